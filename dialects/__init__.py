@@ -1,0 +1,1 @@
+"""The languages models and their clients speak. Pure: no sockets, no clock, no configuration."""

@@ -1,0 +1,109 @@
+"""What a dialect must be able to do, on either side of the gateway.
+
+A dialect is a module of functions plus, for streams, two small classes. The
+tables that list them are checked against these protocols by the type checker.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from dialects.conversation import JSON, Completion, Conversation
+from dialects.events import Event
+from dialects.faults import Fault
+from dialects.models import ModelProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What an answer says about itself: decided once a request, the same in every chunk.
+
+    *token* is random text that a dialect puts behind its own prefix to mint ids,
+    *model* the name the client asked for, *created* in seconds since the epoch,
+    *conversation* the request that is answered.
+    """
+
+    token: str
+    model: str
+    created: int
+    conversation: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A body for a backend, and the names of what could not be carried in it."""
+
+    body: JSON
+    dropped: tuple[str, ...] = ()
+
+
+class StreamReader(Protocol):
+    """Bytes in, events out. Never raises: bytes that make no sense end the stream as `Failed`."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take bytes, cut anywhere; give the events they complete."""
+        ...
+
+    def finish(self) -> list[Event]:
+        """The wire has closed: say how the stream ended."""
+        ...
+
+
+class StreamWriter(Protocol):
+    """Events in, bytes out."""
+
+    def write(self, events: Iterable[Event]) -> bytes:
+        """Render events for the wire."""
+        ...
+
+
+class ClientDialect(Protocol):
+    """A language clients speak to the gateway."""
+
+    def parse_request(self, body: JSON) -> Conversation:
+        """Understand a request; raises `FaultError` for one that makes no sense."""
+        ...
+
+    def render_response(self, completion: Completion, envelope: Envelope) -> JSON:
+        """Say a whole answer."""
+        ...
+
+    def render_fault(self, fault: Fault) -> JSON:
+        """Say a failure, as the body of an HTTP error."""
+        ...
+
+    def writer(self, envelope: Envelope) -> StreamWriter:
+        """Begin to say an answer piece by piece."""
+        ...
+
+
+class BackendDialect(Protocol):
+    """A language models on SAP AI Core are asked in."""
+
+    def render_request(self, conversation: Conversation, profile: ModelProfile) -> Rendered:
+        """Ask; raises `FaultError` if leaving something out would change the meaning."""
+        ...
+
+    def parse_response(self, body: JSON, token: str) -> Completion:
+        """Understand a whole answer; *token* seeds ids the wire does not give."""
+        ...
+
+    def reader(self, token: str, content_type: str) -> StreamReader:
+        """Begin to understand an answer that comes piece by piece."""
+        ...
+
+
+class LaneDialect(Protocol):
+    """A dialect spoken on both sides, whose bodies may pass without being translated."""
+
+    def forward_request(self, body: JSON, profile: ModelProfile) -> Rendered:
+        """Change of a client's own body only what the backend refuses."""
+        ...
+
+    def forward_response(self, body: JSON, envelope: Envelope) -> JSON:
+        """Change of a backend's own body only what the client must not see."""
+        ...
+
+    def forward_frame(self, data: str, event: str | None, envelope: Envelope) -> bytes:
+        """Render one frame of a backend's stream for the client; empty to swallow it."""
+        ...

@@ -1,0 +1,156 @@
+"""What each model accepts and refuses, as data.
+
+Renderers read it; nobody else decides by a model's name. Rows are tried in
+order against the normalised name (lower case, dots as dashes, no vendor
+prefix), and the first that matches counts.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from enum import Enum
+
+
+class Vendor(Enum):
+    """Who made the model, hence which peculiarities it has."""
+
+    CLAUDE = "claude"
+    NOVA = "nova"
+    TITAN = "titan"
+    GEMINI = "gemini"
+    OPENAI = "openai"
+    MISTRAL = "mistral"
+    PERPLEXITY = "perplexity"
+    COHERE = "cohere"
+    NVIDIA = "nvidia"
+    OTHER = "other"
+
+
+class ThinkingStyle(Enum):
+    """How a model is told to think."""
+
+    NONE = "none"
+    BUDGET = "budget"
+    """So many tokens (Claude up to 4.5, Gemini 2.5)."""
+    ADAPTIVE = "adaptive"
+    """As much as it finds right, steered by an effort (Claude from 4.7 on)."""
+    EITHER = "either"
+    """A budget or adaptive (Claude 4.6)."""
+    EFFORT = "effort"
+    """A word such as "low" (GPT-5, the o series)."""
+    LEVEL = "level"
+    """A Gemini level such as "HIGH" (Gemini 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProfile:
+    """What one model accepts. *name* is the deployed model's name, as SAP writes it."""
+
+    name: str
+    vendor: Vendor = Vendor.OTHER
+    images: bool = True
+    documents: bool = True
+    audio: bool = False
+    tools: bool = True
+    thinking: ThinkingStyle = ThinkingStyle.NONE
+    temperature: bool = True
+    top_p: bool = True
+    top_p_with_temperature: bool = True
+    """Whether temperature and top_p may both be given."""
+    penalties: bool = True
+    max_output: int | None = None
+    """The most tokens an answer may have, where asking for more is refused."""
+    default_output: int = 8192
+    """What to ask for where a length is obligatory and the client named none."""
+    max_completion_tokens: bool = False
+    """Whether the length is called `max_completion_tokens` (reasoning models on Azure)."""
+    effort: bool = False
+    """Whether Claude takes `output_config.effort`."""
+    native_schema: bool = True
+    """Whether an output schema can be asked for; otherwise a forced tool serves."""
+    mid_system: bool = False
+    """Whether a system message may stand among the messages."""
+    model_in_body: bool = False
+    """Whether the body must name the model (the deployment does not imply it)."""
+    betas: frozenset[str] = frozenset()
+    """The `anthropic_beta` flags Bedrock is known to take for this model."""
+    responses_only: bool = False
+    responses_for_tools: bool = False
+    """Whether function tools together with reasoning are refused on chat completions."""
+    api_version: str = "2023-05-15"
+
+
+_CLAUDE_BETAS = frozenset(
+    {
+        "context-1m-2025-08-07",
+        "interleaved-thinking-2025-05-14",
+        "tool-search-tool-2025-10-19",
+        "fine-grained-tool-streaming-2025-05-14",
+        "context-management-2025-06-27",
+        "effort-2025-11-24",
+    }
+)
+_CLAUDE = ModelProfile("", Vendor.CLAUDE, default_output=8192, betas=frozenset(), native_schema=False)
+_CLAUDE_4 = replace(
+    _CLAUDE,
+    thinking=ThinkingStyle.BUDGET,
+    default_output=16384,
+    betas=frozenset({"context-1m-2025-08-07", "interleaved-thinking-2025-05-14"}),
+)
+_CLAUDE_45 = replace(_CLAUDE_4, top_p_with_temperature=False, native_schema=True)
+_CLAUDE_46 = replace(_CLAUDE_45, thinking=ThinkingStyle.EITHER, effort=True)
+_CLAUDE_47 = replace(_CLAUDE_46, thinking=ThinkingStyle.ADAPTIVE, temperature=False, top_p=False)
+_GPT = ModelProfile("", Vendor.OPENAI)
+_GPT_REASONING = replace(
+    _GPT,
+    thinking=ThinkingStyle.EFFORT,
+    temperature=False,
+    top_p=False,
+    penalties=False,
+    max_completion_tokens=True,
+    api_version="2024-12-01-preview",
+)
+_GEMINI_25 = ModelProfile("", Vendor.GEMINI, audio=True, thinking=ThinkingStyle.BUDGET)
+_CHAT = ModelProfile("", documents=False)
+
+_PROFILES: tuple[tuple[str, ModelProfile], ...] = (
+    (r"claude-(opus|fable|mythos)?-?(4-[78]|[5-9])|claude-4-[78]|claude-[5-9]", _CLAUDE_47),
+    (r"claude-4-6|claude-(sonnet|opus|haiku)-4-6", _CLAUDE_46),
+    (r"claude-4-5-opus|claude-opus-4-5", replace(_CLAUDE_45, effort=True)),
+    (r"claude-4-5|claude-(sonnet|haiku)-4-5", _CLAUDE_45),
+    (r"claude-4|claude-(sonnet|opus)-4", replace(_CLAUDE_4)),
+    (r"claude-3-7|claude-sonnet-3-7", _CLAUDE_4),
+    (r"claude-3-5", replace(_CLAUDE, max_output=8192)),
+    (r"claude-3", replace(_CLAUDE, max_output=4096, default_output=4096)),
+    (r"claude", _CLAUDE_45),
+    (r"nova-micro", ModelProfile("", Vendor.NOVA, images=False, documents=False, native_schema=False)),
+    (r"nova", ModelProfile("", Vendor.NOVA, native_schema=False)),
+    (r"titan", ModelProfile("", Vendor.TITAN, tools=False)),
+    (r"gemini-embedding", ModelProfile("", Vendor.GEMINI, tools=False)),
+    (r"gemini-[3-9]", replace(_GEMINI_25, thinking=ThinkingStyle.LEVEL)),
+    (r"gemini-2-[05]", _GEMINI_25),
+    (r"gemini", _GEMINI_25),
+    (r"gpt-5-\d+-codex|gpt-5-codex", replace(_GPT_REASONING, responses_only=True)),
+    (r"gpt-5-[4-9]", replace(_GPT_REASONING, responses_for_tools=True)),
+    (r"gpt-[5-9]", _GPT_REASONING),
+    (r"o\d(-|$)", _GPT_REASONING),
+    (r"gpt|text-embedding", _GPT),
+    (r"mistral", replace(_CHAT, vendor=Vendor.MISTRAL, model_in_body=True)),
+    (r"sonar", replace(_CHAT, vendor=Vendor.PERPLEXITY, model_in_body=True, tools=False)),
+    (r"command|cohere", replace(_CHAT, vendor=Vendor.COHERE, model_in_body=True)),
+    (r"nv-embed|nvidia", replace(_CHAT, vendor=Vendor.NVIDIA, model_in_body=True)),
+    (r"", _CHAT),
+)
+
+
+def normalised(model: str) -> str:
+    """Write a model's name in lower case, without vendor prefix and with dashes for dots."""
+    return model.strip().lower().rpartition("--")[2].replace(".", "-").replace("_", "-")
+
+
+def profile_for(model: str) -> ModelProfile:
+    """Say what *model* accepts; an unknown one is taken for a plain chat model."""
+    name = normalised(model)
+    for pattern, profile in _PROFILES:
+        if re.match(pattern, name):
+            return replace(profile, name=model)
+    raise AssertionError("the last row matches everything")
