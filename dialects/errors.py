@@ -1,0 +1,169 @@
+"""What SAP AI Core, and whoever stands behind it, means by an error.
+
+Bodies come in many shapes: an ``error`` object, an ``error`` word beside a
+``message``, a list of errors, a flat ``message``, a ``detail``, an empty
+object, plain text. They are read here and nowhere else.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dialects.faults import Fault, FaultKind, Quota
+
+_MAX_MESSAGE = 2000
+
+_BY_STATUS = {
+    400: FaultKind.INVALID_REQUEST,
+    401: FaultKind.REFUSED_CREDENTIALS,
+    403: FaultKind.REFUSED_CREDENTIALS,
+    404: FaultKind.GONE,
+    405: FaultKind.INVALID_REQUEST,
+    408: FaultKind.TIMEOUT,
+    409: FaultKind.INVALID_REQUEST,
+    413: FaultKind.TOO_LARGE,
+    415: FaultKind.INVALID_REQUEST,
+    422: FaultKind.INVALID_REQUEST,
+    424: FaultKind.SERVER_ERROR,
+    429: FaultKind.RATE_LIMITED,
+    503: FaultKind.OVERLOADED,
+    504: FaultKind.TIMEOUT,
+    529: FaultKind.OVERLOADED,
+}
+# Words that say more than the status: the first that is found in code or message counts.
+_BY_WORD: tuple[tuple[re.Pattern[str], FaultKind], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), kind)
+    for pattern, kind in (
+        (r"content_?filter|ResponsibleAIPolicyViolation", FaultKind.CONTENT_FILTERED),
+        (
+            r"throttl|too[ _]?many[ _]?(requests?|tokens)|rate[ _]?limit|resource_exhausted|quota exceeded",
+            FaultKind.RATE_LIMITED,
+        ),
+        (r"overloaded|service_?unavailable|capacity", FaultKind.OVERLOADED),
+        (r"model_?timeout|deadline_exceeded", FaultKind.TIMEOUT),
+        (r"model_not_found|response_not_found|response with id .* not found", FaultKind.NOT_FOUND),
+    )
+)
+_BY_CODE = {
+    "validationexception": FaultKind.INVALID_REQUEST,
+    "invalid_request_error": FaultKind.INVALID_REQUEST,
+    "invalid_argument": FaultKind.INVALID_REQUEST,
+    "failed_precondition": FaultKind.INVALID_REQUEST,
+    "invalid_prompt": FaultKind.INVALID_REQUEST,
+    "internalserverexception": FaultKind.SERVER_ERROR,
+    "modelstreamerrorexception": FaultKind.SERVER_ERROR,
+    "api_error": FaultKind.SERVER_ERROR,
+    "server_error": FaultKind.SERVER_ERROR,
+    "internal": FaultKind.SERVER_ERROR,
+    "not_found_error": FaultKind.NOT_FOUND,
+    "permission_error": FaultKind.REFUSED_CREDENTIALS,
+    "authentication_error": FaultKind.REFUSED_CREDENTIALS,
+}
+_OUR_WORDS = {
+    FaultKind.REFUSED_CREDENTIALS: "SAP AI Core refuses the proxy's credentials for this deployment.",
+    FaultKind.GONE: "The deployment behind this model does not exist any more or is not running.",
+    FaultKind.OVERLOADED: "The model is overloaded.",
+    FaultKind.SERVER_ERROR: "The model's endpoint failed.",
+    FaultKind.TIMEOUT: "The model's endpoint took too long.",
+    FaultKind.OTHER: "The model's endpoint answered with an unexpected status.",
+}
+_AI_CORES_OWN_LIMIT = re.compile(r"rate limited by AI Core|\bTooManyRequests?\b")
+_ADDRESS = re.compile(r"(?:https?|wss?)://[^\s\"'<>]*(?:ondemand\.com|/v2/|//127\.|//localhost|//10\.)[^\s\"'<>]*")
+_BEARER = re.compile(r"(?i)bearer\s+[\w.~+/=-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What an error body says, whatever its shape."""
+
+    message: str = ""
+    code: str = ""
+    param: str | None = None
+
+
+def fault_from(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
+    """Understand an HTTP error; *headers* may be written in any case."""
+    said = _said(body)
+    typed = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
+    code = said.code or typed.partition(":")[0]
+    return _fault(_kind(status, code, said.message), status, said.message, code, said.param)
+
+
+def fault_within(code: str, message: str, status: int | None = None) -> Fault:
+    """Understand an error that came inside a stream that had begun with 200."""
+    if status is None and code.isdigit():
+        status = int(code)
+    kind = _kind(status or 0, code, message)
+    return _fault(FaultKind.STREAM_BROKEN if kind is FaultKind.OTHER else kind, status, message, code, None)
+
+
+def without_addresses(text: str) -> str:
+    """Write *text* without the addresses and tokens that only the proxy should know."""
+    return _BEARER.sub("Bearer …", _ADDRESS.sub("…", text))[:_MAX_MESSAGE]
+
+
+def _kind(status: int, code: str, message: str) -> FaultKind:
+    if status in (401, 403):
+        return FaultKind.REFUSED_CREDENTIALS
+    by_status = _BY_STATUS.get(status)
+    worded = next((kind for words, kind in _BY_WORD if words.search(code) or words.search(message)), None)
+    if worded and (
+        by_status in (None, FaultKind.GONE) or worded in (FaultKind.CONTENT_FILTERED, FaultKind.RATE_LIMITED)
+    ):
+        # A caller's mistake may well mention a limit of tokens: only a code makes it a throttling.
+        if by_status is FaultKind.INVALID_REQUEST and not any(
+            words.search(code) for words, kind in _BY_WORD if kind is worded
+        ):
+            return by_status
+        return worded
+    if by_status:
+        return by_status
+    if named := _BY_CODE.get(code.lower()):
+        return named
+    return FaultKind.SERVER_ERROR if status >= 500 else FaultKind.OTHER
+
+
+def _fault(kind: FaultKind, status: int | None, message: str, code: str, param: str | None) -> Fault:
+    own_limit = _AI_CORES_OWN_LIMIT.search(f"{code} {message}")
+    quota = Quota.MODEL if kind is FaultKind.RATE_LIMITED and own_limit else Quota.ENDPOINT
+    said = _OUR_WORDS.get(kind) or without_addresses(message) or f"The model's endpoint answered {status}."
+    return Fault(kind, said, status or None, None, quota, code or None, param)
+
+
+def _said(body: bytes) -> _Said:
+    try:
+        loaded = json.loads(body)
+    except (ValueError, RecursionError):
+        return _Said(body.decode("utf-8", "replace").strip())
+    return _from(loaded)
+
+
+def _from(loaded: Any) -> _Said:
+    match loaded:
+        case [first, *_]:
+            return _from(first)
+        case {"error": {**error}}:
+            return _from_object(error)
+        case {"error": [{**error}, *_]}:
+            return _from_object(error)
+        case {"error": str(word)}:
+            return _Said(str(loaded.get("message") or word), word)
+        case {"errors": {"message": str(message)}}:
+            return _Said(message)
+        case {"detail": [{"msg": str(message)}, *_]} | {"detail": str(message)}:
+            return _Said(message)
+        case {**flat}:
+            return _from_object(flat)
+        case _:
+            return _Said(str(loaded) if loaded else "")
+
+
+def _from_object(error: dict[Any, Any]) -> _Said:
+    code = next((str(error[name]) for name in ("code", "__type", "type") if error.get(name)), "")
+    if code.isdigit() and error.get("status"):
+        code = str(error["status"])
+    message = str(error.get("message") or error.get("Message") or "")
+    param = error.get("param")
+    return _Said(message, code.rpartition("#")[2], str(param) if param is not None else None)

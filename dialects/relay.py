@@ -1,0 +1,152 @@
+"""The one seam between a backend's bytes and a client's: bytes in, bytes out."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dialects.conversation import Media, Opaque, Stop, Thinking, ToolCall, Usage
+from dialects.dialect import StreamReader, StreamWriter
+from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
+from dialects.faults import Fault, FaultKind
+from dialects.reading import FrameReader
+from dialects.sse import Frame, FrameDecoder
+
+
+@dataclass(slots=True)
+class Observation:
+    """What has been seen of a stream so far.
+
+    *committed* turns true with the first thing the model itself said: until
+    then another endpoint may answer instead and nobody will know.
+    """
+
+    id: str = ""
+    committed: bool = False
+    over: bool = False
+    fault: Fault | None = None
+    stop: Stop | None = None
+    usage: Usage = field(default_factory=Usage)
+
+    def see(self, events: Iterable[Event]) -> None:
+        """Remember what matters about these events."""
+        for event in events:
+            match event:
+                case Started(id, _, usage):
+                    self.id, self.usage = id, usage
+                case BlockStarted(_, block):
+                    self.committed = self.committed or _says_something(block)
+                case BlockDelta():
+                    self.committed = True
+                case BlockStopped():
+                    pass
+                case Finished(stop, usage):
+                    self.committed, self.over, self.stop, self.usage = True, True, stop, usage
+                case Failed(fault, usage):
+                    self.over, self.fault, self.usage = True, fault, usage
+
+
+class Relay(Protocol):
+    """Turns a backend's stream into a client's."""
+
+    @property
+    def seen(self) -> Observation:
+        """What has gone by."""
+        ...
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the backend's bytes; give the client's."""
+        ...
+
+    def finish(self) -> bytes:
+        """The backend has closed: give what is left to say."""
+        ...
+
+    def abort(self, fault: Fault) -> bytes:
+        """The backend broke off: say so in the client's dialect."""
+        ...
+
+
+class Translation:
+    """Reads one dialect and writes another."""
+
+    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self.seen = Observation()
+        self._reader = reader
+        self._writer = writer
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the backend's bytes; give the client's."""
+        return self._pass(self._reader.feed(data))
+
+    def finish(self) -> bytes:
+        """The backend has closed: give what is left to say."""
+        return self._pass(self._reader.finish())
+
+    def abort(self, fault: Fault) -> bytes:
+        """The backend broke off: say so in the client's dialect."""
+        return b"" if self.seen.over else self._pass([Failed(fault, self.seen.usage)])
+
+    def _pass(self, events: list[Event]) -> bytes:
+        self.seen.see(events)
+        return self._writer.write(events)
+
+
+class Passthrough:
+    """Both sides speak one dialect: frames go by as they came, and are only watched.
+
+    *forward* renders a frame for the client, changing only what must change;
+    *say_fault* renders a failure for a stream this side did not write.
+    """
+
+    def __init__(
+        self,
+        reader: FrameReader,
+        decoder: FrameDecoder,
+        forward: Callable[[Frame], bytes],
+        say_fault: Callable[[Fault, str], bytes],
+    ) -> None:
+        self.seen = Observation()
+        self._reader = reader
+        self._decoder = decoder
+        self._forward = forward
+        self._say_fault = say_fault
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the backend's bytes; give them on, but for a failure, which is said in our own words."""
+        try:
+            frames = self._decoder.feed(data)
+        except ValueError as error:
+            return self.abort(Fault(FaultKind.STREAM_BROKEN, f"the stream is unreadable: {error}"))
+        return b"".join(self._pass(frame) for frame in frames)
+
+    def finish(self) -> bytes:
+        """The backend has closed: nothing is added, unless it closed too early."""
+        last = b"".join(self._pass(frame) for frame in self._decoder.finish())
+        return last + self._watch(self._reader.finish())
+
+    def abort(self, fault: Fault) -> bytes:
+        """The backend broke off: say so in the client's dialect."""
+        return b"" if self.seen.over else self._watch([Failed(fault, self.seen.usage)])
+
+    def _pass(self, frame: Frame) -> bytes:
+        failed = self.seen.fault is not None
+        said = self._watch(self._reader.take(frame))
+        return said or (b"" if failed else self._forward(frame))
+
+    def _watch(self, events: list[Event]) -> bytes:
+        failed = self.seen.fault is not None
+        self.seen.see(events)
+        if failed or self.seen.fault is None:
+            return b""
+        return self._say_fault(self.seen.fault, self.seen.id)
+
+
+def _says_something(block: Block) -> bool:
+    """Whether opening this block already tells the client something."""
+    match block:
+        case ToolCall() | Media() | Opaque():
+            return True
+        case Thinking(redacted=redacted):
+            return bool(redacted)
+        case _:
+            return False
