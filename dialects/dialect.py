@@ -12,6 +12,8 @@ from dialects.conversation import JSON, Completion, Conversation
 from dialects.events import Event
 from dialects.faults import Fault
 from dialects.models import ModelProfile
+from dialects.reading import FrameReader
+from dialects.sse import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class BackendDialect(Protocol):
         """Understand a whole answer; *token* seeds ids the wire does not give."""
         ...
 
-    def reader(self, token: str, content_type: str) -> StreamReader:
+    def reader(self, token: str, content_type: str) -> FrameReader:
         """Begin to understand an answer that comes piece by piece."""
         ...
 
@@ -104,6 +106,10 @@ class LaneDialect(Protocol):
         """Change of a backend's own body only what the client must not see."""
         ...
 
-    def forward_frame(self, data: str, event: str | None, envelope: Envelope) -> bytes:
+    def forward_frame(self, frame: Frame, envelope: Envelope) -> bytes:
         """Render one frame of a backend's stream for the client; empty to swallow it."""
+        ...
+
+    def forward_fault(self, fault: Fault, id: str, envelope: Envelope) -> bytes:
+        """Say a failure in a stream that was passed through; *id* is what the backend called the answer."""
         ...
