@@ -1,0 +1,76 @@
+# `make` alone explains itself.
+PYTHON ?= python3
+BIN := .venv/bin
+RUNS := $(BIN)/.runs
+TESTS := $(BIN)/.tests
+CHECKS := $(BIN)/.checks
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-cov check lint format types golden schema drill bench-routing mutants fuzz clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install: $(RUNS) ## Create .venv and install the proxy into it
+
+run: $(RUNS) ## Serve on 127.0.0.1:3001: with config.json if there is one, else a demo (ARGS="--port 8080")
+	@$(BIN)/sap-ai-proxy $(ARGS)
+
+test: $(TESTS) ## Run the tests (ARGS="-k breaker")
+	$(BIN)/python -m pytest -q -n 2 $(ARGS)
+
+test-cov: $(TESTS) ## Run the tests and hold branch coverage: 100 % of routing/, 90 % of everything
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -q -n 2 --cov --cov-report= $(ARGS)
+	$(BIN)/coverage report --fail-under=90
+	$(BIN)/coverage report --include='routing/*' --fail-under=95
+
+check: lint types test-cov ## All that CI holds
+
+lint: $(CHECKS) ## Check format and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(CHECKS) ## Write the format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(CHECKS) ## Check types, strictly
+	$(BIN)/mypy
+
+golden: $(TESTS) ## Rewrite the golden files; read the diff before you commit it
+	UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/dialects $(ARGS)
+
+schema: $(RUNS) ## Rewrite the JSON Schema of the config file
+	$(BIN)/python -m gateway.settings
+
+drill: $(TESTS) ## Break one of two deployments in every way there is, and print what clients saw
+	$(BIN)/python -m tests.drill
+
+bench-routing: $(TESTS) ## Time the choice of an endpoint
+	$(BIN)/python benchmarks/bench_routing.py
+
+mutants: $(CHECKS) ## Mutate routing/ and see the tests notice (slow)
+	$(BIN)/python -m tests.mutants $(ARGS)
+
+fuzz: $(TESTS) ## Feed the readers and parsers for ten minutes (FUZZ_SECONDS=600)
+	$(BIN)/python -m tests.fuzz
+
+clean: ## Remove what was built
+	rm -rf .venv build dist *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache mutants
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+$(RUNS): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(TESTS): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(RUNS)
+
+$(CHECKS): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(TESTS) $(RUNS)
