@@ -1,0 +1,1 @@
+"""Doing: sockets, clocks and disks. Everything below this layer only decides."""
