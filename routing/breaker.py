@@ -1,0 +1,345 @@
+"""Whether an endpoint may be used, judged by what its answers say."""
+
+import math
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from routing.cooling import Chance, Clock
+from routing.journal import BreakerSnapshot, Circuit, Transition
+from routing.policy import BreakerPolicy
+
+_SLICES = 10
+"""Into how many parts the window is cut; the oldest is forgotten whole."""
+
+
+class _Stage(Enum):
+    OUT = "out"
+    ANSWERED = "answered"
+    SETTLED = "settled"
+
+
+@dataclass(slots=True)
+class _Slice:
+    """Outcomes of one part of the window."""
+
+    number: int
+    good: int = 0
+    bad: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Permit:
+    """The right to send one request. It counts once, and only in the generation it was given in."""
+
+    generation: int
+    stage: _Stage = _Stage.OUT
+    counted: _Slice | None = None
+
+
+class CircuitBreaker:
+    """Stops traffic to an endpoint that keeps failing, then lets one probe try it.
+
+    Never called around the work: `enter` before it, then tell what was learnt.
+
+    =============  ====================  ====================  ==========================
+    what happens   closed                open                  half-open
+    =============  ====================  ====================  ==========================
+    enter          a permit              none; forced: one     one; forced: the same one
+    insist         a permit              a permit              a permit
+    succeeded      counts                closed, if enough     closed, if enough
+    failed         counts; open if       stays                 open, k + 1
+                   too many
+    throttled      --                    stays                 open, same k
+    withdrew       --                    permit comes back     permit comes back
+    trip           open (gone)           open (gone)           open (gone)
+    time is over   --                    half-open             --
+    reachable      --                    half-open, unless     --
+                                         gone
+    restore        --                    half-open, if gone    --
+    unreachable    --                    open, anew            open, k + 1, unless probing
+    =============  ====================  ====================  ==========================
+
+    A change of state starts a generation, and a permit of an earlier one counts for
+    nothing; the one exception is the forced permit of an open circuit, which becomes
+    the probe. An answer that is cut later turns from a success into a failure.
+
+    The lock guards all of it. It is held for assignments; nothing is taken inside it.
+    *on_transition* is called after it was let go. *timeout* as a keyword is a fixed one.
+    """
+
+    def __init__(
+        self,
+        policy: BreakerPolicy | None = None,
+        *,
+        failure_threshold: int | None = None,
+        timeout: float | None = None,
+        clock: Clock = time.monotonic,
+        rng: Chance = random.random,
+        on_transition: Callable[[Transition], None] | None = None,
+    ) -> None:
+        self._policy = policy = _adjusted(policy or BreakerPolicy(), failure_threshold, timeout)
+        self._top = max(0, math.ceil(math.log2(policy.timeout_cap / policy.timeout)))
+        self._clock = clock
+        self._rng = rng
+        self._on_transition = on_transition
+        self._lock = threading.Lock()
+        self._moves: deque[Transition] = deque()
+        self._circuit = Circuit.CLOSED
+        self._reason = "never failed"
+        self._generation = 0
+        self._since = clock()
+        self._until = 0.0
+        self._k = 0
+        self._gone = False
+        self._slow = False
+        self._streak = 0
+        self._probe: Permit | None = None
+        self._slices: deque[_Slice] = deque()
+
+    @property
+    def state(self) -> Circuit:
+        """The state, as of now."""
+        return self.snapshot().state
+
+    def snapshot(self) -> BreakerSnapshot:
+        """How things stand, as of now."""
+        with self._lock:
+            now = self._tick()
+            opened = self._circuit is Circuit.OPEN
+            view = BreakerSnapshot(
+                state=self._circuit,
+                reason=self._reason,
+                since=self._since,
+                until=self._until if opened else None,
+                k=self._k_at(now),
+                probing=self._probe is not None,
+                gone=self._gone,
+                share=self._share(now),
+            )
+        self._tell()
+        return view
+
+    def is_well(self) -> bool:
+        """Whether it is closed and has its full weight: the quick question, asked for every choice."""
+        with self._lock:
+            return self._circuit is Circuit.CLOSED and not self._slow
+
+    def enter(self, force: bool = False) -> Permit | None:
+        """Take a permit, or None. A circuit that is not closed gives one at a time; an open one if forced."""
+        with self._lock:
+            self._tick()
+            permit = None
+            if self._circuit is Circuit.CLOSED:
+                permit = Permit(self._generation)
+            elif self._probe is None and (force or self._circuit is Circuit.HALF_OPEN):
+                permit = self._probe = Permit(self._generation)
+        self._tell()
+        return permit
+
+    def insist(self) -> Permit:
+        """Take a permit, whatever the state: there is nowhere else to go."""
+        with self._lock:
+            self._tick()
+            permit = Permit(self._generation)
+            if self._circuit is not Circuit.CLOSED and self._probe is None:
+                self._probe = permit
+        self._tell()
+        return permit
+
+    def succeeded(self, permit: Permit) -> None:
+        """The endpoint answered."""
+        with self._lock:
+            now = self._tick()
+            if self._counts(permit) and permit.stage is _Stage.OUT:
+                permit.stage = _Stage.ANSWERED
+                self._free(permit)
+                if self._circuit is Circuit.CLOSED:
+                    self._streak = 0
+                    permit.counted = self._slice(now)
+                    permit.counted.good += 1
+                else:
+                    self._streak += 1
+                    if self._streak >= self._policy.success_threshold:
+                        self._close(now)
+        self._tell()
+
+    def failed(self, permit: Permit, reason: str = "") -> None:
+        """The endpoint failed, be it after it had begun to answer."""
+        with self._lock:
+            now = self._tick()
+            if self._counts(permit):
+                self._settle(permit)
+                match self._circuit:
+                    case Circuit.CLOSED:
+                        self._count_failure(permit, now, reason)
+                    case Circuit.OPEN:
+                        self._streak, self._since = 0, now
+                    case Circuit.HALF_OPEN:
+                        self._open(now, self._k + 1, f"the probe failed: {reason}")
+        self._tell()
+
+    def throttled(self, permit: Permit) -> None:
+        """A quota was used up, which is no failure; but a probe has proved nothing."""
+        with self._lock:
+            now = self._tick()
+            if self._counts(permit):
+                self._settle(permit)
+                if self._circuit is Circuit.HALF_OPEN:
+                    self._open(now, self._k, "the probe met a used-up quota")
+        self._tell()
+
+    def withdrew(self, permit: Permit) -> None:
+        """Nothing was learnt."""
+        with self._lock:
+            self._tick()
+            if self._counts(permit):
+                self._settle(permit)
+        self._tell()
+
+    def trip(self, reason: str, *, permit: Permit | None = None, seconds: float = math.inf) -> None:
+        """The endpoint is not there: open until it is restored, or *seconds* have passed."""
+        with self._lock:
+            now = self._tick()
+            if permit is None or self._counts(permit):
+                if permit is not None:
+                    self._settle(permit)
+                known, self._gone = self._gone, True
+                self._until = max(now + seconds, self._until) if known else now + seconds
+                if not known:
+                    self._become(Circuit.OPEN, now, reason, self._k_at(now))
+        self._tell()
+
+    def restore(self) -> None:
+        """The endpoint is there again: let a probe try it."""
+        self._revive(gone=True, reason="the deployment runs again")
+
+    def reachable(self) -> None:
+        """An active check got through: let a probe try it, before its time."""
+        self._revive(gone=False, reason="an active check got through")
+
+    def unreachable(self, reason: str) -> None:
+        """An active check failed: a circuit that is not closed has to wait anew."""
+        with self._lock:
+            now = self._tick()
+            if self._circuit is Circuit.HALF_OPEN and self._probe is None:
+                self._open(now, self._k + 1, f"an active check failed: {reason}")
+            elif self._circuit is Circuit.OPEN:
+                self._until = max(self._until, now + self._open_for(self._k))
+        self._tell()
+
+    def start_slowly(self) -> None:
+        """The endpoint has just joined: give it its weight little by little."""
+        with self._lock:
+            self._since, self._slow = self._clock(), self._policy.slow_start > 0
+
+    def _revive(self, *, gone: bool, reason: str) -> None:
+        with self._lock:
+            now = self._tick()
+            if self._circuit is Circuit.OPEN and self._gone is gone:
+                self._become(Circuit.HALF_OPEN, now, reason, self._k)
+        self._tell()
+
+    def _tick(self) -> float:
+        now = self._clock()
+        if self._circuit is Circuit.OPEN and now >= self._until:
+            self._become(Circuit.HALF_OPEN, now, "its time was over", self._k)
+        return now
+
+    def _tell(self) -> None:
+        """Hand over what happened; every move once, and never under the lock."""
+        while self._moves:
+            try:
+                move = self._moves.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            if self._on_transition is not None:
+                self._on_transition(move)
+
+    def _counts(self, permit: Permit) -> bool:
+        return permit.generation == self._generation and permit.stage is not _Stage.SETTLED
+
+    def _settle(self, permit: Permit) -> None:
+        permit.stage = _Stage.SETTLED
+        self._free(permit)
+
+    def _free(self, permit: Permit) -> None:
+        if self._probe is permit:
+            self._probe = None
+
+    def _count_failure(self, permit: Permit, now: float, reason: str) -> None:
+        if permit.counted is not None:
+            permit.counted.good -= 1
+        self._slice(now).bad += 1
+        self._streak += 1
+        bad = sum(each.bad for each in self._slices)
+        total = bad + sum(each.good for each in self._slices)
+        policy = self._policy
+        if self._streak >= policy.failure_threshold:
+            self._open(now, self._k_at(now), f"{self._streak} failures in a row: {reason}")
+        elif total >= policy.minimum_outcomes and bad >= policy.failure_rate * total:
+            self._open(now, self._k_at(now), f"{bad} of {total} failed: {reason}")
+
+    def _slice(self, now: float) -> _Slice:
+        """Give the part of the window that is running, and drop those past."""
+        number = int(now * _SLICES / self._policy.window)
+        while self._slices and self._slices[0].number <= number - _SLICES:
+            self._slices.popleft()
+        if not self._slices or self._slices[-1].number != number:
+            self._slices.append(_Slice(number))
+        return self._slices[-1]
+
+    def _close(self, now: float) -> None:
+        self._slow = self._policy.slow_start > 0
+        self._slices.clear()
+        self._become(Circuit.CLOSED, now, "it answered", self._k)
+
+    def _open(self, now: float, k: int, reason: str) -> None:
+        self._until = now + self._open_for(min(k, self._top))
+        self._become(Circuit.OPEN, now, reason, min(k, self._top))
+
+    def _open_for(self, k: int) -> float:
+        policy = self._policy
+        if policy.fixed_timeout:
+            return policy.timeout
+        spread = 1 + policy.timeout_jitter * (2 * self._rng() - 1)
+        return min(policy.timeout * 2.0**k, policy.timeout_cap) * spread
+
+    def _become(self, circuit: Circuit, now: float, reason: str, k: int) -> None:
+        was, opens = self._circuit, circuit is Circuit.OPEN
+        self._circuit, self._reason, self._since, self._k = circuit, reason, now, k
+        self._generation += 1
+        self._streak = 0
+        if was is Circuit.OPEN and circuit is Circuit.HALF_OPEN and self._probe is not None:
+            self._probe.generation = self._generation
+        else:
+            self._probe = None
+        if not opens:
+            self._gone = False
+        seconds = self._until - now if opens else 0.0
+        self._moves.append(Transition(self._generation, was, circuit, reason, seconds, k))
+
+    def _k_at(self, now: float) -> int:
+        if self._circuit is not Circuit.CLOSED:
+            return self._k
+        return max(0, self._k - int((now - self._since) / self._policy.forgive_after))
+
+    def _share(self, now: float) -> float:
+        policy = self._policy
+        if self._circuit is not Circuit.CLOSED:
+            return policy.slow_start_floor
+        grown = (now - self._since) / policy.slow_start if self._slow else 1.0
+        self._slow = grown < 1
+        return max(policy.slow_start_floor, min(grown, 1.0))
+
+
+def _adjusted(policy: BreakerPolicy, failure_threshold: int | None, timeout: float | None) -> BreakerPolicy:
+    if failure_threshold is not None:
+        policy = replace(policy, failure_threshold=failure_threshold)
+    if timeout is not None:
+        policy = replace(policy, timeout=timeout, timeout_cap=max(timeout, policy.timeout_cap), fixed_timeout=True)
+    return policy

@@ -1,0 +1,285 @@
+"""Who gets the next request: choosing among endpoints, and what to say when there is none."""
+
+import random
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dialects.faults import Fault, FaultKind
+from routing.breaker import CircuitBreaker
+from routing.cooling import Clock
+from routing.journal import Circuit, EndpointState, PoolsChanged, Row, Standing
+from routing.lease import Lease, Ledger, Listener, Member, keys_of
+from routing.policy import Policy
+from routing.standing import MAY_BE_CHOSEN, NoEndpointError, Survey, regret
+from routing.strategy import (
+    NO_CONTEXT,
+    Candidate,
+    Endpoint,
+    LoadBalancingStrategy,
+    QuotaDomain,
+    SelectionContext,
+    make_strategy,
+)
+
+__all__ = ["Lease", "LoadBalancer", "NoEndpointError"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What one request wants."""
+
+    model: str
+    exclude: Collection[Endpoint]
+    domains: Collection[QuotaDomain]
+    context: SelectionContext
+    probes: bool
+
+    def excludes(self, endpoint: Endpoint) -> bool:
+        """Whether it has been there already."""
+        return endpoint in self.exclude or endpoint.domain in self.domains
+
+
+class LoadBalancer:
+    """Grants leases on the endpoints of a model.
+
+    ==========================  ====================================================
+    the pool of the model has   a request gets
+    ==========================  ====================================================
+    endpoints that are well     the one the strategy names
+    only half-open ones         one of them, as its probe
+    one endpoint in all         that one, unless it rests
+    only open ones              the one open longest, one request at a time each
+    only resting ones           nothing, and the exact time until the first is back
+    ==========================  ====================================================
+
+    A request that could still go elsewhere may be a probe while others are well. The
+    lock is the ledger's: it guards pools, strategies, counts and coolings, is held to
+    choose and to count, never across I/O, a log line or a callback. A breaker's lock
+    may be taken inside it, and a strategy's; nothing inside those.
+    """
+
+    def __init__(
+        self,
+        pools: Mapping[str, Sequence[Endpoint]],
+        *,
+        policy: Policy | None = None,
+        strategy: LoadBalancingStrategy | None = None,
+        clock: Clock = time.monotonic,
+        rng: random.Random | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self._policy = policy = policy or Policy()
+        self._clock = clock
+        self._rng = rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._ledger = Ledger(policy, clock, rng, listener)
+        self._members: dict[Endpoint, Member] = {}
+        self._pools: dict[str, tuple[Member, ...]] = {}
+        self._strategy = strategy or make_strategy(policy.strategy, policy, rng)
+        self._own = {
+            model: make_strategy(own.strategy, policy, rng) for model, own in policy.models.items() if own.strategy
+        }
+        self._enrol(pools)
+
+    def acquire(
+        self,
+        model: str,
+        *,
+        exclude: Collection[Endpoint] = (),
+        exclude_domains: Collection[QuotaDomain] = (),
+        context: SelectionContext = NO_CONTEXT,
+        can_fail_over: bool = True,
+    ) -> Lease:
+        """Lease an endpoint of *model*, other than those and those of the quota domains already tried."""
+        wish = _Wish(model, exclude, exclude_domains, context, can_fail_over)
+        try:
+            with self._ledger.lock:
+                pool = self._pool(model)
+                lease = self._lease_well(wish, pool) or self._lease_last(wish, pool)
+                if lease is None:
+                    raise regret(model, self._rows(wish, pool))
+                return lease
+        finally:
+            self._ledger.publish()
+
+    def peek(
+        self,
+        model: str,
+        *,
+        exclude: Collection[Endpoint] = (),
+        exclude_domains: Collection[QuotaDomain] = (),
+        context: SelectionContext = NO_CONTEXT,
+    ) -> Endpoint:
+        """Choose as `acquire` does, and take the turn, but no lease: for who will not say how it went."""
+        wish = _Wish(model, exclude, exclude_domains, context, probes=False)
+        try:
+            with self._ledger.lock:
+                pool = self._pool(model)
+                candidates = self._candidates(wish, pool)
+                if candidates:
+                    return self._strategy_of(model).select_endpoint(candidates, context)
+                if self._is_alone(wish, pool):
+                    return pool[0].endpoint
+                raise regret(model, self._rows(wish, pool))
+        finally:
+            self._ledger.publish()
+
+    def explain(
+        self,
+        model: str,
+        context: SelectionContext = NO_CONTEXT,
+        *,
+        exclude: Collection[Endpoint] = (),
+        exclude_domains: Collection[QuotaDomain] = (),
+    ) -> list[Row]:
+        """Say of each endpoint of *model* whether it may be chosen now, and if not, why."""
+        wish = _Wish(model, exclude, exclude_domains, context, probes=True)
+        try:
+            with self._ledger.lock:
+                return self._rows(wish, self._pool(model))
+        finally:
+            self._ledger.publish()
+
+    def use(self, strategy: LoadBalancingStrategy | str, model: str | None = None) -> None:
+        """Choose differently from the next request on: for one model, or for all that have no strategy of their own."""
+        chosen = make_strategy(strategy, self._policy, self._rng) if isinstance(strategy, str) else strategy
+        with self._ledger.lock:
+            if model is None:
+                self._strategy = chosen
+            else:
+                self._own[model] = chosen
+
+    def strategy(self, model: str) -> str:
+        """The name of the strategy that *model* is balanced by."""
+        with self._ledger.lock:
+            return self._strategy_of(model).get_name()
+
+    def replace_pools(self, pools: Mapping[str, Sequence[Endpoint]]) -> None:
+        """Serve other endpoints from now on. Who stays keeps its history, who joins starts slowly."""
+        with self._ledger.lock:
+            for member in self._members.values():
+                member.breaker.restore()
+            joined, left = self._enrol(pools)
+            for endpoint in joined:
+                self._members[endpoint].breaker.start_slowly()
+            self._ledger.cooling.retain({key for endpoint in self._members for key in keys_of(endpoint)})
+            for strategy in (self._strategy, *self._own.values()):
+                strategy.retain(self._members)
+        if joined or left:
+            self._ledger.note(PoolsChanged(joined, left))
+        self._ledger.publish()
+
+    def snapshot(self) -> tuple[EndpointState, ...]:
+        """Everything that is known about every endpoint."""
+        try:
+            with self._ledger.lock:
+                survey = self._survey()
+                return tuple(survey.state(member) for member in self._members.values())
+        finally:
+            self._ledger.publish()
+
+    def in_flight(self) -> dict[Endpoint, int]:
+        """How many requests each endpoint has."""
+        with self._ledger.lock:
+            return {endpoint: member.in_flight for endpoint, member in self._members.items()}
+
+    def models(self) -> tuple[str, ...]:
+        """The models that have endpoints."""
+        with self._ledger.lock:
+            return tuple(self._pools)
+
+    def endpoints(self, model: str) -> tuple[Endpoint, ...]:
+        """The endpoints of *model*; none if it is not known."""
+        with self._ledger.lock:
+            return tuple(member.endpoint for member in self._pools.get(model, ()))
+
+    def breaker(self, endpoint: Endpoint) -> CircuitBreaker:
+        """The breaker that guards *endpoint*; a `KeyError` if it has left."""
+        with self._ledger.lock:
+            return self._members[endpoint].breaker
+
+    def _enrol(self, pools: Mapping[str, Sequence[Endpoint]]) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
+        """Take over the pools; return who joined and who left."""
+        before = self._members
+        wanted = {endpoint: endpoint for pool in pools.values() for endpoint in pool}
+        self._members = {endpoint: before.get(endpoint) or self._ledger.enrol(endpoint) for endpoint in wanted}
+        for endpoint, member in self._members.items():
+            member.endpoint = wanted[endpoint]
+        self._pools = {
+            model: tuple(self._members[endpoint] for endpoint in dict.fromkeys(pool))
+            for model, pool in pools.items()
+            if pool
+        }
+        joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
+        return joined, tuple(endpoint for endpoint in before if endpoint not in wanted)
+
+    def _pool(self, model: str) -> tuple[Member, ...]:
+        pool = self._pools.get(model)
+        if pool is None:
+            raise NoEndpointError(
+                Fault(FaultKind.NOT_FOUND, f"the model {model!r} is not deployed", 404, param="model")
+            )
+        return pool
+
+    def _strategy_of(self, model: str) -> LoadBalancingStrategy:
+        return self._own.get(model, self._strategy)
+
+    def _lease_well(self, wish: _Wish, pool: Sequence[Member]) -> Lease | None:
+        """Lease whom the strategy names, of those that may be chosen."""
+        strategy, candidates = self._strategy_of(wish.model), self._candidates(wish, pool)
+        while candidates:
+            chosen = strategy.select_endpoint(candidates, wish.context)
+            member = self._members[chosen]
+            well = member.breaker.is_well()
+            permit = member.breaker.enter()
+            if permit is not None:
+                probe = not well and member.breaker.state is Circuit.HALF_OPEN
+                return self._ledger.grant(member, permit, "probe" if probe else strategy.get_name())
+            candidates = [row for row in candidates if row.endpoint != chosen]
+        return None
+
+    def _lease_last(self, wish: _Wish, pool: Sequence[Member]) -> Lease | None:
+        """Lease where there is nowhere else to go: the only endpoint, or the one that is open longest."""
+        if self._is_alone(wish, pool):
+            return self._ledger.grant(pool[0], pool[0].breaker.insist(), "alone")
+        survey = self._survey()
+        rows = [(member, survey.stand(member).standing) for member in pool]
+        if any(standing in MAY_BE_CHOSEN for _, standing in rows):
+            return None
+        opened = [m for m, standing in rows if standing is Standing.OPEN and not wish.excludes(m.endpoint)]
+        for member in sorted(opened, key=lambda member: member.breaker.snapshot().since):
+            permit = member.breaker.enter(force=True)
+            if permit is not None:
+                return self._ledger.grant(member, permit, "forced")
+        return None
+
+    def _is_alone(self, wish: _Wish, pool: Sequence[Member]) -> bool:
+        """Whether the pool is one endpoint, and nothing but a circuit is in the way."""
+        [only, *others] = pool
+        return not others and not wish.excludes(only.endpoint) and not self._survey().rest(only)[0]
+
+    def _candidates(self, wish: _Wish, pool: Iterable[Member]) -> list[Candidate]:
+        """List those that may be chosen: the well ones, with the half-open ones if they may be probed or are all."""
+        survey, decay = self._survey(), self._policy.ewma_decay
+        picky, calm = bool(wish.exclude or wish.domains), self._ledger.cooling.idle()
+        well: list[Candidate] = []
+        probes: list[Candidate] = []
+        for member in pool:
+            endpoint, breaker = member.endpoint, member.breaker
+            if (picky and wish.excludes(endpoint)) or not (calm or not survey.rest(member)[0]):
+                continue
+            weight, rows = endpoint.weight, well
+            if not breaker.is_well():
+                view = breaker.snapshot()
+                if view.state is Circuit.OPEN or view.probing:
+                    continue
+                weight, rows = weight * view.share, well if view.state is Circuit.CLOSED or wish.probes else probes
+            rows.append(Candidate(endpoint, member.in_flight, weight, member.latency(survey.now, decay)))
+        return well or probes
+
+    def _survey(self) -> Survey:
+        return Survey(self._ledger.cooling, self._clock(), self._policy.ewma_decay)
+
+    def _rows(self, wish: _Wish, pool: Iterable[Member]) -> list[Row]:
+        survey = self._survey()
+        return [survey.row(member, excluded=wish.excludes(member.endpoint)) for member in pool]

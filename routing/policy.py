@@ -1,0 +1,252 @@
+"""How routing behaves: every number of it, as a setting with a default, a unit and a range."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_DAY = 86_400.0
+_INSTANT = 0.001
+
+Range = tuple[float, float]
+
+
+def _require(settings: object, **ranges: Range) -> None:
+    """Refuse a number outside its range, and say which and why."""
+    for name, (low, high) in ranges.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be between {low:g} and {high:g}, not {value!r}")
+
+
+def _require_order(settings: object, *pairs: tuple[str, str]) -> None:
+    """Refuse a limit that lies below what it limits."""
+    for lower, upper in pairs:
+        low, high = getattr(settings, lower), getattr(settings, upper)
+        if high < low:
+            raise ValueError(f"{upper} must be at least {lower} ({low:g}), not {high!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """When a circuit opens, for how long, and how its endpoint comes back."""
+
+    failure_threshold: int = 5
+    """Failures in a row that open a circuit."""
+    failure_rate: float = 0.5
+    """Share of failures within the window that opens a circuit, 0 to 1; above 1 nothing reaches it."""
+    minimum_outcomes: int = 10
+    """Outcomes within the window below which their rate says nothing."""
+    window: float = 30.0
+    """Seconds over which outcomes are remembered for the rate."""
+    timeout: float = 10.0
+    """Seconds that a circuit stays open the first time; doubled each time a probe fails."""
+    timeout_cap: float = 300.0
+    """Seconds that it stays open at most, before jitter."""
+    timeout_jitter: float = 0.2
+    """Share by which that time is made longer or shorter at random, so that circuits do not probe in step."""
+    fixed_timeout: bool = False
+    """Whether a circuit stays open for exactly `timeout` each time: no doubling, no jitter."""
+    forgive_after: float = 60.0
+    """Seconds of health that take back one doubling."""
+    success_threshold: int = 1
+    """Probes in a row that must succeed to close a circuit."""
+    slow_start: float = 30.0
+    """Seconds over which an endpoint regains its full weight after its circuit closed or it joined; 0 is at once."""
+    slow_start_floor: float = 0.1
+    """Share of its weight that an endpoint starts with."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self,
+            failure_threshold=(1, 1_000),
+            failure_rate=(0.01, 2),
+            minimum_outcomes=(1, 1_000_000),
+            window=(_INSTANT, _DAY),
+            timeout=(_INSTANT, _DAY),
+            timeout_cap=(_INSTANT, _DAY),
+            timeout_jitter=(0, 0.9),
+            forgive_after=(_INSTANT, _DAY),
+            success_threshold=(1, 1_000),
+            slow_start=(0, _DAY),
+            slow_start_floor=(0.01, 1),
+        )
+        _require_order(self, ("timeout", "timeout_cap"))
+
+
+@dataclass(frozen=True, slots=True)
+class CoolingPolicy:
+    """How long nobody asks where a quota was used up or a token refused."""
+
+    floor: float = 0.5
+    """Seconds that a cooling lasts at least, however short the hint."""
+    cap: float = 300.0
+    """Seconds that a cooling lasts at most by a hint, before jitter."""
+    jitter: float = 0.1
+    """Share by which a cooling is made longer at random; never shorter."""
+    base: float = 5.0
+    """Seconds of the first cooling without a hint; doubled for each one after it until a success."""
+    base_cap: float = 60.0
+    """Seconds that a cooling without a hint lasts at most, before jitter."""
+    credentials: float = 60.0
+    """Seconds that a subaccount rests when it refuses the proxy's token; doubled each time until a success."""
+    credentials_cap: float = 600.0
+    """Seconds that it rests at most, before jitter."""
+    wait_at_most: float = 2.0
+    """Seconds that a request may be held until the nearest cooling ends."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self,
+            floor=(0, _DAY),
+            cap=(0, _DAY),
+            jitter=(0, 1),
+            base=(_INSTANT, _DAY),
+            base_cap=(_INSTANT, _DAY),
+            credentials=(_INSTANT, _DAY),
+            credentials_cap=(_INSTANT, _DAY),
+            wait_at_most=(0, _DAY),
+        )
+        _require_order(self, ("floor", "cap"), ("base", "base_cap"), ("credentials", "credentials_cap"))
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often a request is tried again, and what all requests together may spend on that."""
+
+    max_attempts: int = 3
+    """Upstream calls that one request may make."""
+    budget_ratio: float = 0.2
+    """Retries per request of the last `budget_window` seconds."""
+    budget_window: float = 10.0
+    """Seconds over which requests earn retries."""
+    budget_reserve: int = 10
+    """Retries that are there without any traffic."""
+    backoff_base: float = 0.25
+    """Seconds of the longest first pause before the same endpoints are tried again; doubled for each one after it."""
+    backoff_cap: float = 8.0
+    """Seconds that a pause lasts at most."""
+    hint_cap: float = 10.0
+    """Seconds of a retry hint above which it is passed on and not waited for."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self,
+            max_attempts=(1, 100),
+            budget_ratio=(0, 10),
+            budget_window=(_INSTANT, _DAY),
+            budget_reserve=(0, 1_000_000),
+            backoff_base=(0, _DAY),
+            backoff_cap=(0, _DAY),
+            hint_cap=(0, _DAY),
+        )
+        _require_order(self, ("backoff_base", "backoff_cap"))
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait for what."""
+
+    connect: float = 5.0
+    """Seconds until a connection must stand."""
+    first_event: float = 60.0
+    """Seconds until a stream must have said something."""
+    idle: float = 120.0
+    """Seconds that a stream may be silent between two events."""
+    answer: float = 300.0
+    """Seconds that an answer in one piece may be silent, for each attempt."""
+    total: float = 600.0
+    """Seconds that a request may take, all attempts together."""
+    keep_alive: float = 10.0
+    """Seconds until a waiting caller gets headers and a comment, and between comments from then on."""
+
+    def __post_init__(self) -> None:
+        span = (_INSTANT, _DAY)
+        _require(self, connect=span, first_event=span, idle=span, answer=span, total=span, keep_alive=span)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPolicy:
+    """What differs for one model; None is as for all."""
+
+    strategy: str | None = None
+    """The name of the strategy that balances this model."""
+    first_event: float | None = None
+    """Seconds until a stream must have said something: reasoning models think long."""
+    idle: float | None = None
+    """Seconds that a stream may be silent between two events."""
+    answer: float | None = None
+    """Seconds that an answer in one piece may be silent, for each attempt."""
+    total: float | None = None
+    """Seconds that a request may take, all attempts together."""
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("first_event", "idle", "answer", "total") if getattr(self, name) is not None]
+        _require(self, **dict.fromkeys(given, (_INSTANT, _DAY)))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The whole of it."""
+
+    strategy: str = "round-robin"
+    """The name of the strategy that balances every model that names none of its own."""
+    breaker: BreakerPolicy = BreakerPolicy()
+    cooling: CoolingPolicy = CoolingPolicy()
+    retry: RetryPolicy = RetryPolicy()
+    timeouts: Timeouts = Timeouts()
+    health_check_interval: float = 30.0
+    """Seconds between two active checks of the endpoints that are not well; 0 is never."""
+    health_check_timeout: float = 5.0
+    """Seconds that one active check may take."""
+    discovery_interval: float = 60.0
+    """Seconds between two listings of a subaccount's deployments; 0 is never."""
+    affinity_load: float = 1.25
+    """Times its fair share that a subaccount may be loaded before `cache-affinity` passes it over."""
+    affinity_floor: int = 2
+    """Requests in flight that a subaccount may always have under `cache-affinity`."""
+    ewma_decay: float = 10.0
+    """Seconds in which a measured latency loses all but 37 % of its say."""
+    ewma_seed: float = 1.0
+    """Seconds of latency that an endpoint is credited with before it was measured."""
+    failure_penalty: float = 5.0
+    """Seconds of latency that a failure without a hint counts as."""
+    priority_full: int = 0
+    """Requests in flight per weight at which `priority` calls an endpoint full; 0 is never."""
+    models: Mapping[str, ModelPolicy] = field(default_factory=dict)
+    """What differs for one model, by its deployed name."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """More names for models."""
+    fallbacks: Mapping[str, tuple[str, ...]] | None = None
+    """For each family, the models that may answer instead, best first; None is the built-in table."""
+    fallback: bool = True
+    """Whether another model of the family may answer for one that is not deployed."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self,
+            health_check_interval=(0, _DAY),
+            health_check_timeout=(_INSTANT, _DAY),
+            discovery_interval=(0, _DAY),
+            affinity_load=(1, 100),
+            affinity_floor=(1, 1_000_000),
+            ewma_decay=(_INSTANT, _DAY),
+            ewma_seed=(_INSTANT, _DAY),
+            failure_penalty=(_INSTANT, _DAY),
+            priority_full=(0, 1_000_000),
+        )
+
+    def strategy_for(self, model: str) -> str:
+        """The name of the strategy that balances *model*."""
+        own = self.models.get(model, ModelPolicy()).strategy
+        return self.strategy if own is None else own
+
+    def timeouts_for(self, model: str) -> Timeouts:
+        """How long *model* may take."""
+        own, common = self.models.get(model, ModelPolicy()), self.timeouts
+        return Timeouts(
+            connect=common.connect,
+            first_event=common.first_event if own.first_event is None else own.first_event,
+            idle=common.idle if own.idle is None else own.idle,
+            answer=common.answer if own.answer is None else own.answer,
+            total=common.total if own.total is None else own.total,
+            keep_alive=common.keep_alive,
+        )
