@@ -1,0 +1,23 @@
+"""OpenAI chat completions, on both sides of the gateway."""
+
+from dialects.openai_chat.answers import parse_response, render_response
+from dialects.openai_chat.lane import forward_fault, forward_frame, forward_request, forward_response
+from dialects.openai_chat.parsing import parse_request
+from dialects.openai_chat.rendering import render_request
+from dialects.openai_chat.streams import reader, writer
+from dialects.openai_shared import check_translatable, render_fault
+
+__all__ = [
+    "check_translatable",
+    "forward_fault",
+    "forward_frame",
+    "forward_request",
+    "forward_response",
+    "parse_request",
+    "parse_response",
+    "reader",
+    "render_fault",
+    "render_request",
+    "render_response",
+    "writer",
+]

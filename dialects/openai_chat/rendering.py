@@ -1,0 +1,357 @@
+"""OpenAI chat completions: asking a model.
+
+Azure OpenAI, and Mistral, Perplexity, Cohere and open models, who speak the
+same language with fewer words. Their templates want roles to alternate and
+instructions only at the front, so there a late system message is said as a
+user's words in ``<system>``, and turns of one role are merged.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from dialects.conversation import (
+    JSON,
+    Conversation,
+    Media,
+    MediaKind,
+    Message,
+    Opaque,
+    OutputFormat,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    ToolResult,
+    ToolSpec,
+)
+from dialects.dialect import Rendered
+from dialects.faults import invalid
+from dialects.models import ModelProfile, Vendor
+from dialects.openai_chat.fields import accepted
+from dialects.openai_fields import data_uri, plain_text
+from dialects.openai_shared import (
+    CHAT,
+    answered,
+    check_media,
+    check_translatable,
+    drop_refused_sampling,
+    effort_word,
+    limited,
+    merged_text,
+    opaque_name,
+)
+from dialects.turns import wrapped
+
+_CHOICE = {ToolMode.AUTO: "auto", ToolMode.REQUIRED: "required", ToolMode.NONE: "none"}
+_AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
+_MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
+_NINE_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_SHOWN_BELOW = "(shown below)"
+"""What a tool's message says of an image: only a user's message can hold one."""
+
+
+def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
+    """Ask; raises `FaultError` if leaving something out would change the meaning."""
+    check_translatable(conversation)
+    if conversation.tools and not profile.tools:
+        raise invalid(f"tools cannot be used with model {profile.name}", "tools")
+    dropped: set[str] = set()
+    writer = _Messages(profile, dropped)
+    body: JSON = {"messages": writer.write(conversation)}
+    if profile.model_in_body:
+        body["model"] = profile.name
+    body |= _sampling(conversation, profile, dropped)
+    body |= _tools(conversation, dropped)
+    if word := effort_word(conversation.reasoning, profile, dropped):
+        body["reasoning_effort"] = word
+    if conversation.output is not None:
+        body |= _output(conversation.output, profile, dropped)
+    if conversation.stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    body |= {"user": conversation.user} if conversation.user else {}
+    body |= {"prompt_cache_key": conversation.cache_key} if conversation.cache_key else {}
+    body |= _extra(conversation, dropped)
+    drop_refused_sampling(body, profile, dropped)
+    body = accepted(body, profile, dropped)
+    return Rendered(body, tuple(sorted(dropped)))
+
+
+def alternating(messages: list[JSON]) -> list[JSON]:
+    """Merge turns of one role that follow each other, for templates that insist on turns."""
+    merged: list[JSON] = []
+    for message in messages:
+        before = merged[-1] if merged else None
+        same = before is not None and before["role"] == message.get("role")
+        if before is None or not same or message.get("role") == "tool" or "tool_calls" in before:
+            merged.append(message)
+            continue
+        merged[-1] = {**before, **message, "content": _joined(before.get("content"), message.get("content"))}
+    return merged
+
+
+def _joined(first: Any, second: Any) -> Any:
+    if not first or not second:
+        return first or second
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n\n{second}"
+    return [*_as_parts(first), *_as_parts(second)]
+
+
+def _as_parts(content: Any) -> list[Any]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+class _Messages:
+    """Writes the history, naming in *dropped* what it cannot say."""
+
+    def __init__(self, profile: ModelProfile, dropped: set[str]) -> None:
+        self._profile = profile
+        self._dropped = dropped
+        self._native = profile.vendor is Vendor.OPENAI
+
+    def write(self, conversation: Conversation) -> list[JSON]:
+        """Write instructions and history."""
+        messages = self._system(conversation.system)
+        for message in answered(conversation.messages):
+            messages += self._message(message)
+        if not messages:
+            raise invalid("messages must not be empty", "messages")
+        return messages if self._native else alternating(messages)
+
+    def _system(self, system: tuple[Text, ...]) -> list[JSON]:
+        texts = [text for text in system if text.text]
+        self._note_cache(texts)
+        if not texts:
+            return []
+        if len(texts) == 1 or not self._native:
+            return [{"role": "system", "content": "\n\n".join(text.text for text in texts)}]
+        return [{"role": "system", "content": [{"type": "text", "text": text.text} for text in texts]}]
+
+    def _message(self, message: Message) -> Iterator[JSON]:
+        self._note_cache(message.parts)
+        match message.role:
+            case Role.USER:
+                yield from self._user(message)
+            case Role.ASSISTANT:
+                yield from self._assistant(message)
+            case Role.SYSTEM if self._profile.mid_system:
+                yield {"role": "system", "content": merged_text(message.parts), **self._name(message)}
+            case Role.SYSTEM:
+                yield {"role": "user", "content": wrapped(merged_text(message.parts))}
+
+    def _user(self, message: Message) -> Iterator[JSON]:
+        """Results come first: they must stand right behind the calls they answer."""
+        shown: list[Part] = []
+        results = [part for part in message.parts if isinstance(part, ToolResult)]
+        for result in results:
+            yield self._result(result)
+            shown += [part for part in result.parts if isinstance(part, Media) and plain_text(part) is None]
+        others = [part for part in message.parts if not isinstance(part, ToolResult)]
+        content = list(self._content([*shown, *others]))
+        if content or not results:
+            alone = content[0]["text"] if len(content) == 1 and content[0]["type"] == "text" else content
+            yield {"role": "user", "content": alone or "", **self._name(message)}
+
+    def _result(self, result: ToolResult) -> JSON:
+        if result.is_error:
+            self._dropped.add("is_error")
+        texts: list[str] = []
+        for part in result.parts:
+            match part:
+                case Text(text):
+                    texts.append(text)
+                case Media():
+                    texts.append(plain_text(part) or f"{part.kind.value} {part.name} {_SHOWN_BELOW}".replace("  ", " "))
+                case Opaque():
+                    self._dropped.add(opaque_name(part))
+        return {"role": "tool", "tool_call_id": self._id(result.call_id), "content": "\n".join(texts)}
+
+    def _content(self, parts: Iterable[Part]) -> Iterator[JSON]:
+        for part in parts:
+            match part:
+                case Text(text):
+                    if text:
+                        yield {"type": "text", "text": text}
+                case Media():
+                    yield self._media(part)
+                case Opaque():
+                    yield from self._opaque(part)
+                case Refusal(text):
+                    yield {"type": "text", "text": text}
+                case Thinking():
+                    self._dropped.add("thinking")
+                case ToolCall() | ToolResult():
+                    raise invalid("a user's message holds a call of a function, which only an assistant's can")
+
+    def _opaque(self, part: Opaque) -> Iterator[JSON]:
+        if _is_name(part):
+            return
+        if part.dialect == CHAT and self._native:
+            yield part.payload
+        else:
+            self._dropped.add(opaque_name(part))
+
+    def _media(self, part: Media) -> JSON:
+        if (text := plain_text(part)) is not None:
+            return {"type": "text", "text": text}
+        check_media(part, self._profile)
+        match part.kind:
+            case MediaKind.IMAGE:
+                detail = {"detail": part.detail} if part.detail else {}
+                return {"type": "image_url", "image_url": {"url": data_uri(part), **detail}}
+            case MediaKind.AUDIO if part.data:
+                form = _AUDIO_FORMAT.get(part.mime, part.mime.rpartition("/")[2])
+                return {"type": "input_audio", "input_audio": {"data": part.data, "format": form}}
+            case MediaKind.DOCUMENT if part.data:
+                name = part.name or "document.pdf"
+                return {"type": "file", "file": {"filename": name, "file_data": data_uri(part)}}
+            case _:
+                raise invalid(
+                    f"messages hold {part.kind.value} content by URL; model {self._profile.name} wants the data"
+                )
+
+    def _assistant(self, message: Message) -> Iterator[JSON]:
+        texts = [part.text for part in message.parts if isinstance(part, Text) and part.text]
+        refusals = [part.text for part in message.parts if isinstance(part, Refusal)]
+        calls = [part for part in message.parts if isinstance(part, ToolCall)]
+        said: JSON = {"role": "assistant", "content": "".join(texts) if texts else None, **self._name(message)}
+        if refusals and self._native:
+            said["refusal"] = "".join(refusals)
+        elif refusals:
+            said["content"] = "".join([*texts, *refusals])
+        tools = [self._call(call) for call in calls] + self._own_calls(message)
+        if tools:
+            said["tool_calls"] = tools
+        elif not refusals and not texts:
+            said["content"] = ""
+        for part in message.parts:
+            self._note_unsaid(part)
+        if said["content"] or tools or refusals:
+            yield said
+
+    def _call(self, call: ToolCall) -> JSON:
+        function = {"name": call.name, "arguments": call.arguments or "{}"}
+        return {"id": self._id(call.id), "type": "function", "function": function}
+
+    def _own_calls(self, message: Message) -> list[JSON]:
+        """Calls of custom tools, which only OpenAI has."""
+        if not self._native:
+            return []
+        return [part.payload for part in message.parts if isinstance(part, Opaque) and _is_custom_call(part)]
+
+    def _note_unsaid(self, part: Part) -> None:
+        match part:
+            case Thinking(text, signature, redacted):
+                if text or signature or redacted:
+                    self._dropped.add("thinking")
+            case Media(kind=kind):
+                self._dropped.add(f"assistant {kind.value}")
+            case Opaque() if not (self._native and _is_custom_call(part)) and part.payload.get("type") != "name":
+                self._dropped.add(opaque_name(part))
+            case _:
+                pass
+
+    def _name(self, message: Message) -> JSON:
+        names = [part.payload for part in message.parts if isinstance(part, Opaque) and _is_name(part)]
+        return {"name": names[0]["name"]} if names else {}
+
+    def _id(self, id: str) -> str:
+        """Mistral wants nine letters and digits."""
+        if self._profile.vendor is not Vendor.MISTRAL or _MISTRAL_ID.fullmatch(id):
+            return id
+        number = int.from_bytes(hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+        return "".join(_NINE_DIGITS[number // 62**place % 62] for place in range(9))
+
+    def _note_cache(self, parts: Iterable[Part]) -> None:
+        if any(not isinstance(part, Thinking | Refusal | Opaque) and part.cache for part in parts):
+            self._dropped.add("cache_control")
+
+
+def _is_custom_call(part: Opaque) -> bool:
+    return part.dialect == CHAT and "custom" in part.payload and "id" in part.payload
+
+
+def _is_name(part: Opaque) -> bool:
+    return part.dialect == CHAT and part.payload.get("type") == "name"
+
+
+def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
+    asked = conversation.sampling
+    if asked.top_k is not None:
+        dropped.add("top_k")
+    length = "max_completion_tokens" if profile.max_completion_tokens else "max_tokens"
+    fields = {
+        length: limited(asked.max_tokens, profile, dropped),
+        "temperature": asked.temperature,
+        "top_p": asked.top_p,
+        "stop": list(asked.stop) or None,
+        "seed": asked.seed,
+        "presence_penalty": asked.presence_penalty,
+        "frequency_penalty": asked.frequency_penalty,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _tools(conversation: Conversation, dropped: set[str]) -> JSON:
+    tools: list[JSON] = []
+    for tool in conversation.tools:
+        match tool:
+            case ToolSpec():
+                if tool.cache:
+                    dropped.add("cache_control")
+                tools.append({"type": "function", "function": _function(tool)})
+            case Opaque(dialect, payload) if dialect == CHAT:
+                tools.append(payload)
+            case Opaque():
+                dropped.add(f"tool {opaque_name(tool)}")
+    if not tools:
+        return {}
+    choice = conversation.tool_choice
+    return {"tools": tools, **(_choice(choice, tools) if choice else {})}
+
+
+def _function(tool: ToolSpec) -> JSON:
+    described = {"description": tool.description} if tool.description else {}
+    strict = {"strict": tool.strict} if tool.strict is not None else {}
+    return {"name": tool.name, **described, "parameters": dict(tool.parameters), **strict}
+
+
+def _choice(choice: ToolChoice, tools: list[JSON]) -> JSON:
+    parallel = {} if choice.parallel is None else {"parallel_tool_calls": choice.parallel}
+    if choice.mode is not ToolMode.NAMED:
+        return {"tool_choice": _CHOICE[choice.mode], **parallel}
+    custom = any(tool.get("custom", {}).get("name") == choice.name for tool in tools)
+    kind = "custom" if custom else "function"
+    return {"tool_choice": {"type": kind, kind: {"name": choice.name}}, **parallel}
+
+
+def _output(output: OutputFormat, profile: ModelProfile, dropped: set[str]) -> JSON:
+    if output.schema is None:
+        return {"response_format": {"type": "json_object"}}
+    if not profile.native_schema:
+        dropped.add("response_format")
+        return {}
+    schema = {
+        "name": output.name or "answer",
+        "description": output.description or None,
+        "schema": dict(output.schema),
+        "strict": output.strict,
+    }
+    schema = {name: value for name, value in schema.items() if value is not None}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}
+
+
+def _extra(conversation: Conversation, dropped: set[str]) -> JSON:
+    """Carry what only this dialect knows; the legacy form of functions has been said as tools."""
+    extra = {name: value for name, value in conversation.extra.items() if name not in ("functions", "stream_options")}
+    if conversation.dialect == CHAT:
+        dropped |= {"stream_options"} & conversation.extra.keys()
+        return extra
+    dropped |= {name for name, value in extra.items() if value not in (None, False, [], {})}
+    return {}

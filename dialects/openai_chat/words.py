@@ -1,0 +1,79 @@
+"""OpenAI chat completions: the words both answers and streams use."""
+
+import hashlib
+from typing import Any
+
+from dialects.conversation import JSON, Media, Stop, StopReason, ToolCall, Usage
+from dialects.dialect import Envelope
+from dialects.openai_fields import data_uri
+from dialects.openai_shared import stop_for
+
+_FINISH = {
+    StopReason.END: "stop",
+    StopReason.STOP_SEQUENCE: "stop",
+    StopReason.PAUSED: "stop",
+    StopReason.LENGTH: "length",
+    StopReason.CONTEXT_FULL: "length",
+    StopReason.TOOL_USE: "tool_calls",
+    StopReason.FILTERED: "content_filter",
+}
+_STOP = {
+    "stop": StopReason.END,
+    "length": StopReason.LENGTH,
+    "model_length": StopReason.CONTEXT_FULL,
+    "tool_calls": StopReason.TOOL_USE,
+    "function_call": StopReason.TOOL_USE,
+    "content_filter": StopReason.FILTERED,
+}
+
+
+def answer_id(envelope: Envelope) -> str:
+    """Mint the id of an answer."""
+    return f"chatcmpl-{envelope.token}"
+
+
+def finish_word(stop: Stop, calls: bool, envelope: Envelope) -> str:
+    """Say why the model stopped; whoever asked with the legacy `functions` gets the legacy word."""
+    word = _FINISH[stop_for(stop, calls).reason]
+    return "function_call" if word == "tool_calls" and legacy(envelope) else word
+
+
+def stop_of(word: Any, calls: bool) -> Stop:
+    """Understand why the model stopped."""
+    raw = word if isinstance(word, str) else ""
+    return stop_for(Stop(_STOP.get(raw, StopReason.END), raw), calls)
+
+
+def legacy(envelope: Envelope) -> bool:
+    """Whether the client speaks of `functions`, as it was done before there were tools."""
+    return "functions" in envelope.conversation.extra
+
+
+def render_usage(usage: Usage) -> JSON:
+    """Say what the answer cost: here the prompt includes what came from a cache, the output the thinking."""
+    written = {"cache_write_tokens": usage.cache_write} if usage.cache_write else {}
+    return {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.total,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read, **written},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    }
+
+
+def call_head(call: ToolCall, signature: str) -> JSON:
+    """Say which function is called; a signature of Gemini's stands where Google's own compatible API puts it."""
+    signed = {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}, **signed}
+
+
+def image(attached: Media) -> JSON:
+    """Show an image a model made: OpenAI has no word for it, other vendors of this dialect use this one."""
+    return {"type": "image_url", "image_url": {"url": data_uri(attached)}}
+
+
+def call_id(id: Any, token: str, number: int) -> str:
+    """Keep a call's id, or mint one that does not change."""
+    if isinstance(id, str) and id:
+        return id
+    return f"call_{hashlib.sha256(f'{token}/{number}'.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"

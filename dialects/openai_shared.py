@@ -1,0 +1,277 @@
+"""What OpenAI's two dialects have in common: errors, how hard to think, what a model refuses."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dialects.conversation import (
+    JSON,
+    Conversation,
+    Effort,
+    Media,
+    MediaKind,
+    Message,
+    Opaque,
+    Part,
+    Reasoning,
+    Role,
+    Stop,
+    StopReason,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from dialects.events import Block
+from dialects.faults import Fault, FaultKind, invalid
+from dialects.jsontext import dumps
+from dialects.models import ModelProfile, ThinkingStyle
+from dialects.turns import NO_RESULT
+
+CHAT = "openai-chat"
+RESPONSES = "openai-responses"
+REDACTED = "redacted:"
+"""What begins a wrapped signature that stands for hidden thoughts; no signature, being base64, holds a colon."""
+
+# https://platform.openai.com/docs/guides/error-codes. A `type` of invalid_request_error
+# makes some clients take a wrong key for a malformed request, hence authentication_error.
+_TYPE = {
+    FaultKind.INVALID_REQUEST: ("invalid_request_error", None),
+    FaultKind.CONTENT_FILTERED: ("invalid_request_error", "content_filter"),
+    FaultKind.TOO_LARGE: ("invalid_request_error", "request_too_large"),
+    FaultKind.NOT_FOUND: ("invalid_request_error", "model_not_found"),
+    FaultKind.UNAUTHENTICATED: ("authentication_error", "invalid_api_key"),
+    FaultKind.RATE_LIMITED: ("rate_limit_error", "rate_limit_exceeded"),
+    FaultKind.OVERLOADED: ("server_error", "overloaded"),
+    FaultKind.TIMEOUT: ("server_error", "timeout"),
+    FaultKind.UNAVAILABLE: ("server_error", "unavailable"),
+}
+_WRONG_KEY = "Incorrect API key provided"
+
+_EFFORTS = tuple(Effort)
+_EFFORT_OF_BUDGET = ((1024, Effort.MINIMAL), (4096, Effort.LOW), (16384, Effort.MEDIUM))
+"""What a budget of thinking tokens is as a word: up to so many, this."""
+
+_SAMPLING_DEFAULTS: Mapping[str, Any] = {
+    "temperature": 1,
+    "top_p": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "logit_bias": {},
+}
+_PENALTIES = frozenset({"presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"})
+
+_HELD_ELSEWHERE = {
+    "previous_response_id": "the conversation so far is not here; send it whole as input",
+    "conversation": "the conversation so far is not here; send it whole as input",
+    "prompt": "stored prompts are not here; send the instructions and the input",
+    "background": "an answer in the background is not possible; leave it out or stream",
+}
+_MODEL = re.compile(r'("model"\s*:\s*)"(?:[^"\\]|\\.)*"')
+
+
+def render_fault(fault: Fault) -> JSON:
+    """Say a failure, as the body of an HTTP error or a frame of a stream."""
+    kind, code = _TYPE.get(fault.kind, ("server_error", fault.kind.value))
+    message = fault.message
+    if fault.kind is FaultKind.UNAUTHENTICATED and _WRONG_KEY not in message:
+        message = f"{_WRONG_KEY}. {message}"
+    if fault.kind is FaultKind.INVALID_REQUEST:
+        code = fault.code
+    return {"error": {"message": message, "type": kind, "param": fault.param, "code": code}}
+
+
+def check_translatable(conversation: Conversation) -> None:
+    """Refuse what means something only to OpenAI's own server, where leaving it out would change the meaning."""
+    for name, why in _HELD_ELSEWHERE.items():
+        if conversation.extra.get(name):
+            raise invalid(f"{name} cannot be used with model {conversation.model}: {why}", name)
+    n = conversation.extra.get("n")
+    if isinstance(n, int) and n > 1:
+        raise invalid(f"n must be 1 with model {conversation.model}: it gives one answer at a time", "n")
+    for part in (part for message in conversation.messages for part in message.parts):
+        if isinstance(part, Opaque) and part.payload.get("type") == "item_reference":
+            raise invalid(
+                f"input holds an item_reference, which model {conversation.model} cannot follow: "
+                "send the item itself, and store: false",
+                "input",
+            )
+
+
+def effort_word(reasoning: Reasoning | None, profile: ModelProfile, dropped: set[str]) -> str | None:
+    """Choose the word for how hard to think that the model knows and that is nearest to what was asked."""
+    effort = _wanted(reasoning)
+    if effort is None:
+        return None
+    if profile.thinking is not ThinkingStyle.EFFORT:
+        if effort is not Effort.NONE:
+            dropped.add("reasoning_effort")
+        return None
+    known = [Effort(word) for word in profile.efforts]
+    wanted = _EFFORTS.index(effort)
+    if effort not in known and effort is not Effort.NONE:
+        dropped.add(f"reasoning_effort {effort.value}")
+    return min(known, key=lambda each: (abs(_EFFORTS.index(each) - wanted), _EFFORTS.index(each))).value
+
+
+def _wanted(reasoning: Reasoning | None) -> Effort | None:
+    if reasoning is None or reasoning.effort is not None or reasoning.budget is None:
+        return reasoning.effort if reasoning else None
+    return next((effort for most, effort in _EFFORT_OF_BUDGET if reasoning.budget <= most), Effort.HIGH)
+
+
+def drop_refused_sampling(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
+    """Take out of *body* what the model refuses about how tokens are drawn; what is the default anyway goes unnamed."""
+    refused = set() if profile.penalties else set(_PENALTIES)
+    refused |= set() if profile.temperature else {"temperature"}
+    refused |= set() if profile.top_p else {"top_p"}
+    if not profile.top_p_with_temperature and body.get("temperature") is not None:
+        refused.add("top_p")
+    for name in refused & body.keys():
+        value = body.pop(name)
+        if value is not None and value != _SAMPLING_DEFAULTS[name]:
+            dropped.add(name)
+
+
+def limited(length: int | None, profile: ModelProfile, dropped: set[str]) -> int | None:
+    """Ask for no longer an answer than the model may give."""
+    if length is None or profile.max_output is None or length <= profile.max_output:
+        return length
+    dropped.add("max_tokens over the model's limit")
+    return profile.max_output
+
+
+def check_media(attached: Media, profile: ModelProfile) -> None:
+    """Refuse what the model cannot see or hear."""
+    able = {
+        MediaKind.IMAGE: profile.images,
+        MediaKind.DOCUMENT: profile.documents,
+        MediaKind.AUDIO: profile.audio,
+        MediaKind.VIDEO: False,
+    }
+    if not able[attached.kind]:
+        raise invalid(f"messages hold {attached.kind.value} content, which model {profile.name} does not take")
+
+
+def head_text(block: Block) -> str:
+    """Read the text a block opens with."""
+    match block:
+        case ToolCall(arguments=text):
+            return text
+        case Media() | Opaque():
+            return ""
+        case _:
+            return block.text
+
+
+def stop_for(stop: Stop, calls: bool) -> Stop:
+    """Decide by the calls that were made whether the model stopped to have them answered."""
+    if calls and stop.reason in (StopReason.END, StopReason.STOP_SEQUENCE, StopReason.PAUSED):
+        return replace(stop, reason=StopReason.TOOL_USE)
+    if not calls and stop.reason is StopReason.TOOL_USE:
+        return replace(stop, reason=StopReason.END)
+    return stop
+
+
+def usage_from(body: Any, prompt: str, output: str) -> Usage:
+    """Read ``usage``; *prompt* and *output* are what the dialect calls the two counts.
+
+    OpenAI counts what came from a cache in the prompt, and thinking in the output.
+    """
+    if not isinstance(body, dict):
+        return Usage()
+    read = _details(body, prompt, "cached_tokens")
+    written = _details(body, prompt, "cache_write_tokens", "cache_creation_tokens")
+    return Usage(
+        fresh_input=max(0, _count(body.get(f"{prompt}_tokens")) - read - written),
+        cache_read=read,
+        cache_write=written,
+        output=_count(body.get(f"{output}_tokens")),
+        reasoning=_details(body, output, "reasoning_tokens"),
+    )
+
+
+def _details(body: JSON, which: str, *names: str) -> int:
+    details = body.get(f"{which}_tokens_details")
+    return next((_count(details[name]) for name in names if name in details), 0) if isinstance(details, dict) else 0
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def answered(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Give each call one answer, right behind it, and make words of answers to no call: OpenAI insists on both."""
+    settled: list[Message] = []
+    open_calls: list[str] = []
+    for message in _calls_joined(messages):
+        if message.role is Role.USER:
+            parts, open_calls = _settled(message.parts, open_calls)
+            settled.append(Message(Role.USER, parts))
+            continue
+        if message.role is Role.ASSISTANT:
+            settled += _unanswered(open_calls)
+            open_calls = [part.id for part in message.parts if isinstance(part, ToolCall)]
+        settled.append(message)
+    return (*settled, *_unanswered(open_calls))
+
+
+def _calls_joined(messages: tuple[Message, ...]) -> list[Message]:
+    """Make one turn of a model's turns with calls: nothing may stand between a call and its answer."""
+    joined: list[Message] = []
+    for message in messages:
+        before = joined[-1] if joined else None
+        calls = before is not None and any(isinstance(part, ToolCall) for part in before.parts)
+        if before is not None and calls and message.role is before.role is Role.ASSISTANT:
+            joined[-1] = Message(Role.ASSISTANT, (*before.parts, *message.parts))
+        else:
+            joined.append(message)
+    return joined
+
+
+def _settled(parts: tuple[Part, ...], open_calls: list[str]) -> tuple[tuple[Part, ...], list[str]]:
+    """Answer in a user's turn what it answers, and say which calls are still open."""
+    said: list[Part] = []
+    left = list(open_calls)
+    for part in parts:
+        if not isinstance(part, ToolResult):
+            said.append(part)
+        elif part.call_id in left:
+            left.remove(part.call_id)
+            said.append(part)
+        else:
+            said += part.parts
+    if any(isinstance(part, ToolResult) for part in said) or not left:
+        return tuple(said), left
+    # The user spoke without answering: the call was interrupted.
+    return (*(ToolResult(call, (Text(NO_RESULT),)) for call in left), *said), []
+
+
+def _unanswered(open_calls: list[str]) -> list[Message]:
+    results = tuple(ToolResult(call, (Text(NO_RESULT),)) for call in open_calls)
+    return [Message(Role.USER, results)] if results else []
+
+
+def opaque_name(part: Opaque) -> str:
+    """Name what only another dialect has a word for."""
+    return str(part.payload.get("type") or "unknown content")
+
+
+def public_model(data: str, model: str) -> str | None:
+    """Write the public name over the backend's in a frame; None if that takes parsing the frame.
+
+    An unescaped ``"model":`` cannot stand inside a JSON string, so that one match is the field itself.
+    """
+    found = list(_MODEL.finditer(data))
+    if len(found) != 1:
+        return data if not found else None
+    match = found[0]
+    return f"{data[: match.start()]}{match[1]}{dumps(model)}{data[match.end() :]}"
+
+
+def merged_text(parts: tuple[Part, ...]) -> str:
+    """Join the words among *parts*."""
+    return "".join(part.text for part in parts if isinstance(part, Text))
