@@ -1,0 +1,37 @@
+"""Gemini's ``generateContent``, spoken on both sides.
+
+https://ai.google.dev/api/generate-content as clients speak it, and
+https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
+as SAP AI Core's deployments do.
+"""
+
+from dialects.gemini.answering import (
+    Reader,
+    Writer,
+    parse_response,
+    reader,
+    render_fault,
+    render_model,
+    render_response,
+    writer,
+)
+from dialects.gemini.asking import parse_request
+from dialects.gemini.lane import forward_fault, forward_frame, forward_request, forward_response
+from dialects.gemini.rendering import render_request
+
+__all__ = [
+    "Reader",
+    "Writer",
+    "forward_fault",
+    "forward_frame",
+    "forward_request",
+    "forward_response",
+    "parse_request",
+    "parse_response",
+    "reader",
+    "render_fault",
+    "render_model",
+    "render_request",
+    "render_response",
+    "writer",
+]

@@ -1,0 +1,87 @@
+"""From a Gemini client to a Gemini model: bodies and frames pass, but for what must change.
+
+What must: ids of calls, which SAP AI Core refuses; a turn without a role,
+which Vertex AI refuses; a system instruction that is a bare string; signatures
+of other vendors' models; and the model's name in the answer.
+"""
+
+import json
+from typing import Any
+
+from dialects.conversation import JSON, Family
+from dialects.dialect import Envelope, Rendered
+from dialects.faults import Fault
+from dialects.gemini.answering import say_fault
+from dialects.gemini.rendering import sign_foreign_calls
+from dialects.jsontext import dumps
+from dialects.models import ModelProfile, ThinkingStyle
+from dialects.signatures import unpack
+from dialects.sse import Frame
+
+_PATH_ONLY = ("model", "stream")
+_SYSTEM = ("systemInstruction", "system_instruction")
+_CALLS = ("functionCall", "function_call", "functionResponse", "function_response")
+_SIGNATURES = ("thoughtSignature", "thought_signature")
+
+
+def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
+    """Change of a client's own body only what the backend refuses."""
+    changed = {name: value for name, value in body.items() if name not in _PATH_ONLY}
+    dropped: set[str] = set()
+    for name in _SYSTEM:
+        if isinstance(changed.get(name), str):
+            changed[name] = {"parts": [{"text": changed[name]}]}
+    contents = changed.get("contents")
+    contents = [contents] if isinstance(contents, dict) else contents
+    if isinstance(contents, list):
+        turns = [_content(content, dropped) for content in contents]
+        if dropped and profile.thinking is ThinkingStyle.LEVEL:
+            sign_foreign_calls([turn for turn in turns if isinstance(turn.get("parts"), list)])
+        changed["contents"] = turns
+    return Rendered(changed, tuple(sorted(dropped)))
+
+
+def forward_response(body: JSON, envelope: Envelope) -> JSON:
+    """Change of a backend's own body only the name of the model."""
+    return {**body, "modelVersion": envelope.model} if "modelVersion" in body else body
+
+
+def forward_frame(frame: Frame, envelope: Envelope) -> bytes:
+    """Render one frame for the client: byte for byte, unless it names the model."""
+    if '"modelVersion"' not in frame.data:
+        return frame.encode()
+    loaded = json.loads(frame.data)
+    if not isinstance(loaded, dict) or loaded.get("modelVersion", envelope.model) == envelope.model:
+        return frame.encode()
+    return Frame(dumps(forward_response(loaded, envelope)), frame.event).encode()
+
+
+def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # noqa: ARG001 - Google's errors name neither
+    """Say a failure in a stream that was passed through."""
+    return say_fault(fault)
+
+
+def _content(content: Any, dropped: set[str]) -> Any:
+    if not isinstance(content, dict):
+        return content
+    parts = content.get("parts")
+    if isinstance(parts, dict):
+        parts = [parts]
+    if not isinstance(parts, list):
+        return content
+    return {**content, "role": content.get("role") or "user", "parts": [_part(part, dropped) for part in parts]}
+
+
+def _part(part: Any, dropped: set[str]) -> Any:
+    if not isinstance(part, dict):
+        return part
+    changed = dict(part)
+    for name in _CALLS:
+        if isinstance(call := changed.get(name), dict) and "id" in call:
+            changed[name] = {key: value for key, value in call.items() if key != "id"}
+    for name in _SIGNATURES:
+        signature = changed.get(name)
+        if isinstance(signature, str) and unpack(signature, Family.GEMINI)[0] is not Family.GEMINI:
+            dropped.add("thinking signature")
+            del changed[name]
+    return changed

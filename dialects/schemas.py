@@ -1,0 +1,279 @@
+"""JSON Schemas as the vendors write them, and as they take them.
+
+A schema a client sends may use any keyword of JSON Schema; a provider takes a
+subset. What only annotates is left out, what can be said otherwise is, and a
+constraint that cannot be said is left out and named.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dialects.conversation import JSON
+from dialects.faults import invalid
+
+MAX_DEPTH = 100
+"""How deep a schema may be nested."""
+
+_ONE = frozenset({"items", "additionalProperties", "not", "contains", "propertyNames", "if", "then", "else"})
+_MANY = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+_NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
+
+# Google's OpenAPI subset as protobuf JSON may also spell it.
+# https://cloud.google.com/vertex-ai/docs/reference/rest/v1/Schema
+_GOOGLE_NAMES = {
+    "any_of": "anyOf",
+    "additional_properties": "additionalProperties",
+    "defs": "$defs",
+    "max_items": "maxItems",
+    "max_length": "maxLength",
+    "max_properties": "maxProperties",
+    "min_items": "minItems",
+    "min_length": "minLength",
+    "min_properties": "minProperties",
+    "property_ordering": "propertyOrdering",
+    "ref": "$ref",
+}
+_COUNTS = frozenset({"maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties"})
+
+_ANNOTATIONS = frozenset(
+    {"$schema", "$comment", "$id", "$vocabulary", "examples", "example", "deprecated", "readOnly", "writeOnly"}
+)
+# https://ai.google.dev/gemini-api/docs/structured-output lists what is taken; these are not.
+_REFUSED_BY_GEMINI = frozenset(
+    {
+        "contains",
+        "contentEncoding",
+        "contentMediaType",
+        "dependencies",
+        "dependentRequired",
+        "dependentSchemas",
+        "else",
+        "if",
+        "maxContains",
+        "minContains",
+        "multipleOf",
+        "not",
+        "patternProperties",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "uniqueItems",
+    }
+)
+_TYPE_OF: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """A schema a provider takes, and the names of the constraints it could not be told, sorted."""
+
+    schema: JSON
+    dropped: tuple[str, ...] = ()
+
+
+def from_google(schema: Mapping[str, Any]) -> JSON:
+    """Write a schema of Google's API as JSON Schema: small type names, null as a type, counts as numbers."""
+    walked = _walk(dict(schema), _as_json_schema)
+    return walked if isinstance(walked, dict) else {}
+
+
+def for_gemini(schema: Mapping[str, Any]) -> Adapted:
+    """Write a JSON Schema as Gemini takes it in ``parametersJsonSchema`` and ``responseJsonSchema``."""
+    dropped: set[str] = set()
+    root = dict(schema)
+
+    def change(node: JSON) -> JSON:
+        return _as_gemini_takes_it(_without_all_of(node, root, dropped), dropped)
+
+    walked = _walk(root, change)
+    return Adapted(walked, tuple(sorted(dropped)))
+
+
+def object_root(schema: Mapping[str, Any]) -> Adapted:
+    """Make the outermost schema a plain object, for providers that refuse a choice there (Claude does).
+
+    The alternatives' properties are all offered; which go together, and which
+    of them are required, is no longer said.
+    """
+    root = dict(schema)
+    dropped: set[str] = set()
+    root = _without_all_of(root, root, dropped)
+    for keyword in ("anyOf", "oneOf"):
+        for member in _dicts(root.pop(keyword, None)):
+            dropped.add(keyword)
+            offered = _resolved(member, root).get("properties")
+            if isinstance(offered, dict):
+                root["properties"] = {**offered, **_mapping(root.get("properties"))}
+    root["type"] = "object"
+    root.setdefault("properties", {})
+    return Adapted(root, tuple(sorted(dropped)))
+
+
+def has_parameters(schema: Mapping[str, Any]) -> bool:
+    """Whether a function described so takes anything at all."""
+    return any(schema.get(name) for name in (*_MANY, "properties", "$ref", "additionalProperties", "patternProperties"))
+
+
+def _walk(node: Any, change: Callable[[JSON], JSON], depth: int = 0) -> Any:
+    """Apply *change* to a schema and all schemas within, outermost first."""
+    if depth > MAX_DEPTH:
+        raise invalid(f"a schema is nested more than {MAX_DEPTH} deep")
+    if not isinstance(node, dict):
+        return node
+    changed = change(node)
+    for name, value in changed.items():
+        if name in _ONE and isinstance(value, dict):
+            changed[name] = _walk(value, change, depth + 1)
+        elif (name in _MANY or name in _ONE) and isinstance(value, list):
+            changed[name] = [_walk(item, change, depth + 1) for item in value]
+        elif name in _NAMED and isinstance(value, dict):
+            changed[name] = {key: _walk(item, change, depth + 1) for key, item in value.items()}
+    return changed
+
+
+def _as_json_schema(node: JSON) -> JSON:
+    changed = {_GOOGLE_NAMES.get(name, name): value for name, value in node.items()}
+    match changed.get("type"):
+        case "TYPE_UNSPECIFIED":
+            del changed["type"]
+        case str(word):
+            changed["type"] = word.lower()
+        case [*words]:
+            changed["type"] = [word.lower() if isinstance(word, str) else word for word in words]
+    for name in _COUNTS & changed.keys():
+        # int64 is a string in protobuf JSON.
+        if isinstance(changed[name], str) and changed[name].isdecimal():
+            changed[name] = int(changed[name])
+    if changed.get("format") == "enum":
+        del changed["format"]
+    if "example" in changed:
+        changed["examples"] = [changed.pop("example")]
+    if changed.pop("nullable", False) is True:
+        _allow_null(changed)
+    return changed
+
+
+def _allow_null(node: JSON) -> None:
+    match node.get("type"):
+        case str(word) if word != "null":
+            node["type"] = [word, "null"]
+        case [*words] if "null" not in words:
+            node["type"] = [*words, "null"]
+    if isinstance(node.get("anyOf"), list):
+        node["anyOf"] = [*node["anyOf"], {"type": "null"}]
+    if isinstance(node.get("enum"), list) and None not in node["enum"]:
+        node["enum"] = [*node["enum"], None]
+
+
+def _as_gemini_takes_it(node: JSON, dropped: set[str]) -> JSON:
+    if isinstance(reference := node.get("$ref"), str):
+        # Beside a reference only names with a dollar may stand.
+        kept = {"$ref": reference.replace("#/definitions/", "#/$defs/")}
+        return kept | _definitions(node)
+    dropped |= _REFUSED_BY_GEMINI & node.keys()
+    out = {name: node[name] for name in node if name not in _REFUSED_BY_GEMINI and name not in _ANNOTATIONS}
+    out.pop("definitions", None)
+    out |= _definitions(node)
+    if "const" in out:
+        out["enum"] = [out.pop("const")]
+    if isinstance(out.get("enum"), list):
+        _limit_enum(out, dropped)
+    _include_bounds(out, dropped)
+    if isinstance(out.get("oneOf"), list) and "anyOf" not in out:
+        out["anyOf"] = out.pop("oneOf")
+    if isinstance(out.get("items"), list):
+        out["prefixItems"] = out.pop("items")
+    if out.get("type") == "array" and not {"items", "prefixItems"} & out.keys():
+        out["items"] = {}
+    return _without_booleans(out)
+
+
+def _definitions(node: JSON) -> JSON:
+    found = {**_mapping(node.get("definitions")), **_mapping(node.get("$defs"))}
+    return {"$defs": found} if found else {}
+
+
+def _limit_enum(node: JSON, dropped: set[str]) -> None:
+    """Keep of an enumeration its words and numbers: Gemini takes no others, but knows their types."""
+    values: list[Any] = node.pop("enum")
+    kept = [value for value in values if isinstance(value, str | int | float) and not isinstance(value, bool)]
+    kinds = {_TYPE_OF.get(type(value)) for value in values}
+    if "type" not in node and None not in kinds:
+        kinds_sorted = sorted(kind for kind in kinds if kind)
+        node["type"] = kinds_sorted[0] if len(kinds_sorted) == 1 else kinds_sorted
+    if None in values:
+        _allow_null(node)
+    said = [value for value in values if value is not None]
+    if kept and len(kept) == len(said):
+        node["enum"] = kept
+    elif said and sorted(map(repr, said)) != ["False", "True"]:
+        dropped.add("enum")
+
+
+def _include_bounds(node: JSON, dropped: set[str]) -> None:
+    """Say an exclusive bound as an inclusive one: exactly for integers, nearly for others."""
+    for exclusive, inclusive, step in (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1)):
+        bound = node.pop(exclusive, None)
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+            continue
+        if node.get("type") == "integer":
+            bound = (math.floor(bound) if step > 0 else math.ceil(bound)) + step
+        else:
+            dropped.add(exclusive)
+        node.setdefault(inclusive, bound)
+
+
+def _without_booleans(node: JSON) -> JSON:
+    """Write the schema that takes anything as an empty one, where Gemini wants an object."""
+    for name, value in node.items():
+        if name in _NAMED and isinstance(value, dict):
+            node[name] = {key: item if isinstance(item, dict) else {} for key, item in value.items()}
+        elif name in _MANY and isinstance(value, list):
+            node[name] = [item if isinstance(item, dict) else {} for item in value]
+    if isinstance(node.get("items"), bool):
+        node["items"] = {}
+    return node
+
+
+def _without_all_of(node: JSON, root: JSON, dropped: set[str], depth: int = 0) -> JSON:
+    """Say a conjunction as one schema; the first to name a keyword wins."""
+    members = _dicts(node.get("allOf"))
+    merged = {name: value for name, value in node.items() if name != "allOf"}
+    if len(members) == 1 and "$ref" in members[0] and "$ref" not in merged and "properties" not in merged:
+        return {**merged, "$ref": members[0]["$ref"]}
+    if depth > MAX_DEPTH or (members and depth > 8):
+        dropped.add("allOf")
+        return merged
+    for member in members:
+        part = _without_all_of(_resolved(member, root), root, dropped, depth + 1)
+        for name, value in part.items():
+            if name in _NAMED and isinstance(value, dict):
+                merged[name] = {**value, **_mapping(merged.get(name))}
+            elif name == "required" and isinstance(value, list):
+                have = merged.get(name)
+                named = [*have] if isinstance(have, list) else []
+                merged[name] = [*named, *(item for item in value if item not in named)]
+            else:
+                merged.setdefault(name, value)
+    return merged
+
+
+def _resolved(member: JSON, root: JSON) -> JSON:
+    """Look up a reference to a definition of the same schema."""
+    reference = member.get("$ref")
+    if not isinstance(reference, str):
+        return member
+    place, _, name = reference.removeprefix("#/").partition("/")
+    found = _mapping(root.get(place)).get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _mapping(value: Any) -> JSON:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: Any) -> list[JSON]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
