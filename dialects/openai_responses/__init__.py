@@ -1,0 +1,24 @@
+"""OpenAI Responses, on both sides of the gateway."""
+
+from dialects.openai_responses.answers import parse_response, render_response
+from dialects.openai_responses.lane import forward_fault, forward_frame, forward_request, forward_response
+from dialects.openai_responses.parsing import parse_request
+from dialects.openai_responses.reading import reader
+from dialects.openai_responses.rendering import render_request
+from dialects.openai_responses.writing import writer
+from dialects.openai_shared import check_translatable, render_fault
+
+__all__ = [
+    "check_translatable",
+    "forward_fault",
+    "forward_frame",
+    "forward_request",
+    "forward_response",
+    "parse_request",
+    "parse_response",
+    "reader",
+    "render_fault",
+    "render_request",
+    "render_response",
+    "writer",
+]
