@@ -93,7 +93,7 @@ def fault_from(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
 
 def fault_within(code: str, message: str, status: int | None = None) -> Fault:
     """Understand an error that came inside a stream that had begun with 200."""
-    if status is None and code.isdigit():
+    if status is None and code.isdecimal() and len(code) == 3:
         status = int(code)
     kind = _kind(status or 0, code, message)
     return _fault(FaultKind.STREAM_BROKEN if kind is FaultKind.OTHER else kind, status, message, code, None)

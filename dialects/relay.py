@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dialects.conversation import Media, Opaque, Stop, Thinking, ToolCall, Usage
+from dialects.conversation import Media, Opaque, Refusal, Stop, Text, Thinking, ToolCall, Usage
 from dialects.dialect import StreamReader, StreamWriter
 from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.faults import Fault, FaultKind
@@ -121,7 +121,10 @@ class Passthrough:
 
     def finish(self) -> bytes:
         """The backend has closed: nothing is added, unless it closed too early."""
-        last = b"".join(self._pass(frame) for frame in self._decoder.finish())
+        try:
+            last = b"".join(self._pass(frame) for frame in self._decoder.finish())
+        except ValueError as error:
+            return self.abort(Fault(FaultKind.STREAM_BROKEN, f"the stream is unreadable: {error}"))
         return last + self._watch(self._reader.finish())
 
     def abort(self, fault: Fault) -> bytes:
@@ -146,7 +149,7 @@ def _says_something(block: Block) -> bool:
     match block:
         case ToolCall() | Media() | Opaque():
             return True
-        case Thinking(redacted=redacted):
-            return bool(redacted)
-        case _:
-            return False
+        case Thinking(text, _, redacted):
+            return bool(text or redacted)
+        case Text(text) | Refusal(text):
+            return bool(text)

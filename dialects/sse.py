@@ -55,13 +55,16 @@ class SSEDecoder:
             start = end + 1
         del self._buffer[:start]
         self._searched = len(self._buffer)
-        if self._searched > MAX_LINE:
+        if self._searched > MAX_LINE and not frames:
+            # Frames that came whole are given first; the next bytes, or the end, bring it up again.
             raise ValueError(f"a line of more than {MAX_LINE} bytes")
         return frames
 
     def finish(self) -> list[Frame]:
         """The wire has closed: give the frame that was left, if any."""
         rest, self._buffer, self._searched = bytes(self._buffer), bytearray(), 0
+        if len(rest) > MAX_LINE:
+            raise ValueError(f"a line of more than {MAX_LINE} bytes")
         return self._line(rest)
 
     def _line(self, line: bytes) -> list[Frame]:
@@ -72,6 +75,8 @@ class SSEDecoder:
                 return [Frame(value.removeprefix(" "), event)]
             case "event":
                 self._event = value.strip()
+            case "" if not line.strip():
+                self._event = None
         return []
 
 

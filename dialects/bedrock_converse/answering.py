@@ -1,0 +1,201 @@
+"""Answers of Bedrock's Converse and ConverseStream operations.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
+"""
+
+import ast
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+from dialects.claude_tools import JSON_TOOL, settled
+from dialects.conversation import (
+    JSON,
+    Completion,
+    Family,
+    Opaque,
+    Part,
+    Stop,
+    StopReason,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from dialects.errors import fault_within
+from dialects.events import Event
+from dialects.eventstream import decoder_for
+from dialects.jsontext import dumps
+from dialects.reading import FrameReader
+from dialects.sse import Frame
+
+DIALECT = "bedrock-converse"
+
+_STOP = {
+    "end_turn": StopReason.END,
+    "max_tokens": StopReason.LENGTH,
+    "stop_sequence": StopReason.STOP_SEQUENCE,
+    "tool_use": StopReason.TOOL_USE,
+    "content_filtered": StopReason.FILTERED,
+    "guardrail_intervened": StopReason.FILTERED,
+    "model_context_window_exceeded": StopReason.CONTEXT_FULL,
+    "malformed_model_output": StopReason.END,
+    "malformed_tool_use": StopReason.END,
+}
+_LONGEST_LITERAL = 4 * 1024 * 1024
+
+
+def parse_response(body: JSON, token: str) -> Completion:
+    """Understand a whole answer."""
+    parts = tuple(_part(block) for block in body["output"]["message"]["content"])
+    return Completion(
+        id=f"msg_{token}", parts=parts, stop=settled(_stop(body), parts), usage=_usage(body.get("usage") or {})
+    )
+
+
+def reader(token: str, content_type: str) -> FrameReader:
+    """Begin to understand an answer that comes piece by piece."""
+    return Reader(token, content_type)
+
+
+class Reader(FrameReader):
+    """Reads a ``/converse-stream`` answer: Amazon's event stream, or SSE with JSON or Python's ``repr`` of it."""
+
+    def __init__(self, token: str, content_type: str = "") -> None:
+        super().__init__(decoder_for(content_type))
+        self._token = token
+        self._calls: list[ToolCall] = []
+        self._silent_call = False
+        self._hidden = 0
+
+    def loads(self, frame: Frame) -> JSON | None:
+        """Parse one frame; in an event stream its type stands outside."""
+        try:
+            message = super().loads(frame)
+        except ValueError:
+            message = _literal(frame.data)
+        if frame.event is None or message is None or frame.event in message:
+            return message
+        return {frame.event: message}
+
+    def read(self, message: JSON) -> Iterator[Event]:
+        """Say what one message means."""
+        match message:
+            case {"messageStart": _}:
+                yield from self.start(f"msg_{self._token}")
+            case {"contentBlockStart": dict() as said}:
+                yield from self._open_block(said.get("contentBlockIndex", 0), said.get("start") or {})
+            case {"contentBlockDelta": {"delta": dict() as delta} as said}:
+                yield from self._delta(said.get("contentBlockIndex", 0), delta)
+            case {"contentBlockStop": _}:
+                if self._silent_call and self._open is not None:
+                    # A call without arguments may be streamed without any JSON.
+                    yield from self.say(self._open, Text(), "{}")
+                self._silent_call = False
+                yield from self.stop_block()
+            case {"messageStop": dict() as said}:
+                self.stop = settled(_stop(said), self._calls)
+            case {"metadata": dict() as said}:
+                self.usage = _usage(said.get("usage") or {})
+                if self.stop:
+                    yield from self.end()
+            case _:
+                yield from self._failure(message)
+
+    def _open_block(self, index: Any, start: JSON) -> Iterator[Event]:
+        match start:
+            case {"toolUse": {"toolUseId": str(id), "name": str(name)}}:
+                call = ToolCall(id, name)
+                if name != JSON_TOOL:
+                    self._calls.append(call)
+                yield from self.say(("tool", index), Text() if name == JSON_TOOL else call)
+                self._silent_call = True
+            case {"toolUse": _}:
+                raise ValueError("a call without a name")
+            case _ if start:
+                yield from self.say(("opaque", index), Opaque(DIALECT, dict(start)))
+
+    def _delta(self, index: Any, delta: JSON) -> Iterator[Event]:
+        match delta:
+            case {"text": str(text)}:
+                yield from self.say(("text", index), Text(), text)
+            case {"toolUse": {"input": str(text)}}:
+                if self._open != ("tool", index):
+                    raise ValueError("arguments of a call that is not open")
+                self._silent_call = self._silent_call and not text
+                yield from self.say(("tool", index), Text(), text)
+            case {"reasoningContent": {"text": str(text)}}:
+                yield from self.say(("thinking", index), Thinking(family=Family.CLAUDE), text)
+            case {"reasoningContent": {"signature": str(signature)}}:
+                yield from self.say(("thinking", index), Thinking(family=Family.CLAUDE))
+                self.sign(signature)
+            case {"reasoningContent": {"redactedContent": data}}:
+                self._hidden += 1
+                yield from self.say(("hidden", self._hidden), Thinking(redacted=_base64(data), family=Family.CLAUDE))
+
+    def _failure(self, message: JSON) -> Iterator[Event]:
+        """An exception of the service model's, or an error in any other shape; anything else says nothing."""
+        for name, said in message.items():
+            inner = said if isinstance(said, dict) else {"message": message.get("message") or said}
+            if name.endswith("Exception") or name == "error":
+                code = str(inner.get("code") or name) if name == "error" else name
+                status = inner.get("originalStatusCode")
+                yield from self.fail(
+                    fault_within(code, str(inner.get("message") or ""), status if isinstance(status, int) else None)
+                )
+                return
+
+
+def _literal(data: str) -> JSON:
+    """SAP AI Core has been seen to send Python's ``repr`` of the object instead of JSON."""
+    if len(data) > _LONGEST_LITERAL:
+        raise ValueError("a frame that is neither JSON nor short")
+    loaded = ast.literal_eval(data)
+    if not isinstance(loaded, dict):
+        raise TypeError("not an object")
+    return loaded
+
+
+def _part(block: JSON) -> Part:
+    """Understand one block of an answer."""
+    match block:
+        case {"text": str(text)}:
+            return Text(text)
+        case {"toolUse": {"name": name, "input": arguments}} if name == JSON_TOOL:
+            return Text(dumps(arguments))
+        case {"toolUse": {"toolUseId": str(id), "name": str(name), "input": arguments}}:
+            return ToolCall(id, name, dumps(arguments))
+        case {"reasoningContent": {"reasoningText": dict() as said}}:
+            return Thinking(str(said.get("text") or ""), str(said.get("signature") or ""), family=Family.CLAUDE)
+        case {"reasoningContent": {"redactedContent": data}}:
+            return Thinking(redacted=_base64(data), family=Family.CLAUDE)
+        case _:
+            return Opaque(DIALECT, dict(block))
+
+
+def _stop(said: JSON) -> Stop:
+    raw = str(said.get("stopReason") or "")
+    fields = said.get("additionalModelResponseFields")
+    sequence = fields.get("stop_sequence") if isinstance(fields, dict) else None
+    return Stop(_STOP.get(raw, StopReason.END), raw, str(sequence or ""))
+
+
+def _usage(said: JSON) -> Usage:
+    """Count tokens; Converse counts what was cached apart from its input."""
+    details = said.get("cacheDetails") or []
+    return Usage(
+        fresh_input=_count(said, "inputTokens"),
+        cache_read=_count(said, "cacheReadInputTokens"),
+        cache_write=_count(said, "cacheWriteInputTokens"),
+        output=_count(said, "outputTokens"),
+        cache_write_1h=sum(_count(detail, "inputTokens") for detail in details if detail.get("ttl") == "1h"),
+    )
+
+
+def _count(said: JSON, name: str) -> int:
+    return max(0, int(said.get(name) or 0))
+
+
+def _base64(data: Any) -> str:
+    """Bytes are base64 in JSON, and themselves in Python's words."""
+    return base64.b64encode(data).decode() if isinstance(data, bytes) else str(data)

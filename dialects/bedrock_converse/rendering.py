@@ -1,0 +1,280 @@
+"""A conversation as Bedrock's Converse operation wants it.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html,
+and botocore's ``bedrock-runtime`` service model. Bytes travel as base64.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from dialects import attachments, claude, claude_tools, turns
+from dialects.conversation import (
+    JSON,
+    CacheMark,
+    Conversation,
+    Media,
+    MediaKind,
+    Message,
+    Opaque,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    ToolResult,
+    ToolSpec,
+)
+from dialects.dialect import Rendered
+from dialects.faults import invalid
+from dialects.models import ModelProfile, Vendor
+
+_TOOL_CHOICE = {
+    ToolMode.AUTO: "auto",
+    ToolMode.REQUIRED: "any",
+    ToolMode.NAMED: "tool",
+    ToolMode.NONE: "auto",
+}
+_DOCUMENT_FORMATS = {
+    "application/pdf": "pdf",
+    "text/csv": "csv",
+    "application/msword": "doc",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "text/html": "html",
+    "text/plain": "txt",
+    "text/markdown": "md",
+}
+# A document's name may hold these only, and no two spaces in a row.
+_ILLEGAL_IN_NAME = re.compile(r"[^a-zA-Z0-9()\[\] -]+")
+_LONGEST_NAME = 200
+_ABOUT_DOCUMENTS = "See the attached document."
+_EMPTY = "(no output)"
+# Nova takes no other keyword at the top of a tool's schema, and caches no tools.
+# https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html
+_NOVAS_SCHEMA = frozenset({"type", "properties", "required"})
+_MODELS_OWN = "anthropic_beta"
+
+
+def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
+    """Ask a model on Bedrock; raises `FaultError` if leaving something out would change the meaning."""
+    conversation, fewer = claude.with_few_marks(conversation)
+    asking = _Asking(conversation, profile)
+    body = asking.body()
+    if fewer:
+        asking.dropped.add("cache_control")
+    return Rendered(body, tuple(sorted(asking.dropped)))
+
+
+@dataclass(slots=True)
+class _Asking:
+    """Renders one conversation; *dropped* collects what could not be said."""
+
+    conversation: Conversation
+    profile: ModelProfile
+    dropped: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    """The documents' names so far: no two may be the same."""
+
+    def body(self) -> JSON:
+        conversation = self.conversation
+        if conversation.tools and not self.profile.tools:
+            raise invalid(f"tools cannot be used with model {self.profile.name}", "tools")
+        system, messages = turns.ordered(conversation)
+        tools = self.tool_config(messages)
+        inference, model_fields = self.settings(messages)
+        body: JSON = {
+            "messages": [self.message(message) for message in messages],
+            "system": [block for text in system for block in self.blocks(text)],
+            "inferenceConfig": inference,
+            "toolConfig": tools,
+            "additionalModelRequestFields": model_fields,
+        }
+        if self.is_claude and inference.get("stopSequences"):
+            body["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
+        self.dropped |= claude.unsaid(conversation) | (conversation.extra.keys() - {_MODELS_OWN})
+        return {name: value for name, value in body.items() if value}
+
+    @property
+    def is_claude(self) -> bool:
+        return self.profile.vendor is Vendor.CLAUDE
+
+    @property
+    def json_tool(self) -> bool:
+        return claude_tools.needs_json_tool(self.conversation.output, native=False)
+
+    def settings(self, messages: tuple[Message, ...]) -> tuple[JSON, JSON]:
+        """Set length, sampling and thinking: some have a place in Converse, some only in the model's own fields."""
+        wish = replace(
+            claude.wish_for(self.conversation, effort_alone=False),
+            forced=claude_tools.is_forced(self.conversation) or self.json_tool,
+            unsigned_calls=claude.unsigned_calls(messages),
+        )
+        plan = claude.plan(wish, self.profile)
+        self.dropped |= plan.dropped
+        # Only Claude must be told a length; others know theirs.
+        length = plan.max_tokens if self.is_claude or wish.max_tokens else None
+        inference = {
+            "maxTokens": length,
+            "temperature": plan.temperature,
+            "topP": plan.top_p,
+            "stopSequences": self.stops(),
+        }
+        return _said(inference), _said(self.model_fields(plan))
+
+    def model_fields(self, plan: claude.Plan) -> JSON:
+        asked = self.conversation.extra.get(_MODELS_OWN) or ()
+        betas = [beta for beta in asked if beta in self.profile.betas]
+        if len(betas) < len(asked):
+            self.dropped.add(_MODELS_OWN)
+        if not self.is_claude:
+            return {"inferenceConfig": _said({"topK": plan.top_k})}
+        return {
+            "thinking": plan.thinking if claude.is_on(plan.thinking) else None,
+            "output_config": _said({"effort": plan.effort}),
+            "top_k": plan.top_k,
+            _MODELS_OWN: claude.with_effort_beta(betas, plan, self.profile),
+        }
+
+    def stops(self) -> list[str]:
+        """Claude refuses a stop sequence of nothing but white space."""
+        wanted = self.conversation.sampling.stop
+        stops = [stop for stop in wanted if stop.strip()] if self.is_claude else list(wanted)
+        if len(stops) < len(wanted):
+            self.dropped.add("stop")
+        return stops
+
+    def message(self, message: Message) -> JSON:
+        content = [block for part in message.parts for block in self.blocks(part)]
+        if any("document" in block for block in content) and not any("text" in block for block in content):
+            content.append({"text": _ABOUT_DOCUMENTS})
+        role = "assistant" if message.role is Role.ASSISTANT else "user"
+        return {"role": role, "content": content}
+
+    def blocks(self, part: Part) -> list[JSON]:
+        """Write a part, and behind it the point up to which it is worth caching."""
+        match part:
+            case Text(text, cache):
+                return [{"text": text}, *_cache_point(cache)]
+            case Refusal(text):
+                return [{"text": text}]
+            case Media(cache=cache):
+                return [self.media(part), *_cache_point(cache)]
+            case Thinking():
+                return self.thinking(part)
+            case ToolCall(id, name, _, cache):
+                use = {"toolUseId": claude_tools.call_id(id), "name": name, "input": claude_tools.arguments_of(part)}
+                return [{"toolUse": use}, *_cache_point(cache)]
+            case ToolResult(cache=cache):
+                return [self.result(part), *_cache_point(cache)]
+            case Opaque():
+                self.opaque(part)
+                return []
+
+    def thinking(self, thinking: Thinking) -> list[JSON]:
+        if not self.is_claude or not claude.is_sayable(thinking):
+            self.dropped.add("thinking")
+            return []
+        if thinking.redacted:
+            return [{"reasoningContent": {"redactedContent": thinking.redacted}}]
+        said = {"text": thinking.text, "signature": thinking.signature}
+        return [{"reasoningContent": {"reasoningText": said}}]
+
+    def opaque(self, opaque: Opaque) -> None:
+        self.dropped.add(str(opaque.payload.get("type") or next(iter(opaque.payload), "an unknown part")))
+
+    def result(self, result: ToolResult) -> JSON:
+        content = [
+            block
+            for part in result.parts
+            if not turns.is_blank(part)
+            for block in self.blocks(part)
+            if "cachePoint" not in block
+        ]
+        answer: JSON = {"toolUseId": claude_tools.call_id(result.call_id), "content": content or [{"text": _EMPTY}]}
+        if self.is_claude or not result.is_error:
+            answer["status"] = "error" if result.is_error else "success"
+        return {"toolResult": answer}
+
+    def media(self, media: Media) -> JSON:
+        self.dropped |= attachments.check(media, self.profile)
+        if media.kind is MediaKind.IMAGE:
+            kind = attachments.image_type(media, self.profile).removeprefix("image/")
+            return {"image": {"format": kind, "source": {"bytes": media.data}}}
+        mime = media.mime.lower().partition(";")[0]
+        kind = _DOCUMENT_FORMATS.get(mime) or ("txt" if attachments.text_of(media) is not None else "")
+        if not kind:
+            raise attachments.refused(media, self.profile, "takes documents as PDF, Office files or text")
+        return {"document": {"format": kind, "name": self.name(media), "source": {"bytes": media.data}}}
+
+    def name(self, media: Media) -> str:
+        """Give a document a legal name that no other has."""
+        legal = " ".join(_ILLEGAL_IN_NAME.sub(" ", media.name).split())[:_LONGEST_NAME] or "document"
+        name, number = legal, 1
+        while name in self.names:
+            number += 1
+            name = f"{legal} {number}"
+        self.names.add(name)
+        return name
+
+    def tool_config(self, messages: Iterable[Message]) -> JSON | None:
+        """Offer tools: those the history calls even if the client offers none, for Converse insists."""
+        choice = self.conversation.tool_choice or ToolChoice()
+        called = claude_tools.called_in(messages)
+        tools = [block for spec in self.conversation.tools for block in self.tool(spec)]
+        if choice.mode is ToolMode.NONE and not called:
+            tools = []
+        if not tools:
+            tools = [block for name in called for block in self.tool(ToolSpec(name))]
+        if self.json_tool and self.conversation.output:
+            tools += self.tool(claude_tools.json_tool(self.conversation.output))
+        if not tools:
+            return None
+        said = self.tool_choice(choice)
+        return {"tools": tools, "toolChoice": said} if said else {"tools": tools}
+
+    def tool_choice(self, choice: ToolChoice) -> JSON | None:
+        if not self.conversation.tools or choice.mode is ToolMode.NONE:
+            if choice.mode is ToolMode.NONE and self.conversation.tools:
+                # There is no word for it.
+                self.dropped.add("tool_choice")
+            return {"tool": {"name": claude_tools.JSON_TOOL}} if self.json_tool else None
+        if choice.parallel is False:
+            self.dropped.add("parallel_tool_calls")
+        if choice.mode is ToolMode.NAMED:
+            return {"tool": {"name": choice.name}}
+        if self.json_tool:
+            return {"any": {}}
+        return {_TOOL_CHOICE[choice.mode]: {}} if self.conversation.tool_choice else None
+
+    def tool(self, spec: ToolSpec | Opaque) -> list[JSON]:
+        if isinstance(spec, Opaque):
+            self.opaque(spec)
+            return []
+        schema, lost = claude_tools.input_schema(spec.parameters)
+        mark = spec.cache
+        if self.profile.vendor is Vendor.NOVA:
+            self.dropped |= {"cache_control"} if mark else set()
+            mark = None
+            schema = {name: value for name, value in schema.items() if name in _NOVAS_SCHEMA}
+        self.dropped |= lost | ({"tools[].strict"} if spec.strict else set())
+        described = {"description": spec.description} if spec.description else {}
+        return [
+            {"toolSpec": {"name": spec.name, **described, "inputSchema": {"json": schema}}},
+            *_cache_point(mark),
+        ]
+
+
+def _cache_point(mark: CacheMark | None) -> list[JSON]:
+    if mark is None:
+        return []
+    ttl = {"ttl": mark.ttl} if mark.ttl in ("5m", "1h") else {}
+    return [{"cachePoint": {"type": "default", **ttl}}]
+
+
+def _said(fields: JSON) -> JSON:
+    return {name: value for name, value in fields.items() if value not in (None, [], {})}

@@ -1,0 +1,133 @@
+"""How Claude is given tools, and made to answer in JSON by one."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from dialects.conversation import (
+    JSON,
+    Conversation,
+    Message,
+    OutputFormat,
+    Part,
+    Stop,
+    StopReason,
+    ToolCall,
+    ToolMode,
+    ToolSpec,
+)
+from dialects.faults import invalid
+
+JSON_TOOL = "respond_with_json"
+"""A tool the model is made to call where it cannot be told to answer in JSON: its arguments are the answer."""
+
+_ILLEGAL_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
+_LONGEST_ID = 64
+# Claude refuses these at the top of a tool's schema.
+_NOT_AT_THE_TOP = frozenset({"anyOf", "oneOf", "allOf", "enum", "not"})
+# Keywords of schemas that Claude's own JSON mode knows: anything else is refused there.
+# https://docs.claude.com/en/docs/build-with-claude/structured-outputs
+_NATIVE = frozenset(
+    {
+        "$schema",
+        "$defs",
+        "$ref",
+        "additionalProperties",
+        "anyOf",
+        "const",
+        "default",
+        "definitions",
+        "description",
+        "enum",
+        "items",
+        "properties",
+        "required",
+        "title",
+        "type",
+    }
+)
+
+
+def json_tool(output: OutputFormat) -> ToolSpec:
+    """Make the tool whose arguments are the answer."""
+    schema, _ = input_schema(output.schema or {"type": "object"})
+    wanted = output.description or output.name
+    return ToolSpec(JSON_TOOL, f"Give the answer. {wanted}".strip(), schema)
+
+
+def needs_json_tool(output: OutputFormat | None, *, native: bool) -> bool:
+    """Whether JSON can only be had by the tool; *native* if the model takes some schemas itself."""
+    return output is not None and not (native and output.schema is not None and _is_closed(output.schema))
+
+
+def is_forced(conversation: Conversation) -> bool:
+    """Whether the client wants a tool called in any case."""
+    choice = conversation.tool_choice
+    return bool(conversation.tools and choice and choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED))
+
+
+def called_in(messages: Iterable[Message]) -> list[str]:
+    """Name the tools the history calls: Claude must know them even if the client offers none."""
+    calls = [part for message in messages for part in message.parts if isinstance(part, ToolCall)]
+    return list(dict.fromkeys(call.name for call in calls))
+
+
+def settled(stop: Stop, parts: Iterable[Part]) -> Stop:
+    """Decide by the calls themselves whether the model wants tools run."""
+    called = any(isinstance(part, ToolCall) for part in parts)
+    if called and stop.reason is StopReason.END:
+        return replace(stop, reason=StopReason.TOOL_USE)
+    if not called and stop.reason is StopReason.TOOL_USE:
+        return replace(stop, reason=StopReason.END)
+    return stop
+
+
+def call_id(id: str) -> str:
+    """Write a call's id with the letters, and at the length, Bedrock takes."""
+    legal = _ILLEGAL_IN_ID.sub("_", id)
+    if legal == id and 0 < len(id) <= _LONGEST_ID:
+        return id
+    # Two ids that differ must go on differing.
+    digest = hashlib.sha256(id.encode("utf-8", "replace")).hexdigest()[:16]
+    return f"{legal[: _LONGEST_ID - 17]}_{digest}"
+
+
+def arguments_of(call: ToolCall) -> JSON:
+    """Read a call's arguments as the object Claude wants."""
+    try:
+        loaded = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise invalid(f"the arguments of the call {call.id} of {call.name} must be a JSON object", "messages")
+    return loaded
+
+
+def input_schema(parameters: Mapping[str, Any]) -> tuple[JSON, set[str]]:
+    """Write a tool's schema as Claude takes it, and name what had to go."""
+    refused = _NOT_AT_THE_TOP & parameters.keys()
+    schema = {name: value for name, value in parameters.items() if name not in refused}
+    return {**schema, "type": "object", "properties": schema.get("properties") or {}}, {
+        f"tools[].parameters.{name}" for name in refused
+    }
+
+
+def _is_closed(schema: Any) -> bool:
+    """Whether Claude's own JSON mode takes a schema: no keyword it does not know, no open object."""
+    if isinstance(schema, list):
+        return all(map(_is_closed, schema))
+    if not isinstance(schema, Mapping):
+        return True
+    if not schema.keys() <= _NATIVE:
+        return False
+    if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+        return False
+    named = [inner for name in ("properties", "$defs", "definitions") for inner in _values(schema.get(name))]
+    return all(_is_closed(inner) for inner in (*named, schema.get("items"), schema.get("anyOf")))
+
+
+def _values(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, Mapping) else []
