@@ -1,0 +1,143 @@
+"""Where requests go: which model, which endpoint, which protocol. Needs no web framework and no HTTP client.
+
+Whoever composes the application installs its router once, with `configure`;
+from then on the two functions of old, `load_balance_url` and
+`route_request`, work on that router.
+"""
+
+from dataclasses import replace
+
+from dialects.conversation import JSON
+from proxy_helpers import Detector
+from routing.budget import RetryBudget
+from routing.health import Circuit, CircuitBreaker, HealthChecker
+from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
+from routing.names import How, ModelNames, Resolution
+from routing.policy import BreakerPolicy, CoolingPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
+from routing.protocols import (
+    PROTOCOLS,
+    ClaudeConverseProtocol,
+    ClaudeInvokeProtocol,
+    GeminiGenerateProtocol,
+    OpenAIChatProtocol,
+    OpenAIResponsesProtocol,
+    ProtocolHandler,
+    protocol_for,
+)
+from routing.request_router import Attempt, Attempts, RequestRouter, Route, Trail, TrailEntry
+from routing.strategy import (
+    STRATEGIES,
+    CacheAffinityStrategy,
+    Candidate,
+    Endpoint,
+    LeastConnectionsStrategy,
+    LeastLatencyStrategy,
+    LoadBalancingStrategy,
+    PriorityStrategy,
+    QuotaDomain,
+    RoundRobinStrategy,
+    SelectionContext,
+    WeightedStrategy,
+    make_strategy,
+    register_strategy,
+)
+
+__all__ = [
+    "PROTOCOLS",
+    "STRATEGIES",
+    "Attempt",
+    "Attempts",
+    "BreakerPolicy",
+    "CacheAffinityStrategy",
+    "Candidate",
+    "Circuit",
+    "CircuitBreaker",
+    "ClaudeConverseProtocol",
+    "ClaudeInvokeProtocol",
+    "CoolingPolicy",
+    "Endpoint",
+    "GeminiGenerateProtocol",
+    "HealthChecker",
+    "How",
+    "Lease",
+    "LeastConnectionsStrategy",
+    "LeastLatencyStrategy",
+    "LoadBalancer",
+    "LoadBalancingStrategy",
+    "ModelNames",
+    "ModelPolicy",
+    "NoEndpointError",
+    "OpenAIChatProtocol",
+    "OpenAIResponsesProtocol",
+    "Policy",
+    "PriorityStrategy",
+    "ProtocolHandler",
+    "QuotaDomain",
+    "RequestRouter",
+    "Resolution",
+    "RetryBudget",
+    "RetryPolicy",
+    "RoundRobinStrategy",
+    "Route",
+    "SelectionContext",
+    "Timeouts",
+    "Trail",
+    "TrailEntry",
+    "WeightedStrategy",
+    "configure",
+    "load_balance_url",
+    "make_strategy",
+    "protocol_for",
+    "register_strategy",
+    "route_request",
+]
+
+
+class _Installed:
+    """The router that the functions below work on."""
+
+    router: RequestRouter | None = None
+
+
+def configure(router: RequestRouter | None) -> None:
+    """Install the router that `load_balance_url` and `route_request` use; None takes it away."""
+    _Installed.router = router
+
+
+def load_balance_url(model: str) -> tuple[str, str, str, str]:
+    """Choose a deployment of *model* or of a stand-in: its URL, subaccount, resource group and model.
+
+    Raises `NoEndpointError`, a `ValueError`, where there is none.
+    """
+    router = _router()
+    try:
+        endpoint = router.locate(model)
+    except NoEndpointError as error:
+        raise NoEndpointError(replace(error.fault, message=_regret(router, model)), wait=error.wait) from error
+    return endpoint.url, endpoint.subaccount, endpoint.resource_group, endpoint.model
+
+
+def route_request(payload: JSON, model: str | None = None, stream: bool | None = None) -> Route:
+    """Say where to post an OpenAI chat request, and what: URL, body, subaccount and protocol.
+
+    *model* and *stream* override what the payload says. The payload is not changed.
+    """
+    return _router().route(payload, model, stream)
+
+
+def _router() -> RequestRouter:
+    if _Installed.router is None:
+        raise RuntimeError("no router is installed: call routing.configure(RequestRouter(LoadBalancer(pools))) first")
+    return _Installed.router
+
+
+def _regret(router: RequestRouter, model: str) -> str:
+    """Say which models there is no URL for."""
+    if Detector.is_claude_model(model):
+        whose = "Claude model"
+    elif Detector.is_gemini_model(model):
+        whose = "Gemini model"
+    else:
+        whose = "Model"
+    names = ", ".join((model, *router.names.fallbacks(model, catch_all=True)))
+    return f"{whose} '{model}' and fallbacks not available in any subAccount. No URLs for model {names}"

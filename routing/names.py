@@ -1,0 +1,186 @@
+"""Which deployed model a client means by the name it uses."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from dialects.faults import Fault, FaultKind
+from proxy_helpers import Detector
+from routing.load_balancer import NoEndpointError
+
+_SONNETS = ("anthropic--claude-4.5-sonnet", "anthropic--claude-4-sonnet", "anthropic--claude-3.7-sonnet")
+FALLBACKS: Mapping[str, tuple[str, ...]] = {
+    "claude-opus": ("anthropic--claude-4.5-opus", "anthropic--claude-4-opus", *_SONNETS),
+    "claude-haiku": (
+        "anthropic--claude-4.5-haiku",
+        "anthropic--claude-4-haiku",
+        "anthropic--claude-3.5-haiku",
+        *_SONNETS,
+    ),
+    "claude": _SONNETS,
+    "gemini": ("gemini-2.5-pro",),
+    "gpt": ("gpt-4.1",),
+    "embedding": ("text-embedding-3-small",),
+}
+"""Who stands in for whom: per family, the best first."""
+CATCH_ALL = "gpt"
+"""The family that stands in for a name of no family, where that is asked for."""
+
+_FAMILIES: tuple[tuple[str, str], ...] = (
+    (r"embed", "embedding"),
+    (r"realtime|image|audio|transcribe|tts|whisper|rerank|moderation", ""),
+    (r"opus", "claude-opus"),
+    (r"haiku", "claude-haiku"),
+    (r"gemini", "gemini"),
+    (r"^(?:chat)?gpt|^o\d(?!\w)|codex", "gpt"),
+)
+"""Whose relative a name is, the first match counting. What does more or less than chat has no relatives."""
+
+_DATE = r"-20\d{6}|-20\d\d-\d\d-\d\d|-latest"
+_SUFFIXES: Mapping[str, re.Pattern[str]] = {
+    "claude": re.compile(rf"(?:{_DATE}|-v\d+)+$"),
+    "gemini": re.compile(rf"(?:{_DATE}|-\d\d\d|-preview(?:-\d\d-\d\d(?:\d\d)?)?|-exp)+$"),
+    "gpt": re.compile(rf"(?:{_DATE}|-(?:0[1-9]|1[0-2])[0-3]\d)+$"),
+    "nova": re.compile(rf"(?:{_DATE}|-v\d+)+$"),
+    "": re.compile(rf"(?:{_DATE})+$"),
+}
+"""What the vendors hang on a name to say when a model was made, by how the name begins."""
+_BEDROCK = re.compile(r"^(?:[a-z]+(?:-gov)?\.)?(?:anthropic|amazon|meta|mistral|cohere|deepseek|openai)\.")
+"""Bedrock's vendor, and the region before it."""
+_TAIL = re.compile(r"(?:\[[^\]]*\]|@.*|:\d+(?::\d+k)?|:\w+content)$")
+"""The size of the context, Vertex's date, Bedrock's revision, Google's verb."""
+
+
+class How(Enum):
+    """By what right a deployed model answers to a name."""
+
+    EXACT = "exact"
+    ALIAS = "alias"
+    NORMALISED = "normalised"
+    FALLBACK = "fallback"
+    """Another model than the one that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Which deployed model serves a request for *requested*, and why that one."""
+
+    model: str
+    requested: str
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a name says once vendor, region, date and spelling are taken off it."""
+
+    family: str
+    version: tuple[str, ...]
+    variant: tuple[str, ...]
+
+
+def identity(name: str) -> Identity:
+    """Take a name apart: two names with equal parts mean one model."""
+    text = _undated(_bare(name))
+    words = [word for word in re.split(r"[-_.\s]+", text) if word and word != "claude"]
+    version = [word for word in words if word.isdigit()]
+    while len(version) > 1 and version[-1] == "0":
+        version.pop()
+    return Identity(_family(text), tuple(version), tuple(word for word in words if not word.isdigit()))
+
+
+def _bare(name: str) -> str:
+    """Take off what stands around a name: path, vendor, region, and what follows it."""
+    text = name.strip().lower().rpartition("/")[2].rpartition("--")[2]
+    return _TAIL.sub("", _TAIL.sub("", _BEDROCK.sub("", text)))
+
+
+def _undated(text: str) -> str:
+    """Take off when the model was made; dots become dashes."""
+    dashed = text.replace(".", "-").replace("_", "-")
+    begin = "claude" if Detector.is_claude_model(dashed) else next(key for key in _SUFFIXES if dashed.startswith(key))
+    return _SUFFIXES[begin].sub("", dashed)
+
+
+def _family(text: str) -> str:
+    """Say whose fallbacks a name may have; empty if nobody's."""
+    found = next((family for pattern, family in _FAMILIES if re.search(pattern, text)), None)
+    if found is None:
+        return "claude" if Detector.is_claude_model(text) else ""
+    return found
+
+
+class ModelNames:
+    """Finds the deployed model for a name: exact, alias, normalised, then the family's fallbacks.
+
+    *fallbacks* replaces the list of a family where it names one, and
+    *fallback* False switches them all off. Holds no state but its tables.
+    """
+
+    def __init__(
+        self,
+        deployed: Iterable[str],
+        aliases: Mapping[str, str] | None = None,
+        fallbacks: Mapping[str, Iterable[str]] | None = None,
+        *,
+        fallback: bool = True,
+    ) -> None:
+        self.deployed = tuple(deployed)
+        self._exact = frozenset(self.deployed)
+        self._by_identity = {identity(name): name for name in reversed(self.deployed)}
+        self._aliases = {name.strip().lower(): target for name, target in (aliases or {}).items()}
+        self._fallbacks = {**FALLBACKS, **{family: tuple(names) for family, names in (fallbacks or {}).items()}}
+        self._fallback = fallback
+
+    def deploying(self, deployed: Iterable[str]) -> "ModelNames":
+        """Give the same rules for other deployments."""
+        return ModelNames(deployed, self._aliases, self._fallbacks, fallback=self._fallback)
+
+    def resolve(self, name: str, catch_all: bool = False) -> Resolution:
+        """Find the model to ask; raises `NoEndpointError` that lists what there is.
+
+        *catch_all* lets a GPT answer to a name of no family.
+        """
+        targets = tuple(self._aliased(name))
+        if name in self._exact:
+            return Resolution(name, name, How.EXACT)
+        for target in targets:
+            if (found := self._same(target)) is not None:
+                return Resolution(found, name, How.ALIAS)
+        if (found := self._same(name)) is not None:
+            return Resolution(found, name, How.NORMALISED)
+        wanted = (*targets, name)[0]
+        for stand_in in self.fallbacks(wanted, catch_all):
+            if (found := self._same(stand_in)) is not None:
+                return Resolution(found, name, How.FALLBACK)
+        raise NoEndpointError(
+            Fault(FaultKind.NOT_FOUND, self._regret(name), 404, code="model_not_found", param="model")
+        )
+
+    def fallbacks(self, name: str, catch_all: bool = False) -> tuple[str, ...]:
+        """Name who may stand in for a model: never an embedder for a talker, nor the reverse."""
+        family = identity(name).family or (CATCH_ALL if catch_all else "")
+        names = self._fallbacks.get(family, ()) if self._fallback else ()
+        return tuple(stand_in for stand_in in names if _embeds(stand_in) is _embeds(name))
+
+    def _aliased(self, name: str) -> Iterator[str]:
+        """Follow a name's alias, and that one's."""
+        target = self._aliases.get(name.strip().lower())
+        if target is not None:
+            yield target
+            further = self._aliases.get(target.strip().lower())
+            if further is not None:
+                yield further
+
+    def _same(self, name: str) -> str | None:
+        """Find a deployed model that is this one, however it is written."""
+        return name if name in self._exact else self._by_identity.get(identity(name))
+
+    def _regret(self, name: str) -> str:
+        """Say that a model is not there, and what is."""
+        return f"The model {name!r} is not deployed. Deployed: {', '.join(sorted(self.deployed)) or 'none'}."
+
+
+def _embeds(name: str) -> bool:
+    return "embed" in name.lower()

@@ -1,0 +1,51 @@
+"""How each dialect is posted to SAP AI Core, and which protocol a model is asked in."""
+
+from collections.abc import Sequence
+
+from dialects.faults import invalid
+from dialects.models import profile_for
+from routing.protocols.base import ProtocolHandler
+from routing.protocols.claude_converse import ClaudeConverseProtocol
+from routing.protocols.claude_invoke import ClaudeInvokeProtocol
+from routing.protocols.gemini_generate import GeminiGenerateProtocol
+from routing.protocols.openai_chat import OpenAIChatProtocol
+from routing.protocols.openai_responses import OpenAIResponsesProtocol
+
+__all__ = [
+    "PROTOCOLS",
+    "ClaudeConverseProtocol",
+    "ClaudeInvokeProtocol",
+    "GeminiGenerateProtocol",
+    "OpenAIChatProtocol",
+    "OpenAIResponsesProtocol",
+    "ProtocolHandler",
+    "protocol_for",
+]
+
+PROTOCOLS: tuple[ProtocolHandler, ...] = (
+    ClaudeConverseProtocol(),
+    ClaudeInvokeProtocol(),
+    GeminiGenerateProtocol(),
+    OpenAIChatProtocol(),
+    OpenAIResponsesProtocol(),
+)
+"""Every protocol there is; of several that would do, the first is taken."""
+
+
+def protocol_for(
+    model: str,
+    client: str,
+    *,
+    tools_with_reasoning: bool = False,
+    protocols: Sequence[ProtocolHandler] = PROTOCOLS,
+) -> ProtocolHandler:
+    """Choose how to ask *model*: in the client's own language where it is spoken, for nothing is lost then.
+
+    A request that has tools and asks for reasoning goes to Responses where chat refuses the pair.
+    """
+    profile = profile_for(model)
+    able = [protocol for protocol in protocols if protocol.speaks(profile)]
+    if not able:
+        raise invalid(f"{model!r} cannot be asked in any protocol the proxy knows", param="model")
+    wanted = "openai-responses" if tools_with_reasoning and profile.responses_for_tools else client
+    return next((protocol for protocol in able if protocol.dialect == wanted), able[0])

@@ -1,0 +1,31 @@
+"""Bedrock's Invoke: Anthropic's own messages, posted to Bedrock."""
+
+from dialects.models import ModelProfile, Vendor
+from proxy_helpers import Converters
+from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
+
+_PATHS = {True: "/invoke-with-response-stream", False: "/invoke"}
+_VENDORS = frozenset({Vendor.CLAUDE, Vendor.TITAN})
+
+
+class ClaudeInvokeProtocol(ProtocolHandler):
+    """Posts to `/invoke`; lossless for Anthropic clients, and the only lane for old models on Bedrock."""
+
+    name = "claude-invoke"
+    dialect = "anthropic-messages"
+
+    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the deployment implies it
+        """Choose by *stream* alone: the deployment implies the model."""
+        return base_url.rstrip("/") + _PATHS[stream]
+
+    def get_request_converter(self) -> RequestConverter:
+        """Render the request as Anthropic messages in Bedrock's wrapping."""
+        return Converters.convert_openai_to_claude
+
+    def get_response_converter(self) -> ResponseConverter:
+        """Understand an Anthropic message."""
+        return Converters.convert_claude_to_openai
+
+    def speaks(self, profile: ModelProfile) -> bool:
+        """Take every Claude, and Titan, which has no other path."""
+        return profile.vendor in _VENDORS

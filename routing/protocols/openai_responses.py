@@ -1,0 +1,35 @@
+"""OpenAI's Responses, which some deployments speak too, and a few speak only."""
+
+import re
+
+from dialects.models import ModelProfile, Vendor, normalised
+from proxy_helpers import Converters
+from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
+
+_MODELS = re.compile(r"gpt-(?:[5-9]|4-1)(?!\d)|o\d(?!\w)")
+"""The models that take Responses on Azure, as their normalised names begin."""
+
+
+class OpenAIResponsesProtocol(ProtocolHandler):
+    """Posts to `/responses`, which needs no `api-version`."""
+
+    name = "openai-responses"
+    dialect = "openai-responses"
+
+    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body says both
+        """Give the one path there is; the body says the rest."""
+        return base_url.rstrip("/") + "/responses"
+
+    def get_request_converter(self) -> RequestConverter:
+        """Render the request as Responses wants it."""
+        return Converters.convert_openai_to_responses
+
+    def get_response_converter(self) -> ResponseConverter:
+        """Understand a Responses object."""
+        return Converters.convert_responses_to_openai
+
+    def speaks(self, profile: ModelProfile) -> bool:
+        """Take what knows nothing else, the GPT-5 family, GPT-4.1 and the o series."""
+        if profile.responses_only:
+            return True
+        return profile.vendor is Vendor.OPENAI and bool(_MODELS.match(normalised(profile.name)))

@@ -1,0 +1,362 @@
+"""Where a request goes, where it goes next, and in which protocol."""
+
+import copy
+import fnmatch
+import logging
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from dialects.conversation import JSON
+from dialects.faults import Fault, FaultKind, Quota
+from routing.budget import RetryBudget
+from routing.journal import Standing
+from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
+from routing.names import ModelNames, Resolution
+from routing.policy import Policy, RetryPolicy
+from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
+from routing.strategy import Endpoint, QuotaDomain, SelectionContext
+from routing.verdicts import VERDICTS
+
+_log = logging.getLogger(__name__)
+
+_MAY_BE_ASKED = frozenset({Standing.READY, Standing.PROBE, Standing.OPEN})
+"""Open ones too: where all are, the balancer lets a request through."""
+
+
+class Route(NamedTuple):
+    """Where to post what: a decision that holds no lease, so nothing is counted by it."""
+
+    endpoint_url: str
+    payload: JSON
+    subaccount_name: str
+    protocol: ProtocolHandler
+
+
+@dataclass(frozen=True, slots=True)
+class TrailEntry:
+    """What became of one attempt."""
+
+    subaccount: str
+    deployment: str
+    outcome: str
+
+    def __str__(self) -> str:
+        return f"{self.subaccount}/{self.deployment} {self.outcome}"
+
+
+class Trail(tuple[TrailEntry, ...]):
+    """What became of each attempt, in order; as text `eu/d1 503 → us/d7 ok`."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return " → ".join(map(str, self))
+
+
+class Attempt:
+    """One try at one endpoint. Whoever sends the request owns the lease and closes it."""
+
+    def __init__(self, number: int, lease: Lease, protocol: ProtocolHandler) -> None:
+        self.number = number
+        self.lease = lease
+        self.protocol = protocol
+        self.fault: Fault | None = None
+        self.settled = False
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where to send it."""
+        return self.lease.endpoint
+
+    def answered(self) -> None:
+        """Say that the model has begun to answer."""
+        self.settled = True
+        self.lease.answered()
+
+    def failed(self, fault: Fault) -> None:
+        """Say what went wrong; the next attempt, if any, goes elsewhere."""
+        self.settled = True
+        self.fault = fault
+        self.lease.failed(fault)
+
+    @property
+    def entry(self) -> TrailEntry:
+        """What became of it, as far as is known."""
+        return TrailEntry(self.endpoint.subaccount, self.endpoint.deployment, self._outcome())
+
+    def _outcome(self) -> str:
+        if self.fault is None:
+            return "ok" if self.settled else "open"
+        refused = self.fault.status is not None and self.fault.status >= 400
+        return str(self.fault.status) if refused else self.fault.kind.value
+
+
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What all attempts of a router share."""
+
+    balancer: LoadBalancer
+    budget: RetryBudget
+    policy: Policy
+    clock: Callable[[], float]
+    rng: Callable[[], float]
+    sleep: Callable[[float], object]
+
+    @property
+    def retry(self) -> RetryPolicy:
+        return self.policy.retry
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """What one request asks of its attempts."""
+
+    protocol: ProtocolHandler
+    context: SelectionContext
+    attempts: int
+    barred: tuple[Endpoint, ...]
+    """Where it must not go, because what it continues lies elsewhere."""
+
+
+class Attempts:
+    """One attempt after another, until one was not said to have failed or none is worth making.
+
+    The first one that cannot be made raises `NoEndpointError`; a later one
+    ends the iteration, and `fault` holds what the last one met.
+    """
+
+    def __init__(self, means: _Means, resolution: Resolution, errand: _Errand) -> None:
+        self.resolution = resolution
+        self._means = means
+        self._errand = errand
+        self._made: list[Attempt] = []
+        self._over = False
+        self._tried: list[Endpoint] = []
+        self._spent: list[QuotaDomain] = []
+        self._pauses = 0
+        self._waited = False
+        self._deadline = means.clock() + means.policy.timeouts_for(resolution.model).total
+        means.budget.requested(resolution.model)
+
+    @property
+    def trail(self) -> Trail:
+        """What became of each attempt so far."""
+        return Trail(attempt.entry for attempt in self._made)
+
+    @property
+    def fault(self) -> Fault | None:
+        """What the last attempt met, if it failed."""
+        return self._made[-1].fault if self._made else None
+
+    def close(self) -> None:
+        """Make no more attempts, and give back a lease that nothing became of."""
+        self._over = True
+        for attempt in self._made:
+            if not attempt.settled:
+                attempt.lease.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Attempt:
+        if self._over or not self._goes_on():
+            self._over = True
+            raise StopIteration
+        try:
+            lease = self._lease()
+        except NoEndpointError:
+            self._over = True
+            if self._made:
+                raise StopIteration from None
+            raise
+        attempt = Attempt(len(self._made) + 1, lease, self._errand.protocol)
+        self._made.append(attempt)
+        _log.debug("attempt %d: %s", attempt.number, _told(attempt.endpoint, attempt.protocol))
+        return attempt
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _goes_on(self) -> bool:
+        """Whether another attempt is worth making; if so, what failed is not asked again soon."""
+        if not self._made:
+            return True
+        last = self._made[-1]
+        if last.fault is None or not VERDICTS[last.fault.kind].try_elsewhere:
+            return False
+        if len(self._made) >= self._errand.attempts or self._means.clock() >= self._deadline:
+            return False
+        self._tried.append(last.endpoint)
+        if last.fault.kind is FaultKind.RATE_LIMITED and last.fault.quota is Quota.MODEL:
+            self._spent.append(last.endpoint.domain)
+        return self._means.budget.withdraw(self.resolution.model)
+
+    def _lease(self) -> Lease:
+        """Lease an endpoint that was not tried yet; if there is none, wait and begin anew."""
+        while True:
+            try:
+                return self._acquire()
+            except NoEndpointError as error:
+                delay = self._pause(error)
+                if delay is None or self._means.clock() + delay >= self._deadline:
+                    raise
+            self._means.sleep(delay)
+
+    def _acquire(self) -> Lease:
+        return self._means.balancer.acquire(
+            self.resolution.model,
+            exclude=(*self._errand.barred, *self._tried),
+            exclude_domains=self._spent,
+            context=self._errand.context,
+            can_fail_over=len(self._made) + 1 < self._errand.attempts,
+        )
+
+    def _pause(self, error: NoEndpointError) -> float | None:
+        """Say how long to wait before looking again, or None where waiting leads nowhere."""
+        if not self._tried:
+            return self._patience(error.wait)
+        self._tried, self._spent = [], []
+        retry, hint, rest = self._means.retry, self.fault.retry_after if self.fault else None, self._rest()
+        if hint is None and rest > 0:
+            return self._patience(rest)
+        if hint is None:
+            return self._jitter()
+        # A cooling lasts a little longer than its hint, so that not all come back at once.
+        longest = retry.hint_cap * (1 + self._means.policy.cooling.jitter)
+        return max(hint, rest) if hint <= retry.hint_cap and rest <= longest else None
+
+    def _patience(self, wait: float | None) -> float | None:
+        """Wait for a cooling that ends soon, once and with jitter."""
+        cooling = self._means.policy.cooling
+        if self._waited or wait is None or wait > cooling.wait_at_most:
+            return None
+        self._waited = True
+        return wait * (1 + cooling.jitter * self._means.rng())
+
+    def _jitter(self) -> float:
+        """Leave the same endpoints alone for a random time, of which the longest doubles."""
+        longest = min(self._means.retry.backoff_cap, self._means.retry.backoff_base * 2.0**self._pauses)
+        self._pauses += 1
+        return longest * self._means.rng()
+
+    def _rest(self) -> float:
+        """Say in how many seconds the first endpoint could be asked again; an open circuit is no obstacle."""
+        rows = self._means.balancer.explain(self.resolution.model, self._errand.context, exclude=self._errand.barred)
+        if any(row.standing in _MAY_BE_ASKED for row in rows):
+            return 0.0
+        return min((row.seconds for row in rows if row.standing is Standing.COOLING), default=math.inf)
+
+
+class RequestRouter:
+    """Decides where a request goes: model by name, endpoint by balancer, protocol by model and client.
+
+    *sleep* waits between attempts; *rng* gives numbers from 0 to 1. Holds no
+    lock: what changes are references, each replaced in one step.
+    """
+
+    def __init__(
+        self,
+        balancer: LoadBalancer,
+        *,
+        names: ModelNames | None = None,
+        policy: Policy | None = None,
+        protocols: Sequence[ProtocolHandler] = PROTOCOLS,
+        clock: Callable[[], float] = time.monotonic,
+        rng: Callable[[], float] = random.random,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        policy = policy or Policy()
+        self._balancer = balancer
+        self._names = names or ModelNames((), policy.aliases, policy.fallbacks, fallback=policy.fallback)
+        self._protocols = tuple(protocols)
+        self._table: list[tuple[str, ProtocolHandler]] = []
+        budget = RetryBudget(policy.retry, clock=clock)
+        self._means = _Means(balancer, budget, policy, clock, rng, sleep or threading.Event().wait)
+
+    @property
+    def balancer(self) -> LoadBalancer:
+        """Who chooses among the endpoints of a model."""
+        return self._balancer
+
+    @property
+    def names(self) -> ModelNames:
+        """Who knows the models by name, as deployed now."""
+        deployed = self._balancer.models()
+        if deployed != self._names.deployed:
+            self._names = self._names.deploying(deployed)
+        return self._names
+
+    def register_converter(self, pattern: str, protocol: ProtocolHandler) -> None:
+        """Ask models whose deployed name matches *pattern* ("future-model-*") in *protocol*, before any other rule."""
+        self._table.insert(0, (pattern.lower(), protocol))
+
+    def protocol(self, model: str, client: str, *, tools_with_reasoning: bool = False) -> ProtocolHandler:
+        """Choose how to ask a deployed model on behalf of a client."""
+        for pattern, protocol in tuple(self._table):
+            if fnmatch.fnmatchcase(model.lower(), pattern):
+                return protocol
+        return protocol_for(model, client, tools_with_reasoning=tools_with_reasoning, protocols=self._protocols)
+
+    def attempts(
+        self,
+        model: str,
+        *,
+        client: str = "openai-chat",
+        affinity_key: str = "",
+        pinned: str | None = None,
+        tools_with_reasoning: bool = False,
+        retry: bool = True,
+    ) -> Attempts:
+        """Begin to answer a request; raises `NoEndpointError` for a model that is not deployed.
+
+        *pinned* is the deployment, or `subaccount/deployment`, that holds what the request continues.
+        """
+        resolution = self.names.resolve(model)
+        protocol = self.protocol(resolution.model, client, tools_with_reasoning=tools_with_reasoning)
+        attempts = self._means.retry.max_attempts if retry else 1
+        barred = self._barred(resolution.model, pinned) if pinned else ()
+        return Attempts(
+            self._means, resolution, _Errand(protocol, SelectionContext(affinity_key=affinity_key), attempts, barred)
+        )
+
+    def locate(self, model: str) -> Endpoint:
+        """Choose an endpoint without a lease, for whoever calls it on his own; any GPT may stand in."""
+        return self._balancer.peek(self.names.resolve(model, catch_all=True).model)
+
+    def route(self, payload: JSON, model: str | None = None, stream: bool | None = None) -> Route:
+        """Say where to post an OpenAI chat request, and the body to post there."""
+        asked = copy.deepcopy(payload)
+        requested = model or str(asked.get("model") or "")
+        endpoint = self._balancer.peek(self.names.resolve(requested).model)
+        protocol = self.protocol(endpoint.model, "openai-chat")
+        asked["model"] = endpoint.model
+        if stream is not None:
+            asked["stream"] = stream
+        url = protocol.build_endpoint(endpoint.url, endpoint.model, bool(asked.get("stream")))
+        _log.info("route: %r is %s", requested, _told(endpoint, protocol))
+        return Route(url, protocol.get_request_converter()(asked), endpoint.subaccount, protocol)
+
+    def _barred(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
+        """Name the endpoints that cannot continue what *pinned* began."""
+        endpoints = self._balancer.endpoints(model)
+        barred = tuple(e for e in endpoints if pinned not in (e.deployment, f"{e.subaccount}/{e.deployment}"))
+        if len(barred) == len(endpoints):
+            message = "What this request continues was made by a deployment that is not there any more."
+            raise NoEndpointError(Fault(FaultKind.NOT_FOUND, message, 404, param="previous_response_id"))
+        return barred
+
+
+def _told(endpoint: Endpoint, protocol: ProtocolHandler) -> str:
+    """Say a decision in a few words, for the log."""
+    return f"{endpoint.model} by {protocol.name}, at {endpoint.subaccount}/{endpoint.deployment}"

@@ -1,0 +1,166 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+import routing
+import routing.names
+from dialects.faults import Fault, FaultKind
+from routing import Endpoint, LoadBalancer, NoEndpointError, Policy, RequestRouter, load_balance_url, route_request
+
+URL = "https://{}.example/v2/inference/deployments/{}"
+REQUEST = {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def at(subaccount: str, deployment: str, model: str) -> Endpoint:
+    return Endpoint(subaccount, URL.format(subaccount, deployment), model, resource_group=f"group-{subaccount}")
+
+
+POOLS = {
+    "gpt-5": [at("eu", "d1", "gpt-5"), at("eu", "d2", "gpt-5"), at("us", "d7", "gpt-5")],
+    "gpt-4.1": [at("us", "d8", "gpt-4.1")],
+    "anthropic--claude-4.5-sonnet": [at("eu", "d3", "anthropic--claude-4.5-sonnet")],
+    "text-embedding-3-small": [at("eu", "d4", "text-embedding-3-small")],
+}
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    yield
+    routing.configure(None)
+
+
+@pytest.fixture
+def router() -> RequestRouter:
+    router = RequestRouter(LoadBalancer(POOLS))
+    routing.configure(router)
+    return router
+
+
+@pytest.mark.parametrize("call", [lambda: load_balance_url("gpt-5"), lambda: route_request(REQUEST)])
+def test_without_a_router_it_says_what_to_do(call):
+    with pytest.raises(RuntimeError, match=r"call routing\.configure\(RequestRouter\(LoadBalancer\(pools\)\)\) first"):
+        call()
+
+
+@pytest.mark.usefixtures("router")
+class TestLoadBalanceUrl:
+    def test_it_gives_url_subaccount_resource_group_and_model(self):
+        assert load_balance_url("gpt-4.1") == (URL.format("us", "d8"), "us", "group-us", "gpt-4.1")
+
+    def test_subaccounts_take_turns_and_then_their_deployments(self):
+        assert [load_balance_url("gpt-5")[0].rpartition("/")[2] for _ in range(6)] == [
+            "d1",
+            "d7",
+            "d2",
+            "d7",
+            "d1",
+            "d7",
+        ]
+
+    @pytest.mark.parametrize(
+        ("model", "final"),
+        [
+            ("claude-3-opus", "anthropic--claude-4.5-sonnet"),
+            ("claude-sonnet-4-5-20250929", "anthropic--claude-4.5-sonnet"),
+            ("gpt-3.5-turbo", "gpt-4.1"),
+            ("mistral-tiny", "gpt-4.1"),
+            ("text-embedding-9", "text-embedding-3-small"),
+        ],
+    )
+    def test_another_model_may_stand_in_and_is_named(self, model, final):
+        assert load_balance_url(model)[3] == final
+
+    def test_nothing_stays_in_flight(self, router):
+        load_balance_url("gpt-5")
+
+        assert not any(router.balancer.in_flight().values())
+
+
+@pytest.mark.parametrize(
+    ("model", "whose", "names"),
+    [
+        (
+            "claude-3-opus",
+            "Claude model",
+            ", ".join(("claude-3-opus", *routing.names.FALLBACKS["claude-opus"])),
+        ),
+        ("gemini-2.5-flash", "Gemini model", "gemini-2.5-flash, gemini-2.5-pro"),
+        ("mistral-tiny", "Model", "mistral-tiny, gpt-4.1"),
+    ],
+)
+def test_where_there_is_nothing_a_value_error_names_the_model_and_its_stand_ins(model, whose, names):
+    routing.configure(RequestRouter(LoadBalancer({"o3": [at("eu", "d1", "o3")]})))
+    regret = f"{whose} '{model}' and fallbacks not available in any subAccount. No URLs for model {names}"
+    with pytest.raises(ValueError, match="not available in any subAccount") as caught:
+        load_balance_url(model)
+
+    assert str(caught.value) == regret
+    assert isinstance(caught.value, NoEndpointError)
+    assert (caught.value.fault.kind, caught.value.fault.status) == (FaultKind.NOT_FOUND, 404)
+    assert caught.value.fault.message == regret
+
+
+def test_where_all_rest_the_error_says_until_when():
+    policy = Policy()
+    router = RequestRouter(LoadBalancer({"o3": [at("eu", "d1", "o3")]}, policy=policy), policy=policy)
+    routing.configure(router)
+    next(router.attempts("o3")).failed(Fault(FaultKind.RATE_LIMITED, "too many", 429, retry_after=100))
+    with pytest.raises(NoEndpointError, match="Model 'o3' and fallbacks not available") as caught:
+        load_balance_url("o3")
+
+    assert caught.value.fault.kind is FaultKind.RATE_LIMITED
+    assert caught.value.wait is not None
+    assert 90 < caught.value.wait <= 110
+
+
+@pytest.mark.usefixtures("router")
+class TestRouteRequest:
+    def test_it_gives_url_body_subaccount_and_protocol(self):
+        url, body, subaccount, protocol = route_request(REQUEST)
+
+        assert url == URL.format("eu", "d1") + "/chat/completions?api-version=2024-12-01-preview"
+        assert body["messages"] == REQUEST["messages"]
+        assert subaccount == "eu"
+        assert protocol.name == "openai-chat"
+
+    def test_model_and_stream_may_be_said_apart(self):
+        route = route_request(REQUEST, "claude-sonnet-4-5", stream=True)
+
+        assert route.endpoint_url == URL.format("eu", "d3") + "/converse-stream"
+        assert REQUEST == {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]}
+
+
+class TestThePackage:
+    def test_it_offers_what_it_promises(self):
+        assert sorted(routing.__all__) == sorted(set(routing.__all__))
+        assert all(hasattr(routing, name) for name in routing.__all__)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "LoadBalancer",
+            "RequestRouter",
+            "CircuitBreaker",
+            "HealthChecker",
+            "LoadBalancingStrategy",
+            "RoundRobinStrategy",
+            "LeastConnectionsStrategy",
+            "WeightedStrategy",
+            "ClaudeConverseProtocol",
+            "ClaudeInvokeProtocol",
+            "GeminiGenerateProtocol",
+            "OpenAIChatProtocol",
+            "load_balance_url",
+            "route_request",
+        ],
+    )
+    def test_the_public_names_are_among_it(self, name):
+        assert name in routing.__all__
+
+    def test_importing_it_needs_neither_a_web_framework_nor_an_http_client(self):
+        code = "import sys, routing; print(sorted({'flask', 'requests', 'urllib3', 'pydantic'} & set(sys.modules)))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+        assert done.stdout == "[]\n"
