@@ -1,0 +1,107 @@
+"""One request on its way from a client's dialect to a backend's, and the answer's way back.
+
+Two classes of one shape: `Translated` goes through the neutral values,
+`Forwarded` passes bodies along between two ends of one dialect.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from dialects.conversation import JSON, Completion
+from dialects.dialect import BackendDialect, ClientDialect, Envelope, LaneDialect, Rendered
+from dialects.models import ModelProfile
+from dialects.relay import Passthrough, Relay, Translation
+from dialects.sse import SSEDecoder
+from dialects.tables import BACKENDS, CLIENTS, LANES
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What a client asks: in which dialect, its body as it came, and what its answer will say of itself."""
+
+    client: str
+    body: JSON
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer: the body for the client, and what it says in neutral words."""
+
+    body: JSON
+    completion: Completion
+
+
+class Crossing(Protocol):
+    """The way of one request to one kind of backend."""
+
+    def ask(self, profile: ModelProfile) -> Rendered:
+        """Render the request; raises `FaultError` if this backend cannot be asked this."""
+        ...
+
+    def relay(self, content_type: str) -> Relay:
+        """Begin to turn the backend's stream into the client's."""
+        ...
+
+    def answer(self, body: JSON) -> Reply:
+        """Turn the backend's whole answer into the client's; raises `ValueError` and the like if it makes no sense."""
+        ...
+
+
+class Translated:
+    """The two ends speak different dialects."""
+
+    def __init__(self, inquiry: Inquiry, client: ClientDialect, backend: BackendDialect) -> None:
+        self._envelope = inquiry.envelope
+        self._client = client
+        self._backend = backend
+
+    def ask(self, profile: ModelProfile) -> Rendered:
+        """Render the request in the backend's dialect."""
+        return self._backend.render_request(self._envelope.conversation, profile)
+
+    def relay(self, content_type: str) -> Relay:
+        """Read the one, write the other."""
+        reader = self._backend.reader(self._envelope.token, content_type)
+        return Translation(reader, self._client.writer(self._envelope))
+
+    def answer(self, body: JSON) -> Reply:
+        """Parse the one, render the other."""
+        completion = self._backend.parse_response(body, self._envelope.token)
+        return Reply(self._client.render_response(completion, self._envelope), completion)
+
+
+class Forwarded:
+    """The two ends speak one dialect: only what must change does."""
+
+    def __init__(self, inquiry: Inquiry, lane: LaneDialect, backend: BackendDialect) -> None:
+        self._inquiry = inquiry
+        self._lane = lane
+        self._backend = backend
+
+    def ask(self, profile: ModelProfile) -> Rendered:
+        """Pass the client's body, but for what the backend refuses."""
+        return self._lane.forward_request(self._inquiry.body, profile)
+
+    def relay(self, content_type: str) -> Relay:
+        """Pass frames along, and watch them."""
+        envelope = self._inquiry.envelope
+        return Passthrough(
+            self._backend.reader(envelope.token, content_type),
+            SSEDecoder(),
+            partial(self._lane.forward_frame, envelope=envelope),
+            partial(self._lane.forward_fault, envelope=envelope),
+        )
+
+    def answer(self, body: JSON) -> Reply:
+        """Pass the body along, and understand it only to know how it ended and what it cost."""
+        envelope = self._inquiry.envelope
+        return Reply(self._lane.forward_response(body, envelope), self._backend.parse_response(body, envelope.token))
+
+
+def crossing(inquiry: Inquiry, backend: str) -> Crossing:
+    """Choose the way from the inquiry's client to *backend*, both named as in `dialects.tables`."""
+    if inquiry.client == backend and backend in LANES:
+        return Forwarded(inquiry, LANES[backend], BACKENDS[backend])
+    return Translated(inquiry, CLIENTS[inquiry.client], BACKENDS[backend])

@@ -1,0 +1,52 @@
+"""Who may call."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+
+_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
+_ANONYMOUS = "anonymous"
+
+
+def keys_in(headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[str, ...]:
+    """Find the keys a caller sent, wherever its SDK puts them; header names may be in any case."""
+    lower = {name.lower(): value.strip() for name, value in headers.items()}
+    found = [_bare(lower[name]) for name in _HEADERS if lower.get(name)]
+    return (*found, *filter(None, [query.get("key")]))
+
+
+class Access:
+    """The keys that open the proxy; none means that everyone may call.
+
+    Keys are kept and compared as digests, each whole, all of them every time:
+    how long a refusal takes says nothing about how near a guess was.
+    """
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._digests = tuple(_digest(key) for key in keys)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no key is asked for."""
+        return not self._digests
+
+    def admit(self, keys: Iterable[str]) -> str | None:
+        """Name the caller whose key is among *keys*, or None if none of them opens the proxy.
+
+        The name is for logs and metrics: it tells callers apart, and does not tell their keys.
+        """
+        admitted = None
+        for key in keys:
+            offered = _digest(key)
+            if any([hmac.compare_digest(offered, known) for known in self._digests]):  # noqa: C419 - compare with all
+                admitted = offered.hex()[:8]
+        return _ANONYMOUS if self.is_open else admitted
+
+
+def _bare(value: str) -> str:
+    scheme, _, rest = value.partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else value
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

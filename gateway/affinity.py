@@ -1,0 +1,58 @@
+"""What tells one conversation from another, so that its prompt stays in one provider's cache.
+
+The strongest sign wins: a header that says it outright, the dialect's own
+cache key, a session id that a client sends, and at last the stable beginning
+of the prompt itself.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+from dialects.conversation import Conversation, Message, Role, Text, ToolSpec
+
+_EXPLICIT = "x-affinity-key"
+_SESSIONS = (
+    "x-claude-code-session-id",
+    "x-session-affinity",
+    "x-session-id",
+    "session-id",
+    "session_id",
+    "x-amzn-bedrock-agent-session-id",
+)
+_AGENTS = ("x-claude-code-agent-id", "thread-id", "x-agent-id")
+_MOST = 4096
+"""How many characters of each text count: enough to tell prompts apart."""
+
+
+def affinity_key(conversation: Conversation, headers: Mapping[str, str]) -> str:
+    """Name the conversation; two requests of one conversation have the same name."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    if explicit := lower.get(_EXPLICIT):
+        return f"header:{explicit}"
+    if conversation.cache_key:
+        return f"key:{conversation.cache_key}"
+    session = next((lower[name] for name in _SESSIONS if lower.get(name)), "")
+    if session:
+        agent = next((lower[name] for name in _AGENTS if lower.get(name)), "")
+        # Subagents share their session's id, not its prompt: without this they would all meet in one place.
+        return f"session:{session}:{agent}:{_digest(_instructions(conversation))}"
+    return f"prompt:{_digest([conversation.model, *_instructions(conversation), _first_words(conversation)])}"
+
+
+def _instructions(conversation: Conversation) -> list[str]:
+    tools = [tool.name for tool in conversation.tools if isinstance(tool, ToolSpec)]
+    return [*tools, *(text.text[:_MOST] for text in conversation.system)]
+
+
+def _first_words(conversation: Conversation) -> str:
+    first = next((message for message in conversation.messages if message.role is Role.USER), Message(Role.USER, ()))
+    said = (part.text for part in first.parts if isinstance(part, Text))
+    return next(said, "")[:_MOST]
+
+
+def _digest(pieces: list[str]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for piece in pieces:
+        digest.update(piece.encode("utf-8", "surrogatepass"))
+        digest.update(b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,99 @@
+"""SAP AI Core as one call: the token, the headers, and what an error means."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from dialects.errors import fault_from
+from dialects.faults import FaultError, FaultKind
+from gateway.tokens import TokenSource
+from gateway.transport import Transport, Upstream
+from routing.cooling import hint
+from routing.policy import Timeouts
+from routing.request_router import Attempt
+from routing.strategy import Endpoint
+
+
+class AICore:
+    """Calls deployments with a valid token, which is renewed once when it is refused.
+
+    *tokens* and *tenants* are keyed by subaccount; a tenant id, where known,
+    goes into ``AI-Tenant-Id``. *now* is seconds since the epoch, to read hints
+    that are dates.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        tokens: Mapping[str, TokenSource],
+        tenants: Mapping[str, str],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._transport = transport
+        self._tokens = tokens
+        self._tenants = tenants
+        self._now = now
+
+    def __call__(self, attempt: Attempt, body: bytes, *, stream: bool, timeouts: Timeouts) -> Upstream:
+        """Send *body* to the endpoint of an attempt; raises `FaultError` for anything but success."""
+        protocol = attempt.protocol
+        endpoint = attempt.endpoint
+        url = protocol.build_endpoint(endpoint.url, endpoint.model, stream)
+        silence = max(timeouts.first_event, timeouts.idle) if stream else timeouts.answer
+        return self.post(endpoint, url, dict(protocol.headers(stream)), body, stream, timeouts.connect, silence)
+
+    def post(
+        self,
+        endpoint: Endpoint,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        stream: bool,
+        connect: float,
+        silence: float,
+    ) -> Upstream:
+        """POST to *url* of *endpoint*, renewing a refused token once; times in seconds."""
+        tokens = self._tokens[endpoint.subaccount]
+        for last in (False, True):
+            token = tokens.token()
+            upstream = self._transport.post(
+                url,
+                {"Content-Type": "application/json", **self._identity(endpoint, token), **headers},
+                body,
+                stream=stream,
+                connect_timeout=connect,
+                read_timeout=silence,
+            )
+            try:
+                self._check(upstream)
+            except FaultError as error:
+                if last or error.fault.kind is not FaultKind.REFUSED_CREDENTIALS:
+                    raise
+                tokens.invalidate(token)
+            else:
+                return upstream
+        raise AssertionError("the second time either returns or raises")
+
+    def probe(self, endpoint: Endpoint) -> int:
+        """Ask whether *endpoint* answers at all, and with which HTTP status."""
+        return self._transport.head(endpoint.url, self._identity(endpoint, self._tokens[endpoint.subaccount].token()))
+
+    def _identity(self, endpoint: Endpoint, token: str) -> dict[str, str]:
+        tenant = self._tenants.get(endpoint.subaccount)
+        return {
+            "Authorization": f"Bearer {token}",
+            "AI-Resource-Group": endpoint.resource_group,
+            **({"AI-Tenant-Id": tenant} if tenant else {}),
+        }
+
+    def _check(self, upstream: Upstream) -> None:
+        """Raise what an error answer means; its body is read, so that the connection can be used again."""
+        if upstream.status < 400:
+            return
+        try:
+            body = upstream.read()
+        finally:
+            upstream.close()
+        fault = fault_from(upstream.status, upstream.headers, body)
+        told = hint(upstream.headers, body.decode("utf-8", "replace"), self._now())
+        raise FaultError(replace(fault, retry_after=told))

@@ -1,0 +1,182 @@
+"""The command ``sap-ai-proxy``: what it is asked, and what it says."""
+
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from gateway import check as checking
+from gateway.demo import KEY, Demo
+from gateway.explain import explain
+from gateway.service_keys import find
+from gateway.serving import PortTakenError, ensure_free, hand_down, is_loopback, serve
+from gateway.settings import Settings, SettingsError, load
+from gateway.transport import Transport
+from gateway.version import VERSION
+
+_DEFAULT_CONFIG = Path("config.json")
+_LEVELS = click.Choice(["debug", "info", "warning", "error"], case_sensitive=False)
+_say = partial(click.echo, err=True)
+
+_DEMO = """\
+No config.json here, so this is a demo: an emulated SAP AI Core, with no model behind it.
+To use your own, write a config.json (the README says how) or give --config FILE.
+"""
+_SERVED = """\
+SAP AI Core LLM proxy {version} on {url}
+
+  base URL  {url}/v1  (OpenAI)   {url}  (Anthropic, Google)
+  key       {key}
+"""
+_TRY = """\
+Try it:
+
+  curl -s {url}/v1/chat/completions -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
+    -d '{{"model": "gpt-4.1", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+  curl -s {url}/v1/messages -H "x-api-key: {key}" -H "anthropic-version: 2023-06-01" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"model": "claude-sonnet-4-5", "max_tokens": 200, "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+  python3 -c 'import json, urllib.request as u; print(json.load(u.urlopen(u.Request("{url}/v1/chat/completions",
+    json.dumps({{"model": "gemini-2.5-pro", "messages": [{{"role": "user", "content": "Hello"}}]}}).encode(),
+    {{"Authorization": "Bearer {key}"}})))["choices"][0]["message"]["content"])'
+"""
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="The config file; ./config.json if there is one.")
+@click.option("--host", help="The address to listen on, instead of the config file's.")
+@click.option(
+    "-p", "--port", type=click.IntRange(1, 65535), help="The port to listen on, instead of the config file's."
+)
+@click.option("--workers", type=click.IntRange(1, 256), help="How many processes serve; each balances for itself.")
+@click.option("--log-level", type=_LEVELS, help="How much is logged.")
+@click.option("-d", "--debug", is_flag=True, help="The same as --log-level debug.")
+@click.option("--demo", is_flag=True, help="Serve the embedded emulator, whatever config file there is.")
+@click.version_option(VERSION, "-v", "--version", prog_name="sap-ai-proxy")
+@click.pass_context
+def cli(
+    context: click.Context,
+    config: Path | None,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    log_level: str | None,
+    debug: bool,
+    demo: bool,
+) -> None:
+    """One URL in front of every large language model on SAP AI Core."""
+    context.obj = config
+    if context.invoked_subcommand is None:
+        given = {"host": host, "port": port, "workers": workers, "log_level": "debug" if debug else log_level}
+        with ExitStack() as owned:
+            path = None if demo else _found(config)
+            demo = demo or (path is None and find(os.environ, Path.home()) is None)
+            if demo:
+                _say(_DEMO)
+                path = owned.enter_context(Demo()).config
+            _run(path, {name: value for name, value in given.items() if value is not None}, demo=demo)
+
+
+@cli.command()
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="The config file; ./config.json if there is one.")
+@click.pass_context
+def check(context: click.Context, config: Path | None) -> None:
+    """Validate the config file, fetch a token for each subaccount, and compare with what is deployed."""
+    settings = _loaded(_found(config or context.obj))
+    report = checking.check(settings, Transport())
+    click.echo(checking.render(report))
+    context.exit(report.exit_code)
+
+
+@cli.command()
+@click.argument("model")
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="The config file; ./config.json if there is one.")
+@click.option(
+    "--client",
+    default="openai",
+    show_default=True,
+    help="Whose dialect is spoken: openai, responses, anthropic, gemini.",
+)
+@click.option(
+    "--n",
+    "times",
+    type=click.IntRange(1, 10_000),
+    default=1,
+    show_default=True,
+    help="How many requests to choose for.",
+)
+@click.pass_context
+def route(context: click.Context, model: str, config: Path | None, client: str, times: int) -> None:
+    """Say where requests for MODEL would go, and why, without calling anything."""
+    settings = _loaded(_found(config or context.obj))
+    try:
+        click.echo(explain(settings, model, client, times))
+    except ValueError as error:
+        _fail(str(error))
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+@click.pass_context
+def emulator(context: click.Context) -> None:
+    """Run the emulator of SAP AI Core on its own."""
+    os.execv(sys.executable, [sys.executable, "-m", "emulator", *context.args])  # noqa: S606 - our own module
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    cli.main(prog_name="sap-ai-proxy")
+
+
+def _run(path: Path | None, overrides: dict[str, Any], *, demo: bool) -> None:
+    """Check everything that can go wrong before the first request, then serve."""
+    settings = replace(_loaded(path), **overrides)
+    if not (settings.tokens or settings.allow_unauthenticated or is_loopback(settings.host)):
+        _say(f"No secret_authentication_tokens are configured: listening on 127.0.0.1 only, not on {settings.host}.")
+        overrides = {**overrides, "host": "127.0.0.1"}
+        settings = replace(settings, host="127.0.0.1")
+    elif not settings.tokens:
+        _say("No secret_authentication_tokens are configured: everyone who can reach this port may call.")
+    try:
+        ensure_free(settings.host, settings.port)
+    except PortTakenError as error:
+        _fail(f"{error}. Give another one with --port.")
+    url = f"http://{settings.host}:{settings.port}"
+    key = KEY if demo else "one of your secret_authentication_tokens" if settings.tokens else "any: none is configured"
+    _say(_SERVED.format(version=VERSION, url=url, key=key))
+    if demo:
+        _say(_TRY.format(url=url, key=KEY))
+    hand_down(path, overrides)
+    serve(settings)
+
+
+def _found(config: Path | None) -> Path | None:
+    """Give the config file to use, if there is one."""
+    if config is None:
+        return _DEFAULT_CONFIG if _DEFAULT_CONFIG.exists() else None
+    if not config.is_file():
+        _fail(f"There is no config file {config}.")
+    return config
+
+
+def _loaded(path: Path | None) -> Settings:
+    """Load the settings, or say what is wrong with them and leave."""
+    try:
+        settings = load(path, os.environ, Path.home())
+    except SettingsError as error:
+        _fail(str(error))
+    for warning in settings.warnings:
+        _say(f"warning: {warning}")
+    return settings
+
+
+def _fail(message: str) -> NoReturn:
+    _say(f"sap-ai-proxy: {message}")
+    raise SystemExit(2)

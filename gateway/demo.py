@@ -1,0 +1,85 @@
+"""SAP AI Core without SAP AI Core: the emulator as a child process, and a config file for it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Self
+
+from dialects.conversation import JSON
+
+KEY = "sk-demo"
+"""The key that opens a proxy in front of the emulator."""
+_PATIENCE = 20.0
+_READY = "SAP AI Core emulator on "
+
+
+class Demo:
+    """A running emulator, and the path of a config file for it; both are gone when the demo is closed.
+
+    The child ends by itself when this process does: it watches the pipe it was given.
+    """
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="sap-ai-proxy-demo-")
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "emulator", "--port", "0", "--until-stdin-closes", "--tenants-as-json"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parent.parent,
+        )
+        self.url, tenants = self._greeting()
+        self.config = Path(self._folder.name) / "config.json"
+        self._write(config_for(tenants))
+
+    def close(self) -> None:
+        """End the emulator and forget its config file."""
+        self._child.terminate()
+        self._child.communicate(timeout=_PATIENCE)
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _greeting(self) -> tuple[str, JSON]:
+        """Read where the emulator listens and whom it knows; raises `RuntimeError` if it did not start."""
+        assert self._child.stdout is not None  # noqa: S101 - it was asked for above
+        first, second = self._child.stdout.readline(), self._child.stdout.readline()
+        if not first.startswith(_READY) or not second:
+            raise RuntimeError("the emulator did not start")
+        return first.removeprefix(_READY).strip(), json.loads(second)
+
+    def _write(self, config: JSON) -> None:
+        descriptor = os.open(self.config, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(config, file, indent=2)
+
+
+def config_for(tenants: Mapping[str, Any]) -> JSON:
+    """Write the config file that a user of these tenants would write."""
+    return {
+        "secret_authentication_tokens": [KEY],
+        "subAccounts": {name: _subaccount(tenant) for name, tenant in tenants.items()},
+    }
+
+
+def _subaccount(tenant: Mapping[str, Any]) -> JSON:
+    models: dict[str, list[str]] = {}
+    for deployment in tenant["deployments"]:
+        if deployment["status"] == "RUNNING" and deployment.get("model"):
+            models.setdefault(deployment["model"], []).append(deployment["url"])
+    return {
+        "resource_group": tenant["resource_group"],
+        "service_key": tenant["service_key"],
+        "deployment_models": models,
+    }

@@ -1,0 +1,188 @@
+"""One request and its answer: the attempts, the failover between them, and the record of it all."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import orjson
+
+from dialects.conversation import JSON, Usage
+from dialects.crossing import Crossing, Inquiry, Reply, crossing
+from dialects.faults import Fault, FaultError, FaultKind, http_status
+from dialects.models import profile_for
+from gateway.observe import ExchangeRecord, Observer
+from gateway.pump import Upstream
+from routing.load_balancer import NoEndpointError
+from routing.names import How
+from routing.policy import Timeouts
+from routing.request_router import Attempt, Attempts
+
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+
+Clock = Callable[[], float]
+
+
+class ReadableUpstream(Upstream, Protocol):
+    """An open answer that can also be read in one piece."""
+
+    def read(self) -> bytes:
+        """Give the whole body; raises `FaultError`."""
+        ...
+
+
+class Caller(Protocol):
+    """Sends a rendered request to the endpoint of an attempt."""
+
+    def __call__(self, attempt: Attempt, body: bytes, *, stream: bool, timeouts: Timeouts) -> ReadableUpstream:
+        """Open the answer; raises `FaultError` for anything but success."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Everything known of a request before its first attempt."""
+
+    id: str
+    caller: str
+    inquiry: Inquiry
+    timeouts: Timeouts
+
+
+class Exchange:
+    """One request on its way through the proxy.
+
+    It is driven by one thread at a time. Whoever drives it ends it with
+    `finish`, once; the observer hears of it then.
+    """
+
+    def __init__(
+        self, asked: Asked, attempts: Attempts, call: Caller, observer: Observer, clock: Clock = time.monotonic
+    ) -> None:
+        self.asked = asked
+        self.attempts = attempts
+        self.clock = clock
+        self._call = call
+        self._observer = observer
+        self._began = clock()
+        self._first_content: float | None = None
+        self._dropped: set[str] = set()
+        self._last: Attempt | None = None
+        self._finished = False
+
+    def next_attempt(self) -> Attempt:
+        """Choose where to try next; raises `FaultError` with what went wrong last when there is nowhere left."""
+        try:
+            attempt = next(self.attempts, None)
+        except NoEndpointError as error:
+            raise FaultError(error.fault) from error
+        if attempt is None:
+            raise FaultError(self.attempts.fault or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried."))
+        self._last = attempt
+        return attempt
+
+    def prepare(self, attempt: Attempt) -> tuple[Crossing, bytes]:
+        """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this."""
+        way = crossing(self.asked.inquiry, attempt.protocol.dialect)
+        rendered = way.ask(profile_for(attempt.endpoint.model))
+        self._dropped.update(rendered.dropped)
+        return way, orjson.dumps(rendered.body)
+
+    def open(self, attempt: Attempt, body: bytes, *, stream: bool) -> ReadableUpstream:
+        """Send the request to the attempt's endpoint; raises `FaultError`."""
+        return self._call(attempt, body, stream=stream, timeouts=self.asked.timeouts)
+
+    def whole(self) -> JSON:
+        """Answer in one piece, failing over as often as it may; raises `FaultError` when nobody could answer."""
+        while True:
+            attempt = self._next_or_finish()
+            try:
+                reply = self._ask_whole(attempt)
+            except FaultError as error:
+                attempt.failed(error.fault)
+                continue
+            self.answered(attempt)
+            attempt.lease.close()
+            self.finish(reply.completion.usage, stop=reply.completion.stop.reason.value)
+            return reply.body
+
+    def answered(self, attempt: Attempt) -> None:
+        """Note that *attempt* has begun to answer."""
+        attempt.answered()
+        self._first_content = self.clock() - self._began
+
+    def finish(self, usage: Usage | None = None, *, fault: Fault | None = None, stop: str = "") -> None:
+        """Tell the observer how it ended; a second time says nothing."""
+        if self._finished:
+            return
+        self._finished = True
+        self.attempts.close()
+        record = replace(
+            self._record(),
+            outcome=fault.kind.value if fault else "ok",
+            status=http_status(fault) if fault else 200,
+            stop=stop,
+            usage=usage or Usage(),
+        )
+        self._observer.over(record)
+
+    def headers(self) -> dict[str, str]:
+        """What the answer's headers say about how it came to be."""
+        record = self._record()
+        told = {
+            "x-request-id": record.id,
+            "x-proxy-deployment": f"{record.subaccount}/{record.deployment}" if record.deployment else "",
+            "x-proxy-attempts": str(record.attempts) if record.attempts else "",
+            "x-proxy-trail": record.trail,
+            "x-proxy-model": record.model,
+            "x-proxy-fallback": self._fallback(),
+            "x-proxy-dropped": ", ".join(record.dropped),
+        }
+        return {name: _one_line(value) for name, value in told.items() if value}
+
+    def _ask_whole(self, attempt: Attempt) -> Reply:
+        way, body = self.prepare(attempt)
+        upstream = self.open(attempt, body, stream=False)
+        try:
+            raw = upstream.read()
+        finally:
+            upstream.close()
+        try:
+            return way.answer(orjson.loads(raw))
+        except _UNREADABLE as error:
+            raise FaultError(Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense.")) from error
+
+    def _next_or_finish(self) -> Attempt:
+        try:
+            return self.next_attempt()
+        except FaultError as error:
+            self.finish(fault=error.fault)
+            raise
+
+    def _fallback(self) -> str:
+        resolution = self.attempts.resolution
+        return f"{resolution.requested} -> {resolution.model}" if resolution.how is How.FALLBACK else ""
+
+    def _record(self) -> ExchangeRecord:
+        endpoint = self._last.endpoint if self._last else None
+        conversation = self.asked.inquiry.envelope.conversation
+        return ExchangeRecord(
+            id=self.asked.id,
+            caller=self.asked.caller,
+            client=self.asked.inquiry.client,
+            requested=conversation.model,
+            model=endpoint.model if endpoint else "",
+            stream=conversation.stream,
+            trail=str(self.attempts.trail),
+            subaccount=endpoint.subaccount if endpoint else "",
+            deployment=endpoint.deployment if endpoint else "",
+            attempts=self._last.number if self._last else 0,
+            first_content=self._first_content,
+            duration=self.clock() - self._began,
+            dropped=tuple(sorted(self._dropped)),
+        )
+
+
+def _one_line(value: str) -> str:
+    """Make *value* fit for a header: one line of Latin letters."""
+    return value.replace("→", "->").encode("latin-1", "replace").decode("latin-1").replace("\n", " ").replace("\r", " ")

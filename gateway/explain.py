@@ -1,0 +1,63 @@
+"""What the router would do with a request, and why, without calling anything."""
+
+from collections import Counter
+
+from gateway.settings import Settings, pools
+from routing.load_balancer import LoadBalancer
+from routing.request_router import RequestRouter
+from routing.strategy import Endpoint
+
+_CLIENTS = {
+    "openai": "openai-chat",
+    "chat": "openai-chat",
+    "responses": "openai-responses",
+    "codex": "openai-responses",
+    "anthropic": "anthropic-messages",
+    "claude": "anthropic-messages",
+    "gemini": "gemini",
+    "google": "gemini",
+}
+
+
+def explain(settings: Settings, model: str, client: str, times: int) -> str:
+    """Describe where *times* requests for *model* would go; raises `ValueError` for an unknown client or model."""
+    dialect = _CLIENTS.get(client, client)
+    if dialect not in _CLIENTS.values():
+        raise ValueError(f"{client!r} is no client; write one of {', '.join(sorted(_CLIENTS))}")
+    balancer = LoadBalancer(pools(settings), policy=settings.policy)
+    router = RequestRouter(balancer, policy=settings.policy)
+    resolution = router.names.resolve(model)
+    protocol = router.protocol(resolution.model, dialect)
+    lane = "passed through" if protocol.dialect == dialect else f"translated from {dialect}"
+    lines = [
+        f"model     {model} -> {resolution.model} ({resolution.how.value})",
+        f"strategy  {balancer.strategy(resolution.model)}",
+        f"protocol  {protocol.name}, {lane}",
+        "",
+    ]
+    chosen = [_choose(router, model, dialect) for _ in range(times)]
+    counts = Counter(chosen)
+    lines += [f"{number:4d}. {_name(endpoint)}" for number, endpoint in enumerate(chosen[:20], 1)]
+    if times > 20:
+        lines.append(f"      … and {times - 20} more")
+    lines += ["", f"{'deployment':32} {'weight':>6} {'tier':>4} {'chosen':>6}  state"]
+    for row in balancer.explain(resolution.model):
+        endpoint = row.endpoint
+        state = f"{row.standing.value}{f' ({row.why})' if row.why else ''}"
+        lines.append(f"{_name(endpoint):32} {endpoint.weight:6g} {endpoint.tier:4d} {counts[endpoint]:6d}  {state}")
+    example = protocol.build_endpoint("…/deployments/<id>", resolution.model, stream=True)
+    return "\n".join([*lines, "", f"path      {example.removeprefix('…/deployments/<id>')} (streamed)"])
+
+
+def _choose(router: RequestRouter, model: str, client: str) -> Endpoint:
+    """Choose as a request would, and let it succeed at once."""
+    attempts = router.attempts(model, client=client)
+    attempt = next(attempts)
+    attempt.answered()
+    attempt.lease.close()
+    attempts.close()
+    return attempt.endpoint
+
+
+def _name(endpoint: Endpoint) -> str:
+    return f"{endpoint.subaccount}/{endpoint.deployment}"

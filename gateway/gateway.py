@@ -1,0 +1,169 @@
+"""Everything the proxy is made of, put together once; the web framework stands above it."""
+
+import logging
+import math
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from dialects.conversation import JSON, Conversation, Effort, ToolSpec
+from dialects.crossing import Inquiry
+from dialects.dialect import Envelope
+from dialects.events import Failed
+from dialects.faults import FaultError
+from dialects.tables import CLIENTS
+from gateway.access import Access
+from gateway.affinity import affinity_key
+from gateway.aicore import AICore
+from gateway.discovery import Management
+from gateway.exchange import Asked, Exchange
+from gateway.fleet import Fleet
+from gateway.observe import LogObserver, MetricsObserver, Observers, RoutingObserver
+from gateway.settings import Settings
+from gateway.streaming import StreamedAnswer
+from gateway.tokens import TokenSource
+from gateway.transport import Transport
+from routing.journal import EndpointState
+from routing.load_balancer import LoadBalancer, NoEndpointError
+from routing.names import Resolution
+from routing.request_router import Attempts, RequestRouter
+
+_log = logging.getLogger("sap_ai_proxy")
+
+
+class Gateway:
+    """The proxy without its web framework.
+
+    *now* is seconds since the epoch, *clock* any seconds that only grow, and
+    *new_token* random text that ids are made of.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        new_token: Callable[[], str] = lambda: secrets.token_hex(12),
+    ) -> None:
+        self.settings = settings
+        self.access = Access(token.reveal() for token in settings.tokens)
+        self.registry = CollectorRegistry()
+        self.started = int(now())
+        self._now = now
+        self._clock = clock
+        self._new_token = new_token
+        self._transport = Transport(connections=settings.threads, proxy=settings.proxy, ca_bundle=settings.ca_bundle)
+        self._tokens = {
+            name: TokenSource(partial(self._transport.fetch_token, account.key), clock=clock)
+            for name, account in settings.subaccounts.items()
+        }
+        tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}
+        routing_observer = RoutingObserver(self.registry)
+        self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, listener=routing_observer.heard)
+        self.router = RequestRouter(self.balancer, policy=settings.policy, clock=clock, sleep=threading.Event().wait)
+        self._core = AICore(self._transport, self._tokens, tenants, now)
+        get = Management(self._transport, self._tokens)
+        self._fleet = Fleet(settings, self.balancer, get, self._core.probe, clock)
+        self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
+
+    def start(self) -> None:
+        """Find out what is deployed where that is not configured, and begin to watch over it."""
+        self._fleet.start()
+
+    def close(self) -> None:
+        """Stop watching, and drop all connections."""
+        self._fleet.stop()
+        self._transport.close()
+
+    def exchange(self, client: str, body: JSON, headers: Mapping[str, str], caller: str) -> Exchange:
+        """Begin to answer a request in the *client* dialect; raises `FaultError` for one that makes no sense."""
+        conversation = CLIENTS[client].parse_request(body)
+        token = self._new_token()
+        envelope = Envelope(token, conversation.model, int(self._now()), conversation)
+        attempts = self._attempts(client, conversation, headers)
+        timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
+        asked = Asked(token, caller, Inquiry(client, body, envelope), timeouts)
+        return Exchange(asked, attempts, self._core, self._observer, self._clock)
+
+    def stream(self, exchange: Exchange) -> StreamedAnswer:
+        """Answer an exchange piece by piece."""
+        envelope = exchange.asked.inquiry.envelope
+        dialect = CLIENTS[exchange.asked.inquiry.client]
+        return StreamedAnswer(exchange, lambda fault: dialect.writer(envelope).write([Failed(fault)]))
+
+    def resolve(self, model: str) -> Resolution:
+        """Find the deployed model behind a name; raises `FaultError`."""
+        try:
+            return self.router.names.resolve(model)
+        except NoEndpointError as error:
+            raise FaultError(error.fault) from error
+
+    def model_names(self) -> tuple[str, ...]:
+        """The names of all models that are deployed, and their aliases."""
+        aliases = [alias for alias in self.settings.policy.aliases if self._is_served(alias)]
+        return tuple(dict.fromkeys([*self.router.names.deployed, *aliases]))
+
+    def readiness(self) -> tuple[int, int]:
+        """For how many subaccounts a token can be had, and how many there are."""
+        got = 0
+        for name, tokens in self._tokens.items():
+            try:
+                tokens.token()
+            except FaultError as error:
+                _log.warning("no token for subaccount %s: %s", name, error.fault.message)
+            else:
+                got += 1
+        return got, len(self._tokens)
+
+    def state(self) -> JSON:
+        """What the router knows of every endpoint, as JSON; times are in seconds from now."""
+        strategies = {model: self.balancer.strategy(model) for model in self.balancer.models()}
+        return {"strategies": strategies, "endpoints": [_as_json(state) for state in self.balancer.snapshot()]}
+
+    def _attempts(self, client: str, conversation: Conversation, headers: Mapping[str, str]) -> Attempts:
+        try:
+            return self.router.attempts(
+                conversation.model,
+                client=client,
+                affinity_key=affinity_key(conversation, headers),
+                tools_with_reasoning=_reasons_with_tools(conversation),
+            )
+        except NoEndpointError as error:
+            raise FaultError(error.fault) from error
+
+    def _is_served(self, name: str) -> bool:
+        try:
+            self.router.names.resolve(name)
+        except NoEndpointError:
+            return False
+        return True
+
+
+def _reasons_with_tools(conversation: Conversation) -> bool:
+    asked = conversation.reasoning is not None and conversation.reasoning.effort is not Effort.NONE
+    return asked and any(isinstance(tool, ToolSpec) for tool in conversation.tools)
+
+
+def _as_json(state: EndpointState) -> JSON:
+    endpoint = state.endpoint
+    return {
+        "subaccount": endpoint.subaccount,
+        "deployment": endpoint.deployment,
+        "model": endpoint.model,
+        "quota_domain": f"{state.domain.subaccount}/{state.domain.model}",
+        "standing": state.standing.value,
+        "circuit": state.circuit.value,
+        "why": state.why,
+        "seconds": state.seconds if math.isfinite(state.seconds) else None,
+        "k": state.k,
+        "in_flight": state.in_flight,
+        "latency": round(state.latency, 4),
+        "weight": round(state.weight, 4),
+        "tier": endpoint.tier,
+        "last_error": state.last_error.value if state.last_error else None,
+    }

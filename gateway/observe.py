@@ -1,0 +1,178 @@
+"""What is told of an exchange when it is over: one log line, and numbers."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from dialects.conversation import Usage
+from routing.journal import CircuitMoved, Cooled, PoolsChanged, RoutingEvent, Settled
+from routing.strategy import Endpoint, QuotaDomain
+
+_log = logging.getLogger("sap_ai_proxy.exchange")
+_routing_log = logging.getLogger("sap_ai_proxy.routing")
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRecord:
+    """Who asked for what, where it went, how it ended, and what it cost. Never what was said.
+
+    Durations are in seconds; *first_content* is None where nothing was said.
+    *trail* reads ``eu/d1 503 -> us/d7 ok``.
+    """
+
+    id: str
+    caller: str
+    client: str
+    requested: str
+    model: str = ""
+    stream: bool = False
+    trail: str = ""
+    subaccount: str = ""
+    deployment: str = ""
+    attempts: int = 0
+    status: int = 200
+    outcome: str = "ok"
+    stop: str = ""
+    first_content: float | None = None
+    duration: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    dropped: tuple[str, ...] = ()
+
+
+class Observer(Protocol):
+    """Hears of every exchange, once, when it is over and outside every lock."""
+
+    def over(self, record: ExchangeRecord) -> None:
+        """Take note."""
+        ...
+
+
+class LogObserver:
+    """Writes one line for each exchange."""
+
+    def over(self, record: ExchangeRecord) -> None:
+        """Write the line."""
+        usage = record.usage
+        first = "-" if record.first_content is None else f"{record.first_content * 1000:.0f}ms"
+        _log.info(
+            "%s %s %s %s->%s %s status=%d outcome=%s stop=%s first=%s total=%.0fms tokens=%d+%d/%d/%d%s",
+            record.id,
+            record.caller,
+            record.client,
+            record.requested,
+            record.model or "-",
+            f"[{record.trail}]",
+            record.status,
+            record.outcome,
+            record.stop or "-",
+            first,
+            record.duration * 1000,
+            usage.fresh_input,
+            usage.cache_read,
+            usage.cache_write,
+            usage.output,
+            f" dropped={','.join(record.dropped)}" if record.dropped else "",
+        )
+
+
+class MetricsObserver:
+    """Counts exchanges, for Prometheus."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ("client", "model")
+        self._exchanges = Counter(
+            "aicore_proxy_exchanges", "Requests answered", (*labels, "outcome"), registry=registry
+        )
+        self._attempts = Counter(
+            "aicore_proxy_attempts", "Calls to deployments", ("model", "subaccount"), registry=registry
+        )
+        self._tokens = Counter("aicore_proxy_tokens", "Tokens, each in one kind", ("model", "kind"), registry=registry)
+        self._dropped = Counter(
+            "aicore_proxy_dropped", "Fields that could not be carried to a backend", ("client",), registry=registry
+        )
+        self._first = Histogram(
+            "aicore_proxy_first_content_seconds", "Until the first content", labels, buckets=_SECONDS, registry=registry
+        )
+        self._duration = Histogram(
+            "aicore_proxy_duration_seconds", "Until the last byte", labels, buckets=_SECONDS, registry=registry
+        )
+
+    def over(self, record: ExchangeRecord) -> None:
+        """Count it."""
+        model = record.model or "unknown"
+        self._exchanges.labels(record.client, model, record.outcome).inc()
+        self._attempts.labels(model, record.subaccount).inc(record.attempts)
+        self._duration.labels(record.client, model).observe(record.duration)
+        if record.first_content is not None:
+            self._first.labels(record.client, model).observe(record.first_content)
+        for kind, count in _kinds(record.usage):
+            self._tokens.labels(model, kind).inc(count)
+        self._dropped.labels(record.client).inc(len(record.dropped))
+
+
+class RoutingObserver:
+    """Logs what happens to endpoints, and counts it for Prometheus."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        where = ("subaccount", "deployment")
+        self._transitions = Counter(
+            "aicore_proxy_circuit_transitions", "Circuits that changed", (*where, "now"), registry=registry
+        )
+        self._coolings = Counter("aicore_proxy_coolings", "Rests begun", (*where, "why"), registry=registry)
+        self._outcomes = Counter("aicore_proxy_outcomes", "Leases settled", (*where, "outcome"), registry=registry)
+
+    def heard(self, event: RoutingEvent) -> None:
+        """Take note of one event."""
+        match event:
+            case CircuitMoved(endpoint, move):
+                self._transitions.labels(endpoint.subaccount, endpoint.deployment, move.now.value).inc()
+                _routing_log.warning(
+                    "circuit of %s/%s: %s -> %s (%s)",
+                    endpoint.subaccount, endpoint.deployment, move.was.value, move.now.value, move.reason,
+                )  # fmt: skip
+            case Cooled(endpoint, key, seconds, why):
+                self._coolings.labels(endpoint.subaccount, endpoint.deployment, why.value).inc()
+                _routing_log.warning("%s rests for %.1f s: %s", _named(key), seconds, why.value)
+            case Settled(endpoint, fault, _):
+                outcome = fault.value if fault else "ok"
+                self._outcomes.labels(endpoint.subaccount, endpoint.deployment, outcome).inc()
+            case PoolsChanged(joined, left):
+                _routing_log.info("endpoints: %d joined, %d left", len(joined), len(left))
+
+
+class Observers:
+    """Tells several observers; one that fails keeps no other from hearing."""
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def over(self, record: ExchangeRecord) -> None:
+        """Tell them all."""
+        for observer in self._observers:
+            try:
+                observer.over(record)
+            except Exception:  # noqa: BLE001 - whatever an observer does, the answer is out already
+                _log.exception("an observer failed")
+
+
+def _kinds(usage: Usage) -> tuple[tuple[str, int], ...]:
+    return (
+        ("input", usage.fresh_input),
+        ("cache_read", usage.cache_read),
+        ("cache_write", usage.cache_write),
+        ("output", usage.output),
+    )
+
+
+def _named(key: Endpoint | QuotaDomain | str) -> str:
+    match key:
+        case Endpoint():
+            return f"{key.subaccount}/{key.deployment}"
+        case QuotaDomain():
+            return f"the quota of {key.model} in {key.subaccount}"
+        case str():
+            return f"subaccount {key}"

@@ -1,0 +1,72 @@
+"""Running the application under granian, and handing settings to its worker processes."""
+
+import json
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+
+from gateway.settings import Settings, load
+
+_HANDED_DOWN = "SAP_AI_PROXY_SETTINGS"
+_LOOPBACK = ("127.", "::1", "localhost")
+_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+class PortTakenError(OSError):
+    """Somebody else listens where the proxy wants to."""
+
+
+def hand_down(path: Path | None, overrides: Mapping[str, str | int]) -> None:
+    """Tell worker processes which settings to load; no secret leaves the files they stand in."""
+    os.environ[_HANDED_DOWN] = json.dumps({"path": str(path) if path else None, "overrides": dict(overrides)})
+
+
+def handed_down() -> Settings:
+    """Load the settings that the parent process has checked, and log as they say."""
+    told = json.loads(os.environ.get(_HANDED_DOWN, '{"path": null, "overrides": {}}'))
+    path = Path(told["path"]) if told["path"] else None
+    settings = replace(load(path, os.environ, Path.home()), **told["overrides"])
+    logging.basicConfig(level=settings.log_level.upper(), format=_FORMAT)
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach *host*."""
+    return host.startswith(_LOOPBACK)
+
+
+def ensure_free(host: str, port: int) -> None:
+    """Raise `PortTakenError` if nobody can listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            raise PortTakenError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop; streams that are open then may end."""
+    Granian(
+        "proxy_server:app_from_environment",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        workers=settings.workers,
+        blocking_threads=settings.threads,
+        factory=True,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+    ).serve()

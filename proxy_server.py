@@ -1,0 +1,276 @@
+"""The proxy as a Flask application: which path speaks which dialect, and how errors leave it."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from flask import Flask, Response, g, request
+from prometheus_client import generate_latest
+from werkzeug.exceptions import HTTPException
+
+import routing
+from dialects import anthropic_messages, gemini
+from dialects.conversation import JSON
+from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
+from dialects.model_lists import anthropic_model, anthropic_models, openai_model, openai_models
+from dialects.tables import CLIENTS
+from gateway.access import keys_in
+from gateway.command_line import main
+from gateway.gateway import Gateway
+from gateway.serving import handed_down
+from gateway.settings import Settings
+from gateway.version import VERSION
+
+__all__ = ["create_app", "handle_claude_request", "handle_default_request", "handle_gemini_request", "main"]
+
+_log = logging.getLogger("sap_ai_proxy")
+
+_OPEN_PATHS = frozenset({"/health", "/ready"})
+_GEMINI_VERBS = {"generateContent": False, "streamGenerateContent": True}
+_TELLTALES = {"x-goog-api-key": "gemini", "anthropic-version": "anthropic-messages"}
+_HTTP_KINDS = {
+    401: FaultKind.UNAUTHENTICATED,
+    404: FaultKind.NOT_FOUND,
+    413: FaultKind.TOO_LARGE,
+}
+
+
+def create_app(settings: Settings, gateway: Gateway | None = None) -> Flask:
+    """Build the application and start what works in its background; `app.extensions["gateway"]` is its inside."""
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
+    gateway = gateway or Gateway(settings)
+    app.extensions["gateway"] = gateway
+    routing.configure(gateway.router)
+    gateway.start()
+    _admit(app, gateway)
+    _add_conversations(app, gateway)
+    _add_models(app, gateway)
+    _add_operations(app, gateway)
+    app.register_error_handler(FaultError, lambda error: _say(error.fault))
+    app.register_error_handler(HTTPException, _say_http)
+    app.register_error_handler(Exception, _say_defect)
+    return app
+
+
+def app_from_environment() -> Flask:
+    """Build the application in a server's worker process, from the settings its parent has checked."""
+    return create_app(handed_down())
+
+
+def _admit(app: Flask, gateway: Gateway) -> None:
+    """Let only known callers in, and answer what browsers ask first."""
+
+    @app.before_request
+    def admit() -> None:
+        g.caller = "anonymous"
+        if request.path in _OPEN_PATHS or request.method == "OPTIONS":
+            return
+        caller = gateway.access.admit(keys_in(dict(request.headers), request.args))
+        if caller is None:
+            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Incorrect API key provided."))
+        g.caller = caller
+
+
+def _add_conversations(app: Flask, gateway: Gateway) -> None:
+    """Add the paths on which models are talked to."""
+
+    @app.post("/v1/chat/completions")
+    @app.post("/chat/completions")
+    def chat_completions() -> Response:
+        return _converse(gateway, "openai-chat", _body())
+
+    @app.post("/v1/responses")
+    @app.post("/responses")
+    def responses() -> Response:
+        return _converse(gateway, "openai-responses", _body())
+
+    @app.get("/v1/responses")
+    def responses_by_websocket() -> Response:
+        # Codex tries a WebSocket first, and falls back at once on this status alone.
+        return _json({"error": {"message": "WebSockets are not spoken here: POST instead.", "type": "upgrade"}}, 426)
+
+    @app.post("/v1/messages")
+    def messages() -> Response:
+        return _converse(gateway, "anthropic-messages", _with_betas(_body()))
+
+    @app.post("/v1/messages/count_tokens")
+    def count_tokens() -> Response:
+        conversation = anthropic_messages.parse_request(_with_betas(_body()))
+        gateway.resolve(conversation.model)
+        return _json(anthropic_messages.render_token_count(conversation))
+
+    @app.post("/v1beta/models/<path:model>:<verb>")
+    @app.post("/v1/models/<path:model>:<verb>")
+    def gemini_verb(model: str, verb: str) -> Response:
+        if verb == "countTokens":
+            body = _body()
+            asked = body.get("generateContentRequest") or body
+            return _json(gemini.render_token_count(gemini.parse_request({**asked, "model": model})))
+        if verb not in _GEMINI_VERBS:
+            raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not offered here."))
+        return _converse(gateway, "gemini", {**_body(), "model": model, "stream": _GEMINI_VERBS[verb]})
+
+
+def _add_models(app: Flask, gateway: Gateway) -> None:
+    """Add the lists of models, each in the dialect of whoever asks."""
+
+    @app.get("/v1/models")
+    @app.get("/models")
+    @app.get("/v1beta/models")
+    def models() -> Response:
+        names = gateway.model_names()
+        match _asker():
+            case "gemini":
+                return _json({"models": [gemini.render_model(name) for name in names]})
+            case "anthropic-messages":
+                return _json(anthropic_models(names, gateway.started))
+            case _:
+                return _json(openai_models(names, gateway.started))
+
+    @app.get("/v1/models/<path:name>")
+    @app.get("/v1beta/models/<path:name>")
+    def model(name: str) -> Response:
+        gateway.resolve(name)
+        match _asker():
+            case "gemini":
+                return _json(gemini.render_model(name))
+            case "anthropic-messages":
+                return _json(anthropic_model(name, gateway.started))
+            case _:
+                return _json(openai_model(name, gateway.started))
+
+
+def _add_operations(app: Flask, gateway: Gateway) -> None:
+    """Add what those who run the proxy ask for, and what clients ask for in passing."""
+
+    @app.get("/")
+    @app.get("/api/hello")
+    def hello() -> Response:
+        return _json({"service": "sap-ai-core-llm-proxy", "version": VERSION})
+
+    @app.get("/health")
+    def health() -> Response:
+        return _json({"status": "alive"})
+
+    @app.get("/ready")
+    def ready() -> Response:
+        got, needed = gateway.readiness()
+        return _json(
+            {"status": "ready" if got == needed else "not ready", "subaccounts": f"{got}/{needed}"},
+            200 if got == needed else 503,
+        )
+
+    @app.route("/api/event_logging/batch", methods=["POST", "OPTIONS"])
+    def event_logging() -> Response:
+        return _json({"status": "success", "message": "Events are taken and forgotten."})
+
+    @app.get("/router/state")
+    def router_state() -> Response:
+        return _json(gateway.state())
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(gateway.registry), mimetype="text/plain")
+
+
+def _converse(gateway: Gateway, client: str, body: JSON) -> Response:
+    """Answer a conversation, in one piece or as a stream."""
+    exchange = gateway.exchange(client, body, dict(request.headers), g.caller)
+    if not exchange.asked.inquiry.envelope.conversation.stream:
+        try:
+            answer = exchange.whole()
+        except FaultError as error:
+            return _say(error.fault, exchange.headers())
+        return _json(answer, headers=exchange.headers())
+    stream = gateway.stream(exchange)
+    try:
+        stream.begin()
+    except FaultError as error:
+        return _say(error.fault, exchange.headers())
+    headers = {**exchange.headers(), "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return Response(stream, mimetype="text/event-stream", headers=headers)
+
+
+def _body() -> JSON:
+    try:
+        body = orjson.loads(request.get_data(cache=False))
+    except orjson.JSONDecodeError as error:
+        raise invalid(f"The body is not valid JSON: {error}.") from error
+    if not isinstance(body, dict):
+        raise invalid("The body must be a JSON object.")
+    return body
+
+
+def _with_betas(body: JSON) -> JSON:
+    """Put the betas an Anthropic client names in a header where the dialect looks for them."""
+    named = [beta.strip() for beta in request.headers.get("anthropic-beta", "").split(",") if beta.strip()]
+    given = body.get("anthropic_beta")
+    return {**body, "anthropic_beta": [*(given if isinstance(given, list) else []), *named]} if named else body
+
+
+def _asker() -> str:
+    """Who asks, by the path that was called; on the paths all share, by a header of its own."""
+    path = request.path
+    if path.startswith("/v1/messages"):
+        return "anthropic-messages"
+    if path.startswith("/v1beta/") or (path.startswith("/v1/models/") and ":" in path):
+        return "gemini"
+    if path.startswith(("/v1/models", "/models")):
+        return next((dialect for header, dialect in _TELLTALES.items() if header in request.headers), "openai-chat")
+    return "openai-responses" if path.endswith("/responses") else "openai-chat"
+
+
+def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
+    told = dict(headers or {})
+    if fault.retry_after is not None:
+        told["Retry-After"] = str(max(1, -int(-fault.retry_after // 1)))
+        told["retry-after-ms"] = str(round(fault.retry_after * 1000))
+    return _json(CLIENTS[_asker()].render_fault(fault), http_status(fault), told)
+
+
+def _say_http(error: HTTPException) -> Response:
+    """Say what the framework refuses, in the dialect of the path."""
+    status = error.code or 500
+    kind = _HTTP_KINDS.get(status, FaultKind.INVALID_REQUEST if status < 500 else FaultKind.OTHER)
+    message = f"{request.method} {request.path}: {error.name}."
+    allowed = error.get_headers() if status == 405 else []
+    return _say(Fault(kind, message, status), {name: value for name, value in allowed if name == "Allow"})
+
+
+def _say_defect(error: Exception) -> Response:
+    """Say that the proxy itself failed; what failed goes to the log, not to the caller."""
+    _log.error("a defect in the proxy: %s %s", request.method, request.path, exc_info=error)
+    return _json(CLIENTS[_asker()].render_fault(Fault(FaultKind.OTHER, "The proxy itself failed.")), 500)
+
+
+def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(body), status, dict(headers or {}), mimetype="application/json")
+
+
+def _deprecated(name: str, payload: JSON, model: str) -> tuple[str, JSON, str]:
+    warnings.warn(f"{name} is deprecated: use routing.route_request", DeprecationWarning, stacklevel=3)
+    route = routing.route_request(payload, model)
+    return route.endpoint_url, route.payload, route.subaccount_name
+
+
+def handle_claude_request(payload: JSON, model: str = "anthropic--claude-4.5-sonnet") -> tuple[str, JSON, str]:
+    """Say where a request for a Claude model would go, and with which body; use `routing.route_request` instead."""
+    return _deprecated("handle_claude_request", payload, model)
+
+
+def handle_gemini_request(payload: JSON, model: str = "gemini-2.5-pro") -> tuple[str, JSON, str]:
+    """Say where a request for a Gemini model would go, and with which body; use `routing.route_request` instead."""
+    return _deprecated("handle_gemini_request", payload, model)
+
+
+def handle_default_request(payload: JSON, model: str = "gpt-4.1") -> tuple[str, JSON, str]:
+    """Say where a request for any other model would go, and with which body; use `routing.route_request` instead."""
+    return _deprecated("handle_default_request", payload, model)
+
+
+if __name__ == "__main__":
+    main()

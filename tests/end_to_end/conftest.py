@@ -1,0 +1,52 @@
+"""What tests share: an emulated SAP AI Core, and the proxy in front of it."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import emulator
+from tests.support.running import Cloud, Proxy, running_proxy
+
+
+@pytest.fixture(scope="session")
+def shared_cloud() -> Iterator[Cloud]:
+    """An emulator that nobody breaks."""
+    with emulator.serve() as running:
+        yield Cloud(running.url)
+
+
+@pytest.fixture(scope="session")
+def shared_proxy(shared_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy in front of the emulator that nobody breaks."""
+    with running_proxy(shared_cloud, tmp_path_factory.mktemp("proxy")) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(shared_proxy: Proxy) -> Iterator[Proxy]:
+    """The shared proxy; whatever the test makes it send is held against the vendors' definitions."""
+    shared_proxy.cloud.forget()
+    yield shared_proxy
+    shared_proxy.cloud.check_requests()
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    """An emulator of one's own, to break."""
+    with emulator.serve() as running:
+        yield Cloud(running.url)
+
+
+@pytest.fixture
+def own_proxy(cloud: Cloud, tmp_path: Path) -> Iterator[Proxy]:
+    """A proxy of one's own, in front of an emulator of one's own."""
+    with running_proxy(cloud, tmp_path) as proxy:
+        yield proxy
+    cloud.check_requests()
+
+
+@pytest.fixture(autouse=True)
+def _quiet_logs() -> None:
+    logging.getLogger("sap_ai_proxy").setLevel(logging.ERROR)

@@ -1,0 +1,115 @@
+"""Backends that say what a test wrote down, byte for byte."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dialects.conversation import Usage
+from dialects.crossing import Inquiry
+from dialects.dialect import Envelope
+from dialects.faults import Fault, FaultError
+from dialects.tables import CLIENTS
+from gateway.exchange import Asked, Exchange
+from gateway.observe import ExchangeRecord
+from routing.load_balancer import LoadBalancer
+from routing.policy import BreakerPolicy, Policy, Timeouts
+from routing.request_router import Attempt, RequestRouter
+from routing.strategy import Endpoint
+
+HANG = object()
+"""A step of a script: nothing comes until somebody shuts the connection."""
+
+Steps = Sequence[Any]
+"""Bytes to say, a fault to raise, `HANG`, or an event to wait for."""
+
+
+class ScriptedUpstream:
+    """Plays one script and notes what was done to it."""
+
+    def __init__(self, steps: Steps, content_type: str = "text/event-stream") -> None:
+        self.content_type = content_type
+        self.closed = 0
+        self.shut = threading.Event()
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[bytes]:
+        for step in self._steps:
+            if isinstance(step, Fault):
+                raise FaultError(step)
+            if isinstance(step, threading.Event):
+                step.wait(10)
+                continue
+            if step is HANG:
+                self.shut.wait(10)
+                return
+            yield step
+
+    def read(self) -> bytes:
+        return b"".join(self)
+
+    def shutdown(self) -> None:
+        self.shut.set()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Backends:
+    """Opens scripts by endpoint; a script that begins with a fault is refused."""
+
+    def __init__(self, scripts: Mapping[Endpoint, Steps]) -> None:
+        self.scripts = scripts
+        self.opened: list[tuple[Endpoint, ScriptedUpstream]] = []
+        self.bodies: list[bytes] = []
+
+    def __call__(self, attempt: Attempt, body: bytes, *, stream: bool, timeouts: Timeouts) -> ScriptedUpstream:
+        steps = self.scripts[attempt.endpoint]
+        self.bodies.append(body)
+        if steps and isinstance(steps[0], Fault):
+            raise FaultError(steps[0])
+        upstream = ScriptedUpstream(steps)
+        self.opened.append((attempt.endpoint, upstream))
+        return upstream
+
+
+class Notes:
+    """An observer that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.records: list[ExchangeRecord] = []
+
+    def over(self, record: ExchangeRecord) -> None:
+        self.records.append(record)
+
+
+class Bench:
+    """A router over scripted backends, and everything a test may want to look at."""
+
+    def __init__(
+        self, scripts: Mapping[Endpoint, Steps], *, timeouts: Timeouts | None = None, threshold: int = 5
+    ) -> None:
+        policy = Policy(timeouts=timeouts or Timeouts(), breaker=BreakerPolicy(failure_threshold=threshold))
+        pools: dict[str, list[Endpoint]] = {}
+        for endpoint in scripts:
+            pools.setdefault(endpoint.model, []).append(endpoint)
+        self.balancer = LoadBalancer(pools, policy=policy)
+        self.router = RequestRouter(self.balancer, policy=policy, sleep=lambda _: None)
+        self.backends = Backends(scripts)
+        self.notes = Notes()
+        self.timeouts = policy.timeouts
+
+    def exchange(self, client: str, body: dict[str, Any]) -> Exchange:
+        conversation = CLIENTS[client].parse_request(body)
+        envelope = Envelope("token", conversation.model, 1_700_000_000, conversation)
+        attempts = self.router.attempts(conversation.model, client=client)
+        asked = Asked("id", "caller", Inquiry(client, body, envelope), self.timeouts)
+        return Exchange(asked, attempts, self.backends, self.notes)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(self.balancer.in_flight().values())
+
+
+def usage_of(notes: Notes) -> Usage:
+    [record] = notes.records
+    return record.usage
