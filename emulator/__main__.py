@@ -1,0 +1,29 @@
+"""Run the emulator: `python -m emulator`."""
+
+import argparse
+import contextlib
+import sys
+
+from emulator.server import serve
+from emulator.state import Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m emulator", description="A small SAP AI Core to try things against."
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8001, help="port to listen on, 0 for any (default: %(default)s)")
+    parser.add_argument("--expires-in", type=float, default=43_199, help="seconds a token lives (default: %(default)s)")
+    given = parser.parse_args(arguments)
+    with serve(host=given.host, port=given.port, settings=Settings(expires_in=given.expires_in)) as running:
+        sys.stdout.write(f"{running.url}\n")
+        sys.stdout.flush()
+        with contextlib.suppress(KeyboardInterrupt):
+            running.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

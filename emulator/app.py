@@ -1,0 +1,306 @@
+"""The doors of AI Core: tokens, management and inference."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+from flask import Flask, Response, request
+
+from emulator import admin, inference, management, wire
+from emulator.catalogue import Family
+from emulator.errors import management as refuse
+from emulator.errors import of_family
+from emulator.faults import Fault, Kind, refusal
+from emulator.framing import dump
+from emulator.inference import Reply, Streamed, Whole
+from emulator.neutral import Refused
+from emulator.recorder import Exchange
+from emulator.state import Emulator, Settings
+from emulator.tokens import authenticate
+from emulator.wire import Body, Outlet, Wire
+from emulator.world import Deployment, Json, Tenant, World, default_world
+
+_JSON = "application/json"
+_SERVER_ERRORS = (Kind.ERROR_EVENT, Kind.CUT_ERROR)
+_METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH"]
+
+
+def create_app(
+    world: World | None = None,
+    clock: Callable[[], float] = time.time,
+    new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    settings: Settings | None = None,
+) -> Flask:
+    """Build an AI Core."""
+    emulator = Emulator(world or default_world(), clock, new_id, settings)
+    app = Flask("emulator", static_folder=None)
+    app.config["PROPAGATE_EXCEPTIONS"] = True  # a connection that is to be cut is cut, not answered with a 500
+    app.extensions["emulator"] = emulator
+    app.register_blueprint(admin.blueprint(emulator))
+    _token_routes(app, emulator)
+    _management_routes(app, emulator)
+    _inference_routes(app, emulator)
+
+    @app.errorhandler(Refused)
+    def refused(error: Refused) -> Response:
+        return _refused(error)
+
+    @app.errorhandler(404)
+    def unknown(_: Exception) -> Response:
+        return _refused(refuse(404, "Resource not found", request.path, emulator.new_id()))
+
+    return app
+
+
+def _token_routes(app: Flask, emulator: Emulator) -> None:
+    """Hand tokens out, at an address per tenant."""
+
+    @app.post("/auth/<name>/oauth/token")
+    @app.post("/cert/<name>/oauth/token")
+    def token(name: str) -> Response:
+        tenant = emulator.world.tenant(name)
+        form = {**request.args.to_dict(), **request.form.to_dict()}
+        shown = {key: value for key, value in form.items() if key != "client_secret"}
+        exchange = _begin(emulator, "token", name, None, shown, 0)
+
+        def answer() -> Json:
+            if tenant is None:
+                raise Refused(404, "The subdomain does not map to a valid identity zone.")
+            certified = request.path.startswith("/cert/")
+            authenticate(tenant, request.headers.get("Authorization"), form, certified=certified)
+            return emulator.tokens.issue(tenant, emulator.settings.expires_in)
+
+        return _plainly(emulator, exchange, f"token:{name}", answer)
+
+
+def _management_routes(app: Flask, emulator: Emulator) -> None:
+    """Answer the AI API."""
+    base = "/v2/lm/deployments"
+
+    def route(path: str, answer: Callable[..., Any], *, grouped: bool = True) -> None:
+        def view(**values: str) -> Response:
+            tenant = _tenant(emulator)
+            group = _group(emulator) if grouped else tenant.resource_group
+            fault = emulator.faults.take(f"management:{tenant.name}")
+            _fail(fault, Family.ORCHESTRATION, Wire(request.environ.get("werkzeug.socket")))
+            found = answer(tenant, group, **values)
+            return Response(found, mimetype="text/plain") if isinstance(found, str) else _json(found)
+
+        app.add_url_rule(path, path, view)
+
+    def listed(tenant: Tenant, group: str) -> Json:
+        found = management.selected(emulator, tenant, group, request.args)
+        try:
+            page = management.page(found, request.args)
+        except ValueError:
+            raise refuse(400, "$top and $skip must be integers", request.path, emulator.new_id()) from None
+        shown = [management.deployment(emulator, one, _base()) for one in page]
+        return {"count": len(found), "resources": shown}
+
+    def one(tenant: Tenant, group: str, id: str) -> Json:
+        return management.deployment(emulator, _find(emulator, tenant, group, id=id), _base())
+
+    def configuration(tenant: Tenant, group: str, id: str) -> Json:
+        return management.configuration(_find(emulator, tenant, group, configuration_id=id))
+
+    def counted(tenant: Tenant, group: str) -> str:
+        return str(len(management.selected(emulator, tenant, group, request.args)))
+
+    route(base, listed)
+    route(f"{base}/$count", counted)
+    route(f"{base}/<id>", one)
+    route("/v2/lm/configurations/<id>", configuration)
+    route("/v2/lm/scenarios/foundation-models/models", lambda _, __: management.models())
+    route("/v2/admin/quota/model", lambda tenant, _: management.quota(tenant), grouped=False)
+    route("/v2/admin/resourceGroups", lambda tenant, _: management.groups(tenant), grouped=False)
+
+
+def _inference_routes(app: Flask, emulator: Emulator) -> None:
+    """Let models answer."""
+
+    @app.route("/v2/inference/deployments/<id>/<path:path>", methods=_METHODS)
+    def infer(id: str, path: str) -> Response:
+        raw = request.get_data()
+        exchange = _begin(emulator, "inference", None, id, _parsed(raw), len(raw))
+        return _infer(emulator, exchange, id, path, raw)
+
+
+def _infer(emulator: Emulator, exchange: Exchange, id: str, path: str, raw: bytes) -> Response:
+    """Answer one inference request, or fail it the way its deployment is told to."""
+    request_id = emulator.new_id()
+    connection = Wire(request.environ.get("werkzeug.socket"))
+    fault: Fault | None = None
+    started = time.monotonic()
+    try:
+        tenant = _tenant(emulator)
+        exchange.tenant = tenant.name
+        deployment = _running(emulator, tenant, _group(emulator), id)
+        fault = emulator.faults.take(id)
+        exchange.fault = fault.kind.value if fault else None
+        connection.wait(emulator.settings.latency)
+        _fail(fault, deployment.model.family, connection)
+        reply = inference.run(_request(emulator, tenant, deployment, path, raw, request_id))
+        if fault and fault.kind in _SERVER_ERRORS and isinstance(reply, Whole):
+            raise of_family(deployment.model.family, 500, "Internal server error.")
+    except Refused as error:
+        response = _refused(error)
+        payload = response.get_data()
+        response.response = Body(iter((payload,)), exchange, emulator.recorder, connection)
+        response.content_length = len(payload)
+    except ConnectionError as error:
+        emulator.recorder.end(exchange, left=isinstance(error, wire.Gone))
+        raise
+    else:
+        outlet = Outlet(connection, exchange, fault, emulator.settings.split_seed)
+        response = _response(emulator, outlet, reply)
+    exchange.status = response.status_code
+    response.headers["x-request-id"] = response.headers["ai-inference-id"] = request_id
+    response.headers["x-upstream-service-time"] = str(int((time.monotonic() - started) * 1000))
+    return response
+
+
+def _request(
+    emulator: Emulator, tenant: Tenant, deployment: Deployment, path: str, raw: bytes, request_id: str
+) -> inference.Request:
+    """Gather what the inference needs to know."""
+    return inference.Request(
+        deployment.model,
+        path,
+        request.method,
+        raw,
+        request.args.to_dict(),
+        request.headers.get("Accept", ""),
+        emulator.caches[tenant.name],
+        emulator.stores[deployment.id],
+        emulator.clock(),
+        request_id.replace("-", ""),
+        emulator.settings.converse_sse,
+    )
+
+
+def _response(emulator: Emulator, outlet: Outlet, reply: Reply) -> Response:
+    """Put an answer on its way out."""
+    length: int | None = None
+    match reply:
+        case Streamed(events, framing, path, delay):
+            pieces: Iterator[bytes] = wire.stream(outlet, events, framing, path, delay)
+            mime = framing.mime
+        case Whole(body, ordered, spaced):
+            payload = json.dumps(body).encode() if spaced else dump(body, ordered=ordered)
+            length, pieces = wire.whole(outlet, payload)
+            mime = _JSON
+    out = Body(pieces, outlet.exchange, emulator.recorder, outlet.wire)
+    response = Response(out, mimetype=mime, direct_passthrough=True)
+    if length is not None:
+        response.content_length = length
+    return response
+
+
+def _fail(fault: Fault | None, family: Family, connection: Wire) -> None:
+    """Fail before the answer, if that is what the fault wants."""
+    if fault is None:
+        return
+    connection.wait(fault.delay)
+    said = refusal(fault, family)
+    if said is not None:
+        raise said
+    if fault.kind in (Kind.RESET, Kind.HANG):
+        wire.nothing(connection, fault.kind)
+
+
+def _plainly(emulator: Emulator, exchange: Exchange, seat: str, answer: Callable[[], Json]) -> Response:
+    """Answer outside of inference: the faults of a seat apply, and the end is recorded."""
+    fault = emulator.faults.take(seat)
+    exchange.fault = fault.kind.value if fault else None
+    try:
+        _fail(fault, Family.ORCHESTRATION, Wire(request.environ.get("werkzeug.socket")))
+        response = _json(answer())
+    except Refused as error:
+        response = _refused(error)
+    except ConnectionError as error:
+        emulator.recorder.end(exchange, left=isinstance(error, wire.Gone))
+        raise
+    exchange.status = response.status_code
+    exchange.bytes_sent = len(response.get_data())
+    emulator.recorder.end(exchange, left=False)
+    return response
+
+
+def _begin(emulator: Emulator, kind: str, tenant: str | None, deployment: str | None, body: Any, size: int) -> Exchange:
+    """Record a request that has come in."""
+    known = deployment if deployment in emulator.stores else None
+    exchange = Exchange(
+        kind,
+        tenant,
+        known,
+        request.method,
+        request.path,
+        request.query_string.decode("latin-1"),
+        dict(request.headers),
+        body,
+        size,
+        emulator.clock(),
+    )
+    emulator.recorder.begin(exchange)
+    return exchange
+
+
+def _tenant(emulator: Emulator) -> Tenant:
+    """Find the tenant the token speaks for."""
+    tenant = emulator.world.tenant(emulator.tokens.tenant(request.headers.get("Authorization")))
+    if tenant is None:
+        raise Refused(403, "RBAC: access denied")
+    return tenant
+
+
+def _group(emulator: Emulator) -> str:
+    """Read the resource group."""
+    group = request.headers.get("AI-Resource-Group")
+    if not group:
+        raise refuse(400, "Header AI-Resource-Group is missing", request.path, emulator.new_id())
+    return group
+
+
+def _running(emulator: Emulator, tenant: Tenant, group: str, id: str) -> Deployment:
+    """Find a deployment that runs."""
+    deployment = _find(emulator, tenant, group, id=id)
+    if emulator.status(deployment) != "RUNNING":
+        raise refuse(404, "Resource not found", request.path, emulator.new_id())
+    return deployment
+
+
+def _find(emulator: Emulator, tenant: Tenant, group: str, **wanted: str) -> Deployment:
+    """Find a deployment the group can see, by one of its properties."""
+    [(key, value)] = wanted.items()
+    for one in emulator.deployments(tenant, group):
+        if getattr(one, key) == value:
+            return one
+    raise refuse(404, "Resource not found", request.path, emulator.new_id())
+
+
+def _parsed(raw: bytes) -> Any:
+    """Read a body for the record."""
+    try:
+        return orjson.loads(raw) if raw else None
+    except orjson.JSONDecodeError:
+        return raw.decode("utf-8", "replace")
+
+
+def _base() -> str:
+    """Write the address this server was asked at."""
+    return request.host_url.rstrip("/")
+
+
+def _refused(error: Refused) -> Response:
+    """Write a refusal."""
+    if isinstance(error.body, str):
+        return Response(error.body, error.status, error.headers, mimetype="text/plain")
+    return Response(dump(error.body), error.status, error.headers, mimetype=_JSON)
+
+
+def _json(body: Any) -> Response:
+    """Write JSON."""
+    return Response(dump(body), mimetype=_JSON)

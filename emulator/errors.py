@@ -1,0 +1,112 @@
+"""How each family, and AI Core itself, writes a refusal."""
+
+from collections.abc import Iterable
+
+from emulator.catalogue import Family
+from emulator.neutral import Event, Refused
+from emulator.world import Json
+
+_AWS_TYPES = {
+    400: "ValidationException",
+    403: "AccessDeniedException",
+    404: "ResourceNotFoundException",
+    424: "ModelErrorException",
+    429: "ThrottlingException",
+    500: "InternalServerException",
+    503: "ServiceUnavailableException",
+}
+_GOOGLE_STATUS = {
+    400: "INVALID_ARGUMENT",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+}
+_THROTTLED = {
+    Family.CLAUDE: "Too many tokens, please wait before trying again.",
+    Family.GEMINI: "Resource exhausted. Please try again later.",
+    Family.GPT: "Requests have exceeded the token rate limit of your current pricing tier. Please retry later.",
+}
+
+
+def bedrock(message: str, status: int = 400) -> Refused:
+    """Refuse as Bedrock does."""
+    kind = _AWS_TYPES.get(status, "InternalServerException")
+    return Refused(status, {"message": message}, {"x-amzn-errortype": kind})
+
+
+def azure(
+    message: str,
+    param: str | None = None,
+    code: str | None = None,
+    status: int = 400,
+    kind: str = "invalid_request_error",
+) -> Refused:
+    """Refuse as Azure OpenAI does."""
+    return Refused(status, {"error": {"message": message, "type": kind, "param": param, "code": code}})
+
+
+def google(message: str, status: int = 400) -> Refused:
+    """Refuse as Vertex does."""
+    return Refused(status, {"error": {"code": status, "message": message, "status": _GOOGLE_STATUS[status]}})
+
+
+def gatekeeper(message: str, status: int = 400, label: str = "BadRequest") -> Refused:
+    """Refuse as AI Core's own proxy for models does: `error` is a string."""
+    return Refused(status, {"error": label, "message": message})
+
+
+def management(status: int, message: str, target: str, request_id: str) -> Refused:
+    """Refuse as the AI API does: `code` is a string."""
+    error = {"code": str(status), "message": message, "requestId": request_id, "target": target}
+    return Refused(status, {"error": error})
+
+
+def of_family(family: Family, status: int, message: str) -> Refused:
+    """Refuse as a family does."""
+    match family:
+        case Family.CLAUDE | Family.NOVA | Family.TITAN:
+            return bedrock(message, status)
+        case Family.GEMINI | Family.GEMINI_EMBEDDING:
+            return google(message, status)
+        case Family.GPT | Family.AZURE_EMBEDDING | Family.NVIDIA:
+            kind = "invalid_request_error" if status < 500 else "server_error"
+            return azure(message, code=None if status == 400 else str(status), status=status, kind=kind)
+        case Family.ORCHESTRATION:
+            error = {"request_id": "r-0", "code": status, "message": f"{status} - LLM Module: {message}"}
+            return Refused(status, {"error": error | {"location": "LLM Module"}})
+
+
+def throttled(family: Family) -> Refused:
+    """Refuse as a family's provider does when its own capacity is exhausted."""
+    message = _THROTTLED.get(family, _THROTTLED[Family.CLAUDE])
+    if family in (Family.GPT, Family.AZURE_EMBEDDING):
+        return Refused(429, {"error": {"code": "429", "message": _THROTTLED[Family.GPT]}})
+    return of_family(family, 429, message)
+
+
+def in_band(path: str) -> Iterable[Event]:
+    """Write the error a stream of this path carries when it fails on HTTP 200."""
+    if path == "invoke-with-response-stream":
+        return (Event({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),)
+    if path == "converse-stream":
+        throttling: Json = {"message": _THROTTLED[Family.CLAUDE]}
+        return (Event({"throttlingException": throttling}, name="throttlingException"),)
+    if path == "responses":
+        error = {
+            "type": "too_many_requests",
+            "code": "too_many_requests",
+            "message": "Too many requests.",
+            "param": None,
+        }
+        failed: Json = {"object": "response", "status": "failed", "error": None, "output": []}
+        return (
+            Event({"type": "response.failed", "sequence_number": 2, "response": failed}),
+            Event({"type": "error", "sequence_number": 3, "error": error}),
+        )
+    if path.startswith("models/"):
+        return (Event(google(_THROTTLED[Family.GEMINI], 429).body),)
+    if path == "v2/completion":
+        return (Event(of_family(Family.ORCHESTRATION, 500, "Internal error.").body),)
+    return (Event({"error": {"code": "429", "message": _THROTTLED[Family.GPT]}}),)

@@ -1,0 +1,174 @@
+"""What can be broken, how often, and what it looks like on the wire."""
+
+import threading
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from emulator.catalogue import Family
+from emulator.errors import bedrock, gatekeeper, of_family, throttled
+from emulator.neutral import Refused
+from emulator.world import Json
+
+LONGEST = 120.0
+_ENVOY = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+_RATE_LIMITED = (
+    "Your request has been rate limited by AI Core due to exceeding the allowed request. Please try again later."
+)
+_INVALID = "The request is not valid."
+
+
+class Kind(Enum):
+    """The ways a deployment can fail."""
+
+    ERROR_500 = "500"
+    ERROR_503 = "503"
+    ERROR_529 = "529"
+    QUOTA = "429-quota"
+    PROVIDER = "429-provider"
+    UNAUTHORIZED = "401"
+    FORBIDDEN = "403"
+    NOT_FOUND = "404"
+    INVALID = "400"
+    EMPTY_400 = "400-empty"
+    RESET = "reset"
+    HANG = "hang"
+    SLOW = "slow"
+    DEAD = "dead"
+    ERROR_EVENT = "error-event"
+    GARBAGE = "garbage"
+    CUT = "cut"
+    CUT_ERROR = "cut-error"
+    EOF = "eof"
+    STALL = "stall"
+
+
+MID_STREAM = frozenset({Kind.DEAD, Kind.ERROR_EVENT, Kind.GARBAGE, Kind.CUT, Kind.CUT_ERROR, Kind.EOF, Kind.STALL})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way to fail, and for how many requests more."""
+
+    kind: Kind
+    times: int | None = None
+    after_events: int = 0
+    retry_after: float | None = None
+    delay: float = 0.0
+    message: str = _INVALID
+
+    @classmethod
+    def parse(cls, body: Json) -> "Fault":
+        """Read a fault from JSON; a `ValueError` says what is wrong with it."""
+        unknown = body.keys() - {"kind", "times", "after_events", "retry_after", "delay", "message"}
+        if unknown:
+            raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
+        times, wait = body.get("times"), body.get("retry_after")
+        return cls(
+            Kind(str(body.get("kind"))),
+            None if times is None else int(times),
+            int(body.get("after_events") or 0),
+            None if wait is None else float(wait),
+            float(body.get("delay") or 0.0),
+            str(body.get("message") or _INVALID),
+        )
+
+    def as_json(self) -> Json:
+        """Write a fault as it is read."""
+        return {
+            "kind": self.kind.value,
+            "times": self.times,
+            "after_events": self.after_events,
+            "retry_after": self.retry_after,
+            "delay": self.delay,
+            "message": self.message,
+        }
+
+
+class FaultBoard:
+    """The faults that are switched on, by deployment; its lock guards the board and the counts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: dict[str, Fault] = {}
+        self._served: dict[str, int] = {}
+
+    def set(self, id: str, fault: Fault) -> None:
+        """Break a deployment."""
+        with self._lock:
+            self._faults[id] = fault
+            self._served[id] = 0
+
+    def heal(self, id: str | None = None) -> None:
+        """Heal a deployment, or all of them."""
+        with self._lock:
+            if id is None:
+                self._faults.clear()
+            else:
+                self._faults.pop(id, None)
+
+    def take(self, id: str) -> Fault | None:
+        """Use a fault once; it heals itself when its times are over."""
+        with self._lock:
+            fault = self._faults.get(id)
+            if fault is None:
+                return None
+            self._served[id] += 1
+            if fault.times is not None:
+                left = fault.times - 1
+                if left <= 0:
+                    del self._faults[id]
+                else:
+                    self._faults[id] = replace(fault, times=left)
+            return fault
+
+    def as_json(self) -> Json:
+        """Show the board: what is broken, and how often each fault was served."""
+        with self._lock:
+            active = {seat: fault.as_json() for seat, fault in self._faults.items()}
+            return {"active": active, "served": dict(self._served)}
+
+
+def refusal(fault: Fault, family: Family) -> Refused | None:
+    """Write the answer of a fault that is an answer; none for the others."""
+    said = _refusal(fault, family)
+    if said is not None and fault.retry_after is not None:
+        said.headers["Retry-After"] = f"{fault.retry_after:g}"
+    return said
+
+
+def _refusal(fault: Fault, family: Family) -> Refused | None:  # noqa: C901  # a table of answers, one case each
+    """Look the answer of a fault up."""
+    match fault.kind:
+        case Kind.ERROR_500:
+            return of_family(
+                family, 500, "The system encountered an unexpected error during processing. Try your request again."
+            )
+        case Kind.ERROR_503:
+            return Refused(503, _ENVOY)
+        case Kind.ERROR_529:
+            return _overloaded(family)
+        case Kind.QUOTA:
+            return gatekeeper(_RATE_LIMITED, 429, "TooManyRequest")
+        case Kind.PROVIDER:
+            return throttled(family)
+        case Kind.UNAUTHORIZED:
+            return Refused(401, "Jwt is expired")
+        case Kind.FORBIDDEN:
+            return Refused(403, "RBAC: access denied")
+        case Kind.NOT_FOUND:
+            return Refused(
+                404, {"error": {"code": "404", "message": "Resource not found", "requestId": "0", "target": "/"}}
+            )
+        case Kind.INVALID:
+            return of_family(family, 400, fault.message)
+        case Kind.EMPTY_400:
+            return Refused(400, {}, bedrock("").headers if family is Family.CLAUDE else {})
+        case _:
+            return None
+
+
+def _overloaded(family: Family) -> Refused:
+    """Say that the model is overloaded; only Anthropic has a status for it."""
+    if family is Family.CLAUDE:
+        return Refused(529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+    return Refused(529, {"error": {"code": "529", "message": "Overloaded", "type": "overloaded_error"}})

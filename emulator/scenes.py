@@ -1,0 +1,195 @@
+"""What the model answers: a pure function of what it was asked."""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+from emulator.catalogue import Thinking
+from emulator.neutral import Answer, Ask, Call, Choice, Part, Redacted, Stop, Text, Thought, Tool, count, digest, weigh
+from emulator.schemas import fit
+
+_SCENE = re.compile(r"scene:(\w+)")
+_SLOW = re.compile(r"scene:slow\s+(\d+)")
+_LONG = re.compile(r"scene:long\s+(\d+)")
+_CALL = re.compile(r"scene:call\s+(\S+)\s*")
+_LONGEST = 100_000
+_QUOTED = 12
+_HIDDEN = 64
+_THINKING = "Let me think about this step by step. The question is clear, so I can answer it."
+_REFUSAL = "I can't help with that."
+QUIRKS = (
+    "It's \"quoted\" and 'quoted', a back\\slash, C:\\new\\table, data: not a line,\n"
+    "data: nor this one,\ta tab, \u2028 a line separator, \u200b a zero-width space, \ufeff a mark, "
+    "\U0001f680 a rocket, \u00e9\u00fc\u4e16\u754c, None, True, False, {'a': None}, [DONE]."
+)
+
+
+def answer(ask: Ask, take: int = 0) -> Answer:
+    """Answer a request; `take` tells several answers to one request apart."""
+    scenes = set(_SCENE.findall(ask.text))
+    slow = _SLOW.search(ask.text)
+    delay = int(slow[1]) / 1000 if slow else 0.0
+    if "empty" in scenes:
+        return Answer((), Stop.END, delay=delay)
+    if "refusal" in scenes:
+        return Answer((Text(_REFUSAL),), Stop.REFUSAL, delay=delay)
+    said = _parts(ask, scenes, take)
+    stop = Stop.TOOLS if any(isinstance(part, Call) for part in said) else Stop.END
+    thoughts = _thoughts(ask, scenes)
+    full = Answer((*thoughts, *said), stop, delay=delay, hidden=0 if thoughts else _hidden(ask))
+    return _limited(_stopped(full, ask.stops), ask.limit)
+
+
+def _parts(ask: Ask, scenes: set[str], take: int) -> tuple[Part, ...]:
+    """Choose between text and calls."""
+    scripted = _CALL.search(ask.text)
+    if scripted:
+        return (_scripted(ask, scripted),)
+    if "parallel" in scenes and ask.tools and ask.choice is not Choice.NONE:
+        return _several(ask)
+    tool = _wanted(ask) if not (scenes - {"slow", "think", "redacted"}) or ask.choice is Choice.REQUIRED else None
+    if tool is not None:
+        return (_call(ask, tool, 0),)
+    return (Text(_text(ask, scenes, take)),)
+
+
+def _scripted(ask: Ask, found: re.Match[str]) -> Call:
+    """Call what the text says, with exactly the JSON it says."""
+    rest = ask.text[found.end() :]
+    try:
+        _, end = json.JSONDecoder().raw_decode(rest)
+    except ValueError:
+        return Call(found[1], "{}", digest(ask.seed, 0))
+    return Call(found[1], rest[:end], digest(ask.seed, 0))
+
+
+def _several(ask: Ask) -> tuple[Call, ...]:
+    """Call two or three tools at once, or one when only one is allowed."""
+    chosen = ask.tools[:3] if len(ask.tools) > 1 else ask.tools * 2
+    chosen = chosen if ask.parallel else chosen[:1]
+    return tuple(_call(ask, tool, at) for at, tool in enumerate(chosen))
+
+
+def _wanted(ask: Ask) -> Tool | None:
+    """Choose the tool to call, if one must or may well be called."""
+    if ask.choice is Choice.NONE or not ask.tools:
+        return None
+    if ask.choice is Choice.REQUIRED:
+        allowed = [tool for tool in ask.tools if not ask.forced or tool.name in ask.forced]
+        named = [tool for tool in allowed if tool.name in ask.text]
+        return next(iter(named or allowed), None)
+    return next((tool for tool in ask.tools if re.search(rf"\b{re.escape(tool.name)}\b", ask.text)), None)
+
+
+def _call(ask: Ask, tool: Tool, at: int) -> Call:
+    """Call a tool with arguments that fit its schema."""
+    arguments = json.dumps(fit(tool.schema if tool.schema.get("type") else {"type": "object", **tool.schema}))
+    return Call(tool.name, arguments, digest(ask.seed, at))
+
+
+def _text(ask: Ask, scenes: set[str], take: int) -> str:
+    """Find the words of the answer."""
+    if "echo" in scenes:
+        return ask.text.replace("scene:echo", "").strip() or ask.text
+    if "quirks" in scenes:
+        return QUIRKS
+    long = _LONG.search(ask.text)
+    if long:
+        return " ".join(f"word{number}" for number in range(min(int(long[1]), _LONGEST)))
+    if ask.schema is not None:
+        return json.dumps(_document(ask.schema), ensure_ascii=False)
+    if ask.results:
+        return " ".join(_about(ask))
+    if ask.media:
+        return " ".join(f"I see {_article(one.kind)} ({one.mime}, {one.size} bytes)." for one in ask.media)
+    return _friendly(ask, take)
+
+
+def _document(schema: dict[str, Any]) -> Any:
+    """Answer in JSON: what fits the schema, or something at all when there is none."""
+    return fit(schema) if schema else {"answer": "yes", "confidence": 0.9}
+
+
+def _about(ask: Ask) -> list[str]:
+    """Say what the tools gave back."""
+    said = []
+    for result in ask.results:
+        said.append(f"The tool {'failed' if result.failed else 'answered'}: {result.text}")
+        if result.images:
+            said.append(f"It held {result.images} image{'s' if result.images > 1 else ''}.")
+    return said
+
+
+def _article(kind: str) -> str:
+    """Put the article before a kind of media."""
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def _friendly(ask: Ask, take: int) -> str:
+    """Say something kind that proves the request was read."""
+    words = " ".join(ask.text.split()[:_QUOTED])
+    said = f'Happy to help! You said: "{words}".' if words else "Happy to help!"
+    if ask.system:
+        said += f" My instructions are {len(ask.system)} characters long."
+    return said + (f" (take {take + 1})" if take else "")
+
+
+def _thoughts(ask: Ask, scenes: set[str]) -> tuple[Part, ...]:
+    """Think aloud, if asked to and able to."""
+    if ask.model.thinking is Thinking.NEVER:
+        return ()
+    found: list[Part] = []
+    if ask.thinks or "think" in scenes:
+        found.append(Thought(_THINKING))
+    if "redacted" in scenes:
+        found.append(Redacted(ask.seed))
+    return tuple(found)
+
+
+def _hidden(ask: Ask) -> int:
+    """Count the reasoning of a model that always thinks and does not show it; at most half of what it may say."""
+    if ask.model.thinking is not Thinking.ALWAYS:
+        return 0
+    return _HIDDEN if ask.limit is None else min(_HIDDEN, ask.limit // 2)
+
+
+def _stopped(full: Answer, stops: tuple[str, ...]) -> Answer:
+    """Cut the answer at the first stop string."""
+    kept: list[Part] = []
+    for part in full.parts:
+        hits = [(part.text.find(stop), stop) for stop in stops if stop in part.text] if isinstance(part, Text) else []
+        if hits and isinstance(part, Text):
+            at, stop = min(hits)
+            kept.extend([Text(part.text[:at])] if at else [])
+            return replace(full, parts=tuple(kept), stop=Stop.STRING, stop_string=stop)
+        kept.append(part)
+    return full
+
+
+def _limited(full: Answer, limit: int | None) -> Answer:
+    """Cut the answer where its tokens run out."""
+    if limit is None or full.hidden + sum(map(weigh, full.parts)) <= limit:
+        return full
+    left = limit - full.hidden
+    kept: list[Part] = []
+    for part in full.parts:
+        if weigh(part) <= left:
+            kept.append(part)
+            left -= weigh(part)
+            continue
+        match part:
+            case Text(text) if left:
+                kept.append(Text(_head(text, left)))
+            case Thought(text) if left:
+                kept.append(Thought(_head(text, left)))
+            case _:
+                break
+        break
+    return replace(full, parts=tuple(kept), stop=Stop.LENGTH, stop_string=None)
+
+
+def _head(text: str, tokens: int) -> str:
+    """Keep as much of a text as the tokens allow."""
+    head = text[: tokens * 4]
+    return head if count(head) <= tokens else head[:-1]

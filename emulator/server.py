@@ -1,0 +1,181 @@
+"""The emulator as a server of its own: threads, keep-alive, and connections that can be cut."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+from wsgiref.types import WSGIApplication
+
+from werkzeug.exceptions import InternalServerError
+from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler
+
+from emulator.app import create_app
+from emulator.state import Settings
+from emulator.world import World
+
+_IDLE = 300.0
+_NO_BODY = ("1", "204", "304")
+
+
+class _Handler(WSGIRequestHandler):
+    """Serves one connection, request after request, each piece of a body as soon as it is there."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    timeout = _IDLE
+
+    def run_wsgi(self) -> None:
+        """Serve one request."""
+        if self.headers.get("Expect", "").lower().strip() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.wfile.flush()
+        self.environ = self.make_environ()
+        try:
+            self._answer(self.server.app)
+        except (ConnectionError, TimeoutError) as error:
+            self.close_connection = True
+            self.connection_dropped(error, self.environ)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing: the emulator records its requests itself."""
+
+    def finish(self) -> None:
+        """Close the connection, whatever may still be in the buffer of one that was cut."""
+        with contextlib.suppress(OSError):
+            super().finish()
+        with contextlib.suppress(OSError):
+            self.rfile.close()
+
+    def _answer(self, app: WSGIApplication) -> None:
+        """Run the application, and write what it says."""
+        head: list[Any] = []
+
+        def start_response(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None
+        ) -> Callable[[bytes], object]:
+            del exc_info
+            head[:] = [status, headers]
+            return self._write
+
+        pieces = app(self.environ, start_response)
+        try:
+            iterator = iter(pieces)
+            first = next(iterator, b"")
+            chunked = self._head(*(head or [InternalServerError.description, []]))
+            self._piece(first, chunked=chunked)
+            for piece in iterator:
+                self._piece(piece, chunked=chunked)
+            self._write(b"0\r\n\r\n" if chunked else b"")
+        finally:
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                close()
+
+    def _head(self, status: str, headers: list[tuple[str, str]]) -> bool:
+        """Write the head of an answer; whether its body goes out in chunks."""
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        for name, value in headers:
+            self.send_header(name, value)
+        sized = any(name.lower() == "content-length" for name, _ in headers)
+        chunked = not (sized or self.command == "HEAD" or code.startswith(_NO_BODY))
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        return chunked
+
+    def _piece(self, data: bytes, *, chunked: bool) -> None:
+        """Write a piece of a body."""
+        if data:
+            self._write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+
+    def _write(self, data: bytes) -> None:
+        """Write bytes, at once."""
+        self.wfile.write(data)
+        self.wfile.flush()
+
+
+class _Server(ThreadedWSGIServer):
+    """A threaded server that can drop its connections; its lock guards the set of them."""
+
+    def __init__(self, host: str, port: int, app: WSGIApplication) -> None:
+        self._lock = threading.Lock()
+        self._connections: set[socket.socket] = set()
+        super().__init__(host, port, app, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember a connection."""
+        with self._lock:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection."""
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Let connections that broke rest in peace."""
+
+    def drop(self) -> None:
+        """Drop every connection."""
+        with self._lock:
+            dropped = list(self._connections)
+        for connection in dropped:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class Running:
+    """A server that runs until it is closed."""
+
+    def __init__(self, server: BaseWSGIServer) -> None:
+        self._server = server
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="emulator", daemon=True)
+        self._closed = False
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.server_port)
+
+    @property
+    def url(self) -> str:
+        """The address it answers at."""
+        host = self._server.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def wait(self) -> None:
+        """Wait until it is closed."""
+        self._thread.join()
+
+    def close(self) -> None:
+        """Stop listening and drop every connection."""
+        if self._closed:
+            return
+        self._closed = True
+        self._server.shutdown()
+        if isinstance(self._server, _Server):
+            self._server.drop()
+        self._server.server_close()
+        self._thread.join()
+
+
+def serve(
+    world: World | None = None, host: str = "127.0.0.1", port: int = 0, settings: Settings | None = None
+) -> Running:
+    """Start an AI Core on a port of its own."""
+    return Running(_Server(host, port, create_app(world, settings=settings)))

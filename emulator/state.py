@@ -1,0 +1,100 @@
+"""Everything an emulator remembers while it runs."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from emulator.faults import FaultBoard
+from emulator.openai_responses import Store
+from emulator.recorder import Recorder
+from emulator.tokens import TokenOffice
+from emulator.usage import PromptCache
+from emulator.world import Deployment, Json, Tenant, World
+
+STATUSES = ("PENDING", "RUNNING", "COMPLETED", "DEAD", "STOPPING", "STOPPED", "UNKNOWN")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be turned while the emulator runs."""
+
+    converse_sse: str = "repr"
+    split_seed: int | None = None
+    expires_in: float = 43_199
+    latency: float = 0.0
+
+    def changed(self, body: Json) -> "Settings":
+        """Apply a change in JSON; a `ValueError` says what is wrong with it."""
+        made = self
+        for key, value in body.items():
+            match key, value:
+                case "converse_sse", "repr" | "json":
+                    made = replace(made, converse_sse=value)
+                case "split", None:
+                    made = replace(made, split_seed=None)
+                case "split", {"seed": int(seed)}:
+                    made = replace(made, split_seed=seed)
+                case (("expires_in" | "latency"), int() | float()):
+                    made = replace(made, **{key: value})
+                case _:
+                    raise ValueError(f"{key} cannot be {value!r}")
+        return made
+
+    def as_json(self) -> Json:
+        """Write the settings as they are read."""
+        split = None if self.split_seed is None else {"seed": self.split_seed}
+        return {
+            "converse_sse": self.converse_sse,
+            "split": split,
+            "expires_in": self.expires_in,
+            "latency": self.latency,
+        }
+
+
+class Emulator:
+    """A world and what has happened in it; its lock guards the settings and the statuses."""
+
+    def __init__(
+        self, world: World, clock: Callable[[], float], new_id: Callable[[], str], settings: Settings | None = None
+    ) -> None:
+        self.world = world
+        self.clock = clock
+        self.new_id = new_id
+        self.tokens = TokenOffice(clock, new_id)
+        self.faults = FaultBoard()
+        self.recorder = Recorder(clock)
+        self.caches = {tenant.name: PromptCache(clock) for tenant in world.tenants}
+        self.stores = {one.id: Store() for tenant in world.tenants for one in tenant.deployments}
+        self._lock = threading.Lock()
+        self._settings = settings or Settings()
+        self._statuses: dict[str, str] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        with self._lock:
+            return self._settings
+
+    def change(self, body: Json) -> Settings:
+        """Change the settings."""
+        with self._lock:
+            self._settings = self._settings.changed(body)
+            return self._settings
+
+    def status(self, deployment: Deployment) -> str:
+        """Say what state a deployment is in."""
+        with self._lock:
+            return self._statuses.get(deployment.id, deployment.status)
+
+    def set_status(self, id: str, status: str) -> None:
+        """Put a deployment into a state; a `ValueError` or `KeyError` says why it cannot be."""
+        if status not in STATUSES:
+            raise ValueError(f"status cannot be {status!r}")
+        if id not in self.stores:
+            raise KeyError(id)
+        with self._lock:
+            self._statuses[id] = status
+
+    def deployments(self, tenant: Tenant, group: str | None) -> list[Deployment]:
+        """List the deployments a resource group of a tenant can see."""
+        return list(tenant.deployments) if group == tenant.resource_group else []

@@ -1,0 +1,147 @@
+"""What exists: tenants, their credentials, and the deployments they can see."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.catalogue import CATALOGUE, ORCHESTRATION, Model
+
+Json = dict[str, Any]
+
+_NAMES = (
+    "anthropic--claude-3.5-sonnet",
+    "anthropic--claude-4.5-sonnet",
+    "anthropic--claude-4.5-haiku",
+    "anthropic--claude-4.8-opus",
+    "amazon--nova-pro",
+    "amazon--titan-embed-text",
+    "gemini-2.5-pro",
+    "gemini-2.5-flash",
+    "gemini-3.5-flash",
+    "gemini-embedding",
+    "gpt-4.1",
+    "gpt-5",
+    "gpt-5.3-codex",
+    "text-embedding-3-small",
+    "nvidia--llama-3.2-nv-embedqa-1b",
+)
+
+
+def _digest(*words: object) -> str:
+    """Turn words into hexadecimal digits that are always the same."""
+    return hashlib.sha256("/".join(map(str, words)).encode()).hexdigest()
+
+
+def _uuid(*words: object) -> str:
+    """Turn words into something that looks like a UUID."""
+    digits = _digest(*words)
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A model that was deployed: what the management API lists and inference is sent to."""
+
+    id: str
+    model: Model
+    status: str = "RUNNING"
+    version: str = "latest"
+    created: str = "2026-04-17T15:19:53Z"
+
+    @property
+    def configuration_id(self) -> str:
+        """The id of the configuration it was made from."""
+        return _uuid("configuration", self.id)
+
+    @property
+    def scenario(self) -> str:
+        """The scenario it belongs to."""
+        return "orchestration" if self.model is ORCHESTRATION else "foundation-models"
+
+    @property
+    def name(self) -> str:
+        """The name of its configuration."""
+        if self.model is ORCHESTRATION:
+            return "defaultOrchestrationConfig"
+        return f"{self.model.name.replace('--', '-')}-config"
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A subaccount with an AI Core of its own: credentials, one resource group, deployments."""
+
+    name: str
+    client_id: str
+    client_secret: str
+    resource_group: str
+    deployments: tuple[Deployment, ...]
+    x509: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything the emulator serves, before anybody asks it anything."""
+
+    tenants: tuple[Tenant, ...]
+    executables_shown: bool = False
+
+    def tenant(self, name: str) -> Tenant | None:
+        """Find a tenant by its name."""
+        return next((tenant for tenant in self.tenants if tenant.name == name), None)
+
+
+def deploy(tenant: str, model: str, number: int = 1, status: str = "RUNNING") -> Deployment:
+    """Deploy a model of the catalogue under an id that depends on nothing but the arguments."""
+    found = ORCHESTRATION if model == "orchestration" else CATALOGUE[model]
+    return Deployment(f"d{_digest(tenant, model, number, status)[:15]}", found, status, created=_created(number))
+
+
+def _created(number: int) -> str:
+    """Date the deployments of a model a day apart."""
+    return f"2026-04-{1 + number % 28:02}T15:19:53Z"
+
+
+def tenant(
+    name: str, resource_group: str, models: tuple[str, ...] = _NAMES, copies: int = 2, *, x509: bool = False
+) -> Tenant:
+    """Build a tenant with some deployments of each model, and the odd ones every account has."""
+    running = tuple(deploy(name, model, number) for model in models for number in range(1, copies + 1))
+    odd = (
+        deploy(name, models[0], 3, "STOPPED"),
+        deploy(name, models[-1], 3, "PENDING"),
+        deploy(name, "orchestration"),
+    )
+    return Tenant(
+        name,
+        f"sb-{_uuid('client', name)}!b123456|aicore!b540",
+        f"{_digest('secret', name)[:12]}$Q1+x/{name}=",
+        resource_group,
+        running + odd,
+        x509,
+    )
+
+
+def default_world() -> World:
+    """Two subaccounts, each with every model twice."""
+    return World((tenant("eu", "default"), tenant("us", "team-a")))
+
+
+def service_key(tenant: Tenant, base: str) -> Json:
+    """Write the service key of a tenant, its addresses pointing at this server."""
+    app = tenant.client_id.removeprefix("sb-")
+    key: Json = {
+        "clientid": tenant.client_id,
+        "url": f"{base}/auth/{tenant.name}",
+        "identityzone": tenant.name,
+        "identityzoneid": _uuid("zone", tenant.name),
+        "appname": app,
+        "credential-type": "x509" if tenant.x509 else "binding-secret",
+        "serviceurls": {"AI_API_URL": base},
+    }
+    if tenant.x509:
+        return key | {
+            "certurl": f"{base}/cert/{tenant.name}",
+            "certificate": "-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\\n",
+            "key": "-----BEGIN RSA PRIVATE KEY-----\\nMIIB\\n-----END RSA PRIVATE KEY-----\\n",
+        }
+    return key | {"clientsecret": tenant.client_secret}
