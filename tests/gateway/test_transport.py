@@ -6,7 +6,7 @@ import ssl
 import struct
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -500,6 +500,79 @@ def test_stopping_after_the_end_does_not_hit_the_next_request_on_the_connection(
 
     assert second.read() == b"hello"
     assert server.connections == 1
+
+
+class Handover:
+    """A lock that says when somebody has to wait for it."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self.waiting = threading.Event()
+
+    def __enter__(self):
+        if not self._lock.acquire(blocking=False):
+            self.waiting.set()
+            self._lock.acquire()
+
+    def __exit__(self, *_):
+        self._lock.release()
+
+
+@pytest.mark.parametrize(("lock", "outcome"), [(Handover, b"hello"), (nullcontext, FaultKind.UNREACHABLE)])
+def test_a_stop_never_hits_a_connection_that_was_given_back(serve, transport, lock, outcome):
+    """While a stop is on its way to the socket, the stream is closed; without the lock, the next request is hit."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def script(_, peer):
+        peer.request()
+        peer.send(answer())
+        if peer.request():
+            asked.set()
+            assert go_on.wait(PATIENCE)
+
+    server = serve(script, forever(answer()))
+    first = post(transport, server.url, stream=True)
+    assert first._raw.read1(99) == b"hello"
+    first._finished = True
+    first._lock = lock()
+    results = []
+
+    def second():
+        try:
+            results.append(post(transport, server.url).read())
+        except FaultError as error:
+            results.append(error.fault.kind)
+
+    threads = [threading.Thread(target=first.close), threading.Thread(target=second)]
+
+    def meanwhile():
+        threads[0].start()
+        if lock is Handover:
+            assert first._lock.waiting.wait(PATIENCE)
+        else:
+            threads[0].join(PATIENCE)
+            threads[1].start()
+            assert asked.wait(PATIENCE)
+
+    class Interrupted(Upstream):
+        """Hands over between looking whether it is closed and noting that it is stopped."""
+
+        def __setattr__(self, name, value):
+            if name == "_stopped":
+                meanwhile()
+            super().__setattr__(name, value)
+
+    connection = first._raw.connection
+    first._raw.shutdown = lambda: connection.sock.shutdown(socket.SHUT_RD)
+    first.__class__ = Interrupted
+    first.shutdown()
+    threads[0].join(PATIENCE)
+    if lock is Handover:
+        threads[1].start()
+    threads[1].join(PATIENCE)
+    go_on.set()
+
+    assert results == [outcome]
 
 
 def test_a_stop_between_the_last_byte_and_its_end_keeps_the_connection_from_the_next(serve, transport):

@@ -1,0 +1,134 @@
+"""What runs in a subaccount, as its AI Core lists it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from dialects.errors import fault_from
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.accounts import Deployment, SubAccount, deployment_url
+from gateway.service_keys import is_url
+from gateway.tokens import TokenSource
+from gateway.transport import Transport
+
+JSON = Any
+Get = Callable[[SubAccount, str], JSON]
+"""Asks the AI API of a subaccount for a path below its base, and gives the answer's JSON."""
+
+RUNNING: Final = "RUNNING"
+_PAGE = 100
+_PAGES = 100
+"""More pages than this are not asked for: a service that never comes to an end must not hold us."""
+_ORCHESTRATION = "orchestration"
+_UNREADABLE = Fault(FaultKind.SERVER_ERROR, "SAP AI Core sent a list of deployments that cannot be read.")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One deployment as AI Core describes it."""
+
+    id: str
+    model: str
+    """The name of the model; empty for an orchestration and for anything else that is no single model."""
+    status: str
+    url: str
+
+
+class Management:
+    """The AI APIs of all subaccounts; a refused token is renewed once."""
+
+    def __init__(self, transport: Transport, tokens: Mapping[str, TokenSource], *, timeout: float = 15.0) -> None:
+        self._transport = transport
+        self._tokens = tokens
+        self._timeout = timeout
+
+    def __call__(self, subaccount: SubAccount, path: str) -> JSON:
+        """Ask for *path* in the resource group of *subaccount*; raise the fault an error answer means."""
+        tokens = self._tokens[subaccount.name]
+        for last in (False, True):
+            token = tokens.token()
+            try:
+                return self._get(subaccount, path, token)
+            except FaultError as error:
+                if last or error.fault.kind is not FaultKind.REFUSED_CREDENTIALS:
+                    raise
+                tokens.invalidate(token)
+        raise AssertionError("the second time either returns or raises")
+
+    def _get(self, subaccount: SubAccount, path: str, token: str) -> JSON:
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "AI-Resource-Group": subaccount.resource_group,
+            "Accept": "application/json",
+        }
+        upstream = self._transport.get(subaccount.key.api_url + path, headers, self._timeout)
+        body = upstream.read()
+        if upstream.status >= 400:
+            raise FaultError(fault_from(upstream.status, upstream.headers, body))
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise FaultError(_UNREADABLE) from None
+
+
+def listing(subaccount: SubAccount, get: Get) -> tuple[Listed, ...]:
+    """List every deployment of the resource group of *subaccount*, whatever its state."""
+    found: dict[str, Listed] = {}
+    for page in _pages(subaccount, get):
+        new = {each.id: each for raw in page for each in _read(raw, subaccount) if each.id not in found}
+        if not new:
+            break
+        found |= new
+    return tuple(found.values())
+
+
+def discover(subaccount: SubAccount, get: Get) -> dict[str, tuple[Deployment, ...]]:
+    """Find the models that run in *subaccount*, with their deployments in the order of the list."""
+    models: dict[str, tuple[Deployment, ...]] = {}
+    for each in listing(subaccount, get):
+        if each.model and each.status == RUNNING and is_url(each.url):
+            models[each.model] = (*models.get(each.model, ()), Deployment(each.url))
+    return models
+
+
+def statuses(subaccount: SubAccount, get: Get) -> dict[str, str]:
+    """Tell the status of every deployment in *subaccount*, by its id."""
+    return {each.id: each.status for each in listing(subaccount, get)}
+
+
+def _pages(subaccount: SubAccount, get: Get) -> Iterator[list[JSON]]:
+    """Ask for page after page until the announced number of deployments is there."""
+    seen = 0
+    for _ in range(_PAGES):
+        match get(subaccount, f"/lm/deployments?$top={_PAGE}&$skip={seen}"):
+            case {"resources": list() as resources, **rest}:
+                yield resources
+            case _:
+                raise FaultError(_UNREADABLE)
+        seen += len(resources)
+        count = rest.get("count")
+        if not resources or (isinstance(count, int) and seen >= count):
+            return
+
+
+def _read(raw: JSON, subaccount: SubAccount) -> Iterator[Listed]:
+    """Read one deployment; what has no id is passed over."""
+    match raw:
+        case {"id": str(name), **rest}:
+            url = rest.get("deploymentUrl") or deployment_url(subaccount.key, name)
+            yield Listed(name, _model(rest), str(rest.get("status", "UNKNOWN")), str(url).rstrip("/"))
+
+
+def _model(raw: Mapping[Any, JSON]) -> str:
+    """Read the name of the model under either spelling; an orchestration has none of its own."""
+    if raw.get("scenarioId") == _ORCHESTRATION:
+        return ""
+    match raw:
+        case {"details": {"resources": {"backendDetails": {"model": {"name": str(name)}}}}}:
+            return name.strip()
+        case {"details": {"resources": {"backend_details": {"model": {"name": str(name)}}}}}:
+            return name.strip()
+        case _:
+            return ""

@@ -1,0 +1,197 @@
+"""What runs where, from lists of every shape AI Core has been seen to send."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.accounts import Deployment, SubAccount
+from gateway.discovery import Management, discover, listing, statuses
+from gateway.service_keys import Secret, ServiceKey
+from gateway.tokens import Token, TokenSource
+
+BASE = "https://api.example/v2"
+ACCOUNT = SubAccount("eu", "team-a", ServiceKey("id", Secret("s"), "https://auth/oauth/token", BASE), {})
+
+
+def deployment(name, model="gpt-4.1", status="RUNNING", spelling="backendDetails", **more):
+    details = {spelling: {"model": {"name": model, "version": "latest"}}} if model else {spelling: {}}
+    return {
+        "id": name,
+        "deploymentUrl": f"{BASE}/inference/deployments/{name}",
+        "scenarioId": "foundation-models",
+        "status": status,
+        "details": {"scaling": {}, "resources": details},
+        **more,
+    }
+
+
+class Pages:
+    """A list of deployments, handed out in pages of at most *size*."""
+
+    def __init__(self, *deployments, size=100, count=True, paging=True):
+        self.deployments = list(deployments)
+        self.size = size
+        self.count = count
+        self.paging = paging
+        self.asked = []
+
+    def __call__(self, subaccount, path):
+        parts = urlsplit(path)
+        query = {name: int(value) for name, [value] in parse_qs(parts.query).items()}
+        self.asked.append((subaccount.name, parts.path, query["$skip"]))
+        begin = query["$skip"] if self.paging else 0
+        page = self.deployments[begin : begin + min(self.size, query["$top"])] if self.paging else self.deployments
+        return {"resources": page} | ({"count": len(self.deployments)} if self.count else {})
+
+
+def test_running_models_are_found_with_all_their_deployments():
+    get = Pages(deployment("d1"), deployment("d2", "gemini-2.5-pro"), deployment("d3"))
+
+    assert discover(ACCOUNT, get) == {
+        "gpt-4.1": (Deployment(f"{BASE}/inference/deployments/d1"), Deployment(f"{BASE}/inference/deployments/d3")),
+        "gemini-2.5-pro": (Deployment(f"{BASE}/inference/deployments/d2"),),
+    }
+    assert get.asked == [("eu", "/lm/deployments", 0)]
+
+
+@pytest.mark.parametrize("spelling", ["backendDetails", "backend_details"])
+def test_a_model_is_found_under_either_spelling(spelling):
+    """An empty object under the other spelling does not hide it."""
+    raw = deployment("d1", "m ", spelling=spelling)
+    other = {"backendDetails", "backend_details"} - {spelling}
+    raw["details"]["resources"][other.pop()] = {}
+
+    assert list(discover(ACCOUNT, Pages(raw))) == ["m"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        deployment("d1", status="PENDING", deploymentUrl=""),
+        deployment("d1", status="STOPPED"),
+        deployment("d1", status="DEAD"),
+        deployment("d1", model="", scenarioId="orchestration"),
+        deployment("d1", scenarioId="orchestration"),
+        deployment("d1", model=""),
+        deployment("d1", details=None),
+        deployment("d1", "gpt-realtime", deploymentUrl="wss://realtime.example/d1"),
+        {"status": "RUNNING"},
+        "nonsense",
+    ],
+)
+def test_what_cannot_be_called_is_kept_out(raw):
+    assert discover(ACCOUNT, Pages(raw, deployment("d2"))) == {
+        "gpt-4.1": (Deployment(f"{BASE}/inference/deployments/d2"),)
+    }
+
+
+def test_a_url_that_is_not_said_is_built_and_one_that_is_said_is_taken():
+    get = Pages(deployment("d1", deploymentUrl=None), deployment("d2", deploymentUrl="https://other.example/d2/"))
+
+    assert discover(ACCOUNT, get)["gpt-4.1"] == (
+        Deployment(f"{BASE}/inference/deployments/d1"),
+        Deployment("https://other.example/d2"),
+    )
+
+
+def test_every_status_is_told_by_id():
+    get = Pages(deployment("d1"), deployment("d2", status="STOPPED"), deployment("d3", "", scenarioId="orchestration"))
+
+    assert statuses(ACCOUNT, get) == {"d1": "RUNNING", "d2": "STOPPED", "d3": "RUNNING"}
+
+
+@pytest.mark.parametrize("count", [True, False])
+@pytest.mark.parametrize("total", [0, 1, 4, 5, 9])
+def test_pages_are_read_to_the_end(total, count):
+    get = Pages(*(deployment(f"d{n}") for n in range(total)), size=2, count=count)
+
+    assert list(statuses(ACCOUNT, get)) == [f"d{n}" for n in range(total)]
+
+
+@pytest.mark.parametrize("count", [True, False])
+def test_a_service_that_ignores_paging_is_not_asked_for_ever(count):
+    get = Pages(*(deployment(f"d{n}") for n in range(3)), count=count, paging=False)
+
+    assert len(listing(ACCOUNT, get)) == 3
+    assert len(get.asked) <= 2
+
+
+def test_a_service_that_never_ends_is_given_up_on():
+    def get(_, path):
+        return {"count": 10**9, "resources": [deployment(path)]}
+
+    assert len(listing(ACCOUNT, get)) == 100
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"resources": None}, {"resources": {}}])
+def test_an_unreadable_list_is_a_fault(answer):
+    with pytest.raises(FaultError) as caught:
+        listing(ACCOUNT, lambda *_: answer)
+
+    assert caught.value.fault.kind is FaultKind.SERVER_ERROR
+
+
+# The management API over a transport
+
+
+class Answer:
+    def __init__(self, status, body):
+        self.status, self.body, self.headers = status, body, {}
+
+    def read(self):
+        return self.body
+
+
+class Wire:
+    """A transport that answers from a list and notes what was asked."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = []
+
+    def get(self, url, headers, timeout):
+        self.asked.append((url, headers, timeout))
+        return self.answers.pop(0)
+
+
+def management(*answers):
+    wire, tokens = Wire(*answers), iter(["t1", "t2", "t3"])
+    return wire, Management(wire, {"eu": TokenSource(lambda: Token(next(tokens), 3600.0))}, timeout=7.0)
+
+
+def test_a_question_carries_token_and_resource_group():
+    wire, ask = management(Answer(200, b'{"a": 1}'))
+
+    assert ask(ACCOUNT, "/lm/x") == {"a": 1}
+    [(url, headers, timeout)] = wire.asked
+    assert (url, timeout) == (f"{BASE}/lm/x", 7.0)
+    assert headers == {"Authorization": "Bearer t1", "AI-Resource-Group": "team-a", "Accept": "application/json"}
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_token_is_renewed_once(status):
+    wire, ask = management(Answer(status, b"Jwt is expired"), Answer(200, b"[]"))
+
+    assert ask(ACCOUNT, "/x") == []
+    assert [headers["Authorization"] for _, headers, _ in wire.asked] == ["Bearer t1", "Bearer t2"]
+
+
+def test_a_token_that_is_refused_twice_is_a_fault():
+    wire, ask = management(Answer(401, b""), Answer(401, b""), Answer(200, b"[]"))
+
+    with pytest.raises(FaultError) as caught:
+        ask(ACCOUNT, "/x")
+
+    assert (caught.value.fault.kind, len(wire.asked)) == (FaultKind.REFUSED_CREDENTIALS, 2)
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, b""), (503, b"no healthy upstream"), (200, b"<html>")])
+def test_an_error_is_a_fault_after_one_question(status, body):
+    wire, ask = management(Answer(status, body), Answer(200, b"[]"))
+
+    with pytest.raises(FaultError) as caught:
+        ask(ACCOUNT, "/x")
+
+    assert isinstance(caught.value.fault, Fault)
+    assert len(wire.asked) == 1
