@@ -47,7 +47,7 @@ def _passed(data: bytes) -> bytes:
         gemini.reader("tok", "text/event-stream"),
         SSEDecoder(),
         lambda frame: gemini.forward_frame(frame, ENVELOPE),
-        lambda fault, id: gemini.forward_fault(fault, id, ENVELOPE),
+        lambda fault, answer: gemini.forward_fault(fault, answer, ENVELOPE),
     )
     return relay.feed(data) + relay.finish()
 
@@ -208,23 +208,14 @@ def test_a_finish_reason_of_no_meaning_and_an_empty_call_are_passed_over():
     )
 
 
-@given(
-    noise(
-        ["candidates", "content", "parts", "text", "thought", "thoughtSignature", "functionCall", "name", "args"]
-        + [
-            "finishReason",
-            "STOP",
-            "usageMetadata",
-            "promptTokenCount",
-            "error",
-            "code",
-            "inlineData",
-            "mimeType",
-            "data",
-        ]
-        + ["promptFeedback", "blockReason", "modelVersion", "responseId"]
-    )
-)
+_WORDS = [
+    *["candidates", "content", "parts", "text", "thought", "thoughtSignature", "functionCall", "name", "args"],
+    *["finishReason", "STOP", "usageMetadata", "promptTokenCount", "error", "code", "inlineData", "mimeType", "data"],
+    *["promptFeedback", "blockReason", "modelVersion", "responseId"],
+]
+
+
+@given(noise(_WORDS))
 def test_no_bytes_break_the_reader_or_the_lane(chunks):
     read(gemini.reader("tok", ""), chunks)
     _passed(b"".join(chunks))
