@@ -95,9 +95,10 @@ class _Renderer:
     def _add_extra(self, body: JSON) -> None:
         """Put the fields only Gemini knows back in their places, or name those of other dialects."""
         for path, value in self._conversation.extra.items():
-            if path in ("n", "generationConfig.candidateCount") and value not in (None, 1):
-                raise invalid(f"{self._profile.name} gives one answer at a time: {path} must be 1", path)
-            if not self._own:
+            if path == ("generationConfig.candidateCount" if self._own else "n"):
+                if value != 1:
+                    raise invalid(f"{self._profile.name} gives one answer at a time: {path} must be 1", path)
+            elif not self._own:
                 self.dropped.add(path)
             elif path == "functionDeclarations":
                 _add_declared(body.get("tools", []), value)
@@ -240,6 +241,8 @@ class _Renderer:
                 role, rendered = "user", self._asked(message.parts)
             if rendered:
                 contents.append({"role": role, "parts": rendered})
+        if not contents:
+            raise invalid(f"nothing was said that {self._profile.name} understands", "messages")
         if self._profile.thinking is ThinkingStyle.LEVEL:
             sign_foreign_calls(contents)
         return contents

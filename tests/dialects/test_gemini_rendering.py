@@ -206,8 +206,9 @@ def test_a_model_is_told_how_hard_to_think_in_its_own_way(profile, reasoning, ex
 @pytest.mark.parametrize(
     ("fields", "dropped"),
     [
+        ({"output": OutputFormat()}, ()),
         ({"user": "u", "cache_key": "k"}, ("cache_key", "user")),
-        ({"extra": {"logit_bias": {}, "n": 1}, "dialect": "openai-chat"}, ("logit_bias", "n")),
+        ({"extra": {"logit_bias": {}, "n": 1}, "dialect": "openai-chat"}, ("logit_bias",)),
         ({"sampling": Sampling(stop=tuple("abcdef"))}, ("stop",)),
         ({"sampling": Sampling(max_tokens=100_000)}, ("max_tokens",)),
         ({"tools": (F, Opaque("openai-responses", {"type": "web_search"}))}, ("web_search tool",)),
@@ -283,11 +284,41 @@ def test_a_function_without_parameters_is_declared_without(schema):
         (_ask(Text("hi"), dialect="gemini", extra={"generationConfig.candidateCount": 2}), "candidateCount must be 1"),
         (_ask(Text("hi"), tools=(F,), tool_choice=ToolChoice(ToolMode.REQUIRED)), "tool_choice"),
         (Conversation("m"), "nothing"),
+        (_ask(Opaque("openai-responses", {"type": "item_reference"})), "nothing was said"),
     ],
 )
 def test_what_would_change_the_meaning_is_refused(conversation, message):
     with pytest.raises(FaultError, match=message):
         gemini.render_request(conversation, profile_for("gemini-embedding"))
+
+
+def test_turns_of_which_nothing_can_be_told_are_left_out_and_named():
+    conversation = Conversation(
+        "m",
+        messages=(
+            HELLO,
+            Message(Role.ASSISTANT, (Thinking("hm"), ToolResult("x", (Text("y"),)))),
+            Message(Role.USER, (Thinking("hm"), Text("and?"), Refusal("never"))),
+            Message(Role.ASSISTANT, (ToolCall("1", "f", cache=CacheMark()),)),
+            Message(Role.USER, (ToolResult("1", (Text("a"), Opaque("x", {}), Text("b")), cache=CacheMark()),)),
+        ),
+    )
+
+    rendered = gemini.render_request(conversation, FLASH)
+
+    assert rendered.dropped == ("cache_control", "thinking", "tool result", "x part")
+    assert rendered.body["contents"] == [
+        {"role": "user", "parts": [{"text": "hi"}]},
+        {"role": "user", "parts": [{"text": "and?"}, {"text": "never"}]},
+        {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"result": "a\nb"}}}]},
+    ]
+
+
+def test_a_schema_for_the_answer_may_lack_a_description():
+    body = gemini.render_request(_ask(Text("hi"), output=OutputFormat({"type": "object"})), FLASH).body
+
+    assert body["generationConfig"]["responseJsonSchema"] == {"type": "object"}
 
 
 def test_a_model_that_cannot_call_is_not_given_tools():

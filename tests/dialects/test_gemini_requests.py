@@ -160,12 +160,25 @@ def test_a_full_request_is_rendered_back():
     check_gemini_request(rendered.body)
 
 
+def test_a_level_of_tomorrow_and_one_answer_are_carried_back():
+    config = {"thinkingConfig": {"thinkingLevel": "ULTRA", "includeThoughts": False}}
+    body = {"contents": {"parts": {"text": "hi"}}, "generationConfig": {**config, "candidateCount": 1}}
+
+    conversation = gemini.parse_request(body)
+
+    assert conversation.extra == {"generationConfig.thinkingConfig.thinkingLevel": "ULTRA"}
+    assert gemini.render_request(conversation, FLASH).body["generationConfig"] == config
+
+
 def test_one_object_stands_for_a_list_and_a_string_for_an_instruction():
     conversation = gemini.parse_request(
         {
             "contents": {"parts": {"text": "hi"}},
             "systemInstruction": "Be brief",
-            "tools": {"functionDeclarations": {"name": "f", "parameters": {"type": "OBJECT", "properties": {}}}},
+            "tools": {
+                "functionDeclarations": {"name": "f", "parameters": {"type": "OBJECT", "properties": {}}},
+                "codeExecution": None,
+            },
             "safetySettings": {"category": "x"},
             "generationConfig": {"stopSequences": "END"},
         }
@@ -186,6 +199,7 @@ def test_one_object_stands_for_a_list_and_a_string_for_an_instruction():
         ({"thinking_level": "high"}, Reasoning(effort=Effort.HIGH, shown=False)),
         ({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}, Reasoning(shown=False)),
         ({}, Reasoning(shown=False)),
+        ({"thinkingBudget": 2.0}, Reasoning(budget=2, shown=False)),
     ],
 )
 def test_how_hard_to_think_is_understood(config, expected):
@@ -304,6 +318,7 @@ def test_attachments_are_understood():
         {"executableCode": {"code": "1"}},
         {},
         {"text": ""},
+        {"text": "", "thought": True, "thoughtSignature": ""},
     ]
 
     conversation = gemini.parse_request({"contents": {"parts": parts}})
@@ -315,6 +330,7 @@ def test_attachments_are_understood():
         Media(MediaKind.IMAGE, "image/png", "aWo=", detail="high"),
         Opaque("gemini", parts[4]),
         Opaque("gemini", parts[5]),
+        Thinking(family=Family.GEMINI),
     )
     assert gemini.render_request(conversation, FLASH).body["contents"][0]["parts"] == [
         {"fileData": {"mimeType": "application/pdf", "fileUri": "https://x/a.pdf?b#c"}},
