@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 import routing
 from dialects import anthropic_messages, gemini
 from dialects.conversation import JSON
+from dialects.counting import count_tokens
 from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
 from dialects.model_lists import anthropic_model, anthropic_models, openai_model, openai_models
 from dialects.tables import CLIENTS
@@ -98,10 +99,10 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
         return _converse(gateway, "anthropic-messages", _with_betas(_body()))
 
     @app.post("/v1/messages/count_tokens")
-    def count_tokens() -> Response:
+    def messages_count_tokens() -> Response:
         conversation = anthropic_messages.parse_request(_with_betas(_body()))
         gateway.resolve(conversation.model)
-        return _json(anthropic_messages.render_token_count(conversation))
+        return _json(anthropic_messages.render_token_count(count_tokens(conversation)))
 
     @app.post("/v1beta/models/<path:model>:<verb>")
     @app.post("/v1/models/<path:model>:<verb>")
@@ -109,7 +110,7 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
         if verb == "countTokens":
             body = _body()
             asked = body.get("generateContentRequest") or body
-            return _json(gemini.render_token_count(gemini.parse_request({**asked, "model": model})))
+            return _json({"totalTokens": count_tokens(gemini.parse_request({**asked, "model": model}))})
         if verb not in _GEMINI_VERBS:
             raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not offered here."))
         return _converse(gateway, "gemini", {**_body(), "model": model, "stream": _GEMINI_VERBS[verb]})

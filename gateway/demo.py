@@ -10,12 +10,14 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
+import orjson
+
 from dialects.conversation import JSON
+from gateway.transport import Transport
 
 KEY = "sk-demo"
 """The key that opens a proxy in front of the emulator."""
 _PATIENCE = 20.0
-_READY = "SAP AI Core emulator on "
 
 
 class Demo:
@@ -27,15 +29,15 @@ class Demo:
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="sap-ai-proxy-demo-")
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "emulator", "--port", "0", "--until-stdin-closes", "--tenants-as-json"],
+            [sys.executable, "-m", "emulator", "--port", "0", "--until-stdin-closes"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parent.parent,
         )
-        self.url, tenants = self._greeting()
+        self.url = self._greeting()
         self.config = Path(self._folder.name) / "config.json"
-        self._write(config_for(tenants))
+        self._write(config_for(orjson.loads(Transport().get(f"{self.url}/admin/tenants", {}).read())))
 
     def close(self) -> None:
         """End the emulator and forget its config file."""
@@ -51,13 +53,13 @@ class Demo:
     ) -> None:
         self.close()
 
-    def _greeting(self) -> tuple[str, JSON]:
-        """Read where the emulator listens and whom it knows; raises `RuntimeError` if it did not start."""
-        assert self._child.stdout is not None  # noqa: S101 - it was asked for above
-        first, second = self._child.stdout.readline(), self._child.stdout.readline()
-        if not first.startswith(_READY) or not second:
+    def _greeting(self) -> str:
+        """Read where the emulator listens; raises `RuntimeError` if it did not start."""
+        line = self._child.stdout.readline().strip() if self._child.stdout else ""
+        if not line.startswith("http"):
+            self.close()
             raise RuntimeError("the emulator did not start")
-        return first.removeprefix(_READY).strip(), json.loads(second)
+        return line
 
     def _write(self, config: JSON) -> None:
         descriptor = os.open(self.config, os.O_WRONLY | os.O_CREAT, 0o600)
