@@ -115,7 +115,7 @@ class MetricsObserver:
 
 
 class RoutingObserver:
-    """Logs what happens to endpoints, and counts it for Prometheus."""
+    """Counts what happens to endpoints, for Prometheus; what the routing does not log itself is logged here."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         where = ("subaccount", "deployment")
@@ -130,10 +130,6 @@ class RoutingObserver:
         match event:
             case CircuitMoved(endpoint, move):
                 self._transitions.labels(endpoint.subaccount, endpoint.deployment, move.now.value).inc()
-                _routing_log.warning(
-                    "circuit of %s/%s: %s -> %s (%s)",
-                    endpoint.subaccount, endpoint.deployment, move.was.value, move.now.value, move.reason,
-                )  # fmt: skip
             case Cooled(endpoint, key, seconds, why):
                 self._coolings.labels(endpoint.subaccount, endpoint.deployment, why.value).inc()
                 _routing_log.warning("%s rests for %.1f s: %s", _named(key), seconds, why.value)
