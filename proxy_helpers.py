@@ -5,18 +5,19 @@ state and change nothing they are given; the proxy itself streams through
 readers and writers, which know what came before.
 """
 
+import ast
 import json
 import logging
 import re
 import time
 import uuid
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
 from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
-from dialects.conversation import JSON, Conversation, StopReason, Text, ToolCall
+from dialects.conversation import JSON, Conversation, Text
 from dialects.dialect import BackendDialect, ClientDialect, Envelope
-from dialects.events import BlockDelta, BlockStarted, Event, Failed, Finished, Started
+from dialects.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.faults import Fault, FaultError, FaultKind
 from dialects.models import ModelProfile, Vendor, profile_for
 
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 _CLAUDE = re.compile(r"clau|sonn|haiku|opus")
 _VERSION = re.compile(r"(?<!\d)(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
 """A major and perhaps a minor version; a date has too many digits to be one."""
+_EVENT = re.compile(r"^(?:event:[^\n]*\n)?data:")
+"""What stands before the JSON of one event of a stream."""
 
 
 class Detector:
@@ -49,18 +52,88 @@ class Detector:
         return "gemini" in (model or "").lower()
 
 
+def _is_implied(event: Event, alone: bool, late: bool) -> bool:
+    """Whether an event says only what other chunks say: a beginning that is not *alone*, the end of an older block."""
+    match event:
+        case Started():
+            return not alone
+        case BlockStopped():
+            return late
+        case _:
+            return False
+
+
+def _within_converse(message: JSON) -> JSON | None:
+    """What must have come before an event of Converse that speaks of a call."""
+    match message:
+        case {"contentBlockDelta": {"delta": {"toolUse": _}, **block}}:
+            index = block.get("contentBlockIndex", 0)
+        case {"messageStop": {"stopReason": "tool_use"}}:
+            index = 0
+        case _:
+            return None
+    return {"contentBlockStart": {"start": {"toolUse": {"toolUseId": "?", "name": "?"}}, "contentBlockIndex": index}}
+
+
+def _within_invoke(message: JSON) -> JSON | None:
+    """What must have come before an event of Invoke that speaks of a call."""
+    match message:
+        case {"type": "content_block_delta", "delta": {"type": "input_json_delta"}, **block}:
+            index = block.get("index", 0)
+        case {"type": "message_delta", "delta": {"stop_reason": "tool_use"}}:
+            index = 0
+        case _:
+            return None
+    call = {"type": "tool_use", "id": "?", "name": "?", "input": {}}
+    return {"type": "content_block_start", "index": index, "content_block": call}
+
+
+def _within_nothing(_message: JSON) -> None:
+    """Every chunk of this dialect stands for itself."""
+
+
+def _loaded(chunk: object) -> JSON:
+    """Read one chunk, be it an object, its JSON, its Python text or an event of a stream; {} if it makes no sense."""
+    if isinstance(chunk, str):
+        text = _EVENT.sub("", chunk.strip())
+        try:
+            chunk = json.loads(text)
+        except ValueError:
+            chunk = _literal(text)
+    if isinstance(chunk, dict):
+        return chunk
+    _log.error("a chunk that makes no sense")
+    return {}
+
+
+def _literal(text: str) -> object:
+    """SAP AI Core has been seen to send Python's `repr` of the object instead of JSON."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def _framed(message: JSON) -> bytes:
+    """Write one event of a stream."""
+    return f"data: {json.dumps(message)}\n\n".encode()
+
+
 @dataclass(frozen=True, slots=True)
 class _Backend:
     """One backend's dialect, for bodies and chunks that come alone.
 
     *vendors* made the models it asks; *model* is meant where a request names
-    none of them; *announces* says whether a chunk may hold nothing but the beginning.
+    none of them. *announces* says whether a chunk may hold nothing but the
+    beginning, *context* what a chunk takes for granted, *end* closes a stream.
     """
 
     dialect: BackendDialect
     vendors: Collection[Vendor]
     model: str
     announces: bool = True
+    context: Callable[[JSON], JSON | None] = _within_nothing
+    end: JSON = field(default_factory=dict)
 
     def profile(self, model: object) -> ModelProfile:
         """Say what the model accepts, if it can be asked here at all."""
@@ -69,7 +142,7 @@ class _Backend:
 
     def ask(self, payload: JSON, client: ClientDialect) -> JSON:
         """Render a client's request."""
-        conversation = client.parse_request(payload)
+        conversation = client.parse_request(payload if payload.get("model") else payload | {"model": self.model})
         return self.dialect.render_request(conversation, self.profile(conversation.model)).body
 
     def answer(self, response: JSON, client: ClientDialect, model: str) -> JSON:
@@ -80,7 +153,7 @@ class _Backend:
         except FaultError as error:
             return client.render_fault(error.fault)
         except (ValueError, LookupError, TypeError, AttributeError):
-            _log.warning("an answer of %s that makes no sense", model, exc_info=True)
+            _log.error("an answer that makes no sense")
             return client.render_fault(Fault(FaultKind.SERVER_ERROR, "The model's answer makes no sense."))
         return client.render_response(completion, envelope)
 
@@ -110,41 +183,25 @@ class _Backend:
             return None
         return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
 
-    def _heard(self, chunk: JSON | str) -> list[tuple[Event, bool]]:
+    def _heard(self, chunk: object) -> list[tuple[Event, bool]]:
         """Read one chunk as if it were all; say of each event whether other chunks imply it."""
+        message = _loaded(chunk)
+        if message == self.end:
+            return []
+        before = self.context(message)
         reader = self.dialect.reader(uuid.uuid4().hex, "text/event-stream")
-        events = reader.feed(_framed(chunk))
-        for event in events:
-            if isinstance(event, Failed) and event.fault.kind is FaultKind.STREAM_BROKEN:
-                _log.error("a chunk that makes no sense")
-                return []
+        implied = reader.feed(_framed(before)) if before else []
+        events = reader.feed(_framed(message))
+        if any(isinstance(event, Failed) and event.fault.kind is FaultKind.STREAM_BROKEN for event in events):
+            _log.error("a chunk that makes no sense")
+            return []
+        ends = [event for event in (*reader.feed(_framed(self.end)), *reader.finish()) if isinstance(event, Finished)]
         alone = self.announces and len(events) == 1
-        heard = [(event, not alone if isinstance(event, Started) else _is_implied(event)) for event in events]
-        for event in reader.finish():
-            if isinstance(event, Finished):
-                # A writer believes in calls only when it has seen one.
-                calls = event.stop.reason is StopReason.TOOL_USE
-                heard += [(BlockStarted(0, ToolCall("", "")), True)] * calls + [(event, False)]
-        return heard
-
-
-def _is_implied(event: Event) -> bool:
-    """Whether a reader that came too late made this up: a call without a name, an end without a reason."""
-    match event:
-        case BlockStarted(_, ToolCall(name="")):
-            return True
-        case Finished(stop):
-            return not stop.raw
-        case _:
-            return False
-
-
-def _framed(chunk: JSON | str) -> bytes:
-    """Write one chunk as an event of a stream; a string may be one already."""
-    text = chunk.strip() if isinstance(chunk, str) else json.dumps(chunk)
-    if not text.startswith(("data:", "event:")):
-        text = "data: " + text.replace("\n", " ")
-    return f"{text}\n\n".encode()
+        return [
+            *((event, True) for event in implied),
+            *((event, _is_implied(event, alone, bool(before))) for event in events),
+            *((event, False) for event in ends),
+        ]
 
 
 def _envelope(model: str) -> Envelope:
@@ -154,8 +211,14 @@ def _envelope(model: str) -> Envelope:
 
 _BEDROCK = frozenset({Vendor.CLAUDE, Vendor.NOVA})
 _OPENAI = frozenset(Vendor) - _BEDROCK - {Vendor.TITAN, Vendor.GEMINI}
-_CONVERSE = _Backend(bedrock_converse, _BEDROCK, "anthropic--claude-3.7-sonnet")
-_INVOKE = _Backend(anthropic_messages, {Vendor.CLAUDE}, "anthropic--claude-3.7-sonnet")
+_CONVERSE = _Backend(bedrock_converse, _BEDROCK, "anthropic--claude-3.7-sonnet", context=_within_converse)
+_INVOKE = _Backend(
+    anthropic_messages,
+    {Vendor.CLAUDE},
+    "anthropic--claude-3.7-sonnet",
+    context=_within_invoke,
+    end={"type": "message_stop"},
+)
 _GEMINI = _Backend(gemini, {Vendor.GEMINI}, "gemini-2.5-pro", announces=False)
 _CHAT = _Backend(openai_chat, _OPENAI, "gpt-4.1")
 _RESPONSES = _Backend(openai_responses, {Vendor.OPENAI}, "gpt-5")
