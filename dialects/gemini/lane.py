@@ -19,6 +19,19 @@ from dialects.signatures import unpack
 from dialects.sse import Frame
 
 _PATH_ONLY = ("model", "stream")
+_KNOWN = frozenset(
+    {
+        "contents",
+        "systemInstruction",
+        "tools",
+        "toolConfig",
+        "safetySettings",
+        "generationConfig",
+        "cachedContent",
+        "labels",
+    }
+)
+"""The fields of a request, of which Vertex AI refuses any other."""
 _SYSTEM = ("systemInstruction", "system_instruction")
 _CALLS = ("functionCall", "function_call", "functionResponse", "function_response")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
@@ -26,8 +39,8 @@ _SIGNATURES = ("thoughtSignature", "thought_signature")
 
 def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
-    changed = {name: value for name, value in body.items() if name not in _PATH_ONLY}
-    dropped: set[str] = set()
+    changed = {name: value for name, value in body.items() if _camel(name) in _KNOWN}
+    dropped = body.keys() - changed.keys() - set(_PATH_ONLY)
     for name in _SYSTEM:
         if isinstance(changed.get(name), str):
             changed[name] = {"parts": [{"text": changed[name]}]}
@@ -35,7 +48,7 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     contents = [contents] if isinstance(contents, dict) else contents
     if isinstance(contents, list):
         turns = [_content(content, dropped) for content in contents]
-        if dropped and profile.thinking is ThinkingStyle.LEVEL:
+        if "thinking signature" in dropped and profile.thinking is ThinkingStyle.LEVEL:
             sign_foreign_calls([turn for turn in turns if isinstance(turn.get("parts"), list)])
         changed["contents"] = turns
     return Rendered(changed, tuple(sorted(dropped)))
@@ -59,6 +72,12 @@ def forward_frame(frame: Frame, envelope: Envelope) -> bytes:
 def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # noqa: ARG001 - Google's errors name neither
     """Say a failure in a stream that was passed through."""
     return say_fault(fault)
+
+
+def _camel(name: str) -> str:
+    """Google's services take ``system_instruction`` for ``systemInstruction``."""
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
 
 
 def _content(content: Any, dropped: set[str]) -> Any:

@@ -84,15 +84,15 @@ class Proxy:
         request = urllib.request.Request(self.url + path, data, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
-                return Told(answer.status, dict(answer.headers), answer.read())
+                return Told(answer.status, _lower(answer.headers), answer.read())
         except urllib.error.HTTPError as error:
             with error:
-                return Told(error.code, dict(error.headers), error.read())
+                return Told(error.code, _lower(error.headers), error.read())
 
 
 @dataclass
 class Told:
-    """An HTTP answer."""
+    """An HTTP answer; header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -101,6 +101,10 @@ class Told:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+
+def _lower(headers: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 class _Quiet(WSGIRequestHandler):

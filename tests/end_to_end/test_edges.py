@@ -1,0 +1,186 @@
+"""Everything at the edge that is not a conversation: keys, errors, health, lists, state."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.running import KEY, Proxy
+
+ANTHROPIC = {"anthropic-version": "2023-06-01"}
+GOOGLE = {"x-goog-api-key": KEY, "Authorization": ""}
+
+
+def shape_of(body: Any) -> str:
+    """Whose error this is, by its shape."""
+    match body:
+        case {"type": "error", "error": {"type": str(), "message": str()}}:
+            return "anthropic"
+        case {"error": {"code": int(), "message": str(), "status": str()}}:
+            return "google"
+        case {"error": {"message": str(), "type": str(), "param": _, "code": _}}:
+            return "openai"
+        case _:
+            return f"nobody's: {body}"
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/v1/chat/completions", "openai"),
+        ("/v1/responses", "openai"),
+        ("/v1/messages", "anthropic"),
+        ("/v1/messages/count_tokens", "anthropic"),
+        ("/v1beta/models/gemini-2.5-pro:generateContent", "google"),
+        ("/v1/models/gemini-2.5-pro:streamGenerateContent", "google"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 400), (b"[]", 400), (b'"x"', 400), (b"", 400), (b"\xff", 400),
+        (b'{"messages": 7, "input": 7, "contents": 7}', 400),
+    ],
+    ids=["cut", "list", "text", "empty", "not-utf8", "wrong-types"],
+)  # fmt: skip
+def test_a_body_that_makes_no_sense_is_refused_in_the_dialect_of_the_path(
+    proxy: Proxy, path: str, shape: str, body: bytes, status: int
+) -> None:
+    told = proxy.ask("POST", path, body)
+
+    assert (status, shape) == (told.status, shape_of(told.json))
+    assert told.headers["content-type"].startswith("application/json")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "shape"),
+    [
+        ("GET", "/v1/nothing", 404, "openai"),
+        ("GET", "/v1beta/nothing", 404, "google"),
+        ("GET", "/v1/messages/nothing", 404, "anthropic"),
+        ("GET", "/v1/chat/completions", 405, "openai"),
+        ("PUT", "/v1/messages", 405, "anthropic"),
+        ("DELETE", "/v1beta/models/gemini-2.5-pro:generateContent", 405, "google"),
+        ("POST", "/v1beta/models/gemini-2.5-pro:paint", 404, "google"),
+        ("GET", "/v1/models/unheard-of", 404, "openai"),
+    ],
+)
+def test_a_path_that_is_not_there_is_json_too(proxy: Proxy, method: str, path: str, status: int, shape: str) -> None:
+    told = proxy.ask(method, path, b"{}" if method != "GET" else None)
+
+    assert (status, shape) == (told.status, shape_of(told.json))
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/v1/messages", "/v1/models", "/router/state", "/metrics", "/"]
+)
+@pytest.mark.parametrize("key", [None, "sk-dem", "sk-demoo", "Bearer"])
+def test_every_path_asks_for_a_key(proxy: Proxy, path: str, key: str | None) -> None:
+    told = proxy.ask("GET", path, None, Authorization=f"Bearer {key}" if key else "")
+
+    assert 401 == told.status
+
+
+@pytest.mark.parametrize("headers", [{"x-api-key": KEY}, {"api-key": KEY}, {"x-goog-api-key": KEY}])
+def test_a_key_is_taken_from_every_header_sdks_use(proxy: Proxy, headers: dict[str, str]) -> None:
+    assert 200 == proxy.ask("GET", "/v1/models", None, Authorization="", **headers).status
+
+
+def test_a_key_is_taken_from_the_query(proxy: Proxy) -> None:
+    assert 200 == proxy.ask("GET", f"/v1beta/models?key={KEY}", None, Authorization="").status
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/health", {"status": "alive"}), ("/ready", {"status": "ready", "subaccounts": "2/2"})]
+)
+def test_health_needs_no_key(proxy: Proxy, path: str, said: dict[str, str]) -> None:
+    told = proxy.ask("GET", path, None, Authorization="")
+
+    assert (200, said) == (told.status, told.json)
+
+
+@pytest.mark.parametrize("path", ["/", "/api/hello"])
+def test_probes_of_clients_are_answered(proxy: Proxy, path: str) -> None:
+    assert 200 == proxy.ask("HEAD", path).status
+    assert 200 == proxy.ask("GET", path).status
+
+
+def test_event_logging_is_taken_and_forgotten(proxy: Proxy) -> None:
+    assert "success" == proxy.ask("POST", "/api/event_logging/batch", {"events": []}).json["status"]
+
+
+def test_a_websocket_is_refused_with_the_one_status_codex_understands(proxy: Proxy) -> None:
+    assert 426 == proxy.ask("GET", "/v1/responses", None, Upgrade="websocket", Connection="Upgrade").status
+
+
+def test_models_are_listed_in_the_dialect_of_the_asker(proxy: Proxy) -> None:
+    openai = proxy.ask("GET", "/v1/models").json
+    anthropic = proxy.ask("GET", "/v1/models?limit=1000", None, **ANTHROPIC).json
+    google = proxy.ask("GET", "/v1/models", None, **GOOGLE).json
+
+    assert "list" == openai["object"]
+    assert anthropic["has_more"] is False
+    assert [model["id"] for model in openai["data"]] == [model["id"] for model in anthropic["data"]]
+    assert [f"models/{model['id']}" for model in openai["data"]] == [model["name"] for model in google["models"]]
+    assert google == proxy.ask("GET", "/v1beta/models").json
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/v1/messages", "/v1beta/models/gemini-2.5-pro:generateContent"]
+)
+def test_without_a_stream_field_nothing_is_streamed(proxy: Proxy, path: str) -> None:
+    body = {
+        "model": "gemini-2.5-pro",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": "Hello"}],
+        "contents": [{"role": "user", "parts": [{"text": "Hello"}]}],
+    }
+    told = proxy.ask("POST", path, body)
+
+    assert 200 == told.status
+    assert told.headers["content-type"].startswith("application/json")
+
+
+def test_a_stream_is_told_as_one_and_is_not_cached(proxy: Proxy) -> None:
+    body = {"model": "gpt-4.1", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+    told = proxy.ask("POST", "/v1/chat/completions", body)
+
+    assert told.headers["content-type"].startswith("text/event-stream")
+    assert "no-cache" == told.headers["cache-control"]
+    assert told.headers["x-proxy-deployment"].partition("/")[0] in {"eu", "us"}
+
+
+def test_an_answer_names_who_answered(proxy: Proxy) -> None:
+    told = proxy.ask(
+        "POST", "/v1/chat/completions", {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
+    )
+
+    assert "gpt-4o -> gpt-4.1" == told.headers["x-proxy-fallback"]
+    assert "1" == told.headers["x-proxy-attempts"]
+    assert told.headers["x-proxy-trail"].endswith(" ok")
+    assert told.headers["x-request-id"]
+
+
+def test_the_routers_state_is_shown(proxy: Proxy) -> None:
+    state = proxy.ask("GET", "/router/state").json
+    endpoints = [row for row in state["endpoints"] if row["model"] == "gpt-4.1"]
+
+    assert "round-robin" == state["strategies"]["gpt-4.1"]
+    assert {"eu", "us"} == {row["subaccount"] for row in endpoints}
+    assert {"closed"} == {row["circuit"] for row in endpoints}
+    assert "http" not in json.dumps(state)
+
+
+def test_metrics_count_exchanges_and_tokens(proxy: Proxy) -> None:
+    proxy.ask("POST", "/v1/chat/completions", {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Hi"}]})
+    metrics = proxy.ask("GET", "/metrics").body.decode()
+
+    assert 'aicore_proxy_exchanges_total{client="openai-chat",model="gpt-4.1",outcome="ok"}' in metrics
+    assert 'aicore_proxy_tokens_total{kind="output",model="gpt-4.1"}' in metrics
+
+
+def test_the_framework_s_own_limits_speak_the_dialect_too(proxy: Proxy) -> None:
+    limit = proxy.gateway.settings.max_body_bytes
+    told = proxy.ask("POST", "/v1/messages", b" " * (limit + 1))
+
+    assert (413, "anthropic") == (told.status, shape_of(told.json))
