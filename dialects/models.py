@@ -57,12 +57,24 @@ class ModelProfile:
     top_p_with_temperature: bool = True
     """Whether temperature and top_p may both be given."""
     penalties: bool = True
+    thinking_budget: tuple[int, int] = (1, 32768)
+    """The least and the most tokens a Gemini model can be told to think."""
+    thinking_stops: bool = True
+    """Whether Gemini can be told not to think at all."""
+    thinking_levels: tuple[str, ...] = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
+    """The levels a Gemini 3 model takes, least first."""
+    schema_with_tools: bool = True
+    """Whether an output schema and functions may both be given."""
+    embed_content: bool = False
+    """Whether embeddings are asked for by `embedContent` (Gemini 2) instead of `predict`."""
     max_output: int | None = None
     """The most tokens an answer may have, where asking for more is refused."""
     default_output: int = 8192
     """What to ask for where a length is obligatory and the client named none."""
     max_completion_tokens: bool = False
     """Whether the length is called `max_completion_tokens` (reasoning models on Azure)."""
+    efforts: tuple[str, ...] = ("low", "medium", "high")
+    """The words for how hard to think, least first, where `thinking` is `EFFORT`."""
     effort: bool = False
     """Whether Claude takes `output_config.effort`."""
     native_schema: bool = True
@@ -99,7 +111,7 @@ _CLAUDE_4 = replace(
 _CLAUDE_45 = replace(_CLAUDE_4, top_p_with_temperature=False, native_schema=True)
 _CLAUDE_46 = replace(_CLAUDE_45, thinking=ThinkingStyle.EITHER, effort=True)
 _CLAUDE_47 = replace(_CLAUDE_46, thinking=ThinkingStyle.ADAPTIVE, temperature=False, top_p=False)
-_GPT = ModelProfile("", Vendor.OPENAI)
+_GPT = ModelProfile("", Vendor.OPENAI, mid_system=True)
 _GPT_REASONING = replace(
     _GPT,
     thinking=ThinkingStyle.EFFORT,
@@ -109,13 +121,30 @@ _GPT_REASONING = replace(
     max_completion_tokens=True,
     api_version="2024-12-01-preview",
 )
-_GEMINI_25 = ModelProfile("", Vendor.GEMINI, audio=True, thinking=ThinkingStyle.BUDGET)
+_GPT_5 = replace(_GPT_REASONING, efforts=("minimal", "low", "medium", "high"))
+_GPT_51 = replace(_GPT_REASONING, efforts=("none", "low", "medium", "high"))
+_GPT_52 = replace(_GPT_REASONING, efforts=("none", "low", "medium", "high", "xhigh"))
+# https://ai.google.dev/gemini-api/docs/thinking: budgets, levels, and which models cannot but think.
+_GEMINI_25 = ModelProfile(
+    "",
+    Vendor.GEMINI,
+    audio=True,
+    thinking=ThinkingStyle.BUDGET,
+    thinking_budget=(1, 24576),
+    schema_with_tools=False,
+    max_output=65535,
+)
+_GEMINI_3 = replace(_GEMINI_25, thinking=ThinkingStyle.LEVEL, thinking_stops=False, schema_with_tools=True)
+_GEMINI_IMAGE = replace(_GEMINI_25, thinking=ThinkingStyle.NONE, tools=False, max_output=32768)
 _CHAT = ModelProfile("", documents=False)
 
 _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"claude-(opus|fable|mythos)?-?(4-[78]|[5-9])|claude-4-[78]|claude-[5-9]", _CLAUDE_47),
     (r"claude-4-6|claude-(sonnet|opus|haiku)-4-6", _CLAUDE_46),
-    (r"claude-4-5-opus|claude-opus-4-5", replace(_CLAUDE_45, effort=True)),
+    (
+        r"claude-4-5-opus|claude-opus-4-5",
+        replace(_CLAUDE_45, effort=True, betas=_CLAUDE_45.betas | {"effort-2025-11-24"}),
+    ),
     (r"claude-4-5|claude-(sonnet|haiku)-4-5", _CLAUDE_45),
     (r"claude-4|claude-(sonnet|opus)-4", replace(_CLAUDE_4)),
     (r"claude-3-7|claude-sonnet-3-7", _CLAUDE_4),
@@ -124,20 +153,34 @@ _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"claude", _CLAUDE_45),
     (r"nova-micro", ModelProfile("", Vendor.NOVA, images=False, documents=False, native_schema=False)),
     (r"nova", ModelProfile("", Vendor.NOVA, native_schema=False)),
-    (r"titan", ModelProfile("", Vendor.TITAN, tools=False)),
-    (r"gemini-embedding", ModelProfile("", Vendor.GEMINI, tools=False)),
-    (r"gemini-[3-9]", replace(_GEMINI_25, thinking=ThinkingStyle.LEVEL)),
-    (r"gemini-2-[05]", _GEMINI_25),
+    (r"titan-embed-text", ModelProfile("", Vendor.TITAN, images=False, documents=False, tools=False)),
+    (r"titan", ModelProfile("", Vendor.TITAN, documents=False, tools=False)),
+    (r"gemini-embedding-2", ModelProfile("", Vendor.GEMINI, tools=False, embed_content=True)),
+    (r"gemini-embedding", ModelProfile("", Vendor.GEMINI, images=False, documents=False, tools=False)),
+    (r"gemini-.*-image", _GEMINI_IMAGE),
+    (r"gemini-3-pro", replace(_GEMINI_3, thinking_levels=("LOW", "HIGH"))),
+    (r"gemini-[3-9](-\d)?-pro", replace(_GEMINI_3, thinking_levels=("LOW", "MEDIUM", "HIGH"))),
+    # https://ai.google.dev/gemini-api/docs/models: from 3.5 on, penalties are refused.
+    (r"gemini-(3-[5-9]|[4-9])", replace(_GEMINI_3, penalties=False)),
+    (r"gemini-3", _GEMINI_3),
+    (r"gemini-2-0", replace(_GEMINI_25, thinking=ThinkingStyle.NONE, max_output=8192)),
+    (r"gemini-2-5-pro", replace(_GEMINI_25, thinking_budget=(128, 32768), thinking_stops=False)),
+    (r"gemini-2-5-flash-lite", replace(_GEMINI_25, thinking_budget=(512, 24576))),
     (r"gemini", _GEMINI_25),
+    (r"gpt-5-[2-9]-codex", replace(_GPT_REASONING, responses_only=True, efforts=("low", "medium", "high", "xhigh"))),
     (r"gpt-5-\d+-codex|gpt-5-codex", replace(_GPT_REASONING, responses_only=True)),
-    (r"gpt-5-[4-9]", replace(_GPT_REASONING, responses_for_tools=True)),
-    (r"gpt-[5-9]", _GPT_REASONING),
+    (r"gpt-5-[4-9]", replace(_GPT_52, responses_for_tools=True)),
+    (r"gpt-5-[23]", _GPT_52),
+    (r"gpt-5-1", _GPT_51),
+    (r"gpt-[5-9]", _GPT_5),
     (r"o\d(-|$)", _GPT_REASONING),
+    (r"gpt-4o", replace(_GPT, max_output=16384)),
+    (r"gpt-4-1", replace(_GPT, max_output=32768)),
     (r"gpt|text-embedding", _GPT),
     (r"mistral", replace(_CHAT, vendor=Vendor.MISTRAL, model_in_body=True)),
     (r"sonar", replace(_CHAT, vendor=Vendor.PERPLEXITY, model_in_body=True, tools=False)),
     (r"command|cohere", replace(_CHAT, vendor=Vendor.COHERE, model_in_body=True)),
-    (r"nv-embed|nvidia", replace(_CHAT, vendor=Vendor.NVIDIA, model_in_body=True)),
+    (r".*nv-embed|nvidia", replace(_CHAT, vendor=Vendor.NVIDIA, model_in_body=True)),
     (r"", _CHAT),
 )
 

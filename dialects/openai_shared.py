@@ -206,17 +206,30 @@ def _count(value: Any) -> int:
 def answered(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Give each call one answer, right behind it, and make words of answers to no call: OpenAI insists on both."""
     settled: list[Message] = []
+    held: list[Message] = []
     open_calls: list[str] = []
     for message in _calls_joined(messages):
-        if message.role is Role.USER:
-            parts, open_calls = _settled(message.parts, open_calls)
-            settled.append(Message(Role.USER, parts))
-            continue
-        if message.role is Role.ASSISTANT:
-            settled += _unanswered(open_calls)
-            open_calls = [part.id for part in message.parts if isinstance(part, ToolCall)]
-        settled.append(message)
-    return (*settled, *_unanswered(open_calls))
+        match message.role:
+            case Role.SYSTEM if open_calls:
+                # Nothing may stand between a call and its answer.
+                held.append(message)
+            case Role.USER:
+                parts, open_calls = _settled(message.parts, open_calls)
+                settled.append(Message(Role.USER, parts))
+            case Role.ASSISTANT:
+                settled += [*_unanswered(open_calls), *held]
+                held, open_calls = [], _calls_in(message)
+                settled.append(message)
+            case Role.SYSTEM:
+                settled.append(message)
+        if not open_calls:
+            settled += held
+            held = []
+    return (*settled, *_unanswered(open_calls), *held)
+
+
+def _calls_in(message: Message) -> list[str]:
+    return [part.id for part in message.parts if isinstance(part, ToolCall)]
 
 
 def _calls_joined(messages: tuple[Message, ...]) -> list[Message]:
@@ -224,8 +237,8 @@ def _calls_joined(messages: tuple[Message, ...]) -> list[Message]:
     joined: list[Message] = []
     for message in messages:
         before = joined[-1] if joined else None
-        calls = before is not None and any(isinstance(part, ToolCall) for part in before.parts)
-        if before is not None and calls and message.role is before.role is Role.ASSISTANT:
+        calls = set(_calls_in(before)) if before is not None else set()
+        if before is not None and calls and message.role is Role.ASSISTANT and not calls & set(_calls_in(message)):
             joined[-1] = Message(Role.ASSISTANT, (*before.parts, *message.parts))
         else:
             joined.append(message)

@@ -250,7 +250,7 @@ def _format(output: OutputFormat) -> JSON:
         return {"type": "json_object"}
     said = {"type": "json_schema", "name": output.name or "answer", "schema": dict(output.schema)}
     described = {"description": output.description} if output.description else {}
-    return {**said, **described, "strict": bool(output.strict)}
+    return {**said, **described, **({"strict": output.strict} if output.strict is not None else {})}
 
 
 def _carry_extra(conversation: Conversation, body: JSON, dropped: set[str]) -> None:
