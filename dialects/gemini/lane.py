@@ -13,25 +13,13 @@ from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault
 from dialects.gemini.answering import say_fault
 from dialects.gemini.rendering import sign_foreign_calls
+from dialects.gemini.wire import FIELDS, camel
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.signatures import unpack
 from dialects.sse import Frame
 
 _PATH_ONLY = ("model", "stream")
-_KNOWN = frozenset(
-    {
-        "contents",
-        "systemInstruction",
-        "tools",
-        "toolConfig",
-        "safetySettings",
-        "generationConfig",
-        "cachedContent",
-        "labels",
-    }
-)
-"""The fields of a request, of which Vertex AI refuses any other."""
 _SYSTEM = ("systemInstruction", "system_instruction")
 _CALLS = ("functionCall", "function_call", "functionResponse", "function_response")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
@@ -39,7 +27,7 @@ _SIGNATURES = ("thoughtSignature", "thought_signature")
 
 def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
-    changed = {name: value for name, value in body.items() if _camel(name) in _KNOWN}
+    changed = {name: value for name, value in body.items() if camel(name) in FIELDS}
     dropped = body.keys() - changed.keys() - set(_PATH_ONLY)
     for name in _SYSTEM:
         if isinstance(changed.get(name), str):
@@ -49,7 +37,9 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     if isinstance(contents, list):
         turns = [_content(content, dropped) for content in contents]
         if "thinking signature" in dropped and profile.thinking is ThinkingStyle.LEVEL:
-            sign_foreign_calls([turn for turn in turns if isinstance(turn.get("parts"), list)])
+            sign_foreign_calls(
+                [turn for turn in turns if isinstance(turn, dict) and isinstance(turn.get("parts"), list)]
+            )
         changed["contents"] = turns
     return Rendered(changed, tuple(sorted(dropped)))
 
@@ -72,12 +62,6 @@ def forward_frame(frame: Frame, envelope: Envelope) -> bytes:
 def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # noqa: ARG001 - Google's errors name neither
     """Say a failure in a stream that was passed through."""
     return say_fault(fault)
-
-
-def _camel(name: str) -> str:
-    """Google's services take ``system_instruction`` for ``systemInstruction``."""
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
 
 
 def _content(content: Any, dropped: set[str]) -> Any:

@@ -13,6 +13,19 @@ DIALECT = "gemini"
 REDACTED = "redacted:"
 """What begins a wrapped signature that stands for hidden thoughts; no signature, being base64, holds a colon."""
 
+FIELDS = frozenset(
+    {
+        "cachedContent",
+        "contents",
+        "generationConfig",
+        "labels",
+        "safetySettings",
+        "systemInstruction",
+        "toolConfig",
+        "tools",
+    }
+)
+"""The fields of a request; Vertex AI refuses any other."""
 RESOLUTIONS = {"low": "MEDIA_RESOLUTION_LOW", "medium": "MEDIA_RESOLUTION_MEDIUM", "high": "MEDIA_RESOLUTION_HIGH"}
 EFFORTS = {"MINIMAL": Effort.MINIMAL, "LOW": Effort.LOW, "MEDIUM": Effort.MEDIUM, "HIGH": Effort.HIGH}
 LEVELS = {
@@ -121,7 +134,13 @@ _KINDS = {"image": MediaKind.IMAGE, "audio": MediaKind.AUDIO, "video": MediaKind
 
 def camelled(value: JSON) -> JSON:
     """Write an object's own keys in camel case, as protobuf JSON takes both spellings."""
-    return {_camel(name): item for name, item in value.items()}
+    return {camel(name): item for name, item in value.items()}
+
+
+def camel(name: str) -> str:
+    """Write a name in camel case."""
+    head, *rest = name.split("_")
+    return head + "".join(word[:1].upper() + word[1:] for word in rest) if head else name
 
 
 def kind_of(mime: str) -> MediaKind:
@@ -170,11 +189,6 @@ def usage_for(usage: Usage) -> JSON:
 def _count(metadata: JSON, name: str) -> int:
     value = metadata.get(name)
     return value if isinstance(value, int) and value > 0 else 0
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word[:1].upper() + word[1:] for word in rest) if head else name
 
 
 def _no_number(word: str) -> Any:

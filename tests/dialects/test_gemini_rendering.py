@@ -207,6 +207,7 @@ def test_a_model_is_told_how_hard_to_think_in_its_own_way(profile, reasoning, ex
     ("fields", "dropped"),
     [
         ({"output": OutputFormat()}, ()),
+        ({"dialect": "gemini", "extra": {"labels": {"a": "b"}, "store": True}}, ("store",)),
         ({"user": "u", "cache_key": "k"}, ("cache_key", "user")),
         ({"extra": {"logit_bias": {}, "n": 1}, "dialect": "openai-chat"}, ("logit_bias",)),
         ({"sampling": Sampling(stop=tuple("abcdef"))}, ("stop",)),
@@ -353,7 +354,7 @@ def test_the_lane_changes_only_what_the_backend_refuses():
     rendered = gemini.forward_request(body, THREE)
 
     assert before == body
-    assert rendered.dropped == ("thinking signature",)
+    assert rendered.dropped == ("somethingNew", "thinking signature")
     assert rendered.body == {
         "system_instruction": {"parts": [{"text": "Be brief"}]},
         "contents": [
@@ -368,8 +369,16 @@ def test_the_lane_changes_only_what_the_backend_refuses():
             },
             {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"id": 4}}}]},
         ],
-        "somethingNew": {"a": 1},
     }
+
+
+def test_the_lane_leaves_what_is_no_turn_to_google():
+    foreign = {"functionCall": {"name": "f"}, "thoughtSignature": pack("Eq==", Family.CLAUDE, Family.GEMINI)}
+
+    rendered = gemini.forward_request({"contents": ["odd turn", {"role": "model", "parts": [foreign]}]}, THREE)
+
+    signed = {"functionCall": {"name": "f"}, "thoughtSignature": SKIP_SIGNATURE}
+    assert rendered.body == {"contents": ["odd turn", {"role": "model", "parts": [signed]}]}
 
 
 def test_the_lane_passes_a_plain_body_as_it_is():
