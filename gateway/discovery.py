@@ -47,15 +47,14 @@ class Management:
     def __call__(self, subaccount: SubAccount, path: str) -> JSON:
         """Ask for *path* in the resource group of *subaccount*; raise the fault an error answer means."""
         tokens = self._tokens[subaccount.name]
-        for last in (False, True):
-            token = tokens.token()
-            try:
-                return self._get(subaccount, path, token)
-            except FaultError as error:
-                if last or error.fault.kind is not FaultKind.REFUSED_CREDENTIALS:
-                    raise
-                tokens.invalidate(token)
-        raise AssertionError("the second time either returns or raises")
+        token = tokens.token()
+        try:
+            return self._get(subaccount, path, token)
+        except FaultError as error:
+            if error.fault.kind is not FaultKind.REFUSED_CREDENTIALS:
+                raise
+        tokens.invalidate(token)
+        return self._get(subaccount, path, tokens.token())
 
     def _get(self, subaccount: SubAccount, path: str, token: str) -> JSON:
         headers = {

@@ -168,7 +168,8 @@ class _Loader:
             ca_bundle=self._found.file(config.upstream.ca_bundle, "upstream.ca_bundle"),
             source=self._path,
         )
-        self._raise_mistakes()
+        if self._found.mistakes:
+            raise self._error()
         return replace(settings, warnings=tuple(self._found.warnings))
 
     def _config(self) -> ConfigFile:
@@ -188,8 +189,7 @@ class _Loader:
         try:
             return ConfigFile.model_validate(sound)
         except ValidationError:
-            self._raise_mistakes()
-            raise
+            raise self._error() from None
 
     def _raw(self) -> Any:
         if self._path is None:
@@ -198,8 +198,7 @@ class _Loader:
             return load_json(self._path)
         except ServiceKeyError as error:
             self._found.blame(error, "")
-            self._raise_mistakes()
-            raise
+            raise self._error() from None
 
     def _subaccounts(self, config: ConfigFile, filters: Filters) -> dict[str, SubAccount]:
         """Resolve the subaccounts in their order; without any, the one that the environment tells of."""
@@ -263,9 +262,8 @@ class _Loader:
         )
         return _LOOPBACK
 
-    def _raise_mistakes(self) -> None:
-        if self._found.mistakes:
-            raise SettingsError(str(self._path or "environment"), self._found.mistakes) from None
+    def _error(self) -> SettingsError:
+        return SettingsError(str(self._path or "environment"), self._found.mistakes)
 
 
 def _take_out(raw: Any, place: tuple[str | int, ...]) -> None:

@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
@@ -34,11 +35,13 @@ _TOKEN_TIMEOUT = (5.0, 15.0)
 _TOKEN_TRIES = 3
 _TOKEN_LIFETIME = 3600.0
 """Assumed when the token service does not say."""
+_PAUSE = 0.3
+"""Seconds before a token is asked for the second time, unless the service says otherwise."""
 _PAUSE_CAP = 10.0
 """A token service that wants a longer pause than this is not waited for."""
 
 _PAUSES: Final[Mapping[int, float]] = {
-    # status   base of the pause before the next try: 0.3 s times this to the power of the tries so far
+    # status   factor by which the pause before the next try grows
     408: 2.0,
     500: 3.0,
     502: 2.0,
@@ -46,7 +49,7 @@ _PAUSES: Final[Mapping[int, float]] = {
     504: 2.0,
 }
 _LOST = 2.0
-"""The same, after the connection failed."""
+"""The same factor, after the connection failed."""
 
 _KEEP_ALIVE: Final = (
     # option                                   value
@@ -118,7 +121,7 @@ class Upstream:
         except (HTTPError, OSError, ValueError, AttributeError):
             # The last two are how http.client meets a file that another thread has closed.
             raise FaultError(_BROKEN) from None
-        if not chunk and self._stopped:
+        if not chunk and (self._stopped or self._closed):
             raise FaultError(_BROKEN)
         if not chunk:
             self._finished = True
@@ -163,6 +166,14 @@ class Upstream:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stumble:
+    """Why a token did not come, and how long to wait before asking again; never, if there is no pause."""
+
+    fault: Fault
+    pause: float | None
 
 
 class Transport:
@@ -221,22 +232,15 @@ class Transport:
 
     def fetch_token(self, key: ServiceKey) -> Token:
         """Ask the token service for a new access token, again if it stumbles."""
-        for tries in range(_TOKEN_TRIES):
-            last = tries == _TOKEN_TRIES - 1
-            try:
-                status, headers, body = self._ask_for_token(key)
-            except FaultError:
-                if last:
-                    raise
-                self._wait(0.3 * _LOST**tries)
-                continue
-            if status == requests.codes.ok:
-                return _token(body)
-            pause = _pause(status, headers, tries)
-            if last or pause is None or pause > _PAUSE_CAP:
-                raise FaultError(_token_fault(status, pause))
-            self._wait(pause)
-        raise AssertionError("the last try returns or raises")
+        tries = 0
+        while True:
+            outcome = self._try_for_token(key, tries)
+            if isinstance(outcome, Token):
+                return outcome
+            tries += 1
+            if tries == _TOKEN_TRIES or outcome.pause is None or outcome.pause > _PAUSE_CAP:
+                raise FaultError(outcome.fault)
+            self._wait(outcome.pause)
 
     def close(self) -> None:
         """Close the kept connections and cut pauses short."""
@@ -273,6 +277,17 @@ class Transport:
                 Fault(FaultKind.SERVER_ERROR, "SAP AI Core answered with a redirect, which is not followed.")
             )
         return upstream
+
+    def _try_for_token(self, key: ServiceKey, tries: int) -> "Token | _Stumble":
+        """Ask once; *tries* is how often that was done before."""
+        try:
+            status, headers, body = self._ask_for_token(key)
+        except FaultError as error:
+            return _Stumble(error.fault, _PAUSE * _LOST**tries)
+        if status == requests.codes.ok:
+            return _token(body)
+        pause = _pause(status, headers, tries)
+        return _Stumble(_token_fault(status, pause), pause)
 
     def _ask_for_token(self, key: ServiceKey) -> tuple[int, Mapping[str, str], bytes]:
         """Send one token request: credentials in the form body, or in the TLS handshake."""
@@ -363,7 +378,7 @@ def _pause(status: int, headers: Mapping[str, str], tries: int) -> float | None:
     if status == requests.codes.too_many_requests:
         hint = headers.get("retry-after", "")
         return float(hint) if hint.isdigit() else 1.0
-    return 0.3 * _PAUSES[status] ** tries if status in _PAUSES else None
+    return _PAUSE * _PAUSES[status] ** tries if status in _PAUSES else None
 
 
 def _token_fault(status: int, pause: float | None) -> Fault:

@@ -6,13 +6,16 @@ from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
 
+import emulator
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.accounts import Deployment, Filters, SubAccount
 from gateway.check import Finding, Mark, Report, check, examine, render
-from gateway.discovery import Listed
+from gateway.discovery import Listed, Management, discover
 from gateway.service_keys import Secret, ServiceKey
-from gateway.settings import Settings
+from gateway.settings import Settings, load, pools, with_discovered
+from gateway.tokens import TokenSource
 from gateway.transport import Transport
 
 
@@ -191,3 +194,39 @@ def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):
     text = render(report)
     assert [each.mark for each in report.findings] == [Mark.WRONG, Mark.OK, Mark.OK]
     assert not any(secret in text for secret in ("hunter2", "sesame", str(core.server_port)))
+
+
+def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
+    """One subaccount is looked up, the other lists a good, a stopped, a missing and a mistaken deployment."""
+    with emulator.serve() as running, closing(Transport()) as transport:
+        tenants = requests.get(f"{running.url}/admin/tenants", timeout=5).json()
+        first = {each["model"]: each["id"] for each in tenants["us"]["deployments"] if each["status"] == "RUNNING"}
+        stopped = next(each for each in tenants["us"]["deployments"] if each["status"] == "STOPPED")
+        config = {
+            "subAccounts": {
+                "eu": {"service_key": tenants["eu"]["service_key"]},
+                "us": {
+                    "service_key": tenants["us"]["service_key"],
+                    "resource_group": tenants["us"]["resource_group"],
+                    "deployment_ids": {
+                        "gpt-4.1": [first["gpt-4.1"], first["gpt-5"], "d0"],
+                        stopped["model"]: [stopped["id"]],
+                    },
+                },
+            }
+        }
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        loaded = load(tmp_path / "config.json", {}, tmp_path)
+        report = check(loaded, transport)
+        ask = Management(transport, {"eu": TokenSource(lambda: transport.fetch_token(loaded.subaccounts["eu"].key))})
+        joined = with_discovered(loaded, {"eu": discover(loaded.subaccounts["eu"], ask)})
+
+    wrong = [each.text for each in report.findings if each.mark is Mark.WRONG]
+    assert wrong == [
+        f"gpt-4.1 ({first['gpt-5']}) serves gpt-5",
+        "gpt-4.1 (d0) does not exist in the resource group team-a",
+        f"{stopped['model']} ({stopped['id']}) is STOPPED, not RUNNING",
+    ]
+    assert f"ok us: gpt-4.1 ({first['gpt-4.1']}) runs\n" in render(report)
+    assert {endpoint.subaccount for endpoint in pools(joined)["gpt-4.1"]} == {"eu", "us"}
+    assert {endpoint.resource_group for endpoint in pools(joined)["gpt-4.1"]} == {"default", "team-a"}

@@ -1,14 +1,20 @@
 """What runs where, from lists of every shape AI Core has been seen to send."""
 
+from contextlib import closing
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import orjson
 import pytest
+import requests
 
+import emulator
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.accounts import Deployment, SubAccount
 from gateway.discovery import Management, discover, listing, statuses
-from gateway.service_keys import Secret, ServiceKey
+from gateway.service_keys import Secret, ServiceKey, parse
 from gateway.tokens import Token, TokenSource
+from gateway.transport import Transport
 
 BASE = "https://api.example/v2"
 ACCOUNT = SubAccount("eu", "team-a", ServiceKey("id", Secret("s"), "https://auth/oauth/token", BASE), {})
@@ -195,3 +201,62 @@ def test_an_error_is_a_fault_after_one_question(status, body):
 
     assert isinstance(caught.value.fault, Fault)
     assert len(wire.asked) == 1
+
+
+# Against the emulator
+
+
+@pytest.fixture
+def core():
+    with emulator.serve() as running, closing(Transport()) as transport:
+        tenants = requests.get(f"{running.url}/admin/tenants", timeout=5).json()
+        accounts = [
+            SubAccount(name, each["resource_group"], parse(each["service_key"], env={}, base=Path()), {})
+            for name, each in tenants.items()
+        ]
+        fetches = []
+
+        def source(account):
+            def fetch():
+                fetches.append(account.name)
+                return transport.fetch_token(account.key)
+
+            return TokenSource(fetch)
+
+        sources = {account.name: source(account) for account in accounts}
+        yield running.url, tenants, accounts, Management(transport, sources), fetches
+
+
+def test_each_tenant_of_the_emulator_shows_its_own_running_models(core):
+    _, tenants, accounts, ask, fetches = core
+
+    for account in accounts:
+        expected = {}
+        for each in tenants[account.name]["deployments"]:
+            if each["status"] == "RUNNING" and each["model"] is not None:
+                expected.setdefault(each["model"], []).append(each["url"])
+        found = discover(account, ask)
+        assert {model: [each.url for each in deployments] for model, deployments in found.items()} == expected
+        assert set(statuses(account, ask).values()) == {"RUNNING", "STOPPED", "PENDING"}
+    assert fetches == ["eu", "us"]
+
+
+def test_a_token_the_emulator_revokes_is_renewed_unnoticed(core):
+    url, _, [account, *_], ask, fetches = core
+    before = statuses(account, ask)
+    requests.delete(f"{url}/admin/tokens", timeout=5)
+
+    assert statuses(account, ask) == before
+    assert fetches == ["eu", "eu"]
+
+
+def test_a_deployment_that_is_stopped_in_the_emulator_is_not_found_any_more(core):
+    url, _, [account, *_], ask, _ = core
+    [first, *rest] = discover(account, ask)["gpt-4.1"]
+    body = orjson.dumps({"status": "STOPPED"})
+    requests.put(
+        f"{url}/admin/deployments/{first.id}", body, headers={"Content-Type": "application/json"}, timeout=5
+    ).raise_for_status()
+
+    assert discover(account, ask)["gpt-4.1"] == tuple(rest)
+    assert statuses(account, ask)[first.id] == "STOPPED"

@@ -205,9 +205,11 @@ def test_the_environment_is_searched_in_the_order_of_saps_tools(tmp_path):
 
 
 def test_the_resource_group_of_the_environment_wins_over_that_of_the_file(tmp_path):
-    env = VARIABLES | {"AICORE_RESOURCE_GROUP": "team-a"}
+    (tmp_path / ".aicore").mkdir()
+    (tmp_path / ".aicore" / "config.json").write_text('{"AICORE_RESOURCE_GROUP": "team-b"}')
 
-    assert find(env, tmp_path).resource_group == "team-a"
+    assert find(VARIABLES | {"AICORE_RESOURCE_GROUP": "team-a"}, tmp_path).resource_group == "team-a"
+    assert find(VARIABLES, tmp_path).resource_group == "team-b"
 
 
 def test_a_certificate_in_the_environment_replaces_the_secret(tmp_path):

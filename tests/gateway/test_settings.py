@@ -1,6 +1,7 @@
 """Settings, from the ancestor's file to every mistake one can make in it."""
 
 import json
+from dataclasses import astuple
 from pathlib import Path
 
 import jsonschema
@@ -11,7 +12,6 @@ from gateway.config_file import json_schema
 from gateway.service_keys import Secret
 from gateway.settings import SCHEMA_FILE, SettingsError, load, main, pools, with_discovered
 from routing.policy import ModelPolicy, Policy
-from routing.strategy import Endpoint
 
 ROOT = Path(__file__).parents[2]
 KEY = {
@@ -83,6 +83,11 @@ def with_account(**keys):
     return {"subAccounts": {"eu": {"service_key_json": "eu.json", **keys}}}
 
 
+def rows(settings):
+    """Endpoints, field by field: two of them count as equal whatever their weight."""
+    return {model: [astuple(each) for each in endpoints] for model, endpoints in pools(settings).items()}
+
+
 def only(settings):
     [account] = settings.subaccounts.values()
     return account
@@ -103,13 +108,13 @@ def test_the_ancestors_file_works_unchanged(read, tmp_path):
 
 
 def test_pools_keep_the_order_of_the_file(read):
-    assert pools(read(ANCESTOR)) == {
-        "gpt-4.1": (
-            Endpoint("eu", f"{BASE}/d1", "gpt-4.1", "default"),
-            Endpoint("eu", f"{BASE}/d2", "gpt-4.1", "default"),
-            Endpoint("us", f"{BASE}/d4", "gpt-4.1", "team-a"),
-        ),
-        "gemini-2.5-pro": (Endpoint("eu", f"{BASE}/d3", "gemini-2.5-pro", "default"),),
+    assert rows(read(ANCESTOR)) == {
+        "gpt-4.1": [
+            ("eu", f"{BASE}/d1", "gpt-4.1", "default", 1.0, 0),
+            ("eu", f"{BASE}/d2", "gpt-4.1", "default", 1.0, 0),
+            ("us", f"{BASE}/d4", "gpt-4.1", "team-a", 1.0, 0),
+        ],
+        "gemini-2.5-pro": [("eu", f"{BASE}/d3", "gemini-2.5-pro", "default", 1.0, 0)],
     }
 
 
@@ -161,7 +166,7 @@ def test_a_deployment_may_be_a_text_a_list_or_an_object_with_weight_and_tier(rea
 def test_weights_multiply_and_tiers_add_up(read):
     settings = read(with_account(weight=2, tier=1, deployment_ids={"m": [{"id": "d1", "weight": 3, "tier": 2}]}))
 
-    assert pools(settings) == {"m": (Endpoint("eu", f"{BASE}/d1", "m", "default", 6.0, 3),)}
+    assert rows(settings) == {"m": [("eu", f"{BASE}/d1", "m", "default", 6.0, 3)]}
 
 
 def test_a_deployment_that_is_listed_twice_counts_twice_and_is_mentioned(read):

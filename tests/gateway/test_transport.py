@@ -478,6 +478,21 @@ def test_a_read_that_waits_ends_at_once_when_it_is_stopped(serve, transport, sto
     assert left.wait(PATIENCE)
 
 
+@pytest.mark.parametrize("stop", [Upstream.shutdown, Upstream.close])
+def test_an_end_that_comes_of_stopping_is_not_taken_for_the_end_of_the_body(serve, transport, stop):
+    """A body without a length ends with its connection: only the stream knows who ended that."""
+    upstream = post(transport, serve(answering(OK + b"\r\nbegun")).url, stream=True)
+
+    def stopped_meanwhile(*_, **__):
+        stop(upstream)
+        return b""
+
+    upstream._raw.read1 = stopped_meanwhile
+
+    assert fault_of(list, upstream).kind is FaultKind.STREAM_BROKEN
+    upstream.close()
+
+
 def test_a_stopped_stream_gives_nothing_more(serve, transport):
     left = threading.Event()
     upstream = post(transport, serve(hanging(left)).url, stream=True, read_timeout=60.0)
