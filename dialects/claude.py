@@ -194,9 +194,11 @@ def is_on(thinking: JSON | None) -> bool:
 
 def _thinking(wish: Wish, profile: ModelProfile) -> tuple[JSON | None, set[str]]:
     """Choose how the model is told to think."""
-    if wish.thinking is None or not is_on(wish.thinking):
-        return (None if profile.thinking is ThinkingStyle.NONE else wish.thinking), set()
+    if wish.thinking is None:
+        return None, set()
     lost = {"thinking.display"} if wish.thinking.get("display") else set()
+    if not is_on(wish.thinking):
+        return (None if profile.thinking is ThinkingStyle.NONE else {"type": "disabled"}), lost
     if profile.thinking is ThinkingStyle.NONE or wish.forced:
         return None, {*lost, "thinking"}
     budget = wish.thinking.get("budget_tokens") if wish.thinking.get("type") == "enabled" else None

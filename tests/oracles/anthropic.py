@@ -23,6 +23,8 @@ _TOP = {
     "top_k",
     "top_p",
 }
+# Bedrock's own, and what the newest SDK has no word for any more.
+_UNTYPED = {"anthropic_version", "anthropic_beta", "context_management", "temperature", "top_p", "top_k"}
 
 
 def check_messages_request(body: dict[str, Any]) -> None:
@@ -33,7 +35,7 @@ def check_messages_request(body: dict[str, Any]) -> None:
     typed = {"model": "claude"} | {
         name: value
         for name, value in body.items()
-        if name not in ("anthropic_version", "anthropic_beta", "context_management")
+        if name not in _UNTYPED
     }
     wrong = list(_errors(typed, message_create_params.MessageCreateParamsNonStreaming, "body"))
     assert not wrong, "\n".join(wrong)
@@ -43,6 +45,8 @@ def check_messages_request(body: dict[str, Any]) -> None:
 
 
 def _check_settings(body: dict[str, Any]) -> None:
+    assert all(isinstance(body.get(name, 0), int | float) for name in ("temperature", "top_p", "top_k")), "a number"
+    assert 0 <= body.get("temperature", 0) <= 1, "temperature"
     thinking, choice = body.get("thinking", {}), body.get("tool_choice", {})
     if thinking.get("type") in ("enabled", "adaptive"):
         assert choice.get("type") not in ("any", "tool"), "thinking goes with no forced tool"

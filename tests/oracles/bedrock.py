@@ -45,7 +45,7 @@ def _check_turns(messages: list[dict[str, Any]], has_tools: bool) -> None:
         assert has_tools or not (calls or results), "tool blocks need toolConfig"
         assert all(isinstance(call["input"], dict) for call in calls), f"{where}: input is an object"
         waiting = {call["toolUseId"] for call in calls}
-        assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", id) for id in waiting), f"{where}: {waiting}"
+        assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", call) for call in waiting), f"{where}: {waiting}"
         documents = [block["document"] for block in blocks if "document" in block]
         for document in documents:
             assert re.fullmatch(r"[a-zA-Z0-9()\[\]-]+( [a-zA-Z0-9()\[\]-]+)*", document["name"]), document["name"]

@@ -1,0 +1,76 @@
+"""What the tests of Anthropic's messages share: models, bodies and words."""
+
+from dialects import anthropic_messages as messages
+from dialects.conversation import (
+    Conversation,
+    Message,
+    Role,
+    Text,
+)
+from dialects.dialect import Envelope
+from dialects.models import profile_for
+from tests.oracles.anthropic import check_messages_request
+
+BACKEND = "anthropic_messages"
+SONNET_4 = profile_for("anthropic--claude-4-sonnet")
+SONNET_45 = profile_for("anthropic--claude-4.5-sonnet")
+OPUS_45 = profile_for("anthropic--claude-4.5-opus")
+SONNET_46 = profile_for("anthropic--claude-4.6-sonnet")
+OPUS_47 = profile_for("anthropic--claude-4.7-opus")
+HAIKU_3 = profile_for("anthropic--claude-3-haiku")
+ALL = (SONNET_4, SONNET_45, OPUS_45, SONNET_46, OPUS_47, HAIKU_3)
+ASKED = Conversation("claude", messages=(Message(Role.USER, (Text("hi"),)),))
+ENVELOPE = Envelope("tok", "my-claude", 0, ASKED)
+WORDS = (
+    *("role", "content", "user", "assistant", "type", "text", "image", "document", "source", "base64", "data", "url"),
+    *("tool_use", "tool_result", "id", "name", "input", "tool_use_id", "thinking", "signature", "redacted_thinking"),
+    *("model", "messages", "system", "tools", "tool_choice", "auto", "tool", "input_schema", "max_tokens", "effort"),
+    *("enabled", "budget_tokens", "output_config", "format", "schema", "metadata", "user_id", "cache_control", "ttl"),
+    *("message_start", "message", "usage", "content_block_start", "content_block", "index", "content_block_delta"),
+    *("delta", "text_delta", "input_json_delta", "partial_json", "content_block_stop", "message_delta", "stop_reason"),
+    *("message_stop", "error", "input_tokens", "output_tokens", "media_type", "anthropic_beta", "stop_sequences"),
+)
+
+
+def asked(*turns, **fields):
+    return {"model": "claude", "max_tokens": 100, "messages": list(turns or [user("hi")]), **fields}
+
+
+def user(*content):
+    return {"role": "user", "content": content[0] if content and isinstance(content[0], str) else list(content)}
+
+
+def assistant(*content):
+    return {"role": "assistant", "content": list(content)}
+
+
+def text(words, **more):
+    return {"type": "text", "text": words, **more}
+
+
+def tool(name, **more):
+    return {"name": name, "input_schema": {"type": "object", "properties": {}}, **more}
+
+
+def call(id="t1", name="f", **arguments):
+    return {"type": "tool_use", "id": id, "name": name, "input": arguments}
+
+
+def result(id="t1", content="ok", **more):
+    return {"type": "tool_result", "tool_use_id": id, "content": content, **more}
+
+
+def forwarded(body, profile=SONNET_45):
+    rendered = messages.forward_request(body, profile)
+    check_messages_request(rendered.body)
+    return rendered
+
+
+def rendered(conversation, profile=SONNET_45):
+    rendered = messages.render_request(conversation, profile)
+    check_messages_request(rendered.body)
+    return rendered
+
+
+def said(*parts, role=Role.USER):
+    return Message(role, parts)
