@@ -112,7 +112,7 @@ class Upstream:
         """Wait for the next bytes; none means that the body is complete."""
         if self._finished:
             return b""
-        if self._stopped or self._closed:
+        if self._was_stopped():
             raise FaultError(_BROKEN)
         try:
             chunk: bytes = self._raw.read1(_READ_SIZE, decode_content=True)
@@ -121,12 +121,16 @@ class Upstream:
         except (HTTPError, OSError, ValueError, AttributeError):
             # The last two are how http.client meets a file that another thread has closed.
             raise FaultError(_BROKEN) from None
-        if not chunk and (self._stopped or self._closed):
+        if not chunk and self._was_stopped():
             raise FaultError(_BROKEN)
         if not chunk:
             self._finished = True
             self.close()
         return chunk
+
+    def _was_stopped(self) -> bool:
+        """Tell whether somebody ended the answer before its body did."""
+        return self._stopped or self._closed
 
     def wait_at_most(self, seconds: float) -> None:
         """Set how long each further read may wait; a connection that ends with this answer keeps its first limit."""
