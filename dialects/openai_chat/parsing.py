@@ -264,6 +264,7 @@ def _tools(fields: Fields) -> tuple[ToolSpec | Opaque, ...]:
 def _tool(tool: Fields) -> ToolSpec | Opaque:
     function = tool.object("function")
     if tool.text("type") not in ("", "function"):
+        tool.object("custom")
         return Opaque(CHAT, dict(tool.body))
     if function is None:
         raise tool.wrong("function", "an object")

@@ -87,7 +87,7 @@ def alternating(messages: list[JSON]) -> list[JSON]:
     merged: list[JSON] = []
     for message in messages:
         before = merged[-1] if merged else None
-        same = before is not None and before["role"] == message.get("role")
+        same = before is not None and before.get("role") == message.get("role")
         if before is None or not same or message.get("role") == "tool" or "tool_calls" in before:
             merged.append(message)
             continue
@@ -104,6 +104,8 @@ def _joined(first: Any, second: Any) -> Any:
 
 
 def _as_parts(content: Any) -> list[Any]:
+    if not isinstance(content, str | list):
+        raise invalid("messages must have content that is a string or a list of parts", "messages")
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
@@ -140,10 +142,16 @@ class _Messages:
                 yield from self._user(message)
             case Role.ASSISTANT:
                 yield from self._assistant(message)
-            case Role.SYSTEM if self._profile.mid_system:
-                yield {"role": "system", "content": merged_text(message.parts), **self._name(message)}
             case Role.SYSTEM:
-                yield {"role": "user", "content": wrapped(merged_text(message.parts))}
+                yield self._instruction(message)
+
+    def _instruction(self, message: Message) -> JSON:
+        """Say an instruction among the messages, which can only be text."""
+        text = merged_text(message.parts)
+        self._dropped |= {f"system {part.kind.value}" for part in message.parts if isinstance(part, Media)}
+        if self._profile.mid_system:
+            return {"role": "system", "content": text, **self._name(message)}
+        return {"role": "user", "content": wrapped(text)}
 
     def _user(self, message: Message) -> Iterator[JSON]:
         """Results come first: they must stand right behind the calls they answer."""
@@ -252,7 +260,7 @@ class _Messages:
                     self._dropped.add("thinking")
             case Media(kind=kind):
                 self._dropped.add(f"assistant {kind.value}")
-            case Opaque() if not (self._native and _is_custom_call(part)) and part.payload.get("type") != "name":
+            case Opaque() if not (self._native and _is_custom_call(part)) and not _is_name(part):
                 self._dropped.add(opaque_name(part))
             case _:
                 pass
@@ -278,7 +286,8 @@ def _is_custom_call(part: Opaque) -> bool:
 
 
 def _is_name(part: Opaque) -> bool:
-    return part.dialect == CHAT and part.payload.get("type") == "name"
+    is_name = part.payload.get("type") == "name" and isinstance(part.payload.get("name"), str)
+    return part.dialect == CHAT and is_name
 
 
 def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
@@ -326,7 +335,7 @@ def _choice(choice: ToolChoice, tools: list[JSON]) -> JSON:
     parallel = {} if choice.parallel is None else {"parallel_tool_calls": choice.parallel}
     if choice.mode is not ToolMode.NAMED:
         return {"tool_choice": _CHOICE[choice.mode], **parallel}
-    custom = any(tool.get("custom", {}).get("name") == choice.name for tool in tools)
+    custom = any((tool.get("custom") or {}).get("name") == choice.name for tool in tools)
     kind = "custom" if custom else "function"
     return {"tool_choice": {"type": kind, kind: {"name": choice.name}}, **parallel}
 

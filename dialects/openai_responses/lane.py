@@ -208,9 +208,11 @@ def _length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
 def _included(body: JSON, dropped: set[str]) -> None:
     """Ask for no part of an answer that only tools at OpenAI give."""
     asked = body.get("include")
-    if not isinstance(asked, list):
+    if asked is None:
         return
-    dropped |= {str(name) for name in asked if name not in _INCLUDED}
+    if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
+        raise invalid("include must be a list of strings", "include")
+    dropped |= set(asked) - _INCLUDED
     body["include"] = [name for name in asked if name in _INCLUDED]
     if not body["include"]:
         del body["include"]

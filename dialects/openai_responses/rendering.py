@@ -38,7 +38,6 @@ from dialects.openai_shared import (
     drop_refused_sampling,
     effort_word,
     limited,
-    merged_text,
     opaque_name,
 )
 
@@ -92,7 +91,7 @@ class _Items:
                     for part in message.parts:
                         yield from self._said(part)
                 case Role.SYSTEM:
-                    yield {"role": "developer", "content": merged_text(message.parts)}
+                    yield {"role": "developer", "content": self._alone(self._content(message.parts))}
 
     def note_cache(self, parts: Iterable[Part]) -> None:
         """OpenAI caches by itself."""
@@ -105,8 +104,14 @@ class _Items:
             yield self._result(result)
         content = list(self._content(part for part in parts if not isinstance(part, ToolResult)))
         if content or not results:
-            alone = content[0]["text"] if len(content) == 1 and content[0]["type"] == "input_text" else content
-            yield {"role": "user", "content": alone or ""}
+            yield {"role": "user", "content": self._alone(content)}
+
+    @staticmethod
+    def _alone(parts: Iterable[JSON]) -> Any:
+        """Write one text as nothing but a text."""
+        content = list(parts)
+        alone = content[0]["text"] if len(content) == 1 and content[0]["type"] == "input_text" else content
+        return alone or ""
 
     def _result(self, result: ToolResult) -> JSON:
         if result.is_error:

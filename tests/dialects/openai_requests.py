@@ -1,5 +1,9 @@
 """Bodies as clients of OpenAI's two dialects send them, and as hypothesis imagines them."""
 
+import random
+from collections.abc import Sequence
+from typing import Any
+
 from hypothesis import strategies as st
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -181,3 +185,36 @@ responses_bodies = st.fixed_dictionaries(
         "client_metadata": st.just({"a": "b"}),
     },
 )
+
+
+_TYPES = [
+    *("text", "image_url", "input_audio", "file", "refusal", "function", "custom", "message", "function_call", "name"),
+    *("function_call_output", "reasoning", "input_text", "input_file", "input_image", "namespace", "allowed_tools"),
+]
+_ROLES = ["user", "assistant", "tool", "system", "developer", "function"]
+
+
+def mangled(rng: random.Random, words: Sequence[str], field: str) -> dict[str, Any]:
+    """A body that is nearly right: the right shapes, with anything anywhere in them."""
+
+    def anything(depth: int = 0) -> Any:
+        luck = rng.random()
+        if depth > 4 or luck < 0.3:
+            return rng.choice([None, True, 0, 1, 1.5, "", "x", "data:,x", *rng.choices(words, k=6)])
+        if luck < 0.55:
+            return [anything(depth + 1) for _ in range(rng.randint(0, 3))]
+        return {rng.choice(words): anything(depth + 1) for _ in range(rng.randint(0, 5))}
+
+    def item() -> dict[str, Any]:
+        made = {rng.choice(words): anything(2) for _ in range(4)}
+        made |= {"type": rng.choice(_TYPES), "role": rng.choice(_ROLES)}
+        if rng.random() < 0.7:
+            made |= {"tool_call_id": "a", "call_id": "a", "name": "f"}
+        made["content"] = rng.choice(["x", [{"type": rng.choice(_TYPES), rng.choice(words): anything(3)}], anything()])
+        return made
+
+    body = {rng.choice(words): anything() for _ in range(rng.randint(0, 5))}
+    body[field] = [item() for _ in range(rng.randint(1, 3))]
+    if rng.random() < 0.5:
+        body["tools"] = [item() for _ in range(2)]
+    return body

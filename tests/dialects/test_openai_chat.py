@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ from dialects.conversation import (
     Message,
     Opaque,
     Reasoning,
+    Refusal,
     Role,
     Sampling,
     Stop,
@@ -41,7 +43,7 @@ from dialects.models import profile_for
 from dialects.relay import Passthrough
 from dialects.sse import Frame, SSEDecoder
 from tests.dialects.golden import body, byte_by_byte, cut, junk, matches, noise, places, read, scenes, wire
-from tests.dialects.openai_requests import PNG, chat_bodies
+from tests.dialects.openai_requests import PNG, chat_bodies, mangled
 from tests.oracles.openai import check_chat_request
 
 BACKEND = "openai_chat"
@@ -364,6 +366,18 @@ def test_a_failure_is_said_as_openai_says_it(fault, kind, code):
 
 
 # Requests
+
+
+def test_nearly_right_bodies_are_understood_or_refused():
+    rng = random.Random(7)
+    words = [*WORDS, "custom", "format", "data", "filename", "function_call"]
+    for _ in range(1500):
+        asked = mangled(rng, words, "messages")
+        for model in ("gpt-4o", "sonar"):
+            with contextlib.suppress(FaultError):
+                openai_chat.render_request(openai_chat.parse_request(asked), profile_for(model))
+            with contextlib.suppress(FaultError):
+                openai_chat.forward_request(asked, profile_for(model))
 
 
 @given(
@@ -705,3 +719,170 @@ def test_a_stream_starts_once():
 
     assert [event for event in events if isinstance(event, Started)] == [events[0]]
     assert events[0] == Started("chatcmpl-1", "gpt-5-2025-08-07", Usage())
+
+
+# Edges
+
+
+def test_what_only_openai_knows_goes_back_to_openai_and_is_named_to_others():
+    custom_call = {"id": "c1", "type": "custom", "custom": {"name": "c", "input": "x"}}
+    part = {"type": "file", "file": {"file_id": "file_1"}}
+    asked = {
+        "model": "m",
+        "messages": [
+            {"role": "user", "name": "bob", "content": [{"type": "text", "text": "x"}, part]},
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}], "tool_calls": [custom_call]},
+        ],
+        "tools": [{"type": "custom", "custom": {"name": "c"}}],
+        "tool_choice": {"type": "custom", "custom": {"name": "c"}},
+        "functions": [],
+    }
+    native = _asked(asked)
+    check_chat_request({**native.body, "messages": native.body["messages"][:1]})
+
+    assert native.body["messages"] == [
+        asked["messages"][0],
+        {"role": "assistant", "content": None, "refusal": "no", "tool_calls": [custom_call]},
+    ]
+    assert native.body["tool_choice"] == asked["tool_choice"]
+    assert native.dropped == ()
+    other = _asked(asked, "mistralai--mistral-small")
+    assert other.body["messages"][1] == {"role": "assistant", "content": "no"}
+    assert other.dropped == ("custom", "file")
+
+
+def test_legacy_history_is_understood():
+    asked = {
+        "messages": [
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+            {"role": "function", "name": "f", "content": "22C"},
+        ]
+    }
+    parsed = openai_chat.parse_request(asked)
+
+    assert parsed.messages[1].parts == (ToolCall("call_1", "f", "{}"),)
+    assert parsed.messages[2].parts == (ToolResult("call_1", (Text("22C"),)),)
+    check_chat_request(_asked(asked).body)
+
+
+def test_audio_goes_to_models_that_hear():
+    audio = {"type": "input_audio", "input_audio": {"data": "AA==", "format": "mp3"}}
+    parsed = openai_chat.parse_request(_user([audio]))
+    heard = replace(profile_for("gpt-4o"), audio=True)
+
+    assert parsed.messages[0].parts == (Media(MediaKind.AUDIO, "audio/mp3", "AA=="),)
+    assert openai_chat.render_request(parsed, heard).body["messages"][0]["content"] == [audio]
+
+
+@pytest.mark.parametrize("url", ["https://x.y/z.png", "data:text/plain,a%20b", "data:image/png;base64,AAAA"])
+def test_addresses_and_data_are_told_apart(url):
+    (part,) = openai_chat.parse_request(_user([{"type": "image_url", "image_url": url}])).messages[0].parts
+
+    assert bool(part.url) != bool(part.data)
+    rendered = openai_chat.render_request(
+        openai_chat.parse_request(_user([{"type": "image_url", "image_url": {"url": url}}])), profile_for("gpt-4o")
+    )
+    said = rendered.body["messages"][0]["content"][0]["image_url"]["url"]
+    assert said == url.replace(",a%20b", ";base64,YSBi")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": "data:nonsense"}},
+        {"type": "image_url"},
+        {"type": "input_audio"},
+        {"text": "x"},
+    ],
+)
+def test_a_part_that_says_nothing_is_refused(part):
+    with pytest.raises(FaultError):
+        openai_chat.parse_request(_user([part]))
+
+
+def test_a_document_that_lies_elsewhere_cannot_be_shown():
+    asked = Conversation("m", messages=(Message(Role.USER, (Media(MediaKind.DOCUMENT, "", url="https://x.y"),)),))
+
+    with pytest.raises(FaultError):
+        openai_chat.render_request(asked, profile_for("gpt-4o"))
+
+
+def test_words_of_other_dialects_are_named():
+    foreign = Opaque("anthropic-messages", {"type": "server_tool_use"})
+    asked = Conversation(
+        "m",
+        "anthropic-messages",
+        system=(Text("a", CacheMark()), Text("b")),
+        messages=(
+            Message(Role.USER, (Text("x"), foreign)),
+            Message(Role.ASSISTANT, (foreign, Media(MediaKind.IMAGE, "image/png", "AA"), Thinking("t", "s"))),
+            Message(Role.ASSISTANT, (ToolCall("a", "f"),)),
+            Message(Role.USER, (ToolResult("a", (foreign,)),)),
+        ),
+        tools=(ToolSpec("f", cache=CacheMark()), Opaque("gemini", {"type": "googleSearch"})),
+        sampling=Sampling(top_k=5),
+        extra={"context_management": {"edits": []}},
+    )
+    rendered = openai_chat.render_request(asked, profile_for("gpt-4o"))
+    check_chat_request(rendered.body)
+
+    assert rendered.body["messages"][0]["content"] == [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    assert rendered.dropped == (
+        "assistant image",
+        "cache_control",
+        "context_management",
+        "server_tool_use",
+        "thinking",
+        "tool googleSearch",
+        "top_k",
+    )
+
+
+def test_a_schema_is_not_asked_of_a_model_that_knows_none():
+    asked = {**_user("x"), "response_format": {"type": "json_schema", "json_schema": {"name": "r", "schema": {}}}}
+    rendered = openai_chat.render_request(
+        openai_chat.parse_request(asked), replace(profile_for("gpt-4o"), native_schema=False)
+    )
+
+    assert "response_format" not in rendered.body
+    assert rendered.dropped == ("response_format",)
+
+
+def test_an_image_in_an_instruction_is_named():
+    asked = {
+        "messages": [
+            {
+                "role": "system",
+                "name": "boss",
+                "content": [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": PNG}],
+            },
+            {"role": "user", "content": "x"},
+        ]
+    }
+    rendered = _asked(asked)
+
+    assert rendered.body["messages"][0] == {"role": "system", "content": "x", "name": "boss"}
+    assert rendered.dropped == ("system image",)
+
+
+def test_a_refusal_and_thoughts_survive_a_translation():
+    said = (Thinking("hm", "sig", family=Family.CLAUDE), Text("a"), Refusal("no"), Text("b"))
+    completion = Completion(parts=said, stop=Stop(StopReason.FILTERED))
+    choice = openai_chat.render_response(completion, _envelope())["choices"][0]
+
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": "ab",
+        "refusal": "no",
+        "reasoning_content": "hm",
+    }
+    assert choice["finish_reason"] == "content_filter"
+
+
+def test_frames_that_make_no_sense_after_the_end_are_swallowed():
+    assert openai_chat.forward_frame(Frame('{"choices":[]'), _envelope()) == b""
+    assert (
+        openai_chat.forward_frame(Frame('{"choices":[],"id":"1","model":"a","usage":null}'), _envelope())
+        == Frame('{"choices":[],"id":"1","model":"my-gpt","usage":null}').encode()
+    )

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter
 
 from dialects import openai_responses
 from dialects.conversation import (
+    CacheMark,
     Completion,
     Conversation,
     Effort,
@@ -23,6 +25,7 @@ from dialects.conversation import (
     Reasoning,
     Refusal,
     Role,
+    Sampling,
     Stop,
     StopReason,
     Text,
@@ -39,7 +42,7 @@ from dialects.models import profile_for
 from dialects.relay import Passthrough
 from dialects.sse import Frame, SSEDecoder
 from tests.dialects.golden import body, byte_by_byte, cut, junk, matches, noise, places, read, scenes, wire
-from tests.dialects.openai_requests import PNG, responses_bodies
+from tests.dialects.openai_requests import PNG, mangled, responses_bodies
 from tests.oracles.openai import check_responses_request
 
 BACKEND = "openai_responses"
@@ -384,6 +387,18 @@ def test_nothing_but_what_is_named_is_lost(asked):
     assert "".join(text.text for text in again.system) == "\n\n".join(text.text for text in once.system)
 
 
+def test_nearly_right_bodies_are_understood_or_refused():
+    rng = random.Random(7)
+    words = [*WORDS, "tool_choice", "file_url", "file_data", "allowed_tools", "mode"]
+    for _ in range(1500):
+        asked = mangled(rng, words, "input")
+        for model in ("gpt-4o", "sonar"):
+            with contextlib.suppress(FaultError):
+                openai_responses.render_request(openai_responses.parse_request(asked), profile_for(model))
+            with contextlib.suppress(FaultError):
+                openai_responses.forward_request(asked, profile_for(model))
+
+
 @given(
     junk(WORDS)
     | st.fixed_dictionaries(
@@ -514,3 +529,137 @@ def test_a_failure_is_said_in_few_codes():
     failed = openai_responses.writer(_envelope()).write([Failed(Fault(FaultKind.GONE, "gone"))])
 
     assert json.loads(_frames(failed)[0].data)["response"]["error"] == {"code": "server_error", "message": "gone"}
+
+
+# Edges
+
+
+def test_parts_and_results_of_every_sort_are_understood():
+    asked = openai_responses.parse_request(
+        {
+            "input": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "input_file", "file_url": "https://x.y/z.pdf", "filename": "z"},
+                        {"type": "input_file", "file_data": "data:text/plain;base64,aGk=", "filename": "a"},
+                        {"type": "input_file", "file_data": "AAAA"},
+                        {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
+                        {"type": "input_file", "file_id": "file_1"},
+                    ],
+                },
+                {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
+                {"type": "local_shell_call", "id": "x"},
+                {"type": "function_call_output", "call_id": "a", "output": [{"type": "input_text", "text": "r"}]},
+            ],
+            "tools": [{"type": "function", "name": "f"}, GROUP],
+            "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]},
+            "text": {"format": {"type": "json_object"}, "verbosity": "low"},
+        }
+    )
+
+    assert asked.messages[0].parts == (
+        Media(MediaKind.DOCUMENT, "", url="https://x.y/z.pdf", name="z"),
+        Media(MediaKind.DOCUMENT, "text/plain", "aGk=", name="a"),
+        Media(MediaKind.DOCUMENT, "application/pdf", "AAAA"),
+        Media(MediaKind.AUDIO, "audio/wav", "AA"),
+        Opaque("openai-responses", {"type": "input_file", "file_id": "file_1"}),
+    )
+    assert asked.messages[1].parts[0] == Refusal("no")
+    assert asked.messages[1].parts[1].payload["type"] == "local_shell_call"
+    assert asked.messages[2].parts == (ToolResult("a", (Text("r"),)),)
+    assert [tool.name for tool in asked.tools if isinstance(tool, ToolSpec)] == ["f"]
+    assert asked.extra == {"text": {"verbosity": "low"}}
+
+
+def test_text_documents_are_said_as_text_and_own_items_go_back():
+    asked = openai_responses.parse_request(
+        {
+            "input": [
+                {"role": "user", "content": [{"type": "input_file", "file_data": "data:text/plain;base64,aGk="}]},
+                {"type": "local_shell_call", "id": "x"},
+                {"role": "developer", "content": "late"},
+            ],
+            "text": {"verbosity": "low"},
+            "include": ["message.output_text.logprobs"],
+            "metadata": {"a": "b"},
+        }
+    )
+    body_ = openai_responses.render_request(asked, profile_for("gpt-5")).body
+
+    assert body_["input"] == [
+        {"role": "user", "content": "<document>\nhi\n</document>"},
+        {"type": "local_shell_call", "id": "x"},
+        {"role": "developer", "content": "late"},
+    ]
+    assert body_["text"] == {"verbosity": "low"}
+    assert body_["include"] == ["reasoning.encrypted_content", "message.output_text.logprobs"]
+    assert body_["metadata"] == {"a": "b"}
+
+
+def test_words_of_other_dialects_are_named():
+    foreign = Opaque("anthropic-messages", {"type": "server_tool_use"})
+    asked = Conversation(
+        "m",
+        "anthropic-messages",
+        messages=(
+            Message(Role.USER, (Text("x", CacheMark()), foreign, Thinking("t"))),
+            Message(Role.ASSISTANT, (foreign, Media(MediaKind.IMAGE, "image/png", "AA"), Thinking("t", "s"))),
+            Message(Role.ASSISTANT, (ToolCall("a", "f"),)),
+            Message(Role.USER, (ToolResult("a", (Text("r"),), is_error=True),)),
+        ),
+        tools=(ToolSpec("f", cache=CacheMark()),),
+        sampling=Sampling(max_tokens=5, top_k=5, stop=("END",), seed=1, presence_penalty=1),
+        reasoning=Reasoning(budget=31999),
+        extra={"context_management": {"edits": []}},
+    )
+    rendered = openai_responses.render_request(asked, profile_for("gpt-5"))
+    check_responses_request(rendered.body)
+
+    assert rendered.body["reasoning"] == {"effort": "high"}
+    assert rendered.dropped == (
+        "assistant image",
+        "cache_control",
+        "context_management",
+        "is_error",
+        "max_tokens below 16",
+        "presence_penalty",
+        "seed",
+        "server_tool_use",
+        "stop",
+        "thinking",
+        "top_k",
+    )
+
+
+def test_the_lane_understands_choices_in_namespaces_and_refuses_nonsense():
+    choice = {"type": "function", "namespace": "tools", "name": "get_weather"}
+    asked = {"input": "x", "tools": [GROUP], "tool_choice": choice, "max_output_tokens": 99, "reasoning": {}}
+    body_ = openai_responses.forward_request(asked, profile_for("gpt-4o")).body
+
+    assert body_["tool_choice"] == {"type": "function", "name": "tools__get_weather"}
+    assert body_["max_output_tokens"] == 99
+    for wrong in ({"input": 5}, {"tools": 5}, {"max_output_tokens": "x"}, {"include": [[]]}):
+        with pytest.raises(FaultError):
+            openai_responses.forward_request({"input": "x", **wrong}, profile_for("gpt-5"))
+
+
+def test_an_item_of_a_tool_at_openai_is_kept_for_openai():
+    item = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+    done = {"type": "response.output_item.done", "output_index": 0, "item": item}
+    end = {"type": "response.completed", "response": {"id": "r", "model": "m", "status": "completed", "output": [item]}}
+    streamed = fold(read(_reader(), [Frame(json.dumps(frame)).encode() for frame in (done, end)]))
+
+    assert streamed.parts == (Opaque("openai-responses", item),)
+    assert streamed == replace(openai_responses.parse_response(end["response"], "tok"), id="", model="")
+
+
+def test_a_choice_is_said_again_as_it_was_made():
+    named = {"type": "function", "namespace": "tools", "name": "get_weather"}
+    envelope = _envelope(
+        {"input": "x", "tools": [GROUP], "tool_choice": named, "text": {"format": {"type": "json_object"}}}
+    )
+    response = openai_responses.render_response(Completion(parts=(Text("{}"),)), envelope)
+
+    assert response["tool_choice"] == named
+    assert response["text"] == {"format": {"type": "json_object"}}
