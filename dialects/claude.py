@@ -115,8 +115,34 @@ def unsigned_calls(messages: tuple[Message, ...]) -> bool:
     """
     if len(messages) < 2:
         return False
-    last = [part for part in messages[-2].parts if is_sayable(part) or not isinstance(part, Thinking)]
+    last = messages[-2].parts
     return any(isinstance(part, ToolCall) for part in last) and not isinstance(last[0], Thinking)
+
+
+def with_sayable_parts(conversation: Conversation, dialect: str, *, thoughts: bool) -> tuple[Conversation, set[str]]:
+    """Leave out what *dialect* has no word for, and thinking that Claude did not sign; and name it."""
+    lost: set[str] = set()
+
+    def says(part: Part) -> bool:
+        match part:
+            case Thinking():
+                name = "" if thoughts and is_sayable(part) else "thinking"
+            case Opaque(owner, payload):
+                name = "" if owner == dialect else str(payload.get("type") or next(iter(payload), "an unknown part"))
+            case _:
+                return True
+        lost.update({name} - {""})
+        return not name
+
+    def told(part: Part) -> Part:
+        return replace(part, parts=tuple(filter(says, part.parts))) if isinstance(part, ToolResult) else part
+
+    messages = tuple(
+        Message(message.role, tuple(told(part) for part in message.parts if says(part)))
+        for message in conversation.messages
+    )
+    tools = tuple(tool for tool in conversation.tools if not isinstance(tool, Opaque) or says(tool))
+    return replace(conversation, messages=messages, tools=tools), lost
 
 
 def with_few_marks(conversation: Conversation) -> tuple[Conversation, bool]:

@@ -44,8 +44,9 @@ _INSIDE = ("messages[].", "tools[].", "cache_control.", "thinking.")
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Ask Claude; raises `FaultError` if leaving something out would change the meaning."""
+    conversation, lost = claude.with_sayable_parts(conversation, DIALECT, thoughts=True)
     conversation, fewer = claude.with_few_marks(conversation)
-    asking = _Asking(conversation, profile)
+    asking = _Asking(conversation, profile, lost)
     body = asking.body()
     if fewer:
         asking.dropped.add("cache_control")
@@ -100,11 +101,10 @@ class _Asking:
                 self.dropped.add(name)
 
     def message(self, message: Message) -> JSON:
-        blocks = [block for part in message.parts if (block := self.block(part))]
         role = "assistant" if message.role is Role.ASSISTANT else "user"
-        return {"role": role, "content": blocks}
+        return {"role": role, "content": [self.block(part) for part in message.parts]}
 
-    def block(self, part: Part) -> JSON | None:
+    def block(self, part: Part) -> JSON:
         match part:
             case Text(text, cache):
                 return _cached({"type": "text", "text": text}, cache)
@@ -112,33 +112,21 @@ class _Asking:
                 return {"type": "text", "text": text}
             case Media():
                 return self.media(part)
-            case Thinking():
-                return self.thinking(part)
+            case Thinking(redacted=str(data)) if data:
+                return {"type": "redacted_thinking", "data": data}
+            case Thinking(text, signature):
+                return {"type": "thinking", "thinking": text, "signature": signature}
             case ToolCall(id, name, _, cache):
                 call = {"id": claude_tools.call_id(id), "name": name, "input": claude_tools.arguments_of(part)}
                 return _cached({"type": "tool_use", **call}, cache)
             case ToolResult():
                 return self.result(part)
-            case Opaque():
-                return self.opaque(part)
-
-    def thinking(self, thinking: Thinking) -> JSON | None:
-        if not claude.is_sayable(thinking):
-            self.dropped.add("thinking")
-            return None
-        if thinking.redacted:
-            return {"type": "redacted_thinking", "data": thinking.redacted}
-        return {"type": "thinking", "thinking": thinking.text, "signature": thinking.signature}
-
-    def opaque(self, opaque: Opaque) -> JSON | None:
-        if opaque.dialect == DIALECT:
-            return opaque.payload
-        self.dropped.add(str(opaque.payload.get("type") or next(iter(opaque.payload), "an unknown part")))
-        return None
+            case Opaque(_, payload):
+                return payload
 
     def result(self, result: ToolResult) -> JSON:
         answer: JSON = {"type": "tool_result", "tool_use_id": claude_tools.call_id(result.call_id)}
-        content = [block for part in result.parts if not turns.is_blank(part) and (block := self.block(part))]
+        content = [self.block(part) for part in result.parts if not turns.is_blank(part)]
         if content:
             answer["content"] = content
         if result.is_error:
@@ -160,7 +148,7 @@ class _Asking:
         return _cached({"type": "document", "source": source, **title}, media.cache)
 
     def tools(self, messages: Iterable[Message], *, json_tool: bool) -> list[JSON]:
-        tools = [tool for spec in self.conversation.tools if (tool := self.tool(spec))]
+        tools = [self.tool(spec) for spec in self.conversation.tools]
         if not tools:
             tools = [
                 {"name": name, "input_schema": {"type": "object", "properties": {}}}
@@ -172,10 +160,10 @@ class _Asking:
             tools.append({"name": spec.name, "description": spec.description, **schema})
         return tools
 
-    def tool(self, spec: ToolSpec | Opaque) -> JSON | None:
+    def tool(self, spec: ToolSpec | Opaque) -> JSON:
         match spec:
-            case Opaque():
-                return self.opaque(spec)
+            case Opaque(_, payload):
+                return payload
             case ToolSpec(name, description, parameters, strict, cache):
                 schema, lost = claude_tools.input_schema(parameters)
                 self.dropped |= lost

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from dialects import attachments, claude, claude_tools, turns
+from dialects.bedrock_converse.answering import DIALECT
 from dialects.conversation import (
     JSON,
     CacheMark,
@@ -62,8 +63,10 @@ _MODELS_OWN = "anthropic_beta"
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Ask a model on Bedrock; raises `FaultError` if leaving something out would change the meaning."""
+    thoughts = profile.vendor is Vendor.CLAUDE
+    conversation, lost = claude.with_sayable_parts(conversation, DIALECT, thoughts=thoughts)
     conversation, fewer = claude.with_few_marks(conversation)
-    asking = _Asking(conversation, profile)
+    asking = _Asking(conversation, profile, lost)
     body = asking.body()
     if fewer:
         asking.dropped.add("cache_control")
@@ -164,28 +167,17 @@ class _Asking:
                 return [{"text": text}]
             case Media(cache=cache):
                 return [self.media(part), *_cache_point(cache)]
-            case Thinking():
-                return self.thinking(part)
+            case Thinking(redacted=str(data)) if data:
+                return [{"reasoningContent": {"redactedContent": data}}]
+            case Thinking(text, signature):
+                return [{"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}]
             case ToolCall(id, name, _, cache):
                 use = {"toolUseId": claude_tools.call_id(id), "name": name, "input": claude_tools.arguments_of(part)}
                 return [{"toolUse": use}, *_cache_point(cache)]
             case ToolResult(cache=cache):
                 return [self.result(part), *_cache_point(cache)]
-            case Opaque():
-                self.opaque(part)
-                return []
-
-    def thinking(self, thinking: Thinking) -> list[JSON]:
-        if not self.is_claude or not claude.is_sayable(thinking):
-            self.dropped.add("thinking")
-            return []
-        if thinking.redacted:
-            return [{"reasoningContent": {"redactedContent": thinking.redacted}}]
-        said = {"text": thinking.text, "signature": thinking.signature}
-        return [{"reasoningContent": {"reasoningText": said}}]
-
-    def opaque(self, opaque: Opaque) -> None:
-        self.dropped.add(str(opaque.payload.get("type") or next(iter(opaque.payload), "an unknown part")))
+            case Opaque(_, payload):
+                return [payload]
 
     def result(self, result: ToolResult) -> JSON:
         content = [
@@ -253,8 +245,7 @@ class _Asking:
 
     def tool(self, spec: ToolSpec | Opaque) -> list[JSON]:
         if isinstance(spec, Opaque):
-            self.opaque(spec)
-            return []
+            return [spec.payload]
         schema, lost = claude_tools.input_schema(spec.parameters)
         mark = spec.cache
         if self.profile.vendor is Vendor.NOVA:
