@@ -97,6 +97,8 @@ class CircuitBreaker:
         self._k = 0
         self._gone = False
         self._slow = False
+        self.well = True
+        """Whether it is closed, with its full weight. Read without the lock, for every choice: `enter` decides."""
         self._streak = 0
         self._probe: Permit | None = None
         self._slices: deque[_Slice] = deque()
@@ -123,11 +125,6 @@ class CircuitBreaker:
             )
         self._tell()
         return view
-
-    def is_well(self) -> bool:
-        """Whether it is closed and has its full weight: the quick question, asked for every choice."""
-        with self._lock:
-            return self._circuit is Circuit.CLOSED and not self._slow
 
     def enter(self, force: bool = False) -> Permit | None:
         """Take a permit, or None. A circuit that is not closed gives one at a time; an open one if forced."""
@@ -174,13 +171,12 @@ class CircuitBreaker:
             now = self._tick()
             if self._counts(permit):
                 self._settle(permit)
-                match self._circuit:
-                    case Circuit.CLOSED:
-                        self._count_failure(permit, now, reason)
-                    case Circuit.OPEN:
-                        self._streak, self._since = 0, now
-                    case Circuit.HALF_OPEN:
-                        self._open(now, self._k + 1, f"the probe failed: {reason}")
+                if self._circuit is Circuit.CLOSED:
+                    self._count_failure(permit, now, reason)
+                elif self._circuit is Circuit.HALF_OPEN:
+                    self._open(now, self._k + 1, f"the probe failed: {reason}")
+                else:
+                    self._streak, self._since = 0, now
         self._tell()
 
     def throttled(self, permit: Permit) -> None:
@@ -236,6 +232,7 @@ class CircuitBreaker:
         """The endpoint has just joined: give it its weight little by little."""
         with self._lock:
             self._since, self._slow = self._clock(), self._policy.slow_start > 0
+            self.well = self._circuit is Circuit.CLOSED and not self._slow
 
     def _revive(self, *, gone: bool, reason: str) -> None:
         with self._lock:
@@ -318,6 +315,7 @@ class CircuitBreaker:
             self._probe.generation = self._generation
         else:
             self._probe = None
+        self.well = circuit is Circuit.CLOSED and not self._slow
         if not opens:
             self._gone = False
         seconds = self._until - now if opens else 0.0
@@ -334,6 +332,7 @@ class CircuitBreaker:
             return policy.slow_start_floor
         grown = (now - self._since) / policy.slow_start if self._slow else 1.0
         self._slow = grown < 1
+        self.well = not self._slow
         return max(policy.slow_start_floor, min(grown, 1.0))
 
 

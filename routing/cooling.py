@@ -19,7 +19,7 @@ Chance = Callable[[], float]
 _MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
 _SECONDS = ("retry-after", "x-retry-after")
 _RESET = re.compile(r"x-ratelimit-reset.*|(?:x-|anthropic-)ratelimit-.*-reset")
-_UNITS = {"ms": 0.001, "mi": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0}
+_UNITS = {"ms": 0.001, "mil": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hou": 3600.0}
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
 _SPAN = rf"({_NUMBER})\s?(milliseconds?|ms|minutes?|mins?|m|seconds?|secs?|s|hours?|h)(?![a-z])"
 _SPANS = rf"(?:{_NUMBER}\s?(?:milliseconds?|ms|minutes?|mins?|m|seconds?|secs?|s|hours?|h)(?:\s|(?![a-z])))+"
@@ -89,9 +89,7 @@ def _advice(text: str) -> float | None:
 
 def _sum(spans: str) -> float:
     """Add up `1m30s`."""
-    return math.fsum(
-        float(number) * (_UNITS.get(unit[:2]) or _UNITS[unit[0]]) for number, unit in re.findall(_SPAN, spans.lower())
-    )
+    return math.fsum(float(number) * _UNITS[unit[:3]] for number, unit in re.findall(_SPAN, spans.lower()))
 
 
 @dataclass(slots=True)

@@ -6,17 +6,16 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from dialects.faults import Fault, FaultKind
 from routing.breaker import CircuitBreaker, Permit
 from routing.cooling import Clock, Cooling
 from routing.journal import Circuit, CircuitMoved, Cooled, RoutingEvent, Settled, Transition
 from routing.policy import Policy
-from routing.strategy import Endpoint, QuotaDomain
+from routing.strategy import Candidate, Endpoint, QuotaDomain
 from routing.verdicts import VERDICTS, Effect, Scope, scope_of
 
 log = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ _SHORTEST = 0.001
 class Member:
     """What is known about one endpoint. The ledger's lock guards it, but for the breaker."""
 
-    __slots__ = ("_ewma", "_stamp", "breaker", "endpoint", "in_flight", "last_error", "waiting")
+    __slots__ = ("_ewma", "_row", "_row_until", "_stamp", "breaker", "endpoint", "in_flight", "last_error", "waiting")
 
     def __init__(self, endpoint: Endpoint, breaker: CircuitBreaker, seed: float, now: float) -> None:
         self.endpoint = endpoint
@@ -40,12 +39,39 @@ class Member:
         self.last_error: FaultKind | None = None
         self._ewma = seed
         self._stamp = now
+        self._row = Candidate(endpoint)
+        self._row_until = -math.inf
+
+    def adjust(self, endpoint: Endpoint) -> None:
+        """The same endpoint, with other settings."""
+        self.endpoint = endpoint
+        self._row_until = -math.inf
+
+    def enter(self) -> None:
+        """One request more."""
+        self.in_flight += 1
+        self.waiting += 1
+        self._row_until = -math.inf
+
+    def leave(self, *, unanswered: bool) -> None:
+        """One request less."""
+        self.in_flight -= 1
+        self.waiting -= unanswered
+        self._row_until = -math.inf
+
+    def row(self, now: float, decay: float) -> Candidate:
+        """The row that strategies see. It is kept until it changes, or its latency may have faded by a hundredth."""
+        if now >= self._row_until:
+            self._row = Candidate(self.endpoint, self.in_flight, self.endpoint.weight, self.latency(now, decay))
+            self._row_until = now + decay / 100
+        return self._row
 
     def observe(self, seconds: float, now: float, decay: float) -> None:
         """Learn a latency: a higher one at once, a lower one as the old ones fade."""
         old = math.exp((self._stamp - now) / decay)
         self._ewma = max(seconds, self._ewma * old + seconds * (1 - old))
         self._stamp = now
+        self._row_until = -math.inf
 
     def latency(self, now: float, decay: float) -> float:
         """The seconds to first content to expect. It fades while nobody waits, so that a slow one is tried again."""
@@ -59,8 +85,7 @@ class _Stage(Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """What a lease was given."""
 
     member: Member
@@ -156,8 +181,7 @@ class Ledger:
 
     def grant(self, member: Member, permit: Permit, reason: str) -> Lease:
         """Count one more request; the caller holds the lock."""
-        member.in_flight += 1
-        member.waiting += 1
+        member.enter()
         return Lease(self, Ticket(member, permit, self._clock()), reason)
 
     def answered(self, ticket: Ticket) -> None:
@@ -180,8 +204,7 @@ class Ledger:
         self._tell_breaker(ticket, fault, verdict.effect)
         key = _resting(member.endpoint, scope_of(fault))
         with self.lock:
-            member.in_flight -= 1
-            member.waiting -= unanswered
+            member.leave(unanswered=unanswered)
             if verdict.effect is not Effect.NEUTRAL:
                 penalty = self._policy.failure_penalty if fault.retry_after is None else fault.retry_after
                 member.observe(min(penalty, self._policy.cooling.cap), now, self._policy.ewma_decay)
@@ -197,8 +220,7 @@ class Ledger:
         """The request is over."""
         ticket.member.breaker.withdrew(ticket.permit)
         with self.lock:
-            ticket.member.in_flight -= 1
-            ticket.member.waiting -= unanswered
+            ticket.member.leave(unanswered=unanswered)
         self.publish()
 
     def note(self, event: RoutingEvent) -> None:
@@ -229,7 +251,7 @@ class Ledger:
             case Effect.TRIP:
                 seconds = self._policy.discovery_interval or self._policy.breaker.timeout_cap
                 breaker.trip("the deployment is gone", permit=permit, seconds=seconds)
-            case Effect.NEUTRAL:
+            case _:
                 breaker.withdrew(permit)
 
 
@@ -242,15 +264,8 @@ def keys_of(endpoint: Endpoint) -> tuple[Key, Key, Key]:
 
 
 def _resting(endpoint: Endpoint, scope: Scope) -> Key | None:
-    match scope:
-        case Scope.NONE:
-            return None
-        case Scope.ENDPOINT:
-            return endpoint
-        case Scope.DOMAIN:
-            return endpoint.domain
-        case Scope.SUBACCOUNT:
-            return endpoint.subaccount
+    keys: dict[Scope, Key] = dict(zip((Scope.ENDPOINT, Scope.DOMAIN, Scope.SUBACCOUNT), keys_of(endpoint), strict=True))
+    return keys.get(scope)
 
 
 def _write(event: RoutingEvent) -> None:

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dialects.faults import Fault, FaultKind
 from routing.breaker import CircuitBreaker
@@ -25,8 +25,7 @@ from routing.strategy import (
 __all__ = ["Lease", "LoadBalancer", "NoEndpointError"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
+class _Wish(NamedTuple):
     """What one request wants."""
 
     model: str
@@ -204,7 +203,7 @@ class LoadBalancer:
         wanted = {endpoint: endpoint for pool in pools.values() for endpoint in pool}
         self._members = {endpoint: before.get(endpoint) or self._ledger.enrol(endpoint) for endpoint in wanted}
         for endpoint, member in self._members.items():
-            member.endpoint = wanted[endpoint]
+            member.adjust(wanted[endpoint])
         self._pools = {
             model: tuple(self._members[endpoint] for endpoint in dict.fromkeys(pool))
             for model, pool in pools.items()
@@ -230,7 +229,7 @@ class LoadBalancer:
         while candidates:
             chosen = strategy.select_endpoint(candidates, wish.context)
             member = self._members[chosen]
-            well = member.breaker.is_well()
+            well = member.breaker.well
             permit = member.breaker.enter()
             if permit is not None:
                 probe = not well and member.breaker.state is Circuit.HALF_OPEN
@@ -260,21 +259,23 @@ class LoadBalancer:
 
     def _candidates(self, wish: _Wish, pool: Iterable[Member]) -> list[Candidate]:
         """List those that may be chosen: the well ones, with the half-open ones if they may be probed or are all."""
-        survey, decay = self._survey(), self._policy.ewma_decay
-        picky, calm = bool(wish.exclude or wish.domains), self._ledger.cooling.idle()
+        now, decay = self._clock(), self._policy.ewma_decay
+        picky = bool(wish.exclude or wish.domains)
+        survey = None if self._ledger.cooling.idle() else self._survey()
         well: list[Candidate] = []
         probes: list[Candidate] = []
         for member in pool:
-            endpoint, breaker = member.endpoint, member.breaker
-            if (picky and wish.excludes(endpoint)) or not (calm or not survey.rest(member)[0]):
+            if (picky and wish.excludes(member.endpoint)) or (survey and survey.rest(member)[0]):
                 continue
-            weight, rows = endpoint.weight, well
-            if not breaker.is_well():
-                view = breaker.snapshot()
-                if view.state is Circuit.OPEN or view.probing:
-                    continue
-                weight, rows = weight * view.share, well if view.state is Circuit.CLOSED or wish.probes else probes
-            rows.append(Candidate(endpoint, member.in_flight, weight, member.latency(survey.now, decay)))
+            breaker = member.breaker
+            row = member.row(now, decay)
+            if breaker.well:
+                well.append(row)
+                continue
+            view = breaker.snapshot()
+            if view.state is not Circuit.OPEN and not view.probing:
+                rows = well if view.state is Circuit.CLOSED or wish.probes else probes
+                rows.append(row._replace(weight=row.weight * view.share))
         return well or probes
 
     def _survey(self) -> Survey:

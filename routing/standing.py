@@ -9,7 +9,7 @@ from dialects.faults import Fault, FaultKind
 from routing.cooling import Cooling
 from routing.journal import Circuit, EndpointState, Row, Standing
 from routing.lease import Key, Member, keys_of
-from routing.strategy import Endpoint, QuotaDomain
+from routing.strategy import Endpoint
 
 _PROBE_TAKES = 1.0
 """Seconds after which it is worth asking again whether a probe has succeeded."""
@@ -64,15 +64,13 @@ class Survey:
         if rests:
             why = self.cooling.why(key) or FaultKind.OTHER
             return Stand(Standing.COOLING, f"{_name(key)}: {why.value}", max(rests, opened), why)
-        match view.state:
-            case Circuit.CLOSED:
-                return Stand(Standing.READY)
-            case Circuit.OPEN:
-                return Stand(Standing.GONE if view.gone else Standing.OPEN, view.reason, opened)
-            case Circuit.HALF_OPEN if view.probing:
-                return Stand(Standing.PROBING, view.reason, _PROBE_TAKES)
-            case Circuit.HALF_OPEN:
-                return Stand(Standing.PROBE, view.reason)
+        if view.state is Circuit.CLOSED:
+            return Stand(Standing.READY)
+        if view.state is Circuit.OPEN:
+            return Stand(Standing.GONE if view.gone else Standing.OPEN, view.reason, opened)
+        if view.probing:
+            return Stand(Standing.PROBING, view.reason, _PROBE_TAKES)
+        return Stand(Standing.PROBE, view.reason)
 
     def row(self, member: Member, *, excluded: bool) -> Row:
         """How one choice sees the endpoint."""
@@ -109,13 +107,9 @@ class Survey:
 
 
 def _name(key: Key) -> str:
-    match key:
-        case Endpoint():
-            return "endpoint"
-        case QuotaDomain():
-            return "quota"
-        case str():
-            return "subaccount"
+    if isinstance(key, str):
+        return "subaccount"
+    return "endpoint" if isinstance(key, Endpoint) else "quota"
 
 
 def regret(model: str, rows: Sequence[Row]) -> NoEndpointError:

@@ -10,13 +10,17 @@ import math
 import random
 import threading
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import NamedTuple, Self, TypeVar
 
 from routing.policy import Policy
+
+_MASK = 2**64 - 1
 
 
 class QuotaDomain(NamedTuple):
@@ -114,19 +118,22 @@ class RoundRobinStrategy(LoadBalancingStrategy):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._now = 0
-        self._served: dict[Endpoint | QuotaDomain, int] = {}
+        self._subaccounts: dict[str, defaultdict[str, int]] = {}
+        self._deployments: dict[QuotaDomain, defaultdict[str, int]] = {}
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Choose who waits longest where it waited longest."""
         del context
         model = candidates[0].endpoint.model
-        subaccounts = dict.fromkeys(row[0].subaccount for row in candidates)
+        names = [row[0].subaccount for row in candidates]
         with self._lock:
-            domain = min([QuotaDomain(name, model) for name in subaccounts], key=self._turn)
-            chosen = min([row[0] for row in candidates if row[0].subaccount == domain.subaccount], key=self._turn)
-            self._now = now = self._now + 1
-            self._served[domain] = self._served[chosen] = now
-            return chosen
+            turns = self._subaccounts.setdefault(model, defaultdict(int))
+            name = min(names, key=turns.__getitem__)
+            here = {row[0].url: row[0] for row in candidates if row[0].subaccount == name}
+            theirs = self._deployments.setdefault(QuotaDomain(name, model), defaultdict(int))
+            url = min(here, key=theirs.__getitem__)
+            self._now = turns[name] = theirs[url] = self._now + 1
+            return here[url]
 
     def get_name(self) -> str:
         """Return `round-robin`."""
@@ -134,12 +141,30 @@ class RoundRobinStrategy(LoadBalancingStrategy):
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""
-        known = {*endpoints, *(endpoint.domain for endpoint in endpoints)}
         with self._lock:
-            self._served = {who: turn for who, turn in self._served.items() if who in known}
+            before, self._subaccounts, self._deployments = (self._subaccounts, self._deployments), {}, {}
+            for endpoint in endpoints:
+                domain = endpoint.domain
+                _carry(before[0], self._subaccounts, endpoint.model, endpoint.subaccount)
+                _carry(before[1], self._deployments, domain, endpoint.url)
 
-    def _turn(self, who: Endpoint | QuotaDomain) -> int:
-        return self._served.get(who, 0)
+
+_K = TypeVar("_K")
+
+
+def _carry(before: Mapping[_K, Mapping[str, int]], after: dict[_K, defaultdict[str, int]], key: _K, name: str) -> None:
+    """Take one turn over from *before* to *after*, if there is one."""
+    turn = before.get(key, {}).get(name)
+    if turn:
+        after.setdefault(key, defaultdict(int))[name] = turn
+
+
+@dataclass(slots=True)
+class _Purse:
+    """What each deployment of a model is owed, and the most that it could be."""
+
+    owed: dict[tuple[str, str], float]
+    most: float = 0.0
 
 
 class WeightedStrategy(LoadBalancingStrategy):
@@ -147,26 +172,28 @@ class WeightedStrategy(LoadBalancingStrategy):
 
     Each round every candidate earns its weight, and the richest pays for all. What is
     paid is what was earned, so credits add up to zero whoever takes part; who is absent
-    keeps its own, within the bounds that all of it could have reached by taking part.
+    keeps its own, within what it could have come to by taking part.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._credit: dict[Endpoint, float] = {}
+        self._purses: dict[str, _Purse] = {}
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Choose whoever is owed most."""
         del context
-        total = sum(row.weight for row in candidates)
+        total = sum([row.weight for row in candidates])
+        richest, most = candidates[0].endpoint, -math.inf
         with self._lock:
-            credit = self._credit
-            richest, most = candidates[0].endpoint, -math.inf
+            purse = self._purses.setdefault(richest.model, _Purse({}))
+            purse.most = limit = max(purse.most, total)
             for endpoint, _, weight, _ in candidates:
-                owed = min(max(credit.get(endpoint, 0.0), -total), total) + weight
-                credit[endpoint] = owed
+                key = endpoint.subaccount, endpoint.url
+                owed = purse.owed.get(key, 0.0) + weight
+                purse.owed[key] = owed
                 if owed > most:
                     richest, most = endpoint, owed
-            credit[richest] = most - total
+            purse.owed[richest.subaccount, richest.url] = max(most - total, -limit)
             return richest
 
     def get_name(self) -> str:
@@ -175,9 +202,13 @@ class WeightedStrategy(LoadBalancingStrategy):
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the credit of those who left."""
-        known = set(endpoints)
         with self._lock:
-            self._credit = {endpoint: owed for endpoint, owed in self._credit.items() if endpoint in known}
+            before, self._purses = self._purses, {}
+            for endpoint in endpoints:
+                key = endpoint.subaccount, endpoint.url
+                owed = before.get(endpoint.model, _Purse({})).owed.get(key)
+                if owed is not None:
+                    self._purses.setdefault(endpoint.model, _Purse({})).owed[key] = owed
 
 
 class _TakingTurns(LoadBalancingStrategy):
@@ -273,7 +304,8 @@ class CacheAffinityStrategy(_TakingTurns):
             loads[name] = loads.get(name, 0) + in_flight
         share = (sum(loads.values()) + 1) / sum(weights.values())
         roomy = [name for name, weight in weights.items() if loads[name] < self._bound(weight * share)]
-        home = max(roomy, key=lambda name: _rank(context.affinity_key, name, weights[name]))
+        key = _digest(context.affinity_key)
+        home = max(roomy, key=lambda name: _rank(key, name, weights[name]))
         return self._turns.select_endpoint([row for row in candidates if row[0].subaccount == home], context)
 
     def get_name(self) -> str:
@@ -290,10 +322,17 @@ class CacheAffinityStrategy(_TakingTurns):
         return max(self._floor, math.ceil(self._load * fair))
 
 
-def _rank(key: str, subaccount: str, weight: float) -> float:
+@lru_cache(maxsize=1_024)
+def _digest(text: str) -> int:
+    """Sixty-four bits of *text*, the same in every process."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+
+
+def _rank(key: int, subaccount: str, weight: float) -> float:
     """Weighted rendezvous: the chance of the highest rank is proportional to the weight."""
-    digest = blake2b(f"{key}\0{subaccount}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    uniform = ((int.from_bytes(digest) >> 12) + 0.5) / 2**52  # never quite 0 or 1, which have no use for a logarithm
+    mixed = (key ^ _digest(subaccount)) * 0x9E3779B97F4A7C15 & _MASK
+    mixed = (mixed ^ mixed >> 32) * 0xD6E8FEB86659FD93 & _MASK
+    uniform = ((mixed >> 12) + 0.5) / 2**52  # never quite 0 or 1, which have no use for a logarithm
     return weight / -math.log(uniform)
 
 

@@ -1,0 +1,48 @@
+"""A clock that is set, chance that is known, and endpoints to choose among."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from dialects.faults import Fault, FaultKind, Quota
+from routing.strategy import Candidate, Endpoint
+
+
+class Clock:
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def endpoint(subaccount: str = "eu", deployment: str = "d1", model: str = "m", **settings) -> Endpoint:
+    return Endpoint(subaccount, f"https://ai.{subaccount}/v2/inference/deployments/{deployment}", model, **settings)
+
+
+def rows(*endpoints: Endpoint) -> list[Candidate]:
+    return [Candidate(each, 0, each.weight) for each in endpoints]
+
+
+EU1, EU2, US1 = endpoint("eu", "d1"), endpoint("eu", "d2"), endpoint("us", "d7")
+
+DOWN = Fault(FaultKind.SERVER_ERROR, "down", 500)
+BUSY = Fault(FaultKind.RATE_LIMITED, "busy", 429, quota=Quota.ENDPOINT)
+SPENT = Fault(FaultKind.RATE_LIMITED, "spent", 429, quota=Quota.MODEL)
+BAD = Fault(FaultKind.INVALID_REQUEST, "bad", 400)
+GONE = Fault(FaultKind.GONE, "gone", 404)
+REFUSED = Fault(FaultKind.REFUSED_CREDENTIALS, "refused", 401)
+
+
+def together(tasks: Sequence[Callable[[], object]]) -> None:
+    """Run all at once, and wait for all."""
+    gate = threading.Barrier(len(tasks))
+
+    def run(task: Callable[[], object]) -> None:
+        gate.wait(10)
+        task()
+
+    threads = [threading.Thread(target=run, args=(task,)) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)

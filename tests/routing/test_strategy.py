@@ -1,0 +1,437 @@
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from routing import strategy as module
+from routing.policy import Policy
+from routing.strategy import (
+    NO_CONTEXT,
+    STRATEGIES,
+    CacheAffinityStrategy,
+    Candidate,
+    Endpoint,
+    LeastConnectionsStrategy,
+    LeastLatencyStrategy,
+    LoadBalancingStrategy,
+    PriorityStrategy,
+    QuotaDomain,
+    RoundRobinStrategy,
+    SelectionContext,
+    WeightedStrategy,
+    make_strategy,
+    register_strategy,
+)
+from tests.routing.scenes import EU1, EU2, US1, endpoint, rows, together
+
+ALL = sorted(STRATEGIES)
+SIX = [endpoint(name, f"d{i}") for name in ("eu", "us") for i in range(3)]
+
+
+def choose(
+    strategy: LoadBalancingStrategy, candidates: Sequence[Candidate], times: int, key: str = ""
+) -> list[Endpoint]:
+    return [strategy.select_endpoint(candidates, SelectionContext(key)) for _ in range(times)]
+
+
+class Dice(random.Random):
+    """Falls as it was told to."""
+
+    def __init__(self, *draws: float) -> None:
+        super().__init__(0)
+        self.draws = list(draws)
+
+    def random(self) -> float:
+        return self.draws.pop(0)
+
+
+class TestEndpoint:
+    @pytest.mark.parametrize(
+        ("url", "deployment"),
+        [
+            ("https://api.ai/v2/inference/deployments/d1a2", "d1a2"),
+            ("https://api.ai/v2/inference/deployments/d1a2/", "d1a2"),
+            ("https://api.ai/deployments/x/v2/deployments/d9/chat/completions", "d9"),
+            ("https://api.ai/models/own/", "own"),
+            ("https://api.ai/models/own", "own"),
+        ],
+    )
+    def test_the_deployment_is_named_by_the_url(self, url, deployment):
+        assert deployment == Endpoint("eu", url, "m").deployment
+
+    def test_a_quota_belongs_to_a_model_in_a_subaccount(self):
+        assert QuotaDomain("eu", "m") == EU1.domain == EU2.domain
+        assert EU1.domain != US1.domain
+
+    def test_settings_do_not_make_it_another(self):
+        heavier = endpoint("eu", "d1", weight=5, tier=2, resource_group="rg")
+
+        assert EU1 == heavier
+        assert hash(EU1) == hash(heavier)
+        assert endpoint("eu", "d1", "other") != EU1
+
+    @pytest.mark.parametrize("weight", [0, -1, math.inf, math.nan])
+    def test_a_weight_that_is_none_is_refused(self, weight):
+        with pytest.raises(ValueError, match="weight must be above 0 and finite, not"):
+            endpoint(weight=weight)
+
+
+class TestRoundRobin:
+    def test_subaccounts_take_turns_and_inside_one_its_deployments(self):
+        chosen = choose(RoundRobinStrategy(), rows(EU1, EU2, US1), 8)
+
+        assert [EU1, US1, EU2, US1, EU1, US1, EU2, US1] == chosen
+
+    def test_models_have_turns_of_their_own(self):
+        strategy = RoundRobinStrategy()
+        other = [endpoint("eu", "d5", "other"), endpoint("us", "d6", "other")]
+
+        assert [EU1] == choose(strategy, rows(EU1, US1), 1)
+        assert other == choose(strategy, rows(*other), 2)
+        assert [US1, EU1] == choose(strategy, rows(EU1, US1), 2)
+
+    def test_one_url_in_two_places_has_two_turns(self):
+        here, there = Endpoint("eu", "https://x", "m"), Endpoint("us", "https://x", "m")
+
+        assert [here, there, here] == choose(RoundRobinStrategy(), rows(here, there), 3)
+
+    def test_who_drops_out_leaves_the_order_of_the_others_as_it_was(self):
+        strategy = RoundRobinStrategy()
+        a, b, c = (endpoint("eu", name) for name in "abc")
+
+        assert [a] == choose(strategy, rows(a, b, c), 1)
+        assert [c, a, c] == choose(strategy, rows(a, c), 3)
+        assert [b, a, c, b] == choose(strategy, rows(a, b, c), 4)
+
+    def test_ten_thousand_choices_by_sixteen_threads_are_exactly_even(self):
+        strategy, counts = RoundRobinStrategy(), Counter()
+        together([lambda: counts.update(choose(strategy, rows(*SIX), 625))] * 16)
+
+        assert 10_000 == counts.total()
+        assert 5_000 == sum(counts[each] for each in SIX[:3])
+        assert {1_666, 1_667} == set(counts.values())
+
+    def test_only_those_who_stay_are_remembered(self):
+        strategy = RoundRobinStrategy()
+        choose(strategy, rows(EU1, EU2, US1), 3)
+        strategy.retain([EU1, US1, endpoint("ap", "d9")])
+
+        assert {"m": {"eu": 3, "us": 2}} == strategy._subaccounts
+        assert {EU1.domain: {EU1.url: 1}, US1.domain: {US1.url: 2}} == strategy._deployments
+        assert [US1, EU2] == choose(strategy, rows(EU1, EU2, US1), 2)
+
+
+class TestWeighted:
+    def test_five_one_one_gives_a_a_b_a_c_a_a(self):
+        a, b, c = endpoint("eu", "a", weight=5), endpoint("eu", "b"), endpoint("eu", "c")
+
+        assert [a, a, b, a, c, a, a] * 3 == choose(WeightedStrategy(), rows(a, b, c), 21)
+
+    @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 3))
+    def test_over_each_cycle_each_is_chosen_as_often_as_it_weighs(self, weights, cycles):
+        strategy = WeightedStrategy()
+        pool = [endpoint("eu", f"d{i}", weight=weight) for i, weight in enumerate(weights)]
+        for _ in range(cycles):
+            chosen = Counter(choose(strategy, rows(*pool), sum(weights)))
+
+            assert {each: each.weight for each in pool} == chosen
+
+    @given(st.lists(st.sets(st.sampled_from("abcd"), min_size=1), max_size=60))
+    def test_credits_add_up_to_nothing_whoever_takes_part(self, rounds):
+        strategy = WeightedStrategy()
+        weights = {"a": 8, "b": 4, "c": 2, "d": 1}
+        for names in rounds:
+            choose(strategy, rows(*(endpoint("eu", name, weight=weights[name]) for name in sorted(names))), 1)
+            owed = [*(strategy._purses["m"].owed.values())]
+
+            assert 0 == sum(owed)
+            assert all(-15 <= each <= 15 for each in owed)
+
+    def test_who_was_away_does_not_catch_up(self):
+        strategy = WeightedStrategy()
+        a, b = endpoint("eu", "a"), endpoint("eu", "b")
+        choose(strategy, rows(a), 100)
+
+        assert [a, b, a, b] == choose(strategy, rows(a, b), 4)
+
+    def test_debt_is_never_deeper_than_all_weights_together(self):
+        strategy = WeightedStrategy()
+        a, b = endpoint("eu", "a"), endpoint("eu", "b")
+        strategy.select_endpoint([Candidate(a, 0, 1.0), Candidate(b, 0, 1.0)])
+        strategy._purses["m"].owed["eu", a.url] = -50.0
+        strategy._purses["m"].owed["eu", b.url] = -60.0
+        strategy.select_endpoint(rows(a, b))
+
+        assert -2 == strategy._purses["m"].owed["eu", a.url]
+
+    def test_slow_start_makes_weights_fractions(self):
+        a, b = EU1, US1
+        candidates = [Candidate(a, 0, 1.0), Candidate(b, 0, 0.25)]
+
+        assert Counter({a: 8, b: 2}) == Counter(choose(WeightedStrategy(), candidates, 10))
+
+    def test_models_have_credits_of_their_own(self):
+        strategy = WeightedStrategy()
+        other = endpoint("eu", "d1", "other", weight=100)
+        choose(strategy, rows(other), 1)
+
+        assert [EU1, US1] == choose(strategy, rows(EU1, US1), 2)
+
+    def test_only_those_who_stay_are_remembered(self):
+        strategy = WeightedStrategy()
+        choose(strategy, rows(EU1, EU2, US1), 1)
+        strategy.retain([EU1, US1, endpoint("eu", "d1", "other")])
+
+        assert {("eu", EU1.url): -2, ("us", US1.url): 1} == strategy._purses["m"].owed
+        assert ["m"] == list(strategy._purses)
+
+
+class TestLeastConnections:
+    def test_the_least_busy_for_its_weight(self):
+        heavy = endpoint("us", "d7", weight=4)
+        candidates = [Candidate(EU1, 2, 1.0), Candidate(EU2, 3, 1.0), Candidate(heavy, 7, 4.0)]
+
+        assert [heavy] == choose(LeastConnectionsStrategy(), candidates, 1)
+        assert [EU1] == choose(LeastConnectionsStrategy(), candidates[:2], 1)
+
+    def test_ties_take_turns(self):
+        assert [EU1, US1, EU2, US1] == choose(LeastConnectionsStrategy(), rows(EU1, EU2, US1), 4)
+
+    @given(st.lists(st.integers(0, 5), max_size=60))
+    def test_loads_never_differ_by_more_than_one(self, ends):
+        """One comes each time; one goes sometimes, from wherever there are most."""
+        strategy, load = LeastConnectionsStrategy(), dict.fromkeys(SIX, 0)
+        for end in ends:
+            load[strategy.select_endpoint([Candidate(each, load[each]) for each in SIX])] += 1
+            if end == 0:
+                load[max(load, key=load.__getitem__)] -= 1
+
+            assert max(load.values()) - min(load.values()) <= 1
+
+    def test_only_those_who_stay_are_remembered(self):
+        strategy = LeastConnectionsStrategy()
+        choose(strategy, rows(EU1, US1), 2)
+        strategy.retain([US1])
+
+        assert {"m": {"us": 2}} == strategy._turns._subaccounts
+
+
+class TestLeastLatency:
+    def test_of_two_at_random_the_one_that_answers_sooner(self):
+        slow, fast, fastest = Candidate(EU1, 0, 1, 3.0), Candidate(EU2, 0, 1, 2.0), Candidate(US1, 0, 1, 1.0)
+        for draws, expected in [((0.0, 0.0), EU2), ((0.0, 0.99), US1), ((0.99, 0.0), US1), ((0.5, 0.99), EU2)]:
+            strategy = LeastLatencyStrategy(Dice(*draws))
+
+            assert [expected] == choose(strategy, [slow, fast, fastest], 1)
+
+    @pytest.mark.parametrize(
+        ("here", "there", "expected"),
+        [
+            (Candidate(EU1, 3, 1, 1.0), Candidate(US1, 0, 1, 3.9), US1),
+            (Candidate(EU1, 3, 1, 1.0), Candidate(US1, 0, 1, 4.1), EU1),
+            (Candidate(EU1, 0, 0.1, 1.0), Candidate(US1, 0, 1, 9.0), US1),
+        ],
+    )
+    def test_requests_in_flight_and_slow_start_count(self, here, there, expected):
+        assert [expected] == choose(LeastLatencyStrategy(Dice(0.0, 0.0)), [here, there], 1)
+
+    def test_each_pair_is_as_likely(self):
+        strategy, seen = LeastLatencyStrategy(random.Random(1)), Counter()
+        for _ in range(3_000):
+            seen[
+                strategy.select_endpoint([Candidate(EU1, 0, 1, 1), Candidate(EU2, 0, 1, 2), Candidate(US1, 0, 1, 3)])
+            ] += 1
+
+        assert 0 == seen[US1]
+        assert 1_900 < seen[EU1] < 2_100
+
+    def test_the_only_one_needs_no_dice(self):
+        assert [EU1] == choose(LeastLatencyStrategy(Dice()), rows(EU1), 1)
+
+    def test_it_has_dice_of_its_own(self):
+        assert choose(LeastLatencyStrategy(), rows(EU1, US1), 1)[0] in {EU1, US1}
+
+
+class TestCacheAffinity:
+    POOL = rows(*(endpoint(name, f"d{i}") for name in ("eu", "us", "ap", "br") for i in range(2)))
+
+    def test_a_key_stays_in_its_subaccount_and_deployments_there_take_turns(self):
+        chosen = choose(CacheAffinityStrategy(), self.POOL, 4, "conversation")
+
+        assert 1 == len({each.subaccount for each in chosen})
+        assert chosen[0] != chosen[1]
+        assert chosen[:2] == chosen[2:]
+
+    def test_every_worker_agrees_for_ever(self):
+        """The hash is part of the contract: a restart must not empty the caches."""
+        found = [choose(CacheAffinityStrategy(), self.POOL, 1, key)[0].subaccount for key in "abcdefgh"]
+
+        assert ["ap", "br", "eu", "us", "br", "br", "ap", "ap"] == found
+
+    def test_who_leaves_moves_only_its_own_keys(self):
+        keys = [f"key {i}" for i in range(200)]
+        before = {key: choose(CacheAffinityStrategy(), self.POOL, 1, key)[0].subaccount for key in keys}
+        after = {key: choose(CacheAffinityStrategy(), self.POOL[2:], 1, key)[0].subaccount for key in keys}
+
+        assert {"eu"} == {before[key] for key in keys if before[key] != after[key]}
+
+    def test_keys_spread_by_weight(self):
+        pool = rows(endpoint("eu", "d1", weight=3), endpoint("us", "d7"))
+        found = Counter(choose(CacheAffinityStrategy(), pool, 1, f"key {i}")[0].subaccount for i in range(4_000))
+
+        assert 2_900 < found["eu"] < 3_100
+
+    @pytest.mark.parametrize(
+        ("home", "elsewhere", "stays"),
+        [
+            (0, 0, True),
+            (1, 0, True),  # the floor of two
+            (2, 0, False),  # 3 x 1/2 x 1.25 = 1.9, floor 2: full
+            (3, 2, True),  # 6 x 1/2 x 1.25 = 3.75, so 4
+            (4, 2, True),  # 7 x 1/2 x 1.25 = 4.4, so 5: room for one
+            (5, 2, False),  # 8 x 1/2 x 1.25 = 5: full
+        ],
+    )
+    def test_a_subaccount_over_its_fair_share_is_passed_over(self, home, elsewhere, stays):
+        key = "conversation"
+        [first] = choose(CacheAffinityStrategy(), rows(EU1, US1), 1, key)
+        loads = {first: home, (US1 if first == EU1 else EU1): elsewhere}
+        [found] = choose(CacheAffinityStrategy(), [Candidate(each, loads[each]) for each in (EU1, US1)], 1, key)
+
+        assert stays == (found == first)
+
+    def test_the_spill_is_sticky_too(self):
+        """Over the bound the key goes to its second home, which is where it goes when the first is away."""
+        for key in (f"key {i}" for i in range(30)):
+            first = choose(CacheAffinityStrategy(), self.POOL, 1, key)[0].subaccount
+            without = [row for row in self.POOL if row.endpoint.subaccount != first]
+            second = choose(CacheAffinityStrategy(), without, 1, key)[0].subaccount
+            full = [row._replace(in_flight=9) if row.endpoint.subaccount == first else row for row in self.POOL]
+
+            assert second == choose(CacheAffinityStrategy(), full, 1, key)[0].subaccount
+
+    @given(st.lists(st.integers(0, 50), min_size=4, max_size=4), st.floats(1, 3), st.text(min_size=1))
+    def test_there_is_always_room_somewhere_and_never_too_much(self, loads, bound, key):
+        pool = [Candidate(endpoint(f"s{i}", "d"), load) for i, load in enumerate(loads)]
+        chosen = CacheAffinityStrategy(bound, 1).select_endpoint(pool, SelectionContext(key))
+        load = next(row.in_flight for row in pool if row.endpoint == chosen)
+
+        assert load + 1 <= math.ceil(bound * (sum(loads) + 1) / 4)
+
+    def test_without_a_key_it_goes_where_it_is_quietest(self):
+        candidates = [Candidate(EU1, 1), Candidate(EU2, 0), Candidate(US1, 2)]
+
+        assert [EU2] == choose(CacheAffinityStrategy(), candidates, 1)
+
+    def test_the_settings_bound_it(self):
+        strategy = make_strategy("cache-affinity", Policy(affinity_load=3.0, affinity_floor=7))
+
+        assert (3.0, 7) == (strategy._load, strategy._floor)
+
+    def test_only_those_who_stay_are_remembered(self):
+        strategy = CacheAffinityStrategy()
+        choose(strategy, rows(US1), 1, "key")
+        choose(strategy, rows(EU1, US1), 2)
+        strategy.retain([US1])
+
+        assert {"m": {"us": 1}} == strategy._turns._subaccounts
+        assert {"m": {"us": 2}} == strategy._quietest._turns._subaccounts
+
+
+class TestPriority:
+    FIRST, SECOND, THIRD = endpoint("eu", "a", tier=1), endpoint("us", "b", tier=1), endpoint("ap", "c", tier=2)
+
+    def test_the_first_tier_takes_all_in_turns(self):
+        pool = rows(self.THIRD, self.FIRST, self.SECOND)
+
+        assert [self.FIRST, self.SECOND, self.FIRST] == choose(PriorityStrategy(), pool, 3)
+
+    def test_the_next_tier_takes_what_is_left(self):
+        assert [self.THIRD] == choose(PriorityStrategy(), rows(self.THIRD), 1)
+
+    @pytest.mark.parametrize(("busy", "expected"), [(3, "eu"), (4, "ap")])
+    def test_a_full_tier_is_passed_over(self, busy, expected):
+        pool = [Candidate(self.FIRST, busy, 2.0), Candidate(self.THIRD, 1, 1.0)]
+
+        assert [expected] == [each.subaccount for each in choose(PriorityStrategy(full=2), pool, 1)]
+
+    def test_when_all_are_full_the_least_busy_takes_it(self):
+        pool = [Candidate(self.FIRST, 9), Candidate(self.THIRD, 8)]
+
+        assert [self.THIRD] == choose(PriorityStrategy(full=2), pool, 1)
+
+    def test_nothing_is_full_by_default(self):
+        pool = [Candidate(self.FIRST, 10**9), Candidate(self.THIRD, 0)]
+
+        assert [self.FIRST] == choose(make_strategy("priority", Policy()), pool, 1)
+        assert [self.THIRD] == choose(make_strategy("priority", Policy(priority_full=1)), pool, 1)
+
+    def test_only_those_who_stay_are_remembered(self):
+        strategy = PriorityStrategy(full=1)
+        choose(strategy, rows(EU1, US1), 2)
+        choose(strategy, [Candidate(EU1, 5), Candidate(US1, 5)], 2)
+        strategy.retain([US1])
+
+        assert {"m": {"us": 2}} == strategy._turns._subaccounts
+        assert {"m": {"us": 2}} == strategy._quietest._turns._subaccounts
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", ALL)
+    def test_a_strategy_is_found_under_the_name_it_gives_itself(self, name):
+        strategy = make_strategy(name, Policy(), random.Random(1))
+
+        assert name == strategy.get_name()
+        assert type(strategy) is STRATEGIES[name]
+
+    @pytest.mark.parametrize("name", ALL)
+    @settings(max_examples=20)
+    @given(data=st.data())
+    def test_the_choice_is_one_of_the_candidates(self, name, data):
+        strategy = make_strategy(name, Policy())
+        for _ in range(5):
+            picked = data.draw(st.lists(st.sampled_from(SIX), min_size=1, unique=True))
+            pool = [Candidate(each, data.draw(st.integers(0, 9)), data.draw(st.floats(0.1, 9))) for each in picked]
+
+            assert strategy.select_endpoint(pool, SelectionContext(data.draw(st.text()))) in picked
+
+    def test_an_unknown_name_is_refused_with_those_there_are(self):
+        expected = (
+            "strategy must be one of round-robin, weighted, least-connections, least-latency, cache-affinity, "
+            "priority, not 'best'"
+        )
+        with pytest.raises(ValueError, match=r"^strategy must") as error:
+            make_strategy("best", Policy())
+
+        assert expected == str(error.value)
+
+    def test_a_registered_class_works_with_no_other_change(self, monkeypatch):
+        table = dict(STRATEGIES)
+        monkeypatch.setattr(module, "_STRATEGIES", table)
+
+        @register_strategy
+        class Last(LoadBalancingStrategy):
+            def select_endpoint(self, candidates, context=NO_CONTEXT):
+                return candidates[-1].endpoint
+
+            def get_name(self):
+                return "last"
+
+        strategy = make_strategy("last", Policy())
+        strategy.retain([EU1])
+
+        assert US1 == strategy.select_endpoint(rows(EU1, US1))
+        assert register_strategy(Last) is Last
+
+    def test_two_strategies_cannot_have_one_name(self):
+        class Impostor(RoundRobinStrategy):
+            pass
+
+        with pytest.raises(ValueError, match="a strategy named 'round-robin' exists already"):
+            register_strategy(Impostor)
+
+        assert STRATEGIES["round-robin"] is RoundRobinStrategy
