@@ -19,6 +19,7 @@ from dialects.model_lists import anthropic_model, anthropic_models, openai_model
 from dialects.tables import CLIENTS
 from gateway.access import keys_in
 from gateway.command_line import main
+from gateway.exchange import Exchange
 from gateway.gateway import Gateway
 from gateway.serving import handed_down
 from gateway.settings import Settings
@@ -49,6 +50,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> Flask:
     gateway.start()
     _admit(app, gateway)
     _add_conversations(app, gateway)
+    _add_kept_responses(app, gateway)
     _add_models(app, gateway)
     _add_operations(app, gateway)
     app.register_error_handler(FaultError, lambda error: _say(error.fault))
@@ -89,10 +91,11 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
     def responses() -> Response:
         return _converse(gateway, "openai-responses", _body())
 
-    @app.get("/v1/responses")
-    def responses_by_websocket() -> Response:
-        # Codex tries a WebSocket first, and falls back at once on this status alone.
-        return _json({"error": {"message": "WebSockets are not spoken here: POST instead.", "type": "upgrade"}}, 426)
+    @app.post("/v1/embeddings")
+    @app.post("/embeddings")
+    def embeddings() -> Response:
+        exchange = gateway.embeddings(_body(), dict(request.headers), g.caller)
+        return _whole(exchange)
 
     @app.post("/v1/messages")
     def messages() -> Response:
@@ -114,6 +117,25 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
         if verb not in _GEMINI_VERBS:
             raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not offered here."))
         return _converse(gateway, "gemini", {**_body(), "model": model, "stream": _GEMINI_VERBS[verb]})
+
+
+def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
+    """Add what can be done with an answer that its deployment keeps."""
+
+    @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
+    def kept_response(answer: str) -> Response:
+        status, body = gateway.kept(request.method, answer)
+        return Response(body, status, mimetype="application/json")
+
+    @app.post("/v1/responses/<answer>/cancel")
+    def cancel_response(answer: str) -> Response:
+        status, body = gateway.kept("POST", answer, "/cancel")
+        return Response(body, status, mimetype="application/json")
+
+    @app.get("/v1/responses")
+    def responses_by_websocket() -> Response:
+        # Codex tries a WebSocket first, and falls back at once on this status alone.
+        return _json({"error": {"message": "WebSockets are not spoken here: POST instead.", "type": "upgrade"}}, 426)
 
 
 def _add_models(app: Flask, gateway: Gateway) -> None:
@@ -182,11 +204,7 @@ def _converse(gateway: Gateway, client: str, body: JSON) -> Response:
     """Answer a conversation, in one piece or as a stream."""
     exchange = gateway.exchange(client, body, dict(request.headers), g.caller)
     if not exchange.asked.inquiry.envelope.conversation.stream:
-        try:
-            answer = exchange.whole()
-        except FaultError as error:
-            return _say(error.fault, exchange.headers())
-        return _json(answer, headers=exchange.headers())
+        return _whole(exchange)
     stream = gateway.stream(exchange)
     try:
         stream.begin()
@@ -194,6 +212,15 @@ def _converse(gateway: Gateway, client: str, body: JSON) -> Response:
         return _say(error.fault, exchange.headers())
     headers = {**exchange.headers(), "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return Response(stream, mimetype="text/event-stream", headers=headers)
+
+
+def _whole(exchange: Exchange) -> Response:
+    """Answer in one piece."""
+    try:
+        answer = exchange.whole()
+    except FaultError as error:
+        return _say(error.fault, exchange.headers())
+    return _json(answer, headers=exchange.headers())
 
 
 def _body() -> JSON:
@@ -222,7 +249,7 @@ def _asker() -> str:
         return "gemini"
     if path.startswith(("/v1/models", "/models")):
         return next((dialect for header, dialect in _TELLTALES.items() if header in request.headers), "openai-chat")
-    return "openai-responses" if path.endswith("/responses") else "openai-chat"
+    return "openai-responses" if "/responses" in path else "openai-chat"
 
 
 def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:

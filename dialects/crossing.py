@@ -18,11 +18,15 @@ from dialects.tables import BACKENDS, CLIENTS, LANES
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """What a client asks: in which dialect, its body as it came, and what its answer will say of itself."""
+    """What a client asks: in which dialect, its body as it came, and what its answer will say of itself.
+
+    *forward* is whether the body still says all there is to ask, so that it may be passed along.
+    """
 
     client: str
     body: JSON
     envelope: Envelope
+    forward: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,6 @@ class Forwarded:
 
 def crossing(inquiry: Inquiry, backend: str) -> Crossing:
     """Choose the way from the inquiry's client to *backend*, both named as in `dialects.tables`."""
-    if inquiry.client == backend and backend in LANES:
+    if inquiry.forward and inquiry.client == backend and backend in LANES:
         return Forwarded(inquiry, LANES[backend], BACKENDS[backend])
     return Translated(inquiry, CLIENTS[inquiry.client], BACKENDS[backend])

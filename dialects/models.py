@@ -65,6 +65,8 @@ class ModelProfile:
     """The levels a Gemini 3 model takes, least first."""
     schema_with_tools: bool = True
     """Whether an output schema and functions may both be given."""
+    embeds: bool = False
+    """Whether it turns texts into vectors, and does not talk."""
     embed_content: bool = False
     """Whether embeddings are asked for by `embedContent` (Gemini 2) instead of `predict`."""
     max_output: int | None = None
@@ -153,10 +155,11 @@ _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"claude", _CLAUDE_45),
     (r"nova-micro", ModelProfile("", Vendor.NOVA, images=False, documents=False, native_schema=False)),
     (r"nova", ModelProfile("", Vendor.NOVA, native_schema=False)),
-    (r"titan-embed-text", ModelProfile("", Vendor.TITAN, images=False, documents=False, tools=False)),
+    (r"titan-embed-text", ModelProfile("", Vendor.TITAN, images=False, documents=False, tools=False, embeds=True)),
+    (r"titan-embed", ModelProfile("", Vendor.TITAN, documents=False, tools=False, embeds=True)),
     (r"titan", ModelProfile("", Vendor.TITAN, documents=False, tools=False)),
-    (r"gemini-embedding-2", ModelProfile("", Vendor.GEMINI, tools=False, embed_content=True)),
-    (r"gemini-embedding", ModelProfile("", Vendor.GEMINI, images=False, documents=False, tools=False)),
+    (r"gemini-embedding-2", ModelProfile("", Vendor.GEMINI, tools=False, embeds=True, embed_content=True)),
+    (r"gemini-embedding", ModelProfile("", Vendor.GEMINI, images=False, documents=False, tools=False, embeds=True)),
     (r"gemini-.*-image", _GEMINI_IMAGE),
     (r"gemini-3-pro", replace(_GEMINI_3, thinking_levels=("LOW", "HIGH"))),
     (r"gemini-[3-9](-\d)?-pro", replace(_GEMINI_3, thinking_levels=("LOW", "MEDIUM", "HIGH"))),
@@ -176,11 +179,12 @@ _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"o\d(-|$)", _GPT_REASONING),
     (r"gpt-4o", replace(_GPT, max_output=16384)),
     (r"gpt-4-1", replace(_GPT, max_output=32768)),
-    (r"gpt|text-embedding", _GPT),
+    (r"text-embedding", replace(_GPT, tools=False, embeds=True)),
+    (r"gpt", _GPT),
     (r"mistral", replace(_CHAT, vendor=Vendor.MISTRAL, model_in_body=True)),
     (r"sonar", replace(_CHAT, vendor=Vendor.PERPLEXITY, model_in_body=True, tools=False)),
     (r"command|cohere", replace(_CHAT, vendor=Vendor.COHERE, model_in_body=True)),
-    (r".*nv-embed|nvidia", replace(_CHAT, vendor=Vendor.NVIDIA, model_in_body=True)),
+    (r".*nv-embed|nvidia", replace(_CHAT, vendor=Vendor.NVIDIA, model_in_body=True, embeds=True)),
     (r"", _CHAT),
 )
 

@@ -40,30 +40,34 @@ class AICore:
         endpoint = attempt.endpoint
         url = protocol.build_endpoint(endpoint.url, endpoint.model, stream)
         silence = max(timeouts.first_event, timeouts.idle) if stream else timeouts.answer
-        return self.post(endpoint, url, dict(protocol.headers(stream)), body, stream, timeouts.connect, silence)
+        return self._send(
+            endpoint,
+            lambda identity: self._transport.post(
+                url,
+                {"Content-Type": "application/json", **identity, **protocol.headers(stream)},
+                body,
+                stream=stream,
+                connect_timeout=timeouts.connect,
+                read_timeout=silence,
+            ),
+        )
 
-    def post(
-        self,
-        endpoint: Endpoint,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        stream: bool,
-        connect: float,
-        silence: float,
-    ) -> Upstream:
-        """POST to *url* of *endpoint*, renewing a refused token once; times in seconds."""
+    def manage(self, endpoint: Endpoint, method: str, path: str, timeouts: Timeouts) -> tuple[int, bytes]:
+        """Ask *endpoint* for something it keeps at *path*; raises `FaultError` for anything but success."""
+        upstream = self._send(
+            endpoint,
+            lambda identity: self._transport.send(
+                method, endpoint.url + path, identity, None, (timeouts.connect, timeouts.answer)
+            ),
+        )
+        return upstream.status, upstream.read()
+
+    def _send(self, endpoint: Endpoint, send: Callable[[Mapping[str, str]], Upstream]) -> Upstream:
+        """Send with the headers that say who asks, renewing a refused token once; raises `FaultError`."""
         tokens = self._tokens[endpoint.subaccount]
         for last in (False, True):
             token = tokens.token()
-            upstream = self._transport.post(
-                url,
-                {"Content-Type": "application/json", **self._identity(endpoint, token), **headers},
-                body,
-                stream=stream,
-                connect_timeout=connect,
-                read_timeout=silence,
-            )
+            upstream = send(self._identity(endpoint, token))
             try:
                 self._check(upstream)
             except FaultError as error:

@@ -129,6 +129,8 @@ class UpstreamSection(_Section):
     """URL of an HTTP proxy on the way out. HTTPS_PROXY and its like are read only if named here: ${HTTPS_PROXY}."""
     ca_bundle: str | None = None
     """Path of a PEM file with the certificates to trust, relative to the config file."""
+    fetch_media: bool = True
+    """Whether images and documents named by URL are fetched, from public addresses only, for models that want bytes."""
 
 
 def _lower(value: Any) -> Any:

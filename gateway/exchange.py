@@ -1,8 +1,9 @@
 """One request and its answer: the attempts, the failover between them, and the record of it all."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import orjson
@@ -11,7 +12,10 @@ from dialects.conversation import JSON, Usage
 from dialects.crossing import Crossing, Inquiry, Reply, crossing
 from dialects.faults import Fault, FaultError, FaultKind, http_status
 from dialects.models import profile_for
+from gateway.lessons import Lessons
+from gateway.media import FETCHES_NOTHING, Fetch, inline
 from gateway.observe import ExchangeRecord, Observer
+from gateway.pins import Pins
 from gateway.pump import Upstream
 from routing.load_balancer import NoEndpointError
 from routing.names import How
@@ -19,6 +23,8 @@ from routing.policy import Timeouts
 from routing.request_router import Attempt, Attempts
 
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+_KEPT = "openai-responses"
+"""The dialect whose backends keep their answers, to be continued by id."""
 
 Clock = Callable[[], float]
 
@@ -49,6 +55,19 @@ class Asked:
     timeouts: Timeouts
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What exchanges remember for one another, and how they fetch what a request only points at."""
+
+    lessons: Lessons = field(default_factory=Lessons)
+    pins: Pins = field(default_factory=Pins)
+    fetch: Fetch | None = None
+
+    def inlined(self, inquiry: Inquiry, dialect: str) -> Inquiry:
+        """Put in what the request only points at, for a backend that does not fetch; raises `FaultError`."""
+        return inline(inquiry, self.fetch) if dialect in FETCHES_NOTHING else inquiry
+
+
 class Exchange:
     """One request on its way through the proxy.
 
@@ -57,16 +76,23 @@ class Exchange:
     """
 
     def __init__(
-        self, asked: Asked, attempts: Attempts, call: Caller, observer: Observer, clock: Clock = time.monotonic
+        self,
+        asked: Asked,
+        attempts: Attempts,
+        call: Caller,
+        observer: Observer,
+        desk: "Desk | None" = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.asked = asked
         self.attempts = attempts
+        self.desk = desk or Desk()
+        self.dropped: set[str] = set()
         self.clock = clock
         self._call = call
         self._observer = observer
         self._began = clock()
         self._first_content: float | None = None
-        self._dropped: set[str] = set()
         self._last: Attempt | None = None
         self._finished = False
 
@@ -81,35 +107,48 @@ class Exchange:
         self._last = attempt
         return attempt
 
-    def prepare(self, attempt: Attempt) -> tuple[Crossing, bytes]:
+    def prepare(self, attempt: Attempt) -> tuple[Crossing, JSON]:
         """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this."""
-        way = crossing(self.asked.inquiry, attempt.protocol.dialect)
+        dialect = attempt.protocol.dialect
+        inquiry = self.desk.inlined(self.asked.inquiry, dialect)
+        way = crossing(inquiry, dialect)
         rendered = way.ask(profile_for(attempt.endpoint.model))
-        self._dropped.update(rendered.dropped)
-        return way, orjson.dumps(rendered.body)
+        self.dropped.update(rendered.dropped)
+        return way, rendered.body
 
-    def open(self, attempt: Attempt, body: bytes, *, stream: bool) -> ReadableUpstream:
-        """Send the request to the attempt's endpoint; raises `FaultError`."""
-        return self._call(attempt, body, stream=stream, timeouts=self.asked.timeouts)
+    def open(self, attempt: Attempt, body: JSON, *, stream: bool) -> ReadableUpstream:
+        """Send the request to the attempt's endpoint; raises `FaultError`.
+
+        What the endpoint has refused by name before is left out, and what it refuses now is left out once.
+        """
+        model = attempt.endpoint.model
+        known = self.desk.lessons.without(model, body)
+        try:
+            return self._send(attempt, known, body, stream=stream)
+        except FaultError as error:
+            if not self.desk.lessons.learn(model, known, error.fault):
+                raise
+        return self._send(attempt, self.desk.lessons.without(model, body), body, stream=stream)
 
     def whole(self) -> JSON:
         """Answer in one piece, failing over as often as it may; raises `FaultError` when nobody could answer."""
-        while True:
-            attempt = self._next_or_finish()
-            try:
-                reply = self._ask_whole(attempt)
-            except FaultError as error:
-                attempt.failed(error.fault)
-                continue
-            self.answered(attempt)
-            attempt.lease.close()
-            self.finish(reply.completion.usage, stop=reply.completion.stop.reason.value)
-            return reply.body
+        try:
+            reply = self._until_answered()
+        except FaultError as error:
+            self.finish(fault=error.fault)
+            raise
+        finally:
+            # Whatever else went wrong is a defect of ours: no lease may outlive it.
+            self.attempts.close()
+        self.finish(reply.completion.usage, stop=reply.completion.stop.reason.value)
+        return reply.body
 
-    def answered(self, attempt: Attempt) -> None:
-        """Note that *attempt* has begun to answer."""
+    def answered(self, attempt: Attempt, answer: str) -> None:
+        """Note that *attempt* has begun to answer; *answer* is what its backend calls it."""
         attempt.answered()
         self._first_content = self.clock() - self._began
+        if attempt.protocol.dialect == _KEPT:
+            self.desk.pins.remember(answer, attempt.endpoint)
 
     def finish(self, usage: Usage | None = None, *, fault: Fault | None = None, stop: str = "") -> None:
         """Tell the observer how it ended; a second time says nothing."""
@@ -140,24 +179,39 @@ class Exchange:
         }
         return {name: _one_line(value) for name, value in told.items() if value}
 
-    def _ask_whole(self, attempt: Attempt) -> Reply:
+    def ask(self, attempt: Attempt) -> Reply:
+        """Ask the attempt's endpoint once; raises `FaultError`."""
         way, body = self.prepare(attempt)
+        loaded = self.read(attempt, body)
+        with making_sense():
+            return way.answer(loaded)
+
+    def read(self, attempt: Attempt, body: JSON) -> JSON:
+        """Send *body* to the attempt's endpoint and read the answer; raises `FaultError`."""
         upstream = self.open(attempt, body, stream=False)
         try:
             raw = upstream.read()
         finally:
             upstream.close()
-        try:
-            return way.answer(orjson.loads(raw))
-        except _UNREADABLE as error:
-            raise FaultError(Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense.")) from error
+        with making_sense():
+            loaded: JSON = orjson.loads(raw)
+            return loaded
 
-    def _next_or_finish(self) -> Attempt:
-        try:
-            return self.next_attempt()
-        except FaultError as error:
-            self.finish(fault=error.fault)
-            raise
+    def _until_answered(self) -> Reply:
+        while True:
+            attempt = self.next_attempt()
+            try:
+                reply = self.ask(attempt)
+            except FaultError as error:
+                attempt.failed(error.fault)
+                continue
+            self.answered(attempt, reply.completion.id)
+            attempt.lease.close()
+            return reply
+
+    def _send(self, attempt: Attempt, body: JSON, asked: JSON, *, stream: bool) -> ReadableUpstream:
+        self.dropped.update(asked.keys() - body.keys())
+        return self._call(attempt, orjson.dumps(body), stream=stream, timeouts=self.asked.timeouts)
 
     def _fallback(self) -> str:
         resolution = self.attempts.resolution
@@ -179,8 +233,17 @@ class Exchange:
             attempts=self._last.number if self._last else 0,
             first_content=self._first_content,
             duration=self.clock() - self._began,
-            dropped=tuple(sorted(self._dropped)),
+            dropped=tuple(sorted(self.dropped)),
         )
+
+
+@contextmanager
+def making_sense() -> Iterator[None]:
+    """Within, an answer is understood; one that makes no sense raises `FaultError`."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise FaultError(Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense.")) from error
 
 
 def _one_line(value: str) -> str:

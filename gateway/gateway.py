@@ -7,20 +7,24 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from urllib.parse import quote
 
 from prometheus_client import CollectorRegistry
 
+from dialects import openai_embeddings
 from dialects.conversation import JSON, Conversation, Effort, ToolSpec
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
 from dialects.events import Failed
-from dialects.faults import FaultError
+from dialects.faults import Fault, FaultError, FaultKind
 from dialects.tables import CLIENTS
 from gateway.access import Access
 from gateway.affinity import affinity_key
 from gateway.aicore import AICore
 from gateway.discovery import Management
-from gateway.exchange import Asked, Exchange
+from gateway.embedding import EmbeddingExchange
+from gateway.exchange import Asked, Desk, Exchange
+from gateway.fetching import MediaFetcher
 from gateway.fleet import Fleet
 from gateway.observe import LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.settings import Settings
@@ -69,6 +73,8 @@ class Gateway:
         self._core = AICore(self._transport, self._tokens, tenants, now)
         get = Management(self._transport, self._tokens)
         self._fleet = Fleet(settings, self.balancer, get, self._core.probe, clock)
+        fetcher = MediaFetcher() if settings.fetch_media else None
+        self._desk = Desk(fetch=fetcher)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
 
     def start(self) -> None:
@@ -88,7 +94,30 @@ class Gateway:
         attempts = self._attempts(client, conversation, headers)
         timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
         asked = Asked(token, caller, Inquiry(client, body, envelope), timeouts)
-        return Exchange(asked, attempts, self._core, self._observer, self._clock)
+        return Exchange(asked, attempts, self._core, self._observer, self._desk, self._clock)
+
+    def embeddings(self, body: JSON, headers: Mapping[str, str], caller: str) -> Exchange:
+        """Begin to answer a request for embeddings; raises `FaultError` for one that makes no sense."""
+        request = openai_embeddings.parse_request(body)
+        named = Conversation(model=request.model, dialect="openai-embeddings")
+        token = self._new_token()
+        envelope = Envelope(token, request.model, int(self._now()), named)
+        attempts = self._attempts("openai-embeddings", named, headers)
+        timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
+        asked = Asked(token, caller, Inquiry("openai-embeddings", body, envelope), timeouts)
+        return EmbeddingExchange(request, asked, attempts, self._core, self._observer, self._desk, self._clock)
+
+    def kept(self, method: str, answer: str, action: str = "") -> tuple[int, bytes]:
+        """Ask for, delete or cancel an answer that its deployment keeps; raises `FaultError`."""
+        endpoint = self._desk.pins.find(answer)
+        if endpoint is None:
+            message = f"Response with id {answer!r} not found."
+            raise FaultError(Fault(FaultKind.NOT_FOUND, message, 404, code="response_not_found"))
+        path = f"/responses/{quote(answer, safe='')}{action}"
+        told = self._core.manage(endpoint, method, path, self.settings.policy.timeouts)
+        if method == "DELETE":
+            self._desk.pins.forget(answer)
+        return told
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
         """Answer an exchange piece by piece."""
@@ -131,10 +160,16 @@ class Gateway:
                 conversation.model,
                 client=client,
                 affinity_key=affinity_key(conversation, headers),
+                pinned=self._pinned(conversation),
                 tools_with_reasoning=_reasons_with_tools(conversation),
             )
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
+
+    def _pinned(self, conversation: Conversation) -> str | None:
+        """Name the deployment that made the answer this request goes on from."""
+        endpoint = self._desk.pins.find(str(conversation.extra.get("previous_response_id") or ""))
+        return f"{endpoint.subaccount}/{endpoint.deployment}" if endpoint else None
 
     def _is_served(self, name: str) -> bool:
         try:

@@ -1,5 +1,6 @@
 """Running the application under granian, and handing settings to its worker processes."""
 
+import ipaddress
 import json
 import logging
 import os
@@ -15,7 +16,6 @@ from granian.log import LogLevels
 from gateway.settings import Settings, load
 
 _HANDED_DOWN = "SAP_AI_PROXY_SETTINGS"
-_LOOPBACK = ("127.", "::1", "localhost")
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
@@ -34,12 +34,19 @@ def handed_down() -> Settings:
     path = Path(told["path"]) if told["path"] else None
     settings = replace(load(path, os.environ, Path.home()), **told["overrides"])
     logging.basicConfig(level=settings.log_level.upper(), format=_FORMAT)
+    # What urllib3 says of a connection names its address.
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     return settings
 
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach *host*."""
-    return host.startswith(_LOOPBACK)
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def ensure_free(host: str, port: int) -> None:
@@ -65,6 +72,7 @@ def serve(settings: Settings) -> None:
         websockets=False,
         workers=settings.workers,
         blocking_threads=settings.threads,
+        backpressure=settings.threads,
         factory=True,
         log_level=LogLevels.warning,
         respawn_failed_workers=True,

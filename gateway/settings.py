@@ -90,6 +90,7 @@ class Settings:
     proxy: Secret | None = None
     """The URL of an HTTP proxy on the way to SAP AI Core."""
     ca_bundle: Path | None = None
+    fetch_media: bool = True
     source: Path | None = None
     """The config file; none if the environment said it all."""
     warnings: tuple[str, ...] = ()
@@ -165,6 +166,7 @@ class _Loader:
             log_level=config.log_level,
             allow_unauthenticated=config.allow_unauthenticated,
             proxy=self._proxy(config.upstream.proxy),
+            fetch_media=config.upstream.fetch_media,
             ca_bundle=self._found.file(config.upstream.ca_bundle, "upstream.ca_bundle"),
             source=self._path,
         )

@@ -15,6 +15,8 @@ from routing.request_router import Attempt
 _MOST_HELD = 256 * 1024
 """How many bytes of prelude are held back before they are let go, come what may."""
 
+_DEFECT = Fault(FaultKind.OTHER, "The proxy itself failed.")
+
 SayFault = Callable[[Fault], bytes]
 """Says a failure in the client's dialect, in a stream that has not begun otherwise."""
 
@@ -75,6 +77,9 @@ class StreamedAnswer:
         except FaultError as error:
             self._end(error.fault)
             raise
+        except BaseException:
+            self._end(_DEFECT)
+            raise
 
     def __iter__(self) -> Self:
         return self
@@ -90,6 +95,9 @@ class StreamedAnswer:
             except FaultError as error:
                 self._end(error.fault)
                 return self._say_fault(error.fault)
+            except BaseException:
+                self._end(_DEFECT)
+                raise
             if out:
                 return out
             if self._clock() - began >= self._timeouts.keep_alive:
@@ -147,7 +155,7 @@ class StreamedAnswer:
 
     def _commit(self, flow: _Flow) -> None:
         self._committed = True
-        self._exchange.answered(flow.attempt)
+        self._exchange.answered(flow.attempt, flow.seen.id)
         self._due = min(self._deadline, self._clock() + self._timeouts.idle)
 
     def _broke(self, flow: _Flow, fault: Fault) -> bytes:

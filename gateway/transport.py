@@ -217,20 +217,20 @@ class Transport:
         With *stream* the body may be compressed by nobody on its way: a compressor holds bytes back.
         """
         encoding = {} if not stream else {"Accept-Encoding": "identity"}
-        return self._send("POST", url, {**headers, **encoding}, body, (connect_timeout, read_timeout))
+        return self.send("POST", url, {**headers, **encoding}, body, (connect_timeout, read_timeout))
 
     def get(self, url: str, headers: Mapping[str, str], timeout: float = 15.0) -> Upstream:
         """Send one management request; it is repeated once when its connection breaks before the answer."""
         try:
-            return self._send("GET", url, headers, None, (timeout, timeout))
+            return self.send("GET", url, headers, None, (timeout, timeout))
         except FaultError as error:
             if error.fault.kind is not FaultKind.UNREACHABLE:
                 raise
-        return self._send("GET", url, headers, None, (timeout, timeout))
+        return self.send("GET", url, headers, None, (timeout, timeout))
 
     def head(self, url: str, headers: Mapping[str, str], timeout: float = 5.0) -> int:
         """Ask whether a URL answers at all, and with which status."""
-        upstream = self._send("HEAD", url, headers, None, (timeout, timeout))
+        upstream = self.send("HEAD", url, headers, None, (timeout, timeout))
         upstream.read()
         return upstream.status
 
@@ -266,7 +266,7 @@ class Transport:
             session.mount(scheme, _Adapter(pool_connections=_HOSTS, pool_maxsize=self._connections, max_retries=0))
         return session
 
-    def _send(
+    def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeouts: tuple[float, float]
     ) -> Upstream:
         """Send one request; a redirect is refused, since it would carry a token elsewhere."""

@@ -18,7 +18,7 @@ MAY = {
     "flask": {"proxy_server.py"},
     "werkzeug": {"proxy_server.py"},
     "requests": {"gateway/transport.py"},
-    "urllib3": {"gateway/transport.py"},
+    "urllib3": {"gateway/transport.py", "gateway/fetching.py"},
     "granian": {"gateway/serving.py"},
     "pydantic": {"gateway/config_file.py", "gateway/settings.py"},
     "click": {"gateway/command_line.py"},

@@ -7,6 +7,7 @@ from dialects.models import profile_for
 from routing.protocols.base import ProtocolHandler
 from routing.protocols.claude_converse import ClaudeConverseProtocol
 from routing.protocols.claude_invoke import ClaudeInvokeProtocol
+from routing.protocols.embeddings import EmbeddingsProtocol
 from routing.protocols.gemini_generate import GeminiGenerateProtocol
 from routing.protocols.openai_chat import OpenAIChatProtocol
 from routing.protocols.openai_responses import OpenAIResponsesProtocol
@@ -15,6 +16,7 @@ __all__ = [
     "PROTOCOLS",
     "ClaudeConverseProtocol",
     "ClaudeInvokeProtocol",
+    "EmbeddingsProtocol",
     "GeminiGenerateProtocol",
     "OpenAIChatProtocol",
     "OpenAIResponsesProtocol",
@@ -28,6 +30,7 @@ PROTOCOLS: tuple[ProtocolHandler, ...] = (
     GeminiGenerateProtocol(),
     OpenAIChatProtocol(),
     OpenAIResponsesProtocol(),
+    EmbeddingsProtocol(),
 )
 """Every protocol there is; of several that would do, the first is taken."""
 
@@ -44,6 +47,9 @@ def protocol_for(
     A request that has tools and asks for reasoning goes to Responses where chat refuses the pair.
     """
     profile = profile_for(model)
+    if profile.embeds is not (client == EmbeddingsProtocol.dialect):
+        what = "makes embeddings and does not talk" if profile.embeds else "talks and makes no embeddings"
+        raise invalid(f"{model!r} {what}", param="model")
     able = [protocol for protocol in protocols if protocol.speaks(profile)]
     if not able:
         raise invalid(f"{model!r} cannot be asked in any protocol the proxy knows", param="model")

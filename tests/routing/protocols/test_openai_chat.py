@@ -6,6 +6,7 @@ from dialects.faults import FaultError, FaultKind
 from dialects.models import _PROFILES, profile_for
 from proxy_helpers import Converters
 from routing.protocols import (
+    EmbeddingsProtocol,
     PROTOCOLS,
     ClaudeConverseProtocol,
     ClaudeInvokeProtocol,
@@ -127,6 +128,7 @@ class TestTheTable:
             GeminiGenerateProtocol,
             OpenAIChatProtocol,
             OpenAIResponsesProtocol,
+            EmbeddingsProtocol,
         ]
 
     def test_no_two_protocols_share_a_name_or_a_dialect(self):

@@ -1,0 +1,30 @@
+"""Which vendors' embedding models can be asked, and how."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from dialects import gemini_embeddings, openai_embeddings, titan_embeddings
+from dialects.conversation import JSON
+from dialects.dialect import Rendered
+from dialects.models import ModelProfile, Vendor
+from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
+
+
+class EmbeddingDialect(Protocol):
+    """A language embedding models are asked in."""
+
+    def render_request(self, request: EmbeddingRequest, profile: ModelProfile) -> list[Rendered]:
+        """Ask: one body for each call that it takes."""
+        ...
+
+    def parse_response(self, bodies: Sequence[JSON]) -> EmbeddingResponse:
+        """Understand the answers to all calls, in their order."""
+        ...
+
+
+EMBEDDERS: Mapping[Vendor, EmbeddingDialect] = {
+    Vendor.OPENAI: openai_embeddings,
+    Vendor.NVIDIA: openai_embeddings,
+    Vendor.GEMINI: gemini_embeddings,
+    Vendor.TITAN: titan_embeddings,
+}

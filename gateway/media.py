@@ -1,0 +1,78 @@
+"""Pictures and documents that a request only points at, fetched for backends that want the bytes."""
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from dialects.conversation import Conversation, Media, Message, Part, ToolResult
+from dialects.crossing import Inquiry
+from dialects.faults import invalid
+
+FETCHES_NOTHING = frozenset({"bedrock-converse", "anthropic-messages"})
+"""The dialects whose backends take bytes alone."""
+
+_FEW = 20
+"""How many addresses one request may point at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What lay at an address: its media type and its bytes."""
+
+    mime: str
+    data: bytes
+
+
+Fetch = Callable[[str], Fetched]
+"""Fetches from a public address, within bounds; raises `FaultError` that says why not."""
+
+
+def inline(inquiry: Inquiry, fetch: Fetch | None) -> Inquiry:
+    """Put the bytes in the place of every address; an inquiry without any stays as it is.
+
+    The body as it came is given up with the addresses in it, so the request is translated and not passed along.
+    """
+    conversation = inquiry.envelope.conversation
+    addresses = {part.url for message in conversation.messages for part in _media(message) if part.url}
+    if not addresses:
+        return inquiry
+    if fetch is None:
+        raise invalid("This model takes images and documents as base64 data, not as URLs.")
+    if len(addresses) > _FEW:
+        raise invalid(f"A request may point at {_FEW} URLs at most.")
+    fetched = {address: fetch(address) for address in sorted(addresses)}
+    return replace(
+        inquiry, envelope=replace(inquiry.envelope, conversation=_with(conversation, fetched)), forward=False
+    )
+
+
+def _media(message: Message) -> list[Media]:
+    nested = [part for each in message.parts if isinstance(each, ToolResult) for part in each.parts]
+    return [part for part in (*message.parts, *nested) if isinstance(part, Media)]
+
+
+def _with(conversation: Conversation, fetched: Mapping[str, Fetched]) -> Conversation:
+    messages = tuple(
+        replace(message, parts=tuple(_filled(part, fetched) for part in message.parts))
+        for message in conversation.messages
+    )
+    return replace(conversation, messages=messages)
+
+
+def _filled(part: Part, fetched: Mapping[str, Fetched]) -> Part:
+    match part:
+        case Media():
+            return _carried(part, fetched)
+        case ToolResult(parts=parts):
+            carried = tuple(_carried(each, fetched) if isinstance(each, Media) else each for each in parts)
+            return replace(part, parts=carried)
+        case _:
+            return part
+
+
+def _carried(media: Media, fetched: Mapping[str, Fetched]) -> Media:
+    if not media.url:
+        return media
+    found = fetched[media.url]
+    mime = media.mime if media.mime and "*" not in media.mime else found.mime
+    return replace(media, url="", mime=mime, data=base64.b64encode(found.data).decode())
