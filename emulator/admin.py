@@ -147,10 +147,10 @@ def _tried(change: Callable[[], Any]) -> Response:
 
 
 def _body() -> Json:
-    """Read the JSON of an admin request; a `ValueError` when it is none."""
+    """Read the JSON of an admin request; a `TypeError` when it is none."""
     body = request.get_json(force=True, silent=True)
     if not isinstance(body, dict):
-        raise ValueError("the body must be a JSON object")
+        raise TypeError("the body must be a JSON object")
     return body
 
 

@@ -148,7 +148,7 @@ def _infer(emulator: Emulator, exchange: Exchange, id: str, path: str, raw: byte
     except Refused as error:
         response = _refused(error)
         payload = response.get_data()
-        response.response = Body(iter((payload,)), exchange, emulator.recorder, connection)
+        response.response = Body(iter((payload,)), exchange, emulator.recorder, connection, len(payload))
         response.content_length = len(payload)
     except ConnectionError as error:
         emulator.recorder.end(exchange, left=isinstance(error, wire.Gone))
@@ -192,7 +192,7 @@ def _response(emulator: Emulator, outlet: Outlet, reply: Reply) -> Response:
             payload = json.dumps(body).encode() if spaced else dump(body, ordered=ordered)
             length, pieces = wire.whole(outlet, payload)
             mime = _JSON
-    out = Body(pieces, outlet.exchange, emulator.recorder, outlet.wire)
+    out = Body(pieces, outlet.exchange, emulator.recorder, outlet.wire, length)
     response = Response(out, mimetype=mime, direct_passthrough=True)
     if length is not None:
         response.content_length = length

@@ -28,8 +28,22 @@ BETAS = frozenset(
     }
 )
 _TOP = frozenset(
-    "anthropic_version anthropic_beta max_tokens messages system temperature top_p top_k stop_sequences tools "
-    "tool_choice thinking metadata output_config".split()
+    [
+        "anthropic_version",
+        "anthropic_beta",
+        "max_tokens",
+        "messages",
+        "system",
+        "temperature",
+        "top_p",
+        "top_k",
+        "stop_sequences",
+        "tools",
+        "tool_choice",
+        "thinking",
+        "metadata",
+        "output_config",
+    ]
 )
 _BLOCKS = {
     "text": {"text", "cache_control", "citations"},
@@ -86,7 +100,7 @@ def betas(given: Any) -> None:
 
 def sampling(model: Model, given: Json, thinking: Any, max_tokens: int | None) -> None:
     """Refuse samplers and thoughts that do not go together, or not with this model."""
-    temperature, top_p, top_k = given.get("temperature"), given.get("top_p"), given.get("top_k")
+    temperature, top_p = given.get("temperature"), given.get("top_p")
     if temperature is not None and not 0 <= temperature <= 1:
         raise bedrock("temperature: range: 0..1")
     if model.no_samplers:
@@ -97,9 +111,14 @@ def sampling(model: Model, given: Json, thinking: Any, max_tokens: int | None) -
         raise bedrock("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
     if any(blank(stop) for stop in given.get("stop_sequences") or []):
         raise bedrock("stop_sequences: each stop sequence must contain non-whitespace")
-    if thinking is None or thinking.get("type") == "disabled":
-        return
-    _thinking(model, thinking, max_tokens)
+    if thinking is not None and thinking.get("type") != "disabled":
+        _thinking(model, thinking, max_tokens)
+        _while_thinking(given)
+
+
+def _while_thinking(given: Json) -> None:
+    """Refuse samplers and tool choices that do not go with thinking."""
+    temperature, top_p, top_k = given.get("temperature"), given.get("top_p"), given.get("top_k")
     if temperature not in (None, 1):
         raise bedrock("`temperature` may only be set to 1 when thinking is enabled or in adaptive mode.")
     if top_k is not None:
@@ -268,19 +287,22 @@ def _block(path: str, kind: str, block: Json) -> None:
         case "tool_use" if not isinstance(block.get("input"), dict):
             raise bedrock(f"{path}.tool_use.input: Input should be a valid dictionary")
         case "tool_result":
-            for place, inner in enumerate(blocks(block.get("content"), type="text")):
-                if inner.get("type") not in ("text", "image", "document", "search_result"):
-                    raise bedrock(
-                        f"{path}.tool_result.content.{place}: Input tag '{inner.get('type')}' is not expected"
-                    )
-                if inner["type"] == "image":
-                    _source(f"{path}.tool_result.content.{place}.image", "image", inner.get("source") or {})
+            _result(f"{path}.tool_result", block)
         case "thinking" if not signed(block.get("signature")):
             raise bedrock(f"{path}: Invalid `signature` in `thinking` block")
         case "redacted_thinking" if not unsealed(block.get("data")):
             raise bedrock(f"{path}: Invalid `data` in `redacted_thinking` block")
         case _:
             pass
+
+
+def _result(path: str, block: Json) -> None:
+    """Refuse the content of a tool result."""
+    for place, inner in enumerate(blocks(block.get("content"), type="text")):
+        if inner.get("type") not in ("text", "image", "document", "search_result"):
+            raise bedrock(f"{path}.content.{place}: Input tag '{inner.get('type')}' is not expected")
+        if inner["type"] == "image":
+            _source(f"{path}.content.{place}.image", "image", inner.get("source") or {})
 
 
 def _source(path: str, kind: str, source: Json) -> None:
@@ -317,7 +339,8 @@ def _pairs(messages: list[Json]) -> None:
         if missing or (results and not leads):
             names = ", ".join(missing or results)
             raise bedrock(
-                f"messages.{at - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: {names}. "
+                f"messages.{at - 1}: `tool_use` ids were found without `tool_result` blocks immediately "
+                f"after: {names}. "
                 "Each `tool_use` block must have a corresponding `tool_result` block in the next message."
             )
         for result in results:
@@ -332,7 +355,8 @@ def _pairs(messages: list[Json]) -> None:
     if calls:
         raise bedrock(
             f"messages.{len(messages) - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: "
-            f"{', '.join(calls)}. Each `tool_use` block must have a corresponding `tool_result` block in the next message."
+            f"{', '.join(calls)}. Each `tool_use` block must have a corresponding `tool_result` block in the "
+            "next message."
         )
 
 

@@ -12,8 +12,20 @@ from emulator.reading import blank, decoded
 from emulator.world import Json
 
 _TOP = frozenset(
-    "messages system inferenceConfig toolConfig guardrailConfig additionalModelRequestFields promptVariables "
-    "additionalModelResponseFieldPaths requestMetadata performanceConfig serviceTier outputConfig".split()
+    [
+        "messages",
+        "system",
+        "inferenceConfig",
+        "toolConfig",
+        "guardrailConfig",
+        "additionalModelRequestFields",
+        "promptVariables",
+        "additionalModelResponseFieldPaths",
+        "requestMetadata",
+        "performanceConfig",
+        "serviceTier",
+        "outputConfig",
+    ]
 )
 _INFERENCE = {"maxTokens", "temperature", "topP", "stopSequences"}
 _EXTRA = {
@@ -111,7 +123,8 @@ def _messages(model: Model, body: Json) -> None:
         raise bedrock("1 validation error detected: Value at 'messages' must have length at least 1")
     if messages[0].get("role") != "user":
         raise bedrock(
-            "A conversation must start with a user message. Try again with a conversation that starts with a user message."
+            "A conversation must start with a user message. Try again with a conversation that starts with a "
+            "user message."
         )
     for at, message in enumerate(messages):
         _keys(message, {"role", "content"}, f"messages.{at}")
@@ -131,7 +144,8 @@ def _content(path: str, message: Json) -> None:
     content = message.get("content")
     if not isinstance(content, list) or not content:
         raise bedrock(
-            f"The content field in the Message object at {path} is empty. Add a ContentBlock object to the content field "
+            f"The content field in the Message object at {path} is empty. Add a ContentBlock object to the "
+            "content field "
             "and try again."
         )
     for place, block in enumerate(content):
@@ -160,7 +174,8 @@ def _block(path: str, block: Json) -> None:
             _media(document, _DOCUMENTS, f"{path}.document")
             if not _DOCUMENT_NAME.fullmatch(str(document.get("name", ""))):
                 raise bedrock(
-                    "The file name may only contain alphanumeric characters, whitespace characters, hyphens, parentheses, "
+                    "The file name may only contain alphanumeric characters, whitespace characters, hyphens, "
+                    "parentheses, "
                     "and square brackets. The name can't contain more than one consecutive whitespace character."
                 )
         case {"toolUse": call}:
@@ -191,7 +206,8 @@ def _media(media: Json, formats: tuple[str, ...], path: str) -> None:
     """Refuse media in a format that is not known or with bytes that are none."""
     if media.get("format") not in formats:
         raise bedrock(
-            f"1 validation error detected: Value '{media.get('format')}' at '{path}.format' failed to satisfy constraint: "
+            f"1 validation error detected: Value '{media.get('format')}' at '{path}.format' failed to satisfy "
+            "constraint: "
             f"Member must satisfy enum value set: [{', '.join(formats)}]"
         )
     source = media.get("source") or {}

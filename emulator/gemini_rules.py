@@ -10,13 +10,42 @@ from emulator.reading import decoded
 from emulator.world import Json
 
 _TOP = frozenset(
-    "contents systemInstruction tools toolConfig generationConfig safetySettings cachedContent labels "
-    "modelArmorConfig".split()
+    [
+        "contents",
+        "systemInstruction",
+        "tools",
+        "toolConfig",
+        "generationConfig",
+        "safetySettings",
+        "cachedContent",
+        "labels",
+        "modelArmorConfig",
+    ]
 )
 _CONFIG = frozenset(
-    "temperature topP topK candidateCount maxOutputTokens stopSequences responseMimeType responseSchema "
-    "responseJsonSchema thinkingConfig presencePenalty frequencyPenalty seed responseLogprobs logprobs "
-    "responseModalities mediaResolution audioTimestamp speechConfig routingConfig imageConfig".split()
+    [
+        "temperature",
+        "topP",
+        "topK",
+        "candidateCount",
+        "maxOutputTokens",
+        "stopSequences",
+        "responseMimeType",
+        "responseSchema",
+        "responseJsonSchema",
+        "thinkingConfig",
+        "presencePenalty",
+        "frequencyPenalty",
+        "seed",
+        "responseLogprobs",
+        "logprobs",
+        "responseModalities",
+        "mediaResolution",
+        "audioTimestamp",
+        "speechConfig",
+        "routingConfig",
+        "imageConfig",
+    ]
 )
 _PART = {
     "text",
@@ -34,9 +63,33 @@ _PART = {
 _TOOL = {"functionDeclarations", "googleSearch", "codeExecution", "urlContext", "googleSearchRetrieval"}
 _FUNCTION = {"name", "description", "parameters", "parametersJsonSchema", "response", "responseJsonSchema", "behavior"}
 _SCHEMA = frozenset(
-    "type format title description nullable enum items maxItems minItems properties required minProperties "
-    "maxProperties minLength maxLength pattern example anyOf propertyOrdering default minimum maximum "
-    "additionalProperties ref defs".split()
+    [
+        "type",
+        "format",
+        "title",
+        "description",
+        "nullable",
+        "enum",
+        "items",
+        "maxItems",
+        "minItems",
+        "properties",
+        "required",
+        "minProperties",
+        "maxProperties",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "example",
+        "anyOf",
+        "propertyOrdering",
+        "default",
+        "minimum",
+        "maximum",
+        "additionalProperties",
+        "ref",
+        "defs",
+    ]
 )
 _THINKING = {"includeThoughts", "thinkingBudget", "thinkingLevel"}
 _LEVELS = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
@@ -108,12 +161,14 @@ def _pairs(contents: list[Json]) -> None:
         answers = sum("functionResponse" in part for part in turn["parts"])
         if answers != pending:
             raise google(
-                "Please ensure that the number of function response parts is equal to the number of function call parts "
+                "Please ensure that the number of function response parts is equal to the number of function "
+                "call parts "
                 "of the function call turn."
             )
         if calls and (at == 0 or contents[at - 1].get("role", "user") == "model"):
             raise google(
-                "Please ensure that function call turn comes immediately after a user turn or after a function response "
+                "Please ensure that function call turn comes immediately after a user turn or after a "
+                "function response "
                 "turn."
             )
         pending = calls
@@ -130,7 +185,8 @@ def _signed(contents: list[Json]) -> None:
         given = part.get("thoughtSignature")
         if given is None:
             raise google(
-                "Function call is missing a thought_signature in functionCall parts. This is required for tools to work "
+                "Function call is missing a thought_signature in functionCall parts. This is required for "
+                "tools to work "
                 "correctly, and missing thought_signature may lead to degraded model performance. Additional data, "
                 f"function call `default_api:{part['functionCall'].get('name')}` , position {at + 1}."
             )
@@ -219,7 +275,8 @@ def _config(model: Model, config: Json, declared: set[str]) -> None:
     limit = config.get("maxOutputTokens")
     if limit is not None and not 1 <= limit <= 65_536:
         raise google(
-            f"Unable to submit request because it has a maxOutputTokens value of {limit} but the supported range is from 1 (inclusive) to 65537 (exclusive)."
+            f"Unable to submit request because it has a maxOutputTokens value of {limit} but the supported "
+            "range is from 1 (inclusive) to 65537 (exclusive)."
         )
     if len(config.get("stopSequences") or []) > 5:
         raise google("Unable to submit request because it has more than 5 stop sequences.")

@@ -133,7 +133,7 @@ def run(request: Request) -> Reply:
     body = _body(request)
     try:
         return _do(doing, request, body)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         detail = f"Malformed input request: {type(error).__name__}: {error}, please reformat your input and try again."
         raise of_family(request.model.family, 400, detail) from error
 

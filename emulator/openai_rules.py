@@ -12,15 +12,73 @@ from emulator.reading import blocks, data_uri, decoded
 from emulator.world import Json
 
 _CHAT = frozenset(
-    "messages model stream stream_options max_tokens max_completion_tokens temperature top_p n stop presence_penalty "
-    "frequency_penalty logit_bias logprobs top_logprobs user seed tools tool_choice parallel_tool_calls response_format "
-    "reasoning_effort metadata store prediction modalities audio service_tier functions function_call verbosity "
-    "prompt_cache_key safety_identifier data_sources".split()
+    [
+        "messages",
+        "model",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "n",
+        "stop",
+        "presence_penalty",
+        "frequency_penalty",
+        "logit_bias",
+        "logprobs",
+        "top_logprobs",
+        "user",
+        "seed",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "response_format",
+        "reasoning_effort",
+        "metadata",
+        "store",
+        "prediction",
+        "modalities",
+        "audio",
+        "service_tier",
+        "functions",
+        "function_call",
+        "verbosity",
+        "prompt_cache_key",
+        "safety_identifier",
+        "data_sources",
+    ]
 )
 _RESPONSES = frozenset(
-    "input model instructions stream stream_options max_output_tokens temperature top_p tools tool_choice "
-    "parallel_tool_calls previous_response_id store reasoning text include truncation user metadata background "
-    "prompt_cache_key safety_identifier service_tier top_logprobs max_tool_calls prompt conversation".split()
+    [
+        "input",
+        "model",
+        "instructions",
+        "stream",
+        "stream_options",
+        "max_output_tokens",
+        "temperature",
+        "top_p",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "store",
+        "reasoning",
+        "text",
+        "include",
+        "truncation",
+        "user",
+        "metadata",
+        "background",
+        "prompt_cache_key",
+        "safety_identifier",
+        "service_tier",
+        "top_logprobs",
+        "max_tool_calls",
+        "prompt",
+        "conversation",
+    ]
 )
 _INCLUDES = (
     "reasoning.encrypted_content",
@@ -57,7 +115,8 @@ def check_chat(model: Model, body: Json) -> None:
     _effort(model, body.get("reasoning_effort"), "reasoning_effort")
     if model.tools_need_responses and body.get("tools") and body.get("reasoning_effort") not in (None, "none"):
         raise azure(
-            f"Function tools with reasoning_effort are not supported for {model.name} in /v1/chat/completions. Please use "
+            f"Function tools with reasoning_effort are not supported for {model.name} in "
+            "/v1/chat/completions. Please use "
             "/v1/responses instead.",
             "reasoning_effort",
         )
@@ -80,7 +139,10 @@ def check_responses(model: Model, body: Json) -> None:
     _samplers(model, body)
     limit = body.get("max_output_tokens")
     if limit is not None and limit < 16:
-        message = f"Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got {limit} instead."
+        message = (
+            "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got "
+            f"{limit} instead."
+        )
         raise azure(message, "max_output_tokens", "integer_below_min_value")
     for at, wanted in enumerate(body.get("include") or []):
         if wanted not in _INCLUDES:
@@ -132,7 +194,8 @@ def _reasoning(items: list[Json], at: int, known: set[str]) -> None:
             raise azure(message, None, "invalid_encrypted_content")
     elif item.get("id") not in known:
         message = (
-            f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to false. Try again "
+            f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to "
+            "false. Try again "
             "with `store` set to true, or remove this item from your input."
         )
         raise azure(message, "input", status=404)
@@ -160,7 +223,8 @@ def _limits(model: Model, body: Json) -> None:
     """Refuse token limits."""
     if "max_tokens" in body and thinks(model):
         raise azure(
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.",
             "max_tokens",
             "unsupported_parameter",
         )
@@ -216,7 +280,10 @@ def _effort(model: Model, effort: Any, param: str) -> None:
         )
     if effort not in allowed:
         names = ", ".join(f"'{name}'" for name in allowed)
-        message = f"Unsupported value: '{effort}' is not supported with the '{model.name}' model. Supported values are: {names}."
+        message = (
+            f"Unsupported value: '{effort}' is not supported with the '{model.name}' model. Supported values "
+            f"are: {names}."
+        )
         raise azure(message, param, "unsupported_value")
 
 
@@ -243,14 +310,23 @@ def _function(function: Json, path: str) -> None:
     """Refuse a function without a proper name or, if strict, with a loose schema."""
     name = str(function.get("name", ""))
     if not _NAME.fullmatch(name):
-        message = f"Invalid '{path}.name': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
+        message = (
+            f"Invalid '{path}.name': string does not match pattern. Expected a string that matches the "
+            "pattern '^[a-zA-Z0-9_-]+$'."
+        )
         raise azure(message, f"{path}.name", "invalid_value")
     parameters = function.get("parameters")
     if parameters is not None and parameters.get("type") != "object" and parameters:
-        message = f"Invalid schema for function '{name}': schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{parameters.get('type')}\"'."
+        message = (
+            f"Invalid schema for function '{name}': schema must be a JSON Schema of 'type: \"object\"', got "
+            f"'type: \"{parameters.get('type')}\"'."
+        )
         raise azure(message, f"{path}.parameters", "invalid_function_parameters")
     if function.get("strict") and parameters is not None and loose(parameters):
-        message = f"Invalid schema for function '{name}': In context=(), 'additionalProperties' is required to be supplied and to be false."
+        message = (
+            f"Invalid schema for function '{name}': In context=(), 'additionalProperties' is required to be "
+            "supplied and to be false."
+        )
         raise azure(message, f"{path}.parameters", "invalid_function_parameters")
 
 
@@ -293,7 +369,10 @@ def _schema(wanted: Json, param: str) -> None:
     if not isinstance(wanted.get("schema"), dict):
         raise azure(f"Missing required parameter: '{param}.schema'.", f"{param}.schema", "missing_required_parameter")
     if wanted.get("strict") and loose(wanted["schema"]):
-        message = f"Invalid schema for response_format '{wanted['name']}': In context=(), 'additionalProperties' is required to be supplied and to be false."
+        message = (
+            f"Invalid schema for response_format '{wanted['name']}': In context=(), 'additionalProperties' is "
+            "required to be supplied and to be false."
+        )
         raise azure(message, param)
 
 
@@ -332,7 +411,8 @@ def _settled(pending: list[str], at: int) -> None:
     """Refuse to go on while calls have no result."""
     if pending:
         raise azure(
-            "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. "
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+            "'tool_call_id'. "
             f"The following tool_call_ids did not have response messages: {', '.join(pending)}",
             f"messages.[{at}].role",
         )
@@ -342,7 +422,7 @@ def _parts(message: Json, at: int) -> None:
     """Refuse content a role cannot have."""
     content = message.get("content")
     if content is None and not (message["role"] == "assistant" and ("tool_calls" in message or "refusal" in message)):
-        kind = f"Invalid value for 'content': expected a string, got null."
+        kind = "Invalid value for 'content': expected a string, got null."
         raise azure(kind, f"messages.[{at}].content")
     for place, part in enumerate(blocks(content, type="text")):
         path = f"messages[{at}].content[{place}]"

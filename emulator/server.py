@@ -2,13 +2,14 @@
 
 import contextlib
 import socket
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 from wsgiref.types import WSGIApplication
 
-from werkzeug.exceptions import InternalServerError
 from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler
 
 from emulator.app import create_app
@@ -27,17 +28,26 @@ class _Handler(WSGIRequestHandler):
     wbufsize = -1
     timeout = _IDLE
 
+    _begun = False
+
     def run_wsgi(self) -> None:
         """Serve one request."""
         if self.headers.get("Expect", "").lower().strip() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.wfile.flush()
         self.environ = self.make_environ()
+        self._begun = False
         try:
             self._answer(self.server.app)
         except (ConnectionError, TimeoutError) as error:
             self.close_connection = True
             self.connection_dropped(error, self.environ)
+        except Exception:  # noqa: BLE001  # whatever it was, the client gets an answer and the log the reason
+            self.close_connection = True
+            self.server.log("error", f"Error on request:\n{traceback.format_exc()}")
+            if not self._begun:
+                self._head("500 INTERNAL SERVER ERROR", [("Content-Length", "0"), ("Connection", "close")])
+                self._write(b"")
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing: the emulator records its requests itself."""
@@ -64,7 +74,7 @@ class _Handler(WSGIRequestHandler):
         try:
             iterator = iter(pieces)
             first = next(iterator, b"")
-            chunked = self._head(*(head or [InternalServerError.description, []]))
+            chunked = self._head(*head)
             self._piece(first, chunked=chunked)
             for piece in iterator:
                 self._piece(piece, chunked=chunked)
@@ -76,6 +86,7 @@ class _Handler(WSGIRequestHandler):
 
     def _head(self, status: str, headers: list[tuple[str, str]]) -> bool:
         """Write the head of an answer; whether its body goes out in chunks."""
+        self._begun = True
         code, _, reason = status.partition(" ")
         self.send_response(int(code), reason)
         for name, value in headers:
@@ -119,7 +130,9 @@ class _Server(ThreadedWSGIServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let connections that broke rest in peace."""
+        """Let connections that broke rest in peace, and report anything else."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
     def drop(self) -> None:
         """Drop every connection."""

@@ -34,8 +34,10 @@ class Settings:
                     made = replace(made, split_seed=None)
                 case "split", {"seed": int(seed)}:
                     made = replace(made, split_seed=seed)
-                case (("expires_in" | "latency"), int() | float()):
-                    made = replace(made, **{key: value})
+                case "expires_in", int() | float():
+                    made = replace(made, expires_in=value)
+                case "latency", int() | float():
+                    made = replace(made, latency=value)
                 case _:
                     raise ValueError(f"{key} cannot be {value!r}")
         return made

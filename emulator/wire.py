@@ -89,9 +89,12 @@ class Outlet:
 
 
 class Body:
-    """The body of an answer on its way out: an iterator that records how it ended when it is closed."""
+    """The body of an answer on its way out: an iterator that records how it ended, with its last byte at the latest."""
 
-    def __init__(self, pieces: Iterator[bytes], exchange: Exchange, recorder: Recorder, wire: Wire) -> None:
+    def __init__(
+        self, pieces: Iterator[bytes], exchange: Exchange, recorder: Recorder, wire: Wire, length: int | None = None
+    ) -> None:
+        self._length = length
         self._pieces = pieces
         self._exchange = exchange
         self._recorder = recorder
@@ -112,6 +115,8 @@ class Body:
         if self._wire.gone():
             raise Gone
         self._exchange.bytes_sent += len(piece)
+        if self._exchange.bytes_sent == self._length:
+            self._recorder.end(self._exchange, left=False)
         return piece
 
     def close(self) -> None:
