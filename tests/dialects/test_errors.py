@@ -1,0 +1,147 @@
+"""Errors in all the shapes they are seen in."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialects.errors import fault_from, fault_within, without_addresses
+from dialects.faults import FaultKind, Quota
+from tests.dialects import golden
+
+AI_CORES_LIMIT = "Your request has been rate limited by AI Core due to exceeding the allowed request."
+
+
+def fault(status, body, headers=()):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return fault_from(status, dict(headers), data)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "message"),
+    [
+        (
+            400,
+            {"error": "BadRequest", "message": "Subpath is not allowed"},
+            "invalid_request",
+            "Subpath is not allowed",
+        ),
+        (400, {"error": {"code": None, "message": "bad", "param": "n"}}, "invalid_request", "bad"),
+        (400, [{"error": {"code": 400, "message": "bad", "status": "INVALID_ARGUMENT"}}], "invalid_request", "bad"),
+        (400, {"error": [{"code": 400, "message": "first"}, {}]}, "invalid_request", "first"),
+        (400, {"message": "messages.0: bad"}, "invalid_request", "messages.0: bad"),
+        (400, {"Message": "capital"}, "invalid_request", "capital"),
+        (400, {"errors": {"message": "many"}}, "invalid_request", "many"),
+        (400, {"detail": [{"msg": "one"}]}, "invalid_request", "one"),
+        (400, {"detail": "flat"}, "invalid_request", "flat"),
+        (400, {"error": "word"}, "invalid_request", "word"),
+        (400, {}, "invalid_request", "The model's endpoint answered 400."),
+        (400, "text", "invalid_request", "text"),
+        (400, None, "invalid_request", "The model's endpoint answered 400."),
+        (400, b"plain \xff", "invalid_request", "plain \ufffd"),
+        (400, b"", "invalid_request", "The model's endpoint answered 400."),
+        (400, {"message": "max_tokens: too many tokens"}, "invalid_request", "max_tokens: too many tokens"),
+        (400, {"error": {"code": "content_filter", "message": "x"}}, "content_filtered", "x"),
+        (400, {"error": {"code": "rate_limit", "message": "x"}}, "rate_limited", "x"),
+        (400, {"error": {"code": "RateLimitReached", "message": "x"}}, "rate_limited", "x"),
+        (401, b"Jwt is expired", "refused_credentials", None),
+        (403, b"RBAC: access denied", "refused_credentials", None),
+        (404, {"error": {"code": "404", "message": "Resource not found"}}, "gone", None),
+        (404, {"error": {"code": "model_not_found", "message": "no x"}}, "not_found", "no x"),
+        (404, {"error": {"message": "Response with id resp_1 not found."}}, "not_found", None),
+        (408, {}, "timeout", None),
+        (413, {"message": "big"}, "too_large", "big"),
+        (424, {"message": "x"}, "server_error", None),
+        (429, {"message": "slow"}, "rate_limited", "slow"),
+        (500, {}, "server_error", None),
+        (501, b"", "server_error", None),
+        (500, {"message": "Overloaded"}, "overloaded", None),
+        (502, b"no healthy upstream", "server_error", None),
+        (503, b"", "overloaded", None),
+        (504, b"", "timeout", None),
+        (529, b"", "overloaded", None),
+        (418, {"message": "teapot"}, "other", None),
+        (302, {"__type": "x#ValidationException", "message": "v"}, "invalid_request", "v"),
+    ],
+)
+def test_every_shape_of_error_is_understood(status, body, kind, message):
+    found = fault(status, body)
+
+    assert found.kind is FaultKind(kind)
+    assert found.status == status
+    assert message is None or found.message == message
+
+
+def test_amazons_header_names_the_error():
+    headers = {"X-Amzn-ErrorType": "ThrottlingException:http://internal"}
+
+    assert fault(400, {"message": "slow"}, headers.items()).kind is FaultKind.RATE_LIMITED
+    assert fault(400, {"message": "slow"}, headers.items()).code == "ThrottlingException"
+
+
+def test_a_parameter_and_a_code_are_kept():
+    found = fault(400, {"error": {"code": "unsupported_value", "message": "x", "param": "temperature"}})
+
+    assert (found.code, found.param) == ("unsupported_value", "temperature")
+    assert fault(400, {"error": {"code": 400, "status": "INVALID_ARGUMENT"}}).code == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize(
+    ("body", "quota"),
+    [
+        ({"error": "TooManyRequest", "message": AI_CORES_LIMIT}, Quota.MODEL),
+        ({"error": "TooManyRequests", "message": "x"}, Quota.MODEL),
+        ({"message": "Too many tokens, please wait"}, Quota.ENDPOINT),
+    ],
+)
+def test_whose_quota_is_used_up(body, quota):
+    assert fault(429, body).quota is quota
+
+
+def test_only_a_limit_has_a_quota_of_the_models():
+    assert fault(400, {"error": "BadRequest", "message": AI_CORES_LIMIT}).quota is Quota.ENDPOINT
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "status", "kind"),
+    [
+        ("throttlingException", "x", None, FaultKind.RATE_LIMITED),
+        ("429", "x", None, FaultKind.RATE_LIMITED),
+        ("overloaded_error", "x", None, FaultKind.OVERLOADED),
+        ("validationException", "x", None, FaultKind.INVALID_REQUEST),
+        ("x", "x", 500, FaultKind.SERVER_ERROR),
+        ("api_error", "x", None, FaultKind.SERVER_ERROR),
+        ("modelTimeoutException", "x", None, FaultKind.TIMEOUT),
+        ("", "", None, FaultKind.STREAM_BROKEN),
+        ("²", "x", None, FaultKind.STREAM_BROKEN),
+        ("9" * 5000, "x", None, FaultKind.STREAM_BROKEN),
+    ],
+)
+def test_an_error_inside_a_stream_is_understood(code, message, status, kind):
+    assert fault_within(code, message, status).kind is kind
+
+
+def test_nobody_is_told_our_addresses_and_tokens():
+    text = "see https://api.ai.prod.ml.hana.ondemand.com/v2/x with Bearer abc.def or https://docs.example.com"
+
+    assert without_addresses(text) == "see … with Bearer … or https://docs.example.com"
+    assert len(without_addresses("x" * 9999)) == 2000
+
+
+WORDS = ("error", "message", "errors", "detail", "code", "type", "param", "status", "msg", "__type", "Message")
+
+
+@given(st.integers(300, 599), golden.junk(WORDS))
+def test_any_body_is_an_error(status, body):
+    assert fault(status, body).message
+
+
+@given(st.integers(300, 599), st.binary())
+def test_any_bytes_are_an_error(status, body):
+    assert fault(status, body).message
+
+
+def test_a_body_that_is_too_deep_is_still_an_error():
+    assert fault(500, b"[" * 100_000).kind is FaultKind.SERVER_ERROR
+    assert fault(500, b"[" * 900 + b"]" * 900).kind is FaultKind.SERVER_ERROR

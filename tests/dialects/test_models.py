@@ -1,0 +1,66 @@
+"""Which row of the table a model's name falls into."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialects import models
+from dialects.models import ThinkingStyle, Vendor, normalised, profile_for
+
+
+@pytest.mark.parametrize(
+    ("name", "vendor", "thinking"),
+    [
+        ("anthropic--claude-4.8-opus", Vendor.CLAUDE, ThinkingStyle.ADAPTIVE),
+        ("anthropic--claude-4.7-opus", Vendor.CLAUDE, ThinkingStyle.ADAPTIVE),
+        ("claude-opus-4-7", Vendor.CLAUDE, ThinkingStyle.ADAPTIVE),
+        ("claude-opus-5", Vendor.CLAUDE, ThinkingStyle.ADAPTIVE),
+        ("anthropic--claude-4.6-sonnet", Vendor.CLAUDE, ThinkingStyle.EITHER),
+        ("claude-sonnet-4-6-20260101", Vendor.CLAUDE, ThinkingStyle.EITHER),
+        ("anthropic--claude-4.5-opus", Vendor.CLAUDE, ThinkingStyle.BUDGET),
+        ("anthropic--claude-4.5-haiku", Vendor.CLAUDE, ThinkingStyle.BUDGET),
+        ("claude-sonnet-4-5-20250929", Vendor.CLAUDE, ThinkingStyle.BUDGET),
+        ("anthropic--claude-4-sonnet", Vendor.CLAUDE, ThinkingStyle.BUDGET),
+        ("claude-sonnet-4-20250514", Vendor.CLAUDE, ThinkingStyle.BUDGET),
+        ("anthropic--claude-3.7-sonnet", Vendor.CLAUDE, ThinkingStyle.BUDGET),
+        ("anthropic--claude-3.5-sonnet", Vendor.CLAUDE, ThinkingStyle.NONE),
+        ("anthropic--claude-3-haiku", Vendor.CLAUDE, ThinkingStyle.NONE),
+        ("amazon--nova-pro", Vendor.NOVA, ThinkingStyle.NONE),
+        ("amazon--titan-embed-text", Vendor.TITAN, ThinkingStyle.NONE),
+        ("gemini-2.5-pro", Vendor.GEMINI, ThinkingStyle.BUDGET),
+        ("gemini-3.5-flash", Vendor.GEMINI, ThinkingStyle.LEVEL),
+        ("gpt-4o", Vendor.OPENAI, ThinkingStyle.NONE),
+        ("gpt-5", Vendor.OPENAI, ThinkingStyle.EFFORT),
+        ("o3-mini", Vendor.OPENAI, ThinkingStyle.EFFORT),
+        ("sonar-pro", Vendor.PERPLEXITY, ThinkingStyle.NONE),
+        ("mistralai--mistral-medium", Vendor.MISTRAL, ThinkingStyle.NONE),
+        ("cohere--command-a-reasoning", Vendor.COHERE, None),
+        ("something--else", Vendor.OTHER, ThinkingStyle.NONE),
+    ],
+)
+def test_a_name_finds_its_row(name, vendor, thinking):
+    profile = profile_for(name)
+
+    assert profile.name == name
+    assert profile.vendor is vendor
+    assert thinking in (None, profile.thinking)
+
+
+def test_what_claude_takes_differs_by_age():
+    old, new = profile_for("anthropic--claude-4-sonnet"), profile_for("anthropic--claude-4.7-opus")
+
+    assert (old.native_schema, old.effort, old.temperature, old.top_p_with_temperature) == (False, False, True, True)
+    assert (new.native_schema, new.effort, new.temperature, new.top_p_with_temperature) == (True, True, False, False)
+    assert "effort-2025-11-24" in profile_for("anthropic--claude-4.5-opus").betas
+
+
+@given(st.text())
+def test_every_name_has_a_row(name):
+    assert profile_for(name).name == name
+    assert normalised(normalised(name)) == normalised(name)
+
+
+def test_a_table_without_a_last_row_is_a_mistake(monkeypatch):
+    monkeypatch.setattr(models, "_PROFILES", ())
+    with pytest.raises(AssertionError):
+        profile_for("x")
