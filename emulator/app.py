@@ -13,7 +13,7 @@ from emulator import admin, inference, management, wire
 from emulator.catalogue import Family
 from emulator.errors import management as refuse
 from emulator.errors import of_family
-from emulator.faults import Fault, Kind, refusal
+from emulator.faults import LONGEST, Fault, Kind, refusal
 from emulator.framing import dump
 from emulator.inference import Reply, Streamed, Whole
 from emulator.neutral import Refused
@@ -143,14 +143,14 @@ def _infer(emulator: Emulator, exchange: Exchange, id: str, path: str, raw: byte
         connection.wait(emulator.settings.latency)
         _fail(fault, deployment.model.family, connection)
         reply = inference.run(_request(emulator, tenant, deployment, path, raw, request_id))
-        if fault and fault.kind in _SERVER_ERRORS and isinstance(reply, Whole):
-            raise of_family(deployment.model.family, 500, "Internal server error.")
+        if isinstance(reply, Whole):
+            _slowly(reply, fault, deployment.model.family, connection)
     except Refused as error:
         response = _refused(error)
         payload = response.get_data()
         response.response = Body(iter((payload,)), exchange, emulator.recorder, connection, len(payload))
         response.content_length = len(payload)
-    except ConnectionError as error:
+    except Exception as error:
         emulator.recorder.end(exchange, left=isinstance(error, wire.Gone))
         raise
     else:
@@ -160,6 +160,13 @@ def _infer(emulator: Emulator, exchange: Exchange, id: str, path: str, raw: byte
     response.headers["x-request-id"] = response.headers["ai-inference-id"] = request_id
     response.headers["x-upstream-service-time"] = str(int((time.monotonic() - started) * 1000))
     return response
+
+
+def _slowly(reply: Whole, fault: Fault | None, family: Family, connection: Wire) -> None:
+    """Take the time an answer in one piece takes, and fail where a stream would have said so in band."""
+    connection.wait(min(reply.delay, LONGEST))
+    if fault and fault.kind in _SERVER_ERRORS:
+        raise of_family(family, 500, "Internal server error.")
 
 
 def _request(
@@ -188,7 +195,7 @@ def _response(emulator: Emulator, outlet: Outlet, reply: Reply) -> Response:
         case Streamed(events, framing, path, delay):
             pieces: Iterator[bytes] = wire.stream(outlet, events, framing, path, delay)
             mime = framing.mime
-        case Whole(body, ordered, spaced):
+        case Whole(body, ordered, spaced, _):
             payload = json.dumps(body).encode() if spaced else dump(body, ordered=ordered)
             length, pieces = wire.whole(outlet, payload)
             mime = _JSON
@@ -220,7 +227,7 @@ def _plainly(emulator: Emulator, exchange: Exchange, seat: str, answer: Callable
         response = _json(answer())
     except Refused as error:
         response = _refused(error)
-    except ConnectionError as error:
+    except Exception as error:
         emulator.recorder.end(exchange, left=isinstance(error, wire.Gone))
         raise
     exchange.status = response.status_code

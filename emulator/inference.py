@@ -95,6 +95,7 @@ class Whole:
     body: Any
     ordered: bool = False
     spaced: bool = False
+    delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,7 @@ def _invoke(request: Request, body: Json, *, streaming: bool) -> Reply:
     given = claude.displayed(given, body)
     name = f"msg_bdrk_01{request.id[:22]}"
     if not streaming:
-        return Whole(claude.message(request.model, given, usage, name))
+        return Whole(claude.message(request.model, given, usage, name), delay=given.lasts)
     framing = Framing.AWS_CHUNKS if EVENT_STREAM in request.accept else Framing.JSON
     return Streamed(claude.events(request.model, given, usage, name), framing, request.path, given.delay)
 
@@ -223,7 +224,7 @@ def _converse(request: Request, body: Json, *, streaming: bool) -> Reply:
     [given], usage = _answer(request, converse.ask(request.model, body))
     paths = body.get("additionalModelResponseFieldPaths")
     if not streaming:
-        return Whole(converse.message(given, usage, paths))
+        return Whole(converse.message(given, usage, paths), delay=given.lasts)
     plain = Framing.REPR if request.converse_sse == "repr" else Framing.JSON
     framing = Framing.AWS_MEMBERS if EVENT_STREAM in request.accept else plain
     return Streamed(converse.events(given, usage, paths), framing, request.path, given.delay)
@@ -238,7 +239,7 @@ def _generate(request: Request, raw: Json, *, streaming: bool) -> Reply:
     created = datetime.fromtimestamp(request.now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     name = request.id[:22]
     if not streaming:
-        return Whole(gemini.response(request.model, givens, usage, name, created))
+        return Whole(gemini.response(request.model, givens, usage, name, created), delay=givens[0].lasts)
     events = gemini.events(request.model, givens[0], usage, name, created)
     return Streamed(events, Framing.JSON, request.path, givens[0].delay)
 
@@ -250,7 +251,7 @@ def _chat(request: Request, body: Json) -> Reply:
     name = f"chatcmpl-{request.id[:29]}"
     if not body.get("stream"):
         made = openai_chat.completion(request.model, body, givens, usage, name, int(request.now))
-        return Whole(made, ordered=True)
+        return Whole(made, ordered=True, delay=givens[0].lasts)
     events = openai_chat.events(request.model, body, givens, usage, name, int(request.now))
     return Streamed(events, Framing.AZURE, request.path, givens[0].delay)
 
@@ -266,7 +267,7 @@ def _responses(request: Request, body: Json) -> Reply:
     if body.get("store") is not False:
         request.store.put(name, Kept(whole, (*items, *whole["output"])))
     if not body.get("stream"):
-        return Whole(whole)
+        return Whole(whole, delay=given.lasts)
     events = openai_responses.events(request.model, body, given, usage, name, int(request.now))
     return Streamed(events, Framing.JSON, "responses", given.delay)
 
@@ -295,6 +296,6 @@ def _orchestrate(request: Request, body: Json) -> Reply:
     [given], usage = _answer(request, orchestration.ask(model, chat))
     if not (body["config"].get("stream") or {}).get("enabled"):
         made = orchestration.whole(model, chat, given, usage, request.id, int(request.now))
-        return Whole(made, spaced=True)
+        return Whole(made, spaced=True, delay=given.lasts)
     events = orchestration.events(body, model, chat, given, usage, request.id, int(request.now))
     return Streamed(events, Framing.SPACED, request.path, given.delay)

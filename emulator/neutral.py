@@ -154,6 +154,16 @@ class Answer:
         return self.hidden + sum(weigh(part) for part in self.parts if isinstance(part, Thought | Redacted))
 
     @property
+    def lasts(self) -> float:
+        """Seconds the model takes to say it all."""
+        said = (
+            part.arguments if isinstance(part, Call) else part.text
+            for part in self.parts
+            if not isinstance(part, Redacted)
+        )
+        return self.delay * sum(1 for text in said for _ in deltas(text)) if self.delay else 0.0
+
+    @property
     def spoken(self) -> int:
         """Tokens of text and calls."""
         return sum(weigh(part) for part in self.parts if isinstance(part, Text | Call))

@@ -247,6 +247,14 @@ def test_slow_means_slow(eu):
     assert 0.2 <= time.monotonic() - started
 
 
+@pytest.mark.parametrize(("door", "model"), EVERY_DOOR)
+def test_a_slow_model_is_as_slow_in_one_piece_as_in_many(eu, door, model):
+    for stream in (False, True):
+        started = time.monotonic()
+        say(eu, door, model, "scene:slow 20 scene:long 10", stream=stream)
+        assert time.monotonic() - started > 0.07
+
+
 def test_tokens_and_the_management_can_be_broken_too(eu):
     eu.admin("PUT", "faults/token:eu", {"kind": "503", "times": 1})
     form = {
