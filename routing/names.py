@@ -150,8 +150,7 @@ class ModelNames:
                 return Resolution(found, name, How.ALIAS)
         if (found := self._same(name)) is not None:
             return Resolution(found, name, How.NORMALISED)
-        wanted = (*targets, name)[0]
-        for stand_in in self.fallbacks(wanted, catch_all):
+        for stand_in in self.fallbacks((name, *targets)[-1], catch_all):
             if (found := self._same(stand_in)) is not None:
                 return Resolution(found, name, How.FALLBACK)
         raise NoEndpointError(

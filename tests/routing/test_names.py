@@ -117,6 +117,7 @@ def test_a_model_is_found_however_its_name_is_written(names, name, model):
         ("text-embedding-ada-002", "text-embedding-ada"),
         ("llama3:8b", "llama3:70b"),
         ("gpt-4-32k", "gpt-4"),
+        ("sonar-0", "sonar"),
     ],
 )
 def test_different_models_stay_different(one, other):
@@ -168,6 +169,16 @@ class TestAliases:
         names = ModelNames(DEPLOYED, {"fast": "gemini-9-nano"})
 
         assert names.resolve("fast") == Resolution("gemini-2.5-pro", "fast", How.FALLBACK)
+
+    def test_in_a_chain_the_last_target_says_which_family(self):
+        names = ModelNames(DEPLOYED, {"fast": "gpt-9", "gpt-9": "gemini-9-nano"})
+
+        assert names.resolve("fast") == Resolution("gemini-2.5-pro", "fast", How.FALLBACK)
+
+    def test_the_exact_target_comes_before_one_that_is_written_differently(self):
+        names = ModelNames(["gpt-5", "gpt-5-2025-08-07"], {"dated": "gpt-5-2025-08-07"})
+
+        assert names.resolve("dated").model == "gpt-5-2025-08-07"
 
     def test_an_alias_to_what_is_not_deployed_leaves_the_name_itself_a_chance(self):
         names = ModelNames(DEPLOYED, {"gpt-5-latest": "gpt-9"})

@@ -661,6 +661,12 @@ class TestRoute:
 
         assert isinstance(route.protocol, ClaudeConverseProtocol)
 
+    def test_the_body_is_what_the_deployed_model_takes(self, make):
+        payload = {"model": "fast", "max_tokens": 700, "messages": [{"role": "user", "content": "hi"}]}
+        route = make(pool("eu/d1"), Policy(aliases={"fast": "gpt-5"})).route(payload)
+
+        assert route.payload["max_completion_tokens"] == 700
+
     @pytest.mark.parametrize("payload", [{}, {"model": None}, {"model": "mistral-tiny"}])
     def test_a_model_of_no_family_is_not_silently_another(self, make, payload):
         with pytest.raises(NoEndpointError):
