@@ -11,6 +11,7 @@ from typing import Protocol
 from dialects.conversation import JSON, Completion
 from dialects.dialect import BackendDialect, ClientDialect, Envelope, LaneDialect, Rendered
 from dialects.models import ModelProfile
+from dialects.openai_shared import check_translatable
 from dialects.relay import Passthrough, Relay, Translation
 from dialects.sse import SSEDecoder
 from dialects.tables import BACKENDS, CLIENTS, LANES
@@ -63,6 +64,7 @@ class Translated:
 
     def ask(self, profile: ModelProfile) -> Rendered:
         """Render the request in the backend's dialect."""
+        check_translatable(self._envelope.conversation)
         return self._backend.render_request(self._envelope.conversation, profile)
 
     def relay(self, content_type: str) -> Relay:

@@ -6,10 +6,10 @@ from dialects.faults import FaultError, FaultKind
 from dialects.models import _PROFILES, profile_for
 from proxy_helpers import Converters
 from routing.protocols import (
-    EmbeddingsProtocol,
     PROTOCOLS,
     ClaudeConverseProtocol,
     ClaudeInvokeProtocol,
+    EmbeddingsProtocol,
     GeminiGenerateProtocol,
     OpenAIChatProtocol,
     OpenAIResponsesProtocol,

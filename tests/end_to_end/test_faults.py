@@ -1,0 +1,117 @@
+"""What clients see while a deployment is broken, out of quota, or on its way back."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.drill import MODEL, ROWS, Result, Row, ask, run, spent_on, two_deployments
+from tests.support.running import Cloud, Proxy, config_of, running_proxy
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_clients_see_no_error_while_one_of_two_deployments_is_broken(row: Row, stream: bool) -> None:
+    result = run(row, stream=stream)
+
+    assert Result(row, stream, row.complete, min(result.spent, row.most)) == result
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_the_callers_own_mistake_is_passed_on_after_one_call(cloud: Cloud, tmp_path: Path, stream: bool) -> None:
+    with two_deployments(cloud, tmp_path) as (proxy, a, b):
+        for deployment in (a, b):
+            cloud.fault(deployment, "400", message="messages.0: text is too odd")
+        told = proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL, "stream": stream})
+
+        assert 400 == told.status
+        assert "messages.0: text is too odd" in told.json["error"]["message"]
+        assert 1 == len(cloud.requests())
+
+
+HELLO = {"max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def test_a_stream_that_is_cut_after_its_first_words_ends_as_an_error(cloud: Cloud, tmp_path: Path) -> None:
+    with two_deployments(cloud, tmp_path) as (proxy, a, b):
+        for deployment in (a, b):
+            cloud.fault(deployment, "cut", after_events=3)
+        told = proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL, "stream": True})
+
+        assert 200 == told.status
+        assert b"event: error" in told.body
+        assert b"message_stop" not in told.body
+        assert 1 == len(cloud.requests())
+        assert 0 == proxy.in_flight
+
+
+def test_a_deployment_that_recovers_is_back_within_its_timeout(cloud: Cloud, tmp_path: Path) -> None:
+    breaker = {"timeout": 0.3, "fixed_timeout": True, "slow_start": 0.2}
+    with two_deployments(cloud, tmp_path, breaker=breaker) as (proxy, a, _):
+        cloud.fault(a, "500")
+        assert all(ask(proxy, stream=False) for _ in range(12))
+        assert "open" == circuit_of(proxy, a)
+        cloud.heal()
+        cloud.forget()
+        served = 0
+        for _ in range(200):
+            assert ask(proxy, stream=False)
+            served = spent_on(proxy, cloud, a) if circuit_of(proxy, a) == "closed" else 0
+            if served >= 3:
+                break
+
+        assert "closed" == circuit_of(proxy, a)
+        assert served >= 3
+
+
+def circuit_of(proxy: Proxy, deployment: str) -> str:
+    rows = proxy.ask("GET", "/router/state").json["endpoints"]
+    [circuit] = [row["circuit"] for row in rows if row["deployment"] == deployment]
+    return circuit
+
+
+def test_a_quota_of_ai_core_stops_its_model_in_its_subaccount_and_nothing_else(cloud: Cloud, tmp_path: Path) -> None:
+    other = "gpt-4.1"
+    config = config_of(cloud, {MODEL: [], other: []})
+    with running_proxy(cloud, tmp_path, **config) as proxy:
+        first, *_ = cloud.deployments(MODEL, "eu")
+        sisters = cloud.deployments(MODEL, "eu")[1:]
+        cloud.fault(first, "429-quota", retry_after=30)
+        while not cloud.requests(first):
+            assert 200 == proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL}).status
+        cloud.forget()
+        for _ in range(12):
+            assert 200 == proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL}).status
+            assert 200 == proxy.ask("POST", "/v1/chat/completions", {**HELLO, "model": other}).status
+        used = [each["deployment"] for each in cloud.requests()]
+
+        assert sisters
+        assert not {first, *sisters} & set(used)
+        assert set(cloud.deployments(MODEL, "us")) <= set(used)
+        assert set(cloud.deployments(other, "eu")) <= set(used)
+        assert set(cloud.deployments(other, "us")) <= set(used)
+
+
+def test_when_every_quota_is_used_up_the_caller_learns_when_to_come_back(cloud: Cloud, tmp_path: Path) -> None:
+    with two_deployments(cloud, tmp_path) as (proxy, a, b):
+        for deployment in (a, b):
+            cloud.fault(deployment, "429-quota", retry_after=30)
+        first = proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL})
+        calls = len(cloud.requests())
+        second = proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL})
+
+        assert [429, 429] == [first.status, second.status]
+        assert "rate_limit_error" == second.json["error"]["type"]
+        assert 25 <= int(second.headers["retry-after"]) <= 33
+        assert calls == len(cloud.requests())
+
+
+def test_when_all_credentials_are_refused_the_caller_is_not_blamed(cloud: Cloud, tmp_path: Path) -> None:
+    with two_deployments(cloud, tmp_path) as (proxy, a, b):
+        for deployment in (a, b):
+            cloud.fault(deployment, "401")
+        told = proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL})
+
+        assert 502 == told.status
+        assert "authentication_error" != told.json["error"]["type"]
+        assert "Jwt" not in json.dumps(told.json)
