@@ -32,7 +32,6 @@ from dialects.conversation import (
 from dialects.faults import FaultError, FaultKind
 from tests.dialects import golden
 from tests.dialects.anthropic_bodies import (
-    ALL,
     ASKED,
     SONNET_4,
     SONNET_45,
@@ -41,7 +40,6 @@ from tests.dialects.anthropic_bodies import (
     asked,
     assistant,
     call,
-    forwarded,
     rendered,
     result,
     said,
@@ -147,7 +145,14 @@ def test_what_only_this_dialect_knows_is_kept_under_its_own_name():
         user(text("a", citations=[1], cache_control={"type": "ephemeral", "scope": "global"})),
         assistant(call() | {"caller": {"type": "direct"}}, text("b", citations=None)),
         user(
-            result(content=[{"type": "thinking", "thinking": "odd"}, call(), {"type": "redacted_thinking", "data": ""}])
+            result(
+                content=[
+                    {"type": "thinking", "thinking": "odd"},
+                    call(),
+                    {"type": "redacted_thinking", "data": ""},
+                    result(),
+                ]
+            )
         ),
         anthropic_beta=["x"],
         service_tier="auto",
@@ -243,76 +248,6 @@ def test_any_request_is_understood_or_refused(body):
             take(body)
 
 
-# --- Requests, written
-
-words = st.text(min_size=1, max_size=8).filter(lambda value: value.strip() == value)
-marks = st.none() | st.builds(CacheMark, st.none() | st.sampled_from(["5m", "1h"]))
-parts = st.builds(Text, words) | st.builds(Media, st.just(MediaKind.IMAGE), st.just("image/png"), st.just("aWk="))
-thoughts = st.builds(Thinking, words, words, family=st.just(Family.CLAUDE)) | st.builds(
-    Thinking, redacted=words, family=st.just(Family.CLAUDE)
-)
-
-
-@st.composite
-def conversations(draw):
-    """Conversations that Anthropic messages can say in full."""
-    turns = [said(*draw(st.lists(parts, min_size=1, max_size=3)))]
-    for number in range(draw(st.integers(0, 3))):
-        ids = [f"t{number}{index}" for index in range(draw(st.integers(0, 2)))]
-        calls = [ToolCall(one, "f", '{"a":1}') for one in ids]
-        turns.append(
-            said(
-                *draw(st.lists(thoughts, min_size=len(ids[:1]), max_size=2)),
-                *draw(st.lists(st.builds(Text, words), min_size=1, max_size=2)),
-                *calls,
-                role=Role.ASSISTANT,
-            )
-        )
-        answers = [ToolResult(one, (draw(parts),), draw(st.booleans())) for one in ids]
-        turns.append(said(*answers, *draw(st.lists(parts, min_size=1, max_size=2))))
-    tools = (ToolSpec("f", "d", {"type": "object", "properties": {}}, cache=draw(marks)),)
-    return Conversation(
-        model="m",
-        dialect="anthropic-messages",
-        system=tuple(draw(st.lists(st.builds(Text, words, marks), max_size=2))),
-        messages=tuple(turns),
-        tools=tools,
-        tool_choice=draw(st.none() | st.just(ToolChoice(ToolMode.AUTO, parallel=False))),
-        sampling=Sampling(draw(st.integers(40000, 50000)), stop=tuple(draw(st.lists(words, max_size=2)))),
-        reasoning=draw(
-            st.none()
-            | st.just(Reasoning(adaptive=True, shown=True))
-            | st.just(Reasoning(Effort.LOW, budget=2000, shown=True))
-            | st.just(Reasoning(Effort.HIGH))
-        ),
-    )
-
-
-@given(conversations())
-@settings(deadline=None, max_examples=50)
-def test_what_is_written_is_understood_as_it_was_meant(conversation):
-    written = rendered(conversation, SONNET_46)
-    again = messages.parse_request(written.body | {"model": "m"})
-
-    assert written.dropped == ()
-    assert replace(again, extra={}) == conversation
-    assert again.extra == {"anthropic_version": "bedrock-2023-05-31"}
-
-
-@given(conversations(), st.sampled_from(ALL))
-@settings(deadline=None, max_examples=50)
-def test_every_model_is_asked_what_it_takes(conversation, profile):
-    assert rendered(conversation, profile) == rendered(conversation, profile)
-
-
-@given(conversations())
-@settings(deadline=None, max_examples=30)
-def test_forwarding_what_was_written_changes_nothing(conversation):
-    written = rendered(conversation, SONNET_46).body
-
-    assert forwarded(written, SONNET_46).body == written
-
-
 def test_extra_fields_go_back_to_their_own_dialect_and_are_named_to_any_other():
     body = asked(
         anthropic_beta=["context-1m-2025-08-07", "new"],
@@ -388,6 +323,23 @@ def test_a_foreign_request_says_what_was_left_out():
     assert written.body["tool_choice"] == {"type": "none"}
     assert written.body["stop_sequences"] == ["END"]
     assert written.body["max_tokens"] == SONNET_45.default_output
+
+
+def test_what_belongs_to_this_dialect_alone_goes_back_to_it():
+    found = Opaque("anthropic-messages", {"type": "search_result", "source": "s", "title": "t", "content": []})
+    bash = Opaque("anthropic-messages", {"type": "bash_20250124", "name": "bash"})
+    written = rendered(replace(ASKED, messages=(said(Text("hi"), found),), tools=(bash,)))
+
+    assert written.body["messages"][0]["content"][1] == found.payload
+    assert written.body["tools"] == [bash.payload]
+    assert written.dropped == ()
+
+
+def test_an_empty_result_has_no_content():
+    turns = (said(Text("hi")), said(ToolCall("a", "f"), role=Role.ASSISTANT), said(ToolResult("a", (Text(" "),))))
+    body = rendered(replace(ASKED, messages=turns)).body
+
+    assert body["messages"][2]["content"] == [{"type": "tool_result", "tool_use_id": "a"}]
 
 
 def test_documents_are_pdf_or_text():

@@ -155,7 +155,7 @@ def test_passed_frames_keep_their_bytes():
     assert messages.forward_frame(Frame(sorted_keys), ENVELOPE).startswith(b"event: content_block_stop\n")
 
 
-@pytest.mark.parametrize("data", ["[DONE]", '"message_start"', "[1]", '{"a":1}', '"message_start'])
+@pytest.mark.parametrize("data", ["[DONE]", '"message_start"', "[1]", '{"a":1}', '{"message_start"'])
 def test_a_frame_that_says_nothing_is_swallowed(data):
     assert messages.forward_frame(Frame(data), ENVELOPE) == b""
 

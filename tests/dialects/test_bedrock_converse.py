@@ -275,6 +275,15 @@ def test_tools_for_a_model_without_are_refused():
         converse.render_request(replace(ASKED, tools=TOOL), replace(NOVA, tools=False))
 
 
+def test_what_belongs_to_converse_alone_goes_back_to_it():
+    guarded = Opaque("bedrock-converse", {"guardContent": {"text": {"text": "x"}}})
+    named = Opaque("bedrock-converse", {"systemTool": {"name": "nova_grounding"}})
+    written = rendered(replace(ASKED, messages=(said(Text("hi"), guarded),), tools=(named,)), NOVA)
+
+    assert written.body["messages"][0]["content"][1] == guarded.payload
+    assert written.body["toolConfig"] == {"tools": [named.payload]}
+
+
 def test_no_more_cache_points_than_are_taken():
     mark = CacheMark()
     written = rendered(replace(ASKED, messages=(said(*(Text(f"m{index}", mark) for index in range(6))),)))

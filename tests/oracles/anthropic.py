@@ -32,11 +32,7 @@ def check_messages_request(body: dict[str, Any]) -> None:
     assert body.keys() <= _TOP, f"extra inputs: {body.keys() - _TOP}"
     assert body.get("anthropic_version") == "bedrock-2023-05-31", "anthropic_version"
     assert all(isinstance(beta, str) for beta in body.get("anthropic_beta", [])), "anthropic_beta"
-    typed = {"model": "claude"} | {
-        name: value
-        for name, value in body.items()
-        if name not in _UNTYPED
-    }
+    typed = {"model": "claude"} | {name: value for name, value in body.items() if name not in _UNTYPED}
     wrong = list(_errors(typed, message_create_params.MessageCreateParamsNonStreaming, "body"))
     assert not wrong, "\n".join(wrong)
     _check_settings(body)
@@ -74,7 +70,8 @@ def _check_turns(messages: list[dict[str, Any]], offered: set[str]) -> None:
         assert results == waiting, f"{where} answers {results}, not {waiting}"
         assert "tool_result" not in kinds[len(results) :], f"{where}: results come first"
         assert not any(block["type"] == "thinking" and not block["signature"] for block in blocks), f"{where}: unsigned"
-        assert not any(block.get("source", {}).get("type") in ("url", "file") for block in blocks), f"{where}: remote"
+        media = [block["source"] for block in blocks if block["type"] in ("image", "document")]
+        assert not any(source["type"] in ("url", "file") for source in media), f"{where}: remote"
         calls = [block for block in blocks if block["type"] == "tool_use"]
         assert not calls or offered, "calls need tools"
         waiting = {call["id"] for call in calls}
