@@ -597,6 +597,30 @@ class TestTelling:
 
         assert [OPEN] == seen
 
+    @pytest.mark.parametrize(
+        "look",
+        [
+            lambda breaker, late: breaker.snapshot(),
+            lambda breaker, late: breaker.enter(),
+            lambda breaker, late: breaker.insist(),
+            lambda breaker, late: breaker.succeeded(late),
+            lambda breaker, late: breaker.failed(late),
+            lambda breaker, late: breaker.throttled(late),
+            lambda breaker, late: breaker.withdrew(late),
+            lambda breaker, late: breaker.trip("gone", permit=late),
+            lambda breaker, late: breaker.reachable(),
+            lambda breaker, late: breaker.unreachable("no answer"),
+        ],
+    )
+    def test_whoever_notices_that_time_is_over_tells_it_at_once(self, look):
+        scene = Scene(failure_threshold=1)
+        late = scene.breaker.enter()
+        scene.fail()
+        scene.clock.now = 10
+        look(scene.breaker, late)
+
+        assert "its time was over" == scene.said[1].reason
+
     def test_nobody_has_to_listen(self):
         breaker = CircuitBreaker(failure_threshold=1)
         breaker.failed(breaker.enter())
