@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
 from dialects.conversation import JSON, Conversation, Text
 from dialects.dialect import BackendDialect, ClientDialect, Envelope
-from dialects.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
+from dialects.events import BlockDelta, BlockStarted, Event, Failed, Finished, Started
 from dialects.faults import Fault, FaultError, FaultKind
 from dialects.models import ModelProfile, Vendor, profile_for
 
@@ -50,17 +50,6 @@ class Detector:
     def is_gemini_model(model: str | None) -> bool:
         """Whether this is one of Google's Gemini models."""
         return "gemini" in (model or "").lower()
-
-
-def _is_implied(event: Event, alone: bool, late: bool) -> bool:
-    """Whether an event says only what other chunks say: a beginning that is not *alone*, the end of an older block."""
-    match event:
-        case Started():
-            return not alone
-        case BlockStopped():
-            return late
-        case _:
-            return False
 
 
 def _within_converse(message: JSON) -> JSON | None:
@@ -199,7 +188,7 @@ class _Backend:
         alone = self.announces and len(events) == 1
         return [
             *((event, True) for event in implied),
-            *((event, _is_implied(event, alone, bool(before))) for event in events),
+            *((event, isinstance(event, Started) and not alone) for event in events),
             *((event, False) for event in ends),
         ]
 

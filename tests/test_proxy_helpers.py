@@ -273,6 +273,11 @@ class TestRequests:
         assert asked_of("claude-3.5-sonnet") == 8192
         assert asked_of("gpt-5") == 100_000
 
+    def test_what_another_vendors_model_refuses_does_not_count(self):
+        body = Converters.convert_openai_to_claude(OPENAI_REQUEST | {"model": "gpt-5"})
+
+        assert body["temperature"] == 0.5
+
     def test_a_claude_request_for_a_gpt_is_rendered_for_a_gpt(self):
         body = Converters.convert_claude_request_to_openai(CLAUDE_REQUEST)
 
