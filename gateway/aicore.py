@@ -65,18 +65,14 @@ class AICore:
     def _send(self, endpoint: Endpoint, send: Callable[[Mapping[str, str]], Upstream]) -> Upstream:
         """Send with the headers that say who asks, renewing a refused token once; raises `FaultError`."""
         tokens = self._tokens[endpoint.subaccount]
-        for last in (False, True):
-            token = tokens.token()
-            upstream = send(self._identity(endpoint, token))
-            try:
-                self._check(upstream)
-            except FaultError as error:
-                if last or error.fault.kind is not FaultKind.REFUSED_CREDENTIALS:
-                    raise
-                tokens.invalidate(token)
-            else:
-                return upstream
-        raise AssertionError("the second time either returns or raises")
+        token = tokens.token()
+        try:
+            return self._checked(send(self._identity(endpoint, token)))
+        except FaultError as error:
+            if error.fault.kind is not FaultKind.REFUSED_CREDENTIALS:
+                raise
+        tokens.invalidate(token)
+        return self._checked(send(self._identity(endpoint, tokens.token())))
 
     def probe(self, endpoint: Endpoint) -> int:
         """Ask whether *endpoint* answers at all, and with which HTTP status."""
@@ -90,10 +86,10 @@ class AICore:
             **({"AI-Tenant-Id": tenant} if tenant else {}),
         }
 
-    def _check(self, upstream: Upstream) -> None:
+    def _checked(self, upstream: Upstream) -> Upstream:
         """Raise what an error answer means; its body is read, so that the connection can be used again."""
         if upstream.status < 400:
-            return
+            return upstream
         try:
             body = upstream.read()
         finally:

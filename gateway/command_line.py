@@ -2,7 +2,7 @@
 
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -90,7 +90,8 @@ def cli(
 def check(context: click.Context, config: Path | None) -> None:
     """Validate the config file, fetch a token for each subaccount, and compare with what is deployed."""
     settings = _loaded(_found(config or context.obj))
-    report = checking.check(settings, Transport())
+    with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
+        report = checking.check(settings, transport)
     click.echo(checking.render(report))
     context.exit(report.exit_code)
 
@@ -126,7 +127,11 @@ def route(context: click.Context, model: str, config: Path | None, client: str, 
 @click.pass_context
 def emulator(context: click.Context) -> None:
     """Run the emulator of SAP AI Core on its own."""
-    os.execv(sys.executable, [sys.executable, "-m", "emulator", *context.args])  # noqa: S606 - our own module
+    here = str(Path(__file__).parent.parent)
+    path = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
+    # -P: whatever is called emulator in the current folder is not meant.
+    command = [sys.executable, "-P", "-m", "emulator", *context.args]
+    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": path})  # noqa: S606 - our own module
 
 
 def main() -> None:

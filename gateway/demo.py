@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -37,7 +38,8 @@ class Demo:
         )
         self.url = self._greeting()
         self.config = Path(self._folder.name) / "config.json"
-        self._write(config_for(orjson.loads(Transport().get(f"{self.url}/admin/tenants", {}).read())))
+        with closing(Transport()) as transport:
+            self._write(config_for(orjson.loads(transport.get(f"{self.url}/admin/tenants", {}).read())))
 
     def close(self) -> None:
         """End the emulator and forget its config file."""

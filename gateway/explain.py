@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from dialects.faults import FaultError
+from dialects.models import profile_for
 from gateway.settings import Settings, pools
 from routing.load_balancer import LoadBalancer
 from routing.request_router import RequestRouter
@@ -16,18 +18,24 @@ _CLIENTS = {
     "claude": "anthropic-messages",
     "gemini": "gemini",
     "google": "gemini",
+    "embeddings": "openai-embeddings",
 }
 
 
 def explain(settings: Settings, model: str, client: str, times: int) -> str:
-    """Describe where *times* requests for *model* would go; raises `ValueError` for an unknown client or model."""
+    """Describe where *times* requests for *model* would go; raises `ValueError` if it would be refused."""
     dialect = _CLIENTS.get(client, client)
     if dialect not in _CLIENTS.values():
         raise ValueError(f"{client!r} is no client; write one of {', '.join(sorted(_CLIENTS))}")
     balancer = LoadBalancer(pools(settings), policy=settings.policy)
     router = RequestRouter(balancer, policy=settings.policy)
     resolution = router.names.resolve(model)
-    protocol = router.protocol(resolution.model, dialect)
+    if client == "openai" and profile_for(resolution.model).embeds:
+        dialect = "openai-embeddings"
+    try:
+        protocol = router.protocol(resolution.model, dialect)
+    except FaultError as error:
+        raise ValueError(error.fault.message) from error
     lane = "passed through" if protocol.dialect == dialect else f"translated from {dialect}"
     lines = [
         f"model     {model} -> {resolution.model} ({resolution.how.value})",

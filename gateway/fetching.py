@@ -6,11 +6,15 @@ judged, so that a name cannot point elsewhere a moment later.
 
 import ipaddress
 import socket
+import threading
 import time
-from collections.abc import Callable
-from urllib.parse import SplitResult, urljoin, urlsplit
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPException
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from dialects.faults import FaultError, invalid
@@ -20,6 +24,10 @@ _MOST_BYTES = 20 * 1024 * 1024
 _SECONDS = 15.0
 _REDIRECTS = 3
 _PORTS = {"http": 80, "https": 443}
+_TARGET = "%/?#[]@!$&'()*+,;=:~"
+"""What stands in a path or a query as it is."""
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 
 Resolve = Callable[[str, int], list[str]]
 """Gives the IP addresses of a host."""
@@ -27,9 +35,8 @@ Resolve = Callable[[str, int], list[str]]
 
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the open internet, and not to this machine or its networks."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None) or ip
-    return mapped.is_global and not mapped.is_multicast
+    ip = _within(ipaddress.ip_address(address.partition("%")[0]))
+    return ip.is_global and not ip.is_multicast and (ip.version == 4 or ip in _UNICAST)
 
 
 def addresses_of(host: str, port: int) -> list[str]:
@@ -67,58 +74,90 @@ class MediaFetcher:
                 if isinstance(found, Fetched):
                     return found
                 url = urljoin(url, found)
-        except (HTTPError, OSError, ValueError) as error:
-            raise _refused(url, "it could not be fetched") from error
+        except (HTTPError, HTTPException, OSError, ValueError) as error:
+            raise self._too_slow(url) if self._clock() >= until else _refused(url, "it could not be fetched") from error
         raise _refused(url, "it redirects too often")
 
     def _get(self, url: str, until: float) -> Fetched | str:
         """Fetch once; gives where a redirect leads."""
         parts = urlsplit(url)
-        response = self._pool(url, parts, until).request(
-            "GET",
-            parts._replace(scheme="", netloc="", fragment="").geturl() or "/",
-            headers={"Host": parts.netloc.rpartition("@")[2], "Accept-Encoding": "identity"},
-            redirect=False,
-            preload_content=False,
-        )
+        connection = self._connection(url, parts, until)
         try:
-            if 300 <= response.status < 400 and "Location" in response.headers:
-                return str(response.headers["Location"])
-            if response.status != 200:
-                raise _refused(url, f"the server answered {response.status}")
-            mime = response.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip().lower()
-            return Fetched(mime, self._read(url, response, until))
+            connection.connect()
+            with _cut_off(connection.sock, until - self._clock()):
+                connection.request(
+                    "GET",
+                    quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_TARGET),
+                    headers={"Host": parts.netloc.rpartition("@")[2], "Accept-Encoding": "identity"},
+                    preload_content=False,
+                )
+                with closing(connection.getresponse()) as response:
+                    return self._answer(url, response, until)
         finally:
-            response.close()
+            connection.close()
 
-    def _pool(self, url: str, parts: SplitResult, until: float) -> urllib3.HTTPConnectionPool:
+    def _answer(self, url: str, response: urllib3.BaseHTTPResponse, until: float) -> Fetched | str:
+        if 300 <= response.status < 400 and "Location" in response.headers:
+            return str(response.headers["Location"])
+        if response.status != 200:
+            raise _refused(url, f"the server answered {response.status}")
+        mime = response.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip().lower()
+        return Fetched(mime, self._read(url, response, until))
+
+    def _connection(self, url: str, parts: SplitResult, until: float) -> HTTPConnection:
         if parts.scheme not in _PORTS or not parts.hostname:
             raise _refused(url, "only http and https addresses are fetched")
         port = parts.port or _PORTS[parts.scheme]
         addresses = self._resolve(parts.hostname, port)
         if not addresses or not all(map(self._allows, addresses)):
             raise _refused(url, "it is not a public address")
-        timeout = urllib3.Timeout(total=max(0.1, until - self._clock()))
+        timeout = max(0.1, until - self._clock())
         if parts.scheme == "http":
-            return urllib3.HTTPConnectionPool(addresses[0], port, timeout=timeout, retries=False)
-        return urllib3.HTTPSConnectionPool(
-            addresses[0],
-            port,
-            timeout=timeout,
-            retries=False,
-            server_hostname=parts.hostname,
-            assert_hostname=parts.hostname,
-        )
+            return HTTPConnection(addresses[0], port, timeout=timeout)
+        host = parts.hostname
+        return HTTPSConnection(addresses[0], port, timeout=timeout, server_hostname=host, assert_hostname=host)
 
     def _read(self, url: str, response: urllib3.BaseHTTPResponse, until: float) -> bytes:
         read = bytearray()
-        while chunk := response.read(64 * 1024):
+        # No more than has arrived: waiting for a full buffer, a server that drips would outlast every limit.
+        while chunk := response.read1(64 * 1024):
             read += chunk
             if len(read) > self._most:
                 raise _refused(url, f"it is larger than {self._most} bytes")
-            if self._clock() > until:
-                raise _refused(url, f"it takes longer than {self._seconds:g} seconds")
+        if self._clock() >= until:
+            # What was cut off looks complete where no length was announced.
+            raise self._too_slow(url)
         return bytes(read)
+
+    def _too_slow(self, url: str) -> FaultError:
+        return _refused(url, f"it takes longer than {self._seconds:g} seconds")
+
+
+@contextmanager
+def _cut_off(connection: socket.socket, seconds: float) -> Iterator[None]:
+    """Within, a connection ends after so many seconds, in however small pieces something comes over it."""
+
+    def cut() -> None:
+        with suppress(OSError):  # closed already, which is what was wanted
+            # Not the method of a TLS connection, which is not for two threads.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, seconds), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _within(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Give the IPv4 address that an IPv6 one is another spelling of, if it is."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if ip in _TRANSLATED:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip
 
 
 def _refused(url: str, why: str) -> FaultError:
