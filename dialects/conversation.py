@@ -257,6 +257,10 @@ class Usage:
         return self.prompt + self.output
 
 
+NO_USAGE = Usage()
+"""Nothing is known of any tokens."""
+
+
 class StopReason(Enum):
     """Why the model stopped talking."""
 

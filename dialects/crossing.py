@@ -10,10 +10,10 @@ from typing import Protocol
 
 from dialects.conversation import JSON, Completion
 from dialects.dialect import BackendDialect, ClientDialect, Envelope, LaneDialect, Rendered
+from dialects.eventstream import decoder_for
 from dialects.models import ModelProfile
 from dialects.openai_shared import check_translatable
 from dialects.relay import Passthrough, Relay, Translation
-from dialects.sse import SSEDecoder
 from dialects.tables import BACKENDS, CLIENTS, LANES
 
 
@@ -95,7 +95,7 @@ class Forwarded:
         envelope = self._inquiry.envelope
         return Passthrough(
             self._backend.reader(envelope.token, content_type),
-            SSEDecoder(),
+            decoder_for(content_type),
             partial(self._lane.forward_frame, envelope=envelope),
             partial(self._lane.forward_fault, envelope=envelope),
         )
@@ -106,8 +106,12 @@ class Forwarded:
         return Reply(self._lane.forward_response(body, envelope), self._backend.parse_response(body, envelope.token))
 
 
-def crossing(inquiry: Inquiry, backend: str) -> Crossing:
-    """Choose the way from the inquiry's client to *backend*, both named as in `dialects.tables`."""
-    if inquiry.forward and inquiry.client == backend and backend in LANES:
+def crossing(inquiry: Inquiry, backend: str, profile: ModelProfile) -> Crossing:
+    """Choose the way from the inquiry's client to *backend*, both named as in `dialects.tables`.
+
+    A model that cannot be told a schema is made to fit it in a roundabout way, whose answer must be translated back.
+    """
+    fits = profile.native_schema or inquiry.envelope.conversation.output is None
+    if inquiry.forward and fits and inquiry.client == backend and backend in LANES:
         return Forwarded(inquiry, LANES[backend], BACKENDS[backend])
     return Translated(inquiry, CLIENTS[inquiry.client], BACKENDS[backend])

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from dialects.conversation import JSON, Completion, Conversation
+from dialects.conversation import JSON, NO_USAGE, Completion, Conversation, Usage
 from dialects.events import Event
 from dialects.faults import Fault
 from dialects.models import ModelProfile
@@ -106,8 +106,11 @@ class LaneDialect(Protocol):
         """Change of a backend's own body only what the client must not see."""
         ...
 
-    def forward_frame(self, frame: Frame, envelope: Envelope) -> bytes:
-        """Render one frame of a backend's stream for the client; empty to swallow it."""
+    def forward_frame(self, frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
+        """Render one frame of a backend's stream for the client; empty to swallow it.
+
+        *usage* is what the stream has told so far, for clients that want it repeated.
+        """
         ...
 
     def forward_fault(self, fault: Fault, id: str, envelope: Envelope) -> bytes:

@@ -44,6 +44,8 @@ _BY_WORD: tuple[tuple[re.Pattern[str], FaultKind], ...] = tuple(
         (r"overloaded|service_?unavailable|capacity", FaultKind.OVERLOADED),
         (r"model_?timeout|deadline_exceeded", FaultKind.TIMEOUT),
         (r"model_not_found|response_not_found|response with id .* not found", FaultKind.NOT_FOUND),
+        # A conversation that names something nobody kept: its sender's mistake, not the deployment's.
+        (r"item with id .* not found", FaultKind.INVALID_REQUEST),
     )
 )
 _BY_CODE = {

@@ -93,16 +93,6 @@ class ModelProfile:
     api_version: str = "2023-05-15"
 
 
-_CLAUDE_BETAS = frozenset(
-    {
-        "context-1m-2025-08-07",
-        "interleaved-thinking-2025-05-14",
-        "tool-search-tool-2025-10-19",
-        "fine-grained-tool-streaming-2025-05-14",
-        "context-management-2025-06-27",
-        "effort-2025-11-24",
-    }
-)
 _CLAUDE = ModelProfile("", Vendor.CLAUDE, default_output=8192, betas=frozenset(), native_schema=False)
 _CLAUDE_4 = replace(
     _CLAUDE,

@@ -91,10 +91,18 @@ class Translation:
         return self._writer.write(events)
 
 
+class Forward(Protocol):
+    """Renders a frame of a backend's stream for the client, given the usage told so far."""
+
+    def __call__(self, frame: Frame, *, usage: Usage) -> bytes:
+        """Change only what must change."""
+        ...
+
+
 class Passthrough:
     """Both sides speak one dialect: frames go by as they came, and are only watched.
 
-    *forward* renders a frame for the client, changing only what must change;
+    *forward* renders a frame for the client, given the usage so far, changing only what must change;
     *say_fault* renders a failure for a stream this side did not write.
     """
 
@@ -102,7 +110,7 @@ class Passthrough:
         self,
         reader: FrameReader,
         decoder: FrameDecoder,
-        forward: Callable[[Frame], bytes],
+        forward: Forward,
         say_fault: Callable[[Fault, str], bytes],
     ) -> None:
         self.seen = Observation()
@@ -134,7 +142,7 @@ class Passthrough:
     def _pass(self, frame: Frame) -> bytes:
         failed = self.seen.fault is not None
         said = self._watch(self._reader.take(frame))
-        return said or (b"" if failed else self._forward(frame))
+        return said or (b"" if failed else self._forward(frame, usage=self.seen.usage))
 
     def _watch(self, events: list[Event]) -> bytes:
         failed = self.seen.fault is not None

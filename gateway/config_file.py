@@ -150,6 +150,8 @@ class ConfigFile(_Section):
     """The port to listen on; 3001 if it is not said."""
     host: _Name | None = None
     """The address to listen on; 127.0.0.1 if it is not said."""
+    extensions: list[_Name] = Field(default_factory=list)
+    """Python modules beside the config file (or installed) that register strategies, or `extend(router)`."""
     model_filters: FilterSection = FilterSection()
     routing: Policy = Policy()
     server: ServerSection = ServerSection()

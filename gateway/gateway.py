@@ -70,6 +70,10 @@ class Gateway:
         routing_observer = RoutingObserver(self.registry)
         self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, listener=routing_observer.heard)
         self.router = RequestRouter(self.balancer, policy=settings.policy, clock=clock, sleep=threading.Event().wait)
+        for module in settings.extensions:
+            extend = getattr(module, "extend", None)
+            if extend is not None:
+                extend(self.router)
         self._core = AICore(self._transport, self._tokens, tenants, now)
         get = Management(self._transport, self._tokens)
         self._fleet = Fleet(settings, self.balancer, get, self._core.probe, clock)

@@ -1,13 +1,16 @@
 """From a config file to frozen settings: everything resolved, and every mistake reported at once."""
 
 import difflib
+import importlib
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
@@ -91,6 +94,8 @@ class Settings:
     """The URL of an HTTP proxy on the way to SAP AI Core."""
     ca_bundle: Path | None = None
     fetch_media: bool = True
+    extensions: tuple[ModuleType, ...] = ()
+    """Modules of the user's own: each may have a function `extend(router)`."""
     source: Path | None = None
     """The config file; none if the environment said it all."""
     warnings: tuple[str, ...] = ()
@@ -151,6 +156,7 @@ class _Loader:
     def settings(self) -> Settings:
         """Read all of it, or raise all that is wrong."""
         config = self._config()
+        extensions = self._extensions(config.extensions)
         filters = self._filters(config.model_filters)
         tokens = self._tokens(config)
         settings = Settings(
@@ -168,6 +174,7 @@ class _Loader:
             proxy=self._proxy(config.upstream.proxy),
             fetch_media=config.upstream.fetch_media,
             ca_bundle=self._found.file(config.upstream.ca_bundle, "upstream.ca_bundle"),
+            extensions=extensions,
             source=self._path,
         )
         if self._found.mistakes:
@@ -192,6 +199,20 @@ class _Loader:
             return ConfigFile.model_validate(sound)
         except ValidationError:
             raise self._error() from None
+
+    def _extensions(self, names: Sequence[str]) -> tuple[ModuleType, ...]:
+        """Import the user's own modules, which may lie beside the config file."""
+        folder = str(self._found.folder.resolve())
+        if names and folder not in sys.path:
+            sys.path.append(folder)
+        modules: list[ModuleType] = []
+        for index, name in enumerate(names):
+            try:
+                modules.append(importlib.import_module(name))
+            except Exception as error:  # noqa: BLE001 - a module may raise anything while it is imported
+                what = f"the module {name!r} cannot be imported: {type(error).__name__}: {error}"
+                self._found.wrong(f"extensions[{index}]", what)
+        return tuple(modules)
 
     def _raw(self) -> Any:
         if self._path is None:

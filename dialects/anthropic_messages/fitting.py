@@ -12,7 +12,6 @@ from dialects import claude
 from dialects.conversation import JSON, Family
 from dialects.dialect import Rendered
 from dialects.faults import invalid
-from dialects.jsontext import dumps
 from dialects.models import ModelProfile
 from dialects.signatures import unpack
 from dialects.turns import BEGINNING, wrapped
@@ -119,21 +118,19 @@ class _Fitting:
             "top_k": plan.top_k,
         }
         out |= {name: value for name, value in ruled.items() if value is not None}
-        kept = {"effort": plan.effort, "format": self.format(out, config.get("format") or body.get("output_format"))}
+        kept = {"effort": plan.effort, "format": self.format(config.get("format") or body.get("output_format"))}
         if kept := {name: value for name, value in kept.items() if value}:
             out["output_config"] = kept
         self.betas = claude.with_effort_beta(self.betas, plan, self.profile)
 
-    def format(self, out: JSON, format: Any) -> JSON | None:
-        """Pass the wanted form of the answer; a model that cannot be held to it is asked for it in words."""
-        if not isinstance(format, dict) or self.profile.native_schema:
-            return format if isinstance(format, dict) else None
-        self.dropped.add("output_config.format")
-        asked = f"Answer with JSON only, without a code fence, that fits this schema:\n{dumps(format.get('schema'))}"
-        system = out.get("system") or []
-        blocks = [{"type": "text", "text": system}] if isinstance(system, str) else system
-        out["system"] = [*blocks, {"type": "text", "text": asked}]
-        return None
+    def format(self, format: Any) -> JSON | None:
+        """Pass the wanted form of the answer to a model that can be held to it."""
+        if not isinstance(format, dict):
+            return None
+        if not self.profile.native_schema:
+            self.dropped.add("output_config.format")
+            return None
+        return format
 
     def messages(self, messages: Any) -> list[JSON]:
         if not isinstance(messages, list):

@@ -3,10 +3,10 @@
 import json
 import re
 
-from dialects.anthropic_messages.answering import render_fault
+from dialects.anthropic_messages.answering import render_fault, usage_for
 from dialects.anthropic_messages.fitting import fitted
 from dialects.anthropic_messages.streaming import METRICS, frame
-from dialects.conversation import JSON
+from dialects.conversation import JSON, NO_USAGE, Usage
 from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault
 from dialects.jsontext import dumps
@@ -27,11 +27,14 @@ def forward_response(body: JSON, envelope: Envelope) -> JSON:
     return {name: value for name, value in body.items() if not name.startswith(_BEDROCKS)} | {"model": envelope.model}
 
 
-def forward_frame(frame: Frame, envelope: Envelope) -> bytes:
-    """Render one frame for the client: SAP AI Core leaves out the line that names the event."""
+def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
+    """Render one frame for the client: SAP AI Core leaves out the line that names the event.
+
+    The last usage is made to repeat the input tokens, which Bedrock tells in the first one only.
+    """
     data = frame.data
-    if '"message_start"' in data or METRICS in data:
-        data = _changed(data, envelope)
+    if '"message_start"' in data or '"message_delta"' in data or METRICS in data:
+        data = _changed(data, envelope, usage)
     kind = _kind(data)
     return Frame(data, kind).encode() if kind else b""
 
@@ -42,7 +45,7 @@ def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
     return frame(render_fault(fault))
 
 
-def _changed(data: str, envelope: Envelope) -> str:
+def _changed(data: str, envelope: Envelope, usage: Usage) -> str:
     """Rewrite a frame, unless what gave it away only stands in the model's words."""
     try:
         message = json.loads(data)
@@ -51,6 +54,9 @@ def _changed(data: str, envelope: Envelope) -> str:
     match message:
         case {"type": "message_start", "message": {**said}}:
             return dumps(message | {"message": said | {"model": envelope.model}})
+        case {"type": "message_delta", "usage": {**told}} if "input_tokens" not in told and usage.prompt:
+            input_told = {name: count for name, count in usage_for(usage).items() if "input" in name}
+            return dumps(message | {"usage": input_told | told})
         case {"type": "message_stop"} if METRICS in message:
             return dumps({name: value for name, value in message.items() if name != METRICS})
         case _:

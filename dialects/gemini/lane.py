@@ -8,7 +8,7 @@ of other vendors' models; and the model's name in the answer.
 import json
 from typing import Any
 
-from dialects.conversation import JSON, Family
+from dialects.conversation import JSON, NO_USAGE, Family, Usage
 from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault
 from dialects.gemini.answering import say_fault
@@ -49,7 +49,7 @@ def forward_response(body: JSON, envelope: Envelope) -> JSON:
     return {**body, "modelVersion": envelope.model} if "modelVersion" in body else body
 
 
-def forward_frame(frame: Frame, envelope: Envelope) -> bytes:
+def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - told already
     """Render one frame for the client: byte for byte, unless it names the model."""
     if '"modelVersion"' not in frame.data:
         return frame.encode()

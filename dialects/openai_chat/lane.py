@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.conversation import JSON
+from dialects.conversation import JSON, NO_USAGE, Usage
 from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault, invalid
 from dialects.jsontext import dumps
@@ -50,7 +50,7 @@ def forward_response(body: JSON, envelope: Envelope) -> JSON:
     return {**body, "model": envelope.model}
 
 
-def forward_frame(frame: Frame, envelope: Envelope) -> bytes:
+def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - told already
     """Render one frame of a backend's stream for the client; empty to swallow it.
 
     Swallowed are Azure's first chunk, which is about the prompt and has neither

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.conversation import JSON, Family
+from dialects.conversation import JSON, NO_USAGE, Family, Usage
 from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault, invalid
 from dialects.jsontext import dumps
@@ -78,7 +78,7 @@ def forward_response(body: JSON, envelope: Envelope) -> JSON:
     return _renamed({**body, "model": envelope.model}, namespaces_of(envelope.conversation))
 
 
-def forward_frame(frame: Frame, envelope: Envelope) -> bytes:
+def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - told already
     """Render one frame of a backend's stream for the client; empty to swallow it.
 
     Swallowed is a failure without a reason: the reason follows in a frame of its own.

@@ -107,7 +107,7 @@ def passed(data, kind="text/event-stream", cuts=()):
     relay = Passthrough(
         messages.reader("tok", kind),
         decoder_for(kind),
-        lambda frame: messages.forward_frame(frame, ENVELOPE),
+        lambda frame, usage: messages.forward_frame(frame, ENVELOPE, usage),
         lambda fault, name: messages.forward_fault(fault, name, ENVELOPE),
     )
     out = b"".join(relay.feed(piece) for piece in golden.cut(data, list(cuts)))

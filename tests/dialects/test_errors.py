@@ -50,6 +50,7 @@ def fault(status, body, headers=()):
         (404, {"error": {"code": "404", "message": "Resource not found"}}, "gone", None),
         (404, {"error": {"code": "model_not_found", "message": "no x"}}, "not_found", "no x"),
         (404, {"error": {"message": "Response with id resp_1 not found."}}, "not_found", None),
+        (404, {"error": {"message": "Item with id 'rs_1' not found."}}, "invalid_request", None),
         (408, {}, "timeout", None),
         (413, {"message": "big"}, "too_large", "big"),
         (424, {"message": "x"}, "server_error", None),

@@ -100,7 +100,7 @@ def _passed(data: bytes, envelope: Envelope) -> bytes:
     relay = Passthrough(
         openai_responses.reader("tok", "text/event-stream"),
         SSEDecoder(),
-        lambda frame: openai_responses.forward_frame(frame, envelope),
+        lambda frame, usage: openai_responses.forward_frame(frame, envelope, usage),
         lambda fault, answer: openai_responses.forward_fault(fault, answer, envelope),
     )
     return relay.feed(data) + relay.finish()

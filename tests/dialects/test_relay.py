@@ -27,7 +27,7 @@ def passthrough(decoder=None):
     return Passthrough(
         Telegraph(),
         decoder or SSEDecoder(),
-        lambda frame: frame.encode(),
+        lambda frame, usage: frame.encode(),
         lambda fault, name: f"{name}!{fault.kind.value}".encode(),
     )
 

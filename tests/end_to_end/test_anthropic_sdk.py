@@ -43,15 +43,17 @@ def test_a_stream_says_the_same_as_the_answer_in_one_piece(client: anthropic.Ant
     ask = {"model": model, "max_tokens": 2000, "messages": [{"role": "user", "content": "scene:quirks please"}]}
     whole = client.messages.create(**ask)
     with client.messages.stream(**ask) as stream:
-        kinds = [event.type for event in stream]
+        events = list(stream)
         streamed = stream.get_final_message()
 
     assert words(whole) == words(streamed)
     assert whole.stop_reason == streamed.stop_reason
     assert whole.usage.input_tokens == streamed.usage.input_tokens
     assert whole.usage.output_tokens == streamed.usage.output_tokens
-    assert "message_start" == kinds[0]
-    assert "message_stop" in kinds[-2:]
+    [told] = [event.usage for event in events if event.type == "message_delta"]
+    assert whole.usage.input_tokens == told.input_tokens
+    assert "message_start" == events[0].type
+    assert "message_stop" in [event.type for event in events[-2:]]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

@@ -1,0 +1,78 @@
+"""The examples are run, so that they stay true."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import load, pools
+from routing import Endpoint
+from tests.support.running import Cloud, config_of, running_proxy
+
+EXTENSIONS = Path(__file__).parents[2] / "examples" / "extensions"
+MODEL = "gpt-4.1"
+
+
+@pytest.fixture
+def extended(tmp_path: Path) -> Path:
+    """A folder with the extensions beside the config file, as a user would put them."""
+    for source in EXTENSIONS.glob("*.py"):
+        (tmp_path / source.name).write_text(source.read_text())
+    return tmp_path
+
+
+def test_a_strategy_of_ones_own_is_chosen_by_its_name(cloud: Cloud, extended: Path) -> None:
+    config = config_of(cloud, {MODEL: []})
+    more = {"extensions": ["cheapest_first"], "routing": {"strategy": "cheapest-first"}}
+    with running_proxy(cloud, extended, **config, **more) as proxy:
+        for _ in range(6):
+            told = proxy.ask("POST", "/v1/chat/completions", {"model": MODEL, "messages": [HELLO]})
+            assert "eu" == told.headers["x-proxy-deployment"].partition("/")[0]
+
+        assert "cheapest-first" == proxy.ask("GET", "/router/state").json["strategies"][MODEL]
+
+
+HELLO = {"role": "user", "content": "Hello"}
+
+
+def test_a_busy_subaccount_is_helped_out_by_the_next_dearer_one(cloud: Cloud, extended: Path) -> None:
+    with running_proxy(cloud, extended, extensions=["cheapest_first"], routing={"strategy": "cheapest-first"}) as proxy:
+        leases = [proxy.gateway.balancer.acquire(MODEL) for _ in range(20)]
+        used = [lease.endpoint.subaccount for lease in leases]
+        for lease in leases:
+            lease.close()
+
+    assert ["eu"] * 16 == used[:16]
+    assert "us" in used[16:]
+
+
+def test_a_protocol_of_ones_own_serves_the_models_of_its_pattern(cloud: Cloud, extended: Path) -> None:
+    with running_proxy(cloud, extended, extensions=["future_model"]) as proxy:
+        router = proxy.gateway.router
+        endpoint = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "future-model-9")
+        router.balancer.replace_pools({endpoint.model: [endpoint]})
+        route = router.route({"model": "future-model-9", "messages": [HELLO], "stream": True})
+
+    assert "https://eu/v2/inference/deployments/d1/v3/future-model-9/stream" == route.endpoint_url
+    assert "future-model" == route.protocol.name
+
+
+def test_an_extension_that_cannot_be_imported_is_named(cloud: Cloud, tmp_path: Path) -> None:
+    proxy = running_proxy(cloud, tmp_path, extensions=["nowhere"])
+    with pytest.raises(ValueError, match=r"extensions\[0\]: the module 'nowhere' cannot be imported"):
+        proxy.__enter__()
+
+
+def test_the_example_config_says_what_it_seems_to(tmp_path: Path) -> None:
+    key = {"clientid": "c", "clientsecret": "s", "url": "https://auth", "serviceurls": {"AI_API_URL": "https://api"}}
+    source = EXTENSIONS.parent / "config.json"
+    (tmp_path / "config.json").write_text(source.read_text())
+    for name in ("eu_key.json", "us_key.json"):
+        (tmp_path / name).write_text(json.dumps(key))
+    settings = load(tmp_path / "config.json", {"PROXY_KEY": "sk-x"}, tmp_path)
+
+    assert () == settings.warnings
+    assert "cache-affinity" == settings.policy.strategy
+    assert "least-latency" == settings.policy.strategy_for("gpt-4.1")
+    assert [1.0, 2.0] == [endpoint.weight for endpoint in pools(settings)["anthropic--claude-4.5-sonnet"]]
+    assert settings.subaccounts["us"].discovery
