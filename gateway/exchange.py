@@ -23,6 +23,8 @@ from routing.policy import Timeouts
 from routing.request_router import Attempt, Attempts
 
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+_LONGEST = 1000
+"""How many characters of a header are sent."""
 _KEPT = "openai-responses"
 """The dialect whose backends keep their answers, to be continued by id."""
 
@@ -111,8 +113,9 @@ class Exchange:
         """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this."""
         dialect = attempt.protocol.dialect
         inquiry = self.desk.inlined(self.asked.inquiry, dialect)
-        way = crossing(inquiry, dialect)
-        rendered = way.ask(profile_for(attempt.endpoint.model))
+        profile = profile_for(attempt.endpoint.model)
+        way = crossing(inquiry, dialect, profile)
+        rendered = way.ask(profile)
         self.dropped.update(rendered.dropped)
         return way, rendered.body
 
@@ -247,5 +250,6 @@ def making_sense() -> Iterator[None]:
 
 
 def _one_line(value: str) -> str:
-    """Make *value* fit for a header: one line of Latin letters."""
-    return value.replace("→", "->").encode("latin-1", "replace").decode("latin-1").replace("\n", " ").replace("\r", " ")
+    """Make *value* fit for a header: one line of ASCII that is not too long; part of it may be a caller's words."""
+    plain = value.replace("→", "->").encode("ascii", "replace").decode()
+    return "".join(letter if letter.isprintable() else " " for letter in plain[:_LONGEST])

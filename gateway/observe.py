@@ -13,6 +13,8 @@ from routing.strategy import Endpoint, QuotaDomain
 
 _log = logging.getLogger("sap_ai_proxy.exchange")
 _routing_log = logging.getLogger("sap_ai_proxy.routing")
+_LONGEST = 100
+"""How many characters of a name that a caller made up are logged."""
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
@@ -63,7 +65,7 @@ class LogObserver:
             record.id,
             record.caller,
             record.client,
-            record.requested,
+            _plain(record.requested),
             record.model or "-",
             f"[{record.trail}]",
             record.status,
@@ -153,6 +155,11 @@ class Observers:
                 observer.over(record)
             except Exception:  # noqa: BLE001 - whatever an observer does, the answer is out already
                 _log.exception("an observer failed")
+
+
+def _plain(name: str) -> str:
+    """Write a name that a caller made up so that it breaks no line and fills no log."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:_LONGEST])
 
 
 def _kinds(usage: Usage) -> tuple[tuple[str, int], ...]:

@@ -1,0 +1,171 @@
+"""One line for each exchange, numbers for Prometheus, and not a word of what was said."""
+
+import logging
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from dialects.conversation import Usage
+from dialects.faults import FaultKind
+from gateway.observe import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
+from routing.journal import Circuit, CircuitMoved, Cooled, PoolsChanged, RoutingEvent, Settled, Transition
+from routing.strategy import Endpoint
+
+EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
+RECORD = ExchangeRecord(
+    id="abc", caller="0a1b2c3d", client="openai-chat", requested="gpt-4o", model="gpt-4.1", stream=True,
+    trail="eu/d1 503 -> us/d7 ok", subaccount="us", deployment="d7", attempts=2, stop="end", first_content=0.1234,
+    duration=1.5, usage=Usage(fresh_input=6, cache_read=4, cache_write=3, output=2), dropped=("seed", "top_k"),
+)  # fmt: skip
+REFUSED = ExchangeRecord("abc", "anonymous", "gemini", "nobody", status=404, outcome="not_found")
+
+
+def lines(registry: CollectorRegistry) -> list[str]:
+    said = generate_latest(registry).decode().splitlines()
+    return [line for line in said if not line.startswith("#") and "_created" not in line]
+
+
+@pytest.fixture
+def info(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    for name in ("sap_ai_proxy.exchange", "sap_ai_proxy.routing"):
+        caplog.set_level(logging.INFO, name)
+    return caplog
+
+
+@pytest.mark.parametrize(
+    ("record", "line"),
+    [
+        (
+            RECORD,
+            (
+                "abc 0a1b2c3d openai-chat gpt-4o->gpt-4.1 [eu/d1 503 -> us/d7 ok] status=200 outcome=ok stop=end "
+                "first=123ms total=1500ms tokens=6+4/3/2 dropped=seed,top_k"
+            ),
+        ),
+        (
+            REFUSED,
+            "abc anonymous gemini nobody->- [] status=404 outcome=not_found stop=- first=- total=0ms tokens=0+0/0/0",
+        ),
+    ],
+)  # fmt: skip
+def test_an_exchange_is_one_line(info: pytest.LogCaptureFixture, record: ExchangeRecord, line: str) -> None:
+    LogObserver().over(record)
+
+    assert [line] == info.messages
+
+
+@pytest.mark.parametrize("letter", ["\n", "\r", "\x1b", "\u2028", "x"])
+def test_a_name_that_a_caller_made_up_breaks_no_line_and_fills_no_log(
+    info: pytest.LogCaptureFixture, letter: str
+) -> None:
+    LogObserver().over(ExchangeRecord("abc", "anonymous", "gemini", "m" + letter * 9000))
+
+    [line] = info.messages
+    assert line.isprintable()
+    assert len(line) < 250
+
+
+def test_an_exchange_is_counted_once_in_each_number() -> None:
+    registry = CollectorRegistry()
+    MetricsObserver(registry).over(RECORD)
+
+    told = lines(registry)
+    labels = 'client="openai-chat",model="gpt-4.1"'
+    for expected in (
+        f'aicore_proxy_exchanges_total{{{labels},outcome="ok"}} 1.0',
+        'aicore_proxy_attempts_total{model="gpt-4.1",subaccount="us"} 2.0',
+        'aicore_proxy_tokens_total{kind="input",model="gpt-4.1"} 6.0',
+        'aicore_proxy_tokens_total{kind="cache_read",model="gpt-4.1"} 4.0',
+        'aicore_proxy_tokens_total{kind="cache_write",model="gpt-4.1"} 3.0',
+        'aicore_proxy_tokens_total{kind="output",model="gpt-4.1"} 2.0',
+        'aicore_proxy_dropped_total{client="openai-chat"} 2.0',
+        f"aicore_proxy_first_content_seconds_count{{{labels}}} 1.0",
+        f"aicore_proxy_first_content_seconds_sum{{{labels}}} 0.1234",
+        f"aicore_proxy_duration_seconds_sum{{{labels}}} 1.5",
+    ):
+        assert expected in told
+
+
+def test_an_exchange_that_said_nothing_has_no_first_content() -> None:
+    registry = CollectorRegistry()
+    MetricsObserver(registry).over(REFUSED)
+
+    told = lines(registry)
+    assert 'aicore_proxy_exchanges_total{client="gemini",model="unknown",outcome="not_found"} 1.0' in told
+    assert not [line for line in told if "first_content" in line]
+
+
+def test_names_that_callers_make_up_do_not_become_labels() -> None:
+    """Whoever asks for a thousand models that are not there makes one time series of them."""
+    registry = CollectorRegistry()
+    observer = MetricsObserver(registry)
+    for number in range(10):
+        observer.over(ExchangeRecord("abc", "anonymous", "gemini", f"made-up-{number}"))
+
+    assert not [line for line in lines(registry) if "made-up" in line]
+
+
+def moved(now: Circuit) -> CircuitMoved:
+    return CircuitMoved(EU, Transition(1, Circuit.CLOSED, now, "5 failures"))
+
+
+@pytest.mark.parametrize(
+    ("event", "counted", "logged"),
+    [
+        (
+            moved(Circuit.OPEN),
+            'circuit_transitions_total{deployment="d1",now="open",subaccount="eu"} 1.0', [],
+        ),
+        (
+            Cooled(EU, EU, 3.04, FaultKind.RATE_LIMITED),
+            'coolings_total{deployment="d1",subaccount="eu",why="rate_limited"} 1.0',
+            ["eu/d1 rests for 3.0 s: rate_limited"],
+        ),
+        (
+            Cooled(EU, EU.domain, 60.0, FaultKind.RATE_LIMITED),
+            'coolings_total{deployment="d1",subaccount="eu",why="rate_limited"} 1.0',
+            ["the quota of gpt-4.1 in eu rests for 60.0 s: rate_limited"],
+        ),
+        (
+            Cooled(EU, "eu", 5.0, FaultKind.REFUSED_CREDENTIALS),
+            'coolings_total{deployment="d1",subaccount="eu",why="refused_credentials"} 1.0',
+            ["subaccount eu rests for 5.0 s: refused_credentials"],
+        ),
+        (Settled(EU, None, 0.2), 'outcomes_total{deployment="d1",outcome="ok",subaccount="eu"} 1.0', []),
+        (
+            Settled(EU, FaultKind.TIMEOUT, 0.2),
+            'outcomes_total{deployment="d1",outcome="timeout",subaccount="eu"} 1.0', [],
+        ),
+    ],
+)  # fmt: skip
+def test_what_happens_to_endpoints_is_counted(
+    info: pytest.LogCaptureFixture, event: RoutingEvent, counted: str, logged: list[str]
+) -> None:
+    registry = CollectorRegistry()
+    RoutingObserver(registry).heard(event)
+
+    assert [f"aicore_proxy_{counted}"] == lines(registry)
+    assert logged == info.messages
+
+
+def test_endpoints_that_come_and_go_are_logged(info: pytest.LogCaptureFixture) -> None:
+    RoutingObserver(CollectorRegistry()).heard(PoolsChanged((EU, EU), ()))
+
+    assert ["endpoints: 2 joined, 0 left"] == info.messages
+
+
+def test_an_observer_that_fails_keeps_no_other_from_hearing(info: pytest.LogCaptureFixture) -> None:
+    heard: list[ExchangeRecord] = []
+
+    class Broken:
+        def over(self, record: ExchangeRecord) -> None:
+            raise ZeroDivisionError
+
+    class Listening:
+        def over(self, record: ExchangeRecord) -> None:
+            heard.append(record)
+
+    Observers([Broken(), Listening()]).over(RECORD)
+
+    assert [RECORD] == heard
+    assert ["an observer failed"] == info.messages
