@@ -374,7 +374,7 @@ def test_the_lane_changes_only_frames_that_name_another_model():
 
     assert gemini.forward_frame(named, ENVELOPE) == b'data: {"candidates":[],"modelVersion":"my-gemini"}\n\n'
     for frame in (same, within, quiet, broken):
-        assert gemini.forward_frame(frame, ENVELOPE, usage) == frame.encode()
+        assert gemini.forward_frame(frame, ENVELOPE) == frame.encode()
 
 
 def test_the_lane_names_the_clients_model_in_a_whole_answer():
