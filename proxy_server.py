@@ -21,7 +21,7 @@ from gateway.access import keys_in
 from gateway.command_line import main
 from gateway.exchange import Exchange
 from gateway.gateway import Gateway
-from gateway.serving import handed_down
+from gateway.serving import end_with_parent, handed_down
 from gateway.settings import Settings
 from gateway.version import VERSION
 
@@ -61,6 +61,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> Flask:
 
 def app_from_environment() -> Flask:
     """Build the application in a server's worker process, from the settings its parent has checked."""
+    end_with_parent()
     return create_app(handed_down())
 
 

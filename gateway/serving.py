@@ -4,7 +4,9 @@ import ipaddress
 import json
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +39,19 @@ def handed_down() -> Settings:
     # What urllib3 says of a connection names its address.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     return settings
+
+
+def end_with_parent(every: float = 1.0) -> None:
+    """End this process soon after the one that started it is gone, however that went; looks every few seconds."""
+    parent = os.getppid()
+    pause = threading.Event()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            pause.wait(every)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 def is_loopback(host: str) -> bool:

@@ -1,0 +1,452 @@
+"""The command line as a user runs it: in a process of its own, with an empty home and an empty folder."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.running import Cloud, config_of
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (str(Path(sys.executable).with_name("sap-ai-proxy")),)
+SCRIPT = (sys.executable, str(ROOT / "proxy_server.py"))
+PATIENCE = 15.0
+
+
+@dataclass
+class Place:
+    """An empty home and an empty folder, with nothing in the environment that a proxy would look at."""
+
+    home: Path
+    folder: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"HOME": str(self.home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "NO_COLOR": "1"}
+
+    def run(self, *arguments: str, command: tuple[str, ...] = COMMAND) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *arguments],
+            check=False, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=PATIENCE,
+        )  # fmt: skip
+
+    def write(self, name: str, content: Any) -> str:
+        path = self.folder / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return name
+
+    @contextmanager
+    def running(self, *arguments: str, command: tuple[str, ...] = COMMAND) -> Iterator["Run"]:
+        """Run in the background; what is still there in the end is killed."""
+        said = self.folder / f"said-{time.monotonic_ns()}"
+        with said.open("w") as out:
+            process = subprocess.Popen(
+                [*command, *arguments], cwd=self.folder, env=self.env, stdout=out, stderr=out, stdin=subprocess.DEVNULL
+            )
+        run = Run(process, said)
+        try:
+            yield run
+        finally:
+            left = [*run.children(), *run.known]
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            finally:
+                process.kill()
+                for pid in filter(is_alive, left):
+                    os.kill(pid, signal.SIGKILL)
+
+
+@dataclass
+class Run:
+    """A command that runs, and the file that it writes to."""
+
+    process: subprocess.Popen[bytes]
+    file: Path
+    known: list[int] = field(default_factory=list)
+
+    @property
+    def said(self) -> str:
+        return self.file.read_text()
+
+    def await_text(self, pattern: str) -> str:
+        found = until(lambda: re.search(pattern, self.said) or (self.process.poll() is not None and ...))
+        assert isinstance(found, re.Match), self.said
+        return found[1]
+
+    def children(self) -> list[int]:
+        """The processes that it has started, and theirs."""
+        found, fresh = [], [self.process.pid]
+        while fresh:
+            fresh = [child for pid in fresh for child in _children(pid)]
+            found += fresh
+        self.known += found
+        return found
+
+    def await_answer(self, url: str) -> None:
+        until(lambda: self.process.poll() is not None or _answers(f"{url}/health"))
+        assert _answers(f"{url}/health"), self.said
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        told = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return []
+    return [int(child) for line in told for child in line.split()]
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that is over and only waits to be noticed does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until(holds: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """Wait until something holds, and give what it is; the last word if it never does."""
+    end = time.monotonic() + seconds
+    while not (found := holds()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def new_place(folder: Path) -> Place:
+    place = Place(folder / "home", folder / "work")
+    place.home.mkdir()
+    place.folder.mkdir()
+    return place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return new_place(tmp_path)
+
+
+@pytest.fixture
+def config(shared_cloud: Cloud) -> dict[str, Any]:
+    return config_of(shared_cloud, {"gpt-4.1": [], "anthropic--claude-4.5-sonnet": [], "text-embedding-3-small": []})
+
+
+# What ends by itself
+
+
+@pytest.mark.parametrize("command", [COMMAND, SCRIPT], ids=["command", "script"])
+def test_the_version_is_told(place: Place, command: tuple[str, ...]) -> None:
+    told = place.run("--version", command=command)
+
+    assert (0, "") == (told.returncode, told.stderr)
+    assert re.fullmatch(r"sap-ai-proxy, version \d+\.\d+\.\d+\S*\n", told.stdout)
+
+
+def test_help_names_every_command_and_option(place: Place) -> None:
+    told = place.run("--help")
+
+    assert 0 == told.returncode
+    for word in ("check", "route", "emulator", "--config", "--host", "--port", "--workers", "--demo", "--version"):
+        assert word in told.stdout
+
+
+def test_help_leaves_nothing_behind(place: Place) -> None:
+    place.run("--help")
+
+    assert [] == [*place.home.iterdir(), *place.folder.iterdir()]
+
+
+MISTAKES: Mapping[str, tuple[Any, tuple[str, ...], str]] = {
+    # name            config.json            arguments                    what is said
+    "no-file": (None, ("--config", "gone.json"), r"There is no config file gone\.json\."),
+    "folder": (None, ("--config", "."), r"There is no config file \.\."),
+    "broken-json": ('{"subAccounts": {', (), r"config\.json: .*is no JSON: .* line 1"),
+    "list": ([], (), r"config\.json: .*object"),
+    "no-subaccount": ({}, ("check",), r"there is no subaccount"),
+    "no-key-file": (
+        {"subAccounts": {"eu": {"service_key_json": "gone.json"}}}, (), r"subAccounts\.eu\.service_key_json: .*no file",
+    ),
+    "check-no-file": (None, ("check", "--config", "gone.json"), r"There is no config file gone\.json\."),
+    "check-nothing": (None, ("check",), r"no service key in the environment"),
+    "route-no-file": (None, ("route", "gpt-4.1", "-c", "gone.json"), r"There is no config file gone\.json\."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_clear_line_and_no_traceback(place: Place, mistake: str) -> None:
+    content, arguments, said = MISTAKES[mistake]
+    if content is not None:
+        place.write("config.json", content)
+    told = place.run(*arguments)
+
+    assert (2, "") == (told.returncode, told.stdout)
+    assert re.search(said, told.stderr)
+    assert 1 == told.stderr.count("\n")
+    assert told.stderr.startswith("sap-ai-proxy: ")
+
+
+def test_a_service_key_that_lacks_something_is_told_with_all_that_it_lacks(
+    place: Place, config: dict[str, Any]
+) -> None:
+    key = config["subAccounts"]["eu"]["service_key"]
+    del key["clientsecret"], key["url"]
+    place.write("config.json", config)
+    told = place.run()
+
+    assert 2 == told.returncode
+    assert "subAccounts.eu.service_key.clientsecret: is missing" in told.stderr
+    assert "subAccounts.eu.service_key.url: is missing" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert key["clientid"] not in told.stderr
+
+
+def test_a_port_that_is_taken_is_told_with_a_way_out(place: Place, config: dict[str, Any]) -> None:
+    place.write("config.json", config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        told = place.run("--port", str(port))
+
+    assert (2, "") == (told.returncode, told.stdout)
+    assert (
+        f"sap-ai-proxy: cannot listen on 127.0.0.1:{port}: Address already in use. Give another one with --port.\n"
+        == told.stderr
+    )
+
+
+def test_a_demo_whose_port_is_taken_leaves_no_emulator_behind(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        told = place.run("--port", str(listener.getsockname()[1]))
+
+    assert 2 == told.returncode
+    assert "Traceback" not in told.stderr
+    assert not emulators_of(place)
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["after", "before"])
+def test_check_finds_that_all_is_well(place: Place, config: dict[str, Any], before: bool) -> None:
+    place.write("mine.json", config)
+    option = ("--config", "mine.json")
+    told = place.run(*option, "check") if before else place.run("check", *option)
+
+    assert (0, "") == (told.returncode, told.stderr)
+    assert told.stdout.rstrip().endswith("all is well")
+    assert "ok eu: the service key gets an access token" in told.stdout
+
+
+def test_check_finds_what_is_wrong(place: Place, config: dict[str, Any]) -> None:
+    config["subAccounts"]["eu"]["service_key"]["clientsecret"] = "wrong-secret"
+    config["subAccounts"]["us"]["deployment_models"]["gpt-9"] = [
+        config["subAccounts"]["us"]["deployment_models"]["gpt-4.1"][0].rpartition("/")[0] + "/dgone"
+    ]
+    place.write("config.json", config)
+    told = place.run("check")
+
+    assert (1, "") == (told.returncode, told.stderr)
+    assert "!! eu: no access token" in told.stdout
+    assert "!! us: gpt-9 (dgone) does not exist in the resource group team-a" in told.stdout
+    assert "2 things to put right" in told.stdout
+    assert "wrong-secret" not in told.stdout
+
+
+def test_route_says_where_requests_would_go(place: Place, config: dict[str, Any]) -> None:
+    place.write("config.json", config)
+    told = place.run("route", "claude-sonnet-4-5", "--client", "anthropic", "--n", "22")
+
+    assert (0, "") == (told.returncode, told.stderr)
+    assert "model     claude-sonnet-4-5 -> anthropic--claude-4.5-sonnet (normalised)" in told.stdout
+    assert "protocol  claude-invoke, passed through" in told.stdout
+    numbered = re.findall(r"^ +(\d+)\. (eu|us)/", told.stdout, re.MULTILINE)
+    assert [str(number) for number in range(1, 21)] == [number for number, _ in numbered]
+    assert ["eu", "us"] * 10 == [subaccount for _, subaccount in numbered]
+    assert "… and 2 more" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("route", "unheard-of"), "The model 'unheard-of' is not deployed."),
+        (("route", "gpt-4.1", "--client", "quark"), "'quark' is no client"),
+        (("route", "text-embedding-3-small", "--client", "gemini"), "makes embeddings and does not talk"),
+        (("route", "gpt-4.1", "--client", "embeddings"), "talks and makes no embeddings"),
+    ],
+)
+def test_route_says_why_a_request_would_go_nowhere(
+    place: Place, config: dict[str, Any], arguments: tuple[str, ...], said: str
+) -> None:
+    place.write("config.json", config)
+    told = place.run(*arguments)
+
+    assert (2, "") == (told.returncode, told.stdout)
+    assert said in told.stderr
+    assert 1 == told.stderr.count("\n")
+
+
+def test_route_knows_models_that_make_embeddings(place: Place, config: dict[str, Any]) -> None:
+    place.write("config.json", config)
+    told = place.run("route", "text-embedding-3-small")
+
+    assert 0 == told.returncode
+    assert "protocol  embeddings, passed through" in told.stdout
+
+
+# What runs until it is told to end
+
+
+def emulators_of(place: Place) -> list[int]:
+    """The emulators that were started with the home of *place*."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            mine = f"HOME={place.home}".encode() in (entry / "environ").read_bytes().split(b"\0")
+            if mine and b"emulator" in (entry / "cmdline").read_bytes() and is_alive(int(entry.name)):
+                found.append(int(entry.name))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+@dataclass
+class Demo:
+    """A demo that is served, and what it printed."""
+
+    place: Place
+    run: Run
+    url: str
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    place = new_place(tmp_path_factory.mktemp("demo"))
+    port = free_port()
+    with place.running("--port", str(port)) as run:
+        url = f"http://127.0.0.1:{port}"
+        run.await_answer(url)
+        yield Demo(place, run, url)
+
+
+def commands_in(said: str) -> list[str]:
+    """The commands that are printed to be copied: each begins with two blanks, and goes on while it is not over."""
+    tried = said.partition("Try it:\n")[2]
+    return [block.strip() for block in tried.strip().split("\n\n") if block.lstrip().startswith(("curl", "python3"))]
+
+
+def test_without_a_config_file_a_demo_is_served(demo: Demo) -> None:
+    said = demo.run.said
+
+    assert "No config.json here, so this is a demo" in said
+    assert f"base URL  {demo.url}/v1" in said
+    assert "key       sk-demo" in said
+    assert 3 == len(commands_in(said))
+
+
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["curl-openai", "curl-anthropic", "python"])
+def test_each_command_that_is_printed_works_when_it_is_pasted(demo: Demo, number: int) -> None:
+    command = commands_in(demo.run.said)[number]
+    told = subprocess.run(
+        ["/bin/sh", "-c", command],
+        check=False, cwd=demo.place.folder, env=demo.place.env, capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+
+    assert (0, "") == (told.returncode, told.stderr)
+    assert "Happy to help!" in told.stdout
+    assert "Hello" in told.stdout
+    if number == 0:
+        assert "chat.completion" == json.loads(told.stdout)["object"]
+    if number == 1:
+        assert "message" == json.loads(told.stdout)["type"]
+
+
+def test_the_demo_writes_nothing_where_it_was_started(demo: Demo) -> None:
+    assert [demo.run.file] == list(demo.place.folder.iterdir())
+    assert [] == list(demo.place.home.iterdir())
+
+
+def test_the_demo_takes_no_other_key(demo: Demo) -> None:
+    asked = urllib.request.Request(f"{demo.url}/v1/models", headers={"Authorization": "Bearer sk-other"})
+
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(asked, timeout=5)
+    with caught.value:
+        assert 401 == caught.value.code
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=["term", "int", "kill"])
+def test_the_demo_ends_when_it_is_told_to_and_its_emulator_with_it(place: Place, how: signal.Signals) -> None:
+    port = free_port()
+    with place.running("--demo", "--port", str(port)) as run:
+        run.await_answer(f"http://127.0.0.1:{port}")
+        [emulator] = emulators_of(place)
+        children = run.children()
+        run.process.send_signal(how)
+        run.process.wait(PATIENCE)
+
+        assert emulator in children
+        assert until(lambda: not any(map(is_alive, children)))
+        assert (-how if how is signal.SIGKILL else 0) == run.process.returncode
+        assert "Traceback" not in run.said
+
+
+@pytest.mark.parametrize("command", [COMMAND, SCRIPT], ids=["command", "script"])
+def test_a_config_file_in_the_folder_is_used(place: Place, config: dict[str, Any], command: tuple[str, ...]) -> None:
+    port = free_port()
+    place.write("config.json", {**config, "port": port, "secret_authentication_tokens": ["sk-mine"]})
+    with place.running(command=command) as run:
+        run.await_answer(f"http://127.0.0.1:{port}")
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/v1/models", headers={"x-api-key": "sk-mine"})
+        with urllib.request.urlopen(asked, timeout=5) as answer:
+            models = {model["id"] for model in json.load(answer)["data"]}
+
+        assert {"gpt-4.1", "anthropic--claude-4.5-sonnet", "text-embedding-3-small"} == models
+        assert "demo" not in run.said
+        assert "sk-mine" not in run.said
+        assert "key       one of your secret_authentication_tokens" in run.said
+
+
+def test_without_keys_for_callers_only_this_machine_may_call(place: Place, config: dict[str, Any]) -> None:
+    port = free_port()
+    del config["secret_authentication_tokens"]
+    place.write("config.json", config)
+    with place.running("--host", "0.0.0.0", "--port", str(port)) as run:
+        run.await_answer(f"http://127.0.0.1:{port}")
+
+        assert "listening on 127.0.0.1 only, not on 0.0.0.0" in run.said
+        assert f"on http://127.0.0.1:{port}\n" in run.said
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port), 5)
+
+
+def test_the_emulator_runs_on_its_own(place: Place) -> None:
+    """A folder that happens to hold something of that name is not in its way."""
+    place.write("emulator.py", "raise SystemExit('the wrong one')")
+    with place.running("emulator", "--port", "0") as run:
+        url = run.await_text(r"(http://127\.0\.0\.1:\d+)\n")
+        with urllib.request.urlopen(f"{url}/admin/tenants", timeout=5) as answer:
+            assert {"eu", "us"} == json.load(answer).keys()
+        run.process.send_signal(signal.SIGINT)
+
+        assert 0 == run.process.wait(PATIENCE)
+        assert "Traceback" not in run.said
