@@ -3,7 +3,7 @@
 from dialects.conversation import JSON
 from dialects.embedders import EMBEDDERS
 from dialects.models import ModelProfile, Vendor, profile_for
-from dialects.openai_embeddings import parse_request, render_response
+from dialects.openai_embeddings import EmbeddingRequest, parse_request, render_response
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
 
@@ -50,5 +50,5 @@ def _first_body(payload: JSON) -> JSON:
 
 
 def _one_answer(body: JSON, model: str) -> JSON:
-    request = parse_request({"model": model, "input": ""})
-    return render_response(EMBEDDERS[profile_for(model).vendor].parse_response([body]), request)
+    response = EMBEDDERS[profile_for(model).vendor].parse_response([body])
+    return render_response(response, EmbeddingRequest(model, inputs=()))

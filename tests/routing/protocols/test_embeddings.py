@@ -1,0 +1,133 @@
+import copy
+
+import pytest
+
+from dialects.faults import FaultError, FaultKind
+from dialects.models import profile_for
+from routing.protocols import EmbeddingsProtocol, OpenAIChatProtocol, ProtocolHandler, protocol_for
+
+URL = "https://api.example/v2/inference/deployments/d1"
+EMBEDDINGS = EmbeddingsProtocol()
+CLIENT = "openai-embeddings"
+EMBEDDERS = (
+    "text-embedding-3-small",
+    "amazon--titan-embed-text",
+    "amazon--titan-embed-image",
+    "gemini-embedding",
+    "gemini-embedding-2",
+    "nvidia--llama-3.2-nv-embedqa-1b",
+)
+
+
+@pytest.mark.parametrize("base", [URL, URL + "/"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("text-embedding-3-small", "/embeddings?api-version=2023-05-15"),
+        ("amazon--titan-embed-text", "/invoke"),
+        ("gemini-embedding", "/models/gemini-embedding:predict"),
+        ("gemini-embedding-2", "/models/gemini-embedding-2:embedContent"),
+        ("nvidia--llama-3.2-nv-embedqa-1b", "/embeddings"),
+    ],
+)
+def test_the_path_is_the_vendors_and_never_that_of_a_stream(base, stream, model, expected):
+    assert EMBEDDINGS.build_endpoint(base, model, stream) == URL + expected
+
+
+@pytest.mark.parametrize("model", EMBEDDERS)
+def test_it_takes_every_model_that_embeds(model):
+    assert EMBEDDINGS.speaks(profile_for(model))
+    assert isinstance(protocol_for(model, CLIENT), EmbeddingsProtocol)
+
+
+@pytest.mark.parametrize("model", ["gpt-5", "anthropic--claude-4-sonnet", "gemini-2.5-pro", "amazon--nova-pro"])
+def test_it_takes_no_model_that_talks(model):
+    assert not EMBEDDINGS.speaks(profile_for(model))
+
+
+def test_a_model_that_talks_is_not_asked_for_vectors():
+    with pytest.raises(FaultError, match="'gpt-5' talks and makes no embeddings") as caught:
+        protocol_for("gpt-5", CLIENT)
+
+    assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "model")
+
+
+@pytest.mark.parametrize("client", ["openai-chat", "openai-responses", "anthropic-messages", "gemini"])
+def test_a_model_that_embeds_is_not_asked_to_talk(client):
+    with pytest.raises(FaultError, match="'gemini-embedding' makes embeddings and does not talk") as caught:
+        protocol_for("gemini-embedding", client)
+
+    assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "model")
+
+
+def test_a_model_that_no_protocol_speaks_is_refused_by_name():
+    with pytest.raises(FaultError, match="'gpt-5' cannot be asked in any protocol") as caught:
+        protocol_for("gpt-5", "openai-chat", protocols=())
+
+    assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "model")
+
+
+def test_its_name_and_its_dialect_say_embeddings():
+    assert isinstance(EMBEDDINGS, ProtocolHandler)
+    assert not isinstance(EMBEDDINGS, OpenAIChatProtocol)
+    assert (EMBEDDINGS.name, EMBEDDINGS.dialect) == ("embeddings", "openai-embeddings")
+    assert repr(EMBEDDINGS) == "<embeddings>"
+    assert EMBEDDINGS.headers(stream=False) == {"Accept": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        ("text-embedding-3-small", {"input": ["one", "two"], "encoding_format": "float", "dimensions": 3}),
+        ("amazon--titan-embed-text", {"inputText": "one", "dimensions": 3}),
+        ("amazon--titan-embed-image", {"inputText": "one", "embeddingConfig": {"outputEmbeddingLength": 3}}),
+        ("gemini-embedding", {"instances": [{"content": "one"}], "parameters": {"outputDimensionality": 3}}),
+        ("gemini-embedding-2", {"content": {"parts": [{"text": "one"}]}, "outputDimensionality": 3}),
+        (
+            "nvidia--llama-3.2-nv-embedqa-1b",
+            {
+                "input": ["one", "two"],
+                "model": "nvidia--llama-3.2-nv-embedqa-1b",
+                "input_type": "query",
+                "encoding_format": "float",
+                "dimensions": 3,
+            },
+        ),
+    ],
+)
+def test_a_request_becomes_the_body_of_the_vendors_first_call(model, body):
+    request = {"model": model, "input": ["one", "two"], "dimensions": 3}
+    before = copy.deepcopy(request)
+
+    assert EMBEDDINGS.get_request_converter()(request) == body
+    assert request == before
+
+
+@pytest.mark.parametrize(
+    ("model", "answer", "tokens"),
+    [
+        (
+            "text-embedding-3-small",
+            {"data": [{"index": 0, "embedding": [0.5, -1]}], "usage": {"prompt_tokens": 4, "total_tokens": 4}},
+            4,
+        ),
+        ("amazon--titan-embed-text", {"embedding": [0.5, -1], "inputTextTokenCount": 4}, 4),
+        (
+            "gemini-embedding",
+            {"predictions": [{"embeddings": {"values": [0.5, -1], "statistics": {"token_count": 4}}}]},
+            4,
+        ),
+        ("gemini-embedding-2", {"embedding": {"values": [0.5, -1]}, "usageMetadata": {"promptTokenCount": 4}}, 4),
+        ("nvidia--llama-3.2-nv-embedqa-1b", {"data": [{"index": 0, "embedding": [0.5, -1]}]}, 0),
+    ],
+)
+def test_each_vendors_answer_is_said_as_openai_says_it(model, answer, tokens):
+    expected = {
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -1.0]}],
+        "model": model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+
+    assert EMBEDDINGS.get_response_converter()(answer, model) == expected
