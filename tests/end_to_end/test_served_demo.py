@@ -1,0 +1,106 @@
+"""What a new user gets: the served demo, with the vendors' SDKs pointed at it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import anthropic
+import openai
+import pytest
+
+from tests.end_to_end.test_anthropic_sdk import WEATHER as ANTHROPIC_WEATHER
+from tests.end_to_end.test_anthropic_sdk import words
+from tests.end_to_end.test_openai_sdk import CHAT_MODELS
+from tests.end_to_end.test_openai_sdk import WEATHER as OPENAI_WEATHER
+from tests.support.running import KEY
+
+ASKED = "What is the weather in Paris?"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a demo, served as ``make run`` serves it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("sap-ai-proxy")), "--port", str(port), "--log-level", "error"]
+    folder = tmp_path_factory.mktemp("demo")
+    env = {"HOME": str(folder), "PATH": os.environ["PATH"]}
+    process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _await(f"{url}/health")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _await(url: str) -> None:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("the demo did not start")
+
+
+@pytest.fixture(scope="module")
+def by_openai(served: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{served}/v1", api_key=KEY, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def by_anthropic(served: str) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=served, api_key=KEY, max_retries=0) as client:
+        yield client
+
+
+@pytest.mark.parametrize("model", CHAT_MODELS)
+def test_openais_sdk_gets_text_a_stream_with_usage_and_a_call(by_openai: openai.OpenAI, model: str) -> None:
+    ask = {"model": model, "messages": [{"role": "user", "content": "Hello there"}]}
+    text = by_openai.chat.completions.create(**ask).choices[0].message.content
+    chunks = list(by_openai.chat.completions.create(**ask, stream=True, stream_options={"include_usage": True}))
+    called = by_openai.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": ASKED}], tools=[OPENAI_WEATHER], tool_choice="required"
+    )
+    [call] = called.choices[0].message.tool_calls
+
+    assert "Hello there" in text
+    assert text == "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+    assert chunks[-1].usage.total_tokens > 0
+    assert "get_weather" == call.function.name
+    assert {"city"} == json.loads(call.function.arguments).keys()
+
+
+@pytest.mark.parametrize("model", CHAT_MODELS)
+def test_anthropics_sdk_gets_text_a_stream_with_usage_and_a_call(by_anthropic: anthropic.Anthropic, model: str) -> None:
+    ask = {"model": model, "max_tokens": 500, "messages": [{"role": "user", "content": "Hello there"}]}
+    text = words(by_anthropic.messages.create(**ask))
+    with by_anthropic.messages.stream(**ask) as stream:
+        streamed = stream.get_final_message()
+    called = by_anthropic.messages.create(
+        model=model,
+        max_tokens=500,
+        messages=[{"role": "user", "content": ASKED}],
+        tools=[ANTHROPIC_WEATHER],
+        tool_choice={"type": "any"},
+    )
+    [call] = [block for block in called.content if block.type == "tool_use"]
+
+    assert "Hello there" in text
+    assert text == words(streamed)
+    assert streamed.usage.input_tokens > 0
+    assert streamed.usage.output_tokens > 0
+    assert "get_weather" == call.name
+    assert {"city"} == call.input.keys()
