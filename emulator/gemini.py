@@ -28,7 +28,7 @@ from emulator.neutral import (
     deltas,
     weigh,
 )
-from emulator.reading import segment, size
+from emulator.reading import decoded_by_google, segment
 from emulator.world import Json
 
 STOPS = {
@@ -219,9 +219,8 @@ def _media(part: Json) -> Media:
     if "fileData" in part:
         return Media("file", part["fileData"].get("mimeType", "application/octet-stream"), 0)
     mime = part["inlineData"]["mimeType"]
-    return Media(
-        mime.split("/")[0] if mime.startswith("image/") else "document", mime, size(part["inlineData"]["data"])
-    )
+    size = len(decoded_by_google(part["inlineData"]["data"]) or b"")
+    return Media("image" if mime.startswith("image/") else "document", mime, size)
 
 
 def _result(given: Json) -> Result:

@@ -29,6 +29,14 @@ def decoded(data: object) -> bytes | None:
         return None
 
 
+def decoded_by_google(data: object) -> bytes | None:
+    """Read base64 as Google does: in either alphabet, padded or not."""
+    if not isinstance(data, str):
+        return None
+    bare = data.rstrip("=").replace("-", "+").replace("_", "/")
+    return decoded(bare + "=" * (-len(bare) % 4))
+
+
 def size(data: object) -> int:
     """Count the bytes behind some base64."""
     return len(decoded(data) or b"")

@@ -116,17 +116,23 @@ def _messages(value: Any) -> tuple[Message, ...]:
     if not contents:
         raise invalid("contents must hold at least one turn", "contents")
     ledger = _Ledger()
-    return tuple(_message(camelled(item), f"contents[{index}]", ledger) for index, item in enumerate(contents))
+    messages: list[Message] = []
+    for index, item in enumerate(contents):
+        _add_message(messages, camelled(item), f"contents[{index}]", ledger)
+    return tuple(messages)
 
 
-def _message(content: JSON, where: str, ledger: _Ledger) -> Message:
-    role = content.get("role") or "user"
-    if not isinstance(role, str) or role not in _ROLES:
+def _add_message(messages: list[Message], content: JSON, where: str, ledger: _Ledger) -> None:
+    """Append a turn; the model's go on with the one before, for Google's clients keep a stream as a turn per chunk."""
+    said = content.get("role") or "user"
+    if not isinstance(said, str) or said not in _ROLES:
         raise invalid(f'{where}.role must be "user" or "model"', f"{where}.role")
-    parts: list[Part] = []
+    role = _ROLES[said]
+    goes_on = role is Role.ASSISTANT and bool(messages) and messages[-1].role is role
+    parts: list[Part] = [*messages.pop().parts] if goes_on else []
     for index, item in enumerate(_objects(content.get("parts"), f"{where}.parts")):
         _add_part(parts, camelled(item), f"{where}.parts[{index}]", ledger)
-    return Message(_ROLES[role], tuple(parts))
+    messages.append(Message(role, tuple(parts)))
 
 
 def _add_part(parts: list[Part], part: JSON, where: str, ledger: _Ledger) -> None:
@@ -135,7 +141,7 @@ def _add_part(parts: list[Part], part: JSON, where: str, ledger: _Ledger) -> Non
     if "text" in part and part.get("thought") is True:
         text = _text(part["text"], f"{where}.text")
         if text or not signature:
-            parts.append(Thinking(text, family=Family.GEMINI))
+            _think(parts, text)
         if signature:
             _seal(parts, signature)
         return
@@ -146,15 +152,29 @@ def _add_part(parts: list[Part], part: JSON, where: str, ledger: _Ledger) -> Non
         parts.append(meaning)
 
 
+def _think(parts: list[Part], text: str) -> None:
+    """Append thoughts: what was streamed piece by piece is one thought, and sealed as one."""
+    if open_thought := _open_thought(parts):
+        parts[-1] = replace(open_thought, text=open_thought.text + text)
+    else:
+        parts.append(Thinking(text, family=Family.GEMINI))
+
+
 def _seal(parts: list[Part], signature: str) -> None:
     """Put a signature on the thinking that came just before, or on an empty one."""
     family, native = unpack(signature, Family.GEMINI)
     if native.startswith(REDACTED):
         parts.append(Thinking(redacted=native.removeprefix(REDACTED), family=family))
-    elif parts and isinstance(last := parts[-1], Thinking) and not last.signature and not last.redacted:
-        parts[-1] = replace(last, signature=native, family=family)
+    elif open_thought := _open_thought(parts):
+        parts[-1] = replace(open_thought, signature=native, family=family)
     else:
         parts.append(Thinking(signature=native, family=family))
+
+
+def _open_thought(parts: list[Part]) -> Thinking | None:
+    """Find the thought that was said last, if nothing seals it yet."""
+    last = parts[-1] if parts else None
+    return last if isinstance(last, Thinking) and not last.signature and not last.redacted else None
 
 
 def _part(part: JSON, where: str, ledger: _Ledger) -> Part | None:

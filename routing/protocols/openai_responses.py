@@ -6,8 +6,8 @@ from dialects.models import ModelProfile, Vendor, normalised
 from proxy_helpers import Converters
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
-_MODELS = re.compile(r"gpt-(?:[5-9]|4-1)(?!\d)|o\d(?!\w)")
-"""The models that take Responses on Azure, as their normalised names begin."""
+_MODELS = re.compile(r"gpt-[5-9](?!\d)")
+"""The models whose deployments on SAP AI Core take Responses, as their normalised names begin."""
 
 
 class OpenAIResponsesProtocol(ProtocolHandler):
@@ -29,7 +29,7 @@ class OpenAIResponsesProtocol(ProtocolHandler):
         return Converters.convert_responses_to_openai
 
     def speaks(self, profile: ModelProfile) -> bool:
-        """Take what knows nothing else, the GPT-5 family, GPT-4.1 and the o series."""
+        """Take what knows nothing else, and the GPT-5 family; SAP AI Core lets no other have the path."""
         if profile.responses_only:
             return True
         return profile.vendor is Vendor.OPENAI and bool(_MODELS.match(normalised(profile.name)))

@@ -416,3 +416,38 @@ def test_any_json_is_understood_or_refused_in_words(body):
     except FaultError:
         pass
     gemini.forward_request(body, THREE)
+
+
+def test_thoughts_that_were_streamed_in_pieces_are_one_thought_again():
+    """Google's clients keep a stream as it came: a part, or even a turn, for each chunk."""
+    pieces = [
+        {"text": "Let me ", "thought": True},
+        {"text": "see.", "thought": True},
+        {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "CiQB"},
+    ]
+    asking = {"role": "user", "parts": [{"text": "hi"}]}
+    whole = [asking, {"role": "model", "parts": pieces}]
+    chunks = [asking, *({"role": "model", "parts": [piece]} for piece in pieces)]
+    expected = (
+        HELLO,
+        Message(
+            Role.ASSISTANT,
+            (Thinking("Let me see.", "CiQB", family=Family.GEMINI), ToolCall("call_1", "f", "{}")),
+        ),
+    )
+
+    for contents in (whole, chunks):
+        assert expected == gemini.parse_request({"model": "gemini-2.5-flash", "contents": contents}).messages
+
+
+def test_thoughts_that_are_sealed_stay_apart():
+    parts = [
+        {"text": "one", "thought": True, "thoughtSignature": "CiQB"},
+        {"text": "two", "thought": True},
+        {"text": "Hello"},
+    ]
+    [_, message] = gemini.parse_request(
+        {"contents": [{"parts": [{"text": "hi"}]}, {"role": "model", "parts": parts}]}
+    ).messages
+
+    assert ["one", "two", "Hello"] == [part.text for part in message.parts if isinstance(part, Thinking | Text)]
