@@ -1,0 +1,44 @@
+"""Every client dialect against every kind of backend, through the vendors' own SDKs: docs/matrix.md is its table."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from tests.matrix.anthropic_client import AnthropicClient
+from tests.matrix.cells import Cell, cells, limit_of
+from tests.matrix.gemini_client import GeminiClient
+from tests.matrix.judging import Judge
+from tests.matrix.limits import LIMITS
+from tests.matrix.openai_clients import ChatClient, ResponsesClient
+from tests.matrix.page import PATH, render
+from tests.support.running import KEY, Cloud, running_proxy
+
+SDKS = (ChatClient, ResponsesClient, AnthropicClient, GeminiClient)
+CELLS = tuple(cells())
+
+
+@pytest.fixture(scope="module")
+def judge(shared_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+    """One proxy and one client per dialect: an SDK takes longer to set up than to ask."""
+    with ExitStack() as owned:
+        folder = tmp_path_factory.mktemp("matrix")
+        # Prompts are cached per subaccount: the second request must find the first one's.
+        proxy = owned.enter_context(running_proxy(shared_cloud, folder, routing={"strategy": "cache-affinity"}))
+        clients = [owned.enter_context(closing(sdk(proxy.url, KEY))) for sdk in SDKS]
+        yield Judge(proxy, {client.dialect: client for client in clients})
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
+def test_what_can_be_carried_is(judge: Judge, cell: Cell) -> None:
+    judge.judge(cell)
+
+
+def test_no_limit_is_out_of_use() -> None:
+    used = {id(limit_of(cell.client, cell.backend, cell.scene)) for cell in CELLS}
+
+    assert [] == [limit for limit in LIMITS if id(limit) not in used]
+
+
+def test_the_page_about_it_is_current() -> None:
+    assert render() == PATH.read_text(encoding="utf-8"), "write it anew with `python -m tests.matrix`"

@@ -1,0 +1,81 @@
+"""The cells of the matrix."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.matrix import limits
+from tests.matrix.limits import CHAT, GEMINI, LIMITS, MESSAGES, RESPONSES, Limit
+from tests.matrix.scenes import SCENES, Expect, Scene
+
+CLIENTS = (CHAT, RESPONSES, MESSAGES, GEMINI)
+CONVERSE = "bedrock-converse"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A model, and in which language it is asked; *also* is a second one, for clients that speak it too."""
+
+    model: str
+    speaks: str
+    also: str = ""
+
+    def lane(self, client: str) -> str:
+        return client if client == self.also else self.speaks
+
+
+BACKENDS = (
+    Backend(limits.CLAUDE_35, MESSAGES),
+    Backend(limits.CLAUDE_45, CONVERSE, MESSAGES),
+    Backend(limits.CLAUDE_48, CONVERSE, MESSAGES),
+    Backend(limits.NOVA, CONVERSE),
+    Backend(limits.GEMINI_25, GEMINI),
+    Backend(limits.GEMINI_35, GEMINI),
+    Backend(limits.GPT_41, CHAT),
+    Backend(limits.GPT_5, CHAT, RESPONSES),
+    Backend(limits.CODEX, RESPONSES),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One client, one backend, one scene, streamed or not; *limit* is what cannot be carried, if anything."""
+
+    client: str
+    backend: Backend
+    scene: Scene
+    stream: bool
+    limit: Limit | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.client}-{self.backend.model}-{self.scene.name}-{'stream' if self.stream else 'whole'}"
+
+    @property
+    def lane(self) -> str:
+        """The language in which the backend is asked."""
+        return self.backend.lane(self.client)
+
+    @property
+    def expect(self) -> tuple[Expect, ...]:
+        """What each answer must be."""
+        return self.limit.expect(self.scene.expect) if self.limit else self.scene.expect
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        """What the header must name."""
+        return frozenset({self.limit.dropped} if self.limit and self.limit.dropped else ())
+
+
+def limit_of(client: str, backend: Backend, scene: Scene) -> Limit | None:
+    """Find what cannot be carried there: the first row that is about it."""
+    place = (scene.name, client, backend.model, backend.lane(client))
+    return next((limit for limit in LIMITS if limit.holds(*place)), None)
+
+
+def cells() -> Iterator[Cell]:
+    """All cells, a stream right behind its answer in one piece."""
+    for client in CLIENTS:
+        for backend in BACKENDS:
+            for scene in SCENES:
+                limit = limit_of(client, backend, scene)
+                yield from (Cell(client, backend, scene, stream, limit) for stream in (False, True))

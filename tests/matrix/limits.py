@@ -1,0 +1,134 @@
+"""What cannot be carried between some clients and some backends, and why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.matrix.scenes import End, Expect
+
+CLAUDE_35 = "anthropic--claude-3.5-sonnet"
+CLAUDE_45 = "anthropic--claude-4.5-sonnet"
+CLAUDE_48 = "anthropic--claude-4.8-opus"
+NOVA = "amazon--nova-pro"
+GEMINI_25 = "gemini-2.5-pro"
+GEMINI_35 = "gemini-3.5-flash"
+GPT_41 = "gpt-4.1"
+GPT_5 = "gpt-5"
+CODEX = "gpt-5.3-codex"
+
+CHAT, RESPONSES, MESSAGES, GEMINI = "openai-chat", "openai-responses", "anthropic-messages", "gemini"
+_THINKING = ("thinking", "thinking, then tools")
+_UNSTOPPED = {"end": End.DONE, "exact": "alpha beta HALT gamma"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One thing that cannot be carried; an empty selection of clients, models or lanes means all.
+
+    What is *dropped* must be named in the header `x-proxy-dropped`; *changes* is how what is expected differs.
+    """
+
+    why: str
+    scenes: tuple[str, ...]
+    clients: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    lanes: tuple[str, ...] = ()
+    dropped: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def holds(self, scene: str, client: str, model: str, lane: str) -> bool:
+        """Whether this is about a cell."""
+        chosen = ((self.clients, client), (self.models, model), (self.lanes, lane))
+        return scene in self.scenes and all(not names or name in names for names, name in chosen)
+
+    def expect(self, whole: tuple[Expect, ...]) -> tuple[Expect, ...]:
+        """Say what the answers still must be."""
+        return tuple(replace(each, **self.changes) for each in whole)
+
+
+LIMITS = (
+    Limit(
+        "The model cannot think.",
+        _THINKING,
+        models=(CLAUDE_35, NOVA),
+        dropped="thinking",
+        changes={"thoughts": False},
+    ),
+    Limit(
+        "The model cannot think.",
+        _THINKING,
+        models=(GPT_41,),
+        dropped="reasoning_effort",
+        changes={"thoughts": False},
+    ),
+    Limit(
+        "Claude takes thoughts back only with their signature, for which chat completions has no place.",
+        ("thinking, then tools",),
+        clients=(CHAT,),
+        models=(CLAUDE_45, CLAUDE_48),
+        dropped="thinking",
+    ),
+    Limit(
+        "Chat completions has no word to ask for thoughts, and Gemini shows none unasked.",
+        _THINKING,
+        clients=(CHAT,),
+        models=(GEMINI_35,),
+        changes={"thoughts": False},
+    ),
+    Limit(
+        "Chat completions has no word to ask for thoughts, and the model shows none unasked: it only counts them.",
+        _THINKING,
+        clients=(CHAT,),
+        models=(GEMINI_25, CODEX),
+        changes={"thoughts": False, "reasoning": True},
+    ),
+    Limit(
+        "The model is asked in chat completions, where GPT shows no thoughts: it only counts them.",
+        _THINKING,
+        models=(GPT_5,),
+        lanes=(CHAT,),
+        changes={"thoughts": False, "reasoning": True},
+    ),
+    Limit(
+        "Vertex AI takes files without names.",
+        ("document",),
+        clients=(CHAT, RESPONSES, MESSAGES),
+        lanes=(GEMINI,),
+        dropped="file name",
+    ),
+    Limit(
+        "The model caches prompts by itself, and takes no marks.",
+        ("cache marks",),
+        clients=(CHAT, MESSAGES),
+        models=(GEMINI_25, GEMINI_35, GPT_41, GPT_5, CODEX),
+        dropped="cache_control",
+    ),
+    Limit(
+        "The client's dialect has no cache marks, and on Bedrock nothing is cached without.",
+        ("cache marks",),
+        clients=(RESPONSES, GEMINI),
+        models=(CLAUDE_35, CLAUDE_45, CLAUDE_48, NOVA),
+        changes={"cached": False},
+    ),
+    Limit(
+        "Responses has no stop sequences: one that a client sends all the same has no effect.",
+        ("stop sequence",),
+        clients=(RESPONSES,),
+        dropped="stop",
+        changes=_UNSTOPPED,
+    ),
+    Limit(
+        "The model is asked in Responses, which has no stop sequences.",
+        ("stop sequence",),
+        lanes=(RESPONSES,),
+        dropped="stop",
+        changes=_UNSTOPPED,
+    ),
+    Limit(
+        "The model stops there, but does not tell that from the end of its answer.",
+        ("stop sequence",),
+        clients=(MESSAGES,),
+        lanes=(GEMINI, CHAT),
+        changes={"end": End.DONE},
+    ),
+)
