@@ -39,11 +39,10 @@ SYSTEM = ("system", "developer")
 
 def ask(model: Model, body: Json) -> Ask:
     """Read a body that broke no rule."""
-    messages = body["messages"]
-    last = messages[-1]
-    results = _results(messages)
-    said = blocks(last.get("content"), type="text") if last["role"] == "user" else []
-    system = [_text(message.get("content")) for message in messages if message["role"] in SYSTEM]
+    turns = [message for message in body["messages"] if message["role"] not in SYSTEM]
+    results = _results(turns)
+    said = blocks(turns[-1].get("content"), type="text") if turns and turns[-1]["role"] == "user" else []
+    system = [_text(message.get("content")) for message in body["messages"] if message["role"] in SYSTEM]
     choice, forced = tool_choice(body.get("tool_choice"))
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
     stop = body.get("stop")

@@ -25,7 +25,7 @@ from emulator.neutral import (
     deltas,
     json_deltas,
 )
-from emulator.openai_chat import call_id, tool_choice
+from emulator.openai_chat import SYSTEM, call_id, tool_choice
 from emulator.openai_rules import ENCRYPTED
 from emulator.reading import blocks, data_uri, segment, size
 from emulator.world import Json
@@ -95,16 +95,16 @@ def conversation(body: Json, store: Store) -> tuple[Json, ...]:
 
 def ask(model: Model, body: Json, items: tuple[Json, ...]) -> Ask:
     """Read a body that broke no rule."""
-    last = items[-1]
-    said = blocks(last.get("content"), type="input_text") if last.get("role") == "user" else []
-    system = [_text(item) for item in items if item.get("role") in ("system", "developer")]
+    turns = tuple(item for item in items if item.get("role") not in SYSTEM)
+    said = blocks(turns[-1].get("content"), type="input_text") if turns and turns[-1].get("role") == "user" else []
+    system = [_text(item) for item in items if item.get("role") in SYSTEM]
     choice, forced = tool_choice(body.get("tool_choice"))
     return Ask(
         model,
         system="\n".join(filter(None, [body.get("instructions") or "", *system])),
         text="\n".join(part["text"] for part in said if part["type"] == "input_text"),
         media=tuple(_media(part) for part in said if part["type"] in ("input_image", "input_file")),
-        results=_results(items),
+        results=_results(turns),
         tools=tuple(Tool(tool["name"], tool.get("parameters") or {}) for tool in body.get("tools") or []),
         choice=choice,
         forced=forced,

@@ -2,7 +2,8 @@
 
 What must: ids of calls, which SAP AI Core refuses; a turn without a role,
 which Vertex AI refuses; a system instruction that is a bare string; signatures
-of other vendors' models; and the model's name in the answer.
+of other vendors' models; levels of thinking where the model counts in tokens;
+and the model's name in the answer.
 """
 
 import json
@@ -13,7 +14,7 @@ from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault
 from dialects.gemini.answering import say_fault
 from dialects.gemini.rendering import sign_foreign_calls
-from dialects.gemini.wire import FIELDS, camel
+from dialects.gemini.wire import BUDGETS, EFFORTS, FIELDS, camel
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.signatures import unpack
@@ -23,6 +24,9 @@ _PATH_ONLY = ("model", "stream")
 _SYSTEM = ("systemInstruction", "system_instruction")
 _CALLS = ("functionCall", "function_call", "functionResponse", "function_response")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
+_CONFIGS = ("generationConfig", "generation_config")
+_THINKING = ("thinkingConfig", "thinking_config")
+_LEVELS = ("thinkingLevel", "thinking_level")
 
 
 def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
@@ -32,6 +36,9 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     for name in _SYSTEM:
         if isinstance(changed.get(name), str):
             changed[name] = {"parts": [{"text": changed[name]}]}
+    for name in _CONFIGS:
+        if isinstance(config := changed.get(name), dict) and profile.thinking is not ThinkingStyle.LEVEL:
+            changed[name] = {key: _thinking(key, value, profile, dropped) for key, value in config.items()}
     contents = changed.get("contents")
     contents = [contents] if isinstance(contents, dict) else contents
     if isinstance(contents, list):
@@ -62,6 +69,19 @@ def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> 
 def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # noqa: ARG001 - Google's errors name neither
     """Say a failure in a stream that was passed through."""
     return say_fault(fault)
+
+
+def _thinking(name: str, value: Any, profile: ModelProfile, dropped: set[str]) -> Any:
+    """Say in tokens how hard to think, to a model that knows no levels."""
+    if name not in _THINKING or not isinstance(value, dict) or not any(level in value for level in _LEVELS):
+        return value
+    rest = {key: item for key, item in value.items() if key not in _LEVELS}
+    effort = next((EFFORTS.get(str(value[level]).upper()) for level in _LEVELS if level in value), None)
+    if effort is None or profile.thinking is ThinkingStyle.NONE:
+        dropped.add("thinkingLevel")
+        return rest
+    least, most = profile.thinking_budget
+    return {"thinkingBudget": min(max(BUDGETS[effort], least), most), **rest}
 
 
 def _content(content: Any, dropped: set[str]) -> Any:

@@ -145,7 +145,7 @@ def _renamed_item(item: JSON, spaces: Mapping[str, tuple[str, str]]) -> JSON:
 
 
 def _item(item: Any, dropped: set[str]) -> Any:
-    """Take a name out of its namespace; None for thoughts of another family's model."""
+    """Take off an item what the backend does not know; None for thoughts of another family's model."""
     match item:
         case {"type": "function_call" | "function_call_output", "namespace": str(space), **rest}:
             own = rest.get("name")
@@ -157,6 +157,11 @@ def _item(item: Any, dropped: set[str]) -> Any:
         ):
             dropped.add("thinking")
             return None
+        case {"type": "reasoning", "content": None}:
+            return {key: value for key, value in item.items() if key != "content"}
+        case {"role": "user" | "system" | "developer", "id": _}:
+            # Codex gives ids to what it says itself; OpenAI's types know none there, and they mean nothing.
+            return {key: value for key, value in item.items() if key != "id"}
         case _:
             return item
 

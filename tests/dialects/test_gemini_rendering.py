@@ -387,3 +387,32 @@ def test_the_lane_passes_a_plain_body_as_it_is():
     assert gemini.forward_request(body, FLASH).body == body
     assert gemini.forward_request({"contents": 3}, FLASH).body == {"contents": 3}
     assert gemini.forward_request({"contents": [3, {"parts": 4}]}, THREE).body == {"contents": [3, {"parts": 4}]}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("generationConfig", "thinkingConfig", "thinkingLevel"),
+        ("generation_config", "thinking_config", "thinking_level"),
+    ],
+)
+@pytest.mark.parametrize(("level", "budget"), [("HIGH", 24576), ("low", 1024)])
+def test_the_lane_says_in_tokens_how_hard_to_think_where_there_are_no_levels(names, level, budget):
+    config, thinking, word = names
+    body = {config: {"topK": 64, thinking: {"includeThoughts": True, word: level}}}
+
+    assert gemini.forward_request(body, THREE).body == body
+    rendered = gemini.forward_request(body, FLASH)
+    assert rendered.body == {config: {"topK": 64, thinking: {"includeThoughts": True, "thinkingBudget": budget}}}
+    assert rendered.dropped == ()
+
+
+def test_the_lane_drops_a_level_of_thinking_that_says_nothing():
+    body = {"generationConfig": {"thinkingConfig": {"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}}}
+
+    rendered = gemini.forward_request(body, FLASH)
+
+    assert rendered.body == {"generationConfig": {"thinkingConfig": {}}}
+    assert rendered.dropped == ("thinkingLevel",)
+    odd = {"generationConfig": {"thinkingConfig": "odd"}}
+    assert gemini.forward_request(odd, FLASH).body == odd

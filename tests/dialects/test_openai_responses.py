@@ -303,13 +303,26 @@ def test_a_body_of_codex_passes_but_for_what_ai_core_refuses():
     rendered = openai_responses.forward_request(CODEX, profile_for("gpt-5.3-codex"))
     namespace_call = {**CODEX["input"][3], "name": "tools__get_weather"}
     del namespace_call["namespace"]
+    said = [{name: value for name, value in item.items() if name != "id"} for item in CODEX["input"][:2]]
 
-    assert rendered.body["input"] == [*CODEX["input"][:3], namespace_call, CODEX["input"][4]]
+    assert rendered.body["input"] == [*said, CODEX["input"][2], namespace_call, CODEX["input"][4]]
     assert rendered.body["tools"] == [CODEX["tools"][0], {**GROUP["tools"][0], "name": "tools__get_weather"}]
     assert rendered.body["model"] == "gpt-5.3-codex"
     assert rendered.body["include"] == ["reasoning.encrypted_content"]
     assert rendered.dropped == ("client_metadata", "tool namespace", "tool web_search")
     assert before == json.dumps(CODEX)
+
+
+def test_the_lane_takes_off_what_openai_has_no_field_for():
+    said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
+    thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
+    answer = {"type": "message", "id": "msg_2", "role": "assistant", "status": "completed", "content": []}
+    asked = {"input": [{**said, "id": "msg_1"}, {**thought, "content": None}, answer]}
+
+    rendered = openai_responses.forward_request(asked, profile_for("gpt-5"))
+
+    assert rendered.body["input"] == [said, thought, answer]
+    assert rendered.dropped == ()
 
 
 def test_a_choice_without_tools_is_no_choice():

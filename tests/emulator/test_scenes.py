@@ -179,6 +179,17 @@ def test_what_a_tool_said_is_quoted_with_its_failure_and_its_images(eu):
     assert eu.post(SONNET, path, body).json()["content"][0]["text"] == "The tool failed: no! It held 1 image."
 
 
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_instructions_that_come_late_leave_the_question_what_it_was(eu, role):
+    chat, asked = request("chat", "gpt-5", "scene:echo heard")
+    asked["messages"].append({"role": role, "content": "Be brief."})
+    assert eu.post("gpt-5", chat, asked).json()["choices"][0]["message"]["content"] == "heard"
+
+    late = {"role": role, "content": "Be brief."}
+    body = {"model": "gpt-5", "input": [{"role": "user", "content": "scene:echo heard"}, late]}
+    assert eu.post("gpt-5", "responses", body).json()["output"][-1]["content"][0]["text"] == "heard"
+
+
 @pytest.mark.parametrize("model", ["gpt-4.1", "gpt-5"])
 def test_a_chat_goes_on_after_its_tool_calls(eu, model):
     path, body = request("chat", model, "scene:parallel", tools=("a", "b"))
