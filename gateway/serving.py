@@ -89,7 +89,8 @@ def serve(settings: Settings) -> None:
         blocking_threads=settings.threads,
         backpressure=settings.threads,
         factory=True,
-        log_level=LogLevels.warning,
+        # It warns of more threads than cores; ours wait for models, and need none.
+        log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=10,
     ).serve()

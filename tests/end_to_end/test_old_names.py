@@ -1,0 +1,67 @@
+"""The names that callers of the proxy's insides have used before keep working."""
+
+import copy
+
+import pytest
+
+import proxy_server
+import routing
+from tests.support.running import Proxy
+
+HELLO = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "paths", "holds"),
+    [
+        ("handle_claude_request", "anthropic--claude-4.5-sonnet", ("/converse", "/converse-stream"), "inferenceConfig"),
+        (
+            "handle_claude_request",
+            "anthropic--claude-3.5-sonnet",
+            ("/invoke", "/invoke-with-response-stream"),
+            "system",
+        ),
+        (
+            "handle_gemini_request",
+            "gemini-2.5-pro",
+            ("/models/gemini-2.5-pro:generateContent", "/models/gemini-2.5-pro:streamGenerateContent"),
+            "contents",
+        ),
+        ("handle_default_request", "gpt-4.1", ("/chat/completions?api-version=2023-05-15",) * 2, "messages"),
+        ("handle_default_request", "gpt-5", ("/chat/completions?api-version=2024-12-01-preview",) * 2, "messages"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_handler_of_old_says_where_a_request_goes(
+    proxy: Proxy, name: str, model: str, paths: tuple[str, str], holds: str, stream: bool
+) -> None:
+    routing.configure(proxy.gateway.router)
+    payload = {"model": model, "messages": HELLO, "stream": stream, "max_tokens": 10}
+    before = copy.deepcopy(payload)
+    with pytest.warns(DeprecationWarning, match="route_request"):
+        url, body, subaccount = getattr(proxy_server, name)(payload, model)
+
+    assert before == payload
+    assert url.endswith(paths[stream])
+    assert holds in body
+    assert subaccount in {"eu", "us"}
+
+
+def test_a_missing_stream_means_none(proxy: Proxy) -> None:
+    routing.configure(proxy.gateway.router)
+    with pytest.warns(DeprecationWarning, match="route_request"):
+        url, _, _ = proxy_server.handle_claude_request({"messages": HELLO}, "anthropic--claude-4.5-sonnet")
+
+    assert url.endswith("/converse")
+
+
+def test_urls_take_turns_over_subaccounts_and_deployments(proxy: Proxy) -> None:
+    routing.configure(proxy.gateway.router)
+    found = [routing.load_balance_url("gpt-4.1") for _ in range(8)]
+
+    assert ["eu", "us"] * 4 == [subaccount for _, subaccount, _, _ in found] or ["us", "eu"] * 4 == [
+        subaccount for _, subaccount, _, _ in found
+    ]
+    assert 4 == len({url for url, _, _, _ in found})
+    assert {("eu", "default"), ("us", "team-a")} == {(subaccount, group) for _, subaccount, group, _ in found}
+    assert {"gpt-4.1"} == {model for _, _, _, model in found}
