@@ -1,148 +1,21 @@
 """The command line as a user runs it: in a process of its own, with an empty home and an empty folder."""
 
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.processes import COMMAND, PATIENCE, SCRIPT, Place, Run, free_port, is_alive, new_place, until
 from tests.support.running import Cloud, config_of
-
-ROOT = Path(__file__).parents[2]
-COMMAND = (str(Path(sys.executable).with_name("sap-ai-proxy")),)
-SCRIPT = (sys.executable, str(ROOT / "proxy_server.py"))
-PATIENCE = 15.0
-
-
-@dataclass
-class Place:
-    """An empty home and an empty folder, with nothing in the environment that a proxy would look at."""
-
-    home: Path
-    folder: Path
-
-    @property
-    def env(self) -> dict[str, str]:
-        return {"HOME": str(self.home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "NO_COLOR": "1"}
-
-    def run(self, *arguments: str, command: tuple[str, ...] = COMMAND) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, *arguments],
-            check=False, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=PATIENCE,
-        )  # fmt: skip
-
-    def write(self, name: str, content: Any) -> str:
-        path = self.folder / name
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-        return name
-
-    @contextmanager
-    def running(self, *arguments: str, command: tuple[str, ...] = COMMAND) -> Iterator["Run"]:
-        """Run in the background; what is still there in the end is killed."""
-        said = self.folder / f"said-{time.monotonic_ns()}"
-        with said.open("w") as out:
-            process = subprocess.Popen(
-                [*command, *arguments], cwd=self.folder, env=self.env, stdout=out, stderr=out, stdin=subprocess.DEVNULL
-            )
-        run = Run(process, said)
-        try:
-            yield run
-        finally:
-            left = [*run.children(), *run.known]
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            finally:
-                process.kill()
-                for pid in filter(is_alive, left):
-                    os.kill(pid, signal.SIGKILL)
-
-
-@dataclass
-class Run:
-    """A command that runs, and the file that it writes to."""
-
-    process: subprocess.Popen[bytes]
-    file: Path
-    known: list[int] = field(default_factory=list)
-
-    @property
-    def said(self) -> str:
-        return self.file.read_text()
-
-    def await_text(self, pattern: str) -> str:
-        found = until(lambda: re.search(pattern, self.said) or (self.process.poll() is not None and ...))
-        assert isinstance(found, re.Match), self.said
-        return found[1]
-
-    def children(self) -> list[int]:
-        """The processes that it has started, and theirs."""
-        found, fresh = [], [self.process.pid]
-        while fresh:
-            fresh = [child for pid in fresh for child in _children(pid)]
-            found += fresh
-        self.known += found
-        return found
-
-    def await_answer(self, url: str) -> None:
-        until(lambda: self.process.poll() is not None or _answers(f"{url}/health"))
-        assert _answers(f"{url}/health"), self.said
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        told = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
-    except OSError:
-        return []
-    return [int(child) for line in told for child in line.split()]
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return answer.status == 200
-    except (OSError, urllib.error.URLError):
-        return False
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that is over and only waits to be noticed does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def until(holds: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Wait until something holds, and give what it is; the last word if it never does."""
-    end = time.monotonic() + seconds
-    while not (found := holds()) and time.monotonic() < end:
-        time.sleep(0.02)
-    return found
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def new_place(folder: Path) -> Place:
-    place = Place(folder / "home", folder / "work")
-    place.home.mkdir()
-    place.folder.mkdir()
-    return place
 
 
 @pytest.fixture
