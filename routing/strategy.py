@@ -107,6 +107,14 @@ class LoadBalancingStrategy(ABC):
         """Forget all that is not about *endpoints*: the pool has changed."""
 
 
+_Turns = defaultdict[str, int]
+"""When each was served last, by the count of all choices; who never was comes first."""
+
+
+def _no_turns() -> _Turns:
+    return defaultdict(int)
+
+
 class RoundRobinStrategy(LoadBalancingStrategy):
     """Subaccounts take turns; within one, its deployments take turns.
 
@@ -118,8 +126,8 @@ class RoundRobinStrategy(LoadBalancingStrategy):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._now = 0
-        self._subaccounts: dict[str, defaultdict[str, int]] = {}
-        self._deployments: dict[QuotaDomain, defaultdict[str, int]] = {}
+        self._subaccounts: defaultdict[str, _Turns] = defaultdict(_no_turns)
+        self._deployments: defaultdict[tuple[str, str], _Turns] = defaultdict(_no_turns)
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Choose who waits longest where it waited longest."""
@@ -127,10 +135,10 @@ class RoundRobinStrategy(LoadBalancingStrategy):
         model = candidates[0].endpoint.model
         names = [row[0].subaccount for row in candidates]
         with self._lock:
-            turns = self._subaccounts.setdefault(model, defaultdict(int))
+            turns = self._subaccounts[model]
             name = min(names, key=turns.__getitem__)
             here = {row[0].url: row[0] for row in candidates if row[0].subaccount == name}
-            theirs = self._deployments.setdefault(QuotaDomain(name, model), defaultdict(int))
+            theirs = self._deployments[name, model]
             url = min(here, key=theirs.__getitem__)
             self._now = turns[name] = theirs[url] = self._now + 1
             return here[url]
@@ -142,21 +150,21 @@ class RoundRobinStrategy(LoadBalancingStrategy):
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""
         with self._lock:
-            before, self._subaccounts, self._deployments = (self._subaccounts, self._deployments), {}, {}
+            subaccounts, self._subaccounts = self._subaccounts, defaultdict(_no_turns)
+            deployments, self._deployments = self._deployments, defaultdict(_no_turns)
             for endpoint in endpoints:
-                domain = endpoint.domain
-                _carry(before[0], self._subaccounts, endpoint.model, endpoint.subaccount)
-                _carry(before[1], self._deployments, domain, endpoint.url)
+                _carry(subaccounts, self._subaccounts, endpoint.model, endpoint.subaccount)
+                _carry(deployments, self._deployments, endpoint.domain, endpoint.url)
 
 
 _K = TypeVar("_K")
 
 
-def _carry(before: Mapping[_K, Mapping[str, int]], after: dict[_K, defaultdict[str, int]], key: _K, name: str) -> None:
+def _carry(before: Mapping[_K, _Turns], after: Mapping[_K, _Turns], key: _K, name: str) -> None:
     """Take one turn over from *before* to *after*, if there is one."""
-    turn = before.get(key, {}).get(name)
+    turn = before.get(key, _no_turns()).get(name)
     if turn:
-        after.setdefault(key, defaultdict(int))[name] = turn
+        after[key][name] = turn
 
 
 @dataclass(slots=True)
@@ -227,9 +235,13 @@ class LeastConnectionsStrategy(_TakingTurns):
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Choose the least busy."""
-        loads = [row.in_flight / row.weight for row in candidates]
-        least = min(loads)
-        ties = [row for row, load in zip(candidates, loads, strict=True) if load == least]
+        least, ties = math.inf, list[Candidate]()
+        for row in candidates:
+            load = row.in_flight / row.weight
+            if load < least:
+                least, ties = load, [row]
+            elif load == least:
+                ties.append(row)
         return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
 
     def get_name(self) -> str:
@@ -296,16 +308,13 @@ class CacheAffinityStrategy(_TakingTurns):
         """Choose the first subaccount in this key's rank that has room."""
         if not context.affinity_key:
             return self._quietest.select_endpoint(candidates, context)
-        weights: dict[str, float] = {}
-        loads: dict[str, int] = {}
+        weights, loads = defaultdict[str, float](float), defaultdict[str, int](int)
         for endpoint, in_flight, weight, _ in candidates:
-            name = endpoint.subaccount
-            weights[name] = weights.get(name, 0.0) + weight
-            loads[name] = loads.get(name, 0) + in_flight
-        share = (sum(loads.values()) + 1) / sum(weights.values())
-        roomy = [name for name, weight in weights.items() if loads[name] < self._bound(weight * share)]
-        key = _digest(context.affinity_key)
-        home = max(roomy, key=lambda name: _rank(key, name, weights[name]))
+            weights[endpoint.subaccount] += weight
+            loads[endpoint.subaccount] += in_flight
+        key, share = context.affinity_key, (sum(loads.values()) + 1) / sum(weights.values())
+        ranked = sorted([(weight * _pull(key, name), name) for name, weight in weights.items()], reverse=True)
+        home = next(name for _, name in ranked if loads[name] < self._bound(weights[name] * share))
         return self._turns.select_endpoint([row for row in candidates if row[0].subaccount == home], context)
 
     def get_name(self) -> str:
@@ -328,12 +337,13 @@ def _digest(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
-def _rank(key: int, subaccount: str, weight: float) -> float:
-    """Weighted rendezvous: the chance of the highest rank is proportional to the weight."""
-    mixed = (key ^ _digest(subaccount)) * 0x9E3779B97F4A7C15 & _MASK
+@lru_cache(maxsize=8_192)
+def _pull(key: str, subaccount: str) -> float:
+    """Weighted rendezvous: of these, times its weight, the highest wins with a chance proportional to the weight."""
+    mixed = (_digest(key) ^ _digest(subaccount)) * 0x9E3779B97F4A7C15 & _MASK
     mixed = (mixed ^ mixed >> 32) * 0xD6E8FEB86659FD93 & _MASK
     uniform = ((mixed >> 12) + 0.5) / 2**52  # never quite 0 or 1, which have no use for a logarithm
-    return weight / -math.log(uniform)
+    return -1 / math.log(uniform)
 
 
 class PriorityStrategy(_TakingTurns):
@@ -359,7 +369,7 @@ class PriorityStrategy(_TakingTurns):
         roomy = [row for row in candidates if row.in_flight < self._full * row.weight]
         if not roomy:
             return self._quietest.select_endpoint(candidates, context)
-        tier = min(row.endpoint.tier for row in roomy)
+        tier = min([row.endpoint.tier for row in roomy])
         return self._turns.select_endpoint([row for row in roomy if row.endpoint.tier == tier], context)
 
     def get_name(self) -> str:
