@@ -1,0 +1,62 @@
+"""More than one process behind one port."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.support.processes import Run, free_port, is_alive, new_place, until
+from tests.support.running import Cloud, Proxy, config_of
+
+
+def workers(run: Run) -> list[int]:
+    return [pid for pid in run.children() if is_alive(pid) and b"resource_tracker" not in _command(pid)]
+
+
+def _command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_two_workers_answer_on_one_port_and_end_together(shared_cloud: Cloud, tmp_path: Path) -> None:
+    place, port = new_place(tmp_path), free_port()
+    place.write("config.json", config_of(shared_cloud, {"gpt-4.1": []}))
+    ask = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Hello"}]}
+    with place.running("--workers", "2", "--port", str(port)) as run:
+        url = f"http://127.0.0.1:{port}"
+        run.await_answer(url)
+        proxy = Proxy(url, None, shared_cloud)  # type: ignore[arg-type]  # it is in other processes
+        assert until(lambda: len(workers(run)) == 2)
+        with ThreadPoolExecutor(8) as pool:
+            told = list(pool.map(lambda _: proxy.ask("POST", "/v1/chat/completions", ask), range(16)))
+        streamed = proxy.ask("POST", "/v1/chat/completions", {**ask, "stream": True})
+        children = workers(run)
+        run.process.terminate()
+
+        assert 0 == run.process.wait(15)
+        assert until(lambda: not any(map(is_alive, children)))
+
+    assert [200] * 16 == [each.status for each in told]
+    assert streamed.body.endswith(b"data: [DONE]\n\n")
+    assert "Traceback" not in run.said
+
+
+def test_every_exchange_is_one_line_of_the_log_and_no_line_holds_a_word_of_it(
+    shared_cloud: Cloud, tmp_path: Path
+) -> None:
+    """What a user sees on the terminal, at the level that shows most."""
+    place, port = new_place(tmp_path), free_port()
+    config = config_of(shared_cloud, {"gpt-4.1": []})
+    place.write("config.json", config)
+    with place.running("--port", str(port), "--debug") as run:
+        url = f"http://127.0.0.1:{port}"
+        run.await_answer(url)
+        proxy = Proxy(url, None, shared_cloud)  # type: ignore[arg-type]  # it is in another process
+        for stream in (False, True):
+            said = [{"role": "user", "content": "my-private-words"}]
+            proxy.ask("POST", "/v1/chat/completions", {"model": "gpt-4.1", "stream": stream, "messages": said})
+        assert until(lambda: len(re.findall(r"sap_ai_proxy\.exchange .* outcome=ok", run.said)) == 2)
+
+    keys = [account["service_key"] for account in config["subAccounts"].values()]
+    secrets = [key[name] for key in keys for name in ("clientid", "clientsecret", "url")]
+    for secret in (*secrets, "my-private-words", "sk-demo", shared_cloud.url, "eyJ"):
+        assert secret not in run.said.replace(url, ""), json.dumps(secret)
