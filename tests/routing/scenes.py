@@ -1,10 +1,18 @@
 """A clock that is set, chance that is known, and endpoints to choose among."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 
 from dialects.faults import Fault, FaultKind, Quota
 from routing.strategy import Candidate, Endpoint
+
+FEW = int(os.environ.get("EXAMPLES", "0"))
+"""How many examples of each property to try at most; 0 is as many as its test says."""
+
+
+def at_most(examples: int) -> int:
+    return min(examples, FEW or examples)
 
 
 class Clock:

@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from routing.budget import RetryBudget
 from routing.policy import RetryPolicy
+from tests.routing.scenes import at_most
 
 
 class Clock:
@@ -168,7 +169,7 @@ class BudgetAgainstALedger(RuleBasedStateMachine):
 
 
 TestBudgetAgainstALedger = BudgetAgainstALedger.TestCase
-TestBudgetAgainstALedger.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestBudgetAgainstALedger.settings = settings(max_examples=at_most(40), stateful_step_count=30, deadline=None)
 
 
 class NoLock:

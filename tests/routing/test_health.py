@@ -22,7 +22,7 @@ from routing.health import (
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, Policy
 from routing.strategy import Endpoint
-from tests.routing.scenes import DOWN, EU1, EU2, US1, Clock, together
+from tests.routing.scenes import DOWN, EU1, EU2, US1, Clock, at_most, together
 
 CLOSED, OPEN, HALF_OPEN = Circuit.CLOSED, Circuit.OPEN, Circuit.HALF_OPEN
 
@@ -803,7 +803,7 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestModel.settings = settings(max_examples=at_most(120), stateful_step_count=40, deadline=None)
 
 
 class Round:

@@ -23,7 +23,21 @@ from routing.strategy import (
     RoundRobinStrategy,
     SelectionContext,
 )
-from tests.routing.scenes import BAD, BUSY, DOWN, EU1, EU2, GONE, REFUSED, SPENT, US1, Clock, endpoint, together
+from tests.routing.scenes import (
+    BAD,
+    BUSY,
+    DOWN,
+    EU1,
+    EU2,
+    GONE,
+    REFUSED,
+    SPENT,
+    US1,
+    Clock,
+    at_most,
+    endpoint,
+    together,
+)
 
 STEADY = Policy(breaker=BreakerPolicy(failure_threshold=1, timeout_jitter=0), cooling=CoolingPolicy(jitter=0))
 POOL = [EU1, EU2, US1]
@@ -1055,8 +1069,19 @@ class _Quiet:
 
 
 class TestLeaseModel(_Quiet, LeaseModel.TestCase):
-    settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+    settings = settings(max_examples=at_most(40), stateful_step_count=30, deadline=None)
 
 
 class TestBalancerModel(_Quiet, BalancerModel.TestCase):
-    settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=at_most(60), stateful_step_count=40, deadline=None)
+
+
+def test_who_made_what_a_request_brings_along_is_asked_before_the_strategy_is():
+    pool = [Endpoint("eu", f"https://eu/v2/inference/deployments/d{number}", "gpt-5") for number in range(3)]
+    balancer = LoadBalancer({"gpt-5": pool})
+    context = SelectionContext(preferred=pool[2])
+
+    assert {pool[2]} == {balancer.acquire("gpt-5", context=context).endpoint for _ in range(5)}
+    assert pool[2] != balancer.acquire("gpt-5", exclude=[pool[2]], context=context).endpoint
+    stranger = SelectionContext(preferred=Endpoint("us", "https://us/v2/inference/deployments/d9", "gpt-5"))
+    assert balancer.acquire("gpt-5", context=stranger).endpoint in pool

@@ -26,7 +26,7 @@ from routing.strategy import (
     make_strategy,
     register_strategy,
 )
-from tests.routing.scenes import EU1, EU2, US1, endpoint, rows, together
+from tests.routing.scenes import EU1, EU2, US1, at_most, endpoint, rows, together
 
 ALL = sorted(STRATEGIES)
 SIX = [endpoint(name, f"d{i}") for name in ("eu", "us") for i in range(3)]
@@ -389,7 +389,7 @@ class TestNames:
         assert type(strategy) is STRATEGIES[name]
 
     @pytest.mark.parametrize("name", ALL)
-    @settings(max_examples=20)
+    @settings(max_examples=at_most(20))
     @given(data=st.data())
     def test_the_choice_is_one_of_the_candidates(self, name, data):
         strategy = make_strategy(name, Policy())
