@@ -125,12 +125,12 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
 
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
-        status, body = gateway.kept(request.method, answer)
+        status, body = gateway.kept(request.method, answer, g.caller)
         return Response(body, status, mimetype="application/json")
 
     @app.post("/v1/responses/<answer>/cancel")
     def cancel_response(answer: str) -> Response:
-        status, body = gateway.kept("POST", answer, "/cancel")
+        status, body = gateway.kept("POST", answer, g.caller, "/cancel")
         return Response(body, status, mimetype="application/json")
 
     @app.get("/v1/responses")

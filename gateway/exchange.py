@@ -55,6 +55,8 @@ class Asked:
     caller: str
     inquiry: Inquiry
     timeouts: Timeouts
+    affinity: str = ""
+    """Names the conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,8 @@ class Exchange:
         attempt.answered()
         self._first_content = self.clock() - self._began
         if attempt.protocol.dialect == _KEPT:
-            self.desk.pins.remember(answer, attempt.endpoint)
+            for name in (answer, self.asked.affinity):
+                self.desk.pins.remember(self.asked.caller, name, attempt.endpoint)
 
     def finish(self, usage: Usage | None = None, *, fault: Fault | None = None, stop: str = "") -> None:
         """Tell the observer how it ended; a second time says nothing."""

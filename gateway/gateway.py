@@ -12,7 +12,7 @@ from urllib.parse import quote
 from prometheus_client import CollectorRegistry
 
 from dialects import openai_embeddings
-from dialects.conversation import JSON, Conversation, Effort, ToolSpec
+from dialects.conversation import JSON, Conversation, Effort, Family, Opaque, Thinking, ToolSpec
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
 from dialects.events import Failed
@@ -95,9 +95,10 @@ class Gateway:
         conversation = CLIENTS[client].parse_request(body)
         token = self._new_token()
         envelope = Envelope(token, conversation.model, int(self._now()), conversation)
-        attempts = self._attempts(client, conversation, headers)
+        affinity = affinity_key(conversation, headers)
+        attempts = self._attempts(client, conversation, caller, affinity)
         timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
-        asked = Asked(token, caller, Inquiry(client, body, envelope), timeouts)
+        asked = Asked(token, caller, Inquiry(client, body, envelope), timeouts, affinity)
         return Exchange(asked, attempts, self._core, self._observer, self._desk, self._clock)
 
     def embeddings(self, body: JSON, headers: Mapping[str, str], caller: str) -> Exchange:
@@ -106,21 +107,21 @@ class Gateway:
         named = Conversation(model=request.model, dialect="openai-embeddings")
         token = self._new_token()
         envelope = Envelope(token, request.model, int(self._now()), named)
-        attempts = self._attempts("openai-embeddings", named, headers)
+        attempts = self._attempts("openai-embeddings", named, caller, affinity_key(named, headers))
         timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
         asked = Asked(token, caller, Inquiry("openai-embeddings", body, envelope), timeouts)
         return EmbeddingExchange(request, asked, attempts, self._core, self._observer, self._desk, self._clock)
 
-    def kept(self, method: str, answer: str, action: str = "") -> tuple[int, bytes]:
-        """Ask for, delete or cancel an answer that its deployment keeps; raises `FaultError`."""
-        endpoint = self._desk.pins.find(answer)
+    def kept(self, method: str, answer: str, caller: str, action: str = "") -> tuple[int, bytes]:
+        """Ask for, delete or cancel an answer of *caller* that its deployment keeps; raises `FaultError`."""
+        endpoint = self._desk.pins.find(caller, answer)
         if endpoint is None:
             message = f"Response with id {answer!r} not found."
             raise FaultError(Fault(FaultKind.NOT_FOUND, message, 404, code="response_not_found"))
         path = f"/responses/{quote(answer, safe='')}{action}"
         told = self._core.manage(endpoint, method, path, self.settings.policy.timeouts)
         if method == "DELETE":
-            self._desk.pins.forget(answer)
+            self._desk.pins.forget(caller, answer)
         return told
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
@@ -158,21 +159,22 @@ class Gateway:
         strategies = {model: self.balancer.strategy(model) for model in self.balancer.models()}
         return {"strategies": strategies, "endpoints": [_as_json(state) for state in self.balancer.snapshot()]}
 
-    def _attempts(self, client: str, conversation: Conversation, headers: Mapping[str, str]) -> Attempts:
+    def _attempts(self, client: str, conversation: Conversation, caller: str, affinity: str) -> Attempts:
         try:
             return self.router.attempts(
                 conversation.model,
                 client=client,
-                affinity_key=affinity_key(conversation, headers),
-                pinned=self._pinned(conversation),
+                affinity_key=affinity,
+                pinned=self._pinned(conversation, caller),
+                preferred=self._desk.pins.find(caller, affinity) if _brings_along(conversation) else None,
                 tools_with_reasoning=_reasons_with_tools(conversation),
             )
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
 
-    def _pinned(self, conversation: Conversation) -> str | None:
+    def _pinned(self, conversation: Conversation, caller: str) -> str | None:
         """Name the deployment that made the answer this request goes on from."""
-        endpoint = self._desk.pins.find(str(conversation.extra.get("previous_response_id") or ""))
+        endpoint = self._desk.pins.find(caller, str(conversation.extra.get("previous_response_id") or ""))
         return f"{endpoint.subaccount}/{endpoint.deployment}" if endpoint else None
 
     def _is_served(self, name: str) -> bool:
@@ -186,6 +188,16 @@ class Gateway:
 def _reasons_with_tools(conversation: Conversation) -> bool:
     asked = conversation.reasoning is not None and conversation.reasoning.effort is not Effort.NONE
     return asked and any(isinstance(tool, ToolSpec) for tool in conversation.tools)
+
+
+def _brings_along(conversation: Conversation) -> bool:
+    """Whether a request holds what only its maker can read: sealed thoughts of OpenAI's, or a reference to an item."""
+    parts = (part for message in conversation.messages for part in message.parts)
+    return any(
+        (isinstance(part, Thinking) and part.family is Family.OPENAI)
+        or (isinstance(part, Opaque) and part.payload.get("type") == "item_reference")
+        for part in parts
+    )
 
 
 def _as_json(state: EndpointState) -> JSON:

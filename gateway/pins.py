@@ -1,4 +1,7 @@
-"""Which deployment made which answer, for requests that go on from one."""
+"""Which deployment made which answer, for requests that go on from one.
+
+What one caller's answers are called is nothing to any other caller.
+"""
 
 import threading
 from collections import OrderedDict
@@ -9,7 +12,7 @@ _MOST = 10_000
 
 
 class Pins:
-    """The endpoints of the latest answers that backends keep, by the answers' ids.
+    """The endpoints of the latest answers that backends keep, by caller and by what the answer is called.
 
     ``_lock`` guards the table; the oldest entry leaves when *most* are there.
     """
@@ -17,24 +20,24 @@ class Pins:
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._endpoints: OrderedDict[str, Endpoint] = OrderedDict()
+        self._endpoints: OrderedDict[tuple[str, str], Endpoint] = OrderedDict()
 
-    def remember(self, answer: str, endpoint: Endpoint) -> None:
-        """Note that *endpoint* made *answer*."""
+    def remember(self, caller: str, answer: str, endpoint: Endpoint) -> None:
+        """Note that *endpoint* made *answer* for *caller*."""
         if not answer:
             return
         with self._lock:
-            self._endpoints[answer] = endpoint
-            self._endpoints.move_to_end(answer)
+            self._endpoints[caller, answer] = endpoint
+            self._endpoints.move_to_end((caller, answer))
             if len(self._endpoints) > self._most:
                 self._endpoints.popitem(last=False)
 
-    def find(self, answer: str) -> Endpoint | None:
+    def find(self, caller: str, answer: str) -> Endpoint | None:
         """Say who made *answer*, if that is still known."""
         with self._lock:
-            return self._endpoints.get(answer)
+            return self._endpoints.get((caller, answer))
 
-    def forget(self, answer: str) -> None:
+    def forget(self, caller: str, answer: str) -> None:
         """Note that *answer* is no more."""
         with self._lock:
-            self._endpoints.pop(answer, None)
+            self._endpoints.pop((caller, answer), None)

@@ -227,7 +227,7 @@ class LoadBalancer:
         """Lease whom the strategy names, of those that may be chosen."""
         strategy, candidates = self._strategy_of(wish.model), self._candidates(wish, pool)
         while candidates:
-            chosen = strategy.select_endpoint(candidates, wish.context)
+            chosen = _preferred(candidates, wish.context) or strategy.select_endpoint(candidates, wish.context)
             member = self._members[chosen]
             well = member.breaker.well
             permit = member.breaker.enter()
@@ -284,3 +284,10 @@ class LoadBalancer:
     def _rows(self, wish: _Wish, pool: Iterable[Member]) -> list[Row]:
         survey = self._survey()
         return [survey.row(member, excluded=wish.excludes(member.endpoint)) for member in pool]
+
+
+def _preferred(candidates: Sequence[Candidate], context: SelectionContext) -> Endpoint | None:
+    """The endpoint that the request would go back to, if it may be chosen."""
+    if context.preferred is None:
+        return None
+    return next((row.endpoint for row in candidates if row.endpoint == context.preferred), None)

@@ -315,19 +315,21 @@ class RequestRouter:
         client: str = "openai-chat",
         affinity_key: str = "",
         pinned: str | None = None,
+        preferred: Endpoint | None = None,
         tools_with_reasoning: bool = False,
         retry: bool = True,
     ) -> Attempts:
         """Begin to answer a request; raises `NoEndpointError` for a model that is not deployed.
 
-        *pinned* is the deployment, or `subaccount/deployment`, that holds what the request continues.
+        *pinned* is the deployment, or `subaccount/deployment`, that holds what the request continues;
+        *preferred* is the endpoint to ask first, others being as able.
         """
         resolution = self.names.resolve(model)
         protocol = self.protocol(resolution.model, client, tools_with_reasoning=tools_with_reasoning)
         attempts = self._means.retry.max_attempts if retry else 1
         barred = self._barred(resolution.model, pinned) if pinned else ()
         return Attempts(
-            self._means, resolution, _Errand(protocol, SelectionContext(affinity_key=affinity_key), attempts, barred)
+            self._means, resolution, _Errand(protocol, SelectionContext(affinity_key, preferred), attempts, barred)
         )
 
     def locate(self, model: str) -> Endpoint:

@@ -82,6 +82,8 @@ class SelectionContext:
 
     affinity_key: str = ""
     """Equal for requests that share a prompt cache; empty if nothing is known."""
+    preferred: Endpoint | None = None
+    """Who made what the request brings along, and is asked before any strategy is; others only if it cannot be."""
 
 
 NO_CONTEXT = SelectionContext()

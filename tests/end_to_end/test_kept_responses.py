@@ -287,3 +287,24 @@ def test_where_fetching_is_switched_off_the_caller_is_told_to_send_bytes(
 
     assert 400 == told.status
     assert "base64 data, not as URLs" in told.json["error"]["message"]
+
+
+def test_sealed_thoughts_go_back_to_the_deployment_that_sealed_them(proxy: Proxy) -> None:
+    asked: list[dict] = [{"role": "user", "content": "Think about sealing wax."}]
+    body = {
+        "model": "gpt-5",
+        "store": False,
+        "include": ["reasoning.encrypted_content"],
+        "reasoning": {"summary": "auto"},
+        "tools": [{"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}],
+    }
+    makers = set()
+    for _ in range(4):
+        told = proxy.ask("POST", "/v1/responses", {**body, "input": asked})
+        assert 200 == told.status
+        makers.add(told.headers["x-proxy-deployment"])
+        output = told.json["output"]
+        assert [item for item in output if item["type"] == "reasoning" and item["encrypted_content"]]
+        asked += [*output, {"role": "user", "content": "Go on."}]
+
+    assert 1 == len(makers)
