@@ -1,0 +1,158 @@
+"""Pools that follow what subaccounts list."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.accounts import Deployment, SubAccount
+from gateway.fleet import Fleet
+from gateway.service_keys import Secret, ServiceKey
+from gateway.settings import Settings
+from routing.journal import PoolsChanged, RoutingEvent
+from routing.load_balancer import LoadBalancer
+from routing.policy import Policy
+
+BASE = "https://api.example/v2"
+KEY = ServiceKey("id", Secret("s"), "https://auth/oauth/token", BASE)
+DOWN = FaultError(Fault(FaultKind.UNREACHABLE, "SAP AI Core could not be reached."))
+
+
+def url(name: str) -> str:
+    return f"{BASE}/inference/deployments/{name}"
+
+
+def account(name: str, *, discovery: bool, **models: list[str]) -> SubAccount:
+    deployments = {model: tuple(Deployment(url(each)) for each in names) for model, names in models.items()}
+    return SubAccount(name, "default", KEY, deployments, discovery=discovery)
+
+
+class Listing:
+    """What each subaccount lists: `{deployment: model}`, or an error."""
+
+    def __init__(self, **listed: Any) -> None:
+        self.listed = listed
+        self.asked: list[str] = []
+        self.again = threading.Event()
+
+    def __call__(self, subaccount: SubAccount, path: str) -> Any:
+        self.asked.append(subaccount.name)
+        if len(self.asked) > 2:
+            self.again.set()
+        found = self.listed[subaccount.name]
+        if isinstance(found, Exception):
+            raise found
+        resources = [
+            {"id": name, "deploymentUrl": url(name), "status": "RUNNING",
+             "details": {"resources": {"backendDetails": {"model": {"name": model}}}}}
+            for name, model in found.items()
+        ]  # fmt: skip
+        return {"count": len(resources), "resources": resources}
+
+
+QUIET = Policy(health_check_interval=0, discovery_interval=0)
+
+
+def fleet_of(
+    listing: Callable[..., Any], *accounts: SubAccount, policy: Policy = QUIET
+) -> tuple[Fleet, LoadBalancer, list[RoutingEvent]]:
+    settings = Settings({each.name: each for each in accounts}, policy=policy)
+    heard: list[RoutingEvent] = []
+    balancer = LoadBalancer({}, listener=heard.append)
+    return Fleet(settings, balancer, listing, lambda _: 200, lambda: 0.0), balancer, heard
+
+
+def served(balancer: LoadBalancer) -> dict[str, list[str]]:
+    return {model: [each.deployment for each in balancer.endpoints(model)] for model in balancer.models()}
+
+
+def test_what_is_configured_is_served_without_asking_anyone() -> None:
+    listing = Listing()
+    fleet, balancer, _ = fleet_of(listing, account("eu", discovery=False, gpt=["d1", "d2"]))
+    fleet.start()
+    fleet.stop()
+
+    assert {"gpt": ["d1", "d2"]} == served(balancer)
+    assert [] == listing.asked
+
+
+def test_what_is_looked_up_joins_what_is_configured() -> None:
+    fleet, balancer, _ = fleet_of(
+        Listing(eu={"d1": "gpt", "d9": "gemini"}, us={"d5": "gpt"}),
+        account("eu", discovery=True, gpt=["d1"]),
+        account("us", discovery=True),
+    )
+    fleet.refresh()
+
+    assert {"gpt": ["d1", "d5"], "gemini": ["d9"]} == served(balancer)
+
+
+def test_a_subaccount_that_cannot_be_asked_keeps_what_it_had_and_holds_up_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    listing = Listing(eu={"d1": "gpt"}, us={"d5": "gpt"})
+    fleet, balancer, _ = fleet_of(listing, account("eu", discovery=True), account("us", discovery=True))
+    fleet.refresh()
+    listing.listed = {"eu": DOWN, "us": {"d6": "gpt"}}
+    with caplog.at_level(logging.WARNING, "sap_ai_proxy.fleet"):
+        fleet.refresh()
+
+    assert {"gpt": ["d1", "d6"]} == served(balancer)
+    assert ["cannot list the deployments of eu: SAP AI Core could not be reached."] == caplog.messages
+
+
+def test_a_start_without_any_subaccount_serves_nothing_and_goes_on() -> None:
+    fleet, balancer, _ = fleet_of(Listing(eu=DOWN), account("eu", discovery=True))
+    fleet.start()
+    fleet.stop()
+
+    assert {} == served(balancer)
+
+
+def test_pools_that_are_as_they_were_are_left_alone() -> None:
+    fleet, _, heard = fleet_of(Listing(eu={"d1": "gpt"}), account("eu", discovery=True))
+    fleet.refresh()
+    fleet.refresh()
+
+    assert 1 == len([event for event in heard if isinstance(event, PoolsChanged)])
+
+
+def test_what_is_not_listed_any_more_is_not_served_any_more() -> None:
+    listing = Listing(eu={"d1": "gpt", "d2": "gpt"})
+    fleet, balancer, _ = fleet_of(listing, account("eu", discovery=True))
+    fleet.refresh()
+    listing.listed = {"eu": {"d2": "gpt"}}
+    fleet.refresh()
+
+    assert {"gpt": ["d2"]} == served(balancer)
+
+
+def test_deployments_are_looked_up_again_and_again_until_it_is_told_to_stop() -> None:
+    listing = Listing(eu={"d1": "gpt"})
+    policy = replace(QUIET, discovery_interval=0.01)
+    fleet, _, _ = fleet_of(listing, account("eu", discovery=True), policy=policy)
+    fleet.start()
+    assert listing.again.wait(5)
+    fleet.stop()
+    asked = len(listing.asked)
+
+    assert not any(thread.name in {"discovery", "health-checker"} and thread.is_alive()
+                   for thread in threading.enumerate())  # fmt: skip
+    assert asked == len(listing.asked)
+
+
+def test_a_configured_deployment_that_does_not_run_is_taken_out_of_the_choice() -> None:
+    """Also where nothing is looked up: what is listed as running is asked for all the same."""
+    listing = Listing(eu={"d2": "gpt"})
+    policy = replace(QUIET, discovery_interval=0.01)
+    fleet, balancer, _ = fleet_of(listing, account("eu", discovery=False, gpt=["d1", "d2"]), policy=policy)
+    fleet.start()
+    fleet._checker.check_once()
+    fleet.stop()
+
+    standings = {row.endpoint.deployment: row.standing.value for row in balancer.explain("gpt")}
+    assert {"d1": "gone", "d2": "ready"} == standings
