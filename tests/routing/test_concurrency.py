@@ -1,130 +1,19 @@
-"""Each lock in routing is needed, and enough.
+"""Each lock in routing is needed, and enough."""
 
-Threads that merely run at once hardly ever meet in the few instructions that a lock
-guards, so a test that hammers passes without the lock as well. Here one thread runs at a
-time, and after any instruction of the guarded file it may have to hand over to another,
-as a seed says. With the lock the law holds for every seed; without it, some seed breaks it.
-"""
-
-import ast
-import random
-import sys
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
-import routing.breaker
-import routing.budget
-import routing.lease
-import routing.strategy
+import routing
 from routing.budget import RetryBudget
 from routing.health import CircuitBreaker
 from routing.load_balancer import LoadBalancer
 from routing.policy import RetryPolicy
 from routing.strategy import RoundRobinStrategy, WeightedStrategy
 from tests.routing.scenes import EU1, US1, Clock, rows
-
-SEEDS = range(12)
-
-
-class Stage:
-    """Runs threads one at a time, and makes them hand over within *file* as *seed* says."""
-
-    def __init__(self, file: str, seed: int) -> None:
-        self.file = file
-        self.rng = random.Random(seed)
-        self.turns: dict[int, threading.Semaphore] = {}
-        self.living: list[int] = []
-        self.me = threading.local()
-        self.errors: list[BaseException] = []
-
-    def run(self, tasks: Sequence[Callable[[], object]]) -> None:
-        self.living = list(range(len(tasks)))
-        self.turns = {number: threading.Semaphore(0) for number in self.living}
-        threads = [threading.Thread(target=self.play, args=each) for each in enumerate(tasks)]
-        for thread in threads:
-            thread.start()
-        self.turns[0].release()
-        for thread in threads:
-            thread.join(30)
-        assert not self.errors, self.errors
-
-    def play(self, number: int, task: Callable[[], object]) -> None:
-        self.me.number = number
-        self.wait()
-        before = sys.gettrace()
-        sys.settrace(self.trace)
-        try:
-            task()
-        except BaseException as error:  # noqa: BLE001 - the test that started it looks at it
-            self.errors.append(error)
-        finally:
-            sys.settrace(before)
-            self.living.remove(number)
-            if self.living:
-                self.turns[self.rng.choice(self.living)].release()
-
-    def trace(self, frame: FrameType, event: str, argument: object):
-        if frame.f_code.co_filename != self.file:
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode" and self.rng.random() < 0.25:
-            self.hand_over()
-        return self.trace
-
-    def hand_over(self) -> None:
-        other = self.rng.choice(self.living)
-        if other != self.me.number:
-            self.turns[other].release()
-            self.wait()
-
-    def wait(self) -> None:
-        if not self.turns[self.me.number].acquire(timeout=20):
-            raise TimeoutError
-
-
-class Lock:
-    """A lock that hands over instead of blocking."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.held = False
-
-    def __enter__(self) -> None:
-        while self.held:
-            self.stage.hand_over()
-        self.held = True
-
-    def __exit__(self, *error: object) -> None:
-        self.held = False
-
-
-class NoLock:
-    """A lock that somebody has removed."""
-
-    def __init__(self, stage: Stage) -> None:
-        pass
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-
-@dataclass
-class Scenario:
-    """Something whose lock can be replaced, what threads do with it, and the law that must hold afterwards."""
-
-    owner: object
-    lock: str
-    tasks: list[Callable[[], object]]
-    law: Callable[[], bool]
+from tests.support.interleaving import Scenario, is_enough, is_needed, locks_in
 
 
 def balancer() -> Scenario:
@@ -138,7 +27,8 @@ def lease() -> Scenario:
     """A slot is freed once."""
     subject = LoadBalancer({"m": [EU1]})
     taken = subject.acquire("m")
-    return Scenario(taken, "_lock", [taken.close] * 3, lambda: subject.in_flight() == {EU1: 0})
+    law = lambda: subject.in_flight() == {EU1: 0}  # noqa: E731 - named for its line
+    return Scenario(taken, "_lock", [taken.close] * 3, law, others=[(subject._ledger, "lock")])
 
 
 def breaker() -> Scenario:
@@ -186,47 +76,20 @@ def budget() -> Scenario:
     return Scenario(subject, "_lock", [task] * 3, lambda: granted.count(True) == 1)
 
 
-SCENARIOS = [
-    (balancer, routing.lease, "Ledger"),
-    (lease, routing.lease, "Lease"),
-    (breaker, routing.breaker, "CircuitBreaker"),
-    (breaker_counts, routing.breaker, "CircuitBreaker"),
-    (round_robin, routing.strategy, "RoundRobinStrategy"),
-    (weighted, routing.strategy, "WeightedStrategy"),
-    (budget, routing.budget, "RetryBudget"),
-]
+SCENARIOS: list[Callable[[], Scenario]] = [balancer, lease, breaker, breaker_counts, round_robin, weighted, budget]
 
 
-def holds(build: Callable[[], Scenario], file: str, seed: int, lock: type[Lock] | type[NoLock]) -> bool:
-    """Whether the law holds after the threads met as *seed* says."""
-    stage = Stage(file, seed)
-    scenario = build()
-    ledger = getattr(scenario.owner, "_ledger", None)
-    if ledger is not None:
-        ledger.lock = Lock(stage)
-    setattr(scenario.owner, scenario.lock, lock(stage))
-    stage.run(scenario.tasks)
-    return scenario.law()
+@pytest.mark.parametrize("build", SCENARIOS)
+def test_the_lock_is_enough(build):
+    assert is_enough(build)
 
 
-@pytest.mark.parametrize(("build", "module", "owner"), SCENARIOS, ids=lambda value: getattr(value, "__name__", value))
-def test_the_lock_is_enough(build, module, owner):
-    assert all(holds(build, module.__file__, seed, Lock) for seed in SEEDS)
-
-
-@pytest.mark.parametrize(("build", "module", "owner"), SCENARIOS, ids=lambda value: getattr(value, "__name__", value))
-def test_removing_the_lock_breaks_the_law(build, module, owner):
-    assert not all(holds(build, module.__file__, seed, NoLock) for seed in range(200))
+@pytest.mark.parametrize("build", SCENARIOS)
+def test_removing_the_lock_breaks_the_law(build):
+    assert is_needed(build)
 
 
 def test_no_lock_in_routing_is_without_a_scenario():
-    found = set()
-    for file in Path(routing.lease.__file__).parent.rglob("*.py"):
-        for each in ast.walk(ast.parse(file.read_text())):
-            if isinstance(each, ast.ClassDef) and any(
-                isinstance(node, ast.Attribute) and node.attr in {"Lock", "RLock", "Condition", "Semaphore"}
-                for node in ast.walk(each)
-            ):
-                found.add(each.name)
+    scenarios = [build() for build in SCENARIOS]
 
-    assert found == {owner for _, _, owner in SCENARIOS}
+    assert locks_in(Path(routing.__file__).parent) == {(type(each.owner).__name__, each.lock) for each in scenarios}
