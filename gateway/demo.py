@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -36,10 +36,13 @@ class Demo:
             text=True,
             cwd=Path(__file__).parent.parent,
         )
-        self.url = self._greeting()
         self.config = Path(self._folder.name) / "config.json"
-        with closing(Transport()) as transport:
-            self._write(config_for(orjson.loads(transport.get(f"{self.url}/admin/tenants", {}).read())))
+        with ExitStack() as unless_all_is_well:
+            unless_all_is_well.callback(self.close)
+            self.url = self._greeting()
+            with closing(Transport()) as transport:
+                self._write(config_for(orjson.loads(transport.get(f"{self.url}/admin/tenants", {}).read())))
+            unless_all_is_well.pop_all()
 
     def close(self) -> None:
         """End the emulator and forget its config file."""
@@ -59,7 +62,6 @@ class Demo:
         """Read where the emulator listens; raises `RuntimeError` if it did not start."""
         line = self._child.stdout.readline().strip() if self._child.stdout else ""
         if not line.startswith("http"):
-            self.close()
             raise RuntimeError("the emulator did not start")
         return line
 

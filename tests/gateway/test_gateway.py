@@ -1,0 +1,172 @@
+"""The proxy without its web framework, in front of a whole emulated AI Core."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import emulator
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.gateway import Gateway
+from gateway.settings import load
+from tests.support.running import Cloud, config_of
+
+CLAUDE = "anthropic--claude-4.5-sonnet"
+HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+MODELS = {"gpt-4.1": [], "gpt-5": [], CLAUDE: [], "text-embedding-3-small": []}
+
+Build = Callable[..., Gateway]
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    with emulator.serve() as running:
+        yield Cloud(running.url)
+
+
+@pytest.fixture
+def build(cloud: Cloud, tmp_path: Path) -> Iterator[Build]:
+    with ExitStack() as owned:
+
+        def make(**config: Any) -> Gateway:
+            file = tmp_path / "config.json"
+            file.write_text(json.dumps({**config_of(cloud, MODELS), **config}))
+            numbers = count()
+            gateway = Gateway(
+                load(file, {}, tmp_path), now=lambda: 1_700_000_000.5, new_token=lambda: f"t{next(numbers)}"
+            )
+            gateway.start()
+            owned.callback(gateway.close)
+            return gateway
+
+        yield make
+
+
+def ask(gateway: Gateway, client: str = "openai-chat", headers: dict | None = None, **body: Any) -> Any:
+    return gateway.exchange(client, {**HELLO, **body}, headers or {}, "me")
+
+
+def test_ids_and_times_are_the_gateways_own(build: Build) -> None:
+    gateway = build()
+    answer = ask(gateway, model=CLAUDE).whole()
+
+    assert (1_700_000_000, 1_700_000_000) == (gateway.started, answer["created"])
+    assert "t0" in answer["id"]
+
+
+def test_a_model_that_is_not_deployed_is_a_fault(build: Build) -> None:
+    gateway = build()
+    for call in (
+        lambda: ask(gateway, model="unheard-of"),
+        lambda: gateway.embeddings({"model": "unheard-of", "input": "a"}, {}, "me"),
+        lambda: gateway.resolve("unheard-of"),
+    ):
+        with pytest.raises(FaultError) as caught:
+            call()
+        assert FaultKind.NOT_FOUND is caught.value.fault.kind
+
+
+def test_models_are_named_with_the_aliases_that_lead_to_one(build: Build) -> None:
+    gateway = build(routing={"aliases": {"fast": "gpt-4.1", "lost": "unheard-of", "gpt-5": "gpt-4.1"}})
+
+    assert ("gpt-4.1", "gpt-5", "text-embedding-3-small", CLAUDE, "fast") == (
+        *sorted(set(gateway.model_names()) - {CLAUDE, "fast"}), CLAUDE, "fast",
+    )  # fmt: skip
+    assert len(gateway.model_names()) == len(set(gateway.model_names()))
+
+
+def test_it_is_ready_as_far_as_tokens_can_be_had(build: Build, cloud: Cloud) -> None:
+    gateway = build()
+    cloud.fault("token:us", "401")
+
+    assert (1, 2) == gateway.readiness()
+    ask(gateway, model="gpt-4.1").whole()
+
+
+def test_the_state_tells_how_every_endpoint_stands_and_where_none_is(build: Build) -> None:
+    gateway = build()
+    exchange = ask(gateway, model="gpt-4.1")
+    attempt = exchange.next_attempt()
+    [row] = [each for each in gateway.state()["endpoints"] if each["in_flight"]]
+
+    assert (attempt.endpoint.subaccount, attempt.endpoint.deployment) == (row["subaccount"], row["deployment"])
+    assert f"{row['subaccount']}/gpt-4.1" == row["quota_domain"]
+    assert ("ready", "closed", None) == (row["standing"], row["circuit"], row["last_error"])
+    exchange.finish()
+    assert json.dumps(gateway.state())
+    assert 0 == sum(each["in_flight"] for each in gateway.state()["endpoints"])
+
+
+def test_an_endpoint_that_only_a_listing_can_bring_back_has_no_time_to_come_back(build: Build) -> None:
+    gateway = build()
+    gone = gateway.balancer.endpoints("gpt-4.1")[0]
+    gateway.balancer.breaker(gone).trip("the deployment's status is STOPPED")
+
+    [row] = [each for each in gateway.state()["endpoints"] if each["deployment"] == gone.deployment]
+    assert ("gone", None, "the deployment's status is STOPPED") == (row["standing"], row["seconds"], row["why"])
+
+
+def test_a_conversation_with_a_session_stays_in_one_subaccount_where_that_is_the_strategy(build: Build) -> None:
+    gateway = build(routing={"strategy": "cache-affinity"})
+    places = set()
+    for number in range(6):
+        exchange = ask(gateway, model=CLAUDE, headers={"X-Session-Id": "s1"}, user=f"u{number}")
+        exchange.whole()
+        places.add(exchange.headers()["x-proxy-deployment"].partition("/")[0])
+
+    assert 1 == len(places)
+
+
+@pytest.mark.parametrize(
+    ("effort", "tools", "dialect"),
+    [("low", True, "openai-responses"), ("low", False, "openai-chat"), (None, True, "openai-chat")],
+)
+def test_tools_with_reasoning_go_where_both_are_taken(
+    cloud: Cloud, tmp_path: Path, effort: str | None, tools: bool, dialect: str
+) -> None:
+    config = config_of(cloud, {"gpt-5": []})
+    for account in config["subAccounts"].values():
+        account["deployment_models"]["gpt-5.5"] = account["deployment_models"].pop("gpt-5")
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(config))
+    gateway = Gateway(load(file, {}, tmp_path))
+    gateway.start()
+    tool = {"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {}}}}
+    body = {"reasoning_effort": effort} if effort else {}
+    exchange = ask(gateway, model="gpt-5.5", **body, **({"tools": [tool]} if tools else {}))
+    attempt = exchange.next_attempt()
+    exchange.finish()
+    gateway.close()
+
+    assert dialect == attempt.protocol.dialect
+
+
+def test_a_kept_answer_is_asked_for_where_it_was_made_until_it_is_deleted(build: Build) -> None:
+    gateway = build()
+    made = [
+        gateway.exchange("openai-responses", {"model": "gpt-5", "input": f"Hello {number}"}, {}, "me").whole()["id"]
+        for number in range(4)
+    ]
+    for answer in made:
+        with pytest.raises(FaultError, match="not found"):
+            gateway.kept("GET", answer, "somebody else")
+        assert 200 == gateway.kept("GET", answer, "me")[0]
+        assert 200 == gateway.kept("DELETE", answer, "me")[0]
+        with pytest.raises(FaultError) as caught:
+            gateway.kept("GET", answer, "me")
+        assert ("response_not_found", 404) == (caught.value.fault.code, caught.value.fault.status)
+
+
+def test_a_stream_that_never_began_says_its_failure_in_the_dialect_of_the_client(build: Build) -> None:
+    gateway = build()
+    exchange = ask(gateway, "anthropic-messages", model=CLAUDE, max_tokens=5, stream=True)
+    stream = gateway.stream(exchange)
+    said = stream._say_fault(Fault(FaultKind.OVERLOADED, "The model is overloaded."))
+    stream.close()
+
+    assert said.startswith(b"event: error\ndata: ")
+    assert b"overloaded_error" in said
