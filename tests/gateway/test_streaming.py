@@ -134,6 +134,32 @@ def test_a_caller_that_waits_long_gets_headers_and_comments_and_then_its_answer(
     assert told.endswith(DONE)
 
 
+def test_a_stream_that_only_prepares_is_kept_alive_too() -> None:
+    """Lifecycle events reach nobody before the first word, so they are no sign of life to the caller."""
+
+    class Preparing:
+        """One lifecycle event after another, and at last the answer."""
+
+        def __iter__(self):
+            for _ in range(12):
+                yield pause
+                yield ROLE
+            yield from WHOLE
+
+    class Pause(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            return super().wait(0.02)
+
+    pause = Pause()
+    bench = Bench({EU: list(Preparing())}, timeouts=Timeouts(keep_alive=0.1))
+    stream = stream_of(bench)
+    stream.begin()
+    told = b"".join(stream)
+
+    assert told.count(b": ping") >= 2
+    assert told.endswith(DONE)
+
+
 def test_a_failure_of_all_before_the_headers_is_an_error_of_its_own() -> None:
     bench = Bench({EU: [DOWN], US: [DOWN]})
 
