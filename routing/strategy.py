@@ -237,7 +237,8 @@ class LeastConnectionsStrategy(_TakingTurns):
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Choose the least busy."""
-        least, ties = math.inf, list[Candidate]()
+        least = math.inf
+        ties: list[Candidate] = []
         for row in candidates:
             load = row.in_flight / row.weight
             if load < least:
@@ -310,13 +311,18 @@ class CacheAffinityStrategy(_TakingTurns):
         """Choose the first subaccount in this key's rank that has room."""
         if not context.affinity_key:
             return self._quietest.select_endpoint(candidates, context)
-        weights, loads = defaultdict[str, float](float), defaultdict[str, int](int)
+        weights: dict[str, float] = defaultdict(float)
+        loads: dict[str, int] = defaultdict(int)
         for endpoint, in_flight, weight, _ in candidates:
-            weights[endpoint.subaccount] += weight
-            loads[endpoint.subaccount] += in_flight
-        key, share = context.affinity_key, (sum(loads.values()) + 1) / sum(weights.values())
-        ranked = sorted([(weight * _pull(key, name), name) for name, weight in weights.items()], reverse=True)
-        home = next(name for _, name in ranked if loads[name] < self._bound(weights[name] * share))
+            name = endpoint.subaccount
+            weights[name] += weight
+            loads[name] += in_flight
+        share = (sum(loads.values()) + 1) / sum(weights.values())
+        ranks = {name: weight * _pull(context.affinity_key, name) for name, weight in weights.items()}
+        home = max(ranks, key=ranks.__getitem__)
+        while loads[home] >= self._bound(weights[home] * share):
+            del ranks[home]
+            home = max(ranks, key=ranks.__getitem__)
         return self._turns.select_endpoint([row for row in candidates if row[0].subaccount == home], context)
 
     def get_name(self) -> str:
