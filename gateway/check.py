@@ -6,7 +6,7 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
-from dialects.faults import FaultError
+from dialects.faults import Fault, FaultError, FaultKind
 from gateway.accounts import Deployment, Filters, SubAccount
 from gateway.discovery import RUNNING, Listed, Management, listing
 from gateway.settings import Settings
@@ -75,7 +75,7 @@ def examine(
 
 
 def render(report: Report) -> str:
-    """Write a report for people: one line per finding, and the verdict."""
+    """Write a report for people: one line for each finding, and the verdict."""
     wrong = sum(finding.mark is Mark.WRONG for finding in report.findings)
     verdict = "all is well" if report.is_ok else f"{wrong} thing{'s' * (wrong != 1)} to put right"
     lines = [f"{finding.mark.value} {finding.about}: {finding.text}" for finding in report.findings]
@@ -92,26 +92,37 @@ def _subaccount(
     try:
         get_in(account)
     except FaultError as error:
-        yield Finding(Mark.WRONG, account.name, f"no access token: {error.fault.message}")
+        yield Finding(Mark.WRONG, account.name, f"no access token: {_why(error.fault, 'url')}")
         return
     yield Finding(Mark.OK, account.name, "the service key gets an access token")
     try:
         listed = {each.id: each for each in list_deployments(account)}
     except FaultError as error:
-        yield Finding(Mark.WRONG, account.name, f"the deployments cannot be listed: {error.fault.message}")
+        why = _why(error.fault, "serviceurls.AI_API_URL")
+        yield Finding(Mark.WRONG, account.name, f"the deployments cannot be listed: {why}")
         return
     for model, deployments in account.deployments.items():
         for deployment in deployments:
             yield _compared(account, model, deployment, listed.get(deployment.id))
     known = {each.id for deployments in account.deployments.values() for each in deployments}
     others = [each for each in listed.values() if each.id not in known and each.model and each.status == RUNNING]
-    served = [each for each in others if account.discovery and filters.admits(each.model)]
+    found: dict[str, list[str]] = {}
     for each in others:
-        mark, what = (Mark.OK, "runs and is added") if each in served else (Mark.NOTE, "runs and is not served")
-        yield Finding(mark, account.name, f"{each.model} ({each.id}) {what}")
+        found.setdefault(each.model, []).append(each.id)
+    served = {model for model in found if account.discovery and filters.admits(model)}
+    for model, ids in found.items():
+        mark, what = (Mark.OK, "runs and is added") if model in served else (Mark.NOTE, "runs and is not served")
+        yield Finding(mark, account.name, f"{model} ({', '.join(ids)}) {what}")
     if not account.deployments and not served:
         group = account.resource_group
         yield Finding(Mark.WRONG, account.name, f"serves nothing: no model runs in the resource group {group}")
+
+
+def _why(fault: Fault, key: str) -> str:
+    """Say why a step failed, and what in the settings may be to blame."""
+    if fault.kind is not FaultKind.UNREACHABLE:
+        return fault.message
+    return f"{fault.message} Is {key} right in the service key? Is upstream.proxy needed to get out?"
 
 
 def _compared(account: SubAccount, model: str, deployment: Deployment, listed: Listed | None) -> Finding:

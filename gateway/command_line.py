@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ import click
 from gateway import check as checking
 from gateway.demo import KEY, Demo
 from gateway.explain import explain
-from gateway.service_keys import find
+from gateway.service_keys import ServiceKeyError, find
 from gateway.serving import PortTakenError, ensure_free, hand_down, is_loopback, serve
 from gateway.settings import Settings, SettingsError, load
 from gateway.transport import Transport
@@ -21,6 +22,7 @@ from gateway.version import VERSION
 
 _DEFAULT_CONFIG = Path("config.json")
 _LEVELS = click.Choice(["debug", "info", "warning", "error"], case_sensitive=False)
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what users write, and where they then find it
 _say = partial(click.echo, err=True)
 
 _DEMO = """\
@@ -30,7 +32,7 @@ To use your own, write a config.json (the README says how) or give --config FILE
 _SERVED = """\
 SAP AI Core LLM proxy {version} on {url}
 
-  base URL  {url}/v1  (OpenAI)   {url}  (Anthropic, Google)
+  base URL  {base}/v1  (OpenAI)   {base}  (Anthropic, Google)
   key       {key}
 """
 _TRY = """\
@@ -77,7 +79,7 @@ def cli(
         given = {"host": host, "port": port, "workers": workers, "log_level": "debug" if debug else log_level}
         with ExitStack() as owned:
             path = None if demo else _found(config)
-            demo = demo or (path is None and find(os.environ, Path.home()) is None)
+            demo = demo or not _is_configured(path)
             if demo:
                 _say(_DEMO)
                 path = owned.enter_context(Demo()).config
@@ -88,11 +90,11 @@ def cli(
 @click.option("-c", "--config", type=click.Path(path_type=Path), help="The config file; ./config.json if there is one.")
 @click.pass_context
 def check(context: click.Context, config: Path | None) -> None:
-    """Validate the config file, fetch a token for each subaccount, and compare with what is deployed."""
-    settings = _loaded(_found(config or context.obj))
+    """Try every key and deployment of the config file; exit with 1 if anything is wrong."""
+    settings = _loaded(_given(config or context.obj), warn=False)
     with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
         report = checking.check(settings, transport)
-    click.echo(checking.render(report))
+    click.echo(checking.render(report), nl=False)
     context.exit(report.exit_code)
 
 
@@ -115,8 +117,8 @@ def check(context: click.Context, config: Path | None) -> None:
 )
 @click.pass_context
 def route(context: click.Context, model: str, config: Path | None, client: str, times: int) -> None:
-    """Say where requests for MODEL would go, and why, without calling anything."""
-    settings = _loaded(_found(config or context.obj))
+    """Say where requests for MODEL would go, and why; nothing is called."""
+    settings = _loaded(_given(config or context.obj))
     try:
         click.echo(explain(settings, model, client, times))
     except ValueError as error:
@@ -153,11 +155,11 @@ def _run(path: Path | None, overrides: dict[str, Any], *, demo: bool) -> None:
         ensure_free(settings.host, settings.port)
     except PortTakenError as error:
         _fail(f"{error}. Give another one with --port.")
-    url = f"http://{settings.host}:{settings.port}"
+    url, base = _url(settings.host, settings.port), _url(_EVERYWHERE.get(settings.host, settings.host), settings.port)
     key = KEY if demo else "one of your secret_authentication_tokens" if settings.tokens else "any: none is configured"
-    _say(_SERVED.format(version=VERSION, url=url, key=key))
+    _say(_SERVED.format(version=VERSION, url=url, base=base, key=key))
     if demo:
-        _say(_TRY.format(url=url, key=KEY))
+        _say(_TRY.format(url=base, key=KEY))
     hand_down(path, overrides)
     serve(settings)
 
@@ -171,17 +173,44 @@ def _found(config: Path | None) -> Path | None:
     return config
 
 
-def _loaded(path: Path | None) -> Settings:
-    """Load the settings, or say what is wrong with them and leave."""
+def _is_configured(path: Path | None) -> bool:
+    """Tell whether there is anything to serve; a key that cannot be used counts, and is complained of later."""
+    try:
+        return path is not None or find(os.environ, Path.home()) is not None
+    except ServiceKeyError:
+        return True
+
+
+def _given(config: Path | None) -> Path | None:
+    """Give the config file to look into; leave if there is none, nor a key elsewhere."""
+    path = _found(config)
+    if not _is_configured(path):
+        _fail("There is no config.json here and no service key in the environment. Give a file with --config FILE.")
+    return path
+
+
+def _loaded(path: Path | None, *, warn: bool = True) -> Settings:
+    """Load the settings and say what is odd about them, or what is wrong, and leave."""
     try:
         settings = load(path, os.environ, Path.home())
     except SettingsError as error:
-        _fail(str(error))
-    for warning in settings.warnings:
-        _say(f"warning: {warning}")
+        _warn(error.warnings)
+        _fail(*str(error).splitlines())
+    if warn:
+        _warn(settings.warnings)
     return settings
 
 
-def _fail(message: str) -> NoReturn:
-    _say(f"sap-ai-proxy: {message}")
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        _say(f"warning: {warning}")
+
+
+def _fail(*lines: str) -> NoReturn:
+    for line in lines:
+        _say(f"sap-ai-proxy: {line}")
     raise SystemExit(2)

@@ -65,10 +65,14 @@ _SAID: Final = {
 
 
 class SettingsError(ValueError):
-    """The settings cannot be used; `mistakes` lists all that is wrong, and the message has a line for each."""
+    """The settings cannot be used; `mistakes` lists all that is wrong, and the message has a line for each.
 
-    def __init__(self, source: str, mistakes: Sequence[Mistake]) -> None:
+    `warnings` says what else is odd: a key that is spelled wrongly is often why another is missing.
+    """
+
+    def __init__(self, source: str, mistakes: Sequence[Mistake], warnings: Sequence[str] = ()) -> None:
         self.mistakes = tuple(mistakes)
+        self.warnings = tuple(warnings)
         lines = (
             f"{source}: {each.where}: {each.what}" if each.where else f"{source}: {each.what}" for each in mistakes
         )
@@ -220,7 +224,9 @@ class _Loader:
         try:
             return load_json(self._path)
         except ServiceKeyError as error:
-            self._found.blame(error, "")
+            for mistake in error.mistakes:
+                # The path is named in front of every mistake.
+                self._found.wrong("", mistake.what.removeprefix(f"{self._path} "))
             raise self._error() from None
 
     def _subaccounts(self, config: ConfigFile, filters: Filters) -> dict[str, SubAccount]:
@@ -286,7 +292,7 @@ class _Loader:
         return _LOOPBACK
 
     def _error(self) -> SettingsError:
-        return SettingsError(str(self._path or "environment"), self._found.mistakes)
+        return SettingsError(str(self._path or "environment"), self._found.mistakes, self._found.warnings)
 
 
 def _take_out(raw: Any, place: tuple[str | int, ...]) -> None:
@@ -296,6 +302,8 @@ def _take_out(raw: Any, place: tuple[str | int, ...]) -> None:
             del raw["subAccounts"][name][key]
         case ("subAccounts", name, *_):
             raw["subAccounts"].pop(name, None)
+        case ("routing", str(key), *_):
+            raw.get("routing", {}).pop(key, None)
         case (name, *_):
             raw.pop(name, None)
         case _:

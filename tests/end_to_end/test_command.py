@@ -82,6 +82,27 @@ def test_a_mistake_is_one_clear_line_and_no_traceback(place: Place, mistake: str
     assert told.stderr.startswith("sap-ai-proxy: ")
 
 
+def test_a_key_that_is_spelled_wrongly_is_told_before_what_is_missing(place: Place, config: dict[str, Any]) -> None:
+    place.write("config.json", {"subaccounts": config["subAccounts"]})
+    told = place.run()
+
+    assert (2, "") == (told.returncode, told.stdout)
+    odd, wrong = told.stderr.splitlines()
+    assert 'warning: subaccounts: this key is unknown and has no effect; did you mean "subAccounts"?' == odd
+    assert wrong.startswith("sap-ai-proxy: config.json: there is no subaccount")
+
+
+def test_a_broken_service_key_in_the_environment_is_told(place: Place) -> None:
+    env = {**place.env, "AICORE_SERVICE_KEY": "{"}
+    told = subprocess.run(
+        COMMAND, check=False, cwd=place.folder, env=env, capture_output=True, text=True, timeout=PATIENCE
+    )
+
+    assert (2, "") == (told.returncode, told.stdout)
+    assert told.stderr.startswith("sap-ai-proxy: environment: AICORE_SERVICE_KEY: is no JSON")
+    assert 1 == told.stderr.count("\n")
+
+
 def test_a_service_key_that_lacks_something_is_told_with_all_that_it_lacks(
     place: Place, config: dict[str, Any]
 ) -> None:
@@ -128,6 +149,14 @@ def test_check_finds_that_all_is_well(place: Place, config: dict[str, Any], befo
     assert (0, "") == (told.returncode, told.stderr)
     assert told.stdout.rstrip().endswith("all is well")
     assert "ok eu: the service key gets an access token" in told.stdout
+
+
+def test_check_says_once_what_is_odd(place: Place, config: dict[str, Any]) -> None:
+    place.write("config.json", {**config, "prot": 1})
+    told = place.run("check")
+
+    assert (0, "") == (told.returncode, told.stderr)
+    assert 1 == told.stdout.count("prot")
 
 
 def test_check_finds_what_is_wrong(place: Place, config: dict[str, Any]) -> None:
@@ -310,6 +339,16 @@ def test_without_keys_for_callers_only_this_machine_may_call(place: Place, confi
         assert f"on http://127.0.0.1:{port}\n" in run.said
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.2", port), 5)
+
+
+def test_who_listens_everywhere_is_told_an_address_to_copy(place: Place, config: dict[str, Any]) -> None:
+    port = free_port()
+    place.write("config.json", {**config, "host": "0.0.0.0", "port": port})
+    with place.running() as run:
+        run.await_answer(f"http://127.0.0.1:{port}")
+
+        assert f"on http://0.0.0.0:{port}\n" in run.said
+        assert f"base URL  http://127.0.0.1:{port}/v1" in run.said
 
 
 def test_the_emulator_runs_on_its_own(place: Place) -> None:

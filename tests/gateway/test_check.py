@@ -81,6 +81,16 @@ def test_what_runs_beside_the_list_is_mentioned():
     assert findings(given, *deployments)[2:] == [("--", "gpt-5 (d2) runs and is not served")]
 
 
+def test_a_model_that_runs_more_than_once_has_one_line():
+    given = settings(account(discovery=True))
+
+    assert findings(given, listed("d1"), listed("d2", "m"), listed("d3")) == [
+        IN,
+        ("ok", "gpt-4.1 (d1, d3) runs and is added"),
+        ("ok", "m (d2) runs and is added"),
+    ]
+
+
 def test_what_discovery_adds_is_listed_through_the_filters():
     given = settings(account(discovery=True), filters=Filters(exclude=("nano",)))
 
@@ -117,6 +127,18 @@ def test_a_list_that_does_not_come_is_wrong():
     report = examine(settings(account(models={"m": ["d1"]})), lambda _: None, fail)
 
     assert report.findings[-1] == Finding(Mark.WRONG, "eu", "the deployments cannot be listed: late")
+
+
+def test_an_address_that_is_not_reached_is_told_by_its_place_in_the_service_key():
+    def fail(_):
+        raise FaultError(Fault(FaultKind.UNREACHABLE, "away."))
+
+    tokens = examine(settings(account()), fail, lambda _: [])
+    lists = examine(settings(account()), lambda _: None, fail)
+
+    hint = "right in the service key? Is upstream.proxy needed to get out?"
+    assert tokens.findings == (Finding(Mark.WRONG, "eu", f"no access token: away. Is url {hint}"),)
+    assert lists.findings[-1].text == f"the deployments cannot be listed: away. Is serviceurls.AI_API_URL {hint}"
 
 
 def test_warnings_of_the_file_come_first_and_do_no_harm():

@@ -475,6 +475,22 @@ def test_a_file_that_is_no_object_is_refused(write, home, text, words):
         load(write(text), {}, home)
 
 
+def test_what_is_odd_is_told_with_what_is_wrong(write, home):
+    """A key that is spelled wrongly is why another is missing."""
+    file = write({"subaccounts": {"eu": {"service_key_json": "eu.json"}}})
+
+    with pytest.raises(SettingsError) as caught:
+        load(file, {}, home)
+
+    assert caught.value.warnings == ('subaccounts: this key is unknown and has no effect; did you mean "subAccounts"?',)
+
+
+def test_a_mistake_in_a_part_of_routing_hides_no_other(mistakes):
+    config = with_account() | {"routing": {"strategy": "quickest", "breaker": {"timeout": 0}, "retry": 3}}
+
+    assert sorted(mistakes(config)) == ["routing.breaker", "routing.retry", "routing.strategy"]
+
+
 def test_a_missing_file_is_named(tmp_path, home):
     with pytest.raises(SettingsError, match="there is no file"):
         load(tmp_path / "nope.json", {}, home)
