@@ -1,6 +1,7 @@
 """What the command line is asked and what it says, up to the point where it would serve."""
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,52 @@ def test_check_goes_out_the_way_that_is_configured(ask: Ask, config: Callable[..
     told = ask("check")
     assert 1 == told.exit_code
     assert "!! eu: no access token: SAP AI Core could not be reached." in told.stdout
+
+
+def test_route_explains_without_calling_anything(ask: Ask, config: Callable[..., None], cloud: Cloud) -> None:
+    config()
+    cloud.forget()
+    told = ask("route", "gpt-4.1", "--n", "2")
+
+    assert 0 == told.exit_code
+    assert "protocol  openai-chat, passed through" in told.stdout
+    assert [] == cloud.ask("GET", "/admin/requests")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("route", "unheard-of"), "'unheard-of' is not deployed"),
+        (("--config", "gone.json"), "There is no config file gone.json."),
+        (("route", "gpt-4.1", "--config", "gone.json"), "There is no config file gone.json."),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    ask: Ask, config: Callable[..., None], arguments: tuple[str, ...], said: str
+) -> None:
+    config()
+    told = ask(*arguments)
+
+    assert 2 == told.exit_code
+    assert told.stderr.startswith("sap-ai-proxy: ")
+    assert said in told.stderr
+
+
+def test_a_port_that_is_taken_is_told_with_a_way_out(ask: Ask, config: Callable[..., None]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config(port=listener.getsockname()[1])
+        told = ask()
+
+    assert 2 == told.exit_code
+    assert told.stderr.endswith("Give another one with --port.\n")
+
+
+def test_a_broken_config_file_is_told_and_nothing_is_served(ask: Ask, tmp_path: Path, served: list[Settings]) -> None:
+    (tmp_path / "config.json").write_text("{")
+    told = ask()
+
+    assert (2, []) == (told.exit_code, served)
+    assert "is no JSON" in told.stderr
 
 
 def test_the_emulator_takes_the_place_of_the_command(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

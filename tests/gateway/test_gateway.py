@@ -161,6 +161,18 @@ def test_a_kept_answer_is_asked_for_where_it_was_made_until_it_is_deleted(build:
         assert ("response_not_found", 404) == (caught.value.fault.code, caught.value.fault.status)
 
 
+def test_where_no_endpoint_can_be_had_a_request_is_over_before_its_first_attempt(build: Build) -> None:
+    gateway = build()
+    for endpoint in gateway.balancer.endpoints("gpt-4.1"):
+        gateway.balancer.breaker(endpoint).trip("stopped")
+    exchange = ask(gateway, model="gpt-4.1")
+
+    with pytest.raises(FaultError) as caught:
+        exchange.whole()
+    assert FaultKind.UNAVAILABLE is caught.value.fault.kind
+    assert "x-proxy-deployment" not in exchange.headers()
+
+
 def test_a_stream_that_never_began_says_its_failure_in_the_dialect_of_the_client(build: Build) -> None:
     gateway = build()
     exchange = ask(gateway, "anthropic-messages", model=CLAUDE, max_tokens=5, stream=True)
