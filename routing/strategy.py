@@ -318,7 +318,8 @@ class CacheAffinityStrategy(_TakingTurns):
             weights[name] += weight
             loads[name] += in_flight
         share = (sum(loads.values()) + 1) / sum(weights.values())
-        ranks = {name: weight * _pull(context.affinity_key, name) for name, weight in weights.items()}
+        pulls = _pulls(context.affinity_key, tuple(weights))
+        ranks = {name: weights[name] * pull for name, pull in zip(weights, pulls, strict=True)}
         home = max(ranks, key=ranks.__getitem__)
         while loads[home] >= self._bound(weights[home] * share):
             del ranks[home]
@@ -345,10 +346,15 @@ def _digest(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
-@lru_cache(maxsize=8_192)
-def _pull(key: str, subaccount: str) -> float:
+@lru_cache(maxsize=4_096)
+def _pulls(key: str, subaccounts: tuple[str, ...]) -> tuple[float, ...]:
+    """How each of *subaccounts* draws *key*, in their order."""
+    return tuple([_pull(_digest(key), _digest(name)) for name in subaccounts])
+
+
+def _pull(key: int, subaccount: int) -> float:
     """Weighted rendezvous: of these, times its weight, the highest wins with a chance proportional to the weight."""
-    mixed = (_digest(key) ^ _digest(subaccount)) * 0x9E3779B97F4A7C15 & _MASK
+    mixed = (key ^ subaccount) * 0x9E3779B97F4A7C15 & _MASK
     mixed = (mixed ^ mixed >> 32) * 0xD6E8FEB86659FD93 & _MASK
     uniform = ((mixed >> 12) + 0.5) / 2**52  # never quite 0 or 1, which have no use for a logarithm
     return -1 / math.log(uniform)
