@@ -13,7 +13,7 @@ import click
 
 from gateway import check as checking
 from gateway.demo import KEY, Demo
-from gateway.explain import explain
+from gateway.explain import explain, looked_up
 from gateway.service_keys import ServiceKeyError, find
 from gateway.serving import PortTakenError, ensure_free, hand_down, is_loopback, serve
 from gateway.settings import Settings, SettingsError, load
@@ -117,8 +117,11 @@ def check(context: click.Context, config: Path | None) -> None:
 )
 @click.pass_context
 def route(context: click.Context, model: str, config: Path | None, client: str, times: int) -> None:
-    """Say where requests for MODEL would go, and why; nothing is called."""
+    """Say where requests for MODEL would go, and why; no model is asked."""
     settings = _loaded(_given(config or context.obj))
+    with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
+        settings, failed = looked_up(settings, transport)
+    _warn(failed)
     try:
         click.echo(explain(settings, model, client, times))
     except ValueError as error:

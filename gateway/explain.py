@@ -1,10 +1,14 @@
-"""What the router would do with a request, and why, without calling anything."""
+"""What the router would do with a request, and why, without asking any model."""
 
 from collections import Counter
+from functools import partial
 
 from dialects.faults import FaultError
 from dialects.models import profile_for
-from gateway.settings import Settings, pools
+from gateway.discovery import Management, discover
+from gateway.settings import Settings, pools, with_discovered
+from gateway.tokens import TokenSource
+from gateway.transport import Transport
 from routing.load_balancer import LoadBalancer
 from routing.request_router import RequestRouter
 from routing.strategy import Endpoint
@@ -22,6 +26,19 @@ _CLIENTS = {
 }
 
 
+def looked_up(settings: Settings, transport: Transport) -> tuple[Settings, tuple[str, ...]]:
+    """Add what runs in the subaccounts that are to be looked up, and say which could not be."""
+    accounts = [account for account in settings.subaccounts.values() if account.discovery]
+    get = Management(transport, {each.name: TokenSource(partial(transport.fetch_token, each.key)) for each in accounts})
+    found, failed = {}, []
+    for account in accounts:
+        try:
+            found[account.name] = discover(account, get)
+        except FaultError as error:
+            failed.append(f"the deployments of {account.name} cannot be listed: {error.fault.message}")
+    return with_discovered(settings, found), tuple(failed)
+
+
 def explain(settings: Settings, model: str, client: str, times: int) -> str:
     """Describe where *times* requests for *model* would go; raises `ValueError` if it would be refused."""
     dialect = _CLIENTS.get(client, client)
@@ -29,6 +46,8 @@ def explain(settings: Settings, model: str, client: str, times: int) -> str:
         raise ValueError(f"{client!r} is no client; write one of {', '.join(sorted(_CLIENTS))}")
     balancer = LoadBalancer(pools(settings), policy=settings.policy)
     router = RequestRouter(balancer, policy=settings.policy)
+    for module in settings.extensions:
+        getattr(module, "extend", lambda _: None)(router)
     resolution = router.names.resolve(model)
     if client == "openai" and profile_for(resolution.model).embeds:
         dialect = "openai-embeddings"

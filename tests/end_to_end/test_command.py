@@ -187,6 +187,32 @@ def test_route_says_where_requests_would_go(place: Place, config: dict[str, Any]
     assert "… and 2 more" in told.stdout
 
 
+def test_route_looks_up_what_runs_where_nothing_is_listed(place: Place, config: dict[str, Any]) -> None:
+    del config["subAccounts"]["eu"]["deployment_models"]
+    config["subAccounts"]["us"]["service_key"]["clientsecret"] = "wrong-secret"
+    config["subAccounts"]["us"]["discovery"] = True
+    place.write("config.json", config)
+    told = place.run("route", "gpt-5")
+
+    assert 0 == told.returncode
+    assert "   1. eu/" in told.stdout
+    assert told.stderr.startswith("warning: the deployments of us cannot be listed: ")
+    assert "wrong-secret" not in told.stderr
+
+
+def test_route_knows_protocols_of_ones_own(place: Place, config: dict[str, Any]) -> None:
+    extension = Path(__file__).parents[2] / "examples" / "extensions" / "future_model.py"
+    place.write("future_model.py", extension.read_text())
+    models = {"future-model-9": "https://api.example/v2/inference/deployments/d1"}
+    config["subAccounts"]["eu"]["deployment_models"] = models
+    place.write("config.json", {**config, "extensions": ["future_model"]})
+    told = place.run("route", "future-model-9")
+
+    assert (0, "") == (told.returncode, told.stderr)
+    assert "protocol  future-model, passed through" in told.stdout
+    assert "path      /v3/future-model-9/stream (streamed)" in told.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
