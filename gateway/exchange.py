@@ -10,7 +10,7 @@ import orjson
 
 from dialects.conversation import JSON, Usage
 from dialects.crossing import Crossing, Inquiry, Reply, crossing
-from dialects.faults import Fault, FaultError, FaultKind, http_status
+from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
 from dialects.models import profile_for
 from gateway.lessons import Lessons
 from gateway.media import FETCHES_NOTHING, Fetch, inline
@@ -27,6 +27,8 @@ _LONGEST = 1000
 """How many characters of a header are sent."""
 _KEPT = "openai-responses"
 """The dialect whose backends keep their answers, to be continued by id."""
+
+DEFECT = Fault(FaultKind.OTHER, "The proxy itself failed.")
 
 Clock = Callable[[], float]
 
@@ -142,9 +144,10 @@ class Exchange:
         except FaultError as error:
             self.finish(fault=error.fault)
             raise
-        finally:
-            # Whatever else went wrong is a defect of ours: no lease may outlive it.
-            self.attempts.close()
+        except BaseException:
+            # A defect of ours: nobody is blamed, and no lease may outlive it.
+            self.finish(fault=DEFECT)
+            raise
         self.finish(reply.completion.usage, stop=reply.completion.stop.reason.value)
         return reply.body
 
@@ -217,7 +220,11 @@ class Exchange:
 
     def _send(self, attempt: Attempt, body: JSON, asked: JSON, *, stream: bool) -> ReadableUpstream:
         self.dropped.update(asked.keys() - body.keys())
-        return self._call(attempt, orjson.dumps(body), stream=stream, timeouts=self.asked.timeouts)
+        try:
+            written = orjson.dumps(body)
+        except orjson.JSONEncodeError as error:
+            raise invalid(f"The request cannot be written as JSON: {error}.") from error
+        return self._call(attempt, written, stream=stream, timeouts=self.asked.timeouts)
 
     def _fallback(self) -> str:
         resolution = self.attempts.resolution

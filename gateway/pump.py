@@ -40,9 +40,10 @@ class Quiet(Exception):  # noqa: N818 - nothing is wrong: nothing has come yet
 class Pump:
     """Opens and reads one upstream in a daemon thread, at most *room* chunks ahead of whoever takes them.
 
-    ``_turn`` guards the chunks, the content type, the upstream, the fault and
-    the three flags; it is never held while the upstream is opened, read or
-    closed.
+    What fails there that is no fault is a defect, and raised again where the
+    answer is taken. ``_turn`` guards the chunks, the content type, the upstream,
+    the fault, the defect and the three flags; it is never held while the
+    upstream is opened, read or closed.
     """
 
     def __init__(self, open: Callable[[], Upstream], *, room: int = 256) -> None:
@@ -53,6 +54,7 @@ class Pump:
         self._content_type: str | None = None
         self._upstream: Upstream | None = None
         self._fault: Fault | None = None
+        self._defect: Exception | None = None
         self._done = False
         self._closed = False
         self._released = False
@@ -65,6 +67,7 @@ class Pump:
             if not self._turn.wait_for(lambda: self._content_type is not None or self._done, timeout):
                 raise Quiet
             if self._content_type is None:
+                self._raise_defect()
                 raise FaultError(self._fault or Fault(FaultKind.STREAM_BROKEN, "the answer has no head"))
             return self._content_type
 
@@ -78,6 +81,7 @@ class Pump:
                 self._chunks.clear()
                 self._turn.notify_all()
                 return taken
+            self._raise_defect()
             if self._fault:
                 raise FaultError(self._fault)
             return None
@@ -102,8 +106,13 @@ class Pump:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def _raise_defect(self) -> None:
+        if self._defect is not None:
+            raise self._defect
+
     def _run(self) -> None:
         fault: Fault | None = None
+        defect: Exception | None = None
         try:
             upstream = self._open()
             try:
@@ -112,10 +121,11 @@ class Pump:
                 upstream.close()
         except FaultError as error:
             fault = error.fault
-        finally:
-            with self._turn:
-                self._fault, self._done = fault, True
-                self._turn.notify_all()
+        except Exception as error:  # noqa: BLE001 - not swallowed: it is raised where the answer is taken
+            defect = error
+        with self._turn:
+            self._fault, self._defect, self._done = fault, defect, True
+            self._turn.notify_all()
 
     def _read(self, upstream: Upstream) -> None:
         if self._begin(upstream):

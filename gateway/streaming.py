@@ -9,14 +9,12 @@ from dialects.crossing import Crossing
 from dialects.faults import Fault, FaultError, FaultKind
 from dialects.relay import Observation, Relay
 from dialects.sse import comment
-from gateway.exchange import Exchange
+from gateway.exchange import DEFECT, Exchange
 from gateway.pump import Pump, Quiet
 from routing.request_router import Attempt
 
 _MOST_HELD = 256 * 1024
 """How many bytes of prelude are held back before they are let go, come what may."""
-
-_DEFECT = Fault(FaultKind.OTHER, "The proxy itself failed.")
 
 SayFault = Callable[[Fault], bytes]
 """Says a failure in the client's dialect, in a stream that has not begun otherwise."""
@@ -81,7 +79,7 @@ class StreamedAnswer:
             self._end(error.fault)
             raise
         except BaseException:
-            self._end(_DEFECT)
+            self._end(DEFECT)
             raise
 
     def __iter__(self) -> Self:
@@ -111,7 +109,7 @@ class StreamedAnswer:
             self._end(error.fault)
             return self._say_fault(error.fault)
         except BaseException:
-            self._end(_DEFECT)
+            self._end(DEFECT)
             raise
 
     def _advance(self, wait: float) -> bytes:
@@ -180,10 +178,13 @@ class StreamedAnswer:
             return
         if fault is None:
             flow.pump.release()
+        else:
+            flow.pump.close()
+        if fault is None or fault is DEFECT:
+            # A defect of ours is blamed on nobody.
             flow.attempt.lease.close()
         else:
             flow.attempt.failed(fault)
-            flow.pump.close()
         stop = flow.seen.stop.reason.value if flow.seen.stop else ""
         self._exchange.finish(flow.seen.usage, fault=fault, stop=stop)
 

@@ -1,0 +1,74 @@
+"""A defect of the proxy's own is told and counted, and blamed on nobody else."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dialects.faults import FaultError, FaultKind
+from gateway.exchange import Exchange
+from gateway.pump import Pump
+from gateway.streaming import StreamedAnswer
+from routing.journal import Standing
+from routing.strategy import Endpoint
+from tests.support.scripted import Bench, ScriptedUpstream
+
+EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
+US = Endpoint("us", "https://us/v2/inference/deployments/d2", "gpt-4.1")
+ASK: dict[str, Any] = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def too_deep(*, stream: bool) -> dict[str, Any]:
+    """A body that is read, and that the writer of JSON refuses."""
+    return {**ASK, "stream": stream, "metadata": json.loads('{"a":' * 300 + "1" + "}" * 300)}
+
+
+def begin(exchange: Exchange, *, stream: bool) -> None:
+    if stream:
+        StreamedAnswer(exchange, lambda _: b"").begin()
+    else:
+        exchange.whole()
+
+
+def standings(bench: Bench) -> set[Standing]:
+    return {row.standing for row in bench.balancer.explain("gpt-4.1")}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_body_that_cannot_be_written_is_the_callers_mistake_and_opens_no_circuit(stream: bool) -> None:
+    bench = Bench({EU: [], US: []}, threshold=1)
+    with pytest.raises(FaultError) as caught:
+        begin(bench.exchange("openai-chat", too_deep(stream=stream)), stream=stream)
+
+    assert FaultKind.INVALID_REQUEST is caught.value.fault.kind
+    assert {Standing.READY} == standings(bench)
+    assert [] == bench.backends.opened
+    assert 0 == bench.in_flight
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_defect_opens_no_circuit_is_not_tried_elsewhere_and_is_counted_once(stream: bool) -> None:
+    bench = Bench({EU: [], US: []}, threshold=1)
+
+    def stumble(*_: Any, **__: Any) -> ScriptedUpstream:
+        raise ZeroDivisionError
+
+    bench.backends.__class__ = type("Stumbling", (type(bench.backends),), {"__call__": stumble})
+    with pytest.raises(ZeroDivisionError):
+        begin(bench.exchange("openai-chat", {**ASK, "stream": stream}), stream=stream)
+
+    assert {Standing.READY} == standings(bench)
+    assert 0 == bench.in_flight
+    [record] = bench.notes.records
+    assert ("other", 1) == (record.outcome, record.attempts)
+
+
+def test_a_pump_hands_a_defect_to_whoever_takes() -> None:
+    def stumble() -> ScriptedUpstream:
+        raise ZeroDivisionError
+
+    for wait in (Pump.content_type, Pump.take):
+        pump = Pump(stumble)
+
+        with pytest.raises(ZeroDivisionError):
+            wait(pump, 5)
