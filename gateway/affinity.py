@@ -20,6 +20,8 @@ _SESSIONS = (
     "x-amzn-bedrock-agent-session-id",
 )
 _AGENTS = ("x-claude-code-agent-id", "thread-id", "x-agent-id")
+_LONGEST = 128
+"""How many characters of a name stand in a key as they are."""
 _MOST = 4096
 """How many characters of each text count: enough to tell prompts apart."""
 
@@ -28,15 +30,20 @@ def affinity_key(conversation: Conversation, headers: Mapping[str, str]) -> str:
     """Name the conversation; two requests of one conversation have the same name."""
     lower = {name.lower(): value for name, value in headers.items()}
     if explicit := lower.get(_EXPLICIT):
-        return f"header:{explicit}"
+        return f"header:{_short(explicit)}"
     if conversation.cache_key:
-        return f"key:{conversation.cache_key}"
+        return f"key:{_short(conversation.cache_key)}"
     session = next((lower[name] for name in _SESSIONS if lower.get(name)), "")
     if session:
         agent = next((lower[name] for name in _AGENTS if lower.get(name)), "")
         # Subagents share their session's id, not its prompt: without this they would all meet in one place.
-        return f"session:{session}:{agent}:{_digest(_instructions(conversation))}"
+        return f"session:{_short(session)}:{_short(agent)}:{_digest(_instructions(conversation))}"
     return f"prompt:{_digest([conversation.model, *_instructions(conversation), _first_words(conversation)])}"
+
+
+def _short(name: str) -> str:
+    """Give *name*, or its digest: keys are remembered, so a caller must not choose how much that takes."""
+    return name if len(name) <= _LONGEST else _digest([name])
 
 
 def _instructions(conversation: Conversation) -> list[str]:

@@ -8,26 +8,32 @@ from dialects.conversation import JSON
 from dialects.faults import Fault, FaultKind
 
 _BETAS = re.compile(r"invalid beta flag", re.IGNORECASE)
-_EXTRA = re.compile(r"^(?P<field>[a-z_]+): Extra inputs are not permitted")
+_EXTRA = re.compile(r"^(?P<field>[a-z_]{1,100}): Extra inputs are not permitted")
+_BETA = "anthropic_beta"
 _MOST = 32
-"""How many fields are remembered for one model: more is not a lesson but a quarrel."""
+"""How many lessons are remembered for one model: one more drops the oldest."""
+
+_Lesson = tuple[str, frozenset[int]]
+"""A field, and the hashes of values that are refused together; without any it is refused whatever it holds."""
 
 
 class Lessons:
     """Fields of a body that a model's deployments refuse, learnt from their own words.
 
-    A refused beta is not named by the service, so all betas go. ``_lock``
-    guards the table, for as long as it takes to read or change it.
+    A refused beta is not named by the service, so all betas go where all those
+    stand that were refused together; what one caller made up takes nothing from
+    the others. ``_lock`` guards the table, for as long as it takes to read or change it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._refused: defaultdict[str, set[str]] = defaultdict(set)
+        self._refused: defaultdict[str, dict[_Lesson, None]] = defaultdict(dict)
 
     def without(self, model: str, body: JSON) -> JSON:
         """Give *body* without what *model* is known to refuse."""
         with self._lock:
-            refused = frozenset(self._refused.get(model, ()))
+            lessons = tuple(self._refused.get(model, ()))
+        refused = {field for field, values in lessons if field in body and values <= _values(field, body)}
         return {name: value for name, value in body.items() if name not in refused} if refused else body
 
     def learn(self, model: str, body: JSON, fault: Fault) -> bool:
@@ -35,11 +41,23 @@ class Lessons:
         field = _refused_field(fault)
         if field is None or field not in body or field in _NEEDED:
             return False
+        values = _values(field, body)
+        if len(values) > _MOST:
+            return False
         with self._lock:
-            refused = self._refused[model]
-            if len(refused) < _MOST:
-                refused.add(field)
-            return field in refused
+            lessons = self._refused[model]
+            lessons[field, values] = None
+            if len(lessons) > _MOST:
+                del lessons[next(iter(lessons))]
+        return True
+
+
+def _values(field: str, body: JSON) -> frozenset[int]:
+    """Give the values of the one field that is refused for some of them; short, however long they are."""
+    if field != _BETA:
+        return frozenset()
+    value = body[field]
+    return frozenset(hash(repr(each)) for each in (value if isinstance(value, list) else [value]))
 
 
 _NEEDED = frozenset({"messages", "contents", "input", "max_tokens", "anthropic_version", "system", "tools"})
@@ -50,6 +68,6 @@ def _refused_field(fault: Fault) -> str | None:
     if fault.kind is not FaultKind.INVALID_REQUEST:
         return None
     if _BETAS.search(fault.message):
-        return "anthropic_beta"
+        return _BETA
     found = _EXTRA.search(fault.message)
     return found["field"] if found else None

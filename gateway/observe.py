@@ -14,7 +14,7 @@ from routing.strategy import Endpoint, QuotaDomain
 _log = logging.getLogger("sap_ai_proxy.exchange")
 _routing_log = logging.getLogger("sap_ai_proxy.routing")
 _LONGEST = 100
-"""How many characters of a name that a caller made up are logged."""
+"""How many characters of names that a caller made up are logged."""
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
@@ -77,7 +77,7 @@ class LogObserver:
             usage.cache_read,
             usage.cache_write,
             usage.output,
-            f" dropped={','.join(record.dropped)}" if record.dropped else "",
+            f" dropped={_plain(','.join(record.dropped))}" if record.dropped else "",
         )
 
 
@@ -158,7 +158,7 @@ class Observers:
 
 
 def _plain(name: str) -> str:
-    """Write a name that a caller made up so that it breaks no line and fills no log."""
+    """Write names that a caller made up so that they break no line and fill no log."""
     return "".join(letter if letter.isprintable() else "?" for letter in name[:_LONGEST])
 
 

@@ -12,6 +12,10 @@ from typing import Protocol
 from dialects.faults import Fault, FaultError, FaultKind
 
 
+_LEFTOVER = 256
+"""How many chunks that nobody wants are read on the way to an answer's end."""
+
+
 class Upstream(Protocol):
     """An open answer from a backend."""
 
@@ -58,6 +62,7 @@ class Pump:
         self._done = False
         self._closed = False
         self._released = False
+        self._leftover = _LEFTOVER
         self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
         self._thread.start()
 
@@ -96,7 +101,10 @@ class Pump:
             upstream.shutdown()
 
     def release(self) -> None:
-        """Want nothing more, but let the answer run to its end, so that its connection can be used again."""
+        """Want nothing more, but let the answer run to its end, so that its connection can be used again.
+
+        An end that is many chunks away is not waited for.
+        """
         with self._turn:
             self._released = True
             self._turn.notify_all()
@@ -144,7 +152,9 @@ class Pump:
         """Queue a chunk as soon as there is room; say whether anyone still wants more."""
         with self._turn:
             self._turn.wait_for(lambda: len(self._chunks) < self._room or self._closed or self._released)
-            if not self._closed and not self._released:
+            if self._released:
+                self._leftover -= 1
+            elif not self._closed:
                 self._chunks.append(chunk)
                 self._turn.notify_all()
-            return not self._closed
+            return not self._closed and self._leftover > 0

@@ -94,3 +94,15 @@ def test_pieces_do_not_run_into_each_other(one: str, other: str) -> None:
     together = talk("\ud800", system=one + other)
 
     assert (one == one + other) == (affinity_key(apart, {}) == affinity_key(together, {}))
+
+
+@pytest.mark.parametrize("name", ["x-affinity-key", "x-session-id", "cache_key"])
+def test_however_long_a_caller_s_own_name_is_the_key_is_short_and_tells_it_apart(name: str) -> None:
+    def key(value: str) -> str:
+        if name == "cache_key":
+            return affinity_key(replace(talk("a"), cache_key=value), {})
+        return affinity_key(talk("a"), {name: value})
+
+    assert len(key("k" * 100_000)) < 500
+    assert key("k" * 100_000) == key("k" * 100_000)
+    assert key("k" * 100_000) != key("k" * 100_001)

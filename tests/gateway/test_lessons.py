@@ -54,15 +54,14 @@ def test_a_lesson_without_its_field_does_not_ask_for_another_try() -> None:
     assert not Lessons().learn(MODEL, {"messages": []}, refused("invalid beta flag"))
 
 
-def test_a_model_that_refuses_everything_is_not_learnt_from_for_ever() -> None:
+def test_of_a_model_that_refuses_everything_the_latest_lessons_are_kept() -> None:
     lessons = Lessons()
     fields = [f"field_{'x' * number}" for number in range(40)]
     body = dict.fromkeys(fields, 1)
-    learnt = [lessons.learn(MODEL, body, refused(f"{name}: Extra inputs are not permitted")) for name in fields]
+    for name in fields:
+        assert lessons.learn(MODEL, body, refused(f"{name}: Extra inputs are not permitted"))
 
-    assert [True] * 32 + [False] * 8 == learnt
-    assert lessons.learn(MODEL, body, refused(f"{fields[0]}: Extra inputs are not permitted"))
-    assert fields[32:] == list(lessons.without(MODEL, body))
+    assert fields[:8] == list(lessons.without(MODEL, body))
 
 
 @given(st.text(max_size=60), st.dictionaries(st.sampled_from(list(BODY)), st.none()))
@@ -73,3 +72,23 @@ def test_whatever_is_said_a_lesson_only_ever_takes_away(message: str, body: dict
 
     assert left.items() <= body.items()
     assert learnt == (left != body)
+
+
+def test_one_caller_s_made_up_beta_takes_no_other_beta_from_anyone() -> None:
+    lessons = Lessons()
+    good, bad = {"anthropic_beta": ["context-1m"]}, {"anthropic_beta": ["context-1m", "made-up"]}
+
+    assert lessons.learn(MODEL, bad, refused("invalid beta flag"))
+    assert good == lessons.without(MODEL, good)
+    assert {} == lessons.without(MODEL, bad)
+    assert {} == lessons.without(MODEL, {"anthropic_beta": ["more", "made-up", "context-1m"]})
+
+
+def test_made_up_fields_keep_no_model_from_learning() -> None:
+    lessons = Lessons()
+    for number in range(100):
+        name = f"field_{'x' * number}"
+        assert lessons.learn(MODEL, {name: 1}, refused(f"{name}: Extra inputs are not permitted"))
+
+    assert lessons.learn(MODEL, BODY, refused("context_management: Extra inputs are not permitted"))
+    assert "context_management" not in lessons.without(MODEL, BODY)

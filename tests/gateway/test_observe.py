@@ -169,3 +169,15 @@ def test_an_observer_that_fails_keeps_no_other_from_hearing(info: pytest.LogCapt
 
     assert [RECORD] == heard
     assert ["an observer failed"] == info.messages
+
+
+@pytest.mark.parametrize("letter", ["\n", "\r", "\x1b", "\u2028", "x"])
+def test_fields_that_a_caller_made_up_break_no_line_and_fill_no_log(
+    info: pytest.LogCaptureFixture, letter: str
+) -> None:
+    made_up = tuple(f"{letter}INFO forged {number}" + letter * 9000 for number in range(100))
+    LogObserver().over(ExchangeRecord("abc", "anonymous", "gemini", "gpt", dropped=made_up))
+
+    [line] = info.messages
+    assert line.isprintable()
+    assert len(line) < 300

@@ -131,3 +131,13 @@ def test_a_released_pump_reads_on_to_the_end_and_keeps_nothing() -> None:
 
     assert pump.join(5)
     assert ended.is_set()
+
+
+def test_a_released_pump_does_not_follow_an_answer_without_an_end() -> None:
+    upstream = ScriptedUpstream([b"word", *[b": ping"] * 1000, HANG])
+    pump = Pump(lambda: upstream, room=5)
+    pump.content_type(5)
+    pump.release()
+
+    assert pump.join(5)
+    assert 1 == upstream.closed
