@@ -8,7 +8,7 @@ from dialects.conversation import JSON
 from dialects.faults import Fault, FaultKind
 
 _BETAS = re.compile(r"invalid beta flag", re.IGNORECASE)
-_EXTRA = re.compile(r"^(?P<field>[a-z_]{1,100}): Extra inputs are not permitted")
+_EXTRA = re.compile(r"^(?P<field>[a-z_]{1,200}): Extra inputs are not permitted")
 _BETA = "anthropic_beta"
 _MOST = 32
 """How many lessons are remembered for one model: one more drops the oldest."""

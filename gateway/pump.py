@@ -11,7 +11,6 @@ from typing import Protocol
 
 from dialects.faults import Fault, FaultError, FaultKind
 
-
 _LEFTOVER = 256
 """How many chunks that nobody wants are read on the way to an answer's end."""
 
