@@ -18,6 +18,7 @@ from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
 from dialects.model_lists import anthropic_model, anthropic_models, openai_model, openai_models
 from dialects.tables import CLIENTS
 from gateway.access import keys_in
+from gateway.browsers import is_near, permission
 from gateway.command_line import main
 from gateway.exchange import Exchange
 from gateway.gateway import Gateway
@@ -71,12 +72,21 @@ def _admit(app: Flask, gateway: Gateway) -> None:
     @app.before_request
     def admit() -> None:
         g.caller = "anonymous"
+        if gateway.access.is_open and not is_near(request.headers.get("Origin", "self://")):
+            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Without a key, pages of other sites may not call."))
         if request.path in _OPEN_PATHS or request.method == "OPTIONS":
             return
         caller = gateway.access.admit(keys_in(dict(request.headers), request.args))
         if caller is None:
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Incorrect API key provided."))
         g.caller = caller
+
+    @app.after_request
+    def permit(response: Response) -> Response:
+        asked = request.headers.get("Access-Control-Request-Headers", "")
+        origin, methods = request.headers.get("Origin", ""), response.headers.get("Allow", "")
+        response.headers.update(permission(origin, asked, methods, keyless=gateway.access.is_open))
+        return response
 
 
 def _add_conversations(app: Flask, gateway: Gateway) -> None:
@@ -114,6 +124,9 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
         if verb == "countTokens":
             body = _body()
             asked = body.get("generateContentRequest") or body
+            if not isinstance(asked, dict):
+                raise invalid("generateContentRequest must be an object.")
+            gateway.resolve(model)
             return _json({"totalTokens": count_tokens(gemini.parse_request({**asked, "model": model}))})
         if verb not in _GEMINI_VERBS:
             raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not offered here."))

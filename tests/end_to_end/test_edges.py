@@ -184,3 +184,31 @@ def test_the_framework_s_own_limits_speak_the_dialect_too(proxy: Proxy) -> None:
     told = proxy.ask("POST", "/v1/messages", b" " * (limit + 1))
 
     assert (413, "anthropic") == (told.status, shape_of(told.json))
+
+
+def test_a_count_of_something_that_is_no_request_is_refused(proxy: Proxy) -> None:
+    told = proxy.ask("POST", "/v1beta/models/gemini-2.5-pro:countTokens", {"generateContentRequest": "x"})
+
+    assert (400, "INVALID_ARGUMENT") == (told.status, told.json["error"]["status"])
+
+
+def test_a_model_that_is_not_there_has_no_tokens_to_count(proxy: Proxy) -> None:
+    ask = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+
+    assert 404 == proxy.ask("POST", "/v1beta/models/no-such-model:countTokens", ask).status
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("model", ["gpt-4.1", "anthropic--claude-4.5-sonnet", "gemini-2.5-pro"])
+@pytest.mark.parametrize("depth", [200, 300, 500, 900])
+def test_a_body_that_is_nested_without_end_is_no_defect(proxy: Proxy, stream: bool, model: str, depth: int) -> None:
+    schema = json.loads('{"type":"array","items":' * depth + "{}" + "}" * depth)
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    told = proxy.ask(
+        "POST",
+        "/v1/chat/completions",
+        {"model": model, "stream": stream, "tools": [tool], "messages": [{"role": "user", "content": "hi"}]},
+    )
+
+    assert told.status in {200, 400}
+    assert 0 == proxy.in_flight

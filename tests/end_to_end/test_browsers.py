@@ -1,0 +1,56 @@
+"""Pages in browsers: with a key from anywhere, without one from this machine only."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.running import Cloud, Proxy, running_proxy
+
+ASK = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hi"}]}
+PAGE = "https://chat.example"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/models", "/v1beta/models/gpt:x"])
+def test_what_a_browser_asks_first_is_answered_without_a_key(proxy: Proxy, path: str) -> None:
+    told = proxy.ask(
+        "OPTIONS", path, Authorization="", Origin=PAGE,
+        **{"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,x-api-key"},
+    )  # fmt: skip
+
+    assert (200, b"") == (told.status, told.body)
+    assert "*" == told.headers["access-control-allow-origin"]
+    assert told.headers["allow"] == told.headers["access-control-allow-methods"]
+    assert "authorization,x-api-key" == told.headers["access-control-allow-headers"]
+
+
+@pytest.mark.parametrize(("ask", "status"), [(ASK, 200), ({**ASK, "stream": True}, 200), ({**ASK, "model": "x"}, 404)])
+def test_a_page_may_read_what_its_key_pays_for(proxy: Proxy, ask: dict[str, object], status: int) -> None:
+    told = proxy.ask("POST", "/v1/chat/completions", ask, Origin=PAGE)
+
+    assert status == told.status
+    assert "*" == told.headers["access-control-allow-origin"]
+    assert "access-control-allow-credentials" not in told.headers
+
+
+def test_who_is_no_page_hears_nothing_of_it(proxy: Proxy) -> None:
+    assert not [name for name in proxy.ask("GET", "/v1/models").headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (PAGE, 401), ("http://localhost.evil.example", 401), ("null", 401), ("http://127.0.0.1.evil.example:3001", 401),
+        ("http://[bad", 401),
+        ("http://localhost:3000", 200), ("http://127.0.0.1:8080", 200), ("http://[::1]", 200), ("app://desktop", 200),
+    ],
+)  # fmt: skip
+def test_where_no_key_is_asked_for_a_foreign_page_may_not_spend_the_quota(
+    cloud: Cloud, tmp_path: Path, origin: str, status: int
+) -> None:
+    """Browsers send a plain POST anywhere without asking first; only its answer is kept from the page."""
+    with running_proxy(cloud, tmp_path, secret_authentication_tokens=[]) as proxy:
+        told = proxy.ask("POST", "/v1/chat/completions", ASK, Origin=origin)
+
+    assert status == told.status
+    assert (origin if status == 200 else None) == told.headers.get("access-control-allow-origin")
+    assert (1 if status == 200 else 0) == len(cloud.requests())
