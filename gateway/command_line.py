@@ -90,7 +90,7 @@ def cli(
 @click.option("-c", "--config", type=click.Path(path_type=Path), help="The config file; ./config.json if there is one.")
 @click.pass_context
 def check(context: click.Context, config: Path | None) -> None:
-    """Try every key and deployment of the config file; exit with 1 if anything is wrong."""
+    """Try every key and deployment of the config file. Exits with 1 if anything is wrong."""
     settings = _loaded(_given(config or context.obj), warn=False)
     with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
         report = checking.check(settings, transport)
@@ -117,7 +117,7 @@ def check(context: click.Context, config: Path | None) -> None:
 )
 @click.pass_context
 def route(context: click.Context, model: str, config: Path | None, client: str, times: int) -> None:
-    """Say where requests for MODEL would go, and why; no model is asked."""
+    """Say where requests for MODEL would go, and why. No model is asked."""
     settings = _loaded(_given(config or context.obj))
     with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
         settings, failed = looked_up(settings, transport)
