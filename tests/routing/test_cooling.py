@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime
 from email.utils import formatdate
 
@@ -230,6 +231,24 @@ def test_it_knows_when_nobody_rests():
 
     assert scene.cooling.idle()
     assert 0 == scene.cooling.remaining("k")
+
+
+def test_a_written_date_without_a_zone_is_meant_in_utc_wherever_the_proxy_runs(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        spans = [
+            hint({name: value}, "", NOW)
+            for name, value in (
+                ("retry-after", formatdate(NOW + 42)),
+                ("x-ratelimit-reset", LATER.replace(tzinfo=None).isoformat()),
+            )
+        ]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert [42.0, 42.0] == spans
 
 
 def test_it_forgets_who_rests_shortest_when_it_is_full():

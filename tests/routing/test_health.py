@@ -468,6 +468,22 @@ class TestSlowStart:
 
         assert (1.0, True) == (scene.breaker.snapshot().share, scene.breaker.well)
 
+    def test_half_a_second_of_it_is_not_none(self):
+        scene = Scene(failure_threshold=1, slow_start=0.5)
+        scene.fail()
+        scene.clock.now = 10
+        scene.succeed()
+
+        assert (0.1, False) == (scene.breaker.snapshot().share, scene.breaker.well)
+
+    def test_a_circuit_that_closes_without_it_is_well_at_once(self):
+        scene = Scene(failure_threshold=1, slow_start=0)
+        scene.fail()
+        scene.clock.now = 10
+        scene.succeed()
+
+        assert scene.breaker.well
+
     def test_an_open_circuit_is_not_well_for_having_joined(self):
         scene = Scene(failure_threshold=1, slow_start=0)
         scene.fail()
@@ -550,6 +566,14 @@ class TestActiveChecks:
         assert Transition(2, OPEN, HALF_OPEN, "an active check got through", 0.0, 0) == scene.said[-1]
         scene.breaker.reachable()
         assert 2 == len(scene.said)
+
+    def test_a_state_that_a_check_brings_about_begins_then(self):
+        scene = Scene(failure_threshold=1)
+        scene.fail()
+        scene.clock.now = 4
+        scene.breaker.reachable()
+
+        assert 4 == scene.breaker.snapshot().since
 
     def test_a_failed_check_lengthens_an_open_circuit(self):
         scene = Scene(failure_threshold=1)
@@ -954,6 +978,7 @@ class TestHealthChecker:
         thread = checker._thread
         checker.start()
 
+        assert thread.daemon
         assert asked.wait(10)
 
         checker.stop()

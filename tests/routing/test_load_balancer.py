@@ -22,6 +22,7 @@ from routing.strategy import (
     LoadBalancingStrategy,
     RoundRobinStrategy,
     SelectionContext,
+    make_strategy,
 )
 from tests.routing.scenes import (
     BAD,
@@ -36,6 +37,7 @@ from tests.routing.scenes import (
     Clock,
     at_most,
     endpoint,
+    rows,
     together,
 )
 
@@ -140,6 +142,22 @@ class TestOutcomes:
 
         assert [60.0, 60.0, 0.0] == [row.seconds for row in balancer.explain("m")]
         assert "subaccount: refused_credentials" == balancer.explain("other")[0].why
+
+    def test_a_failure_makes_nobody_rest(self):
+        scene = Scene()
+        scene.fails(EU1, fault=DOWN)
+
+        assert 0 == len(scene.balancer._ledger.cooling)
+
+    def test_who_was_gone_before_the_circuit_closed_anew_is_not_gone_now(self):
+        scene = Scene()
+        early = scene.at(EU1)
+        scene.fails(EU1)
+        scene.clock.now += 10
+        scene.at(EU1).answered()
+        early.failed(GONE)
+
+        assert Circuit.CLOSED is scene.state(EU1).circuit
 
     def test_cooling_never_opens_a_circuit(self):
         scene = Scene()
@@ -438,7 +456,9 @@ class TestNothingAvailable:
         with pytest.raises(ValueError, match="the model 'x' is not deployed") as error:
             ask(LoadBalancer({"m": POOL, "x": []}), "x")
 
-        assert (FaultKind.NOT_FOUND, 404, "param") == (error.value.fault.kind, error.value.fault.status, "param")
+        fault = error.value.fault
+
+        assert (FaultKind.NOT_FOUND, 404, "model") == (fault.kind, fault.status, fault.param)
 
 
 class TestExclusion:
@@ -459,6 +479,15 @@ class TestExclusion:
 
         assert [Standing.OPEN, Standing.EXCLUDED, Standing.EXCLUDED] == [row.standing for row in rows]
 
+    def test_so_is_why_an_endpoint_has_to_prove_itself(self):
+        scene = Scene()
+        scene.fails(EU1)
+        scene.clock.now += 10
+
+        row = scene.balancer.explain("m")[0]
+
+        assert (Standing.PROBE, "its time was over") == (row.standing, row.why)
+
 
 class TestPeek:
     def test_it_takes_turns_and_counts_nothing(self):
@@ -466,6 +495,14 @@ class TestPeek:
 
         assert [EU1, US1, EU2] == [scene.balancer.peek("m") for _ in range(3)]
         assert {EU1: 0, EU2: 0, US1: 0} == scene.balancer.in_flight()
+
+    def test_it_goes_where_the_request_would_like_to_go(self):
+        strategy = make_strategy("cache-affinity", STEADY)
+        homes = [strategy.select_endpoint(rows(EU1, US1), SelectionContext(f"key {i}")) for i in range(20)]
+        scene = Scene([EU1, US1], strategy=make_strategy("cache-affinity", STEADY))
+
+        assert homes == [scene.balancer.peek("m", context=SelectionContext(f"key {i}")) for i in range(20)]
+        assert {EU1, US1} == {*homes}
 
     def test_it_never_probes_if_it_can_be_helped(self):
         scene = Scene([EU1, US1])
@@ -699,6 +736,12 @@ class TestStrategies:
         ]
 
         assert 1 == len({tuple(each) for each in drawn})
+
+    def test_so_does_that_of_one_model(self):
+        policy = replace(STEADY, models={"m": ModelPolicy(strategy="least-latency")})
+        one, other = Scene(policy=policy).balancer, Scene(policy=policy).balancer
+
+        assert [one.peek("m") for _ in range(20)] == [other.peek("m") for _ in range(20)]
 
 
 class TestPools:

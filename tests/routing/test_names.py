@@ -278,6 +278,12 @@ def test_a_stand_in_is_found_however_its_name_is_written():
     assert ModelNames(["claude-sonnet-4-5"]).resolve("claude-2").model == "claude-sonnet-4-5"
 
 
+def test_the_settings_cannot_make_an_embedder_stand_in_for_a_talker():
+    names = ModelNames(["text-embedding-3-small"], fallbacks={"gpt": ["text-embedding-3-small"]})
+
+    assert () == names.fallbacks("gpt-9")
+
+
 def test_the_settings_replace_a_familys_stand_ins():
     names = ModelNames(DEPLOYED, fallbacks={"gpt": ["gpt-9", "gpt-4o"]})
 

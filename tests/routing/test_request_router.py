@@ -252,11 +252,17 @@ class TestNoElsewhere:
         assert all_fail(make(pool("eu/d1"), policy).attempts("gpt-5"), fault) == ["eu/d1", "eu/d1"]
         assert 10.0 < clock.slept[0] <= 11.0
 
-    def test_a_short_cooling_without_a_hint_is_waited_for(self, make, clock):
-        policy = Policy(cooling=dataclasses.replace(NO_REST, base=1.5), retry=RetryPolicy(max_attempts=2))
+    @pytest.mark.parametrize("short", [0.75, 1.5])
+    def test_a_short_cooling_without_a_hint_is_waited_for(self, make, clock, short):
+        policy = Policy(cooling=dataclasses.replace(NO_REST, base=short), retry=RetryPolicy(max_attempts=2))
 
         assert all_fail(make(pool("eu/d1"), policy).attempts("gpt-5"), THROTTLED) == ["eu/d1", "eu/d1"]
-        assert clock.slept == [1.5]
+        assert clock.slept == [short]
+
+    def test_a_request_that_says_nothing_of_itself_has_no_home(self, make):
+        router = make(pool("eu/d1", "us/d7"), Policy(strategy="cache-affinity"))
+
+        assert {place(next(router.attempts("gpt-5"))) for _ in range(2)} == {"eu/d1", "us/d7"}
 
     def test_open_circuits_are_no_obstacle_where_all_are_open(self, make, clock):
         policy = Policy(breaker=BreakerPolicy(failure_threshold=1))

@@ -364,6 +364,9 @@ class TestPriority:
 
         assert [self.THIRD] == choose(PriorityStrategy(full=2), pool, 1)
 
+    def test_nothing_is_full_unless_a_measure_is_given(self):
+        assert [self.FIRST] == choose(PriorityStrategy(), [Candidate(self.FIRST, 9), Candidate(self.THIRD, 0)], 1)
+
     def test_nothing_is_full_by_default(self):
         pool = [Candidate(self.FIRST, 10**9), Candidate(self.THIRD, 0)]
 
