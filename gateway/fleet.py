@@ -3,9 +3,10 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from dialects.faults import FaultError
-from gateway.accounts import Deployment
+from gateway.accounts import Deployment, SubAccount
 from gateway.discovery import Get, discover, statuses
 from gateway.settings import Settings, pools, with_discovered
 from routing.health import HealthChecker
@@ -13,6 +14,9 @@ from routing.load_balancer import LoadBalancer
 from routing.strategy import Endpoint
 
 _log = logging.getLogger("sap_ai_proxy.fleet")
+_PATIENCE = 10.0
+_AT_ONCE = 16
+"""How many subaccounts are asked at the same time."""
 
 
 class Fleet:
@@ -20,7 +24,8 @@ class Fleet:
 
     What a subaccount lists is looked up where the settings ask for it; one that
     cannot be asked keeps what it had, so that nothing depends on all of them
-    being there at start. *probe* asks one endpoint and gives an HTTP status.
+    being there at start. *probe* asks one endpoint and gives an HTTP status;
+    *patience* is how many seconds the start waits for what is looked up.
     """
 
     def __init__(
@@ -30,11 +35,13 @@ class Fleet:
         get: Get,
         probe: Callable[[Endpoint], int],
         clock: Callable[[], float],
+        *,
+        patience: float = _PATIENCE,
     ) -> None:
         self._settings = settings
         self._balancer = balancer
         self._get = get
-        self._clock = clock
+        self._patience = patience
         self._found: dict[str, Mapping[str, tuple[Deployment, ...]]] = {}
         self._looked_up = [account for account in settings.subaccounts.values() if account.discovery]
         self._stop = threading.Event()
@@ -44,13 +51,14 @@ class Fleet:
         )
 
     def start(self) -> None:
-        """Fill the pools, and begin to watch."""
-        self.refresh()
-        self._checker.start()
-        interval = self._settings.policy.discovery_interval
-        if self._looked_up and interval:
-            self._thread = threading.Thread(target=self._run, args=(interval,), name="discovery", daemon=True)
+        """Fill the pools, and begin to watch; what is looked up late joins late."""
+        self._serve()
+        if self._looked_up:
+            first = threading.Event()
+            self._thread = threading.Thread(target=self._run, args=(first,), name="discovery", daemon=True)
             self._thread.start()
+            first.wait(self._patience)
+        self._checker.start()
 
     def stop(self) -> None:
         """Stop watching; returns when nothing of it runs any more."""
@@ -59,19 +67,35 @@ class Fleet:
             self._thread.join()
 
     def refresh(self) -> None:
-        """Look up what is deployed now, and serve that."""
-        for account in self._looked_up:
-            try:
-                self._found[account.name] = discover(account, self._get)
-            except FaultError as error:
-                _log.warning("cannot list the deployments of %s: %s", account.name, error.fault.message)
+        """Look up what is deployed now, everywhere at once, and serve what each subaccount tells as it comes."""
+        if not self._looked_up:
+            return
+        with ThreadPoolExecutor(min(_AT_ONCE, len(self._looked_up))) as lookers:
+            for done in as_completed([lookers.submit(self._look_up, account) for account in self._looked_up]):
+                done.result()
+                self._serve()
+
+    def _look_up(self, account: SubAccount) -> None:
+        try:
+            self._found[account.name] = discover(account, self._get)
+        except FaultError as error:
+            _log.warning("cannot list the deployments of %s: %s", account.name, error.fault.message)
+
+    def _serve(self) -> None:
         wanted = pools(with_discovered(self._settings, self._found))
         if wanted != {model: self._balancer.endpoints(model) for model in self._balancer.models()}:
             self._balancer.replace_pools(wanted)
 
-    def _run(self, interval: float) -> None:
-        while not self._stop.wait(interval):
-            self.refresh()
+    def _run(self, first: threading.Event) -> None:
+        interval = self._settings.policy.discovery_interval
+        while not self._stop.is_set():
+            try:
+                self.refresh()
+            except Exception:  # noqa: BLE001 - whatever failed, the next round is due
+                _log.exception("looking up deployments failed; the next time is in %g s", interval)
+            first.set()
+            if not interval or self._stop.wait(interval):
+                return
 
     def _statuses(self, subaccount: str) -> Mapping[str, str]:
         return statuses(self._settings.subaccounts[subaccount], self._get)

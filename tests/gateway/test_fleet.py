@@ -58,12 +58,13 @@ QUIET = Policy(health_check_interval=0, discovery_interval=0)
 
 
 def fleet_of(
-    listing: Callable[..., Any], *accounts: SubAccount, policy: Policy = QUIET
+    listing: Callable[..., Any], *accounts: SubAccount, policy: Policy = QUIET, patience: float = 5.0
 ) -> tuple[Fleet, LoadBalancer, list[RoutingEvent]]:
     settings = Settings({each.name: each for each in accounts}, policy=policy)
     heard: list[RoutingEvent] = []
     balancer = LoadBalancer({}, listener=heard.append)
-    return Fleet(settings, balancer, listing, lambda _: 200, lambda: 0.0), balancer, heard
+    fleet = Fleet(settings, balancer, listing, lambda _: 200, lambda: 0.0, patience=patience)
+    return fleet, balancer, heard
 
 
 def served(balancer: LoadBalancer) -> dict[str, list[str]]:
@@ -156,3 +157,48 @@ def test_a_configured_deployment_that_does_not_run_is_taken_out_of_the_choice() 
 
     standings = {row.endpoint.deployment: row.standing.value for row in balancer.explain("gpt")}
     assert {"d1": "gone", "d2": "ready"} == standings
+
+
+class Hanging(Listing):
+    """A listing in which one subaccount does not answer until it is let go."""
+
+    def __init__(self, hangs: str, **listed: Any) -> None:
+        super().__init__(**listed)
+        self.hangs = hangs
+        self.let_go = threading.Event()
+
+    def __call__(self, subaccount: SubAccount, path: str) -> Any:
+        if subaccount.name == self.hangs:
+            self.let_go.wait(10)
+        return super().__call__(subaccount, path)
+
+
+def test_a_subaccount_that_does_not_answer_holds_up_neither_the_start_nor_the_others() -> None:
+    listing = Hanging("eu", eu={"d1": "gpt"}, us={"d5": "gpt"})
+    accounts = account("eu", discovery=True), account("us", discovery=True), account("ap", discovery=False, gpt=["d9"])
+    fleet, balancer, _ = fleet_of(listing, *accounts, patience=0.5)
+    fleet.start()
+    early = served(balancer)
+    listing.let_go.set()
+    fleet.stop()
+
+    assert {"gpt": ["d5", "d9"]} == early
+    assert {"gpt": ["d1", "d5", "d9"]} == served(balancer)
+
+
+def test_a_defect_in_one_round_is_logged_and_does_not_end_the_rounds(caplog: pytest.LogCaptureFixture) -> None:
+    listing = Listing(eu=ZeroDivisionError())
+    fleet, balancer, _ = fleet_of(
+        listing, account("eu", discovery=True), policy=replace(QUIET, discovery_interval=0.01)
+    )
+    fleet.start()
+    assert listing.again.wait(5)
+    listing.listed = {"eu": {"d1": "gpt"}}
+    asked = len(listing.asked)
+    listing.again.clear()
+    assert listing.again.wait(5)
+    fleet.stop()
+
+    assert asked < len(listing.asked)
+    assert {"gpt": ["d1"]} == served(balancer)
+    assert "looking up deployments failed" in caplog.text
