@@ -145,19 +145,22 @@ def with_sayable_parts(conversation: Conversation, dialect: str, *, thoughts: bo
     return replace(conversation, messages=messages, tools=tools), lost
 
 
-def with_few_marks(conversation: Conversation) -> tuple[Conversation, bool]:
-    """Keep the cache marks that Claude takes: the first before the messages, the last within; and say if any went."""
+def with_few_marks(asked: Conversation, *, in_results: bool) -> tuple[Conversation, bool]:
+    """Keep the cache marks that Claude takes: the first before the messages, the last within; and say if any went.
+
+    *in_results* is whether a part of a tool's result can bear one.
+    """
     numbers = count()
-    conversation = _marked(conversation, lambda: next(numbers) >= 0)
+    conversation = _marked(asked, lambda: next(numbers) >= 0, in_results=in_results)
     total = next(numbers)
     if total <= MAX_CACHE_MARKS:
-        return conversation, False
+        return conversation, conversation != asked
     in_head = sum(bool(part.cache) for part in conversation.system)
     in_head += sum(bool(tool.cache) for tool in conversation.tools if not isinstance(tool, Opaque))
     head = min(in_head, max(2, MAX_CACHE_MARKS - (total - in_head)))
     tail = total - (MAX_CACHE_MARKS - head)
     again = count()
-    return _marked(conversation, lambda: not head <= next(again) < tail), True
+    return _marked(conversation, lambda: not head <= next(again) < tail, in_results=in_results), True
 
 
 def with_effort_beta(betas: list[str], plan: Plan, profile: ModelProfile) -> list[str]:
@@ -184,10 +187,17 @@ def is_sayable(part: Part) -> bool:
     return isinstance(part, Thinking) and part.family is Family.CLAUDE and bool(part.signature or part.redacted)
 
 
-def _marked(conversation: Conversation, keep: Callable[[], bool]) -> Conversation:
+def _marked(conversation: Conversation, keep: Callable[[], bool], *, in_results: bool) -> Conversation:
     """Ask of each cache mark, in the order of the prompt, whether to keep it."""
 
+    def inner_with(part: Text | Media | Opaque) -> Text | Media | Opaque:
+        if isinstance(part, Opaque) or not part.cache or (in_results and keep()):
+            return part
+        return replace(part, cache=None)
+
     def part_with(part: Part) -> Part:
+        if isinstance(part, ToolResult):
+            part = replace(part, parts=tuple(map(inner_with, part.parts)))
         if isinstance(part, Text | Media | ToolCall | ToolResult) and part.cache and not keep():
             return replace(part, cache=None)
         return part

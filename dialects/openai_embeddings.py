@@ -108,13 +108,18 @@ def parse_response(bodies: Sequence[JSON]) -> EmbeddingResponse:
 
 
 def packed(vector: Sequence[float]) -> str:
-    """Write a vector as base64 of little-endian 32 bit floats."""
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    """Write a vector as base64 of little-endian 32 bit floats; raises `ValueError` for one that has no room there."""
+    try:
+        return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    except (OverflowError, struct.error) as error:
+        raise ValueError("a vector of numbers that are none of 32 bits") from error
 
 
 def unpacked(text: str) -> tuple[float, ...]:
-    """Read a vector from base64 of little-endian 32 bit floats."""
+    """Read a vector from base64 of little-endian 32 bit floats; raises `ValueError` for what is none."""
     data = base64.b64decode(text, validate=True)
+    if len(data) % 4:
+        raise ValueError("a vector that ends within a number")
     return struct.unpack(f"<{len(data) // 4}f", data)
 
 

@@ -1,7 +1,7 @@
 """What OpenAI's two dialects have in common: errors, how hard to think, what a model refuses."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +15,12 @@ from dialects.conversation import (
     Opaque,
     Part,
     Reasoning,
+    Refusal,
     Role,
     Stop,
     StopReason,
     Text,
+    Thinking,
     ToolCall,
     ToolResult,
     Usage,
@@ -104,11 +106,11 @@ def check_translatable(conversation: Conversation) -> None:
 def effort_word(reasoning: Reasoning | None, profile: ModelProfile, dropped: set[str]) -> str | None:
     """Choose the word for how hard to think that the model knows and that is nearest to what was asked."""
     effort = _wanted(reasoning)
-    if effort is None:
-        return None
     if profile.thinking is not ThinkingStyle.EFFORT:
-        if effort is not Effort.NONE:
+        if effort not in (None, Effort.NONE) or (effort is None and reasoning and reasoning.adaptive):
             dropped.add("reasoning_effort")
+        return None
+    if effort is None:
         return None
     known = [Effort(word) for word in profile.efforts]
     wanted = _EFFORTS.index(effort)
@@ -154,6 +156,15 @@ def check_media(attached: Media, profile: ModelProfile) -> None:
     }
     if not able[attached.kind]:
         raise invalid(f"messages hold {attached.kind.value} content, which model {profile.name} does not take")
+
+
+def note_cache(parts: Iterable[Part], dropped: set[str]) -> None:
+    """Name the marks of what is worth caching: OpenAI caches by itself."""
+    for part in parts:
+        if isinstance(part, ToolResult):
+            note_cache(part.parts, dropped)
+        if not isinstance(part, Thinking | Refusal | Opaque) and part.cache:
+            dropped.add("cache_control")
 
 
 def head_text(block: Block) -> str:

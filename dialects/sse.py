@@ -22,7 +22,7 @@ class Frame:
     def encode(self) -> bytes:
         """Render for the wire."""
         head = f"event: {self.event}\n" if self.event else ""
-        return f"{head}data: {self.data}\n\n".encode()
+        return f"{head}data: {self.data}\n\n".encode("utf-8", "replace")
 
 
 class FrameDecoder(Protocol):

@@ -96,6 +96,8 @@ class _Parser:
     def request(self, body: JSON) -> Conversation:
         self.extra |= {name: value for name, value in body.items() if name not in _TOP and value is not None}
         messages = _list(body.get("messages"), "messages")
+        for index, beta in enumerate(_list_at(body, "anthropic_beta")):
+            _str(beta, f"anthropic_beta[{index}]")
         user, reasoning, output = self.user(body), *self.thinking(body)
         return Conversation(
             model=_str(body.get("model"), "model"),

@@ -45,7 +45,7 @@ _INSIDE = ("messages[].", "tools[].", "cache_control.", "thinking.")
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Ask Claude; raises `FaultError` if leaving something out would change the meaning."""
     conversation, lost = claude.with_sayable_parts(conversation, DIALECT, thoughts=True)
-    conversation, fewer = claude.with_few_marks(conversation)
+    conversation, fewer = claude.with_few_marks(conversation, in_results=True)
     asking = _Asking(conversation, profile, lost)
     body = asking.body()
     if fewer:
@@ -204,7 +204,7 @@ def _tool_choice(conversation: Conversation, *, json_tool: bool) -> JSON | None:
 
 def _restore(tools: list[JSON], name: str, values: Mapping[str, Any]) -> None:
     for tool in tools:
-        if tool.get("name") in values:
+        if isinstance(tool.get("name"), str) and tool["name"] in values:
             tool[name] = values[tool["name"]]
 
 

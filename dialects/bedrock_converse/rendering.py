@@ -65,7 +65,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     """Ask a model on Bedrock; raises `FaultError` if leaving something out would change the meaning."""
     thoughts = profile.vendor is Vendor.CLAUDE
     conversation, lost = claude.with_sayable_parts(conversation, DIALECT, thoughts=thoughts)
-    conversation, fewer = claude.with_few_marks(conversation)
+    conversation, fewer = claude.with_few_marks(conversation, in_results=False)
     asking = _Asking(conversation, profile, lost)
     body = asking.body()
     if fewer:
@@ -180,13 +180,7 @@ class _Asking:
                 return [payload]
 
     def result(self, result: ToolResult) -> JSON:
-        content = [
-            block
-            for part in result.parts
-            if not turns.is_blank(part)
-            for block in self.blocks(part)
-            if "cachePoint" not in block
-        ]
+        content = [block for part in result.parts if not turns.is_blank(part) for block in self.blocks(part)]
         answer: JSON = {"toolUseId": claude_tools.call_id(result.call_id), "content": content or [{"text": _EMPTY}]}
         if self.is_claude or not result.is_error:
             answer["status"] = "error" if result.is_error else "success"

@@ -44,6 +44,7 @@ from dialects.openai_shared import (
     effort_word,
     limited,
     merged_text,
+    note_cache,
     opaque_name,
 )
 from dialects.turns import wrapped
@@ -128,7 +129,7 @@ class _Messages:
 
     def _system(self, system: tuple[Text, ...]) -> list[JSON]:
         texts = [text for text in system if text.text]
-        self._note_cache(texts)
+        note_cache(texts, self._dropped)
         if not texts:
             return []
         if len(texts) == 1 or not self._native:
@@ -136,7 +137,7 @@ class _Messages:
         return [{"role": "system", "content": [{"type": "text", "text": text.text} for text in texts]}]
 
     def _message(self, message: Message) -> Iterator[JSON]:
-        self._note_cache(message.parts)
+        note_cache(message.parts, self._dropped)
         match message.role:
             case Role.USER:
                 yield from self._user(message)
@@ -275,10 +276,6 @@ class _Messages:
             return id
         number = int.from_bytes(hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()[:8], "big")
         return "".join(_NINE_DIGITS[number // 62**place % 62] for place in range(9))
-
-    def _note_cache(self, parts: Iterable[Part]) -> None:
-        if any(not isinstance(part, Thinking | Refusal | Opaque) and part.cache for part in parts):
-            self._dropped.add("cache_control")
 
 
 def _is_custom_call(part: Opaque) -> bool:

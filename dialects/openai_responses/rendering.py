@@ -38,6 +38,7 @@ from dialects.openai_shared import (
     drop_refused_sampling,
     effort_word,
     limited,
+    note_cache,
     opaque_name,
 )
 
@@ -57,7 +58,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     body: JSON = {"model": profile.name, "store": False}
     if instructions := "\n\n".join(text.text for text in conversation.system if text.text):
         body["instructions"] = instructions
-    items.note_cache(conversation.system)
+    note_cache(conversation.system, dropped)
     body["input"] = list(items.write(conversation.messages))
     if not body["input"]:
         raise invalid("messages must not be empty", "messages")
@@ -83,7 +84,7 @@ class _Items:
     def write(self, messages: tuple[Message, ...]) -> Iterator[JSON]:
         """Write the history."""
         for message in answered(messages):
-            self.note_cache(message.parts)
+            note_cache(message.parts, self._dropped)
             match message.role:
                 case Role.USER:
                     yield from self._user(message.parts)
@@ -92,11 +93,6 @@ class _Items:
                         yield from self._said(part)
                 case Role.SYSTEM:
                     yield {"role": "developer", "content": self._alone(self._content(message.parts))}
-
-    def note_cache(self, parts: Iterable[Part]) -> None:
-        """OpenAI caches by itself."""
-        if any(not isinstance(part, Thinking | Refusal | Opaque) and part.cache for part in parts):
-            self._dropped.add("cache_control")
 
     def _user(self, parts: tuple[Part, ...]) -> Iterator[JSON]:
         results = [part for part in parts if isinstance(part, ToolResult)]

@@ -21,15 +21,6 @@ HAIKU_3 = profile_for("anthropic--claude-3-haiku")
 ALL = (SONNET_4, SONNET_45, OPUS_45, SONNET_46, OPUS_47, HAIKU_3)
 ASKED = Conversation("claude", messages=(Message(Role.USER, (Text("hi"),)),))
 ENVELOPE = Envelope("tok", "my-claude", 0, ASKED)
-WORDS = (
-    *("role", "content", "user", "assistant", "type", "text", "image", "document", "source", "base64", "data", "url"),
-    *("tool_use", "tool_result", "id", "name", "input", "tool_use_id", "thinking", "signature", "redacted_thinking"),
-    *("model", "messages", "system", "tools", "tool_choice", "auto", "tool", "input_schema", "max_tokens", "effort"),
-    *("enabled", "budget_tokens", "output_config", "format", "schema", "metadata", "user_id", "cache_control", "ttl"),
-    *("message_start", "message", "usage", "content_block_start", "content_block", "index", "content_block_delta"),
-    *("delta", "text_delta", "input_json_delta", "partial_json", "content_block_stop", "message_delta", "stop_reason"),
-    *("message_stop", "error", "input_tokens", "output_tokens", "media_type", "anthropic_beta", "stop_sequences"),
-)
 
 
 def asked(*turns, **fields):

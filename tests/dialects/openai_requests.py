@@ -1,9 +1,5 @@
 """Bodies as clients of OpenAI's two dialects send them, and as hypothesis imagines them."""
 
-import random
-from collections.abc import Sequence
-from typing import Any
-
 from hypothesis import strategies as st
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -13,6 +9,42 @@ SCHEMA = {
     "properties": {"a": {"const": 1}, "b": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}},
     "propertyNames": {"pattern": "^[a-z]$"},
 }
+
+GROUP = {
+    "type": "namespace",
+    "name": "tools",
+    "description": "d",
+    "tools": [{"type": "function", "name": "get_weather", "parameters": {"type": "object"}, "strict": False}],
+}
+CODEX = {
+    "model": "my-gpt",
+    "instructions": "Be brief.",
+    "input": [
+        {"type": "message", "id": "m1", "role": "developer", "content": [{"type": "input_text", "text": "sandboxed"}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"},
+        {
+            "type": "function_call",
+            "id": "fc_1",
+            "status": "completed",
+            "call_id": "call_a",
+            "name": "get_weather",
+            "namespace": "tools",
+            "arguments": "{}",
+        },
+        {"type": "function_call_output", "call_id": "call_a", "output": "22C"},
+    ],
+    "tools": [{"type": "function", "name": "now", "parameters": None, "strict": None}, GROUP, {"type": "web_search"}],
+    "tool_choice": "auto",
+    "parallel_tool_calls": False,
+    "reasoning": {"summary": "auto"},
+    "include": ["reasoning.encrypted_content"],
+    "store": False,
+    "stream": True,
+    "prompt_cache_key": "k",
+    "client_metadata": {"x": "y"},
+}
+"""What the Codex command line sends."""
 
 text = st.text(max_size=6)
 some = st.text(min_size=1, max_size=6)
@@ -185,36 +217,3 @@ responses_bodies = st.fixed_dictionaries(
         "client_metadata": st.just({"a": "b"}),
     },
 )
-
-
-_TYPES = [
-    *("text", "image_url", "input_audio", "file", "refusal", "function", "custom", "message", "function_call", "name"),
-    *("function_call_output", "reasoning", "input_text", "input_file", "input_image", "namespace", "allowed_tools"),
-]
-_ROLES = ["user", "assistant", "tool", "system", "developer", "function"]
-
-
-def mangled(rng: random.Random, words: Sequence[str], field: str) -> dict[str, Any]:
-    """A body that is nearly right: the right shapes, with anything anywhere in them."""
-
-    def anything(depth: int = 0) -> Any:
-        luck = rng.random()
-        if depth > 4 or luck < 0.3:
-            return rng.choice([None, True, 0, 1, 1.5, "", "x", "data:,x", *rng.choices(words, k=6)])
-        if luck < 0.55:
-            return [anything(depth + 1) for _ in range(rng.randint(0, 3))]
-        return {rng.choice(words): anything(depth + 1) for _ in range(rng.randint(0, 5))}
-
-    def item() -> dict[str, Any]:
-        made = {rng.choice(words): anything(2) for _ in range(4)}
-        made |= {"type": rng.choice(_TYPES), "role": rng.choice(_ROLES)}
-        if rng.random() < 0.7:
-            made |= {"tool_call_id": "a", "call_id": "a", "name": "f"}
-        made["content"] = rng.choice(["x", [{"type": rng.choice(_TYPES), rng.choice(words): anything(3)}], anything()])
-        return made
-
-    body = {rng.choice(words): anything() for _ in range(rng.randint(0, 5))}
-    body[field] = [item() for _ in range(rng.randint(1, 3))]
-    if rng.random() < 0.5:
-        body["tools"] = [item() for _ in range(2)]
-    return body

@@ -24,7 +24,7 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
-from tests.dialects.anthropic_bodies import ALL, SONNET_46, forwarded, rendered, said
+from tests.dialects.anthropic_bodies import SONNET_46, forwarded, rendered, said
 
 words = st.text(min_size=1, max_size=8).filter(lambda value: value.strip() == value)
 marks = st.none() | st.builds(CacheMark, st.none() | st.sampled_from(["5m", "1h"]))
@@ -78,12 +78,6 @@ def test_what_is_written_is_understood_as_it_was_meant(conversation):
     assert written.dropped == ()
     assert replace(again, extra={}) == conversation
     assert again.extra == {"anthropic_version": "bedrock-2023-05-31"}
-
-
-@given(conversations(), st.sampled_from(ALL))
-@settings(deadline=None, max_examples=50)
-def test_every_model_is_asked_what_it_takes(conversation, profile):
-    assert rendered(conversation, profile) == rendered(conversation, profile)
 
 
 @given(conversations())

@@ -3,8 +3,6 @@
 import copy
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dialects import gemini
 from dialects.conversation import (
@@ -29,7 +27,6 @@ from dialects.conversation import (
 )
 from dialects.faults import FaultError, FaultKind
 from dialects.models import profile_for
-from tests.dialects.golden import junk
 from tests.oracles.gemini import check_gemini_request
 
 FLASH = profile_for("gemini-2.5-flash")
@@ -394,28 +391,6 @@ def test_what_makes_no_sense_is_refused_by_name(body, param):
 
     assert caught.value.fault.kind is FaultKind.INVALID_REQUEST
     assert param == caught.value.fault.param
-
-
-_WORDS = [
-    *["contents", "parts", "role", "user", "model", "text", "thought", "thoughtSignature", "inlineData", "mimeType"],
-    *["data", "functionCall", "functionResponse", "name", "args", "response", "tools", "functionDeclarations"],
-    *["parameters", "type", "OBJECT", "toolConfig", "functionCallingConfig", "mode", "ANY", "allowedFunctionNames"],
-    *["generationConfig", "thinkingConfig", "thinkingBudget", "responseSchema", "systemInstruction", "topK"],
-    *["mediaResolution", "level", "thinkingLevel", "candidateCount", "id", "stopSequences", "generationConfig.seed"],
-]
-
-
-@given(st.dictionaries(st.sampled_from(_WORDS), junk(_WORDS), max_size=5))
-@settings(max_examples=150)
-def test_any_json_is_understood_or_refused_in_words(body):
-    body = {"contents": {"parts": [{"text": "x"}]}, **body}
-    try:
-        conversation = gemini.parse_request(body)
-        gemini.render_request(conversation, FLASH)
-        gemini.render_request(conversation, THREE)
-    except FaultError:
-        pass
-    gemini.forward_request(body, THREE)
 
 
 def test_thoughts_that_were_streamed_in_pieces_are_one_thought_again():

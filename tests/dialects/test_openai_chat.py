@@ -31,60 +31,9 @@ from dialects.faults import Fault, FaultError, FaultKind
 from dialects.models import profile_for
 from dialects.relay import Passthrough
 from dialects.sse import Frame, SSEDecoder
-from tests.dialects.golden import body, byte_by_byte, cut, matches, noise, places, read, scenes, wire
+from tests.dialects.golden import body, matches, read, scenes, wire
 
 BACKEND = "openai_chat"
-WORDS = [
-    *(
-        "model",
-        "messages",
-        "role",
-        "user",
-        "assistant",
-        "tool",
-        "system",
-        "content",
-        "type",
-        "text",
-        "image_url",
-        "url",
-    ),
-    *(
-        "tool_calls",
-        "function",
-        "name",
-        "arguments",
-        "id",
-        "tool_call_id",
-        "tools",
-        "tool_choice",
-        "stop",
-        "n",
-        "json_schema",
-    ),
-    *(
-        "response_format",
-        "reasoning_effort",
-        "stream_options",
-        "file",
-        "file_data",
-        "data:,x",
-        "max_tokens",
-        "functions",
-    ),
-    *(
-        "choices",
-        "delta",
-        "index",
-        "finish_reason",
-        "usage",
-        "error",
-        "code",
-        "message",
-        "prompt_tokens",
-        "input_audio",
-    ),
-]
 WHOLE = [scene for scene in scenes(BACKEND) if body(BACKEND, scene) is not None]
 
 
@@ -109,41 +58,6 @@ def _passed(data: bytes, envelope: Envelope) -> bytes:
 def _frames(data: bytes) -> list:
     frames = SSEDecoder().feed(data)
     return [json.loads(frame.data) for frame in frames if frame.data != "[DONE]"]
-
-
-@pytest.mark.parametrize("scene", WHOLE)
-def test_a_stream_says_what_the_whole_answer_says(scene):
-    streamed = fold(read(openai_chat.reader("tok", ""), [wire(BACKEND, scene)]))
-
-    assert openai_chat.parse_response(body(BACKEND, scene), "tok") == streamed
-
-
-@pytest.mark.parametrize("scene", scenes(BACKEND))
-def test_the_events_do_not_depend_on_where_the_network_cut(scene):
-    data = wire(BACKEND, scene)
-    whole = read(openai_chat.reader("tok", ""), [data])
-
-    assert whole == read(openai_chat.reader("tok", ""), byte_by_byte(data))
-
-
-@given(st.sampled_from(scenes(BACKEND)), places)
-@settings(max_examples=25, deadline=None)
-def test_the_events_do_not_depend_on_any_cuts(scene, where):
-    data = wire(BACKEND, scene)
-
-    assert read(openai_chat.reader("tok", ""), [data]) == read(openai_chat.reader("tok", ""), cut(data, where))
-
-
-@given(noise(WORDS))
-@settings(max_examples=80, deadline=None)
-def test_no_bytes_make_a_reader_raise_or_speak_ungrammatically(chunks):
-    read(openai_chat.reader("tok", ""), chunks)
-
-
-@given(noise(WORDS))
-@settings(max_examples=40, deadline=None)
-def test_no_bytes_make_the_lane_raise(chunks):
-    _passed(b"".join(chunks), _envelope())
 
 
 @pytest.mark.parametrize("scene", scenes(BACKEND))

@@ -82,6 +82,13 @@ def test_vectors_are_said_as_they_were_asked_for(wanted, vectors):
         CreateEmbeddingResponse.model_validate(body, strict=True)
 
 
+def test_vectors_that_are_none_make_no_sense():
+    with pytest.raises(ValueError, match="32 bits"):
+        embeddings.packed((1e300,))
+    with pytest.raises(ValueError, match="within a number"):
+        embeddings.unpacked("AACAPwA=")
+
+
 def test_answers_are_put_in_order_and_added_up():
     bodies = [
         {

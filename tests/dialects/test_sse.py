@@ -38,6 +38,10 @@ def test_text_arrives_as_it_was_sent(text):
     assert Frame(text).encode() == f"data: {text}\n\n".encode()
 
 
+def test_a_name_that_utf_8_cannot_hold_is_replaced():
+    assert Frame("x", "\ud800").encode() == b"event: ?\ndata: x\n\n"
+
+
 def test_bytes_that_are_no_utf_8_are_replaced():
     assert decoded([b"data: \xff\n"]) == [Frame("\ufffd")]
 
