@@ -74,9 +74,10 @@ class AICore:
         tokens.invalidate(token)
         return self._checked(send(self._identity(endpoint, tokens.token())))
 
-    def probe(self, endpoint: Endpoint) -> int:
+    def probe(self, endpoint: Endpoint, timeout: float = 5.0) -> int:
         """Ask whether *endpoint* answers at all, and with which HTTP status."""
-        return self._transport.head(endpoint.url, self._identity(endpoint, self._tokens[endpoint.subaccount].token()))
+        token = self._tokens[endpoint.subaccount].token()
+        return self._transport.head(endpoint.url, self._identity(endpoint, token), timeout)
 
     def _identity(self, endpoint: Endpoint, token: str) -> dict[str, str]:
         tenant = self._tenants.get(endpoint.subaccount)

@@ -36,8 +36,8 @@ Clock = Callable[[], float]
 class ReadableUpstream(Upstream, Protocol):
     """An open answer that can also be read in one piece."""
 
-    def read(self) -> bytes:
-        """Give the whole body; raises `FaultError`."""
+    def read(self, *, late: Callable[[], bool] = ...) -> bytes:
+        """Give the whole body; raises `FaultError`, also as soon as something comes when it is too *late*."""
         ...
 
 
@@ -199,12 +199,15 @@ class Exchange:
         """Send *body* to the attempt's endpoint and read the answer; raises `FaultError`."""
         upstream = self.open(attempt, body, stream=False)
         try:
-            raw = upstream.read()
+            raw = upstream.read(late=self._is_late)
         finally:
             upstream.close()
         with making_sense():
             loaded: JSON = orjson.loads(raw)
             return loaded
+
+    def _is_late(self) -> bool:
+        return self.clock() - self._began >= self.asked.timeouts.total
 
     def _until_answered(self) -> Reply:
         while True:

@@ -76,7 +76,8 @@ class Gateway:
                 extend(self.router)
         self._core = AICore(self._transport, self._tokens, tenants, now)
         get = Management(self._transport, self._tokens)
-        self._fleet = Fleet(settings, self.balancer, get, self._core.probe, clock)
+        probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
+        self._fleet = Fleet(settings, self.balancer, get, probe, clock)
         fetcher = MediaFetcher() if settings.fetch_media else None
         self._desk = Desk(fetch=fetcher)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])

@@ -91,8 +91,8 @@ class Upstream:
         """The media type, in lower case and without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
-    def read(self, limit: int = _BODY_LIMIT) -> bytes:
-        """Read the whole body and close; one that is larger than *limit* bytes is a fault."""
+    def read(self, limit: int = _BODY_LIMIT, *, late: Callable[[], bool] = lambda: False) -> bytes:
+        """Read the whole body and close; more than *limit* bytes, or bytes when it is too *late*, are a fault."""
         parts: list[bytes] = []
         size = 0
         with self:
@@ -100,6 +100,8 @@ class Upstream:
                 size += len(chunk)
                 if size > limit:
                     raise FaultError(_TOO_MUCH)
+                if late():
+                    raise FaultError(_NO_ANSWER_IN_TIME)
                 parts.append(chunk)
         return b"".join(parts)
 

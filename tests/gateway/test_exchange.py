@@ -6,6 +6,7 @@ import pytest
 
 from dialects.conversation import Usage
 from dialects.faults import Fault, FaultError, FaultKind, Quota
+from routing.policy import Timeouts
 from routing.strategy import Endpoint
 from tests.support.scripted import Bench
 
@@ -120,3 +121,12 @@ def test_a_header_holds_one_line_whatever_the_value() -> None:
     exchange.whole()
 
     assert all("\n" not in value and "\r" not in value for value in exchange.headers().values())
+
+
+def test_an_answer_that_drips_for_ever_ends_with_the_time_of_the_request() -> None:
+    bench = Bench({EU: [b" "] * 10_000 + WHOLE}, timeouts=Timeouts(total=0.001))
+
+    with pytest.raises(FaultError) as caught:
+        bench.exchange("openai-chat", ASK).whole()
+    assert FaultKind.TIMEOUT is caught.value.fault.kind
+    assert 0 == bench.in_flight

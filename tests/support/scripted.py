@@ -1,13 +1,13 @@
 """Backends that say what a test wrote down, byte for byte."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dialects.conversation import Usage
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
-from dialects.faults import Fault, FaultError
+from dialects.faults import Fault, FaultError, FaultKind
 from dialects.tables import CLIENTS
 from gateway.exchange import Asked, Exchange
 from gateway.observe import ExchangeRecord
@@ -44,8 +44,13 @@ class ScriptedUpstream:
                 return
             yield step
 
-    def read(self) -> bytes:
-        return b"".join(self)
+    def read(self, *, late: Callable[[], bool] = lambda: False) -> bytes:
+        read = b""
+        for chunk in self:
+            read += chunk
+            if late():
+                raise FaultError(Fault(FaultKind.TIMEOUT, "late"))
+        return read
 
     def shutdown(self) -> None:
         self.shut.set()
