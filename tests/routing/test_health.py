@@ -567,6 +567,13 @@ class TestActiveChecks:
         scene.breaker.reachable()
         assert 2 == len(scene.said)
 
+    def test_a_state_that_time_brings_about_begins_when_it_is_noticed(self):
+        scene = Scene(failure_threshold=1)
+        scene.fail()
+        scene.clock.now = 11
+
+        assert (HALF_OPEN, 11) == (scene.breaker.state, scene.breaker.snapshot().since)
+
     def test_a_state_that_a_check_brings_about_begins_then(self):
         scene = Scene(failure_threshold=1)
         scene.fail()

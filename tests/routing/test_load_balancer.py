@@ -149,6 +149,13 @@ class TestOutcomes:
 
         assert 0 == len(scene.balancer._ledger.cooling)
 
+    def test_how_much_longer_than_its_hint_a_cooling_lasts_is_drawn_from_the_given_chance(self):
+        scenes = [Scene(policy=replace(STEADY, cooling=CoolingPolicy(jitter=1))) for _ in range(2)]
+        for scene in scenes:
+            scene.fails(EU1, fault=SPENT)
+
+        assert scenes[0].state(EU1).seconds == scenes[1].state(EU1).seconds
+
     def test_who_was_gone_before_the_circuit_closed_anew_is_not_gone_now(self):
         scene = Scene()
         early = scene.at(EU1)
