@@ -88,6 +88,13 @@ def test_an_answer_crosses_piece_by_piece(client, backend, model):
     golden.matches("shout", f"streamed.{backend}", client, outs[0])
 
 
+def test_what_has_no_word_goes_unsaid():
+    relay = way("shout", "gemini", "gemini-2.5-flash").relay(mangling.SSE)
+    out = relay.feed(golden.wire("gemini", "thinking_and_call")) + relay.finish()
+
+    assert out == b'data: {"why":"done","ears":40,"mouth":27}\n\n'
+
+
 @pytest.mark.parametrize("client", ["openai-chat", "shout"])
 def test_a_failure_within_a_stream_crosses(client):
     relay = way(client, "shout", "llama").relay(mangling.SSE)
