@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
@@ -20,6 +21,9 @@ import orjson
 import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
+from requests.models import PreparedRequest
+from requests.structures import CaseInsensitiveDict
+from requests.utils import check_header_validity
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
@@ -58,6 +62,9 @@ _KEEP_ALIVE: Final = (
     ("TCP_KEEPINTVL", socket.IPPROTO_TCP, 15),
     ("TCP_KEEPCNT", socket.IPPROTO_TCP, 3),
 )
+
+_HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "sap-ai-core-llm-proxy"}
+"""What every request says, unless it says otherwise."""
 
 _UNREACHABLE = Fault(FaultKind.UNREACHABLE, "SAP AI Core could not be reached.")
 _NO_CONNECTION_IN_TIME = Fault(FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
@@ -199,7 +206,7 @@ class Transport:
     ) -> None:
         self._connections = connections
         self._proxy = proxy
-        self._ca_bundle = ca_bundle
+        self._verify: bool | str = str(ca_bundle) if ca_bundle else True
         self._session = self._new_session()
         self._closing = threading.Event()
         self._wait = wait or self._closing.wait
@@ -258,10 +265,9 @@ class Transport:
         session = requests.Session()
         session.trust_env = False
         session.headers.clear()
-        session.headers.update({"Accept-Encoding": "gzip, deflate", "User-Agent": "sap-ai-core-llm-proxy"})
+        session.headers.update(_HEADERS)
         session.cookies = _NoCookies()
-        if self._ca_bundle is not None:
-            session.verify = str(self._ca_bundle)
+        session.verify = self._verify
         if self._proxy is not None:
             session.proxies = dict.fromkeys(("http", "https"), self._proxy.reveal())
         for scheme in ("https://", "http://"):
@@ -273,8 +279,10 @@ class Transport:
     ) -> Upstream:
         """Send one request; a redirect is refused, since it would carry a token elsewhere."""
         with _as_faults():
-            response = self._session.request(
-                method, url, headers=headers, data=body, timeout=timeouts, stream=True, allow_redirects=False
+            request = self._written(method, url, headers, body)
+            # Not by the session, which works out for each request what is the same for all of ours.
+            response = self._session.get_adapter(url).send(
+                request, stream=True, timeout=timeouts, verify=self._verify, proxies=self._session.proxies
             )
         upstream = Upstream(response)
         if 300 <= upstream.status < 400:
@@ -283,6 +291,17 @@ class Transport:
                 Fault(FaultKind.SERVER_ERROR, "SAP AI Core answered with a redirect, which is not followed.")
             )
         return upstream
+
+    def _written(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> PreparedRequest:
+        """Write down one request; raises what `requests` raises for one that cannot be sent."""
+        request = PreparedRequest()
+        request.method, request.url, request.body = method, _checked_url(url), body
+        request.headers = CaseInsensitiveDict({**_HEADERS, **headers})
+        if body is not None:
+            request.headers["Content-Length"] = str(len(body))
+        for header in request.headers.items():
+            check_header_validity(header)
+        return request
 
     def _try_for_token(self, key: ServiceKey, tries: int) -> "Token | _Stumble":
         """Ask once; *tries* is how often that was done before."""
@@ -315,6 +334,14 @@ class Transport:
                 )
             upstream = Upstream(response)
             return upstream.status, upstream.headers, upstream.read()
+
+
+@lru_cache(maxsize=1024)
+def _checked_url(url: str) -> str | None:
+    """Write a URL as it goes over the wire; the same few are called again and again."""
+    request = PreparedRequest()
+    request.prepare_url(url, None)
+    return request.url
 
 
 class _Adapter(HTTPAdapter):
