@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
+from operator import mul
 from types import MappingProxyType
 from typing import NamedTuple, Self, TypeVar
 
@@ -311,15 +312,18 @@ class CacheAffinityStrategy(_TakingTurns):
         """Choose the first subaccount in this key's rank that has room."""
         if not context.affinity_key:
             return self._quietest.select_endpoint(candidates, context)
-        weights: dict[str, float] = defaultdict(float)
-        loads: dict[str, int] = defaultdict(int)
+        weights: dict[str, float] = {}
+        loads: dict[str, int] = {}
         for endpoint, in_flight, weight, _ in candidates:
             name = endpoint.subaccount
-            weights[name] += weight
-            loads[name] += in_flight
+            if name in weights:
+                weights[name] += weight
+                loads[name] += in_flight
+            else:
+                weights[name], loads[name] = weight, in_flight
         share = (sum(loads.values()) + 1) / sum(weights.values())
         pulls = _pulls(context.affinity_key, tuple(weights))
-        ranks = {name: weights[name] * pull for name, pull in zip(weights, pulls, strict=True)}
+        ranks = dict(zip(weights, map(mul, weights.values(), pulls), strict=True))
         home = max(ranks, key=ranks.__getitem__)
         while loads[home] >= self._bound(weights[home] * share):
             del ranks[home]
