@@ -1,6 +1,7 @@
 """What a choice costs, in microseconds of CPU: for 1 to 1,000 endpoints, by each strategy, and by LiteLLM if there."""
 
 import importlib
+import os
 import random
 import time
 from collections.abc import Callable
@@ -53,6 +54,7 @@ def lease(size: int, strategy: str) -> float:
 
 def litellm(size: int) -> float | None:
     """What LiteLLM's router needs to name a deployment; None if it is not installed."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else its import asks the network for prices
     try:
         router = importlib.import_module("litellm").Router
     except ImportError:
@@ -69,12 +71,12 @@ def row(name: str, cells: list[float | None]) -> str:
 
 def main() -> None:
     """Print the table."""
-    print(f"{'microseconds per':<28}" + "".join(f"{size:>10}" for size in SIZES))  # noqa: T201 - its purpose
+    print(f"{'microseconds per':<28}" + "".join(f"{size:>10}" for size in SIZES))
     for name in STRATEGIES:
-        print(row(f"choice, {name}", [choose(size, name) for size in SIZES]))  # noqa: T201 - its purpose
+        print(row(f"choice, {name}", [choose(size, name) for size in SIZES]))
     for name in STRATEGIES:
-        print(row(f"lease, {name}", [lease(size, name) for size in SIZES]))  # noqa: T201 - its purpose
-    print(row("choice, LiteLLM", [litellm(size) for size in SIZES]))  # noqa: T201 - its purpose
+        print(row(f"lease, {name}", [lease(size, name) for size in SIZES]))
+    print(row("choice, LiteLLM", [litellm(size) for size in SIZES]))
 
 
 if __name__ == "__main__":
