@@ -11,6 +11,9 @@ from typing import Protocol
 MAX_LINE = 64 * 1024 * 1024
 """The longest line taken, in bytes: an inline image fits, an endless line does not."""
 
+BLANK_LINES = b"\n\n"
+"""Says nothing, in fewer words than a comment: even readers that know no comments skip it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
 from dialects.dialect import BackendDialect, ClientDialect, LaneDialect
+from dialects.sse import BLANK_LINES, comment
 
 CLIENTS: Mapping[str, ClientDialect] = {
     "openai-chat": openai_chat,
@@ -15,6 +16,13 @@ CLIENTS: Mapping[str, ClientDialect] = {
     "anthropic-messages": anthropic_messages,
     "gemini": gemini,
 }
+SIGNS_OF_LIFE: Mapping[str, bytes] = {
+    "openai-chat": comment("ping"),
+    "openai-responses": comment("ping"),
+    "anthropic-messages": comment("ping"),
+    "gemini": BLANK_LINES,
+}
+"""What keeps a stream alive while there is nothing to say: Google's SDK for Python takes a comment for JSON."""
 BACKENDS: Mapping[str, BackendDialect] = {
     "openai-chat": openai_chat,
     "openai-responses": openai_responses,

@@ -1,6 +1,5 @@
 """A streamed answer: held back until a model has said something, owned until the last byte."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Self
@@ -8,7 +7,7 @@ from typing import Self
 from dialects.crossing import Crossing
 from dialects.faults import Fault, FaultError, FaultKind
 from dialects.relay import Observation, Relay
-from dialects.sse import comment
+from dialects.tables import SIGNS_OF_LIFE
 from gateway.exchange import DEFECT, Exchange
 from gateway.pump import Pump, Quiet
 from routing.request_router import Attempt
@@ -49,8 +48,8 @@ class StreamedAnswer:
     state      a fault                                       quiet for a while
     =========  ============================================  =======================
     held       the next attempt, if there is one             nothing (headers unsent)
-    waiting    the next attempt, if there is one             an SSE comment
-    committed  an error in the client's dialect, then over   an SSE comment
+    waiting    the next attempt, if there is one             a sign of life
+    committed  an error in the client's dialect, then over   a sign of life
     over       nothing                                       nothing
     =========  ============================================  =======================
     """
@@ -63,15 +62,16 @@ class StreamedAnswer:
         self._deadline = self._clock() + self._timeouts.total
         self._flow: _Flow | None = None
         self._due = 0.0
-        # Headers leave with the first bytes: one that waited as long as `begin` does gets a comment at once.
-        self._spoke = -math.inf
+        self._sign_of_life = SIGNS_OF_LIFE[exchange.asked.inquiry.client]
+        # When the caller last heard something; headers leave with the first bytes, so until then: when it asked.
+        self._spoke = self._clock()
         self._ready = b""
         self._committed = False
         self._over = False
 
     def begin(self) -> None:
         """Wait until a model has said something, or long enough; raises `FaultError` if none can."""
-        until = self._clock() + self._timeouts.keep_alive
+        until = self._spoke + self._timeouts.keep_alive
         try:
             while not (self._committed or self._over) and (wait := until - self._clock()) > 0:
                 self._ready += self._advance(wait)
@@ -89,7 +89,7 @@ class StreamedAnswer:
         out, self._ready = self._ready, b""
         while not (out or self._over):
             wait = self._spoke + self._timeouts.keep_alive - self._clock()
-            out = self._step(wait) if wait > 0 else comment("ping")
+            out = self._step(wait) if wait > 0 else self._sign_of_life
         if not out:
             raise StopIteration
         self._spoke = self._clock()

@@ -134,6 +134,32 @@ def test_a_caller_that_waits_long_gets_headers_and_comments_and_then_its_answer(
     assert told.endswith(DONE)
 
 
+def test_a_stream_that_has_begun_but_says_nothing_yet_is_no_reason_for_a_comment() -> None:
+    """Gemini's clients get calls whole: the stream is theirs before there are bytes for them."""
+    call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "run", "arguments": ""}}
+    more = {"index": 0, "function": {"arguments": "{}"}}
+    said = threading.Event()
+    bench = Bench({EU: [ROLE, frame({"tool_calls": [call]}), said, frame({"tool_calls": [more]}), STOP, DONE]})
+    ask = {**ASK, "contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    stream = StreamedAnswer(bench.exchange("gemini", ask), lambda _: b"")
+    stream.begin()
+    threading.Timer(0.05, said.set).start()
+
+    assert next(stream).startswith(b"data: {")
+
+
+def test_google_s_clients_get_blank_lines_for_comments() -> None:
+    timeouts = Timeouts(keep_alive=0.05, first_event=0.3)
+    bench = Bench({EU: [HANG], US: WHOLE}, timeouts=timeouts)
+    ask = {**ASK, "contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    stream = StreamedAnswer(bench.exchange("gemini", ask), lambda _: b"")
+    stream.begin()
+    told = b"".join(stream)
+
+    assert told.startswith(b"\n\n")
+    assert all(line.startswith(b"data: {") for line in told.split(b"\n") if line)
+
+
 def test_a_stream_that_only_prepares_is_kept_alive_too() -> None:
     """Lifecycle events reach nobody before the first word, so they are no sign of life to the caller."""
 
