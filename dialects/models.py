@@ -93,16 +93,19 @@ class ModelProfile:
     api_version: str = "2023-05-15"
 
 
+# https://docs.claude.com/en/docs/about-claude/models/overview: how long an answer of each model may be.
 _CLAUDE = ModelProfile("", Vendor.CLAUDE, default_output=8192, betas=frozenset(), native_schema=False)
 _CLAUDE_4 = replace(
     _CLAUDE,
     thinking=ThinkingStyle.BUDGET,
+    max_output=64_000,
     default_output=16384,
     betas=frozenset({"context-1m-2025-08-07", "interleaved-thinking-2025-05-14"}),
 )
 _CLAUDE_45 = replace(_CLAUDE_4, top_p_with_temperature=False, native_schema=True)
-_CLAUDE_46 = replace(_CLAUDE_45, thinking=ThinkingStyle.EITHER, effort=True)
+_CLAUDE_46 = replace(_CLAUDE_45, thinking=ThinkingStyle.EITHER, effort=True, max_output=128_000)
 _CLAUDE_47 = replace(_CLAUDE_46, thinking=ThinkingStyle.ADAPTIVE, temperature=False, top_p=False)
+_NOVA = ModelProfile("", Vendor.NOVA, native_schema=False)
 _GPT = ModelProfile("", Vendor.OPENAI, mid_system=True)
 _GPT_REASONING = replace(
     _GPT,
@@ -111,6 +114,7 @@ _GPT_REASONING = replace(
     top_p=False,
     penalties=False,
     max_completion_tokens=True,
+    max_output=128_000,
     api_version="2024-12-01-preview",
 )
 _GPT_5 = replace(_GPT_REASONING, efforts=("minimal", "low", "medium", "high"))
@@ -138,13 +142,16 @@ _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
         replace(_CLAUDE_45, effort=True, betas=_CLAUDE_45.betas | {"effort-2025-11-24"}),
     ),
     (r"claude-4-5|claude-(sonnet|haiku)-4-5", _CLAUDE_45),
-    (r"claude-4|claude-(sonnet|opus)-4", replace(_CLAUDE_4)),
+    (r"claude-4(-1)?-opus|claude-opus-4", replace(_CLAUDE_4, max_output=32_000)),
+    (r"claude-4|claude-sonnet-4", _CLAUDE_4),
     (r"claude-3-7|claude-sonnet-3-7", _CLAUDE_4),
     (r"claude-3-5", replace(_CLAUDE, max_output=8192)),
     (r"claude-3", replace(_CLAUDE, max_output=4096, default_output=4096)),
-    (r"claude", _CLAUDE_45),
-    (r"nova-micro", ModelProfile("", Vendor.NOVA, images=False, documents=False, native_schema=False)),
-    (r"nova", ModelProfile("", Vendor.NOVA, native_schema=False)),
+    (r"claude", replace(_CLAUDE_45, max_output=None)),
+    # https://docs.aws.amazon.com/nova/latest/userguide/what-is-nova.html
+    (r"nova-micro", replace(_NOVA, images=False, documents=False, max_output=10_000)),
+    (r"nova-pro", replace(_NOVA, max_output=10_000)),
+    (r"nova", _NOVA),
     (r"titan-embed-text", ModelProfile("", Vendor.TITAN, images=False, documents=False, tools=False, embeds=True)),
     (r"titan-embed", ModelProfile("", Vendor.TITAN, documents=False, tools=False, embeds=True)),
     (r"titan", ModelProfile("", Vendor.TITAN, documents=False, tools=False)),
@@ -166,7 +173,7 @@ _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"gpt-5-[23]", _GPT_52),
     (r"gpt-5-1", _GPT_51),
     (r"gpt-[5-9]", _GPT_5),
-    (r"o\d(-|$)", _GPT_REASONING),
+    (r"o\d(-|$)", replace(_GPT_REASONING, max_output=100_000)),
     (r"gpt-4o", replace(_GPT, max_output=16384)),
     (r"gpt-4-1", replace(_GPT, max_output=32768)),
     (r"text-embedding", replace(_GPT, tools=False, embeds=True)),

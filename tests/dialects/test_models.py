@@ -54,6 +54,32 @@ def test_what_claude_takes_differs_by_age():
     assert "effort-2025-11-24" in profile_for("anthropic--claude-4.5-opus").betas
 
 
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [
+        ("anthropic--claude-3-haiku", 4096),
+        ("anthropic--claude-3.5-sonnet", 8192),
+        ("anthropic--claude-3.7-sonnet", 64_000),
+        ("anthropic--claude-4-sonnet", 64_000),
+        ("anthropic--claude-4-opus", 32_000),
+        ("claude-opus-4-1-20250805", 32_000),
+        ("anthropic--claude-4.5-sonnet", 64_000),
+        ("anthropic--claude-4.5-opus", 64_000),
+        ("anthropic--claude-4.5-haiku", 64_000),
+        ("anthropic--claude-4.6-sonnet", 128_000),
+        ("anthropic--claude-4.8-opus", 128_000),
+        ("claude-of-tomorrow", None),
+        ("amazon--nova-pro", 10_000),
+        ("amazon--nova-premier", None),
+        ("gpt-4o-mini", 16_384),
+        ("gpt-5.5", 128_000),
+        ("o3-mini", 100_000),
+    ],
+)
+def test_no_more_is_asked_for_than_a_model_gives(name, longest):
+    assert longest == profile_for(name).max_output
+
+
 @given(st.text())
 def test_every_name_has_a_row(name):
     assert profile_for(name).name == name
