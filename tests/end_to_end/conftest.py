@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import emulator
+from emulator.world import World, tenant
 from tests.support.running import Cloud, Proxy, running_proxy
+from tests.support.talking import MODELS
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +32,23 @@ def proxy(shared_proxy: Proxy) -> Iterator[Proxy]:
     shared_proxy.cloud.forget()
     yield shared_proxy
     shared_proxy.cloud.check_requests()
+
+
+@pytest.fixture(scope="session")
+def shared_wide_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy in front of every model that talks, each deployed once."""
+    world = World((tenant("eu", "default", MODELS, copies=1),))
+    with emulator.serve(world) as running, running_proxy(Cloud(running.url), tmp_path_factory.mktemp("wide")) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def wide_proxy(shared_wide_proxy: Proxy) -> Iterator[Proxy]:
+    """The wide proxy; what it sends is held against the vendors' definitions, and faults end with the test."""
+    shared_wide_proxy.cloud.forget()
+    yield shared_wide_proxy
+    shared_wide_proxy.cloud.heal()
+    shared_wide_proxy.cloud.check_requests()
 
 
 @pytest.fixture
