@@ -101,6 +101,7 @@ class Exchange:
         self._first_content: float | None = None
         self._last: Attempt | None = None
         self._finished = False
+        self._inquiries: dict[str, Inquiry] = {}
 
     def next_attempt(self) -> Attempt:
         """Choose where to try next; raises `FaultError` with what went wrong last when there is nowhere left."""
@@ -116,7 +117,7 @@ class Exchange:
     def prepare(self, attempt: Attempt) -> tuple[Crossing, JSON]:
         """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this."""
         dialect = attempt.protocol.dialect
-        inquiry = self.desk.inlined(self.asked.inquiry, dialect)
+        inquiry = self._inquiry(dialect)
         profile = profile_for(attempt.endpoint.model)
         way = crossing(inquiry, dialect, profile)
         rendered = way.ask(profile)
@@ -205,6 +206,12 @@ class Exchange:
         with making_sense():
             loaded: JSON = orjson.loads(raw)
             return loaded
+
+    def _inquiry(self, dialect: str) -> Inquiry:
+        """Give the request as backends of *dialect* want it; what it points at is fetched once for all of them."""
+        if dialect not in self._inquiries:
+            self._inquiries[dialect] = self.desk.inlined(self.asked.inquiry, dialect)
+        return self._inquiries[dialect]
 
     def _is_late(self) -> bool:
         return self.clock() - self._began >= self.asked.timeouts.total

@@ -1,11 +1,14 @@
 """An answer in one piece: failover, honesty, and the record of it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from dialects.conversation import Usage
 from dialects.faults import Fault, FaultError, FaultKind, Quota
+from gateway.exchange import Desk
+from gateway.media import Fetched
 from routing.policy import Timeouts
 from routing.strategy import Endpoint
 from tests.support.scripted import Bench
@@ -130,3 +133,24 @@ def test_an_answer_that_drips_for_ever_ends_with_the_time_of_the_request() -> No
         bench.exchange("openai-chat", ASK).whole()
     assert FaultKind.TIMEOUT is caught.value.fault.kind
     assert 0 == bench.in_flight
+
+
+def test_what_a_request_points_at_is_fetched_once_however_many_endpoints_are_tried() -> None:
+    fetched: list[str] = []
+
+    def fetch(address: str) -> Fetched:
+        fetched.append(address)
+        return Fetched("image/png", b"png")
+
+    places = [replace(each, model="anthropic--claude-4.5-sonnet") for each in (EU, US)]
+    bench = Bench({each: [DOWN] for each in places})
+    image = {"type": "image_url", "image_url": {"url": "https://pictures.example/a.png"}}
+    exchange = bench.exchange(
+        "openai-chat", {"model": places[0].model, "messages": [{"role": "user", "content": [image]}]}
+    )
+    exchange.desk = Desk(fetch=fetch)
+    with pytest.raises(FaultError, match="boom"):
+        exchange.whole()
+
+    assert 1 < len(bench.backends.bodies)
+    assert ["https://pictures.example/a.png"] == fetched
