@@ -304,6 +304,14 @@ class TestCacheAffinity:
 
         assert stays == (found == first)
 
+    def test_what_a_subaccount_carries_is_what_all_its_deployments_do(self):
+        keys = [f"key {i}" for i in range(9)]
+        at_home = [key for key in keys if choose(CacheAffinityStrategy(), rows(EU1, EU2, US1), 1, key)[0] != US1]
+        busy = [Candidate(EU1, 3), Candidate(EU2, 3), Candidate(US1, 0)]  # 7 x 2/3 x 1.25 = 5.8, so 6: full
+
+        assert at_home
+        assert {US1} == {choose(CacheAffinityStrategy(), busy, 1, key)[0] for key in at_home}
+
     def test_the_spill_is_sticky_too(self):
         """Over the bound the key goes to its second home, which is where it goes when the first is away."""
         for key in (f"key {i}" for i in range(30)):
