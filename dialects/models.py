@@ -8,6 +8,7 @@ prefix), and the first that matches counts.
 import re
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 
 
 class Vendor(Enum):
@@ -191,6 +192,7 @@ def normalised(model: str) -> str:
     return model.strip().lower().rpartition("--")[2].replace(".", "-").replace("_", "-")
 
 
+@lru_cache(maxsize=1024)
 def profile_for(model: str) -> ModelProfile:
     """Say what *model* accepts; an unknown one is taken for a plain chat model."""
     name = normalised(model)
