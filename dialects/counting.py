@@ -7,7 +7,6 @@ four, code about three, Chinese about one character), with flat costs for what
 is attached.
 """
 
-import json
 import math
 
 from dialects.conversation import (
@@ -23,6 +22,7 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
+from dialects.jsontext import dumps
 
 _BYTES_PER_TOKEN = 3.5
 _PER_MESSAGE = 4
@@ -40,7 +40,7 @@ _BY_SIZE = {
 
 
 def count_tokens(conversation: Conversation) -> int:
-    """Estimate the tokens a model would read."""
+    """Estimate the tokens a model would read; raises `FaultError` for JSON that is nested too deeply."""
     system = sum(_text(part.text) for part in conversation.system)
     messages = sum(_PER_MESSAGE + sum(map(_part, message.parts)) for message in conversation.messages)
     tools = sum(map(_tool, conversation.tools)) + (_FOR_HAVING_TOOLS if conversation.tools else 0)
@@ -81,7 +81,7 @@ def _tool(tool: ToolSpec | Opaque) -> int:
 
 
 def _json(value: object) -> int:
-    return _text(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    return _text(dumps(value))
 
 
 def _text(text: str) -> int:

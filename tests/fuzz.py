@@ -26,7 +26,6 @@ from dialects.counting import count_tokens
 from dialects.crossing import Inquiry, crossing
 from dialects.dialect import Envelope
 from dialects.embedders import EMBEDDERS
-from dialects.events import checked
 from dialects.eventstream import EventStreamDecoder
 from dialects.faults import Fault, FaultError, FaultKind, http_status
 from dialects.jsontext import dumps
@@ -80,9 +79,9 @@ def _relayed(case: JSON) -> object:
         assert relay.seen.over, "the stream has no end"
         outs.append(out)
     assert outs[0] == outs[1], "the output depends on the cuts"
-    for frame in SSEDecoder().feed(outs[0] + b"\n"):
-        assert frame.data == "[DONE]" or not relay.seen.stop or json.loads(frame.data) is not None
-    list(checked(events))
+    if case["client"] != case["backend"] or not case["forward"]:
+        said = [frame.data for frame in SSEDecoder().feed(outs[0])]
+        assert all(data == "[DONE]" or json.loads(data) for data in said), "what we wrote is no JSON"
     return case["backend"], tuple(type(event).__name__ for event in events)[:12], str(events[-1])[:60]
 
 
@@ -106,11 +105,11 @@ def _asked(case: JSON) -> object:
     client = CLIENTS[case["client"]]
     try:
         conversation = client.parse_request(case["body"])
+        count_tokens(conversation)
+        envelope = Envelope("tok", "my-model", 0, conversation)
+        dumps(client.render_response(_NOTHING_SAID, envelope))
     except FaultError as error:
         return case["client"], _checked(error.fault)
-    count_tokens(conversation)
-    envelope = Envelope("tok", "my-model", 0, conversation)
-    dumps(client.render_response(_NOTHING_SAID, envelope))
     led = {name for backend, models in MODELS.items() for name in _asked_of(case, envelope, backend, models)}
     return case["client"], tuple(sorted(led))
 
@@ -332,8 +331,7 @@ class Fuzzer:
             before = rng.choice(self._pool[name])
             words = mangling.vocabulary([case["body"]]) or ("x",)
             spoil = not isinstance(before["body"], str)
-            with suppress(RecursionError):
-                case = {**before, "body": mangling.spoiled(before["body"], rng, words)} if spoil else before
+            case = {**before, "body": mangling.spoiled(before["body"], rng, words)} if spoil else before
         self.runs[name] += 1
         try:
             with impatient(PATIENCE):

@@ -181,7 +181,7 @@ class _Parser:
     def media(self, block: JSON, where: str) -> Media | Opaque:
         kind = MediaKind(block["type"])
         source = _object(block.get("source"), f"{where}.source")
-        name, cache = str(block.get("title") or ""), self.cache(block, where)
+        name, cache = _str_or_none(block.get("title"), f"{where}.title") or "", self.cache(block, where)
         match source:
             case {"type": "base64", "data": str(data), "media_type": str(mime)}:
                 return Media(kind, mime, data=data, name=name, cache=cache)

@@ -30,7 +30,7 @@ from dialects.conversation import (
     ToolSpec,
 )
 from dialects.faults import invalid
-from dialects.gemini.wire import DIALECT, EFFORTS, REDACTED, RESOLUTIONS, camelled, kind_of, mime_by_suffix
+from dialects.gemini.wire import DECLARED, DIALECT, EFFORTS, REDACTED, RESOLUTIONS, camelled, kind_of, mime_by_suffix
 from dialects.jsontext import dumps
 from dialects.schemas import from_google
 from dialects.signatures import unpack
@@ -198,9 +198,10 @@ def _part(part: JSON, where: str, ledger: _Ledger) -> Part | None:
 
 def _media(part: JSON, blob: JSON, where: str) -> Media | Opaque:
     resolution = part.get("mediaResolution")
-    level = str(resolution.get("level") if isinstance(resolution, dict) else resolution)
+    level = resolution.get("level") if isinstance(resolution, dict) else resolution
     known = part.keys() <= _MEDIA and blob.keys() <= _BLOB and part.get("thought") is not True
-    if not known or (resolution is not None and level not in _DETAILS):
+    detail = _DETAILS.get(level, "") if isinstance(level, str) else ""
+    if not known or (resolution is not None and not detail):
         return Opaque(DIALECT, part)
     mime = _text(blob.get("mimeType"), f"{where}.mimeType")
     data = _text(blob.get("data"), f"{where}.inlineData.data").replace("-", "+").replace("_", "/")
@@ -209,7 +210,7 @@ def _media(part: JSON, blob: JSON, where: str) -> Media | Opaque:
         raise invalid(f"{where} must hold data or a fileUri", where)
     name = _text(blob.get("displayName"), f"{where}.displayName")
     kind = kind_of(mime or mime_by_suffix(url or name) or "image/")
-    return Media(kind, mime, data, url, name, _DETAILS.get(level, ""))
+    return Media(kind, mime, data, url, name, detail)
 
 
 def _result(response: JSON, where: str, ledger: _Ledger) -> ToolResult:
@@ -250,7 +251,7 @@ def _spec(declaration: JSON, where: str, extra: JSON) -> ToolSpec:
     schema = declaration.get("parametersJsonSchema") or declaration.get("parameters")
     rest = {key: value for key, value in declaration.items() if key not in _SPEC}
     if rest:
-        extra.setdefault("functionDeclarations", {})[name] = rest
+        extra.setdefault(DECLARED, {})[name] = rest
     spec = ToolSpec(name, _text(declaration.get("description"), f"{where}.description"))
     if schema is None:
         return spec
@@ -322,10 +323,10 @@ def _reasoning(config: JSON, extra: JSON) -> Reasoning | None:
             reasoning = replace(reasoning, budget=budget)
         case _:
             reasoning = replace(reasoning, adaptive=True)
-    level = str(thinking.pop("thinkingLevel", None) or "THINKING_LEVEL_UNSPECIFIED").upper()
+    level = _text(thinking.pop("thinkingLevel", None), "generationConfig.thinkingConfig.thinkingLevel").upper()
     if level in EFFORTS:
         reasoning = replace(reasoning, effort=EFFORTS[level])
-    elif level != "THINKING_LEVEL_UNSPECIFIED":
+    elif level not in ("", "THINKING_LEVEL_UNSPECIFIED"):
         thinking["thinkingLevel"] = level
     extra |= {f"generationConfig.thinkingConfig.{name}": item for name, item in thinking.items()}
     return reasoning

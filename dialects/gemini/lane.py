@@ -76,7 +76,8 @@ def _thinking(name: str, value: Any, profile: ModelProfile, dropped: set[str]) -
     if name not in _THINKING or not isinstance(value, dict) or not any(level in value for level in _LEVELS):
         return value
     rest = {key: item for key, item in value.items() if key not in _LEVELS}
-    effort = next((EFFORTS.get(str(value[level]).upper()) for level in _LEVELS if level in value), None)
+    word = next(value[level] for level in _LEVELS if level in value)
+    effort = EFFORTS.get(word.upper()) if isinstance(word, str) else None
     if effort is None or profile.thinking is ThinkingStyle.NONE:
         dropped.add("thinkingLevel")
         return rest

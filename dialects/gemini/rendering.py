@@ -32,7 +32,7 @@ from dialects.conversation import (
 )
 from dialects.dialect import Rendered
 from dialects.faults import invalid
-from dialects.gemini.wire import BUDGETS, DIALECT, FIELDS, LEVELS, RESOLUTIONS, mime_of, object_from
+from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, FIELDS, LEVELS, RESOLUTIONS, mime_of, object_from
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.schemas import for_gemini, has_parameters
@@ -98,9 +98,9 @@ class _Renderer:
             if path == ("generationConfig.candidateCount" if self._own else "n"):
                 if value != 1:
                     raise invalid(f"{self._profile.name} gives one answer at a time: {path} must be 1", path)
-            elif not self._own or ("." not in path and path not in (*FIELDS, "functionDeclarations")):
+            elif not self._own or ("." not in path and path not in FIELDS):
                 self.dropped.add(path)
-            elif path == "functionDeclarations":
+            elif path == DECLARED:
                 _add_declared(body.get("tools", []), value)
             elif not path.startswith("toolConfig.functionCallingConfig.") or "tools" in body:
                 _put(body, path, value)

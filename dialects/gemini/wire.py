@@ -10,6 +10,8 @@ from dialects.conversation import JSON, Effort, Media, MediaKind, StopReason, Us
 from dialects.faults import FaultKind
 
 DIALECT = "gemini"
+DECLARED = "tools.functionDeclarations"
+"""Under which name is kept what a function declares that only Gemini knows; no field of a body holds a dot."""
 REDACTED = "redacted:"
 """What begins a wrapped signature that stands for hidden thoughts; no signature, being base64, holds a colon."""
 

@@ -214,19 +214,23 @@ def loaded(data: str) -> Any:
 
 
 def spoiled(value: Any, rng: Random, words: Sequence[str], times: int = 3) -> Any:
-    """Copy JSON with a few places changed; an object stays one, as does a list."""
-    changed = json.loads(json.dumps(value))
-    for _ in range(rng.randint(1, times)):
-        _spoil(changed if isinstance(changed, dict | list) else [changed], rng, words)
+    """Copy JSON with a few places changed; an object stays one, as does a list. What is too deep stays as it was."""
+    try:
+        changed = json.loads(json.dumps(value))
+        for _ in range(rng.randint(1, times)):
+            _spoil(changed if isinstance(changed, dict | list) else [changed], rng, words)
+        json.dumps(changed)
+    except RecursionError:
+        return value
     return changed
 
 
 def _spoil(value: Any, rng: Random, words: Sequence[str]) -> None:
-    places = list(_places(value))
-    if not places:
+    found = list(places(value))
+    if not found:
         return
-    inside, key = rng.choice(places)
-    other_inside, other_key = rng.choice(places)
+    inside, key = rng.choice(found)
+    other_inside, other_key = rng.choice(found)
     other = json.loads(json.dumps(other_inside[other_key]))
     match rng.randrange(8):
         case 0:
@@ -245,12 +249,12 @@ def _spoil(value: Any, rng: Random, words: Sequence[str]) -> None:
             inside[key] = scalar(rng, words)
 
 
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
     """Every place in a value, as what holds it and under which key."""
     for key, inner in list(value.items() if isinstance(value, dict) else enumerate(value)):
         yield value, key
         if isinstance(inner, dict | list):
-            yield from _places(inner)
+            yield from places(inner)
 
 
 def scalar(rng: Random, words: Sequence[str]) -> Any:

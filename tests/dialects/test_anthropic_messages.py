@@ -225,6 +225,10 @@ def test_whether_and_how_hard_to_think(fields, reasoning, left):
         ({"output_config": {"format": "json"}}, "output_config.format"),
         ({"metadata": {"user_id": 3}}, "metadata.user_id"),
         ({"anthropic_beta": 1.5}, "anthropic_beta"),
+        (
+            {"messages": [user({"type": "document", "source": {"type": "url", "url": "https://x"}, "title": 3})]},
+            "messages[0].content[0].title",
+        ),
         ({"anthropic_beta": ["context-1m-2025-08-07", 3]}, "anthropic_beta[1]"),
     ],
 )

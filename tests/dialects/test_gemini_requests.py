@@ -132,7 +132,7 @@ def test_a_full_request_is_understood():
         stream=True,
         stream_usage=True,
         extra={
-            "functionDeclarations": {"g": {"behavior": "BLOCKING"}},
+            "tools.functionDeclarations": {"g": {"behavior": "BLOCKING"}},
             "generationConfig.responseLogprobs": True,
             "generationConfig.mediaResolution": "MEDIA_RESOLUTION_LOW",
             "safetySettings": FULL["safetySettings"],
@@ -383,6 +383,10 @@ def test_attachments_in_a_result_are_understood_and_stand_beside_it():
             {"contents": {"parts": {"text": "x"}}, "generationConfig": {"stopSequences": [1]}},
             "generationConfig.stopSequences",
         ),
+        (
+            {"contents": {"parts": {"text": "x"}}, "generationConfig": {"thinkingConfig": {"thinkingLevel": 3}}},
+            "generationConfig.thinkingConfig.thinkingLevel",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(body, param):
@@ -391,6 +395,16 @@ def test_what_makes_no_sense_is_refused_by_name(body, param):
 
     assert caught.value.fault.kind is FaultKind.INVALID_REQUEST
     assert param == caught.value.fault.param
+
+
+def test_a_field_called_like_a_place_in_the_tools_is_a_field_nobody_knows():
+    declared = {"functionDeclarations": {"name": "f", "behavior": "BLOCKING"}}
+    body = {"contents": {"parts": {"text": "x"}}, "functionDeclarations": 3, "tools": declared}
+
+    rendered = gemini.render_request(gemini.parse_request(body), FLASH)
+
+    assert rendered.dropped == ("functionDeclarations",)
+    assert rendered.body["tools"] == [{"functionDeclarations": [{"name": "f", "behavior": "BLOCKING"}]}]
 
 
 def test_thoughts_that_were_streamed_in_pieces_are_one_thought_again():

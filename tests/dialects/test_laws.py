@@ -371,6 +371,23 @@ def test_any_request_is_understood_or_refused_in_words(client, seed):
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('{"properties":{"a":', "}}")])
+def test_json_of_any_depth_is_understood_or_refused_in_words(client, opening, closing):
+    """As deep as a body can be that is read at all."""
+    times = 1000 // len(closing)
+    deep = opening * times + "1" + closing * times
+    whole = orjson.dumps(mangling.BODIES[client])
+    for number in range(len(list(mangling.places(mangling.BODIES[client])))):
+        body = orjson.loads(whole)
+        inside, key = list(mangling.places(body))[number]
+        inside[key] = orjson.loads(deep)
+        with suppress(FaultError):
+            conversation = CLIENTS[client].parse_request(body)
+            count_tokens(conversation)
+            LANES[client].forward_request(body, profile_for(MODELS[client][0]))
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 @given(st.data())
 @settings(deadline=None, max_examples=25)
 def test_any_json_is_understood_or_refused_in_words(client, data):
