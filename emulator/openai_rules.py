@@ -136,6 +136,8 @@ def check_responses(model: Model, body: Json) -> None:
             raise azure(f"Unknown parameter: '{key}'.", key, "unknown_parameter")
     if body.get("input") in (None, "", []):
         raise azure("Missing required parameter: 'input'.", "input", "missing_required_parameter")
+    if not isinstance(body["input"], str | list):
+        raise azure("Invalid type for 'input': expected a string or an array.", "input", "invalid_type")
     _samplers(model, body)
     limit = body.get("max_output_tokens")
     if limit is not None and limit < 16:

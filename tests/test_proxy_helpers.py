@@ -271,7 +271,7 @@ class TestRequests:
 
         assert asked_of("claude-3-haiku") == 4096
         assert asked_of("claude-3.5-sonnet") == 8192
-        assert asked_of("gpt-5") == 100_000
+        assert asked_of("gpt-5") == 64_000
 
     def test_what_another_vendors_model_refuses_does_not_count(self):
         body = Converters.convert_openai_to_claude(OPENAI_REQUEST | {"model": "gpt-5"})

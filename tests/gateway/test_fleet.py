@@ -136,13 +136,14 @@ def test_deployments_are_looked_up_again_and_again_until_it_is_told_to_stop() ->
     listing = Listing(eu={"d1": "gpt"})
     policy = replace(QUIET, discovery_interval=0.01)
     fleet, _, _ = fleet_of(listing, account("eu", discovery=True), policy=policy)
+    before = {*threading.enumerate()}
     fleet.start()
     assert listing.again.wait(5)
     fleet.stop()
     asked = len(listing.asked)
+    begun = {*threading.enumerate()} - before
 
-    assert not any(thread.name in {"discovery", "health-checker"} and thread.is_alive()
-                   for thread in threading.enumerate())  # fmt: skip
+    assert not any(thread.name in {"discovery", "health-checker"} for thread in begun)
     assert asked == len(listing.asked)
 
 

@@ -40,6 +40,7 @@ def router() -> RequestRouter:
 
 @pytest.mark.parametrize("call", [lambda: load_balance_url("gpt-5"), lambda: route_request(REQUEST)])
 def test_without_a_router_it_says_what_to_do(call):
+    routing.configure(None)
     with pytest.raises(RuntimeError, match=r"call routing\.configure\(RequestRouter\(LoadBalancer\(pools\)\)\) first"):
         call()
 
