@@ -20,7 +20,7 @@ def pack(signature: str, family: Family | None, native: Family) -> str:
     if family in (None, native) and not signature.startswith(_HEAD):
         return signature
     owner = (family or native).value
-    return base64.b64encode(_MAGIC + f"{owner}:{signature}".encode()).decode()
+    return base64.b64encode(_MAGIC + f"{owner}:{signature}".encode("utf-8", "surrogatepass")).decode()
 
 
 def unpack(text: str, native: Family) -> tuple[Family, str]:
@@ -29,7 +29,8 @@ def unpack(text: str, native: Family) -> tuple[Family, str]:
         return native, text
     standard = text[len(_HEAD) :].rstrip("=").translate(str.maketrans("-_", "+/"))
     try:
-        owner, _, signature = base64.b64decode(standard + "=" * (-len(standard) % 4)).decode().partition(":")
+        packed = base64.b64decode(standard + "=" * (-len(standard) % 4)).decode("utf-8", "surrogatepass")
+        owner, _, signature = packed.partition(":")
         return Family(owner), signature
     except ValueError:
         return native, text

@@ -14,7 +14,7 @@ from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault, invalid
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
-from dialects.openai_responses.names import flat, namespaces
+from dialects.openai_responses.names import flat, is_function
 from dialects.openai_responses.words import namespaces_of, render_error
 from dialects.openai_shared import drop_refused_sampling, limited, public_model
 from dialects.signatures import unpack
@@ -138,10 +138,12 @@ def _renamed(response: JSON, spaces: Mapping[str, tuple[str, str]]) -> JSON:
 
 
 def _renamed_item(item: JSON, spaces: Mapping[str, tuple[str, str]]) -> JSON:
-    if item.get("type") != "function_call" or item.get("name") not in spaces:
-        return item
-    space, name = spaces[item["name"]]
-    return {**item, "name": name, "namespace": space}
+    match item:
+        case {"type": "function_call", "name": str(known)} if known in spaces:
+            space, name = spaces[known]
+            return {**item, "name": name, "namespace": space}
+        case _:
+            return item
 
 
 def _item(item: Any, dropped: set[str]) -> Any:
@@ -193,8 +195,7 @@ def _functions(tool: JSON, dropped: set[str]) -> list[JSON]:
             return [tool]
         case {"type": "namespace", "name": str(space), "tools": [*members]}:
             dropped.add("tool namespace")
-            known = {name for _, name in namespaces([tool]).values()}
-            functions = [member for member in members if isinstance(member, dict) and member.get("name") in known]
+            functions = [member for member in members if isinstance(member, dict) and is_function(member)]
             return [{**member, "type": "function", "name": flat(space, member["name"])} for member in functions]
         case _:
             dropped.add(f"tool {tool.get('type')}")

@@ -31,12 +31,13 @@ def namespaces(tools: Iterable[Any]) -> Mapping[str, tuple[str, str]]:
     for tool in tools:
         match tool:
             case {"type": "namespace", "name": str(namespace), "tools": [*members]}:
-                names = [member["name"] for member in members if isinstance(member, dict) and _is_function(member)]
+                names = [member["name"] for member in members if isinstance(member, dict) and is_function(member)]
                 found |= {flat(namespace, name): (namespace, name) for name in names}
             case _:
                 pass
     return found
 
 
-def _is_function(tool: Mapping[str, Any]) -> bool:
+def is_function(tool: Mapping[str, Any]) -> bool:
+    """Whether a member of a namespace is a function that can be called by its name."""
     return tool.get("type", "function") == "function" and isinstance(tool.get("name"), str)

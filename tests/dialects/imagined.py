@@ -61,8 +61,8 @@ tools = st.sampled_from(
 )
 choices = st.builds(
     ToolChoice,
-    st.sampled_from([ToolMode.AUTO, ToolMode.REQUIRED, ToolMode.NONE]),
-    parallel=st.sampled_from([None, True, False]),
+    st.sampled_from([ToolMode.AUTO, ToolMode.REQUIRED, ToolMode.REQUIRED, ToolMode.NONE]),
+    parallel=st.sampled_from([None, True, False, False]),
 ) | st.just(ToolChoice(ToolMode.NAMED, "f"))
 samplings = st.builds(
     Sampling,
@@ -108,7 +108,7 @@ def conversations(draw: st.DrawFn) -> Conversation:
         system=tuple(draw(st.lists(texts, max_size=2))),
         messages=tuple(turns),
         tools=offered,
-        tool_choice=draw(st.none() | choices) if offered else None,
+        tool_choice=draw(choices | choices | st.none()) if offered else None,
         sampling=draw(samplings),
         reasoning=draw(reasonings),
         output=draw(outputs),

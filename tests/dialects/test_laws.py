@@ -334,7 +334,7 @@ EXCUSES = {
 
 @pytest.mark.parametrize(("name", "profile"), SPOKEN_ON_BOTH_SIDES)
 @given(imagined.conversations())
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=60)
 def test_nothing_is_lost_in_silence(name, profile, conversation):
     again, dropped = understood(name, conversation, profile)
     thoughts = not any("thinking" in why for why in dropped)

@@ -17,6 +17,7 @@ PACKED = pack("EqoB+/==", Family.GEMINI, Family.CLAUDE)
 @given(signatures, families, families)
 @example(PACKED, Family.CLAUDE, Family.CLAUDE)
 @example("", Family.GEMINI, Family.CLAUDE)
+@example("\ud800", Family.GEMINI, Family.CLAUDE)
 def test_what_is_packed_comes_back(signature, family, native):
     assert (family, signature) == unpack(pack(signature, family, native), native)
 
