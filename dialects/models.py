@@ -189,7 +189,7 @@ _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
 
 def normalised(model: str) -> str:
     """Write a model's name in lower case, without vendor prefix and with dashes for dots."""
-    return model.strip().lower().rpartition("--")[2].replace(".", "-").replace("_", "-")
+    return model.lower().replace(".", "-").replace("_", "-").rpartition("--")[2].strip()
 
 
 @lru_cache(maxsize=1024)

@@ -140,9 +140,10 @@ class Passthrough:
         return b"" if self.seen.over else self._watch([Failed(fault, self.seen.usage)])
 
     def _pass(self, frame: Frame) -> bytes:
-        failed = self.seen.fault is not None
-        said = self._watch(self._reader.take(frame))
-        return said or (b"" if failed else self._forward(frame, usage=self.seen.usage))
+        if self.seen.over:
+            # The reader has stopped watching: what follows was judged by nobody.
+            return b""
+        return self._watch(self._reader.take(frame)) or self._forward(frame, usage=self.seen.usage)
 
     def _watch(self, events: list[Event]) -> bytes:
         failed = self.seen.fault is not None

@@ -1,7 +1,7 @@
 """Which row of the table a model's name falls into."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dialects import models
@@ -81,6 +81,8 @@ def test_no_more_is_asked_for_than_a_model_gives(name, longest):
 
 
 @given(st.text())
+@example("._")
+@example("a-- b")
 def test_every_name_has_a_row(name):
     assert profile_for(name).name == name
     assert normalised(normalised(name)) == normalised(name)

@@ -248,6 +248,15 @@ def test_a_choice_without_tools_is_no_choice():
     assert rendered.dropped == ("tool web_search", "tool_choice", "x.y")
 
 
+def test_names_that_are_none_name_no_function():
+    odd = {**GROUP, "tools": [{"type": "function", "name": {}}, *GROUP["tools"]]}
+    rendered = openai_responses.forward_request({"input": "x", "tools": [odd]}, profile_for("gpt-4o"))
+    frame = Frame('{"type":"response.output_item.added","item":{"type":"function_call","name":{}}}')
+
+    assert [tool["name"] for tool in rendered.body["tools"]] == ["tools__get_weather"]
+    assert b'"name":{}' in openai_responses.forward_frame(frame, _envelope())
+
+
 def test_a_whole_answer_passes_under_the_public_names():
     answer = body(BACKEND, "calls")
     passed = openai_responses.forward_response(answer, _envelope())

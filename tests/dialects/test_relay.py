@@ -84,12 +84,19 @@ def test_a_translation_says_that_it_broke_off():
 
 def test_passed_frames_go_by_as_they_came_and_are_watched():
     relay = passthrough()
-    said = lines('{"start":"i"}', '{"say":"a"}', '{"end":1}', "[DONE]")
+    said = lines('{"start":"i"}', '{"say":"a"}', '{"end":1}')
 
     assert relay.feed(said) + relay.finish() == said
     assert relay.seen.committed
     assert relay.seen.usage == Usage(1)
     assert relay.abort(FAULT) == b""
+
+
+def test_after_the_end_nothing_is_passed():
+    relay = passthrough()
+    said = lines('{"start":"i"}', '{"end":1}')
+
+    assert relay.feed(said + lines("junk", '{"say":"a"}')) + relay.finish() == said
 
 
 def test_the_last_frame_may_lack_its_newline():
