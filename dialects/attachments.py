@@ -1,4 +1,4 @@
-"""What may be attached to a request for a model on Bedrock."""
+"""What is attached to a request: what sort of thing it is, and whether a model on Bedrock may be given it."""
 
 import base64
 import binascii
@@ -7,6 +7,7 @@ from dialects.conversation import Media, MediaKind
 from dialects.faults import FaultError, invalid
 from dialects.models import ModelProfile
 
+_KINDS = {"image": MediaKind.IMAGE, "audio": MediaKind.AUDIO, "video": MediaKind.VIDEO}
 _IMAGE_TYPES = {
     "image/png": "image/png",
     "image/jpeg": "image/jpeg",
@@ -15,6 +16,11 @@ _IMAGE_TYPES = {
     "image/webp": "image/webp",
 }
 _TEXT_TYPES = frozenset({"application/json", "application/xml", "application/x-yaml", "application/javascript"})
+
+
+def kind_of(mime: str) -> MediaKind:
+    """Tell what sort of thing has this type."""
+    return _KINDS.get(mime.partition("/")[0].lower(), MediaKind.DOCUMENT)
 
 
 def check(media: Media, profile: ModelProfile) -> set[str]:

@@ -1,7 +1,6 @@
 """How Claude is given tools, and made to answer in JSON by one."""
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -20,6 +19,7 @@ from dialects.conversation import (
     ToolSpec,
 )
 from dialects.faults import invalid
+from dialects.jsontext import object_from
 
 JSON_TOOL = "respond_with_json"
 """A tool the model is made to call where it cannot be told to answer in JSON: its arguments are the answer."""
@@ -97,11 +97,8 @@ def call_id(id: str) -> str:
 
 def arguments_of(call: ToolCall) -> JSON:
     """Read a call's arguments as the object Claude wants."""
-    try:
-        loaded = json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError):
-        loaded = None
-    if not isinstance(loaded, dict):
+    loaded = object_from(call.arguments)
+    if loaded is None:
         raise invalid(f"the arguments of the call {call.id} of {call.name} must be a JSON object", "messages")
     return loaded
 

@@ -1,11 +1,25 @@
-"""JSON as text, written the same way everywhere."""
+"""JSON as text, read and written the same way everywhere."""
 
 import json
 from typing import Any
 
 import orjson
 
+from dialects.conversation import JSON
 from dialects.faults import invalid
+
+
+def object_from(arguments: str) -> JSON | None:
+    """Read a call's arguments as the object they should be, an empty one if they say nothing; None if they are none."""
+    try:
+        loaded = json.loads(arguments or "{}", parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return None
+    return {} if loaded is None else loaded if isinstance(loaded, dict) else None
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
 
 
 def dumps(value: Any) -> str:

@@ -4,15 +4,25 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from dialects.conversation import JSON, CacheMark, Family, Media, MediaKind, OutputFormat, Thinking
+from dialects.attachments import kind_of
+from dialects.conversation import (
+    JSON,
+    CacheMark,
+    Effort,
+    Family,
+    Media,
+    MediaKind,
+    OutputFormat,
+    Thinking,
+    ToolSpec,
+)
 from dialects.faults import FaultError, invalid
 
 _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.ASCII)
-_KIND_OF_MIME = {"image": MediaKind.IMAGE, "audio": MediaKind.AUDIO, "video": MediaKind.VIDEO}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +145,7 @@ def media(uri: str, where: str, kind: MediaKind, name: str = "", detail: str = "
     if ";base64" not in head[2].lower():
         data = base64.b64encode(unquote_to_bytes(data)).decode()
     mime = head[1].lower()
-    kind = _KIND_OF_MIME.get(mime.partition("/")[0], kind) if kind is MediaKind.DOCUMENT else kind
+    kind = kind_of(mime) if kind is MediaKind.DOCUMENT else kind
     return Media(kind, mime or "text/plain", data, name=name, detail=detail)
 
 
@@ -173,6 +183,39 @@ def output_format(declared: Fields) -> OutputFormat | None:
             return None
         case _:
             raise declared.wrong("type", "text, json_object or json_schema")
+
+
+def effort_in(asked: Fields, name: str) -> Effort | None:
+    """Read the word for how hard to think."""
+    word = asked.text(name)
+    try:
+        return Effort(word) if word else None
+    except ValueError:
+        raise asked.wrong(name, f"one of {', '.join(effort.value for effort in Effort)}") from None
+
+
+def document(file: Fields) -> Media:
+    """Read a file whose data came with it: a data URI, or base64 of what is taken for a PDF."""
+    data, name = file.named("file_data"), file.text("filename")
+    if data.startswith("data:"):
+        return media(data, file.at("file_data"), MediaKind.DOCUMENT, name)
+    return Media(MediaKind.DOCUMENT, "application/pdf", data, name=name)
+
+
+def function_spec(function: Fields, name: str, cache: CacheMark | None) -> ToolSpec:
+    """Read what a function is for and what it takes; without parameters it takes none."""
+    spec = ToolSpec(name, function.text("description"), strict=function.flag("strict"), cache=cache)
+    parameters = function.object("parameters")
+    return replace(spec, parameters=parameters.body) if parameters and parameters.body else spec
+
+
+def beyond(body: Mapping[str, Any], understood: frozenset[str], defaults: Mapping[str, Any]) -> JSON:
+    """Keep the fields that are not understood, but for those that say what is the case anyway."""
+    return {
+        name: value
+        for name, value in body.items()
+        if name not in understood and value is not None and value != defaults.get(name)
+    }
 
 
 def own_thinking(part: Thinking) -> bool:

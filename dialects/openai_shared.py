@@ -1,7 +1,7 @@
 """What OpenAI's two dialects have in common: errors, how hard to think, what a model refuses."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from dialects.conversation import (
     Text,
     Thinking,
     ToolCall,
+    ToolMode,
     ToolResult,
     Usage,
 )
@@ -33,8 +34,8 @@ from dialects.turns import NO_RESULT
 
 CHAT = "openai-chat"
 RESPONSES = "openai-responses"
-REDACTED = "redacted:"
-"""What begins a wrapped signature that stands for hidden thoughts; no signature, being base64, holds a colon."""
+CHOICE = {ToolMode.AUTO: "auto", ToolMode.REQUIRED: "required", ToolMode.NONE: "none"}
+"""How free the model is to call functions; a choice by name is an object."""
 
 # https://platform.openai.com/docs/guides/error-codes. A `type` of invalid_request_error
 # makes some clients take a wrong key for a malformed request, hence authentication_error.
@@ -212,6 +213,22 @@ def _details(body: JSON, which: str, *names: str) -> int:
 
 def _count(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def parted(history: Sequence[Message]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
+    """Part the instructions at the front from what was said; alone, the last of them is the question."""
+    front = 0
+    while front < len(history) and _is_instruction(history[front]):
+        front += 1
+    if front == len(history) and front:
+        front -= 1
+        history = [*history[:front], replace(history[front], role=Role.USER)]
+    system = tuple(part for message in history[:front] for part in message.parts if isinstance(part, Text))
+    return system, tuple(history[front:])
+
+
+def _is_instruction(message: Message) -> bool:
+    return message.role is Role.SYSTEM and all(isinstance(part, Text) for part in message.parts)
 
 
 def answered(messages: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -10,6 +10,9 @@ import base64
 
 from dialects.conversation import Family
 
+REDACTED = "redacted:"
+"""What begins a signature that stands for hidden thoughts, once wrapped; no other, being base64, holds a colon."""
+
 _MAGIC = b"foreign-signature:"
 # A multiple of three bytes, so that the base64 text begins the same way whatever follows.
 _HEAD = base64.b64encode(_MAGIC).decode()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dialects.attachments import kind_of
 from dialects.conversation import (
     JSON,
     Completion,
@@ -42,17 +43,14 @@ from dialects.faults import Fault, FaultError, FaultKind, http_status
 from dialects.gemini.wire import (
     DIALECT,
     FINISHES,
-    REDACTED,
     STATUSES,
     STOPS,
-    kind_of,
-    object_from,
     usage_for,
     usage_from,
 )
-from dialects.jsontext import dumps
+from dialects.jsontext import dumps, object_from
 from dialects.reading import FrameReader
-from dialects.signatures import pack
+from dialects.signatures import REDACTED, pack
 from dialects.sse import Frame
 
 _ACTIONS = ["generateContent", "streamGenerateContent", "countTokens"]

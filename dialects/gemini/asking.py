@@ -8,6 +8,7 @@ says in the path, are expected in the body.
 from dataclasses import replace
 from typing import Any
 
+from dialects.attachments import kind_of
 from dialects.conversation import (
     JSON,
     Conversation,
@@ -30,10 +31,10 @@ from dialects.conversation import (
     ToolSpec,
 )
 from dialects.faults import invalid
-from dialects.gemini.wire import DECLARED, DIALECT, EFFORTS, REDACTED, RESOLUTIONS, camelled, kind_of, mime_by_suffix
+from dialects.gemini.wire import DECLARED, DIALECT, EFFORTS, RESOLUTIONS, camelled, mime_by_suffix
 from dialects.jsontext import dumps
 from dialects.schemas import from_google
-from dialects.signatures import unpack
+from dialects.signatures import REDACTED, unpack
 
 _ROLES = {"user": Role.USER, "function": Role.USER, "model": Role.ASSISTANT}
 _MODES = {"AUTO": ToolMode.AUTO, "ANY": ToolMode.REQUIRED, "NONE": ToolMode.NONE}

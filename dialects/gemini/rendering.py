@@ -32,8 +32,8 @@ from dialects.conversation import (
 )
 from dialects.dialect import Rendered
 from dialects.faults import invalid
-from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, FIELDS, LEVELS, RESOLUTIONS, mime_of, object_from
-from dialects.jsontext import dumps
+from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, FIELDS, LEVELS, RESOLUTIONS, mime_of
+from dialects.jsontext import dumps, object_from
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.schemas import for_gemini, has_parameters
 from dialects.turns import ordered

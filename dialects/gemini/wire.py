@@ -3,17 +3,12 @@
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 """
 
-import json
-from typing import Any
-
 from dialects.conversation import JSON, Effort, Media, MediaKind, StopReason, Usage
 from dialects.faults import FaultKind
 
 DIALECT = "gemini"
 DECLARED = "tools.functionDeclarations"
 """Under which name is kept what a function declares that only Gemini knows; no field of a body holds a dot."""
-REDACTED = "redacted:"
-"""What begins a wrapped signature that stands for hidden thoughts; no signature, being base64, holds a colon."""
 
 FIELDS = frozenset(
     {
@@ -131,7 +126,6 @@ _MIME_BY_KIND = {
     MediaKind.AUDIO: "audio/mpeg",
     MediaKind.VIDEO: "video/mp4",
 }
-_KINDS = {"image": MediaKind.IMAGE, "audio": MediaKind.AUDIO, "video": MediaKind.VIDEO}
 
 
 def camelled(value: JSON) -> JSON:
@@ -145,11 +139,6 @@ def camel(name: str) -> str:
     return head + "".join(word[:1].upper() + word[1:] for word in rest) if head else name
 
 
-def kind_of(mime: str) -> MediaKind:
-    """Tell what sort of thing has this type."""
-    return _KINDS.get(mime.partition("/")[0].lower(), MediaKind.DOCUMENT)
-
-
 def mime_of(media: Media) -> str:
     """Name the type of an attachment: Gemini insists on one, clients do not always say it."""
     return media.mime or mime_by_suffix(media.url or media.name) or _MIME_BY_KIND[media.kind]
@@ -158,15 +147,6 @@ def mime_of(media: Media) -> str:
 def mime_by_suffix(path: str) -> str:
     """Guess a type by the end of a name or an address; empty where it tells nothing."""
     return _MIME_BY_SUFFIX.get(path.partition("?")[0].partition("#")[0].rpartition(".")[2].lower(), "")
-
-
-def object_from(arguments: str) -> JSON | None:
-    """Read a call's arguments as the object Gemini wants; None if they are no object."""
-    try:
-        loaded = json.loads(arguments or "{}", parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        return None
-    return {} if loaded is None else loaded if isinstance(loaded, dict) else None
 
 
 def usage_from(metadata: JSON) -> Usage:
@@ -191,7 +171,3 @@ def usage_for(usage: Usage) -> JSON:
 def _count(metadata: JSON, name: str) -> int:
     value = metadata.get(name)
     return value if isinstance(value, int) and value > 0 else 0
-
-
-def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")

@@ -11,7 +11,6 @@ from dialects.conversation import (
     JSON,
     CacheMark,
     Conversation,
-    Effort,
     Family,
     Media,
     MediaKind,
@@ -32,8 +31,17 @@ from dialects.conversation import (
     ToolSpec,
 )
 from dialects.faults import invalid
-from dialects.openai_fields import Fields, cache_mark, media, output_format
-from dialects.openai_shared import CHAT
+from dialects.openai_fields import (
+    Fields,
+    beyond,
+    cache_mark,
+    document,
+    effort_in,
+    function_spec,
+    media,
+    output_format,
+)
+from dialects.openai_shared import CHAT, parted
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "any": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(
@@ -79,7 +87,7 @@ def parse_request(body: JSON) -> Conversation:
     conversation's system; later ones stay where they are.
     """
     fields = Fields(body)
-    system, messages = _split(_messages(fields))
+    system, messages = parted(_messages(fields))
     tools = _tools(fields)
     choice = _tool_choice(fields) if tools else None
     if choice is not None and "allowed" in choice:
@@ -100,23 +108,6 @@ def parse_request(body: JSON) -> Conversation:
         cache_key=fields.text("prompt_cache_key"),
         extra=_extra(fields),
     )
-
-
-def _split(messages: list[Message]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
-    """Part the instructions at the front from what was said."""
-    front = 0
-    while front < len(messages) and _is_instruction(messages[front]):
-        front += 1
-    if front == len(messages) and front:
-        # A model wants to be asked something: instructions alone are the question.
-        messages = [*messages[: front - 1], replace(messages[-1], role=Role.USER)]
-        front -= 1
-    system = tuple(part for message in messages[:front] for part in message.parts if isinstance(part, Text))
-    return system, tuple(messages[front:])
-
-
-def _is_instruction(message: Message) -> bool:
-    return message.role is Role.SYSTEM and all(isinstance(part, Text) for part in message.parts)
 
 
 def _messages(fields: Fields) -> list[Message]:
@@ -201,20 +192,13 @@ def _part(part: Fields, cache: CacheMark | None) -> Part:
         case "input_audio" if audio := part.object("input_audio"):
             return Media(MediaKind.AUDIO, f"audio/{audio.named('format')}", audio.named("data"), cache=cache)
         case "file" if (file := part.object("file")) and file.text("file_data"):
-            return replace(_file(file), cache=cache)
+            return replace(document(file), cache=cache)
         case "":
             raise part.wrong("type", "a string")
         case "image_url" | "input_audio":
             raise part.wrong(kind, "an object")
         case _:
             return Opaque(CHAT, dict(part.body))
-
-
-def _file(file: Fields) -> Media:
-    data, name = file.named("file_data"), file.text("filename")
-    if data.startswith("data:"):
-        return media(data, file.at("file_data"), MediaKind.DOCUMENT, name)
-    return Media(MediaKind.DOCUMENT, "application/pdf", data, name=name)
 
 
 def _answer(message: Fields, index: int) -> Iterator[Part]:
@@ -272,9 +256,7 @@ def _tool(tool: Fields) -> ToolSpec | Opaque:
 
 
 def _function(function: Fields, cache: CacheMark | None) -> ToolSpec:
-    spec = ToolSpec(function.named("name"), function.text("description"), strict=function.flag("strict"), cache=cache)
-    parameters = function.object("parameters")
-    return replace(spec, parameters=parameters.body) if parameters and parameters.body else spec
+    return function_spec(function, function.named("name"), cache)
 
 
 def _tool_choice(fields: Fields) -> dict[str, Any] | None:
@@ -318,13 +300,8 @@ def _sampling(fields: Fields) -> Sampling:
 
 
 def _reasoning(fields: Fields) -> Reasoning | None:
-    word = fields.text("reasoning_effort")
-    if not word:
-        return None
-    try:
-        return Reasoning(effort=Effort(word))
-    except ValueError:
-        raise fields.wrong("reasoning_effort", f"one of {', '.join(effort.value for effort in Effort)}") from None
+    effort = effort_in(fields, "reasoning_effort")
+    return Reasoning(effort) if effort else None
 
 
 def _output(fields: Fields) -> OutputFormat | None:
@@ -343,11 +320,7 @@ def _stream_usage(fields: Fields) -> bool:
 
 
 def _extra(fields: Fields) -> JSON:
-    extra = {
-        name: value
-        for name, value in fields.body.items()
-        if name not in _UNDERSTOOD and value is not None and value != _DEFAULTS.get(name)
-    }
+    extra = beyond(fields.body, _UNDERSTOOD, _DEFAULTS)
     options = fields.object("stream_options")
     if options and (rest := {name: value for name, value in options.body.items() if name != "include_usage"}):
         extra["stream_options"] = rest

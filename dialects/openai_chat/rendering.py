@@ -37,6 +37,7 @@ from dialects.openai_chat.fields import accepted
 from dialects.openai_fields import data_uri, plain_text
 from dialects.openai_shared import (
     CHAT,
+    CHOICE,
     answered,
     check_media,
     check_translatable,
@@ -49,7 +50,6 @@ from dialects.openai_shared import (
 )
 from dialects.turns import wrapped
 
-_CHOICE = {ToolMode.AUTO: "auto", ToolMode.REQUIRED: "required", ToolMode.NONE: "none"}
 _AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
 _MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
 _NINE_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -331,7 +331,7 @@ def _function(tool: ToolSpec) -> JSON:
 def _choice(choice: ToolChoice, tools: list[JSON]) -> JSON:
     parallel = {} if choice.parallel is None else {"parallel_tool_calls": choice.parallel}
     if choice.mode is not ToolMode.NAMED:
-        return {"tool_choice": _CHOICE[choice.mode], **parallel}
+        return {"tool_choice": CHOICE[choice.mode], **parallel}
     custom = any((tool.get("custom") or {}).get("name") == choice.name for tool in tools)
     kind = "custom" if custom else "function"
     return {"tool_choice": {"type": kind, kind: {"name": choice.name}}, **parallel}

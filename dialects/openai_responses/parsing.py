@@ -11,7 +11,6 @@ from dialects.conversation import (
     JSON,
     CacheMark,
     Conversation,
-    Effort,
     Family,
     Media,
     MediaKind,
@@ -30,10 +29,19 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
-from dialects.openai_fields import Fields, cache_mark, media, output_format
+from dialects.openai_fields import (
+    Fields,
+    beyond,
+    cache_mark,
+    document,
+    effort_in,
+    function_spec,
+    media,
+    output_format,
+)
 from dialects.openai_responses.names import flat
-from dialects.openai_shared import REDACTED, RESPONSES
-from dialects.signatures import unpack
+from dialects.openai_shared import RESPONSES, parted
+from dialects.signatures import REDACTED, unpack
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(
@@ -75,15 +83,7 @@ def parse_request(body: JSON) -> Conversation:
     """
     fields = Fields(body)
     instructions = fields.text("instructions")
-    history = _history(fields)
-    front = 0
-    while front < len(history) and _is_instruction(history[front]):
-        front += 1
-    if front == len(history) and front:
-        # A model wants to be asked something: instructions alone are the question.
-        history[-1] = replace(history[-1], role=Role.USER)
-        front -= 1
-    said = tuple(part for message in history[:front] for part in message.parts if isinstance(part, Text))
+    said, messages = parted(_history(fields))
     tools = tuple(tool for declared in fields.objects("tools") for tool in _tool(declared))
     choice, allowed = _tool_choice(fields)
     if allowed is not None:
@@ -92,7 +92,7 @@ def parse_request(body: JSON) -> Conversation:
         model=fields.text("model"),
         dialect=RESPONSES,
         system=((Text(instructions),) if instructions else ()) + said,
-        messages=tuple(history[front:]),
+        messages=messages,
         tools=tools,
         tool_choice=choice if any(isinstance(tool, ToolSpec) for tool in tools) else None,
         sampling=Sampling(
@@ -108,10 +108,6 @@ def parse_request(body: JSON) -> Conversation:
         cache_key=fields.text("prompt_cache_key"),
         extra=_extra(fields),
     )
-
-
-def _is_instruction(message: Message) -> bool:
-    return message.role is Role.SYSTEM and all(isinstance(part, Text) for part in message.parts)
 
 
 @dataclass(slots=True)
@@ -210,13 +206,9 @@ def _part(part: Fields, cache: CacheMark | None) -> Part:
 
 
 def _file(part: Fields) -> Media:
-    name, uri = part.text("filename"), part.text("file_url")
-    if uri:
-        return media(uri, part.at("file_url"), MediaKind.DOCUMENT, name)
-    data = part.named("file_data")
-    if data.startswith("data:"):
-        return media(data, part.at("file_data"), MediaKind.DOCUMENT, name)
-    return Media(MediaKind.DOCUMENT, "application/pdf", data, name=name)
+    if uri := part.text("file_url"):
+        return media(uri, part.at("file_url"), MediaKind.DOCUMENT, part.text("filename"))
+    return document(part)
 
 
 def _thinking(item: Fields) -> Thinking:
@@ -247,10 +239,7 @@ def _tool(tool: Fields) -> Iterator[ToolSpec | Opaque]:
 
 
 def _function(tool: Fields, namespace: str) -> ToolSpec:
-    name = flat(namespace, tool.named("name"))
-    spec = ToolSpec(name, tool.text("description"), strict=tool.flag("strict"), cache=cache_mark(tool))
-    parameters = tool.object("parameters")
-    return replace(spec, parameters=parameters.body) if parameters and parameters.body else spec
+    return function_spec(tool, flat(namespace, tool.named("name")), cache_mark(tool))
 
 
 def _tool_choice(fields: Fields) -> tuple[ToolChoice | None, frozenset[str] | None]:
@@ -282,22 +271,14 @@ def _reasoning(fields: Fields) -> Reasoning | None:
     asked = fields.object("reasoning")
     if asked is None:
         return None
-    word, summary = asked.text("effort"), asked.text("summary") or asked.text("generate_summary")
-    if not word and not summary:
+    effort, summary = effort_in(asked, "effort"), asked.text("summary") or asked.text("generate_summary")
+    if effort is None and not summary:
         return None
-    try:
-        effort = Effort(word) if word else None
-    except ValueError:
-        raise asked.wrong("effort", f"one of {', '.join(each.value for each in Effort)}") from None
     return Reasoning(effort=effort, shown=True if summary else None, summary=summary)
 
 
 def _extra(fields: Fields) -> JSON:
-    extra = {
-        name: value
-        for name, value in fields.body.items()
-        if name not in _UNDERSTOOD and value is not None and value != _DEFAULTS.get(name)
-    }
+    extra = beyond(fields.body, _UNDERSTOOD, _DEFAULTS)
     if isinstance(fields.body.get("tool_choice"), str) or not _foreign_choice(fields.body.get("tool_choice")):
         extra.pop("tool_choice", None)
     if included := [name for name in fields.array("include") if name != SIGNED]:

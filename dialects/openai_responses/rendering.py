@@ -31,6 +31,7 @@ from dialects.models import ModelProfile, ThinkingStyle
 from dialects.openai_fields import data_uri, own_thinking, plain_text
 from dialects.openai_responses.parsing import SIGNED
 from dialects.openai_shared import (
+    CHOICE,
     RESPONSES,
     answered,
     check_media,
@@ -42,7 +43,6 @@ from dialects.openai_shared import (
     opaque_name,
 )
 
-_CHOICE = {ToolMode.AUTO: "auto", ToolMode.REQUIRED: "required", ToolMode.NONE: "none"}
 _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})
 """What only this dialect knows, and goes back into it."""
 
@@ -231,7 +231,7 @@ def _choice(choice: ToolChoice) -> JSON:
     parallel = {} if choice.parallel is None else {"parallel_tool_calls": choice.parallel}
     if choice.mode is ToolMode.NAMED:
         return {"tool_choice": {"type": "function", "name": choice.name}, **parallel}
-    return {"tool_choice": _CHOICE[choice.mode], **parallel}
+    return {"tool_choice": CHOICE[choice.mode], **parallel}
 
 
 def _reasoning(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:

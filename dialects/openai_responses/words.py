@@ -28,8 +28,8 @@ from dialects.conversation import (
 from dialects.dialect import Envelope
 from dialects.faults import Fault, FaultKind
 from dialects.openai_responses.names import namespaces
-from dialects.openai_shared import REDACTED, stop_for
-from dialects.signatures import pack
+from dialects.openai_shared import CHOICE, stop_for
+from dialects.signatures import REDACTED, pack
 
 _INCOMPLETE = {
     StopReason.LENGTH: "max_output_tokens",
@@ -43,7 +43,6 @@ _ERROR_CODE = {
     FaultKind.CONTENT_FILTERED: "invalid_prompt",
     FaultKind.TOO_LARGE: "invalid_prompt",
 }
-_CHOICE = {ToolMode.AUTO: "auto", ToolMode.REQUIRED: "required", ToolMode.NONE: "none"}
 
 
 def answer_id(envelope: Envelope) -> str:
@@ -198,7 +197,7 @@ def _tool_choice(asked: Conversation) -> Any:
     if choice is None:
         return "auto"
     if choice.mode is not ToolMode.NAMED:
-        return _CHOICE[choice.mode]
+        return CHOICE[choice.mode]
     space, name = namespaces_of(asked).get(choice.name, ("", choice.name))
     return {"type": "function", "name": name, **({"namespace": space} if space else {})}
 
