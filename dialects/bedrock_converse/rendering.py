@@ -130,9 +130,10 @@ class _Asking:
         return _said(inference), _said(self.model_fields(plan))
 
     def model_fields(self, plan: claude.Plan) -> JSON:
-        asked = self.conversation.extra.get(_MODELS_OWN) or ()
-        betas = [beta for beta in asked if beta in self.profile.betas]
-        if len(betas) < len(asked):
+        asked = self.conversation.extra.get(_MODELS_OWN) or []
+        named = asked if isinstance(asked, list) else [asked]
+        betas = [beta for beta in named if isinstance(beta, str) and beta in self.profile.betas]
+        if len(betas) < len(named):
             self.dropped.add(_MODELS_OWN)
         if not self.is_claude:
             return {"inferenceConfig": _said({"topK": plan.top_k})}

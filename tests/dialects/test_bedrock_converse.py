@@ -284,6 +284,13 @@ def test_no_more_cache_points_than_are_taken():
     assert written.dropped == ("cache_control",)
 
 
+@pytest.mark.parametrize("odd", [True, [["new"]], {"a": 1}, "new"])
+def test_betas_that_are_none_are_named(odd):
+    written = rendered(replace(ASKED, dialect="openai-chat", extra={"anthropic_beta": odd}))
+
+    assert written.dropped == ("anthropic_beta",)
+
+
 def test_a_mark_within_a_result_has_no_place_and_takes_none():
     mark = CacheMark()
     result = ToolResult("t", (Text("a", mark), Text("b", mark)), cache=mark)
