@@ -1,10 +1,14 @@
 """The examples are run, so that they stay true."""
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+import routing.strategy
 from gateway.settings import load, pools
 from routing import Endpoint
 from tests.support.running import Cloud, config_of, running_proxy
@@ -14,11 +18,15 @@ MODEL = "gpt-4.1"
 
 
 @pytest.fixture
-def extended(tmp_path: Path) -> Path:
-    """A folder with the extensions beside the config file, as a user would put them."""
-    for source in EXTENSIONS.glob("*.py"):
+def extended(tmp_path: Path) -> Iterator[Path]:
+    """A folder with the extensions beside the config file, as a user would put them; none outlives the test."""
+    sources = list(EXTENSIONS.glob("*.py"))
+    for source in sources:
         (tmp_path / source.name).write_text(source.read_text())
-    return tmp_path
+    with patch.dict(routing.strategy._STRATEGIES), patch.object(sys, "path", [*sys.path]):
+        yield tmp_path
+    for source in sources:
+        sys.modules.pop(source.stem, None)
 
 
 def test_a_strategy_of_ones_own_is_chosen_by_its_name(cloud: Cloud, extended: Path) -> None:
