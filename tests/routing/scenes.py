@@ -1,10 +1,12 @@
-"""A clock that is set, chance that is known, and endpoints to choose among."""
+"""A clock that is set, chance that is known, endpoints to choose among, and what the tests watch of them."""
 
 import os
 import threading
 from collections.abc import Callable, Sequence
 
 from dialects.faults import Fault, FaultKind, Quota
+from routing.health import Circuit, CircuitBreaker, Transition
+from routing.policy import BreakerPolicy
 from routing.strategy import Candidate, Endpoint
 
 FEW = int(os.environ.get("EXAMPLES", "0"))
@@ -39,6 +41,44 @@ SPENT = Fault(FaultKind.RATE_LIMITED, "spent", 429, quota=Quota.MODEL)
 BAD = Fault(FaultKind.INVALID_REQUEST, "bad", 400)
 GONE = Fault(FaultKind.GONE, "gone", 404)
 REFUSED = Fault(FaultKind.REFUSED_CREDENTIALS, "refused", 401)
+
+CLOSED, OPEN, HALF_OPEN = Circuit.CLOSED, Circuit.OPEN, Circuit.HALF_OPEN
+
+
+class CircuitScene:
+    """A breaker whose clock and chance are set, and what it said."""
+
+    def __init__(self, **policy) -> None:
+        self.clock = Clock()
+        self.chance = 0.5
+        self.said: list[Transition] = []
+        self.breaker = CircuitBreaker(
+            BreakerPolicy(**policy), clock=self.clock, rng=lambda: self.chance, on_transition=self.said.append
+        )
+
+    def fail(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.breaker.failed(self.breaker.enter(), "boom")
+
+    def succeed(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.breaker.succeeded(self.breaker.enter())
+
+    def opened_for(self) -> float:
+        return self.breaker.snapshot().until - self.clock.now
+
+
+class Contested:
+    """A queue that has something, until one wants to take it: another thread was quicker."""
+
+    def __bool__(self) -> bool:
+        return True
+
+    def append(self, told: object) -> None:
+        pass
+
+    def popleft(self) -> object:
+        raise IndexError
 
 
 def together(tasks: Sequence[Callable[[], object]]) -> None:

@@ -1,0 +1,347 @@
+"""When a circuit opens, whom it admits, and when it closes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.health import CircuitBreaker, Transition
+from routing.policy import BreakerPolicy
+from tests.routing.scenes import CLOSED, HALF_OPEN, OPEN, CircuitScene, Clock, together
+
+
+class TestClosed:
+    def test_five_failures_in_a_row_open_it_and_four_do_not(self):
+        scene = CircuitScene()
+        scene.fail(4)
+        scene.succeed()
+        scene.fail(4)
+
+        assert scene.breaker.state is CLOSED
+
+        scene.fail()
+
+        assert scene.breaker.state is OPEN
+        assert [Transition(1, CLOSED, OPEN, "5 failures in a row: boom", 10.0, 0)] == scene.said
+
+    @pytest.mark.parametrize(("good", "bad", "state"), [(5, 4, CLOSED), (5, 5, OPEN), (6, 5, CLOSED), (6, 6, OPEN)])
+    def test_half_of_ten_outcomes_open_it(self, good, bad, state):
+        scene = CircuitScene(failure_threshold=1_000)
+        scene.succeed(good)
+        scene.fail(bad)
+
+        assert scene.breaker.state is state
+        if state is OPEN:
+            assert f"{bad} of {good + bad} failed: boom" == scene.breaker.snapshot().reason
+
+    @pytest.mark.parametrize(("age", "state"), [(26.9, OPEN), (27.0, OPEN), (30.0, CLOSED)])
+    def test_only_the_last_thirty_seconds_count(self, age, state):
+        scene = CircuitScene(failure_threshold=1_000)
+        scene.succeed(5)
+        scene.fail(4)
+        scene.clock.now = age
+        scene.fail()
+
+        assert scene.breaker.state is state
+
+    def test_an_answer_that_is_cut_turns_into_a_failure(self):
+        """One request is one outcome: five good, and five that began well, are ten."""
+        scene = CircuitScene(failure_threshold=1_000)
+        scene.succeed(5)
+        for n in range(5):
+            assert scene.breaker.state is CLOSED, n
+            permit = scene.breaker.enter()
+            scene.breaker.succeeded(permit)
+            scene.breaker.failed(permit, "cut")
+
+        assert scene.breaker.state is OPEN
+        assert "5 of 10 failed: cut" == scene.breaker.snapshot().reason
+
+    @pytest.mark.parametrize("neutral", [CircuitBreaker.withdrew, CircuitBreaker.throttled])
+    def test_what_is_nobodys_failure_counts_for_nothing(self, neutral):
+        scene = CircuitScene()
+        scene.fail(4)
+        for _ in range(20):
+            neutral(scene.breaker, scene.breaker.enter())
+        scene.fail()
+
+        assert "5 failures in a row: boom" == scene.breaker.snapshot().reason
+
+    @pytest.mark.parametrize("again", [CircuitBreaker.failed, CircuitBreaker.succeeded, CircuitBreaker.withdrew])
+    def test_a_permit_counts_once(self, again):
+        scene = CircuitScene(failure_threshold=2)
+        permit = scene.breaker.enter()
+        scene.breaker.failed(permit)
+        again(scene.breaker, permit)
+
+        assert scene.breaker.state is CLOSED
+
+        scene.fail()
+
+        assert scene.breaker.state is OPEN
+
+    def test_a_success_counts_once(self):
+        scene = CircuitScene(failure_threshold=1_000)
+        permit = scene.breaker.enter()
+        for _ in range(9):
+            scene.breaker.succeeded(permit)
+        scene.fail(9)
+
+        assert "9 of 10 failed: boom" == scene.breaker.snapshot().reason
+
+
+class TestOpen:
+    def test_it_admits_nobody_until_its_time_is_over(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        scene.clock.now = 9.99
+
+        assert scene.breaker.enter() is None
+        assert scene.breaker.state is OPEN
+
+        scene.clock.now = 10
+
+        assert scene.breaker.state is HALF_OPEN
+        assert Transition(2, OPEN, HALF_OPEN, "its time was over", 0.0, 0) == scene.said[-1]
+
+    @pytest.mark.parametrize(("chance", "seconds"), [(0.0, 8.0), (0.5, 10.0), (1.0, 12.0)])
+    def test_jitter_of_a_fifth(self, chance, seconds):
+        scene = CircuitScene(failure_threshold=1)
+        scene.chance = chance
+        scene.fail()
+
+        assert seconds == pytest.approx(scene.opened_for())
+
+    def failing_probes(self, scene: CircuitScene, times: int) -> list[tuple[float, int]]:
+        scene.fail()
+        found = [(scene.opened_for(), scene.breaker.snapshot().k)]
+        for _ in range(times):
+            scene.clock.now += scene.opened_for()
+            scene.fail()
+            found.append((scene.opened_for(), scene.breaker.snapshot().k))
+        return found
+
+    def test_each_failing_probe_doubles_it_up_to_its_cap(self):
+        expected = [(10, 0), (20, 1), (40, 2), (80, 3), (160, 4), (300, 5), (300, 5)]
+
+        assert expected == self.failing_probes(CircuitScene(failure_threshold=1), 6)
+
+    def test_a_fixed_time_is_fixed(self):
+        scene = CircuitScene(failure_threshold=1, fixed_timeout=True)
+        scene.chance = 0.0
+
+        assert [10, 10, 10] == [seconds for seconds, _ in self.failing_probes(scene, 2)]
+
+    @pytest.mark.parametrize(("health", "k"), [(59.9, 2), (60.0, 1), (119.9, 1), (120.0, 0), (600.0, 0)])
+    def test_a_minute_of_health_takes_back_one_doubling(self, health, k):
+        scene = CircuitScene(failure_threshold=1)
+        self.failing_probes(scene, 2)
+        scene.clock.now += 40
+        scene.succeed()
+        scene.clock.now += health
+
+        assert k == scene.breaker.snapshot().k
+
+        scene.fail()
+
+        assert (10 * 2**k, k) == (scene.opened_for(), scene.breaker.snapshot().k)
+
+    def test_keywords_make_one_that_is_fixed(self):
+        clock = Clock()
+        breaker = CircuitBreaker(failure_threshold=3, timeout=400.0, clock=clock, rng=lambda: 0.0)
+        for _ in range(3):
+            breaker.failed(breaker.enter())
+        clock.now = 399.9
+
+        assert breaker.state is OPEN
+
+        clock.now = 400.0
+
+        assert breaker.state is HALF_OPEN
+
+    def test_a_verdict_from_before_counts_for_nothing(self):
+        scene = CircuitScene(failure_threshold=1)
+        late = [scene.breaker.enter() for _ in range(4)]
+        scene.fail()
+        before = scene.breaker.snapshot()
+        scene.breaker.succeeded(late[0])
+        scene.breaker.failed(late[1])
+        scene.breaker.withdrew(late[2])
+        scene.breaker.trip("gone", permit=late[3])
+
+        assert before == scene.breaker.snapshot()
+
+    def test_forced_it_lets_one_through_at_a_time(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        one = scene.breaker.enter(force=True)
+
+        assert one is not None
+        assert scene.breaker.snapshot().probing
+        assert scene.breaker.enter(force=True) is None
+
+        scene.clock.now = 3
+        scene.breaker.failed(one)
+
+        assert (OPEN, 3, 10, 0) == tuple(
+            getattr(scene.breaker.snapshot(), name) for name in ("state", "since", "until", "k")
+        )
+        assert scene.breaker.enter(force=True) is not None
+
+    @pytest.mark.parametrize("neutral", [CircuitBreaker.withdrew, CircuitBreaker.throttled])
+    def test_a_forced_request_that_taught_nothing_makes_room_for_another(self, neutral):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        neutral(scene.breaker, scene.breaker.enter(force=True))
+
+        assert scene.breaker.enter(force=True) is not None
+        assert scene.breaker.state is OPEN
+
+    def test_a_forced_request_that_is_answered_closes_it(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        scene.breaker.succeeded(scene.breaker.enter(force=True))
+
+        assert scene.breaker.state is CLOSED
+        assert Transition(2, OPEN, CLOSED, "it answered", 0.0, 0) == scene.said[-1]
+
+    def test_successes_must_be_in_a_row(self):
+        scene = CircuitScene(failure_threshold=1, success_threshold=2)
+        scene.fail()
+        scene.breaker.succeeded(scene.breaker.enter(force=True))
+        scene.breaker.failed(scene.breaker.enter(force=True))
+        scene.breaker.succeeded(scene.breaker.enter(force=True))
+
+        assert scene.breaker.state is OPEN
+
+    def test_a_forced_request_becomes_the_probe(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        forced = scene.breaker.enter(force=True)
+        scene.clock.now = 10
+
+        assert scene.breaker.enter() is None
+        assert scene.breaker.state is HALF_OPEN
+
+        scene.breaker.failed(forced, "boom")
+
+        assert (20, 1) == (scene.opened_for(), scene.breaker.snapshot().k)
+
+    def test_insisting_always_gets_through(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        permits = [scene.breaker.insist() for _ in range(3)]
+        scene.breaker.failed(permits[0])
+
+        assert scene.breaker.state is OPEN
+
+        scene.breaker.succeeded(permits[1])
+
+        assert scene.breaker.state is CLOSED
+        scene.breaker.failed(permits[2])
+        assert scene.breaker.state is CLOSED
+
+    def test_insisting_takes_the_probes_place_if_it_is_free(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        scene.clock.now = 10
+        permit = scene.breaker.insist()
+
+        assert scene.breaker.enter() is None
+        assert scene.breaker.insist() is not permit
+
+        scene.breaker.withdrew(permit)
+
+        assert scene.breaker.enter() is not None
+
+    def test_insisting_on_a_closed_one_is_entering(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.breaker.failed(scene.breaker.insist())
+
+        assert scene.breaker.state is OPEN
+
+
+class TestHalfOpen:
+    def half_open(self, **policy) -> CircuitScene:
+        scene = CircuitScene(failure_threshold=1, **policy)
+        scene.fail()
+        scene.clock.now = 10
+        return scene
+
+    def test_one_probe_is_in_flight(self):
+        scene = self.half_open()
+        admitted = []
+        together([lambda: admitted.append(scene.breaker.enter())] * 16)
+
+        assert 1 == len([permit for permit in admitted if permit is not None])
+        assert scene.breaker.enter(force=True) is None
+
+    def test_one_success_closes_it(self):
+        scene = self.half_open()
+        scene.succeed()
+
+        assert scene.breaker.state is CLOSED
+        assert Transition(3, HALF_OPEN, CLOSED, "it answered", 0.0, 0) == scene.said[-1]
+
+    def test_more_successes_can_be_asked_for(self):
+        scene = self.half_open(success_threshold=3)
+        scene.succeed(2)
+
+        assert scene.breaker.state is HALF_OPEN
+
+        scene.succeed()
+
+        assert scene.breaker.state is CLOSED
+
+    def test_an_answered_probe_that_is_cut_opens_it_again(self):
+        scene = self.half_open(success_threshold=3)
+        permit = scene.breaker.enter()
+        scene.breaker.succeeded(permit)
+        scene.breaker.failed(permit, "cut")
+
+        assert "the probe failed: cut" == scene.breaker.snapshot().reason
+
+    def test_one_failure_opens_it_for_longer(self):
+        scene = self.half_open()
+        scene.fail()
+
+        assert Transition(3, HALF_OPEN, OPEN, "the probe failed: boom", 20.0, 1) == scene.said[-1]
+
+    def test_a_used_up_quota_opens_it_for_as_long_as_before(self):
+        scene = self.half_open()
+        scene.breaker.throttled(scene.breaker.enter())
+
+        assert Transition(3, HALF_OPEN, OPEN, "the probe met a used-up quota", 10.0, 0) == scene.said[-1]
+
+    def test_a_permit_comes_back_when_the_probe_taught_nothing(self):
+        scene = self.half_open()
+        scene.breaker.withdrew(scene.breaker.enter())
+
+        assert scene.breaker.enter() is not None
+
+    def test_who_gave_it_back_cannot_give_back_anothers(self):
+        scene = self.half_open()
+        first = scene.breaker.enter()
+        scene.breaker.withdrew(first)
+        assert scene.breaker.enter() is not None
+        scene.breaker.withdrew(first)
+
+        assert scene.breaker.enter() is None
+
+    def test_what_was_counted_before_is_forgotten(self):
+        scene = self.half_open(minimum_outcomes=2, success_threshold=1)
+        scene.succeed()
+        scene.breaker._policy = BreakerPolicy(failure_threshold=2, minimum_outcomes=2)
+        scene.fail()
+
+        assert scene.breaker.state is CLOSED
+
+
+@given(st.floats(0.001, 86_400), st.floats(0.001, 86_400))
+def test_any_policy_opens_for_a_time_within_its_cap(timeout, cap):
+    scene = CircuitScene(failure_threshold=1, timeout=min(timeout, cap), timeout_cap=max(timeout, cap))
+    scene.fail()
+    for _ in range(30):
+        opened = scene.opened_for()
+        assert opened <= max(timeout, cap) * 1.0001
+        scene.clock.now = scene.breaker.snapshot().until
+        scene.fail()

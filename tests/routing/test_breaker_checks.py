@@ -1,0 +1,130 @@
+"""What a circuit makes of who asks for no request: discovery, which knows what runs, and active checks."""
+
+from routing.health import Transition
+from tests.routing.scenes import CLOSED, HALF_OPEN, OPEN, CircuitScene
+
+
+class TestGone:
+    def test_it_stays_open_until_it_is_restored(self):
+        scene = CircuitScene()
+        scene.breaker.trip("stopped")
+        scene.clock.now = 1e9
+        scene.breaker.reachable()
+
+        assert (OPEN, True, "stopped") == (
+            scene.breaker.state,
+            scene.breaker.snapshot().gone,
+            scene.breaker.snapshot().reason,
+        )
+
+        scene.breaker.restore()
+
+        assert Transition(2, OPEN, HALF_OPEN, "the deployment runs again", 0.0, 0) == scene.said[-1]
+        assert not scene.breaker.snapshot().gone
+
+    def test_or_for_as_long_as_was_said(self):
+        scene = CircuitScene()
+        scene.breaker.trip("gone", seconds=60)
+        scene.clock.now = 59.9
+
+        assert scene.breaker.state is OPEN
+
+        scene.clock.now = 60
+
+        assert scene.breaker.state is HALF_OPEN
+
+    def test_saying_it_twice_is_told_once_and_never_shortens_it(self):
+        scene = CircuitScene()
+        scene.breaker.trip("stopped", seconds=60)
+        scene.breaker.trip("stopped still", seconds=30)
+
+        assert 60 == scene.opened_for()
+
+        scene.breaker.trip("stopped still", seconds=90)
+
+        assert 90 == scene.opened_for()
+        assert ["stopped"] == [move.reason for move in scene.said]
+
+    def test_an_open_circuit_can_turn_out_to_be_gone(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        scene.breaker.trip("stopped", seconds=5)
+
+        assert (5, True) == (scene.opened_for(), scene.breaker.snapshot().gone)
+
+    def test_a_request_may_find_out(self):
+        scene = CircuitScene()
+        permit = scene.breaker.enter()
+        scene.breaker.trip("gone", permit=permit)
+        scene.breaker.restore()
+
+        assert scene.breaker.enter() is not None
+
+    def test_nothing_is_to_be_restored_in_a_circuit_that_merely_failed(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.breaker.restore()
+        scene.fail()
+        scene.breaker.restore()
+
+        assert scene.breaker.state is OPEN
+
+
+class TestActiveChecks:
+    def test_a_check_that_gets_through_lets_a_probe_in_early(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        scene.breaker.reachable()
+
+        assert Transition(2, OPEN, HALF_OPEN, "an active check got through", 0.0, 0) == scene.said[-1]
+        scene.breaker.reachable()
+        assert 2 == len(scene.said)
+
+    def test_a_state_that_time_brings_about_begins_when_it_is_noticed(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        scene.clock.now = 11
+
+        assert (HALF_OPEN, 11) == (scene.breaker.state, scene.breaker.snapshot().since)
+
+    def test_a_state_that_a_check_brings_about_begins_then(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        scene.clock.now = 4
+        scene.breaker.reachable()
+
+        assert 4 == scene.breaker.snapshot().since
+
+    def test_a_failed_check_lengthens_an_open_circuit(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        scene.clock.now = 4
+        scene.breaker.unreachable("no answer")
+
+        assert (10, 0) == (scene.opened_for(), scene.breaker.snapshot().k)
+
+        scene.chance = 0.0
+        scene.breaker.unreachable("no answer")
+
+        assert 10 == scene.opened_for()
+
+    def test_a_failed_check_is_a_failed_probe(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        scene.clock.now = 10
+        scene.breaker.unreachable("status 502")
+
+        assert Transition(3, HALF_OPEN, OPEN, "an active check failed: status 502", 20.0, 1) == scene.said[-1]
+
+    def test_while_a_probe_is_out_it_alone_decides(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        scene.clock.now = 10
+        probe = scene.breaker.enter()
+        scene.breaker.unreachable("no answer")
+        scene.breaker.succeeded(probe)
+
+        assert scene.breaker.state is CLOSED
+
+        scene.breaker.unreachable("no answer")
+
+        assert scene.breaker.state is CLOSED

@@ -1,0 +1,167 @@
+"""The breaker against a model that is too simple to be wrong."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+
+from routing.health import Circuit, CircuitBreaker, Transition
+from routing.policy import BreakerPolicy
+from tests.routing.scenes import CLOSED, HALF_OPEN, OPEN, Clock, at_most
+
+
+class Model(RuleBasedStateMachine):
+    """Permits are settled late and often."""
+
+    permits = Bundle("permits")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.told: list[Transition] = []
+        policy = BreakerPolicy(failure_threshold=3, timeout=10, timeout_cap=40, minimum_outcomes=4, success_threshold=2)
+        self.breaker = CircuitBreaker(policy, clock=self.clock, rng=lambda: 0.5, on_transition=self.told.append)
+        self.circuit, self.epoch, self.until, self.k = CLOSED, 0, 0.0, 0
+        self.closed_at, self.row, self.probe, self.gone = 0.0, 0, None, False
+        self.outcomes: dict[int, tuple[float, bool]] = {}
+
+    def become(self, circuit: Circuit) -> None:
+        kept = self.probe if (self.circuit, circuit) == (OPEN, HALF_OPEN) else None
+        self.circuit, self.epoch, self.row, self.probe = circuit, self.epoch + 1, 0, kept
+        if kept is not None:
+            kept["epoch"] = self.epoch
+        if circuit is CLOSED:
+            self.closed_at, self.outcomes = self.clock.now, {}
+        if circuit is not OPEN:
+            self.gone = False
+
+    def open(self, k: int) -> None:
+        self.k = min(k, 2)
+        self.until = self.clock.now + 10 * 2**self.k
+        self.become(OPEN)
+
+    def now_k(self) -> int:
+        return max(0, self.k - int((self.clock.now - self.closed_at) // 60)) if self.circuit is CLOSED else self.k
+
+    def tick(self) -> None:
+        if self.circuit is OPEN and self.clock.now >= self.until:
+            self.become(HALF_OPEN)
+
+    def free(self, permit) -> None:
+        if self.probe is permit:
+            self.probe = None
+
+    @rule(seconds=st.sampled_from([0.5, 3, 10, 30, 61]))
+    def wait(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @rule(target=permits, force=st.booleans())
+    def enter(self, force: bool):
+        self.tick()
+        may = self.circuit is CLOSED or (self.probe is None and (force or self.circuit is HALF_OPEN))
+        real = self.breaker.enter(force)
+        assert may == (real is not None)
+        if real is None:
+            return multiple()
+        permit = {"real": real, "epoch": self.epoch, "stage": "out"}
+        if self.circuit is not CLOSED:
+            self.probe = permit
+        return permit
+
+    @rule(target=permits)
+    def insist(self):
+        self.tick()
+        permit = {"real": self.breaker.insist(), "epoch": self.epoch, "stage": "out"}
+        if self.circuit is not CLOSED and self.probe is None:
+            self.probe = permit
+        return permit
+
+    @rule(permit=permits)
+    def succeed(self, permit) -> None:
+        self.tick()
+        self.breaker.succeeded(permit["real"])
+        if permit["epoch"] == self.epoch and permit["stage"] == "out":
+            permit["stage"] = "answered"
+            self.free(permit)
+            if self.circuit is CLOSED:
+                self.row = 0
+                self.outcomes[id(permit)] = (self.clock.now, True)
+            else:
+                self.row += 1
+                if self.row == 2:
+                    self.become(CLOSED)
+
+    @rule(permit=permits, how=st.sampled_from(["failed", "throttled", "withdrew", "trip"]))
+    def settle(self, permit, how: str) -> None:
+        self.tick()
+        if how == "trip":
+            self.breaker.trip("gone", permit=permit["real"], seconds=15)
+        else:
+            getattr(self.breaker, how)(permit["real"])
+        if permit["epoch"] != self.epoch or permit["stage"] == "settled":
+            return
+        permit["stage"] = "settled"
+        self.free(permit)
+        match how, self.circuit:
+            case "failed", Circuit.CLOSED:
+                self.row += 1
+                self.outcomes[id(permit)] = (self.clock.now, False)
+                recent = [good for at, good in self.outcomes.values() if int(at / 3) > int(self.clock.now / 3) - 10]
+                if self.row == 3 or (len(recent) >= 4 and recent.count(False) * 2 >= len(recent)):
+                    self.open(self.now_k())
+            case "failed", Circuit.HALF_OPEN:
+                self.open(self.k + 1)
+            case "failed", Circuit.OPEN:
+                self.row = 0
+            case "throttled", Circuit.HALF_OPEN:
+                self.open(self.k)
+            case "trip", _:
+                self.trip()
+
+    @rule()
+    def trip_without_a_permit(self) -> None:
+        self.tick()
+        self.breaker.trip("gone", seconds=15)
+        self.trip()
+
+    def trip(self) -> None:
+        until = self.clock.now + 15
+        self.until = max(self.until, until) if self.gone else until
+        if not self.gone:
+            self.k = self.now_k()
+            self.become(OPEN)
+            self.gone = True
+
+    @rule(what=st.sampled_from(["reachable", "restore"]))
+    def revive(self, what: str) -> None:
+        self.tick()
+        getattr(self.breaker, what)()
+        if self.circuit is OPEN and self.gone is (what == "restore"):
+            self.become(HALF_OPEN)
+
+    @rule()
+    def check_fails(self) -> None:
+        self.tick()
+        self.breaker.unreachable("no answer")
+        if self.circuit is HALF_OPEN and self.probe is None:
+            self.open(self.k + 1)
+        elif self.circuit is OPEN:
+            self.until = max(self.until, self.clock.now + 10 * 2**self.k)
+
+    @invariant()
+    def they_agree(self) -> None:
+        self.tick()
+        view = self.breaker.snapshot()
+        expected = (self.circuit, self.now_k(), self.probe is not None, self.gone)
+
+        assert expected == (view.state, view.k, view.probing, view.gone)
+        assert view.until == (self.until if self.circuit is OPEN else None)
+        assert len(self.breaker._slices) <= 10
+
+    @invariant()
+    def every_move_was_told_once_and_in_order(self) -> None:
+        assert list(range(1, len(self.told) + 1)) == [move.number for move in self.told]
+        assert all(a.now is b.was for a, b in zip(self.told, self.told[1:], strict=False))
+
+
+TestModel = Model.TestCase
+TestModel.settings = settings(max_examples=at_most(120), stateful_step_count=40, deadline=None)
