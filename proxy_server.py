@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from flask import Flask, Response, g, request
 from prometheus_client import generate_latest
 from werkzeug.exceptions import HTTPException
@@ -15,6 +14,7 @@ from dialects import anthropic_messages, gemini
 from dialects.conversation import JSON
 from dialects.counting import count_tokens
 from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
+from dialects.jsontext import dumps, loads
 from dialects.model_lists import anthropic_model, anthropic_models, openai_model, openai_models
 from dialects.tables import CLIENTS
 from gateway.access import keys_in
@@ -239,8 +239,8 @@ def _whole(exchange: Exchange) -> Response:
 
 def _body() -> JSON:
     try:
-        body = orjson.loads(request.get_data(cache=False))
-    except orjson.JSONDecodeError as error:
+        body = loads(request.get_data(cache=False))
+    except ValueError as error:
         raise invalid(f"The body is not valid JSON: {error}.") from error
     if not isinstance(body, dict):
         raise invalid("The body must be a JSON object.")
@@ -290,7 +290,7 @@ def _say_defect(error: Exception) -> Response:
 
 
 def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(body), status, dict(headers or {}), mimetype="application/json")
+    return Response(dumps(body), status, dict(headers or {}), mimetype="application/json")
 
 
 def _deprecated(name: str, payload: JSON, model: str) -> tuple[str, JSON, str]:

@@ -22,6 +22,23 @@ def _no_number(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
 
 
+_AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
+_LONG = b"0" * 19
+"""As many digits as an integer of more than 64 bits has, at the least."""
+
+
+def loads(text: bytes) -> Any:
+    """Read JSON strictly, with integers of any length as themselves; raises `ValueError`."""
+    loaded = orjson.loads(text)
+    if _LONG not in text.translate(_AS_DIGITS):
+        return loaded
+    try:
+        # What has more than 64 bits comes as a float above, which has lost its last digits.
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def dumps(value: Any) -> str:
     """Write JSON on one line, with text as itself; raises `FaultError` for what is nested a thousand deep."""
     try:

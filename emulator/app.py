@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import orjson
 from flask import Flask, Response, request
 
 from emulator import admin, inference, management, wire
@@ -291,8 +290,8 @@ def _find(emulator: Emulator, tenant: Tenant, group: str, **wanted: str) -> Depl
 def _parsed(raw: bytes) -> Any:
     """Read a body for the record."""
     try:
-        return orjson.loads(raw) if raw else None
-    except orjson.JSONDecodeError:
+        return json.loads(raw) if raw else None
+    except (ValueError, RecursionError):
         return raw.decode("utf-8", "replace")
 
 

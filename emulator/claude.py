@@ -1,9 +1,8 @@
 """Claude on Bedrock, as its own messages: what `/invoke` reads and writes."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
-
-import orjson
 
 from emulator import signatures
 from emulator.catalogue import Model, Thinking
@@ -145,7 +144,7 @@ def _block(part: Part) -> Json:
         case Text(text):
             return {"type": "text", "text": text}
         case Call(name, arguments, _):
-            return {"type": "tool_use", "id": call_id(part), "name": name, "input": orjson.loads(arguments)}
+            return {"type": "tool_use", "id": call_id(part), "name": name, "input": json.loads(arguments)}
 
 
 def _block_events(index: int, part: Part) -> Iterator[Event]:

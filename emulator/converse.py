@@ -1,11 +1,10 @@
 """Bedrock's Converse: what `/converse` reads and writes, for Claude and for Nova."""
 
 import base64
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-
-import orjson
 
 from emulator.catalogue import Model
 from emulator.claude import sealed, signature
@@ -117,7 +116,7 @@ def _block(part: Part) -> Json:
         case Text(text):
             return {"text": text}
         case Call(name, arguments, _):
-            return {"toolUse": {"toolUseId": call_id(part), "name": name, "input": orjson.loads(arguments)}}
+            return {"toolUse": {"toolUseId": call_id(part), "name": name, "input": json.loads(arguments)}}
 
 
 def _block_events(index: int, part: Part) -> Iterator[Event]:
@@ -186,7 +185,7 @@ def _schema(body: Json, extra: Json) -> Json | None:
     """Read the schema the answer must fit, from either place."""
     wanted = (body.get("outputConfig") or {}).get("textFormat")
     if wanted:
-        schema: Json = orjson.loads(wanted["structure"]["jsonSchema"]["schema"])
+        schema: Json = json.loads(wanted["structure"]["jsonSchema"]["schema"])
         return schema
     return ((extra.get("output_config") or {}).get("format") or {}).get("schema")
 
@@ -204,7 +203,9 @@ def _media(block: Json) -> Media:
 
 def _result(result: Json) -> Result:
     """Read what a tool gave back."""
-    said = [item["text"] if "text" in item else orjson.dumps(item["json"]).decode() for item in _worded(result)]
+    said = [
+        item["text"] if "text" in item else json.dumps(item["json"], ensure_ascii=False) for item in _worded(result)
+    ]
     images = sum("image" in item for item in result["content"])
     return Result("\n".join(said), result.get("status") == "error", images)
 

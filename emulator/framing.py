@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
-import orjson
-
 from emulator.neutral import Event
 from emulator.world import Json
 
@@ -39,7 +37,8 @@ class Framing(Enum):
 
 def dump(value: Any, *, ordered: bool = False) -> bytes:
     """Write JSON; raw bytes become base64, as AWS does it."""
-    return orjson.dumps(value, default=_blob, option=orjson.OPT_SORT_KEYS if ordered else None)
+    text = json.dumps(value, default=_blob, sort_keys=ordered, ensure_ascii=False, separators=(",", ":"))
+    return text.encode()
 
 
 def frame(event: Event, framing: Framing) -> bytes:

@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from emulator import signatures
 from emulator.catalogue import Model
 from emulator.neutral import (
@@ -166,7 +164,7 @@ def _larger(text: str) -> Iterator[str]:
 
 def _call(call: Call) -> Json:
     """Write a function call; it has no id."""
-    return {"functionCall": {"name": call.name, "args": orjson.loads(call.arguments)}}
+    return {"functionCall": {"name": call.name, "args": json.loads(call.arguments)}}
 
 
 def _signed(model: Model, given: Answer, call: Call) -> Json:

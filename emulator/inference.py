@@ -1,13 +1,12 @@
 """Which path of a deployment does what: from a request to an answer, before it becomes bytes."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
-
-import orjson
 
 from emulator import (
     claude,
@@ -134,7 +133,7 @@ def run(request: Request) -> Reply:
     body = _body(request)
     try:
         return _do(doing, request, body)
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
         detail = f"Malformed input request: {type(error).__name__}: {error}, please reformat your input and try again."
         raise of_family(request.model.family, 400, detail) from error
 
@@ -188,8 +187,8 @@ def _allowed(model: Model) -> dict[str, Operation]:
 def _body(request: Request) -> Json:
     """Read the body."""
     try:
-        body = orjson.loads(request.body)
-    except orjson.JSONDecodeError:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError):
         raise of_family(
             request.model.family, 400, "Malformed input request, please reformat your input and try again."
         ) from None

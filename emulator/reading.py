@@ -2,10 +2,9 @@
 
 import base64
 import binascii
+import json
 import re
 from typing import Any
-
-import orjson
 
 from emulator.neutral import MEDIA_TOKENS, Segment, count, digest
 from emulator.world import Json
@@ -57,7 +56,7 @@ def blocks(content: Any, key: str = "text", **fixed: str) -> list[Json]:
 
 def canonical(value: Any) -> str:
     """Write a value so that equal values are equal texts; large strings by their digest."""
-    return orjson.dumps(_shrunk(value), option=orjson.OPT_SORT_KEYS).decode()
+    return json.dumps(_shrunk(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def segment(

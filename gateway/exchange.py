@@ -1,16 +1,16 @@
 """One request and its answer: the attempts, the failover between them, and the record of it all."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-import orjson
-
 from dialects.conversation import JSON, Usage
 from dialects.crossing import Crossing, Inquiry, Reply, crossing
-from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
+from dialects.faults import Fault, FaultError, FaultKind, http_status
+from dialects.jsontext import dumps
 from dialects.models import profile_for
 from gateway.lessons import Lessons
 from gateway.media import FETCHES_NOTHING, Fetch, inline
@@ -22,7 +22,7 @@ from routing.names import How
 from routing.policy import Timeouts
 from routing.request_router import Attempt, Attempts
 
-_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 _LONGEST = 1000
 """How many characters of a header are sent."""
 _KEPT = "openai-responses"
@@ -204,7 +204,7 @@ class Exchange:
         finally:
             upstream.close()
         with making_sense():
-            loaded: JSON = orjson.loads(raw)
+            loaded: JSON = json.loads(raw)
             return loaded
 
     def _inquiry(self, dialect: str) -> Inquiry:
@@ -230,11 +230,7 @@ class Exchange:
 
     def _send(self, attempt: Attempt, body: JSON, asked: JSON, *, stream: bool) -> ReadableUpstream:
         self.dropped.update(asked.keys() - body.keys())
-        try:
-            written = orjson.dumps(body)
-        except orjson.JSONEncodeError as error:
-            raise invalid(f"The request cannot be written as JSON: {error}.") from error
-        return self._call(attempt, written, stream=stream, timeouts=self.asked.timeouts)
+        return self._call(attempt, dumps(body).encode(), stream=stream, timeouts=self.asked.timeouts)
 
     def _fallback(self) -> str:
         resolution = self.attempts.resolution

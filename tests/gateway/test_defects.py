@@ -1,6 +1,5 @@
 """A defect of the proxy's own is told and counted, and blamed on nobody else."""
 
-import json
 from typing import Any
 
 import pytest
@@ -19,8 +18,11 @@ ASK: dict[str, Any] = {"model": "gpt-4.1", "messages": [{"role": "user", "conten
 
 
 def too_deep(*, stream: bool) -> dict[str, Any]:
-    """A body that is read, and that the writer of JSON refuses."""
-    return {**ASK, "stream": stream, "metadata": json.loads('{"a":' * 300 + "1" + "}" * 300)}
+    """A body that the writer of JSON refuses."""
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    return {**ASK, "stream": stream, "metadata": deep}
 
 
 def begin(exchange: Exchange, *, stream: bool) -> None:
