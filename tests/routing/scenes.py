@@ -1,12 +1,18 @@
 """A clock that is set, chance that is known, endpoints to choose among, and what the tests watch of them."""
 
 import os
+import random
 import threading
 from collections.abc import Callable, Sequence
 
+import pytest
+
 from dialects.faults import Fault, FaultKind, Quota
 from routing.health import Circuit, CircuitBreaker, Transition
-from routing.policy import BreakerPolicy
+from routing.journal import EndpointState, Standing
+from routing.lease import Lease
+from routing.load_balancer import LoadBalancer, NoEndpointError
+from routing.policy import BreakerPolicy, CoolingPolicy, Policy
 from routing.strategy import Candidate, Endpoint
 
 FEW = int(os.environ.get("EXAMPLES", "0"))
@@ -66,6 +72,46 @@ class CircuitScene:
 
     def opened_for(self) -> float:
         return self.breaker.snapshot().until - self.clock.now
+
+
+STEADY = Policy(breaker=BreakerPolicy(failure_threshold=1, timeout_jitter=0), cooling=CoolingPolicy(jitter=0))
+"""One failure opens a circuit, and nothing is left to chance."""
+
+POOL = [EU1, EU2, US1]
+
+
+class BalancerScene:
+    """A balancer whose clock is set, and everything it told."""
+
+    def __init__(self, pool: Sequence[Endpoint] = POOL, policy: Policy = STEADY, **more) -> None:
+        self.clock = Clock(100.0)
+        self.told: list[object] = []
+        self.balancer = LoadBalancer(
+            {"m": pool}, policy=policy, clock=self.clock, rng=random.Random(1), listener=self.told.append, **more
+        )
+
+    def acquire(self, **wish) -> Lease:
+        return self.balancer.acquire("m", **wish)
+
+    def at(self, wanted: Endpoint) -> Lease:
+        """Lease this endpoint, and no other."""
+        return self.acquire(exclude=[each for each in self.balancer.endpoints("m") if each != wanted])
+
+    def fails(self, *endpoints: Endpoint, fault: Fault = DOWN) -> None:
+        for each in endpoints:
+            self.at(each).failed(fault)
+
+    def regret(self, **wish) -> NoEndpointError:
+        """What a request is told that gets no endpoint."""
+        with pytest.raises(NoEndpointError) as error:
+            self.acquire(**wish)
+        return error.value
+
+    def standings(self) -> list[Standing]:
+        return [row.standing for row in self.balancer.explain("m")]
+
+    def state(self, wanted: Endpoint) -> EndpointState:
+        return next(state for state in self.balancer.snapshot() if state.endpoint == wanted)
 
 
 class Contested:

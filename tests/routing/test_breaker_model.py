@@ -1,4 +1,4 @@
-"""The breaker against a model that is too simple to be wrong."""
+"""The breaker, whatever permits, verdicts and waits follow one another."""
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ from tests.routing.scenes import CLOSED, HALF_OPEN, OPEN, Clock, at_most
 
 
 class Model(RuleBasedStateMachine):
-    """Permits are settled late and often."""
+    """The breaker against a model that is too simple to be wrong, with permits settled late and often."""
 
     permits = Bundle("permits")
 

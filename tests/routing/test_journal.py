@@ -1,0 +1,131 @@
+"""What routing tells those who watch: how things stand, what happened, and the log."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from dialects.faults import FaultKind
+from routing.health import Circuit, Transition
+from routing.journal import CircuitMoved, Cooled, Settled, Standing
+from routing.load_balancer import LoadBalancer
+from tests.routing.scenes import BUSY, DOWN, EU1, EU2, POOL, REFUSED, SPENT, US1, BalancerScene, Contested
+
+
+class TestVisible:
+    def test_everything_that_is_known(self):
+        scene = BalancerScene()
+        scene.fails(EU1)
+        scene.clock.now += 4
+        state = scene.state(EU1)
+
+        assert (
+            (EU1, Standing.OPEN, Circuit.OPEN, "1 failures in a row: server_error", 6.0, 0, 0, 0.1, EU1.domain)
+        ) == (
+            state.endpoint,
+            state.standing,
+            state.circuit,
+            state.why,
+            state.seconds,
+            state.k,
+            state.in_flight,
+            state.weight,
+            state.domain,
+        )
+        assert "never failed" == scene.state(EU2).why
+        assert FaultKind.SERVER_ERROR is state.last_error
+
+    def test_it_tells_each_thing_once_and_under_no_lock(self):
+        scene = BalancerScene([EU1, US1])
+        free = []
+
+        def listen(event: object) -> None:
+            free.append(not scene.balancer._ledger.lock.locked())
+            scene.told.append(event)
+
+        scene.balancer._ledger._listener = listen
+        lease = scene.at(EU1)
+        scene.clock.now += 2
+        lease.failed(DOWN)
+        scene.at(US1).failed(replace(BUSY, retry_after=3.0))
+        scene.clock.now += 10
+        lease = scene.acquire()
+        scene.clock.now += 0.5
+        lease.answered()
+
+        assert [
+            CircuitMoved(
+                EU1, Transition(1, Circuit.CLOSED, Circuit.OPEN, "1 failures in a row: server_error", 10.0, 0)
+            ),
+            Settled(EU1, FaultKind.SERVER_ERROR, 2.0),
+            Cooled(US1, US1, 3.0, FaultKind.RATE_LIMITED),
+            Settled(US1, FaultKind.RATE_LIMITED, 0.0),
+            CircuitMoved(EU1, Transition(2, Circuit.OPEN, Circuit.HALF_OPEN, "its time was over", 0.0, 0)),
+            CircuitMoved(EU1, Transition(3, Circuit.HALF_OPEN, Circuit.CLOSED, "it answered", 0.0, 0)),
+            Settled(EU1, None, 0.5),
+        ] == scene.told
+        assert all(free)
+
+    @pytest.mark.parametrize("look", ["explain", "snapshot", "acquire", "peek", "replace_pools"])
+    def test_whoever_notices_that_time_is_over_tells_it(self, look):
+        scene = BalancerScene([EU1, US1])
+        scene.fails(EU1)
+        scene.told.clear()
+        scene.clock.now += 10
+        argument = {"snapshot": (), "replace_pools": ({"m": [EU1, US1]},)}.get(look, ("m",))
+        getattr(scene.balancer, look)(*argument)
+
+        assert [Circuit.HALF_OPEN] == [event.transition.now for event in scene.told]
+
+    def test_closing_a_lease_tells_what_is_left_to_tell(self):
+        scene = BalancerScene([EU1, US1])
+        scene.fails(EU1)
+        scene.told.clear()
+        lease = scene.at(US1)
+        scene.balancer.breaker(US1).trip("stopped")
+        lease.close()
+
+        assert [Circuit.OPEN] == [event.transition.now for event in scene.told]
+
+    def test_the_log_has_what_an_operator_wants_to_know(self, caplog):
+        scene = BalancerScene([EU1, US1])
+        with caplog.at_level(logging.INFO):
+            scene.fails(EU1)
+            scene.clock.now += 10
+            scene.at(EU1).answered()
+            scene.fails(US1, fault=replace(BUSY, retry_after=3.0))
+            scene.fails(EU1, fault=SPENT)
+            scene.clock.now += 10
+            scene.fails(EU1, fault=REFUSED)
+
+        assert [
+            ("WARNING", "circuit of eu/d1: closed -> open: 1 failures in a row: server_error"),
+            ("INFO", "circuit of eu/d1: open -> half-open: its time was over"),
+            ("INFO", "circuit of eu/d1: half-open -> closed: it answered"),
+            ("INFO", "d7 rests for 3.0 s: rate_limited"),
+            ("INFO", "eu/m rests for 5.0 s: rate_limited"),
+            ("INFO", "eu rests for 60.0 s: refused_credentials"),
+        ] == [(record.levelname, record.getMessage()) for record in caplog.records]
+
+    def test_a_listener_that_fails_stops_nothing(self, caplog):
+        def listen(event: object) -> None:
+            raise RuntimeError("no")
+
+        balancer = LoadBalancer({"m": POOL}, listener=listen)
+        balancer.acquire("m").failed(DOWN)
+
+        assert 0 == sum(balancer.in_flight().values())
+        assert ["a listener could not take Settled"] == [record.getMessage() for record in caplog.records]
+
+    def test_nobody_has_to_listen(self):
+        balancer = LoadBalancer({"m": POOL})
+        balancer.acquire("m").failed(DOWN)
+
+        assert not balancer._ledger._events
+
+    def test_an_event_that_another_thread_told_is_not_told_again(self):
+        scene = BalancerScene()
+        scene.balancer._ledger._events = Contested()
+        scene.fails(EU1)
+
+        assert [] == scene.told

@@ -1,0 +1,202 @@
+"""What a request gets, and is told, when the pool has nothing that is well."""
+
+from dataclasses import replace
+
+import pytest
+
+from dialects.faults import Fault, FaultKind
+from routing.health import Circuit
+from routing.journal import Standing
+from routing.load_balancer import LoadBalancer
+from tests.routing.scenes import BUSY, DOWN, EU1, EU2, GONE, POOL, REFUSED, SPENT, US1, BalancerScene
+
+
+class TestNothingAvailable:
+    """What a request gets when the pool has nothing that is well."""
+
+    def test_a_pool_of_one_is_asked_though_its_circuit_is_open(self):
+        scene = BalancerScene([EU1])
+        scene.fails(EU1)
+        leases = [scene.acquire() for _ in range(3)]
+
+        assert [Standing.OPEN] == scene.standings()
+        assert [(EU1, "alone")] * 3 == [(lease.endpoint, lease.reason) for lease in leases]
+
+        leases[1].answered()
+
+        assert [Standing.READY] == scene.standings()
+
+    def test_a_pool_of_one_that_rests_is_not_asked(self):
+        scene = BalancerScene([EU1])
+        scene.fails(EU1)
+        scene.at(EU1).failed(replace(BUSY, retry_after=3.0))
+        scene.clock.now += 1
+
+        assert 10.0 - 1.0 == scene.regret().fault.retry_after
+
+    def test_a_pool_of_one_that_was_tried_is_not_asked_again(self):
+        error = BalancerScene([EU1]).regret(exclude=[EU1])
+
+        assert (FaultKind.UNAVAILABLE, None, None) == (error.fault.kind, error.fault.retry_after, error.wait)
+
+    def test_a_pool_of_one_that_is_gone_is_asked_all_the_same(self):
+        scene = BalancerScene([EU1])
+        scene.fails(EU1, fault=GONE)
+
+        assert "alone" == scene.acquire().reason
+
+    def test_all_open_lets_one_request_through_to_each_the_longest_open_first(self):
+        scene = BalancerScene()
+        for each in (US1, EU2, EU1):
+            scene.fails(each)
+            scene.clock.now += 1
+        leases = [scene.acquire() for _ in range(3)]
+
+        assert [(US1, "forced"), (EU2, "forced"), (EU1, "forced")] == [(each.endpoint, each.reason) for each in leases]
+        assert 7.0 == scene.regret().fault.retry_after
+
+        leases[1].close()
+
+        assert EU2 == scene.acquire().endpoint
+
+    def test_a_forced_request_that_fails_makes_way_for_the_next(self):
+        scene = BalancerScene()
+        for each in (US1, EU2, EU1):
+            scene.fails(each)
+            scene.clock.now += 1
+        order = []
+        for _ in range(4):
+            lease = scene.acquire()
+            order.append(lease.endpoint)
+            lease.failed(DOWN)
+            scene.clock.now += 0.1
+
+        assert [US1, EU2, EU1, US1] == order
+
+    def test_a_forced_request_that_is_answered_closes_the_circuit(self):
+        scene = BalancerScene()
+        scene.fails(EU1, EU2, US1)
+        lease = scene.acquire()
+        lease.answered()
+
+        assert scene.balancer.breaker(lease.endpoint).state is Circuit.CLOSED
+
+    def test_who_was_tried_is_not_forced(self):
+        scene = BalancerScene()
+        scene.fails(EU1, EU2, US1)
+
+        assert US1 == scene.acquire(exclude=[EU1, EU2]).endpoint
+        assert US1 not in {scene.acquire(exclude_domains=[US1.domain]).endpoint for _ in range(2)}
+
+    def test_nobody_is_forced_while_someone_is_well(self):
+        scene = BalancerScene([EU1, US1])
+        scene.fails(EU1)
+        error = scene.regret(exclude=[US1])
+
+        assert (FaultKind.UNAVAILABLE, 503, None) == (error.fault.kind, error.fault.status, error.fault.retry_after)
+        assert "no other deployment of 'm' is left to try" == str(error)
+
+    def test_who_is_gone_is_not_forced(self):
+        scene = BalancerScene([EU1, US1])
+        scene.fails(EU1, US1, fault=GONE)
+        error = scene.regret()
+
+        assert (FaultKind.UNAVAILABLE, 503, 60.0, None) == (
+            error.fault.kind,
+            error.fault.status,
+            error.fault.retry_after,
+            error.wait,
+        )
+
+    def test_who_is_gone_for_good_gives_no_time_to_come_back(self):
+        scene = BalancerScene([EU1, US1])
+        for each in (EU1, US1):
+            scene.balancer.breaker(each).trip("stopped")
+
+        assert scene.regret().fault.retry_after is None
+
+    def test_all_probing_says_to_come_back_soon(self):
+        scene = BalancerScene([EU1, US1])
+        scene.fails(EU1, US1)
+        scene.clock.now += 10
+        [scene.acquire(), scene.acquire()]
+        error = scene.regret()
+
+        assert (503, 1.0, None) == (error.fault.status, error.fault.retry_after, error.wait)
+        assert "no deployment of 'm' can take the request now" == str(error)
+
+    def test_all_cooling_is_told_with_the_exact_time(self):
+        scene = BalancerScene()
+        scene.fails(EU1, fault=replace(SPENT, retry_after=9.0))
+        scene.fails(US1, fault=replace(BUSY, retry_after=4.0))
+        scene.clock.now += 2.5
+        error = scene.regret()
+
+        assert (FaultKind.RATE_LIMITED, 429, 1.5, 1.5) == (
+            error.fault.kind,
+            error.fault.status,
+            error.fault.retry_after,
+            error.wait,
+        )
+        assert "the quota of every deployment of 'm' is used up" == str(error)
+
+        scene.clock.now += 1.5
+
+        assert US1 == scene.acquire().endpoint
+
+    def test_all_cooling_is_so_whether_tried_or_not(self):
+        scene = BalancerScene()
+        scene.fails(EU1, fault=replace(SPENT, retry_after=9.0))
+        scene.fails(US1, fault=replace(BUSY, retry_after=4.0))
+
+        assert 4.0 == scene.regret(exclude=POOL).wait
+
+    def test_open_or_cooling_is_told_with_the_nearest_of_both(self):
+        scene = BalancerScene([EU1, US1])
+        scene.fails(EU1, fault=replace(BUSY, retry_after=60.0))
+        scene.fails(US1)
+        assert "forced" == scene.acquire().reason
+        error = scene.regret()
+
+        assert (429, 10.0, 60.0) == (error.fault.status, error.fault.retry_after, error.wait)
+
+    def test_an_overload_with_a_hint_is_no_quota(self):
+        scene = BalancerScene([EU1])
+        scene.fails(EU1, fault=Fault(FaultKind.OVERLOADED, "", 529, retry_after=3.0))
+        scene.balancer.breaker(EU1).reachable()
+        error = scene.regret()
+
+        assert (FaultKind.UNAVAILABLE, 503, 3.0, 3.0) == (
+            error.fault.kind,
+            error.fault.status,
+            error.fault.retry_after,
+            error.wait,
+        )
+
+    def test_refused_credentials_everywhere_are_not_the_callers(self):
+        scene = BalancerScene()
+        scene.fails(EU1, US1, fault=REFUSED)
+        error = scene.regret()
+
+        assert (FaultKind.REFUSED_CREDENTIALS, 502, 60.0) == (
+            error.fault.kind,
+            error.fault.status,
+            error.fault.retry_after,
+        )
+        assert "SAP AI Core refuses the proxy's credentials for every deployment of 'm'" == str(error)
+
+    def test_refused_credentials_in_one_place_are_not_all(self):
+        scene = BalancerScene([EU1, US1])
+        scene.fails(EU1, fault=REFUSED)
+        scene.fails(US1, fault=GONE)
+
+        assert FaultKind.UNAVAILABLE is scene.regret().fault.kind
+
+    @pytest.mark.parametrize("ask", [LoadBalancer.acquire, LoadBalancer.peek, LoadBalancer.explain])
+    def test_an_unknown_model_is_not_found(self, ask):
+        with pytest.raises(ValueError, match="the model 'x' is not deployed") as error:
+            ask(LoadBalancer({"m": POOL, "x": []}), "x")
+
+        fault = error.value.fault
+
+        assert (FaultKind.NOT_FOUND, 404, "model") == (fault.kind, fault.status, fault.param)

@@ -1,0 +1,139 @@
+"""What each kind of failure does to the endpoint that met it, and to those that share its quota or its key."""
+
+from dataclasses import replace
+
+import pytest
+
+from dialects.faults import Fault, FaultKind, Quota
+from routing.health import VERDICTS, Circuit, Effect, Scope, scope_of
+from routing.journal import Standing
+from routing.load_balancer import LoadBalancer
+from routing.policy import CoolingPolicy
+from tests.routing.scenes import (
+    BUSY,
+    DOWN,
+    EU1,
+    GONE,
+    POOL,
+    REFUSED,
+    SPENT,
+    STEADY,
+    US1,
+    BalancerScene,
+    Clock,
+    endpoint,
+)
+
+
+class TestOutcomes:
+    """What each kind of failure does to the endpoint that met it."""
+
+    @pytest.mark.parametrize("kind", list(FaultKind))
+    def test_the_verdict_is_carried_out(self, kind):
+        scene = BalancerScene()
+        fault = Fault(kind, "", retry_after=7.0, quota=Quota.MODEL)
+        scene.fails(EU1, fault=fault)
+        effect, scope = VERDICTS[kind].effect, scope_of(fault)
+        state = scene.state(EU1)
+
+        assert (Circuit.OPEN if effect in {Effect.FAILURE, Effect.TRIP} else Circuit.CLOSED) is state.circuit
+        assert (scope is not Scope.NONE) == (state.standing is Standing.COOLING)
+        assert (kind if VERDICTS[kind].try_elsewhere else None) is state.last_error
+        assert 0 == state.in_flight
+
+    def test_ok_ends_the_cooling(self):
+        scene = BalancerScene()
+        for expected in (5.0, 10.0):
+            scene.fails(EU1, fault=SPENT)
+            assert expected == scene.state(EU1).seconds
+            scene.clock.now += expected
+        scene.at(EU1).answered()
+        scene.fails(EU1, fault=SPENT)
+
+        assert 5.0 == scene.state(EU1).seconds
+
+    def test_an_answer_to_a_request_from_before_ends_no_cooling(self):
+        scene = BalancerScene()
+        early = scene.at(EU1)
+        scene.clock.now += 1
+        scene.fails(EU1, fault=SPENT)
+        scene.clock.now += 1
+        early.answered()
+
+        assert 4.0 == scene.state(EU1).seconds
+
+    def test_a_quota_of_the_model_rests_its_sisters_too(self):
+        scene = BalancerScene()
+        scene.fails(EU1, fault=SPENT)
+
+        assert [Standing.COOLING, Standing.COOLING, Standing.READY] == scene.standings()
+        assert "quota: rate_limited" == scene.balancer.explain("m")[1].why
+
+    def test_a_quota_of_another_model_does_not(self):
+        other = endpoint("eu", "d5", "other")
+        balancer = LoadBalancer({"m": [EU1], "other": [other]}, policy=STEADY)
+        balancer.acquire("m").failed(SPENT)
+
+        assert other == balancer.acquire("other").endpoint
+
+    def test_a_providers_quota_rests_the_endpoint_alone(self):
+        scene = BalancerScene()
+        scene.fails(EU1, fault=BUSY)
+
+        assert [Standing.COOLING, Standing.READY, Standing.READY] == scene.standings()
+        assert "endpoint: rate_limited" == scene.balancer.explain("m")[0].why
+
+    def test_refused_credentials_rest_the_subaccount_with_all_its_models(self):
+        other = endpoint("eu", "d5", "other")
+        balancer = LoadBalancer({"m": POOL, "other": [other]}, policy=STEADY, clock=Clock())
+        balancer.acquire("m", exclude=[US1]).failed(REFUSED)
+
+        assert [60.0, 60.0, 0.0] == [row.seconds for row in balancer.explain("m")]
+        assert "subaccount: refused_credentials" == balancer.explain("other")[0].why
+
+    def test_a_failure_makes_nobody_rest(self):
+        scene = BalancerScene()
+        scene.fails(EU1, fault=DOWN)
+
+        assert 0 == len(scene.balancer._ledger.cooling)
+
+    def test_how_much_longer_than_its_hint_a_cooling_lasts_is_drawn_from_the_given_chance(self):
+        scenes = [BalancerScene(policy=replace(STEADY, cooling=CoolingPolicy(jitter=1))) for _ in range(2)]
+        for scene in scenes:
+            scene.fails(EU1, fault=SPENT)
+
+        assert scenes[0].state(EU1).seconds == scenes[1].state(EU1).seconds
+
+    def test_who_was_gone_before_the_circuit_closed_anew_is_not_gone_now(self):
+        scene = BalancerScene()
+        early = scene.at(EU1)
+        scene.fails(EU1)
+        scene.clock.now += 10
+        scene.at(EU1).answered()
+        early.failed(GONE)
+
+        assert Circuit.CLOSED is scene.state(EU1).circuit
+
+    def test_cooling_never_opens_a_circuit(self):
+        scene = BalancerScene()
+        for _ in range(30):
+            scene.fails(EU1, fault=BUSY)
+            scene.clock.now += 61
+
+        assert scene.balancer.breaker(EU1).state is Circuit.CLOSED
+
+    def test_gone_is_open_until_the_next_discovery(self):
+        scene = BalancerScene()
+        scene.fails(EU1, fault=GONE)
+
+        assert (Standing.GONE, "the deployment is gone", 60.0) == (
+            scene.state(EU1).standing,
+            scene.state(EU1).why,
+            scene.state(EU1).seconds,
+        )
+
+    def test_without_discovery_gone_is_tried_again_some_day(self):
+        scene = BalancerScene(policy=replace(STEADY, discovery_interval=0))
+        scene.fails(EU1, fault=GONE)
+
+        assert 300.0 == scene.state(EU1).seconds
