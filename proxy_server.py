@@ -20,7 +20,7 @@ from dialects.tables import CLIENTS
 from gateway.access import keys_in
 from gateway.browsers import is_near, permission
 from gateway.command_line import main
-from gateway.exchange import Exchange
+from gateway.exchange import DEFECT, Exchange
 from gateway.gateway import Gateway
 from gateway.serving import end_with_parent, handed_down
 from gateway.settings import Settings
@@ -54,8 +54,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> Flask:
     _add_kept_responses(app, gateway)
     _add_models(app, gateway)
     _add_operations(app, gateway)
-    app.register_error_handler(FaultError, lambda error: _say(error.fault))
-    app.register_error_handler(HTTPException, _say_http)
+    app.register_error_handler(FaultError, lambda error: _refuse(gateway, error.fault))
+    app.register_error_handler(HTTPException, lambda error: _refuse_http(gateway, error))
     app.register_error_handler(Exception, _say_defect)
     return app
 
@@ -244,6 +244,7 @@ def _body() -> JSON:
         raise invalid(f"The body is not valid JSON: {error}.") from error
     if not isinstance(body, dict):
         raise invalid("The body must be a JSON object.")
+    g.asked = body.get("model")
     return body
 
 
@@ -274,19 +275,27 @@ def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
     return _json(CLIENTS[_asker()].render_fault(fault), http_status(fault), told)
 
 
-def _say_http(error: HTTPException) -> Response:
+def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
+    """Say why a request did not become an exchange, and take note of it."""
+    model = (request.view_args or {}).get("model") or g.get("asked")
+    asked = model if isinstance(model, str) else f"{request.method} {request.path}"
+    name = gateway.refused(fault, client=_asker(), caller=g.get("caller", "anonymous"), asked=asked)
+    return _say(fault, {**(headers or {}), "x-request-id": name})
+
+
+def _refuse_http(gateway: Gateway, error: HTTPException) -> Response:
     """Say what the framework refuses, in the dialect of the path."""
     status = error.code or 500
-    kind = _HTTP_KINDS.get(status, FaultKind.INVALID_REQUEST if status < 500 else FaultKind.OTHER)
+    kind = _HTTP_KINDS.get(status, FaultKind.INVALID_REQUEST if status < 500 else FaultKind.DEFECT)
     message = f"{request.method} {request.path}: {error.name}."
     allowed = error.get_headers() if status == 405 else []
-    return _say(Fault(kind, message, status), {name: value for name, value in allowed if name == "Allow"})
+    return _refuse(gateway, Fault(kind, message, status), {name: value for name, value in allowed if name == "Allow"})
 
 
 def _say_defect(error: Exception) -> Response:
     """Say that the proxy itself failed; what failed goes to the log, not to the caller."""
     _log.error("a defect in the proxy: %s %s", request.method, request.path, exc_info=error)
-    return _json(CLIENTS[_asker()].render_fault(Fault(FaultKind.OTHER, "The proxy itself failed.")), 500)
+    return _say(DEFECT)
 
 
 def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

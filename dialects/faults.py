@@ -32,6 +32,8 @@ class FaultKind(Enum):
     """The deployment does not exist any more, or does not run."""
     UNAVAILABLE = "unavailable"
     """No endpoint can take the request now."""
+    DEFECT = "defect"
+    """The proxy itself failed; nobody else is to blame."""
     OTHER = "other"
     """Nothing above: a gap in a table, counted so that it shows."""
 
@@ -92,6 +94,7 @@ _STATUS = {
     FaultKind.REFUSED_CREDENTIALS: 502,
     FaultKind.GONE: 502,
     FaultKind.UNAVAILABLE: 503,
+    FaultKind.DEFECT: 500,
     FaultKind.OTHER: 502,
 }
 _CALLERS_OWN = frozenset(

@@ -28,7 +28,7 @@ _LONGEST = 1000
 _KEPT = "openai-responses"
 """The dialect whose backends keep their answers, to be continued by id."""
 
-DEFECT = Fault(FaultKind.OTHER, "The proxy itself failed.")
+DEFECT = Fault(FaultKind.DEFECT, "The proxy itself failed.")
 
 Clock = Callable[[], float]
 

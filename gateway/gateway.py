@@ -16,7 +16,7 @@ from dialects.conversation import JSON, Conversation, Effort, Family, Opaque, Th
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
 from dialects.events import Failed
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.faults import Fault, FaultError, FaultKind, http_status
 from dialects.tables import CLIENTS
 from gateway.access import Access
 from gateway.affinity import affinity_key
@@ -26,7 +26,7 @@ from gateway.embedding import EmbeddingExchange
 from gateway.exchange import Asked, Desk, Exchange
 from gateway.fetching import MediaFetcher
 from gateway.fleet import Fleet
-from gateway.observe import LogObserver, MetricsObserver, Observers, RoutingObserver
+from gateway.observe import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.settings import Settings
 from gateway.streaming import StreamedAnswer
 from gateway.tokens import TokenSource
@@ -124,6 +124,13 @@ class Gateway:
         if method == "DELETE":
             self._desk.pins.forget(caller, answer)
         return told
+
+    def refused(self, fault: Fault, *, client: str, caller: str, asked: str) -> str:
+        """Take note of a request that never became an exchange, and give it an id; *asked* is what it asked for."""
+        token = self._new_token()
+        status, outcome = http_status(fault), fault.kind.value
+        self._observer.over(ExchangeRecord(token, caller, client, asked, status=status, outcome=outcome))
+        return token
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
         """Answer an exchange piece by piece."""

@@ -22,6 +22,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 class ExchangeRecord:
     """Who asked for what, where it went, how it ended, and what it cost. Never what was said.
 
+    *requested* is the model that was asked for, or the method and path of a request that named none.
     Durations are in seconds; *first_content* is None where nothing was said.
     *trail* reads ``eu/d1 503 -> us/d7 ok``.
     """
@@ -89,9 +90,7 @@ class MetricsObserver:
         self._exchanges = Counter(
             "aicore_proxy_exchanges", "Requests answered", (*labels, "outcome"), registry=registry
         )
-        self._attempts = Counter(
-            "aicore_proxy_attempts", "Calls to deployments", ("model", "subaccount"), registry=registry
-        )
+        self._attempts = Counter("aicore_proxy_attempts", "Calls to deployments", ("model",), registry=registry)
         self._tokens = Counter("aicore_proxy_tokens", "Tokens, each in one kind", ("model", "kind"), registry=registry)
         self._dropped = Counter(
             "aicore_proxy_dropped", "Fields that could not be carried to a backend", ("client",), registry=registry
@@ -107,7 +106,7 @@ class MetricsObserver:
         """Count it."""
         model = record.model or "unknown"
         self._exchanges.labels(record.client, model, record.outcome).inc()
-        self._attempts.labels(model, record.subaccount).inc(record.attempts)
+        self._attempts.labels(model).inc(record.attempts)
         self._duration.labels(record.client, model).observe(record.duration)
         if record.first_content is not None:
             self._first.labels(record.client, model).observe(record.first_content)

@@ -19,6 +19,7 @@ class Outcome(Enum):
     CREDENTIALS = "credentials"
     GONE = "gone"
     UNAVAILABLE = "unavailable"
+    DEFECT = "defect"
     OTHER = "other"
 
 
@@ -75,6 +76,7 @@ VERDICTS: Mapping[FaultKind, Verdict] = MappingProxyType(
         ),
         FaultKind.GONE: Verdict(Outcome.GONE, Effect.TRIP, Scope.NONE, try_elsewhere=True),
         FaultKind.UNAVAILABLE: Verdict(Outcome.UNAVAILABLE, Effect.NEUTRAL, Scope.NONE, try_elsewhere=False),
+        FaultKind.DEFECT: Verdict(Outcome.DEFECT, Effect.NEUTRAL, Scope.NONE, try_elsewhere=False),
         FaultKind.OTHER: Verdict(Outcome.OTHER, Effect.FAILURE, Scope.NONE, try_elsewhere=True),
     }
 )

@@ -55,6 +55,7 @@ _ERROR = {
     FaultKind.REFUSED_CREDENTIALS: "api_error",
     FaultKind.GONE: "api_error",
     FaultKind.UNAVAILABLE: "overloaded_error",
+    FaultKind.DEFECT: "api_error",
     FaultKind.OTHER: "api_error",
 }
 

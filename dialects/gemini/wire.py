@@ -94,6 +94,7 @@ STATUSES = {
     FaultKind.REFUSED_CREDENTIALS: "INTERNAL",
     FaultKind.GONE: "UNAVAILABLE",
     FaultKind.UNAVAILABLE: "UNAVAILABLE",
+    FaultKind.DEFECT: "INTERNAL",
     FaultKind.OTHER: "INTERNAL",
 }
 

@@ -1,6 +1,7 @@
 """Everything at the edge that is not a conversation: keys, errors, health, lists, state."""
 
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -212,3 +213,41 @@ def test_a_body_that_is_nested_without_end_is_no_defect(proxy: Proxy, stream: bo
 
     assert told.status in {200, 400}
     assert 0 == proxy.in_flight
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "key", "line"),
+    [
+        ("POST", "/v1/messages", b"{", KEY, "anthropic-messages POST /v1/messages->- [] status=400"),
+        ("POST", "/v1/nothing", b"{}", KEY, "openai-chat POST /v1/nothing->- [] status=404 outcome=not_found"),
+        ("GET", "/v1/models", None, "sk-no", "anonymous openai-chat GET /v1/models->- [] status=401"),
+        ("GET", "/v1/responses/resp_1", None, KEY, "openai-responses GET /v1/responses/resp_1->- [] status=404"),
+        ("POST", "/v1/responses", b'{"model": "nobody"}', KEY, "openai-responses nobody->- [] status=404"),
+        ("POST", "/v1beta/models/nobody:generateContent", b'{"contents": []}', KEY, "gemini nobody->- [] status=4"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_at_the_door_is_one_line_and_counted(
+    proxy: Proxy, caplog: pytest.LogCaptureFixture, method: str, path: str, body: bytes | None, key: str, line: str
+) -> None:
+    caplog.set_level(logging.INFO, "sap_ai_proxy.exchange")
+    before = refusals(proxy)
+    told = proxy.ask(method, path, body, Authorization=f"Bearer {key}")
+
+    assert 400 <= told.status < 500
+    [said] = [message for message in caplog.messages if told.headers["x-request-id"] in message]
+    assert line in said
+    assert before + 1 == refusals(proxy)
+
+
+def refusals(proxy: Proxy) -> float:
+    """How many requests were counted that reached no model."""
+    lines = proxy.ask("GET", "/metrics").body.decode().splitlines()
+    found = [line for line in lines if line.startswith("aicore_proxy_exchanges_total") and 'model="unknown"' in line]
+    return sum(float(line.rpartition(" ")[2]) for line in found)
+
+
+def test_a_defect_has_one_status_in_the_header_and_in_the_body(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy.gateway, "exchange", None)
+    told = proxy.ask("POST", "/v1beta/models/gemini-2.5-pro:generateContent", {"contents": []})
+
+    assert (500, 500, "INTERNAL") == (told.status, told.json["error"]["code"], told.json["error"]["status"])

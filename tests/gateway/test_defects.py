@@ -62,7 +62,7 @@ def test_a_defect_opens_no_circuit_is_not_tried_elsewhere_and_is_counted_once(st
     assert {Standing.READY} == standings(bench)
     assert 0 == bench.in_flight
     [record] = bench.notes.records
-    assert ("other", 1) == (record.outcome, record.attempts)
+    assert ("defect", 1) == (record.outcome, record.attempts)
 
 
 def test_a_pump_hands_a_defect_to_whoever_takes() -> None:

@@ -73,7 +73,7 @@ def test_an_exchange_is_counted_once_in_each_number() -> None:
     labels = 'client="openai-chat",model="gpt-4.1"'
     for expected in (
         f'aicore_proxy_exchanges_total{{{labels},outcome="ok"}} 1.0',
-        'aicore_proxy_attempts_total{model="gpt-4.1",subaccount="us"} 2.0',
+        'aicore_proxy_attempts_total{model="gpt-4.1"} 2.0',
         'aicore_proxy_tokens_total{kind="input",model="gpt-4.1"} 6.0',
         'aicore_proxy_tokens_total{kind="cache_read",model="gpt-4.1"} 4.0',
         'aicore_proxy_tokens_total{kind="cache_write",model="gpt-4.1"} 3.0',

@@ -25,6 +25,7 @@ class TestVerdicts:
         (FaultKind.REFUSED_CREDENTIALS, Outcome.CREDENTIALS, Effect.NEUTRAL, Scope.SUBACCOUNT, True),
         (FaultKind.GONE, Outcome.GONE, Effect.TRIP, Scope.NONE, True),
         (FaultKind.UNAVAILABLE, Outcome.UNAVAILABLE, Effect.NEUTRAL, Scope.NONE, False),
+        (FaultKind.DEFECT, Outcome.DEFECT, Effect.NEUTRAL, Scope.NONE, False),
         (FaultKind.OTHER, Outcome.OTHER, Effect.FAILURE, Scope.NONE, True),
     )
 
