@@ -72,6 +72,11 @@ def test_a_path_that_is_not_there_is_json_too(proxy: Proxy, method: str, path: s
     assert (status, shape) == (told.status, shape_of(told.json))
 
 
+def test_a_path_that_is_not_there_is_not_taken_for_a_model(proxy: Proxy) -> None:
+    assert "unknown_url" == proxy.ask("GET", "/v1/nothing").json["error"]["code"]
+    assert "model_not_found" == proxy.ask("GET", "/v1/models/nobody").json["error"]["code"]
+
+
 @pytest.mark.parametrize(
     "path", ["/v1/chat/completions", "/v1/messages", "/v1/models", "/router/state", "/metrics", "/"]
 )
