@@ -13,6 +13,7 @@ from routing.journal import EndpointState, Standing
 from routing.lease import Lease
 from routing.load_balancer import LoadBalancer, NoEndpointError
 from routing.policy import BreakerPolicy, CoolingPolicy, Policy
+from routing.request_router import Attempt, Attempts, RequestRouter
 from routing.strategy import Candidate, Endpoint
 
 FEW = int(os.environ.get("EXAMPLES", "0"))
@@ -20,10 +21,13 @@ FEW = int(os.environ.get("EXAMPLES", "0"))
 
 
 def at_most(examples: int) -> int:
+    """So many examples, or as few as are asked for."""
     return min(examples, FEW or examples)
 
 
 class Clock:
+    """A clock that moves when it is set."""
+
     def __init__(self, now: float = 0.0) -> None:
         self.now = now
 
@@ -31,11 +35,29 @@ class Clock:
         return self.now
 
 
+class SleepingClock(Clock):
+    """A clock that somebody's sleep moves as well, and that knows how long each was."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        super().__init__(now)
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
 def endpoint(subaccount: str = "eu", deployment: str = "d1", model: str = "m", **settings) -> Endpoint:
     return Endpoint(subaccount, f"https://ai.{subaccount}/v2/inference/deployments/{deployment}", model, **settings)
 
 
+def pool_at(*places: str, model: str = "gpt-5") -> dict[str, list[Endpoint]]:
+    """One model, deployed at places such as `eu/d1`."""
+    return {model: [endpoint(*place.split("/"), model) for place in places]}
+
+
 def rows(*endpoints: Endpoint) -> list[Candidate]:
+    """What a strategy sees of endpoints that nobody uses."""
     return [Candidate(each, 0, each.weight) for each in endpoints]
 
 
@@ -43,6 +65,7 @@ EU1, EU2, US1 = endpoint("eu", "d1"), endpoint("eu", "d2"), endpoint("us", "d7")
 
 DOWN = Fault(FaultKind.SERVER_ERROR, "down", 500)
 BUSY = Fault(FaultKind.RATE_LIMITED, "busy", 429, quota=Quota.ENDPOINT)
+OVERLOADED = Fault(FaultKind.OVERLOADED, "overloaded", 503)
 SPENT = Fault(FaultKind.RATE_LIMITED, "spent", 429, quota=Quota.MODEL)
 BAD = Fault(FaultKind.INVALID_REQUEST, "bad", 400)
 GONE = Fault(FaultKind.GONE, "gone", 404)
@@ -71,11 +94,15 @@ class CircuitScene:
             self.breaker.succeeded(self.breaker.enter())
 
     def opened_for(self) -> float:
+        """The seconds that it stays open from now on."""
         return self.breaker.snapshot().until - self.clock.now
 
 
 STEADY = Policy(breaker=BreakerPolicy(failure_threshold=1, timeout_jitter=0), cooling=CoolingPolicy(jitter=0))
 """One failure opens a circuit, and nothing is left to chance."""
+
+NO_REST = CoolingPolicy(floor=0, jitter=0)
+"""A cooling lasts exactly as long as its hint."""
 
 POOL = [EU1, EU2, US1]
 
@@ -112,6 +139,26 @@ class BalancerScene:
 
     def state(self, wanted: Endpoint) -> EndpointState:
         return next(state for state in self.balancer.snapshot() if state.endpoint == wanted)
+
+
+def place(attempt: Attempt) -> str:
+    """Where an attempt goes, such as `eu/d1`."""
+    return f"{attempt.endpoint.subaccount}/{attempt.endpoint.deployment}"
+
+
+def all_fail(attempts: Attempts, *faults: Fault) -> list[str]:
+    """Let every attempt fail, the last fault again and again, and name where they went."""
+    script = iter(faults)
+    fault, went = faults[0], []
+    for attempt in attempts:
+        fault = next(script, fault)
+        attempt.failed(fault)
+        went.append(place(attempt))
+    return went
+
+
+def nothing_in_flight(router: RequestRouter) -> bool:
+    return not any(router.balancer.in_flight().values())
 
 
 class Contested:

@@ -8,20 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from routing.budget import RetryBudget
 from routing.policy import RetryPolicy
-from tests.routing.scenes import at_most
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.routing.scenes import Clock, at_most
 
 
 @pytest.fixture
@@ -134,7 +121,7 @@ class BudgetAgainstALedger(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = Clock()
+        self.clock = Clock(1000.0)
         self.budget = RetryBudget(RetryPolicy(budget_reserve=2), clock=self.clock)
         self.requests: list[int] = []
         self.retries: list[int] = []

@@ -1,0 +1,219 @@
+"""Where the attempts at one request go, how many there are, and what is left of them."""
+
+import dataclasses
+
+import pytest
+
+from dialects.faults import Fault, FaultKind, Quota
+from routing.load_balancer import NoEndpointError
+from routing.policy import Policy, RetryPolicy
+from routing.request_router import Trail, TrailEntry
+from routing.verdicts import VERDICTS
+from tests.routing.scenes import BAD, BUSY, NO_REST, OVERLOADED, SPENT, all_fail, nothing_in_flight, place, pool_at
+
+
+class TestOneAttemptAfterAnother:
+    def test_the_first_that_answers_is_the_last(self, router_of):
+        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
+        went = []
+        for attempt in attempts:
+            attempt.answered()
+            attempt.lease.close()
+            went.append((attempt.number, place(attempt), attempt.fault))
+
+        assert went == [(1, "eu/d1", None)]
+        assert attempts.fault is None
+        assert str(attempts.trail) == "eu/d1 ok"
+
+    def test_the_next_goes_elsewhere_at_once(self, router_of, clock):
+        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
+        first = next(attempts)
+        first.failed(OVERLOADED)
+        second = next(attempts)
+        second.answered()
+
+        assert [(first.number, place(first)), (second.number, place(second))] == [(1, "eu/d1"), (2, "us/d7")]
+        assert str(attempts.trail) == "eu/d1 503 → us/d7 ok"
+        assert clock.slept == []
+        with pytest.raises(StopIteration):
+            next(attempts)
+
+    def test_no_endpoint_is_tried_twice_while_there_is_another(self, router_of):
+        policy = Policy(retry=RetryPolicy(max_attempts=5))
+        went = all_fail(
+            router_of(pool_at("eu/d1", "eu/d2", "us/d3", "us/d4", "us/d5"), policy).attempts("gpt-5"), OVERLOADED
+        )
+
+        assert sorted(went) == ["eu/d1", "eu/d2", "us/d3", "us/d4", "us/d5"]
+
+    def test_there_are_three_attempts_at_most(self, router_of, clock):
+        router = router_of(pool_at("eu/d1", "eu/d2", "us/d3", "us/d4"))
+        attempts = router.attempts("gpt-5")
+
+        assert len(all_fail(attempts, OVERLOADED)) == 3
+        assert attempts.fault == OVERLOADED
+        assert clock.slept == []
+        assert nothing_in_flight(router)
+
+    def test_the_last_fault_is_what_is_left(self, router_of):
+        attempts = router_of(pool_at("eu/d1", "us/d7", "ap/d9")).attempts("gpt-5")
+        last = Fault(FaultKind.SERVER_ERROR, "boom", 500)
+
+        all_fail(attempts, OVERLOADED, OVERLOADED, last)
+
+        assert attempts.fault is last
+
+    @pytest.mark.parametrize("kind", FaultKind)
+    def test_only_what_may_go_better_elsewhere_is_tried_elsewhere(self, router_of, kind):
+        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
+        next(attempts).failed(Fault(kind, "x", quota=Quota.ENDPOINT))
+
+        assert len(list(attempts)) == VERDICTS[kind].try_elsewhere
+
+    def test_a_callers_mistake_costs_one_call(self, router_of):
+        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
+
+        assert all_fail(attempts, BAD) == ["eu/d1"]
+        assert attempts.fault is BAD
+
+    def test_an_attempt_that_nothing_was_said_of_is_the_last(self, router_of):
+        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
+        next(attempts)
+
+        assert list(attempts) == []
+        assert str(attempts.trail) == "eu/d1 open"
+
+    def test_without_retries_there_is_one(self, router_of):
+        assert len(all_fail(router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", retry=False), OVERLOADED)) == 1
+
+    def test_what_is_over_stays_over(self, router_of):
+        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
+        first = next(attempts)
+        assert list(attempts) == []
+        first.failed(OVERLOADED)
+
+        assert list(attempts) == []
+
+    def test_a_probe_is_taken_only_by_a_request_that_can_still_fail_over(self, router_of, monkeypatch):
+        router = router_of(pool_at("eu/d1", "us/d7", "ap/d9"))
+        acquire, asked = router.balancer.acquire, []
+        monkeypatch.setattr(
+            router.balancer, "acquire", lambda *a, **k: asked.append(k["can_fail_over"]) or acquire(*a, **k)
+        )
+        all_fail(router.attempts("gpt-5"), OVERLOADED)
+        all_fail(router.attempts("gpt-5", retry=False), OVERLOADED)
+
+        assert asked == [True, True, False, False]
+
+
+class TestQuotas:
+    def test_after_a_429_of_ai_core_the_whole_domain_is_left_alone(self, router_of, clock):
+        router = router_of(pool_at("eu/d1", "eu/d2", "us/d7"), Policy(cooling=NO_REST))
+        went = all_fail(router.attempts("gpt-5"), dataclasses.replace(SPENT, retry_after=0), OVERLOADED)
+
+        assert went[:2] == ["eu/d1", "us/d7"]
+        assert clock.slept == [0.125]
+
+    def test_after_a_429_of_the_provider_only_the_endpoint_is(self, router_of, clock):
+        router = router_of(pool_at("eu/d1", "eu/d2"), Policy(cooling=NO_REST, retry=RetryPolicy(max_attempts=2)))
+        fault = dataclasses.replace(BUSY, retry_after=0)
+
+        assert all_fail(router.attempts("gpt-5"), fault) == ["eu/d1", "eu/d2"]
+        assert clock.slept == []
+
+    def test_another_fault_does_not_spend_the_domain(self, router_of, clock):
+        fault = dataclasses.replace(OVERLOADED, quota=Quota.MODEL)
+        router = router_of(pool_at("eu/d1", "eu/d2"), Policy(retry=RetryPolicy(max_attempts=2)))
+
+        assert all_fail(router.attempts("gpt-5"), fault) == ["eu/d1", "eu/d2"]
+        assert clock.slept == []
+
+    def test_after_the_pause_a_domain_may_be_asked_again(self, router_of):
+        router = router_of(pool_at("eu/d1"), Policy(cooling=NO_REST))
+
+        assert all_fail(router.attempts("gpt-5"), dataclasses.replace(SPENT, retry_after=0)) == ["eu/d1"] * 3
+
+
+class TestPinned:
+    @pytest.mark.parametrize("pinned", ["d7", "us/d7"])
+    def test_what_continues_a_response_goes_where_that_was_made(self, router_of, clock, pinned):
+        router = router_of(pool_at("eu/d1", "us/d7", "us/d8"))
+        for _ in range(5):
+            assert all_fail(router.attempts("gpt-5", pinned=pinned, retry=False), BAD) == ["us/d7"]
+        assert all_fail(router.attempts("gpt-5", pinned=pinned), OVERLOADED) == ["us/d7"] * 3
+        assert len(clock.slept) == 2
+
+    def test_it_does_not_wait_for_an_endpoint_where_it_must_not_go(self, router_of, clock):
+        router = router_of(pool_at("eu/d1", "us/d7"))
+
+        assert all_fail(router.attempts("gpt-5", pinned="d7"), BUSY) == ["us/d7"]
+        assert clock.slept == []
+
+    @pytest.mark.parametrize("pinned", ["d9", "eu/d7", "d"])
+    def test_a_deployment_that_is_gone_continues_nothing(self, router_of, pinned):
+        with pytest.raises(NoEndpointError) as caught:
+            router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", pinned=pinned)
+
+        fault = caught.value.fault
+        assert (fault.kind, fault.status, fault.param) == (FaultKind.NOT_FOUND, 404, "previous_response_id")
+        assert fault.message == "What this request continues was made by a deployment that is not there any more."
+
+
+class TestOwnership:
+    def test_closing_gives_back_a_lease_that_nothing_became_of(self, router_of):
+        router = router_of(pool_at("eu/d1"))
+        with router.attempts("gpt-5") as attempts:
+            next(attempts)
+            assert not nothing_in_flight(router)
+
+        assert nothing_in_flight(router)
+        assert list(attempts) == []
+
+    def test_closing_leaves_an_answer_to_its_owner(self, router_of):
+        router = router_of(pool_at("eu/d1"))
+        with router.attempts("gpt-5") as attempts:
+            attempt = next(attempts)
+            attempt.answered()
+
+        assert not nothing_in_flight(router)
+        attempt.lease.close()
+        assert nothing_in_flight(router)
+
+    def test_closing_before_the_first_attempt_makes_none(self, router_of):
+        router = router_of(pool_at("eu/d1"))
+        attempts = router.attempts("gpt-5")
+        attempts.close()
+        attempts.close()
+
+        assert list(attempts) == []
+        assert attempts.trail == ()
+        assert nothing_in_flight(router)
+
+
+class TestTheTrail:
+    @pytest.mark.parametrize(
+        ("fault", "outcome"),
+        [
+            (OVERLOADED, "503"),
+            (Fault(FaultKind.SERVER_ERROR, "x", 400), "400"),
+            (Fault(FaultKind.TIMEOUT, "x"), "timeout"),
+            (Fault(FaultKind.STREAM_BROKEN, "x", 200), "stream_broken"),
+        ],
+    )
+    def test_it_tells_what_became_of_each_attempt(self, router_of, fault, outcome):
+        attempts = router_of(pool_at("eu/d1")).attempts("gpt-5")
+        next(attempts).failed(fault)
+
+        assert attempts.trail == (TrailEntry("eu", "d1", outcome),)
+        assert isinstance(attempts.trail, Trail)
+
+    def test_a_stream_that_broke_after_it_answered_did_not_end_well(self, router_of):
+        attempts = router_of(pool_at("eu/d1")).attempts("gpt-5")
+        attempt = next(attempts)
+        attempt.answered()
+        attempt.failed(Fault(FaultKind.STREAM_BROKEN, "cut"))
+
+        assert str(attempts.trail) == "eu/d1 stream_broken"
+
+    def test_without_attempts_it_is_empty(self):
+        assert str(Trail()) == ""
