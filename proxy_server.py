@@ -289,8 +289,8 @@ def _refuse_http(gateway: Gateway, error: HTTPException) -> Response:
     kind = _HTTP_KINDS.get(status, FaultKind.INVALID_REQUEST if status < 500 else FaultKind.DEFECT)
     message = f"{request.method} {request.path}: {error.name}."
     allowed = error.get_headers() if status == 405 else []
-    code = "unknown_url" if status == 404 else None
-    return _refuse(gateway, Fault(kind, message, status, code=code), {name: value for name, value in allowed if name == "Allow"})
+    fault = Fault(kind, message, status, code="unknown_url" if status == 404 else None)
+    return _refuse(gateway, fault, {name: value for name, value in allowed if name == "Allow"})
 
 
 def _say_defect(error: Exception) -> Response:

@@ -82,8 +82,8 @@ def render_fault(fault: Fault) -> JSON:
     message = fault.message
     if fault.kind is FaultKind.UNAUTHENTICATED and _WRONG_KEY not in message:
         message = f"{_WRONG_KEY}. {message}"
-    if fault.kind is FaultKind.INVALID_REQUEST:
-        code = fault.code
+    if fault.kind in (FaultKind.INVALID_REQUEST, FaultKind.NOT_FOUND):
+        code = fault.code or code
     return {"error": {"message": message, "type": kind, "param": fault.param, "code": code}}
 
 
@@ -294,11 +294,6 @@ def _settled(parts: tuple[Part, ...], open_calls: list[str]) -> tuple[tuple[Part
 def _unanswered(open_calls: list[str]) -> list[Message]:
     results = tuple(ToolResult(call, (Text(NO_RESULT),)) for call in open_calls)
     return [Message(Role.USER, results)] if results else []
-
-
-def opaque_name(part: Opaque) -> str:
-    """Name what only another dialect has a word for."""
-    return str(part.payload.get("type") or "unknown content")
 
 
 def public_model(data: str, model: str) -> str | None:
