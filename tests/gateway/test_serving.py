@@ -16,16 +16,11 @@ from granian import Granian
 
 from gateway.serving import PortTakenError, ensure_free, hand_down, handed_down, is_loopback, serve
 from gateway.settings import Settings
+from tests.gateway.configs import BASE, KEY
 from tests.support.processes import free_port, is_alive, until
 
 ROOT = Path(__file__).parents[2]
-ACCOUNT = {
-    "service_key": {
-        "clientid": "id", "clientsecret": "hunter2", "url": "https://auth.example",
-        "serviceurls": {"AI_API_URL": "https://api.example"},
-    },
-    "deployment_models": {"gpt-4.1": "https://api.example/v2/inference/deployments/d1"},
-}  # fmt: skip
+ACCOUNT = {"service_key": KEY, "deployment_models": {"gpt-4.1": f"{BASE}/d1"}}
 
 
 @pytest.fixture(autouse=True)
