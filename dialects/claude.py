@@ -24,6 +24,7 @@ from dialects.conversation import (
     ToolResult,
 )
 from dialects.models import ModelProfile, ThinkingStyle
+from dialects.tools import lost_with
 
 MAX_CACHE_MARKS = 4
 MIN_BUDGET = 1024
@@ -125,14 +126,14 @@ def with_sayable_parts(conversation: Conversation, dialect: str, *, thoughts: bo
 
     def says(part: Part) -> bool:
         match part:
-            case Thinking():
-                name = "" if thoughts and is_sayable(part) else "thinking"
-            case Opaque(owner, payload):
-                name = "" if owner == dialect else str(payload.get("type") or next(iter(payload), "an unknown part"))
+            case Thinking() if not (thoughts and is_sayable(part)):
+                lost.add("thinking")
+                return False
+            case Opaque(owner) if owner != dialect:
+                lost.add(part.kind)
+                return False
             case _:
                 return True
-        lost.update({name} - {""})
-        return not name
 
     def told(part: Part) -> Part:
         return replace(part, parts=tuple(filter(says, part.parts))) if isinstance(part, ToolResult) else part
@@ -141,8 +142,10 @@ def with_sayable_parts(conversation: Conversation, dialect: str, *, thoughts: bo
         Message(message.role, tuple(told(part) for part in message.parts if says(part)))
         for message in conversation.messages
     )
-    tools = tuple(tool for tool in conversation.tools if not isinstance(tool, Opaque) or says(tool))
-    return replace(conversation, messages=messages, tools=tools), lost
+    foreign = [tool for tool in conversation.tools if isinstance(tool, Opaque) and tool.dialect != dialect]
+    lost.update(*map(lost_with, foreign))
+    known = tuple(tool for tool in conversation.tools if not isinstance(tool, Opaque) or tool.dialect == dialect)
+    return replace(conversation, messages=messages, tools=known), lost
 
 
 def with_few_marks(asked: Conversation, *, in_results: bool) -> tuple[Conversation, bool]:

@@ -117,6 +117,11 @@ class Opaque:
     dialect: str
     payload: JSON
 
+    @property
+    def kind(self) -> str:
+        """What its dialect calls it; Google says that in the name of its one field."""
+        return str(self.payload.get("type") or next(iter(self.payload), "unknown content"))
+
 
 Part = Text | Media | Thinking | ToolCall | ToolResult | Refusal | Opaque
 

@@ -42,6 +42,10 @@ class ThinkingStyle(Enum):
     """A Gemini level such as "HIGH" (Gemini 3)."""
 
 
+ODD_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+"""What the name of a tool may not hold: OpenAI, Anthropic, Converse and Mistral agree."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelProfile:
     """What one model accepts. *name* is the deployed model's name, as SAP writes it."""
@@ -52,6 +56,8 @@ class ModelProfile:
     documents: bool = True
     audio: bool = False
     tools: bool = True
+    odd_in_names: re.Pattern[str] = ODD_IN_NAMES
+    """What the name of a tool may not hold; none may be longer than 64 characters."""
     thinking: ThinkingStyle = ThinkingStyle.NONE
     temperature: bool = True
     top_p: bool = True
@@ -94,6 +100,8 @@ class ModelProfile:
     api_version: str = "2023-05-15"
 
 
+_ODD_IN_IDENTIFIERS = re.compile(r"^[0-9]|[^a-zA-Z0-9_]")
+"""Nova and Cohere want the name of a tool to be an identifier."""
 # https://docs.claude.com/en/docs/about-claude/models/overview: how long an answer of each model may be.
 _CLAUDE = ModelProfile("", Vendor.CLAUDE, default_output=8192, betas=frozenset(), native_schema=False)
 _CLAUDE_4 = replace(
@@ -106,7 +114,8 @@ _CLAUDE_4 = replace(
 _CLAUDE_45 = replace(_CLAUDE_4, top_p_with_temperature=False, native_schema=True)
 _CLAUDE_46 = replace(_CLAUDE_45, thinking=ThinkingStyle.EITHER, effort=True, max_output=128_000)
 _CLAUDE_47 = replace(_CLAUDE_46, thinking=ThinkingStyle.ADAPTIVE, temperature=False, top_p=False)
-_NOVA = ModelProfile("", Vendor.NOVA, native_schema=False)
+# Converse takes hyphens, but Nova cannot call a tool that has one: it "produced invalid sequence as part of ToolUse".
+_NOVA = ModelProfile("", Vendor.NOVA, odd_in_names=_ODD_IN_IDENTIFIERS, native_schema=False)
 _GPT = ModelProfile("", Vendor.OPENAI, mid_system=True)
 _GPT_REASONING = replace(
     _GPT,
@@ -122,9 +131,12 @@ _GPT_5 = replace(_GPT_REASONING, efforts=("minimal", "low", "medium", "high"))
 _GPT_51 = replace(_GPT_REASONING, efforts=("none", "low", "medium", "high"))
 _GPT_52 = replace(_GPT_REASONING, efforts=("none", "low", "medium", "high", "xhigh"))
 # https://ai.google.dev/gemini-api/docs/thinking: budgets, levels, and which models cannot but think.
+# https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/Tool#FunctionDeclaration: names. What stands
+# before a colon is Gemini's own, and is cut off.
 _GEMINI_25 = ModelProfile(
     "",
     Vendor.GEMINI,
+    odd_in_names=re.compile(r"^[0-9.-]|[^a-zA-Z0-9_.-]"),
     audio=True,
     thinking=ThinkingStyle.BUDGET,
     thinking_budget=(1, 24576),
@@ -181,7 +193,7 @@ _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"gpt", _GPT),
     (r"mistral", replace(_CHAT, vendor=Vendor.MISTRAL, model_in_body=True)),
     (r"sonar", replace(_CHAT, vendor=Vendor.PERPLEXITY, model_in_body=True, tools=False)),
-    (r"command|cohere", replace(_CHAT, vendor=Vendor.COHERE, model_in_body=True)),
+    (r"command|cohere", replace(_CHAT, vendor=Vendor.COHERE, odd_in_names=_ODD_IN_IDENTIFIERS, model_in_body=True)),
     (r".*nv-embed|nvidia", replace(_CHAT, vendor=Vendor.NVIDIA, model_in_body=True, embeds=True)),
     (r"", _CHAT),
 )

@@ -217,7 +217,7 @@ class _Fitting:
         if isinstance(kind, str) and kind != "custom":
             if kind.startswith(_CLIENT_TOOLS) or (searched and kind.startswith("tool_search_tool_")):
                 return self.marked(tool)
-            self.dropped.add(f"tools[] {kind}")
+            self.dropped.add(f"tool {kind}")
             return None
         known = _TOOL_FIELDS | ({"defer_loading"} if searched else set())
         known |= {"strict"} if self.profile.native_schema else set()

@@ -36,6 +36,7 @@ from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, FIELDS, LEVELS, RES
 from dialects.jsontext import dumps, object_from
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.schemas import for_gemini, has_parameters
+from dialects.tools import lost_with
 from dialects.turns import ordered
 
 SKIP_SIGNATURE = "skip_thought_signature_validator"
@@ -86,9 +87,8 @@ class _Renderer:
             body["toolConfig"] = {"functionCallingConfig": self._calling(said.tool_choice)}
         if config:
             body["generationConfig"] = config
-        for name in ("user", "cache_key"):
-            if getattr(said, name):
-                self.dropped.add(name)
+        unsaid = {"user": said.user, "prompt_cache_key": said.cache_key}
+        self.dropped |= {name for name, value in unsaid.items() if value}
         self._add_extra(body)
         return body
 
@@ -203,13 +203,13 @@ class _Renderer:
                     declarations.append(self._declaration(tool))
                 case Opaque(dialect, payload) if dialect == DIALECT:
                     tools.append(payload)
-                case Opaque(dialect, payload):
-                    self.dropped.add(f"{payload.get('type') or dialect} tool")
+                case Opaque():
+                    self.dropped |= lost_with(tool)
         return [{"functionDeclarations": declarations}, *tools] if declarations else tools
 
     def _declaration(self, tool: ToolSpec) -> JSON:
         if tool.strict:
-            self.dropped.add("strict")
+            self.dropped.add("tools[].strict")
         if tool.cache:
             self.dropped.add("cache_control")
         declaration: JSON = {"name": tool.name}
@@ -308,8 +308,8 @@ class _Renderer:
                 return self._call(part)
             case Opaque(dialect, payload) if dialect == DIALECT:
                 return payload
-            case Opaque(dialect, payload):
-                self.dropped.add(f"{payload.get('type') or dialect} part")
+            case Opaque():
+                self.dropped.add(part.kind)
             case Thinking():
                 self.dropped.add("thinking")
             case ToolResult():

@@ -46,8 +46,8 @@ from dialects.openai_shared import (
     limited,
     merged_text,
     note_cache,
-    opaque_name,
 )
+from dialects.tools import lost_with
 from dialects.turns import wrapped
 
 _AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
@@ -178,7 +178,7 @@ class _Messages:
                 case Media():
                     texts.append(plain_text(part) or f"{part.kind.value} {part.name} {_SHOWN_BELOW}".replace("  ", " "))
                 case Opaque():
-                    self._dropped.add(opaque_name(part))
+                    self._dropped.add(part.kind)
         return {"role": "tool", "tool_call_id": self._id(result.call_id), "content": "\n".join(texts)}
 
     def _content(self, parts: Iterable[Part]) -> Iterator[JSON]:
@@ -204,7 +204,7 @@ class _Messages:
         if part.dialect == CHAT and self._native:
             yield part.payload
         else:
-            self._dropped.add(opaque_name(part))
+            self._dropped.add(part.kind)
 
     def _media(self, part: Media) -> JSON:
         if (text := plain_text(part)) is not None:
@@ -262,7 +262,7 @@ class _Messages:
             case Media(kind=kind):
                 self._dropped.add(f"assistant {kind.value}")
             case Opaque() if not (self._native and _is_custom_call(part)) and not _is_name(part):
-                self._dropped.add(opaque_name(part))
+                self._dropped.add(part.kind)
             case _:
                 pass
 
@@ -315,7 +315,7 @@ def _tools(conversation: Conversation, dropped: set[str]) -> JSON:
             case Opaque(dialect, payload) if dialect == CHAT:
                 tools.append(payload)
             case Opaque():
-                dropped.add(f"tool {opaque_name(tool)}")
+                dropped |= lost_with(tool)
     if not tools:
         return {}
     choice = conversation.tool_choice

@@ -9,16 +9,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.conversation import JSON, NO_USAGE, Family, Usage
+from dialects.conversation import JSON, NO_USAGE, Family, Opaque, Usage
 from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault, invalid
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
-from dialects.openai_responses.names import flat, is_function
+from dialects.openai_responses.names import flat
 from dialects.openai_responses.words import namespaces_of, render_error
-from dialects.openai_shared import drop_refused_sampling, limited, public_model
+from dialects.openai_shared import RESPONSES, drop_refused_sampling, limited, public_model
 from dialects.signatures import unpack
 from dialects.sse import Frame
+from dialects.tools import is_function, lost_with
 
 # https://learn.microsoft.com/azure/ai-foundry/openai/reference-preview-latest#create-response
 _TAKEN = frozenset(
@@ -194,12 +195,15 @@ def _functions(tool: JSON, dropped: set[str]) -> list[JSON]:
         case {"type": "function"}:
             return [tool]
         case {"type": "namespace", "name": str(space), "tools": [*members]}:
-            dropped.add("tool namespace")
-            functions = [member for member in members if isinstance(member, dict) and is_function(member)]
-            return [{**member, "type": "function", "name": flat(space, member["name"])} for member in functions]
+            functions = [
+                {**member, "type": "function", "name": flat(space, member["name"])}
+                for member in members
+                if is_function(member)
+            ]
         case _:
-            dropped.add(f"tool {tool.get('type')}")
-            return []
+            functions = []
+    dropped |= lost_with(Opaque(RESPONSES, tool))
+    return functions
 
 
 def _length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:

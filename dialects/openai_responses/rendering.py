@@ -40,8 +40,8 @@ from dialects.openai_shared import (
     effort_word,
     limited,
     note_cache,
-    opaque_name,
 )
+from dialects.tools import lost_with
 
 _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})
 """What only this dialect knows, and goes back into it."""
@@ -175,7 +175,7 @@ class _Items:
         if part.dialect == RESPONSES:
             yield part.payload
         else:
-            self._dropped.add(opaque_name(part))
+            self._dropped.add(part.kind)
 
 
 def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
@@ -214,7 +214,7 @@ def _tools(conversation: Conversation, dropped: set[str]) -> JSON:
                 tools.append(_function(tool))
             case Opaque():
                 # SAP AI Core takes functions only.
-                dropped.add(f"tool {opaque_name(tool)}")
+                dropped |= lost_with(tool)
     if not tools:
         return {}
     return {"tools": tools, **(_choice(conversation.tool_choice) if conversation.tool_choice else {})}

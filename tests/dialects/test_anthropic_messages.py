@@ -298,7 +298,6 @@ def test_a_foreign_request_says_what_was_left_out():
 
     assert written.dropped == (
         "audio",
-        "googleSearch",
         "image detail",
         "odd",
         "presence_penalty",
@@ -307,6 +306,7 @@ def test_a_foreign_request_says_what_was_left_out():
         "stop",
         "temperature above 1",
         "thinking",
+        "tool googleSearch",
         "tools[].parameters.anyOf",
         "tools[].strict",
         "top_p",
@@ -449,7 +449,7 @@ def test_a_tool_of_the_servers_whose_name_is_none_is_left_as_it_is():
     odd = {"type": "web_search_20250305", "name": ["f"]}
     conversation = messages.parse_request(asked(tools=[tool("f", defer_loading=True), odd]))
 
-    assert rendered(conversation).dropped == ("tools[] web_search_20250305", "tools[].defer_loading")
+    assert rendered(conversation).dropped == ("tool web_search_20250305", "tools[].defer_loading")
 
 
 def test_a_mark_within_a_result_counts():

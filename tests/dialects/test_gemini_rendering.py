@@ -113,7 +113,7 @@ def test_the_ways_real_clients_speak_are_rendered_as_gemini_wants_them():
     rendered = gemini.render_request(conversation, FLASH)
 
     check_gemini_request(rendered.body)
-    assert rendered.dropped == ("audio part", "cache_control")
+    assert rendered.dropped == ("audio", "cache_control")
     assert rendered.body["systemInstruction"] == {"parts": [{"text": "first"}]}
     assert rendered.body["contents"][2]["parts"][0]["functionResponse"]["response"].keys() == {"error"}
     assert rendered.body["contents"][2]["parts"][1:] == [
@@ -208,13 +208,13 @@ def test_a_model_is_told_how_hard_to_think_in_its_own_way(profile, reasoning, ex
     [
         ({"output": OutputFormat()}, ()),
         ({"dialect": "gemini", "extra": {"labels": {"a": "b"}, "store": True}}, ("store",)),
-        ({"user": "u", "cache_key": "k"}, ("cache_key", "user")),
+        ({"user": "u", "cache_key": "k"}, ("prompt_cache_key", "user")),
         ({"extra": {"logit_bias": {}, "n": 1}, "dialect": "openai-chat"}, ("logit_bias",)),
         ({"sampling": Sampling(stop=tuple("abcdef"))}, ("stop",)),
         ({"sampling": Sampling(max_tokens=100_000)}, ("max_tokens",)),
-        ({"tools": (F, Opaque("openai-responses", {"type": "web_search"}))}, ("web_search tool",)),
-        ({"tools": (Opaque("x", {}),)}, ("x tool",)),
-        ({"tools": (ToolSpec("f", strict=True, cache=CacheMark()),)}, ("cache_control", "strict")),
+        ({"tools": (F, Opaque("openai-responses", {"type": "web_search"}))}, ("tool web_search",)),
+        ({"tools": (Opaque("x", {}),)}, ("tool unknown content",)),
+        ({"tools": (ToolSpec("f", strict=True, cache=CacheMark()),)}, ("cache_control", "tools[].strict")),
         ({"tools": (F,), "tool_choice": ToolChoice(parallel=False)}, ("parallel_tool_calls",)),
         (
             {"tools": (ToolSpec("f", parameters={"properties": {"a": {"not": {}}}}),)},
@@ -307,7 +307,7 @@ def test_turns_of_which_nothing_can_be_told_are_left_out_and_named():
 
     rendered = gemini.render_request(conversation, FLASH)
 
-    assert rendered.dropped == ("cache_control", "thinking", "tool result", "x part")
+    assert rendered.dropped == ("cache_control", "thinking", "tool result", "unknown content")
     assert rendered.body["contents"] == [
         {"role": "user", "parts": [{"text": "hi"}]},
         {"role": "user", "parts": [{"text": "and?"}, {"text": "never"}]},

@@ -307,7 +307,7 @@ def settings_of(conversation: Conversation, profile: ModelProfile) -> dict[str, 
         "presence_penalty": sampling.presence_penalty,
         "frequency_penalty": sampling.frequency_penalty,
         "user": conversation.user,
-        "cache_key": conversation.cache_key,
+        "prompt_cache_key": conversation.cache_key,
         "cache_control": sum(bool(getattr(part, "cache", None)) for part in parts),
         "is_error": [part.is_error for part in parts if isinstance(part, ToolResult) and part.is_error],
         "tools": [(tool.name, tool.description, tool.parameters) for tool in specs],
@@ -326,7 +326,6 @@ def asks_to_think(reasoning: Reasoning, profile: ModelProfile) -> bool:
 
 
 EXCUSES = {
-    "cache_key": ("cache_key", "prompt_cache_key"),
     "reasoning": ("reasoning", "thinking", "output_config.effort"),
 }
 """Under which names a thing is dropped, where that is not its own."""

@@ -224,7 +224,7 @@ def test_a_body_of_codex_passes_but_for_what_ai_core_refuses():
     assert rendered.body["tools"] == [CODEX["tools"][0], {**GROUP["tools"][0], "name": "tools__get_weather"}]
     assert rendered.body["model"] == "gpt-5.3-codex"
     assert rendered.body["include"] == ["reasoning.encrypted_content"]
-    assert rendered.dropped == ("client_metadata", "tool namespace", "tool web_search")
+    assert rendered.dropped == ("client_metadata", "tool web_search")
     assert before == json.dumps(CODEX)
 
 

@@ -64,7 +64,7 @@ def test_a_request_of_codex_is_understood_whole():
     assert asked.extra == {"client_metadata": {"x": "y"}}
     rendered = openai_responses.render_request(asked, profile_for("gpt-5"))
     check_responses_request(rendered.body)
-    assert rendered.dropped == ("client_metadata", "tool namespace", "tool web_search")
+    assert rendered.dropped == ("client_metadata", "tool web_search")
 
 
 def test_a_call_of_a_function_in_a_namespace_goes_back_under_both_names():
@@ -105,7 +105,6 @@ def test_nothing_but_what_is_named_is_lost(asked):
     allowed = {
         "store",
         "client_metadata",
-        "tool namespace",
         "tool web_search",
         "thinking",
         "tool_choice",

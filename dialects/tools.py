@@ -1,0 +1,144 @@
+"""Tools on their way to a model that is not their client's own: under which names, and what is lost of them.
+
+MCP clients make names such as ``mcp__server__tool``: Anthropic takes 128
+characters of them, most others 64, and not everyone the same letters. A name
+the model does not take is written in another way, the same in every turn, so
+that caches of prompts stay warm; the client hears of none but its own names.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, TypeVar
+
+from dialects.conversation import JSON, Completion, Conversation, Message, Opaque, ToolCall, ToolChoice, ToolSpec
+from dialects.dialect import StreamReader
+from dialects.events import BlockStarted, Event
+
+_LONGEST = 64
+"""Claude takes twice as many characters, but not through Converse; Gemini does since late."""
+_HEAD = 20
+"""How much of the beginning of a name is kept that is too long; the rest is of its end, which tells tools apart."""
+
+_Any = TypeVar("_Any")
+
+
+def fitting(name: str, odd: re.Pattern[str]) -> str:
+    """Write a name with no *odd* letters and at no more than 64 characters, such that two stay two."""
+    return name if _fits(name, odd) else next(_rewritten(name, odd))
+
+
+def renaming(conversation: Conversation, odd: re.Pattern[str]) -> "Renaming":
+    """Choose other names for tools whose names hold *odd* letters or are too long: such as no other tool has."""
+    names = set(_names(conversation))
+    strange = sorted(name for name in names if not _fits(name, odd))
+    taken, sent = names.difference(strange), dict[str, str]()
+    for name in strange:
+        sent[name] = next(other for other in _rewritten(name, odd) if other not in taken)
+        taken.add(sent[name])
+    return Renaming(sent)
+
+
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """What the tools of one request are called on the way; those that are not in *sent* keep their names."""
+
+    sent: Mapping[str, str] = field(default_factory=dict)
+
+    def ask(self, conversation: Conversation) -> Conversation:
+        """Call tools as the model is told of them."""
+        if not self.sent:
+            return conversation
+        return replace(
+            conversation,
+            tools=tuple(_called(tool, self.sent) for tool in conversation.tools),
+            tool_choice=_called(conversation.tool_choice, self.sent),
+            messages=tuple(
+                Message(message.role, tuple(_called(part, self.sent) for part in message.parts))
+                for message in conversation.messages
+            ),
+        )
+
+    def answer(self, completion: Completion) -> Completion:
+        """Call tools as the client does."""
+        if not self.sent:
+            return completion
+        return replace(completion, parts=tuple(_called(part, self._own) for part in completion.parts))
+
+    def reader(self, reader: StreamReader) -> StreamReader:
+        """Read a stream in which tools are called as the client does."""
+        return _Reader(reader, self._own) if self.sent else reader
+
+    @property
+    def _own(self) -> Mapping[str, str]:
+        return {sent: own for own, sent in self.sent.items()}
+
+
+class _Reader:
+    """Gives the tools in what another reader reads their own names."""
+
+    def __init__(self, reader: StreamReader, names: Mapping[str, str]) -> None:
+        self._reader = reader
+        self._names = names
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take bytes, cut anywhere; give the events they complete."""
+        return [self._named(event) for event in self._reader.feed(data)]
+
+    def finish(self) -> list[Event]:
+        """The wire has closed: say how the stream ended."""
+        return [self._named(event) for event in self._reader.finish()]
+
+    def _named(self, event: Event) -> Event:
+        return replace(event, block=_called(event.block, self._names)) if isinstance(event, BlockStarted) else event
+
+
+def lost_with(tool: Opaque) -> set[str]:
+    """Name what a model is not told of a tool that only another dialect has a word for.
+
+    Of a namespace no function is lost: each is a tool of its own beside it.
+    """
+    match tool.payload:
+        case {"type": "namespace", "name": str(), "tools": [*members]}:
+            others = [member for member in members if not is_function(member)]
+            return {f"tool {Opaque(tool.dialect, _object(member)).kind}" for member in others}
+        case _:
+            return {f"tool {tool.kind}"}
+
+
+def is_function(tool: Any) -> bool:
+    """Whether a member of a namespace is a function that can be called by its name."""
+    return isinstance(tool, dict) and tool.get("type", "function") == "function" and isinstance(tool.get("name"), str)
+
+
+def _object(value: Any) -> JSON:
+    return value if isinstance(value, dict) else {}
+
+
+def _names(conversation: Conversation) -> Iterator[str]:
+    yield from (tool.name for tool in conversation.tools if isinstance(tool, ToolSpec))
+    yield from (part.name for message in conversation.messages for part in message.parts if isinstance(part, ToolCall))
+    if conversation.tool_choice is not None:
+        yield conversation.tool_choice.name
+
+
+def _fits(name: str, odd: re.Pattern[str]) -> bool:
+    return len(name) <= _LONGEST and not odd.search(name)
+
+
+def _rewritten(name: str, odd: re.Pattern[str]) -> Iterator[str]:
+    """Write a name in ways that fit, each with a hash of its own."""
+    plain, room = odd.sub("_", name), _LONGEST - 9
+    short = plain if len(plain) <= room else plain[:_HEAD] + plain[_HEAD - room :]
+    for number in count():
+        said = f"{name}{number or ''}"
+        yield f"{short}_{hashlib.sha256(said.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _called(thing: _Any, names: Mapping[str, str]) -> _Any:
+    """Give something with the name of a tool another name, if there is another for it."""
+    if isinstance(thing, ToolSpec | ToolCall | ToolChoice) and thing.name in names:
+        return replace(thing, name=names[thing.name])
+    return thing
