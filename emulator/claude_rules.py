@@ -284,6 +284,8 @@ def _block(path: str, kind: str, block: Json) -> None:
             _source(f"{path}.{kind}", kind, block.get("source") or {})
         case "tool_use" if not _CALL_ID.fullmatch(str(block.get("id", ""))):
             raise bedrock(f"{path}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
+        case "tool_use" if not _TOOL_NAME.fullmatch(str(block.get("name", ""))):
+            raise bedrock(f"{path}.tool_use.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'")
         case "tool_use" if not isinstance(block.get("input"), dict):
             raise bedrock(f"{path}.tool_use.input: Input should be a valid dictionary")
         case "tool_result":

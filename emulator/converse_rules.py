@@ -38,7 +38,8 @@ _SYSTEM = {"text", "cachePoint"}
 _IMAGES = ("png", "jpeg", "gif", "webp")
 _DOCUMENTS = ("pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md")
 _DOCUMENT_NAME = re.compile(r"[A-Za-z0-9()\[\]-]+(?: [A-Za-z0-9()\[\]-]+)*")
-_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]+")
+_LONGEST_NAME = 64
 _MARKS = 4
 
 
@@ -103,17 +104,23 @@ def _spec(spec: Json, path: str) -> str:
     """Refuse a tool without a proper name or schema; give its name."""
     _keys(spec, {"name", "description", "inputSchema", "strict"}, path)
     name = str(spec.get("name", ""))
-    if not _TOOL_NAME.fullmatch(name):
-        raise bedrock(
-            f"1 validation error detected: Value at '{path}.name' failed to satisfy constraint: Member must satisfy "
-            "regular expression pattern: [a-zA-Z0-9_-]+"
-        )
+    _named(name, f"{path}.name")
     if "description" in spec and blank(spec["description"]):
         raise bedrock(f"1 validation error detected: Value at '{path}.description' must have length at least 1")
     schema = (spec.get("inputSchema") or {}).get("json")
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise bedrock(f"The value at {path}.inputSchema.json.type must be one of the following: object.")
     return name
+
+
+def _named(name: str, path: str) -> None:
+    """Refuse a tool's name that is too long or spelt in other letters."""
+    constraint = "Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+"
+    if len(name) > _LONGEST_NAME:
+        constraint = f"Member must have length less than or equal to {_LONGEST_NAME}"
+    elif _TOOL_NAME.fullmatch(name):
+        return
+    raise bedrock(f"1 validation error detected: Value '{name}' at '{path}' failed to satisfy constraint: {constraint}")
 
 
 def _messages(model: Model, body: Json) -> None:
@@ -180,6 +187,7 @@ def _block(path: str, block: Json) -> None:
                 )
         case {"toolUse": call}:
             _keys(call, {"toolUseId", "name", "input"}, f"{path}.toolUse")
+            _named(str(call.get("name", "")), f"{path}.toolUse.name")
             if not isinstance(call.get("input"), dict):
                 raise bedrock(f"The format of the value at {path}.toolUse.input is invalid. Provide a json object.")
         case {"toolResult": result}:
@@ -257,9 +265,15 @@ def _model(model: Model, body: Json) -> None:
     limit = config.get("maxTokens")
     if limit is not None and limit < 1:
         raise bedrock("1 validation error detected: Value at 'inferenceConfig.maxTokens' must be at least 1")
+    choice = (body.get("toolConfig") or {}).get("toolChoice") or {}
+    if model.family is Family.NOVA and "-" in (choice.get("tool") or {}).get("name", ""):
+        raise bedrock(
+            "Model produced invalid sequence as part of ToolUse. Please refer to the model tool use troubleshooting "
+            "guide.",
+            424,
+        )
     if model.family is not Family.CLAUDE:
         return
-    choice = (body.get("toolConfig") or {}).get("toolChoice") or {}
     given = {
         "temperature": config.get("temperature"),
         "top_p": config.get("topP"),

@@ -95,7 +95,8 @@ _THINKING = {"includeThoughts", "thinkingBudget", "thinkingLevel"}
 _LEVELS = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 _MODES = ("AUTO", "ANY", "NONE", "VALIDATED")
 _MIMES = re.compile(r"(image/(png|jpeg|webp|heic|heif)|application/pdf|text/[\w.+-]+|(audio|video)/[\w.+-]+)")
-_FUNCTION_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}")
+# Google's SDK for Python speaks of 128 characters; models were seen to refuse more than 64.
+_FUNCTION_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}")
 _INVALID = "Invalid JSON payload received."
 
 
@@ -213,7 +214,11 @@ def _tools(tools: list[Json]) -> set[str]:
             path = f"tools[{at}].function_declarations[{place}]"
             _keys(function, _FUNCTION, path)
             if not _FUNCTION_NAME.fullmatch(str(function.get("name", ""))):
-                raise google(f"Invalid function name at {path}. Must start with a letter or an underscore.")
+                raise google(
+                    f"The GenerateContentRequest proto is invalid:\n  * {path}.name: [FIELD_INVALID] Invalid function "
+                    "name. Must start with a letter or an underscore. Must be a-z, A-Z, 0-9, or contain underscores "
+                    "(_), dots (.), colons (:), or dashes (-), with a maximum length of 64."
+                )
             if "parameters" in function and "parametersJsonSchema" in function:
                 raise google(f"Only one of parameters and parameters_json_schema may be set at {path}.")
             if "parameters" in function:

@@ -96,7 +96,8 @@ _PARTS = {
 }
 _INPUT_PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
 _ITEMS = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NAME = re.compile(r"[a-zA-Z0-9_-]+")
+_LONGEST_NAME = 64
 _EFFORTS = ("minimal", "low", "medium", "high")
 _NEWER_EFFORTS = ("none", "low", "medium", "high", "xhigh")
 _REASONING_ONLY = ("reasoning_effort", "verbosity")
@@ -171,6 +172,7 @@ def check_items(items: list[Json], known: set[str]) -> None:
             case "message":
                 _input_parts(item, at)
             case "function_call":
+                _named(str(item.get("name", "")), f"input[{at}].name")
                 calls.add(item.get("call_id", ""))
             case "function_call_output" if item.get("call_id") not in calls:
                 raise azure(f"No tool call found for function call output with call_id {item.get('call_id')}.", "input")
@@ -311,12 +313,7 @@ def _chat_tools(body: Json) -> None:
 def _function(function: Json, path: str) -> None:
     """Refuse a function without a proper name or, if strict, with a loose schema."""
     name = str(function.get("name", ""))
-    if not _NAME.fullmatch(name):
-        message = (
-            f"Invalid '{path}.name': string does not match pattern. Expected a string that matches the "
-            "pattern '^[a-zA-Z0-9_-]+$'."
-        )
-        raise azure(message, f"{path}.name", "invalid_value")
+    _named(name, f"{path}.name")
     parameters = function.get("parameters")
     if parameters is not None and parameters.get("type") != "object" and parameters:
         message = (
@@ -330,6 +327,22 @@ def _function(function: Json, path: str) -> None:
             "supplied and to be false."
         )
         raise azure(message, f"{path}.parameters", "invalid_function_parameters")
+
+
+def _named(name: str, path: str) -> None:
+    """Refuse a function's name that is too long or spelt in other letters."""
+    if len(name) > _LONGEST_NAME:
+        message = (
+            f"Invalid '{path}': string too long. Expected a string with maximum length {_LONGEST_NAME}, but got a "
+            f"string with length {len(name)} instead."
+        )
+        raise azure(message, path, "string_above_max_length")
+    if not _NAME.fullmatch(name):
+        message = (
+            f"Invalid '{path}': string does not match pattern. Expected a string that matches the "
+            "pattern '^[a-zA-Z0-9_-]+$'."
+        )
+        raise azure(message, path, "invalid_value")
 
 
 def _choice(choice: Any, names: list[str]) -> None:
@@ -366,8 +379,9 @@ def _format(wanted: Json, param: str, said: str) -> None:
 
 def _schema(wanted: Json, param: str) -> None:
     """Refuse a schema without a name or, if strict, one that is loose."""
-    if not _NAME.fullmatch(str(wanted.get("name", ""))):
+    if not wanted.get("name"):
         raise azure(f"Missing required parameter: '{param}.name'.", f"{param}.name", "missing_required_parameter")
+    _named(str(wanted["name"]), f"{param}.name")
     if not isinstance(wanted.get("schema"), dict):
         raise azure(f"Missing required parameter: '{param}.schema'.", f"{param}.schema", "missing_required_parameter")
     if wanted.get("strict") and loose(wanted["schema"]):
@@ -406,6 +420,9 @@ def _messages(body: Json) -> None:
         _settled(pending, at)
         _parts(message, at)
         pending = [call["id"] for call in message.get("tool_calls") or []]
+        for place, call in enumerate(message.get("tool_calls") or []):
+            if "function" in call:
+                _named(str(call["function"].get("name", "")), f"messages[{at}].tool_calls[{place}].function.name")
     _settled(pending, len(messages))
 
 
