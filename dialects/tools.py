@@ -18,7 +18,7 @@ from dialects.dialect import StreamReader
 from dialects.events import BlockStarted, Event
 
 _LONGEST = 64
-"""Claude takes twice as many characters, but not through Converse; Gemini does since late."""
+"""What every model takes: Claude takes 128 by itself, but not through Converse; of Gemini only the docs do."""
 _HEAD = 20
 """How much of the beginning of a name is kept that is too long; the rest is of its end, which tells tools apart."""
 
@@ -65,7 +65,8 @@ class Renaming:
         """Call tools as the client does."""
         if not self.sent:
             return completion
-        return replace(completion, parts=tuple(_called(part, self._own) for part in completion.parts))
+        own = self._own
+        return replace(completion, parts=tuple(_called(part, own) for part in completion.parts))
 
     def reader(self, reader: StreamReader) -> StreamReader:
         """Read a stream in which tools are called as the client does."""
@@ -133,8 +134,8 @@ def _rewritten(name: str, odd: re.Pattern[str]) -> Iterator[str]:
     plain, room = odd.sub("_", name), _LONGEST - 9
     short = plain if len(plain) <= room else plain[:_HEAD] + plain[_HEAD - room :]
     for number in count():
-        said = f"{name}{number or ''}"
-        yield f"{short}_{hashlib.sha256(said.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+        digest = hashlib.sha256(f"{name}{number}".encode("utf-8", "surrogatepass")).hexdigest()
+        yield f"{short}_{digest[:8]}"
 
 
 def _called(thing: _Any, names: Mapping[str, str]) -> _Any:

@@ -254,6 +254,7 @@ def test_names_that_are_none_name_no_function():
     frame = Frame('{"type":"response.output_item.added","item":{"type":"function_call","name":{}}}')
 
     assert [tool["name"] for tool in rendered.body["tools"]] == ["tools__get_weather"]
+    assert rendered.dropped == ("tool function",)
     assert b'"name":{}' in openai_responses.forward_frame(frame, _envelope())
 
 

@@ -78,6 +78,17 @@ def test_a_call_of_a_function_in_a_namespace_goes_back_under_both_names():
     assert openai_responses.render_response(completion, envelope)["tools"][1:] == [GROUP, {"type": "web_search"}]
 
 
+def test_what_is_no_function_of_a_namespace_is_named():
+    group = {**GROUP, "tools": [*GROUP["tools"], {"type": "custom", "name": "shell"}]}
+    body_ = {"input": "x", "tools": [group]}
+    rendered = openai_responses.render_request(openai_responses.parse_request(body_), profile_for("gpt-5"))
+    passed = openai_responses.forward_request(body_, profile_for("gpt-5"))
+
+    assert rendered.dropped == passed.dropped == ("tool custom",)
+    assert [tool["name"] for tool in passed.body["tools"]] == ["tools__get_weather"]
+    assert [tool["name"] for tool in rendered.body["tools"]] == ["tools__get_weather"]
+
+
 def test_long_names_in_namespaces_stay_apart():
     group = {"type": "namespace", "name": "n" * 60, "tools": [{"name": "first"}, {"name": "second"}]}
     names = [tool.name for tool in openai_responses.parse_request({"input": "x", "tools": [group]}).tools[1:]]

@@ -172,6 +172,16 @@ def test_a_long_name_keeps_both_its_ends():
     assert re.fullmatch(r"get_weather_[0-9a-f]{8}", fitting("get weather", PLAIN))
 
 
+def test_names_with_one_hash_stay_two_and_the_same_in_any_order():
+    alike = [f"{'a' * 20}{number:09}{'z' * 36}" for number in (4, 42757)]
+    sent = renaming(conversation(alike), PLAIN).sent
+
+    assert 1 == len({fitting(name, PLAIN) for name in alike})
+    assert 2 == len(set(sent.values()))
+    assert fitting(alike[0], PLAIN) == sent[alike[0]]
+    assert all(re.fullmatch(TAKEN["gpt-4.1"], name) for name in sent.values())
+
+
 def test_a_tool_the_history_calls_is_told_even_if_it_is_offered_no_more():
     asked = replace(conversation([LONG]), tools=(ToolSpec("f"),), tool_choice=None)
     told = renaming(asked, PLAIN).ask(asked)

@@ -236,6 +236,8 @@ class TestCodex:
         told = wide_proxy.ask("POST", RESPONSES, codex(model, text.replace("agents__spawn", name)), **CODEX)
 
         assert 200 == offered.status
+        dropped = offered.headers["x-proxy-dropped"].split(", ")
+        assert ["tool web_search"] == [name for name in dropped if name.startswith("tool ") or "namespace" in name]
         [item] = [each for each in frames(told)[-1].json["response"]["output"] if each["type"] == "function_call"]
         assert ("spawn", "agents") == (item["name"], item["namespace"])
 
