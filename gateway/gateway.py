@@ -12,7 +12,7 @@ from urllib.parse import quote
 from prometheus_client import CollectorRegistry
 
 from dialects import openai_embeddings
-from dialects.conversation import JSON, Conversation, Effort, Family, Opaque, Thinking, ToolSpec
+from dialects.conversation import JSON, Conversation, Effort, Family, Opaque, Part, Thinking, ToolSpec
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
 from dialects.events import Failed
@@ -199,13 +199,21 @@ def _reasons_with_tools(conversation: Conversation) -> bool:
 
 
 def _brings_along(conversation: Conversation) -> bool:
-    """Whether a request holds what only its maker can read: sealed thoughts of OpenAI's, or a reference to an item."""
-    parts = (part for message in conversation.messages for part in message.parts)
-    return any(
-        (isinstance(part, Thinking) and part.family is Family.OPENAI)
-        or (isinstance(part, Opaque) and part.payload.get("type") == "item_reference")
-        for part in parts
-    )
+    """Whether a request holds what only its maker can read: OpenAI's sealed or kept thoughts, or a kept item's id."""
+    return any(_is_its_makers(part, conversation.dialect) for each in conversation.messages for part in each.parts)
+
+
+def _is_its_makers(part: Part, dialect: str) -> bool:
+    match part:
+        case Thinking(family=Family.OPENAI):
+            return True
+        case Thinking(family=None):
+            # A reasoning item that is not sealed stands for what the deployment has kept under its id.
+            return dialect == "openai-responses"
+        case Opaque(payload={"type": "item_reference"}):
+            return True
+        case _:
+            return False
 
 
 def _as_json(state: EndpointState) -> JSON:

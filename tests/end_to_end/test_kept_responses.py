@@ -308,3 +308,27 @@ def test_sealed_thoughts_go_back_to_the_deployment_that_sealed_them(proxy: Proxy
         asked += [*output, {"role": "user", "content": "Go on."}]
 
     assert 1 == len(makers)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("model", ["gpt-5", "gpt-5.3-codex"])
+def test_kept_thoughts_go_back_to_the_deployment_that_keeps_them(
+    own_proxy: Proxy, client: openai.OpenAI, model: str, stream: bool
+) -> None:
+    """The loop of OpenAI's own examples: what was put out is put in again, with the results of its calls."""
+    tool: Any = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}
+    said: list[Any] = [{"role": "user", "content": "Have a look around."}]
+    for _ in range(4):
+        if stream:
+            with client.responses.stream(model=model, input=said, tools=[tool]) as streaming:
+                answer = streaming.get_final_response()
+        else:
+            answer = client.responses.create(model=model, input=said, tools=[tool])
+        said += answer.output
+        for call in answer.output:
+            if call.type == "function_call":
+                said.append({"type": "function_call_output", "call_id": call.call_id, "output": "a door"})
+        said.append({"role": "user", "content": "And now look again."})
+
+    assert "reasoning" in {item.type for item in answer.output}
+    assert 1 == len(set(makers(own_proxy)))
