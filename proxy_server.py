@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 from werkzeug.exceptions import HTTPException
 
 import routing
-from dialects import anthropic_messages, gemini
+from dialects import anthropic_messages, gemini, openai_chat
 from dialects.conversation import JSON
 from dialects.counting import count_tokens
 from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
@@ -94,18 +94,27 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
 
     @app.post("/v1/chat/completions")
     @app.post("/chat/completions")
-    def chat_completions() -> Response:
-        return _converse(gateway, "openai-chat", _body())
+    @app.post("/openai/v1/chat/completions")
+    @app.post("/openai/deployments/<path:model>/chat/completions")
+    def chat_completions(model: str = "") -> Response:
+        body = _body(model)
+        if openai_chat.is_responses(body):
+            return _converse(gateway, "openai-chat", body, asked_in="openai-responses")
+        return _converse(gateway, "openai-chat", openai_chat.with_nested_tools(body))
 
     @app.post("/v1/responses")
     @app.post("/responses")
+    @app.post("/openai/responses")
+    @app.post("/openai/v1/responses")
     def responses() -> Response:
         return _converse(gateway, "openai-responses", _body())
 
     @app.post("/v1/embeddings")
     @app.post("/embeddings")
-    def embeddings() -> Response:
-        exchange = gateway.embeddings(_body(), dict(request.headers), g.caller)
+    @app.post("/openai/v1/embeddings")
+    @app.post("/openai/deployments/<path:model>/embeddings")
+    def embeddings(model: str = "") -> Response:
+        exchange = gateway.embeddings(_body(model), dict(request.headers), g.caller)
         return _whole(exchange)
 
     @app.post("/v1/messages")
@@ -214,9 +223,9 @@ def _add_operations(app: Flask, gateway: Gateway) -> None:
         return Response(generate_latest(gateway.registry), mimetype="text/plain")
 
 
-def _converse(gateway: Gateway, client: str, body: JSON) -> Response:
+def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:
     """Answer a conversation, in one piece or as a stream."""
-    exchange = gateway.exchange(client, body, dict(request.headers), g.caller)
+    exchange = gateway.exchange(client, body, dict(request.headers), g.caller, asked_in=asked_in)
     if not exchange.asked.inquiry.envelope.conversation.stream:
         return _whole(exchange)
     stream = gateway.stream(exchange)
@@ -237,13 +246,16 @@ def _whole(exchange: Exchange) -> Response:
     return _json(answer, headers=exchange.headers())
 
 
-def _body() -> JSON:
+def _body(model: str = "") -> JSON:
+    """Read the request's body; a *model* that the path names is the one that is asked."""
     try:
         body = loads(request.get_data(cache=False))
     except ValueError as error:
         raise invalid(f"The body is not valid JSON: {error}.") from error
     if not isinstance(body, dict):
         raise invalid("The body must be a JSON object.")
+    if model:
+        body["model"] = model
     g.asked = body.get("model")
     return body
 

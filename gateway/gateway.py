@@ -91,15 +91,21 @@ class Gateway:
         self._fleet.stop()
         self._transport.close()
 
-    def exchange(self, client: str, body: JSON, headers: Mapping[str, str], caller: str) -> Exchange:
-        """Begin to answer a request in the *client* dialect; raises `FaultError` for one that makes no sense."""
-        conversation = CLIENTS[client].parse_request(body)
+    def exchange(
+        self, client: str, body: JSON, headers: Mapping[str, str], caller: str, *, asked_in: str = ""
+    ) -> Exchange:
+        """Begin to answer a request in the *client* dialect; raises `FaultError` for one that makes no sense.
+
+        *asked_in* is the dialect of the body, where that is another one than that of the answer.
+        """
+        conversation = CLIENTS[asked_in or client].parse_request(body)
         token = self._new_token()
         envelope = Envelope(token, conversation.model, int(self._now()), conversation)
         affinity = affinity_key(conversation, headers)
         attempts = self._attempts(client, conversation, caller, affinity)
         timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
-        asked = Asked(token, caller, Inquiry(client, body, envelope), timeouts, affinity)
+        inquiry = Inquiry(client, body, envelope, forward=not asked_in)
+        asked = Asked(token, caller, inquiry, timeouts, affinity)
         return Exchange(asked, attempts, self._core, self._observer, self._desk, self._clock)
 
     def embeddings(self, body: JSON, headers: Mapping[str, str], caller: str) -> Exchange:

@@ -4,6 +4,7 @@ from dialects.openai_chat.answers import parse_response, render_response
 from dialects.openai_chat.lane import forward_fault, forward_frame, forward_request, forward_response
 from dialects.openai_chat.parsing import parse_request
 from dialects.openai_chat.rendering import render_request
+from dialects.openai_chat.shapes import is_responses, with_nested_tools
 from dialects.openai_chat.streams import reader, writer
 from dialects.openai_shared import check_translatable, render_fault
 
@@ -13,11 +14,13 @@ __all__ = [
     "forward_frame",
     "forward_request",
     "forward_response",
+    "is_responses",
     "parse_request",
     "parse_response",
     "reader",
     "render_fault",
     "render_request",
     "render_response",
+    "with_nested_tools",
     "writer",
 ]
