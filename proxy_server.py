@@ -97,10 +97,7 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
     @app.post("/openai/v1/chat/completions")
     @app.post("/openai/deployments/<path:model>/chat/completions")
     def chat_completions(model: str = "") -> Response:
-        body = _body(model)
-        if openai_chat.is_responses(body):
-            return _converse(gateway, "openai-chat", body, asked_in="openai-responses")
-        return _converse(gateway, "openai-chat", openai_chat.with_nested_tools(body))
+        return _chat(gateway, _body(model))
 
     @app.post("/v1/responses")
     @app.post("/responses")
@@ -221,6 +218,13 @@ def _add_operations(app: Flask, gateway: Gateway) -> None:
     @app.get("/metrics")
     def metrics() -> Response:
         return Response(generate_latest(gateway.registry), mimetype="text/plain")
+
+
+def _chat(gateway: Gateway, body: JSON) -> Response:
+    """Answer what comes on the chat path, which is not always chat."""
+    if openai_chat.is_responses(body):
+        return _converse(gateway, "openai-chat", body, asked_in="openai-responses")
+    return _converse(gateway, "openai-chat", openai_chat.with_nested_tools(body))
 
 
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:

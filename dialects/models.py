@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 
+from dialects.azure import FULL_VERSION, PLAIN_VERSION
+
 
 class Vendor(Enum):
     """Who made the model, hence which peculiarities it has."""
@@ -97,7 +99,8 @@ class ModelProfile:
     responses_only: bool = False
     responses_for_tools: bool = False
     """Whether function tools together with reasoning are refused on chat completions."""
-    api_version: str = "2023-05-15"
+    api_version: str = PLAIN_VERSION
+    """The oldest of Azure's versions that knows the model."""
 
 
 _ODD_IN_IDENTIFIERS = re.compile(r"^[0-9]|[^a-zA-Z0-9_]")
@@ -125,7 +128,7 @@ _GPT_REASONING = replace(
     penalties=False,
     max_completion_tokens=True,
     max_output=128_000,
-    api_version="2024-12-01-preview",
+    api_version=FULL_VERSION,
 )
 _GPT_5 = replace(_GPT_REASONING, efforts=("minimal", "low", "medium", "high"))
 _GPT_51 = replace(_GPT_REASONING, efforts=("none", "low", "medium", "high"))

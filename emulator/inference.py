@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from emulator import (
+    azure_versions,
     claude,
     claude_rules,
     converse,
@@ -131,6 +132,8 @@ def run(request: Request) -> Reply:
     if doing in _NEEDS_VERSION and not request.query.get("api-version"):
         raise Refused(404, {"error": {"code": "404", "message": "Resource not found"}})
     body = _body(request)
+    if doing in _NEEDS_VERSION:
+        azure_versions.check(body, request.query["api-version"])
     try:
         return _do(doing, request, body)
     except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:

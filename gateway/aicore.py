@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from dialects.conversation import JSON
 from dialects.errors import fault_from
 from dialects.faults import FaultError, FaultKind
+from dialects.jsontext import dumps
 from gateway.tokens import TokenSource
 from gateway.transport import Transport, Upstream
 from routing.cooling import hint
@@ -34,18 +36,19 @@ class AICore:
         self._tenants = tenants
         self._now = now
 
-    def __call__(self, attempt: Attempt, body: bytes, *, stream: bool, timeouts: Timeouts) -> Upstream:
+    def __call__(self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts) -> Upstream:
         """Send *body* to the endpoint of an attempt; raises `FaultError` for anything but success."""
         protocol = attempt.protocol
         endpoint = attempt.endpoint
-        url = protocol.build_endpoint(endpoint.url, endpoint.model, stream)
+        url = protocol.build_endpoint_for(endpoint.url, endpoint.model, body, stream=stream)
+        written = dumps(body).encode()
         silence = max(timeouts.first_event, timeouts.idle) if stream else timeouts.answer
         return self._send(
             endpoint,
             lambda identity: self._transport.post(
                 url,
                 {"Content-Type": "application/json", **identity, **protocol.headers(stream)},
-                body,
+                written,
                 stream=stream,
                 connect_timeout=timeouts.connect,
                 read_timeout=silence,

@@ -10,7 +10,6 @@ from typing import Protocol
 from dialects.conversation import JSON, Usage
 from dialects.crossing import Crossing, Inquiry, Reply, crossing
 from dialects.faults import Fault, FaultError, FaultKind, http_status
-from dialects.jsontext import dumps
 from dialects.models import profile_for
 from gateway.lessons import Lessons
 from gateway.media import FETCHES_NOTHING, Fetch, inline
@@ -44,7 +43,7 @@ class ReadableUpstream(Upstream, Protocol):
 class Caller(Protocol):
     """Sends a rendered request to the endpoint of an attempt."""
 
-    def __call__(self, attempt: Attempt, body: bytes, *, stream: bool, timeouts: Timeouts) -> ReadableUpstream:
+    def __call__(self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts) -> ReadableUpstream:
         """Open the answer; raises `FaultError` for anything but success."""
         ...
 
@@ -230,7 +229,7 @@ class Exchange:
 
     def _send(self, attempt: Attempt, body: JSON, asked: JSON, *, stream: bool) -> ReadableUpstream:
         self.dropped.update(asked.keys() - body.keys())
-        return self._call(attempt, dumps(body).encode(), stream=stream, timeouts=self.asked.timeouts)
+        return self._call(attempt, body, stream=stream, timeouts=self.asked.timeouts)
 
     def _fallback(self) -> str:
         resolution = self.attempts.resolution

@@ -345,9 +345,11 @@ class RequestRouter:
         asked["model"] = endpoint.model
         if stream is not None:
             asked["stream"] = stream
-        url = protocol.build_endpoint(endpoint.url, endpoint.model, bool(asked.get("stream")))
+        streams = bool(asked.get("stream"))
+        body = protocol.get_request_converter()(asked)
+        url = protocol.build_endpoint_for(endpoint.url, endpoint.model, body, stream=streams)
         _log.info("route: %r is %s", requested, _told(endpoint, protocol))
-        return Route(url, protocol.get_request_converter()(asked), endpoint.subaccount, protocol)
+        return Route(url, body, endpoint.subaccount, protocol)
 
     def _barred(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
         """Name the endpoints that cannot continue what *pinned* began."""

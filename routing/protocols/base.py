@@ -26,6 +26,10 @@ class ProtocolHandler(ABC):
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:
         """Write the URL to post to, given the deployment's own."""
 
+    def build_endpoint_for(self, base_url: str, model: str, body: JSON, *, stream: bool) -> str:  # noqa: ARG002
+        """Write the URL to post *body* to; most protocols need not look at it."""
+        return self.build_endpoint(base_url, model, stream)
+
     @abstractmethod
     def get_request_converter(self) -> RequestConverter:
         """Give the function that makes a body from an OpenAI chat request."""

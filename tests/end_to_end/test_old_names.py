@@ -27,7 +27,13 @@ HELLO = [{"role": "system", "content": "Be brief."}, {"role": "user", "content":
             ("/models/gemini-2.5-pro:generateContent", "/models/gemini-2.5-pro:streamGenerateContent"),
             "contents",
         ),
-        ("handle_default_request", "gpt-4.1", ("/chat/completions?api-version=2023-05-15",) * 2, "messages"),
+        (
+            "handle_default_request",
+            "gpt-4.1",
+            # A stream is asked for its usage, which the older version does not know.
+            ("/chat/completions?api-version=2023-05-15", "/chat/completions?api-version=2024-12-01-preview"),
+            "messages",
+        ),
         ("handle_default_request", "gpt-5", ("/chat/completions?api-version=2024-12-01-preview",) * 2, "messages"),
     ],
 )

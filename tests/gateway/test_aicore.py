@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import emulator
+from dialects.conversation import JSON
 from dialects.faults import FaultError, FaultKind, Quota
 from gateway.aicore import AICore
 from gateway.settings import load, pools
@@ -21,8 +22,8 @@ from routing.strategy import Endpoint
 from tests.support.running import Cloud, config_of
 
 MODEL = "gpt-4.1"
-BODY = json.dumps({"messages": [{"role": "user", "content": "Hello"}]}).encode()
-STREAM = json.dumps({"messages": [{"role": "user", "content": "Hello"}], "stream": True}).encode()
+BODY: JSON = {"messages": [{"role": "user", "content": "Hello"}]}
+STREAM = {**BODY, "stream": True}
 TIMEOUTS = Timeouts(connect=2, first_event=0.3, idle=0.2, answer=0.3)
 NOW = 1_700_000_000.0
 
@@ -165,7 +166,7 @@ def test_a_stream_may_be_silent_longer_at_first_than_a_whole_answer_takes(bench:
 def test_what_an_endpoint_keeps_can_be_asked_for(bench: Bench) -> None:
     attempt = next(bench.router.attempts("gpt-5", client="openai-responses"))
     attempt.lease.close()
-    made = json.loads(bench.core(attempt, b'{"input": "Hello"}', stream=False, timeouts=Timeouts()).read())
+    made = json.loads(bench.core(attempt, {"input": "Hello"}, stream=False, timeouts=Timeouts()).read())
     path = f"/responses/{made['id']}"
 
     status, body = bench.core.manage(attempt.endpoint, "GET", path, Timeouts())

@@ -4,10 +4,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dialects.conversation import Usage
+from dialects.conversation import JSON, Usage
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
 from dialects.faults import Fault, FaultError, FaultKind
+from dialects.jsontext import dumps
 from dialects.tables import CLIENTS
 from gateway.exchange import Asked, Exchange
 from gateway.observe import ExchangeRecord
@@ -67,9 +68,9 @@ class Backends:
         self.opened: list[tuple[Endpoint, ScriptedUpstream]] = []
         self.bodies: list[bytes] = []
 
-    def __call__(self, attempt: Attempt, body: bytes, *, stream: bool, timeouts: Timeouts) -> ScriptedUpstream:
+    def __call__(self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts) -> ScriptedUpstream:
         steps = self.scripts[attempt.endpoint]
-        self.bodies.append(body)
+        self.bodies.append(dumps(body).encode())
         if steps and isinstance(steps[0], Fault):
             raise FaultError(steps[0])
         upstream = ScriptedUpstream(steps)

@@ -131,3 +131,15 @@ def test_each_vendors_answer_is_said_as_openai_says_it(model, answer, tokens):
     }
 
     assert EMBEDDINGS.get_response_converter()(answer, model) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "path"),
+    [
+        ("text-embedding-3-small", {"input": ["a"]}, "/embeddings?api-version=2023-05-15"),
+        ("text-embedding-3-small", {"input": ["a"], "dimensions": 8}, "/embeddings?api-version=2024-12-01-preview"),
+        ("amazon--titan-embed-text", {"inputText": "a"}, "/invoke"),
+    ],
+)
+def test_a_body_that_says_more_takes_a_version_that_knows_it(model, body, path):
+    assert URL + path == EMBEDDINGS.build_endpoint_for(URL, model, body, stream=False)

@@ -146,3 +146,17 @@ class TestTheTable:
         assert caught.value.fault.kind is FaultKind.INVALID_REQUEST
         assert caught.value.fault.message == "'gpt-5' cannot be asked in any protocol the proxy knows"
         assert caught.value.fault.param == "model"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("model", "body", "path"),
+    [
+        ("gpt-4.1", {"messages": []}, OLD),
+        ("gpt-4.1", {"messages": [], "tools": []}, NEW),
+        ("gpt-5", {"messages": []}, NEW),
+        ("sonar-pro", {"messages": [], "tools": []}, PLAIN),
+    ],
+)
+def test_a_body_that_says_more_than_text_takes_a_version_that_knows_it(stream, model, body, path):
+    assert URL + path == CHAT.build_endpoint_for(URL, model, body, stream=stream)
