@@ -1,13 +1,12 @@
 """What Azure OpenAI refuses, on chat completions and on Responses."""
 
-import re
 from typing import Any
 
 from emulator import signatures
 from emulator.catalogue import Model
-from emulator.claude_rules import loose
 from emulator.errors import azure, gatekeeper
 from emulator.openai_chat import thinks
+from emulator.openai_shapes import choice, form, function, named
 from emulator.reading import blocks, data_uri, decoded
 from emulator.world import Json
 
@@ -96,8 +95,6 @@ _PARTS = {
 }
 _INPUT_PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
 _ITEMS = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
-_NAME = re.compile(r"[a-zA-Z0-9_-]+")
-_LONGEST_NAME = 64
 _EFFORTS = ("minimal", "low", "medium", "high")
 _NEWER_EFFORTS = ("none", "low", "medium", "high", "xhigh")
 _REASONING_ONLY = ("reasoning_effort", "verbosity")
@@ -123,7 +120,7 @@ def check_chat(model: Model, body: Json) -> None:
         )
     _chat_tools(body)
     _messages(body)
-    _format(body.get("response_format") or {}, "response_format", _said(body["messages"]))
+    form(body.get("response_format") or {}, "response_format", _said(body["messages"]))
 
 
 def check_responses(model: Model, body: Json) -> None:
@@ -152,11 +149,12 @@ def check_responses(model: Model, body: Json) -> None:
             raise azure(f"Invalid value: '{wanted}'.", f"include[{at}]", "invalid_value")
     _effort(model, (body.get("reasoning") or {}).get("effort"), "reasoning.effort")
     for at, tool in enumerate(tools):
-        _function(tool, f"tools[{at}]")
-    _choice(body.get("tool_choice"), [tool["name"] for tool in tools])
+        # GPT-5 takes a choice at the root of a schema here, but not on chat completions.
+        function(tool, f"tools[{at}]", choices=model.name.startswith("gpt-5"))
+    choice(body.get("tool_choice"), [tool["name"] for tool in tools])
     wanted = (body.get("text") or {}).get("format") or {}
     flat = {"type": wanted.get("type"), "json_schema": wanted}
-    _format(flat if wanted else {}, "text.format", str(body["input"]))
+    form(flat if wanted else {}, "text.format", str(body["input"]))
 
 
 def check_items(items: list[Json], known: set[str]) -> None:
@@ -172,7 +170,7 @@ def check_items(items: list[Json], known: set[str]) -> None:
             case "message":
                 _input_parts(item, at)
             case "function_call":
-                _named(str(item.get("name", "")), f"input[{at}].name")
+                named(str(item.get("name", "")), f"input[{at}].name")
                 calls.add(item.get("call_id", ""))
             case "function_call_output" if item.get("call_id") not in calls:
                 raise azure(f"No tool call found for function call output with call_id {item.get('call_id')}.", "input")
@@ -306,90 +304,8 @@ def _chat_tools(body: Json) -> None:
                 f"tools[{at}].type",
                 "invalid_value",
             )
-        _function(tool["function"], f"tools[{at}].function")
-    _choice(body.get("tool_choice"), [tool["function"]["name"] for tool in tools or []])
-
-
-def _function(function: Json, path: str) -> None:
-    """Refuse a function without a proper name or, if strict, with a loose schema."""
-    name = str(function.get("name", ""))
-    _named(name, f"{path}.name")
-    parameters = function.get("parameters")
-    if parameters is not None and parameters.get("type") != "object" and parameters:
-        message = (
-            f"Invalid schema for function '{name}': schema must be a JSON Schema of 'type: \"object\"', got "
-            f"'type: \"{parameters.get('type')}\"'."
-        )
-        raise azure(message, f"{path}.parameters", "invalid_function_parameters")
-    if function.get("strict") and parameters is not None and loose(parameters):
-        message = (
-            f"Invalid schema for function '{name}': In context=(), 'additionalProperties' is required to be "
-            "supplied and to be false."
-        )
-        raise azure(message, f"{path}.parameters", "invalid_function_parameters")
-
-
-def _named(name: str, path: str) -> None:
-    """Refuse a function's name that is too long or spelt in other letters."""
-    if len(name) > _LONGEST_NAME:
-        message = (
-            f"Invalid '{path}': string too long. Expected a string with maximum length {_LONGEST_NAME}, but got a "
-            f"string with length {len(name)} instead."
-        )
-        raise azure(message, path, "string_above_max_length")
-    if not _NAME.fullmatch(name):
-        message = (
-            f"Invalid '{path}': string does not match pattern. Expected a string that matches the "
-            "pattern '^[a-zA-Z0-9_-]+$'."
-        )
-        raise azure(message, path, "invalid_value")
-
-
-def _choice(choice: Any, names: list[str]) -> None:
-    """Refuse a choice that cannot be made."""
-    if isinstance(choice, str) and choice not in ("auto", "none", "required"):
-        raise azure(
-            f"Invalid value: '{choice}'. Supported values are: 'none', 'auto', and 'required'.",
-            "tool_choice",
-            "invalid_value",
-        )
-    if isinstance(choice, dict) and choice.get("type") == "function":
-        name = (choice.get("function") or choice).get("name")
-        if name not in names:
-            raise azure(f"Tool choice '{name}' not found in 'tools' parameter.", "tool_choice")
-
-
-def _format(wanted: Json, param: str, said: str) -> None:
-    """Refuse a format that cannot be kept."""
-    match wanted.get("type", "text"):
-        case "text":
-            return
-        case "json_object" if "json" not in said.lower():
-            raise azure(
-                f"'messages' must contain the word 'json' in some form, to use '{param}' of type 'json_object'.",
-                "messages",
-            )
-        case "json_object":
-            return
-        case "json_schema":
-            _schema(wanted.get("json_schema") or {}, param)
-        case other:
-            raise azure(f"Invalid value: '{other}'.", f"{param}.type", "invalid_value")
-
-
-def _schema(wanted: Json, param: str) -> None:
-    """Refuse a schema without a name or, if strict, one that is loose."""
-    if not wanted.get("name"):
-        raise azure(f"Missing required parameter: '{param}.name'.", f"{param}.name", "missing_required_parameter")
-    _named(str(wanted["name"]), f"{param}.name")
-    if not isinstance(wanted.get("schema"), dict):
-        raise azure(f"Missing required parameter: '{param}.schema'.", f"{param}.schema", "missing_required_parameter")
-    if wanted.get("strict") and loose(wanted["schema"]):
-        message = (
-            f"Invalid schema for response_format '{wanted['name']}': In context=(), 'additionalProperties' is "
-            "required to be supplied and to be false."
-        )
-        raise azure(message, param)
+        function(tool["function"], f"tools[{at}].function")
+    choice(body.get("tool_choice"), [tool["function"]["name"] for tool in tools or []])
 
 
 def _messages(body: Json) -> None:
@@ -422,7 +338,7 @@ def _messages(body: Json) -> None:
         pending = [call["id"] for call in message.get("tool_calls") or []]
         for place, call in enumerate(message.get("tool_calls") or []):
             if "function" in call:
-                _named(str(call["function"].get("name", "")), f"messages[{at}].tool_calls[{place}].function.name")
+                named(str(call["function"].get("name", "")), f"messages[{at}].tool_calls[{place}].function.name")
     _settled(pending, len(messages))
 
 

@@ -306,7 +306,7 @@ def test_gemini_reads_snake_case_and_lone_objects(eu):
     assert part["functionCall"] == {"name": "my_tool", "args": {"a_b": "some a_b"}}
 
 
-FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+FUNCTION = {"type": "function", "function": {"name": "f"}}
 CALLS = {
     "role": "assistant",
     "content": None,
