@@ -96,6 +96,8 @@ class ModelProfile:
     """Whether the body must name the model (the deployment does not imply it)."""
     betas: frozenset[str] = frozenset()
     """The `anthropic_beta` flags Bedrock is known to take for this model."""
+    choice_at_root: bool = False
+    """Whether Responses takes a tool whose schema is a choice at its root; chat completions never does."""
     responses_only: bool = False
     responses_for_tools: bool = False
     """Whether function tools together with reasoning are refused on chat completions."""
@@ -130,9 +132,10 @@ _GPT_REASONING = replace(
     max_output=128_000,
     api_version=FULL_VERSION,
 )
-_GPT_5 = replace(_GPT_REASONING, efforts=("minimal", "low", "medium", "high"))
-_GPT_51 = replace(_GPT_REASONING, efforts=("none", "low", "medium", "high"))
-_GPT_52 = replace(_GPT_REASONING, efforts=("none", "low", "medium", "high", "xhigh"))
+_GPT_5 = replace(_GPT_REASONING, choice_at_root=True, efforts=("minimal", "low", "medium", "high"))
+_GPT_51 = replace(_GPT_5, efforts=("none", "low", "medium", "high"))
+_GPT_52 = replace(_GPT_5, efforts=("none", "low", "medium", "high", "xhigh"))
+_CODEX = replace(_GPT_5, responses_only=True, efforts=("low", "medium", "high"))
 # https://ai.google.dev/gemini-api/docs/thinking: budgets, levels, and which models cannot but think.
 # https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/Tool#FunctionDeclaration: names. What stands
 # before a colon is Gemini's own, and is cut off.
@@ -183,8 +186,8 @@ _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"gemini-2-5-pro", replace(_GEMINI_25, thinking_budget=(128, 32768), thinking_stops=False)),
     (r"gemini-2-5-flash-lite", replace(_GEMINI_25, thinking_budget=(512, 24576))),
     (r"gemini", _GEMINI_25),
-    (r"gpt-5-[2-9]-codex", replace(_GPT_REASONING, responses_only=True, efforts=("low", "medium", "high", "xhigh"))),
-    (r"gpt-5-\d+-codex|gpt-5-codex", replace(_GPT_REASONING, responses_only=True)),
+    (r"gpt-5-[2-9]-codex", replace(_CODEX, efforts=("low", "medium", "high", "xhigh"))),
+    (r"gpt-5-\d+-codex|gpt-5-codex", _CODEX),
     (r"gpt-5-[4-9]", replace(_GPT_52, responses_for_tools=True)),
     (r"gpt-5-[23]", _GPT_52),
     (r"gpt-5-1", _GPT_51),

@@ -24,12 +24,14 @@ from dialects.conversation import (
     ToolCall,
     ToolMode,
     ToolResult,
+    ToolSpec,
     Usage,
 )
 from dialects.events import Block
 from dialects.faults import Fault, FaultKind, invalid
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
+from dialects.schemas import for_openai
 from dialects.turns import NO_RESULT
 
 CHAT = "openai-chat"
@@ -145,6 +147,20 @@ def limited(length: int | None, profile: ModelProfile, dropped: set[str]) -> int
         return length
     dropped.add("max_tokens over the model's limit")
     return profile.max_output
+
+
+def takeable(tool: ToolSpec, dropped: set[str], *, choices: bool = False) -> ToolSpec:
+    """Declare a tool with a schema OpenAI takes: `schemas.for_openai` says what *choices* are.
+
+    A model can be kept to a schema only if it is the one the client wrote.
+    """
+    adapted = for_openai(tool.parameters, choices=choices)
+    dropped |= {f"tools[].parameters.{name}" for name in adapted.dropped}
+    strict = tool.strict
+    if strict and adapted.schema != tool.parameters:
+        dropped.add("tools[].strict")
+        strict = False
+    return replace(tool, parameters=adapted.schema, strict=strict)
 
 
 def check_media(attached: Media, profile: ModelProfile) -> None:

@@ -63,6 +63,9 @@ _REFUSED_BY_GEMINI = frozenset(
         "uniqueItems",
     }
 )
+# Neither Claude nor GPT takes these at the root of a tool's schema.
+_NOT_AT_THE_ROOT = frozenset({"allOf", "anyOf", "const", "enum", "not", "oneOf"})
+_CHOICES = frozenset({"anyOf", "oneOf"})
 _TYPE_OF: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
@@ -86,30 +89,44 @@ def for_gemini(schema: Mapping[str, Any]) -> Adapted:
     root = dict(schema)
 
     def change(node: JSON) -> JSON:
-        return _as_gemini_takes_it(_without_all_of(node, root, dropped), dropped)
+        return _as_gemini_takes_it(_Top(root, dropped).conjoined(node), dropped)
 
     walked = _walk(root, change)
     return Adapted(walked, tuple(sorted(dropped)))
 
 
-def object_root(schema: Mapping[str, Any]) -> Adapted:
-    """Make the outermost schema a plain object, for providers that refuse a choice there (Claude does).
+def for_openai(schema: Mapping[str, Any], *, choices: bool) -> Adapted:
+    """Write the schema of a tool as OpenAI takes it; one that is fine stays as it is, to the last byte.
 
-    The alternatives' properties are all offered; which go together, and which
-    of them are required, is no longer said.
+    The root must be an object that says which properties it has. *choices* is
+    whether it may be a choice as well.
     """
-    root = dict(schema)
-    dropped: set[str] = set()
-    root = _without_all_of(root, root, dropped)
-    for keyword in ("anyOf", "oneOf"):
-        for member in _dicts(root.pop(keyword, None)):
-            dropped.add(keyword)
-            offered = _resolved(member, root).get("properties")
-            if isinstance(offered, dict):
-                root["properties"] = {**offered, **_mapping(root.get("properties"))}
-    root["type"] = "object"
-    root.setdefault("properties", {})
-    return Adapted(root, tuple(sorted(dropped)))
+    is_whole = schema.get("type") == "object" and isinstance(schema.get("properties"), dict)
+    refused = not choices and not _NOT_AT_THE_ROOT.isdisjoint(schema)
+    if refused or ("$ref" in schema and not is_whole):
+        adapted = object_root(schema)
+    else:
+        adapted = Adapted({**schema, "type": "object", "properties": _mapping(schema.get("properties"))})
+    return Adapted(with_items(adapted.schema), adapted.dropped)
+
+
+def with_items(schema: Mapping[str, Any]) -> JSON:
+    """Say of each array what it holds: anything, if nothing else is said."""
+    walked: JSON = _walk(dict(schema), _of_something)
+    return walked
+
+
+def object_root(schema: Mapping[str, Any]) -> Adapted:
+    """Make the outermost schema a plain object, for providers that refuse a choice there (Claude and GPT do).
+
+    The alternatives' properties are all offered; which go together is no
+    longer said, and required is only what all of them require.
+    """
+    root, dropped = dict(schema), set[str]()
+    plain = _Top(root, dropped).plain(root)
+    dropped |= _NOT_AT_THE_ROOT & plain.keys()
+    kept = {name: value for name, value in plain.items() if name not in _NOT_AT_THE_ROOT}
+    return Adapted({**kept, "type": "object", "properties": _mapping(kept.get("properties"))}, tuple(sorted(dropped)))
 
 
 def has_parameters(schema: Mapping[str, Any]) -> bool:
@@ -191,6 +208,17 @@ def _as_gemini_takes_it(node: JSON, dropped: set[str]) -> JSON:
     return _without_booleans(out)
 
 
+def _of_something(node: JSON) -> JSON:
+    kind = node.get("type")
+    kinds = kind if isinstance(kind, list) else [kind]
+    if "array" not in kinds or isinstance(node.get("items"), dict | bool):
+        return dict(node)
+    if isinstance(node.get("items"), list):
+        # Schemas place by place are called so since draft 2020-12, to which OpenAI holds them.
+        node = {"prefixItems" if name == "items" else name: value for name, value in node.items()}
+    return {**node, "items": {}}
+
+
 def _definitions(node: JSON) -> JSON:
     found = {**_mapping(node.get("definitions")), **_mapping(node.get("$defs"))}
     return {"$defs": found} if found else {}
@@ -238,37 +266,88 @@ def _without_booleans(node: JSON) -> JSON:
     return node
 
 
-def _without_all_of(node: JSON, root: JSON, dropped: set[str], depth: int = 0) -> JSON:
-    """Say a conjunction as one schema; the first to name a keyword wins."""
-    members = _dicts(node.get("allOf"))
-    merged = {name: value for name, value in node.items() if name != "allOf"}
-    if len(members) == 1 and "$ref" in members[0] and "$ref" not in merged and "properties" not in merged:
-        return {**merged, "$ref": members[0]["$ref"]}
-    if depth > MAX_DEPTH or (members and depth > 8):
-        dropped.add("allOf")
+class _Top:
+    """Says in one schema what stands at the top of it in several.
+
+    Each definition of *root* is looked up once: what was said need not be said
+    again, and definitions may hold themselves.
+    """
+
+    def __init__(self, root: JSON, dropped: set[str]) -> None:
+        self._root = root
+        self._dropped = dropped
+        self._seen: set[str] = set()
+
+    def conjoined(self, node: JSON, depth: int = 0) -> JSON:
+        """Say a conjunction as one schema; the first to name a keyword wins."""
+        members = _dicts(node.get("allOf"))
+        merged = {name: value for name, value in node.items() if name != "allOf"}
+        if len(members) == 1 and "$ref" in members[0] and "$ref" not in merged and "properties" not in merged:
+            return {**merged, "$ref": members[0]["$ref"]}
+        if members and depth > MAX_DEPTH:
+            self._dropped.add("allOf")
+            return merged
+        for member in members:
+            _merge(merged, self.conjoined(self._looked_up(member), depth + 1))
         return merged
-    for member in members:
-        part = _without_all_of(_resolved(member, root), root, dropped, depth + 1)
-        for name, value in part.items():
-            if name in _NAMED and isinstance(value, dict):
-                merged[name] = {**value, **_mapping(merged.get(name))}
-            elif name == "required" and isinstance(value, list):
-                have = merged.get(name)
-                named = [*have] if isinstance(have, list) else []
-                merged[name] = [*named, *(item for item in value if item not in named)]
-            else:
-                merged.setdefault(name, value)
-    return merged
+
+    def plain(self, node: JSON, depth: int = 0) -> JSON:
+        """Say conjunctions, references and choices as one schema."""
+        plain = self.conjoined(node)
+        while isinstance(reference := plain.pop("$ref", None), str):
+            definition = self._looked_up({"$ref": reference})
+            if not definition:
+                self._dropped.add("$ref")
+            _merge(plain, self.conjoined(definition))
+        for keyword in _CHOICES & plain.keys():
+            self._dropped.add(keyword)
+            members = [member for member in _dicts(plain.pop(keyword)) if _may_be_object(member)]
+            if depth < MAX_DEPTH:
+                _merge(plain, _offered([self.plain(member, depth + 1) for member in members]))
+        return plain
+
+    def _looked_up(self, member: JSON) -> JSON:
+        """Look up a reference to a definition of the same schema."""
+        reference = member.get("$ref")
+        if not isinstance(reference, str):
+            return member
+        if reference in self._seen:
+            return {}
+        self._seen.add(reference)
+        place, _, name = reference.removeprefix("#/").partition("/")
+        return _mapping(_mapping(self._root.get(place)).get(name))
 
 
-def _resolved(member: JSON, root: JSON) -> JSON:
-    """Look up a reference to a definition of the same schema."""
-    reference = member.get("$ref")
-    if not isinstance(reference, str):
-        return member
-    place, _, name = reference.removeprefix("#/").partition("/")
-    found = _mapping(root.get(place)).get(name)
-    return found if isinstance(found, dict) else {}
+def _merge(schema: JSON, part: JSON) -> None:
+    """Add to a schema what another says; what it says itself stays."""
+    for name, value in part.items():
+        if name in _NAMED and isinstance(value, dict):
+            schema[name] = {**value, **_mapping(schema.get(name))}
+        elif name == "required" and isinstance(value, list):
+            have = schema.get(name)
+            named = [*have] if isinstance(have, list) else []
+            schema[name] = [*named, *(item for item in value if item not in named)]
+        else:
+            schema.setdefault(name, value)
+
+
+def _offered(alternatives: list[JSON]) -> JSON:
+    """Offer the properties of all alternatives; one that differs among them may be as any of them says."""
+    ways: dict[str, list[Any]] = {}
+    for alternative in alternatives:
+        for name, schema in _mapping(alternative.get("properties")).items():
+            if schema not in (known := ways.setdefault(name, [])):
+                known.append(schema)
+    offered = {name: known[0] if len(known) == 1 else {"anyOf": known} for name, known in ways.items()}
+    required = [each.get("required") for each in alternatives]
+    lists = [each if isinstance(each, list) else [] for each in required] or [[]]
+    shared = [name for name in lists[0] if all(name in each for each in lists)]
+    return {"properties": offered, **({"required": shared} if shared else {})}
+
+
+def _may_be_object(schema: JSON) -> bool:
+    kind = schema.get("type", "object")
+    return "object" in (kind if isinstance(kind, list) else [kind])
 
 
 def _mapping(value: Any) -> JSON:

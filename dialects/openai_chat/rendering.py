@@ -46,7 +46,9 @@ from dialects.openai_shared import (
     limited,
     merged_text,
     note_cache,
+    takeable,
 )
+from dialects.schemas import with_items
 from dialects.tools import lost_with
 from dialects.turns import wrapped
 
@@ -68,7 +70,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     if profile.model_in_body:
         body["model"] = profile.name
     body |= _sampling(conversation, profile, dropped)
-    body |= _tools(conversation, dropped)
+    body |= _tools(conversation, profile, dropped)
     if word := effort_word(conversation.reasoning, profile, dropped):
         body["reasoning_effort"] = word
     if conversation.output is not None:
@@ -304,14 +306,15 @@ def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[st
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _tools(conversation: Conversation, dropped: set[str]) -> JSON:
+def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
     tools: list[JSON] = []
     for tool in conversation.tools:
         match tool:
             case ToolSpec():
                 if tool.cache:
                     dropped.add("cache_control")
-                tools.append({"type": "function", "function": _function(tool)})
+                declared = takeable(tool, dropped) if profile.vendor is Vendor.OPENAI else tool
+                tools.append({"type": "function", "function": _function(declared)})
             case Opaque(dialect, payload) if dialect == CHAT:
                 tools.append(payload)
             case Opaque():
@@ -346,7 +349,7 @@ def _output(output: OutputFormat, profile: ModelProfile, dropped: set[str]) -> J
     schema = {
         "name": output.name or "answer",
         "description": output.description or None,
-        "schema": dict(output.schema),
+        "schema": with_items(output.schema),
         "strict": output.strict,
     }
     schema = {name: value for name, value in schema.items() if value is not None}

@@ -40,7 +40,9 @@ from dialects.openai_shared import (
     effort_word,
     limited,
     note_cache,
+    takeable,
 )
+from dialects.schemas import with_items
 from dialects.tools import lost_with
 
 _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})
@@ -63,7 +65,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     if not body["input"]:
         raise invalid("messages must not be empty", "messages")
     body |= _sampling(conversation, profile, dropped)
-    body |= _tools(conversation, dropped)
+    body |= _tools(conversation, profile, dropped)
     body |= _reasoning(conversation, profile, dropped)
     body |= {"text": {"format": _format(conversation.output)}} if conversation.output else {}
     body |= {"stream": True} if conversation.stream else {}
@@ -204,14 +206,14 @@ def _at_least_16(length: int | None, dropped: set[str]) -> int | None:
     return 16
 
 
-def _tools(conversation: Conversation, dropped: set[str]) -> JSON:
+def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
     tools: list[JSON] = []
     for tool in conversation.tools:
         match tool:
             case ToolSpec():
                 if tool.cache:
                     dropped.add("cache_control")
-                tools.append(_function(tool))
+                tools.append(_function(takeable(tool, dropped, choices=profile.choice_at_root)))
             case Opaque():
                 # SAP AI Core takes functions only.
                 dropped |= lost_with(tool)
@@ -249,7 +251,7 @@ def _reasoning(conversation: Conversation, profile: ModelProfile, dropped: set[s
 def _format(output: OutputFormat) -> JSON:
     if output.schema is None:
         return {"type": "json_object"}
-    said = {"type": "json_schema", "name": output.name or "answer", "schema": dict(output.schema)}
+    said = {"type": "json_schema", "name": output.name or "answer", "schema": with_items(output.schema)}
     described = {"description": output.description} if output.description else {}
     return {**said, **described, **({"strict": output.strict} if output.strict is not None else {})}
 

@@ -406,3 +406,16 @@ def test_an_image_in_an_instruction_is_named():
 
     assert rendered.body["messages"][0] == {"role": "system", "content": "x", "name": "boss"}
     assert rendered.dropped == ("system image",)
+
+
+def test_a_schema_openai_refuses_is_written_so_that_it_takes_it_and_then_not_strict():
+    tool = ToolSpec("f", parameters={"type": "object", "anyOf": [{"properties": {"a": {}}}]}, strict=True)
+    asked = Conversation("m", messages=(Message(Role.USER, (Text("x"),)),), tools=(tool,))
+    native, other = (
+        openai_chat.render_request(asked, profile_for(model)) for model in ("gpt-5", "mistralai--mistral-small")
+    )
+
+    plain = {"type": "object", "properties": {"a": {}}}
+    assert {"name": "f", "parameters": plain, "strict": False} == native.body["tools"][0]["function"]
+    assert ("tools[].parameters.anyOf", "tools[].strict") == native.dropped
+    assert tool.parameters == other.body["tools"][0]["function"]["parameters"]

@@ -318,3 +318,13 @@ def test_a_choice_is_said_again_as_it_was_made():
 
     assert response["tool_choice"] == named
     assert response["text"] == {"format": {"type": "json_object"}}
+
+
+@pytest.mark.parametrize(("model", "kept"), [("gpt-5.3-codex", True), ("gpt-5.5", True), ("o3", False)])
+def test_a_choice_at_the_root_of_a_schema_is_for_gpt_5(model, kept):
+    choice = {"type": "object", "properties": {}, "anyOf": [{"required": ["a"]}]}
+    asked = Conversation("m", messages=(Message(Role.USER, (Text("x"),)),), tools=(ToolSpec("f", parameters=choice),))
+    rendered = openai_responses.render_request(asked, profile_for(model))
+
+    assert kept is ("anyOf" in rendered.body["tools"][0]["parameters"])
+    assert kept is (rendered.dropped == ())

@@ -1,12 +1,25 @@
 """Schemas keep their meaning, or say what they lost."""
 
+import json
+
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.faults import FaultError
-from dialects.schemas import MAX_DEPTH, Adapted, for_gemini, from_google, has_parameters, object_root
+from dialects.schemas import (
+    MAX_DEPTH,
+    Adapted,
+    for_gemini,
+    for_openai,
+    from_google,
+    has_parameters,
+    object_root,
+    with_items,
+)
+from emulator import openai_shapes as shapes
+from emulator.neutral import Refused
 
 
 @pytest.mark.parametrize(
@@ -103,10 +116,13 @@ def test_gemini_is_told_a_schema_in_the_words_it_takes(schema, expected, dropped
     assert Adapted(expected, dropped) == for_gemini(schema)
 
 
-def test_a_conjunction_that_holds_itself_comes_to_an_end():
-    endless = {"allOf": [{"$ref": "#/$defs/A"}, {}], "$defs": {"A": {"allOf": [{"$ref": "#/$defs/A"}, {}]}}}
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf"])
+def test_a_definition_that_holds_itself_many_times_comes_to_an_end(keyword):
+    node = {keyword: [{"$ref": "#/$defs/A"}] * 20, "properties": {"a": {}}}
+    endless = {**node, "$defs": {"A": node}}
 
-    assert "allOf" in for_gemini(endless).dropped
+    assert {"a": {}} == for_gemini(endless).schema["properties"]
+    assert {"a": {}} == object_root(endless).schema["properties"]
 
 
 def test_a_schema_nested_without_end_is_refused_in_words():
@@ -130,6 +146,99 @@ def test_a_choice_at_the_root_becomes_one_object():
         "$defs": schema["$defs"],
     }
     assert Adapted(expected, ("anyOf",)) == object_root(schema)
+
+
+TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected", "dropped"),
+    [
+        (
+            {"oneOf": [{"properties": {"kind": {"const": "a"}}}, {"properties": {"kind": {"const": "b"}}}]},
+            {"properties": {"kind": {"anyOf": [{"const": "a"}, {"const": "b"}]}}},
+            ("oneOf",),
+        ),
+        (
+            {
+                "required": ["id"],
+                "anyOf": [
+                    {"properties": {"a": TEXT, "b": TEXT}, "required": ["a", "b"]},
+                    {"properties": {"b": TEXT}, "required": ["b"]},
+                    {"type": "null"},
+                ],
+            },
+            {"properties": {"a": TEXT, "b": TEXT}, "required": ["id", "b"]},
+            ("anyOf",),
+        ),
+        (
+            {"properties": {"a": TEXT}, "anyOf": [{"properties": {"a": NUMBER}}]},
+            {"properties": {"a": TEXT}},
+            ("anyOf",),
+        ),
+        (
+            {"anyOf": [{"oneOf": [{"properties": {"a": TEXT}}, {"allOf": [{"properties": {"b": NUMBER}}]}]}, True]},
+            {"properties": {"a": TEXT, "b": NUMBER}},
+            ("anyOf", "oneOf"),
+        ),
+        (
+            {"const": {}, "enum": [{}], "not": {}, "title": "t"},
+            {"title": "t", "properties": {}},
+            ("const", "enum", "not"),
+        ),
+        ({"$ref": "#"}, {"properties": {}}, ("$ref",)),
+    ],
+)
+def test_what_stands_at_the_root_is_said_in_one_object(schema, expected, dropped):
+    assert Adapted({"type": "object", **expected}, dropped) == object_root(schema)
+
+
+def test_references_at_the_root_are_followed():
+    defs = {"A": {"$ref": "#/$defs/B"}, "B": {"allOf": [{"$ref": "#/$defs/C"}]}, "C": {"properties": {"c": TEXT}}}
+    schema = {"$ref": "#/$defs/A", "title": "t", "$defs": defs}
+
+    expected = {"title": "t", "$defs": defs, "type": "object", "properties": {"c": TEXT}}
+    assert Adapted(expected) == object_root(schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": "object"}, {"type": "object", "properties": {}}),
+        ({"properties": {"a": TEXT}}, {"properties": {"a": TEXT}, "type": "object"}),
+        ({"type": ["object", "null"], "properties": None}, {"type": "object", "properties": {}}),
+        ({"allOf": [{"properties": {"a": TEXT}}]}, {"properties": {"a": TEXT}, "type": "object"}),
+        (
+            {"properties": {"a": {"type": ["array", "null"]}, "b": {"anyOf": [{"type": "array", "minItems": 1}]}}},
+            {
+                "type": "object",
+                "properties": {
+                    "a": {"type": ["array", "null"], "items": {}},
+                    "b": {"anyOf": [{"type": "array", "minItems": 1, "items": {}}]},
+                },
+            },
+        ),
+        (
+            {"properties": {"a": {"type": "array", "items": [TEXT]}, "b": {"type": "array", "prefixItems": [TEXT]}}},
+            {
+                "type": "object",
+                "properties": {
+                    "a": {"type": "array", "prefixItems": [TEXT], "items": {}},
+                    "b": {"type": "array", "prefixItems": [TEXT], "items": {}},
+                },
+            },
+        ),
+    ],
+)
+def test_openai_is_told_a_schema_as_it_takes_it(schema, expected):
+    assert Adapted(expected) == for_openai(schema, choices=False)
+
+
+def test_a_choice_at_the_root_is_kept_where_it_is_taken():
+    choice = {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}
+
+    assert Adapted({**choice, "type": "object", "properties": {}}) == for_openai(choice, choices=True)
+    assert ("anyOf",) == for_openai(choice, choices=False).dropped
 
 
 @pytest.mark.parametrize(
@@ -192,6 +301,21 @@ def test_what_gemini_is_told_is_a_schema(schema, instances):
     assert for_gemini(adapted.schema).schema == adapted.schema, "adapting twice changes nothing more"
 
 
+@given(_schemas, st.booleans())
+def test_openai_takes_what_it_is_told_and_only_what_it_refuses_is_changed(schema, choices):
+    """The emulator knows by itself what is refused."""
+    adapted = for_openai(schema, choices=choices)
+
+    shapes.function({"name": "f", "parameters": adapted.schema}, "tools[0]", choices=choices)
+    jsonschema.Draft202012Validator.check_schema(adapted.schema)
+    try:
+        shapes.function({"name": "f", "parameters": schema}, "tools[0]", choices=choices)
+    except Refused:
+        return
+    assert json.dumps(schema or {"type": "object", "properties": {}}) == json.dumps(adapted.schema)
+    assert () == adapted.dropped
+
+
 _flat = st.fixed_dictionaries(
     {},
     optional={
@@ -244,5 +368,7 @@ def test_what_satisfies_a_schema_satisfies_what_gemini_is_told(schema, instances
 def test_no_json_at_all_breaks_the_adaptations(value):
     schema = {"allOf": [value], "properties": value, "items": value, "enum": value, "type": value, "required": value}
 
-    for adapt in (from_google, for_gemini, object_root):
+    for adapt in (from_google, for_gemini, object_root, with_items):
         adapt(schema)
+    for choices in (False, True):
+        for_openai(schema, choices=choices)
