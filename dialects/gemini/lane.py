@@ -1,9 +1,9 @@
 """From a Gemini client to a Gemini model: bodies and frames pass, but for what must change.
 
-What must: ids of calls, which SAP AI Core refuses; a turn without a role,
-which Vertex AI refuses; a system instruction that is a bare string; signatures
-of other vendors' models; levels of thinking where the model counts in tokens;
-and the model's name in the answer.
+What must: ids of calls, which SAP AI Core refuses; fields that Vertex AI does
+not know; a turn without a role; a system instruction that is a bare string;
+signatures of other vendors' models; levels of thinking where the model counts
+in tokens; and the model's name in the answer.
 """
 
 import json
@@ -14,7 +14,7 @@ from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault
 from dialects.gemini.answering import say_fault
 from dialects.gemini.rendering import sign_foreign_calls
-from dialects.gemini.wire import BUDGETS, EFFORTS, FIELDS, camel
+from dialects.gemini.wire import BUDGETS, EFFORTS, FIELDS, FIELDS_IN_PART, PART_FIELDS, PARTS, TURN_FIELDS, TURNS, camel
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.signatures import unpack
@@ -22,7 +22,6 @@ from dialects.sse import Frame
 
 _PATH_ONLY = ("model", "stream")
 _SYSTEM = ("systemInstruction", "system_instruction")
-_CALLS = ("functionCall", "function_call", "functionResponse", "function_response")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
 _CONFIGS = ("generationConfig", "generation_config")
 _THINKING = ("thinkingConfig", "thinking_config")
@@ -88,24 +87,37 @@ def _thinking(name: str, value: Any, profile: ModelProfile, dropped: set[str]) -
 def _content(content: Any, dropped: set[str]) -> Any:
     if not isinstance(content, dict):
         return content
-    parts = content.get("parts")
+    turn = _only(content, TURN_FIELDS, TURNS, dropped)
+    parts = turn.get("parts")
     if isinstance(parts, dict):
         parts = [parts]
     if not isinstance(parts, list):
-        return content
-    return {**content, "role": content.get("role") or "user", "parts": [_part(part, dropped) for part in parts]}
+        return turn
+    kept = [(part, _part(part, dropped)) for part in parts]
+    said = [changed for part, changed in kept if changed or not part]
+    return {**turn, "role": turn.get("role") or "user", "parts": said}
 
 
 def _part(part: Any, dropped: set[str]) -> Any:
     if not isinstance(part, dict):
         return part
-    changed = dict(part)
-    for name in _CALLS:
-        if isinstance(call := changed.get(name), dict) and "id" in call:
-            changed[name] = {key: value for key, value in call.items() if key != "id"}
+    changed = _only(part, PART_FIELDS, PARTS, dropped)
+    for name, inner in changed.items():
+        if isinstance(inner, dict) and (known := FIELDS_IN_PART.get(camel(name))):
+            changed[name] = _only(inner, known, f"{PARTS}.{camel(name)}", dropped)
+            changed[name].pop("id", None)
     for name in _SIGNATURES:
         signature = changed.get(name)
         if isinstance(signature, str) and unpack(signature, Family.GEMINI)[0] is not Family.GEMINI:
             dropped.add("thinking signature")
             del changed[name]
+            # Nothing but the signature may have been said.
+            changed = {} if changed == {"text": ""} else changed
     return changed
+
+
+def _only(value: JSON, names: frozenset[str], place: str, dropped: set[str]) -> JSON:
+    """Leave out the fields that Vertex AI does not know, and name those that say something."""
+    unknown = {name for name in value if camel(name) not in names}
+    dropped |= {f"{place}.{camel(name)}" for name in unknown if value[name]}
+    return {name: inner for name, inner in value.items() if name not in unknown}

@@ -32,7 +32,7 @@ from dialects.conversation import (
 )
 from dialects.dialect import Rendered
 from dialects.faults import invalid
-from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, FIELDS, LEVELS, RESOLUTIONS, mime_of
+from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, FIELDS, LEVELS, RESOLUTIONS, TURNS, mime_of
 from dialects.jsontext import dumps, object_from
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.schemas import for_gemini, has_parameters
@@ -47,6 +47,8 @@ https://ai.google.dev/gemini-api/docs/thought-signatures
 
 _MODES = {ToolMode.AUTO: "AUTO", ToolMode.REQUIRED: "ANY", ToolMode.NAMED: "ANY", ToolMode.NONE: "NONE"}
 _NESTED = ("generationConfig.thinkingConfig", "generationConfig", "toolConfig.functionCallingConfig", "toolConfig")
+_WITHIN = (f"{TURNS}.", "systemInstruction.")
+"""Where what stood within the words of a conversation is kept: it does not find back there."""
 _ORDER = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 _BY_BUDGET = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 _MAX_STOPS = 5
@@ -98,7 +100,7 @@ class _Renderer:
             if path == ("generationConfig.candidateCount" if self._own else "n"):
                 if value != 1:
                     raise invalid(f"{self._profile.name} gives one answer at a time: {path} must be 1", path)
-            elif not self._own or ("." not in path and path not in FIELDS):
+            elif not self._own or path.startswith(_WITHIN) or ("." not in path and path not in FIELDS):
                 self.dropped.add(path)
             elif path == DECLARED:
                 _add_declared(body.get("tools", []), value)

@@ -23,7 +23,34 @@ FIELDS = frozenset(
     }
 )
 """The fields of a request; Vertex AI refuses any other."""
-RESOLUTIONS = {"low": "MEDIA_RESOLUTION_LOW", "medium": "MEDIA_RESOLUTION_MEDIUM", "high": "MEDIA_RESOLUTION_HIGH"}
+TURNS = "contents[]"
+"""How the place of a field is written that stands in some turn."""
+PARTS = f"{TURNS}.parts[]"
+# https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/Content; Vertex AI refuses any other field.
+TURN_FIELDS = frozenset({"role", "parts"})
+PART_FIELDS = frozenset(
+    {
+        "codeExecutionResult",
+        "executableCode",
+        "fileData",
+        "functionCall",
+        "functionResponse",
+        "inlineData",
+        "mediaResolution",
+        "text",
+        "thought",
+        "thoughtSignature",
+        "videoMetadata",
+    }
+)
+FIELDS_IN_PART = {
+    "fileData": frozenset({"mimeType", "fileUri", "displayName"}),
+    "functionCall": frozenset({"id", "name", "args"}),
+    "functionResponse": frozenset({"id", "name", "response", "parts"}),
+    "inlineData": frozenset({"mimeType", "data", "displayName"}),
+}
+RESOLUTIONS = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
+"""How closely to look at an image, in words that OpenAI has as well."""
 EFFORTS = {"MINIMAL": Effort.MINIMAL, "LOW": Effort.LOW, "MEDIUM": Effort.MEDIUM, "HIGH": Effort.HIGH}
 LEVELS = {
     Effort.NONE: "MINIMAL",

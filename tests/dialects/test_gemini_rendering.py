@@ -381,6 +381,31 @@ def test_the_lane_leaves_what_is_no_turn_to_google():
     assert rendered.body == {"contents": ["odd turn", {"role": "model", "parts": [signed]}]}
 
 
+def test_the_lane_leaves_out_and_names_what_vertex_does_not_know_of_a_part():
+    parts = [
+        {"text": "a", "part_metadata": {"x": 1}, "videoMetadata": {"fps": 5}, "new": None},
+        {"inlineData": {"mimeType": "image/png", "data": "aWo=", "new": 1}},
+        {"partMetadata": {"x": 1}},
+        {"text": "", "thoughtSignature": pack("Eq==", Family.CLAUDE, Family.GEMINI)},
+        {"functionResponse": {"id": "1", "name": "f", "response": {"new": 1}, "willContinue": True}},
+    ]
+
+    rendered = gemini.forward_request({"contents": [{"role": "user", "parts": parts, "cacheHint": 1}]}, FLASH)
+
+    assert [
+        {"text": "a", "videoMetadata": {"fps": 5}},
+        {"inlineData": {"mimeType": "image/png", "data": "aWo="}},
+        {"functionResponse": {"name": "f", "response": {"new": 1}}},
+    ] == rendered.body["contents"][0]["parts"]
+    assert (
+        "contents[].cacheHint",
+        "contents[].parts[].functionResponse.willContinue",
+        "contents[].parts[].inlineData.new",
+        "contents[].parts[].partMetadata",
+        "thinking signature",
+    ) == rendered.dropped
+
+
 def test_the_lane_passes_a_plain_body_as_it_is():
     body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "safetySettings": [], "cachedContent": "c"}
 

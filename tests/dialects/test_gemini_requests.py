@@ -1,6 +1,7 @@
 """What Gemini's clients ask is understood, and what Gemini's models are asked is what Google takes."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 
@@ -305,13 +306,12 @@ def test_results_find_their_calls_by_id_by_name_and_in_order():
 def test_attachments_are_understood():
     parts = [
         {"file_data": {"file_uri": "https://x/a.pdf?b#c"}},
-        {"fileData": {"fileUri": "gs://b/v.mp4", "mimeType": "video/mp4"}, "videoMetadata": {"fps": 5}},
+        {"fileData": {"fileUri": "gs://b/v.mp4", "mimeType": "video/mp4"}},
         {"inlineData": {"mimeType": "audio/wav", "data": "a-_b", "displayName": "note"}},
         {
             "inlineData": {"mimeType": "image/png", "data": "aWo="},
             "mediaResolution": {"level": "MEDIA_RESOLUTION_HIGH"},
         },
-        {"inlineData": {"mimeType": "image/png", "data": "aWo="}, "mediaResolution": {"level": "NEW"}},
         {"executableCode": {"code": "1"}},
         {},
         {"text": ""},
@@ -322,19 +322,67 @@ def test_attachments_are_understood():
 
     assert conversation.messages[0].parts == (
         Media(MediaKind.DOCUMENT, "", url="https://x/a.pdf?b#c"),
-        Opaque("gemini", parts[1]),
+        Media(MediaKind.VIDEO, "video/mp4", url="gs://b/v.mp4"),
         Media(MediaKind.AUDIO, "audio/wav", "a+/b", name="note"),
         Media(MediaKind.IMAGE, "image/png", "aWo=", detail="high"),
         Opaque("gemini", parts[4]),
-        Opaque("gemini", parts[5]),
         Thinking(family=Family.GEMINI),
     )
     assert gemini.render_request(conversation, FLASH).body["contents"][0]["parts"] == [
         {"fileData": {"mimeType": "application/pdf", "fileUri": "https://x/a.pdf?b#c"}},
         parts[1],
         {"inlineData": {"mimeType": "audio/wav", "data": "a+/b", "displayName": "note"}},
-        *parts[3:6],
+        *parts[3:5],
     ]
+
+
+PIXEL = {"mimeType": "image/png", "data": "aWo="}
+IMAGE = Media(MediaKind.IMAGE, "image/png", "aWo=")
+
+
+@pytest.mark.parametrize(
+    ("part", "meant", "aside"),
+    [
+        ({"text": "a", "partMetadata": {"x": 1}}, Text("a"), ("contents[].parts[].partMetadata",)),
+        ({"text": "a", "video_metadata": {"fps": 5}}, Text("a"), ("contents[].parts[].videoMetadata",)),
+        ({"text": "a", "mediaResolution": {"level": "x"}}, Text("a"), ("contents[].parts[].mediaResolution",)),
+        ({"text": "a", "thought": False, "inlineData": None, "new": None, "newer": {}}, Text("a"), ()),
+        ({"text": "a", "thought": True, "new": 1}, Thinking("a", family=Family.GEMINI), ("contents[].parts[].new",)),
+        ({"inlineData": PIXEL, "new": 1}, IMAGE, ("contents[].parts[].new",)),
+        ({"inlineData": {**PIXEL, "new_er": 1}}, IMAGE, ("contents[].parts[].inlineData.newEr",)),
+        ({"inlineData": PIXEL, "mediaResolution": {"level": "MEDIA_RESOLUTION_UNSPECIFIED"}}, IMAGE, ()),
+        *(
+            ({"inlineData": PIXEL, "mediaResolution": level}, IMAGE, ("contents[].parts[].mediaResolution",))
+            for level in ({"level": "MEDIA_RESOLUTION_ULTRA_HIGH"}, "MEDIA_RESOLUTION_MEDIUM", {"level": 7})
+        ),
+        (
+            {"functionCall": {"name": "f", "args": {}, "willContinue": True}, "new": 1},
+            ToolCall("call_1", "f", "{}"),
+            ("contents[].parts[].functionCall.willContinue", "contents[].parts[].new"),
+        ),
+        (
+            {"functionResponse": {"name": "f", "scheduling": "SILENT", "parts": {"inlineData": PIXEL, "new": 1}}},
+            ToolResult("call_1", (IMAGE,)),
+            ("contents[].parts[].functionResponse.parts[].new", "contents[].parts[].functionResponse.scheduling"),
+        ),
+    ],
+)
+def test_a_key_nobody_knows_costs_no_content_and_is_named(part, meant, aside):
+    conversation = gemini.parse_request({"contents": {"role": "model", "parts": part}})
+
+    assert (meant,) == conversation.messages[0].parts
+    assert aside == tuple(sorted(conversation.extra))
+    assert aside == gemini.render_request(replace(conversation, messages=(HELLO,)), FLASH).dropped
+
+
+@pytest.mark.parametrize("part", [{"videoMetadata": {"fps": 5}}, {"part_metadata": {"a": 1}, "text": ""}])
+def test_what_stands_beside_nothing_is_not_content(part):
+    body = {"contents": [{"parts": [part, {"text": "hi"}], "cacheHint": 1}], "systemInstruction": {"parts": [], "x": 1}}
+
+    conversation = gemini.parse_request(body)
+
+    assert (HELLO,) == conversation.messages
+    assert {"contents[].cacheHint", "systemInstruction.x"} < conversation.extra.keys()
 
 
 def test_attachments_in_a_result_are_understood_and_stand_beside_it():
@@ -366,6 +414,7 @@ def test_attachments_in_a_result_are_understood_and_stand_beside_it():
         ({"contents": {"parts": "x"}}, "contents[0].parts"),
         ({"contents": {"parts": {"text": 3}}}, "contents[0].parts[0].text"),
         ({"contents": {"parts": {"inlineData": {}}}}, "contents[0].parts[0]"),
+        ({"contents": {"parts": [{"text": "a"}, {"text": "a", "inlineData": PIXEL}]}}, "contents[0].parts[1]"),
         ({"contents": {"parts": {"functionCall": {"name": ""}}}}, "contents[0].parts[0].functionCall.name"),
         (
             {"contents": {"parts": {"functionCall": {"name": "f", "args": []}}}},

@@ -27,7 +27,19 @@ from tests.support.agents import (
 )
 from tests.support.judges import frames, judge_chat, judge_gemini, judge_messages, judge_responses
 from tests.support.running import KEY, Proxy, Told
-from tests.support.talking import CHAT, CLAUDES, HELLO, MESSAGES, MODELS, ODD, ONE_OF_EACH, RESPONSES, gemini_path, sent
+from tests.support.talking import (
+    CHAT,
+    CLAUDES,
+    HELLO,
+    MESSAGES,
+    MODELS,
+    ODD,
+    ONE_OF_EACH,
+    PIXEL,
+    RESPONSES,
+    gemini_path,
+    sent,
+)
 
 LENGTHS = {"max_tokens", "max_completion_tokens", "max_output_tokens", "maxTokens", "maxOutputTokens"}
 
@@ -286,6 +298,22 @@ class TestGeminiClients:
 
         assert 200 == told.status, told.body
         assert {"reasoning", "complexity"} == json.loads(words_in(told)).keys()
+
+    @pytest.mark.parametrize("model", ODD)
+    def test_a_key_nobody_knows_costs_no_content(self, wide_proxy: Proxy, model: str) -> None:
+        image = {"inlineData": {"mimeType": "image/png", "data": PIXEL}}
+        parts = [
+            {"text": "the number is 42", "partMetadata": {"a": 1}},
+            {**image, "mediaResolution": {"level": "MEDIA_RESOLUTION_MEDIUM"}, "newKey": 1},
+        ]
+        told = wide_proxy.ask("POST", gemini_path(model, stream=False), {"contents": [{"parts": parts}]})
+        [(_, reached)] = sent(wide_proxy)
+
+        assert 200 == told.status, told.body
+        assert "the number is 42" in json.dumps(reached)
+        assert PIXEL in json.dumps(reached)
+        dropped = set(told.headers["x-proxy-dropped"].split(", "))
+        assert {"contents[].parts[].newKey", "contents[].parts[].partMetadata"} <= dropped
 
     def test_tokens_are_counted(self, wide_proxy: Proxy) -> None:
         body = {"contents": [{"role": "user", "parts": [{"text": "word " * 400}]}]}

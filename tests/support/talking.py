@@ -26,6 +26,8 @@ ONE_OF_EACH = ["anthropic--claude-4.5-sonnet", "amazon--nova-pro", "gemini-2.5-p
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 DIALECTS = ("chat", "messages", "responses", "gemini")
 SHAPES = {"chat": "openai", "messages": "anthropic", "responses": "openai", "gemini": "google"}
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+"""The smallest picture: a PNG, in base64."""
 HELLO = [{"role": "user", "content": "Hello there"}]
 
 
