@@ -23,11 +23,11 @@ class _Stage(Enum):
     SETTLED = "settled"
 
 
-@dataclass(slots=True)
-class _Slice:
-    """Outcomes of one part of the window."""
+@dataclass(slots=True, eq=False)
+class _Tally:
+    """Outcomes of one part of the window, or the answers between two failures."""
 
-    number: int
+    number: int = 0
     good: int = 0
     bad: int = 0
 
@@ -38,7 +38,8 @@ class Permit:
 
     generation: int
     stage: _Stage = _Stage.OUT
-    counted: _Slice | None = None
+    counted: tuple[_Tally, ...] = ()
+    """Where its answer was counted, to be taken back if it is cut."""
 
 
 class CircuitBreaker:
@@ -54,6 +55,9 @@ class CircuitBreaker:
     succeeded      counts                closed, if enough     closed, if enough
     failed         counts; open if       stays                 open, k + 1
                    too many
+    cut            counts; open if       stays                 open, k + 1
+                   too many, and k + 1
+                   if it had closed it
     throttled      --                    stays                 open, same k
     withdrew       --                    permit comes back     permit comes back
     trip           open (gone)           open (gone)           open (gone)
@@ -65,8 +69,14 @@ class CircuitBreaker:
     =============  ====================  ====================  ==========================
 
     A change of state starts a generation, and a permit of an earlier one counts for
-    nothing; the one exception is the forced permit of an open circuit, which becomes
-    the probe. An answer that is cut later turns from a success into a failure.
+    nothing. Two go over into the next: the forced permit of an open circuit, which
+    becomes the probe, and those whose answers closed the circuit.
+
+    *Cut* is what failed after it had succeeded. Its answer is taken back, as if it had
+    never been: it does not end a row of failures, and does not count for the rate. While
+    streams overlap there is always an answer between two cuts, so cuts are too many as
+    well when nothing ended well between them. A closed circuit hangs on the answers that
+    closed it until one has ended well: without them it would not be closed.
 
     The lock guards all of it. It is held for assignments; nothing is taken inside it.
     *on_transition* is called after it was let go. *timeout* as a keyword is a fixed one.
@@ -99,9 +109,14 @@ class CircuitBreaker:
         self._slow = False
         self.well = True
         """Whether it is closed, with its full weight. Read without the lock, for every choice: `enter` decides."""
-        self._streak = 0
         self._probe: Permit | None = None
-        self._slices: deque[_Slice] = deque()
+        self._proofs: list[Permit] = []
+        """Whose answers, in a row, close the circuit or have closed it; nobody's once it has proved itself."""
+        self._slices: deque[_Tally] = deque()
+        self._runs = self._no_failures()
+        """The answers between the latest failures."""
+        self._cuts = 0
+        """How many were cut since one ended well."""
 
     @property
     def state(self) -> Circuit:
@@ -156,12 +171,12 @@ class CircuitBreaker:
                 permit.stage = _Stage.ANSWERED
                 self._free(permit)
                 if self._circuit is Circuit.CLOSED:
-                    self._streak = 0
-                    permit.counted = self._slice(now)
-                    permit.counted.good += 1
+                    permit.counted = self._slice(now), self._runs[-1]
+                    for tally in permit.counted:
+                        tally.good += 1
                 else:
-                    self._streak += 1
-                    if self._streak >= self._policy.success_threshold:
+                    self._proofs.append(permit)
+                    if len(self._proofs) >= self._policy.success_threshold:
                         self._close(now)
         self._tell()
 
@@ -170,13 +185,15 @@ class CircuitBreaker:
         with self._lock:
             now = self._tick()
             if self._counts(permit):
-                self._settle(permit)
-                if self._circuit is Circuit.CLOSED:
-                    self._count_failure(permit, now, reason)
-                elif self._circuit is Circuit.HALF_OPEN:
-                    self._open(now, self._k + 1, f"the probe failed: {reason}")
-                else:
-                    self._streak, self._since = 0, now
+                cut = self._settle(permit)
+                match self._circuit:
+                    case Circuit.OPEN:
+                        self._since = now
+                        self._proofs.clear()
+                    case Circuit.CLOSED if permit not in self._proofs:
+                        self._count_failure(permit, now, reason, cut=cut)
+                    case _:
+                        self._open(now, self._k_at(now) + 1, f"the probe failed: {reason}")
         self._tell()
 
     def throttled(self, permit: Permit) -> None:
@@ -190,11 +207,12 @@ class CircuitBreaker:
         self._tell()
 
     def withdrew(self, permit: Permit) -> None:
-        """Nothing was learnt."""
+        """Nothing more was learnt: it ended well, or said nothing."""
         with self._lock:
             self._tick()
-            if self._counts(permit):
-                self._settle(permit)
+            if self._counts(permit) and self._settle(permit) and self._circuit is Circuit.CLOSED:
+                self._cuts = 0
+                self._proofs.clear()
         self._tell()
 
     def trip(self, reason: str, *, permit: Permit | None = None, seconds: float = math.inf) -> None:
@@ -260,40 +278,55 @@ class CircuitBreaker:
     def _counts(self, permit: Permit) -> bool:
         return permit.generation == self._generation and permit.stage is not _Stage.SETTLED
 
-    def _settle(self, permit: Permit) -> None:
+    def _settle(self, permit: Permit) -> bool:
+        """It is over; say whether it had been answered."""
+        answered = permit.stage is _Stage.ANSWERED
         permit.stage = _Stage.SETTLED
         self._free(permit)
+        return answered
 
     def _free(self, permit: Permit) -> None:
         if self._probe is permit:
             self._probe = None
 
-    def _count_failure(self, permit: Permit, now: float, reason: str) -> None:
-        if permit.counted is not None:
-            permit.counted.good -= 1
+    def _count_failure(self, permit: Permit, now: float, reason: str, *, cut: bool) -> None:
+        for tally in permit.counted:
+            tally.good -= 1
         self._slice(now).bad += 1
-        self._streak += 1
+        self._runs.append(_Tally())
+        self._cuts += cut
+        streak = next((n for n, run in enumerate(reversed(self._runs)) if run.good), len(self._runs))
         bad = sum(each.bad for each in self._slices)
         total = bad + sum(each.good for each in self._slices)
         policy = self._policy
-        if self._streak >= policy.failure_threshold:
-            self._open(now, self._k_at(now), f"{self._streak} failures in a row: {reason}")
+        if streak >= policy.failure_threshold:
+            self._open(now, self._k_at(now), f"{streak} failures in a row: {reason}")
+        elif self._cuts >= policy.failure_threshold:
+            self._open(now, self._k_at(now), f"{self._cuts} answers in a row were cut: {reason}")
         elif total >= policy.minimum_outcomes and bad >= policy.failure_rate * total:
             self._open(now, self._k_at(now), f"{bad} of {total} failed: {reason}")
 
-    def _slice(self, now: float) -> _Slice:
+    def _no_failures(self) -> deque[_Tally]:
+        """Begin to look for failures in a row: what was before ends a row as an answer does."""
+        return deque([_Tally(good=1)], maxlen=self._policy.failure_threshold)
+
+    def _slice(self, now: float) -> _Tally:
         """Give the part of the window that is running, and drop those past."""
         number = int(now * _SLICES / self._policy.window)
         while self._slices and self._slices[0].number <= number - _SLICES:
             self._slices.popleft()
         if not self._slices or self._slices[-1].number != number:
-            self._slices.append(_Slice(number))
+            self._slices.append(_Tally(number))
         return self._slices[-1]
 
     def _close(self, now: float) -> None:
         self._slow = self._policy.slow_start > 0
         self._slices.clear()
+        proofs = self._proofs
         self._become(Circuit.CLOSED, now, "it answered", self._k)
+        self._proofs = proofs
+        for permit in proofs:
+            permit.generation = self._generation
 
     def _open(self, now: float, k: int, reason: str) -> None:
         self._until = now + self._open_for(min(k, self._top))
@@ -310,7 +343,7 @@ class CircuitBreaker:
         was, opens = self._circuit, circuit is Circuit.OPEN
         self._circuit, self._reason, self._since, self._k = circuit, reason, now, k
         self._generation += 1
-        self._streak = 0
+        self._proofs, self._cuts, self._runs = [], 0, self._no_failures()
         if was is Circuit.OPEN and circuit is Circuit.HALF_OPEN and self._probe is not None:
             self._probe.generation = self._generation
         else:

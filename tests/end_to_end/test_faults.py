@@ -1,7 +1,9 @@
 """What clients see while a deployment is broken, out of quota, or on its way back."""
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from tests.support.running import Cloud, Proxy, config_of, running_proxy
 def test_clients_see_no_error_while_one_of_two_deployments_is_broken(row: Row, stream: bool) -> None:
     result = run(row, stream=stream)
 
-    assert Result(row, stream, row.complete, min(result.spent, row.most)) == result
+    assert Result(row, stream, max(result.complete, result.wanted), min(result.spent, row.most)) == result
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -64,10 +66,32 @@ def test_a_deployment_that_recovers_is_back_within_its_timeout(cloud: Cloud, tmp
         assert served >= 3
 
 
+@pytest.mark.parametrize("kind", ["cut", "cut-error"])
+def test_streams_that_break_one_after_another_open_the_circuit(cloud: Cloud, tmp_path: Path, kind: str) -> None:
+    breaker = {"failure_rate": 2, "timeout": 0.3, "timeout_jitter": 0, "slow_start": 0}
+    with two_deployments(cloud, tmp_path, breaker=breaker) as (proxy, a, _):
+        cloud.fault(a, kind, after_events=1)
+        while circuit_of(proxy, a) == "closed" and len(cloud.requests(a)) < 10:
+            ask(proxy, stream=True)
+
+        assert 5 == len(cloud.requests(a))
+
+        deadline = time.monotonic() + 10
+        while len(cloud.requests(a)) < 7 and time.monotonic() < deadline:
+            ask(proxy, stream=True)
+
+        assert 7 == len(cloud.requests(a))
+        assert ("open", 2) == (circuit_of(proxy, a), row_of(proxy, a)["k"])
+
+
 def circuit_of(proxy: Proxy, deployment: str) -> str:
+    return row_of(proxy, deployment)["circuit"]
+
+
+def row_of(proxy: Proxy, deployment: str) -> dict[str, Any]:
     rows = proxy.ask("GET", "/router/state").json["endpoints"]
-    [circuit] = [row["circuit"] for row in rows if row["deployment"] == deployment]
-    return circuit
+    [found] = [row for row in rows if row["deployment"] == deployment]
+    return found
 
 
 def test_a_quota_of_ai_core_stops_its_model_in_its_subaccount_and_nothing_else(cloud: Cloud, tmp_path: Path) -> None:

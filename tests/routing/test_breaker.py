@@ -329,8 +329,8 @@ class TestHalfOpen:
 
     def test_what_was_counted_before_is_forgotten(self):
         scene = self.half_open(minimum_outcomes=2, success_threshold=1)
-        scene.succeed()
         scene.breaker._policy = BreakerPolicy(failure_threshold=2, minimum_outcomes=2)
+        scene.succeed()
         scene.fail()
 
         assert scene.breaker.state is CLOSED

@@ -21,16 +21,22 @@ class Model(RuleBasedStateMachine):
         policy = BreakerPolicy(failure_threshold=3, timeout=10, timeout_cap=40, minimum_outcomes=4, success_threshold=2)
         self.breaker = CircuitBreaker(policy, clock=self.clock, rng=lambda: 0.5, on_transition=self.told.append)
         self.circuit, self.epoch, self.until, self.k = CLOSED, 0, 0.0, 0
-        self.closed_at, self.row, self.probe, self.gone = 0.0, 0, None, False
+        self.closed_at, self.probe, self.gone = 0.0, None, False
+        self.proofs: list[dict] = []
         self.outcomes: dict[int, tuple[float, bool]] = {}
+        self.ends: list[bool] = []
 
     def become(self, circuit: Circuit) -> None:
         kept = self.probe if (self.circuit, circuit) == (OPEN, HALF_OPEN) else None
-        self.circuit, self.epoch, self.row, self.probe = circuit, self.epoch + 1, 0, kept
+        self.circuit, self.epoch, self.probe = circuit, self.epoch + 1, kept
         if kept is not None:
             kept["epoch"] = self.epoch
         if circuit is CLOSED:
-            self.closed_at, self.outcomes = self.clock.now, {}
+            self.closed_at, self.outcomes, self.ends = self.clock.now, {}, []
+            for permit in self.proofs:
+                permit["epoch"] = self.epoch
+        else:
+            self.proofs = []
         if circuit is not OPEN:
             self.gone = False
 
@@ -83,11 +89,10 @@ class Model(RuleBasedStateMachine):
             permit["stage"] = "answered"
             self.free(permit)
             if self.circuit is CLOSED:
-                self.row = 0
                 self.outcomes[id(permit)] = (self.clock.now, True)
             else:
-                self.row += 1
-                if self.row == 2:
+                self.proofs.append(permit)
+                if len(self.proofs) == 2:
                     self.become(CLOSED)
 
     @rule(permit=permits, how=st.sampled_from(["failed", "throttled", "withdrew", "trip"]))
@@ -99,23 +104,36 @@ class Model(RuleBasedStateMachine):
             getattr(self.breaker, how)(permit["real"])
         if permit["epoch"] != self.epoch or permit["stage"] == "settled":
             return
-        permit["stage"] = "settled"
+        answered, permit["stage"] = permit["stage"] == "answered", "settled"
         self.free(permit)
         match how, self.circuit:
+            case "failed", Circuit.CLOSED if permit in self.proofs:
+                self.open(self.now_k() + 1)
             case "failed", Circuit.CLOSED:
-                self.row += 1
-                self.outcomes[id(permit)] = (self.clock.now, False)
-                recent = [good for at, good in self.outcomes.values() if int(at / 3) > int(self.clock.now / 3) - 10]
-                if self.row == 3 or (len(recent) >= 4 and recent.count(False) * 2 >= len(recent)):
-                    self.open(self.now_k())
+                self.fail(permit, cut=answered)
             case "failed", Circuit.HALF_OPEN:
                 self.open(self.k + 1)
             case "failed", Circuit.OPEN:
-                self.row = 0
+                self.proofs = []
+            case "withdrew", Circuit.CLOSED if answered:
+                self.ends.append(True)
+                self.proofs = []
             case "throttled", Circuit.HALF_OPEN:
                 self.open(self.k)
             case "trip", _:
                 self.trip()
+
+    def fail(self, permit, *, cut: bool) -> None:
+        """A failure is the latest outcome, and an answer that was cut is none any more."""
+        self.outcomes.pop(id(permit), None)
+        self.outcomes[id(permit)] = (self.clock.now, False)
+        if cut:
+            self.ends.append(False)
+        all_of_them = [good for _, good in self.outcomes.values()]
+        recent = [good for at, good in self.outcomes.values() if int(at / 3) > int(self.clock.now / 3) - 10]
+        row = all_of_them[-3:] == [False] * 3 or self.ends[-3:] == [False] * 3
+        if row or (len(recent) >= 4 and recent.count(False) * 2 >= len(recent)):
+            self.open(self.now_k())
 
     @rule()
     def trip_without_a_permit(self) -> None:

@@ -46,7 +46,7 @@ def breaker_counts() -> Scenario:
     """Three failures in a row are three."""
     subject = CircuitBreaker(failure_threshold=4, clock=Clock())
     tasks = [partial(subject.failed, subject.enter()) for _ in range(3)]
-    return Scenario(subject, "_lock", tasks, lambda: (subject._streak, subject._slices[-1].bad) == (3, 3))
+    return Scenario(subject, "_lock", tasks, lambda: (len(subject._runs), subject._slices[-1].bad) == (4, 3))
 
 
 def round_robin() -> Scenario:
