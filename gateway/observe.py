@@ -8,7 +8,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from dialects.conversation import Usage
-from routing.journal import CircuitMoved, Cooled, PoolsChanged, RoutingEvent, Settled
+from routing.journal import CircuitMoved, Cooled, PoolsChanged, RoutingEvent, Settled, StrategyErred
 from routing.strategy import Endpoint, QuotaDomain
 
 _log = logging.getLogger("sap_ai_proxy.exchange")
@@ -139,6 +139,8 @@ class RoutingObserver:
                 self._outcomes.labels(endpoint.subaccount, endpoint.deployment, outcome).inc()
             case PoolsChanged(joined, left):
                 _routing_log.info("endpoints: %d joined, %d left", len(joined), len(left))
+            case StrategyErred():
+                pass
 
 
 class Observers:

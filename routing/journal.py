@@ -65,7 +65,16 @@ class PoolsChanged:
     left: tuple[Endpoint, ...]
 
 
-RoutingEvent = CircuitMoved | Cooled | Settled | PoolsChanged
+@dataclass(frozen=True, slots=True)
+class StrategyErred:
+    """A strategy raised, or named what it was not offered; told once for each model."""
+
+    strategy: str
+    model: str
+    error: Exception
+
+
+RoutingEvent = CircuitMoved | Cooled | Settled | PoolsChanged | StrategyErred
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 from dialects.faults import Fault, FaultKind
 from routing.breaker import CircuitBreaker, Permit
 from routing.cooling import Clock, Cooling
-from routing.journal import Circuit, CircuitMoved, Cooled, RoutingEvent, Settled, Transition
+from routing.journal import Circuit, CircuitMoved, Cooled, RoutingEvent, Settled, StrategyErred, Transition
 from routing.policy import Policy
 from routing.strategy import Candidate, Endpoint, QuotaDomain
 from routing.verdicts import VERDICTS, Effect, Scope, scope_of
@@ -113,7 +113,7 @@ class Lease:
     def __init__(self, ledger: "Ledger", ticket: Ticket, reason: str) -> None:
         self.endpoint = ticket.member.endpoint
         self.reason = reason
-        """Why this endpoint: the strategy's name, `probe`, `forced` or `alone`."""
+        """Why this endpoint: the strategy's name, `probe`, `forced`, `alone`; `defect` if the strategy erred."""
         self._ledger = ledger
         self._ticket = ticket
         self._lock = threading.Lock()
@@ -278,5 +278,7 @@ def _write(event: RoutingEvent) -> None:
         case Cooled(endpoint, key, seconds, why):
             what = endpoint.deployment if isinstance(key, Endpoint) else key
             log.info("%s rests for %.1f s: %s", what if isinstance(what, str) else "/".join(what), seconds, why.value)
+        case StrategyErred(strategy, model, error):
+            log.error("the strategy %s errs about %s, so the first candidate is taken", strategy, model, exc_info=error)
         case _:
             pass

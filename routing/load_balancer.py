@@ -8,7 +8,7 @@ from typing import NamedTuple
 from dialects.faults import Fault, FaultKind
 from routing.breaker import CircuitBreaker
 from routing.cooling import Clock
-from routing.journal import Circuit, EndpointState, PoolsChanged, Row, Standing
+from routing.journal import Circuit, EndpointState, PoolsChanged, Row, Standing, StrategyErred
 from routing.lease import Lease, Ledger, Listener, Member, keys_of
 from routing.policy import Policy
 from routing.standing import MAY_BE_CHOSEN, NoEndpointError, Survey, regret
@@ -37,6 +37,37 @@ class _Wish(NamedTuple):
     def excludes(self, endpoint: Endpoint) -> bool:
         """Whether it has been there already."""
         return endpoint in self.exclude or endpoint.domain in self.domains
+
+
+class _Chooser:
+    """A strategy that is not taken at its word. The ledger's lock guards it.
+
+    One that raises, or names what it was not offered, has a defect: that is told once for each model,
+    and the first candidate is taken. So no strategy can send a request where the balancer would not.
+    """
+
+    def __init__(self, strategy: LoadBalancingStrategy, ledger: Ledger) -> None:
+        self.strategy = strategy
+        self.name = strategy.get_name()
+        self._ledger = ledger
+        self._erred: set[str] = set()
+
+    def choose(self, candidates: Sequence[Candidate], context: SelectionContext) -> tuple[Endpoint, str]:
+        """Name one of *candidates*, and say why it."""
+        error: Exception
+        try:
+            chosen = self.strategy.select_endpoint(list(candidates), context)
+            offered = _among(candidates, chosen)
+            if offered is not None:
+                return offered, self.name
+            error = LookupError(f"it named {_told(chosen)}, which it was not offered")
+        except Exception as raised:  # noqa: BLE001 - not swallowed: it is told when no lock is held
+            error = raised
+        first = candidates[0].endpoint
+        if first.model not in self._erred:
+            self._erred.add(first.model)
+            self._ledger.note(StrategyErred(self.name, first.model, error))
+        return first, "defect"
 
 
 class LoadBalancer:
@@ -74,9 +105,11 @@ class LoadBalancer:
         self._ledger = Ledger(policy, clock, rng, listener)
         self._members: dict[Endpoint, Member] = {}
         self._pools: dict[str, tuple[Member, ...]] = {}
-        self._strategy = strategy or make_strategy(policy.strategy, policy, rng)
+        self._chooser = _Chooser(strategy or make_strategy(policy.strategy, policy, rng), self._ledger)
         self._own = {
-            model: make_strategy(own.strategy, policy, rng) for model, own in policy.models.items() if own.strategy
+            model: _Chooser(make_strategy(own.strategy, policy, rng), self._ledger)
+            for model, own in policy.models.items()
+            if own.strategy
         }
         self._enrol(pools)
 
@@ -116,7 +149,7 @@ class LoadBalancer:
                 pool = self._pool(model)
                 candidates = self._candidates(wish, pool)
                 if candidates:
-                    return self._strategy_of(model).select_endpoint(candidates, context)
+                    return self._choose(wish, candidates)[0]
                 if self._is_alone(wish, pool):
                     return pool[0].endpoint
                 raise regret(model, self._rows(wish, pool))
@@ -141,17 +174,18 @@ class LoadBalancer:
 
     def use(self, strategy: LoadBalancingStrategy | str, model: str | None = None) -> None:
         """Choose differently from the next request on: for one model, or for all that have no strategy of their own."""
-        chosen = make_strategy(strategy, self._policy, self._rng) if isinstance(strategy, str) else strategy
+        named = make_strategy(strategy, self._policy, self._rng) if isinstance(strategy, str) else strategy
+        chosen = _Chooser(named, self._ledger)
         with self._ledger.lock:
             if model is None:
-                self._strategy = chosen
+                self._chooser = chosen
             else:
                 self._own[model] = chosen
 
     def strategy(self, model: str) -> str:
         """The name of the strategy that *model* is balanced by."""
         with self._ledger.lock:
-            return self._strategy_of(model).get_name()
+            return self._chooser_of(model).name
 
     def replace_pools(self, pools: Mapping[str, Sequence[Endpoint]]) -> None:
         """Serve other endpoints from now on. Who stays keeps its history, who joins starts slowly."""
@@ -162,8 +196,8 @@ class LoadBalancer:
             for endpoint in joined:
                 self._members[endpoint].breaker.start_slowly()
             self._ledger.cooling.retain({key for endpoint in self._members for key in keys_of(endpoint)})
-            for strategy in (self._strategy, *self._own.values()):
-                strategy.retain(self._members)
+            for chooser in (self._chooser, *self._own.values()):
+                chooser.strategy.retain(self._members)
         if joined or left:
             self._ledger.note(PoolsChanged(joined, left))
         self._ledger.publish()
@@ -220,22 +254,28 @@ class LoadBalancer:
             )
         return pool
 
-    def _strategy_of(self, model: str) -> LoadBalancingStrategy:
-        return self._own.get(model, self._strategy)
+    def _chooser_of(self, model: str) -> _Chooser:
+        return self._own.get(model, self._chooser)
 
     def _lease_well(self, wish: _Wish, pool: Sequence[Member]) -> Lease | None:
         """Lease whom the strategy names, of those that may be chosen."""
-        strategy, candidates = self._strategy_of(wish.model), self._candidates(wish, pool)
+        candidates = self._candidates(wish, pool)
         while candidates:
-            chosen = _preferred(candidates, wish.context) or strategy.select_endpoint(candidates, wish.context)
+            chosen, reason = self._choose(wish, candidates)
             member = self._members[chosen]
             well = member.breaker.well
             permit = member.breaker.enter()
             if permit is not None:
                 probe = not well and member.breaker.state is Circuit.HALF_OPEN
-                return self._ledger.grant(member, permit, "probe" if probe else strategy.get_name())
+                return self._ledger.grant(member, permit, "probe" if probe else reason)
             candidates = [row for row in candidates if row.endpoint != chosen]
         return None
+
+    def _choose(self, wish: _Wish, candidates: Sequence[Candidate]) -> tuple[Endpoint, str]:
+        """Name one of *candidates*, and say why it."""
+        chooser = self._chooser_of(wish.model)
+        preferred = _preferred(candidates, wish.context)
+        return (preferred, chooser.name) if preferred else chooser.choose(candidates, wish.context)
 
     def _lease_last(self, wish: _Wish, pool: Sequence[Member]) -> Lease | None:
         """Lease where there is nowhere else to go: the only endpoint, or the one that is open longest."""
@@ -288,6 +328,17 @@ class LoadBalancer:
 
 def _preferred(candidates: Sequence[Candidate], context: SelectionContext) -> Endpoint | None:
     """The endpoint that the request would go back to, if it may be chosen."""
-    if context.preferred is None:
-        return None
-    return next((row.endpoint for row in candidates if row.endpoint == context.preferred), None)
+    return None if context.preferred is None else _among(candidates, context.preferred)
+
+
+def _among(candidates: Sequence[Candidate], named: Endpoint) -> Endpoint | None:
+    """The endpoint of *candidates* that is *named*, if there is one."""
+    for row in candidates:  # nearly always the very object, which is quicker to see than that two are equal
+        if row[0] is named:
+            return named
+    return next((row[0] for row in candidates if row[0] == named), None)
+
+
+def _told(named: object) -> str:
+    """Say what a strategy named; what is no endpoint is not asked what it is."""
+    return f"{named.subaccount}/{named.deployment}" if isinstance(named, Endpoint) else type(named).__name__

@@ -1,0 +1,160 @@
+"""A strategy that raises, or names whom it was not offered: nothing loops, nothing is overridden, and it is told."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from routing.journal import Standing, StrategyErred
+from routing.load_balancer import LoadBalancer
+from routing.strategy import NO_CONTEXT, Endpoint, LoadBalancingStrategy
+from tests.routing.scenes import BUSY, EU1, EU2, POOL, US1, BalancerScene, endpoint
+
+
+class Naming(LoadBalancingStrategy):
+    """Names whatever a test says."""
+
+    def __init__(self, name: Callable[[list], object]) -> None:
+        self._name = name
+
+    def select_endpoint(self, candidates, context=NO_CONTEXT):
+        return self._name(candidates)
+
+    def get_name(self):
+        return "naming"
+
+
+def always(named: object) -> Naming:
+    return Naming(lambda _: named)
+
+
+class Absurd:
+    """Equal to everything, and not to be asked for anything."""
+
+    __hash__ = None
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+
+class TestWhoIsChosen:
+    def test_a_strategy_that_stays_where_it_was_gets_the_first_of_the_others_when_that_opens(self):
+        scene = BalancerScene(strategy=always(US1))
+        assert US1 == scene.acquire().endpoint
+        scene.balancer.breaker(US1).trip("stopped")
+        leases = [scene.acquire() for _ in range(3)]
+
+        assert [(EU1, "defect")] * 3 == [(lease.endpoint, lease.reason) for lease in leases]
+
+    def test_it_cannot_send_a_request_where_that_has_been(self):
+        scene = BalancerScene(strategy=always(US1))
+
+        assert EU1 == scene.acquire(exclude=[US1]).endpoint
+        assert EU1 == scene.acquire(exclude_domains=[US1.domain]).endpoint
+
+    def test_nor_to_who_rests(self):
+        scene = BalancerScene(strategy=always(US1))
+        scene.acquire().failed(replace(BUSY, retry_after=60.0))
+
+        assert Standing.COOLING is scene.standings()[2]
+        assert EU1 == scene.acquire().endpoint
+
+    def test_nor_to_a_probe_that_is_not_to_be_made(self):
+        scene = BalancerScene(strategy=always(US1))
+        scene.balancer.breaker(US1).trip("stopped", seconds=1)
+        scene.clock.now += 1
+
+        assert EU1 == scene.acquire(can_fail_over=False).endpoint
+        assert (US1, "probe") == ((lease := scene.acquire()).endpoint, lease.reason)
+
+    @pytest.mark.parametrize(
+        "named",
+        [None, "eu", [], Absurd(), endpoint("ap", "d9")],
+        ids=["nothing", "a name", "a list", "absurd", "a stranger"],
+    )
+    def test_what_is_no_candidate_at_all_is_no_choice(self, named):
+        assert EU1 == BalancerScene(strategy=always(named)).acquire().endpoint
+
+    def test_one_that_raises_chooses_nobody(self):
+        scene = BalancerScene(strategy=Naming(lambda rows: rows[7]))
+
+        assert EU1 == scene.acquire().endpoint
+        assert {EU1: 1, EU2: 0, US1: 0} == scene.balancer.in_flight()
+
+    def test_one_that_spoils_its_rows_spoils_nothing_else(self):
+        scene = BalancerScene(strategy=Naming(lambda rows: rows.clear() or US1))
+
+        assert (US1, "naming") == ((lease := scene.acquire()).endpoint, lease.reason)
+
+    def test_an_endpoint_may_be_named_by_one_that_equals_it(self):
+        scene = BalancerScene(strategy=always(replace(US1, weight=5)))
+
+        assert ((US1, 1.0), "naming") == (((lease := scene.acquire()).endpoint, lease.endpoint.weight), lease.reason)
+
+    def test_whoever_asks_without_a_lease_gets_the_first_candidate_too(self):
+        scene = BalancerScene(strategy=always(None))
+
+        assert EU2 == scene.balancer.peek("m", exclude=[EU1])
+
+    def test_the_first_candidate_may_be_overtaken_as_well(self):
+        """Between the survey and the permit another thread may open the circuit."""
+        scene = BalancerScene()
+
+        def overtaken(candidates: list) -> Endpoint:
+            scene.balancer._members[candidates[0].endpoint].breaker.trip("overtaken")
+            return US1
+
+        scene.balancer.use(Naming(overtaken))
+        scene.balancer.breaker(US1).trip("stopped")
+        scene.regret()
+
+        assert [Standing.GONE] * 3 == scene.standings()
+
+
+class TestTelling:
+    def test_it_is_told_once_for_each_strategy_and_model_and_under_no_lock(self, caplog):
+        balancer = LoadBalancer({"m": POOL, "n": [endpoint(model="n")]}, strategy=always(None))
+        free, heard = [], []
+
+        def listen(event: object) -> None:
+            free.append(not balancer._ledger.lock.locked())
+            heard.append(event)
+
+        balancer._ledger._listener = listen
+        with caplog.at_level(logging.INFO):
+            for model in ("m", "n", "m", "n"):
+                balancer.acquire(model)
+            balancer.use(always(endpoint("ap", "d9")), "m")
+            balancer.peek("m")
+            balancer.acquire("m")
+
+        assert [("naming", "m"), ("naming", "n"), ("naming", "m")] == [(each.strategy, each.model) for each in heard]
+        assert all(isinstance(each, StrategyErred) for each in heard)
+        assert [True] * 3 == free
+        assert [
+            "the strategy naming errs about m, so the first candidate is taken",
+            "the strategy naming errs about n, so the first candidate is taken",
+            "the strategy naming errs about m, so the first candidate is taken",
+        ] == caplog.messages
+        assert "it named NoneType, which it was not offered" in caplog.text
+        assert "it named ap/d9, which it was not offered" in caplog.text
+
+    def test_what_it_raised_is_in_the_log_with_where(self, caplog):
+        scene = BalancerScene(strategy=Naming(lambda rows: rows[7]))
+        scene.acquire()
+
+        [record] = caplog.records
+        assert logging.ERROR == record.levelno
+        assert IndexError is record.exc_info[0]
+        assert __file__ in caplog.text
+
+    def test_a_strategy_that_does_what_it_should_is_not_mentioned(self, caplog):
+        scene = BalancerScene(strategy=always(US1))
+        scene.acquire()
+
+        assert "naming" == scene.acquire().reason
+        assert [] == caplog.messages
