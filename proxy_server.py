@@ -201,11 +201,9 @@ def _add_operations(app: Flask, gateway: Gateway) -> None:
 
     @app.get("/ready")
     def ready() -> Response:
-        got, needed = gateway.readiness()
-        return _json(
-            {"status": "ready" if got == needed else "not ready", "subaccounts": f"{got}/{needed}"},
-            200 if got == needed else 503,
-        )
+        found = gateway.readiness()
+        told = {"status": "not ready" if found.why else "ready", "subaccounts": f"{found.got}/{found.needed}"}
+        return _json({**told, "why": found.why}, 503) if found.why else _json(told)
 
     @app.route("/api/event_logging/batch", methods=["POST", "OPTIONS"])
     def event_logging() -> Response:

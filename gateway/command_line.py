@@ -121,9 +121,9 @@ def route(context: click.Context, model: str, config: Path | None, client: str, 
     settings = _loaded(_given(config or context.obj))
     with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
         settings, failed = looked_up(settings, transport)
-    _warn(failed)
+    _warn([f"the deployments of {name} cannot be listed: {why}" for name, why in failed.items()])
     try:
-        click.echo(explain(settings, model, client, times))
+        click.echo(explain(settings, model, client, times, failed))
     except ValueError as error:
         _fail(str(error))
 

@@ -1,6 +1,7 @@
 """What the router would do with a request, and why, without asking any model."""
 
 from collections import Counter
+from collections.abc import Iterable
 from functools import partial
 
 from dialects.faults import FaultError
@@ -10,6 +11,7 @@ from gateway.settings import Settings, pools, with_discovered
 from gateway.tokens import TokenSource
 from gateway.transport import Transport
 from routing.load_balancer import LoadBalancer
+from routing.names import ModelNames, Unlisted
 from routing.request_router import RequestRouter
 from routing.strategy import Endpoint
 
@@ -26,26 +28,30 @@ _CLIENTS = {
 }
 
 
-def looked_up(settings: Settings, transport: Transport) -> tuple[Settings, tuple[str, ...]]:
-    """Add what runs in the subaccounts that are to be looked up, and say which could not be."""
+def looked_up(settings: Settings, transport: Transport) -> tuple[Settings, dict[str, str]]:
+    """Add what runs in the subaccounts that are to be looked up, and say why some could not be."""
     accounts = [account for account in settings.subaccounts.values() if account.discovery]
     get = Management(transport, {each.name: TokenSource(partial(transport.fetch_token, each.key)) for each in accounts})
-    found, failed = {}, []
+    found, failed = {}, {}
     for account in accounts:
         try:
             found[account.name] = discover(account, get)
         except FaultError as error:
-            failed.append(f"the deployments of {account.name} cannot be listed: {error.fault.message}")
-    return with_discovered(settings, found), tuple(failed)
+            failed[account.name] = error.fault.message
+    return with_discovered(settings, found), failed
 
 
-def explain(settings: Settings, model: str, client: str, times: int) -> str:
-    """Describe where *times* requests for *model* would go; raises `ValueError` if it would be refused."""
+def explain(settings: Settings, model: str, client: str, times: int, unlisted: Iterable[str] = ()) -> str:
+    """Describe where *times* requests for *model* would go; raises `ValueError` if it would be refused.
+
+    *unlisted* are the subaccounts that could not be looked up.
+    """
     dialect = _CLIENTS.get(client, client)
     if dialect not in _CLIENTS.values():
         raise ValueError(f"{client!r} is no client; write one of {', '.join(sorted(_CLIENTS))}")
-    balancer = LoadBalancer(pools(settings), policy=settings.policy)
-    router = RequestRouter(balancer, policy=settings.policy)
+    policy, unknown = settings.policy, Unlisted(tuple(unlisted))
+    balancer = LoadBalancer(pools(settings), policy=policy)
+    router = RequestRouter(balancer, names=ModelNames.configured(policy, lambda: unknown), policy=policy)
     for module in settings.extensions:
         getattr(module, "extend", lambda _: None)(router)
     resolution = router.names.resolve(model)

@@ -11,10 +11,15 @@ from gateway.discovery import Get, discover, statuses
 from gateway.settings import Settings, pools, with_discovered
 from routing.health import HealthChecker
 from routing.load_balancer import LoadBalancer
+from routing.names import Unlisted
 from routing.strategy import Endpoint
 
 _log = logging.getLogger("sap_ai_proxy.fleet")
 _PATIENCE = 10.0
+_FIRST_PAUSE = 1.0
+"""Seconds until who could not be listed is asked again; doubled each time, up to the interval."""
+_LONGEST_PAUSE = 60.0
+"""Seconds of the longest such pause, where the interval is never."""
 _AT_ONCE = 16
 """How many subaccounts are asked at the same time."""
 
@@ -24,8 +29,12 @@ class Fleet:
 
     What a subaccount lists is looked up where the settings ask for it; one that
     cannot be asked keeps what it had, so that nothing depends on all of them
-    being there at start. *probe* asks one endpoint and gives an HTTP status;
-    *patience* is how many seconds the start waits for what is looked up.
+    being there at start. Until all were listed once they are asked more often,
+    and `unlisted` tells who was not. *probe* asks one endpoint and gives an HTTP
+    status; *patience* is how many seconds the start waits for what is looked up.
+
+    Looking up is one thread's; what it leaves for others are references, each
+    replaced in one step, and who is listed is served before that is told.
     """
 
     def __init__(
@@ -37,14 +46,18 @@ class Fleet:
         clock: Callable[[], float],
         *,
         patience: float = _PATIENCE,
+        stop: threading.Event | None = None,
     ) -> None:
         self._settings = settings
         self._balancer = balancer
         self._get = get
+        self._clock = clock
         self._patience = patience
         self._found: dict[str, Mapping[str, tuple[Deployment, ...]]] = {}
         self._looked_up = [account for account in settings.subaccounts.values() if account.discovery]
-        self._stop = threading.Event()
+        self._unlisted = tuple(account.name for account in self._looked_up)
+        self._due = clock()
+        self._stop = stop or threading.Event()
         self._thread: threading.Thread | None = None
         self._checker = HealthChecker(
             balancer, probe, list_running=self._statuses, policy=settings.policy, clock=clock, stop=self._stop
@@ -71,15 +84,24 @@ class Fleet:
         if not self._looked_up:
             return
         with ThreadPoolExecutor(min(_AT_ONCE, len(self._looked_up))) as lookers:
-            for done in as_completed([lookers.submit(self._look_up, account) for account in self._looked_up]):
-                done.result()
-                self._serve()
+            looks = {lookers.submit(self._look_up, account): account.name for account in self._looked_up}
+            for done in as_completed(looks):
+                found = done.result()
+                if found is not None:
+                    self._found[looks[done]] = found
+                    self._serve()
+                    self._unlisted = tuple(name for name in self._unlisted if name not in self._found)
 
-    def _look_up(self, account: SubAccount) -> None:
+    def unlisted(self) -> Unlisted:
+        """Tell whose deployments were never listed, and in how many seconds that is tried again."""
+        return Unlisted(self._unlisted, max(_FIRST_PAUSE, self._due - self._clock()))
+
+    def _look_up(self, account: SubAccount) -> Mapping[str, tuple[Deployment, ...]] | None:
         try:
-            self._found[account.name] = discover(account, self._get)
+            return discover(account, self._get)
         except FaultError as error:
             _log.warning("cannot list the deployments of %s: %s", account.name, error.fault.message)
+            return None
 
     def _serve(self) -> None:
         wanted = pools(with_discovered(self._settings, self._found))
@@ -88,13 +110,18 @@ class Fleet:
 
     def _run(self, first: threading.Event) -> None:
         interval = self._settings.policy.discovery_interval
+        longest = interval or _LONGEST_PAUSE
+        patience = _FIRST_PAUSE
         while not self._stop.is_set():
             try:
                 self.refresh()
             except Exception:  # noqa: BLE001 - whatever failed, the next round is due
-                _log.exception("looking up deployments failed; the next time is in %g s", interval)
+                _log.exception("looking up deployments failed")
+            pause = min(patience, longest) if self._unlisted else interval
+            patience = min(2 * patience, longest)
+            self._due = self._clock() + pause
             first.set()
-            if not interval or self._stop.wait(interval):
+            if not pause or self._stop.wait(pause):
                 return
 
     def _statuses(self, subaccount: str) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote
 
@@ -33,10 +34,31 @@ from gateway.tokens import TokenSource
 from gateway.transport import Transport
 from routing.journal import EndpointState
 from routing.load_balancer import LoadBalancer, NoEndpointError
-from routing.names import Resolution
+from routing.names import ModelNames, Resolution
 from routing.request_router import Attempts, RequestRouter
 
 _log = logging.getLogger("sap_ai_proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """For how many subaccounts a token can be had, how many there are, and of how many nobody knows what runs there."""
+
+    got: int
+    needed: int
+    unlisted: int = 0
+
+    @property
+    def why(self) -> list[str]:
+        """What is missing; the log has the names, which are not for everybody."""
+        return [
+            what.format(number)
+            for number, what in (
+                (self.needed - self.got, "no token can be had for {} of the subaccounts"),
+                (self.unlisted, "what is deployed in {} of the subaccounts could not be looked up yet"),
+            )
+            if number
+        ]
 
 
 class Gateway:
@@ -69,15 +91,17 @@ class Gateway:
         tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}
         routing_observer = RoutingObserver(self.registry)
         self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, listener=routing_observer.heard)
-        self.router = RequestRouter(self.balancer, policy=settings.policy, clock=clock, sleep=threading.Event().wait)
-        for module in settings.extensions:
-            extend = getattr(module, "extend", None)
-            if extend is not None:
-                extend(self.router)
         self._core = AICore(self._transport, self._tokens, tenants, now)
         get = Management(self._transport, self._tokens)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
         self._fleet = Fleet(settings, self.balancer, get, probe, clock)
+        names = ModelNames.configured(settings.policy, self._fleet.unlisted)
+        sleep = threading.Event().wait
+        self.router = RequestRouter(self.balancer, names=names, policy=settings.policy, clock=clock, sleep=sleep)
+        for module in settings.extensions:
+            extend = getattr(module, "extend", None)
+            if extend is not None:
+                extend(self.router)
         fetcher = MediaFetcher() if settings.fetch_media else None
         self._desk = Desk(fetch=fetcher)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
@@ -156,8 +180,8 @@ class Gateway:
         aliases = [alias for alias in self.settings.policy.aliases if self._is_served(alias)]
         return tuple(dict.fromkeys([*self.router.names.deployed, *aliases]))
 
-    def readiness(self) -> tuple[int, int]:
-        """For how many subaccounts a token can be had, and how many there are."""
+    def readiness(self) -> Readiness:
+        """Tell what is still missing before every subaccount can be asked for all that it has."""
         got = 0
         for name, tokens in self._tokens.items():
             try:
@@ -166,7 +190,7 @@ class Gateway:
                 _log.warning("no token for subaccount %s: %s", name, error.fault.message)
             else:
                 got += 1
-        return got, len(self._tokens)
+        return Readiness(got, len(self._tokens), len(self._fleet.unlisted().subaccounts))
 
     def state(self) -> JSON:
         """What the router knows of every endpoint, as JSON; times are in seconds from now."""

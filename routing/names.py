@@ -1,13 +1,15 @@
 """Which deployed model a client means by the name it uses."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from dialects.faults import Fault, FaultKind
 from proxy_helpers import Detector
 from routing.load_balancer import NoEndpointError
+from routing.policy import Policy
 
 _SONNETS = ("anthropic--claude-4.5-sonnet", "anthropic--claude-4-sonnet", "anthropic--claude-3.7-sonnet")
 FALLBACKS: Mapping[str, tuple[str, ...]] = {
@@ -111,11 +113,20 @@ def _family(text: str) -> str:
     return found
 
 
+class Unlisted(NamedTuple):
+    """The subaccounts of which it is not known yet what runs there, and in how many seconds it may be."""
+
+    subaccounts: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
 class ModelNames:
     """Finds the deployed model for a name: exact, alias, normalised, then the family's fallbacks.
 
     *fallbacks* replaces the list of a family where it names one, and
-    *fallback* False switches them all off. Holds no state but its tables.
+    *fallback* False switches them all off. While *unlisted* names anybody, a
+    name that is not known may be so soon: nothing stands in for it.
+    Holds no state but its tables.
     """
 
     def __init__(
@@ -125,6 +136,7 @@ class ModelNames:
         fallbacks: Mapping[str, Iterable[str]] | None = None,
         *,
         fallback: bool = True,
+        unlisted: Callable[[], Unlisted] = Unlisted,
     ) -> None:
         self.deployed = tuple(deployed)
         self._exact = frozenset(self.deployed)
@@ -132,10 +144,16 @@ class ModelNames:
         self._aliases = {name.strip().lower(): target for name, target in (aliases or {}).items()}
         self._fallbacks = {**FALLBACKS, **{family: tuple(names) for family, names in (fallbacks or {}).items()}}
         self._fallback = fallback
+        self._unlisted = unlisted
+
+    @classmethod
+    def configured(cls, policy: Policy, unlisted: Callable[[], Unlisted]) -> "ModelNames":
+        """Build the rules by the settings, with nothing deployed yet."""
+        return cls((), policy.aliases, policy.fallbacks, fallback=policy.fallback, unlisted=unlisted)
 
     def deploying(self, deployed: Iterable[str]) -> "ModelNames":
         """Give the same rules for other deployments."""
-        return ModelNames(deployed, self._aliases, self._fallbacks, fallback=self._fallback)
+        return ModelNames(deployed, self._aliases, self._fallbacks, fallback=self._fallback, unlisted=self._unlisted)
 
     def resolve(self, name: str, catch_all: bool = False) -> Resolution:
         """Find the model to ask; raises `NoEndpointError` that lists what there is.
@@ -150,6 +168,8 @@ class ModelNames:
                 return Resolution(found, name, How.ALIAS)
         if (found := self._same(name)) is not None:
             return Resolution(found, name, How.NORMALISED)
+        if (unlisted := self._unlisted()).subaccounts:
+            raise NoEndpointError(_not_yet(name, unlisted))
         for stand_in in self.fallbacks((name, *targets)[-1], catch_all):
             if (found := self._same(stand_in)) is not None:
                 return Resolution(found, name, How.FALLBACK)
@@ -179,6 +199,13 @@ class ModelNames:
     def _regret(self, name: str) -> str:
         """Say that a model is not there, and what is."""
         return f"The model {name!r} is not deployed. Deployed: {', '.join(sorted(self.deployed)) or 'none'}."
+
+
+def _not_yet(name: str, unlisted: Unlisted) -> Fault:
+    """Say that it cannot be said whether a model is there, and when to ask again."""
+    where = ", ".join(unlisted.subaccounts)
+    message = f"The model {name!r} is not known yet: SAP AI Core has not said what is deployed in {where}."
+    return Fault(FaultKind.UNAVAILABLE, message, 503, unlisted.seconds)
 
 
 def _embeds(name: str) -> bool:

@@ -90,3 +90,8 @@ def test_many_requests_are_counted_and_the_first_ones_shown(times: int, shown: i
 
 def test_no_address_is_shown() -> None:
     assert "https" not in explain(SETTINGS, CLAUDE, "openai", 30)
+
+
+def test_a_model_that_may_run_where_nobody_could_look_is_not_explained_away() -> None:
+    with pytest.raises(ValueError, match=r"'gpt-5' is not known yet: .* deployed in us\."):
+        explain(SETTINGS, "gpt-5", "openai", 1, {"us": "down"})

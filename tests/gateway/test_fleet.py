@@ -58,12 +58,16 @@ QUIET = Policy(health_check_interval=0, discovery_interval=0)
 
 
 def fleet_of(
-    listing: Callable[..., Any], *accounts: SubAccount, policy: Policy = QUIET, patience: float = 5.0
+    listing: Callable[..., Any],
+    *accounts: SubAccount,
+    policy: Policy = QUIET,
+    patience: float = 5.0,
+    stop: threading.Event | None = None,
 ) -> tuple[Fleet, LoadBalancer, list[RoutingEvent]]:
     settings = Settings({each.name: each for each in accounts}, policy=policy)
     heard: list[RoutingEvent] = []
     balancer = LoadBalancer({}, listener=heard.append)
-    fleet = Fleet(settings, balancer, listing, lambda _: 200, lambda: 0.0, patience=patience)
+    fleet = Fleet(settings, balancer, listing, lambda _: 200, lambda: 0.0, patience=patience, stop=stop)
     return fleet, balancer, heard
 
 
@@ -203,3 +207,81 @@ def test_a_defect_in_one_round_is_logged_and_does_not_end_the_rounds(caplog: pyt
     assert asked < len(listing.asked)
     assert {"gpt": ["d1"]} == served(balancer)
     assert "looking up deployments failed" in caplog.text
+
+
+class Hurried(threading.Event):
+    """A stop that makes no pause between two rounds, notes how long each would be, and comes after so many."""
+
+    def __init__(self, pauses: int) -> None:
+        super().__init__()
+        self.pauses: list[float | None] = []
+        self._most = pauses
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if threading.current_thread().name != "discovery":
+            return super().wait(timeout)
+        self.pauses.append(timeout)
+        if len(self.pauses) == self._most:
+            self.set()
+        return self.is_set()
+
+
+@pytest.mark.parametrize(
+    ("interval", "pauses"),
+    [(60, [1, 2, 4, 8, 16, 32, 60, 60]), (5, [1, 2, 4, 5, 5, 5, 5, 5]), (0, [1, 2, 4, 8, 16, 32, 60, 60])],
+)
+def test_what_was_never_listed_is_looked_up_again_soon_and_then_at_the_interval(
+    interval: float, pauses: list[float]
+) -> None:
+    stop = Hurried(len(pauses))
+    policy = replace(QUIET, discovery_interval=interval)
+    fleet, _, _ = fleet_of(Listing(eu=DOWN), account("eu", discovery=True), policy=policy, stop=stop)
+    fleet.start()
+    assert stop.wait(5)
+    fleet.stop()
+
+    assert pauses == stop.pauses
+
+
+def test_it_tells_who_was_never_listed_until_all_were_once() -> None:
+    listing = Listing(eu=DOWN, us={"d5": "gpt"})
+    accounts = account("eu", discovery=True), account("us", discovery=True), account("ap", discovery=False, gpt=["d9"])
+    fleet, _, _ = fleet_of(listing, *accounts)
+    told = [fleet.unlisted()]
+    for listing.listed["eu"] in (DOWN, {}, DOWN):
+        fleet.refresh()
+        told.append(fleet.unlisted())
+
+    assert [("eu", "us"), ("eu",), (), ()] == [each.subaccounts for each in told]
+
+
+def test_it_tells_when_the_next_try_is_due() -> None:
+    listing, stop = Listing(eu=DOWN), Hurried(3)
+    fleet, _, _ = fleet_of(
+        listing, account("eu", discovery=True), policy=replace(QUIET, discovery_interval=9), stop=stop
+    )
+    at_first = fleet.unlisted().seconds
+    fleet.start()
+    assert stop.wait(5)
+    fleet.stop()
+
+    assert (1.0, 4.0) == (at_first, fleet.unlisted().seconds)
+
+
+def test_once_all_is_listed_it_is_looked_up_at_the_interval() -> None:
+    listing, stop = Listing(eu=DOWN), Hurried(4)
+
+    def get(subaccount: SubAccount, path: str) -> Any:
+        if stop.pauses:
+            listing.listed["eu"] = {"d1": "gpt"}
+        return listing(subaccount, path)
+
+    fleet, balancer, _ = fleet_of(
+        get, account("eu", discovery=True), policy=replace(QUIET, discovery_interval=30), stop=stop
+    )
+    fleet.start()
+    assert stop.wait(5)
+    fleet.stop()
+
+    assert [1, 30, 30, 30] == stop.pauses
+    assert {"gpt": ["d1"]} == served(balancer)

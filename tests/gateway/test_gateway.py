@@ -11,7 +11,7 @@ import pytest
 
 import emulator
 from dialects.faults import Fault, FaultError, FaultKind
-from gateway.gateway import Gateway
+from gateway.gateway import Gateway, Readiness
 from gateway.settings import load
 from tests.support.running import Cloud, config_of
 
@@ -83,7 +83,8 @@ def test_it_is_ready_as_far_as_tokens_can_be_had(build: Build, cloud: Cloud) -> 
     gateway = build()
     cloud.fault("token:us", "401")
 
-    assert (1, 2) == gateway.readiness()
+    assert Readiness(1, 2) == gateway.readiness()
+    assert ["no token can be had for 1 of the subaccounts"] == gateway.readiness().why
     ask(gateway, model="gpt-4.1").whole()
 
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from dialects.faults import FaultKind
 from routing.load_balancer import NoEndpointError
-from routing.names import FALLBACKS, How, ModelNames, Resolution, identity
+from routing.names import FALLBACKS, How, ModelNames, Resolution, Unlisted, identity
+from routing.policy import Policy
 
 SONNET = "anthropic--claude-4.5-sonnet"
 DEPLOYED = (
@@ -366,3 +367,30 @@ def test_the_rules_outlive_a_change_of_what_is_deployed():
     assert after.resolve("gpt-3").model == "gpt-4o"
     with pytest.raises(NoEndpointError):
         ModelNames([], fallback=False).deploying(["gpt-4.1"]).resolve("gpt-3")
+
+
+def test_while_a_subaccount_is_not_listed_a_name_that_is_not_known_may_be_soon():
+    names = ModelNames(["gpt-4.1"], {"fast": "gpt-4.1", "smart": "gpt-5"}, unlisted=lambda: Unlisted(("us", "ap"), 3.0))
+    for name in ("gpt-5", "smart", "mistral-tiny"):
+        with pytest.raises(NoEndpointError) as caught:
+            names.resolve(name, catch_all=True)
+        fault = caught.value.fault
+
+        assert (FaultKind.UNAVAILABLE, 503, 3.0) == (fault.kind, fault.status, fault.retry_after)
+        assert f"The model '{name}' is not known yet: SAP AI Core has not said what is deployed in us, ap." == (
+            fault.message
+        )
+    for name in ("gpt-4.1", "fast", "gpt-4.1-2025-04-14"):
+        assert "gpt-4.1" == names.resolve(name).model
+
+
+def test_what_is_listed_late_is_heard_of_by_all_rules_made_of_the_settings():
+    missing = ["us"]
+    policy = Policy(aliases={"fast": "gpt-5"}, fallbacks={"gpt": ("gpt-4o",)})
+    names = ModelNames.configured(policy, lambda: Unlisted(tuple(missing))).deploying(["gpt-4o"])
+    with pytest.raises(NoEndpointError, match="not known yet"):
+        names.resolve("fast")
+    missing.clear()
+
+    assert Resolution("gpt-4o", "fast", How.FALLBACK) == names.resolve("fast")
+    assert "gpt-5" == names.deploying(["gpt-4o", "gpt-5"]).resolve("fast").model

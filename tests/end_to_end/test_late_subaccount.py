@@ -1,0 +1,47 @@
+"""A subaccount whose SAP AI Core is not there yet when the proxy starts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import emulator
+from emulator.world import default_world
+from gateway.settings import load
+from tests.support.processes import free_port, until
+from tests.support.running import Cloud, Proxy, Told, config_of, serving
+
+
+def ask(proxy: Proxy, model: str, *, stream: bool = False) -> Told:
+    body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}
+    return proxy.ask("POST", "/v1/chat/completions", body)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_what_runs_there_is_asked_for_later_until_it_comes_up(tmp_path: Path, stream: bool) -> None:
+    """Also where another subaccount has what could stand in: it does not."""
+    port = free_port()
+    with emulator.serve() as here, emulator.serve(default_world(), port=port) as there:
+        config = config_of(Cloud(there.url))
+        config["subAccounts"]["us"]["deployment_models"] = {}
+        config["subAccounts"]["eu"] = config_of(Cloud(here.url), {"gpt-4.1": []})["subAccounts"]["eu"]
+        file = tmp_path / "config.json"
+        file.write_text(json.dumps(config))
+        there.close()
+        with serving(load(file, {}, tmp_path), Cloud(here.url)) as proxy:
+            ready, early = proxy.ask("GET", "/ready"), ask(proxy, "gpt-5", stream=stream)
+            known = ask(proxy, "gpt-4.1", stream=stream)
+            with emulator.serve(default_world(), port=port):
+                assert until(lambda: proxy.ask("GET", "/ready").status == 200)
+                late, unknown = ask(proxy, "gpt-5", stream=stream), ask(proxy, "gpt-17", stream=stream)
+
+    assert (503, "not ready") == (ready.status, ready.json["status"])
+    assert "what is deployed in 1 of the subaccounts could not be looked up yet" in ready.json["why"]
+    assert 503 == early.status
+    assert 1 <= int(early.headers["retry-after"]) <= 4
+    assert (
+        "'gpt-5' is not known yet: SAP AI Core has not said what is deployed in us." in early.json["error"]["message"]
+    )
+    assert (200, "gpt-4.1") == (known.status, known.headers["x-proxy-model"])
+    assert (200, "gpt-5") == (late.status, late.headers["x-proxy-model"])
+    assert (200, "gpt-17 -> gpt-4.1") == (unknown.status, unknown.headers["x-proxy-fallback"])
