@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dialects.conversation import JSON
 from dialects.errors import fault_from
-from dialects.faults import FaultError, FaultKind
+from dialects.faults import Fault, FaultError, FaultKind
 from dialects.jsontext import dumps
 from gateway.tokens import TokenSource
 from gateway.transport import Transport, Upstream
@@ -14,6 +14,8 @@ from routing.cooling import hint
 from routing.policy import Timeouts
 from routing.request_router import Attempt
 from routing.strategy import Endpoint
+
+_TOO_LATE = Fault(FaultKind.TIMEOUT, "The request has taken all the time that it may.")
 
 
 class AICore:
@@ -36,31 +38,40 @@ class AICore:
         self._tenants = tenants
         self._now = now
 
-    def __call__(self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts) -> Upstream:
-        """Send *body* to the endpoint of an attempt; raises `FaultError` for anything but success."""
+    def __call__(
+        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, left: Callable[[], float]
+    ) -> Upstream:
+        """Send *body* to the endpoint of an attempt; raises `FaultError` for anything but success.
+
+        *left* tells how many seconds the request has left; no wait is longer, and nothing is sent when there are none.
+        """
         protocol = attempt.protocol
         endpoint = attempt.endpoint
         url = protocol.build_endpoint_for(endpoint.url, endpoint.model, body, stream=stream)
         written = dumps(body).encode()
         silence = max(timeouts.first_event, timeouts.idle) if stream else timeouts.answer
-        return self._send(
-            endpoint,
-            lambda identity: self._transport.post(
+
+        def post(identity: Mapping[str, str]) -> Upstream:
+            seconds = left()
+            if seconds <= 0:
+                raise FaultError(_TOO_LATE)
+            return self._transport.post(
                 url,
                 {"Content-Type": "application/json", **identity, **protocol.headers(stream)},
                 written,
                 stream=stream,
-                connect_timeout=timeouts.connect,
-                read_timeout=silence,
-            ),
-        )
+                connect_timeout=min(timeouts.connect, seconds),
+                read_timeout=min(silence, seconds),
+            )
+
+        return self._send(endpoint, post)
 
     def manage(self, endpoint: Endpoint, method: str, path: str, timeouts: Timeouts) -> tuple[int, bytes]:
         """Ask *endpoint* for something it keeps at *path*; raises `FaultError` for anything but success."""
         upstream = self._send(
             endpoint,
             lambda identity: self._transport.send(
-                method, endpoint.url + path, identity, None, (timeouts.connect, timeouts.answer)
+                method, endpoint.url + path, identity, None, (timeouts.connect, min(timeouts.answer, timeouts.total))
             ),
         )
         return upstream.status, upstream.read()

@@ -43,8 +43,10 @@ class ReadableUpstream(Upstream, Protocol):
 class Caller(Protocol):
     """Sends a rendered request to the endpoint of an attempt."""
 
-    def __call__(self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts) -> ReadableUpstream:
-        """Open the answer; raises `FaultError` for anything but success."""
+    def __call__(
+        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, left: Clock
+    ) -> ReadableUpstream:
+        """Open the answer, within the seconds that are *left*; raises `FaultError` for anything but success."""
         ...
 
 
@@ -212,8 +214,12 @@ class Exchange:
             self._inquiries[dialect] = self.desk.inlined(self.asked.inquiry, dialect)
         return self._inquiries[dialect]
 
+    def _left(self) -> float:
+        """How many seconds the request may still take."""
+        return self._began + self.asked.timeouts.total - self.clock()
+
     def _is_late(self) -> bool:
-        return self.clock() - self._began >= self.asked.timeouts.total
+        return self._left() <= 0
 
     def _until_answered(self) -> Reply:
         while True:
@@ -229,7 +235,7 @@ class Exchange:
 
     def _send(self, attempt: Attempt, body: JSON, asked: JSON, *, stream: bool) -> ReadableUpstream:
         self.dropped.update(asked.keys() - body.keys())
-        return self._call(attempt, body, stream=stream, timeouts=self.asked.timeouts)
+        return self._call(attempt, body, stream=stream, timeouts=self.asked.timeouts, left=self._left)
 
     def _fallback(self) -> str:
         resolution = self.attempts.resolution

@@ -139,3 +139,18 @@ def test_when_all_credentials_are_refused_the_caller_is_not_blamed(cloud: Cloud,
         assert 502 == told.status
         assert "authentication_error" != told.json["error"]["type"]
         assert "Jwt" not in json.dumps(told.json)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_request_is_over_when_its_time_is(cloud: Cloud, tmp_path: Path, stream: bool) -> None:
+    config = config_of(cloud, {MODEL: []})
+    with running_proxy(cloud, tmp_path, **config, routing={"timeouts": {"total": 1}}) as proxy:
+        for deployment in cloud.deployments(MODEL):
+            cloud.fault(deployment, "hang")
+        began = time.monotonic()
+        told = proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL, "stream": stream})
+
+        assert 1 <= time.monotonic() - began < 5
+        assert 504 == told.status
+        assert 1 == len(cloud.requests())
+        assert 0 == proxy.in_flight

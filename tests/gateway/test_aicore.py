@@ -1,6 +1,7 @@
 """Calls to deployments, against a whole emulated AI Core."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -54,7 +55,7 @@ class Bench:
 
     def call(self, attempt: Attempt, *, stream: bool = False) -> bytes:
         body = STREAM if stream else BODY
-        return self.core(attempt, body, stream=stream, timeouts=TIMEOUTS).read()
+        return self.core(attempt, body, stream=stream, timeouts=TIMEOUTS, left=lambda: 60.0).read()
 
     def fault(self, attempt: Attempt, kind: str, **more: object):
         self.cloud.fault(attempt.endpoint.deployment, kind, **more)
@@ -158,15 +159,17 @@ def test_a_stream_may_be_silent_longer_at_first_than_a_whole_answer_takes(bench:
     slow = Timeouts(connect=2, first_event=0.1, idle=3, answer=0.1)
     bench.cloud.fault(attempt.endpoint.deployment, "slow", delay=0.5)
 
-    assert b"[DONE]" in bench.core(attempt, STREAM, stream=True, timeouts=slow).read()
+    assert b"[DONE]" in bench.core(attempt, STREAM, stream=True, timeouts=slow, left=lambda: 60.0).read()
     with pytest.raises(FaultError, match="in time"):
-        bench.core(attempt, BODY, stream=False, timeouts=slow).read()
+        bench.core(attempt, BODY, stream=False, timeouts=slow, left=lambda: 60.0).read()
 
 
 def test_what_an_endpoint_keeps_can_be_asked_for(bench: Bench) -> None:
     attempt = next(bench.router.attempts("gpt-5", client="openai-responses"))
     attempt.lease.close()
-    made = json.loads(bench.core(attempt, {"input": "Hello"}, stream=False, timeouts=Timeouts()).read())
+    made = json.loads(
+        bench.core(attempt, {"input": "Hello"}, stream=False, timeouts=Timeouts(), left=lambda: 60.0).read()
+    )
     path = f"/responses/{made['id']}"
 
     status, body = bench.core.manage(attempt.endpoint, "GET", path, Timeouts())
@@ -183,3 +186,22 @@ def test_a_probe_gives_the_status_of_whatever_answers(bench: Bench) -> None:
     assert bench.core.probe(endpoint) < 500
     with pytest.raises(FaultError):
         bench.core.probe(Endpoint(endpoint.subaccount, "http://127.0.0.1:9/v2/inference/deployments/d", MODEL))
+
+
+def test_no_call_outlasts_the_request(bench: Bench) -> None:
+    """Nor does one begin that has no time, such as the one after a token was fetched."""
+    attempt, left = bench.attempt(), [0.2]
+    bench.cloud.fault(attempt.endpoint.deployment, "hang")
+    patient = Timeouts(answer=60, first_event=60, idle=60)
+    for stream in (False, True):
+        began = time.monotonic()
+        with pytest.raises(FaultError) as caught:
+            bench.core(attempt, BODY, stream=stream, timeouts=patient, left=lambda: left[0]).read()
+
+        assert FaultKind.TIMEOUT is caught.value.fault.kind
+        assert 0.2 <= time.monotonic() - began < 5
+    sent = len(bench.cloud.requests())
+    left[0] = 0.0
+    with pytest.raises(FaultError, match="all the time that it may"):
+        bench.core(attempt, BODY, stream=False, timeouts=patient, left=lambda: left[0])
+    assert sent == len(bench.cloud.requests())

@@ -68,7 +68,9 @@ class Backends:
         self.opened: list[tuple[Endpoint, ScriptedUpstream]] = []
         self.bodies: list[bytes] = []
 
-    def __call__(self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts) -> ScriptedUpstream:
+    def __call__(
+        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, left: Callable[[], float]
+    ) -> ScriptedUpstream:
         steps = self.scripts[attempt.endpoint]
         self.bodies.append(dumps(body).encode())
         if steps and isinstance(steps[0], Fault):
