@@ -362,7 +362,7 @@ class CircuitBreaker:
     def _share(self, now: float) -> float:
         policy = self._policy
         if self._circuit is not Circuit.CLOSED:
-            return policy.slow_start_floor
+            return 1.0
         grown = (now - self._since) / policy.slow_start if self._slow else 1.0
         self._slow = grown < 1
         self.well = not self._slow

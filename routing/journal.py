@@ -95,7 +95,7 @@ class BreakerSnapshot:
     gone: bool
     """Whether it is open because the deployment is not there."""
     share: float
-    """The part of its weight that slow start grants the endpoint."""
+    """The part of its weight that slow start grants the endpoint; 1 until it has begun."""
 
 
 class Standing(Enum):

@@ -313,9 +313,11 @@ class LoadBalancer:
                 well.append(row)
                 continue
             view = breaker.snapshot()
-            if view.state is not Circuit.OPEN and not view.probing:
-                rows = well if view.state is Circuit.CLOSED or wish.probes else probes
-                rows.append(row._replace(weight=row.weight * view.share))
+            if view.state is Circuit.CLOSED:
+                well.append(row._replace(weight=row.weight * view.share))
+            elif view.state is Circuit.HALF_OPEN and not view.probing:
+                # What it took when it failed says nothing of now, and one request at a time is slow enough.
+                (well if wish.probes else probes).append(row._replace(latency=0.0))
         return well or probes
 
     def _survey(self) -> Survey:

@@ -74,7 +74,7 @@ class Candidate(NamedTuple):
     weight: float = 1.0
     """The endpoint's weight, less what slow start holds back."""
     latency: float = 1.0
-    """Seconds to first content, by the peak-sensitive moving average."""
+    """Seconds to first content, by the peak-sensitive moving average; 0 for one that is to be probed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class TestVisible:
         state = scene.state(EU1)
 
         assert (
-            (EU1, Standing.OPEN, Circuit.OPEN, "1 failures in a row: server_error", 6.0, 0, 0, 0.1, EU1.domain)
+            (EU1, Standing.OPEN, Circuit.OPEN, "1 failures in a row: server_error", 6.0, 0, 0, 1.0, EU1.domain)
         ) == (
             state.endpoint,
             state.standing,

@@ -273,7 +273,7 @@ class TestPools:
 
         assert [Standing.OPEN, Standing.READY, Standing.READY] == scene.standings()
         assert {EU1: 0, EU2: 1, US1: 0} == scene.balancer.in_flight()
-        assert [0.1, 4.0, 0.1] == [row.weight for row in scene.balancer.explain("m")]
+        assert [1.0, 4.0, 0.1] == [row.weight for row in scene.balancer.explain("m")]
         assert [PoolsChanged((US1,), ())] == scene.told
 
         busy.close()

@@ -1,8 +1,12 @@
 """How much of its weight an endpoint has, while its circuit has just closed or it has just joined."""
 
+import random
+
 import pytest
 
-from tests.routing.scenes import CircuitScene
+from routing.policy import Policy
+from routing.strategy import STRATEGIES, Endpoint, SelectionContext, make_strategy
+from tests.routing.scenes import CLOSED, EU1, HALF_OPEN, STEADY, US1, BalancerScene, CircuitScene, endpoint, rows
 
 
 class TestSlowStart:
@@ -19,11 +23,13 @@ class TestSlowStart:
         assert share == pytest.approx(scene.breaker.snapshot().share)
         assert (age >= 30) == scene.breaker.well
 
-    def test_a_circuit_that_is_not_closed_has_the_least(self):
+    def test_a_circuit_that_is_not_closed_has_not_begun_to(self):
+        """It gets one request at a time, or none."""
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
+        scene.clock.now = 10
 
-        assert 0.1 == scene.breaker.snapshot().share
+        assert (HALF_OPEN, 1.0) == (scene.breaker.state, scene.breaker.snapshot().share)
         assert not scene.breaker.well
 
     def test_who_was_always_there_has_all_of_it(self):
@@ -72,3 +78,54 @@ class TestSlowStart:
         scene.breaker.start_slowly()
 
         assert not scene.breaker.well
+
+
+PAIR = [EU1, US1]
+SIX = [endpoint(name, f"d{number}") for name in ("eu", "us") for number in (1, 2, 3)]
+
+
+def at_home(wanted: Endpoint, pool: list[Endpoint]) -> SelectionContext:
+    """A conversation that `cache-affinity` takes to where *wanted* is, but not if that weighed a tenth."""
+
+    def is_home(key: SelectionContext, share: float) -> bool:
+        candidates = [
+            row._replace(weight=share if row.endpoint.subaccount == wanted.subaccount else 1.0) for row in rows(*pool)
+        ]
+        chosen = make_strategy("cache-affinity", Policy()).select_endpoint(candidates, key)
+        return chosen.subaccount == wanted.subaccount
+
+    keys = (SelectionContext(f"key {number}") for number in range(100))
+    return next(key for key in keys if is_home(key, 1.0) and not is_home(key, 0.1))
+
+
+class Recovery(BalancerScene):
+    """The first endpoint of a pool was open for its time, while the others served one request after another."""
+
+    def __init__(self, strategy: str, pool: list[Endpoint]) -> None:
+        super().__init__(pool, strategy=make_strategy(strategy, STEADY, random.Random(1)))
+        self.context = at_home(pool[0], pool)
+        self.fails(pool[0])
+        until = self.clock.now + 10
+        while self.clock.now < until:
+            self.serve()
+
+    def serve(self, seconds: float = 0.25) -> Endpoint:
+        """Answer one request, and say who did."""
+        with self.acquire(context=self.context) as lease:
+            self.clock.now += seconds
+            lease.answered()
+        return lease.endpoint
+
+    def until_closed(self, most: int) -> int:
+        """How many requests it takes until the first endpoint's circuit is closed."""
+        breaker = self.balancer.breaker(self.balancer.endpoints("m")[0])
+        return next((count for count in range(most) if breaker.state is CLOSED or not self.serve()), most)
+
+
+@pytest.mark.parametrize("pool", [PAIR, SIX], ids=["two", "six"])
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_whatever_the_strategy_a_recovered_endpoint_is_probed_within_a_few_requests(strategy, pool):
+    scene = Recovery(strategy, pool)
+
+    assert HALF_OPEN is scene.state(pool[0]).circuit
+    assert scene.until_closed(10) < 10
