@@ -8,7 +8,7 @@ that caches of prompts stay warm; the client hears of none but its own names.
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from dialects.conversation import JSON, Completion, Conversation, Message, Opaque, ToolCall, ToolChoice, ToolSpec
 from dialects.dialect import StreamReader
 from dialects.events import BlockStarted, Event
+from dialects.faults import invalid
 
 _LONGEST = 64
 """What every model takes: Claude takes 128 by itself, but not through Converse; of Gemini only the docs do."""
@@ -94,6 +95,14 @@ class _Reader:
 
     def _named(self, event: Event) -> Event:
         return replace(event, block=_called(event.block, self._names)) if isinstance(event, BlockStarted) else event
+
+
+def narrowed(tools: tuple[ToolSpec | Opaque, ...], names: Container[str], where: str) -> tuple[ToolSpec | Opaque, ...]:
+    """Offer no other functions than those the client allows this time; *where* it says which."""
+    kept = tuple(tool for tool in tools if isinstance(tool, Opaque) or tool.name in names)
+    if tools and not kept:
+        raise invalid(f"{where} allows none of the functions in tools", where)
+    return kept
 
 
 def lost_with(tool: Opaque) -> set[str]:

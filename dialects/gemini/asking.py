@@ -26,8 +26,10 @@ from dialects.gemini.contents import Contents
 from dialects.gemini.fields import keep_apart, name_in, object_in, objects_in, take_number, take_whole, text_in
 from dialects.gemini.wire import DECLARED, DIALECT, EFFORTS, camelled
 from dialects.schemas import from_google
+from dialects.tools import narrowed
 
 _MODES = {"AUTO": ToolMode.AUTO, "ANY": ToolMode.REQUIRED, "NONE": ToolMode.NONE}
+_CALLING = "toolConfig.functionCallingConfig"
 _SPEC = frozenset({"name", "description", "parameters", "parametersJsonSchema"})
 
 
@@ -37,7 +39,7 @@ def parse_request(body: JSON) -> Conversation:
     config = camelled(object_in(fields.pop("generationConfig", None), "generationConfig"))
     extra: JSON = {}
     tools = _tools(fields.pop("tools", None), extra)
-    tool_choice = _tool_choice(fields.pop("toolConfig", None), extra)
+    tool_choice, allowed = _tool_choice(fields.pop("toolConfig", None), extra)
     sampling = _sampling(config)
     output = _output(config)
     reasoning = _reasoning(config, extra)
@@ -46,7 +48,7 @@ def parse_request(body: JSON) -> Conversation:
         dialect=DIALECT,
         system=_system(fields.pop("systemInstruction", None), extra),
         messages=Contents(extra).messages(fields.pop("contents", None)),
-        tools=tools,
+        tools=narrowed(tools, allowed, f"{_CALLING}.allowedFunctionNames") if allowed else tools,
         tool_choice=tool_choice if tools else None,
         sampling=sampling,
         reasoning=reasoning,
@@ -101,23 +103,22 @@ def _spec(declaration: JSON, where: str, extra: JSON) -> ToolSpec:
     return replace(spec, parameters=from_google(object_in(schema, f"{where}.parameters")))
 
 
-def _tool_choice(value: Any, extra: JSON) -> ToolChoice | None:
+def _tool_choice(value: Any, extra: JSON) -> tuple[ToolChoice | None, list[str]]:
+    """Read how free the model is to call, and the names of the only functions it may, if it may not call all."""
     config = camelled(object_in(value, "toolConfig"))
-    calling = camelled(object_in(config.pop("functionCallingConfig", None), "toolConfig.functionCallingConfig"))
+    calling = camelled(object_in(config.pop("functionCallingConfig", None), _CALLING))
     extra |= {f"toolConfig.{name}": item for name, item in config.items() if item is not None}
-    mode, names = calling.pop("mode", None), calling.pop("allowedFunctionNames", None)
+    mode, names = calling.pop("mode", None), calling.pop("allowedFunctionNames", None) or []
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise invalid(f"{_CALLING}.allowedFunctionNames must be a list of names", f"{_CALLING}.allowedFunctionNames")
     choice = ToolChoice(_MODES[mode]) if isinstance(mode, str) and mode in _MODES else None
     if choice is None and mode not in (None, "MODE_UNSPECIFIED"):
         calling["mode"] = mode
-    match names:
-        case [str(name)] | str(name) if choice == ToolChoice(ToolMode.REQUIRED):
-            choice = ToolChoice(ToolMode.NAMED, name)
-        case None | []:
-            pass
-        case _:
-            calling["allowedFunctionNames"] = names
-    extra |= {f"toolConfig.functionCallingConfig.{name}": item for name, item in calling.items()}
-    return choice
+    extra |= {f"{_CALLING}.{name}": item for name, item in calling.items()}
+    if choice == ToolChoice(ToolMode.REQUIRED) and len(names) == 1:
+        return ToolChoice(ToolMode.NAMED, names[0]), []
+    return choice, names
 
 
 def _sampling(config: JSON) -> Sampling:

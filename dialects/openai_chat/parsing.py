@@ -42,6 +42,7 @@ from dialects.openai_fields import (
     output_format,
 )
 from dialects.openai_shared import CHAT, parted
+from dialects.tools import narrowed
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "any": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(
@@ -91,7 +92,7 @@ def parse_request(body: JSON) -> Conversation:
     tools = _tools(fields)
     choice = _tool_choice(fields) if tools else None
     if choice is not None and "allowed" in choice:
-        tools = tuple(tool for tool in tools if not isinstance(tool, ToolSpec) or tool.name in choice["allowed"])
+        tools = narrowed(tools, choice["allowed"], "tool_choice")
     return Conversation(
         model=fields.text("model"),
         dialect=CHAT,

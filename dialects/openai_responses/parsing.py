@@ -42,6 +42,7 @@ from dialects.openai_fields import (
 from dialects.openai_responses.names import flat
 from dialects.openai_shared import RESPONSES, parted
 from dialects.signatures import REDACTED, unpack
+from dialects.tools import narrowed
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(
@@ -87,7 +88,7 @@ def parse_request(body: JSON) -> Conversation:
     tools = tuple(tool for declared in fields.objects("tools") for tool in _tool(declared))
     choice, allowed = _tool_choice(fields)
     if allowed is not None:
-        tools = tuple(tool for tool in tools if not isinstance(tool, ToolSpec) or tool.name in allowed)
+        tools = narrowed(tools, allowed, "tool_choice")
     return Conversation(
         model=fields.text("model"),
         dialect=RESPONSES,

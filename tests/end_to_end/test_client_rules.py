@@ -315,6 +315,19 @@ class TestGeminiClients:
         dropped = set(told.headers["x-proxy-dropped"].split(", "))
         assert {"contents[].parts[].newKey", "contents[].parts[].partMetadata"} <= dropped
 
+    @pytest.mark.parametrize("model", ODD)
+    def test_of_several_functions_one_is_called_that_may_be(self, wide_proxy: Proxy, model: str) -> None:
+        body = {
+            "contents": [{"role": "user", "parts": [{"text": "Hello there"}]}],
+            "tools": [{"functionDeclarations": [{"name": name} for name in ("a", "b", "c")]}],
+            "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["b", "c"]}},
+        }
+        told = wide_proxy.ask("POST", gemini_path(model, stream=False), body)
+
+        assert 200 == told.status, told.body
+        [call] = [part["functionCall"] for part in parts_of(told) if "functionCall" in part]
+        assert call["name"] in ("b", "c")
+
     def test_tokens_are_counted(self, wide_proxy: Proxy) -> None:
         body = {"contents": [{"role": "user", "parts": [{"text": "word " * 400}]}]}
         told = wide_proxy.ask("POST", "/v1beta/models/gemini-2.5-pro:countTokens", body)
@@ -322,8 +335,13 @@ class TestGeminiClients:
         assert 300 < told.json["totalTokens"] < 900
 
 
+def parts_of(told: Told) -> list[Body]:
+    parts: list[Body] = told.json["candidates"][0]["content"]["parts"]
+    return parts
+
+
 def words_in(told: Told) -> str:
-    return "".join(part.get("text", "") for part in told.json["candidates"][0]["content"]["parts"])
+    return "".join(part.get("text", "") for part in parts_of(told))
 
 
 class TestOpenAIClients:
