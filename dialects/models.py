@@ -66,6 +66,8 @@ class ModelProfile:
     top_p_with_temperature: bool = True
     """Whether temperature and top_p may both be given."""
     penalties: bool = True
+    stops: int | None = None
+    """How many stop sequences a GPT takes, where it is asked in chat completions; None is any number."""
     thinking_budget: tuple[int, int] = (1, 32768)
     """The least and the most tokens a Gemini model can be told to think."""
     thinking_stops: bool = True
@@ -121,13 +123,14 @@ _CLAUDE_46 = replace(_CLAUDE_45, thinking=ThinkingStyle.EITHER, effort=True, max
 _CLAUDE_47 = replace(_CLAUDE_46, thinking=ThinkingStyle.ADAPTIVE, temperature=False, top_p=False)
 # Converse takes hyphens, but Nova cannot call a tool that has one: it "produced invalid sequence as part of ToolUse".
 _NOVA = ModelProfile("", Vendor.NOVA, odd_in_names=_ODD_IN_IDENTIFIERS, native_schema=False)
-_GPT = ModelProfile("", Vendor.OPENAI, mid_system=True)
+_GPT = ModelProfile("", Vendor.OPENAI, mid_system=True, stops=4)
 _GPT_REASONING = replace(
     _GPT,
     thinking=ThinkingStyle.EFFORT,
     temperature=False,
     top_p=False,
     penalties=False,
+    stops=0,
     max_completion_tokens=True,
     max_output=128_000,
     api_version=FULL_VERSION,

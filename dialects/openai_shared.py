@@ -129,7 +129,10 @@ def _wanted(reasoning: Reasoning | None) -> Effort | None:
 
 
 def drop_refused_sampling(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
-    """Take out of *body* what the model refuses about how tokens are drawn; what is the default anyway goes unnamed."""
+    """Take out of *body* what the model refuses about how tokens are drawn; what is the default anyway goes unnamed.
+
+    So are stop sequences that are more than it takes.
+    """
     refused = set() if profile.penalties else set(_PENALTIES)
     refused |= set() if profile.temperature else {"temperature"}
     refused |= set() if profile.top_p else {"top_p"}
@@ -139,6 +142,18 @@ def drop_refused_sampling(body: JSON, profile: ModelProfile, dropped: set[str]) 
         value = body.pop(name)
         if value is not None and value != _SAMPLING_DEFAULTS[name]:
             dropped.add(name)
+    _drop_stops(body, profile.stops, dropped)
+
+
+def _drop_stops(body: JSON, most: int | None, dropped: set[str]) -> None:
+    stops = body.get("stop")
+    many = len(stops) if isinstance(stops, list) else int(bool(stops))
+    if most is not None and many > most:
+        dropped.add("stop")
+    if most == 0 or stops == []:
+        body.pop("stop", None)
+    elif isinstance(stops, list):
+        body["stop"] = stops[:most]
 
 
 def limited(length: int | None, profile: ModelProfile, dropped: set[str]) -> int | None:

@@ -99,6 +99,7 @@ _EFFORTS = ("minimal", "low", "medium", "high")
 _NEWER_EFFORTS = ("none", "low", "medium", "high", "xhigh")
 _REASONING_ONLY = ("reasoning_effort", "verbosity")
 _UNSAMPLED = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
+_MOST_STOPS = 4
 ENCRYPTED = "gAAAAAB"
 
 
@@ -109,6 +110,7 @@ def check_chat(model: Model, body: Json) -> None:
             raise azure(f"Unrecognized request argument supplied: {key}")
     _limits(model, body)
     _samplers(model, body)
+    _stops(model, body.get("stop"))
     _streaming(body)
     _effort(model, body.get("reasoning_effort"), "reasoning_effort")
     if model.tools_need_responses and body.get("tools") and body.get("reasoning_effort") not in (None, "none"):
@@ -261,6 +263,18 @@ def _samplers(model: Model, body: Json) -> None:
         if body.get(key):
             message = f"Unsupported parameter: '{key}' is not supported with this model."
             raise azure(message, key, "unsupported_parameter")
+
+
+def _stops(model: Model, stops: Any) -> None:
+    """Refuse stop strings: any of a reasoning model, more than four of others."""
+    if stops is not None and thinks(model):
+        raise azure("Unsupported parameter: 'stop' is not supported with this model.", "stop", "unsupported_parameter")
+    if isinstance(stops, list) and len(stops) > _MOST_STOPS:
+        message = (
+            f"Invalid 'stop': array too long. Expected an array with maximum length {_MOST_STOPS}, but got an array "
+            f"with length {len(stops)} instead."
+        )
+        raise azure(message, "stop", "array_above_max_length")
 
 
 def _streaming(body: Json) -> None:

@@ -60,7 +60,12 @@ def test_openais_own_types_take_every_request(asked, model):
 @settings(max_examples=50, deadline=None)
 def test_nothing_but_what_is_named_is_lost(asked):
     profile = replace(
-        profile_for("gpt-5"), temperature=True, top_p=True, penalties=True, efforts=tuple(e.value for e in Effort)
+        profile_for("gpt-5"),
+        temperature=True,
+        top_p=True,
+        penalties=True,
+        stops=None,
+        efforts=tuple(e.value for e in Effort),
     )
     once = openai_chat.parse_request(asked)
     rendered = openai_chat.render_request(once, profile)

@@ -89,3 +89,39 @@ def test_what_a_model_is_not_told_of_a_schema_is_named_and_gpt_5_is_told_more(pr
     [(_, body), (_, whole)] = sent(proxy)
     assert {"type": "object", "properties": {"a": {}, "b": {}}} == told_of(body)
     assert choice == told_of(whole)
+
+
+def stops_of(dialect: str, stops: list[str]) -> dict[str, Any]:
+    match dialect:
+        case "messages":
+            return {"stop_sequences": stops}
+        case "gemini":
+            return {"generationConfig": {"stopSequences": stops}}
+        case _:
+            return {"stop": stops}
+
+
+@pytest.mark.parametrize("dialect", ["chat", "messages", "gemini"])
+def test_a_model_that_takes_no_stop_strings_is_told_none(proxy: Proxy, dialect: str) -> None:
+    told = ask(proxy, dialect, "gpt-5", **stops_of(dialect, ["END"]))
+
+    assert (200, "stop") == (told.status, told.headers["x-proxy-dropped"]), told.body
+    [(_, body)] = sent(proxy)
+    assert "stop" not in body
+
+
+@pytest.mark.parametrize("dialect", ["chat", "messages", "gemini"])
+def test_of_more_than_four_stop_strings_the_rest_is_named(proxy: Proxy, dialect: str) -> None:
+    told = ask(proxy, dialect, "gpt-4.1", **stops_of(dialect, list("abcd")))
+    more = ask(proxy, dialect, "gpt-4.1", **stops_of(dialect, list("abcdef")))
+
+    assert (200, None) == (told.status, told.headers.get("x-proxy-dropped"))
+    assert (200, "stop") == (more.status, more.headers.get("x-proxy-dropped")), more.body
+    assert [list("abcd")] * 2 == [body["stop"] for _, body in sent(proxy)]
+
+
+def test_no_stop_string_is_none_to_drop(proxy: Proxy) -> None:
+    for nothing in (None, []):
+        told = ask(proxy, "chat", "gpt-5", stop=nothing)
+
+        assert (200, None) == (told.status, told.headers.get("x-proxy-dropped")), told.body

@@ -125,6 +125,14 @@ LIMITS = (
         changes=_UNSTOPPED,
     ),
     Limit(
+        "The model takes no stop sequences.",
+        ("stop sequence",),
+        models=(GPT_5,),
+        lanes=(CHAT,),
+        dropped="stop",
+        changes=_UNSTOPPED,
+    ),
+    Limit(
         "The model stops there, but does not tell that from the end of its answer.",
         ("stop sequence",),
         clients=(MESSAGES,),
