@@ -11,7 +11,7 @@ from routing.cooling import Clock
 from routing.journal import Circuit, EndpointState, PoolsChanged, Row, Standing, StrategyErred
 from routing.lease import Lease, Ledger, Listener, Member, keys_of
 from routing.policy import Policy
-from routing.standing import MAY_BE_CHOSEN, NoEndpointError, Survey, regret
+from routing.standing import MAKER_LEFT, MAY_BE_CHOSEN, NoEndpointError, Survey, regret
 from routing.strategy import (
     NO_CONTEXT,
     Candidate,
@@ -26,13 +26,14 @@ __all__ = ["Lease", "LoadBalancer", "NoEndpointError"]
 
 
 class _Wish(NamedTuple):
-    """What one request wants."""
+    """What one request wants; *among* are the only endpoints there are for it, all if it is empty."""
 
     model: str
     exclude: Collection[Endpoint]
     domains: Collection[QuotaDomain]
     context: SelectionContext
-    probes: bool
+    probes: bool = False
+    among: Collection[Endpoint] = ()
 
     def excludes(self, endpoint: Endpoint) -> bool:
         """Whether it has been there already."""
@@ -121,12 +122,16 @@ class LoadBalancer:
         exclude_domains: Collection[QuotaDomain] = (),
         context: SelectionContext = NO_CONTEXT,
         can_fail_over: bool = True,
+        among: Collection[Endpoint] = (),
     ) -> Lease:
-        """Lease an endpoint of *model*, other than those and those of the quota domains already tried."""
-        wish = _Wish(model, exclude, exclude_domains, context, can_fail_over)
+        """Lease an endpoint of *model*, other than those and those of the quota domains already tried.
+
+        With *among*, the pool is only those, as if there were no others.
+        """
+        wish = _Wish(model, exclude, exclude_domains, context, can_fail_over, among)
         try:
             with self._ledger.lock:
-                pool = self._pool(model)
+                pool = self._pool(wish)
                 lease = self._lease_well(wish, pool) or self._lease_last(wish, pool)
                 if lease is None:
                     raise regret(model, self._rows(wish, pool))
@@ -143,10 +148,10 @@ class LoadBalancer:
         context: SelectionContext = NO_CONTEXT,
     ) -> Endpoint:
         """Choose as `acquire` does, and take the turn, but no lease: for who will not say how it went."""
-        wish = _Wish(model, exclude, exclude_domains, context, probes=False)
+        wish = _Wish(model, exclude, exclude_domains, context)
         try:
             with self._ledger.lock:
-                pool = self._pool(model)
+                pool = self._pool(wish)
                 candidates = self._candidates(wish, pool)
                 if candidates:
                     return self._choose(wish, candidates)[0]
@@ -163,12 +168,13 @@ class LoadBalancer:
         *,
         exclude: Collection[Endpoint] = (),
         exclude_domains: Collection[QuotaDomain] = (),
+        among: Collection[Endpoint] = (),
     ) -> list[Row]:
-        """Say of each endpoint of *model* whether it may be chosen now, and if not, why."""
-        wish = _Wish(model, exclude, exclude_domains, context, probes=True)
+        """Say of each endpoint of *model*, or of those *among* them, whether it may be chosen now, and if not, why."""
+        wish = _Wish(model, exclude, exclude_domains, context, probes=True, among=among)
         try:
             with self._ledger.lock:
-                return self._rows(wish, self._pool(model))
+                return self._rows(wish, self._pool(wish))
         finally:
             self._ledger.publish()
 
@@ -246,13 +252,18 @@ class LoadBalancer:
         joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
         return joined, tuple(endpoint for endpoint in before if endpoint not in wanted)
 
-    def _pool(self, model: str) -> tuple[Member, ...]:
-        pool = self._pools.get(model)
+    def _pool(self, wish: _Wish) -> tuple[Member, ...]:
+        """Give all that there is for the request: never nothing."""
+        pool = self._pools.get(wish.model)
         if pool is None:
-            raise NoEndpointError(
-                Fault(FaultKind.NOT_FOUND, f"the model {model!r} is not deployed", 404, param="model")
-            )
-        return pool
+            message = f"the model {wish.model!r} is not deployed"
+            raise NoEndpointError(Fault(FaultKind.NOT_FOUND, message, 404, param="model"))
+        if not wish.among:
+            return pool
+        own = tuple(member for member in pool if member.endpoint in wish.among)
+        if not own:
+            raise NoEndpointError(MAKER_LEFT)
+        return own
 
     def _chooser_of(self, model: str) -> _Chooser:
         return self._own.get(model, self._chooser)

@@ -20,6 +20,7 @@ from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
 from routing.names import ModelNames, Resolution
 from routing.policy import Policy, RetryPolicy
 from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
+from routing.standing import MAKER_LEFT
 from routing.strategy import Endpoint, QuotaDomain, SelectionContext
 from routing.verdicts import VERDICTS
 
@@ -120,8 +121,8 @@ class _Errand:
     protocol: ProtocolHandler
     context: SelectionContext
     attempts: int
-    barred: tuple[Endpoint, ...]
-    """Where it must not go, because what it continues lies elsewhere."""
+    among: tuple[Endpoint, ...]
+    """Where alone it may go, because what it continues lies there; empty if it may go anywhere."""
 
 
 class Attempts:
@@ -216,10 +217,11 @@ class Attempts:
     def _acquire(self) -> Lease:
         return self._means.balancer.acquire(
             self.resolution.model,
-            exclude=(*self._errand.barred, *self._tried),
+            exclude=self._tried,
             exclude_domains=self._spent,
             context=self._errand.context,
             can_fail_over=len(self._made) + 1 < self._errand.attempts,
+            among=self._errand.among,
         )
 
     def _pause(self, error: NoEndpointError) -> float | None:
@@ -252,7 +254,7 @@ class Attempts:
 
     def _rest(self) -> float:
         """Say in how many seconds the first endpoint could be asked again; an open circuit is no obstacle."""
-        rows = self._means.balancer.explain(self.resolution.model, self._errand.context, exclude=self._errand.barred)
+        rows = self._means.balancer.explain(self.resolution.model, self._errand.context, among=self._errand.among)
         if any(row.standing in _MAY_BE_ASKED for row in rows):
             return 0.0
         return min((row.seconds for row in rows if row.standing is Standing.COOLING), default=math.inf)
@@ -327,9 +329,9 @@ class RequestRouter:
         resolution = self.names.resolve(model)
         protocol = self.protocol(resolution.model, client, tools_with_reasoning=tools_with_reasoning)
         attempts = self._means.retry.max_attempts if retry else 1
-        barred = self._barred(resolution.model, pinned) if pinned else ()
+        among = self._makers(resolution.model, pinned) if pinned else ()
         return Attempts(
-            self._means, resolution, _Errand(protocol, SelectionContext(affinity_key, preferred), attempts, barred)
+            self._means, resolution, _Errand(protocol, SelectionContext(affinity_key, preferred), attempts, among)
         )
 
     def locate(self, model: str) -> Endpoint:
@@ -351,14 +353,13 @@ class RequestRouter:
         _log.info("route: %r is %s", requested, _told(endpoint, protocol))
         return Route(url, body, endpoint.subaccount, protocol)
 
-    def _barred(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
-        """Name the endpoints that cannot continue what *pinned* began."""
+    def _makers(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
+        """Name the endpoints that can continue what *pinned* began."""
         endpoints = self._balancer.endpoints(model)
-        barred = tuple(e for e in endpoints if pinned not in (e.deployment, f"{e.subaccount}/{e.deployment}"))
-        if len(barred) == len(endpoints):
-            message = "What this request continues was made by a deployment that is not there any more."
-            raise NoEndpointError(Fault(FaultKind.NOT_FOUND, message, 404, param="previous_response_id"))
-        return barred
+        makers = tuple(e for e in endpoints if pinned in (e.deployment, f"{e.subaccount}/{e.deployment}"))
+        if not makers:
+            raise NoEndpointError(MAKER_LEFT)
+        return makers
 
 
 def _told(endpoint: Endpoint, protocol: ProtocolHandler) -> str:

@@ -16,6 +16,13 @@ _PROBE_TAKES = 1.0
 
 MAY_BE_CHOSEN = frozenset({Standing.READY, Standing.PROBE})
 
+MAKER_LEFT = Fault(
+    FaultKind.NOT_FOUND,
+    "What this request continues was made by a deployment that is not there any more.",
+    404,
+    param="previous_response_id",
+)
+
 
 class Stand(NamedTuple):
     """Whether an endpoint may be chosen; if not, why, for how many seconds, and what made it rest."""

@@ -53,6 +53,19 @@ def test_an_answer_is_continued_where_it_was_made(own_proxy: Proxy, client: open
         assert 1 == len(set(makers(own_proxy)))
 
 
+def test_whoever_continues_an_answer_whose_deployment_rests_is_told_for_how_long(
+    own_proxy: Proxy, client: openai.OpenAI
+) -> None:
+    answer = client.responses.create(model=MODEL, input="My name is Ada.")
+    own_proxy.cloud.fault(makers(own_proxy)[-1], "429-provider", retry_after=30, times=1)
+    with pytest.raises(openai.RateLimitError):
+        client.responses.create(model=MODEL, input="And now?", previous_response_id=answer.id)
+    with pytest.raises(openai.RateLimitError, match="is used up") as caught:
+        client.responses.create(model=MODEL, input="And now?", previous_response_id=answer.id)
+
+    assert 25 <= int(caught.value.response.headers["Retry-After"]) <= 33
+
+
 def test_without_the_id_of_an_answer_deployments_take_turns(own_proxy: Proxy, client: openai.OpenAI) -> None:
     for _ in range(4):
         client.responses.create(model=MODEL, input="Hello")

@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from dialects.faults import Fault, FaultKind, Quota
-from routing.load_balancer import NoEndpointError
 from routing.policy import Policy, RetryPolicy
 from routing.request_router import Trail, TrailEntry
 from routing.verdicts import VERDICTS
@@ -132,31 +131,6 @@ class TestQuotas:
         router = router_of(pool_at("eu/d1"), Policy(cooling=NO_REST))
 
         assert all_fail(router.attempts("gpt-5"), dataclasses.replace(SPENT, retry_after=0)) == ["eu/d1"] * 3
-
-
-class TestPinned:
-    @pytest.mark.parametrize("pinned", ["d7", "us/d7"])
-    def test_what_continues_a_response_goes_where_that_was_made(self, router_of, clock, pinned):
-        router = router_of(pool_at("eu/d1", "us/d7", "us/d8"))
-        for _ in range(5):
-            assert all_fail(router.attempts("gpt-5", pinned=pinned, retry=False), BAD) == ["us/d7"]
-        assert all_fail(router.attempts("gpt-5", pinned=pinned), OVERLOADED) == ["us/d7"] * 3
-        assert len(clock.slept) == 2
-
-    def test_it_does_not_wait_for_an_endpoint_where_it_must_not_go(self, router_of, clock):
-        router = router_of(pool_at("eu/d1", "us/d7"))
-
-        assert all_fail(router.attempts("gpt-5", pinned="d7"), BUSY) == ["us/d7"]
-        assert clock.slept == []
-
-    @pytest.mark.parametrize("pinned", ["d9", "eu/d7", "d"])
-    def test_a_deployment_that_is_gone_continues_nothing(self, router_of, pinned):
-        with pytest.raises(NoEndpointError) as caught:
-            router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", pinned=pinned)
-
-        fault = caught.value.fault
-        assert (fault.kind, fault.status, fault.param) == (FaultKind.NOT_FOUND, 404, "previous_response_id")
-        assert fault.message == "What this request continues was made by a deployment that is not there any more."
 
 
 class TestOwnership:
