@@ -15,7 +15,7 @@ from gateway import check as checking
 from gateway.demo import KEY, Demo
 from gateway.explain import explain, looked_up
 from gateway.service_keys import ServiceKeyError, find
-from gateway.serving import PortTakenError, ensure_free, hand_down, is_loopback, serve
+from gateway.serving import PortTakenError, UnknownHostError, address_of, ensure_free, hand_down, is_loopback, serve
 from gateway.settings import Settings, SettingsError, load
 from gateway.transport import Transport
 from gateway.version import VERSION
@@ -148,14 +148,18 @@ def main() -> None:
 def _run(path: Path | None, overrides: dict[str, Any], *, demo: bool) -> None:
     """Check everything that can go wrong before the first request, then serve."""
     settings = replace(_loaded(path), **overrides)
-    if not (settings.tokens or settings.allow_unauthenticated or is_loopback(settings.host)):
+    try:
+        address = address_of(settings.host)
+    except UnknownHostError as error:
+        _fail(f"{error}. Give an address of this machine with --host.")
+    if not (settings.tokens or settings.allow_unauthenticated or is_loopback(address)):
         _say(f"No secret_authentication_tokens are configured: listening on 127.0.0.1 only, not on {settings.host}.")
-        overrides = {**overrides, "host": "127.0.0.1"}
-        settings = replace(settings, host="127.0.0.1")
+        address = "127.0.0.1"
+        settings = replace(settings, host=address)
     elif not settings.tokens:
         _say("No secret_authentication_tokens are configured: everyone who can reach this port may call.")
     try:
-        ensure_free(settings.host, settings.port)
+        ensure_free(address, settings.port)
     except PortTakenError as error:
         _fail(f"{error}. Give another one with --port.")
     url, base = _url(settings.host, settings.port), _url(_EVERYWHERE.get(settings.host, settings.host), settings.port)
@@ -163,8 +167,8 @@ def _run(path: Path | None, overrides: dict[str, Any], *, demo: bool) -> None:
     _say(_SERVED.format(version=VERSION, url=url, base=base, key=key))
     if demo:
         _say(_TRY.format(url=base, key=KEY))
-    hand_down(path, overrides)
-    serve(settings)
+    hand_down(path, {**overrides, "host": address})
+    serve(replace(settings, host=address))
 
 
 def _found(config: Path | None) -> Path | None:

@@ -25,6 +25,10 @@ class PortTakenError(OSError):
     """Somebody else listens where the proxy wants to."""
 
 
+class UnknownHostError(OSError):
+    """The name of the host to listen on leads nowhere."""
+
+
 def hand_down(path: Path | None, overrides: Mapping[str, str | int]) -> None:
     """Tell worker processes which settings to load; no secret leaves the files they stand in."""
     os.environ[_HANDED_DOWN] = json.dumps({"path": str(path) if path else None, "overrides": dict(overrides)})
@@ -54,6 +58,15 @@ def end_with_parent(every: float = 1.0) -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
+def address_of(host: str) -> str:
+    """Look up the address of a host, IPv4 if it has one; raises `UnknownHostError`. The server takes no names."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise UnknownHostError(f"cannot listen on {host}: {getattr(error, 'strerror', None) or error}") from error
+    return str(min(found, key=lambda each: each[0] is not socket.AF_INET)[4][0])
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach *host*."""
     if host == "localhost":
@@ -64,20 +77,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def ensure_free(host: str, port: int) -> None:
+def ensure_free(address: str, port: int) -> None:
     """Raise `PortTakenError` if nobody can listen there."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((address, port))
             probe.listen(1)
         except OSError as error:
-            raise PortTakenError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+            raise PortTakenError(f"cannot listen on {address}:{port}: {error.strerror or error}") from error
 
 
 def serve(settings: Settings) -> None:
-    """Serve until told to stop; streams that are open then may end."""
+    """Serve at the address that is the host of *settings*, until told to stop; streams that are open then may end."""
     Granian(
         "proxy_server:app_from_environment",
         address=settings.host,

@@ -388,3 +388,12 @@ def test_the_emulator_runs_on_its_own(place: Place) -> None:
 
         assert 0 == run.process.wait(PATIENCE)
         assert "Traceback" not in run.said
+
+
+def test_a_host_may_be_a_name(place: Place, config: dict[str, Any]) -> None:
+    port = free_port()
+    place.write("config.json", {**config, "host": "localhost", "port": port})
+    with place.running(command=SCRIPT) as run:
+        run.await_answer(f"http://localhost:{port}")
+
+        assert f"on http://localhost:{port}\n" in run.said

@@ -57,9 +57,21 @@ def test_options_count_before_the_config_file(ask: Ask, config: Callable[..., No
 
     assert 0 == told.exit_code
     [settings] = served
-    assert ("localhost", port, 3, "warning") == (settings.host, settings.port, settings.workers, settings.log_level)
+    assert ("127.0.0.1", port, 3, "warning") == (settings.host, settings.port, settings.workers, settings.log_level)
     assert f"base URL  http://localhost:{port}/v1" in told.stderr
     assert "Try it" not in told.stderr
+
+
+def test_a_host_that_leads_nowhere_is_one_clear_line(
+    ask: Ask, config: Callable[..., None], served: list[Settings]
+) -> None:
+    config(host="nowhere.invalid")
+    told = ask()
+
+    assert (2, []) == (told.exit_code, served)
+    assert told.stderr.startswith("sap-ai-proxy: cannot listen on nowhere.invalid: ")
+    assert told.stderr.endswith(". Give an address of this machine with --host.\n")
+    assert 1 == told.stderr.count("\n")
 
 
 def test_debug_is_a_level_of_the_log(ask: Ask, config: Callable[..., None], served: list[Settings]) -> None:

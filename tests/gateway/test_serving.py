@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,7 +15,16 @@ from typing import Any
 import pytest
 from granian import Granian
 
-from gateway.serving import PortTakenError, ensure_free, hand_down, handed_down, is_loopback, serve
+from gateway.serving import (
+    PortTakenError,
+    UnknownHostError,
+    address_of,
+    ensure_free,
+    hand_down,
+    handed_down,
+    is_loopback,
+    serve,
+)
 from gateway.settings import Settings
 from tests.gateway.configs import BASE, KEY
 from tests.support.processes import free_port, is_alive, until
@@ -39,9 +49,23 @@ def test_a_host_that_only_this_machine_can_reach_is_loopback(host: str) -> None:
     assert is_loopback(host)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com", "", "localhost.example.com"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "fe80::1%eth0", "example.com", "", "localhost.example"])
 def test_any_other_host_is_not(host: str) -> None:
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("localhost", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "0.0.0.0"), ("::1", "::1"), ("::", "::")],
+)
+def test_a_host_is_known_by_its_address(host: str, address: str) -> None:
+    assert address == address_of(host)
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 64, "not a name", "."])
+def test_a_host_that_leads_nowhere_is_told(host: str) -> None:
+    with pytest.raises(UnknownHostError, match=f"^cannot listen on {re.escape(host)}: .+"):
+        address_of(host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -54,10 +78,9 @@ def test_a_port_is_free_until_somebody_listens_there(host: str) -> None:
     ensure_free(host, port)
 
 
-@pytest.mark.parametrize("host", ["203.0.113.7", "nowhere.invalid"])
-def test_a_host_that_is_not_this_machine_is_told(host: str) -> None:
-    with pytest.raises(PortTakenError, match=f"cannot listen on {host}:9"):
-        ensure_free(host, 9)
+def test_an_address_that_is_not_this_machines_is_told() -> None:
+    with pytest.raises(PortTakenError, match=r"cannot listen on 203\.0\.113\.7:9"):
+        ensure_free("203.0.113.7", 9)
 
 
 def test_a_worker_loads_what_its_parent_has_checked(tmp_path: Path) -> None:
