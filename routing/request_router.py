@@ -8,21 +8,21 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from dialects.conversation import JSON
 from dialects.faults import Fault, FaultKind, Quota
 from routing.budget import RetryBudget
-from routing.journal import Standing
+from routing.journal import Row, Standing
 from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
 from routing.names import ModelNames, Resolution
 from routing.policy import Policy, RetryPolicy
 from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
-from routing.standing import MAKER_LEFT
+from routing.standing import MAKER_LEFT, nearest
 from routing.strategy import Endpoint, QuotaDomain, SelectionContext
-from routing.verdicts import VERDICTS
+from routing.verdicts import VERDICTS, Scope, scope_of
 
 _log = logging.getLogger(__name__)
 
@@ -155,6 +155,21 @@ class Attempts:
         """What the last attempt met, if it failed."""
         return self._made[-1].fault if self._made else None
 
+    @property
+    def refusal(self) -> Fault | None:
+        """What to tell the caller when the last attempt failed and none is left.
+
+        One that made something rest says when the next request may go through, wherever to:
+        by itself it would say when its own endpoint is back, or nothing.
+        """
+        fault = self.fault
+        if fault is None or scope_of(fault) is Scope.NONE:
+            return fault
+        try:
+            return replace(fault, retry_after=nearest(self._rows()))
+        except NoEndpointError:
+            return fault
+
     def close(self) -> None:
         """Make no more attempts, and give back a lease that nothing became of."""
         self._over = True
@@ -254,10 +269,14 @@ class Attempts:
 
     def _rest(self) -> float:
         """Say in how many seconds the first endpoint could be asked again; an open circuit is no obstacle."""
-        rows = self._means.balancer.explain(self.resolution.model, self._errand.context, among=self._errand.among)
+        rows = self._rows()
         if any(row.standing in _MAY_BE_ASKED for row in rows):
             return 0.0
         return min((row.seconds for row in rows if row.standing is Standing.COOLING), default=math.inf)
+
+    def _rows(self) -> list[Row]:
+        """How all endpoints stand that the request may go to."""
+        return self._means.balancer.explain(self.resolution.model, self._errand.context, among=self._errand.among)
 
 
 class RequestRouter:

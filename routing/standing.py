@@ -119,14 +119,19 @@ def _name(key: Key) -> str:
     return "endpoint" if isinstance(key, Endpoint) else "quota"
 
 
+def nearest(rows: Sequence[Row]) -> float | None:
+    """In how many seconds the first of *rows* may be asked; None if nobody can say."""
+    seconds = min((row.seconds for row in rows), default=math.inf)
+    return seconds if math.isfinite(seconds) else None
+
+
 def regret(model: str, rows: Sequence[Row]) -> NoEndpointError:
     """Say why none of *rows* was leased, and when it is worth coming back."""
     if any(row.standing is Standing.EXCLUDED or row.standing in MAY_BE_CHOSEN for row in rows):
         return NoEndpointError(Fault(FaultKind.UNAVAILABLE, f"no other deployment of {model!r} is left to try", 503))
     resting = [row for row in rows if row.standing is Standing.COOLING]
     wait = min((row.seconds for row in resting), default=None)
-    nearest = min((row.seconds for row in rows), default=math.inf)
-    after = nearest if math.isfinite(nearest) else None
+    after = nearest(rows)
     if any(row.cooled_by is FaultKind.RATE_LIMITED for row in resting):
         fault = Fault(FaultKind.RATE_LIMITED, f"the quota of every deployment of {model!r} is used up", 429, after)
     elif all(row.cooled_by is FaultKind.REFUSED_CREDENTIALS for row in rows):

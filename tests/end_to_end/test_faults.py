@@ -9,6 +9,7 @@ import pytest
 
 from tests.drill import MODEL, ROWS, Result, Row, ask, run, spent_on, two_deployments
 from tests.support.running import Cloud, Proxy, config_of, running_proxy
+from tests.support.talking import DIALECTS, request_of
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -128,6 +129,24 @@ def test_when_every_quota_is_used_up_the_caller_learns_when_to_come_back(cloud: 
         assert "rate_limit_error" == second.json["error"]["type"]
         assert 25 <= int(second.headers["retry-after"]) <= 33
         assert calls == len(cloud.requests())
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_who_uses_up_the_last_quota_learns_it_as_who_comes_after(
+    cloud: Cloud, tmp_path: Path, dialect: str, stream: bool
+) -> None:
+    """Without a hint a rest is five seconds and a little more."""
+    path, body = request_of(dialect, MODEL, stream=stream)
+    with two_deployments(cloud, tmp_path) as (proxy, a, b):
+        cloud.fault(a, "429-quota")
+        cloud.fault(b, "429-quota", retry_after=60)
+        told = [proxy.ask("POST", path, body) for _ in range(2)]
+
+    assert [429, 429] == [each.status for each in told]
+    first, second = (int(each.headers["retry-after-ms"]) for each in told)
+    assert 3000 < second <= first <= 5500
+    assert [str(-(-each // 1000)) for each in (first, second)] == [each.headers["retry-after"] for each in told]
 
 
 def test_when_all_credentials_are_refused_the_caller_is_not_blamed(cloud: Cloud, tmp_path: Path) -> None:

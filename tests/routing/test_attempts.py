@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from dialects.faults import Fault, FaultKind, Quota
-from routing.policy import Policy, RetryPolicy
+from routing.load_balancer import NoEndpointError
+from routing.policy import CoolingPolicy, Policy, RetryPolicy
 from routing.request_router import Trail, TrailEntry
 from routing.verdicts import VERDICTS
 from tests.routing.scenes import BAD, BUSY, NO_REST, OVERLOADED, SPENT, all_fail, nothing_in_flight, place, pool_at
@@ -131,6 +132,72 @@ class TestQuotas:
         router = router_of(pool_at("eu/d1"), Policy(cooling=NO_REST))
 
         assert all_fail(router.attempts("gpt-5"), dataclasses.replace(SPENT, retry_after=0)) == ["eu/d1"] * 3
+
+
+class TestTheRefusal:
+    """What a caller is told when no attempt is left."""
+
+    def refusal(self, router_of, *faults: Fault, policy: Policy | None = None, places=("eu/d1", "us/d7")) -> Fault:
+        attempts = router_of(pool_at(*places), policy or Policy(cooling=NO_REST)).attempts("gpt-5")
+        all_fail(attempts, *faults)
+        return attempts.refusal
+
+    def test_it_says_when_the_first_of_all_is_back(self, router_of):
+        near, far = (dataclasses.replace(BUSY, retry_after=seconds) for seconds in (15.0, 200.0))
+
+        assert dataclasses.replace(far, retry_after=15.0) == self.refusal(router_of, near, far)
+        assert dataclasses.replace(near, retry_after=15.0) == self.refusal(router_of, far, near)
+
+    def test_it_says_so_without_a_hint_too(self, router_of):
+        policy = Policy(cooling=dataclasses.replace(NO_REST, base=7.0))
+
+        assert dataclasses.replace(SPENT, retry_after=7.0) == self.refusal(router_of, SPENT, policy=policy)
+
+    def test_a_request_a_moment_later_is_told_the_same(self, router_of, clock):
+        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooling=CoolingPolicy(jitter=0.1)))
+        attempts = router.attempts("gpt-5")
+        all_fail(attempts, SPENT)
+        clock.now += 0.25
+        with pytest.raises(NoEndpointError) as caught:
+            next(router.attempts("gpt-5"))
+
+        assert attempts.refusal.retry_after == caught.value.fault.retry_after
+        assert 4.75 < caught.value.fault.retry_after < 5.25
+
+    def test_where_somebody_could_take_it_the_time_is_now(self, router_of):
+        fault = dataclasses.replace(BUSY, retry_after=60.0)
+        policy = Policy(cooling=NO_REST, retry=RetryPolicy(max_attempts=1))
+
+        assert 0.0 == self.refusal(router_of, fault, policy=policy).retry_after
+
+    def test_refused_credentials_and_hinted_overloads_rest_as_well(self, router_of):
+        overloaded = dataclasses.replace(OVERLOADED, retry_after=40.0)
+        refused = Fault(FaultKind.REFUSED_CREDENTIALS, "no", 401)
+
+        assert dataclasses.replace(overloaded, retry_after=40.0) == self.refusal(router_of, refused, overloaded)
+        assert dataclasses.replace(refused, retry_after=40.0) == self.refusal(router_of, overloaded, refused)
+
+    @pytest.mark.parametrize("fault", [OVERLOADED, BAD, Fault(FaultKind.SERVER_ERROR, "boom", 500)])
+    def test_a_fault_that_rests_nobody_is_told_as_it_is(self, router_of, fault):
+        assert fault is self.refusal(router_of, dataclasses.replace(BUSY, retry_after=60.0), fault)
+
+    def test_it_is_only_of_where_the_request_may_go(self, router_of):
+        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooling=NO_REST))
+        attempts = router.attempts("gpt-5", pinned="us/d7")
+        all_fail(attempts, dataclasses.replace(BUSY, retry_after=60.0))
+
+        assert 60.0 == attempts.refusal.retry_after
+
+    def test_a_model_that_has_left_has_no_time_to_come_back(self, router_of):
+        router = router_of(pool_at("eu/d1"), Policy(cooling=NO_REST))
+        attempts = router.attempts("gpt-5")
+        next(attempts).failed(SPENT)
+        router.balancer.replace_pools({})
+
+        assert SPENT is attempts.refusal
+
+    def test_without_attempts_there_is_none(self, router_of):
+        assert router_of(pool_at("eu/d1")).attempts("gpt-5").refusal is None
 
 
 class TestOwnership:
