@@ -68,7 +68,7 @@ class Filters:
 class Findings:
     """What is wrong and what is odd in a config file, collected while it is read."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str], home: Path) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str], home: Path | None) -> None:
         self.folder = folder
         self.env = env
         self.home = home
@@ -95,11 +95,15 @@ class Findings:
             self.wrong(where, "is empty; write the path of a file")
             return None
         beside, here = self.folder / name, Path(name)
-        if beside.is_file():
-            return beside
-        if here.is_file():
-            self.odd(where, "was found in the current folder and not beside the config file")
-            return here
+        try:
+            if beside.is_file():
+                return beside
+            if here.is_file():
+                self.odd(where, "was found in the current folder and not beside the config file")
+                return here
+        except OSError as error:
+            self.wrong(where, f"cannot look for {beside}: {error.strerror}")
+            return None
         self.wrong(where, f"there is no file {beside}; paths start from the folder of the config file")
         return None
 

@@ -14,7 +14,7 @@ import click
 from gateway import check as checking
 from gateway.demo import KEY, Demo
 from gateway.explain import explain, looked_up
-from gateway.service_keys import ServiceKeyError, find
+from gateway.service_keys import ServiceKeyError, find, home_folder
 from gateway.serving import PortTakenError, UnknownHostError, address_of, ensure_free, hand_down, is_loopback, serve
 from gateway.settings import Settings, SettingsError, load
 from gateway.transport import Transport
@@ -173,17 +173,19 @@ def _run(path: Path | None, overrides: dict[str, Any], *, demo: bool) -> None:
 
 def _found(config: Path | None) -> Path | None:
     """Give the config file to use, if there is one."""
-    if config is None:
-        return _DEFAULT_CONFIG if _DEFAULT_CONFIG.exists() else None
-    if not config.is_file():
+    try:
+        is_there = _DEFAULT_CONFIG.exists() if config is None else config.is_file()
+    except OSError as error:
+        _fail(f"Cannot look for the config file {config or _DEFAULT_CONFIG}: {error.strerror}.")
+    if config is not None and not is_there:
         _fail(f"There is no config file {config}.")
-    return config
+    return (config or _DEFAULT_CONFIG) if is_there else None
 
 
 def _is_configured(path: Path | None) -> bool:
     """Tell whether there is anything to serve; a key that cannot be used counts, and is complained of later."""
     try:
-        return path is not None or find(os.environ, Path.home()) is not None
+        return path is not None or find(os.environ, home_folder()) is not None
     except ServiceKeyError:
         return True
 
@@ -199,7 +201,7 @@ def _given(config: Path | None) -> Path | None:
 def _loaded(path: Path | None, *, warn: bool = True) -> Settings:
     """Load the settings and say what is odd about them, or what is wrong, and leave."""
     try:
-        settings = load(path, os.environ, Path.home())
+        settings = load(path, os.environ, home_folder())
     except SettingsError as error:
         _warn(error.warnings)
         _fail(*str(error).splitlines())

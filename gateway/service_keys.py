@@ -225,8 +225,8 @@ def _files(reading: _Reading, base: Path, certificate: str, key: str) -> Certifi
     """Locate the two files of a certificate."""
     paths = {"cert_file_path": base / certificate, "key_file_path": base / key}
     for name, path in paths.items():
-        if not path.is_file():
-            reading.wrong(name, f"names {path}, and there is no such file")
+        if not _is_file(path, unsure=False):
+            reading.wrong(name, f"names {path}, and no such file can be found")
     return CertificateFiles(*paths.values())
 
 
@@ -286,7 +286,15 @@ def load_json(path: Path) -> Any:
         ) from None
 
 
-def find(env: Mapping[str, str], home: Path) -> Found | None:
+def home_folder() -> Path | None:
+    """Name the home of whoever runs this; a container may run it for a user who has none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def find(env: Mapping[str, str], home: Path | None) -> Found | None:
     """Look for a service key where SAP's own tools do; the first place that has anything wins.
 
     In this order: AICORE_SERVICE_KEY, the AICORE_* variables, the configuration file of SAP's tools, VCAP_SERVICES.
@@ -335,19 +343,29 @@ def _key_from(values: Mapping[str, Any]) -> dict[str, Any]:
     return raw
 
 
-def _config_file(env: Mapping[str, str], home: Path) -> tuple[Path, Mapping[str, Any]]:
+def _config_file(env: Mapping[str, str], home: Path | None) -> tuple[Path, Mapping[str, Any]]:
     """Read the configuration file of SAP's tools; an explicitly named one must exist."""
-    named = env.get("AICORE_CONFIG")
-    folder = Path(env["AICORE_HOME"]) if env.get("AICORE_HOME") else home / ".aicore"
+    named, aside = env.get("AICORE_CONFIG"), env.get("AICORE_HOME")
+    if not (named or aside or home):
+        return Path(), {}
+    folder = Path(aside) if aside else (home or Path()) / ".aicore"
     profile = env.get("AICORE_PROFILE", "")
     plain = profile in {"", "default"}
     path = Path(named) if named else folder / ("config.json" if plain else f"config_{profile}.json")
-    if not named and plain and not path.is_file():
+    if not named and plain and not _is_file(path, unsure=bool(aside)):
         return path, {}
     values = load_json(path)
     if not isinstance(values, Mapping):
         raise ServiceKeyError(Mistake(str(path), f"is {_kind(values)}; write an object of AICORE_* names"))
     return path, values
+
+
+def _is_file(path: Path, *, unsure: bool) -> bool:
+    """Tell whether there is a file; *unsure* is the answer where nobody may look."""
+    try:
+        return path.is_file()
+    except OSError:
+        return unsure
 
 
 def _bound(env: Mapping[str, str]) -> Any:

@@ -15,6 +15,7 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
+from gateway.service_keys import home_folder
 from gateway.settings import Settings, load
 
 _HANDED_DOWN = "SAP_AI_PROXY_SETTINGS"
@@ -38,7 +39,7 @@ def handed_down() -> Settings:
     """Load the settings that the parent process has checked, and log as they say."""
     told = json.loads(os.environ.get(_HANDED_DOWN, '{"path": null, "overrides": {}}'))
     path = Path(told["path"]) if told["path"] else None
-    settings = replace(load(path, os.environ, Path.home()), **told["overrides"])
+    settings = replace(load(path, os.environ, home_folder()), **told["overrides"])
     logging.basicConfig(level=settings.log_level.upper(), format=_FORMAT)
     # What urllib3 says of a connection names its address.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)

@@ -105,7 +105,7 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
 
-def load(path: Path | None, env: Mapping[str, str], home: Path) -> Settings:
+def load(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings:
     """Read the settings from *path*, or from the environment alone; raise `SettingsError` with every mistake."""
     return _Loader(path, env, home).settings()
 
@@ -153,7 +153,7 @@ def _joined(
 class _Loader:
     """Reads one config file, or none."""
 
-    def __init__(self, path: Path | None, env: Mapping[str, str], home: Path) -> None:
+    def __init__(self, path: Path | None, env: Mapping[str, str], home: Path | None) -> None:
         self._path = path
         self._found = Findings(Path() if path is None else path.parent, env, home)
 

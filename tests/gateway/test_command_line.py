@@ -1,6 +1,7 @@
 """What the command line is asked and what it says, up to the point where it would serve."""
 
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,6 +73,18 @@ def test_a_host_that_leads_nowhere_is_one_clear_line(
     assert told.stderr.startswith("sap-ai-proxy: cannot listen on nowhere.invalid: ")
     assert told.stderr.endswith(". Give an address of this machine with --host.\n")
     assert 1 == told.stderr.count("\n")
+
+
+@pytest.mark.parametrize("command", [(), ("check",), ("route", "gpt-4.1")], ids=["serve", "check", "route"])
+def test_a_config_file_that_nobody_may_look_for_is_one_clear_line(
+    ask: Ask, served: list[Settings], command: tuple[str, ...]
+) -> None:
+    told = ask(*command, "--config", f"{'x' * 300}/config.json")
+
+    assert (2, []) == (told.exit_code, served)
+    assert re.fullmatch(
+        r"sap-ai-proxy: Cannot look for the config file x+/config\.json: File name too long\.\n", told.stderr
+    )
 
 
 def test_debug_is_a_level_of_the_log(ask: Ask, config: Callable[..., None], served: list[Settings]) -> None:

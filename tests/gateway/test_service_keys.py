@@ -12,6 +12,7 @@ from gateway.service_keys import (
     ServiceKeyError,
     expand,
     find,
+    home_folder,
     load_json,
     parse,
     read_file,
@@ -90,7 +91,9 @@ def test_certificate_files_are_found_from_the_folder_of_the_key(tmp_path):
     assert read(raw, base=tmp_path).proof == CertificateFiles(tmp_path / "c.pem", tmp_path / "k.pem")
 
     (tmp_path / "k.pem").unlink()
-    assert mistakes(raw, base=tmp_path) == {"key_file_path": f"names {tmp_path / 'k.pem'}, and there is no such file"}
+    assert mistakes(raw, base=tmp_path) == {
+        "key_file_path": f"names {tmp_path / 'k.pem'}, and no such file can be found"
+    }
 
 
 def test_everything_that_is_missing_is_named_at_once():
@@ -265,3 +268,36 @@ def test_a_configuration_file_that_is_no_object_is_refused(tmp_path):
 def test_other_bound_services_are_no_service_key(tmp_path):
     assert find({"VCAP_SERVICES": '{"xsuaa": [{"credentials": {"clientid": "x"}}]}'}, tmp_path) is None
     assert find({"VCAP_SERVICES": '{"aicore": []}'}, tmp_path) is None
+
+
+LOCKED = "x" * 300
+"""A name that is longer than any may be: to look for it fails, as it does in a folder that may not be entered."""
+
+
+def test_a_home_that_may_not_be_entered_or_is_none_hides_no_key_elsewhere(tmp_path):
+    for home in (tmp_path / LOCKED, None):
+        assert KEY["clientid"] == find({"AICORE_SERVICE_KEY": json.dumps(KEY)}, home).key.client_id
+        assert find({}, home) is None
+
+
+def test_a_folder_that_is_named_for_the_key_and_may_not_be_entered_is_told(tmp_path):
+    with pytest.raises(ServiceKeyError, match=r"cannot read .*config\.json: File name too long"):
+        find({"AICORE_HOME": str(tmp_path / LOCKED)}, None)
+
+
+def test_certificates_that_may_not_be_looked_for_are_told():
+    files = {"cert_file_path": f"{LOCKED}/c.pem", "key_file_path": f"{LOCKED}/k.pem"}
+    key = {name: value for name, value in KEY.items() if name != "clientsecret"} | files
+    with pytest.raises(ServiceKeyError, match="no such file can be found"):
+        parse(key, env={}, base=Path())
+
+
+def test_who_has_no_home_has_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tmp_path == home_folder()
+
+    def nowhere(_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", nowhere)
+    assert home_folder() is None

@@ -177,3 +177,13 @@ def test_a_broken_key_in_the_environment_is_reported(mistakes_in):
 def test_an_empty_name_of_a_subaccount_or_model_is_refused(mistakes_in):
     assert len(mistakes_in({"subAccounts": {"": {"service_key_json": "eu.json"}}})) == 1
     assert len(mistakes_in(with_account(deployment_ids={"": "d"}))) == 1
+
+
+def test_a_file_that_nobody_may_look_for_is_told_where_it_is_named(mistakes_in):
+    long = f"{'x' * 300}/key.json"
+    config = {"subAccounts": {"eu": {"service_key_json": long}}, "upstream": {"ca_bundle": long}}
+    found = mistakes_in(config)
+
+    assert {"subAccounts.eu.service_key_json", "upstream.ca_bundle"} == set(found)
+    assert all(what.startswith("cannot look for ") for what in found.values())
+    assert all(what.endswith(": File name too long") for what in found.values())
