@@ -11,7 +11,7 @@ import random
 import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -110,12 +110,28 @@ class LoadBalancingStrategy(ABC):
         """Forget all that is not about *endpoints*: the pool has changed."""
 
 
-_Turns = defaultdict[str, int]
-"""When each was served last, by the count of all choices; who never was comes first."""
+class _Turns:
+    """When each was served last, by the count of choices among them; who never was comes first."""
 
+    __slots__ = ("last", "now")
 
-def _no_turns() -> _Turns:
-    return defaultdict(int)
+    def __init__(self) -> None:
+        self.now = 0
+        self.last: defaultdict[str, int] = defaultdict(int)
+
+    def take(self, names: Iterable[str]) -> str:
+        """Give the turn to who was served longest ago."""
+        return self._give(min(names, key=self.last.__getitem__))
+
+    def take_by(self, shares: Mapping[str, float]) -> str:
+        """Give it so, but who has a smaller share than 1 waits as much longer."""
+        total, last = sum(shares.values()), self.last
+        due = {name: last[name] + total * (1 / share - 1) for name, share in shares.items()}
+        return self._give(min(due, key=due.__getitem__))
+
+    def _give(self, name: str) -> str:
+        self.now = self.last[name] = self.now + 1
+        return name
 
 
 class RoundRobinStrategy(LoadBalancingStrategy):
@@ -124,27 +140,39 @@ class RoundRobinStrategy(LoadBalancingStrategy):
     The next is who was served longest ago, so who drops out and comes back neither
     loses the others' order nor catches up on what it missed. Turns of a model are its
     own, and so are those of a model within a subaccount.
+
+    Weights that are configured do not matter. Who starts slowly waits as much longer as
+    its share is smaller; a subaccount waits if all that it has starts slowly, so that one
+    deployment coming back takes nothing from those beside it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._now = 0
-        self._subaccounts: defaultdict[str, _Turns] = defaultdict(_no_turns)
-        self._deployments: defaultdict[tuple[str, str], _Turns] = defaultdict(_no_turns)
+        self._subaccounts: defaultdict[str, _Turns] = defaultdict(_Turns)
+        self._deployments: defaultdict[tuple[str, str], _Turns] = defaultdict(_Turns)
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Choose who waits longest where it waited longest."""
         del context
         model = candidates[0].endpoint.model
+        if [row for row in candidates if row[2] < row[0].weight]:
+            return self._select_by_share(model, candidates)
         names = [row[0].subaccount for row in candidates]
         with self._lock:
-            turns = self._subaccounts[model]
-            name = min(names, key=turns.__getitem__)
+            name = self._subaccounts[model].take(names)
             here = {row[0].url: row[0] for row in candidates if row[0].subaccount == name}
-            theirs = self._deployments[name, model]
-            url = min(here, key=theirs.__getitem__)
-            self._now = turns[name] = theirs[url] = self._now + 1
-            return here[url]
+            return here[self._deployments[name, model].take(here)]
+
+    def _select_by_share(self, model: str, candidates: Sequence[Candidate]) -> Endpoint:
+        """Choose where some start slowly."""
+        shares: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        for endpoint, _, weight, _ in candidates:
+            shares[endpoint.subaccount][endpoint.url] = weight / endpoint.weight
+        best = {name: max(here.values()) for name, here in shares.items()}
+        with self._lock:
+            name = self._subaccounts[model].take_by(best)
+            url = self._deployments[name, model].take_by(shares[name])
+        return next(row[0] for row in candidates if row[0].url == url and row[0].subaccount == name)
 
     def get_name(self) -> str:
         """Return `round-robin`."""
@@ -153,8 +181,8 @@ class RoundRobinStrategy(LoadBalancingStrategy):
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""
         with self._lock:
-            subaccounts, self._subaccounts = self._subaccounts, defaultdict(_no_turns)
-            deployments, self._deployments = self._deployments, defaultdict(_no_turns)
+            subaccounts, self._subaccounts = self._subaccounts, defaultdict(_Turns)
+            deployments, self._deployments = self._deployments, defaultdict(_Turns)
             for endpoint in endpoints:
                 _carry(subaccounts, self._subaccounts, endpoint.model, endpoint.subaccount)
                 _carry(deployments, self._deployments, endpoint.domain, endpoint.url)
@@ -165,9 +193,10 @@ _K = TypeVar("_K")
 
 def _carry(before: Mapping[_K, _Turns], after: Mapping[_K, _Turns], key: _K, name: str) -> None:
     """Take one turn over from *before* to *after*, if there is one."""
-    turn = before.get(key, _no_turns()).get(name)
+    turns = before.get(key, _Turns())
+    turn = turns.last.get(name)
     if turn:
-        after[key][name] = turn
+        after[key].now, after[key].last[name] = turns.now, turn
 
 
 @dataclass(slots=True)
@@ -369,7 +398,8 @@ class PriorityStrategy(_TakingTurns):
 
     Who is open or cooling is no candidate, so a tier that can take nothing is not seen.
     With *full* above zero, an endpoint with that many requests in flight per weight is
-    full; when all tiers are full the least busy takes it.
+    full; when all tiers are full the least busy takes it. While all of a tier starts
+    slowly, it takes turns with the next.
     """
 
     def __init__(self, full: int = 0) -> None:
@@ -387,8 +417,9 @@ class PriorityStrategy(_TakingTurns):
         roomy = [row for row in candidates if row.in_flight < self._full * row.weight]
         if not roomy:
             return self._quietest.select_endpoint(candidates, context)
-        tier = min([row.endpoint.tier for row in roomy])
-        return self._turns.select_endpoint([row for row in roomy if row.endpoint.tier == tier], context)
+        tiers = [row[0].tier for row in roomy if row[2] >= row[0].weight] or [row[0].tier for row in roomy]
+        tier = min(tiers)
+        return self._turns.select_endpoint([row for row in roomy if row[0].tier <= tier], context)
 
     def get_name(self) -> str:
         """Return `priority`."""

@@ -14,7 +14,7 @@ from routing.lease import Lease
 from routing.load_balancer import LoadBalancer, NoEndpointError
 from routing.policy import BreakerPolicy, CoolingPolicy, Policy
 from routing.request_router import Attempt, Attempts, RequestRouter
-from routing.strategy import Candidate, Endpoint
+from routing.strategy import Candidate, Endpoint, LoadBalancingStrategy, SelectionContext
 
 FEW = int(os.environ.get("EXAMPLES", "0"))
 """How many examples of each property to try at most; 0 is as many as its test says."""
@@ -59,6 +59,13 @@ def pool_at(*places: str, model: str = "gpt-5") -> dict[str, list[Endpoint]]:
 def rows(*endpoints: Endpoint) -> list[Candidate]:
     """What a strategy sees of endpoints that nobody uses."""
     return [Candidate(each, 0, each.weight) for each in endpoints]
+
+
+def choose(
+    strategy: LoadBalancingStrategy, candidates: Sequence[Candidate], times: int, key: str = ""
+) -> list[Endpoint]:
+    """Let a strategy choose so often, on behalf of one conversation."""
+    return [strategy.select_endpoint(candidates, SelectionContext(key)) for _ in range(times)]
 
 
 EU1, EU2, US1 = endpoint("eu", "d1"), endpoint("eu", "d2"), endpoint("us", "d7")

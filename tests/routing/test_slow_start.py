@@ -109,12 +109,17 @@ class Recovery(BalancerScene):
         while self.clock.now < until:
             self.serve()
 
-    def serve(self, seconds: float = 0.25) -> Endpoint:
+    def serve(self, seconds: float = 0.25, context: SelectionContext | None = None) -> Endpoint:
         """Answer one request, and say who did."""
-        with self.acquire(context=self.context) as lease:
+        with self.acquire(context=context or self.context) as lease:
             self.clock.now += seconds
             lease.answered()
         return lease.endpoint
+
+    def hundred(self) -> int:
+        """How many of a hundred requests within a second, each of another conversation, the first endpoint gets."""
+        served = [self.serve(0.01, SelectionContext(f"key {number}")) for number in range(100)]
+        return served.count(self.balancer.endpoints("m")[0])
 
     def until_closed(self, most: int) -> int:
         """How many requests it takes until the first endpoint's circuit is closed."""
@@ -129,3 +134,34 @@ def test_whatever_the_strategy_a_recovered_endpoint_is_probed_within_a_few_reque
 
     assert HALF_OPEN is scene.state(pool[0]).circuit
     assert scene.until_closed(10) < 10
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_whatever_the_strategy_a_recovered_endpoint_starts_slowly(strategy):
+    scene = Recovery(strategy, PAIR)
+    scene.until_closed(10)
+
+    assert scene.hundred() <= 12
+
+    scene.clock.now += 14
+
+    assert scene.hundred() <= 38
+
+
+@pytest.mark.parametrize("strategy", sorted({*STRATEGIES} - {"least-latency"}))
+def test_and_is_not_left_out_meanwhile(strategy):
+    scene = Recovery(strategy, PAIR)
+    scene.until_closed(10)
+
+    assert scene.hundred() >= 8
+
+
+def test_a_first_tier_that_comes_back_starts_slowly():
+    scene = Recovery("priority", [endpoint("eu", "d1", tier=0), endpoint("us", "d7", tier=1)])
+    scene.until_closed(10)
+
+    assert 8 <= scene.hundred() <= 12
+
+    scene.clock.now += 30
+
+    assert 100 == scene.hundred()

@@ -1,7 +1,8 @@
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -26,16 +27,15 @@ from routing.strategy import (
     make_strategy,
     register_strategy,
 )
-from tests.routing.scenes import EU1, EU2, US1, at_most, endpoint, rows, together
+from tests.routing.scenes import EU1, EU2, US1, at_most, choose, endpoint, rows, together
 
 ALL = sorted(STRATEGIES)
 SIX = [endpoint(name, f"d{i}") for name in ("eu", "us") for i in range(3)]
 
 
-def choose(
-    strategy: LoadBalancingStrategy, candidates: Sequence[Candidate], times: int, key: str = ""
-) -> list[Endpoint]:
-    return [strategy.select_endpoint(candidates, SelectionContext(key)) for _ in range(times)]
+def turns_in(table: Mapping[Hashable, Any]) -> dict[Hashable, tuple[int, dict[str, int]]]:
+    """What a strategy remembers of turns."""
+    return {key: (turns.now, dict(turns.last)) for key, turns in table.items()}
 
 
 class Dice(random.Random):
@@ -120,8 +120,8 @@ class TestRoundRobin:
         choose(strategy, rows(EU1, EU2, US1), 3)
         strategy.retain([EU1, US1, endpoint("ap", "d9")])
 
-        assert {"m": {"eu": 3, "us": 2}} == strategy._subaccounts
-        assert {EU1.domain: {EU1.url: 1}, US1.domain: {US1.url: 2}} == strategy._deployments
+        assert {"m": (3, {"eu": 3, "us": 2})} == turns_in(strategy._subaccounts)
+        assert {EU1.domain: (2, {EU1.url: 1}), US1.domain: (1, {US1.url: 1})} == turns_in(strategy._deployments)
         assert [US1, EU2] == choose(strategy, rows(EU1, EU2, US1), 2)
 
 
@@ -217,7 +217,7 @@ class TestLeastConnections:
         choose(strategy, rows(EU1, US1), 2)
         strategy.retain([US1])
 
-        assert {"m": {"us": 2}} == strategy._turns._subaccounts
+        assert {"m": (2, {"us": 2})} == turns_in(strategy._turns._subaccounts)
 
 
 class TestLeastLatency:
@@ -346,8 +346,8 @@ class TestCacheAffinity:
         choose(strategy, rows(EU1, US1), 2)
         strategy.retain([US1])
 
-        assert {"m": {"us": 1}} == strategy._turns._subaccounts
-        assert {"m": {"us": 2}} == strategy._quietest._turns._subaccounts
+        assert {"m": (1, {"us": 1})} == turns_in(strategy._turns._subaccounts)
+        assert {"m": (2, {"us": 2})} == turns_in(strategy._quietest._turns._subaccounts)
 
 
 class TestPriority:
@@ -387,8 +387,8 @@ class TestPriority:
         choose(strategy, [Candidate(EU1, 5), Candidate(US1, 5)], 2)
         strategy.retain([US1])
 
-        assert {"m": {"us": 2}} == strategy._turns._subaccounts
-        assert {"m": {"us": 2}} == strategy._quietest._turns._subaccounts
+        assert {"m": (2, {"us": 2})} == turns_in(strategy._turns._subaccounts)
+        assert {"m": (2, {"us": 2})} == turns_in(strategy._quietest._turns._subaccounts)
 
 
 class TestNames:
