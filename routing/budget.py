@@ -41,8 +41,12 @@ class RetryBudget:
         with self._lock:
             self._now(model).requests += 1
 
+    def allows(self, model: str) -> bool:
+        """Whether a retry is left; whoever makes it withdraws it then."""
+        return self.balance(model) >= 1
+
     def withdraw(self, model: str) -> bool:
-        """Take leave for one retry, if there is any left."""
+        """Take one retry that is about to be made, if there is any left."""
         with self._lock:
             now = self._now(model)
             granted = self._balance(model) >= 1

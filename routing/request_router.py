@@ -134,6 +134,8 @@ class Attempts:
 
     def __init__(self, means: _Means, resolution: Resolution, errand: _Errand) -> None:
         self.resolution = resolution
+        self.unaffordable = False
+        """Whether the budget refused the last retry that was to be made."""
         self._means = means
         self._errand = errand
         self._made: list[Attempt] = []
@@ -191,6 +193,10 @@ class Attempts:
             if self._made:
                 raise StopIteration from None
             raise
+        if self._made and not self._means.budget.withdraw(self.resolution.model):  # others were quicker
+            lease.close()
+            self._over = self.unaffordable = True
+            raise StopIteration
         attempt = Attempt(len(self._made) + 1, lease, self._errand.protocol)
         self._made.append(attempt)
         _log.debug("attempt %d: %s", attempt.number, _told(attempt.endpoint, attempt.protocol))
@@ -216,7 +222,8 @@ class Attempts:
         self._tried.append(last.endpoint)
         if last.fault.kind is FaultKind.RATE_LIMITED and last.fault.quota is Quota.MODEL:
             self._spent.append(last.endpoint.domain)
-        return self._means.budget.withdraw(self.resolution.model)
+        self.unaffordable = not self._means.budget.allows(self.resolution.model)
+        return not self.unaffordable
 
     def _lease(self) -> Lease:
         """Lease an endpoint that was not tried yet; if there is none, wait and begin anew."""

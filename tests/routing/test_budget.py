@@ -39,6 +39,12 @@ def test_every_fifth_request_earns_a_retry(budget):
     assert granted(budget) == 20
 
 
+def test_looking_takes_nothing(budget):
+    assert all(budget.allows("m") for _ in range(20))
+    assert 10 == granted(budget)
+    assert not budget.allows("m")
+
+
 def test_part_of_a_retry_is_none(clock):
     budget = RetryBudget(RetryPolicy(budget_reserve=0), clock=clock)
     for _ in range(4):

@@ -8,7 +8,7 @@ from dialects.faults import Fault, FaultKind
 from routing.load_balancer import LoadBalancer, NoEndpointError
 from routing.policy import BreakerPolicy, CoolingPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
 from routing.request_router import RequestRouter
-from tests.routing.scenes import BAD, BUSY, NO_REST, OVERLOADED, SPENT, all_fail, place, pool_at
+from tests.routing.scenes import BAD, BUSY, NO_REST, OVERLOADED, SPENT, all_fail, nothing_in_flight, place, pool_at
 
 
 class TestNoElsewhere:
@@ -203,6 +203,52 @@ class TestTheBudget:
         all_fail(router.attempts("gpt-5"), BAD)
 
         assert len(all_fail(router.attempts("gpt-5"), OVERLOADED)) == 2
+
+    @pytest.mark.parametrize("fault", [dataclasses.replace(BUSY, retry_after=200.0), SPENT])
+    def test_a_retry_that_is_not_made_for_want_of_an_elsewhere_takes_nothing_from_it(self, router_of, fault):
+        router = router_of(pool_at("eu/d1", "eu/d2"), Policy(retry=RetryPolicy(budget_ratio=0)))
+        attempts = router.attempts("gpt-5", pinned="eu/d1")
+
+        assert ["eu/d1"] == all_fail(attempts, fault)
+        assert 10 == router._means.budget.balance("gpt-5")
+        assert not attempts.unaffordable
+
+    def test_each_retry_takes_one(self, router_of):
+        router = router_of(pool_at("eu/d1", "us/d7"), Policy(retry=RetryPolicy(budget_ratio=0)))
+        all_fail(router.attempts("gpt-5"), OVERLOADED)
+
+        assert 10 - 2 == router._means.budget.balance("gpt-5")
+
+    def test_it_is_known_that_it_was_empty(self, router_of):
+        router = router_of(pool_at("eu/d1", "us/d7"), Policy(retry=RetryPolicy(budget_reserve=1, budget_ratio=0)))
+        attempts = router.attempts("gpt-5")
+        first = next(attempts)
+        first.failed(OVERLOADED)
+        next(attempts).failed(OVERLOADED)
+        before = attempts.unaffordable
+
+        assert [] == list(attempts)
+        assert (False, True) == (before, attempts.unaffordable)
+
+    def test_of_two_that_would_take_the_last_retry_one_goes_without(self, router_of, clock):
+        """Both find one left; while the first pauses, the second takes it."""
+        policy = Policy(retry=RetryPolicy(budget_reserve=1, budget_ratio=0))
+        router = router_of(pool_at("eu/d1"), policy)
+        others = router.attempts("gpt-5")
+        next(others).failed(OVERLOADED)
+
+        def meanwhile(seconds: float) -> None:
+            clock.sleep(seconds)
+            if len(clock.slept) == 1:
+                next(others).lease.close()
+
+        router._means = dataclasses.replace(router._means, sleep=meanwhile)
+        others._means = dataclasses.replace(others._means, sleep=clock.sleep)
+        attempts = router.attempts("gpt-5")
+
+        assert ["eu/d1"] == all_fail(attempts, OVERLOADED)
+        assert attempts.unaffordable
+        assert nothing_in_flight(router)
 
 
 def test_by_default_a_pause_is_a_real_one():
