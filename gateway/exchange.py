@@ -182,6 +182,7 @@ class Exchange:
         told = {
             "x-request-id": record.id,
             "x-proxy-deployment": f"{record.subaccount}/{record.deployment}" if record.deployment else "",
+            "x-proxy-reason": record.reasons[-1] if record.reasons else "",
             "x-proxy-attempts": str(record.attempts) if record.attempts else "",
             "x-proxy-trail": record.trail,
             "x-proxy-model": record.model,
@@ -255,6 +256,8 @@ class Exchange:
             subaccount=endpoint.subaccount if endpoint else "",
             deployment=endpoint.deployment if endpoint else "",
             attempts=self._last.number if self._last else 0,
+            reasons=self.attempts.reasons,
+            unaffordable=self.attempts.unaffordable,
             first_content=self._first_content,
             duration=self.clock() - self._began,
             dropped=tuple(sorted(self.dropped)),

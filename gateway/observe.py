@@ -24,7 +24,8 @@ class ExchangeRecord:
 
     *requested* is the model that was asked for, or the method and path of a request that named none.
     Durations are in seconds; *first_content* is None where nothing was said.
-    *trail* reads ``eu/d1 503 -> us/d7 ok``.
+    *trail* reads ``eu/d1 503 -> us/d7 ok``, *reasons* says why each of these was chosen, and *unaffordable*
+    whether the retry budget refused another.
     """
 
     id: str
@@ -37,6 +38,8 @@ class ExchangeRecord:
     subaccount: str = ""
     deployment: str = ""
     attempts: int = 0
+    reasons: tuple[str, ...] = ()
+    unaffordable: bool = False
     status: int = 200
     outcome: str = "ok"
     stop: str = ""
@@ -91,6 +94,12 @@ class MetricsObserver:
             "aicore_proxy_exchanges", "Requests answered", (*labels, "outcome"), registry=registry
         )
         self._attempts = Counter("aicore_proxy_attempts", "Calls to deployments", ("model",), registry=registry)
+        self._decisions = Counter(
+            "aicore_proxy_decisions", "Deployments chosen, by why", ("model", "reason"), registry=registry
+        )
+        self._retries = Counter(
+            "aicore_proxy_retries", "Retries asked of the retry budget", ("model", "budget"), registry=registry
+        )
         self._tokens = Counter("aicore_proxy_tokens", "Tokens, each in one kind", ("model", "kind"), registry=registry)
         self._dropped = Counter(
             "aicore_proxy_dropped", "Fields that could not be carried to a backend", ("client",), registry=registry
@@ -107,6 +116,11 @@ class MetricsObserver:
         model = record.model or "unknown"
         self._exchanges.labels(record.client, model, record.outcome).inc()
         self._attempts.labels(model).inc(record.attempts)
+        for reason in record.reasons:
+            self._decisions.labels(model, reason).inc()
+        if record.attempts:
+            self._retries.labels(model, "withdrawn").inc(record.attempts - 1)
+            self._retries.labels(model, "refused").inc(record.unaffordable)
         self._duration.labels(record.client, model).observe(record.duration)
         if record.first_content is not None:
             self._first.labels(record.client, model).observe(record.first_content)

@@ -96,6 +96,18 @@ class Ticket(NamedTuple):
 class Lease:
     """The right to use one endpoint for one request.
 
+    ============================  =====================================================
+    reason                        why this endpoint
+    ============================  =====================================================
+    the name of the strategy      the strategy named it
+    ``preferred``                 it made what the request brings along
+    ``pinned``                    it made what the request continues: no other can
+    ``probe``                     to see whether it is well again
+    ``forced``                    all are open, and it has been the longest
+    ``alone``                     it is open, but there is no other
+    ``defect``                    the strategy named nobody, and it is the first
+    ============================  =====================================================
+
     ========  ==========  ==================  =========================
     stage     answered    failed              close
     ========  ==========  ==================  =========================
@@ -113,7 +125,6 @@ class Lease:
     def __init__(self, ledger: "Ledger", ticket: Ticket, reason: str) -> None:
         self.endpoint = ticket.member.endpoint
         self.reason = reason
-        """Why this endpoint: the strategy's name, `probe`, `forced`, `alone`; `defect` if the strategy erred."""
         self._ledger = ledger
         self._ticket = ticket
         self._lock = threading.Lock()

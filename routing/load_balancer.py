@@ -284,9 +284,11 @@ class LoadBalancer:
 
     def _choose(self, wish: _Wish, candidates: Sequence[Candidate]) -> tuple[Endpoint, str]:
         """Name one of *candidates*, and say why it."""
-        chooser = self._chooser_of(wish.model)
         preferred = _preferred(candidates, wish.context)
-        return (preferred, chooser.name) if preferred else chooser.choose(candidates, wish.context)
+        if preferred:
+            return preferred, "preferred"
+        chosen, reason = self._chooser_of(wish.model).choose(candidates, wish.context)
+        return chosen, "pinned" if wish.among else reason
 
     def _lease_last(self, wish: _Wish, pool: Sequence[Member]) -> Lease | None:
         """Lease where there is nowhere else to go: the only endpoint, or the one that is open longest."""

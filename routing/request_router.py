@@ -153,6 +153,11 @@ class Attempts:
         return Trail(attempt.entry for attempt in self._made)
 
     @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why each attempt so far went where it did, in order."""
+        return tuple(attempt.lease.reason for attempt in self._made)
+
+    @property
     def fault(self) -> Fault | None:
         """What the last attempt met, if it failed."""
         return self._made[-1].fault if self._made else None

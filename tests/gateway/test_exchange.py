@@ -67,9 +67,32 @@ def test_headers_tell_how_the_answer_came_to_be() -> None:
 
     assert "us/d2" == headers["x-proxy-deployment"]
     assert "2" == headers["x-proxy-attempts"]
+    assert "round-robin" == headers["x-proxy-reason"]
     assert "eu/d1 500 -> us/d2 ok" == headers["x-proxy-trail"]
     assert "gpt-4.1" == headers["x-proxy-model"]
     assert "x-proxy-fallback" not in headers
+
+
+def test_why_each_deployment_was_chosen_is_in_the_record() -> None:
+    bench = Bench({EU: [DOWN], US: [DOWN]}, threshold=1)
+    for _ in range(2):
+        with pytest.raises(FaultError, match="boom"):
+            (exchange := bench.exchange("openai-chat", ASK)).whole()
+
+    assert ["round-robin", "round-robin", "forced"] == [*bench.notes.records[0].reasons]
+    assert ["forced"] * 3 == [*bench.notes.records[1].reasons]
+    assert "forced" == exchange.headers()["x-proxy-reason"]
+    assert {False} == {record.unaffordable for record in bench.notes.records}
+
+
+def test_it_is_on_record_that_the_budget_refused_a_retry() -> None:
+    bench = Bench({EU: [DOWN], US: [DOWN]}, threshold=1000)
+    for _ in range(10):
+        with pytest.raises(FaultError, match="boom"):
+            bench.exchange("openai-chat", ASK).whole()
+
+    told = {(record.attempts == 3, record.unaffordable) for record in bench.notes.records}
+    assert {(True, False), (False, True)} == told
 
 
 def test_a_fallback_is_named_in_a_header() -> None:

@@ -1,6 +1,7 @@
 """One line for each exchange, numbers for Prometheus, and not a word of what was said."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,6 +16,7 @@ EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
 RECORD = ExchangeRecord(
     id="abc", caller="0a1b2c3d", client="openai-chat", requested="gpt-4o", model="gpt-4.1", stream=True,
     trail="eu/d1 503 -> us/d7 ok", subaccount="us", deployment="d7", attempts=2, stop="end", first_content=0.1234,
+    reasons=("probe", "round-robin"),
     duration=1.5, usage=Usage(fresh_input=6, cache_read=4, cache_write=3, output=2), dropped=("seed", "top_k"),
 )  # fmt: skip
 REFUSED = ExchangeRecord("abc", "anonymous", "gemini", "nobody", status=404, outcome="not_found")
@@ -74,6 +76,10 @@ def test_an_exchange_is_counted_once_in_each_number() -> None:
     for expected in (
         f'aicore_proxy_exchanges_total{{{labels},outcome="ok"}} 1.0',
         'aicore_proxy_attempts_total{model="gpt-4.1"} 2.0',
+        'aicore_proxy_decisions_total{model="gpt-4.1",reason="probe"} 1.0',
+        'aicore_proxy_decisions_total{model="gpt-4.1",reason="round-robin"} 1.0',
+        'aicore_proxy_retries_total{budget="withdrawn",model="gpt-4.1"} 1.0',
+        'aicore_proxy_retries_total{budget="refused",model="gpt-4.1"} 0.0',
         'aicore_proxy_tokens_total{kind="input",model="gpt-4.1"} 6.0',
         'aicore_proxy_tokens_total{kind="cache_read",model="gpt-4.1"} 4.0',
         'aicore_proxy_tokens_total{kind="cache_write",model="gpt-4.1"} 3.0',
@@ -93,6 +99,20 @@ def test_an_exchange_that_said_nothing_has_no_first_content() -> None:
     told = lines(registry)
     assert 'aicore_proxy_exchanges_total{client="gemini",model="unknown",outcome="not_found"} 1.0' in told
     assert not [line for line in told if "first_content" in line]
+
+
+def test_a_retry_that_the_budget_refused_is_counted() -> None:
+    registry = CollectorRegistry()
+    MetricsObserver(registry).over(replace(RECORD, unaffordable=True))
+
+    assert 'aicore_proxy_retries_total{budget="refused",model="gpt-4.1"} 1.0' in lines(registry)
+
+
+def test_a_request_that_was_tried_nowhere_asked_nothing_of_the_budget() -> None:
+    registry = CollectorRegistry()
+    MetricsObserver(registry).over(REFUSED)
+
+    assert not [line for line in lines(registry) if "retries" in line or "decisions" in line]
 
 
 def test_names_that_callers_make_up_do_not_become_labels() -> None:

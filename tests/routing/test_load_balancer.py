@@ -344,5 +344,6 @@ def test_who_made_what_a_request_brings_along_is_asked_before_the_strategy_is():
 
     assert {pool[2]} == {balancer.acquire("gpt-5", context=context).endpoint for _ in range(5)}
     assert pool[2] != balancer.acquire("gpt-5", exclude=[pool[2]], context=context).endpoint
+    assert "preferred" == balancer.acquire("gpt-5", context=context).reason
     stranger = SelectionContext(preferred=Endpoint("us", "https://us/v2/inference/deployments/d9", "gpt-5"))
     assert balancer.acquire("gpt-5", context=stranger).endpoint in pool

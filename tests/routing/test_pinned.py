@@ -66,6 +66,13 @@ class TestPinned:
         assert [("us/d7", "alone")] * 3 == [(place(each), each.lease.reason) for each in attempts]
         assert "eu/d1" == place(next(router.attempts("gpt-5")))
 
+    def test_the_pin_is_why_it_was_chosen(self, router_of):
+        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", pinned="us/d7")
+        next(attempts).failed(OVERLOADED)
+        next(attempts)
+
+        assert ("pinned", "pinned") == attempts.reasons
+
     def test_who_joins_later_has_not_made_it_either(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"))
         attempts = router.attempts("gpt-5", pinned="us/d7")
