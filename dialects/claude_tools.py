@@ -1,11 +1,11 @@
 """How Claude is given tools, and made to answer in JSON by one."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dialects import tools
 from dialects.conversation import (
     JSON,
     Conversation,
@@ -87,12 +87,7 @@ def settled(stop: Stop, parts: Iterable[Part]) -> Stop:
 
 def call_id(id: str) -> str:
     """Write a call's id with the letters, and at the length, Bedrock takes."""
-    legal = _ILLEGAL_IN_ID.sub("_", id)
-    if legal == id and 0 < len(id) <= _LONGEST_ID:
-        return id
-    # Two ids that differ must go on differing.
-    digest = hashlib.sha256(id.encode("utf-8", "replace")).hexdigest()[:16]
-    return f"{legal[: _LONGEST_ID - 17]}_{digest}"
+    return tools.call_id(id, _LONGEST_ID, _ILLEGAL_IN_ID)
 
 
 def arguments_of(call: ToolCall) -> JSON:

@@ -1,5 +1,6 @@
 """What OpenAI's two dialects have in common: errors, how hard to think, what a model refuses."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -54,6 +55,7 @@ _TYPE = {
 }
 _WRONG_KEY = "Incorrect API key provided"
 
+_LONGEST_USER = 64
 _EFFORTS = tuple(Effort)
 _EFFORT_OF_BUDGET = ((1024, Effort.MINIMAL), (4096, Effort.LOW), (16384, Effort.MEDIUM))
 """What a budget of thinking tokens is as a word: up to so many, this."""
@@ -176,6 +178,18 @@ def takeable(tool: ToolSpec, dropped: set[str], *, choices: bool = False) -> Too
         dropped.add("tools[].strict")
         strict = False
     return replace(tool, parameters=adapted.schema, strict=strict)
+
+
+def user_of(conversation: Conversation) -> JSON:
+    """Say who asks, in the 64 characters OpenAI has for it: Claude Code's users have more.
+
+    A longer name becomes its digest, which is as good: nobody reads it, it only
+    tells users apart.
+    """
+    user = conversation.user
+    if len(user) > _LONGEST_USER:
+        user = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"user": user} if user else {}
 
 
 def check_media(attached: Media, profile: ModelProfile) -> None:

@@ -1,4 +1,4 @@
-"""Tools on their way to a model that is not their client's own: under which names, and what is lost of them.
+"""Tools on their way to a model that is not their client's own: under which names and ids, and what is lost of them.
 
 MCP clients make names such as ``mcp__server__tool``: Anthropic takes 128
 characters of them, most others 64, and not everyone the same letters. A name
@@ -29,6 +29,18 @@ _Any = TypeVar("_Any")
 def fitting(name: str, odd: re.Pattern[str]) -> str:
     """Write a name with no *odd* letters and at no more than 64 characters, such that two stay two."""
     return name if _fits(name, odd) else next(_rewritten(name, odd))
+
+
+def call_id(id: str, longest: int, odd: re.Pattern[str] | None = None) -> str:
+    """Write a call's id with no *odd* letters and at no more than *longest* characters, such that two stay two.
+
+    Calls and their answers are written alike, hence go on belonging together.
+    """
+    plain = odd.sub("_", id) if odd else id
+    if plain == id and 0 < len(id) <= longest:
+        return id
+    digest = hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{plain[: longest - 17]}_{digest}"
 
 
 def renaming(conversation: Conversation, odd: re.Pattern[str]) -> "Renaming":

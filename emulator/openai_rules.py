@@ -6,7 +6,7 @@ from emulator import signatures
 from emulator.catalogue import Model
 from emulator.errors import azure, gatekeeper
 from emulator.openai_chat import thinks
-from emulator.openai_shapes import choice, form, function, named
+from emulator.openai_shapes import choice, form, function, named, short
 from emulator.reading import blocks, data_uri, decoded
 from emulator.world import Json
 
@@ -100,6 +100,9 @@ _NEWER_EFFORTS = ("none", "low", "medium", "high", "xhigh")
 _REASONING_ONLY = ("reasoning_effort", "verbosity")
 _UNSAMPLED = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 _MOST_STOPS = 4
+_LONGEST_USER = 64
+_LONGEST_CHAT_CALL_ID = 40
+_LONGEST_CALL_ID = 64
 ENCRYPTED = "gAAAAAB"
 
 
@@ -108,6 +111,7 @@ def check_chat(model: Model, body: Json) -> None:
     for key in body:
         if key not in _CHAT or (key in _REASONING_ONLY and not thinks(model)):
             raise azure(f"Unrecognized request argument supplied: {key}")
+    short(body.get("user"), _LONGEST_USER, "user")
     _limits(model, body)
     _samplers(model, body)
     _stops(model, body.get("stop"))
@@ -136,6 +140,7 @@ def check_responses(model: Model, body: Json) -> None:
             raise azure(f"Unknown parameter: '{key}'.", key, "unknown_parameter")
     if body.get("input") in (None, "", []):
         raise azure("Missing required parameter: 'input'.", "input", "missing_required_parameter")
+    short(body.get("user"), _LONGEST_USER, "user")
     if not isinstance(body["input"], str | list):
         raise azure("Invalid type for 'input': expected a string or an array.", "input", "invalid_type")
     _samplers(model, body)
@@ -163,6 +168,7 @@ def check_items(items: list[Json], known: set[str]) -> None:
     """Refuse input items, the earlier ones of the conversation included, that do not fit together."""
     calls: set[str] = set()
     for at, item in enumerate(items):
+        short(item.get("call_id"), _LONGEST_CALL_ID, f"input[{at}].call_id")
         kind = item.get("type", "message")
         if kind not in _ITEMS:
             raise azure(
@@ -339,6 +345,7 @@ def _messages(body: Json) -> None:
                 "invalid_value",
             )
         if message["role"] == "tool":
+            short(message.get("tool_call_id"), _LONGEST_CHAT_CALL_ID, f"messages[{at}].tool_call_id")
             if message.get("tool_call_id") not in pending:
                 raise azure(
                     "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with "
@@ -351,6 +358,7 @@ def _messages(body: Json) -> None:
         _parts(message, at)
         pending = [call["id"] for call in message.get("tool_calls") or []]
         for place, call in enumerate(message.get("tool_calls") or []):
+            short(call["id"], _LONGEST_CHAT_CALL_ID, f"messages[{at}].tool_calls[{place}].id")
             if "function" in call:
                 named(str(call["function"].get("name", "")), f"messages[{at}].tool_calls[{place}].function.name")
     _settled(pending, len(messages))

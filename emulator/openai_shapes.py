@@ -71,18 +71,23 @@ def _within(schema: Json) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 def named(name: str, path: str) -> None:
     """Refuse a function's name that is too long or spelt in other letters."""
-    if len(name) > _LONGEST_NAME:
-        message = (
-            f"Invalid '{path}': string too long. Expected a string with maximum length {_LONGEST_NAME}, but got a "
-            f"string with length {len(name)} instead."
-        )
-        raise azure(message, path, "string_above_max_length")
+    short(name, _LONGEST_NAME, path)
     if not _NAME.fullmatch(name):
         message = (
             f"Invalid '{path}': string does not match pattern. Expected a string that matches the "
             "pattern '^[a-zA-Z0-9_-]+$'."
         )
         raise azure(message, path, "invalid_value")
+
+
+def short(text: Any, longest: int, path: str) -> None:
+    """Refuse a text that is too long."""
+    if isinstance(text, str) and len(text) > longest:
+        message = (
+            f"Invalid '{path}': string too long. Expected a string with maximum length {longest}, but got a "
+            f"string with length {len(text)} instead."
+        )
+        raise azure(message, path, "string_above_max_length")
 
 
 def choice(choice: Any, names: list[str]) -> None:

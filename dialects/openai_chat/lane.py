@@ -11,6 +11,7 @@ from dialects.jsontext import dumps
 from dialects.models import ModelProfile, Vendor
 from dialects.openai_chat.fields import accepted
 from dialects.openai_chat.rendering import alternating
+from dialects.openai_chat.words import told_id
 from dialects.openai_shared import drop_refused_sampling, limited, public_model, render_fault
 from dialects.sse import Frame
 
@@ -93,21 +94,27 @@ def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
 def _messages(messages: Any, profile: ModelProfile, dropped: set[str]) -> list[Any]:
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise invalid("messages must be a list of objects", "messages")
-    native = profile.vendor is Vendor.OPENAI
-    kept = [_message(message, native, dropped) for message in messages]
-    return kept if native else alternating(kept)
+    kept = [_message(message, profile, dropped) for message in messages]
+    return kept if profile.vendor is Vendor.OPENAI else alternating(kept)
 
 
-def _message(message: JSON, native: bool, dropped: set[str]) -> JSON:
+def _message(message: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
     out = _only(message, _OF_MESSAGE, dropped)
     if isinstance(out.get("content"), list):
         out["content"] = [_only(part, _OF_PART, dropped) if isinstance(part, dict) else part for part in out["content"]]
     if isinstance(out.get("tool_calls"), list):
         calls = out["tool_calls"]
-        out["tool_calls"] = [_only(call, _OF_CALL, dropped) if isinstance(call, dict) else call for call in calls]
-    if out.get("role") == "developer" and not native:
+        out["tool_calls"] = [_call(call, profile, dropped) if isinstance(call, dict) else call for call in calls]
+    if isinstance(own := out.get("tool_call_id"), str):
+        out["tool_call_id"] = told_id(own, profile)
+    if out.get("role") == "developer" and profile.vendor is not Vendor.OPENAI:
         out["role"] = "system"
     return out
+
+
+def _call(call: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
+    out = _only(call, _OF_CALL, dropped)
+    return {**out, "id": told_id(out["id"], profile)} if isinstance(out.get("id"), str) else out
 
 
 def _only(value: Mapping[str, Any], names: frozenset[str], dropped: set[str]) -> JSON:

@@ -6,8 +6,6 @@ instructions only at the front, so there a late system message is said as a
 user's words in ``<system>``, and turns of one role are merged.
 """
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -34,6 +32,7 @@ from dialects.dialect import Rendered
 from dialects.faults import invalid
 from dialects.models import ModelProfile, Vendor
 from dialects.openai_chat.fields import accepted
+from dialects.openai_chat.words import told_id
 from dialects.openai_fields import data_uri, plain_text
 from dialects.openai_shared import (
     CHAT,
@@ -47,14 +46,13 @@ from dialects.openai_shared import (
     merged_text,
     note_cache,
     takeable,
+    user_of,
 )
 from dialects.schemas import with_items
 from dialects.tools import lost_with
 from dialects.turns import wrapped
 
 _AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
-_MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
-_NINE_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SHOWN_BELOW = "(shown below)"
 """What a tool's message says of an image: only a user's message can hold one."""
 
@@ -77,7 +75,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
         body |= _output(conversation.output, profile, dropped)
     if conversation.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    body |= {"user": conversation.user} if conversation.user else {}
+    body |= user_of(conversation)
     body |= {"prompt_cache_key": conversation.cache_key} if conversation.cache_key else {}
     body |= _extra(conversation, dropped)
     drop_refused_sampling(body, profile, dropped)
@@ -181,7 +179,7 @@ class _Messages:
                     texts.append(plain_text(part) or f"{part.kind.value} {part.name} {_SHOWN_BELOW}".replace("  ", " "))
                 case Opaque():
                     self._dropped.add(part.kind)
-        return {"role": "tool", "tool_call_id": self._id(result.call_id), "content": "\n".join(texts)}
+        return {"role": "tool", "tool_call_id": told_id(result.call_id, self._profile), "content": "\n".join(texts)}
 
     def _content(self, parts: Iterable[Part]) -> Iterator[JSON]:
         for part in parts:
@@ -248,7 +246,7 @@ class _Messages:
 
     def _call(self, call: ToolCall) -> JSON:
         function = {"name": call.name, "arguments": call.arguments or "{}"}
-        return {"id": self._id(call.id), "type": "function", "function": function}
+        return {"id": told_id(call.id, self._profile), "type": "function", "function": function}
 
     def _own_calls(self, message: Message) -> list[JSON]:
         """Calls of custom tools, which only OpenAI has."""
@@ -271,13 +269,6 @@ class _Messages:
     def _name(self, message: Message) -> JSON:
         names = [part.payload for part in message.parts if isinstance(part, Opaque) and _is_name(part)]
         return {"name": names[0]["name"]} if names else {}
-
-    def _id(self, id: str) -> str:
-        """Mistral wants nine letters and digits."""
-        if self._profile.vendor is not Vendor.MISTRAL or _MISTRAL_ID.fullmatch(id):
-            return id
-        number = int.from_bytes(hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()[:8], "big")
-        return "".join(_NINE_DIGITS[number // 62**place % 62] for place in range(9))
 
 
 def _is_custom_call(part: Opaque) -> bool:

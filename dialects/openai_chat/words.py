@@ -1,10 +1,13 @@
-"""OpenAI chat completions: the words both answers and streams use."""
+"""OpenAI chat completions: the words requests, answers and streams share."""
 
 import hashlib
+import re
 from typing import Any
 
+from dialects import tools
 from dialects.conversation import JSON, Media, Stop, StopReason, ToolCall, Usage
 from dialects.dialect import Envelope
+from dialects.models import ModelProfile, Vendor
 from dialects.openai_fields import data_uri
 from dialects.openai_shared import stop_for
 
@@ -25,6 +28,9 @@ _STOP = {
     "function_call": StopReason.TOOL_USE,
     "content_filter": StopReason.FILTERED,
 }
+_LONGEST_ID = 40
+_MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
+_NINE_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def answer_id(envelope: Envelope) -> str:
@@ -70,6 +76,16 @@ def call_head(call: ToolCall, signature: str) -> JSON:
 def image(attached: Media) -> JSON:
     """Show an image a model made: OpenAI has no word for it, other vendors of this dialect use this one."""
     return {"type": "image_url", "image_url": {"url": data_uri(attached)}}
+
+
+def told_id(id: str, profile: ModelProfile) -> str:
+    """Write a call's id as the model takes it: Mistral wants nine letters and digits, OpenAI no more than 40."""
+    if profile.vendor is not Vendor.MISTRAL:
+        return tools.call_id(id, _LONGEST_ID)
+    if _MISTRAL_ID.fullmatch(id):
+        return id
+    number = int.from_bytes(hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+    return "".join(_NINE_DIGITS[number // 62**place % 62] for place in range(9))
 
 
 def call_id(id: Any, token: str, number: int) -> str:

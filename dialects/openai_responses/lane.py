@@ -15,7 +15,7 @@ from dialects.faults import Fault, invalid
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.openai_responses.names import flat
-from dialects.openai_responses.words import namespaces_of, render_error
+from dialects.openai_responses.words import namespaces_of, render_error, told_id
 from dialects.openai_shared import RESPONSES, drop_refused_sampling, limited, public_model
 from dialects.signatures import unpack
 from dialects.sse import Frame
@@ -62,7 +62,8 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     out = {name: value for name, value in body.items() if name in _TAKEN}
     out["model"] = profile.name
     if isinstance(out.get("input"), list):
-        out["input"] = [item for item in (_item(item, dropped) for item in out["input"]) if item is not None]
+        items = (_item(_shorter(item), dropped) for item in out["input"])
+        out["input"] = [item for item in items if item is not None]
     elif out.get("input") is not None and not isinstance(out["input"], str):
         raise invalid("input must be a string or a list of items", "input")
     _tools(out, dropped)
@@ -143,6 +144,15 @@ def _renamed_item(item: JSON, spaces: Mapping[str, tuple[str, str]]) -> JSON:
         case {"type": "function_call", "name": str(known)} if known in spaces:
             space, name = spaces[known]
             return {**item, "name": name, "namespace": space}
+        case _:
+            return item
+
+
+def _shorter(item: Any) -> Any:
+    """Write the id of a call, or of what it answers, at the length OpenAI takes."""
+    match item:
+        case {"call_id": str(own)} if own:
+            return {**item, "call_id": told_id(own)}
         case _:
             return item
 

@@ -30,6 +30,7 @@ from dialects.faults import invalid
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.openai_fields import data_uri, own_thinking, plain_text
 from dialects.openai_responses.parsing import SIGNED
+from dialects.openai_responses.words import told_id
 from dialects.openai_shared import (
     CHOICE,
     RESPONSES,
@@ -41,6 +42,7 @@ from dialects.openai_shared import (
     limited,
     note_cache,
     takeable,
+    user_of,
 )
 from dialects.schemas import with_items
 from dialects.tools import lost_with
@@ -69,7 +71,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     body |= _reasoning(conversation, profile, dropped)
     body |= {"text": {"format": _format(conversation.output)}} if conversation.output else {}
     body |= {"stream": True} if conversation.stream else {}
-    body |= {"user": conversation.user} if conversation.user else {}
+    body |= user_of(conversation)
     body |= {"prompt_cache_key": conversation.cache_key} if conversation.cache_key else {}
     _carry_extra(conversation, body, dropped)
     drop_refused_sampling(body, profile, dropped)
@@ -118,7 +120,7 @@ class _Items:
         output: Any = content
         if all(part["type"] == "input_text" for part in content):
             output = "\n".join(part["text"] for part in content)
-        return {"type": "function_call_output", "call_id": result.call_id, "output": output}
+        return {"type": "function_call_output", "call_id": told_id(result.call_id), "output": output}
 
     def _content(self, parts: Iterable[Part]) -> Iterator[JSON]:
         for part in parts:
@@ -158,7 +160,7 @@ class _Items:
             case Thinking():
                 yield from self._thought(part)
             case ToolCall(id, name, arguments):
-                yield {"type": "function_call", "call_id": id, "name": name, "arguments": arguments or "{}"}
+                yield {"type": "function_call", "call_id": told_id(id), "name": name, "arguments": arguments or "{}"}
             case Opaque():
                 yield from self._opaque(part)
             case Media(kind=kind):

@@ -6,6 +6,7 @@ https://platform.openai.com/docs/api-reference/responses/object
 from collections.abc import Mapping
 from typing import Any
 
+from dialects import tools
 from dialects.conversation import (
     JSON,
     Conversation,
@@ -37,12 +38,18 @@ _INCOMPLETE = {
     StopReason.FILTERED: "content_filter",
 }
 _STOP = {"max_output_tokens": StopReason.LENGTH, "content_filter": StopReason.FILTERED}
+_LONGEST_ID = 64
 _ERROR_CODE = {
     FaultKind.RATE_LIMITED: "rate_limit_exceeded",
     FaultKind.INVALID_REQUEST: "invalid_prompt",
     FaultKind.CONTENT_FILTERED: "invalid_prompt",
     FaultKind.TOO_LARGE: "invalid_prompt",
 }
+
+
+def told_id(id: str) -> str:
+    """Write a call's id as OpenAI takes it."""
+    return tools.call_id(id, _LONGEST_ID)
 
 
 def answer_id(envelope: Envelope) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dialects import openai_chat
+from dialects import openai_chat, openai_responses
 from dialects.models import profile_for
 
 HELLO = {"messages": [{"role": "user", "content": "x"}]}
@@ -29,3 +29,23 @@ def test_stop_sequences_are_as_many_as_the_model_takes(model, stops, kept, dropp
     assert (kept, dropped) == (passed.body.get("stop"), passed.dropped)
     assert dropped == asked.dropped
     assert ([kept] if isinstance(kept, str) else kept) == asked.body.get("stop")
+
+
+def test_ids_that_are_too_long_are_written_as_in_translation():
+    long = "call_" + "x" * 90
+    call = {"id": long, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    chat = {
+        "messages": [
+            *HELLO["messages"],
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": long, "content": "r"},
+        ]
+    }
+    called = {"type": "function_call", "call_id": long, "name": "f", "arguments": "{}"}
+    items = {"input": [called, {"type": "function_call_output", "call_id": long, "output": "r"}]}
+    gpt = profile_for("gpt-5")
+
+    passed = openai_chat.forward_request(chat, gpt).body["messages"]
+    assert openai_chat.render_request(openai_chat.parse_request(chat), gpt).body["messages"] == passed
+    passed = openai_responses.forward_request(items, gpt).body["input"]
+    assert openai_responses.render_request(openai_responses.parse_request(items), gpt).body["input"] == passed

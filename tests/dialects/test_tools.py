@@ -22,7 +22,7 @@ from dialects.conversation import (
 )
 from dialects.events import Event, fold, unfold
 from dialects.models import profile_for
-from dialects.tools import Renaming, fitting, lost_with, renaming
+from dialects.tools import Renaming, call_id, fitting, lost_with, renaming
 
 TAKEN = {
     "gpt-4.1": r"[a-zA-Z0-9_-]{1,64}",
@@ -216,3 +216,17 @@ def test_no_name_is_left_to_be_refused():
 )
 def test_a_tool_that_cannot_be_carried_is_named_by_its_type(payload, names):
     assert names == lost_with(Opaque("openai-responses", payload))
+
+
+@given(st.text(), st.text(), st.sampled_from([40, 64]))
+def test_ids_of_calls_fit_and_stay_apart(one, other, longest):
+    one, other = f"{one}{'x' * longest}", f"{other}{'x' * longest}"
+
+    assert longest == len(call_id(one, longest))
+    assert (one == other) is (call_id(one, longest) == call_id(other, longest))
+
+
+@pytest.mark.parametrize("id", ["a", "x" * 40, "é b\n"])
+def test_an_id_that_fits_is_kept_whatever_its_letters(id):
+    assert id == call_id(id, 40)
+    assert call_id(id, 40, PLAIN) == call_id(call_id(id, 40, PLAIN), 40, PLAIN)

@@ -314,6 +314,16 @@ CALLS = {
 }
 SAID = {"role": "user", "content": "a"}
 
+
+def _called(called, answered):
+    calls = CALLS | {"tool_calls": [CALLS["tool_calls"][0] | {"id": called}]}
+    return {"messages": [SAID, calls, {"role": "tool", "tool_call_id": answered, "content": "a"}]}
+
+
+def _item(**fields):
+    return {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}", **fields}
+
+
 CHATS = [
     ("gpt-5", {"max_tokens": 5}, "max_tokens", "unsupported_parameter"),
     ("gpt-5", {"temperature": 0.2}, "temperature", "unsupported_value"),
@@ -375,6 +385,9 @@ CHATS = [
         None,
     ),
     ("gpt-4.1", {"max_tokens": 0}, "max_tokens", "integer_below_min_value"),
+    ("gpt-4.1", {"user": "u" * 65}, "user", "string_above_max_length"),
+    ("gpt-4.1", _called("c" * 41, "c1"), "messages[1].tool_calls[0].id", "string_above_max_length"),
+    ("gpt-4.1", _called("c1", "c" * 41), "messages[2].tool_call_id", "string_above_max_length"),
 ]
 
 
@@ -395,7 +408,9 @@ RESPONSES = [
     ({"include": ["everything"]}, "invalid_value"),
     ({"previous_response_id": "resp_x"}, "previous_response_not_found"),
     ({"input": [{"type": "function_call_output", "call_id": "c", "output": "a"}]}, None),
-    ({"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}]}, None),
+    ({"input": [_item()]}, None),
+    ({"input": [_item(call_id="c" * 65)]}, "string_above_max_length"),
+    ({"user": "u" * 65}, "string_above_max_length"),
     ({"input": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]}, "invalid_value"),
     ({"input": [{"role": "assistant", "content": [{"type": "input_text", "text": "a"}]}, SAID]}, "invalid_value"),
 ]

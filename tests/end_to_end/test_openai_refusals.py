@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.running import Proxy, Told
-from tests.support.talking import request_of, sent
+from tests.support.talking import HELLO, request_of, sent
 
 GPTS = ["gpt-4.1", "gpt-5", "gpt-5.3-codex"]
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -125,3 +125,59 @@ def test_no_stop_string_is_none_to_drop(proxy: Proxy) -> None:
         told = ask(proxy, "chat", "gpt-5", stop=nothing)
 
         assert (200, None) == (told.status, told.headers.get("x-proxy-dropped")), told.body
+
+
+def called_with(dialect: str, ids: list[str]) -> dict[str, Any]:
+    """A history in which one function was called under several ids, and each was answered."""
+    match dialect:
+        case "messages":
+            calls = [{"type": "tool_use", "id": own, "name": "f", "input": {}} for own in ids]
+            answers = [{"type": "tool_result", "tool_use_id": own, "content": f"answer to {own}"} for own in ids]
+            turns = [("user", "Go"), ("assistant", calls), ("user", answers)]
+            return {"messages": [{"role": role, "content": content} for role, content in turns]}
+        case "chat":
+            called = [{"id": own, "type": "function", "function": {"name": "f", "arguments": "{}"}} for own in ids]
+            tools = [{"role": "tool", "tool_call_id": own, "content": f"answer to {own}"} for own in ids]
+            return {"messages": [*HELLO, {"role": "assistant", "content": None, "tool_calls": called}, *tools]}
+        case _:
+            calls = [{"type": "function_call", "call_id": own, "name": "f", "arguments": "{}"} for own in ids]
+            answers = [{"type": "function_call_output", "call_id": own, "output": f"answer to {own}"} for own in ids]
+            return {"input": [*HELLO, *calls, *answers]}
+
+
+def ids_told(body: Any) -> tuple[list[str], list[str]]:
+    """Under which ids the model was told of calls, and of their answers."""
+    if "input" in body:
+        ids = [(item["type"], item["call_id"]) for item in body["input"] if "call_id" in item]
+        return [own for kind, own in ids if kind == "function_call"], [own for kind, own in ids if "output" in kind]
+    calls = [call["id"] for message in body["messages"] for call in message.get("tool_calls") or []]
+    return calls, [message["tool_call_id"] for message in body["messages"] if message["role"] == "tool"]
+
+
+@pytest.mark.parametrize("model", GPTS)
+@pytest.mark.parametrize("dialect", ["messages", "chat", "responses"])
+def test_a_call_whose_id_is_too_long_is_answered_under_a_shorter_one(proxy: Proxy, dialect: str, model: str) -> None:
+    long = ["toolu_" + "x" * 84 + end for end in "ab"]
+    for _ in range(2):
+        told = ask(proxy, dialect, model, **called_with(dialect, [*long, "call_1"]))
+
+        assert (200, None) == (told.status, told.headers.get("x-proxy-dropped")), told.body
+        assert all(f"answer to {own}".encode() in told.body for own in (*long, "call_1"))
+    [(_, first), (_, again)] = sent(proxy)
+    calls, answers = ids_told(first)
+    assert 3 == len(set(calls))
+    assert "call_1" == calls[2]
+    assert calls == answers
+    assert (calls, answers) == ids_told(again)
+
+
+@pytest.mark.parametrize("model", GPTS)
+def test_a_user_whose_name_is_too_long_stays_the_same_user(proxy: Proxy, model: str) -> None:
+    for user in ("user_" + "0" * 115, "user_" + "0" * 115, "user_" + "0" * 114 + "1", "user_" + "0" * 59):
+        told = ask(proxy, "messages", model, metadata={"user_id": user})
+
+        assert (200, None) == (told.status, told.headers.get("x-proxy-dropped")), told.body
+    names = [body["user"] for _, body in sent(proxy)]
+    assert names[0] == names[1]
+    assert 3 == len(set(names))
+    assert "user_" + "0" * 59 == names[3]
