@@ -1,6 +1,6 @@
 """A look at everything that can be wrong before the first request: keys, tokens, deployments."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -9,6 +9,7 @@ from typing import Final
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.accounts import Deployment, Filters, SubAccount
 from gateway.discovery import RUNNING, Listed, Management, listing
+from gateway.mentions import unmatched
 from gateway.settings import Settings
 from gateway.tokens import TokenSource
 from gateway.transport import Transport
@@ -69,9 +70,26 @@ def examine(
 ) -> Report:
     """Compare what is configured with what two questions to each subaccount bring to light."""
     findings = [Finding(Mark.NOTE, _FILE, warning) for warning in settings.warnings]
-    for account in settings.subaccounts.values():
-        findings.extend(_subaccount(account, settings.filters, get_in, list_deployments))
+    seen: dict[str, Sequence[Listed]] = {}
+
+    def list_and_note(account: SubAccount) -> Sequence[Listed]:
+        seen[account.name] = list_deployments(account)
+        return seen[account.name]
+
+    accounts = settings.subaccounts.values()
+    for account in accounts:
+        findings.extend(_subaccount(account, settings.filters, get_in, list_and_note))
+    if all(account.name in seen for account in accounts if account.discovery):
+        deployed = {model for account in accounts for model in (*account.deployments, *_added(account, settings, seen))}
+        findings.extend(Finding(Mark.NOTE, _FILE, text) for text in unmatched(settings.policy, sorted(deployed)))
     return Report(tuple(findings))
+
+
+def _added(account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[Listed]]) -> Iterator[str]:
+    """Name the models that are served because they were looked up."""
+    for each in seen[account.name] if account.discovery else ():
+        if each.model and each.status == RUNNING and settings.filters.admits(each.model):
+            yield each.model
 
 
 def render(report: Report) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from dialects.faults import FaultError
 from dialects.models import profile_for
 from gateway.discovery import Management, discover
+from gateway.mentions import assign
 from gateway.settings import Settings, pools, with_discovered
 from gateway.tokens import TokenSource
 from gateway.transport import Transport
@@ -51,6 +52,7 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
         raise ValueError(f"{client!r} is no client; write one of {', '.join(sorted(_CLIENTS))}")
     policy, unknown = settings.policy, Unlisted(tuple(unlisted))
     balancer = LoadBalancer(pools(settings), policy=policy)
+    assign(balancer, policy, balancer.models())
     router = RequestRouter(balancer, names=ModelNames.configured(policy, lambda: unknown), policy=policy)
     for module in settings.extensions:
         getattr(module, "extend", lambda _: None)(router)

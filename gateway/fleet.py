@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dialects.faults import FaultError
 from gateway.accounts import Deployment, SubAccount
 from gateway.discovery import Get, discover, statuses
+from gateway.mentions import assign, unmatched
 from gateway.settings import Settings, pools, with_discovered
 from routing.health import HealthChecker
 from routing.load_balancer import LoadBalancer
@@ -66,7 +67,9 @@ class Fleet:
     def start(self) -> None:
         """Fill the pools, and begin to watch; what is looked up late joins late."""
         self._serve()
-        if self._looked_up:
+        if not self._looked_up:
+            self._say_what_is_meant_for_nobody()
+        else:
             first = threading.Event()
             self._thread = threading.Thread(target=self._run, args=(first,), name="discovery", daemon=True)
             self._thread.start()
@@ -90,11 +93,22 @@ class Fleet:
                 if found is not None:
                     self._found[looks[done]] = found
                     self._serve()
-                    self._unlisted = tuple(name for name in self._unlisted if name not in self._found)
+                    self._listed(looks[done])
 
     def unlisted(self) -> Unlisted:
         """Tell whose deployments were never listed, and in how many seconds that is tried again."""
         return Unlisted(self._unlisted, max(_FIRST_PAUSE, self._due - self._clock()))
+
+    def _listed(self, subaccount: str) -> None:
+        """Note that a subaccount was listed and is served; after the last one it is known what is deployed."""
+        if subaccount in self._unlisted:
+            self._unlisted = tuple(name for name in self._unlisted if name != subaccount)
+            if not self._unlisted:
+                self._say_what_is_meant_for_nobody()
+
+    def _say_what_is_meant_for_nobody(self) -> None:
+        for what in unmatched(self._settings.policy, self._balancer.models()):
+            _log.warning("%s", what)
 
     def _look_up(self, account: SubAccount) -> Mapping[str, tuple[Deployment, ...]] | None:
         try:
@@ -105,6 +119,7 @@ class Fleet:
 
     def _serve(self) -> None:
         wanted = pools(with_discovered(self._settings, self._found))
+        assign(self._balancer, self._settings.policy, wanted.keys() - {*self._balancer.models()})
         if wanted != {model: self._balancer.endpoints(model) for model in self._balancer.models()}:
             self._balancer.replace_pools(wanted)
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from gateway.accounts import AccountReader, Deployment, Filters, Findings, SubAccount, spelled
 from gateway.config_file import ConfigFile, FilterSection, json_schema, unknown_keys
+from gateway.mentions import OfModels, unused
 from gateway.service_keys import Mistake, Secret, ServiceKey, ServiceKeyError, is_url, load_json
 from routing.policy import Policy
 from routing.strategy import STRATEGIES, Endpoint
@@ -183,6 +184,8 @@ class _Loader:
         )
         if self._found.mistakes:
             raise self._error()
+        for where, what in unused(settings.subaccounts.values(), settings.policy):
+            self._found.odd(where, what)
         return replace(settings, warnings=tuple(self._found.warnings))
 
     def _config(self) -> ConfigFile:
@@ -271,7 +274,7 @@ class _Loader:
         for where, name in named.items():
             if name not in STRATEGIES:
                 self._found.wrong(where, f"is no strategy; write one of {', '.join(STRATEGIES)}")
-        return policy
+        return replace(policy, models=OfModels(policy.models, policy.aliases))
 
     def _either(self, outer: _T | None, inner: _T | None, name: str) -> _T | None:
         """Choose between a key at the top and its twin under `server`; two values are one too many."""

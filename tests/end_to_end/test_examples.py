@@ -82,5 +82,5 @@ def test_the_example_config_says_what_it_seems_to(tmp_path: Path) -> None:
     assert () == settings.warnings
     assert "cache-affinity" == settings.policy.strategy
     assert "least-latency" == settings.policy.strategy_for("gpt-4.1")
-    assert [1.0, 2.0] == [endpoint.weight for endpoint in pools(settings)["anthropic--claude-4.5-sonnet"]]
-    assert settings.subaccounts["us"].discovery
+    assert [1.0, 2.0] == [endpoint.weight for endpoint in pools(settings)["gpt-4.1"]]
+    assert (True, 2.0) == (settings.subaccounts["us"].discovery, settings.subaccounts["us"].weight)

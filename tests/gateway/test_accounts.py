@@ -36,7 +36,8 @@ def test_weights_multiply_and_tiers_add_up(settings_of):
 
 
 def test_a_deployment_that_is_listed_twice_counts_twice_and_is_mentioned(settings_of):
-    settings = settings_of(with_account(deployment_models={"m": [f"{BASE}/d1", f"{BASE}/d1/", f"{BASE}/d2"]}))
+    account = with_account(deployment_models={"m": [f"{BASE}/d1", f"{BASE}/d1/", f"{BASE}/d2"]})
+    settings = settings_of({**account, "routing": {"strategy": "weighted"}})
 
     assert only(settings).deployments["m"] == (Deployment(f"{BASE}/d1", 2.0), Deployment(f"{BASE}/d2"))
     assert settings.warnings == ("subAccounts.eu m: d1 is listed more than once; give it a weight instead",)
