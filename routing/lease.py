@@ -29,11 +29,23 @@ _SHORTEST = 0.001
 class Member:
     """What is known about one endpoint. The ledger's lock guards it, but for the breaker."""
 
-    __slots__ = ("_ewma", "_row", "_row_until", "_stamp", "breaker", "endpoint", "in_flight", "last_error", "waiting")
+    __slots__ = (
+        "_ewma",
+        "_row",
+        "_row_until",
+        "_stamp",
+        "breaker",
+        "endpoint",
+        "in_flight",
+        "joined",
+        "last_error",
+        "waiting",
+    )
 
     def __init__(self, endpoint: Endpoint, breaker: CircuitBreaker, seed: float, now: float) -> None:
         self.endpoint = endpoint
         self.breaker = breaker
+        self.joined = now
         self.in_flight = 0
         self.waiting = 0
         self.last_error: FaultKind | None = None

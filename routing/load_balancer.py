@@ -194,13 +194,21 @@ class LoadBalancer:
             return self._chooser_of(model).name
 
     def replace_pools(self, pools: Mapping[str, Sequence[Endpoint]]) -> None:
-        """Serve other endpoints from now on. Who stays keeps its history, who joins starts slowly."""
+        """Serve other endpoints from now on.
+
+        Who stays keeps its history. Who joins others starts slowly, unless they are about as
+        new themselves: what is found piece by piece at start has nobody to be slow against.
+        """
         with self._ledger.lock:
             for member in self._members.values():
                 member.breaker.restore()
             joined, left = self._enrol(pools)
-            for endpoint in joined:
-                self._members[endpoint].breaker.start_slowly()
+            settled = self._clock() - self._policy.breaker.slow_start
+            for pool in self._pools.values():
+                if min(member.joined for member in pool) < settled:
+                    for member in pool:
+                        if member.endpoint in joined:
+                            member.breaker.start_slowly()
             self._ledger.cooling.retain({key for endpoint in self._members for key in keys_of(endpoint)})
             for chooser in (self._chooser, *self._own.values()):
                 chooser.strategy.retain(self._members)

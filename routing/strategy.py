@@ -414,7 +414,7 @@ class PriorityStrategy(_TakingTurns):
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Choose within the lowest tier that has room."""
-        roomy = [row for row in candidates if row.in_flight < self._full * row.weight]
+        roomy = [row for row in candidates if row.in_flight < self._full * row.endpoint.weight]
         if not roomy:
             return self._quietest.select_endpoint(candidates, context)
         tiers = [row[0].tier for row in roomy if row[2] >= row[0].weight] or [row[0].tier for row in roomy]

@@ -67,6 +67,21 @@ def test_a_deployment_that_recovers_is_back_within_its_timeout(cloud: Cloud, tmp
         assert served >= 3
 
 
+def test_a_deployment_that_is_back_starts_slowly(cloud: Cloud, tmp_path: Path) -> None:
+    breaker = {"timeout": 0.3, "fixed_timeout": True, "slow_start": 6_000}
+    with two_deployments(cloud, tmp_path, breaker=breaker) as (proxy, a, _):
+        cloud.fault(a, "500")
+        assert all(ask(proxy, stream=False) for _ in range(12))
+        cloud.heal()
+        deadline = time.monotonic() + 10
+        while circuit_of(proxy, a) != "closed" and time.monotonic() < deadline:
+            assert ask(proxy, stream=False)
+        cloud.forget()
+        assert all(ask(proxy, stream=False) for _ in range(44))
+
+        assert 4 == len(cloud.requests(a))
+
+
 @pytest.mark.parametrize("kind", ["cut", "cut-error"])
 def test_streams_that_break_one_after_another_open_the_circuit(cloud: Cloud, tmp_path: Path, kind: str) -> None:
     breaker = {"failure_rate": 2, "timeout": 0.3, "timeout_jitter": 0, "slow_start": 0}

@@ -266,6 +266,7 @@ class TestPools:
     def test_who_stays_keeps_its_history_and_who_joins_starts_slowly(self):
         scene = BalancerScene([EU1, EU2])
         busy = scene.at(EU2)
+        scene.clock.now += 31
         scene.fails(EU1)
         scene.told.clear()
         heavier = endpoint("eu", "d2", weight=4)
@@ -279,6 +280,22 @@ class TestPools:
         busy.close()
 
         assert 0 == scene.balancer.in_flight()[EU2]
+
+    @pytest.mark.parametrize(("age", "share"), [(0.0, 1.0), (30.0, 1.0), (30.1, 0.1)])
+    def test_who_joins_those_as_new_has_nobody_to_be_slow_against(self, age, share):
+        scene = BalancerScene([EU1])
+        scene.clock.now += age
+        scene.balancer.replace_pools({"m": POOL})
+
+        assert [1.0, share, share] == [row.weight for row in scene.balancer.explain("m")]
+
+    def test_who_is_first_of_its_model_has_neither(self):
+        scene = BalancerScene([EU1])
+        scene.clock.now += 100
+        other = endpoint("us", "d8", "other")
+        scene.balancer.replace_pools({"m": [EU1], "other": [other]})
+
+        assert [1.0] == [row.weight for row in scene.balancer.explain("other")]
 
     def test_who_leaves_takes_its_state_along_and_ends_its_requests_in_peace(self):
         scene = BalancerScene([EU1, US1])

@@ -363,9 +363,15 @@ class TestPriority:
 
     @pytest.mark.parametrize(("busy", "expected"), [(3, "eu"), (4, "ap")])
     def test_a_full_tier_is_passed_over(self, busy, expected):
-        pool = [Candidate(self.FIRST, busy, 2.0), Candidate(self.THIRD, 1, 1.0)]
+        heavy = endpoint("eu", "a", tier=1, weight=2)
+        pool = [Candidate(heavy, busy, 2.0), Candidate(self.THIRD, 1, 1.0)]
 
         assert [expected] == [each.subaccount for each in choose(PriorityStrategy(full=2), pool, 1)]
+
+    def test_slow_start_makes_nobody_full_any_sooner(self):
+        pool = [Candidate(self.FIRST, 1, 0.1), Candidate(self.THIRD, 0, 0.1)]
+
+        assert [self.FIRST] == choose(PriorityStrategy(full=2), pool, 1)
 
     def test_when_all_are_full_the_least_busy_takes_it(self):
         pool = [Candidate(self.FIRST, 9), Candidate(self.THIRD, 8)]
