@@ -7,13 +7,15 @@ from typing import Self
 from dialects.crossing import Crossing
 from dialects.faults import Fault, FaultError, FaultKind
 from dialects.relay import Observation, Relay
+from dialects.sse import BLANK_LINES
 from dialects.tables import SIGNS_OF_LIFE
 from gateway.exchange import DEFECT, Exchange
 from gateway.pump import Pump, Quiet
 from routing.request_router import Attempt
 
 _MOST_HELD = 256 * 1024
-"""How many bytes of prelude are held back before they are let go, come what may."""
+_MOST_EVENTS_HELD = 64
+"""How many bytes, and how many events, of prelude are held back before they are let go, come what may."""
 
 SayFault = Callable[[Fault], bytes]
 """Says a failure in the client's dialect, in a stream that has not begun otherwise."""
@@ -147,7 +149,7 @@ class StreamedAnswer:
             if seen.fault:
                 return self._broke(flow, seen.fault)
             flow.held += out
-            if not seen.committed and len(flow.held) < _MOST_HELD:
+            if not seen.committed and _may_be_held(flow.held):
                 return b""
             self._commit(flow)
             out = flow.held
@@ -187,6 +189,10 @@ class StreamedAnswer:
             flow.attempt.failed(fault)
         stop = flow.seen.stop.reason.value if flow.seen.stop else ""
         self._exchange.finish(flow.seen.usage, fault=fault, stop=stop)
+
+
+def _may_be_held(prelude: bytes) -> bool:
+    return len(prelude) < _MOST_HELD and prelude.count(BLANK_LINES) < _MOST_EVENTS_HELD
 
 
 def _too_slow() -> Fault:

@@ -95,6 +95,32 @@ def test_a_failure_before_the_first_word_is_never_seen(opening: Steps) -> None:
         assert upstream.closed or upstream.shut.is_set()
 
 
+PRELUDE = frame({"role": "assistant", "content": "", "padding": "x" * (64 * 1024)})
+
+
+@pytest.mark.parametrize(
+    ("prelude", "held"),
+    [
+        ([ROLE] * 63, True),
+        ([ROLE] * 64, False),
+        ([b"".join([ROLE] * 64)], False),
+        ([PRELUDE] * 3, True),
+        ([PRELUDE] * 4, False),
+    ],
+    ids=["63-events", "64-events", "64-at-once", "192-kilobytes", "256-kilobytes"],
+)
+def test_so_much_of_a_prelude_is_held_back_and_no_more(prelude: Steps, held: bool) -> None:
+    bench = Bench({EU: [*prelude, DOWN], US: WHOLE})
+    stream = stream_of(bench)
+    stream.begin()
+    told = b"".join(stream)
+
+    assert held == told.endswith(DONE)
+    assert held == (b'"error"' not in told)
+    assert (["d1", "d2"] if held else ["d1"]) == [endpoint.deployment for endpoint, _ in bench.backends.opened]
+    assert 0 == bench.in_flight
+
+
 @pytest.mark.parametrize(
     ("ending", "kind"),
     [
