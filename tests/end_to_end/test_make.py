@@ -1,0 +1,45 @@
+"""The first command a user types, where Python is not what it should be."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def make(folder: Path, python: str, *goals: str) -> subprocess.CompletedProcess[str]:
+    (folder / "pyproject.toml").touch()
+    return subprocess.run(
+        ["make", "-f", str(ROOT / "Makefile"), *goals, f"PYTHON={python}"],
+        check=False, cwd=folder, capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+
+
+def script(folder: Path, says: str) -> str:
+    path = folder / "python-of-old"
+    path.write_text(f"#!/bin/sh\n{says}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["old", "missing"])
+def test_an_old_python_is_refused_before_anything_is_made_of_it(tmp_path: Path, there: bool) -> None:
+    python = script(tmp_path, "exit 1") if there else str(tmp_path / "python-of-old")
+    told = make(tmp_path, python, "run")
+    said, *others = told.stderr.splitlines()
+
+    assert 2 == told.returncode
+    assert f"{python} is not Python 3.11 or newer. Name one that is: make run PYTHON=python3.12" == said
+    assert all(line.startswith("make") for line in others)
+    assert "" == told.stdout
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_half_an_environment_is_not_left_behind(tmp_path: Path) -> None:
+    """As Debian's Python makes one that lacks pip, and the next try would take it for whole."""
+    half = 'case "$1" in -m) mkdir -p .venv/bin; touch .venv/bin/python; exit 1;; esac'
+    told = make(tmp_path, script(tmp_path, half), "install")
+
+    assert 2 == told.returncode
+    assert not (tmp_path / ".venv").exists()
