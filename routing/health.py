@@ -105,14 +105,26 @@ class HealthChecker:
         for state in self._balancer.snapshot():
             if self._stop.is_set():
                 return
-            breaker = self._balancer.breaker(state.endpoint)
-            view = breaker.snapshot()
-            if view.state is not Circuit.CLOSED and not view.gone:
-                trouble = self._trouble(state.endpoint)
-                if trouble:
-                    breaker.unreachable(trouble)
-                else:
-                    breaker.reachable()
+            breaker = self._breaker(state.endpoint)
+            if breaker is not None:
+                self._look_after(state.endpoint, breaker)
+
+    def _look_after(self, endpoint: Endpoint, breaker: CircuitBreaker) -> None:
+        """Ask one endpoint, if it is not well."""
+        view = breaker.snapshot()
+        if view.state is not Circuit.CLOSED and not view.gone:
+            trouble = self._trouble(endpoint)
+            if trouble:
+                breaker.unreachable(trouble)
+            else:
+                breaker.reachable()
+
+    def _breaker(self, endpoint: Endpoint) -> CircuitBreaker | None:
+        """The breaker that guards *endpoint*; None if it has left while others were asked."""
+        try:
+            return self._balancer.breaker(endpoint)
+        except KeyError:
+            return None
 
     def _trouble(self, endpoint: Endpoint) -> str:
         """Why *endpoint* cannot be reached; empty if it can."""
@@ -140,7 +152,9 @@ class HealthChecker:
                     self._compare(endpoint, found.get(endpoint.deployment, "not found"))
 
     def _compare(self, endpoint: Endpoint, status: str) -> None:
-        breaker = self._balancer.breaker(endpoint)
+        breaker = self._breaker(endpoint)
+        if breaker is None:
+            return
         if status.upper() == "RUNNING":
             breaker.restore()
         else:

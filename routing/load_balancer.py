@@ -200,8 +200,6 @@ class LoadBalancer:
         new themselves: what is found piece by piece at start has nobody to be slow against.
         """
         with self._ledger.lock:
-            for member in self._members.values():
-                member.breaker.restore()
             joined, left = self._enrol(pools)
             settled = self._clock() - self._policy.breaker.slow_start
             for pool in self._pools.values():

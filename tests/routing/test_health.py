@@ -10,7 +10,7 @@ from routing.health import Circuit, HealthChecker
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, Policy
 from routing.strategy import Endpoint
-from tests.routing.scenes import CLOSED, DOWN, EU1, EU2, HALF_OPEN, OPEN, US1, Clock
+from tests.routing.scenes import CLOSED, DOWN, EU1, EU2, HALF_OPEN, OPEN, US1, Clock, endpoint
 
 
 class Round:
@@ -138,6 +138,42 @@ class TestHealthChecker:
         assert ["cannot list the deployments of eu: ConnectionError"] == [
             record.message for record in caplog.records if record.name == "routing.health"
         ]
+
+    def test_a_deployment_that_leaves_meanwhile_is_passed_over(self):
+        def listing(subaccount: str) -> Mapping[str, str]:
+            scene.balancer.replace_pools({"m": [EU2, US1]})
+            return {"d1": "STOPPED", "d2": "STOPPED", "d7": "STOPPED"}
+
+        scene = Round(list_running=listing)
+        scene.checker.check_once()
+
+        assert [True, True] == [scene.balancer.breaker(each).snapshot().gone for each in (EU2, US1)]
+
+    def test_so_is_one_that_leaves_while_another_is_asked(self):
+        def probe(endpoint: Endpoint) -> bool:
+            scene.balancer.replace_pools({"m": [EU1, US1]})
+            return True
+
+        scene = Round(probe)
+        scene.fail(US1)
+        scene.checker.check_once()
+
+        assert [EU1, US1] == scene.asked
+        assert [HALF_OPEN, HALF_OPEN] == [scene.balancer.breaker(each).state for each in (EU1, US1)]
+
+    def test_what_does_not_run_stays_so_when_others_join(self):
+        statuses = {"d1": "STOPPED", "d2": "RUNNING", "d7": "RUNNING"}
+        scene = Round(list_running=lambda name: statuses, health_check_interval=0)
+        scene.checker.check_once()
+        scene.balancer.replace_pools({"m": [EU1, EU2, US1], "other": [endpoint("us", "d9", "other")]})
+
+        assert scene.balancer.breaker(EU1).snapshot().gone
+
+        scene.clock.now += 60
+        statuses["d1"] = "RUNNING"
+        scene.checker.check_once()
+
+        assert scene.balancer.breaker(EU1).state is HALF_OPEN
 
     def test_a_checker_that_is_stopped_asks_no_more(self):
         listed = []

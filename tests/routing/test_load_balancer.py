@@ -318,12 +318,17 @@ class TestPools:
 
         assert [] == scene.told
 
-    def test_a_discovery_restores_who_was_gone(self):
+    def test_who_was_gone_stays_so_until_somebody_knows_that_it_runs(self):
         scene = BalancerScene()
         scene.fails(EU1, fault=GONE)
-        scene.balancer.replace_pools({"m": POOL})
+        scene.balancer.breaker(EU2).trip("stopped")
+        scene.balancer.replace_pools({"m": [*POOL, endpoint("us", "d8")]})
 
-        assert Standing.PROBE is scene.standings()[0]
+        assert [Standing.GONE, Standing.GONE] == scene.standings()[:2]
+
+        scene.balancer.breaker(EU2).restore()
+
+        assert [Standing.GONE, Standing.PROBE] == scene.standings()[:2]
 
     def test_strategies_forget_who_left(self):
         scene = BalancerScene()
