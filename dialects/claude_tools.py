@@ -99,12 +99,10 @@ def arguments_of(call: ToolCall) -> JSON:
 
 
 def input_schema(parameters: Mapping[str, Any]) -> tuple[JSON, set[str]]:
-    """Write a tool's schema as Claude takes it, and name what had to go."""
+    """Write a tool's schema as Claude takes it, and name the keywords that had to go."""
     refused = _NOT_AT_THE_TOP & parameters.keys()
     schema = {name: value for name, value in parameters.items() if name not in refused}
-    return {**schema, "type": "object", "properties": schema.get("properties") or {}}, {
-        f"tools[].parameters.{name}" for name in refused
-    }
+    return {**schema, "type": "object", "properties": schema.get("properties") or {}}, set(refused)
 
 
 def _is_closed(schema: Any) -> bool:

@@ -79,8 +79,8 @@ class Adapted:
 
 def from_google(schema: Mapping[str, Any]) -> JSON:
     """Write a schema of Google's API as JSON Schema: small type names, null as a type, counts as numbers."""
-    walked = _walk(dict(schema), _as_json_schema)
-    return walked if isinstance(walked, dict) else {}
+    changed = walked(dict(schema), _as_json_schema)
+    return changed if isinstance(changed, dict) else {}
 
 
 def for_gemini(schema: Mapping[str, Any]) -> Adapted:
@@ -91,8 +91,8 @@ def for_gemini(schema: Mapping[str, Any]) -> Adapted:
     def change(node: JSON) -> JSON:
         return _as_gemini_takes_it(_Top(root, dropped).conjoined(node), dropped)
 
-    walked = _walk(root, change)
-    return Adapted(walked, tuple(sorted(dropped)))
+    changed = walked(root, change)
+    return Adapted(changed, tuple(sorted(dropped)))
 
 
 def for_openai(schema: Mapping[str, Any], *, choices: bool) -> Adapted:
@@ -112,8 +112,8 @@ def for_openai(schema: Mapping[str, Any], *, choices: bool) -> Adapted:
 
 def with_items(schema: Mapping[str, Any]) -> JSON:
     """Say of each array what it holds: anything, if nothing else is said."""
-    walked: JSON = _walk(dict(schema), _of_something)
-    return walked
+    changed: JSON = walked(dict(schema), _of_something)
+    return changed
 
 
 def object_root(schema: Mapping[str, Any]) -> Adapted:
@@ -134,21 +134,26 @@ def has_parameters(schema: Mapping[str, Any]) -> bool:
     return any(schema.get(name) for name in (*_MANY, "properties", "$ref", "additionalProperties", "patternProperties"))
 
 
-def _walk(node: Any, change: Callable[[JSON], JSON], depth: int = 0) -> Any:
+def walked(node: Any, change: Callable[[JSON], JSON], depth: int = 0) -> Any:
     """Apply *change* to a schema and all schemas within, outermost first."""
     if depth > MAX_DEPTH:
         raise invalid(f"a schema is nested more than {MAX_DEPTH} deep")
     if not isinstance(node, dict):
         return node
-    changed = change(node)
-    for name, value in changed.items():
+    return visited(change(node), lambda inner: walked(inner, change, depth + 1))
+
+
+def visited(node: JSON, visit: Callable[[Any], Any]) -> JSON:
+    """Copy a schema with what *visit* makes of each schema right within."""
+    copy = dict(node)
+    for name, value in node.items():
         if name in _ONE and isinstance(value, dict):
-            changed[name] = _walk(value, change, depth + 1)
+            copy[name] = visit(value)
         elif (name in _MANY or name in _ONE) and isinstance(value, list):
-            changed[name] = [_walk(item, change, depth + 1) for item in value]
+            copy[name] = [visit(item) for item in value]
         elif name in _NAMED and isinstance(value, dict):
-            changed[name] = {key: _walk(item, change, depth + 1) for key, item in value.items()}
-    return changed
+            copy[name] = {key: visit(item) for key, item in value.items()}
+    return copy
 
 
 def _as_json_schema(node: JSON) -> JSON:

@@ -265,7 +265,10 @@ def _model(model: Model, body: Json) -> None:
     limit = config.get("maxTokens")
     if limit is not None and limit < 1:
         raise bedrock("1 validation error detected: Value at 'inferenceConfig.maxTokens' must be at least 1")
-    choice = (body.get("toolConfig") or {}).get("toolChoice") or {}
+    tools = body.get("toolConfig") or {}
+    choice = tools.get("toolChoice") or {}
+    if model.family is Family.NOVA:
+        _novas_schemas(tools.get("tools") or [])
     if model.family is Family.NOVA and "-" in (choice.get("tool") or {}).get("name", ""):
         raise bedrock(
             "Model produced invalid sequence as part of ToolUse. Please refer to the model tool use troubleshooting "
@@ -286,6 +289,19 @@ def _model(model: Model, body: Json) -> None:
         sampling(model, given, extra.get("thinking"), limit)
     except Refused as refusal:
         raise as_model_error(refusal) from None
+
+
+def _novas_schemas(tools: list[Json]) -> None:
+    """Refuse keywords at the top of a schema that Nova does not know."""
+    for at, tool in enumerate(tools):
+        schema = tool["toolSpec"]["inputSchema"]["json"] if "toolSpec" in tool else {}
+        for key in schema:
+            if key not in ("type", "properties", "required"):
+                message = (
+                    f"Malformed input request: #/toolConfig/tools/{at}/toolSpec/inputSchema/json: extraneous key "
+                    f"[{key}] is not permitted, please reformat your input and try again."
+                )
+                raise as_model_error(bedrock(message))
 
 
 def _keys(value: Any, allowed: set[str], path: str) -> None:

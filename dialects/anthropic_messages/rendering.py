@@ -166,7 +166,7 @@ class _Asking:
                 return payload
             case ToolSpec(name, description, parameters, strict, cache):
                 schema, lost = claude_tools.input_schema(parameters)
-                self.dropped |= lost
+                self.dropped |= {f"tools[].parameters.{keyword}" for keyword in lost}
                 if strict:
                     self.dropped.add("tools[].strict")
                 described = {"description": description} if description else {}

@@ -5,8 +5,9 @@ and botocore's ``bedrock-runtime`` service model. Bytes travel as base64.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dialects import attachments, claude, claude_tools, turns
 from dialects.bedrock_converse.answering import DIALECT
@@ -32,6 +33,7 @@ from dialects.conversation import (
 from dialects.dialect import Rendered
 from dialects.faults import invalid
 from dialects.models import ModelProfile, Vendor
+from dialects.references import without_references
 
 _TOOL_CHOICE = {
     ToolMode.AUTO: "auto",
@@ -55,9 +57,11 @@ _ILLEGAL_IN_NAME = re.compile(r"[^a-zA-Z0-9()\[\] -]+")
 _LONGEST_NAME = 200
 _ABOUT_DOCUMENTS = "See the attached document."
 _EMPTY = "(no output)"
-# Nova takes no other keyword at the top of a tool's schema, and caches no tools.
+# Nova takes no other keyword at the top of a tool's schema, hence no definitions, and caches no tools.
 # https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html
 _NOVAS_SCHEMA = frozenset({"type", "properties", "required"})
+# What may go without a word: it says nothing of what the arguments may be, or what Nova does anyway.
+_NEEDLESS = frozenset({"$comment", "$id", "$schema", "additionalProperties", "default", "description", "title"})
 _MODELS_OWN = "anthropic_beta"
 
 
@@ -218,7 +222,7 @@ class _Asking:
         if not tools:
             tools = [block for name in called for block in self.tool(ToolSpec(name))]
         if self.json_tool and self.conversation.output:
-            tools += self.tool(claude_tools.json_tool(self.conversation.output))
+            tools += self.tool(claude_tools.json_tool(self.conversation.output), "response_format")
         if not tools:
             return None
         said = self.tool_choice(choice)
@@ -238,21 +242,31 @@ class _Asking:
             return {"any": {}}
         return {_TOOL_CHOICE[choice.mode]: {}} if self.conversation.tool_choice else None
 
-    def tool(self, spec: ToolSpec | Opaque) -> list[JSON]:
+    def tool(self, spec: ToolSpec | Opaque, name: str = "tools[].parameters") -> list[JSON]:
+        """Offer a tool; what of its schema cannot be said is named as *name*'s."""
         if isinstance(spec, Opaque):
             return [spec.payload]
+        mark, description = spec.cache, spec.description
         schema, lost = claude_tools.input_schema(spec.parameters)
-        mark = spec.cache
         if self.profile.vendor is Vendor.NOVA:
             self.dropped |= {"cache_control"} if mark else set()
-            mark = None
-            schema = {name: value for name, value in schema.items() if name in _NOVAS_SCHEMA}
-        self.dropped |= lost | ({"tools[].strict"} if spec.strict else set())
-        described = {"description": spec.description} if spec.description else {}
+            mark, description = None, description or str(spec.parameters.get("description") or "")
+            schema, lost = _as_nova_takes_it(spec.parameters)
+        self.dropped |= {f"{name}.{keyword}" for keyword in lost} | ({"tools[].strict"} if spec.strict else set())
+        described = {"description": description} if description else {}
         return [
             {"toolSpec": {"name": spec.name, **described, "inputSchema": {"json": schema}}},
             *_cache_point(mark),
         ]
+
+
+def _as_nova_takes_it(parameters: Mapping[str, Any]) -> tuple[JSON, set[str]]:
+    """Write a tool's schema with nothing to refer to, and name what had to go."""
+    plain = without_references(parameters)
+    schema, lost = claude_tools.input_schema(plain.schema)
+    gone = {name for name in schema.keys() - _NOVAS_SCHEMA - _NEEDLESS if schema[name]}
+    gone |= {"additionalProperties"} if isinstance(schema.get("additionalProperties"), dict) else set()
+    return {name: schema[name] for name in schema.keys() & _NOVAS_SCHEMA}, {*plain.dropped, *lost, *gone}
 
 
 def _cache_point(mark: CacheMark | None) -> list[JSON]:

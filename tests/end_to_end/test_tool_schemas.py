@@ -1,0 +1,56 @@
+"""Tools whose schemas a model does not take as they are, through the vendors' own SDKs."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.matrix.anthropic_client import AnthropicClient
+from tests.matrix.clients import Client
+from tests.matrix.gemini_client import GeminiClient
+from tests.matrix.openai_clients import ChatClient, ResponsesClient
+from tests.matrix.scenes import Ask, Tool
+from tests.support.running import KEY, Proxy
+from tests.support.talking import sent
+
+STREET = {"type": "object", "properties": {"street": {"type": "string"}}, "required": ["street"]}
+REFERRING: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Move",
+    "type": "object",
+    "properties": {"to": {"$ref": "#/$defs/Address"}, "from": {"type": "array", "items": {"$ref": "#/$defs/Address"}}},
+    "required": ["to", "from"],
+    "$defs": {"Address": STREET},
+}
+CLIENTS = (ChatClient, ResponsesClient, AnthropicClient, GeminiClient)
+DIALECTS = [client.dialect for client in CLIENTS]
+
+
+@pytest.fixture(scope="module")
+def clients(shared_wide_proxy: Proxy) -> Iterator[dict[str, Client]]:
+    """One of each: an SDK takes longer to set up than to ask."""
+    with ExitStack() as owned:
+        made = [owned.enter_context(closing(client(shared_wide_proxy.url, KEY))) for client in CLIENTS]
+        yield {client.dialect: client for client in made}
+
+
+def called(client: Client, model: str, schema: dict[str, Any], *, stream: bool = False) -> tuple[Any, frozenset[str]]:
+    """Have a tool called: its arguments, and what was dropped."""
+    ask = Ask("Tell me.", tools=(Tool("move", "Move there.", schema),), forced="move")
+    [seen] = client.ask(model, ask, stream=stream)
+    [call] = seen.calls
+    return call.arguments, seen.dropped
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_nova_knows_what_a_schema_refers_to(
+    wide_proxy: Proxy, clients: dict[str, Client], dialect: str, stream: bool
+) -> None:
+    arguments, dropped = called(clients[dialect], "amazon--nova-pro", REFERRING, stream=stream)
+
+    jsonschema.validate(arguments, REFERRING)
+    assert frozenset() == dropped
+    assert [200] == [status for status, _ in sent(wide_proxy)]
