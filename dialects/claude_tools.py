@@ -20,6 +20,7 @@ from dialects.conversation import (
 )
 from dialects.faults import invalid
 from dialects.jsontext import object_from
+from dialects.wrapping import is_object, within_object
 
 JSON_TOOL = "respond_with_json"
 """A tool the model is made to call where it cannot be told to answer in JSON: its arguments are the answer."""
@@ -53,7 +54,8 @@ _NATIVE = frozenset(
 
 def json_tool(output: OutputFormat) -> ToolSpec:
     """Make the tool whose arguments are the answer."""
-    schema, _ = input_schema(output.schema or {"type": "object"})
+    asked = output.schema or {"type": "object"}
+    schema, _ = input_schema(asked if is_object(asked) else within_object(asked))
     wanted = output.description or output.name
     return ToolSpec(JSON_TOOL, f"Give the answer. {wanted}".strip(), schema)
 

@@ -16,9 +16,10 @@ from dialects.openai_shared import check_translatable
 from dialects.relay import Passthrough, Relay, Translation
 from dialects.tables import BACKENDS, CLIENTS, LANES
 from dialects.tools import Renaming, renaming
+from dialects.wrapping import Wrapping, wrapping
 
 _WITH_OWN_CLIENTS = (Vendor.CLAUDE, Vendor.GEMINI, Vendor.OPENAI)
-"""Who refuses a name in its own dialect tells that its own clients, who know its rules."""
+"""Who refuses a name or a schema in its own dialect tells that its own clients, who know its rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +60,37 @@ class Crossing(Protocol):
 
 
 class Translated:
-    """The two ends speak different dialects."""
+    """The two ends speak different dialects; *wrapping* and *renaming* are what the model is told otherwise."""
 
-    def __init__(self, inquiry: Inquiry, client: ClientDialect, backend: BackendDialect, renaming: Renaming) -> None:
+    def __init__(
+        self,
+        inquiry: Inquiry,
+        client: ClientDialect,
+        backend: BackendDialect,
+        renaming: Renaming,
+        wrapping: Wrapping,
+    ) -> None:
         self._envelope = inquiry.envelope
         self._client = client
         self._backend = backend
         self._renaming = renaming
+        self._wrapping = wrapping
 
     def ask(self, profile: ModelProfile) -> Rendered:
         """Render the request in the backend's dialect."""
         check_translatable(self._envelope.conversation)
-        return self._backend.render_request(self._renaming.ask(self._envelope.conversation), profile)
+        conversation = self._wrapping.ask(self._renaming.ask(self._envelope.conversation))
+        return self._backend.render_request(conversation, profile)
 
     def relay(self, content_type: str) -> Relay:
         """Read the one, write the other."""
         reader = self._renaming.reader(self._backend.reader(self._envelope.token, content_type))
-        return Translation(reader, self._client.writer(self._envelope))
+        return Translation(self._wrapping.reader(reader), self._client.writer(self._envelope))
 
     def answer(self, body: JSON) -> Reply:
         """Parse the one, render the other."""
-        completion = self._renaming.answer(self._backend.parse_response(body, self._envelope.token))
+        said = self._backend.parse_response(body, self._envelope.token)
+        completion = self._wrapping.answer(self._renaming.answer(said))
         return Reply(self._client.render_response(completion, self._envelope), completion)
 
 
@@ -115,12 +126,13 @@ def crossing(inquiry: Inquiry, backend: str, profile: ModelProfile) -> Crossing:
     """Choose the way from the inquiry's client to *backend*, both named as in `dialects.tables`.
 
     A model that cannot be told a schema is made to fit it in a roundabout way, whose answer must be translated back;
-    so must one that is told of tools under other names.
+    so must one that is told of tools under other names, or asked for an object around the answer.
     """
     conversation, same = inquiry.envelope.conversation, inquiry.client == backend
     at_home = same and profile.vendor in _WITH_OWN_CLIENTS
     names = Renaming() if at_home else renaming(conversation, profile.odd_in_names)
-    fits = (profile.native_schema or conversation.output is None) and not names.sent
-    if inquiry.forward and fits and same and backend in LANES:
+    around = wrapping(conversation, profile)
+    fits = (profile.native_schema or conversation.output is None) and (at_home or around.schema is None)
+    if inquiry.forward and fits and not names.sent and same and backend in LANES:
         return Forwarded(inquiry, LANES[backend], BACKENDS[backend])
-    return Translated(inquiry, CLIENTS[inquiry.client], BACKENDS[backend], names)
+    return Translated(inquiry, CLIENTS[inquiry.client], BACKENDS[backend], names, around)

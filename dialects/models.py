@@ -92,6 +92,8 @@ class ModelProfile:
     """Whether Claude takes `output_config.effort`."""
     native_schema: bool = True
     """Whether an output schema can be asked for; otherwise a forced tool serves."""
+    object_root: bool = True
+    """Whether what is asked for by a schema must be an object."""
     mid_system: bool = False
     """Whether a system message may stand among the messages."""
     model_in_body: bool = False
@@ -150,6 +152,7 @@ _GEMINI_25 = ModelProfile(
     thinking=ThinkingStyle.BUDGET,
     thinking_budget=(1, 24576),
     schema_with_tools=False,
+    object_root=False,
     max_output=65535,
 )
 _GEMINI_3 = replace(_GEMINI_25, thinking=ThinkingStyle.LEVEL, thinking_stops=False, schema_with_tools=True)

@@ -63,8 +63,8 @@ _REFUSED_BY_GEMINI = frozenset(
         "uniqueItems",
     }
 )
-# Neither Claude nor GPT takes these at the root of a tool's schema.
-_NOT_AT_THE_ROOT = frozenset({"allOf", "anyOf", "const", "enum", "not", "oneOf"})
+NOT_AT_THE_ROOT = frozenset({"allOf", "anyOf", "const", "enum", "not", "oneOf"})
+"""Neither Claude nor GPT takes these at the root of a tool's schema."""
 _CHOICES = frozenset({"anyOf", "oneOf"})
 _TYPE_OF: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
@@ -102,17 +102,22 @@ def for_openai(schema: Mapping[str, Any], *, choices: bool) -> Adapted:
     whether it may be a choice as well.
     """
     is_whole = schema.get("type") == "object" and isinstance(schema.get("properties"), dict)
-    refused = not choices and not _NOT_AT_THE_ROOT.isdisjoint(schema)
+    refused = not choices and not NOT_AT_THE_ROOT.isdisjoint(schema)
     if refused or ("$ref" in schema and not is_whole):
         adapted = object_root(schema)
     else:
         adapted = Adapted({**schema, "type": "object", "properties": _mapping(schema.get("properties"))})
-    return Adapted(with_items(adapted.schema), adapted.dropped)
+    return Adapted(_with_items(dict(adapted.schema)), adapted.dropped)
 
 
-def with_items(schema: Mapping[str, Any]) -> JSON:
+def answer_for_openai(schema: Mapping[str, Any]) -> JSON:
+    """Write the schema of an answer as OpenAI takes it: what says no type is an object."""
+    return _with_items({**schema, "type": schema.get("type", "object")})
+
+
+def _with_items(schema: JSON) -> JSON:
     """Say of each array what it holds: anything, if nothing else is said."""
-    changed: JSON = walked(dict(schema), _of_something)
+    changed: JSON = walked(schema, _of_something)
     return changed
 
 
@@ -124,8 +129,8 @@ def object_root(schema: Mapping[str, Any]) -> Adapted:
     """
     root, dropped = dict(schema), set[str]()
     plain = _Top(root, dropped).plain(root)
-    dropped |= _NOT_AT_THE_ROOT & plain.keys()
-    kept = {name: value for name, value in plain.items() if name not in _NOT_AT_THE_ROOT}
+    dropped |= NOT_AT_THE_ROOT & plain.keys()
+    kept = {name: value for name, value in plain.items() if name not in NOT_AT_THE_ROOT}
     return Adapted({**kept, "type": "object", "properties": _mapping(kept.get("properties"))}, tuple(sorted(dropped)))
 
 

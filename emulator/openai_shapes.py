@@ -29,15 +29,22 @@ def function(function: Json, path: str, *, choices: bool = False) -> None:
 
 def _wrong_with(parameters: Json, *, choices: bool, strict: bool) -> str | None:
     """Say what is wrong with the schema of a function, if anything is."""
-    if parameters.get("type") != "object":
-        kind = parameters.get("type")
-        return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'."
-    if not choices and any(key in parameters for key in _NOT_AT_THE_ROOT):
-        names = "/".join(f"'{key}'" for key in _NOT_AT_THE_ROOT)
-        return f"schema must have type 'object' and not have {names} at the top level."
+    if wrong := _wrong_at_the_root(parameters, choices=choices):
+        return wrong
     if "properties" not in parameters:
         return "In context=(), object schema missing properties."
     return _wrong_within(parameters, strict=strict)
+
+
+def _wrong_at_the_root(schema: Json, *, choices: bool) -> str | None:
+    """Say why a schema describes no object, if it does not."""
+    if schema.get("type") != "object":
+        kind = schema.get("type")
+        return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'."
+    if not choices and any(key in schema for key in _NOT_AT_THE_ROOT):
+        names = "/".join(f"'{key}'" for key in _NOT_AT_THE_ROOT)
+        return f"schema must have type 'object' and not have {names} at the top level."
+    return None
 
 
 def _wrong_within(schema: Json, *, strict: bool) -> str | None:
@@ -123,11 +130,13 @@ def form(wanted: Json, param: str, said: str) -> None:
 
 
 def _schema(wanted: Json, param: str) -> None:
-    """Refuse a schema without a name, with an array of nothing or, if strict, one that is loose."""
+    """Refuse a schema that has no name, is no object, has an array of nothing or, if strict, one that is loose."""
     if not wanted.get("name"):
         raise azure(f"Missing required parameter: '{param}.name'.", f"{param}.name", "missing_required_parameter")
     named(str(wanted["name"]), f"{param}.name")
     if not isinstance(wanted.get("schema"), dict):
         raise azure(f"Missing required parameter: '{param}.schema'.", f"{param}.schema", "missing_required_parameter")
-    if wrong := _wrong_within(wanted["schema"], strict=bool(wanted.get("strict"))):
+    schema = wanted["schema"]
+    wrong = _wrong_at_the_root(schema, choices=False) or _wrong_within(schema, strict=bool(wanted.get("strict")))
+    if wrong:
         raise azure(f"Invalid schema for response_format '{wanted['name']}': {wrong}", param)

@@ -48,7 +48,7 @@ from dialects.openai_shared import (
     takeable,
     user_of,
 )
-from dialects.schemas import with_items
+from dialects.schemas import answer_for_openai
 from dialects.tools import lost_with
 from dialects.turns import wrapped
 
@@ -340,7 +340,7 @@ def _output(output: OutputFormat, profile: ModelProfile, dropped: set[str]) -> J
     schema = {
         "name": output.name or "answer",
         "description": output.description or None,
-        "schema": with_items(output.schema),
+        "schema": answer_for_openai(output.schema),
         "strict": output.strict,
     }
     schema = {name: value for name, value in schema.items() if value is not None}

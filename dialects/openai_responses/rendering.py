@@ -44,7 +44,7 @@ from dialects.openai_shared import (
     takeable,
     user_of,
 )
-from dialects.schemas import with_items
+from dialects.schemas import answer_for_openai
 from dialects.tools import lost_with
 
 _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})
@@ -253,7 +253,7 @@ def _reasoning(conversation: Conversation, profile: ModelProfile, dropped: set[s
 def _format(output: OutputFormat) -> JSON:
     if output.schema is None:
         return {"type": "json_object"}
-    said = {"type": "json_schema", "name": output.name or "answer", "schema": with_items(output.schema)}
+    said = {"type": "json_schema", "name": output.name or "answer", "schema": answer_for_openai(output.schema)}
     described = {"description": output.description} if output.description else {}
     return {**said, **described, **({"strict": output.strict} if output.strict is not None else {})}
 

@@ -11,12 +11,12 @@ from dialects.faults import FaultError
 from dialects.schemas import (
     MAX_DEPTH,
     Adapted,
+    answer_for_openai,
     for_gemini,
     for_openai,
     from_google,
     has_parameters,
     object_root,
-    with_items,
 )
 from emulator import openai_shapes as shapes
 from emulator.neutral import Refused
@@ -368,7 +368,7 @@ def test_what_satisfies_a_schema_satisfies_what_gemini_is_told(schema, instances
 def test_no_json_at_all_breaks_the_adaptations(value):
     schema = {"allOf": [value], "properties": value, "items": value, "enum": value, "type": value, "required": value}
 
-    for adapt in (from_google, for_gemini, object_root, with_items):
+    for adapt in (from_google, for_gemini, object_root, answer_for_openai):
         adapt(schema)
     for choices in (False, True):
         for_openai(schema, choices=choices)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.emulator.asking import request
 
-NOVA = "amazon--nova-pro"
+NOVA, FORM = "amazon--nova-pro", "json_schema"
 OBJECT = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 
 
@@ -21,3 +21,26 @@ def test_nova_knows_three_keywords(eu, key):
     assert 200 == offer(OBJECT).status_code
     assert (400, "ValidationException") == (answer.status_code, answer.headers["x-amzn-errortype"])
     assert f"#/toolConfig/tools/0/toolSpec/inputSchema/json: extraneous key [{key}]" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    ("schema", "wrong"),
+    [
+        ({"type": "array", "items": {"type": "string"}}, "got 'type: \"array\"'"),
+        ({"$ref": "#/$defs/A", "$defs": {"A": OBJECT}}, "got 'type: \"None\"'"),
+        (OBJECT | {"additionalProperties": False, "anyOf": []}, "at the top level"),
+        (OBJECT | {"additionalProperties": False}, ""),
+    ],
+)
+def test_openai_answers_with_objects(eu, schema, wrong, strict):
+    flat = {"name": "r", "schema": schema, "strict": strict}
+    asked = [
+        (*request("chat", "gpt-4.1", "a"), "gpt-4.1", {"response_format": {"type": FORM, FORM: flat}}),
+        (*request("responses", "gpt-5", "a"), "gpt-5", {"text": {"format": {"type": FORM, **flat}}}),
+    ]
+    for path, body, model, form in asked:
+        answer = eu.post(model, path, body | form)
+
+        assert (400 if wrong else 200) == answer.status_code
+        assert not wrong or wrong in answer.json()["error"]["message"]
