@@ -69,8 +69,8 @@ _Url = Annotated[DeploymentEntry, BeforeValidator(_as_url, json_schema_input_typ
 _Id = Annotated[DeploymentId, BeforeValidator(_as_id, json_schema_input_type=str | DeploymentId)]
 _AnyUrls = str | DeploymentEntry | list[str | DeploymentEntry]
 _AnyIds = str | DeploymentId | list[str | DeploymentId]
-_Urls = Annotated[list[_Url], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=_AnyUrls)]
-_Ids = Annotated[list[_Id], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=_AnyIds)]
+_Urls = Annotated[list[_Url], BeforeValidator(_listed, json_schema_input_type=_AnyUrls)]
+_Ids = Annotated[list[_Id], BeforeValidator(_listed, json_schema_input_type=_AnyIds)]
 
 
 class SubAccountSection(_Section):
@@ -83,9 +83,9 @@ class SubAccountSection(_Section):
     service_key: Annotated[dict[str, Any] | Literal["env"] | None, BeforeValidator(_key_or_env)] = None
     """The service key itself, or "env" to take it from where SAP's own tools do. Texts may hold ${VARIABLES}."""
     deployment_models: dict[_Name, _Urls] = Field(default_factory=dict)
-    """For each model the URLs of its deployments; one may stand without a list."""
+    """For each model the URLs of its deployments; one may stand without a list, and a list may be empty."""
     deployment_ids: dict[_Name, _Ids] = Field(default_factory=dict)
-    """For each model the ids of its deployments; one may stand without a list."""
+    """For each model the ids of its deployments; one may stand without a list, and a list may be empty."""
     weight: _Weight = 1.0
     """The share of the traffic of the whole subaccount; multiplies that of its deployments."""
     tier: int = 0

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -270,10 +271,17 @@ def read_file(path: Path, *, env: Mapping[str, str]) -> ServiceKey:
     return parse(load_json(path), env=env, base=path.parent)
 
 
-def load_json(path: Path) -> Any:
-    """Read one JSON file; what is wrong with it is said without quoting it."""
+def load_json(path: Path, twice: Callable[[str], object] = lambda _: None) -> Any:
+    """Read one JSON file; what is wrong with it is said without quoting it. *twice* hears of keys that are repeated."""
+
+    def as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        for key, number in Counter(key for key, _ in pairs).items():
+            if number > 1:
+                twice(key)
+        return dict(pairs)
+
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=as_object)
     except FileNotFoundError:
         raise ServiceKeyError(Mistake("", f"there is no file {path}; correct the path")) from None
     except OSError as error:

@@ -56,7 +56,6 @@ _SAID: Final = {
     "bool_type": "is neither true nor false; write one of them without quotes",
     "bool_parsing": "is neither true nor false; write one of them without quotes",
     "string_too_short": "is empty; write something, or leave it out",
-    "too_short": "is empty; list at least one, or leave it out",
     "greater_than": "is too small; write a number above {gt}",
     "greater_than_equal": "is too small; write a number of at least {ge}",
     "less_than_equal": "is too large; write a number of at most {le}",
@@ -225,18 +224,24 @@ class _Loader:
         if self._path is None:
             return {}
         try:
-            return load_json(self._path)
+            return load_json(self._path, self._written_twice)
         except ServiceKeyError as error:
             for mistake in error.mistakes:
                 # The path is named in front of every mistake.
                 self._found.wrong("", mistake.what.removeprefix(f"{self._path} "))
             raise self._error() from None
 
+    def _written_twice(self, key: str) -> None:
+        self._found.odd(spelled((key,)), "is written twice in one object; only the last one counts")
+
     def _subaccounts(self, config: ConfigFile, filters: Filters) -> dict[str, SubAccount]:
         """Resolve the subaccounts in their order; without any, the one that the environment tells of."""
         reader = AccountReader(self._found, filters)
         if not config.subaccounts:
             return {} if self._found.mistakes else reader.from_environment()
+        for name in config.subaccounts:
+            if name != name.strip() and name.strip() in config.subaccounts:
+                self._found.wrong(spelled(("subAccounts", name)), "is there without the blanks too; name one otherwise")
         read = (reader.read(name.strip(), section) for name, section in config.subaccounts.items())
         return {account.name: account for account in read if account is not None}
 

@@ -120,3 +120,12 @@ def test_what_is_discovered_is_added_filtered_and_never_twice(settings_of):
         "n": (Deployment("https://x/d3"),),
     }
     assert only(with_discovered(settings, {})).deployments == only(settings).deployments
+
+
+def test_a_model_with_an_empty_list_has_no_deployments_there(settings_of):
+    """As in config files that have been in use: the others are served, and nothing is looked up for it."""
+    config = with_account(deployment_models={"gpt-4o": [], "gpt-4.1": [f"{BASE}/d1"]}, deployment_ids={"gpt-5": []})
+    settings = settings_of(config)
+
+    assert {"gpt-4.1": (Deployment(f"{BASE}/d1"),)} == only(settings).deployments
+    assert (False, ()) == (only(settings).discovery, settings.warnings)

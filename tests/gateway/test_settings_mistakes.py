@@ -68,7 +68,6 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
         ({"weight": "heavy"}, "weight", "is not a number"),
         ({"tier": 0.5}, "tier", "without a fraction"),
         ({"discovery": "maybe"}, "discovery", "neither true nor false"),
-        ({"deployment_models": {"m": []}}, "deployment_models.m", "is empty; list at least one"),
         ({"deployment_models": {"m": 3}}, "deployment_models.m", "is not a list"),
         ({"deployment_models": {"m": [3]}}, "deployment_models.m[0]", "is not an object"),
         ({"deployment_models": {"m": ["https://x/d1"]}}, "deployment_models.m[0]", "write https://…/v2/inference"),
@@ -76,7 +75,6 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
         ({"deployment_models": {"m": [{}]}}, "deployment_models.m[0].url", "is missing"),
         ({"deployment_ids": {"m.1": [{"id": "d", "weight": -1}]}}, 'deployment_ids."m.1"[0].weight', "above"),
         ({"deployment_ids": {"m": f"{BASE}/d1"}}, "deployment_ids.m[0]", "the URL under deployment_models"),
-        ({"deployment_ids": {"m": []}}, "deployment_ids.m", "is empty"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_subaccount_is_reported_where_it_stands_and_alone(mistakes_in, tmp_path, keys, where, words):
@@ -95,7 +93,7 @@ def test_all_mistakes_are_reported_at_once(mistakes_in):
         {
             "subAccounts": {
                 "a": {"service_key_json": "no.json", "weight": 0, "deployment_ids": {"m": "x/y"}},
-                "b": {"service_key_json": "eu.json", "deployment_models": {"m": ["nonsense"], "n": []}},
+                "b": {"service_key_json": "eu.json", "deployment_models": {"m": ["nonsense"], "n": 3}},
                 "c": {"service_key": 3},
                 "d": "what",
             },
@@ -187,3 +185,22 @@ def test_a_file_that_nobody_may_look_for_is_told_where_it_is_named(mistakes_in):
     assert {"subAccounts.eu.service_key_json", "upstream.ca_bundle"} == set(found)
     assert all(what.startswith("cannot look for ") for what in found.values())
     assert all(what.endswith(": File name too long") for what in found.values())
+
+
+def test_a_name_that_is_written_twice_is_told(settings_of):
+    one, other = (json.dumps({"service_key_json": f"{name}.json", "weight": 1}) for name in ("eu", "us"))
+    settings = settings_of(f'{{"subAccounts": {{"eu": {one}, "eu": {other}}}, "port": 1, "port": 2}}')
+
+    assert ["us"] == [each.key.client_id for each in settings.subaccounts.values()]
+    assert (
+        "eu: is written twice in one object; only the last one counts",
+        "port: is written twice in one object; only the last one counts",
+    ) == settings.warnings
+
+
+def test_two_subaccounts_whose_names_differ_in_blanks_are_one_too_many(mistakes_in):
+    account = {"service_key_json": "eu.json"}
+
+    assert {'subAccounts."eu "': "is there without the blanks too; name one otherwise"} == mistakes_in(
+        {"subAccounts": {"eu": account, "eu ": account}}
+    )
