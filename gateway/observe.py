@@ -9,7 +9,6 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from dialects.conversation import Usage
 from routing.journal import CircuitMoved, Cooled, PoolsChanged, RoutingEvent, Settled, StrategyErred
-from routing.strategy import Endpoint, QuotaDomain
 
 _log = logging.getLogger("sap_ai_proxy.exchange")
 _routing_log = logging.getLogger("sap_ai_proxy.routing")
@@ -145,9 +144,8 @@ class RoutingObserver:
         match event:
             case CircuitMoved(endpoint, move):
                 self._transitions.labels(endpoint.subaccount, endpoint.deployment, move.now.value).inc()
-            case Cooled(endpoint, key, seconds, why):
+            case Cooled(endpoint, _, _, why):
                 self._coolings.labels(endpoint.subaccount, endpoint.deployment, why.value).inc()
-                _routing_log.warning("%s rests for %.1f s: %s", _named(key), seconds, why.value)
             case Settled(endpoint, fault, _):
                 outcome = fault.value if fault else "ok"
                 self._outcomes.labels(endpoint.subaccount, endpoint.deployment, outcome).inc()
@@ -184,13 +182,3 @@ def _kinds(usage: Usage) -> tuple[tuple[str, int], ...]:
         ("cache_write", usage.cache_write),
         ("output", usage.output),
     )
-
-
-def _named(key: Endpoint | QuotaDomain | str) -> str:
-    match key:
-        case Endpoint():
-            return f"{key.subaccount}/{key.deployment}"
-        case QuotaDomain():
-            return f"the quota of {key.model} in {key.subaccount}"
-        case str():
-            return f"subaccount {key}"

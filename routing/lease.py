@@ -296,12 +296,20 @@ def _write(event: RoutingEvent) -> None:
     match event:
         case CircuitMoved(endpoint, move):
             level = logging.WARNING if move.now is Circuit.OPEN else logging.INFO
-            where = f"{endpoint.subaccount}/{endpoint.deployment}"
-            log.log(level, "circuit of %s: %s -> %s: %s", where, move.was.value, move.now.value, move.reason)
-        case Cooled(endpoint, key, seconds, why):
-            what = endpoint.deployment if isinstance(key, Endpoint) else key
-            log.info("%s rests for %.1f s: %s", what if isinstance(what, str) else "/".join(what), seconds, why.value)
+            log.log(level, "circuit of %s: %s -> %s: %s", _named(endpoint), move.was.value, move.now.value, move.reason)
+        case Cooled(_, key, seconds, why):
+            log.warning("%s rests for %.1f s: %s", _named(key), seconds, why.value)
         case StrategyErred(strategy, model, error):
             log.error("the strategy %s errs about %s, so the first candidate is taken", strategy, model, exc_info=error)
         case _:
             pass
+
+
+def _named(key: Key) -> str:
+    match key:
+        case Endpoint():
+            return f"{key.subaccount}/{key.deployment}"
+        case QuotaDomain():
+            return f"the quota of {key.model} in {key.subaccount}"
+        case str():
+            return f"subaccount {key}"

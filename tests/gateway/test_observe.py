@@ -7,9 +7,10 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from dialects.conversation import Usage
-from dialects.faults import FaultKind
+from dialects.faults import Fault, FaultKind, Quota
 from gateway.observe import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from routing.journal import Circuit, CircuitMoved, Cooled, PoolsChanged, RoutingEvent, Settled, Transition
+from routing.load_balancer import LoadBalancer
 from routing.strategy import Endpoint
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
@@ -130,42 +131,46 @@ def moved(now: Circuit) -> CircuitMoved:
 
 
 @pytest.mark.parametrize(
-    ("event", "counted", "logged"),
+    ("event", "counted"),
     [
         (
             moved(Circuit.OPEN),
-            'circuit_transitions_total{deployment="d1",now="open",subaccount="eu"} 1.0', [],
+            'circuit_transitions_total{deployment="d1",now="open",subaccount="eu"} 1.0',
         ),
         (
             Cooled(EU, EU, 3.04, FaultKind.RATE_LIMITED),
             'coolings_total{deployment="d1",subaccount="eu",why="rate_limited"} 1.0',
-            ["eu/d1 rests for 3.0 s: rate_limited"],
         ),
         (
             Cooled(EU, EU.domain, 60.0, FaultKind.RATE_LIMITED),
             'coolings_total{deployment="d1",subaccount="eu",why="rate_limited"} 1.0',
-            ["the quota of gpt-4.1 in eu rests for 60.0 s: rate_limited"],
         ),
         (
             Cooled(EU, "eu", 5.0, FaultKind.REFUSED_CREDENTIALS),
             'coolings_total{deployment="d1",subaccount="eu",why="refused_credentials"} 1.0',
-            ["subaccount eu rests for 5.0 s: refused_credentials"],
         ),
-        (Settled(EU, None, 0.2), 'outcomes_total{deployment="d1",outcome="ok",subaccount="eu"} 1.0', []),
+        (Settled(EU, None, 0.2), 'outcomes_total{deployment="d1",outcome="ok",subaccount="eu"} 1.0'),
         (
             Settled(EU, FaultKind.TIMEOUT, 0.2),
-            'outcomes_total{deployment="d1",outcome="timeout",subaccount="eu"} 1.0', [],
+            'outcomes_total{deployment="d1",outcome="timeout",subaccount="eu"} 1.0',
         ),
     ],
 )  # fmt: skip
-def test_what_happens_to_endpoints_is_counted(
-    info: pytest.LogCaptureFixture, event: RoutingEvent, counted: str, logged: list[str]
+def test_what_happens_to_endpoints_is_counted_and_logged_by_the_routing_itself(
+    info: pytest.LogCaptureFixture, event: RoutingEvent, counted: str
 ) -> None:
     registry = CollectorRegistry()
     RoutingObserver(registry).heard(event)
 
     assert [f"aicore_proxy_{counted}"] == lines(registry)
-    assert logged == info.messages
+    assert [] == info.messages
+
+
+def test_a_rest_is_logged_once(info: pytest.LogCaptureFixture) -> None:
+    balancer = LoadBalancer({EU.model: [EU]}, listener=RoutingObserver(CollectorRegistry()).heard)
+    balancer.acquire(EU.model).failed(Fault(FaultKind.RATE_LIMITED, "busy", 429, quota=Quota.MODEL))
+
+    assert 1 == len([message for message in info.messages if "rests for" in message])
 
 
 def test_endpoints_that_come_and_go_are_logged(info: pytest.LogCaptureFixture) -> None:

@@ -101,9 +101,9 @@ class TestVisible:
             ("WARNING", "circuit of eu/d1: closed -> open: 1 failures in a row: server_error"),
             ("INFO", "circuit of eu/d1: open -> half-open: its time was over"),
             ("INFO", "circuit of eu/d1: half-open -> closed: it answered"),
-            ("INFO", "d7 rests for 3.0 s: rate_limited"),
-            ("INFO", "eu/m rests for 5.0 s: rate_limited"),
-            ("INFO", "eu rests for 60.0 s: refused_credentials"),
+            ("WARNING", "us/d7 rests for 3.0 s: rate_limited"),
+            ("WARNING", "the quota of m in eu rests for 5.0 s: rate_limited"),
+            ("WARNING", "subaccount eu rests for 60.0 s: refused_credentials"),
         ] == [(record.levelname, record.getMessage()) for record in caplog.records]
 
     def test_a_listener_that_fails_stops_nothing(self, caplog):
