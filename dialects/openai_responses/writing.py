@@ -40,9 +40,7 @@ class Writer:
     def _write(self, event: Event) -> Iterator[bytes]:
         match event:
             case Started():
-                response = unfinished(self._envelope, "in_progress", [])
-                yield self._say("response.created", response=response)
-                yield self._say("response.in_progress", response=response)
+                yield from self._start()
             case BlockStarted(_, block):
                 yield from self._begin(block)
             case BlockDelta(_, text):
@@ -53,8 +51,16 @@ class Writer:
                 response = finished(self._envelope, self._output, stop, usage)
                 yield self._say(f"response.{response['status']}", response=response)
             case Failed(fault):
+                if not self._number:
+                    # OpenAI's own SDK takes nothing for a failure of a response that was never created.
+                    yield from self._start()
                 response = unfinished(self._envelope, "failed", self._output)
                 yield self._say("response.failed", response={**response, "error": render_error(fault)})
+
+    def _start(self) -> Iterator[bytes]:
+        response = unfinished(self._envelope, "in_progress", [])
+        yield self._say("response.created", response=response)
+        yield self._say("response.in_progress", response=response)
 
     def _begin(self, block: Block) -> Iterator[bytes]:
         self._open, self._texts = block, []

@@ -25,7 +25,7 @@ from dialects.conversation import (
     Usage,
 )
 from dialects.dialect import Envelope
-from dialects.events import Failed, checked, fold, unfold
+from dialects.events import Failed, Started, checked, fold, unfold
 from dialects.faults import Fault, FaultError, FaultKind
 from dialects.models import profile_for
 from dialects.relay import Passthrough
@@ -286,4 +286,14 @@ def test_images_by_url_and_data_are_understood():
 def test_a_failure_is_said_in_few_codes():
     failed = openai_responses.writer(_envelope()).write([Failed(Fault(FaultKind.GONE, "gone"))])
 
-    assert json.loads(_frames(failed)[0].data)["response"]["error"] == {"code": "server_error", "message": "gone"}
+    assert {"code": "server_error", "message": "gone"} == json.loads(_frames(failed)[-1].data)["response"]["error"]
+
+
+def test_a_response_that_fails_is_created_once_whenever_it_fails():
+    fault = Failed(Fault(FaultKind.GONE, "gone"))
+    begun = ["response.created", "response.in_progress"]
+    whole, writer = openai_responses.writer(_envelope()).write([fault]), openai_responses.writer(_envelope())
+
+    assert [*begun, "response.failed"] == [frame.event for frame in _frames(whole)]
+    assert begun == [frame.event for frame in _frames(writer.write([Started()]))]
+    assert ["response.failed"] == [frame.event for frame in _frames(writer.write([fault]))]
