@@ -26,7 +26,7 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what users w
 _say = partial(click.echo, err=True)
 
 _DEMO = """\
-No config.json here, so this is a demo: an emulated SAP AI Core, with no model behind it.
+{why} a demo: an emulated SAP AI Core, with no model behind it.
 To use your own, write a config.json (the README says how) or give --config FILE.
 """
 _SERVED = """\
@@ -79,9 +79,10 @@ def cli(
         given = {"host": host, "port": port, "workers": workers, "log_level": "debug" if debug else log_level}
         with ExitStack() as owned:
             path = None if demo else _found(config)
+            why = "This is" if demo else "No config.json here, so this is"
             demo = demo or not _is_configured(path)
             if demo:
-                _say(_DEMO)
+                _say(_DEMO.format(why=why))
                 path = owned.enter_context(Demo()).config
             _run(path, {name: value for name, value in given.items() if value is not None}, demo=demo)
 
