@@ -60,6 +60,8 @@ class Asked:
     timeouts: Timeouts
     affinity: str = ""
     """Names the conversation."""
+    began: float | None = None
+    """When its body had been read, by the exchange's clock; None if that is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,11 @@ class Exchange:
         self.desk = desk or Desk()
         self.dropped: set[str] = set()
         self.clock = clock
+        self.waited = 0.0
+        """For how many seconds it was somebody else's turn: the upstream's, or the caller's."""
         self._call = call
         self._observer = observer
-        self._began = clock()
+        self._began = clock() if asked.began is None else asked.began
         self._first_content: float | None = None
         self._last: Attempt | None = None
         self._finished = False
@@ -200,19 +204,30 @@ class Exchange:
 
     def read(self, attempt: Attempt, body: JSON) -> JSON:
         """Send *body* to the attempt's endpoint and read the answer; raises `FaultError`."""
-        upstream = self.open(attempt, body, stream=False)
-        try:
-            raw = upstream.read(late=self._is_late)
-        finally:
-            upstream.close()
+        with self.waiting():
+            upstream = self.open(attempt, body, stream=False)
+            try:
+                raw = upstream.read(late=self._is_late)
+            finally:
+                upstream.close()
         with making_sense():
             loaded: JSON = json.loads(raw)
             return loaded
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Within, it is somebody else's turn."""
+        since = self.clock()
+        try:
+            yield
+        finally:
+            self.waited += self.clock() - since
+
     def _inquiry(self, dialect: str) -> Inquiry:
         """Give the request as backends of *dialect* want it; what it points at is fetched once for all of them."""
         if dialect not in self._inquiries:
-            self._inquiries[dialect] = self.desk.inlined(self.asked.inquiry, dialect)
+            with self.waiting():
+                self._inquiries[dialect] = self.desk.inlined(self.asked.inquiry, dialect)
         return self._inquiries[dialect]
 
     def _left(self) -> float:
@@ -245,6 +260,7 @@ class Exchange:
     def _record(self) -> ExchangeRecord:
         endpoint = self._last.endpoint if self._last else None
         conversation = self.asked.inquiry.envelope.conversation
+        duration = self.clock() - self._began
         return ExchangeRecord(
             id=self.asked.id,
             caller=self.asked.caller,
@@ -259,7 +275,8 @@ class Exchange:
             reasons=self.attempts.reasons,
             unaffordable=self.attempts.unaffordable,
             first_content=self._first_content,
-            duration=self.clock() - self._began,
+            duration=duration,
+            overhead=max(0.0, duration - self.waited - self.attempts.paused),
             dropped=tuple(sorted(self.dropped)),
         )
 

@@ -122,6 +122,7 @@ class Gateway:
 
         *asked_in* is the dialect of the body, where that is another one than that of the answer.
         """
+        began = self._clock()
         conversation = CLIENTS[asked_in or client].parse_request(body)
         token = self._new_token()
         envelope = Envelope(token, conversation.model, int(self._now()), conversation)
@@ -129,18 +130,19 @@ class Gateway:
         attempts = self._attempts(client, conversation, caller, affinity)
         timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
         inquiry = Inquiry(client, body, envelope, forward=not asked_in)
-        asked = Asked(token, caller, inquiry, timeouts, affinity)
+        asked = Asked(token, caller, inquiry, timeouts, affinity, began)
         return Exchange(asked, attempts, self._core, self._observer, self._desk, self._clock)
 
     def embeddings(self, body: JSON, headers: Mapping[str, str], caller: str) -> Exchange:
         """Begin to answer a request for embeddings; raises `FaultError` for one that makes no sense."""
+        began = self._clock()
         request = openai_embeddings.parse_request(body)
         named = Conversation(model=request.model, dialect="openai-embeddings")
         token = self._new_token()
         envelope = Envelope(token, request.model, int(self._now()), named)
         attempts = self._attempts("openai-embeddings", named, caller, affinity_key(named, headers))
         timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
-        asked = Asked(token, caller, Inquiry("openai-embeddings", body, envelope), timeouts)
+        asked = Asked(token, caller, Inquiry("openai-embeddings", body, envelope), timeouts, began=began)
         return EmbeddingExchange(request, asked, attempts, self._core, self._observer, self._desk, self._clock)
 
     def kept(self, method: str, answer: str, caller: str, action: str = "") -> tuple[int, bytes]:

@@ -14,6 +14,7 @@ _log = logging.getLogger("sap_ai_proxy.exchange")
 _routing_log = logging.getLogger("sap_ai_proxy.routing")
 _LONGEST = 100
 """How many characters of names that a caller made up are logged."""
+_BRIEF = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
@@ -22,7 +23,11 @@ class ExchangeRecord:
     """Who asked for what, where it went, how it ended, and what it cost. Never what was said.
 
     *requested* is the model that was asked for, or the method and path of a request that named none.
-    Durations are in seconds; *first_content* is None where nothing was said.
+    Durations are in seconds, from when the body had been read; *first_content* is None where nothing was said.
+    *overhead* is the part of *duration* that the proxy itself took, to understand, choose, render and translate, and
+    to get the CPU for it. No part of it is waiting for the upstream (from when a request is handed over to be sent;
+    fetching a token or a picture is waiting too), a pause between attempts, or a caller's delay in taking what it is
+    given. None where no exchange began.
     *trail* reads ``eu/d1 503 -> us/d7 ok``, *reasons* says why each of these was chosen, and *unaffordable*
     whether the retry budget refused another.
     """
@@ -44,6 +49,7 @@ class ExchangeRecord:
     stop: str = ""
     first_content: float | None = None
     duration: float = 0.0
+    overhead: float | None = None
     usage: Usage = field(default_factory=Usage)
     dropped: tuple[str, ...] = ()
 
@@ -110,6 +116,14 @@ class MetricsObserver:
             "aicore_proxy_duration_seconds", "Until the last byte", labels, buckets=_SECONDS, registry=registry
         )
 
+        self._overhead = Histogram(
+            "aicore_proxy_overhead_seconds",
+            "What the proxy itself took: neither waiting for an upstream or a caller, nor a pause",
+            labels,
+            buckets=_BRIEF,
+            registry=registry,
+        )
+
     def over(self, record: ExchangeRecord) -> None:
         """Count it."""
         model = record.model or "unknown"
@@ -121,6 +135,8 @@ class MetricsObserver:
             self._retries.labels(model, "withdrawn").inc(record.attempts - 1)
             self._retries.labels(model, "refused").inc(record.unaffordable)
         self._duration.labels(record.client, model).observe(record.duration)
+        if record.overhead is not None:
+            self._overhead.labels(record.client, model).observe(record.overhead)
         if record.first_content is not None:
             self._first.labels(record.client, model).observe(record.first_content)
         for kind, count in _kinds(record.usage):

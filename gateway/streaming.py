@@ -65,6 +65,8 @@ class StreamedAnswer:
         self._flow: _Flow | None = None
         self._due = 0.0
         self._sign_of_life = SIGNS_OF_LIFE[exchange.asked.inquiry.client]
+        # Since when it is the caller's turn, where it is.
+        self._handed = self._clock()
         # When the caller last heard something; headers leave with the first bytes, so until then: when it asked.
         self._spoke = self._clock()
         self._ready = b""
@@ -83,24 +85,27 @@ class StreamedAnswer:
         except BaseException:
             self._end(DEFECT)
             raise
+        self._handed = self._clock()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> bytes:
+        self._exchange.waited += self._clock() - self._handed
         out, self._ready = self._ready, b""
         while not (out or self._over):
             wait = self._spoke + self._timeouts.keep_alive - self._clock()
             out = self._step(wait) if wait > 0 else self._sign_of_life
         if not out:
             raise StopIteration
-        self._spoke = self._clock()
+        self._spoke = self._handed = self._clock()
         return out
 
     def close(self) -> None:
         """Let go of everything, however far the stream got."""
         self._ready = b""
         if not self._over:
+            self._exchange.waited += self._clock() - self._handed
             self._end(Fault(FaultKind.CALLER_LEFT, "The caller hung up."))
 
     def _step(self, wait: float) -> bytes:
@@ -120,8 +125,9 @@ class StreamedAnswer:
         now = self._clock()
         try:
             patience = max(0.0, min(wait, self._due - now))
-            relay = flow.relay(patience)
-            chunk = flow.pump.take(patience)
+            with self._exchange.waiting():
+                relay = flow.relay(patience)
+                chunk = flow.pump.take(patience)
         except Quiet:
             return self._broke(flow, _too_slow()) if self._clock() >= self._due else b""
         except FaultError as error:

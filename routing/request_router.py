@@ -136,6 +136,8 @@ class Attempts:
         self.resolution = resolution
         self.unaffordable = False
         """Whether the budget refused the last retry that was to be made."""
+        self.paused = 0.0
+        """For how many seconds nothing was asked of anybody."""
         self._means = means
         self._errand = errand
         self._made: list[Attempt] = []
@@ -239,7 +241,9 @@ class Attempts:
                 delay = self._pause(error)
                 if delay is None or self._means.clock() + delay >= self._deadline:
                     raise
+            since = self._means.clock()
             self._means.sleep(delay)
+            self.paused += self._means.clock() - since
 
     def _acquire(self) -> Lease:
         return self._means.balancer.acquire(

@@ -183,6 +183,9 @@ def test_metrics_count_exchanges_and_tokens(proxy: Proxy) -> None:
 
     assert 'aicore_proxy_exchanges_total{client="openai-chat",model="gpt-4.1",outcome="ok"}' in metrics
     assert 'aicore_proxy_tokens_total{kind="output",model="gpt-4.1"}' in metrics
+    assert 'aicore_proxy_decisions_total{model="gpt-4.1",reason="round-robin"}' in metrics
+    assert 'aicore_proxy_retries_total{budget="refused",model="gpt-4.1"} 0.0' in metrics
+    assert 'aicore_proxy_overhead_seconds_count{client="openai-chat",model="gpt-4.1"}' in metrics
 
 
 def test_the_framework_s_own_limits_speak_the_dialect_too(proxy: Proxy) -> None:

@@ -1,6 +1,7 @@
 """The proxy without its web framework, in front of a whole emulated AI Core."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -56,6 +57,16 @@ def test_ids_and_times_are_the_gateways_own(build: Build) -> None:
 
     assert (1_700_000_000, 1_700_000_000) == (gateway.started, answer["created"])
     assert "t0" in answer["id"]
+
+
+def test_an_exchange_begins_when_its_body_has_been_read(build: Build) -> None:
+    gateway, before = build(), time.monotonic()
+    exchanges = (
+        ask(gateway, model=CLAUDE),
+        gateway.embeddings({"model": "text-embedding-3-small", "input": "a"}, {}, "me"),
+    )
+
+    assert all(before <= exchange.asked.began <= time.monotonic() for exchange in exchanges)
 
 
 def test_a_model_that_is_not_deployed_is_a_fault(build: Build) -> None:

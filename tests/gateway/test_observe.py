@@ -17,7 +17,7 @@ EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
 RECORD = ExchangeRecord(
     id="abc", caller="0a1b2c3d", client="openai-chat", requested="gpt-4o", model="gpt-4.1", stream=True,
     trail="eu/d1 503 -> us/d7 ok", subaccount="us", deployment="d7", attempts=2, stop="end", first_content=0.1234,
-    reasons=("probe", "round-robin"),
+    reasons=("probe", "round-robin"), overhead=0.004,
     duration=1.5, usage=Usage(fresh_input=6, cache_read=4, cache_write=3, output=2), dropped=("seed", "top_k"),
 )  # fmt: skip
 REFUSED = ExchangeRecord("abc", "anonymous", "gemini", "nobody", status=404, outcome="not_found")
@@ -89,6 +89,9 @@ def test_an_exchange_is_counted_once_in_each_number() -> None:
         f"aicore_proxy_first_content_seconds_count{{{labels}}} 1.0",
         f"aicore_proxy_first_content_seconds_sum{{{labels}}} 0.1234",
         f"aicore_proxy_duration_seconds_sum{{{labels}}} 1.5",
+        f"aicore_proxy_overhead_seconds_sum{{{labels}}} 0.004",
+        'aicore_proxy_overhead_seconds_bucket{client="openai-chat",le="0.0025",model="gpt-4.1"} 0.0',
+        'aicore_proxy_overhead_seconds_bucket{client="openai-chat",le="0.005",model="gpt-4.1"} 1.0',
     ):
         assert expected in told
 
@@ -99,7 +102,7 @@ def test_an_exchange_that_said_nothing_has_no_first_content() -> None:
 
     told = lines(registry)
     assert 'aicore_proxy_exchanges_total{client="gemini",model="unknown",outcome="not_found"} 1.0' in told
-    assert not [line for line in told if "first_content" in line]
+    assert not [line for line in told if "first_content" in line or "overhead" in line]
 
 
 def test_a_retry_that_the_budget_refused_is_counted() -> None:

@@ -1,6 +1,7 @@
 """Backends that say what a test wrote down, byte for byte."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ HANG = object()
 """A step of a script: nothing comes until somebody shuts the connection."""
 
 Steps = Sequence[Any]
-"""Bytes to say, a fault to raise, `HANG`, or an event to wait for."""
+"""Bytes to say, a fault to raise, `HANG`, an event to wait for, or something to do; done on opening if it is first."""
 
 
 class ScriptedUpstream:
@@ -39,6 +40,9 @@ class ScriptedUpstream:
                 raise FaultError(step)
             if isinstance(step, threading.Event):
                 step.wait(10)
+                continue
+            if callable(step):
+                step()
                 continue
             if step is HANG:
                 self.shut.wait(10)
@@ -73,6 +77,9 @@ class Backends:
     ) -> ScriptedUpstream:
         steps = self.scripts[attempt.endpoint]
         self.bodies.append(dumps(body).encode())
+        if steps and callable(steps[0]):
+            steps[0]()
+            steps = steps[1:]
         if steps and isinstance(steps[0], Fault):
             raise FaultError(steps[0])
         upstream = ScriptedUpstream(steps)
@@ -94,14 +101,21 @@ class Bench:
     """A router over scripted backends, and everything a test may want to look at."""
 
     def __init__(
-        self, scripts: Mapping[Endpoint, Steps], *, timeouts: Timeouts | None = None, threshold: int = 5
+        self,
+        scripts: Mapping[Endpoint, Steps],
+        *,
+        timeouts: Timeouts | None = None,
+        threshold: int = 5,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = lambda _: None,
     ) -> None:
         policy = Policy(timeouts=timeouts or Timeouts(), breaker=BreakerPolicy(failure_threshold=threshold))
         pools: dict[str, list[Endpoint]] = {}
         for endpoint in scripts:
             pools.setdefault(endpoint.model, []).append(endpoint)
-        self.balancer = LoadBalancer(pools, policy=policy)
-        self.router = RequestRouter(self.balancer, policy=policy, sleep=lambda _: None)
+        self.clock = clock
+        self.balancer = LoadBalancer(pools, policy=policy, clock=clock)
+        self.router = RequestRouter(self.balancer, policy=policy, clock=clock, sleep=sleep)
         self.backends = Backends(scripts)
         self.notes = Notes()
         self.timeouts = policy.timeouts
@@ -111,7 +125,7 @@ class Bench:
         envelope = Envelope("token", conversation.model, 1_700_000_000, conversation)
         attempts = self.router.attempts(conversation.model, client=client)
         asked = Asked("id", "caller", Inquiry(client, body, envelope), self.timeouts)
-        return Exchange(asked, attempts, self.backends, self.notes)
+        return Exchange(asked, attempts, self.backends, self.notes, clock=self.clock)
 
     @property
     def in_flight(self) -> int:
