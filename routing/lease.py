@@ -306,10 +306,8 @@ def _write(event: RoutingEvent) -> None:
 
 
 def _named(key: Key) -> str:
-    match key:
-        case Endpoint():
-            return f"{key.subaccount}/{key.deployment}"
-        case QuotaDomain():
-            return f"the quota of {key.model} in {key.subaccount}"
-        case str():
-            return f"subaccount {key}"
+    if isinstance(key, str):
+        return f"subaccount {key}"
+    if isinstance(key, Endpoint):
+        return f"{key.subaccount}/{key.deployment}"
+    return f"the quota of {key.model} in {key.subaccount}"
