@@ -7,8 +7,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from granian import Granian
@@ -16,8 +17,9 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
 from gateway.service_keys import home_folder
-from gateway.settings import Settings, load
+from gateway.settings import Settings, SettingsError, load
 
+_log = logging.getLogger("sap_ai_proxy")
 _HANDED_DOWN = "SAP_AI_PROXY_SETTINGS"
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
@@ -37,13 +39,17 @@ def hand_down(path: Path | None, overrides: Mapping[str, str | int]) -> None:
 
 def handed_down() -> Settings:
     """Load the settings that the parent process has checked, and log as they say."""
-    told = json.loads(os.environ.get(_HANDED_DOWN, '{"path": null, "overrides": {}}'))
-    path = Path(told["path"]) if told["path"] else None
-    settings = replace(load(path, os.environ, home_folder()), **told["overrides"])
+    settings = _loaded()
     logging.basicConfig(level=settings.log_level.upper(), format=_FORMAT)
     # What urllib3 says of a connection names its address.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     return settings
+
+
+def _loaded() -> Settings:
+    told = json.loads(os.environ.get(_HANDED_DOWN, '{"path": null, "overrides": {}}'))
+    path = Path(told["path"]) if told["path"] else None
+    return replace(load(path, os.environ, home_folder()), **told["overrides"])
 
 
 def end_with_parent(every: float = 1.0) -> None:
@@ -91,8 +97,11 @@ def ensure_free(address: str, port: int) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve at the address that is the host of *settings*, until told to stop; streams that are open then may end."""
-    Granian(
+    """Serve at the address that is the host of *settings*, until told to stop; streams that are open then may end.
+
+    On SIGHUP new worker processes take over, one after the other, with the settings as they are then.
+    """
+    server = Granian(
         "proxy_server:app_from_environment",
         address=settings.host,
         port=settings.port,
@@ -107,4 +116,18 @@ def serve(settings: Settings) -> None:
         log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=10,
-    ).serve()
+    )
+    reload = partial(_reload_if_sound, server.signal_handler_reload)
+    server.signal_handler_reload = reload  # type: ignore[method-assign]  # workers that cannot load would end it all
+    server.serve()
+
+
+def _reload_if_sound(reload: Callable[[], None], *_: object) -> None:
+    """Reload, unless the settings have a mistake: that is told, and changes nothing."""
+    try:
+        _loaded()
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            _log.error("the settings stay as they were: %s", line)
+    else:
+        reload()

@@ -1,11 +1,13 @@
 """More than one process behind one port."""
 
 import json
+import os
 import re
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support.processes import Run, free_port, is_alive, new_place, until
+from tests.support.processes import SCRIPT, Run, free_port, is_alive, new_place, until
 from tests.support.running import Cloud, Proxy, config_of
 
 
@@ -60,3 +62,30 @@ def test_every_exchange_is_one_line_of_the_log_and_no_line_holds_a_word_of_it(
     secrets = [key[name] for key in keys for name in ("clientid", "clientsecret", "url")]
     for secret in (*secrets, "my-private-words", "sk-demo", shared_cloud.url, "eyJ"):
         assert secret not in run.said.replace(url, ""), json.dumps(secret)
+
+
+def test_the_config_file_is_read_anew_on_a_signal_and_one_with_a_mistake_is_not_taken(
+    shared_cloud: Cloud, tmp_path: Path
+) -> None:
+    place, port = new_place(tmp_path), free_port()
+    config = config_of(shared_cloud, {"gpt-4.1": []})
+    place.write("config.json", config)
+    with place.running("--port", str(port), command=SCRIPT) as run:
+        url = f"http://127.0.0.1:{port}"
+        run.await_answer(url)
+        proxy = Proxy(url, None, shared_cloud)  # type: ignore[arg-type]  # it is in other processes
+
+        def strategy() -> str:
+            return proxy.ask("GET", "/router/state").json["strategies"]["gpt-4.1"]
+
+        before = strategy()
+        place.write("config.json", {**config, "routing": {"strategy": "weighted"}})
+        os.kill(run.process.pid, signal.SIGHUP)
+        assert until(lambda: strategy() == "weighted")
+        place.write("config.json", {**config, "routing": {"strategy": "best"}})
+        os.kill(run.process.pid, signal.SIGHUP)
+        told = run.await_text(r"the settings stay as they were: config\.json: (routing\.strategy: is no strategy)")
+
+        assert ("round-robin", "weighted") == (before, strategy())
+        assert "Traceback" not in run.said
+        assert "routing.strategy: is no strategy" == told
