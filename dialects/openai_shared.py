@@ -32,6 +32,7 @@ from dialects.events import Block
 from dialects.faults import Fault, FaultKind, invalid
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
+from dialects.openai_fields import Fields, effort_in
 from dialects.schemas import for_openai
 from dialects.turns import NO_RESULT
 
@@ -122,6 +123,18 @@ def effort_word(reasoning: Reasoning | None, profile: ModelProfile, dropped: set
     if effort not in known and effort is not Effort.NONE:
         dropped.add(f"reasoning_effort {effort.value}")
     return min(known, key=lambda each: (abs(_EFFORTS.index(each) - wanted), _EFFORTS.index(each))).value
+
+
+def fit_effort(asked: JSON, name: str, profile: ModelProfile, dropped: set[str]) -> None:
+    """Say in *asked*, under *name*, how hard to think in a word the model knows, if it is said there at all."""
+    effort = effort_in(Fields(asked), name)
+    if effort is None:
+        return
+    word = effort_word(Reasoning(effort), profile, dropped)
+    if word is None:
+        del asked[name]
+    else:
+        asked[name] = word
 
 
 def _wanted(reasoning: Reasoning | None) -> Effort | None:

@@ -12,7 +12,7 @@ from dialects.models import ModelProfile, Vendor
 from dialects.openai_chat.fields import accepted
 from dialects.openai_chat.rendering import alternating
 from dialects.openai_chat.words import told_id
-from dialects.openai_shared import drop_refused_sampling, limited, public_model, render_fault
+from dialects.openai_shared import drop_refused_sampling, fit_effort, limited, public_model, render_fault
 from dialects.sse import Frame
 
 _OF_MESSAGE = frozenset({"role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call"})
@@ -36,6 +36,8 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     out["messages"] = _messages(out.get("messages"), profile, dropped)
     _length(out, profile, dropped)
     _tools(out, dropped)
+    if profile.vendor is Vendor.OPENAI:
+        fit_effort(out, "reasoning_effort", profile, dropped)
     if out.get("stream") is True:
         asked = out.get("stream_options")
         out["stream_options"] = {**(asked if isinstance(asked, dict) else {}), "include_usage": True}

@@ -15,8 +15,9 @@ from dialects.faults import Fault, invalid
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.openai_responses.names import flat
+from dialects.openai_responses.rendering import length_for
 from dialects.openai_responses.words import namespaces_of, render_error, told_id
-from dialects.openai_shared import RESPONSES, drop_refused_sampling, limited, public_model
+from dialects.openai_shared import RESPONSES, drop_refused_sampling, fit_effort, public_model
 from dialects.signatures import unpack
 from dialects.sse import Frame
 from dialects.tools import is_function, lost_with
@@ -71,6 +72,9 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     _included(out, dropped)
     if profile.thinking is not ThinkingStyle.EFFORT and out.pop("reasoning", None):
         dropped.add("reasoning")
+    if isinstance(out.get("reasoning"), dict):
+        out["reasoning"] = dict(out["reasoning"])
+        fit_effort(out["reasoning"], "effort", profile, dropped)
     drop_refused_sampling(out, profile, dropped)
     return Rendered(out, tuple(sorted(dropped)))
 
@@ -222,7 +226,7 @@ def _length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
         return
     if isinstance(length, bool) or not isinstance(length, int):
         raise invalid("max_output_tokens must be a whole number", "max_output_tokens")
-    body["max_output_tokens"] = limited(length, profile, dropped)
+    body["max_output_tokens"] = length_for(length, profile, dropped)
 
 
 def _included(body: JSON, dropped: set[str]) -> None:

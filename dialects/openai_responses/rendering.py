@@ -47,6 +47,7 @@ from dialects.openai_shared import (
 from dialects.schemas import answer_for_openai
 from dialects.tools import lost_with
 
+_SHORTEST = 16
 _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})
 """What only this dialect knows, and goes back into it."""
 
@@ -193,19 +194,19 @@ def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[st
     }
     dropped |= {name for name, value in unsaid.items() if value is not None}
     fields = {
-        "max_output_tokens": _at_least_16(limited(asked.max_tokens, profile, dropped), dropped),
+        "max_output_tokens": length_for(asked.max_tokens, profile, dropped),
         "temperature": asked.temperature,
         "top_p": asked.top_p,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _at_least_16(length: int | None, dropped: set[str]) -> int | None:
-    """Ask for the shortest answer there is; OpenAI refuses to be told less."""
-    if length is None or length >= 16:
-        return length
-    dropped.add("max_tokens below 16")
-    return 16
+def length_for(length: int | None, profile: ModelProfile, dropped: set[str]) -> int | None:
+    """Ask for no longer an answer than the model may give, and for no shorter one than Responses takes."""
+    if length is None or length >= _SHORTEST:
+        return limited(length, profile, dropped)
+    dropped.add(f"max_tokens below {_SHORTEST}")
+    return _SHORTEST
 
 
 def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:

@@ -181,3 +181,42 @@ def test_a_user_whose_name_is_too_long_stays_the_same_user(proxy: Proxy, model: 
     assert names[0] == names[1]
     assert 3 == len(set(names))
     assert "user_" + "0" * 59 == names[3]
+
+
+def effort_of(dialect: str, word: str) -> dict[str, Any]:
+    return {"reasoning_effort": word} if dialect == "chat" else {"reasoning": {"effort": word, "summary": "auto"}}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "model", "word", "told_word", "dropped"),
+    [
+        ("chat", "gpt-5", "none", "minimal", None),
+        ("chat", "gpt-5", "xhigh", "high", "reasoning_effort xhigh"),
+        ("chat", "gpt-5", "low", "low", None),
+        ("chat", "gpt-5.3-codex", "minimal", "low", "reasoning_effort minimal"),
+        ("chat", "gpt-4.1", "none", None, None),
+        ("chat", "gpt-4.1", "high", None, "reasoning_effort"),
+        ("responses", "gpt-5", "none", "minimal", None),
+        ("responses", "gpt-5", "xhigh", "high", "reasoning_effort xhigh"),
+        ("responses", "gpt-5.3-codex", "minimal", "low", "reasoning_effort minimal"),
+        ("responses", "gpt-5.3-codex", "xhigh", "xhigh", None),
+    ],
+)
+def test_a_model_is_told_how_hard_to_think_in_a_word_it_knows(
+    proxy: Proxy, dialect: str, model: str, word: str, told_word: str | None, dropped: str | None
+) -> None:
+    told = ask(proxy, dialect, model, **effort_of(dialect, word))
+
+    assert (200, dropped) == (told.status, told.headers.get("x-proxy-dropped")), told.body
+    [(_, body)] = sent(proxy)
+    assert told_word == body.get("reasoning_effort", (body.get("reasoning") or {}).get("effort"))
+
+
+@pytest.mark.parametrize("model", ["gpt-5", "gpt-5.3-codex"])
+@pytest.mark.parametrize("length", [1, 15])
+def test_no_shorter_answer_is_asked_of_responses_than_it_gives(proxy: Proxy, model: str, length: int) -> None:
+    told = ask(proxy, "responses", model, max_output_tokens=length)
+
+    assert (200, "max_tokens below 16") == (told.status, told.headers.get("x-proxy-dropped")), told.body
+    [(_, body)] = sent(proxy)
+    assert 16 == body["max_output_tokens"]
