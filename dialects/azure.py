@@ -32,9 +32,9 @@ _KNOWN_TO_PLAIN = frozenset(
 _PLAIN_ROLES = frozenset({"system", "user", "assistant"})
 
 
-def api_version(body: JSON, least: str = PLAIN_VERSION) -> str:
-    """Name the oldest version that knows all of *body*, and is no older than *least*."""
-    return max(least, PLAIN_VERSION if _is_plain(body) else FULL_VERSION)
+def knowing(url: str, body: JSON) -> str:
+    """Give *url* with an api-version that knows all of *body*: its own, unless that is too old."""
+    return url if _is_plain(body) else url.replace(f"api-version={PLAIN_VERSION}", f"api-version={FULL_VERSION}")
 
 
 def _is_plain(body: JSON) -> bool:

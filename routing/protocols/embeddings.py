@@ -1,6 +1,6 @@
 """Embeddings: one request of a client, posted in as many vendors' ways as there are."""
 
-from dialects.azure import api_version
+from dialects.azure import knowing
 from dialects.conversation import JSON
 from dialects.embedders import EMBEDDERS
 from dialects.models import ModelProfile, Vendor, profile_for
@@ -14,13 +14,13 @@ class EmbeddingsProtocol(ProtocolHandler):
     name = "embeddings"
     dialect = "openai-embeddings"
 
-    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:
+    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - vectors come whole
         """Choose the path by the model's vendor."""
-        return self.build_endpoint_for(base_url, model, {}, stream=stream)
+        return base_url.rstrip("/") + _path(profile_for(model))
 
-    def build_endpoint_for(self, base_url: str, model: str, body: JSON, *, stream: bool) -> str:  # noqa: ARG002
-        """Choose the path by the model's vendor, and the oldest `api-version` that knows the body."""
-        return base_url.rstrip("/") + _path(profile_for(model), body)
+    def build_endpoint_for(self, base_url: str, model: str, body: JSON, *, stream: bool) -> str:
+        """Take a newer `api-version` than the model's own where the body says what that does not know."""
+        return knowing(self.build_endpoint(base_url, model, stream), body)
 
     def get_request_converter(self) -> RequestConverter:
         """Write the body of the first call; Google and Amazon take one text a call."""
@@ -35,14 +35,14 @@ class EmbeddingsProtocol(ProtocolHandler):
         return profile.embeds
 
 
-def _path(profile: ModelProfile, body: JSON) -> str:
+def _path(profile: ModelProfile) -> str:
     match profile.vendor:
         case Vendor.TITAN:
             return "/invoke"
         case Vendor.GEMINI:
             return f"/models/{profile.name}:{'embedContent' if profile.embed_content else 'predict'}"
         case Vendor.OPENAI:
-            return f"/embeddings?api-version={api_version(body, profile.api_version)}"
+            return f"/embeddings?api-version={profile.api_version}"
         case _:
             return "/embeddings"
 

@@ -1,6 +1,6 @@
 """OpenAI's chat completions, which most vendors on SAP AI Core speak."""
 
-from dialects.azure import api_version
+from dialects.azure import knowing
 from dialects.conversation import JSON
 from dialects.models import ModelProfile, Vendor, profile_for
 from proxy_helpers import Converters
@@ -19,16 +19,16 @@ class OpenAIChatProtocol(ProtocolHandler):
     name = "openai-chat"
     dialect = "openai-chat"
 
-    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:
+    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body says it
         """Choose path and `api-version` by the model; the body says whether to stream."""
-        return self.build_endpoint_for(base_url, model, {}, stream=stream)
-
-    def build_endpoint_for(self, base_url: str, model: str, body: JSON, *, stream: bool) -> str:  # noqa: ARG002
-        """Choose the path by the model, and the oldest `api-version` that knows both the model and the body."""
         profile = profile_for(model)
         path = _PATHS.get(profile.vendor, "/chat/completions")
-        version = f"?api-version={api_version(body, profile.api_version)}" if profile.vendor in _VERSIONED else ""
+        version = f"?api-version={profile.api_version}" if profile.vendor in _VERSIONED else ""
         return base_url.rstrip("/") + path + version
+
+    def build_endpoint_for(self, base_url: str, model: str, body: JSON, *, stream: bool) -> str:
+        """Take a newer `api-version` than the model's own where the body says what that does not know."""
+        return knowing(self.build_endpoint(base_url, model, stream), body)
 
     def get_request_converter(self) -> RequestConverter:
         """Change only what the model refuses."""

@@ -1,18 +1,20 @@
-"""The oldest of Azure's api-versions that knows what a body says is asked for."""
+"""An api-version that knows what a body says is asked for."""
 
 from typing import Any
 
 import pytest
 
-from dialects.azure import FULL_VERSION, PLAIN_VERSION, api_version
+from dialects.azure import FULL_VERSION, PLAIN_VERSION, knowing
 
+OLD = f"https://eu/d1/chat/completions?api-version={PLAIN_VERSION}"
+NEW = f"https://eu/d1/chat/completions?api-version={FULL_VERSION}"
 HELLO = {"role": "user", "content": "Hello"}
 PLAIN = {"model": "gpt-4.1", "messages": [{"role": "system", "content": "Be brief."}, HELLO], "temperature": 0.5}
 
 
 @pytest.mark.parametrize("body", [PLAIN, PLAIN | {"stream": True, "stop": ["."]}, {"input": ["a"], "user": "me"}, {}])
 def test_text_alone_is_known_to_the_oldest(body: Any) -> None:
-    assert PLAIN_VERSION == api_version(body)
+    assert OLD == knowing(OLD, body)
 
 
 @pytest.mark.parametrize(
@@ -34,9 +36,10 @@ def test_text_alone_is_known_to_the_oldest(body: Any) -> None:
     ],
 )
 def test_anything_else_takes_the_one_that_knows_all(more: Any) -> None:
-    assert FULL_VERSION == api_version(PLAIN | more)
+    assert NEW == knowing(OLD, PLAIN | more)
 
 
-def test_a_model_may_need_a_later_one_than_its_body() -> None:
-    assert FULL_VERSION == api_version(PLAIN, FULL_VERSION)
-    assert "2099-01-01" == api_version(PLAIN | {"tools": []}, "2099-01-01")
+@pytest.mark.parametrize("url", [NEW, "https://eu/d1/chat/completions?api-version=2099-01-01", "https://eu/d1/v2/chat"])
+@pytest.mark.parametrize("body", [PLAIN, PLAIN | {"tools": []}])
+def test_a_url_with_a_later_version_or_none_is_left_alone(url: str, body: Any) -> None:
+    assert url == knowing(url, body)
