@@ -10,7 +10,8 @@ from dialects.faults import Fault, invalid
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, Vendor
 from dialects.openai_chat.fields import accepted
-from dialects.openai_chat.rendering import alternating
+from dialects.openai_chat.parsing import parse_request
+from dialects.openai_chat.rendering import messages_for
 from dialects.openai_chat.words import told_id
 from dialects.openai_shared import drop_refused_sampling, fit_effort, limited, public_model, render_fault
 from dialects.sse import Frame
@@ -33,7 +34,7 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     out.pop("model", None)
     if profile.model_in_body:
         out["model"] = profile.name
-    out["messages"] = _messages(out.get("messages"), profile, dropped)
+    out["messages"] = _messages(body, profile, dropped)
     _length(out, profile, dropped)
     _tools(out, dropped)
     if profile.vendor is Vendor.OPENAI:
@@ -93,11 +94,14 @@ def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
     return Frame(dumps({**message, "model": envelope.model}), frame.event).encode()
 
 
-def _messages(messages: Any, profile: ModelProfile, dropped: set[str]) -> list[Any]:
+def _messages(body: JSON, profile: ModelProfile, dropped: set[str]) -> list[Any]:
+    """Pass what was said; vendors stricter than OpenAI are told it as in translation."""
+    if profile.vendor is not Vendor.OPENAI:
+        return messages_for(parse_request(body), profile, dropped)
+    messages = body.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise invalid("messages must be a list of objects", "messages")
-    kept = [_message(message, profile, dropped) for message in messages]
-    return kept if profile.vendor is Vendor.OPENAI else alternating(kept)
+    return [_message(message, profile, dropped) for message in messages]
 
 
 def _message(message: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
@@ -109,8 +113,6 @@ def _message(message: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
         out["tool_calls"] = [_call(call, profile, dropped) if isinstance(call, dict) else call for call in calls]
     if isinstance(own := out.get("tool_call_id"), str):
         out["tool_call_id"] = told_id(own, profile)
-    if out.get("role") == "developer" and profile.vendor is not Vendor.OPENAI:
-        out["role"] = "system"
     return out
 
 

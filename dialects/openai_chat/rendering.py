@@ -63,8 +63,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     if conversation.tools and not profile.tools:
         raise invalid(f"tools cannot be used with model {profile.name}", "tools")
     dropped: set[str] = set()
-    writer = _Messages(profile, dropped)
-    body: JSON = {"messages": writer.write(conversation)}
+    body: JSON = {"messages": messages_for(conversation, profile, dropped)}
     if profile.model_in_body:
         body["model"] = profile.name
     body |= _sampling(conversation, profile, dropped)
@@ -83,7 +82,12 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     return Rendered(body, tuple(sorted(dropped)))
 
 
-def alternating(messages: list[JSON]) -> list[JSON]:
+def messages_for(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> list[JSON]:
+    """Say instructions and history, naming in *dropped* what cannot be said."""
+    return _Messages(profile, dropped).write(conversation)
+
+
+def _alternating(messages: list[JSON]) -> list[JSON]:
     """Merge turns of one role that follow each other, for templates that insist on turns."""
     merged: list[JSON] = []
     for message in messages:
@@ -125,7 +129,7 @@ class _Messages:
             messages += self._message(message)
         if not messages:
             raise invalid("messages must not be empty", "messages")
-        return messages if self._native else alternating(messages)
+        return messages if self._native else _alternating(messages)
 
     def _system(self, system: tuple[Text, ...]) -> list[JSON]:
         texts = [text for text in system if text.text]

@@ -1,9 +1,13 @@
 """What OpenAI's own clients may say that OpenAI's models refuse: the lanes change that, and nothing else."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dialects import openai_chat, openai_responses
+from dialects.faults import FaultError
 from dialects.models import profile_for
+from tests.dialects.openai_requests import chat_bodies
 
 HELLO = {"messages": [{"role": "user", "content": "x"}]}
 
@@ -49,3 +53,48 @@ def test_ids_that_are_too_long_are_written_as_in_translation():
     assert openai_chat.render_request(openai_chat.parse_request(chat), gpt).body["messages"] == passed
     passed = openai_responses.forward_request(items, gpt).body["input"]
     assert openai_responses.render_request(openai_responses.parse_request(items), gpt).body["input"] == passed
+
+
+OTHERS = ["mistralai--mistral-small", "sonar-pro", "cohere--command-a-reasoning", "meta--llama3"]
+
+
+@given(chat_bodies, st.sampled_from(OTHERS))
+@settings(max_examples=60, deadline=None)
+def test_other_vendors_are_told_the_same_messages_on_the_lane_as_in_translation(body, model):
+    """Roles take turns, instructions stand in front, and ids are such as the vendor takes."""
+    try:
+        asked = openai_chat.render_request(openai_chat.parse_request(body), profile_for(model))
+    except FaultError:
+        return
+    passed = openai_chat.forward_request(body, profile_for(model))
+
+    assert asked.body["messages"] == passed.body["messages"]
+
+
+def test_mistral_is_told_no_late_instruction_and_no_id_it_refuses_on_the_lane():
+    call = {"id": "toolu_bdrk_01", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    body = {
+        "messages": [
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "toolu_bdrk_01", "content": "r"},
+            {"role": "system", "content": "late"},
+        ],
+        "safe_prompt": True,
+        "n": 2,
+    }
+    passed = openai_chat.forward_request(body, profile_for("mistralai--mistral-small"))
+    _, said, result, late = passed.body["messages"]
+
+    assert {"role": "user", "content": "<system>\nlate\n</system>"} == late
+    assert said["tool_calls"][0]["id"] == result["tool_call_id"]
+    assert 9 == len(result["tool_call_id"])
+    assert (True, 2) == (passed.body["safe_prompt"], passed.body["n"])
+
+
+@pytest.mark.parametrize("model", OTHERS)
+def test_what_another_vendor_cannot_be_shown_is_refused_on_the_lane_too(model):
+    file = {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA", "filename": "a.pdf"}}
+
+    with pytest.raises(FaultError, match="document content"):
+        openai_chat.forward_request({"messages": [{"role": "user", "content": [file]}]}, profile_for(model))
