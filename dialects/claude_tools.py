@@ -20,6 +20,7 @@ from dialects.conversation import (
 )
 from dialects.faults import invalid
 from dialects.jsontext import object_from
+from dialects.schemas import object_root
 from dialects.wrapping import is_object, within_object
 
 JSON_TOOL = "respond_with_json"
@@ -27,8 +28,6 @@ JSON_TOOL = "respond_with_json"
 
 _ILLEGAL_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _LONGEST_ID = 64
-# Claude refuses these at the top of a tool's schema.
-_NOT_AT_THE_TOP = frozenset({"anyOf", "oneOf", "allOf", "enum", "not"})
 # Keywords of schemas that Claude's own JSON mode knows: anything else is refused there.
 # https://docs.claude.com/en/docs/build-with-claude/structured-outputs
 _NATIVE = frozenset(
@@ -102,9 +101,8 @@ def arguments_of(call: ToolCall) -> JSON:
 
 def input_schema(parameters: Mapping[str, Any]) -> tuple[JSON, set[str]]:
     """Write a tool's schema as Claude takes it, and name the keywords that had to go."""
-    refused = _NOT_AT_THE_TOP & parameters.keys()
-    schema = {name: value for name, value in parameters.items() if name not in refused}
-    return {**schema, "type": "object", "properties": schema.get("properties") or {}}, set(refused)
+    adapted = object_root(parameters)
+    return dict(adapted.schema), set(adapted.dropped)
 
 
 def _is_closed(schema: Any) -> bool:

@@ -235,6 +235,14 @@ def _tool(model: Model, at: int, tool: Json, betas: list[str]) -> None:
         raise bedrock(f"tools.{at}.custom.input_schema: Field required")
     if tool["input_schema"].get("type") != "object":
         raise bedrock(f"tools.{at}.custom.input_schema.type: Input should be 'object'")
+    one_object(tool["input_schema"], at)
+
+
+def one_object(schema: Json, at: int) -> None:
+    """Refuse the schema of a tool that is a choice at its root."""
+    if not {"oneOf", "allOf", "anyOf"}.isdisjoint(schema):
+        what = "input_schema does not support oneOf, allOf, or anyOf at the top level"
+        raise bedrock(f"tools.{at}.custom.input_schema: {what}")
 
 
 def _messages(model: Model, body: Json) -> None:

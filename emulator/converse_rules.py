@@ -5,7 +5,7 @@ from typing import Any
 
 from emulator.catalogue import Family, Model
 from emulator.claude import signed, unsealed
-from emulator.claude_rules import as_model_error, betas, sampling
+from emulator.claude_rules import as_model_error, betas, one_object, sampling
 from emulator.errors import bedrock
 from emulator.neutral import Refused
 from emulator.reading import blank, decoded
@@ -284,7 +284,10 @@ def _model(model: Model, body: Json) -> None:
         "stop_sequences": config.get("stopSequences"),
         "tool_choice": {"type": next(iter(choice), "auto")},
     }
+    specs = [tool["toolSpec"] for tool in tools.get("tools") or [] if "toolSpec" in tool]
     try:
+        for at, spec in enumerate(specs):
+            one_object(spec["inputSchema"]["json"], at)
         betas(extra.get("anthropic_beta"))
         sampling(model, given, extra.get("thinking"), limit)
     except Refused as refusal:

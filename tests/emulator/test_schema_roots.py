@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.emulator.asking import request
+from tests.emulator.asking import HAIKU, SONNET, request
 
 NOVA, FORM = "amazon--nova-pro", "json_schema"
 OBJECT = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
@@ -44,3 +44,23 @@ def test_openai_answers_with_objects(eu, schema, wrong, strict):
 
         assert (400 if wrong else 200) == answer.status_code
         assert not wrong or wrong in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("key", ["anyOf", "oneOf", "allOf"])
+def test_claude_takes_no_choice_at_the_root_of_a_tool(eu, key):
+    def offer(schema):
+        tool = {"name": "f", "input_schema": schema}
+        spec = {"toolSpec": {"name": "f", "inputSchema": {"json": schema}}}
+        yield eu.post(SONNET, *also("invoke", SONNET, {"tools": [tool]}))
+        yield eu.post(HAIKU, *also("converse", HAIKU, {"toolConfig": {"tools": [spec]}}))
+
+    def also(door, model, more):
+        path, body = request(door, model, "a")
+        return path, body | more
+
+    within = {"type": "object", "properties": {"a": {key: [OBJECT]}}}
+    what = "tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"
+    expected = [what, f"The model returned the following errors: {what}"]
+
+    assert [200, 200] == [answer.status_code for answer in offer(within)]
+    assert expected == [answer.json()["message"] for answer in offer(OBJECT | {key: [OBJECT]})]

@@ -24,6 +24,15 @@ REFERRING: dict[str, Any] = {
     "required": ["to", "from"],
     "$defs": {"Address": STREET},
 }
+ROUTE = {"type": "object", "properties": {"by": {"const": "road"}, "road": {"type": "string"}}, "required": ["by"]}
+FLIGHT = {"type": "object", "properties": {"by": {"const": "air"}, "number": {"type": "integer"}}, "required": ["by"]}
+ROOTS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "anyOf": ({"anyOf": [ROUTE, FLIGHT]}, {"tools[].parameters.anyOf"}),
+    "oneOf": ({"type": "object", "oneOf": [ROUTE, FLIGHT]}, {"tools[].parameters.oneOf"}),
+    "allOf": ({"allOf": [{"$ref": "#/$defs/Address"}], "$defs": {"Address": STREET}}, set()),
+    "reference": ({"$ref": "#/$defs/Address", "$defs": {"Address": STREET}}, set()),
+}
+"""Schemas whose root is no plain object, and what is lost of them."""
 CLIENTS = (ChatClient, ResponsesClient, AnthropicClient, GeminiClient)
 DIALECTS = [client.dialect for client in CLIENTS]
 
@@ -53,4 +62,26 @@ def test_nova_knows_what_a_schema_refers_to(
 
     jsonschema.validate(arguments, REFERRING)
     assert frozenset() == dropped
+    assert [200] == [status for status, _ in sent(wide_proxy)]
+
+
+@pytest.mark.parametrize("root", ROOTS)
+@pytest.mark.parametrize(
+    ("dialect", "model"),
+    [
+        ("openai-chat", "anthropic--claude-4.5-sonnet"),
+        ("openai-responses", "anthropic--claude-3.5-sonnet"),
+        ("gemini", "anthropic--claude-4.8-opus"),
+        ("anthropic-messages", "amazon--nova-pro"),
+    ],
+)
+def test_a_tool_keeps_its_parameters_whatever_its_root(
+    wide_proxy: Proxy, clients: dict[str, Client], dialect: str, model: str, root: str
+) -> None:
+    schema, lost = ROOTS[root]
+    arguments, dropped = called(clients[dialect], model, schema)
+
+    jsonschema.validate(arguments, schema if "$ref" in schema or "allOf" in schema else {"anyOf": [ROUTE, FLIGHT]})
+    assert arguments.keys() in ({"street"}, {"by", "road", "number"})
+    assert lost == dropped
     assert [200] == [status for status, _ in sent(wide_proxy)]
