@@ -20,6 +20,7 @@ from dialects.conversation import (
 )
 from dialects.faults import invalid
 from dialects.jsontext import object_from
+from dialects.references import comes_round
 from dialects.schemas import object_root
 from dialects.wrapping import is_object, within_object
 
@@ -61,7 +62,9 @@ def json_tool(output: OutputFormat) -> ToolSpec:
 
 def needs_json_tool(output: OutputFormat | None, *, native: bool) -> bool:
     """Whether JSON can only be had by the tool; *native* if the model takes some schemas itself."""
-    return output is not None and not (native and output.schema is not None and _is_closed(output.schema))
+    if output is None:
+        return False
+    return not (native and output.schema is not None and _is_native(output.schema))
 
 
 def is_forced(conversation: Conversation) -> bool:
@@ -105,8 +108,12 @@ def input_schema(parameters: Mapping[str, Any]) -> tuple[JSON, set[str]]:
     return dict(adapted.schema), set(adapted.dropped)
 
 
+def _is_native(schema: Mapping[str, Any]) -> bool:
+    """Whether Claude's own JSON mode takes a schema: no keyword it does not know, no open object, no recursion."""
+    return _is_closed(schema) and not comes_round(schema)
+
+
 def _is_closed(schema: Any) -> bool:
-    """Whether Claude's own JSON mode takes a schema: no keyword it does not know, no open object."""
     if isinstance(schema, list):
         return all(map(_is_closed, schema))
     if not isinstance(schema, Mapping):

@@ -9,6 +9,7 @@ from emulator.claude import signature, signed, unsealed
 from emulator.errors import bedrock
 from emulator.neutral import Refused
 from emulator.reading import blank, blocks, decoded
+from emulator.schemas import recursive
 from emulator.world import Json
 
 VERSION = "bedrock-2023-05-31"
@@ -171,6 +172,8 @@ def _output(model: Model, config: Any) -> None:
         return
     if wanted.get("type") != "json_schema" or not isinstance(wanted.get("schema"), dict):
         raise bedrock("output_config.format.schema: Field required")
+    if recursive(wanted["schema"]):
+        raise bedrock("output_config.format.schema: Recursive schemas are not supported.")
     if loose(wanted["schema"]):
         raise bedrock(
             "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false"

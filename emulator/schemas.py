@@ -37,6 +37,20 @@ def fit(schema: Any, root: Any = None, name: str = "value", depth: int = 0) -> A
     return _typed(schema, root, name, depth)
 
 
+def recursive(schema: Any, root: Any = None, inside: tuple[str, ...] = ()) -> bool:
+    """Whether a schema refers to something that it is itself a part of."""
+    root = schema if root is None else root
+    match schema:
+        case {"$ref": str(reference)}:
+            return reference in inside or recursive(_resolve(reference, root), root, (*inside, reference))
+        case dict():
+            return any(recursive(value, root, inside) for value in schema.values())
+        case list():
+            return any(recursive(value, root, inside) for value in schema)
+        case _:
+            return False
+
+
 def _typed(schema: Json, root: Json, name: str, depth: int) -> Any:
     """Make a value of the schema's type."""
     match _type(schema):

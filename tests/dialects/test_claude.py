@@ -186,6 +186,8 @@ def test_unsigned_calls_are_noticed():
         ({"type": "array", "items": {"anyOf": [{"type": "string"}, {"minimum": 1}]}}, False),
         ({"$defs": {"a": {"type": "object", "additionalProperties": False}}, "$ref": "#/$defs/a"}, True),
         ({"$defs": 3}, True),
+        ({"$ref": "#/$defs/A", "$defs": {"A": {"items": {"$ref": "#/$defs/A"}}}}, False),
+        ({"items": {"$ref": "#"}}, False),
     ],
 )
 def test_which_schemas_claudes_own_json_mode_takes(schema, native):

@@ -64,3 +64,15 @@ def test_claude_takes_no_choice_at_the_root_of_a_tool(eu, key):
 
     assert [200, 200] == [answer.status_code for answer in offer(within)]
     assert expected == [answer.json()["message"] for answer in offer(OBJECT | {key: [OBJECT]})]
+
+
+def test_claude_answers_to_no_schema_that_holds_itself(eu):
+    path, body = request("invoke", SONNET, "a")
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}, "additionalProperties": False}
+
+    def ask(inner):
+        schema = {"type": "array", "items": {"$ref": "#/$defs/Node"}, "$defs": {"Node": inner}}
+        return eu.post(SONNET, path, body | {"output_config": {"format": {"type": FORM, "schema": schema}}})
+
+    assert "Recursive schemas are not supported" in ask(node).json()["message"]
+    assert 200 == ask(node | {"properties": {}}).status_code

@@ -16,7 +16,7 @@ from tests.matrix.scenes import WEATHER, Ask, End
 from tests.support.running import KEY, Proxy
 from tests.support.talking import sent
 
-STEP = {
+STEP: dict[str, Any] = {
     "type": "object",
     "properties": {"say": {"type": "string", "description": "In full."}},
     "required": ["say"],
@@ -29,6 +29,9 @@ ROOTS: dict[str, dict[str, Any]] = {
     "choice": {"anyOf": [STEP, {"type": "null"}]},
     "reference": {"$ref": "#/$defs/Step", "$defs": {"Step": STEP}},
 }
+NEXT = {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/Node"}]}
+NODE = {**STEP, "properties": {**STEP["properties"], "next": NEXT}, "required": ["say", "next"]}
+CHAIN = {"$ref": "#/$defs/Node", "$defs": {"Node": NODE}}
 CLIENTS = (ChatClient, ResponsesClient, AnthropicClient, GeminiClient)
 DIALECTS = [client.dialect for client in CLIENTS]
 MODELS = ["anthropic--claude-3.5-sonnet", "anthropic--claude-4.5-sonnet", "amazon--nova-pro", "gemini-3.5-flash"]
@@ -63,6 +66,21 @@ def test_an_answer_is_just_what_its_schema_describes(
     assert frozenset() == seen.dropped
     [(_, body)] = sent(wide_proxy)
     assert ("In full." in json.dumps(body)) == ("In full." in json.dumps(schema))
+
+
+@pytest.mark.parametrize("dialect", ["openai-chat", "gemini"])
+@pytest.mark.parametrize(
+    ("model", "dropped"),
+    [("anthropic--claude-4.5-sonnet", set()), ("amazon--nova-pro", {"response_format.$ref"}), ("gpt-5.3-codex", set())],
+)
+def test_an_answer_may_hold_others_of_its_kind(
+    wide_proxy: Proxy, clients: dict[str, Client], dialect: str, model: str, dropped: set[str]
+) -> None:
+    [seen] = clients[dialect].ask(model, Ask("Describe Ada.", schema=CHAIN), stream=True)
+
+    jsonschema.validate(json.loads(seen.text), CHAIN)
+    assert dropped == seen.dropped
+    assert [200] == [status for status, _ in sent(wide_proxy)]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
