@@ -19,6 +19,7 @@ from dialects.conversation import JSON, Conversation, Text
 from dialects.dialect import BackendDialect, ClientDialect, Envelope
 from dialects.events import BlockDelta, BlockStarted, Event, Failed, Finished, Started
 from dialects.faults import Fault, FaultError, FaultKind
+from dialects.foreign import spoken
 from dialects.models import ModelProfile, Vendor, profile_for
 
 _log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class _Backend:
     def ask(self, payload: JSON, client: ClientDialect) -> JSON:
         """Render a client's request."""
         conversation = client.parse_request(payload if payload.get("model") else payload | {"model": self.model})
-        return self.dialect.render_request(conversation, self.profile(conversation.model)).body
+        return self.dialect.render_request(spoken(conversation), self.profile(conversation.model)).body
 
     def answer(self, response: JSON, client: ClientDialect, model: str) -> JSON:
         """Render a backend's answer, or what is wrong with it."""

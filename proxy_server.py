@@ -222,7 +222,8 @@ def _chat(gateway: Gateway, body: JSON) -> Response:
     """Answer what comes on the chat path, which is not always chat."""
     if openai_chat.is_responses(body):
         return _converse(gateway, "openai-chat", body, asked_in="openai-responses")
-    return _converse(gateway, "openai-chat", openai_chat.with_nested_tools(body))
+    mixed = "openai-chat" if openai_chat.has_blocks(body) else ""
+    return _converse(gateway, "openai-chat", openai_chat.with_nested_tools(body), asked_in=mixed)
 
 
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:

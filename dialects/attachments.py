@@ -5,6 +5,7 @@ import binascii
 
 from dialects.conversation import Media, MediaKind
 from dialects.faults import FaultError, invalid
+from dialects.jsontext import dumps
 from dialects.models import ModelProfile
 
 _KINDS = {"image": MediaKind.IMAGE, "audio": MediaKind.AUDIO, "video": MediaKind.VIDEO}
@@ -56,3 +57,9 @@ def text_of(media: Media) -> str | None:
         return base64.b64decode(media.data).decode("utf-8", "replace")
     except binascii.Error as error:
         raise invalid("messages holds a document whose data is not base64", "messages") from error
+
+
+def as_text(text: str, *, name: str = "", source: str = "") -> str:
+    """Mark the text of a document as such, where it is said among other words."""
+    told = {"name": name, "source": source}
+    return f"<document{''.join(f' {key}={dumps(value)}' for key, value in told.items() if value)}>\n{text}\n</document>"

@@ -112,10 +112,15 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """Something only *dialect* has a word for: given back to it, named as dropped to any other."""
+    """Something only *dialect* has a word for: given back to it, and said in other *words* to any other, if there are.
+
+    *where* it stands among what the client said; empty for a note that was never content.
+    """
 
     dialect: str
     payload: JSON
+    words: "tuple[Part, ...]" = ()
+    where: str = field(default="", compare=False)
 
     @property
     def kind(self) -> str:

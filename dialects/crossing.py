@@ -11,15 +11,15 @@ from typing import Protocol
 from dialects.conversation import JSON, Completion
 from dialects.dialect import BackendDialect, ClientDialect, Envelope, LaneDialect, Rendered
 from dialects.eventstream import decoder_for
+from dialects.foreign import spoken
 from dialects.models import ModelProfile, Vendor
-from dialects.openai_shared import check_translatable
 from dialects.relay import Passthrough, Relay, Translation
 from dialects.tables import BACKENDS, CLIENTS, LANES
 from dialects.tools import Renaming, renaming
 from dialects.wrapping import Wrapping, wrapping
 
 _WITH_OWN_CLIENTS = (Vendor.CLAUDE, Vendor.GEMINI, Vendor.OPENAI)
-"""Who refuses a name or a schema in its own dialect tells that its own clients, who know its rules."""
+"""Whose own clients know its rules, such as which names and schemas it refuses, and what it knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,10 @@ class Crossing(Protocol):
 
 
 class Translated:
-    """The two ends speak different dialects; *wrapping* and *renaming* are what the model is told otherwise."""
+    """The two ends speak different dialects; *wrapping* and *renaming* are what the model is told otherwise.
+
+    *own* is the dialect in which the model knows everything, if there is one.
+    """
 
     def __init__(
         self,
@@ -69,17 +72,19 @@ class Translated:
         backend: BackendDialect,
         renaming: Renaming,
         wrapping: Wrapping,
+        own: str,
     ) -> None:
         self._envelope = inquiry.envelope
         self._client = client
         self._backend = backend
         self._renaming = renaming
         self._wrapping = wrapping
+        self._own = own
 
     def ask(self, profile: ModelProfile) -> Rendered:
         """Render the request in the backend's dialect."""
-        check_translatable(self._envelope.conversation)
-        conversation = self._wrapping.ask(self._renaming.ask(self._envelope.conversation))
+        said = spoken(self._envelope.conversation, self._own)
+        conversation = self._wrapping.ask(self._renaming.ask(said))
         return self._backend.render_request(conversation, profile)
 
     def relay(self, content_type: str) -> Relay:
@@ -129,10 +134,11 @@ def crossing(inquiry: Inquiry, backend: str, profile: ModelProfile) -> Crossing:
     so must one that is told of tools under other names, or asked for an object around the answer.
     """
     conversation, same = inquiry.envelope.conversation, inquiry.client == backend
-    at_home = same and profile.vendor in _WITH_OWN_CLIENTS
+    own = backend if profile.vendor in _WITH_OWN_CLIENTS else ""
+    at_home = inquiry.client == own
     names = Renaming() if at_home else renaming(conversation, profile.odd_in_names)
     around = wrapping(conversation, profile)
     fits = (profile.native_schema or conversation.output is None) and (at_home or around.schema is None)
     if inquiry.forward and fits and not names.sent and same and backend in LANES:
         return Forwarded(inquiry, LANES[backend], BACKENDS[backend])
-    return Translated(inquiry, CLIENTS[inquiry.client], BACKENDS[backend], names, around)
+    return Translated(inquiry, CLIENTS[inquiry.client], BACKENDS[backend], names, around, own)

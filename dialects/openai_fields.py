@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from dialects.attachments import kind_of
+from dialects.attachments import as_text, kind_of
 from dialects.conversation import (
     JSON,
     CacheMark,
@@ -21,6 +21,7 @@ from dialects.conversation import (
     ToolSpec,
 )
 from dialects.faults import FaultError, invalid
+from dialects.jsontext import dumps
 
 _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.ASCII)
 
@@ -162,8 +163,7 @@ def plain_text(attached: Media) -> str | None:
         text = base64.b64decode(attached.data).decode()
     except (binascii.Error, ValueError):
         return None
-    name = f' name="{attached.name}"' if attached.name else ""
-    return f"<document{name}>\n{text}\n</document>"
+    return as_text(text, name=attached.name)
 
 
 def output_format(declared: Fields) -> OutputFormat | None:
@@ -207,6 +207,11 @@ def function_spec(function: Fields, name: str, cache: CacheMark | None) -> ToolS
     spec = ToolSpec(name, function.text("description"), strict=function.flag("strict"), cache=cache)
     parameters = function.object("parameters")
     return replace(spec, parameters=parameters.body) if parameters and parameters.body else spec
+
+
+def input_of(custom: Fields) -> str:
+    """Write the text a custom tool is called with as a function's arguments."""
+    return dumps({"input": custom.text("input")})
 
 
 def beyond(body: Mapping[str, Any], understood: frozenset[str], defaults: Mapping[str, Any]) -> JSON:

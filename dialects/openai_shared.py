@@ -72,12 +72,6 @@ _SAMPLING_DEFAULTS: Mapping[str, Any] = {
 }
 _PENALTIES = frozenset({"presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"})
 
-_HELD_ELSEWHERE = {
-    "previous_response_id": "the conversation so far is not here; send it whole as input",
-    "conversation": "the conversation so far is not here; send it whole as input",
-    "prompt": "stored prompts are not here; send the instructions and the input",
-    "background": "an answer in the background is not possible; leave it out or stream",
-}
 _MODEL = re.compile(r'("model"\s*:\s*)"(?:[^"\\]|\\.)*"')
 
 
@@ -90,23 +84,6 @@ def render_fault(fault: Fault) -> JSON:
     if fault.kind in (FaultKind.INVALID_REQUEST, FaultKind.NOT_FOUND):
         code = fault.code or code
     return {"error": {"message": message, "type": kind, "param": fault.param, "code": code}}
-
-
-def check_translatable(conversation: Conversation) -> None:
-    """Refuse what means something only to OpenAI's own server, where leaving it out would change the meaning."""
-    for name, why in _HELD_ELSEWHERE.items():
-        if conversation.extra.get(name):
-            raise invalid(f"{name} cannot be used with model {conversation.model}: {why}", name)
-    n = conversation.extra.get("n")
-    if isinstance(n, int) and n > 1:
-        raise invalid(f"n must be 1 with model {conversation.model}: it gives one answer at a time", "n")
-    for part in (part for message in conversation.messages for part in message.parts):
-        if isinstance(part, Opaque) and part.payload.get("type") == "item_reference":
-            raise invalid(
-                f"input holds an item_reference, which model {conversation.model} cannot follow: "
-                "send the item itself, and store: false",
-                "input",
-            )
 
 
 def effort_word(reasoning: Reasoning | None, profile: ModelProfile, dropped: set[str]) -> str | None:

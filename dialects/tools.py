@@ -141,7 +141,9 @@ def _object(value: Any) -> JSON:
 
 def _names(conversation: Conversation) -> Iterator[str]:
     yield from (tool.name for tool in conversation.tools if isinstance(tool, ToolSpec))
-    yield from (part.name for message in conversation.messages for part in message.parts if isinstance(part, ToolCall))
+    parts = [part for message in conversation.messages for part in message.parts]
+    others = [word for part in parts if isinstance(part, Opaque) for word in part.words]
+    yield from (part.name for part in [*parts, *others] if isinstance(part, ToolCall))
     if conversation.tool_choice is not None:
         yield conversation.tool_choice.name
 

@@ -120,7 +120,7 @@ class Gateway:
     ) -> Exchange:
         """Begin to answer a request in the *client* dialect; raises `FaultError` for one that makes no sense.
 
-        *asked_in* is the dialect of the body, where that is another one than that of the answer.
+        *asked_in* is the dialect that understands the body, where no model takes it as it is.
         """
         began = self._clock()
         conversation = CLIENTS[asked_in or client].parse_request(body)

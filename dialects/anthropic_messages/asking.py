@@ -7,8 +7,10 @@ such as ``tools[].defer_loading``.
 """
 
 import base64
+from collections.abc import Iterator
 from typing import Any
 
+from dialects import attachments
 from dialects.conversation import (
     JSON,
     CacheMark,
@@ -61,6 +63,8 @@ _FIELDS = {
     "tool_result": frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"}),
     "tool": frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"}),
 }
+_DEEPEST = 10
+"""How deep blocks may stand in blocks."""
 _TOP = frozenset(
     {
         "model",
@@ -87,11 +91,18 @@ def parse_request(body: JSON) -> Conversation:
     return _Parser().request(body)
 
 
+def parse_block(block: JSON, where: str) -> tuple[Part, JSON]:
+    """Understand a block that stands in a body of another dialect; give apart what of it has no neutral word."""
+    parser = _Parser()
+    return parser.part(block, where), parser.extra
+
+
 class _Parser:
     """Understands one request; *extra* collects what has no neutral word."""
 
     def __init__(self) -> None:
         self.extra: dict[str, Any] = {}
+        self.depth = 0
 
     def request(self, body: JSON) -> Conversation:
         self.extra |= {name: value for name, value in body.items() if name not in _TOP and value is not None}
@@ -129,9 +140,17 @@ class _Parser:
             case str(text):
                 return (Text(text),)
             case [*blocks]:
-                return tuple(self.part(block, f"{where}[{index}]") for index, block in enumerate(blocks))
+                return tuple(self.inner(blocks, where))
             case _:
                 raise invalid(f"{where} must be a string or a list of blocks", where)
+
+    def inner(self, blocks: list[Any], where: str) -> Iterator[Part]:
+        if self.depth == _DEEPEST:
+            raise invalid(f"{where} is nested too deeply", where)
+        self.depth += 1
+        for index, block in enumerate(blocks):
+            yield self.part(block, f"{where}[{index}]")
+        self.depth -= 1
 
     def texts(self, content: Any, where: str) -> tuple[Text, ...]:
         parts = self.parts(content, where)
@@ -164,7 +183,7 @@ class _Parser:
             case "tool_result":
                 part = self.result(block, where)
             case _:
-                return Opaque(DIALECT, block)
+                return Opaque(DIALECT, block, self.words(block, where), where)
         if not isinstance(part, Opaque):
             self.keep("messages[]", kind, block)
         return part
@@ -193,8 +212,30 @@ class _Parser:
                 return Media(kind, mime, url=url, name=name, cache=cache)
             case {"type": "base64" | "text" | "url"}:
                 raise invalid(f"{where}.source lacks a field", f"{where}.source")
+            case {"type": "content", "content": str() | [*_] as content}:
+                return Opaque(DIALECT, block, self.document(content, f"{where}.source.content", name=name), where)
             case _:
-                return Opaque(DIALECT, block)
+                return Opaque(DIALECT, block, where=where)
+
+    def words(self, block: JSON, where: str) -> tuple[Part, ...]:
+        """Say in neutral words what a block says that has none of its own, as far as it can be said."""
+        match block:
+            case {"type": "search_result", "content": [*_] as content}:
+                name, source = (_str_or_none(block.get(key), f"{where}.{key}") or "" for key in ("title", "source"))
+                return self.document(content, f"{where}.content", name=name, source=source)
+            case {"type": "tool_reference", "tool_name": str(name)}:
+                return (Text(f"The tool {name} can be called."),)
+            case {"type": "compaction", "content": str(summary)}:
+                return (Text(summary),)
+            case _:
+                return ()
+
+    def document(self, content: Any, where: str, *, name: str, source: str = "") -> tuple[Part, ...]:
+        """Say as text what a document is that is given as text, and behind it what else it holds."""
+        parts = self.parts(content, where)
+        text = "\n".join(part.text for part in parts if isinstance(part, Text))
+        others = (part for part in parts if not isinstance(part, Text))
+        return (Text(attachments.as_text(text, name=name, source=source)), *others)
 
     def cache(self, block: JSON, where: str) -> CacheMark | None:
         if block.get("cache_control") is None:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dialects import claude
-from dialects.conversation import JSON, Family
+from dialects.anthropic_messages.asking import parse_block
+from dialects.conversation import JSON, Family, Opaque, Text
 from dialects.dialect import Rendered
 from dialects.faults import invalid
+from dialects.foreign import by_id
 from dialects.models import ModelProfile
 from dialects.signatures import unpack
 from dialects.turns import BEGINNING, wrapped
@@ -139,7 +141,10 @@ class _Fitting:
         for index, message in enumerate(messages):
             if not isinstance(message, dict):
                 raise invalid(f"messages[{index}] must be an object", f"messages[{index}]")
-            content = self.content(message.get("content"), f"messages[{index}].content")
+            where = f"messages[{index}].content"
+            content = self.content(message.get("content"), where)
+            if message.get("role") == "user" and (places := _uploads(message.get("content"), where)):
+                raise by_id(places[0], self.profile.name)
             if content:
                 turns.append(message | {"content": content})
         if self.profile.mid_system or all(turn.get("role") in ("user", "assistant") for turn in turns):
@@ -162,8 +167,7 @@ class _Fitting:
                 self.dropped.add("thinking")
                 return None
             case {"type": str(kind)} if self.is_the_servers(kind):
-                self.dropped.add(kind)
-                return None
+                return self.said_otherwise(block, where)
             case {"type": "image" | "document" as kind, "source": {"type": "url" | "file" as source}}:
                 raise invalid(
                     f"{where} is a {kind} by {_REMOTE[source]}, which model {self.profile.name} cannot fetch: "
@@ -176,6 +180,15 @@ class _Fitting:
                 return self.marked(block)
             case _:
                 raise invalid(f"{where} must be a block with a type", where)
+
+    def said_otherwise(self, block: JSON, where: str) -> JSON | None:
+        """Say as text what a block of Anthropic's servers says, or name it."""
+        part, _ = parse_block(block, where)
+        words = part.words if isinstance(part, Opaque) else ()
+        if text := "".join(word.text for word in words if isinstance(word, Text)).strip():
+            return {"type": "text", "text": text}
+        self.dropped.add(str(block["type"]))
+        return None
 
     def is_the_servers(self, kind: str) -> bool:
         """Whether a block belongs to tools that run on Anthropic's servers."""
@@ -254,6 +267,13 @@ def _unsigned_calls(messages: list[JSON]) -> bool:
     content = last.get("content")
     first = content[0].get("type") if isinstance(content, list) and content else None
     return "tool_use" in _kinds(last) and first not in ("thinking", "redacted_thinking")
+
+
+def _uploads(content: Any, where: str) -> list[str]:
+    """Find the files a user has put into a container of Anthropic's."""
+    blocks = content if isinstance(content, list) else []
+    kinds = [block.get("type") if isinstance(block, dict) else None for block in blocks]
+    return [f"{where}[{index}]" for index, kind in enumerate(kinds) if kind == "container_upload"]
 
 
 def _kinds(message: JSON) -> set[str]:

@@ -26,6 +26,7 @@ from dialects.conversation import (
 from dialects.faults import invalid
 from dialects.gemini.fields import keep_apart, name_in, object_in, objects_in, text_in
 from dialects.gemini.wire import (
+    BESIDE,
     DIALECT,
     FIELDS_IN_PART,
     PARTS,
@@ -43,8 +44,6 @@ _DETAILS = {level: detail for detail, level in RESOLUTIONS.items()}
 _UNSPECIFIED = "MEDIA_RESOLUTION_UNSPECIFIED"
 _HELD = ("text", "inlineData", "fileData", "functionCall", "functionResponse")
 """What a part may hold that has a neutral word."""
-_BESIDE = frozenset({"mediaResolution", "partMetadata", "thought", "videoMetadata"})
-"""What may stand beside that, and says nothing alone."""
 _HELD_BESIDE = {"inlineData": ("mediaResolution",), "fileData": ("mediaResolution",)}
 
 
@@ -101,7 +100,7 @@ class Contents:
         if len(held) > 1:
             raise invalid(f"{where} must hold one thing, not both {held[0]} and {held[1]}", where)
         if not held:
-            return self._unheld(part)
+            return self._unheld(part, where)
         self._keep(part, {held[0], "thought", *_HELD_BESIDE.get(held[0], ())}, PARTS)
         match held[0]:
             case "functionCall":
@@ -113,17 +112,17 @@ class Contents:
             case _:
                 return Text(text_in(part["text"], f"{where}.text"))
 
-    def _unheld(self, part: JSON) -> Opaque | None:
+    def _unheld(self, part: JSON, where: str) -> Opaque | None:
         """Keep a part whole that holds something only Gemini has a word for."""
         said = {name: value for name, value in part.items() if value is not None}
-        if said.keys() - _BESIDE - {*_HELD}:
-            return Opaque(DIALECT, said)
+        if said.keys() - BESIDE - {*_HELD}:
+            return Opaque(DIALECT, said, where=where)
         self._keep(said, {"thought", "text"}, PARTS)
         return None
 
     def _media(self, part: JSON, where: str) -> Media | Opaque:
         if part.get("thought") is True:
-            return Opaque(DIALECT, part)
+            return Opaque(DIALECT, part, where=where)
         held = "inlineData" if part.get("inlineData") is not None else "fileData"
         blob = camelled(object_in(part.get(held), where))
         self._keep(blob, FIELDS_IN_PART[held], f"{PARTS}.{held}")

@@ -12,9 +12,22 @@ from typing import Any
 from dialects.conversation import JSON, NO_USAGE, Family, Usage
 from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault
+from dialects.foreign import unknown
 from dialects.gemini.answering import say_fault
 from dialects.gemini.rendering import sign_foreign_calls
-from dialects.gemini.wire import BUDGETS, EFFORTS, FIELDS, FIELDS_IN_PART, PART_FIELDS, PARTS, TURN_FIELDS, TURNS, camel
+from dialects.gemini.wire import (
+    BESIDE,
+    BUDGETS,
+    EFFORTS,
+    FIELDS,
+    FIELDS_IN_PART,
+    PART_FIELDS,
+    PARTS,
+    TURN_FIELDS,
+    TURNS,
+    camel,
+    camelled,
+)
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.signatures import unpack
@@ -41,7 +54,7 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     contents = changed.get("contents")
     contents = [contents] if isinstance(contents, dict) else contents
     if isinstance(contents, list):
-        turns = [_content(content, dropped) for content in contents]
+        turns = [_content(turn, f"contents[{index}]", profile, dropped) for index, turn in enumerate(contents)]
         if "thinking signature" in dropped and profile.thinking is ThinkingStyle.LEVEL:
             sign_foreign_calls(
                 [turn for turn in turns if isinstance(turn, dict) and isinstance(turn.get("parts"), list)]
@@ -84,7 +97,7 @@ def _thinking(name: str, value: Any, profile: ModelProfile, dropped: set[str]) -
     return {"thinkingBudget": min(max(BUDGETS[effort], least), most), **rest}
 
 
-def _content(content: Any, dropped: set[str]) -> Any:
+def _content(content: Any, where: str, profile: ModelProfile, dropped: set[str]) -> Any:
     if not isinstance(content, dict):
         return content
     turn = _only(content, TURN_FIELDS, TURNS, dropped)
@@ -93,9 +106,15 @@ def _content(content: Any, dropped: set[str]) -> Any:
         parts = [parts]
     if not isinstance(parts, list):
         return turn
-    kept = [(part, _part(part, dropped)) for part in parts]
-    said = [changed for part, changed in kept if changed or not part]
-    return {**turn, "role": turn.get("role") or "user", "parts": said}
+    role = turn.get("role") or "user"
+    said = []
+    for index, part in enumerate(parts):
+        changed = _part(part, dropped)
+        if changed or not part:
+            said.append(changed)
+        elif role != "model" and (odd := sorted(camelled(part).keys() - PART_FIELDS - BESIDE)):
+            raise unknown(odd[0], f"{where}.parts[{index}]", profile.name)
+    return {**turn, "role": role, "parts": said}
 
 
 def _part(part: Any, dropped: set[str]) -> Any:

@@ -97,10 +97,7 @@ class _Renderer:
     def _add_extra(self, body: JSON) -> None:
         """Put the fields only Gemini knows back in their places, or name those of other dialects."""
         for path, value in self._conversation.extra.items():
-            if path == ("generationConfig.candidateCount" if self._own else "n"):
-                if value != 1:
-                    raise invalid(f"{self._profile.name} gives one answer at a time: {path} must be 1", path)
-            elif not self._own or path.startswith(_WITHIN) or ("." not in path and path not in FIELDS):
+            if not self._own or path.startswith(_WITHIN) or ("." not in path and path not in FIELDS):
                 self.dropped.add(path)
             elif path == DECLARED:
                 _add_declared(body.get("tools", []), value)

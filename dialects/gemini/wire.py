@@ -43,6 +43,8 @@ PART_FIELDS = frozenset(
         "videoMetadata",
     }
 )
+BESIDE = frozenset({"mediaResolution", "partMetadata", "thought", "thoughtSignature", "videoMetadata"})
+"""What may stand beside the content of a part, and says nothing alone."""
 FIELDS_IN_PART = {
     "fileData": frozenset({"mimeType", "fileUri", "displayName"}),
     "functionCall": frozenset({"id", "name", "args"}),

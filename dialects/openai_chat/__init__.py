@@ -4,16 +4,16 @@ from dialects.openai_chat.answers import parse_response, render_response
 from dialects.openai_chat.lane import forward_fault, forward_frame, forward_request, forward_response
 from dialects.openai_chat.parsing import parse_request
 from dialects.openai_chat.rendering import render_request
-from dialects.openai_chat.shapes import is_responses, with_nested_tools
+from dialects.openai_chat.shapes import has_blocks, is_responses, with_nested_tools
 from dialects.openai_chat.streams import reader, writer
-from dialects.openai_shared import check_translatable, render_fault
+from dialects.openai_shared import render_fault
 
 __all__ = [
-    "check_translatable",
     "forward_fault",
     "forward_frame",
     "forward_request",
     "forward_response",
+    "has_blocks",
     "is_responses",
     "parse_request",
     "parse_response",

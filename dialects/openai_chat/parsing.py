@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dialects.anthropic_messages.asking import parse_block
 from dialects.conversation import (
     JSON,
     CacheMark,
@@ -31,6 +32,7 @@ from dialects.conversation import (
     ToolSpec,
 )
 from dialects.faults import invalid
+from dialects.openai_chat.shapes import blocks_in, is_block
 from dialects.openai_fields import (
     Fields,
     beyond,
@@ -38,6 +40,7 @@ from dialects.openai_fields import (
     document,
     effort_in,
     function_spec,
+    input_of,
     media,
     output_format,
 )
@@ -152,7 +155,8 @@ def _name(message: Fields) -> Iterator[Part]:
 
 
 def _result(message: Fields, id: str) -> ToolResult:
-    parts = tuple(part for part in _content(message) if isinstance(part, Text | Media | Opaque))
+    said = [inner for part in _content(message) for inner in (part.parts if isinstance(part, ToolResult) else (part,))]
+    parts = tuple(part for part in said if isinstance(part, Text | Media | Opaque))
     cache = cache_mark(message)
     return ToolResult(id, tuple(replace(p, cache=None) if isinstance(p, Text) else p for p in parts), cache=cache)
 
@@ -185,21 +189,33 @@ def _part(part: Fields, cache: CacheMark | None) -> Part:
             return Text(part.text("text"), cache)
         case "refusal":
             return Refusal(part.text("refusal"))
-        case "image_url" if isinstance(part.body.get("image_url"), str):
-            return replace(media(part.text("image_url"), part.at("image_url"), MediaKind.IMAGE), cache=cache)
-        case "image_url" if image := part.object("image_url"):
-            uri, detail = image.named("url"), image.text("detail")
-            return replace(media(uri, image.at("url"), MediaKind.IMAGE, detail=detail), cache=cache)
-        case "input_audio" if audio := part.object("input_audio"):
-            return Media(MediaKind.AUDIO, f"audio/{audio.named('format')}", audio.named("data"), cache=cache)
-        case "file" if (file := part.object("file")) and file.text("file_data"):
-            return replace(document(file), cache=cache)
         case "":
             raise part.wrong("type", "a string")
+        case _ if attached := _attached(part, kind):
+            return replace(attached, cache=cache)
         case "image_url" | "input_audio":
             raise part.wrong(kind, "an object")
+        case _ if is_block(part.body):
+            return parse_block(dict(part.body), part.path)[0]
         case _:
-            return Opaque(CHAT, dict(part.body))
+            return Opaque(CHAT, dict(part.body), where=part.path)
+
+
+def _attached(part: Fields, kind: str) -> Media | None:
+    """Read what is attached, if its data or its address is."""
+    match kind:
+        case "image_url" if isinstance(part.body.get("image_url"), str):
+            return media(part.text("image_url"), part.at("image_url"), MediaKind.IMAGE)
+        case "image_url" if image := part.object("image_url"):
+            return media(image.named("url"), image.at("url"), MediaKind.IMAGE, detail=image.text("detail"))
+        case "video_url" if video := part.object("video_url"):
+            return media(video.named("url"), video.at("url"), MediaKind.VIDEO)
+        case "input_audio" if audio := part.object("input_audio"):
+            return Media(MediaKind.AUDIO, f"audio/{audio.named('format')}", audio.named("data"))
+        case "file" if (file := part.object("file")) and file.text("file_data"):
+            return document(file)
+        case _:
+            return None
 
 
 def _answer(message: Fields, index: int) -> Iterator[Part]:
@@ -222,11 +238,17 @@ def _call(call: Fields) -> Iterator[Part]:
     if function is None:
         if call.text("type") in ("", "function"):
             raise call.wrong("function", "an object")
-        yield Opaque(CHAT, dict(call.body))
+        yield Opaque(CHAT, dict(call.body), tuple(_custom(call)), call.path)
         return
     if signature := _google_signature(call):
         yield Thinking(signature=signature, family=Family.GEMINI)
     yield ToolCall(call.named("id"), function.named("name"), function.text("arguments"), cache_mark(call))
+
+
+def _custom(call: Fields) -> Iterator[ToolCall]:
+    """Say the call of a custom tool as one of a function: its text is what the function is given."""
+    if custom := call.object("custom"):
+        yield ToolCall(call.named("id"), custom.named("name"), input_of(custom))
 
 
 def _google_signature(call: Fields) -> str:
@@ -327,6 +349,9 @@ def _extra(fields: Fields) -> JSON:
         extra["stream_options"] = rest
     if not fields.array("functions"):
         extra.pop("functions", None)
+    for message in fields.objects("messages"):
+        for block in blocks_in(message.body):
+            extra |= parse_block(block, message.at("content"))[1]
     n = fields.count("n")
     if n is not None and n > 128:
         raise fields.wrong("n", "at most 128")

@@ -39,7 +39,6 @@ from dialects.openai_shared import (
     CHOICE,
     answered,
     check_media,
-    check_translatable,
     drop_refused_sampling,
     effort_word,
     limited,
@@ -59,7 +58,6 @@ _SHOWN_BELOW = "(shown below)"
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Ask; raises `FaultError` if leaving something out would change the meaning."""
-    check_translatable(conversation)
     if conversation.tools and not profile.tools:
         raise invalid(f"tools cannot be used with model {profile.name}", "tools")
     dropped: set[str] = set()
@@ -154,6 +152,7 @@ class _Messages:
         """Say an instruction among the messages, which can only be text."""
         text = merged_text(message.parts)
         self._dropped |= {f"system {part.kind.value}" for part in message.parts if isinstance(part, Media)}
+        self._dropped |= {part.kind for part in message.parts if isinstance(part, Opaque) and not _is_name(part)}
         if self._profile.mid_system:
             return {"role": "system", "content": text, **self._name(message)}
         return {"role": "user", "content": wrapped(text)}

@@ -1,17 +1,50 @@
 """Bodies that come on the chat path in a shape that is not quite chat's.
 
 Cursor speaks of tools as the Responses API or Anthropic does, and of whole
-conversations as the Responses API does; it reads the answer as chat.
+conversations as the Responses API does; it reads the answer as chat. Others
+say single parts of a message as Anthropic does.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dialects.conversation import JSON
+
+_BLOCKS = {
+    "document": "source",
+    "image": "source",
+    "redacted_thinking": "data",
+    "search_result": "content",
+    "thinking": "thinking",
+    "tool_result": "tool_use_id",
+    "tool_use": "input",
+}
+"""Anthropic's blocks, and a field by which each is known."""
 
 
 def is_responses(body: JSON) -> bool:
     """Whether *body* is one of the Responses API."""
     return "messages" not in body and isinstance(body.get("input"), str | list)
+
+
+def has_blocks(body: JSON) -> bool:
+    """Whether a message of *body* holds a block of Anthropic's, which no OpenAI model takes."""
+    messages = body.get("messages")
+    return isinstance(messages, list) and any(
+        any(True for _ in blocks_in(message)) for message in messages if isinstance(message, dict)
+    )
+
+
+def blocks_in(message: Mapping[str, Any]) -> Iterator[JSON]:
+    """Find Anthropic's blocks in the content of *message*."""
+    content = message.get("content")
+    yield from (part for part in content if is_block(part)) if isinstance(content, list) else ()
+
+
+def is_block(part: Any) -> bool:
+    """Whether *part* of a message is a block of Anthropic's."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    return isinstance(kind, str) and _BLOCKS.get(kind) in part
 
 
 def with_nested_tools(body: JSON) -> JSON:

@@ -6,10 +6,9 @@ from dialects.openai_responses.parsing import parse_request
 from dialects.openai_responses.reading import reader
 from dialects.openai_responses.rendering import render_request
 from dialects.openai_responses.writing import writer
-from dialects.openai_shared import check_translatable, render_fault
+from dialects.openai_shared import render_fault
 
 __all__ = [
-    "check_translatable",
     "forward_fault",
     "forward_frame",
     "forward_request",

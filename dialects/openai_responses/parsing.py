@@ -29,6 +29,7 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
+from dialects.jsontext import dumps
 from dialects.openai_fields import (
     Fields,
     beyond,
@@ -36,8 +37,10 @@ from dialects.openai_fields import (
     document,
     effort_in,
     function_spec,
+    input_of,
     media,
     output_format,
+    without,
 )
 from dialects.openai_responses.names import flat
 from dialects.openai_shared import RESPONSES, parted
@@ -72,6 +75,8 @@ _DEFAULTS: Mapping[str, Any] = {
     "top_logprobs": 0,
 }
 """What is the same as not saying it, to a proxy that stores nothing."""
+_NOT_ARGUMENTS = frozenset({"type", "id", "call_id", "status", "created_by", "pending_safety_checks"})
+"""What an item that calls a tool says beside what the tool is given."""
 SIGNED = "reasoning.encrypted_content"
 """What `include` asks for that every answer holds anyway."""
 
@@ -155,8 +160,36 @@ def _add_item(item: Fields, history: _History) -> None:
         case "function_call_output":
             result = ToolResult(item.named("call_id"), tuple(_output(item)))
             history.add(Role.USER, (result,), "results")
+        case "custom_tool_call":
+            name = flat(item.text("namespace"), item.named("name"))
+            history.add(Role.ASSISTANT, (ToolCall(item.named("call_id"), name, input_of(item)),), "assistant")
+        case _ if kind.endswith("_call") and item.text("call_id"):
+            history.add(Role.ASSISTANT, (_tools_own_call(item, kind.removesuffix("_call")),), "assistant")
+        case _ if kind.endswith("_call_output") and item.text("call_id"):
+            failed = item.body.get("status") == "failed"
+            history.add(Role.USER, (ToolResult(item.text("call_id"), tuple(_given_back(item)), failed),), "results")
         case _:
-            history.add(Role.ASSISTANT, (Opaque(RESPONSES, {**item.body, "type": kind}),), "assistant")
+            history.add(Role.ASSISTANT, (Opaque(RESPONSES, {**item.body, "type": kind}, where=item.path),), "assistant")
+
+
+def _tools_own_call(item: Fields, name: str) -> ToolCall:
+    """Understand the call of a tool of OpenAI's that ran at the client, such as a shell, as one of a function."""
+    return ToolCall(item.text("call_id"), name, dumps(without(item.body, _NOT_ARGUMENTS)))
+
+
+def _given_back(item: Fields) -> Iterator[Text | Media | Opaque]:
+    """Understand what such a tool gave back, in whatever shape."""
+    match item.body.get("output"):
+        case None | str():
+            yield from _output(item)
+        case [*_] as given if all(isinstance(part, dict) and "type" in part for part in given):
+            yield from _output(item)
+        case {"type": "computer_screenshot"}:
+            shown = item.object("output")
+            part = _part(shown, None) if shown else None
+            yield from (part,) if isinstance(part, Media | Opaque) else ()
+        case given:
+            yield Text(dumps(given))
 
 
 def _add_message(item: Fields, history: _History) -> None:
@@ -193,7 +226,7 @@ def _part(part: Fields, cache: CacheMark | None) -> Part:
             return Text(part.text("text"), cache)
         case "refusal":
             return Refusal(part.text("refusal"))
-        case "input_image" if part.text("image_url"):
+        case "input_image" | "computer_screenshot" if part.text("image_url"):
             uri, detail = part.text("image_url"), part.text("detail")
             return replace(media(uri, part.at("image_url"), MediaKind.IMAGE, detail=detail), cache=cache)
         case "input_file" if part.text("file_url") or part.text("file_data"):
@@ -203,7 +236,7 @@ def _part(part: Fields, cache: CacheMark | None) -> Part:
         case "":
             raise part.wrong("type", "a string that is not empty")
         case _:
-            return Opaque(RESPONSES, dict(part.body))
+            return Opaque(RESPONSES, dict(part.body), where=part.path)
 
 
 def _file(part: Fields) -> Media:

@@ -36,7 +36,6 @@ from dialects.openai_shared import (
     RESPONSES,
     answered,
     check_media,
-    check_translatable,
     drop_refused_sampling,
     effort_word,
     limited,
@@ -57,7 +56,6 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
 
     Nothing is stored: thoughts come back signed, and are sent again by whoever keeps the history.
     """
-    check_translatable(conversation)
     dropped: set[str] = set()
     items = _Items(profile, dropped)
     body: JSON = {"model": profile.name, "store": False}

@@ -174,7 +174,6 @@ BODIES: Mapping[str, JSON] = {
             "thinkingConfig": {"thinkingBudget": 100, "includeThoughts": True, "thinkingLevel": "low"},
         },
         "safetySettings": [],
-        "cachedContent": "c",
     },
 }
 """One body for each client that says nearly everything its dialect can say."""

@@ -85,7 +85,7 @@ def test_what_bedrock_does_not_know_is_stripped_and_named():
         "thinking": {"type": "disabled"},
         "tools": [tool("f", type="custom")],
         "messages": [
-            user(text("hi", cache_control={"type": "ephemeral"})),
+            user(text("hi", cache_control={"type": "ephemeral"}), text("The tool x can be called.")),
             assistant(call()),
             user(result()),
         ],
@@ -103,12 +103,31 @@ def test_what_bedrock_does_not_know_is_stripped_and_named():
         "thinking.display",
         "tool web_search_20250305",
         "tool_choice",
-        "tool_reference",
         "tools[].defer_loading",
         "tools[].eager_input_streaming",
         "tools[].input_examples",
         "web_search_tool_result",
     )
+
+
+def test_a_summary_of_what_was_said_stays():
+    body = asked(user("hi"), assistant({"type": "compaction", "content": "so far: blue"}), user("go on"))
+
+    written = forwarded(body, SONNET_4)
+
+    assert [text("so far: blue")] == written.body["messages"][1]["content"]
+    assert () == written.dropped
+
+
+def test_a_file_in_a_container_is_refused_and_what_the_model_put_there_is_named():
+    upload = {"type": "container_upload", "file_id": "f"}
+
+    with pytest.raises(FaultError) as refused:
+        forwarded(asked(user(text("hi"), upload)), SONNET_4)
+    written = forwarded(asked(user("hi"), assistant(upload, text("done")), user("go on")), SONNET_4)
+
+    assert "messages[0].content[1]" == refused.value.fault.param
+    assert ("container_upload",) == written.dropped
 
 
 def test_a_beta_the_model_knows_unlocks_what_belongs_to_it():

@@ -209,7 +209,7 @@ def test_a_model_is_told_how_hard_to_think_in_its_own_way(profile, reasoning, ex
         ({"output": OutputFormat()}, ()),
         ({"dialect": "gemini", "extra": {"labels": {"a": "b"}, "store": True}}, ("store",)),
         ({"user": "u", "cache_key": "k"}, ("prompt_cache_key", "user")),
-        ({"extra": {"logit_bias": {}, "n": 1}, "dialect": "openai-chat"}, ("logit_bias",)),
+        ({"extra": {"logit_bias": {}}, "dialect": "openai-chat"}, ("logit_bias",)),
         ({"sampling": Sampling(stop=tuple("abcdef"))}, ("stop",)),
         ({"sampling": Sampling(max_tokens=100_000)}, ("max_tokens",)),
         ({"tools": (F, Opaque("openai-responses", {"type": "web_search"}))}, ("tool web_search",)),
@@ -281,8 +281,6 @@ def test_a_function_without_parameters_is_declared_without(schema):
         (_ask(Media(MediaKind.IMAGE, "image/png", "aWo=")), "image"),
         (_ask(ToolCall("1", "f", "{"), role=Role.ASSISTANT), "'f'"),
         (_ask(ToolCall("1", "f", "[]"), role=Role.ASSISTANT), "'f'"),
-        (_ask(Text("hi"), extra={"n": 2}), "n must be 1"),
-        (_ask(Text("hi"), dialect="gemini", extra={"generationConfig.candidateCount": 2}), "candidateCount must be 1"),
         (_ask(Text("hi"), tools=(F,), tool_choice=ToolChoice(ToolMode.REQUIRED)), "tool_choice"),
         (Conversation("m"), "nothing"),
         (_ask(Opaque("openai-responses", {"type": "item_reference"})), "nothing was said"),
@@ -404,6 +402,18 @@ def test_the_lane_leaves_out_and_names_what_vertex_does_not_know_of_a_part():
         "contents[].parts[].partMetadata",
         "thinking signature",
     ) == rendered.dropped
+
+
+def test_the_lane_refuses_what_a_user_says_that_vertex_does_not_know_and_leaves_out_what_the_model_said():
+    unheard = {"toolCall": {"toolType": "x"}, "partMetadata": {"x": 1}}
+
+    with pytest.raises(FaultError) as refused:
+        gemini.forward_request({"contents": [{"role": "model"}, {"parts": [{"text": "a"}, unheard]}]}, FLASH)
+    rendered = gemini.forward_request({"contents": {"role": "model", "parts": [{"text": "a"}, unheard]}}, FLASH)
+
+    assert "contents[1].parts[1]" == refused.value.fault.param
+    assert [{"text": "a"}] == rendered.body["contents"][0]["parts"]
+    assert ("contents[].parts[].partMetadata", "contents[].parts[].toolCall") == rendered.dropped
 
 
 def test_the_lane_passes_a_plain_body_as_it_is():

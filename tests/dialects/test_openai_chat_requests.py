@@ -210,7 +210,6 @@ def test_other_vendors_get_turns_that_alternate_and_ids_they_take():
 @pytest.mark.parametrize(
     ("change", "model"),
     [
-        ({"n": 2}, "gpt-4o"),
         (
             {
                 "messages": [

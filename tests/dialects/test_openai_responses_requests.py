@@ -30,7 +30,7 @@ from dialects.conversation import (
 )
 from dialects.dialect import Envelope
 from dialects.events import fold, unfold
-from dialects.faults import FaultError, FaultKind
+from dialects.faults import FaultError
 from dialects.models import profile_for
 from dialects.sse import Frame
 from tests.dialects.golden import read
@@ -126,24 +126,6 @@ def test_nothing_but_what_is_named_is_lost(asked):
     assert (again.output, again.stream, again.cache_key) == (once.output, once.stream, once.cache_key)
     assert again.tool_choice == once.tool_choice
     assert "".join(text.text for text in again.system) == "\n\n".join(text.text for text in once.system)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"previous_response_id": "resp_0"},
-        {"conversation": "conv_1"},
-        {"background": True},
-        {"input": [{"type": "item_reference", "id": "msg_1"}]},
-        {"input": [{"id": "msg_1"}]},
-    ],
-)
-def test_what_only_openais_server_holds_is_refused_in_translation(change):
-    asked = openai_responses.parse_request({"model": "m", "input": "x", **change})
-
-    with pytest.raises(FaultError) as refused:
-        openai_responses.check_translatable(asked)
-    assert refused.value.fault.kind is FaultKind.INVALID_REQUEST
 
 
 def test_media_go_as_items_take_them():

@@ -8,6 +8,7 @@ import openai
 import pytest
 
 from tests.support.running import KEY, Proxy
+from tests.support.talking import PIXEL, sent
 
 MODELS = [
     "gpt-4.1",
@@ -126,3 +127,22 @@ def test_what_is_neither_is_refused_as_chat(proxy: Proxy) -> None:
     told = proxy.ask("POST", "/v1/chat/completions", {"model": "gpt-4.1", "input": 7})
 
     assert (400, "messages") == (told.status, told.json["error"]["param"])
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_anthropics_blocks_in_a_chat_are_told_to_any_model(proxy: Proxy, model: str, stream: bool) -> None:
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
+    call = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Oslo"}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "22 degrees"}]}
+    history = [
+        {"role": "user", "content": [{"type": "text", "text": "Look at this."}, image]},
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [result]},
+    ]
+    body = {"model": model, "stream": stream, "messages": history, "tools": [OF_ANTHROPIC]}
+    told = proxy.ask("POST", "/v1/chat/completions", body)
+
+    assert 200 == told.status, told.body
+    [(_, reached)] = sent(proxy)
+    assert [] == [words for words in ("Oslo", "22 degrees", PIXEL) if words not in json.dumps(reached)]
