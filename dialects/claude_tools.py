@@ -18,8 +18,6 @@ from dialects.conversation import (
     ToolMode,
     ToolSpec,
 )
-from dialects.faults import invalid
-from dialects.jsontext import object_from
 from dialects.references import comes_round
 from dialects.schemas import object_root
 from dialects.wrapping import is_object, within_object
@@ -92,14 +90,6 @@ def settled(stop: Stop, parts: Iterable[Part]) -> Stop:
 def call_id(id: str) -> str:
     """Write a call's id with the letters, and at the length, Bedrock takes."""
     return tools.call_id(id, _LONGEST_ID, _ILLEGAL_IN_ID)
-
-
-def arguments_of(call: ToolCall) -> JSON:
-    """Read a call's arguments as the object Claude wants."""
-    loaded = object_from(call.arguments)
-    if loaded is None:
-        raise invalid(f"the arguments of the call {call.id} of {call.name} must be a JSON object", "messages")
-    return loaded
 
 
 def input_schema(parameters: Mapping[str, Any]) -> tuple[JSON, set[str]]:

@@ -18,6 +18,14 @@ def object_from(arguments: str) -> JSON | None:
     return {} if loaded is None else loaded if isinstance(loaded, dict) else None
 
 
+def object_around(arguments: str) -> JSON:
+    """Put arguments that are no object under one key: as the JSON they are, or else as text."""
+    try:
+        return {"arguments": json.loads(arguments, parse_constant=_no_number)}
+    except (ValueError, RecursionError):
+        return {"arguments": arguments}
+
+
 def _no_number(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
 

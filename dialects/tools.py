@@ -17,6 +17,7 @@ from dialects.conversation import JSON, Completion, Conversation, Message, Opaqu
 from dialects.dialect import StreamReader
 from dialects.events import BlockStarted, Event
 from dialects.faults import invalid
+from dialects.jsontext import object_around, object_from
 
 _LONGEST = 64
 """What every model takes: Claude takes 128 by itself, but not through Converse; of Gemini only the docs do."""
@@ -115,6 +116,18 @@ def narrowed(tools: tuple[ToolSpec | Opaque, ...], names: Container[str], where:
     if tools and not kept:
         raise invalid(f"{where} allows none of the functions in tools", where)
     return kept
+
+
+def arguments_of(call: ToolCall, dropped: set[str]) -> JSON:
+    """Read the arguments of a call in the history as an object, which most models insist on.
+
+    A call that was cut off, at the length an answer may have, is no object, and
+    stays in the history of its client: refused, it would end the conversation.
+    """
+    loaded = object_from(call.arguments)
+    if loaded is None:
+        dropped.add("broken arguments")
+    return object_around(call.arguments) if loaded is None else loaded
 
 
 def lost_with(tool: Opaque) -> set[str]:

@@ -3,7 +3,6 @@
 https://docs.claude.com/en/api/messages and .../errors
 """
 
-import json
 from typing import Any
 
 from dialects.anthropic_messages.asking import DIALECT
@@ -26,7 +25,7 @@ from dialects.conversation import (
 )
 from dialects.dialect import Envelope
 from dialects.faults import Fault, FaultKind
-from dialects.jsontext import dumps
+from dialects.jsontext import dumps, object_around, object_from
 from dialects.signatures import pack
 
 STOP_OUT = {
@@ -166,7 +165,9 @@ def block_for(part: Part) -> JSON | None:
         case Thinking(text, signature, _, family):
             return {"type": "thinking", "thinking": text, "signature": pack(signature, family, Family.CLAUDE)}
         case ToolCall(id, name, arguments):
-            return {"type": "tool_use", "id": id, "name": name, "input": _object_from(arguments)}
+            loaded = object_from(arguments)
+            said = object_around(arguments) if loaded is None else loaded
+            return {"type": "tool_use", "id": id, "name": name, "input": said}
         case Media():
             return {"type": "text", "text": picture(part)}
         case Opaque(dialect, payload):
@@ -178,12 +179,3 @@ def block_for(part: Part) -> JSON | None:
 def picture(media: Media) -> str:
     """Show what a model drew: in this dialect an answer has only text for it, so Markdown must do."""
     return f"![{media.name or media.kind.value}]({media.url or f'data:{media.mime};base64,{media.data}'})"
-
-
-def _object_from(arguments: str) -> Any:
-    """Read a call's arguments; a client wants an object, even where the model wrote something else."""
-    try:
-        loaded = json.loads(arguments or "{}")
-    except (ValueError, RecursionError):
-        return {"arguments": arguments}
-    return loaded if isinstance(loaded, dict) else {"arguments": loaded}

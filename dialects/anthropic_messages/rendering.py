@@ -31,6 +31,7 @@ from dialects.conversation import (
 )
 from dialects.dialect import Rendered
 from dialects.models import ModelProfile
+from dialects.tools import arguments_of
 
 _TOOL_CHOICE = {
     ToolMode.AUTO: "auto",
@@ -117,7 +118,7 @@ class _Asking:
             case Thinking(text, signature):
                 return {"type": "thinking", "thinking": text, "signature": signature}
             case ToolCall(id, name, _, cache):
-                call = {"id": claude_tools.call_id(id), "name": name, "input": claude_tools.arguments_of(part)}
+                call = {"id": claude_tools.call_id(id), "name": name, "input": arguments_of(part, self.dropped)}
                 return _cached({"type": "tool_use", **call}, cache)
             case ToolResult():
                 return self.result(part)

@@ -34,6 +34,7 @@ from dialects.dialect import Rendered
 from dialects.faults import invalid
 from dialects.models import ModelProfile, Vendor
 from dialects.references import without_references
+from dialects.tools import arguments_of
 
 _TOOL_CHOICE = {
     ToolMode.AUTO: "auto",
@@ -177,7 +178,7 @@ class _Asking:
             case Thinking(text, signature):
                 return [{"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}]
             case ToolCall(id, name, _, cache):
-                use = {"toolUseId": claude_tools.call_id(id), "name": name, "input": claude_tools.arguments_of(part)}
+                use = {"toolUseId": claude_tools.call_id(id), "name": name, "input": arguments_of(part, self.dropped)}
                 return [{"toolUse": use}, *_cache_point(cache)]
             case ToolResult(cache=cache):
                 return [self.result(part), *_cache_point(cache)]

@@ -36,7 +36,7 @@ from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, FIELDS, LEVELS, RES
 from dialects.jsontext import dumps, object_from
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.schemas import for_gemini, has_parameters
-from dialects.tools import lost_with
+from dialects.tools import arguments_of, lost_with
 from dialects.turns import ordered
 
 SKIP_SIGNATURE = "skip_thought_signature_validator"
@@ -319,10 +319,7 @@ class _Renderer:
         if call.cache:
             self.dropped.add("cache_control")
         self._names[call.id] = call.name
-        args = object_from(call.arguments)
-        if args is None:
-            raise invalid(f"the arguments of the call {call.id!r} of {call.name!r} are not a JSON object", "arguments")
-        return {"functionCall": {"name": call.name, "args": args}}
+        return {"functionCall": {"name": call.name, "args": arguments_of(call, self.dropped)}}
 
     def _text(self, text: Text) -> str:
         if text.cache:

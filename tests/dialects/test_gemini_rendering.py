@@ -279,8 +279,6 @@ def test_a_function_without_parameters_is_declared_without(schema):
     ("conversation", "message"),
     [
         (_ask(Media(MediaKind.IMAGE, "image/png", "aWo=")), "image"),
-        (_ask(ToolCall("1", "f", "{"), role=Role.ASSISTANT), "'f'"),
-        (_ask(ToolCall("1", "f", "[]"), role=Role.ASSISTANT), "'f'"),
         (_ask(Text("hi"), tools=(F,), tool_choice=ToolChoice(ToolMode.REQUIRED)), "tool_choice"),
         (Conversation("m"), "nothing"),
         (_ask(Opaque("openai-responses", {"type": "item_reference"})), "nothing was said"),

@@ -22,7 +22,8 @@ from dialects.conversation import (
 )
 from dialects.events import Event, fold, unfold
 from dialects.models import profile_for
-from dialects.tools import Renaming, call_id, fitting, lost_with, renaming
+from dialects.tables import BACKENDS
+from dialects.tools import Renaming, arguments_of, call_id, fitting, lost_with, renaming
 
 TAKEN = {
     "gpt-4.1": r"[a-zA-Z0-9_-]{1,64}",
@@ -230,3 +231,54 @@ def test_ids_of_calls_fit_and_stay_apart(one, other, longest):
 def test_an_id_that_fits_is_kept_whatever_its_letters(id):
     assert id == call_id(id, 40)
     assert call_id(id, 40, PLAIN) == call_id(call_id(id, 40, PLAIN), 40, PLAIN)
+
+
+def strings(value):
+    """All strings in JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from strings(inner)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "lost"),
+    [
+        ("", {}, set()),
+        ("null", {}, set()),
+        ('{"a": "x"}', {"a": "x"}, set()),
+        ('{"a": "x', {"arguments": '{"a": "x'}, {"broken arguments"}),
+        ('{"a": NaN}', {"arguments": '{"a": NaN}'}, {"broken arguments"}),
+        ("[" * 100_000, {"arguments": "[" * 100_000}, {"broken arguments"}),
+        ("[1]", {"arguments": [1]}, {"broken arguments"}),
+        ("3", {"arguments": 3}, {"broken arguments"}),
+    ],
+)
+def test_arguments_that_are_no_object_stand_under_one_key_and_are_named(arguments, expected, lost):
+    dropped: set[str] = set()
+
+    assert expected == arguments_of(ToolCall("c", "f", arguments), dropped)
+    assert lost == dropped
+
+
+@pytest.mark.parametrize(
+    ("backend", "model", "lost"),
+    [
+        ("anthropic-messages", "anthropic--claude-4.5-sonnet", ("broken arguments",)),
+        ("bedrock-converse", "anthropic--claude-4.5-sonnet", ("broken arguments",)),
+        ("bedrock-converse", "amazon--nova-pro", ("broken arguments",)),
+        ("gemini", "gemini-2.5-pro", ("broken arguments",)),
+        ("openai-chat", "gpt-4.1", ()),
+        ("openai-responses", "gpt-5.3-codex", ()),
+    ],
+)
+def test_a_call_that_was_cut_off_does_not_end_the_conversation(backend, model, lost):
+    asked = conversation(["f"])
+    call = ToolCall("call_0", "f", '{"city": "Par')
+    turns = (asked.messages[0], Message(Role.ASSISTANT, (call,)), asked.messages[2])
+    asked = replace(asked, messages=turns, tools=(ToolSpec("f"),), tool_choice=None)
+    rendered = BACKENDS[backend].render_request(asked, profile_for(model))
+
+    assert '{"city": "Par' in list(strings(rendered.body))
+    assert lost == rendered.dropped
