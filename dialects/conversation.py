@@ -40,10 +40,11 @@ class CacheMark:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Words for the other side."""
+    """Words for the other side; *logprobs* is how likely a model's own were, token by token, as OpenAI says it."""
 
     text: str = ""
     cache: CacheMark | None = None
+    logprobs: tuple[JSON, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,19 @@ writers need only understand it.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from dialects.conversation import Completion, Media, Opaque, Part, Refusal, Stop, Text, Thinking, ToolCall, Usage
+from dialects.conversation import (
+    JSON,
+    Completion,
+    Media,
+    Opaque,
+    Part,
+    Refusal,
+    Stop,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
 from dialects.faults import Fault, FaultError
 
 Block = Text | Thinking | ToolCall | Refusal | Media | Opaque
@@ -38,10 +50,14 @@ class BlockStarted:
 
 @dataclass(frozen=True, slots=True)
 class BlockDelta:
-    """More text for the open block: words, thoughts, or the JSON of a call, as the block is."""
+    """More text for the open block: words, thoughts, or the JSON of a call, as the block is.
+
+    *logprobs* is how likely its tokens were, as `Text` has it.
+    """
 
     index: int
     text: str
+    logprobs: tuple[JSON, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +132,26 @@ def unfold(completion: Completion) -> Iterator[Event]:
         head, text, signature = _taken_apart(part)
         yield BlockStarted(index, head)
         if text:
-            yield BlockDelta(index, text)
+            yield BlockDelta(index, text, part.logprobs if isinstance(part, Text) else ())
         yield BlockStopped(index, signature)
     yield Finished(completion.stop, completion.usage)
 
 
 def fold(events: Iterable[Event]) -> Completion:
     """Put a stream together again; raises `FaultError` if it failed."""
-    completion, open_block, texts = Completion(), None, list[str]()
+    completion, open_block, texts, logprobs = Completion(), None, list[str](), list[JSON]()
     for event in events:
         match event:
             case Started(id, model):
                 completion = replace(completion, id=id, model=model)
             case BlockStarted(_, block):
-                open_block, texts = block, []
-            case BlockDelta(_, text):
+                open_block, texts, logprobs = block, [], []
+            case BlockDelta(_, text, more):
                 texts.append(text)
+                logprobs += more
             case BlockStopped(_, signature) if open_block is not None:
                 part = _put_together(open_block, "".join(texts), signature)
+                part = replace(part, logprobs=tuple(logprobs)) if isinstance(part, Text) else part
                 completion = replace(completion, parts=(*completion.parts, part))
             case BlockStopped():
                 raise UngrammaticalError("a block stopped that never started")

@@ -100,6 +100,8 @@ class ModelProfile:
     """Whether the body must name the model (the deployment does not imply it)."""
     betas: frozenset[str] = frozenset()
     """The `anthropic_beta` flags Bedrock is known to take for this model."""
+    verbosity: bool = False
+    """Whether a GPT can be told how wordy to be."""
     choice_at_root: bool = False
     """Whether Responses takes a tool whose schema is a choice at its root; chat completions never does."""
     responses_only: bool = False
@@ -137,7 +139,7 @@ _GPT_REASONING = replace(
     max_output=128_000,
     api_version=FULL_VERSION,
 )
-_GPT_5 = replace(_GPT_REASONING, choice_at_root=True, efforts=("minimal", "low", "medium", "high"))
+_GPT_5 = replace(_GPT_REASONING, verbosity=True, choice_at_root=True, efforts=("minimal", "low", "medium", "high"))
 _GPT_51 = replace(_GPT_5, efforts=("none", "low", "medium", "high"))
 _GPT_52 = replace(_GPT_5, efforts=("none", "low", "medium", "high", "xhigh"))
 _CODEX = replace(_GPT_5, responses_only=True, efforts=("low", "medium", "high"))

@@ -38,6 +38,8 @@ from dialects.turns import NO_RESULT
 
 CHAT = "openai-chat"
 RESPONSES = "openai-responses"
+LOGPROBS = "message.output_text.logprobs"
+"""What `include` of Responses calls the `logprobs` of chat completions."""
 CHOICE = {ToolMode.AUTO: "auto", ToolMode.REQUIRED: "required", ToolMode.NONE: "none"}
 """How free the model is to call functions; a choice by name is an object."""
 
@@ -135,6 +137,11 @@ def drop_refused_sampling(body: JSON, profile: ModelProfile, dropped: set[str]) 
         if value is not None and value != _SAMPLING_DEFAULTS[name]:
             dropped.add(name)
     _drop_stops(body, profile.stops, dropped)
+    if "logprobs" in refused and isinstance(include := body.get("include"), list) and LOGPROBS in include:
+        dropped.add("logprobs")
+        body["include"] = [name for name in include if name != LOGPROBS]
+        if not body["include"]:
+            del body["include"]
 
 
 def _drop_stops(body: JSON, most: int | None, dropped: set[str]) -> None:

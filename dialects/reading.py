@@ -81,7 +81,7 @@ class FrameReader(ABC):
             self._started = True
             yield Started(id, model, self.usage)
 
-    def say(self, key: Hashable, block: Block, text: str = "") -> Iterator[Event]:
+    def say(self, key: Hashable, block: Block, text: str = "", logprobs: tuple[JSON, ...] = ()) -> Iterator[Event]:
         """*text* belongs to the block the wire calls *key*; open it if need be.
 
         Raises `ValueError` for text of a block that is closed already: to open
@@ -95,7 +95,7 @@ class FrameReader(ABC):
             self._open, self._index = key, self._index + 1
             yield BlockStarted(self._index, block)
         if text:
-            yield BlockDelta(self._index, text)
+            yield BlockDelta(self._index, text, logprobs)
 
     def sign(self, signature: str) -> None:
         """The open block is signed; further pieces are appended."""

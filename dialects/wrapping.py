@@ -238,4 +238,4 @@ def _taken_out(part: Part) -> Part:
     if not isinstance(part, Text):
         return part
     text = _Object()
-    return replace(part, text=text.feed(part.text) + text.finish())
+    return replace(part, text=text.feed(part.text) + text.finish(), logprobs=())

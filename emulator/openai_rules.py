@@ -115,7 +115,7 @@ def check_chat(model: Model, body: Json) -> None:
     _limits(model, body)
     _samplers(model, body)
     _stops(model, body.get("stop"))
-    _streaming(body)
+    _pairs(body)
     _effort(model, body.get("reasoning_effort"), "reasoning_effort")
     if model.tools_need_responses and body.get("tools") and body.get("reasoning_effort") not in (None, "none"):
         raise azure(
@@ -151,9 +151,7 @@ def check_responses(model: Model, body: Json) -> None:
             f"{limit} instead."
         )
         raise azure(message, "max_output_tokens", "integer_below_min_value")
-    for at, wanted in enumerate(body.get("include") or []):
-        if wanted not in _INCLUDES:
-            raise azure(f"Invalid value: '{wanted}'.", f"include[{at}]", "invalid_value")
+    _includes(model, body.get("include") or [])
     _effort(model, (body.get("reasoning") or {}).get("effort"), "reasoning.effort")
     for at, tool in enumerate(tools):
         # GPT-5 takes a choice at the root of a schema here, but not on chat completions.
@@ -162,6 +160,15 @@ def check_responses(model: Model, body: Json) -> None:
     wanted = (body.get("text") or {}).get("format") or {}
     flat = {"type": wanted.get("type"), "json_schema": wanted}
     form(flat if wanted else {}, "text.format", str(body["input"]))
+
+
+def _includes(model: Model, includes: list[Any]) -> None:
+    """Refuse to put into an answer what nobody knows, or what the model does not have."""
+    for at, wanted in enumerate(includes):
+        if wanted not in _INCLUDES:
+            raise azure(f"Invalid value: '{wanted}'.", f"include[{at}]", "invalid_value")
+    if "message.output_text.logprobs" in includes and thinks(model):
+        raise azure("logprobs are not supported with reasoning models.", "include", "unsupported_parameter")
 
 
 def check_items(items: list[Json], known: set[str]) -> None:
@@ -283,10 +290,12 @@ def _stops(model: Model, stops: Any) -> None:
         raise azure(message, "stop", "array_above_max_length")
 
 
-def _streaming(body: Json) -> None:
-    """Refuse stream options without a stream."""
+def _pairs(body: Json) -> None:
+    """Refuse what makes sense beside another setting alone."""
     if body.get("stream_options") is not None and not body.get("stream"):
         raise azure("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
+    if body.get("metadata") is not None and not body.get("store"):
+        raise azure("The 'metadata' parameter is only allowed when 'store' is enabled.", "metadata")
     if body.get("top_logprobs") is not None and not body.get("logprobs"):
         raise azure("The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", "top_logprobs")
 

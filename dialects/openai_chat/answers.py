@@ -17,7 +17,18 @@ from dialects.conversation import (
 from dialects.dialect import Envelope
 from dialects.errors import fault_within
 from dialects.faults import FaultError
-from dialects.openai_chat.words import answer_id, call_head, call_id, finish_word, image, legacy, render_usage, stop_of
+from dialects.openai_chat.words import (
+    answer_id,
+    call_head,
+    call_id,
+    finish_word,
+    image,
+    legacy,
+    likely,
+    logprobs_in,
+    render_usage,
+    stop_of,
+)
 from dialects.openai_shared import merged_text, usage_from
 
 
@@ -30,7 +41,8 @@ def parse_response(body: JSON, token: str) -> Completion:
             pass
         case _:
             raise ValueError("an answer without a choice")
-    parts = tuple(_parts({str(name): value for name, value in message.items()}, token))
+    likely = logprobs_in({str(name): value for name, value in choice.items()})
+    parts = tuple(_parts({str(name): value for name, value in message.items()}, token, likely))
     calls = any(isinstance(part, ToolCall) for part in parts)
     return Completion(
         id=str(body.get("id") or ""),
@@ -48,7 +60,7 @@ def render_response(completion: Completion, envelope: Envelope) -> JSON:
     choice = {
         "index": 0,
         "message": message,
-        "logprobs": None,
+        "logprobs": likely(each for part in completion.parts if isinstance(part, Text) for each in part.logprobs),
         "finish_reason": finish_word(completion.stop, calls, envelope),
     }
     return {
@@ -85,11 +97,14 @@ def pieces_in(content: Any) -> Iterator[tuple[type[Text] | type[Thinking], str]]
             pass
 
 
-def _parts(message: JSON, token: str) -> Iterator[Part]:
+def _parts(message: JSON, token: str, logprobs: tuple[JSON, ...]) -> Iterator[Part]:
     if thoughts := thoughts_in(message):
         yield Thinking(thoughts)
     for kind, text in pieces_in(message.get("content")):
-        if text:
+        if text and kind is Text:
+            yield Text(text, logprobs=logprobs)
+            logprobs = ()
+        elif text:
             yield kind(text)
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:

@@ -75,15 +75,24 @@ _TAKEN = {
     Vendor.MISTRAL: _EVERYWHERE | _MISTRAL,
     Vendor.OTHER: _EVERYWHERE | _OPEN,
 }
-_FOR_THINKERS = frozenset({"reasoning_effort", "verbosity"})
-"""What OpenAI's models that do not think refuse."""
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 
 
 def accepted(body: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
     """Keep the fields the model takes; name the others that said something."""
     taken = _TAKEN.get(profile.vendor, _EVERYWHERE)
-    if profile.vendor is Vendor.OPENAI and profile.thinking is not ThinkingStyle.EFFORT:
-        taken -= _FOR_THINKERS
+    if profile.vendor is Vendor.OPENAI:
+        taken -= _refused(body, profile)
     dropped |= {name for name, value in body.items() if name not in taken and value not in _SAYS_NOTHING}
     return {name: value for name, value in body.items() if name in taken}
+
+
+def _refused(body: JSON, profile: ModelProfile) -> set[str]:
+    """Name what OpenAI's models take, but not this one, or not in this request."""
+    taken = {
+        "reasoning_effort": profile.thinking is ThinkingStyle.EFFORT,
+        "verbosity": profile.verbosity,
+        # It is put on answers that are stored, and refused without.
+        "metadata": body.get("store") is True,
+    }
+    return {name for name, is_taken in taken.items() if not is_taken}

@@ -37,6 +37,8 @@ from dialects.openai_fields import data_uri, plain_text
 from dialects.openai_shared import (
     CHAT,
     CHOICE,
+    LOGPROBS,
+    RESPONSES,
     answered,
     check_media,
     drop_refused_sampling,
@@ -356,5 +358,21 @@ def _extra(conversation: Conversation, dropped: set[str]) -> JSON:
     if conversation.dialect == CHAT:
         dropped |= {"stream_options"} & conversation.extra.keys()
         return extra
+    said = _taken_from(extra) if conversation.dialect == RESPONSES else {}
     dropped |= {name for name, value in extra.items() if value not in (None, False, [], {})}
-    return {}
+    return said
+
+
+def _taken_from(extra: JSON) -> JSON:
+    """Take out of a request in Responses what chat completions has a word of its own for."""
+    said: JSON = {}
+    text = dict(extra.get("text") or {})
+    if (verbosity := text.pop("verbosity", None)) is not None:
+        said["verbosity"] = verbosity
+        extra["text"] = text
+    if LOGPROBS in (include := extra.get("include") or []):
+        said["logprobs"] = True
+        extra["include"] = [name for name in include if name != LOGPROBS]
+        if (most := extra.pop("top_logprobs", None)) is not None:
+            said["top_logprobs"] = most
+    return said

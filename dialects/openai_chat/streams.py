@@ -20,6 +20,8 @@ from dialects.openai_chat.words import (
     finish_word,
     image,
     legacy,
+    likely,
+    logprobs_in,
     render_usage,
     stop_of,
 )
@@ -51,6 +53,7 @@ class _Reader(FrameReader):
         self._calls: dict[Any, tuple[str, int, str]] = {}
         self._made = 0
         self._last: Any = None
+        self._likely: tuple[JSON, ...] = ()
 
     def loads(self, frame: Frame) -> JSON | None:
         """Parse one frame, or the word that ends the stream."""
@@ -85,6 +88,8 @@ class _Reader(FrameReader):
         delta = choice.get("delta") or {}
         if thoughts := thoughts_in(delta):
             yield from self._words(Thinking(), thoughts)
+        # A token that is no whole character comes without a word of its own.
+        self._likely += logprobs_in(choice)
         for kind, text in pieces_in(delta.get("content")):
             yield from self._words(kind(), text)
         if isinstance(refusal := delta.get("refusal"), str):
@@ -103,7 +108,10 @@ class _Reader(FrameReader):
         opened = self._open
         kind = type(block)
         key = opened if isinstance(opened, tuple) and opened[0] is kind else (kind, self._index + 1)
-        yield from self.say(key, block, text)
+        logprobs: tuple[JSON, ...] = ()
+        if kind is Text:
+            logprobs, self._likely = self._likely, ()
+        yield from self.say(key, block, text, logprobs)
 
     def _call(self, call: JSON) -> Iterator[Event]:
         """A piece of a call: named by its index, or where a vendor gives none, by its id."""
@@ -142,8 +150,8 @@ class Writer:
             case BlockStarted(_, block):
                 self._open = block
                 return self._begin(block)
-            case BlockDelta(_, text):
-                return self._more(text)
+            case BlockDelta(_, text, logprobs):
+                return self._more(text, logprobs)
             case BlockStopped(_, signature):
                 return self._finish_block(signature)
             case Finished(stop, usage):
@@ -169,13 +177,13 @@ class Writer:
         text = head_text(block)
         return begun + (self._more(text) if text else b"")
 
-    def _more(self, text: str) -> bytes:
+    def _more(self, text: str, logprobs: tuple[JSON, ...] = ()) -> bytes:
         match self._open:
             case ToolCall():
                 self._silent = False
                 return self._call({"function": {"arguments": text}})
             case Text() | Thinking() | Refusal():
-                return self._chunk({_FIELD[type(self._open)]: text})
+                return self._chunk({_FIELD[type(self._open)]: text}, logprobs=logprobs)
             case Media() | Opaque():
                 return b""
 
@@ -194,8 +202,9 @@ class Writer:
         # The legacy form has room for one call.
         return self._chunk({"function_call": call["function"]}) if self._calls == 1 else b""
 
-    def _chunk(self, delta: JSON, finish: str | None = None) -> bytes:
-        return self._frame([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}], None)
+    def _chunk(self, delta: JSON, finish: str | None = None, logprobs: tuple[JSON, ...] = ()) -> bytes:
+        said = {"index": 0, "delta": delta, "logprobs": likely(logprobs), "finish_reason": finish}
+        return self._frame([said], None)
 
     def _frame(self, choices: list[JSON], usage: JSON | None) -> bytes:
         body: JSON = {

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from dialects import tools
@@ -65,6 +66,42 @@ def render_usage(usage: Usage) -> JSON:
         "prompt_tokens_details": {"cached_tokens": usage.cache_read, **written},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
     }
+
+
+def logprobs_in(choice: JSON) -> tuple[JSON, ...]:
+    """Read how likely each token of an answer's words was; what makes no sense is left out."""
+    match choice.get("logprobs"):
+        case {"content": [*tokens]}:
+            return tuple(_likely(token) for token in tokens if _is_likely(token))
+        case _:
+            return ()
+
+
+def _likely(token: JSON) -> JSON:
+    others = token.get("top_logprobs")
+    others = [_token(other) for other in others if _is_likely(other)] if isinstance(others, list) else []
+    return {**_token(token), "top_logprobs": others}
+
+
+def _token(token: JSON) -> JSON:
+    written = token.get("bytes")
+    if not isinstance(written, list):
+        written = list(token["token"].encode("utf-8", "surrogatepass"))
+    return {"token": token["token"], "logprob": token["logprob"], "bytes": written}
+
+
+def _is_likely(token: Any) -> bool:
+    match token:
+        case {"token": str(), "logprob": int() | float()}:
+            return True
+        case _:
+            return False
+
+
+def likely(logprobs: Iterable[JSON]) -> JSON | None:
+    """Say how likely each token was; None if nobody asked."""
+    content = list(logprobs)
+    return {"content": content, "refusal": None} if content else None
 
 
 def call_head(call: ToolCall, signature: str) -> JSON:

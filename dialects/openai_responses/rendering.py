@@ -3,7 +3,8 @@
 https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from dialects.conversation import (
@@ -32,6 +33,7 @@ from dialects.openai_fields import data_uri, own_thinking, plain_text
 from dialects.openai_responses.parsing import SIGNED
 from dialects.openai_responses.words import told_id
 from dialects.openai_shared import (
+    CHAT,
     CHOICE,
     RESPONSES,
     answered,
@@ -72,7 +74,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     body |= {"stream": True} if conversation.stream else {}
     body |= user_of(conversation)
     body |= {"prompt_cache_key": conversation.cache_key} if conversation.cache_key else {}
-    _carry_extra(conversation, body, dropped)
+    _carry_extra(conversation, body, profile, dropped)
     drop_refused_sampling(body, profile, dropped)
     return Rendered(body, tuple(sorted(dropped)))
 
@@ -257,8 +259,20 @@ def _format(output: OutputFormat) -> JSON:
     return {**said, **described, **({"strict": output.strict} if output.strict is not None else {})}
 
 
-def _carry_extra(conversation: Conversation, body: JSON, dropped: set[str]) -> None:
+def _taken_from(extra: Mapping[str, Any], body: JSON, profile: ModelProfile) -> JSON:
+    """Say what a request in chat completions says in a word of its own, or in the same, and leave the rest."""
+    rest = dict(extra)
+    if profile.verbosity and "verbosity" in rest:
+        body["text"] = {**body.get("text", {}), "verbosity": rest.pop("verbosity")}
+    if "metadata" in rest:
+        body["metadata"] = rest.pop("metadata")
+    return rest
+
+
+def _carry_extra(conversation: Conversation, body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
     own = conversation.dialect == RESPONSES
+    if conversation.dialect == CHAT:
+        conversation = replace(conversation, extra=_taken_from(conversation.extra, body, profile))
     for name, value in conversation.extra.items():
         if not own or name not in _CARRIED:
             dropped |= {name} if value not in (None, False, [], {}) and name != "functions" else set()

@@ -61,8 +61,9 @@ def item_for(part: Part, index: int, envelope: Envelope) -> JSON | None:
     """Say one part as a complete item of the output; None for what this dialect has no word for."""
     tail = f"{envelope.token}_{index}"
     match part:
-        case Text(text):
-            return _message(tail, {"type": "output_text", "text": text, "annotations": [], "logprobs": []})
+        case Text(text, _, logprobs):
+            said = {"type": "output_text", "text": text, "annotations": [], "logprobs": list(logprobs)}
+            return _message(tail, said)
         case Refusal(text):
             return _message(tail, {"type": "refusal", "refusal": text})
         case Thinking(text):

@@ -32,6 +32,7 @@ class Writer:
         self._open: Block = Text()
         self._item: JSON | None = None
         self._texts: list[str] = []
+        self._logprobs: list[JSON] = []
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events for the wire."""
@@ -43,8 +44,8 @@ class Writer:
                 yield from self._start()
             case BlockStarted(_, block):
                 yield from self._begin(block)
-            case BlockDelta(_, text):
-                yield from self._more(text)
+            case BlockDelta(_, text, logprobs):
+                yield from self._more(text, logprobs)
             case BlockStopped(_, signature):
                 yield from self._finish_block(signature)
             case Finished(stop, usage):
@@ -63,7 +64,7 @@ class Writer:
         yield self._say("response.in_progress", response=response)
 
     def _begin(self, block: Block) -> Iterator[bytes]:
-        self._open, self._texts = block, []
+        self._open, self._texts, self._logprobs = block, [], []
         item = item_for(block, len(self._output), self._envelope)
         self._item = item
         if item is None:
@@ -80,12 +81,14 @@ class Writer:
         if text := head_text(block):
             yield from self._more(text)
 
-    def _more(self, text: str) -> Iterator[bytes]:
+    def _more(self, text: str, logprobs: tuple[JSON, ...] = ()) -> Iterator[bytes]:
         first = not self._texts
         self._texts.append(text)
+        self._logprobs += logprobs
         match self._open:
             case Text():
-                yield self._place("response.output_text.delta", content_index=0, delta=text, logprobs=[])
+                likely = _brief(logprobs)
+                yield self._place("response.output_text.delta", content_index=0, delta=text, logprobs=likely)
             case Refusal():
                 yield self._place("response.refusal.delta", content_index=0, delta=text)
             case Thinking():
@@ -103,8 +106,9 @@ class Writer:
         text = "".join(self._texts)
         match self._open:
             case Text():
-                yield self._place("response.output_text.done", content_index=0, text=text, logprobs=[])
-                part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+                likely = _brief(self._logprobs)
+                yield self._place("response.output_text.done", content_index=0, text=text, logprobs=likely)
+                part = {"type": "output_text", "text": text, "annotations": [], "logprobs": self._logprobs}
                 yield self._place("response.content_part.done", content_index=0, part=part)
             case Refusal():
                 yield self._place("response.refusal.done", content_index=0, refusal=text)
@@ -121,7 +125,8 @@ class Writer:
                 yield self._place("response.function_call_arguments.done", name=name, arguments=text)
             case Thinking() | Media() | Opaque():
                 pass
-        item = item_for(_whole(self._open, text, signature), len(self._output), self._envelope) or self._item
+        whole = _whole(self._open, text, signature, tuple(self._logprobs))
+        item = item_for(whole, len(self._output), self._envelope) or self._item
         yield self._say("response.output_item.done", output_index=len(self._output), item=item)
         self._output.append(item)
 
@@ -155,10 +160,24 @@ def _summary(text: str) -> JSON:
     return {"type": "summary_text", "text": text}
 
 
-def _whole(block: Block, text: str, signature: str) -> Block:
+def _brief(logprobs: Iterable[JSON]) -> list[JSON]:
+    """Say how likely tokens are as events of a stream do: without their bytes."""
+    return [
+        {**_without_bytes(each), "top_logprobs": [_without_bytes(other) for other in each["top_logprobs"]]}
+        for each in logprobs
+    ]
+
+
+def _without_bytes(token: JSON) -> JSON:
+    return {"token": token["token"], "logprob": token["logprob"]}
+
+
+def _whole(block: Block, text: str, signature: str, logprobs: tuple[JSON, ...]) -> Block:
     """Put the open block together."""
     match block:
-        case Text() | Refusal():
+        case Text():
+            return replace(block, text=text, logprobs=logprobs)
+        case Refusal():
             return replace(block, text=text)
         case Thinking():
             return replace(block, text=text, signature=block.signature + signature)

@@ -71,7 +71,7 @@ def test_nothing_but_what_is_named_is_lost(asked):
     rendered = openai_chat.render_request(once, profile)
     again = openai_chat.parse_request({**rendered.body, "model": "m"})
 
-    assert set(rendered.dropped) <= {"invented"}
+    assert set(rendered.dropped) <= {"invented", "metadata"}
     kept = {name: value for name, value in once.extra.items() if name not in rendered.dropped}
     assert again == replace(once, messages=again.messages, extra=kept, stream_usage=once.stream, user=once.user)
     assert [_said(message) for message in again.messages] == [_said(message) for message in _answered(again, once)]

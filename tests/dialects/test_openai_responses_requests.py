@@ -218,7 +218,7 @@ def test_text_documents_are_said_as_text_and_own_items_go_back():
                 {"role": "developer", "content": "late"},
             ],
             "text": {"verbosity": "low"},
-            "include": ["message.output_text.logprobs"],
+            "include": ["message.input_image.image_url"],
             "metadata": {"a": "b"},
         }
     )
@@ -230,7 +230,7 @@ def test_text_documents_are_said_as_text_and_own_items_go_back():
         {"role": "developer", "content": "late"},
     ]
     assert body_["text"] == {"verbosity": "low"}
-    assert body_["include"] == ["reasoning.encrypted_content", "message.output_text.logprobs"]
+    assert body_["include"] == ["reasoning.encrypted_content", "message.input_image.image_url"]
     assert body_["metadata"] == {"a": "b"}
 
 

@@ -220,3 +220,33 @@ def test_no_shorter_answer_is_asked_of_responses_than_it_gives(proxy: Proxy, mod
     assert (200, "max_tokens below 16") == (told.status, told.headers.get("x-proxy-dropped")), told.body
     [(_, body)] = sent(proxy)
     assert 16 == body["max_output_tokens"]
+
+
+def test_metadata_is_kept_where_it_is_taken(proxy: Proxy) -> None:
+    """Chat completions takes it for what it stores alone."""
+    tags = {"team": "a"}
+    dropped = [
+        ask(proxy, dialect, model, metadata=tags, **more).headers.get("x-proxy-dropped")
+        for dialect, model, more in (
+            ("chat", "gpt-4.1", {"store": True}),
+            ("chat", "gpt-4.1", {}),
+            ("responses", "gpt-4.1", {}),
+            ("chat", "gpt-5.3-codex", {}),
+            ("responses", "gpt-5.3-codex", {}),
+        )
+    ]
+
+    assert [None, "metadata", "metadata", None, None] == dropped
+    assert [(200, tags), (200, None), (200, None), (200, tags), (200, tags)] == [
+        (status, body.get("metadata")) for status, body in sent(proxy)
+    ]
+
+
+@pytest.mark.parametrize("model", ["gpt-5", "gpt-5.3-codex"])
+def test_a_model_that_thinks_is_not_asked_how_likely_its_words_are(proxy: Proxy, model: str) -> None:
+    asked = {"top_logprobs": 2, "include": ["message.output_text.logprobs"]}
+    told = ask(proxy, "responses", model, **asked)
+    chat = ask(proxy, "chat", model, logprobs=True, top_logprobs=2)
+
+    assert (200, "logprobs,top_logprobs") == (told.status, told.headers["x-proxy-dropped"].replace(" ", "")), told.body
+    assert (200, "logprobs,top_logprobs") == (chat.status, chat.headers["x-proxy-dropped"].replace(" ", "")), chat.body
