@@ -91,6 +91,8 @@ _SCHEMA = frozenset(
         "defs",
     ]
 )
+# Of Gemini 2.5: Pro, which always thinks, and Flash.
+_BUDGETS = {Thinking.ALWAYS: (128, 32_768), Thinking.BUDGET: (1, 24_576)}
 _THINKING = {"includeThoughts", "thinkingBudget", "thinkingLevel"}
 _LEVELS = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 _MODES = ("AUTO", "ANY", "NONE", "VALIDATED")
@@ -302,8 +304,9 @@ def _thinking(model: Model, thinking: Json) -> None:
         raise google(f"Invalid value at 'generation_config.thinking_config.thinking_level', \"{level}\"")
     if budget == 0 and model.thinking is Thinking.ALWAYS:
         raise google("Budget 0 is invalid. This model only works in thinking mode.")
-    if budget is not None and not -1 <= budget <= 32_768:
-        raise google(f"The thinking budget {budget} is invalid. Please choose a value between 1 and 32768.")
+    least, most = _BUDGETS.get(model.thinking, (1, 32_768))
+    if budget not in (None, -1, 0) and not least <= budget <= most:
+        raise google(f"The thinking budget {budget} is invalid. Please choose a value between {least} and {most}.")
 
 
 def _keys(value: Any, allowed: set[str], path: str) -> None:

@@ -25,17 +25,8 @@ from dialects.conversation import (
 )
 from dialects.faults import invalid
 from dialects.gemini.fields import keep_apart, name_in, object_in, objects_in, text_in
-from dialects.gemini.wire import (
-    BESIDE,
-    DIALECT,
-    FIELDS_IN_PART,
-    PARTS,
-    RESOLUTIONS,
-    TURN_FIELDS,
-    TURNS,
-    camelled,
-    mime_by_suffix,
-)
+from dialects.gemini.vertex import FIELDS
+from dialects.gemini.wire import BESIDE, DIALECT, PARTS, RESOLUTIONS, TURNS, camelled, mime_by_suffix
 from dialects.jsontext import dumps
 from dialects.signatures import REDACTED, unpack
 
@@ -69,7 +60,7 @@ class Contents:
         said = content.get("role") or "user"
         if not isinstance(said, str) or said not in _ROLES:
             raise invalid(f'{where}.role must be "user" or "model"', f"{where}.role")
-        self._keep(content, TURN_FIELDS, TURNS)
+        self._keep(content, FIELDS["contents"], TURNS)
         role = _ROLES[said]
         goes_on = role is Role.ASSISTANT and bool(messages) and messages[-1].role is role
         parts: list[Part] = [*messages.pop().parts] if goes_on else []
@@ -125,7 +116,7 @@ class Contents:
             return Opaque(DIALECT, part, where=where)
         held = "inlineData" if part.get("inlineData") is not None else "fileData"
         blob = camelled(object_in(part.get(held), where))
-        self._keep(blob, FIELDS_IN_PART[held], f"{PARTS}.{held}")
+        self._keep(blob, FIELDS[f"contents.parts.{held}"], f"{PARTS}.{held}")
         mime = text_in(blob.get("mimeType"), f"{where}.mimeType")
         data = text_in(blob.get("data"), f"{where}.inlineData.data").replace("-", "+").replace("_", "/")
         url = text_in(blob.get("fileUri"), f"{where}.fileData.fileUri")
@@ -147,14 +138,14 @@ class Contents:
 
     def _call(self, call: JSON, where: str) -> ToolCall:
         where = f"{where}.functionCall"
-        self._keep(call, FIELDS_IN_PART["functionCall"], f"{PARTS}.functionCall")
+        self._keep(call, FIELDS["contents.parts.functionCall"], f"{PARTS}.functionCall")
         name = name_in(call, where)
         arguments = object_in(call.get("args"), f"{where}.args")
         return ToolCall(self._ledger.called(text_in(call.get("id"), f"{where}.id"), name), name, dumps(arguments))
 
     def _result(self, response: JSON, where: str) -> ToolResult:
         where = f"{where}.functionResponse"
-        self._keep(response, FIELDS_IN_PART["functionResponse"], f"{PARTS}.functionResponse")
+        self._keep(response, FIELDS["contents.parts.functionResponse"], f"{PARTS}.functionResponse")
         call_id = self._ledger.answered(text_in(response.get("id"), f"{where}.id"), name_in(response, where))
         said = object_in(response.get("response"), f"{where}.response")
         parts: list[Text | Media | Opaque] = []

@@ -1,9 +1,9 @@
 """From a Gemini client to a Gemini model: bodies and frames pass, but for what must change.
 
 What must: ids of calls, which SAP AI Core refuses; fields that Vertex AI does
-not know; a turn without a role; a system instruction that is a bare string;
-signatures of other vendors' models; levels of thinking where the model counts
-in tokens; and the model's name in the answer.
+not know; settings that the model does not take; a turn without a role; a
+system instruction that is a bare string; signatures of other vendors' models;
+and the model's name in the answer.
 """
 
 import json
@@ -14,20 +14,10 @@ from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault
 from dialects.foreign import unknown
 from dialects.gemini.answering import say_fault
+from dialects.gemini.fitting import fitted, fitted_thinking
 from dialects.gemini.rendering import sign_foreign_calls
-from dialects.gemini.wire import (
-    BESIDE,
-    BUDGETS,
-    EFFORTS,
-    FIELDS,
-    FIELDS_IN_PART,
-    PART_FIELDS,
-    PARTS,
-    TURN_FIELDS,
-    TURNS,
-    camel,
-    camelled,
-)
+from dialects.gemini.vertex import FIELDS, known
+from dialects.gemini.wire import BESIDE, camelled
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.signatures import unpack
@@ -35,31 +25,29 @@ from dialects.sse import Frame
 
 _PATH_ONLY = ("model", "stream")
 _SYSTEM = ("systemInstruction", "system_instruction")
+_CALLS = ("functionCall", "function_call", "functionResponse", "function_response")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
 _CONFIGS = ("generationConfig", "generation_config")
-_THINKING = ("thinkingConfig", "thinking_config")
-_LEVELS = ("thinkingLevel", "thinking_level")
 
 
 def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
-    changed = {name: value for name, value in body.items() if camel(name) in FIELDS}
-    dropped = body.keys() - changed.keys() - set(_PATH_ONLY)
+    dropped: set[str] = set()
+    changed = known({name: value for name, value in body.items() if name not in _PATH_ONLY}, dropped)
     for name in _SYSTEM:
         if isinstance(changed.get(name), str):
             changed[name] = {"parts": [{"text": changed[name]}]}
     for name in _CONFIGS:
-        if isinstance(config := changed.get(name), dict) and profile.thinking is not ThinkingStyle.LEVEL:
-            changed[name] = {key: _thinking(key, value, profile, dropped) for key, value in config.items()}
-    contents = changed.get("contents")
-    contents = [contents] if isinstance(contents, dict) else contents
-    if isinstance(contents, list):
-        turns = [_content(turn, f"contents[{index}]", profile, dropped) for index, turn in enumerate(contents)]
+        if isinstance(config := changed.get(name), dict):
+            changed[name] = _settings(config, profile, dropped)
+    if isinstance(turns := _listed(changed.get("contents")), list):
+        asked = _listed(body["contents"])
+        said = [_turn(turn, asked[index], index, profile, dropped) for index, turn in enumerate(turns)]
         if "thinking signature" in dropped and profile.thinking is ThinkingStyle.LEVEL:
             sign_foreign_calls(
-                [turn for turn in turns if isinstance(turn, dict) and isinstance(turn.get("parts"), list)]
+                [turn for turn in said if isinstance(turn, dict) and isinstance(turn.get("parts"), list)]
             )
-        changed["contents"] = turns
+        changed["contents"] = said
     return Rendered(changed, tuple(sorted(dropped)))
 
 
@@ -83,48 +71,48 @@ def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # noqa: 
     return say_fault(fault)
 
 
-def _thinking(name: str, value: Any, profile: ModelProfile, dropped: set[str]) -> Any:
-    """Say in tokens how hard to think, to a model that knows no levels."""
-    if name not in _THINKING or not isinstance(value, dict) or not any(level in value for level in _LEVELS):
-        return value
-    rest = {key: item for key, item in value.items() if key not in _LEVELS}
-    word = next(value[level] for level in _LEVELS if level in value)
-    effort = EFFORTS.get(word.upper()) if isinstance(word, str) else None
-    if effort is None or profile.thinking is ThinkingStyle.NONE:
-        dropped.add("thinkingLevel")
-        return rest
-    least, most = profile.thinking_budget
-    return {"thinkingBudget": min(max(BUDGETS[effort], least), most), **rest}
+def _settings(config: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
+    """Fit the settings to the model; where they fit they stay as they are spelled."""
+    spelled = camelled(config)
+    fit, changed = fitted(spelled, profile)
+    dropped |= {f"generationConfig.{name}" for name in changed}
+    if isinstance(thinking := spelled.get("thinkingConfig"), dict):
+        fit["thinkingConfig"], changed = fitted_thinking(camelled(thinking), profile)
+        dropped |= {f"generationConfig.thinkingConfig.{name}" for name in changed}
+        if fit["thinkingConfig"] == camelled(thinking):
+            fit["thinkingConfig"] = thinking
+    return config if fit == spelled else fit
 
 
-def _content(content: Any, where: str, profile: ModelProfile, dropped: set[str]) -> Any:
-    if not isinstance(content, dict):
-        return content
-    turn = _only(content, TURN_FIELDS, TURNS, dropped)
-    parts = turn.get("parts")
-    if isinstance(parts, dict):
-        parts = [parts]
+def _listed(value: Any) -> Any:
+    """Put one object, which may stand for a list of one, into a list."""
+    return [value] if isinstance(value, dict) else value
+
+
+def _turn(turn: Any, asked: Any, index: int, profile: ModelProfile, dropped: set[str]) -> Any:
+    """Change of a turn, which was *asked* in full, what is refused in it."""
+    parts = _listed(turn.get("parts")) if isinstance(turn, dict) else None
     if not isinstance(parts, list):
         return turn
     role = turn.get("role") or "user"
     said = []
-    for index, part in enumerate(parts):
+    for place, part in enumerate(parts):
+        whole = _listed(asked["parts"])[place]
         changed = _part(part, dropped)
-        if changed or not part:
+        if changed or not whole:
             said.append(changed)
-        elif role != "model" and (odd := sorted(camelled(part).keys() - PART_FIELDS - BESIDE)):
-            raise unknown(odd[0], f"{where}.parts[{index}]", profile.name)
+        elif role != "model" and (odd := sorted(camelled(whole).keys() - FIELDS["contents.parts"] - BESIDE)):
+            raise unknown(odd[0], f"contents[{index}].parts[{place}]", profile.name)
     return {**turn, "role": role, "parts": said}
 
 
 def _part(part: Any, dropped: set[str]) -> Any:
     if not isinstance(part, dict):
         return part
-    changed = _only(part, PART_FIELDS, PARTS, dropped)
-    for name, inner in changed.items():
-        if isinstance(inner, dict) and (known := FIELDS_IN_PART.get(camel(name))):
-            changed[name] = _only(inner, known, f"{PARTS}.{camel(name)}", dropped)
-            changed[name].pop("id", None)
+    changed = dict(part)
+    for name in _CALLS:
+        if isinstance(call := changed.get(name), dict) and "id" in call:
+            changed[name] = {key: value for key, value in call.items() if key != "id"}
     for name in _SIGNATURES:
         signature = changed.get(name)
         if isinstance(signature, str) and unpack(signature, Family.GEMINI)[0] is not Family.GEMINI:
@@ -133,10 +121,3 @@ def _part(part: Any, dropped: set[str]) -> Any:
             # Nothing but the signature may have been said.
             changed = {} if changed == {"text": ""} else changed
     return changed
-
-
-def _only(value: JSON, names: frozenset[str], place: str, dropped: set[str]) -> JSON:
-    """Leave out the fields that Vertex AI does not know, and name those that say something."""
-    unknown = {name for name in value if camel(name) not in names}
-    dropped |= {f"{place}.{camel(name)}" for name in unknown if value[name]}
-    return {name: inner for name, inner in value.items() if name not in unknown}

@@ -32,7 +32,9 @@ from dialects.conversation import (
 )
 from dialects.dialect import Rendered
 from dialects.faults import invalid
-from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, FIELDS, LEVELS, RESOLUTIONS, TURNS, mime_of
+from dialects.gemini.fitting import fitted, fitted_budget, fitted_level
+from dialects.gemini.vertex import is_known
+from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, RESOLUTIONS, mime_of
 from dialects.jsontext import dumps, object_from
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.schemas import for_gemini, has_parameters
@@ -47,11 +49,16 @@ https://ai.google.dev/gemini-api/docs/thought-signatures
 
 _MODES = {ToolMode.AUTO: "AUTO", ToolMode.REQUIRED: "ANY", ToolMode.NAMED: "ANY", ToolMode.NONE: "NONE"}
 _NESTED = ("generationConfig.thinkingConfig", "generationConfig", "toolConfig.functionCallingConfig", "toolConfig")
-_WITHIN = (f"{TURNS}.", "systemInstruction.")
-"""Where what stood within the words of a conversation is kept: it does not find back there."""
-_ORDER = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 _BY_BUDGET = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
-_MAX_STOPS = 5
+_SETTINGS = {
+    "maxOutputTokens": "max_tokens",
+    "temperature": "temperature",
+    "topP": "top_p",
+    "stopSequences": "stop",
+    "presencePenalty": "presence_penalty",
+    "frequencyPenalty": "frequency_penalty",
+}
+"""What is called how, in words of no vendor, when it does not reach the model as it was asked."""
 _AS_JSON = "Unless you call a function, answer with nothing but one JSON value"
 
 
@@ -97,10 +104,10 @@ class _Renderer:
     def _add_extra(self, body: JSON) -> None:
         """Put the fields only Gemini knows back in their places, or name those of other dialects."""
         for path, value in self._conversation.extra.items():
-            if not self._own or path.startswith(_WITHIN) or ("." not in path and path not in FIELDS):
-                self.dropped.add(path)
-            elif path == DECLARED:
+            if self._own and path == DECLARED:
                 _add_declared(body.get("tools", []), value)
+            elif not self._own or not is_known(path):
+                self.dropped.add(path)
             elif not path.startswith("toolConfig.functionCallingConfig.") or "tools" in body:
                 _put(body, path, value)
 
@@ -108,26 +115,16 @@ class _Renderer:
         sampling, profile = self._conversation.sampling, self._profile
         wanted: JSON = {
             "maxOutputTokens": sampling.max_tokens,
-            "temperature": sampling.temperature if profile.temperature else None,
-            "topP": sampling.top_p if profile.top_p else None,
+            "temperature": sampling.temperature,
+            "topP": sampling.top_p,
             "topK": sampling.top_k,
-            "stopSequences": list(sampling.stop[:_MAX_STOPS]) or None,
+            "stopSequences": list(sampling.stop) or None,
             "seed": sampling.seed,
-            "presencePenalty": sampling.presence_penalty if profile.penalties else None,
-            "frequencyPenalty": sampling.frequency_penalty if profile.penalties else None,
+            "presencePenalty": sampling.presence_penalty,
+            "frequencyPenalty": sampling.frequency_penalty,
         }
-        given = {
-            "temperature": (sampling.temperature, profile.temperature),
-            "top_p": (sampling.top_p, profile.top_p),
-            "presence_penalty": (sampling.presence_penalty, profile.penalties),
-            "frequency_penalty": (sampling.frequency_penalty, profile.penalties),
-            "stop": (sampling.stop[_MAX_STOPS:] or None, False),
-        }
-        self.dropped |= {name for name, (value, taken) in given.items() if value is not None and not taken}
-        config = {name: value for name, value in wanted.items() if value is not None}
-        if profile.max_output is not None and config.get("maxOutputTokens", 0) > profile.max_output:
-            config["maxOutputTokens"] = profile.max_output
-            self.dropped.add("max_tokens")
+        config, changed = fitted({name: value for name, value in wanted.items() if value is not None}, profile)
+        self.dropped |= {_SETTINGS[name] for name in changed}
         if self._conversation.output is not None:
             config |= self._format(self._conversation.output, has_functions=has_functions)
         if thinking := self._thinking(self._conversation.reasoning):
@@ -162,17 +159,15 @@ class _Renderer:
         return config if shown is None else {**config, "includeThoughts": shown}
 
     def _budget(self, reasoning: Reasoning) -> JSON:
-        least, most = self._profile.thinking_budget
-        if reasoning.effort is Effort.NONE and self._profile.thinking_stops:
-            return {"thinkingBudget": 0}
         wanted = reasoning.budget
-        if wanted is None and reasoning.effort is not None:
+        if reasoning.effort is Effort.NONE or (wanted is None and reasoning.effort is not None):
             wanted = BUDGETS[reasoning.effort]
         if wanted is None:
             return {"thinkingBudget": -1} if reasoning.adaptive else {}
-        if reasoning.effort is Effort.NONE:
+        budget = fitted_budget(wanted, self._profile)
+        if reasoning.effort is Effort.NONE and budget:
             self.dropped.add("reasoning off")
-        return {"thinkingBudget": min(max(wanted, least), most)}
+        return {"thinkingBudget": budget}
 
     def _level(self, reasoning: Reasoning) -> JSON:
         effort = reasoning.effort
@@ -182,9 +177,7 @@ class _Renderer:
             return {}
         if effort is Effort.NONE:
             self.dropped.add("reasoning off")
-        levels = self._profile.thinking_levels
-        wanted = _ORDER.index(LEVELS[effort])
-        return {"thinkingLevel": next((level for level in levels if _ORDER.index(level) >= wanted), levels[-1])}
+        return {"thinkingLevel": fitted_level(effort, self._profile)}
 
     def _tools(self) -> list[JSON]:
         if self._conversation.tools and not self._profile.tools:

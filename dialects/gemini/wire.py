@@ -10,47 +10,11 @@ DIALECT = "gemini"
 DECLARED = "tools.functionDeclarations"
 """Under which name is kept what a function declares that only Gemini knows; no field of a body holds a dot."""
 
-FIELDS = frozenset(
-    {
-        "cachedContent",
-        "contents",
-        "generationConfig",
-        "labels",
-        "safetySettings",
-        "systemInstruction",
-        "toolConfig",
-        "tools",
-    }
-)
-"""The fields of a request; Vertex AI refuses any other."""
 TURNS = "contents[]"
 """How the place of a field is written that stands in some turn."""
 PARTS = f"{TURNS}.parts[]"
-# https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/Content; Vertex AI refuses any other field.
-TURN_FIELDS = frozenset({"role", "parts"})
-PART_FIELDS = frozenset(
-    {
-        "codeExecutionResult",
-        "executableCode",
-        "fileData",
-        "functionCall",
-        "functionResponse",
-        "inlineData",
-        "mediaResolution",
-        "text",
-        "thought",
-        "thoughtSignature",
-        "videoMetadata",
-    }
-)
 BESIDE = frozenset({"mediaResolution", "partMetadata", "thought", "thoughtSignature", "videoMetadata"})
 """What may stand beside the content of a part, and says nothing alone."""
-FIELDS_IN_PART = {
-    "fileData": frozenset({"mimeType", "fileUri", "displayName"}),
-    "functionCall": frozenset({"id", "name", "args"}),
-    "functionResponse": frozenset({"id", "name", "response", "parts"}),
-    "inlineData": frozenset({"mimeType", "data", "displayName"}),
-}
 RESOLUTIONS = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
 """How closely to look at an image, in words that OpenAI has as well."""
 EFFORTS = {"MINIMAL": Effort.MINIMAL, "LOW": Effort.LOW, "MEDIUM": Effort.MEDIUM, "HIGH": Effort.HIGH}

@@ -1,6 +1,5 @@
 """What Gemini's models are asked is what Google takes, and what they cannot be told is named."""
 
-import copy
 import json
 
 import pytest
@@ -33,7 +32,6 @@ from dialects.conversation import (
 from dialects.faults import FaultError
 from dialects.gemini.rendering import SKIP_SIGNATURE
 from dialects.models import profile_for
-from dialects.signatures import pack
 from tests.oracles.gemini import check_gemini_request
 
 FLASH = profile_for("gemini-2.5-flash")
@@ -323,129 +321,3 @@ def test_a_model_that_cannot_call_is_not_given_tools():
 
     assert "tools" not in rendered.body
     assert rendered.dropped == ("tools",)
-
-
-def test_the_lane_changes_only_what_the_backend_refuses():
-    foreign = pack("Eq==", Family.CLAUDE, Family.GEMINI)
-    body = {
-        "model": "m",
-        "stream": True,
-        "system_instruction": "Be brief",
-        "contents": [
-            {"parts": {"text": "hi"}},
-            {
-                "role": "model",
-                "parts": [
-                    {"function_call": {"id": "1", "name": "f", "args": {"id": 3}}, "thought_signature": foreign},
-                    {"functionCall": {"id": "2", "name": "f"}, "thoughtSignature": "CiQB"},
-                    "odd",
-                ],
-            },
-            {"role": "user", "parts": [{"functionResponse": {"id": "1", "name": "f", "response": {"id": 4}}}]},
-        ],
-        "somethingNew": {"a": 1},
-    }
-    before = copy.deepcopy(body)
-
-    rendered = gemini.forward_request(body, THREE)
-
-    assert before == body
-    assert rendered.dropped == ("somethingNew", "thinking signature")
-    assert rendered.body == {
-        "system_instruction": {"parts": [{"text": "Be brief"}]},
-        "contents": [
-            {"role": "user", "parts": [{"text": "hi"}]},
-            {
-                "role": "model",
-                "parts": [
-                    {"function_call": {"name": "f", "args": {"id": 3}}, "thoughtSignature": SKIP_SIGNATURE},
-                    {"functionCall": {"name": "f"}, "thoughtSignature": "CiQB"},
-                    "odd",
-                ],
-            },
-            {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"id": 4}}}]},
-        ],
-    }
-
-
-def test_the_lane_leaves_what_is_no_turn_to_google():
-    foreign = {"functionCall": {"name": "f"}, "thoughtSignature": pack("Eq==", Family.CLAUDE, Family.GEMINI)}
-
-    rendered = gemini.forward_request({"contents": ["odd turn", {"role": "model", "parts": [foreign]}]}, THREE)
-
-    signed = {"functionCall": {"name": "f"}, "thoughtSignature": SKIP_SIGNATURE}
-    assert rendered.body == {"contents": ["odd turn", {"role": "model", "parts": [signed]}]}
-
-
-def test_the_lane_leaves_out_and_names_what_vertex_does_not_know_of_a_part():
-    parts = [
-        {"text": "a", "part_metadata": {"x": 1}, "videoMetadata": {"fps": 5}, "new": None},
-        {"inlineData": {"mimeType": "image/png", "data": "aWo=", "new": 1}},
-        {"partMetadata": {"x": 1}},
-        {"text": "", "thoughtSignature": pack("Eq==", Family.CLAUDE, Family.GEMINI)},
-        {"functionResponse": {"id": "1", "name": "f", "response": {"new": 1}, "willContinue": True}},
-    ]
-
-    rendered = gemini.forward_request({"contents": [{"role": "user", "parts": parts, "cacheHint": 1}]}, FLASH)
-
-    assert [
-        {"text": "a", "videoMetadata": {"fps": 5}},
-        {"inlineData": {"mimeType": "image/png", "data": "aWo="}},
-        {"functionResponse": {"name": "f", "response": {"new": 1}}},
-    ] == rendered.body["contents"][0]["parts"]
-    assert (
-        "contents[].cacheHint",
-        "contents[].parts[].functionResponse.willContinue",
-        "contents[].parts[].inlineData.new",
-        "contents[].parts[].partMetadata",
-        "thinking signature",
-    ) == rendered.dropped
-
-
-def test_the_lane_refuses_what_a_user_says_that_vertex_does_not_know_and_leaves_out_what_the_model_said():
-    unheard = {"toolCall": {"toolType": "x"}, "partMetadata": {"x": 1}}
-
-    with pytest.raises(FaultError) as refused:
-        gemini.forward_request({"contents": [{"role": "model"}, {"parts": [{"text": "a"}, unheard]}]}, FLASH)
-    rendered = gemini.forward_request({"contents": {"role": "model", "parts": [{"text": "a"}, unheard]}}, FLASH)
-
-    assert "contents[1].parts[1]" == refused.value.fault.param
-    assert [{"text": "a"}] == rendered.body["contents"][0]["parts"]
-    assert ("contents[].parts[].partMetadata", "contents[].parts[].toolCall") == rendered.dropped
-
-
-def test_the_lane_passes_a_plain_body_as_it_is():
-    body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "safetySettings": [], "cachedContent": "c"}
-
-    assert gemini.forward_request(body, FLASH).body == body
-    assert gemini.forward_request({"contents": 3}, FLASH).body == {"contents": 3}
-    assert gemini.forward_request({"contents": [3, {"parts": 4}]}, THREE).body == {"contents": [3, {"parts": 4}]}
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("generationConfig", "thinkingConfig", "thinkingLevel"),
-        ("generation_config", "thinking_config", "thinking_level"),
-    ],
-)
-@pytest.mark.parametrize(("level", "budget"), [("HIGH", 24576), ("low", 1024)])
-def test_the_lane_says_in_tokens_how_hard_to_think_where_there_are_no_levels(names, level, budget):
-    config, thinking, word = names
-    body = {config: {"topK": 64, thinking: {"includeThoughts": True, word: level}}}
-
-    assert gemini.forward_request(body, THREE).body == body
-    rendered = gemini.forward_request(body, FLASH)
-    assert rendered.body == {config: {"topK": 64, thinking: {"includeThoughts": True, "thinkingBudget": budget}}}
-    assert rendered.dropped == ()
-
-
-def test_the_lane_drops_a_level_of_thinking_that_says_nothing():
-    body = {"generationConfig": {"thinkingConfig": {"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}}}
-
-    rendered = gemini.forward_request(body, FLASH)
-
-    assert rendered.body == {"generationConfig": {"thinkingConfig": {}}}
-    assert rendered.dropped == ("thinkingLevel",)
-    odd = {"generationConfig": {"thinkingConfig": "odd"}}
-    assert gemini.forward_request(odd, FLASH).body == odd

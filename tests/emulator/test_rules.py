@@ -230,6 +230,8 @@ GEMINI = [
     (FLASH, {"generationConfig": {"stopSequences": list("abcdef")}}, "stop sequences"),
     (FLASH, {"generationConfig": {"thinkingConfig": {"thinkingLevel": "LOW"}}}, "Thinking level is not supported"),
     (PRO, {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}, "only works in thinking mode"),
+    (PRO, {"generationConfig": {"thinkingConfig": {"thinkingBudget": 64}}}, "between 128 and 32768"),
+    (FLASH, {"generationConfig": {"thinkingConfig": {"thinkingBudget": 30_000}}}, "between 1 and 24576"),
     (FLASH, {"generationConfig": {"responseSchema": {"type": "object"}}}, "requires response_mime_type"),
     (
         FLASH,

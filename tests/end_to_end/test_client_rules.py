@@ -41,6 +41,7 @@ from tests.support.talking import (
     sent,
 )
 
+HELLO_GEMINI = [{"role": "user", "parts": [{"text": "Hello there"}]}]
 LENGTHS = {"max_tokens", "max_completion_tokens", "max_output_tokens", "maxTokens", "maxOutputTokens"}
 
 
@@ -318,7 +319,7 @@ class TestGeminiClients:
     @pytest.mark.parametrize("model", ODD)
     def test_of_several_functions_one_is_called_that_may_be(self, wide_proxy: Proxy, model: str) -> None:
         body = {
-            "contents": [{"role": "user", "parts": [{"text": "Hello there"}]}],
+            "contents": HELLO_GEMINI,
             "tools": [{"functionDeclarations": [{"name": name} for name in ("a", "b", "c")]}],
             "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["b", "c"]}},
         }
@@ -327,6 +328,32 @@ class TestGeminiClients:
         assert 200 == told.status, told.body
         [call] = [part["functionCall"] for part in parts_of(told) if "functionCall" in part]
         assert call["name"] in ("b", "c")
+
+    @pytest.mark.parametrize("model", [name for name in MODELS if name.startswith("gemini")])
+    @pytest.mark.parametrize(
+        "thinking",
+        [
+            {"thinkingBudget": 0},
+            {"thinkingBudget": 64, "includeThoughts": True},
+            {"thinking_budget": 99_999},
+            {"thinkingLevel": "MEDIUM", "newKey": 1},
+            {"thinkingLevel": "HIGH", "thinkingBudget": 1000},
+        ],
+        ids=str,
+    )
+    def test_settings_a_gemini_refuses_are_made_to_fit_it(self, wide_proxy: Proxy, model: str, thinking: Body) -> None:
+        config = {
+            "maxOutputTokens": 100_000,
+            "stopSequences": list("uvwxyz"),
+            "thinkingConfig": thinking,
+            "newKey": {"a": 1},
+        }
+        body = {"contents": HELLO_GEMINI, "generationConfig": config}
+        told = wide_proxy.ask("POST", gemini_path(model, stream=False), body)
+
+        assert 200 == told.status, told.body
+        dropped = set(told.headers["x-proxy-dropped"].split(", "))
+        assert {f"generationConfig.{name}" for name in ("maxOutputTokens", "stopSequences", "newKey")} <= dropped
 
     def test_tokens_are_counted(self, wide_proxy: Proxy) -> None:
         body = {"contents": [{"role": "user", "parts": [{"text": "word " * 400}]}]}
