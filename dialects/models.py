@@ -113,17 +113,26 @@ class ModelProfile:
 
 _ODD_IN_IDENTIFIERS = re.compile(r"^[0-9]|[^a-zA-Z0-9_]")
 """Nova and Cohere want the name of a tool to be an identifier."""
-# https://docs.claude.com/en/docs/about-claude/models/overview: how long an answer of each model may be.
+# https://docs.claude.com/en/docs/about-claude/models/overview: how long an answer of each model may be, and
+# .../agents-and-tools/tool-use/computer-use-tool: which of them knows which tool for using a computer.
+_BETAS = frozenset({"context-1m-2025-08-07", "interleaved-thinking-2025-05-14"})
+_COMPUTER, _NEW_COMPUTER = "computer-use-2025-01-24", "computer-use-2025-11-24"
 _CLAUDE = ModelProfile("", Vendor.CLAUDE, default_output=8192, betas=frozenset(), native_schema=False)
 _CLAUDE_4 = replace(
     _CLAUDE,
     thinking=ThinkingStyle.BUDGET,
     max_output=64_000,
     default_output=16384,
-    betas=frozenset({"context-1m-2025-08-07", "interleaved-thinking-2025-05-14"}),
+    betas=_BETAS | {_COMPUTER},
 )
 _CLAUDE_45 = replace(_CLAUDE_4, top_p_with_temperature=False, native_schema=True)
-_CLAUDE_46 = replace(_CLAUDE_45, thinking=ThinkingStyle.EITHER, effort=True, max_output=128_000)
+_CLAUDE_46 = replace(
+    _CLAUDE_45,
+    thinking=ThinkingStyle.EITHER,
+    effort=True,
+    max_output=128_000,
+    betas=_BETAS | {_NEW_COMPUTER},
+)
 _CLAUDE_47 = replace(_CLAUDE_46, thinking=ThinkingStyle.ADAPTIVE, temperature=False, top_p=False)
 # Converse takes hyphens, but Nova cannot call a tool that has one: it "produced invalid sequence as part of ToolUse".
 _NOVA = ModelProfile("", Vendor.NOVA, odd_in_names=_ODD_IN_IDENTIFIERS, native_schema=False)
@@ -166,7 +175,7 @@ _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"claude-4-6|claude-(sonnet|opus|haiku)-4-6", _CLAUDE_46),
     (
         r"claude-4-5-opus|claude-opus-4-5",
-        replace(_CLAUDE_45, effort=True, betas=_CLAUDE_45.betas | {"effort-2025-11-24"}),
+        replace(_CLAUDE_45, effort=True, betas=_BETAS | {_NEW_COMPUTER, "effort-2025-11-24"}),
     ),
     (r"claude-4-5|claude-(sonnet|haiku)-4-5", _CLAUDE_45),
     (r"claude-4(-1)?-opus|claude-opus-4", replace(_CLAUDE_4, max_output=32_000)),

@@ -49,6 +49,8 @@ class Model:
     chat: bool = True
     responses: bool = False
     tools_need_responses: bool = False
+    computer: str = ""
+    """The tool for using a computer that a Claude knows, by its date."""
     dimensions: int = 0
     retires: str | None = None
 
@@ -58,7 +60,7 @@ class Model:
         return self.dimensions > 0
 
 
-def _claude(name: str, dated: str, context: int = 200_000, **traits: bool | Thinking) -> Model:
+def _claude(name: str, dated: str, context: int = 200_000, **traits: bool | str | Thinking) -> Model:
     """Describe a Claude on Bedrock."""
     return Model(name, Family.CLAUDE, "aws-bedrock", "Anthropic", "1", dated, context, **traits)  # type: ignore[arg-type]  # the traits are keyword fields
 
@@ -75,10 +77,11 @@ def _gpt(name: str, version: str, context: int, **traits: bool | Thinking) -> Mo
 
 _MODELS = (
     _claude("anthropic--claude-3.5-sonnet", "claude-3-5-sonnet-20241022"),
-    _claude("anthropic--claude-4-sonnet", "claude-sonnet-4-20250514", thinking=Thinking.BUDGET),
+    _claude("anthropic--claude-4-sonnet", "claude-sonnet-4-20250514", computer="2025-01-24", thinking=Thinking.BUDGET),
     _claude(
         "anthropic--claude-4.5-sonnet",
         "claude-sonnet-4-5-20250929",
+        computer="2025-01-24",
         thinking=Thinking.BUDGET,
         one_sampler=True,
         output_config=True,
@@ -86,6 +89,7 @@ _MODELS = (
     _claude(
         "anthropic--claude-4.5-haiku",
         "claude-haiku-4-5-20251001",
+        computer="2025-01-24",
         thinking=Thinking.BUDGET,
         one_sampler=True,
         output_config=True,
@@ -94,6 +98,7 @@ _MODELS = (
         "anthropic--claude-4.6-sonnet",
         "claude-sonnet-4-6",
         1_000_000,
+        computer="2025-11-24",
         thinking=Thinking.EITHER,
         one_sampler=True,
         output_config=True,
@@ -103,6 +108,7 @@ _MODELS = (
         "anthropic--claude-4.8-opus",
         "claude-opus-4-8",
         1_000_000,
+        computer="2025-11-24",
         thinking=Thinking.ADAPTIVE,
         no_samplers=True,
         output_config=True,

@@ -222,8 +222,9 @@ def _tools(model: Model, body: Json) -> None:
 def _tool(model: Model, at: int, tool: Json, betas: list[str]) -> None:
     """Refuse one tool."""
     kind = tool.get("type", "custom")
-    if kind not in _BUILT_IN:
-        expected = ", ".join(f"'{name}'" for name in _BUILT_IN)
+    unlocked = [f"computer_{model.computer.replace('-', '')}"] if f"computer-use-{model.computer}" in betas else []
+    if kind not in (known := sorted([*_BUILT_IN, *unlocked])):
+        expected = ", ".join(f"'{name}'" for name in known)
         raise bedrock(
             f"tools.{at}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {expected}"
         )

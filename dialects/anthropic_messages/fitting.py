@@ -45,7 +45,13 @@ _BY_BETA = {"context_management": "context-management-2025-06-27"}
 _TOOL_SEARCH = "tool-search-tool-2025-10-19"
 _TOOL_SEARCH_BLOCKS = frozenset({"server_tool_use", "tool_search_tool_result", "tool_reference"})
 # Tools that run at the client; the others run on Anthropic's servers, which are not behind SAP AI Core.
-_CLIENT_TOOLS = ("bash_", "text_editor_", "computer_2", "memory_")
+_CLIENT_TOOLS = ("bash_", "text_editor_", "memory_")
+# Each of these is unknown without its beta, and so is its beta to models that take another of them.
+_COMPUTERS = {
+    "computer_20241022": "computer-use-2024-10-22",
+    "computer_20250124": "computer-use-2025-01-24",
+    "computer_20251124": "computer-use-2025-11-24",
+}
 _TOOL_FIELDS = frozenset({"type", "name", "description", "input_schema", "cache_control"})
 _SERVER_BLOCKS = ("server_tool_use", "tool_reference", "container_upload", "mcp_", "compaction")
 _CONFIG = frozenset({"effort", "format"})
@@ -227,6 +233,9 @@ class _Fitting:
             raise invalid("tools must be a list of objects", "tools")
         kind = tool.get("type")
         searched = _TOOL_SEARCH in self.betas
+        if isinstance(kind, str) and kind.startswith("computer_"):
+            self.check_computer(kind)
+            return self.marked(tool)
         if isinstance(kind, str) and kind != "custom":
             if kind.startswith(_CLIENT_TOOLS) or (searched and kind.startswith("tool_search_tool_")):
                 return self.marked(tool)
@@ -236,6 +245,14 @@ class _Fitting:
         known |= {"strict"} if self.profile.native_schema else set()
         self.dropped |= {f"tools[].{name}" for name, value in tool.items() if name not in known and value}
         return self.marked({name: value for name, value in tool.items() if name in known})
+
+    def check_computer(self, kind: str) -> None:
+        """Refuse a tool for using a computer that the model would not know; without it, it could do nothing there."""
+        beta = _COMPUTERS.get(kind)
+        if beta not in self.profile.betas:
+            raise invalid(f"model {self.profile.name} does not know the tool {kind}", "tools")
+        if beta not in self.betas:
+            raise invalid(f"the tool {kind} needs {beta} in the header anthropic-beta", "tools")
 
 
 def _betas(body: JSON, profile: ModelProfile) -> list[str]:

@@ -8,8 +8,12 @@ import pytest
 from dialects import anthropic_messages as messages
 from dialects.faults import FaultError
 from tests.dialects.anthropic_bodies import (
+    HAIKU_3,
+    OPUS_45,
+    OPUS_47,
     SONNET_4,
     SONNET_45,
+    SONNET_46,
     asked,
     assistant,
     call,
@@ -128,6 +132,34 @@ def test_a_file_in_a_container_is_refused_and_what_the_model_put_there_is_named(
 
     assert "messages[0].content[1]" == refused.value.fault.param
     assert ("container_upload",) == written.dropped
+
+
+@pytest.mark.parametrize(
+    ("profile", "version", "betas", "wrong"),
+    [
+        (SONNET_45, "20250124", ["computer-use-2025-01-24"], ""),
+        (SONNET_45, "20250124", [], "needs computer-use-2025-01-24 in the header anthropic-beta"),
+        (SONNET_45, "20251124", ["computer-use-2025-11-24"], "does not know the tool computer_20251124"),
+        (SONNET_45, "20300101", ["computer-use-2030-01-01"], "does not know the tool computer_20300101"),
+        (SONNET_46, "20251124", ["computer-use-2025-11-24"], ""),
+        (OPUS_45, "20251124", ["computer-use-2025-11-24"], ""),
+        (OPUS_47, "20251124", ["computer-use-2025-11-24"], ""),
+        (OPUS_47, "20250124", ["computer-use-2025-01-24"], "does not know the tool computer_20250124"),
+        (HAIKU_3, "20241022", ["computer-use-2024-10-22"], "does not know the tool computer_20241022"),
+    ],
+)
+def test_a_computer_is_used_with_the_beta_and_the_model_that_know_the_tool(profile, version, betas, wrong):
+    computer = {"type": f"computer_{version}", "name": "computer", "display_width_px": 9, "display_height_px": 9}
+    body = asked(user("hi"), tools=[computer], anthropic_beta=betas)
+    if wrong:
+        with pytest.raises(FaultError, match=wrong) as refused:
+            forwarded(body, profile)
+
+        assert "tools" == refused.value.fault.param
+    else:
+        written = forwarded(body, profile)
+
+        assert ([computer], betas, ()) == (written.body["tools"], written.body["anthropic_beta"], written.dropped)
 
 
 def test_a_beta_the_model_knows_unlocks_what_belongs_to_it():

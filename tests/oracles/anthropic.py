@@ -3,6 +3,7 @@
 from typing import Any
 
 from anthropic.types import message_create_params
+from anthropic.types.beta import message_create_params as beta_params
 
 from tests.oracles.openai import _errors
 
@@ -33,7 +34,8 @@ def check_messages_request(body: dict[str, Any]) -> None:
     assert body.get("anthropic_version") == "bedrock-2023-05-31", "anthropic_version"
     assert all(isinstance(beta, str) for beta in body.get("anthropic_beta", [])), "anthropic_beta"
     typed = {"model": "claude"} | {name: value for name, value in body.items() if name not in _UNTYPED}
-    wrong = list(_errors(typed, message_create_params.MessageCreateParamsNonStreaming, "body"))
+    types = beta_params if body.get("anthropic_beta") else message_create_params
+    wrong = list(_errors(typed, types.MessageCreateParamsNonStreaming, "body"))
     assert not wrong, "\n".join(wrong)
     _check_settings(body)
     _check_turns(body["messages"], {tool.get("name") for tool in body.get("tools", [])})
