@@ -284,6 +284,7 @@ def _model(model: Model, body: Json) -> None:
         "stop_sequences": config.get("stopSequences"),
         "tool_choice": {"type": next(iter(choice), "auto")},
     }
+    _choice(extra.get("tool_choice"), choice)
     specs = [tool["toolSpec"] for tool in tools.get("tools") or [] if "toolSpec" in tool]
     try:
         for at, spec in enumerate(specs):
@@ -292,6 +293,20 @@ def _model(model: Model, body: Json) -> None:
         sampling(model, given, extra.get("thinking"), limit)
     except Refused as refusal:
         raise as_model_error(refusal) from None
+
+
+def _choice(own: Json | None, choice: Json) -> None:
+    """Refuse a choice of Claude's own that says again what Converse was told, or leaves out what it was not."""
+    if own is None:
+        return
+    if choice and "type" in own:
+        where = f"toolConfig.toolChoice.{next(iter(choice))}"
+        raise bedrock(
+            f"The additional field tool_choice/type conflicts with the existing field {where}. Remove tool_choice/type "
+            "and try again."
+        )
+    if not choice and "type" not in own:
+        raise as_model_error(bedrock("tool_choice.type: Field required"))
 
 
 def _novas_schemas(tools: list[Json]) -> None:

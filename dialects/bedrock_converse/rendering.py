@@ -94,7 +94,7 @@ class _Asking:
             raise invalid(f"tools cannot be used with model {self.profile.name}", "tools")
         system, messages = turns.ordered(conversation)
         tools = self.tool_config(messages)
-        inference, model_fields = self.settings(messages)
+        inference, model_fields = self.settings(messages, tools)
         body: JSON = {
             "messages": [self.message(message) for message in messages],
             "system": [block for text in system for block in self.blocks(text)],
@@ -115,7 +115,7 @@ class _Asking:
     def json_tool(self) -> bool:
         return claude_tools.needs_json_tool(self.conversation.output, native=False)
 
-    def settings(self, messages: tuple[Message, ...]) -> tuple[JSON, JSON]:
+    def settings(self, messages: tuple[Message, ...], tools: JSON | None) -> tuple[JSON, JSON]:
         """Set length, sampling and thinking: some have a place in Converse, some only in the model's own fields."""
         wish = replace(
             claude.wish_for(self.conversation, effort_alone=False),
@@ -132,9 +132,9 @@ class _Asking:
             "topP": plan.top_p,
             "stopSequences": self.stops(),
         }
-        return _said(inference), _said(self.model_fields(plan))
+        return _said(inference), _said(self.model_fields(plan, tools))
 
-    def model_fields(self, plan: claude.Plan) -> JSON:
+    def model_fields(self, plan: claude.Plan, tools: JSON | None) -> JSON:
         asked = self.conversation.extra.get(_MODELS_OWN) or []
         named = asked if isinstance(asked, list) else [asked]
         betas = [beta for beta in named if isinstance(beta, str) and beta in self.profile.betas]
@@ -146,6 +146,7 @@ class _Asking:
             "thinking": plan.thinking if claude.is_on(plan.thinking) else None,
             "output_config": _said({"effort": plan.effort}),
             "top_k": plan.top_k,
+            "tool_choice": self.one_at_a_time(tools),
             _MODELS_OWN: claude.with_effort_beta(betas, plan, self.profile),
         }
 
@@ -235,13 +236,22 @@ class _Asking:
                 # There is no word for it.
                 self.dropped.add("tool_choice")
             return {"tool": {"name": claude_tools.JSON_TOOL}} if self.json_tool else None
-        if choice.parallel is False:
+        if choice.parallel is False and not self.is_claude:
             self.dropped.add("parallel_tool_calls")
         if choice.mode is ToolMode.NAMED:
             return {"tool": {"name": choice.name}}
         if self.json_tool:
             return {"any": {}}
-        return {_TOOL_CHOICE[choice.mode]: {}} if self.conversation.tool_choice else None
+        freely = choice.mode is ToolMode.AUTO and choice.parallel is False and self.is_claude
+        return {_TOOL_CHOICE[choice.mode]: {}} if self.conversation.tool_choice and not freely else None
+
+    def one_at_a_time(self, tools: JSON | None) -> JSON | None:
+        """Have Claude call one tool at most: Converse has no word for it, and takes the kind of choice in one place."""
+        choice = self.conversation.tool_choice or ToolChoice()
+        if not tools or not self.conversation.tools or choice.parallel is not False or choice.mode is ToolMode.NONE:
+            return None
+        kind = {} if "toolChoice" in tools else {"type": "auto"}
+        return {**kind, "disable_parallel_tool_use": True}
 
     def tool(self, spec: ToolSpec | Opaque, name: str = "tools[].parameters") -> list[JSON]:
         """Offer a tool; what of its schema cannot be said is named as *name*'s."""

@@ -171,6 +171,24 @@ def test_nova_is_asked_without_claudes_words():
     assert written.dropped == ("anthropic_beta", "cache_control", "thinking")
 
 
+@pytest.mark.parametrize(
+    ("mode", "own", "choice"),
+    [
+        (ToolMode.AUTO, {"type": "auto", "disable_parallel_tool_use": True}, None),
+        (ToolMode.REQUIRED, {"disable_parallel_tool_use": True}, {"any": {}}),
+        (ToolMode.NAMED, {"disable_parallel_tool_use": True}, {"tool": {"name": "f"}}),
+        (ToolMode.NONE, None, None),
+    ],
+)
+def test_claude_is_told_in_its_own_words_to_call_one_tool_at_a_time(mode, own, choice):
+    asked = replace(ASKED, tools=TOOL, tool_choice=ToolChoice(mode, "f", parallel=False))
+    claude, nova = rendered(asked).body, rendered(asked, NOVA)
+
+    assert own == claude.get("additionalModelRequestFields", {}).get("tool_choice")
+    assert choice == claude.get("toolConfig", {}).get("toolChoice")
+    assert ("parallel_tool_calls" in nova.dropped) == (mode is not ToolMode.NONE)
+
+
 def test_what_converse_has_no_word_for_is_named():
     conversation = replace(
         ASKED,
@@ -193,7 +211,6 @@ def test_what_converse_has_no_word_for_is_named():
         "frequency_penalty",
         "logit_bias",
         "odd",
-        "parallel_tool_calls",
         "seed",
         "stop",
         "thinking",

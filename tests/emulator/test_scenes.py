@@ -124,7 +124,12 @@ def test_only_one_tool_is_called_when_they_may_not_be_parallel(eu):
     path, body = request("invoke", SONNET, "scene:parallel", tools=("a", "b"))
     claude = eu.post(SONNET, path, body | {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}).json()
 
+    path, body = request("converse", HAIKU, "scene:parallel", tools=("a", "b"))
+    own = {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}
+    converse = eu.post(HAIKU, path, body | {"additionalModelRequestFields": own}).json()
+
     assert len(single["choices"][0]["message"]["tool_calls"]) == 1
+    assert len(converse["output"]["message"]["content"]) == 1
     assert len(claude["content"]) == 1
 
 
