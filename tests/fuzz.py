@@ -128,7 +128,7 @@ def _asked_of(case: JSON, envelope: Envelope, backend: str, models: Sequence[str
 
 def _checked(fault: Fault) -> str:
     """What a refusal says; it must be the caller's to mend, and sayable in every dialect."""
-    assert fault.kind is FaultKind.INVALID_REQUEST, fault.kind
+    assert FaultKind.INVALID_REQUEST is fault.kind, fault.kind
     for client in CLIENTS.values():
         dumps(client.render_fault(fault))
     return fault.message[:30]

@@ -112,7 +112,7 @@ def test_passed_frames_keep_their_bytes():
 
 @pytest.mark.parametrize("data", ["[DONE]", '"message_start"', "[1]", '{"a":1}', '{"message_start"'])
 def test_a_frame_that_says_nothing_is_swallowed(data):
-    assert messages.forward_frame(Frame(data), ENVELOPE) == b""
+    assert b"" == messages.forward_frame(Frame(data), ENVELOPE)
 
 
 def test_a_whole_answer_is_passed_under_the_name_the_client_used():
@@ -162,7 +162,7 @@ def test_signatures_come_home_through_an_anthropic_client():
     conversation = messages.parse_request(asked(user("hi"), {"role": "assistant", "content": body["content"]}))
 
     assert conversation.messages[1].parts == (thought, hidden)
-    assert forwarded(asked(user("hi"), {"role": "assistant", "content": body["content"]})).dropped == ("thinking",)
+    assert ("thinking",) == forwarded(asked(user("hi"), {"role": "assistant", "content": body["content"]})).dropped
 
 
 def test_a_block_that_opens_with_text_loses_none():
@@ -195,15 +195,15 @@ def test_an_answer_with_arguments_that_are_none_is_still_an_answer():
     parts = (ToolCall("a", "f", ""), ToolCall("b", "f", "{"), ToolCall("c", "f", "[1]"), ToolResult("x"))
     body = messages.render_response(Completion(parts=parts), ENVELOPE)
 
-    assert [block["input"] for block in body["content"]] == [{}, {"arguments": "{"}, {"arguments": [1]}]
+    assert [{}, {"arguments": "{"}, {"arguments": [1]}] == [block["input"] for block in body["content"]]
 
 
 @pytest.mark.parametrize("kind", FaultKind)
 def test_every_failure_has_anthropics_shape(kind):
     body = messages.render_fault(Fault(kind, "why"))
 
-    assert body["type"] == "error"
-    assert body["error"]["message"] == "why"
+    assert "error" == body["type"]
+    assert "why" == body["error"]["message"]
     assert body["error"]["type"].endswith(("_error", "_too_large"))
 
 
@@ -291,7 +291,7 @@ def test_an_exception_of_amazons_is_understood():
     last = golden.read(messages.reader("tok", "application/vnd.amazon.eventstream"), [data])[-1]
 
     assert isinstance(last, Failed)
-    assert last.fault.kind is FaultKind.RATE_LIMITED
+    assert FaultKind.RATE_LIMITED is last.fault.kind
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_a_stream_without_its_end_or_without_sense_is_broken(bodies):
     last = read(*bodies)[-1]
 
     assert isinstance(last, Failed)
-    assert last.fault.kind is FaultKind.STREAM_BROKEN
+    assert FaultKind.STREAM_BROKEN is last.fault.kind
 
 
 def test_deltas_nobody_announced_open_a_block():
@@ -347,5 +347,5 @@ def test_tokens_are_estimated():
     short = messages.parse_request(asked())
     long = messages.parse_request(asked(user("word " * 700), tools=[tool("f")]))
 
-    assert messages.render_token_count(count_tokens(short)) == {"input_tokens": 5}
+    assert {"input_tokens": 5} == messages.render_token_count(count_tokens(short))
     assert 1200 < count_tokens(long) < 1500

@@ -46,7 +46,7 @@ def test_a_forwarded_request_is_left_as_it_was():
     expected = body | {"anthropic_version": "bedrock-2023-05-31"}
     del expected["model"], expected["temperature"]
     assert expected == written.body
-    assert written.dropped == ()
+    assert () == written.dropped
     assert json.dumps(body) == before
 
 
@@ -94,7 +94,7 @@ def test_what_bedrock_does_not_know_is_stripped_and_named():
             user(result()),
         ],
     }
-    assert written.dropped == (
+    assert (
         "anthropic_beta prompt-caching-2024-07-31",
         "cache_control.scope",
         "context_management",
@@ -111,7 +111,7 @@ def test_what_bedrock_does_not_know_is_stripped_and_named():
         "tools[].eager_input_streaming",
         "tools[].input_examples",
         "web_search_tool_result",
-    )
+    ) == written.dropped
 
 
 def test_a_summary_of_what_was_said_stays():
@@ -177,9 +177,9 @@ def test_a_beta_the_model_knows_unlocks_what_belongs_to_it():
     )
     written = forwarded(body, replace(SONNET_45, betas=betas))
 
-    assert written.dropped == ()
-    assert written.body["anthropic_beta"] == ["tool-search-tool-2025-10-19", "context-management-2025-06-27"]
-    assert written.body["context_management"] == {"edits": []}
+    assert () == written.dropped
+    assert ["tool-search-tool-2025-10-19", "context-management-2025-06-27"] == written.body["anthropic_beta"]
+    assert {"edits": []} == written.body["context_management"]
     assert written.body["tools"] == body["tools"]
     assert written.body["messages"] == body["messages"]
 
@@ -194,8 +194,8 @@ def test_an_output_format_goes_to_models_that_know_one():
     old, new = forwarded(body, SONNET_4), forwarded(body, SONNET_45)
 
     assert "output_config" not in old.body
-    assert old.dropped == ("output_config.format",)
-    assert new.body["output_config"] == {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+    assert ("output_config.format",) == old.dropped
+    assert {"format": {"type": "json_schema", "schema": {"type": "object"}}} == new.body["output_config"]
 
 
 def test_system_messages_among_the_others_become_the_users():
@@ -210,7 +210,7 @@ def test_system_messages_among_the_others_become_the_users():
     )
     turns = messages.forward_request(body, SONNET_45).body["messages"]
 
-    assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
+    assert ["user", "assistant", "user"] == [turn["role"] for turn in turns]
     assert turns[0]["content"] == [text("<system>\nfirst\n</system>"), text("hi")]
     assert turns[2]["content"] == [
         result(),
@@ -224,7 +224,7 @@ def test_system_messages_among_the_others_become_the_users():
 def test_the_user_begins_even_if_only_the_system_spoke():
     body = asked(assistant(text("hello")), {"role": "system", "content": "note"})
 
-    assert [turn["role"] for turn in forwarded(body).body["messages"]] == ["user", "assistant", "user"]
+    assert ["user", "assistant", "user"] == [turn["role"] for turn in forwarded(body).body["messages"]]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_what_bedrock_would_have_to_fetch_is_refused(block):
     with pytest.raises(FaultError, match="cannot fetch") as error:
         messages.forward_request(asked(user(result(content=[block]))), SONNET_45)
 
-    assert error.value.fault.param == "messages[0].content[0].content[0]"
+    assert "messages[0].content[0].content[0]" == error.value.fault.param
 
 
 @pytest.mark.parametrize(
@@ -251,4 +251,4 @@ def test_nonsense_is_not_forwarded(body):
 
 
 def test_content_that_is_none_is_left_out():
-    assert messages.forward_request({"messages": [{"role": "user", "content": None}]}, SONNET_45).body["messages"] == []
+    assert [] == messages.forward_request({"messages": [{"role": "user", "content": None}]}, SONNET_45).body["messages"]

@@ -144,7 +144,7 @@ def test_everything_converse_can_say_is_said():
         },
         "additionalModelResponseFieldPaths": ["/stop_sequence"],
     }
-    assert written.dropped == ("cache_control", "temperature", "top_k", "top_p")
+    assert ("cache_control", "temperature", "top_k", "top_p") == written.dropped
 
 
 def test_nova_is_asked_without_claudes_words():
@@ -162,13 +162,13 @@ def test_nova_is_asked_without_claudes_words():
     )
     written = rendered(conversation, NOVA)
 
-    assert written.body["inferenceConfig"] == {"temperature": 0.5, "topP": 0.9, "stopSequences": ["\n"]}
-    assert written.body["additionalModelRequestFields"] == {"inferenceConfig": {"topK": 5}}
-    assert written.body["toolConfig"] == {
+    assert {"temperature": 0.5, "topP": 0.9, "stopSequences": ["\n"]} == written.body["inferenceConfig"]
+    assert {"inferenceConfig": {"topK": 5}} == written.body["additionalModelRequestFields"]
+    assert {
         "tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object", "properties": {}}}}}]
-    }
+    } == written.body["toolConfig"]
     assert "status" not in written.body["messages"][2]["content"][0]["toolResult"]
-    assert written.dropped == ("anthropic_beta", "cache_control", "thinking")
+    assert ("anthropic_beta", "cache_control", "thinking") == written.dropped
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,8 @@ def test_what_converse_has_no_word_for_is_named():
     )
     written = rendered(conversation)
 
-    assert written.body["toolConfig"]["toolChoice"] == {"any": {}}
-    assert written.dropped == (
+    assert {"any": {}} == written.body["toolConfig"]["toolChoice"]
+    assert (
         "anthropic_beta",
         "audio",
         "frequency_penalty",
@@ -217,7 +217,7 @@ def test_what_converse_has_no_word_for_is_named():
         "tool googleSearch",
         "tools[].parameters.oneOf",
         "tools[].strict",
-    )
+    ) == written.dropped
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_what_the_model_cannot_be_asked_is_refused(conversation):
     with pytest.raises(FaultError) as error:
         converse.render_request(conversation, CLAUDE_4)
 
-    assert error.value.fault.kind is FaultKind.INVALID_REQUEST
+    assert FaultKind.INVALID_REQUEST is error.value.fault.kind
 
 
 def test_tools_for_a_model_without_are_refused():
@@ -298,14 +298,14 @@ def test_no_more_cache_points_than_are_taken():
     mark = CacheMark()
     written = rendered(replace(ASKED, messages=(said(*(Text(f"m{index}", mark) for index in range(6))),)))
 
-    assert written.dropped == ("cache_control",)
+    assert ("cache_control",) == written.dropped
 
 
 @pytest.mark.parametrize("odd", [True, [["new"]], {"a": 1}, "new"])
 def test_betas_that_are_none_are_named(odd):
     written = rendered(replace(ASKED, dialect="openai-chat", extra={"anthropic_beta": odd}))
 
-    assert written.dropped == ("anthropic_beta",)
+    assert ("anthropic_beta",) == written.dropped
 
 
 def test_a_mark_within_a_result_has_no_place_and_takes_none():
@@ -314,8 +314,8 @@ def test_a_mark_within_a_result_has_no_place_and_takes_none():
     calls = said(*(Text(f"m{index}", mark) for index in range(3)), ToolCall("t", "f"), role=Role.ASSISTANT)
     written = rendered(replace(ASKED, messages=(said(Text("hi")), calls, said(result))))
 
-    assert sum("cachePoint" in block for message in written.body["messages"] for block in message["content"]) == 4
-    assert written.dropped == ("cache_control",)
+    assert 4 == sum("cachePoint" in block for message in written.body["messages"] for block in message["content"])
+    assert ("cache_control",) == written.dropped
 
 
 words = st.text(max_size=6)
@@ -456,7 +456,7 @@ def test_an_error_of_amazons_that_no_model_knows_is_understood():
     last = golden.read(converse.reader("tok", "application/vnd.amazon.eventstream"), [data])[-1]
 
     assert isinstance(last, Failed)
-    assert last.fault.kind is FaultKind.OVERLOADED
+    assert FaultKind.OVERLOADED is last.fault.kind
 
 
 def test_a_frame_that_names_its_event_twice_is_read_once():
@@ -480,4 +480,4 @@ def test_a_stream_without_its_end_or_without_sense_is_broken(messages):
     last = read(*messages)[-1]
 
     assert isinstance(last, Failed)
-    assert last.fault.kind is FaultKind.STREAM_BROKEN
+    assert FaultKind.STREAM_BROKEN is last.fault.kind

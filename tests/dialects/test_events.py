@@ -80,7 +80,7 @@ def test_a_failed_stream_is_an_error():
     with pytest.raises(FaultError) as error:
         fold([Started(), Failed(FAULT)])
 
-    assert error.value.fault is FAULT
+    assert FAULT is error.value.fault
 
 
 def test_a_model_gives_no_results():
@@ -135,4 +135,4 @@ def test_a_prompt_is_counted_before_the_answer():
     first = next(unfold(Completion(usage=usage)))
 
     assert first == Started(usage=replace(usage, output=0, reasoning=0))
-    assert (usage.prompt, usage.total) == (6, 10)
+    assert (6, 10) == (usage.prompt, usage.total)

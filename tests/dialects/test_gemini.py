@@ -141,8 +141,8 @@ def test_a_stream_that_breaks_ends_as_broken(scene, kind):
 
     assert isinstance(events[-1], Failed)
     assert kind is events[-1].fault.kind
-    assert _frames(gemini.writer(ENVELOPE).write(events))[-1].keys() == {"error"}
-    assert _frames(_passed(wire("gemini", scene)))[-1].keys() == {"error"}
+    assert {"error"} == _frames(gemini.writer(ENVELOPE).write(events))[-1].keys()
+    assert {"error"} == _frames(_passed(wire("gemini", scene)))[-1].keys()
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_stream_that_breaks_ends_as_broken(scene, kind):
 def test_an_error_may_come_in_a_list(data):
     (failed,) = read(gemini.reader("tok", ""), [data])
 
-    assert failed.fault.kind is FaultKind.OVERLOADED
+    assert FaultKind.OVERLOADED is failed.fault.kind
 
 
 @pytest.mark.parametrize("answer", [{}, {"candidates": []}, {"usageMetadata": {"promptTokenCount": 3}}])
@@ -168,7 +168,7 @@ def test_an_error_instead_of_a_whole_answer_is_a_failure():
     with pytest.raises(FaultError) as caught:
         gemini.parse_response({"error": {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED"}}, "tok")
 
-    assert caught.value.fault.kind is FaultKind.RATE_LIMITED
+    assert FaultKind.RATE_LIMITED is caught.value.fault.kind
 
 
 def test_a_finish_reason_of_no_meaning_and_an_empty_call_are_passed_over():
@@ -263,8 +263,8 @@ def test_a_call_cut_short_is_not_called(arguments):
 
     candidate = gemini.render_response(completion, ENVELOPE)["candidates"][0]
 
-    assert candidate["finishReason"] == "MALFORMED_FUNCTION_CALL"
-    assert candidate["content"]["parts"] == []
+    assert "MALFORMED_FUNCTION_CALL" == candidate["finishReason"]
+    assert [] == candidate["content"]["parts"]
 
 
 def test_a_block_that_holds_text_from_the_start_and_other_peoples_parts():
@@ -272,7 +272,7 @@ def test_a_block_that_holds_text_from_the_start_and_other_peoples_parts():
 
     frames = _frames(gemini.writer(ENVELOPE).write(events))
 
-    assert [frame["candidates"][0]["content"]["parts"] for frame in frames] == [[{"text": "a"}], [{"text": "b"}]]
+    assert [[{"text": "a"}], [{"text": "b"}]] == [frame["candidates"][0]["content"]["parts"] for frame in frames]
 
 
 def test_an_attachment_by_address_is_written_as_a_file():
@@ -280,7 +280,7 @@ def test_an_attachment_by_address_is_written_as_a_file():
 
     parts = gemini.render_response(completion, ENVELOPE)["candidates"][0]["content"]["parts"]
 
-    assert parts == [{"fileData": {"mimeType": "image/png", "fileUri": "https://x/y.png"}}]
+    assert [{"fileData": {"mimeType": "image/png", "fileUri": "https://x/y.png"}}] == parts
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_every_kind_of_failure_has_a_status():
 def test_a_model_is_listed_as_google_lists_it():
     model = gemini.render_model("gemini-2.5-pro")
 
-    assert model["name"] == "models/gemini-2.5-pro"
+    assert "models/gemini-2.5-pro" == model["name"]
     assert "generateContent" in model["supportedGenerationMethods"]
 
 
@@ -336,7 +336,7 @@ def test_the_lane_changes_only_frames_that_name_another_model():
     quiet = Frame('{"candidates":  [1.50]}', "e")
     broken = Frame('["modelVersion"]')
 
-    assert gemini.forward_frame(named, ENVELOPE) == b'data: {"candidates":[],"modelVersion":"my-gemini"}\n\n'
+    assert b'data: {"candidates":[],"modelVersion":"my-gemini"}\n\n' == gemini.forward_frame(named, ENVELOPE)
     for frame in (same, within, quiet, broken):
         assert gemini.forward_frame(frame, ENVELOPE) == frame.encode()
 
@@ -344,5 +344,5 @@ def test_the_lane_changes_only_frames_that_name_another_model():
 def test_the_lane_names_the_clients_model_in_a_whole_answer():
     answer = {"candidates": [], "modelVersion": "gemini-2.5-flash"}
 
-    assert gemini.forward_response(answer, ENVELOPE) == {"candidates": [], "modelVersion": "my-gemini"}
-    assert gemini.forward_response({"candidates": []}, ENVELOPE) == {"candidates": []}
+    assert {"candidates": [], "modelVersion": "my-gemini"} == gemini.forward_response(answer, ENVELOPE)
+    assert {"candidates": []} == gemini.forward_response({"candidates": []}, ENVELOPE)

@@ -41,7 +41,7 @@ def test_results_find_their_calls_by_id_by_name_and_in_order():
 
     conversation = gemini.parse_request({"contents": [{"role": "model", "parts": calls}, {"parts": results}]})
 
-    assert [part.id for part in conversation.messages[0].parts] == ["x", "call_1", "call_2"]
+    assert ["x", "call_1", "call_2"] == [part.id for part in conversation.messages[0].parts]
     assert conversation.messages[1].parts == (
         ToolResult("call_2", (Text('{"temperature":22}'),)),
         ToolResult("x", (Text("[1]"),)),

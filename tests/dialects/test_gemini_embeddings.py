@@ -30,11 +30,9 @@ def test_the_second_generation_is_asked_to_embed_content():
     short = EmbeddingRequest("m", ("a",), dimensions=256)
 
     assert [
-        rendered.body for request in (plain, short) for rendered in gemini_embeddings.render_request(request, SECOND)
-    ] == [
         {"content": {"parts": [{"text": "a"}]}},
         {"content": {"parts": [{"text": "a"}]}, "outputDimensionality": 256},
-    ]
+    ] == [rendered.body for request in (plain, short) for rendered in gemini_embeddings.render_request(request, SECOND)]
 
 
 @pytest.mark.parametrize(

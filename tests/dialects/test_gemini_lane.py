@@ -45,8 +45,8 @@ def test_the_lane_changes_only_what_the_backend_refuses():
     rendered = gemini.forward_request(body, THREE)
 
     assert before == body
-    assert rendered.dropped == ("somethingNew", "thinking signature")
-    assert rendered.body == {
+    assert ("somethingNew", "thinking signature") == rendered.dropped
+    assert {
         "system_instruction": {"parts": [{"text": "Be brief"}]},
         "contents": [
             {"role": "user", "parts": [{"text": "hi"}]},
@@ -60,7 +60,7 @@ def test_the_lane_changes_only_what_the_backend_refuses():
             },
             {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"id": 4}}}]},
         ],
-    }
+    } == rendered.body
 
 
 def test_the_lane_leaves_what_is_no_turn_to_google():
@@ -113,8 +113,8 @@ def test_the_lane_passes_a_plain_body_as_it_is():
     body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "safetySettings": [], "cachedContent": "c"}
 
     assert gemini.forward_request(body, FLASH).body == body
-    assert gemini.forward_request({"contents": 3}, FLASH).body == {"contents": 3}
-    assert gemini.forward_request({"contents": [3, {"parts": 4}]}, THREE).body == {"contents": [3, {"parts": 4}]}
+    assert {"contents": 3} == gemini.forward_request({"contents": 3}, FLASH).body
+    assert {"contents": [3, {"parts": 4}]} == gemini.forward_request({"contents": [3, {"parts": 4}]}, THREE).body
 
 
 @pytest.mark.parametrize(

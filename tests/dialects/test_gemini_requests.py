@@ -149,8 +149,8 @@ def test_a_full_request_is_rendered_back():
     expected = {name: value for name, value in FULL.items() if name not in ("model", "stream")}
     expected["systemInstruction"] = {"parts": FULL["systemInstruction"]["parts"]}
     assert rendered.body == expected
-    assert rendered.dropped == ()
-    assert before == FULL
+    assert () == rendered.dropped
+    assert FULL == before
     check_gemini_request(rendered.body)
 
 
@@ -160,7 +160,7 @@ def test_a_level_of_tomorrow_and_one_answer_are_carried_back():
 
     conversation = gemini.parse_request(body)
 
-    assert conversation.extra == {"generationConfig.thinkingConfig.thinkingLevel": "ULTRA"}
+    assert {"generationConfig.thinkingConfig.thinkingLevel": "ULTRA"} == conversation.extra
     assert gemini.render_request(conversation, FLASH).body["generationConfig"] == config
 
 
@@ -178,11 +178,11 @@ def test_one_object_stands_for_a_list_and_a_string_for_an_instruction():
         }
     )
 
-    assert conversation.messages == (HELLO,)
+    assert (HELLO,) == conversation.messages
     assert conversation.system == (Text("Be brief"),)
     assert conversation.tools == (ToolSpec("f"),)
-    assert conversation.sampling.stop == ("END",)
-    assert conversation.extra == {"safetySettings": {"category": "x"}}
+    assert ("END",) == conversation.sampling.stop
+    assert {"safetySettings": {"category": "x"}} == conversation.extra
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_how_free_the_model_is_to_call_is_understood(calling, expected, back):
 
     assert expected == conversation.tool_choice
     assert back == config.get("functionCallingConfig")
-    assert config["retrievalConfig"] == {"languageCode": "de"}
+    assert {"languageCode": "de"} == config["retrievalConfig"]
 
 
 @pytest.mark.parametrize(
@@ -285,10 +285,10 @@ def test_without_tools_there_is_no_choice_among_them():
 
     conversation = gemini.parse_request(body)
 
-    assert (conversation.tools, conversation.tool_choice) == ((), None)
-    assert gemini.render_request(conversation, FLASH).body == {
-        "contents": [{"role": "user", "parts": [{"text": "hi"}]}]
-    }
+    assert ((), None) == (conversation.tools, conversation.tool_choice)
+    assert {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]} == gemini.render_request(
+        conversation, FLASH
+    ).body
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_what_makes_no_sense_is_refused_by_name(body, param):
     with pytest.raises(FaultError) as caught:
         gemini.parse_request(body)
 
-    assert caught.value.fault.kind is FaultKind.INVALID_REQUEST
+    assert FaultKind.INVALID_REQUEST is caught.value.fault.kind
     assert param == caught.value.fault.param
 
 
@@ -353,5 +353,5 @@ def test_a_field_called_like_a_place_in_the_tools_is_a_field_nobody_knows():
 
     rendered = gemini.render_request(gemini.parse_request(body), FLASH)
 
-    assert rendered.dropped == ("functionDeclarations",)
-    assert rendered.body["tools"] == [{"functionDeclarations": [{"name": "f", "behavior": "BLOCKING"}]}]
+    assert ("functionDeclarations",) == rendered.dropped
+    assert [{"functionDeclarations": [{"name": "f", "behavior": "BLOCKING"}]}] == rendered.body["tools"]

@@ -80,8 +80,8 @@ def test_openais_own_types_take_every_chunk_and_answer(scene):
     ChatCompletion.model_validate(openai_chat.render_response(completion, envelope), strict=True)
 
     assert [frame["choices"][0]["finish_reason"] for frame in frames if frame["choices"]][-1]
-    assert sum(bool(frame["choices"] and frame["choices"][0]["finish_reason"]) for frame in frames) == 1
-    assert {frame["id"] for frame in frames} == {"chatcmpl-tok"}
+    assert 1 == sum(bool(frame["choices"] and frame["choices"][0]["finish_reason"]) for frame in frames)
+    assert {"chatcmpl-tok"} == {frame["id"] for frame in frames}
 
 
 parts = st.lists(
@@ -127,7 +127,7 @@ def test_an_answer_is_tool_use_because_of_its_calls_whatever_the_model_calls_it(
     answer = openai_chat.parse_response(body(BACKEND, "mistral_thoughts"), "tok")
 
     assert answer.stop == Stop(StopReason.TOOL_USE, "stop")
-    assert openai_chat.render_response(answer, _envelope())["choices"][0]["finish_reason"] == "tool_calls"
+    assert "tool_calls" == openai_chat.render_response(answer, _envelope())["choices"][0]["finish_reason"]
 
 
 def test_each_token_is_counted_once():
@@ -135,13 +135,13 @@ def test_each_token_is_counted_once():
 
     assert usage == Usage(fresh_input=10, cache_read=4, output=7, reasoning=3)
     rendered = openai_chat.render_response(Completion(usage=replace(usage, cache_write=5)), _envelope())["usage"]
-    assert rendered == {
+    assert {
         "prompt_tokens": 19,
         "completion_tokens": 7,
         "total_tokens": 26,
         "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 5},
         "completion_tokens_details": {"reasoning_tokens": 3},
-    }
+    } == rendered
 
 
 def test_a_call_without_arguments_says_that_it_has_none():
@@ -151,10 +151,10 @@ def test_a_call_without_arguments_says_that_it_has_none():
         call["function"]["arguments"] for frame in frames for call in frame["choices"][0]["delta"].get("tool_calls", [])
     )
 
-    assert said == "{}"
+    assert "{}" == said
     message = openai_chat.render_response(completion, _envelope())["choices"][0]["message"]
     assert message["content"] is None
-    assert message["tool_calls"][0]["function"]["arguments"] == "{}"
+    assert "{}" == message["tool_calls"][0]["function"]["arguments"]
 
 
 def test_geminis_signature_travels_with_its_call():
@@ -187,11 +187,11 @@ def test_whoever_asks_with_functions_is_answered_with_a_function_call():
     choice = openai_chat.render_response(completion, envelope)["choices"][0]
 
     assert conversation.tool_choice == ToolChoice(ToolMode.NAMED, "f")
-    assert choice["finish_reason"] == "function_call"
-    assert choice["message"]["function_call"] == {"name": "f", "arguments": "{}"}
+    assert "function_call" == choice["finish_reason"]
+    assert {"name": "f", "arguments": "{}"} == choice["message"]["function_call"]
     written = openai_chat.writer(envelope).write(unfold(completion))
     assert b'"tool_calls"' not in written
-    assert fold(read(openai_chat.reader("tok", ""), [written])).stop.raw == "function_call"
+    assert "function_call" == fold(read(openai_chat.reader("tok", ""), [written])).stop.raw
 
 
 def test_calls_without_index_or_id_are_told_apart():
@@ -200,7 +200,7 @@ def test_calls_without_index_or_id_are_told_apart():
     end = {"id": "1", "choices": [{"delta": {}, "finish_reason": "stop"}]}
     data = b"".join(Frame(json.dumps(frame)).encode() for frame in (chunk, end))
 
-    assert [part.id for part in fold(read(openai_chat.reader("tok", ""), [data])).parts] == ["a", "b"]
+    assert ["a", "b"] == [part.id for part in fold(read(openai_chat.reader("tok", ""), [data])).parts]
     nameless = openai_chat.parse_response({"choices": [{"message": {"tool_calls": [call]}}]}, "tok")
     assert (
         nameless.parts[0].id
@@ -224,7 +224,7 @@ def test_a_broken_stream_ends_in_an_error_and_without_done(scene):
 
     assert isinstance(events[-1], Failed)
     for data in (openai_chat.writer(_envelope()).write(events), _passed(wire(BACKEND, scene), _envelope())):
-        assert set(_frames(data)[-1]) == {"error"}
+        assert {"error"} == set(_frames(data)[-1])
         assert b"[DONE]" not in data
 
 
@@ -235,7 +235,7 @@ def test_done_without_a_word_is_a_broken_stream():
 def test_done_without_a_reason_is_an_end():
     data = b'data: {"id":"1","choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n'
 
-    assert fold(read(openai_chat.reader("tok", ""), [data])).stop.reason is StopReason.END
+    assert StopReason.END is fold(read(openai_chat.reader("tok", ""), [data])).stop.reason
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_a_clients_own_body_passes_but_for_what_azure_refuses():
     before = json.dumps(asked)
     rendered = openai_chat.forward_request(asked, profile_for("gpt-5"))
 
-    assert rendered.body == {
+    assert {
         "messages": [
             {"role": "developer", "content": [{"type": "text", "text": "x"}]},
             {"role": "assistant", "content": "", "tool_calls": []},
@@ -284,17 +284,17 @@ def test_a_clients_own_body_passes_but_for_what_azure_refuses():
         "max_completion_tokens": 5,
         "stream": True,
         "stream_options": {"include_usage": True},
-    }
-    assert rendered.dropped == ("cache_control", "enable_thinking", "reasoning_content", "temperature")
+    } == rendered.body
+    assert ("cache_control", "enable_thinking", "reasoning_content", "temperature") == rendered.dropped
     assert before == json.dumps(asked)
 
 
 def test_other_vendors_are_told_their_name():
     rendered = openai_chat.forward_request({**_user("x"), "search_mode": "web", "user": "u"}, profile_for("sonar"))
 
-    assert rendered.body["model"] == "sonar"
-    assert rendered.body["search_mode"] == "web"
-    assert rendered.dropped == ("user",)
+    assert "sonar" == rendered.body["model"]
+    assert "web" == rendered.body["search_mode"]
+    assert ("user",) == rendered.dropped
 
 
 def test_a_whole_answer_passes_under_the_public_name():
@@ -322,7 +322,7 @@ def test_usage_comes_only_to_those_who_asked():
         _frames(_passed(wire(BACKEND, "words"), _envelope(stream_usage=asked))) for asked in (True, False)
     )
 
-    assert with_usage[-1]["usage"]["total_tokens"] == 21
+    assert 21 == with_usage[-1]["usage"]["total_tokens"]
     assert without == with_usage[:-1]
     assert all(frame["choices"] for frame in without)
 
@@ -339,17 +339,17 @@ def test_a_refusal_and_thoughts_survive_a_translation():
     completion = Completion(parts=said, stop=Stop(StopReason.FILTERED))
     choice = openai_chat.render_response(completion, _envelope())["choices"][0]
 
-    assert choice["message"] == {
+    assert {
         "role": "assistant",
         "content": "ab",
         "refusal": "no",
         "reasoning_content": "hm",
-    }
-    assert choice["finish_reason"] == "content_filter"
+    } == choice["message"]
+    assert "content_filter" == choice["finish_reason"]
 
 
 def test_frames_that_make_no_sense_after_the_end_are_swallowed():
-    assert openai_chat.forward_frame(Frame('{"choices":[]'), _envelope()) == b""
+    assert b"" == openai_chat.forward_frame(Frame('{"choices":[]'), _envelope())
     assert (
         openai_chat.forward_frame(Frame('{"choices":[],"id":"1","model":"a","usage":null}'), _envelope())
         == Frame('{"choices":[],"id":"1","model":"my-gpt","usage":null}').encode()

@@ -106,14 +106,14 @@ def test_a_reasoning_model_is_asked_in_its_words():
     }
     rendered = _asked(asked, "gpt-5")
 
-    assert rendered.body == {
+    assert {
         "messages": [{"role": "user", "content": "x"}],
         "max_completion_tokens": 100,
         "reasoning_effort": "minimal",
         "stream": True,
         "stream_options": {"include_usage": True},
-    }
-    assert rendered.dropped == ("logprobs", "temperature")
+    } == rendered.body
+    assert ("logprobs", "temperature") == rendered.dropped
 
 
 @pytest.mark.parametrize("wanted", [Reasoning(budget=9000), Reasoning(adaptive=True), Reasoning(Effort.LOW)])
@@ -123,7 +123,7 @@ def test_a_model_that_does_not_think_is_not_told_to(wanted):
     )
 
     assert "reasoning_effort" not in rendered.body
-    assert rendered.dropped == ("reasoning_effort",)
+    assert ("reasoning_effort",) == rendered.dropped
 
 
 @pytest.mark.parametrize(("budget", "word"), [(1024, "minimal"), (4000, "low"), (9000, "medium"), (31999, "high")])
@@ -136,8 +136,8 @@ def test_a_budget_becomes_a_word(budget, word):
 def test_no_longer_answer_is_asked_for_than_the_model_gives():
     rendered = _asked({**_user("x"), "max_tokens": 32000})
 
-    assert rendered.body["max_tokens"] == 16384
-    assert rendered.dropped == ("max_tokens over the model's limit",)
+    assert 16384 == rendered.body["max_tokens"]
+    assert ("max_tokens over the model's limit",) == rendered.dropped
 
 
 def test_an_open_call_is_answered_and_an_answer_to_nothing_becomes_words():
@@ -152,10 +152,10 @@ def test_an_open_call_is_answered_and_an_answer_to_nothing_becomes_words():
     }
     messages = _asked(body_).body["messages"]
 
-    assert [message["role"] for message in messages] == ["user", "assistant", "tool", "user", "assistant", "tool"]
-    assert messages[0]["content"] == "old news"
+    assert ["user", "assistant", "tool", "user", "assistant", "tool"] == [message["role"] for message in messages]
+    assert "old news" == messages[0]["content"]
     assert messages[1]["content"] is None
-    assert messages[2]["tool_call_id"] == "a"
+    assert "a" == messages[2]["tool_call_id"]
 
 
 def test_an_image_in_a_result_is_shown_behind_the_results():
@@ -166,7 +166,7 @@ def test_an_image_in_a_result_is_shown_behind_the_results():
     )
     rendered = openai_chat.render_request(asked, profile_for("gpt-4o"))
 
-    assert rendered.body["messages"][1:] == [
+    assert [
         {"role": "tool", "tool_call_id": "a", "content": "look\nimage (shown below)"},
         {
             "role": "user",
@@ -175,8 +175,8 @@ def test_an_image_in_a_result_is_shown_behind_the_results():
                 {"type": "text", "text": "so?"},
             ],
         },
-    ]
-    assert rendered.dropped == ("is_error",)
+    ] == rendered.body["messages"][1:]
+    assert ("is_error",) == rendered.dropped
 
 
 def test_other_vendors_get_turns_that_alternate_and_ids_they_take():
@@ -197,14 +197,14 @@ def test_other_vendors_get_turns_that_alternate_and_ids_they_take():
     rendered = _asked(body_, "mistralai--mistral-small")
     system, user, assistant, tool = rendered.body["messages"]
 
-    assert system == {"role": "system", "content": "a\n\nb"}
-    assert user["content"][0] == {"type": "text", "text": "x\n\n<system>\nlate\n</system>"}
-    assert user["content"][1]["type"] == "image_url"
+    assert {"role": "system", "content": "a\n\nb"} == system
+    assert {"type": "text", "text": "x\n\n<system>\nlate\n</system>"} == user["content"][0]
+    assert "image_url" == user["content"][1]["type"]
     assert assistant["tool_calls"][0]["id"] == tool["tool_call_id"]
-    assert len(tool["tool_call_id"]) == 9
-    assert rendered.body["model"] == "mistralai--mistral-small"
+    assert 9 == len(tool["tool_call_id"])
+    assert "mistralai--mistral-small" == rendered.body["model"]
     assert rendered.body["safe_prompt"] is True
-    assert rendered.dropped == ("store",)
+    assert ("store",) == rendered.dropped
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_what_would_change_the_meaning_is_refused(change, model):
     with pytest.raises(FaultError) as refused:
         _asked({**_user("x"), **change}, model)
 
-    assert refused.value.fault.kind is FaultKind.INVALID_REQUEST
+    assert FaultKind.INVALID_REQUEST is refused.value.fault.kind
 
 
 @pytest.mark.parametrize(
@@ -278,14 +278,14 @@ def test_a_request_is_understood_whole():
     assert asked.tools == (ToolSpec("g"), Opaque("openai-chat", {"type": "custom", "custom": {"name": "c"}}))
     assert asked.tool_choice == ToolChoice(ToolMode.REQUIRED, parallel=False)
     assert asked.sampling == Sampling(stop=("END",))
-    assert (asked.stream_usage, asked.cache_key) == (True, "k")
-    assert asked.extra == {"verbosity": "low", "stream_options": {"include_obfuscation": False}}
+    assert (True, "k") == (asked.stream_usage, asked.cache_key)
+    assert {"verbosity": "low", "stream_options": {"include_obfuscation": False}} == asked.extra
 
 
 def test_no_tools_is_no_choice_either():
     rendered = _asked({**_user("x"), "tools": [], "tool_choice": "auto", "parallel_tool_calls": True})
 
-    assert rendered.body == {"messages": [{"role": "user", "content": "x"}]}
+    assert {"messages": [{"role": "user", "content": "x"}]} == rendered.body
 
 
 def test_text_documents_are_said_as_text():
@@ -293,7 +293,7 @@ def test_text_documents_are_said_as_text():
     asked = Conversation("m", messages=(Message(Role.USER, (attached,)),))
     rendered = openai_chat.render_request(asked, profile_for("sonar"))
 
-    assert rendered.body["messages"][0]["content"] == '<document name="a.txt">\nhi\n</document>'
+    assert '<document name="a.txt">\nhi\n</document>' == rendered.body["messages"][0]["content"]
 
 
 def test_what_only_openai_knows_goes_back_to_openai_and_is_named_to_others():
@@ -317,10 +317,10 @@ def test_what_only_openai_knows_goes_back_to_openai_and_is_named_to_others():
         {"role": "assistant", "content": None, "refusal": "no", "tool_calls": [custom_call]},
     ]
     assert native.body["tool_choice"] == asked["tool_choice"]
-    assert native.dropped == ()
+    assert () == native.dropped
     other = _asked(asked, "mistralai--mistral-small")
-    assert other.body["messages"][1] == {"role": "assistant", "content": "no"}
-    assert other.dropped == ("custom", "file")
+    assert {"role": "assistant", "content": "no"} == other.body["messages"][1]
+    assert ("custom", "file") == other.dropped
 
 
 def test_legacy_history_is_understood():
@@ -373,8 +373,8 @@ def test_words_of_other_dialects_are_named():
     rendered = openai_chat.render_request(asked, profile_for("gpt-4o"))
     check_chat_request(rendered.body)
 
-    assert rendered.body["messages"][0]["content"] == [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    assert rendered.dropped == (
+    assert [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}] == rendered.body["messages"][0]["content"]
+    assert (
         "assistant image",
         "cache_control",
         "context_management",
@@ -382,7 +382,7 @@ def test_words_of_other_dialects_are_named():
         "thinking",
         "tool googleSearch",
         "top_k",
-    )
+    ) == rendered.dropped
 
 
 def test_a_schema_is_not_asked_of_a_model_that_knows_none():
@@ -392,7 +392,7 @@ def test_a_schema_is_not_asked_of_a_model_that_knows_none():
     )
 
     assert "response_format" not in rendered.body
-    assert rendered.dropped == ("response_format",)
+    assert ("response_format",) == rendered.dropped
 
 
 def test_an_image_in_an_instruction_is_named():
@@ -408,8 +408,8 @@ def test_an_image_in_an_instruction_is_named():
     }
     rendered = _asked(asked)
 
-    assert rendered.body["messages"][0] == {"role": "system", "content": "x", "name": "boss"}
-    assert rendered.dropped == ("system image",)
+    assert {"role": "system", "content": "x", "name": "boss"} == rendered.body["messages"][0]
+    assert ("system image",) == rendered.dropped
 
 
 def test_a_schema_openai_refuses_is_written_so_that_it_takes_it_and_then_not_strict():

@@ -117,7 +117,7 @@ def test_every_item_is_announced_filled_and_finished():
     said = (Thinking("hm"), Text("hi"), ToolCall("a", "f"))
     data = openai_responses.writer(_envelope()).write(unfold(Completion(parts=said)))
 
-    assert [frame.event.removeprefix("response.") for frame in _frames(data)] == [
+    assert [
         "created",
         "in_progress",
         "output_item.added",
@@ -137,8 +137,8 @@ def test_every_item_is_announced_filled_and_finished():
         "function_call_arguments.done",
         "output_item.done",
         "completed",
-    ]
-    assert json.loads(_frames(data)[-1].data)["response"]["output"][2]["arguments"] == "{}"
+    ] == [frame.event.removeprefix("response.") for frame in _frames(data)]
+    assert "{}" == json.loads(_frames(data)[-1].data)["response"]["output"][2]["arguments"]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_an_image_the_model_made_is_an_item():
     written = _frames(openai_responses.writer(_envelope()).write(unfold(said)))
     output = json.loads(written[-1].data)["response"]["output"]
 
-    assert output == [{"id": "ig_tok_0", "type": "image_generation_call", "status": "completed", "result": "AAAA"}]
+    assert [{"id": "ig_tok_0", "type": "image_generation_call", "status": "completed", "result": "AAAA"}] == output
     assert output == openai_responses.render_response(said, _envelope())["output"]
 
 
@@ -184,14 +184,14 @@ def test_a_failed_stream_keeps_its_id_and_says_why():
     events = read(_reader(), [wire(BACKEND, "throttled")])
 
     assert isinstance(events[-1], Failed)
-    assert events[-1].fault.kind is FaultKind.RATE_LIMITED
+    assert FaultKind.RATE_LIMITED is events[-1].fault.kind
     for data, name in (
         (openai_responses.writer(_envelope()).write(events), "resp_tok"),
         (_passed(wire(BACKEND, "throttled"), _envelope()), "resp_1"),
     ):
         failures = [json.loads(frame.data) for frame in _frames(data) if frame.event == "response.failed"]
         assert [failure["response"]["id"] for failure in failures] == [name]
-        assert failures[0]["response"]["error"]["code"] == "rate_limit_exceeded"
+        assert "rate_limit_exceeded" == failures[0]["response"]["error"]["code"]
         EVENTS.validate_python(failures[0])
 
 
@@ -199,7 +199,7 @@ def test_a_failure_with_a_reason_needs_no_other_frame():
     failed = {"type": "response.failed", "response": {"error": {"code": "server_error", "message": "oh"}}}
     events = read(_reader(), [Frame(json.dumps(failed)).encode()])
 
-    assert events[-1].fault.kind is FaultKind.SERVER_ERROR
+    assert FaultKind.SERVER_ERROR is events[-1].fault.kind
 
 
 @pytest.mark.parametrize("answer", [{"status": "failed"}, {"error": {"code": "429", "message": "slow"}}])
@@ -222,9 +222,9 @@ def test_a_body_of_codex_passes_but_for_what_ai_core_refuses():
 
     assert rendered.body["input"] == [*said, CODEX["input"][2], namespace_call, CODEX["input"][4]]
     assert rendered.body["tools"] == [CODEX["tools"][0], {**GROUP["tools"][0], "name": "tools__get_weather"}]
-    assert rendered.body["model"] == "gpt-5.3-codex"
-    assert rendered.body["include"] == ["reasoning.encrypted_content"]
-    assert rendered.dropped == ("client_metadata", "tool web_search")
+    assert "gpt-5.3-codex" == rendered.body["model"]
+    assert ["reasoning.encrypted_content"] == rendered.body["include"]
+    assert ("client_metadata", "tool web_search") == rendered.dropped
     assert before == json.dumps(CODEX)
 
 
@@ -237,15 +237,15 @@ def test_the_lane_takes_off_what_openai_has_no_field_for():
     rendered = openai_responses.forward_request(asked, profile_for("gpt-5"))
 
     assert rendered.body["input"] == [said, thought, answer]
-    assert rendered.dropped == ()
+    assert () == rendered.dropped
 
 
 def test_a_choice_without_tools_is_no_choice():
     asked = {"input": "x", "tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}, "include": ["x.y"]}
     rendered = openai_responses.forward_request(asked, profile_for("gpt-4o"))
 
-    assert rendered.body == {"input": "x", "model": "gpt-4o"}
-    assert rendered.dropped == ("tool web_search", "tool_choice", "x.y")
+    assert {"input": "x", "model": "gpt-4o"} == rendered.body
+    assert ("tool web_search", "tool_choice", "x.y") == rendered.dropped
 
 
 def test_names_that_are_none_name_no_function():
@@ -253,8 +253,8 @@ def test_names_that_are_none_name_no_function():
     rendered = openai_responses.forward_request({"input": "x", "tools": [odd]}, profile_for("gpt-4o"))
     frame = Frame('{"type":"response.output_item.added","item":{"type":"function_call","name":{}}}')
 
-    assert [tool["name"] for tool in rendered.body["tools"]] == ["tools__get_weather"]
-    assert rendered.dropped == ("tool function",)
+    assert ["tools__get_weather"] == [tool["name"] for tool in rendered.body["tools"]]
+    assert ("tool function",) == rendered.dropped
     assert b'"name":{}' in openai_responses.forward_frame(frame, _envelope())
 
 
@@ -262,8 +262,8 @@ def test_a_whole_answer_passes_under_the_public_names():
     answer = body(BACKEND, "calls")
     passed = openai_responses.forward_response(answer, _envelope())
 
-    assert passed["model"] == "my-gpt"
-    assert (passed["output"][1]["namespace"], passed["output"][1]["name"]) == ("tools", "get_weather")
+    assert "my-gpt" == passed["model"]
+    assert ("tools", "get_weather") == (passed["output"][1]["namespace"], passed["output"][1]["name"])
     assert passed["output"][2] == answer["output"][2]
 
 

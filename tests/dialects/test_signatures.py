@@ -32,7 +32,7 @@ def test_nobodys_signature_that_looks_wrapped_is_the_clients_own():
     packed = pack(PACKED, None, Family.CLAUDE)
 
     assert packed != PACKED
-    assert unpack(packed, Family.CLAUDE) == (Family.CLAUDE, PACKED)
+    assert (Family.CLAUDE, PACKED) == unpack(packed, Family.CLAUDE)
 
 
 @given(signatures, families)

@@ -31,7 +31,7 @@ def test_each_text_is_asked_for_on_its_own(profile, dimensions, expected):
 def test_what_cannot_be_told_is_named():
     request = EmbeddingRequest("m", ("a",), user="u", input_type="query", extra={"truncate": "NONE"})
 
-    assert titan_embeddings.render_request(request, TEXT)[0].dropped == ("input_type", "truncate", "user")
+    assert ("input_type", "truncate", "user") == titan_embeddings.render_request(request, TEXT)[0].dropped
 
 
 def test_tokens_are_refused():

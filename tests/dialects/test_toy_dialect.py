@@ -92,7 +92,7 @@ def test_what_has_no_word_goes_unsaid():
     relay = way("shout", "gemini", "gemini-2.5-flash").relay(mangling.SSE)
     out = relay.feed(golden.wire("gemini", "thinking_and_call")) + relay.finish()
 
-    assert out == b'data: {"why":"done","ears":40,"mouth":27}\n\n'
+    assert b'data: {"why":"done","ears":40,"mouth":27}\n\n' == out
 
 
 @pytest.mark.parametrize("client", ["openai-chat", "shout"])
@@ -100,7 +100,7 @@ def test_a_failure_within_a_stream_crosses(client):
     relay = way(client, "shout", "llama").relay(mangling.SSE)
     out = relay.feed(golden.wire("shout", "hoarse")) + relay.finish()
 
-    assert relay.seen.fault.kind is FaultKind.OVERLOADED
+    assert FaultKind.OVERLOADED is relay.seen.fault.kind
     golden.matches("shout", "hoarse", client, out)
 
 
@@ -112,7 +112,7 @@ def test_what_cannot_be_shouted_is_refused_in_any_dialect():
         shout.render_request(asked, profile_for("llama"))
     with pytest.raises(FaultError, match="said"):
         shout.parse_request({"to": "m", "said": ["Hi!"]})
-    assert shout.render_fault(Fault(FaultKind.INVALID_REQUEST, "no")) == {"ouch": "no"}
+    assert {"ouch": "no"} == shout.render_fault(Fault(FaultKind.INVALID_REQUEST, "no"))
 
 
 def test_what_is_shouted_is_understood_as_it_was_meant():
@@ -120,5 +120,5 @@ def test_what_is_shouted_is_understood_as_it_was_meant():
     written = shout.render_request(asked, profile_for("m"))
 
     assert written.body == ASKED["shout"]
-    assert asked.messages[1].role is Role.ASSISTANT
+    assert Role.ASSISTANT is asked.messages[1].role
     assert shout.parse_request(written.body) == asked

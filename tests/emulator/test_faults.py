@@ -53,17 +53,17 @@ def test_a_status_is_answered_as_often_as_told_and_then_no_more(eu, kind, status
     assert [answer.status_code for answer in answers] == [status, status, 200]
     assert answers[0].headers["content-type"] == mime
     assert eu.admin("GET", "faults") == {"active": {}, "served": {seat: 2}}
-    assert eu.post(SONNET, path, body, number=1).status_code == 200
+    assert 200 == eu.post(SONNET, path, body, number=1).status_code
 
 
 def test_a_fault_stays_until_it_is_healed(eu):
     path, body = request("invoke", SONNET, "Hello")
     seat = eu.break_(SONNET, kind="500")
 
-    assert [eu.post(SONNET, path, body).status_code for _ in range(3)] == [500] * 3
-    assert eu.admin("GET", "faults")["served"][seat] == 3
+    assert [500] * 3 == [eu.post(SONNET, path, body).status_code for _ in range(3)]
+    assert 3 == eu.admin("GET", "faults")["served"][seat]
     eu.admin("DELETE", f"faults/{seat}")
-    assert eu.post(SONNET, path, body).status_code == 200
+    assert 200 == eu.post(SONNET, path, body).status_code
 
 
 def test_the_two_kinds_of_429_look_like_themselves(eu):
@@ -75,16 +75,16 @@ def test_the_two_kinds_of_429_look_like_themselves(eu):
     for model, path, body in (bedrock, chat, gemini):
         eu.break_(model, kind="429-quota", times=1, retry_after=7)
         answer = eu.post(model, path, body)
-        assert answer.json()["error"] == "TooManyRequest"
+        assert "TooManyRequest" == answer.json()["error"]
         assert "rate limited by AI Core" in answer.json()["message"]
-        assert answer.headers["Retry-After"] == "7"
+        assert "7" == answer.headers["Retry-After"]
         eu.break_(model, kind="429-provider", times=1)
     throttled = eu.post(*bedrock)
-    assert throttled.json() == {"message": "Too many tokens, please wait before trying again."}
-    assert throttled.headers["x-amzn-errortype"] == "ThrottlingException"
+    assert {"message": "Too many tokens, please wait before trying again."} == throttled.json()
+    assert "ThrottlingException" == throttled.headers["x-amzn-errortype"]
     assert "Retry-After" not in throttled.headers
-    assert eu.post(*chat).json()["error"]["code"] == "429"
-    assert eu.post(*gemini).json()["error"]["status"] == "RESOURCE_EXHAUSTED"
+    assert "429" == eu.post(*chat).json()["error"]["code"]
+    assert "RESOURCE_EXHAUSTED" == eu.post(*gemini).json()["error"]["status"]
 
 
 def test_a_validation_error_says_what_it_is_told_to(eu):
@@ -104,7 +104,7 @@ def test_a_reset_comes_without_an_answer(eu, stream):
 
     with pytest.raises(requests.ConnectionError):
         eu.post(SONNET, path, body)
-    assert eu.post(SONNET, path, body).status_code == 200
+    assert 200 == eu.post(SONNET, path, body).status_code
 
 
 @pytest.mark.parametrize(("door", "model"), EVERY_DOOR)
@@ -114,7 +114,7 @@ def test_a_stream_breaks_where_it_is_told_to(eu, door, model):
     for kind in ("dead", "error-event", "cut", "cut-error", "eof", "garbage"):
         seat = eu.break_(model, kind=kind, after_events=2, times=1)
         answer = _stream(eu, door, model)
-        assert answer.status_code == 200
+        assert 200 == answer.status_code
         pieces[kind] = _bytes(answer)
         record = eu.admin("GET", f"requests?deployment={seat}")[-1]
         assert (record["fault"], record["client_left"], record["bytes_sent"]) == (kind, False, len(pieces[kind][0]))
@@ -136,12 +136,12 @@ def test_an_error_in_a_stream_is_written_as_its_family_writes_it(eu):
         eu.break_(model, kind="cut-error", after_events=1, times=1)
         assert events(_stream(eu, door, model))[-1] == expected
     eu.break_("gpt-4.1", kind="error-event", times=1)
-    assert events(_stream(eu, "chat", "gpt-4.1"))[-1]["error"]["code"] == "429"
+    assert "429" == events(_stream(eu, "chat", "gpt-4.1"))[-1]["error"]["code"]
     eu.break_("gpt-5", kind="error-event", times=1)
     kinds = [event["type"] for event in events(_stream(eu, "responses", "gpt-5"))]
-    assert kinds[-2:] == ["response.failed", "error"]
+    assert ["response.failed", "error"] == kinds[-2:]
     eu.break_("gemini-2.5-flash", kind="error-event", times=1)
-    assert events(_stream(eu, "gemini", "gemini-2.5-flash"))[-1]["error"]["status"] == "RESOURCE_EXHAUSTED"
+    assert "RESOURCE_EXHAUSTED" == events(_stream(eu, "gemini", "gemini-2.5-flash"))[-1]["error"]["status"]
 
 
 def test_after_events_counts_what_a_reader_would_call_content(eu):
@@ -168,7 +168,7 @@ def test_an_answer_in_one_piece_breaks_too(eu, kind, check):
 
     got, ended = _bytes(answer)
 
-    assert answer.status_code == 200
+    assert 200 == answer.status_code
     assert check(got, ended, whole), (got, ended)
 
 
@@ -176,7 +176,7 @@ def test_an_error_in_band_is_a_500_when_there_is_no_band(eu):
     path, body = request("chat", "gpt-4.1", LONG)
     eu.break_("gpt-4.1", kind="cut-error")
 
-    assert eu.post("gpt-4.1", path, body).status_code == 500
+    assert 500 == eu.post("gpt-4.1", path, body).status_code
 
 
 def test_a_stall_keeps_the_line_open_until_the_client_hangs_up(eu):
@@ -191,8 +191,8 @@ def test_a_stall_keeps_the_line_open_until_the_client_hangs_up(eu):
     answer.close()
 
     record = _left(eu, seat)
-    assert record["events_sent"] == 4
-    assert eu.admin("GET", "state")["in_flight"] == {}
+    assert 4 == record["events_sent"]
+    assert {} == eu.admin("GET", "state")["in_flight"]
 
 
 def test_a_hang_says_nothing_until_the_client_hangs_up(eu):
@@ -204,7 +204,7 @@ def test_a_hang_says_nothing_until_the_client_hangs_up(eu):
         requests.post(url, json=body, headers=eu.headers, timeout=0.3)
 
     record = _left(eu, seat)
-    assert (record["status"], record["bytes_sent"]) == (None, 0)
+    assert (None, 0) == (record["status"], record["bytes_sent"])
 
 
 def _left(client, seat):
@@ -230,7 +230,7 @@ def test_a_client_that_stays_has_not_left(eu):
     for door, model in EVERY_DOOR:
         say(eu, door, model, LONG, stream=True)
 
-    assert eu.admin("GET", "state")["in_flight"] == {}
+    assert {} == eu.admin("GET", "state")["in_flight"]
     assert not any(record["client_left"] for record in eu.admin("GET", "requests"))
 
 
@@ -239,7 +239,7 @@ def test_slow_means_slow(eu):
     eu.break_(SONNET, kind="slow", delay=0.3, times=1)
     started = time.monotonic()
 
-    assert eu.post(SONNET, path, body).status_code == 200
+    assert 200 == eu.post(SONNET, path, body).status_code
     assert 0.3 <= time.monotonic() - started
     eu.admin("PUT", "settings", {"latency": 0.2})
     started = time.monotonic()
@@ -262,12 +262,12 @@ def test_tokens_and_the_management_can_be_broken_too(eu):
         "client_id": eu.key["clientid"],
         "client_secret": eu.key["clientsecret"],
     }
-    assert eu.session.post(eu.key["url"] + "/oauth/token", data=form).status_code == 503
-    assert eu.session.post(eu.key["url"] + "/oauth/token", data=form).status_code == 200
+    assert 503 == eu.session.post(eu.key["url"] + "/oauth/token", data=form).status_code
+    assert 200 == eu.session.post(eu.key["url"] + "/oauth/token", data=form).status_code
     eu.admin("PUT", "faults/management:eu", {"kind": "reset", "times": 1})
     with pytest.raises(requests.ConnectionError):
         eu.get("/v2/lm/deployments")
-    assert eu.get("/v2/lm/deployments").status_code == 200
+    assert 200 == eu.get("/v2/lm/deployments").status_code
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_a_cut_can_be_a_reset_on_the_socket(eu):
         line = f"POST /v2/inference/deployments/{seat}/invoke HTTP/1.1\r\nHost: x\r\n"
         raw.sendall(f"{line}{head}Content-Length: 0\r\n\r\n".encode())
         with contextlib.suppress(ConnectionResetError):
-            assert raw.recv(100) == b""
+            assert b"" == raw.recv(100)
 
 
 def test_garbage_is_no_event(eu):

@@ -100,9 +100,9 @@ def test_claude_refuses(eu, model, change, words):
 
     answer = eu.post(model, path, body | change)
 
-    assert answer.status_code == 400
+    assert 400 == answer.status_code
     assert words in answer.json()["message"]
-    assert answer.headers["x-amzn-errortype"] == "ValidationException"
+    assert "ValidationException" == answer.headers["x-amzn-errortype"]
 
 
 @pytest.mark.parametrize("key", ["max_tokens", "anthropic_version"])
@@ -123,9 +123,9 @@ def test_claude_takes_what_it_knows(eu):
         {"system": [_text("Be brief", cache_control={"type": "ephemeral", "ttl": "1h"})]},
     )
     for extra in extras:
-        assert eu.post(SONNET, path, body | extra).status_code == 200
+        assert 200 == eu.post(SONNET, path, body | extra).status_code
     path, body = request("invoke", OPUS, "Hello")
-    assert eu.post(OPUS, path, body | ADAPT | {"output_config": {"effort": "high"}}).status_code == 200
+    assert 200 == eu.post(OPUS, path, body | ADAPT | {"output_config": {"effort": "high"}}).status_code
 
 
 SPEC = {"toolSpec": {"name": "a", "inputSchema": {"json": {"type": "object"}}}}
@@ -189,9 +189,9 @@ def test_converse_refuses(eu, model, change, words):
 
     answer = eu.post(model, path, body | change)
 
-    assert answer.status_code == 400
+    assert 400 == answer.status_code
     assert words in answer.json()["message"]
-    assert answer.headers["x-amzn-errortype"] == "ValidationException"
+    assert "ValidationException" == answer.headers["x-amzn-errortype"]
 
 
 def _gemini_tool(**schema):
@@ -256,7 +256,7 @@ def test_gemini_refuses(eu, model, change, words):
     answer = eu.post(model, path, body | change)
     error = answer.json()["error"]
 
-    assert (answer.status_code, error["code"], error["status"]) == (400, 400, "INVALID_ARGUMENT")
+    assert (400, 400, "INVALID_ARGUMENT") == (answer.status_code, error["code"], error["status"])
     assert words in error["message"]
 
 
@@ -273,11 +273,11 @@ def test_gemini_3_knows_its_own_signatures_and_the_word_that_skips_them(eu):
 
     assert "thoughtSignature" in first
     assert "thoughtSignature" not in second
-    assert go_on(first["thoughtSignature"]) == 200
-    assert go_on(first["thoughtSignature"].replace("+", "-").replace("/", "_")) == 200
-    assert go_on("skip_thought_signature_validator") == 200
-    assert go_on("c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=") == 200
-    assert go_on("anything else") == 400
+    assert 200 == go_on(first["thoughtSignature"])
+    assert 200 == go_on(first["thoughtSignature"].replace("+", "-").replace("/", "_"))
+    assert 200 == go_on("skip_thought_signature_validator")
+    assert 200 == go_on("c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=")
+    assert 400 == go_on("anything else")
 
 
 def test_gemini_3_asks_for_signatures_of_the_current_turn_only(eu):
@@ -285,7 +285,7 @@ def test_gemini_3_asks_for_signatures_of_the_current_turn_only(eu):
 
     past = _contents(ASKED, CALLED, ANSWERED, ("model", {"text": "b"}), ASKED)
 
-    assert eu.post(NEW_FLASH, path, body | past).status_code == 200
+    assert 200 == eu.post(NEW_FLASH, path, body | past).status_code
 
 
 def test_gemini_reads_snake_case_and_lone_objects(eu):
@@ -305,7 +305,7 @@ def test_gemini_reads_snake_case_and_lone_objects(eu):
 
     part = eu.post(FLASH, f"models/{FLASH}:generateContent", body).json()["candidates"][0]["content"]["parts"][0]
 
-    assert part["functionCall"] == {"name": "my_tool", "args": {"a_b": "some a_b"}}
+    assert {"name": "my_tool", "args": {"a_b": "some a_b"}} == part["functionCall"]
 
 
 FUNCTION = {"type": "function", "function": {"name": "f"}}
@@ -399,7 +399,7 @@ def test_azure_refuses(eu, model, change, param, code):
     answer = eu.post(model, CHAT, {"messages": [SAID]} | change)
     error = answer.json()["error"]
 
-    assert answer.status_code == 400
+    assert 400 == answer.status_code
     assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", param, code)
 
 
@@ -431,7 +431,7 @@ def test_responses_refuses(eu, change, code):
 def test_ai_core_lets_only_functions_through(eu, kind):
     answer = eu.post("gpt-5", "responses", {"input": "a", "tools": [{"type": kind, "name": "x"}]})
 
-    assert answer.status_code == 400
+    assert 400 == answer.status_code
     assert answer.json() == {
         "error": "BadRequest",
         "message": f"The following tools are not allowed for model 'gpt-5': {kind}",
@@ -453,7 +453,7 @@ def test_ai_core_lets_only_functions_through(eu, kind):
     ],
 )
 def test_embeddings_and_orchestration_refuse_what_they_cannot_read(eu, model, path, body):
-    assert eu.post(model, path, body).status_code == 400
+    assert 400 == eu.post(model, path, body).status_code
 
 
 def test_nonsense_is_refused_in_the_familys_words_and_never_breaks_the_server(eu):
@@ -473,5 +473,5 @@ def test_nonsense_is_refused_in_the_familys_words_and_never_breaks_the_server(eu
         ]
         for raw in nonsense:
             answer = eu.send("POST", model, path, data=raw)
-            assert answer.status_code == 400, (path, raw, answer.text)
+            assert 400 == answer.status_code, (path, raw, answer.text)
             assert answer.json()

@@ -70,7 +70,7 @@ def test_a_name_may_be_so_long_and_no_longer(eu, model):
     longest = "x" * LONGEST.get(model, 64)
 
     for change in places(longest):
-        assert eu.post(model, path, body | change).status_code == 200, change
+        assert 200 == eu.post(model, path, body | change).status_code, change
     for change in places(longest + "x"):
         answer = eu.post(model, path, body | change)
         assert (400, True) == (answer.status_code, WORDS[model] in answer.text), answer.text
@@ -83,7 +83,7 @@ def test_a_name_has_letters_the_vendor_knows(eu, model, name):
     path, body, places = ASKED[model]
 
     for change in places(name):
-        assert eu.post(model, path, body | change).status_code == 400, change
+        assert 400 == eu.post(model, path, body | change).status_code, change
 
 
 def test_nova_cannot_call_a_tool_with_a_hyphen_in_its_name(eu):

@@ -26,7 +26,7 @@ def test_a_deployment_may_be_a_text_a_list_or_an_object_with_weight_and_tier(set
         "more": (Deployment(f"{BASE}/d2"), Deployment(f"{BASE}/d3", 5.0, 1)),
         "ids": (Deployment(f"{BASE}/d5"), Deployment(f"{BASE}/d6", 0.5)),
     }
-    assert account.deployments["ids"][1].id == "d6"
+    assert "d6" == account.deployments["ids"][1].id
 
 
 def test_weights_multiply_and_tiers_add_up(settings_of):
@@ -40,14 +40,14 @@ def test_a_deployment_that_is_listed_twice_counts_twice_and_is_mentioned(setting
     settings = settings_of({**account, "routing": {"strategy": "weighted"}})
 
     assert only(settings).deployments["m"] == (Deployment(f"{BASE}/d1", 2.0), Deployment(f"{BASE}/d2"))
-    assert settings.warnings == ("subAccounts.eu m: d1 is listed more than once; give it a weight instead",)
+    assert ("subAccounts.eu m: d1 is listed more than once; give it a weight instead",) == settings.warnings
 
 
 def test_a_path_behind_the_deployment_id_is_cut_off(settings_of):
     settings = settings_of(with_account(deployment_models={"m": f"{BASE}/d1/chat/completions?api-version=1"}))
 
     assert only(settings).deployments == {"m": (Deployment(f"{BASE}/d1"),)}
-    assert len(settings.warnings) == 1
+    assert 1 == len(settings.warnings)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_subaccount_may_take_its_key_from_the_environment(settings_of):
 
     accounts = settings_of(config, VARIABLES).subaccounts
 
-    assert [(each.name, each.resource_group) for each in accounts.values()] == [("x", "team-b"), ("y", "own")]
+    assert [("x", "team-b"), ("y", "own")] == [(each.name, each.resource_group) for each in accounts.values()]
 
 
 @pytest.mark.parametrize("config", [None, {}, {"subAccounts": {}, "port": 4000}])
@@ -85,15 +85,15 @@ def test_without_subaccounts_the_environment_gives_the_one(write_config, home, c
     settings = load(None if config is None else write_config(config), VARIABLES, home)
 
     account = only(settings)
-    assert (account.name, account.resource_group, account.discovery) == ("default", "team-b", True)
-    assert account.key.client_id == "id"
+    assert ("default", "team-b", True) == (account.name, account.resource_group, account.discovery)
+    assert "id" == account.key.client_id
 
 
 def test_with_neither_file_nor_key_there_is_a_way_shown(home):
     with pytest.raises(SettingsError, match=r"^environment: there is no subaccount.*AICORE_SERVICE_KEY") as caught:
         load(None, {}, home)
 
-    assert len(caught.value.mistakes) == 1
+    assert 1 == len(caught.value.mistakes)
 
 
 def test_filters_choose_models_under_both_of_their_names(settings_of):

@@ -45,7 +45,7 @@ IN = ("ok", "the service key gets an access token")
 
 
 def test_a_deployment_that_runs_is_well():
-    assert findings(settings(account(models={"gpt-4.1": ["d1"]})), listed("d1")) == [IN, ("ok", "gpt-4.1 (d1) runs")]
+    assert [IN, ("ok", "gpt-4.1 (d1) runs")] == findings(settings(account(models={"gpt-4.1": ["d1"]})), listed("d1"))
 
 
 @pytest.mark.parametrize(
@@ -61,16 +61,16 @@ def test_a_deployment_that_would_not_serve_is_wrong(deployments, text):
     report = examine(settings(account(models={"gpt-4.1": ["d1"]})), lambda _: None, lambda _: deployments)
 
     assert report.findings[-1] == Finding(Mark.WRONG, "eu", text)
-    assert (report.is_ok, report.exit_code) == (False, 1)
+    assert (False, 1) == (report.is_ok, report.exit_code)
 
 
 def test_another_spelling_of_the_same_model_is_well():
     given = settings(account(models={"claude-4.5-sonnet": ["d1"]}))
 
-    assert findings(given, listed("d1", "anthropic--claude-4.5-sonnet")) == [
+    assert [
         IN,
         ("ok", "claude-4.5-sonnet (d1) runs, where it is called anthropic--claude-4.5-sonnet"),
-    ]
+    ] == findings(given, listed("d1", "anthropic--claude-4.5-sonnet"))
 
 
 def test_what_runs_beside_the_list_is_mentioned():
@@ -78,34 +78,34 @@ def test_what_runs_beside_the_list_is_mentioned():
     given = settings(account(models={"gpt-4.1": ["d1"]}))
     deployments = [listed("d1"), listed("d2", "gpt-5"), listed("d3", "x", "STOPPED"), listed("d4", "")]
 
-    assert findings(given, *deployments)[2:] == [("--", "gpt-5 (d2) runs and is not served")]
+    assert [("--", "gpt-5 (d2) runs and is not served")] == findings(given, *deployments)[2:]
 
 
 def test_a_model_that_runs_more_than_once_has_one_line():
     given = settings(account(discovery=True))
 
-    assert findings(given, listed("d1"), listed("d2", "m"), listed("d3")) == [
+    assert [
         IN,
         ("ok", "gpt-4.1 (d1, d3) runs and is added"),
         ("ok", "m (d2) runs and is added"),
-    ]
+    ] == findings(given, listed("d1"), listed("d2", "m"), listed("d3"))
 
 
 def test_what_discovery_adds_is_listed_through_the_filters():
     given = settings(account(discovery=True), filters=Filters(exclude=("nano",)))
 
-    assert findings(given, listed("d1"), listed("d2", "gpt-5-nano")) == [
+    assert [
         IN,
         ("ok", "gpt-4.1 (d1) runs and is added"),
         ("--", "gpt-5-nano (d2) runs and is not served"),
-    ]
+    ] == findings(given, listed("d1"), listed("d2", "gpt-5-nano"))
 
 
 @pytest.mark.parametrize("deployments", [[], [listed("d1", "nano")]])
 def test_a_subaccount_that_serves_nothing_is_wrong(deployments):
     given = settings(account(discovery=True), filters=Filters(exclude=("nano",)))
 
-    assert findings(given, *deployments)[-1] == ("!!", "serves nothing: no model runs in the resource group team-a")
+    assert ("!!", "serves nothing: no model runs in the resource group team-a") == findings(given, *deployments)[-1]
 
 
 def test_a_subaccount_that_does_not_let_us_in_is_wrong_and_not_asked_further():
@@ -145,7 +145,7 @@ def test_warnings_of_the_file_come_first_and_do_no_harm():
     report = examine(settings(warnings=("port: odd",)), lambda _: None, lambda _: [])
 
     assert report == Report((Finding(Mark.NOTE, "settings", "port: odd"),))
-    assert report.exit_code == 0
+    assert 0 == report.exit_code
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ def test_everything_is_tried_over_the_network_with_one_token(core):
     with closing(Transport()) as transport:
         report = check(settings(account(models={"m": ["d1"]}, url=url)), transport)
 
-    assert render(report) == "ok eu: the service key gets an access token\nok eu: m (d1) runs\nall is well\n"
-    assert core.tokens == 1
+    assert "ok eu: the service key gets an access token\nok eu: m (d1) runs\nall is well\n" == render(report)
+    assert 1 == core.tokens
 
 
 def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):
@@ -214,7 +214,7 @@ def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):
         report = check(settings(bad, account(models={"m": ["d1"]}, url=url)), transport)
 
     text = render(report)
-    assert [each.mark for each in report.findings] == [Mark.WRONG, Mark.OK, Mark.OK]
+    assert [Mark.WRONG, Mark.OK, Mark.OK] == [each.mark for each in report.findings]
     assert not any(secret in text for secret in ("hunter2", "sesame", str(core.server_port)))
 
 
@@ -250,5 +250,5 @@ def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
         f"{stopped['model']} ({stopped['id']}) is STOPPED, not RUNNING",
     ]
     assert f"ok us: gpt-4.1 ({first['gpt-4.1']}) runs\n" in render(report)
-    assert {endpoint.subaccount for endpoint in pools(joined)["gpt-4.1"]} == {"eu", "us"}
-    assert {endpoint.resource_group for endpoint in pools(joined)["gpt-4.1"]} == {"default", "team-a"}
+    assert {"eu", "us"} == {endpoint.subaccount for endpoint in pools(joined)["gpt-4.1"]}
+    assert {"default", "team-a"} == {endpoint.resource_group for endpoint in pools(joined)["gpt-4.1"]}

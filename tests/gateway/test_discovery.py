@@ -58,7 +58,7 @@ def test_running_models_are_found_with_all_their_deployments():
         "gpt-4.1": (Deployment(f"{BASE}/inference/deployments/d1"), Deployment(f"{BASE}/inference/deployments/d3")),
         "gemini-2.5-pro": (Deployment(f"{BASE}/inference/deployments/d2"),),
     }
-    assert get.asked == [("eu", "/lm/deployments", 0)]
+    assert [("eu", "/lm/deployments", 0)] == get.asked
 
 
 @pytest.mark.parametrize("spelling", ["backendDetails", "backend_details"])
@@ -68,7 +68,7 @@ def test_a_model_is_found_under_either_spelling(spelling):
     other = {"backendDetails", "backend_details"} - {spelling}
     raw["details"]["resources"][other.pop()] = {}
 
-    assert list(discover(ACCOUNT, Pages(raw))) == ["m"]
+    assert ["m"] == list(discover(ACCOUNT, Pages(raw)))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_url_that_is_not_said_is_built_and_one_that_is_said_is_taken():
 def test_every_status_is_told_by_id():
     get = Pages(deployment("d1"), deployment("d2", status="STOPPED"), deployment("d3", "", scenarioId="orchestration"))
 
-    assert statuses(ACCOUNT, get) == {"d1": "RUNNING", "d2": "STOPPED", "d3": "RUNNING"}
+    assert {"d1": "RUNNING", "d2": "STOPPED", "d3": "RUNNING"} == statuses(ACCOUNT, get)
 
 
 @pytest.mark.parametrize("count", [True, False])
@@ -119,7 +119,7 @@ def test_pages_are_read_to_the_end(total, count):
 def test_a_service_that_ignores_paging_is_not_asked_for_ever(count):
     get = Pages(*(deployment(f"d{n}") for n in range(3)), count=count, paging=False)
 
-    assert len(listing(ACCOUNT, get)) == 3
+    assert 3 == len(listing(ACCOUNT, get))
     assert len(get.asked) <= 2
 
 
@@ -127,7 +127,7 @@ def test_a_service_that_never_ends_is_given_up_on():
     def get(_, path):
         return {"count": 10**9, "resources": [deployment(path)]}
 
-    assert len(listing(ACCOUNT, get)) == 100
+    assert 100 == len(listing(ACCOUNT, get))
 
 
 @pytest.mark.parametrize("answer", [None, [], {}, {"resources": None}, {"resources": {}}])
@@ -135,7 +135,7 @@ def test_an_unreadable_list_is_a_fault(answer):
     with pytest.raises(FaultError) as caught:
         listing(ACCOUNT, lambda *_: answer)
 
-    assert caught.value.fault.kind is FaultKind.SERVER_ERROR
+    assert FaultKind.SERVER_ERROR is caught.value.fault.kind
 
 
 # The management API over a transport
@@ -169,18 +169,18 @@ def management(*answers):
 def test_a_question_carries_token_and_resource_group():
     wire, ask = management(Answer(200, b'{"a": 1}'))
 
-    assert ask(ACCOUNT, "/lm/x") == {"a": 1}
+    assert {"a": 1} == ask(ACCOUNT, "/lm/x")
     [(url, headers, timeout)] = wire.asked
     assert (url, timeout) == (f"{BASE}/lm/x", 7.0)
-    assert headers == {"Authorization": "Bearer t1", "AI-Resource-Group": "team-a", "Accept": "application/json"}
+    assert {"Authorization": "Bearer t1", "AI-Resource-Group": "team-a", "Accept": "application/json"} == headers
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_token_is_renewed_once(status):
     wire, ask = management(Answer(status, b"Jwt is expired"), Answer(200, b"[]"))
 
-    assert ask(ACCOUNT, "/x") == []
-    assert [headers["Authorization"] for _, headers, _ in wire.asked] == ["Bearer t1", "Bearer t2"]
+    assert [] == ask(ACCOUNT, "/x")
+    assert ["Bearer t1", "Bearer t2"] == [headers["Authorization"] for _, headers, _ in wire.asked]
 
 
 def test_a_token_that_is_refused_twice_is_a_fault():
@@ -189,7 +189,7 @@ def test_a_token_that_is_refused_twice_is_a_fault():
     with pytest.raises(FaultError) as caught:
         ask(ACCOUNT, "/x")
 
-    assert (caught.value.fault.kind, len(wire.asked)) == (FaultKind.REFUSED_CREDENTIALS, 2)
+    assert (FaultKind.REFUSED_CREDENTIALS, 2) == (caught.value.fault.kind, len(wire.asked))
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, b""), (503, b"no healthy upstream"), (200, b"<html>")])
@@ -200,7 +200,7 @@ def test_an_error_is_a_fault_after_one_question(status, body):
         ask(ACCOUNT, "/x")
 
     assert isinstance(caught.value.fault, Fault)
-    assert len(wire.asked) == 1
+    assert 1 == len(wire.asked)
 
 
 # Against the emulator
@@ -237,8 +237,8 @@ def test_each_tenant_of_the_emulator_shows_its_own_running_models(core):
                 expected.setdefault(each["model"], []).append(each["url"])
         found = discover(account, ask)
         assert {model: [each.url for each in deployments] for model, deployments in found.items()} == expected
-        assert set(statuses(account, ask).values()) == {"RUNNING", "STOPPED", "PENDING"}
-    assert fetches == ["eu", "us"]
+        assert {"RUNNING", "STOPPED", "PENDING"} == set(statuses(account, ask).values())
+    assert ["eu", "us"] == fetches
 
 
 def test_a_token_the_emulator_revokes_is_renewed_unnoticed(core):
@@ -247,7 +247,7 @@ def test_a_token_the_emulator_revokes_is_renewed_unnoticed(core):
     requests.delete(f"{url}/admin/tokens", timeout=5)
 
     assert statuses(account, ask) == before
-    assert fetches == ["eu", "eu"]
+    assert ["eu", "eu"] == fetches
 
 
 def test_a_deployment_that_is_stopped_in_the_emulator_is_not_found_any_more(core):
@@ -259,4 +259,4 @@ def test_a_deployment_that_is_stopped_in_the_emulator_is_not_found_any_more(core
     ).raise_for_status()
 
     assert discover(account, ask)["gpt-4.1"] == tuple(rest)
-    assert statuses(account, ask)[first.id] == "STOPPED"
+    assert "STOPPED" == statuses(account, ask)[first.id]

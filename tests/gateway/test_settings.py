@@ -13,9 +13,9 @@ from tests.gateway.configs import ANCESTOR, BASE, only, rows, with_account
 def test_the_ancestors_file_works_unchanged(settings_of, tmp_path):
     settings = settings_of(ANCESTOR)
 
-    assert list(settings.subaccounts) == ["eu", "us"]
+    assert ["eu", "us"] == list(settings.subaccounts)
     assert (settings.host, settings.port, settings.tokens) == ("0.0.0.0", 3002, (Secret("token-1"), Secret("token-2")))
-    assert settings.subaccounts["us"].key.client_id == "us"
+    assert "us" == settings.subaccounts["us"].key.client_id
     assert not any(account.discovery for account in settings.subaccounts.values())
     assert (settings.warnings, settings.source) == ((), tmp_path / "config.json")
     assert settings.policy == Policy()
@@ -35,7 +35,7 @@ def test_pools_keep_the_order_of_the_file(settings_of):
 def test_defaults_are_the_ancestors(settings_of):
     settings = settings_of(with_account())
 
-    assert (settings.host, settings.port, only(settings).resource_group) == ("127.0.0.1", 3001, "default")
+    assert ("127.0.0.1", 3001, "default") == (settings.host, settings.port, only(settings).resource_group)
 
 
 def test_paths_start_from_the_config_file_and_then_from_the_current_folder(write_config, home, tmp_path, monkeypatch):
@@ -47,10 +47,10 @@ def test_paths_start_from_the_config_file_and_then_from_the_current_folder(write
 
     settings = load(file, {}, home)
 
-    assert only(settings).key.client_id == "id"
-    assert settings.warnings == (
+    assert "id" == only(settings).key.client_id
+    assert (
         "subAccounts.eu.service_key_json: was found in the current folder and not beside the config file",
-    )
+    ) == settings.warnings
 
 
 # Server, callers, the way out
@@ -70,22 +70,22 @@ def test_host_and_port_may_stand_at_the_top_or_under_server(settings_of, config,
     settings = settings_of(with_account() | config)
 
     assert (settings.host, settings.port) == listens
-    assert settings.warnings == ()
+    assert () == settings.warnings
 
 
 def test_without_tokens_the_proxy_is_for_this_machine_only(settings_of):
     config = with_account() | {"host": "0.0.0.0"}
     closed, meant = settings_of(config), settings_of(config | {"allow_unauthenticated": True})
 
-    assert (closed.host, len(closed.warnings)) == ("127.0.0.1", 1)
-    assert (meant.host, meant.warnings, meant.allow_unauthenticated) == ("0.0.0.0", (), True)
-    assert settings_of(config | {"host": "proxy.example"}).host == "127.0.0.1"
+    assert ("127.0.0.1", 1) == (closed.host, len(closed.warnings))
+    assert ("0.0.0.0", (), True) == (meant.host, meant.warnings, meant.allow_unauthenticated)
+    assert "127.0.0.1" == settings_of(config | {"host": "proxy.example"}).host
 
 
 def test_tokens_may_come_from_the_environment_and_do_not_show(settings_of):
     settings = settings_of(with_account() | {"secret_authentication_tokens": ["${TOKEN}"]}, {"TOKEN": "hunter2"})
 
-    assert settings.tokens[0].reveal() == "hunter2"
+    assert "hunter2" == settings.tokens[0].reveal()
     assert "hunter2" not in repr(settings)
 
 
@@ -109,12 +109,12 @@ def test_the_rest_of_the_file_arrives(settings_of, tmp_path):
         {"PASSWORD": "hunter2"},
     )
 
-    assert (settings.workers, settings.threads, settings.max_body_bytes, settings.log_level) == (2, 8, 4096, "debug")
+    assert (2, 8, 4096, "debug") == (settings.workers, settings.threads, settings.max_body_bytes, settings.log_level)
     assert settings.proxy == Secret("http://user:hunter2@proxy.example:8080")
     assert settings.ca_bundle == tmp_path / "ca.pem"
-    assert settings.policy.retry.max_attempts == 2
+    assert 2 == settings.policy.retry.max_attempts
     assert settings.policy.models == {"gpt-5": ModelPolicy(strategy="priority", first_event=300.0)}
-    assert (settings.policy.aliases, settings.policy.fallbacks) == ({"fast": "gpt-5"}, {"gpt": ("gpt-5",)})
+    assert ({"fast": "gpt-5"}, {"gpt": ("gpt-5",)}) == (settings.policy.aliases, settings.policy.fallbacks)
     assert "hunter2" not in repr(settings)
 
 

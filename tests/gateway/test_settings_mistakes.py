@@ -104,7 +104,7 @@ def test_all_mistakes_are_reported_at_once(mistakes_in):
         }
     )
 
-    assert set(found) == {
+    assert {
         "subAccounts.a.service_key_json",
         "subAccounts.a.weight",
         "subAccounts.a.deployment_ids.m[0]",
@@ -116,7 +116,7 @@ def test_all_mistakes_are_reported_at_once(mistakes_in):
         "model_filters.include[0]",
         "model_filters.exclude[0]",
         "routing.retry",
-    }
+    } == set(found)
 
 
 def test_each_line_names_the_file_the_key_and_what_to_write(write_config, home):
@@ -143,13 +143,13 @@ def test_what_is_odd_is_told_with_what_is_wrong(write_config, home):
     with pytest.raises(SettingsError) as caught:
         load(file, {}, home)
 
-    assert caught.value.warnings == ('subaccounts: this key is unknown and has no effect; did you mean "subAccounts"?',)
+    assert ('subaccounts: this key is unknown and has no effect; did you mean "subAccounts"?',) == caught.value.warnings
 
 
 def test_a_mistake_in_a_part_of_routing_hides_no_other(mistakes_in):
     config = with_account() | {"routing": {"strategy": "quickest", "breaker": {"timeout": 0}, "retry": 3}}
 
-    assert sorted(mistakes_in(config)) == ["routing.breaker", "routing.retry", "routing.strategy"]
+    assert ["routing.breaker", "routing.retry", "routing.strategy"] == sorted(mistakes_in(config))
 
 
 def test_a_missing_file_is_named(tmp_path, home):
@@ -158,23 +158,23 @@ def test_a_missing_file_is_named(tmp_path, home):
 
 
 def test_what_the_second_look_at_a_file_cannot_cure_is_reported_all_the_same(mistakes_in):
-    assert list(mistakes_in(with_account(deployment_ids={"m": [{"id": 1}, {"id": 2}]}))) == [
+    assert [
         "subAccounts.eu.deployment_ids.m[0].id",
         "subAccounts.eu.deployment_ids.m[1].id",
-    ]
+    ] == list(mistakes_in(with_account(deployment_ids={"m": [{"id": 1}, {"id": 2}]})))
 
 
 def test_a_broken_key_in_the_environment_is_reported(mistakes_in):
     config = {"subAccounts": {"x": {"service_key": "env"}}}
 
-    assert list(
+    assert ["subAccounts.x.service_key.the AICORE_* variables.clientsecret"] == list(
         mistakes_in(config, {"AICORE_CLIENT_ID": "x", "AICORE_BASE_URL": "https://x", "AICORE_AUTH_URL": "https://x"})
-    ) == ["subAccounts.x.service_key.the AICORE_* variables.clientsecret"]
+    )
 
 
 def test_an_empty_name_of_a_subaccount_or_model_is_refused(mistakes_in):
-    assert len(mistakes_in({"subAccounts": {"": {"service_key_json": "eu.json"}}})) == 1
-    assert len(mistakes_in(with_account(deployment_ids={"": "d"}))) == 1
+    assert 1 == len(mistakes_in({"subAccounts": {"": {"service_key_json": "eu.json"}}}))
+    assert 1 == len(mistakes_in(with_account(deployment_ids={"": "d"})))
 
 
 def test_a_file_that_nobody_may_look_for_is_told_where_it_is_named(mistakes_in):

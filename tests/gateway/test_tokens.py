@@ -120,7 +120,7 @@ def test_a_token_is_fetched_once_and_kept_until_shortly_before_its_end(clock):
     clock.now += 0.2
     renewed = source.token()
 
-    assert (first, kept, renewed) == ("t1", "t1", "t2")
+    assert ("t1", "t1", "t2") == (first, kept, renewed)
 
 
 @pytest.mark.parametrize("lifetime", [60.0, 300.0, 2999.0])
@@ -136,7 +136,7 @@ def test_a_short_lived_token_is_not_fetched_for_every_request(clock, lifetime):
     clock.now += 0.02
     source.token()
 
-    assert (before, service.fetches) == (1, 2)
+    assert (1, 2) == (before, service.fetches)
 
 
 def crowd(source, service, lock, size=8):
@@ -191,7 +191,7 @@ def test_a_failure_is_remembered_for_a_second_and_no_longer(clock):
     clock.now += 1.0
     token = source.token()
 
-    assert (before, token, service.fetches) == (1, "t2", 2)
+    assert (1, "t2", 2) == (before, token, service.fetches)
 
 
 def test_while_one_renews_the_others_go_on_with_the_old_token(clock):
@@ -207,9 +207,9 @@ def test_while_one_renews_the_others_go_on_with_the_old_token(clock):
     others = [Ask(source).result() for _ in range(4)]
     service.gate.set()
 
-    assert others == ["t1"] * 4
-    assert leader.result() == "t2"
-    assert source.token() == "t2"
+    assert ["t1"] * 4 == others
+    assert "t2" == leader.result()
+    assert "t2" == source.token()
 
 
 def test_a_renewal_that_fails_is_not_felt_while_the_old_token_is_good(clock):
@@ -219,8 +219,8 @@ def test_a_renewal_that_fails_is_not_felt_while_the_old_token_is_good(clock):
     service.fault = Fault(FaultKind.UNREACHABLE, "gone")
     clock.now += LONG - 100
 
-    assert [source.token() for _ in range(3)] == ["t1"] * 3
-    assert service.fetches == 2
+    assert ["t1"] * 3 == [source.token() for _ in range(3)]
+    assert 2 == service.fetches
 
     clock.now += 100
     with pytest.raises(FaultError):
@@ -236,14 +236,14 @@ def test_a_refused_token_is_dropped_only_if_it_is_still_the_current_one(clock):
 
     source.invalidate(old)
 
-    assert (old, new, source.token()) == ("t1", "t2", "t2")
+    assert ("t1", "t2", "t2") == (old, new, source.token())
 
 
 def test_invalidating_before_the_first_token_does_nothing(clock):
     source = TokenSource(Service(), clock=clock)
     source.invalidate("t1")
 
-    assert source.token() == "t1"
+    assert "t1" == source.token()
 
 
 class SlowlyCompared(str):

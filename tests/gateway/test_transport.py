@@ -21,9 +21,9 @@ def test_a_request_arrives_as_it_was_given_and_nothing_is_added_that_was_not_ask
 
     upstream = transport.post(server.url + "/a?b=c", {"Content-Type": "application/json"}, b'{"x":1}', stream=True)
 
-    assert upstream.read() == b"hello"
+    assert b"hello" == upstream.read()
     [(method, path, headers, body)] = server.requests
-    assert (method, path, body) == ("POST", "/a?b=c", b'{"x":1}')
+    assert ("POST", "/a?b=c", b'{"x":1}') == (method, path, body)
     assert headers == {
         "host": f"127.0.0.1:{server.port}",
         "user-agent": "sap-ai-core-llm-proxy",
@@ -39,11 +39,11 @@ def test_status_headers_and_media_type_are_known_before_the_body(serve, transpor
     )
 
     with post(transport, server.url) as upstream:
-        assert (upstream.status, upstream.headers["retry-after"], upstream.content_type) == (
+        assert (
             429,
             "7",
             "application/json",
-        )
+        ) == (upstream.status, upstream.headers["retry-after"], upstream.content_type)
 
 
 def test_a_connection_is_used_again_once_its_body_was_read_to_the_end(serve, transport):
@@ -52,7 +52,7 @@ def test_a_connection_is_used_again_once_its_body_was_read_to_the_end(serve, tra
     for _ in range(3):
         post(transport, server.url).read()
 
-    assert (len(server.requests), server.connections) == (3, 1)
+    assert (3, 1) == (len(server.requests), server.connections)
 
 
 def test_a_connection_whose_body_was_not_read_is_dropped(serve, transport):
@@ -61,7 +61,7 @@ def test_a_connection_whose_body_was_not_read_is_dropped(serve, transport):
     post(transport, server.url).close()
     post(transport, server.url).read()
 
-    assert server.connections == 2
+    assert 2 == server.connections
 
 
 def test_as_many_connections_are_kept_as_asked_for(serve):
@@ -72,20 +72,20 @@ def test_as_many_connections_are_kept_as_asked_for(serve):
             for upstream in open_now:
                 upstream.read()
 
-    assert server.connections == 2
+    assert 2 == server.connections
 
 
 def test_a_compressed_body_is_unpacked(serve, transport):
     server = serve(forever(answer(gzip.compress(b"x" * 100_000), headers=b"Content-Encoding: gzip\r\n")))
 
-    assert post(transport, server.url).read() == b"x" * 100_000
+    assert b"x" * 100_000 == post(transport, server.url).read()
 
 
 def test_a_body_beyond_the_limit_is_refused_even_when_it_is_small_on_the_wire(serve, transport):
     server = serve(forever(answer(gzip.compress(b"x" * 100_000), headers=b"Content-Encoding: gzip\r\n")))
 
-    assert fault_of(post(transport, server.url).read, 99_999).kind is FaultKind.STREAM_BROKEN
-    assert len(post(transport, server.url).read(100_000)) == 100_000
+    assert FaultKind.STREAM_BROKEN is fault_of(post(transport, server.url).read, 99_999).kind
+    assert 100_000 == len(post(transport, server.url).read(100_000))
 
 
 def test_cookies_of_one_answer_do_not_go_out_with_the_next_request(serve, transport):
@@ -102,15 +102,15 @@ def test_the_environment_has_no_say(serve, transport, monkeypatch):
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     server = serve(forever(answer()))
 
-    assert post(transport, server.url).read() == b"hello"
+    assert b"hello" == post(transport, server.url).read()
 
 
 def test_a_proxy_that_is_named_is_used(serve):
     proxy = serve(forever(answer(b"by proxy")))
     with closing(Transport(proxy=Secret(proxy.url))) as transport:
-        assert post(transport, "http://aicore.invalid/x").read() == b"by proxy"
+        assert b"by proxy" == post(transport, "http://aicore.invalid/x").read()
 
-    assert proxy.requests[0][1] == "http://aicore.invalid/x"
+    assert "http://aicore.invalid/x" == proxy.requests[0][1]
 
 
 @pytest.mark.parametrize("status", [b"301 Moved", b"302 Found", b"307 Temporary", b"308 Permanent"])
@@ -118,37 +118,37 @@ def test_a_redirect_is_not_followed_and_carries_no_token_away(serve, transport, 
     other = serve(forever(answer()))
     server = serve(forever(answer(b"", status, b"Location: %s\r\n" % other.url.encode())))
 
-    assert fault_of(post, transport, server.url).kind is FaultKind.SERVER_ERROR
-    assert fault_of(transport.get, server.url, {}).kind is FaultKind.SERVER_ERROR
-    assert other.requests == []
+    assert FaultKind.SERVER_ERROR is fault_of(post, transport, server.url).kind
+    assert FaultKind.SERVER_ERROR is fault_of(transport.get, server.url, {}).kind
+    assert [] == other.requests
 
 
 def test_head_tells_the_status_and_keeps_the_connection(serve, transport):
     server = serve(forever(b"HTTP/1.1 405 No\r\nContent-Length: 5\r\n\r\n"))
 
-    assert [transport.head(server.url, {}) for _ in range(2)] == [405, 405]
-    assert server.connections == 1
+    assert [405, 405] == [transport.head(server.url, {}) for _ in range(2)]
+    assert 1 == server.connections
 
 
 # Faults before the headers
 
 
 def test_a_refused_connection_is_unreachable(transport):
-    assert fault_of(post, transport, f"http://127.0.0.1:{free_port()}/").kind is FaultKind.UNREACHABLE
+    assert FaultKind.UNREACHABLE is fault_of(post, transport, f"http://127.0.0.1:{free_port()}/").kind
 
 
 def test_a_name_that_does_not_resolve_is_unreachable(transport):
-    assert fault_of(post, transport, "http://nowhere.invalid/").kind is FaultKind.UNREACHABLE
+    assert FaultKind.UNREACHABLE is fault_of(post, transport, "http://nowhere.invalid/").kind
 
 
 def test_a_broken_url_is_unreachable(transport):
-    assert fault_of(post, transport, "http://[nowhere/").kind is FaultKind.UNREACHABLE
+    assert FaultKind.UNREACHABLE is fault_of(post, transport, "http://[nowhere/").kind
 
 
 def test_a_server_that_does_not_speak_tls_is_unreachable(serve, transport):
     server = serve(lambda _, peer: peer.send(answer()))
 
-    assert fault_of(post, transport, server.url.replace("http:", "https:")).kind is FaultKind.UNREACHABLE
+    assert FaultKind.UNREACHABLE is fault_of(post, transport, server.url.replace("http:", "https:")).kind
 
 
 def test_a_connection_that_does_not_come_about_times_out(transport):
@@ -168,13 +168,13 @@ def test_a_connection_that_does_not_come_about_times_out(transport):
             for each in waiting:
                 each.close()
 
-    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
+    assert (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.") == (fault.kind, fault.message)
 
 
 def test_a_server_that_says_nothing_times_out(serve, transport):
     server = serve(lambda _, peer: (peer.request(), peer.left()))
 
-    assert fault_of(post, transport, server.url, read_timeout=0.2).kind is FaultKind.TIMEOUT
+    assert FaultKind.TIMEOUT is fault_of(post, transport, server.url, read_timeout=0.2).kind
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_a_server_that_says_nothing_times_out(serve, transport):
 def test_an_answer_that_is_none_is_unreachable_and_sent_once(serve, transport, last_words):
     server = serve(answering(last_words))
 
-    assert fault_of(post, transport, server.url).kind is FaultKind.UNREACHABLE
-    assert len(server.requests) == 1
+    assert FaultKind.UNREACHABLE is fault_of(post, transport, server.url).kind
+    assert 1 == len(server.requests)
 
 
 def test_a_reset_before_the_answer_is_unreachable_and_a_post_is_not_repeated(serve, transport):
@@ -195,24 +195,24 @@ def test_a_reset_before_the_answer_is_unreachable_and_a_post_is_not_repeated(ser
 
     server = serve(script)
 
-    assert fault_of(post, transport, server.url).kind is FaultKind.UNREACHABLE
-    assert len(server.requests) == 1
+    assert FaultKind.UNREACHABLE is fault_of(post, transport, server.url).kind
+    assert 1 == len(server.requests)
 
 
 def test_a_get_is_repeated_once_when_its_connection_breaks(serve, transport):
     server = serve(answering(b""), forever(answer()))
 
-    assert transport.get(server.url, {}).read() == b"hello"
-    assert len(server.requests) == 2
+    assert b"hello" == transport.get(server.url, {}).read()
+    assert 2 == len(server.requests)
 
 
 def test_a_get_is_repeated_only_once_and_not_after_a_time_out(serve, transport):
     broken = serve(answering(b""))
     silent = serve(lambda server, peer: (server.requests.append(peer.request()), peer.left()))
 
-    assert fault_of(transport.get, broken.url, {}).kind is FaultKind.UNREACHABLE
-    assert fault_of(transport.get, silent.url, {}, 0.2).kind is FaultKind.TIMEOUT
-    assert (len(broken.requests), len(silent.requests)) == (2, 1)
+    assert FaultKind.UNREACHABLE is fault_of(transport.get, broken.url, {}).kind
+    assert FaultKind.TIMEOUT is fault_of(transport.get, silent.url, {}, 0.2).kind
+    assert (2, 1) == (len(broken.requests), len(silent.requests))
 
 
 def test_a_kept_connection_that_was_closed_is_not_used(serve, transport):
@@ -220,7 +220,7 @@ def test_a_kept_connection_that_was_closed_is_not_used(serve, transport):
     post(transport, server.url).read()
     time.sleep(0.1)
 
-    assert post(transport, server.url).read() == b"again"
+    assert b"again" == post(transport, server.url).read()
 
 
 def test_no_fault_names_the_host_or_the_token(transport):

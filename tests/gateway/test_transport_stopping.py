@@ -60,7 +60,7 @@ def test_a_read_that_waits_ends_at_once_when_it_is_stopped(serve, transport, sto
 
     assert not reader.is_alive()
     assert took < 1.0
-    assert (reader.got, reader.fault.kind) == ([b"a"], FaultKind.STREAM_BROKEN)
+    assert ([b"a"], FaultKind.STREAM_BROKEN) == (reader.got, reader.fault.kind)
     assert left.wait(PATIENCE)
 
 
@@ -75,7 +75,7 @@ def test_an_end_that_comes_of_stopping_is_not_taken_for_the_end_of_the_body(serv
 
     upstream._raw.read1 = stopped_meanwhile
 
-    assert fault_of(list, upstream).kind is FaultKind.STREAM_BROKEN
+    assert FaultKind.STREAM_BROKEN is fault_of(list, upstream).kind
     upstream.close()
 
 
@@ -85,7 +85,7 @@ def test_a_stopped_stream_gives_nothing_more(serve, transport):
     upstream.shutdown()
     upstream.shutdown()
 
-    assert fault_of(list, upstream).kind is FaultKind.STREAM_BROKEN
+    assert FaultKind.STREAM_BROKEN is fault_of(list, upstream).kind
     upstream.close()
     upstream.shutdown()
     assert left.wait(PATIENCE)
@@ -94,13 +94,13 @@ def test_a_stopped_stream_gives_nothing_more(serve, transport):
 def test_stopping_after_the_end_does_not_hit_the_next_request_on_the_connection(serve, transport):
     server = serve(forever(answer()))
     first = post(transport, server.url, stream=True)
-    assert b"".join(first) == b"hello"
+    assert b"hello" == b"".join(first)
 
     second = post(transport, server.url)
     first.shutdown()
 
-    assert second.read() == b"hello"
-    assert server.connections == 1
+    assert b"hello" == second.read()
+    assert 1 == server.connections
 
 
 class Handover:
@@ -133,7 +133,7 @@ def test_a_stop_never_hits_a_connection_that_was_given_back(serve, transport, lo
 
     server = serve(script, forever(answer()))
     first = post(transport, server.url, stream=True)
-    assert first._raw.read1(99) == b"hello"
+    assert b"hello" == first._raw.read1(99)
     first._finished = True
     first._lock = lock()
     results = []
@@ -180,15 +180,15 @@ def test_a_stop_between_the_last_byte_and_its_end_keeps_the_connection_from_the_
     """The body is all there, but nobody has seen its end: the connection is still the stream's own."""
     server = serve(forever(OK + CHUNKED + b"\r\n" + chunk(b"hello") + b"0\r\n\r\n"))
     first = post(transport, server.url, stream=True)
-    assert next(iter(first)) == b"hello"
+    assert b"hello" == next(iter(first))
 
     first.shutdown()
     fault = fault_of(list, first)
     first.close()
 
-    assert fault.kind is FaultKind.STREAM_BROKEN
-    assert post(transport, server.url).read() == b"hello"
-    assert server.connections == 2
+    assert FaultKind.STREAM_BROKEN is fault.kind
+    assert b"hello" == post(transport, server.url).read()
+    assert 2 == server.connections
 
 
 def test_closing_twice_is_closing_once(serve, transport):
@@ -197,5 +197,5 @@ def test_closing_twice_is_closing_once(serve, transport):
     upstream.read()
     upstream.close()
 
-    assert [post(transport, server.url).read() for _ in range(2)] == [b"hello"] * 2
-    assert server.connections == 1
+    assert [b"hello"] * 2 == [post(transport, server.url).read() for _ in range(2)]
+    assert 1 == server.connections

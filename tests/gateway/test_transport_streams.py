@@ -30,7 +30,7 @@ def test_a_small_piece_is_handed_on_at_once(serve, transport, framing):
         pieces.append(piece)
         arrived.set()
 
-    assert pieces == [b"one ", b"two"]
+    assert [b"one ", b"two"] == pieces
 
 
 def test_headers_alone_are_enough_to_begin(serve, transport):
@@ -45,8 +45,8 @@ def test_headers_alone_are_enough_to_begin(serve, transport):
     upstream = post(transport, serve(script).url, stream=True, read_timeout=2.0)
     begun.set()
 
-    assert list(upstream) == [b"x"]
-    assert list(upstream) == []
+    assert [b"x"] == list(upstream)
+    assert [] == list(upstream)
 
 
 def test_a_chunk_that_arrives_in_halves_is_handed_on_in_halves(serve, transport):
@@ -62,7 +62,7 @@ def test_a_chunk_that_arrives_in_halves_is_handed_on_in_halves(serve, transport)
     first = next(pieces)
     half.set()
 
-    assert (first, b"".join(pieces)) == (b"abcd", b"efgh")
+    assert (b"abcd", b"efgh") == (first, b"".join(pieces))
 
 
 def interrupted(serve, transport, how, **options):
@@ -81,13 +81,13 @@ def interrupted(serve, transport, how, **options):
 
 
 def test_a_stream_that_just_ends_is_broken(serve, transport):
-    assert interrupted(serve, transport, lambda peer: None)[1].kind is FaultKind.STREAM_BROKEN
+    assert FaultKind.STREAM_BROKEN is interrupted(serve, transport, lambda peer: None)[1].kind
 
 
 def test_a_stream_that_ends_within_a_chunk_is_broken(serve, transport):
     got, fault = interrupted(serve, transport, lambda peer: peer.send(b"8\r\nhal"))
 
-    assert (got, fault.kind) == (b"begunhal", FaultKind.STREAM_BROKEN)
+    assert (b"begunhal", FaultKind.STREAM_BROKEN) == (got, fault.kind)
 
 
 def test_a_stream_that_is_reset_is_broken(serve, transport):
@@ -95,31 +95,31 @@ def test_a_stream_that_is_reset_is_broken(serve, transport):
         peer.sock.settimeout(0.05)
         peer.reset()
 
-    assert interrupted(serve, transport, reset)[1].kind is FaultKind.STREAM_BROKEN
+    assert FaultKind.STREAM_BROKEN is interrupted(serve, transport, reset)[1].kind
 
 
 def test_a_stream_with_garbled_chunks_is_broken(serve, transport):
     got, fault = interrupted(serve, transport, lambda peer: peer.send(b"nonsense\r\n"))
 
-    assert (got, fault.kind) == (b"begun", FaultKind.STREAM_BROKEN)
+    assert (b"begun", FaultKind.STREAM_BROKEN) == (got, fault.kind)
 
 
 def test_a_stream_that_falls_silent_times_out(serve, transport):
     got, fault = interrupted(serve, transport, Peer.left, read_timeout=0.2)
 
-    assert (got, fault.kind) == (b"begun", FaultKind.TIMEOUT)
+    assert (b"begun", FaultKind.TIMEOUT) == (got, fault.kind)
 
 
 def test_half_a_body_of_known_length_is_broken(serve, transport):
     server = serve(answering(OK + b"Content-Length: 10\r\n\r\nhalf"))
 
-    assert fault_of(post(transport, server.url).read).kind is FaultKind.STREAM_BROKEN
+    assert FaultKind.STREAM_BROKEN is fault_of(post(transport, server.url).read).kind
 
 
 def test_a_body_that_does_not_unpack_is_broken(serve, transport):
     server = serve(forever(answer(b"no gzip at all", headers=b"Content-Encoding: gzip\r\n")))
 
-    assert fault_of(post(transport, server.url).read).kind is FaultKind.STREAM_BROKEN
+    assert FaultKind.STREAM_BROKEN is fault_of(post(transport, server.url).read).kind
 
 
 def test_the_limit_of_silence_can_be_changed_between_reads(serve, transport):
@@ -133,6 +133,6 @@ def test_the_limit_of_silence_can_be_changed_between_reads(serve, transport):
     next(pieces)
     upstream.wait_at_most(0.1)
 
-    assert fault_of(next, pieces).kind is FaultKind.TIMEOUT
+    assert FaultKind.TIMEOUT is fault_of(next, pieces).kind
     upstream.close()
     upstream.wait_at_most(0.1)

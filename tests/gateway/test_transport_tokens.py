@@ -46,10 +46,10 @@ def test_a_token_is_asked_for_as_saps_own_client_asks(serve, fetcher):
 
     [(method, path, headers, body)] = server.requests
     assert token == Token("eyJ0", 43199.0)
-    assert (method, path) == ("POST", "/oauth/token")
-    assert headers["content-type"] == "application/x-www-form-urlencoded"
+    assert ("POST", "/oauth/token") == (method, path)
+    assert "application/x-www-form-urlencoded" == headers["content-type"]
     assert "authorization" not in headers
-    assert body == b"grant_type=client_credentials&client_id=sb-1%21b2%7Caicore%21b540&client_secret=a%24b%3D%2B"
+    assert b"grant_type=client_credentials&client_id=sb-1%21b2%7Caicore%21b540&client_secret=a%24b%3D%2B" == body
 
 
 def test_a_token_without_a_lifetime_is_taken_to_last_an_hour(serve, fetcher):
@@ -58,7 +58,7 @@ def test_a_token_without_a_lifetime_is_taken_to_last_an_hour(serve, fetcher):
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"access_token":""}', b'{"access_token":7}'])
 def test_an_answer_without_a_token_is_a_fault(serve, fetcher, body):
-    assert fault_of(fetcher, key(serve(forever(answer(body))).url)).kind is FaultKind.SERVER_ERROR
+    assert FaultKind.SERVER_ERROR is fault_of(fetcher, key(serve(forever(answer(body))).url)).kind
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_a_token_service_that_stumbles_is_asked_three_times(serve, fetcher, paus
     fault = fault_of(fetcher, key(server.url))
 
     assert pauses == pytest.approx(expected)
-    assert len(server.requests) == 3
+    assert 3 == len(server.requests)
     assert fault.kind is (FaultKind.OVERLOADED if status.startswith(b"429") else FaultKind.SERVER_ERROR)
 
 
 def test_a_token_service_that_recovers_is_forgiven(serve, fetcher, pauses):
     server = serve(answering(answer(b"", b"503 Error")), answering(b""), forever(answer(TOKEN)))
 
-    assert fetcher(key(server.url)).value == "eyJ0"
+    assert "eyJ0" == fetcher(key(server.url)).value
     assert pauses == pytest.approx([0.3, 0.6])
 
 
@@ -112,8 +112,8 @@ def test_a_redirect_of_the_token_service_is_not_followed(serve, fetcher):
     other = serve(forever(answer(TOKEN)))
     server = serve(forever(answer(b"", b"307 Temporary", b"Location: %s/\r\n" % other.url.encode())))
 
-    assert fault_of(fetcher, key(server.url)).kind is FaultKind.SERVER_ERROR
-    assert other.requests == []
+    assert FaultKind.SERVER_ERROR is fault_of(fetcher, key(server.url)).kind
+    assert [] == other.requests
 
 
 def test_a_pause_that_is_too_long_is_passed_on(serve, fetcher, pauses):
@@ -121,7 +121,7 @@ def test_a_pause_that_is_too_long_is_passed_on(serve, fetcher, pauses):
 
     fault = fault_of(fetcher, key(server.url))
 
-    assert (fault.kind, fault.retry_after, pauses) == (FaultKind.OVERLOADED, 60.0, [])
+    assert (FaultKind.OVERLOADED, 60.0, []) == (fault.kind, fault.retry_after, pauses)
 
 
 # Certificates
@@ -191,12 +191,12 @@ def test_a_certificate_gets_a_token_without_a_secret(tls_server, tmp_path, autho
             key(tls_server.url, text if given_as == "text" else CertificateFiles(cert, private))
         )
 
-    assert token.value == "eyJ0"
-    assert parse_qs(tls_server.requests[0][3].decode()) == {
+    assert "eyJ0" == token.value
+    assert {
         "grant_type": ["client_credentials"],
         "client_id": ["sb-1!b2|aicore!b540"],
-    }
-    assert list(folder.iterdir()) == []
+    } == parse_qs(tls_server.requests[0][3].decode())
+    assert [] == list(folder.iterdir())
 
 
 def test_certificate_files_are_private_while_they_exist(tmp_path, monkeypatch):
@@ -207,8 +207,8 @@ def test_certificate_files_are_private_while_they_exist(tmp_path, monkeypatch):
         folder = oct(Path(files[0]).parent.stat().st_mode & 0o777)
         texts = [Path(name).read_text() for name in files]
 
-    assert (modes, folder, texts) == (["0o600", "0o600"], "0o700", ["c\n", "k\n"])
-    assert list(tmp_path.iterdir()) == []
+    assert (["0o600", "0o600"], "0o700", ["c\n", "k\n"]) == (modes, folder, texts)
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_without_the_certificate_there_is_no_token(tls_server, authority):
@@ -219,7 +219,7 @@ def test_without_the_certificate_there_is_no_token(tls_server, authority):
 
 
 def test_a_server_whose_certificate_nobody_vouches_for_is_unreachable(tls_server, transport):
-    assert fault_of(post, transport, tls_server.url).kind is FaultKind.UNREACHABLE
+    assert FaultKind.UNREACHABLE is fault_of(post, transport, tls_server.url).kind
 
 
 def test_certificate_files_that_are_gone_are_a_fault_and_no_crash(tls_server, tmp_path, authority):
@@ -227,7 +227,7 @@ def test_certificate_files_that_are_gone_are_a_fault_and_no_crash(tls_server, tm
     with closing(Transport(ca_bundle=Path(authority[2]), wait=lambda _: None)) as transport:
         fault = fault_of(transport.fetch_token, key(tls_server.url, gone))
 
-    assert fault.kind is FaultKind.UNREACHABLE
+    assert FaultKind.UNREACHABLE is fault.kind
 
 
 def test_closing_cuts_a_pause_short(serve):

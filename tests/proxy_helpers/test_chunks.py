@@ -106,9 +106,9 @@ class TestChunks:
         assert thoughts == Thinking("Hm")
         assert words == Text("Let me 'see'\u2028 data: x")
         assert isinstance(call, ToolCall)
-        assert (call.name, json.loads(call.arguments)) == ("weather", {"city": "Paris"})
-        assert answer.stop.raw == "tool_calls"
-        assert answer.model == "the-model"
+        assert ("weather", {"city": "Paris"}) == (call.name, json.loads(call.arguments))
+        assert "tool_calls" == answer.stop.raw
+        assert "the-model" == answer.model
         assert "[DONE]" not in text
 
     @pytest.mark.parametrize(("convert", "stream", "written"), STREAMS)
@@ -117,8 +117,8 @@ class TestChunks:
         deltas = [each["choices"][0]["delta"] for each in chunks]
 
         assert sum("role" in each for each in deltas) == (stream is not GEMINI_STREAM)
-        assert sum(each["choices"][0]["finish_reason"] is not None for each in chunks) == 1
-        assert sum("name" in each["tool_calls"][0]["function"] for each in deltas if "tool_calls" in each) == 1
+        assert 1 == sum(each["choices"][0]["finish_reason"] is not None for each in chunks)
+        assert 1 == sum("name" in each["tool_calls"][0]["function"] for each in deltas if "tool_calls" in each)
 
     @pytest.mark.parametrize(
         "chunk",
@@ -133,18 +133,18 @@ class TestChunks:
     )
     def test_what_says_nothing_to_the_client_is_none(self, chunk, caplog):
         assert Converters.convert_claude37_chunk_to_openai(chunk, "m") is None
-        assert caplog.messages == []
+        assert [] == caplog.messages
 
     @pytest.mark.parametrize("chunk", ['{"type":"message_stop"}', '{"type":"ping"}', "{}"])
     def test_so_is_the_bare_end_of_a_claude_stream(self, chunk, caplog):
         assert Converters.convert_claude_chunk_to_openai(f"data: {chunk}", "m") is None
-        assert caplog.messages == []
+        assert [] == caplog.messages
 
     @pytest.mark.parametrize("chunk", [{"candidates": []}, {"usageMetadata": {"promptTokenCount": 1}}, {}])
     def test_so_is_a_gemini_chunk_without_candidates(self, chunk, caplog):
         assert Converters.convert_gemini_chunk_to_openai(chunk, "m") is None
         assert Converters.convert_gemini_chunk_to_claude_delta(chunk) is None
-        assert caplog.messages == []
+        assert [] == caplog.messages
 
     @pytest.mark.parametrize(
         "chunk", ["{bad", "", "x", "5", "[]", "data: {", "(" * 5000, "{'a': open('x')}", 5, None, []]
@@ -159,7 +159,7 @@ class TestChunks:
     )
     def test_nonsense_is_none_and_logged_once(self, convert, chunk, caplog):
         assert convert(chunk, "m") is None
-        assert caplog.messages == ["a chunk that makes no sense"]
+        assert ["a chunk that makes no sense"] == caplog.messages
 
     def test_a_piece_that_contradicts_itself_is_nonsense_too(self, caplog):
         assert (
@@ -168,7 +168,7 @@ class TestChunks:
             )
             is None
         )
-        assert caplog.messages == ["a chunk that makes no sense"]
+        assert ["a chunk that makes no sense"] == caplog.messages
 
     @pytest.mark.parametrize("index", [0, 3])
     @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ class TestChunks:
         event = '{"type":"error","error":{"type":"overloaded_error","message":"busy"}}'
         [error] = said(Converters.convert_claude_chunk_to_openai(f"data: {event}", "m"))
 
-        assert said(converse)[0]["error"]["message"] == "slow"
-        assert list(error) == ["error"]
+        assert "slow" == said(converse)[0]["error"]["message"]
+        assert ["error"] == list(error)
 
     @pytest.mark.parametrize("stream_id", ["chatcmpl-mine", "mine", 'with "quotes"'])
     def test_a_stream_keeps_the_id_it_is_given(self, stream_id):
@@ -214,13 +214,13 @@ class TestChunks:
     def test_without_one_each_chunk_has_an_id_of_its_own(self):
         ids = {said(Converters.convert_claude37_chunk_to_openai(piece(0, text="x"), "m"))[0]["id"] for _ in range(5)}
 
-        assert len(ids) == 5
+        assert 5 == len(ids)
 
     def test_a_calls_arguments_go_to_the_open_call(self):
         call = delta(Converters.convert_claude37_chunk_to_openai(piece(7, toolUse={"input": "{}"}), "m"))
 
-        assert call == {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}
-        assert delta(Converters.convert_claude37_chunk_to_openai(start(7), "m"))["tool_calls"][0]["id"] == "t1"
+        assert {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]} == call
+        assert "t1" == delta(Converters.convert_claude37_chunk_to_openai(start(7), "m"))["tool_calls"][0]["id"]
 
     @given(
         st.recursive(

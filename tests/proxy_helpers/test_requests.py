@@ -99,29 +99,29 @@ class TestRequests:
     def test_invoke_gets_an_anthropic_message_in_bedrocks_wrapping(self):
         body = Converters.convert_openai_to_claude(OPENAI_REQUEST | {"stream": True})
 
-        assert body["anthropic_version"] == "bedrock-2023-05-31"
-        assert (body["max_tokens"], body["temperature"], body["stop_sequences"]) == (700, 0.5, ["END"])
+        assert "bedrock-2023-05-31" == body["anthropic_version"]
+        assert (700, 0.5, ["END"]) == (body["max_tokens"], body["temperature"], body["stop_sequences"])
         assert "model" not in body
         assert "stream" not in body
 
     def test_converse_gets_the_system_prompt_as_such(self):
         body = Converters.convert_openai_to_claude37(OPENAI_REQUEST)
 
-        assert body["system"] == [{"text": "Be brief"}]
-        assert body["inferenceConfig"] == {"maxTokens": 700, "temperature": 0.5, "stopSequences": ["END"]}
-        assert [message["role"] for message in body["messages"]] == ["user", "assistant", "user"]
+        assert [{"text": "Be brief"}] == body["system"]
+        assert {"maxTokens": 700, "temperature": 0.5, "stopSequences": ["END"]} == body["inferenceConfig"]
+        assert ["user", "assistant", "user"] == [message["role"] for message in body["messages"]]
 
     def test_gemini_gets_no_safety_settings_it_was_not_asked_for(self):
         body = Converters.convert_openai_to_gemini(OPENAI_REQUEST)
 
-        assert body["systemInstruction"] == {"parts": [{"text": "Be brief"}]}
-        assert body["generationConfig"]["maxOutputTokens"] == 700
+        assert {"parts": [{"text": "Be brief"}]} == body["systemInstruction"]
+        assert 700 == body["generationConfig"]["maxOutputTokens"]
         assert "safetySettings" not in body
 
     def test_responses_gets_its_own_words(self):
         body = Converters.convert_openai_to_responses(OPENAI_REQUEST | {"model": "gpt-4.1"})
 
-        assert (body["instructions"], body["max_output_tokens"]) == ("Be brief", 700)
+        assert ("Be brief", 700) == (body["instructions"], body["max_output_tokens"])
 
     @pytest.mark.parametrize(
         ("model", "length"), [("gpt-4.1", "max_tokens"), ("gpt-5", "max_completion_tokens"), (None, "max_tokens")]
@@ -129,7 +129,7 @@ class TestRequests:
     def test_openai_gets_the_length_under_the_name_its_model_knows(self, model, length):
         body = Converters.convert_openai_to_openai(OPENAI_REQUEST | {"model": model})
 
-        assert body[length] == 700
+        assert 700 == body[length]
 
     def test_what_the_model_named_accepts_counts_if_it_can_be_asked_in_that_dialect(self):
         longer = OPENAI_REQUEST | {"max_tokens": 100_000}
@@ -137,26 +137,26 @@ class TestRequests:
         def asked_of(model: str) -> int:
             return Converters.convert_openai_to_claude(longer | {"model": model})["max_tokens"]
 
-        assert asked_of("claude-3-haiku") == 4096
-        assert asked_of("claude-3.5-sonnet") == 8192
-        assert asked_of("gpt-5") == 64_000
+        assert 4096 == asked_of("claude-3-haiku")
+        assert 8192 == asked_of("claude-3.5-sonnet")
+        assert 64_000 == asked_of("gpt-5")
 
     def test_what_another_vendors_model_refuses_does_not_count(self):
         body = Converters.convert_openai_to_claude(OPENAI_REQUEST | {"model": "gpt-5"})
 
-        assert body["temperature"] == 0.5
+        assert 0.5 == body["temperature"]
 
     def test_a_claude_request_for_a_gpt_is_rendered_for_a_gpt(self):
         body = Converters.convert_claude_request_to_openai(CLAUDE_REQUEST)
 
-        assert body["messages"][0] == {"role": "system", "content": "Be brief"}
-        assert body["messages"][-1]["role"] == "tool"
-        assert body["stop"] == ["END"]
+        assert {"role": "system", "content": "Be brief"} == body["messages"][0]
+        assert "tool" == body["messages"][-1]["role"]
+        assert ["END"] == body["stop"]
 
     def test_bedrock_gets_a_claude_request_with_its_cache_marks(self):
         body = Converters.convert_claude_request_for_bedrock(CLAUDE_REQUEST | {"stream": True, "metadata": {}})
 
         assert body["messages"][0] == CLAUDE_REQUEST["messages"][0]
-        assert body["anthropic_version"] == "bedrock-2023-05-31"
+        assert "bedrock-2023-05-31" == body["anthropic_version"]
         assert "model" not in body
         assert "stream" not in body

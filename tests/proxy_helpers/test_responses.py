@@ -114,20 +114,20 @@ class TestResponses:
         [choice] = answer["choices"]
         [call] = choice["message"]["tool_calls"]
 
-        assert (answer["object"], answer["model"]) == ("chat.completion", "the-model")
-        assert choice["message"]["content"] == "Let me see"
-        assert call["function"]["name"] == "weather"
-        assert json.loads(call["function"]["arguments"]) == {"city": "Paris"}
-        assert choice["finish_reason"] == "tool_calls"
-        assert answer["usage"]["prompt_tokens"] == 110
-        assert answer["usage"]["total_tokens"] == 115
+        assert ("chat.completion", "the-model") == (answer["object"], answer["model"])
+        assert "Let me see" == choice["message"]["content"]
+        assert "weather" == call["function"]["name"]
+        assert {"city": "Paris"} == json.loads(call["function"]["arguments"])
+        assert "tool_calls" == choice["finish_reason"]
+        assert 110 == answer["usage"]["prompt_tokens"]
+        assert 115 == answer["usage"]["total_tokens"]
         assert response == before
 
     @pytest.mark.parametrize("response", [MESSAGE, CONVERSE])
     def test_what_came_from_a_cache_is_counted(self, response):
         usage = Converters.convert_claude_to_openai(response, "m")["usage"]
 
-        assert usage["prompt_tokens_details"]["cached_tokens"] == 80
+        assert 80 == usage["prompt_tokens_details"]["cached_tokens"]
 
     @pytest.mark.parametrize(
         ("answer", "model"),
@@ -141,15 +141,15 @@ class TestResponses:
         text, call = answer["content"]
 
         assert (answer["type"], answer["model"]) == ("message", model)
-        assert text == {"type": "text", "text": "Let me see"}
-        assert (call["type"], call["name"], call["input"]) == ("tool_use", "weather", {"city": "Paris"})
-        assert answer["stop_reason"] == "tool_use"
-        assert (answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]) == (110, 5)
+        assert {"type": "text", "text": "Let me see"} == text
+        assert ("tool_use", "weather", {"city": "Paris"}) == (call["type"], call["name"], call["input"])
+        assert "tool_use" == answer["stop_reason"]
+        assert (110, 5) == (answer["usage"]["input_tokens"], answer["usage"]["output_tokens"])
 
     def test_each_answer_has_an_id_of_its_own(self):
         ids = {Converters.convert_claude37_to_openai(CONVERSE)["id"] for _ in range(10)}
 
-        assert len(ids) == 10
+        assert 10 == len(ids)
         assert all(each.startswith("chatcmpl-") for each in ids)
 
     @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ class TestResponses:
     def test_nonsense_becomes_an_error_object_for_an_openai_client(self, convert, nonsense):
         answer = convert(nonsense, "m")
 
-        assert list(answer) == ["error"]
-        assert answer["error"]["type"] == "server_error"
+        assert ["error"] == list(answer)
+        assert "server_error" == answer["error"]["type"]
 
     @pytest.mark.parametrize("nonsense", NONSENSE)
     @pytest.mark.parametrize(
@@ -180,12 +180,12 @@ class TestResponses:
     def test_nonsense_becomes_an_error_object_for_an_anthropic_client(self, convert, nonsense):
         answer = convert(nonsense)
 
-        assert answer["type"] == "error"
-        assert answer["error"]["type"] == "api_error"
+        assert "error" == answer["type"]
+        assert "api_error" == answer["error"]["type"]
 
     def test_nonsense_is_logged_but_not_shown(self, caplog):
         with caplog.at_level(logging.ERROR, "proxy_helpers"):
             answer = Converters.convert_claude37_to_openai({"output": "secret"})
 
-        assert answer["error"]["message"] == "The model's answer makes no sense."
-        assert caplog.messages == ["an answer that makes no sense"]
+        assert "The model's answer makes no sense." == answer["error"]["message"]
+        assert ["an answer that makes no sense"] == caplog.messages

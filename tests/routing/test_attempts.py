@@ -21,9 +21,9 @@ class TestOneAttemptAfterAnother:
             attempt.lease.close()
             went.append((attempt.number, place(attempt), attempt.fault))
 
-        assert went == [(1, "eu/d1", None)]
+        assert [(1, "eu/d1", None)] == went
         assert attempts.fault is None
-        assert str(attempts.trail) == "eu/d1 ok"
+        assert "eu/d1 ok" == str(attempts.trail)
 
     def test_the_next_goes_elsewhere_at_once(self, router_of, clock):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
@@ -32,9 +32,9 @@ class TestOneAttemptAfterAnother:
         second = next(attempts)
         second.answered()
 
-        assert [(first.number, place(first)), (second.number, place(second))] == [(1, "eu/d1"), (2, "us/d7")]
-        assert str(attempts.trail) == "eu/d1 503 → us/d7 ok"
-        assert clock.slept == []
+        assert [(1, "eu/d1"), (2, "us/d7")] == [(first.number, place(first)), (second.number, place(second))]
+        assert "eu/d1 503 → us/d7 ok" == str(attempts.trail)
+        assert [] == clock.slept
         with pytest.raises(StopIteration):
             next(attempts)
 
@@ -44,15 +44,15 @@ class TestOneAttemptAfterAnother:
             router_of(pool_at("eu/d1", "eu/d2", "us/d3", "us/d4", "us/d5"), policy).attempts("gpt-5"), OVERLOADED
         )
 
-        assert sorted(went) == ["eu/d1", "eu/d2", "us/d3", "us/d4", "us/d5"]
+        assert ["eu/d1", "eu/d2", "us/d3", "us/d4", "us/d5"] == sorted(went)
 
     def test_there_are_three_attempts_at_most(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "eu/d2", "us/d3", "us/d4"))
         attempts = router.attempts("gpt-5")
 
-        assert len(all_fail(attempts, OVERLOADED)) == 3
-        assert attempts.fault == OVERLOADED
-        assert clock.slept == []
+        assert 3 == len(all_fail(attempts, OVERLOADED))
+        assert OVERLOADED == attempts.fault
+        assert [] == clock.slept
         assert nothing_in_flight(router)
 
     def test_the_last_fault_is_what_is_left(self, router_of):
@@ -73,26 +73,26 @@ class TestOneAttemptAfterAnother:
     def test_a_callers_mistake_costs_one_call(self, router_of):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
 
-        assert all_fail(attempts, BAD) == ["eu/d1"]
-        assert attempts.fault is BAD
+        assert ["eu/d1"] == all_fail(attempts, BAD)
+        assert BAD is attempts.fault
 
     def test_an_attempt_that_nothing_was_said_of_is_the_last(self, router_of):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
         next(attempts)
 
-        assert list(attempts) == []
-        assert str(attempts.trail) == "eu/d1 open"
+        assert [] == list(attempts)
+        assert "eu/d1 open" == str(attempts.trail)
 
     def test_without_retries_there_is_one(self, router_of):
-        assert len(all_fail(router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", retry=False), OVERLOADED)) == 1
+        assert 1 == len(all_fail(router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", retry=False), OVERLOADED))
 
     def test_what_is_over_stays_over(self, router_of):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
         first = next(attempts)
-        assert list(attempts) == []
+        assert [] == list(attempts)
         first.failed(OVERLOADED)
 
-        assert list(attempts) == []
+        assert [] == list(attempts)
 
     def test_a_probe_is_taken_only_by_a_request_that_can_still_fail_over(self, router_of, monkeypatch):
         router = router_of(pool_at("eu/d1", "us/d7", "ap/d9"))
@@ -103,7 +103,7 @@ class TestOneAttemptAfterAnother:
         all_fail(router.attempts("gpt-5"), OVERLOADED)
         all_fail(router.attempts("gpt-5", retry=False), OVERLOADED)
 
-        assert asked == [True, True, False, False]
+        assert [True, True, False, False] == asked
 
 
 class TestQuotas:
@@ -111,27 +111,27 @@ class TestQuotas:
         router = router_of(pool_at("eu/d1", "eu/d2", "us/d7"), Policy(cooling=NO_REST))
         went = all_fail(router.attempts("gpt-5"), dataclasses.replace(SPENT, retry_after=0), OVERLOADED)
 
-        assert went[:2] == ["eu/d1", "us/d7"]
-        assert clock.slept == [0.125]
+        assert ["eu/d1", "us/d7"] == went[:2]
+        assert [0.125] == clock.slept
 
     def test_after_a_429_of_the_provider_only_the_endpoint_is(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "eu/d2"), Policy(cooling=NO_REST, retry=RetryPolicy(max_attempts=2)))
         fault = dataclasses.replace(BUSY, retry_after=0)
 
-        assert all_fail(router.attempts("gpt-5"), fault) == ["eu/d1", "eu/d2"]
-        assert clock.slept == []
+        assert ["eu/d1", "eu/d2"] == all_fail(router.attempts("gpt-5"), fault)
+        assert [] == clock.slept
 
     def test_another_fault_does_not_spend_the_domain(self, router_of, clock):
         fault = dataclasses.replace(OVERLOADED, quota=Quota.MODEL)
         router = router_of(pool_at("eu/d1", "eu/d2"), Policy(retry=RetryPolicy(max_attempts=2)))
 
-        assert all_fail(router.attempts("gpt-5"), fault) == ["eu/d1", "eu/d2"]
-        assert clock.slept == []
+        assert ["eu/d1", "eu/d2"] == all_fail(router.attempts("gpt-5"), fault)
+        assert [] == clock.slept
 
     def test_after_the_pause_a_domain_may_be_asked_again(self, router_of):
         router = router_of(pool_at("eu/d1"), Policy(cooling=NO_REST))
 
-        assert all_fail(router.attempts("gpt-5"), dataclasses.replace(SPENT, retry_after=0)) == ["eu/d1"] * 3
+        assert ["eu/d1"] * 3 == all_fail(router.attempts("gpt-5"), dataclasses.replace(SPENT, retry_after=0))
 
 
 class TestTheRefusal:
@@ -208,7 +208,7 @@ class TestOwnership:
             assert not nothing_in_flight(router)
 
         assert nothing_in_flight(router)
-        assert list(attempts) == []
+        assert [] == list(attempts)
 
     def test_closing_leaves_an_answer_to_its_owner(self, router_of):
         router = router_of(pool_at("eu/d1"))
@@ -226,8 +226,8 @@ class TestOwnership:
         attempts.close()
         attempts.close()
 
-        assert list(attempts) == []
-        assert attempts.trail == ()
+        assert [] == list(attempts)
+        assert () == attempts.trail
         assert nothing_in_flight(router)
 
 
@@ -254,7 +254,7 @@ class TestTheTrail:
         attempt.answered()
         attempt.failed(Fault(FaultKind.STREAM_BROKEN, "cut"))
 
-        assert str(attempts.trail) == "eu/d1 stream_broken"
+        assert "eu/d1 stream_broken" == str(attempts.trail)
 
     def test_without_attempts_it_is_empty(self):
-        assert str(Trail()) == ""
+        assert "" == str(Trail())

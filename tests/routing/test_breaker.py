@@ -16,11 +16,11 @@ class TestClosed:
         scene.succeed()
         scene.fail(4)
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
         scene.fail()
 
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
         assert [Transition(1, CLOSED, OPEN, "5 failures in a row: boom", 10.0, 0)] == scene.said
 
     @pytest.mark.parametrize(("good", "bad", "state"), [(5, 4, CLOSED), (5, 5, OPEN), (6, 5, CLOSED), (6, 6, OPEN)])
@@ -48,12 +48,12 @@ class TestClosed:
         scene = CircuitScene(failure_threshold=1_000)
         scene.succeed(5)
         for n in range(5):
-            assert scene.breaker.state is CLOSED, n
+            assert CLOSED is scene.breaker.state, n
             permit = scene.breaker.enter()
             scene.breaker.succeeded(permit)
             scene.breaker.failed(permit, "cut")
 
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
         assert "5 of 10 failed: cut" == scene.breaker.snapshot().reason
 
     @pytest.mark.parametrize("neutral", [CircuitBreaker.withdrew, CircuitBreaker.throttled])
@@ -73,11 +73,11 @@ class TestClosed:
         scene.breaker.failed(permit)
         again(scene.breaker, permit)
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
         scene.fail()
 
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
 
     def test_a_success_counts_once(self):
         scene = CircuitScene(failure_threshold=1_000)
@@ -96,11 +96,11 @@ class TestOpen:
         scene.clock.now = 9.99
 
         assert scene.breaker.enter() is None
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
 
         scene.clock.now = 10
 
-        assert scene.breaker.state is HALF_OPEN
+        assert HALF_OPEN is scene.breaker.state
         assert Transition(2, OPEN, HALF_OPEN, "its time was over", 0.0, 0) == scene.said[-1]
 
     @pytest.mark.parametrize(("chance", "seconds"), [(0.0, 8.0), (0.5, 10.0), (1.0, 12.0)])
@@ -152,11 +152,11 @@ class TestOpen:
             breaker.failed(breaker.enter())
         clock.now = 399.9
 
-        assert breaker.state is OPEN
+        assert OPEN is breaker.state
 
         clock.now = 400.0
 
-        assert breaker.state is HALF_OPEN
+        assert HALF_OPEN is breaker.state
 
     def test_a_verdict_from_before_counts_for_nothing(self):
         scene = CircuitScene(failure_threshold=1)
@@ -194,14 +194,14 @@ class TestOpen:
         neutral(scene.breaker, scene.breaker.enter(force=True))
 
         assert scene.breaker.enter(force=True) is not None
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
 
     def test_a_forced_request_that_is_answered_closes_it(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
         scene.breaker.succeeded(scene.breaker.enter(force=True))
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
         assert Transition(2, OPEN, CLOSED, "it answered", 0.0, 0) == scene.said[-1]
 
     def test_successes_must_be_in_a_row(self):
@@ -211,7 +211,7 @@ class TestOpen:
         scene.breaker.failed(scene.breaker.enter(force=True))
         scene.breaker.succeeded(scene.breaker.enter(force=True))
 
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
 
     def test_a_forced_request_becomes_the_probe(self):
         scene = CircuitScene(failure_threshold=1)
@@ -220,7 +220,7 @@ class TestOpen:
         scene.clock.now = 10
 
         assert scene.breaker.enter() is None
-        assert scene.breaker.state is HALF_OPEN
+        assert HALF_OPEN is scene.breaker.state
 
         scene.breaker.failed(forced, "boom")
 
@@ -232,13 +232,13 @@ class TestOpen:
         permits = [scene.breaker.insist() for _ in range(3)]
         scene.breaker.failed(permits[0])
 
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
 
         scene.breaker.succeeded(permits[1])
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
         scene.breaker.failed(permits[2])
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
     def test_insisting_takes_the_probes_place_if_it_is_free(self):
         scene = CircuitScene(failure_threshold=1)
@@ -257,7 +257,7 @@ class TestOpen:
         scene = CircuitScene(failure_threshold=1)
         scene.breaker.failed(scene.breaker.insist())
 
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
 
 
 class TestHalfOpen:
@@ -279,18 +279,18 @@ class TestHalfOpen:
         scene = self.half_open()
         scene.succeed()
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
         assert Transition(3, HALF_OPEN, CLOSED, "it answered", 0.0, 0) == scene.said[-1]
 
     def test_more_successes_can_be_asked_for(self):
         scene = self.half_open(success_threshold=3)
         scene.succeed(2)
 
-        assert scene.breaker.state is HALF_OPEN
+        assert HALF_OPEN is scene.breaker.state
 
         scene.succeed()
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
     def test_an_answered_probe_that_is_cut_opens_it_again(self):
         scene = self.half_open(success_threshold=3)
@@ -333,7 +333,7 @@ class TestHalfOpen:
         scene.succeed()
         scene.fail()
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
 
 @given(st.floats(0.001, 86_400), st.floats(0.001, 86_400))

@@ -27,11 +27,11 @@ class TestGone:
         scene.breaker.trip("gone", seconds=60)
         scene.clock.now = 59.9
 
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
 
         scene.clock.now = 60
 
-        assert scene.breaker.state is HALF_OPEN
+        assert HALF_OPEN is scene.breaker.state
 
     def test_saying_it_twice_is_told_once_and_never_shortens_it(self):
         scene = CircuitScene()
@@ -66,7 +66,7 @@ class TestGone:
         scene.fail()
         scene.breaker.restore()
 
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
 
 
 class TestActiveChecks:
@@ -123,8 +123,8 @@ class TestActiveChecks:
         scene.breaker.unreachable("no answer")
         scene.breaker.succeeded(probe)
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
         scene.breaker.unreachable("no answer")
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state

@@ -32,7 +32,7 @@ class TestInARow:
     def test_five_cuts_in_a_row_open_it_and_four_do_not(self):
         scene = CutScene()
         for n in range(5):
-            assert scene.breaker.state is CLOSED, n
+            assert CLOSED is scene.breaker.state, n
             scene.cut(scene.begin())
 
         assert [Transition(1, CLOSED, OPEN, "5 failures in a row: cut", 10.0, 0)] == scene.said
@@ -42,7 +42,7 @@ class TestInARow:
         scene.fail(4)
         scene.cut(scene.begin())
 
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
 
     def test_cuts_and_failures_make_one_row(self):
         scene = CutScene()
@@ -50,11 +50,11 @@ class TestInARow:
         scene.cut(scene.begin(), scene.begin())
         scene.fail()
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
         scene.cut(scene.begin())
 
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
 
     def test_an_answer_that_goes_on_ends_the_row_whoever_else_is_cut(self):
         scene = CutScene()
@@ -63,7 +63,7 @@ class TestInARow:
         scene.cut(scene.begin())
         scene.fail(3)
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
         scene.fail()
 
@@ -76,7 +76,7 @@ class TestInARow:
         scene.fail()
         scene.cut(one)
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
         scene.cut(other)
 
@@ -91,7 +91,7 @@ class TestInARow:
         scene.fail(2)
         scene.cut(late)
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
         scene.fail()
 
@@ -120,7 +120,7 @@ class TestOverlapping:
         scene = CutScene()
         self.overlapping(scene, 4)
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
         self.overlapping(scene, 1)
 
@@ -133,7 +133,7 @@ class TestOverlapping:
         scene.end_well(well)
         self.overlapping(scene, 4)
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
     def test_one_that_ends_without_an_answer_does_not(self):
         scene = CutScene()
@@ -141,7 +141,7 @@ class TestOverlapping:
         scene.end_well(scene.breaker.enter())
         self.overlapping(scene, 1)
 
-        assert scene.breaker.state is OPEN
+        assert OPEN is scene.breaker.state
 
     def test_failures_while_streams_go_on_are_no_cuts(self):
         scene = CutScene()
@@ -150,7 +150,7 @@ class TestOverlapping:
             scene.clock.now += 20
             scene.fail()
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
     def test_what_was_cut_before_it_closed_is_forgotten(self):
         scene = CutScene()
@@ -159,7 +159,7 @@ class TestOverlapping:
         scene.end_well(scene.begin())
         self.overlapping(scene, 4)
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
 
 class TestProbe:
@@ -168,7 +168,7 @@ class TestProbe:
         scene.half_open()
         probe = scene.begin()
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
         scene.clock.now += 3
         scene.cut(probe)
@@ -206,7 +206,7 @@ class TestProbe:
         scene.cut(early, second)
         scene.fail()
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
     def test_one_that_began_after_it_closed_is_one_failure(self):
         scene = CutScene(failure_threshold=2)
@@ -215,7 +215,7 @@ class TestProbe:
         scene.begin()
         scene.cut(scene.begin())
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
     def test_once_another_has_ended_well_its_cut_is_one_failure(self):
         scene = CutScene(failure_threshold=2)
@@ -225,7 +225,7 @@ class TestProbe:
         scene.end_well(scene.begin())
         scene.cut(probe)
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
         scene.fail()
 
@@ -239,7 +239,7 @@ class TestProbe:
         end(scene.breaker, probe)
         scene.cut(probe)
 
-        assert scene.breaker.state is CLOSED
+        assert CLOSED is scene.breaker.state
 
     def test_it_counts_for_nothing_once_the_circuit_has_opened_again(self):
         scene = CutScene(failure_threshold=1)
@@ -258,7 +258,7 @@ class TestProbe:
             scene.half_open()
             probes = [scene.begin(), scene.begin()]
 
-            assert scene.breaker.state is CLOSED
+            assert CLOSED is scene.breaker.state
 
             scene.cut(probes[which])
 
@@ -269,7 +269,7 @@ class TestProbe:
         scene.half_open()
         scene.end_well(scene.begin())
 
-        assert scene.breaker.state is HALF_OPEN
+        assert HALF_OPEN is scene.breaker.state
 
         scene.cut(scene.begin())
 

@@ -44,7 +44,7 @@ class TestTelling:
         breaker = CircuitBreaker(failure_threshold=1)
         breaker.failed(breaker.enter())
 
-        assert breaker.state is OPEN
+        assert OPEN is breaker.state
 
     def test_each_move_is_told_once_though_two_threads_would_tell_it(self):
         scene = CircuitScene(failure_threshold=1)

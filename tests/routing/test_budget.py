@@ -24,19 +24,19 @@ def granted(budget: RetryBudget, model: str = "m", most: int = 100) -> int:
 
 
 def test_the_reserve_is_there_without_traffic(budget):
-    assert granted(budget) == 10
+    assert 10 == granted(budget)
 
 
 def test_the_default_policy_is_the_documented_one(clock):
-    assert granted(RetryBudget(clock=clock)) == 10
+    assert 10 == granted(RetryBudget(clock=clock))
 
 
 def test_every_fifth_request_earns_a_retry(budget):
     for _ in range(50):
         budget.requested("m")
 
-    assert budget.balance("m") == 20
-    assert granted(budget) == 20
+    assert 20 == budget.balance("m")
+    assert 20 == granted(budget)
 
 
 def test_looking_takes_nothing(budget):
@@ -61,42 +61,42 @@ def test_what_was_refused_costs_nothing(budget):
     for _ in range(100):
         budget.withdraw("m")
 
-    assert budget.balance("m") == 0
+    assert 0 == budget.balance("m")
 
 
 def test_each_model_has_its_own_budget(budget):
     granted(budget, "m")
 
-    assert granted(budget, "n") == 10
+    assert 10 == granted(budget, "n")
 
 
 def test_what_was_spent_comes_back_when_the_window_has_passed(budget, clock):
     granted(budget)
     clock.now += 9
-    assert granted(budget) == 0
+    assert 0 == granted(budget)
     clock.now += 1
 
-    assert granted(budget) == 10
+    assert 10 == granted(budget)
 
 
 def test_requests_earn_nothing_when_the_window_has_passed(budget, clock):
     for _ in range(50):
         budget.requested("m")
     clock.now += 9
-    assert budget.balance("m") == 20
+    assert 20 == budget.balance("m")
     clock.now += 1
 
-    assert budget.balance("m") == 10
+    assert 10 == budget.balance("m")
 
 
 def test_the_window_is_the_policys(clock):
     budget = RetryBudget(RetryPolicy(budget_window=1), clock=clock)
     granted(budget)
     clock.now += 0.9
-    assert granted(budget) == 0
+    assert 0 == granted(budget)
     clock.now += 0.1
 
-    assert granted(budget) == 10
+    assert 10 == granted(budget)
 
 
 def test_what_is_remembered_is_bounded_however_many_models_and_however_long(budget, clock):
@@ -106,8 +106,8 @@ def test_what_is_remembered_is_bounded_however_many_models_and_however_long(budg
         clock.now += 0.7
         budget.requested("long")
 
-    assert len(budget._models) == 1000
-    assert len(budget._models["long"]) == 10
+    assert 1000 == len(budget._models)
+    assert 10 == len(budget._models["long"])
 
 
 def test_the_model_longest_unused_is_forgotten_first(budget):
@@ -119,7 +119,7 @@ def test_the_model_longest_unused_is_forgotten_first(budget):
     budget.requested("one more")
 
     assert budget.balance("first") == pytest.approx(0.2)
-    assert budget.balance("second") == 10
+    assert 10 == budget.balance("second")
 
 
 class BudgetAgainstALedger(RuleBasedStateMachine):

@@ -199,11 +199,11 @@ def test_the_longer_of_two_reasons_is_shown():
     scene.cooling.cool("k", 30.0, FaultKind.OVERLOADED)
     scene.cooling.cool("k", 2.0, FaultKind.RATE_LIMITED)
 
-    assert scene.cooling.why("k") is FaultKind.OVERLOADED
+    assert FaultKind.OVERLOADED is scene.cooling.why("k")
 
     scene.cooling.cool("k", 31.0, FaultKind.RATE_LIMITED)
 
-    assert scene.cooling.why("k") is FaultKind.RATE_LIMITED
+    assert FaultKind.RATE_LIMITED is scene.cooling.why("k")
     assert scene.cooling.why("other") is None
 
 

@@ -51,14 +51,14 @@ class TestLoadBalanceUrl:
         assert load_balance_url("gpt-4.1") == (URL.format("us", "d8"), "us", "group-us", "gpt-4.1")
 
     def test_subaccounts_take_turns_and_then_their_deployments(self):
-        assert [load_balance_url("gpt-5")[0].rpartition("/")[2] for _ in range(6)] == [
+        assert [
             "d1",
             "d7",
             "d2",
             "d7",
             "d1",
             "d7",
-        ]
+        ] == [load_balance_url("gpt-5")[0].rpartition("/")[2] for _ in range(6)]
 
     @pytest.mark.parametrize(
         ("model", "final"),
@@ -99,7 +99,7 @@ def test_where_there_is_nothing_a_value_error_names_the_model_and_its_stand_ins(
 
     assert str(caught.value) == regret
     assert isinstance(caught.value, NoEndpointError)
-    assert (caught.value.fault.kind, caught.value.fault.status) == (FaultKind.NOT_FOUND, 404)
+    assert (FaultKind.NOT_FOUND, 404) == (caught.value.fault.kind, caught.value.fault.status)
     assert caught.value.fault.message == regret
 
 
@@ -111,7 +111,7 @@ def test_where_all_rest_the_error_says_until_when():
     with pytest.raises(NoEndpointError, match="Model 'o3' and fallbacks not available") as caught:
         load_balance_url("o3")
 
-    assert caught.value.fault.kind is FaultKind.RATE_LIMITED
+    assert FaultKind.RATE_LIMITED is caught.value.fault.kind
     assert caught.value.wait is not None
     assert 90 < caught.value.wait <= 110
 
@@ -123,8 +123,8 @@ class TestRouteRequest:
 
         assert url == URL.format("eu", "d1") + "/chat/completions?api-version=2024-12-01-preview"
         assert body["messages"] == REQUEST["messages"]
-        assert subaccount == "eu"
-        assert protocol.name == "openai-chat"
+        assert "eu" == subaccount
+        assert "openai-chat" == protocol.name
 
     def test_model_and_stream_may_be_said_apart(self):
         route = route_request(REQUEST, "claude-sonnet-4-5", stream=True)
@@ -164,4 +164,4 @@ class TestThePackage:
         code = "import sys, routing; print(sorted({'flask', 'requests', 'urllib3', 'pydantic'} & set(sys.modules)))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-        assert done.stdout == "[]\n"
+        assert "[]\n" == done.stdout

@@ -173,7 +173,7 @@ class TestHealthChecker:
         statuses["d1"] = "RUNNING"
         scene.checker.check_once()
 
-        assert scene.balancer.breaker(EU1).state is HALF_OPEN
+        assert HALF_OPEN is scene.balancer.breaker(EU1).state
 
     def test_a_checker_that_is_stopped_asks_no_more(self):
         listed = []

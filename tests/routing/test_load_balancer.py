@@ -118,7 +118,7 @@ class TestBreakers:
         scene.balancer.use(Overtaken())
         error = scene.regret()
 
-        assert error.fault.kind is FaultKind.UNAVAILABLE
+        assert FaultKind.UNAVAILABLE is error.fault.kind
         assert [Standing.GONE, Standing.GONE] == scene.standings()
 
 

@@ -151,7 +151,7 @@ class TestAliases:
     def test_the_target_of_an_alias_may_be_written_in_any_way(self):
         names = ModelNames(DEPLOYED, {"smart": "claude-sonnet-4-5-20250929"})
 
-        assert names.resolve("smart").model == SONNET
+        assert SONNET == names.resolve("smart").model
 
     def test_an_alias_of_an_alias_is_followed_but_no_further(self):
         chain = {"a": "b", "b": "gpt-5"}
@@ -164,7 +164,7 @@ class TestAliases:
     def test_a_target_that_is_deployed_is_not_an_alias_of_something_else(self):
         names = ModelNames(DEPLOYED, {"a": "gpt-5", "gpt-5": "gpt-4o"})
 
-        assert names.resolve("a").model == "gpt-5"
+        assert "gpt-5" == names.resolve("a").model
 
     def test_an_alias_to_what_is_not_deployed_falls_back_within_the_targets_family(self):
         names = ModelNames(DEPLOYED, {"fast": "gemini-9-nano"})
@@ -179,7 +179,7 @@ class TestAliases:
     def test_the_exact_target_comes_before_one_that_is_written_differently(self):
         names = ModelNames(["gpt-5", "gpt-5-2025-08-07"], {"dated": "gpt-5-2025-08-07"})
 
-        assert names.resolve("dated").model == "gpt-5-2025-08-07"
+        assert "gpt-5-2025-08-07" == names.resolve("dated").model
 
     def test_an_alias_to_what_is_not_deployed_leaves_the_name_itself_a_chance(self):
         names = ModelNames(DEPLOYED, {"gpt-5-latest": "gpt-9"})
@@ -276,7 +276,7 @@ def test_the_best_deployed_stand_in_answers(name, deployed, stand_in):
 
 
 def test_a_stand_in_is_found_however_its_name_is_written():
-    assert ModelNames(["claude-sonnet-4-5"]).resolve("claude-2").model == "claude-sonnet-4-5"
+    assert "claude-sonnet-4-5" == ModelNames(["claude-sonnet-4-5"]).resolve("claude-2").model
 
 
 def test_the_settings_cannot_make_an_embedder_stand_in_for_a_talker():
@@ -288,8 +288,8 @@ def test_the_settings_cannot_make_an_embedder_stand_in_for_a_talker():
 def test_the_settings_replace_a_familys_stand_ins():
     names = ModelNames(DEPLOYED, fallbacks={"gpt": ["gpt-9", "gpt-4o"]})
 
-    assert names.resolve("gpt-3.5-turbo").model == "gpt-4o"
-    assert names.resolve("gemini-1.5-pro").model == "gemini-2.5-pro"
+    assert "gpt-4o" == names.resolve("gpt-3.5-turbo").model
+    assert "gemini-2.5-pro" == names.resolve("gemini-1.5-pro").model
 
 
 def test_without_fallbacks_no_model_answers_for_another():
@@ -299,7 +299,7 @@ def test_without_fallbacks_no_model_answers_for_another():
         names.resolve("gpt-9")
     with pytest.raises(NoEndpointError):
         names.resolve("mistral-tiny", catch_all=True)
-    assert names.resolve("gpt-5-latest").how is How.NORMALISED
+    assert How.NORMALISED is names.resolve("gpt-5-latest").how
 
 
 def test_a_name_of_no_family_is_a_404_that_lists_what_is_deployed():
@@ -307,13 +307,13 @@ def test_a_name_of_no_family_is_a_404_that_lists_what_is_deployed():
         ModelNames(["gpt-5", "b", "a"]).resolve("mistral-tiny")
 
     fault = caught.value.fault
-    assert (fault.kind, fault.status, fault.code, fault.param) == (
+    assert (
         FaultKind.NOT_FOUND,
         404,
         "model_not_found",
         "model",
-    )
-    assert fault.message == "The model 'mistral-tiny' is not deployed. Deployed: a, b, gpt-5."
+    ) == (fault.kind, fault.status, fault.code, fault.param)
+    assert "The model 'mistral-tiny' is not deployed. Deployed: a, b, gpt-5." == fault.message
     assert caught.value.wait is None
 
 
@@ -324,7 +324,7 @@ def test_a_proxy_without_deployments_says_so():
 
 def test_a_gpt_answers_for_a_name_of_no_family_only_when_asked_to(names):
     assert names.resolve("mistral-tiny", catch_all=True) == Resolution("gpt-4.1", "mistral-tiny", How.FALLBACK)
-    assert names.resolve("", catch_all=True).model == "gpt-4.1"
+    assert "gpt-4.1" == names.resolve("", catch_all=True).model
     with pytest.raises(NoEndpointError):
         names.resolve("")
 
@@ -362,9 +362,9 @@ def test_the_rules_outlive_a_change_of_what_is_deployed():
     before = ModelNames(["gpt-5"], {"fast": "gpt-5-mini"}, {"gpt": ["gpt-4o"]})
     after = before.deploying(["gpt-5-mini", "gpt-4o"])
 
-    assert after.deployed == ("gpt-5-mini", "gpt-4o")
-    assert after.resolve("fast").model == "gpt-5-mini"
-    assert after.resolve("gpt-3").model == "gpt-4o"
+    assert ("gpt-5-mini", "gpt-4o") == after.deployed
+    assert "gpt-5-mini" == after.resolve("fast").model
+    assert "gpt-4o" == after.resolve("gpt-3").model
     with pytest.raises(NoEndpointError):
         ModelNames([], fallback=False).deploying(["gpt-4.1"]).resolve("gpt-3")
 

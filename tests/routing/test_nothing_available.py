@@ -79,7 +79,7 @@ class TestNothingAvailable:
         lease = scene.acquire()
         lease.answered()
 
-        assert scene.balancer.breaker(lease.endpoint).state is Circuit.CLOSED
+        assert Circuit.CLOSED is scene.balancer.breaker(lease.endpoint).state
 
     def test_who_was_tried_is_not_forced(self):
         scene = BalancerScene()

@@ -120,7 +120,7 @@ class TestOutcomes:
             scene.fails(EU1, fault=BUSY)
             scene.clock.now += 61
 
-        assert scene.balancer.breaker(EU1).state is Circuit.CLOSED
+        assert Circuit.CLOSED is scene.balancer.breaker(EU1).state
 
     def test_gone_is_open_until_the_next_discovery(self):
         scene = BalancerScene()

@@ -17,7 +17,7 @@ class TestNoElsewhere:
         policy = Policy(retry=RetryPolicy(max_attempts=5, backoff_cap=1.0))
         went = all_fail(router_of(pool_at("eu/d1"), policy, chance).attempts("gpt-5"), OVERLOADED)
 
-        assert went == ["eu/d1"] * 5
+        assert ["eu/d1"] * 5 == went
         assert clock.slept == [0.25 * chance, 0.5 * chance, 1.0 * chance, 1.0 * chance]
 
     def test_pauses_and_new_rounds_alternate(self, router_of, clock):
@@ -25,56 +25,56 @@ class TestNoElsewhere:
         went = all_fail(router_of(pool_at("eu/d1", "us/d7"), policy).attempts("gpt-5"), OVERLOADED)
 
         assert sorted(went[:2]) == sorted(went[2:4]) == ["eu/d1", "us/d7"]
-        assert clock.slept == [0.125, 0.25]
+        assert [0.125, 0.25] == clock.slept
 
     def test_a_hint_is_waited_for(self, router_of, clock):
         fault = dataclasses.replace(OVERLOADED, retry_after=10.0)
         policy = Policy(cooling=NO_REST, retry=RetryPolicy(max_attempts=2))
 
-        assert all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault) == ["eu/d1", "eu/d1"]
-        assert clock.slept == [10.0]
+        assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault)
+        assert [10.0] == clock.slept
 
     def test_a_hint_that_is_too_long_is_passed_on(self, router_of, clock):
         fault = dataclasses.replace(OVERLOADED, retry_after=10.5)
         attempts = router_of(pool_at("eu/d1"), Policy(cooling=NO_REST)).attempts("gpt-5")
 
-        assert all_fail(attempts, fault) == ["eu/d1"]
-        assert clock.slept == []
+        assert ["eu/d1"] == all_fail(attempts, fault)
+        assert [] == clock.slept
         assert attempts.fault is fault
 
     def test_the_jitter_on_a_cooling_is_waited_for_too(self, router_of, clock):
         fault = dataclasses.replace(BUSY, retry_after=4.0)
         policy = Policy(cooling=CoolingPolicy(jitter=0.1), retry=RetryPolicy(max_attempts=2))
 
-        assert all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault) == ["eu/d1", "eu/d1"]
-        assert len(clock.slept) == 1
+        assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault)
+        assert 1 == len(clock.slept)
         assert 4.0 < clock.slept[0] <= 4.4
 
     def test_so_is_the_jitter_on_the_longest_hint_that_is_waited_for(self, router_of, clock):
         fault = dataclasses.replace(BUSY, retry_after=10.0)
         policy = Policy(cooling=CoolingPolicy(jitter=0.1), retry=RetryPolicy(max_attempts=2))
 
-        assert all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault) == ["eu/d1", "eu/d1"]
+        assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault)
         assert 10.0 < clock.slept[0] <= 11.0
 
     @pytest.mark.parametrize("short", [0.75, 1.5])
     def test_a_short_cooling_without_a_hint_is_waited_for(self, router_of, clock, short):
         policy = Policy(cooling=dataclasses.replace(NO_REST, base=short), retry=RetryPolicy(max_attempts=2))
 
-        assert all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), BUSY) == ["eu/d1", "eu/d1"]
+        assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), BUSY)
         assert clock.slept == [short]
 
     def test_a_request_that_says_nothing_of_itself_has_no_home(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(strategy="cache-affinity"))
 
-        assert {place(next(router.attempts("gpt-5"))) for _ in range(2)} == {"eu/d1", "us/d7"}
+        assert {"eu/d1", "us/d7"} == {place(next(router.attempts("gpt-5"))) for _ in range(2)}
 
     def test_open_circuits_are_no_obstacle_where_all_are_open(self, router_of, clock):
         policy = Policy(breaker=BreakerPolicy(failure_threshold=1))
         went = all_fail(router_of(pool_at("eu/d1", "us/d7"), policy).attempts("gpt-5"), OVERLOADED)
 
-        assert went == ["eu/d1", "us/d7", "eu/d1"]
-        assert clock.slept == [0.125]
+        assert ["eu/d1", "us/d7", "eu/d1"] == went
+        assert [0.125] == clock.slept
 
     @pytest.mark.parametrize(
         "fault",
@@ -91,7 +91,7 @@ class TestNoElsewhere:
         all_fail(attempts, fault)
 
         assert attempts.fault is fault
-        assert clock.slept == []
+        assert [] == clock.slept
 
 
 class TestAllCooling:
@@ -107,7 +107,7 @@ class TestAllCooling:
             router._means, policy=Policy(cooling=dataclasses.replace(NO_REST, jitter=0.1))
         )
 
-        assert place(next(router.attempts("gpt-5"))) == "eu/d1"
+        assert "eu/d1" == place(next(router.attempts("gpt-5")))
         assert clock.slept == [pytest.approx(2.0 * 1.05)]
 
     def test_what_ends_later_is_a_429_that_says_when(self, router_of, clock):
@@ -115,9 +115,9 @@ class TestAllCooling:
         with pytest.raises(NoEndpointError) as caught:
             next(router.attempts("gpt-5"))
 
-        assert caught.value.fault.kind is FaultKind.RATE_LIMITED
+        assert FaultKind.RATE_LIMITED is caught.value.fault.kind
         assert caught.value.fault.retry_after == pytest.approx(2.1)
-        assert clock.slept == []
+        assert [] == clock.slept
 
     def test_nobody_waits_twice(self, router_of, clock):
         router = self.cooled(router_of, 2.0)
@@ -133,8 +133,8 @@ class TestAllCooling:
         with pytest.raises(NoEndpointError):
             next(attempts)
 
-        assert clock.slept == [2.0]
-        assert list(attempts) == []
+        assert [2.0] == clock.slept
+        assert [] == list(attempts)
 
     def test_the_faults_of_earlier_attempts_come_before_a_want_of_endpoints(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooling=NO_REST))
@@ -142,7 +142,7 @@ class TestAllCooling:
         attempts = router.attempts("gpt-5")
         fault = dataclasses.replace(BUSY, retry_after=20)
 
-        assert all_fail(attempts, fault) == ["us/d7"]
+        assert ["us/d7"] == all_fail(attempts, fault)
         assert attempts.fault is fault
 
 
@@ -154,8 +154,8 @@ class TestTheDeadline:
         clock.now += 30
         first.failed(OVERLOADED)
 
-        assert list(attempts) == []
-        assert attempts.fault is OVERLOADED
+        assert [] == list(attempts)
+        assert OVERLOADED is attempts.fault
 
     def test_an_attempt_may_begin_just_before_it(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(timeouts=Timeouts(total=30)))
@@ -164,14 +164,14 @@ class TestTheDeadline:
         clock.now += 29.9
         first.failed(OVERLOADED)
 
-        assert place(next(attempts)) == "us/d7"
+        assert "us/d7" == place(next(attempts))
 
     def test_nobody_sleeps_past_it(self, router_of, clock):
         policy = Policy(cooling=NO_REST, timeouts=Timeouts(total=5))
         attempts = router_of(pool_at("eu/d1"), policy).attempts("gpt-5")
 
-        assert all_fail(attempts, dataclasses.replace(OVERLOADED, retry_after=5)) == ["eu/d1"]
-        assert clock.slept == []
+        assert ["eu/d1"] == all_fail(attempts, dataclasses.replace(OVERLOADED, retry_after=5))
+        assert [] == clock.slept
 
     def test_a_model_may_have_its_own(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(models={"gpt-5": ModelPolicy(total=10)}))
@@ -180,7 +180,7 @@ class TestTheDeadline:
         clock.now += 11
         first.failed(OVERLOADED)
 
-        assert list(attempts) == []
+        assert [] == list(attempts)
 
 
 class TestTheBudget:
@@ -189,20 +189,20 @@ class TestTheBudget:
         router = router_of(pool_at("eu/d1", "us/d7", "ap/d9"), policy)
         calls = sum(len(all_fail(router.attempts("gpt-5"), OVERLOADED)) for _ in range(20))
 
-        assert calls == 20 + 3 + 4
+        assert 20 + 3 + 4 == calls
 
     def test_an_empty_budget_gives_the_real_fault(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(retry=RetryPolicy(budget_reserve=0)))
         attempts = router.attempts("gpt-5")
 
-        assert all_fail(attempts, OVERLOADED) == ["eu/d1"]
-        assert attempts.fault is OVERLOADED
+        assert ["eu/d1"] == all_fail(attempts, OVERLOADED)
+        assert OVERLOADED is attempts.fault
 
     def test_a_callers_mistake_takes_nothing_from_it(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(retry=RetryPolicy(budget_reserve=1, budget_ratio=0)))
         all_fail(router.attempts("gpt-5"), BAD)
 
-        assert len(all_fail(router.attempts("gpt-5"), OVERLOADED)) == 2
+        assert 2 == len(all_fail(router.attempts("gpt-5"), OVERLOADED))
 
     @pytest.mark.parametrize("fault", [dataclasses.replace(BUSY, retry_after=200.0), SPENT])
     def test_a_retry_that_is_not_made_for_want_of_an_elsewhere_takes_nothing_from_it(self, router_of, fault):
@@ -255,4 +255,4 @@ def test_by_default_a_pause_is_a_real_one():
     policy = Policy(retry=RetryPolicy(max_attempts=2, backoff_base=0.001))
     attempts = RequestRouter(LoadBalancer(pool_at("eu/d1"), policy=policy), policy=policy).attempts("gpt-5")
 
-    assert all_fail(attempts, OVERLOADED) == ["eu/d1", "eu/d1"]
+    assert ["eu/d1", "eu/d1"] == all_fail(attempts, OVERLOADED)

@@ -21,15 +21,15 @@ class TestPinned:
     def test_what_continues_a_response_goes_where_that_was_made(self, router_of, clock, pinned):
         router = router_of(pool_at("eu/d1", "us/d7", "us/d8"))
         for _ in range(5):
-            assert all_fail(router.attempts("gpt-5", pinned=pinned, retry=False), BAD) == ["us/d7"]
-        assert all_fail(router.attempts("gpt-5", pinned=pinned), OVERLOADED) == ["us/d7"] * 3
-        assert len(clock.slept) == 2
+            assert ["us/d7"] == all_fail(router.attempts("gpt-5", pinned=pinned, retry=False), BAD)
+        assert ["us/d7"] * 3 == all_fail(router.attempts("gpt-5", pinned=pinned), OVERLOADED)
+        assert 2 == len(clock.slept)
 
     def test_it_does_not_wait_for_an_endpoint_where_it_must_not_go(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "us/d7"))
 
-        assert all_fail(router.attempts("gpt-5", pinned="d7"), BUSY) == ["us/d7"]
-        assert clock.slept == []
+        assert ["us/d7"] == all_fail(router.attempts("gpt-5", pinned="d7"), BUSY)
+        assert [] == clock.slept
 
     @pytest.mark.parametrize("pinned", ["d9", "eu/d7", "d"])
     def test_a_deployment_that_is_gone_continues_nothing(self, router_of, pinned):
@@ -37,8 +37,8 @@ class TestPinned:
             router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", pinned=pinned)
 
         fault = caught.value.fault
-        assert (fault.kind, fault.status, fault.param) == (FaultKind.NOT_FOUND, 404, "previous_response_id")
-        assert fault.message == "What this request continues was made by a deployment that is not there any more."
+        assert (FaultKind.NOT_FOUND, 404, "previous_response_id") == (fault.kind, fault.status, fault.param)
+        assert "What this request continues was made by a deployment that is not there any more." == fault.message
 
     def test_one_that_rests_for_long_is_a_429_that_says_when(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooling=NO_REST))

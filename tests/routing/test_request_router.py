@@ -31,8 +31,8 @@ class TestNames:
     def test_aliases_and_fallbacks_are_the_policys(self, router_of):
         router = router_of(pool_at("eu/d1"), Policy(aliases={"fast": "gpt-5"}, fallbacks={"gemini": ("gpt-5",)}))
 
-        assert router.attempts("fast").resolution.how is How.ALIAS
-        assert router.attempts("gemini-2.5-pro").resolution.how is How.FALLBACK
+        assert How.ALIAS is router.attempts("fast").resolution.how
+        assert How.FALLBACK is router.attempts("gemini-2.5-pro").resolution.how
 
     def test_fallbacks_can_be_switched_off(self, router_of):
         with pytest.raises(NoEndpointError):
@@ -41,14 +41,14 @@ class TestNames:
     def test_names_may_be_given_ready_made(self, router_of):
         router = router_of(pool_at("eu/d1"), names=ModelNames([], {"fast": "gpt-5"}))
 
-        assert router.attempts("fast").resolution.model == "gpt-5"
+        assert "gpt-5" == router.attempts("fast").resolution.model
 
     def test_what_is_deployed_later_is_found(self, router_of):
         router = router_of(pool_at("eu/d1"))
         assert router.names is router.names
         router.balancer.replace_pools(pool_at("eu/d2", model="gpt-9"))
 
-        assert router.attempts("gpt-9").resolution.how is How.EXACT
+        assert How.EXACT is router.attempts("gpt-9").resolution.how
         with pytest.raises(NoEndpointError):
             router.attempts("gpt-5")
 
@@ -61,7 +61,7 @@ class TestNames:
         with pytest.raises(NoEndpointError) as caught:
             router_of(pool_at("eu/d1")).attempts("mistral-tiny")
 
-        assert caught.value.fault.kind is FaultKind.NOT_FOUND
+        assert FaultKind.NOT_FOUND is caught.value.fault.kind
 
 
 class TestProtocols:
@@ -125,7 +125,7 @@ class TestProtocols:
         router = router_of(pool_at("eu/d1", "us/d7"))
         router.balancer.use(Keyed())
 
-        assert place(next(router.attempts("gpt-5", affinity_key="us"))) == "us/d7"
+        assert "us/d7" == place(next(router.attempts("gpt-5", affinity_key="us")))
 
 
 CONVERSE_BODY = {"messages": [{"role": "user", "content": [{"text": "hi"}]}]}
@@ -135,10 +135,10 @@ class TestRoute:
     def test_it_gives_exactly_four_things(self, router_of):
         route = router_of(pool_at("eu/d1")).route({"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]})
 
-        assert route._fields == ("endpoint_url", "payload", "subaccount_name", "protocol")
+        assert ("endpoint_url", "payload", "subaccount_name", "protocol") == route._fields
         assert route.endpoint_url == f"{EU1.url}/chat/completions?api-version=2024-12-01-preview"
-        assert route.payload["messages"] == [{"role": "user", "content": "hi"}]
-        assert route.subaccount_name == "eu"
+        assert [{"role": "user", "content": "hi"}] == route.payload["messages"]
+        assert "eu" == route.subaccount_name
         assert isinstance(route.protocol, OpenAIChatProtocol)
 
     @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ class TestRoute:
         router.register_converter("*", Vandal())
         payload = {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]}
 
-        assert router.route(payload).payload == {"model": "gpt-5", "messages": []}
-        assert payload["messages"] == [{"role": "user", "content": "hi"}]
+        assert {"model": "gpt-5", "messages": []} == router.route(payload).payload
+        assert [{"role": "user", "content": "hi"}] == payload["messages"]
 
     def test_the_argument_names_the_model_and_the_deployed_one_is_converted_for(self, router_of):
         router = router_of(pool_at("eu/d1", model="anthropic--claude-4-sonnet"))
@@ -206,7 +206,7 @@ class TestRoute:
         payload = {"model": "fast", "max_tokens": 700, "messages": [{"role": "user", "content": "hi"}]}
         route = router_of(pool_at("eu/d1"), Policy(aliases={"fast": "gpt-5"})).route(payload)
 
-        assert route.payload["max_completion_tokens"] == 700
+        assert 700 == route.payload["max_completion_tokens"]
 
     @pytest.mark.parametrize("payload", [{}, {"model": None}, {"model": "mistral-tiny"}])
     def test_a_model_of_no_family_is_not_silently_another(self, router_of, payload):
@@ -217,7 +217,7 @@ class TestRoute:
         router = router_of(pool_at("eu/d1", "us/d7"))
         payload = {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]}
 
-        assert [router.route(payload).subaccount_name for _ in range(4)] == ["eu", "us", "eu", "us"]
+        assert ["eu", "us", "eu", "us"] == [router.route(payload).subaccount_name for _ in range(4)]
         assert nothing_in_flight(router)
 
     def test_the_decision_is_one_line_in_the_log_without_the_prompt(self, router_of, caplog):
@@ -225,13 +225,13 @@ class TestRoute:
         with caplog.at_level(logging.INFO, "routing"):
             router.route({"model": "gpt-5-latest", "messages": [{"role": "user", "content": "secret"}]})
 
-        assert caplog.messages == ["route: 'gpt-5-latest' is gpt-5 by openai-chat, at eu/d1"]
+        assert ["route: 'gpt-5-latest' is gpt-5 by openai-chat, at eu/d1"] == caplog.messages
 
     def test_an_attempt_is_logged_for_who_wants_to_know(self, router_of, caplog):
         with caplog.at_level(logging.DEBUG, "routing.request_router"):
             next(router_of(pool_at("eu/d1")).attempts("gpt-5"))
 
-        assert caplog.messages == ["attempt 1: gpt-5 by openai-chat, at eu/d1"]
+        assert ["attempt 1: gpt-5 by openai-chat, at eu/d1"] == caplog.messages
 
 
 def test_a_router_needs_nothing_but_a_balancer():
@@ -239,4 +239,4 @@ def test_a_router_needs_nothing_but_a_balancer():
     attempts = router.attempts("gpt-5")
     next(attempts).failed(OVERLOADED)
 
-    assert place(next(attempts)) == "us/d7"
+    assert "us/d7" == place(next(attempts))

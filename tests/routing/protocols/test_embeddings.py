@@ -50,7 +50,7 @@ def test_a_model_that_talks_is_not_asked_for_vectors():
     with pytest.raises(FaultError, match="'gpt-5' talks and makes no embeddings") as caught:
         protocol_for("gpt-5", CLIENT)
 
-    assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "model")
+    assert (FaultKind.INVALID_REQUEST, "model") == (caught.value.fault.kind, caught.value.fault.param)
 
 
 @pytest.mark.parametrize("client", ["openai-chat", "openai-responses", "anthropic-messages", "gemini"])
@@ -58,22 +58,22 @@ def test_a_model_that_embeds_is_not_asked_to_talk(client):
     with pytest.raises(FaultError, match="'gemini-embedding' makes embeddings and does not talk") as caught:
         protocol_for("gemini-embedding", client)
 
-    assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "model")
+    assert (FaultKind.INVALID_REQUEST, "model") == (caught.value.fault.kind, caught.value.fault.param)
 
 
 def test_a_model_that_no_protocol_speaks_is_refused_by_name():
     with pytest.raises(FaultError, match="'gpt-5' cannot be asked in any protocol") as caught:
         protocol_for("gpt-5", "openai-chat", protocols=())
 
-    assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "model")
+    assert (FaultKind.INVALID_REQUEST, "model") == (caught.value.fault.kind, caught.value.fault.param)
 
 
 def test_its_name_and_its_dialect_say_embeddings():
     assert isinstance(EMBEDDINGS, ProtocolHandler)
     assert not isinstance(EMBEDDINGS, OpenAIChatProtocol)
-    assert (EMBEDDINGS.name, EMBEDDINGS.dialect) == ("embeddings", "openai-embeddings")
-    assert repr(EMBEDDINGS) == "<embeddings>"
-    assert EMBEDDINGS.headers(stream=False) == {"Accept": "application/json"}
+    assert ("embeddings", "openai-embeddings") == (EMBEDDINGS.name, EMBEDDINGS.dialect)
+    assert "<embeddings>" == repr(EMBEDDINGS)
+    assert {"Accept": "application/json"} == EMBEDDINGS.headers(stream=False)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ def test_there_is_one_path_and_no_version(base, stream):
 
 
 def test_a_stream_is_asked_for_as_text_events():
-    assert RESPONSES.headers(stream=True) == {"Accept": "text/event-stream"}
-    assert RESPONSES.headers(stream=False) == {"Accept": "application/json"}
+    assert {"Accept": "text/event-stream"} == RESPONSES.headers(stream=True)
+    assert {"Accept": "application/json"} == RESPONSES.headers(stream=False)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_tools_with_reasoning_change_nothing_where_chat_takes_them_too(model):
 
 
 def test_its_dialect_and_converters_are_responses_own():
-    assert (RESPONSES.name, RESPONSES.dialect) == ("openai-responses", "openai-responses")
+    assert ("openai-responses", "openai-responses") == (RESPONSES.name, RESPONSES.dialect)
     assert RESPONSES.get_request_converter() is Converters.convert_openai_to_responses
     assert RESPONSES.get_response_converter() is Converters.convert_responses_to_openai
 
@@ -102,8 +102,8 @@ def test_a_request_and_its_answer_go_through():
         "codex",
     )
 
-    assert body["max_output_tokens"] == 700
+    assert 700 == body["max_output_tokens"]
     assert "messages" not in body
     assert body["input"]
-    assert answer["choices"][0]["message"]["content"] == "ho"
-    assert answer["model"] == "codex"
+    assert "ho" == answer["choices"][0]["message"]["content"]
+    assert "codex" == answer["model"]
