@@ -22,7 +22,7 @@ def too_deep(*, stream: bool) -> dict[str, Any]:
     deep: dict[str, Any] = {}
     for _ in range(100_000):
         deep = {"a": deep}
-    return {**ASK, "stream": stream, "metadata": deep}
+    return {**ASK, "stream": stream, "logit_bias": deep}
 
 
 def begin(exchange: Exchange, *, stream: bool) -> None:
