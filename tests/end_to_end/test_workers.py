@@ -88,6 +88,6 @@ def test_the_config_file_is_read_anew_on_a_signal_and_one_with_a_mistake_is_not_
 
         assert "round-robin" == before
         # The worker that came first may answer until it has ended.
-        assert until(lambda: {strategy() for _ in range(10)} == {"weighted"})
+        assert until(lambda: {strategy() for _ in range(10)} == {"weighted"}, seconds=60)
         assert "Traceback" not in run.said
         assert "routing.strategy: is no strategy" == told
