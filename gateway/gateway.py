@@ -179,8 +179,9 @@ class Gateway:
 
     def model_names(self) -> tuple[str, ...]:
         """The names of all models that are deployed, and their aliases."""
-        aliases = [alias for alias in self.settings.policy.aliases if self._is_served(alias)]
-        return tuple(dict.fromkeys([*self.router.names.deployed, *aliases]))
+        names = self.router.names
+        aliases = [alias for alias in self.settings.policy.aliases if names.knows(alias)]
+        return tuple(dict.fromkeys([*names.deployed, *aliases]))
 
     def readiness(self) -> Readiness:
         """Tell what is still missing before every subaccount can be asked for all that it has."""
@@ -216,13 +217,6 @@ class Gateway:
         """Name the deployment that made the answer this request goes on from."""
         endpoint = self._desk.pins.find(caller, str(conversation.extra.get("previous_response_id") or ""))
         return f"{endpoint.subaccount}/{endpoint.deployment}" if endpoint else None
-
-    def _is_served(self, name: str) -> bool:
-        try:
-            self.router.names.resolve(name)
-        except NoEndpointError:
-            return False
-        return True
 
 
 def _reasons_with_tools(conversation: Conversation) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from gateway.accounts import SubAccount, spelled
-from routing.load_balancer import LoadBalancer, NoEndpointError
+from routing.load_balancer import LoadBalancer
 from routing.names import FALLBACKS, ModelNames
 from routing.policy import ModelPolicy, Policy
 
@@ -31,7 +31,7 @@ class OfModels(Mapping[str, ModelPolicy]):
     def __getitem__(self, model: str) -> ModelPolicy:
         if model not in self._known:
             names = ModelNames((model,), self._aliases, fallback=False)
-            means = (name for name in (model, *self._given) if name in self._given and _finds(names, name))
+            means = (name for name in (model, *self._given) if name in self._given and names.knows(name))
             self._known[model] = next(means, None)
         name = self._known[model]
         if name is None:
@@ -57,10 +57,10 @@ def unmatched(policy: Policy, deployed: Collection[str]) -> Iterator[str]:
     """Say which names lead to none of the models that are *deployed*."""
     names = ModelNames(deployed, policy.aliases, fallback=False)
     for name in policy.models:
-        if not _finds(names, name):
+        if not names.knows(name):
             yield f"{spelled(('routing', 'models', name))}: has no effect: {_missing(name, deployed)}"
     for name, target in policy.aliases.items():
-        if not _finds(names, name):
+        if not names.knows(name):
             yield f"{spelled(('routing', 'aliases', name))}: leads nowhere: {_missing(target, deployed)}"
 
 
@@ -96,14 +96,6 @@ def _ignored(
 def _reads(strategy: str, what: str, policy: Policy) -> bool:
     full = strategy == "priority" and what == "weight" and policy.priority_full > 0
     return full or what in _READ.get(strategy, ("weight", "tier"))
-
-
-def _finds(names: ModelNames, name: str) -> bool:
-    try:
-        names.resolve(name)
-    except NoEndpointError:
-        return False
-    return True
 
 
 def _missing(name: str, deployed: Collection[str]) -> str:

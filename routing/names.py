@@ -177,6 +177,14 @@ class ModelNames:
             Fault(FaultKind.NOT_FOUND, self._regret(name), 404, code="model_not_found", param="model")
         )
 
+    def knows(self, name: str) -> bool:
+        """Whether there is a model behind a name."""
+        try:
+            self.resolve(name)
+        except NoEndpointError:
+            return False
+        return True
+
     def fallbacks(self, name: str, catch_all: bool = False) -> tuple[str, ...]:
         """Name who may stand in for a model: never an embedder for a talker, nor the reverse."""
         family = identity(name).family or (CATCH_ALL if catch_all else "")

@@ -35,6 +35,13 @@ def names() -> ModelNames:
     return ModelNames(DEPLOYED)
 
 
+@pytest.mark.parametrize(
+    ("name", "known"), [(SONNET, True), ("claude-sonnet-4-5-20250929", True), ("gpt-4", True), ("nobody", False)]
+)
+def test_a_name_is_known_if_a_model_would_answer_to_it(names, name, known):
+    assert known is names.knows(name)
+
+
 @pytest.mark.parametrize("name", DEPLOYED)
 def test_a_deployed_name_is_its_own(names, name):
     assert names.resolve(name) == Resolution(name, name, How.EXACT)
