@@ -4,7 +4,8 @@ A dialect is a module of functions plus, for streams, two small classes. The
 tables that list them are checked against these protocols by the type checker.
 """
 
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,6 +50,25 @@ class StreamReader(Protocol):
     def finish(self) -> list[Event]:
         """The wire has closed: say how the stream ended."""
         ...
+
+
+class Retelling(ABC):
+    """Tells otherwise what another reader reads; a subclass says how."""
+
+    def __init__(self, reader: StreamReader) -> None:
+        self._reader = reader
+
+    @abstractmethod
+    def told(self, event: Event) -> Iterator[Event]:
+        """Say what is told instead of one event."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take bytes, cut anywhere; give the events they complete."""
+        return [told for event in self._reader.feed(data) for told in self.told(event)]
+
+    def finish(self) -> list[Event]:
+        """The wire has closed: say how the stream ended."""
+        return [told for event in self._reader.finish() for told in self.told(event)]
 
 
 class StreamWriter(Protocol):

@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from dialects.conversation import JSON, Completion, Conversation, Message, Opaque, ToolCall, ToolChoice, ToolSpec
-from dialects.dialect import StreamReader
+from dialects.dialect import Retelling, StreamReader
 from dialects.events import BlockStarted, Event
 from dialects.faults import invalid
 from dialects.jsontext import object_around, object_from
@@ -91,23 +91,16 @@ class Renaming:
         return {sent: own for own, sent in self.sent.items()}
 
 
-class _Reader:
+class _Reader(Retelling):
     """Gives the tools in what another reader reads their own names."""
 
     def __init__(self, reader: StreamReader, names: Mapping[str, str]) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._names = names
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Take bytes, cut anywhere; give the events they complete."""
-        return [self._named(event) for event in self._reader.feed(data)]
-
-    def finish(self) -> list[Event]:
-        """The wire has closed: say how the stream ended."""
-        return [self._named(event) for event in self._reader.finish()]
-
-    def _named(self, event: Event) -> Event:
-        return replace(event, block=_called(event.block, self._names)) if isinstance(event, BlockStarted) else event
+    def told(self, event: Event) -> Iterator[Event]:
+        """Call a tool as the client does."""
+        yield replace(event, block=_called(event.block, self._names)) if isinstance(event, BlockStarted) else event
 
 
 def narrowed(tools: tuple[ToolSpec | Opaque, ...], names: Container[str], where: str) -> tuple[ToolSpec | Opaque, ...]:

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from dialects.conversation import JSON, Completion, Conversation, Part, Text
-from dialects.dialect import StreamReader
+from dialects.dialect import Retelling, StreamReader
 from dialects.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed
 from dialects.models import ModelProfile
 from dialects.schemas import NOT_AT_THE_ROOT, walked
@@ -88,23 +88,16 @@ class Wrapping:
         return reader if self.schema is None else _Reader(reader)
 
 
-class _Reader:
+class _Reader(Retelling):
     """Tells of each text that another reader reads what is in the object."""
 
     def __init__(self, reader: StreamReader) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._object: _Object | None = None
         self._index = 0
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Take bytes, cut anywhere; give the events they complete."""
-        return [told for event in self._reader.feed(data) for told in self._told(event)]
-
-    def finish(self) -> list[Event]:
-        """The wire has closed: say how the stream ended."""
-        return [told for event in self._reader.finish() for told in self._told(event)]
-
-    def _told(self, event: Event) -> Iterator[Event]:
+    def told(self, event: Event) -> Iterator[Event]:
+        """Say of a text what is in the object."""
         match event:
             case BlockStarted(index, Text(text) as block):
                 self._object, self._index = _Object(), index
