@@ -54,8 +54,7 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
     balancer = LoadBalancer(pools(settings), policy=policy)
     assign(balancer, policy, balancer.models())
     router = RequestRouter(balancer, names=ModelNames.configured(policy, lambda: unknown), policy=policy)
-    for module in settings.extensions:
-        getattr(module, "extend", lambda _: None)(router)
+    settings.extend(router)
     resolution = router.names.resolve(model)
     if client == "openai" and profile_for(resolution.model).embeds:
         dialect = "openai-embeddings"

@@ -98,10 +98,7 @@ class Gateway:
         names = ModelNames.configured(settings.policy, self._fleet.unlisted)
         sleep = threading.Event().wait
         self.router = RequestRouter(self.balancer, names=names, policy=settings.policy, clock=clock, sleep=sleep)
-        for module in settings.extensions:
-            extend = getattr(module, "extend", None)
-            if extend is not None:
-                extend(self.router)
+        settings.extend(self.router)
         fetcher = MediaFetcher() if settings.fetch_media else None
         self._desk = Desk(fetch=fetcher)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
@@ -124,25 +121,16 @@ class Gateway:
         """
         began = self._clock()
         conversation = CLIENTS[asked_in or client].parse_request(body)
-        token = self._new_token()
-        envelope = Envelope(token, conversation.model, int(self._now()), conversation)
-        affinity = affinity_key(conversation, headers)
-        attempts = self._attempts(client, conversation, caller, affinity)
-        timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
-        inquiry = Inquiry(client, body, envelope, forward=not asked_in)
-        asked = Asked(token, caller, inquiry, timeouts, affinity, began)
+        asked, attempts = self._asked(client, body, conversation, headers, caller, began, forward=not asked_in)
         return Exchange(asked, attempts, self._core, self._observer, self._desk, self._clock)
 
     def embeddings(self, body: JSON, headers: Mapping[str, str], caller: str) -> Exchange:
         """Begin to answer a request for embeddings; raises `FaultError` for one that makes no sense."""
         began = self._clock()
         request = openai_embeddings.parse_request(body)
-        named = Conversation(model=request.model, dialect="openai-embeddings")
-        token = self._new_token()
-        envelope = Envelope(token, request.model, int(self._now()), named)
-        attempts = self._attempts("openai-embeddings", named, caller, affinity_key(named, headers))
-        timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
-        asked = Asked(token, caller, Inquiry("openai-embeddings", body, envelope), timeouts, began=began)
+        client = "openai-embeddings"
+        named = Conversation(model=request.model, dialect=client)
+        asked, attempts = self._asked(client, body, named, headers, caller, began)
         return EmbeddingExchange(request, asked, attempts, self._core, self._observer, self._desk, self._clock)
 
     def kept(self, method: str, answer: str, caller: str, action: str = "") -> tuple[int, bytes]:
@@ -199,6 +187,25 @@ class Gateway:
         """What the router knows of every endpoint, as JSON; times are in seconds from now."""
         strategies = {model: self.balancer.strategy(model) for model in self.balancer.models()}
         return {"strategies": strategies, "endpoints": [_as_json(state) for state in self.balancer.snapshot()]}
+
+    def _asked(
+        self,
+        client: str,
+        body: JSON,
+        conversation: Conversation,
+        headers: Mapping[str, str],
+        caller: str,
+        began: float,
+        *,
+        forward: bool = True,
+    ) -> tuple[Asked, Attempts]:
+        """Put together what is known of a request, and where it may be tried; raises `FaultError`."""
+        token = self._new_token()
+        envelope = Envelope(token, conversation.model, int(self._now()), conversation)
+        affinity = affinity_key(conversation, headers)
+        attempts = self._attempts(client, conversation, caller, affinity)
+        timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
+        return Asked(token, caller, Inquiry(client, body, envelope, forward), timeouts, affinity, began), attempts
 
     def _attempts(self, client: str, conversation: Conversation, caller: str, affinity: str) -> Attempts:
         try:

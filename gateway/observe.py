@@ -115,7 +115,6 @@ class MetricsObserver:
         self._duration = Histogram(
             "aicore_proxy_duration_seconds", "Until the last byte", labels, buckets=_SECONDS, registry=registry
         )
-
         self._overhead = Histogram(
             "aicore_proxy_overhead_seconds",
             "What the proxy itself took: neither waiting for an upstream or a caller, nor a pause",

@@ -20,6 +20,7 @@ from gateway.config_file import ConfigFile, FilterSection, json_schema, unknown_
 from gateway.mentions import OfModels, unused
 from gateway.service_keys import Mistake, Secret, ServiceKey, ServiceKeyError, is_url, load_json
 from routing.policy import Policy
+from routing.request_router import RequestRouter
 from routing.strategy import STRATEGIES, Endpoint
 
 __all__ = [
@@ -103,6 +104,11 @@ class Settings:
     source: Path | None = None
     """The config file; none if the environment said it all."""
     warnings: tuple[str, ...] = ()
+
+    def extend(self, router: RequestRouter) -> None:
+        """Let the user's own modules add to *router*, those that have something to add."""
+        for module in self.extensions:
+            getattr(module, "extend", lambda _: None)(router)
 
 
 def load(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings:

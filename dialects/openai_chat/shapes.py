@@ -30,9 +30,7 @@ def is_responses(body: JSON) -> bool:
 def has_blocks(body: JSON) -> bool:
     """Whether a message of *body* holds a block of Anthropic's, which no OpenAI model takes."""
     messages = body.get("messages")
-    return isinstance(messages, list) and any(
-        any(True for _ in blocks_in(message)) for message in messages if isinstance(message, dict)
-    )
+    return isinstance(messages, list) and any(any(blocks_in(each)) for each in messages if isinstance(each, dict))
 
 
 def blocks_in(message: Mapping[str, Any]) -> Iterator[JSON]:
