@@ -212,7 +212,7 @@ class Policy:
     priority_full: int = 0
     """Requests in flight per weight at which `priority` calls an endpoint full; 0 is never."""
     models: Mapping[str, ModelPolicy] = field(default_factory=dict)
-    """What differs for one model, by its deployed name."""
+    """What differs for one model, under any of its names."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """More names for models."""
     fallbacks: Mapping[str, tuple[str, ...]] | None = None

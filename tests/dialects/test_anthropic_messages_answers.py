@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from anthropic.types import Message as AnthropicMessage
 from anthropic.types import RawMessageStreamEvent
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -145,7 +145,6 @@ completions = st.builds(
 
 
 @given(completions)
-@settings(deadline=None)
 def test_what_is_said_piece_by_piece_is_what_is_said_at_once(completion):
     out = messages.writer(ENVELOPE).write(unfold(completion))
     streamed = fold(golden.read(messages.reader("tok", ""), [out]))

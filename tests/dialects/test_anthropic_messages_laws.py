@@ -70,7 +70,7 @@ def conversations(draw):
 
 
 @given(conversations())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_what_is_written_is_understood_as_it_was_meant(conversation):
     written = rendered(conversation, SONNET_46)
     again = messages.parse_request(written.body | {"model": "m"})
@@ -81,7 +81,7 @@ def test_what_is_written_is_understood_as_it_was_meant(conversation):
 
 
 @given(conversations())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_forwarding_what_was_written_changes_nothing(conversation):
     written = rendered(conversation, SONNET_46).body
 

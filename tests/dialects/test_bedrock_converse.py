@@ -350,7 +350,7 @@ def sensible(messages):
 
 
 @given(turns, st.sampled_from([CLAUDE_4, CLAUDE_46, CLAUDE_47, NOVA]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_whatever_was_said_before_is_asked_in_the_order_converse_wants(messages, profile):
     sane = [message for index, message in enumerate(sensible(messages)) if index == 0 or not _repeats(messages, index)]
     conversation = replace(ASKED, messages=(*sane, said(Text("go on"))), reasoning=Reasoning(Effort.LOW))

@@ -6,7 +6,7 @@ from zlib import crc32
 
 import pytest
 from botocore.eventstream import EventStreamBuffer
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.eventstream import MAX_MESSAGE, EventStreamDecoder, decoder_for
@@ -51,7 +51,6 @@ messages = st.builds(event, st.sampled_from(["messageStart", "metadata"]), st.di
 
 
 @given(st.lists(messages, max_size=5), golden.places)
-@settings(deadline=None)
 def test_botocore_reads_the_same_however_the_bytes_are_cut(wires, places):
     data = b"".join(wires)
     theirs = EventStreamBuffer()

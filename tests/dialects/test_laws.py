@@ -161,7 +161,7 @@ def strange(backend: str, seed: int) -> tuple[str, list[bytes]]:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @given(seeds)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_no_bytes_make_a_reader_raise_or_speak_ungrammatically(backend, seed):
     kind, chunks = strange(backend, seed)
     events = golden.read(BACKENDS[backend].reader("tok", kind), chunks)
@@ -174,7 +174,7 @@ def test_no_bytes_make_a_reader_raise_or_speak_ungrammatically(backend, seed):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @given(st.data())
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_no_noise_makes_a_reader_raise_or_speak_ungrammatically(backend, data):
     chunks = data.draw(golden.noise(WORDS[backend]))
     for kind in mangling.CONTENT_TYPES.values():
@@ -198,7 +198,7 @@ def words_of(completion: Completion) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", [name for name in CLIENTS if name in BACKENDS])
 @given(imagined.completions())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_what_is_said_to_clients_is_understood_as_it_was_meant(name, completion):
     client, backend, envelope = CLIENTS[name], BACKENDS[name], envelope_for(name)
     written = client.writer(envelope).write(checked(unfold(completion)))
@@ -236,7 +236,7 @@ def strings(value: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize(("backend", "profile"), ASKABLE)
 @given(imagined.conversations())
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_every_word_is_asked_in_a_body_the_vendor_takes(backend, profile, conversation):
     body, dropped = asked(backend, conversation, profile)
 
@@ -333,7 +333,7 @@ EXCUSES = {
 
 @pytest.mark.parametrize(("name", "profile"), SPOKEN_ON_BOTH_SIDES)
 @given(imagined.conversations())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_nothing_is_lost_in_silence(name, profile, conversation):
     again, dropped = understood(name, conversation, profile)
     thoughts = not any("thinking" in why for why in dropped)
@@ -348,7 +348,7 @@ def test_nothing_is_lost_in_silence(name, profile, conversation):
 
 @pytest.mark.parametrize(("name", "profile"), SPOKEN_ON_BOTH_SIDES)
 @given(imagined.conversations())
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_what_was_understood_is_asked_and_understood_again(name, profile, conversation):
     once, _ = understood(name, conversation, profile)
     again, dropped = understood(name, once, profile)
@@ -369,7 +369,7 @@ def ask_all(client: str, body: JSON, askable: Sequence[tuple[str, ModelProfile]]
 
 @pytest.mark.parametrize("client", CLIENTS)
 @given(seeds)
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_any_request_is_understood_or_refused_in_words(client, seed):
     words = mangling.vocabulary([mangling.BODIES[client]])
     ask_all(client, mangling.spoiled(mangling.BODIES[client], Random(seed), words, times=4), ASKABLE)
@@ -391,7 +391,7 @@ def test_json_of_any_depth_is_understood_or_refused_in_words(client, opening, cl
 
 @pytest.mark.parametrize("client", CLIENTS)
 @given(st.data())
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_any_json_is_understood_or_refused_in_words(client, data):
     words = mangling.vocabulary([mangling.BODIES[client]])
     body = data.draw(st.dictionaries(st.sampled_from(words), golden.junk(words), max_size=5))

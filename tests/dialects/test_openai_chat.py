@@ -95,7 +95,7 @@ parts = st.lists(
 
 
 @given(parts, st.integers(0, 9), st.integers(0, 9))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_what_the_writer_writes_the_reader_reads(said, fresh, cached):
     calls = any(isinstance(part, ToolCall) for part in said)
     stop = Stop(StopReason.TOOL_USE, "tool_calls") if calls else Stop(StopReason.END, "stop")

@@ -49,7 +49,7 @@ def _user(content):
 
 
 @given(chat_bodies, st.sampled_from(MODELS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_openais_own_types_take_every_request(asked, model):
     if b"file_data" in json.dumps(asked).encode() and not profile_for(model).documents:
         return
@@ -57,7 +57,7 @@ def test_openais_own_types_take_every_request(asked, model):
 
 
 @given(chat_bodies)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_nothing_but_what_is_named_is_lost(asked):
     profile = replace(
         profile_for("gpt-5"),

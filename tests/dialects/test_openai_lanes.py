@@ -59,7 +59,7 @@ OTHERS = ["mistralai--mistral-small", "sonar-pro", "cohere--command-a-reasoning"
 
 
 @given(chat_bodies, st.sampled_from(OTHERS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_other_vendors_are_told_the_same_messages_on_the_lane_as_in_translation(body, model):
     """Roles take turns, instructions stand in front, and ids are such as the vendor takes."""
     try:

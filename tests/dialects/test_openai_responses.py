@@ -94,7 +94,7 @@ parts = st.lists(
 
 
 @given(parts, st.sampled_from([StopReason.END, StopReason.LENGTH, StopReason.FILTERED]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_what_the_writer_writes_the_reader_reads_and_openais_types_take(said, reason):
     calls = any(isinstance(part, ToolCall) for part in said)
     reason = StopReason.TOOL_USE if calls and reason is StopReason.END else reason

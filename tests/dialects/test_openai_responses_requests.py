@@ -98,7 +98,7 @@ def test_long_names_in_namespaces_stay_apart():
 
 
 @given(responses_bodies, st.sampled_from(["gpt-4o", "gpt-5", "gpt-5.3-codex"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_openais_own_types_take_every_request(asked, model):
     check_responses_request(
         openai_responses.render_request(openai_responses.parse_request(asked), profile_for(model)).body
@@ -106,7 +106,7 @@ def test_openais_own_types_take_every_request(asked, model):
 
 
 @given(responses_bodies)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_nothing_but_what_is_named_is_lost(asked):
     profile = replace(profile_for("gpt-5"), temperature=True, efforts=tuple(effort.value for effort in Effort))
     once = openai_responses.parse_request(asked)

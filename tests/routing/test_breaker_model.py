@@ -182,4 +182,4 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=at_most(120), stateful_step_count=40, deadline=None)
+TestModel.settings = settings(max_examples=at_most(120), stateful_step_count=40)

@@ -162,7 +162,7 @@ class BudgetAgainstALedger(RuleBasedStateMachine):
 
 
 TestBudgetAgainstALedger = BudgetAgainstALedger.TestCase
-TestBudgetAgainstALedger.settings = settings(max_examples=at_most(40), stateful_step_count=30, deadline=None)
+TestBudgetAgainstALedger.settings = settings(max_examples=at_most(40), stateful_step_count=30)
 
 
 class NoLock:

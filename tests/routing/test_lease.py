@@ -218,4 +218,4 @@ class LeaseModel(RuleBasedStateMachine):
 
 
 class TestLeaseModel(LeaseModel.TestCase):
-    settings = settings(max_examples=at_most(40), stateful_step_count=30, deadline=None)
+    settings = settings(max_examples=at_most(40), stateful_step_count=30)

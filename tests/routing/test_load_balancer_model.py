@@ -128,7 +128,7 @@ class BalancerModel(RuleBasedStateMachine):
 class TestBalancerModel(BalancerModel.TestCase):
     """So many circuits move that to log them would take longest."""
 
-    settings = settings(max_examples=at_most(60), stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=at_most(60), stateful_step_count=40)
 
     def setUp(self) -> None:
         logging.getLogger("routing.lease").setLevel(logging.CRITICAL)
