@@ -8,7 +8,7 @@ object, plain text. They are read here and nowhere else.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dialects.faults import Fault, FaultKind, Quota
@@ -18,8 +18,8 @@ _MAX_MESSAGE = 2000
 _BY_STATUS = {
     400: FaultKind.INVALID_REQUEST,
     401: FaultKind.REFUSED_CREDENTIALS,
-    403: FaultKind.REFUSED_CREDENTIALS,
-    404: FaultKind.GONE,
+    403: FaultKind.REQUEST_FORBIDDEN,
+    404: FaultKind.RESOURCE_NOT_FOUND,
     405: FaultKind.INVALID_REQUEST,
     408: FaultKind.TIMEOUT,
     409: FaultKind.INVALID_REQUEST,
@@ -60,17 +60,34 @@ _BY_CODE = {
     "server_error": FaultKind.SERVER_ERROR,
     "internal": FaultKind.SERVER_ERROR,
     "not_found_error": FaultKind.NOT_FOUND,
-    "permission_error": FaultKind.REFUSED_CREDENTIALS,
-    "authentication_error": FaultKind.REFUSED_CREDENTIALS,
+    "permission_error": FaultKind.REQUEST_FORBIDDEN,
+    "permission_denied": FaultKind.REQUEST_FORBIDDEN,
+    "authentication_error": FaultKind.DEPLOYMENT_FORBIDDEN,
 }
+_BY_STATUS_IN_AI_CORES_SHAPE = {403: FaultKind.DEPLOYMENT_FORBIDDEN, 404: FaultKind.GONE}
+"""What these say of the deployment; in any other shape they say something of the request."""
+_WITHIN = {FaultKind.OTHER: FaultKind.STREAM_BROKEN, FaultKind.REFUSED_CREDENTIALS: FaultKind.DEPLOYMENT_FORBIDDEN}
+"""What a kind means inside a stream: SAP AI Core had taken the token, so whoever refuses one is behind it."""
+_CALLERS_MISTAKES = frozenset({FaultKind.NOT_FOUND, FaultKind.INVALID_REQUEST})
 _OUR_WORDS = {
     FaultKind.REFUSED_CREDENTIALS: "SAP AI Core refuses the proxy's credentials for this deployment.",
+    FaultKind.DEPLOYMENT_FORBIDDEN: "SAP AI Core does not let the proxy use the deployment behind this model.",
     FaultKind.GONE: "The deployment behind this model does not exist any more or is not running.",
     FaultKind.OVERLOADED: "The model is overloaded.",
     FaultKind.SERVER_ERROR: "The model's endpoint failed.",
     FaultKind.TIMEOUT: "The model's endpoint took too long.",
     FaultKind.OTHER: "The model's endpoint answered with an unexpected status.",
 }
+_PAGE = "The request was refused on its way to the model, as by a firewall."
+"""What is told instead of a page that was written for browsers."""
+_MESH = re.compile(
+    r"RBAC: access denied|Missing Tenant Id\b.*|Jwt\b.*|(?:404 page|resource|deployment\b.*) not found\.?",
+    re.IGNORECASE,
+)
+"""What the network of SAP AI Core says in plain text, before anything else has seen the request."""
+_LONGEST_MESH = 200
+_PROVIDERS_KEYS = frozenset({"type", "param", "status", "innererror"})
+"""What providers put into an error object, and the AI API does not."""
 _AI_CORES_OWN_LIMIT = re.compile(r"rate limited by AI Core|\bTooManyRequests?\b")
 _ADDRESS = re.compile(r"(?:https?|wss?)://[^\s\"'<>]*(?:ondemand\.com|/v2/|//127\.|//localhost|//10\.)[^\s\"'<>]*")
 _BEARER = re.compile(r"(?i)bearer\s+[\w.~+/=-]+")
@@ -83,14 +100,17 @@ class _Said:
     message: str = ""
     code: str = ""
     param: str | None = None
+    by_ai_core: bool = False
+    """Whether SAP AI Core itself speaks of a deployment, and no provider or firewall of the request."""
 
 
 def fault_from(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """Understand an HTTP error; *headers* may be written in any case."""
-    said = _said(body)
+    said = _said(status, body)
     typed = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
     code = said.code or typed.partition(":")[0]
-    return _fault(_kind(status, code, said.message), status, said.message, code, said.param)
+    kind = _BY_STATUS_IN_AI_CORES_SHAPE.get(status) if said.by_ai_core else None
+    return _fault(kind or _kind(status, code, said.message), status, said.message, code, said.param)
 
 
 def fault_within(code: str, message: str, status: int | None = None) -> Fault:
@@ -98,7 +118,7 @@ def fault_within(code: str, message: str, status: int | None = None) -> Fault:
     if status is None and code.isdecimal() and len(code) == 3:
         status = int(code)
     kind = _kind(status or 0, code, message)
-    return _fault(FaultKind.STREAM_BROKEN if kind is FaultKind.OTHER else kind, status, message, code, None)
+    return _fault(_WITHIN.get(kind, kind), status, message, code, None)
 
 
 def without_addresses(text: str) -> str:
@@ -107,13 +127,13 @@ def without_addresses(text: str) -> str:
 
 
 def _kind(status: int, code: str, message: str) -> FaultKind:
-    if status in (401, 403):
+    if status == 401:
         return FaultKind.REFUSED_CREDENTIALS
+    if status in (403, 404):
+        return _refusal(status, code, message)
     by_status = _BY_STATUS.get(status)
     worded = next((kind for words, kind in _BY_WORD if words.search(code) or words.search(message)), None)
-    if worded and (
-        by_status in (None, FaultKind.GONE) or worded in (FaultKind.CONTENT_FILTERED, FaultKind.RATE_LIMITED)
-    ):
+    if worded and (by_status is None or worded in (FaultKind.CONTENT_FILTERED, FaultKind.RATE_LIMITED)):
         # A caller's mistake may well mention a limit of tokens: only a code makes it a throttling.
         if by_status is FaultKind.INVALID_REQUEST and not any(
             words.search(code) for words, kind in _BY_WORD if kind is worded
@@ -127,6 +147,17 @@ def _kind(status: int, code: str, message: str) -> FaultKind:
     return FaultKind.SERVER_ERROR if status >= 500 else FaultKind.OTHER
 
 
+def _refusal(status: int, code: str, message: str) -> FaultKind:
+    """Understand a provider's 403 or 404: a code may say more, words only what is the caller's to mend.
+
+    The words often repeat what the caller wrote, and nobody else may be made to wait for that.
+    """
+    for words, kind in _BY_WORD:
+        if words.search(code) or (kind in _CALLERS_MISTAKES and words.search(message)):
+            return kind
+    return _BY_STATUS[status]
+
+
 def _fault(kind: FaultKind, status: int | None, message: str, code: str, param: str | None) -> Fault:
     own_limit = _AI_CORES_OWN_LIMIT.search(f"{code} {message}")
     quota = Quota.MODEL if kind is FaultKind.RATE_LIMITED and own_limit else Quota.ENDPOINT
@@ -134,12 +165,27 @@ def _fault(kind: FaultKind, status: int | None, message: str, code: str, param: 
     return Fault(kind, said, status or None, None, quota, code or None, param)
 
 
-def _said(body: bytes) -> _Said:
+def _said(status: int, body: bytes) -> _Said:
     try:
         loaded = json.loads(body)
     except (ValueError, RecursionError):
-        return _Said(body.decode("utf-8", "replace").strip())
-    return _from(loaded)
+        text = body.decode("utf-8", "replace").strip()
+        if text.startswith("<"):
+            return _Said(_PAGE)
+        return _Said(text, by_ai_core=len(text) <= _LONGEST_MESH and _MESH.fullmatch(text) is not None)
+    return replace(_from(loaded), by_ai_core=_is_ai_cores(status, loaded))
+
+
+def _is_ai_cores(status: int, loaded: Any) -> bool:
+    """Whether this is how the AI API, or AI Core's own proxy for models, speaks of a deployment."""
+    match loaded:
+        case {"error": str(), "message": str(message)}:
+            return status == 403 or "deployment" in message.lower()
+        case {"error": {**error}} if not error.keys() & _PROVIDERS_KEYS:
+            code = error.get("code")
+            return "requestId" in error or (isinstance(code, str) and code.isdigit())
+        case _:
+            return False
 
 
 def _from(loaded: Any) -> _Said:

@@ -28,6 +28,12 @@ class FaultKind(Enum):
     """The answer began and then ended early, or made no sense."""
     REFUSED_CREDENTIALS = "refused_credentials"
     """SAP AI Core refuses the proxy's token; the caller is not to blame."""
+    DEPLOYMENT_FORBIDDEN = "deployment_forbidden"
+    """SAP AI Core takes the proxy's token, but does not let it use this deployment."""
+    REQUEST_FORBIDDEN = "request_forbidden"
+    """The provider, or a firewall on the way to it, forbids this request."""
+    RESOURCE_NOT_FOUND = "resource_not_found"
+    """The provider does not find something that this request names."""
     GONE = "gone"
     """The deployment does not exist any more, or does not run."""
     UNAVAILABLE = "unavailable"
@@ -92,13 +98,23 @@ _STATUS = {
     FaultKind.UNREACHABLE: 502,
     FaultKind.STREAM_BROKEN: 502,
     FaultKind.REFUSED_CREDENTIALS: 502,
+    FaultKind.DEPLOYMENT_FORBIDDEN: 502,
+    FaultKind.REQUEST_FORBIDDEN: 403,
+    FaultKind.RESOURCE_NOT_FOUND: 404,
     FaultKind.GONE: 502,
     FaultKind.UNAVAILABLE: 503,
     FaultKind.DEFECT: 500,
     FaultKind.OTHER: 502,
 }
 _CALLERS_OWN = frozenset(
-    {FaultKind.INVALID_REQUEST, FaultKind.CONTENT_FILTERED, FaultKind.TOO_LARGE, FaultKind.NOT_FOUND}
+    {
+        FaultKind.INVALID_REQUEST,
+        FaultKind.CONTENT_FILTERED,
+        FaultKind.TOO_LARGE,
+        FaultKind.NOT_FOUND,
+        FaultKind.REQUEST_FORBIDDEN,
+        FaultKind.RESOURCE_NOT_FOUND,
+    }
 )
 
 

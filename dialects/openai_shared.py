@@ -50,12 +50,22 @@ _TYPE = {
     FaultKind.CONTENT_FILTERED: ("invalid_request_error", "content_filter"),
     FaultKind.TOO_LARGE: ("invalid_request_error", "request_too_large"),
     FaultKind.NOT_FOUND: ("invalid_request_error", "model_not_found"),
+    FaultKind.REQUEST_FORBIDDEN: ("invalid_request_error", "permission_denied"),
+    FaultKind.RESOURCE_NOT_FOUND: ("invalid_request_error", "not_found"),
     FaultKind.UNAUTHENTICATED: ("authentication_error", "invalid_api_key"),
     FaultKind.RATE_LIMITED: ("rate_limit_error", "rate_limit_exceeded"),
     FaultKind.OVERLOADED: ("server_error", "overloaded"),
     FaultKind.TIMEOUT: ("server_error", "timeout"),
     FaultKind.UNAVAILABLE: ("server_error", "unavailable"),
 }
+_CODED_BY_PROVIDERS = frozenset(
+    {
+        FaultKind.INVALID_REQUEST,
+        FaultKind.NOT_FOUND,
+        FaultKind.REQUEST_FORBIDDEN,
+        FaultKind.RESOURCE_NOT_FOUND,
+    }
+)
 _WRONG_KEY = "Incorrect API key provided"
 
 _LONGEST_USER = 64
@@ -83,7 +93,7 @@ def render_fault(fault: Fault) -> JSON:
     message = fault.message
     if fault.kind is FaultKind.UNAUTHENTICATED and _WRONG_KEY not in message:
         message = f"{_WRONG_KEY}. {message}"
-    if fault.kind in (FaultKind.INVALID_REQUEST, FaultKind.NOT_FOUND):
+    if fault.kind in _CODED_BY_PROVIDERS:
         code = fault.code or code
     return {"error": {"message": message, "type": kind, "param": fault.param, "code": code}}
 

@@ -303,7 +303,8 @@ def _base() -> str:
 def _refused(error: Refused) -> Response:
     """Write a refusal."""
     if isinstance(error.body, str):
-        return Response(error.body, error.status, error.headers, mimetype="text/plain")
+        mime = None if "Content-Type" in error.headers else "text/plain"
+        return Response(error.body, error.status, error.headers, mimetype=mime)
     return Response(dump(error.body), error.status, error.headers, mimetype=_JSON)
 
 

@@ -14,6 +14,7 @@ _ENVOY = "upstream connect error or disconnect/reset before headers. reset reaso
 _RATE_LIMITED = (
     "Your request has been rate limited by AI Core due to exceeding the allowed request. Please try again later."
 )
+_FIREWALL = "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>Request blocked.</body>\r\n</html>\r\n"
 _INVALID = "The request is not valid."
 
 
@@ -27,7 +28,10 @@ class Kind(Enum):
     PROVIDER = "429-provider"
     UNAUTHORIZED = "401"
     FORBIDDEN = "403"
+    FORBIDDEN_BY_PROVIDER = "403-provider"
+    FIREWALL = "403-html"
     NOT_FOUND = "404"
+    NOT_FOUND_BY_PROVIDER = "404-provider"
     INVALID = "400"
     EMPTY_400 = "400-empty"
     RESET = "reset"
@@ -43,6 +47,10 @@ class Kind(Enum):
 
 
 MID_STREAM = frozenset({Kind.DEAD, Kind.ERROR_EVENT, Kind.GARBAGE, Kind.CUT, Kind.CUT_ERROR, Kind.EOF, Kind.STALL})
+
+
+_PROVIDERS = {Kind.INVALID: 400, Kind.FORBIDDEN_BY_PROVIDER: 403, Kind.NOT_FOUND_BY_PROVIDER: 404}
+"""What a provider says of a request, each family in its own shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +163,14 @@ def _refusal(fault: Fault, family: Family) -> Refused | None:  # noqa: C901  # a
             return Refused(401, "Jwt is expired")
         case Kind.FORBIDDEN:
             return Refused(403, "RBAC: access denied")
+        case Kind.FIREWALL:
+            return Refused(403, _FIREWALL, {"Content-Type": "text/html"})
         case Kind.NOT_FOUND:
             return Refused(
                 404, {"error": {"code": "404", "message": "Resource not found", "requestId": "0", "target": "/"}}
             )
-        case Kind.INVALID:
-            return of_family(family, 400, fault.message)
+        case Kind.INVALID | Kind.FORBIDDEN_BY_PROVIDER | Kind.NOT_FOUND_BY_PROVIDER:
+            return of_family(family, _PROVIDERS[fault.kind], fault.message)
         case Kind.EMPTY_400:
             return Refused(400, {}, bedrock("").headers if family is Family.CLAUDE else {})
         case _:

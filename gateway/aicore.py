@@ -15,6 +15,8 @@ from routing.policy import Timeouts
 from routing.request_router import Attempt
 from routing.strategy import Endpoint
 
+_RENEWED_FOR = {FaultKind.REFUSED_CREDENTIALS: 0.0, FaultKind.DEPLOYMENT_FORBIDDEN: 60.0}
+"""What a token is renewed for, and how old in seconds it must be for that."""
 _TOO_LATE = Fault(FaultKind.TIMEOUT, "The request has taken all the time that it may.")
 
 
@@ -77,15 +79,18 @@ class AICore:
         return upstream.status, upstream.read()
 
     def _send(self, endpoint: Endpoint, send: Callable[[Mapping[str, str]], Upstream]) -> Upstream:
-        """Send with the headers that say who asks, renewing a refused token once; raises `FaultError`."""
+        """Send with the headers that say who asks, renewing a refused token once; raises `FaultError`.
+
+        A deployment that is forbidden may be so to an old token alone: one fetched before its rights were given.
+        """
         tokens = self._tokens[endpoint.subaccount]
         token = tokens.token()
         try:
             return self._checked(send(self._identity(endpoint, token)))
         except FaultError as error:
-            if error.fault.kind is not FaultKind.REFUSED_CREDENTIALS:
+            age = _RENEWED_FOR.get(error.fault.kind)
+            if age is None or not tokens.invalidate(token, min_age=age):
                 raise
-        tokens.invalidate(token)
         return self._checked(send(self._identity(endpoint, tokens.token())))
 
     def probe(self, endpoint: Endpoint, timeout: float = 5.0) -> int:

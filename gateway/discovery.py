@@ -1,6 +1,6 @@
 """What runs in a subaccount, as its AI Core lists it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,11 +12,14 @@ from gateway.accounts import Deployment, SubAccount, deployment_url
 from gateway.service_keys import is_url
 from gateway.tokens import TokenSource
 from gateway.transport import Transport
+from routing.health import is_known_not_to_run
 
 JSON = Any
 Get = Callable[[SubAccount, str], JSON]
 """Asks the AI API of a subaccount for a path below its base, and gives the answer's JSON."""
 
+Models = dict[str, tuple[Deployment, ...]]
+"""The deployments of each model."""
 RUNNING: Final = "RUNNING"
 _PAGE = 100
 _PAGES = 100
@@ -51,7 +54,7 @@ class Management:
         try:
             return self._get(subaccount, path, token)
         except FaultError as error:
-            if error.fault.kind is not FaultKind.REFUSED_CREDENTIALS:
+            if error.fault.kind not in (FaultKind.REFUSED_CREDENTIALS, FaultKind.DEPLOYMENT_FORBIDDEN):
                 raise
         tokens.invalidate(token)
         return self._get(subaccount, path, tokens.token())
@@ -83,13 +86,38 @@ def listing(subaccount: SubAccount, get: Get) -> tuple[Listed, ...]:
     return tuple(found.values())
 
 
-def discover(subaccount: SubAccount, get: Get) -> dict[str, tuple[Deployment, ...]]:
+def discover(subaccount: SubAccount, get: Get) -> Models:
     """Find the models that run in *subaccount*, with their deployments in the order of the list."""
+    return running(listing(subaccount, get))
+
+
+def running(listed: Iterable[Listed]) -> Models:
+    """Tell which models run, with their deployments in the order of the list."""
     models: dict[str, tuple[Deployment, ...]] = {}
-    for each in listing(subaccount, get):
+    for each in listed:
         if each.model and each.status == RUNNING and is_url(each.url):
             models[each.model] = (*models.get(each.model, ()), Deployment(each.url))
     return models
+
+
+def without_gaps(listed: Sequence[Listed], before: Models, answers: Callable[[str], bool]) -> Models:
+    """Tell which models run, with those of *before* that a gap in the list says nothing about.
+
+    An empty list is all gap. In any other, one is kept that is missing or has no known status,
+    if its endpoint *answers*, and one that is listed as running and has lost its model or its URL.
+    """
+    found, status = running(listed), {each.id: each.status for each in listed}
+    there = {each.id for deployments in found.values() for each in deployments}
+
+    def is_kept(id: str) -> bool:
+        said = status.get(id, "")
+        return id not in there and (not listed or said == RUNNING or (not is_known_not_to_run(said) and answers(id)))
+
+    for model, deployments in before.items():
+        kept = tuple(each for each in deployments if is_kept(each.id))
+        if kept:
+            found[model] = (*found.get(model, ()), *kept)
+    return found
 
 
 def statuses(subaccount: SubAccount, get: Get) -> dict[str, str]:

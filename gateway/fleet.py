@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from dialects.faults import FaultError
-from gateway.accounts import Deployment, SubAccount
-from gateway.discovery import Get, discover, statuses
+from gateway.accounts import SubAccount
+from gateway.discovery import Get, Models, listing, statuses, without_gaps
 from gateway.mentions import assign, unmatched
 from gateway.settings import Settings, pools, with_discovered
-from routing.health import HealthChecker
+from routing.health import HealthChecker, answered_lately
 from routing.load_balancer import LoadBalancer
 from routing.names import Unlisted
 from routing.strategy import Endpoint
@@ -29,8 +29,8 @@ class Fleet:
     """Fills the balancer's pools, and keeps an eye on what is in them.
 
     What a subaccount lists is looked up where the settings ask for it; one that
-    cannot be asked keeps what it had, so that nothing depends on all of them
-    being there at start. Until all were listed once they are asked more often,
+    cannot be asked, or lists nothing any more, keeps what it had, so that nothing
+    depends on all of them being there at start. Until all were listed once they are asked more often,
     and `unlisted` tells who was not. *probe* asks one endpoint and gives an HTTP
     status; *patience* is how many seconds the start waits for what is looked up.
 
@@ -54,7 +54,7 @@ class Fleet:
         self._get = get
         self._clock = clock
         self._patience = patience
-        self._found: dict[str, Mapping[str, tuple[Deployment, ...]]] = {}
+        self._found: dict[str, Models] = {}
         self._looked_up = [account for account in settings.subaccounts.values() if account.discovery]
         self._unlisted = tuple(account.name for account in self._looked_up)
         self._due = clock()
@@ -110,12 +110,25 @@ class Fleet:
         for what in unmatched(self._settings.policy, self._balancer.models()):
             _log.warning("%s", what)
 
-    def _look_up(self, account: SubAccount) -> Mapping[str, tuple[Deployment, ...]] | None:
+    def _look_up(self, account: SubAccount) -> Models | None:
         try:
-            return discover(account, self._get)
+            listed = listing(account, self._get)
         except FaultError as error:
             _log.warning("cannot list the deployments of %s: %s", account.name, error.fault.message)
             return None
+        before = self._found.get(account.name, {})
+        if before and not listed:
+            _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
+        return without_gaps(listed, before, self._answering(account.name).__contains__)
+
+    def _answering(self, subaccount: str) -> set[str]:
+        """Name the deployments of a subaccount that answered lately."""
+        policy, states = self._settings.policy, self._balancer.snapshot()
+        return {
+            state.endpoint.deployment
+            for state in states
+            if state.endpoint.subaccount == subaccount and answered_lately(state, policy)
+        }
 
     def _serve(self) -> None:
         wanted = pools(with_discovered(self._settings, self._found))

@@ -24,9 +24,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A token with the two moments that matter."""
+    """A token with the moments that matter."""
 
     value: str = field(repr=False)
+    fetched_at: float
     renew_at: float
     expires_at: float
 
@@ -68,11 +69,18 @@ class TokenSource:
         with self._fetching:
             return self._fetched()
 
-    def invalidate(self, token: str) -> None:
-        """Drop *token*, because the service refused it, unless another one has taken its place already."""
+    def invalidate(self, token: str, *, min_age: float = 0.0) -> bool:
+        """Drop *token*, because the service refused it, unless another one has taken its place already.
+
+        One that is younger than *min_age* seconds is kept. Return whether another one is to be had.
+        """
         with self._guard:
-            if self._held is not None and self._held.value == token:
+            held = self._held
+            if held is not None and held.value == token:
+                if self._clock() - held.fetched_at < min_age:
+                    return False
                 self._held = None
+            return True
 
     def _renewed(self, held: _Held) -> str:
         """Fetch ahead of time, unless somebody does so or has just failed to: *held* is good meanwhile."""
@@ -101,5 +109,5 @@ class TokenSource:
         expires_at = now + token.lifetime
         renew_at = expires_at - min(self._leeway, token.lifetime * _SHARE)
         with self._guard:
-            self._held = _Held(token.value, renew_at, expires_at)
+            self._held = _Held(token.value, now, renew_at, expires_at)
         return token.value

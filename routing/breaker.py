@@ -60,6 +60,8 @@ class CircuitBreaker:
                    if it had closed it
     throttled      --                    stays                 open, same k
     withdrew       --                    permit comes back     permit comes back
+    overruled      open if too many      --                    open, k + 1
+                   in a row
     trip           open (gone)           open (gone)           open (gone)
     time is over   --                    half-open             --
     reachable      --                    half-open, unless     --
@@ -117,6 +119,8 @@ class CircuitBreaker:
         """The answers between the latest failures."""
         self._cuts = 0
         """How many were cut since one ended well."""
+        self._overruled = 0
+        """How many were refused since one was answered, and taken elsewhere."""
 
     @property
     def state(self) -> Circuit:
@@ -171,6 +175,7 @@ class CircuitBreaker:
                 permit.stage = _Stage.ANSWERED
                 self._free(permit)
                 if self._circuit is Circuit.CLOSED:
+                    self._overruled = 0
                     permit.counted = self._slice(now), self._runs[-1]
                     for tally in permit.counted:
                         tally.good += 1
@@ -213,6 +218,19 @@ class CircuitBreaker:
             if self._counts(permit) and self._settle(permit) and self._circuit is Circuit.CLOSED:
                 self._cuts = 0
                 self._proofs.clear()
+        self._tell()
+
+    def overruled(self, permit: Permit, reason: str = "") -> None:
+        """Another endpoint took what this one had refused; said once of a permit, after it was given back."""
+        with self._lock:
+            now = self._tick()
+            if permit.generation == self._generation and self._circuit is not Circuit.OPEN:
+                self._overruled += 1
+                if self._circuit is Circuit.HALF_OPEN:
+                    self._open(now, self._k + 1, f"the probe refused what others take: {reason}")
+                elif self._overruled >= self._policy.failure_threshold:
+                    why = f"{self._overruled} requests in a row refused that others take: {reason}"
+                    self._open(now, self._k_at(now), why)
         self._tell()
 
     def trip(self, reason: str, *, permit: Permit | None = None, seconds: float = math.inf) -> None:
@@ -343,7 +361,7 @@ class CircuitBreaker:
         was, opens = self._circuit, circuit is Circuit.OPEN
         self._circuit, self._reason, self._since, self._k = circuit, reason, now, k
         self._generation += 1
-        self._proofs, self._cuts, self._runs = [], 0, self._no_failures()
+        self._proofs, self._cuts, self._overruled, self._runs = [], 0, 0, self._no_failures()
         if was is Circuit.OPEN and circuit is Circuit.HALF_OPEN and self._probe is not None:
             self._probe.generation = self._generation
         else:

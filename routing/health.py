@@ -31,6 +31,21 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+_ROUNDS = 3
+"""For how many listings an empty one in a row is taken for a mistake, and an answer outweighs what a list says."""
+_NOT_RUNNING = frozenset({"PENDING", "COMPLETED", "DEAD", "STOPPING", "STOPPED", "DELETED"})
+"""What a list must say of a deployment for it to be known not to run; silence and anything else says nothing."""
+
+
+def is_known_not_to_run(status: str) -> bool:
+    """Whether a deployment's *status*, as listed, is a statement and no gap in the list."""
+    return status.upper() in _NOT_RUNNING
+
+
+def answered_lately(state: EndpointState, policy: Policy) -> bool:
+    """Whether an endpoint answered so lately that no gap in a list is believed."""
+    return state.answered <= _ROUNDS * policy.discovery_interval
+
 
 class _Balancer(Protocol):
     """What a checker needs of a balancer."""
@@ -67,6 +82,8 @@ class HealthChecker:
         self._thread: threading.Thread | None = None
         self._listed = -math.inf
         self._probed = -math.inf
+        self._empty: dict[str, int] = {}
+        """How many listings of a subaccount were empty, one after another."""
 
     def check_once(self) -> None:
         """Do what is due: list what runs, then ask those that are not well."""
@@ -138,8 +155,8 @@ class HealthChecker:
 
     def _discover(self, list_running: Callable[[str], Mapping[str, str]]) -> None:
         """Trip what does not run any more, restore what runs again."""
-        endpoints = [state.endpoint for state in self._balancer.snapshot()]
-        for subaccount in dict.fromkeys(endpoint.subaccount for endpoint in endpoints):
+        states = self._balancer.snapshot()
+        for subaccount in dict.fromkeys(state.endpoint.subaccount for state in states):
             if self._stop.is_set():
                 return
             try:
@@ -147,15 +164,28 @@ class HealthChecker:
             except Exception as error:  # noqa: BLE001 - whatever a listing raises, it says nothing about deployments
                 log.warning("cannot list the deployments of %s: %s", subaccount, type(error).__name__)
                 continue
-            for endpoint in endpoints:
-                if endpoint.subaccount == subaccount:
-                    self._compare(endpoint, found.get(endpoint.deployment, "not found"))
+            if self._is_mistaken(subaccount, found):
+                continue
+            for state in states:
+                if state.endpoint.subaccount == subaccount:
+                    self._compare(state, found.get(state.endpoint.deployment, "not found"))
 
-    def _compare(self, endpoint: Endpoint, status: str) -> None:
-        breaker = self._breaker(endpoint)
+    def _is_mistaken(self, subaccount: str, found: Mapping[str, str]) -> bool:
+        """Whether an empty list is not believed yet; it is only asked of subaccounts that have endpoints."""
+        empty = self._empty[subaccount] = 0 if found else self._empty.get(subaccount, 0) + 1
+        if 0 < empty <= _ROUNDS:
+            log.warning("the list of deployments of %s is empty (%d of %d): not believed", subaccount, empty, _ROUNDS)
+        return 0 < empty <= _ROUNDS
+
+    def _compare(self, state: EndpointState, status: str) -> None:
+        breaker = self._breaker(state.endpoint)
         if breaker is None:
             return
         if status.upper() == "RUNNING":
             breaker.restore()
-        else:
+        elif is_known_not_to_run(status):
             breaker.trip(f"the deployment's status is {status}")
+        elif not answered_lately(state, self._policy):
+            # Until after the next listing, so that callers can be told when to come back.
+            seconds = 2 * self._policy.discovery_interval
+            breaker.trip(f"the deployment's status is {status}", seconds=seconds)

@@ -1,5 +1,6 @@
 """What routing tells those who watch: what happened, and how things stand."""
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -142,3 +143,5 @@ class EndpointState:
     weight: float
     domain: QuotaDomain
     last_error: FaultKind | None
+    answered: float = math.inf
+    """Seconds since it last began to answer; infinite if it never did."""

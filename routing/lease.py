@@ -34,6 +34,7 @@ class Member:
         "_row",
         "_row_until",
         "_stamp",
+        "answered",
         "breaker",
         "endpoint",
         "in_flight",
@@ -46,6 +47,8 @@ class Member:
         self.endpoint = endpoint
         self.breaker = breaker
         self.joined = now
+        self.answered = -math.inf
+        """When it last began to answer."""
         self.in_flight = 0
         self.waiting = 0
         self.last_error: FaultKind | None = None
@@ -130,8 +133,8 @@ class Lease:
 
     The verdict says what a fault means: a failure and a trip go to the breaker, a used-up
     quota makes its owner rest and is no failure, the caller's own fault gives the permit
-    back. The slot is freed on entering *closed*, so exactly once. The lock guards the
-    stage, and nothing is taken inside it.
+    back, and so does a refusal until it is *overruled*. The slot is freed on entering
+    *closed*, so exactly once. The lock guards the stage, and nothing is taken inside it.
     """
 
     def __init__(self, ledger: "Ledger", ticket: Ticket, reason: str) -> None:
@@ -152,6 +155,10 @@ class Lease:
         was = self._move(_Stage.CLOSED)
         if was is not _Stage.CLOSED:
             self._ledger.failed(self._ticket, fault, unanswered=was is _Stage.OPEN)
+
+    def overruled(self, fault: Fault) -> None:
+        """Another endpoint has taken what this one refused with *fault*; said once, after `failed`."""
+        self._ledger.overruled(self._ticket, fault)
 
     def close(self) -> None:
         """The request is over. Without an answer this says nothing about the endpoint."""
@@ -214,6 +221,7 @@ class Ledger:
         member.breaker.succeeded(ticket.permit)
         with self.lock:
             member.waiting -= 1
+            member.answered = now
             member.observe(seconds, now, self._policy.ewma_decay)
             for key in keys_of(member.endpoint):
                 self.cooling.ends(key, ticket.started)
@@ -228,7 +236,7 @@ class Ledger:
         key = _resting(member.endpoint, scope_of(fault))
         with self.lock:
             member.leave(unanswered=unanswered)
-            if verdict.effect is not Effect.NEUTRAL:
+            if verdict.effect not in (Effect.NEUTRAL, Effect.REFUSAL):
                 penalty = self._policy.failure_penalty if fault.retry_after is None else fault.retry_after
                 member.observe(min(penalty, self._policy.cooling.cap), now, self._policy.ewma_decay)
             if verdict.try_elsewhere:
@@ -237,6 +245,11 @@ class Ledger:
         if key is not None:
             self.note(Cooled(member.endpoint, key, rests, fault.kind))
         self.note(Settled(member.endpoint, fault.kind, now - ticket.started))
+        self.publish()
+
+    def overruled(self, ticket: Ticket, fault: Fault) -> None:
+        """What the endpoint refused with *fault* was no mistake of the caller's."""
+        ticket.member.breaker.overruled(ticket.permit, fault.kind.value)
         self.publish()
 
     def closed(self, ticket: Ticket, *, unanswered: bool) -> None:

@@ -23,9 +23,9 @@ FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "claude": _SONNETS,
     "gemini": ("gemini-2.5-pro",),
     "gpt": ("gpt-4.1",),
-    "embedding": ("text-embedding-3-small",),
+    "embedding": (),
 }
-"""Who stands in for whom: per family, the best first."""
+"""Who stands in for whom: per family, the best first. Nobody for an embedder: vectors of another model are wrong."""
 CATCH_ALL = "gpt"
 """The family that stands in for a name of no family, where that is asked for."""
 
@@ -45,9 +45,12 @@ _SUFFIXES: Mapping[str, re.Pattern[str]] = {
     "gemini": re.compile(rf"(?:{_DATE}|-\d\d\d|-preview(?:-\d\d-\d\d(?:\d\d)?)?|-exp)+$"),
     "gpt": re.compile(rf"(?:{_DATE}|-(?:0[1-9]|1[0-2])[0-3]\d)+$"),
     "nova": re.compile(rf"(?:{_DATE}|-v\d+)+$"),
+    "embedding": re.compile(rf"(?:{_DATE}|(?<=gemini-embedding)-001)+$"),
     "": re.compile(rf"(?:{_DATE})+$"),
 }
-"""What the vendors hang on a name to say when a model was made, by how the name begins."""
+"""What the vendors hang on a name to say when a model was made, by how the name begins; of an embedder, by what it is.
+
+Another revision of an embedder makes other vectors: only that which SAP AI Core runs is the one without a number."""
 _BEDROCK = re.compile(r"^(?:[a-z]+(?:-gov)?\.)?(?:anthropic|amazon|meta|mistral|cohere|deepseek|openai)\.")
 """Bedrock's vendor, and the region before it."""
 _TAIL = re.compile(r"(?:\[[^\]]*\]|@.*|:\d+(?::\d+k)?|:\w+content)$")
@@ -101,6 +104,8 @@ def _bare(name: str) -> str:
 def _undated(text: str) -> str:
     """Take off when the model was made; dots become dashes."""
     dashed = text.replace(".", "-").replace("_", "-")
+    if _embeds(dashed):
+        return _SUFFIXES["embedding"].sub("", dashed)
     begin = "claude" if Detector.is_claude_model(dashed) else next(key for key in _SUFFIXES if dashed.startswith(key))
     return _SUFFIXES[begin].sub("", dashed)
 

@@ -22,7 +22,7 @@ from routing.policy import Policy, RetryPolicy
 from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
 from routing.standing import MAKER_LEFT, nearest
 from routing.strategy import Endpoint, QuotaDomain, SelectionContext
-from routing.verdicts import VERDICTS, Scope, scope_of
+from routing.verdicts import VERDICTS, Effect, Scope, scope_of
 
 _log = logging.getLogger(__name__)
 
@@ -63,12 +63,14 @@ class Trail(tuple[TrailEntry, ...]):
 class Attempt:
     """One try at one endpoint. Whoever sends the request owns the lease and closes it."""
 
-    def __init__(self, number: int, lease: Lease, protocol: ProtocolHandler) -> None:
+    def __init__(self, number: int, lease: Lease, protocol: ProtocolHandler, refused: "Sequence[Attempt]" = ()) -> None:
         self.number = number
         self.lease = lease
         self.protocol = protocol
         self.fault: Fault | None = None
         self.settled = False
+        self._refused = refused
+        """Attempts before it, at endpoints that refused the request: an answer overrules them."""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -77,8 +79,12 @@ class Attempt:
 
     def answered(self) -> None:
         """Say that the model has begun to answer."""
+        refused, self._refused = self._refused, ()
         self.settled = True
         self.lease.answered()
+        for each in refused:
+            if each.fault is not None:
+                each.lease.overruled(each.fault)
 
     def failed(self, fault: Fault) -> None:
         """Say what went wrong; the next attempt, if any, goes elsewhere."""
@@ -144,6 +150,8 @@ class Attempts:
         self._over = False
         self._tried: list[Endpoint] = []
         self._spent: list[QuotaDomain] = []
+        self._refused: list[Attempt] = []
+        """Those that met a refusal of the request itself: one may be overruled, two say the same."""
         self._pauses = 0
         self._waited = False
         self._deadline = means.clock() + means.policy.timeouts_for(resolution.model).total
@@ -204,7 +212,7 @@ class Attempts:
             lease.close()
             self._over = self.unaffordable = True
             raise StopIteration
-        attempt = Attempt(len(self._made) + 1, lease, self._errand.protocol)
+        attempt = Attempt(len(self._made) + 1, lease, self._errand.protocol, tuple(self._refused))
         self._made.append(attempt)
         _log.debug("attempt %d: %s", attempt.number, _told(attempt.endpoint, attempt.protocol))
         return attempt
@@ -226,6 +234,10 @@ class Attempts:
             return False
         if len(self._made) >= self._errand.attempts or self._means.clock() >= self._deadline:
             return False
+        if VERDICTS[last.fault.kind].effect is Effect.REFUSAL:
+            self._refused.append(last)
+            if len(self._refused) > 1:
+                return False
         self._tried.append(last.endpoint)
         if last.fault.kind is FaultKind.RATE_LIMITED and last.fault.quota is Quota.MODEL:
             self._spent.append(last.endpoint.domain)
@@ -234,6 +246,8 @@ class Attempts:
 
     def _lease(self) -> Lease:
         """Lease an endpoint that was not tried yet; if there is none, wait and begin anew."""
+        if self._refused and self._refused[-1] is self._made[-1]:
+            return self._second_opinion(self._made[-1].endpoint.subaccount)
         while True:
             try:
                 return self._acquire()
@@ -245,13 +259,23 @@ class Attempts:
             self._means.sleep(delay)
             self.paused += self._means.clock() - since
 
-    def _acquire(self) -> Lease:
+    def _second_opinion(self, subaccount: str) -> Lease:
+        """Lease an endpoint of another subaccount, or else another of the same; it is not worth a pause."""
+        sisters = [e for e in self._means.balancer.endpoints(self.resolution.model) if e.subaccount == subaccount]
+        try:
+            return self._acquire(sisters)
+        except NoEndpointError:
+            return self._acquire()
+
+    def _acquire(self, besides: Sequence[Endpoint] = ()) -> Lease:
+        """Lease an endpoint other than those that were tried, those that refused the request, and those *besides*."""
         return self._means.balancer.acquire(
             self.resolution.model,
-            exclude=self._tried,
+            exclude=[*self._tried, *(attempt.endpoint for attempt in self._refused), *besides],
             exclude_domains=self._spent,
             context=self._errand.context,
-            can_fail_over=len(self._made) + 1 < self._errand.attempts,
+            # Where no request can go elsewhere, it is still these that find out who is back.
+            can_fail_over=self._errand.attempts == 1 or len(self._made) + 1 < self._errand.attempts,
             among=self._errand.among,
         )
 

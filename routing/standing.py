@@ -110,6 +110,7 @@ class Survey:
             weight=row.weight,
             domain=member.endpoint.domain,
             last_error=member.last_error,
+            answered=self.now - member.answered,
         )
 
 

@@ -17,6 +17,8 @@ class Outcome(Enum):
     SERVER = "server"
     STREAM = "stream"
     CREDENTIALS = "credentials"
+    FORBIDDEN = "forbidden"
+    REFUSED = "refused"
     GONE = "gone"
     UNAVAILABLE = "unavailable"
     DEFECT = "defect"
@@ -30,6 +32,8 @@ class Effect(Enum):
     """Nothing was learnt about the endpoint."""
     THROTTLE = "throttle"
     """Neutral, except that it ends a probe."""
+    REFUSAL = "refusal"
+    """Neutral, unless another endpoint takes the same request; so one other is asked, and no more."""
     FAILURE = "failure"
     TRIP = "trip"
     """The endpoint is not there: open at once."""
@@ -55,6 +59,7 @@ class Verdict:
 
 
 _CALLERS = Verdict(Outcome.CALLER, Effect.NEUTRAL, Scope.NONE, try_elsewhere=False)
+_REFUSED = Verdict(Outcome.REFUSED, Effect.REFUSAL, Scope.NONE, try_elsewhere=True)
 _SERVERS = Verdict(Outcome.SERVER, Effect.FAILURE, Scope.NONE, try_elsewhere=True)
 
 VERDICTS: Mapping[FaultKind, Verdict] = MappingProxyType(
@@ -74,6 +79,9 @@ VERDICTS: Mapping[FaultKind, Verdict] = MappingProxyType(
         FaultKind.REFUSED_CREDENTIALS: Verdict(
             Outcome.CREDENTIALS, Effect.NEUTRAL, Scope.SUBACCOUNT, try_elsewhere=True
         ),
+        FaultKind.DEPLOYMENT_FORBIDDEN: Verdict(Outcome.FORBIDDEN, Effect.FAILURE, Scope.NONE, try_elsewhere=True),
+        FaultKind.REQUEST_FORBIDDEN: _REFUSED,
+        FaultKind.RESOURCE_NOT_FOUND: _REFUSED,
         FaultKind.GONE: Verdict(Outcome.GONE, Effect.TRIP, Scope.NONE, try_elsewhere=True),
         FaultKind.UNAVAILABLE: Verdict(Outcome.UNAVAILABLE, Effect.NEUTRAL, Scope.NONE, try_elsewhere=False),
         FaultKind.DEFECT: Verdict(Outcome.DEFECT, Effect.NEUTRAL, Scope.NONE, try_elsewhere=False),

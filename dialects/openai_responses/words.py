@@ -44,6 +44,8 @@ _ERROR_CODE = {
     FaultKind.INVALID_REQUEST: "invalid_prompt",
     FaultKind.CONTENT_FILTERED: "invalid_prompt",
     FaultKind.TOO_LARGE: "invalid_prompt",
+    FaultKind.REQUEST_FORBIDDEN: "invalid_prompt",
+    FaultKind.RESOURCE_NOT_FOUND: "invalid_prompt",
 }
 
 
