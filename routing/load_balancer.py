@@ -84,7 +84,8 @@ class LoadBalancer:
     only resting ones           nothing, and the exact time until the first is back
     ==========================  ====================================================
 
-    A request that could still go elsewhere may be a probe while others are well. The
+    A request that could still go elsewhere is a probe, if one is due, while others are
+    well: whatever the strategy, so that who is not its first choice comes back too. The
     lock is the ledger's: it guards pools, strategies, counts and coolings, is held to
     choose and to count, never across I/O, a log line or a callback. A breaker's lock
     may be taken inside it, and a strategy's; nothing inside those.
@@ -152,7 +153,7 @@ class LoadBalancer:
         try:
             with self._ledger.lock:
                 pool = self._pool(wish)
-                candidates = self._candidates(wish, pool)
+                candidates, _ = self._candidates(wish, pool)
                 if candidates:
                     return self._choose(wish, candidates)[0]
                 if self._is_alone(wish, pool):
@@ -276,24 +277,26 @@ class LoadBalancer:
 
     def _lease_well(self, wish: _Wish, pool: Sequence[Member]) -> Lease | None:
         """Lease whom the strategy names, of those that may be chosen."""
-        candidates = self._candidates(wish, pool)
+        candidates, due = self._candidates(wish, pool)
         while candidates:
-            chosen, reason = self._choose(wish, candidates)
+            chosen, reason = self._choose(wish, candidates, due)
             member = self._members[chosen]
             well = member.breaker.well
             permit = member.breaker.enter()
             if permit is not None:
                 probe = not well and member.breaker.state is Circuit.HALF_OPEN
                 return self._ledger.grant(member, permit, "probe" if probe else reason)
-            candidates = [row for row in candidates if row.endpoint != chosen]
+            candidates, due = ([row for row in rows if row.endpoint != chosen] for rows in (candidates, due))
         return None
 
-    def _choose(self, wish: _Wish, candidates: Sequence[Candidate]) -> tuple[Endpoint, str]:
-        """Name one of *candidates*, and say why it."""
+    def _choose(
+        self, wish: _Wish, candidates: Sequence[Candidate], due: Sequence[Candidate] = ()
+    ) -> tuple[Endpoint, str]:
+        """Name one of *candidates*, and say why it: of those *due* for a probe, if there are any."""
         preferred = _preferred(candidates, wish.context)
         if preferred:
             return preferred, "preferred"
-        chosen, reason = self._chooser_of(wish.model).choose(candidates, wish.context)
+        chosen, reason = self._chooser_of(wish.model).choose(due or candidates, wish.context)
         return chosen, "pinned" if wish.among else reason
 
     def _lease_last(self, wish: _Wish, pool: Sequence[Member]) -> Lease | None:
@@ -316,8 +319,12 @@ class LoadBalancer:
         [only, *others] = pool
         return not others and not wish.excludes(only.endpoint) and not self._survey().rest(only)[0]
 
-    def _candidates(self, wish: _Wish, pool: Iterable[Member]) -> list[Candidate]:
-        """List those that may be chosen: the well ones, with the half-open ones if they may be probed or are all."""
+    def _candidates(self, wish: _Wish, pool: Iterable[Member]) -> tuple[list[Candidate], list[Candidate]]:
+        """List those that may be chosen, and those of them that the request is to probe.
+
+        May be chosen: the well ones, with the half-open ones if they may be probed or are all. A probe is not left
+        to the strategy: it might never name one that it likes less than others.
+        """
         now, decay = self._clock(), self._policy.ewma_decay
         picky = bool(wish.exclude or wish.domains)
         survey = None if self._ledger.cooling.idle() else self._survey()
@@ -336,8 +343,8 @@ class LoadBalancer:
                 well.append(row._replace(weight=row.weight * view.share))
             elif view.state is Circuit.HALF_OPEN and not view.probing:
                 # What it took when it failed says nothing of now, and one request at a time is slow enough.
-                (well if wish.probes else probes).append(row._replace(latency=0.0))
-        return well or probes
+                probes.append(row._replace(latency=0.0))
+        return ([*well, *probes], probes) if wish.probes else (well or probes, [])
 
     def _survey(self) -> Survey:
         return Survey(self._ledger.cooling, self._clock(), self._policy.ewma_decay)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.errors import fault_from, fault_within, without_addresses
-from dialects.faults import FaultKind, Quota
+from dialects.faults import FaultKind, Quota, http_status
 from tests.dialects import golden
 
 AI_CORES_LIMIT = "Your request has been rate limited by AI Core due to exceeding the allowed request."
@@ -46,8 +46,7 @@ def fault(status, body, headers=()):
         (400, {"error": {"code": "rate_limit", "message": "x"}}, "rate_limited", "x"),
         (400, {"error": {"code": "RateLimitReached", "message": "x"}}, "rate_limited", "x"),
         (401, b"Jwt is expired", "refused_credentials", None),
-        (403, b"RBAC: access denied", "refused_credentials", None),
-        (404, {"error": {"code": "404", "message": "Resource not found"}}, "gone", None),
+        (401, {"error": {"code": "401", "message": "Access denied"}}, "refused_credentials", None),
         (404, {"error": {"code": "model_not_found", "message": "no x"}}, "not_found", "no x"),
         (404, {"error": {"message": "Response with id resp_1 not found."}}, "not_found", None),
         (404, {"error": {"message": "Item with id 'rs_1' not found."}}, "invalid_request", None),
@@ -72,6 +71,89 @@ def test_every_shape_of_error_is_understood(status, body, kind, message):
     assert found.kind is FaultKind(kind)
     assert found.status == status
     assert message is None or found.message == message
+
+
+AI_API = {"code": "02013404", "message": "m", "requestId": "r", "target": "/v2/lm"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, b"RBAC: access denied"),
+        (403, b" Missing Tenant Id in the token\n"),
+        (403, b"Jwt verification fails"),
+        (403, {"error": {"code": "403", "message": "Forbidden"}}),
+        (403, {"error": AI_API}),
+        (403, {"error": "Forbidden", "message": "m"}),
+        (404, {"error": {"code": "404", "message": "Resource not found"}}),
+        (404, {"error": AI_API}),
+        (404, {"error": "NotFound", "message": "Deployment d1 not found"}),
+        (404, b"404 page not found"),
+        (404, b"deployment d1 not found."),
+    ],
+)
+def test_what_ai_core_itself_says_is_about_the_deployment(status, body):
+    kind = {403: FaultKind.DEPLOYMENT_FORBIDDEN, 404: FaultKind.GONE}[status]
+
+    assert (kind, status, 502) == (
+        fault(status, body).kind,
+        fault(status, body).status,
+        http_status(fault(status, body)),
+    )
+
+
+FIREWALL = b"\n<html><head><title>Denied at 10.0.0.1</title></head></html>"
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"code": 403, "status": "PERMISSION_DENIED", "message": "m"}},
+        {"error": {"message": "m", "type": "invalid_request_error", "param": "prompt", "code": None}},
+        {"error": {"message": "m", "type": "invalid_request_error", "param": None, "code": "404"}},
+        {"error": {"message": "m", "code": "403", "innererror": {}}},
+        {"error": {"message": "m", "code": "DeploymentNotFound"}},
+        {"type": "error", "error": {"type": "permission_error", "message": "m"}, "request_id": "r"},
+        {"error": {"request_id": "r", "code": 404, "message": "m", "location": "LLM Module"}},
+        {"message": "m"},
+        {"error": {"message": "m: too many requests, throttled, TooManyRequests, overloaded", "type": "t"}},
+        b"m: RBAC: access denied",
+        b"Jwt " + b"x" * 200,
+        FIREWALL,
+        b"<?xml version='1.0'?><Error/>",
+        {},
+        b"",
+    ],
+)
+def test_what_anybody_else_says_with_403_or_404_is_about_the_request(status, body):
+    found = fault(status, body, {"x-amzn-errortype": "AccessDeniedException"}.items())
+    kind = {403: FaultKind.REQUEST_FORBIDDEN, 404: FaultKind.RESOURCE_NOT_FOUND}[status]
+
+    assert (kind, status, status) == (found.kind, found.status, http_status(found))
+    assert found.message.startswith(("m", "Jwt", "The model's endpoint answered", "The request was refused on its way"))
+
+
+def test_what_ai_cores_proxy_for_models_does_not_find_need_not_be_a_deployment():
+    found = fault(404, {"error": "NotFound", "message": "no such file"})
+
+    assert (FaultKind.RESOURCE_NOT_FOUND, "no such file") == (found.kind, found.message)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_page_for_browsers_is_not_shown(status):
+    message = "The request was refused on its way to the model, as by a firewall."
+
+    assert message == fault(status, FIREWALL).message
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("RateLimitReached", FaultKind.RATE_LIMITED), ("content_filter", FaultKind.CONTENT_FILTERED)],
+)
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_code_says_more_than_such_a_status(status, code, kind):
+    assert fault(status, {"error": {"code": code, "message": "m"}}).kind is kind
 
 
 def test_amazons_header_names_the_error():
@@ -114,6 +196,12 @@ def test_only_a_limit_has_a_quota_of_the_models():
         ("x", "x", 500, FaultKind.SERVER_ERROR),
         ("api_error", "x", None, FaultKind.SERVER_ERROR),
         ("modelTimeoutException", "x", None, FaultKind.TIMEOUT),
+        ("403", "x", None, FaultKind.REQUEST_FORBIDDEN),
+        ("PERMISSION_DENIED", "x", 403, FaultKind.REQUEST_FORBIDDEN),
+        ("permission_error", "x", None, FaultKind.REQUEST_FORBIDDEN),
+        ("NOT_FOUND", "x", 404, FaultKind.RESOURCE_NOT_FOUND),
+        ("401", "x", None, FaultKind.DEPLOYMENT_FORBIDDEN),
+        ("authentication_error", "x", None, FaultKind.DEPLOYMENT_FORBIDDEN),
         ("", "", None, FaultKind.STREAM_BROKEN),
         ("²", "x", None, FaultKind.STREAM_BROKEN),
         ("9" * 5000, "x", None, FaultKind.STREAM_BROKEN),

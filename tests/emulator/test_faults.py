@@ -37,7 +37,10 @@ STATUS = [
     ("429-provider", 429, "application/json"),
     ("401", 401, "text/plain; charset=utf-8"),
     ("403", 403, "text/plain; charset=utf-8"),
+    ("403-provider", 403, "application/json"),
+    ("403-html", 403, "text/html"),
     ("404", 404, "application/json"),
+    ("404-provider", 404, "application/json"),
     ("400", 400, "application/json"),
     ("400-empty", 400, "application/json"),
 ]

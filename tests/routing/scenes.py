@@ -77,6 +77,8 @@ SPENT = Fault(FaultKind.RATE_LIMITED, "spent", 429, quota=Quota.MODEL)
 BAD = Fault(FaultKind.INVALID_REQUEST, "bad", 400)
 GONE = Fault(FaultKind.GONE, "gone", 404)
 REFUSED = Fault(FaultKind.REFUSED_CREDENTIALS, "refused", 401)
+FORBIDDEN = Fault(FaultKind.REQUEST_FORBIDDEN, "no access to gs://x", 403)
+MISSING = Fault(FaultKind.RESOURCE_NOT_FOUND, "no prompt pmpt_1", 404)
 
 CLOSED, OPEN, HALF_OPEN = Circuit.CLOSED, Circuit.OPEN, Circuit.HALF_OPEN
 

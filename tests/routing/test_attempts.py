@@ -9,7 +9,19 @@ from routing.load_balancer import NoEndpointError
 from routing.policy import CoolingPolicy, Policy, RetryPolicy
 from routing.request_router import Trail, TrailEntry
 from routing.verdicts import VERDICTS
-from tests.routing.scenes import BAD, BUSY, NO_REST, OVERLOADED, SPENT, all_fail, nothing_in_flight, place, pool_at
+from tests.routing.scenes import (
+    BAD,
+    BUSY,
+    DOWN,
+    NO_REST,
+    OPEN,
+    OVERLOADED,
+    SPENT,
+    all_fail,
+    nothing_in_flight,
+    place,
+    pool_at,
+)
 
 
 class TestOneAttemptAfterAnother:
@@ -94,7 +106,7 @@ class TestOneAttemptAfterAnother:
 
         assert [] == list(attempts)
 
-    def test_a_probe_is_taken_only_by_a_request_that_can_still_fail_over(self, router_of, monkeypatch):
+    def test_a_probe_is_not_taken_by_the_last_attempt_of_several(self, router_of, monkeypatch):
         router = router_of(pool_at("eu/d1", "us/d7", "ap/d9"))
         acquire, asked = router.balancer.acquire, []
         monkeypatch.setattr(
@@ -103,7 +115,30 @@ class TestOneAttemptAfterAnother:
         all_fail(router.attempts("gpt-5"), OVERLOADED)
         all_fail(router.attempts("gpt-5", retry=False), OVERLOADED)
 
-        assert [True, True, False, False] == asked
+        assert [True, True, False, True] == asked
+
+    @pytest.mark.parametrize(("most", "retry"), [(1, True), (1, False), (3, False)])
+    def test_where_no_request_can_fail_over_a_healed_endpoint_is_found_all_the_same(
+        self, router_of, clock, most, retry
+    ):
+        router = router_of(pool_at("eu/d1", "us/d7"), Policy(retry=RetryPolicy(max_attempts=most)))
+        broken = router.balancer.endpoints("gpt-5")[0]
+        for _ in range(10):
+            attempt = next(router.attempts("gpt-5", retry=False))
+            attempt.failed(DOWN) if attempt.endpoint == broken else attempt.answered()
+            attempt.lease.close()
+        assert OPEN is router.balancer.breaker(broken).state
+        clock.now += 15
+        went = []
+        for _ in range(10):
+            with router.attempts("gpt-5", retry=retry) as attempts:
+                attempt = next(attempts)
+                attempt.answered()
+                attempt.lease.close()
+                went.append(place(attempt))
+            clock.now += 30
+
+        assert ("eu/d1", 5) == (went[0], went.count("eu/d1"))
 
 
 class TestQuotas:

@@ -20,7 +20,7 @@ class Model(RuleBasedStateMachine):
         self.told: list[Transition] = []
         policy = BreakerPolicy(failure_threshold=3, timeout=10, timeout_cap=40, minimum_outcomes=4, success_threshold=2)
         self.breaker = CircuitBreaker(policy, clock=self.clock, rng=lambda: 0.5, on_transition=self.told.append)
-        self.circuit, self.epoch, self.until, self.k = CLOSED, 0, 0.0, 0
+        self.circuit, self.epoch, self.until, self.k, self.overruled = CLOSED, 0, 0.0, 0, 0
         self.closed_at, self.probe, self.gone = 0.0, None, False
         self.proofs: list[dict] = []
         self.outcomes: dict[int, tuple[float, bool]] = {}
@@ -28,7 +28,7 @@ class Model(RuleBasedStateMachine):
 
     def become(self, circuit: Circuit) -> None:
         kept = self.probe if (self.circuit, circuit) == (OPEN, HALF_OPEN) else None
-        self.circuit, self.epoch, self.probe = circuit, self.epoch + 1, kept
+        self.circuit, self.epoch, self.probe, self.overruled = circuit, self.epoch + 1, kept, 0
         if kept is not None:
             kept["epoch"] = self.epoch
         if circuit is CLOSED:
@@ -89,6 +89,7 @@ class Model(RuleBasedStateMachine):
             permit["stage"] = "answered"
             self.free(permit)
             if self.circuit is CLOSED:
+                self.overruled = 0
                 self.outcomes[id(permit)] = (self.clock.now, True)
             else:
                 self.proofs.append(permit)
@@ -122,6 +123,21 @@ class Model(RuleBasedStateMachine):
                 self.open(self.k)
             case "trip", _:
                 self.trip()
+
+    @rule(permit=permits)
+    def overrule(self, permit) -> None:
+        """What was refused is given back first, and is overruled once."""
+        if permit["stage"] == "settled":
+            return
+        self.settle(permit, "withdrew")
+        self.tick()
+        self.breaker.overruled(permit["real"])
+        if permit["epoch"] == self.epoch:
+            self.overruled += self.circuit is CLOSED
+            if self.circuit is HALF_OPEN:
+                self.open(self.k + 1)
+            elif self.overruled == 3:
+                self.open(self.now_k())
 
     def fail(self, permit, *, cut: bool) -> None:
         """A failure is the latest outcome, and an answer that was cut is none any more."""

@@ -67,7 +67,6 @@ class TestLoadBalanceUrl:
             ("claude-sonnet-4-5-20250929", "anthropic--claude-4.5-sonnet"),
             ("gpt-3.5-turbo", "gpt-4.1"),
             ("mistral-tiny", "gpt-4.1"),
-            ("text-embedding-9", "text-embedding-3-small"),
         ],
     )
     def test_another_model_may_stand_in_and_is_named(self, model, final):

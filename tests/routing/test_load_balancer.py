@@ -13,6 +13,7 @@ from routing.load_balancer import LoadBalancer
 from routing.policy import ModelPolicy, Policy
 from routing.strategy import (
     NO_CONTEXT,
+    STRATEGIES,
     Endpoint,
     LoadBalancingStrategy,
     RoundRobinStrategy,
@@ -55,6 +56,29 @@ class TestBreakers:
             (lease.endpoint, lease.reason) for lease in leases
         ]
         assert [Standing.PROBING, Standing.READY] == scene.standings()
+
+    @pytest.mark.parametrize("name", STRATEGIES)
+    def test_who_is_no_strategys_first_choice_is_probed_before_it_is_needed(self, name):
+        spare = endpoint("us", "d8", weight=0.001, tier=9)
+        scene = BalancerScene([EU1, EU2, spare], strategy=make_strategy(name, Policy()))
+        scene.fails(spare)
+        scene.clock.now += 10
+        with scene.acquire(can_fail_over=False) as lease:
+            assert spare != lease.endpoint
+        with scene.acquire() as probe, scene.acquire() as beside:
+            probe.answered()
+
+        assert (spare, "probe") == (probe.endpoint, probe.reason)
+        assert spare != beside.endpoint
+        assert [Standing.READY] * 3 == scene.standings()
+
+    def test_what_a_request_brings_along_goes_before_a_probe(self):
+        scene = BalancerScene([EU1, US1])
+        scene.fails(EU1)
+        scene.clock.now += 10
+
+        assert US1 == scene.acquire(context=SelectionContext(preferred=US1)).endpoint
+        assert EU1 == scene.acquire(context=SelectionContext(preferred=EU1)).endpoint
 
     def test_the_last_attempt_may_be_the_probe_if_there_is_nobody_else(self):
         scene = BalancerScene([EU1, US1])

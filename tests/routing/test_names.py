@@ -257,7 +257,7 @@ def test_each_familys_stand_ins_are_tried_in_their_order():
         ),
         "gemini": ("gemini-2.5-pro",),
         "gpt": ("gpt-4.1",),
-        "embedding": ("text-embedding-3-small",),
+        "embedding": (),
     }
 
 
@@ -268,7 +268,6 @@ def _ranked() -> Iterator[tuple[str, tuple[str, ...], str]]:
         "claude": "claude-sonnet-9",
         "gemini": "gemini-9-ultra",
         "gpt": "gpt-9",
-        "embedding": "text-embedding-9",
     }
     for family, stand_ins in FALLBACKS.items():
         for rank, stand_in in enumerate(stand_ins):
@@ -290,6 +289,44 @@ def test_the_settings_cannot_make_an_embedder_stand_in_for_a_talker():
     names = ModelNames(["text-embedding-3-small"], fallbacks={"gpt": ["text-embedding-3-small"]})
 
     assert () == names.fallbacks("gpt-9")
+
+
+EMBEDDERS = ["text-embedding-3-small", "gemini-embedding", "amazon--titan-embed-text"]
+
+
+@pytest.mark.parametrize("catch_all", [False, True])
+@pytest.mark.parametrize("dressed", ["{}", " {} ", "openai/{}", "azure/{}", "models/{}", "{}-latest", "{}@20250101"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "text-embedding-3-large",
+        "Text-Embedding-ADA-002",
+        "text-embedding-3",
+        "gemini-embedding-2",
+        "gemini-embedding-002",
+        "gemini-embedding-preview",
+        "gemini-embedding-exp-03-07",
+        "amazon.titan-embed-text-v1",
+    ],
+)
+def test_nobody_makes_vectors_for_another_embedder(name, dressed, catch_all):
+    with pytest.raises(NoEndpointError, match="is not deployed") as error:
+        ModelNames(EMBEDDERS).resolve(dressed.format(name), catch_all)
+
+    assert (FaultKind.NOT_FOUND, 404) == (error.value.fault.kind, error.value.fault.status)
+
+
+@pytest.mark.parametrize(
+    ("settings", "how"),
+    [
+        ({"fallbacks": {"embedding": ["text-embedding-3-small"]}}, How.FALLBACK),
+        ({"aliases": {"text-embedding-ada-002": "text-embedding-3-small"}}, How.ALIAS),
+    ],
+)
+def test_the_settings_may_let_one_embedder_answer_for_another(settings, how):
+    name = "text-embedding-ada-002"
+
+    assert Resolution("text-embedding-3-small", name, how) == ModelNames(EMBEDDERS, **settings).resolve(name)
 
 
 def test_the_settings_replace_a_familys_stand_ins():

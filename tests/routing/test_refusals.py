@@ -1,0 +1,213 @@
+"""What becomes of a request that a provider refuses, and of the endpoint that did."""
+
+import pytest
+
+from dialects.faults import Fault, FaultKind
+from routing.health import CircuitBreaker
+from routing.policy import BreakerPolicy, Policy, RetryPolicy
+from routing.request_router import Attempts, RequestRouter
+from tests.routing.scenes import (
+    BAD,
+    CLOSED,
+    DOWN,
+    FORBIDDEN,
+    HALF_OPEN,
+    MISSING,
+    OPEN,
+    CircuitScene,
+    all_fail,
+    nothing_in_flight,
+    place,
+    pool_at,
+)
+
+KEEN = Policy(breaker=BreakerPolicy(failure_threshold=3, timeout_jitter=0), retry=RetryPolicy(budget_reserve=1_000))
+TWO = pool_at("eu/d1", "us/d7")
+
+
+def circuits(router: RequestRouter) -> dict[str, str]:
+    """How each endpoint's circuit stands, or that it rests."""
+    return {
+        f"{state.endpoint.subaccount}/{state.endpoint.deployment}": state.standing.value
+        for state in router.balancer.snapshot()
+    }
+
+
+def refused_by(router: RequestRouter, *refusing: str, fault: Fault = FORBIDDEN) -> Attempts:
+    """Make one request, which these places refuse and any other takes."""
+    attempts = router.attempts("gpt-5")
+    for attempt in attempts:
+        if place(attempt) in refusing:
+            attempt.failed(fault)
+        else:
+            attempt.answered()
+            attempt.lease.close()
+    return attempts
+
+
+class TestTheRequest:
+    @pytest.mark.parametrize("fault", [FORBIDDEN, MISSING], ids=lambda fault: fault.kind.value)
+    def test_one_other_subaccount_is_asked_and_then_the_caller_is_told(self, router_of, clock, fault):
+        router = router_of(pool_at("eu/d1", "eu/d2", "us/d7", "ap/d9"))
+        attempts = router.attempts("gpt-5")
+        went = all_fail(attempts, fault)
+
+        assert ["eu/d1", "us/d7"] == went
+        assert fault is attempts.refusal
+        assert [] == clock.slept
+        assert nothing_in_flight(router)
+
+    def test_it_need_not_be_refused_in_the_same_words(self, router_of):
+        attempts = router_of(pool_at("eu/d1", "us/d7", "ap/d9")).attempts("gpt-5")
+
+        assert 2 == len(all_fail(attempts, FORBIDDEN, MISSING))
+        assert MISSING is attempts.refusal
+
+    def test_where_there_is_no_other_subaccount_another_deployment_is_asked(self, router_of):
+        attempts = router_of(pool_at("eu/d1", "eu/d2", "eu/d3")).attempts("gpt-5")
+
+        assert ["eu/d1", "eu/d2"] == all_fail(attempts, FORBIDDEN)
+
+    def test_where_there_is_no_other_endpoint_nobody_waits(self, router_of, clock):
+        attempts = router_of(pool_at("eu/d1")).attempts("gpt-5")
+
+        assert ["eu/d1"] == all_fail(attempts, FORBIDDEN)
+        assert FORBIDDEN is attempts.refusal
+        assert [] == clock.slept
+
+    def test_what_continues_something_is_not_asked_of_others(self, router_of):
+        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", pinned="us/d7")
+
+        assert ["us/d7"] == all_fail(attempts, MISSING)
+
+    def test_a_failure_on_the_way_is_no_second_opinion(self, router_of):
+        places = pool_at("eu/d1", "us/d7", "ap/d9")
+
+        assert 3 == len(all_fail(router_of(places).attempts("gpt-5"), FORBIDDEN, DOWN, FORBIDDEN))
+        assert 3 == len(all_fail(router_of(places).attempts("gpt-5"), DOWN, FORBIDDEN, FORBIDDEN))
+
+    def test_who_refused_is_not_asked_again_after_a_pause(self, router_of, clock):
+        attempts = router_of(TWO).attempts("gpt-5")
+
+        assert ["eu/d1", "us/d7", "us/d7"] == all_fail(attempts, FORBIDDEN, DOWN)
+        assert 1 == len(clock.slept)
+
+
+class TestTheEndpoint:
+    @pytest.mark.parametrize("fault", [FORBIDDEN, MISSING], ids=lambda fault: fault.kind.value)
+    def test_however_often_both_refuse_nobody_rests_and_no_circuit_opens(self, router_of, fault):
+        router = router_of(TWO, KEEN)
+        for _ in range(20):
+            assert 2 == len(refused_by(router, "eu/d1", "us/d7", fault=fault).trail)
+
+        assert {"eu/d1": "ready", "us/d7": "ready"} == circuits(router)
+
+    def test_one_that_refuses_what_others_take_opens_as_any_that_fails(self, router_of, clock):
+        router = router_of(TWO, KEEN)
+        went = [str(refused_by(router, "eu/d1").trail) for _ in range(8)]
+
+        assert 3 == sum("eu/d1 403" in trail for trail in went)
+        assert all(trail.endswith("us/d7 ok") for trail in went)
+        assert {"eu/d1": "open", "us/d7": "ready"} == circuits(router)
+
+        clock.now += 10
+
+        assert "eu/d1 403 → us/d7 ok" == str(refused_by(router, "eu/d1").trail)
+        assert {"eu/d1": "open", "us/d7": "ready"} == circuits(router)
+
+    def test_an_answer_between_two_refusals_proves_that_it_does_not_refuse_everything(self, router_of):
+        router = router_of(TWO, KEEN)
+        for _ in range(20):
+            refused_by(router, "eu/d1")
+            refused_by(router)
+            refused_by(router)
+
+        assert {"eu/d1": "ready", "us/d7": "ready"} == circuits(router)
+
+    @pytest.mark.parametrize("said", [BAD, DOWN])
+    def test_another_one_that_fails_overrules_nobody(self, router_of, said):
+        router = router_of(TWO, KEEN)
+        for _ in range(2):
+            all_fail(router.attempts("gpt-5"), FORBIDDEN, said)
+
+        assert "never failed" == router.balancer.breaker(router.balancer.endpoints("gpt-5")[0]).snapshot().reason
+
+    def test_an_answer_overrules_once_however_often_it_is_said(self, router_of):
+        router = router_of(TWO, KEEN)
+        attempts = router.attempts("gpt-5")
+        next(attempts).failed(FORBIDDEN)
+        second = next(attempts)
+        for _ in range(9):
+            second.answered()
+
+        assert {"eu/d1": "ready", "us/d7": "ready"} == circuits(router)
+
+    def test_it_is_not_taken_for_slow_or_fast(self, router_of):
+        router = router_of(TWO, KEEN)
+        before = [state.latency for state in router.balancer.snapshot()]
+        refused_by(router, "eu/d1", "us/d7")
+
+        assert before == [state.latency for state in router.balancer.snapshot()]
+
+
+class TestTheBreaker:
+    def overruled(self, scene: CircuitScene, times: int = 1) -> None:
+        for _ in range(times):
+            permit = scene.breaker.enter()
+            scene.breaker.withdrew(permit)
+            scene.breaker.overruled(permit, "no")
+
+    def test_as_many_in_a_row_as_failures_open_it(self):
+        scene = CircuitScene()
+        self.overruled(scene, 4)
+        scene.succeed()
+        self.overruled(scene, 4)
+
+        assert CLOSED is scene.breaker.state
+
+        self.overruled(scene)
+
+        assert OPEN is scene.breaker.state
+        assert "5 requests in a row refused that others take: no" == scene.breaker.snapshot().reason
+
+    def test_a_probe_that_is_overruled_opens_it_for_longer(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        scene.clock.now = 10
+        self.overruled(scene)
+
+        assert (OPEN, 1) == (scene.breaker.state, scene.breaker.snapshot().k)
+        assert "the probe refused what others take: no" == scene.breaker.snapshot().reason
+
+    @pytest.mark.parametrize("later", [CircuitBreaker.failed, CircuitBreaker.succeeded])
+    def test_one_of_an_earlier_generation_counts_for_nothing(self, later):
+        scene = CircuitScene(failure_threshold=1)
+        old = scene.breaker.enter()
+        scene.fail()
+        scene.breaker.overruled(old)
+        scene.clock.now = 10
+        assert HALF_OPEN is scene.breaker.state
+        later(scene.breaker, scene.breaker.enter())
+        before = scene.breaker.snapshot()
+        scene.breaker.overruled(old)
+
+        assert before == scene.breaker.snapshot()
+
+    def test_one_that_was_forced_into_an_open_circuit_leaves_it_as_it_is(self):
+        scene = CircuitScene(failure_threshold=1)
+        scene.fail()
+        permit = scene.breaker.enter(force=True)
+        scene.breaker.withdrew(permit)
+        before = scene.breaker.snapshot()
+        scene.breaker.overruled(permit)
+
+        assert before == scene.breaker.snapshot()
+
+
+def test_the_deployment_alone_is_blamed_for_what_ai_core_forbids(router_of):
+    router = router_of(pool_at("eu/d1", "eu/d2", "us/d7"), KEEN)
+    forbidden = Fault(FaultKind.DEPLOYMENT_FORBIDDEN, "no", 403)
+    for _ in range(9):
+        assert "ok" == refused_by(router, "eu/d1", fault=forbidden).trail[-1].outcome
+
+    assert {"eu/d1": "open", "eu/d2": "ready", "us/d7": "ready"} == circuits(router)
