@@ -60,17 +60,24 @@ class Trail(tuple[TrailEntry, ...]):
         return " → ".join(map(str, self))
 
 
+class _Refusal(NamedTuple):
+    """What an endpoint said to a request that another one may take."""
+
+    lease: Lease
+    fault: Fault
+
+
 class Attempt:
     """One try at one endpoint. Whoever sends the request owns the lease and closes it."""
 
-    def __init__(self, number: int, lease: Lease, protocol: ProtocolHandler, refused: "Sequence[Attempt]" = ()) -> None:
+    def __init__(self, number: int, lease: Lease, protocol: ProtocolHandler, refused: Sequence[_Refusal] = ()) -> None:
         self.number = number
         self.lease = lease
         self.protocol = protocol
         self.fault: Fault | None = None
         self.settled = False
         self._refused = refused
-        """Attempts before it, at endpoints that refused the request: an answer overrules them."""
+        """What was said before it to the same request: an answer overrules it."""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -82,9 +89,8 @@ class Attempt:
         refused, self._refused = self._refused, ()
         self.settled = True
         self.lease.answered()
-        for each in refused:
-            if each.fault is not None:
-                each.lease.overruled(each.fault)
+        for lease, fault in refused:
+            lease.overruled(fault)
 
     def failed(self, fault: Fault) -> None:
         """Say what went wrong; the next attempt, if any, goes elsewhere."""
@@ -150,8 +156,8 @@ class Attempts:
         self._over = False
         self._tried: list[Endpoint] = []
         self._spent: list[QuotaDomain] = []
-        self._refused: list[Attempt] = []
-        """Those that met a refusal of the request itself: one may be overruled, two say the same."""
+        self._refused: list[_Refusal] = []
+        """One may be overruled, two say the same."""
         self._pauses = 0
         self._waited = False
         self._deadline = means.clock() + means.policy.timeouts_for(resolution.model).total
@@ -235,7 +241,7 @@ class Attempts:
         if len(self._made) >= self._errand.attempts or self._means.clock() >= self._deadline:
             return False
         if VERDICTS[last.fault.kind].effect is Effect.REFUSAL:
-            self._refused.append(last)
+            self._refused.append(_Refusal(last.lease, last.fault))
             if len(self._refused) > 1:
                 return False
         self._tried.append(last.endpoint)
@@ -246,7 +252,7 @@ class Attempts:
 
     def _lease(self) -> Lease:
         """Lease an endpoint that was not tried yet; if there is none, wait and begin anew."""
-        if self._refused and self._refused[-1] is self._made[-1]:
+        if self._refused and self._refused[-1].lease is self._made[-1].lease:
             return self._second_opinion(self._made[-1].endpoint.subaccount)
         while True:
             try:
@@ -271,7 +277,7 @@ class Attempts:
         """Lease an endpoint other than those that were tried, those that refused the request, and those *besides*."""
         return self._means.balancer.acquire(
             self.resolution.model,
-            exclude=[*self._tried, *(attempt.endpoint for attempt in self._refused), *besides],
+            exclude=[*self._tried, *(each.lease.endpoint for each in self._refused), *besides],
             exclude_domains=self._spent,
             context=self._errand.context,
             # Where no request can go elsewhere, it is still these that find out who is back.

@@ -1,12 +1,14 @@
 """Embeddings from every vendor, by OpenAI's own SDK."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
 
 from tests.end_to_end.test_edges import shape_of
-from tests.support.running import KEY, Proxy
+from tests.support.running import KEY, Cloud, Proxy, running_proxy
 
 SIZES = {
     "text-embedding-3-small": 1536,
@@ -92,12 +94,43 @@ def test_nothing_to_embed_is_refused_before_anyone_is_asked(proxy: Proxy, model:
     assert [] == proxy.cloud.requests()
 
 
-@pytest.mark.parametrize("name", ["text-embedding-ada-002", "text-embedding-3-large"])
-def test_an_embedder_that_is_not_deployed_has_a_stand_in_and_says_so(proxy: Proxy, name: str) -> None:
-    told = proxy.ask("POST", "/v1/embeddings", {"model": name, "input": "Hello"})
+PATHS = (
+    "/v1/embeddings",
+    "/embeddings",
+    "/openai/v1/embeddings",
+    "/openai/deployments/{}/embeddings?api-version=2024-10-21",
+)
 
-    assert (200, name) == (told.status, told.json["model"])
-    assert f"{name} -> text-embedding-3-small" == told.headers["x-proxy-fallback"]
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "name",
+    ["text-embedding-ada-002", "text-embedding-3-large", "openai/Text-Embedding-3-Large", "gemini-embedding-2"],
+)
+def test_nobody_makes_vectors_for_an_embedder_that_is_not_deployed(proxy: Proxy, name: str, path: str) -> None:
+    told = proxy.ask("POST", path.format(name), {"model": name, "input": "Hello"})
+
+    assert (404, "openai", "model_not_found") == (told.status, shape_of(told.json), told.json["error"]["code"])
+    assert [] == proxy.cloud.requests()
+
+
+@pytest.mark.parametrize(
+    ("settings", "fallback"),
+    [
+        ({"fallbacks": {"embedding": ["text-embedding-3-small"]}}, "text-embedding-ada-002 -> text-embedding-3-small"),
+        ({"aliases": {"text-embedding-ada-002": "text-embedding-3-small"}}, None),
+    ],
+    ids=["fallback", "alias"],
+)
+@pytest.mark.parametrize("path", PATHS)
+def test_the_config_file_may_let_another_embedder_answer(
+    cloud: Cloud, tmp_path: Path, path: str, settings: dict[str, Any], fallback: str | None
+) -> None:
+    name = "text-embedding-ada-002"
+    with running_proxy(cloud, tmp_path, routing=settings) as proxy:
+        told = proxy.ask("POST", path.format(name), {"model": name, "input": "Hello"})
+
+    assert (200, name, fallback) == (told.status, told.json["model"], told.headers.get("x-proxy-fallback"))
 
 
 def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:

@@ -11,7 +11,7 @@ import requests
 import emulator
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.accounts import Deployment, SubAccount
-from gateway.discovery import Management, discover, listing, statuses
+from gateway.discovery import Management, discover, listing, statuses, without_gaps
 from gateway.service_keys import Secret, ServiceKey, parse
 from gateway.tokens import Token, TokenSource
 from gateway.transport import Transport
@@ -105,6 +105,30 @@ def test_every_status_is_told_by_id():
     get = Pages(deployment("d1"), deployment("d2", status="STOPPED"), deployment("d3", "", scenarioId="orchestration"))
 
     assert {"d1": "RUNNING", "d2": "STOPPED", "d3": "RUNNING"} == statuses(ACCOUNT, get)
+
+
+D1, D2, D3 = (Deployment(f"{BASE}/inference/deployments/{name}") for name in ("d1", "d2", "d3"))
+
+
+@pytest.mark.parametrize(
+    ("listed", "answering", "found"),
+    [
+        ([], "", {"m": (D1, D2), "n": (D3,)}),
+        ([deployment("d1", "m")], "", {"m": (D1,)}),
+        ([deployment("d1", "m")], "d2", {"m": (D1, D2)}),
+        ([deployment("d1", "m")], "d3", {"m": (D1,), "n": (D3,)}),
+        ([deployment("d1", "m"), deployment("d2", "m", "UNKNOWN")], "d2", {"m": (D1, D2)}),
+        ([deployment("d1", "m"), deployment("d2", "m", "UNKNOWN")], "", {"m": (D1,)}),
+        ([deployment("d1", "m"), deployment("d2", "m", "STOPPED")], "d2", {"m": (D1,)}),
+        ([deployment("d1", "m"), deployment("d2", "m", "Deleted")], "d2", {"m": (D1,)}),
+        ([deployment("d1", "m"), deployment("d2", model="")], "", {"m": (D1, D2)}),
+        ([deployment("d1", "m"), deployment("d2", "n")], "d2", {"m": (D1,), "n": (D2,)}),
+    ],
+)
+def test_a_gap_in_a_list_says_nothing_about_who_answers(listed, answering, found):
+    rows = listing(ACCOUNT, Pages(*listed))
+
+    assert found == without_gaps(rows, {"m": (D1, D2), "n": (D3,)}, lambda name: name == answering)
 
 
 @pytest.mark.parametrize("count", [True, False])

@@ -14,8 +14,9 @@ from gateway.fleet import Fleet
 from gateway.service_keys import Secret, ServiceKey
 from gateway.settings import Settings
 from routing.journal import PoolsChanged, RoutingEvent
-from routing.load_balancer import LoadBalancer
+from routing.load_balancer import LoadBalancer, NoEndpointError
 from routing.policy import Policy
+from routing.request_router import RequestRouter
 
 BASE = "https://api.example/v2"
 KEY = ServiceKey("id", Secret("s"), "https://auth/oauth/token", BASE)
@@ -134,6 +135,56 @@ def test_what_is_not_listed_any_more_is_not_served_any_more() -> None:
     fleet.refresh()
 
     assert {"gpt": ["d2"]} == served(balancer)
+
+
+def test_an_empty_list_takes_no_model_away_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    listing = Listing(eu={"d1": "gpt"})
+    fleet, balancer, _ = fleet_of(listing, account("eu", discovery=True))
+    fleet.refresh()
+    listing.listed = {"eu": {}}
+    with caplog.at_level(logging.WARNING, "sap_ai_proxy.fleet"):
+        for _ in range(9):
+            fleet.refresh()
+
+    assert {"gpt": ["d1"]} == served(balancer)
+    assert ["the list of deployments of eu is empty: what was listed before is kept"] * 9 == caplog.messages
+
+
+def test_what_a_list_lacks_is_served_while_it_answers() -> None:
+    listing = Listing(eu={"d1": "gpt", "d2": "gpt"}, us={"d1": "gpt"})
+    accounts = account("eu", discovery=True), account("us", discovery=True)
+    fleet, balancer, _ = fleet_of(listing, *accounts, policy=replace(QUIET, discovery_interval=1000))
+    fleet.refresh()
+    first = balancer.endpoints("gpt")[0]
+    with balancer.acquire("gpt", among=[first]) as lease:
+        lease.answered()
+    listing.listed = {"eu": {"d2": "gpt"}, "us": {"d9": "gpt"}}
+    fleet.refresh()
+    lately = [f"{each.subaccount}/{each.deployment}" for each in balancer.endpoints("gpt")]
+
+    assert ["eu/d2", "eu/d1", "us/d9"] == lately
+
+
+def test_when_nothing_answers_and_lists_stay_empty_callers_learn_when_to_come_back() -> None:
+    listing, now = Listing(eu={"d1": "gpt", "d2": "gpt"}), [0.0]
+    settings = Settings({"eu": account("eu", discovery=True)}, policy=Policy(health_check_interval=0))
+    balancer = LoadBalancer({}, policy=settings.policy, clock=lambda: now[0])
+    fleet = Fleet(settings, balancer, listing, lambda _: 200, lambda: now[0])
+    router = RequestRouter(balancer, policy=settings.policy)
+    fleet.refresh()
+    listing.listed = {"eu": {}}
+    for now[0] in (60.0, 120.0, 180.0, 240.0):
+        next(router.attempts("gpt")).lease.close()
+        fleet.refresh()
+        fleet._checker.check_once()
+
+    with pytest.raises(NoEndpointError) as error:
+        next(router.attempts("gpt"))
+    assert (FaultKind.UNAVAILABLE, 503, 120.0) == (
+        error.value.fault.kind,
+        error.value.fault.status,
+        error.value.fault.retry_after,
+    )
 
 
 def test_deployments_are_looked_up_again_and_again_until_it_is_told_to_stop() -> None:

@@ -239,6 +239,19 @@ def test_a_refused_token_is_dropped_only_if_it_is_still_the_current_one(clock):
     assert ("t1", "t2", "t2") == (old, new, source.token())
 
 
+def test_a_token_that_is_young_is_kept_where_only_an_old_one_is_to_be_dropped(clock):
+    source = TokenSource(Service(), clock=clock)
+    old = source.token()
+    clock.now += 59
+    said = [source.invalidate(old, min_age=60)]
+    kept = source.token()
+    clock.now += 1
+    said += [source.invalidate(old, min_age=60), source.invalidate(old, min_age=60)]
+
+    assert ([False, True, True], "t1", "t2") == (said, kept, source.token())
+    assert [True, False] == [source.invalidate(name, min_age=60) for name in ("t1", "t2")]
+
+
 def test_invalidating_before_the_first_token_does_nothing(clock):
     source = TokenSource(Service(), clock=clock)
     source.invalidate("t1")

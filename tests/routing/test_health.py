@@ -139,6 +139,60 @@ class TestHealthChecker:
             record.message for record in caplog.records if record.name == "routing.health"
         ]
 
+    @pytest.mark.parametrize("listed", [{}, {"d9": "RUNNING"}, {"d7": "UNKNOWN"}, {"d7": "Unknown"}, {"d7": "None"}])
+    def test_no_gap_in_a_list_ejects_an_endpoint_that_answered_lately(self, listed):
+        scene = Round(list_running=lambda name: listed, health_check_interval=0, discovery_interval=60)
+        scene.balancer.acquire("m", exclude=[EU1, EU2]).answered()
+        for _ in range(4):
+            scene.checker.check_once()
+            scene.clock.now += 60
+
+            assert CLOSED is scene.balancer.breaker(US1).state
+
+        scene.checker.check_once()
+
+        assert scene.balancer.breaker(US1).snapshot().gone
+
+    @pytest.mark.parametrize("status", ["STOPPED", "Dead", "DELETED", "STOPPING", "PENDING", "COMPLETED"])
+    def test_what_a_list_says_outright_is_believed_however_lately_it_answered(self, status):
+        scene = Round(list_running=lambda name: {"d7": status})
+        scene.balancer.acquire("m", exclude=[EU1, EU2]).answered()
+        scene.checker.check_once()
+
+        assert scene.balancer.breaker(US1).snapshot().gone
+
+    def test_an_empty_list_is_believed_the_fourth_time_in_a_row(self, caplog):
+        lists = iter([{}, {}, {}, {"d1": "RUNNING", "d2": "RUNNING", "d7": "RUNNING"}, {}, {}, {}, {}])
+        scene = Round(health_check_interval=0)
+        scene.checker._list_running = lambda name: rounds[name]
+        gone = []
+        for each in lists:
+            rounds = {"eu": each, "us": {"d7": "RUNNING"}}
+            scene.checker.check_once()
+            scene.clock.now += 60
+            gone.append([scene.balancer.breaker(endpoint).snapshot().gone for endpoint in (EU1, US1)])
+
+        assert [[False, False]] * 7 + [[True, False]] == gone
+        assert [f"the list of deployments of eu is empty ({n} of 3): not believed" for n in (1, 2, 3)] * 2 == [
+            record.message for record in caplog.records if record.name == "routing.health"
+        ]
+
+    def test_what_is_only_missing_comes_back_by_itself_when_no_list_says_so_again(self):
+        found = [{"d7": "RUNNING"}]
+        scene = Round(list_running=lambda name: found[0], health_check_interval=0)
+        scene.checker.check_once()
+        breaker = scene.balancer.breaker(EU1)
+        assert (True, 120.0) == (breaker.snapshot().gone, breaker.snapshot().until - scene.clock.now)
+
+        scene.clock.now += 60
+        scene.checker.check_once()
+
+        assert 120.0 == breaker.snapshot().until - scene.clock.now
+
+        scene.clock.now += 120
+
+        assert HALF_OPEN is breaker.state
+
     def test_a_deployment_that_leaves_meanwhile_is_passed_over(self):
         def listing(subaccount: str) -> Mapping[str, str]:
             scene.balancer.replace_pools({"m": [EU2, US1]})
