@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dialects.faults import Fault, FaultKind, Quota
-
-_MAX_MESSAGE = 2000
+from dialects.redaction import cut, redacted
 
 _BY_STATUS = {
     400: FaultKind.INVALID_REQUEST,
@@ -43,9 +42,12 @@ _BY_WORD: tuple[tuple[re.Pattern[str], FaultKind], ...] = tuple(
         ),
         (r"overloaded|service_?unavailable|capacity", FaultKind.OVERLOADED),
         (r"model_?timeout|deadline_exceeded", FaultKind.TIMEOUT),
-        (r"model_not_found|response_not_found|response with id .* not found", FaultKind.NOT_FOUND),
+        (
+            r"model_not_found|response_not_found|response with id (?:(?!response with id ).)* not found",
+            FaultKind.NOT_FOUND,
+        ),
         # A conversation that names something nobody kept: its sender's mistake, not the deployment's.
-        (r"item with id .* not found", FaultKind.INVALID_REQUEST),
+        (r"item with id (?:(?!item with id ).)* not found", FaultKind.INVALID_REQUEST),
     )
 )
 _BY_CODE = {
@@ -72,8 +74,6 @@ _OUR_WORDS = {
     FaultKind.OTHER: "The model's endpoint answered with an unexpected status.",
 }
 _AI_CORES_OWN_LIMIT = re.compile(r"rate limited by AI Core|\bTooManyRequests?\b")
-_ADDRESS = re.compile(r"(?:https?|wss?)://[^\s\"'<>]*(?:ondemand\.com|/v2/|//127\.|//localhost|//10\.)[^\s\"'<>]*")
-_BEARER = re.compile(r"(?i)bearer\s+[\w.~+/=-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +84,26 @@ class _Said:
     code: str = ""
     param: str | None = None
 
+    def cut(self) -> "_Said":
+        """Keep the beginning of each word: no pattern sees more of them."""
+        return _Said(cut(self.message), cut(self.code), None if self.param is None else cut(self.param))
+
 
 def fault_from(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """Understand an HTTP error; *headers* may be written in any case."""
-    said = _said(body)
+    said = _said(body).cut()
     typed = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
-    code = said.code or typed.partition(":")[0]
+    code = said.code or cut(typed.partition(":")[0])
     return _fault(_kind(status, code, said.message), status, said.message, code, said.param)
 
 
 def fault_within(code: str, message: str, status: int | None = None) -> Fault:
     """Understand an error that came inside a stream that had begun with 200."""
+    code, message = cut(code), cut(message)
     if status is None and code.isdecimal() and len(code) == 3:
         status = int(code)
     kind = _kind(status or 0, code, message)
     return _fault(FaultKind.STREAM_BROKEN if kind is FaultKind.OTHER else kind, status, message, code, None)
-
-
-def without_addresses(text: str) -> str:
-    """Write *text* without the addresses and tokens that only the proxy should know."""
-    return _BEARER.sub("Bearer …", _ADDRESS.sub("…", text))[:_MAX_MESSAGE]
 
 
 def _kind(status: int, code: str, message: str) -> FaultKind:
@@ -130,8 +130,9 @@ def _kind(status: int, code: str, message: str) -> FaultKind:
 def _fault(kind: FaultKind, status: int | None, message: str, code: str, param: str | None) -> Fault:
     own_limit = _AI_CORES_OWN_LIMIT.search(f"{code} {message}")
     quota = Quota.MODEL if kind is FaultKind.RATE_LIMITED and own_limit else Quota.ENDPOINT
-    said = _OUR_WORDS.get(kind) or without_addresses(message) or f"The model's endpoint answered {status}."
-    return Fault(kind, said, status or None, None, quota, code or None, param)
+    said = _OUR_WORDS.get(kind) or redacted(message) or f"The model's endpoint answered {status}."
+    named = redacted(param) if param is not None else None
+    return Fault(kind, said, status or None, None, quota, redacted(code) or None, named)
 
 
 def _said(body: bytes) -> _Said:
