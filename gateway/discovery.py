@@ -1,8 +1,10 @@
 """What runs in a subaccount, as its AI Core lists it."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -12,6 +14,9 @@ from gateway.accounts import Deployment, SubAccount, deployment_url
 from gateway.service_keys import is_url
 from gateway.tokens import TokenSource
 from gateway.transport import Transport
+from routing.names import may_name_a_model
+
+_log = logging.getLogger("sap_ai_proxy")
 
 JSON = Any
 Get = Callable[[SubAccount, str], JSON]
@@ -21,6 +26,8 @@ RUNNING: Final = "RUNNING"
 _PAGE = 100
 _PAGES = 100
 """More pages than this are not asked for: a service that never comes to an end must not hold us."""
+_PORTS = {"http": 80, "https": 443}
+ELSEWHERE: Final = "its URL has another host, scheme or port than AI_API_URL, and no token is sent there"
 _ORCHESTRATION = "orchestration"
 _UNREADABLE = Fault(FaultKind.SERVER_ERROR, "SAP AI Core sent a list of deployments that cannot be read.")
 
@@ -84,17 +91,40 @@ def listing(subaccount: SubAccount, get: Get) -> tuple[Listed, ...]:
 
 
 def discover(subaccount: SubAccount, get: Get) -> dict[str, tuple[Deployment, ...]]:
-    """Find the models that run in *subaccount*, with their deployments in the order of the list."""
+    """Find the models that run in *subaccount*, with their deployments in the order of the list.
+
+    One at another origin than the AI API is left out: a token of the subaccount would go there.
+    """
     models: dict[str, tuple[Deployment, ...]] = {}
     for each in listing(subaccount, get):
-        if each.model and each.status == RUNNING and is_url(each.url):
+        if not (each.model and each.status == RUNNING and is_url(each.url)):
+            continue
+        if not is_at_home(each, subaccount):
+            _log.warning("deployment %s of %s is left out: %s", each.id, subaccount.name, ELSEWHERE)
+        else:
             models[each.model] = (*models.get(each.model, ()), Deployment(each.url))
     return models
+
+
+def is_at_home(listed: Listed, subaccount: SubAccount) -> bool:
+    """Whether a deployment is asked at the scheme, host and port of the AI API that lists it."""
+    origin = _origin(listed.url)
+    return origin is not None and origin == _origin(subaccount.key.api_url)
 
 
 def statuses(subaccount: SubAccount, get: Get) -> dict[str, str]:
     """Tell the status of every deployment in *subaccount*, by its id."""
     return {each.id: each.status for each in listing(subaccount, get)}
+
+
+def _origin(url: str) -> tuple[str, str, int] | None:
+    """Name the scheme, host and port of a URL; None for one that programs may read in different ways."""
+    if not is_url(url) or "\\" in url:
+        return None
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.hostname is None:
+        return None
+    return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
 
 
 def _pages(subaccount: SubAccount, get: Get) -> Iterator[list[JSON]]:
@@ -125,9 +155,10 @@ def _model(raw: Mapping[Any, JSON]) -> str:
     if raw.get("scenarioId") == _ORCHESTRATION:
         return ""
     match raw:
-        case {"details": {"resources": {"backendDetails": {"model": {"name": str(name)}}}}}:
-            return name.strip()
-        case {"details": {"resources": {"backend_details": {"model": {"name": str(name)}}}}}:
-            return name.strip()
+        case {"details": {"resources": {"backendDetails": {"model": {"name": str(said)}}}}}:
+            name = said.strip()
+        case {"details": {"resources": {"backend_details": {"model": {"name": str(said)}}}}}:
+            name = said.strip()
         case _:
             return ""
+    return name if may_name_a_model(name) else ""
