@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 from prometheus_client import generate_latest
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter, PathConverter
 
 import routing
 from dialects import anthropic_messages, gemini, openai_chat
@@ -40,9 +41,22 @@ _HTTP_KINDS = {
 }
 
 
+class _ModelName(PathConverter):
+    """A model's name in a path: any characters, so that one that no model can have is refused as such."""
+
+    regex = "[^/](?s:.)*?"
+
+
+class _Verb(BaseConverter):
+    """What Google's paths ask of a model; letters alone, so that a path full of colons is read once."""
+
+    regex = "[a-zA-Z]+"
+
+
 def create_app(settings: Settings, gateway: Gateway | None = None) -> Flask:
     """Build the application and start what works in its background; `app.extensions["gateway"]` is its inside."""
     app = Flask(__name__)
+    app.url_map.converters.update(model=_ModelName, verb=_Verb)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     gateway = gateway or Gateway(settings)
@@ -95,7 +109,7 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
     @app.post("/v1/chat/completions")
     @app.post("/chat/completions")
     @app.post("/openai/v1/chat/completions")
-    @app.post("/openai/deployments/<path:model>/chat/completions")
+    @app.post("/openai/deployments/<model:model>/chat/completions")
     def chat_completions(model: str = "") -> Response:
         return _chat(gateway, _body(model))
 
@@ -109,7 +123,7 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
     @app.post("/v1/embeddings")
     @app.post("/embeddings")
     @app.post("/openai/v1/embeddings")
-    @app.post("/openai/deployments/<path:model>/embeddings")
+    @app.post("/openai/deployments/<model:model>/embeddings")
     def embeddings(model: str = "") -> Response:
         exchange = gateway.embeddings(_body(model), dict(request.headers), g.caller)
         return _whole(exchange)
@@ -124,8 +138,8 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
         gateway.resolve(conversation.model)
         return _json(anthropic_messages.render_token_count(count_tokens(conversation)))
 
-    @app.post("/v1beta/models/<path:model>:<verb>")
-    @app.post("/v1/models/<path:model>:<verb>")
+    @app.post("/v1beta/models/<model:model>:<verb:verb>")
+    @app.post("/v1/models/<model:model>:<verb:verb>")
     def gemini_verb(model: str, verb: str) -> Response:
         if verb == "countTokens":
             body = _body()
@@ -174,8 +188,8 @@ def _add_models(app: Flask, gateway: Gateway) -> None:
             case _:
                 return _json(openai_models(names, gateway.started))
 
-    @app.get("/v1/models/<path:name>")
-    @app.get("/v1beta/models/<path:name>")
+    @app.get("/v1/models/<model:name>")
+    @app.get("/v1beta/models/<model:name>")
     def model(name: str) -> Response:
         gateway.resolve(name)
         match _asker():

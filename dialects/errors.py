@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dialects.faults import Fault, FaultKind, Quota
-
-_MAX_MESSAGE = 2000
+from dialects.redaction import cut, redacted
 
 _BY_STATUS = {
     400: FaultKind.INVALID_REQUEST,
@@ -43,9 +42,12 @@ _BY_WORD: tuple[tuple[re.Pattern[str], FaultKind], ...] = tuple(
         ),
         (r"overloaded|service_?unavailable|capacity", FaultKind.OVERLOADED),
         (r"model_?timeout|deadline_exceeded", FaultKind.TIMEOUT),
-        (r"model_not_found|response_not_found|response with id .* not found", FaultKind.NOT_FOUND),
+        (
+            r"model_not_found|response_not_found|response with id (?:(?!response with id ).)* not found",
+            FaultKind.NOT_FOUND,
+        ),
         # A conversation that names something nobody kept: its sender's mistake, not the deployment's.
-        (r"item with id .* not found", FaultKind.INVALID_REQUEST),
+        (r"item with id (?:(?!item with id ).)* not found", FaultKind.INVALID_REQUEST),
     )
 )
 _BY_CODE = {
@@ -89,8 +91,6 @@ _LONGEST_MESH = 200
 _PROVIDERS_KEYS = frozenset({"type", "param", "status", "innererror"})
 """What providers put into an error object, and the AI API does not."""
 _AI_CORES_OWN_LIMIT = re.compile(r"rate limited by AI Core|\bTooManyRequests?\b")
-_ADDRESS = re.compile(r"(?:https?|wss?)://[^\s\"'<>]*(?:ondemand\.com|/v2/|//127\.|//localhost|//10\.)[^\s\"'<>]*")
-_BEARER = re.compile(r"(?i)bearer\s+[\w.~+/=-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +103,28 @@ class _Said:
     by_ai_core: bool = False
     """Whether SAP AI Core itself speaks of a deployment, and no provider or firewall of the request."""
 
+    def cut(self) -> "_Said":
+        """Keep the beginning of each word: no pattern sees more of them."""
+        param = None if self.param is None else cut(self.param)
+        return _Said(cut(self.message), cut(self.code), param, self.by_ai_core)
+
 
 def fault_from(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """Understand an HTTP error; *headers* may be written in any case."""
-    said = _said(status, body)
+    said = _said(status, body).cut()
     typed = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
-    code = said.code or typed.partition(":")[0]
+    code = said.code or cut(typed.partition(":")[0])
     kind = _BY_STATUS_IN_AI_CORES_SHAPE.get(status) if said.by_ai_core else None
     return _fault(kind or _kind(status, code, said.message), status, said.message, code, said.param)
 
 
 def fault_within(code: str, message: str, status: int | None = None) -> Fault:
     """Understand an error that came inside a stream that had begun with 200."""
+    code, message = cut(code), cut(message)
     if status is None and code.isdecimal() and len(code) == 3:
         status = int(code)
     kind = _kind(status or 0, code, message)
     return _fault(_WITHIN.get(kind, kind), status, message, code, None)
-
-
-def without_addresses(text: str) -> str:
-    """Write *text* without the addresses and tokens that only the proxy should know."""
-    return _BEARER.sub("Bearer …", _ADDRESS.sub("…", text))[:_MAX_MESSAGE]
 
 
 def _kind(status: int, code: str, message: str) -> FaultKind:
@@ -161,8 +162,9 @@ def _refusal(status: int, code: str, message: str) -> FaultKind:
 def _fault(kind: FaultKind, status: int | None, message: str, code: str, param: str | None) -> Fault:
     own_limit = _AI_CORES_OWN_LIMIT.search(f"{code} {message}")
     quota = Quota.MODEL if kind is FaultKind.RATE_LIMITED and own_limit else Quota.ENDPOINT
-    said = _OUR_WORDS.get(kind) or without_addresses(message) or f"The model's endpoint answered {status}."
-    return Fault(kind, said, status or None, None, quota, code or None, param)
+    said = _OUR_WORDS.get(kind) or redacted(message) or f"The model's endpoint answered {status}."
+    named = redacted(param) if param is not None else None
+    return Fault(kind, said, status or None, None, quota, redacted(code) or None, named)
 
 
 def _said(status: int, body: bytes) -> _Said:

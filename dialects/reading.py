@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator
 from dialects.conversation import JSON, Stop, Usage
 from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.faults import Fault, FaultKind
+from dialects.redaction import redacted
 from dialects.sse import Frame, FrameDecoder, SSEDecoder
 
 _UNREADABLE = (ValueError, SyntaxError, LookupError, TypeError, AttributeError, RecursionError, MemoryError)
@@ -126,4 +127,4 @@ class FrameReader(ABC):
 
 
 def _broken(message: str) -> Fault:
-    return Fault(FaultKind.STREAM_BROKEN, message)
+    return Fault(FaultKind.STREAM_BROKEN, redacted(message))

@@ -5,10 +5,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from dialects.conversation import JSON
-from dialects.faults import invalid
+from dialects.faults import FaultError, invalid
+from dialects.schema_budget import DEFINITIONS, SchemaBudget
 from dialects.schemas import MAX_DEPTH, Adapted, visited
 
-_PLACES = ("$defs", "definitions")
 _ROUNDS = 2
 """How often a definition may stand within itself before what it holds is left open."""
 _DEEPEST = 16
@@ -19,25 +19,38 @@ _OPENING = ("type", "title", "description")
 """What is still said of a definition that is left open."""
 
 
-def without_references(schema: Mapping[str, Any]) -> Adapted:
-    """Write out what is referred to; of definitions that hold themselves the first rounds, which is named."""
-    writer = _Writer(dict(schema))
+def without_references(
+    schema: Mapping[str, Any], budget: SchemaBudget | None = None, where: str = "the schema"
+) -> Adapted:
+    """Write out what is referred to; of definitions that hold themselves the first rounds, which is named.
+
+    *where* the schema stands is said where it exceeds the budget of its request.
+    """
+    writer = _Writer(dict(schema), budget or SchemaBudget(), where)
     return Adapted(writer.write(dict(schema)), ("$ref",) if writer.left_open else ())
 
 
 def comes_round(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema has a reference that leads into what it stands in, or to nothing."""
-    writer = _Writer(dict(schema), rounds=1)
-    writer.write(dict(schema))
+    """Whether a schema has a reference that leads into what it stands in, or to nothing, or too many to follow."""
+    budget = SchemaBudget()
+    writer = _Writer(dict(schema), budget, rounds=1)
+    try:
+        writer.write(dict(schema))
+    except FaultError:
+        if budget.is_spent:
+            return True
+        raise
     return writer.left_open
 
 
 class _Writer:
     """Writes one schema without its definitions; *left_open* is whether anything had to be left open."""
 
-    def __init__(self, root: JSON, rounds: int = _ROUNDS) -> None:
+    def __init__(self, root: JSON, budget: SchemaBudget, where: str = "", rounds: int = _ROUNDS) -> None:
         self.left_open = False
         self._root = root
+        self._budget = budget
+        self._where = where
         self._rounds = rounds
         self._written = 0
 
@@ -49,7 +62,7 @@ class _Writer:
             return node
         while isinstance(reference := node.get("$ref"), str):
             node, inside = self._followed(node, reference, inside), (*inside, reference)
-        plain = {name: value for name, value in node.items() if name not in _PLACES}
+        plain = {name: value for name, value in node.items() if name not in DEFINITIONS}
         return visited(plain, lambda inner: self.write(inner, inside, depth + 1))
 
     def _followed(self, node: JSON, reference: str, inside: tuple[str, ...]) -> JSON:
@@ -61,6 +74,7 @@ class _Writer:
         if found is None or too_much:
             self.left_open = True
             found = {name: found[name] for name in _OPENING if found and name in found}
+        self._budget.spend(found, self._where)
         return {**found, **beside}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from dialects.conversation import JSON
 from dialects.faults import invalid
+from dialects.schema_budget import SchemaBudget
 
 MAX_DEPTH = 100
 """How deep a schema may be nested."""
@@ -83,13 +84,16 @@ def from_google(schema: Mapping[str, Any]) -> JSON:
     return changed if isinstance(changed, dict) else {}
 
 
-def for_gemini(schema: Mapping[str, Any]) -> Adapted:
-    """Write a JSON Schema as Gemini takes it in ``parametersJsonSchema`` and ``responseJsonSchema``."""
+def for_gemini(schema: Mapping[str, Any], budget: SchemaBudget | None = None, where: str = "the schema") -> Adapted:
+    """Write a JSON Schema as Gemini takes it in ``parametersJsonSchema`` and ``responseJsonSchema``.
+
+    *where* the schema stands is said where it exceeds the budget of its request.
+    """
     dropped: set[str] = set()
-    root = dict(schema)
+    root, paid = dict(schema), (budget or SchemaBudget(), where)
 
     def change(node: JSON) -> JSON:
-        return _as_gemini_takes_it(_Top(root, dropped).conjoined(node), dropped)
+        return _as_gemini_takes_it(_Top(root, dropped, *paid).conjoined(node), dropped)
 
     changed = walked(root, change)
     return Adapted(changed, tuple(sorted(dropped)))
@@ -280,12 +284,15 @@ class _Top:
     """Says in one schema what stands at the top of it in several.
 
     Each definition of *root* is looked up once: what was said need not be said
-    again, and definitions may hold themselves.
+    again, and definitions may hold themselves. What is looked up is paid for
+    where there is a budget.
     """
 
-    def __init__(self, root: JSON, dropped: set[str]) -> None:
+    def __init__(self, root: JSON, dropped: set[str], budget: SchemaBudget | None = None, where: str = "") -> None:
         self._root = root
         self._dropped = dropped
+        self._budget = budget
+        self._where = where
         self._seen: set[str] = set()
 
     def conjoined(self, node: JSON, depth: int = 0) -> JSON:
@@ -325,7 +332,10 @@ class _Top:
             return {}
         self._seen.add(reference)
         place, _, name = reference.removeprefix("#/").partition("/")
-        return _mapping(_mapping(self._root.get(place)).get(name))
+        found = _mapping(_mapping(self._root.get(place)).get(name))
+        if self._budget is not None:
+            self._budget.spend(found, self._where)
+        return found
 
 
 def _merge(schema: JSON, part: JSON) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.accounts import Deployment, Filters, SubAccount
-from gateway.discovery import RUNNING, Listed, Management, listing
+from gateway.discovery import ELSEWHERE, RUNNING, Listed, Management, is_at_home, listing
 from gateway.mentions import unmatched
 from gateway.settings import Settings
 from gateway.tokens import TokenSource
@@ -88,7 +88,7 @@ def examine(
 def _added(account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[Listed]]) -> Iterator[str]:
     """Name the models that are served because they were looked up."""
     for each in seen[account.name] if account.discovery else ():
-        if each.model and each.status == RUNNING and settings.filters.admits(each.model):
+        if each.model and each.status == RUNNING and is_at_home(each, account) and settings.filters.admits(each.model):
             yield each.model
 
 
@@ -124,6 +124,10 @@ def _subaccount(
             yield _compared(account, model, deployment, listed.get(deployment.id))
     known = {each.id for deployments in account.deployments.values() for each in deployments}
     others = [each for each in listed.values() if each.id not in known and each.model and each.status == RUNNING]
+    strangers = [each for each in others if not is_at_home(each, account)]
+    others = [each for each in others if each not in strangers]
+    for each in strangers:
+        yield Finding(Mark.NOTE, account.name, f"{each.model} ({each.id}) runs and is not served: {ELSEWHERE}")
     found: dict[str, list[str]] = {}
     for each in others:
         found.setdefault(each.model, []).append(each.id)

@@ -1,8 +1,10 @@
 """What runs in a subaccount, as its AI Core lists it."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -13,6 +15,9 @@ from gateway.service_keys import is_url
 from gateway.tokens import TokenSource
 from gateway.transport import Transport
 from routing.health import is_known_not_to_run
+from routing.names import may_name_a_model
+
+_log = logging.getLogger("sap_ai_proxy")
 
 JSON = Any
 Get = Callable[[SubAccount, str], JSON]
@@ -24,6 +29,8 @@ RUNNING: Final = "RUNNING"
 _PAGE = 100
 _PAGES = 100
 """More pages than this are not asked for: a service that never comes to an end must not hold us."""
+_PORTS = {"http": 80, "https": 443}
+ELSEWHERE: Final = "its URL has another host, scheme or port than AI_API_URL, and no token is sent there"
 _ORCHESTRATION = "orchestration"
 _UNREADABLE = Fault(FaultKind.SERVER_ERROR, "SAP AI Core sent a list of deployments that cannot be read.")
 
@@ -88,25 +95,34 @@ def listing(subaccount: SubAccount, get: Get) -> tuple[Listed, ...]:
 
 def discover(subaccount: SubAccount, get: Get) -> Models:
     """Find the models that run in *subaccount*, with their deployments in the order of the list."""
-    return running(listing(subaccount, get))
+    return running(subaccount, listing(subaccount, get))
 
 
-def running(listed: Iterable[Listed]) -> Models:
-    """Tell which models run, with their deployments in the order of the list."""
+def running(subaccount: SubAccount, listed: Iterable[Listed]) -> Models:
+    """Tell which models run, with their deployments in the order of the list.
+
+    One at another origin than the AI API is left out: a token of the subaccount would go there.
+    """
     models: dict[str, tuple[Deployment, ...]] = {}
     for each in listed:
-        if each.model and each.status == RUNNING and is_url(each.url):
+        if not (each.model and each.status == RUNNING and is_url(each.url)):
+            continue
+        if not is_at_home(each, subaccount):
+            _log.warning("deployment %s of %s is left out: %s", each.id, subaccount.name, ELSEWHERE)
+        else:
             models[each.model] = (*models.get(each.model, ()), Deployment(each.url))
     return models
 
 
-def without_gaps(listed: Sequence[Listed], before: Models, answers: Callable[[str], bool]) -> Models:
+def without_gaps(
+    subaccount: SubAccount, listed: Sequence[Listed], before: Models, answers: Callable[[str], bool]
+) -> Models:
     """Tell which models run, with those of *before* that a gap in the list says nothing about.
 
     An empty list is all gap. In any other, one is kept that is missing or has no known status,
     if its endpoint *answers*, and one that is listed as running and has lost its model or its URL.
     """
-    found, status = running(listed), {each.id: each.status for each in listed}
+    found, status = running(subaccount, listed), {each.id: each.status for each in listed}
     there = {each.id for deployments in found.values() for each in deployments}
 
     def is_kept(id: str) -> bool:
@@ -120,9 +136,25 @@ def without_gaps(listed: Sequence[Listed], before: Models, answers: Callable[[st
     return found
 
 
+def is_at_home(listed: Listed, subaccount: SubAccount) -> bool:
+    """Whether a deployment is asked at the scheme, host and port of the AI API that lists it."""
+    origin = _origin(listed.url)
+    return origin is not None and origin == _origin(subaccount.key.api_url)
+
+
 def statuses(subaccount: SubAccount, get: Get) -> dict[str, str]:
     """Tell the status of every deployment in *subaccount*, by its id."""
     return {each.id: each.status for each in listing(subaccount, get)}
+
+
+def _origin(url: str) -> tuple[str, str, int] | None:
+    """Name the scheme, host and port of a URL; None for one that programs may read in different ways."""
+    if not is_url(url) or "\\" in url:
+        return None
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.hostname is None:
+        return None
+    return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
 
 
 def _pages(subaccount: SubAccount, get: Get) -> Iterator[list[JSON]]:
@@ -153,9 +185,10 @@ def _model(raw: Mapping[Any, JSON]) -> str:
     if raw.get("scenarioId") == _ORCHESTRATION:
         return ""
     match raw:
-        case {"details": {"resources": {"backendDetails": {"model": {"name": str(name)}}}}}:
-            return name.strip()
-        case {"details": {"resources": {"backend_details": {"model": {"name": str(name)}}}}}:
-            return name.strip()
+        case {"details": {"resources": {"backendDetails": {"model": {"name": str(said)}}}}}:
+            name = said.strip()
+        case {"details": {"resources": {"backend_details": {"model": {"name": str(said)}}}}}:
+            name = said.strip()
         case _:
             return ""
+    return name if may_name_a_model(name) else ""

@@ -119,7 +119,7 @@ class Fleet:
         before = self._found.get(account.name, {})
         if before and not listed:
             _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
-        return without_gaps(listed, before, self._answering(account.name).__contains__)
+        return without_gaps(account, listed, before, self._answering(account.name).__contains__)
 
     def _answering(self, subaccount: str) -> set[str]:
         """Name the deployments of a subaccount that answered lately."""

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from prometheus_client import CollectorRegistry
 
-from dialects import openai_embeddings
+from dialects import openai_embeddings, openai_responses
 from dialects.conversation import JSON, Conversation, Effort, Family, Opaque, Part, Thinking, ToolSpec
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
@@ -140,10 +140,10 @@ class Gateway:
             message = f"Response with id {answer!r} not found."
             raise FaultError(Fault(FaultKind.NOT_FOUND, message, 404, code="response_not_found"))
         path = f"/responses/{quote(answer, safe='')}{action}"
-        told = self._core.manage(endpoint, method, path, self.settings.policy.timeouts)
+        status, body = self._core.manage(endpoint, method, path, self.settings.policy.timeouts)
         if method == "DELETE":
             self._desk.pins.forget(caller, answer)
-        return told
+        return status, openai_responses.forward_kept(body)
 
     def refused(self, fault: Fault, *, client: str, caller: str, asked: str) -> str:
         """Take note of a request that never became an exchange, and give it an id; *asked* is what it asked for."""

@@ -1,6 +1,7 @@
 """Pictures and documents that a request only points at, fetched for backends that want the bytes."""
 
 import base64
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,8 @@ FETCHES_NOTHING = frozenset({"bedrock-converse", "anthropic-messages"})
 
 _FEW = 20
 """How many addresses one request may point at."""
+_MOST_BYTES = 32 * 1024 * 1024
+"""How many bytes may be put in for all addresses of one request, each as often as it is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +26,28 @@ class Fetched:
     data: bytes
 
 
-Fetch = Callable[[str], Fetched]
-"""Fetches from a public address, within bounds; raises `FaultError` that says why not."""
+Fetch = Callable[[str, int], Fetched]
+"""Fetches from a public address no more than so many bytes; raises `FaultError` that says why not."""
 
 
-def inline(inquiry: Inquiry, fetch: Fetch | None) -> Inquiry:
-    """Put the bytes in the place of every address; an inquiry without any stays as it is.
+def inline(inquiry: Inquiry, fetch: Fetch | None, most: int = _MOST_BYTES) -> Inquiry:
+    """Put the bytes in the place of every address, *most* in all; an inquiry without any stays as it is.
 
     The body as it came is given up with the addresses in it, so the request is translated and not passed along.
     """
     conversation = inquiry.envelope.conversation
-    addresses = {part.url for message in conversation.messages for part in _media(message) if part.url}
+    addresses = Counter(part.url for message in conversation.messages for part in _media(message) if part.url)
     if not addresses:
         return inquiry
     if fetch is None:
         raise invalid("This model takes images and documents as base64 data, not as URLs.")
     if len(addresses) > _FEW:
         raise invalid(f"A request may point at {_FEW} URLs at most.")
-    fetched = {address: fetch(address) for address in sorted(addresses)}
+    fetched: dict[str, Fetched] = {}
+    left = most
+    for address, times in sorted(addresses.items()):
+        fetched[address] = fetch(address, left // times)
+        left -= times * len(fetched[address].data)
     return replace(
         inquiry, envelope=replace(inquiry.envelope, conversation=_with(conversation, fetched)), forward=False
     )

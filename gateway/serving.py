@@ -1,5 +1,6 @@
 """Running the application under granian, and handing settings to its worker processes."""
 
+import importlib
 import ipaddress
 import json
 import logging
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
@@ -21,6 +23,7 @@ from gateway.settings import Settings, SettingsError, load
 
 _log = logging.getLogger("sap_ai_proxy")
 _HANDED_DOWN = "SAP_AI_PROXY_SETTINGS"
+_APPLICATION = "proxy_server"
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
@@ -102,7 +105,7 @@ def serve(settings: Settings) -> None:
     On SIGHUP new worker processes take over, one after the other, with the settings as they are then.
     """
     server = Granian(
-        "proxy_server:app_from_environment",
+        _APPLICATION,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
@@ -119,7 +122,14 @@ def serve(settings: Settings) -> None:
     )
     reload = partial(_reload_if_sound, server.signal_handler_reload)
     server.signal_handler_reload = reload  # type: ignore[method-assign]  # workers that cannot load would end it all
-    server.serve()
+    # A worker that is spawned begins as `python -c`, which would look for modules in the current folder first.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    server.serve(target_loader=_application, wrap_loader=False)
+
+
+def _application() -> Any:
+    """Build the application in a worker: imported by name as here, where granian would look in the current folder."""
+    return importlib.import_module(_APPLICATION).app_from_environment()
 
 
 def _reload_if_sound(reload: Callable[[], None], *_: object) -> None:

@@ -8,6 +8,7 @@ from then on the two functions of old, `load_balance_url` and
 from dataclasses import replace
 
 from dialects.conversation import JSON
+from dialects.faults import FaultKind
 from proxy_helpers import Detector
 from routing.budget import RetryBudget
 from routing.health import Circuit, CircuitBreaker, HealthChecker
@@ -113,6 +114,8 @@ def load_balance_url(model: str) -> tuple[str, str, str, str]:
     try:
         endpoint = router.locate(model)
     except NoEndpointError as error:
+        if error.fault.kind is FaultKind.INVALID_REQUEST:
+            raise
         raise NoEndpointError(replace(error.fault, message=_regret(router, model)), wait=error.wait) from error
     return endpoint.url, endpoint.subaccount, endpoint.resource_group, endpoint.model
 

@@ -1,6 +1,7 @@
 """Which deployed model a client means by the name it uses."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -39,21 +40,25 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
 )
 """Whose relative a name is, the first match counting. What does more or less than chat has no relatives."""
 
+LONGEST_NAME = 200
+"""How many characters a model's name may have."""
+
 _DATE = r"-20\d{6}|-20\d\d-\d\d-\d\d|-latest"
 _SUFFIXES: Mapping[str, re.Pattern[str]] = {
-    "claude": re.compile(rf"(?:{_DATE}|-v\d+)+$"),
-    "gemini": re.compile(rf"(?:{_DATE}|-\d\d\d|-preview(?:-\d\d-\d\d(?:\d\d)?)?|-exp)+$"),
-    "gpt": re.compile(rf"(?:{_DATE}|-(?:0[1-9]|1[0-2])[0-3]\d)+$"),
-    "nova": re.compile(rf"(?:{_DATE}|-v\d+)+$"),
-    "embedding": re.compile(rf"(?:{_DATE}|(?<=gemini-embedding)-001)+$"),
-    "": re.compile(rf"(?:{_DATE})+$"),
+    "claude": re.compile(rf"{_DATE}|-v\d+"),
+    "gemini": re.compile(rf"{_DATE}|-\d\d\d|-preview(?:-\d\d-\d\d(?:\d\d)?)?|-exp"),
+    "gpt": re.compile(rf"{_DATE}|-(?:0[1-9]|1[0-2])[0-3]\d"),
+    "nova": re.compile(rf"{_DATE}|-v\d+"),
+    "embedding": re.compile(rf"{_DATE}|(?<=gemini-embedding)-001"),
+    "": re.compile(_DATE),
 }
-"""What the vendors hang on a name to say when a model was made, by how the name begins; of an embedder, by what it is.
+"""What the vendors hang on a name, once or more often, to say when a model was made, by how the name begins;
+of an embedder, by what it is.
 
 Another revision of an embedder makes other vectors: only that which SAP AI Core runs is the one without a number."""
 _BEDROCK = re.compile(r"^(?:[a-z]+(?:-gov)?\.)?(?:anthropic|amazon|meta|mistral|cohere|deepseek|openai)\.")
 """Bedrock's vendor, and the region before it."""
-_TAIL = re.compile(r"(?:\[[^\]]*\]|@.*|:\d+(?::\d+k)?|:\w+content)$")
+_TAIL = re.compile(r"(?:\[[^\[\]]*\]|@[^@]*|:\d+(?::\d+k)?|:\w+content)$")
 """The size of the context, Vertex's date, Bedrock's revision, Google's verb."""
 
 
@@ -85,6 +90,19 @@ class Identity:
     variant: tuple[str, ...]
 
 
+_NO_NAME = Fault(
+    FaultKind.INVALID_REQUEST,
+    f"model must be a name of at most {LONGEST_NAME} characters, none of them a control character.",
+    400,
+    param="model",
+)
+
+
+def may_name_a_model(name: str) -> bool:
+    """Whether a model can be called so: at most 200 characters, and no control character among them."""
+    return len(name) <= LONGEST_NAME and not any(unicodedata.category(letter) == "Cc" for letter in name)
+
+
 def identity(name: str) -> Identity:
     """Take a name apart: two names with equal parts mean one model."""
     text = _undated(_bare(name))
@@ -105,9 +123,16 @@ def _undated(text: str) -> str:
     """Take off when the model was made; dots become dashes."""
     dashed = text.replace(".", "-").replace("_", "-")
     if _embeds(dashed):
-        return _SUFFIXES["embedding"].sub("", dashed)
-    begin = "claude" if Detector.is_claude_model(dashed) else next(key for key in _SUFFIXES if dashed.startswith(key))
-    return _SUFFIXES[begin].sub("", dashed)
+        begin = "embedding"
+    elif Detector.is_claude_model(dashed):
+        begin = "claude"
+    else:
+        begin = next(key for key in _SUFFIXES if dashed.startswith(key))
+    start = end = 0
+    for found in _SUFFIXES[begin].finditer(dashed):
+        # Suffixes that touch are one run; only a run that ends the name is taken off.
+        start, end = (start if found.start() == end else found.start()), found.end()
+    return dashed[:start] if end == len(dashed) else dashed
 
 
 def _family(text: str) -> str:
@@ -163,8 +188,11 @@ class ModelNames:
     def resolve(self, name: str, catch_all: bool = False) -> Resolution:
         """Find the model to ask; raises `NoEndpointError` that lists what there is.
 
+        A name that no model can have is the caller's mistake, and nothing stands in for it.
         *catch_all* lets a GPT answer to a name of no family.
         """
+        if not may_name_a_model(name):
+            raise NoEndpointError(_NO_NAME)
         targets = tuple(self._aliased(name))
         if name in self._exact:
             return Resolution(name, name, How.EXACT)

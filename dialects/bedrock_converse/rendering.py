@@ -5,9 +5,8 @@ and botocore's ``bedrock-runtime`` service model. Bytes travel as base64.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from dialects import attachments, claude, claude_tools, turns
 from dialects.bedrock_converse.answering import DIALECT
@@ -34,6 +33,7 @@ from dialects.dialect import Rendered
 from dialects.faults import invalid
 from dialects.models import ModelProfile, Vendor
 from dialects.references import without_references
+from dialects.schema_budget import SchemaBudget
 from dialects.tools import arguments_of
 
 _TOOL_CHOICE = {
@@ -85,6 +85,7 @@ class _Asking:
     conversation: Conversation
     profile: ModelProfile
     dropped: set[str] = field(default_factory=set)
+    budget: SchemaBudget = field(default_factory=SchemaBudget)
     names: set[str] = field(default_factory=set)
     """The documents' names so far: no two may be the same."""
 
@@ -262,7 +263,7 @@ class _Asking:
         if self.profile.vendor is Vendor.NOVA:
             self.dropped |= {"cache_control"} if mark else set()
             mark, description = None, description or str(spec.parameters.get("description") or "")
-            schema, lost = _as_nova_takes_it(spec.parameters)
+            schema, lost = self._as_nova_takes_it(spec)
         self.dropped |= {f"{name}.{keyword}" for keyword in lost} | ({"tools[].strict"} if spec.strict else set())
         described = {"description": description} if description else {}
         return [
@@ -270,14 +271,13 @@ class _Asking:
             *_cache_point(mark),
         ]
 
-
-def _as_nova_takes_it(parameters: Mapping[str, Any]) -> tuple[JSON, set[str]]:
-    """Write a tool's schema with nothing to refer to, and name what had to go."""
-    plain = without_references(parameters)
-    schema, lost = claude_tools.input_schema(plain.schema)
-    gone = {name for name in schema.keys() - _NOVAS_SCHEMA - _NEEDLESS if schema[name]}
-    gone |= {"additionalProperties"} if isinstance(schema.get("additionalProperties"), dict) else set()
-    return {name: schema[name] for name in schema.keys() & _NOVAS_SCHEMA}, {*plain.dropped, *lost, *gone}
+    def _as_nova_takes_it(self, spec: ToolSpec) -> tuple[JSON, set[str]]:
+        """Write a tool's schema with nothing to refer to, and name what had to go."""
+        plain = without_references(spec.parameters, self.budget, f"parameters of tool {spec.name!r}")
+        schema, lost = claude_tools.input_schema(plain.schema)
+        gone = {name for name in schema.keys() - _NOVAS_SCHEMA - _NEEDLESS if schema[name]}
+        gone |= {"additionalProperties"} if isinstance(schema.get("additionalProperties"), dict) else set()
+        return {name: schema[name] for name in schema.keys() & _NOVAS_SCHEMA}, {*plain.dropped, *lost, *gone}
 
 
 def _cache_point(mark: CacheMark | None) -> list[JSON]:

@@ -37,6 +37,7 @@ from dialects.gemini.vertex import is_known
 from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, RESOLUTIONS, mime_of
 from dialects.jsontext import dumps, object_from
 from dialects.models import ModelProfile, ThinkingStyle
+from dialects.schema_budget import SchemaBudget
 from dialects.schemas import for_gemini, has_parameters
 from dialects.tools import arguments_of, lost_with
 from dialects.turns import ordered
@@ -77,6 +78,7 @@ class _Renderer:
         self._profile = profile
         self._own = conversation.dialect == DIALECT
         self._names: dict[str, str] = {}
+        self._schemas = SchemaBudget()
 
     def body(self) -> JSON:
         """Render everything, in Google's order."""
@@ -138,7 +140,7 @@ class _Renderer:
             return {}
         if output.schema is None:
             return {"responseMimeType": "application/json"}
-        schema = self._schema(output.schema)
+        schema = self._schema(output.schema, "the schema of the answer")
         if output.description:
             schema.setdefault("description", output.description)
         return {"responseMimeType": "application/json", "responseJsonSchema": schema}
@@ -208,11 +210,12 @@ class _Renderer:
         if tool.description:
             declaration["description"] = tool.description
         if has_parameters(tool.parameters):
-            declaration["parametersJsonSchema"] = {"type": "object", **self._schema(tool.parameters)}
+            schema = self._schema(tool.parameters, f"parameters of tool {tool.name!r}")
+            declaration["parametersJsonSchema"] = {"type": "object", **schema}
         return declaration
 
-    def _schema(self, schema: Mapping[str, Any]) -> JSON:
-        adapted = for_gemini(schema)
+    def _schema(self, schema: Mapping[str, Any], where: str) -> JSON:
+        adapted = for_gemini(schema, self._schemas, where)
         self.dropped |= {f"schema {name}" for name in adapted.dropped}
         return dict(adapted.schema)
 

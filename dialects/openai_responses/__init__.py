@@ -1,7 +1,13 @@
 """OpenAI Responses, on both sides of the gateway."""
 
 from dialects.openai_responses.answers import parse_response, render_response
-from dialects.openai_responses.lane import forward_fault, forward_frame, forward_request, forward_response
+from dialects.openai_responses.lane import (
+    forward_fault,
+    forward_frame,
+    forward_kept,
+    forward_request,
+    forward_response,
+)
 from dialects.openai_responses.parsing import parse_request
 from dialects.openai_responses.reading import reader
 from dialects.openai_responses.rendering import render_request
@@ -11,6 +17,7 @@ from dialects.openai_shared import render_fault
 __all__ = [
     "forward_fault",
     "forward_frame",
+    "forward_kept",
     "forward_request",
     "forward_response",
     "parse_request",

@@ -14,6 +14,7 @@ from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault, invalid
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile, ThinkingStyle
+from dialects.openai_responses.answers import fault_of
 from dialects.openai_responses.names import flat
 from dialects.openai_responses.rendering import length_for
 from dialects.openai_responses.words import namespaces_of, render_error, told_id
@@ -82,6 +83,17 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
 def forward_response(body: JSON, envelope: Envelope) -> JSON:
     """Change of a backend's own body only the names: of the model, and of functions in namespaces."""
     return _renamed({**body, "model": envelope.model}, namespaces_of(envelope.conversation))
+
+
+def forward_kept(raw: bytes) -> bytes:
+    """Pass an answer that its deployment has kept; why one failed is said in our own words."""
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw
+    if not isinstance(body, dict) or not body.get("error"):
+        return raw
+    return dumps({**body, "error": render_error(fault_of(body["error"]))}).encode()
 
 
 def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - told already

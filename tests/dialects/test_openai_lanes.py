@@ -1,5 +1,7 @@
 """What OpenAI's own clients may say that OpenAI's models refuse: the lanes change that, and nothing else."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,21 @@ from dialects.models import profile_for
 from tests.dialects.openai_requests import chat_bodies
 
 HELLO = {"messages": [{"role": "user", "content": "x"}]}
+
+
+def test_why_a_kept_answer_failed_is_said_without_addresses_and_keys():
+    error = {"code": "invalid_image_url", "message": "cannot get http://10.1.2.3/x?key=KEY", "param": "10.1.2.3"}
+    told = json.loads(openai_responses.forward_kept(json.dumps({"id": "r", "error": error}).encode()))
+
+    assert {"code", "message"} == told["error"].keys()
+    assert "r" == told["id"]
+    assert "10.1.2.3" not in str(told)
+    assert "KEY" not in str(told)
+
+
+@pytest.mark.parametrize("body", [b'{"id": "r", "error": null}', b"[]", b"", b"{", b"[" * 100_000])
+def test_a_kept_answer_that_did_not_fail_passes_as_it_is(body):
+    assert body == openai_responses.forward_kept(body)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import logging
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -70,6 +71,36 @@ def test_a_path_that_is_not_there_is_json_too(proxy: Proxy, method: str, path: s
     told = proxy.ask(method, path, b"{}" if method != "GET" else None)
 
     assert (status, shape) == (told.status, shape_of(told.json))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "shape"),
+    [
+        ("POST", "/v1/chat/completions", "openai"),
+        ("POST", "/v1/responses", "openai"),
+        ("POST", "/v1/embeddings", "openai"),
+        ("POST", "/v1/messages", "anthropic"),
+        ("POST", "/v1/messages/count_tokens", "anthropic"),
+        ("POST", "/openai/deployments/{}/chat/completions", "openai"),
+        ("POST", "/openai/deployments/{}/embeddings", "openai"),
+        ("POST", "/v1beta/models/{}:generateContent", "google"),
+        ("POST", "/v1/models/{}:streamGenerateContent", "google"),
+        ("POST", "/v1beta/models/{}:countTokens", "google"),
+        ("GET", "/v1/models/{}", "openai"),
+        ("GET", "/v1beta/models/{}", "google"),
+    ],
+)
+@pytest.mark.parametrize("name", ["gpt-4.1" + "x" * 194, "gpt-4.1\n", "gpt\n-4.1", "gpt-4.1\x00"])
+def test_a_name_that_no_model_can_have_is_refused_on_every_path(
+    proxy: Proxy, method: str, path: str, shape: str, name: str
+) -> None:
+    body: Any = {"messages": [{"role": "user", "content": "hi"}], "input": "hi", "max_tokens": 9}
+    body = {"contents": [{"parts": [{"text": "hi"}]}]} if shape == "google" else {**body, "model": name}
+    told = proxy.ask(method, path.format(quote(name, safe="")), body if method == "POST" else None)
+
+    assert (400, shape) == (told.status, shape_of(told.json))
+    assert "model must be a name of at most 200 characters" in told.json["error"]["message"]
+    assert [] == proxy.cloud.requests()
 
 
 def test_a_path_that_is_not_there_is_not_taken_for_a_model(proxy: Proxy) -> None:

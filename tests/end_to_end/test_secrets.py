@@ -17,6 +17,15 @@ from tests.support.running import KEY, Cloud, Proxy, Told, config_of, running_pr
 TIMEOUTS = {"first_event": 1, "idle": 1, "answer": 1, "total": 3}
 OTHERS_WORDS = "another-callers-private-words"
 OWN_WORDS = "my-own-private-words"
+INTERNAL = (
+    "core.team.svc.cluster.local",
+    "10.1.2.3",
+    "fd00:ec2::254",
+    "TOKEN-IN-WORDS",
+    "dXNlcjpwYXNzd29yZA==",
+    "KEY-IN-URL",
+)
+"""What foreign words may hold beside the proxy's own secrets: addresses, and keys of somebody else."""
 QUIET = {Kind.HANG, Kind.STALL}
 """What only a time-out brings to light."""
 
@@ -66,7 +75,12 @@ def break_all(proxy: Proxy, model: str, kind: Kind, message: str) -> None:
 
 def gossip(cloud: Cloud) -> str:
     """An error message as indiscreet as one can be, without being a word that is refused."""
-    return f"cannot reach {cloud.url}/v2/inference/deployments/d0 with Authorization: Bearer eyJhbGciOi.e30.sig"
+    host = cloud.url.removeprefix("http://")
+    return (
+        f"cannot reach {cloud.url}/v2/inference/deployments/d0 with Authorization: Bearer eyJhbGciOi.e30.sig,"
+        f" nor {host}/v2/x, {INTERNAL[0]}:443/v2/x, {INTERNAL[1]} or [{INTERNAL[2]}]:443"
+        f" with Bearer%20{INTERNAL[3]} or Basic {INTERNAL[4]} or ?api-key={INTERNAL[5]}&sig={INTERNAL[5]}"
+    )
 
 
 @pytest.fixture
@@ -94,7 +108,7 @@ def test_no_failure_tells_what_only_the_proxy_should_know(
     logged = lines.text
 
     assert kind.value in [each["fault"] for each in cloud.requests()]
-    for secret in (*secrets, OTHERS_WORDS, "eyJhbGciOi", KEY):
+    for secret in (*secrets, *INTERNAL, OTHERS_WORDS, "eyJhbGciOi", KEY):
         assert secret not in told
         assert secret not in logged
     assert OWN_WORDS not in logged
@@ -135,7 +149,7 @@ def test_a_refused_service_key_is_not_shown(
         )
     cloud.heal()
 
-    for secret in (*secrets, "eyJhbGciOi"):
+    for secret in (*secrets, *INTERNAL, "eyJhbGciOi"):
         assert secret not in told
         assert secret not in lines.text
     assert OWN_WORDS not in lines.text

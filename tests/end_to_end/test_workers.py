@@ -4,8 +4,11 @@ import json
 import os
 import re
 import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from tests.support.processes import SCRIPT, Run, free_port, is_alive, new_place, until
 from tests.support.running import Cloud, Proxy, config_of
@@ -40,6 +43,30 @@ def test_two_workers_answer_on_one_port_and_end_together(shared_cloud: Cloud, tm
     assert [200] * 16 == [each.status for each in told]
     assert streamed.body.endswith(b"data: [DONE]\n\n")
     assert "Traceback" not in run.said
+
+
+SPAWNING = """
+import multiprocessing, sys
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    from proxy_server import main
+    main()
+"""
+"""The command where workers are spawned, as on macOS."""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_nothing_is_imported_from_the_current_folder(shared_cloud: Cloud, tmp_path: Path, method: str) -> None:
+    """Neither by name nor by being found before what is installed, or before Python's own modules."""
+    place, port = new_place(tmp_path), free_port()
+    for name in ("proxy_server", "gateway", "flask", "orjson", "multiprocessing", "pickle", "json", "sitecustomize"):
+        place.write(f"{name}.py", f"open('imported-{name}', 'w').close()")
+    place.write("config.json", config_of(shared_cloud, {"gpt-4.1": []}))
+    (tmp_path / "main.py").write_text(SPAWNING.replace("spawn", method))
+    with place.running("--port", str(port), command=(sys.executable, str(tmp_path / "main.py"))) as run:
+        run.await_answer(f"http://127.0.0.1:{port}")
+
+    assert [] == [*place.folder.glob("imported-*")]
 
 
 def test_every_exchange_is_one_line_of_the_log_and_no_line_holds_a_word_of_it(

@@ -44,6 +44,14 @@ def findings(given, *deployments):
 IN = ("ok", "the service key gets an access token")
 
 
+def test_a_deployment_at_another_host_than_the_api_is_told_and_not_served():
+    stranger = Listed("d2", "gpt-5", "RUNNING", "https://other.example/d2")
+    told = findings(settings(account(discovery=True)), listed("d1"), stranger)
+
+    why = "its URL has another host, scheme or port than AI_API_URL, and no token is sent there"
+    assert [IN, ("--", f"gpt-5 (d2) runs and is not served: {why}"), ("ok", "gpt-4.1 (d1) runs and is added")] == told
+
+
 def test_a_deployment_that_runs_is_well():
     assert [IN, ("ok", "gpt-4.1 (d1) runs")] == findings(settings(account(models={"gpt-4.1": ["d1"]})), listed("d1"))
 

@@ -93,12 +93,47 @@ def test_what_cannot_be_called_is_kept_out(raw):
 
 
 def test_a_url_that_is_not_said_is_built_and_one_that_is_said_is_taken():
-    get = Pages(deployment("d1", deploymentUrl=None), deployment("d2", deploymentUrl="https://other.example/d2/"))
+    get = Pages(deployment("d1", deploymentUrl=None), deployment("d2", deploymentUrl="https://api.example/v3/d2/"))
 
     assert discover(ACCOUNT, get)["gpt-4.1"] == (
         Deployment(f"{BASE}/inference/deployments/d1"),
-        Deployment("https://other.example/d2"),
+        Deployment("https://api.example/v3/d2"),
     )
+
+
+@pytest.mark.parametrize("origin", ["https://api.example:443", "https://API.example"])
+def test_the_same_origin_may_be_written_in_another_way(origin):
+    assert "gpt-4.1" in discover(ACCOUNT, Pages(deployment("d1", deploymentUrl=f"{origin}/v2/d1")))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://other.example/v2/inference/deployments/d1",
+        "https://api.example.evil.example/v2/d1",
+        "https://sub.api.example/v2/d1",
+        "http://api.example/v2/d1",
+        "https://api.example:8443/v2/d1",
+        "https://api.example@other.example/v2/d1",
+        "https://user:word@api.example/v2/d1",
+        "https://api.example\\@other.example/v2/d1",
+        "https://other.example\\@api.example/v2/d1",
+    ],
+)
+def test_a_deployment_at_another_address_than_the_api_is_left_out_and_gets_no_token(url, caplog):
+    found = discover(ACCOUNT, Pages(deployment("d1", deploymentUrl=url), deployment("d2")))
+
+    assert {"gpt-4.1": (Deployment(f"{BASE}/inference/deployments/d2"),)} == found
+    [line] = caplog.messages
+    assert line == (
+        "deployment d1 of eu is left out: its URL has another host, scheme or port than AI_API_URL,"
+        " and no token is sent there"
+    )
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "gpt-4.1\n-x", "gpt\x00"])
+def test_a_name_that_no_model_can_have_names_none(name):
+    assert ["gpt-4.1"] == list(discover(ACCOUNT, Pages(deployment("d1", name), deployment("d2"))))
 
 
 def test_every_status_is_told_by_id():
@@ -128,7 +163,7 @@ D1, D2, D3 = (Deployment(f"{BASE}/inference/deployments/{name}") for name in ("d
 def test_a_gap_in_a_list_says_nothing_about_who_answers(listed, answering, found):
     rows = listing(ACCOUNT, Pages(*listed))
 
-    assert found == without_gaps(rows, {"m": (D1, D2), "n": (D3,)}, lambda name: name == answering)
+    assert found == without_gaps(ACCOUNT, rows, {"m": (D1, D2), "n": (D3,)}, lambda name: name == answering)
 
 
 @pytest.mark.parametrize("count", [True, False])

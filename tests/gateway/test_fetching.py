@@ -10,12 +10,15 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from dialects.faults import FaultError, FaultKind
-from gateway.fetching import MediaFetcher, addresses_of, is_public
+from gateway.fetching import MediaFetcher, addresses_of
 from gateway.media import Fetched
 
 PATIENCE = 5.0
 TLS_HELLO = b"\x16"
 PNG = b"\x89PNG\r\n\x1a\n"
+
+EVERY_PORT = range(1, 65_536)
+"""What a test's own server listens on is no port of a web server."""
 
 Script = Callable[[socket.socket, bytes], None]
 
@@ -90,7 +93,7 @@ def redirect(to: bytes) -> bytes:
 
 
 def open_fetcher(**more: object) -> MediaFetcher:
-    return MediaFetcher(allows=lambda _: True, **more)  # type: ignore[arg-type]  # each test names what it needs
+    return MediaFetcher(allows=lambda _: True, ports=EVERY_PORT, **more)  # type: ignore[arg-type]  # each test names what it needs
 
 
 def refusal(fetch: Callable[[str], Fetched], url: str) -> str:
@@ -98,30 +101,6 @@ def refusal(fetch: Callable[[str], Fetched], url: str) -> str:
         fetch(url)
     assert (FaultKind.INVALID_REQUEST, 400) == (caught.value.fault.kind, caught.value.fault.status)
     return caught.value.fault.message
-
-
-# Which addresses are public
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254",
-        "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fe80::1%eth0",
-        "fc00::1", "fd12::1", "fec0::1", "ff02::1", "ff0e::1", "2001:db8::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
-        "::ffff:169.254.169.254", "::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
-        "2002:7f00:1::", "2002:a00:1::1", "2001::1",
-    ],
-)  # fmt: skip
-def test_an_address_of_this_machine_or_its_networks_is_not_public(address: str) -> None:
-    assert not is_public(address)
-
-
-@pytest.mark.parametrize(
-    "address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"]
-)
-def test_an_address_of_the_open_internet_is_public_however_it_is_spelt(address: str) -> None:
-    assert is_public(address)
 
 
 # What is refused before anything is sent
@@ -136,7 +115,7 @@ def test_an_address_of_the_open_internet_is_public_however_it_is_spelt(address: 
 )  # fmt: skip
 def test_a_private_address_is_refused_however_it_is_written(host: str) -> None:
     with hosting(saying(answer())) as target:
-        message = refusal(MediaFetcher(), f"http://{host}:{target.port}/a.png")
+        message = refusal(MediaFetcher(ports=EVERY_PORT), f"http://{host}:{target.port}/a.png")
 
     assert message.endswith("it is not a public address.")
     assert [] == target.heads
@@ -155,6 +134,31 @@ def test_a_name_is_refused_if_any_of_its_addresses_is_private(addresses: list[st
 )  # fmt: skip
 def test_only_http_and_https_are_fetched(url: str) -> None:
     assert refusal(MediaFetcher(), url).endswith("only http and https addresses are fetched.")
+
+
+@pytest.mark.parametrize("port", [0, 22, 81, 444, 6379, 8080, 65_535])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_only_the_ports_of_web_servers_are_fetched_from(scheme: str, port: int) -> None:
+    def resolve(*_: object) -> list[str]:
+        raise AssertionError("a port that is not fetched from was looked up")
+
+    message = refusal(MediaFetcher(resolve=resolve), f"{scheme}://pictures.example:{port}/a.png")
+    assert message.endswith("only ports 80 and 443 are fetched from.")
+
+
+@pytest.mark.parametrize("authority", ["pictures.example", "pictures.example:80", "pictures.example:443"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_host_is_looked_up_at_the_ports_of_web_servers(scheme: str, authority: str) -> None:
+    fetch = MediaFetcher(resolve=lambda *_: ["10.0.0.1"])
+
+    assert refusal(fetch, f"{scheme}://{authority}/a.png").endswith("it is not a public address.")
+
+
+def test_a_redirect_to_another_port_is_refused() -> None:
+    with hosting(saying(redirect(b"http://127.0.0.1:6379/"))) as host:
+        fetch = MediaFetcher(allows=lambda _: True, ports=[host.port])
+
+        assert refusal(fetch, host.url).endswith("only ports 80 and 443 are fetched from.")
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://example.com:port/", "http://example.com:99999/"])
@@ -309,7 +313,7 @@ def test_a_redirect_to_a_private_address_is_refused_and_not_followed() -> None:
     with hosting(saying(answer())) as private:
         target = f"http://127.0.0.2:{private.port}/secret"
         with hosting(saying(redirect(target.encode()))) as public:
-            fetch = MediaFetcher(allows=lambda address: address == "127.0.0.1")
+            fetch = MediaFetcher(allows=lambda address: address == "127.0.0.1", ports=EVERY_PORT)
             message = refusal(fetch, public.url)
 
     assert f"Cannot fetch {target!r}: it is not a public address." == message
@@ -346,6 +350,16 @@ def test_what_is_within_the_limit_is_taken_whole(size: int) -> None:
 def test_what_is_larger_than_the_limit_is_refused(size: int) -> None:
     with hosting(saying(answer(b"x" * size))) as host:
         assert refusal(open_fetcher(most=100), host.url).endswith("it is larger than 100 bytes.")
+
+
+@pytest.mark.parametrize(("room", "refused"), [(100, False), (99, True), (0, True)])
+def test_what_is_larger_than_the_room_that_is_left_is_refused(room: int, refused: bool) -> None:
+    with hosting(saying(answer(b"x" * 100))) as host:
+        if refused:
+            message = refusal(lambda url: open_fetcher()(url, room), host.url)
+            assert message.endswith(f"it is larger than {room} bytes, which is the room left in this request.")
+        else:
+            assert b"x" * 100 == open_fetcher()(host.url, room).data
 
 
 def test_what_has_no_end_is_refused_at_the_limit() -> None:

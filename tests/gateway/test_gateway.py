@@ -173,6 +173,16 @@ def test_a_kept_answer_is_asked_for_where_it_was_made_until_it_is_deleted(build:
         assert ("response_not_found", 404) == (caught.value.fault.code, caught.value.fault.status)
 
 
+def test_why_a_kept_answer_failed_is_told_without_addresses(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = build()
+    made = gateway.exchange("openai-responses", {"model": "gpt-5", "input": "Hello"}, {}, "me").whole()["id"]
+    failed = {"status": "failed", "error": {"code": "server_error", "message": "x"}, "output": []}
+    monkeypatch.setattr(gateway._core, "manage", lambda *_: (200, json.dumps(failed).encode()))
+
+    _, told = gateway.kept("GET", made, "me")
+    assert {**failed, "error": {"code": "server_error", "message": "The model's endpoint failed."}} == json.loads(told)
+
+
 def test_where_no_endpoint_can_be_had_a_request_is_over_before_its_first_attempt(build: Build) -> None:
     gateway = build()
     for endpoint in gateway.balancer.endpoints("gpt-4.1"):

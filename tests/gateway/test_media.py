@@ -30,14 +30,16 @@ def parts_of(asked: Inquiry) -> tuple:
 
 
 class Shelf:
-    """Gives the same bytes for every address, and notes which were asked for."""
+    """Gives the same bytes for every address, and notes which were asked for, and with how much room."""
 
     def __init__(self, mime: str = "image/png") -> None:
         self.asked: list[str] = []
+        self.rooms: list[int] = []
         self._mime = mime
 
-    def __call__(self, url: str) -> Fetched:
+    def __call__(self, url: str, room: int) -> Fetched:
         self.asked.append(url)
+        self.rooms.append(room)
         return Fetched(self._mime, BYTES)
 
 
@@ -107,8 +109,25 @@ def test_a_request_may_point_at_a_few_addresses(count: int, refused: bool) -> No
     assert (0 if refused else count) == len(shelf.asked)
 
 
+def test_all_addresses_of_a_request_share_the_room_and_each_takes_it_as_often_as_it_is_named() -> None:
+    shelf = Shelf()
+    named = [picture("http://a"), picture("http://b"), picture("http://b"), picture("http://c")]
+    asked = inquiry(*named, ToolResult("c", (picture("http://b"),)))
+    inline(asked, shelf, most=100)
+
+    assert 4 == len(BYTES)
+    assert [100, 96 // 3, 96 - 3 * 4] == shelf.rooms
+
+
+def test_without_a_word_it_is_32_mebibytes() -> None:
+    shelf = Shelf()
+    inline(inquiry(picture("http://a")), shelf)
+
+    assert [32 * 1024 * 1024] == shelf.rooms
+
+
 def test_why_it_could_not_be_fetched_is_what_the_caller_hears() -> None:
-    def fetch(url: str) -> Fetched:
+    def fetch(url: str, _: int) -> Fetched:
         raise invalid(f"Cannot fetch {url}.")
 
     with pytest.raises(FaultError, match="Cannot fetch http://a"):

@@ -102,6 +102,16 @@ def test_where_there_is_nothing_a_value_error_names_the_model_and_its_stand_ins(
     assert caught.value.fault.message == regret
 
 
+@pytest.mark.parametrize("model", ["gpt-5" * 41, "@" * 20_000 + "\nx", "gpt-5\n"])
+@pytest.mark.parametrize("call", [load_balance_url, lambda model: route_request(REQUEST, model)])
+@pytest.mark.usefixtures("router")
+def test_a_name_that_no_model_can_have_is_a_value_error_that_does_not_repeat_it(call, model):
+    with pytest.raises(ValueError, match=r"^model must be a name of at most 200 characters") as caught:
+        call(model)
+
+    assert len(str(caught.value)) < 100
+
+
 def test_where_all_rest_the_error_says_until_when():
     policy = Policy()
     router = RequestRouter(LoadBalancer({"o3": [at("eu", "d1", "o3")]}, policy=policy), policy=policy)

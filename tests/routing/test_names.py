@@ -394,12 +394,48 @@ def test_a_talker_never_stands_in_for_an_embedder_nor_the_reverse(name, deployed
     assert ("embed" in found.model) is ("embed" in name)
 
 
-@given(st.text(max_size=40))
+NAMES = st.text(st.characters(exclude_categories=["Cc"]), max_size=40)
+
+
+@given(NAMES)
 def test_any_name_at_all_is_resolved_when_anything_may_stand_in(name):
     names = ModelNames(DEPLOYED)
 
     assert names.resolve(name, catch_all=True).model in DEPLOYED
     assert names.resolve(name, catch_all=True).requested == name
+
+
+@pytest.mark.parametrize(
+    "name", ["gpt" + "x" * 198, "gpt-4.1\n", "gpt\0", "\x1bgpt", "gpt\x7f", "gpt\x85", "@" * 20_000 + "\nx"]
+)
+@pytest.mark.parametrize("catch_all", [False, True])
+def test_a_name_that_no_model_can_have_is_the_callers_mistake_and_nothing_stands_in_for_it(name, catch_all):
+    names = ModelNames(DEPLOYED, {name: "gpt-5"}, unlisted=lambda: Unlisted(("us",), 3.0))
+    with pytest.raises(NoEndpointError) as caught:
+        names.resolve(name, catch_all)
+    fault = caught.value.fault
+
+    assert (FaultKind.INVALID_REQUEST, 400, "model") == (fault.kind, fault.status, fault.param)
+    assert "model must be a name of at most 200 characters, none of them a control character." == fault.message
+    assert not names.knows(name)
+
+
+def test_a_name_of_200_characters_is_a_name(names):
+    assert "gpt-4.1" == names.resolve("gpt" + "x" * 197).model
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("gemini-2.5-pro-preview-05-06-001", "gemini-2.5-pro"),
+        ("gemini-2.5-exp-pro", "gemini-2.5-exp-pro-latest"),
+        ("claude-sonnet-4-5-20250929-v1-latest", SONNET),
+        ("gpt-4.1[1m]@2025", "gpt-4.1"),
+    ],
+)
+def test_a_run_of_suffixes_is_taken_off_and_one_within_the_name_stays(name, same):
+    assert identity(name) == identity(same)
+    assert identity("gemini-2.5-exp-pro") != identity("gemini-2.5-pro")
 
 
 def test_the_rules_outlive_a_change_of_what_is_deployed():
