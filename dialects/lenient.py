@@ -76,7 +76,7 @@ def gemini_response(body: JSON) -> JSON:
 def _typed(block: Any, types: Mapping[str, str]) -> Any:
     if not isinstance(block, dict) or "type" in block:
         return block
-    kind = next((kind for name, kind in types.items() if name in block), None)
+    kind = next((kind for name, kind in types.items() if isinstance(block.get(name), str)), None)
     return block if kind is None else {"type": kind, **block}
 
 
