@@ -41,7 +41,7 @@ def converse(body: JSON, conversation: Conversation) -> JSON:
     """Leave the length to the model if nobody named one, but where thinking must be shorter than it."""
     if conversation.sampling.max_tokens is not None or "thinking" in body.get("additionalModelRequestFields", {}):
         return body
-    inference = {name: value for name, value in body["inferenceConfig"].items() if name != "maxTokens"}
+    inference = {name: value for name, value in body.get("inferenceConfig", {}).items() if name != "maxTokens"}
     rest = {name: value for name, value in body.items() if name != "inferenceConfig"}
     return rest | ({"inferenceConfig": inference} if inference else {})
 

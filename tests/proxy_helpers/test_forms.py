@@ -120,9 +120,10 @@ class TestInvoke:
 
 
 class TestConverse:
+    @pytest.mark.parametrize("model", ["anthropic--claude-4-sonnet", "amazon--nova-pro"])
     @pytest.mark.parametrize("settings", [{}, {"max_tokens": "many"}, {"max_tokens": None}])
-    def test_nobody_named_a_length_so_the_model_chooses(self, settings):
-        body = Converters.convert_openai_to_claude37({"messages": [HELLO], **settings})
+    def test_nobody_named_a_length_so_the_model_chooses(self, settings, model):
+        body = Converters.convert_openai_to_claude37({"model": model, "messages": [HELLO], **settings})
 
         assert {"messages": [{"role": "user", "content": [{"text": "Hello"}]}]} == body
 
