@@ -1,34 +1,53 @@
 """Public helpers: what a model's name tells, and any dialect said in another.
 
 `Converters` are for callers that hold one body or one chunk. They keep no
-state and change nothing they are given; the proxy itself streams through
-readers and writers, which know what came before.
+state and change nothing they are given. They read leniently, log what could
+not be converted, and write the forms such callers know; the proxy itself is
+strict, and streams through readers and writers, which know what came before.
 """
 
-import ast
 import json
 import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
-from dialects.conversation import JSON, Conversation, Text
+from dialects import (
+    anthropic_messages,
+    bedrock_converse,
+    chunks,
+    gemini,
+    lenient,
+    openai_chat,
+    openai_responses,
+    shorthand,
+)
+from dialects.chunks import ChunkReader, Heard, Nonsense
+from dialects.conversation import JSON, Completion, Conversation, Opaque, Text
 from dialects.dialect import BackendDialect, ClientDialect, Envelope
-from dialects.events import BlockDelta, BlockStarted, Event, Failed, Finished, Started
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.events import BlockDelta, BlockStarted
+from dialects.faults import FaultError, invalid
 from dialects.foreign import spoken
 from dialects.models import ModelProfile, Vendor, profile_for
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
+"""Told what could not be converted, in words that quote nothing of it."""
 
 _CLAUDE = re.compile(r"clau|sonn|haiku|opus")
 _VERSION = re.compile(r"(?<!\d)(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
 """A major and perhaps a minor version; a date has too many digits to be one."""
-_EVENT = re.compile(r"^(?:event:[^\n]*\n)?data:")
-"""What stands before the JSON of one event of a stream."""
+_FAILED = "proxy_conversion_error"
+_NO_RESPONSE = "Failed to convert the answer: Invalid response from the model."
+_NO_CHUNK = "PROXY ERROR: Failed to convert a chunk, which contradicts itself."
+_NO_JSON = "PROXY ERROR: Failed to convert a chunk: Invalid JSON."
+_ANYTHING: JSON = {"role": "user", "content": "."}
+
+
+class ConversionError(FaultError, ValueError):
+    """A request cannot be said in the other dialect: leaving something out would change its meaning."""
 
 
 class Detector:
@@ -53,60 +72,50 @@ class Detector:
         return "gemini" in (model or "").lower()
 
 
-def _within_converse(message: JSON) -> JSON | None:
-    """What must have come before an event of Converse that speaks of a call."""
-    match message:
-        case {"contentBlockDelta": {"delta": {"toolUse": _}, **block}}:
-            index = block.get("contentBlockIndex", 0)
-        case {"messageStop": {"stopReason": "tool_use"}}:
-            index = 0
-        case _:
-            return None
-    return {"contentBlockStart": {"start": {"toolUse": {"toolUseId": "?", "name": "?"}}, "contentBlockIndex": index}}
-
-
-def _within_invoke(message: JSON) -> JSON | None:
-    """What must have come before an event of Invoke that speaks of a call."""
-    match message:
-        case {"type": "content_block_delta", "delta": {"type": "input_json_delta"}, **block}:
-            index = block.get("index", 0)
-        case {"type": "message_delta", "delta": {"stop_reason": "tool_use"}}:
-            index = 0
-        case _:
-            return None
-    call = {"type": "tool_use", "id": "?", "name": "?", "input": {}}
-    return {"type": "content_block_start", "index": index, "content_block": call}
-
-
-def _within_nothing(_message: JSON) -> None:
-    """Every chunk of this dialect stands for itself."""
-
-
-def _loaded(chunk: object) -> JSON:
-    """Read one chunk, be it an object, its JSON, its Python text or an event of a stream; {} if it makes no sense."""
-    if isinstance(chunk, str):
-        text = _EVENT.sub("", chunk.strip())
-        try:
-            chunk = json.loads(text)
-        except ValueError:
-            chunk = _literal(text)
-    if isinstance(chunk, dict):
-        return chunk
-    _log.error("a chunk that makes no sense")
-    return {}
-
-
-def _literal(text: str) -> object:
-    """SAP AI Core has been seen to send Python's `repr` of the object instead of JSON."""
+@contextmanager
+def _converting(request: object) -> Iterator[None]:
+    """Raise `ConversionError` for what is wrong with a request."""
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return None
+        if not isinstance(request, dict):
+            raise invalid("the request must be an object")
+        yield
+    except FaultError as error:
+        raise ConversionError(error.fault) from error
 
 
-def _framed(message: JSON) -> bytes:
-    """Write one event of a stream."""
-    return f"data: {json.dumps(message)}\n\n".encode()
+def _failure(message: str) -> JSON:
+    return {"message": message, "type": _FAILED, "param": None, "code": None}
+
+
+def _openai_failure(message: str) -> JSON:
+    """Say that an answer could not be converted, where OpenAI's clients and callers of old look for it."""
+    return {"object": "error", "error": message, **_failure(message)}
+
+
+def _anthropic_failure(message: str) -> JSON:
+    """Say that an answer could not be converted, as Anthropic says an error."""
+    return {"type": "error", "error": {"type": _FAILED, "message": message}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """One client's dialect, for bodies that come alone.
+
+    *tidied* puts a request into form. *between* stands between the texts of a
+    message where they become one, *joint* between a backend's name and the rest
+    of an id. *failure* says that an answer could not be converted.
+    """
+
+    dialect: ClientDialect
+    tidied: Callable[[JSON, bool], lenient.Tidied]
+    between: str
+    joint: str
+    failure: Callable[[str], JSON]
+
+    def envelope(self, model: str, backend: str = "") -> Envelope:
+        """Decide what an answer says about itself."""
+        token = (f"{backend}{self.joint}" if backend else "") + uuid.uuid4().hex
+        return Envelope(token, model, int(time.time()), Conversation(model))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,57 +123,95 @@ class _Backend:
     """One backend's dialect, for bodies and chunks that come alone.
 
     *vendors* made the models it asks; *model* is meant where a request names
-    none of them. *announces* says whether a chunk may hold nothing but the
-    beginning, *context* what a chunk takes for granted, *end* closes a stream.
+    none of them, and *name* stands in ids. *turns* is where a body holds what
+    was said, *one_text* whether as one text, *written* gives it the form that
+    callers know. *usage* is where an answer counts its tokens, *tidied* puts one
+    into form. *answers_unreadable* says whether the client hears of a chunk
+    that is no JSON.
     """
 
     dialect: BackendDialect
     vendors: Collection[Vendor]
     model: str
-    announces: bool = True
-    context: Callable[[JSON], JSON | None] = _within_nothing
-    end: JSON = field(default_factory=dict)
+    chunks: ChunkReader
+    name: str = ""
+    turns: str = "messages"
+    one_text: bool = False
+    written: Callable[[JSON, Conversation], JSON] = shorthand.unchanged
+    usage: str = "usage"
+    tidied: Callable[[JSON], JSON] = dict
+    answers_unreadable: bool = False
 
     def profile(self, model: object) -> ModelProfile:
         """Say what the model accepts, if it can be asked here at all."""
         profile = profile_for(model if isinstance(model, str) and model else self.model)
         return profile if profile.vendor in self.vendors else profile_for(self.model)
 
-    def ask(self, payload: JSON, client: ClientDialect) -> JSON:
-        """Render a client's request."""
-        conversation = client.parse_request(payload if payload.get("model") else payload | {"model": self.model})
-        return self.dialect.render_request(spoken(conversation), self.profile(conversation.model)).body
+    def ask(self, payload: JSON, client: _Client) -> JSON:
+        """Render a client's request; raises `ConversionError`."""
+        with _converting(payload):
+            request = _read(client.tidied(payload, self.one_text))
+            if payload.get("messages") and request["messages"] == []:
+                # All that was said is left out: what can be rendered is the settings.
+                return self._rendered(request | {"messages": [_ANYTHING]}, client) | {self.turns: []}
+            return self._rendered(request, client)
 
-    def answer(self, response: JSON, client: ClientDialect, model: str) -> JSON:
-        """Render a backend's answer, or what is wrong with it."""
-        envelope = _envelope(model)
+    def _rendered(self, request: JSON, client: _Client) -> JSON:
+        conversation = client.dialect.parse_request(request | {"model": request.get("model") or self.model})
+        if self.one_text:
+            conversation = shorthand.joined(conversation, client.between)
+        body = self.dialect.render_request(spoken(conversation), self.profile(conversation.model)).body
+        return self.written(body, conversation)
+
+    def answer(self, response: JSON, client: _Client, model: str) -> JSON:
+        """Render a backend's answer, or what is wrong with it; one that has an id keeps it."""
         try:
-            completion = self.dialect.parse_response(response, envelope.token)
-        except FaultError as error:
-            return client.render_fault(error.fault)
-        except (ValueError, LookupError, TypeError, AttributeError):
-            _log.error("an answer that makes no sense")
-            return client.render_fault(Fault(FaultKind.SERVER_ERROR, "The model's answer makes no sense."))
-        return client.render_response(completion, envelope)
+            completion = _understood(self.dialect.parse_response(self.tidied(response), uuid.uuid4().hex))
+        except (FaultError, ValueError, LookupError, TypeError, AttributeError) as error:
+            if isinstance(error, FaultError) and "error" in response:
+                return client.dialect.render_fault(error.fault)
+            logger.error("an answer that makes no sense")  # noqa: TRY400 - a traceback would quote it
+            return client.failure(_NO_RESPONSE)
+        if self.usage not in response:
+            logger.warning("an answer that counts no tokens")
+        answer = client.dialect.render_response(completion, client.envelope(model, self.name))
+        return answer | ({"id": response["id"]} if isinstance(response.get("id"), str) else {})
+
+    def chat_answer(self, response: JSON, model: str) -> JSON:
+        """Render a backend's answer for an OpenAI client; what was written to a cache has a name of old, too."""
+        answer = self.answer(response, _CHAT_CLIENT, model)
+        match answer:
+            case {"usage": {"prompt_tokens_details": {"cache_write_tokens": written, **told}, **usage}}:
+                details = {**told, "cache_write_tokens": written, "cache_creation_tokens": written}
+                return answer | {"usage": {**usage, "prompt_tokens_details": details}}
+            case _:
+                return answer
 
     def chunk(self, chunk: JSON | str, model: str, stream_id: str | None = None) -> str | None:
         """Render one chunk for an OpenAI client, but for what it leaves unsaid."""
-        envelope = _envelope(model)
-        writer = openai_chat.writer(envelope)
+        match heard := self._heard(chunk):
+            case Nonsense.BROKEN:
+                return _event({"error": _failure(_NO_CHUNK)})
+            case Nonsense.UNREADABLE if self.answers_unreadable:
+                return _event({"error": _failure(_NO_JSON)})
+            case Nonsense():
+                return None
+        writer = openai_chat.writer(_CHAT_CLIENT.envelope(model))
         said = b""
-        for event, is_implied in self._heard(chunk):
-            written = writer.write([event])
-            said += b"" if is_implied else written
-        text = said.decode().removesuffix("data: [DONE]\n\n")
-        if stream_id is not None:
-            text = text.replace(f"chatcmpl-{envelope.token}", json.dumps(stream_id)[1:-1])
-        return text or None
+        for each in heard:
+            written = writer.write([each.event])
+            said += b"" if each.is_implied else written
+        frames = (frame.removeprefix("data: ") for frame in said.decode().split("\n\n"))
+        events = (json.loads(data) for data in frames if data not in ("", "[DONE]"))
+        named = {} if stream_id is None else {"id": stream_id}
+        return "".join(_event(event | named if "id" in event else event) for event in events) or None
 
     def text_delta(self, chunk: JSON) -> JSON | None:
         """Render the text of one chunk for an Anthropic client."""
         text, in_text = "", False
-        for event, _ in self._heard(chunk):
-            match event:
+        heard = self._heard(chunk)
+        for each in [] if isinstance(heard, Nonsense) else heard:
+            match each.event:
                 case BlockStarted(_, block):
                     in_text = isinstance(block, Text)
                 case BlockDelta(_, more) if in_text:
@@ -173,52 +220,93 @@ class _Backend:
             return None
         return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
 
-    def _heard(self, chunk: object) -> list[tuple[Event, bool]]:
-        """Read one chunk as if it were all; say of each event whether other chunks imply it."""
-        message = _loaded(chunk)
-        if message == self.end:
-            return []
-        before = self.context(message)
-        reader = self.dialect.reader(uuid.uuid4().hex, "text/event-stream")
-        implied = reader.feed(_framed(before)) if before else []
-        events = reader.feed(_framed(message))
-        if any(isinstance(event, Failed) and event.fault.kind is FaultKind.STREAM_BROKEN for event in events):
-            _log.error("a chunk that makes no sense")
-            return []
-        ends = [event for event in (*reader.feed(_framed(self.end)), *reader.finish()) if isinstance(event, Finished)]
-        alone = self.announces and len(events) == 1
-        return [
-            *((event, True) for event in implied),
-            *((event, isinstance(event, Started) and not alone) for event in events),
-            *((event, False) for event in ends),
-        ]
+    def _heard(self, chunk: object) -> list[Heard] | Nonsense:
+        heard = self.chunks.read(chunk)
+        if heard is Nonsense.UNKNOWN:
+            logger.warning("a chunk of an unknown kind")
+        elif isinstance(heard, Nonsense):
+            logger.error("a chunk that makes no sense")
+        return heard
 
 
-def _envelope(model: str) -> Envelope:
-    """Decide what an answer says about itself."""
-    return Envelope(uuid.uuid4().hex, model, int(time.time()), Conversation(model))
+def _understood(completion: Completion) -> Completion:
+    """Raise `ValueError` for an answer of which nothing has a word in another dialect."""
+    if completion.parts and all(isinstance(part, Opaque) for part in completion.parts):
+        raise ValueError("nothing but unknown parts")
+    return completion
 
+
+def _field(body: object, name: str) -> object:
+    """Read a field of what ought to be an object."""
+    return body.get(name) if isinstance(body, dict) else None
+
+
+def _read(tidied: lenient.Tidied) -> JSON:
+    """Log what was left out of a request."""
+    for problem in tidied.problems:
+        logger.warning("a request: %s", problem)
+    return tidied.body
+
+
+def _event(message: JSON) -> str:
+    """Write one event of a stream."""
+    return f"data: {json.dumps(message)}\n\n"
+
+
+_CHAT_CLIENT = _Client(openai_chat, lenient.chat_request, between="", joint="-", failure=_openai_failure)
+_ANTHROPIC_CLIENT = _Client(
+    anthropic_messages, lenient.anthropic_request, between=" ", joint="_", failure=_anthropic_failure
+)
 
 _BEDROCK = frozenset({Vendor.CLAUDE, Vendor.NOVA})
 _OPENAI = frozenset(Vendor) - _BEDROCK - {Vendor.TITAN, Vendor.GEMINI}
-_CONVERSE = _Backend(bedrock_converse, _BEDROCK, "anthropic--claude-3.7-sonnet", context=_within_converse)
+_CONVERSE = _Backend(
+    bedrock_converse,
+    _BEDROCK,
+    "anthropic--claude-3.7-sonnet",
+    ChunkReader(bedrock_converse, context=chunks.within_converse, kinds=chunks.CONVERSE_KINDS),
+    name="claude",
+    written=shorthand.converse,
+    tidied=lenient.converse_response,
+)
 _INVOKE = _Backend(
     anthropic_messages,
     {Vendor.CLAUDE},
     "anthropic--claude-3.7-sonnet",
-    context=_within_invoke,
-    end={"type": "message_stop"},
+    ChunkReader(
+        anthropic_messages,
+        tidied=lenient.anthropic_event,
+        context=chunks.within_invoke,
+        end={"type": "message_stop"},
+    ),
+    name="claude",
+    written=shorthand.anthropic,
+    tidied=lenient.anthropic_response,
+    answers_unreadable=True,
 )
-_GEMINI = _Backend(gemini, {Vendor.GEMINI}, "gemini-2.5-pro", announces=False)
-_CHAT = _Backend(openai_chat, _OPENAI, "gpt-4.1")
-_RESPONSES = _Backend(openai_responses, {Vendor.OPENAI}, "gpt-5")
+_GEMINI = _Backend(
+    gemini,
+    {Vendor.GEMINI},
+    "gemini-2.5-pro",
+    ChunkReader(gemini, announces=False, tidied=lenient.gemini_response),
+    name="gemini",
+    turns="contents",
+    one_text=True,
+    written=shorthand.gemini,
+    usage="usageMetadata",
+    tidied=lenient.gemini_response,
+)
+_CHAT = _Backend(openai_chat, _OPENAI, "gpt-4.1", ChunkReader(openai_chat), name="openai")
+_RESPONSES = _Backend(openai_responses, {Vendor.OPENAI}, "gpt-5", ChunkReader(openai_responses), turns="input")
 
 
 class Converters:
     """One dialect's bodies and chunks, said in another.
 
-    Requests raise `FaultError` where leaving something out would change their
-    meaning. Responses that make no sense become an error object of the dialect asked for.
+    Settings, parts and messages that make no sense are left out of a request,
+    and logged; it raises `ConversionError`, a `ValueError`, where leaving
+    something out would change its meaning. Responses that make no sense become
+    an error object of the dialect asked for.
     """
 
     @staticmethod
@@ -232,77 +320,87 @@ class Converters:
     @staticmethod
     def convert_openai_to_claude(payload: JSON) -> JSON:
         """An OpenAI chat request, as Bedrock's Invoke wants it."""
-        return _INVOKE.ask(payload, openai_chat)
+        return _INVOKE.ask(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_claude37(payload: JSON) -> JSON:
         """An OpenAI chat request, as Bedrock's Converse wants it."""
-        return _CONVERSE.ask(payload, openai_chat)
+        return _CONVERSE.ask(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_gemini(payload: JSON) -> JSON:
         """An OpenAI chat request, as Gemini wants it."""
-        return _GEMINI.ask(payload, openai_chat)
+        return _GEMINI.ask(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_responses(payload: JSON) -> JSON:
         """An OpenAI chat request, as Responses wants it."""
-        return _RESPONSES.ask(payload, openai_chat)
+        return _RESPONSES.ask(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_openai(payload: JSON) -> JSON:
         """An OpenAI chat request, without what its model refuses."""
-        return openai_chat.forward_request(payload, _CHAT.profile(payload.get("model"))).body
+        with _converting(payload):
+            return openai_chat.forward_request(payload, _CHAT.profile(payload.get("model"))).body
 
     @staticmethod
     def convert_claude_request_to_openai(payload: JSON) -> JSON:
-        """An Anthropic request, as OpenAI chat wants it."""
-        return _CHAT.ask(payload, anthropic_messages)
+        """An Anthropic request, as OpenAI chat wants it; it names the model that was given, None if none was."""
+        body = _CHAT.ask(payload, _ANTHROPIC_CLIENT)
+        if "max_tokens" in body and _CHAT.profile(payload.get("model")).vendor is Vendor.OPENAI:
+            body["max_completion_tokens"] = body.pop("max_tokens")
+        return {**body, "model": payload.get("model")}
 
     @staticmethod
     def convert_claude_request_to_gemini(payload: JSON) -> JSON:
         """An Anthropic request, as Gemini wants it."""
-        return _GEMINI.ask(payload, anthropic_messages)
+        return _GEMINI.ask(payload, _ANTHROPIC_CLIENT)
 
     @staticmethod
     def convert_claude_request_for_bedrock(payload: JSON) -> JSON:
-        """An Anthropic request, as Bedrock's Invoke wants it."""
-        return anthropic_messages.forward_request(payload, _INVOKE.profile(payload.get("model"))).body
+        """An Anthropic request, as Bedrock's Invoke wants it; but `model` is kept, which Bedrock refuses in a body."""
+        with _converting(payload):
+            request = _read(lenient.anthropic_request(payload))
+            body = anthropic_messages.forward_request(request, _INVOKE.profile(payload.get("model"))).body
+        return ({"model": payload["model"]} if "model" in payload else {}) | shorthand.anthropic_blocks(body)
 
     @staticmethod
     def convert_claude_to_openai(response: JSON, model: str) -> JSON:
         """An answer of Claude, by Invoke or by Converse, as an OpenAI chat completion."""
-        return (_CONVERSE if "output" in response else _INVOKE).answer(response, openai_chat, model)
+        if _field(response, "output") is not None:
+            logger.info("an answer of Converse, as Claude 3.7/4 gives")
+            return _CONVERSE.chat_answer(response, model)
+        return _INVOKE.chat_answer(response, model)
 
     @staticmethod
     def convert_claude37_to_openai(response: JSON, model_name: str = "claude-3.7") -> JSON:
         """A Converse answer, as an OpenAI chat completion."""
-        return _CONVERSE.answer(response, openai_chat, model_name)
+        return _CONVERSE.chat_answer(response, model_name)
 
     @staticmethod
     def convert_gemini_to_openai(response: JSON, model_name: str = "gemini-pro") -> JSON:
         """A Gemini answer, as an OpenAI chat completion."""
-        return _GEMINI.answer(response, openai_chat, model_name)
+        return _GEMINI.chat_answer(response, model_name)
 
     @staticmethod
     def convert_responses_to_openai(response: JSON, model_name: str = "gpt-5") -> JSON:
         """A Responses object, as an OpenAI chat completion."""
-        return _RESPONSES.answer(response, openai_chat, model_name)
+        return _RESPONSES.chat_answer(response, model_name)
 
     @staticmethod
     def convert_openai_response_to_openai(response: JSON, model_name: str = "gpt-4.1") -> JSON:
         """An OpenAI chat completion, under the name that was asked for."""
-        return openai_chat.forward_response(response, _envelope(model_name))
+        return openai_chat.forward_response(response, _CHAT_CLIENT.envelope(model_name))
 
     @staticmethod
     def convert_gemini_response_to_claude(response: JSON, model_name: str = "gemini-pro") -> JSON:
         """A Gemini answer, as an Anthropic message."""
-        return _GEMINI.answer(response, anthropic_messages, model_name)
+        return _GEMINI.answer(response, _ANTHROPIC_CLIENT, model_name)
 
     @staticmethod
     def convert_openai_response_to_claude(response: JSON) -> JSON:
         """An OpenAI chat completion, as an Anthropic message."""
-        return _CHAT.answer(response, anthropic_messages, str(response.get("model") or ""))
+        return _CHAT.answer(response, _ANTHROPIC_CLIENT, str(_field(response, "model") or ""))
 
     @staticmethod
     def convert_claude_chunk_to_openai(chunk: str, model: str) -> str | None:

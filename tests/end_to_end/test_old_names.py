@@ -6,9 +6,27 @@ import pytest
 
 import proxy_server
 import routing
+from emulator import claude_rules, converse_rules, gemini, gemini_rules
+from emulator.catalogue import CATALOGUE
 from tests.support.running import Proxy
 
 HELLO = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
+
+CALLED = [
+    {"role": "user", "content": ["Weather?", {"text": "Please"}]},
+    {
+        "role": "assistant",
+        "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}],
+    },
+    {"role": "tool", "tool_call_id": "call_1", "content": "22C"},
+]
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+RULES = {
+    "anthropic--claude-4.5-sonnet": converse_rules.check,
+    "anthropic--claude-3.5-sonnet": claude_rules.check,
+    "gemini-2.5-pro": lambda model, body: gemini_rules.check(model, gemini.normal(body)),
+}
+"""What SAP AI Core refuses of a body for each model."""
 
 
 @pytest.mark.parametrize(
@@ -51,6 +69,24 @@ def test_a_handler_of_old_says_where_a_request_goes(
     assert url.endswith(paths[stream])
     assert holds in body
     assert subaccount in {"eu", "us"}
+
+
+@pytest.mark.parametrize("model", RULES)
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"messages": HELLO},
+        {"messages": HELLO[1:], "temperature": 0.5},
+        {"messages": CALLED, "tools": TOOLS, "max_tokens": 10},
+        {"messages": CALLED, "tools": TOOLS, "max_tokens": 10, "stream": True},
+    ],
+    ids=["prompted", "bare", "tools", "streamed"],
+)
+def test_what_is_routed_is_a_body_that_sap_ai_core_takes(proxy: Proxy, model: str, payload: dict) -> None:
+    routing.configure(proxy.gateway.router)
+    _, body, _, _ = routing.route_request(payload, model)
+
+    RULES[model](CATALOGUE[model], body)
 
 
 def test_a_missing_stream_means_none(proxy: Proxy) -> None:

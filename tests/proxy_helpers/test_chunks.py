@@ -19,6 +19,11 @@ def said(text: str | None) -> list[dict]:
     return [json.loads(line.removeprefix("data: ")) for line in (text or "").split("\n") if line]
 
 
+def levels(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """What was logged, and how gravely."""
+    return [(record.levelname, record.message) for record in caplog.records]
+
+
 def delta(text: str | None) -> dict:
     [chunk] = said(text)
     return chunk["choices"][0]["delta"]
@@ -95,6 +100,17 @@ STREAMS = [
 ]
 
 
+CONVERSE_KINDS = [
+    "messageStart",
+    "contentBlockStart",
+    "contentBlockDelta",
+    "contentBlockStop",
+    "messageStop",
+    "metadata",
+]
+UNREADABLE = ["{bad", "", "x", "5", "[]", "data: {", "(" * 5000, "{'a': open('x')}", 5, None, []]
+
+
 class TestChunks:
     @pytest.mark.parametrize(("convert", "stream", "written"), STREAMS)
     def test_a_stream_converted_chunk_by_chunk_says_what_the_stream_said(self, convert, stream, written):
@@ -126,14 +142,16 @@ class TestChunks:
             {"contentBlockStop": {"contentBlockIndex": 0}},
             {"metadata": {"usage": {"inputTokens": 10, "outputTokens": 5, "totalTokens": 15}}},
             {"contentBlockStart": {"start": {}, "contentBlockIndex": 0}},
-            {"contentBlockDelta": None},
-            {"what": "ever"},
-            {},
         ],
     )
     def test_what_says_nothing_to_the_client_is_none(self, chunk, caplog):
         assert Converters.convert_claude37_chunk_to_openai(chunk, "m") is None
         assert [] == caplog.messages
+
+    @pytest.mark.parametrize("chunk", [{"what": "ever"}, {}, '{"what": {}}'])
+    def test_so_is_a_chunk_of_an_unknown_kind_but_the_log_tells(self, chunk, caplog):
+        assert Converters.convert_claude37_chunk_to_openai(chunk, "m") is None
+        assert [("WARNING", "a chunk of an unknown kind")] == levels(caplog)
 
     @pytest.mark.parametrize("chunk", ['{"type":"message_stop"}', '{"type":"ping"}', "{}"])
     def test_so_is_the_bare_end_of_a_claude_stream(self, chunk, caplog):
@@ -146,29 +164,74 @@ class TestChunks:
         assert Converters.convert_gemini_chunk_to_claude_delta(chunk) is None
         assert [] == caplog.messages
 
+    @pytest.mark.parametrize("chunk", UNREADABLE)
     @pytest.mark.parametrize(
-        "chunk", ["{bad", "", "x", "5", "[]", "data: {", "(" * 5000, "{'a': open('x')}", 5, None, []]
+        "convert", [Converters.convert_claude37_chunk_to_openai, Converters.convert_gemini_chunk_to_openai]
     )
+    def test_what_is_no_json_is_none_and_logged_once(self, convert, chunk, caplog):
+        assert convert(chunk, "m") is None
+        assert [("ERROR", "a chunk that makes no sense")] == levels(caplog)
+
+    @pytest.mark.parametrize("chunk", UNREADABLE)
+    def test_in_a_claude_stream_it_is_an_error_to_the_client(self, chunk, caplog):
+        [error] = said(Converters.convert_claude_chunk_to_openai(chunk, "m"))
+
+        assert "Invalid JSON" in error["error"]["message"]
+        assert [("ERROR", "a chunk that makes no sense")] == levels(caplog)
+
+    @pytest.mark.parametrize("chunk", UNREADABLE)
     @pytest.mark.parametrize(
-        "convert",
+        "convert", [Converters.convert_gemini_chunk_to_claude_delta, Converters.convert_openai_chunk_to_claude_delta]
+    )
+    def test_an_anthropic_client_gets_no_delta_of_it(self, convert, chunk, caplog):
+        assert convert(chunk) is None
+        assert [("ERROR", "a chunk that makes no sense")] == levels(caplog)
+
+    @pytest.mark.parametrize(
+        ("convert", "chunk"),
         [
-            Converters.convert_claude37_chunk_to_openai,
-            Converters.convert_gemini_chunk_to_openai,
-            Converters.convert_claude_chunk_to_openai,
+            *(
+                (Converters.convert_claude37_chunk_to_openai, {kind: body})
+                for kind in CONVERSE_KINDS
+                for body in (None, 5)
+            ),
+            (Converters.convert_claude37_chunk_to_openai, {"contentBlockStart": {"start": {"toolUse": 5}}}),
+            (
+                Converters.convert_claude_chunk_to_openai,
+                '{"type": "content_block_start", "index": 0, "content_block": {"text": "Hi"}}',
+            ),
+            (Converters.convert_gemini_chunk_to_openai, {"candidates": [{"content": 5}]}),
         ],
     )
-    def test_nonsense_is_none_and_logged_once(self, convert, chunk, caplog):
-        assert convert(chunk, "m") is None
-        assert ["a chunk that makes no sense"] == caplog.messages
+    def test_a_chunk_that_contradicts_itself_is_an_error_to_the_client(self, convert, chunk, caplog):
+        [error] = said(convert(chunk, "m"))
 
-    def test_a_piece_that_contradicts_itself_is_nonsense_too(self, caplog):
-        assert (
-            Converters.convert_claude37_chunk_to_openai(
-                start(0) | {"contentBlockStart": {"start": {"toolUse": 5}}}, "m"
-            )
-            is None
-        )
-        assert ["a chunk that makes no sense"] == caplog.messages
+        assert ["error"] == list(error)
+        assert "PROXY ERROR" in error["error"]["message"]
+        assert [("ERROR", "a chunk that makes no sense")] == levels(caplog)
+
+    @pytest.mark.parametrize(
+        ("delta", "expected"),
+        [({"text": "Hi"}, {"content": "Hi"}), ({"thinking": "Hm"}, {"reasoning_content": "Hm"})],
+    )
+    def test_a_claude_delta_needs_neither_type_nor_index(self, delta, expected):
+        event = {"type": "content_block_delta", "delta": delta}
+        [chunk] = said(Converters.convert_claude_chunk_to_openai(f"data: {json.dumps(event)}", "m"))
+
+        assert expected == chunk["choices"][0]["delta"]
+
+    def test_a_gemini_chunk_may_hold_one_part_without_a_list(self):
+        chunk = {"candidates": [{"content": {"parts": {"text": "Hi"}}}]}
+
+        assert text_delta("Hi") == Converters.convert_gemini_chunk_to_claude_delta(chunk)
+        assert {"content": "Hi"} == delta(Converters.convert_gemini_chunk_to_openai(chunk, "m"))
+
+    @pytest.mark.parametrize(("convert", "stream", "written"), STREAMS)
+    def test_a_chunk_is_written_as_python_writes_json(self, convert, stream, written):
+        for chunk in stream:
+            text = convert(written(chunk), "m") or ""
+
+            assert text == "".join(f"data: {json.dumps(each)}\n\n" for each in said(text))
 
     @pytest.mark.parametrize("index", [0, 3])
     @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from dialects.faults import FaultError
+from emulator.gemini import normal
 from proxy_helpers import Converters
 from tests.oracles.anthropic import check_messages_request
 from tests.oracles.bedrock import check_converse_request
@@ -83,7 +84,10 @@ class TestRequests:
 
     @pytest.mark.parametrize(("convert", "request_body"), REQUESTS)
     def test_the_vendor_would_take_it(self, convert, request_body):
-        ORACLES[convert](convert({name: value for name, value in request_body.items() if name != "temperature"}))
+        body = convert({name: value for name, value in request_body.items() if name != "temperature"})
+        if convert is Converters.convert_claude_request_for_bedrock:
+            del body["model"]
+        ORACLES[convert](normal(body) if "contents" in body else body)
 
     @pytest.mark.parametrize(("convert", "request_body"), REQUESTS)
     def test_tools_and_what_they_said_are_kept(self, convert, request_body):
@@ -93,8 +97,11 @@ class TestRequests:
 
     @pytest.mark.parametrize("convert", [*FROM_OPENAI, *FROM_CLAUDE[:2]])
     def test_a_request_without_messages_is_the_callers_mistake(self, convert):
-        with pytest.raises(FaultError):
-            convert({"messages": 5})
+        for request in ({"messages": 5}, {"messages": "Hi"}, {}, None, []):
+            with pytest.raises(FaultError) as refused:
+                convert(request)
+
+            assert isinstance(refused.value, ValueError)
 
     def test_invoke_gets_an_anthropic_message_in_bedrocks_wrapping(self):
         body = Converters.convert_openai_to_claude(OPENAI_REQUEST | {"stream": True})
@@ -115,7 +122,8 @@ class TestRequests:
         body = Converters.convert_openai_to_gemini(OPENAI_REQUEST)
 
         assert {"parts": [{"text": "Be brief"}]} == body["systemInstruction"]
-        assert 700 == body["generationConfig"]["maxOutputTokens"]
+        assert 700 == body["generation_config"]["maxOutputTokens"]
+        assert [] == body["safety_settings"]
         assert "safetySettings" not in body
 
     def test_responses_gets_its_own_words(self):
@@ -153,10 +161,10 @@ class TestRequests:
         assert "tool" == body["messages"][-1]["role"]
         assert ["END"] == body["stop"]
 
-    def test_bedrock_gets_a_claude_request_with_its_cache_marks(self):
+    def test_bedrock_gets_a_claude_request_with_its_cache_marks_and_the_caller_its_model(self):
         body = Converters.convert_claude_request_for_bedrock(CLAUDE_REQUEST | {"stream": True, "metadata": {}})
 
         assert body["messages"][0] == CLAUDE_REQUEST["messages"][0]
         assert "bedrock-2023-05-31" == body["anthropic_version"]
-        assert "model" not in body
+        assert "claude-sonnet-4-5" == body["model"]
         assert "stream" not in body

@@ -3,6 +3,7 @@
 import copy
 import json
 import logging
+import re
 
 import pytest
 
@@ -103,6 +104,9 @@ NONSENSE = [
     {"content": 5},
     {"choices": []},
     {"choices": 1},
+    None,
+    [],
+    "text",
 ]
 
 
@@ -165,13 +169,76 @@ class TestResponses:
 
         assert convert(response)["model"] == name
 
+    @pytest.mark.parametrize(
+        ("convert", "response", "prefix"),
+        [
+            (Converters.convert_claude_to_openai, MESSAGE, "chatcmpl-claude-"),
+            (Converters.convert_claude37_to_openai, CONVERSE, "chatcmpl-claude-"),
+            (Converters.convert_gemini_to_openai, GEMINI, "chatcmpl-gemini-"),
+            (Converters.convert_responses_to_openai, RESPONSE, "chatcmpl-"),
+            (lambda response, _: Converters.convert_gemini_response_to_claude(response), GEMINI, "msg_gemini_"),
+            (lambda response, _: Converters.convert_openai_response_to_claude(response), OPENAI, "msg_openai_"),
+        ],
+    )
+    def test_an_answer_keeps_its_id_or_gets_one_that_says_whose_it_is(self, convert, response, prefix):
+        without = {name: value for name, value in response.items() if name != "id"}
+
+        assert "own" == convert(response | {"id": "own"}, "m")["id"]
+        assert re.fullmatch(prefix + "[0-9a-f]{32}", convert(without, "m")["id"])
+        assert re.fullmatch(prefix + "[0-9a-f]{32}", convert(without | {"id": None}, "m")["id"])
+
+    @pytest.mark.parametrize("name", ["cacheWriteInputTokens", "cacheCreationInputTokens"])
+    def test_what_was_written_to_a_cache_is_counted_under_either_name(self, name):
+        counted = {"inputTokens": 10, "outputTokens": 5, "cacheReadInputTokens": 80, name: 20}
+        usage = Converters.convert_claude37_to_openai(CONVERSE | {"usage": counted})["usage"]
+
+        assert 110 == usage["prompt_tokens"]
+        assert (80, 20, 20) == tuple(
+            usage["prompt_tokens_details"][each]
+            for each in ("cached_tokens", "cache_write_tokens", "cache_creation_tokens")
+        )
+
+    def test_a_claude_block_with_a_text_needs_no_type(self):
+        blocks = [{"thinking": "Hm"}, {"text": "Hello"}]
+        [choice] = Converters.convert_claude_to_openai(MESSAGE | {"content": blocks}, "m")["choices"]
+
+        assert ("Hello", "Hm") == (choice["message"]["content"], choice["message"]["reasoning_content"])
+
+    def test_a_gemini_answer_may_hold_one_part_without_a_list(self):
+        answer = {"candidates": [{"content": {"parts": {"text": "Hello"}}, "finishReason": "STOP"}]}
+
+        assert "Hello" == Converters.convert_gemini_to_openai(answer)["choices"][0]["message"]["content"]
+
+    @pytest.mark.parametrize(("convert", "response"), TO_OPENAI[:-1])
+    def test_an_answer_that_counts_no_tokens_has_cost_none_but_the_log_tells(self, convert, response, caplog):
+        told = convert({name: value for name, value in response.items() if not name.startswith("usage")}, "m")
+
+        assert (0, 0) == (told["usage"]["prompt_tokens"], told["usage"]["completion_tokens"])
+        assert ["an answer that counts no tokens"] == caplog.messages
+
+    def test_an_answer_by_converse_is_logged_as_one(self, caplog):
+        with caplog.at_level(logging.INFO, "proxy_helpers"):
+            Converters.convert_claude_to_openai(MESSAGE, "m")
+
+            assert [] == caplog.messages
+
+            Converters.convert_claude_to_openai(CONVERSE, "m")
+
+        assert ["an answer of Converse, as Claude 3.7/4 gives"] == caplog.messages
+
     @pytest.mark.parametrize("nonsense", NONSENSE)
     @pytest.mark.parametrize("convert", [convert for convert, _ in TO_OPENAI[:-1]])
     def test_nonsense_becomes_an_error_object_for_an_openai_client(self, convert, nonsense):
-        answer = convert(nonsense, "m")
+        message = "Failed to convert the answer: Invalid response from the model."
 
-        assert ["error"] == list(answer)
-        assert "server_error" == answer["error"]["type"]
+        assert {
+            "object": "error",
+            "error": message,
+            "message": message,
+            "type": "proxy_conversion_error",
+            "param": None,
+            "code": None,
+        } == convert(nonsense, "m")
 
     @pytest.mark.parametrize("nonsense", NONSENSE)
     @pytest.mark.parametrize(
@@ -181,11 +248,39 @@ class TestResponses:
         answer = convert(nonsense)
 
         assert "error" == answer["type"]
-        assert "api_error" == answer["error"]["type"]
+        assert "proxy_conversion_error" == answer["error"]["type"]
+
+    @pytest.mark.parametrize(
+        ("convert", "response"),
+        [
+            (Converters.convert_claude37_to_openai, {"output": {"message": {"content": [{"type": "tool_use"}]}}}),
+            (Converters.convert_claude_to_openai, {"content": [{"type": "hologram"}, {"type": "smell"}]}),
+            (Converters.convert_gemini_to_openai, {"candidates": [{"content": {"parts": [{"smell": "rose"}]}}]}),
+        ],
+    )
+    def test_so_does_an_answer_of_nothing_but_unknown_parts(self, convert, response):
+        assert "proxy_conversion_error" == convert(response, "m")["type"]
+
+    @pytest.mark.parametrize(
+        ("convert", "response"),
+        [
+            (Converters.convert_claude37_to_openai, {"output": {"message": {"content": []}}}),
+            (Converters.convert_claude_to_openai, {"content": []}),
+            (Converters.convert_gemini_to_openai, {"candidates": [{"finishReason": "MAX_TOKENS"}]}),
+        ],
+    )
+    def test_an_empty_answer_is_none(self, convert, response):
+        assert "" == convert(response, "m")["choices"][0]["message"]["content"]
+
+    def test_a_failure_of_the_models_is_told_as_one(self):
+        failure = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "slow down"}}
+
+        assert "slow down" == Converters.convert_gemini_to_openai(failure)["error"]["message"]
+        assert "rate_limit_error" == Converters.convert_gemini_response_to_claude(failure)["error"]["type"]
 
     def test_nonsense_is_logged_but_not_shown(self, caplog):
         with caplog.at_level(logging.ERROR, "proxy_helpers"):
             answer = Converters.convert_claude37_to_openai({"output": "secret"})
 
-        assert "The model's answer makes no sense." == answer["error"]["message"]
+        assert "secret" not in str(answer)
         assert ["an answer that makes no sense"] == caplog.messages

@@ -67,9 +67,9 @@ def test_a_request_and_its_answer_go_through():
         "gemini",
     )
 
-    assert [{"role": "user", "parts": [{"text": "hi"}]}] == body["contents"]
+    assert {"role": "user", "parts": {"text": "hi"}} == body["contents"]
     assert [{"text": "Be brief"}] == body["systemInstruction"]["parts"]
-    assert 7 == body["generationConfig"]["maxOutputTokens"]
+    assert 7 == body["generation_config"]["maxOutputTokens"]
     assert "model" not in body
     assert "stream" not in body
     assert request == before
