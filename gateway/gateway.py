@@ -102,6 +102,7 @@ class Gateway:
         fetcher = MediaFetcher() if settings.fetch_media else None
         self._desk = Desk(fetch=fetcher)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
+        self._fetching_for_readiness = threading.Lock()
 
     def start(self) -> None:
         """Find out what is deployed where that is not configured, and begin to watch over it."""
@@ -172,16 +173,28 @@ class Gateway:
         return tuple(dict.fromkeys([*names.deployed, *aliases]))
 
     def readiness(self) -> Readiness:
-        """Tell what is still missing before every subaccount can be asked for all that it has."""
-        got = 0
-        for name, tokens in self._tokens.items():
+        """Tell what is still missing before every subaccount can be asked for all that it has.
+
+        One caller at a time waits for the token services; the others are told at once what is known:
+        no key is needed to ask this, so it must not cost everybody's threads.
+        """
+        if self._fetching_for_readiness.acquire(blocking=False):
             try:
-                tokens.token()
-            except FaultError as error:
-                _log.warning("no token for subaccount %s: %s", name, error.fault.message)
-            else:
-                got += 1
+                got = sum(self._gets_token(name) for name in self._tokens)
+            finally:
+                self._fetching_for_readiness.release()
+        else:
+            got = sum(tokens.has_token for tokens in self._tokens.values())
         return Readiness(got, len(self._tokens), len(self._fleet.unlisted().subaccounts))
+
+    def _gets_token(self, subaccount: str) -> bool:
+        """Whether a token can be had for *subaccount*; fetches one where there is none."""
+        try:
+            self._tokens[subaccount].token()
+        except FaultError as error:
+            _log.warning("no token for subaccount %s: %s", subaccount, error.fault.message)
+            return False
+        return True
 
     def state(self) -> JSON:
         """What the router knows of every endpoint, as JSON; times are in seconds from now."""
