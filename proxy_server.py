@@ -38,6 +38,8 @@ _DOUBLED = re.compile(r"^/v1(?=/v1(?:beta)?/)")
 """What stands before the path of a client that adds `/v1` to a base URL that has it already."""
 _FINAL = frozenset({400, 401, 403, 404})
 """The statuses of mistakes that the same request makes again, however often it is sent."""
+_KEPT_ID = re.compile(r"(?<=/responses/)([^/]{8})[^/]+")
+"""The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _GEMINI_VERBS = {"generateContent": False, "streamGenerateContent": True}
 _TELLTALES = {"x-goog-api-key": "gemini", "anthropic-version": "anthropic-messages"}
@@ -316,9 +318,14 @@ def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
 def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
     """Say why a request did not become an exchange, and take note of it."""
     model = (request.view_args or {}).get("model") or g.get("asked")
-    asked = model if isinstance(model, str) else f"{request.method} {request.path}"
+    asked = model if isinstance(model, str) else _called()
     name = gateway.refused(fault, client=_asker(), caller=g.get("caller", "anonymous"), asked=asked)
     return _say(fault, {**(headers or {}), "x-request-id": name})
+
+
+def _called() -> str:
+    """Method and path of the request, for the log; an id in it can be told apart, and serves nobody."""
+    return f"{request.method} {_KEPT_ID.sub(lambda found: f'{found[1]}…', request.path)}"
 
 
 def _refuse_http(gateway: Gateway, error: HTTPException) -> Response:
@@ -333,7 +340,7 @@ def _refuse_http(gateway: Gateway, error: HTTPException) -> Response:
 
 def _say_defect(error: Exception) -> Response:
     """Say that the proxy itself failed; what failed goes to the log, not to the caller."""
-    _log.error("a defect in the proxy: %s %s", request.method, request.path, exc_info=error)
+    _log.error("a defect in the proxy: %s", _called(), exc_info=error)
     return _say(DEFECT)
 
 
