@@ -1,9 +1,10 @@
 """The proxy as a Flask application: which path speaks which dialect, and how errors leave it."""
 
 import logging
+import re
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 from prometheus_client import generate_latest
@@ -27,10 +28,19 @@ from gateway.serving import end_with_parent, handed_down
 from gateway.settings import Settings
 from gateway.version import VERSION
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
 __all__ = ["create_app", "handle_claude_request", "handle_default_request", "handle_gemini_request", "main"]
 
 _log = logging.getLogger("sap_ai_proxy")
 
+_DOUBLED = re.compile(r"^/v1(?=/v1(?:beta)?/)")
+"""What stands before the path of a client that adds `/v1` to a base URL that has it already."""
+_FINAL = frozenset({400, 401, 403, 404})
+"""The statuses of mistakes that the same request makes again, however often it is sent."""
+_KEPT_ID = re.compile(r"(?<=/responses/)([^/]{8})[^/]+")
+"""The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _GEMINI_VERBS = {"generateContent": False, "streamGenerateContent": True}
 _TELLTALES = {"x-goog-api-key": "gemini", "anthropic-version": "anthropic-messages"}
@@ -71,6 +81,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> Flask:
     app.register_error_handler(FaultError, lambda error: _refuse(gateway, error.fault))
     app.register_error_handler(HTTPException, lambda error: _refuse_http(gateway, error))
     app.register_error_handler(Exception, _say_defect)
+    app.wsgi_app = _with_one_prefix(app.wsgi_app)  # type: ignore[assignment,method-assign]  # as Flask documents it
     return app
 
 
@@ -78,6 +89,16 @@ def app_from_environment() -> Flask:
     """Build the application in a server's worker process, from the settings its parent has checked."""
     end_with_parent()
     return create_app(handed_down())
+
+
+def _with_one_prefix(application: "WSGIApplication") -> "WSGIApplication":
+    """Serve `/v1/v1/…` as `/v1/…`, before anything looks at the path."""
+
+    def serve(environ: dict[str, Any], start_response: Any) -> Any:
+        path = str(environ.get("PATH_INFO", ""))
+        return application({**environ, "PATH_INFO": _DOUBLED.sub("", path, count=1)}, start_response)
+
+    return serve
 
 
 def _admit(app: Flask, gateway: Gateway) -> None:
@@ -301,15 +322,24 @@ def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
     if fault.retry_after is not None:
         told["Retry-After"] = str(max(1, -int(-fault.retry_after // 1)))
         told["retry-after-ms"] = str(round(fault.retry_after * 1000))
-    return _json(CLIENTS[_asker()].render_fault(fault), http_status(fault), told)
+    status = http_status(fault)
+    if status in _FINAL:
+        # The SDKs of OpenAI and Anthropic obey it; without it Claude Code goes on asking with a wrong key.
+        told["x-should-retry"] = "false"
+    return _json(CLIENTS[_asker()].render_fault(fault), status, told)
 
 
 def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
     """Say why a request did not become an exchange, and take note of it."""
     model = (request.view_args or {}).get("model") or g.get("asked")
-    asked = model if isinstance(model, str) else f"{request.method} {request.path}"
+    asked = model if isinstance(model, str) else _called()
     name = gateway.refused(fault, client=_asker(), caller=g.get("caller", "anonymous"), asked=asked)
     return _say(fault, {**(headers or {}), "x-request-id": name})
+
+
+def _called() -> str:
+    """Method and path of the request, for the log; an id in it can be told apart, and serves nobody."""
+    return f"{request.method} {_KEPT_ID.sub(lambda found: f'{found[1]}…', request.path)}"
 
 
 def _refuse_http(gateway: Gateway, error: HTTPException) -> Response:
@@ -324,7 +354,7 @@ def _refuse_http(gateway: Gateway, error: HTTPException) -> Response:
 
 def _say_defect(error: Exception) -> Response:
     """Say that the proxy itself failed; what failed goes to the log, not to the caller."""
-    _log.error("a defect in the proxy: %s %s", request.method, request.path, exc_info=error)
+    _log.error("a defect in the proxy: %s", _called(), exc_info=error)
     return _say(DEFECT)
 
 

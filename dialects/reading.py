@@ -20,12 +20,14 @@ class FrameReader(ABC):
     left open are closed, text that no block announced opens one, and bytes
     that make no sense end the stream as `Failed`.
 
-    A dialect sets `stop` and `usage` as it learns them.
+    A dialect sets `stop` and `usage` as it learns them, and adds to `items` the
+    ids of what is finished and may be referred to later.
     """
 
     def __init__(self, decoder: FrameDecoder | None = None) -> None:
         self.stop: Stop | None = None
         self.usage = Usage()
+        self.items: list[str] = []
         self._decoder = decoder or SSEDecoder()
         self._started = False
         self._over = False

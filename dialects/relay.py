@@ -26,6 +26,8 @@ class Observation:
     fault: Fault | None = None
     stop: Stop | None = None
     usage: Usage = field(default_factory=Usage)
+    items: list[str] = field(default_factory=list)
+    """The ids of finished items that the client was given as the backend keeps them."""
 
     def see(self, events: Iterable[Event]) -> None:
         """Remember what matters about these events."""
@@ -113,7 +115,7 @@ class Passthrough:
         forward: Forward,
         say_fault: Callable[[Fault, str], bytes],
     ) -> None:
-        self.seen = Observation()
+        self.seen = Observation(items=reader.items)
         self._reader = reader
         self._decoder = decoder
         self._forward = forward

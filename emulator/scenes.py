@@ -13,6 +13,8 @@ _SCENE = re.compile(r"scene:(\w+)")
 _SLOW = re.compile(r"scene:slow\s+(\d+)")
 _LONG = re.compile(r"scene:long\s+(\d+)")
 _CALL = re.compile(r"scene:call\s+(\S+)\s*")
+_REMINDER = re.compile(r"<system-reminder>(?:(?!<system-reminder>).)*?</system-reminder>", re.DOTALL)
+"""What Claude Code itself adds to the user's words; it names tools that nobody asks for."""
 _LONGEST = 100_000
 _QUOTED = 12
 _HIDDEN = 64
@@ -27,6 +29,7 @@ QUIRKS = (
 
 def answer(ask: Ask, take: int = 0) -> Answer:
     """Answer a request; `take` tells several answers to one request apart."""
+    ask = replace(ask, text=_REMINDER.sub("", ask.text).strip()) if "<system-reminder>" in ask.text else ask
     scenes = set(_SCENE.findall(ask.text))
     slow = _SLOW.search(ask.text)
     delay = int(slow[1]) / 1000 if slow else 0.0

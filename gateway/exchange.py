@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -26,6 +26,8 @@ _LONGEST = 1000
 """How many characters of a header are sent."""
 _KEPT = "openai-responses"
 """The dialect whose backends keep their answers, to be continued by id."""
+_MOST_ITEMS = 100_000
+"""How many items of such answers are known; an answer often has several."""
 
 DEFECT = Fault(FaultKind.DEFECT, "The proxy itself failed.")
 
@@ -69,7 +71,12 @@ class Desk:
     """What exchanges remember for one another, and how they fetch what a request only points at."""
 
     lessons: Lessons = field(default_factory=Lessons)
-    pins: Pins = field(default_factory=Pins)
+    responses: Pins = field(default_factory=Pins)
+    """By response id."""
+    items: Pins = field(default_factory=lambda: Pins(_MOST_ITEMS))
+    """By the id of an item of a response's output."""
+    conversations: Pins = field(default_factory=Pins)
+    """By affinity key."""
     fetch: Fetch | None = None
 
     def inlined(self, inquiry: Inquiry, dialect: str) -> Inquiry:
@@ -162,8 +169,14 @@ class Exchange:
         attempt.answered()
         self._first_content = self.clock() - self._began
         if attempt.protocol.dialect == _KEPT:
-            for name in (answer, self.asked.affinity):
-                self.desk.pins.remember(self.asked.caller, name, attempt.endpoint)
+            self.desk.responses.remember(self.asked.caller, answer, attempt.endpoint)
+            self.desk.conversations.remember(self.asked.caller, self.asked.affinity, attempt.endpoint)
+
+    def made(self, attempt: Attempt, items: Iterable[str]) -> None:
+        """Note the ids of the *items* that *attempt* has put out: its caller may refer to them."""
+        if attempt.protocol.dialect == _KEPT:
+            for item in items:
+                self.desk.items.remember(self.asked.caller, item, attempt.endpoint)
 
     def finish(self, usage: Usage | None = None, *, fault: Fault | None = None, stop: str = "") -> None:
         """Tell the observer how it ended; a second time says nothing."""
@@ -246,6 +259,7 @@ class Exchange:
                 attempt.failed(error.fault)
                 continue
             self.answered(attempt, reply.completion.id)
+            self.made(attempt, item_ids(reply.body))
             attempt.lease.close()
             return reply
 
@@ -279,6 +293,13 @@ class Exchange:
             overhead=max(0.0, duration - self.waited - self.attempts.paused),
             dropped=tuple(sorted(self.dropped)),
         )
+
+
+def item_ids(response: JSON) -> tuple[str, ...]:
+    """List the ids of the items in the output of a response; none where it has no such items."""
+    output = response.get("output")
+    items = output if isinstance(output, list) else []
+    return tuple(item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str))
 
 
 @contextmanager

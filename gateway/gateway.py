@@ -1,12 +1,13 @@
 """Everything the proxy is made of, put together once; the web framework stands above it."""
 
+import json
 import logging
 import math
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote
 
@@ -24,10 +25,11 @@ from gateway.affinity import affinity_key
 from gateway.aicore import AICore
 from gateway.discovery import Management
 from gateway.embedding import EmbeddingExchange
-from gateway.exchange import Asked, Desk, Exchange
+from gateway.exchange import Asked, Desk, Exchange, item_ids
 from gateway.fetching import MediaFetcher
 from gateway.fleet import Fleet
 from gateway.observe import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
+from gateway.pins import Pins
 from gateway.settings import Settings
 from gateway.streaming import StreamedAnswer
 from gateway.tokens import TokenSource
@@ -36,8 +38,22 @@ from routing.journal import EndpointState
 from routing.load_balancer import LoadBalancer, NoEndpointError
 from routing.names import ModelNames, Resolution
 from routing.request_router import Attempts, RequestRouter
+from routing.strategy import Endpoint
 
 _log = logging.getLogger("sap_ai_proxy")
+_LONGEST_ID = 100
+"""How many characters of an unknown id are repeated to whoever sent it."""
+_KNOWN = "Ids are known to the key that they were made for, until the proxy restarts."
+_PREVIOUS = Fault(
+    FaultKind.INVALID_REQUEST,
+    f"Previous response with id '{{}}' not found. {_KNOWN} Send the whole conversation as input instead.",
+    400,
+    code="previous_response_not_found",
+    param="previous_response_id",
+)
+_ITEM = Fault(
+    FaultKind.NOT_FOUND, f"Item with id '{{}}' not found. {_KNOWN} Send the item itself instead.", 404, param="input"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +118,7 @@ class Gateway:
         fetcher = MediaFetcher() if settings.fetch_media else None
         self._desk = Desk(fetch=fetcher)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
+        self._fetching_for_readiness = threading.Lock()
 
     def start(self) -> None:
         """Find out what is deployed where that is not configured, and begin to watch over it."""
@@ -135,14 +152,16 @@ class Gateway:
 
     def kept(self, method: str, answer: str, caller: str, action: str = "") -> tuple[int, bytes]:
         """Ask for, delete or cancel an answer of *caller* that its deployment keeps; raises `FaultError`."""
-        endpoint = self._desk.pins.find(caller, answer)
+        endpoint = self._desk.responses.find(caller, answer)
         if endpoint is None:
-            message = f"Response with id {answer!r} not found."
+            message = f"Response with id {answer!r} not found. {_KNOWN}"
             raise FaultError(Fault(FaultKind.NOT_FOUND, message, 404, code="response_not_found"))
         path = f"/responses/{quote(answer, safe='')}{action}"
         status, body = self._core.manage(endpoint, method, path, self.settings.policy.timeouts)
         if method == "DELETE":
-            self._desk.pins.forget(caller, answer)
+            self._desk.responses.forget(caller, answer)
+        for item in _items_in(body):
+            self._desk.items.remember(caller, item, endpoint)
         return status, openai_responses.forward_kept(body)
 
     def refused(self, fault: Fault, *, client: str, caller: str, asked: str) -> str:
@@ -172,16 +191,28 @@ class Gateway:
         return tuple(dict.fromkeys([*names.deployed, *aliases]))
 
     def readiness(self) -> Readiness:
-        """Tell what is still missing before every subaccount can be asked for all that it has."""
-        got = 0
-        for name, tokens in self._tokens.items():
+        """Tell what is still missing before every subaccount can be asked for all that it has.
+
+        One caller at a time waits for the token services; the others are told at once what is known:
+        no key is needed to ask this, so it must not cost everybody's threads.
+        """
+        if self._fetching_for_readiness.acquire(blocking=False):
             try:
-                tokens.token()
-            except FaultError as error:
-                _log.warning("no token for subaccount %s: %s", name, error.fault.message)
-            else:
-                got += 1
+                got = sum(self._gets_token(name) for name in self._tokens)
+            finally:
+                self._fetching_for_readiness.release()
+        else:
+            got = sum(tokens.has_token for tokens in self._tokens.values())
         return Readiness(got, len(self._tokens), len(self._fleet.unlisted().subaccounts))
+
+    def _gets_token(self, subaccount: str) -> bool:
+        """Whether a token can be had for *subaccount*; fetches one where there is none."""
+        try:
+            self._tokens[subaccount].token()
+        except FaultError as error:
+            _log.warning("no token for subaccount %s: %s", subaccount, error.fault.message)
+            return False
+        return True
 
     def state(self) -> JSON:
         """What the router knows of every endpoint, as JSON; times are in seconds from now."""
@@ -214,16 +245,29 @@ class Gateway:
                 client=client,
                 affinity_key=affinity,
                 pinned=self._pinned(conversation, caller),
-                preferred=self._desk.pins.find(caller, affinity) if _brings_along(conversation) else None,
+                preferred=self._desk.conversations.find(caller, affinity) if _brings_along(conversation) else None,
                 tools_with_reasoning=_reasons_with_tools(conversation),
             )
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
 
     def _pinned(self, conversation: Conversation, caller: str) -> str | None:
-        """Name the deployment that made the answer this request goes on from."""
-        endpoint = self._desk.pins.find(caller, str(conversation.extra.get("previous_response_id") or ""))
-        return f"{endpoint.subaccount}/{endpoint.deployment}" if endpoint else None
+        """Name the deployment that keeps what this request goes on from.
+
+        Raises `FaultError` for an id that is not known to be of the caller's own: a deployment knows
+        the proxy's key alone, and would go on from any caller's answer.
+        """
+        previous = conversation.extra.get("previous_response_id")
+        makers = [self._maker(self._desk.responses, caller, previous, _PREVIOUS)] if previous else []
+        makers += [self._maker(self._desk.items, caller, item, _ITEM) for item in _referenced(conversation)]
+        return f"{makers[0].subaccount}/{makers[0].deployment}" if makers else None
+
+    def _maker(self, pins: Pins, caller: str, id: object, unknown: Fault) -> Endpoint:
+        """Find who keeps what *id* names; raises `FaultError`, with *unknown* in the words for it."""
+        endpoint = pins.find(caller, id) if isinstance(id, str) else None
+        if endpoint is None:
+            raise FaultError(replace(unknown, message=unknown.message.format(str(id)[:_LONGEST_ID])))
+        return endpoint
 
 
 def _reasons_with_tools(conversation: Conversation) -> bool:
@@ -234,6 +278,24 @@ def _reasons_with_tools(conversation: Conversation) -> bool:
 def _brings_along(conversation: Conversation) -> bool:
     """Whether a request holds what only its maker can read: OpenAI's sealed or kept thoughts, or a kept item's id."""
     return any(_is_its_makers(part, conversation.dialect) for each in conversation.messages for part in each.parts)
+
+
+def _referenced(conversation: Conversation) -> Iterator[object]:
+    """Give the ids of the kept items that a request only refers to."""
+    for message in conversation.messages:
+        for part in message.parts:
+            match part:
+                case Opaque(payload={"type": "item_reference", **item}):
+                    yield item.get("id")
+
+
+def _items_in(body: bytes) -> tuple[str, ...]:
+    """List the ids of the items in what a deployment tells of a response."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return ()
+    return item_ids(told) if isinstance(told, dict) else ()
 
 
 def _is_its_makers(part: Part, dialect: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which deployment made which answer, for requests that go on from one.
+"""Which deployment keeps what was made for whom, for requests that go on from it.
 
 What one caller's answers are called is nothing to any other caller.
 """
@@ -12,7 +12,7 @@ _MOST = 10_000
 
 
 class Pins:
-    """The endpoints of the latest answers that backends keep, by caller and by what the answer is called.
+    """The endpoints of the latest things of one kind that backends keep, by caller and by what each is called.
 
     ``_lock`` guards the table; the oldest entry leaves when *most* are there.
     """

@@ -16,6 +16,7 @@ from typing import Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from gateway.service_keys import home_folder
@@ -25,6 +26,10 @@ _log = logging.getLogger("sap_ai_proxy")
 _HANDED_DOWN = "SAP_AI_PROXY_SETTINGS"
 _APPLICATION = "proxy_server"
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_CONNECTIONS = 1024
+"""How many connections a process holds open at least, whatever number of threads works on their requests."""
+_HEAD_TIMEOUT_MS = 30_000
+"""Milliseconds that a connection may take over the head of its next request, silence before it included."""
 
 
 class PortTakenError(OSError):
@@ -104,6 +109,8 @@ def serve(settings: Settings) -> None:
 
     On SIGHUP new worker processes take over, one after the other, with the settings as they are then.
     """
+    connections = max(_CONNECTIONS, 2 * settings.threads)
+    allow_files(2 * connections)
     server = Granian(
         _APPLICATION,
         address=settings.host,
@@ -113,7 +120,8 @@ def serve(settings: Settings) -> None:
         websockets=False,
         workers=settings.workers,
         blocking_threads=settings.threads,
-        backpressure=settings.threads,
+        backpressure=connections,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEAD_TIMEOUT_MS),
         factory=True,
         # It warns of more threads than cores; ours wait for models, and need none.
         log_level=LogLevels.error,
@@ -124,12 +132,51 @@ def serve(settings: Settings) -> None:
     server.signal_handler_reload = reload  # type: ignore[method-assign]  # workers that cannot load would end it all
     # A worker that is spawned begins as `python -c`, which would look for modules in the current folder first.
     os.environ["PYTHONSAFEPATH"] = "1"
-    server.serve(target_loader=_application, wrap_loader=False)
+    server.serve(spawn_target=_work, target_loader=_application, wrap_loader=False)
 
 
 def _application() -> Any:
     """Build the application in a worker: imported by name as here, where granian would look in the current folder."""
     return importlib.import_module(_APPLICATION).app_from_environment()
+
+
+def allow_files(number: int) -> None:
+    """Let this process and its children have *number* files and sockets open, or as many as the system allows."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has none, and needs none
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _work(*args: Any) -> None:
+    """Run one worker process, as granian calls it."""
+    take_one_signal()
+    Granian._spawn_wsgi_worker(*args)  # noqa: SLF001 - granian takes another one, and has no other name for its own
+
+
+def take_one_signal() -> None:
+    """Pass the first SIGTERM to its handler, and no other signal; call it before there are other threads.
+
+    Ctrl-C in a terminal reaches all processes at once, and the parent then sends every worker a SIGTERM as well:
+    granian's handler waits for itself when a second signal interrupts it. Without a handler yet, the process ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        return
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+
+    def watch() -> None:
+        signal.sigwait({signal.SIGTERM})
+        handler = signal.getsignal(signal.SIGTERM)
+        if not callable(handler):
+            os._exit(0)
+        handler(signal.SIGTERM, None)
+
+    threading.Thread(target=watch, name="signal-watch", daemon=True).start()
 
 
 def _reload_if_sound(reload: Callable[[], None], *_: object) -> None:

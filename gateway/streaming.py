@@ -184,6 +184,8 @@ class StreamedAnswer:
         if flow is None:
             self._exchange.finish(fault=fault)
             return
+        if self._committed:
+            self._exchange.made(flow.attempt, flow.seen.items)
         if fault is None:
             flow.pump.release()
         else:

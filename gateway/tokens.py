@@ -69,6 +69,12 @@ class TokenSource:
         with self._fetching:
             return self._fetched()
 
+    @property
+    def has_token(self) -> bool:
+        """Whether a token is at hand that is good now; fetches none."""
+        held = self._held
+        return held is not None and self._clock() < held.expires_at
+
     def invalidate(self, token: str, *, min_age: float = 0.0) -> bool:
         """Drop *token*, because the service refused it, unless another one has taken its place already.
 

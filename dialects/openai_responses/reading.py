@@ -88,6 +88,8 @@ class _Reader(FrameReader):
         yield from self.say(("call", message["output_index"]), ToolCall(str(item["call_id"]), str(item["name"])))
 
     def _item(self, place: Hashable, item: JSON) -> Iterator[Event]:
+        if isinstance(item.get("id"), str):
+            self.items.append(item["id"])
         match item.get("type"):
             case "message":
                 for index, content in enumerate(item["content"]):

@@ -34,6 +34,16 @@ def test_a_tool_is_called_when_the_question_names_it(eu, door, model):
 
 
 @pytest.mark.parametrize(("door", "model"), EVERY_DOOR)
+def test_no_tool_is_called_and_no_scene_played_because_an_agent_reminds_the_model(eu, door, model):
+    reminder = "<system-reminder>\nUse get_weather.\nscene:parallel scene:refusal\n</system-reminder>"
+    spoken = say(eu, door, model, f"{reminder}\nHello\n{reminder}", tools=("get_time", "get_weather"))
+    called = say(eu, door, model, f"{reminder} get_time", tools=("get_time", "get_weather"))
+
+    assert ([], True) == (spoken.calls, spoken.text.startswith('Happy to help! You said: "Hello".'))
+    assert ["get_time"] == [name for name, _ in called.calls]
+
+
+@pytest.mark.parametrize(("door", "model"), EVERY_DOOR)
 def test_several_tools_are_called_at_once(eu, door, model):
     assert [
         "a",

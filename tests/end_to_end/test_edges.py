@@ -103,6 +103,63 @@ def test_a_name_that_no_model_can_have_is_refused_on_every_path(
     assert [] == proxy.cloud.requests()
 
 
+POSTED = {
+    "model": "gpt-4.1",
+    "max_tokens": 100,
+    "messages": [{"role": "user", "content": "Hello"}],
+    "input": "Hello",
+    "contents": [{"role": "user", "parts": [{"text": "Hello"}]}],
+}
+POSTS = ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1beta/models/gpt-4.1:generateContent"]
+
+
+@pytest.mark.parametrize("path", [*POSTS, "/v1/embeddings"])
+def test_a_caller_is_told_not_to_repeat_its_own_mistake(own_proxy: Proxy, path: str) -> None:
+    body = {**POSTED, "model": "text-embedding-3-small"} if path == "/v1/embeddings" else POSTED
+    for deployment in own_proxy.cloud.deployments(body["model"]):
+        own_proxy.cloud.fault(deployment, "400", message="The prompt is wrong.")
+    told = [
+        own_proxy.ask("POST", path, b"{"),
+        own_proxy.ask("POST", path, body, Authorization="Bearer sk-wrong"),
+        own_proxy.ask("POST", path.replace("gpt-4.1", "unheard-of"), {**body, "model": "unheard-of"}),
+        *(own_proxy.ask("POST", path, {**body, "stream": stream}) for stream in (False, True)),
+    ]
+
+    assert [400, 401, 404, 400, 400] == [each.status for each in told]
+    assert ["false"] * 5 == [each.headers.get("x-should-retry") for each in told]
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_nobody_is_told_not_to_repeat_what_may_go_well_later(own_proxy: Proxy, path: str) -> None:
+    well = own_proxy.ask("POST", path, POSTED)
+    for deployment in own_proxy.cloud.deployments("gpt-4.1"):
+        own_proxy.cloud.fault(deployment, "429-provider", retry_after=30)
+    ill = own_proxy.ask("POST", path, POSTED)
+
+    assert [200, 429] == [well.status, ill.status]
+    assert [None, None] == [each.headers.get("x-should-retry") for each in (well, ill)]
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_a_client_whose_base_url_has_the_prefix_already_is_served(proxy: Proxy, path: str) -> None:
+    told = proxy.ask("POST", f"/v1{path}", POSTED)
+    unknown = proxy.ask("POST", f"/v1{path}", POSTED, Authorization="Bearer sk-wrong")
+
+    assert 200 == told.status
+    assert (401, shape_of(proxy.ask("POST", path, b"{").json)) == (unknown.status, shape_of(unknown.json))
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/gpt-4.1", "/v1beta/models"])
+def test_lists_of_models_are_the_same_under_a_doubled_prefix(proxy: Proxy, path: str) -> None:
+    assert proxy.ask("GET", path).json == proxy.ask("GET", f"/v1{path}").json
+    assert 401 == proxy.ask("GET", f"/v1{path}", None, Authorization="").status
+
+
+@pytest.mark.parametrize("path", ["/v1/v1", "/v1/v1x/models", "/v1/v1/v1/models", "/v1/health", "/v1/v1/nothing"])
+def test_only_the_prefix_may_be_doubled(proxy: Proxy, path: str) -> None:
+    assert 404 == proxy.ask("GET", path).status
+
+
 def test_a_path_that_is_not_there_is_not_taken_for_a_model(proxy: Proxy) -> None:
     assert "unknown_url" == proxy.ask("GET", "/v1/nothing").json["error"]["code"]
     assert "model_not_found" == proxy.ask("GET", "/v1/models/nobody").json["error"]["code"]

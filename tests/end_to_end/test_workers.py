@@ -4,8 +4,11 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -67,6 +70,39 @@ def test_nothing_is_imported_from_the_current_folder(shared_cloud: Cloud, tmp_pa
         run.await_answer(f"http://127.0.0.1:{port}")
 
     assert [] == [*place.folder.glob("imported-*")]
+
+
+@pytest.mark.parametrize("moment", ["loading", "idle"])
+def test_ctrl_c_which_reaches_every_process_ends_them_at_once(shared_cloud: Cloud, tmp_path: Path, moment: str) -> None:
+    place, port = new_place(tmp_path), free_port()
+    place.write("config.json", config_of(shared_cloud, {"gpt-4.1": []}))
+    with place.running("--workers", "2", "--port", str(port)) as run:
+        assert until(lambda: len(workers(run)) == 2)
+        if moment == "idle":
+            run.await_answer(f"http://127.0.0.1:{port}")
+        processes = [run.process.pid, *workers(run)]
+        for pid in processes:
+            os.kill(pid, signal.SIGINT)
+
+        # A worker that does not end is killed after ten seconds.
+        assert 0 == run.process.wait(8)
+        assert until(lambda: not any(map(is_alive, processes)))
+        assert "Traceback" not in run.said
+
+
+def test_connections_that_wait_shut_nobody_out(shared_cloud: Cloud, tmp_path: Path) -> None:
+    place, port = new_place(tmp_path), free_port()
+    place.write("config.json", {**config_of(shared_cloud, {"gpt-4.1": []}), "server": {"threads": 2}})
+    with ExitStack() as connections, place.running("--port", str(port)) as run:
+        run.await_answer(f"http://127.0.0.1:{port}")
+        for beginning in (b"", b"GET /health HTTP/1.1\r\nX-A: ", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"):
+            for _ in range(4):
+                connection = connections.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+                connection.sendall(beginning)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+            status = answer.status
+
+    assert 200 == status
 
 
 def test_every_exchange_is_one_line_of_the_log_and_no_line_holds_a_word_of_it(

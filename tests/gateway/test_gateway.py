@@ -1,6 +1,7 @@
 """The proxy without its web framework, in front of a whole emulated AI Core."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ import emulator
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.gateway import Gateway, Readiness
 from gateway.settings import load
+from gateway.tokens import Token
 from tests.support.running import Cloud, config_of
 
 CLAUDE = "anthropic--claude-4.5-sonnet"
@@ -97,6 +99,29 @@ def test_it_is_ready_as_far_as_tokens_can_be_had(build: Build, cloud: Cloud) -> 
     assert Readiness(1, 2) == gateway.readiness()
     assert ["no token can be had for 1 of the subaccounts"] == gateway.readiness().why
     ask(gateway, model="gpt-4.1").whole()
+
+
+def test_whoever_asks_for_readiness_waits_for_no_token_that_another_is_waiting_for(build: Build) -> None:
+    gateway = build()
+    fetching, goes_on = threading.Event(), threading.Event()
+    source = gateway._tokens["us"]
+    fetch = source._fetch
+
+    def hang() -> Token:
+        fetching.set()
+        assert goes_on.wait(5)
+        return fetch()
+
+    source._fetch = hang
+    told: list[Readiness] = []
+    first = threading.Thread(target=lambda: told.append(gateway.readiness()), daemon=True)
+    first.start()
+    assert fetching.wait(20)
+    meanwhile = gateway.readiness()
+    goes_on.set()
+    first.join(20)
+
+    assert [Readiness(1, 2), Readiness(2, 2), Readiness(2, 2)] == [meanwhile, *told, gateway.readiness()]
 
 
 def test_the_state_tells_how_every_endpoint_stands_and_where_none_is(build: Build) -> None:

@@ -126,6 +126,7 @@ def test_granian_is_told_what_the_settings_say(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Granian, "serve", listen)
     serve(Settings({}, host="127.0.0.1", port=4711, workers=3, threads=7))
+    head_timeout = told["http1_settings"].header_read_timeout
 
     assert ("127.0.0.1", 4711, 3, 7) == (
         told["bind_addr"],
@@ -133,6 +134,63 @@ def test_granian_is_told_what_the_settings_say(monkeypatch: pytest.MonkeyPatch) 
         told["workers"],
         told["blocking_threads"],
     )
+    assert (1024, 30_000) == (told["backpressure"], head_timeout)
+
+
+def test_connections_are_more_than_the_threads_that_serve_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(Granian, "serve", lambda self, *_, **__: told.update(vars(self)))
+    serve(Settings({}, threads=2000))
+
+    assert (2000, 4000) == (told["blocking_threads"], told["backpressure"])
+
+
+@pytest.mark.parametrize(("soft", "wanted", "got"), [(50, 80, 80), (50, 200, 100), (70, 60, 70)])
+def test_as_many_files_may_be_open_as_are_needed_and_allowed(soft: int, wanted: int, got: int) -> None:
+    """In a process of its own: a limit that was lowered stays so."""
+    code = (
+        "import resource; from gateway.serving import allow_files; "
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, 100)); allow_files({wanted}); "
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert f"({got}, 100)\n" == told.stdout
+
+
+SIGNALLED = """
+import signal, sys, threading
+from gateway.serving import take_one_signal
+
+take_one_signal()
+serving = sys.argv[1] == "serving"
+over, heard = threading.Event(), []
+
+def handler(*_):
+    heard.append("SIGTERM")
+    over.set()
+
+if serving:
+    signal.signal(signal.SIGTERM, handler)
+    signal.signal(signal.SIGINT, lambda *_: heard.append("SIGINT"))
+print("ready", flush=True)
+over.wait(20)
+input()
+print(*heard)
+"""
+
+
+@pytest.mark.parametrize("state", ["loading", "serving"])
+def test_a_worker_hears_sigterm_once_and_nothing_of_ctrl_c(state: str) -> None:
+    command = [sys.executable, "-c", SIGNALLED, state]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as worker:
+        assert worker.stdout is not None
+        assert "ready\n" == worker.stdout.readline()
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+            worker.send_signal(each)
+        said, _ = worker.communicate("\n", timeout=10)
+
+    assert (0, "SIGTERM\n" if state == "serving" else "") == (worker.returncode, said)
 
 
 WORKER = (

@@ -110,6 +110,24 @@ def clock():
     return Clock()
 
 
+def test_a_token_is_at_hand_from_its_fetch_until_it_expires_or_is_dropped():
+    clock, service = Clock(), Service(lifetime=100.0)
+    source = TokenSource(service, clock=clock)
+    found = [source.has_token]
+    token = source.token()
+    found.append(source.has_token)
+    clock.now += 99.9
+    found.append(source.has_token)
+    source.invalidate(token)
+    found.append(source.has_token)
+    source.token()
+    clock.now += 100.0
+    found.append(source.has_token)
+
+    assert [False, True, True, False, False] == found
+    assert 2 == service.fetches
+
+
 def test_a_token_is_fetched_once_and_kept_until_shortly_before_its_end(clock):
     service = Service()
     source = TokenSource(service, clock=clock)
