@@ -103,7 +103,7 @@ def test_so_is_what_it_takes_to_fetch_a_picture(clock, passes) -> None:
     ask = {"model": claude.model, "messages": [{"role": "user", "content": [picture]}]}
     exchange = bench.exchange("openai-chat", ask)
 
-    def fetch(_: str) -> Fetched:
+    def fetch(_: str, __: int) -> Fetched:
         clock.now += 4
         return Fetched("image/png", b"png")
 
