@@ -47,19 +47,19 @@ class Wish:
     write: bool = False
 
 
-class Cancellation:
-    """An order to end, for everybody who waits: a descriptor that becomes readable once, for good.
+class Signal:
+    """Something that happens once, for good, and that a wait can watch for: a descriptor that becomes readable then.
 
-    `cancel` may be called from any thread and from a signal handler.
+    `set` may be called from any thread and from a signal handler.
     """
 
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
-        self.cancelled = False
+        self.is_set = False
 
-    def cancel(self) -> None:
-        """End every wait that watches this; a second call changes nothing."""
-        self.cancelled = True
+    def set(self) -> None:
+        """Let it happen; a second call changes nothing."""
+        self.is_set = True
         with suppress(OSError):
             self._writer.shutdown(socket.SHUT_RDWR)
 
@@ -88,7 +88,7 @@ class Lifetime:
         seconds: float,
         *,
         client: ClientSocket | None = None,
-        drain: Cancellation | None = None,
+        drain: Signal | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self.clock = clock
@@ -121,7 +121,7 @@ class Lifetime:
         ready = self._watch.poll(wishes, max(0.0, min(seconds, left)))
         if self._watch.client_left:
             raise FaultError(CLIENT_LEFT)
-        if self._drain is not None and self._drain.cancelled:
+        if self._drain is not None and self._drain.is_set:
             raise FaultError(SHUTTING_DOWN)
         if not ready and left <= seconds and self.left() <= 0:
             raise FaultError(TOO_LATE)
