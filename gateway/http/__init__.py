@@ -1,0 +1,1 @@
+"""The door: who may call, from where, and how many at once."""

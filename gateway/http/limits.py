@@ -1,0 +1,147 @@
+"""How many requests work at once, and who waits for a place."""
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from contextlib import closing
+from typing import Final
+
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.requests.lifetime import Lifetime, Signal, Wish
+
+FULL: Final = "The proxy is serving as many requests as it may. Try again soon."
+
+
+class Place:
+    """The right of one request to work, until `release`."""
+
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self._give_back = give_back
+        self._lock = threading.Lock()
+        self._held = True
+
+    def release(self) -> None:
+        """Let the next request work; a second call changes nothing."""
+        with self._lock:
+            held, self._held = self._held, False
+        if held:
+            self._give_back()
+
+
+class _Waiter:
+    """One request in the waiting room. *has_place* says that a place has become its own, and *turn* wakes it."""
+
+    def __init__(self, caller: str) -> None:
+        self.caller = caller
+        self.turn = Signal()
+        self.has_place = False
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        self.turn.close()
+
+
+class Admission:
+    """Lets *places* requests work at once; *waiting* more wait in one room for up to *seconds*, callers in turn.
+
+    A caller with many requests in the room gets one place, then every other caller who waits gets one, before it
+    gets its next. Whoever comes when the room is full, or waits too long, is told to come back.
+
+    `_lock` guards the counts, the room, and `has_place` of those in it; nothing is waited for, woken, called or
+    logged under it.
+    """
+
+    def __init__(self, places: int, waiting: int, seconds: float) -> None:
+        self._places = places
+        self._waiting = waiting
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._working = 0
+        self._room: OrderedDict[str, deque[_Waiter]] = OrderedDict()
+
+    @property
+    def working(self) -> int:
+        """How many requests have a place."""
+        return self._working
+
+    @property
+    def in_room(self) -> int:
+        """How many requests wait for one."""
+        with self._lock:
+            return self._seated()
+
+    def enter(self, caller: str, lifetime: Lifetime) -> Place:
+        """Give a place, after a wait if need be; raises `FaultError` when none came free in time, or nobody asks."""
+        if not self._take():
+            with closing(_Waiter(caller)) as waiter:
+                self._wait(waiter, lifetime)
+        return Place(self._give_back)
+
+    def _take(self) -> bool:
+        """Take a place if one is free, which none is while anybody waits."""
+        with self._lock:
+            free = self._working < self._places
+            self._working += free
+        return free
+
+    def _wait(self, waiter: _Waiter, lifetime: Lifetime) -> None:
+        """Wait for a place in the room; raises `FaultError` as `enter` does."""
+        if not self._sit_down(waiter):
+            raise FaultError(Fault(FaultKind.UNAVAILABLE, FULL, retry_after=self._seconds))
+        try:
+            if not waiter.has_place:
+                lifetime.wait((Wish(waiter.turn),), self._seconds)
+        except BaseException:
+            if not self._stand_up(waiter):
+                self._give_back()
+            raise
+        if self._stand_up(waiter):
+            raise FaultError(Fault(FaultKind.UNAVAILABLE, FULL, retry_after=self._seconds))
+
+    def _sit_down(self, waiter: _Waiter) -> bool:
+        """Take a place that has come free meanwhile, or a seat in the room; say whether there was either."""
+        with self._lock:
+            if self._working < self._places:
+                self._working += 1
+                waiter.has_place = True
+            elif self._seated() < self._waiting:
+                self._room.setdefault(waiter.caller, deque()).append(waiter)
+            else:
+                return False
+        return True
+
+    def _stand_up(self, waiter: _Waiter) -> bool:
+        """Leave the room without a place; False if a place has become the waiter's own."""
+        with self._lock:
+            if waiter.has_place:
+                return False
+            self._unseat(self._room[waiter.caller], waiter)
+        return True
+
+    def _give_back(self) -> None:
+        """Hand a place to whoever is next, or keep it free."""
+        with self._lock:
+            waiter = self._next()
+            if waiter is None:
+                self._working -= 1
+                return
+            waiter.has_place = True
+        waiter.turn.set()
+
+    def _next(self) -> _Waiter | None:
+        """Take out of the room whoever came first of the caller whose turn it is; that caller is last then."""
+        if not self._room:
+            return None
+        caller, waiters = next(iter(self._room.items()))
+        waiter = waiters[0]
+        self._room.move_to_end(caller)
+        self._unseat(waiters, waiter)
+        return waiter
+
+    def _unseat(self, waiters: "deque[_Waiter]", waiter: _Waiter) -> None:
+        waiters.remove(waiter)
+        if not waiters:
+            del self._room[waiter.caller]
+
+    def _seated(self) -> int:
+        return sum(map(len, self._room.values()))

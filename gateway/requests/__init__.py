@@ -1,0 +1,1 @@
+"""One request and its answer, from its arrival to its last byte."""
