@@ -19,13 +19,13 @@ from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
 from dialects.jsontext import dumps, loads
 from dialects.model_lists import anthropic_model, anthropic_models, openai_model, openai_models
 from dialects.tables import CLIENTS
-from gateway.access import keys_in
-from gateway.browsers import is_near, permission
-from gateway.command_line import main
-from gateway.exchange import DEFECT, Exchange
+from gateway.cli.main import main
+from gateway.config.settings import Settings
 from gateway.gateway import Gateway
-from gateway.serving import end_with_parent, handed_down
-from gateway.settings import Settings
+from gateway.http.auth import keys_in
+from gateway.http.cors import is_near, permission
+from gateway.requests.exchange import DEFECT, Exchange
+from gateway.server.serving import end_with_parent, handed_down
 from gateway.version import VERSION
 
 if TYPE_CHECKING:

@@ -20,20 +20,20 @@ from dialects.dialect import Envelope
 from dialects.events import Failed
 from dialects.faults import Fault, FaultError, FaultKind, http_status
 from dialects.tables import CLIENTS
-from gateway.access import Access
-from gateway.affinity import affinity_key
-from gateway.aicore import AICore
-from gateway.discovery import Management
-from gateway.embedding import EmbeddingExchange
-from gateway.exchange import Asked, Desk, Exchange, item_ids
-from gateway.fetching import MediaFetcher
-from gateway.fleet import Fleet
-from gateway.observe import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
-from gateway.pins import Pins
-from gateway.settings import Settings
-from gateway.streaming import StreamedAnswer
-from gateway.tokens import TokenSource
-from gateway.transport import Transport
+from gateway.config.settings import Settings
+from gateway.endpoint_pool import Fleet
+from gateway.http.auth import Access
+from gateway.media.fetcher import MediaFetcher
+from gateway.observability.observe import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
+from gateway.requests.affinity import affinity_key
+from gateway.requests.embeddings import EmbeddingExchange
+from gateway.requests.exchange import Asked, Desk, Exchange, item_ids
+from gateway.requests.sticky_endpoints import Pins
+from gateway.requests.streaming import StreamedAnswer
+from gateway.upstream.client import AICore
+from gateway.upstream.discovery import Management
+from gateway.upstream.tokens import TokenSource
+from gateway.upstream.transport import Transport
 from routing.journal import EndpointState
 from routing.load_balancer import LoadBalancer, NoEndpointError
 from routing.names import ModelNames, Resolution

@@ -34,7 +34,7 @@ from dialects.openai_embeddings import parse_request as parse_embeddings
 from dialects.openai_embeddings import render_response as render_embeddings
 from dialects.sse import FrameDecoder, SSEDecoder
 from dialects.tables import BACKENDS, CLIENTS
-from gateway.lessons import Lessons
+from gateway.requests.rejected_fields import Lessons
 from tests.dialects import golden, mangling
 
 CASES = Path(__file__).parent / "dialects" / "cases"

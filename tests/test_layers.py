@@ -17,11 +17,11 @@ MAY = {
     # names           only in
     "flask": {"proxy_server.py"},
     "werkzeug": {"proxy_server.py"},
-    "requests": {"gateway/transport.py"},
-    "urllib3": {"gateway/transport.py", "gateway/fetching.py"},
-    "granian": {"gateway/serving.py"},
-    "pydantic": {"gateway/config_file.py", "gateway/settings.py"},
-    "click": {"gateway/command_line.py"},
+    "requests": {"gateway/upstream/transport.py"},
+    "urllib3": {"gateway/upstream/transport.py", "gateway/media/fetcher.py"},
+    "granian": {"gateway/server/serving.py"},
+    "pydantic": {"gateway/config/schema.py", "gateway/config/settings.py"},
+    "click": {"gateway/cli/main.py"},
 }
 
 

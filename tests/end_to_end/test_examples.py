@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 import routing.strategy
-from gateway.settings import load, pools
+from gateway.config.settings import load, pools
 from routing import Endpoint
 from tests.support.running import Cloud, config_of, running_proxy
 

@@ -12,7 +12,7 @@ import anthropic
 import openai
 import pytest
 
-from gateway.fetching import MediaFetcher
+from gateway.media.fetcher import MediaFetcher
 from tests.end_to_end.test_edges import shape_of
 from tests.support.running import KEY, Cloud, Proxy, running_proxy
 

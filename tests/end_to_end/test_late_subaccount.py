@@ -7,7 +7,7 @@ import pytest
 
 import emulator
 from emulator.world import default_world
-from gateway.settings import load
+from gateway.config.settings import load
 from tests.support.processes import free_port, until
 from tests.support.running import Cloud, Proxy, Told, config_of, serving
 

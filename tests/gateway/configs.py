@@ -3,7 +3,7 @@
 import json
 from dataclasses import astuple
 
-from gateway.settings import pools
+from gateway.config.settings import pools
 
 KEY = {
     "clientid": "id",

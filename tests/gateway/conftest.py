@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from gateway.settings import SettingsError, load
-from gateway.transport import Transport
+from gateway.config.settings import SettingsError, load
+from gateway.upstream.transport import Transport
 from tests.gateway.configs import KEY
 from tests.gateway.peers import Server
 

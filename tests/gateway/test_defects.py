@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from dialects.faults import FaultError, FaultKind
-from gateway.exchange import Exchange
-from gateway.pump import Pump
-from gateway.streaming import StreamedAnswer
+from gateway.requests.exchange import Exchange
+from gateway.requests.streaming import StreamedAnswer
+from gateway.upstream.pump import Pump
 from routing.journal import Standing
 from routing.strategy import Endpoint
 from tests.support.scripted import Bench, ScriptedUpstream

@@ -13,9 +13,9 @@ import pytest
 
 import emulator
 from dialects.faults import Fault, FaultError, FaultKind
+from gateway.config.settings import load
 from gateway.gateway import Gateway, Readiness
-from gateway.settings import load
-from gateway.tokens import Token
+from gateway.upstream.tokens import Token
 from tests.support.running import Cloud, config_of
 
 CLAUDE = "anthropic--claude-4.5-sonnet"

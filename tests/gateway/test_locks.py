@@ -9,11 +9,11 @@ import pytest
 
 import gateway
 from dialects.faults import Fault, FaultKind
-from gateway.lessons import Lessons
-from gateway.pins import Pins
-from gateway.pump import Pump
-from gateway.tokens import Token, TokenSource
-from gateway.transport import Upstream
+from gateway.requests.rejected_fields import Lessons
+from gateway.requests.sticky_endpoints import Pins
+from gateway.upstream.pump import Pump
+from gateway.upstream.tokens import Token, TokenSource
+from gateway.upstream.transport import Upstream
 from routing.strategy import Endpoint
 from tests.support.interleaving import Scenario, is_enough, is_needed, locks_in
 from tests.support.scripted import ScriptedUpstream

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dialects.faults import Fault, FaultError, FaultKind
-from gateway.exchange import Desk, Exchange
-from gateway.media import Fetched
-from gateway.observe import ExchangeRecord
-from gateway.streaming import StreamedAnswer
+from gateway.media.inline import Fetched
+from gateway.observability.observe import ExchangeRecord
+from gateway.requests.exchange import Desk, Exchange
+from gateway.requests.streaming import StreamedAnswer
 from routing.strategy import Endpoint
 from tests.routing.scenes import SleepingClock
 from tests.support.scripted import Bench, ScriptedUpstream
@@ -115,7 +115,7 @@ def test_so_is_what_it_takes_to_fetch_a_picture(clock, passes) -> None:
 
 
 def test_a_stream_waits_for_its_reader_as_well(monkeypatch, clock, passes) -> None:
-    monkeypatch.setattr("gateway.streaming.Pump", Inline)
+    monkeypatch.setattr("gateway.requests.streaming.Pump", Inline)
     bench = Bench({EU: [passes(2), ROLE, passes(3), WORD, passes(1), STOP, DONE]}, clock=clock)
     stream = StreamedAnswer(bench.exchange("openai-chat", {**ASK, "stream": True}), lambda _: b"")
     clock.now += 0.25
@@ -129,7 +129,7 @@ def test_a_stream_waits_for_its_reader_as_well(monkeypatch, clock, passes) -> No
 
 
 def test_a_reader_that_leaves_has_had_its_time(monkeypatch, clock, passes) -> None:
-    monkeypatch.setattr("gateway.streaming.Pump", Inline)
+    monkeypatch.setattr("gateway.requests.streaming.Pump", Inline)
     bench = Bench({EU: [passes(2), ROLE, WORD, STOP]}, clock=clock)
     stream = StreamedAnswer(bench.exchange("openai-chat", {**ASK, "stream": True}), lambda _: b"")
     clock.now += 0.25

@@ -11,9 +11,9 @@ from typing import Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from gateway.demo import config_for
+from gateway.cli.demo import config_for
+from gateway.config.settings import load
 from gateway.gateway import Gateway
-from gateway.settings import load
 from proxy_server import create_app
 from tests import oracles
 

@@ -11,8 +11,8 @@ from dialects.dialect import Envelope
 from dialects.faults import Fault, FaultError, FaultKind
 from dialects.jsontext import dumps
 from dialects.tables import CLIENTS
-from gateway.exchange import Asked, Exchange
-from gateway.observe import ExchangeRecord
+from gateway.observability.observe import ExchangeRecord
+from gateway.requests.exchange import Asked, Exchange
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, Policy, Timeouts
 from routing.request_router import Attempt, RequestRouter

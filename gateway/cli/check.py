@@ -1,0 +1,162 @@
+"""A look at everything that can be wrong before the first request: keys, tokens, deployments."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Final
+
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.config.model_overrides import unmatched
+from gateway.config.settings import Settings
+from gateway.config.subaccounts import Deployment, Filters, SubAccount
+from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed, Management, is_at_home, listing
+from gateway.upstream.tokens import TokenSource
+from gateway.upstream.transport import Transport
+from routing.names import identity
+
+_FILE: Final = "settings"
+
+
+class Mark(Enum):
+    """How a line of the report is meant."""
+
+    OK = "ok"
+    WRONG = "!!"
+    NOTE = "--"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report: about which subaccount, or about the file as a whole."""
+
+    mark: Mark
+    about: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that was found."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the proxy would serve all that is configured."""
+        return all(finding.mark is not Mark.WRONG for finding in self.findings)
+
+    @property
+    def exit_code(self) -> int:
+        """What a command line says of it: 0 if all is well."""
+        return 0 if self.is_ok else 1
+
+
+def check(settings: Settings, transport: Transport) -> Report:
+    """Try every subaccount of *settings* over *transport*."""
+    sources = {
+        name: TokenSource(partial(transport.fetch_token, account.key)) for name, account in settings.subaccounts.items()
+    }
+    management = Management(transport, sources)
+    return examine(
+        settings, lambda account: sources[account.name].token(), lambda account: listing(account, management)
+    )
+
+
+def examine(
+    settings: Settings,
+    get_in: Callable[[SubAccount], object],
+    list_deployments: Callable[[SubAccount], Sequence[Listed]],
+) -> Report:
+    """Compare what is configured with what two questions to each subaccount bring to light."""
+    findings = [Finding(Mark.NOTE, _FILE, warning) for warning in settings.warnings]
+    seen: dict[str, Sequence[Listed]] = {}
+
+    def list_and_note(account: SubAccount) -> Sequence[Listed]:
+        seen[account.name] = list_deployments(account)
+        return seen[account.name]
+
+    accounts = settings.subaccounts.values()
+    for account in accounts:
+        findings.extend(_subaccount(account, settings.filters, get_in, list_and_note))
+    if all(account.name in seen for account in accounts if account.discovery):
+        deployed = {model for account in accounts for model in (*account.deployments, *_added(account, settings, seen))}
+        findings.extend(Finding(Mark.NOTE, _FILE, text) for text in unmatched(settings.policy, sorted(deployed)))
+    return Report(tuple(findings))
+
+
+def _added(account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[Listed]]) -> Iterator[str]:
+    """Name the models that are served because they were looked up."""
+    for each in seen[account.name] if account.discovery else ():
+        if each.model and each.status == RUNNING and is_at_home(each, account) and settings.filters.admits(each.model):
+            yield each.model
+
+
+def render(report: Report) -> str:
+    """Write a report for people: one line for each finding, and the verdict."""
+    wrong = sum(finding.mark is Mark.WRONG for finding in report.findings)
+    verdict = "all is well" if report.is_ok else f"{wrong} thing{'s' * (wrong != 1)} to put right"
+    lines = [f"{finding.mark.value} {finding.about}: {finding.text}" for finding in report.findings]
+    return "\n".join([*lines, verdict, ""])
+
+
+def _subaccount(
+    account: SubAccount,
+    filters: Filters,
+    get_in: Callable[[SubAccount], object],
+    list_deployments: Callable[[SubAccount], Sequence[Listed]],
+) -> Iterator[Finding]:
+    """Try one subaccount; the first step that fails is the last."""
+    try:
+        get_in(account)
+    except FaultError as error:
+        yield Finding(Mark.WRONG, account.name, f"no access token: {_why(error.fault, 'url')}")
+        return
+    yield Finding(Mark.OK, account.name, "the service key gets an access token")
+    try:
+        listed = {each.id: each for each in list_deployments(account)}
+    except FaultError as error:
+        why = _why(error.fault, "serviceurls.AI_API_URL")
+        yield Finding(Mark.WRONG, account.name, f"the deployments cannot be listed: {why}")
+        return
+    for model, deployments in account.deployments.items():
+        for deployment in deployments:
+            yield _compared(account, model, deployment, listed.get(deployment.id))
+    known = {each.id for deployments in account.deployments.values() for each in deployments}
+    others = [each for each in listed.values() if each.id not in known and each.model and each.status == RUNNING]
+    strangers = [each for each in others if not is_at_home(each, account)]
+    others = [each for each in others if each not in strangers]
+    for each in strangers:
+        yield Finding(Mark.NOTE, account.name, f"{each.model} ({each.id}) runs and is not served: {ELSEWHERE}")
+    found: dict[str, list[str]] = {}
+    for each in others:
+        found.setdefault(each.model, []).append(each.id)
+    served = {model for model in found if account.discovery and filters.admits(model)}
+    for model, ids in found.items():
+        mark, what = (Mark.OK, "runs and is added") if model in served else (Mark.NOTE, "runs and is not served")
+        yield Finding(mark, account.name, f"{model} ({', '.join(ids)}) {what}")
+    if not account.deployments and not served:
+        group = account.resource_group
+        yield Finding(Mark.WRONG, account.name, f"serves nothing: no model runs in the resource group {group}")
+
+
+def _why(fault: Fault, key: str) -> str:
+    """Say why a step failed, and what in the settings may be to blame."""
+    if fault.kind is not FaultKind.UNREACHABLE:
+        return fault.message
+    return f"{fault.message} Is {key} right in the service key? Is upstream.proxy needed to get out?"
+
+
+def _compared(account: SubAccount, model: str, deployment: Deployment, listed: Listed | None) -> Finding:
+    """Say how one configured deployment fares."""
+    what = f"{model} ({deployment.id})"
+    if listed is None:
+        text = f"{what} does not exist in the resource group {account.resource_group}"
+    elif listed.status != RUNNING:
+        text = f"{what} is {listed.status}, not {RUNNING}"
+    elif identity(listed.model) != identity(model):
+        text = f"{what} serves {listed.model or 'no model'}"
+    else:
+        spelling = "" if listed.model == model else f", where it is called {listed.model}"
+        return Finding(Mark.OK, account.name, f"{what} runs{spelling}")
+    return Finding(Mark.WRONG, account.name, text)

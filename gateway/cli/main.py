@@ -1,0 +1,234 @@
+"""The command ``sap-ai-proxy``: what it is asked, and what it says."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from gateway.cli import check as checking
+from gateway.cli.demo import KEY, Demo
+from gateway.cli.route import explain, looked_up
+from gateway.config.service_keys import ServiceKeyError, find, home_folder
+from gateway.config.settings import Settings, SettingsError, load
+from gateway.server.serving import (
+    PortTakenError,
+    UnknownHostError,
+    address_of,
+    ensure_free,
+    hand_down,
+    is_loopback,
+    serve,
+)
+from gateway.upstream.transport import Transport
+from gateway.version import VERSION
+
+_DEFAULT_CONFIG = Path("config.json")
+_LEVELS = click.Choice(["debug", "info", "warning", "error"], case_sensitive=False)
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what users write, and where they then find it
+_say = partial(click.echo, err=True)
+
+_DEMO = """\
+{why} a demo: an emulated SAP AI Core, with no model behind it.
+To use your own, write a config.json (the README says how) or give --config FILE.
+"""
+_SERVED = """\
+SAP AI Core LLM proxy {version} on {url}
+
+  base URL  {base}/v1  (OpenAI)   {base}  (Anthropic, Google)
+  key       {key}
+"""
+_TRY = """\
+Try it:
+
+  curl -s {url}/v1/chat/completions -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
+    -d '{{"model": "gpt-4.1", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+  curl -s {url}/v1/messages -H "x-api-key: {key}" -H "anthropic-version: 2023-06-01" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"model": "claude-sonnet-4-5", "max_tokens": 200, "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+  python3 -c 'import json, urllib.request as u; print(json.load(u.urlopen(u.Request("{url}/v1/chat/completions",
+    json.dumps({{"model": "gemini-2.5-pro", "messages": [{{"role": "user", "content": "Hello"}}]}}).encode(),
+    {{"Authorization": "Bearer {key}"}})))["choices"][0]["message"]["content"])'
+"""
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="The config file; ./config.json if there is one.")
+@click.option("--host", help="The address to listen on, instead of the config file's.")
+@click.option(
+    "-p", "--port", type=click.IntRange(1, 65535), help="The port to listen on, instead of the config file's."
+)
+@click.option("--workers", type=click.IntRange(1, 256), help="How many processes serve; each balances for itself.")
+@click.option("--log-level", type=_LEVELS, help="How much is logged.")
+@click.option("-d", "--debug", is_flag=True, help="The same as --log-level debug.")
+@click.option("--demo", is_flag=True, help="Serve the embedded emulator, whatever config file there is.")
+@click.version_option(VERSION, "-v", "--version", prog_name="sap-ai-proxy")
+@click.pass_context
+def cli(
+    context: click.Context,
+    config: Path | None,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    log_level: str | None,
+    debug: bool,
+    demo: bool,
+) -> None:
+    """One URL in front of every large language model on SAP AI Core."""
+    context.obj = config
+    if context.invoked_subcommand is None:
+        given = {"host": host, "port": port, "workers": workers, "log_level": "debug" if debug else log_level}
+        with ExitStack() as owned:
+            path = None if demo else _found(config)
+            why = "This is" if demo else "No config.json here, so this is"
+            demo = demo or not _is_configured(path)
+            if demo:
+                _say(_DEMO.format(why=why))
+                path = owned.enter_context(Demo()).config
+            _run(path, {name: value for name, value in given.items() if value is not None}, demo=demo)
+
+
+@cli.command()
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="The config file; ./config.json if there is one.")
+@click.pass_context
+def check(context: click.Context, config: Path | None) -> None:
+    """Try every key and deployment of the config file. Exits with 1 if anything is wrong."""
+    settings = _loaded(_given(config or context.obj), warn=False)
+    with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
+        report = checking.check(settings, transport)
+    click.echo(checking.render(report), nl=False)
+    context.exit(report.exit_code)
+
+
+@cli.command()
+@click.argument("model")
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="The config file; ./config.json if there is one.")
+@click.option(
+    "--client",
+    default="openai",
+    show_default=True,
+    help="Whose dialect is spoken: openai, responses, anthropic, gemini.",
+)
+@click.option(
+    "--n",
+    "times",
+    type=click.IntRange(1, 10_000),
+    default=1,
+    show_default=True,
+    help="How many requests to choose for.",
+)
+@click.pass_context
+def route(context: click.Context, model: str, config: Path | None, client: str, times: int) -> None:
+    """Say where requests for MODEL would go, and why. No model is asked."""
+    settings = _loaded(_given(config or context.obj))
+    with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
+        settings, failed = looked_up(settings, transport)
+    _warn([f"the deployments of {name} cannot be listed: {why}" for name, why in failed.items()])
+    try:
+        click.echo(explain(settings, model, client, times, failed))
+    except ValueError as error:
+        _fail(str(error))
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+@click.pass_context
+def emulator(context: click.Context) -> None:
+    """Run the emulator of SAP AI Core on its own."""
+    here = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
+    # -P: whatever is called emulator in the current folder is not meant.
+    command = [sys.executable, "-P", "-m", "emulator", *context.args]
+    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": path})  # noqa: S606 - our own module
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    cli.main(prog_name="sap-ai-proxy")
+
+
+def _run(path: Path | None, overrides: dict[str, Any], *, demo: bool) -> None:
+    """Check everything that can go wrong before the first request, then serve."""
+    settings = replace(_loaded(path), **overrides)
+    try:
+        address = address_of(settings.host)
+    except UnknownHostError as error:
+        _fail(f"{error}. Give an address of this machine with --host.")
+    if not (settings.tokens or settings.allow_unauthenticated or is_loopback(address)):
+        _say(f"No secret_authentication_tokens are configured: listening on 127.0.0.1 only, not on {settings.host}.")
+        address = "127.0.0.1"
+        settings = replace(settings, host=address)
+    elif not settings.tokens:
+        _say("No secret_authentication_tokens are configured: everyone who can reach this port may call.")
+    try:
+        ensure_free(address, settings.port)
+    except PortTakenError as error:
+        _fail(f"{error}. Give another one with --port.")
+    url, base = _url(settings.host, settings.port), _url(_EVERYWHERE.get(settings.host, settings.host), settings.port)
+    key = KEY if demo else "one of your secret_authentication_tokens" if settings.tokens else "any: none is configured"
+    _say(_SERVED.format(version=VERSION, url=url, base=base, key=key))
+    if demo:
+        _say(_TRY.format(url=base, key=KEY))
+    hand_down(path, {**overrides, "host": address})
+    serve(replace(settings, host=address))
+
+
+def _found(config: Path | None) -> Path | None:
+    """Give the config file to use, if there is one."""
+    try:
+        is_there = _DEFAULT_CONFIG.exists() if config is None else config.is_file()
+    except OSError as error:
+        _fail(f"Cannot look for the config file {config or _DEFAULT_CONFIG}: {error.strerror}.")
+    if config is not None and not is_there:
+        _fail(f"There is no config file {config}.")
+    return (config or _DEFAULT_CONFIG) if is_there else None
+
+
+def _is_configured(path: Path | None) -> bool:
+    """Tell whether there is anything to serve; a key that cannot be used counts, and is complained of later."""
+    try:
+        return path is not None or find(os.environ, home_folder()) is not None
+    except ServiceKeyError:
+        return True
+
+
+def _given(config: Path | None) -> Path | None:
+    """Give the config file to look into; leave if there is none, nor a key elsewhere."""
+    path = _found(config)
+    if not _is_configured(path):
+        _fail("There is no config.json here and no service key in the environment. Give a file with --config FILE.")
+    return path
+
+
+def _loaded(path: Path | None, *, warn: bool = True) -> Settings:
+    """Load the settings and say what is odd about them, or what is wrong, and leave."""
+    try:
+        settings = load(path, os.environ, home_folder())
+    except SettingsError as error:
+        _warn(error.warnings)
+        _fail(*str(error).splitlines())
+    if warn:
+        _warn(settings.warnings)
+    return settings
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        _say(f"warning: {warning}")
+
+
+def _fail(*lines: str) -> NoReturn:
+    for line in lines:
+        _say(f"sap-ai-proxy: {line}")
+    raise SystemExit(2)

@@ -1,0 +1,97 @@
+"""What the router would do with a request, and why, without asking any model."""
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import partial
+
+from dialects.faults import FaultError
+from dialects.models import profile_for
+from gateway.config.model_overrides import assign
+from gateway.config.settings import Settings, pools, with_discovered
+from gateway.upstream.discovery import Management, discover
+from gateway.upstream.tokens import TokenSource
+from gateway.upstream.transport import Transport
+from routing.load_balancer import LoadBalancer
+from routing.names import ModelNames, Unlisted
+from routing.request_router import RequestRouter
+from routing.strategy import Endpoint
+
+_CLIENTS = {
+    "openai": "openai-chat",
+    "chat": "openai-chat",
+    "responses": "openai-responses",
+    "codex": "openai-responses",
+    "anthropic": "anthropic-messages",
+    "claude": "anthropic-messages",
+    "gemini": "gemini",
+    "google": "gemini",
+    "embeddings": "openai-embeddings",
+}
+
+
+def looked_up(settings: Settings, transport: Transport) -> tuple[Settings, dict[str, str]]:
+    """Add what runs in the subaccounts that are to be looked up, and say why some could not be."""
+    accounts = [account for account in settings.subaccounts.values() if account.discovery]
+    get = Management(transport, {each.name: TokenSource(partial(transport.fetch_token, each.key)) for each in accounts})
+    found, failed = {}, {}
+    for account in accounts:
+        try:
+            found[account.name] = discover(account, get)
+        except FaultError as error:
+            failed[account.name] = error.fault.message
+    return with_discovered(settings, found), failed
+
+
+def explain(settings: Settings, model: str, client: str, times: int, unlisted: Iterable[str] = ()) -> str:
+    """Describe where *times* requests for *model* would go; raises `ValueError` if it would be refused.
+
+    *unlisted* are the subaccounts that could not be looked up.
+    """
+    dialect = _CLIENTS.get(client, client)
+    if dialect not in _CLIENTS.values():
+        raise ValueError(f"{client!r} is no client; write one of {', '.join(sorted(_CLIENTS))}")
+    policy, unknown = settings.policy, Unlisted(tuple(unlisted))
+    balancer = LoadBalancer(pools(settings), policy=policy)
+    assign(balancer, policy, balancer.models())
+    router = RequestRouter(balancer, names=ModelNames.configured(policy, lambda: unknown), policy=policy)
+    settings.extend(router)
+    resolution = router.names.resolve(model)
+    if client == "openai" and profile_for(resolution.model).embeds:
+        dialect = "openai-embeddings"
+    try:
+        protocol = router.protocol(resolution.model, dialect)
+    except FaultError as error:
+        raise ValueError(error.fault.message) from error
+    lane = "passed through" if protocol.dialect == dialect else f"translated from {dialect}"
+    lines = [
+        f"model     {model} -> {resolution.model} ({resolution.how.value})",
+        f"strategy  {balancer.strategy(resolution.model)}",
+        f"protocol  {protocol.name}, {lane}",
+        "",
+    ]
+    chosen = [_choose(router, model, dialect) for _ in range(times)]
+    counts = Counter(chosen)
+    lines += [f"{number:4d}. {_name(endpoint)}" for number, endpoint in enumerate(chosen[:20], 1)]
+    if times > 20:
+        lines.append(f"      … and {times - 20} more")
+    lines += ["", f"{'deployment':32} {'weight':>6} {'tier':>4} {'chosen':>6}  state"]
+    for row in balancer.explain(resolution.model):
+        endpoint = row.endpoint
+        state = f"{row.standing.value}{f' ({row.why})' if row.why else ''}"
+        lines.append(f"{_name(endpoint):32} {endpoint.weight:6g} {endpoint.tier:4d} {counts[endpoint]:6d}  {state}")
+    example = protocol.build_endpoint("…/deployments/<id>", resolution.model, stream=True)
+    return "\n".join([*lines, "", f"path      {example.removeprefix('…/deployments/<id>')} (streamed)"])
+
+
+def _choose(router: RequestRouter, model: str, client: str) -> Endpoint:
+    """Choose as a request would, and let it succeed at once."""
+    attempts = router.attempts(model, client=client)
+    attempt = next(attempts)
+    attempt.answered()
+    attempt.lease.close()
+    attempts.close()
+    return attempt.endpoint
+
+
+def _name(endpoint: Endpoint) -> str:
+    return f"{endpoint.subaccount}/{endpoint.deployment}"

@@ -1,0 +1,103 @@
+"""What the settings say about models under `routing`: whom it is meant for, and what is meant for nobody."""
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+from gateway.config.subaccounts import SubAccount, spelled
+from routing.load_balancer import LoadBalancer
+from routing.names import FALLBACKS, ModelNames
+from routing.policy import ModelPolicy, Policy
+
+_READ: Final[Mapping[str, Collection[str]]] = {
+    # strategy            what it reads of endpoints; one that is not here may read all
+    "round-robin": (),
+    "weighted": ("weight",),
+    "least-connections": ("weight",),
+    "least-latency": ("weight",),
+    "cache-affinity": ("weight",),
+    "priority": ("tier",),
+}
+
+
+class OfModels(Mapping[str, ModelPolicy]):
+    """What differs for one model, found under any name that a request for it could use."""
+
+    def __init__(self, given: Mapping[str, ModelPolicy], aliases: Mapping[str, str]) -> None:
+        self._given = dict(given)
+        self._aliases = dict(aliases)
+        self._known: dict[str, str | None] = {}
+
+    def __getitem__(self, model: str) -> ModelPolicy:
+        if model not in self._known:
+            names = ModelNames((model,), self._aliases, fallback=False)
+            means = (name for name in (model, *self._given) if name in self._given and names.knows(name))
+            self._known[model] = next(means, None)
+        name = self._known[model]
+        if name is None:
+            raise KeyError(model)
+        return self._given[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+
+def assign(balancer: LoadBalancer, policy: Policy, models: Collection[str]) -> None:
+    """Have *models* balanced as the settings say, also where those use another of their names."""
+    for model in models:
+        own = policy.models.get(model)
+        if own is not None and own.strategy is not None and model not in tuple(policy.models):
+            balancer.use(own.strategy, model)
+
+
+def unmatched(policy: Policy, deployed: Collection[str]) -> Iterator[str]:
+    """Say which names lead to none of the models that are *deployed*."""
+    names = ModelNames(deployed, policy.aliases, fallback=False)
+    for name in policy.models:
+        if not names.knows(name):
+            yield f"{spelled(('routing', 'models', name))}: has no effect: {_missing(name, deployed)}"
+    for name, target in policy.aliases.items():
+        if not names.knows(name):
+            yield f"{spelled(('routing', 'aliases', name))}: leads nowhere: {_missing(target, deployed)}"
+
+
+def unused(accounts: Collection[SubAccount], policy: Policy) -> Iterator[tuple[str, str]]:
+    """Say where something stands that the strategies in use do not look at, and what."""
+    for family in policy.fallbacks or ():
+        if family not in FALLBACKS:
+            what = f"there is no such family, so it has no effect; write one of {', '.join(FALLBACKS)}"
+            yield spelled(("routing", "fallbacks", family)), what
+    everywhere = {policy.strategy, *(own.strategy for own in policy.models.values() if own.strategy)}
+    for account in accounts:
+        where = spelled(("subAccounts", account.name))
+        for model, deployments in account.deployments.items():
+            strategy = policy.strategy_for(model)
+            weights, tiers = {each.weight for each in deployments}, {each.tier for each in deployments}
+            if strategy == "cache-affinity" and len(weights) > 1:
+                yield where, f"the weights of {model} count as their sum under {strategy}; its deployments take turns"
+            yield from _ignored(where, f"of {model} ", {strategy}, policy, weights != {1.0}, tiers != {0})
+        used = everywhere if account.discovery else {policy.strategy_for(model) for model in account.deployments}
+        yield from _ignored(where, "", used, policy, account.weight != 1, account.tier != 0)
+
+
+def _ignored(
+    where: str, whose: str, strategies: Collection[str], policy: Policy, weight: bool, tier: bool
+) -> Iterator[tuple[str, str]]:
+    """Say that a weight or a tier that is set is read by none of *strategies*."""
+    named = ", ".join(sorted(strategies))
+    for what, is_set in (("weight", weight), ("tier", tier)):
+        if strategies and is_set and not any(_reads(strategy, what, policy) for strategy in strategies):
+            yield where, f"the {what} {whose}has no effect under {named}"
+
+
+def _reads(strategy: str, what: str, policy: Policy) -> bool:
+    full = strategy == "priority" and what == "weight" and policy.priority_full > 0
+    return full or what in _READ.get(strategy, ("weight", "tier"))
+
+
+def _missing(name: str, deployed: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, deployed, n=1)
+    return f"{name} is not deployed{f'; did you mean {near[0]}?' if near else ''}"

@@ -1,0 +1,345 @@
+"""From a config file to frozen settings: everything resolved, and every mistake reported at once."""
+
+import difflib
+import importlib
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+
+from gateway.config.model_overrides import OfModels, unused
+from gateway.config.schema import ConfigFile, FilterSection, json_schema, unknown_keys
+from gateway.config.service_keys import Mistake, Secret, ServiceKey, ServiceKeyError, is_url, load_json
+from gateway.config.subaccounts import AccountReader, Deployment, Filters, Findings, SubAccount, spelled
+from routing.policy import Policy
+from routing.request_router import RequestRouter
+from routing.strategy import STRATEGIES, Endpoint
+
+__all__ = [
+    "Deployment",
+    "Filters",
+    "Secret",
+    "ServiceKey",
+    "Settings",
+    "SettingsError",
+    "SubAccount",
+    "load",
+    "pools",
+    "with_discovered",
+]
+
+_T = TypeVar("_T")
+_LOOPBACK = "127.0.0.1"
+_PORT = 3001
+SCHEMA_FILE: Final = Path(__file__).parent / "config.schema.json"
+
+_SAID: Final = {
+    # pydantic's name of a mistake   what is wrong, and what to write instead
+    "missing": "is missing; write it",
+    "string_type": "is not a text; write it in quotes",
+    "list_type": 'is not a list; write it in brackets, as in ["…"]',
+    "dict_type": "is not an object; write it in braces, as in {{…}}",
+    "model_type": "is not an object; write it in braces, as in {{…}}",
+    "dataclass_type": "is not an object; write it in braces, as in {{…}}",
+    "int_type": "is not a whole number; write one without quotes",
+    "int_parsing": "is not a whole number; write one without quotes",
+    "int_from_float": "is not a whole number; write one without a fraction",
+    "float_type": "is not a number; write one without quotes",
+    "float_parsing": "is not a number; write one without quotes",
+    "bool_type": "is neither true nor false; write one of them without quotes",
+    "bool_parsing": "is neither true nor false; write one of them without quotes",
+    "string_too_short": "is empty; write something, or leave it out",
+    "greater_than": "is too small; write a number above {gt}",
+    "greater_than_equal": "is too small; write a number of at least {ge}",
+    "less_than_equal": "is too large; write a number of at most {le}",
+    "literal_error": "is unknown; write {expected}",
+    "value_error": "{error}",
+}
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used; `mistakes` lists all that is wrong, and the message has a line for each.
+
+    `warnings` says what else is odd: a key that is spelled wrongly is often why another is missing.
+    """
+
+    def __init__(self, source: str, mistakes: Sequence[Mistake], warnings: Sequence[str] = ()) -> None:
+        self.mistakes = tuple(mistakes)
+        self.warnings = tuple(warnings)
+        lines = (
+            f"{source}: {each.where}: {each.what}" if each.where else f"{source}: {each.what}" for each in mistakes
+        )
+        super().__init__("\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that the proxy is told."""
+
+    subaccounts: Mapping[str, SubAccount]
+    tokens: tuple[Secret, ...] = ()
+    host: str = _LOOPBACK
+    port: int = _PORT
+    workers: int = 1
+    threads: int = 64
+    max_body_bytes: int = 64 * 1024 * 1024
+    policy: Policy = field(default_factory=Policy)
+    filters: Filters = field(default_factory=Filters)
+    log_level: str = "info"
+    allow_unauthenticated: bool = False
+    proxy: Secret | None = None
+    """The URL of an HTTP proxy on the way to SAP AI Core."""
+    ca_bundle: Path | None = None
+    fetch_media: bool = True
+    extensions: tuple[ModuleType, ...] = ()
+    """Modules of the user's own: each may have a function `extend(router)`."""
+    source: Path | None = None
+    """The config file; none if the environment said it all."""
+    warnings: tuple[str, ...] = ()
+
+    def extend(self, router: RequestRouter) -> None:
+        """Let the user's own modules add to *router*, those that have something to add."""
+        for module in self.extensions:
+            getattr(module, "extend", lambda _: None)(router)
+
+
+def load(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings:
+    """Read the settings from *path*, or from the environment alone; raise `SettingsError` with every mistake."""
+    return _Loader(path, env, home).settings()
+
+
+def pools(settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
+    """List the endpoints of every model, subaccounts and deployments in the order of the file."""
+    found: dict[str, list[Endpoint]] = {}
+    for account in settings.subaccounts.values():
+        for model, deployments in account.deployments.items():
+            found.setdefault(model, []).extend(
+                Endpoint(
+                    subaccount=account.name,
+                    url=each.url,
+                    model=model,
+                    resource_group=account.resource_group,
+                    weight=each.weight * account.weight,
+                    tier=each.tier + account.tier,
+                )
+                for each in deployments
+            )
+    return {model: tuple(endpoints) for model, endpoints in found.items()}
+
+
+def with_discovered(settings: Settings, found: Mapping[str, Mapping[str, Sequence[Deployment]]]) -> Settings:
+    """Add what was looked up, per subaccount, to what is configured; what is configured stays as it is."""
+    accounts = {
+        name: replace(account, deployments=_joined(account.deployments, found.get(name, {}), settings.filters))
+        for name, account in settings.subaccounts.items()
+    }
+    return replace(settings, subaccounts=accounts)
+
+
+def _joined(
+    configured: Mapping[str, tuple[Deployment, ...]], found: Mapping[str, Sequence[Deployment]], filters: Filters
+) -> dict[str, tuple[Deployment, ...]]:
+    known = {each.id for deployments in configured.values() for each in deployments}
+    joined = dict(configured)
+    for model, deployments in found.items():
+        new = tuple(each for each in deployments if each.id not in known)
+        if new and filters.admits(model):
+            joined[model] = joined.get(model, ()) + new
+    return joined
+
+
+class _Loader:
+    """Reads one config file, or none."""
+
+    def __init__(self, path: Path | None, env: Mapping[str, str], home: Path | None) -> None:
+        self._path = path
+        self._found = Findings(Path() if path is None else path.parent, env, home)
+
+    def settings(self) -> Settings:
+        """Read all of it, or raise all that is wrong."""
+        config = self._config()
+        extensions = self._extensions(config.extensions)
+        filters = self._filters(config.model_filters)
+        tokens = self._tokens(config)
+        settings = Settings(
+            subaccounts=self._subaccounts(config, filters),
+            tokens=tokens,
+            host=self._address(config, tokens),
+            port=self._either(config.port, config.server.port, "port") or _PORT,
+            workers=config.server.workers,
+            threads=config.server.threads,
+            max_body_bytes=config.server.max_body_bytes,
+            policy=self._policy(config.routing),
+            filters=filters,
+            log_level=config.log_level,
+            allow_unauthenticated=config.allow_unauthenticated,
+            proxy=self._proxy(config.upstream.proxy),
+            fetch_media=config.upstream.fetch_media,
+            ca_bundle=self._found.file(config.upstream.ca_bundle, "upstream.ca_bundle"),
+            extensions=extensions,
+            source=self._path,
+        )
+        if self._found.mistakes:
+            raise self._error()
+        for where, what in unused(settings.subaccounts.values(), settings.policy):
+            self._found.odd(where, what)
+        return replace(settings, warnings=tuple(self._found.warnings))
+
+    def _config(self) -> ConfigFile:
+        """Read the file into its shape; parts of another shape are noted and left out, so that the rest is read."""
+        raw = self._raw()
+        for path, key, known in unknown_keys(raw, json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))):
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f'; did you mean "{near[0]}"?' if near else ""
+            self._found.odd(spelled((*path, key)), f"this key is unknown and has no effect{hint}")
+        try:
+            return ConfigFile.model_validate(raw)
+        except ValidationError as error:
+            sound = deepcopy(raw)
+            for each in error.errors(include_input=False, include_url=False):
+                self._found.wrong(spelled(each["loc"]), _said(each["type"], each["msg"], each.get("ctx", {})))
+                _take_out(sound, each["loc"])
+        try:
+            return ConfigFile.model_validate(sound)
+        except ValidationError:
+            raise self._error() from None
+
+    def _extensions(self, names: Sequence[str]) -> tuple[ModuleType, ...]:
+        """Import the user's own modules, which may lie beside the config file."""
+        folder = str(self._found.folder.resolve())
+        if names and folder not in sys.path:
+            sys.path.append(folder)
+        modules: list[ModuleType] = []
+        for index, name in enumerate(names):
+            try:
+                modules.append(importlib.import_module(name))
+            except Exception as error:  # noqa: BLE001 - a module may raise anything while it is imported
+                what = f"the module {name!r} cannot be imported: {type(error).__name__}: {error}"
+                self._found.wrong(f"extensions[{index}]", what)
+        return tuple(modules)
+
+    def _raw(self) -> Any:
+        if self._path is None:
+            return {}
+        try:
+            return load_json(self._path, self._written_twice)
+        except ServiceKeyError as error:
+            for mistake in error.mistakes:
+                # The path is named in front of every mistake.
+                self._found.wrong("", mistake.what.removeprefix(f"{self._path} "))
+            raise self._error() from None
+
+    def _written_twice(self, key: str) -> None:
+        self._found.odd(spelled((key,)), "is written twice in one object; only the last one counts")
+
+    def _subaccounts(self, config: ConfigFile, filters: Filters) -> dict[str, SubAccount]:
+        """Resolve the subaccounts in their order; without any, the one that the environment tells of."""
+        reader = AccountReader(self._found, filters)
+        if not config.subaccounts:
+            return {} if self._found.mistakes else reader.from_environment()
+        for name in config.subaccounts:
+            if name != name.strip() and name.strip() in config.subaccounts:
+                self._found.wrong(spelled(("subAccounts", name)), "is there without the blanks too; name one otherwise")
+        read = (reader.read(name.strip(), section) for name, section in config.subaccounts.items())
+        return {account.name: account for account in read if account is not None}
+
+    def _tokens(self, config: ConfigFile) -> tuple[Secret, ...]:
+        named = enumerate(config.secret_authentication_tokens)
+        texts = [self._found.secret(raw, f"secret_authentication_tokens[{index}]") for index, raw in named]
+        return tuple(Secret(text) for text in texts)
+
+    def _proxy(self, raw: str | None) -> Secret | None:
+        if raw is None:
+            return None
+        url = self._found.secret(raw, "upstream.proxy")
+        if url and not is_url(url):
+            self._found.wrong("upstream.proxy", "is no URL; write one that starts with http:// and names a host")
+        return Secret(url)
+
+    def _filters(self, section: FilterSection) -> Filters:
+        """Take the filters under both of their names."""
+        sound: dict[str, list[str]] = {}
+        for name in ("include_filters", "exclude_filters", "include", "exclude"):
+            for index, pattern in enumerate(getattr(section, name)):
+                try:
+                    re.compile(pattern)
+                except re.error as error:
+                    self._found.wrong(f"model_filters.{name}[{index}]", f"is no regular expression: {error.msg}")
+                else:
+                    sound.setdefault(name.removesuffix("_filters"), []).append(pattern)
+        return Filters(tuple(sound.get("include", ())), tuple(sound.get("exclude", ())))
+
+    def _policy(self, policy: Policy) -> Policy:
+        named = {"routing.strategy": policy.strategy}
+        for model, own in policy.models.items():
+            if own.strategy is not None:
+                named[spelled(("routing", "models", model, "strategy"))] = own.strategy
+        for where, name in named.items():
+            if name not in STRATEGIES:
+                self._found.wrong(where, f"is no strategy; write one of {', '.join(STRATEGIES)}")
+        return replace(policy, models=OfModels(policy.models, policy.aliases))
+
+    def _either(self, outer: _T | None, inner: _T | None, name: str) -> _T | None:
+        """Choose between a key at the top and its twin under `server`; two values are one too many."""
+        if outer is not None and inner is not None and outer != inner:
+            self._found.wrong(f"server.{name}", f"differs from {name} at the top; keep one of them")
+        return outer if inner is None else inner
+
+    def _address(self, config: ConfigFile, tokens: Sequence[Secret]) -> str:
+        """Choose where to listen: without keys for callers, on this machine only, unless more is said to be meant."""
+        host = self._either(config.host, config.server.host, "host") or _LOOPBACK
+        if tokens or config.allow_unauthenticated or _is_loopback(host):
+            return host
+        self._found.odd(
+            "host",
+            f"listening on {_LOOPBACK} and not on {host}, since there are no secret_authentication_tokens; "
+            "write some, or set allow_unauthenticated",
+        )
+        return _LOOPBACK
+
+    def _error(self) -> SettingsError:
+        return SettingsError(str(self._path or "environment"), self._found.mistakes, self._found.warnings)
+
+
+def _take_out(raw: Any, place: tuple[str | int, ...]) -> None:
+    """Remove the part of a config that holds a mistake: as little as leaves no new one."""
+    match place:
+        case ("subAccounts", name, str(key), *_) if key in raw["subAccounts"][name] and "service_key" not in key:
+            del raw["subAccounts"][name][key]
+        case ("subAccounts", name, *_):
+            raw["subAccounts"].pop(name, None)
+        case ("routing", str(key), *_):
+            raw.get("routing", {}).pop(key, None)
+        case (name, *_):
+            raw.pop(name, None)
+        case _:
+            return
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _said(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    """Say one of pydantic's complaints in words that say what to do; the value itself may be a secret."""
+    return _SAID[kind].format(**context) if kind in _SAID else message
+
+
+def main() -> None:
+    """Write the description of the config file."""
+    SCHEMA_FILE.write_text(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The deployments the proxy serves: configured, looked up, and watched over."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from dialects.faults import FaultError
+from gateway.config.model_overrides import assign, unmatched
+from gateway.config.settings import Settings, pools, with_discovered
+from gateway.config.subaccounts import SubAccount
+from gateway.upstream.discovery import Get, Models, listing, statuses, without_gaps
+from routing.health import HealthChecker, answered_lately
+from routing.load_balancer import LoadBalancer
+from routing.names import Unlisted
+from routing.strategy import Endpoint
+
+_log = logging.getLogger("sap_ai_proxy.fleet")
+_PATIENCE = 10.0
+_FIRST_PAUSE = 1.0
+"""Seconds until who could not be listed is asked again; doubled each time, up to the interval."""
+_LONGEST_PAUSE = 60.0
+"""Seconds of the longest such pause, where the interval is never."""
+_AT_ONCE = 16
+"""How many subaccounts are asked at the same time."""
+
+
+class Fleet:
+    """Fills the balancer's pools, and keeps an eye on what is in them.
+
+    What a subaccount lists is looked up where the settings ask for it; one that
+    cannot be asked, or lists nothing any more, keeps what it had, so that nothing
+    depends on all of them being there at start. Until all were listed once they are asked more often,
+    and `unlisted` tells who was not. *probe* asks one endpoint and gives an HTTP
+    status; *patience* is how many seconds the start waits for what is looked up.
+
+    Looking up is one thread's; what it leaves for others are references, each
+    replaced in one step, and who is listed is served before that is told.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        balancer: LoadBalancer,
+        get: Get,
+        probe: Callable[[Endpoint], int],
+        clock: Callable[[], float],
+        *,
+        patience: float = _PATIENCE,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._settings = settings
+        self._balancer = balancer
+        self._get = get
+        self._clock = clock
+        self._patience = patience
+        self._found: dict[str, Models] = {}
+        self._looked_up = [account for account in settings.subaccounts.values() if account.discovery]
+        self._unlisted = tuple(account.name for account in self._looked_up)
+        self._due = clock()
+        self._stop = stop or threading.Event()
+        self._thread: threading.Thread | None = None
+        self._checker = HealthChecker(
+            balancer, probe, list_running=self._statuses, policy=settings.policy, clock=clock, stop=self._stop
+        )
+
+    def start(self) -> None:
+        """Fill the pools, and begin to watch; what is looked up late joins late."""
+        self._serve()
+        if not self._looked_up:
+            self._say_what_is_meant_for_nobody()
+        else:
+            first = threading.Event()
+            self._thread = threading.Thread(target=self._run, args=(first,), name="discovery", daemon=True)
+            self._thread.start()
+            first.wait(self._patience)
+        self._checker.start()
+
+    def stop(self) -> None:
+        """Stop watching; returns when nothing of it runs any more."""
+        self._checker.stop()
+        if self._thread is not None:
+            self._thread.join()
+
+    def refresh(self) -> None:
+        """Look up what is deployed now, everywhere at once, and serve what each subaccount tells as it comes."""
+        if not self._looked_up:
+            return
+        with ThreadPoolExecutor(min(_AT_ONCE, len(self._looked_up))) as lookers:
+            looks = {lookers.submit(self._look_up, account): account.name for account in self._looked_up}
+            for done in as_completed(looks):
+                found = done.result()
+                if found is not None:
+                    self._found[looks[done]] = found
+                    self._serve()
+                    self._listed(looks[done])
+
+    def unlisted(self) -> Unlisted:
+        """Tell whose deployments were never listed, and in how many seconds that is tried again."""
+        return Unlisted(self._unlisted, max(_FIRST_PAUSE, self._due - self._clock()))
+
+    def _listed(self, subaccount: str) -> None:
+        """Note that a subaccount was listed and is served; after the last one it is known what is deployed."""
+        if subaccount in self._unlisted:
+            self._unlisted = tuple(name for name in self._unlisted if name != subaccount)
+            if not self._unlisted:
+                self._say_what_is_meant_for_nobody()
+
+    def _say_what_is_meant_for_nobody(self) -> None:
+        for what in unmatched(self._settings.policy, self._balancer.models()):
+            _log.warning("%s", what)
+
+    def _look_up(self, account: SubAccount) -> Models | None:
+        try:
+            listed = listing(account, self._get)
+        except FaultError as error:
+            _log.warning("cannot list the deployments of %s: %s", account.name, error.fault.message)
+            return None
+        before = self._found.get(account.name, {})
+        if before and not listed:
+            _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
+        return without_gaps(account, listed, before, self._answering(account.name).__contains__)
+
+    def _answering(self, subaccount: str) -> set[str]:
+        """Name the deployments of a subaccount that answered lately."""
+        policy, states = self._settings.policy, self._balancer.snapshot()
+        return {
+            state.endpoint.deployment
+            for state in states
+            if state.endpoint.subaccount == subaccount and answered_lately(state, policy)
+        }
+
+    def _serve(self) -> None:
+        wanted = pools(with_discovered(self._settings, self._found))
+        assign(self._balancer, self._settings.policy, wanted.keys() - {*self._balancer.models()})
+        if wanted != {model: self._balancer.endpoints(model) for model in self._balancer.models()}:
+            self._balancer.replace_pools(wanted)
+
+    def _run(self, first: threading.Event) -> None:
+        interval = self._settings.policy.discovery_interval
+        longest = interval or _LONGEST_PAUSE
+        patience = _FIRST_PAUSE
+        while not self._stop.is_set():
+            try:
+                self.refresh()
+            except Exception:  # noqa: BLE001 - whatever failed, the next round is due
+                _log.exception("looking up deployments failed")
+            pause = min(patience, longest) if self._unlisted else interval
+            patience = min(2 * patience, longest)
+            self._due = self._clock() + pause
+            first.set()
+            if not pause or self._stop.wait(pause):
+                return
+
+    def _statuses(self, subaccount: str) -> Mapping[str, str]:
+        return statuses(self._settings.subaccounts[subaccount], self._get)

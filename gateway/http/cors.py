@@ -1,0 +1,34 @@
+"""What pages in browsers may do: with a key, all of them everything; without one, those of this machine only.
+
+A browser posts to any address for any page, and only keeps the answer from it:
+where no key is asked for, a foreign page could spend the quota unseen.
+"""
+
+from urllib.parse import urlsplit
+
+from gateway.server.serving import is_loopback
+
+_WEB = frozenset({"http", "https"})
+
+
+def is_near(origin: str) -> bool:
+    """Whether *origin*, as a browser says it, is a page of this machine, or a program and no page at all."""
+    try:
+        parts = urlsplit(origin)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return is_loopback(host) if parts.scheme in _WEB else bool(parts.scheme)
+
+
+def permission(origin: str, asked: str, methods: str, *, keyless: bool) -> dict[str, str]:
+    """Say in headers what a page of *origin* may do; *asked* and *methods* are what it wants to send and may call."""
+    if not origin or (keyless and not is_near(origin)):
+        return {}
+    allowed = {"Access-Control-Allow-Methods": methods, "Access-Control-Allow-Headers": asked}
+    return {
+        "Access-Control-Allow-Origin": origin if keyless else "*",
+        "Access-Control-Expose-Headers": "*",
+        **({"Vary": "Origin"} if keyless else {}),
+        **{name: value for name, value in allowed.items() if value},
+    }

@@ -1,0 +1,1 @@
+"""Pictures and documents that a request only points at."""

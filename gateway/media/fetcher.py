@@ -1,0 +1,155 @@
+"""Fetching from addresses that callers name: public ones only, within limits of size and time.
+
+A name is looked up once and the connection goes to the very address that was
+judged, so that a name cannot point elsewhere a moment later.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Container, Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPException
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from dialects.faults import FaultError, invalid
+from gateway.media.inline import Fetched
+from gateway.media.networks import is_public
+
+_MOST_BYTES = 20 * 1024 * 1024
+_SECONDS = 15.0
+_REDIRECTS = 3
+_PORTS = {"http": 80, "https": 443}
+_TARGET = "%/?#[]@!$&'()*+,;=:~"
+"""What stands in a path or a query as it is."""
+_OPEN_PORTS = frozenset({80, 443})
+
+Resolve = Callable[[str, int], list[str]]
+"""Gives the IP addresses of a host."""
+
+
+def addresses_of(host: str, port: int) -> list[str]:
+    """Look a host up."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+class MediaFetcher:
+    """Fetches what a request points at; holds no connection between two fetches.
+
+    *most* is in bytes, *seconds* the time one fetch may take in all; *ports*
+    are those of web servers, since others belong to services of another kind.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolve: Resolve = addresses_of,
+        allows: Callable[[str], bool] = is_public,
+        ports: Container[int] = _OPEN_PORTS,
+        most: int = _MOST_BYTES,
+        seconds: float = _SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._resolve = resolve
+        self._allows = allows
+        self._ports = ports
+        self._most = most
+        self._seconds = seconds
+        self._clock = clock
+
+    def __call__(self, url: str, room: int = _MOST_BYTES) -> Fetched:
+        """Fetch *url*, at most *room* bytes of it; raises `FaultError` that tells the caller why that cannot be."""
+        until = self._clock() + self._seconds
+        try:
+            for _ in range(_REDIRECTS + 1):
+                found = self._get(url, until, room)
+                if isinstance(found, Fetched):
+                    return found
+                url = urljoin(url, found)
+        except (HTTPError, HTTPException, OSError, ValueError) as error:
+            raise self._too_slow(url) if self._clock() >= until else _refused(url, "it could not be fetched") from error
+        raise _refused(url, "it redirects too often")
+
+    def _get(self, url: str, until: float, room: int) -> Fetched | str:
+        """Fetch once; gives where a redirect leads."""
+        parts = urlsplit(url)
+        connection = self._connection(url, parts, until)
+        try:
+            connection.connect()
+            with _cut_off(connection.sock, until - self._clock()):
+                connection.request(
+                    "GET",
+                    quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_TARGET),
+                    headers={"Host": parts.netloc.rpartition("@")[2], "Accept-Encoding": "identity"},
+                    preload_content=False,
+                )
+                with closing(connection.getresponse()) as response:
+                    return self._answer(url, response, until, room)
+        finally:
+            connection.close()
+
+    def _answer(self, url: str, response: urllib3.BaseHTTPResponse, until: float, room: int) -> Fetched | str:
+        if 300 <= response.status < 400 and "Location" in response.headers:
+            return str(response.headers["Location"])
+        if response.status != 200:
+            raise _refused(url, f"the server answered {response.status}")
+        mime = response.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip().lower()
+        return Fetched(mime, self._read(url, response, until, room))
+
+    def _connection(self, url: str, parts: SplitResult, until: float) -> HTTPConnection:
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise _refused(url, "only http and https addresses are fetched")
+        port = _PORTS[parts.scheme] if parts.port is None else parts.port
+        if port not in self._ports:
+            raise _refused(url, "only ports 80 and 443 are fetched from")
+        addresses = self._resolve(parts.hostname, port)
+        if not addresses or not all(map(self._allows, addresses)):
+            raise _refused(url, "it is not a public address")
+        timeout = max(0.1, until - self._clock())
+        if parts.scheme == "http":
+            return HTTPConnection(addresses[0], port, timeout=timeout)
+        host = parts.hostname
+        return HTTPSConnection(addresses[0], port, timeout=timeout, server_hostname=host, assert_hostname=host)
+
+    def _read(self, url: str, response: urllib3.BaseHTTPResponse, until: float, room: int) -> bytes:
+        read = bytearray()
+        # No more than has arrived: waiting for a full buffer, a server that drips would outlast every limit.
+        while chunk := response.read1(64 * 1024):
+            read += chunk
+            if len(read) > self._most:
+                raise _refused(url, f"it is larger than {self._most} bytes")
+            if len(read) > room:
+                raise _refused(url, f"it is larger than {room} bytes, which is the room left in this request")
+        if self._clock() >= until:
+            # What was cut off looks complete where no length was announced.
+            raise self._too_slow(url)
+        return bytes(read)
+
+    def _too_slow(self, url: str) -> FaultError:
+        return _refused(url, f"it takes longer than {self._seconds:g} seconds")
+
+
+@contextmanager
+def _cut_off(connection: socket.socket, seconds: float) -> Iterator[None]:
+    """Within, a connection ends after so many seconds, in however small pieces something comes over it."""
+
+    def cut() -> None:
+        with suppress(OSError):  # closed already, which is what was wanted
+            # Not the method of a TLS connection, which is not for two threads.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, seconds), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _refused(url: str, why: str) -> FaultError:
+    return invalid(f"Cannot fetch {url[:200]!r}: {why}.")

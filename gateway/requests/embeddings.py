@@ -1,0 +1,32 @@
+"""Embeddings: the exchange that has no conversation in it."""
+
+from typing import Any
+
+from dialects.conversation import Completion, Stop, StopReason, Usage
+from dialects.crossing import Reply
+from dialects.embedders import EMBEDDERS
+from dialects.models import profile_for
+from dialects.openai_embeddings import EmbeddingRequest, render_response
+from gateway.requests.exchange import Exchange, making_sense
+from routing.request_router import Attempt
+
+
+class EmbeddingExchange(Exchange):
+    """One request for embeddings; the inquiry's conversation only names the model."""
+
+    def __init__(self, request: EmbeddingRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._request = request
+
+    def ask(self, attempt: Attempt) -> Reply:
+        """Ask the attempt's endpoint, in as many calls as its model needs; raises `FaultError`."""
+        profile = profile_for(attempt.endpoint.model)
+        dialect = EMBEDDERS[profile.vendor]
+        rendered = dialect.render_request(self._request, profile)
+        self.dropped.update(name for each in rendered for name in each.dropped)
+        answers = [self.read(attempt, each.body) for each in rendered]
+        with making_sense():
+            response = dialect.parse_response(answers)
+            usage = Usage(fresh_input=response.prompt_tokens)
+            completion = Completion(model=response.model, stop=Stop(StopReason.END), usage=usage)
+            return Reply(render_response(response, self._request), completion)

@@ -1,0 +1,1 @@
+"""The process: workers, connections, drain and reload."""

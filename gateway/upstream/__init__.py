@@ -1,0 +1,1 @@
+"""The ways to SAP AI Core: tokens, connections, calls, listings."""

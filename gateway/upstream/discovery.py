@@ -1,0 +1,194 @@
+"""What runs in a subaccount, as its AI Core lists it."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+
+from dialects.errors import fault_from
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.config.service_keys import is_url
+from gateway.config.subaccounts import Deployment, SubAccount, deployment_url
+from gateway.upstream.tokens import TokenSource
+from gateway.upstream.transport import Transport
+from routing.health import is_known_not_to_run
+from routing.names import may_name_a_model
+
+_log = logging.getLogger("sap_ai_proxy")
+
+JSON = Any
+Get = Callable[[SubAccount, str], JSON]
+"""Asks the AI API of a subaccount for a path below its base, and gives the answer's JSON."""
+
+Models = dict[str, tuple[Deployment, ...]]
+"""The deployments of each model."""
+RUNNING: Final = "RUNNING"
+_PAGE = 100
+_PAGES = 100
+"""More pages than this are not asked for: a service that never comes to an end must not hold us."""
+_PORTS = {"http": 80, "https": 443}
+ELSEWHERE: Final = "its URL has another host, scheme or port than AI_API_URL, and no token is sent there"
+_ORCHESTRATION = "orchestration"
+_UNREADABLE = Fault(FaultKind.SERVER_ERROR, "SAP AI Core sent a list of deployments that cannot be read.")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One deployment as AI Core describes it."""
+
+    id: str
+    model: str
+    """The name of the model; empty for an orchestration and for anything else that is no single model."""
+    status: str
+    url: str
+
+
+class Management:
+    """The AI APIs of all subaccounts; a refused token is renewed once."""
+
+    def __init__(self, transport: Transport, tokens: Mapping[str, TokenSource], *, timeout: float = 15.0) -> None:
+        self._transport = transport
+        self._tokens = tokens
+        self._timeout = timeout
+
+    def __call__(self, subaccount: SubAccount, path: str) -> JSON:
+        """Ask for *path* in the resource group of *subaccount*; raise the fault an error answer means."""
+        tokens = self._tokens[subaccount.name]
+        token = tokens.token()
+        try:
+            return self._get(subaccount, path, token)
+        except FaultError as error:
+            if error.fault.kind not in (FaultKind.REFUSED_CREDENTIALS, FaultKind.DEPLOYMENT_FORBIDDEN):
+                raise
+        tokens.invalidate(token)
+        return self._get(subaccount, path, tokens.token())
+
+    def _get(self, subaccount: SubAccount, path: str, token: str) -> JSON:
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "AI-Resource-Group": subaccount.resource_group,
+            "Accept": "application/json",
+        }
+        upstream = self._transport.get(subaccount.key.api_url + path, headers, self._timeout)
+        body = upstream.read()
+        if upstream.status >= 400:
+            raise FaultError(fault_from(upstream.status, upstream.headers, body))
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise FaultError(_UNREADABLE) from None
+
+
+def listing(subaccount: SubAccount, get: Get) -> tuple[Listed, ...]:
+    """List every deployment of the resource group of *subaccount*, whatever its state."""
+    found: dict[str, Listed] = {}
+    for page in _pages(subaccount, get):
+        new = {each.id: each for raw in page for each in _read(raw, subaccount) if each.id not in found}
+        if not new:
+            break
+        found |= new
+    return tuple(found.values())
+
+
+def discover(subaccount: SubAccount, get: Get) -> Models:
+    """Find the models that run in *subaccount*, with their deployments in the order of the list."""
+    return running(subaccount, listing(subaccount, get))
+
+
+def running(subaccount: SubAccount, listed: Iterable[Listed]) -> Models:
+    """Tell which models run, with their deployments in the order of the list.
+
+    One at another origin than the AI API is left out: a token of the subaccount would go there.
+    """
+    models: dict[str, tuple[Deployment, ...]] = {}
+    for each in listed:
+        if not (each.model and each.status == RUNNING and is_url(each.url)):
+            continue
+        if not is_at_home(each, subaccount):
+            _log.warning("deployment %s of %s is left out: %s", each.id, subaccount.name, ELSEWHERE)
+        else:
+            models[each.model] = (*models.get(each.model, ()), Deployment(each.url))
+    return models
+
+
+def without_gaps(
+    subaccount: SubAccount, listed: Sequence[Listed], before: Models, answers: Callable[[str], bool]
+) -> Models:
+    """Tell which models run, with those of *before* that a gap in the list says nothing about.
+
+    An empty list is all gap. In any other, one is kept that is missing or has no known status,
+    if its endpoint *answers*, and one that is listed as running and has lost its model or its URL.
+    """
+    found, status = running(subaccount, listed), {each.id: each.status for each in listed}
+    there = {each.id for deployments in found.values() for each in deployments}
+
+    def is_kept(id: str) -> bool:
+        said = status.get(id, "")
+        return id not in there and (not listed or said == RUNNING or (not is_known_not_to_run(said) and answers(id)))
+
+    for model, deployments in before.items():
+        kept = tuple(each for each in deployments if is_kept(each.id))
+        if kept:
+            found[model] = (*found.get(model, ()), *kept)
+    return found
+
+
+def is_at_home(listed: Listed, subaccount: SubAccount) -> bool:
+    """Whether a deployment is asked at the scheme, host and port of the AI API that lists it."""
+    origin = _origin(listed.url)
+    return origin is not None and origin == _origin(subaccount.key.api_url)
+
+
+def statuses(subaccount: SubAccount, get: Get) -> dict[str, str]:
+    """Tell the status of every deployment in *subaccount*, by its id."""
+    return {each.id: each.status for each in listing(subaccount, get)}
+
+
+def _origin(url: str) -> tuple[str, str, int] | None:
+    """Name the scheme, host and port of a URL; None for one that programs may read in different ways."""
+    if not is_url(url) or "\\" in url:
+        return None
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.hostname is None:
+        return None
+    return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
+
+
+def _pages(subaccount: SubAccount, get: Get) -> Iterator[list[JSON]]:
+    """Ask for page after page until the announced number of deployments is there."""
+    seen = 0
+    for _ in range(_PAGES):
+        match get(subaccount, f"/lm/deployments?$top={_PAGE}&$skip={seen}"):
+            case {"resources": list() as resources, **rest}:
+                yield resources
+            case _:
+                raise FaultError(_UNREADABLE)
+        seen += len(resources)
+        count = rest.get("count")
+        if not resources or (isinstance(count, int) and seen >= count):
+            return
+
+
+def _read(raw: JSON, subaccount: SubAccount) -> Iterator[Listed]:
+    """Read one deployment; what has no id is passed over."""
+    match raw:
+        case {"id": str(name), **rest}:
+            url = rest.get("deploymentUrl") or deployment_url(subaccount.key, name)
+            yield Listed(name, _model(rest), str(rest.get("status", "UNKNOWN")), str(url).rstrip("/"))
+
+
+def _model(raw: Mapping[Any, JSON]) -> str:
+    """Read the name of the model under either spelling; an orchestration has none of its own."""
+    if raw.get("scenarioId") == _ORCHESTRATION:
+        return ""
+    match raw:
+        case {"details": {"resources": {"backendDetails": {"model": {"name": str(said)}}}}}:
+            name = said.strip()
+        case {"details": {"resources": {"backend_details": {"model": {"name": str(said)}}}}}:
+            name = said.strip()
+        case _:
+            return ""
+    return name if may_name_a_model(name) else ""

@@ -1,0 +1,262 @@
+"""The look before the first request: what is well, what is wrong, and how it is said."""
+
+import json
+import threading
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+
+import emulator
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.cli.check import Finding, Mark, Report, check, examine, render
+from gateway.config.service_keys import Secret, ServiceKey
+from gateway.config.settings import Settings, load, pools, with_discovered
+from gateway.config.subaccounts import Deployment, Filters, SubAccount
+from gateway.upstream.discovery import Listed, Management, discover
+from gateway.upstream.tokens import TokenSource
+from gateway.upstream.transport import Transport
+
+
+def account(name="eu", models=None, *, url="https://api.example", discovery=False):
+    key = ServiceKey("id", Secret("hunter2"), f"{url}/oauth/token", f"{url}/v2")
+    deployments = {
+        model: tuple(Deployment(f"{url}/v2/inference/deployments/{each}") for each in ids)
+        for model, ids in (models or {}).items()
+    }
+    return SubAccount(name, "team-a", key, deployments, discovery=discovery)
+
+
+def settings(*accounts, **more):
+    return Settings({each.name: each for each in accounts}, **more)
+
+
+def listed(name, model="gpt-4.1", status="RUNNING"):
+    return Listed(name, model, status, f"https://api.example/{name}")
+
+
+def findings(given, *deployments):
+    report = examine(given, lambda _: None, lambda _: deployments)
+    return [(each.mark.value, each.text) for each in report.findings]
+
+
+IN = ("ok", "the service key gets an access token")
+
+
+def test_a_deployment_at_another_host_than_the_api_is_told_and_not_served():
+    stranger = Listed("d2", "gpt-5", "RUNNING", "https://other.example/d2")
+    told = findings(settings(account(discovery=True)), listed("d1"), stranger)
+
+    why = "its URL has another host, scheme or port than AI_API_URL, and no token is sent there"
+    assert [IN, ("--", f"gpt-5 (d2) runs and is not served: {why}"), ("ok", "gpt-4.1 (d1) runs and is added")] == told
+
+
+def test_a_deployment_that_runs_is_well():
+    assert [IN, ("ok", "gpt-4.1 (d1) runs")] == findings(settings(account(models={"gpt-4.1": ["d1"]})), listed("d1"))
+
+
+@pytest.mark.parametrize(
+    ("deployments", "text"),
+    [
+        ([], "gpt-4.1 (d1) does not exist in the resource group team-a"),
+        ([listed("d1", status="STOPPED")], "gpt-4.1 (d1) is STOPPED, not RUNNING"),
+        ([listed("d1", "gpt-4o")], "gpt-4.1 (d1) serves gpt-4o"),
+        ([listed("d1", "")], "gpt-4.1 (d1) serves no model"),
+    ],
+)
+def test_a_deployment_that_would_not_serve_is_wrong(deployments, text):
+    report = examine(settings(account(models={"gpt-4.1": ["d1"]})), lambda _: None, lambda _: deployments)
+
+    assert report.findings[-1] == Finding(Mark.WRONG, "eu", text)
+    assert (False, 1) == (report.is_ok, report.exit_code)
+
+
+def test_another_spelling_of_the_same_model_is_well():
+    given = settings(account(models={"claude-4.5-sonnet": ["d1"]}))
+
+    assert [
+        IN,
+        ("ok", "claude-4.5-sonnet (d1) runs, where it is called anthropic--claude-4.5-sonnet"),
+    ] == findings(given, listed("d1", "anthropic--claude-4.5-sonnet"))
+
+
+def test_what_runs_beside_the_list_is_mentioned():
+    """Stopped deployments and orchestrations are not worth a line."""
+    given = settings(account(models={"gpt-4.1": ["d1"]}))
+    deployments = [listed("d1"), listed("d2", "gpt-5"), listed("d3", "x", "STOPPED"), listed("d4", "")]
+
+    assert [("--", "gpt-5 (d2) runs and is not served")] == findings(given, *deployments)[2:]
+
+
+def test_a_model_that_runs_more_than_once_has_one_line():
+    given = settings(account(discovery=True))
+
+    assert [
+        IN,
+        ("ok", "gpt-4.1 (d1, d3) runs and is added"),
+        ("ok", "m (d2) runs and is added"),
+    ] == findings(given, listed("d1"), listed("d2", "m"), listed("d3"))
+
+
+def test_what_discovery_adds_is_listed_through_the_filters():
+    given = settings(account(discovery=True), filters=Filters(exclude=("nano",)))
+
+    assert [
+        IN,
+        ("ok", "gpt-4.1 (d1) runs and is added"),
+        ("--", "gpt-5-nano (d2) runs and is not served"),
+    ] == findings(given, listed("d1"), listed("d2", "gpt-5-nano"))
+
+
+@pytest.mark.parametrize("deployments", [[], [listed("d1", "nano")]])
+def test_a_subaccount_that_serves_nothing_is_wrong(deployments):
+    given = settings(account(discovery=True), filters=Filters(exclude=("nano",)))
+
+    assert ("!!", "serves nothing: no model runs in the resource group team-a") == findings(given, *deployments)[-1]
+
+
+def test_a_subaccount_that_does_not_let_us_in_is_wrong_and_not_asked_further():
+    def refuse(_):
+        raise FaultError(Fault(FaultKind.REFUSED_CREDENTIALS, "no"))
+
+    report = examine(settings(account("a"), account("b")), refuse, lambda _: pytest.fail("was asked"))
+
+    assert report.findings == (
+        Finding(Mark.WRONG, "a", "no access token: no"),
+        Finding(Mark.WRONG, "b", "no access token: no"),
+    )
+
+
+def test_a_list_that_does_not_come_is_wrong():
+    def fail(_):
+        raise FaultError(Fault(FaultKind.TIMEOUT, "late"))
+
+    report = examine(settings(account(models={"m": ["d1"]})), lambda _: None, fail)
+
+    assert report.findings[-1] == Finding(Mark.WRONG, "eu", "the deployments cannot be listed: late")
+
+
+def test_an_address_that_is_not_reached_is_told_by_its_place_in_the_service_key():
+    def fail(_):
+        raise FaultError(Fault(FaultKind.UNREACHABLE, "away."))
+
+    tokens = examine(settings(account()), fail, lambda _: [])
+    lists = examine(settings(account()), lambda _: None, fail)
+
+    hint = "right in the service key? Is upstream.proxy needed to get out?"
+    assert tokens.findings == (Finding(Mark.WRONG, "eu", f"no access token: away. Is url {hint}"),)
+    assert lists.findings[-1].text == f"the deployments cannot be listed: away. Is serviceurls.AI_API_URL {hint}"
+
+
+def test_warnings_of_the_file_come_first_and_do_no_harm():
+    report = examine(settings(warnings=("port: odd",)), lambda _: None, lambda _: [])
+
+    assert report == Report((Finding(Mark.NOTE, "settings", "port: odd"),))
+    assert 0 == report.exit_code
+
+
+@pytest.mark.parametrize(
+    ("marks", "verdict"),
+    [([], "all is well"), (["!!"], "1 thing to put right"), (["!!", "--", "!!"], "2 things to put right")],
+)
+def test_a_report_has_a_line_for_each_finding_and_a_verdict(marks, verdict):
+    report = Report(tuple(Finding(Mark(mark), "eu", "text") for mark in marks))
+
+    assert render(report) == "".join(f"{mark} eu: text\n" for mark in marks) + verdict + "\n"
+
+
+class AICore(BaseHTTPRequestHandler):
+    """A token service and a list of deployments."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        form = self.rfile.read(int(self.headers["content-length"]))
+        good = b"client_secret=hunter2" in form
+        self._answer(200 if good else 401, {"access_token": "t", "expires_in": 3600} if good else {})
+        self.server.tokens += 1
+
+    def do_GET(self):
+        good = (self.headers["authorization"], self.headers["ai-resource-group"]) == ("Bearer t", "team-a")
+        resources = [
+            {"id": "d1", "status": "RUNNING", "details": {"resources": {"backend_details": {"model": {"name": "m"}}}}}
+        ]
+        self._answer(200 if good else 404, {"count": 1, "resources": resources})
+
+    def _answer(self, status, body):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def core():
+    with ThreadingHTTPServer(("127.0.0.1", 0), AICore) as server:
+        server.tokens = 0
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_everything_is_tried_over_the_network_with_one_token(core):
+    url = f"http://127.0.0.1:{core.server_port}"
+    with closing(Transport()) as transport:
+        report = check(settings(account(models={"m": ["d1"]}, url=url)), transport)
+
+    assert "ok eu: the service key gets an access token\nok eu: m (d1) runs\nall is well\n" == render(report)
+    assert 1 == core.tokens
+
+
+def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):
+    url = f"http://127.0.0.1:{core.server_port}"
+    bad = account("bad", url=url)
+    bad = SubAccount("bad", "team-a", ServiceKey("id", Secret("sesame"), bad.key.token_url, bad.key.api_url), {})
+    with closing(Transport()) as transport:
+        report = check(settings(bad, account(models={"m": ["d1"]}, url=url)), transport)
+
+    text = render(report)
+    assert [Mark.WRONG, Mark.OK, Mark.OK] == [each.mark for each in report.findings]
+    assert not any(secret in text for secret in ("hunter2", "sesame", str(core.server_port)))
+
+
+def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
+    """One subaccount is looked up, the other lists a good, a stopped, a missing and a mistaken deployment."""
+    with emulator.serve() as running, closing(Transport()) as transport:
+        tenants = requests.get(f"{running.url}/admin/tenants", timeout=5).json()
+        first = {each["model"]: each["id"] for each in tenants["us"]["deployments"] if each["status"] == "RUNNING"}
+        stopped = next(each for each in tenants["us"]["deployments"] if each["status"] == "STOPPED")
+        config = {
+            "subAccounts": {
+                "eu": {"service_key": tenants["eu"]["service_key"]},
+                "us": {
+                    "service_key": tenants["us"]["service_key"],
+                    "resource_group": tenants["us"]["resource_group"],
+                    "deployment_ids": {
+                        "gpt-4.1": [first["gpt-4.1"], first["gpt-5"], "d0"],
+                        stopped["model"]: [stopped["id"]],
+                    },
+                },
+            }
+        }
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        loaded = load(tmp_path / "config.json", {}, tmp_path)
+        report = check(loaded, transport)
+        ask = Management(transport, {"eu": TokenSource(lambda: transport.fetch_token(loaded.subaccounts["eu"].key))})
+        joined = with_discovered(loaded, {"eu": discover(loaded.subaccounts["eu"], ask)})
+
+    wrong = [each.text for each in report.findings if each.mark is Mark.WRONG]
+    assert wrong == [
+        f"gpt-4.1 ({first['gpt-5']}) serves gpt-5",
+        "gpt-4.1 (d0) does not exist in the resource group team-a",
+        f"{stopped['model']} ({stopped['id']}) is STOPPED, not RUNNING",
+    ]
+    assert f"ok us: gpt-4.1 ({first['gpt-4.1']}) runs\n" in render(report)
+    assert {"eu", "us"} == {endpoint.subaccount for endpoint in pools(joined)["gpt-4.1"]}
+    assert {"default", "team-a"} == {endpoint.resource_group for endpoint in pools(joined)["gpt-4.1"]}

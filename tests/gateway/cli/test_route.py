@@ -1,0 +1,97 @@
+"""What the router would do, said in words."""
+
+import re
+
+import pytest
+
+from gateway.cli.route import explain
+from gateway.config.service_keys import Secret, ServiceKey
+from gateway.config.settings import Settings
+from gateway.config.subaccounts import Deployment, SubAccount
+
+KEY = ServiceKey("id", Secret("s"), "https://auth/oauth/token", "https://api/v2")
+CLAUDE = "anthropic--claude-4.5-sonnet"
+
+
+def deployment(name: str, weight: float = 1.0, tier: int = 0) -> Deployment:
+    return Deployment(f"https://api/v2/inference/deployments/{name}", weight, tier)
+
+
+SETTINGS = Settings(
+    {
+        "eu": SubAccount(
+            "eu", "default", KEY,
+            {CLAUDE: (deployment("d1"),),
+             "gpt-4.1": (deployment("d2", 3),), "text-embedding-3-small": (deployment("d3"),)},
+        ),
+        "us": SubAccount("us", "default", KEY, {CLAUDE: (deployment("d4"),)}),
+    }
+)  # fmt: skip
+
+
+def test_a_choice_is_explained_from_the_name_to_the_path() -> None:
+    expected = """\
+model     claude-sonnet-4-5 -> anthropic--claude-4.5-sonnet (normalised)
+strategy  round-robin
+protocol  claude-converse, translated from openai-chat
+
+   1. eu/d1
+   2. us/d4
+   3. eu/d1
+
+deployment                       weight tier chosen  state
+eu/d1                                 1    0      2  ready
+us/d4                                 1    0      1  ready
+
+path      /converse-stream (streamed)"""
+
+    assert expected == explain(SETTINGS, "claude-sonnet-4-5", "openai", 3)
+
+
+@pytest.mark.parametrize(
+    ("client", "model", "said"),
+    [
+        ("anthropic", CLAUDE, "claude-invoke, passed through"),
+        ("claude", CLAUDE, "claude-invoke, passed through"),
+        ("anthropic-messages", CLAUDE, "claude-invoke, passed through"),
+        ("chat", "gpt-4.1", "openai-chat, passed through"),
+        ("codex", "gpt-4.1", "translated from openai-responses"),
+        ("google", "gpt-4.1", "translated from gemini"),
+        ("openai", "text-embedding-3-small", "embeddings, passed through"),
+        ("embeddings", "text-embedding-3-small", "embeddings, passed through"),
+    ],
+)
+def test_a_client_may_be_called_by_any_of_its_names(client: str, model: str, said: str) -> None:
+    assert said in explain(SETTINGS, model, client, 1)
+
+
+@pytest.mark.parametrize(
+    ("client", "model", "said"),
+    [
+        ("quark", CLAUDE, "'quark' is no client; write one of anthropic, chat"),
+        ("openai", "unheard-of", "not deployed"),
+        ("gemini", "text-embedding-3-small", "makes embeddings and does not talk"),
+        ("embeddings", CLAUDE, "talks and makes no embeddings"),
+    ],
+)
+def test_what_would_be_refused_is_refused_with_the_reason(client: str, model: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        explain(SETTINGS, model, client, 1)
+
+
+@pytest.mark.parametrize(("times", "shown", "more"), [(20, 20, ""), (21, 20, "… and 1 more"), (500, 20, "480 more")])
+def test_many_requests_are_counted_and_the_first_ones_shown(times: int, shown: int, more: str) -> None:
+    said = explain(SETTINGS, CLAUDE, "openai", times)
+
+    assert shown == len(re.findall(r"^ +\d+\. ", said, re.MULTILINE))
+    assert more in said
+    assert times == sum(int(line.split()[3]) for line in said.splitlines() if line.endswith("ready"))
+
+
+def test_no_address_is_shown() -> None:
+    assert "https" not in explain(SETTINGS, CLAUDE, "openai", 30)
+
+
+def test_a_model_that_may_run_where_nobody_could_look_is_not_explained_away() -> None:
+    with pytest.raises(ValueError, match=r"'gpt-5' is not known yet: .* deployed in us\."):
+        explain(SETTINGS, "gpt-5", "openai", 1, {"us": "down"})

@@ -1,0 +1,140 @@
+"""Settings, from the ancestor's file to all that a file may say of the server."""
+
+import pytest
+
+from gateway.config.service_keys import Secret
+from gateway.config.settings import load
+from routing.policy import ModelPolicy, Policy
+from tests.gateway.configs import ANCESTOR, BASE, only, rows, with_account
+
+# The ancestor's file
+
+
+def test_the_ancestors_file_works_unchanged(settings_of, tmp_path):
+    settings = settings_of(ANCESTOR)
+
+    assert ["eu", "us"] == list(settings.subaccounts)
+    assert (settings.host, settings.port, settings.tokens) == ("0.0.0.0", 3002, (Secret("token-1"), Secret("token-2")))
+    assert "us" == settings.subaccounts["us"].key.client_id
+    assert not any(account.discovery for account in settings.subaccounts.values())
+    assert (settings.warnings, settings.source) == ((), tmp_path / "config.json")
+    assert settings.policy == Policy()
+
+
+def test_pools_keep_the_order_of_the_file(settings_of):
+    assert rows(settings_of(ANCESTOR)) == {
+        "gpt-4.1": [
+            ("eu", f"{BASE}/d1", "gpt-4.1", "default", 1.0, 0),
+            ("eu", f"{BASE}/d2", "gpt-4.1", "default", 1.0, 0),
+            ("us", f"{BASE}/d4", "gpt-4.1", "team-a", 1.0, 0),
+        ],
+        "gemini-2.5-pro": [("eu", f"{BASE}/d3", "gemini-2.5-pro", "default", 1.0, 0)],
+    }
+
+
+def test_defaults_are_the_ancestors(settings_of):
+    settings = settings_of(with_account())
+
+    assert ("127.0.0.1", 3001, "default") == (settings.host, settings.port, only(settings).resource_group)
+
+
+def test_paths_start_from_the_config_file_and_then_from_the_current_folder(write_config, home, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    file = write_config(with_account())
+    (tmp_path / "eu.json").rename(elsewhere / "eu.json")
+    monkeypatch.chdir(elsewhere)
+
+    settings = load(file, {}, home)
+
+    assert "id" == only(settings).key.client_id
+    assert (
+        "subAccounts.eu.service_key_json: was found in the current folder and not beside the config file",
+    ) == settings.warnings
+
+
+# Server, callers, the way out
+
+
+@pytest.mark.parametrize(
+    ("config", "listens"),
+    [
+        ({}, ("127.0.0.1", 3001)),
+        ({"host": "::1", "port": 1}, ("::1", 1)),
+        ({"server": {"host": "localhost", "port": 65535}}, ("localhost", 65535)),
+        ({"port": 5, "server": {"port": 5}}, ("127.0.0.1", 5)),
+        ({"host": "127.0.0.9"}, ("127.0.0.9", 3001)),
+    ],
+)
+def test_host_and_port_may_stand_at_the_top_or_under_server(settings_of, config, listens):
+    settings = settings_of(with_account() | config)
+
+    assert (settings.host, settings.port) == listens
+    assert () == settings.warnings
+
+
+def test_without_tokens_the_proxy_is_for_this_machine_only(settings_of):
+    config = with_account() | {"host": "0.0.0.0"}
+    closed, meant = settings_of(config), settings_of(config | {"allow_unauthenticated": True})
+
+    assert ("127.0.0.1", 1) == (closed.host, len(closed.warnings))
+    assert ("0.0.0.0", (), True) == (meant.host, meant.warnings, meant.allow_unauthenticated)
+    assert "127.0.0.1" == settings_of(config | {"host": "proxy.example"}).host
+
+
+def test_tokens_may_come_from_the_environment_and_do_not_show(settings_of):
+    settings = settings_of(with_account() | {"secret_authentication_tokens": ["${TOKEN}"]}, {"TOKEN": "hunter2"})
+
+    assert "hunter2" == settings.tokens[0].reveal()
+    assert "hunter2" not in repr(settings)
+
+
+def test_the_rest_of_the_file_arrives(settings_of, tmp_path):
+    (tmp_path / "ca.pem").touch()
+    settings = settings_of(
+        with_account()
+        | {
+            "$schema": "https://example/schema.json",
+            "server": {"workers": 2, "threads": 8, "max_body_bytes": 4096},
+            "upstream": {"proxy": "http://user:${PASSWORD}@proxy.example:8080", "ca_bundle": "ca.pem"},
+            "log_level": "DEBUG",
+            "routing": {
+                "strategy": "weighted",
+                "retry": {"max_attempts": 2},
+                "models": {"gpt-5": {"first_event": 300, "strategy": "priority"}},
+                "aliases": {"fast": "gpt-5"},
+                "fallbacks": {"gpt": ["gpt-5"]},
+            },
+        },
+        {"PASSWORD": "hunter2"},
+    )
+
+    assert (2, 8, 4096, "debug") == (settings.workers, settings.threads, settings.max_body_bytes, settings.log_level)
+    assert settings.proxy == Secret("http://user:hunter2@proxy.example:8080")
+    assert settings.ca_bundle == tmp_path / "ca.pem"
+    assert 2 == settings.policy.retry.max_attempts
+    assert settings.policy.models == {"gpt-5": ModelPolicy(strategy="priority", first_event=300.0)}
+    assert ({"fast": "gpt-5"}, {"gpt": ("gpt-5",)}) == (settings.policy.aliases, settings.policy.fallbacks)
+    assert "hunter2" not in repr(settings)
+
+
+def test_unknown_keys_are_mentioned_with_what_may_be_meant(settings_of):
+    settings = settings_of(
+        {
+            "subAccounts": {"eu": {"service_key_json": "eu.json", "resourcegroup": "x", "deployment_models": {
+                "m": [{"url": f"{BASE}/d1", "wieght": 3}]}}},
+            "secret_authentication_tokns": ["x"],
+            "routing": {"retry": {"max_atempts": 2}, "models": {"gpt-5": {"idel": 1}}},
+            "x-comment": 1,
+        }
+    )  # fmt: skip
+
+    meant = '; did you mean "secret_authentication_tokens"?'
+    assert settings.warnings == (
+        'subAccounts.eu.resourcegroup: this key is unknown and has no effect; did you mean "resource_group"?',
+        'subAccounts.eu.deployment_models.m[0].wieght: this key is unknown and has no effect; did you mean "weight"?',
+        "secret_authentication_tokns: this key is unknown and has no effect" + meant,
+        'routing.retry.max_atempts: this key is unknown and has no effect; did you mean "max_attempts"?',
+        'routing.models.gpt-5.idel: this key is unknown and has no effect; did you mean "idle"?',
+        "x-comment: this key is unknown and has no effect",
+    )

@@ -1,0 +1,206 @@
+"""Every mistake that one can make in a config file, told where it stands."""
+
+import json
+
+import pytest
+
+from gateway.config.settings import SettingsError, load
+from tests.gateway.configs import BASE, KEY, with_account
+
+
+@pytest.mark.parametrize(
+    ("config", "where", "words"),
+    [
+        ({"secret_authentication_tokens": "abc"}, "secret_authentication_tokens", "is not a list"),
+        ({"secret_authentication_tokens": [1]}, "secret_authentication_tokens[0]", "is not a text"),
+        ({"secret_authentication_tokens": ["a", ""]}, "secret_authentication_tokens[1]", "is empty"),
+        ({"secret_authentication_tokens": ["a", " "]}, "secret_authentication_tokens[1]", "is blank"),
+        ({"secret_authentication_tokens": ["${T}"]}, "secret_authentication_tokens[0]", "variable T is not set"),
+        ({"port": "x"}, "port", "is not a whole number"),
+        ({"port": 0}, "port", "at least 1"),
+        ({"port": 65536}, "port", "at most 65535"),
+        ({"port": 3.5}, "port", "without a fraction"),
+        ({"port": None, "host": ""}, "host", "is empty"),
+        ({"server": {"threads": 0}}, "server.threads", "at least 1"),
+        ({"server": []}, "server", "is not an object"),
+        ({"port": 1, "server": {"port": 2}}, "server.port", "differs from port at the top"),
+        ({"host": "a", "server": {"host": "b"}}, "server.host", "differs from host at the top"),
+        ({"log_level": "loud"}, "log_level", "write 'debug', 'info', 'warning' or 'error'"),
+        ({"log_level": 3}, "log_level", "is unknown"),
+        ({"allow_unauthenticated": "perhaps"}, "allow_unauthenticated", "neither true nor false"),
+        ({"model_filters": {"include": ["("]}}, "model_filters.include[0]", "is no regular expression"),
+        ({"model_filters": {"exclude_filters": "a"}}, "model_filters.exclude_filters", "is not a list"),
+        ({"upstream": {"proxy": "proxy:80"}}, "upstream.proxy", "is no URL"),
+        ({"upstream": {"proxy": "${P}"}}, "upstream.proxy", "variable P is not set"),
+        ({"upstream": {"ca_bundle": "no.pem"}}, "upstream.ca_bundle", "there is no file"),
+        ({"routing": {"strategy": "rondo"}}, "routing.strategy", "write one of round-robin"),
+        ({"routing": {"models": {"a.b": {"strategy": "x"}}}}, 'routing.models."a.b".strategy', "is no strategy"),
+        ({"routing": {"retry": {"max_attempts": 0}}}, "routing.retry", "max_attempts must be between"),
+        ({"routing": {"timeouts": {"idle": "long"}}}, "routing.timeouts.idle", "is not a number"),
+        ({"routing": {"breaker": 3}}, "routing.breaker", "is not an object"),
+        ({"subAccounts": []}, "subAccounts", "is not an object"),
+        ({"subAccounts": {"eu": 1}}, "subAccounts.eu", "is not an object"),
+        ({"subAccounts": {}}, "", "there is no subaccount"),
+    ],
+)
+def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, where, words):
+    found = mistakes_in(with_account() | config)
+
+    assert list(found) == [where]
+    assert words in found[where]
+
+
+@pytest.mark.parametrize(
+    ("keys", "where", "words"),
+    [
+        ({"service_key_json": ""}, "service_key_json", "is empty"),
+        ({"service_key_json": "no.json"}, "service_key_json", "there is no file"),
+        ({"service_key_json": "bad.json"}, "service_key_json", "is no JSON"),
+        ({"service_key_json": "half.json"}, "service_key_json", "half.json, clientsecret is missing"),
+        ({"service_key_json": 3}, "service_key_json", "is not a text"),
+        ({"service_key_json": None}, "", "has no service key"),
+        ({"service_key": KEY}, "", "has both"),
+        ({"service_key_json": None, "service_key": "hunter2"}, "service_key", 'neither an object nor "env"'),
+        ({"service_key_json": None, "service_key": {**KEY, "url": ""}}, "service_key.url", "is missing"),
+        ({"service_key_json": None, "service_key": "env"}, "service_key", "in the environment"),
+        ({"resource_group": ""}, "resource_group", "is empty"),
+        ({"weight": 0}, "weight", "above 0"),
+        ({"weight": "heavy"}, "weight", "is not a number"),
+        ({"tier": 0.5}, "tier", "without a fraction"),
+        ({"discovery": "maybe"}, "discovery", "neither true nor false"),
+        ({"deployment_models": {"m": 3}}, "deployment_models.m", "is not a list"),
+        ({"deployment_models": {"m": [3]}}, "deployment_models.m[0]", "is not an object"),
+        ({"deployment_models": {"m": ["https://x/d1"]}}, "deployment_models.m[0]", "write https://…/v2/inference"),
+        ({"deployment_models": {"m": "/deployments/d1"}}, "deployment_models.m[0]", "is no deployment URL"),
+        ({"deployment_models": {"m": [{}]}}, "deployment_models.m[0].url", "is missing"),
+        ({"deployment_ids": {"m.1": [{"id": "d", "weight": -1}]}}, 'deployment_ids."m.1"[0].weight', "above"),
+        ({"deployment_ids": {"m": f"{BASE}/d1"}}, "deployment_ids.m[0]", "the URL under deployment_models"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_subaccount_is_reported_where_it_stands_and_alone(mistakes_in, tmp_path, keys, where, words):
+    (tmp_path / "bad.json").write_text("{hunter2")
+    (tmp_path / "half.json").write_text(json.dumps(KEY | {"clientsecret": ""}))
+
+    found = mistakes_in(with_account(**keys))
+
+    assert list(found) == [f"subAccounts.eu.{where}".rstrip(".")]
+    assert words in next(iter(found.values()))
+
+
+def test_all_mistakes_are_reported_at_once(mistakes_in):
+    """Those of shape and those of content, each under its own key."""
+    found = mistakes_in(
+        {
+            "subAccounts": {
+                "a": {"service_key_json": "no.json", "weight": 0, "deployment_ids": {"m": "x/y"}},
+                "b": {"service_key_json": "eu.json", "deployment_models": {"m": ["nonsense"], "n": 3}},
+                "c": {"service_key": 3},
+                "d": "what",
+            },
+            "secret_authentication_tokens": "abc",
+            "port": 0,
+            "model_filters": {"include": ["["], "exclude": [")"]},
+            "routing": {"retry": {"max_attempts": 0}},
+        }
+    )
+
+    assert {
+        "subAccounts.a.service_key_json",
+        "subAccounts.a.weight",
+        "subAccounts.a.deployment_ids.m[0]",
+        "subAccounts.b.deployment_models.n",
+        "subAccounts.c.service_key",
+        "subAccounts.d",
+        "secret_authentication_tokens",
+        "port",
+        "model_filters.include[0]",
+        "model_filters.exclude[0]",
+        "routing.retry",
+    } == set(found)
+
+
+def test_each_line_names_the_file_the_key_and_what_to_write(write_config, home):
+    file = write_config(with_account() | {"port": "x"})
+
+    with pytest.raises(SettingsError) as caught:
+        load(file, {}, home)
+
+    assert str(caught.value) == f"{file}: port: is not a whole number; write one without quotes"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("{", "is no JSON"), ("[]", "is not an object"), ("3", "is not an object")]
+)
+def test_a_file_that_is_no_object_is_refused(write_config, home, text, words):
+    with pytest.raises(SettingsError, match=words):
+        load(write_config(text), {}, home)
+
+
+def test_what_is_odd_is_told_with_what_is_wrong(write_config, home):
+    """A key that is spelled wrongly is why another is missing."""
+    file = write_config({"subaccounts": {"eu": {"service_key_json": "eu.json"}}})
+
+    with pytest.raises(SettingsError) as caught:
+        load(file, {}, home)
+
+    assert ('subaccounts: this key is unknown and has no effect; did you mean "subAccounts"?',) == caught.value.warnings
+
+
+def test_a_mistake_in_a_part_of_routing_hides_no_other(mistakes_in):
+    config = with_account() | {"routing": {"strategy": "quickest", "breaker": {"timeout": 0}, "retry": 3}}
+
+    assert ["routing.breaker", "routing.retry", "routing.strategy"] == sorted(mistakes_in(config))
+
+
+def test_a_missing_file_is_named(tmp_path, home):
+    with pytest.raises(SettingsError, match="there is no file"):
+        load(tmp_path / "nope.json", {}, home)
+
+
+def test_what_the_second_look_at_a_file_cannot_cure_is_reported_all_the_same(mistakes_in):
+    assert [
+        "subAccounts.eu.deployment_ids.m[0].id",
+        "subAccounts.eu.deployment_ids.m[1].id",
+    ] == list(mistakes_in(with_account(deployment_ids={"m": [{"id": 1}, {"id": 2}]})))
+
+
+def test_a_broken_key_in_the_environment_is_reported(mistakes_in):
+    config = {"subAccounts": {"x": {"service_key": "env"}}}
+
+    assert ["subAccounts.x.service_key.the AICORE_* variables.clientsecret"] == list(
+        mistakes_in(config, {"AICORE_CLIENT_ID": "x", "AICORE_BASE_URL": "https://x", "AICORE_AUTH_URL": "https://x"})
+    )
+
+
+def test_an_empty_name_of_a_subaccount_or_model_is_refused(mistakes_in):
+    assert 1 == len(mistakes_in({"subAccounts": {"": {"service_key_json": "eu.json"}}}))
+    assert 1 == len(mistakes_in(with_account(deployment_ids={"": "d"})))
+
+
+def test_a_file_that_nobody_may_look_for_is_told_where_it_is_named(mistakes_in):
+    long = f"{'x' * 300}/key.json"
+    config = {"subAccounts": {"eu": {"service_key_json": long}}, "upstream": {"ca_bundle": long}}
+    found = mistakes_in(config)
+
+    assert {"subAccounts.eu.service_key_json", "upstream.ca_bundle"} == set(found)
+    assert all(what.startswith("cannot look for ") for what in found.values())
+    assert all(what.endswith(": File name too long") for what in found.values())
+
+
+def test_a_name_that_is_written_twice_is_told(settings_of):
+    one, other = (json.dumps({"service_key_json": f"{name}.json", "weight": 1}) for name in ("eu", "us"))
+    settings = settings_of(f'{{"subAccounts": {{"eu": {one}, "eu": {other}}}, "port": 1, "port": 2}}')
+
+    assert ["us"] == [each.key.client_id for each in settings.subaccounts.values()]
+    assert (
+        "eu: is written twice in one object; only the last one counts",
+        "port: is written twice in one object; only the last one counts",
+    ) == settings.warnings
+
+
+def test_two_subaccounts_whose_names_differ_in_blanks_are_one_too_many(mistakes_in):
+    account = {"service_key_json": "eu.json"}
+
+    assert {'subAccounts."eu "': "is there without the blanks too; name one otherwise"} == mistakes_in(
+        {"subAccounts": {"eu": account, "eu ": account}}
+    )

@@ -1,0 +1,51 @@
+"""The description of the config file for editors."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from gateway.config.schema import json_schema
+from gateway.config.settings import SCHEMA_FILE, main
+from tests.gateway.configs import ANCESTOR
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_checked_in_schema_is_current():
+    assert json.loads(SCHEMA_FILE.read_text(encoding="utf-8")) == json_schema()
+
+
+def test_the_schema_is_written_as_it_is_checked_in(tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.config.settings.SCHEMA_FILE", tmp_path / "schema.json")
+    main()
+
+    assert (tmp_path / "schema.json").read_text(encoding="utf-8") == SCHEMA_FILE.read_text(encoding="utf-8")
+
+
+def test_the_schema_describes_every_key():
+    schema = json_schema()
+
+    bare = [
+        f"{name}.{key}"
+        for name, definition in [("", schema), *schema["$defs"].items()]
+        for key, described in definition["properties"].items()
+        if "description" not in described and "$ref" not in described
+    ]
+    assert [] == bare
+
+
+def examples():
+    return [ANCESTOR, *(json.loads(path.read_text()) for path in sorted(ROOT.glob("examples/**/*config*.json")))]
+
+
+@pytest.mark.parametrize("config", examples())
+def test_example_files_fit_the_schema(config):
+    jsonschema.validate(config, json_schema())
+
+
+@pytest.mark.parametrize("config", [{"port": "x"}, {"prot": 1}, {"secret_authentication_tokens": "abc"}])
+def test_an_editor_finds_mistakes_by_the_schema(config):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(config, json_schema())

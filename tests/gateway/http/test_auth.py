@@ -1,0 +1,56 @@
+"""Who may call."""
+
+import pytest
+
+from gateway.http.auth import Access, keys_in
+
+KEY = "sk-right"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {KEY}"},
+        {"authorization": f"bearer  {KEY}"},
+        {"Authorization": KEY},
+        {"x-api-key": KEY},
+        {"X-API-Key": KEY},
+        {"api-key": KEY},
+        {"x-goog-api-key": KEY},
+        {"Authorization": "Bearer wrong", "x-api-key": KEY},
+    ],
+)
+def test_a_key_is_found_wherever_an_sdk_puts_it(headers: dict[str, str]) -> None:
+    assert Access([KEY]).admit(keys_in(headers, {})) is not None
+
+
+def test_a_key_may_stand_in_the_query() -> None:
+    assert Access([KEY]).admit(keys_in({}, {"key": KEY})) is not None
+
+
+@pytest.mark.parametrize("key", ["", "sk", "sk-right ", "sk-rightx", "xsk-right", "Basic sk-right", "SK-RIGHT"])
+def test_a_key_counts_whole_or_not_at_all(key: str) -> None:
+    assert Access([KEY]).admit([key]) is None
+
+
+def test_no_key_at_all_opens_nothing_once_keys_are_configured() -> None:
+    assert Access([KEY]).admit(()) is None
+
+
+def test_without_configured_keys_everyone_may_call() -> None:
+    access = Access([])
+
+    assert access.is_open
+    assert "anonymous" == access.admit(())
+    assert "anonymous" == access.admit(["whatever"])
+
+
+def test_callers_are_told_apart_by_a_name_that_is_not_their_key() -> None:
+    access = Access(["sk-one", "sk-two"])
+    one, two = access.admit(["sk-one"]), access.admit(["sk-two"])
+
+    assert one is not None
+    assert two is not None
+    assert one != two
+    assert "sk-one" not in one
+    assert one == access.admit(["wrong", "sk-one"])

@@ -1,0 +1,147 @@
+"""Pictures and documents in the place of the addresses that pointed at them."""
+
+import base64
+
+import pytest
+
+from dialects.conversation import Conversation, Media, MediaKind, Message, Role, Text, ToolResult
+from dialects.crossing import Inquiry
+from dialects.dialect import Envelope
+from dialects.faults import FaultError, invalid
+from gateway.media.inline import Fetched, inline
+from gateway.requests.exchange import Desk
+
+BYTES = b"\x89PNG"
+DATA = base64.b64encode(BYTES).decode()
+INLINE = Media(MediaKind.IMAGE, "image/png", data="AAAA")
+
+
+def picture(url: str, mime: str = "") -> Media:
+    return Media(MediaKind.IMAGE, mime, url=url, name="a", detail="high")
+
+
+def inquiry(*parts: Text | Media | ToolResult) -> Inquiry:
+    conversation = Conversation("m", messages=(Message(Role.USER, parts), Message(Role.ASSISTANT, (Text("so"),))))
+    return Inquiry("openai-chat", {"model": "m"}, Envelope("t", "m", 1, conversation))
+
+
+def parts_of(asked: Inquiry) -> tuple:
+    return asked.envelope.conversation.messages[0].parts
+
+
+class Shelf:
+    """Gives the same bytes for every address, and notes which were asked for, and with how much room."""
+
+    def __init__(self, mime: str = "image/png") -> None:
+        self.asked: list[str] = []
+        self.rooms: list[int] = []
+        self._mime = mime
+
+    def __call__(self, url: str, room: int) -> Fetched:
+        self.asked.append(url)
+        self.rooms.append(room)
+        return Fetched(self._mime, BYTES)
+
+
+@pytest.mark.parametrize("fetch", [None, Shelf()])
+def test_an_inquiry_without_addresses_stays_as_it_is(fetch: Shelf | None) -> None:
+    asked = inquiry(Text("see"), INLINE, ToolResult("c", (Text("ok"), INLINE)))
+
+    assert asked is inline(asked, fetch)
+
+
+def test_bytes_stand_where_addresses_stood_also_within_results_and_all_else_stays() -> None:
+    shelf = Shelf()
+    asked = inquiry(Text("see"), picture("http://a"), INLINE, ToolResult("c", (Text("ok"), picture("http://b"))))
+    filled = inline(asked, shelf)
+
+    carried = Media(MediaKind.IMAGE, "image/png", data=DATA, name="a", detail="high")
+    assert (Text("see"), carried, INLINE, ToolResult("c", (Text("ok"), carried))) == parts_of(filled)
+    assert ["http://a", "http://b"] == shelf.asked
+    assert asked.envelope.conversation.messages[1] == filled.envelope.conversation.messages[1]
+
+
+def test_a_body_whose_addresses_were_filled_in_is_not_passed_along_as_it_came() -> None:
+    asked = inquiry(picture("http://a"))
+
+    assert asked.forward
+    assert not inline(asked, Shelf()).forward
+
+
+def test_an_address_that_is_named_twice_is_fetched_once() -> None:
+    shelf = Shelf()
+    filled = inline(inquiry(picture("http://a"), picture("http://a")), shelf)
+
+    assert ["http://a"] == shelf.asked
+    assert [DATA, DATA] == [part.data for part in parts_of(filled)]
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "mime"),
+    [
+        ("", "image/png", "image/png"),
+        ("image/*", "image/webp", "image/webp"),
+        ("*/*", "image/gif", "image/gif"),
+        ("image/jpeg", "application/octet-stream", "image/jpeg"),
+    ],
+)
+def test_the_callers_media_type_counts_if_it_is_one(said: str, found: str, mime: str) -> None:
+    [part] = parts_of(inline(inquiry(picture("http://a", said)), Shelf(found)))
+
+    assert mime == part.mime
+
+
+def test_without_a_fetcher_the_caller_is_told_what_to_send_instead() -> None:
+    with pytest.raises(FaultError, match="base64 data, not as URLs"):
+        inline(inquiry(picture("http://a")), None)
+
+
+@pytest.mark.parametrize(("count", "refused"), [(20, False), (21, True)])
+def test_a_request_may_point_at_a_few_addresses(count: int, refused: bool) -> None:
+    shelf = Shelf()
+    asked = inquiry(*(picture(f"http://{number}") for number in range(count)))
+    if refused:
+        with pytest.raises(FaultError, match="20 URLs at most"):
+            inline(asked, shelf)
+    else:
+        inline(asked, shelf)
+
+    assert (0 if refused else count) == len(shelf.asked)
+
+
+def test_all_addresses_of_a_request_share_the_room_and_each_takes_it_as_often_as_it_is_named() -> None:
+    shelf = Shelf()
+    named = [picture("http://a"), picture("http://b"), picture("http://b"), picture("http://c")]
+    asked = inquiry(*named, ToolResult("c", (picture("http://b"),)))
+    inline(asked, shelf, most=100)
+
+    assert 4 == len(BYTES)
+    assert [100, 96 // 3, 96 - 3 * 4] == shelf.rooms
+
+
+def test_without_a_word_it_is_32_mebibytes() -> None:
+    shelf = Shelf()
+    inline(inquiry(picture("http://a")), shelf)
+
+    assert [32 * 1024 * 1024] == shelf.rooms
+
+
+def test_why_it_could_not_be_fetched_is_what_the_caller_hears() -> None:
+    def fetch(url: str, _: int) -> Fetched:
+        raise invalid(f"Cannot fetch {url}.")
+
+    with pytest.raises(FaultError, match="Cannot fetch http://a"):
+        inline(inquiry(picture("http://a")), fetch)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fetched"),
+    [
+        ("bedrock-converse", True), ("anthropic-messages", True), ("gemini", False), ("openai-chat", False),
+        ("openai-responses", False),
+    ],
+)  # fmt: skip
+def test_only_backends_that_want_bytes_are_given_them(dialect: str, fetched: bool) -> None:
+    asked = inquiry(picture("http://a"))
+
+    assert fetched == (Desk(fetch=Shelf()).inlined(asked, dialect) != asked)

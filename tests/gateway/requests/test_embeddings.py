@@ -1,0 +1,87 @@
+"""The exchange that has no conversation in it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dialects.conversation import Conversation, Usage
+from dialects.crossing import Inquiry
+from dialects.dialect import Envelope
+from dialects.faults import Fault, FaultError, FaultKind
+from dialects.openai_embeddings import parse_request
+from gateway.requests.embeddings import EmbeddingExchange
+from gateway.requests.exchange import Asked
+from routing.strategy import Endpoint
+from tests.support.scripted import Bench, usage_of
+
+TITAN = "amazon--titan-embed-text"
+EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", TITAN)
+US = Endpoint("us", "https://us/v2/inference/deployments/d2", TITAN)
+VECTOR = json.dumps({"embedding": [0.6, 0.8], "inputTextTokenCount": 3}).encode()
+DOWN = Fault(FaultKind.SERVER_ERROR, "boom", 500)
+
+
+def exchange(bench: Bench, **body: Any) -> EmbeddingExchange:
+    asked = {"model": TITAN, "input": "Hello", **body}
+    envelope = Envelope("token", TITAN, 1, Conversation(TITAN))
+    attempts = bench.router.attempts(TITAN, client="openai-embeddings")
+    return EmbeddingExchange(
+        parse_request(asked),
+        Asked("id", "caller", Inquiry("openai-embeddings", asked, envelope), bench.timeouts),
+        attempts,
+        bench.backends,
+        bench.notes,
+    )
+
+
+def test_each_text_is_a_call_where_a_vendor_takes_one_and_the_tokens_add_up() -> None:
+    bench = Bench({EU: [VECTOR]})
+    answer = exchange(bench, input=["a", "b"], dimensions=256).whole()
+
+    expected = [{"inputText": "a", "dimensions": 256}, {"inputText": "b", "dimensions": 256}]
+    assert expected == [json.loads(body) for body in bench.backends.bodies]
+    assert {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": 0, "embedding": [0.6, 0.8]},
+            {"object": "embedding", "index": 1, "embedding": [0.6, 0.8]},
+        ],
+        "model": TITAN,
+        "usage": {"prompt_tokens": 6, "total_tokens": 6},
+    } == answer
+    assert Usage(fresh_input=6) == usage_of(bench.notes)
+    assert 0 == bench.in_flight
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [[DOWN], [b"<html>"], [b"{}"], [b"[]"], [b'{"embedding": 7}'], [b""]],
+    ids=["refused", "html", "nothing", "list", "odd", "empty"],
+)
+def test_an_endpoint_that_fails_is_not_noticed(failure: list) -> None:
+    bench = Bench({EU: failure, US: [VECTOR]})
+    answer = exchange(bench).whole()
+
+    assert [0.6, 0.8] == answer["data"][0]["embedding"]
+    [record] = bench.notes.records
+    assert ("ok", "us", 2, "end") == (record.outcome, record.subaccount, record.attempts, record.stop)
+    assert 0 == bench.in_flight
+
+
+def test_what_cannot_be_said_is_dropped_and_named() -> None:
+    bench = Bench({EU: [VECTOR]})
+    asked = exchange(bench, user="me", truncate="END")
+    asked.whole()
+
+    assert "truncate, user" == asked.headers()["x-proxy-dropped"]
+
+
+def test_tokens_for_a_model_that_takes_text_are_refused_without_a_call() -> None:
+    bench = Bench({EU: [VECTOR], US: [VECTOR]})
+
+    with pytest.raises(FaultError) as caught:
+        exchange(bench, input=[1, 2]).whole()
+    assert (FaultKind.INVALID_REQUEST, "input") == (caught.value.fault.kind, caught.value.fault.param)
+    assert [] == bench.backends.bodies
+    assert 0 == bench.in_flight

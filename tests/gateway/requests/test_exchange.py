@@ -1,0 +1,180 @@
+"""An answer in one piece: failover, honesty, and the record of it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from dialects.conversation import Usage
+from dialects.faults import Fault, FaultError, FaultKind, Quota
+from gateway.media.inline import Fetched
+from gateway.requests.exchange import Desk
+from routing.policy import Timeouts
+from routing.strategy import Endpoint
+from tests.support.scripted import Bench
+
+EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
+US = Endpoint("us", "https://us/v2/inference/deployments/d2", "gpt-4.1", "team-a")
+ASK = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hi"}]}
+ANSWER = {
+    "id": "up1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "gpt-4.1-dated",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+    "usage": {
+        "prompt_tokens": 10,
+        "completion_tokens": 2,
+        "total_tokens": 12,
+        "prompt_tokens_details": {"cached_tokens": 4},
+    },
+}
+WHOLE = [json.dumps(ANSWER).encode()]
+DOWN = Fault(FaultKind.SERVER_ERROR, "boom", 500)
+
+
+def test_an_answer_comes_back_under_the_name_that_was_asked_for() -> None:
+    bench = Bench({EU: WHOLE})
+    answer = bench.exchange("openai-chat", ASK).whole()
+
+    assert "gpt-4.1" == answer["model"]
+    assert "Hello" == answer["choices"][0]["message"]["content"]
+    [record] = bench.notes.records
+    assert Usage(fresh_input=6, cache_read=4, output=2) == record.usage
+    assert 0 == bench.in_flight
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [[DOWN], [b"<html>"], [b"[]"], [b""], [b'{"choices": 7}']],
+    ids=["refused", "html", "list", "empty", "odd"],
+)
+def test_an_endpoint_that_fails_is_not_noticed(failure: list) -> None:
+    bench = Bench({EU: failure, US: WHOLE})
+    answer = bench.exchange("openai-chat", ASK).whole()
+
+    assert "Hello" == answer["choices"][0]["message"]["content"]
+    [record] = bench.notes.records
+    assert ("ok", "us", 2) == (record.outcome, record.subaccount, record.attempts)
+    assert 0 == bench.in_flight
+
+
+def test_headers_tell_how_the_answer_came_to_be() -> None:
+    bench = Bench({EU: [DOWN], US: WHOLE})
+    exchange = bench.exchange("openai-chat", {**ASK, "model": "gpt-4.1-2025-04-14"})
+    exchange.whole()
+    headers = exchange.headers()
+
+    assert "us/d2" == headers["x-proxy-deployment"]
+    assert "2" == headers["x-proxy-attempts"]
+    assert "round-robin" == headers["x-proxy-reason"]
+    assert "eu/d1 500 -> us/d2 ok" == headers["x-proxy-trail"]
+    assert "gpt-4.1" == headers["x-proxy-model"]
+    assert "x-proxy-fallback" not in headers
+
+
+def test_why_each_deployment_was_chosen_is_in_the_record() -> None:
+    bench = Bench({EU: [DOWN], US: [DOWN]}, threshold=1)
+    for _ in range(2):
+        with pytest.raises(FaultError, match="boom"):
+            (exchange := bench.exchange("openai-chat", ASK)).whole()
+
+    assert ["round-robin", "round-robin", "forced"] == [*bench.notes.records[0].reasons]
+    assert ["forced"] * 3 == [*bench.notes.records[1].reasons]
+    assert "forced" == exchange.headers()["x-proxy-reason"]
+    assert {False} == {record.unaffordable for record in bench.notes.records}
+
+
+def test_it_is_on_record_that_the_budget_refused_a_retry() -> None:
+    bench = Bench({EU: [DOWN], US: [DOWN]}, threshold=1000)
+    for _ in range(10):
+        with pytest.raises(FaultError, match="boom"):
+            bench.exchange("openai-chat", ASK).whole()
+
+    told = {(record.attempts == 3, record.unaffordable) for record in bench.notes.records}
+    assert {(True, False), (False, True)} == told
+
+
+def test_a_fallback_is_named_in_a_header() -> None:
+    bench = Bench({EU: WHOLE})
+    exchange = bench.exchange("openai-chat", {**ASK, "model": "gpt-4o"})
+    exchange.whole()
+
+    assert "gpt-4o -> gpt-4.1" == exchange.headers()["x-proxy-fallback"]
+
+
+def test_what_was_dropped_is_named_in_a_header_and_in_the_record() -> None:
+    claude = Endpoint("eu", "https://eu/v2/inference/deployments/d3", "anthropic--claude-4.5-sonnet")
+    completion = {
+        "output": {"message": {"role": "assistant", "content": [{"text": "Hello"}]}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
+        "metrics": {"latencyMs": 1},
+    }
+    bench = Bench({claude: [json.dumps(completion).encode()]})
+    ask = {**ASK, "model": claude.model, "logit_bias": {"1": 2}}
+    exchange = bench.exchange("openai-chat", ask)
+    exchange.whole()
+
+    assert "logit_bias" in exchange.headers()["x-proxy-dropped"]
+    [record] = bench.notes.records
+    assert "logit_bias" in record.dropped
+
+
+def test_all_failing_gives_the_last_fault() -> None:
+    throttled = Fault(FaultKind.RATE_LIMITED, "quota", 429, 30.0, Quota.MODEL)
+    bench = Bench({EU: [DOWN], US: [throttled]})
+
+    with pytest.raises(FaultError) as caught:
+        bench.exchange("openai-chat", ASK).whole()
+    assert caught.value.fault.kind in {FaultKind.RATE_LIMITED, FaultKind.SERVER_ERROR}
+    assert 0 == bench.in_flight
+    assert 1 == len(bench.notes.records)
+
+
+def test_the_callers_own_mistake_makes_one_call() -> None:
+    wrong = Fault(FaultKind.INVALID_REQUEST, "temperature must be …", 400)
+    bench = Bench({EU: [wrong], US: WHOLE})
+
+    with pytest.raises(FaultError, match="temperature"):
+        bench.exchange("openai-chat", ASK).whole()
+    assert 1 == len(bench.backends.bodies)
+
+
+def test_a_header_holds_one_line_whatever_the_value() -> None:
+    bench = Bench({EU: WHOLE})
+    exchange = bench.exchange("openai-chat", {**ASK, "x\r\nSet-Cookie: y": 1})
+    exchange.whole()
+
+    assert "x  Set-Cookie: y" == exchange.headers()["x-proxy-dropped"]
+    assert all("\n" not in value and "\r" not in value for value in exchange.headers().values())
+
+
+def test_an_answer_that_drips_for_ever_ends_with_the_time_of_the_request() -> None:
+    bench = Bench({EU: [b" "] * 10_000 + WHOLE}, timeouts=Timeouts(total=0.001))
+
+    with pytest.raises(FaultError) as caught:
+        bench.exchange("openai-chat", ASK).whole()
+    assert FaultKind.TIMEOUT is caught.value.fault.kind
+    assert 0 == bench.in_flight
+
+
+def test_what_a_request_points_at_is_fetched_once_however_many_endpoints_are_tried() -> None:
+    fetched: list[str] = []
+
+    def fetch(address: str, _: int) -> Fetched:
+        fetched.append(address)
+        return Fetched("image/png", b"png")
+
+    places = [replace(each, model="anthropic--claude-4.5-sonnet") for each in (EU, US)]
+    bench = Bench({each: [DOWN] for each in places})
+    image = {"type": "image_url", "image_url": {"url": "https://pictures.example/a.png"}}
+    exchange = bench.exchange(
+        "openai-chat", {"model": places[0].model, "messages": [{"role": "user", "content": [image]}]}
+    )
+    exchange.desk = Desk(fetch=fetch)
+    with pytest.raises(FaultError, match="boom"):
+        exchange.whole()
+
+    assert 1 < len(bench.backends.bodies)
+    assert ["https://pictures.example/a.png"] == fetched

@@ -1,0 +1,338 @@
+"""Pools that follow what subaccounts list."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.config.service_keys import Secret, ServiceKey
+from gateway.config.settings import Settings
+from gateway.config.subaccounts import Deployment, SubAccount
+from gateway.endpoint_pool import Fleet
+from routing.journal import PoolsChanged, RoutingEvent
+from routing.load_balancer import LoadBalancer, NoEndpointError
+from routing.policy import Policy
+from routing.request_router import RequestRouter
+
+BASE = "https://api.example/v2"
+KEY = ServiceKey("id", Secret("s"), "https://auth/oauth/token", BASE)
+DOWN = FaultError(Fault(FaultKind.UNREACHABLE, "SAP AI Core could not be reached."))
+
+
+def url(name: str) -> str:
+    return f"{BASE}/inference/deployments/{name}"
+
+
+def account(name: str, *, discovery: bool, **models: list[str]) -> SubAccount:
+    deployments = {model: tuple(Deployment(url(each)) for each in names) for model, names in models.items()}
+    return SubAccount(name, "default", KEY, deployments, discovery=discovery)
+
+
+class Listing:
+    """What each subaccount lists: `{deployment: model}`, or an error."""
+
+    def __init__(self, **listed: Any) -> None:
+        self.listed = listed
+        self.asked: list[str] = []
+        self.again = threading.Event()
+
+    def __call__(self, subaccount: SubAccount, path: str) -> Any:
+        self.asked.append(subaccount.name)
+        if len(self.asked) > 2:
+            self.again.set()
+        found = self.listed[subaccount.name]
+        if isinstance(found, Exception):
+            raise found
+        resources = [
+            {"id": name, "deploymentUrl": url(name), "status": "RUNNING",
+             "details": {"resources": {"backendDetails": {"model": {"name": model}}}}}
+            for name, model in found.items()
+        ]  # fmt: skip
+        return {"count": len(resources), "resources": resources}
+
+
+QUIET = Policy(health_check_interval=0, discovery_interval=0)
+
+
+def fleet_of(
+    listing: Callable[..., Any],
+    *accounts: SubAccount,
+    policy: Policy = QUIET,
+    patience: float = 5.0,
+    stop: threading.Event | None = None,
+) -> tuple[Fleet, LoadBalancer, list[RoutingEvent]]:
+    settings = Settings({each.name: each for each in accounts}, policy=policy)
+    heard: list[RoutingEvent] = []
+    balancer = LoadBalancer({}, listener=heard.append)
+    fleet = Fleet(settings, balancer, listing, lambda _: 200, lambda: 0.0, patience=patience, stop=stop)
+    return fleet, balancer, heard
+
+
+def served(balancer: LoadBalancer) -> dict[str, list[str]]:
+    return {model: [each.deployment for each in balancer.endpoints(model)] for model in balancer.models()}
+
+
+def test_what_is_configured_is_served_without_asking_anyone() -> None:
+    listing = Listing()
+    fleet, balancer, _ = fleet_of(listing, account("eu", discovery=False, gpt=["d1", "d2"]))
+    fleet.start()
+    fleet.stop()
+
+    assert {"gpt": ["d1", "d2"]} == served(balancer)
+    assert [] == listing.asked
+
+
+def test_what_is_looked_up_joins_what_is_configured() -> None:
+    fleet, balancer, _ = fleet_of(
+        Listing(eu={"d1": "gpt", "d9": "gemini"}, us={"d5": "gpt"}),
+        account("eu", discovery=True, gpt=["d1"]),
+        account("us", discovery=True),
+    )
+    fleet.refresh()
+
+    assert {"gpt": ["d1", "d5"], "gemini": ["d9"]} == served(balancer)
+
+
+def test_a_subaccount_that_cannot_be_asked_keeps_what_it_had_and_holds_up_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    listing = Listing(eu={"d1": "gpt"}, us={"d5": "gpt"})
+    fleet, balancer, _ = fleet_of(listing, account("eu", discovery=True), account("us", discovery=True))
+    fleet.refresh()
+    listing.listed = {"eu": DOWN, "us": {"d6": "gpt"}}
+    with caplog.at_level(logging.WARNING, "sap_ai_proxy.fleet"):
+        fleet.refresh()
+
+    assert {"gpt": ["d1", "d6"]} == served(balancer)
+    assert ["cannot list the deployments of eu: SAP AI Core could not be reached."] == caplog.messages
+
+
+def test_a_start_without_any_subaccount_serves_nothing_and_goes_on() -> None:
+    fleet, balancer, _ = fleet_of(Listing(eu=DOWN), account("eu", discovery=True))
+    fleet.start()
+    fleet.stop()
+
+    assert {} == served(balancer)
+
+
+def test_pools_that_are_as_they_were_are_left_alone() -> None:
+    fleet, _, heard = fleet_of(Listing(eu={"d1": "gpt"}), account("eu", discovery=True))
+    fleet.refresh()
+    fleet.refresh()
+
+    assert 1 == len([event for event in heard if isinstance(event, PoolsChanged)])
+
+
+def test_what_is_not_listed_any_more_is_not_served_any_more() -> None:
+    listing = Listing(eu={"d1": "gpt", "d2": "gpt"})
+    fleet, balancer, _ = fleet_of(listing, account("eu", discovery=True))
+    fleet.refresh()
+    listing.listed = {"eu": {"d2": "gpt"}}
+    fleet.refresh()
+
+    assert {"gpt": ["d2"]} == served(balancer)
+
+
+def test_an_empty_list_takes_no_model_away_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    listing = Listing(eu={"d1": "gpt"})
+    fleet, balancer, _ = fleet_of(listing, account("eu", discovery=True))
+    fleet.refresh()
+    listing.listed = {"eu": {}}
+    with caplog.at_level(logging.WARNING, "sap_ai_proxy.fleet"):
+        for _ in range(9):
+            fleet.refresh()
+
+    assert {"gpt": ["d1"]} == served(balancer)
+    assert ["the list of deployments of eu is empty: what was listed before is kept"] * 9 == caplog.messages
+
+
+def test_what_a_list_lacks_is_served_while_it_answers() -> None:
+    listing = Listing(eu={"d1": "gpt", "d2": "gpt"}, us={"d1": "gpt"})
+    accounts = account("eu", discovery=True), account("us", discovery=True)
+    fleet, balancer, _ = fleet_of(listing, *accounts, policy=replace(QUIET, discovery_interval=1000))
+    fleet.refresh()
+    first = balancer.endpoints("gpt")[0]
+    with balancer.acquire("gpt", among=[first]) as lease:
+        lease.answered()
+    listing.listed = {"eu": {"d2": "gpt"}, "us": {"d9": "gpt"}}
+    fleet.refresh()
+    lately = [f"{each.subaccount}/{each.deployment}" for each in balancer.endpoints("gpt")]
+
+    assert ["eu/d2", "eu/d1", "us/d9"] == lately
+
+
+def test_when_nothing_answers_and_lists_stay_empty_callers_learn_when_to_come_back() -> None:
+    listing, now = Listing(eu={"d1": "gpt", "d2": "gpt"}), [0.0]
+    settings = Settings({"eu": account("eu", discovery=True)}, policy=Policy(health_check_interval=0))
+    balancer = LoadBalancer({}, policy=settings.policy, clock=lambda: now[0])
+    fleet = Fleet(settings, balancer, listing, lambda _: 200, lambda: now[0])
+    router = RequestRouter(balancer, policy=settings.policy)
+    fleet.refresh()
+    listing.listed = {"eu": {}}
+    for now[0] in (60.0, 120.0, 180.0, 240.0):
+        next(router.attempts("gpt")).lease.close()
+        fleet.refresh()
+        fleet._checker.check_once()
+
+    with pytest.raises(NoEndpointError) as error:
+        next(router.attempts("gpt"))
+    assert (FaultKind.UNAVAILABLE, 503, 120.0) == (
+        error.value.fault.kind,
+        error.value.fault.status,
+        error.value.fault.retry_after,
+    )
+
+
+def test_deployments_are_looked_up_again_and_again_until_it_is_told_to_stop() -> None:
+    listing = Listing(eu={"d1": "gpt"})
+    policy = replace(QUIET, discovery_interval=0.01)
+    fleet, _, _ = fleet_of(listing, account("eu", discovery=True), policy=policy)
+    before = {*threading.enumerate()}
+    fleet.start()
+    assert listing.again.wait(5)
+    fleet.stop()
+    asked = len(listing.asked)
+    begun = {*threading.enumerate()} - before
+
+    assert not any(thread.name in {"discovery", "health-checker"} for thread in begun)
+    assert asked == len(listing.asked)
+
+
+def test_a_configured_deployment_that_does_not_run_is_taken_out_of_the_choice() -> None:
+    """Also where nothing is looked up: what is listed as running is asked for all the same."""
+    listing = Listing(eu={"d2": "gpt"})
+    policy = replace(QUIET, discovery_interval=0.01)
+    fleet, balancer, _ = fleet_of(listing, account("eu", discovery=False, gpt=["d1", "d2"]), policy=policy)
+    fleet.start()
+    fleet._checker.check_once()
+    fleet.stop()
+
+    standings = {row.endpoint.deployment: row.standing.value for row in balancer.explain("gpt")}
+    assert {"d1": "gone", "d2": "ready"} == standings
+
+
+class Hanging(Listing):
+    """A listing in which one subaccount does not answer until it is let go."""
+
+    def __init__(self, hangs: str, **listed: Any) -> None:
+        super().__init__(**listed)
+        self.hangs = hangs
+        self.let_go = threading.Event()
+
+    def __call__(self, subaccount: SubAccount, path: str) -> Any:
+        if subaccount.name == self.hangs:
+            self.let_go.wait(10)
+        return super().__call__(subaccount, path)
+
+
+def test_a_subaccount_that_does_not_answer_holds_up_neither_the_start_nor_the_others() -> None:
+    listing = Hanging("eu", eu={"d1": "gpt"}, us={"d5": "gpt"})
+    accounts = account("eu", discovery=True), account("us", discovery=True), account("ap", discovery=False, gpt=["d9"])
+    fleet, balancer, _ = fleet_of(listing, *accounts, patience=0.5)
+    fleet.start()
+    early = served(balancer)
+    listing.let_go.set()
+    fleet.stop()
+
+    assert {"gpt": ["d5", "d9"]} == early
+    assert {"gpt": ["d1", "d5", "d9"]} == served(balancer)
+
+
+def test_a_defect_in_one_round_is_logged_and_does_not_end_the_rounds(caplog: pytest.LogCaptureFixture) -> None:
+    listing = Listing(eu=ZeroDivisionError())
+    fleet, balancer, _ = fleet_of(
+        listing, account("eu", discovery=True), policy=replace(QUIET, discovery_interval=0.01)
+    )
+    fleet.start()
+    assert listing.again.wait(5)
+    listing.listed = {"eu": {"d1": "gpt"}}
+    asked = len(listing.asked)
+    listing.again.clear()
+    assert listing.again.wait(5)
+    fleet.stop()
+
+    assert asked < len(listing.asked)
+    assert {"gpt": ["d1"]} == served(balancer)
+    assert "looking up deployments failed" in caplog.text
+
+
+class Hurried(threading.Event):
+    """A stop that makes no pause between two rounds, notes how long each would be, and comes after so many."""
+
+    def __init__(self, pauses: int) -> None:
+        super().__init__()
+        self.pauses: list[float | None] = []
+        self._most = pauses
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if threading.current_thread().name != "discovery":
+            return super().wait(timeout)
+        self.pauses.append(timeout)
+        if len(self.pauses) == self._most:
+            self.set()
+        return self.is_set()
+
+
+@pytest.mark.parametrize(
+    ("interval", "pauses"),
+    [(60, [1, 2, 4, 8, 16, 32, 60, 60]), (5, [1, 2, 4, 5, 5, 5, 5, 5]), (0, [1, 2, 4, 8, 16, 32, 60, 60])],
+)
+def test_what_was_never_listed_is_looked_up_again_soon_and_then_at_the_interval(
+    interval: float, pauses: list[float]
+) -> None:
+    stop = Hurried(len(pauses))
+    policy = replace(QUIET, discovery_interval=interval)
+    fleet, _, _ = fleet_of(Listing(eu=DOWN), account("eu", discovery=True), policy=policy, stop=stop)
+    fleet.start()
+    assert stop.wait(5)
+    fleet.stop()
+
+    assert pauses == stop.pauses
+
+
+def test_it_tells_who_was_never_listed_until_all_were_once() -> None:
+    listing = Listing(eu=DOWN, us={"d5": "gpt"})
+    accounts = account("eu", discovery=True), account("us", discovery=True), account("ap", discovery=False, gpt=["d9"])
+    fleet, _, _ = fleet_of(listing, *accounts)
+    told = [fleet.unlisted()]
+    for listing.listed["eu"] in (DOWN, {}, DOWN):
+        fleet.refresh()
+        told.append(fleet.unlisted())
+
+    assert [("eu", "us"), ("eu",), (), ()] == [each.subaccounts for each in told]
+
+
+def test_it_tells_when_the_next_try_is_due() -> None:
+    listing, stop = Listing(eu=DOWN), Hurried(3)
+    fleet, _, _ = fleet_of(
+        listing, account("eu", discovery=True), policy=replace(QUIET, discovery_interval=9), stop=stop
+    )
+    at_first = fleet.unlisted().seconds
+    fleet.start()
+    assert stop.wait(5)
+    fleet.stop()
+
+    assert (1.0, 4.0) == (at_first, fleet.unlisted().seconds)
+
+
+def test_once_all_is_listed_it_is_looked_up_at_the_interval() -> None:
+    listing, stop = Listing(eu=DOWN), Hurried(4)
+
+    def get(subaccount: SubAccount, path: str) -> Any:
+        if stop.pauses:
+            listing.listed["eu"] = {"d1": "gpt"}
+        return listing(subaccount, path)
+
+    fleet, balancer, _ = fleet_of(
+        get, account("eu", discovery=True), policy=replace(QUIET, discovery_interval=30), stop=stop
+    )
+    fleet.start()
+    assert stop.wait(5)
+    fleet.stop()
+
+    assert [1, 30, 30, 30] == stop.pauses
+    assert {"gpt": ["d1"]} == served(balancer)
