@@ -17,8 +17,10 @@ MAY = {
     # names           only in
     "flask": {"proxy_server.py"},
     "werkzeug": {"proxy_server.py"},
-    "requests": {"gateway/transport.py"},
-    "urllib3": {"gateway/transport.py", "gateway/fetching.py"},
+    "requests": {"gateway/transport.py", "gateway/upstream/management.py"},
+    "urllib3": {"gateway/transport.py", "gateway/fetching.py", "gateway/upstream/management.py"},
+    "httptools": {"gateway/upstream/transport.py"},
+    "certifi": {"gateway/upstream/transport.py"},
     "granian": {"gateway/serving.py"},
     "pydantic": {"gateway/config_file.py", "gateway/settings.py"},
     "click": {"gateway/command_line.py"},

@@ -1,0 +1,99 @@
+"""SAP AI Core as one call: the token, the headers, and what an error means."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from dialects.conversation import JSON
+from dialects.errors import fault_from
+from dialects.faults import Fault
+from dialects.jsontext import dumps
+from gateway.requests.lifetime import Lifetime
+from gateway.upstream.management import ManagementClient
+from gateway.upstream.stream_reader import StreamReader
+from gateway.upstream.tokens import TokenSource
+from gateway.upstream.transport import Call, Transport
+from routing.cooling import hint
+from routing.policy import Timeouts
+from routing.request_router import Attempt
+from routing.strategy import Endpoint
+
+
+class AICoreClient:
+    """Calls deployments with a valid token, which is renewed once when it is refused.
+
+    *tokens* and *tenants* are keyed by subaccount; a tenant id, where known, goes into ``AI-Tenant-Id``. *now* is
+    seconds since the epoch, to read hints that are dates.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        management: ManagementClient,
+        tokens: Mapping[str, TokenSource],
+        tenants: Mapping[str, str],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._transport = transport
+        self._management = management
+        self._tokens = tokens
+        self._tenants = tenants
+        self._now = now
+
+    def begin(
+        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, lifetime: Lifetime
+    ) -> StreamReader:
+        """Prepare to send *body* to the endpoint of an attempt; nothing happens until the reader is asked."""
+        protocol, endpoint = attempt.protocol, attempt.endpoint
+        url = protocol.build_endpoint_for(endpoint.url, endpoint.model, body, stream=stream)
+        headers = {"Content-Type": "application/json", **protocol.headers(stream)}
+        return self._reader(endpoint, "POST", url, headers, dumps(body).encode(), timeouts, lifetime)
+
+    def manage(
+        self, endpoint: Endpoint, method: str, path: str, timeouts: Timeouts, lifetime: Lifetime
+    ) -> tuple[int, bytes]:
+        """Ask *endpoint* for something it keeps at *path*; raises `FaultError` for anything but success."""
+        reader = self._reader(endpoint, method, endpoint.url + path, {}, None, timeouts, lifetime)
+        answer = reader.read()
+        return reader.status, answer
+
+    def probe(self, endpoint: Endpoint, timeout: float = 5.0) -> int:
+        """Ask whether *endpoint* answers at all, and with which HTTP status; blocks."""
+        token = self._tokens[endpoint.subaccount].token()
+        return self._management.head(endpoint.url, self._identity(endpoint, token), timeout)
+
+    def _reader(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeouts: Timeouts,
+        lifetime: Lifetime,
+    ) -> StreamReader:
+        def send(token: str) -> Call:
+            said = {**self._identity(endpoint, token), **headers}
+            return self._transport.begin(method, url, said, body, connect_timeout=timeouts.connect)
+
+        return StreamReader(
+            send,
+            self._meaning,
+            self._tokens[endpoint.subaccount],
+            lifetime,
+            token_limit=timeouts.connect,
+            silence=timeouts.answer,
+        )
+
+    def _identity(self, endpoint: Endpoint, token: str) -> dict[str, str]:
+        tenant = self._tenants.get(endpoint.subaccount)
+        return {
+            "Authorization": f"Bearer {token}",
+            "AI-Resource-Group": endpoint.resource_group,
+            **({"AI-Tenant-Id": tenant} if tenant else {}),
+        }
+
+    def _meaning(self, call: Call, body: bytes) -> Fault:
+        """Say what an error answer means, and when to come back."""
+        fault = fault_from(call.status, call.headers, body)
+        return replace(fault, retry_after=hint(call.headers, body.decode("utf-8", "replace"), self._now()))

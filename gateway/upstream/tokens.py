@@ -1,0 +1,166 @@
+"""Access tokens: fetched once for everybody, ahead of time, and dropped when they turn out to be bad."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from dialects.faults import Fault, FaultError
+from gateway.upstream.background import Task
+
+_SHARE = 0.1
+"""A token is renewed when this share of its lifetime is left, or earlier than that by no more than the leeway."""
+_MEMORY = 1.0
+"""Seconds for which a failed fetch answers for the next ones."""
+
+NewTask = Callable[[Callable[[], str]], Task[str]]
+"""Makes the task in which a token is fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token as the token service handed it out."""
+
+    value: str = field(repr=False)
+    lifetime: float
+    """Seconds from the moment it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenState:
+    """What is known of a subaccount's token; if there is neither a good one nor a fault, nobody has had an answer."""
+
+    good: bool
+    """Whether there is a token that has not expired."""
+    fault: Fault | None
+    """What the last fetch failed with; nothing after one that succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A token with the two moments that matter."""
+
+    value: str = field(repr=False)
+    renew_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What the last fetch ended in, and until when that is taken for an answer."""
+
+    fault: Fault
+    until: float
+
+
+class TokenSource:
+    """Hands out the current access token of one subaccount; it is fetched in the background, by one task at a time.
+
+    Whoever has no token waits for that task. Whoever has one that is near its end goes on with it meanwhile.
+    `_lock` guards the token, the failure and the task; nothing else is done under it.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[], Token],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        leeway: float = 300.0,
+        new_task: NewTask = Task,
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._leeway = leeway
+        self._new_task = new_task
+        self._lock = threading.Lock()
+        self._held: _Held | None = None
+        self._failure: _Failure | None = None
+        self._fetching: Task[str] | None = None
+
+    def token(self) -> str:
+        """Give a token that is good now, after waiting for it if need be; raise the fault of the fetch."""
+        found = self.request()
+        return found if isinstance(found, str) else found.result()
+
+    def request(self) -> str | Task[str]:
+        """Give a token that is good now, or the task that fetches one; raise the fault of a fetch that has failed."""
+        while True:
+            held, failure, now = self._held, self._failure, self._clock()
+            if held is not None and now < held.renew_at:
+                return held.value
+            failed = failure is not None and now < failure.until
+            if held is not None and now < held.expires_at:
+                if not failed:
+                    self._renew(held, failure)
+                return held.value
+            if failure is not None and failed:
+                raise FaultError(failure.fault)
+            if (task := self._task(held, failure)) is not None:
+                return task
+
+    def invalidate(self, token: str) -> None:
+        """Drop *token*, because the service refused it, unless another one has taken its place already."""
+        with self._lock:
+            if self._held is not None and self._held.value == token:
+                self._held = None
+
+    @property
+    def state(self) -> TokenState:
+        """What is known, without asking anybody."""
+        with self._lock:
+            held, failure = self._held, self._failure
+        good = held is not None and self._clock() < held.expires_at
+        return TokenState(good, failure.fault if failure else None)
+
+    def _renew(self, held: _Held, failure: _Failure | None) -> None:
+        """Have the token renewed; where that cannot even begin, the old one is good for a while."""
+        with suppress(FaultError):
+            self._task(held, failure)
+
+    def _task(self, held: _Held | None, failure: _Failure | None) -> Task[str] | None:
+        """Give the task that fetches a token, and begin it if there is none; nothing if one has ended meanwhile.
+
+        *held* and *failure* are what the caller has seen.
+        """
+        if (running := self._running()) is not None:
+            return running
+        new = self._new_task(self._fetched)
+        with self._lock:
+            if held is not self._held or failure is not self._failure:
+                return None
+            running = self._running()
+            if running is None:
+                self._fetching = new
+        if running is not None:
+            return running
+        new.start()
+        return new
+
+    def _running(self) -> Task[str] | None:
+        """The task that is under way; one that got no thread is done without having run."""
+        task = self._fetching
+        return None if task is None or task.done else task
+
+    def _fetched(self) -> str:
+        """Fetch a token and keep it, or keep why there is none."""
+        asked_at = self._clock()
+        try:
+            token = self._fetch()
+        except FaultError as error:
+            self._end(None, _Failure(error.fault, self._clock() + _MEMORY))
+            raise
+        except BaseException:
+            self._end(None, None)
+            raise
+        expires_at = asked_at + token.lifetime
+        self._end(_Held(token.value, expires_at - min(self._leeway, token.lifetime * _SHARE), expires_at), None)
+        return token.value
+
+    def _end(self, held: _Held | None, failure: _Failure | None) -> None:
+        """Note what the fetch has brought: a token, or why there is no new one."""
+        with self._lock:
+            if held is not None:
+                self._held = held
+            self._failure = failure
+            self._fetching = None
