@@ -64,8 +64,8 @@ class _GarbledError(ValueError):
 class _Answer:
     """One answer, as the parser understands it; `release` when it is over, since the parser knows it as well.
 
-    Interim answers (1xx) are passed over. `begun` says that a byte has come, `spoilt` that bytes came after the end.
-    Line ends after the end do no harm: the parser of the next answer passes over them.
+    Interim answers (1xx) are passed over. `begun` says that a byte has come. Bytes after the end keep the connection
+    from being used again, but for line ends, which the parser of the next answer passes over.
     """
 
     def __init__(self) -> None:
@@ -92,8 +92,9 @@ class _Answer:
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
-            if not self.complete:
+            if not self.has_head:
                 raise _GarbledError from None
+            # What came before is still good.
             self._spoilt = True
         self._overhead = 0 if self._pieces else self._overhead + len(data)
         if self._overhead > _OVERHEAD_LIMIT:
@@ -107,7 +108,9 @@ class _Answer:
         self._keeps_alive = False
 
     def body(self) -> bytes:
-        """Give what has arrived of the body since the last time; raises `ValueError` if it does not unpack."""
+        """Give what has arrived of the body since the last time; raises `ValueError` if what follows is no body."""
+        if self._spoilt and not self._pieces and not self.complete:
+            raise _GarbledError
         if self._inflater is None:
             data = b"".join(self._pieces)
             self._pieces.clear()
@@ -148,13 +151,13 @@ class _Answer:
             self.fields = {}
             return
         self.status = status
-        self.has_head = True
         self._keeps_alive = parser.should_keep_alive()
         coding = self.fields.get(b"content-encoding", b"identity").strip().lower()
         if coding in _COMPRESSED:
             self._inflater = _Inflater()
         elif coding not in {b"", b"identity"}:
             raise _GarbledError
+        self.has_head = True
 
     def on_message_complete(self) -> None:
         """Note the end, unless it was the end of an interim answer."""
@@ -323,12 +326,13 @@ class Call:
         They are not waited for: whether they have come is seen when the connection is needed again, and if they have
         not, it is closed then.
         """
-        answer = self._answer
-        if self._connection is not None and answer.has_head and answer.keeps_alive and self._sent:
-            connection, self._connection = self._connection, None
-            connection.leftover = None if answer.complete else answer
-            self._pool.give(self._key, connection)
-        self.close()
+        answer, connection = self._answer, self._connection
+        if connection is None or answer.complete or not (answer.has_head and answer.keeps_alive and self._sent):
+            self.close()
+            return
+        self._connection = None
+        connection.leftover = answer
+        self._pool.give(self._key, connection)
 
     def _connected(self) -> Steps[Connection]:
         try:
