@@ -3,12 +3,15 @@
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
+from dialects.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.background import Task
 
 T = TypeVar("T")
+
+_CLOSED: Final = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core was given up.")
 
 
 class Quiet(Exception):  # noqa: N818 - nothing is wrong: nothing has come yet
@@ -49,6 +52,7 @@ class Resumable(Generic[T]):
         self._steps = steps
         self._pause: Pause | None = None
         self._result: tuple[T] | None = None
+        self._closed = False
 
     @property
     def done(self) -> bool:
@@ -68,6 +72,8 @@ class Resumable(Generic[T]):
         """
         until = lifetime.clock() + seconds
         while self._result is None:
+            if self._closed:
+                raise FaultError(_CLOSED)
             self._go(lifetime, until)
         return self._result[0]
 
@@ -82,6 +88,7 @@ class Resumable(Generic[T]):
 
     def close(self) -> None:
         """End the work; what it holds is let go."""
+        self._closed = True
         self._pause = None
         self._steps.close()
 

@@ -1,0 +1,202 @@
+"""Tokens off real sockets, with a secret or with a certificate."""
+
+import ssl
+import tempfile
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+
+from dialects.faults import FaultKind
+from gateway.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
+from gateway.upstream.management import ManagementClient, _certificate
+from gateway.upstream.tokens import Token
+from tests.gateway.peers import answer, answering, fault_of, forever
+from tests.support.certificates import certificate
+from tests.support.processes import free_port
+
+TOKEN = b'{"access_token":"eyJ0","token_type":"bearer","expires_in":43199}'
+
+
+def key(url, proof=None):
+    return ServiceKey("sb-1!b2|aicore!b540", proof or Secret("a$b=+"), f"{url}/oauth/token", f"{url}/v2")
+
+
+@pytest.fixture
+def pauses():
+    return []
+
+
+@pytest.fixture
+def fetcher(pauses):
+    with closing(ManagementClient(wait=pauses.append)) as transport:
+        yield transport.fetch_token
+
+
+def test_a_token_is_asked_for_as_saps_own_client_asks(serve, fetcher):
+    server = serve(forever(answer(TOKEN)))
+
+    token = fetcher(key(server.url))
+
+    [(method, path, headers, body)] = server.requests
+    assert token == Token("eyJ0", 43199.0)
+    assert ("POST", "/oauth/token") == (method, path)
+    assert "application/x-www-form-urlencoded" == headers["content-type"]
+    assert "authorization" not in headers
+    assert b"grant_type=client_credentials&client_id=sb-1%21b2%7Caicore%21b540&client_secret=a%24b%3D%2B" == body
+
+
+def test_a_token_without_a_lifetime_is_taken_to_last_an_hour(serve, fetcher):
+    assert fetcher(key(serve(forever(answer(b'{"access_token":"x"}'))).url)) == Token("x", 3600.0)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"access_token":""}', b'{"access_token":7}'])
+def test_an_answer_without_a_token_is_a_fault(serve, fetcher, body):
+    assert FaultKind.SERVER_ERROR is fault_of(fetcher, key(serve(forever(answer(body))).url)).kind
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (b"500 Error", b"", [0.3, 0.9]),
+        (b"502 Error", b"", [0.3, 0.6]),
+        (b"503 Error", b"", [0.3, 0.9]),
+        (b"504 Error", b"", [0.3, 0.6]),
+        (b"408 Error", b"", [0.3, 0.6]),
+        (b"429 Error", b"", [1.0, 1.0]),
+        (b"429 Error", b"Retry-After: 4\r\n", [4.0, 4.0]),
+        (b"429 Error", b"Retry-After: soon\r\n", [1.0, 1.0]),
+    ],
+)
+def test_a_token_service_that_stumbles_is_asked_three_times(serve, fetcher, pauses, status, headers, expected):
+    server = serve(forever(answer(b"", status, headers)))
+
+    fault = fault_of(fetcher, key(server.url))
+
+    assert pauses == pytest.approx(expected)
+    assert 3 == len(server.requests)
+    assert fault.kind is (FaultKind.OVERLOADED if status.startswith(b"429") else FaultKind.SERVER_ERROR)
+
+
+def test_a_token_service_that_recovers_is_forgiven(serve, fetcher, pauses):
+    server = serve(answering(answer(b"", b"503 Error")), answering(b""), forever(answer(TOKEN)))
+
+    assert "eyJ0" == fetcher(key(server.url)).value
+    assert pauses == pytest.approx([0.3, 0.6])
+
+
+def test_an_unreachable_token_service_is_tried_three_times(fetcher, pauses):
+    fault = fault_of(fetcher, key(f"http://127.0.0.1:{free_port()}"))
+
+    assert (fault.kind, pauses) == (FaultKind.UNREACHABLE, pytest.approx([0.3, 0.6]))
+
+
+@pytest.mark.parametrize("status", [b"400 Bad", b"401 Unauthorized", b"403 Forbidden", b"404 Not"])
+def test_a_refused_key_is_not_tried_again(serve, fetcher, pauses, status):
+    server = serve(forever(answer(b'{"error":"unauthorized"}', status)))
+
+    fault = fault_of(fetcher, key(server.url))
+
+    assert (fault.kind, fault.status, len(server.requests), pauses) == (
+        FaultKind.REFUSED_CREDENTIALS, int(status[:3]), 1, [],
+    )  # fmt: skip
+
+
+def test_a_redirect_of_the_token_service_is_not_followed(serve, fetcher):
+    other = serve(forever(answer(TOKEN)))
+    server = serve(forever(answer(b"", b"307 Temporary", b"Location: %s/\r\n" % other.url.encode())))
+
+    assert FaultKind.SERVER_ERROR is fault_of(fetcher, key(server.url)).kind
+    assert [] == other.requests
+
+
+def test_a_pause_that_is_too_long_is_passed_on(serve, fetcher, pauses):
+    server = serve(forever(answer(b"", b"429 Error", b"Retry-After: 60\r\n")))
+
+    fault = fault_of(fetcher, key(server.url))
+
+    assert (FaultKind.OVERLOADED, 60.0, []) == (fault.kind, fault.retry_after, pauses)
+
+
+# Certificates
+
+
+@pytest.fixture
+def tls_server(serve, tls, authority):
+    """A token service that lets nobody in without a certificate of the authority."""
+    tls.load_verify_locations(authority.file)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    return serve(forever(answer(TOKEN)), context=tls)
+
+
+@pytest.mark.parametrize("given_as", ["text", "files"])
+def test_a_certificate_gets_a_token_without_a_secret(tls_server, tmp_path, authority, monkeypatch, given_as):
+    client = certificate(tmp_path, "client", authority)
+    text = CertificateText(client.file.read_text(), Secret(client.key_file.read_text()))
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+
+    with closing(ManagementClient(ca_bundle=authority.file)) as transport:
+        token = transport.fetch_token(
+            key(tls_server.url, text if given_as == "text" else CertificateFiles(client.file, client.key_file))
+        )
+
+    assert "eyJ0" == token.value
+    assert {
+        "grant_type": ["client_credentials"],
+        "client_id": ["sb-1!b2|aicore!b540"],
+    } == parse_qs(tls_server.requests[0][3].decode())
+    assert [] == list(folder.iterdir())
+
+
+def test_certificate_files_are_private_while_they_exist(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with ExitStack() as owned:
+        files = _certificate(key("https://x", CertificateText("c\n", Secret("k\n"))), owned)
+        modes = [oct(Path(name).stat().st_mode & 0o777) for name in files]
+        folder = oct(Path(files[0]).parent.stat().st_mode & 0o777)
+        texts = [Path(name).read_text() for name in files]
+
+    assert (["0o600", "0o600"], "0o700", ["c\n", "k\n"]) == (modes, folder, texts)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_without_the_certificate_there_is_no_token(tls_server, authority):
+    with closing(ManagementClient(ca_bundle=authority.file, wait=lambda _: None)) as transport:
+        fault = fault_of(transport.fetch_token, key(tls_server.url))
+
+    assert fault.kind in {FaultKind.UNREACHABLE, FaultKind.STREAM_BROKEN}
+
+
+def test_certificate_files_that_are_gone_are_a_fault_and_no_crash(tls_server, tmp_path, authority):
+    gone = CertificateFiles(tmp_path / "a", tmp_path / "b")
+    with closing(ManagementClient(ca_bundle=authority.file, wait=lambda _: None)) as transport:
+        fault = fault_of(transport.fetch_token, key(tls_server.url, gone))
+
+    assert FaultKind.UNREACHABLE is fault.kind
+
+
+def test_closing_cuts_a_pause_short(serve):
+    transport = ManagementClient()
+    server = serve(forever(answer(b"", b"429 Error", b"Retry-After: 9\r\n")))
+    transport.close()
+    begin = time.monotonic()
+
+    fault_of(transport.fetch_token, key(server.url))
+
+    assert time.monotonic() - begin < 2.0
+
+
+def test_without_a_folder_for_temporary_files_the_subaccount_has_no_token(monkeypatch, caplog, pauses, fetcher):
+    """It is said in the log what to do; the service is not asked, nor asked again."""
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
+    fault = fault_of(fetcher, key("http://127.0.0.1:1", CertificateText("c\n", Secret("hunter2\n"))))
+
+    assert (FaultKind.REFUSED_CREDENTIALS, []) == (fault.kind, pauses)
+    assert "No such file or directory" in caplog.text
+    assert "TMPDIR" in caplog.text
+    assert "hunter2" not in caplog.text
+    assert "nowhere" not in caplog.text + fault.message

@@ -1,0 +1,332 @@
+"""Tokens, under a clock that is set and interleavings that are forced."""
+
+import threading
+from contextlib import suppress
+
+import pytest
+
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.requests.lifetime import Lifetime, Wish
+from gateway.upstream.background import OUT_OF_DESCRIPTORS, Task
+from gateway.upstream.tokens import Token, TokenSource, TokenState
+
+LONG = 43199.0
+PATIENCE = 5.0
+GONE = Fault(FaultKind.UNREACHABLE, "gone")
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Service:
+    """Hands out t1, t2, …; stops in the middle of a fetch while its gate is closed."""
+
+    def __init__(self, lifetime=LONG):
+        self.lifetime = lifetime
+        self.fetches = 0
+        self.fault = None
+        self.defect = None
+        self.inside = threading.Semaphore(0)
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self):
+        self.fetches += 1
+        mine = self.fetches
+        self.inside.release()
+        assert self.gate.wait(PATIENCE)
+        if self.defect:
+            raise self.defect
+        if self.fault:
+            raise FaultError(self.fault)
+        return Token(f"t{mine}", self.lifetime)
+
+
+class Tasks:
+    """Makes tasks, and can wait for those it has made."""
+
+    def __init__(self):
+        self.made = []
+
+    def __call__(self, call):
+        self.made.append(Task(call))
+        return self.made[-1]
+
+    def wait(self):
+        for each in self.made:
+            with suppress(FaultError):
+                each.result()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def service():
+    return Service()
+
+
+@pytest.fixture
+def tasks():
+    return Tasks()
+
+
+@pytest.fixture
+def source(service, clock, tasks):
+    return TokenSource(service, clock=clock, new_task=tasks)
+
+
+def test_a_token_is_fetched_once_and_kept_until_shortly_before_its_end(source, clock, tasks):
+    first = source.token()
+    clock.now += LONG - 300.1
+    kept = source.token()
+    clock.now += 0.2
+    old = source.token()
+    tasks.wait()
+
+    assert ("t1", "t1", "t1", "t2") == (first, kept, old, source.token())
+
+
+@pytest.mark.parametrize("lifetime", [60.0, 300.0, 2999.0])
+def test_a_short_lived_token_is_not_fetched_for_every_request(clock, tasks, lifetime):
+    """A tenth of its life is leeway enough."""
+    service = Service(lifetime)
+    source = TokenSource(service, clock=clock, new_task=tasks)
+    source.token()
+
+    clock.now += lifetime * 0.9 - 0.01
+    source.token()
+    before = service.fetches
+    clock.now += 0.02
+    source.token()
+    tasks.wait()
+
+    assert (1, 2) == (before, service.fetches)
+
+
+def test_all_who_have_no_token_wait_for_one_task(source, service):
+    service.gate.clear()
+    asked = [source.request() for _ in range(8)]
+    service.gate.set()
+
+    assert 1 == len({id(each) for each in asked})
+    assert ["t1"] * 8 == [each.result() for each in asked]
+    assert (1, "t1") == (service.fetches, source.request())
+
+
+def test_a_token_can_be_waited_for_like_a_socket(source, service):
+    service.gate.clear()
+    task = source.request()
+    lifetime, wish = Lifetime(60.0), Wish(task)
+    before = lifetime.wait((wish,), 0.0)
+    service.gate.set()
+
+    assert ((), (wish,)) == (before, lifetime.wait((wish,), PATIENCE))
+    assert "t1" == task.result()
+
+
+def test_a_failed_fetch_is_told_to_all_who_waited(source, service):
+    service.fault = GONE
+    service.gate.clear()
+    asked = [source.request() for _ in range(4)]
+    service.gate.set()
+
+    for each in asked:
+        with pytest.raises(FaultError, match="gone"):
+            each.result()
+    assert 1 == service.fetches
+
+
+def test_a_failure_is_remembered_for_a_second_and_no_longer(source, service, clock):
+    service.fault = GONE
+    for _ in range(3):
+        with pytest.raises(FaultError, match="gone"):
+            source.token()
+    before = service.fetches
+    service.fault = None
+    clock.now += 1.0
+
+    assert (1, "t2", 2) == (before, source.token(), service.fetches)
+
+
+def test_a_defect_is_raised_and_not_remembered(source, service):
+    service.defect = KeyError("missing")
+    with pytest.raises(KeyError, match="missing"):
+        source.token()
+    service.defect = None
+
+    assert "t2" == source.token()
+
+
+def test_while_one_task_renews_everybody_goes_on_with_the_old_token(source, service, clock, tasks):
+    source.token()
+    service.gate.clear()
+    clock.now += LONG - 100
+
+    assert ["t1"] * 5 == [source.request() for _ in range(5)]
+    service.gate.set()
+    tasks.wait()
+    assert (2, "t2") == (service.fetches, source.request())
+
+
+def test_a_renewal_that_fails_is_not_felt_and_not_tried_again_at_once(source, service, clock, tasks):
+    source.token()
+    service.fault = GONE
+    clock.now += LONG - 100
+    for _ in range(3):
+        assert "t1" == source.token()
+        tasks.wait()
+
+    assert 2 == service.fetches
+    clock.now += 1.0
+    assert "t1" == source.token()
+    tasks.wait()
+    assert 3 == service.fetches
+    clock.now += 100
+    with pytest.raises(FaultError, match="gone"):
+        source.token()
+
+
+def test_a_renewal_for_which_there_are_no_descriptors_is_not_felt(service, clock):
+    made = []
+
+    def new_task(call):
+        if made:
+            raise FaultError(OUT_OF_DESCRIPTORS)
+        made.append(Task(call))
+        return made[0]
+
+    source = TokenSource(service, clock=clock, new_task=new_task)
+    source.token()
+    clock.now += LONG - 100
+
+    assert "t1" == source.token()
+    clock.now += 100
+    with pytest.raises(FaultError, match="descriptors"):
+        source.token()
+
+
+def test_a_task_that_got_no_thread_does_not_stand_in_the_way_of_the_next(service, clock):
+    tasks = Tasks()
+    source = TokenSource(service, clock=clock, new_task=tasks)
+
+    def refused(call):
+        task = Task(call)
+
+        def refuse():
+            raise RuntimeError("can't start new thread")
+
+        task._thread.start = refuse
+        return task
+
+    source._new_task = refused
+    with pytest.raises(FaultError, match="thread"):
+        source.token()
+    source._new_task = tasks
+
+    assert "t1" == source.token()
+
+
+def test_a_refused_token_is_dropped_only_if_it_is_still_the_current_one(source):
+    old = source.token()
+    source.invalidate(old)
+    new = source.token()
+    source.invalidate(old)
+
+    assert ("t1", "t2", "t2") == (old, new, source.token())
+
+
+def test_invalidating_before_the_first_token_does_nothing(source):
+    source.invalidate("t1")
+
+    assert "t1" == source.token()
+
+
+def test_a_token_that_was_refused_while_its_renewal_failed_does_not_come_back(source, service, clock, tasks):
+    source.token()
+    service.gate.clear()
+    service.fault = GONE
+    clock.now += LONG - 100
+    source.request()
+    source.invalidate("t1")
+    service.gate.set()
+    tasks.wait()
+
+    with pytest.raises(FaultError, match="gone"):
+        source.request()
+
+
+def test_a_fetch_that_ends_while_another_is_about_to_begin_is_enough(service, clock):
+    """Between looking for a token and beginning to fetch one, somebody else's fetch brings one."""
+    rival = []
+
+    def new_task(call):
+        if not rival:
+            rival.append(None)
+            rival[0] = source.token()
+        return Task(call)
+
+    source = TokenSource(service, clock=clock, new_task=new_task)
+
+    assert ("t1", ["t1"], 1) == (source.token(), rival, service.fetches)
+
+
+def test_a_task_that_begins_while_another_is_made_is_waited_for(service, clock):
+    rival = []
+    service.gate.clear()
+
+    def new_task(call):
+        if not rival:
+            rival.append(None)
+            rival[0] = source.request()
+        return Task(call)
+
+    source = TokenSource(service, clock=clock, new_task=new_task)
+    task = source.request()
+    service.gate.set()
+
+    assert rival[0] is task
+    assert ("t1", 1) == (task.result(), service.fetches)
+
+
+def test_what_is_known_of_a_token_can_be_asked_without_waiting(source, service, clock, tasks):
+    states = [source.state]
+    service.fault = GONE
+    with suppress(FaultError):
+        source.token()
+    states.append(source.state)
+    clock.now += 60
+    states.append(source.state)
+    service.fault = None
+    source.token()
+    states.append(source.state)
+    clock.now += LONG - 100
+    service.fault = GONE
+    source.token()
+    tasks.wait()
+    states.append(source.state)
+    clock.now += 100
+    states.append(source.state)
+
+    assert states == [
+        TokenState(good=False, fault=None),
+        TokenState(good=False, fault=GONE),
+        TokenState(good=False, fault=GONE),
+        TokenState(good=True, fault=None),
+        TokenState(good=True, fault=GONE),
+        TokenState(good=False, fault=GONE),
+    ]
+
+
+def test_a_token_does_not_show_itself(source, service):
+    source._fetch = lambda: Token("hunter2", LONG)
+    source.token()
+
+    assert "hunter2" not in repr(Token("hunter2", LONG)) + repr(source._held)
