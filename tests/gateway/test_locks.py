@@ -14,6 +14,9 @@ from gateway.pins import Pins
 from gateway.pump import Pump
 from gateway.tokens import Token, TokenSource
 from gateway.transport import Upstream
+from gateway.upstream import tokens as upstream_tokens
+from gateway.upstream.background import Task
+from gateway.upstream.pool import ConnectionPool
 from routing.strategy import Endpoint
 from tests.support.interleaving import Scenario, is_enough, is_needed, locks_in
 from tests.support.scripted import ScriptedUpstream
@@ -78,6 +81,31 @@ def token_drops() -> Scenario:
     return Scenario(subject, "_guard", [refuse, subject.token], law, others=[(subject, "_fetching")])
 
 
+class AtOnce(Task[str]):
+    """A task that runs where it is started."""
+
+    def start(self) -> None:
+        self._run()
+
+
+def token_tasks() -> Scenario:
+    """Whoever has no token waits for one task."""
+    service = Service()
+    subject = upstream_tokens.TokenSource(
+        lambda: upstream_tokens.Token(service().value, 100.0), clock=lambda: 0.0, new_task=AtOnce
+    )
+    return Scenario(subject, "_lock", [subject.request] * 3, lambda: 1 == service.fetches)
+
+
+def kept_connections() -> Scenario:
+    """A pool that is closed keeps nothing that is given to it meanwhile."""
+    subject = ConnectionPool(lambda: 0.0)
+    closed: list[int] = []
+    given = [SimpleNamespace(close=partial(closed.append, number)) for number in range(2)]
+    tasks = [*(partial(subject.give, (False, "host", 80), each) for each in given), subject.close]
+    return Scenario(subject, "_lock", tasks, lambda: [0, 1] == sorted(closed))
+
+
 def pump() -> Scenario:
     """What is put in is taken out once."""
     subject = Pump(lambda: ScriptedUpstream([]))
@@ -108,7 +136,16 @@ def upstream() -> Scenario:
     return Scenario(subject, "_lock", tasks, lambda: 1 == len(set(done)) and 1 >= done.count("release"))
 
 
-SCENARIOS: list[Callable[[], Scenario]] = [pins, lessons, token_fetches, token_drops, pump, upstream]
+SCENARIOS: list[Callable[[], Scenario]] = [
+    pins,
+    lessons,
+    token_fetches,
+    token_drops,
+    token_tasks,
+    kept_connections,
+    pump,
+    upstream,
+]
 
 
 @pytest.mark.parametrize("build", SCENARIOS)
