@@ -15,7 +15,7 @@ from routing.load_balancer import LoadBalancer
 from routing.names import Unlisted
 from routing.strategy import Endpoint
 
-_log = logging.getLogger("sap_ai_proxy.fleet")
+_log = logging.getLogger("sap_ai_proxy.endpoint_pool")
 _PATIENCE = 10.0
 _FIRST_PAUSE = 1.0
 """Seconds until who could not be listed is asked again; doubled each time, up to the interval."""
@@ -25,7 +25,7 @@ _AT_ONCE = 16
 """How many subaccounts are asked at the same time."""
 
 
-class Fleet:
+class EndpointPool:
     """Fills the balancer's pools, and keeps an eye on what is in them.
 
     What a subaccount lists is looked up where the settings ask for it; one that

@@ -21,17 +21,21 @@ from dialects.events import Failed
 from dialects.faults import Fault, FaultError, FaultKind, http_status
 from dialects.tables import CLIENTS
 from gateway.config.settings import Settings
-from gateway.endpoint_pool import Fleet
+from gateway.endpoint_pool import EndpointPool
 from gateway.http.auth import Access
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.observe import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.requests.affinity import affinity_key
 from gateway.requests.embeddings import EmbeddingExchange
-from gateway.requests.exchange import Asked, Desk, Exchange, item_ids
-from gateway.requests.sticky_endpoints import Pins
+from gateway.requests.exchange import Asked, Exchange, Shared, item_ids
+from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
+from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.requests.streaming import StreamedAnswer
-from gateway.upstream.client import AICore
+from gateway.upstream.client import AICoreClient
+from gateway.http.limits import Admission
+from gateway.readiness import Readiness, ReadinessProbe
 from gateway.upstream.discovery import Management
+from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
 from routing.journal import EndpointState
@@ -41,6 +45,8 @@ from routing.request_router import Attempts, RequestRouter
 from routing.strategy import Endpoint
 
 _log = logging.getLogger("sap_ai_proxy")
+_TOKEN_PATIENCE = 2.0
+"""Seconds that the start waits for the first token."""
 _LONGEST_ID = 100
 """How many characters of an unknown id are repeated to whoever sent it."""
 _KNOWN = "Ids are known to the key that they were made for, until the proxy restarts."
@@ -54,27 +60,6 @@ _PREVIOUS = Fault(
 _ITEM = Fault(
     FaultKind.NOT_FOUND, f"Item with id '{{}}' not found. {_KNOWN} Send the item itself instead.", 404, param="input"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """For how many subaccounts a token can be had, how many there are, and of how many nobody knows what runs there."""
-
-    got: int
-    needed: int
-    unlisted: int = 0
-
-    @property
-    def why(self) -> list[str]:
-        """What is missing; the log has the names, which are not for everybody."""
-        return [
-            what.format(number)
-            for number, what in (
-                (self.needed - self.got, "no token can be had for {} of the subaccounts"),
-                (self.unlisted, "what is deployed in {} of the subaccounts could not be looked up yet"),
-            )
-            if number
-        ]
 
 
 class Gateway:
@@ -99,38 +84,55 @@ class Gateway:
         self._now = now
         self._clock = clock
         self._new_token = new_token
-        self._transport = Transport(connections=settings.threads, proxy=settings.proxy, ca_bundle=settings.ca_bundle)
+        self.admission = Admission(settings.server.requests, settings.server.waiting, settings.server.waiting_seconds)
+        self._transport = Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle, clock=clock)
+        self._management = ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)
         self._tokens = {
-            name: TokenSource(partial(self._transport.fetch_token, account.key), clock=clock)
+            name: TokenSource(partial(self._management.fetch_token, account.key), clock=clock)
             for name, account in settings.subaccounts.items()
         }
         tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}
         routing_observer = RoutingObserver(self.registry)
         self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, listener=routing_observer.heard)
-        self._core = AICore(self._transport, self._tokens, tenants, now)
-        get = Management(self._transport, self._tokens)
+        self._core = AICoreClient(self._transport, self._management, self._tokens, tenants, now)
+        get = Management(self._management, self._tokens)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
-        self._fleet = Fleet(settings, self.balancer, get, probe, clock)
-        names = ModelNames.configured(settings.policy, self._fleet.unlisted)
+        self._pool = EndpointPool(settings, self.balancer, get, probe, clock)
+        names = ModelNames.configured(settings.policy, self._pool.unlisted)
         sleep = threading.Event().wait
         self.router = RequestRouter(self.balancer, names=names, policy=settings.policy, clock=clock, sleep=sleep)
         settings.extend(self.router)
         fetcher = MediaFetcher() if settings.fetch_media else None
-        self._desk = Desk(fetch=fetcher)
+        self._shared = Shared(fetch=fetcher)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
-        self._fetching_for_readiness = threading.Lock()
+        self._readiness = ReadinessProbe(
+            self._tokens, self.balancer.snapshot, lambda: self._pool.unlisted().subaccounts, clock
+        )
 
     def start(self) -> None:
-        """Find out what is deployed where that is not configured, and begin to watch over it."""
-        self._fleet.start()
+        """Find out what is deployed where that is not configured, begin to watch over it, and get the first token."""
+        self._pool.start()
+        self._readiness.await_tokens(_TOKEN_PATIENCE)
 
     def close(self) -> None:
         """Stop watching, and drop all connections."""
-        self._fleet.stop()
+        self._pool.stop()
         self._transport.close()
+        self._management.close()
+
+    def lifetime(self, client: ClientSocket | None = None, drain: Signal | None = None) -> Lifetime:
+        """Begin the lifetime of a request: its time counts from now."""
+        return Lifetime(self.settings.policy.timeouts.total, client=client, drain=drain, clock=self._clock)
 
     def exchange(
-        self, client: str, body: JSON, headers: Mapping[str, str], caller: str, *, asked_in: str = ""
+        self,
+        client: str,
+        body: JSON,
+        headers: Mapping[str, str],
+        caller: str,
+        lifetime: Lifetime | None = None,
+        *,
+        asked_in: str = "",
     ) -> Exchange:
         """Begin to answer a request in the *client* dialect; raises `FaultError` for one that makes no sense.
 
@@ -138,30 +140,37 @@ class Gateway:
         """
         began = self._clock()
         conversation = CLIENTS[asked_in or client].parse_request(body)
-        asked, attempts = self._asked(client, body, conversation, headers, caller, began, forward=not asked_in)
-        return Exchange(asked, attempts, self._core, self._observer, self._desk, self._clock)
+        lifetime = lifetime or self.lifetime()
+        inquiry = self._inquiry(client, body, conversation, forward=not asked_in)
+        asked, attempts = self._asked(inquiry, headers, caller, began, lifetime)
+        return Exchange(asked, attempts, self._core, self._observer, lifetime, self._shared)
 
-    def embeddings(self, body: JSON, headers: Mapping[str, str], caller: str) -> Exchange:
+    def embeddings(
+        self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None
+    ) -> Exchange:
         """Begin to answer a request for embeddings; raises `FaultError` for one that makes no sense."""
         began = self._clock()
         request = openai_embeddings.parse_request(body)
         client = "openai-embeddings"
         named = Conversation(model=request.model, dialect=client)
-        asked, attempts = self._asked(client, body, named, headers, caller, began)
-        return EmbeddingExchange(request, asked, attempts, self._core, self._observer, self._desk, self._clock)
+        lifetime = lifetime or self.lifetime()
+        asked, attempts = self._asked(self._inquiry(client, body, named), headers, caller, began, lifetime)
+        return EmbeddingExchange(request, asked, attempts, self._core, self._observer, lifetime, self._shared)
 
-    def kept(self, method: str, answer: str, caller: str, action: str = "") -> tuple[int, bytes]:
+    def kept(
+        self, method: str, answer: str, caller: str, lifetime: Lifetime | None = None, action: str = ""
+    ) -> tuple[int, bytes]:
         """Ask for, delete or cancel an answer of *caller* that its deployment keeps; raises `FaultError`."""
-        endpoint = self._desk.responses.find(caller, answer)
+        endpoint = self._shared.responses.find(caller, answer)
         if endpoint is None:
             message = f"Response with id {answer!r} not found. {_KNOWN}"
             raise FaultError(Fault(FaultKind.NOT_FOUND, message, 404, code="response_not_found"))
         path = f"/responses/{quote(answer, safe='')}{action}"
-        status, body = self._core.manage(endpoint, method, path, self.settings.policy.timeouts)
+        status, body = self._core.manage(endpoint, method, path, self.settings.policy.timeouts, lifetime or self.lifetime())
         if method == "DELETE":
-            self._desk.responses.forget(caller, answer)
+            self._shared.responses.forget(caller, answer)
         for item in _items_in(body):
-            self._desk.items.remember(caller, item, endpoint)
+            self._shared.items.remember(caller, item, endpoint)
         return status, openai_responses.forward_kept(body)
 
     def refused(self, fault: Fault, *, client: str, caller: str, asked: str) -> str:
@@ -191,62 +200,42 @@ class Gateway:
         return tuple(dict.fromkeys([*names.deployed, *aliases]))
 
     def readiness(self) -> Readiness:
-        """Tell what is still missing before every subaccount can be asked for all that it has.
-
-        One caller at a time waits for the token services; the others are told at once what is known:
-        no key is needed to ask this, so it must not cost everybody's threads.
-        """
-        if self._fetching_for_readiness.acquire(blocking=False):
-            try:
-                got = sum(self._gets_token(name) for name in self._tokens)
-            finally:
-                self._fetching_for_readiness.release()
-        else:
-            got = sum(tokens.has_token for tokens in self._tokens.values())
-        return Readiness(got, len(self._tokens), len(self._fleet.unlisted().subaccounts))
-
-    def _gets_token(self, subaccount: str) -> bool:
-        """Whether a token can be had for *subaccount*; fetches one where there is none."""
-        try:
-            self._tokens[subaccount].token()
-        except FaultError as error:
-            _log.warning("no token for subaccount %s: %s", subaccount, error.fault.message)
-            return False
-        return True
+        """Tell whether some model can be served, from what is known."""
+        return self._readiness.look()
 
     def state(self) -> JSON:
         """What the router knows of every endpoint, as JSON; times are in seconds from now."""
         strategies = {model: self.balancer.strategy(model) for model in self.balancer.models()}
         return {"strategies": strategies, "endpoints": [_as_json(state) for state in self.balancer.snapshot()]}
 
+    def _inquiry(self, client: str, body: JSON, conversation: Conversation, *, forward: bool = True) -> Inquiry:
+        token = self._new_token()
+        return Inquiry(client, body, Envelope(token, conversation.model, int(self._now()), conversation), forward)
+
     def _asked(
-        self,
-        client: str,
-        body: JSON,
-        conversation: Conversation,
-        headers: Mapping[str, str],
-        caller: str,
-        began: float,
-        *,
-        forward: bool = True,
+        self, inquiry: Inquiry, headers: Mapping[str, str], caller: str, began: float, lifetime: Lifetime
     ) -> tuple[Asked, Attempts]:
         """Put together what is known of a request, and where it may be tried; raises `FaultError`."""
-        token = self._new_token()
-        envelope = Envelope(token, conversation.model, int(self._now()), conversation)
+        conversation = inquiry.envelope.conversation
         affinity = affinity_key(conversation, headers)
-        attempts = self._attempts(client, conversation, caller, affinity)
+        attempts = self._attempts(inquiry.client, conversation, caller, affinity, lifetime)
         timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
-        return Asked(token, caller, Inquiry(client, body, envelope, forward), timeouts, affinity, began), attempts
+        lifetime.limit(timeouts.total)
+        return Asked(inquiry.envelope.token, caller, inquiry, timeouts, began, affinity), attempts
 
-    def _attempts(self, client: str, conversation: Conversation, caller: str, affinity: str) -> Attempts:
+    def _attempts(
+        self, client: str, conversation: Conversation, caller: str, affinity: str, lifetime: Lifetime
+    ) -> Attempts:
         try:
             return self.router.attempts(
                 conversation.model,
                 client=client,
                 affinity_key=affinity,
                 pinned=self._pinned(conversation, caller),
-                preferred=self._desk.conversations.find(caller, affinity) if _brings_along(conversation) else None,
+                preferred=self._shared.conversations.find(caller, affinity) if _brings_along(conversation) else None,
                 tools_with_reasoning=_reasons_with_tools(conversation),
+                left=lifetime.left,
+                sleep=lifetime.sleep,
             )
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
@@ -258,11 +247,11 @@ class Gateway:
         the proxy's key alone, and would go on from any caller's answer.
         """
         previous = conversation.extra.get("previous_response_id")
-        makers = [self._maker(self._desk.responses, caller, previous, _PREVIOUS)] if previous else []
-        makers += [self._maker(self._desk.items, caller, item, _ITEM) for item in _referenced(conversation)]
+        makers = [self._maker(self._shared.responses, caller, previous, _PREVIOUS)] if previous else []
+        makers += [self._maker(self._shared.items, caller, item, _ITEM) for item in _referenced(conversation)]
         return f"{makers[0].subaccount}/{makers[0].deployment}" if makers else None
 
-    def _maker(self, pins: Pins, caller: str, id: object, unknown: Fault) -> Endpoint:
+    def _maker(self, pins: StickyEndpoints, caller: str, id: object, unknown: Fault) -> Endpoint:
         """Find who keeps what *id* names; raises `FaultError`, with *unknown* in the words for it."""
         endpoint = pins.find(caller, id) if isinstance(id, str) else None
         if endpoint is None:

@@ -34,7 +34,7 @@ from dialects.openai_embeddings import parse_request as parse_embeddings
 from dialects.openai_embeddings import render_response as render_embeddings
 from dialects.sse import FrameDecoder, SSEDecoder
 from dialects.tables import BACKENDS, CLIENTS
-from gateway.requests.rejected_fields import Lessons
+from gateway.requests.rejected_fields import RejectedFields
 from tests.dialects import golden, mangling
 
 CASES = Path(__file__).parent / "dialects" / "cases"
@@ -159,7 +159,7 @@ def _failed(case: JSON) -> object:
         assert 400 <= http_status(each) < 600
         for client in CLIENTS.values():
             dumps(client.render_fault(each))
-    lessons, asked = Lessons(), {"messages": [], "temperature": 1, "anthropic_beta": []}
+    lessons, asked = RejectedFields(), {"messages": [], "temperature": 1, "anthropic_beta": []}
     if lessons.learn("m", asked, fault):
         assert lessons.without("m", asked).keys() < asked.keys()
     return fault.kind, fault.code, within.kind

@@ -17,8 +17,10 @@ MAY = {
     # names           only in
     "flask": {"proxy_server.py"},
     "werkzeug": {"proxy_server.py"},
-    "requests": {"gateway/upstream/transport.py"},
-    "urllib3": {"gateway/upstream/transport.py", "gateway/media/fetcher.py"},
+    "requests": {"gateway/upstream/management.py"},
+    "urllib3": {"gateway/media/fetcher.py", "gateway/upstream/management.py"},
+    "httptools": {"gateway/upstream/transport.py"},
+    "certifi": {"gateway/upstream/transport.py"},
     "granian": {"gateway/server/serving.py"},
     "pydantic": {"gateway/config/schema.py", "gateway/config/settings.py"},
     "click": {"gateway/cli/main.py"},

@@ -12,7 +12,7 @@ from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, Filters, SubAccount
 from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed, Management, is_at_home, listing
 from gateway.upstream.tokens import TokenSource
-from gateway.upstream.transport import Transport
+from gateway.upstream.management import ManagementClient
 from routing.names import identity
 
 _FILE: Final = "settings"
@@ -52,12 +52,12 @@ class Report:
         return 0 if self.is_ok else 1
 
 
-def check(settings: Settings, transport: Transport) -> Report:
-    """Try every subaccount of *settings* over *transport*."""
+def check(settings: Settings, management: ManagementClient) -> Report:
+    """Try every subaccount of *settings* over *management*."""
     sources = {
-        name: TokenSource(partial(transport.fetch_token, account.key)) for name, account in settings.subaccounts.items()
+        name: TokenSource(partial(management.fetch_token, account.key)) for name, account in settings.subaccounts.items()
     }
-    management = Management(transport, sources)
+    management = Management(management, sources)
     return examine(
         settings, lambda account: sources[account.name].token(), lambda account: listing(account, management)
     )

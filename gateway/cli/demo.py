@@ -14,7 +14,7 @@ from typing import Any, Self
 import orjson
 
 from dialects.conversation import JSON
-from gateway.upstream.transport import Transport
+from gateway.upstream.management import ManagementClient
 
 KEY = "sk-demo"
 """The key that opens a proxy in front of the emulator."""
@@ -40,8 +40,8 @@ class Demo:
         with ExitStack() as unless_all_is_well:
             unless_all_is_well.callback(self.close)
             self.url = self._greeting()
-            with closing(Transport()) as transport:
-                self._write(config_for(orjson.loads(transport.get(f"{self.url}/admin/tenants", {}).read())))
+            with closing(ManagementClient()) as management:
+                self._write(config_for(orjson.loads(management.get(f"{self.url}/admin/tenants", {}).read())))
             unless_all_is_well.pop_all()
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from gateway.server.serving import (
     is_loopback,
     serve,
 )
-from gateway.upstream.transport import Transport
+from gateway.upstream.management import ManagementClient
 from gateway.version import VERSION
 
 _DEFAULT_CONFIG = Path("config.json")
@@ -101,8 +101,8 @@ def cli(
 def check(context: click.Context, config: Path | None) -> None:
     """Try every key and deployment of the config file. Exits with 1 if anything is wrong."""
     settings = _loaded(_given(config or context.obj), warn=False)
-    with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
-        report = checking.check(settings, transport)
+    with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as management:
+        report = checking.check(settings, management)
     click.echo(checking.render(report), nl=False)
     context.exit(report.exit_code)
 
@@ -128,8 +128,8 @@ def check(context: click.Context, config: Path | None) -> None:
 def route(context: click.Context, model: str, config: Path | None, client: str, times: int) -> None:
     """Say where requests for MODEL would go, and why. No model is asked."""
     settings = _loaded(_given(config or context.obj))
-    with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
-        settings, failed = looked_up(settings, transport)
+    with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as management:
+        settings, failed = looked_up(settings, management)
     _warn([f"the deployments of {name} cannot be listed: {why}" for name, why in failed.items()])
     try:
         click.echo(explain(settings, model, client, times, failed))

@@ -4,10 +4,13 @@ import base64
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dialects.conversation import Conversation, Media, Message, Part, ToolResult
 from dialects.crossing import Inquiry
 from dialects.faults import invalid
+from gateway.requests.lifetime import Lifetime
+from gateway.upstream.background import result_of
 
 FETCHES_NOTHING = frozenset({"bedrock-converse", "anthropic-messages"})
 """The dialects whose backends take bytes alone."""
@@ -30,8 +33,10 @@ Fetch = Callable[[str, int], Fetched]
 """Fetches from a public address no more than so many bytes; raises `FaultError` that says why not."""
 
 
-def inline(inquiry: Inquiry, fetch: Fetch | None, most: int = _MOST_BYTES) -> Inquiry:
+def inline(inquiry: Inquiry, fetch: Fetch | None, lifetime: Lifetime, most: int = _MOST_BYTES) -> Inquiry:
     """Put the bytes in the place of every address, *most* in all; an inquiry without any stays as it is.
+
+    What is fetched is waited for within *lifetime*.
 
     The body as it came is given up with the addresses in it, so the request is translated and not passed along.
     """
@@ -46,7 +51,7 @@ def inline(inquiry: Inquiry, fetch: Fetch | None, most: int = _MOST_BYTES) -> In
     fetched: dict[str, Fetched] = {}
     left = most
     for address, times in sorted(addresses.items()):
-        fetched[address] = fetch(address, left // times)
+        fetched[address] = result_of(partial(fetch, address, left // times), lifetime)
         left -= times * len(fetched[address].data)
     return replace(
         inquiry, envelope=replace(inquiry.envelope, conversation=_with(conversation, fetched)), forward=False

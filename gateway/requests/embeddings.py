@@ -23,7 +23,7 @@ class EmbeddingExchange(Exchange):
         profile = profile_for(attempt.endpoint.model)
         dialect = EMBEDDERS[profile.vendor]
         rendered = dialect.render_request(self._request, profile)
-        self.dropped.update(name for each in rendered for name in each.dropped)
+        self.drop(name for each in rendered for name in each.dropped)
         answers = [self.read(attempt, each.body) for each in rendered]
         with making_sense():
             response = dialect.parse_response(answers)

@@ -1,10 +1,10 @@
 """One request and its answer: the attempts, the failover between them, and the record of it all."""
 
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Protocol
 
 from dialects.conversation import JSON, Usage
@@ -13,9 +13,10 @@ from dialects.faults import Fault, FaultError, FaultKind, http_status
 from dialects.models import profile_for
 from gateway.media.inline import FETCHES_NOTHING, Fetch, inline
 from gateway.observability.observe import ExchangeRecord, Observer
-from gateway.requests.rejected_fields import Lessons
-from gateway.requests.sticky_endpoints import Pins
-from gateway.upstream.pump import Upstream
+from gateway.requests.lifetime import Lifetime
+from gateway.requests.rejected_fields import RejectedFields
+from gateway.requests.sticky_endpoints import StickyEndpoints
+from gateway.upstream.stream_reader import StreamReader
 from routing.load_balancer import NoEndpointError
 from routing.names import How
 from routing.policy import Timeouts
@@ -31,24 +32,14 @@ _MOST_ITEMS = 100_000
 
 DEFECT = Fault(FaultKind.DEFECT, "The proxy itself failed.")
 
-Clock = Callable[[], float]
 
-
-class ReadableUpstream(Upstream, Protocol):
-    """An open answer that can also be read in one piece."""
-
-    def read(self, *, late: Callable[[], bool] = ...) -> bytes:
-        """Give the whole body; raises `FaultError`, also as soon as something comes when it is too *late*."""
-        ...
-
-
-class Caller(Protocol):
+class Client(Protocol):
     """Sends a rendered request to the endpoint of an attempt."""
 
-    def __call__(
-        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, left: Clock
-    ) -> ReadableUpstream:
-        """Open the answer, within the seconds that are *left*; raises `FaultError` for anything but success."""
+    def begin(
+        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, lifetime: Lifetime
+    ) -> StreamReader:
+        """Begin to ask; nothing is waited for, and whatever goes wrong is raised where the answer is read."""
         ...
 
 
@@ -60,59 +51,77 @@ class Asked:
     caller: str
     inquiry: Inquiry
     timeouts: Timeouts
+    began: float
+    """When its body had been read, by the clock of its lifetime."""
     affinity: str = ""
     """Names the conversation."""
-    began: float | None = None
-    """When its body had been read, by the exchange's clock; None if that is now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Shared:
     """What exchanges remember for one another, and how they fetch what a request only points at."""
 
-    lessons: Lessons = field(default_factory=Lessons)
-    responses: Pins = field(default_factory=Pins)
+    rejected_fields: RejectedFields = field(default_factory=RejectedFields)
+    responses: StickyEndpoints = field(default_factory=StickyEndpoints)
     """By response id."""
-    items: Pins = field(default_factory=lambda: Pins(_MOST_ITEMS))
+    items: StickyEndpoints = field(default_factory=lambda: StickyEndpoints(_MOST_ITEMS))
     """By the id of an item of a response's output."""
-    conversations: Pins = field(default_factory=Pins)
+    conversations: StickyEndpoints = field(default_factory=StickyEndpoints)
     """By affinity key."""
     fetch: Fetch | None = None
 
-    def inlined(self, inquiry: Inquiry, dialect: str) -> Inquiry:
+    def inlined(self, inquiry: Inquiry, dialect: str, lifetime: Lifetime) -> Inquiry:
         """Put in what the request only points at, for a backend that does not fetch; raises `FaultError`."""
-        return inline(inquiry, self.fetch) if dialect in FETCHES_NOTHING else inquiry
+        return inline(inquiry, self.fetch, lifetime) if dialect in FETCHES_NOTHING else inquiry
+
+
+class Stage(Enum):
+    """How far an exchange has come."""
+
+    ASKING = "asking"
+    """No model has said anything yet: another endpoint may answer instead."""
+    ANSWERING = "answering"
+    """The answer is this attempt's; what fails now is told to the client."""
+    OVER = "over"
+    """The record is out, and nothing is held any more."""
 
 
 class Exchange:
     """One request on its way through the proxy.
 
-    It is driven by one thread at a time. Whoever drives it ends it with
-    `finish`, once; the observer hears of it then.
+    =========  ==========  =========================  ======
+    stage      answered    an attempt fails           finish
+    =========  ==========  =========================  ======
+    asking     answering   the next attempt, if any   over
+    answering  nothing     over                       over
+    over       nothing     nothing                    nothing
+    =========  ==========  =========================  ======
+
+    One thread at a time drives it, within *lifetime*; whoever does ends it with `finish`, once: the observer is
+    told then.
     """
 
     def __init__(
         self,
         asked: Asked,
         attempts: Attempts,
-        call: Caller,
+        client: Client,
         observer: Observer,
-        desk: "Desk | None" = None,
-        clock: Clock = time.monotonic,
+        lifetime: Lifetime,
+        shared: Shared | None = None,
     ) -> None:
         self.asked = asked
         self.attempts = attempts
-        self.desk = desk or Desk()
-        self.dropped: set[str] = set()
-        self.clock = clock
+        self.lifetime = lifetime
+        self.stage = Stage.ASKING
         self.waited = 0.0
-        """For how many seconds it was somebody else's turn: the upstream's, or the caller's."""
-        self._call = call
+        """For how many seconds it was somebody else's turn: the upstream's, or the client's."""
+        self._client = client
         self._observer = observer
-        self._began = clock() if asked.began is None else asked.began
+        self._shared = shared or Shared()
+        self._dropped: set[str] = set()
         self._first_content: float | None = None
         self._last: Attempt | None = None
-        self._finished = False
         self._inquiries: dict[str, Inquiry] = {}
 
     def next_attempt(self) -> Attempt:
@@ -133,22 +142,22 @@ class Exchange:
         profile = profile_for(attempt.endpoint.model)
         way = crossing(inquiry, dialect, profile)
         rendered = way.ask(profile)
-        self.dropped.update(rendered.dropped)
+        self.drop(rendered.dropped)
         return way, rendered.body
 
-    def open(self, attempt: Attempt, body: JSON, *, stream: bool) -> ReadableUpstream:
-        """Send the request to the attempt's endpoint; raises `FaultError`.
+    def drop(self, fields: Iterable[str]) -> None:
+        """Note which *fields* of the request are not carried to the endpoint."""
+        self._dropped.update(fields)
 
-        What the endpoint has refused by name before is left out, and what it refuses now is left out once.
-        """
-        model = attempt.endpoint.model
-        known = self.desk.lessons.without(model, body)
-        try:
-            return self._send(attempt, known, body, stream=stream)
-        except FaultError as error:
-            if not self.desk.lessons.learn(model, known, error.fault):
-                raise
-        return self._send(attempt, self.desk.lessons.without(model, body), body, stream=stream)
+    def open(self, attempt: Attempt, body: JSON, *, stream: bool) -> "AttemptReader":
+        """Send the request to the attempt's endpoint, without what its model is known to reject."""
+
+        def begin(body: JSON) -> StreamReader:
+            return self._client.begin(
+                attempt, body, stream=stream, timeouts=self.asked.timeouts, lifetime=self.lifetime
+            )
+
+        return AttemptReader(begin, attempt.endpoint.model, body, self._shared.rejected_fields, self.drop)
 
     def whole(self) -> JSON:
         """Answer in one piece, failing over as often as it may; raises `FaultError` when nobody could answer."""
@@ -166,23 +175,24 @@ class Exchange:
 
     def answered(self, attempt: Attempt, answer: str) -> None:
         """Note that *attempt* has begun to answer; *answer* is what its backend calls it."""
+        self.stage = Stage.ANSWERING
         attempt.answered()
-        self._first_content = self.clock() - self._began
+        self._first_content = self._age()
         if attempt.protocol.dialect == _KEPT:
-            self.desk.responses.remember(self.asked.caller, answer, attempt.endpoint)
-            self.desk.conversations.remember(self.asked.caller, self.asked.affinity, attempt.endpoint)
+            self._shared.responses.remember(self.asked.caller, answer, attempt.endpoint)
+            self._shared.conversations.remember(self.asked.caller, self.asked.affinity, attempt.endpoint)
 
     def made(self, attempt: Attempt, items: Iterable[str]) -> None:
         """Note the ids of the *items* that *attempt* has put out: its caller may refer to them."""
         if attempt.protocol.dialect == _KEPT:
             for item in items:
-                self.desk.items.remember(self.asked.caller, item, attempt.endpoint)
+                self._shared.items.remember(self.asked.caller, item, attempt.endpoint)
 
     def finish(self, usage: Usage | None = None, *, fault: Fault | None = None, stop: str = "") -> None:
         """Tell the observer how it ended; a second time says nothing."""
-        if self._finished:
+        if self.stage is Stage.OVER:
             return
-        self._finished = True
+        self.stage = Stage.OVER
         self.attempts.close()
         record = replace(
             self._record(),
@@ -217,12 +227,8 @@ class Exchange:
 
     def read(self, attempt: Attempt, body: JSON) -> JSON:
         """Send *body* to the attempt's endpoint and read the answer; raises `FaultError`."""
-        with self.waiting():
-            upstream = self.open(attempt, body, stream=False)
-            try:
-                raw = upstream.read(late=self._is_late)
-            finally:
-                upstream.close()
+        with self.waiting(), closing(self.open(attempt, body, stream=False)) as reader:
+            raw = reader.read()
         with making_sense():
             loaded: JSON = json.loads(raw)
             return loaded
@@ -230,25 +236,22 @@ class Exchange:
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Within, it is somebody else's turn."""
-        since = self.clock()
+        since = self.lifetime.clock()
         try:
             yield
         finally:
-            self.waited += self.clock() - since
+            self.waited += self.lifetime.clock() - since
 
     def _inquiry(self, dialect: str) -> Inquiry:
         """Give the request as backends of *dialect* want it; what it points at is fetched once for all of them."""
         if dialect not in self._inquiries:
             with self.waiting():
-                self._inquiries[dialect] = self.desk.inlined(self.asked.inquiry, dialect)
+                self._inquiries[dialect] = self._shared.inlined(self.asked.inquiry, dialect, self.lifetime)
         return self._inquiries[dialect]
 
-    def _left(self) -> float:
-        """How many seconds the request may still take."""
-        return self._began + self.asked.timeouts.total - self.clock()
-
-    def _is_late(self) -> bool:
-        return self._left() <= 0
+    def _age(self) -> float:
+        """How many seconds it is since the request's body had been read."""
+        return self.lifetime.clock() - self.asked.began
 
     def _until_answered(self) -> Reply:
         while True:
@@ -263,10 +266,6 @@ class Exchange:
             attempt.lease.close()
             return reply
 
-    def _send(self, attempt: Attempt, body: JSON, asked: JSON, *, stream: bool) -> ReadableUpstream:
-        self.dropped.update(asked.keys() - body.keys())
-        return self._call(attempt, body, stream=stream, timeouts=self.asked.timeouts, left=self._left)
-
     def _fallback(self) -> str:
         resolution = self.attempts.resolution
         return f"{resolution.requested} -> {resolution.model}" if resolution.how is How.FALLBACK else ""
@@ -274,7 +273,7 @@ class Exchange:
     def _record(self) -> ExchangeRecord:
         endpoint = self._last.endpoint if self._last else None
         conversation = self.asked.inquiry.envelope.conversation
-        duration = self.clock() - self._began
+        duration = self._age()
         return ExchangeRecord(
             id=self.asked.id,
             caller=self.asked.caller,
@@ -291,8 +290,80 @@ class Exchange:
             first_content=self._first_content,
             duration=duration,
             overhead=max(0.0, duration - self.waited - self.attempts.paused),
-            dropped=tuple(sorted(self.dropped)),
+            dropped=tuple(sorted(self._dropped)),
         )
+
+
+class AttemptReader:
+    """Reads the answer of one attempt; a field that the endpoint rejects by name is left out, once.
+
+    *begin* sends a body, and *drop* is told of the fields that are left out.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[JSON], StreamReader],
+        model: str,
+        body: JSON,
+        rejected: RejectedFields,
+        drop: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._begin = begin
+        self._model = model
+        self._body = body
+        self._rejected = rejected
+        self._drop = drop
+        self._learnt = False
+        self._sent = body
+        self._reader = self._send()
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, in lower case and without parameters; once `head` has returned."""
+        return self._reader.content_type
+
+    def head(self, seconds: float) -> None:
+        """Wait for a good answer to begin; raises `FaultError`, or `Quiet` after so many *seconds*."""
+        try:
+            self._reader.head(seconds)
+        except FaultError as error:
+            if not self._learn(error.fault):
+                raise
+            self._reader.head(seconds)
+
+    def take(self, seconds: float) -> bytes | None:
+        """Take all that has arrived, None at the end; raises `FaultError`, or `Quiet` after so many *seconds*."""
+        return self._reader.take(seconds)
+
+    def read(self) -> bytes:
+        """Read the whole answer; raises `FaultError`."""
+        try:
+            return self._reader.read()
+        except FaultError as error:
+            if not self._learn(error.fault):
+                raise
+            return self._reader.read()
+
+    def finish(self) -> None:
+        """Want nothing more of an answer that is complete; its connection may be used again."""
+        self._reader.finish()
+
+    def close(self) -> None:
+        """Let go of the connection, which ends an answer that is not complete."""
+        self._reader.close()
+
+    def _learn(self, fault: Fault) -> bool:
+        """Learn from a fault which field is rejected, and send the request without it; False where that helps not."""
+        if self._learnt or not self._rejected.learn(self._model, self._sent, fault):
+            return False
+        self._learnt = True
+        self._reader = self._send()
+        return True
+
+    def _send(self) -> StreamReader:
+        self._sent = self._rejected.without(self._model, self._body)
+        self._drop(self._body.keys() - self._sent.keys())
+        return self._begin(self._sent)
 
 
 def item_ids(response: JSON) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ _Lesson = tuple[str, frozenset[int]]
 """A field, and the hashes of values that are refused together; without any it is refused whatever it holds."""
 
 
-class Lessons:
+class RejectedFields:
     """Fields of a body that a model's deployments refuse, learnt from their own words.
 
     A refused beta is not named by the service, so all betas go where all those

@@ -11,7 +11,7 @@ from routing.strategy import Endpoint
 _MOST = 10_000
 
 
-class Pins:
+class StickyEndpoints:
     """The endpoints of the latest things of one kind that backends keep, by caller and by what each is called.
 
     ``_lock`` guards the table; the oldest entry leaves when *most* are there.

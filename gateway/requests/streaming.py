@@ -1,43 +1,62 @@
 """A streamed answer: held back until a model has said something, owned until the last byte."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import Self
+from typing import Final, Self
 
 from dialects.crossing import Crossing
 from dialects.faults import Fault, FaultError, FaultKind
 from dialects.relay import Observation, Relay
 from dialects.sse import BLANK_LINES
 from dialects.tables import SIGNS_OF_LIFE
-from gateway.requests.exchange import DEFECT, Exchange
-from gateway.upstream.pump import Pump, Quiet
+from gateway.requests.exchange import DEFECT, AttemptReader, Exchange, Stage
+from gateway.upstream.stream_reader import Quiet
 from routing.request_router import Attempt
 
 _MOST_HELD = 256 * 1024
 _MOST_EVENTS_HELD = 64
 """How many bytes, and how many events, of prelude are held back before they are let go, come what may."""
+_MOST_SILENCES = 2
+"""How many attempts may end because nothing came at all: a model that thinks for long is not paid for three times."""
 
-SayFault = Callable[[Fault], bytes]
-"""Says a failure in the client's dialect, in a stream that has not begun otherwise."""
+_TOO_SLOW: Final = Fault(FaultKind.TIMEOUT, "The model's endpoint said nothing for too long.")
+_CLIENT_LEFT: Final = Fault(FaultKind.CALLER_LEFT, "The caller hung up.")
+
+RenderFault = Callable[[Fault], bytes]
+"""Renders a failure in the client's dialect, for a stream that has not begun otherwise."""
 
 
 class _Flow:
-    """One attempt's stream, from opening the connection to its last byte."""
+    """One attempt's stream, from its first byte to its last.
 
-    def __init__(self, attempt: Attempt, way: Crossing, pump: Pump) -> None:
+    *due* is when it must have said something. The clock of the first event runs only while nothing at all arrives;
+    any frame is a sign of life, after which the stream may be silent for as long as between two events.
+    """
+
+    def __init__(self, attempt: Attempt, way: Crossing, reader: AttemptReader, due: float) -> None:
         self.attempt = attempt
-        self.pump = pump
+        self.reader = reader
+        self.due = due
+        self.silent = True
         self.held = b""
         self.seen = Observation()
         self._way = way
         self._relay: Relay | None = None
 
-    def relay(self, wait: float) -> Relay:
-        """Wait for the answer's head; raises `Quiet` or `FaultError`."""
+    @property
+    def relay(self) -> Relay:
+        """What turns the upstream's bytes into the client's; raises `LookupError` before there is an answer."""
         if self._relay is None:
-            self._relay = self._way.relay(self.pump.content_type(wait))
-            self.seen = self._relay.seen
+            raise LookupError("the answer has not begun")
         return self._relay
+
+    def take(self, seconds: float) -> bytes | None:
+        """Take what has arrived, None at the end; raises `FaultError`, or `Quiet` after so many *seconds*."""
+        if self._relay is not None:
+            return self.reader.take(seconds)
+        self.reader.head(seconds)
+        self._relay = self._way.relay(self.reader.content_type)
+        self.seen = self._relay.seen
+        return self.reader.take(0.0)
 
 
 class StreamedAnswer:
@@ -46,38 +65,35 @@ class StreamedAnswer:
     An object with `close`, not a generator: a server that closes a generator
     it never started runs none of its ``finally`` blocks, and the lease would leak.
 
-    =========  ============================================  =======================
-    state      a fault                                       quiet for a while
-    =========  ============================================  =======================
-    held       the next attempt, if there is one             nothing (headers unsent)
-    waiting    the next attempt, if there is one             a sign of life
-    committed  an error in the client's dialect, then over   a sign of life
-    over       nothing                                       nothing
-    =========  ============================================  =======================
+    ==========================  ================================  =========================
+    stage of the exchange       a fault                           quiet for a while
+    ==========================  ================================  =========================
+    asking, in `begin`          the next attempt, if there is one nothing (headers unsent)
+    asking, after it            the next attempt, if there is one a sign of life
+    answering                   an error in the client's dialect  a sign of life
+    over                        nothing                           nothing
+    ==========================  ================================  =========================
     """
 
-    def __init__(self, exchange: Exchange, say_fault: SayFault) -> None:
+    def __init__(self, exchange: Exchange, render_fault: RenderFault) -> None:
         self._exchange = exchange
         self._timeouts = exchange.asked.timeouts
-        self._clock = exchange.clock
-        self._say_fault = say_fault
-        self._deadline = self._clock() + self._timeouts.total
+        self._clock = exchange.lifetime.clock
+        self._render_fault = render_fault
         self._flow: _Flow | None = None
-        self._due = 0.0
+        self._silences = 0
         self._sign_of_life = SIGNS_OF_LIFE[exchange.asked.inquiry.client]
-        # Since when it is the caller's turn, where it is.
+        # Since when it is the client's turn, where it is.
         self._handed = self._clock()
-        # When the caller last heard something; headers leave with the first bytes, so until then: when it asked.
+        # When the client last got something; headers leave with the first bytes, so until then: when it asked.
         self._spoke = self._clock()
         self._ready = b""
-        self._committed = False
-        self._over = False
 
     def begin(self) -> None:
         """Wait until a model has said something, or long enough; raises `FaultError` if none can."""
         until = self._spoke + self._timeouts.keep_alive
         try:
-            while not (self._committed or self._over) and (wait := until - self._clock()) > 0:
+            while self._exchange.stage is Stage.ASKING and (wait := until - self._clock()) > 0:
                 self._ready += self._advance(wait)
         except FaultError as error:
             self._end(error.fault)
@@ -93,7 +109,7 @@ class StreamedAnswer:
     def __next__(self) -> bytes:
         self._exchange.waited += self._clock() - self._handed
         out, self._ready = self._ready, b""
-        while not (out or self._over):
+        while not (out or self._is_over):
             wait = self._spoke + self._timeouts.keep_alive - self._clock()
             out = self._step(wait) if wait > 0 else self._sign_of_life
         if not out:
@@ -104,17 +120,21 @@ class StreamedAnswer:
     def close(self) -> None:
         """Let go of everything, however far the stream got."""
         self._ready = b""
-        if not self._over:
+        if not self._is_over:
             self._exchange.waited += self._clock() - self._handed
-            self._end(Fault(FaultKind.CALLER_LEFT, "The caller hung up."))
+            self._end(_CLIENT_LEFT)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._exchange.stage is Stage.OVER
 
     def _step(self, wait: float) -> bytes:
-        """Take one step; a failure of all is said in the stream."""
+        """Take one step; a failure of all is told in the stream."""
         try:
             return self._advance(wait)
         except FaultError as error:
             self._end(error.fault)
-            return self._say_fault(error.fault)
+            return self._render_fault(error.fault)
         except BaseException:
             self._end(DEFECT)
             raise
@@ -122,18 +142,16 @@ class StreamedAnswer:
     def _advance(self, wait: float) -> bytes:
         """Take one step of at most *wait* seconds; raises `FaultError` when nobody is left to try."""
         flow = self._flow or self._start()
-        now = self._clock()
         try:
-            patience = max(0.0, min(wait, self._due - now))
             with self._exchange.waiting():
-                relay = flow.relay(patience)
-                chunk = flow.pump.take(patience)
+                chunk = flow.take(max(0.0, min(wait, flow.due - self._clock())))
         except Quiet:
-            return self._broke(flow, _too_slow()) if self._clock() >= self._due else b""
+            return self._fail(flow, _TOO_SLOW) if self._clock() >= flow.due else b""
         except FaultError as error:
-            return self._broke(flow, error.fault)
-        self._due = min(self._deadline, self._clock() + self._timeouts.idle) if self._committed else self._due
-        return self._pass(flow, relay, chunk)
+            return self._fail(flow, error.fault)
+        flow.due = self._clock() + self._timeouts.idle
+        flow.silent = False
+        return self._pass(flow, chunk)
 
     def _start(self) -> _Flow:
         while True:
@@ -143,53 +161,52 @@ class StreamedAnswer:
             except FaultError as error:
                 attempt.failed(error.fault)
                 continue
-            pump = Pump(partial(self._exchange.open, attempt, body, stream=True))
-            self._due = min(self._deadline, self._clock() + self._timeouts.first_event)
-            self._flow = _Flow(attempt, way, pump)
+            reader = self._exchange.open(attempt, body, stream=True)
+            self._flow = _Flow(attempt, way, reader, self._clock() + self._timeouts.first_event)
             return self._flow
 
-    def _pass(self, flow: _Flow, relay: Relay, chunk: bytes | None) -> bytes:
-        out = relay.finish() if chunk is None else relay.feed(chunk)
-        seen = relay.seen
-        if not self._committed:
+    def _pass(self, flow: _Flow, chunk: bytes | None) -> bytes:
+        """Give the client what a chunk means, or hold it back; None is the end of the upstream."""
+        out = flow.relay.finish() if chunk is None else flow.relay.feed(chunk)
+        seen = flow.seen
+        if self._exchange.stage is Stage.ASKING:
             if seen.fault:
-                return self._broke(flow, seen.fault)
+                return self._fail(flow, seen.fault)
             flow.held += out
             if not seen.committed and _may_be_held(flow.held):
                 return b""
-            self._commit(flow)
+            self._exchange.answered(flow.attempt, seen.id)
             out = flow.held
         if seen.over or chunk is None:
             self._end(seen.fault)
         return out
 
-    def _commit(self, flow: _Flow) -> None:
-        self._committed = True
-        self._exchange.answered(flow.attempt, flow.seen.id)
-        self._due = min(self._deadline, self._clock() + self._timeouts.idle)
-
-    def _broke(self, flow: _Flow, fault: Fault) -> bytes:
-        if self._committed:
-            tail = flow.relay(0).abort(fault)
+    def _fail(self, flow: _Flow, fault: Fault) -> bytes:
+        """Tell the client that an answer broke off, or let another attempt begin; raises `FaultError` if none may."""
+        if self._exchange.stage is Stage.ANSWERING:
+            tail = flow.relay.abort(fault)
             self._end(fault)
             return tail
         flow.attempt.failed(fault)
-        flow.pump.close()
+        flow.reader.close()
         self._flow = None
+        self._silences += fault is _TOO_SLOW and flow.silent
+        if self._silences >= _MOST_SILENCES:
+            raise FaultError(fault)
         return b""
 
     def _end(self, fault: Fault | None) -> None:
-        self._over = True
+        """Let go of the attempt, with the blame that *fault* puts on it, and end the exchange."""
         flow, self._flow = self._flow, None
         if flow is None:
             self._exchange.finish(fault=fault)
             return
-        if self._committed:
+        if self._exchange.stage is Stage.ANSWERING:
             self._exchange.made(flow.attempt, flow.seen.items)
         if fault is None:
-            flow.pump.release()
+            flow.reader.finish()
         else:
-            flow.pump.close()
+            flow.reader.close()
         if fault is None or fault is DEFECT:
             # A defect of ours is blamed on nobody.
             flow.attempt.lease.close()
@@ -201,7 +218,3 @@ class StreamedAnswer:
 
 def _may_be_held(prelude: bytes) -> bool:
     return len(prelude) < _MOST_HELD and prelude.count(BLANK_LINES) < _MOST_EVENTS_HELD
-
-
-def _too_slow() -> Fault:
-    return Fault(FaultKind.TIMEOUT, "The model's endpoint said nothing for too long.")

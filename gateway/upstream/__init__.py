@@ -1,1 +1,1 @@
-"""The ways to SAP AI Core: tokens, connections, calls, listings."""
+"""The ways to SAP AI Core: inference over plain sockets, everything else over requests."""

@@ -13,7 +13,7 @@ from dialects.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import is_url
 from gateway.config.subaccounts import Deployment, SubAccount, deployment_url
 from gateway.upstream.tokens import TokenSource
-from gateway.upstream.transport import Transport
+from gateway.upstream.management import ManagementClient
 from routing.health import is_known_not_to_run
 from routing.names import may_name_a_model
 
@@ -49,8 +49,8 @@ class Listed:
 class Management:
     """The AI APIs of all subaccounts; a refused token is renewed once."""
 
-    def __init__(self, transport: Transport, tokens: Mapping[str, TokenSource], *, timeout: float = 15.0) -> None:
-        self._transport = transport
+    def __init__(self, client: ManagementClient, tokens: Mapping[str, TokenSource], *, timeout: float = 15.0) -> None:
+        self._client = client
         self._tokens = tokens
         self._timeout = timeout
 
@@ -72,12 +72,11 @@ class Management:
             "AI-Resource-Group": subaccount.resource_group,
             "Accept": "application/json",
         }
-        upstream = self._transport.get(subaccount.key.api_url + path, headers, self._timeout)
-        body = upstream.read()
-        if upstream.status >= 400:
-            raise FaultError(fault_from(upstream.status, upstream.headers, body))
+        answer = self._client.get(subaccount.key.api_url + path, headers, self._timeout)
+        if answer.status >= 400:
+            raise FaultError(fault_from(answer.status, answer.headers, answer.body))
         try:
-            return orjson.loads(body)
+            return orjson.loads(answer.body)
         except orjson.JSONDecodeError:
             raise FaultError(_UNREADABLE) from None
 

@@ -3,14 +3,19 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dialects.faults import Fault, FaultError
+from gateway.upstream.background import Task
 
 _SHARE = 0.1
 """A token is renewed when this share of its lifetime is left, or earlier than that by no more than the leeway."""
 _MEMORY = 1.0
 """Seconds for which a failed fetch answers for the next ones."""
+
+NewTask = Callable[[Callable[[], str]], Task[str]]
+"""Makes the task in which a token is fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,16 @@ class Token:
     value: str = field(repr=False)
     lifetime: float
     """Seconds from the moment it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenState:
+    """What is known of a subaccount's token; if there is neither a good one nor a fault, nobody has had an answer."""
+
+    good: bool
+    """Whether there is a token that has not expired."""
+    fault: Fault | None
+    """What the last fetch failed with; nothing after one that succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,79 +56,121 @@ class _Failure:
 
 
 class TokenSource:
-    """Hands out the current access token of one subaccount.
+    """Hands out the current access token of one subaccount; it is fetched in the background, by one task at a time.
 
-    `_fetching` says who fetches. It is held across the fetch: whoever has no token waits for it, whoever still
-    has a good one does not. `_guard` makes "store" and "drop if it is still this one" whole; nothing else is
-    done under it. `_guard` may be taken inside `_fetching`, never the other way round.
+    Whoever has no token waits for that task. Whoever has one that is near its end goes on with it meanwhile.
+    `_lock` guards the token, the failure and the task; nothing else is done under it.
     """
 
     def __init__(
-        self, fetch: Callable[[], Token], *, clock: Callable[[], float] = time.monotonic, leeway: float = 300.0
+        self,
+        fetch: Callable[[], Token],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        leeway: float = 300.0,
+        new_task: NewTask = Task,
     ) -> None:
         self._fetch = fetch
         self._clock = clock
         self._leeway = leeway
-        self._fetching = threading.Lock()
-        self._guard = threading.Lock()
+        self._new_task = new_task
+        self._lock = threading.Lock()
         self._held: _Held | None = None
         self._failure: _Failure | None = None
+        self._fetching: Task[str] | None = None
 
     def token(self) -> str:
-        """Hand out a token that is good now; raise the fault of the fetch when there is none."""
-        held, now = self._held, self._clock()
-        if held is not None and now < held.renew_at:
-            return held.value
-        if held is not None and now < held.expires_at:
-            return self._renewed(held)
-        with self._fetching:
-            return self._fetched()
+        """Give a token that is good now, after waiting for it if need be; raise the fault of the fetch."""
+        found = self.request()
+        return found if isinstance(found, str) else found.result()
 
-    @property
-    def has_token(self) -> bool:
-        """Whether a token is at hand that is good now; fetches none."""
-        held = self._held
-        return held is not None and self._clock() < held.expires_at
+    def request(self) -> str | Task[str]:
+        """Give a token that is good now, or the task that fetches one; raise the fault of a fetch that has failed."""
+        while True:
+            held, failure, now = self._held, self._failure, self._clock()
+            if held is not None and now < held.renew_at:
+                return held.value
+            failed = failure is not None and now < failure.until
+            if held is not None and now < held.expires_at:
+                if not failed:
+                    self._renew(held, failure)
+                return held.value
+            if failure is not None and failed:
+                raise FaultError(failure.fault)
+            if (task := self._task(held, failure)) is not None:
+                return task
 
     def invalidate(self, token: str, *, min_age: float = 0.0) -> bool:
         """Drop *token*, because the service refused it, unless another one has taken its place already.
 
         One that is younger than *min_age* seconds is kept. Return whether another one is to be had.
         """
-        with self._guard:
+        now = self._clock()
+        with self._lock:
             held = self._held
             if held is not None and held.value == token:
-                if self._clock() - held.fetched_at < min_age:
+                if now - held.fetched_at < min_age:
                     return False
                 self._held = None
-            return True
+        return True
 
-    def _renewed(self, held: _Held) -> str:
-        """Fetch ahead of time, unless somebody does so or has just failed to: *held* is good meanwhile."""
-        if not self._fetching.acquire(blocking=False):
-            return held.value
-        try:
-            return self._fetched()
-        except FaultError:
-            return held.value
-        finally:
-            self._fetching.release()
+    @property
+    def state(self) -> TokenState:
+        """What is known, without asking anybody."""
+        with self._lock:
+            held, failure = self._held, self._failure
+        good = held is not None and self._clock() < held.expires_at
+        return TokenState(good, failure.fault if failure else None)
+
+    def _renew(self, held: _Held, failure: _Failure | None) -> None:
+        """Have the token renewed; where that cannot even begin, the old one is good for a while."""
+        with suppress(FaultError):
+            self._task(held, failure)
+
+    def _task(self, held: _Held | None, failure: _Failure | None) -> Task[str] | None:
+        """Give the task that fetches a token, and begin it if there is none; nothing if one has ended meanwhile.
+
+        *held* and *failure* are what the caller has seen.
+        """
+        if (running := self._running()) is not None:
+            return running
+        new = self._new_task(self._fetched)
+        with self._lock:
+            if held is not self._held or failure is not self._failure:
+                return None
+            running = self._running()
+            if running is None:
+                self._fetching = new
+        if running is not None:
+            return running
+        new.start()
+        return new
+
+    def _running(self) -> Task[str] | None:
+        """The task that is under way; one that got no thread is done without having run."""
+        task = self._fetching
+        return None if task is None or task.done else task
 
     def _fetched(self) -> str:
-        """Fetch, unless that was done or tried while this thread waited for its turn."""
-        held, failure, now = self._held, self._failure, self._clock()
-        if held is not None and now < held.renew_at:
-            return held.value
-        if failure is not None and now < failure.until:
-            raise FaultError(failure.fault)
+        """Fetch a token and keep it, or keep why there is none."""
+        asked_at = self._clock()
         try:
             token = self._fetch()
         except FaultError as error:
-            self._failure = _Failure(error.fault, self._clock() + _MEMORY)
+            self._end(None, _Failure(error.fault, self._clock() + _MEMORY))
             raise
-        self._failure = None
-        expires_at = now + token.lifetime
+        except BaseException:
+            self._end(None, None)
+            raise
+        expires_at = asked_at + token.lifetime
         renew_at = expires_at - min(self._leeway, token.lifetime * _SHARE)
-        with self._guard:
-            self._held = _Held(token.value, now, renew_at, expires_at)
+        self._end(_Held(token.value, asked_at, renew_at, expires_at), None)
         return token.value
+
+    def _end(self, held: _Held | None, failure: _Failure | None) -> None:
+        """Note what the fetch has brought: a token, or why there is no new one."""
+        with self._lock:
+            if held is not None:
+                self._held = held
+            self._failure = failure
+            self._fetching = None

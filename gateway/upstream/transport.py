@@ -1,423 +1,467 @@
-"""The only way out: HTTP calls to SAP AI Core, and every error of the network as a fault.
+"""HTTP/1.1 to SAP AI Core over sockets that never block: one request and its answer as a `Call`.
 
-Nothing is sent twice behind the caller's back, with two exceptions that are safe to repeat: a management GET whose
-connection broke before an answer came is sent once more, and a token is asked for up to three times. A POST is
-never repeated here, even when a kept connection turns out to be dead: whether the other side had begun to work
-cannot be known from here, and the caller, who can go elsewhere, decides. Kept connections are probed by the
-operating system, so that a dead one is rarely chosen.
+A call is sent once. The one exception: a connection that was kept and turns out to be dead before any byte of the
+answer has come is nobody's failure, and the call goes once more over a fresh one.
+
+No fault names a host.
 """
 
-import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from functools import lru_cache
+import re
+import ssl
+import time
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final, Self
+from typing import Final
 
-import orjson
-import requests
-from requests.adapters import HTTPAdapter
-from requests.cookies import RequestsCookieJar
-from requests.models import PreparedRequest
-from requests.structures import CaseInsensitiveDict
-from requests.utils import check_header_validity
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+import certifi
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from dialects.faults import Fault, FaultError, FaultKind
-from gateway.config.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
-from gateway.upstream.tokens import Token
-
-_READ_SIZE = 64 * 1024
-_BODY_LIMIT = 64 * 1024 * 1024
-_HOSTS = 64
-"""How many hosts keep their connections at the same time."""
-_TOKEN_TIMEOUT = (5.0, 15.0)
-_TOKEN_TRIES = 3
-_TOKEN_LIFETIME = 3600.0
-"""Assumed when the token service does not say."""
-_PAUSE = 0.3
-"""Seconds before a token is asked for the second time, unless the service says otherwise."""
-_PAUSE_CAP = 10.0
-"""A token service that wants a longer pause than this is not waited for."""
-
-_PAUSES: Final[Mapping[int, float]] = {
-    # status   factor by which the pause before the next try grows
-    408: 2.0,
-    500: 3.0,
-    502: 2.0,
-    503: 3.0,
-    504: 2.0,
-}
-_LOST = 2.0
-"""The same factor, after the connection failed."""
-
-_KEEP_ALIVE: Final = (
-    # option                                   value
-    ("SO_KEEPALIVE", socket.SOL_SOCKET, 1),
-    ("TCP_KEEPIDLE", socket.IPPROTO_TCP, 45),  # below the idle limit of the load balancers in front of AI Core
-    ("TCP_KEEPINTVL", socket.IPPROTO_TCP, 15),
-    ("TCP_KEEPCNT", socket.IPPROTO_TCP, 3),
+from gateway.requests.lifetime import Clock, Lifetime, Wish
+from gateway.service_keys import Secret
+from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
+from gateway.upstream.connection import (
+    Connection,
+    HttpProxy,
+    Resolve,
+    Resolver,
+    Route,
+    Target,
+    addresses_of,
+    connect,
+    target_of,
 )
+from gateway.upstream.pool import ConnectionPool
+from gateway.upstream.steps import Quiet, Resumable, Steps
 
-_HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "sap-ai-core-llm-proxy"}
-"""What every request says, unless it says otherwise."""
+BODY_LIMIT: Final = 64 * 1024 * 1024
+"""How many bytes of a body are read in one piece."""
+_OVERHEAD_LIMIT = 64 * 1024
+"""How many bytes that belong to no body may come one after the other: those of a head, or between two chunks."""
+_MOST_AT_ONCE = 1024 * 1024
+"""How many bytes of a compressed body are unpacked at once."""
+_OWN_HEADERS: Final = frozenset(
+    {"accept-encoding", "connection", "content-length", "host", "transfer-encoding", "user-agent"}
+)
+"""What a request says as it is, whatever it is given."""
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00-\x08\x0a-\x1f\x7f]*")
+_COMPRESSED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 _UNREACHABLE = Fault(FaultKind.UNREACHABLE, "SAP AI Core could not be reached.")
 _NO_CONNECTION_IN_TIME = Fault(FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
-_NO_ANSWER_IN_TIME = Fault(FaultKind.TIMEOUT, "SAP AI Core did not answer in time.")
+NO_ANSWER_IN_TIME: Final = Fault(FaultKind.TIMEOUT, "SAP AI Core did not answer in time.")
 _BROKEN = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core broke off.")
 _TOO_MUCH = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core is larger than this proxy takes.")
-_REFUSED_KEY = "SAP AI Core's token service refuses the service key of this subaccount."
+_REDIRECT = Fault(FaultKind.SERVER_ERROR, "SAP AI Core answered with a redirect, which is not followed.")
 
 
-class Upstream:
-    """One answer of SAP AI Core, whose body is still to come.
+class _GarbledError(ValueError):
+    """What came is no answer, or less than one."""
 
-    One thread reads; any thread may call `shutdown()`, which ends a read that waits. The connection goes back
-    to the pool in `close()` and nowhere else, so that a late `shutdown()` never hits another request. `_lock`
-    guards `_stopped` and `_closed`, and the two calls on the socket that must agree with them; they do not block.
+
+class _Answer:
+    """One answer, as the parser understands it; `release` when it is over, since the parser knows it as well.
+
+    Interim answers (1xx) are passed over. `begun` says that a byte has come. Bytes after the end keep the connection
+    from being used again, but for line ends, which the parser of the next answer passes over.
     """
 
-    def __init__(self, response: requests.Response) -> None:
-        self.status: int = response.status_code
-        self.headers: Mapping[str, str] = response.headers
-        self._raw: Any = response.raw
-        self._pool = self._raw._pool  # noqa: SLF001 - without a pool, urllib3 leaves giving back to us
-        self._raw._pool = None  # noqa: SLF001 - as above
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._closed = False
-        self._finished = False
+    def __init__(self) -> None:
+        self.status = 0
+        self.fields: dict[bytes, bytes] = {}
+        self.begun = False
+        self.has_head = False
+        self.complete = False
+        self._keeps_alive = False
+        self._spoilt = False
+        self._interim = False
+        self._overhead = 0
+        self._inflater: _Inflater | None = None
+        self._pieces: list[bytes] = []
+        self._parser: HttpResponseParser | None = None
+        # Named as the parser wants it: each piece of a body goes straight into the list.
+        self.on_body = self._pieces.append
+
+    def feed(self, data: bytes) -> None:
+        """Take what has arrived; raises `ValueError` if it is no answer."""
+        self.begun = True
+        if self._parser is None:
+            self._parser = HttpResponseParser(self)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            if not self.has_head:
+                raise _GarbledError from None
+            # What came before is still good.
+            self._spoilt = True
+        self._overhead = 0 if self._pieces else self._overhead + len(data)
+        if self._overhead > _OVERHEAD_LIMIT:
+            raise _GarbledError
+
+    def end(self) -> None:
+        """The server has closed the connection; raises `ValueError` unless that is how the body ends."""
+        if not self.has_head or (not self.complete and self._has_length()):
+            raise _GarbledError
+        self.complete = True
+        self._keeps_alive = False
+
+    def body(self) -> bytes:
+        """Give what has arrived of the body since the last time; raises `ValueError` if what follows is no body."""
+        if self._spoilt and not self._pieces and not self.complete:
+            raise _GarbledError
+        if self._inflater is None:
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+            return data
+        data = self._inflater.unpack(b"".join(self._pieces))
+        self._pieces.clear()
+        if self.complete and not data:
+            self._inflater.check_end()
+        return data
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether another answer may follow on its connection, as far as is known."""
+        return self._keeps_alive and not self._spoilt
+
+    def release(self) -> None:
+        """Part with the parser."""
+        self._parser = None
+
+    def on_message_begin(self) -> None:
+        """Refuse whatever follows the answer: it was not asked for."""
+        if self.complete:
+            raise _GarbledError
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header; those that follow a body are passed over."""
+        if not self.has_head:
+            name = name.lower()
+            self.fields[name] = self.fields[name] + b", " + value if name in self.fields else value
+
+    def on_headers_complete(self) -> None:
+        """Understand the head."""
+        parser = self._parser
+        if parser is None or (status := parser.get_status_code()) < 100 or status == 101:
+            raise _GarbledError
+        if status < 200:
+            self._interim = True
+            self.fields = {}
+            return
+        self.status = status
+        self._keeps_alive = parser.should_keep_alive()
+        coding = self.fields.get(b"content-encoding", b"identity").strip().lower()
+        if coding in _COMPRESSED:
+            self._inflater = _Inflater()
+        elif coding not in {b"", b"identity"}:
+            raise _GarbledError
+        self.has_head = True
+
+    def on_message_complete(self) -> None:
+        """Note the end, unless it was the end of an interim answer."""
+        self.complete = not self._interim
+        self._interim = False
+
+    def _has_length(self) -> bool:
+        """Whether the body says itself where it ends."""
+        if (codings := self.fields.get(b"transfer-encoding")) is not None:
+            return codings.rpartition(b",")[2].strip().lower() == b"chunked"
+        return b"content-length" in self.fields
+
+
+class _Inflater:
+    """Unpacks a compressed body, no more than so much at once; what was not unpacked waits."""
+
+    def __init__(self) -> None:
+        self._unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as it turns out to be
+        self._empty = True
+
+    def unpack(self, data: bytes) -> bytes:
+        """Unpack what has arrived; raises `ValueError`."""
+        self._empty = self._empty and not data
+        try:
+            unpacked = self._unpacker.decompress(self._unpacker.unconsumed_tail + data, _MOST_AT_ONCE)
+        except zlib.error:
+            raise _GarbledError from None
+        if self._unpacker.unused_data:
+            raise _GarbledError
+        return unpacked
+
+    def check_end(self) -> None:
+        """Raise `ValueError` if what was unpacked is not the whole."""
+        if not (self._empty or self._unpacker.eof):
+            raise _GarbledError
+
+
+class Call:
+    """One request and its answer; one thread at a time uses it, and whoever has it closes it.
+
+    First `head`, then `take` until there is no more, or `read`. All of them may be called again after they raised
+    `Quiet`. After any `FaultError` the call is closed.
+    """
+
+    def __init__(
+        self, pool: ConnectionPool, resolver: Resolver, route: Route, request: tuple[bytes, bytes], clock: Clock
+    ) -> None:
+        self._pool = pool
+        self._resolver = resolver
+        self._route = route
+        self._request = request
+        self._clock = clock
+        self._key = route.target.secure, route.target.host, route.target.port
+        self._answer = _Answer()
+        self._connection: Connection | None = None
+        self._sent = False
+        self._work: Resumable[None] | None = None
+
+    # The head
+
+    def head(self, lifetime: Lifetime, seconds: float) -> None:
+        """Return when status and headers are there; raises `Quiet` after so many *seconds*, and `FaultError`."""
+        if self._work is None:
+            self._work = Resumable(self.answered(), lifetime.clock())
+        try:
+            self._work.go_on(lifetime, seconds)
+        except FaultError:
+            self.close()
+            raise
+
+    def answered(self) -> Steps[None]:
+        """Connect, send, and read the head of the answer: the work that `head` drives. Raises `FaultError`."""
+        kept = self._pool.take(self._key)
+        if kept is None or not (yield from self._asked(kept)):
+            fresh = yield from self._connected()
+            if not (yield from self._asked(fresh)):
+                raise FaultError(_UNREACHABLE)
+        if 300 <= self.status < 400:
+            raise FaultError(_REDIRECT)
+
+    @property
+    def status(self) -> int:
+        """The status; 0 before the head is there."""
+        return self._answer.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers by their names in lower case; those that came more than once are joined by commas."""
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._answer.fields.items()}
 
     @property
     def content_type(self) -> str:
         """The media type, in lower case and without parameters."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        value = self._answer.fields.get(b"content-type", b"")
+        return value.partition(b";")[0].strip().lower().decode("latin-1")
 
-    def read(self, limit: int = _BODY_LIMIT, *, late: Callable[[], bool] = lambda: False) -> bytes:
-        """Read the whole body and close; more than *limit* bytes, or bytes when it is too *late*, are a fault."""
+    @property
+    def wish(self) -> Wish | None:
+        """What more of the body needs; nothing if there is some, or no more."""
+        if self._connection is None or self._answer.complete:
+            return None
+        return self._connection.readable.wishes[0]
+
+    # The body
+
+    def take(self, lifetime: Lifetime, seconds: float) -> bytes | None:
+        """Give all that has arrived of the body, and None at its end.
+
+        Raises `Quiet` if nothing arrives within so many *seconds*, and `FaultError`.
+        """
+        until = lifetime.clock() + seconds
+        try:
+            while (data := self._arrived()) == b"":
+                if not lifetime.wait(self._reading().readable.wishes, max(0.0, until - lifetime.clock())):
+                    raise Quiet
+                self._receive_body()
+        except FaultError:
+            self.close()
+            raise
+        return data
+
+    def read(self, lifetime: Lifetime, silence: float, limit: int = BODY_LIMIT) -> bytes:
+        """Read the whole body; more than *limit* bytes, or *silence* for so many seconds, are a fault."""
+        try:
+            return Resumable(self.rest(limit), lifetime.clock()).insist(lifetime, silence)
+        except Quiet:
+            self.close()
+            raise FaultError(NO_ANSWER_IN_TIME) from None
+        except FaultError:
+            self.close()
+            raise
+
+    def rest(self, limit: int) -> Steps[bytes]:
+        """Read the rest of the body: the work that `read` drives. Raises `FaultError`."""
         parts: list[bytes] = []
         size = 0
-        with self:
-            for chunk in self:
-                size += len(chunk)
+        while (data := self._arrived()) is not None:
+            if data:
+                parts.append(data)
+                size += len(data)
                 if size > limit:
                     raise FaultError(_TOO_MUCH)
-                if late():
-                    raise FaultError(_NO_ANSWER_IN_TIME)
-                parts.append(chunk)
+            else:
+                yield self._reading().readable
+                self._receive_body()
         return b"".join(parts)
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the body as it arrives, without waiting for more than there is; its end closes."""
-        while chunk := self._next():
-            yield chunk
-
-    def _next(self) -> bytes:
-        """Wait for the next bytes; none means that the body is complete."""
-        if self._finished:
-            return b""
-        if self._was_stopped():
-            raise FaultError(_BROKEN)
-        try:
-            chunk: bytes = self._raw.read1(_READ_SIZE, decode_content=True)
-        except ReadTimeoutError:
-            raise FaultError(_NO_ANSWER_IN_TIME) from None
-        except (HTTPError, OSError, ValueError, AttributeError):
-            # The last two are how http.client meets a file that another thread has closed.
-            raise FaultError(_BROKEN) from None
-        if not chunk and self._was_stopped():
-            raise FaultError(_BROKEN)
-        if not chunk:
-            self._finished = True
-            self.close()
-        return chunk
-
-    def _was_stopped(self) -> bool:
-        """Tell whether somebody ended the answer before its body did."""
-        return self._stopped or self._closed
-
-    def wait_at_most(self, seconds: float) -> None:
-        """Set how long each further read may wait; a connection that ends with this answer keeps its first limit."""
-        connection = self._raw.connection
-        if connection is not None and connection.sock is not None:
-            connection.sock.settimeout(seconds)
-
-    def shutdown(self) -> None:
-        """Stop the answer from any thread: a read that waits ends at once."""
-        with self._lock:
-            if self._closed or self._stopped:
-                return
-            self._stopped = True
-            self._end_read()
+    # The end
 
     def close(self) -> None:
-        """Give the connection back if the body was read to its end, and drop it otherwise."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            reusable = self._finished and not self._stopped
-        if reusable:
-            self._raw._pool = self._pool  # noqa: SLF001 - see __init__
-            self._raw.release_conn()
+        """Let go of the connection, which is closed at once unless the answer was read to its end."""
+        if self._work is not None:
+            self._work.close()
+        connection, self._connection = self._connection, None
+        self._answer.release()
+        if connection is None:
+            return
+        if self._answer.complete and self._answer.keeps_alive and self._sent:
+            self._pool.give(self._key, connection)
         else:
-            # A reader in another thread holds the file until its read ends.
-            self._end_read()
-        self._raw.close()
+            connection.close()
 
-    def _end_read(self) -> None:
-        with suppress(OSError, ValueError, RuntimeError):  # already gone, which is what was wanted
-            self._raw.shutdown()
+    def finish(self) -> None:
+        """Want nothing more of an answer that is all but at its end, such as the last bytes of its framing.
 
-    def __enter__(self) -> Self:
-        return self
+        They are not waited for: whether they have come is seen when the connection is needed again, and if they have
+        not, it is closed then.
+        """
+        answer, connection = self._answer, self._connection
+        if connection is None or answer.complete or not (answer.has_head and answer.keeps_alive and self._sent):
+            self.close()
+            return
+        self._connection = None
+        connection.leftover = answer
+        self._pool.give(self._key, connection)
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def _connected(self) -> Steps[Connection]:
+        try:
+            return (yield from connect(self._route, self._resolver, self._clock))
+        except TimeoutError:
+            raise FaultError(_NO_CONNECTION_IN_TIME) from None
+        except (OSError, ValueError) as error:
+            raise FaultError(OUT_OF_DESCRIPTORS if is_out_of_descriptors(error) else _UNREACHABLE) from None
 
+    def _asked(self, connection: Connection) -> Steps[bool]:
+        """Send the request and read the head; say whether the connection was alive. Raises `FaultError`."""
+        self._connection, self._sent = connection, False
+        try:
+            # If sending fails, an answer may be there all the same: that the body is too large, for example.
+            with suppress(OSError):
+                yield from connection.send(*self._request)
+                self._sent = True
+            while not self._answer.has_head:
+                yield connection.readable
+                self._receive(connection)
+        except (OSError, ValueError):
+            if self._answer.begun:
+                raise FaultError(_UNREACHABLE) from None
+            self._connection = None
+            connection.close()
+            return False
+        return True
 
-@dataclass(frozen=True, slots=True)
-class _Stumble:
-    """Why a token did not come, and how long to wait before asking again; never, if there is no pause."""
+    def _arrived(self) -> bytes | None:
+        """Give what is there of the body; no bytes if there is nothing, None after the end. Raises `FaultError`."""
+        try:
+            data = self._answer.body()
+        except ValueError:
+            raise FaultError(_BROKEN) from None
+        if not self._answer.complete:
+            return data
+        if self._connection is not None:
+            self.close()
+        return data or None
 
-    fault: Fault
-    pause: float | None
+    def _reading(self) -> Connection:
+        if self._connection is None:
+            raise FaultError(_BROKEN)
+        return self._connection
+
+    def _receive_body(self) -> None:
+        try:
+            self._receive(self._reading())
+        except (OSError, ValueError):
+            raise FaultError(_BROKEN) from None
+
+    def _receive(self, connection: Connection) -> None:
+        """Take what has arrived; raises `OSError` or `ValueError`."""
+        data = connection.receive()
+        if data:
+            self._answer.feed(data)
+        elif data is not None:
+            self._answer.end()
 
 
 class Transport:
-    """Sends requests to SAP AI Core over connections that are kept.
+    """Calls servers over connections that are kept; many threads use it at once, and one closes it.
 
-    It is used by many threads at once and closed by one. *proxy* is the URL of an HTTP proxy; the environment is
-    not asked. *ca_bundle* names a file of trusted certificates.
+    *proxy* is the URL of an HTTP proxy; the environment is not asked. *ca_bundle* names a file of trusted
+    certificates, in place of those that come with `certifi`.
     """
 
     def __init__(
         self,
         *,
-        connections: int = 64,
         proxy: Secret | None = None,
         ca_bundle: Path | None = None,
-        wait: Callable[[float], object] | None = None,
+        clock: Clock = time.monotonic,
+        resolve: Resolve = addresses_of,
+        pool: ConnectionPool | None = None,
     ) -> None:
-        self._connections = connections
         self._proxy = proxy
-        self._verify: bool | str = str(ca_bundle) if ca_bundle else True
-        self._session = self._new_session()
-        self._closing = threading.Event()
-        self._wait = wait or self._closing.wait
+        self._trusted = str(ca_bundle or certifi.where())
+        self._clock = clock
+        self._resolver = Resolver(resolve, clock)
+        self._pool = pool or ConnectionPool(clock)
+        self._context: ssl.SSLContext | None = None
 
-    def post(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        stream: bool = False,
-        connect_timeout: float = 5.0,
-        read_timeout: float = 600.0,
-    ) -> Upstream:
-        """Send one inference request and return when status and headers are there.
-
-        With *stream* the body may be compressed by nobody on its way: a compressor holds bytes back.
-        """
-        encoding = {} if not stream else {"Accept-Encoding": "identity"}
-        return self.send("POST", url, {**headers, **encoding}, body, (connect_timeout, read_timeout))
-
-    def get(self, url: str, headers: Mapping[str, str], timeout: float = 15.0) -> Upstream:
-        """Send one management request; it is repeated once when its connection breaks before the answer."""
+    def begin(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, *, connect_timeout: float
+    ) -> Call:
+        """Prepare a call, which begins when it is driven; raises `FaultError` if it cannot be sent as it is."""
         try:
-            return self.send("GET", url, headers, None, (timeout, timeout))
-        except FaultError as error:
-            if error.fault.kind is not FaultKind.UNREACHABLE:
-                raise
-        return self.send("GET", url, headers, None, (timeout, timeout))
-
-    def head(self, url: str, headers: Mapping[str, str], timeout: float = 5.0) -> int:
-        """Ask whether a URL answers at all, and with which status."""
-        upstream = self.send("HEAD", url, headers, None, (timeout, timeout))
-        upstream.read()
-        return upstream.status
-
-    def fetch_token(self, key: ServiceKey) -> Token:
-        """Ask the token service for a new access token, again if it stumbles."""
-        tries = 0
-        while True:
-            outcome = self._try_for_token(key, tries)
-            if isinstance(outcome, Token):
-                return outcome
-            tries += 1
-            if tries == _TOKEN_TRIES or outcome.pause is None or outcome.pause > _PAUSE_CAP:
-                raise FaultError(outcome.fault)
-            self._wait(outcome.pause)
+            target = target_of(url)
+            proxy = HttpProxy.of(self._proxy.reveal()) if self._proxy is not None else None
+            head = _request_head(method, target, proxy, headers, body)
+        except ValueError:
+            raise FaultError(_UNREACHABLE) from None
+        route = Route(target, proxy, connect_timeout, self._tls)
+        return Call(self._pool, self._resolver, route, (head, body or b""), self._clock)
 
     def close(self) -> None:
-        """Close the kept connections and cut pauses short."""
-        self._closing.set()
-        self._session.close()
+        """Close the connections that are kept, and those of calls under way as soon as these end."""
+        self._pool.close()
 
-    def _new_session(self) -> requests.Session:
-        """Build a session that keeps connections, and nothing else: no cookies, no environment."""
-        session = requests.Session()
-        session.trust_env = False
-        session.headers.clear()
-        session.headers.update(_HEADERS)
-        session.cookies = _NoCookies()
-        session.verify = self._verify
-        if self._proxy is not None:
-            session.proxies = dict.fromkeys(("http", "https"), self._proxy.reveal())
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, _Adapter(pool_connections=_HOSTS, pool_maxsize=self._connections, max_retries=0))
-        return session
-
-    def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeouts: tuple[float, float]
-    ) -> Upstream:
-        """Send one request; a redirect is refused, since it would carry a token elsewhere."""
-        with _as_faults():
-            request = self._written(method, url, headers, body)
-            # Not by the session, which works out for each request what is the same for all of ours.
-            response = self._session.get_adapter(url).send(
-                request, stream=True, timeout=timeouts, verify=self._verify, proxies=self._session.proxies
-            )
-        upstream = Upstream(response)
-        if 300 <= upstream.status < 400:
-            upstream.close()
-            raise FaultError(
-                Fault(FaultKind.SERVER_ERROR, "SAP AI Core answered with a redirect, which is not followed.")
-            )
-        return upstream
-
-    def _written(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> PreparedRequest:
-        """Write down one request; raises what `requests` raises for one that cannot be sent."""
-        request = PreparedRequest()
-        request.method, request.url, request.body = method, _checked_url(url), body
-        request.headers = CaseInsensitiveDict({**_HEADERS, **headers})
-        if body is not None:
-            request.headers["Content-Length"] = str(len(body))
-        for header in request.headers.items():
-            check_header_validity(header)
-        return request
-
-    def _try_for_token(self, key: ServiceKey, tries: int) -> "Token | _Stumble":
-        """Ask once; *tries* is how often that was done before."""
-        try:
-            status, headers, body = self._ask_for_token(key)
-        except FaultError as error:
-            return _Stumble(error.fault, _PAUSE * _LOST**tries)
-        if status == requests.codes.ok:
-            return _token(body)
-        pause = _pause(status, headers, tries)
-        return _Stumble(_token_fault(status, pause), pause)
-
-    def _ask_for_token(self, key: ServiceKey) -> tuple[int, Mapping[str, str], bytes]:
-        """Send one token request: credentials in the form body, or in the TLS handshake."""
-        form = {"grant_type": "client_credentials", "client_id": key.client_id}
-        if isinstance(key.proof, Secret):
-            form["client_secret"] = key.proof.reveal()
-        with ExitStack() as owned:
-            # A session of its own: the certificate's files live no longer than the call.
-            session = owned.enter_context(self._new_session())
-            session.cert = _certificate(key, owned)
-            with _as_faults():
-                response = session.post(
-                    key.token_url,
-                    data=form,
-                    headers={"Accept": "application/json"},
-                    timeout=_TOKEN_TIMEOUT,
-                    stream=True,
-                    allow_redirects=False,
-                )
-            upstream = Upstream(response)
-            return upstream.status, upstream.headers, upstream.read()
+    def _tls(self) -> ssl.SSLContext:
+        """Build what TLS needs, when it is needed first; two threads may both do so, and both are right."""
+        if self._context is None:
+            context = ssl.create_default_context(cafile=self._trusted)
+            context.set_alpn_protocols(["http/1.1"])
+            self._context = context
+        return self._context
 
 
-@lru_cache(maxsize=1024)
-def _checked_url(url: str) -> str | None:
-    """Write a URL as it goes over the wire; the same few are called again and again."""
-    request = PreparedRequest()
-    request.prepare_url(url, None)
-    return request.url
-
-
-class _Adapter(HTTPAdapter):
-    """Connections whose other end is probed while they are idle."""
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        options["socket_options"] = [
-            *HTTPConnection.default_socket_options,
-            *((level, getattr(socket, name), value) for name, level, value in _KEEP_ALIVE if hasattr(socket, name)),
-        ]
-        super().init_poolmanager(*args, **options)
-
-
-class _NoCookies(RequestsCookieJar):
-    """Keeps nothing: what one tenant's gateway sets must not go out with another tenant's request."""
-
-    def set_cookie(self, *_: Any, **__: Any) -> None:
-        """Let it fall."""
-
-
-@contextmanager
-def _as_faults() -> Iterator[None]:
-    """Turn every error before the headers into a fault that names no host."""
-    try:
-        yield
-    except requests.ConnectTimeout:
-        raise FaultError(_NO_CONNECTION_IN_TIME) from None
-    except requests.Timeout:
-        raise FaultError(_NO_ANSWER_IN_TIME) from None
-    except (requests.RequestException, HTTPError, OSError):
-        raise FaultError(_UNREACHABLE) from None
-
-
-def _certificate(key: ServiceKey, owned: ExitStack) -> tuple[str, str] | None:
-    """Give the client certificate as two files, which OpenSSL insists on."""
-    match key.proof:
-        case Secret():
-            return None
-        case CertificateFiles(certificate, private):
-            return str(certificate), str(private)
-        case CertificateText(text, secret):
-            folder = Path(owned.enter_context(TemporaryDirectory(prefix="sap-ai-proxy-")))
-            paths = folder / "certificate.pem", folder / "key.pem"
-            for path, content in zip(paths, (text, secret.reveal()), strict=True):
-                path.touch(mode=0o600)
-                path.write_text(content, encoding="ascii")
-            return str(paths[0]), str(paths[1])
-
-
-def _token(body: bytes) -> Token:
-    """Read the answer of the token service."""
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        answer = None
-    match answer:
-        case {"access_token": str(value), "expires_in": int() | float() as lifetime} if value:
-            return Token(value, float(lifetime))
-        case {"access_token": str(value)} if value:
-            return Token(value, _TOKEN_LIFETIME)
-        case _:
-            raise FaultError(Fault(FaultKind.SERVER_ERROR, "SAP AI Core's token service sent no token."))
-
-
-def _pause(status: int, headers: Mapping[str, str], tries: int) -> float | None:
-    """Say how long to wait before asking again, or that asking again is of no use."""
-    if status == requests.codes.too_many_requests:
-        hint = headers.get("retry-after", "")
-        return float(hint) if hint.isdigit() else 1.0
-    return _PAUSE * _PAUSES[status] ** tries if status in _PAUSES else None
-
-
-def _token_fault(status: int, pause: float | None) -> Fault:
-    """Say what a refusal by the token service means."""
-    if status == requests.codes.too_many_requests:
-        return Fault(FaultKind.OVERLOADED, "SAP AI Core's token service is busy.", status, pause)
-    if 400 <= status < 500 and status not in _PAUSES:
-        return Fault(FaultKind.REFUSED_CREDENTIALS, _REFUSED_KEY, status)
-    return Fault(FaultKind.SERVER_ERROR, "SAP AI Core's token service is out of order.", status)
+def _request_head(
+    method: str, target: Target, proxy: HttpProxy | None, headers: Mapping[str, str], body: bytes | None
+) -> bytes:
+    """Write the head of a request; raises `ValueError` for a header that would say something else on the wire."""
+    plain_proxy = proxy if not target.secure else None
+    path = f"http://{target.authority}{target.path}" if plain_proxy else target.path
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        f"Host: {target.authority}",
+        "User-Agent: sap-ai-core-llm-proxy",
+        "Accept-Encoding: identity",
+    ]
+    for name, value in headers.items():
+        if name.lower() not in _OWN_HEADERS:
+            line = f"{name}: {value}"
+            if not _HEADER.fullmatch(line):
+                raise ValueError("a header that cannot be sent")
+            lines.append(line)
+    if plain_proxy is not None and plain_proxy.authorization:
+        lines.append(f"Proxy-Authorization: {plain_proxy.authorization}")
+    if body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")

@@ -7,10 +7,9 @@ import pytest
 from dialects.faults import FaultError, FaultKind
 from gateway.requests.exchange import Exchange
 from gateway.requests.streaming import StreamedAnswer
-from gateway.upstream.pump import Pump
 from routing.journal import Standing
 from routing.strategy import Endpoint
-from tests.support.scripted import Bench, ScriptedUpstream
+from tests.support.scripted import Bench, ScriptedReader
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
 US = Endpoint("us", "https://us/v2/inference/deployments/d2", "gpt-4.1")
@@ -52,10 +51,10 @@ def test_a_body_that_cannot_be_written_is_the_callers_mistake_and_opens_no_circu
 def test_a_defect_opens_no_circuit_is_not_tried_elsewhere_and_is_counted_once(stream: bool) -> None:
     bench = Bench({EU: [], US: []}, threshold=1)
 
-    def stumble(*_: Any, **__: Any) -> ScriptedUpstream:
+    def stumble(*_: Any, **__: Any) -> ScriptedReader:
         raise ZeroDivisionError
 
-    bench.backends.__class__ = type("Stumbling", (type(bench.backends),), {"__call__": stumble})
+    bench.backends.__class__ = type("Stumbling", (type(bench.backends),), {"begin": stumble})
     with pytest.raises(ZeroDivisionError):
         begin(bench.exchange("openai-chat", {**ASK, "stream": stream}), stream=stream)
 
@@ -63,14 +62,3 @@ def test_a_defect_opens_no_circuit_is_not_tried_elsewhere_and_is_counted_once(st
     assert 0 == bench.in_flight
     [record] = bench.notes.records
     assert ("defect", 1) == (record.outcome, record.attempts)
-
-
-def test_a_pump_hands_a_defect_to_whoever_takes() -> None:
-    def stumble() -> ScriptedUpstream:
-        raise ZeroDivisionError
-
-    for wait in (Pump.content_type, Pump.take):
-        pump = Pump(stumble)
-
-        with pytest.raises(ZeroDivisionError):
-            wait(pump, 5)

@@ -12,7 +12,7 @@ from dialects.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount
-from gateway.endpoint_pool import Fleet
+from gateway.endpoint_pool import EndpointPool
 from routing.journal import PoolsChanged, RoutingEvent
 from routing.load_balancer import LoadBalancer, NoEndpointError
 from routing.policy import Policy
@@ -64,11 +64,11 @@ def fleet_of(
     policy: Policy = QUIET,
     patience: float = 5.0,
     stop: threading.Event | None = None,
-) -> tuple[Fleet, LoadBalancer, list[RoutingEvent]]:
+) -> tuple[EndpointPool, LoadBalancer, list[RoutingEvent]]:
     settings = Settings({each.name: each for each in accounts}, policy=policy)
     heard: list[RoutingEvent] = []
     balancer = LoadBalancer({}, listener=heard.append)
-    fleet = Fleet(settings, balancer, listing, lambda _: 200, lambda: 0.0, patience=patience, stop=stop)
+    fleet = EndpointPool(settings, balancer, listing, lambda _: 200, lambda: 0.0, patience=patience, stop=stop)
     return fleet, balancer, heard
 
 
@@ -104,7 +104,7 @@ def test_a_subaccount_that_cannot_be_asked_keeps_what_it_had_and_holds_up_no_oth
     fleet, balancer, _ = fleet_of(listing, account("eu", discovery=True), account("us", discovery=True))
     fleet.refresh()
     listing.listed = {"eu": DOWN, "us": {"d6": "gpt"}}
-    with caplog.at_level(logging.WARNING, "sap_ai_proxy.fleet"):
+    with caplog.at_level(logging.WARNING, "sap_ai_proxy.endpoint_pool"):
         fleet.refresh()
 
     assert {"gpt": ["d1", "d6"]} == served(balancer)
@@ -142,7 +142,7 @@ def test_an_empty_list_takes_no_model_away_and_is_logged(caplog: pytest.LogCaptu
     fleet, balancer, _ = fleet_of(listing, account("eu", discovery=True))
     fleet.refresh()
     listing.listed = {"eu": {}}
-    with caplog.at_level(logging.WARNING, "sap_ai_proxy.fleet"):
+    with caplog.at_level(logging.WARNING, "sap_ai_proxy.endpoint_pool"):
         for _ in range(9):
             fleet.refresh()
 
@@ -169,7 +169,7 @@ def test_when_nothing_answers_and_lists_stay_empty_callers_learn_when_to_come_ba
     listing, now = Listing(eu={"d1": "gpt", "d2": "gpt"}), [0.0]
     settings = Settings({"eu": account("eu", discovery=True)}, policy=Policy(health_check_interval=0))
     balancer = LoadBalancer({}, policy=settings.policy, clock=lambda: now[0])
-    fleet = Fleet(settings, balancer, listing, lambda _: 200, lambda: now[0])
+    fleet = EndpointPool(settings, balancer, listing, lambda _: 200, lambda: now[0])
     router = RequestRouter(balancer, policy=settings.policy)
     fleet.refresh()
     listing.listed = {"eu": {}}

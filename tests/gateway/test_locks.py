@@ -9,11 +9,11 @@ import pytest
 
 import gateway
 from dialects.faults import Fault, FaultKind
-from gateway.requests.rejected_fields import Lessons
-from gateway.requests.sticky_endpoints import Pins
-from gateway.upstream.pump import Pump
+from gateway.requests.rejected_fields import RejectedFields
+from gateway.requests.sticky_endpoints import StickyEndpoints
+from gateway.upstream.background import Task
+from gateway.upstream.pool import ConnectionPool
 from gateway.upstream.tokens import Token, TokenSource
-from gateway.upstream.transport import Upstream
 from routing.strategy import Endpoint
 from tests.support.interleaving import Scenario, is_enough, is_needed, locks_in
 from tests.support.scripted import ScriptedUpstream
@@ -23,14 +23,14 @@ EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-5")
 
 def pins() -> Scenario:
     """Of three answers the latest one is known, where there is room for one."""
-    subject = Pins(most=1)
+    subject = StickyEndpoints(most=1)
     tasks = [partial(subject.remember, "caller", answer, EU) for answer in "abc"]
     return Scenario(subject, "_lock", tasks, lambda: 1 == sum(subject.find("caller", answer) == EU for answer in "abc"))
 
 
 def lessons() -> Scenario:
     """Thirty-two fields are learnt, and no more."""
-    subject = Lessons()
+    subject = RejectedFields()
     body = dict.fromkeys([f"field_{'x' * number}" for number in range(34)], 1)
     learn = [
         partial(subject.learn, "m", body, Fault(FaultKind.INVALID_REQUEST, f"{name}: Extra inputs are not permitted"))
@@ -78,6 +78,31 @@ def token_drops() -> Scenario:
     return Scenario(subject, "_guard", [refuse, subject.token], law, others=[(subject, "_fetching")])
 
 
+class AtOnce(Task[str]):
+    """A task that runs where it is started."""
+
+    def start(self) -> None:
+        self._run()
+
+
+def token_tasks() -> Scenario:
+    """Whoever has no token waits for one task."""
+    service = Service()
+    subject = upstream_tokens.TokenSource(
+        lambda: upstream_tokens.Token(service().value, 100.0), clock=lambda: 0.0, new_task=AtOnce
+    )
+    return Scenario(subject, "_lock", [subject.request] * 3, lambda: 1 == service.fetches)
+
+
+def kept_connections() -> Scenario:
+    """A pool that is closed keeps nothing that is given to it meanwhile."""
+    subject = ConnectionPool(lambda: 0.0)
+    closed: list[int] = []
+    given = [SimpleNamespace(close=partial(closed.append, number)) for number in range(2)]
+    tasks = [*(partial(subject.give, (False, "host", 80), each) for each in given), subject.close]
+    return Scenario(subject, "_lock", tasks, lambda: [0, 1] == sorted(closed))
+
+
 def pump() -> Scenario:
     """What is put in is taken out once."""
     subject = Pump(lambda: ScriptedUpstream([]))
@@ -108,7 +133,16 @@ def upstream() -> Scenario:
     return Scenario(subject, "_lock", tasks, lambda: 1 == len(set(done)) and 1 >= done.count("release"))
 
 
-SCENARIOS: list[Callable[[], Scenario]] = [pins, lessons, token_fetches, token_drops, pump, upstream]
+SCENARIOS: list[Callable[[], Scenario]] = [
+    pins,
+    lessons,
+    token_fetches,
+    token_drops,
+    token_tasks,
+    kept_connections,
+    pump,
+    upstream,
+]
 
 
 @pytest.mark.parametrize("build", SCENARIOS)

@@ -1,7 +1,7 @@
 """What of a request's time is the proxy's own: neither an upstream's, nor a caller's, nor a pause."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +10,11 @@ import pytest
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.media.inline import Fetched
 from gateway.observability.observe import ExchangeRecord
-from gateway.requests.exchange import Desk, Exchange
+from gateway.requests.exchange import Exchange, Shared
 from gateway.requests.streaming import StreamedAnswer
 from routing.strategy import Endpoint
 from tests.routing.scenes import SleepingClock
-from tests.support.scripted import Bench, ScriptedUpstream
+from tests.support.scripted import Bench
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
 ASK: dict[str, Any] = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hi"}]}
@@ -30,27 +30,6 @@ def frame(delta: dict[str, Any], finish: str | None = None) -> bytes:
 
 
 ROLE, WORD, STOP, DONE = frame({"role": "assistant"}), frame({"content": "Hi"}), frame({}, "stop"), b"data: [DONE]\n\n"
-
-
-class Inline:
-    """A pump that reads where it is taken from, so that time passes only where a test says."""
-
-    def __init__(self, open: Callable[[], ScriptedUpstream]) -> None:
-        self._open = open
-        self._chunks: Iterator[bytes] = iter(())
-
-    def content_type(self, _timeout: float) -> str:
-        upstream = self._open()
-        self._chunks = iter(upstream)
-        return upstream.content_type
-
-    def take(self, _timeout: float) -> bytes | None:
-        return next(self._chunks, None)
-
-    def close(self) -> None:
-        pass
-
-    release = close
 
 
 @pytest.fixture
@@ -85,7 +64,7 @@ def test_an_answer_in_one_piece_takes_what_is_left_when_the_upstream_is_taken_aw
 
 
 def test_failures_and_the_pauses_between_them_are_taken_away_too(clock, passes) -> None:
-    bench = Bench({EU: [passes(2), passes(3), DOWN]}, clock=clock, sleep=clock.sleep)
+    bench = Bench({EU: [passes(2), passes(3), DOWN]}, clock=clock)
     exchange = bench.exchange("openai-chat", ASK)
     clock.now += 0.25
     with pytest.raises(FaultError):
@@ -98,24 +77,22 @@ def test_failures_and_the_pauses_between_them_are_taken_away_too(clock, passes) 
 
 def test_so_is_what_it_takes_to_fetch_a_picture(clock, passes) -> None:
     claude = Endpoint("eu", EU.url, "anthropic--claude-4.5-sonnet")
-    bench = Bench({claude: [DOWN]}, clock=clock)
     picture = {"type": "image_url", "image_url": {"url": "https://pictures.example/a.png"}}
     ask = {"model": claude.model, "messages": [{"role": "user", "content": [picture]}]}
-    exchange = bench.exchange("openai-chat", ask)
 
     def fetch(_: str, __: int) -> Fetched:
         clock.now += 4
         return Fetched("image/png", b"png")
 
-    exchange.desk = Desk(fetch=fetch)
+    bench = Bench({claude: [DOWN]}, clock=clock, shared=Shared(fetch=fetch))
+    exchange = bench.exchange("openai-chat", ask)
     with pytest.raises(FaultError):
         exchange.whole()
 
-    assert (4.0, 0.0) == told(bench)
+    assert (4.0 + sum(clock.slept), 0.0) == told(bench)
 
 
-def test_a_stream_waits_for_its_reader_as_well(monkeypatch, clock, passes) -> None:
-    monkeypatch.setattr("gateway.requests.streaming.Pump", Inline)
+def test_a_stream_waits_for_its_reader_as_well(clock, passes) -> None:
     bench = Bench({EU: [passes(2), ROLE, passes(3), WORD, passes(1), STOP, DONE]}, clock=clock)
     stream = StreamedAnswer(bench.exchange("openai-chat", {**ASK, "stream": True}), lambda _: b"")
     clock.now += 0.25
@@ -128,8 +105,7 @@ def test_a_stream_waits_for_its_reader_as_well(monkeypatch, clock, passes) -> No
     assert (0.25 + 2 + 3 + 7 + 4 + 1, 0.25) == told(bench)
 
 
-def test_a_reader_that_leaves_has_had_its_time(monkeypatch, clock, passes) -> None:
-    monkeypatch.setattr("gateway.requests.streaming.Pump", Inline)
+def test_a_reader_that_leaves_has_had_its_time(clock, passes) -> None:
     bench = Bench({EU: [passes(2), ROLE, WORD, STOP]}, clock=clock)
     stream = StreamedAnswer(bench.exchange("openai-chat", {**ASK, "stream": True}), lambda _: b"")
     clock.now += 0.25
@@ -145,6 +121,6 @@ def test_it_begins_when_the_body_has_been_read(clock, passes) -> None:
     bench = Bench({EU: [passes(2), WHOLE]}, clock=clock)
     exchange = bench.exchange("openai-chat", ASK)
     asked = replace(exchange.asked, began=clock.now - 0.5)
-    Exchange(asked, exchange.attempts, bench.backends, bench.notes, clock=clock).whole()
+    Exchange(asked, exchange.attempts, bench.backends, bench.notes, exchange.lifetime).whole()
 
     assert (2.5, 0.5) == told(bench)

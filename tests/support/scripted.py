@@ -1,8 +1,7 @@
-"""Backends that say what a test wrote down, byte for byte."""
+"""Backends that say what a test wrote down, byte for byte, on a clock of the test's own."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dialects.conversation import JSON, Usage
@@ -12,83 +11,122 @@ from dialects.faults import Fault, FaultError, FaultKind
 from dialects.jsontext import dumps
 from dialects.tables import CLIENTS
 from gateway.observability.observe import ExchangeRecord
-from gateway.requests.exchange import Asked, Exchange
+from gateway.requests.exchange import Asked, Exchange, Shared
+from gateway.requests.lifetime import Lifetime
+from gateway.upstream.stream_reader import Quiet
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, Policy, Timeouts
 from routing.request_router import Attempt, RequestRouter
 from routing.strategy import Endpoint
+from tests.routing.scenes import SleepingClock
 
 HANG = object()
-"""A step of a script: nothing comes until somebody shuts the connection."""
+"""A step of a script: nothing comes any more."""
+
+
+@dataclass(frozen=True)
+class After:
+    """A step of a script: the next one comes after so many seconds."""
+
+    seconds: float
+
 
 Steps = Sequence[Any]
-"""Bytes to say, a fault to raise, `HANG`, an event to wait for, or something to do; done on opening if it is first."""
+"""Bytes to say, a fault to raise, `HANG`, `After`, or something to do; a fault at the very beginning is a refusal."""
 
 
-class ScriptedUpstream:
-    """Plays one script and notes what was done to it."""
+class ScriptedReader:
+    """Plays one script and notes what was done to it; waiting moves the clock."""
 
-    def __init__(self, steps: Steps, content_type: str = "text/event-stream") -> None:
-        self.content_type = content_type
+    def __init__(self, steps: Steps, lifetime: Lifetime, silence: float, clock: SleepingClock) -> None:
+        self.content_type = "text/event-stream"
         self.closed = 0
-        self.shut = threading.Event()
-        self._steps = steps
+        self.finished = 0
+        self._steps = list(steps)
+        self._lifetime = lifetime
+        self._silence = silence
+        self._clock = clock
+        self._headed = False
 
-    def __iter__(self) -> Iterator[bytes]:
-        for step in self._steps:
-            if isinstance(step, Fault):
-                raise FaultError(step)
-            if isinstance(step, threading.Event):
-                step.wait(10)
-                continue
-            if callable(step):
-                step()
-                continue
-            if step is HANG:
-                self.shut.wait(10)
-                return
-            yield step
+    def head(self, seconds: float) -> None:
+        while not self._headed and self._steps and (callable(self._steps[0]) or isinstance(self._steps[0], After)):
+            self._play(seconds)
+        if not self._headed and self._steps and isinstance(self._steps[0], Fault):
+            raise FaultError(self._steps.pop(0))
+        self._headed = True
 
-    def read(self, *, late: Callable[[], bool] = lambda: False) -> bytes:
+    def take(self, seconds: float) -> bytes | None:
+        until = self._clock.now + seconds
+        while self._steps:
+            said = self._play(until - self._clock.now)
+            if said is not None:
+                return said
+        return None
+
+    def read(self) -> bytes:
         read = b""
-        for chunk in self:
-            read += chunk
-            if late():
-                raise FaultError(Fault(FaultKind.TIMEOUT, "late"))
+        try:
+            self.head(self._silence)
+            while (chunk := self.take(self._silence)) is not None:
+                read += chunk
+        except Quiet:
+            raise FaultError(Fault(FaultKind.TIMEOUT, "silent")) from None
         return read
 
-    def shutdown(self) -> None:
-        self.shut.set()
+    def finish(self) -> None:
+        self.finished += 1
 
     def close(self) -> None:
         self.closed += 1
 
+    def _play(self, seconds: float) -> bytes | None:
+        """Take one step, within so many seconds."""
+        self._lifetime.check()
+        step = self._steps[0]
+        if step is HANG:
+            self._pass(seconds)
+            raise Quiet
+        if isinstance(step, After):
+            if step.seconds > seconds:
+                self._steps[0] = After(step.seconds - seconds)
+                self._pass(seconds)
+                raise Quiet
+            self._pass(step.seconds)
+        self._steps.pop(0)
+        if isinstance(step, Fault):
+            raise FaultError(step)
+        if callable(step):
+            step()
+        return step if isinstance(step, bytes) else None
+
+    def _pass(self, seconds: float) -> None:
+        """Let time pass, unless the request is over before."""
+        left = self._lifetime.left()
+        self._clock.now += min(seconds, left)
+        if seconds >= left:
+            self._lifetime.check()
+
 
 class Backends:
-    """Opens scripts by endpoint; a script that begins with a fault is refused."""
+    """A client whose backends play scripts, by endpoint."""
 
-    def __init__(self, scripts: Mapping[Endpoint, Steps]) -> None:
+    def __init__(self, scripts: Mapping[Endpoint, Steps], clock: SleepingClock) -> None:
         self.scripts = scripts
-        self.opened: list[tuple[Endpoint, ScriptedUpstream]] = []
+        self.opened: list[tuple[Endpoint, ScriptedReader]] = []
         self.bodies: list[bytes] = []
+        self._clock = clock
 
-    def __call__(
-        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, left: Callable[[], float]
-    ) -> ScriptedUpstream:
-        steps = self.scripts[attempt.endpoint]
+    def begin(
+        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, lifetime: Lifetime
+    ) -> ScriptedReader:
         self.bodies.append(dumps(body).encode())
-        if steps and callable(steps[0]):
-            steps[0]()
-            steps = steps[1:]
-        if steps and isinstance(steps[0], Fault):
-            raise FaultError(steps[0])
-        upstream = ScriptedUpstream(steps)
-        self.opened.append((attempt.endpoint, upstream))
-        return upstream
+        reader = ScriptedReader(self.scripts[attempt.endpoint], lifetime, timeouts.answer, self._clock)
+        self.opened.append((attempt.endpoint, reader))
+        return reader
 
 
 class Notes:
-    """An observer that keeps what it hears."""
+    """An observer that keeps what it is told."""
 
     def __init__(self) -> None:
         self.records: list[ExchangeRecord] = []
@@ -106,26 +144,29 @@ class Bench:
         *,
         timeouts: Timeouts | None = None,
         threshold: int = 5,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = lambda _: None,
+        clock: SleepingClock | None = None,
+        shared: Shared | None = None,
     ) -> None:
         policy = Policy(timeouts=timeouts or Timeouts(), breaker=BreakerPolicy(failure_threshold=threshold))
         pools: dict[str, list[Endpoint]] = {}
         for endpoint in scripts:
             pools.setdefault(endpoint.model, []).append(endpoint)
-        self.clock = clock
-        self.balancer = LoadBalancer(pools, policy=policy, clock=clock)
-        self.router = RequestRouter(self.balancer, policy=policy, clock=clock, sleep=sleep)
-        self.backends = Backends(scripts)
+        self.clock = clock or SleepingClock(1000.0)
+        self.balancer = LoadBalancer(pools, policy=policy, clock=self.clock)
+        self.router = RequestRouter(self.balancer, policy=policy, clock=self.clock, sleep=self.clock.sleep)
+        self.backends = Backends(scripts, self.clock)
         self.notes = Notes()
         self.timeouts = policy.timeouts
+        self.shared = shared or Shared()
 
-    def exchange(self, client: str, body: dict[str, Any]) -> Exchange:
-        conversation = CLIENTS[client].parse_request(body)
+    def exchange(self, dialect: str, body: dict[str, Any], **ends: Any) -> Exchange:
+        """Begin an exchange; *ends* are the client and the drain of its lifetime."""
+        lifetime = Lifetime(self.timeouts.total, clock=self.clock, **ends)
+        conversation = CLIENTS[dialect].parse_request(body)
         envelope = Envelope("token", conversation.model, 1_700_000_000, conversation)
-        attempts = self.router.attempts(conversation.model, client=client)
-        asked = Asked("id", "caller", Inquiry(client, body, envelope), self.timeouts)
-        return Exchange(asked, attempts, self.backends, self.notes, clock=self.clock)
+        attempts = self.router.attempts(conversation.model, client=dialect)
+        asked = Asked("id", "caller", Inquiry(dialect, body, envelope), self.timeouts, self.clock())
+        return Exchange(asked, attempts, self.backends, self.notes, lifetime, self.shared)
 
     @property
     def in_flight(self) -> int:

@@ -8,10 +8,9 @@ import pytest
 from dialects.conversation import Usage
 from dialects.faults import Fault, FaultError, FaultKind, Quota
 from gateway.media.inline import Fetched
-from gateway.requests.exchange import Desk
-from routing.policy import Timeouts
+from gateway.requests.exchange import Shared
 from routing.strategy import Endpoint
-from tests.support.scripted import Bench
+from tests.support.scripted import After, Bench
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
 US = Endpoint("us", "https://us/v2/inference/deployments/d2", "gpt-4.1", "team-a")
@@ -151,7 +150,7 @@ def test_a_header_holds_one_line_whatever_the_value() -> None:
 
 
 def test_an_answer_that_drips_for_ever_ends_with_the_time_of_the_request() -> None:
-    bench = Bench({EU: [b" "] * 10_000 + WHOLE}, timeouts=Timeouts(total=0.001))
+    bench = Bench({EU: [b" ", After(1)] * 1000 + WHOLE})
 
     with pytest.raises(FaultError) as caught:
         bench.exchange("openai-chat", ASK).whole()
@@ -167,12 +166,11 @@ def test_what_a_request_points_at_is_fetched_once_however_many_endpoints_are_tri
         return Fetched("image/png", b"png")
 
     places = [replace(each, model="anthropic--claude-4.5-sonnet") for each in (EU, US)]
-    bench = Bench({each: [DOWN] for each in places})
+    bench = Bench({each: [DOWN] for each in places}, shared=Shared(fetch=fetch))
     image = {"type": "image_url", "image_url": {"url": "https://pictures.example/a.png"}}
     exchange = bench.exchange(
         "openai-chat", {"model": places[0].model, "messages": [{"role": "user", "content": [image]}]}
     )
-    exchange.desk = Desk(fetch=fetch)
     with pytest.raises(FaultError, match="boom"):
         exchange.whole()
 

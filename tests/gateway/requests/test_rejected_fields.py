@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.faults import Fault, FaultKind
-from gateway.requests.rejected_fields import Lessons
+from gateway.requests.rejected_fields import RejectedFields
 
 MODEL = "anthropic--claude-4.5-sonnet"
 BODY = {"messages": [], "max_tokens": 5, "anthropic_beta": ["x"], "context_management": {}}
@@ -24,7 +24,7 @@ def refused(message: str, kind: FaultKind = FaultKind.INVALID_REQUEST) -> Fault:
     ],
 )
 def test_a_field_that_was_refused_by_name_is_left_out_from_then_on(message: str, field: str) -> None:
-    lessons = Lessons()
+    lessons = RejectedFields()
 
     assert lessons.learn(MODEL, BODY, refused(message))
     assert {name: value for name, value in BODY.items() if name != field} == lessons.without(MODEL, BODY)
@@ -44,18 +44,18 @@ def test_a_field_that_was_refused_by_name_is_left_out_from_then_on(message: str,
     ],
 )
 def test_other_words_teach_nothing(fault: Fault) -> None:
-    lessons = Lessons()
+    lessons = RejectedFields()
 
     assert not lessons.learn(MODEL, BODY, fault)
     assert BODY is lessons.without(MODEL, BODY)
 
 
 def test_a_lesson_without_its_field_does_not_ask_for_another_try() -> None:
-    assert not Lessons().learn(MODEL, {"messages": []}, refused("invalid beta flag"))
+    assert not RejectedFields().learn(MODEL, {"messages": []}, refused("invalid beta flag"))
 
 
 def test_of_a_model_that_refuses_everything_the_latest_lessons_are_kept() -> None:
-    lessons = Lessons()
+    lessons = RejectedFields()
     fields = [f"field_{'x' * number}" for number in range(40)]
     body = dict.fromkeys(fields, 1)
     for name in fields:
@@ -66,7 +66,7 @@ def test_of_a_model_that_refuses_everything_the_latest_lessons_are_kept() -> Non
 
 @given(st.text(max_size=60), st.dictionaries(st.sampled_from(list(BODY)), st.none()))
 def test_whatever_is_said_a_lesson_only_ever_takes_away(message: str, body: dict[str, None]) -> None:
-    lessons = Lessons()
+    lessons = RejectedFields()
     learnt = lessons.learn(MODEL, body, refused(message))
     left = lessons.without(MODEL, body)
 
@@ -75,7 +75,7 @@ def test_whatever_is_said_a_lesson_only_ever_takes_away(message: str, body: dict
 
 
 def test_one_caller_s_made_up_beta_takes_no_other_beta_from_anyone() -> None:
-    lessons = Lessons()
+    lessons = RejectedFields()
     good, bad = {"anthropic_beta": ["context-1m"]}, {"anthropic_beta": ["context-1m", "made-up"]}
 
     assert lessons.learn(MODEL, bad, refused("invalid beta flag"))
@@ -85,7 +85,7 @@ def test_one_caller_s_made_up_beta_takes_no_other_beta_from_anyone() -> None:
 
 
 def test_made_up_fields_keep_no_model_from_learning() -> None:
-    lessons = Lessons()
+    lessons = RejectedFields()
     for number in range(100):
         name = f"field_{'x' * number}"
         assert lessons.learn(MODEL, {name: 1}, refused(f"{name}: Extra inputs are not permitted"))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.requests.sticky_endpoints import Pins
+from gateway.requests.sticky_endpoints import StickyEndpoints
 from routing.strategy import Endpoint
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-5")
@@ -11,7 +11,7 @@ US = Endpoint("us", "https://us/v2/inference/deployments/d2", "gpt-5")
 
 
 def test_an_answer_is_found_where_it_was_made() -> None:
-    pins = Pins()
+    pins = StickyEndpoints()
     pins.remember("a", "r1", EU)
     pins.remember("a", "r2", US)
 
@@ -19,14 +19,14 @@ def test_an_answer_is_found_where_it_was_made() -> None:
 
 
 def test_an_answer_without_an_id_is_not_remembered() -> None:
-    pins = Pins()
+    pins = StickyEndpoints()
     pins.remember("a", "", EU)
 
     assert pins.find("a", "") is None
 
 
 def test_an_answer_that_was_deleted_is_forgotten_and_may_be_so_twice() -> None:
-    pins = Pins()
+    pins = StickyEndpoints()
     pins.remember("a", "r1", EU)
     pins.forget("a", "r1")
     pins.forget("a", "r1")
@@ -35,7 +35,7 @@ def test_an_answer_that_was_deleted_is_forgotten_and_may_be_so_twice() -> None:
 
 
 def test_an_answer_made_anew_counts_as_new() -> None:
-    pins = Pins(most=2)
+    pins = StickyEndpoints(most=2)
     for answer, endpoint in (("r1", EU), ("r2", EU), ("r1", US), ("r3", EU)):
         pins.remember("a", answer, endpoint)
 
@@ -44,7 +44,7 @@ def test_an_answer_made_anew_counts_as_new() -> None:
 
 @given(st.lists(st.sampled_from("abcdefgh")), st.integers(1, 5))
 def test_the_latest_answers_are_known_and_no_others(answers: list[str], most: int) -> None:
-    pins = Pins(most)
+    pins = StickyEndpoints(most)
     for answer in answers:
         pins.remember("a", answer, EU)
     latest = list(dict.fromkeys(reversed(answers)))[:most]
@@ -53,7 +53,7 @@ def test_the_latest_answers_are_known_and_no_others(answers: list[str], most: in
 
 
 def test_what_one_caller_was_answered_is_nothing_to_another() -> None:
-    pins = Pins()
+    pins = StickyEndpoints()
     pins.remember("alice", "r1", EU)
 
     assert pins.find("bob", "r1") is None

@@ -1,15 +1,18 @@
 """A streamed answer: failover before the first word, honesty after it, and nothing left behind."""
 
 import json
-import threading
+import socket
+from contextlib import suppress
 
 import pytest
 
 from dialects.faults import Fault, FaultError, FaultKind
+from gateway.requests.lifetime import Signal
 from gateway.requests.streaming import StreamedAnswer
+from routing.journal import Standing
 from routing.policy import Timeouts
 from routing.strategy import Endpoint
-from tests.support.scripted import HANG, Bench, Steps
+from tests.support.scripted import HANG, After, Bench, Steps
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
 US = Endpoint("us", "https://us/v2/inference/deployments/d2", "gpt-4.1", "team-a")
@@ -78,12 +81,11 @@ def test_a_stream_arrives_whole() -> None:
     ],
 )  # fmt: skip
 def test_a_failure_before_the_first_word_is_never_seen(opening: Steps) -> None:
-    timeouts = Timeouts(first_event=0.1)
     clean = Bench({US: WHOLE})
     expected_stream = stream_of(clean)
     expected_stream.begin()
     expected = b"".join(expected_stream)
-    bench = Bench({EU: opening, US: WHOLE}, timeouts=timeouts)
+    bench = Bench({EU: opening, US: WHOLE}, timeouts=Timeouts(keep_alive=1000))
     stream = stream_of(bench)
     stream.begin()
 
@@ -91,8 +93,8 @@ def test_a_failure_before_the_first_word_is_never_seen(opening: Steps) -> None:
     assert 0 == bench.in_flight
     [record] = bench.notes.records
     assert ("ok", "us", 2) == (record.outcome, record.subaccount, record.attempts)
-    for _, upstream in bench.backends.opened:
-        assert upstream.closed or upstream.shut.is_set()
+    for _, reader in bench.backends.opened:
+        assert reader.closed or reader.finished
 
 
 PRELUDE = frame({"role": "assistant", "content": "", "padding": "x" * (64 * 1024)})
@@ -132,11 +134,9 @@ def test_so_much_of_a_prelude_is_held_back_and_no_more(prelude: Steps, held: boo
     ],
 )
 def test_a_failure_after_the_first_word_is_told_and_not_tried_elsewhere(ending: Steps, kind: str) -> None:
-    heard = threading.Event()
-    bench = Bench({EU: [ROLE, WORD, heard, *ending], US: WHOLE}, timeouts=Timeouts(idle=0.1))
+    bench = Bench({EU: [ROLE, WORD, *ending], US: WHOLE})
     stream = stream_of(bench)
     stream.begin()
-    heard.set()
     told = b"".join(stream)
 
     assert b"Hello" in told
@@ -149,8 +149,7 @@ def test_a_failure_after_the_first_word_is_told_and_not_tried_elsewhere(ending: 
 
 
 def test_a_caller_that_waits_long_gets_headers_and_comments_and_then_its_answer() -> None:
-    timeouts = Timeouts(keep_alive=0.05, first_event=0.3)
-    bench = Bench({EU: [HANG], US: WHOLE}, timeouts=timeouts)
+    bench = Bench({EU: [HANG], US: WHOLE})
     stream = stream_of(bench)
     stream.begin()
     told = b"".join(stream)
@@ -164,19 +163,16 @@ def test_a_stream_that_has_begun_but_says_nothing_yet_is_no_reason_for_a_comment
     """Gemini's clients get calls whole: the stream is theirs before there are bytes for them."""
     call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "run", "arguments": ""}}
     more = {"index": 0, "function": {"arguments": "{}"}}
-    said = threading.Event()
-    bench = Bench({EU: [ROLE, frame({"tool_calls": [call]}), said, frame({"tool_calls": [more]}), STOP, DONE]})
+    bench = Bench({EU: [ROLE, frame({"tool_calls": [call]}), After(1), frame({"tool_calls": [more]}), STOP, DONE]})
     ask = {**ASK, "contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
     stream = StreamedAnswer(bench.exchange("gemini", ask), lambda _: b"")
     stream.begin()
-    threading.Timer(0.05, said.set).start()
 
     assert next(stream).startswith(b"data: {")
 
 
 def test_google_s_clients_get_blank_lines_for_comments() -> None:
-    timeouts = Timeouts(keep_alive=0.05, first_event=0.3)
-    bench = Bench({EU: [HANG], US: WHOLE}, timeouts=timeouts)
+    bench = Bench({EU: [HANG], US: WHOLE})
     ask = {**ASK, "contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
     stream = StreamedAnswer(bench.exchange("gemini", ask), lambda _: b"")
     stream.begin()
@@ -189,21 +185,7 @@ def test_google_s_clients_get_blank_lines_for_comments() -> None:
 def test_a_stream_that_only_prepares_is_kept_alive_too() -> None:
     """Lifecycle events reach nobody before the first word, so they are no sign of life to the caller."""
 
-    class Preparing:
-        """One lifecycle event after another, and at last the answer."""
-
-        def __iter__(self):
-            for _ in range(12):
-                yield pause
-                yield ROLE
-            yield from WHOLE
-
-    class Pause(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            return super().wait(0.02)
-
-    pause = Pause()
-    bench = Bench({EU: list(Preparing())}, timeouts=Timeouts(keep_alive=0.1))
+    bench = Bench({EU: [*[After(3), ROLE] * 8, *WHOLE]})
     stream = stream_of(bench)
     stream.begin()
     told = b"".join(stream)
@@ -223,7 +205,7 @@ def test_a_failure_of_all_before_the_headers_is_an_error_of_its_own() -> None:
 
 
 def test_a_failure_of_all_after_the_headers_is_said_in_the_stream() -> None:
-    bench = Bench({EU: [HANG], US: [DOWN]}, timeouts=Timeouts(keep_alive=0.05, first_event=0.12))
+    bench = Bench({EU: [HANG], US: [DOWN]})
     stream = stream_of(bench)
     stream.begin()
     told = b"".join(stream)
@@ -254,8 +236,8 @@ def test_a_caller_that_leaves_frees_its_slot_and_closes_the_connection(read: int
     stream.close()
 
     assert 0 == bench.in_flight
-    [(_, upstream)] = bench.backends.opened
-    assert upstream.shut.wait(5)
+    [(_, reader)] = bench.backends.opened
+    assert 1 == reader.closed
     [record] = bench.notes.records
     assert "caller_left" == record.outcome
     assert [] == list(stream)
@@ -278,3 +260,100 @@ def test_every_attempt_renders_the_same_body() -> None:
 
     first, second = bench.backends.bodies
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("opening", "outcome"),
+    [
+        ([After(59), WORD, STOP, DONE], "d1"),
+        ([After(61), WORD, STOP, DONE], "d2"),
+        ([After(59), ROLE, After(119), WORD, STOP, DONE], "d1"),
+        ([After(59), ROLE, After(121), WORD, STOP, DONE], "d2"),
+        ([After(59), b": ping\n\n", After(119), WORD, STOP, DONE], "d1"),
+    ],
+    ids=["in-time", "too-late", "thinks-after-a-role", "thinks-too-long", "a-comment-is-a-sign-of-life"],
+)
+def test_the_clock_of_the_first_event_runs_only_while_nothing_arrives(opening: Steps, outcome: str) -> None:
+    bench = Bench({EU: opening, US: WHOLE})
+    stream = stream_of(bench)
+    stream.begin()
+    told = b"".join(stream)
+
+    assert told.endswith(DONE)
+    [record] = bench.notes.records
+    assert outcome == record.deployment
+
+
+def test_a_model_that_says_nothing_is_asked_twice_and_not_a_third_time() -> None:
+    third = Endpoint("jp", "https://jp/v2/inference/deployments/d3", "gpt-4.1")
+    bench = Bench({EU: [HANG], US: [HANG], third: [HANG]})
+    stream = stream_of(bench)
+    stream.begin()
+    told = b"".join(stream)
+
+    assert b"fault: The model's endpoint said nothing for too long." in told
+    assert 2 == len(bench.backends.opened)
+    assert 120 == bench.clock.now - 1000
+    [record] = bench.notes.records
+    assert ("timeout", 2) == (record.outcome, record.attempts)
+    assert 0 == bench.in_flight
+
+
+@pytest.mark.parametrize("words", [[], [WORD]], ids=["before-the-first-word", "after-it"])
+def test_a_request_ends_with_its_time_however_much_an_upstream_says(words: Steps) -> None:
+    bench = Bench({EU: [ROLE, *words, *[After(5), b": ping\n\n"] * 200]})
+    stream = stream_of(bench)
+    stream.begin()
+    told = b"".join(stream)
+
+    assert b"The request has taken all the time that it may." in told
+    assert Timeouts().total == bench.clock.now - 1000
+    assert 0 == bench.in_flight
+    [(_, reader)] = bench.backends.opened
+    assert 1 == reader.closed
+
+
+@pytest.mark.parametrize("said", [[], [ROLE], [ROLE, WORD]], ids=["head", "first-word", "stream"])
+def test_a_client_that_leaves_is_noticed_while_the_model_is_silent(said: Steps) -> None:
+    """The client's socket is watched by the very wait that is for the model."""
+    ours, theirs = socket.socketpair()
+    bench = Bench({EU: [*said, theirs.close, HANG], US: WHOLE})
+    with ours:
+        stream = StreamedAnswer(bench.exchange("openai-chat", ASK, client=ours), lambda _: b"")
+        with suppress(FaultError):
+            stream.begin()
+        list(stream)
+
+    [record] = bench.notes.records
+    assert ("caller_left", "d1", 1) == (record.outcome, record.deployment, record.attempts)
+    assert 0 == bench.in_flight
+    [(_, reader)] = bench.backends.opened
+    assert reader.closed
+
+
+def test_the_end_of_the_drain_is_told_in_the_stream_and_blamed_on_nobody() -> None:
+    drain = Signal()
+    bench = Bench({EU: [ROLE, WORD, drain.set, WORD, STOP, DONE], US: WHOLE}, threshold=1)
+    stream = StreamedAnswer(bench.exchange("openai-chat", ASK, drain=drain), lambda _: b"")
+    stream.begin()
+    told = b"".join(stream)
+    drain.close()
+
+    assert b"Hello" in told
+    assert b'"message":"The proxy is shutting down."' in told
+    assert b"[DONE]" not in told
+    [record] = bench.notes.records
+    assert ("unavailable", "d1") == (record.outcome, record.deployment)
+    assert {Standing.READY} == {row.standing for row in bench.balancer.explain("gpt-4.1")}
+
+
+def test_the_end_of_the_drain_is_an_error_of_its_own_before_the_first_word() -> None:
+    drain = Signal()
+    bench = Bench({EU: [ROLE, drain.set, HANG], US: WHOLE})
+    stream = StreamedAnswer(bench.exchange("openai-chat", ASK, drain=drain), lambda _: b"")
+    with pytest.raises(FaultError) as refusal:
+        stream.begin()
+    drain.close()
+
+    assert (FaultKind.UNAVAILABLE, 1.0) == (refusal.value.fault.kind, refusal.value.fault.retry_after)
+    assert 0 == bench.in_flight

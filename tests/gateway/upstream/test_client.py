@@ -12,8 +12,10 @@ import pytest
 import emulator
 from dialects.conversation import JSON
 from dialects.faults import FaultError, FaultKind, Quota
-from gateway.config.settings import load, pools
-from gateway.upstream.client import AICore
+from gateway.requests.lifetime import Lifetime
+from gateway.settings import load, pools
+from gateway.upstream.client import AICoreClient
+from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
 from routing.load_balancer import LoadBalancer
@@ -38,18 +40,17 @@ class Bench:
         settings = load(file, {}, folder)
         self.cloud = cloud
         self.transport = Transport()
+        self.management = ManagementClient()
         self.fetched: list[str] = []
-        self.time = 0.0
-        self.tokens = {
-            name: TokenSource(partial(self._fetch, name, account.key), clock=lambda: self.time)
-            for name, account in settings.subaccounts.items()
-        }
-        self.core = AICore(self.transport, self.tokens, {"eu": "tenant-1", "us": ""}, lambda: NOW)
+        self.tokens = {name: TokenSource(partial(self._fetch, name, account.key)) for name, account in
+                       settings.subaccounts.items()}  # fmt: skip
+        tenants = {"eu": "tenant-1", "us": ""}
+        self.core = AICoreClient(self.transport, self.management, self.tokens, tenants, lambda: NOW)
         self.router = RequestRouter(LoadBalancer(pools(settings)), sleep=lambda _: None)
 
     def _fetch(self, name, key):
         self.fetched.append(name)
-        return self.transport.fetch_token(key)
+        return self.management.fetch_token(key)
 
     def attempt(self) -> Attempt:
         attempt = next(self.router.attempts(MODEL))
@@ -58,7 +59,12 @@ class Bench:
 
     def call(self, attempt: Attempt, *, stream: bool = False) -> bytes:
         body = STREAM if stream else BODY
-        return self.core(attempt, body, stream=stream, timeouts=TIMEOUTS, left=lambda: 60.0).read()
+        return self.read(attempt, body, stream=stream)
+
+    def read(self, attempt, body, *, stream, timeouts=TIMEOUTS, seconds=60.0) -> bytes:
+        reader = self.core.begin(attempt, body, stream=stream, timeouts=timeouts, lifetime=Lifetime(seconds))
+        with closing(reader):
+            return reader.read()
 
     def fault(self, attempt: Attempt, kind: str, **more: object):
         self.cloud.fault(attempt.endpoint.deployment, kind, **more)
@@ -71,7 +77,7 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     with emulator.serve() as running:
         bench = Bench(Cloud(running.url), tmp_path)
-        with closing(bench.transport):
+        with closing(bench.transport), closing(bench.management):
             yield bench
 
 
@@ -112,40 +118,13 @@ def test_a_token_that_is_refused_is_renewed_and_the_call_repeated_once(bench: Be
     assert [attempt.endpoint.subaccount] * 2 == bench.fetched
 
 
-def test_an_endpoint_that_refuses_every_token_is_asked_twice_and_no_more(bench: Bench) -> None:
-    fault = bench.fault(bench.attempt(), "401")
-
-    assert (FaultKind.REFUSED_CREDENTIALS, 401) == (fault.kind, fault.status)
-    assert 2 == len(bench.cloud.requests())
-    assert 2 == len(bench.fetched)
-
-
-def test_a_deployment_that_is_forbidden_is_asked_again_with_a_new_token_if_the_old_one_is_old(bench: Bench) -> None:
-    """Rights that were given since are not in it; a young one is not renewed for every such answer."""
-    attempt = bench.attempt()
-    counts = []
-    for bench.time in (0.0, 59.0, 60.0, 61.0):
-        fault = bench.fault(attempt, "403")
-        counts.append((len(bench.cloud.requests()), len(bench.fetched)))
-
-    assert (FaultKind.DEPLOYMENT_FORBIDDEN, 403) == (fault.kind, fault.status)
-    assert [(1, 1), (2, 1), (4, 2), (5, 2)] == counts
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("403-provider", FaultKind.REQUEST_FORBIDDEN),
-        ("403-html", FaultKind.REQUEST_FORBIDDEN),
-        ("404-provider", FaultKind.RESOURCE_NOT_FOUND),
-    ],
-)
-def test_a_refusal_of_the_request_itself_costs_no_token(bench: Bench, kind: str, expected: FaultKind) -> None:
-    bench.time = 100.0
+@pytest.mark.parametrize("kind", ["401", "403"])
+def test_an_endpoint_that_refuses_every_token_is_asked_twice_and_no_more(bench: Bench, kind: str) -> None:
     fault = bench.fault(bench.attempt(), kind)
 
-    assert expected is fault.kind
-    assert (1, 1) == (len(bench.cloud.requests()), len(bench.fetched))
+    assert (FaultKind.REFUSED_CREDENTIALS, int(kind)) == (fault.kind, fault.status)
+    assert 2 == len(bench.cloud.requests())
+    assert 2 == len(bench.fetched)
 
 
 @pytest.mark.parametrize(
@@ -174,39 +153,17 @@ def test_a_hint_when_to_come_back_is_passed_on(bench: Bench) -> None:
     assert 7.0 == bench.fault(bench.attempt(), "429-provider", retry_after=7).retry_after
 
 
-def test_an_error_that_was_read_leaves_its_connection_for_the_next_call(bench: Bench) -> None:
-    attempt = bench.attempt()
-    bench.fault(attempt, "500", times=1)
-    connections = bench.transport._session.get_adapter("http://").poolmanager.pools
-    before = [pool.num_connections for pool in map(connections.get, connections.keys())]
-    bench.call(attempt)
-
-    assert before == [pool.num_connections for pool in map(connections.get, connections.keys())]
-
-
-def test_a_stream_may_be_silent_longer_at_first_than_a_whole_answer_takes(bench: Bench) -> None:
-    attempt = bench.attempt()
-    slow = Timeouts(connect=2, first_event=0.1, idle=3, answer=0.1)
-    bench.cloud.fault(attempt.endpoint.deployment, "slow", delay=0.5)
-
-    assert b"[DONE]" in bench.core(attempt, STREAM, stream=True, timeouts=slow, left=lambda: 60.0).read()
-    with pytest.raises(FaultError, match="in time"):
-        bench.core(attempt, BODY, stream=False, timeouts=slow, left=lambda: 60.0).read()
-
-
 def test_what_an_endpoint_keeps_can_be_asked_for(bench: Bench) -> None:
     attempt = next(bench.router.attempts("gpt-5", client="openai-responses"))
     attempt.lease.close()
-    made = json.loads(
-        bench.core(attempt, {"input": "Hello"}, stream=False, timeouts=Timeouts(), left=lambda: 60.0).read()
-    )
+    made = json.loads(bench.read(attempt, {"input": "Hello"}, stream=False, timeouts=Timeouts()))
     path = f"/responses/{made['id']}"
 
-    status, body = bench.core.manage(attempt.endpoint, "GET", path, Timeouts())
+    status, body = bench.core.manage(attempt.endpoint, "GET", path, Timeouts(), Lifetime(60.0))
     assert (200, made["id"]) == (status, json.loads(body)["id"])
-    assert 200 == bench.core.manage(attempt.endpoint, "DELETE", path, Timeouts())[0]
+    assert 200 == bench.core.manage(attempt.endpoint, "DELETE", path, Timeouts(), Lifetime(60.0))[0]
     with pytest.raises(FaultError) as caught:
-        bench.core.manage(attempt.endpoint, "GET", path, Timeouts())
+        bench.core.manage(attempt.endpoint, "GET", path, Timeouts(), Lifetime(60.0))
     assert FaultKind.NOT_FOUND is caught.value.fault.kind
 
 
@@ -218,20 +175,34 @@ def test_a_probe_gives_the_status_of_whatever_answers(bench: Bench) -> None:
         bench.core.probe(Endpoint(endpoint.subaccount, "http://127.0.0.1:9/v2/inference/deployments/d", MODEL))
 
 
-def test_no_call_outlasts_the_request(bench: Bench) -> None:
-    """Nor does one begin that has no time, such as the one after a token was fetched."""
-    attempt, left = bench.attempt(), [0.2]
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_call_outlasts_the_request(bench: Bench, stream: bool) -> None:
+    attempt = bench.attempt()
+    bench.call(attempt)
     bench.cloud.fault(attempt.endpoint.deployment, "hang")
-    patient = Timeouts(answer=60, first_event=60, idle=60)
-    for stream in (False, True):
-        began = time.monotonic()
-        with pytest.raises(FaultError) as caught:
-            bench.core(attempt, BODY, stream=stream, timeouts=patient, left=lambda: left[0]).read()
-
-        assert FaultKind.TIMEOUT is caught.value.fault.kind
-        assert 0.2 <= time.monotonic() - began < 5
-    sent = len(bench.cloud.requests())
-    left[0] = 0.0
+    began = time.monotonic()
     with pytest.raises(FaultError, match="all the time that it may"):
-        bench.core(attempt, BODY, stream=False, timeouts=patient, left=lambda: left[0])
-    assert sent == len(bench.cloud.requests())
+        bench.read(attempt, BODY, stream=stream, timeouts=Timeouts(), seconds=0.2)
+
+    assert 0.2 <= time.monotonic() - began < 5
+
+
+def test_a_request_that_is_over_is_not_sent(bench: Bench) -> None:
+    attempt = bench.attempt()
+    bench.call(attempt)
+    with pytest.raises(FaultError, match="all the time that it may"):
+        bench.read(attempt, BODY, stream=False, seconds=0.0)
+
+    assert 1 == len(bench.cloud.requests())
+
+
+def test_a_stream_is_taken_as_it_comes(bench: Bench) -> None:
+    reader = bench.core.begin(bench.attempt(), STREAM, stream=True, timeouts=TIMEOUTS, lifetime=Lifetime(60.0))
+    with closing(reader):
+        reader.head(5.0)
+        said = b""
+        while (piece := reader.take(5.0)) is not None:
+            said += piece
+
+    assert "text/event-stream" == reader.content_type
+    assert said.rstrip().endswith(b"data: [DONE]")

@@ -3,37 +3,49 @@
 import threading
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from dialects.faults import FaultKind
-from tests.gateway.peers import CHUNKED, OK, PATIENCE, Peer, answer, answering, chunk, fault_of, forever, post
+from dialects.faults import FaultError, FaultKind
+from gateway.upstream.steps import Quiet
+from gateway.upstream.transport import _Answer
+from tests.gateway.peers import CHUNKED, OK, Peer, answering, chunk, fault_of, forever
+
+PATIENCE = 5.0
+
+
+def pieces_of(call, lifetime):
+    """Take each piece as it comes."""
+    while (piece := call.take(lifetime, PATIENCE)) is not None:
+        yield piece
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "until close"])
-def test_a_small_piece_is_handed_on_at_once(serve, transport, framing):
+def test_a_small_piece_is_handed_on_at_once(serve, begin, lifetime, framing):
     """The second piece is sent only after the first one has arrived."""
     arrived = threading.Event()
 
     def script(_, peer):
         peer.request()
-        pieces = [b"one ", b"two"]
         header = {"chunked": CHUNKED, "length": b"Content-Length: 7\r\n"}.get(framing, b"")
         peer.send(OK + header + b"\r\n")
-        for piece in pieces:
+        for piece in (b"one ", b"two"):
             peer.send(chunk(piece) if framing == "chunked" else piece)
             assert arrived.wait(PATIENCE)
         if framing == "chunked":
             peer.send(b"0\r\n\r\n")
 
-    server = serve(script)
+    call = begin(serve(script).url)
+    call.head(lifetime, PATIENCE)
     pieces = []
-    for piece in post(transport, server.url, stream=True, read_timeout=2.0):
+    for piece in pieces_of(call, lifetime):
         pieces.append(piece)
         arrived.set()
 
     assert [b"one ", b"two"] == pieces
 
 
-def test_headers_alone_are_enough_to_begin(serve, transport):
+def test_headers_alone_are_enough_to_begin(serve, begin, lifetime):
     begun = threading.Event()
 
     def script(_, peer):
@@ -42,14 +54,15 @@ def test_headers_alone_are_enough_to_begin(serve, transport):
         assert begun.wait(PATIENCE)
         peer.send(chunk(b"x") + b"0\r\n\r\n")
 
-    upstream = post(transport, serve(script).url, stream=True, read_timeout=2.0)
+    call = begin(serve(script).url)
+    call.head(lifetime, PATIENCE)
     begun.set()
 
-    assert [b"x"] == list(upstream)
-    assert [] == list(upstream)
+    assert [b"x"] == list(pieces_of(call, lifetime))
+    assert [] == list(pieces_of(call, lifetime))
 
 
-def test_a_chunk_that_arrives_in_halves_is_handed_on_in_halves(serve, transport):
+def test_a_chunk_that_arrives_in_halves_is_handed_on_in_halves(serve, begin, lifetime):
     half = threading.Event()
 
     def script(_, peer):
@@ -58,14 +71,55 @@ def test_a_chunk_that_arrives_in_halves_is_handed_on_in_halves(serve, transport)
         assert half.wait(PATIENCE)
         peer.send(b"efgh\r\n0\r\n\r\n")
 
-    pieces = iter(post(transport, serve(script).url, stream=True, read_timeout=2.0))
+    call = begin(serve(script).url)
+    call.head(lifetime, PATIENCE)
+    pieces = pieces_of(call, lifetime)
     first = next(pieces)
     half.set()
 
     assert (b"abcd", b"efgh") == (first, b"".join(pieces))
 
 
-def interrupted(serve, transport, how, **options):
+def test_all_chunks_that_have_arrived_are_one_piece(serve, begin, lifetime):
+    call = begin(serve(forever(OK + CHUNKED + b"\r\n" + chunk(b"one ") + chunk(b"two") + b"0\r\n\r\n")).url)
+    call.head(lifetime, PATIENCE)
+
+    assert [b"one two"] == list(pieces_of(call, lifetime))
+
+
+def test_quiet_can_be_asked_about_again(serve, begin, lifetime):
+    """Nothing is lost by having stopped, be it in the head or in the body, and however often."""
+    go_on = threading.Event()
+
+    def script(_, peer):
+        peer.request()
+        for piece in (b"HTTP/1.1 200", b" OK\r\n" + CHUNKED, b"\r\n4\r\n", b"a", b"bcd\r\n0\r", b"\n\r\n"):
+            assert go_on.wait(PATIENCE)
+            go_on.clear()
+            peer.send(piece)
+
+    call = begin(serve(script).url)
+    got, quiet = [], 0
+    while call.status == 0:
+        try:
+            call.head(lifetime, 0.01)
+        except Quiet:
+            quiet += 1
+            go_on.set()
+    while True:
+        try:
+            if (piece := call.take(lifetime, 0.01)) is None:
+                break
+            got.append(piece)
+        except Quiet:
+            quiet += 1
+            go_on.set()
+
+    assert b"abcd" == b"".join(got)
+    assert quiet >= 6
+
+
+def interrupted(serve, begin, lifetime, how):
     """Read a stream until it breaks; give what came and what broke it."""
 
     def script(_, peer):
@@ -73,66 +127,129 @@ def interrupted(serve, transport, how, **options):
         peer.send(OK + CHUNKED + b"\r\n" + chunk(b"begun"))
         how(peer)
 
-    upstream = post(transport, serve(script).url, stream=True, **options)
+    call = begin(serve(script).url)
+    call.head(lifetime, PATIENCE)
     got = []
-    fault = fault_of(lambda: got.extend(upstream))
-    upstream.close()
+    fault = fault_of(lambda: got.extend(pieces_of(call, lifetime)))
+    assert fault_of(call.take, lifetime, 0.0).kind is FaultKind.STREAM_BROKEN
     return b"".join(got), fault
 
 
-def test_a_stream_that_just_ends_is_broken(serve, transport):
-    assert FaultKind.STREAM_BROKEN is interrupted(serve, transport, lambda peer: None)[1].kind
+@pytest.mark.parametrize(
+    ("last", "before"),
+    [(b"", b"begun"), (b"8\r\nhal", b"begunhal"), (b"nonsense\r\n", b"begun"), (b"0\r\n", b"begun")],
+)
+def test_a_stream_that_ends_too_early_is_broken(serve, begin, lifetime, last, before):
+    got, fault = interrupted(serve, begin, lifetime, lambda peer: peer.send(last))
+
+    assert (before, FaultKind.STREAM_BROKEN) == (got, fault.kind)
 
 
-def test_a_stream_that_ends_within_a_chunk_is_broken(serve, transport):
-    got, fault = interrupted(serve, transport, lambda peer: peer.send(b"8\r\nhal"))
-
-    assert (b"begunhal", FaultKind.STREAM_BROKEN) == (got, fault.kind)
+def test_a_stream_that_is_reset_is_broken(serve, begin, lifetime):
+    assert FaultKind.STREAM_BROKEN is interrupted(serve, begin, lifetime, Peer.reset)[1].kind
 
 
-def test_a_stream_that_is_reset_is_broken(serve, transport):
-    def reset(peer):
-        peer.sock.settimeout(0.05)
-        peer.reset()
+def test_framing_without_end_is_no_stream(serve, begin, lifetime):
+    """An extension of a chunk, or headers after the body, may not grow for ever."""
+    for last in (b"4;" + b"x" * 200_000, b"0\r\n" + b"X: y\r\n" * 40_000):
+        got, fault = interrupted(serve, begin, lifetime, lambda peer, last=last: peer.send(last))
 
-    assert FaultKind.STREAM_BROKEN is interrupted(serve, transport, reset)[1].kind
-
-
-def test_a_stream_with_garbled_chunks_is_broken(serve, transport):
-    got, fault = interrupted(serve, transport, lambda peer: peer.send(b"nonsense\r\n"))
-
-    assert (b"begun", FaultKind.STREAM_BROKEN) == (got, fault.kind)
+        assert (b"begun", FaultKind.STREAM_BROKEN) == (got, fault.kind)
 
 
-def test_a_stream_that_falls_silent_times_out(serve, transport):
-    got, fault = interrupted(serve, transport, Peer.left, read_timeout=0.2)
+@pytest.mark.parametrize("framing", [b"Content-Length: 10\r\n\r\nhalf", CHUNKED + b"\r\n9\r\nhalf"])
+def test_half_a_body_is_broken(serve, begin, lifetime, framing):
+    call = begin(serve(answering(OK + framing)).url)
+    call.head(lifetime, PATIENCE)
 
-    assert (b"begun", FaultKind.TIMEOUT) == (got, fault.kind)
-
-
-def test_half_a_body_of_known_length_is_broken(serve, transport):
-    server = serve(answering(OK + b"Content-Length: 10\r\n\r\nhalf"))
-
-    assert FaultKind.STREAM_BROKEN is fault_of(post(transport, server.url).read).kind
+    assert FaultKind.STREAM_BROKEN is fault_of(call.read, lifetime, PATIENCE).kind
 
 
-def test_a_body_that_does_not_unpack_is_broken(serve, transport):
-    server = serve(forever(answer(b"no gzip at all", headers=b"Content-Encoding: gzip\r\n")))
+def test_silence_within_a_whole_answer_is_a_time_out(serve, begin, lifetime):
+    left = threading.Event()
 
-    assert FaultKind.STREAM_BROKEN is fault_of(post(transport, server.url).read).kind
-
-
-def test_the_limit_of_silence_can_be_changed_between_reads(serve, transport):
     def script(_, peer):
         peer.request()
-        peer.send(OK + CHUNKED + b"\r\n" + chunk(b"a"))
-        peer.left()
+        peer.send(OK + b"Content-Length: 10\r\n\r\nhalf")
+        if peer.left():
+            left.set()
 
-    upstream = post(transport, serve(script).url, stream=True, read_timeout=60.0)
-    pieces = iter(upstream)
-    next(pieces)
-    upstream.wait_at_most(0.1)
+    call = begin(serve(script).url)
+    call.head(lifetime, PATIENCE)
+    fault = fault_of(call.read, lifetime, 0.1)
 
-    assert FaultKind.TIMEOUT is fault_of(next, pieces).kind
-    upstream.close()
-    upstream.wait_at_most(0.1)
+    assert (FaultKind.TIMEOUT, "SAP AI Core did not answer in time.") == (fault.kind, fault.message)
+    assert left.wait(PATIENCE)
+
+
+def test_an_answer_that_comes_slowly_is_not_silent(serve, begin, lifetime):
+    """Ten pieces with pauses of half the limit: five times the limit in all."""
+    pause = threading.Event()
+
+    def script(_, peer):
+        peer.request()
+        peer.send(OK + b"Content-Length: 10\r\n\r\n")
+        for digit in b"0123456789":
+            pause.wait(0.25)
+            peer.send(bytes([digit]))
+
+    call = begin(serve(script).url)
+    call.head(lifetime, PATIENCE)
+
+    assert b"0123456789" == call.read(lifetime, 0.5)
+
+
+# However the bytes are cut
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-A: 1\r\nx-a: 2\r\n"
+WHOLE = [
+    (
+        b"HTTP/1.1 100 Continue\r\n\r\n"
+        + HEAD
+        + CHUNKED
+        + b"\r\n"
+        + chunk(b"one ")
+        + chunk(b"two")
+        + b"0\r\nT: 1\r\n\r\n"
+    ),
+    HEAD + b"Content-Length: 7\r\n\r\none two",
+    HEAD + b"\r\none two",
+]
+
+
+@given(wire=st.sampled_from(WHOLE), cuts=st.sets(st.integers(1, 200)))
+@example(wire=WHOLE[0], cuts=set(range(1, 200)))
+@example(wire=WHOLE[1], cuts=set(range(1, 200)))
+@example(wire=WHOLE[2], cuts=set())
+def test_bytes_that_are_cut_anywhere_give_the_same_head_and_body(wire, cuts):
+    answer = _Answer()
+    body = b""
+    at = 0
+    for cut in [*sorted(each for each in cuts if each < len(wire)), len(wire)]:
+        answer.feed(wire[at:cut])
+        body += answer.body()
+        at = cut
+    if not answer.complete:
+        answer.end()
+
+    assert (200, b"one two", True) == (answer.status, body, answer.complete)
+    assert (b"text/event-stream", b"1, 2") == (answer.fields[b"content-type"], answer.fields[b"x-a"])
+
+
+@given(wire=st.sampled_from(WHOLE[:2]), end=st.integers(0, 200))
+def test_an_answer_that_is_cut_short_is_never_complete(wire, end):
+    """Not even if all that is missing is the end of its framing."""
+    answer = _Answer()
+    short = wire[: min(end, len(wire) - 1)]
+    if short:
+        answer.feed(short)
+    with pytest.raises(ValueError, match=r"^$"):
+        answer.end()
+
+    assert not answer.complete
+
+
+def test_a_call_that_was_not_begun_has_no_body(begin, lifetime):
+    with pytest.raises(FaultError):
+        begin("http://127.0.0.1:1/").take(lifetime, 0.0)

@@ -1,24 +1,20 @@
 """Tokens off real sockets, with a secret or with a certificate."""
 
 import ssl
+import tempfile
 import time
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from dialects.faults import FaultKind
-from gateway.config.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
+from gateway.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
+from gateway.upstream.management import ManagementClient, _certificate
 from gateway.upstream.tokens import Token
-from gateway.upstream.transport import Transport, _certificate
-from tests.gateway.peers import answer, answering, fault_of, forever, post
+from tests.gateway.peers import answer, answering, fault_of, forever
+from tests.support.certificates import certificate
 from tests.support.processes import free_port
 
 TOKEN = b'{"access_token":"eyJ0","token_type":"bearer","expires_in":43199}'
@@ -35,7 +31,7 @@ def pauses():
 
 @pytest.fixture
 def fetcher(pauses):
-    with closing(Transport(wait=pauses.append)) as transport:
+    with closing(ManagementClient(wait=pauses.append)) as transport:
         yield transport.fetch_token
 
 
@@ -127,68 +123,25 @@ def test_a_pause_that_is_too_long_is_passed_on(serve, fetcher, pauses):
 # Certificates
 
 
-def certificate(folder, name, issuer=None):
-    """Make a key and a certificate for 127.0.0.1, signed by *issuer* or by itself."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer[0] if issuer else subject)
-        .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key((issuer[1] if issuer else private).public_key()),
-            critical=False,
-        )
-        .add_extension(
-            x509.KeyUsage(True, False, False, False, False, issuer is None, issuer is None, False, False), critical=True
-        )
-        .sign(issuer[1] if issuer else private, hashes.SHA256())
-    )
-    files = folder / f"{name}.pem", folder / f"{name}.key"
-    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return subject, private, *files
-
-
 @pytest.fixture
-def authority(tmp_path):
-    return certificate(tmp_path, "authority")
-
-
-@pytest.fixture
-def tls_server(serve, tmp_path, authority):
+def tls_server(serve, tls, authority):
     """A token service that lets nobody in without a certificate of the authority."""
-    _, _, cert, private = certificate(tmp_path, "server", authority[:2])
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, private)
-    context.load_verify_locations(authority[2])
-    context.verify_mode = ssl.CERT_REQUIRED
-    return serve(forever(answer(TOKEN)), context=context)
+    tls.load_verify_locations(authority.file)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    return serve(forever(answer(TOKEN)), context=tls)
 
 
 @pytest.mark.parametrize("given_as", ["text", "files"])
 def test_a_certificate_gets_a_token_without_a_secret(tls_server, tmp_path, authority, monkeypatch, given_as):
-    _, _, cert, private = certificate(tmp_path, "client", authority[:2])
-    text = CertificateText(cert.read_text(), Secret(private.read_text()))
+    client = certificate(tmp_path, "client", authority)
+    text = CertificateText(client.file.read_text(), Secret(client.key_file.read_text()))
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
 
-    with closing(Transport(ca_bundle=Path(authority[2]))) as transport:
+    with closing(ManagementClient(ca_bundle=authority.file)) as transport:
         token = transport.fetch_token(
-            key(tls_server.url, text if given_as == "text" else CertificateFiles(cert, private))
+            key(tls_server.url, text if given_as == "text" else CertificateFiles(client.file, client.key_file))
         )
 
     assert "eyJ0" == token.value
@@ -212,26 +165,22 @@ def test_certificate_files_are_private_while_they_exist(tmp_path, monkeypatch):
 
 
 def test_without_the_certificate_there_is_no_token(tls_server, authority):
-    with closing(Transport(ca_bundle=Path(authority[2]), wait=lambda _: None)) as transport:
+    with closing(ManagementClient(ca_bundle=authority.file, wait=lambda _: None)) as transport:
         fault = fault_of(transport.fetch_token, key(tls_server.url))
 
     assert fault.kind in {FaultKind.UNREACHABLE, FaultKind.STREAM_BROKEN}
 
 
-def test_a_server_whose_certificate_nobody_vouches_for_is_unreachable(tls_server, transport):
-    assert FaultKind.UNREACHABLE is fault_of(post, transport, tls_server.url).kind
-
-
 def test_certificate_files_that_are_gone_are_a_fault_and_no_crash(tls_server, tmp_path, authority):
     gone = CertificateFiles(tmp_path / "a", tmp_path / "b")
-    with closing(Transport(ca_bundle=Path(authority[2]), wait=lambda _: None)) as transport:
+    with closing(ManagementClient(ca_bundle=authority.file, wait=lambda _: None)) as transport:
         fault = fault_of(transport.fetch_token, key(tls_server.url, gone))
 
     assert FaultKind.UNREACHABLE is fault.kind
 
 
 def test_closing_cuts_a_pause_short(serve):
-    transport = Transport()
+    transport = ManagementClient()
     server = serve(forever(answer(b"", b"429 Error", b"Retry-After: 9\r\n")))
     transport.close()
     begin = time.monotonic()
@@ -239,3 +188,15 @@ def test_closing_cuts_a_pause_short(serve):
     fault_of(transport.fetch_token, key(server.url))
 
     assert time.monotonic() - begin < 2.0
+
+
+def test_without_a_folder_for_temporary_files_the_subaccount_has_no_token(monkeypatch, caplog, pauses, fetcher):
+    """It is said in the log what to do; the service is not asked, nor asked again."""
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
+    fault = fault_of(fetcher, key("http://127.0.0.1:1", CertificateText("c\n", Secret("hunter2\n"))))
+
+    assert (FaultKind.REFUSED_CREDENTIALS, []) == (fault.kind, pauses)
+    assert "No such file or directory" in caplog.text
+    assert "TMPDIR" in caplog.text
+    assert "hunter2" not in caplog.text
+    assert "nowhere" not in caplog.text + fault.message

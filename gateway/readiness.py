@@ -1,0 +1,103 @@
+"""Whether some model can be served, told from what is known: no request waits for it."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from dialects.conversation import JSON
+from dialects.faults import FaultError
+from gateway.requests.lifetime import Lifetime, Wish
+from gateway.upstream.tokens import TokenSource, TokenState
+from routing.journal import EndpointState, Standing
+
+_EVERY = 15.0
+"""Seconds between two attempts to get a token for a subaccount that has none."""
+_UNAVAILABLE = frozenset({Standing.OPEN, Standing.GONE})
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the proxy is ready, and how each subaccount does; what is said of them names no address or secret."""
+
+    ready: bool
+    subaccounts: Mapping[str, str]
+
+    @property
+    def body(self) -> JSON:
+        """What is answered to whoever asks."""
+        return {"status": "ready" if self.ready else "not ready", "subaccounts": dict(self.subaccounts)}
+
+
+class ReadinessProbe:
+    """Tells whether some model can be served: an endpoint is available, and there is a token for its subaccount.
+
+    *states* lists what is known of every endpoint, and *unlisted* names the subaccounts whose deployments could not
+    be looked up yet. A token that is missing is asked for in the background, so that an idle proxy keeps its tokens.
+    `_lock` guards when each was asked for last.
+    """
+
+    def __init__(
+        self,
+        tokens: Mapping[str, TokenSource],
+        states: Callable[[], Collection[EndpointState]],
+        unlisted: Callable[[], Collection[str]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tokens = tokens
+        self._states = states
+        self._unlisted = unlisted
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asked: dict[str, float] = {}
+
+    def await_tokens(self, seconds: float) -> None:
+        """Ask for all tokens, and wait at most so many *seconds* until the first one is there or all have failed."""
+        lifetime = Lifetime(seconds, clock=self._clock)
+        pending = []
+        for source in self._tokens.values():
+            with suppress(FaultError):
+                found = source.request()
+                if isinstance(found, str):
+                    return
+                pending.append(Wish(found))
+        with suppress(FaultError):
+            while pending and not any(source.state.good for source in self._tokens.values()):
+                came = lifetime.wait(tuple(pending), seconds)
+                pending = [wish for wish in pending if wish not in came]
+
+    def look(self) -> Readiness:
+        """Tell what is known now."""
+        unlisted = self._unlisted()
+        served = {each.endpoint.subaccount for each in self._states() if each.standing not in _UNAVAILABLE}
+        good, told = set(), {}
+        for name, source in self._tokens.items():
+            state = self._known(name, source)
+            if state.good:
+                good.add(name)
+            told[name] = _told(state, name in unlisted)
+        return Readiness(bool(good & served), told)
+
+    def _known(self, name: str, source: TokenSource) -> TokenState:
+        """Give what is known of a token, and have it renewed where it is time to."""
+        state = source.state
+        if (state.good and state.fault is None) or self._is_due(name):
+            with suppress(FaultError):
+                source.request()
+        return state
+
+    def _is_due(self, name: str) -> bool:
+        now = self._clock()
+        with self._lock:
+            due = now - self._asked.get(name, -_EVERY) >= _EVERY
+            if due:
+                self._asked[name] = now
+        return due
+
+
+def _told(state: TokenState, unlisted: bool) -> str:
+    """Say how a subaccount does."""
+    if not state.good:
+        return f"no token: {state.fault.message}" if state.fault else "no token yet"
+    return "its deployments could not be looked up yet" if unlisted else "ok"

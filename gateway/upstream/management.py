@@ -1,0 +1,324 @@
+"""What needs no haste, over requests: tokens, the management API, and whether an endpoint answers at all.
+
+A management GET whose connection broke before an answer came is sent once more, and a token is asked for up to three
+times. Nothing else is sent twice.
+"""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import orjson
+import requests
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
+from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
+from gateway.upstream.connection import KEEP_ALIVE
+from gateway.upstream.tokens import Token
+
+_log = logging.getLogger("sap_ai_proxy.management")
+
+_READ_SIZE = 64 * 1024
+_BODY_LIMIT = 64 * 1024 * 1024
+_LONGEST = 60.0
+"""Seconds that an answer may take to come in all, in however small pieces it comes."""
+_CONNECTIONS = 16
+"""How many connections to one host are kept."""
+_HOSTS = 64
+"""How many hosts keep their connections at the same time."""
+_TOKEN_TIMEOUT = (5.0, 15.0)
+_TOKEN_TRIES = 3
+_TOKEN_LIFETIME = 3600.0
+"""Assumed when the token service does not say."""
+_PAUSE = 0.3
+"""Seconds before a token is asked for the second time, unless the service says otherwise."""
+_PAUSE_CAP = 10.0
+"""A token service that wants a longer pause than this is not waited for."""
+
+_PAUSES: Final[Mapping[int, float]] = {
+    # status   factor by which the pause before the next try grows
+    408: 2.0,
+    500: 3.0,
+    502: 2.0,
+    503: 3.0,
+    504: 2.0,
+}
+_LOST = 2.0
+"""The same factor, after the connection failed."""
+
+_HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "sap-ai-core-llm-proxy"}
+"""What every request says, unless it says otherwise."""
+
+_UNREACHABLE = Fault(FaultKind.UNREACHABLE, "SAP AI Core could not be reached.")
+_NO_CONNECTION_IN_TIME = Fault(FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
+_NO_ANSWER_IN_TIME = Fault(FaultKind.TIMEOUT, "SAP AI Core did not answer in time.")
+_BROKEN = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core broke off.")
+_TOO_MUCH = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core is larger than this proxy takes.")
+_REDIRECT = Fault(FaultKind.SERVER_ERROR, "SAP AI Core answered with a redirect, which is not followed.")
+_REFUSED_KEY = "SAP AI Core's token service refuses the service key of this subaccount."
+_NO_PLACE_FOR_CERTIFICATE = Fault(
+    # Of the kind that puts the whole subaccount in cooldown: no other endpoint of it can be asked either.
+    FaultKind.REFUSED_CREDENTIALS,
+    "The client certificate of this subaccount cannot be used: the proxy finds no folder for temporary files.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Stumble:
+    """Why a token did not come, and how long to wait before asking again; never, if there is no pause."""
+
+    fault: Fault
+    pause: float | None
+
+
+class ManagementClient:
+    """Sends requests whose sender may block, over connections that are kept.
+
+    It is used by many threads at once and closed by one. *proxy* is the URL of an HTTP proxy; the environment is
+    not asked. *ca_bundle* names a file of trusted certificates. *wait* lets a pause before another try pass.
+    """
+
+    def __init__(
+        self,
+        *,
+        proxy: Secret | None = None,
+        ca_bundle: Path | None = None,
+        wait: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._proxy = proxy
+        self._verify: bool | str = str(ca_bundle) if ca_bundle else True
+        self._session = self._new_session()
+        self._closing = threading.Event()
+        self._wait = wait or self._closing.wait
+        self._clock = clock
+
+    def get(self, url: str, headers: Mapping[str, str], timeout: float = 15.0) -> Answer:
+        """Send one management request; it is repeated once when its connection breaks before the answer."""
+        try:
+            return self._send(self._session, "GET", url, (timeout, timeout), headers)
+        except FaultError as error:
+            if error.fault.kind is not FaultKind.UNREACHABLE:
+                raise
+        return self._send(self._session, "GET", url, (timeout, timeout), headers)
+
+    def head(self, url: str, headers: Mapping[str, str], timeout: float = 5.0) -> int:
+        """Ask whether a URL answers at all, and with which status."""
+        return self._send(self._session, "HEAD", url, (timeout, timeout), headers).status
+
+    def fetch_token(self, key: ServiceKey) -> Token:
+        """Ask the token service for a new access token, again if it stumbles."""
+        tries = 0
+        while True:
+            outcome = self._try_for_token(key, tries)
+            if isinstance(outcome, Token):
+                return outcome
+            tries += 1
+            if tries == _TOKEN_TRIES or outcome.pause is None or outcome.pause > _PAUSE_CAP:
+                raise FaultError(outcome.fault)
+            self._wait(outcome.pause)
+
+    def close(self) -> None:
+        """Close the kept connections and cut pauses short."""
+        self._closing.set()
+        self._session.close()
+
+    def _new_session(self) -> requests.Session:
+        """Build a session that keeps connections, and nothing else: no cookies, no environment."""
+        session = requests.Session()
+        session.trust_env = False
+        session.headers.clear()
+        session.headers.update(_HEADERS)
+        session.cookies = _NoCookies()
+        session.verify = self._verify
+        if self._proxy is not None:
+            session.proxies = dict.fromkeys(("http", "https"), self._proxy.reveal())
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, _Adapter(pool_connections=_HOSTS, pool_maxsize=_CONNECTIONS, max_retries=0))
+        return session
+
+    def _send(
+        self,
+        session: requests.Session,
+        method: str,
+        url: str,
+        timeouts: tuple[float, float],
+        headers: Mapping[str, str],
+        form: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request and read the answer; a redirect is refused, since it would carry a token elsewhere."""
+        until = self._clock() + _LONGEST
+        with _as_faults():
+            response = session.request(
+                method, url, headers=headers, data=form, timeout=timeouts, stream=True, allow_redirects=False
+            )
+        with response:
+            if 300 <= response.status_code < 400:
+                raise FaultError(_REDIRECT)
+            return Answer(response.status_code, response.headers, self._body(response, until))
+
+    def _body(self, response: requests.Response, until: float) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while part := response.raw.read1(_READ_SIZE, decode_content=True):
+                size += len(part)
+                if size > _BODY_LIMIT:
+                    raise FaultError(_TOO_MUCH)
+                if self._clock() >= until:
+                    raise FaultError(_NO_ANSWER_IN_TIME)
+                parts.append(part)
+        except (HTTPError, OSError, ValueError) as error:
+            raise FaultError(_NO_ANSWER_IN_TIME if _is_time_out(error) else _BROKEN) from None
+        return b"".join(parts)
+
+    def _try_for_token(self, key: ServiceKey, tries: int) -> "Token | _Stumble":
+        """Ask once; *tries* is how often that was done before."""
+        try:
+            answer = self._ask_for_token(key)
+        except FaultError as error:
+            known = error.fault is not _NO_PLACE_FOR_CERTIFICATE
+            return _Stumble(error.fault, _PAUSE * _LOST**tries if known else None)
+        if answer.status == requests.codes.ok:
+            return _token(answer.body)
+        pause = _pause(answer.status, answer.headers, tries)
+        return _Stumble(_token_fault(answer.status, pause), pause)
+
+    def _ask_for_token(self, key: ServiceKey) -> Answer:
+        """Send one token request: credentials in the form body, or in the TLS handshake."""
+        form = {"grant_type": "client_credentials", "client_id": key.client_id}
+        if isinstance(key.proof, Secret):
+            form["client_secret"] = key.proof.reveal()
+        with ExitStack() as owned:
+            # A session of its own: the certificate's files live no longer than the call.
+            session = owned.enter_context(self._new_session())
+            session.cert = _certificate(key, owned)
+            return self._send(session, "POST", key.token_url, _TOKEN_TIMEOUT, {"Accept": "application/json"}, form)
+
+
+class _Adapter(HTTPAdapter):
+    """Connections whose other end is probed while they are idle."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        options["socket_options"] = [
+            *HTTPConnection.default_socket_options,
+            *((level, getattr(socket, name), value) for name, level, value in KEEP_ALIVE if hasattr(socket, name)),
+        ]
+        super().init_poolmanager(*args, **options)
+
+
+class _NoCookies(RequestsCookieJar):
+    """Keeps nothing: what one tenant's gateway sets must not go out with another tenant's request."""
+
+    def set_cookie(self, *_: Any, **__: Any) -> None:
+        """Let it fall."""
+
+
+@contextmanager
+def _as_faults() -> Iterator[None]:
+    """Turn every error before the headers into a fault that names no host."""
+    try:
+        yield
+    except requests.ConnectTimeout:
+        raise FaultError(_NO_CONNECTION_IN_TIME) from None
+    except requests.Timeout:
+        raise FaultError(_NO_ANSWER_IN_TIME) from None
+    except (requests.RequestException, HTTPError, OSError) as error:
+        raise FaultError(OUT_OF_DESCRIPTORS if _is_ours(error) else _UNREACHABLE) from None
+
+
+def _is_time_out(error: Exception) -> bool:
+    return isinstance(error, TimeoutError | ReadTimeoutError)
+
+
+def _is_ours(error: BaseException | None) -> bool:
+    """Whether the process was out of descriptors, however deep the error that says so is wrapped."""
+    while error is not None:
+        if is_out_of_descriptors(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _certificate(key: ServiceKey, owned: ExitStack) -> tuple[str, str] | None:
+    """Give the client certificate as two files, which OpenSSL insists on; raises `FaultError`."""
+    match key.proof:
+        case Secret():
+            return None
+        case CertificateFiles(certificate, private):
+            return str(certificate), str(private)
+        case CertificateText(text, secret):
+            try:
+                return _written(text, secret, owned)
+            except OSError as error:
+                _log.warning(
+                    "the client certificate of %s cannot be written to a folder for temporary files (%s): "
+                    "set TMPDIR to one that can be written to, or name files in cert_file_path and key_file_path",
+                    key.client_id,
+                    error.strerror or type(error).__name__,
+                )
+                fault = OUT_OF_DESCRIPTORS if is_out_of_descriptors(error) else _NO_PLACE_FOR_CERTIFICATE
+                raise FaultError(fault) from None
+
+
+def _written(certificate: str, key: Secret, owned: ExitStack) -> tuple[str, str]:
+    """Write a certificate and its key to files that only we may read, for as long as *owned* is open."""
+    folder = Path(owned.enter_context(TemporaryDirectory(prefix="sap-ai-proxy-")))
+    paths = folder / "certificate.pem", folder / "key.pem"
+    for path, content in zip(paths, (certificate, key.reveal()), strict=True):
+        path.touch(mode=0o600)
+        path.write_text(content, encoding="ascii")
+    return str(paths[0]), str(paths[1])
+
+
+def _token(body: bytes) -> Token:
+    """Read the answer of the token service."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        answer = None
+    match answer:
+        case {"access_token": str(value), "expires_in": int() | float() as lifetime} if value:
+            return Token(value, float(lifetime))
+        case {"access_token": str(value)} if value:
+            return Token(value, _TOKEN_LIFETIME)
+        case _:
+            raise FaultError(Fault(FaultKind.SERVER_ERROR, "SAP AI Core's token service sent no token."))
+
+
+def _pause(status: int, headers: Mapping[str, str], tries: int) -> float | None:
+    """Say how long to wait before asking again, or that asking again is of no use."""
+    if status == requests.codes.too_many_requests:
+        hint = headers.get("retry-after", "")
+        return float(hint) if hint.isdigit() else 1.0
+    return _PAUSE * _PAUSES[status] ** tries if status in _PAUSES else None
+
+
+def _token_fault(status: int, pause: float | None) -> Fault:
+    """Say what a refusal by the token service means."""
+    if status == requests.codes.too_many_requests:
+        return Fault(FaultKind.OVERLOADED, "SAP AI Core's token service is busy.", status, pause)
+    if 400 <= status < 500 and status not in _PAUSES:
+        return Fault(FaultKind.REFUSED_CREDENTIALS, _REFUSED_KEY, status)
+    return Fault(FaultKind.SERVER_ERROR, "SAP AI Core's token service is out of order.", status)

@@ -1,0 +1,149 @@
+"""One answer of SAP AI Core, read from the token to the last byte by whoever waits for it."""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.requests.lifetime import Lifetime, Wish
+from gateway.upstream.steps import Quiet, Resumable, Steps, waiting_for
+from gateway.upstream.tokens import TokenSource
+from gateway.upstream.transport import BODY_LIMIT, NO_ANSWER_IN_TIME, Call
+
+_ERROR_LIMIT = 1024 * 1024
+"""How many bytes of an error's body are read."""
+_RENEWED_FOR: Final = {FaultKind.REFUSED_CREDENTIALS: 0.0, FaultKind.DEPLOYMENT_FORBIDDEN: 60.0}
+"""What a token is renewed for, and how old in seconds it must be for that."""
+_NO_TOKEN_IN_TIME: Final = Fault(FaultKind.TIMEOUT, "No access token for SAP AI Core came in time.")
+
+Send = Callable[[str], Call]
+"""Prepares the call with a token."""
+Judge = Callable[[Call, bytes], Fault]
+"""Says what an error answer means."""
+
+
+class StreamReader:
+    """Reads one upstream, from getting a token to the last byte of its answer.
+
+    First `head`, then `take` until there is no more, or `read` alone. Each of them may be called again after it raised
+    `Quiet`. Every one raises `FaultError` for whatever fails, and as soon as the request is over; then the connection
+    is closed. A token that is refused is renewed once. One thread at a time uses it, and closes it.
+
+    *token_limit* is how many seconds a token is waited for, *silence* how many `read` waits for something to come.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        judge: Judge,
+        tokens: TokenSource,
+        lifetime: Lifetime,
+        *,
+        token_limit: float,
+        silence: float,
+    ) -> None:
+        self._send = send
+        self._judge = judge
+        self._tokens = tokens
+        self._lifetime = lifetime
+        self._token_limit = token_limit
+        self._silence = silence
+        self._call: Call | None = None
+        self._work = Resumable(self._answered(), lifetime.clock())
+
+    def head(self, seconds: float) -> None:
+        """Return when an answer has begun that is none of failure; raises `Quiet` after so many *seconds*."""
+        try:
+            self._work.go_on(self._lifetime, seconds)
+        except FaultError:
+            self.close()
+            raise
+
+    def take(self, seconds: float) -> bytes | None:
+        """Give all that has arrived of the body, and None at its end; raises `Quiet` after so many *seconds*."""
+        return self._begun().take(self._lifetime, seconds)
+
+    def read(self, limit: int = BODY_LIMIT) -> bytes:
+        """Read the whole answer; more than *limit* bytes of it, or silence for too long, are a fault."""
+        try:
+            self._work.insist(self._lifetime, self._silence)
+        except Quiet:
+            self.close()
+            raise FaultError(NO_ANSWER_IN_TIME) from None
+        except FaultError:
+            self.close()
+            raise
+        return self._begun().read(self._lifetime, self._silence, limit)
+
+    @property
+    def status(self) -> int:
+        """The status of the answer."""
+        return self._begun().status
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, in lower case and without parameters."""
+        return self._begun().content_type
+
+    @property
+    def wish(self) -> Wish | None:
+        """What it waits for, so that several can be waited for at once; nothing if it can go on now."""
+        if not self._work.done:
+            return self._work.pause.wishes[0] if self._work.pause else None
+        return self._begun().wish
+
+    @property
+    def due(self) -> float:
+        """The moment at which `head` has to be called even if the wish has not come true: a limit ends then."""
+        return self._work.pause.until if self._work.pause else math.inf
+
+    def close(self) -> None:
+        """Let go of the connection, which is closed at once unless the answer was read to its end."""
+        self._work.close()
+        if self._call is not None:
+            self._call.close()
+
+    def finish(self) -> None:
+        """Want nothing more of an answer that is all but at its end; see `Call.finish`."""
+        self._work.close()
+        if self._call is not None:
+            self._call.finish()
+
+    def _begun(self) -> Call:
+        if self._call is None or not self._work.done:
+            raise LookupError("the answer has no head yet")
+        return self._call
+
+    def _answered(self) -> Steps[None]:
+        """Get an answer that is no failure; a refused token is renewed once.
+
+        A deployment that is forbidden may be so to an old token alone: one fetched before its rights were given.
+        """
+        token = yield from self._token()
+        try:
+            yield from self._asked(token)
+        except FaultError as error:
+            age = _RENEWED_FOR.get(error.fault.kind)
+            if age is None or not self._tokens.invalidate(token, min_age=age):
+                raise
+        else:
+            return
+        yield from self._asked((yield from self._token()))
+
+    def _token(self) -> Steps[str]:
+        found = self._tokens.request()
+        if isinstance(found, str):
+            return found
+        try:
+            return (yield from waiting_for(found, self._lifetime.clock() + self._token_limit))
+        except TimeoutError:
+            raise FaultError(_NO_TOKEN_IN_TIME) from None
+
+    def _asked(self, token: str) -> Steps[None]:
+        """Send the request, and read what comes as far as it is an error; raises `FaultError`."""
+        call = self._call = self._send(token)
+        yield from call.answered()
+        if call.status < 400:
+            return
+        body = yield from call.rest(_ERROR_LIMIT)
+        raise FaultError(self._judge(call, body))

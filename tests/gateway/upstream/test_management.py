@@ -1,0 +1,152 @@
+"""The management API over real sockets."""
+
+import gzip
+import threading
+from contextlib import closing
+
+import pytest
+
+from dialects.faults import FaultKind
+from gateway.service_keys import Secret
+from gateway.upstream.management import ManagementClient
+from tests.gateway.peers import CHUNKED, OK, answer, answering, chunk, fault_of, forever
+from tests.gateway.upstream.test_connecting import full_listener, no_more_descriptors
+from tests.support.processes import free_port
+
+
+class Clock:
+    def __init__(self, step=0.0):
+        self.now, self.step = 1000.0, step
+
+    def __call__(self):
+        self.now += self.step
+        return self.now
+
+
+@pytest.fixture
+def client():
+    with closing(ManagementClient()) as client:
+        yield client
+
+
+def test_an_answer_is_given_whole(serve, client):
+    server = serve(
+        forever(answer(gzip.compress(b"[]" * 5000), b"404 Not Found", b"Content-Encoding: gzip\r\nX-A: 1\r\n"))
+    )
+    got = client.get(server.url + "/v2/lm?a=b", {"Authorization": "Bearer t"})
+
+    assert (404, "1", b"[]" * 5000) == (got.status, got.headers["x-a"], got.body)
+    [(method, path, headers, _)] = server.requests
+    assert ("GET", "/v2/lm?a=b", "Bearer t") == (method, path, headers["authorization"])
+    assert "sap-ai-core-llm-proxy" == headers["user-agent"]
+
+
+def test_connections_are_kept_and_cookies_are_not(serve, client):
+    server = serve(forever(answer(headers=b"Set-Cookie: tenant=eu; Path=/\r\n")))
+    for _ in range(3):
+        client.get(server.url, {})
+
+    assert (1, False) == (server.connections, any("cookie" in each[2] for each in server.requests))
+
+
+def test_head_tells_the_status_and_keeps_the_connection(serve, client):
+    server = serve(forever(b"HTTP/1.1 405 No\r\nContent-Length: 5\r\n\r\n"))
+
+    assert [405, 405] == [client.head(server.url, {}) for _ in range(2)]
+    assert 1 == server.connections
+
+
+def test_a_get_is_repeated_once_when_its_connection_breaks(serve, client):
+    server = serve(answering(b""), forever(answer()))
+
+    assert b"hello" == client.get(server.url, {}).body
+    assert 2 == len(server.requests)
+
+
+def test_a_get_is_repeated_only_once_and_not_after_a_time_out(serve, client):
+    broken = serve(answering(b""))
+    silent = serve(lambda server, peer: (server.requests.append(peer.request()), peer.left()))
+
+    assert FaultKind.UNREACHABLE is fault_of(client.get, broken.url, {}).kind
+    assert FaultKind.TIMEOUT is fault_of(client.get, silent.url, {}, 0.2).kind
+    assert (2, 1) == (len(broken.requests), len(silent.requests))
+
+
+def test_a_connection_that_does_not_come_about_times_out(client):
+    with full_listener() as port:
+        fault = fault_of(client.get, f"http://127.0.0.1:{port}/", {}, 0.1)
+
+    assert (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.") == (fault.kind, fault.message)
+
+
+def test_a_redirect_is_not_followed(serve, client):
+    other = serve(forever(answer()))
+    server = serve(forever(answer(b"", b"302 Found", b"Location: %s\r\n" % other.url.encode())))
+
+    assert FaultKind.SERVER_ERROR is fault_of(client.get, server.url, {}).kind
+    assert [] == other.requests
+
+
+def test_an_answer_that_breaks_off_is_broken(serve, client):
+    server = serve(answering(OK + b"Content-Length: 10\r\n\r\nhalf"))
+
+    assert FaultKind.STREAM_BROKEN is fault_of(client.get, server.url, {}).kind
+
+
+def test_an_answer_that_falls_silent_times_out(serve, client):
+    def script(_, peer):
+        peer.request()
+        peer.send(OK + b"Content-Length: 10\r\n\r\nhalf")
+        peer.left()
+
+    assert FaultKind.TIMEOUT is fault_of(client.get, serve(script).url, {}, 0.2).kind
+
+
+def test_an_answer_that_comes_in_small_pieces_for_ever_is_given_up(serve):
+    """Each piece comes in time."""
+    left = threading.Event()
+
+    def script(_, peer):
+        peer.request()
+        peer.send(OK + CHUNKED + b"\r\n")
+        try:
+            for _ in range(100_000):
+                peer.send(chunk(b"x"))
+        except OSError:
+            left.set()
+
+    with closing(ManagementClient(clock=Clock(step=1.0))) as client:
+        fault = fault_of(client.get, serve(script).url, {})
+
+    assert FaultKind.TIMEOUT is fault.kind
+    assert left.wait(5.0)
+
+
+def test_an_answer_that_is_too_large_is_given_up(serve, client):
+    server = serve(forever(answer(gzip.compress(b"x" * 65 * 1024 * 1024), headers=b"Content-Encoding: gzip\r\n")))
+
+    assert FaultKind.STREAM_BROKEN is fault_of(client.get, server.url, {}).kind
+
+
+def test_a_refused_connection_is_unreachable_and_names_no_host(client):
+    port = free_port()
+    fault = fault_of(client.get, f"http://127.0.0.1:{port}/", {})
+
+    assert FaultKind.UNREACHABLE is fault.kind
+    assert str(port) not in fault.message
+
+
+def test_a_proxy_that_is_named_is_used(serve):
+    proxy = serve(forever(answer(b"by proxy")))
+    with closing(ManagementClient(proxy=Secret(proxy.url))) as client:
+        assert b"by proxy" == client.get("http://aicore.invalid/x", {}).body
+
+    assert "http://aicore.invalid/x" == proxy.requests[0][1]
+
+
+def test_running_out_of_descriptors_is_nobodys_fault(client):
+    port = free_port()
+    with no_more_descriptors():
+        fault = fault_of(client.get, f"http://127.0.0.1:{port}/", {})
+
+    assert FaultKind.UNAVAILABLE is fault.kind
