@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -17,12 +18,12 @@ from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
 from dialects.jsontext import dumps, loads
 from dialects.model_lists import anthropic_model, anthropic_models, openai_model, openai_models
 from dialects.tables import CLIENTS
+from gateway import command_line
 from gateway.access import keys_in
 from gateway.browsers import is_near, permission
-from gateway.command_line import main
 from gateway.exchange import DEFECT, Exchange
 from gateway.gateway import Gateway
-from gateway.serving import end_with_parent, handed_down
+from gateway.server.runtime import Runtime
 from gateway.settings import Settings
 from gateway.version import VERSION
 
@@ -40,8 +41,11 @@ _HTTP_KINDS = {
 }
 
 
-def create_app(settings: Settings, gateway: Gateway | None = None) -> Flask:
-    """Build the application and start what works in its background; `app.extensions["gateway"]` is its inside."""
+def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: Runtime | None = None) -> Flask:
+    """Build the application and start what works in its background; `app.extensions["gateway"]` is its inside.
+
+    *runtime* is the process that serves it, if that is one of several.
+    """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
@@ -53,17 +57,11 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> Flask:
     _add_conversations(app, gateway)
     _add_kept_responses(app, gateway)
     _add_models(app, gateway)
-    _add_operations(app, gateway)
+    _add_operations(app, gateway, runtime)
     app.register_error_handler(FaultError, lambda error: _refuse(gateway, error.fault))
     app.register_error_handler(HTTPException, lambda error: _refuse_http(gateway, error))
     app.register_error_handler(Exception, _say_defect)
     return app
-
-
-def app_from_environment() -> Flask:
-    """Build the application in a server's worker process, from the settings its parent has checked."""
-    end_with_parent()
-    return create_app(handed_down())
 
 
 def _admit(app: Flask, gateway: Gateway) -> None:
@@ -187,8 +185,10 @@ def _add_models(app: Flask, gateway: Gateway) -> None:
                 return _json(openai_model(name, gateway.started))
 
 
-def _add_operations(app: Flask, gateway: Gateway) -> None:
+def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
     """Add what those who run the proxy ask for, and what clients ask for in passing."""
+    if runtime is not None:
+        runtime.report_with(gateway.state, partial(_readiness, gateway))
 
     @app.get("/")
     @app.get("/api/hello")
@@ -201,9 +201,11 @@ def _add_operations(app: Flask, gateway: Gateway) -> None:
 
     @app.get("/ready")
     def ready() -> Response:
-        found = gateway.readiness()
-        told = {"status": "not ready" if found.why else "ready", "subaccounts": f"{found.got}/{found.needed}"}
-        return _json({**told, "why": found.why}, 503) if found.why else _json(told)
+        if runtime is not None:
+            status, told = runtime.readiness()
+            return _json(told, status)
+        is_ready, told = _readiness(gateway)
+        return _json(told, 200 if is_ready else 503)
 
     @app.route("/api/event_logging/batch", methods=["POST", "OPTIONS"])
     def event_logging() -> Response:
@@ -211,11 +213,19 @@ def _add_operations(app: Flask, gateway: Gateway) -> None:
 
     @app.get("/router/state")
     def router_state() -> Response:
-        return _json(gateway.state())
+        return _json(gateway.state() if runtime is None else runtime.router_state())
 
     @app.get("/metrics")
     def metrics() -> Response:
-        return Response(generate_latest(gateway.registry), mimetype="text/plain")
+        shared = None if runtime is None else runtime.metrics()
+        return Response(generate_latest(gateway.registry) if shared is None else shared, mimetype="text/plain")
+
+
+def _readiness(gateway: Gateway) -> tuple[bool, JSON]:
+    """Tell whether every subaccount can be asked, with what is missing."""
+    found = gateway.readiness()
+    told = {"status": "not ready" if found.why else "ready", "subaccounts": f"{found.got}/{found.needed}"}
+    return not found.why, {**told, "why": found.why} if found.why else told
 
 
 def _chat(gateway: Gateway, body: JSON) -> Response:
@@ -337,6 +347,11 @@ def handle_gemini_request(payload: JSON, model: str = "gemini-2.5-pro") -> tuple
 def handle_default_request(payload: JSON, model: str = "gpt-4.1") -> tuple[str, JSON, str]:
     """Say where a request for any other model would go, and with which body; use `routing.route_request` instead."""
     return _deprecated("handle_default_request", payload, model)
+
+
+def main() -> None:
+    """Run the command `sap-ai-proxy`."""
+    command_line.main(create_app)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,9 @@ class Gateway:
         self._now = now
         self._clock = clock
         self._new_token = new_token
-        self._transport = Transport(connections=settings.threads, proxy=settings.proxy, ca_bundle=settings.ca_bundle)
+        self._transport = Transport(
+            connections=settings.server.requests, proxy=settings.proxy, ca_bundle=settings.ca_bundle
+        )
         self._tokens = {
             name: TokenSource(partial(self._transport.fetch_token, account.key), clock=clock)
             for name, account in settings.subaccounts.items()

@@ -1,0 +1,1 @@
+"""The process: listening, workers, drain and reload, and the admin listener."""
