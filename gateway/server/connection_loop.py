@@ -131,6 +131,9 @@ class ConnectionLoop:
     def _may_accept(self) -> bool:
         if self._stopped or (self._resume_at is not None and self._clock() < self._resume_at):
             return False
+        return self._has_room()
+
+    def _has_room(self) -> bool:
         return self.connections < self._options.connections or bool(self._idle)
 
     def _pause_accepting(self) -> None:
@@ -140,7 +143,7 @@ class ConnectionLoop:
 
     def _accept(self, most: int = _ACCEPTED_AT_ONCE) -> None:
         for _ in range(most):
-            if self.connections >= self._options.connections and not self._make_room():
+            if not self._has_room():
                 self._pause_accepting()
                 return
             try:
@@ -154,6 +157,8 @@ class ConnectionLoop:
                 # This one was gone before it was accepted.
                 continue
             self._is_short = False
+            if self.connections >= self._options.connections:
+                self._make_room()
             self._wait_for(ClientConnection(accepted, client, self._address, self._options, self._clock))
 
     def _run_short(self, error: OSError) -> None:
@@ -165,12 +170,11 @@ class ConnectionLoop:
         self._pause_accepting()
         self._resume_at = self._clock() + _PAUSE
 
-    def _make_room(self) -> bool:
+    def _make_room(self) -> None:
         """Close the connection that has been idle for longest, if there is one."""
         oldest = next(iter(self._idle), None)
         if oldest is not None:
             self._close_idle(oldest)
-        return oldest is not None
 
     def _wait_for(self, connection: ClientConnection) -> None:
         """Wait for the next request of a connection."""

@@ -18,7 +18,7 @@ from gateway.settings import Settings
 _log = logging.getLogger("sap_ai_proxy.server")
 _EVERY: Final = 0.5
 """Seconds between two reports."""
-_READINESS_EVERY: Final = 5.0
+_READINESS_EVERY: Final = 2.0
 """Seconds between two looks at whether the application is ready."""
 
 
@@ -104,7 +104,7 @@ class Runtime:
 
     def _look_often(self) -> None:
         self.look()
-        while not self._ended.wait(_READINESS_EVERY if self.row.ready else _EVERY):
+        while not self._ended.wait(_READINESS_EVERY):
             self.look()
 
     def _publish_often(self) -> None:

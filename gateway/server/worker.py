@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from gateway.requests.lifetime import Clock
@@ -81,7 +82,7 @@ class Worker:
     def listen_to_signals(self) -> None:
         """Take orders from the supervisor."""
         for number, order in ((DRAIN, self.drain), (RETIRE, self.retire)):
-            signal.signal(number, self._note(order))
+            signal.signal(number, partial(self._hear, order))
         signal.set_wakeup_fd(self.loop.wake_descriptor, warn_on_full_buffer=False)
 
     def serve(self) -> None:
@@ -106,9 +107,13 @@ class Worker:
         if self.stage is Stage.SERVING:
             self._stop(Stage.RETIRING, self._retire_seconds)
 
-    def _note(self, order: Callable[[], None]) -> Callable[[int, Any], None]:
-        """Make a signal handler that leaves an order for later: it may interrupt anything."""
-        return lambda *_: self._told.append(order)
+    def tell(self, order: Callable[[], None]) -> None:
+        """Have *order*, `drain` or `retire`, obeyed soon; may be called by any thread, whatever it interrupts."""
+        self._told.append(order)
+        self.loop.wake()
+
+    def _hear(self, order: Callable[[], None], *_: object) -> None:
+        self.tell(order)
 
     def _obey(self) -> None:
         while self._told:
