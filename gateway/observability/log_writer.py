@@ -22,10 +22,11 @@ class LogWriter(logging.Handler):
 
     def __init__(self, descriptor: int = 2) -> None:
         super().__init__()
-        self._descriptor = _of_our_own(descriptor)
-        self._poll = select.poll() if hasattr(select, "poll") else None
+        own = _without_blocking(descriptor)
+        self._descriptor = descriptor if own is None else own
+        self._poll = select.poll() if own is None and hasattr(select, "poll") else None
         if self._poll is not None:
-            self._poll.register(self._descriptor, select.POLLOUT)
+            self._poll.register(descriptor, select.POLLOUT)
         self._is_midway = False
         self._untold = 0
         self.dropped = 0
@@ -80,14 +81,14 @@ def set_up(level: str) -> LogWriter:
     return writer
 
 
-def _of_our_own(descriptor: int) -> int:
-    """Open a pipe or a terminal once more, without blocking: its other owners keep theirs as it is.
+def _without_blocking(descriptor: int) -> int | None:
+    """Open a pipe or a terminal once more, for writes that do not block: its other owners keep theirs as it is.
 
-    Several processes write to the same pipe, so that one which was told there is room may find none. Where it cannot
-    be opened again, asking first has to do.
+    None where that cannot be done; then there is a look before each write. That is second best: several processes
+    write to one pipe, so that one which saw room may find none.
     """
     with suppress(OSError):
         mode = os.fstat(descriptor).st_mode
         if sys.platform == "linux" and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
             return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_APPEND)
-    return descriptor
+    return None

@@ -116,7 +116,8 @@ class AdminListener:
         self._listener = listener
         self._selector = selector
         self._clock = clock
-        self._clients: set[_Client] = set()
+        self._clients: dict[_Client, None] = {}
+        """In the order in which they came."""
         selector.register(listener, selectors.EVENT_READ, self._accept)
 
     def close_late(self) -> None:
@@ -145,9 +146,9 @@ class AdminListener:
             return
         connection.setblocking(False)
         if len(self._clients) >= _CONNECTIONS:
-            self._close(min(self._clients, key=lambda each: each.until))
+            self._close(next(iter(self._clients)))
         client = _Client(connection, self._clock() + _SECONDS)
-        self._clients.add(client)
+        self._clients[client] = None
         self._selector.register(connection, selectors.EVENT_READ, partial(self._guarded, self._read, client))
 
     def _guarded(self, step: Callable[[_Client], None], client: _Client) -> None:
@@ -196,7 +197,7 @@ class AdminListener:
                 self._close(client)
 
     def _close(self, client: _Client) -> None:
-        self._clients.remove(client)
+        del self._clients[client]
         self._selector.unregister(client.connection)
         client.connection.close()
 

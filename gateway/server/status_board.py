@@ -89,7 +89,8 @@ class StatusBoard:
         strategies: dict[str, JSON] = {}
         endpoints: list[JSON] = []
         workers: list[JSON] = []
-        for row in self.table.rows():
+        # What new workers say of a strategy counts, not what old ones said.
+        for row in sorted(self.table.rows(), key=lambda each: not each.retiring):
             router = (self._read(row.pid) or {}).get("router", {})
             strategies |= router.get("strategies", {})
             endpoints += [{**each, "worker": row.pid} for each in router.get("endpoints", [])]

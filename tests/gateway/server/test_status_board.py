@@ -100,6 +100,14 @@ def test_every_process_knows_the_routers_of_all(board: StatusBoard) -> None:
     assert 1 == len(board.router_state()["endpoints"])
 
 
+def test_strategies_are_those_of_the_workers_that_stay(board: StatusBoard) -> None:
+    for strategy, is_retiring in (("new", False), ("old", True)):
+        row = board.table.take_row(published(board, Report(True, {}, {"strategies": {"a": strategy}})))
+        row.retiring = is_retiring
+
+    assert {"a": "new"} == board.router_state()["strategies"]
+
+
 def test_it_is_ready_when_one_worker_that_stays_is_ready_and_not_while_it_drains(board: StatusBoard) -> None:
     sick = published(board, Report(False, {"status": "not ready", "why": ["no token"]}))
     well = published(board, Report(True, {"status": "ready", "subaccounts": "1/2"}))
