@@ -4,6 +4,7 @@ import logging
 import re
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
@@ -19,13 +20,15 @@ from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
 from dialects.jsontext import dumps, loads
 from dialects.model_lists import anthropic_model, anthropic_models, openai_model, openai_models
 from dialects.tables import CLIENTS
-from gateway.cli.main import main
+from gateway.cli import main as command_line
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
 from gateway.http.auth import keys_in
+from gateway.http.bodies import decoded
 from gateway.http.cors import is_near, permission
 from gateway.requests.exchange import DEFECT, Exchange
-from gateway.server.serving import end_with_parent, handed_down
+from gateway.server.client_connection import ClientConnection
+from gateway.server.runtime import Runtime
 from gateway.version import VERSION
 
 if TYPE_CHECKING:
@@ -42,6 +45,8 @@ _FINAL = frozenset({400, 401, 403, 404})
 _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{8})[^/]+")
 """The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
+_CONNECTIONS = ("gunicorn.socket", "werkzeug.socket")
+"""Where servers put the connection to the client."""
 _GEMINI_VERBS = {"generateContent": False, "streamGenerateContent": True}
 _TELLTALES = {"x-goog-api-key": "gemini", "anthropic-version": "anthropic-messages"}
 _HTTP_KINDS = {
@@ -63,8 +68,11 @@ class _Verb(BaseConverter):
     regex = "[a-zA-Z]+"
 
 
-def create_app(settings: Settings, gateway: Gateway | None = None) -> Flask:
-    """Build the application and start what works in its background; `app.extensions["gateway"]` is its inside."""
+def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: Runtime | None = None) -> Flask:
+    """Build the application and start what works in its background; `app.extensions["gateway"]` is its inside.
+
+    *runtime* is the process that serves it, if that is one of several.
+    """
     app = Flask(__name__)
     app.url_map.converters.update(model=_ModelName, verb=_Verb)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
@@ -73,22 +81,17 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> Flask:
     app.extensions["gateway"] = gateway
     routing.configure(gateway.router)
     gateway.start()
+    _begin(app, gateway, runtime)
     _admit(app, gateway)
     _add_conversations(app, gateway)
     _add_kept_responses(app, gateway)
     _add_models(app, gateway)
-    _add_operations(app, gateway)
+    _add_operations(app, gateway, runtime)
     app.register_error_handler(FaultError, lambda error: _refuse(gateway, error.fault))
     app.register_error_handler(HTTPException, lambda error: _refuse_http(gateway, error))
     app.register_error_handler(Exception, _say_defect)
     app.wsgi_app = _with_one_prefix(app.wsgi_app)  # type: ignore[assignment,method-assign]  # as Flask documents it
     return app
-
-
-def app_from_environment() -> Flask:
-    """Build the application in a server's worker process, from the settings its parent has checked."""
-    end_with_parent()
-    return create_app(handed_down())
 
 
 def _with_one_prefix(application: "WSGIApplication") -> "WSGIApplication":
@@ -99,6 +102,24 @@ def _with_one_prefix(application: "WSGIApplication") -> "WSGIApplication":
         return application({**environ, "PATH_INFO": _DOUBLED.sub("", path, count=1)}, start_response)
 
     return serve
+
+
+def _begin(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
+    """Begin the lifetime of each request, and give its place back when its answer is out."""
+    drain = runtime.drain if runtime is not None else None
+
+    @app.before_request
+    def begin() -> None:
+        connection = next((request.environ[name] for name in _CONNECTIONS if name in request.environ), None)
+        g.lifetime = gateway.lifetime(connection, drain)
+        if isinstance(connection, ClientConnection):
+            connection.lifetime = g.lifetime
+
+    @app.after_request
+    def give_back(response: Response) -> Response:
+        if "place" in g:
+            response.call_on_close(g.place.release)
+        return response
 
 
 def _admit(app: Flask, gateway: Gateway) -> None:
@@ -132,30 +153,30 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
     @app.post("/openai/v1/chat/completions")
     @app.post("/openai/deployments/<model:model>/chat/completions")
     def chat_completions(model: str = "") -> Response:
-        return _chat(gateway, _body(model))
+        return _chat(gateway, _body(gateway, model))
 
     @app.post("/v1/responses")
     @app.post("/responses")
     @app.post("/openai/responses")
     @app.post("/openai/v1/responses")
     def responses() -> Response:
-        return _converse(gateway, "openai-responses", _body())
+        return _converse(gateway, "openai-responses", _body(gateway))
 
     @app.post("/v1/embeddings")
     @app.post("/embeddings")
     @app.post("/openai/v1/embeddings")
     @app.post("/openai/deployments/<model:model>/embeddings")
     def embeddings(model: str = "") -> Response:
-        exchange = gateway.embeddings(_body(model), dict(request.headers), g.caller)
+        exchange = gateway.embeddings(_body(gateway, model), dict(request.headers), g.caller, g.lifetime)
         return _whole(exchange)
 
     @app.post("/v1/messages")
     def messages() -> Response:
-        return _converse(gateway, "anthropic-messages", _with_betas(_body()))
+        return _converse(gateway, "anthropic-messages", _with_betas(_body(gateway)))
 
     @app.post("/v1/messages/count_tokens")
     def messages_count_tokens() -> Response:
-        conversation = anthropic_messages.parse_request(_with_betas(_body()))
+        conversation = anthropic_messages.parse_request(_with_betas(_body(gateway)))
         gateway.resolve(conversation.model)
         return _json(anthropic_messages.render_token_count(count_tokens(conversation)))
 
@@ -163,7 +184,7 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
     @app.post("/v1/models/<model:model>:<verb:verb>")
     def gemini_verb(model: str, verb: str) -> Response:
         if verb == "countTokens":
-            body = _body()
+            body = _body(gateway)
             asked = body.get("generateContentRequest") or body
             if not isinstance(asked, dict):
                 raise invalid("generateContentRequest must be an object.")
@@ -171,7 +192,7 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
             return _json({"totalTokens": count_tokens(gemini.parse_request({**asked, "model": model}))})
         if verb not in _GEMINI_VERBS:
             raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not offered here."))
-        return _converse(gateway, "gemini", {**_body(), "model": model, "stream": _GEMINI_VERBS[verb]})
+        return _converse(gateway, "gemini", {**_body(gateway), "model": model, "stream": _GEMINI_VERBS[verb]})
 
 
 def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
@@ -179,12 +200,12 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
 
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
-        status, body = gateway.kept(request.method, answer, g.caller)
+        status, body = gateway.kept(request.method, answer, g.caller, g.lifetime)
         return Response(body, status, mimetype="application/json")
 
     @app.post("/v1/responses/<answer>/cancel")
     def cancel_response(answer: str) -> Response:
-        status, body = gateway.kept("POST", answer, g.caller, "/cancel")
+        status, body = gateway.kept("POST", answer, g.caller, g.lifetime, "/cancel")
         return Response(body, status, mimetype="application/json")
 
     @app.get("/v1/responses")
@@ -222,8 +243,10 @@ def _add_models(app: Flask, gateway: Gateway) -> None:
                 return _json(openai_model(name, gateway.started))
 
 
-def _add_operations(app: Flask, gateway: Gateway) -> None:
+def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
     """Add what those who run the proxy ask for, and what clients ask for in passing."""
+    if runtime is not None:
+        runtime.report_with(gateway.state, partial(_readiness, gateway))
 
     @app.get("/")
     @app.get("/api/hello")
@@ -236,9 +259,11 @@ def _add_operations(app: Flask, gateway: Gateway) -> None:
 
     @app.get("/ready")
     def ready() -> Response:
-        found = gateway.readiness()
-        told = {"status": "not ready" if found.why else "ready", "subaccounts": f"{found.got}/{found.needed}"}
-        return _json({**told, "why": found.why}, 503) if found.why else _json(told)
+        if runtime is not None:
+            status, told = runtime.readiness()
+            return _json(told, status)
+        is_ready, told = _readiness(gateway)
+        return _json(told, 200 if is_ready else 503)
 
     @app.route("/api/event_logging/batch", methods=["POST", "OPTIONS"])
     def event_logging() -> Response:
@@ -246,11 +271,18 @@ def _add_operations(app: Flask, gateway: Gateway) -> None:
 
     @app.get("/router/state")
     def router_state() -> Response:
-        return _json(gateway.state())
+        return _json(gateway.state() if runtime is None else runtime.router_state())
 
     @app.get("/metrics")
     def metrics() -> Response:
-        return Response(generate_latest(gateway.registry), mimetype="text/plain")
+        shared = None if runtime is None else runtime.metrics()
+        return Response(generate_latest(gateway.registry) if shared is None else shared, mimetype="text/plain")
+
+
+def _readiness(gateway: Gateway) -> tuple[bool, JSON]:
+    """Tell whether some model can be served, and how each subaccount does."""
+    found = gateway.readiness()
+    return found.ready, found.body
 
 
 def _chat(gateway: Gateway, body: JSON) -> Response:
@@ -263,7 +295,7 @@ def _chat(gateway: Gateway, body: JSON) -> Response:
 
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:
     """Answer a conversation, in one piece or as a stream."""
-    exchange = gateway.exchange(client, body, dict(request.headers), g.caller, asked_in=asked_in)
+    exchange = gateway.exchange(client, body, dict(request.headers), g.caller, g.lifetime, asked_in=asked_in)
     if not exchange.asked.inquiry.envelope.conversation.stream:
         return _whole(exchange)
     stream = gateway.stream(exchange)
@@ -284,10 +316,16 @@ def _whole(exchange: Exchange) -> Response:
     return _json(answer, headers=exchange.headers())
 
 
-def _body(model: str = "") -> JSON:
-    """Read the request's body; a *model* that the path names is the one that is asked."""
+def _body(gateway: Gateway, model: str = "") -> JSON:
+    """Read the request's body, and take a place among the requests that work; a slow upload holds none.
+
+    A *model* that the path names is the one that is asked.
+    """
+    encodings = request.headers.get("Content-Encoding", "")
+    raw = decoded(request.get_data(cache=False), encodings, gateway.settings.max_body_bytes)
+    g.place = gateway.admission.enter(g.caller, g.lifetime)
     try:
-        body = loads(request.get_data(cache=False))
+        body = loads(raw)
     except ValueError as error:
         raise invalid(f"The body is not valid JSON: {error}.") from error
     if not isinstance(body, dict):
@@ -381,6 +419,11 @@ def handle_gemini_request(payload: JSON, model: str = "gemini-2.5-pro") -> tuple
 def handle_default_request(payload: JSON, model: str = "gpt-4.1") -> tuple[str, JSON, str]:
     """Say where a request for any other model would go, and with which body; use `routing.route_request` instead."""
     return _deprecated("handle_default_request", payload, model)
+
+
+def main() -> None:
+    """Run the command `sap-ai-proxy`."""
+    command_line.main(create_app)
 
 
 if __name__ == "__main__":

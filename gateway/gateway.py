@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from urllib.parse import quote
 
@@ -23,8 +23,10 @@ from dialects.tables import CLIENTS
 from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
 from gateway.http.auth import Access
+from gateway.http.limits import Admission
 from gateway.media.fetcher import MediaFetcher
-from gateway.observability.observe import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
+from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
+from gateway.readiness import Readiness, ReadinessProbe
 from gateway.requests.affinity import affinity_key
 from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import Asked, Exchange, Shared, item_ids
@@ -32,8 +34,6 @@ from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.requests.streaming import StreamedAnswer
 from gateway.upstream.client import AICoreClient
-from gateway.http.limits import Admission
-from gateway.readiness import Readiness, ReadinessProbe
 from gateway.upstream.discovery import Management
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
@@ -166,7 +166,8 @@ class Gateway:
             message = f"Response with id {answer!r} not found. {_KNOWN}"
             raise FaultError(Fault(FaultKind.NOT_FOUND, message, 404, code="response_not_found"))
         path = f"/responses/{quote(answer, safe='')}{action}"
-        status, body = self._core.manage(endpoint, method, path, self.settings.policy.timeouts, lifetime or self.lifetime())
+        timeouts = self.settings.policy.timeouts
+        status, body = self._core.manage(endpoint, method, path, timeouts, lifetime or self.lifetime())
         if method == "DELETE":
             self._shared.responses.forget(caller, answer)
         for item in _items_in(body):
@@ -234,8 +235,7 @@ class Gateway:
                 pinned=self._pinned(conversation, caller),
                 preferred=self._shared.conversations.find(caller, affinity) if _brings_along(conversation) else None,
                 tools_with_reasoning=_reasons_with_tools(conversation),
-                left=lifetime.left,
-                sleep=lifetime.sleep,
+                lifetime=lifetime,
             )
         except NoEndpointError as error:
             raise FaultError(error.fault) from error

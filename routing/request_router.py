@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from dialects.conversation import JSON
 from dialects.faults import Fault, FaultKind, Quota
@@ -126,6 +126,32 @@ class _Means:
         return self.policy.retry
 
 
+class Lifetime(Protocol):
+    """How long a request may take."""
+
+    def left(self) -> float:
+        """How many seconds remain."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Let a pause between two attempts pass; raises what ends the request meanwhile."""
+        ...
+
+
+class _Countdown:
+    """The seconds that a request for *model* may take, from now on."""
+
+    def __init__(self, means: _Means, model: str) -> None:
+        self._means = means
+        self._deadline = means.clock() + means.policy.timeouts_for(model).total
+
+    def left(self) -> float:
+        return self._deadline - self._means.clock()
+
+    def sleep(self, seconds: float) -> None:
+        self._means.sleep(seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class _Errand:
     """What one request asks of its attempts."""
@@ -135,10 +161,7 @@ class _Errand:
     attempts: int
     among: tuple[Endpoint, ...]
     """Where alone it may go, because what it continues lies there; empty if it may go anywhere."""
-    left: Callable[[], float]
-    """How many seconds the request has left."""
-    sleep: Callable[[float], object]
-    """Lets a pause between two attempts pass."""
+    lifetime: Lifetime
 
 
 class Attempts:
@@ -241,7 +264,7 @@ class Attempts:
         last = self._made[-1]
         if last.fault is None or not VERDICTS[last.fault.kind].try_elsewhere:
             return False
-        if len(self._made) >= self._errand.attempts or self._errand.left() <= 0:
+        if len(self._made) >= self._errand.attempts or self._errand.lifetime.left() <= 0:
             return False
         if VERDICTS[last.fault.kind].effect is Effect.REFUSAL:
             self._refused.append(_Refusal(last.lease, last.fault))
@@ -262,10 +285,10 @@ class Attempts:
                 return self._acquire()
             except NoEndpointError as error:
                 delay = self._pause(error)
-                if delay is None or delay >= self._errand.left():
+                if delay is None or delay >= self._errand.lifetime.left():
                     raise
             since = self._means.clock()
-            self._errand.sleep(delay)
+            self._errand.lifetime.sleep(delay)
             self.paused += self._means.clock() - since
 
     def _second_opinion(self, subaccount: str) -> Lease:
@@ -388,24 +411,21 @@ class RequestRouter:
         preferred: Endpoint | None = None,
         tools_with_reasoning: bool = False,
         retry: bool = True,
-        left: Callable[[], float] | None = None,
-        sleep: Callable[[float], object] | None = None,
+        lifetime: Lifetime | None = None,
     ) -> Attempts:
         """Begin to answer a request; raises `NoEndpointError` for a model that is not deployed.
 
         *pinned* is the deployment, or `subaccount/deployment`, that holds what the request continues;
-        *preferred* is the endpoint to ask first, others being as able. *left* tells how many seconds the request
-        has left, by default those of its model's policy from now on; *sleep* lets a pause between two attempts pass.
+        *preferred* is the endpoint to ask first, others being as able. *lifetime* is the request's; without one
+        it may take what its model's policy allows, from now on.
         """
         resolution = self.names.resolve(model)
         protocol = self.protocol(resolution.model, client, tools_with_reasoning=tools_with_reasoning)
         attempts = self._means.retry.max_attempts if retry else 1
         among = self._makers(resolution.model, pinned) if pinned else ()
         context = SelectionContext(affinity_key, preferred)
-        errand = _Errand(
-            protocol, context, attempts, among, left or self._time_for(resolution.model), sleep or self._means.sleep
-        )
-        return Attempts(self._means, resolution, errand)
+        lifetime = lifetime or _Countdown(self._means, resolution.model)
+        return Attempts(self._means, resolution, _Errand(protocol, context, attempts, among, lifetime))
 
     def locate(self, model: str) -> Endpoint:
         """Choose an endpoint without a lease, for whoever calls it on his own; any GPT may stand in."""
@@ -425,12 +445,6 @@ class RequestRouter:
         url = protocol.build_endpoint_for(endpoint.url, endpoint.model, body, stream=streams)
         _log.info("route: %r is %s", requested, _told(endpoint, protocol))
         return Route(url, body, endpoint.subaccount, protocol)
-
-    def _time_for(self, model: str) -> Callable[[], float]:
-        """Count down the seconds that a request for a model may take, from now on."""
-        clock = self._means.clock
-        deadline = clock() + self._means.policy.timeouts_for(model).total
-        return lambda: deadline - clock()
 
     def _makers(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
         """Name the endpoints that can continue what *pinned* began."""

@@ -11,8 +11,8 @@ from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, Filters, SubAccount
 from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed, Management, is_at_home, listing
-from gateway.upstream.tokens import TokenSource
 from gateway.upstream.management import ManagementClient
+from gateway.upstream.tokens import TokenSource
 from routing.names import identity
 
 _FILE: Final = "settings"
@@ -52,12 +52,11 @@ class Report:
         return 0 if self.is_ok else 1
 
 
-def check(settings: Settings, management: ManagementClient) -> Report:
-    """Try every subaccount of *settings* over *management*."""
-    sources = {
-        name: TokenSource(partial(management.fetch_token, account.key)) for name, account in settings.subaccounts.items()
-    }
-    management = Management(management, sources)
+def check(settings: Settings, client: ManagementClient) -> Report:
+    """Try every subaccount of *settings* over *client*."""
+    keys = {name: account.key for name, account in settings.subaccounts.items()}
+    sources = {name: TokenSource(partial(client.fetch_token, key)) for name, key in keys.items()}
+    management = Management(client, sources)
     return examine(
         settings, lambda account: sources[account.name].token(), lambda account: listing(account, management)
     )

@@ -41,7 +41,7 @@ class Demo:
             unless_all_is_well.callback(self.close)
             self.url = self._greeting()
             with closing(ManagementClient()) as management:
-                self._write(config_for(orjson.loads(management.get(f"{self.url}/admin/tenants", {}).read())))
+                self._write(config_for(orjson.loads(management.get(f"{self.url}/admin/tenants", {}).body)))
             unless_all_is_well.pop_all()
 
     def close(self) -> None:

@@ -3,11 +3,10 @@
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -21,17 +20,18 @@ from gateway.server.serving import (
     UnknownHostError,
     address_of,
     ensure_free,
-    hand_down,
     is_loopback,
     serve,
 )
 from gateway.upstream.management import ManagementClient
 from gateway.version import VERSION
 
+if TYPE_CHECKING:
+    from gateway.server.runtime import CreateApplication
+
 _DEFAULT_CONFIG = Path("config.json")
 _LEVELS = click.Choice(["debug", "info", "warning", "error"], case_sensitive=False)
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what users write, and where they then find it
-_say = partial(click.echo, err=True)
 
 _DEMO = """\
 {why} a demo: an emulated SAP AI Core, with no model behind it.
@@ -82,7 +82,7 @@ def cli(
     demo: bool,
 ) -> None:
     """One URL in front of every large language model on SAP AI Core."""
-    context.obj = config
+    create, context.obj = context.obj, config
     if context.invoked_subcommand is None:
         given = {"host": host, "port": port, "workers": workers, "log_level": "debug" if debug else log_level}
         with ExitStack() as owned:
@@ -92,7 +92,8 @@ def cli(
             if demo:
                 _say(_DEMO.format(why=why))
                 path = owned.enter_context(Demo()).config
-            _run(path, {name: value for name, value in given.items() if value is not None}, demo=demo)
+            overrides = {name: value for name, value in given.items() if value is not None}
+            context.exit(_run(path, overrides, create, demo=demo))
 
 
 @cli.command()
@@ -148,15 +149,16 @@ def emulator(context: click.Context) -> None:
     os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": path})  # noqa: S606 - our own module
 
 
-def main() -> None:
-    """Run the command line."""
+def main(create: "CreateApplication") -> None:
+    """Run the command line; *create* builds the application that is served."""
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    cli.main(prog_name="sap-ai-proxy")
+    cli.main(prog_name="sap-ai-proxy", obj=create)
 
 
-def _run(path: Path | None, overrides: dict[str, Any], *, demo: bool) -> None:
-    """Check everything that can go wrong before the first request, then serve."""
+def _run(path: Path | None, overrides: dict[str, Any], create: "CreateApplication", *, demo: bool) -> int:
+    """Check everything that can go wrong before the first request, then serve; give the exit code."""
     settings = replace(_loaded(path), **overrides)
+    wanted = settings.host
     try:
         address = address_of(settings.host)
     except UnknownHostError as error:
@@ -176,8 +178,12 @@ def _run(path: Path | None, overrides: dict[str, Any], *, demo: bool) -> None:
     _say(_SERVED.format(version=VERSION, url=url, base=base, key=key))
     if demo:
         _say(_TRY.format(url=base, key=KEY))
-    hand_down(path, {**overrides, "host": address})
-    serve(replace(settings, host=address))
+
+    def load_again() -> Settings:
+        again = replace(load(path, os.environ, home_folder()), **overrides)
+        return replace(again, host=address) if again.host == wanted else again
+
+    return serve(replace(settings, host=address), load_again, create)
 
 
 def _found(config: Path | None) -> Path | None:
@@ -221,6 +227,12 @@ def _loaded(path: Path | None, *, warn: bool = True) -> Settings:
 
 def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _say(text: str) -> None:
+    """Write to standard error; a full disk or a closed pipe there is no reason not to serve."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def _warn(warnings: Sequence[str]) -> None:

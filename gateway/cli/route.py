@@ -9,8 +9,8 @@ from dialects.models import profile_for
 from gateway.config.model_overrides import assign
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.upstream.discovery import Management, discover
-from gateway.upstream.tokens import TokenSource
 from gateway.upstream.management import ManagementClient
+from gateway.upstream.tokens import TokenSource
 from routing.load_balancer import LoadBalancer
 from routing.names import ModelNames, Unlisted
 from routing.request_router import RequestRouter
@@ -29,10 +29,11 @@ _CLIENTS = {
 }
 
 
-def looked_up(settings: Settings, management: ManagementClient) -> tuple[Settings, dict[str, str]]:
+def looked_up(settings: Settings, client: ManagementClient) -> tuple[Settings, dict[str, str]]:
     """Add what runs in the subaccounts that are to be looked up, and say why some could not be."""
     accounts = [account for account in settings.subaccounts.values() if account.discovery]
-    get = Management(management, {each.name: TokenSource(partial(management.fetch_token, each.key)) for each in accounts})
+    tokens = {each.name: TokenSource(partial(client.fetch_token, each.key)) for each in accounts}
+    get = Management(client, tokens)
     found, failed = {}, {}
     for account in accounts:
         try:

@@ -16,6 +16,7 @@ JSON = Any
 _Weight = Annotated[float, Field(gt=0, le=1_000_000)]
 _Port = Annotated[int, Field(ge=1, le=65535)]
 _Name = Annotated[str, Field(min_length=1)]
+_Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class _Section(BaseModel):
@@ -116,10 +117,34 @@ class ServerSection(_Section):
     """The port to listen on."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes. Each balances for itself."""
-    threads: Annotated[int, Field(ge=1, le=4096)] = 64
-    """Requests that one process answers at the same time."""
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Has no effect any more: threads come and go as they are needed. See requests and connections."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     """Bytes that a request may have."""
+    connections: Annotated[int, Field(ge=1, le=100_000)] = 4096
+    """Connections that one process has open at the same time; beyond, idle ones are closed, then new ones wait."""
+    requests: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Requests that one process answers at the same time."""
+    waiting: Annotated[int, Field(ge=0, le=100_000)] = 1000
+    """Requests that may wait in one process for a place among those that are answered."""
+    waiting_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    """Seconds that a request waits for such a place."""
+    header_timeout: _Seconds = 10.0
+    """Seconds from the first byte of a request to the end of its headers."""
+    keep_alive: _Seconds = 75.0
+    """Seconds that a connection stays open without a request."""
+    body_timeout: _Seconds = 30.0
+    """Seconds for which a request body may make no progress."""
+    write_timeout: _Seconds = 60.0
+    """Seconds for which a client may read nothing of its response."""
+    drain_delay: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    """Seconds from SIGTERM, when /ready becomes a 503, until no more connections are accepted."""
+    drain_seconds: Annotated[float, Field(ge=0, le=86_400)] = 25.0
+    """Seconds that open requests may go on after that."""
+    admin_port: _Port | None = None
+    """The port on which the supervising process answers /health, /ready, /metrics and /router/state for all workers."""
+    admin_host: _Name = "127.0.0.1"
+    """The address of that port; where others than this machine reach it, /metrics and /router/state want a key."""
 
 
 class UpstreamSection(_Section):

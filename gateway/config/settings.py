@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from pathlib import Path
 from types import ModuleType
@@ -16,9 +16,10 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from gateway.config.model_overrides import OfModels, unused
-from gateway.config.schema import ConfigFile, FilterSection, json_schema, unknown_keys
+from gateway.config.schema import ConfigFile, FilterSection, ServerSection, json_schema, unknown_keys
 from gateway.config.service_keys import Mistake, Secret, ServiceKey, ServiceKeyError, is_url, load_json
 from gateway.config.subaccounts import AccountReader, Deployment, Filters, Findings, SubAccount, spelled
+from gateway.server.options import ServerOptions
 from routing.policy import Policy
 from routing.request_router import RequestRouter
 from routing.strategy import STRATEGIES, Endpoint
@@ -89,7 +90,7 @@ class Settings:
     host: str = _LOOPBACK
     port: int = _PORT
     workers: int = 1
-    threads: int = 64
+    server: ServerOptions = field(default_factory=ServerOptions)
     max_body_bytes: int = 64 * 1024 * 1024
     policy: Policy = field(default_factory=Policy)
     filters: Filters = field(default_factory=Filters)
@@ -175,7 +176,7 @@ class _Loader:
             host=self._address(config, tokens),
             port=self._either(config.port, config.server.port, "port") or _PORT,
             workers=config.server.workers,
-            threads=config.server.threads,
+            server=self._server(config.server),
             max_body_bytes=config.server.max_body_bytes,
             policy=self._policy(config.routing),
             filters=filters,
@@ -276,6 +277,12 @@ class _Loader:
                 else:
                     sound.setdefault(name.removesuffix("_filters"), []).append(pattern)
         return Filters(tuple(sound.get("include", ())), tuple(sound.get("exclude", ())))
+
+    def _server(self, section: ServerSection) -> ServerOptions:
+        if section.threads is not None:
+            what = "has no effect any more: threads come and go as they are needed; server.requests limits requests"
+            self._found.odd("server.threads", what)
+        return ServerOptions(**{each.name: getattr(section, each.name) for each in fields(ServerOptions)})
 
     def _policy(self, policy: Policy) -> Policy:
         named = {"routing.strategy": policy.strategy}

@@ -1,1 +1,1 @@
-"""What is told of requests: log lines and metrics."""
+"""What operators see: log lines and metrics."""

@@ -12,7 +12,7 @@ from dialects.crossing import Crossing, Inquiry, Reply, crossing
 from dialects.faults import Fault, FaultError, FaultKind, http_status
 from dialects.models import profile_for
 from gateway.media.inline import FETCHES_NOTHING, Fetch, inline
-from gateway.observability.observe import ExchangeRecord, Observer
+from gateway.observability.metrics import ExchangeRecord, Observer
 from gateway.requests.lifetime import Lifetime
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints

@@ -156,20 +156,25 @@ class _Watch:
         if wishes is not self._wishes:
             self._watch(wishes)
         found: list[Wish] = []
-        for descriptor, _ in self._poll.poll(math.ceil(seconds * 1000)):
-            if descriptor == self._client_descriptor:
+        for descriptor, events in self._poll.poll(math.ceil(seconds * 1000)):
+            wish = self._by_descriptor.get(descriptor)
+            if descriptor == self._client_descriptor and (wish is None or events & ~_wanted(wish)):
                 self._look_at_client()
-            elif descriptor in self._by_descriptor:
-                found.append(self._by_descriptor[descriptor])
+            if wish is not None:
+                found.append(wish)
         return tuple(found)
 
     def _watch(self, wishes: Sequence[Wish]) -> None:
         for descriptor in self._by_descriptor:
-            self._poll.unregister(descriptor)
+            if descriptor == self._client_descriptor:
+                self._poll.register(descriptor, _PEER_CLOSED or _READABLE)
+            else:
+                self._poll.unregister(descriptor)
         self._wishes = wishes
         self._by_descriptor = {wish.on.fileno(): wish for wish in wishes}
         for descriptor, wish in self._by_descriptor.items():
-            self._poll.register(descriptor, select.POLLOUT if wish.write else _READABLE)
+            watched_anyway = _PEER_CLOSED if descriptor == self._client_descriptor else 0
+            self._poll.register(descriptor, _wanted(wish) | watched_anyway)
 
     def _look_at_client(self) -> None:
         """Tell a departure from a next request that came early, where the system's event does not."""
@@ -179,6 +184,10 @@ class _Watch:
                     self._poll.unregister(self._client_descriptor)
                     return
         self.client_left = True
+
+
+def _wanted(wish: Wish) -> int:
+    return _WRITABLE if wish.write else _READABLE
 
 
 class _Poll(Protocol):

@@ -9,7 +9,7 @@ from dialects.relay import Observation, Relay
 from dialects.sse import BLANK_LINES
 from dialects.tables import SIGNS_OF_LIFE
 from gateway.requests.exchange import DEFECT, AttemptReader, Exchange, Stage
-from gateway.upstream.stream_reader import Quiet
+from gateway.upstream.steps import Quiet
 from routing.request_router import Attempt
 
 _MOST_HELD = 256 * 1024

@@ -1,1 +1,1 @@
-"""The process: workers, connections, drain and reload."""
+"""The process: listening, workers, drain and reload, and the admin listener."""

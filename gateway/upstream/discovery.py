@@ -12,8 +12,8 @@ from dialects.errors import fault_from
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import is_url
 from gateway.config.subaccounts import Deployment, SubAccount, deployment_url
-from gateway.upstream.tokens import TokenSource
 from gateway.upstream.management import ManagementClient
+from gateway.upstream.tokens import TokenSource
 from routing.health import is_known_not_to_run
 from routing.names import may_name_a_model
 

@@ -19,8 +19,8 @@ import certifi
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from dialects.faults import Fault, FaultError, FaultKind
+from gateway.config.service_keys import Secret
 from gateway.requests.lifetime import Clock, Lifetime, Wish
-from gateway.service_keys import Secret
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
 from gateway.upstream.connection import (
     Connection,

@@ -85,7 +85,7 @@ def cloud() -> Iterator[Cloud]:
 
 @dataclass
 class Served:
-    """A proxy that granian serves in a process of its own."""
+    """A proxy in processes of its own."""
 
     port: int
     run: Run
@@ -97,7 +97,8 @@ class Served:
 
 
 def serve(place: Place, cloud: Cloud, port: int, **routing: Any) -> Any:
-    place.write("config.json", {**config_of(cloud), "port": port, "routing": routing})
+    server = {"port": port, "drain_seconds": 4}
+    place.write("config.json", {**config_of(cloud), "server": server, "routing": routing})
     return place.running()
 
 
@@ -200,7 +201,7 @@ def test_a_proxy_that_is_told_to_end_lets_an_open_stream_come_to_its_end(
     port = free_port()
     with serve(new_place(tmp_path_factory.mktemp("ending")), cloud, port) as run:
         run.await_answer(f"http://127.0.0.1:{port}")
-        caller = Caller.ask(port, *asking("openai", "scene:slow 50 scene:long 100"))
+        caller = Caller.ask(port, *asking("openai", "scene:slow 20 scene:long 100"))
         caller.hear(b"word1")
         run.process.send_signal(how)
         told = caller.hear_out()

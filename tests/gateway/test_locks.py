@@ -1,6 +1,7 @@
 """Each lock in gateway is needed, and enough."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,15 +9,17 @@ from types import SimpleNamespace
 import pytest
 
 import gateway
-from dialects.faults import Fault, FaultKind
+from dialects.faults import Fault, FaultError, FaultKind
+from gateway.http.limits import Admission, Place
+from gateway.readiness import ReadinessProbe
+from gateway.requests.lifetime import Lifetime
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.upstream.background import Task
 from gateway.upstream.pool import ConnectionPool
-from gateway.upstream.tokens import Token, TokenSource
+from gateway.upstream.tokens import Token, TokenSource, TokenState
 from routing.strategy import Endpoint
 from tests.support.interleaving import Scenario, is_enough, is_needed, locks_in
-from tests.support.scripted import ScriptedUpstream
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-5")
 
@@ -52,32 +55,6 @@ class Service:
         return Token(f"t{self.fetches}", 100.0)
 
 
-def token_fetches() -> Scenario:
-    """Whoever has no token waits for one fetch."""
-    service = Service()
-    subject = TokenSource(service, clock=lambda: 0.0)
-    return Scenario(
-        subject, "_fetching", [subject.token] * 3, lambda: 1 == service.fetches, others=[(subject, "_guard")]
-    )
-
-
-def token_drops() -> Scenario:
-    """A new token is not dropped in place of the old one."""
-    service, now = Service(), [0.0]
-    subject = TokenSource(service, clock=lambda: now[0])
-    subject.token()
-    now[0] = 100.0
-
-    def refuse() -> None:
-        for token in ("older", "older", "older", "older", "t1"):
-            subject.invalidate(token)
-
-    def law() -> bool:
-        return ("t2", 2) == (subject.token(), service.fetches)
-
-    return Scenario(subject, "_guard", [refuse, subject.token], law, others=[(subject, "_fetching")])
-
-
 class AtOnce(Task[str]):
     """A task that runs where it is started."""
 
@@ -88,9 +65,7 @@ class AtOnce(Task[str]):
 def token_tasks() -> Scenario:
     """Whoever has no token waits for one task."""
     service = Service()
-    subject = upstream_tokens.TokenSource(
-        lambda: upstream_tokens.Token(service().value, 100.0), clock=lambda: 0.0, new_task=AtOnce
-    )
+    subject = TokenSource(lambda: Token(service().value, 100.0), clock=lambda: 0.0, new_task=AtOnce)
     return Scenario(subject, "_lock", [subject.request] * 3, lambda: 1 == service.fetches)
 
 
@@ -103,46 +78,39 @@ def kept_connections() -> Scenario:
     return Scenario(subject, "_lock", tasks, lambda: [0, 1] == sorted(closed))
 
 
-def pump() -> Scenario:
-    """What is put in is taken out once."""
-    subject = Pump(lambda: ScriptedUpstream([]))
-    subject.join(5)
-    taken: list[bytes] = []
-    take = lambda: taken.append(subject.take(0) or b"")  # noqa: E731 - named for its list
-    tasks = [*(partial(subject._put, chunk) for chunk in (b"a", b"b")), take, take]
+def admission() -> Scenario:
+    """No place is given twice, and none is lost."""
+    subject = Admission(1, 5, 0.0)
+    held: list[Place] = []
+
+    def enter() -> None:
+        with suppress(FaultError):
+            held.append(subject.enter("caller", Lifetime(600)))
 
     def law() -> bool:
-        take()
-        return b"ab" == bytes(sorted(b"".join(taken)))
+        return 1 == len(held) == subject.working
 
-    return Scenario(subject, "_turn", tasks, law)
+    return Scenario(subject, "_lock", [enter, enter, enter], law)
 
 
-def upstream() -> Scenario:
-    """A connection that was given back is not shut down."""
-    done: list[str] = []
-    raw = SimpleNamespace(
-        _pool=None,
-        shutdown=lambda: done.append("shutdown"),
-        release_conn=lambda: done.append("release"),
-        close=lambda: None,
-    )
-    subject = Upstream(SimpleNamespace(status_code=200, headers={}, raw=raw))
-    subject._finished = True
-    tasks = [subject.shutdown, subject.close, subject.close]
-    return Scenario(subject, "_lock", tasks, lambda: 1 == len(set(done)) and 1 >= done.count("release"))
+def place() -> Scenario:
+    """A place is given back once."""
+    given: list[int] = []
+    subject = Place(lambda: given.append(1))
+    return Scenario(subject, "_lock", [subject.release] * 3, lambda: [1] == given)
+
+
+def readiness() -> Scenario:
+    """A subaccount without a token is asked for one by one of all who look."""
+    asked: list[int] = []
+    source = SimpleNamespace(state=TokenState(good=False, fault=None), request=lambda: asked.append(1))
+    subject = ReadinessProbe({"eu": source}, list, list, lambda: 1000.0)
+    return Scenario(subject, "_lock", [subject.look] * 3, lambda: [1] == asked)
 
 
 SCENARIOS: list[Callable[[], Scenario]] = [
-    pins,
-    lessons,
-    token_fetches,
-    token_drops,
-    token_tasks,
-    kept_connections,
-    pump,
-    upstream,
-]
+    admission, kept_connections, lessons, pins, place, readiness, token_tasks,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("build", SCENARIOS)

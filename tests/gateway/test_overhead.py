@@ -9,7 +9,7 @@ import pytest
 
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.media.inline import Fetched
-from gateway.observability.observe import ExchangeRecord
+from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Exchange, Shared
 from gateway.requests.streaming import StreamedAnswer
 from routing.strategy import Endpoint

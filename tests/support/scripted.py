@@ -10,10 +10,10 @@ from dialects.dialect import Envelope
 from dialects.faults import Fault, FaultError, FaultKind
 from dialects.jsontext import dumps
 from dialects.tables import CLIENTS
-from gateway.observability.observe import ExchangeRecord
+from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Asked, Exchange, Shared
 from gateway.requests.lifetime import Lifetime
-from gateway.upstream.stream_reader import Quiet
+from gateway.upstream.steps import Quiet
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, Policy, Timeouts
 from routing.request_router import Attempt, RequestRouter

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import emulator
+import proxy_server
 from gateway import command_line
 from gateway.config.settings import Settings
 from tests.support.processes import free_port
@@ -29,8 +30,12 @@ def cloud() -> Iterator[Cloud]:
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """What would have been served: that it is, tests in processes of their own show."""
     found: list[Settings] = []
-    monkeypatch.setattr(command_line, "serve", found.append)
-    monkeypatch.setattr(command_line, "hand_down", lambda *_: None)
+
+    def serve(settings: Settings, *_: Any) -> int:
+        found.append(settings)
+        return 0
+
+    monkeypatch.setattr(command_line, "serve", serve)
     return found
 
 
@@ -220,7 +225,7 @@ def test_the_command_is_called_by_its_own_name(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr("sys.argv", ["whatever", "--version"])
     monkeypatch.setattr("sys.path", [])
     with pytest.raises(SystemExit) as caught:
-        command_line.main()
+        proxy_server.main()
 
     assert 0 == caught.value.code
     assert capsys.readouterr().out.startswith("sap-ai-proxy, version ")

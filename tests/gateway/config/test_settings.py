@@ -4,6 +4,7 @@ import pytest
 
 from gateway.config.service_keys import Secret
 from gateway.config.settings import load
+from gateway.server.options import ServerOptions
 from routing.policy import ModelPolicy, Policy
 from tests.gateway.configs import ANCESTOR, BASE, only, rows, with_account
 
@@ -89,13 +90,21 @@ def test_tokens_may_come_from_the_environment_and_do_not_show(settings_of):
     assert "hunter2" not in repr(settings)
 
 
+def test_a_number_of_threads_is_taken_and_said_to_have_no_effect(settings_of):
+    settings = settings_of(with_account() | {"server": {"threads": 64}})
+
+    assert ServerOptions() == settings.server
+    assert 1 == len(settings.warnings)
+    assert settings.warnings[0].startswith("server.threads: has no effect any more")
+
+
 def test_the_rest_of_the_file_arrives(settings_of, tmp_path):
     (tmp_path / "ca.pem").touch()
     settings = settings_of(
         with_account()
         | {
             "$schema": "https://example/schema.json",
-            "server": {"workers": 2, "threads": 8, "max_body_bytes": 4096},
+            "server": {"workers": 2, "requests": 8, "drain_seconds": 5, "admin_port": 4000, "max_body_bytes": 4096},
             "upstream": {"proxy": "http://user:${PASSWORD}@proxy.example:8080", "ca_bundle": "ca.pem"},
             "log_level": "DEBUG",
             "routing": {
@@ -109,7 +118,8 @@ def test_the_rest_of_the_file_arrives(settings_of, tmp_path):
         {"PASSWORD": "hunter2"},
     )
 
-    assert (2, 8, 4096, "debug") == (settings.workers, settings.threads, settings.max_body_bytes, settings.log_level)
+    assert (2, 4096, "debug") == (settings.workers, settings.max_body_bytes, settings.log_level)
+    assert ServerOptions(requests=8, drain_seconds=5, admin_port=4000) == settings.server
     assert settings.proxy == Secret("http://user:hunter2@proxy.example:8080")
     assert settings.ca_bundle == tmp_path / "ca.pem"
     assert 2 == settings.policy.retry.max_attempts

@@ -9,7 +9,7 @@ import pytest
 
 from dialects.faults import FaultError, FaultKind
 from gateway.requests import lifetime as module
-from gateway.requests.lifetime import Cancellation, Lifetime, SelectPoll, Wish
+from gateway.requests.lifetime import Lifetime, SelectPoll, Signal, Wish
 
 PATIENCE = 5.0
 
@@ -57,7 +57,7 @@ def pair():
 
 @pytest.fixture
 def drain():
-    cancellation = Cancellation()
+    cancellation = Signal()
     yield cancellation
     cancellation.close()
 
@@ -243,8 +243,8 @@ def test_a_drain_that_is_over_ends_every_wait_of_everybody(way, pair, drain):
     lifetimes = [Lifetime(60.0, drain=drain) for _ in range(2)]
     for each in lifetimes:
         each.check()
-    drain.cancel()
-    drain.cancel()
+    drain.set()
+    drain.set()
 
     for each in lifetimes:
         assert FaultKind.UNAVAILABLE is kind_of(each.check)
@@ -256,18 +256,18 @@ def test_a_drain_that_ends_while_somebody_waits_ends_the_wait(way, drain):
     lifetime, kinds = Lifetime(60.0, drain=drain), []
     waiting = threading.Thread(target=lambda: kinds.append(kind_of(lifetime.sleep, 30.0)), daemon=True)
     waiting.start()
-    drain.cancel()
+    drain.set()
     waiting.join(PATIENCE)
 
     assert [FaultKind.UNAVAILABLE] == kinds
 
 
 def test_a_drain_says_when_to_come_back(drain):
-    drain.cancel()
+    drain.set()
     with pytest.raises(FaultError) as caught:
         Lifetime(60.0, drain=drain).check()
 
-    assert (True, 1.0) == (drain.cancelled, caught.value.fault.retry_after)
+    assert (True, 1.0) == (drain.is_set, caught.value.fault.retry_after)
     assert select.select([drain], [], [], 0)[0] == [drain]
 
 

@@ -12,8 +12,8 @@ import pytest
 import emulator
 from dialects.conversation import JSON
 from dialects.faults import FaultError, FaultKind, Quota
+from gateway.config.settings import load, pools
 from gateway.requests.lifetime import Lifetime
-from gateway.settings import load, pools
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 from dialects.faults import FaultKind
-from gateway.service_keys import Secret
+from gateway.config.service_keys import Secret
 from gateway.upstream.steps import Quiet
 from tests.gateway.peers import answer, fault_of, forever
 from tests.support.certificates import certificate

@@ -7,8 +7,8 @@ from contextlib import ExitStack, closing, suppress
 import pytest
 
 from dialects.faults import FaultKind
-from gateway.requests.lifetime import Cancellation, Lifetime
-from gateway.service_keys import Secret
+from gateway.config.service_keys import Secret
+from gateway.requests.lifetime import Lifetime, Signal
 from gateway.upstream.steps import Quiet
 from tests.gateway.peers import CHUNKED, OK, chunk, fault_of
 
@@ -30,7 +30,7 @@ class Request:
     def __init__(self):
         self.clock = Clock()
         self.client, self._far = socket.socketpair()
-        self.drain = Cancellation()
+        self.drain = Signal()
         self.lifetime = Lifetime(60.0, client=self.client, drain=self.drain, clock=self.clock)
 
     def leave(self):
@@ -40,7 +40,7 @@ class Request:
         self.clock.now += 60.0
 
     def shut_down(self):
-        self.drain.cancel()
+        self.drain.set()
 
     def close(self):
         for each in (self.client, self._far, self.drain):

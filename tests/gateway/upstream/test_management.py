@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from dialects.faults import FaultKind
-from gateway.service_keys import Secret
+from gateway.config.service_keys import Secret
 from gateway.upstream.management import ManagementClient
 from tests.gateway.peers import CHUNKED, OK, answer, answering, chunk, fault_of, forever
 from tests.gateway.upstream.test_connecting import full_listener, no_more_descriptors

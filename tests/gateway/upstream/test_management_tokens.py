@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from dialects.faults import FaultKind
-from gateway.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
+from gateway.config.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
 from gateway.upstream.management import ManagementClient, _certificate
 from gateway.upstream.tokens import Token
 from tests.gateway.peers import answer, answering, fault_of, forever

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from dialects.conversation import Usage
 from dialects.faults import Fault, FaultKind, Quota
-from gateway.observability.observe import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
+from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from routing.journal import Circuit, CircuitMoved, Cooled, PoolsChanged, RoutingEvent, Settled, Transition
 from routing.load_balancer import LoadBalancer
 from routing.strategy import Endpoint

@@ -1,0 +1,94 @@
+"""Request bodies as they come over HTTP: compressed or not, within a limit of bytes."""
+
+import zlib
+from collections.abc import Callable
+from typing import Final
+
+import zstandard
+
+from dialects.faults import Fault, FaultError, FaultKind, invalid
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_MOST_ENCODINGS: Final = 3
+"""How many encodings one body may have, one around the other."""
+
+
+def decoded(body: bytes, encodings: str, limit: int) -> bytes:
+    """Undo the *encodings* that a Content-Encoding header lists, and take off a byte order mark.
+
+    Raises `FaultError`: 415 for an encoding that is not known, 413 for more than *limit* bytes, 400 for a body that
+    is not what its header says.
+    """
+    names = [name for each in encodings.lower().split(",") if (name := each.strip()) and name != "identity"]
+    unknown = [name for name in names if name not in _DECODERS]
+    if unknown or len(names) > _MOST_ENCODINGS:
+        known = ", ".join(_DECODERS)
+        said = unknown[0][:50] if unknown else f"a list of {len(names)}"
+        message = f"Content-Encoding {said!r} is not supported: send the body plain, or as one of {known}."
+        raise FaultError(Fault(FaultKind.INVALID_REQUEST, message, 415))
+    for name in reversed(names):
+        body = _DECODERS[name](body, limit)
+    return body.removeprefix(_BYTE_ORDER_MARK)
+
+
+def _inflated(body: bytes, limit: int, window: int) -> bytes:
+    """Undo gzip or zlib; of several gzip members one after the other, all."""
+    out, rest = bytearray(), body
+    while rest:
+        decoder = zlib.decompressobj(window)
+        try:
+            out += decoder.decompress(rest, limit + 1 - len(out))
+        except zlib.error:
+            raise _garbled() from None
+        _check(out, limit)
+        if not decoder.eof:
+            raise _garbled()
+        rest = decoder.unused_data if window == _GZIP else b""
+    return bytes(out)
+
+
+def _deflated(body: bytes, limit: int) -> bytes:
+    """Undo `deflate`: zlib's format, which some senders leave out (RFC 9110, 8.4.1.2)."""
+    try:
+        return _inflated(body, limit, _ZLIB)
+    except FaultError as error:
+        if error.fault.kind is FaultKind.TOO_LARGE:
+            raise
+    return _inflated(body, limit, _BARE)
+
+
+def _unzstd(body: bytes, limit: int) -> bytes:
+    out = bytearray()
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).stream_reader(
+            body, read_across_frames=True
+        ) as reader:
+            while chunk := reader.read(min(_PIECE, limit + 1 - len(out))):
+                out += chunk
+                _check(out, limit)
+    except zstandard.ZstdError:
+        raise _garbled() from None
+    return bytes(out)
+
+
+def _check(out: bytearray, limit: int) -> None:
+    if len(out) > limit:
+        raise FaultError(Fault(FaultKind.TOO_LARGE, f"The body is larger than {limit} bytes.", 413))
+
+
+def _garbled() -> FaultError:
+    return invalid("The body is not compressed as its Content-Encoding says, or it was cut short.")
+
+
+_GZIP, _ZLIB, _BARE = 31, 15, -15
+"""What zlib calls the three formats."""
+_ZSTD_WINDOW: Final = 8 * 1024 * 1024
+"""The bytes that a sender may refer back to, which RFC 9659 limits for HTTP."""
+_PIECE: Final = 64 * 1024
+
+_DECODERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
+    "gzip": lambda body, limit: _inflated(body, limit, _GZIP),
+    "x-gzip": lambda body, limit: _inflated(body, limit, _GZIP),
+    "deflate": _deflated,
+    "zstd": _unzstd,
+}

@@ -1,0 +1,74 @@
+"""Metrics of several processes as one: each writes its own files, anybody adds them up."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest, values
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_ABSORBED: Final = "0"
+"""What stands in the name of a file where others have a process id: those of processes that are gone."""
+_ADDED_UP: Final = ("counter", "histogram", "summary")
+_LOCK: Final = "metrics.lock"
+
+
+def share(folder: Path) -> None:
+    """Keep the metrics of this process in *folder*; call it before any metric is created."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    values.ValueClass = values.MultiProcessValue()
+
+
+def exposition(folder: Path) -> bytes:
+    """Write the metrics of all processes in the text format of Prometheus."""
+    registry = CollectorRegistry()
+    with _locked(folder, exclusive=False):
+        MultiProcessCollector(registry, path=str(folder))
+        return generate_latest(registry)
+
+
+def absorb(folder: Path, pid: int) -> None:
+    """Add what a process that is gone has counted to one file, and forget its own: sums never fall, files stay few.
+
+    Raises `BlockingIOError` while somebody reads; then it can be called again.
+    """
+    with _locked(folder, exclusive=True):
+        for kind in _ADDED_UP:
+            gone = folder / f"{kind}_{pid}.db"
+            if gone.exists():
+                _add(gone, folder / f"{kind}_{_ABSORBED}.db")
+        for gauge in folder.glob(f"gauge_*_{pid}.db"):
+            gauge.unlink()
+
+
+def _add(gone: Path, total: Path) -> None:
+    """Write the sum of two files in place of one, and drop the other."""
+    summed: dict[str, float] = {}
+    for path in filter(Path.exists, (total, gone)):
+        with suppress(RuntimeError):  # a process that was killed while it wrote may leave a file with a torn end
+            for key, value, *_ in MmapedDict.read_all_values_from_file(path):
+                summed[key] = summed.get(key, 0.0) + value
+    fresh = total.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    written = MmapedDict(str(fresh))
+    for key, value in summed.items():
+        written.write_value(key, value, 0.0)
+    written.close()
+    fresh.replace(total)
+    gone.unlink()
+
+
+@contextmanager
+def _locked(folder: Path, *, exclusive: bool) -> Iterator[None]:
+    """Let readers see a process either in its own file or in that of those who are gone, never in both or in none."""
+    import fcntl  # noqa: PLC0415 - Windows has no such module, and imports this one
+
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)

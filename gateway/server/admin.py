@@ -1,0 +1,210 @@
+"""The admin listener: operators are answered for all workers by the process that supervises them."""
+
+import selectors
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from dialects.jsontext import dumps
+from gateway.http.auth import Access, keys_in
+from gateway.observability import shared_metrics
+from gateway.requests.lifetime import Clock
+from gateway.server.status_board import StatusBoard
+
+_HEAD: Final = 16 * 1024
+_SECONDS: Final = 5.0
+"""How long a client may take to ask and to read the answer."""
+_CONNECTIONS: Final = 64
+_REASONS: Final = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    503: "Service Unavailable",
+}
+_OPEN_PATHS: Final = frozenset({"/health", "/ready"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, a content, and its type."""
+
+    status: int
+    content: bytes
+    type: str = "application/json"
+
+    @classmethod
+    def refusal(cls, status: int, text: str) -> "Answer":
+        """Say why there is no answer."""
+        return cls(status, dumps({"error": {"message": text, "type": "admin"}}).encode())
+
+
+class Operations:
+    """What operators can ask for, by path; *access* says who may read more than whether the proxy is well."""
+
+    def __init__(self, board: StatusBoard, access: Access) -> None:
+        self._board = board
+        self.access = access
+
+    def answer(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
+        """Answer one request."""
+        url = urlsplit(target)
+        found = {
+            "/health": self._health,
+            "/ready": self._ready,
+            "/metrics": self._metrics,
+            "/router/state": self._state,
+        }
+        if url.path not in found:
+            return Answer.refusal(404, f"There are {', '.join(found)}.")
+        if method not in {"GET", "HEAD"}:
+            return Answer.refusal(405, "Only GET is offered here.")
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        if url.path not in _OPEN_PATHS and self.access.admit(keys_in(headers, query)) is None:
+            return Answer.refusal(401, "Incorrect API key provided.")
+        return found[url.path]()
+
+    def _health(self) -> Answer:
+        return Answer(200, dumps({"status": "alive"}).encode())
+
+    def _ready(self) -> Answer:
+        status, told = self._board.readiness()
+        return Answer(status, dumps(told).encode())
+
+    def _metrics(self) -> Answer:
+        if self._board.folder is None:
+            return Answer.refusal(
+                503, "No folder for temporary files can be written: ask the workers, on the main port."
+            )
+        return Answer(200, shared_metrics.exposition(self._board.folder), "text/plain; version=0.0.4; charset=utf-8")
+
+    def _state(self) -> Answer:
+        return Answer(200, dumps(self._board.router_state()).encode())
+
+
+class _Client:
+    """One connection: what it has asked so far, and what of the answer is still to be sent."""
+
+    def __init__(self, connection: socket.socket, until: float) -> None:
+        self.connection = connection
+        self.until = until
+        self.asked = b""
+        self.answer: memoryview | None = None
+
+
+class AdminListener:
+    """Answers operators on a listening socket, in the loop of whoever owns *selector*; nothing here ever waits.
+
+    Each key of the selector carries a function to call. One thread does everything, so that a fork finds no lock taken.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        selector: selectors.BaseSelector,
+        operations: Operations,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        listener.setblocking(False)
+        self.operations = operations
+        self._listener = listener
+        self._selector = selector
+        self._clock = clock
+        self._clients: dict[_Client, None] = {}
+        """In the order in which they came."""
+        selector.register(listener, selectors.EVENT_READ, self._accept)
+
+    def close_late(self) -> None:
+        """Close connections that have taken too long."""
+        now = self._clock()
+        for client in [each for each in self._clients if each.until <= now]:
+            self._close(client)
+
+    def close_in_child(self) -> None:
+        """Close what a child process has inherited, and leave the parent's alone."""
+        self._listener.close()
+        for client in self._clients:
+            client.connection.close()
+
+    def close(self) -> None:
+        """Close everything."""
+        for client in list(self._clients):
+            self._close(client)
+        self._selector.unregister(self._listener)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        if len(self._clients) >= _CONNECTIONS:
+            self._close(next(iter(self._clients)))
+        client = _Client(connection, self._clock() + _SECONDS)
+        self._clients[client] = None
+        self._selector.register(connection, selectors.EVENT_READ, partial(self._guarded, self._read, client))
+
+    def _guarded(self, step: Callable[[_Client], None], client: _Client) -> None:
+        """Take one step with a client that may have been closed in the meantime, or leaves now."""
+        if client in self._clients:
+            try:
+                step(client)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._close(client)
+
+    def _read(self, client: _Client) -> None:
+        data = client.connection.recv(_HEAD)
+        client.asked += data
+        if b"\r\n\r\n" in client.asked:
+            answer = self._answer(client.asked)
+        elif len(client.asked) > _HEAD:
+            answer = Answer.refusal(400, "The request is too long.")
+        elif data:
+            return
+        else:
+            self._close(client)
+            return
+        client.answer = memoryview(_rendered(answer, with_content=not client.asked.startswith(b"HEAD ")))
+        self._selector.modify(client.connection, selectors.EVENT_WRITE, partial(self._guarded, self._write, client))
+        self._write(client)
+
+    def _answer(self, asked: bytes) -> Answer:
+        first, *lines = asked.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+        words = first.split(" ")
+        if len(words) != 3:
+            return Answer.refusal(400, "This is not valid HTTP/1.1.")
+        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        try:
+            return self.operations.answer(words[0], words[1], headers)
+        except (ValueError, OSError) as error:
+            return Answer.refusal(400 if isinstance(error, ValueError) else 503, "This cannot be answered now.")
+
+    def _write(self, client: _Client) -> None:
+        if client.answer is not None:
+            client.answer = client.answer[client.connection.send(client.answer) :]
+            if not client.answer:
+                with suppress(OSError):
+                    client.connection.shutdown(socket.SHUT_WR)
+                self._close(client)
+
+    def _close(self, client: _Client) -> None:
+        del self._clients[client]
+        self._selector.unregister(client.connection)
+        client.connection.close()
+
+
+def _rendered(answer: Answer, *, with_content: bool) -> bytes:
+    head = (
+        f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\nContent-Type: {answer.type}\r\n"
+        f"Content-Length: {len(answer.content)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + (answer.content if with_content else b"")

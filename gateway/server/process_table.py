@@ -1,0 +1,115 @@
+"""What the supervisor and its workers tell each other without a lock or a file: memory that they share."""
+
+import mmap
+from typing import Final
+
+MOST_PROCESSES: Final = 1024
+_DRAINING, _USED, _FIRST_ROW = 0, 1, 2
+_PID, _ACCEPTING, _READY, _RETIRING, _OPEN_REQUESTS, _LINES_DROPPED = range(6)
+_WIDTH: Final = 6
+
+
+class Row:
+    """What one worker process tells the others; each cell is four bytes and has one writer at a time."""
+
+    def __init__(self, cells: memoryview, start: int) -> None:
+        self._cells = cells
+        self._start = start
+
+    @property
+    def pid(self) -> int:
+        """The process; 0 while the row is free."""
+        return self._cells[self._start + _PID]
+
+    @pid.setter
+    def pid(self, value: int) -> None:
+        self._cells[self._start + _PID] = value
+
+    @property
+    def accepting(self) -> bool:
+        """Whether the worker has created its application and accepts connections."""
+        return bool(self._cells[self._start + _ACCEPTING])
+
+    @accepting.setter
+    def accepting(self, value: bool) -> None:
+        self._cells[self._start + _ACCEPTING] = value
+
+    @property
+    def ready(self) -> bool:
+        """Whether the application of the worker says that it can serve."""
+        return bool(self._cells[self._start + _READY])
+
+    @ready.setter
+    def ready(self, value: bool) -> None:
+        self._cells[self._start + _READY] = value
+
+    @property
+    def retiring(self) -> bool:
+        """Whether the worker only ends what it has begun."""
+        return bool(self._cells[self._start + _RETIRING])
+
+    @retiring.setter
+    def retiring(self, value: bool) -> None:
+        self._cells[self._start + _RETIRING] = value
+
+    @property
+    def open_requests(self) -> int:
+        """The number of requests in progress."""
+        return self._cells[self._start + _OPEN_REQUESTS]
+
+    @open_requests.setter
+    def open_requests(self, value: int) -> None:
+        self._cells[self._start + _OPEN_REQUESTS] = value
+
+    @property
+    def lines_dropped(self) -> int:
+        """The number of log lines that could not be written."""
+        return self._cells[self._start + _LINES_DROPPED]
+
+    @lines_dropped.setter
+    def lines_dropped(self, value: int) -> None:
+        self._cells[self._start + _LINES_DROPPED] = value & 0xFFFFFFFF
+
+    def free(self) -> None:
+        """Empty the row, for another process to use; the process id goes last."""
+        for field in reversed(range(_WIDTH)):
+            self._cells[self._start + field] = 0
+
+
+class ProcessTable:
+    """A row for each worker process, and whether all of them are to end.
+
+    It is made before the first fork, so that all processes share its memory. Only the supervisor takes and frees rows.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 4 * (_FIRST_ROW + MOST_PROCESSES * _WIDTH))
+        self._cells = memoryview(self._memory).cast("I")
+
+    @property
+    def draining(self) -> bool:
+        """Whether the proxy is about to end, and should get no more requests."""
+        return bool(self._cells[_DRAINING])
+
+    @draining.setter
+    def draining(self, value: bool) -> None:
+        self._cells[_DRAINING] = value
+
+    def take_row(self, pid: int) -> Row:
+        """Give a process a row; raises `RuntimeError` if there are more processes than rows."""
+        used = self._cells[_USED]
+        row = next((row for row in map(self._row, range(used)) if not row.pid), None)
+        if row is None:
+            if used == MOST_PROCESSES:
+                raise RuntimeError(f"there are {MOST_PROCESSES} worker processes already")
+            row = self._row(used)
+            self._cells[_USED] = used + 1
+        row.pid = pid
+        return row
+
+    def rows(self) -> list[Row]:
+        """The rows of all processes."""
+        return [row for row in map(self._row, range(self._cells[_USED])) if row.pid]
+
+    def _row(self, index: int) -> Row:
+        return Row(self._cells, _FIRST_ROW + index * _WIDTH)

@@ -1,0 +1,124 @@
+"""What each worker process says of itself, for all others to read."""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from dialects.conversation import JSON
+from dialects.jsontext import dumps
+from gateway.server.process_table import ProcessTable
+
+_log = logging.getLogger("sap_ai_proxy.server")
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made there is private
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker says of itself: whether it can serve, with what to tell of that, and the state of its router."""
+
+    ready: bool
+    readiness: Mapping[str, JSON] = field(default_factory=dict)
+    router: Mapping[str, JSON] = field(default_factory=dict)
+
+
+class StatusBoard:
+    """A private folder with a file for each worker process.
+
+    Where no folder can be made, a worker knows only what it has said itself, and others know of it what `table` holds.
+    """
+
+    def __init__(self, table: ProcessTable, folder: Path | None) -> None:
+        self.table = table
+        self.folder = folder
+        self._own: dict[int, bytes] = {}
+
+    @classmethod
+    def create(cls, table: ProcessTable, parents: Sequence[Path] | None = None) -> Self:
+        """Make a folder below the first of *parents* where that is possible: the one for temporary files, or memory."""
+        for parent in _parents() if parents is None else parents:
+            with suppress(OSError):
+                return cls(table, Path(tempfile.mkdtemp(prefix="sap-ai-proxy-", dir=parent)))
+        _log.warning("no folder for temporary files can be written: each worker knows only its own state and metrics")
+        return cls(table, None)
+
+    def publish(self, report: Report) -> None:
+        """Say what there is to say of this process."""
+        pid = os.getpid()
+        content = dumps({"ready": report.ready, "readiness": report.readiness, "router": report.router}).encode()
+        if self._own.get(pid) == content:
+            return
+        self._own = {pid: content}
+        if self.folder is not None:
+            fresh = self.folder / f"state-{pid}.new"
+            # A full disk costs the others this news, and nobody anything else.
+            with suppress(OSError):
+                fresh.write_bytes(content)
+                fresh.replace(self._file(pid))
+
+    def forget(self, pid: int) -> None:
+        """Drop what a process that is gone has said."""
+        if self.folder is not None:
+            with suppress(OSError):
+                self._file(pid).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def readiness(self) -> tuple[int, JSON]:
+        """Tell whether the proxy can serve: an HTTP status, and what is known of it."""
+        if self.table.draining:
+            return 503, {"status": "draining"}
+        rows = [row for row in self.table.rows() if row.accepting and not row.retiring]
+        told = [report["readiness"] for row in rows if (report := self._read(row.pid))]
+        # The one who is ready knows better than one who has just begun.
+        best = next((each for each in told if each.get("status") == "ready"), told[0] if told else {})
+        ready = any(row.ready for row in rows)
+        return 200 if ready else 503, {**best, "status": "ready" if ready else "not ready"}
+
+    def router_state(self) -> JSON:
+        """What the routers of all workers know, and what the workers do; each row of an endpoint names its worker."""
+        strategies: dict[str, JSON] = {}
+        endpoints: list[JSON] = []
+        workers: list[JSON] = []
+        # What new workers say of a strategy counts, not what old ones said.
+        for row in sorted(self.table.rows(), key=lambda each: not each.retiring):
+            router = (self._read(row.pid) or {}).get("router", {})
+            strategies |= router.get("strategies", {})
+            endpoints += [{**each, "worker": row.pid} for each in router.get("endpoints", [])]
+            workers.append(
+                {
+                    "worker": row.pid,
+                    "accepting": row.accepting,
+                    "ready": row.ready,
+                    "retiring": row.retiring,
+                    "open_requests": row.open_requests,
+                    "log_lines_dropped": row.lines_dropped,
+                }
+            )
+        return {"strategies": strategies, "endpoints": endpoints, "workers": workers}
+
+    def _read(self, pid: int) -> Any:
+        content = self._own.get(pid)
+        if content is None and self.folder is not None:
+            with suppress(OSError):
+                content = self._file(pid).read_bytes()
+        return json.loads(content) if content else None
+
+    def _file(self, pid: int) -> Path:
+        return (self.folder or Path()) / f"state-{pid}.json"
+
+
+def _parents() -> list[Path]:
+    found = []
+    with suppress(OSError):
+        found.append(Path(tempfile.gettempdir()))
+    return [*found, _MEMORY]

@@ -1,0 +1,165 @@
+"""One worker process: it creates the application, serves, and ends when it is told to and all is answered."""
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from enum import Enum
+from functools import partial
+from typing import Any, Final
+
+from gateway.requests.lifetime import Clock
+from gateway.server.connection_loop import ConnectionLoop
+from gateway.server.http_messages import configuration
+from gateway.server.options import ServerOptions
+from gateway.server.request_handler import Application, RequestHandler
+from gateway.server.runtime import Runtime
+from gateway.server.thread_pool import ThreadPool
+
+_log = logging.getLogger("sap_ai_proxy.server")
+
+DRAIN: Final = signal.Signals.SIGTERM
+RETIRE: Final = signal.Signals.SIGUSR1
+GRACE: Final = 2.0
+"""Seconds for requests that were cancelled to say so to their clients."""
+_LINGER: Final = 0.5
+"""Seconds for which idle connections stay open when a drain begins: a client may be about to use one."""
+
+
+class Stage(Enum):
+    """Where a worker is in its life.
+
+    ========  ==========================================  =====================================
+    stage     connections                                 ends when
+    ========  ==========================================  =====================================
+    SERVING   are accepted                                never
+    RETIRING  are closed after their next request         there are none; its time is over: CANCELLED
+    DRAINING  the same, idle ones only for a moment more  no request is open; its time is over: CANCELLED
+    CANCELLED the same                                    no request is open; the grace is over
+    ========  ==========================================  =====================================
+    """
+
+    SERVING = "serving"
+    RETIRING = "retiring"
+    DRAINING = "draining"
+    CANCELLED = "cancelled"
+
+
+class Worker:
+    """Serves an application on *listener* until it is told to end.
+
+    *retire_seconds* is how long requests may go on once another worker has taken over. *find_parent* gives the process
+    id of the parent; when that changes, the supervisor is gone and the worker drains.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        listener: socket.socket,
+        runtime: Runtime,
+        options: ServerOptions,
+        *,
+        retire_seconds: float,
+        find_parent: Callable[[], int] = os.getppid,
+        clock: Clock = time.monotonic,
+        multiprocess: bool = False,
+    ) -> None:
+        self.stage = Stage.SERVING
+        self._runtime = runtime
+        self._options = options
+        self._retire_seconds = retire_seconds
+        self._find_parent = find_parent
+        self.parent = find_parent()
+        self._clock = clock
+        self._told: list[Callable[[], None]] = []
+        self._ends_at = self._lingers_until = 0.0
+        config: Any = configuration(multiprocess=multiprocess)
+        self._handler = RequestHandler(application, config, self._count, lambda: self.stage is not Stage.SERVING)
+        self.loop = ConnectionLoop(listener, self._handler.serve, options, ThreadPool(options.connections), clock=clock)
+
+    def listen_to_signals(self) -> None:
+        """Take orders from the supervisor."""
+        for number, order in ((DRAIN, self.drain), (RETIRE, self.retire)):
+            signal.signal(number, partial(self._hear, order))
+        signal.set_wakeup_fd(self.loop.wake_descriptor, warn_on_full_buffer=False)
+
+    def serve(self) -> None:
+        """Serve to the end."""
+        self.loop.start_accepting()
+        self._runtime.start_publishing()
+        self._runtime.row.accepting = True
+        while not self._is_over():
+            self.loop.run_once(self._patience())
+            self._obey()
+        self._runtime.close()
+        self.loop.close()
+
+    def drain(self) -> None:
+        """Accept no more connections, and end as soon as no request is open, or after `drain_seconds`."""
+        if self.stage in {Stage.SERVING, Stage.RETIRING}:
+            self._stop(Stage.DRAINING, self._options.drain_seconds)
+            self._lingers_until = self._clock() + _LINGER
+
+    def retire(self) -> None:
+        """Leave new connections to others, and end as soon as there are none here."""
+        if self.stage is Stage.SERVING:
+            self._stop(Stage.RETIRING, self._retire_seconds)
+
+    def tell(self, order: Callable[[], None]) -> None:
+        """Have *order*, `drain` or `retire`, obeyed soon; may be called by any thread, whatever it interrupts."""
+        self._told.append(order)
+        self.loop.wake()
+
+    def _hear(self, order: Callable[[], None], *_: object) -> None:
+        self.tell(order)
+
+    def _obey(self) -> None:
+        while self._told:
+            self._told.pop(0)()
+        if self._find_parent() != self.parent:
+            self.drain()
+
+    def _stop(self, stage: Stage, seconds: float) -> None:
+        self.stage = stage
+        self._ends_at = self._clock() + seconds
+        self._runtime.row.retiring = True
+        self._runtime.row.accepting = False
+        # While others listen on the same socket, those in line are theirs.
+        self.loop.stop_accepting(take_those_in_line=stage is Stage.DRAINING)
+
+    def _is_over(self) -> bool:
+        now, is_answered = self._clock(), not self._handler.open_requests
+        if self.stage in {Stage.RETIRING, Stage.DRAINING} and now >= self._ends_at:
+            self._cancel(now)
+        match self.stage:
+            case Stage.SERVING:
+                return False
+            case Stage.RETIRING:
+                return not self.loop.connections
+            case Stage.DRAINING:
+                return is_answered and (now >= self._lingers_until or not self.loop.connections)
+            case Stage.CANCELLED:
+                return is_answered or now >= self._ends_at
+
+    def _cancel(self, now: float) -> None:
+        """End the requests that are still open."""
+        if self._handler.open_requests:
+            _log.warning("%d requests were still open and are cancelled", self._handler.open_requests)
+        self._runtime.drain.set()
+        self.stage = Stage.CANCELLED
+        self._ends_at = now + GRACE
+
+    def _patience(self) -> float:
+        """Seconds to wait for something to happen before it is time to look again."""
+        match self.stage:
+            case Stage.SERVING:
+                return 1.0
+            case Stage.DRAINING if self._clock() < self._lingers_until:
+                return max(0.0, self._lingers_until - self._clock())
+            case _:
+                return min(1.0, max(0.0, self._ends_at - self._clock()))
+
+    def _count(self, open_requests: int) -> None:
+        self._runtime.row.open_requests = open_requests

@@ -1,0 +1,129 @@
+"""Log lines that go where somebody reads them, and nowhere else for long."""
+
+import fcntl
+import logging
+import os
+import pty
+import select
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.observability.log_writer import LogWriter, set_up
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """A pipe that takes one page."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, getattr(fcntl, "F_SETPIPE_SZ", 1031), 4096)
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+def logger_to(descriptor: int) -> tuple[logging.Logger, LogWriter]:
+    writer = LogWriter(descriptor)
+    logger = logging.Logger("test")  # noqa: LOG001 - one that nobody else knows
+    logger.addHandler(writer)
+    return logger, writer
+
+
+def test_a_record_is_one_line(pipe: tuple[int, int]) -> None:
+    logger, writer = logger_to(pipe[1])
+    logger.warning("a %s", "fault")
+    logger.warning("\udc80")
+
+    assert b"a fault\n\\udc80\n" == os.read(pipe[0], 4096)
+    assert 0 == writer.dropped
+
+
+def test_a_pipe_that_nobody_reads_costs_lines_and_no_time_and_says_how_many(pipe: tuple[int, int]) -> None:
+    logger, writer = logger_to(pipe[1])
+    for number in range(100):
+        logger.warning("%d %s", number, "x" * 100)
+    kept = os.read(pipe[0], 65536).splitlines()
+
+    assert 100 - len(kept) == writer.dropped > 0
+    assert [f"{number} ".encode() for number in range(len(kept))] == [line[:-100] for line in kept]
+    logger.warning("read again")
+    said, last = os.read(pipe[0], 65536).splitlines()
+    assert f"{writer.dropped} log lines were dropped: they could not be written".encode() == said
+    assert b"read again" == last
+
+
+def test_a_line_that_was_begun_ends_before_the_next_one(pipe: tuple[int, int]) -> None:
+    logger, writer = logger_to(pipe[1])
+    logger.warning("y" * 10_000)
+
+    assert 1 == writer.dropped
+    begun = os.read(pipe[0], 65536)
+    assert b"y" * len(begun) == begun
+    logger.warning("whole")
+    assert [b"", b"1 log lines were dropped: they could not be written", b"whole", b""] == os.read(
+        pipe[0], 65536
+    ).split(b"\n")
+
+
+def test_other_writers_to_the_same_pipe_block_as_before(pipe: tuple[int, int]) -> None:
+    logger_to(pipe[1])
+
+    assert os.get_blocking(pipe[1])
+
+
+def test_a_pipe_without_a_reader_costs_lines() -> None:
+    reader, end = os.pipe()
+    logger, writer = logger_to(end)
+    os.close(reader)
+    logger.warning("unheard")
+    os.close(end)
+
+    assert 1 == writer.dropped
+
+
+def test_a_full_disk_costs_lines() -> None:
+    with Path("/dev/full").open("wb") as full:
+        logger, writer = logger_to(full.fileno())
+        logger.warning("unwritten")
+
+    assert 1 == writer.dropped
+
+
+def test_a_file_and_a_terminal_are_written_to(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as file:
+        logger, _ = logger_to(file.fileno())
+        logger.warning("to a file")
+    ours, theirs = pty.openpty()
+    logger, _ = logger_to(theirs)
+    logger.warning("to a terminal")
+    assert select.select([ours], [], [], 5)[0]
+    seen = os.read(ours, 4096)
+    for descriptor in (ours, theirs):
+        os.close(descriptor)
+
+    assert "to a file\n" == (tmp_path / "log").read_text()
+    assert b"to a terminal\r\n" == seen
+
+
+def test_a_record_that_cannot_be_formatted_is_a_line_too(pipe: tuple[int, int]) -> None:
+    logger, _ = logger_to(pipe[1])
+    logger.warning("%d", "no number")
+
+    assert b"a log record of test cannot be formatted\n" == os.read(pipe[0], 4096)
+
+
+def test_the_log_is_set_up_once_however_often_that_is_asked_for() -> None:
+    root, urllib3 = logging.getLogger(), logging.getLogger("urllib3")
+    before = (list(root.handlers), root.level, urllib3.level)
+    try:
+        set_up("error")
+        writer = set_up("debug")
+
+        assert [writer] == [each for each in root.handlers if isinstance(each, LogWriter)]
+        assert logging.DEBUG == root.level
+        assert not logging.getLogger("urllib3.connectionpool").isEnabledFor(logging.ERROR)
+    finally:
+        root.handlers[:], level = before[0], before[1]
+        root.setLevel(level)
+        urllib3.setLevel(before[2])

@@ -1,0 +1,169 @@
+"""The admin listener, in a loop of the test's own."""
+
+import os
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from gateway.http.auth import Access
+from gateway.server.admin import AdminListener, Operations
+from gateway.server.process_table import ProcessTable
+from gateway.server.status_board import Report, StatusBoard
+from tests.gateway.server.serving import PATIENCE, Client, Told
+from tests.support.processes import until
+
+
+class Admin:
+    def __init__(self, board: StatusBoard, keys: tuple[str, ...] = ()) -> None:
+        self.selector = selectors.DefaultSelector()
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        self.now = 0.0
+        self.listener = AdminListener(listener, self.selector, Operations(board, Access(keys)), lambda: self.now)
+        self.clients: list[Client] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            for key, _ in self.selector.select(0.01):
+                key.data()
+            self.listener.close_late()
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.close()
+        self._over.set()
+        self._thread.join()
+        self.listener.close()
+        self.selector.close()
+
+    def connect(self) -> Client:
+        client = Client(socket.create_connection(("127.0.0.1", self.port), PATIENCE))
+        self.clients.append(client)
+        return client
+
+    def ask(self, path: str, more: str = "", method: str = "GET") -> Told:
+        client = self.connect()
+        client.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
+        told = client.hear()
+        assert client.is_over()
+        return told
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> StatusBoard:
+    board = StatusBoard.create(ProcessTable(), [tmp_path])
+    row = board.table.take_row(os.getpid())
+    row.accepting = row.ready = True
+    board.publish(Report(True, {"subaccounts": "1/1"}, {"endpoints": [{"deployment": "d1"}]}))
+    return board
+
+
+@pytest.fixture
+def admin(board: StatusBoard) -> Iterator[Admin]:
+    admin = Admin(board)
+    yield admin
+    admin.close()
+
+
+def test_operators_are_answered(admin: Admin, board: StatusBoard) -> None:
+    ready, state, metrics = admin.ask("/ready"), admin.ask("/router/state"), admin.ask("/metrics")
+
+    assert (200, {"status": "alive"}) == ((told := admin.ask("/health")).status, told.json)
+    assert (200, {"status": "ready", "subaccounts": "1/1"}) == (ready.status, ready.json)
+    assert [{"deployment": "d1", "worker": os.getpid()}] == state.json["endpoints"]
+    assert (200, "text/plain; version=0.0.4; charset=utf-8") == (metrics.status, metrics.headers["content-type"])
+    board.table.draining = True
+    assert (503, {"status": "draining"}) == ((told := admin.ask("/ready")).status, told.json)
+
+
+def test_without_a_folder_metrics_are_asked_of_the_workers() -> None:
+    admin = Admin(StatusBoard(ProcessTable(), None))
+    told = admin.ask("/metrics")
+    admin.close()
+
+    assert 503 == told.status
+    assert "main port" in told.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"), [("/", "GET", 404), ("/ready?x=1", "GET", 200), ("/ready", "POST", 405)]
+)
+def test_other_requests_are_told_what_there_is(admin: Admin, path: str, method: str, status: int) -> None:
+    assert status == admin.ask(path, method=method).status
+
+
+def test_head_has_no_content(admin: Admin) -> None:
+    client = admin.connect()
+    client.send(b"HEAD /health HTTP/1.1\r\n\r\n")
+
+    assert client.socket.recv(4096).endswith(
+        b"Content-Length: 18\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize("asked", [b"nonsense\r\n\r\n", b"GET http://[ HTTP/1.1\r\n\r\n", b"x" * 40_000])
+def test_what_is_no_request_is_refused(admin: Admin, asked: bytes) -> None:
+    client = admin.connect()
+    client.send(asked)
+
+    assert 400 == client.hear().status
+
+
+def test_where_keys_are_wanted_health_and_readiness_want_none(board: StatusBoard) -> None:
+    admin = Admin(board, ("sk-1",))
+    key = "Authorization: Bearer sk-1\r\n"
+    told = {path: (admin.ask(path).status, admin.ask(path, key).status) for path in ("/health", "/ready", "/metrics")}
+    state = [admin.ask("/router/state").status, admin.ask("/router/state?key=sk-1").status]
+    admin.close()
+
+    assert {"/health": (200, 200), "/ready": (200, 200), "/metrics": (401, 200)} == told
+    assert [401, 200] == state
+
+
+def test_clients_that_are_slow_or_many_hinder_nobody(admin: Admin) -> None:
+    half = [admin.connect() for _ in range(100)]
+    for client in half:
+        with suppress(ConnectionError):
+            client.send(b"GET /health HTTP/1.1\r\n")
+    began = time.monotonic()
+
+    assert 200 == admin.ask("/health").status
+    assert time.monotonic() - began < 1
+    assert until(half[0].is_over)
+    assert len(admin.listener._clients) <= 64
+    admin.now = 6.0
+    assert until(lambda: not admin.listener._clients)
+
+
+def test_a_client_that_leaves_is_forgotten(admin: Admin) -> None:
+    for data in (b"", b"GET /hea"):
+        client = admin.connect()
+        client.send(data)
+        assert until(lambda: admin.listener._clients)
+        client.close()
+        assert until(lambda: not admin.listener._clients)
+
+
+def test_a_child_closes_what_it_has_inherited_and_the_parent_goes_on(board: StatusBoard) -> None:
+    admin = Admin(board)
+    waiting = admin.connect()
+    assert until(lambda: admin.listener._clients)
+    pid = os.fork()
+    if not pid:
+        admin.listener.close_in_child()
+        open_ones = [each.connection.fileno() for each in admin.listener._clients]
+        os._exit(0 if open_ones == [-1] else 1)
+
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    waiting.send(b"GET /health HTTP/1.1\r\n\r\n")
+    assert 200 == waiting.hear().status
+    admin.close()

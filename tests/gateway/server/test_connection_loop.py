@@ -1,0 +1,133 @@
+"""Many connections with few threads, and too many of both."""
+
+import errno
+import socket
+from typing import Any
+
+import pytest
+
+from gateway.server.connection_loop import ConnectionLoop
+from gateway.server.options import ServerOptions
+from gateway.server.thread_pool import ThreadPool
+from tests.gateway.server.serving import PATIENCE, Client, Echo, running
+from tests.support.processes import until
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_hundreds_of_idle_connections_take_no_thread_and_are_all_served() -> None:
+    with running(Echo()) as run:
+        clients = [run.connect() for _ in range(300)]
+        assert until(lambda: run.worker.loop.connections == 300)
+        assert 0 == run.worker.loop._pool.size
+        for client in clients:
+            client.send(GET)
+
+        assert [200] * 300 == [client.hear().status for client in clients]
+        assert 300 == run.worker.loop.connections
+
+
+def test_the_connection_that_was_idle_for_longest_makes_room_for_one_more() -> None:
+    with running(Echo(), connections=2) as run:
+        first = run.connect()
+        first.send(GET)
+        first.hear()
+        assert until(lambda: len(run.worker.loop._idle) == 1)
+        second = run.connect()
+        second.send(GET)
+        second.hear()
+        assert until(lambda: len(run.worker.loop._idle) == 2)
+        third = run.connect()
+        third.send(GET)
+
+        assert 200 == third.hear().status
+        assert first.is_over()
+        second.send(GET)
+        assert 200 == second.hear().status
+
+
+def test_where_no_connection_is_idle_new_ones_wait_for_their_turn() -> None:
+    echo = Echo()
+    with running(echo, connections=2) as run:
+        busy = [run.connect() for _ in range(2)]
+        for client in busy:
+            client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            echo.entered.acquire(timeout=PATIENCE)
+        waiting = run.connect()
+        waiting.send(GET)
+        waiting.socket.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            waiting.socket.recv(1, socket.MSG_PEEK)
+        waiting.socket.settimeout(PATIENCE)
+        echo.gate.set()
+
+        assert b"hello" == waiting.hear().body
+        assert [b"waited"] * 2 == [client.hear().body for client in busy]
+
+
+class Listener:
+    """A listening socket on a machine that runs out of descriptors."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self._real = real
+        self.is_short = False
+        self.tries = 0
+
+    def accept(self) -> Any:
+        self.tries += 1
+        if self.is_short:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._real.accept()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_running_out_of_descriptors_is_said_once_does_not_spin_and_passes(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    served: list[Any] = []
+
+    def serve(connection: Any) -> bool:
+        connection.recv(4096)
+        served.append(connection)
+        return False
+
+    with socket.create_server(("127.0.0.1", 0)) as real:
+        listener = Listener(real)
+        loop = ConnectionLoop(listener, serve, ServerOptions(), ThreadPool(4), clock=clock)  # type: ignore[arg-type]
+        loop.start_accepting()
+        address = real.getsockname()
+        with socket.create_connection(address) as idle, socket.create_connection(address) as late:
+            loop.run_once(1.0)
+            assert 2 == loop.connections
+            listener.is_short = True
+            with socket.create_connection(address) as third:
+                before = listener.tries
+                for _ in range(5):
+                    loop.run_once(0.0)
+                assert 1 == listener.tries - before
+
+                # The oldest idle connection has made room; the pause is over.
+                clock.now += 0.6
+                loop.run_once(0.0)
+                loop.run_once(0.0)
+                assert 2 == listener.tries - before
+                listener.is_short = False
+                clock.now += 0.6
+                loop.run_once(0.0)
+                third.sendall(b"hello")
+                loop.run_once(1.0)
+                assert until(lambda: served or loop.run_once(0.1))
+                assert Client(idle).is_over()
+                del late
+        loop.close()
+
+    assert 1 == sum("cannot accept" in record.getMessage() for record in caplog.records)

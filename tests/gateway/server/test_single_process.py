@@ -1,0 +1,75 @@
+"""The server of Windows, run where the tests run."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway import serving
+from gateway.config.settings import Settings
+from tests.support.processes import _answers as answers
+from tests.support.processes import free_port, until
+
+ROOT = Path(__file__).parents[3]
+SERVE = """
+import os, sys
+del os.fork
+from gateway.server.serving import serve
+from gateway.config.settings import Settings
+from gateway.server.options import ServerOptions
+
+class Application:
+    def __call__(self, environ, start):
+        assert environ["werkzeug.socket"].fileno() > 0
+        start("200 OK", [("Content-Length", "5")])
+        return [b"hello"]
+
+settings = Settings({}, port=int(sys.argv[1]), server=ServerOptions())
+sys.exit(serve(settings, lambda: settings, lambda settings, runtime: Application()))
+"""
+
+
+def test_where_processes_cannot_be_forked_one_serves_until_it_is_interrupted() -> None:
+    port = free_port()
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(port)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}"))
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=15)
+
+    assert 0 == process.returncode, said
+    assert said.endswith("INFO sap_ai_proxy.server stopped\n")
+
+
+def test_nothing_that_windows_imports_needs_what_it_has_not() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('fcntl', 'resource', 'pwd', 'grp', 'gunicorn', 'termios'):\n"
+        "    sys.modules[name] = None\n"
+        "import proxy_server, gateway.server.single_process, gateway.observability.shared_metrics\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (0, "") == (told.returncode, told.stderr)
+
+
+def test_where_processes_can_be_forked_a_supervisor_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[object] = []
+
+    class Supervisor:
+        def __init__(self, *given: object) -> None:
+            found.extend(given)
+
+        def run(self) -> int:
+            return 7
+
+    monkeypatch.setattr("gateway.server.supervisor.Supervisor", Supervisor)
+    settings = Settings({})
+
+    assert hasattr(os, "fork")
+    assert 7 == serving.serve(settings, lambda: settings, dict)  # type: ignore[arg-type]  # it is not called
+    assert settings is found[0]

@@ -1,0 +1,166 @@
+"""What workers say of themselves, and what is made of it."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from gateway.server.process_table import MOST_PROCESSES, ProcessTable
+from gateway.server.runtime import Runtime
+from gateway.server.status_board import Report, StatusBoard
+
+
+def test_a_row_is_free_again_when_its_process_is_gone() -> None:
+    table = ProcessTable()
+    first, second = table.take_row(11), table.take_row(12)
+    first.accepting = first.ready = first.retiring = True
+    first.open_requests = 7
+    second.lines_dropped = 3
+    first.free()
+    again = table.take_row(13)
+
+    assert [13, 12] == [row.pid for row in table.rows()]
+    assert (False, False, False, 0) == (again.accepting, again.ready, again.retiring, again.open_requests)
+    assert 3 == second.lines_dropped
+
+
+def test_a_table_is_full_some_time() -> None:
+    table = ProcessTable()
+    for pid in range(1, MOST_PROCESSES + 1):
+        table.take_row(pid)
+
+    with pytest.raises(RuntimeError, match="1024 worker processes"):
+        table.take_row(5000)
+
+
+def test_what_a_child_writes_its_parent_reads() -> None:
+    table = ProcessTable()
+    row = table.take_row(1)
+    pid = os.fork()
+    if not pid:
+        row.open_requests = 5
+        table.draining = True
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+    assert (5, True) == (row.open_requests, table.draining)
+
+
+def test_the_folder_is_private_and_is_removed(tmp_path: Path) -> None:
+    board = StatusBoard.create(ProcessTable(), [tmp_path])
+    assert board.folder is not None
+
+    assert tmp_path == board.folder.parent
+    assert 0o700 == stat.S_IMODE(board.folder.stat().st_mode)
+    board.remove()
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_without_the_first_folder_the_next_one_is_taken_and_without_any_it_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = tmp_path / "nowhere"
+
+    assert tmp_path == StatusBoard.create(ProcessTable(), [nowhere, tmp_path]).folder.parent  # type: ignore[union-attr]
+    assert [] == caplog.records
+    assert StatusBoard.create(ProcessTable(), [nowhere]).folder is None
+    assert ["each worker knows only its own state and metrics"] == [
+        record.getMessage().rpartition(": ")[2] for record in caplog.records
+    ]
+
+
+def published(board: StatusBoard, report: Report) -> int:
+    """Have another process publish a report; give its id, as if it still ran."""
+    pid = os.fork()
+    if not pid:
+        board.publish(report)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> StatusBoard:
+    return StatusBoard.create(ProcessTable(), [tmp_path])
+
+
+def test_every_process_knows_the_routers_of_all(board: StatusBoard) -> None:
+    one = published(board, Report(True, {}, {"strategies": {"a": "x"}, "endpoints": [{"deployment": "d1"}]}))
+    two = published(board, Report(True, {}, {"strategies": {"b": "y"}, "endpoints": [{"deployment": "d1"}]}))
+    for pid in (one, two):
+        row = board.table.take_row(pid)
+        row.accepting, row.open_requests = True, pid
+    told = board.router_state()
+
+    assert {"a": "x", "b": "y"} == told["strategies"]
+    assert [{"deployment": "d1", "worker": one}, {"deployment": "d1", "worker": two}] == told["endpoints"]
+    assert [(one, one), (two, two)] == [(each["worker"], each["open_requests"]) for each in told["workers"]]
+    board.forget(two)
+    assert 1 == len(board.router_state()["endpoints"])
+
+
+def test_strategies_are_those_of_the_workers_that_stay(board: StatusBoard) -> None:
+    for strategy, is_retiring in (("new", False), ("old", True)):
+        row = board.table.take_row(published(board, Report(True, {}, {"strategies": {"a": strategy}})))
+        row.retiring = is_retiring
+
+    assert {"a": "new"} == board.router_state()["strategies"]
+
+
+def test_it_is_ready_when_one_worker_that_stays_is_ready_and_not_while_it_drains(board: StatusBoard) -> None:
+    sick = published(board, Report(False, {"status": "not ready", "why": ["no token"]}))
+    well = published(board, Report(True, {"status": "ready", "subaccounts": "1/2"}))
+    rows = {pid: board.table.take_row(pid) for pid in (sick, well)}
+
+    assert (503, {"status": "not ready"}) == board.readiness()
+    rows[sick].accepting = True
+    assert (503, {"status": "not ready", "why": ["no token"]}) == board.readiness()
+    rows[well].accepting = rows[well].ready = True
+    assert (200, {"status": "ready", "subaccounts": "1/2"}) == board.readiness()
+    rows[well].retiring = True
+    assert 503 == board.readiness()[0]
+    rows[well].retiring = False
+    board.table.draining = True
+    assert (503, {"status": "draining"}) == board.readiness()
+
+
+def test_a_folder_that_has_gone_costs_the_others_the_news_alone(board: StatusBoard) -> None:
+    board.remove()
+    board.publish(Report(True, {"status": "ready"}))
+    row = board.table.take_row(os.getpid())
+    row.accepting = row.ready = True
+
+    assert (200, {"status": "ready"}) == board.readiness()
+
+
+def test_a_runtime_reports_what_the_application_says(caplog: pytest.LogCaptureFixture) -> None:
+    table = ProcessTable()
+    row = table.take_row(os.getpid())
+    row.accepting = True
+    runtime = Runtime(StatusBoard(table, None), row)
+    runtime.report_with(lambda: {"endpoints": [{"deployment": "d1"}]}, lambda: (False, {"why": ["no token"]}))
+    runtime.look()
+
+    assert [{"deployment": "d1", "worker": os.getpid()}] == runtime.router_state()["endpoints"]
+    assert (503, {"status": "not ready", "why": ["no token"]}) == runtime.readiness()
+    assert runtime.metrics() is None
+
+    def fails() -> None:
+        raise RuntimeError("a defect")
+
+    runtime.report_with(fails, fails)  # type: ignore[arg-type]  # whatever an application does
+    runtime.look()
+    assert [{"deployment": "d1", "worker": os.getpid()}] == runtime.router_state()["endpoints"]
+    assert {"cannot be told"} == {record.getMessage()[-14:] for record in caplog.records}
+    runtime.drain.close()
+
+
+def test_a_runtime_knows_when_the_proxy_is_about_to_end() -> None:
+    table = ProcessTable()
+    runtime = Runtime(StatusBoard(table, None), table.take_row(os.getpid()))
+
+    assert not runtime.is_draining
+    table.draining = True
+    assert runtime.is_draining
+    runtime.drain.close()

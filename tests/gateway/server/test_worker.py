@@ -1,0 +1,184 @@
+"""A worker's life: serving, retiring, draining, cancelling."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from dialects.faults import FaultError
+from gateway.requests.lifetime import Lifetime, Wish
+from gateway.server.worker import Stage
+from tests.gateway.server.serving import PATIENCE, Echo, Start, running
+from tests.support.processes import until
+
+
+def test_a_worker_says_that_it_accepts_and_how_many_requests_it_answers() -> None:
+    echo = Echo()
+    with running(echo) as run:
+        assert until(lambda: run.runtime.row.accepting)
+        client = run.connect()
+        client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        echo.entered.acquire(timeout=PATIENCE)
+
+        assert 1 == run.runtime.row.open_requests
+
+        echo.gate.set()
+        client.hear()
+
+        assert until(lambda: run.runtime.row.open_requests == 0)
+
+
+def test_an_idle_worker_that_drains_ends_at_once_whatever_it_may_take() -> None:
+    with running(Echo(), drain_seconds=60) as run:
+        run.tell(run.worker.drain)
+
+        assert run.ends(3)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", run.port), 1)
+
+
+def test_a_worker_that_drains_answers_what_is_open_and_says_that_the_connection_ends() -> None:
+    echo = Echo()
+    with running(echo, drain_seconds=60) as run:
+        client = run.connect()
+        client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        echo.entered.acquire(timeout=PATIENCE)
+        run.tell(run.worker.drain)
+        assert until(lambda: run.worker.stage is Stage.DRAINING)
+        assert not run.runtime.row.accepting
+        echo.gate.set()
+        told = client.hear()
+
+        assert (b"waited", "close") == (told.body, told.headers["connection"])
+        assert run.ends(3)
+
+
+def test_requests_that_outlast_the_drain_are_cancelled_and_may_say_so() -> None:
+    def application(environ: dict, start: Start) -> Iterator[bytes]:
+        connection = environ["gunicorn.socket"]
+        connection.lifetime = Lifetime(60.0, client=connection, drain=runtimes[0].drain)
+        start("200 OK", [])
+        yield b"begun"
+        try:
+            connection.lifetime.wait((), 60.0)
+        except FaultError as error:
+            yield str(error).encode()
+
+    runtimes: list = []
+    with running(application, drain_seconds=0.2) as run:
+        runtimes.append(run.runtime)
+        client = run.connect()
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: run.runtime.row.open_requests)
+        run.tell(run.worker.drain)
+        told = client.hear()
+
+        assert b"begununavailable: The proxy is shutting down." == told.body
+        assert run.ends(3)
+
+
+def test_a_request_that_ignores_its_cancellation_does_not_hold_the_worker() -> None:
+    echo = Echo()
+    with running(echo, drain_seconds=0) as run:
+        client = run.connect()
+        client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        echo.entered.acquire(timeout=PATIENCE)
+        run.tell(run.worker.drain)
+
+        assert run.ends(6)
+        echo.gate.set()
+
+
+def test_a_worker_that_retires_serves_kept_connections_once_more_and_ends_with_the_last() -> None:
+    with running(Echo()) as run:
+        client = run.connect()
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        first = client.hear()
+        run.tell(run.worker.retire)
+        assert until(lambda: run.worker.stage is Stage.RETIRING)
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        last = client.hear()
+
+        assert ("keep-alive", "close") == (first.headers["connection"], last.headers["connection"])
+        assert client.is_over()
+        assert run.ends(3)
+
+
+def test_a_worker_that_retires_leaves_an_idle_connection_open_for_as_long_as_ever() -> None:
+    with running(Echo(), keep_alive=0.7) as run:
+        client = run.connect()
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.hear()
+        run.tell(run.worker.retire)
+        assert until(lambda: run.worker.stage is Stage.RETIRING)
+
+        assert not run.ends(0.1)
+        assert client.is_over()
+        assert run.ends(3)
+
+
+def test_a_worker_whose_requests_outlast_its_retirement_cancels_them() -> None:
+    echo = Echo()
+    with running(echo, retire_seconds=0.1) as run:
+        client = run.connect()
+        client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        echo.entered.acquire(timeout=PATIENCE)
+        run.tell(run.worker.retire)
+
+        assert until(lambda: run.runtime.drain.cancelled)
+        echo.gate.set()
+        assert run.ends(3)
+
+
+def test_a_worker_whose_supervisor_is_gone_drains() -> None:
+    with running(Echo()) as run:
+        run.worker._find_parent = lambda: 1
+        run.worker.loop.wake()
+
+        assert run.ends(3)
+
+
+def test_a_connection_that_came_before_the_drain_is_answered_though_nobody_had_accepted_it() -> None:
+    """The loop is held while the connection is made and the drain begins."""
+    with running(Echo(), drain_seconds=60) as run:
+        held, go_on = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            held.set()
+            go_on.wait(PATIENCE)
+            run.worker.drain()
+
+        run.tell(hold)
+        held.wait(PATIENCE)
+        client = run.connect()
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        go_on.set()
+
+        assert b"hello" == client.hear().body
+
+
+def test_a_wait_for_the_client_ends_with_the_drain() -> None:
+    """The lifetime of a request bounds what its connection waits for."""
+    ends: list[str] = []
+
+    def application(environ: dict, start: Start) -> list[bytes]:
+        connection = environ["gunicorn.socket"]
+        connection.lifetime = Lifetime(60.0, client=connection, drain=runtimes[0].drain)
+        try:
+            connection.lifetime.wait((Wish(connection),), 60.0)
+        except FaultError as error:
+            ends.append(str(error))
+        start("200 OK", [("Content-Length", "0")])
+        return []
+
+    runtimes: list = []
+    with running(application, drain_seconds=0.1) as run:
+        runtimes.append(run.runtime)
+        client = run.connect()
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: run.runtime.row.open_requests)
+        run.tell(run.worker.drain)
+        client.hear()
+
+        assert ["unavailable: The proxy is shutting down."] == ends
