@@ -49,7 +49,7 @@ class AICore:
         """
         protocol = attempt.protocol
         endpoint = attempt.endpoint
-        url = protocol.build_endpoint_for(endpoint.url, endpoint.model, body, stream=stream)
+        url = protocol.build_endpoint_for(endpoint.url, endpoint.backend, body, stream=stream)
         written = dumps(body).encode()
         silence = max(timeouts.first_event, timeouts.idle) if stream else timeouts.answer
 
