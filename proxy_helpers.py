@@ -31,12 +31,11 @@ from dialects.dialect import BackendDialect, ClientDialect, Envelope
 from dialects.events import BlockDelta, BlockStarted
 from dialects.faults import FaultError, invalid
 from dialects.foreign import spoken
-from dialects.models import ModelProfile, Vendor, profile_for
+from dialects.models import ModelProfile, Vendor, canonical, profile_for
 
 logger = logging.getLogger(__name__)
 """Told what could not be converted, in words that quote nothing of it."""
 
-_CLAUDE = re.compile(r"clau|sonn|haiku|opus")
 _VERSION = re.compile(r"(?<!\d)(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
 """A major and perhaps a minor version; a date has too many digits to be one."""
 _FAILED = "proxy_conversion_error"
@@ -56,20 +55,20 @@ class Detector:
     @staticmethod
     def is_claude_model(model: str | None) -> bool:
         """Whether this is one of Anthropic's models, by any part of their names."""
-        return bool(_CLAUDE.search((model or "").lower()))
+        return profile_for(model or "").vendor is Vendor.CLAUDE
 
     @staticmethod
     def is_claude_37_or_4(model: str | None) -> bool:
         """Whether this is Claude 3.7 or later; a Claude without a version is taken for the latest."""
         if not Detector.is_claude_model(model):
             return False
-        found = _VERSION.search((model or "").partition("[")[0].replace(".", "-"))
+        found = _VERSION.search(canonical(model or "").partition("[")[0])
         return found is None or (int(found[1]), int(found[2] or 0)) >= (3, 7)
 
     @staticmethod
     def is_gemini_model(model: str | None) -> bool:
         """Whether this is one of Google's Gemini models."""
-        return "gemini" in (model or "").lower()
+        return profile_for(model or "").vendor is Vendor.GEMINI
 
 
 @contextmanager

@@ -30,11 +30,19 @@ from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import ClientConnection
 from gateway.server.runtime import Runtime
 from gateway.version import VERSION
+from routing import load_balance_url
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["create_app", "handle_claude_request", "handle_default_request", "handle_gemini_request", "main"]
+__all__ = [
+    "create_app",
+    "handle_claude_request",
+    "handle_default_request",
+    "handle_gemini_request",
+    "load_balance_url",
+    "main",
+]
 
 _log = logging.getLogger("sap_ai_proxy")
 

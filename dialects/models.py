@@ -180,9 +180,9 @@ _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"claude-4-5|claude-(sonnet|haiku)-4-5", _CLAUDE_45),
     (r"claude-4(-1)?-opus|claude-opus-4", replace(_CLAUDE_4, max_output=32_000)),
     (r"claude-4|claude-sonnet-4", _CLAUDE_4),
-    (r"claude-3-7|claude-sonnet-3-7", _CLAUDE_4),
-    (r"claude-3-5", replace(_CLAUDE, max_output=8192)),
-    (r"claude-3", replace(_CLAUDE, max_output=4096, default_output=4096)),
+    (r"claude-3-7|claude-(sonnet|opus|haiku)-3-7", _CLAUDE_4),
+    (r"claude-3-5|claude-(sonnet|opus|haiku)-3-5", replace(_CLAUDE, max_output=8192)),
+    (r"claude-3|claude-(sonnet|opus|haiku)-3", replace(_CLAUDE, max_output=4096, default_output=4096)),
     (r"claude", replace(_CLAUDE_45, max_output=None)),
     # https://docs.aws.amazon.com/nova/latest/userguide/what-is-nova.html
     (r"nova-micro", replace(_NOVA, images=False, documents=False, max_output=10_000)),
@@ -222,16 +222,41 @@ _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
 )
 
 
+_FAMILY = re.compile(r"(?:(?<!\d)\d{1,2}-){0,2}(?:clau|(?<![a-z])(?:sonn|haiku|opus))|gemini|gpt")
+"""A family by any part of its names; before Claude's may stand a version."""
+
+
 def normalised(model: str) -> str:
     """Write a model's name in lower case, without vendor prefix and with dashes for dots."""
     return model.lower().replace(".", "-").replace("_", "-").rpartition("--")[2].strip()
 
 
 @lru_cache(maxsize=1024)
+def canonical(model: str) -> str:
+    """Write a model's name so that its family comes first, whatever stands before it.
+
+    This decides whether a name is a Claude's, a Gemini's or a GPT's: by how it begins, or else by the first
+    family that it names anywhere. `4.5-sonnet`, `my-claude` and Bedrock's ids are Claude's.
+    """
+    name = normalised(model)
+    if _row(name) is not _CHAT:
+        return name
+    dashed = model.lower().replace(".", "-").replace("_", "-")
+    found = _FAMILY.search(dashed)
+    if found is None:
+        return name
+    rest = dashed[found.start() :]
+    return rest if rest.startswith(("claude", "gemini", "gpt")) else f"claude-{rest}"
+
+
+@lru_cache(maxsize=1024)
 def profile_for(model: str) -> ModelProfile:
     """Say what *model* accepts; an unknown one is taken for a plain chat model."""
-    name = normalised(model)
+    return replace(_row(canonical(model)), name=model)
+
+
+def _row(name: str) -> ModelProfile:
     for pattern, profile in _PROFILES:
         if re.match(pattern, name):
-            return replace(profile, name=model)
+            return profile
     raise AssertionError("the last row matches everything")

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from dialects.faults import FaultError
@@ -133,7 +133,8 @@ class EndpointPool:
     def _serve(self) -> None:
         wanted = pools(with_discovered(self._settings, self._found))
         assign(self._balancer, self._settings.policy, wanted.keys() - {*self._balancer.models()})
-        if wanted != {model: self._balancer.endpoints(model) for model in self._balancer.models()}:
+        served = {model: self._balancer.endpoints(model) for model in self._balancer.models()}
+        if wanted != served or _running(wanted) != _running(served):
             self._balancer.replace_pools(wanted)
 
     def _run(self, first: threading.Event) -> None:
@@ -154,3 +155,8 @@ class EndpointPool:
 
     def _statuses(self, subaccount: str) -> Mapping[str, str]:
         return statuses(self._settings.subaccounts[subaccount], self._get)
+
+
+def _running(pools: Mapping[str, Iterable[Endpoint]]) -> list[str]:
+    """List what the deployments say they run, which makes no other endpoints of them."""
+    return [endpoint.runs for pool in pools.values() for endpoint in pool]

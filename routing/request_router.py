@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from dialects.conversation import JSON
-from dialects.faults import Fault, FaultKind, Quota
+from dialects.faults import Fault, FaultError, FaultKind, Quota
 from routing.budget import RetryBudget
 from routing.journal import Row, Standing
 from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
@@ -156,7 +157,7 @@ class _Countdown:
 class _Errand:
     """What one request asks of its attempts."""
 
-    protocol: ProtocolHandler
+    protocol: Callable[[Endpoint], ProtocolHandler]
     context: SelectionContext
     attempts: int
     among: tuple[Endpoint, ...]
@@ -244,7 +245,12 @@ class Attempts:
             lease.close()
             self._over = self.unaffordable = True
             raise StopIteration
-        attempt = Attempt(len(self._made) + 1, lease, self._errand.protocol, tuple(self._refused))
+        try:
+            protocol = self._errand.protocol(lease.endpoint)
+        except FaultError:
+            lease.close()
+            raise
+        attempt = Attempt(len(self._made) + 1, lease, protocol, tuple(self._refused))
         self._made.append(attempt)
         _log.debug("attempt %d: %s", attempt.number, _told(attempt.endpoint, attempt.protocol))
         return attempt
@@ -397,9 +403,14 @@ class RequestRouter:
     def protocol(self, model: str, client: str, *, tools_with_reasoning: bool = False) -> ProtocolHandler:
         """Choose how to ask a deployed model on behalf of a client."""
         for pattern, protocol in tuple(self._table):
-            if fnmatch.fnmatchcase(model.lower(), pattern):
+            if _matches(model, pattern):
                 return protocol
         return protocol_for(model, client, tools_with_reasoning=tools_with_reasoning, protocols=self._protocols)
+
+    def protocol_at(self, endpoint: Endpoint, client: str, *, tools_with_reasoning: bool = False) -> ProtocolHandler:
+        """Choose how to ask an endpoint on behalf of a client, by what it runs; raises `FaultError` if it cannot be."""
+        own = next((each for pattern, each in tuple(self._table) if _matches(endpoint.model, pattern)), None)
+        return own or self.protocol(endpoint.backend, client, tools_with_reasoning=tools_with_reasoning)
 
     def attempts(
         self,
@@ -420,7 +431,9 @@ class RequestRouter:
         it may take what its model's policy allows, from now on.
         """
         resolution = self.names.resolve(model)
-        protocol = self.protocol(resolution.model, client, tools_with_reasoning=tools_with_reasoning)
+        protocol = partial(self.protocol_at, client=client, tools_with_reasoning=tools_with_reasoning)
+        for endpoint in self._balancer.endpoints(resolution.model)[:1]:
+            protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
         attempts = self._means.retry.max_attempts if retry else 1
         among = self._makers(resolution.model, pinned) if pinned else ()
         context = SelectionContext(affinity_key, preferred)
@@ -436,13 +449,13 @@ class RequestRouter:
         asked = copy.deepcopy(payload)
         requested = model or str(asked.get("model") or "")
         endpoint = self._balancer.peek(self.names.resolve(requested).model)
-        protocol = self.protocol(endpoint.model, "openai-chat")
-        asked["model"] = endpoint.model
+        protocol = self.protocol_at(endpoint, "openai-chat")
+        asked["model"] = endpoint.backend
         if stream is not None:
             asked["stream"] = stream
         streams = bool(asked.get("stream"))
         body = protocol.get_request_converter()(asked)
-        url = protocol.build_endpoint_for(endpoint.url, endpoint.model, body, stream=streams)
+        url = protocol.build_endpoint_for(endpoint.url, endpoint.backend, body, stream=streams)
         _log.info("route: %r is %s", requested, _told(endpoint, protocol))
         return Route(url, body, endpoint.subaccount, protocol)
 
@@ -453,6 +466,10 @@ class RequestRouter:
         if not makers:
             raise NoEndpointError(MAKER_LEFT)
         return makers
+
+
+def _matches(model: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(model.lower(), pattern)
 
 
 def _told(endpoint: Endpoint, protocol: ProtocolHandler) -> str:

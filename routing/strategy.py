@@ -46,6 +46,8 @@ class Endpoint:
     resource_group: str = field(default="default", compare=False)
     weight: float = field(default=1.0, compare=False)
     tier: int = field(default=0, compare=False)
+    runs: str = field(default="", compare=False)
+    """The model that the deployment says it runs; empty where it was not asked."""
 
     def __post_init__(self) -> None:
         if not 0 < self.weight < math.inf:
@@ -59,6 +61,11 @@ class Endpoint:
         """The id of the deployment: what follows `/deployments/` in the URL, else its last part."""
         _, found, rest = self.url.rpartition("/deployments/")
         return rest.partition("/")[0] if found else self.url.rstrip("/").rpartition("/")[2]
+
+    @property
+    def backend(self) -> str:
+        """The name of the model that decides how it is asked: what the deployment says outranks what it is called."""
+        return self.runs or self.model
 
     @property
     def domain(self) -> QuotaDomain:

@@ -1,19 +1,25 @@
 """A look at everything that can be wrong before the first request: keys, tokens, deployments."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import Final
 
 from dialects.faults import Fault, FaultError, FaultKind
+from dialects.models import Vendor, profile_for
+from dialects.tables import CLIENTS
 from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, Filters, SubAccount
 from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed, Management, is_at_home, listing
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
+from routing.load_balancer import LoadBalancer
 from routing.names import identity
+from routing.protocols import EmbeddingsProtocol
+from routing.request_router import RequestRouter
 
 _FILE: Final = "settings"
 
@@ -69,6 +75,8 @@ def examine(
 ) -> Report:
     """Compare what is configured with what two questions to each subaccount bring to light."""
     findings = [Finding(Mark.NOTE, _FILE, warning) for warning in settings.warnings]
+    router = RequestRouter(LoadBalancer({}), policy=settings.policy)
+    settings.extend(router)
     seen: dict[str, Sequence[Listed]] = {}
 
     def list_and_note(account: SubAccount) -> Sequence[Listed]:
@@ -77,7 +85,7 @@ def examine(
 
     accounts = settings.subaccounts.values()
     for account in accounts:
-        findings.extend(_subaccount(account, settings.filters, get_in, list_and_note))
+        findings.extend(_subaccount(account, settings.filters, get_in, list_and_note, router))
     if all(account.name in seen for account in accounts if account.discovery):
         deployed = {model for account in accounts for model in (*account.deployments, *_added(account, settings, seen))}
         findings.extend(Finding(Mark.NOTE, _FILE, text) for text in unmatched(settings.policy, sorted(deployed)))
@@ -104,6 +112,7 @@ def _subaccount(
     filters: Filters,
     get_in: Callable[[SubAccount], object],
     list_deployments: Callable[[SubAccount], Sequence[Listed]],
+    router: RequestRouter,
 ) -> Iterator[Finding]:
     """Try one subaccount; the first step that fails is the last."""
     try:
@@ -120,7 +129,7 @@ def _subaccount(
         return
     for model, deployments in account.deployments.items():
         for deployment in deployments:
-            yield _compared(account, model, deployment, listed.get(deployment.id))
+            yield _compared(account, model, deployment, listed.get(deployment.id), router)
     known = {each.id for deployments in account.deployments.values() for each in deployments}
     others = [each for each in listed.values() if each.id not in known and each.model and each.status == RUNNING]
     strangers = [each for each in others if not is_at_home(each, account)]
@@ -132,8 +141,11 @@ def _subaccount(
         found.setdefault(each.model, []).append(each.id)
     served = {model for model in found if account.discovery and filters.admits(model)}
     for model, ids in found.items():
-        mark, what = (Mark.OK, "runs and is added") if model in served else (Mark.NOTE, "runs and is not served")
-        yield Finding(mark, account.name, f"{model} ({', '.join(ids)}) {what}")
+        what = f"{model} ({', '.join(ids)}) runs and is"
+        if model in served:
+            yield Finding(Mark.OK, account.name, f"{what} added, {_taken_for(model, router)}")
+        else:
+            yield Finding(Mark.NOTE, account.name, f"{what} not served")
     if not account.deployments and not served:
         group = account.resource_group
         yield Finding(Mark.WRONG, account.name, f"serves nothing: no model runs in the resource group {group}")
@@ -146,16 +158,39 @@ def _why(fault: Fault, key: str) -> str:
     return f"{fault.message} Is {key} right in the service key? Is upstream.proxy needed to get out?"
 
 
-def _compared(account: SubAccount, model: str, deployment: Deployment, listed: Listed | None) -> Finding:
-    """Say how one configured deployment fares."""
+def _compared(
+    account: SubAccount, model: str, deployment: Deployment, listed: Listed | None, router: RequestRouter
+) -> Finding:
+    """Say how one configured deployment fares, and what it is taken for: what it runs, where that is looked up."""
     what = f"{model} ({deployment.id})"
     if listed is None:
         text = f"{what} does not exist in the resource group {account.resource_group}"
     elif listed.status != RUNNING:
         text = f"{what} is {listed.status}, not {RUNNING}"
-    elif identity(listed.model) != identity(model):
+    elif not _may_be_called(model, listed.model):
         text = f"{what} serves {listed.model or 'no model'}"
     else:
         spelling = "" if listed.model == model else f", where it is called {listed.model}"
-        return Finding(Mark.OK, account.name, f"{what} runs{spelling}")
+        taken = _taken_for(listed.model if account.discovery else model, router)
+        return Finding(Mark.OK, account.name, f"{what} runs{spelling}, {taken}")
     return Finding(Mark.WRONG, account.name, text)
+
+
+def _may_be_called(name: str, model: str) -> bool:
+    """Whether *name* says nothing that is not true of *model*: a short name says the family alone."""
+    said, true = identity(name), identity(model)
+    if said == true:
+        return True
+    same = bool(model) and profile_for(name).vendor is profile_for(model).vendor is not Vendor.OTHER
+    return same and not said.version and said.family == true.family
+
+
+def _taken_for(name: str, router: RequestRouter) -> str:
+    """Say as which family's model one of this *name* is asked, and in which protocols."""
+    protocols: dict[str, None] = {}
+    for client in (*CLIENTS, EmbeddingsProtocol.dialect):
+        with suppress(FaultError):
+            protocols[router.protocol(name, client).name] = None
+    family = profile_for(name).vendor
+    whose = "a model of no known family" if family is Vendor.OTHER else f"one of the family {family.value}"
+    return f"taken for {whose} and asked by {' or '.join(protocols) or 'no protocol'}"

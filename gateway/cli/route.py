@@ -57,10 +57,11 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
     router = RequestRouter(balancer, names=ModelNames.configured(policy, lambda: unknown), policy=policy)
     settings.extend(router)
     resolution = router.names.resolve(model)
-    if client == "openai" and profile_for(resolution.model).embeds:
+    first = balancer.endpoints(resolution.model)[0]
+    if client == "openai" and profile_for(first.backend).embeds:
         dialect = "openai-embeddings"
     try:
-        protocol = router.protocol(resolution.model, dialect)
+        protocol = router.protocol_at(first, dialect)
     except FaultError as error:
         raise ValueError(error.fault.message) from error
     lane = "passed through" if protocol.dialect == dialect else f"translated from {dialect}"
@@ -80,7 +81,7 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
         endpoint = row.endpoint
         state = f"{row.standing.value}{f' ({row.why})' if row.why else ''}"
         lines.append(f"{_name(endpoint):32} {endpoint.weight:6g} {endpoint.tier:4d} {counts[endpoint]:6d}  {state}")
-    example = protocol.build_endpoint("…/deployments/<id>", resolution.model, stream=True)
+    example = protocol.build_endpoint("…/deployments/<id>", first.backend, stream=True)
     return "\n".join([*lines, "", f"path      {example.removeprefix('…/deployments/<id>')} (streamed)"])
 
 

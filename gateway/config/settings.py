@@ -130,6 +130,7 @@ def pools(settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
                     resource_group=account.resource_group,
                     weight=each.weight * account.weight,
                     tier=each.tier + account.tier,
+                    runs=each.runs,
                 )
                 for each in deployments
             )
@@ -137,7 +138,10 @@ def pools(settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
 
 
 def with_discovered(settings: Settings, found: Mapping[str, Mapping[str, Sequence[Deployment]]]) -> Settings:
-    """Add what was looked up, per subaccount, to what is configured; what is configured stays as it is."""
+    """Add what was looked up, per subaccount, to what is configured.
+
+    Of what is configured itself, only which models its deployments say they run is noted.
+    """
     accounts = {
         name: replace(account, deployments=_joined(account.deployments, found.get(name, {}), settings.filters))
         for name, account in settings.subaccounts.items()
@@ -149,7 +153,11 @@ def _joined(
     configured: Mapping[str, tuple[Deployment, ...]], found: Mapping[str, Sequence[Deployment]], filters: Filters
 ) -> dict[str, tuple[Deployment, ...]]:
     known = {each.id for deployments in configured.values() for each in deployments}
-    joined = dict(configured)
+    runs = {each.id: model for model, deployments in found.items() for each in deployments}
+    joined = {
+        model: tuple(replace(each, runs=runs.get(each.id, "")) for each in deployments)
+        for model, deployments in configured.items()
+    }
     for model, deployments in found.items():
         new = tuple(each for each in deployments if each.id not in known)
         if new and filters.admits(model):

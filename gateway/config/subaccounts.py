@@ -25,6 +25,8 @@ class Deployment:
     """The URL up to the id, without a trailing slash."""
     weight: float = 1.0
     tier: int = 0
+    runs: str = ""
+    """The model that it says it runs, where it was asked."""
 
     @property
     def id(self) -> str:

@@ -20,7 +20,7 @@ class EmbeddingExchange(Exchange):
 
     def ask(self, attempt: Attempt) -> Reply:
         """Ask the attempt's endpoint, in as many calls as its model needs; raises `FaultError`."""
-        profile = profile_for(attempt.endpoint.model)
+        profile = profile_for(attempt.endpoint.backend)
         dialect = EMBEDDERS[profile.vendor]
         rendered = dialect.render_request(self._request, profile)
         self.drop(name for each in rendered for name in each.dropped)

@@ -139,7 +139,7 @@ class Exchange:
         """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this."""
         dialect = attempt.protocol.dialect
         inquiry = self._inquiry(dialect)
-        profile = profile_for(attempt.endpoint.model)
+        profile = profile_for(attempt.endpoint.backend)
         way = crossing(inquiry, dialect, profile)
         rendered = way.ask(profile)
         self.drop(rendered.dropped)

@@ -45,7 +45,7 @@ class AICoreClient:
     ) -> StreamReader:
         """Prepare to send *body* to the endpoint of an attempt; nothing happens until the reader is asked."""
         protocol, endpoint = attempt.protocol, attempt.endpoint
-        url = protocol.build_endpoint_for(endpoint.url, endpoint.model, body, stream=stream)
+        url = protocol.build_endpoint_for(endpoint.url, endpoint.backend, body, stream=stream)
         headers = {"Content-Type": "application/json", **protocol.headers(stream)}
         return self._reader(endpoint, "POST", url, headers, dumps(body).encode(), timeouts, lifetime)
 

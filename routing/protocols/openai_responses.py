@@ -2,12 +2,12 @@
 
 import re
 
-from dialects.models import ModelProfile, Vendor, normalised
+from dialects.models import ModelProfile, Vendor, canonical
 from proxy_helpers import Converters
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
 _MODELS = re.compile(r"gpt-[5-9](?!\d)")
-"""The models whose deployments on SAP AI Core take Responses, as their normalised names begin."""
+"""The models whose deployments on SAP AI Core take Responses, as their canonical names begin."""
 
 
 class OpenAIResponsesProtocol(ProtocolHandler):
@@ -32,4 +32,4 @@ class OpenAIResponsesProtocol(ProtocolHandler):
         """Take what knows nothing else, and the GPT-5 family; SAP AI Core lets no other have the path."""
         if profile.responses_only:
             return True
-        return profile.vendor is Vendor.OPENAI and bool(_MODELS.match(normalised(profile.name)))
+        return profile.vendor is Vendor.OPENAI and bool(_MODELS.match(canonical(profile.name)))

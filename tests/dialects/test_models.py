@@ -1,5 +1,7 @@
 """Which row of the table a model's name falls into."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -36,6 +38,11 @@ from dialects.models import ThinkingStyle, Vendor, normalised, profile_for
         ("mistralai--mistral-medium", Vendor.MISTRAL, ThinkingStyle.NONE),
         ("cohere--command-a-reasoning", Vendor.COHERE, None),
         ("something--else", Vendor.OTHER, ThinkingStyle.NONE),
+        ("personnel", Vendor.OTHER, ThinkingStyle.NONE),
+        ("octopus-1", Vendor.OTHER, ThinkingStyle.NONE),
+        ("my-claude", Vendor.CLAUDE, ThinkingStyle.BUDGET),
+        ("my-gemini", Vendor.GEMINI, ThinkingStyle.BUDGET),
+        ("azure-gpt-5", Vendor.OPENAI, ThinkingStyle.EFFORT),
     ],
 )
 def test_a_name_finds_its_row(name, vendor, thinking):
@@ -44,6 +51,43 @@ def test_a_name_finds_its_row(name, vendor, thinking):
     assert profile.name == name
     assert profile.vendor is vendor
     assert thinking in (None, profile.thinking)
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("4-sonnet", "claude-4-sonnet"),
+        ("4.5-sonnet", "claude-4.5-sonnet"),
+        ("3.5-sonnet", "claude-3.5-sonnet"),
+        ("3.7-sonnet", "claude-3.7-sonnet"),
+        ("3-haiku", "claude-3-haiku"),
+        ("sonnet-4.5", "claude-4.5-sonnet"),
+        ("sonnet-3.5", "claude-3.5-sonnet"),
+        ("haiku-3", "claude-3-haiku"),
+        ("4-opus", "claude-4-opus"),
+        ("4.6_opus", "claude-4.6-opus"),
+        ("4.8-OPUS", "claude-4.8-opus"),
+        ("sonnet", "claude"),
+        ("my-claude-4-sonnet", "claude-4-sonnet"),
+        ("team2-4.5-opus", "claude-4.5-opus"),
+        ("us.anthropic.claude-opus-4-6-v1", "claude-4.6-opus"),
+        ("anthropic.claude-3-5-sonnet-20241022-v2:0", "claude-3.5-sonnet"),
+        ("models/gemini-2.5-pro", "gemini-2.5-pro"),
+        ("my-gemini-embedding", "gemini-embedding"),
+        ("openai/gpt-5.1", "gpt-5.1"),
+    ],
+)
+def test_a_short_name_or_one_with_something_before_it_finds_the_row_of_the_whole(name, same):
+    assert replace(profile_for(same), name=name) == profile_for(name)
+
+
+@given(st.text(max_size=40))
+@example("4.5-sonnet")
+def test_the_canonical_name_is_its_own_and_finds_the_same_row(name):
+    canonical = models.canonical(name)
+
+    assert canonical == models.canonical(canonical)
+    assert replace(profile_for(name), name="") == replace(profile_for(canonical), name="")
 
 
 def test_what_claude_takes_differs_by_age():

@@ -16,6 +16,7 @@ from tests.routing.scenes import (
     OPEN,
     CircuitScene,
     all_fail,
+    endpoint,
     nothing_in_flight,
     place,
     pool_at,
@@ -56,6 +57,12 @@ class TestTheRequest:
         assert fault is attempts.refusal
         assert [] == clock.slept
         assert nothing_in_flight(router)
+
+    def test_another_subaccount_is_asked_before_another_deployment_whatever_the_strategy(self, router_of):
+        pool = [endpoint("eu", "d1", "gpt-5"), endpoint("eu", "d2", "gpt-5"), endpoint("us", "d7", "gpt-5", tier=9)]
+        attempts = router_of({"gpt-5": pool}, Policy(strategy="priority")).attempts("gpt-5")
+
+        assert ["eu/d1", "us/d7"] == all_fail(attempts, FORBIDDEN)
 
     def test_it_need_not_be_refused_in_the_same_words(self, router_of):
         attempts = router_of(pool_at("eu/d1", "us/d7", "ap/d9")).attempts("gpt-5")

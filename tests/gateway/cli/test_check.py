@@ -16,7 +16,8 @@ from gateway.config.settings import Settings, load, pools, with_discovered
 from gateway.config.subaccounts import Deployment, Filters, SubAccount
 from gateway.upstream.discovery import Listed, Management, discover
 from gateway.upstream.tokens import TokenSource
-from gateway.upstream.transport import Transport
+from gateway.upstream.management import ManagementClient
+from routing.protocols import GeminiGenerateProtocol
 
 
 def account(name="eu", models=None, *, url="https://api.example", discovery=False):
@@ -42,6 +43,9 @@ def findings(given, *deployments):
 
 
 IN = ("ok", "the service key gets an access token")
+CHAT = "taken for one of the family openai and asked by openai-chat"
+CLAUDE = "taken for one of the family claude and asked by claude-converse or claude-invoke"
+UNKNOWN = "taken for a model of no known family and asked by openai-chat"
 
 
 def test_a_deployment_at_another_host_than_the_api_is_told_and_not_served():
@@ -53,7 +57,9 @@ def test_a_deployment_at_another_host_than_the_api_is_told_and_not_served():
 
 
 def test_a_deployment_that_runs_is_well():
-    assert [IN, ("ok", "gpt-4.1 (d1) runs")] == findings(settings(account(models={"gpt-4.1": ["d1"]})), listed("d1"))
+    assert [IN, ("ok", f"gpt-4.1 (d1) runs, {CHAT}")] == findings(
+        settings(account(models={"gpt-4.1": ["d1"]})), listed("d1")
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,8 +83,57 @@ def test_another_spelling_of_the_same_model_is_well():
 
     assert [
         IN,
-        ("ok", "claude-4.5-sonnet (d1) runs, where it is called anthropic--claude-4.5-sonnet"),
+        ("ok", f"claude-4.5-sonnet (d1) runs, where it is called anthropic--claude-4.5-sonnet, {CLAUDE}"),
     ] == findings(given, listed("d1", "anthropic--claude-4.5-sonnet"))
+
+
+@pytest.mark.parametrize("name", ["4.5-sonnet", "sonnet-4.5", "sonnet", "my-claude", "CLAUDE"])
+def test_a_short_name_is_well_and_told_what_it_is_taken_for(name):
+    runs = "anthropic--claude-4.5-sonnet"
+    given = settings(account(models={name: ["d1"]}))
+
+    assert [IN, ("ok", f"{name} (d1) runs, where it is called {runs}, {CLAUDE}")] == findings(given, listed("d1", runs))
+
+
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [
+        ("sonnet", "anthropic--claude-4.5-haiku"),
+        ("4-sonnet", "anthropic--claude-4.5-sonnet"),
+        ("my-claude", "gpt-4.1"),
+        ("my-claude", ""),
+        ("my-model", "gpt-4.1"),
+        ("my-model", "another-model"),
+    ],
+)
+def test_a_name_that_says_another_model_is_wrong(name, runs):
+    given = settings(account(models={name: ["d1"]}))
+
+    assert ("!!", f"{name} (d1) serves {runs or 'no model'}") == findings(given, listed("d1", runs))[-1]
+
+
+def test_what_is_looked_up_is_taken_for_what_it_says_it_runs():
+    given = settings(account(models={"my-claude": ["d1"]}, discovery=True))
+    found = findings(given, listed("d1", "anthropic--claude-3-opus"), listed("d2", "text-embedding-3-small"))
+
+    assert [
+        ("!!", "my-claude (d1) serves anthropic--claude-3-opus"),
+        (
+            "ok",
+            "text-embedding-3-small (d2) runs and is added, taken for one of the family openai and asked by embeddings",
+        ),
+    ] == found[1:]
+
+
+def test_a_protocol_of_the_users_own_is_told():
+    class Extension:
+        @staticmethod
+        def extend(router):
+            router.register_converter("gpt-*", GeminiGenerateProtocol())
+
+    given = settings(account(models={"gpt-4.1": ["d1"]}), extensions=(Extension,))
+
+    assert findings(given, listed("d1"))[-1][1].endswith("asked by gemini-generate")
 
 
 def test_what_runs_beside_the_list_is_mentioned():
@@ -94,8 +149,8 @@ def test_a_model_that_runs_more_than_once_has_one_line():
 
     assert [
         IN,
-        ("ok", "gpt-4.1 (d1, d3) runs and is added"),
-        ("ok", "m (d2) runs and is added"),
+        ("ok", f"gpt-4.1 (d1, d3) runs and is added, {CHAT}"),
+        ("ok", f"m (d2) runs and is added, {UNKNOWN}"),
     ] == findings(given, listed("d1"), listed("d2", "m"), listed("d3"))
 
 
@@ -104,7 +159,7 @@ def test_what_discovery_adds_is_listed_through_the_filters():
 
     assert [
         IN,
-        ("ok", "gpt-4.1 (d1) runs and is added"),
+        ("ok", f"gpt-4.1 (d1) runs and is added, {CHAT}"),
         ("--", "gpt-5-nano (d2) runs and is not served"),
     ] == findings(given, listed("d1"), listed("d2", "gpt-5-nano"))
 
@@ -210,7 +265,9 @@ def test_everything_is_tried_over_the_network_with_one_token(core):
     with closing(Transport()) as transport:
         report = check(settings(account(models={"m": ["d1"]}, url=url)), transport)
 
-    assert "ok eu: the service key gets an access token\nok eu: m (d1) runs\nall is well\n" == render(report)
+    assert f"ok eu: the service key gets an access token\nok eu: m (d1) runs, {UNKNOWN}\nall is well\n" == render(
+        report
+    )
     assert 1 == core.tokens
 
 
@@ -257,6 +314,6 @@ def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
         "gpt-4.1 (d0) does not exist in the resource group team-a",
         f"{stopped['model']} ({stopped['id']}) is STOPPED, not RUNNING",
     ]
-    assert f"ok us: gpt-4.1 ({first['gpt-4.1']}) runs\n" in render(report)
+    assert f"ok us: gpt-4.1 ({first['gpt-4.1']}) runs, {CHAT}\n" in render(report)
     assert {"eu", "us"} == {endpoint.subaccount for endpoint in pools(joined)["gpt-4.1"]}
     assert {"default", "team-a"} == {endpoint.resource_group for endpoint in pools(joined)["gpt-4.1"]}

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 import emulator
 import proxy_server
-from gateway import command_line
+from gateway.cli import main as command_line
 from gateway.config.settings import Settings
 from tests.support.processes import free_port
 from tests.support.running import Cloud, config_of

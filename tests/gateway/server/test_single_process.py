@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import serving
+from gateway.server import serving as serving
 from gateway.config.settings import Settings
 from tests.support.processes import _answers as answers
 from tests.support.processes import free_port, until
