@@ -109,14 +109,16 @@ class _Answer:
 
     def body(self) -> bytes:
         """Give what has arrived of the body since the last time; raises `ValueError` if what follows is no body."""
-        if self._spoilt and not self._pieces and not self.complete:
-            raise _GarbledError
-        if self._inflater is None:
+        if self._pieces:
             data = b"".join(self._pieces)
             self._pieces.clear()
+        elif self._spoilt and not self.complete:
+            raise _GarbledError
+        else:
+            data = b""
+        if self._inflater is None:
             return data
-        data = self._inflater.unpack(b"".join(self._pieces))
-        self._pieces.clear()
+        data = self._inflater.unpack(data)
         if self.complete and not data:
             self._inflater.check_end()
         return data
@@ -271,9 +273,10 @@ class Call:
         until = lifetime.clock() + seconds
         try:
             while (data := self._arrived()) == b"":
-                if not lifetime.wait(self._reading().readable.wishes, max(0.0, until - lifetime.clock())):
+                connection = self._reading()
+                if not lifetime.wait(connection.readable.wishes, max(0.0, until - lifetime.clock())):
                     raise Quiet
-                self._receive_body()
+                self._receive_body(connection)
         except FaultError:
             self.close()
             raise
@@ -301,8 +304,9 @@ class Call:
                 if size > limit:
                     raise FaultError(_TOO_MUCH)
             else:
-                yield self._reading().readable
-                self._receive_body()
+                connection = self._reading()
+                yield connection.readable
+                self._receive_body(connection)
         return b"".join(parts)
 
     # The end
@@ -378,9 +382,9 @@ class Call:
             raise FaultError(_BROKEN)
         return self._connection
 
-    def _receive_body(self) -> None:
+    def _receive_body(self, connection: Connection) -> None:
         try:
-            self._receive(self._reading())
+            self._receive(connection)
         except (OSError, ValueError):
             raise FaultError(_BROKEN) from None
 
