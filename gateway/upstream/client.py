@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 
 from dialects.conversation import JSON
@@ -54,8 +55,9 @@ class AICoreClient:
     ) -> tuple[int, bytes]:
         """Ask *endpoint* for something it keeps at *path*; raises `FaultError` for anything but success."""
         reader = self._reader(endpoint, method, endpoint.url + path, {}, None, timeouts, lifetime)
-        answer = reader.read()
-        return reader.status, answer
+        with closing(reader):
+            answer = reader.read()
+            return reader.status, answer
 
     def probe(self, endpoint: Endpoint, timeout: float = 5.0) -> int:
         """Ask whether *endpoint* answers at all, and with which HTTP status; blocks."""

@@ -96,7 +96,6 @@ class Resumable(Generic[T]):
         """Wait for what the work waits for, and take a step."""
         try:
             if self._pause is None:
-                lifetime.check()
                 self._pause = next(self._steps)
             elif lifetime.wait(self._pause.wishes, max(0.0, min(until, self._pause.until) - lifetime.clock())):
                 self.moved = lifetime.clock()

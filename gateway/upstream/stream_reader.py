@@ -119,6 +119,7 @@ class StreamReader:
 
         A deployment that is forbidden may be so to an old token alone: one fetched before its rights were given.
         """
+        self._lifetime.check()
         token = yield from self._token()
         try:
             yield from self._asked(token)

@@ -9,9 +9,9 @@ No fault names a host.
 import re
 import ssl
 import time
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,7 @@ from gateway.upstream.connection import (
     connect,
     target_of,
 )
+from gateway.upstream.inflater import Inflater
 from gateway.upstream.pool import ConnectionPool
 from gateway.upstream.steps import Quiet, Resumable, Steps
 
@@ -40,13 +41,11 @@ BODY_LIMIT: Final = 64 * 1024 * 1024
 """How many bytes of a body are read in one piece."""
 _OVERHEAD_LIMIT = 64 * 1024
 """How many bytes that belong to no body may come one after the other: those of a head, or between two chunks."""
-_MOST_AT_ONCE = 1024 * 1024
-"""How many bytes of a compressed body are unpacked at once."""
 _OWN_HEADERS: Final = frozenset(
     {"accept-encoding", "connection", "content-length", "host", "transfer-encoding", "user-agent"}
 )
 """What a request says as it is, whatever it is given."""
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00-\x08\x0a-\x1f\x7f]*")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _COMPRESSED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 _UNREACHABLE = Fault(FaultKind.UNREACHABLE, "SAP AI Core could not be reached.")
@@ -78,7 +77,7 @@ class _Answer:
         self._spoilt = False
         self._interim = False
         self._overhead = 0
-        self._inflater: _Inflater | None = None
+        self._inflater: Inflater | None = None
         self._pieces: list[bytes] = []
         self._parser: HttpResponseParser | None = None
         # Named as the parser wants it: each piece of a body goes straight into the list.
@@ -109,14 +108,16 @@ class _Answer:
 
     def body(self) -> bytes:
         """Give what has arrived of the body since the last time; raises `ValueError` if what follows is no body."""
-        if self._spoilt and not self._pieces and not self.complete:
-            raise _GarbledError
-        if self._inflater is None:
+        if self._pieces:
             data = b"".join(self._pieces)
             self._pieces.clear()
+        elif self._spoilt and not self.complete:
+            raise _GarbledError
+        else:
+            data = b""
+        if self._inflater is None:
             return data
-        data = self._inflater.unpack(b"".join(self._pieces))
-        self._pieces.clear()
+        data = self._inflater.unpack(data)
         if self.complete and not data:
             self._inflater.check_end()
         return data
@@ -154,7 +155,7 @@ class _Answer:
         self._keeps_alive = parser.should_keep_alive()
         coding = self.fields.get(b"content-encoding", b"identity").strip().lower()
         if coding in _COMPRESSED:
-            self._inflater = _Inflater()
+            self._inflater = Inflater()
         elif coding not in {b"", b"identity"}:
             raise _GarbledError
         self.has_head = True
@@ -169,30 +170,6 @@ class _Answer:
         if (codings := self.fields.get(b"transfer-encoding")) is not None:
             return codings.rpartition(b",")[2].strip().lower() == b"chunked"
         return b"content-length" in self.fields
-
-
-class _Inflater:
-    """Unpacks a compressed body, no more than so much at once; what was not unpacked waits."""
-
-    def __init__(self) -> None:
-        self._unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as it turns out to be
-        self._empty = True
-
-    def unpack(self, data: bytes) -> bytes:
-        """Unpack what has arrived; raises `ValueError`."""
-        self._empty = self._empty and not data
-        try:
-            unpacked = self._unpacker.decompress(self._unpacker.unconsumed_tail + data, _MOST_AT_ONCE)
-        except zlib.error:
-            raise _GarbledError from None
-        if self._unpacker.unused_data:
-            raise _GarbledError
-        return unpacked
-
-    def check_end(self) -> None:
-        """Raise `ValueError` if what was unpacked is not the whole."""
-        if not (self._empty or self._unpacker.eof):
-            raise _GarbledError
 
 
 class Call:
@@ -221,6 +198,7 @@ class Call:
     def head(self, lifetime: Lifetime, seconds: float) -> None:
         """Return when status and headers are there; raises `Quiet` after so many *seconds*, and `FaultError`."""
         if self._work is None:
+            lifetime.check()
             self._work = Resumable(self.answered(), lifetime.clock())
         try:
             self._work.go_on(lifetime, seconds)
@@ -271,9 +249,10 @@ class Call:
         until = lifetime.clock() + seconds
         try:
             while (data := self._arrived()) == b"":
-                if not lifetime.wait(self._reading().readable.wishes, max(0.0, until - lifetime.clock())):
+                connection = self._reading()
+                if not lifetime.wait(connection.readable.wishes, max(0.0, until - lifetime.clock())):
                     raise Quiet
-                self._receive_body()
+                self._receive_body(connection)
         except FaultError:
             self.close()
             raise
@@ -301,8 +280,9 @@ class Call:
                 if size > limit:
                     raise FaultError(_TOO_MUCH)
             else:
-                yield self._reading().readable
-                self._receive_body()
+                connection = self._reading()
+                yield connection.readable
+                self._receive_body(connection)
         return b"".join(parts)
 
     # The end
@@ -378,9 +358,9 @@ class Call:
             raise FaultError(_BROKEN)
         return self._connection
 
-    def _receive_body(self) -> None:
+    def _receive_body(self, connection: Connection) -> None:
         try:
-            self._receive(self._reading())
+            self._receive(connection)
         except (OSError, ValueError):
             raise FaultError(_BROKEN) from None
 
@@ -419,7 +399,10 @@ class Transport:
     def begin(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, *, connect_timeout: float
     ) -> Call:
-        """Prepare a call, which begins when it is driven; raises `FaultError` if it cannot be sent as it is."""
+        """Prepare a call, which begins when it is driven; raises `FaultError` if it cannot be sent as it is.
+
+        Its answer has a body: HEAD is not for this.
+        """
         try:
             target = target_of(url)
             proxy = HttpProxy.of(self._proxy.reveal()) if self._proxy is not None else None
@@ -455,13 +438,21 @@ def _request_head(
         "Accept-Encoding: identity",
     ]
     for name, value in headers.items():
-        if name.lower() not in _OWN_HEADERS:
-            line = f"{name}: {value}"
-            if not _HEADER.fullmatch(line):
-                raise ValueError("a header that cannot be sent")
-            lines.append(line)
+        if not _may_be_given(name):
+            continue
+        if "\n" in value or "\r" in value or "\0" in value:
+            raise ValueError("a header of more than one line")
+        lines.append(f"{name}: {value}")
     if plain_proxy is not None and plain_proxy.authorization:
         lines.append(f"Proxy-Authorization: {plain_proxy.authorization}")
     if body is not None:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+@lru_cache(maxsize=256)
+def _may_be_given(name: str) -> bool:
+    """Whether a header is for the caller to set; raises `ValueError` if its name is none."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("a name that no header has")
+    return name.lower() not in _OWN_HEADERS

@@ -207,7 +207,7 @@ def finishing(last):
 def begun(call, lifetime):
     """Read as far as anybody wants to."""
     call.head(lifetime, PATIENCE)
-    assert b"hello" == call.take(lifetime, PATIENCE)
+    assert call.take(lifetime, PATIENCE).startswith(b"hello")
     return call
 
 

@@ -1,5 +1,6 @@
 """One upstream from the token to the last byte: on real sockets, step by step."""
 
+import math
 import threading
 from contextlib import closing, suppress
 
@@ -273,6 +274,25 @@ def test_whichever_of_two_says_something_first_is_read_and_the_other_one_left(se
     assert readers[1].wish is not None
     assert slow.left.wait(PATIENCE)
     assert 1 == slow.posts
+
+
+def test_what_is_waited_for_is_known_and_until_when(serve, reader_of, service):
+    server = serve(forever(answer()))
+    service.gate.clear()
+    reader = reader_of(server.url, token_limit=3.0)
+    before = reader.wish, reader.due
+    with pytest.raises(Quiet):
+        reader.head(0.0)
+    now = Lifetime(1.0).clock()
+    token = reader.wish
+    assert token is not None
+    assert now < reader.due <= now + 3.0
+    service.gate.set()
+    reader.head(PATIENCE)
+
+    assert (None, math.inf) == before
+    assert math.inf == reader.due
+    assert (b"hello", None, None) == (reader.take(PATIENCE), reader.take(PATIENCE), reader.wish)
 
 
 def test_a_reader_that_is_finished_leaves_its_connection(serve, reader_of):
