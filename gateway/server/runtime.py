@@ -25,8 +25,7 @@ _READINESS_EVERY: Final = 2.0
 class Runtime:
     """The process around an application: how all workers are doing, and when to end.
 
-    The application says by `report_with` what to report of it. `_publishing` keeps two threads from writing one file,
-    which is in memory or in the folder for temporary files.
+    The application says by `report_with` what to report of it.
     """
 
     def __init__(self, board: StatusBoard, row: Row, writer: LogWriter | None = None) -> None:
@@ -37,9 +36,8 @@ class Runtime:
         self._writer = writer
         self._router_state: Callable[[], JSON] = dict
         self._readiness: Callable[[], tuple[bool, JSON]] = lambda: (True, {})
-        self._known = Report(ready=False)
+        self._known = Report()
         self._ended = threading.Event()
-        self._publishing = threading.Lock()
         if board.folder is not None:
             shared_metrics.share(board.folder)
 
@@ -58,11 +56,12 @@ class Runtime:
 
     def readiness(self) -> tuple[int, JSON]:
         """Tell whether the proxy can serve: an HTTP status, and what is known of it."""
+        self.board.note(self._report())
         return self.board.readiness()
 
     def router_state(self) -> JSON:
         """What the routers of all workers know."""
-        self.publish()
+        self.board.note(self._report())
         return self.board.router_state()
 
     def metrics(self) -> bytes | None:
@@ -71,14 +70,8 @@ class Runtime:
 
     def publish(self) -> None:
         """Report what is known now."""
-        try:
-            known = replace(self._known, router=self._router_state())
-        except Exception:  # noqa: BLE001 - whatever an application raises
-            _log.exception("the state of this process cannot be told")
-            return
-        with self._publishing:
-            self.row.lines_dropped = self._writer.dropped if self._writer else 0
-            self.board.publish(known)
+        self.row.lines_dropped = self._writer.dropped if self._writer else 0
+        self.board.publish(self._report())
 
     def start_publishing(self) -> None:
         """Report now, and often from then on."""
@@ -98,9 +91,15 @@ class Runtime:
         except Exception:  # noqa: BLE001 - whatever an application raises
             _log.exception("whether this process is ready cannot be told")
             ready, told = False, {}
-        self._known = Report(ready, told)
+        self._known = replace(self._known, readiness=told)
         self.row.ready = ready
-        self.publish()
+
+    def _report(self) -> Report:
+        try:
+            self._known = replace(self._known, router=self._router_state())
+        except Exception:  # noqa: BLE001 - whatever an application raises
+            _log.exception("the state of this process cannot be told")
+        return self._known
 
     def _look_often(self) -> None:
         self.look()

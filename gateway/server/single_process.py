@@ -35,8 +35,6 @@ def serve_here(settings: Settings, create: CreateApplication) -> int:
         request_handler=handler,
     )
     with server:
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            _log.info("stopped")
+        server.serve_forever()  # until Ctrl-C
+    _log.info("stopped")
     return 0

@@ -21,9 +21,8 @@ _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made there is priva
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a worker says of itself: whether it can serve, with what to tell of that, and the state of its router."""
+    """What a worker says of itself: what there is to tell of whether it can serve, and the state of its router."""
 
-    ready: bool
     readiness: Mapping[str, JSON] = field(default_factory=dict)
     router: Mapping[str, JSON] = field(default_factory=dict)
 
@@ -37,7 +36,9 @@ class StatusBoard:
     def __init__(self, table: ProcessTable, folder: Path | None) -> None:
         self.table = table
         self.folder = folder
-        self._own: dict[int, bytes] = {}
+        self._own: tuple[int, bytes] = (0, b"")
+        """The process that has said something of itself here, and what: a child does not take it for its own."""
+        self._written = b""
 
     @classmethod
     def create(cls, table: ProcessTable, parents: Sequence[Path] | None = None) -> Self:
@@ -48,19 +49,22 @@ class StatusBoard:
         _log.warning("no folder for temporary files can be written: each worker knows only its own state and metrics")
         return cls(table, None)
 
+    def note(self, report: Report) -> None:
+        """Remember what there is to say of this process, for what is asked here."""
+        content = dumps({"readiness": report.readiness, "router": report.router}).encode()
+        self._own = (os.getpid(), content)
+
     def publish(self, report: Report) -> None:
-        """Say what there is to say of this process."""
-        pid = os.getpid()
-        content = dumps({"ready": report.ready, "readiness": report.readiness, "router": report.router}).encode()
-        if self._own.get(pid) == content:
-            return
-        self._own = {pid: content}
-        if self.folder is not None:
+        """Say what there is to say of this process to all others; one thread of it does so."""
+        self.note(report)
+        pid, content = self._own
+        if self.folder is not None and content != self._written:
             fresh = self.folder / f"state-{pid}.new"
             # A full disk costs the others this news, and nobody anything else.
             with suppress(OSError):
                 fresh.write_bytes(content)
                 fresh.replace(self._file(pid))
+                self._written = content
 
     def forget(self, pid: int) -> None:
         """Drop what a process that is gone has said."""
@@ -107,10 +111,11 @@ class StatusBoard:
         return {"strategies": strategies, "endpoints": endpoints, "workers": workers}
 
     def _read(self, pid: int) -> Any:
-        content = self._own.get(pid)
-        if content is None and self.folder is not None:
+        owner, content = self._own
+        if owner != pid:
+            content = b""
             with suppress(OSError):
-                content = self._file(pid).read_bytes()
+                content = self._file(pid).read_bytes() if self.folder is not None else b""
         return json.loads(content) if content else None
 
     def _file(self, pid: int) -> Path:

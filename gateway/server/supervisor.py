@@ -1,5 +1,6 @@
 """The supervising process: it starts workers, replaces them, answers operators, and ends them in good order."""
 
+import gc
 import logging
 import os
 import selectors
@@ -92,6 +93,8 @@ class Supervisor:
         """Serve to the end; give the exit code."""
         self._listen_to_signals()
         self._affordable(self._settings, say=True)
+        # What is there now is not touched by the garbage collectors of workers, and stays shared with them.
+        gc.freeze()
         try:
             self._start_missing()
             while self._exit_code is None:

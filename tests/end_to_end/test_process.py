@@ -307,6 +307,27 @@ def test_a_reload_that_fails_leaves_the_old_workers_at_work(shared_cloud: Cloud,
         assert until(lambda: served.pids() and not served.pids() & before)
 
 
+def test_a_body_that_stalls_or_is_cut_short_reaches_no_model(shared_cloud: Cloud, tmp_path: Path) -> None:
+    head = (
+        f"POST /v1/messages HTTP/1.1\r\nHost: x\r\nx-api-key: {KEY}\r\nContent-Length: 5000\r\n\r\n"
+        '{"model": "gpt-4.1"}'
+    ).encode()
+    shared_cloud.forget()
+    with serving(shared_cloud, tmp_path, body_timeout=0.5) as served:
+        with socket.create_connection(("127.0.0.1", served.port), 10) as stalled:
+            stalled.sendall(head)
+            answer = b"".join(iter(lambda: stalled.recv(65536), b""))
+        with socket.create_connection(("127.0.0.1", served.port), 10) as cut:
+            cut.sendall(head)
+        said = served.run.await_text(r"(anthropic-messages .* status=\d+ outcome=caller_left)")
+
+    assert answer.startswith(b"HTTP/1.1 408 REQUEST TIMEOUT\r\n")
+    assert b'"type":"error"' in answer
+    assert b"\r\nConnection: close\r\n" in answer
+    assert said
+    assert [] == shared_cloud.requests()
+
+
 def test_a_limit_of_open_files_that_is_too_low_lowers_the_connections_and_is_said(
     shared_cloud: Cloud, tmp_path: Path
 ) -> None:

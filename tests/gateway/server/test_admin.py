@@ -63,7 +63,7 @@ def board(tmp_path: Path) -> StatusBoard:
     board = StatusBoard.create(ProcessTable(), [tmp_path])
     row = board.table.take_row(os.getpid())
     row.accepting = row.ready = True
-    board.publish(Report(True, {"subaccounts": "1/1"}, {"endpoints": [{"deployment": "d1"}]}))
+    board.publish(Report({"subaccounts": "1/1"}, {"endpoints": [{"deployment": "d1"}]}))
     return board
 
 

@@ -86,8 +86,8 @@ def board(tmp_path: Path) -> StatusBoard:
 
 
 def test_every_process_knows_the_routers_of_all(board: StatusBoard) -> None:
-    one = published(board, Report(True, {}, {"strategies": {"a": "x"}, "endpoints": [{"deployment": "d1"}]}))
-    two = published(board, Report(True, {}, {"strategies": {"b": "y"}, "endpoints": [{"deployment": "d1"}]}))
+    one = published(board, Report({}, {"strategies": {"a": "x"}, "endpoints": [{"deployment": "d1"}]}))
+    two = published(board, Report({}, {"strategies": {"b": "y"}, "endpoints": [{"deployment": "d1"}]}))
     for pid in (one, two):
         row = board.table.take_row(pid)
         row.accepting, row.open_requests = True, pid
@@ -102,15 +102,15 @@ def test_every_process_knows_the_routers_of_all(board: StatusBoard) -> None:
 
 def test_strategies_are_those_of_the_workers_that_stay(board: StatusBoard) -> None:
     for strategy, is_retiring in (("new", False), ("old", True)):
-        row = board.table.take_row(published(board, Report(True, {}, {"strategies": {"a": strategy}})))
+        row = board.table.take_row(published(board, Report({}, {"strategies": {"a": strategy}})))
         row.retiring = is_retiring
 
     assert {"a": "new"} == board.router_state()["strategies"]
 
 
 def test_it_is_ready_when_one_worker_that_stays_is_ready_and_not_while_it_drains(board: StatusBoard) -> None:
-    sick = published(board, Report(False, {"status": "not ready", "why": ["no token"]}))
-    well = published(board, Report(True, {"status": "ready", "subaccounts": "1/2"}))
+    sick = published(board, Report({"status": "not ready", "why": ["no token"]}))
+    well = published(board, Report({"status": "ready", "subaccounts": "1/2"}))
     rows = {pid: board.table.take_row(pid) for pid in (sick, well)}
 
     assert (503, {"status": "not ready"}) == board.readiness()
@@ -127,7 +127,7 @@ def test_it_is_ready_when_one_worker_that_stays_is_ready_and_not_while_it_drains
 
 def test_a_folder_that_has_gone_costs_the_others_the_news_alone(board: StatusBoard) -> None:
     board.remove()
-    board.publish(Report(True, {"status": "ready"}))
+    board.publish(Report({"status": "ready"}))
     row = board.table.take_row(os.getpid())
     row.accepting = row.ready = True
 
