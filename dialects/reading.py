@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
+from typing import Any
 
 from dialects.conversation import JSON, Stop, Usage
 from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
@@ -43,7 +44,10 @@ class FrameReader(ABC):
             frames = self._decoder.feed(data)
         except ValueError as error:
             return self._unreadable(str(error))
-        return [event for frame in frames for event in self.take(frame)]
+        events: list[Event] = []
+        for frame in frames:
+            events += self.take(frame)
+        return events
 
     def finish(self) -> list[Event]:
         """The wire has closed: say how the stream ended."""
@@ -59,6 +63,8 @@ class FrameReader(ABC):
         """Say what one frame means; after the end, nothing does."""
         if self._over or not frame.data:
             return []
+        if text := self.continuation(frame):
+            return [BlockDelta(self._index, text)]
         events: list[Event] = []
         try:
             message = self.loads(frame)
@@ -67,6 +73,27 @@ class FrameReader(ABC):
         except _UNREADABLE:
             events.extend(self._unreadable("a frame that makes no sense"))
         return events
+
+    def continuation(self, frame: Frame) -> str:
+        """Give the text of a frame that goes on with the open block and does nothing else: nearly all of a stream.
+
+        Empty for any other frame, and for one that is odd in any way: what that means, `read` says.
+        """
+        if self._over or self._open is None:
+            return ""
+        try:
+            return self.continued(frame.glance(), frame.event)
+        except _UNREADABLE:
+            return ""
+
+    def continued(self, message: Any, event: str | None) -> str:  # noqa: ARG002 - a dialect's to use
+        """Give the text for which `read` would say one delta of the open block, and would do so again and again.
+
+        A dialect may override this with what it can tell in a few steps. The message may be any JSON, has floats for
+        integers of more than 64 bits, and None for what is none; whatever is raised leaves the frame to `read`, so
+        that nothing may be remembered before the text is sure.
+        """
+        return ""
 
     def loads(self, frame: Frame) -> JSON | None:
         """Parse one frame; None for one that says nothing. A dialect with a quirk overrides this."""

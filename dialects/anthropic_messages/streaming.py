@@ -38,6 +38,8 @@ from dialects.signatures import pack
 from dialects.sse import Frame
 
 METRICS = "amazon-bedrock-invocationMetrics"
+_TEXT_OF = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+"""Where deltas that are nothing but text have it."""
 
 
 def reader(token: str, content_type: str) -> FrameReader:
@@ -69,6 +71,14 @@ class Reader(FrameReader):
             return message
         error = {"type": message.get("code") or frame.event, "message": message.get("message") or frame.event}
         return {"type": "error", "error": error}
+
+    def continued(self, message: Any, event: str | None) -> str:  # noqa: ARG002 - the type stands within
+        """Give the text of a delta for the open block, unless its call is silent, or it is one that is held back."""
+        index, delta = message["index"], message["delta"]
+        if message["type"] != "content_block_delta" or type(index) is not int or index != self._open:
+            return ""
+        text = delta[_TEXT_OF[delta["type"]]]
+        return text if isinstance(text, str) and self._held is None and not self._silent_call else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
         """Say what one message means."""

@@ -43,6 +43,7 @@ _STOP = {
     "malformed_tool_use": StopReason.END,
 }
 _LONGEST_LITERAL = 4 * 1024 * 1024
+_DELTA = "contentBlockDelta"
 
 
 def parse_response(body: JSON, token: str) -> Completion:
@@ -77,6 +78,22 @@ class Reader(FrameReader):
         if frame.event is None or message is None or frame.event in message:
             return message
         return {frame.event: message}
+
+    def continued(self, message: Any, event: str | None) -> str:
+        """Give the text of a delta for the open block, unless its call is silent."""
+        if event is None and len(message) == 1:
+            message = message[_DELTA]
+        elif event != _DELTA or event in message:
+            return ""
+        index, delta = message.get("contentBlockIndex", 0), message["delta"]
+        match self._open:
+            case ("text", place):
+                text = delta["text"]
+            case ("tool", place) if not self._silent_call and "text" not in delta:
+                text = delta["toolUse"]["input"]
+            case _:
+                return ""
+        return text if type(index) is int and index == place and isinstance(text, str) else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
         """Say what one message means."""

@@ -75,6 +75,26 @@ class Reader(FrameReader):
             raise TypeError("not an object")
         return message
 
+    def continued(self, message: Any, event: str | None) -> str:  # noqa: ARG002 - frames have no names
+        """Give the text of the one part of a candidate that has not ended, if it is of the open block's kind."""
+        candidate = message["candidates"][0]
+        (part,) = candidate["content"]["parts"]
+        text, kind = part["text"], Thinking if part.get("thought") is True else Text
+        alone = len(part) == (2 if kind is Thinking else 1)
+        if "error" in message or candidate.get("finishReason") or not (alone and kind is self._kind):
+            return ""
+        metadata = message.get("usageMetadata")
+        counted = metadata.values() if isinstance(metadata, dict) else ()
+        if not (text and isinstance(text, str)) or float in map(type, counted):
+            return ""
+        if counted:
+            self._count(metadata)
+        return text
+
+    def _count(self, metadata: Mapping[Any, Any]) -> None:
+        self._metadata |= {str(name): value for name, value in metadata.items() if value is not None}
+        self.usage = usage_from(self._metadata)
+
     def read(self, message: JSON) -> Iterator[Event]:
         """Say what one message means."""
         match message:
@@ -89,8 +109,7 @@ class Reader(FrameReader):
                 )
                 return
             case {"usageMetadata": {**metadata}}:
-                self._metadata |= {str(name): value for name, value in metadata.items() if value is not None}
-                self.usage = usage_from(self._metadata)
+                self._count(metadata)
         yield from self.start(str(message.get("responseId") or self._token), str(message.get("modelVersion") or ""))
         match message:
             case {"candidates": [{**candidate}, *_]}:

@@ -59,6 +59,28 @@ class _Reader(FrameReader):
         """Parse one frame, or the word that ends the stream."""
         return _DONE if frame.data.strip() == "[DONE]" else super().loads(frame)
 
+    def continued(self, message: Any, event: str | None) -> str:  # noqa: ARG002 - frames have no names
+        """Give the text of a chunk whose only choice adds to the open block, and says nothing else."""
+        (choice,) = message["choices"]
+        if message.get("error") or message.get("usage") or choice.get("index"):
+            return ""
+        if choice.get("logprobs") or choice.get("finish_reason") or self._likely:
+            return ""
+        ((name, said),) = choice["delta"].items()
+        kind: Any = self._open[0] if isinstance(self._open, tuple) else None
+        if kind == "call" and name == "tool_calls":
+            said = self._more_arguments(said)
+        elif name != _FIELD.get(kind):
+            return ""
+        return said if isinstance(said, str) else ""
+
+    def _more_arguments(self, calls: Any) -> Any:
+        """Find what a nameless piece adds to the call that was spoken of last."""
+        (call,) = calls
+        place = call["index"]
+        known = type(place) is int and place == self._last and self._calls[place] == self._open
+        return call["function"]["arguments"] if known and not call.get("id") else ""
+
     def read(self, message: JSON) -> Iterator[Event]:
         """Say what one chunk means."""
         if message is _DONE:
