@@ -3,7 +3,6 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
-from typing import Any
 
 from dialects.conversation import JSON, Stop, Usage
 from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
@@ -82,16 +81,15 @@ class FrameReader(ABC):
         if self._over or self._open is None:
             return ""
         try:
-            return self.continued(frame.glance(), frame.event)
+            return self.continued(frame)
         except _UNREADABLE:
             return ""
 
-    def continued(self, message: Any, event: str | None) -> str:  # noqa: ARG002 - a dialect's to use
-        """Give the text for which `read` would say one delta of the open block, and would do so again and again.
+    def continued(self, frame: Frame) -> str:  # noqa: ARG002 - a dialect's to use
+        """Give the text of a frame for which `read` would say one delta of the open block, as often as it came.
 
-        A dialect may override this with what it can tell in a few steps. The message may be any JSON, has floats for
-        integers of more than 64 bits, and None for what is none; whatever is raised leaves the frame to `read`, so
-        that nothing may be remembered before the text is sure.
+        A dialect overrides this with what it can tell at a glance, which is any JSON at all, with floats for integers
+        of more than 64 bits. Whatever is raised leaves the frame to `read`: nothing is remembered before that.
         """
         return ""
 

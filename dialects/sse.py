@@ -30,14 +30,19 @@ class Frame:
 
     def encode(self) -> bytes:
         """Render for the wire."""
-        head = f"event: {self.event}\n" if self.event else ""
-        return f"{head}data: {self.data}\n\n".encode("utf-8", "replace")
+        return encoded(self.data, self.event)
 
     def glance(self) -> Any:
         """Read the data as `jsontext.glance` does, once for all who ask."""
         if self._glance is _UNREAD:
             self._glance = glance(self.data)
         return self._glance
+
+
+def encoded(data: str, event: str | None = None) -> bytes:
+    """Render a frame for the wire."""
+    head = f"event: {event}\n" if event else ""
+    return f"{head}data: {data}\n\n".encode("utf-8", "replace")
 
 
 class FrameDecoder(Protocol):
@@ -64,11 +69,10 @@ class SSEDecoder:
         end = data.rfind(b"\n") + 1
         frames: list[Frame] = []
         if end:
-            lines = bytes(self._buffer) + data[:end] if self._buffer else data[:end]
-            frames = self._lines(lines)
-            self._buffer = bytearray(data[end:])
-        else:
-            self._buffer += data
+            begun = bytes(self._buffer)
+            self._buffer.clear()
+            frames = self._lines(begun + data[:end])
+        self._buffer += data[end:]
         if len(self._buffer) > MAX_LINE and not frames:
             # Frames that came whole are given first; the next bytes, or the end, bring it up again.
             raise ValueError(f"a line of more than {MAX_LINE} bytes")

@@ -72,8 +72,9 @@ class Reader(FrameReader):
         error = {"type": message.get("code") or frame.event, "message": message.get("message") or frame.event}
         return {"type": "error", "error": error}
 
-    def continued(self, message: Any, event: str | None) -> str:  # noqa: ARG002 - the type stands within
+    def continued(self, frame: Frame) -> str:
         """Give the text of a delta for the open block, unless its call is silent, or it is one that is held back."""
+        message = frame.glance()
         index, delta = message["index"], message["delta"]
         if message["type"] != "content_block_delta" or type(index) is not int or index != self._open:
             return ""

@@ -75,8 +75,9 @@ class Reader(FrameReader):
             raise TypeError("not an object")
         return message
 
-    def continued(self, message: Any, event: str | None) -> str:  # noqa: ARG002 - frames have no names
+    def continued(self, frame: Frame) -> str:
         """Give the text of the one part of a candidate that has not ended, if it is of the open block's kind."""
+        message = frame.glance()
         candidate = message["candidates"][0]
         (part,) = candidate["content"]["parts"]
         text, kind = part["text"], Thinking if part.get("thought") is True else Text
@@ -84,16 +85,23 @@ class Reader(FrameReader):
         if "error" in message or candidate.get("finishReason") or not (alone and kind is self._kind):
             return ""
         metadata = message.get("usageMetadata")
-        counted = metadata.values() if isinstance(metadata, dict) else ()
-        if not (text and isinstance(text, str)) or float in map(type, counted):
+        if not (text and isinstance(text, str)) or (metadata and float in map(type, metadata.values())):
             return ""
-        if counted:
-            self._count(metadata)
+        self._note(metadata or {})
         return text
 
-    def _count(self, metadata: Mapping[Any, Any]) -> None:
-        self._metadata |= {str(name): value for name, value in metadata.items() if value is not None}
+    def end(self) -> Iterator[Event]:
+        """The answer is complete; only now is it counted what each of its pieces told."""
         self.usage = usage_from(self._metadata)
+        return super().end()
+
+    def fail(self, fault: Fault) -> Iterator[Event]:
+        """The answer broke off; what it cost so far is counted."""
+        self.usage = usage_from(self._metadata)
+        return super().fail(fault)
+
+    def _note(self, metadata: Mapping[Any, Any]) -> None:
+        self._metadata |= {name: value for name, value in metadata.items() if value is not None}
 
     def read(self, message: JSON) -> Iterator[Event]:
         """Say what one message means."""
@@ -109,7 +117,8 @@ class Reader(FrameReader):
                 )
                 return
             case {"usageMetadata": {**metadata}}:
-                self._count(metadata)
+                self._note(metadata)
+                self.usage = usage_from(self._metadata)
         yield from self.start(str(message.get("responseId") or self._token), str(message.get("modelVersion") or ""))
         match message:
             case {"candidates": [{**candidate}, *_]}:

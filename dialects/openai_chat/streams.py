@@ -59,8 +59,9 @@ class _Reader(FrameReader):
         """Parse one frame, or the word that ends the stream."""
         return _DONE if frame.data.strip() == "[DONE]" else super().loads(frame)
 
-    def continued(self, message: Any, event: str | None) -> str:  # noqa: ARG002 - frames have no names
+    def continued(self, frame: Frame) -> str:
         """Give the text of a chunk whose only choice adds to the open block, and says nothing else."""
+        message = frame.glance()
         (choice,) = message["choices"]
         if message.get("error") or message.get("usage") or choice.get("index"):
             return ""

@@ -4,7 +4,6 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
 from collections.abc import Hashable, Iterator
-from typing import Any
 
 from dialects.conversation import JSON, Family, Opaque, Refusal, Text, Thinking, ToolCall
 from dialects.events import Block, Event
@@ -12,6 +11,7 @@ from dialects.openai_responses.answers import content_of, fault_of, thoughts_of
 from dialects.openai_responses.words import stop_of
 from dialects.openai_shared import RESPONSES, usage_from
 from dialects.reading import FrameReader
+from dialects.sse import Frame
 
 
 def reader(token: str, content_type: str) -> FrameReader:
@@ -29,8 +29,9 @@ class _Reader(FrameReader):
         self._piece: Hashable = None
         self._calls = False
 
-    def continued(self, message: Any, event: str | None) -> str:  # noqa: ARG002 - the type stands within
+    def continued(self, frame: Frame) -> str:
         """Give the text of a delta for the open item, which has said something already."""
+        message = frame.glance()
         kind, place, part = message["type"], message["output_index"], message.get("content_index", 0)
         match self._open:
             case ("text", _, _) if kind == "response.output_text.delta":
