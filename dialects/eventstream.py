@@ -23,9 +23,9 @@ MEDIA_TYPE = "application/vnd.amazon.eventstream"
 MAX_MESSAGE = 24 * 1024 * 1024
 """The longest message taken, in bytes; Amazon sends at most 16 MiB of payload and 128 KiB of headers."""
 
-_PRELUDE = struct.Struct(">II")
+_PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
-_OVERHEAD = _PRELUDE.size + 2 * _CRC.size
+_OVERHEAD = _PRELUDE.size + _CRC.size
 # Header types by number: the size of the value, None for those that say their own.
 _SIZES: dict[int, int | None] = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 6: None, 7: None, 8: 8, 9: 16}
 
@@ -68,9 +68,9 @@ class EventStreamDecoder:
 
     def _messages(self) -> Iterator[bytes]:
         """Take whole messages, verified, from the buffer."""
-        while len(self._buffer) >= _PRELUDE.size + _CRC.size:
-            total, headers = _PRELUDE.unpack_from(self._buffer)
-            if _CRC.unpack_from(self._buffer, _PRELUDE.size)[0] != crc32(self._buffer[: _PRELUDE.size]):
+        while len(self._buffer) >= _PRELUDE.size:
+            total, headers, checksum = _PRELUDE.unpack_from(self._buffer)
+            if checksum != crc32(self._buffer[: _PRELUDE.size - _CRC.size]):
                 raise ValueError("the checksum of a prelude is wrong")
             if not _OVERHEAD + headers <= total <= MAX_MESSAGE:
                 raise ValueError(f"a message of {total} bytes with {headers} bytes of headers")
@@ -83,8 +83,8 @@ class EventStreamDecoder:
             yield message
 
     def _frame(self, message: bytes) -> Frame:
+        start = _PRELUDE.size
         size = _PRELUDE.unpack_from(message)[1]
-        start = _PRELUDE.size + _CRC.size
         written = message[start : start + size]
         if written != self._written:
             # Nearly all messages of a stream have the same headers.

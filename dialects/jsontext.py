@@ -66,6 +66,14 @@ def _may_hold_long_integers(text: bytes) -> bool:
     return _LONG in text.translate(_AS_DIGITS)
 
 
+def quote(text: str) -> bytes:
+    """Write a JSON string as `dumps` does; empty for text with half of a surrogate pair, which it writes otherwise."""
+    try:
+        return orjson.dumps(text)
+    except TypeError:
+        return b""
+
+
 def dumps(value: Any) -> str:
     """Write JSON on one line, with text as itself; raises `FaultError` for what is nested a thousand deep."""
     try:

@@ -69,10 +69,13 @@ class SSEDecoder:
         end = data.rfind(b"\n") + 1
         frames: list[Frame] = []
         if end:
-            begun = bytes(self._buffer)
-            self._buffer.clear()
-            frames = self._lines(begun + data[:end])
-        self._buffer += data[end:]
+            lines = data[:end]
+            if self._buffer:
+                lines = bytes(self._buffer) + lines
+                self._buffer.clear()
+            frames = self._lines(lines)
+        if end < len(data):
+            self._buffer += data[end:]
         if len(self._buffer) > MAX_LINE and not frames:
             # Frames that came whole are given first; the next bytes, or the end, bring it up again.
             raise ValueError(f"a line of more than {MAX_LINE} bytes")

@@ -33,6 +33,7 @@ from dialects.errors import fault_within
 from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.eventstream import decoder_for
 from dialects.jsontext import dumps
+from dialects.pieces import Pieces
 from dialects.reading import FrameReader
 from dialects.signatures import pack
 from dialects.sse import Frame
@@ -186,19 +187,20 @@ class Writer:
         self._envelope = envelope
         self._index = -1
         self._block: Block | None = None
+        self._pieces = Pieces(self._delta)
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events for the wire."""
-        return b"".join(self._write(event) for event in events)
+        return b"".join([self._write(event) for event in events])
 
     def _write(self, event: Event) -> bytes:
         match event:
+            case BlockDelta(_, text):
+                return self._pieces.write(text)
             case Started(_, _, usage):
                 return self._start(usage_for(usage))
             case BlockStarted(_, block):
                 return self._open_block(block)
-            case BlockDelta(_, text):
-                return self._delta(text)
             case BlockStopped(_, signature):
                 return self._close_block(signature)
             case Finished(stop, usage):
@@ -223,7 +225,7 @@ class Writer:
 
     def _open_block(self, block: Block) -> bytes:
         text, head = _taken_apart(block)
-        self._block = block if head else None
+        self._block, self._pieces = block if head else None, Pieces(self._delta)
         if head is None:
             return b""
         self._index += 1

@@ -26,6 +26,7 @@ from dialects.openai_chat.words import (
     stop_of,
 )
 from dialects.openai_shared import head_text, render_fault, usage_from
+from dialects.pieces import Pieces
 from dialects.reading import FrameReader
 from dialects.sse import Frame
 
@@ -161,20 +162,21 @@ class Writer:
         self._calls = 0
         self._silent = False
         self._signature = ""
+        self._pieces = Pieces(self._piece)
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events for the wire."""
-        return b"".join(self._write(event) for event in events)
+        return b"".join([self._write(event) for event in events])
 
     def _write(self, event: Event) -> bytes:
         match event:
+            case BlockDelta(_, text, logprobs):
+                return self._more(text, logprobs)
             case Started():
                 return self._chunk({"role": "assistant", "content": "", "refusal": None})
             case BlockStarted(_, block):
-                self._open = block
+                self._open, self._pieces = block, Pieces(self._piece)
                 return self._begin(block)
-            case BlockDelta(_, text, logprobs):
-                return self._more(text, logprobs)
             case BlockStopped(_, signature):
                 return self._finish_block(signature)
             case Finished(stop, usage):
@@ -201,9 +203,12 @@ class Writer:
         return begun + (self._more(text) if text else b"")
 
     def _more(self, text: str, logprobs: tuple[JSON, ...] = ()) -> bytes:
+        self._silent = False
+        return self._piece(text, logprobs) if logprobs else self._pieces.write(text)
+
+    def _piece(self, text: str, logprobs: tuple[JSON, ...] = ()) -> bytes:
         match self._open:
             case ToolCall():
-                self._silent = False
                 return self._call({"function": {"arguments": text}})
             case Text() | Thinking() | Refusal():
                 return self._chunk({_FIELD[type(self._open)]: text}, logprobs=logprobs)
