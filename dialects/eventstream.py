@@ -16,15 +16,16 @@ import struct
 from collections.abc import Iterator
 from zlib import crc32
 
+from dialects.jsontext import glance
 from dialects.sse import Frame, FrameDecoder, SSEDecoder
 
 MEDIA_TYPE = "application/vnd.amazon.eventstream"
 MAX_MESSAGE = 24 * 1024 * 1024
 """The longest message taken, in bytes; Amazon sends at most 16 MiB of payload and 128 KiB of headers."""
 
-_PRELUDE = struct.Struct(">II")
+_PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
-_OVERHEAD = _PRELUDE.size + 2 * _CRC.size
+_OVERHEAD = _PRELUDE.size + _CRC.size
 # Header types by number: the size of the value, None for those that say their own.
 _SIZES: dict[int, int | None] = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 6: None, 7: None, 8: 8, 9: 16}
 
@@ -39,6 +40,8 @@ class EventStreamDecoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._broken: ValueError | None = None
+        self._written = b""
+        self._headers: dict[str, str] = {}
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take bytes, cut anywhere; give the frames they complete."""
@@ -47,7 +50,7 @@ class EventStreamDecoder:
         self._buffer += data
         frames: list[Frame] = []
         try:
-            frames.extend(_frame(message) for message in self._messages())
+            frames.extend(self._frame(message) for message in self._messages())
         except ValueError as error:
             # What came whole before the damage is said first, however the bytes were cut.
             self._broken = error
@@ -65,9 +68,9 @@ class EventStreamDecoder:
 
     def _messages(self) -> Iterator[bytes]:
         """Take whole messages, verified, from the buffer."""
-        while len(self._buffer) >= _PRELUDE.size + _CRC.size:
-            total, headers = _PRELUDE.unpack_from(self._buffer)
-            if _CRC.unpack_from(self._buffer, _PRELUDE.size)[0] != crc32(self._buffer[: _PRELUDE.size]):
+        while len(self._buffer) >= _PRELUDE.size:
+            total, headers, checksum = _PRELUDE.unpack_from(self._buffer)
+            if checksum != crc32(self._buffer[: _PRELUDE.size - _CRC.size]):
                 raise ValueError("the checksum of a prelude is wrong")
             if not _OVERHEAD + headers <= total <= MAX_MESSAGE:
                 raise ValueError(f"a message of {total} bytes with {headers} bytes of headers")
@@ -79,31 +82,34 @@ class EventStreamDecoder:
                 raise ValueError("the checksum of a message is wrong")
             yield message
 
+    def _frame(self, message: bytes) -> Frame:
+        start = _PRELUDE.size
+        size = _PRELUDE.unpack_from(message)[1]
+        written = message[start : start + size]
+        if written != self._written:
+            # Nearly all messages of a stream have the same headers.
+            self._headers, self._written = dict(_headers(written)), written
+        headers = self._headers
+        payload = message[start + size : -_CRC.size].decode()
+        match headers.get(":message-type"):
+            case "exception":
+                return Frame(payload or "{}", headers.get(":exception-type", "error"))
+            case "error":
+                said = {"code": headers.get(":error-code", ""), "message": headers.get(":error-message", "")}
+                return Frame(json.dumps(said, ensure_ascii=False), "error")
+            case _:
+                event = headers.get(":event-type")
+                return Frame(_unpacked(payload) if event == "chunk" else payload, event)
+
 
 def decoder_for(content_type: str) -> FrameDecoder:
     """Choose the framing by the content type of an answer."""
     return EventStreamDecoder() if content_type.strip().lower().startswith(MEDIA_TYPE) else SSEDecoder()
 
 
-def _frame(message: bytes) -> Frame:
-    size = _PRELUDE.unpack_from(message)[1]
-    start = _PRELUDE.size + _CRC.size
-    headers = dict(_headers(message[start : start + size]))
-    payload = message[start + size : -_CRC.size].decode()
-    match headers.get(":message-type"):
-        case "exception":
-            return Frame(payload or "{}", headers.get(":exception-type", "error"))
-        case "error":
-            said = {"code": headers.get(":error-code", ""), "message": headers.get(":error-message", "")}
-            return Frame(json.dumps(said, ensure_ascii=False), "error")
-        case _:
-            event = headers.get(":event-type")
-            return Frame(_unpacked(payload) if event == "chunk" else payload, event)
-
-
 def _unpacked(payload: str) -> str:
     """Take an ``invoke`` chunk out of its wrapping, ``{"bytes": "<base64>"}``."""
-    match json.loads(payload):
+    match glance(payload) or json.loads(payload):
         case {"bytes": str(packed)}:
             return base64.b64decode(packed, validate=True).decode()
         case _:

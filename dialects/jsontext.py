@@ -38,13 +38,40 @@ _LONG = b"0" * 19
 def loads(text: bytes) -> Any:
     """Read JSON strictly, with integers of any length as themselves; raises `ValueError`."""
     loaded = orjson.loads(text)
-    if _LONG not in text.translate(_AS_DIGITS):
+    if not _may_hold_long_integers(text):
         return loaded
     try:
         # What has more than 64 bits comes as a float above, which has lost its last digits.
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def glance(text: str) -> Any:
+    """Read JSON quickly; None for what only Python's own parser reads, and floats for integers of more than 64 bits."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return None
+
+
+def loads_leniently(text: str, glanced: Any) -> Any:
+    """Read what was *glanced* at as Python's own parser does: with NaN and half of a surrogate pair, if need be."""
+    if glanced is None or _may_hold_long_integers(text.encode()):
+        return json.loads(text)
+    return glanced
+
+
+def _may_hold_long_integers(text: bytes) -> bool:
+    return _LONG in text.translate(_AS_DIGITS)
+
+
+def quote(text: str) -> bytes:
+    """Write a JSON string as `dumps` does; empty for text with half of a surrogate pair, which it writes otherwise."""
+    try:
+        return orjson.dumps(text)
+    except TypeError:
+        return b""
 
 
 def dumps(value: Any) -> str:

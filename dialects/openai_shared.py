@@ -84,7 +84,8 @@ _SAMPLING_DEFAULTS: Mapping[str, Any] = {
 }
 _PENALTIES = frozenset({"presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"})
 
-_MODEL = re.compile(r'("model"\s*:\s*)"(?:[^"\\]|\\.)*"')
+_NAMED = '"model"'
+_MODEL = re.compile(rf'({_NAMED}\s*:\s*)"[^"\\]*(?:\\.[^"\\]*)*"')
 
 
 def render_fault(fault: Fault) -> JSON:
@@ -353,10 +354,17 @@ def public_model(data: str, model: str) -> str | None:
 
     An unescaped ``"model":`` cannot stand inside a JSON string, so that one match is the field itself.
     """
-    found = list(_MODEL.finditer(data))
-    if len(found) != 1:
-        return data if not found else None
-    match = found[0]
+    place = data.find(_NAMED)
+    if place < 0:
+        return data
+    match = _MODEL.match(data, place)
+    if data.find(_NAMED, place + 1) >= 0:
+        found = list(_MODEL.finditer(data))
+        if len(found) > 1:
+            return None
+        match = found[0] if found else None
+    if match is None:
+        return data
     return f"{data[: match.start()]}{match[1]}{dumps(model)}{data[match.end() :]}"
 
 

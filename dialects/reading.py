@@ -46,7 +46,10 @@ class FrameReader(ABC):
             frames = self._decoder.feed(data)
         except ValueError as error:
             return self._unreadable(str(error))
-        return [event for frame in frames for event in self.take(frame)]
+        events: list[Event] = []
+        for frame in frames:
+            events += self.take(frame)
+        return events
 
     def finish(self) -> list[Event]:
         """The wire has closed: say how the stream ended."""
@@ -62,6 +65,8 @@ class FrameReader(ABC):
         """Say what one frame means; after the end, nothing does."""
         if self._over or not frame.data:
             return []
+        if text := self.continuation(frame):
+            return [BlockDelta(self._index, text)]
         events: list[Event] = []
         try:
             message = self.loads(frame)
@@ -70,6 +75,26 @@ class FrameReader(ABC):
         except _UNREADABLE:
             events.extend(self._unreadable("a frame that makes no sense"))
         return events
+
+    def continuation(self, frame: Frame) -> str:
+        """Give the text of a frame that goes on with the open block and does nothing else: nearly all of a stream.
+
+        Empty for any other frame, and for one that is odd in any way: what that means, `read` says.
+        """
+        if self._over or self._open is None:
+            return ""
+        try:
+            return self.continued(frame)
+        except _UNREADABLE:
+            return ""
+
+    def continued(self, frame: Frame) -> str:  # noqa: ARG002 - a dialect's to use
+        """Give the text of a frame for which `read` would say one delta of the open block, as often as it came.
+
+        A dialect overrides this with what it can tell at a glance, which is any JSON at all, with floats for integers
+        of more than 64 bits. Whatever is raised leaves the frame to `read`: nothing is remembered before that.
+        """
+        return ""
 
     def loads(self, frame: Frame) -> JSON | None:
         """Parse one frame; None for one that says nothing. A dialect with a quirk overrides this."""

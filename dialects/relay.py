@@ -33,12 +33,12 @@ class Observation:
         """Remember what matters about these events."""
         for event in events:
             match event:
+                case BlockDelta():
+                    self.committed = True
                 case Started(id, _, usage):
                     self.id, self.usage = id, usage
                 case BlockStarted(_, block):
                     self.committed = self.committed or _says_something(block)
-                case BlockDelta():
-                    self.committed = True
                 case BlockStopped():
                     pass
                 case Finished(stop, usage):
@@ -127,7 +127,7 @@ class Passthrough:
             frames = self._decoder.feed(data)
         except ValueError as error:
             return self.abort(Fault(FaultKind.STREAM_BROKEN, f"the stream is unreadable: {error}"))
-        return b"".join(self._pass(frame) for frame in frames)
+        return b"".join([self._pass(frame) for frame in frames])
 
     def finish(self) -> bytes:
         """The backend has closed: nothing is added, unless it closed too early."""
@@ -145,6 +145,9 @@ class Passthrough:
         if self.seen.over:
             # The reader has stopped watching: what follows was judged by nobody.
             return b""
+        if self._reader.continuation(frame):
+            self.seen.committed = True
+            return self._forward(frame, usage=self.seen.usage)
         return self._watch(self._reader.take(frame)) or self._forward(frame, usage=self.seen.usage)
 
     def _watch(self, events: list[Event]) -> bytes:

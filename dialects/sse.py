@@ -5,8 +5,10 @@ thing: every ``data:`` line is a frame of its own. SAP AI Core puts each JSON
 document on one line and separates them by one, two or three newlines.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dialects.jsontext import glance
 
 MAX_LINE = 64 * 1024 * 1024
 """The longest line taken, in bytes: an inline image fits, an endless line does not."""
@@ -15,17 +17,32 @@ BLANK_LINES = b"\n\n"
 """Says nothing, in fewer words than a comment: even readers that know no comments skip it."""
 
 
-@dataclass(frozen=True, slots=True)
+_UNREAD = object()
+
+
+@dataclass(slots=True)
 class Frame:
-    """One event as it stood on the wire."""
+    """One event as it stood on the wire. It is not frozen only because a stream has thousands, and freezing costs."""
 
     data: str
     event: str | None = None
+    _glance: Any = field(default=_UNREAD, init=False, repr=False, compare=False)
 
     def encode(self) -> bytes:
         """Render for the wire."""
-        head = f"event: {self.event}\n" if self.event else ""
-        return f"{head}data: {self.data}\n\n".encode("utf-8", "replace")
+        return encoded(self.data, self.event)
+
+    def glance(self) -> Any:
+        """Read the data as `jsontext.glance` does, once for all who ask."""
+        if self._glance is _UNREAD:
+            self._glance = glance(self.data)
+        return self._glance
+
+
+def encoded(data: str, event: str | None = None) -> bytes:
+    """Render a frame for the wire."""
+    head = f"event: {event}\n" if event else ""
+    return f"{head}data: {data}\n\n".encode("utf-8", "replace")
 
 
 class FrameDecoder(Protocol):
@@ -45,42 +62,53 @@ class SSEDecoder:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._searched = 0
         self._event: str | None = None
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take bytes, cut anywhere; give the frames they complete."""
-        self._buffer += data
+        end = data.rfind(b"\n") + 1
         frames: list[Frame] = []
-        start = 0
-        while (end := self._buffer.find(b"\n", max(start, self._searched))) >= 0:
-            frames += self._line(bytes(self._buffer[start:end]))
-            start = end + 1
-        del self._buffer[:start]
-        self._searched = len(self._buffer)
-        if self._searched > MAX_LINE and not frames:
+        if end:
+            lines = data[:end]
+            if self._buffer:
+                lines = bytes(self._buffer) + lines
+                self._buffer.clear()
+            frames = self._lines(lines)
+        if end < len(data):
+            self._buffer += data[end:]
+        if len(self._buffer) > MAX_LINE and not frames:
             # Frames that came whole are given first; the next bytes, or the end, bring it up again.
             raise ValueError(f"a line of more than {MAX_LINE} bytes")
         return frames
 
     def finish(self) -> list[Frame]:
         """The wire has closed: give the frame that was left, if any."""
-        rest, self._buffer, self._searched = bytes(self._buffer), bytearray(), 0
+        rest, self._buffer = bytes(self._buffer), bytearray()
         if len(rest) > MAX_LINE:
             raise ValueError(f"a line of more than {MAX_LINE} bytes")
-        return self._line(rest)
+        return self._lines(rest + b"\n")
 
-    def _line(self, line: bytes) -> list[Frame]:
-        name, _, value = line.removesuffix(b"\r").decode("utf-8", "replace").partition(":")
-        match name:
-            case "data":
-                event, self._event = self._event, None
-                return [Frame(value.removeprefix(" "), event)]
-            case "event":
-                self._event = value.strip()
-            case "" if not line.strip():
+    def _lines(self, data: bytes) -> list[Frame]:
+        """Read whole lines, each with its newline."""
+        # What is no UTF-8 is replaced up to the newline at most, so that all lines are decoded at once.
+        text = data.decode("utf-8", "replace")
+        if "\r" in text:
+            text = text.replace("\r\n", "\n")
+        frames: list[Frame] = []
+        for line in text[:-1].split("\n"):
+            if line.startswith("data:"):
+                frames.append(Frame(line[6:] if line.startswith(" ", 5) else line[5:], self._event))
                 self._event = None
-        return []
+            elif not line:
+                self._event = None
+            elif line.startswith("event:"):
+                self._event = line[6:].strip()
+            elif line == "data":
+                frames.append(Frame("", self._event))
+                self._event = None
+            elif line == "event":
+                self._event = ""
+        return frames
 
 
 def comment(text: str) -> bytes:

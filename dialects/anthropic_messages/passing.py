@@ -11,7 +11,7 @@ from dialects.dialect import Envelope, Rendered
 from dialects.faults import Fault
 from dialects.jsontext import dumps
 from dialects.models import ModelProfile
-from dialects.sse import Frame
+from dialects.sse import Frame, encoded
 
 _BEDROCKS = "amazon-bedrock-"
 _TYPE = re.compile(r'\s*\{\s*"type"\s*:\s*"(\w+)"')
@@ -33,10 +33,10 @@ def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> 
     The last usage is made to repeat the input tokens, which Bedrock tells in the first one only.
     """
     data = frame.data
-    if '"message_start"' in data or '"message_delta"' in data or METRICS in data:
+    if '"message_' in data or METRICS in data:
         data = _changed(data, envelope, usage)
     kind = _kind(data)
-    return Frame(data, kind).encode() if kind else b""
+    return encoded(data, kind) if kind else b""
 
 
 def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:

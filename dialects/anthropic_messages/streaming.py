@@ -33,11 +33,14 @@ from dialects.errors import fault_within
 from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.eventstream import decoder_for
 from dialects.jsontext import dumps
+from dialects.pieces import Pieces
 from dialects.reading import FrameReader
 from dialects.signatures import pack
 from dialects.sse import Frame
 
 METRICS = "amazon-bedrock-invocationMetrics"
+_TEXT_OF = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+"""Where deltas that are nothing but text have it."""
 
 
 def reader(token: str, content_type: str) -> FrameReader:
@@ -69,6 +72,15 @@ class Reader(FrameReader):
             return message
         error = {"type": message.get("code") or frame.event, "message": message.get("message") or frame.event}
         return {"type": "error", "error": error}
+
+    def continued(self, frame: Frame) -> str:
+        """Give the text of a delta for the open block, unless its call is silent, or it is one that is held back."""
+        message = frame.glance()
+        index, delta = message["index"], message["delta"]
+        if message["type"] != "content_block_delta" or type(index) is not int or index != self._open:
+            return ""
+        text = delta[_TEXT_OF[delta["type"]]]
+        return text if isinstance(text, str) and self._held is None and not self._silent_call else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
         """Say what one message means."""
@@ -175,19 +187,20 @@ class Writer:
         self._envelope = envelope
         self._index = -1
         self._block: Block | None = None
+        self._pieces = Pieces(self._delta)
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events for the wire."""
-        return b"".join(self._write(event) for event in events)
+        return b"".join([self._write(event) for event in events])
 
     def _write(self, event: Event) -> bytes:
         match event:
+            case BlockDelta(_, text):
+                return self._pieces.write(text)
             case Started(_, _, usage):
                 return self._start(usage_for(usage))
             case BlockStarted(_, block):
                 return self._open_block(block)
-            case BlockDelta(_, text):
-                return self._delta(text)
             case BlockStopped(_, signature):
                 return self._close_block(signature)
             case Finished(stop, usage):
@@ -212,7 +225,7 @@ class Writer:
 
     def _open_block(self, block: Block) -> bytes:
         text, head = _taken_apart(block)
-        self._block = block if head else None
+        self._block, self._pieces = block if head else None, Pieces(self._delta)
         if head is None:
             return b""
         self._index += 1

@@ -25,7 +25,7 @@ from dialects.conversation import (
 from dialects.errors import fault_within
 from dialects.events import Event
 from dialects.eventstream import decoder_for
-from dialects.jsontext import dumps
+from dialects.jsontext import dumps, glance
 from dialects.reading import FrameReader
 from dialects.sse import Frame
 
@@ -43,6 +43,9 @@ _STOP = {
     "malformed_tool_use": StopReason.END,
 }
 _LONGEST_LITERAL = 4 * 1024 * 1024
+_FLAT = 50
+"""How many brackets Python's parser surely takes within each other."""
+_DELTA = "contentBlockDelta"
 
 
 def parse_response(body: JSON, token: str) -> Completion:
@@ -77,6 +80,23 @@ class Reader(FrameReader):
         if frame.event is None or message is None or frame.event in message:
             return message
         return {frame.event: message}
+
+    def continued(self, frame: Frame) -> str:
+        """Give the text of a delta for the open block, unless its call is silent."""
+        event, message = frame.event, frame.glance() or _glanced_literal(frame.data)
+        if event is None and len(message) == 1:
+            message = message[_DELTA]
+        elif event != _DELTA or event in message:
+            return ""
+        index, delta = message.get("contentBlockIndex", 0), message["delta"]
+        match self._open:
+            case ("text", place):
+                text = delta["text"]
+            case ("tool", place) if not self._silent_call and "text" not in delta:
+                text = delta["toolUse"]["input"]
+            case _:
+                return ""
+        return text if type(index) is int and index == place and isinstance(text, str) else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
         """Say what one message means."""
@@ -144,6 +164,14 @@ class Reader(FrameReader):
                     fault_within(code, str(inner.get("message") or ""), status if isinstance(status, int) else None)
                 )
                 return
+
+
+def _glanced_literal(data: str) -> Any:
+    """Read Python's words that differ from JSON in their quotes only: what Python would write so means just that."""
+    if '"' in data or "\\" in data or data.count("{") + data.count("[") > _FLAT:
+        return None
+    message = glance(data.replace("'", '"'))
+    return message if repr(message) == data else None
 
 
 def _literal(data: str) -> JSON:

@@ -75,6 +75,34 @@ class Reader(FrameReader):
             raise TypeError("not an object")
         return message
 
+    def continued(self, frame: Frame) -> str:
+        """Give the text of the one part of a candidate that has not ended, if it is of the open block's kind."""
+        message = frame.glance()
+        candidate = message["candidates"][0]
+        (part,) = candidate["content"]["parts"]
+        text, kind = part["text"], Thinking if part.get("thought") is True else Text
+        alone = len(part) == (2 if kind is Thinking else 1)
+        if "error" in message or candidate.get("finishReason") or not (alone and kind is self._kind):
+            return ""
+        metadata = message.get("usageMetadata")
+        if not (text and isinstance(text, str)) or (metadata and float in map(type, metadata.values())):
+            return ""
+        self._note(metadata or {})
+        return text
+
+    def end(self) -> Iterator[Event]:
+        """The answer is complete; only now is it counted what each of its pieces told."""
+        self.usage = usage_from(self._metadata)
+        return super().end()
+
+    def fail(self, fault: Fault) -> Iterator[Event]:
+        """The answer broke off; what it cost so far is counted."""
+        self.usage = usage_from(self._metadata)
+        return super().fail(fault)
+
+    def _note(self, metadata: Mapping[Any, Any]) -> None:
+        self._metadata |= {name: value for name, value in metadata.items() if value is not None}
+
     def read(self, message: JSON) -> Iterator[Event]:
         """Say what one message means."""
         match message:
@@ -89,7 +117,7 @@ class Reader(FrameReader):
                 )
                 return
             case {"usageMetadata": {**metadata}}:
-                self._metadata |= {str(name): value for name, value in metadata.items() if value is not None}
+                self._note(metadata)
                 self.usage = usage_from(self._metadata)
         yield from self.start(str(message.get("responseId") or self._token), str(message.get("modelVersion") or ""))
         match message:

@@ -6,7 +6,6 @@ system instruction that is a bare string; signatures of other vendors' models;
 and the model's name in the answer.
 """
 
-import json
 from typing import Any
 
 from dialects.conversation import JSON, NO_USAGE, Family, Usage
@@ -18,7 +17,7 @@ from dialects.gemini.fitting import fitted, fitted_thinking
 from dialects.gemini.rendering import sign_foreign_calls
 from dialects.gemini.vertex import FIELDS, known
 from dialects.gemini.wire import BESIDE, camelled
-from dialects.jsontext import dumps
+from dialects.jsontext import dumps, loads_leniently
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.signatures import unpack
 from dialects.sse import Frame
@@ -60,7 +59,7 @@ def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> 
     """Render one frame for the client: byte for byte, unless it names the model."""
     if '"modelVersion"' not in frame.data:
         return frame.encode()
-    loaded = json.loads(frame.data)
+    loaded = loads_leniently(frame.data, frame.glance())
     if not isinstance(loaded, dict) or loaded.get("modelVersion", envelope.model) == envelope.model:
         return frame.encode()
     return Frame(dumps(forward_response(loaded, envelope)), frame.event).encode()

@@ -14,7 +14,7 @@ from dialects.openai_chat.parsing import parse_request
 from dialects.openai_chat.rendering import messages_for
 from dialects.openai_chat.words import told_id
 from dialects.openai_shared import drop_refused_sampling, fit_effort, limited, public_model, render_fault
-from dialects.sse import Frame
+from dialects.sse import Frame, encoded
 
 _OF_MESSAGE = frozenset({"role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call"})
 _OF_PART = frozenset({"type", "text", "image_url", "input_audio", "file", "refusal"})
@@ -63,17 +63,17 @@ def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> 
     data = frame.data
     if data.strip() == "[DONE]":
         return frame.encode()
-    nothing_said = '"choices":[]' in data or '"choices": []' in data
+    nothing_said = "[]" in data and ('"choices":[]' in data or '"choices": []' in data)
     renamed = None if nothing_said else public_model(data, envelope.model)
     if renamed is not None:
-        return Frame(renamed, frame.event).encode()
+        return encoded(renamed, frame.event)
     return _rewritten(frame, envelope)
 
 
 def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
     """Say a failure in a stream that was passed through; neither the stream's id nor its model are said again."""
     del id, envelope
-    return Frame(dumps(render_fault(fault))).encode()
+    return encoded(dumps(render_fault(fault)))
 
 
 def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
@@ -90,8 +90,8 @@ def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
         if not usage and not message.get("id"):
             return b""
         if (renamed := public_model(frame.data, envelope.model)) is not None:
-            return Frame(renamed, frame.event).encode()
-    return Frame(dumps({**message, "model": envelope.model}), frame.event).encode()
+            return encoded(renamed, frame.event)
+    return encoded(dumps({**message, "model": envelope.model}), frame.event)
 
 
 def _messages(body: JSON, profile: ModelProfile, dropped: set[str]) -> list[Any]:

@@ -26,6 +26,7 @@ from dialects.openai_chat.words import (
     stop_of,
 )
 from dialects.openai_shared import head_text, render_fault, usage_from
+from dialects.pieces import Pieces
 from dialects.reading import FrameReader
 from dialects.sse import Frame
 
@@ -58,6 +59,29 @@ class _Reader(FrameReader):
     def loads(self, frame: Frame) -> JSON | None:
         """Parse one frame, or the word that ends the stream."""
         return _DONE if frame.data.strip() == "[DONE]" else super().loads(frame)
+
+    def continued(self, frame: Frame) -> str:
+        """Give the text of a chunk whose only choice adds to the open block, and says nothing else."""
+        message = frame.glance()
+        (choice,) = message["choices"]
+        if message.get("error") or message.get("usage") or choice.get("index"):
+            return ""
+        if choice.get("logprobs") or choice.get("finish_reason") or self._likely:
+            return ""
+        ((name, said),) = choice["delta"].items()
+        kind: Any = self._open[0] if isinstance(self._open, tuple) else None
+        if kind == "call" and name == "tool_calls":
+            said = self._more_arguments(said)
+        elif name != _FIELD.get(kind):
+            return ""
+        return said if isinstance(said, str) else ""
+
+    def _more_arguments(self, calls: Any) -> Any:
+        """Find what a nameless piece adds to the call that was spoken of last."""
+        (call,) = calls
+        place = call["index"]
+        known = type(place) is int and place == self._last and self._calls[place] == self._open
+        return call["function"]["arguments"] if known and not call.get("id") else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
         """Say what one chunk means."""
@@ -138,20 +162,21 @@ class Writer:
         self._calls = 0
         self._silent = False
         self._signature = ""
+        self._pieces = Pieces(self._piece)
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events for the wire."""
-        return b"".join(self._write(event) for event in events)
+        return b"".join([self._write(event) for event in events])
 
     def _write(self, event: Event) -> bytes:
         match event:
+            case BlockDelta(_, text, logprobs):
+                return self._more(text, logprobs)
             case Started():
                 return self._chunk({"role": "assistant", "content": "", "refusal": None})
             case BlockStarted(_, block):
-                self._open = block
+                self._open, self._pieces = block, Pieces(self._piece)
                 return self._begin(block)
-            case BlockDelta(_, text, logprobs):
-                return self._more(text, logprobs)
             case BlockStopped(_, signature):
                 return self._finish_block(signature)
             case Finished(stop, usage):
@@ -178,9 +203,12 @@ class Writer:
         return begun + (self._more(text) if text else b"")
 
     def _more(self, text: str, logprobs: tuple[JSON, ...] = ()) -> bytes:
+        self._silent = False
+        return self._piece(text, logprobs) if logprobs else self._pieces.write(text)
+
+    def _piece(self, text: str, logprobs: tuple[JSON, ...] = ()) -> bytes:
         match self._open:
             case ToolCall():
-                self._silent = False
                 return self._call({"function": {"arguments": text}})
             case Text() | Thinking() | Refusal():
                 return self._chunk({_FIELD[type(self._open)]: text}, logprobs=logprobs)

@@ -20,7 +20,7 @@ from dialects.openai_responses.rendering import length_for
 from dialects.openai_responses.words import namespaces_of, render_error, told_id
 from dialects.openai_shared import RESPONSES, drop_refused_sampling, fit_effort, public_model
 from dialects.signatures import unpack
-from dialects.sse import Frame
+from dialects.sse import Frame, encoded
 from dialects.tools import is_function, lost_with
 
 # https://learn.microsoft.com/azure/ai-foundry/openai/reference-preview-latest#create-response
@@ -108,7 +108,7 @@ def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> 
     renamed = None
     if '"function_call"' not in frame.data or not namespaces_of(envelope.conversation):
         renamed = public_model(frame.data, envelope.model)
-    return Frame(_rewritten(frame, envelope) if renamed is None else renamed, kind).encode()
+    return encoded(_rewritten(frame, envelope) if renamed is None else renamed, kind)
 
 
 def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
@@ -130,7 +130,7 @@ def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
         "usage": None,
     }
     kind = "response.failed"
-    return Frame(dumps({"type": kind, "sequence_number": 0, "response": response}), kind).encode()
+    return encoded(dumps({"type": kind, "sequence_number": 0, "response": response}), kind)
 
 
 def _reasonless(data: str) -> bool:

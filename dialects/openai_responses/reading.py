@@ -11,6 +11,7 @@ from dialects.openai_responses.answers import content_of, fault_of, thoughts_of
 from dialects.openai_responses.words import stop_of
 from dialects.openai_shared import RESPONSES, usage_from
 from dialects.reading import FrameReader
+from dialects.sse import Frame
 
 
 def reader(token: str, content_type: str) -> FrameReader:
@@ -27,6 +28,23 @@ class _Reader(FrameReader):
         self._said: set[Hashable] = set()
         self._piece: Hashable = None
         self._calls = False
+
+    def continued(self, frame: Frame) -> str:
+        """Give the text of a delta for the open item, which has said something already."""
+        message = frame.glance()
+        kind, place, part = message["type"], message["output_index"], message.get("content_index", 0)
+        match self._open:
+            case ("text", _, _) if kind == "response.output_text.delta":
+                key: Hashable = ("text", place, part)
+            case ("think", _) if kind == "response.reasoning_summary_text.delta":
+                part = message.get("summary_index", 0)
+                key = ("think", place) if self._piece == ("summary", place, part) else None
+            case ("call", _) if kind == "response.function_call_arguments.delta":
+                key = ("call", place)
+            case _:
+                return ""
+        known = key == self._open and key in self._said and type(place) is type(part) is int
+        return message["delta"] if known and isinstance(message["delta"], str) else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
         """Say what one event means."""
