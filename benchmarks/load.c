@@ -1,14 +1,15 @@
 /* The client of the benchmarks: many connections to one port of the loopback interface, from one thread.
  *
- * load --port P --mode MODE [--connections N] [--seconds S] [--grace S] [--ramp S] [--chunks N --rate R]
+ * load --port P --mode MODE [--connections N] [--seconds S] [--grace S] [--ramp S] [--chunks N]
  *      [--method M] [--path /…] [--header "Name: value"]… [--body TEXT]
  *
  *   requests   N connections ask again and again for S seconds; counts answers, and chunks if answers are streams
- *   streams    each of N connections asks once, all within the ramp; after S seconds and the grace all is over
+ *   streams    N connections open within the ramp and ask once; each is left S seconds and the grace after it began
  *   idle       N connections are opened and held for S seconds; a line is printed when all are open
  *
  * Prints one line of JSON. Times are microseconds unless their name says otherwise. `delay` is how much later than its
- * own stamp (see upstream.c) a chunk was read here; `share` is the chunks read out of N * chunks.
+ * own stamp (see upstream.c) a chunk was read here. Of streams, `share` is the chunks that were read in time out of those
+ * that were due, `unfinished` counts those without an end, `silent` those without a chunk.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -39,7 +40,7 @@ struct connection {
     enum state state;
     enum framing framing;
     size_t sent;
-    long long asked, begun;
+    long long asked, began;
     char line[8192];          /* the head, or the line that says the size of an HTTP chunk */
     size_t line_length;
     int in_size, last_chunk, closes, ok;
@@ -63,6 +64,7 @@ static struct connection *connections;
 static struct histogram latency, first_byte, delay;
 static unsigned long long answers, refused, broken, reconnects, chunks, misplaced, done_marks, connect_errors;
 static long long deadline;
+static int begun, expired;   /* connections so far, in the order in which they were opened */
 
 static long long now_ns(void) {
     struct timespec now;
@@ -327,12 +329,20 @@ static void connected(struct connection *c) {
 
 /* ---- the run ---- */
 
+/* Leave the streams whose time is over. */
+static void expire(void) {
+    long long span = (long long)((seconds + grace) * SECOND), now = now_ns();
+    for (; expired < begun && connections[expired].began + span <= now; expired++)
+        if (!connections[expired].finished) hang_up(&connections[expired]);
+}
+
 static void pass(long long until) {
     struct epoll_event events[256];
     long long left = until - now_ns();
     if (left < 0) left = 0;
     struct timespec wait = {left / SECOND, left % SECOND};
     int ready = epoll_pwait2(poller, events, 256, &wait, NULL);
+    if (mode == STREAMS) expire();
     for (int n = 0; n < ready; n++) {
         struct connection *c = events[n].data.ptr;
         if (c->fd < 0) continue;
@@ -367,12 +377,15 @@ static void print_histogram(const char *name, const struct histogram *h) {
 static void run(void) {
     long long start = now_ns(), next = start;
     deadline = start + (long long)((seconds + (mode == STREAMS ? grace : 0)) * SECOND);
+    if (mode == STREAMS) deadline += (long long)(ramp * SECOND);
     connections = calloc(count, sizeof *connections);
     if (!connections) die("calloc");
     for (int n = 0; n < count; n++) connections[n].fd = -1;
     for (int n = 0; n < count; n++) {
         next = start + (long long)(ramp * SECOND * n / count);
         while (now_ns() < next) pass(next);
+        connections[n].began = now_ns();
+        begun++;
         connect_again(&connections[n]);
         if (n % 64 == 63) pass(now_ns());
     }

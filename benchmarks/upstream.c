@@ -5,7 +5,8 @@
  *   POST …/oauth/token        a token
  *   POST …/chat/completions   an OpenAI chat completion, or its stream if the body says "stream": true
  *   POST …/converse           a Converse answer
- *   POST …/converse-stream    its stream: AWS binary events if Accept names them, else AI Core's text events
+ *   POST …/converse-stream    its stream: AWS binary events if Accept names them, or under Bedrock's own /model/…;
+ *                             else AI Core's text events
  *   GET /stats                counters since the last look
  *
  * The path carries the schedule, for example in the id of the deployment: -c250r50w20 means 250 chunks of text, 50 of
@@ -384,7 +385,8 @@ static void answer(struct connection *c, char *head, const char *body, size_t le
         c->with_usage = is_true(body, length, "\"include_usage\"");
     } else if (strstr(path, "/converse")) {
         c->streams = strstr(path, "/converse-stream") != NULL;
-        c->form = accept && !strncmp(accept, "application/vnd.amazon.eventstream", 34) ? CONVERSE_BINARY : CONVERSE_TEXT;
+        int binary = accept && !strncmp(accept, "application/vnd.amazon.eventstream", 34);
+        c->form = binary || strstr(path, "/model/") ? CONVERSE_BINARY : CONVERSE_TEXT;
     } else {
         return say_json(c, "{\"count\":0,\"resources\":[]}");
     }

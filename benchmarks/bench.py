@@ -1,0 +1,157 @@
+"""Gateways side by side in front of one upstream: what a request, a chunk and a thousand streams cost.
+
+Only ratios within one run mean anything; see README.md beside this file.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks.contestants import Contestant, Proxy, Schedule, everyone
+from benchmarks.installing import NotInstalledError, cache_folder, compiled
+from benchmarks.measures import Bench, CannotServeError, Measure, Taken
+from benchmarks.processes import cores
+from benchmarks.report import Report
+
+_RATE = 50
+_STREAMS = (50, 200, 500, 1_000)
+_SLOW = 1_000
+_TEN = Schedule(10, 0)
+_THOUSAND = Schedule(1_000, 0)
+
+
+def measures(*, seconds: float) -> list[Measure]:
+    """List everything that is measured, the light before the heavy; *seconds* is how long each takes."""
+    paced = Schedule(round(seconds * _RATE), _RATE)
+    slow = Schedule(max(2, round(seconds * 2)), 1)
+    return [
+        Measure("1 connection", 1, seconds, _TEN),
+        Measure("16 connections", 16, seconds, _TEN),
+        Measure("64 connections", 64, seconds, _TEN),
+        Measure("64 connections, 2 processes", 64, seconds, _TEN, processes=2),
+        Measure("passed through", 8, seconds, _THOUSAND, stream=True),
+        Measure("translated", 8, seconds, _THOUSAND, stream=True, translated=True),
+        *(Measure(f"{count} streams", count, paced.seconds, paced, stream=True) for count in _STREAMS),
+        Measure(f"{_SLOW} streams of 1 chunk/s", _SLOW, slow.seconds, slow, stream=True),
+    ]
+
+
+def short_measures() -> list[Measure]:
+    """List the two costs that are counted after each change."""
+    paced = Schedule(100, _RATE)
+    return [Measure("16 connections", 16, 1.5, _TEN), Measure("50 streams", 50, paced.seconds, paced, stream=True)]
+
+
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="bench", description="Compare gateways side by side.")
+    parser.add_argument("--only", help="contestants, separated by commas: direct,nginx,bare,Portkey,proxy,LiteLLM")
+    parser.add_argument("--measures", help="words, separated by commas, of which a measure's name must hold one")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the medians are taken (3)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each measure takes (5)")
+    parser.add_argument("--quick", action="store_true", help="one second for each measure")
+    parser.add_argument("--short", action="store_true", help="count CPU of proxy and bare handler, in less than a minute")
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=COMMAND",
+                        help="another sap-ai-proxy to compare with, by the path of its command; may be repeated")  # fmt: skip
+    parser.add_argument("--json", type=Path, help="where all figures go (bench.json in the cache)")
+    options = parser.parse_args(given)
+    options.rounds = min(max(1, options.rounds), 20)
+    options.seconds = 1.0 if options.quick else min(max(0.2, options.seconds), 60.0)
+    return options
+
+
+def chosen(options: argparse.Namespace) -> tuple[list[Contestant], list[Measure]]:
+    """Choose who is compared in what; raises `SystemExit` for a name that nobody has."""
+    contestants = everyone()
+    for each in options.also:
+        name, _, command = each.partition("=")
+        contestants.append(Proxy(name, Path(command)))
+    only = options.only or ("bare,proxy" if options.short else None)
+    if only:
+        wanted = [name.strip().lower() for name in only.split(",")] + [each.partition("=")[0] for each in options.also]
+        unknown = set(wanted) - {each.name.lower() for each in contestants}
+        if unknown:
+            raise SystemExit(f"nobody is called {', '.join(sorted(unknown))}")
+        contestants = [each for each in contestants if each.name.lower() in wanted]
+    todo = short_measures() if options.short else measures(seconds=options.seconds)
+    if options.measures:
+        words = [word.strip() for word in options.measures.split(",")]
+        todo = [measure for measure in todo if any(word in measure.name for word in words)]
+    return contestants, todo
+
+
+def installed(contestants: Sequence[Contestant], cache: Path) -> list[Contestant]:
+    """Install who can be installed, and say who cannot."""
+    there = []
+    for each in contestants:
+        try:
+            each.install(cache)
+        except NotInstalledError as error:
+            _say(f"{each.name} is left out: {error}")
+        else:
+            there.append(each)
+    return there
+
+
+def run(bench: Bench, contestants: Sequence[Contestant], todo: Sequence[Measure], rounds: int, report: Report) -> None:
+    """Measure in rounds, contestants taking turns within each measure."""
+    for number in range(1, rounds + 1):
+        for contestant in contestants:
+            if (seconds := bench.help_seconds(contestant)) is not None:
+                report.add(number, "help", contestant.name, Taken({"--help, s": seconds}))
+        for measure in todo:
+            for contestant in contestants:
+                began = time.monotonic()
+                taken = bench.take(contestant, measure)
+                if taken:
+                    report.add(number, measure.name, contestant.name, taken)
+                    took = time.monotonic() - began
+                    _say(f"round {number}/{rounds}  {measure.name}  {contestant.name}  {took:.1f} s")
+
+
+def main(given: Sequence[str]) -> int:
+    """Run it all, and print the table."""
+    options = arguments(given)
+    cache = cache_folder(os.environ)
+    try:
+        client, upstream = compiled(cache, "load.c"), compiled(cache, "upstream.c")
+    except NotInstalledError as error:
+        _say(f"no benchmark: {error}")
+        return 0 if options.short else 1
+    contestants, todo = chosen(options)
+    contestants = installed(contestants, cache)
+    schedules = tuple(dict.fromkeys([_TEN, *(measure.schedule for measure in todo)]))
+    core, other = cores()
+    if other is None:
+        _say("there is one core only: client and upstream take turns with whom they measure")
+    else:
+        os.sched_setaffinity(0, {other})
+    report = Report(contestants)
+    with closing(Bench(client, upstream, core, schedules)) as bench:
+        run(bench, contestants, todo, options.rounds, report)
+    print(f"\n{' · '.join(f'{each.name} {each.version}'.strip() for each in contestants)}")
+    print(f"medians of {options.rounds} rounds; in brackets, how many times the bare handler's\n")
+    print(report.markdown())
+    for said in report.troubles():
+        print(f"- {said}")
+    path = options.json or cache / "bench.json"
+    report.write(path, {"arguments": list(given), "rounds": options.rounds})
+    _say(f"all figures: {path}")
+    return 1 if any("nothing was answered" in said or "no answer" in said for said in report.trouble) else 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except CannotServeError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
