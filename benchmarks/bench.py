@@ -5,6 +5,7 @@ Only ratios within one run mean anything; see README.md beside this file.
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -54,9 +55,11 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the medians are taken (3)")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each measure takes (5)")
     parser.add_argument("--quick", action="store_true", help="one second for each measure")
-    parser.add_argument("--short", action="store_true", help="count CPU of proxy and bare handler, in less than a minute")
-    parser.add_argument("--also", action="append", default=[], metavar="NAME=COMMAND",
-                        help="another sap-ai-proxy to compare with, by the path of its command; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "--short", action="store_true", help="count CPU of proxy and bare handler, in less than a minute"
+    )
+    another = "the path of another sap-ai-proxy to compare with; may be repeated"
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=COMMAND", help=another)
     parser.add_argument("--json", type=Path, help="where all figures go (bench.json in the cache)")
     options = parser.parse_args(given)
     options.rounds = min(max(1, options.rounds), 20)
@@ -102,7 +105,7 @@ def run(bench: Bench, contestants: Sequence[Contestant], todo: Sequence[Measure]
     for number in range(1, rounds + 1):
         for contestant in contestants:
             if (seconds := bench.help_seconds(contestant)) is not None:
-                report.add(number, "help", contestant.name, Taken({"--help, s": seconds}))
+                report.add(number, "help", contestant.name, Taken(start={"--help, s": seconds}))
         for measure in todo:
             for contestant in contestants:
                 began = time.monotonic()
@@ -149,6 +152,7 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
     try:
         sys.exit(main(sys.argv[1:]))
     except CannotServeError as error:

@@ -13,7 +13,8 @@ from typing import Any
 
 from benchmarks.installing import HERE, NotInstalledError, debian_program, npm_package, virtualenv
 
-KEY = "sk-bench"
+KEY = "sk-bench-6f1d8a2c4b7e9053a1c2d3e4f5061728"
+"""The key of the client, and wherever else a contestant insists on one."""
 _JSON = Mapping[str, Any]
 
 
@@ -119,6 +120,7 @@ class Direct(Contestant):
 
     def question(self, place: Place, schedule: Schedule, *, stream: bool, translated: bool) -> Question | None:
         """Ask as SAP AI Core is asked."""
+        del place
         if translated:
             return None
         return Question(f"{schedule.path()}/chat/completions", chat("m", stream=stream))
@@ -192,7 +194,7 @@ http {{
 
 
 class Proxy(Contestant):
-    """This project, or another checkout of it."""
+    """The proxy of this project, or of another checkout."""
 
     def __init__(self, name: str = "proxy", program: Path | None = None) -> None:
         self.name = name
@@ -272,6 +274,7 @@ class LiteLLM(Contestant):
         return {
             **super().env(place),
             "PATH": f"{self._bin}:{os.environ['PATH']}",
+            "LITELLM_MASTER_KEY": KEY,
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_TELEMETRY": "False",
             "LITELLM_LOG": "ERROR",
@@ -283,7 +286,8 @@ class LiteLLM(Contestant):
     def question(self, place: Place, schedule: Schedule, *, stream: bool, translated: bool) -> Question | None:
         """Ask as an OpenAI client does."""
         del place
-        return Question("/v1/chat/completions", chat(schedule.name + "-translated" * translated, stream=stream))
+        body = chat(schedule.name + "-translated" * translated, stream=stream)
+        return Question("/v1/chat/completions", body, (f"Authorization: Bearer {KEY}",))
 
     def _openai(self, place: Place, schedule: Schedule) -> _JSON:
         return {"model": "openai/gpt-4o", "api_base": place.upstream + schedule.path(), "api_key": KEY}

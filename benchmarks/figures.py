@@ -1,5 +1,6 @@
 """What the benchmarks compute: sums over /proc, medians, ratios, and how a number is written."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -9,7 +10,7 @@ _KIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class ProcessTimes:
-    """One line of /proc/PID/stat: the session of a process, and its CPU time in clock ticks, reaped children included."""
+    """One line of /proc/PID/stat: the session, and the CPU time in clock ticks, that of reaped children included."""
 
     session: int
     ticks: int
@@ -30,23 +31,15 @@ def pss_bytes(rollup: str) -> int:
     return 0
 
 
-def known(values: Iterable[float | None]) -> list[float]:
-    """Leave out what could not be measured."""
-    return [value for value in values if value is not None]
-
-
 def middle(values: Iterable[float | None]) -> float | None:
     """Give the median of what was measured; None if nothing was."""
-    measured = known(values)
+    measured = [value for value in values if value is not None]
     return median(measured) if measured else None
 
 
-def spread(values: Iterable[float | None]) -> float | None:
-    """Give the distance of the extremes as a share of the median; None for fewer than two values or a median of 0."""
-    measured = known(values)
-    if len(measured) < 2 or not median(measured):
-        return None
-    return (max(measured) - min(measured)) / median(measured)
+def minus(value: float | None, base: float | None) -> float | None:
+    """Subtract, where both are known."""
+    return value - base if value is not None and base is not None else None
 
 
 def ratio(value: float | None, base: float | None) -> float | None:
@@ -62,10 +55,10 @@ def per_thousand(amount: float, count: float) -> float | None:
 def text(value: float | None) -> str:
     """Write a number with three figures that matter, or a dash for none."""
     if value is None:
-        return "–"
+        return "-"
     if value and abs(value) < 100:
-        digits = 3 if abs(value) < 1 else 2 if abs(value) < 10 else 1
-        return f"{value:.{digits}f}"
+        digits = 2 - math.floor(math.log10(abs(value)))
+        return f"{value:.{min(digits, 4)}f}"
     return f"{value:,.0f}"
 
 

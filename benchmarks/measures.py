@@ -18,9 +18,11 @@ from benchmarks.figures import per_thousand
 from benchmarks.processes import ProcessTree
 
 _START = 90.0
+_LIFE = 4 * 3600
 _LOOK = 0.005
 _MB = 1_000_000
 _GRACE = 1.0
+_LATE = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,10 @@ class Measure:
 
 @dataclass(slots=True)
 class Taken:
-    """What one run of a measure gave: figures by name, all that the client said, and what went wrong."""
+    """What one run of a measure gave: figures by name, those of the start apart; counters; what went wrong."""
 
     figures: dict[str, float | None] = field(default_factory=dict)
+    start: dict[str, float | None] = field(default_factory=dict)
     client: dict[str, Any] = field(default_factory=dict)
     upstream: dict[str, Any] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)
@@ -63,15 +66,13 @@ class CannotServeError(RuntimeError):
 class Bench:
     """The upstream and the client, on the cores of this process, and the contestants on *core*."""
 
-    def __init__(
-        self, client: Path, upstream: Path, core: int | None, schedules: tuple[Schedule, ...]
-    ) -> None:
+    def __init__(self, client: Path, upstream: Path, core: int | None, schedules: tuple[Schedule, ...]) -> None:
         self._client = client
         self._core = core
         self._schedules = schedules
         self._folder = Path(mkdtemp(prefix="sap-ai-proxy-bench-"))
         log = self._folder / "upstream.log"
-        self._upstream = ProcessTree([str(upstream), "0"], env={}, folder=self._folder, log=log, core=None)
+        self._upstream = ProcessTree([str(upstream), "0", str(_LIFE)], env={}, folder=self._folder, log=log, core=None)
         end = time.monotonic() + 10
         while not (said := log.read_text()).endswith("\n"):
             if time.monotonic() > end or self._upstream.is_over:
@@ -136,9 +137,9 @@ class Bench:
                     raise CannotServeError(f"no answer: {last}; {_end_of(log)}")
                 time.sleep(_LOOK)
             if place.processes == 1:
-                taken.figures["cold start, s"] = time.monotonic() - tree.started
+                taken.start["cold start, s"] = time.monotonic() - tree.started
                 time.sleep(0.2)
-                taken.figures["memory at rest, MB"] = tree.pss_bytes() / _MB
+                taken.start["memory at rest, MB"] = tree.pss_bytes() / _MB
             yield tree
 
     def _load(
@@ -163,6 +164,8 @@ class Bench:
         taken.client = json.loads(said)
         taken.figures |= figures_of(measure, taken.client, cpu)
         taken.trouble += troubles_of(measure, taken.client)
+        if taken.upstream["late_mean_us"] > _LATE:
+            taken.trouble.append(f"the upstream itself was late by {taken.upstream['late_mean_us'] / 1e3:.0f} ms")
         return taken
 
     def _warm_up(self, contestant: Contestant, measure: Measure, place: Place) -> None:
@@ -225,9 +228,13 @@ def figures_of(measure: Measure, client: Mapping[str, Any], cpu: float | None) -
             "chunks/s": client["chunks"] / client["seconds"],
             "CPU ms per 1,000 chunks": None if cpu is None else per_thousand(cpu * 1e3, client["chunks"]),
         }
-    return {
+    figures = {
         "requests/s": client["answers"] / client["seconds"],
         "CPU s per 1,000 requests": None if cpu is None else per_thousand(cpu, client["answers"]),
+    }
+    if measure.processes > 1:
+        return figures
+    return figures | {
         "latency p50, ms": client["latency_p50"] / 1e3,
         "latency p99, ms": client["latency_p99"] / 1e3,
     }

@@ -1,6 +1,6 @@
 /* An upstream that is never the bottleneck: SAP AI Core's inference paths, from one thread, on the loopback interface.
  *
- * upstream PORT        port 0 takes a free one; the first line of output is the port
+ * upstream [PORT [SECONDS]]   port 0 takes a free one; the first line of output is the port; ends after an hour at most
  *
  *   POST …/oauth/token        a token
  *   POST …/chat/completions   an OpenAI chat completion, or its stream if the body says "stream": true
@@ -524,6 +524,7 @@ int main(int count, char **arguments) {
     struct epoll_event events[256];
     prepare();
     int listener = listen_on(count > 1 ? atoi(arguments[1]) : 0);
+    alarm(count > 2 ? (unsigned)atoi(arguments[2]) : 3600);
     poller = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     epoll_ctl(poller, EPOLL_CTL_ADD, listener, &event);
