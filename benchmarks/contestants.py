@@ -309,8 +309,9 @@ class Portkey(Contestant):
     most_processes = 1
 
     def install(self, cache: Path) -> None:
-        """Install into a folder of its own."""
-        self._folder = npm_package(cache, "portkey", "@portkey-ai/gateway")
+        """Install into a folder of its own; with a later @hono/node-server it answers streams with a 500."""
+        overrides = {"@hono/node-server": "1.14.0"}
+        self._folder = npm_package(cache, "portkey", "@portkey-ai/gateway", overrides)
         self.version = json.loads((self._folder / "package.json").read_text())["version"]
 
     def command(self, place: Place) -> list[str]:

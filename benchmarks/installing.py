@@ -1,6 +1,7 @@
 """What the benchmarks need, put into a folder of their own by pip, npm, apt-get and cc, once."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -53,16 +54,24 @@ def virtualenv(cache: Path, name: str, *requirements: str) -> Path:
     return folder / "bin"
 
 
-def npm_package(cache: Path, name: str, package: str) -> Path:
-    """Install a package of npm without running its scripts, unless it is there; gives the package's folder."""
+def npm_package(cache: Path, name: str, package: str, overrides: Mapping[str, str]) -> Path:
+    """Install a package of npm without running its scripts, unless it is there; gives the package's folder.
+
+    *overrides* are versions of what it needs, where those that npm would take do not work.
+    """
     folder = cache / name
     installed = folder / "node_modules" / package
-    if not (installed / "package.json").exists():
+    manifest = folder / "package.json"
+    wanted = {"private": True, "dependencies": {package: "*"}, "overrides": dict(overrides)}
+    if not installed.exists() or json.loads(manifest.read_text()) != wanted:
         for tool in ("npm", "node"):
             if not shutil.which(tool):
                 raise NotInstalledError(f"there is no {tool}")
         quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--ignore-scripts"]
-        _run(["npm", "install", *quiet, "--prefix", str(folder), package], cache / f"{name}.log")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        manifest.write_text(json.dumps(wanted))
+        _run(["npm", "install", *quiet, "--prefix", str(folder)], cache / f"{name}.log")
     return installed
 
 

@@ -169,11 +169,12 @@ class Bench:
         return taken
 
     def _warm_up(self, contestant: Contestant, measure: Measure, place: Place) -> None:
-        """Ask for half a second, so that nobody is measured while it imports or opens its first connections."""
+        """Ask once and then for half a second, so that nobody is measured who still imports, or opens connections."""
         schedule = place.schedules[0]
         question = contestant.question(place, schedule, stream=measure.stream, translated=measure.translated)
         if question is None:
             return
+        _asked(place.port, question)
         short = Measure("warm-up", 8, 0.5, schedule)
         with self._running(short, place.port, question) as client:
             client.communicate(timeout=60)
@@ -219,8 +220,8 @@ def figures_of(measure: Measure, client: Mapping[str, Any], cpu: float | None) -
         return {
             "share of the ideal": client["share"],
             "unfinished": client["unfinished"],
-            "delay p50, ms": client["delay_p50"] / 1e3,
-            "delay p99, ms": client["delay_p99"] / 1e3,
+            "delay p50, ms": client["delay_p50"] / 1e3 if client["chunks"] else None,
+            "delay p99, ms": client["delay_p99"] / 1e3 if client["chunks"] else None,
             "CPU ms per 1,000 chunks": None if cpu is None else per_thousand(cpu * 1e3, client["chunks"]),
         }
     if measure.stream:
@@ -235,8 +236,8 @@ def figures_of(measure: Measure, client: Mapping[str, Any], cpu: float | None) -
     if measure.processes > 1:
         return figures
     return figures | {
-        "latency p50, ms": client["latency_p50"] / 1e3,
-        "latency p99, ms": client["latency_p99"] / 1e3,
+        "latency p50, ms": client["latency_p50"] / 1e3 if client["answers"] else None,
+        "latency p99, ms": client["latency_p99"] / 1e3 if client["answers"] else None,
     }
 
 
@@ -266,7 +267,7 @@ def _asked(port: int, question: Question) -> tuple[int, str]:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_START)) as connection:
             connection.request("POST", question.path, question.body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.read(300).decode("utf-8", "replace")
+            return answer.status, answer.read()[:300].decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:
         return 0, str(error) or type(error).__name__
 
