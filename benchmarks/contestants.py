@@ -157,8 +157,7 @@ class Nginx(Direct):
     def install(self, cache: Path) -> None:
         """Take the one of this machine, or unpack Debian's."""
         self._program = debian_program(cache, "nginx", "/usr/sbin/nginx")
-        told = subprocess.run([self._program, "-v"], check=False, capture_output=True, text=True, timeout=10)  # noqa: S603 - our own
-        self.version = told.stderr.strip().rpartition("/")[2]
+        self.version = _said(str(self._program), "-v").rpartition("/")[2]
         self.help = (str(self._program), "-h")
 
     def command(self, place: Place) -> list[str]:
@@ -324,6 +323,7 @@ class Portkey(Contestant):
 
     def question(self, place: Place, schedule: Schedule, *, stream: bool, translated: bool) -> Question | None:
         """Name the upstream in headers."""
+        headers: tuple[str, ...]
         if not translated:
             headers = (
                 "x-portkey-provider: openai",
@@ -349,8 +349,10 @@ def everyone() -> list[Contestant]:
 
 def _version_in(folder: Path, package: str) -> str:
     """Look up the version of a package in a virtual environment."""
-    code = f"from importlib.metadata import version; print(version({package!r}))"
-    told = subprocess.run(  # noqa: S603 - our own
-        [str(folder / "python"), "-c", code], check=False, capture_output=True, text=True, timeout=30
-    )
-    return told.stdout.strip()
+    return _said(str(folder / "python"), "-c", f"import importlib.metadata as m; print(m.version({package!r}))")
+
+
+def _said(*command: str) -> str:
+    """Run a command that tells something, on either output."""
+    told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)  # noqa: S603 - our own
+    return (told.stdout + told.stderr).strip()

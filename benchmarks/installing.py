@@ -28,7 +28,8 @@ def cache_folder(env: Mapping[str, str]) -> Path:
 def compiled(cache: Path, source: str) -> Path:
     """Compile a C file of this folder, unless that was done; raises `NotInstalledError`."""
     path = HERE / source
-    program = cache / f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    content = b"".join(each.read_bytes() for each in (path, *sorted(HERE.glob("*.h"))))
+    program = cache / f"{path.stem}-{hashlib.sha256(content).hexdigest()[:12]}"
     if not program.exists():
         compiler = shutil.which("cc")
         if not compiler:

@@ -8,8 +8,8 @@
  *   idle       N connections are opened and held for S seconds; a line is printed when all are open
  *
  * Prints one line of JSON. Times are microseconds unless their name says otherwise. `delay` is how much later than its
- * own stamp (see upstream.c) a chunk was read here. Of streams, `share` is the chunks that were read in time out of those
- * that were due, `unfinished` counts those without an end, `silent` those without a chunk.
+ * own stamp (see upstream.c) a chunk was read here. Of streams, `share` is the chunks that were read in time out of
+ * those that were due, `unfinished` counts those without an end, `silent` those without a chunk.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -17,16 +17,12 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#define SECOND 1000000000LL
+#include "common.h"
+
 #define MARK 29 /* @@NNNNNN:TTTTTTTTTTTTTTTTTTT; */
 #define FINE 64 /* steps of a histogram between two powers of two */
 
@@ -50,12 +46,13 @@ struct connection {
     uint32_t expected;        /* number of the next chunk */
     int answers;              /* on this connection */
     char tail[16];
-    int tail_length, done;
+    int tail_length;
     int finished;             /* mode streams: the answer is complete */
 };
 
 static int poller, port, count = 1;
 static enum { REQUESTS, STREAMS, IDLE } mode;
+static const char *const mode_names[] = {"requests", "streams", "idle"};
 static double seconds = 1, grace = 1, ramp = 0;
 static unsigned long long chunks_each;
 static char *request;
@@ -65,17 +62,6 @@ static struct histogram latency, first_byte, delay;
 static unsigned long long answers, refused, broken, reconnects, chunks, misplaced, done_marks, connect_errors;
 static long long deadline;
 static int begun, expired;   /* connections so far, in the order in which they were opened */
-
-static long long now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * SECOND + now.tv_nsec;
-}
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
 
 /* ---- histograms: exact to a 64th ---- */
 
@@ -136,16 +122,6 @@ static void scan(struct connection *c, const char *bytes, size_t length, long lo
             }
         }
     }
-}
-
-static const char *header(const char *head, const char *name) {
-    size_t length = strlen(name);
-    for (const char *line = strstr(head, "\r\n"); line && line[2] != '\r'; line = strstr(line + 2, "\r\n"))
-        if (!strncasecmp(line + 2, name, length) && line[2 + length] == ':') {
-            const char *value = line + 3 + length;
-            return value + strspn(value, " \t");
-        }
-    return NULL;
 }
 
 static void read_head(struct connection *c) {
@@ -263,11 +239,11 @@ static void closed_by_peer(struct connection *c) {
 
 static void receive(struct connection *c) {
     static char buffer[262144];
-    for (int turns = 0; turns < 4; turns++) {
+    for (int turns = 0, fd = c->fd; turns < 4 && c->fd == fd; turns++) {
         ssize_t got = recv(c->fd, buffer, sizeof buffer, 0);
         if (got > 0) {
             take(c, buffer, (size_t)got);
-            if (c->fd < 0 || (size_t)got < sizeof buffer) return;
+            if ((size_t)got < sizeof buffer) return;
         } else if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
             return;
         } else {
@@ -300,7 +276,7 @@ static void ask(struct connection *c) {
 
 static void connect_again(struct connection *c) {
     if (now_ns() >= deadline || connect_errors > 10000) return;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    struct sockaddr_in address = loopback(port);
     int on = 1;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) die("socket");
@@ -370,8 +346,8 @@ static int all_settled(void) {
 }
 
 static void print_histogram(const char *name, const struct histogram *h) {
-    printf("\"%s_p50\": %llu, \"%s_p99\": %llu, \"%s_max\": %llu, ", name, percentile(h, 0.5), name, percentile(h, 0.99),
-           name, h->largest);
+    printf("\"%s_p50\": %llu, \"%s_p99\": %llu, \"%s_max\": %llu, ",
+           name, percentile(h, 0.5), name, percentile(h, 0.99), name, h->largest);
 }
 
 static void run(void) {
@@ -410,7 +386,7 @@ static void run(void) {
     print_histogram("latency", &latency);
     print_histogram("first_byte", &first_byte);
     print_histogram("delay", &delay);
-    printf("\"mode\": \"%s\"}\n", mode == REQUESTS ? "requests" : mode == STREAMS ? "streams" : "idle");
+    printf("\"mode\": \"%s\"}\n", mode_names[mode]);
 }
 
 static char *append(char *text, const char *more) {
@@ -440,15 +416,19 @@ static void usage(void) {
     exit(2);
 }
 
+static void read_mode(const char *name) {
+    for (mode = REQUESTS; mode <= IDLE; mode++)
+        if (!strcmp(name, mode_names[mode])) return;
+    usage();
+}
+
 int main(int argument_count, char **arguments) {
     const char *method = "POST", *path = "/v1/chat/completions", *body = "";
     char *headers = append(NULL, "");
-    struct rlimit files;
     for (int n = 1; n < argument_count; n += 2) {
         const char *name = arguments[n], *value = n + 1 < argument_count ? arguments[n + 1] : (usage(), "");
         if (!strcmp(name, "--port")) port = atoi(value);
-        else if (!strcmp(name, "--mode"))
-            mode = !strcmp(value, "requests") ? REQUESTS : !strcmp(value, "streams") ? STREAMS : !strcmp(value, "idle") ? IDLE : (usage(), IDLE);
+        else if (!strcmp(name, "--mode")) read_mode(value);
         else if (!strcmp(name, "--connections")) count = atoi(value);
         else if (!strcmp(name, "--seconds")) seconds = atof(value);
         else if (!strcmp(name, "--grace")) grace = atof(value);
@@ -461,9 +441,7 @@ int main(int argument_count, char **arguments) {
         else usage();
     }
     if (!port || count < 1 || count > 100000) usage();
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
+    raise_file_limit();
     signal(SIGPIPE, SIG_IGN);
     compose(method, path, headers, body);
     poller = epoll_create1(EPOLL_CLOEXEC);

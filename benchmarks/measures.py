@@ -17,7 +17,7 @@ from benchmarks.contestants import Contestant, Direct, Place, Question, Schedule
 from benchmarks.figures import per_thousand
 from benchmarks.processes import ProcessTree
 
-_START = 90.0
+_START = 180.0
 _LIFE = 4 * 3600
 _LOOK = 0.005
 _MB = 1_000_000
@@ -57,6 +57,7 @@ class Taken:
     client: dict[str, Any] = field(default_factory=dict)
     upstream: dict[str, Any] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)
+    failed: bool = False
 
 
 class CannotServeError(RuntimeError):
@@ -115,6 +116,7 @@ class Bench:
                 return self._load(contestant, measure, place, tree, taken)
         except CannotServeError as error:
             taken.trouble.append(str(error))
+            taken.failed = True
             return taken
 
     def _place(self, processes: int) -> Place:
@@ -159,8 +161,7 @@ class Bench:
         cpu = tree.cpu_seconds() - before if tree else None
         taken.upstream = self._statistics()
         if client.returncode:
-            taken.trouble.append(f"the client failed: {complaint.strip()}")
-            return taken
+            raise CannotServeError(f"the client failed: {complaint.strip()}")
         taken.client = json.loads(said)
         taken.figures |= figures_of(measure, taken.client, cpu)
         taken.trouble += troubles_of(measure, taken.client)
@@ -253,6 +254,8 @@ def troubles_of(measure: Measure, client: Mapping[str, Any]) -> list[str]:
         )
         if client[name]
     ]
+    if measure.stream and client["done"] < client["answers"]:
+        found.append(f"{client['answers'] - client['done']} streams without [DONE]")
     if measure.is_paced and client["silent"]:
         found.append(f"{client['silent']} streams without a chunk")
     if not client["answers"] and not client["chunks"]:

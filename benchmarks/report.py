@@ -50,11 +50,20 @@ class Report:
             found[row.replace(_LATENCY, _ADDED) if added else row] = _beyond(measured) if added else measured
         return found
 
-    def markdown(self) -> str:
-        """Write the medians of the rounds, and the medians of the rounds' ratios to the bare handler where that ran."""
+    def markdown(self, about: str = "") -> str:
+        """Write the medians of the rounds, with their ratios to the bare handler, of the rows that name *about*.
+
+        A ratio is the median of the rounds' own, so that a slow minute of the machine does not count.
+        """
         names = [each.name for each in self.contestants]
-        rows = [[row, *(_cell(measured, name) for name in names)] for row, measured in self.rounds().items()]
+        rounds = {row: measured for row, measured in self.rounds().items() if about in row}
+        rows = [[row, *(_cell(measured, name) for name in names)] for row, measured in rounds.items()]
         return table(["", *names], rows)
+
+    @property
+    def failed(self) -> bool:
+        """Whether some contestant could not be measured at all; that is a fault, however slow the machine is."""
+        return any(run["failed"] for run in self.runs)
 
     def troubles(self) -> Iterable[str]:
         """Name what went wrong, and how often."""
@@ -94,4 +103,4 @@ def _cell(measured: _Row, name: str) -> str:
     if name in (BASE, _DIRECT) or BASE not in measured:
         return value
     times = middle(ratio(each, measured[BASE].get(number)) for number, each in by_round.items())
-    return value if times is None else f"{value} (x {text(times)})"
+    return value if times is None else f"{value} ({text(times)})"
