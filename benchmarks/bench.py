@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -50,7 +51,20 @@ def short_measures() -> list[Measure]:
     return [Measure("16 connections", 16, 1.5, _TEN), Measure("50 streams", 50, paced.seconds, paced, stream=True)]
 
 
-def arguments(given: Sequence[str]) -> argparse.Namespace:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for."""
+
+    only: str
+    measures: str
+    rounds: int
+    seconds: float
+    short: bool
+    also: tuple[tuple[str, Path], ...]
+    json: Path | None
+
+
+def arguments(given: Sequence[str]) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="bench", description="Compare gateways side by side.")
     parser.add_argument("--only", help="contestants, separated by commas: direct,nginx,bare,Portkey,proxy,LiteLLM")
@@ -64,25 +78,30 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     another = "the path of another sap-ai-proxy to compare with; may be repeated"
     parser.add_argument("--also", action="append", default=[], metavar="NAME=COMMAND", help=another)
     parser.add_argument("--json", type=Path, help="where all figures go (bench.json in the cache)")
-    options = parser.parse_args(given)
-    options.rounds = min(max(1, options.rounds), 20)
-    options.seconds = 1.0 if options.quick else min(max(0.2, options.seconds), 60.0)
-    return options
+    read = parser.parse_args(given)
+    return Options(
+        only=read.only or ("bare,proxy" if read.short else ""),
+        measures=read.measures or "",
+        rounds=min(max(1, read.rounds), 20),
+        seconds=1.0 if read.quick else min(max(0.2, read.seconds), 60.0),
+        short=read.short,
+        also=tuple(
+            (name, Path(command).absolute()) for name, _, command in (each.partition("=") for each in read.also)
+        ),
+        json=read.json,
+    )
 
 
-def chosen(options: argparse.Namespace) -> tuple[list[Contestant], list[Measure]]:
+def chosen(options: Options) -> tuple[list[Contestant], list[Measure]]:
     """Choose who is compared in what; raises `SystemExit` for a name that nobody has."""
     contestants = everyone()
-    for each in options.also:
-        name, _, command = each.partition("=")
-        contestants.append(Proxy(name, Path(command)))
-    only = options.only or ("bare,proxy" if options.short else None)
-    if only:
-        wanted = [name.strip().lower() for name in only.split(",")] + [each.partition("=")[0] for each in options.also]
-        unknown = set(wanted) - {each.name.lower() for each in contestants}
+    if options.only:
+        wanted = {name.strip().lower() for name in options.only.split(",")}
+        unknown = wanted - {each.name.lower() for each in contestants}
         if unknown:
             raise SystemExit(f"nobody is called {', '.join(sorted(unknown))}")
         contestants = [each for each in contestants if each.name.lower() in wanted]
+    contestants += [Proxy(name, command) for name, command in options.also]
     todo = short_measures() if options.short else measures(seconds=options.seconds)
     if options.measures:
         words = [word.strip() for word in options.measures.split(",")]
@@ -103,28 +122,34 @@ def installed(contestants: Sequence[Contestant], cache: Path) -> list[Contestant
     return there
 
 
-def run(
-    bench: Bench, contestants: Sequence[Contestant], todo: Sequence[Measure], rounds: int, report: Report, limit: float
-) -> int:
-    """Measure in rounds, contestants taking turns within each measure, and begin none after *limit* seconds.
+def time_help(bench: Bench, contestants: Sequence[Contestant], number: int, report: Report) -> None:
+    """Time the help of everybody who has one, in round *number*."""
+    for contestant in contestants:
+        if (seconds := bench.help_seconds(contestant)) is not None:
+            report.add(number, "help", contestant.name, Taken(start={"--help, s": seconds}))
 
-    Gives how many rounds there were.
+
+def run(
+    bench: Bench, contestants: Sequence[Contestant], todo: Sequence[Measure], options: Options, report: Report
+) -> int:
+    """Measure in rounds, contestants taking turns within each measure; gives how many rounds there were.
+
+    The short form begins none after 15 seconds.
     """
-    end = time.monotonic() + limit
-    for number in range(1, rounds + 1):
-        for contestant in contestants:
-            if (seconds := bench.help_seconds(contestant)) is not None:
-                report.add(number, "help", contestant.name, Taken(start={"--help, s": seconds}))
+    end = time.monotonic() + (_SHORT if options.short else _LONG)
+    for number in range(1, options.rounds + 1):
+        if not options.short:
+            time_help(bench, contestants, number, report)
         for measure, contestant in product(todo, contestants):
             began = time.monotonic()
             taken = bench.take(contestant, measure)
             if taken:
                 report.add(number, measure.name, contestant.name, taken)
                 took = time.monotonic() - began
-                _say(f"round {number}/{rounds}  {measure.name}  {contestant.name}  {took:.1f} s")
+                _say(f"round {number}/{options.rounds}  {measure.name}  {contestant.name}  {took:.1f} s")
         if time.monotonic() > end:
             return number
-    return rounds
+    return options.rounds
 
 
 def main(given: Sequence[str]) -> int:
@@ -145,9 +170,8 @@ def main(given: Sequence[str]) -> int:
     else:
         os.sched_setaffinity(0, {other})
     report = Report(contestants)
-    limit = _SHORT if options.short else _LONG
     with closing(Bench(client, upstream, core, schedules)) as bench:
-        rounds = run(bench, contestants, todo, options.rounds, report, limit)
+        rounds = run(bench, contestants, todo, options, report)
     print("\n" + ", ".join(f"{each.name} {each.version}".strip() for each in contestants))
     print(f"medians of {rounds} rounds; in brackets, the ratio to the bare handler\n")
     print(report.markdown("CPU" if options.short else ""))

@@ -7,7 +7,6 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +204,7 @@ class Proxy(Contestant):
         del cache
         if not self._program.exists():
             raise NotInstalledError(f"there is no {self._program}")
-        self.version = metadata.version("sap-ai-core-llm-proxy")
+        self.version = _said(str(self._program), "--version").rpartition(" ")[2]
 
     def command(self, place: Place) -> list[str]:
         """Serve one subaccount, with a model for each schedule and backend."""
