@@ -3,12 +3,15 @@
 import ast
 import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +88,13 @@ def test_every_chunk_of_paced_streams_arrives_once_and_in_order(upstream, load) 
     assert said["latency_p50"] >= 0.98 * 200_000
 
 
+def test_chunks_are_due_by_the_rate(upstream) -> None:
+    said = upstream.ask("/d1-c5r200/chat/completions", STREAM).decode()
+    due = [int(stamp) for stamp in re.findall(r"@@\d{6}:(\d{19});", said)]
+
+    assert [5_000_000] * 4 == [after - before for before, after in pairwise(due)]
+
+
 def test_every_chunk_of_unpaced_streams_arrives_in_order(load) -> None:
     """What is left of the last answers is cut off in the middle, so only the order can be told."""
     said = load(mode="requests", connections=2, seconds=0.3, path="/d1-c2000r0/chat/completions", body=STREAM)
@@ -109,17 +119,55 @@ def test_streams_that_are_not_over_in_their_time_are_left_and_counted(upstream, 
     assert 3 == until(lambda: upstream.stats()["departed"])
 
 
-def test_the_client_is_told_of_refusals(tmp_path, programs) -> None:
-    """It asks a server that answers everything with an error."""
-    code = "import http.server as s, sys; h = s.HTTPServer(('127.0.0.1', 0), s.BaseHTTPRequestHandler); "
-    code += "print(h.server_port, flush=True); h.serve_forever()"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=subprocess.DEVNULL, text=True) as server:
-        port = server.stdout.readline().strip()
-        command = [programs("load.c"), "--port", port, "--mode", "requests", "--seconds", "0.3", "--body", WHOLE]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=30).stdout)
-        server.kill()
+def test_each_stream_has_its_own_time_however_late_it_begins(load) -> None:
+    """Three streams begin within a second, for two chunks or three each; with all of 1.2 s they would be 27."""
+    said = load(
+        mode="streams", connections=3, seconds=0.2, grace=0, ramp=1, path="/d1-c100r10/chat/completions", body=STREAM
+    )
 
-    assert told["refused"] > 0 == told["answers"]
+    assert 3 == said["unfinished"]
+    assert 3 <= said["chunks"] < 18
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks", "bytes", "close"])
+def test_chunks_are_found_however_they_are_packed(framing: str, programs) -> None:
+    body = b"".join(b"data: a@b @@%06d:%019d;\n\n" % (n, n) for n in range(50)) + b"data: [DONE]\n\n"
+    head, said = {
+        "length": (b"Content-Length: %d" % len(body), body),
+        "chunks": (b"Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)),
+        "bytes": (b"Transfer-Encoding: chunked", b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"),
+        "close": (b"Connection: close", body),
+    }[framing]
+    told = asked_of(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n%s" % (head, said), programs)
+
+    assert (50, 0, 1, 1) == (told["chunks"], told["misplaced"], told["done"], told["answers"])
+
+
+def test_lost_chunks_and_refusals_are_counted(programs) -> None:
+    lost = b"@@000000:0000000000000000001;@@000002:0000000000000000001;"
+    head = b"Content-Length: %d\r\n\r\n%s" % (len(lost), lost)
+
+    assert 1 == asked_of(b"HTTP/1.1 200 OK\r\n" + head, programs)["misplaced"]
+    told = asked_of(b"HTTP/1.1 503 No\r\n" + head, programs)
+    assert (1, 0, 1) == (told["refused"], told["answers"], told["unfinished"])
+
+
+def test_an_answer_that_is_cut_short_is_broken(programs) -> None:
+    told = asked_of(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", programs)
+
+    assert (1, 0, 1) == (told["broken"], told["answers"], told["unfinished"])
+
+
+def asked_of(answer: bytes, programs) -> dict[str, Any]:
+    """What the client says of one stream from a server that answers so, and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = [programs("load.c"), "--port", str(listener.getsockname()[1]), "--mode", "streams", "--seconds", "9"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as client:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(answer)
+            return json.loads(client.communicate(timeout=30)[0])
 
 
 def test_idle_connections_are_announced_when_all_are_open(programs, upstream) -> None:
