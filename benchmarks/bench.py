@@ -1,0 +1,196 @@
+"""Gateways side by side in front of one upstream: what a request, a chunk and a thousand streams cost.
+
+Only ratios within one run mean anything; see README.md beside this file.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from benchmarks.contestants import Contestant, Proxy, Schedule, everyone
+from benchmarks.installing import NotInstalledError, cache_folder, compiled
+from benchmarks.measures import Bench, CannotServeError, Measure, Taken
+from benchmarks.processes import cores
+from benchmarks.report import Report
+
+_RATE = 50
+_STREAMS = (50, 200, 500, 1_000)
+_SLOW = 1_000
+_TEN = Schedule(10, 0)
+_THOUSAND = Schedule(1_000, 0)
+_SHORT = 15.0
+_LONG = 4 * 3600.0
+
+
+def measures(*, seconds: float) -> list[Measure]:
+    """List everything that is measured, the light before the heavy; *seconds* is how long each takes."""
+    paced = Schedule(round(seconds * _RATE), _RATE)
+    slow = Schedule(max(2, round(seconds * 2)), 1)
+    return [
+        Measure("1 connection", 1, seconds, _TEN),
+        Measure("16 connections", 16, seconds, _TEN),
+        Measure("64 connections", 64, seconds, _TEN),
+        Measure("64 connections, 2 processes", 64, seconds, _TEN, processes=2),
+        Measure("passed through", 8, seconds, _THOUSAND, stream=True),
+        Measure("translated", 8, seconds, _THOUSAND, stream=True, translated=True),
+        *(Measure(f"{count} streams", count, paced.seconds, paced, stream=True) for count in _STREAMS),
+        Measure(f"{_SLOW} streams of 1 chunk/s", _SLOW, slow.seconds, slow, stream=True),
+    ]
+
+
+def short_measures() -> list[Measure]:
+    """List the two costs that are counted after each change."""
+    paced = Schedule(100, _RATE)
+    return [Measure("16 connections", 16, 1.5, _TEN), Measure("50 streams", 50, paced.seconds, paced, stream=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for."""
+
+    only: str
+    measures: str
+    rounds: int
+    seconds: float
+    short: bool
+    also: tuple[tuple[str, Path], ...]
+    json: Path | None
+
+
+def arguments(given: Sequence[str]) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="bench", description="Compare gateways side by side.")
+    parser.add_argument("--only", help="contestants, separated by commas: direct,nginx,bare,Portkey,proxy,LiteLLM")
+    parser.add_argument("--measures", help="words, separated by commas, of which a measure's name must hold one")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the medians are taken (3)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each measure takes (5)")
+    parser.add_argument("--quick", action="store_true", help="one second for each measure")
+    parser.add_argument(
+        "--short", action="store_true", help="count CPU of proxy and bare handler, in less than a minute"
+    )
+    another = "the path of another sap-ai-proxy to compare with; may be repeated"
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=COMMAND", help=another)
+    parser.add_argument("--json", type=Path, help="where all figures go (bench.json in the cache)")
+    read = parser.parse_args(given)
+    return Options(
+        only=read.only or ("bare,proxy" if read.short else ""),
+        measures=read.measures or "",
+        rounds=min(max(1, read.rounds), 20),
+        seconds=1.0 if read.quick else min(max(0.2, read.seconds), 60.0),
+        short=read.short,
+        also=tuple(
+            (name, Path(command).absolute()) for name, _, command in (each.partition("=") for each in read.also)
+        ),
+        json=read.json,
+    )
+
+
+def chosen(options: Options) -> tuple[list[Contestant], list[Measure]]:
+    """Choose who is compared in what; raises `SystemExit` for a name that nobody has."""
+    contestants = everyone()
+    if options.only:
+        wanted = {name.strip().lower() for name in options.only.split(",")}
+        unknown = wanted - {each.name.lower() for each in contestants}
+        if unknown:
+            raise SystemExit(f"nobody is called {', '.join(sorted(unknown))}")
+        contestants = [each for each in contestants if each.name.lower() in wanted]
+    contestants += [Proxy(name, command) for name, command in options.also]
+    todo = short_measures() if options.short else measures(seconds=options.seconds)
+    if options.measures:
+        words = [word.strip() for word in options.measures.split(",")]
+        todo = [measure for measure in todo if any(word in measure.name for word in words)]
+    return contestants, todo
+
+
+def installed(contestants: Sequence[Contestant], cache: Path) -> list[Contestant]:
+    """Install who can be installed, and say who cannot."""
+    there = []
+    for each in contestants:
+        try:
+            each.install(cache)
+        except NotInstalledError as error:
+            _say(f"{each.name} is left out: {error}")
+        else:
+            there.append(each)
+    return there
+
+
+def time_help(bench: Bench, contestants: Sequence[Contestant], number: int, report: Report) -> None:
+    """Time the help of everybody who has one, in round *number*."""
+    for contestant in contestants:
+        if (seconds := bench.help_seconds(contestant)) is not None:
+            report.add(number, "help", contestant.name, Taken(start={"--help, s": seconds}))
+
+
+def run(
+    bench: Bench, contestants: Sequence[Contestant], todo: Sequence[Measure], options: Options, report: Report
+) -> int:
+    """Measure in rounds, contestants taking turns within each measure; gives how many rounds there were.
+
+    The short form begins none after 15 seconds.
+    """
+    end = time.monotonic() + (_SHORT if options.short else _LONG)
+    for number in range(1, options.rounds + 1):
+        if not options.short:
+            time_help(bench, contestants, number, report)
+        for measure, contestant in product(todo, contestants):
+            began = time.monotonic()
+            taken = bench.take(contestant, measure)
+            if taken:
+                report.add(number, measure.name, contestant.name, taken)
+                took = time.monotonic() - began
+                _say(f"round {number}/{options.rounds}  {measure.name}  {contestant.name}  {took:.1f} s")
+        if time.monotonic() > end:
+            return number
+    return options.rounds
+
+
+def main(given: Sequence[str]) -> int:
+    """Run it all, and print the table."""
+    options = arguments(given)
+    cache = cache_folder(os.environ)
+    try:
+        client, upstream = compiled(cache, "load.c"), compiled(cache, "upstream.c")
+    except NotInstalledError as error:
+        _say(f"no benchmark: {error}")
+        return 0 if options.short else 1
+    contestants, todo = chosen(options)
+    contestants = installed(contestants, cache)
+    schedules = tuple(dict.fromkeys([_TEN, *(measure.schedule for measure in todo)]))
+    core, other = cores()
+    if other is None:
+        _say("there is one core only: client and upstream take turns with whom they measure")
+    else:
+        os.sched_setaffinity(0, {other})
+    report = Report(contestants)
+    with closing(Bench(client, upstream, core, schedules)) as bench:
+        rounds = run(bench, contestants, todo, options, report)
+    print("\n" + ", ".join(f"{each.name} {each.version}".strip() for each in contestants))
+    print(f"medians of {rounds} rounds; in brackets, the ratio to the bare handler\n")
+    print(report.markdown("CPU" if options.short else ""))
+    print("\n" + "\n".join(f"- {said}" for said in report.troubles()))
+    path = options.json or cache / "bench.json"
+    report.write(path, {"arguments": list(given), "rounds": rounds})
+    _say(f"all figures: {path}")
+    return 1 if report.failed else 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except CannotServeError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,285 @@
+"""What is measured: a contestant is started, asked by the client as the measure says, watched and ended."""
+
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from benchmarks.contestants import Contestant, Direct, Place, Question, Schedule
+from benchmarks.figures import per_thousand
+from benchmarks.processes import ProcessTree
+
+_START = 180.0
+_LIFE = 4 * 3600
+_LOOK = 0.005
+_MB = 1_000_000
+_GRACE = 1.0
+_LATE = 10_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One way to load a contestant: *connections* that ask again and again, or a *schedule* that is paced."""
+
+    name: str
+    connections: int
+    seconds: float
+    schedule: Schedule
+    stream: bool = False
+    translated: bool = False
+    processes: int = 1
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether every connection has one stream, whose chunks come by the clock."""
+        return self.stream and self.schedule.rate > 0
+
+    @property
+    def ramp(self) -> float:
+        """Seconds within which the streams begin: 500 in a second."""
+        return self.connections / 500
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one run of a measure gave: figures by name, those of the start apart; counters; what went wrong."""
+
+    figures: dict[str, float | None] = field(default_factory=dict)
+    start: dict[str, float | None] = field(default_factory=dict)
+    client: dict[str, Any] = field(default_factory=dict)
+    upstream: dict[str, Any] = field(default_factory=dict)
+    trouble: list[str] = field(default_factory=list)
+    failed: bool = False
+
+
+class CannotServeError(RuntimeError):
+    """A contestant did not answer."""
+
+
+class Bench:
+    """The upstream and the client, on the cores of this process, and the contestants on *core*."""
+
+    def __init__(self, client: Path, upstream: Path, core: int | None, schedules: tuple[Schedule, ...]) -> None:
+        self._client = client
+        self._core = core
+        self._schedules = schedules
+        self._folder = Path(mkdtemp(prefix="sap-ai-proxy-bench-"))
+        log = self._folder / "upstream.log"
+        self._upstream = ProcessTree([str(upstream), "0", str(_LIFE)], env={}, folder=self._folder, log=log, core=None)
+        end = time.monotonic() + 10
+        while not (said := log.read_text()).endswith("\n"):
+            if time.monotonic() > end or self._upstream.is_over:
+                self.close()
+                raise CannotServeError("the upstream did not start")
+            time.sleep(_LOOK)
+        self._port = int(said)
+
+    def close(self) -> None:
+        """End the upstream."""
+        self._upstream.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def help_seconds(self, contestant: Contestant) -> float | None:
+        """Time the help of a contestant's command."""
+        if not contestant.help:
+            return None
+        place = self._place(1)
+        log = place.folder / "help.log"
+        with ProcessTree(
+            contestant.help, env=contestant.env(place), folder=place.folder, log=log, core=self._core
+        ) as tree:
+            while not tree.is_over and time.monotonic() < tree.started + _START:
+                time.sleep(_LOOK / 5)
+            return time.monotonic() - tree.started if tree.is_over else None
+
+    def take(self, contestant: Contestant, measure: Measure) -> Taken | None:
+        """Measure once, with processes of its own; None if the contestant cannot do what is measured."""
+        if measure.processes > contestant.most_processes:
+            return None
+        place = self._place(measure.processes)
+        if isinstance(contestant, Direct) and type(contestant) is Direct:
+            place = Place(place.folder, self._port, place.upstream, 1, place.schedules)
+            return self._load(contestant, measure, place, None, Taken()) if measure.processes == 1 else None
+        if contestant.question(place, measure.schedule, stream=measure.stream, translated=measure.translated) is None:
+            return None
+        taken = Taken()
+        try:
+            with self._serving(contestant, place, taken) as tree:
+                return self._load(contestant, measure, place, tree, taken)
+        except CannotServeError as error:
+            taken.trouble.append(str(error))
+            taken.failed = True
+            return taken
+
+    def _place(self, processes: int) -> Place:
+        folder = Path(mkdtemp(dir=self._folder))
+        return Place(folder, _free_port(), f"http://127.0.0.1:{self._port}", processes, self._schedules)
+
+    @contextmanager
+    def _serving(self, contestant: Contestant, place: Place, taken: Taken) -> Iterator[ProcessTree]:
+        """Start a contestant and wait for its first answer; raises `CannotServeError`."""
+        log = place.folder / "contestant.log"
+        command, env = contestant.command(place), contestant.env(place)
+        with ProcessTree(command, env=env, folder=place.folder, log=log, core=self._core) as tree:
+            question = contestant.question(place, place.schedules[0], stream=False, translated=False)
+            last = "nothing was said"
+            while question:
+                status, last = _asked(place.port, question)
+                if status == 200:
+                    break
+                if tree.is_over or time.monotonic() > tree.started + _START:
+                    raise CannotServeError(f"no answer: {last}; {_end_of(log)}")
+                time.sleep(_LOOK)
+            if place.processes == 1:
+                taken.start["cold start, s"] = time.monotonic() - tree.started
+                time.sleep(0.2)
+                taken.start["memory at rest, MB"] = tree.pss_bytes() / _MB
+            yield tree
+
+    def _load(
+        self, contestant: Contestant, measure: Measure, place: Place, tree: ProcessTree | None, taken: Taken
+    ) -> Taken | None:
+        """Warm up, load, and read what it cost."""
+        question = contestant.question(place, measure.schedule, stream=measure.stream, translated=measure.translated)
+        if question is None:
+            return None
+        self._warm_up(contestant, measure, place)
+        self._statistics()
+        before = tree.cpu_seconds() if tree else 0.0
+        with self._running(measure, place.port, question) as client:
+            if measure.is_paced:
+                taken.figures["memory, MB"] = self._memory(measure, tree, client)
+            said, complaint = client.communicate(timeout=measure.seconds * 3 + 60)
+        cpu = tree.cpu_seconds() - before if tree else None
+        taken.upstream = self._statistics()
+        if client.returncode:
+            raise CannotServeError(f"the client failed: {complaint.strip()}")
+        taken.client = json.loads(said)
+        taken.figures |= figures_of(measure, taken.client, cpu)
+        taken.trouble += troubles_of(measure, taken.client)
+        if taken.upstream["late_mean_us"] > _LATE:
+            taken.trouble.append(f"the upstream itself was late by {taken.upstream['late_mean_us'] / 1e3:.0f} ms")
+        return taken
+
+    def _warm_up(self, contestant: Contestant, measure: Measure, place: Place) -> None:
+        """Ask once and then for half a second, so that nobody is measured who still imports, or opens connections."""
+        schedule = place.schedules[0]
+        question = contestant.question(place, schedule, stream=measure.stream, translated=measure.translated)
+        if question is None:
+            return
+        _asked(place.port, question)
+        short = Measure("warm-up", 8, 0.5, schedule)
+        with self._running(short, place.port, question) as client:
+            client.communicate(timeout=60)
+
+    @contextmanager
+    def _running(self, measure: Measure, port: int, question: Question) -> Iterator[subprocess.Popen[str]]:
+        """Run the client."""
+        command = [
+            *(str(self._client), "--port", str(port), "--path", question.path, "--body", question.body),
+            *(part for header in question.headers for part in ("--header", header)),
+            *("--connections", str(measure.connections), "--seconds", str(measure.seconds)),
+            *("--mode", "streams" if measure.is_paced else "requests"),
+        ]
+        if measure.is_paced:
+            command += ["--chunks", str(measure.schedule.chunks), "--ramp", str(measure.ramp), "--grace", str(_GRACE)]
+        with subprocess.Popen(  # noqa: S603 - our own
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as client:
+            try:
+                yield client
+            finally:
+                client.kill()
+
+    def _memory(self, measure: Measure, tree: ProcessTree | None, client: subprocess.Popen[str]) -> float | None:
+        """Read the memory while all streams run."""
+        if not tree:
+            return None
+        with suppress(subprocess.TimeoutExpired):
+            client.wait(measure.ramp + measure.seconds * 0.5)
+        return tree.pss_bytes() / _MB
+
+    def _statistics(self) -> dict[str, Any]:
+        """Take the counters of the upstream since the last look."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)) as connection:
+            connection.request("GET", "/stats")
+            told: dict[str, Any] = json.loads(connection.getresponse().read())
+            return told
+
+
+def figures_of(measure: Measure, client: Mapping[str, Any], cpu: float | None) -> dict[str, float | None]:
+    """Turn counts of the client and CPU seconds of the contestant into figures by name."""
+    if measure.is_paced:
+        return {
+            "share of the ideal": client["share"],
+            "unfinished": client["unfinished"],
+            "delay p50, ms": client["delay_p50"] / 1e3 if client["chunks"] else None,
+            "delay p99, ms": client["delay_p99"] / 1e3 if client["chunks"] else None,
+            "CPU ms per 1,000 chunks": None if cpu is None else per_thousand(cpu * 1e3, client["chunks"]),
+        }
+    if measure.stream:
+        return {
+            "chunks/s": client["chunks"] / client["seconds"],
+            "CPU ms per 1,000 chunks": None if cpu is None else per_thousand(cpu * 1e3, client["chunks"]),
+        }
+    figures = {
+        "requests/s": client["answers"] / client["seconds"],
+        "CPU s per 1,000 requests": None if cpu is None else per_thousand(cpu, client["answers"]),
+    }
+    if measure.processes > 1:
+        return figures
+    return figures | {
+        "latency p50, ms": client["latency_p50"] / 1e3 if client["answers"] else None,
+        "latency p99, ms": client["latency_p99"] / 1e3 if client["answers"] else None,
+    }
+
+
+def troubles_of(measure: Measure, client: Mapping[str, Any]) -> list[str]:
+    """Name what should not have happened, so that no figure hides it."""
+    found = [
+        f"{client[name]} {said}"
+        for name, said in (
+            ("refused", "answers that were no success"),
+            ("broken", "answers cut short"),
+            ("connect_errors", "connections refused"),
+            ("misplaced", "chunks lost or out of order"),
+        )
+        if client[name]
+    ]
+    if measure.stream and client["done"] < client["answers"]:
+        found.append(f"{client['answers'] - client['done']} streams without [DONE]")
+    if measure.is_paced and client["silent"]:
+        found.append(f"{client['silent']} streams without a chunk")
+    if not client["answers"] and not client["chunks"]:
+        found.append("nothing was answered")
+    return found
+
+
+def _asked(port: int, question: Question) -> tuple[int, str]:
+    """Ask once; gives the status, or 0, and what was said."""
+    headers = dict(header.split(": ", 1) for header in question.headers) | {"Content-Type": "application/json"}
+    try:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_START)) as connection:
+            connection.request("POST", question.path, question.body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()[:300].decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error) or type(error).__name__
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace").strip()[-500:]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

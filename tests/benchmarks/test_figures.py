@@ -1,0 +1,107 @@
+"""Figures of the benchmarks: sums over /proc, medians, ratios, tables."""
+
+from benchmarks.contestants import Direct, Schedule, everyone
+from benchmarks.figures import ProcessTimes, middle, per_thousand, process_times, pss_bytes, ratio, table, text
+from benchmarks.measures import Measure, Taken, figures_of, troubles_of
+from benchmarks.report import Report
+
+STAT = "77 (a (b) c) S 1 77 70 0 -1 4194560 100 200 0 0 11 12 13 14 20 0 64 0 5 6 7"
+ROLLUP = "55-7f ---p 00000000 00:00 0 [rollup]\nRss:    9000 kB\nPss:    2000 kB\nPss_Dirty:  10 kB\n"
+QUIET = {
+    "seconds": 2.0, "answers": 8, "chunks": 4_000, "done": 8, "share": 1.0, "unfinished": 0, "silent": 0,
+    "refused": 0, "broken": 0, "connect_errors": 0, "misplaced": 0, "delay_p50": 500, "delay_p99": 2_000,
+    "latency_p50": 1_500, "latency_p99": 3_000,
+}  # fmt: skip
+
+
+def test_cpu_time_is_that_of_a_process_and_of_the_children_it_reaped() -> None:
+    assert ProcessTimes(session=70, ticks=50, is_zombie=False) == process_times(STAT)
+
+
+def test_a_zombie_is_known_by_its_state() -> None:
+    assert process_times(STAT.replace(") S ", ") Z ")).is_zombie
+
+
+def test_memory_is_the_proportional_set_size_in_bytes() -> None:
+    assert 2_048_000 == pss_bytes(ROLLUP)
+    assert 0 == pss_bytes("")
+
+
+def test_a_median_leaves_out_what_could_not_be_measured() -> None:
+    assert 2.0 == middle([3.0, None, 1.0, 2.0])
+    assert middle([None]) is None
+
+
+def test_nothing_is_divided_by_nothing() -> None:
+    assert 1.5 == ratio(3.0, 2.0)
+    assert ratio(3.0, 0.0) is None
+    assert ratio(None, 2.0) is None
+    assert 500.0 == per_thousand(1.0, 2)
+    assert per_thousand(1.0, 0) is None
+
+
+def test_numbers_have_three_figures_that_matter() -> None:
+    assert ["-", "0", "0.0012", "0.123", "1.23", "12.3", "123", "12,345"] == [
+        text(value) for value in (None, 0.0, 0.00123, 0.1234, 1.234, 12.34, 123.4, 12_345.0)
+    ]
+
+
+def test_a_table_has_its_names_to_the_left() -> None:
+    assert "|  | a |\n| --- | ---: |\n| row | 1 |" == table(["", "a"], [["row", "1"]])
+
+
+def test_cpu_is_shared_out_among_chunks_of_streams_and_among_requests() -> None:
+    paced = Measure("paced", 8, 2.0, Schedule(500, 250), stream=True)
+    unpaced = Measure("unpaced", 8, 2.0, Schedule(500, 0), stream=True)
+    whole = Measure("whole", 8, 2.0, Schedule(10, 0))
+
+    assert 100.0 == figures_of(paced, QUIET, cpu=0.4)["CPU ms per 1,000 chunks"]
+    assert {"chunks/s": 2_000.0, "CPU ms per 1,000 chunks": 100.0} == figures_of(unpaced, QUIET, cpu=0.4)
+    assert 50.0 == figures_of(whole, QUIET, cpu=0.4)["CPU s per 1,000 requests"]
+    assert figures_of(whole, QUIET, cpu=None)["CPU s per 1,000 requests"] is None
+
+
+def test_no_delay_is_claimed_for_chunks_that_never_came() -> None:
+    paced = Measure("paced", 8, 2.0, Schedule(500, 250), stream=True)
+
+    assert figures_of(paced, QUIET | {"chunks": 0, "delay_p99": 0}, cpu=1.0)["delay p99, ms"] is None
+
+
+def test_what_went_wrong_is_named() -> None:
+    paced = Measure("paced", 8, 2.0, Schedule(500, 250), stream=True)
+
+    assert [] == troubles_of(paced, QUIET)
+    assert ["3 answers that were no success", "2 streams without [DONE]", "4 streams without a chunk"] == troubles_of(
+        paced, QUIET | {"refused": 3, "done": 6, "silent": 4}
+    )
+
+
+def reported(**rounds: list[float]) -> Report:
+    by_name = {each.name: each for each in everyone()}
+    report = Report([by_name[name] for name in rounds])
+    for name, values in rounds.items():
+        for number, value in enumerate(values, 1):
+            report.add(number, "m", name, Taken({"latency p50, ms": value}))
+    return report
+
+
+def test_a_ratio_is_the_median_of_those_within_each_round() -> None:
+    """The second round met a slow minute; the ratio of medians would be 3 / 4."""
+    report = reported(bare=[1.0, 100.0, 4.0], proxy=[3.0, 200.0, 2.0])
+
+    assert report.markdown().endswith("| m: latency p50, ms | 4.00 | 3.00 (2.00) |")
+
+
+def test_latency_is_what_is_added_to_that_of_the_upstream_in_the_same_round() -> None:
+    rounds = reported(direct=[1.0, 2.0], bare=[3.0, 7.0]).rounds()
+
+    assert {"m: added latency p50, ms": {Direct.name: {1: 1.0, 2: 2.0}, "bare": {1: 2.0, 2: 5.0}}} == rounds
+
+
+def test_only_a_contestant_that_did_not_serve_is_a_failure() -> None:
+    report = reported(bare=[1.0])
+    report.add(1, "m", "bare", Taken(trouble=["3 streams without a chunk"]))
+
+    assert not report.failed
+    report.add(1, "m", "bare", Taken(trouble=["no answer"], failed=True))
+    assert report.failed
