@@ -16,7 +16,6 @@ from gateway.config.settings import Settings, load, pools, with_discovered
 from gateway.config.subaccounts import Deployment, Filters, SubAccount
 from gateway.upstream.discovery import Listed, Management, discover
 from gateway.upstream.tokens import TokenSource
-from gateway.upstream.management import ManagementClient
 from routing.protocols import GeminiGenerateProtocol
 
 

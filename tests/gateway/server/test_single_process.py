@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.server import serving as serving
 from gateway.config.settings import Settings
+from gateway.server import serving as serving
 from tests.support.processes import _answers as answers
 from tests.support.processes import free_port, until
 
