@@ -14,8 +14,9 @@ import pytest
 import emulator
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.config.settings import load
-from gateway.gateway import Gateway, Readiness
+from gateway.gateway import Gateway
 from gateway.upstream.tokens import Token
+from tests.support.processes import until
 from tests.support.running import Cloud, config_of
 
 CLAUDE = "anthropic--claude-4.5-sonnet"
@@ -92,36 +93,44 @@ def test_models_are_named_with_the_aliases_that_lead_to_one(build: Build) -> Non
     assert len(gateway.model_names()) == len(set(gateway.model_names()))
 
 
-def test_it_is_ready_as_far_as_tokens_can_be_had(build: Build, cloud: Cloud) -> None:
-    gateway = build()
+def test_it_is_ready_as_soon_as_one_subaccount_can_serve_and_names_those_that_cannot(
+    build: Build, cloud: Cloud
+) -> None:
     cloud.fault("token:us", "401")
+    gateway = build()
+    seen = until(lambda: gateway.readiness().subaccounts["us"] != "no token yet")
 
-    assert Readiness(1, 2) == gateway.readiness()
-    assert ["no token can be had for 1 of the subaccounts"] == gateway.readiness().why
+    assert seen
+    assert gateway.readiness().ready
+    assert {
+        "eu": "ok",
+        "us": "no token: SAP AI Core's token service refuses the service key of this subaccount.",
+    } == gateway.readiness().subaccounts
     ask(gateway, model="gpt-4.1").whole()
 
 
-def test_whoever_asks_for_readiness_waits_for_no_token_that_another_is_waiting_for(build: Build) -> None:
+def test_it_is_not_ready_when_no_subaccount_gets_a_token(build: Build, cloud: Cloud) -> None:
+    for subaccount in ("eu", "us"):
+        cloud.fault(f"token:{subaccount}", "401")
     gateway = build()
-    fetching, goes_on = threading.Event(), threading.Event()
-    source = gateway._tokens["us"]
-    fetch = source._fetch
 
-    def hang() -> Token:
-        fetching.set()
-        assert goes_on.wait(5)
-        return fetch()
+    assert until(lambda: "no token yet" not in gateway.readiness().subaccounts.values())
+    assert not gateway.readiness().ready
 
-    source._fetch = hang
-    told: list[Readiness] = []
-    first = threading.Thread(target=lambda: told.append(gateway.readiness()), daemon=True)
-    first.start()
-    assert fetching.wait(20)
-    meanwhile = gateway.readiness()
+
+def test_whoever_asks_for_readiness_waits_for_nobody(build: Build) -> None:
+    gateway = build()
+    assert until(lambda: {"ok"} == {*gateway.readiness().subaccounts.values()})
+    goes_on = threading.Event()
+    for name in ("eu", "us"):
+        source = gateway._tokens[name]
+        source._held = None
+        source._fetch = lambda: goes_on.wait(10) and Token("late", 100.0)
+    meanwhile = [gateway.readiness() for _ in range(3)]
     goes_on.set()
-    first.join(20)
 
-    assert [Readiness(1, 2), Readiness(2, 2), Readiness(2, 2)] == [meanwhile, *told, gateway.readiness()]
+    assert [{"eu": "no token yet", "us": "no token yet"}] * 3 == [each.subaccounts for each in meanwhile]
+    assert until(lambda: gateway.readiness().ready)
 
 
 def test_the_state_tells_how_every_endpoint_stands_and_where_none_is(build: Build) -> None:
@@ -224,7 +233,7 @@ def test_a_stream_that_never_began_says_its_failure_in_the_dialect_of_the_client
     gateway = build()
     exchange = ask(gateway, "anthropic-messages", model=CLAUDE, max_tokens=5, stream=True)
     stream = gateway.stream(exchange)
-    said = stream._say_fault(Fault(FaultKind.OVERLOADED, "The model is overloaded."))
+    said = stream._render_fault(Fault(FaultKind.OVERLOADED, "The model is overloaded."))
     stream.close()
 
     assert said.startswith(b"event: error\ndata: ")

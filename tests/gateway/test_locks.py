@@ -15,6 +15,8 @@ from gateway.readiness import ReadinessProbe
 from gateway.requests.lifetime import Lifetime
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
+from gateway.server.request_handler import RequestHandler
+from gateway.server.thread_pool import ThreadPool
 from gateway.upstream.background import Task
 from gateway.upstream.pool import ConnectionPool
 from gateway.upstream.tokens import Token, TokenSource, TokenState
@@ -108,8 +110,28 @@ def readiness() -> Scenario:
     return Scenario(subject, "_lock", [subject.look] * 3, lambda: [1] == asked)
 
 
+def thread_pool() -> Scenario:
+    """No more threads are started than there may be."""
+    subject = ThreadPool(1)
+    started: list[object] = []
+    subject._start = started.append
+    tasks = [partial(subject.submit, lambda: None) for _ in range(3)]
+    return Scenario(subject, "_lock", tasks, lambda: (1, 2) == (len(started), len(subject._waiting)))
+
+
+def open_requests() -> Scenario:
+    """Whoever begins a request and ends it leaves the number as it was."""
+    subject = RequestHandler(lambda *_: [], None, lambda _: None, lambda: False)
+
+    def answer() -> None:
+        subject._count(1)
+        subject._count(-1)
+
+    return Scenario(subject, "_lock", [answer] * 3, lambda: 0 == subject.open_requests)
+
+
 SCENARIOS: list[Callable[[], Scenario]] = [
-    admission, kept_connections, lessons, pins, place, readiness, token_tasks,
+    admission, kept_connections, lessons, open_requests, pins, place, readiness, thread_pool, token_tasks,
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings, load, pools, with_discovered
 from gateway.config.subaccounts import Deployment, Filters, SubAccount
 from gateway.upstream.discovery import Listed, Management, discover
+from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from routing.protocols import GeminiGenerateProtocol
 
@@ -52,7 +53,8 @@ def test_a_deployment_at_another_host_than_the_api_is_told_and_not_served():
     told = findings(settings(account(discovery=True)), listed("d1"), stranger)
 
     why = "its URL has another host, scheme or port than AI_API_URL, and no token is sent there"
-    assert [IN, ("--", f"gpt-5 (d2) runs and is not served: {why}"), ("ok", "gpt-4.1 (d1) runs and is added")] == told
+    added = "gpt-4.1 (d1) runs and is added, taken for one of the family openai and asked by openai-chat"
+    assert [IN, ("--", f"gpt-5 (d2) runs and is not served: {why}"), ("ok", added)] == told
 
 
 def test_a_deployment_that_runs_is_well():
@@ -261,8 +263,8 @@ def core():
 
 def test_everything_is_tried_over_the_network_with_one_token(core):
     url = f"http://127.0.0.1:{core.server_port}"
-    with closing(Transport()) as transport:
-        report = check(settings(account(models={"m": ["d1"]}, url=url)), transport)
+    with closing(ManagementClient()) as client:
+        report = check(settings(account(models={"m": ["d1"]}, url=url)), client)
 
     assert f"ok eu: the service key gets an access token\nok eu: m (d1) runs, {UNKNOWN}\nall is well\n" == render(
         report
@@ -274,8 +276,8 @@ def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):
     url = f"http://127.0.0.1:{core.server_port}"
     bad = account("bad", url=url)
     bad = SubAccount("bad", "team-a", ServiceKey("id", Secret("sesame"), bad.key.token_url, bad.key.api_url), {})
-    with closing(Transport()) as transport:
-        report = check(settings(bad, account(models={"m": ["d1"]}, url=url)), transport)
+    with closing(ManagementClient()) as client:
+        report = check(settings(bad, account(models={"m": ["d1"]}, url=url)), client)
 
     text = render(report)
     assert [Mark.WRONG, Mark.OK, Mark.OK] == [each.mark for each in report.findings]
@@ -284,7 +286,7 @@ def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):
 
 def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
     """One subaccount is looked up, the other lists a good, a stopped, a missing and a mistaken deployment."""
-    with emulator.serve() as running, closing(Transport()) as transport:
+    with emulator.serve() as running, closing(ManagementClient()) as client:
         tenants = requests.get(f"{running.url}/admin/tenants", timeout=5).json()
         first = {each["model"]: each["id"] for each in tenants["us"]["deployments"] if each["status"] == "RUNNING"}
         stopped = next(each for each in tenants["us"]["deployments"] if each["status"] == "STOPPED")
@@ -303,8 +305,8 @@ def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
         }
         (tmp_path / "config.json").write_text(json.dumps(config))
         loaded = load(tmp_path / "config.json", {}, tmp_path)
-        report = check(loaded, transport)
-        ask = Management(transport, {"eu": TokenSource(lambda: transport.fetch_token(loaded.subaccounts["eu"].key))})
+        report = check(loaded, client)
+        ask = Management(client, {"eu": TokenSource(lambda: client.fetch_token(loaded.subaccounts["eu"].key))})
         joined = with_discovered(loaded, {"eu": discover(loaded.subaccounts["eu"], ask)})
 
     wrong = [each.text for each in report.findings if each.mark is Mark.WRONG]

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.cli.demo import KEY, Demo, config_for
 from gateway.config.settings import load, pools
-from gateway.upstream.transport import Transport
+from gateway.upstream.management import ManagementClient
 
 TENANT = {
     "resource_group": "team-a",
@@ -63,10 +63,10 @@ def test_an_emulator_that_does_not_start_is_told_and_nothing_is_left(monkeypatch
 def test_an_emulator_that_cannot_be_asked_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     children: list[subprocess.Popen] = []
 
-    def fail(self: Transport, url: str, headers: dict) -> None:
+    def fail(self: ManagementClient, url: str, headers: dict) -> None:
         raise OSError(url)
 
-    monkeypatch.setattr(Transport, "get", fail)
+    monkeypatch.setattr(ManagementClient, "get", fail)
     begin = Demo._greeting
     monkeypatch.setattr(Demo, "_greeting", lambda self: (children.append(self._child), begin(self))[1])
     with pytest.raises(OSError, match="admin/tenants"):

@@ -116,7 +116,7 @@ def test_what_is_discovered_is_added_filtered_and_never_twice(settings_of):
     joined = with_discovered(settings, {"eu": found, "unknown": found})
 
     assert only(joined).deployments == {
-        "m": (Deployment(f"{BASE}/d1", 5.0), Deployment(f"{BASE}/d2")),
+        "m": (Deployment(f"{BASE}/d1", 5.0, runs="alias"), Deployment(f"{BASE}/d2")),
         "n": (Deployment("https://x/d3"),),
     }
     assert only(with_discovered(settings, {})).deployments == only(settings).deployments

@@ -1,6 +1,9 @@
 """Pictures and documents in the place of the addresses that pointed at them."""
 
 import base64
+import socket
+import threading
+from typing import Any
 
 import pytest
 
@@ -8,8 +11,10 @@ from dialects.conversation import Conversation, Media, MediaKind, Message, Role,
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
 from dialects.faults import FaultError, invalid
-from gateway.media.inline import Fetched, inline
-from gateway.requests.exchange import Desk
+from gateway.media import inline as inlining
+from gateway.media.inline import Fetched
+from gateway.requests.exchange import Shared
+from gateway.requests.lifetime import CLIENT_LEFT, Lifetime
 
 BYTES = b"\x89PNG"
 DATA = base64.b64encode(BYTES).decode()
@@ -23,6 +28,10 @@ def picture(url: str, mime: str = "") -> Media:
 def inquiry(*parts: Text | Media | ToolResult) -> Inquiry:
     conversation = Conversation("m", messages=(Message(Role.USER, parts), Message(Role.ASSISTANT, (Text("so"),))))
     return Inquiry("openai-chat", {"model": "m"}, Envelope("t", "m", 1, conversation))
+
+
+def inline(asked: Inquiry, fetch: Any, **more: int) -> Inquiry:
+    return inlining.inline(asked, fetch, Lifetime(60), **more)
 
 
 def parts_of(asked: Inquiry) -> tuple:
@@ -144,4 +153,20 @@ def test_why_it_could_not_be_fetched_is_what_the_caller_hears() -> None:
 def test_only_backends_that_want_bytes_are_given_them(dialect: str, fetched: bool) -> None:
     asked = inquiry(picture("http://a"))
 
-    assert fetched == (Desk(fetch=Shelf()).inlined(asked, dialect) != asked)
+    assert fetched == (Shared(fetch=Shelf()).inlined(asked, dialect, Lifetime(60)) != asked)
+
+
+def test_a_client_that_leaves_does_not_wait_for_what_it_pointed_at() -> None:
+    ours, theirs = socket.socketpair()
+    done = threading.Event()
+
+    def fetch(_: str, __: int) -> Fetched:
+        theirs.close()
+        done.wait(10)
+        return Fetched("image/png", BYTES)
+
+    with ours, pytest.raises(FaultError) as refusal:
+        inlining.inline(inquiry(picture("http://a")), fetch, Lifetime(60, client=ours))
+    done.set()
+
+    assert CLIENT_LEFT == refusal.value.fault

@@ -12,6 +12,7 @@ from dialects.faults import Fault, FaultError, FaultKind
 from dialects.openai_embeddings import parse_request
 from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import Asked
+from gateway.requests.lifetime import Lifetime
 from routing.strategy import Endpoint
 from tests.support.scripted import Bench, usage_of
 
@@ -28,10 +29,11 @@ def exchange(bench: Bench, **body: Any) -> EmbeddingExchange:
     attempts = bench.router.attempts(TITAN, client="openai-embeddings")
     return EmbeddingExchange(
         parse_request(asked),
-        Asked("id", "caller", Inquiry("openai-embeddings", asked, envelope), bench.timeouts),
+        Asked("id", "caller", Inquiry("openai-embeddings", asked, envelope), bench.timeouts, bench.clock()),
         attempts,
         bench.backends,
         bench.notes,
+        Lifetime(60, clock=bench.clock),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.server import serving as serving
+from gateway.server import serving
 from tests.support.processes import _answers as answers
 from tests.support.processes import free_port, until
 

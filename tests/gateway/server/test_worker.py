@@ -126,7 +126,7 @@ def test_a_worker_whose_requests_outlast_its_retirement_cancels_them() -> None:
         echo.entered.acquire(timeout=PATIENCE)
         run.tell(run.worker.retire)
 
-        assert until(lambda: run.runtime.drain.cancelled)
+        assert until(lambda: run.runtime.drain.is_set)
         echo.gate.set()
         assert run.ends(3)
 

@@ -42,8 +42,11 @@ class Bench:
         self.transport = Transport()
         self.management = ManagementClient()
         self.fetched: list[str] = []
-        self.tokens = {name: TokenSource(partial(self._fetch, name, account.key)) for name, account in
-                       settings.subaccounts.items()}  # fmt: skip
+        self.time = 0.0
+        self.tokens = {
+            name: TokenSource(partial(self._fetch, name, account.key), clock=lambda: self.time)
+            for name, account in settings.subaccounts.items()
+        }
         tenants = {"eu": "tenant-1", "us": ""}
         self.core = AICoreClient(self.transport, self.management, self.tokens, tenants, lambda: NOW)
         self.router = RequestRouter(LoadBalancer(pools(settings)), sleep=lambda _: None)
@@ -118,13 +121,40 @@ def test_a_token_that_is_refused_is_renewed_and_the_call_repeated_once(bench: Be
     assert [attempt.endpoint.subaccount] * 2 == bench.fetched
 
 
-@pytest.mark.parametrize("kind", ["401", "403"])
-def test_an_endpoint_that_refuses_every_token_is_asked_twice_and_no_more(bench: Bench, kind: str) -> None:
-    fault = bench.fault(bench.attempt(), kind)
+def test_an_endpoint_that_refuses_every_token_is_asked_twice_and_no_more(bench: Bench) -> None:
+    fault = bench.fault(bench.attempt(), "401")
 
-    assert (FaultKind.REFUSED_CREDENTIALS, int(kind)) == (fault.kind, fault.status)
+    assert (FaultKind.REFUSED_CREDENTIALS, 401) == (fault.kind, fault.status)
     assert 2 == len(bench.cloud.requests())
     assert 2 == len(bench.fetched)
+
+
+def test_a_deployment_that_is_forbidden_is_asked_again_with_a_new_token_if_the_old_one_is_old(bench: Bench) -> None:
+    """Rights that were given since are not in it; a young one is not renewed for every such answer."""
+    attempt = bench.attempt()
+    counts = []
+    for bench.time in (0.0, 59.0, 60.0, 61.0):
+        fault = bench.fault(attempt, "403")
+        counts.append((len(bench.cloud.requests()), len(bench.fetched)))
+
+    assert (FaultKind.DEPLOYMENT_FORBIDDEN, 403) == (fault.kind, fault.status)
+    assert [(1, 1), (2, 1), (4, 2), (5, 2)] == counts
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("403-provider", FaultKind.REQUEST_FORBIDDEN),
+        ("403-html", FaultKind.REQUEST_FORBIDDEN),
+        ("404-provider", FaultKind.RESOURCE_NOT_FOUND),
+    ],
+)
+def test_a_refusal_of_the_request_itself_costs_no_token(bench: Bench, kind: str, expected: FaultKind) -> None:
+    bench.time = 100.0
+    fault = bench.fault(bench.attempt(), kind)
+
+    assert expected is fault.kind
+    assert (1, 1) == (len(bench.cloud.requests()), len(bench.fetched))
 
 
 @pytest.mark.parametrize(

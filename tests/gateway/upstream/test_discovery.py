@@ -13,8 +13,8 @@ from dialects.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret, ServiceKey, parse
 from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.upstream.discovery import Management, discover, listing, statuses, without_gaps
+from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import Token, TokenSource
-from gateway.upstream.transport import Transport
 
 BASE = "https://api.example/v2"
 ACCOUNT = SubAccount("eu", "team-a", ServiceKey("id", Secret("s"), "https://auth/oauth/token", BASE), {})
@@ -267,7 +267,7 @@ def test_an_error_is_a_fault_after_one_question(status, body):
 
 @pytest.fixture
 def core():
-    with emulator.serve() as running, closing(Transport()) as transport:
+    with emulator.serve() as running, closing(ManagementClient()) as client:
         tenants = requests.get(f"{running.url}/admin/tenants", timeout=5).json()
         accounts = [
             SubAccount(name, each["resource_group"], parse(each["service_key"], env={}, base=Path()), {})
@@ -278,12 +278,12 @@ def core():
         def source(account):
             def fetch():
                 fetches.append(account.name)
-                return transport.fetch_token(account.key)
+                return client.fetch_token(account.key)
 
             return TokenSource(fetch)
 
         sources = {account.name: source(account) for account in accounts}
-        yield running.url, tenants, accounts, Management(transport, sources), fetches
+        yield running.url, tenants, accounts, Management(client, sources), fetches
 
 
 def test_each_tenant_of_the_emulator_shows_its_own_running_models(core):

@@ -330,3 +330,17 @@ def test_a_token_does_not_show_itself(source, service):
     source.token()
 
     assert "hunter2" not in repr(Token("hunter2", LONG)) + repr(source._held)
+
+
+def test_a_token_that_is_young_is_kept_where_only_an_old_one_is_to_be_dropped():
+    clock, service = Clock(), Service()
+    source = TokenSource(service, clock=clock)
+    old = source.token()
+    clock.now += 59
+    said = [source.invalidate(old, min_age=60)]
+    kept = source.token()
+    clock.now += 1
+    said += [source.invalidate(old, min_age=60), source.invalidate(old, min_age=60)]
+
+    assert ([False, True, True], "t1", "t2") == (said, kept, source.token())
+    assert [True, False] == [source.invalidate(name, min_age=60) for name in ("t1", "t2")]
