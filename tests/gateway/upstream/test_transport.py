@@ -314,21 +314,24 @@ def test_a_reset_before_the_answer_is_unreachable_and_a_post_is_not_repeated(ser
     assert 1 == len(server.requests)
 
 
-def test_an_answer_to_a_body_that_was_not_read_is_heard(serve, begin, lifetime):
-    """The server says that it is too large, and closes."""
-    refusal = answer(b"too large", b"413 Too Large")
+@pytest.mark.parametrize("closing", ["gently", "at once"])
+def test_an_answer_to_a_body_that_was_not_read_is_heard(serve, begin, lifetime, closing):
+    """The server says that it is too large; if it closes at once, sending fails."""
 
     def script(_, peer):
         peer.sock.recv(1000)
-        peer.send(refusal)
-        peer.sock.shutdown(socket.SHUT_WR)
-        peer.sock.settimeout(PATIENCE)
-        while peer.sock.recv(65536):
-            pass
+        peer.send(answer(b"too large", b"413 Too Large"))
+        if closing == "gently":
+            peer.sock.shutdown(socket.SHUT_WR)
+            peer.sock.settimeout(PATIENCE)
+            while peer.sock.recv(65536):
+                pass
 
-    call = begin(serve(script).url, b"x" * 3_000_000)
+    server = serve(script, forever(answer()))
+    call = begin(server.url, b"x" * (3_000_000 if closing == "gently" else 30_000_000))
 
     assert (b"too large", 413) == (read(call, lifetime), call.status)
+    assert b"hello" == read(begin(server.url), lifetime)
 
 
 def test_no_fault_names_the_host_or_the_token(begin, lifetime):
