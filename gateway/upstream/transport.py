@@ -145,7 +145,7 @@ class _Answer:
     def on_headers_complete(self) -> None:
         """Understand the head."""
         parser = self._parser
-        if parser is None or (status := parser.get_status_code()) < 100 or status == 101:
+        if parser is None or (status := parser.get_status_code()) < 100:
             raise _GarbledError
         if status < 200:
             self._interim = True

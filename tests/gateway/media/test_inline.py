@@ -11,8 +11,8 @@ from dialects.conversation import Conversation, Media, MediaKind, Message, Role,
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
 from dialects.faults import FaultError, invalid
-from gateway.media import inline as inlining
 from gateway.media.inline import Fetched
+from gateway.media.inline import inline as inlining
 from gateway.requests.exchange import Shared
 from gateway.requests.lifetime import CLIENT_LEFT, Lifetime
 

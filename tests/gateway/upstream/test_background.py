@@ -11,6 +11,7 @@ import pytest
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.background import Task
+from tests.gateway.upstream.test_connecting import no_more_descriptors
 
 PATIENCE = 5.0
 
@@ -102,6 +103,13 @@ def test_where_no_thread_can_be_had_that_is_the_result(monkeypatch):
     assert task.done
     with pytest.raises(FaultError) as caught:
         task.result()
+    assert (FaultKind.UNAVAILABLE, 1.0) == (caught.value.fault.kind, caught.value.fault.retry_after)
+
+
+def test_a_task_for_which_there_are_no_descriptors_says_so():
+    with no_more_descriptors(), pytest.raises(FaultError) as caught:
+        Task(int)
+
     assert (FaultKind.UNAVAILABLE, 1.0) == (caught.value.fault.kind, caught.value.fault.retry_after)
 
 

@@ -284,16 +284,13 @@ def test_a_kept_connection_that_was_closed_is_not_used_over_tls_either(
 # Proxies
 
 
-def relaying(port, refusal=b""):
-    """A script that connects whoever asks to *port* on this machine."""
+def relaying(port, said=b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n"):
+    """A script that connects whoever asks to *port* on this machine, whatever it has *said*."""
 
     def script(server, peer):
         server.requests.append(peer.request())
-        if refusal:
-            peer.send(refusal)
-            return
         with socket.create_connection(("127.0.0.1", port)) as there:
-            peer.send(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")
+            peer.send(said)
             back = threading.Thread(target=pass_on, args=(there, peer.sock), daemon=True)
             back.start()
             pass_on(peer.sock, there)
@@ -342,13 +339,25 @@ def test_tls_goes_through_a_tunnel_of_which_the_server_hears_nothing(
         b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
         b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nno",
         b"HTTP/1.1 200 OK\r\n\r\nmore than asked for",
-        b"HTTP/1.1 200",
         b"X" * 40_000,
     ],
     ids=lambda refusal: refusal[:20].decode(),
 )
-def test_a_proxy_that_refuses_is_unreachable(serve, transport_of, begin, lifetime, refusal):
-    proxy = serve(relaying(0, refusal))
+def test_nothing_goes_through_a_proxy_that_refuses(serve, transport_of, begin, lifetime, tls, authority, refusal):
+    """Not even if the tunnel stands all the same."""
+    server = serve(forever(answer()), context=tls)
+    proxy = serve(relaying(server.port, refusal))
+    transport = transport_of(proxy=Secret(proxy.url), ca_bundle=authority.file)
+
+    assert (
+        FaultKind.UNREACHABLE
+        is fault_of(begin(f"https://localhost:{server.port}/", by=transport).head, lifetime, PATIENCE).kind
+    )
+    assert [] == server.requests
+
+
+def test_a_proxy_that_breaks_off_is_unreachable(serve, transport_of, begin, lifetime):
+    proxy = serve(lambda _, peer: (peer.request(), peer.send(b"HTTP/1.1 200")))
     call = begin("https://aicore.invalid/x", by=transport_of(proxy=Secret(proxy.url)))
 
     assert FaultKind.UNREACHABLE is fault_of(call.head, lifetime, PATIENCE).kind

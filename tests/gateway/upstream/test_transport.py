@@ -154,7 +154,11 @@ def test_a_body_beyond_the_limit_is_refused_even_when_it_is_small_on_the_wire(se
         (gzip.compress(b"hello" * 100)[:-9], b"gzip"),
         (gzip.compress(b"hello") + b"more", b"gzip"),
     ],
+<<<<<<< HEAD
     ids=["another", "cut", "more"],
+=======
+    ids=["something else", "cut short", "and more"],
+>>>>>>> upstream
 )
 def test_a_body_that_does_not_unpack_is_broken(serve, begin, lifetime, body, coding):
     server = serve(forever(answer(body, headers=b"Content-Encoding: %s\r\n" % coding)))
@@ -269,11 +273,6 @@ def test_a_server_that_does_not_speak_tls_is_unreachable(serve, begin, lifetime)
         b"HTTP/1.1 abc\r\n\r\n",
         b"HTTP/1.1 050 Odd\r\n\r\n",
         b"HTTP/2 200 OK\r\n\r\n",
-        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
-        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000,
-        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 40_000,
-        b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000,
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n0\r\n\r\n",
     ],
@@ -284,6 +283,28 @@ def test_an_answer_that_is_none_is_unreachable_and_sent_once(serve, begin, lifet
 
     assert FaultKind.UNREACHABLE is fault_of(begin(server.url).head, lifetime, PATIENCE).kind
     assert 1 == len(server.requests)
+
+
+@pytest.mark.parametrize(
+    "first_words",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000,
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 40_000,
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000,
+    ],
+    ids=lambda words: words[:40].decode(),
+)
+def test_what_can_be_no_answer_any_more_is_not_waited_for(serve, begin, lifetime, first_words):
+    """The connection stays open."""
+
+    def script(_, peer):
+        peer.request()
+        peer.send(first_words)
+        peer.left()
+
+    assert FaultKind.UNREACHABLE is fault_of(begin(serve(script).url).head, lifetime, PATIENCE).kind
 
 
 def test_a_reset_before_the_answer_is_unreachable_and_a_post_is_not_repeated(serve, begin, lifetime):
@@ -297,21 +318,24 @@ def test_a_reset_before_the_answer_is_unreachable_and_a_post_is_not_repeated(ser
     assert 1 == len(server.requests)
 
 
-def test_an_answer_to_a_body_that_was_not_read_is_heard(serve, begin, lifetime):
-    """The server says that it is too large, and closes."""
-    refusal = answer(b"too large", b"413 Too Large")
+@pytest.mark.parametrize("closing", ["gently", "at once"])
+def test_an_answer_to_a_body_that_was_not_read_is_heard(serve, begin, lifetime, closing):
+    """The server says that it is too large; if it closes at once, sending fails."""
 
     def script(_, peer):
         peer.sock.recv(1000)
-        peer.send(refusal)
-        peer.sock.shutdown(socket.SHUT_WR)
-        peer.sock.settimeout(PATIENCE)
-        while peer.sock.recv(65536):
-            pass
+        peer.send(answer(b"too large", b"413 Too Large"))
+        if closing == "gently":
+            peer.sock.shutdown(socket.SHUT_WR)
+            peer.sock.settimeout(PATIENCE)
+            while peer.sock.recv(65536):
+                pass
 
-    call = begin(serve(script).url, b"x" * 3_000_000)
+    server = serve(script, forever(answer()))
+    call = begin(server.url, b"x" * (3_000_000 if closing == "gently" else 30_000_000))
 
     assert (b"too large", 413) == (read(call, lifetime), call.status)
+    assert b"hello" == read(begin(server.url), lifetime)
 
 
 def test_no_fault_names_the_host_or_the_token(begin, lifetime):

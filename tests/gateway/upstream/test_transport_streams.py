@@ -150,9 +150,9 @@ def test_a_stream_that_is_reset_is_broken(serve, begin, lifetime):
 
 
 def test_framing_without_end_is_no_stream(serve, begin, lifetime):
-    """An extension of a chunk, or headers after the body, may not grow for ever."""
+    """An extension of a chunk, or headers after the body, may not grow for ever, while the connection stays open."""
     for last in (b"4;" + b"x" * 200_000, b"0\r\n" + b"X: y\r\n" * 40_000):
-        got, fault = interrupted(serve, begin, lifetime, lambda peer, last=last: peer.send(last))
+        got, fault = interrupted(serve, begin, lifetime, lambda peer, last=last: (peer.send(last), peer.left()))
 
         assert (b"begun", FaultKind.STREAM_BROKEN) == (got, fault.kind)
 
