@@ -183,7 +183,10 @@ def _run(path: Path | None, overrides: dict[str, Any], create: "CreateApplicatio
         again = replace(load(path, os.environ, home_folder()), **overrides)
         return replace(again, host=address) if again.host == wanted else again
 
-    return serve(replace(settings, host=address), load_again, create)
+    try:
+        return serve(replace(settings, host=address), load_again, create)
+    except (PortTakenError, UnknownHostError) as error:
+        _fail(f"{error}.")
 
 
 def _found(config: Path | None) -> Path | None:

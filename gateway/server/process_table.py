@@ -1,5 +1,6 @@
 """What the supervisor and its workers tell each other without a lock or a file: memory that they share."""
 
+import errno
 import mmap
 from typing import Final
 
@@ -96,12 +97,12 @@ class ProcessTable:
         self._cells[_DRAINING] = value
 
     def take_row(self, pid: int) -> Row:
-        """Give a process a row; raises `RuntimeError` if there are more processes than rows."""
+        """Give a process a row; raises `OSError` if there are more processes than rows."""
         used = self._cells[_USED]
         row = next((row for row in map(self._row, range(used)) if not row.pid), None)
         if row is None:
             if used == MOST_PROCESSES:
-                raise RuntimeError(f"there are {MOST_PROCESSES} worker processes already")
+                raise OSError(errno.EAGAIN, f"there are {MOST_PROCESSES} worker processes already")
             row = self._row(used)
             self._cells[_USED] = used + 1
         row.pid = pid

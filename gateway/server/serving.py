@@ -50,7 +50,9 @@ def ensure_free(address: str, port: int) -> None:
             probe.bind((address, port))
             probe.listen(1)
         except OSError as error:
-            raise PortTakenError(f"cannot listen on {address}:{port}: {error.strerror or error}") from error
+            raise PortTakenError(
+                f"cannot listen on {address}:{port}: {os.strerror(error.errno) if error.errno else error}"
+            ) from error
 
 
 def listen(address: str, port: int) -> socket.socket:
@@ -60,7 +62,9 @@ def listen(address: str, port: int) -> socket.socket:
     try:
         return socket.create_server((address, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as error:
-        raise PortTakenError(f"cannot listen on {address}:{port}: {error.strerror or error}") from error
+        raise PortTakenError(
+            f"cannot listen on {address}:{port}: {os.strerror(error.errno) if error.errno else error}"
+        ) from error
 
 
 def serve(settings: Settings, load: Callable[[], Settings], create: "CreateApplication") -> int:

@@ -276,6 +276,9 @@ class Supervisor:
             for line in str(error).splitlines():
                 _log.error("the settings stay as they were: %s", line)
             return
+        except Exception:  # noqa: BLE001 - whatever a module of the user's own does must not end the proxy
+            _log.exception("the settings stay as they were: they cannot be read")
+            return
         for warning in settings.warnings:
             _log.warning("%s", warning)
         settings = self._with_fixed(settings)

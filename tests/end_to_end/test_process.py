@@ -307,6 +307,19 @@ def test_a_reload_that_fails_leaves_the_old_workers_at_work(shared_cloud: Cloud,
         assert until(lambda: served.pids() and not served.pids() & before)
 
 
+def test_an_admin_port_that_is_taken_is_told(shared_cloud: Cloud, tmp_path: Path) -> None:
+    place = new_place(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        config = config_of(shared_cloud, {"gpt-4.1": []})
+        place.write("config.json", {**config, "server": {"port": free_port(), "admin_port": port}})
+        ended = place.run()
+
+    assert 2 == ended.returncode
+    assert f"sap-ai-proxy: cannot listen on 127.0.0.1:{port}: Address already in use." in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_body_that_stalls_or_is_cut_short_reaches_no_model(shared_cloud: Cloud, tmp_path: Path) -> None:
     head = (
         f"POST /v1/messages HTTP/1.1\r\nHost: x\r\nx-api-key: {KEY}\r\nContent-Length: 5000\r\n\r\n"

@@ -30,7 +30,7 @@ def test_a_table_is_full_some_time() -> None:
     for pid in range(1, MOST_PROCESSES + 1):
         table.take_row(pid)
 
-    with pytest.raises(RuntimeError, match="1024 worker processes"):
+    with pytest.raises(OSError, match="1024 worker processes"):
         table.take_row(5000)
 
 
