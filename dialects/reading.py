@@ -9,7 +9,10 @@ from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event
 from dialects.faults import Fault, FaultKind
 from dialects.sse import Frame, FrameDecoder, SSEDecoder
 
-_UNREADABLE = (ValueError, SyntaxError, LookupError, TypeError, AttributeError, RecursionError, MemoryError)
+_UNREADABLE = (
+    *(ValueError, SyntaxError, LookupError, TypeError, AttributeError),
+    *(OverflowError, RecursionError, MemoryError),
+)
 
 
 class FrameReader(ABC):
