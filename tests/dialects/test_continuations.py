@@ -1,4 +1,4 @@
-"""What is read and written at a glance is what reading and writing in full would say, byte for byte."""
+"""Plain deltas are read and written in few steps; the bytes and the observations are those of the long way."""
 
 import re
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ VALUES = (
         "1234567890123456789012",
     ),
 )
-"""What a frame may have where it had a word."""
+"""Values that may replace a value of a frame."""
 MEMBERS = (
     *('"usage":null', '"usage":{"prompt_tokens":3}', '"error":null', '"error":{"message":"no"}', '"error":"no"'),
     *('"model":"other"', '"model" : "a\\"b"', '"modelVersion":"other"', '"id":"i"', '"role":"assistant"', '"p":"abc"'),
@@ -87,12 +87,12 @@ MEMBERS = (
     *('"usageMetadata":{"promptTokenCount":12345678901234567890123}', '"usageMetadata":{"candidatesTokenCount":null}'),
     *('"candidates":[]', '"choices":[]', '"tool_calls":[{"index":0,"function":{"arguments":"a"}}]', '"signature":"s"'),
 )
-"""What a frame may have besides."""
+"""Members that may be added to any object of a frame."""
 seeds = st.integers(0, 2**32)
 
 
 def variants(data: str) -> Iterator[str]:
-    """A frame's data with one thing in it that may well matter."""
+    """The data of a frame, each time with one change that may matter."""
     quote = '"' if '"' in data else "'"
     for place in re.finditer("}", data):
         separator = "," if data[place.start() - 1] != "{" else ""
@@ -108,31 +108,30 @@ def variants(data: str) -> Iterator[str]:
 
 
 def nearly(data: str, rng: Random) -> str:
-    """A frame's data as it was, or nearly."""
+    """The data of a frame, unchanged or with one change."""
     return data if rng.random() < 0.5 else rng.choice(list(variants(data)))
 
 
 def said_again(backend: str, rng: Random) -> bytes:
-    """A captured stream that says some of its frames several times, nearly in the same words."""
+    """A captured stream with some frames repeated, with and without a change."""
     form = rng.choice(["json", "json", "binary"])
     out = b""
     for event, data in rng.choice(SCENES[backend]):
         again = [nearly(data, rng) for _ in range(rng.choice([0, 0, 1, 2, 3]))]
         for each in (data, *again) if rng.random() < 0.9 else again:
-            # What stands on a line of its own has no newline, and what is packed is UTF-8.
             written = mangling.framed([(event, each)], form)
             out += written if form == "binary" else written.replace(b"\n", rng.choice([b"\n", b"\n", b"\r\n"]))
     return out
 
 
 def patient(reader: FrameReader) -> FrameReader:
-    """Make a reader read every frame in full."""
+    """Take from a reader its way to recognise plain deltas."""
     reader.__class__ = type("Patient", (type(reader),), {"continued": FrameReader.continued})
     return reader
 
 
 def relays(backend: str, kind: str, *, patiently: bool) -> list[Relay]:
-    """A relay to every client, and along the lane if there is one."""
+    """A relay to every client dialect, and a passthrough if there is one."""
     made = list[Relay]()
     for client in CLIENTS:
         envelope = Envelope("tok", "my-model", 1_780_000_000, Conversation("my-model", client, stream_usage=True))
@@ -141,8 +140,8 @@ def relays(backend: str, kind: str, *, patiently: bool) -> list[Relay]:
             readers = [patient(reader) for reader in readers]
         made.append(Translation(readers[0], CLIENTS[client].writer(envelope)))
         if client == backend:
-            lane = LANES[backend]
-            ways = partial(lane.forward_frame, envelope=envelope), partial(lane.forward_fault, envelope=envelope)
+            same = LANES[backend]
+            ways = partial(same.forward_frame, envelope=envelope), partial(same.forward_fault, envelope=envelope)
             made.append(Passthrough(readers[1], decoder_for(kind), *ways))
     return made
 
@@ -150,7 +149,7 @@ def relays(backend: str, kind: str, *, patiently: bool) -> list[Relay]:
 @pytest.mark.parametrize("backend", BACKENDS)
 @given(seeds)
 @settings(max_examples=40)
-def test_what_is_read_at_a_glance_is_what_reading_in_full_says(backend, seed):
+def test_plain_deltas_read_in_few_steps_give_the_same_bytes_and_observations(backend, seed):
     rng = Random(seed)
     data = said_again(backend, rng)
     kind = mangling.SSE if b"data:" in data[:200] else mangling.EVENT_STREAM
@@ -164,13 +163,13 @@ def test_what_is_read_at_a_glance_is_what_reading_in_full_says(backend, seed):
 
 
 def in_full(reader: FrameReader, frames: list[Frame]) -> list[Event]:
-    """Read frames to the end."""
+    """The events of these frames and of the end of the stream."""
     return [*(event for frame in frames for event in reader.take(frame)), *reader.finish()]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_no_frame_that_says_more_than_a_plain_one_is_taken_for_it(backend):
-    """Every kind of plain frame that was captured, with each of many things added to it or changed in it."""
+def test_a_frame_that_says_more_than_a_plain_delta_is_read_in_full(backend):
+    """Each kind of plain frame that was captured, with each change there is."""
     plain: dict[str, tuple[list[Frame], Frame]] = {}
     for said in SCENES[backend]:
         reader = BACKENDS[backend].reader("tok", "")
@@ -186,6 +185,21 @@ def test_no_frame_that_says_more_than_a_plain_one_is_taken_for_it(backend):
             quick, slow = BACKENDS[backend].reader("tok", ""), patient(BACKENDS[backend].reader("tok", ""))
             frames = [*before, Frame(data, frame.event), frame]
             assert in_full(slow, frames) == in_full(quick, frames), data
+
+
+def test_a_piece_without_an_index_belongs_to_the_call_of_the_last_piece():
+    """Even if that piece was empty, or was read in few steps."""
+    pieces = [
+        *('{"index":0,"id":"a","function":{"name":"f"}}', '{"index":1,"id":"b","function":{"name":"g"}}'),
+        *('{"index":0,"function":{"arguments":""}}', '{"index":1,"function":{"arguments":"{"}}'),
+        *('{"index":1,"function":{"arguments":"}"}}', '{"function":{"arguments":" "}}'),
+    ]
+    frames = [Frame(f'{{"choices":[{{"delta":{{"tool_calls":[{piece}]}}}}]}}') for piece in pieces]
+    quick, slow = BACKENDS["openai-chat"].reader("tok", ""), patient(BACKENDS["openai-chat"].reader("tok", ""))
+    events = in_full(quick, frames)
+
+    assert in_full(slow, frames) == events
+    assert ["{", "}", " "] == [event.text for event in events if isinstance(event, BlockDelta)]
 
 
 @given(
