@@ -48,7 +48,7 @@ def loads(text: bytes) -> Any:
 
 
 def glance(text: str) -> Any:
-    """Read JSON quickly; None for what only Python's own parser reads, and floats for integers of more than 64 bits."""
+    """Read JSON fast: floats for integers beyond 64 bits, None for text that orjson refuses."""
     try:
         return orjson.loads(text)
     except ValueError:
@@ -56,7 +56,7 @@ def glance(text: str) -> Any:
 
 
 def loads_leniently(text: str, glanced: Any) -> Any:
-    """Read what was *glanced* at as Python's own parser does: with NaN and half of a surrogate pair, if need be."""
+    """Read JSON as the standard library does, with NaN and lone surrogates, given what `glance` made of *text*."""
     if glanced is None or _may_hold_long_integers(text.encode()):
         return json.loads(text)
     return glanced
@@ -67,7 +67,7 @@ def _may_hold_long_integers(text: bytes) -> bool:
 
 
 def quote(text: str) -> bytes:
-    """Write a JSON string as `dumps` does; empty for text with half of a surrogate pair, which it writes otherwise."""
+    """Write a JSON string as `dumps` does; empty for text with lone surrogates, which orjson refuses."""
     try:
         return orjson.dumps(text)
     except TypeError:

@@ -1,18 +1,18 @@
-"""Frames that say one piece of text after another, and differ in nothing else."""
+"""Frames of a stream that differ in one text only."""
 
 from collections.abc import Callable
 
 from dialects.jsontext import quote
 
 _MARK = "no text but this one \u2026"
-"""Holds a letter that `quote` leaves as it is: a frame that escapes it is written otherwise, and not taken apart."""
+"""Text with a character beyond ASCII: it is not found in a frame whose writer escapes those, unlike `quote`."""
 
 
 class Pieces:
-    """Renders the pieces of one block; what stands around the text in a frame is rendered once.
+    """Renders the deltas of one block; the bytes around the text are rendered once.
 
-    *render* gives a frame for a text; frames of two texts differ in nothing but the JSON string that the text is.
-    So where a mark stands in its frame, if it stands there once, any other text stands in its own.
+    *render* must be a function of the text alone that writes it as one JSON string. Then the bytes before and behind
+    the only occurrence of a marker text are those around any text.
     """
 
     def __init__(self, render: Callable[[str], bytes]) -> None:

@@ -10,7 +10,10 @@ from dialects.faults import Fault, FaultKind
 from dialects.redaction import redacted
 from dialects.sse import Frame, FrameDecoder, SSEDecoder
 
-_UNREADABLE = (ValueError, SyntaxError, LookupError, TypeError, AttributeError, RecursionError, MemoryError)
+_UNREADABLE = (
+    *(ValueError, SyntaxError, LookupError, TypeError, AttributeError),
+    *(OverflowError, RecursionError, MemoryError),
+)
 
 
 class FrameReader(ABC):
@@ -77,9 +80,9 @@ class FrameReader(ABC):
         return events
 
     def continuation(self, frame: Frame) -> str:
-        """Give the text of a frame that goes on with the open block and does nothing else: nearly all of a stream.
+        """Return the text of a frame that only extends the open block, as nearly all frames of a stream do.
 
-        Empty for any other frame, and for one that is odd in any way: what that means, `read` says.
+        Empty for any other frame and for anything unusual: `read` decides what those mean.
         """
         if self._over or self._open is None:
             return ""
@@ -88,11 +91,11 @@ class FrameReader(ABC):
         except _UNREADABLE:
             return ""
 
-    def continued(self, frame: Frame) -> str:  # noqa: ARG002 - a dialect's to use
-        """Give the text of a frame for which `read` would say one delta of the open block, as often as it came.
+    def continued(self, frame: Frame) -> str:  # noqa: ARG002 - for dialects to use
+        """Return the text of a frame for which `read` would yield one delta and change nothing but what is noted here.
 
-        A dialect overrides this with what it can tell at a glance, which is any JSON at all, with floats for integers
-        of more than 64 bits. Whatever is raised leaves the frame to `read`: nothing is remembered before that.
+        A dialect overrides this and tests `Frame.glance()`: any JSON, with floats for integers beyond 64 bits. An
+        exception, like an empty text, leaves the frame to `read`, so nothing may be noted before the text is certain.
         """
         return ""
 

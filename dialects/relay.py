@@ -146,6 +146,7 @@ class Passthrough:
             # The reader has stopped watching: what follows was judged by nobody.
             return b""
         if self._reader.continuation(frame):
+            # `take` would return one delta; nothing else of it is observed.
             self.seen.committed = True
             return self._forward(frame, usage=self.seen.usage)
         return self._watch(self._reader.take(frame)) or self._forward(frame, usage=self.seen.usage)

@@ -40,7 +40,7 @@ from dialects.sse import Frame
 
 METRICS = "amazon-bedrock-invocationMetrics"
 _TEXT_OF = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-"""Where deltas that are nothing but text have it."""
+"""The field that holds the text, for each type of delta that has nothing else."""
 
 
 def reader(token: str, content_type: str) -> FrameReader:
@@ -74,7 +74,7 @@ class Reader(FrameReader):
         return {"type": "error", "error": error}
 
     def continued(self, frame: Frame) -> str:
-        """Give the text of a delta for the open block, unless its call is silent, or it is one that is held back."""
+        """Return the text of a delta for the open block; a call's first arguments are left to `read`."""
         message = frame.glance()
         index, delta = message["index"], message["delta"]
         if message["type"] != "content_block_delta" or type(index) is not int or index != self._open:

@@ -44,7 +44,7 @@ _STOP = {
 }
 _LONGEST_LITERAL = 4 * 1024 * 1024
 _FLAT = 50
-"""How many brackets Python's parser surely takes within each other."""
+"""Brackets that Python's parser takes within each other; it gives up at 200."""
 _DELTA = "contentBlockDelta"
 
 
@@ -82,7 +82,7 @@ class Reader(FrameReader):
         return {frame.event: message}
 
     def continued(self, frame: Frame) -> str:
-        """Give the text of a delta for the open block, unless its call is silent."""
+        """Return the text of a delta for the open block; a call's first arguments are left to `read`."""
         event, message = frame.event, frame.glance() or _glanced_literal(frame.data)
         if event is None and len(message) == 1:
             message = message[_DELTA]
@@ -167,8 +167,9 @@ class Reader(FrameReader):
 
 
 def _glanced_literal(data: str) -> Any:
-    """Read Python's words that differ from JSON in their quotes only: what Python would write so means just that."""
-    if '"' in data or "\\" in data or data.count("{") + data.count("[") > _FLAT:
+    """Read a `repr` that differs from JSON in its quotes only; `repr` of the result proves that it means the same."""
+    nested = data.count("{") + data.count("[") > _FLAT
+    if nested or '"' in data or "\\" in data or len(data) > _LONGEST_LITERAL:
         return None
     message = glance(data.replace("'", '"'))
     return message if repr(message) == data else None

@@ -76,7 +76,7 @@ class Reader(FrameReader):
         return message
 
     def continued(self, frame: Frame) -> str:
-        """Give the text of the one part of a candidate that has not ended, if it is of the open block's kind."""
+        """Return the text of a candidate's only part, if it is of the open block's kind and the candidate goes on."""
         message = frame.glance()
         candidate = message["candidates"][0]
         (part,) = candidate["content"]["parts"]
@@ -91,12 +91,12 @@ class Reader(FrameReader):
         return text
 
     def end(self) -> Iterator[Event]:
-        """The answer is complete; only now is it counted what each of its pieces told."""
+        """The answer is complete. The usage is computed here, as `continued` only notes each frame's counts."""
         self.usage = usage_from(self._metadata)
         return super().end()
 
     def fail(self, fault: Fault) -> Iterator[Event]:
-        """The answer broke off; what it cost so far is counted."""
+        """The answer broke off. The usage is computed here, as in `end`."""
         self.usage = usage_from(self._metadata)
         return super().fail(fault)
 

@@ -61,7 +61,7 @@ class _Reader(FrameReader):
         return _DONE if frame.data.strip() == "[DONE]" else super().loads(frame)
 
     def continued(self, frame: Frame) -> str:
-        """Give the text of a chunk whose only choice adds to the open block, and says nothing else."""
+        """Return the text of a chunk with one choice, whose delta has one field: the open block's."""
         message = frame.glance()
         (choice,) = message["choices"]
         if message.get("error") or message.get("usage") or choice.get("index"):
@@ -77,7 +77,7 @@ class _Reader(FrameReader):
         return said if isinstance(said, str) else ""
 
     def _more_arguments(self, calls: Any) -> Any:
-        """Find what a nameless piece adds to the call that was spoken of last."""
+        """Return the arguments of a piece without an id, if it belongs to the open call and the last piece did too."""
         (call,) = calls
         place = call["index"]
         known = type(place) is int and place == self._last and self._calls[place] == self._open

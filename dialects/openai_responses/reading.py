@@ -30,7 +30,7 @@ class _Reader(FrameReader):
         self._calls = False
 
     def continued(self, frame: Frame) -> str:
-        """Give the text of a delta for the open item, which has said something already."""
+        """Return the text of a delta for the open item; the first delta of an item is left to `read`."""
         message = frame.glance()
         kind, place, part = message["type"], message["output_index"], message.get("content_index", 0)
         match self._open:

@@ -109,6 +109,14 @@ def test_text_for_a_closed_block_would_tear_it_in_two():
     assert FaultKind.STREAM_BROKEN is last_fault(events).kind
 
 
+def test_a_count_beyond_all_numbers_ends_the_stream():
+    class Counter(Telegraph):
+        def read(self, message):
+            yield from self.say(int(message["count"]), Text(), "a")
+
+    assert FaultKind.STREAM_BROKEN is last_fault(read('{"count":1}', '{"count":1e400}', reader=Counter())).kind
+
+
 def test_a_key_that_cannot_be_one_ends_the_stream():
     assert FaultKind.STREAM_BROKEN is last_fault(read('{"say":"a","key":[1]}')).kind
 
