@@ -175,7 +175,7 @@ def main(given: Sequence[str]) -> int:
     print("\n" + ", ".join(f"{each.name} {each.version}".strip() for each in contestants))
     print(f"medians of {rounds} rounds; in brackets, the ratio to the bare handler\n")
     print(report.markdown("CPU" if options.short else ""))
-    print("\n" + "\n".join(f"- {said}" for said in report.troubles()))
+    print("".join(f"\n- {said}" for said in report.troubles()))
     path = options.json or cache / "bench.json"
     report.write(path, {"arguments": list(given), "rounds": rounds})
     _say(f"all figures: {path}")
