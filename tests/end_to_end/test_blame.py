@@ -11,8 +11,8 @@ from tests.support.talking import DIALECTS, ONE_OF_EACH, SHAPES, request_of
 
 NO_ACCESS = "No access to gs://somebody/else.png"
 REFUSALS = {
-    "403-provider": (403, NO_ACCESS),
-    "404-provider": (404, NO_ACCESS),
+    "403-provider": (403, "No access to …"),
+    "404-provider": (404, "No access to …"),
     "403-html": (403, "The request was refused on its way to the model, as by a firewall."),
 }
 WORDS = {

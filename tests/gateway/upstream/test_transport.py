@@ -154,11 +154,7 @@ def test_a_body_beyond_the_limit_is_refused_even_when_it_is_small_on_the_wire(se
         (gzip.compress(b"hello" * 100)[:-9], b"gzip"),
         (gzip.compress(b"hello") + b"more", b"gzip"),
     ],
-<<<<<<< HEAD
-    ids=["another", "cut", "more"],
-=======
     ids=["something else", "cut short", "and more"],
->>>>>>> upstream
 )
 def test_a_body_that_does_not_unpack_is_broken(serve, begin, lifetime, body, coding):
     server = serve(forever(answer(body, headers=b"Content-Encoding: %s\r\n" % coding)))
