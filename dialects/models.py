@@ -61,6 +61,8 @@ class ModelProfile:
     odd_in_names: re.Pattern[str] = ODD_IN_NAMES
     """What the name of a tool may not hold; none may be longer than 64 characters."""
     thinking: ThinkingStyle = ThinkingStyle.NONE
+    thinks_in_silence: bool = False
+    """Whether nothing at all may arrive for minutes while it thinks hard."""
     temperature: bool = True
     top_p: bool = True
     top_p_with_temperature: bool = True
@@ -133,13 +135,16 @@ _CLAUDE_46 = replace(
     max_output=128_000,
     betas=_BETAS | {_NEW_COMPUTER},
 )
-_CLAUDE_47 = replace(_CLAUDE_46, thinking=ThinkingStyle.ADAPTIVE, temperature=False, top_p=False)
+_CLAUDE_47 = replace(
+    _CLAUDE_46, thinking=ThinkingStyle.ADAPTIVE, thinks_in_silence=True, temperature=False, top_p=False
+)
 # Converse takes hyphens, but Nova cannot call a tool that has one: it "produced invalid sequence as part of ToolUse".
 _NOVA = ModelProfile("", Vendor.NOVA, odd_in_names=_ODD_IN_IDENTIFIERS, native_schema=False)
 _GPT = ModelProfile("", Vendor.OPENAI, mid_system=True, stops=4)
 _GPT_REASONING = replace(
     _GPT,
     thinking=ThinkingStyle.EFFORT,
+    thinks_in_silence=True,
     temperature=False,
     top_p=False,
     penalties=False,

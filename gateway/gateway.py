@@ -19,6 +19,7 @@ from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
 from dialects.events import Failed
 from dialects.faults import Fault, FaultError, FaultKind, http_status
+from dialects.models import Vendor, profile_for
 from dialects.tables import CLIENTS
 from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
@@ -47,6 +48,8 @@ from routing.strategy import Endpoint
 _log = logging.getLogger("sap_ai_proxy")
 _TOKEN_PATIENCE = 2.0
 """Seconds that the start waits for the first token."""
+_BRIEF = (Effort.NONE, Effort.MINIMAL, Effort.LOW)
+"""The efforts at which a GPT begins to answer soon; without a word it thinks for longer."""
 _LONGEST_ID = 100
 """How many characters of an unknown id are repeated to whoever sent it."""
 _KNOWN = "Ids are known to the key that they were made for, until the proxy restarts."
@@ -220,7 +223,8 @@ class Gateway:
         conversation = inquiry.envelope.conversation
         affinity = affinity_key(conversation, headers)
         attempts = self._attempts(inquiry.client, conversation, caller, affinity, lifetime)
-        timeouts = self.settings.policy.timeouts_for(attempts.resolution.model)
+        model = attempts.resolution.model
+        timeouts = self.settings.policy.timeouts_for(model, silent=_thinks_in_silence(model, conversation))
         lifetime.limit(timeouts.total)
         return Asked(inquiry.envelope.token, caller, inquiry, timeouts, began, affinity), attempts
 
@@ -257,6 +261,15 @@ class Gateway:
         if endpoint is None:
             raise FaultError(replace(unknown, message=unknown.message.format(str(id)[:_LONGEST_ID])))
         return endpoint
+
+
+def _thinks_in_silence(model: str, conversation: Conversation) -> bool:
+    """Whether *model* may think for minutes over this conversation without a sign of life."""
+    profile, reasoning = profile_for(model), conversation.reasoning
+    effort = reasoning.effort if reasoning is not None else None
+    if profile.vendor is Vendor.OPENAI:
+        return profile.thinks_in_silence and effort not in _BRIEF
+    return profile.thinks_in_silence and reasoning is not None and effort is not Effort.NONE
 
 
 def _reasons_with_tools(conversation: Conversation) -> bool:

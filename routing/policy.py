@@ -1,7 +1,7 @@
 """How routing behaves: every number of it, as a setting with a default, a unit and a range."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _DAY = 86_400.0
 _INSTANT = 0.001
@@ -153,6 +153,8 @@ class Timeouts:
     """Seconds that a stream may be silent between two events."""
     answer: float = 300.0
     """Seconds that an answer in one piece may be silent, for each attempt."""
+    silence: float = 600.0
+    """Seconds in place of the three above for a model that thinks without a sign of life, unless it has its own."""
     total: float = 600.0
     """Seconds that a request may take, all attempts together."""
     keep_alive: float = 10.0
@@ -160,7 +162,9 @@ class Timeouts:
 
     def __post_init__(self) -> None:
         span = (_INSTANT, _DAY)
-        _require(self, connect=span, first_event=span, idle=span, answer=span, total=span, keep_alive=span)
+        _require(
+            self, connect=span, first_event=span, idle=span, answer=span, silence=span, total=span, keep_alive=span
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,14 +243,10 @@ class Policy:
         own = self.models.get(model, ModelPolicy()).strategy
         return self.strategy if own is None else own
 
-    def timeouts_for(self, model: str) -> Timeouts:
-        """How long *model* may take."""
+    def timeouts_for(self, model: str, *, silent: bool = False) -> Timeouts:
+        """How long *model* may take; *silent* while it thinks and says nothing meanwhile."""
         own, common = self.models.get(model, ModelPolicy()), self.timeouts
-        return Timeouts(
-            connect=common.connect,
-            first_event=common.first_event if own.first_event is None else own.first_event,
-            idle=common.idle if own.idle is None else own.idle,
-            answer=common.answer if own.answer is None else own.answer,
-            total=common.total if own.total is None else own.total,
-            keep_alive=common.keep_alive,
-        )
+        usual = replace(common, first_event=common.silence, idle=common.silence, answer=common.silence)
+        names = ("first_event", "idle", "answer", "total")
+        given = {name: getattr(own, name) for name in names if getattr(own, name) is not None}
+        return replace(usual if silent else common, **given)

@@ -58,16 +58,21 @@ def _deflated(body: bytes, limit: int) -> bytes:
 
 
 def _unzstd(body: bytes, limit: int) -> bytes:
-    out = bytearray()
-    try:
-        with zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).stream_reader(
-            body, read_across_frames=True
-        ) as reader:
-            while chunk := reader.read(min(_PIECE, limit + 1 - len(out))):
-                out += chunk
+    """Undo zstd; of several frames one after the other, all."""
+    out, rest = bytearray(), body
+    while rest:
+        decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+        try:
+            for start in range(0, len(rest), _PIECE):
+                out += decoder.decompress(rest[start : start + _PIECE])
                 _check(out, limit)
-    except zstandard.ZstdError:
-        raise _garbled() from None
+                if decoder.eof:
+                    rest = decoder.unused_data + rest[start + _PIECE :]
+                    break
+            else:
+                raise _garbled()
+        except zstandard.ZstdError:
+            raise _garbled() from None
     return bytes(out)
 
 
@@ -84,7 +89,8 @@ _GZIP, _ZLIB, _BARE = 31, 15, -15
 """What zlib calls the three formats."""
 _ZSTD_WINDOW: Final = 8 * 1024 * 1024
 """The bytes that a sender may refer back to, which RFC 9659 limits for HTTP."""
-_PIECE: Final = 64 * 1024
+_PIECE: Final = 512
+"""Bytes that are unpacked at once: they become no more than some 16 MiB, and then the limit is looked at."""
 
 _DECODERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
     "gzip": lambda body, limit: _inflated(body, limit, _GZIP),

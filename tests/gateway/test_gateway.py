@@ -238,3 +238,24 @@ def test_a_stream_that_never_began_says_its_failure_in_the_dialect_of_the_client
 
     assert said.startswith(b"event: error\ndata: ")
     assert b"overloaded_error" in said
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "patience"),
+    [
+        ("gpt-5", {}, 600),
+        ("gpt-5", {"reasoning_effort": "medium"}, 600),
+        ("gpt-5", {"reasoning_effort": "high"}, 600),
+        ("gpt-5", {"reasoning_effort": "low"}, 60),
+        ("gpt-5", {"reasoning_effort": "minimal"}, 60),
+        ("gpt-4.1", {}, 60),
+        (CLAUDE, {"reasoning_effort": "high"}, 60),
+    ],
+)
+def test_a_model_that_thinks_without_a_sign_of_life_is_given_time(
+    build: Build, model: str, asked: dict[str, Any], patience: float
+) -> None:
+    timeouts = ask(build(), model=model, **asked).asked.timeouts
+
+    assert patience == timeouts.first_event
+    assert (600 if patience == 600 else 120) == timeouts.idle

@@ -37,6 +37,7 @@ RANGES = [
     (Timeouts, "first_event", 0.001, DAY),
     (Timeouts, "idle", 0.001, DAY),
     (Timeouts, "answer", 0.001, DAY),
+    (Timeouts, "silence", 0.001, DAY),
     (Timeouts, "total", 0.001, DAY),
     (Timeouts, "keep_alive", 0.001, DAY),
     (ModelPolicy, "first_event", 0.001, DAY),
@@ -90,13 +91,14 @@ def test_every_number_has_a_range():
 def test_a_model_may_differ():
     policy = Policy(
         strategy="weighted",
-        timeouts=Timeouts(connect=1, first_event=2, idle=3, answer=4, total=5, keep_alive=6),
+        timeouts=Timeouts(connect=1, first_event=2, idle=3, answer=4, silence=7, total=5, keep_alive=6),
         models={
             "slow": ModelPolicy(strategy="priority", first_event=20, idle=30, answer=40, total=50),
             "same": ModelPolicy(),
         },
     )
 
-    assert Timeouts(1, 20, 30, 40, 50, 6) == policy.timeouts_for("slow")
+    assert Timeouts(1, 20, 30, 40, 7, 50, 6) == policy.timeouts_for("slow") == policy.timeouts_for("slow", silent=True)
+    assert Timeouts(1, 7, 7, 7, 7, 5, 6) == policy.timeouts_for("same", silent=True)
     assert policy.timeouts == policy.timeouts_for("same") == policy.timeouts_for("unknown")
     assert ["priority", "weighted", "weighted"] == [policy.strategy_for(name) for name in ("slow", "same", "unknown")]

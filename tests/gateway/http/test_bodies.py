@@ -1,0 +1,78 @@
+"""Request bodies: compressed in the ways HTTP knows, and never larger than they may be."""
+
+import gzip
+import zlib
+
+import pytest
+import zstandard
+
+from dialects.faults import FaultError, FaultKind
+from gateway.http.bodies import decoded
+
+BODY = b'{"model": "gpt-4.1", "messages": []}'
+MARK = b"\xef\xbb\xbf"
+
+
+def deflated(body: bytes) -> bytes:
+    """Deflate without zlib's frame, as some senders write it."""
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(body) + packer.flush()
+
+
+def zstd(body: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(body)
+
+
+def refusal(body: bytes, encodings: str, limit: int = 1000) -> tuple[FaultKind, int | None]:
+    with pytest.raises(FaultError) as refused:
+        decoded(body, encodings, limit)
+    return refused.value.fault.kind, refused.value.fault.status
+
+
+@pytest.mark.parametrize(
+    ("body", "encodings"),
+    [
+        (BODY, ""),
+        (BODY, "identity"),
+        (MARK + BODY, ""),
+        (gzip.compress(BODY), "gzip"),
+        (gzip.compress(BODY), "X-GZIP"),
+        (gzip.compress(BODY[:9]) + gzip.compress(BODY[9:]), "gzip"),
+        (gzip.compress(MARK + BODY), "gzip"),
+        (zlib.compress(BODY), "deflate"),
+        (deflated(BODY), "deflate"),
+        (zstd(BODY), "zstd"),
+        (zstd(BODY[:9]) + zstd(BODY[9:]), "zstd"),
+        (gzip.compress(zlib.compress(BODY)), "deflate, identity, gzip"),
+    ],
+    ids=["plain", "identity", "mark", "gzip", "x-gzip", "members", "mark-in-gzip", "deflate", "bare", "zstd", "frames",
+         "nested"],
+)  # fmt: skip
+def test_a_body_is_read_however_it_is_compressed(body: bytes, encodings: str) -> None:
+    assert BODY == decoded(body, encodings, 1000)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, deflated, zstd])
+def test_a_body_is_as_large_as_it_is_when_it_is_unpacked(pack) -> None:
+    encoding = {gzip.compress: "gzip", zstd: "zstd"}.get(pack, "deflate")
+
+    assert b"x" * 1000 == decoded(pack(b"x" * 1000), encoding, 1000)
+    assert (FaultKind.TOO_LARGE, 413) == refusal(pack(b"x" * 1001), encoding)
+    assert (FaultKind.TOO_LARGE, 413) == refusal(pack(b"x" * 50_000_000), encoding)
+
+
+@pytest.mark.parametrize("encodings", ["br", "gzip, compress", "gzip, gzip, gzip, gzip"])
+def test_an_encoding_that_is_not_known_is_named(encodings: str) -> None:
+    with pytest.raises(FaultError, match=r"Content-Encoding .* send the body plain, or as one of gzip") as refused:
+        decoded(BODY, encodings, 1000)
+
+    assert (FaultKind.INVALID_REQUEST, 415) == (refused.value.fault.kind, refused.value.fault.status)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+@pytest.mark.parametrize("cut", [True, False], ids=["cut", "garbled"])
+def test_a_body_that_does_not_unpack_is_refused(encoding: str, cut: bool) -> None:
+    whole = {"gzip": gzip.compress, "deflate": zlib.compress, "zstd": zstd}[encoding](BODY * 10)
+    body = whole[:-6] if cut else b"no such thing" + whole
+
+    assert (FaultKind.INVALID_REQUEST, 400) == refusal(body, encoding)
