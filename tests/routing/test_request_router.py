@@ -97,6 +97,55 @@ class TestProtocols:
 
         assert isinstance(next(router.attempts("claude-3-opus")).protocol, ClaudeConverseProtocol)
 
+    @pytest.mark.parametrize(
+        ("name", "runs", "client", "protocol"),
+        [
+            ("4.5-sonnet", "", "openai-chat", ClaudeConverseProtocol),
+            ("3.5-sonnet", "", "openai-chat", ClaudeInvokeProtocol),
+            ("my-gemini", "", "openai-chat", GeminiGenerateProtocol),
+            ("my-claude", "anthropic--claude-3.5-sonnet", "openai-chat", ClaudeInvokeProtocol),
+            ("my-claude", "gemini-2.5-pro", "openai-chat", GeminiGenerateProtocol),
+            ("house-model", "gpt-5", "openai-responses", OpenAIResponsesProtocol),
+        ],
+    )
+    def test_what_a_deployment_runs_decides_or_else_the_family_of_its_name(
+        self, router_of, name, runs, client, protocol
+    ):
+        router = router_of({name: [endpoint("eu", "d1", name, runs=runs)]})
+        route = router.route({"model": name, "messages": [{"role": "user", "content": "Hello"}]})
+
+        assert isinstance(next(router.attempts(name, client=client)).protocol, protocol)
+        assert isinstance(route.protocol, type(router.protocol(runs or name, "openai-chat")))
+        assert route.endpoint_url.startswith(endpoint("eu", "d1", name).url)
+
+    def test_each_endpoint_of_a_model_is_asked_as_what_it_runs(self, router_of):
+        pool = [endpoint("eu", f"d{number}", "m", runs=runs) for number, runs in enumerate(("gpt-5", "gemini-2.5-pro"))]
+        router = router_of({"m": pool})
+        leased = [next(router.attempts("m")) for _ in pool]
+
+        assert {"openai-chat", "gemini-generate"} == {attempt.protocol.name for attempt in leased}
+        assert all((attempt.endpoint.runs == "gpt-5") is (attempt.protocol.name == "openai-chat") for attempt in leased)
+
+    def test_an_endpoint_that_cannot_be_asked_is_given_back(self, router_of):
+        pool = [endpoint("eu", "d1", "m", runs="gpt-5"), endpoint("eu", "d2", "m", runs="text-embedding-3-small")]
+        router = router_of({"m": pool})
+        first, second = router.attempts("m"), router.attempts("m")
+        next(first).lease.close()
+        with pytest.raises(FaultError, match="makes embeddings"):
+            next(second)
+
+        assert nothing_in_flight(router)
+
+    def test_a_pattern_is_held_against_the_deployed_name_first(self, router_of):
+        router = router_of({"house-model": [endpoint("eu", "d1", "house-model", runs="gpt-5")]})
+        gemini, converse = GeminiGenerateProtocol(), ClaudeConverseProtocol()
+        router.register_converter("gpt-*", converse)
+        by_what_runs = next(router.attempts("house-model")).protocol
+        router.register_converter("house-*", gemini)
+        router.register_converter("gpt-*", converse)
+
+        assert (converse, gemini) == (by_what_runs, next(router.attempts("house-model")).protocol)
+
     def test_a_registered_pattern_comes_before_the_rules(self, router_of):
         router = router_of(pool_at("eu/d1", model="Future-Model-9"))
         gemini, converse = GeminiGenerateProtocol(), ClaudeConverseProtocol()
