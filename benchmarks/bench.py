@@ -25,6 +25,7 @@ _STREAMS = (50, 200, 500, 1_000)
 _SLOW = 1_000
 _TEN = Schedule(10, 0)
 _THOUSAND = Schedule(1_000, 0)
+_QUIET = 0.7
 _SHORT = 15.0
 _LONG = 4 * 3600.0
 
@@ -166,7 +167,9 @@ def main(given: Sequence[str]) -> int:
     else:
         os.sched_setaffinity(0, {other})
     report = Report(contestants)
-    stopped = False
+    busy, stopped = os.getloadavg()[0], False
+    if busy > _QUIET:
+        _say(f"the machine is busy (load {busy:.1f}): even ratios will not be worth much")
     try:
         with closing(Bench(client, upstream, core, schedules)) as bench:
             run(bench, contestants, todo, options, report)
@@ -179,7 +182,7 @@ def main(given: Sequence[str]) -> int:
     print(report.markdown("CPU" if options.short else ""))
     print("".join(f"\n- {said}" for said in report.troubles()))
     path = options.json or cache / "bench.json"
-    report.write(path, {"arguments": list(given), "rounds": rounds})
+    report.write(path, {"arguments": list(given), "rounds": rounds, "load": busy})
     _say(f"all figures: {path}")
     return 130 if stopped else 1 if report.failed else 0
 
