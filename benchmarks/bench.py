@@ -25,6 +25,7 @@ _STREAMS = (50, 200, 500, 1_000)
 _SLOW = 1_000
 _TEN = Schedule(10, 0)
 _THOUSAND = Schedule(1_000, 0)
+_QUIET = 0.7
 _SHORT = 15.0
 _LONG = 4 * 3600.0
 
@@ -131,11 +132,8 @@ def time_help(bench: Bench, contestants: Sequence[Contestant], number: int, repo
 
 def run(
     bench: Bench, contestants: Sequence[Contestant], todo: Sequence[Measure], options: Options, report: Report
-) -> int:
-    """Measure in rounds, contestants taking turns within each measure; gives how many rounds there were.
-
-    The short form begins none after 15 seconds.
-    """
+) -> None:
+    """Measure in rounds, contestants taking turns within each measure; the short form begins none after 15 seconds."""
     end = time.monotonic() + (_SHORT if options.short else _LONG)
     for number in range(1, options.rounds + 1):
         if not options.short:
@@ -148,8 +146,7 @@ def run(
                 took = time.monotonic() - began
                 _say(f"round {number}/{options.rounds}  {measure.name}  {contestant.name}  {took:.1f} s")
         if time.monotonic() > end:
-            return number
-    return options.rounds
+            return
 
 
 def main(given: Sequence[str]) -> int:
@@ -170,16 +167,24 @@ def main(given: Sequence[str]) -> int:
     else:
         os.sched_setaffinity(0, {other})
     report = Report(contestants)
-    with closing(Bench(client, upstream, core, schedules)) as bench:
-        rounds = run(bench, contestants, todo, options, report)
+    busy, stopped = os.getloadavg()[0], False
+    if busy > _QUIET:
+        _say(f"the machine is busy (load {busy:.1f}): even ratios will not be worth much")
+    try:
+        with closing(Bench(client, upstream, core, schedules)) as bench:
+            run(bench, contestants, todo, options, report)
+    except KeyboardInterrupt:
+        stopped = True
+    rounds = max((each["round"] for each in report.runs), default=0)
     print("\n" + ", ".join(f"{each.name} {each.version}".strip() for each in contestants))
-    print(f"medians of {rounds} rounds; in brackets, the ratio to the bare handler\n")
+    rest = ", the last of them not complete" if stopped else ""
+    print(f"medians of {rounds} rounds{rest}; in brackets, the ratio to the bare handler\n")
     print(report.markdown("CPU" if options.short else ""))
     print("".join(f"\n- {said}" for said in report.troubles()))
     path = options.json or cache / "bench.json"
-    report.write(path, {"arguments": list(given), "rounds": rounds})
+    report.write(path, {"arguments": list(given), "rounds": rounds, "load": busy})
     _say(f"all figures: {path}")
-    return 1 if report.failed else 0
+    return 130 if stopped else 1 if report.failed else 0
 
 
 def _say(line: str) -> None:
@@ -187,10 +192,10 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended, and what is known told
     try:
         sys.exit(main(sys.argv[1:]))
     except CannotServeError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(130)  # while something was installed

@@ -17,7 +17,7 @@ from benchmarks.contestants import Contestant, Direct, Place, Question, Schedule
 from benchmarks.figures import per_thousand
 from benchmarks.processes import ProcessTree
 
-_START = 180.0
+_START = 300.0
 _LIFE = 4 * 3600
 _LOOK = 0.005
 _MB = 1_000_000
