@@ -113,20 +113,6 @@ def test_silence_is_a_time_out_for_a_whole_answer(serve, reader_of, stage):
     assert left.wait(PATIENCE)
 
 
-def test_a_head_that_comes_slowly_is_not_silent(serve, reader_of):
-    """Ten bytes with pauses of half the limit."""
-    pause = threading.Event()
-
-    def script(_, peer):
-        peer.request()
-        for byte in b"HTTP/1.1 2":
-            pause.wait(0.25)
-            peer.send(bytes([byte]))
-        peer.send(b"00 OK\r\nContent-Length: 2\r\n\r\nhi")
-
-    assert b"hi" == reader_of(serve(script).url, silence=0.5).read()
-
-
 # Tokens
 
 

@@ -182,23 +182,6 @@ def test_silence_within_a_whole_answer_is_a_time_out(serve, begin, lifetime):
     assert left.wait(PATIENCE)
 
 
-def test_an_answer_that_comes_slowly_is_not_silent(serve, begin, lifetime):
-    """Ten pieces with pauses of half the limit: five times the limit in all."""
-    pause = threading.Event()
-
-    def script(_, peer):
-        peer.request()
-        peer.send(OK + b"Content-Length: 10\r\n\r\n")
-        for digit in b"0123456789":
-            pause.wait(0.25)
-            peer.send(bytes([digit]))
-
-    call = begin(serve(script).url)
-    call.head(lifetime, PATIENCE)
-
-    assert b"0123456789" == call.read(lifetime, 0.5)
-
-
 # However the bytes are cut
 
 
