@@ -136,11 +136,11 @@ def _admit(app: Flask, gateway: Gateway) -> None:
     @app.before_request
     def admit() -> None:
         g.caller = "anonymous"
-        if gateway.access.is_open and not is_near(request.headers.get("Origin", "self://")):
+        if gateway.auth.is_open and not is_near(request.headers.get("Origin", "self://")):
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Without a key, pages of other sites may not call."))
         if request.path in _OPEN_PATHS or request.method == "OPTIONS":
             return
-        caller = gateway.access.admit(keys_in(dict(request.headers), request.args))
+        caller = gateway.auth.admit(keys_in(dict(request.headers), request.args))
         if caller is None:
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Incorrect API key provided."))
         g.caller = caller
@@ -149,7 +149,7 @@ def _admit(app: Flask, gateway: Gateway) -> None:
     def permit(response: Response) -> Response:
         asked = request.headers.get("Access-Control-Request-Headers", "")
         origin, methods = request.headers.get("Origin", ""), response.headers.get("Allow", "")
-        response.headers.update(permission(origin, asked, methods, keyless=gateway.access.is_open))
+        response.headers.update(permission(origin, asked, methods, keyless=gateway.auth.is_open))
         return response
 
 

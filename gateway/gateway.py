@@ -23,7 +23,7 @@ from dialects.models import Vendor, profile_for
 from dialects.tables import CLIENTS
 from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
-from gateway.http.auth import Access
+from gateway.http.auth import Auth
 from gateway.http.limits import Admission
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
@@ -81,7 +81,7 @@ class Gateway:
         new_token: Callable[[], str] = lambda: secrets.token_hex(12),
     ) -> None:
         self.settings = settings
-        self.access = Access(token.reveal() for token in settings.tokens)
+        self.auth = Auth(token.reveal() for token in settings.tokens)
         self.registry = CollectorRegistry()
         self.started = int(now())
         self._now = now

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from gateway.config.model_overrides import OfModels, unused
 from gateway.config.schema import ConfigFile, FilterSection, ServerSection, json_schema, unknown_keys
 from gateway.config.service_keys import Mistake, Secret, ServiceKey, ServiceKeyError, is_url, load_json
-from gateway.config.subaccounts import AccountReader, Deployment, Filters, Findings, SubAccount, spelled
+from gateway.config.subaccounts import Deployment, Filters, Findings, SubAccount, SubaccountReader, spelled
 from gateway.server.options import ServerOptions
 from routing.policy import Policy
 from routing.request_router import RequestRouter
@@ -251,7 +251,7 @@ class _Loader:
 
     def _subaccounts(self, config: ConfigFile, filters: Filters) -> dict[str, SubAccount]:
         """Resolve the subaccounts in their order; without any, the one that the environment tells of."""
-        reader = AccountReader(self._found, filters)
+        reader = SubaccountReader(self._found, filters)
         if not config.subaccounts:
             return {} if self._found.mistakes else reader.from_environment()
         for name in config.subaccounts:

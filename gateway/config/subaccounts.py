@@ -121,7 +121,7 @@ class Findings:
         return text
 
 
-class AccountReader:
+class SubaccountReader:
     """Resolves subaccounts; what is wrong with them goes to the findings."""
 
     def __init__(self, findings: Findings, filters: Filters) -> None:

@@ -15,7 +15,7 @@ def keys_in(headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[str, 
     return (*found, *filter(None, [query.get("key")]))
 
 
-class Access:
+class Auth:
     """The keys that open the proxy; none means that everyone may call.
 
     Keys are kept and compared as digests, each whole, all of them every time:

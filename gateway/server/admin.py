@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from dialects.jsontext import dumps
-from gateway.http.auth import Access, keys_in
+from gateway.http.auth import Auth, keys_in
 from gateway.observability import shared_metrics
 from gateway.requests.lifetime import Clock
 from gateway.server.status_board import StatusBoard
@@ -46,11 +46,11 @@ class Answer:
 
 
 class Operations:
-    """What operators can ask for, by path; *access* says who may read more than whether the proxy is well."""
+    """What operators can ask for, by path; *auth* says who may read more than whether the proxy is well."""
 
-    def __init__(self, board: StatusBoard, access: Access) -> None:
+    def __init__(self, board: StatusBoard, auth: Auth) -> None:
         self._board = board
-        self.access = access
+        self.auth = auth
 
     def answer(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
         """Answer one request."""
@@ -66,7 +66,7 @@ class Operations:
         if method not in {"GET", "HEAD"}:
             return Answer.refusal(405, "Only GET is offered here.")
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        if url.path not in _OPEN_PATHS and self.access.admit(keys_in(headers, query)) is None:
+        if url.path not in _OPEN_PATHS and self.auth.admit(keys_in(headers, query)) is None:
             return Answer.refusal(401, "Incorrect API key provided.")
         return found[url.path]()
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final, cast
 
 from gateway.config.settings import Settings, SettingsError
-from gateway.http.auth import Access
+from gateway.http.auth import Auth
 from gateway.observability import log_writer, shared_metrics
 from gateway.server import descriptors
 from gateway.server.admin import AdminListener, Operations
@@ -73,7 +73,7 @@ class Supervisor:
         self._listener = listen(settings.host, settings.port)
         self._table = ProcessTable()
         self._board = StatusBoard.create(self._table)
-        self._operations = Operations(self._board, _admin_access(settings))
+        self._operations = Operations(self._board, _admin_auth(settings))
         self._admin = self._open_admin(settings.server)
         self._descriptors = descriptors.raise_limit()
         self._signals: deque[int] = deque()
@@ -311,7 +311,7 @@ class Supervisor:
         self._incoming = []
         self._early_deaths = 0
         logging.getLogger().setLevel(self._settings.log_level.upper())
-        self._operations.access = _admin_access(self._settings)
+        self._operations.auth = _admin_auth(self._settings)
         _log.info("the settings were read anew: new workers serve, old ones end what they have begun")
 
     def _give_up_reload(self, why: str) -> None:
@@ -360,9 +360,9 @@ class Supervisor:
         return AdminListener(listener, self._selector, self._operations)
 
 
-def _admin_access(settings: Settings) -> Access:
+def _admin_auth(settings: Settings) -> Auth:
     """Who may read metrics and states on the admin port: on this machine everybody, elsewhere who has a key."""
-    return Access(() if is_loopback(settings.server.admin_host) else (token.reveal() for token in settings.tokens))
+    return Auth(() if is_loopback(settings.server.admin_host) else (token.reveal() for token in settings.tokens))
 
 
 def _longest_request(settings: Settings) -> float:

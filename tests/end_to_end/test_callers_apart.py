@@ -120,7 +120,7 @@ def test_an_answer_that_is_not_the_callers_is_neither_shown_nor_deleted_nor_canc
 def test_items_of_an_answer_that_is_shown_may_be_referred_to(shared: Proxy) -> None:
     told = ask(shared, "My name is Ada.")
     item = told.json["output"][-1]["id"]
-    shared.gateway._shared.items.forget(shared.gateway.access.admit([KEY]) or "", item)
+    shared.gateway._shared.items.forget(shared.gateway.auth.admit([KEY]) or "", item)
     before = ask(shared, reference(item)).status
     shared.ask("GET", f"/v1/responses/{told.json['id']}")
 

@@ -165,14 +165,19 @@ def test_a_caller_that_leaves_before_the_first_word_frees_its_slot_and_the_model
     assert until(lambda: departures(cloud) == [True], 5)
 
 
-def test_a_caller_that_leaves_before_the_model_has_answered_at_all_frees_its_slot(served: Served, cloud: Cloud) -> None:
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_a_caller_that_leaves_before_the_model_has_answered_at_all_frees_its_slot_and_the_model(
+    served: Served, cloud: Cloud, stream: bool
+) -> None:
+    """Nothing was written to the caller yet, so only its own connection can tell."""
     for deployment in cloud.deployments("gpt-4.1"):
         cloud.fault(deployment, "hang")
-    caller = Caller.ask(served.port, *asking("openai", "Hello"))
-    caller.hear(b": ping")
+    caller = Caller.ask(served.port, *asking("openai", "Hello", stream=stream))
+    assert until(lambda: served.in_flight == 1, 5)
     caller.leave()
 
-    assert until(lambda: served.in_flight == 0, 5)
+    assert until(lambda: served.in_flight == 0, 2)
+    assert until(lambda: departures(cloud) == [True], 2)
 
 
 def test_after_a_mix_of_endings_nothing_stays_in_flight(served: Served, cloud: Cloud) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.http.auth import Access, keys_in
+from gateway.http.auth import Auth, keys_in
 
 KEY = "sk-right"
 
@@ -21,24 +21,24 @@ KEY = "sk-right"
     ],
 )
 def test_a_key_is_found_wherever_an_sdk_puts_it(headers: dict[str, str]) -> None:
-    assert Access([KEY]).admit(keys_in(headers, {})) is not None
+    assert Auth([KEY]).admit(keys_in(headers, {})) is not None
 
 
 def test_a_key_may_stand_in_the_query() -> None:
-    assert Access([KEY]).admit(keys_in({}, {"key": KEY})) is not None
+    assert Auth([KEY]).admit(keys_in({}, {"key": KEY})) is not None
 
 
 @pytest.mark.parametrize("key", ["", "sk", "sk-right ", "sk-rightx", "xsk-right", "Basic sk-right", "SK-RIGHT"])
 def test_a_key_counts_whole_or_not_at_all(key: str) -> None:
-    assert Access([KEY]).admit([key]) is None
+    assert Auth([KEY]).admit([key]) is None
 
 
 def test_no_key_at_all_opens_nothing_once_keys_are_configured() -> None:
-    assert Access([KEY]).admit(()) is None
+    assert Auth([KEY]).admit(()) is None
 
 
 def test_without_configured_keys_everyone_may_call() -> None:
-    access = Access([])
+    access = Auth([])
 
     assert access.is_open
     assert "anonymous" == access.admit(())
@@ -46,7 +46,7 @@ def test_without_configured_keys_everyone_may_call() -> None:
 
 
 def test_callers_are_told_apart_by_a_name_that_is_not_their_key() -> None:
-    access = Access(["sk-one", "sk-two"])
+    access = Auth(["sk-one", "sk-two"])
     one, two = access.admit(["sk-one"]), access.admit(["sk-two"])
 
     assert one is not None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.http.auth import Access
+from gateway.http.auth import Auth
 from gateway.server.admin import AdminListener, Operations
 from gateway.server.process_table import ProcessTable
 from gateway.server.status_board import Report, StatusBoard
@@ -25,7 +25,7 @@ class Admin:
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         self.now = 0.0
-        self.listener = AdminListener(listener, self.selector, Operations(board, Access(keys)), lambda: self.now)
+        self.listener = AdminListener(listener, self.selector, Operations(board, Auth(keys)), lambda: self.now)
         self.clients: list[Client] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
