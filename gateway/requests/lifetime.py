@@ -72,6 +72,11 @@ class Signal:
         self._reader.close()
         self._writer.close()
 
+    def __del__(self) -> None:
+        for name in ("_reader", "_writer"):
+            if (end := getattr(self, name, None)) is not None:
+                end.close()
+
 
 class Lifetime:
     """Bounds every wait of one request by its deadline, its client's departure, and the end of the drain.

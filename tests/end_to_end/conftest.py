@@ -67,5 +67,9 @@ def own_proxy(cloud: Cloud, tmp_path: Path) -> Iterator[Proxy]:
 
 
 @pytest.fixture(autouse=True)
-def _quiet_logs() -> None:
-    logging.getLogger("sap_ai_proxy").setLevel(logging.ERROR)
+def _quiet_logs() -> Iterator[None]:
+    log = logging.getLogger("sap_ai_proxy")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    yield
+    log.setLevel(before)

@@ -35,6 +35,16 @@ def ask(proxy: Proxy, text: str) -> Caller:
     return Caller.ask(port_of(proxy), *asking("openai", text))
 
 
+def fill(proxy: Proxy) -> tuple[Caller, Caller]:
+    """Take the one place, and then the one seat in front of it."""
+    first = ask(proxy, SLOW)
+    first.hear(b"word1")
+    second = ask(proxy, SLOW)
+    # The two, and the one that looks.
+    assert until(lambda: proxy.ask("GET", "/router/state").json["workers"][0]["open_requests"] == 3)
+    return first, second
+
+
 def test_a_request_that_waits_for_a_place_is_answered_when_one_is_free(narrow: Proxy) -> None:
     first = ask(narrow, SLOW)
     first.hear(b"word1")
@@ -49,9 +59,7 @@ def test_a_request_that_waits_for_a_place_is_answered_when_one_is_free(narrow: P
 
 @pytest.mark.parametrize("client", ["openai", "anthropic", "gemini", "responses"])
 def test_whoever_finds_the_room_full_is_told_when_to_come_back_in_its_dialect(narrow: Proxy, client: str) -> None:
-    first = ask(narrow, SLOW)
-    first.hear(b"word1")
-    second = ask(narrow, SLOW)
+    first, second = fill(narrow)
     path, body = asking(client, "Hello")
     assert until(lambda: narrow.ask("POST", path, body).status == 503)
     told = narrow.ask("POST", path, body)
@@ -65,10 +73,8 @@ def test_whoever_finds_the_room_full_is_told_when_to_come_back_in_its_dialect(na
 
 
 def test_a_client_that_leaves_the_waiting_room_is_never_worked_for(narrow: Proxy, cloud: Cloud) -> None:
-    first = ask(narrow, SLOW)
-    first.hear(b"word1")
+    first, second = fill(narrow)
     path, body = asking("openai", "Hello")
-    second = ask(narrow, SLOW)
     assert until(lambda: narrow.ask("POST", path, body).status == 503)
     second.leave()
     third = ask(narrow, "Hello")
