@@ -1,5 +1,6 @@
 """Plain deltas are read and written in few steps; the bytes and the observations are those of the long way."""
 
+import json
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -9,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialects.conversation import Conversation, Text, Thinking, ToolCall
+from dialects.conversation import Conversation, Stop, StopReason, Text, Thinking, ToolCall, Usage
 from dialects.dialect import Envelope
-from dialects.events import BlockDelta, BlockStarted, Event
+from dialects.events import BlockDelta, BlockStarted, Event, Finished
 from dialects.eventstream import decoder_for
 from dialects.jsontext import dumps
 from dialects.openai_shared import public_model
@@ -36,6 +37,13 @@ SCENES["openai-chat"].append(
         (None, '{"id":"c","choices":[{"delta":{"content":""},"logprobs":{"content":[{"token":"b","logprob":-1}]}}]}'),
         (None, '{"id":"c","choices":[{"delta":{"content":"b"}}]}'),
         (None, '{"id":"c","choices":[{"delta":{"content":"c"},"index":0,"finish_reason":null}]}'),
+    ]
+)
+SCENES["bedrock-converse"].append(
+    [
+        (None, '{"messageStart":{"role":"assistant"}}'),
+        (None, '{"contentBlockDelta":{"delta":{"text":"a"},"contentBlockIndex":0}}'),
+        (None, '{"contentBlockDelta":{"delta":{"text":"b"},"contentBlockIndex":0}}'),
     ]
 )
 VALUE = re.compile(r""":\s*("(?:[^"\\]|\\.)*"|'[^'"\\]*'|null|true|false|-?[0-9.]+|\[\]|{})""")
@@ -85,6 +93,7 @@ MEMBERS = (
     *('"reasoning_content":"r"', '"x":NaN', '"x":1e400', '"x":1234567890123456789012', '"x":[1.50,-0,1E5]'),
     *('"logprobs":{"content":[{"token":"a","logprob":-1}]}', '"usageMetadata":{"promptTokenCount":1e3}'),
     *('"usageMetadata":{"promptTokenCount":12345678901234567890123}', '"usageMetadata":{"candidatesTokenCount":null}'),
+    '"contentBlockStart":{"contentBlockIndex":9,"start":{"toolUse":{"toolUseId":"t","name":"n"}}}',
     *('"candidates":[]', '"choices":[]', '"tool_calls":[{"index":0,"function":{"arguments":"a"}}]', '"signature":"s"'),
 )
 """Members that may be added to any object of a frame."""
@@ -95,9 +104,10 @@ def variants(data: str) -> Iterator[str]:
     """The data of a frame, each time with one change that may matter."""
     quote = '"' if '"' in data else "'"
     for place in re.finditer("}", data):
-        separator = "," if data[place.start() - 1] != "{" else ""
+        separator = ", " if data[place.start() - 1] != "{" else ""
         for member in MEMBERS:
-            yield data[: place.start()] + separator + member.replace('"', quote) + data[place.start() :]
+            written = member if quote == '"' else re.sub("([:,])", r"\1 ", member).replace('"', quote)
+            yield data[: place.start()] + separator + written + data[place.start() :]
     for value in VALUE.finditer(data):
         for other in VALUES:
             yield data[: value.start(1)] + other.replace('"', quote) + data[value.end(1) :]
@@ -200,6 +210,24 @@ def test_a_piece_without_an_index_belongs_to_the_call_of_the_last_piece():
 
     assert in_full(slow, frames) == events
     assert ["{", "}", " "] == [event.text for event in events if isinstance(event, BlockDelta)]
+
+
+def test_the_usage_of_a_plain_gemini_frame_behind_the_last_word_counts():
+    said = '{"candidates":[{"content":{"parts":[{"text":"a"}]}%s}],"usageMetadata":{"promptTokenCount":%d}}'
+    frames = [Frame(said % (reason, count)) for reason, count in (("", 1), (',"finishReason":"STOP"', 2), ("", 3))]
+    quick, slow = BACKENDS["gemini"].reader("tok", ""), patient(BACKENDS["gemini"].reader("tok", ""))
+    events = in_full(quick, frames)
+
+    assert in_full(slow, frames) == events
+    assert events[-1] == Finished(Stop(StopReason.END, "STOP"), Usage(3))
+
+
+@pytest.mark.parametrize("value", ["12345678901234567890123", "1.5", "NaN", '"\\ud800"', "[-0]"])
+def test_a_gemini_frame_under_the_public_name_keeps_its_values(value):
+    envelope = Envelope("tok", "my-model", 0, Conversation("my-model", "gemini"))
+    passed = LANES["gemini"].forward_frame(Frame(f'{{"modelVersion":"a","x":{value}}}'), envelope)
+
+    assert passed == encoded(dumps({"modelVersion": "my-model", "x": json.loads(value)}))
 
 
 @given(
