@@ -245,8 +245,8 @@ class LiteLLM(Contestant):
     name = "LiteLLM"
 
     def install(self, cache: Path) -> None:
-        """Install into an environment of its own; 1.107.0 was not its authors'."""
-        self._bin = virtualenv(cache, "litellm", "litellm[proxy]>=1.80,!=1.107.0")
+        """Install into an environment of its own; 1.107.0 was not its authors', and older ones lack an option."""
+        self._bin = virtualenv(cache, "litellm", "litellm[proxy]>=1.108")
         self.version = _version_in(self._bin, "litellm")
         self.help = (str(self._bin / "litellm"), "--help")
 
@@ -265,6 +265,8 @@ class LiteLLM(Contestant):
         return [
             *(str(self._bin / "litellm"), "--config", config, "--telemetry", "False"),
             *("--host", "127.0.0.1", "--port", str(place.port), "--num_workers", str(place.processes)),
+            # A worker that has not imported everything within five seconds would be started again, and again.
+            *("--timeout_worker_healthcheck", "600"),
         ]
 
     def env(self, place: Place) -> dict[str, str]:
