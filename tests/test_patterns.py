@@ -21,7 +21,7 @@ CONFIGURED = {
 }
 """Patterns that only see what the operator has written: the config file and the keys."""
 LENGTH = 120
-MOST = 60
+MOST = 90
 RATIO = 2.5
 
 
@@ -104,7 +104,7 @@ def attacks(found: Found) -> list[tuple[str, str, str]]:
     for pieces in examples(parsed(found.pattern, found.flags)):
         spans = [(i, j) for i in range(len(pieces)) for j in range(i + 1, min(len(pieces), i + 24) + 1)]
         for i, j in spans:
-            texts |= {("".join(pieces[:i]), "".join(pieces[i:j]), end) for end in ("", "\n\0")}
+            texts |= {("".join(pieces[:i]), "".join(pieces[i:j]), end) for end in ("", "/", "\n\0")}
     ordered = sorted(each for each in texts if each[1])
     return ordered[:: 1 + len(ordered) // MOST]
 
