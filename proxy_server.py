@@ -29,6 +29,7 @@ from gateway.http.cors import is_near, permission
 from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import ClientConnection
 from gateway.server.runtime import Runtime
+from gateway.server.stream_loop import HAND_OVER
 from gateway.version import VERSION
 from routing import load_balance_url
 
@@ -311,6 +312,8 @@ def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> 
         stream.begin()
     except FaultError as error:
         return _say(error.fault, exchange.headers())
+    if (hand_over := request.environ.get(HAND_OVER)) is not None:
+        hand_over(stream)
     headers = {**exchange.headers(), "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return Response(stream, mimetype="text/event-stream", headers=headers)
 

@@ -13,7 +13,7 @@ from dialects.faults import Fault, FaultError, FaultKind, http_status
 from dialects.models import profile_for
 from gateway.media.inline import FETCHES_NOTHING, Fetch, inline
 from gateway.observability.metrics import ExchangeRecord, Observer
-from gateway.requests.lifetime import Lifetime
+from gateway.requests.lifetime import Descriptor, Lifetime
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.upstream.stream_reader import StreamReader
@@ -334,6 +334,16 @@ class AttemptReader:
     def take(self, seconds: float) -> bytes | None:
         """Take all that has arrived, None at the end; raises `FaultError`, or `Quiet` after so many *seconds*."""
         return self._reader.take(seconds)
+
+    def arrived(self) -> bytes | None:
+        """Take what has arrived without waiting: no bytes if nothing has, None at the end; raises `FaultError`."""
+        return self._reader.arrived()
+
+    @property
+    def upstream(self) -> Descriptor | None:
+        """What becomes readable when there is more of the answer; nothing when there will be no more."""
+        wish = self._reader.wish
+        return wish.on if wish is not None else None
 
     def read(self) -> bytes:
         """Read the whole answer; raises `FaultError`."""

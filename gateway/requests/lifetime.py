@@ -98,17 +98,18 @@ class Lifetime:
     ) -> None:
         self.clock = clock
         self.began = clock()
-        self._deadline = self.began + seconds
+        self.deadline = self.began + seconds
+        """When the request must be over, by `clock`."""
         self._drain = drain
         self._watch = _Watch(client, drain)
 
     def limit(self, seconds: float) -> None:
         """Let the request take at most so many *seconds* from its beginning; never more than before."""
-        self._deadline = min(self._deadline, self.began + seconds)
+        self.deadline = min(self.deadline, self.began + seconds)
 
     def left(self) -> float:
         """The seconds that remain; none or fewer when the request is over."""
-        return self._deadline - self.clock()
+        return self.deadline - self.clock()
 
     def check(self) -> None:
         """Raise `FaultError` if the request is over: late, without a client, or in the way of a shutdown."""

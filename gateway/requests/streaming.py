@@ -1,5 +1,6 @@
 """A streamed answer: held back until a model has said something, owned until the last byte."""
 
+import math
 from collections.abc import Callable
 from typing import Final, Self
 
@@ -9,6 +10,7 @@ from dialects.relay import Observation, Relay
 from dialects.sse import BLANK_LINES
 from dialects.tables import SIGNS_OF_LIFE
 from gateway.requests.exchange import DEFECT, AttemptReader, Exchange, Stage
+from gateway.requests.lifetime import Descriptor
 from gateway.upstream.steps import Quiet
 from routing.request_router import Attempt
 
@@ -73,6 +75,9 @@ class StreamedAnswer:
     answering                   an error in the client's dialect  a sign of life
     over                        nothing                           nothing
     ==========================  ================================  =========================
+
+    Iterating waits for the model. Once it `is_flowing`, whoever waits for `upstream` with many others calls `flow` when
+    that is readable and `check` when `due` has come instead: neither waits.
     """
 
     def __init__(self, exchange: Exchange, render_fault: RenderFault) -> None:
@@ -109,7 +114,7 @@ class StreamedAnswer:
     def __next__(self) -> bytes:
         self._exchange.waited += self._clock() - self._handed
         out, self._ready = self._ready, b""
-        while not (out or self._is_over):
+        while not (out or self.is_over):
             wait = self._spoke + self._timeouts.keep_alive - self._clock()
             out = self._step(wait) if wait > 0 else self._sign_of_life
         if not out:
@@ -120,13 +125,74 @@ class StreamedAnswer:
     def close(self) -> None:
         """Let go of everything, however far the stream got."""
         self._ready = b""
-        if not self._is_over:
+        if not self.is_over:
             self._exchange.waited += self._clock() - self._handed
             self._end(_CLIENT_LEFT)
 
     @property
-    def _is_over(self) -> bool:
+    def is_flowing(self) -> bool:
+        """Whether a model is answering, so that all that is left is to pass on what comes."""
+        return self._exchange.stage is Stage.ANSWERING
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the stream has come to its end; what it gave before may still have to be written."""
         return self._exchange.stage is Stage.OVER
+
+    @property
+    def upstream(self) -> Descriptor | None:
+        """What becomes readable when there is more; nothing when there will be no more."""
+        return self._flow.reader.upstream if self._flow is not None else None
+
+    @property
+    def due(self) -> float:
+        """When `check` has to be called: for a sign of life, or because the stream or its request is late."""
+        flow_due = self._flow.due if self._flow is not None else math.inf
+        return min(self._spoke + self._timeouts.keep_alive, flow_due, self._exchange.lifetime.deadline)
+
+    def flow(self) -> bytes:
+        """Give what has arrived and was not given yet, or nothing."""
+        self._exchange.waited += self._clock() - self._handed
+        out, self._ready = self._ready, b""
+        while self._flow is not None:
+            out += self._flow_on(self._flow)
+            if self.upstream is not None:
+                break
+        self._handed = self._clock()
+        if out:
+            self._spoke = self._handed
+        return out
+
+    def check(self) -> bytes:
+        """Give what is due though nothing has come: a sign of life, or how the stream ends before its time."""
+        flow = self._flow
+        if flow is None:
+            return b""
+        try:
+            self._exchange.lifetime.check()
+        except FaultError as error:
+            return self._fail(flow, error.fault)
+        now = self._clock()
+        if now >= flow.due:
+            return self._fail(flow, _TOO_SLOW)
+        if now < self._spoke + self._timeouts.keep_alive:
+            return b""
+        self._spoke = now
+        return self._sign_of_life
+
+    def _flow_on(self, flow: _Flow) -> bytes:
+        """Pass on what has arrived from the model that is answering."""
+        try:
+            chunk = flow.reader.arrived()
+            if chunk == b"":
+                return b""
+            flow.due = self._clock() + self._timeouts.idle
+            return self._pass(flow, chunk)
+        except FaultError as error:
+            return self._fail(flow, error.fault)
+        except BaseException:
+            self._end(DEFECT)
+            raise
 
     def _step(self, wait: float) -> bytes:
         """Take one step; a failure of all is told in the stream."""

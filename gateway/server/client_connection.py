@@ -39,12 +39,20 @@ class ClientConnection:
         """What reads this connection's requests; it holds bytes that came early."""
         self.received = 0
         """Bytes since the current request began."""
+        self.waits_to_send = True
+        """Whether sending waits for a client that takes nothing; otherwise the rest is kept for `send_unsent`."""
+        self._unsent = b""
         self._socket = connection
         self._options = options
         self._clock = clock
         self._deadline: float | None = None
         self._reading = Wish(self)
         self._writing = Wish(self, write=True)
+
+    @property
+    def has_early_bytes(self) -> bool:
+        """Whether bytes of the next request were read together with the one before."""
+        return self.parser is not None and bool(self.parser.unreader.buf.getvalue())
 
     def fileno(self) -> int:
         """The descriptor of the socket; negative when it is closed."""
@@ -83,12 +91,28 @@ class ClientConnection:
 
     def sendall(self, data: bytes, /) -> None:
         """Write all of *data*, as fast as the client takes it; raises `StalledError` if it does not."""
+        if self._unsent:
+            self._unsent += data
+            return
         rest = memoryview(data)
         while rest:
             try:
                 rest = rest[self._socket.send(rest) :]
             except BlockingIOError:
+                if not self.waits_to_send:
+                    self._unsent = bytes(rest)
+                    return
                 self._wait(self._writing, self._options.write_timeout, "The client has stopped reading.")
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something is kept that the client has not taken yet."""
+        return bool(self._unsent)
+
+    def send_unsent(self) -> None:
+        """Write as much of what is kept as the client takes now."""
+        data, self._unsent = self._unsent, b""
+        self.sendall(data)
 
     def is_readable(self, seconds: float) -> bool:
         """Wait so many *seconds* for the client to send or to leave; tell whether it did."""

@@ -25,8 +25,8 @@ _BACKLOG: Final = 1024
 _PAUSE: Final = 0.5
 """Seconds without accepting after there were no descriptors left."""
 
-Serve = Callable[[ClientConnection], bool]
-"""Answers the requests on a connection; tells whether it may stay open for another one."""
+Serve = Callable[[ClientConnection, Callable[[bool], None]], None]
+"""Answers the requests on a connection; calls what it is given, once, with whether it may stay open for another."""
 
 
 class ConnectionLoop:
@@ -120,6 +120,7 @@ class ConnectionLoop:
         self.stop_accepting(take_those_in_line=False)
         self.close_idle()
         self._selector.close()
+        self._pool.close()
 
     def _first_deadline(self) -> list[float]:
         return [next(iter(self._idle.values()))] if self._idle else []
@@ -200,28 +201,24 @@ class ConnectionLoop:
         if self._idle.pop(connection, None) is None:
             return  # it was closed to make room since the system told of it
         self._selector.unregister(connection)
-        self._busy += 1
-        try:
-            self._pool.submit(partial(self._run, connection))
-        except RuntimeError as error:
-            _log.error("cannot start a thread: %s", error)
-            self._busy -= 1
-            connection.close()
+        self._submit(connection)
 
-    def _run(self, connection: ClientConnection) -> None:
-        keep = False
-        try:
-            keep = self._serve(connection)
-        finally:
-            if not keep:
-                connection.close()
-            self._finished.append((connection, keep))
-            self.wake()
+    def _submit(self, connection: ClientConnection) -> None:
+        self._busy += 1
+        self._pool.submit(partial(self._serve, connection, partial(self._give_back, connection)))
+
+    def _give_back(self, connection: ClientConnection, keep: bool) -> None:
+        if not keep:
+            connection.close()
+        self._finished.append((connection, keep))
+        self.wake()
 
     def _take_back(self) -> None:
         """Take the connections back that threads have finished with."""
         while self._finished:
             connection, keep = self._finished.popleft()
             self._busy -= 1
-            if keep:
+            if keep and connection.has_early_bytes:
+                self._submit(connection)
+            elif keep:
                 self._wait_for(connection)

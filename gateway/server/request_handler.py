@@ -3,6 +3,8 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from gunicorn.http import errors, wsgi
@@ -10,50 +12,80 @@ from gunicorn.http import errors, wsgi
 from dialects.faults import FaultError
 from gateway.server.client_connection import ClientConnection, StalledError
 from gateway.server.http_messages import Request, Requests, Response, error_response, refusal
+from gateway.server.stream_loop import HAND_OVER, OpenResponse, StreamingBody, StreamLoop
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _HOT: Final = 0.05
 """Seconds for which a thread waits for the next request itself: handing a connection over costs more."""
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+GiveBack = Callable[[bool], None]
+"""Takes a connection back; tells whether it may stay open for a later request."""
+
+
+class _Then(Enum):
+    """What happens to a connection after a request."""
+
+    CLOSE = "close"
+    NEXT = "next"
+    """Another request may follow."""
+    STREAM = "stream"
+    """The response goes on without this thread."""
 
 
 class RequestHandler:
     """Reads requests from a connection and has the application answer them.
 
     *counted* keeps the number of requests in progress whenever it changes, and does nothing else. *is_stopping* tells
-    whether connections should be closed after the request in progress. The lock guards the number.
+    whether connections should be closed after the request in progress. Streams that have begun are passed on by
+    *streams*. The lock guards the number.
     """
 
     def __init__(
-        self, application: Application, config: Any, counted: Callable[[int], None], is_stopping: Callable[[], bool]
+        self,
+        application: Application,
+        config: Any,
+        counted: Callable[[int], None],
+        is_stopping: Callable[[], bool],
+        streams: StreamLoop,
     ) -> None:
         self._application = application
         self._config = config
         self._counted = counted
         self._is_stopping = is_stopping
+        self._streams = streams
         self._lock = threading.Lock()
         self.open_requests = 0
 
-    def serve(self, connection: ClientConnection) -> bool:
-        """Answer what a client asks; tell whether the connection may stay open for a later request."""
-        if connection.parser is None:
-            connection.parser = Requests(self._config, connection, connection.client)
+    def serve(self, connection: ClientConnection, give_back: GiveBack) -> None:
+        """Answer what a client asks, and give the connection back: here or, if it ends in a stream, after that."""
+        then = _Then.CLOSE
         try:
-            while True:
-                request = self._next(connection)
-                if request is None or not self._answered(request, connection):
-                    return False
-                if connection.parser.unreader.buf.getvalue():
-                    continue
-                if self._is_stopping() or not connection.is_readable(_HOT):
-                    return True
+            then = self._serve(connection, give_back)
         except (OSError, FaultError) as error:
             # The client has left or stalled, or its time is over: there is nobody to tell.
             _log.debug("a connection ended early: %s", error)
         except Exception:  # noqa: BLE001 - a connection must not take its thread with it
             _log.exception("a defect in the server")
-        return False
+        if then is not _Then.STREAM:
+            give_back(then is _Then.NEXT)
+
+    def _serve(self, connection: ClientConnection, give_back: GiveBack) -> _Then:
+        if connection.parser is None:
+            connection.parser = Requests(self._config, connection, connection.client)
+        while True:
+            request = self._next(connection)
+            if request is None:
+                return _Then.CLOSE
+            then = self._answered(request, connection, give_back)
+            if then is not _Then.NEXT or not self._asks_again(connection):
+                return then
+
+    def _asks_again(self, connection: ClientConnection) -> bool:
+        """Wait for a moment for the next request; tell whether it is coming."""
+        if connection.has_early_bytes:
+            return True
+        return not self._is_stopping() and connection.is_readable(_HOT)
 
     def _next(self, connection: ClientConnection) -> Request | None:
         """Read the head of the next request; refuse one that makes no sense."""
@@ -72,23 +104,26 @@ class RequestHandler:
         connection.expect_body()
         return request
 
-    def _answered(self, request: Request, connection: ClientConnection) -> bool:
-        """Answer one request; tell whether another may follow."""
+    def _answered(self, request: Request, connection: ClientConnection, give_back: GiveBack) -> _Then:
+        """Answer one request, or as much of it as does not stream."""
         self._count(1)
+        then = _Then.CLOSE
         try:
-            return self._answer(request, connection)
+            then = self._answer(request, connection, give_back)
         finally:
-            connection.lifetime = None
-            self._count(-1)
+            if then is not _Then.STREAM:
+                self._end(connection)
+        return then
 
-    def _answer(self, request: Request, connection: ClientConnection) -> bool:
+    def _answer(self, request: Request, connection: ClientConnection, give_back: GiveBack) -> _Then:
         config = self._config
         response, environ = wsgi.create(
             request, connection, connection.client, connection.server, config, Response, (self._is_stopping,)
         )
         environ["wsgi.multithread"] = True
         try:
-            self._respond(environ, response)
+            if self._respond(environ, response, connection, give_back):
+                return _Then.STREAM
         except (OSError, FaultError):
             raise
         except Exception:  # noqa: BLE001 - whatever an application raises
@@ -96,25 +131,64 @@ class RequestHandler:
             if not response.headers_sent:
                 content = error_response(500, "The proxy failed.", "api_error")
                 connection.sendall(content)
-            return False
-        if response.should_close() or not response.is_whole:
-            if not request.body.is_over:
-                connection.close_after_unread_bytes()
-            return False
-        return True
+            return _Then.CLOSE
+        if _may_stay(response):
+            return _Then.NEXT
+        if not request.body.is_over:
+            connection.close_after_unread_bytes()
+        return _Then.CLOSE
 
-    def _respond(self, environ: dict[str, Any], response: Response) -> None:
+    def _respond(
+        self, environ: dict[str, Any], response: Response, connection: ClientConnection, give_back: GiveBack
+    ) -> bool:
+        """Write what the application answers; tell whether the rest of it is a stream that goes on elsewhere."""
+        streaming: list[StreamingBody] = []
+        environ[HAND_OVER] = streaming.append
         pieces = self._application(environ, response.start_response)
+        close = getattr(pieces, "close", None) or _do_nothing
         try:
             for piece in pieces:
                 response.write(piece)
+                if streaming and streaming[0].is_flowing:
+                    finished = partial(self._finish, response, connection, close, give_back)
+                    rest = OpenResponse(streaming[0], connection, response.write, response.close, finished)
+                    close = _do_nothing
+                    self._streams.add(rest)
+                    return True
             response.close()
         finally:
-            close = getattr(pieces, "close", None)
-            if close is not None:
-                close()
+            close()
+        return False
+
+    def _finish(
+        self,
+        response: Response,
+        connection: ClientConnection,
+        close: Callable[[], None],
+        give_back: GiveBack,
+        whole: bool,
+    ) -> None:
+        """End a request whose response was a stream."""
+        try:
+            close()
+        finally:
+            self._end(connection)
+            give_back(whole and _may_stay(response))
+
+    def _end(self, connection: ClientConnection) -> None:
+        connection.lifetime = None
+        self._count(-1)
 
     def _count(self, change: int) -> None:
         with self._lock:
             self.open_requests += change
             self._counted(self.open_requests)
+
+
+def _may_stay(response: Response) -> bool:
+    """Whether the connection of a response may be used for another one."""
+    return not response.should_close() and response.is_whole
+
+
+def _do_nothing() -> None:
+    pass

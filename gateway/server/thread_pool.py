@@ -1,9 +1,16 @@
 """Threads that are started when there is work, and end when there has been none for a while."""
 
+import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from typing import Final
+
+_log = logging.getLogger("sap_ai_proxy.server")
+_PAUSE: Final = 0.2
+"""Seconds until a thread that could not be started is tried again."""
 
 Task = Callable[[], None]
 
@@ -12,7 +19,9 @@ class ThreadPool:
     """Runs each task in a thread of its own, as long as there are fewer than *most*; later ones take turns.
 
     The thread that was used last is used next, so that those which are not needed end: after *idle_seconds* without
-    a task. The lock guards the two collections and the count; nothing is run or waited for under it.
+    a task. Threads are started by one that does nothing else, since that takes until the new one has had its first
+    turn: whoever submits a task does not wait. The lock guards the two collections and the count; nothing is run,
+    started or waited for under it.
     """
 
     def __init__(self, most: int, idle_seconds: float = 10.0) -> None:
@@ -22,6 +31,9 @@ class ThreadPool:
         self._idle: list[SimpleQueue[Task]] = []
         self._waiting: deque[Task] = deque()
         self._size = 0
+        self._wanted: SimpleQueue[bool] = SimpleQueue()
+        self._starter = threading.Thread(target=self._start_wanted, name="starter", daemon=True)
+        self._starter.start()
 
     @property
     def size(self) -> int:
@@ -29,38 +41,41 @@ class ThreadPool:
         return self._size
 
     def submit(self, task: Task) -> None:
-        """Run *task* soon; raises `RuntimeError` if there is no thread and none can be started."""
+        """Run *task* soon."""
         with self._lock:
             inbox = self._idle.pop() if self._idle else None
-            start = inbox is None and self._size < self._most
-            if start:
-                self._size += 1
-            elif inbox is None:
+            if inbox is None:
                 self._waiting.append(task)
+                is_wanted = self._size < self._most
         if inbox is not None:
             inbox.put(task)
-        elif start:
-            self._start(task)
+        elif is_wanted:
+            self._wanted.put(True)
 
-    def _start(self, task: Task) -> None:
-        """Start a thread; where the system has no more of them, the task waits for one that exists."""
-        try:
-            threading.Thread(target=self._run, args=(task,), name="request", daemon=True).start()
-        except RuntimeError:
+    def close(self) -> None:
+        """Start no more threads."""
+        self._wanted.put(False)
+
+    def _start_wanted(self) -> None:
+        """Start threads as they are wanted; where the system has no more, try again a moment later."""
+        while self._wanted.get():
             with self._lock:
-                self._size -= 1
-                others = self._size
-                if others:
-                    self._waiting.append(task)
-            if not others:
-                raise
+                if not self._waiting or self._size >= self._most:
+                    continue
+                self._size += 1
+            try:
+                threading.Thread(target=self._run, name="request", daemon=True).start()
+            except RuntimeError as error:
+                with self._lock:
+                    self._size -= 1
+                _log.error("cannot start a thread: %s", error)
+                time.sleep(_PAUSE)
+                self._wanted.put(True)
 
-    def _run(self, task: Task) -> None:
+    def _run(self) -> None:
         inbox: SimpleQueue[Task] = SimpleQueue()
-        following: Task | None = task
-        while following is not None:
-            following()
-            following = self._next(inbox)
+        while (task := self._next(inbox)) is not None:
+            task()
 
     def _next(self, inbox: "SimpleQueue[Task]") -> Task | None:
         """Wait for a task; None when there was none for so long that the thread may end."""

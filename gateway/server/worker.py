@@ -16,6 +16,7 @@ from gateway.server.http_messages import configuration
 from gateway.server.options import ServerOptions
 from gateway.server.request_handler import Application, RequestHandler
 from gateway.server.runtime import Runtime
+from gateway.server.stream_loop import StreamLoop
 from gateway.server.thread_pool import ThreadPool
 
 _log = logging.getLogger("sap_ai_proxy.server")
@@ -76,7 +77,10 @@ class Worker:
         self._told: list[Callable[[], None]] = []
         self._ends_at = self._lingers_until = 0.0
         config: Any = configuration(multiprocess=multiprocess)
-        self._handler = RequestHandler(application, config, self._count, lambda: self.stage is not Stage.SERVING)
+        streams = StreamLoop(options.write_timeout, runtime.drain, clock)
+        self._handler = RequestHandler(
+            application, config, self._count, lambda: self.stage is not Stage.SERVING, streams
+        )
         self.loop = ConnectionLoop(listener, self._handler.serve, options, ThreadPool(options.connections), clock=clock)
 
     def listen_to_signals(self) -> None:

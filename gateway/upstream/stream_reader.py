@@ -63,6 +63,10 @@ class StreamReader:
         """Give all that has arrived of the body, and None at its end; raises `Quiet` after so many *seconds*."""
         return self._begun().take(self._lifetime, seconds)
 
+    def arrived(self) -> bytes | None:
+        """Give what has arrived of the body without waiting: no bytes if nothing has, and None at its end."""
+        return self._begun().arrived()
+
     def read(self, limit: int = BODY_LIMIT) -> bytes:
         """Read the whole answer; more than *limit* bytes of it, or silence for too long, are a fault."""
         try:

@@ -258,6 +258,21 @@ class Call:
             raise
         return data
 
+    def arrived(self) -> bytes | None:
+        """Give what has arrived of the body without waiting: no bytes if nothing has, and None at its end.
+
+        Raises `FaultError`.
+        """
+        try:
+            data = self._arrived()
+            if data == b"":
+                self._receive_body(self._reading())
+                data = self._arrived()
+        except FaultError:
+            self.close()
+            raise
+        return data
+
     def read(self, lifetime: Lifetime, silence: float, limit: int = BODY_LIMIT) -> bytes:
         """Read the whole body; more than *limit* bytes, or *silence* for so many seconds, are a fault."""
         try:

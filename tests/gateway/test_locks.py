@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
@@ -12,10 +13,11 @@ import gateway
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.http.limits import Admission, Place
 from gateway.readiness import ReadinessProbe
-from gateway.requests.lifetime import Lifetime
+from gateway.requests.lifetime import Lifetime, Signal
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.server.request_handler import RequestHandler
+from gateway.server.stream_loop import StreamLoop
 from gateway.server.thread_pool import ThreadPool
 from gateway.upstream.background import Task
 from gateway.upstream.pool import ConnectionPool
@@ -111,17 +113,17 @@ def readiness() -> Scenario:
 
 
 def thread_pool() -> Scenario:
-    """No more threads are started than there may be."""
+    """No thread is given two tasks."""
     subject = ThreadPool(1)
-    started: list[object] = []
-    subject._start = started.append
+    subject.close()
+    subject._idle.append(SimpleQueue())
     tasks = [partial(subject.submit, lambda: None) for _ in range(3)]
-    return Scenario(subject, "_lock", tasks, lambda: (1, 2) == (len(started), len(subject._waiting)))
+    return Scenario(subject, "_lock", tasks, lambda: 2 == len(subject._waiting))
 
 
 def open_requests() -> Scenario:
     """Whoever begins a request and ends it leaves the number as it was."""
-    subject = RequestHandler(lambda *_: [], None, lambda _: None, lambda: False)
+    subject = RequestHandler(lambda *_: [], None, lambda _: None, lambda: False, streams=None)
 
     def answer() -> None:
         subject._count(1)
@@ -130,8 +132,17 @@ def open_requests() -> Scenario:
     return Scenario(subject, "_lock", [answer] * 3, lambda: 0 == subject.open_requests)
 
 
+def stream_loop() -> Scenario:
+    """A loop has one thread, however many add to it first."""
+    subject = StreamLoop(1.0, Signal())
+    begun: list[int] = []
+    subject._run = lambda: begun.append(1)
+    tasks = [partial(subject.add, object()) for _ in range(3)]
+    return Scenario(subject, "_lock", tasks, lambda: [1] == begun)
+
+
 SCENARIOS: list[Callable[[], Scenario]] = [
-    admission, kept_connections, lessons, open_requests, pins, place, readiness, thread_pool, token_tasks,
+    admission, kept_connections, lessons, open_requests, pins, place, readiness, stream_loop, thread_pool, token_tasks,
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -95,10 +96,10 @@ def test_running_out_of_descriptors_is_said_once_does_not_spin_and_passes(caplog
     clock = Clock()
     served: list[Any] = []
 
-    def serve(connection: Any) -> bool:
+    def serve(connection: Any, give_back: Callable[[bool], None]) -> None:
         connection.recv(4096)
         served.append(connection)
-        return False
+        give_back(False)
 
     with socket.create_server(("127.0.0.1", 0)) as real:
         listener = Listener(real)

@@ -121,31 +121,50 @@ def test_a_task_that_comes_while_a_thread_gives_up_waiting_is_run() -> None:
     assert 1 == pool.size
 
 
-def test_without_another_thread_a_task_waits_for_one_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("others", [0, 1])
+def test_without_another_thread_a_task_waits_until_there_is_one(others: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = ThreadPool(8)
-    [first] = submitted(pool, 1)
-    first.begun.wait(PATIENCE)
+    busy = submitted(pool, others)
+    assert all(job.begun.wait(PATIENCE) for job in busy)
+    tries: list[int] = []
 
     def refuse(_: threading.Thread) -> None:
+        tries.append(pool.size)
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        [second] = submitted(pool, 1)
-    first.end()
+        [late] = submitted(pool, 1)
+        assert until(lambda: tries)
 
-    assert second.begun.wait(PATIENCE)
-    assert 1 == pool.size
-    second.end()
+    assert late.begun.wait(PATIENCE)
+    assert others + 1 == tries[0] == pool.size
+    for job in [*busy, late]:
+        job.end()
 
 
-def test_without_any_thread_it_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
+def test_whoever_submits_a_task_does_not_wait_for_a_thread_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, may_start = ThreadPool(8), threading.Event()
+    really_start = threading.Thread.start
 
+    def start(thread: threading.Thread) -> None:
+        may_start.wait(PATIENCE)
+        really_start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    [job] = submitted(pool, 1)
+    assert not job.begun.is_set()
+    may_start.set()
+
+    assert job.begun.wait(PATIENCE)
+    job.end()
+
+
+def test_a_pool_that_is_closed_starts_no_more_threads() -> None:
     pool = ThreadPool(8)
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    pool.close()
+    assert until(lambda: not pool._starter.is_alive())
+    [job] = submitted(pool, 1)
 
-    with pytest.raises(RuntimeError):
-        pool.submit(Job())
+    assert not job.begun.is_set()
     assert 0 == pool.size

@@ -1,0 +1,251 @@
+"""Streams that have begun, all of them passed on by one thread that waits for none of them alone."""
+
+import logging
+import os
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final, Protocol
+
+from dialects.faults import FaultError
+from gateway.requests.lifetime import Clock, Descriptor, Signal
+from gateway.server.client_connection import ClientConnection
+
+_log = logging.getLogger("sap_ai_proxy.server")
+_EVERY: Final = 0.25
+"""Seconds between two looks at what is due."""
+
+HAND_OVER: Final = "sap_ai_proxy.hand_over"
+"""The key of the WSGI environment under which an application finds what takes its `StreamingBody`."""
+
+
+class StreamingBody(Protocol):
+    """A response body that can be gone on with without waiting, once it `is_flowing`."""
+
+    @property
+    def is_flowing(self) -> bool:
+        """Whether `flow` and `check` may be called."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has given all that it will give."""
+        ...
+
+    @property
+    def upstream(self) -> Descriptor | None:
+        """What becomes readable when there is more."""
+        ...
+
+    @property
+    def due(self) -> float:
+        """When to call `check`, by the clock of the process."""
+        ...
+
+    def flow(self) -> bytes:
+        """Give what has arrived and was not given yet, or nothing."""
+        ...
+
+    def check(self) -> bytes:
+        """Give what is due though nothing has come, or nothing."""
+        ...
+
+
+class OpenResponse:
+    """A response whose head and first piece are out.
+
+    *write* frames a piece of *body* and sends it on *connection*, and *close* sends the end of the response. *finished*
+    is called once, when nothing more will be sent, with whether everything was.
+    """
+
+    def __init__(
+        self,
+        body: StreamingBody,
+        connection: ClientConnection,
+        write: Callable[[bytes], None],
+        close: Callable[[], None],
+        finished: Callable[[bool], None],
+    ) -> None:
+        self.body = body
+        self.connection = connection
+        self.write = write
+        self.close = close
+        self.finished = finished
+        self.is_closed = False
+        """Whether its end was sent, or is among what the client has not taken yet."""
+        self.blocked_since: float | None = None
+        """Since when the client takes nothing, if it does not."""
+        self.has_early_bytes = False
+        """Whether the client has sent something already that will be read after this response."""
+        self.watched_upstream = self.watched_client = -1
+        """The descriptors that the loop watches for this response."""
+        self.client_events = 0
+
+
+class StreamLoop:
+    """Passes streams on: what an upstream sends goes to its client at once, in the one thread of this loop.
+
+    The upstream of a client that does not read is not read either, until the client reads again or has not for
+    *write_timeout* seconds. A client that leaves ends its stream. *drain* happens when every stream must end, and each
+    says so to its client. `add` may be called by any thread; the first call starts the loop's own. The lock guards
+    whether it was started.
+    """
+
+    def __init__(self, write_timeout: float, drain: Signal, clock: Clock = time.monotonic) -> None:
+        self._write_timeout = write_timeout
+        self._drain = drain
+        self._clock = clock
+        self._selector = selectors.DefaultSelector()
+        self._added: deque[OpenResponse] = deque()
+        self._open: set[OpenResponse] = set()
+        self._looks_at = 0.0
+        self._lock = threading.Lock()
+        self._is_started = False
+        self._wake_reader, self._wake_writer = os.pipe()
+        for descriptor in (self._wake_reader, self._wake_writer):
+            os.set_blocking(descriptor, False)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._awake)
+        self._selector.register(drain.fileno(), selectors.EVENT_READ, self._end_all)
+
+    def add(self, response: OpenResponse) -> None:
+        """Pass *response* on from now on."""
+        self._added.append(response)
+        with suppress(BlockingIOError):
+            os.write(self._wake_writer, b"\0")
+        with self._lock:
+            starts, self._is_started = not self._is_started, True
+        if starts:
+            threading.Thread(target=self._run, name="streams", daemon=True).start()
+
+    def run_once(self) -> None:
+        """Wait until there is something to do, and do it."""
+        for key, _ in self._selector.select(max(0.0, self._looks_at - self._clock()) if self._open else None):
+            key.data()
+        while self._added:
+            self._begin(self._added.popleft())
+        now = self._clock()
+        if now >= self._looks_at:
+            self._looks_at = now + _EVERY
+            for response in list(self._open):
+                self._take_step(response, self._look)
+
+    def _run(self) -> None:
+        while True:
+            self.run_once()
+
+    def _awake(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self._wake_reader, 4096)
+
+    def _end_all(self) -> None:
+        self._selector.unregister(self._drain.fileno())
+        for response in list(self._open):
+            self._take_step(response, self._check)
+
+    def _begin(self, response: OpenResponse) -> None:
+        response.connection.waits_to_send = False
+        self._open.add(response)
+        self._take_step(response, self._check if self._drain.is_set else self._flow)
+        if response in self._open:
+            self._watch(response)
+
+    def _take_step(self, response: OpenResponse, step: Callable[[OpenResponse], None]) -> None:
+        """Take a step with one stream, if it is still open; whatever goes wrong ends this one alone."""
+        if response not in self._open:
+            return
+        try:
+            step(response)
+        except (OSError, FaultError) as error:
+            # The client has left, or does not read: there is nobody to tell.
+            _log.debug("a stream ended early: %s", error)
+            self._finish(response, whole=False)
+        except Exception:  # noqa: BLE001 - a stream must not take the others with it
+            _log.exception("a response failed")
+            self._finish(response, whole=False)
+
+    def _flow(self, response: OpenResponse) -> None:
+        """Pass on what has arrived."""
+        self._send(response, response.body.flow())
+
+    def _check(self, response: OpenResponse) -> None:
+        """Send what is due though nothing has come."""
+        self._send(response, response.body.check())
+
+    def _look(self, response: OpenResponse) -> None:
+        """See whether something is due, or late."""
+        now = self._clock()
+        if response.blocked_since is None:
+            if now >= response.body.due:
+                self._check(response)
+        elif now >= response.blocked_since + self._write_timeout:
+            raise TimeoutError("The client has stopped reading.")
+
+    def _hear(self, response: OpenResponse) -> None:
+        """The client takes more, or has sent something, or has left."""
+        if response.blocked_since is not None:
+            response.connection.send_unsent()
+            self._go_on(response)
+        elif response.connection.recv(1, socket.MSG_PEEK):
+            response.has_early_bytes = True
+            self._watch(response)
+        else:
+            raise ConnectionResetError("The client has left.")
+
+    def _send(self, response: OpenResponse, piece: bytes) -> None:
+        """Send a piece of the body, and after the last one the end."""
+        if piece:
+            response.write(piece)
+        if response.body.is_over and not response.is_closed:
+            response.is_closed = True
+            response.close()
+        self._go_on(response)
+
+    def _go_on(self, response: OpenResponse) -> None:
+        """Wait for the upstream or, while the client has not taken everything, for the client."""
+        is_blocked, was_blocked = response.connection.has_unsent, response.blocked_since is not None
+        if response.is_closed and not is_blocked:
+            self._finish(response, whole=True)
+        elif is_blocked != was_blocked:
+            response.blocked_since = self._clock() if is_blocked else None
+            self._watch(response)
+
+    def _finish(self, response: OpenResponse, *, whole: bool) -> None:
+        """Part with a response."""
+        self._open.discard(response)
+        for descriptor in (response.watched_upstream, response.watched_client):
+            self._unwatch(descriptor)
+        response.connection.waits_to_send = True
+        try:
+            response.finished(whole)
+        except Exception:  # noqa: BLE001 - a stream must not take the others with it
+            _log.exception("a response failed at its end")
+
+    def _watch(self, response: OpenResponse) -> None:
+        """Watch for what a response waits for now, and for nothing else."""
+        is_blocked = response.blocked_since is not None
+        source = None if is_blocked else response.body.upstream
+        upstream = source.fileno() if source is not None else -1
+        if upstream != response.watched_upstream:
+            self._unwatch(response.watched_upstream)
+            response.watched_upstream = upstream
+            if upstream >= 0:
+                self._selector.register(upstream, selectors.EVENT_READ, partial(self._take_step, response, self._flow))
+        listening = 0 if response.has_early_bytes else selectors.EVENT_READ
+        events = selectors.EVENT_WRITE if is_blocked else listening
+        if events != response.client_events:
+            self._unwatch(response.watched_client)
+            response.client_events = events
+            response.watched_client = response.connection.fileno() if events else -1
+            if events:
+                step = partial(self._take_step, response, self._hear)
+                self._selector.register(response.watched_client, events, step)
+
+    def _unwatch(self, descriptor: int) -> None:
+        """Stop watching; a descriptor that is closed already is forgotten all the same."""
+        if descriptor >= 0:
+            self._selector.unregister(descriptor)
