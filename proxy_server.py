@@ -3,7 +3,7 @@
 import logging
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from dialects.tables import CLIENTS
 from gateway.cli import main as command_line
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
-from gateway.http.auth import keys_in
+from gateway.http.auth import headers_in, keys_in
 from gateway.http.bodies import decoded
 from gateway.http.cors import is_near, permission
 from gateway.requests.exchange import DEFECT, Exchange
@@ -77,12 +77,20 @@ class _Verb(BaseConverter):
     regex = "[a-zA-Z]+"
 
 
+class _Application(Flask):
+    """Flask without what only coroutines need: to ask of each function at each request whether it is one."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Give *func* as it is: none here is a coroutine."""
+        return func
+
+
 def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: Runtime | None = None) -> Flask:
     """Build the application and start what works in its background; `app.extensions["gateway"]` is its inside.
 
     *runtime* is the process that serves it, if that is one of several.
     """
-    app = Flask(__name__)
+    app = _Application(__name__)
     app.url_map.converters.update(model=_ModelName, verb=_Verb)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
@@ -107,8 +115,9 @@ def _with_one_prefix(application: "WSGIApplication") -> "WSGIApplication":
     """Serve `/v1/v1/…` as `/v1/…`, before anything looks at the path."""
 
     def serve(environ: dict[str, Any], start_response: Any) -> Any:
-        path = str(environ.get("PATH_INFO", ""))
-        return application({**environ, "PATH_INFO": _DOUBLED.sub("", path, count=1)}, start_response)
+        if _DOUBLED.match(environ.get("PATH_INFO", "")):
+            environ = {**environ, "PATH_INFO": _DOUBLED.sub("", environ["PATH_INFO"], count=1)}
+        return application(environ, start_response)
 
     return serve
 
@@ -119,10 +128,11 @@ def _begin(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
 
     @app.before_request
     def begin() -> None:
-        connection = next((request.environ[name] for name in _CONNECTIONS if name in request.environ), None)
-        g.lifetime = gateway.lifetime(connection, drain)
+        environ = request.environ
+        connection = next((environ[name] for name in _CONNECTIONS if name in environ), None)
+        g.lifetime = lifetime = gateway.lifetime(connection, drain)
         if isinstance(connection, ClientConnection):
-            connection.lifetime = g.lifetime
+            connection.lifetime = lifetime
 
     @app.after_request
     def give_back(response: Response) -> Response:
@@ -136,21 +146,24 @@ def _admit(app: Flask, gateway: Gateway) -> None:
 
     @app.before_request
     def admit() -> None:
+        environ = request.environ
         g.caller = "anonymous"
-        if gateway.auth.is_open and not is_near(request.headers.get("Origin", "self://")):
+        if gateway.auth.is_open and not is_near(environ.get("HTTP_ORIGIN", "self://")):
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Without a key, pages of other sites may not call."))
-        if request.path in _OPEN_PATHS or request.method == "OPTIONS":
+        if environ["PATH_INFO"] in _OPEN_PATHS or environ["REQUEST_METHOD"] == "OPTIONS":
             return
-        caller = gateway.auth.admit(keys_in(dict(request.headers), request.args))
+        g.headers = headers = headers_in(environ)
+        caller = gateway.auth.admit(keys_in(headers, request.args if environ.get("QUERY_STRING") else {}))
         if caller is None:
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Incorrect API key provided."))
         g.caller = caller
 
     @app.after_request
     def permit(response: Response) -> Response:
-        asked = request.headers.get("Access-Control-Request-Headers", "")
-        origin, methods = request.headers.get("Origin", ""), response.headers.get("Allow", "")
-        response.headers.update(permission(origin, asked, methods, keyless=gateway.auth.is_open))
+        if origin := request.environ.get("HTTP_ORIGIN"):
+            asked = request.headers.get("Access-Control-Request-Headers", "")
+            methods = response.headers.get("Allow", "")
+            response.headers.update(permission(origin, asked, methods, keyless=gateway.auth.is_open))
         return response
 
 
@@ -176,7 +189,7 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
     @app.post("/openai/v1/embeddings")
     @app.post("/openai/deployments/<model:model>/embeddings")
     def embeddings(model: str = "") -> Response:
-        exchange = gateway.embeddings(_body(gateway, model), dict(request.headers), g.caller, g.lifetime)
+        exchange = gateway.embeddings(_body(gateway, model), g.headers, g.caller, g.lifetime)
         return _whole(exchange)
 
     @app.post("/v1/messages")
@@ -304,7 +317,7 @@ def _chat(gateway: Gateway, body: JSON) -> Response:
 
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:
     """Answer a conversation, in one piece or as a stream."""
-    exchange = gateway.exchange(client, body, dict(request.headers), g.caller, g.lifetime, asked_in=asked_in)
+    exchange = gateway.exchange(client, body, g.headers, g.caller, g.lifetime, asked_in=asked_in)
     if not exchange.asked.inquiry.envelope.conversation.stream:
         return _whole(exchange)
     stream = gateway.stream(exchange)
@@ -332,7 +345,7 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
 
     A *model* that the path names is the one that is asked.
     """
-    encodings = request.headers.get("Content-Encoding", "")
+    encodings = g.headers.get("content-encoding", "")
     raw = decoded(request.get_data(cache=False), encodings, gateway.settings.max_body_bytes)
     g.place = gateway.admission.enter(g.caller, g.lifetime)
     try:
@@ -349,7 +362,7 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
 
 def _with_betas(body: JSON) -> JSON:
     """Put the betas an Anthropic client names in a header where the dialect looks for them."""
-    named = [beta.strip() for beta in request.headers.get("anthropic-beta", "").split(",") if beta.strip()]
+    named = [beta.strip() for beta in g.headers.get("anthropic-beta", "").split(",") if beta.strip()]
     given = body.get("anthropic_beta")
     return {**body, "anthropic_beta": [*(given if isinstance(given, list) else []), *named]} if named else body
 
@@ -408,7 +421,7 @@ def _say_defect(error: Exception) -> Response:
 
 
 def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(dumps(body), status, dict(headers or {}), mimetype="application/json")
+    return Response(dumps(body), status, headers, content_type="application/json")
 
 
 def _deprecated(name: str, payload: JSON, model: str) -> tuple[str, JSON, str]:

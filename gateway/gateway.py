@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from urllib.parse import quote
 
 from prometheus_client import CollectorRegistry
@@ -50,6 +50,8 @@ _TOKEN_PATIENCE = 2.0
 """Seconds that the start waits for the first token."""
 _BRIEF = (Effort.NONE, Effort.MINIMAL, Effort.LOW)
 """The efforts at which a GPT begins to answer soon; without a word it thinks for longer."""
+_MOST_TIMEOUTS = 1024
+"""For how many models it is remembered what they may take."""
 _LONGEST_ID = 100
 """How many characters of an unknown id are repeated to whoever sent it."""
 _KNOWN = "Ids are known to the key that they were made for, until the proxy restarts."
@@ -105,6 +107,7 @@ class Gateway:
         sleep = threading.Event().wait
         self.router = RequestRouter(self.balancer, names=names, policy=settings.policy, clock=clock, sleep=sleep)
         settings.extend(self.router)
+        self._timeouts_for = lru_cache(_MOST_TIMEOUTS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
         self._shared = Shared(fetch=fetcher)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
@@ -224,7 +227,7 @@ class Gateway:
         affinity = affinity_key(conversation, headers)
         attempts = self._attempts(inquiry.client, conversation, caller, affinity, lifetime)
         model = attempts.resolution.model
-        timeouts = self.settings.policy.timeouts_for(model, silent=_thinks_in_silence(model, conversation))
+        timeouts = self._timeouts_for(model, silent=_thinks_in_silence(model, conversation))
         lifetime.limit(timeouts.total)
         return Asked(inquiry.envelope.token, caller, inquiry, timeouts, began, affinity), attempts
 

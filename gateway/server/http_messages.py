@@ -41,9 +41,17 @@ _REASONS: Final = {
 }
 
 
+class _Config(Config):
+    """gunicorn's settings, each looked up once: they do not change."""
+
+    def __getattr__(self, name: str) -> Any:
+        value = self.__dict__[name] = super().__getattr__(name)
+        return value
+
+
 def configuration(*, multiprocess: bool) -> Any:
     """What gunicorn's classes look up; neither its config file nor its environment variables are read."""
-    config = Config()
+    config = _Config()
     for name, value in {
         "limit_request_line": 0,  # `Request` has a higher limit than gunicorn allows here
         "limit_request_fields": FIELDS,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.http.auth import Auth, keys_in
+from gateway.http.auth import Auth, headers_in, keys_in
 
 KEY = "sk-right"
 
@@ -10,18 +10,23 @@ KEY = "sk-right"
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Authorization": f"Bearer {KEY}"},
+        {"authorization": f"Bearer {KEY}"},
         {"authorization": f"bearer  {KEY}"},
-        {"Authorization": KEY},
+        {"authorization": f" {KEY} "},
         {"x-api-key": KEY},
-        {"X-API-Key": KEY},
         {"api-key": KEY},
         {"x-goog-api-key": KEY},
-        {"Authorization": "Bearer wrong", "x-api-key": KEY},
+        {"authorization": "Bearer wrong", "x-api-key": KEY},
     ],
 )
 def test_a_key_is_found_wherever_an_sdk_puts_it(headers: dict[str, str]) -> None:
     assert Auth([KEY]).admit(keys_in(headers, {})) is not None
+
+
+def test_headers_are_read_from_a_wsgi_environment_in_lower_case() -> None:
+    environ = {"HTTP_X_API_KEY": KEY, "CONTENT_TYPE": "text/plain", "wsgi.version": (1, 0), "HTTP_HOST": "localhost"}
+
+    assert {"x-api-key": KEY, "host": "localhost"} == headers_in(environ)
 
 
 def test_a_key_may_stand_in_the_query() -> None:

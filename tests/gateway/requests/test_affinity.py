@@ -19,7 +19,7 @@ def talk(*said: str, system: str = "Be brief.", tools: tuple = (), model: str = 
 
 
 def test_a_header_that_says_it_outright_counts_before_all() -> None:
-    headers = {"X-Affinity-Key": "mine", "x-session-id": "s"}
+    headers = {"x-affinity-key": "mine", "x-session-id": "s"}
 
     assert "header:mine" == affinity_key(replace(talk("a"), cache_key="k"), headers)
 
@@ -31,7 +31,7 @@ def test_the_dialects_own_cache_key_counts_before_a_session() -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        "X-Claude-Code-Session-Id", "x-session-affinity", "X-Session-Id", "session-id", "Session_Id",
+        "x-claude-code-session-id", "x-session-affinity", "x-session-id", "session-id",
         "x-amzn-bedrock-agent-session-id",
     ],
 )  # fmt: skip
@@ -43,7 +43,7 @@ def test_a_session_keeps_its_name_while_the_conversation_grows(header: str) -> N
     assert first != affinity_key(talk("a"), {header: "s2"})
 
 
-@pytest.mark.parametrize("header", ["x-claude-code-agent-id", "Thread-Id", "x-agent-id"])
+@pytest.mark.parametrize("header", ["x-claude-code-agent-id", "thread-id", "x-agent-id"])
 def test_agents_of_one_session_are_told_apart(header: str) -> None:
     headers = {"x-session-id": "s"}
 
