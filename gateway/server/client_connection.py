@@ -94,10 +94,13 @@ class ClientConnection:
         if self._unsent:
             self._unsent += data
             return
-        rest = memoryview(data)
+        rest: bytes | memoryview = data
         while rest:
             try:
-                rest = rest[self._socket.send(rest) :]
+                sent = self._socket.send(rest)
+                if sent == len(rest):
+                    return
+                rest = memoryview(rest)[sent:]
             except BlockingIOError:
                 if not self.waits_to_send:
                     self._unsent = bytes(rest)

@@ -198,6 +198,10 @@ class Response(wsgi.Response):
 
     def write(self, arg: bytes) -> None:
         """Send a piece of the body; an empty one sends the head alone."""
+        if arg and self.chunked and self.headers_sent and not self._head:
+            self.sent += len(arg)
+            self._emit_body(arg)
+            return
         super().write(arg)
         if self._head:
             self._send(b"")
