@@ -271,6 +271,9 @@ class _Loader:
         url = self._found.secret(raw, "upstream.proxy")
         if url and not is_url(url):
             self._found.wrong("upstream.proxy", "is no URL; write one that starts with http:// and names a host")
+        elif url.lower().startswith("https:"):
+            message = "is spoken to over TLS, which is not supported; write one that starts with http://"
+            self._found.wrong("upstream.proxy", message)
         return Secret(url)
 
     def _filters(self, section: FilterSection) -> Filters:

@@ -174,6 +174,22 @@ class RoutingObserver:
                 pass
 
 
+class DroppedLines:
+    """Counts the log lines of this process that could not be written, but for the first *known*."""
+
+    def __init__(self, known: int = 0, registry: CollectorRegistry | None = None) -> None:
+        registry = registry or CollectorRegistry()
+        self._counter = Counter(
+            "aicore_proxy_log_lines_dropped", "Log lines that could not be written", registry=registry
+        )
+        self._known = known
+
+    def count(self, dropped: int) -> None:
+        """Take note that *dropped* lines are lost by now."""
+        self._counter.inc(dropped - self._known)
+        self._known = dropped
+
+
 class Observers:
     """Tells several observers; one that fails keeps no other from hearing."""
 

@@ -40,11 +40,20 @@ class Child:
     started: float
     retiring: bool = False
     kill_at: float = float("inf")
+    missed_beats: int = 0
+    """How many times in a row its loop was found where it was before."""
+    _beat: int = -1
 
     @property
     def has_served(self) -> bool:
         """Whether it has ever accepted connections."""
         return self.row.accepting or self.row.retiring
+
+    def look_for_beat(self) -> None:
+        """See whether its loop has gone on since the last look."""
+        beat = self.row.beat
+        self.missed_beats = self.missed_beats + 1 if beat == self._beat else 0
+        self._beat = beat
 
     def send(self, number: int) -> None:
         """Send a signal."""

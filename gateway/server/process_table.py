@@ -6,8 +6,9 @@ from typing import Final
 
 MOST_PROCESSES: Final = 1024
 _DRAINING, _USED, _FIRST_ROW = 0, 1, 2
-_PID, _ACCEPTING, _READY, _RETIRING, _OPEN_REQUESTS, _LINES_DROPPED = range(6)
-_WIDTH: Final = 6
+_PID, _ACCEPTING, _READY, _RETIRING, _OPEN_REQUESTS, _LINES_DROPPED, _BEAT = range(7)
+_WIDTH: Final = 7
+_LARGEST: Final = 0xFFFFFFFF
 
 
 class Row:
@@ -69,7 +70,16 @@ class Row:
 
     @lines_dropped.setter
     def lines_dropped(self, value: int) -> None:
-        self._cells[self._start + _LINES_DROPPED] = value & 0xFFFFFFFF
+        self._cells[self._start + _LINES_DROPPED] = value & _LARGEST
+
+    @property
+    def beat(self) -> int:
+        """A number that changes as long as the loop of the worker goes round."""
+        return self._cells[self._start + _BEAT]
+
+    @beat.setter
+    def beat(self, value: int) -> None:
+        self._cells[self._start + _BEAT] = value & _LARGEST
 
     def free(self) -> None:
         """Empty the row, for another process to use; the process id goes last."""

@@ -11,6 +11,7 @@ from dialects.conversation import JSON
 from gateway.config.settings import Settings
 from gateway.observability import shared_metrics
 from gateway.observability.log_writer import LogWriter
+from gateway.observability.metrics import DroppedLines
 from gateway.requests.lifetime import Signal
 from gateway.server.process_table import Row
 from gateway.server.status_board import Report, StatusBoard
@@ -40,6 +41,7 @@ class Runtime:
         self._ended = threading.Event()
         if board.folder is not None:
             shared_metrics.share(board.folder)
+        self._dropped_lines = DroppedLines(writer.dropped if writer else 0)
 
     @property
     def is_draining(self) -> bool:
@@ -70,7 +72,8 @@ class Runtime:
 
     def publish(self) -> None:
         """Report what is known now."""
-        self.row.lines_dropped = self._writer.dropped if self._writer else 0
+        self.row.lines_dropped = dropped = self._writer.dropped if self._writer else 0
+        self._dropped_lines.count(dropped)
         self.board.publish(self._report())
 
     def start_publishing(self) -> None:

@@ -38,6 +38,8 @@ _LIVED_WELL: Final = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _TARDY: Final = 3.0
 """Seconds after which a worker that should have ended is killed."""
+_MOST_MISSED: Final = 30
+"""So many seconds, as this process counts them, a worker may stand still before it is killed."""
 _INTERRUPTED: Final = 130
 """The exit code of a command that was interrupted and did not finish."""
 
@@ -84,7 +86,7 @@ class Supervisor:
         """Processes that are gone, and whose metrics are not yet added to those of all that are."""
         self._reload_again = False
         self._stage = Stage.SERVING
-        self._stop_at = self._replace_at = 0.0
+        self._stop_at = self._replace_at = self._look_at = 0.0
         self._early_deaths = 0
         self._has_served = False
         self._exit_code: int | None = None
@@ -153,6 +155,9 @@ class Supervisor:
             self._start_missing()
         for child in [each for each in self._children if now >= each.kill_at]:
             child.send(signal.SIGKILL)
+        if now >= self._look_at:
+            self._look_at = now + _LATER
+            self._kill_standing()
         self._absorb()
         if self._admin is not None:
             self._admin.close_late()
@@ -244,6 +249,14 @@ class Supervisor:
         else:
             self._pause_replacing()
         _log.error("worker %d ended unexpectedly with %s; another one takes its place", child.pid, how)
+
+    def _kill_standing(self) -> None:
+        """Kill workers whose loop stands still. Looks are counted, so that a machine that slept kills none."""
+        for child in [each for each in self._children if each.has_served]:
+            child.look_for_beat()
+            if child.missed_beats == _MOST_MISSED:
+                _log.error("worker %d has stood still for %d s and is killed", child.pid, _MOST_MISSED)
+                child.send(signal.SIGKILL)
 
     def _pause_replacing(self) -> None:
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._early_deaths) if self._early_deaths else 0.0

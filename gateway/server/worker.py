@@ -96,6 +96,7 @@ class Worker:
         self._runtime.row.accepting = True
         while not self._is_over():
             self.loop.run_once(self._patience())
+            self._runtime.row.beat += 1
             self._obey()
         self._runtime.close()
         self.loop.close()

@@ -44,6 +44,28 @@ def test_two_workers_answer_on_one_port_and_end_together(shared_cloud: Cloud, tm
     assert "Traceback" not in run.said
 
 
+IMPATIENT = """
+import gateway.server.supervisor as supervisor
+supervisor._MOST_MISSED = 2
+from proxy_server import main
+main()
+"""
+
+
+def test_a_worker_that_stands_still_is_replaced(shared_cloud: Cloud, tmp_path: Path) -> None:
+    place, port = new_place(tmp_path), free_port()
+    place.write("config.json", config_of(shared_cloud, {"gpt-4.1": []}))
+    (tmp_path / "impatient.py").write_text(IMPATIENT)
+    with place.running("--port", str(port), command=(sys.executable, str(tmp_path / "impatient.py"))) as run:
+        run.await_answer(f"http://127.0.0.1:{port}")
+        [hung] = workers(run)
+        os.kill(hung, signal.SIGSTOP)
+        assert until(lambda: hung not in workers(run))
+
+        run.await_answer(f"http://127.0.0.1:{port}")
+        assert f"worker {hung} has stood still" in run.said
+
+
 SPAWNING = """
 import multiprocessing, sys
 if __name__ == "__main__":

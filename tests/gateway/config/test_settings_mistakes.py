@@ -31,6 +31,7 @@ from tests.gateway.configs import BASE, KEY, with_account
         ({"model_filters": {"include": ["("]}}, "model_filters.include[0]", "is no regular expression"),
         ({"model_filters": {"exclude_filters": "a"}}, "model_filters.exclude_filters", "is not a list"),
         ({"upstream": {"proxy": "proxy:80"}}, "upstream.proxy", "is no URL"),
+        ({"upstream": {"proxy": "https://proxy:443"}}, "upstream.proxy", "write one that starts with http://"),
         ({"upstream": {"proxy": "${P}"}}, "upstream.proxy", "variable P is not set"),
         ({"upstream": {"ca_bundle": "no.pem"}}, "upstream.ca_bundle", "there is no file"),
         ({"routing": {"strategy": "rondo"}}, "routing.strategy", "write one of round-robin"),

@@ -8,7 +8,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from dialects.conversation import Usage
 from dialects.faults import Fault, FaultKind, Quota
-from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
+from gateway.observability.metrics import (
+    DroppedLines,
+    ExchangeRecord,
+    LogObserver,
+    MetricsObserver,
+    Observers,
+    RoutingObserver,
+)
 from routing.journal import Circuit, CircuitMoved, Cooled, PoolsChanged, RoutingEvent, Settled, Transition
 from routing.load_balancer import LoadBalancer
 from routing.strategy import Endpoint
@@ -209,3 +216,12 @@ def test_fields_that_a_caller_made_up_break_no_line_and_fill_no_log(
     [line] = info.messages
     assert line.isprintable()
     assert len(line) < 300
+
+
+def test_log_lines_that_were_dropped_are_counted_once() -> None:
+    registry = CollectorRegistry()
+    lost = DroppedLines(3, registry)
+    for dropped in (3, 5, 5, 9):
+        lost.count(dropped)
+
+    assert ["aicore_proxy_log_lines_dropped_total 6.0"] == lines(registry)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.server.child_process import Child
 from gateway.server.process_table import MOST_PROCESSES, ProcessTable
 from gateway.server.runtime import Runtime
 from gateway.server.status_board import Report, StatusBoard
@@ -164,3 +165,15 @@ def test_a_runtime_knows_when_the_proxy_is_about_to_end() -> None:
     table.draining = True
     assert runtime.is_draining
     runtime.drain.close()
+
+
+def test_a_worker_whose_loop_stands_still_is_missed_at_every_look() -> None:
+    row = ProcessTable().take_row(1)
+    child = Child(1, row, settings=None, started=0.0)  # type: ignore[arg-type]  # not looked at here
+    missed = []
+    for goes_on in (True, False, False, True, False):
+        row.beat += goes_on
+        child.look_for_beat()
+        missed.append(child.missed_beats)
+
+    assert [0, 1, 2, 0, 1] == missed
