@@ -40,6 +40,8 @@ _TARDY: Final = 3.0
 """Seconds after which a worker that should have ended is killed."""
 _MOST_MISSED: Final = 30
 """So many seconds, as this process counts them, a worker may stand still before it is killed."""
+_ALLOCATIONS: Final = 10_000
+"""So many objects are made before a worker looks for garbage: a request makes a few hundred that go with it."""
 _INTERRUPTED: Final = 130
 """The exit code of a command that was interrupted and did not finish."""
 
@@ -187,6 +189,9 @@ class Supervisor:
         logging.getLogger().setLevel(settings.log_level.upper())
         runtime = Runtime(self._board, row, self._writer)
         application = cast(Application, self._create(settings, runtime=runtime))
+        # What a worker has now it keeps; to look through it for garbage again and again would only cost.
+        gc.freeze()
+        gc.set_threshold(_ALLOCATIONS)
         worker = Worker(
             application,
             self._listener,
