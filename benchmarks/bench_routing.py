@@ -6,9 +6,10 @@ import random
 import time
 from collections.abc import Callable
 
+from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.policy import Policy
-from routing.strategy import STRATEGIES, Endpoint, SelectionContext
+from routing.strategy import STRATEGIES, SelectionContext
 
 SIZES = (1, 10, 100, 1_000)
 SUBACCOUNTS = 5

@@ -10,10 +10,10 @@ from gateway.config.model_overrides import assign, unmatched
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.config.subaccounts import SubAccount
 from gateway.upstream.discovery import Get, Models, listing, statuses, without_gaps
+from routing.endpoint import Endpoint
 from routing.health import HealthChecker, answered_lately
 from routing.load_balancer import LoadBalancer
 from routing.names import Unlisted
-from routing.strategy import Endpoint
 
 _log = logging.getLogger("sap_ai_proxy.endpoint_pool")
 _PATIENCE = 10.0

@@ -39,11 +39,11 @@ from gateway.upstream.discovery import Management
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
+from routing.endpoint import Endpoint
 from routing.journal import EndpointState
 from routing.load_balancer import LoadBalancer, NoEndpointError
 from routing.names import ModelNames, Resolution
 from routing.request_router import Attempts, RequestRouter
-from routing.strategy import Endpoint
 
 _log = logging.getLogger("sap_ai_proxy")
 _TOKEN_PATIENCE = 2.0

@@ -11,6 +11,7 @@ from dialects.conversation import JSON
 from dialects.faults import FaultKind
 from proxy_helpers import Detector
 from routing.budget import RetryBudget
+from routing.endpoint import Candidate, Endpoint, QuotaDomain
 from routing.health import Circuit, CircuitBreaker, HealthChecker
 from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
 from routing.names import How, ModelNames, Resolution
@@ -29,13 +30,10 @@ from routing.request_router import Attempt, Attempts, RequestRouter, Route, Trai
 from routing.strategy import (
     STRATEGIES,
     CacheAffinityStrategy,
-    Candidate,
-    Endpoint,
     LeastConnectionsStrategy,
     LeastLatencyStrategy,
     LoadBalancingStrategy,
     PriorityStrategy,
-    QuotaDomain,
     RoundRobinStrategy,
     SelectionContext,
     WeightedStrategy,

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from routing.breaker import CircuitBreaker, Permit
 from routing.cooling import Clock
+from routing.endpoint import Endpoint
 from routing.journal import BreakerSnapshot, Circuit, EndpointState, Transition
 from routing.policy import Policy
-from routing.strategy import Endpoint
 from routing.verdicts import VERDICTS, Effect, Outcome, Scope, Verdict, scope_of
 
 __all__ = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dialects.faults import FaultKind
-from routing.strategy import Endpoint, QuotaDomain
+from routing.endpoint import Endpoint, QuotaDomain
 
 
 class Circuit(Enum):

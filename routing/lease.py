@@ -13,9 +13,9 @@ from typing import NamedTuple, Self
 from dialects.faults import Fault, FaultKind
 from routing.breaker import CircuitBreaker, Permit
 from routing.cooling import Clock, Cooling
+from routing.endpoint import Candidate, Endpoint, QuotaDomain
 from routing.journal import Circuit, CircuitMoved, Cooled, RoutingEvent, Settled, StrategyErred, Transition
 from routing.policy import Policy
-from routing.strategy import Candidate, Endpoint, QuotaDomain
 from routing.verdicts import VERDICTS, Effect, Scope, scope_of
 
 log = logging.getLogger(__name__)

@@ -3,24 +3,18 @@
 import random
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from dialects.faults import Fault, FaultKind
 from routing.breaker import CircuitBreaker
 from routing.cooling import Clock
+from routing.endpoint import Candidate, Endpoint, QuotaDomain
 from routing.journal import Circuit, EndpointState, PoolsChanged, Row, Standing, StrategyErred
 from routing.lease import Lease, Ledger, Listener, Member, keys_of
 from routing.policy import Policy
 from routing.standing import MAKER_LEFT, MAY_BE_CHOSEN, NoEndpointError, Survey, regret
-from routing.strategy import (
-    NO_CONTEXT,
-    Candidate,
-    Endpoint,
-    LoadBalancingStrategy,
-    QuotaDomain,
-    SelectionContext,
-    make_strategy,
-)
+from routing.strategy import NO_CONTEXT, LoadBalancingStrategy, SelectionContext, make_strategy
 
 __all__ = ["Lease", "LoadBalancer", "NoEndpointError"]
 
@@ -340,10 +334,10 @@ class LoadBalancer:
                 continue
             view = breaker.snapshot()
             if view.state is Circuit.CLOSED:
-                well.append(row._replace(weight=row.weight * view.share))
+                well.append(replace(row, weight=row.weight * view.share))
             elif view.state is Circuit.HALF_OPEN and not view.probing:
                 # What it took when it failed says nothing of now, and one request at a time is slow enough.
-                probes.append(row._replace(latency=0.0))
+                probes.append(replace(row, latency=0.0))
         return ([*well, *probes], probes) if wish.probes else (well or probes, [])
 
     def _survey(self) -> Survey:
@@ -362,9 +356,9 @@ def _preferred(candidates: Sequence[Candidate], context: SelectionContext) -> En
 def _among(candidates: Sequence[Candidate], named: Endpoint) -> Endpoint | None:
     """The endpoint of *candidates* that is *named*, if there is one."""
     for row in candidates:  # nearly always the very object, which is quicker to see than that two are equal
-        if row[0] is named:
+        if row.endpoint is named:
             return named
-    return next((row[0] for row in candidates if row[0] == named), None)
+    return next((row.endpoint for row in candidates if row.endpoint == named), None)
 
 
 def _told(named: object) -> str:

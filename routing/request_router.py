@@ -16,13 +16,14 @@ from typing import NamedTuple, Protocol, Self
 from dialects.conversation import JSON
 from dialects.faults import Fault, FaultError, FaultKind, Quota
 from routing.budget import RetryBudget
+from routing.endpoint import Endpoint, QuotaDomain
 from routing.journal import Row, Standing
 from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
 from routing.names import ModelNames, Resolution
 from routing.policy import Policy, RetryPolicy
 from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
 from routing.standing import MAKER_LEFT, nearest
-from routing.strategy import Endpoint, QuotaDomain, SelectionContext
+from routing.strategy import SelectionContext
 from routing.verdicts import VERDICTS, Effect, Scope, scope_of
 
 _log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from dialects.faults import Fault, FaultKind
 from routing.cooling import Cooling
+from routing.endpoint import Endpoint
 from routing.journal import Circuit, EndpointState, Row, Standing
 from routing.lease import Key, Member, keys_of
-from routing.strategy import Endpoint
 
 _PROBE_TAKES = 1.0
 """Seconds after which it is worth asking again whether a probe has succeeded."""

@@ -11,10 +11,10 @@ from gateway.config.settings import Settings, pools, with_discovered
 from gateway.upstream.discovery import Management, discover
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
+from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.names import ModelNames, Unlisted
 from routing.request_router import RequestRouter
-from routing.strategy import Endpoint
 
 _CLIENTS = {
     "openai": "openai-chat",

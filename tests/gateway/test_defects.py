@@ -7,8 +7,8 @@ import pytest
 from dialects.faults import FaultError, FaultKind
 from gateway.requests.exchange import Exchange
 from gateway.requests.streaming import StreamedAnswer
+from routing.endpoint import Endpoint
 from routing.journal import Standing
-from routing.strategy import Endpoint
 from tests.support.scripted import Bench, ScriptedReader
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")

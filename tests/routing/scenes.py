@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from dialects.faults import Fault, FaultKind, Quota
+from routing.endpoint import Candidate, Endpoint
 from routing.health import Circuit, CircuitBreaker, Transition
 from routing.journal import EndpointState, Standing
 from routing.lease import Lease
 from routing.load_balancer import LoadBalancer, NoEndpointError
 from routing.policy import BreakerPolicy, CoolingPolicy, Policy
 from routing.request_router import Attempt, Attempts, RequestRouter
-from routing.strategy import Candidate, Endpoint, LoadBalancingStrategy, SelectionContext
+from routing.strategy import LoadBalancingStrategy, SelectionContext
 
 FEW = int(os.environ.get("EXAMPLES", "0"))
 """How many examples of each property to try at most; 0 is as many as its test says."""

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from routing.endpoint import Endpoint
 from routing.journal import Standing, StrategyErred
 from routing.load_balancer import LoadBalancer
-from routing.strategy import NO_CONTEXT, Endpoint, LoadBalancingStrategy
+from routing.strategy import NO_CONTEXT, LoadBalancingStrategy
 from tests.routing.scenes import BUSY, EU1, EU2, POOL, US1, BalancerScene, endpoint
 
 

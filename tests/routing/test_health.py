@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from routing.endpoint import Endpoint
 from routing.health import Circuit, HealthChecker
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, Policy
-from routing.strategy import Endpoint
 from tests.routing.scenes import CLOSED, DOWN, EU1, EU2, HALF_OPEN, OPEN, US1, Clock, endpoint
 
 

@@ -9,11 +9,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
+from routing.endpoint import Candidate, Endpoint
 from routing.journal import Settled
 from routing.lease import Member
 from routing.load_balancer import LoadBalancer, NoEndpointError
 from routing.policy import BreakerPolicy, Policy
-from routing.strategy import NO_CONTEXT, STRATEGIES, Candidate, Endpoint, RoundRobinStrategy, SelectionContext
+from routing.strategy import NO_CONTEXT, STRATEGIES, RoundRobinStrategy, SelectionContext
 from tests.routing.scenes import (
     BAD,
     BUSY,

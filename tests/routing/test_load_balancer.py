@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dialects.faults import FaultKind
+from routing.endpoint import Endpoint
 from routing.health import Circuit
 from routing.journal import PoolsChanged, Standing
 from routing.load_balancer import LoadBalancer
@@ -14,7 +15,6 @@ from routing.policy import ModelPolicy, Policy
 from routing.strategy import (
     NO_CONTEXT,
     STRATEGIES,
-    Endpoint,
     LoadBalancingStrategy,
     RoundRobinStrategy,
     SelectionContext,

@@ -8,10 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
+from routing.endpoint import Endpoint
 from routing.journal import Standing
 from routing.load_balancer import NoEndpointError
 from routing.policy import BreakerPolicy
-from routing.strategy import Endpoint
 from tests.routing.scenes import BAD, BUSY, DOWN, POOL, REFUSED, SPENT, STEADY, BalancerScene, at_most
 
 

@@ -1,11 +1,13 @@
 """How much of its weight an endpoint has, while its circuit has just closed or it has just joined."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
+from routing.endpoint import Endpoint
 from routing.policy import Policy
-from routing.strategy import STRATEGIES, Endpoint, SelectionContext, make_strategy
+from routing.strategy import STRATEGIES, SelectionContext, make_strategy
 from tests.routing.scenes import CLOSED, EU1, HALF_OPEN, STEADY, US1, BalancerScene, CircuitScene, endpoint, rows
 
 
@@ -89,7 +91,7 @@ def at_home(wanted: Endpoint, pool: list[Endpoint]) -> SelectionContext:
 
     def is_home(key: SelectionContext, share: float) -> bool:
         candidates = [
-            row._replace(weight=share if row.endpoint.subaccount == wanted.subaccount else 1.0) for row in rows(*pool)
+            replace(row, weight=share if row.endpoint.subaccount == wanted.subaccount else 1.0) for row in rows(*pool)
         ]
         chosen = make_strategy("cache-affinity", Policy()).select_endpoint(candidates, key)
         return chosen.subaccount == wanted.subaccount

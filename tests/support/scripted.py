@@ -14,10 +14,10 @@ from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Asked, Exchange, Shared
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.steps import Quiet
+from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, Policy, Timeouts
 from routing.request_router import Attempt, RequestRouter
-from routing.strategy import Endpoint
 from tests.routing.scenes import SleepingClock
 
 HANG = object()

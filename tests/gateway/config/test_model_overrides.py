@@ -117,7 +117,6 @@ WEIGHT, TIER = (
     "subAccounts.eu: the weight of m has no effect under {}",
     "subAccounts.eu: the tier of m has no effect under {}",
 )
-SUM = "subAccounts.eu: the weights of m count as their sum under cache-affinity; its deployments take turns"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +128,7 @@ SUM = "subAccounts.eu: the weights of m count as their sum under cache-affinity;
         ("weighted", TIERED, [TIER.format("weighted")]),
         ("least-connections", WEIGHED, []),
         ("least-latency", WEIGHED, []),
-        ("cache-affinity", WEIGHED, [SUM]),
+        ("cache-affinity", WEIGHED, []),
         ("cache-affinity", TIERED, [TIER.format("cache-affinity")]),
         ("priority", WEIGHED, [WEIGHT.format("priority")]),
         ("priority", TIERED, []),

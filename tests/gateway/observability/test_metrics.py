@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from dialects.conversation import Usage
 from dialects.faults import Fault, FaultKind, Quota
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
+from routing.endpoint import Endpoint
 from routing.journal import Circuit, CircuitMoved, Cooled, PoolsChanged, RoutingEvent, Settled, Transition
 from routing.load_balancer import LoadBalancer
-from routing.strategy import Endpoint
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
 RECORD = ExchangeRecord(

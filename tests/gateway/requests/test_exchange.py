@@ -9,7 +9,7 @@ from dialects.conversation import Usage
 from dialects.faults import Fault, FaultError, FaultKind, Quota
 from gateway.media.inline import Fetched
 from gateway.requests.exchange import Shared
-from routing.strategy import Endpoint
+from routing.endpoint import Endpoint
 from tests.support.scripted import After, Bench
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")

@@ -9,9 +9,9 @@ import pytest
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Signal
 from gateway.requests.streaming import StreamedAnswer
+from routing.endpoint import Endpoint
 from routing.journal import Standing
 from routing.policy import Timeouts
-from routing.strategy import Endpoint
 from tests.support.scripted import HANG, After, Bench, Steps
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
