@@ -39,7 +39,7 @@ def balancer(size: int, strategy: str) -> LoadBalancer:
 def choose(size: int, strategy: str) -> float:
     """What it costs to name an endpoint."""
     subject, keys = balancer(size, strategy), iter(KEYS * 10_000)
-    return cost(lambda: subject.peek("m", context=next(keys)))
+    return cost(lambda: subject.select("m", context=next(keys)))
 
 
 def lease(size: int, strategy: str) -> float:

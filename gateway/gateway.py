@@ -39,9 +39,10 @@ from gateway.upstream.discovery import Management
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
+from routing.availability import EndpointState, NoEndpointError
 from routing.endpoint import Endpoint
-from routing.journal import EndpointState
-from routing.load_balancer import LoadBalancer, NoEndpointError
+from routing.events import EventPublisher
+from routing.load_balancer import LoadBalancer
 from routing.names import ModelNames, Resolution
 from routing.request_router import Attempts, RequestRouter
 
@@ -96,11 +97,13 @@ class Gateway:
         }
         tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}
         routing_observer = RoutingObserver(self.registry)
-        self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, listener=routing_observer.heard)
+        events = EventPublisher([routing_observer.heard])
+        self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, events=events)
         self._core = AICoreClient(self._transport, self._management, self._tokens, tenants, now)
         get = Management(self._management, self._tokens)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
         self._pool = EndpointPool(settings, self.balancer, get, probe, clock)
+        events.subscribe(self._pool.listen)
         names = ModelNames.configured(settings.policy, self._pool.unlisted)
         sleep = threading.Event().wait
         self.router = RequestRouter(self.balancer, names=names, policy=settings.policy, clock=clock, sleep=sleep)
@@ -209,8 +212,9 @@ class Gateway:
 
     def state(self) -> JSON:
         """What the router knows of every endpoint, as JSON; times are in seconds from now."""
-        strategies = {model: self.balancer.strategy(model) for model in self.balancer.models()}
-        return {"strategies": strategies, "endpoints": [_as_json(state) for state in self.balancer.snapshot()]}
+        states = self.balancer.snapshot()
+        strategies = {state.endpoint.model: state.strategy for state in states}
+        return {"strategies": strategies, "endpoints": [_as_json(state) for state in states]}
 
     def _inquiry(self, client: str, body: JSON, conversation: Conversation, *, forward: bool = True) -> Inquiry:
         token = self._new_token()
@@ -320,7 +324,7 @@ def _as_json(state: EndpointState) -> JSON:
         "deployment": endpoint.deployment,
         "model": endpoint.model,
         "quota_domain": f"{state.domain.subaccount}/{state.domain.model}",
-        "standing": state.standing.value,
+        "standing": state.availability.value,
         "circuit": state.circuit.value,
         "why": state.why,
         "seconds": state.seconds if math.isfinite(state.seconds) else None,

@@ -15,20 +15,20 @@ from typing import NamedTuple, Protocol, Self
 
 from dialects.conversation import JSON
 from dialects.faults import Fault, FaultError, FaultKind, Quota
+from routing.availability import MAKER_LEFT, Availability, EndpointState, NoEndpointError, nearest
 from routing.budget import RetryBudget
+from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
 from routing.endpoint import Endpoint, QuotaDomain
-from routing.journal import Row, Standing
-from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
+from routing.lease import Lease
+from routing.load_balancer import LoadBalancer
 from routing.names import ModelNames, Resolution
 from routing.policy import Policy, RetryPolicy
 from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
-from routing.standing import MAKER_LEFT, nearest
 from routing.strategy import SelectionContext
-from routing.verdicts import VERDICTS, Effect, Scope, scope_of
 
 _log = logging.getLogger(__name__)
 
-_MAY_BE_ASKED = frozenset({Standing.READY, Standing.PROBE, Standing.OPEN})
+_MAY_BE_ASKED = frozenset({Availability.AVAILABLE, Availability.PROBE, Availability.OPEN})
 """Open ones too: where all are, the balancer lets a request through."""
 
 
@@ -269,11 +269,11 @@ class Attempts:
         if not self._made:
             return True
         last = self._made[-1]
-        if last.fault is None or not VERDICTS[last.fault.kind].try_elsewhere:
+        if last.fault is None or not CLASSIFICATIONS[last.fault.kind].try_elsewhere:
             return False
         if len(self._made) >= self._errand.attempts or self._errand.lifetime.left() <= 0:
             return False
-        if VERDICTS[last.fault.kind].effect is Effect.REFUSAL:
+        if CLASSIFICATIONS[last.fault.kind].effect is Effect.REFUSAL:
             self._refused.append(_Refusal(last.lease, last.fault))
             if len(self._refused) > 1:
                 return False
@@ -329,12 +329,12 @@ class Attempts:
         if hint is None:
             return self._jitter()
         # A cooling lasts a little longer than its hint, so that not all come back at once.
-        longest = retry.hint_cap * (1 + self._means.policy.cooling.jitter)
+        longest = retry.hint_cap * (1 + self._means.policy.cooldown.jitter)
         return max(hint, rest) if hint <= retry.hint_cap and rest <= longest else None
 
     def _patience(self, wait: float | None) -> float | None:
         """Wait for a cooling that ends soon, once and with jitter."""
-        cooling = self._means.policy.cooling
+        cooling = self._means.policy.cooldown
         if self._waited or wait is None or wait > cooling.wait_at_most:
             return None
         self._waited = True
@@ -349,13 +349,13 @@ class Attempts:
     def _rest(self) -> float:
         """Say in how many seconds the first endpoint could be asked again; an open circuit is no obstacle."""
         rows = self._rows()
-        if any(row.standing in _MAY_BE_ASKED for row in rows):
+        if any(row.availability in _MAY_BE_ASKED for row in rows):
             return 0.0
-        return min((row.seconds for row in rows if row.standing is Standing.COOLING), default=math.inf)
+        return min((row.seconds for row in rows if row.availability is Availability.COOLDOWN), default=math.inf)
 
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> tuple[EndpointState, ...]:
         """How all endpoints stand that the request may go to."""
-        return self._means.balancer.explain(self.resolution.model, self._errand.context, among=self._errand.among)
+        return self._means.balancer.snapshot(self.resolution.model, among=self._errand.among)
 
 
 class RequestRouter:
@@ -443,13 +443,13 @@ class RequestRouter:
 
     def locate(self, model: str) -> Endpoint:
         """Choose an endpoint without a lease, for whoever calls it on his own; any GPT may stand in."""
-        return self._balancer.peek(self.names.resolve(model, catch_all=True).model)
+        return self._balancer.select(self.names.resolve(model, catch_all=True).model)
 
     def route(self, payload: JSON, model: str | None = None, stream: bool | None = None) -> Route:
         """Say where to post an OpenAI chat request, and the body to post there."""
         asked = copy.deepcopy(payload)
         requested = model or str(asked.get("model") or "")
-        endpoint = self._balancer.peek(self.names.resolve(requested).model)
+        endpoint = self._balancer.select(self.names.resolve(requested).model)
         protocol = self.protocol_at(endpoint, "openai-chat")
         asked["model"] = endpoint.backend
         if stream is not None:

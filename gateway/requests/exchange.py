@@ -17,7 +17,7 @@ from gateway.requests.lifetime import Lifetime
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.upstream.stream_reader import StreamReader
-from routing.load_balancer import NoEndpointError
+from routing.availability import NoEndpointError
 from routing.names import How
 from routing.policy import Timeouts
 from routing.request_router import Attempt, Attempts

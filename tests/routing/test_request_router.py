@@ -6,8 +6,9 @@ import logging
 import pytest
 
 from dialects.faults import FaultError, FaultKind
+from routing.availability import NoEndpointError
 from routing.endpoint import Candidate, Endpoint
-from routing.load_balancer import LoadBalancer, NoEndpointError
+from routing.load_balancer import LoadBalancer
 from routing.names import How, ModelNames, Resolution
 from routing.policy import Policy
 from routing.protocols import (

@@ -170,7 +170,7 @@ class Bench:
 
     @property
     def in_flight(self) -> int:
-        return sum(self.balancer.in_flight().values())
+        return sum(state.in_flight for state in self.balancer.snapshot())
 
 
 def usage_of(notes: Notes) -> Usage:

@@ -78,9 +78,9 @@ def test_why_each_deployment_was_chosen_is_in_the_record() -> None:
         with pytest.raises(FaultError, match="boom"):
             (exchange := bench.exchange("openai-chat", ASK)).whole()
 
-    assert ["round-robin", "round-robin", "forced"] == [*bench.notes.records[0].reasons]
-    assert ["forced"] * 3 == [*bench.notes.records[1].reasons]
-    assert "forced" == exchange.headers()["x-proxy-reason"]
+    assert ["round-robin", "round-robin", "panic"] == [*bench.notes.records[0].reasons]
+    assert ["panic"] * 3 == [*bench.notes.records[1].reasons]
+    assert "panic" == exchange.headers()["x-proxy-reason"]
     assert {False} == {record.unaffordable for record in bench.notes.records}
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from dialects.faults import Fault, FaultKind
-from routing.health import Circuit
-from routing.journal import Standing
+from routing.availability import Availability
+from routing.events import Circuit
 from routing.load_balancer import LoadBalancer
 from tests.routing.scenes import BUSY, DOWN, EU1, EU2, GONE, POOL, REFUSED, SPENT, US1, BalancerScene
 
@@ -19,12 +19,12 @@ class TestNothingAvailable:
         scene.fails(EU1)
         leases = [scene.acquire() for _ in range(3)]
 
-        assert [Standing.OPEN] == scene.standings()
+        assert [Availability.OPEN] == scene.availability()
         assert [(EU1, "alone")] * 3 == [(lease.endpoint, lease.reason) for lease in leases]
 
         leases[1].answered()
 
-        assert [Standing.READY] == scene.standings()
+        assert [Availability.AVAILABLE] == scene.availability()
 
     def test_a_pool_of_one_that_rests_is_not_asked(self):
         scene = BalancerScene([EU1])
@@ -32,10 +32,10 @@ class TestNothingAvailable:
         scene.at(EU1).failed(replace(BUSY, retry_after=3.0))
         scene.clock.now += 1
 
-        assert 10.0 - 1.0 == scene.regret().fault.retry_after
+        assert 10.0 - 1.0 == scene.refusal().fault.retry_after
 
     def test_a_pool_of_one_that_was_tried_is_not_asked_again(self):
-        error = BalancerScene([EU1]).regret(exclude=[EU1])
+        error = BalancerScene([EU1]).refusal(exclude=[EU1])
 
         assert (FaultKind.UNAVAILABLE, None, None) == (error.fault.kind, error.fault.retry_after, error.wait)
 
@@ -52,8 +52,8 @@ class TestNothingAvailable:
             scene.clock.now += 1
         leases = [scene.acquire() for _ in range(3)]
 
-        assert [(US1, "forced"), (EU2, "forced"), (EU1, "forced")] == [(each.endpoint, each.reason) for each in leases]
-        assert 7.0 == scene.regret().fault.retry_after
+        assert [(US1, "panic"), (EU2, "panic"), (EU1, "panic")] == [(each.endpoint, each.reason) for each in leases]
+        assert 1.0 == scene.refusal().fault.retry_after
 
         leases[1].close()
 
@@ -91,7 +91,7 @@ class TestNothingAvailable:
     def test_nobody_is_forced_while_someone_is_well(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1)
-        error = scene.regret(exclude=[US1])
+        error = scene.refusal(exclude=[US1])
 
         assert (FaultKind.UNAVAILABLE, 503, None) == (error.fault.kind, error.fault.status, error.fault.retry_after)
         assert "no other deployment of 'm' is left to try" == str(error)
@@ -99,9 +99,9 @@ class TestNothingAvailable:
     def test_who_is_gone_is_not_forced(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1, US1, fault=GONE)
-        error = scene.regret()
+        error = scene.refusal()
 
-        assert (FaultKind.UNAVAILABLE, 503, 60.0, None) == (
+        assert (FaultKind.UNAVAILABLE, 503, 60.0, 60.0) == (
             error.fault.kind,
             error.fault.status,
             error.fault.retry_after,
@@ -111,18 +111,19 @@ class TestNothingAvailable:
     def test_who_is_gone_for_good_gives_no_time_to_come_back(self):
         scene = BalancerScene([EU1, US1])
         for each in (EU1, US1):
-            scene.balancer.breaker(each).trip("stopped")
+            scene.balancer.breaker(each).eject("stopped")
 
-        assert scene.regret().fault.retry_after is None
+        assert scene.refusal().fault.retry_after is None
 
     def test_all_probing_says_to_come_back_soon(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1, US1)
         scene.clock.now += 10
-        [scene.acquire(), scene.acquire()]
-        error = scene.regret()
+        leases = [scene.acquire(), scene.acquire()]
+        error = scene.refusal()
 
-        assert (503, 1.0, None) == (error.fault.status, error.fault.retry_after, error.wait)
+        assert {EU1, US1} == {lease.endpoint for lease in leases}
+        assert (503, 1.0, 1.0) == (error.fault.status, error.fault.retry_after, error.wait)
         assert "no deployment of 'm' can take the request now" == str(error)
 
     def test_all_cooling_is_told_with_the_exact_time(self):
@@ -130,7 +131,7 @@ class TestNothingAvailable:
         scene.fails(EU1, fault=replace(SPENT, retry_after=9.0))
         scene.fails(US1, fault=replace(BUSY, retry_after=4.0))
         scene.clock.now += 2.5
-        error = scene.regret()
+        error = scene.refusal()
 
         assert (FaultKind.RATE_LIMITED, 429, 1.5, 1.5) == (
             error.fault.kind,
@@ -149,22 +150,23 @@ class TestNothingAvailable:
         scene.fails(EU1, fault=replace(SPENT, retry_after=9.0))
         scene.fails(US1, fault=replace(BUSY, retry_after=4.0))
 
-        assert 4.0 == scene.regret(exclude=POOL).wait
+        assert 4.0 == scene.refusal(exclude=POOL).wait
 
     def test_open_or_cooling_is_told_with_the_nearest_of_both(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1, fault=replace(BUSY, retry_after=60.0))
         scene.fails(US1)
-        assert "forced" == scene.acquire().reason
-        error = scene.regret()
+        lease = scene.acquire()
+        error = scene.refusal()
 
-        assert (429, 10.0, 60.0) == (error.fault.status, error.fault.retry_after, error.wait)
+        assert "panic" == lease.reason
+        assert (429, 1.0, 1.0) == (error.fault.status, error.fault.retry_after, error.wait)
 
     def test_an_overload_with_a_hint_is_no_quota(self):
         scene = BalancerScene([EU1])
         scene.fails(EU1, fault=Fault(FaultKind.OVERLOADED, "", 529, retry_after=3.0))
-        scene.balancer.breaker(EU1).reachable()
-        error = scene.regret()
+        scene.balancer.breaker(EU1).checked()
+        error = scene.refusal()
 
         assert (FaultKind.UNAVAILABLE, 503, 3.0, 3.0) == (
             error.fault.kind,
@@ -176,7 +178,7 @@ class TestNothingAvailable:
     def test_refused_credentials_everywhere_are_not_the_callers(self):
         scene = BalancerScene()
         scene.fails(EU1, US1, fault=REFUSED)
-        error = scene.regret()
+        error = scene.refusal()
 
         assert (FaultKind.REFUSED_CREDENTIALS, 502, 60.0) == (
             error.fault.kind,
@@ -190,9 +192,9 @@ class TestNothingAvailable:
         scene.fails(EU1, fault=REFUSED)
         scene.fails(US1, fault=GONE)
 
-        assert FaultKind.UNAVAILABLE is scene.regret().fault.kind
+        assert FaultKind.UNAVAILABLE is scene.refusal().fault.kind
 
-    @pytest.mark.parametrize("ask", [LoadBalancer.acquire, LoadBalancer.peek, LoadBalancer.explain])
+    @pytest.mark.parametrize("ask", [LoadBalancer.acquire, LoadBalancer.select, LoadBalancer.snapshot])
     def test_an_unknown_model_is_not_found(self, ask):
         with pytest.raises(ValueError, match="the model 'x' is not deployed") as error:
             ask(LoadBalancer({"m": POOL, "x": []}), "x")
