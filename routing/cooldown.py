@@ -27,15 +27,7 @@ def keys_of(endpoint: Endpoint) -> tuple[CooldownKey, CooldownKey, CooldownKey]:
 
 def key_for(endpoint: Endpoint, scope: Scope) -> CooldownKey | None:
     """What a fault of *endpoint* puts in cooldown."""
-    match scope:
-        case Scope.ENDPOINT:
-            return endpoint
-        case Scope.DOMAIN:
-            return endpoint.domain
-        case Scope.SUBACCOUNT:
-            return endpoint.subaccount
-        case Scope.NONE:
-            return None
+    return dict(zip((Scope.ENDPOINT, Scope.DOMAIN, Scope.SUBACCOUNT), keys_of(endpoint), strict=True)).get(scope)
 
 
 @dataclass(slots=True)

@@ -109,8 +109,8 @@ _T = TypeVar("_T")
 class EventQueue(Generic[_T]):
     """Keeps what happened until no lock is held any more. `put` is safe under any lock, and in a finalizer."""
 
-    def __init__(self) -> None:
-        self._waiting: deque[_T] = deque()
+    def __init__(self, events: Iterable[_T] = ()) -> None:
+        self._waiting = deque(events)
 
     def put(self, event: _T) -> None:
         """Add an event."""

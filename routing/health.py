@@ -143,10 +143,9 @@ class CircuitBreaker:
         if state.circuit is Circuit.CLOSED and not state.k:  # immutable, and no time changes it: nothing to lock
             return state
         with self._lock:
-            now, state = self._tick(), self._now
-            if state.k or state.circuit is not Circuit.CLOSED:
-                next_probe = self._next_probe(now)
-                state = replace(state, k=self._k_at(now), probes=len(self._probes), next_probe=next_probe)
+            now = self._tick()
+            next_probe = self._next_probe(now)
+            state = replace(self._now, k=self._k_at(now), probes=len(self._probes), next_probe=next_probe)
         self._publish()
         return state
 
@@ -447,13 +446,11 @@ class HealthChecker:
 
     def _side_by_side(self, work: Callable[[_T], None], items: Iterable[_T], seconds: float) -> None:
         """Work on *items*, a few at a time; what has not begun after so many *seconds* is left for the next round."""
-        waiting, until = deque(items), self._clock() + seconds
+        waiting, until = EventQueue[_T](items), self._clock() + seconds
 
         def take() -> None:
-            while waiting and not self._stop.is_set() and self._clock() < until:
-                try:
-                    item = waiting.popleft()
-                except IndexError:  # another thread was quicker
+            for item in waiting.drain():
+                if self._stop.is_set() or self._clock() >= until:
                     return
                 work(item)
 

@@ -210,11 +210,10 @@ class OutcomeRecorder:
 
     def _tell_breaker(self, grant: Grant, fault: Fault, effect: Effect) -> None:
         breaker, permit = grant.member.breaker, grant.permit
-        match effect:
-            case Effect.FAILURE:
-                breaker.failed(permit, fault.kind.value)
-            case Effect.EJECT:
-                seconds = self._policy.discovery_interval or self._policy.breaker.timeout_cap
-                breaker.eject("the deployment is gone", permit=permit, seconds=seconds)
-            case Effect.THROTTLE | Effect.NEUTRAL | Effect.REFUSAL:
-                breaker.released(permit, throttled=effect is Effect.THROTTLE)
+        if effect is Effect.FAILURE:
+            breaker.failed(permit, fault.kind.value)
+        elif effect is Effect.EJECT:
+            seconds = self._policy.discovery_interval or self._policy.breaker.timeout_cap
+            breaker.eject("the deployment is gone", permit=permit, seconds=seconds)
+        else:
+            breaker.released(permit, throttled=effect is Effect.THROTTLE)

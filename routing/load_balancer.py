@@ -262,15 +262,13 @@ class LoadBalancer:
     def apply(self, event: CooldownStarted | CooldownEnded | CircuitChanged) -> None:
         """Follow what the balancer of another process published; it is not published again."""
         with self._lock:
-            match event:
-                case CooldownStarted():
-                    self._cooldowns.apply(event.key, event.seconds, event.why)
-                case CooldownEnded():
-                    self._cooldowns.end(event.key)
-                case CircuitChanged():
-                    member = self._members.get(event.endpoint)
-                    if member is not None:
-                        member.breaker.apply(event.transition)
+            if isinstance(event, CooldownStarted):
+                self._cooldowns.apply(event.key, event.seconds, event.why)
+            elif isinstance(event, CooldownEnded):
+                self._cooldowns.end(event.key)
+            elif event.endpoint in self._members:
+                self._members[event.endpoint].breaker.apply(event.transition)
+        self._events.publish()
 
     def _checked(self, strategy: LoadBalancingStrategy | str) -> _CheckedStrategy:
         named = make_strategy(strategy, self._policy, self._rng) if isinstance(strategy, str) else strategy

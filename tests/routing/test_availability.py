@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from dialects.faults import Fault, FaultKind
-from routing.availability import Availability
+from routing.availability import Availability, NoEndpointError
 from routing.events import Circuit
 from routing.load_balancer import LoadBalancer
-from tests.routing.scenes import BUSY, DOWN, EU1, EU2, GONE, POOL, REFUSED, SPENT, US1, BalancerScene
+from routing.policy import BreakerPolicy
+from tests.routing.scenes import BUSY, DOWN, EU1, EU2, GONE, POOL, REFUSED, SPENT, STEADY, US1, BalancerScene
 
 
 class TestNothingAvailable:
@@ -59,7 +60,67 @@ class TestNothingAvailable:
 
         assert EU2 == scene.acquire().endpoint
 
-    def test_a_forced_request_that_fails_makes_way_for_the_next(self):
+    def test_twice_as_many_get_through_for_each_second_without_a_failure(self):
+        scene = BalancerScene()
+        scene.fails(EU1, EU2, US1)
+        held, came = [], []
+        for _ in range(4):
+            before = len(held)
+            while True:
+                try:
+                    held.append(scene.acquire())
+                except NoEndpointError:
+                    break
+            came.append(len(held) - before)
+            scene.clock.now += 1
+
+        assert [3, 3, 6, 12] == came
+        assert {"panic"} == {lease.reason for lease in held}
+        assert {8} == {state.in_flight for state in scene.balancer.snapshot()}
+
+    def test_half_open_ones_are_asked_before_those_that_are_open(self):
+        scene = BalancerScene()
+        scene.fails(US1, EU2)
+        scene.clock.now += 5
+        scene.fails(EU1)
+        scene.clock.now += 5
+        leases = [scene.acquire() for _ in range(3)]
+
+        assert {(EU2, "probe"), (US1, "probe")} == {(each.endpoint, each.reason) for each in leases[:2]}
+        assert (EU1, "panic") == (leases[2].endpoint, leases[2].reason)
+
+    @pytest.mark.parametrize(("a_second", "refused"), [(2, 0), (5, 8)])
+    def test_an_outage_does_not_last_as_long_as_the_first_slow_answer_after_it(self, a_second, refused):
+        """Both endpoints fail for 15 s; then each answer takes 45 s, and the others come meanwhile."""
+        scene = BalancerScene([EU1, US1], replace(STEADY, breaker=BreakerPolicy()))
+        while scene.clock.now < 115:
+            scene.acquire().failed(DOWN)
+            scene.clock.now += 1 / a_second
+        held, late = [], []
+        while scene.clock.now < 160:
+            try:
+                held.append(scene.acquire())
+            except NoEndpointError as error:
+                late.append((scene.clock.now, error.wait))
+            scene.clock.now += 1 / a_second
+
+        assert refused >= len(late)
+        assert all(moment < 118 and wait <= 1 for moment, wait in late)
+
+    def test_while_a_closed_one_is_only_excluded_it_is_no_panic(self):
+        scene = BalancerScene()
+        scene.fails(EU1, EU2)
+
+        assert "no other deployment of 'm' is left to try" == str(scene.refusal(exclude=[US1]))
+
+    def test_a_closed_one_in_cooldown_does_not_keep_others_from_being_asked(self):
+        scene = BalancerScene([EU1, US1])
+        scene.fails(EU1)
+        scene.fails(US1, fault=replace(BUSY, retry_after=60.0))
+
+        assert "panic" == scene.acquire().reason
+
+    def test_a_request_in_panic_that_fails_makes_way_for_the_next(self):
         scene = BalancerScene()
         for each in (US1, EU2, EU1):
             scene.fails(each)
@@ -73,7 +134,7 @@ class TestNothingAvailable:
 
         assert [US1, EU2, EU1, US1] == order
 
-    def test_a_forced_request_that_is_answered_closes_the_circuit(self):
+    def test_a_request_in_panic_that_is_answered_closes_the_circuit(self):
         scene = BalancerScene()
         scene.fails(EU1, EU2, US1)
         lease = scene.acquire()
@@ -81,14 +142,14 @@ class TestNothingAvailable:
 
         assert Circuit.CLOSED is scene.balancer.breaker(lease.endpoint).state
 
-    def test_who_was_tried_is_not_forced(self):
+    def test_one_that_was_tried_is_not_asked_again_in_panic(self):
         scene = BalancerScene()
         scene.fails(EU1, EU2, US1)
 
         assert US1 == scene.acquire(exclude=[EU1, EU2]).endpoint
         assert US1 not in {scene.acquire(exclude_domains=[US1.domain]).endpoint for _ in range(2)}
 
-    def test_nobody_is_forced_while_someone_is_well(self):
+    def test_no_open_one_is_asked_while_another_is_closed(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1)
         error = scene.refusal(exclude=[US1])
@@ -96,7 +157,7 @@ class TestNothingAvailable:
         assert (FaultKind.UNAVAILABLE, 503, None) == (error.fault.kind, error.fault.status, error.fault.retry_after)
         assert "no other deployment of 'm' is left to try" == str(error)
 
-    def test_who_is_gone_is_not_forced(self):
+    def test_one_that_is_gone_is_not_asked_in_panic(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1, US1, fault=GONE)
         error = scene.refusal()

@@ -145,6 +145,24 @@ class TestLatency:
 
         assert seconds == self.latency(scene)
 
+    def test_an_answer_in_one_piece_counts_from_its_first_byte(self):
+        scene = BalancerScene()
+        lease = scene.at(EU1)
+        scene.clock.now += 45
+        lease.answered(first_content=3.0)
+
+        assert 3.0 == self.latency(scene)
+
+    def test_one_of_which_nobody_knows_when_it_began_does_not_count(self):
+        scene = BalancerScene()
+        lease = scene.at(EU1)
+        scene.clock.now += 45
+        lease.answered(timed=False)
+        lease.close()
+
+        assert round(2.718281828**-4.5, 4) == self.latency(scene)
+        assert 0.0 == scene.state(EU1).answered
+
     def test_strategies_see_it_fade(self):
         seen = []
 
