@@ -178,11 +178,11 @@ def test_what_happens_to_endpoints_is_counted_and_logged_by_the_routing_itself(
     assert [] == info.messages
 
 
-def test_a_rest_is_logged_once(info: pytest.LogCaptureFixture) -> None:
+def test_a_cooldown_is_logged_once(info: pytest.LogCaptureFixture) -> None:
     balancer = LoadBalancer({EU.model: [EU]}, events=EventPublisher([RoutingObserver(CollectorRegistry()).heard]))
     balancer.acquire(EU.model).failed(Fault(FaultKind.RATE_LIMITED, "busy", 429, quota=Quota.MODEL))
 
-    assert 1 == len([message for message in info.messages if "rests for" in message])
+    assert 1 == len([message for message in info.messages if "in cooldown for" in message])
 
 
 def test_endpoints_that_come_and_go_are_logged(info: pytest.LogCaptureFixture) -> None:
