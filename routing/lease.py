@@ -86,15 +86,21 @@ class Lease:
         self._grant = grant
         self._lock = threading.Lock()
         self._stage = _Stage.OPEN
+        self._first_byte: float | None = None
 
-    def answered(self, *, first_content: float | None = None, timed: bool = True) -> None:
+    def first_byte(self) -> None:
+        """Note that an answer in one piece has begun to arrive: its latency is measured now."""
+        if self._first_byte is None:
+            self._first_byte = self._outcomes.now()
+
+    def answered(self, *, whole: bool = False) -> None:
         """Report that the endpoint has begun to answer, so it is healthy.
 
-        *first_content* is how many seconds after the lease its first content came, if not now. It says nothing about
-        latency if it is not *timed*: an answer in one piece, of which nobody knows when it began.
+        A *whole* answer, in one piece, says nothing about latency but by its `first_byte`.
         """
         if self._move(_Stage.ANSWERED) is _Stage.OPEN:
-            self._outcomes.answered(self._grant, first_content, timed=timed)
+            began = self._outcomes.now() if not whole else self._first_byte
+            self._outcomes.answered(self._grant, began)
 
     def failed(self, fault: Fault) -> None:
         """Report that the request ended badly."""
@@ -150,15 +156,19 @@ class OutcomeRecorder:
         self._clock = clock
         self._abandoned: EventQueue[tuple[Grant, bool]] = EventQueue()
 
-    def answered(self, grant: Grant, first_content: float | None, *, timed: bool) -> None:
-        """Record first content: the endpoint is healthy, and in no cooldown any more."""
+    def now(self) -> float:
+        """The time by the balancer's clock."""
+        return self._clock()
+
+    def answered(self, grant: Grant, began: float | None) -> None:
+        """Record an answer that *began* then, if that is known: the endpoint is healthy, and in no cooldown."""
         member, now = grant.member, self._clock()
-        seconds = now - grant.started if first_content is None else first_content
+        seconds = (now if began is None else began) - grant.started
         member.breaker.succeeded(grant.permit)
         with self._lock:
             member.waiting -= 1
             member.answered_at = now
-            if timed:
+            if began is not None:
                 member.measure(seconds, now)
             ended = [key for key in keys_of(member.endpoint) if self._cooldowns.end(key, grant.started)]
         for key in ended:

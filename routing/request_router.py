@@ -24,7 +24,7 @@ from routing.load_balancer import LoadBalancer
 from routing.names import ModelNames, Resolution
 from routing.policy import Policy, RetryPolicy
 from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
-from routing.strategy import SelectionContext
+from routing.strategy import NO_CONTEXT, SelectionContext
 
 _log = logging.getLogger(__name__)
 
@@ -86,11 +86,11 @@ class Attempt:
         """Where to send it."""
         return self.lease.endpoint
 
-    def answered(self) -> None:
-        """Say that the model has begun to answer."""
+    def answered(self, *, whole: bool = False) -> None:
+        """Say that the model has begun to answer, or has answered as a *whole*."""
         refused, self._refused = self._refused, ()
         self.settled = True
-        self.lease.answered()
+        self.lease.answered(whole=whole)
         for lease, fault in refused:
             lease.overruled(fault)
 
@@ -420,7 +420,7 @@ class RequestRouter:
         client: str = "openai-chat",
         affinity_key: str = "",
         pinned: str | None = None,
-        preferred: Endpoint | None = None,
+        context: SelectionContext = NO_CONTEXT,
         tools_with_reasoning: bool = False,
         retry: bool = True,
         lifetime: Lifetime | None = None,
@@ -428,7 +428,7 @@ class RequestRouter:
         """Begin to answer a request; raises `NoEndpointError` for a model that is not deployed.
 
         *pinned* is the deployment, or `subaccount/deployment`, that holds what the request continues;
-        *preferred* is the endpoint to ask first, others being as able. *lifetime* is the request's; without one
+        *context* is what strategies may know of it. *lifetime* is the request's; without one
         it may take what its model's policy allows, from now on.
         """
         resolution = self.names.resolve(model)
@@ -437,7 +437,7 @@ class RequestRouter:
             protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
         attempts = self._means.retry.max_attempts if retry else 1
         among = self._makers(resolution.model, pinned) if pinned else ()
-        context = SelectionContext(affinity_key, preferred)
+        context = replace(context, affinity_key=affinity_key or context.affinity_key)
         lifetime = lifetime or _Countdown(self._means, resolution.model)
         return Attempts(self._means, resolution, _Errand(protocol, context, attempts, among, lifetime))
 

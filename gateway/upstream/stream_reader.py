@@ -63,8 +63,11 @@ class StreamReader:
         """Give all that has arrived of the body, and None at its end; raises `Quiet` after so many *seconds*."""
         return self._begun().take(self._lifetime, seconds)
 
-    def read(self, limit: int = BODY_LIMIT) -> bytes:
-        """Read the whole answer; more than *limit* bytes of it, or silence for too long, are a fault."""
+    def read(self, limit: int = BODY_LIMIT, began: Callable[[], None] = lambda: None) -> bytes:
+        """Read the whole answer; more than *limit* bytes of it, or silence for too long, are a fault.
+
+        *began* is called when the first of its body has come.
+        """
         try:
             self._work.insist(self._lifetime, self._silence)
         except Quiet:
@@ -73,7 +76,7 @@ class StreamReader:
         except FaultError:
             self.close()
             raise
-        return self._begun().read(self._lifetime, self._silence, limit)
+        return self._begun().read(self._lifetime, self._silence, limit, began)
 
     @property
     def status(self) -> int:

@@ -148,8 +148,11 @@ class TestLatency:
     def test_an_answer_in_one_piece_counts_from_its_first_byte(self):
         scene = BalancerScene()
         lease = scene.at(EU1)
-        scene.clock.now += 45
-        lease.answered(first_content=3.0)
+        scene.clock.now += 3
+        lease.first_byte()
+        scene.clock.now += 42
+        lease.first_byte()
+        lease.answered(whole=True)
 
         assert 3.0 == self.latency(scene)
 
@@ -157,7 +160,7 @@ class TestLatency:
         scene = BalancerScene()
         lease = scene.at(EU1)
         scene.clock.now += 45
-        lease.answered(timed=False)
+        lease.answered(whole=True)
         lease.close()
 
         assert round(2.718281828**-4.5, 4) == self.latency(scene)

@@ -1,6 +1,6 @@
 """Backends that say what a test wrote down, byte for byte, on a clock of the test's own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,11 +63,13 @@ class ScriptedReader:
                 return said
         return None
 
-    def read(self) -> bytes:
+    def read(self, began: Callable[[], None] = lambda: None) -> bytes:
         read = b""
         try:
             self.head(self._silence)
             while (chunk := self.take(self._silence)) is not None:
+                if not read:
+                    began()
                 read += chunk
         except Quiet:
             raise FaultError(Fault(FaultKind.TIMEOUT, "silent")) from None

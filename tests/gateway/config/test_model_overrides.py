@@ -41,7 +41,9 @@ def test_a_model_is_balanced_as_is_said_under_another_name() -> None:
     fleet, balancer, _ = fleet_of(listing, account("eu", discovery=True), policy=policy)
     fleet.refresh()
 
-    assert ("cache-affinity", "round-robin") == tuple(balancer.snapshot(model)[0].strategy for model in (CLAUDE, "gpt-4.1"))
+    assert ("cache-affinity", "round-robin") == tuple(
+        balancer.snapshot(model)[0].strategy for model in (CLAUDE, "gpt-4.1")
+    )
 
 
 def test_what_is_explained_is_what_would_be_done(settings_of) -> None:

@@ -58,6 +58,13 @@ def test_an_endpoint_that_fails_is_not_noticed(failure: list) -> None:
     assert 0 == bench.in_flight
 
 
+def test_an_answer_in_one_piece_is_as_late_as_its_first_byte() -> None:
+    bench = Bench({EU: [After(2.0), WHOLE[0][:9], After(40.0), WHOLE[0][9:]]})
+    bench.exchange("openai-chat", ASK).whole()
+
+    assert 2.0 == pytest.approx(bench.balancer.snapshot()[0].latency)
+
+
 def test_headers_tell_how_the_answer_came_to_be() -> None:
     bench = Bench({EU: [DOWN], US: WHOLE})
     exchange = bench.exchange("openai-chat", {**ASK, "model": "gpt-4.1-2025-04-14"})
