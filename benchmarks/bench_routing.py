@@ -6,9 +6,10 @@ import random
 import time
 from collections.abc import Callable
 
+from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.policy import Policy
-from routing.strategy import STRATEGIES, Endpoint, SelectionContext
+from routing.strategy import STRATEGIES, SelectionContext
 
 SIZES = (1, 10, 100, 1_000)
 SUBACCOUNTS = 5
@@ -38,7 +39,7 @@ def balancer(size: int, strategy: str) -> LoadBalancer:
 def choose(size: int, strategy: str) -> float:
     """What it costs to name an endpoint."""
     subject, keys = balancer(size, strategy), iter(KEYS * 10_000)
-    return cost(lambda: subject.peek("m", context=next(keys)))
+    return cost(lambda: subject.select("m", context=next(keys)))
 
 
 def lease(size: int, strategy: str) -> float:

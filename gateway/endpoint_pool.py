@@ -10,10 +10,12 @@ from gateway.config.model_overrides import assign, unmatched
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.config.subaccounts import SubAccount
 from gateway.upstream.discovery import Get, Models, listing, statuses, without_gaps
-from routing.health import HealthChecker, answered_lately
+from routing.endpoint import Endpoint
+from routing.events import RoutingEvent
+from routing.health import HealthChecker
+from routing.listing_review import answered_lately
 from routing.load_balancer import LoadBalancer
 from routing.names import Unlisted
-from routing.strategy import Endpoint
 
 _log = logging.getLogger("sap_ai_proxy.endpoint_pool")
 _PATIENCE = 10.0
@@ -66,6 +68,7 @@ class EndpointPool:
 
     def start(self) -> None:
         """Fill the pools, and begin to watch; what is looked up late joins late."""
+        self._stop.clear()
         self._serve()
         if not self._looked_up:
             self._say_what_is_meant_for_nobody()
@@ -94,6 +97,10 @@ class EndpointPool:
                     self._found[looks[done]] = found
                     self._serve()
                     self._listed(looks[done])
+
+    def listen(self, event: RoutingEvent) -> None:
+        """Have the subaccount of a deployment that is gone listed at once; subscribe this to routing events."""
+        self._checker.listen(event)
 
     def unlisted(self) -> Unlisted:
         """Tell whose deployments were never listed, and in how many seconds that is tried again."""

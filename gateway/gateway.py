@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from dialects import openai_embeddings, openai_responses
 from dialects.conversation import JSON, Conversation, Effort, Family, Opaque, Part, Thinking, ToolSpec
+from dialects.counting import count_tokens
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
 from dialects.events import Failed
@@ -28,7 +29,7 @@ from gateway.http.limits import Admission
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.readiness import Readiness, ReadinessProbe
-from gateway.requests.affinity import affinity_key
+from gateway.requests.affinity import affinity_key, tags_in
 from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import Asked, Exchange, Shared, item_ids
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
@@ -39,11 +40,13 @@ from gateway.upstream.discovery import Management
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
-from routing.journal import EndpointState
-from routing.load_balancer import LoadBalancer, NoEndpointError
+from routing.availability import EndpointState, NoEndpointError
+from routing.endpoint import Endpoint
+from routing.events import EventPublisher
+from routing.load_balancer import LoadBalancer
 from routing.names import ModelNames, Resolution
 from routing.request_router import Attempts, RequestRouter
-from routing.strategy import Endpoint
+from routing.strategy import SelectionContext
 
 _log = logging.getLogger("sap_ai_proxy")
 _TOKEN_PATIENCE = 2.0
@@ -98,11 +101,13 @@ class Gateway:
         }
         tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}
         routing_observer = RoutingObserver(self.registry)
-        self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, listener=routing_observer.heard)
+        events = EventPublisher([routing_observer.heard])
+        self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, events=events)
         self._core = AICoreClient(self._transport, self._management, self._tokens, tenants, now)
         get = Management(self._management, self._tokens)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
         self._pool = EndpointPool(settings, self.balancer, get, probe, clock)
+        events.subscribe(self._pool.listen)
         names = ModelNames.configured(settings.policy, self._pool.unlisted)
         sleep = threading.Event().wait
         self.router = RequestRouter(self.balancer, names=names, policy=settings.policy, clock=clock, sleep=sleep)
@@ -212,8 +217,9 @@ class Gateway:
 
     def state(self) -> JSON:
         """What the router knows of every endpoint, as JSON; times are in seconds from now."""
-        strategies = {model: self.balancer.strategy(model) for model in self.balancer.models()}
-        return {"strategies": strategies, "endpoints": [_as_json(state) for state in self.balancer.snapshot()]}
+        states = self.balancer.snapshot()
+        strategies = {state.endpoint.model: state.strategy for state in states}
+        return {"strategies": strategies, "endpoints": [_as_json(state) for state in states]}
 
     def _inquiry(self, client: str, body: JSON, conversation: Conversation, *, forward: bool = True) -> Inquiry:
         token = self._new_token()
@@ -225,22 +231,29 @@ class Gateway:
         """Put together what is known of a request, and where it may be tried; raises `FaultError`."""
         conversation = inquiry.envelope.conversation
         affinity = affinity_key(conversation, headers)
-        attempts = self._attempts(inquiry.client, conversation, caller, affinity, lifetime)
+        attempts = self._attempts(inquiry.client, conversation, caller, affinity, lifetime, tags_in(headers))
         model = attempts.resolution.model
         timeouts = self._timeouts_for(model, silent=_thinks_in_silence(model, conversation))
         lifetime.limit(timeouts.total)
         return Asked(inquiry.envelope.token, caller, inquiry, timeouts, began, affinity), attempts
 
     def _attempts(
-        self, client: str, conversation: Conversation, caller: str, affinity: str, lifetime: Lifetime
+        self,
+        client: str,
+        conversation: Conversation,
+        caller: str,
+        affinity: str,
+        lifetime: Lifetime,
+        tags: frozenset[str],
     ) -> Attempts:
         try:
+            preferred = self._shared.conversations.find(caller, affinity) if _brings_along(conversation) else None
             return self.router.attempts(
                 conversation.model,
                 client=client,
                 affinity_key=affinity,
                 pinned=self._pinned(conversation, caller),
-                preferred=self._shared.conversations.find(caller, affinity) if _brings_along(conversation) else None,
+                context=SelectionContext(affinity, preferred, caller, tags, _input_tokens(conversation)),
                 tools_with_reasoning=_reasons_with_tools(conversation),
                 lifetime=lifetime,
             )
@@ -264,6 +277,14 @@ class Gateway:
         if endpoint is None:
             raise FaultError(replace(unknown, message=unknown.message.format(str(id)[:_LONGEST_ID])))
         return endpoint
+
+
+def _input_tokens(conversation: Conversation) -> int | None:
+    """Estimate the tokens of what is said, without tools and schemas: that costs little for each request."""
+    try:
+        return count_tokens(replace(conversation, tools=(), output=None))
+    except FaultError:  # JSON that is nested too deeply is refused where it is rendered
+        return None
 
 
 def _thinks_in_silence(model: str, conversation: Conversation) -> bool:
@@ -323,7 +344,7 @@ def _as_json(state: EndpointState) -> JSON:
         "deployment": endpoint.deployment,
         "model": endpoint.model,
         "quota_domain": f"{state.domain.subaccount}/{state.domain.model}",
-        "standing": state.standing.value,
+        "standing": state.availability.value,
         "circuit": state.circuit.value,
         "why": state.why,
         "seconds": state.seconds if math.isfinite(state.seconds) else None,

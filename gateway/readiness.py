@@ -10,11 +10,11 @@ from dialects.conversation import JSON
 from dialects.faults import FaultError
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.tokens import TokenSource, TokenState
-from routing.journal import EndpointState, Standing
+from routing.availability import Availability, EndpointState
 
 _EVERY = 15.0
 """Seconds between two attempts to get a token for a subaccount that has none."""
-_UNAVAILABLE = frozenset({Standing.OPEN, Standing.GONE})
+_UNAVAILABLE = frozenset({Availability.OPEN, Availability.GONE, Availability.DRAINED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class ReadinessProbe:
     def look(self) -> Readiness:
         """Tell what is known now."""
         unlisted = self._unlisted()
-        served = {each.endpoint.subaccount for each in self._states() if each.standing not in _UNAVAILABLE}
+        served = {each.endpoint.subaccount for each in self._states() if each.availability not in _UNAVAILABLE}
         good, told = set(), {}
         for name, source in self._tokens.items():
             state = self._known(name, source)

@@ -10,11 +10,15 @@ from dataclasses import replace
 from dialects.conversation import JSON
 from dialects.faults import FaultKind
 from proxy_helpers import Detector
+from routing.availability import NoEndpointError
 from routing.budget import RetryBudget
-from routing.health import Circuit, CircuitBreaker, HealthChecker
-from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
+from routing.endpoint import Candidate, Endpoint, QuotaDomain
+from routing.events import Circuit
+from routing.health import CircuitBreaker, HealthChecker
+from routing.lease import Lease
+from routing.load_balancer import LoadBalancer
 from routing.names import How, ModelNames, Resolution
-from routing.policy import BreakerPolicy, CoolingPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
+from routing.policy import BreakerPolicy, CooldownPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
 from routing.protocols import (
     PROTOCOLS,
     ClaudeConverseProtocol,
@@ -29,13 +33,10 @@ from routing.request_router import Attempt, Attempts, RequestRouter, Route, Trai
 from routing.strategy import (
     STRATEGIES,
     CacheAffinityStrategy,
-    Candidate,
-    Endpoint,
     LeastConnectionsStrategy,
     LeastLatencyStrategy,
     LoadBalancingStrategy,
     PriorityStrategy,
-    QuotaDomain,
     RoundRobinStrategy,
     SelectionContext,
     WeightedStrategy,
@@ -55,7 +56,7 @@ __all__ = [
     "CircuitBreaker",
     "ClaudeConverseProtocol",
     "ClaudeInvokeProtocol",
-    "CoolingPolicy",
+    "CooldownPolicy",
     "Endpoint",
     "GeminiGenerateProtocol",
     "HealthChecker",

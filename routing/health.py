@@ -1,71 +1,387 @@
-"""Whether an endpoint may be used: what its answers say, and what asking it says."""
+"""Health of endpoints: the circuit breaker, judged by answers, and the checker, which asks."""
 
 import logging
 import math
+import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TypeVar
 
-from routing.breaker import CircuitBreaker, Permit
-from routing.cooling import Clock
-from routing.journal import BreakerSnapshot, Circuit, EndpointState, Transition
-from routing.policy import Policy
-from routing.strategy import Endpoint
-from routing.verdicts import VERDICTS, Effect, Outcome, Scope, Verdict, scope_of
+from dialects.faults import FaultKind
+from routing.cooldown import Chance, Clock
+from routing.endpoint import Endpoint
+from routing.events import Circuit, EventQueue, OutcomeRecorded, RoutingEvent, Transition
+from routing.listing_review import ListingReview, Watched, breaker_of
+from routing.outcome_window import OutcomeWindow, Tally
+from routing.policy import BreakerPolicy, Policy
 
-__all__ = [
-    "VERDICTS",
-    "BreakerSnapshot",
-    "Circuit",
-    "CircuitBreaker",
-    "Effect",
-    "HealthChecker",
-    "Outcome",
-    "Permit",
-    "Scope",
-    "Transition",
-    "Verdict",
-    "scope_of",
-]
+__all__ = ["Circuit", "CircuitBreaker", "CircuitState", "HealthChecker", "Permit", "Transition"]
 
 log = logging.getLogger(__name__)
 
-_ROUNDS = 3
-"""For how many listings an empty one in a row is taken for a mistake, and an answer outweighs what a list says."""
-_NOT_RUNNING = frozenset({"PENDING", "COMPLETED", "DEAD", "STOPPING", "STOPPED", "DELETED"})
-"""What a list must say of a deployment for it to be known not to run; silence and anything else says nothing."""
+_DOUBLINGS = 30
+"""How often the number of probes in flight is doubled at most."""
 
 
-def is_known_not_to_run(status: str) -> bool:
-    """Whether a deployment's *status*, as listed, is a statement and no gap in the list."""
-    return status.upper() in _NOT_RUNNING
+@dataclass(frozen=True, slots=True)
+class CircuitState:
+    """The state of a circuit at one moment; times are by the breaker's clock."""
+
+    circuit: Circuit
+    reason: str
+    """Why it came into this state."""
+    since: float
+    """When it came into this state, or last proved to belong there."""
+    until: float | None = None
+    """When an open circuit becomes half-open; None if it is not open."""
+    k: int = 0
+    """How often its open time was doubled."""
+    gone: bool = False
+    """Whether it is open because the deployment is not there."""
+    closed_at: float = -math.inf
+    """When it closed after it had been open; minus infinity if it is not closed, or always was."""
+    probes: int = 0
+    """How many probes are in flight."""
+    next_probe: float = 0.0
+    """In how many seconds there is room for another probe when no circuit of the model is closed."""
 
 
-def answered_lately(state: EndpointState, policy: Policy) -> bool:
-    """Whether an endpoint answered so lately that no gap in a list is believed."""
-    return state.answered <= _ROUNDS * policy.discovery_interval
+class _Stage(Enum):
+    OUT = "out"
+    ANSWERED = "answered"
+    SETTLED = "settled"
 
 
-class _Balancer(Protocol):
-    """What a checker needs of a balancer."""
+@dataclass(slots=True, eq=False)
+class Permit:
+    """The right to send one request. It counts once, and only in the generation it was given in."""
 
-    def snapshot(self) -> Sequence[EndpointState]: ...
+    generation: int
+    stage: _Stage = _Stage.OUT
+    counted: tuple[Tally, ...] = ()
+    """Where its answer was counted, to be taken back if it is cut."""
 
-    def breaker(self, endpoint: Endpoint) -> CircuitBreaker: ...
 
+class CircuitBreaker:
+    """Stops traffic to an endpoint that keeps failing, then lets probes try it.
 
-class HealthChecker:
-    """Asks the endpoints that are not well whether they are back, and each subaccount what it runs.
+    Never called around the work: `enter` before it, then report the outcome.
 
-    *probe* asks one endpoint: an HTTP status, or whether it answered; below 500 is
-    reachable, and whatever it raises is not. *list_running* gives a subaccount's
-    deployments and their status. `check_once` does one round; `start` a thread of them.
+    ================  ====================  ====================  ==========================
+    what happens      closed                open                  half-open
+    ================  ====================  ====================  ==========================
+    enter             a permit              none                  one
+    enter in panic    a permit              1, 2, 4 … of them     1, 2, 4 … of them
+    enter always      a permit              a permit              a permit
+    succeeded         counts                closed, if enough     closed, if enough
+    failed            counts; open if       stays                 open, k + 1
+                      too many
+    failed after      counts; open if       stays                 open, k + 1
+    succeeded         too many, and k + 1
+                      if it had closed it
+    failed, refusal   open if too many      stays                 open, k + 1
+                      in a row
+    released          --                    permit comes back     permit comes back;
+                                                                  throttled: open, same k
+    eject             open (gone)           open (gone)           open (gone)
+    time is over      --                    half-open             --
+    readmit           --                    half-open, if gone    --
+    checked, alive    --                    half-open, unless     --
+                                            gone
+    checked, not      --                    stays                 open, same k, unless a
+                                                                  probe is in flight
+    ================  ====================  ====================  ==========================
+
+    *Panic* is when no circuit of the model is closed: then one permit may be out at first, and twice as many for each
+    second in which none of them failed. A generation begins when a circuit opens or closes, and a permit of an
+    earlier one counts for nothing; but for those whose answers closed the circuit: it hangs on them until one was
+    complete, since without them it would not be closed.
+
+    The lock guards all of it. It is held for assignments; nothing is taken inside it.
+    *on_transition* is called after it was released. *timeout* as a keyword is a fixed one.
     """
 
     def __init__(
         self,
-        balancer: _Balancer,
+        policy: BreakerPolicy | None = None,
+        *,
+        failure_threshold: int | None = None,
+        timeout: float | None = None,
+        clock: Clock = time.monotonic,
+        rng: Chance = random.random,
+        on_transition: Callable[[Transition], None] | None = None,
+    ) -> None:
+        self._policy = policy = _adjusted(policy or BreakerPolicy(), failure_threshold, timeout)
+        self._clock = clock
+        self._rng = rng
+        self._on_transition = on_transition
+        self._lock = threading.Lock()
+        self._transitions: EventQueue[Transition] = EventQueue()
+        self._now = CircuitState(Circuit.CLOSED, "never failed", clock())
+        self._number = 0
+        self._generation = 0
+        self._window = OutcomeWindow(policy)
+        self._probes: set[Permit] = set()
+        self._proving_since = 0.0
+        """Since when probes have been in flight of which none failed."""
+        self._proofs: list[Permit] = []
+        """Whose answers, in a row, close the circuit or have closed it; empty once one of them was complete."""
+
+    @property
+    def state(self) -> Circuit:
+        """The state, as of now."""
+        return self.snapshot().circuit
+
+    def snapshot(self) -> CircuitState:
+        """Return everything that is known of the circuit, as of now."""
+        state = self._now
+        if state.circuit is Circuit.CLOSED and not state.k:  # immutable, and no time changes it: nothing to lock
+            return state
+        with self._lock:
+            now = self._tick()
+            next_probe = self._next_probe(now)
+            state = replace(self._now, k=self._k_at(now), probes=len(self._probes), next_probe=next_probe)
+        self._publish()
+        return state
+
+    def enter(self, *, panic: bool = False, always: bool = False) -> Permit | None:
+        """Take a permit, or None; *panic* if no circuit of the model is closed, *always* if there is no other."""
+        with self._lock:
+            now = self._tick()
+            permit = None
+            if self._now.circuit is Circuit.CLOSED:
+                permit = Permit(self._generation)
+            elif always or self._has_room(now, panic=panic):
+                permit = Permit(self._generation)
+                if not self._probes:
+                    self._proving_since = now
+                self._probes.add(permit)
+        self._publish()
+        return permit
+
+    def succeeded(self, permit: Permit) -> None:
+        """Report that the endpoint has begun to answer."""
+        with self._lock:
+            now = self._tick()
+            if self._counts(permit) and permit.stage is _Stage.OUT:
+                permit.stage = _Stage.ANSWERED
+                self._probes.discard(permit)
+                if self._now.circuit is Circuit.CLOSED:
+                    permit.counted = self._window.answered(now)
+                else:
+                    self._proofs.append(permit)
+                    if len(self._proofs) >= self._policy.success_threshold:
+                        self._close(now)
+        self._publish()
+
+    def failed(self, permit: Permit, reason: str = "", *, refusal: bool = False) -> None:
+        """Report a failure, be it after the answer had begun; *refusal*: it refused what another accepted."""
+        with self._lock:
+            now = self._tick()
+            if refusal:
+                self._count_refusal(permit, now, reason)
+            elif self._counts(permit):
+                self._settle(permit)
+                match self._now.circuit:
+                    case Circuit.OPEN:
+                        self._now = replace(self._now, since=now)
+                        self._proving_since = now
+                        self._proofs.clear()
+                    case Circuit.CLOSED if permit not in self._proofs:
+                        why = self._window.failed(now, permit.counted)
+                        if why:
+                            self._open(now, self._k_at(now), f"{why}: {reason}")
+                    case _:
+                        self._open(now, self._k_at(now) + 1, f"the probe failed: {reason}")
+        self._publish()
+
+    def released(self, permit: Permit, *, throttled: bool = False) -> None:
+        """Give a permit back: the answer was complete, or nothing was learnt; a *throttled* probe proved nothing."""
+        with self._lock:
+            now = self._tick()
+            if self._counts(permit):
+                complete = self._settle(permit) and not throttled
+                if throttled and self._now.circuit is Circuit.HALF_OPEN:
+                    self._open(now, self._now.k, "the probe met a used-up quota")
+                elif complete and self._now.circuit is Circuit.CLOSED:
+                    self._window.completed()
+                    self._proofs.clear()
+        self._publish()
+
+    def eject(self, reason: str, *, permit: Permit | None = None, seconds: float = math.inf) -> None:
+        """Open: the deployment is not there, until it is readmitted or *seconds* have passed."""
+        with self._lock:
+            now = self._tick()
+            if permit is None or self._counts(permit):
+                if permit is not None:
+                    self._settle(permit)
+                until = now + seconds
+                if self._now.gone:
+                    self._now = replace(self._now, until=max(until, self._now.until or until))
+                else:
+                    self._become(Circuit.OPEN, now, reason, self._k_at(now), until=until, gone=True)
+        self._publish()
+
+    def readmit(self) -> None:
+        """Report that the deployment is there again: let a probe try it."""
+        self._let_a_probe_in(gone=True, reason="the deployment runs again")
+
+    def checked(self, trouble: str = "") -> None:
+        """Report an active check: without *trouble* a probe may try an open circuit before its time."""
+        if not trouble:
+            self._let_a_probe_in(gone=False, reason="an active check got through")
+            return
+        with self._lock:
+            now = self._tick()
+            if self._now.circuit is Circuit.HALF_OPEN and not self._probes:
+                self._open(now, self._now.k, f"an active check failed: {trouble}")
+        self._publish()
+
+    def apply(self, transition: Transition) -> None:
+        """Follow a transition that another process published; it is not published again."""
+        with self._lock:
+            now = self._tick()
+            opens = transition.now is Circuit.OPEN
+            if opens or transition.now is not self._now.circuit:
+                until = max(now + transition.seconds, self._now.until or now) if opens else None
+                self._become(transition.now, now, transition.reason, transition.k, until=until, publish=False)
+        self._publish()
+
+    def _let_a_probe_in(self, *, gone: bool, reason: str) -> None:
+        with self._lock:
+            now = self._tick()
+            if self._now.circuit is Circuit.OPEN and self._now.gone is gone:
+                self._become(Circuit.HALF_OPEN, now, reason, self._now.k)
+        self._publish()
+
+    def _tick(self) -> float:
+        """Let an open circuit become half-open if its time is over; return the time."""
+        now = self._clock()
+        if self._now.until is not None and now >= self._now.until:
+            self._become(Circuit.HALF_OPEN, now, "its time was over", self._now.k)
+        return now
+
+    def _publish(self) -> None:
+        """Tell every transition once; no lock is held."""
+        if not self._transitions:
+            return
+        for transition in self._transitions.drain():
+            if self._on_transition is not None:
+                self._on_transition(transition)
+
+    def _has_room(self, now: float, *, panic: bool) -> bool:
+        if panic:
+            return not self._next_probe(now)
+        return self._now.circuit is Circuit.HALF_OPEN and not self._probes
+
+    def _next_probe(self, now: float) -> float:
+        """In how many seconds there is room for a probe more in panic: 2 to the n after n seconds without a failure."""
+        doublings = min(len(self._probes).bit_length(), _DOUBLINGS)
+        return max(0.0, self._proving_since + doublings - now) if doublings else 0.0
+
+    def _counts(self, permit: Permit) -> bool:
+        return permit.generation == self._generation and permit.stage is not _Stage.SETTLED
+
+    def _settle(self, permit: Permit) -> bool:
+        """End a permit; return whether it had been answered."""
+        answered = permit.stage is _Stage.ANSWERED
+        permit.stage = _Stage.SETTLED
+        self._probes.discard(permit)
+        return answered
+
+    def _count_refusal(self, permit: Permit, now: float, reason: str) -> None:
+        if permit.generation != self._generation or self._now.circuit is Circuit.OPEN:
+            return
+        if self._now.circuit is Circuit.HALF_OPEN:
+            self._open(now, self._now.k + 1, f"the probe refused what others accept: {reason}")
+        elif why := self._window.refused():
+            self._open(now, self._k_at(now), f"{why}: {reason}")
+
+    def _close(self, now: float) -> None:
+        proofs = self._proofs
+        self._become(Circuit.CLOSED, now, "it answered", self._now.k)
+        self._proofs = proofs
+        for permit in proofs:
+            permit.generation = self._generation
+
+    def _open(self, now: float, k: int, reason: str) -> None:
+        policy = self._policy
+        k = min(k, max(0, math.ceil(math.log2(policy.timeout_cap / policy.timeout))))
+        seconds = policy.timeout
+        if not policy.fixed_timeout:
+            spread = 1 + policy.timeout_jitter * (2 * self._rng() - 1)
+            seconds = min(policy.timeout * 2.0**k, policy.timeout_cap) * spread
+        self._become(Circuit.OPEN, now, reason, k, until=now + seconds)
+
+    def _become(
+        self,
+        circuit: Circuit,
+        now: float,
+        reason: str,
+        k: int,
+        *,
+        until: float | None = None,
+        gone: bool = False,
+        publish: bool = True,
+    ) -> None:
+        was = self._now.circuit
+        if (was, circuit) != (Circuit.OPEN, Circuit.HALF_OPEN):
+            self._generation += 1
+            self._probes = set()
+        self._proofs = []
+        self._window = OutcomeWindow(self._policy)
+        closed_at = now if circuit is Circuit.CLOSED else -math.inf
+        self._now = CircuitState(circuit, reason, now, until, k, gone, closed_at)
+        if publish:
+            self._number += 1
+            seconds = 0.0 if until is None else until - now
+            self._transitions.put(Transition(self._number, was, circuit, reason, seconds, k))
+
+    def _k_at(self, now: float) -> int:
+        """How often the open time would be doubled now: health takes doublings back."""
+        if self._now.circuit is not Circuit.CLOSED:
+            return self._now.k
+        return max(0, self._now.k - int((now - self._now.since) / self._policy.forgive_after))
+
+
+def _adjusted(policy: BreakerPolicy, failure_threshold: int | None, timeout: float | None) -> BreakerPolicy:
+    if failure_threshold is not None:
+        policy = replace(policy, failure_threshold=failure_threshold)
+    if timeout is not None:
+        policy = replace(policy, timeout=timeout, timeout_cap=max(timeout, policy.timeout_cap), fixed_timeout=True)
+    return policy
+
+
+_ALIVE = frozenset({501, 505})
+"""Statuses from 500 on that say that the server is there, and nothing about a POST."""
+_AT_ONCE = 4
+"""How many checks run side by side."""
+_TICK = 1.0
+"""Seconds after which the thread looks again whether something is due."""
+_AGAIN = 5.0
+"""Seconds between two listings of a subaccount that has said that a deployment is gone."""
+
+_T = TypeVar("_T")
+
+
+class HealthChecker:
+    """Asks the endpoints whose circuit is not closed whether they are back, and each subaccount what it runs.
+
+    *probe* asks one endpoint: an HTTP status, or whether it answered. Whatever it raises is no answer, and so is a
+    status from 500 on, but for those by which a server refuses a method. *list_running* gives a subaccount's
+    deployments and their status. Checks run side by side, a few at a time, for half of the interval at most; those
+    left over come first in the next round. `check_once` does one round, `start` a thread of them, and `listen` hears
+    of deployments that are gone, so that their subaccount is listed at once.
+    """
+
+    def __init__(
+        self,
+        balancer: Watched,
         probe: Callable[[Endpoint], int],
         *,
         list_running: Callable[[str], Mapping[str, str]] | None = None,
@@ -75,117 +391,110 @@ class HealthChecker:
     ) -> None:
         self._balancer = balancer
         self._probe = probe
-        self._list_running = list_running
-        self._policy = policy or Policy()
+        self._policy = policy = policy or Policy()
+        self._review = None if list_running is None else ListingReview(balancer, list_running, policy)
         self._clock = clock
         self._stop = stop or threading.Event()
         self._thread: threading.Thread | None = None
-        self._listed = -math.inf
-        self._probed = -math.inf
-        self._empty: dict[str, int] = {}
-        """How many listings of a subaccount were empty, one after another."""
+        self._round = -math.inf
+        """When the latest round of checks began."""
+        self._checked: dict[Endpoint, float] = {}
+        self._listed: dict[str, float] = {}
+        self._doubtful: deque[str] = deque(maxlen=1_000)
+        """Subaccounts in which a deployment was found to be gone since the latest round."""
 
     def check_once(self) -> None:
-        """Do what is due: list what runs, then ask those that are not well."""
+        """Do what is due: list what runs, then ask the endpoints whose circuit is not closed."""
         now, policy = self._clock(), self._policy
-        if self._list_running and policy.discovery_interval and now >= self._listed + policy.discovery_interval:
-            self._listed = now
-            self._discover(self._list_running)
-        if policy.health_check_interval and now >= self._probed + policy.health_check_interval:
-            self._probed = now
-            self._ask()
+        if self._review and policy.discovery_interval:
+            self._side_by_side(self._review.look, self._due_for_a_listing(now), policy.discovery_interval / 2)
+        if policy.health_check_interval and now >= self._round + policy.health_check_interval:
+            self._round = now
+            self._side_by_side(self._check, self._due_for_a_check(), policy.health_check_interval / 2)
 
     def start(self) -> None:
         """Check from now on, in a thread, until `stop`; nothing happens if no interval is set."""
         periods = [self._policy.health_check_interval]
-        if self._list_running:
+        if self._review:
             periods.append(self._policy.discovery_interval)
         period = min((each for each in periods if each), default=0.0)
         if period and self._thread is None:
-            self._thread = threading.Thread(target=self._run, args=(period,), name="health-checker", daemon=True)
+            self._stop.clear()
+            self._thread = threading.Thread(
+                target=self._run, args=(min(period, _TICK),), name="health-checker", daemon=True
+            )
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, if there is one; returns when it is over."""
+        """End the thread, if there is one; returns when it is over. It can be started again."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+            self._thread = None
+
+    def listen(self, event: RoutingEvent) -> None:
+        """Have a subaccount listed at once that has said that a deployment is gone; subscribe this to the events."""
+        if isinstance(event, OutcomeRecorded) and event.fault is FaultKind.GONE:
+            self._doubtful.append(event.endpoint.subaccount)
 
     def _run(self, period: float) -> None:
         while not self._stop.wait(period):
             try:
                 self.check_once()
             except Exception:
-                log.exception("a health check failed; the next one is in %g s", period)
+                log.exception("a health check failed; the next one follows")
 
-    def _ask(self) -> None:
-        for state in self._balancer.snapshot():
-            if self._stop.is_set():
-                return
-            breaker = self._breaker(state.endpoint)
-            if breaker is not None:
-                self._look_after(state.endpoint, breaker)
+    def _side_by_side(self, work: Callable[[_T], None], items: Iterable[_T], seconds: float) -> None:
+        """Work on *items*, a few at a time; what has not begun after so many *seconds* is left for the next round."""
+        waiting, until = EventQueue[_T](items), self._clock() + seconds
 
-    def _look_after(self, endpoint: Endpoint, breaker: CircuitBreaker) -> None:
-        """Ask one endpoint, if it is not well."""
-        view = breaker.snapshot()
-        if view.state is not Circuit.CLOSED and not view.gone:
-            trouble = self._trouble(endpoint)
-            if trouble:
-                breaker.unreachable(trouble)
-            else:
-                breaker.reachable()
+        def take() -> None:
+            for item in waiting.drain():
+                if self._stop.is_set() or self._clock() >= until:
+                    return
+                work(item)
 
-    def _breaker(self, endpoint: Endpoint) -> CircuitBreaker | None:
-        """The breaker that guards *endpoint*; None if it has left while others were asked."""
-        try:
-            return self._balancer.breaker(endpoint)
-        except KeyError:
-            return None
+        if waiting:
+            workers = min(_AT_ONCE, len(waiting))
+            with ThreadPoolExecutor(workers, "health-check") as threads:
+                for task in [threads.submit(take) for _ in range(workers)]:
+                    task.result()
+
+    def _due_for_a_check(self) -> list[Endpoint]:
+        """List the endpoints whose circuit is not closed, the one that was checked longest ago first."""
+        states = self._balancer.snapshot()
+        due = [state.endpoint for state in states if state.circuit is not Circuit.CLOSED]
+        self._checked = {endpoint: self._checked.get(endpoint, -math.inf) for endpoint in due}
+        return sorted(due, key=self._checked.__getitem__)
+
+    def _check(self, endpoint: Endpoint) -> None:
+        """Ask one endpoint, if its deployment is there."""
+        self._checked[endpoint] = self._clock()
+        breaker = breaker_of(self._balancer, endpoint)
+        if breaker is not None and not breaker.snapshot().gone:
+            breaker.checked(self._trouble(endpoint))
 
     def _trouble(self, endpoint: Endpoint) -> str:
-        """Why *endpoint* cannot be reached; empty if it can."""
+        """Say why *endpoint* cannot be reached; empty if it can."""
         try:
             answer = self._probe(endpoint)
         except Exception as error:  # noqa: BLE001 - whatever a probe raises, it got no answer
             return type(error).__name__
         if isinstance(answer, bool):
             return "" if answer else "no answer"
-        return "" if answer < 500 else f"status {answer}"
+        return "" if answer < 500 or answer in _ALIVE else f"status {answer}"
 
-    def _discover(self, list_running: Callable[[str], Mapping[str, str]]) -> None:
-        """Trip what does not run any more, restore what runs again."""
-        states = self._balancer.snapshot()
-        for subaccount in dict.fromkeys(state.endpoint.subaccount for state in states):
-            if self._stop.is_set():
-                return
-            try:
-                found = list_running(subaccount)
-            except Exception as error:  # noqa: BLE001 - whatever a listing raises, it says nothing about deployments
-                log.warning("cannot list the deployments of %s: %s", subaccount, type(error).__name__)
-                continue
-            if self._is_mistaken(subaccount, found):
-                continue
-            for state in states:
-                if state.endpoint.subaccount == subaccount:
-                    self._compare(state, found.get(state.endpoint.deployment, "not found"))
-
-    def _is_mistaken(self, subaccount: str, found: Mapping[str, str]) -> bool:
-        """Whether an empty list is not believed yet; it is only asked of subaccounts that have endpoints."""
-        empty = self._empty[subaccount] = 0 if found else self._empty.get(subaccount, 0) + 1
-        if 0 < empty <= _ROUNDS:
-            log.warning("the list of deployments of %s is empty (%d of %d): not believed", subaccount, empty, _ROUNDS)
-        return 0 < empty <= _ROUNDS
-
-    def _compare(self, state: EndpointState, status: str) -> None:
-        breaker = self._breaker(state.endpoint)
-        if breaker is None:
-            return
-        if status.upper() == "RUNNING":
-            breaker.restore()
-        elif is_known_not_to_run(status):
-            breaker.trip(f"the deployment's status is {status}")
-        elif not answered_lately(state, self._policy):
-            # Until after the next listing, so that callers can be told when to come back.
-            seconds = 2 * self._policy.discovery_interval
-            breaker.trip(f"the deployment's status is {status}", seconds=seconds)
+    def _due_for_a_listing(self, now: float) -> list[str]:
+        """Name the subaccounts whose deployments are to be listed."""
+        subaccounts = dict.fromkeys(state.endpoint.subaccount for state in self._balancer.snapshot())
+        doubtful = {self._doubtful.popleft() for _ in range(len(self._doubtful))}
+        interval = self._policy.discovery_interval
+        due = []
+        for name in subaccounts:
+            age = now - self._listed.get(name, -math.inf)
+            if age >= (min(interval, _AGAIN) if name in doubtful else interval):
+                self._listed[name] = now
+                due.append(name)
+            elif name in doubtful:
+                self._doubtful.append(name)
+        return due

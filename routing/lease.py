@@ -1,97 +1,49 @@
-"""Leases on endpoints, and the books they are kept in."""
+"""Leases on endpoints, and what is learnt when they end."""
 
-import logging
-import math
-import random
 import threading
-from collections import deque
-from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
-from dialects.faults import Fault, FaultKind
-from routing.breaker import CircuitBreaker, Permit
-from routing.cooling import Clock, Cooling
-from routing.journal import Circuit, CircuitMoved, Cooled, RoutingEvent, Settled, StrategyErred, Transition
+from dialects.faults import Fault
+from routing.classification import CLASSIFICATIONS, Effect, scope_of
+from routing.cooldown import Clock, Cooldowns, key_for, keys_of
+from routing.events import CooldownEnded, CooldownStarted, EventPublisher, EventQueue, LeaseAbandoned, OutcomeRecorded
+from routing.health import Permit
+from routing.member import Member
 from routing.policy import Policy
-from routing.strategy import Candidate, Endpoint, QuotaDomain
-from routing.verdicts import VERDICTS, Effect, Scope, scope_of
-
-log = logging.getLogger(__name__)
-
-Listener = Callable[[RoutingEvent], None]
-
-_SHORTEST = 0.001
-"""Seconds of latency below which no endpoint counts as faster; it keeps the load in the product."""
 
 
-class Member:
-    """What is known about one endpoint. The ledger's lock guards it, but for the breaker."""
+class StrategyLock:
+    """A lock that a strategy cannot take a second time: it calls the balancer back, and gets an error, not a deadlock.
 
-    __slots__ = (
-        "_ewma",
-        "_row",
-        "_row_until",
-        "_stamp",
-        "answered",
-        "breaker",
-        "endpoint",
-        "in_flight",
-        "joined",
-        "last_error",
-        "waiting",
-    )
+    *lock* guards pools, strategies, counts and cooldowns. It is held to select and to count, never across I/O, a log
+    line or a callback. A breaker's lock and a strategy's own may be taken inside it; nothing inside those.
+    """
 
-    def __init__(self, endpoint: Endpoint, breaker: CircuitBreaker, seed: float, now: float) -> None:
-        self.endpoint = endpoint
-        self.breaker = breaker
-        self.joined = now
-        self.answered = -math.inf
-        """When it last began to answer."""
-        self.in_flight = 0
-        self.waiting = 0
-        self.last_error: FaultKind | None = None
-        self._ewma = seed
-        self._stamp = now
-        self._row = Candidate(endpoint)
-        self._row_until = -math.inf
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._holder = 0
 
-    def adjust(self, endpoint: Endpoint) -> None:
-        """The same endpoint, with other settings."""
-        self.endpoint = endpoint
-        self._row_until = -math.inf
+    def __enter__(self) -> None:
+        if self._holder == threading.get_ident():
+            raise RuntimeError("a strategy must not call the balancer that asks it: all it may use is in its arguments")
+        self.lock.acquire()
+        self._holder = threading.get_ident()
 
-    def enter(self) -> None:
-        """One request more."""
-        self.in_flight += 1
-        self.waiting += 1
-        self._row_until = -math.inf
+    def __exit__(self, *error: object) -> None:
+        self._holder = 0
+        self.lock.release()
 
-    def leave(self, *, unanswered: bool) -> None:
-        """One request less."""
-        self.in_flight -= 1
-        self.waiting -= unanswered
-        self._row_until = -math.inf
 
-    def row(self, now: float, decay: float) -> Candidate:
-        """The row that strategies see. It is kept until it changes, or its latency may have faded by a hundredth."""
-        if now >= self._row_until:
-            self._row = Candidate(self.endpoint, self.in_flight, self.endpoint.weight, self.latency(now, decay))
-            self._row_until = now + decay / 100
-        return self._row
+@dataclass(slots=True, eq=False)
+class Grant:
+    """What a lease was granted: a slot at an endpoint, and a permit of its circuit, from *started* on."""
 
-    def observe(self, seconds: float, now: float, decay: float) -> None:
-        """Learn a latency: a higher one at once, a lower one as the old ones fade."""
-        old = math.exp((self._stamp - now) / decay)
-        self._ewma = max(seconds, self._ewma * old + seconds * (1 - old))
-        self._stamp = now
-        self._row_until = -math.inf
-
-    def latency(self, now: float, decay: float) -> float:
-        """The seconds to first content to expect. It fades while nobody waits, so that a slow one is tried again."""
-        faded = self._ewma if self.waiting else self._ewma * math.exp((self._stamp - now) / decay)
-        return max(faded, _SHORTEST)
+    member: Member
+    permit: Permit
+    started: float
 
 
 class _Stage(Enum):
@@ -100,71 +52,71 @@ class _Stage(Enum):
     CLOSED = "closed"
 
 
-class Ticket(NamedTuple):
-    """What a lease was given."""
-
-    member: Member
-    permit: Permit
-    started: float
-
-
 class Lease:
     """The right to use one endpoint for one request.
 
     ============================  =====================================================
     reason                        why this endpoint
     ============================  =====================================================
-    the name of the strategy      the strategy named it
+    the name of the strategy      the strategy selected it
     ``preferred``                 it made what the request brings along
     ``pinned``                    it made what the request continues: no other can
-    ``probe``                     to see whether it is well again
-    ``forced``                    all are open, and it has been the longest
-    ``alone``                     it is open, but there is no other
-    ``defect``                    the strategy named nobody, and it is the first
+    ``probe``                     to find out whether it is healthy again
+    ``panic``                     no circuit of the model is closed
+    ``alone``                     its circuit is open, but there is no other
+    ``defect``                    the strategy failed, and it is the first candidate
     ============================  =====================================================
 
-    ========  ==========  ==================  =========================
-    stage     answered    failed              close
-    ========  ==========  ==================  =========================
-    open      answered    closed, by verdict  closed, permit withdrawn
-    answered  answered    closed, by verdict  closed
-    closed    closed      closed              closed
-    ========  ==========  ==================  =========================
+    ========  ==========  ===========================  =========================
+    stage     answered    failed                       close
+    ========  ==========  ===========================  =========================
+    open      answered    closed, by classification    closed, permit given back
+    answered  answered    closed, by classification    closed
+    closed    closed      closed                       closed
+    ========  ==========  ===========================  =========================
 
-    The verdict says what a fault means: a failure and a trip go to the breaker, a used-up
-    quota makes its owner rest and is no failure, the caller's own fault gives the permit
-    back, and so does a refusal until it is *overruled*. The slot is freed on entering
-    *closed*, so exactly once. The lock guards the stage, and nothing is taken inside it.
+    The slot is freed on entering *closed*, so exactly once; a lease that is garbage-collected before is closed with a
+    warning. The lock guards the stage, and nothing is taken inside it.
     """
 
-    def __init__(self, ledger: "Ledger", ticket: Ticket, reason: str) -> None:
-        self.endpoint = ticket.member.endpoint
+    def __init__(self, outcomes: "OutcomeRecorder", grant: Grant, reason: str) -> None:
+        self.endpoint = grant.member.endpoint
         self.reason = reason
-        self._ledger = ledger
-        self._ticket = ticket
+        self._outcomes = outcomes
+        self._grant = grant
         self._lock = threading.Lock()
         self._stage = _Stage.OPEN
+        self._first_byte: float | None = None
 
-    def answered(self) -> None:
-        """The endpoint has begun to answer, so it is healthy."""
+    def first_byte(self) -> None:
+        """Note that an answer in one piece has begun to arrive: its latency is measured now."""
+        if self._first_byte is None:
+            self._first_byte = self._outcomes.now()
+
+    def answered(self, *, whole: bool = False) -> None:
+        """Report that the endpoint has begun to answer, so it is healthy.
+
+        A *whole* answer, in one piece, says nothing about latency but by its `first_byte`.
+        """
         if self._move(_Stage.ANSWERED) is _Stage.OPEN:
-            self._ledger.answered(self._ticket)
+            began = self._outcomes.now() if not whole else self._first_byte
+            self._outcomes.answered(self._grant, began)
 
     def failed(self, fault: Fault) -> None:
-        """The request ended badly."""
+        """Report that the request ended badly."""
         was = self._move(_Stage.CLOSED)
         if was is not _Stage.CLOSED:
-            self._ledger.failed(self._ticket, fault, unanswered=was is _Stage.OPEN)
+            self._outcomes.failed(self._grant, fault, unanswered=was is _Stage.OPEN)
 
     def overruled(self, fault: Fault) -> None:
-        """Another endpoint has taken what this one refused with *fault*; said once, after `failed`."""
-        self._ledger.overruled(self._ticket, fault)
+        """Report that another endpoint accepted what this one had refused with *fault*; once, after `failed`."""
+        self._outcomes.overruled(self._grant, fault)
 
     def close(self) -> None:
-        """The request is over. Without an answer this says nothing about the endpoint."""
+        """Release the endpoint: the request is over. Without an answer this says nothing about it."""
         was = self._move(_Stage.CLOSED)
         if was is not _Stage.CLOSED:
-            self._ledger.closed(self._ticket, unanswered=was is _Stage.OPEN)
+            self._outcomes.closed(self._grant, unanswered=was is _Stage.OPEN)
 
     def __enter__(self) -> Self:
         return self
@@ -173,6 +125,11 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        # A finalizer may run anywhere, even while this thread holds a lock: it only leaves a note.
+        if self._stage is not _Stage.CLOSED:
+            self._outcomes.abandoned(self._grant, unanswered=self._stage is _Stage.OPEN)
 
     def _move(self, to: _Stage) -> _Stage:
         """Go to a stage, unless it is too late; return the one before."""
@@ -183,144 +140,90 @@ class Lease:
             return was
 
 
-class Ledger:
-    """Who has how many requests, who rests, and what is to be told about it.
+class OutcomeRecorder:
+    """Applies what leases report: to breakers, cooldowns, counts and latencies, and tells it as events.
 
-    `lock` guards the members' counts, the coolings, and all that the balancer chooses
-    by; it is held to choose and to count. A breaker's lock and a strategy's may be taken
-    inside it. Whatever happens is queued, and told by `publish` when no lock is held.
+    *lock* is the balancer's: it guards members and cooldowns here, too.
     """
 
-    def __init__(self, policy: Policy, clock: Clock, rng: random.Random, listener: Listener | None) -> None:
-        self.lock = threading.Lock()
-        self.cooling = Cooling(policy.cooling, clock=clock, rng=rng.random)
+    def __init__(
+        self, lock: StrategyLock, cooldowns: Cooldowns, events: EventPublisher, policy: Policy, clock: Clock
+    ) -> None:
+        self._lock = lock
+        self._cooldowns = cooldowns
+        self._events = events
         self._policy = policy
         self._clock = clock
-        self._rng = rng
-        self._listener = listener
-        self._events: deque[RoutingEvent] = deque()
+        self._abandoned: EventQueue[tuple[Grant, bool]] = EventQueue()
 
-    def enrol(self, endpoint: Endpoint) -> Member:
-        """Begin to keep books about an endpoint."""
+    def now(self) -> float:
+        """The time by the balancer's clock."""
+        return self._clock()
 
-        def moved(transition: Transition) -> None:
-            self.note(CircuitMoved(endpoint, transition))
-
-        breaker = CircuitBreaker(self._policy.breaker, clock=self._clock, rng=self._rng.random, on_transition=moved)
-        return Member(endpoint, breaker, self._policy.ewma_seed, self._clock())
-
-    def grant(self, member: Member, permit: Permit, reason: str) -> Lease:
-        """Count one more request; the caller holds the lock."""
-        member.enter()
-        return Lease(self, Ticket(member, permit, self._clock()), reason)
-
-    def answered(self, ticket: Ticket) -> None:
-        """The first content is there: the endpoint is well, and rests no more."""
-        member, now = ticket.member, self._clock()
-        seconds = now - ticket.started
-        member.breaker.succeeded(ticket.permit)
-        with self.lock:
+    def answered(self, grant: Grant, began: float | None) -> None:
+        """Record an answer that *began* then, if that is known: the endpoint is healthy, and in no cooldown."""
+        member, now = grant.member, self._clock()
+        seconds = (now if began is None else began) - grant.started
+        member.breaker.succeeded(grant.permit)
+        with self._lock:
             member.waiting -= 1
-            member.answered = now
-            member.observe(seconds, now, self._policy.ewma_decay)
-            for key in keys_of(member.endpoint):
-                self.cooling.ends(key, ticket.started)
-        self.note(Settled(member.endpoint, None, seconds))
-        self.publish()
+            member.answered_at = now
+            if began is not None:
+                member.measure(seconds, now)
+            ended = [key for key in keys_of(member.endpoint) if self._cooldowns.end(key, grant.started)]
+        for key in ended:
+            self._events.put(CooldownEnded(member.endpoint, key))
+        self._events.put(OutcomeRecorded(member.endpoint, None, seconds))
+        self._events.publish()
 
-    def failed(self, ticket: Ticket, fault: Fault, *, unanswered: bool) -> None:
-        """The request is over, and *fault* says why."""
-        member, now = ticket.member, self._clock()
-        verdict = VERDICTS[fault.kind]
-        self._tell_breaker(ticket, fault, verdict.effect)
-        key = _resting(member.endpoint, scope_of(fault))
-        with self.lock:
+    def failed(self, grant: Grant, fault: Fault, *, unanswered: bool) -> None:
+        """Record the end of a request, of which *fault* says why."""
+        member, now = grant.member, self._clock()
+        row, key = CLASSIFICATIONS[fault.kind], key_for(grant.member.endpoint, scope_of(fault))
+        self._tell_breaker(grant, fault, row.effect)
+        with self._lock:
             member.leave(unanswered=unanswered)
-            if verdict.effect not in (Effect.NEUTRAL, Effect.REFUSAL):
+            if row.effect not in (Effect.NEUTRAL, Effect.REFUSAL):
                 penalty = self._policy.failure_penalty if fault.retry_after is None else fault.retry_after
-                member.observe(min(penalty, self._policy.cooling.cap), now, self._policy.ewma_decay)
-            if verdict.try_elsewhere:
+                member.measure(min(penalty, self._policy.cooldown.cap), now)
+            if row.try_elsewhere:
                 member.last_error = fault.kind
-            rests = self.cooling.cool(key, fault.retry_after, fault.kind) if key is not None else 0.0
-        if key is not None:
-            self.note(Cooled(member.endpoint, key, rests, fault.kind))
-        self.note(Settled(member.endpoint, fault.kind, now - ticket.started))
-        self.publish()
+            seconds = None if key is None else self._cooldowns.start(key, fault.retry_after, fault.kind)
+        if key is not None and seconds is not None:
+            self._events.put(CooldownStarted(member.endpoint, key, seconds, fault.kind))
+        self._events.put(OutcomeRecorded(member.endpoint, fault.kind, now - grant.started))
+        self._events.publish()
 
-    def overruled(self, ticket: Ticket, fault: Fault) -> None:
-        """What the endpoint refused with *fault* was no mistake of the caller's."""
-        ticket.member.breaker.overruled(ticket.permit, fault.kind.value)
-        self.publish()
+    def overruled(self, grant: Grant, fault: Fault) -> None:
+        """Record that what the endpoint refused with *fault* was no mistake of the caller's."""
+        grant.member.breaker.failed(grant.permit, fault.kind.value, refusal=True)
+        self._events.publish()
 
-    def closed(self, ticket: Ticket, *, unanswered: bool) -> None:
-        """The request is over."""
-        ticket.member.breaker.withdrew(ticket.permit)
-        with self.lock:
-            ticket.member.leave(unanswered=unanswered)
-        self.publish()
+    def closed(self, grant: Grant, *, unanswered: bool) -> None:
+        """Record that the request is over."""
+        grant.member.breaker.released(grant.permit)
+        with self._lock:
+            grant.member.leave(unanswered=unanswered)
+        self._events.publish()
 
-    def note(self, event: RoutingEvent) -> None:
-        """Queue what happened; safe under any lock."""
-        self._events.append(event)
+    def abandoned(self, grant: Grant, *, unanswered: bool) -> None:
+        """Remember a lease that nobody can close any more; `reclaim` closes it. Takes no lock."""
+        self._abandoned.put((grant, unanswered))
 
-    def publish(self) -> None:
-        """Tell what happened, each event once; the caller holds no lock."""
-        while self._events:
-            try:
-                event = self._events.popleft()
-            except IndexError:  # another thread was quicker
-                return
-            _write(event)
-            if self._listener is not None:
-                try:
-                    self._listener(event)
-                except Exception:
-                    log.exception("a listener could not take %s", type(event).__name__)
+    def reclaim(self) -> None:
+        """Close the leases that were abandoned; the caller holds no lock."""
+        if not self._abandoned:
+            return
+        for grant, unanswered in self._abandoned.drain():
+            self._events.put(LeaseAbandoned(grant.member.endpoint))
+            self.closed(grant, unanswered=unanswered)
 
-    def _tell_breaker(self, ticket: Ticket, fault: Fault, effect: Effect) -> None:
-        breaker, permit = ticket.member.breaker, ticket.permit
-        match effect:
-            case Effect.FAILURE:
-                breaker.failed(permit, fault.kind.value)
-            case Effect.THROTTLE:
-                breaker.throttled(permit)
-            case Effect.TRIP:
-                seconds = self._policy.discovery_interval or self._policy.breaker.timeout_cap
-                breaker.trip("the deployment is gone", permit=permit, seconds=seconds)
-            case _:
-                breaker.withdrew(permit)
-
-
-Key = Endpoint | QuotaDomain | str
-
-
-def keys_of(endpoint: Endpoint) -> tuple[Key, Key, Key]:
-    """All that may rest and take *endpoint* with it."""
-    return endpoint, endpoint.domain, endpoint.subaccount
-
-
-def _resting(endpoint: Endpoint, scope: Scope) -> Key | None:
-    keys: dict[Scope, Key] = dict(zip((Scope.ENDPOINT, Scope.DOMAIN, Scope.SUBACCOUNT), keys_of(endpoint), strict=True))
-    return keys.get(scope)
-
-
-def _write(event: RoutingEvent) -> None:
-    """Log what an operator wants to know; single requests are logged by whoever serves them."""
-    match event:
-        case CircuitMoved(endpoint, move):
-            level = logging.WARNING if move.now is Circuit.OPEN else logging.INFO
-            log.log(level, "circuit of %s: %s -> %s: %s", _named(endpoint), move.was.value, move.now.value, move.reason)
-        case Cooled(_, key, seconds, why):
-            log.warning("%s rests for %.1f s: %s", _named(key), seconds, why.value)
-        case StrategyErred(strategy, model, error):
-            log.error("the strategy %s errs about %s, so the first candidate is taken", strategy, model, exc_info=error)
-        case _:
-            pass
-
-
-def _named(key: Key) -> str:
-    if isinstance(key, str):
-        return f"subaccount {key}"
-    if isinstance(key, Endpoint):
-        return f"{key.subaccount}/{key.deployment}"
-    return f"the quota of {key.model} in {key.subaccount}"
+    def _tell_breaker(self, grant: Grant, fault: Fault, effect: Effect) -> None:
+        breaker, permit = grant.member.breaker, grant.permit
+        if effect is Effect.FAILURE:
+            breaker.failed(permit, fault.kind.value)
+        elif effect is Effect.EJECT:
+            seconds = self._policy.discovery_interval or self._policy.breaker.timeout_cap
+            breaker.eject("the deployment is gone", permit=permit, seconds=seconds)
+        else:
+            breaker.released(permit, throttled=effect is Effect.THROTTLE)

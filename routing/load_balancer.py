@@ -1,94 +1,118 @@
-"""Who gets the next request: choosing among endpoints, and what to say when there is none."""
+"""Which endpoint gets the next request."""
 
+import math
 import random
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from dialects.faults import Fault, FaultKind
-from routing.breaker import CircuitBreaker
-from routing.cooling import Clock
-from routing.journal import Circuit, EndpointState, PoolsChanged, Row, Standing, StrategyErred
-from routing.lease import Lease, Ledger, Listener, Member, keys_of
-from routing.policy import Policy
-from routing.standing import MAKER_LEFT, MAY_BE_CHOSEN, NoEndpointError, Survey, regret
-from routing.strategy import (
-    NO_CONTEXT,
-    Candidate,
-    Endpoint,
-    LoadBalancingStrategy,
-    QuotaDomain,
-    SelectionContext,
-    make_strategy,
+from routing.availability import MAKER_LEFT, EndpointState, NoEndpointError, unavailable
+from routing.cooldown import Clock, Cooldowns, keys_of
+from routing.endpoint import Candidate, Endpoint, QuotaDomain
+from routing.events import (
+    Circuit,
+    CircuitChanged,
+    CooldownEnded,
+    CooldownStarted,
+    EventPublisher,
+    PoolsChanged,
+    StrategyFailed,
+    Transition,
 )
+from routing.health import CircuitBreaker, CircuitState, Permit
+from routing.lease import Grant, Lease, OutcomeRecorder, StrategyLock
+from routing.member import Member
+from routing.policy import Policy
+from routing.slow_start import SlowStart
+from routing.strategy import NO_CONTEXT, LoadBalancingStrategy, SelectionContext, make_strategy
 
 __all__ = ["Lease", "LoadBalancer", "NoEndpointError"]
 
+_REMEMBERED = 600.0
+"""Seconds for which an endpoint that left keeps its history, in case it is back."""
 
-class _Wish(NamedTuple):
-    """What one request wants; *among* are the only endpoints there are for it, all if it is empty."""
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    """What one request asks for; *among* are the only endpoints there are for it, all if it is empty."""
 
     model: str
     exclude: Collection[Endpoint]
     domains: Collection[QuotaDomain]
     context: SelectionContext
-    probes: bool = False
+    can_fail_over: bool = False
     among: Collection[Endpoint] = ()
 
     def excludes(self, endpoint: Endpoint) -> bool:
         """Whether it has been there already."""
         return endpoint in self.exclude or endpoint.domain in self.domains
 
+    def may_use_drained(self, endpoint: Endpoint) -> bool:
+        """Whether it goes to *endpoint* although that is drained: it continues what was made there."""
+        return endpoint in self.among or endpoint == self.context.preferred
 
-class _Chooser:
-    """A strategy that is not taken at its word. The ledger's lock guards it.
 
-    One that raises, or names what it was not offered, has a defect: that is told once for each model,
-    and the first candidate is taken. So no strategy can send a request where the balancer would not.
+@dataclass(slots=True, eq=False)
+class _Options:
+    """Where a request may go now."""
+
+    closed: list[Candidate]
+    probes: list[Candidate]
+    """Those whose circuit is half-open and has room for a probe."""
+    opened: list[Member]
+    """In panic those whose circuit is open, the longest-open first."""
+    panic: bool
+    """Whether no circuit is closed."""
+
+
+class _CheckedStrategy:
+    """A strategy whose answer is checked. The balancer's lock guards it.
+
+    One that raises, or names what it was not offered, has a defect: that is published once for each model, and the
+    first candidate is selected. So no strategy can send a request where the balancer would not.
     """
 
-    def __init__(self, strategy: LoadBalancingStrategy, ledger: Ledger) -> None:
+    def __init__(self, strategy: LoadBalancingStrategy, events: EventPublisher) -> None:
         self.strategy = strategy
         self.name = strategy.get_name()
-        self._ledger = ledger
-        self._erred: set[str] = set()
+        self._events = events
+        self._failed: set[str] = set()
 
-    def choose(self, candidates: Sequence[Candidate], context: SelectionContext) -> tuple[Endpoint, str]:
-        """Name one of *candidates*, and say why it."""
+    def select(self, candidates: Sequence[Candidate], context: SelectionContext) -> tuple[Endpoint, str]:
+        """Select one of *candidates*, and say why it."""
         error: Exception
         try:
-            chosen = self.strategy.select_endpoint(list(candidates), context)
-            offered = _among(candidates, chosen)
+            selected = self.strategy.select_endpoint(list(candidates), context)
+            offered = _find(candidates, selected)
             if offered is not None:
                 return offered, self.name
-            error = LookupError(f"it named {_told(chosen)}, which it was not offered")
-        except Exception as raised:  # noqa: BLE001 - not swallowed: it is told when no lock is held
+            error = LookupError(f"it named {_described(selected)}, which it was not offered")
+        except Exception as raised:  # noqa: BLE001 - not swallowed: it is published when no lock is held
             error = raised
         first = candidates[0].endpoint
-        if first.model not in self._erred:
-            self._erred.add(first.model)
-            self._ledger.note(StrategyErred(self.name, first.model, error))
+        if first.model not in self._failed:
+            self._failed.add(first.model)
+            self._events.put(StrategyFailed(self.name, first.model, error))
         return first, "defect"
 
 
 class LoadBalancer:
     """Grants leases on the endpoints of a model.
 
-    ==========================  ====================================================
-    the pool of the model has   a request gets
-    ==========================  ====================================================
-    endpoints that are well     the one the strategy names
-    only half-open ones         one of them, as its probe
-    one endpoint in all         that one, unless it rests
-    only open ones              the one open longest, one request at a time each
-    only resting ones           nothing, and the exact time until the first is back
-    ==========================  ====================================================
+    ==============================  ====================================================
+    the pool of the model has       a request gets
+    ==============================  ====================================================
+    a half-open one without probe   that one, as its probe, if the request can fail over
+    closed ones                     the one that the strategy selects
+    one endpoint in all             that one, unless it is in cooldown
+    no closed one: panic            a half-open one with room, selected by the strategy,
+                                    then the one that has been open longest
+    only ones in cooldown           nothing, and the exact time until the first is back
+    ==============================  ====================================================
 
-    A request that could still go elsewhere is a probe, if one is due, while others are
-    well: whatever the strategy, so that who is not its first choice comes back too. The
-    lock is the ledger's: it guards pools, strategies, counts and coolings, is held to
-    choose and to count, never across I/O, a log line or a callback. A breaker's lock
-    may be taken inside it, and a strategy's; nothing inside those.
+    In panic an endpoint has room for one request, and for twice as many for each second in which none failed. An
+    endpoint of weight 0 is drained: it gets only what continues what it made. See `StrategyLock` for the lock.
     """
 
     def __init__(
@@ -99,21 +123,27 @@ class LoadBalancer:
         strategy: LoadBalancingStrategy | None = None,
         clock: Clock = time.monotonic,
         rng: random.Random | None = None,
-        listener: Listener | None = None,
+        events: EventPublisher | None = None,
     ) -> None:
         self._policy = policy = policy or Policy()
         self._clock = clock
         self._rng = rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
-        self._ledger = Ledger(policy, clock, rng, listener)
+        self._events = events = events or EventPublisher()
+        self._lock = StrategyLock()
+        self._cooldowns = Cooldowns(policy.cooldown, clock=clock, rng=rng.random)
+        self._outcomes = OutcomeRecorder(self._lock, self._cooldowns, events, policy, clock)
         self._members: dict[Endpoint, Member] = {}
+        self._left: dict[Endpoint, Member] = {}
+        """Those that left not long ago."""
         self._pools: dict[str, tuple[Member, ...]] = {}
-        self._chooser = _Chooser(strategy or make_strategy(policy.strategy, policy, rng), self._ledger)
-        self._own = {
-            model: _Chooser(make_strategy(own.strategy, policy, rng), self._ledger)
-            for model, own in policy.models.items()
-            if own.strategy
-        }
-        self._enrol(pools)
+        self._strategy = self._checked(strategy or policy.strategy)
+        self._own = {model: self._checked(own.strategy) for model, own in policy.models.items() if own.strategy}
+        self._replace(pools)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that it was built with; whoever works on it uses the same."""
+        return self._policy
 
     def acquire(
         self,
@@ -125,22 +155,25 @@ class LoadBalancer:
         can_fail_over: bool = True,
         among: Collection[Endpoint] = (),
     ) -> Lease:
-        """Lease an endpoint of *model*, other than those and those of the quota domains already tried.
+        """Lease the endpoint that the strategy selects, or one that is due for a probe; in panic any that has room.
 
-        With *among*, the pool is only those, as if there were no others.
+        Those in *exclude* and those of *exclude_domains* were tried already. With *among*, the pool is only those,
+        as if there were no others. Raises `NoEndpointError`.
         """
-        wish = _Wish(model, exclude, exclude_domains, context, can_fail_over, among)
+        request = _Request(model, exclude, exclude_domains, context, can_fail_over, among)
+        self._outcomes.reclaim()
         try:
-            with self._ledger.lock:
-                pool = self._pool(wish)
-                lease = self._lease_well(wish, pool) or self._lease_last(wish, pool)
-                if lease is None:
-                    raise regret(model, self._rows(wish, pool))
-                return lease
+            with self._lock:
+                members = self._members_for(request)
+                options = self._options(request, members)
+                lease = self._lease_selected(request, options) or self._lease_open(options, members)
+            if lease is None:
+                raise unavailable(model, self._states(members))
+            return lease
         finally:
-            self._ledger.publish()
+            self._events.publish()
 
-    def peek(
+    def select(
         self,
         model: str,
         *,
@@ -148,225 +181,234 @@ class LoadBalancer:
         exclude_domains: Collection[QuotaDomain] = (),
         context: SelectionContext = NO_CONTEXT,
     ) -> Endpoint:
-        """Choose as `acquire` does, and take the turn, but no lease: for who will not say how it went."""
-        wish = _Wish(model, exclude, exclude_domains, context)
+        """Select as `acquire` does, and take the turn, but hold no lease: for who will not say how it went."""
+        request = _Request(model, exclude, exclude_domains, context)
         try:
-            with self._ledger.lock:
-                pool = self._pool(wish)
-                candidates, _ = self._candidates(wish, pool)
+            with self._lock:
+                members = self._members_for(request)
+                options = self._options(request, members)
+                candidates = options.closed or options.probes
                 if candidates:
-                    return self._choose(wish, candidates)[0]
-                if self._is_alone(wish, pool):
-                    return pool[0].endpoint
-                raise regret(model, self._rows(wish, pool))
+                    return self._select(request, candidates, ())[0]
+                if len(members) == len(options.opened) == 1:
+                    return members[0].endpoint
+            raise unavailable(model, self._states(members))
         finally:
-            self._ledger.publish()
-
-    def explain(
-        self,
-        model: str,
-        context: SelectionContext = NO_CONTEXT,
-        *,
-        exclude: Collection[Endpoint] = (),
-        exclude_domains: Collection[QuotaDomain] = (),
-        among: Collection[Endpoint] = (),
-    ) -> list[Row]:
-        """Say of each endpoint of *model*, or of those *among* them, whether it may be chosen now, and if not, why."""
-        wish = _Wish(model, exclude, exclude_domains, context, probes=True, among=among)
-        try:
-            with self._ledger.lock:
-                return self._rows(wish, self._pool(wish))
-        finally:
-            self._ledger.publish()
+            self._events.publish()
 
     def use(self, strategy: LoadBalancingStrategy | str, model: str | None = None) -> None:
-        """Choose differently from the next request on: for one model, or for all that have no strategy of their own."""
-        named = make_strategy(strategy, self._policy, self._rng) if isinstance(strategy, str) else strategy
-        chosen = _Chooser(named, self._ledger)
-        with self._ledger.lock:
+        """Select differently from the next request on: for one model, or for all that have no strategy of their own."""
+        checked = self._checked(strategy)
+        with self._lock:
             if model is None:
-                self._chooser = chosen
+                self._strategy = checked
             else:
-                self._own[model] = chosen
-
-    def strategy(self, model: str) -> str:
-        """The name of the strategy that *model* is balanced by."""
-        with self._ledger.lock:
-            return self._chooser_of(model).name
+                self._own[model] = checked
 
     def replace_pools(self, pools: Mapping[str, Sequence[Endpoint]]) -> None:
         """Serve other endpoints from now on.
 
-        Who stays keeps its history. Who joins others starts slowly, unless they are about as
-        new themselves: what is found piece by piece at start has nobody to be slow against.
+        Those that stay keep their history, and so do those that are back within ten minutes. Those that join others
+        start slowly, unless the others are about as new: what is found piece by piece at start has nobody to be slow
+        against.
         """
-        with self._ledger.lock:
-            joined, left = self._enrol(pools)
-            settled = self._clock() - self._policy.breaker.slow_start
+        with self._lock:
+            joined, left, new = self._replace(pools)
+            now, slow_start = self._clock(), SlowStart(self._policy.breaker)
             for pool in self._pools.values():
-                if min(member.joined for member in pool) < settled:
+                if slow_start.is_settled(now - min(member.joined for member in pool)):
                     for member in pool:
-                        if member.endpoint in joined:
-                            member.breaker.start_slowly()
-            self._ledger.cooling.retain({key for endpoint in self._members for key in keys_of(endpoint)})
-            for chooser in (self._chooser, *self._own.values()):
-                chooser.strategy.retain(self._members)
+                        if member.endpoint in new:
+                            member.slow_since = now
+            known = [*self._members, *self._left]
+            self._cooldowns.retain({key for endpoint in known for key in keys_of(endpoint)})
+            for checked in (self._strategy, *self._own.values()):
+                checked.strategy.retain(self._members)
         if joined or left:
-            self._ledger.note(PoolsChanged(joined, left))
-        self._ledger.publish()
+            self._events.put(PoolsChanged(joined, left))
+        self._events.publish()
 
-    def snapshot(self) -> tuple[EndpointState, ...]:
-        """Everything that is known about every endpoint."""
+    def snapshot(self, model: str | None = None, *, among: Collection[Endpoint] = ()) -> tuple[EndpointState, ...]:
+        """Return everything that is known: of every endpoint, of those of *model*, or of those *among* them.
+
+        Raises `NoEndpointError` for a model that is not deployed, and where none is left of *among*.
+        """
+        self._outcomes.reclaim()
+        with self._lock:
+            if model is None:
+                members = tuple(self._members.values())
+            else:
+                members = self._members_for(_Request(model, (), (), NO_CONTEXT, among=among))
         try:
-            with self._ledger.lock:
-                survey = self._survey()
-                return tuple(survey.state(member) for member in self._members.values())
+            return self._states(members)
         finally:
-            self._ledger.publish()
-
-    def in_flight(self) -> dict[Endpoint, int]:
-        """How many requests each endpoint has."""
-        with self._ledger.lock:
-            return {endpoint: member.in_flight for endpoint, member in self._members.items()}
+            self._events.publish()
 
     def models(self) -> tuple[str, ...]:
-        """The models that have endpoints."""
-        with self._ledger.lock:
+        """Return the models that have endpoints."""
+        with self._lock:
             return tuple(self._pools)
 
     def endpoints(self, model: str) -> tuple[Endpoint, ...]:
-        """The endpoints of *model*; none if it is not known."""
-        with self._ledger.lock:
+        """Return the endpoints of *model*; none if it is not known."""
+        with self._lock:
             return tuple(member.endpoint for member in self._pools.get(model, ()))
 
     def breaker(self, endpoint: Endpoint) -> CircuitBreaker:
-        """The breaker that guards *endpoint*; a `KeyError` if it has left."""
-        with self._ledger.lock:
+        """Return the breaker that guards *endpoint*; a `KeyError` if it has left."""
+        with self._lock:
             return self._members[endpoint].breaker
 
-    def _enrol(self, pools: Mapping[str, Sequence[Endpoint]]) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
-        """Take over the pools; return who joined and who left."""
-        before = self._members
+    def apply(self, event: CooldownStarted | CooldownEnded | CircuitChanged) -> None:
+        """Follow what the balancer of another process published; it is not published again."""
+        with self._lock:
+            if isinstance(event, CooldownStarted):
+                self._cooldowns.apply(event.key, event.seconds, event.why)
+            elif isinstance(event, CooldownEnded):
+                self._cooldowns.end(event.key)
+            elif event.endpoint in self._members:
+                self._members[event.endpoint].breaker.apply(event.transition)
+        self._events.publish()
+
+    def _checked(self, strategy: LoadBalancingStrategy | str) -> _CheckedStrategy:
+        named = make_strategy(strategy, self._policy, self._rng) if isinstance(strategy, str) else strategy
+        return _CheckedStrategy(named, self._events)
+
+    def _replace(
+        self, pools: Mapping[str, Sequence[Endpoint]]
+    ) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...], tuple[Endpoint, ...]]:
+        """Take over the pools; return which endpoints joined, which left, and which of the former are new."""
+        now, before = self._clock(), self._members
         wanted = {endpoint: endpoint for pool in pools.values() for endpoint in pool}
-        self._members = {endpoint: before.get(endpoint) or self._ledger.enrol(endpoint) for endpoint in wanted}
+        known = {each: member for each, member in self._left.items() if now < member.left_at + _REMEMBERED} | before
+        self._members = {each: known.get(each) or self._new_member(each, now) for each in wanted}
         for endpoint, member in self._members.items():
             member.adjust(wanted[endpoint])
+        self._left = {each: member for each, member in known.items() if each not in wanted}
+        for endpoint in self._left.keys() & before.keys():
+            self._left[endpoint].left_at = now
         self._pools = {
             model: tuple(self._members[endpoint] for endpoint in dict.fromkeys(pool))
             for model, pool in pools.items()
             if pool
         }
         joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
-        return joined, tuple(endpoint for endpoint in before if endpoint not in wanted)
+        left = tuple(endpoint for endpoint in before if endpoint not in wanted)
+        return joined, left, tuple(endpoint for endpoint in wanted if endpoint not in known)
 
-    def _pool(self, wish: _Wish) -> tuple[Member, ...]:
-        """Give all that there is for the request: never nothing."""
-        pool = self._pools.get(wish.model)
+    def _new_member(self, endpoint: Endpoint, now: float) -> Member:
+        def changed(transition: Transition) -> None:
+            self._events.put(CircuitChanged(endpoint, transition))
+
+        breaker = CircuitBreaker(self._policy.breaker, clock=self._clock, rng=self._rng.random, on_transition=changed)
+        return Member(endpoint, breaker, self._policy, now)
+
+    def _members_for(self, request: _Request) -> tuple[Member, ...]:
+        """Return all that there is for the request: never nothing."""
+        pool = self._pools.get(request.model)
         if pool is None:
-            message = f"the model {wish.model!r} is not deployed"
+            message = f"the model {request.model!r} is not deployed"
             raise NoEndpointError(Fault(FaultKind.NOT_FOUND, message, 404, param="model"))
-        if not wish.among:
+        if not request.among:
             return pool
-        own = tuple(member for member in pool if member.endpoint in wish.among)
+        own = tuple(member for member in pool if member.endpoint in request.among)
         if not own:
             raise NoEndpointError(MAKER_LEFT)
         return own
 
-    def _chooser_of(self, model: str) -> _Chooser:
-        return self._own.get(model, self._chooser)
+    def _strategy_of(self, model: str) -> _CheckedStrategy:
+        return self._own.get(model, self._strategy)
 
-    def _lease_well(self, wish: _Wish, pool: Sequence[Member]) -> Lease | None:
-        """Lease whom the strategy names, of those that may be chosen."""
-        candidates, due = self._candidates(wish, pool)
+    def _options(self, request: _Request, members: Sequence[Member]) -> _Options:
+        """Sort the members that are in no cooldown, not drained and not excluded by their circuits."""
+        now = self._clock()
+        recent = self._cooldowns.is_recent(self._policy.breaker.slow_start)
+        excluding = bool(request.exclude or request.domains)
+        closed: list[Candidate] = []
+        others: list[tuple[Member, CircuitState]] = []
+        panic = True
+        for member in members:
+            endpoint = member.endpoint
+            cooldown = self._cooldowns.until(endpoint) if recent else -math.inf
+            if cooldown > now or not (endpoint.weight or request.may_use_drained(endpoint)):
+                continue
+            circuit = member.breaker.snapshot()
+            panic = panic and circuit.circuit is not Circuit.CLOSED
+            if excluding and request.excludes(endpoint):
+                continue
+            if circuit.circuit is Circuit.CLOSED:
+                closed.append(member.candidate(now, circuit, cooldown))
+            else:
+                others.append((member, circuit))
+        if not others:
+            return _Options(closed, [], [], panic)
+        half_open = [each for each in others if each[1].circuit is Circuit.HALF_OPEN]
+        due = [each for each in half_open if not each[1].probes or (panic and not each[1].next_probe)]
+        probes = [member.candidate(now, circuit, -math.inf) for member, circuit in due]
+        alone = len(members) == 1
+        opened = [each for each in others if alone or (each[1].circuit is Circuit.OPEN and not each[1].gone)]
+        opened.sort(key=lambda each: each[1].since)
+        return _Options(closed, probes, [member for member, _ in opened] if panic else [], panic)
+
+    def _lease_selected(self, request: _Request, options: _Options) -> Lease | None:
+        """Lease the preferred endpoint, one that is due for a probe, or the one that the strategy selects."""
+        closed, probes = options.closed, options.probes
+        due = probes if request.can_fail_over else []
+        candidates = [*closed, *due] or probes
         while candidates:
-            chosen, reason = self._choose(wish, candidates, due)
-            member = self._members[chosen]
-            well = member.breaker.well
-            permit = member.breaker.enter()
+            selected, reason = self._select(request, candidates, due)
+            member = self._members[selected]
+            permit = member.breaker.enter(panic=options.panic)
             if permit is not None:
-                probe = not well and member.breaker.state is Circuit.HALF_OPEN
-                return self._ledger.grant(member, permit, "probe" if probe else reason)
-            candidates, due = ([row for row in rows if row.endpoint != chosen] for rows in (candidates, due))
+                is_probe = any(row.endpoint is selected for row in probes)
+                return self._grant(member, permit, "probe" if is_probe else reason)
+            candidates = [row for row in candidates if row.endpoint != selected]
+            due = [row for row in due if row.endpoint != selected]
         return None
 
-    def _choose(
-        self, wish: _Wish, candidates: Sequence[Candidate], due: Sequence[Candidate] = ()
+    def _select(
+        self, request: _Request, candidates: Sequence[Candidate], due: Sequence[Candidate]
     ) -> tuple[Endpoint, str]:
-        """Name one of *candidates*, and say why it: of those *due* for a probe, if there are any."""
-        preferred = _preferred(candidates, wish.context)
+        """Select one of *candidates*, and say why it: of those *due* for a probe, if there are any."""
+        preferred = request.context.preferred and _find(candidates, request.context.preferred)
         if preferred:
             return preferred, "preferred"
-        chosen, reason = self._chooser_of(wish.model).choose(due or candidates, wish.context)
-        return chosen, "pinned" if wish.among else reason
+        if request.among:
+            return min(candidates, key=lambda row: row.in_flight).endpoint, "pinned"
+        return self._strategy_of(request.model).select(due or candidates, request.context)
 
-    def _lease_last(self, wish: _Wish, pool: Sequence[Member]) -> Lease | None:
-        """Lease where there is nowhere else to go: the only endpoint, or the one that is open longest."""
-        if self._is_alone(wish, pool):
-            return self._ledger.grant(pool[0], pool[0].breaker.insist(), "alone")
-        survey = self._survey()
-        rows = [(member, survey.stand(member).standing) for member in pool]
-        if any(standing in MAY_BE_CHOSEN for _, standing in rows):
-            return None
-        opened = [m for m, standing in rows if standing is Standing.OPEN and not wish.excludes(m.endpoint)]
-        for member in sorted(opened, key=lambda member: member.breaker.snapshot().since):
-            permit = member.breaker.enter(force=True)
+    def _lease_open(self, options: _Options, members: Sequence[Member]) -> Lease | None:
+        """Lease an endpoint although its circuit is open: the only one, or the one that has been open longest."""
+        alone = len(members) == 1
+        for member in options.opened:
+            permit = member.breaker.enter(panic=True, always=alone)
             if permit is not None:
-                return self._ledger.grant(member, permit, "forced")
+                return self._grant(member, permit, "alone" if alone else "panic")
         return None
 
-    def _is_alone(self, wish: _Wish, pool: Sequence[Member]) -> bool:
-        """Whether the pool is one endpoint, and nothing but a circuit is in the way."""
-        [only, *others] = pool
-        return not others and not wish.excludes(only.endpoint) and not self._survey().rest(only)[0]
+    def _grant(self, member: Member, permit: Permit, reason: str) -> Lease:
+        member.enter()
+        return Lease(self._outcomes, Grant(member, permit, self._clock()), reason)
 
-    def _candidates(self, wish: _Wish, pool: Iterable[Member]) -> tuple[list[Candidate], list[Candidate]]:
-        """List those that may be chosen, and those of them that the request is to probe.
-
-        May be chosen: the well ones, with the half-open ones if they may be probed or are all. A probe is not left
-        to the strategy: it might never name one that it likes less than others.
-        """
-        now, decay = self._clock(), self._policy.ewma_decay
-        picky = bool(wish.exclude or wish.domains)
-        survey = None if self._ledger.cooling.idle() else self._survey()
-        well: list[Candidate] = []
-        probes: list[Candidate] = []
-        for member in pool:
-            if (picky and wish.excludes(member.endpoint)) or (survey and survey.rest(member)[0]):
-                continue
-            breaker = member.breaker
-            row = member.row(now, decay)
-            if breaker.well:
-                well.append(row)
-                continue
-            view = breaker.snapshot()
-            if view.state is Circuit.CLOSED:
-                well.append(row._replace(weight=row.weight * view.share))
-            elif view.state is Circuit.HALF_OPEN and not view.probing:
-                # What it took when it failed says nothing of now, and one request at a time is slow enough.
-                probes.append(row._replace(latency=0.0))
-        return ([*well, *probes], probes) if wish.probes else (well or probes, [])
-
-    def _survey(self) -> Survey:
-        return Survey(self._ledger.cooling, self._clock(), self._policy.ewma_decay)
-
-    def _rows(self, wish: _Wish, pool: Iterable[Member]) -> list[Row]:
-        survey = self._survey()
-        return [survey.row(member, excluded=wish.excludes(member.endpoint)) for member in pool]
+    def _states(self, members: Sequence[Member]) -> tuple[EndpointState, ...]:
+        """Build the states of *members*; the lock is held for one at a time."""
+        states = []
+        for member in members:
+            circuit = member.breaker.snapshot()
+            with self._lock:
+                strategy = self._strategy_of(member.endpoint.model).name
+                states.append(member.state(self._clock(), circuit, self._cooldowns, strategy))
+        return tuple(states)
 
 
-def _preferred(candidates: Sequence[Candidate], context: SelectionContext) -> Endpoint | None:
-    """The endpoint that the request would go back to, if it may be chosen."""
-    return None if context.preferred is None else _among(candidates, context.preferred)
-
-
-def _among(candidates: Sequence[Candidate], named: Endpoint) -> Endpoint | None:
-    """The endpoint of *candidates* that is *named*, if there is one."""
+def _find(candidates: Sequence[Candidate], named: Endpoint) -> Endpoint | None:
+    """Return the endpoint of *candidates* that is *named*, if there is one."""
     for row in candidates:  # nearly always the very object, which is quicker to see than that two are equal
-        if row[0] is named:
+        if row.endpoint is named:
             return named
-    return next((row[0] for row in candidates if row[0] == named), None)
+    return next((row.endpoint for row in candidates if row.endpoint == named), None)
 
 
-def _told(named: object) -> str:
-    """Say what a strategy named; what is no endpoint is not asked what it is."""
+def _described(named: object) -> str:
+    """Write what a strategy named; what is no endpoint is not asked what it is."""
     return f"{named.subaccount}/{named.deployment}" if isinstance(named, Endpoint) else type(named).__name__

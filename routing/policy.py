@@ -73,25 +73,25 @@ class BreakerPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class CoolingPolicy:
-    """How long nobody asks where a quota was used up or a token refused."""
+class CooldownPolicy:
+    """How long an endpoint is left alone where a quota was used up or a token refused."""
 
     floor: float = 0.5
-    """Seconds that a cooling lasts at least, however short the hint."""
+    """Seconds that a cooldown lasts at least, however short the hint."""
     cap: float = 300.0
-    """Seconds that a cooling lasts at most by a hint, before jitter."""
+    """Seconds that a cooldown lasts at most by a hint, before jitter."""
     jitter: float = 0.1
-    """Share by which a cooling is made longer at random; never shorter."""
+    """Share by which a cooldown is made longer at random; never shorter."""
     base: float = 5.0
-    """Seconds of the first cooling without a hint; doubled for each one after it until a success."""
+    """Seconds of the first cooldown without a hint; doubled for each one after it until a success."""
     base_cap: float = 60.0
-    """Seconds that a cooling without a hint lasts at most, before jitter."""
+    """Seconds that a cooldown without a hint lasts at most, before jitter."""
     credentials: float = 60.0
-    """Seconds that a subaccount rests when it refuses the proxy's token; doubled each time until a success."""
+    """Seconds that a subaccount is in cooldown when it refuses the proxy's token; doubled each time until a success."""
     credentials_cap: float = 600.0
-    """Seconds that it rests at most, before jitter."""
+    """Seconds that it is in cooldown at most, before jitter."""
     wait_at_most: float = 2.0
-    """Seconds that a request may be held until the nearest cooling ends."""
+    """Seconds that a request may be held until an endpoint may be asked."""
 
     def __post_init__(self) -> None:
         _require(
@@ -194,7 +194,7 @@ class Policy:
     strategy: str = "round-robin"
     """The name of the strategy that balances every model that names none of its own."""
     breaker: BreakerPolicy = BreakerPolicy()
-    cooling: CoolingPolicy = CoolingPolicy()
+    cooldown: CooldownPolicy = CooldownPolicy()
     retry: RetryPolicy = RetryPolicy()
     timeouts: Timeouts = Timeouts()
     health_check_interval: float = 30.0

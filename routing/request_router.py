@@ -15,19 +15,20 @@ from typing import NamedTuple, Protocol, Self
 
 from dialects.conversation import JSON
 from dialects.faults import Fault, FaultError, FaultKind, Quota
+from routing.availability import MAKER_LEFT, Availability, EndpointState, NoEndpointError, nearest
 from routing.budget import RetryBudget
-from routing.journal import Row, Standing
-from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
+from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
+from routing.endpoint import Endpoint, QuotaDomain
+from routing.lease import Lease
+from routing.load_balancer import LoadBalancer
 from routing.names import ModelNames, Resolution
 from routing.policy import Policy, RetryPolicy
 from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
-from routing.standing import MAKER_LEFT, nearest
-from routing.strategy import Endpoint, QuotaDomain, SelectionContext
-from routing.verdicts import VERDICTS, Effect, Scope, scope_of
+from routing.strategy import NO_CONTEXT, SelectionContext
 
 _log = logging.getLogger(__name__)
 
-_MAY_BE_ASKED = frozenset({Standing.READY, Standing.PROBE, Standing.OPEN})
+_MAY_BE_ASKED = frozenset({Availability.AVAILABLE, Availability.PROBE, Availability.OPEN})
 """Open ones too: where all are, the balancer lets a request through."""
 
 
@@ -85,11 +86,11 @@ class Attempt:
         """Where to send it."""
         return self.lease.endpoint
 
-    def answered(self) -> None:
-        """Say that the model has begun to answer."""
+    def answered(self, *, whole: bool = False) -> None:
+        """Say that the model has begun to answer, or has answered as a *whole*."""
         refused, self._refused = self._refused, ()
         self.settled = True
-        self.lease.answered()
+        self.lease.answered(whole=whole)
         for lease, fault in refused:
             lease.overruled(fault)
 
@@ -268,11 +269,11 @@ class Attempts:
         if not self._made:
             return True
         last = self._made[-1]
-        if last.fault is None or not VERDICTS[last.fault.kind].try_elsewhere:
+        if last.fault is None or not CLASSIFICATIONS[last.fault.kind].try_elsewhere:
             return False
         if len(self._made) >= self._errand.attempts or self._errand.lifetime.left() <= 0:
             return False
-        if VERDICTS[last.fault.kind].effect is Effect.REFUSAL:
+        if CLASSIFICATIONS[last.fault.kind].effect is Effect.REFUSAL:
             self._refused.append(_Refusal(last.lease, last.fault))
             if len(self._refused) > 1:
                 return False
@@ -328,12 +329,12 @@ class Attempts:
         if hint is None:
             return self._jitter()
         # A cooling lasts a little longer than its hint, so that not all come back at once.
-        longest = retry.hint_cap * (1 + self._means.policy.cooling.jitter)
+        longest = retry.hint_cap * (1 + self._means.policy.cooldown.jitter)
         return max(hint, rest) if hint <= retry.hint_cap and rest <= longest else None
 
     def _patience(self, wait: float | None) -> float | None:
         """Wait for a cooling that ends soon, once and with jitter."""
-        cooling = self._means.policy.cooling
+        cooling = self._means.policy.cooldown
         if self._waited or wait is None or wait > cooling.wait_at_most:
             return None
         self._waited = True
@@ -348,13 +349,13 @@ class Attempts:
     def _rest(self) -> float:
         """Say in how many seconds the first endpoint could be asked again; an open circuit is no obstacle."""
         rows = self._rows()
-        if any(row.standing in _MAY_BE_ASKED for row in rows):
+        if any(row.availability in _MAY_BE_ASKED for row in rows):
             return 0.0
-        return min((row.seconds for row in rows if row.standing is Standing.COOLING), default=math.inf)
+        return min((row.seconds for row in rows if row.availability is Availability.COOLDOWN), default=math.inf)
 
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> tuple[EndpointState, ...]:
         """How all endpoints stand that the request may go to."""
-        return self._means.balancer.explain(self.resolution.model, self._errand.context, among=self._errand.among)
+        return self._means.balancer.snapshot(self.resolution.model, among=self._errand.among)
 
 
 class RequestRouter:
@@ -419,7 +420,7 @@ class RequestRouter:
         client: str = "openai-chat",
         affinity_key: str = "",
         pinned: str | None = None,
-        preferred: Endpoint | None = None,
+        context: SelectionContext = NO_CONTEXT,
         tools_with_reasoning: bool = False,
         retry: bool = True,
         lifetime: Lifetime | None = None,
@@ -427,7 +428,7 @@ class RequestRouter:
         """Begin to answer a request; raises `NoEndpointError` for a model that is not deployed.
 
         *pinned* is the deployment, or `subaccount/deployment`, that holds what the request continues;
-        *preferred* is the endpoint to ask first, others being as able. *lifetime* is the request's; without one
+        *context* is what strategies may know of it. *lifetime* is the request's; without one
         it may take what its model's policy allows, from now on.
         """
         resolution = self.names.resolve(model)
@@ -436,19 +437,19 @@ class RequestRouter:
             protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
         attempts = self._means.retry.max_attempts if retry else 1
         among = self._makers(resolution.model, pinned) if pinned else ()
-        context = SelectionContext(affinity_key, preferred)
+        context = replace(context, affinity_key=affinity_key or context.affinity_key)
         lifetime = lifetime or _Countdown(self._means, resolution.model)
         return Attempts(self._means, resolution, _Errand(protocol, context, attempts, among, lifetime))
 
     def locate(self, model: str) -> Endpoint:
         """Choose an endpoint without a lease, for whoever calls it on his own; any GPT may stand in."""
-        return self._balancer.peek(self.names.resolve(model, catch_all=True).model)
+        return self._balancer.select(self.names.resolve(model, catch_all=True).model)
 
     def route(self, payload: JSON, model: str | None = None, stream: bool | None = None) -> Route:
         """Say where to post an OpenAI chat request, and the body to post there."""
         asked = copy.deepcopy(payload)
         requested = model or str(asked.get("model") or "")
-        endpoint = self._balancer.peek(self.names.resolve(requested).model)
+        endpoint = self._balancer.select(self.names.resolve(requested).model)
         protocol = self.protocol_at(endpoint, "openai-chat")
         asked["model"] = endpoint.backend
         if stream is not None:

@@ -1,7 +1,7 @@
-"""How to choose among endpoints that may all be chosen.
+"""How to select one of several endpoints that are all available.
 
-A strategy sees rows of candidates and names one. It is called with the balancer's
-lock held, so it does no I/O, never waits and asks nobody back. It keeps turns, not
+A strategy sees candidates and names one of them. It is called with the balancer's
+lock held, so it does no I/O, never waits and calls nobody back. It keeps turns, not
 loads: nothing it remembers can leak. What it remembers is guarded by a lock of its
 own, held for a few assignments, so a strategy is as exact without a balancer.
 """
@@ -12,106 +12,60 @@ import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from operator import mul
 from types import MappingProxyType
-from typing import NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
+from routing.endpoint import Candidate, Endpoint
 from routing.policy import Policy
 
 _MASK = 2**64 - 1
-
-
-class QuotaDomain(NamedTuple):
-    """What shares one request quota of SAP AI Core: a model in a tenant."""
-
-    subaccount: str
-    model: str
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One deployment of one model in one subaccount.
-
-    *url* has no slash at its end, *model* is the deployed name, *weight* is the share
-    of traffic it should get, *tier* its priority: the lowest comes first. Settings do
-    not make it another: it keeps its history when they change.
-    """
-
-    subaccount: str
-    url: str
-    model: str
-    resource_group: str = field(default="default", compare=False)
-    weight: float = field(default=1.0, compare=False)
-    tier: int = field(default=0, compare=False)
-    runs: str = field(default="", compare=False)
-    """The model that the deployment says it runs; empty where it was not asked."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.weight < math.inf:
-            raise ValueError(f"weight must be above 0 and finite, not {self.weight!r}")
-
-    def __hash__(self) -> int:
-        return hash(self.url)
-
-    @property
-    def deployment(self) -> str:
-        """The id of the deployment: what follows `/deployments/` in the URL, else its last part."""
-        _, found, rest = self.url.rpartition("/deployments/")
-        return rest.partition("/")[0] if found else self.url.rstrip("/").rpartition("/")[2]
-
-    @property
-    def backend(self) -> str:
-        """The name of the model that decides how it is asked: what the deployment says outranks what it is called."""
-        return self.runs or self.model
-
-    @property
-    def domain(self) -> QuotaDomain:
-        """The quota that it draws on."""
-        return QuotaDomain(self.subaccount, self.model)
-
-
-class Candidate(NamedTuple):
-    """An endpoint that may be chosen now, and what it costs to choose it."""
-
-    endpoint: Endpoint
-    in_flight: int = 0
-    weight: float = 1.0
-    """The endpoint's weight, less what slow start holds back."""
-    latency: float = 1.0
-    """Seconds to first content, by the peak-sensitive moving average; 0 for one that is to be probed."""
+_ALIKE = 1.25
+"""How many times as long two endpoints may take and still count as equally fast."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelectionContext:
-    """What a request says about where it would like to go."""
+    """What is known of a request when an endpoint is selected for it."""
 
     affinity_key: str = ""
     """Equal for requests that share a prompt cache; empty if nothing is known."""
     preferred: Endpoint | None = None
-    """Who made what the request brings along, and is asked before any strategy is; others only if it cannot be."""
+    """The endpoint that made what the request brings along: it is asked before the strategy is, if it is available."""
+    caller: str = ""
+    """The name of the caller's key; empty if callers have none."""
+    tags: frozenset[str] = frozenset()
+    """The words that the request was tagged with."""
+    input_tokens: int | None = None
+    """An estimate of the tokens of the request's input; None if nobody counted."""
 
 
 NO_CONTEXT = SelectionContext()
 
 
 class LoadBalancingStrategy(ABC):
-    """Chooses one of at least one candidate."""
+    """Selects one of at least one candidate."""
 
     @classmethod
     def configured(cls, _policy: Policy, _rng: random.Random) -> Self:
         """Build one by the settings; a strategy without settings has nothing to do here."""
         return cls()
 
+    @classmethod
+    def reads(cls, _policy: Policy) -> frozenset[str]:
+        """Name the settings that it reads: an endpoint's `weight` and `tier`, which is the default, and a policy's."""
+        return frozenset({"weight", "tier"})
+
     @abstractmethod
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Choose. *candidates* is never empty, is of one model, and keeps its order from call to call."""
+        """Select one. *candidates* is never empty, is of one model, and keeps its order from call to call."""
 
     @abstractmethod
     def get_name(self) -> str:
-        """The name that config files use."""
+        """Return the name that config files use."""
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:  # noqa: B027 - most strategies remember nothing
         """Forget all that is not about *endpoints*: the pool has changed."""
@@ -162,24 +116,29 @@ class RoundRobinStrategy(LoadBalancingStrategy):
         """Choose who waits longest where it waited longest."""
         del context
         model = candidates[0].endpoint.model
-        if [row for row in candidates if row[2] < row[0].weight]:
+        if any(row.weight < row.endpoint.weight for row in candidates):
             return self._select_by_share(model, candidates)
-        names = [row[0].subaccount for row in candidates]
+        names = [row.endpoint.subaccount for row in candidates]
         with self._lock:
             name = self._subaccounts[model].take(names)
-            here = {row[0].url: row[0] for row in candidates if row[0].subaccount == name}
+            here = {row.endpoint.url: row.endpoint for row in candidates if row.endpoint.subaccount == name}
             return here[self._deployments[name, model].take(here)]
 
     def _select_by_share(self, model: str, candidates: Sequence[Candidate]) -> Endpoint:
         """Choose where some start slowly."""
         shares: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        for endpoint, _, weight, _ in candidates:
-            shares[endpoint.subaccount][endpoint.url] = weight / endpoint.weight
+        for row in candidates:
+            shares[row.endpoint.subaccount][row.endpoint.url] = row.weight / row.endpoint.weight
         best = {name: max(here.values()) for name, here in shares.items()}
         with self._lock:
             name = self._subaccounts[model].take_by(best)
             url = self._deployments[name, model].take_by(shares[name])
-        return next(row[0] for row in candidates if row[0].url == url and row[0].subaccount == name)
+        return next(row.endpoint for row in candidates if (row.endpoint.subaccount, row.endpoint.url) == (name, url))
+
+    @classmethod
+    def reads(cls, _policy: Policy) -> frozenset[str]:
+        """Read no setting."""
+        return frozenset()
 
     def get_name(self) -> str:
         """Return `round-robin`."""
@@ -192,7 +151,7 @@ class RoundRobinStrategy(LoadBalancingStrategy):
             deployments, self._deployments = self._deployments, defaultdict(_Turns)
             for endpoint in endpoints:
                 _carry(subaccounts, self._subaccounts, endpoint.model, endpoint.subaccount)
-                _carry(deployments, self._deployments, endpoint.domain, endpoint.url)
+                _carry(deployments, self._deployments, (endpoint.subaccount, endpoint.model), endpoint.url)
 
 
 _K = TypeVar("_K")
@@ -234,14 +193,19 @@ class WeightedStrategy(LoadBalancingStrategy):
         with self._lock:
             purse = self._purses.setdefault(richest.model, _Purse({}))
             purse.most = limit = max(purse.most, total)
-            for endpoint, _, weight, _ in candidates:
-                key = endpoint.subaccount, endpoint.url
-                owed = purse.owed.get(key, 0.0) + weight
+            for row in candidates:
+                key = row.endpoint.subaccount, row.endpoint.url
+                owed = purse.owed.get(key, 0.0) + row.weight
                 purse.owed[key] = owed
                 if owed > most:
-                    richest, most = endpoint, owed
+                    richest, most = row.endpoint, owed
             purse.owed[richest.subaccount, richest.url] = max(most - total, -limit)
             return richest
+
+    @classmethod
+    def reads(cls, _policy: Policy) -> frozenset[str]:
+        """Read the weights."""
+        return frozenset({"weight"})
 
     def get_name(self) -> str:
         """Return `weighted`."""
@@ -258,42 +222,42 @@ class WeightedStrategy(LoadBalancingStrategy):
                     self._purses.setdefault(endpoint.model, _Purse({})).owed[key] = owed
 
 
-class _TakingTurns(LoadBalancingStrategy):
-    """A rule that narrows the choice, and leaves what is left to turns."""
+class LeastConnectionsStrategy(LoadBalancingStrategy):
+    """The fewest requests in flight for its weight; ties take turns by weight.
+
+    Two endpoints tie if neither would have more for its weight with one request more than
+    the other has now. So weights of 9 and 1 are nine to one when nothing is in flight, too.
+    """
 
     def __init__(self) -> None:
-        self._turns = RoundRobinStrategy()
+        self._turns = WeightedStrategy()
+
+    def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
+        """Select the least busy."""
+        with_one_more = min([(row.in_flight + 1) / row.weight for row in candidates])
+        ties = [row for row in candidates if row.in_flight / row.weight < with_one_more]
+        return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
+
+    @classmethod
+    def reads(cls, _policy: Policy) -> frozenset[str]:
+        """Read the weights."""
+        return frozenset({"weight"})
+
+    def get_name(self) -> str:
+        """Return `least-connections`."""
+        return "least-connections"
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""
         self._turns.retain(endpoints)
 
 
-class LeastConnectionsStrategy(_TakingTurns):
-    """The fewest requests in flight for its weight; ties take turns."""
-
-    def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Choose the least busy."""
-        least = math.inf
-        ties: list[Candidate] = []
-        for row in candidates:
-            load = row.in_flight / row.weight
-            if load < least:
-                least, ties = load, [row]
-            elif load == least:
-                ties.append(row)
-        return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
-
-    def get_name(self) -> str:
-        """Return `least-connections`."""
-        return "least-connections"
-
-
 class LeastLatencyStrategy(LoadBalancingStrategy):
     """Of two candidates at random, the one that will probably answer first.
 
-    The cost of a candidate is its latency times the requests it would then have in
-    flight, for its weight. Two random choices keep a fast endpoint from being run over.
+    Both are drawn by weight, which keeps a fast endpoint from being run over. If both are
+    about equally fast, the first goes unless it is busier for its weight, so weights hold;
+    else the one with less latency times the requests it would then have in flight, for its weight.
     """
 
     def __init__(self, rng: random.Random | None = None) -> None:
@@ -305,39 +269,59 @@ class LeastLatencyStrategy(LoadBalancingStrategy):
         return cls(rng)
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Choose the cheaper of two."""
+        """Select the better one of two."""
         del context
-        count = len(candidates)
-        if count == 1:
+        if len(candidates) == 1:
             return candidates[0].endpoint
-        one = int(self._rng.random() * count)
-        step = 1 + int(self._rng.random() * (count - 1))
-        return min(candidates[one], candidates[(one + step) % count], key=_cost).endpoint
+        first = self._draw(candidates)
+        second = self._draw([row for row in candidates if row is not first])
+        return (second if _is_better(second, first) else first).endpoint
+
+    @classmethod
+    def reads(cls, _policy: Policy) -> frozenset[str]:
+        """Read the weights, and how latencies are measured."""
+        return frozenset({"weight", "ewma_decay", "ewma_seed", "failure_penalty"})
 
     def get_name(self) -> str:
         """Return `least-latency`."""
         return "least-latency"
+
+    def _draw(self, rows: Sequence[Candidate]) -> Candidate:
+        """Draw one at random, each as often as it weighs."""
+        point = self._rng.random() * sum([row.weight for row in rows])
+        for row in rows:
+            point -= row.weight
+            if point < 0:
+                return row
+        return rows[-1]
+
+
+def _is_better(one: Candidate, other: Candidate) -> bool:
+    """Whether *one* will answer clearly sooner than *other*, or as soon while it is less busy."""
+    if max(one.latency, other.latency) > _ALIKE * min(one.latency, other.latency):
+        return _cost(one) < _cost(other)
+    return (one.in_flight + 1) / one.weight <= other.in_flight / other.weight
 
 
 def _cost(row: Candidate) -> float:
     return row.latency * (row.in_flight + 1) / row.weight
 
 
-class CacheAffinityStrategy(_TakingTurns):
+class CacheAffinityStrategy(LoadBalancingStrategy):
     """The same conversation goes to the same subaccount, as long as that is not overloaded.
 
     A provider's prompt cache belongs to the tenant, so the choice is among subaccounts,
     by weighted rendezvous hash: no table, and the same in every worker. A subaccount
     that would carry more than *load* times its fair share, and more than *floor*, is
-    passed over for the next in rank. Its deployments take turns. A request without
-    a key goes where it is quietest.
+    passed over for the next in rank. Its deployments take turns by weight. A request
+    without a key goes where the fewest requests are in flight.
     """
 
     def __init__(self, load: float = 1.25, floor: int = 2) -> None:
-        super().__init__()
         self._load = load
         self._floor = floor
-        self._quietest = LeastConnectionsStrategy()
+        self._turns = WeightedStrategy()
+        self._least_connections = LeastConnectionsStrategy()
 
     @classmethod
     def configured(cls, policy: Policy, _rng: random.Random) -> Self:
@@ -345,18 +329,15 @@ class CacheAffinityStrategy(_TakingTurns):
         return cls(policy.affinity_load, policy.affinity_floor)
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Choose the first subaccount in this key's rank that has room."""
+        """Select the first subaccount in this key's rank that has room."""
         if not context.affinity_key:
-            return self._quietest.select_endpoint(candidates, context)
+            return self._least_connections.select_endpoint(candidates, context)
         weights: dict[str, float] = {}
         loads: dict[str, int] = {}
-        for endpoint, in_flight, weight, _ in candidates:
-            name = endpoint.subaccount
-            if name in weights:
-                weights[name] += weight
-                loads[name] += in_flight
-            else:
-                weights[name], loads[name] = weight, in_flight
+        for row in candidates:
+            name = row.endpoint.subaccount
+            weights[name] = weights.get(name, 0.0) + row.weight
+            loads[name] = loads.get(name, 0) + row.in_flight
         share = (sum(loads.values()) + 1) / sum(weights.values())
         pulls = _pulls(context.affinity_key, tuple(weights))
         ranks = dict(zip(weights, map(mul, weights.values(), pulls), strict=True))
@@ -364,7 +345,12 @@ class CacheAffinityStrategy(_TakingTurns):
         while loads[home] >= self._bound(weights[home] * share):
             del ranks[home]
             home = max(ranks, key=ranks.__getitem__)
-        return self._turns.select_endpoint([row for row in candidates if row[0].subaccount == home], context)
+        return self._turns.select_endpoint([row for row in candidates if row.endpoint.subaccount == home], context)
+
+    @classmethod
+    def reads(cls, _policy: Policy) -> frozenset[str]:
+        """Read the weights and the bounds."""
+        return frozenset({"weight", "affinity_load", "affinity_floor"})
 
     def get_name(self) -> str:
         """Return `cache-affinity`."""
@@ -372,8 +358,8 @@ class CacheAffinityStrategy(_TakingTurns):
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""
-        super().retain(endpoints)
-        self._quietest.retain(endpoints)
+        self._turns.retain(endpoints)
+        self._least_connections.retain(endpoints)
 
     def _bound(self, fair: float) -> int:
         """How many requests a subaccount may have whose fair share is *fair*, this one included."""
@@ -400,19 +386,19 @@ def _pull(key: int, subaccount: int) -> float:
     return -1 / math.log(uniform)
 
 
-class PriorityStrategy(_TakingTurns):
+class PriorityStrategy(LoadBalancingStrategy):
     """The first tier takes all; the next one what that cannot take.
 
-    Who is open or cooling is no candidate, so a tier that can take nothing is not seen.
+    Who is unavailable is no candidate, so a tier that can take nothing is not seen.
     With *full* above zero, an endpoint with that many requests in flight per weight is
     full; when all tiers are full the least busy takes it. While all of a tier starts
     slowly, it takes turns with the next.
     """
 
     def __init__(self, full: int = 0) -> None:
-        super().__init__()
         self._full = full or math.inf
-        self._quietest = LeastConnectionsStrategy()
+        self._turns = RoundRobinStrategy()
+        self._least_connections = LeastConnectionsStrategy()
 
     @classmethod
     def configured(cls, policy: Policy, _rng: random.Random) -> Self:
@@ -420,13 +406,18 @@ class PriorityStrategy(_TakingTurns):
         return cls(policy.priority_full)
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Choose within the lowest tier that has room."""
+        """Select within the lowest tier that has room."""
         roomy = [row for row in candidates if row.in_flight < self._full * row.endpoint.weight]
         if not roomy:
-            return self._quietest.select_endpoint(candidates, context)
-        tiers = [row[0].tier for row in roomy if row[2] >= row[0].weight] or [row[0].tier for row in roomy]
-        tier = min(tiers)
-        return self._turns.select_endpoint([row for row in roomy if row[0].tier <= tier], context)
+            return self._least_connections.select_endpoint(candidates, context)
+        tiers = [row.endpoint.tier for row in roomy if row.weight >= row.endpoint.weight]
+        tier = min(tiers or [row.endpoint.tier for row in roomy])
+        return self._turns.select_endpoint([row for row in roomy if row.endpoint.tier <= tier], context)
+
+    @classmethod
+    def reads(cls, policy: Policy) -> frozenset[str]:
+        """Read the tiers, and the weights if an endpoint can be full."""
+        return frozenset({"tier", "priority_full", *(["weight"] if policy.priority_full else [])})
 
     def get_name(self) -> str:
         """Return `priority`."""
@@ -434,8 +425,8 @@ class PriorityStrategy(_TakingTurns):
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""
-        super().retain(endpoints)
-        self._quietest.retain(endpoints)
+        self._turns.retain(endpoints)
+        self._least_connections.retain(endpoints)
 
 
 _STRATEGIES: dict[str, type[LoadBalancingStrategy]] = {

@@ -11,10 +11,11 @@ from gateway.config.settings import Settings, pools, with_discovered
 from gateway.upstream.discovery import Management, discover
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
+from routing.availability import Availability
+from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.names import ModelNames, Unlisted
 from routing.request_router import RequestRouter
-from routing.strategy import Endpoint
 
 _CLIENTS = {
     "openai": "openai-chat",
@@ -67,7 +68,7 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
     lane = "passed through" if protocol.dialect == dialect else f"translated from {dialect}"
     lines = [
         f"model     {model} -> {resolution.model} ({resolution.how.value})",
-        f"strategy  {balancer.strategy(resolution.model)}",
+        f"strategy  {balancer.snapshot(resolution.model)[0].strategy}",
         f"protocol  {protocol.name}, {lane}",
         "",
     ]
@@ -77,9 +78,9 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
     if times > 20:
         lines.append(f"      … and {times - 20} more")
     lines += ["", f"{'deployment':32} {'weight':>6} {'tier':>4} {'chosen':>6}  state"]
-    for row in balancer.explain(resolution.model):
-        endpoint = row.endpoint
-        state = f"{row.standing.value}{f' ({row.why})' if row.why else ''}"
+    for each in balancer.snapshot(resolution.model):
+        endpoint, available = each.endpoint, each.availability is Availability.AVAILABLE
+        state = f"{each.availability.value}{'' if available else f' ({each.why})'}"
         lines.append(f"{_name(endpoint):32} {endpoint.weight:6g} {endpoint.tier:4d} {counts[endpoint]:6d}  {state}")
     example = protocol.build_endpoint("…/deployments/<id>", first.backend, stream=True)
     return "\n".join([*lines, "", f"path      {example.removeprefix('…/deployments/<id>')} (streamed)"])

@@ -2,22 +2,12 @@
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
-from typing import Final
 
 from gateway.config.subaccounts import SubAccount, spelled
 from routing.load_balancer import LoadBalancer
 from routing.names import FALLBACKS, ModelNames
 from routing.policy import ModelPolicy, Policy
-
-_READ: Final[Mapping[str, Collection[str]]] = {
-    # strategy            what it reads of endpoints; one that is not here may read all
-    "round-robin": (),
-    "weighted": ("weight",),
-    "least-connections": ("weight",),
-    "least-latency": ("weight",),
-    "cache-affinity": ("weight",),
-    "priority": ("tier",),
-}
+from routing.strategy import STRATEGIES
 
 
 class OfModels(Mapping[str, ModelPolicy]):
@@ -76,8 +66,6 @@ def unused(accounts: Collection[SubAccount], policy: Policy) -> Iterator[tuple[s
         for model, deployments in account.deployments.items():
             strategy = policy.strategy_for(model)
             weights, tiers = {each.weight for each in deployments}, {each.tier for each in deployments}
-            if strategy == "cache-affinity" and len(weights) > 1:
-                yield where, f"the weights of {model} count as their sum under {strategy}; its deployments take turns"
             yield from _ignored(where, f"of {model} ", {strategy}, policy, weights != {1.0}, tiers != {0})
         used = everywhere if account.discovery else {policy.strategy_for(model) for model in account.deployments}
         yield from _ignored(where, "", used, policy, account.weight != 1, account.tier != 0)
@@ -94,8 +82,7 @@ def _ignored(
 
 
 def _reads(strategy: str, what: str, policy: Policy) -> bool:
-    full = strategy == "priority" and what == "weight" and policy.priority_full > 0
-    return full or what in _READ.get(strategy, ("weight", "tier"))
+    return strategy not in STRATEGIES or what in STRATEGIES[strategy].reads(policy)
 
 
 def _missing(name: str, deployed: Collection[str]) -> str:

@@ -13,7 +13,7 @@ from routing.policy import Policy
 
 JSON = Any
 
-_Weight = Annotated[float, Field(gt=0, le=1_000_000)]
+_Weight = Annotated[float, Field(ge=0, le=1_000_000)]
 _Port = Annotated[int, Field(ge=1, le=65535)]
 _Name = Annotated[str, Field(min_length=1)]
 _Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -31,7 +31,7 @@ class DeploymentEntry(_Section):
     url: str
     """The URL of the deployment: it holds /deployments/<id>."""
     weight: _Weight = 1.0
-    """Its share of the traffic beside the other deployments of the model."""
+    """Its share of the traffic beside the other deployments of the model; 0 drains it."""
     tier: int = 0
     """Its priority, under the strategy `priority`: the lowest is used first."""
 
@@ -42,7 +42,7 @@ class DeploymentId(_Section):
     id: str
     """The id of the deployment in this subaccount's AI Core."""
     weight: _Weight = 1.0
-    """Its share of the traffic beside the other deployments of the model."""
+    """Its share of the traffic beside the other deployments of the model; 0 drains it."""
     tier: int = 0
     """Its priority, under the strategy `priority`: the lowest is used first."""
 
@@ -88,7 +88,7 @@ class SubAccountSection(_Section):
     deployment_ids: dict[_Name, _Ids] = Field(default_factory=dict)
     """For each model the ids of its deployments; one may stand without a list, and a list may be empty."""
     weight: _Weight = 1.0
-    """The share of the traffic of the whole subaccount; multiplies that of its deployments."""
+    """The share of the traffic of the whole subaccount; multiplies that of its deployments, and 0 drains them."""
     tier: int = 0
     """The priority of the whole subaccount; added to that of its deployments."""
     discovery: bool | None = None

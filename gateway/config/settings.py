@@ -20,9 +20,10 @@ from gateway.config.schema import ConfigFile, FilterSection, ServerSection, json
 from gateway.config.service_keys import Mistake, Secret, ServiceKey, ServiceKeyError, is_url, load_json
 from gateway.config.subaccounts import Deployment, Filters, Findings, SubAccount, SubaccountReader, spelled
 from gateway.server.options import ServerOptions
+from routing.endpoint import Endpoint
 from routing.policy import Policy
 from routing.request_router import RequestRouter
-from routing.strategy import STRATEGIES, Endpoint
+from routing.strategy import STRATEGIES
 
 __all__ = [
     "Deployment",

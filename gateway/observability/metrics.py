@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from dialects.conversation import Usage
-from routing.journal import CircuitMoved, Cooled, PoolsChanged, RoutingEvent, Settled, StrategyErred
+from routing.events import CircuitChanged, CooldownStarted, OutcomeRecorded, PoolsChanged, RoutingEvent
 
 _log = logging.getLogger("sap_ai_proxy.exchange")
 _routing_log = logging.getLogger("sap_ai_proxy.routing")
@@ -155,22 +155,22 @@ class RoutingObserver:
         self._transitions = Counter(
             "aicore_proxy_circuit_transitions", "Circuits that changed", (*where, "now"), registry=registry
         )
-        self._coolings = Counter("aicore_proxy_coolings", "Rests begun", (*where, "why"), registry=registry)
+        self._cooldowns = Counter("aicore_proxy_cooldowns", "Cooldowns begun", (*where, "why"), registry=registry)
         self._outcomes = Counter("aicore_proxy_outcomes", "Leases settled", (*where, "outcome"), registry=registry)
 
     def heard(self, event: RoutingEvent) -> None:
         """Take note of one event."""
         match event:
-            case CircuitMoved(endpoint, move):
-                self._transitions.labels(endpoint.subaccount, endpoint.deployment, move.now.value).inc()
-            case Cooled(endpoint, _, _, why):
-                self._coolings.labels(endpoint.subaccount, endpoint.deployment, why.value).inc()
-            case Settled(endpoint, fault, _):
+            case CircuitChanged(endpoint, change):
+                self._transitions.labels(endpoint.subaccount, endpoint.deployment, change.now.value).inc()
+            case CooldownStarted(endpoint, _, _, why):
+                self._cooldowns.labels(endpoint.subaccount, endpoint.deployment, why.value).inc()
+            case OutcomeRecorded(endpoint, fault, _):
                 outcome = fault.value if fault else "ok"
                 _count(self._outcomes, 1, endpoint.subaccount, endpoint.deployment, outcome)
             case PoolsChanged(joined, left):
                 _routing_log.info("endpoints: %d joined, %d left", len(joined), len(left))
-            case StrategyErred():
+            case _:
                 pass
 
 

@@ -19,6 +19,9 @@ _SESSIONS = (
     "x-amzn-bedrock-agent-session-id",
 )
 _AGENTS = ("x-claude-code-agent-id", "thread-id", "x-agent-id")
+_TAGS = "x-request-tags"
+_LONGEST_TAGS = 1024
+"""How many characters of tags are read."""
 _LONGEST = 128
 """How many characters of a name stand in a key as they are."""
 _MOST = 4096
@@ -39,6 +42,12 @@ def affinity_key(conversation: Conversation, headers: Mapping[str, str]) -> str:
         # Subagents share their session's id, not its prompt: without this they would all meet in one place.
         return f"session:{_short(session)}:{_short(agent)}:{_digest(_instructions(conversation))}"
     return f"prompt:{_digest([conversation.model, *_instructions(conversation), _first_words(conversation)])}"
+
+
+def tags_in(headers: Mapping[str, str]) -> frozenset[str]:
+    """Read the words that a request is tagged with, for strategies: `x-request-tags`, separated by commas."""
+    tags = (tag.strip() for tag in headers.get(_TAGS, "")[:_LONGEST_TAGS].split(","))
+    return frozenset(tag for tag in tags if tag)
 
 
 def _first(headers: Mapping[str, str], names: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from gateway.requests.lifetime import Descriptor, Lifetime
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.upstream.stream_reader import StreamReader
-from routing.load_balancer import NoEndpointError
+from routing.availability import NoEndpointError
 from routing.names import How
 from routing.policy import Timeouts
 from routing.request_router import Attempt, Attempts
@@ -173,10 +173,10 @@ class Exchange:
         self.finish(reply.completion.usage, stop=reply.completion.stop.reason.value)
         return reply.body
 
-    def answered(self, attempt: Attempt, answer: str) -> None:
-        """Note that *attempt* has begun to answer; *answer* is what its backend calls it."""
+    def answered(self, attempt: Attempt, answer: str, *, whole: bool = False) -> None:
+        """Note that *attempt* has begun to answer, or did so as a *whole*; *answer* is what its backend calls it."""
         self.stage = Stage.ANSWERING
-        attempt.answered()
+        attempt.answered(whole=whole)
         self._first_content = self._age()
         if attempt.protocol.dialect == _KEPT:
             self._shared.responses.remember(self.asked.caller, answer, attempt.endpoint)
@@ -220,7 +220,7 @@ class Exchange:
     def read(self, attempt: Attempt, body: JSON) -> JSON:
         """Send *body* to the attempt's endpoint and read the answer; raises `FaultError`."""
         with self.waiting(), closing(self.open(attempt, body, stream=False)) as reader:
-            raw = reader.read()
+            raw = reader.read(attempt.lease.first_byte)
         with making_sense():
             loaded: JSON = loads(raw)
             return loaded
@@ -248,7 +248,7 @@ class Exchange:
             except FaultError as error:
                 attempt.failed(error.fault)
                 continue
-            self.answered(attempt, reply.completion.id)
+            self.answered(attempt, reply.completion.id, whole=True)
             self.made(attempt, item_ids(reply.body))
             attempt.lease.close()
             return reply
@@ -352,14 +352,14 @@ class AttemptReader:
         wish = self._reader.wish
         return wish.on if wish is not None else None
 
-    def read(self) -> bytes:
-        """Read the whole answer; raises `FaultError`."""
+    def read(self, began: Callable[[], None] = lambda: None) -> bytes:
+        """Read the whole answer, and call *began* when the first of it has come; raises `FaultError`."""
         try:
-            return self._reader.read()
+            return self._reader.read(began=began)
         except FaultError as error:
             if not self._learn(error.fault):
                 raise
-            return self._reader.read()
+            return self._reader.read(began=began)
 
     def finish(self) -> None:
         """Want nothing more of an answer that is complete; its connection may be used again."""

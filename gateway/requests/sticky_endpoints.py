@@ -6,7 +6,7 @@ What one caller's answers are called is nothing to any other caller.
 import threading
 from collections import OrderedDict
 
-from routing.strategy import Endpoint
+from routing.endpoint import Endpoint
 
 _MOST = 10_000
 

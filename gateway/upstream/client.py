@@ -15,9 +15,9 @@ from gateway.upstream.stream_reader import StreamReader
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Call, Transport
 from routing.cooling import hint
+from routing.endpoint import Endpoint
 from routing.policy import Timeouts
 from routing.request_router import Attempt
-from routing.strategy import Endpoint
 
 
 class AICoreClient:

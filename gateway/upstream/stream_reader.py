@@ -67,8 +67,11 @@ class StreamReader:
         """Give what has arrived of the body without waiting: no bytes if nothing has, and None at its end."""
         return self._begun().arrived()
 
-    def read(self, limit: int = BODY_LIMIT) -> bytes:
-        """Read the whole answer; more than *limit* bytes of it, or silence for too long, are a fault."""
+    def read(self, limit: int = BODY_LIMIT, began: Callable[[], None] = lambda: None) -> bytes:
+        """Read the whole answer; more than *limit* bytes of it, or silence for too long, are a fault.
+
+        *began* is called when the first of its body has come.
+        """
         try:
             self._work.insist(self._lifetime, self._silence)
         except Quiet:
@@ -77,7 +80,7 @@ class StreamReader:
         except FaultError:
             self.close()
             raise
-        return self._begun().read(self._lifetime, self._silence, limit)
+        return self._begun().read(self._lifetime, self._silence, limit, began)
 
     @property
     def status(self) -> int:

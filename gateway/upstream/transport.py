@@ -9,7 +9,7 @@ No fault names a host.
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -273,10 +273,19 @@ class Call:
             raise
         return data
 
-    def read(self, lifetime: Lifetime, silence: float, limit: int = BODY_LIMIT) -> bytes:
-        """Read the whole body; more than *limit* bytes, or *silence* for so many seconds, are a fault."""
+    def read(
+        self,
+        lifetime: Lifetime,
+        silence: float,
+        limit: int = BODY_LIMIT,
+        began: Callable[[], None] = lambda: None,
+    ) -> bytes:
+        """Read the whole body; more than *limit* bytes, or *silence* for so many seconds, are a fault.
+
+        *began* is called when the first of it has come.
+        """
         try:
-            return Resumable(self.rest(limit), lifetime.clock()).insist(lifetime, silence)
+            return Resumable(self.rest(limit, began), lifetime.clock()).insist(lifetime, silence)
         except Quiet:
             self.close()
             raise FaultError(NO_ANSWER_IN_TIME) from None
@@ -284,12 +293,14 @@ class Call:
             self.close()
             raise
 
-    def rest(self, limit: int) -> Steps[bytes]:
+    def rest(self, limit: int, began: Callable[[], None] = lambda: None) -> Steps[bytes]:
         """Read the rest of the body: the work that `read` drives. Raises `FaultError`."""
         parts: list[bytes] = []
         size = 0
         while (data := self._arrived()) is not None:
             if data:
+                if not parts:
+                    began()
                 parts.append(data)
                 size += len(data)
                 if size > limit:

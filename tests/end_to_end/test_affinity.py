@@ -8,9 +8,10 @@ from typing import Any
 import emulator
 from emulator import World
 from emulator.world import tenant
+from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.policy import Policy
-from routing.strategy import Endpoint, SelectionContext
+from routing.strategy import SelectionContext
 from tests.support.running import Cloud, Proxy, running_proxy
 
 MODEL = "anthropic--claude-4.5-sonnet"

@@ -7,8 +7,8 @@ import pytest
 from dialects.faults import FaultError, FaultKind
 from gateway.requests.exchange import Exchange
 from gateway.requests.streaming import StreamedAnswer
-from routing.journal import Standing
-from routing.strategy import Endpoint
+from routing.availability import Availability
+from routing.endpoint import Endpoint
 from tests.support.scripted import Bench, ScriptedReader
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
@@ -31,8 +31,8 @@ def begin(exchange: Exchange, *, stream: bool) -> None:
         exchange.whole()
 
 
-def standings(bench: Bench) -> set[Standing]:
-    return {row.standing for row in bench.balancer.explain("gpt-4.1")}
+def standings(bench: Bench) -> set[Availability]:
+    return {row.availability for row in bench.balancer.snapshot("gpt-4.1")}
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -42,7 +42,7 @@ def test_a_body_that_cannot_be_written_is_the_callers_mistake_and_opens_no_circu
         begin(bench.exchange("openai-chat", too_deep(stream=stream)), stream=stream)
 
     assert FaultKind.INVALID_REQUEST is caught.value.fault.kind
-    assert {Standing.READY} == standings(bench)
+    assert {Availability.AVAILABLE} == standings(bench)
     assert [] == bench.backends.opened
     assert 0 == bench.in_flight
 
@@ -58,7 +58,7 @@ def test_a_defect_opens_no_circuit_is_not_tried_elsewhere_and_is_counted_once(st
     with pytest.raises(ZeroDivisionError):
         begin(bench.exchange("openai-chat", {**ASK, "stream": stream}), stream=stream)
 
-    assert {Standing.READY} == standings(bench)
+    assert {Availability.AVAILABLE} == standings(bench)
     assert 0 == bench.in_flight
     [record] = bench.notes.records
     assert ("defect", 1) == (record.outcome, record.attempts)

@@ -13,8 +13,9 @@ from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.endpoint_pool import EndpointPool
-from routing.journal import PoolsChanged, RoutingEvent
-from routing.load_balancer import LoadBalancer, NoEndpointError
+from routing.availability import NoEndpointError
+from routing.events import EventPublisher, PoolsChanged, RoutingEvent
+from routing.load_balancer import LoadBalancer
 from routing.policy import Policy
 from routing.request_router import RequestRouter
 
@@ -67,7 +68,7 @@ def fleet_of(
 ) -> tuple[EndpointPool, LoadBalancer, list[RoutingEvent]]:
     settings = Settings({each.name: each for each in accounts}, policy=policy)
     heard: list[RoutingEvent] = []
-    balancer = LoadBalancer({}, listener=heard.append)
+    balancer = LoadBalancer({}, events=EventPublisher([heard.append]))
     fleet = EndpointPool(settings, balancer, listing, lambda _: 200, lambda: 0.0, patience=patience, stop=stop)
     return fleet, balancer, heard
 
@@ -211,7 +212,7 @@ def test_a_configured_deployment_that_does_not_run_is_taken_out_of_the_choice() 
     fleet._checker.check_once()
     fleet.stop()
 
-    standings = {row.endpoint.deployment: row.standing.value for row in balancer.explain("gpt")}
+    standings = {row.endpoint.deployment: row.availability.value for row in balancer.snapshot("gpt")}
     assert {"d1": "gone", "d2": "ready"} == standings
 
 

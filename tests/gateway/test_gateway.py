@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -16,6 +16,8 @@ from dialects.faults import Fault, FaultError, FaultKind
 from gateway.config.settings import load
 from gateway.gateway import Gateway
 from gateway.upstream.tokens import Token
+from routing.endpoint import Candidate, Endpoint
+from routing.strategy import NO_CONTEXT, RoundRobinStrategy, SelectionContext
 from tests.support.processes import until
 from tests.support.running import Cloud, config_of
 
@@ -150,7 +152,7 @@ def test_the_state_tells_how_every_endpoint_stands_and_where_none_is(build: Buil
 def test_an_endpoint_that_only_a_listing_can_bring_back_has_no_time_to_come_back(build: Build) -> None:
     gateway = build()
     gone = gateway.balancer.endpoints("gpt-4.1")[0]
-    gateway.balancer.breaker(gone).trip("the deployment's status is STOPPED")
+    gateway.balancer.breaker(gone).eject("the deployment's status is STOPPED")
 
     [row] = [each for each in gateway.state()["endpoints"] if each["deployment"] == gone.deployment]
     assert ("gone", None, "the deployment's status is STOPPED") == (row["standing"], row["seconds"], row["why"])
@@ -191,6 +193,24 @@ def test_tools_with_reasoning_go_where_both_are_taken(
     assert dialect == attempt.protocol.dialect
 
 
+def test_strategies_are_told_the_caller_the_tags_and_how_much_is_asked(build: Build) -> None:
+    told: list[SelectionContext] = []
+
+    class Watch(RoundRobinStrategy):
+        def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
+            told.append(context)
+            return super().select_endpoint(candidates, context)
+
+    gateway = build()
+    gateway.balancer.use(Watch())
+    text = {"messages": [{"role": "user", "content": "word " * 700}]}
+    ask(gateway, headers={"x-request-tags": "batch, night ,,"}, model="gpt-4.1", **text).whole()
+
+    [context] = told
+    assert ("me", {"batch", "night"}) == (context.caller, context.tags)
+    assert 900 < (context.input_tokens or 0) < 1100
+
+
 def test_a_kept_answer_is_asked_for_where_it_was_made_until_it_is_deleted(build: Build) -> None:
     gateway = build()
     made = [
@@ -220,7 +240,7 @@ def test_why_a_kept_answer_failed_is_told_without_addresses(build: Build, monkey
 def test_where_no_endpoint_can_be_had_a_request_is_over_before_its_first_attempt(build: Build) -> None:
     gateway = build()
     for endpoint in gateway.balancer.endpoints("gpt-4.1"):
-        gateway.balancer.breaker(endpoint).trip("stopped")
+        gateway.balancer.breaker(endpoint).eject("stopped")
     exchange = ask(gateway, model="gpt-4.1")
 
     with pytest.raises(FaultError) as caught:

@@ -22,7 +22,7 @@ from gateway.server.thread_pool import ThreadPool
 from gateway.upstream.background import Task
 from gateway.upstream.pool import ConnectionPool
 from gateway.upstream.tokens import Token, TokenSource, TokenState
-from routing.strategy import Endpoint
+from routing.endpoint import Endpoint
 from tests.support.interleaving import Scenario, is_enough, is_needed, locks_in
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-5")

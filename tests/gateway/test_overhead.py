@@ -12,7 +12,7 @@ from gateway.media.inline import Fetched
 from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Exchange, Shared
 from gateway.requests.streaming import StreamedAnswer
-from routing.strategy import Endpoint
+from routing.endpoint import Endpoint
 from tests.routing.scenes import SleepingClock
 from tests.support.scripted import Bench
 

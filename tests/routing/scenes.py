@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from dialects.faults import Fault, FaultKind, Quota
-from routing.health import Circuit, CircuitBreaker, Transition
-from routing.journal import EndpointState, Standing
+from routing.availability import Availability, EndpointState, NoEndpointError
+from routing.endpoint import Candidate, Endpoint
+from routing.events import Circuit, EventPublisher, Transition
+from routing.health import CircuitBreaker
 from routing.lease import Lease
-from routing.load_balancer import LoadBalancer, NoEndpointError
-from routing.policy import BreakerPolicy, CoolingPolicy, Policy
+from routing.load_balancer import LoadBalancer
+from routing.policy import BreakerPolicy, CooldownPolicy, Policy
 from routing.request_router import Attempt, Attempts, RequestRouter
-from routing.strategy import Candidate, Endpoint, LoadBalancingStrategy, SelectionContext
+from routing.strategy import LoadBalancingStrategy, SelectionContext
 
 FEW = int(os.environ.get("EXAMPLES", "0"))
 """How many examples of each property to try at most; 0 is as many as its test says."""
@@ -107,10 +109,10 @@ class CircuitScene:
         return self.breaker.snapshot().until - self.clock.now
 
 
-STEADY = Policy(breaker=BreakerPolicy(failure_threshold=1, timeout_jitter=0), cooling=CoolingPolicy(jitter=0))
+STEADY = Policy(breaker=BreakerPolicy(failure_threshold=1, timeout_jitter=0), cooldown=CooldownPolicy(jitter=0))
 """One failure opens a circuit, and nothing is left to chance."""
 
-NO_REST = CoolingPolicy(floor=0, jitter=0)
+NO_REST = CooldownPolicy(floor=0, jitter=0)
 """A cooling lasts exactly as long as its hint."""
 
 POOL = [EU1, EU2, US1]
@@ -122,8 +124,14 @@ class BalancerScene:
     def __init__(self, pool: Sequence[Endpoint] = POOL, policy: Policy = STEADY, **more) -> None:
         self.clock = Clock(100.0)
         self.told: list[object] = []
+        self.events = EventPublisher([self.told.append])
         self.balancer = LoadBalancer(
-            {"m": pool}, policy=policy, clock=self.clock, rng=random.Random(1), listener=self.told.append, **more
+            {"m": pool},
+            policy=policy,
+            clock=self.clock,
+            rng=random.Random(1),
+            events=self.events,
+            **more,
         )
 
     def acquire(self, **wish) -> Lease:
@@ -137,14 +145,14 @@ class BalancerScene:
         for each in endpoints:
             self.at(each).failed(fault)
 
-    def regret(self, **wish) -> NoEndpointError:
+    def refusal(self, **wish) -> NoEndpointError:
         """What a request is told that gets no endpoint."""
         with pytest.raises(NoEndpointError) as error:
             self.acquire(**wish)
         return error.value
 
-    def standings(self) -> list[Standing]:
-        return [row.standing for row in self.balancer.explain("m")]
+    def availability(self) -> list[Availability]:
+        return [state.availability for state in self.balancer.snapshot("m")]
 
     def state(self, wanted: Endpoint) -> EndpointState:
         return next(state for state in self.balancer.snapshot() if state.endpoint == wanted)
@@ -166,15 +174,20 @@ def all_fail(attempts: Attempts, *faults: Fault) -> list[str]:
     return went
 
 
+def in_flight(balancer: LoadBalancer) -> dict[Endpoint, int]:
+    """How many requests each endpoint has."""
+    return {state.endpoint: state.in_flight for state in balancer.snapshot()}
+
+
 def nothing_in_flight(router: RequestRouter) -> bool:
-    return not any(router.balancer.in_flight().values())
+    return not any(in_flight(router.balancer).values())
 
 
 class Contested:
     """A queue that has something, until one wants to take it: another thread was quicker."""
 
-    def __bool__(self) -> bool:
-        return True
+    def __len__(self) -> int:
+        return 1
 
     def append(self, told: object) -> None:
         pass

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from dialects.faults import Fault, FaultKind, Quota
-from routing.load_balancer import NoEndpointError
-from routing.policy import CoolingPolicy, Policy, RetryPolicy
+from routing.availability import NoEndpointError
+from routing.classification import CLASSIFICATIONS
+from routing.policy import CooldownPolicy, Policy, RetryPolicy
 from routing.request_router import Trail, TrailEntry
-from routing.verdicts import VERDICTS
 from tests.routing.scenes import (
     BAD,
     BUSY,
@@ -80,7 +80,7 @@ class TestOneAttemptAfterAnother:
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
         next(attempts).failed(Fault(kind, "x", quota=Quota.ENDPOINT))
 
-        assert len(list(attempts)) == VERDICTS[kind].try_elsewhere
+        assert len(list(attempts)) == CLASSIFICATIONS[kind].try_elsewhere
 
     def test_a_callers_mistake_costs_one_call(self, router_of):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
@@ -143,14 +143,14 @@ class TestOneAttemptAfterAnother:
 
 class TestQuotas:
     def test_after_a_429_of_ai_core_the_whole_domain_is_left_alone(self, router_of, clock):
-        router = router_of(pool_at("eu/d1", "eu/d2", "us/d7"), Policy(cooling=NO_REST))
+        router = router_of(pool_at("eu/d1", "eu/d2", "us/d7"), Policy(cooldown=NO_REST))
         went = all_fail(router.attempts("gpt-5"), dataclasses.replace(SPENT, retry_after=0), OVERLOADED)
 
         assert ["eu/d1", "us/d7"] == went[:2]
         assert [0.125] == clock.slept
 
     def test_after_a_429_of_the_provider_only_the_endpoint_is(self, router_of, clock):
-        router = router_of(pool_at("eu/d1", "eu/d2"), Policy(cooling=NO_REST, retry=RetryPolicy(max_attempts=2)))
+        router = router_of(pool_at("eu/d1", "eu/d2"), Policy(cooldown=NO_REST, retry=RetryPolicy(max_attempts=2)))
         fault = dataclasses.replace(BUSY, retry_after=0)
 
         assert ["eu/d1", "eu/d2"] == all_fail(router.attempts("gpt-5"), fault)
@@ -164,7 +164,7 @@ class TestQuotas:
         assert [] == clock.slept
 
     def test_after_the_pause_a_domain_may_be_asked_again(self, router_of):
-        router = router_of(pool_at("eu/d1"), Policy(cooling=NO_REST))
+        router = router_of(pool_at("eu/d1"), Policy(cooldown=NO_REST))
 
         assert ["eu/d1"] * 3 == all_fail(router.attempts("gpt-5"), dataclasses.replace(SPENT, retry_after=0))
 
@@ -173,7 +173,7 @@ class TestTheRefusal:
     """What a caller is told when no attempt is left."""
 
     def refusal(self, router_of, *faults: Fault, policy: Policy | None = None, places=("eu/d1", "us/d7")) -> Fault:
-        attempts = router_of(pool_at(*places), policy or Policy(cooling=NO_REST)).attempts("gpt-5")
+        attempts = router_of(pool_at(*places), policy or Policy(cooldown=NO_REST)).attempts("gpt-5")
         all_fail(attempts, *faults)
         return attempts.refusal
 
@@ -184,12 +184,12 @@ class TestTheRefusal:
         assert dataclasses.replace(near, retry_after=15.0) == self.refusal(router_of, far, near)
 
     def test_it_says_so_without_a_hint_too(self, router_of):
-        policy = Policy(cooling=dataclasses.replace(NO_REST, base=7.0))
+        policy = Policy(cooldown=dataclasses.replace(NO_REST, base=7.0))
 
         assert dataclasses.replace(SPENT, retry_after=7.0) == self.refusal(router_of, SPENT, policy=policy)
 
     def test_a_request_a_moment_later_is_told_the_same(self, router_of, clock):
-        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooling=CoolingPolicy(jitter=0.1)))
+        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=CooldownPolicy(jitter=0.1)))
         attempts = router.attempts("gpt-5")
         all_fail(attempts, SPENT)
         clock.now += 0.25
@@ -201,7 +201,7 @@ class TestTheRefusal:
 
     def test_where_somebody_could_take_it_the_time_is_now(self, router_of):
         fault = dataclasses.replace(BUSY, retry_after=60.0)
-        policy = Policy(cooling=NO_REST, retry=RetryPolicy(max_attempts=1))
+        policy = Policy(cooldown=NO_REST, retry=RetryPolicy(max_attempts=1))
 
         assert 0.0 == self.refusal(router_of, fault, policy=policy).retry_after
 
@@ -217,14 +217,14 @@ class TestTheRefusal:
         assert fault is self.refusal(router_of, dataclasses.replace(BUSY, retry_after=60.0), fault)
 
     def test_it_is_only_of_where_the_request_may_go(self, router_of):
-        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooling=NO_REST))
+        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=NO_REST))
         attempts = router.attempts("gpt-5", pinned="us/d7")
         all_fail(attempts, dataclasses.replace(BUSY, retry_after=60.0))
 
         assert 60.0 == attempts.refusal.retry_after
 
     def test_a_model_that_has_left_has_no_time_to_come_back(self, router_of):
-        router = router_of(pool_at("eu/d1"), Policy(cooling=NO_REST))
+        router = router_of(pool_at("eu/d1"), Policy(cooldown=NO_REST))
         attempts = router.attempts("gpt-5")
         next(attempts).failed(SPENT)
         router.balancer.replace_pools({})

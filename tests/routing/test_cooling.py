@@ -1,3 +1,5 @@
+"""Hints read from answers."""
+
 import time
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -6,10 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.faults import FaultKind
-from routing.cooling import Cooling, hint
-from routing.policy import CoolingPolicy
-from tests.routing.scenes import Clock
+from routing.cooling import hint
 
 NOW = 1_760_000_000.0
 LATER = datetime.fromtimestamp(NOW + 42, UTC)
@@ -105,134 +104,6 @@ def test_no_answer_makes_a_hint_raise_or_go_back_in_time(headers, text):
     assert found is None or 0 <= found < float("inf")
 
 
-class Scene:
-    def __init__(self, chance: float = 0.0, limit: int = 10_000, **settings) -> None:
-        self.clock = Clock(1_000.0)
-        self.chance = chance
-        self.cooling = Cooling(CoolingPolicy(**settings), clock=self.clock, rng=lambda: self.chance, limit=limit)
-
-
-@pytest.mark.parametrize(
-    ("asked", "lasts"), [(0.0, 0.5), (0.4, 0.5), (0.5, 0.5), (7.0, 7.0), (300.0, 300.0), (301.0, 300.0)]
-)
-def test_a_hint_is_kept_between_floor_and_cap(asked, lasts):
-    scene = Scene()
-
-    assert lasts == scene.cooling.cool("k", asked)
-    assert lasts == scene.cooling.remaining("k")
-
-
-@pytest.mark.parametrize(("chance", "lasts"), [(0.0, 10.0), (0.5, 10.5), (1.0, 11.0)])
-def test_jitter_only_lengthens(chance, lasts):
-    assert lasts == Scene(chance).cooling.cool("k", 10.0)
-
-
-def lengths(scene: Scene, kind: FaultKind, times: int, asked: float | None = None) -> list[float]:
-    found = []
-    for _ in range(times):
-        found.append(scene.cooling.cool("k", asked, kind))
-        scene.clock.now += found[-1]
-    return found
-
-
-def test_without_a_hint_it_doubles_up_to_its_cap():
-    assert [5, 10, 20, 40, 60, 60] == lengths(Scene(), FaultKind.RATE_LIMITED, 6)
-
-
-def test_a_refused_token_rests_a_subaccount_for_longer_whatever_the_hint():
-    assert [60, 120, 240, 480, 600, 600] == lengths(Scene(), FaultKind.REFUSED_CREDENTIALS, 6, 1.0)
-
-
-def test_no_number_of_coolings_is_too_many():
-    assert 60 == lengths(Scene(), FaultKind.RATE_LIMITED, 2_000)[-1]
-
-
-def test_a_success_starts_over():
-    scene = Scene()
-    lengths(scene, FaultKind.RATE_LIMITED, 3)
-
-    assert scene.cooling.ends("k", scene.clock.now)
-    assert not scene.cooling.ends("k", scene.clock.now)
-    assert 5 == scene.cooling.cool("k")
-
-
-@pytest.mark.parametrize(("sent", "ends"), [(999.0, False), (1_000.0, False), (1_001.0, True)])
-def test_a_request_from_before_says_nothing(sent, ends):
-    scene = Scene()
-    scene.cooling.cool("k")
-    scene.clock.now += 1
-
-    assert ends == scene.cooling.ends("k", sent)
-    assert (0.0 if ends else 4.0) == scene.cooling.remaining("k")
-
-
-def test_requests_that_were_under_way_do_not_double_it():
-    scene = Scene()
-    scene.cooling.cool("k")
-    scene.clock.now += 4
-
-    assert 5 == scene.cooling.cool("k")
-    assert 5 == scene.cooling.remaining("k")
-
-    scene.clock.now += 5
-
-    assert 10 == scene.cooling.cool("k")
-
-
-@given(st.lists(st.tuples(st.floats(0, 400), st.one_of(st.none(), st.floats(0, 400)))))
-def test_a_new_cooling_may_lengthen_never_shorten(steps):
-    scene = Scene()
-    until = 0.0
-    for wait, asked in steps:
-        scene.clock.now += wait
-        left = scene.cooling.cool("k", asked)
-        now_until = scene.clock.now + left
-
-        assert now_until >= until - 1e-6
-        assert left == pytest.approx(scene.cooling.remaining("k"))
-        assert 0.4999 <= left <= 300.001
-        until = now_until
-
-
-def test_the_longer_of_two_reasons_is_shown():
-    scene = Scene()
-    scene.cooling.cool("k", 30.0, FaultKind.OVERLOADED)
-    scene.cooling.cool("k", 2.0, FaultKind.RATE_LIMITED)
-
-    assert FaultKind.OVERLOADED is scene.cooling.why("k")
-
-    scene.cooling.cool("k", 31.0, FaultKind.RATE_LIMITED)
-
-    assert FaultKind.RATE_LIMITED is scene.cooling.why("k")
-    assert scene.cooling.why("other") is None
-
-
-def test_keys_do_not_know_each_other():
-    scene = Scene()
-    scene.cooling.cool("k", 3.0)
-
-    assert 0 == scene.cooling.remaining("other")
-    assert not scene.cooling.ends("other")
-
-
-def test_it_knows_when_nobody_rests():
-    scene = Scene()
-
-    assert scene.cooling.idle()
-
-    scene.cooling.cool("k", 3.0)
-    scene.cooling.cool("j", 2.0)
-    scene.clock.now += 2.9
-
-    assert not scene.cooling.idle()
-    assert 0 == scene.cooling.remaining("j")
-
-    scene.clock.now = 1_003.0
-
-    assert scene.cooling.idle()
-    assert 0 == scene.cooling.remaining("k")
-
-
 def test_a_written_date_without_a_zone_is_meant_in_utc_wherever_the_proxy_runs(monkeypatch):
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
@@ -249,25 +120,3 @@ def test_a_written_date_without_a_zone_is_meant_in_utc_wherever_the_proxy_runs(m
         time.tzset()
 
     assert [42.0, 42.0] == spans
-
-
-def test_it_forgets_who_rests_shortest_when_it_is_full():
-    scene = Scene(limit=2)
-    for key, seconds in [("a", 5.0), ("b", 3.0), ("a", 6.0), ("c", 1.0), ("d", 9.0)]:
-        scene.cooling.cool(key, seconds)
-
-    assert 2 == len(scene.cooling)
-    assert [6, 0, 0, 9] == [scene.cooling.remaining(key) for key in "abcd"]
-
-
-def test_it_forgets_whom_it_is_told_to():
-    scene = Scene()
-    scene.cooling.cool("a", 5.0)
-    scene.cooling.cool("b", 5.0)
-    scene.cooling.retain({"b", "c"})
-
-    assert [0, 5] == [scene.cooling.remaining(key) for key in "ab"]
-
-
-def test_it_works_without_being_told_anything():
-    assert 5.0 <= Cooling().cool("k") <= 5.5

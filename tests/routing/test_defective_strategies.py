@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from routing.journal import Standing, StrategyErred
+from routing.availability import Availability
+from routing.endpoint import Endpoint
+from routing.events import EventPublisher, StrategyFailed
 from routing.load_balancer import LoadBalancer
-from routing.strategy import NO_CONTEXT, Endpoint, LoadBalancingStrategy
-from tests.routing.scenes import BUSY, EU1, EU2, POOL, US1, BalancerScene, endpoint
+from routing.strategy import NO_CONTEXT, LoadBalancingStrategy
+from tests.routing.scenes import BUSY, EU1, EU2, POOL, US1, BalancerScene, endpoint, in_flight
 
 
 class Naming(LoadBalancingStrategy):
@@ -45,7 +47,7 @@ class TestWhoIsChosen:
     def test_a_strategy_that_stays_where_it_was_gets_the_first_of_the_others_when_that_opens(self):
         scene = BalancerScene(strategy=always(US1))
         assert US1 == scene.acquire().endpoint
-        scene.balancer.breaker(US1).trip("stopped")
+        scene.balancer.breaker(US1).eject("stopped")
         leases = [scene.acquire() for _ in range(3)]
 
         assert [(EU1, "defect")] * 3 == [(lease.endpoint, lease.reason) for lease in leases]
@@ -60,12 +62,12 @@ class TestWhoIsChosen:
         scene = BalancerScene(strategy=always(US1))
         scene.acquire().failed(replace(BUSY, retry_after=60.0))
 
-        assert Standing.COOLING is scene.standings()[2]
+        assert Availability.COOLDOWN is scene.availability()[2]
         assert EU1 == scene.acquire().endpoint
 
     def test_nor_to_a_probe_that_is_not_to_be_made(self):
         scene = BalancerScene(strategy=always(US1))
-        scene.balancer.breaker(US1).trip("stopped", seconds=1)
+        scene.balancer.breaker(US1).eject("stopped", seconds=1)
         scene.clock.now += 1
 
         assert EU1 == scene.acquire(can_fail_over=False).endpoint
@@ -83,7 +85,7 @@ class TestWhoIsChosen:
         scene = BalancerScene(strategy=Naming(lambda rows: rows[7]))
 
         assert EU1 == scene.acquire().endpoint
-        assert {EU1: 1, EU2: 0, US1: 0} == scene.balancer.in_flight()
+        assert {EU1: 1, EU2: 0, US1: 0} == in_flight(scene.balancer)
 
     def test_one_that_spoils_its_rows_spoils_nothing_else(self):
         scene = BalancerScene(strategy=Naming(lambda rows: rows.clear() or US1))
@@ -98,47 +100,48 @@ class TestWhoIsChosen:
     def test_whoever_asks_without_a_lease_gets_the_first_candidate_too(self):
         scene = BalancerScene(strategy=always(None))
 
-        assert EU2 == scene.balancer.peek("m", exclude=[EU1])
+        assert EU2 == scene.balancer.select("m", exclude=[EU1])
 
     def test_the_first_candidate_may_be_overtaken_as_well(self):
         """Between the survey and the permit another thread may open the circuit."""
         scene = BalancerScene()
 
         def overtaken(candidates: list) -> Endpoint:
-            scene.balancer._members[candidates[0].endpoint].breaker.trip("overtaken")
+            scene.balancer._members[candidates[0].endpoint].breaker.eject("overtaken")
             return US1
 
         scene.balancer.use(Naming(overtaken))
-        scene.balancer.breaker(US1).trip("stopped")
-        scene.regret()
+        scene.balancer.breaker(US1).eject("stopped")
+        scene.refusal()
 
-        assert [Standing.GONE] * 3 == scene.standings()
+        assert [Availability.GONE] * 3 == scene.availability()
 
 
 class TestTelling:
     def test_it_is_told_once_for_each_strategy_and_model_and_under_no_lock(self, caplog):
-        balancer = LoadBalancer({"m": POOL, "n": [endpoint(model="n")]}, strategy=always(None))
+        events = EventPublisher()
+        balancer = LoadBalancer({"m": POOL, "n": [endpoint(model="n")]}, strategy=always(None), events=events)
         free, heard = [], []
 
         def listen(event: object) -> None:
-            free.append(not balancer._ledger.lock.locked())
+            free.append(not balancer._lock.lock.locked())
             heard.append(event)
 
-        balancer._ledger._listener = listen
+        events.subscribe(listen)
         with caplog.at_level(logging.INFO):
             for model in ("m", "n", "m", "n"):
-                balancer.acquire(model)
+                balancer.acquire(model).close()
             balancer.use(always(endpoint("ap", "d9")), "m")
-            balancer.peek("m")
-            balancer.acquire("m")
+            balancer.select("m")
+            balancer.acquire("m").close()
 
         assert [("naming", "m"), ("naming", "n"), ("naming", "m")] == [(each.strategy, each.model) for each in heard]
-        assert all(isinstance(each, StrategyErred) for each in heard)
+        assert all(isinstance(each, StrategyFailed) for each in heard)
         assert [True] * 3 == free
         assert [
-            "the strategy naming errs about m, so the first candidate is taken",
-            "the strategy naming errs about n, so the first candidate is taken",
-            "the strategy naming errs about m, so the first candidate is taken",
+            "the strategy naming failed for m, so the first candidate is selected",
+            "the strategy naming failed for n, so the first candidate is selected",
+            "the strategy naming failed for m, so the first candidate is selected",
         ] == caplog.messages
         assert "it named NoneType, which it was not offered" in caplog.text
         assert "it named ap/d9, which it was not offered" in caplog.text
@@ -154,7 +157,7 @@ class TestTelling:
 
     def test_a_strategy_that_does_what_it_should_is_not_mentioned(self, caplog):
         scene = BalancerScene(strategy=always(US1))
-        scene.acquire()
+        with scene.acquire() as lease:
+            assert "naming" == lease.reason
 
-        assert "naming" == scene.acquire().reason
         assert [] == caplog.messages

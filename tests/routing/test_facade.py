@@ -8,6 +8,7 @@ import routing
 import routing.names
 from dialects.faults import Fault, FaultKind
 from routing import Endpoint, LoadBalancer, NoEndpointError, Policy, RequestRouter, load_balance_url, route_request
+from tests.routing.scenes import in_flight
 
 URL = "https://{}.example/v2/inference/deployments/{}"
 REQUEST = {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]}
@@ -75,7 +76,7 @@ class TestLoadBalanceUrl:
     def test_nothing_stays_in_flight(self, router):
         load_balance_url("gpt-5")
 
-        assert not any(router.balancer.in_flight().values())
+        assert not any(in_flight(router.balancer).values())
 
 
 @pytest.mark.parametrize(

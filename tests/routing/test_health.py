@@ -2,14 +2,16 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from routing.health import Circuit, HealthChecker
+from dialects.faults import FaultKind
+from routing.endpoint import Endpoint
+from routing.events import Circuit, OutcomeRecorded
+from routing.health import HealthChecker
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, Policy
-from routing.strategy import Endpoint
 from tests.routing.scenes import CLOSED, DOWN, EU1, EU2, HALF_OPEN, OPEN, US1, Clock, endpoint
 
 
@@ -20,16 +22,19 @@ class Round:
         self,
         probe: Callable[[Endpoint], int] = lambda endpoint: True,
         list_running: Callable[[str], Mapping[str, str]] | None = None,
+        pool: Sequence[Endpoint] = (),
         **policy,
     ) -> None:
         self.clock = Clock()
         self.asked: list[Endpoint] = []
         self.stop = threading.Event()
         settings = Policy(breaker=BreakerPolicy(failure_threshold=1, timeout_jitter=0), **policy)
-        self.balancer = LoadBalancer({"m": [EU1, EU2, US1]}, policy=settings, clock=self.clock)
-        self.fail(EU2)
+        self.balancer = LoadBalancer({"m": pool or [EU1, EU2, US1]}, policy=settings, clock=self.clock)
+        for each in pool or [EU2]:
+            self.fail(each)
         self.clock.now = 10
-        self.fail(EU1)
+        if not pool:
+            self.fail(EU1)
 
         def asking(endpoint: Endpoint) -> int:
             self.asked.append(endpoint)
@@ -48,7 +53,7 @@ class Round:
 
 
 class TestHealthChecker:
-    @pytest.mark.parametrize("answer", [True, 200, 404, 499])
+    @pytest.mark.parametrize("answer", [True, 200, 401, 404, 405, 499, 501, 505])
     def test_who_can_be_reached_may_be_probed(self, answer):
         scene = Round(lambda endpoint: answer)
         scene.checker.check_once()
@@ -106,7 +111,7 @@ class TestHealthChecker:
             return {"eu": {"d1": "RUNNING", "d2": "STOPPED"}, "us": {"d9": "RUNNING"}}[subaccount]
 
         scene = Round(list_running=listing)
-        scene.balancer.breaker(EU1).trip("gone")
+        scene.balancer.breaker(EU1).eject("gone")
         scene.checker.check_once()
 
         assert ["eu", "us"] == listed
@@ -136,7 +141,7 @@ class TestHealthChecker:
 
         assert [False, False, True] == [scene.balancer.breaker(each).snapshot().gone for each in (EU1, EU2, US1)]
         assert ["cannot list the deployments of eu: ConnectionError"] == [
-            record.message for record in caplog.records if record.name == "routing.health"
+            record.message for record in caplog.records if record.name == "routing.listing_review"
         ]
 
     @pytest.mark.parametrize("listed", [{}, {"d9": "RUNNING"}, {"d7": "UNKNOWN"}, {"d7": "Unknown"}, {"d7": "None"}])
@@ -163,8 +168,7 @@ class TestHealthChecker:
 
     def test_an_empty_list_is_believed_the_fourth_time_in_a_row(self, caplog):
         lists = iter([{}, {}, {}, {"d1": "RUNNING", "d2": "RUNNING", "d7": "RUNNING"}, {}, {}, {}, {}])
-        scene = Round(health_check_interval=0)
-        scene.checker._list_running = lambda name: rounds[name]
+        scene = Round(list_running=lambda name: rounds[name], health_check_interval=0)
         gone = []
         for each in lists:
             rounds = {"eu": each, "us": {"d7": "RUNNING"}}
@@ -174,7 +178,7 @@ class TestHealthChecker:
 
         assert [[False, False]] * 7 + [[True, False]] == gone
         assert [f"the list of deployments of eu is empty ({n} of 3): not believed" for n in (1, 2, 3)] * 2 == [
-            record.message for record in caplog.records if record.name == "routing.health"
+            record.message for record in caplog.records if record.name == "routing.listing_review"
         ]
 
     def test_what_is_only_missing_comes_back_by_itself_when_no_list_says_so_again(self):
@@ -237,6 +241,62 @@ class TestHealthChecker:
 
         assert ([], []) == (scene.asked, listed)
 
+    def test_checks_run_side_by_side(self):
+        """Each of the probes returns once the others have begun."""
+        pool = [endpoint("eu", f"d{number}") for number in range(4)]
+        together = threading.Barrier(4)
+        scene = Round(lambda each: together.wait(10) >= 0, pool=pool)
+        scene.checker.check_once()
+
+        assert [HALF_OPEN] * 4 == [scene.balancer.breaker(each).state for each in pool]
+
+    def test_a_round_ends_in_half_of_the_interval_and_the_next_begins_with_those_left_over(self):
+        pool = [endpoint("eu", f"d{number}") for number in range(20)]
+
+        def silence(each: Endpoint) -> int:
+            scene.clock.now += 5
+            raise TimeoutError
+
+        scene = Round(silence, pool=pool)
+        since = scene.clock.now
+        scene.checker.check_once()
+
+        assert scene.clock.now - since <= 30
+
+        first = len(scene.asked)
+        scene.clock.now = since + 30
+        scene.checker.check_once()
+
+        assert len({*scene.asked}) == len(scene.asked)
+        assert 20 > first
+
+    def test_a_deployment_that_is_gone_has_its_subaccount_listed_at_once(self):
+        listed = []
+        scene = Round(list_running=lambda name: listed.append(name) or {"d7": "RUNNING"}, health_check_interval=0)
+        scene.checker.check_once()
+        del listed[:]
+        scene.clock.now += 6
+        scene.checker.listen(OutcomeRecorded(EU1, FaultKind.SERVER_ERROR, 0.1))
+        scene.checker.listen(OutcomeRecorded(US1, FaultKind.GONE, 0.1))
+        scene.checker.listen(OutcomeRecorded(US1, None, 0.1))
+        scene.checker.check_once()
+
+        assert ["us"] == listed
+
+    def test_but_not_again_within_five_seconds(self):
+        listed = []
+        scene = Round(list_running=lambda name: listed.append(name) or {"d7": "RUNNING"}, health_check_interval=0)
+        scene.checker.check_once()
+        scene.checker.listen(OutcomeRecorded(US1, FaultKind.GONE, 0.1))
+        scene.checker.check_once()
+
+        assert 2 == len(listed)
+
+        scene.clock.now += 5
+        scene.checker.check_once()
+
+        assert ["us"] == listed[2:]
+
     def test_the_thread_asks_until_it_is_stopped(self):
         asked = threading.Event()
 
@@ -251,25 +311,43 @@ class TestHealthChecker:
         thread = checker._thread
         checker.start()
 
+        assert thread is checker._thread
         assert thread.daemon
         assert asked.wait(10)
 
         checker.stop()
 
-        assert checker._thread is thread
         assert not thread.is_alive()
+
+    def test_it_can_be_started_again(self):
+        asked = threading.Semaphore(0)
+
+        def probe(endpoint: Endpoint) -> bool:
+            asked.release()
+            return False
+
+        balancer = LoadBalancer({"m": [EU1, EU2]}, policy=Policy(breaker=BreakerPolicy(failure_threshold=1)))
+        balancer.acquire("m").failed(DOWN)
+        balancer.breaker(EU1).checked()
+        checker = HealthChecker(balancer, probe, policy=Policy(health_check_interval=0.001))
+        for _ in range(2):
+            checker.start()
+            balancer.breaker(EU1).checked()
+            assert asked.acquire(timeout=10)
+            checker.stop()
+            assert checker._thread is None
 
     @pytest.mark.parametrize(
         ("listing", "settings", "period"),
         [
-            (None, {}, 30.0),
-            (None, {"discovery_interval": 1.0}, 30.0),
-            (lambda name: {}, {"discovery_interval": 7.0}, 7.0),
-            (lambda name: {}, {"health_check_interval": 0}, 60.0),
-            (lambda name: {}, {"discovery_interval": 0}, 30.0),
+            (None, {}, 1.0),
+            (None, {"health_check_interval": 0.3, "discovery_interval": 0.1}, 0.3),
+            (lambda name: {}, {"discovery_interval": 0.1}, 0.1),
+            (lambda name: {}, {"health_check_interval": 0, "discovery_interval": 0.2}, 0.2),
+            (lambda name: {}, {"health_check_interval": 0.3, "discovery_interval": 0}, 0.3),
         ],
     )
-    def test_it_wakes_as_often_as_the_more_frequent_of_the_two_needs(self, listing, settings, period):
+    def test_it_wakes_every_second_or_as_often_as_the_more_frequent_of_the_two_needs(self, listing, settings, period):
         waits = []
 
         class Stopped(threading.Event):
@@ -304,4 +382,4 @@ class TestHealthChecker:
             checker.stop()
 
         assert 3 == stop.rounds
-        assert ["a health check failed; the next one is in 30 s"] == [record.getMessage() for record in caplog.records]
+        assert ["a health check failed; the next one follows"] == [record.getMessage() for record in caplog.records]

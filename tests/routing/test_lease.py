@@ -1,5 +1,6 @@
 """Leases: a slot that is freed once, and what an endpoint's answers say of its latency."""
 
+import math
 import random
 from collections import Counter
 from dataclasses import replace
@@ -9,11 +10,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from routing.journal import Settled
-from routing.lease import Member
-from routing.load_balancer import LoadBalancer, NoEndpointError
+from routing.availability import NoEndpointError
+from routing.endpoint import Candidate, Endpoint
+from routing.events import OutcomeRecorded
+from routing.health import CircuitBreaker
+from routing.load_balancer import LoadBalancer
+from routing.member import Member
 from routing.policy import BreakerPolicy, Policy
-from routing.strategy import NO_CONTEXT, STRATEGIES, Candidate, Endpoint, RoundRobinStrategy, SelectionContext
+from routing.strategy import NO_CONTEXT, STRATEGIES, RoundRobinStrategy, SelectionContext
 from tests.routing.scenes import (
     BAD,
     BUSY,
@@ -26,6 +30,7 @@ from tests.routing.scenes import (
     BalancerScene,
     at_most,
     endpoint,
+    in_flight,
     together,
 )
 
@@ -47,17 +52,17 @@ class TestInFlight:
         end(lease)
         end(lease)
 
-        assert 1 == scene.balancer.in_flight()[EU1] == scene.state(EU1).in_flight
+        assert 1 == in_flight(scene.balancer)[EU1] == scene.state(EU1).in_flight
         assert 1 == scene.balancer._members[EU1].waiting
         kept.close()
-        assert 0 == scene.balancer.in_flight()[EU1]
+        assert 0 == in_flight(scene.balancer)[EU1]
 
     def test_a_block_frees_it_even_by_an_error(self):
         scene = BalancerScene()
         with pytest.raises(ZeroDivisionError), scene.acquire():
-            1 / sum(scene.balancer.in_flight().values()) / 0
+            1 / sum(in_flight(scene.balancer).values()) / 0
 
-        assert 0 == sum(scene.balancer.in_flight().values())
+        assert 0 == sum(in_flight(scene.balancer).values())
 
     def test_a_stream_counts_until_its_last_byte(self):
         scene = BalancerScene([EU1, US1])
@@ -88,7 +93,7 @@ class TestInFlight:
 
         together([lambda seed=seed: work(seed) for seed in range(16)])
 
-        assert {EU1: 0, EU2: 0, US1: 0} == balancer.in_flight()
+        assert {EU1: 0, EU2: 0, US1: 0} == in_flight(balancer)
         assert [0, 0, 0] == [member.waiting for member in balancer._members.values()]
 
 
@@ -140,6 +145,27 @@ class TestLatency:
 
         assert seconds == self.latency(scene)
 
+    def test_an_answer_in_one_piece_counts_from_its_first_byte(self):
+        scene = BalancerScene()
+        lease = scene.at(EU1)
+        scene.clock.now += 3
+        lease.first_byte()
+        scene.clock.now += 42
+        lease.first_byte()
+        lease.answered(whole=True)
+
+        assert 3.0 == self.latency(scene)
+
+    def test_one_of_which_nobody_knows_when_it_began_does_not_count(self):
+        scene = BalancerScene()
+        lease = scene.at(EU1)
+        scene.clock.now += 45
+        lease.answered(whole=True)
+        lease.close()
+
+        assert round(2.718281828**-4.5, 4) == self.latency(scene)
+        assert 0.0 == scene.state(EU1).answered
+
     def test_strategies_see_it_fade(self):
         seen = []
 
@@ -151,26 +177,31 @@ class TestLatency:
         scene = BalancerScene([EU1], strategy=Watch())
         for wait in (0.0, 0.05, 0.1, 9.9):
             scene.clock.now += wait
-            scene.balancer.peek("m")
+            scene.balancer.select("m")
 
         assert [1.0, 1.0, 0.985, 0.366] == seen
 
     def test_a_row_is_kept_only_while_it_is_true(self):
-        member = Member(EU1, None, 1.0, 0.0)
-        first = member.row(0.0, 10.0)
+        circuit = CircuitBreaker().snapshot()
+        member = Member(EU1, CircuitBreaker(), Policy(), 0.0)
+
+        def row(now):
+            return member.candidate(now, circuit, -math.inf)
+
+        first = row(0.0)
 
         assert Candidate(EU1, 0, 1.0, 1.0) == first
-        assert member.row(0.09, 10.0) is first
-        assert member.row(0.1, 10.0) is not first
+        assert row(0.09) is first
+        assert row(0.1) is not first
 
         member.enter()
-        assert 1 == member.row(0.1, 10.0).in_flight
+        assert 1 == row(0.1).in_flight
         member.leave(unanswered=True)
-        assert 0 == member.row(0.1, 10.0).in_flight
-        member.observe(9.0, 0.1, 10.0)
-        assert 9.0 == member.row(0.1, 10.0).latency
+        assert 0 == row(0.1).in_flight
+        member.measure(9.0, 0.1)
+        assert 9.0 == row(0.1).latency
         member.adjust(endpoint(weight=3))
-        assert 3 == member.row(0.1, 10.0).weight
+        assert 3 == row(0.1).weight
 
 
 class LeaseModel(RuleBasedStateMachine):
@@ -214,7 +245,7 @@ class LeaseModel(RuleBasedStateMachine):
         member = self.scene.balancer._members[EU1]
 
         assert (stages["open"] + stages["answered"], stages["open"]) == (member.in_flight, member.waiting)
-        assert self.settled == len([event for event in self.scene.told if isinstance(event, Settled)])
+        assert self.settled == len([event for event in self.scene.told if isinstance(event, OutcomeRecorded)])
 
 
 class TestLeaseModel(LeaseModel.TestCase):

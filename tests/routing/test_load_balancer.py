@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from dialects.faults import FaultKind
-from routing.health import Circuit
-from routing.journal import PoolsChanged, Standing
+from routing.availability import Availability
+from routing.endpoint import Endpoint
+from routing.events import Circuit, PoolsChanged
 from routing.load_balancer import LoadBalancer
-from routing.policy import ModelPolicy, Policy
+from routing.policy import BreakerPolicy, CooldownPolicy, ModelPolicy, Policy
 from routing.strategy import (
     NO_CONTEXT,
     STRATEGIES,
-    Endpoint,
     LoadBalancingStrategy,
     RoundRobinStrategy,
     SelectionContext,
@@ -23,7 +23,6 @@ from routing.strategy import (
 from tests.routing.scenes import (
     BAD,
     BUSY,
-    DOWN,
     EU1,
     EU2,
     GONE,
@@ -32,9 +31,12 @@ from tests.routing.scenes import (
     US1,
     BalancerScene,
     endpoint,
+    in_flight,
     rows,
     together,
 )
+
+EJECTED_FOR_LONG = BreakerPolicy(failure_threshold=1, timeout=1_000, timeout_cap=1_000, timeout_jitter=0)
 
 
 class TestBreakers:
@@ -55,7 +57,7 @@ class TestBreakers:
         assert [(EU1, "probe"), (US1, "round-robin"), (US1, "round-robin")] == [
             (lease.endpoint, lease.reason) for lease in leases
         ]
-        assert [Standing.PROBING, Standing.READY] == scene.standings()
+        assert [Availability.PROBING, Availability.AVAILABLE] == scene.availability()
 
     @pytest.mark.parametrize("name", STRATEGIES)
     def test_who_is_no_strategys_first_choice_is_probed_before_it_is_needed(self, name):
@@ -70,7 +72,7 @@ class TestBreakers:
 
         assert (spare, "probe") == (probe.endpoint, probe.reason)
         assert spare != beside.endpoint
-        assert [Standing.READY] * 3 == scene.standings()
+        assert [Availability.AVAILABLE] * 3 == scene.availability()
 
     def test_what_a_request_brings_along_goes_before_a_probe(self):
         scene = BalancerScene([EU1, US1])
@@ -94,8 +96,8 @@ class TestBreakers:
         probe = scene.at(EU1)
         probe.answered()
 
-        assert 1 == scene.balancer.in_flight()[EU1]
-        assert [Standing.READY, Standing.READY] == scene.standings()
+        assert 1 == in_flight(scene.balancer)[EU1]
+        assert [Availability.AVAILABLE, Availability.AVAILABLE] == scene.availability()
 
     @pytest.mark.parametrize("end", ["close", "caller"])
     def test_a_probe_that_taught_nothing_gives_its_permit_back(self, end):
@@ -108,7 +110,7 @@ class TestBreakers:
         else:
             probe.failed(BAD)
 
-        assert [Standing.PROBE, Standing.READY] == scene.standings()
+        assert [Availability.PROBE, Availability.AVAILABLE] == scene.availability()
 
     def test_a_used_up_quota_opens_a_probed_circuit_for_as_long_as_before(self):
         scene = BalancerScene([EU1, US1])
@@ -128,7 +130,7 @@ class TestBreakers:
         chosen = Counter(scene.acquire().endpoint for _ in range(12))
 
         assert {EU1: 2, US1: 10} == chosen
-        assert [0.2, 1.0] == [row.weight for row in scene.balancer.explain("m")]
+        assert [0.2, 1.0] == [row.weight for row in scene.balancer.snapshot("m")]
 
     def test_a_choice_that_is_overtaken_is_made_again(self):
         """Between the survey and the permit another thread may open the circuit."""
@@ -136,14 +138,14 @@ class TestBreakers:
 
         class Overtaken(RoundRobinStrategy):
             def select_endpoint(self, candidates, context=NO_CONTEXT):
-                scene.balancer._members[candidates[0].endpoint].breaker.trip("overtaken")
+                scene.balancer._members[candidates[0].endpoint].breaker.eject("overtaken")
                 return candidates[0].endpoint
 
         scene.balancer.use(Overtaken())
-        error = scene.regret()
+        error = scene.refusal()
 
         assert FaultKind.UNAVAILABLE is error.fault.kind
-        assert [Standing.GONE, Standing.GONE] == scene.standings()
+        assert [Availability.GONE, Availability.GONE] == scene.availability()
 
 
 class TestExclusion:
@@ -157,36 +159,29 @@ class TestExclusion:
 
         assert {US1} == {scene.acquire(exclude_domains=[EU1.domain]).endpoint for _ in range(3)}
 
-    def test_it_is_explained(self):
-        scene = BalancerScene()
-        scene.fails(EU1)
-        rows = scene.balancer.explain("m", exclude=[EU1, EU2], exclude_domains=[US1.domain])
-
-        assert [Standing.OPEN, Standing.EXCLUDED, Standing.EXCLUDED] == [row.standing for row in rows]
-
     def test_so_is_why_an_endpoint_has_to_prove_itself(self):
         scene = BalancerScene()
         scene.fails(EU1)
         scene.clock.now += 10
 
-        row = scene.balancer.explain("m")[0]
+        row = scene.balancer.snapshot("m")[0]
 
-        assert (Standing.PROBE, "its time was over") == (row.standing, row.why)
+        assert (Availability.PROBE, "its time was over") == (row.availability, row.why)
 
 
 class TestPeek:
     def test_it_takes_turns_and_counts_nothing(self):
         scene = BalancerScene()
 
-        assert [EU1, US1, EU2] == [scene.balancer.peek("m") for _ in range(3)]
-        assert {EU1: 0, EU2: 0, US1: 0} == scene.balancer.in_flight()
+        assert [EU1, US1, EU2] == [scene.balancer.select("m") for _ in range(3)]
+        assert {EU1: 0, EU2: 0, US1: 0} == in_flight(scene.balancer)
 
     def test_it_goes_where_the_request_would_like_to_go(self):
         strategy = make_strategy("cache-affinity", STEADY)
         homes = [strategy.select_endpoint(rows(EU1, US1), SelectionContext(f"key {i}")) for i in range(20)]
         scene = BalancerScene([EU1, US1], strategy=make_strategy("cache-affinity", STEADY))
 
-        assert homes == [scene.balancer.peek("m", context=SelectionContext(f"key {i}")) for i in range(20)]
+        assert homes == [scene.balancer.select("m", context=SelectionContext(f"key {i}")) for i in range(20)]
         assert {EU1, US1} == {*homes}
 
     def test_it_never_probes_if_it_can_be_helped(self):
@@ -194,21 +189,21 @@ class TestPeek:
         scene.fails(EU1)
         scene.clock.now += 10
 
-        assert {US1} == {scene.balancer.peek("m") for _ in range(3)}
-        assert EU1 == scene.balancer.peek("m", exclude=[US1])
-        assert Standing.PROBE is scene.standings()[0]
+        assert {US1} == {scene.balancer.select("m") for _ in range(3)}
+        assert EU1 == scene.balancer.select("m", exclude=[US1])
+        assert Availability.PROBE is scene.availability()[0]
 
     def test_the_only_endpoint_is_named_though_its_circuit_is_open(self):
         scene = BalancerScene([EU1])
         scene.fails(EU1)
 
-        assert EU1 == scene.balancer.peek("m")
+        assert EU1 == scene.balancer.select("m")
 
     def test_all_open_is_an_error(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1, US1)
         with pytest.raises(ValueError, match="no deployment of 'm' can take the request now"):
-            scene.balancer.peek("m")
+            scene.balancer.select("m")
 
 
 class TestStrategies:
@@ -217,7 +212,7 @@ class TestStrategies:
         policy = Policy(strategy="weighted", models={"m": ModelPolicy(strategy="priority"), "other": ModelPolicy()})
         balancer = LoadBalancer({"m": POOL, "other": [other]}, policy=policy)
 
-        assert ["priority", "weighted"] == [balancer.strategy(model) for model in ("m", "other")]
+        assert ["priority", "weighted"] == [balancer.snapshot(model)[0].strategy for model in ("m", "other")]
         assert "priority" == balancer.acquire("m").reason
 
     def test_it_can_be_changed_at_run_time(self):
@@ -249,9 +244,9 @@ class TestStrategies:
         scene = BalancerScene([endpoint("eu", "d1", weight=2), EU2, US1], strategy=Watch())
         scene.fails(EU2)
         seen.clear()
-        scene.acquire(context=SelectionContext("key"))
-        scene.acquire()
+        held = [scene.acquire(context=SelectionContext("key")), scene.acquire()]
 
+        assert 2 == len(held)
         assert [
             ([(EU1, 0, 2), (US1, 0, 1)], SelectionContext("key")),
             ([(EU1, 0, 2), (US1, 1, 1)], SelectionContext()),
@@ -274,7 +269,7 @@ class TestStrategies:
 
     def test_least_latency_draws_from_the_given_chance(self):
         drawn = [
-            [LoadBalancer({"m": POOL}, policy=Policy(strategy="least-latency"), rng=random.Random(5)).peek("m")]
+            [LoadBalancer({"m": POOL}, policy=Policy(strategy="least-latency"), rng=random.Random(5)).select("m")]
             for _ in range(5)
         ]
 
@@ -284,7 +279,7 @@ class TestStrategies:
         policy = replace(STEADY, models={"m": ModelPolicy(strategy="least-latency")})
         one, other = BalancerScene(policy=policy).balancer, BalancerScene(policy=policy).balancer
 
-        assert [one.peek("m") for _ in range(20)] == [other.peek("m") for _ in range(20)]
+        assert [one.select("m") for _ in range(20)] == [other.select("m") for _ in range(20)]
 
 
 class TestPools:
@@ -297,14 +292,14 @@ class TestPools:
         heavier = endpoint("eu", "d2", weight=4)
         scene.balancer.replace_pools({"m": [EU1, heavier, US1]})
 
-        assert [Standing.OPEN, Standing.READY, Standing.READY] == scene.standings()
-        assert {EU1: 0, EU2: 1, US1: 0} == scene.balancer.in_flight()
-        assert [1.0, 4.0, 0.1] == [row.weight for row in scene.balancer.explain("m")]
+        assert [Availability.OPEN, Availability.AVAILABLE, Availability.AVAILABLE] == scene.availability()
+        assert {EU1: 0, EU2: 1, US1: 0} == in_flight(scene.balancer)
+        assert [1.0, 4.0, 0.1] == [row.weight for row in scene.balancer.snapshot("m")]
         assert [PoolsChanged((US1,), ())] == scene.told
 
         busy.close()
 
-        assert 0 == scene.balancer.in_flight()[EU2]
+        assert 0 == in_flight(scene.balancer)[EU2]
 
     @pytest.mark.parametrize(("age", "share"), [(0.0, 1.0), (30.0, 1.0), (30.1, 0.1)])
     def test_who_joins_those_as_new_has_nobody_to_be_slow_against(self, age, share):
@@ -312,7 +307,7 @@ class TestPools:
         scene.clock.now += age
         scene.balancer.replace_pools({"m": POOL})
 
-        assert [1.0, share, share] == [row.weight for row in scene.balancer.explain("m")]
+        assert [1.0, share, share] == [row.weight for row in scene.balancer.snapshot("m")]
 
     def test_who_is_first_of_its_model_has_neither(self):
         scene = BalancerScene([EU1])
@@ -320,19 +315,41 @@ class TestPools:
         other = endpoint("us", "d8", "other")
         scene.balancer.replace_pools({"m": [EU1], "other": [other]})
 
-        assert [1.0] == [row.weight for row in scene.balancer.explain("other")]
+        assert [1.0] == [row.weight for row in scene.balancer.snapshot("other")]
 
-    def test_who_leaves_takes_its_state_along_and_ends_its_requests_in_peace(self):
-        scene = BalancerScene([EU1, US1])
-        lease = scene.at(US1)
-        scene.fails(US1, fault=BUSY)
-        scene.balancer.replace_pools({"m": [EU1]})
-        lease.answered()
-        lease.failed(DOWN)
+    @pytest.mark.parametrize(("away", "known"), [(599.9, True), (600.0, False)])
+    def test_what_is_known_of_an_endpoint_survives_ten_minutes_of_absence(self, away, known):
+        """A listing that lacks a deployment once does not make its circuit closed or its quota full."""
+        policy = replace(STEADY, cooldown=CooldownPolicy(cap=1_000, jitter=0), breaker=EJECTED_FOR_LONG)
+        scene = BalancerScene([EU1, US1], policy)
+        scene.fails(EU1)
+        scene.fails(US1, fault=replace(BUSY, retry_after=900.0))
+        scene.balancer.replace_pools({"m": [EU2]})
+        scene.clock.now += away
         scene.balancer.replace_pools({"m": [EU1, US1]})
 
-        assert [Standing.READY, Standing.READY] == scene.standings()
-        assert {EU1: 0, US1: 0} == scene.balancer.in_flight()
+        assert [Availability.OPEN if known else Availability.AVAILABLE, Availability.COOLDOWN] == scene.availability()
+        assert (FaultKind.SERVER_ERROR if known else None) is scene.state(EU1).last_error
+
+    def test_one_that_is_back_after_a_short_absence_does_not_start_slowly(self):
+        scene = BalancerScene([EU1, US1])
+        scene.clock.now += 100
+        scene.balancer.replace_pools({"m": [EU1]})
+        scene.clock.now += 100
+        scene.balancer.replace_pools({"m": [EU1, US1, EU2]})
+
+        assert [1.0, 1.0, 0.1] == [state.weight for state in scene.balancer.snapshot("m")]
+
+    def test_who_leaves_ends_its_requests_in_peace(self):
+        scene = BalancerScene([EU1, US1])
+        lease = scene.at(US1)
+        scene.balancer.replace_pools({"m": [EU1]})
+        lease.answered()
+        lease.close()
+        scene.balancer.replace_pools({"m": [EU1, US1]})
+
+        assert [Availability.AVAILABLE, Availability.AVAILABLE] == scene.availability()
+        assert {EU1: 0, US1: 0} == in_flight(scene.balancer)
         assert [PoolsChanged((), (US1,)), PoolsChanged((US1,), ())] == [
             event for event in scene.told if isinstance(event, PoolsChanged)
         ]
@@ -346,14 +363,14 @@ class TestPools:
     def test_who_was_gone_stays_so_until_somebody_knows_that_it_runs(self):
         scene = BalancerScene()
         scene.fails(EU1, fault=GONE)
-        scene.balancer.breaker(EU2).trip("stopped")
+        scene.balancer.breaker(EU2).eject("stopped")
         scene.balancer.replace_pools({"m": [*POOL, endpoint("us", "d8")]})
 
-        assert [Standing.GONE, Standing.GONE] == scene.standings()[:2]
+        assert [Availability.GONE, Availability.GONE] == scene.availability()[:2]
 
-        scene.balancer.breaker(EU2).restore()
+        scene.balancer.breaker(EU2).readmit()
 
-        assert [Standing.GONE, Standing.PROBE] == scene.standings()[:2]
+        assert [Availability.GONE, Availability.PROBE] == scene.availability()[:2]
 
     def test_strategies_forget_who_left(self):
         scene = BalancerScene()
@@ -369,9 +386,9 @@ class TestPools:
 
     def test_an_endpoint_in_two_pools_is_one_endpoint(self):
         balancer = LoadBalancer({"m": [EU1, EU1], "alias": [EU1]})
-        balancer.acquire("m")
+        with balancer.acquire("m"):
+            assert {EU1: 1} == in_flight(balancer)
 
-        assert {EU1: 1} == balancer.in_flight()
         assert (EU1,) == balancer.endpoints("m") == balancer.endpoints("alias")
 
     def test_it_says_what_it_has(self):

@@ -8,11 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from routing.journal import Standing
-from routing.load_balancer import NoEndpointError
+from routing.availability import Availability, NoEndpointError
+from routing.endpoint import Endpoint
 from routing.policy import BreakerPolicy
-from routing.strategy import Endpoint
-from tests.routing.scenes import BAD, BUSY, DOWN, POOL, REFUSED, SPENT, STEADY, BalancerScene, at_most
+from tests.routing.scenes import BAD, BUSY, DOWN, POOL, REFUSED, SPENT, STEADY, BalancerScene, at_most, in_flight
 
 
 class BalancerModel(RuleBasedStateMachine):
@@ -103,26 +102,26 @@ class BalancerModel(RuleBasedStateMachine):
             self.open[each] = now + 10
         key = {BUSY: each, SPENT: each.domain, REFUSED: each.subaccount}.get(fault)
         if key is not None:
-            self.rest[key] = now + self.scene.balancer._ledger.cooling.remaining(key)
+            self.rest[key] = now + self.scene.balancer._cooldowns.remaining(key)
 
     def generation(self, lease) -> bool:
         """Whether the circuit has not changed its state since the lease was granted."""
         breaker = self.scene.balancer.breaker(lease.endpoint)
-        return lease._ticket.permit.generation == breaker._generation
+        return lease._grant.permit.generation == breaker._generation
 
     @invariant()
     def they_agree(self) -> None:
         states = {state.endpoint: state for state in self.scene.balancer.snapshot()}
 
-        assert {each: self.held[each] for each in POOL} == self.scene.balancer.in_flight()
+        assert {each: self.held[each] for each in POOL} == in_flight(self.scene.balancer)
         for each in POOL:
             assert {
-                "cooling": {Standing.COOLING},
-                "well": {Standing.READY},
-                "open": {Standing.OPEN},
-                "probing": {Standing.PROBING},
-                "probe": {Standing.PROBE},
-            }[self.may(each)] == {states[each].standing}
+                "cooling": {Availability.COOLDOWN},
+                "well": {Availability.AVAILABLE},
+                "open": {Availability.OPEN},
+                "probing": {Availability.PROBING},
+                "probe": {Availability.PROBE},
+            }[self.may(each)] == {states[each].availability}
 
 
 class TestBalancerModel(BalancerModel.TestCase):
@@ -131,7 +130,7 @@ class TestBalancerModel(BalancerModel.TestCase):
     settings = settings(max_examples=at_most(60), stateful_step_count=40)
 
     def setUp(self) -> None:
-        logging.getLogger("routing.lease").setLevel(logging.CRITICAL)
+        logging.getLogger("routing.events").setLevel(logging.CRITICAL)
 
     def tearDown(self) -> None:
-        logging.getLogger("routing.lease").setLevel(logging.NOTSET)
+        logging.getLogger("routing.events").setLevel(logging.NOTSET)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.faults import FaultKind
-from routing.load_balancer import NoEndpointError
+from routing.availability import NoEndpointError
 from routing.names import FALLBACKS, How, ModelNames, Resolution, Unlisted, identity
 from routing.policy import Policy
 

@@ -5,10 +5,21 @@ import dataclasses
 import pytest
 
 from dialects.faults import Fault, FaultKind
-from routing.load_balancer import LoadBalancer, NoEndpointError
-from routing.policy import BreakerPolicy, CoolingPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
+from routing.availability import NoEndpointError
+from routing.load_balancer import LoadBalancer
+from routing.policy import BreakerPolicy, CooldownPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
 from routing.request_router import RequestRouter
-from tests.routing.scenes import BAD, BUSY, NO_REST, OVERLOADED, SPENT, all_fail, nothing_in_flight, place, pool_at
+from tests.routing.scenes import (
+    BAD,
+    BUSY,
+    NO_REST,
+    OVERLOADED,
+    SPENT,
+    all_fail,
+    nothing_in_flight,
+    place,
+    pool_at,
+)
 
 
 class TestNoElsewhere:
@@ -29,14 +40,14 @@ class TestNoElsewhere:
 
     def test_a_hint_is_waited_for(self, router_of, clock):
         fault = dataclasses.replace(OVERLOADED, retry_after=10.0)
-        policy = Policy(cooling=NO_REST, retry=RetryPolicy(max_attempts=2))
+        policy = Policy(cooldown=NO_REST, retry=RetryPolicy(max_attempts=2))
 
         assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault)
         assert [10.0] == clock.slept
 
     def test_a_hint_that_is_too_long_is_passed_on(self, router_of, clock):
         fault = dataclasses.replace(OVERLOADED, retry_after=10.5)
-        attempts = router_of(pool_at("eu/d1"), Policy(cooling=NO_REST)).attempts("gpt-5")
+        attempts = router_of(pool_at("eu/d1"), Policy(cooldown=NO_REST)).attempts("gpt-5")
 
         assert ["eu/d1"] == all_fail(attempts, fault)
         assert [] == clock.slept
@@ -44,7 +55,7 @@ class TestNoElsewhere:
 
     def test_the_jitter_on_a_cooling_is_waited_for_too(self, router_of, clock):
         fault = dataclasses.replace(BUSY, retry_after=4.0)
-        policy = Policy(cooling=CoolingPolicy(jitter=0.1), retry=RetryPolicy(max_attempts=2))
+        policy = Policy(cooldown=CooldownPolicy(jitter=0.1), retry=RetryPolicy(max_attempts=2))
 
         assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault)
         assert 1 == len(clock.slept)
@@ -52,14 +63,14 @@ class TestNoElsewhere:
 
     def test_so_is_the_jitter_on_the_longest_hint_that_is_waited_for(self, router_of, clock):
         fault = dataclasses.replace(BUSY, retry_after=10.0)
-        policy = Policy(cooling=CoolingPolicy(jitter=0.1), retry=RetryPolicy(max_attempts=2))
+        policy = Policy(cooldown=CooldownPolicy(jitter=0.1), retry=RetryPolicy(max_attempts=2))
 
         assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault)
         assert 10.0 < clock.slept[0] <= 11.0
 
     @pytest.mark.parametrize("short", [0.75, 1.5])
     def test_a_short_cooling_without_a_hint_is_waited_for(self, router_of, clock, short):
-        policy = Policy(cooling=dataclasses.replace(NO_REST, base=short), retry=RetryPolicy(max_attempts=2))
+        policy = Policy(cooldown=dataclasses.replace(NO_REST, base=short), retry=RetryPolicy(max_attempts=2))
 
         assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), BUSY)
         assert clock.slept == [short]
@@ -97,14 +108,14 @@ class TestNoElsewhere:
 class TestAllCooling:
     def cooled(self, router_of, seconds: float, **more) -> RequestRouter:
         """Build a router whose one endpoint cools for so many seconds."""
-        router = router_of(pool_at("eu/d1"), Policy(cooling=NO_REST), **more)
+        router = router_of(pool_at("eu/d1"), Policy(cooldown=NO_REST), **more)
         next(router.attempts("gpt-5", retry=False)).failed(dataclasses.replace(BUSY, retry_after=seconds))
         return router
 
     def test_what_ends_soon_is_waited_for_once_with_jitter(self, router_of, clock):
         router = self.cooled(router_of, 2.0)
         router._means = dataclasses.replace(
-            router._means, policy=Policy(cooling=dataclasses.replace(NO_REST, jitter=0.1))
+            router._means, policy=Policy(cooldown=dataclasses.replace(NO_REST, jitter=0.1))
         )
 
         assert "eu/d1" == place(next(router.attempts("gpt-5")))
@@ -137,7 +148,7 @@ class TestAllCooling:
         assert [] == list(attempts)
 
     def test_the_faults_of_earlier_attempts_come_before_a_want_of_endpoints(self, router_of):
-        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooling=NO_REST))
+        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=NO_REST))
         next(router.attempts("gpt-5", retry=False)).failed(dataclasses.replace(BUSY, retry_after=60))
         attempts = router.attempts("gpt-5")
         fault = dataclasses.replace(BUSY, retry_after=20)
@@ -167,7 +178,7 @@ class TestTheDeadline:
         assert "us/d7" == place(next(attempts))
 
     def test_nobody_sleeps_past_it(self, router_of, clock):
-        policy = Policy(cooling=NO_REST, timeouts=Timeouts(total=5))
+        policy = Policy(cooldown=NO_REST, timeouts=Timeouts(total=5))
         attempts = router_of(pool_at("eu/d1"), policy).attempts("gpt-5")
 
         assert ["eu/d1"] == all_fail(attempts, dataclasses.replace(OVERLOADED, retry_after=5))

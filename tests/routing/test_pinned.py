@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from dialects.faults import Fault, FaultKind
-from routing.load_balancer import NoEndpointError
+from routing.availability import NoEndpointError
 from routing.policy import BreakerPolicy, Policy
 from routing.request_router import RequestRouter
 from tests.routing.scenes import BAD, BUSY, NO_REST, OVERLOADED, all_fail, place, pool_at
@@ -41,7 +41,7 @@ class TestPinned:
         assert "What this request continues was made by a deployment that is not there any more." == fault.message
 
     def test_one_that_rests_for_long_is_a_429_that_says_when(self, router_of, clock):
-        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooling=NO_REST))
+        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=NO_REST))
         fails(router, "us/d7", dataclasses.replace(BUSY, retry_after=30.0))
         clock.now += 10
         with pytest.raises(NoEndpointError) as caught:
@@ -52,7 +52,7 @@ class TestPinned:
         assert [] == clock.slept
 
     def test_one_that_is_back_soon_is_waited_for(self, router_of, clock):
-        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooling=NO_REST))
+        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=NO_REST))
         fails(router, "us/d7", dataclasses.replace(BUSY, retry_after=1.5))
 
         assert "us/d7" == place(next(router.attempts("gpt-5", pinned="us/d7")))

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from routing.policy import BreakerPolicy, CoolingPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
+from routing.policy import BreakerPolicy, CooldownPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
 
 DAY = 86_400
 
@@ -18,14 +18,14 @@ RANGES = [
     (BreakerPolicy, "success_threshold", 1, 1_000),
     (BreakerPolicy, "slow_start", 0, DAY),
     (BreakerPolicy, "slow_start_floor", 0.01, 1),
-    (CoolingPolicy, "floor", 0, 300),
-    (CoolingPolicy, "cap", 0.5, DAY),
-    (CoolingPolicy, "jitter", 0, 1),
-    (CoolingPolicy, "base", 0.001, 60),
-    (CoolingPolicy, "base_cap", 5, DAY),
-    (CoolingPolicy, "credentials", 0.001, 600),
-    (CoolingPolicy, "credentials_cap", 60, DAY),
-    (CoolingPolicy, "wait_at_most", 0, DAY),
+    (CooldownPolicy, "floor", 0, 300),
+    (CooldownPolicy, "cap", 0.5, DAY),
+    (CooldownPolicy, "jitter", 0, 1),
+    (CooldownPolicy, "base", 0.001, 60),
+    (CooldownPolicy, "base_cap", 5, DAY),
+    (CooldownPolicy, "credentials", 0.001, 600),
+    (CooldownPolicy, "credentials_cap", 60, DAY),
+    (CooldownPolicy, "wait_at_most", 0, DAY),
     (RetryPolicy, "max_attempts", 1, 100),
     (RetryPolicy, "budget_ratio", 0, 10),
     (RetryPolicy, "budget_window", 0.001, DAY),
@@ -80,7 +80,7 @@ def test_every_number_has_a_range():
     """A setting that is forgotten here is a setting that nobody checks."""
     numbers = {
         (settings, field.name)
-        for settings in (BreakerPolicy, CoolingPolicy, RetryPolicy, Timeouts, ModelPolicy, Policy)
+        for settings in (BreakerPolicy, CooldownPolicy, RetryPolicy, Timeouts, ModelPolicy, Policy)
         for field in dataclasses.fields(settings)
         if field.type in {int, float, float | None}
     }

@@ -29,7 +29,7 @@ TWO = pool_at("eu/d1", "us/d7")
 def circuits(router: RequestRouter) -> dict[str, str]:
     """How each endpoint's circuit stands, or that it rests."""
     return {
-        f"{state.endpoint.subaccount}/{state.endpoint.deployment}": state.standing.value
+        f"{state.endpoint.subaccount}/{state.endpoint.deployment}": state.availability.value
         for state in router.balancer.snapshot()
     }
 
@@ -161,8 +161,8 @@ class TestTheBreaker:
     def overruled(self, scene: CircuitScene, times: int = 1) -> None:
         for _ in range(times):
             permit = scene.breaker.enter()
-            scene.breaker.withdrew(permit)
-            scene.breaker.overruled(permit, "no")
+            scene.breaker.released(permit)
+            scene.breaker.failed(permit, "no", refusal=True)
 
     def test_as_many_in_a_row_as_failures_open_it(self):
         scene = CircuitScene()
@@ -175,7 +175,7 @@ class TestTheBreaker:
         self.overruled(scene)
 
         assert OPEN is scene.breaker.state
-        assert "5 requests in a row refused that others take: no" == scene.breaker.snapshot().reason
+        assert "5 requests in a row refused that others accept: no" == scene.breaker.snapshot().reason
 
     def test_a_probe_that_is_overruled_opens_it_for_longer(self):
         scene = CircuitScene(failure_threshold=1)
@@ -184,29 +184,29 @@ class TestTheBreaker:
         self.overruled(scene)
 
         assert (OPEN, 1) == (scene.breaker.state, scene.breaker.snapshot().k)
-        assert "the probe refused what others take: no" == scene.breaker.snapshot().reason
+        assert "the probe refused what others accept: no" == scene.breaker.snapshot().reason
 
     @pytest.mark.parametrize("later", [CircuitBreaker.failed, CircuitBreaker.succeeded])
     def test_one_of_an_earlier_generation_counts_for_nothing(self, later):
         scene = CircuitScene(failure_threshold=1)
         old = scene.breaker.enter()
         scene.fail()
-        scene.breaker.overruled(old)
+        scene.breaker.failed(old, refusal=True)
         scene.clock.now = 10
         assert HALF_OPEN is scene.breaker.state
         later(scene.breaker, scene.breaker.enter())
         before = scene.breaker.snapshot()
-        scene.breaker.overruled(old)
+        scene.breaker.failed(old, refusal=True)
 
         assert before == scene.breaker.snapshot()
 
     def test_one_that_was_forced_into_an_open_circuit_leaves_it_as_it_is(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
-        permit = scene.breaker.enter(force=True)
-        scene.breaker.withdrew(permit)
+        permit = scene.breaker.enter(panic=True)
+        scene.breaker.released(permit)
         before = scene.breaker.snapshot()
-        scene.breaker.overruled(permit)
+        scene.breaker.failed(permit, refusal=True)
 
         assert before == scene.breaker.snapshot()
 

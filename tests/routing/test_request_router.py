@@ -6,7 +6,9 @@ import logging
 import pytest
 
 from dialects.faults import FaultError, FaultKind
-from routing.load_balancer import LoadBalancer, NoEndpointError
+from routing.availability import NoEndpointError
+from routing.endpoint import Candidate, Endpoint
+from routing.load_balancer import LoadBalancer
 from routing.names import How, ModelNames, Resolution
 from routing.policy import Policy
 from routing.protocols import (
@@ -17,7 +19,7 @@ from routing.protocols import (
     OpenAIResponsesProtocol,
 )
 from routing.request_router import RequestRouter
-from routing.strategy import Candidate, Endpoint, LoadBalancingStrategy, SelectionContext
+from routing.strategy import LoadBalancingStrategy, SelectionContext
 from tests.routing.scenes import EU1, OVERLOADED, endpoint, nothing_in_flight, place, pool_at
 
 

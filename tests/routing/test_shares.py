@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from routing.strategy import Candidate, LeastConnectionsStrategy, PriorityStrategy, RoundRobinStrategy
+from routing.endpoint import Candidate
+from routing.strategy import LeastConnectionsStrategy, PriorityStrategy, RoundRobinStrategy
 from tests.routing.scenes import EU1, EU2, US1, choose, endpoint, rows
 
 

@@ -1,83 +1,91 @@
 """How much of its weight an endpoint has, while its circuit has just closed or it has just joined."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
-from routing.policy import Policy
-from routing.strategy import STRATEGIES, Endpoint, SelectionContext, make_strategy
-from tests.routing.scenes import CLOSED, EU1, HALF_OPEN, STEADY, US1, BalancerScene, CircuitScene, endpoint, rows
+from routing.endpoint import Endpoint
+from routing.policy import BreakerPolicy, Policy
+from routing.slow_start import SlowStart
+from routing.strategy import STRATEGIES, SelectionContext, make_strategy
+from tests.routing.scenes import (
+    BUSY,
+    CLOSED,
+    EU1,
+    EU2,
+    HALF_OPEN,
+    REFUSED,
+    SPENT,
+    STEADY,
+    US1,
+    BalancerScene,
+    endpoint,
+    rows,
+)
 
 
 class TestSlowStart:
     @pytest.mark.parametrize(
-        ("age", "share"), [(0, 0.1), (2.9, 0.1), (3.0, 0.1), (15, 0.5), (29.9, 29.9 / 30), (30, 1), (99, 1)]
+        ("age", "share"), [(-5, 0.1), (0, 0.1), (2.9, 0.1), (3.0, 0.1), (15, 0.5), (29.9, 29.9 / 30), (30, 1), (99, 1)]
     )
     def test_weight_comes_back_over_thirty_seconds(self, age, share):
-        scene = CircuitScene(failure_threshold=1)
-        scene.fail()
-        scene.clock.now = 10
-        scene.succeed()
-        scene.clock.now += age
-
-        assert share == pytest.approx(scene.breaker.snapshot().share)
-        assert (age >= 30) == scene.breaker.well
-
-    def test_a_circuit_that_is_not_closed_has_not_begun_to(self):
-        """It gets one request at a time, or none."""
-        scene = CircuitScene(failure_threshold=1)
-        scene.fail()
-        scene.clock.now = 10
-
-        assert (HALF_OPEN, 1.0) == (scene.breaker.state, scene.breaker.snapshot().share)
-        assert not scene.breaker.well
-
-    def test_who_was_always_there_has_all_of_it(self):
-        assert 1.0 == CircuitScene().breaker.snapshot().share
-
-    def test_who_joins_starts_slowly(self):
-        scene = CircuitScene()
-        scene.clock.now = 100
-        scene.breaker.start_slowly()
-        scene.clock.now = 106
-
-        assert 0.2 == scene.breaker.snapshot().share
-        assert not scene.breaker.well
+        assert share == pytest.approx(SlowStart(BreakerPolicy()).share(age))
 
     def test_it_can_be_switched_off(self):
-        scene = CircuitScene(failure_threshold=1, slow_start=0)
-        scene.breaker.start_slowly()
-
-        assert (1.0, True) == (scene.breaker.snapshot().share, scene.breaker.well)
-
-        scene.fail()
-        scene.clock.now = 10
-        scene.succeed()
-
-        assert (1.0, True) == (scene.breaker.snapshot().share, scene.breaker.well)
+        assert 1.0 == SlowStart(BreakerPolicy(slow_start=0)).share(0)
 
     def test_half_a_second_of_it_is_not_none(self):
-        scene = CircuitScene(failure_threshold=1, slow_start=0.5)
-        scene.fail()
-        scene.clock.now = 10
-        scene.succeed()
+        assert 0.1 == SlowStart(BreakerPolicy(slow_start=0.5)).share(0)
 
-        assert (0.1, False) == (scene.breaker.snapshot().share, scene.breaker.well)
+    @pytest.mark.parametrize(("age", "settled"), [(30, False), (30.1, True)])
+    def test_one_that_joined_is_settled_after_that_time(self, age, settled):
+        assert settled == SlowStart(BreakerPolicy()).is_settled(age)
 
-    def test_a_circuit_that_closes_without_it_is_well_at_once(self):
-        scene = CircuitScene(failure_threshold=1, slow_start=0)
-        scene.fail()
-        scene.clock.now = 10
-        scene.succeed()
 
-        assert scene.breaker.well
+class TestWhoStartsSlowly:
+    def weight(self, scene: BalancerScene, after: float = 0.0) -> float:
+        scene.clock.now += after
+        return round(scene.state(EU1).weight, 6)
 
-    def test_an_open_circuit_is_not_well_for_having_joined(self):
-        scene = CircuitScene(failure_threshold=1, slow_start=0)
-        scene.fail()
-        scene.breaker.start_slowly()
+    def test_an_endpoint_that_was_always_there_has_all_of_its_weight(self):
+        assert 1.0 == self.weight(BalancerScene())
 
-        assert not scene.breaker.well
+    def test_one_whose_circuit_has_closed(self):
+        scene = BalancerScene()
+        scene.fails(EU1)
+
+        assert 1.0 == self.weight(scene, after=10)
+
+        with scene.at(EU1) as lease:
+            lease.answered()
+
+        assert 0.2 == self.weight(scene, after=6)
+
+    @pytest.mark.parametrize("fault", [BUSY, SPENT, REFUSED], ids=["endpoint", "quota", "subaccount"])
+    def test_one_that_comes_back_from_a_cooldown(self, fault):
+        scene = BalancerScene()
+        scene.fails(EU2, fault=replace(fault, retry_after=60.0))
+        scene.clock.now += 60
+
+        def weights(after: float) -> list[float]:
+            scene.clock.now += after
+            return [round(state.weight, 6) for state in scene.balancer.snapshot("m")]
+
+        sister = 1.0 if fault is BUSY else 0.1
+        assert [sister, 0.1, 1.0] == weights(after=1)
+        assert [1.0 if fault is BUSY else 0.5, 0.5, 1.0] == weights(after=14)
+        assert [1.0, 1.0, 1.0] == weights(after=15)
+
+    def test_an_answer_meanwhile_does_not_give_it_all_at_once(self):
+        scene = BalancerScene()
+        scene.fails(EU1, fault=replace(BUSY, retry_after=10.0))
+        scene.clock.now += 10
+        with scene.at(EU1) as lease:
+            scene.clock.now += 1
+            lease.answered()
+
+        assert 0.2 == self.weight(scene, after=5)
 
 
 PAIR = [EU1, US1]
@@ -89,13 +97,38 @@ def at_home(wanted: Endpoint, pool: list[Endpoint]) -> SelectionContext:
 
     def is_home(key: SelectionContext, share: float) -> bool:
         candidates = [
-            row._replace(weight=share if row.endpoint.subaccount == wanted.subaccount else 1.0) for row in rows(*pool)
+            replace(row, weight=share if row.endpoint.subaccount == wanted.subaccount else 1.0) for row in rows(*pool)
         ]
         chosen = make_strategy("cache-affinity", Policy()).select_endpoint(candidates, key)
         return chosen.subaccount == wanted.subaccount
 
     keys = (SelectionContext(f"key {number}") for number in range(100))
     return next(key for key in keys if is_home(key, 1.0) and not is_home(key, 0.1))
+
+
+class AfterCooldown(BalancerScene):
+    """The first endpoint of a pair was in cooldown for a minute."""
+
+    def __init__(self, strategy: str) -> None:
+        super().__init__(PAIR, strategy=make_strategy(strategy, STEADY, random.Random(1)))
+        self.fails(EU1, fault=replace(BUSY, retry_after=60.0))
+        self.clock.now += 60
+
+    def share(self) -> float:
+        """The share that the first endpoint gets of a thousand requests at once."""
+        chosen = [self.balancer.select("m", context=SelectionContext(f"key {number}")) for number in range(1_000)]
+        return chosen.count(EU1) / 1_000
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_whatever_the_strategy_an_endpoint_starts_slowly_after_a_cooldown(strategy):
+    scene = AfterCooldown(strategy)
+
+    assert scene.share() <= 0.12
+
+    scene.clock.now += 15
+
+    assert scene.share() <= 0.38
 
 
 class Recovery(BalancerScene):

@@ -1,7 +1,9 @@
+import dataclasses
 import math
 import random
 from collections import Counter
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,18 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing import strategy as module
+from routing.endpoint import Candidate, Endpoint
 from routing.policy import Policy
 from routing.strategy import (
     NO_CONTEXT,
     STRATEGIES,
     CacheAffinityStrategy,
-    Candidate,
-    Endpoint,
     LeastConnectionsStrategy,
     LeastLatencyStrategy,
     LoadBalancingStrategy,
     PriorityStrategy,
-    QuotaDomain,
     RoundRobinStrategy,
     SelectionContext,
     WeightedStrategy,
@@ -47,37 +47,6 @@ class Dice(random.Random):
 
     def random(self) -> float:
         return self.draws.pop(0)
-
-
-class TestEndpoint:
-    @pytest.mark.parametrize(
-        ("url", "deployment"),
-        [
-            ("https://api.ai/v2/inference/deployments/d1a2", "d1a2"),
-            ("https://api.ai/v2/inference/deployments/d1a2/", "d1a2"),
-            ("https://api.ai/deployments/x/v2/deployments/d9/chat/completions", "d9"),
-            ("https://api.ai/models/own/", "own"),
-            ("https://api.ai/models/own", "own"),
-        ],
-    )
-    def test_the_deployment_is_named_by_the_url(self, url, deployment):
-        assert deployment == Endpoint("eu", url, "m").deployment
-
-    def test_a_quota_belongs_to_a_model_in_a_subaccount(self):
-        assert QuotaDomain("eu", "m") == EU1.domain == EU2.domain
-        assert EU1.domain != US1.domain
-
-    def test_settings_do_not_make_it_another(self):
-        heavier = endpoint("eu", "d1", weight=5, tier=2, resource_group="rg")
-
-        assert EU1 == heavier
-        assert hash(EU1) == hash(heavier)
-        assert endpoint("eu", "d1", "other") != EU1
-
-    @pytest.mark.parametrize("weight", [0, -1, math.inf, math.nan])
-    def test_a_weight_that_is_none_is_refused(self, weight):
-        with pytest.raises(ValueError, match="weight must be above 0 and finite, not"):
-            endpoint(weight=weight)
 
 
 class TestRoundRobin:
@@ -122,7 +91,7 @@ class TestRoundRobin:
         strategy.retain([EU1, US1, endpoint("ap", "d9")])
 
         assert {"m": (3, {"eu": 3, "us": 2})} == turns_in(strategy._subaccounts)
-        assert {EU1.domain: (2, {EU1.url: 1}), US1.domain: (1, {US1.url: 1})} == turns_in(strategy._deployments)
+        assert {("eu", "m"): (2, {EU1.url: 1}), ("us", "m"): (1, {US1.url: 1})} == turns_in(strategy._deployments)
         assert [US1, EU2] == choose(strategy, rows(EU1, EU2, US1), 2)
 
 
@@ -200,7 +169,32 @@ class TestLeastConnections:
         assert [EU1] == choose(LeastConnectionsStrategy(), candidates[:2], 1)
 
     def test_ties_take_turns(self):
-        assert [EU1, US1, EU2, US1] == choose(LeastConnectionsStrategy(), rows(EU1, EU2, US1), 4)
+        assert [EU1, EU2, US1, EU1] == choose(LeastConnectionsStrategy(), rows(EU1, EU2, US1), 4)
+
+    def test_ties_take_turns_by_weight(self):
+        heavy = endpoint("eu", weight=9)
+
+        assert {heavy: 90, US1: 10} == Counter(choose(LeastConnectionsStrategy(), rows(heavy, US1), 100))
+
+    @pytest.mark.parametrize("at_a_time", [1, 2, 6, 20])
+    def test_weights_hold_however_few_requests_are_in_flight(self, at_a_time):
+        strategy, draw, got = LeastConnectionsStrategy(), random.Random(3), Counter()
+        heavy, in_flight = endpoint("eu", weight=9), []
+        for _ in range(2_000):
+            if len(in_flight) == at_a_time:
+                del in_flight[draw.randrange(at_a_time)]
+            candidates = [Candidate(each, in_flight.count(each), each.weight) for each in (heavy, US1)]
+            in_flight.append(strategy.select_endpoint(candidates))
+            got[in_flight[-1]] += 1
+
+        assert 0.9 == pytest.approx(got[heavy] / 2_000, abs=0.06)
+
+    @pytest.mark.parametrize(("busy", "expected"), [(8, {True, False}), (9, {False})])
+    def test_one_that_would_not_be_busier_than_the_other_is_ties_with_it(self, busy, expected):
+        heavy = endpoint("eu", weight=9)
+        chosen = choose(LeastConnectionsStrategy(), [Candidate(heavy, busy, 9.0), Candidate(US1)], 20)
+
+        assert expected == {each == heavy for each in chosen}
 
     @given(st.lists(st.integers(0, 5), max_size=60))
     def test_loads_never_differ_by_more_than_one(self, ends):
@@ -218,13 +212,13 @@ class TestLeastConnections:
         choose(strategy, rows(EU1, US1), 2)
         strategy.retain([US1])
 
-        assert {"m": (2, {"us": 2})} == turns_in(strategy._turns._subaccounts)
+        assert {("us", US1.url): 0} == strategy._turns._purses["m"].owed
 
 
 class TestLeastLatency:
     def test_of_two_at_random_the_one_that_answers_sooner(self):
         slow, fast, fastest = Candidate(EU1, 0, 1, 3.0), Candidate(EU2, 0, 1, 2.0), Candidate(US1, 0, 1, 1.0)
-        for draws, expected in [((0.0, 0.0), EU2), ((0.0, 0.99), US1), ((0.99, 0.0), US1), ((0.5, 0.99), EU2)]:
+        for draws, expected in [((0.0, 0.0), EU2), ((0.0, 0.99), US1), ((0.99, 0.0), US1), ((0.5, 0.0), EU2)]:
             strategy = LeastLatencyStrategy(Dice(*draws))
 
             assert [expected] == choose(strategy, [slow, fast, fastest], 1)
@@ -250,6 +244,29 @@ class TestLeastLatency:
         assert 0 == seen[US1]
         assert 1_900 < seen[EU1] < 2_100
 
+    @pytest.mark.parametrize("latency", [1.0, 1.25])
+    def test_of_equally_fast_ones_each_gets_its_weight(self, latency):
+        heavy = endpoint("eu", weight=9)
+        candidates = [Candidate(heavy, 0, 9.0, latency), Candidate(EU2), Candidate(US1)]
+        got = Counter(choose(LeastLatencyStrategy(random.Random(1)), candidates, 3_000))
+
+        assert 9 / 11 == pytest.approx(got[heavy] / 3_000, abs=0.03)
+
+    @pytest.mark.parametrize(("busy", "expected"), [(0, EU1), (1, US1)])
+    def test_of_equally_fast_ones_the_second_goes_if_the_first_is_busier(self, busy, expected):
+        candidates = [Candidate(EU1, busy, 1, 1.0), Candidate(US1, 0, 1, 1.2)]
+
+        assert [expected] == choose(LeastLatencyStrategy(Dice(0.0, 0.0)), candidates, 1)
+
+    def test_a_draw_that_rounding_pushes_past_the_end_is_the_last(self):
+        assert [US1] == choose(LeastLatencyStrategy(Dice(1.0, 0.0)), rows(EU1, US1), 1)
+
+    def test_one_that_is_ten_times_slower_gets_nothing_while_nobody_is_ten_times_busier(self):
+        for busy, expected in [(8, {EU1}), (10, {US1})]:
+            candidates = [Candidate(EU1, busy, 1, 0.1), Candidate(US1, 0, 1, 1.0)]
+
+            assert expected == {*choose(LeastLatencyStrategy(random.Random(1)), candidates, 50)}
+
     def test_the_only_one_needs_no_dice(self):
         assert [EU1] == choose(LeastLatencyStrategy(Dice()), rows(EU1), 1)
 
@@ -272,6 +289,11 @@ class TestCacheAffinity:
         found = [choose(CacheAffinityStrategy(), self.POOL, 1, key)[0].subaccount for key in "abcdefgh"]
 
         assert ["ap", "br", "eu", "us", "br", "br", "ap", "ap"] == found
+
+    def test_deployments_of_one_subaccount_are_chosen_by_weight(self):
+        heavy = endpoint("eu", "d1", weight=9)
+
+        assert {heavy: 90, EU2: 10} == Counter(choose(CacheAffinityStrategy(), rows(heavy, EU2), 100, "key"))
 
     def test_who_leaves_moves_only_its_own_keys(self):
         keys = [f"key {i}" for i in range(200)]
@@ -319,7 +341,7 @@ class TestCacheAffinity:
             first = choose(CacheAffinityStrategy(), self.POOL, 1, key)[0].subaccount
             without = [row for row in self.POOL if row.endpoint.subaccount != first]
             second = choose(CacheAffinityStrategy(), without, 1, key)[0].subaccount
-            full = [row._replace(in_flight=9) if row.endpoint.subaccount == first else row for row in self.POOL]
+            full = [replace(row, in_flight=9) if row.endpoint.subaccount == first else row for row in self.POOL]
 
             assert second == choose(CacheAffinityStrategy(), full, 1, key)[0].subaccount
 
@@ -331,7 +353,7 @@ class TestCacheAffinity:
 
         assert load + 1 <= math.ceil(bound * (sum(loads) + 1) / 4)
 
-    def test_without_a_key_it_goes_where_it_is_quietest(self):
+    def test_without_a_key_it_goes_where_the_fewest_requests_are(self):
         candidates = [Candidate(EU1, 1), Candidate(EU2, 0), Candidate(US1, 2)]
 
         assert [EU2] == choose(CacheAffinityStrategy(), candidates, 1)
@@ -347,8 +369,8 @@ class TestCacheAffinity:
         choose(strategy, rows(EU1, US1), 2)
         strategy.retain([US1])
 
-        assert {"m": (1, {"us": 1})} == turns_in(strategy._turns._subaccounts)
-        assert {"m": (2, {"us": 2})} == turns_in(strategy._quietest._turns._subaccounts)
+        assert {("us", US1.url)} == strategy._turns._purses["m"].owed.keys()
+        assert {("us", US1.url)} == strategy._least_connections._turns._purses["m"].owed.keys()
 
 
 class TestPriority:
@@ -395,10 +417,33 @@ class TestPriority:
         strategy.retain([US1])
 
         assert {"m": (2, {"us": 2})} == turns_in(strategy._turns._subaccounts)
-        assert {"m": (2, {"us": 2})} == turns_in(strategy._quietest._turns._subaccounts)
+        assert {("us", US1.url)} == strategy._least_connections._turns._purses["m"].owed.keys()
 
 
 class TestNames:
+    @pytest.mark.parametrize(
+        ("name", "reads"),
+        [
+            ("round-robin", set()),
+            ("weighted", {"weight"}),
+            ("least-connections", {"weight"}),
+            ("least-latency", {"weight", "ewma_decay", "ewma_seed", "failure_penalty"}),
+            ("cache-affinity", {"weight", "affinity_load", "affinity_floor"}),
+            ("priority", {"tier", "priority_full"}),
+        ],
+    )
+    def test_each_declares_the_settings_that_it_reads(self, name, reads):
+        fields = {each.name for each in dataclasses.fields(Policy)} | {"weight", "tier"}
+
+        assert reads == STRATEGIES[name].reads(Policy())
+        assert reads <= fields
+
+    def test_priority_reads_weights_where_an_endpoint_can_be_full(self):
+        assert {"tier", "weight", "priority_full"} == PriorityStrategy.reads(Policy(priority_full=3))
+
+    def test_one_that_does_not_declare_them_may_read_weights_and_tiers(self):
+        assert {"tier", "weight"} == LoadBalancingStrategy.reads(Policy())
+
     @pytest.mark.parametrize("name", ALL)
     def test_a_strategy_is_found_under_the_name_it_gives_itself(self, name):
         strategy = make_strategy(name, Policy(), random.Random(1))

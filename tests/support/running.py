@@ -76,7 +76,7 @@ class Proxy:
 
     @property
     def in_flight(self) -> int:
-        return sum(self.gateway.balancer.in_flight().values())
+        return sum(state.in_flight for state in self.gateway.balancer.snapshot())
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> "Told":
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()

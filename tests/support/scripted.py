@@ -1,6 +1,6 @@
 """Backends that say what a test wrote down, byte for byte, on a clock of the test's own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,10 @@ from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Asked, Exchange, Shared
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.steps import Quiet
+from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, Policy, Timeouts
 from routing.request_router import Attempt, RequestRouter
-from routing.strategy import Endpoint
 from tests.routing.scenes import SleepingClock
 
 HANG = object()
@@ -63,11 +63,13 @@ class ScriptedReader:
                 return said
         return None
 
-    def read(self) -> bytes:
+    def read(self, began: Callable[[], None] = lambda: None) -> bytes:
         read = b""
         try:
             self.head(self._silence)
             while (chunk := self.take(self._silence)) is not None:
+                if not read:
+                    began()
                 read += chunk
         except Quiet:
             raise FaultError(Fault(FaultKind.TIMEOUT, "silent")) from None
@@ -170,7 +172,7 @@ class Bench:
 
     @property
     def in_flight(self) -> int:
-        return sum(self.balancer.in_flight().values())
+        return sum(state.in_flight for state in self.balancer.snapshot())
 
 
 def usage_of(notes: Notes) -> Usage:

@@ -65,7 +65,7 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
         ({"service_key_json": None, "service_key": {**KEY, "url": ""}}, "service_key.url", "is missing"),
         ({"service_key_json": None, "service_key": "env"}, "service_key", "in the environment"),
         ({"resource_group": ""}, "resource_group", "is empty"),
-        ({"weight": 0}, "weight", "above 0"),
+        ({"weight": -1}, "weight", "at least 0"),
         ({"weight": "heavy"}, "weight", "is not a number"),
         ({"tier": 0.5}, "tier", "without a fraction"),
         ({"discovery": "maybe"}, "discovery", "neither true nor false"),
@@ -74,7 +74,7 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
         ({"deployment_models": {"m": ["https://x/d1"]}}, "deployment_models.m[0]", "write https://…/v2/inference"),
         ({"deployment_models": {"m": "/deployments/d1"}}, "deployment_models.m[0]", "is no deployment URL"),
         ({"deployment_models": {"m": [{}]}}, "deployment_models.m[0].url", "is missing"),
-        ({"deployment_ids": {"m.1": [{"id": "d", "weight": -1}]}}, 'deployment_ids."m.1"[0].weight', "above"),
+        ({"deployment_ids": {"m.1": [{"id": "d", "weight": -1}]}}, 'deployment_ids."m.1"[0].weight', "at least 0"),
         ({"deployment_ids": {"m": f"{BASE}/d1"}}, "deployment_ids.m[0]", "the URL under deployment_models"),
     ],
 )  # fmt: skip
@@ -93,7 +93,7 @@ def test_all_mistakes_are_reported_at_once(mistakes_in):
     found = mistakes_in(
         {
             "subAccounts": {
-                "a": {"service_key_json": "no.json", "weight": 0, "deployment_ids": {"m": "x/y"}},
+                "a": {"service_key_json": "no.json", "weight": -1, "deployment_ids": {"m": "x/y"}},
                 "b": {"service_key_json": "eu.json", "deployment_models": {"m": ["nonsense"], "n": 3}},
                 "c": {"service_key": 3},
                 "d": "what",

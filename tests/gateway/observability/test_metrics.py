@@ -16,9 +16,18 @@ from gateway.observability.metrics import (
     Observers,
     RoutingObserver,
 )
-from routing.journal import Circuit, CircuitMoved, Cooled, PoolsChanged, RoutingEvent, Settled, Transition
+from routing.endpoint import Endpoint
+from routing.events import (
+    Circuit,
+    CircuitChanged,
+    CooldownStarted,
+    EventPublisher,
+    OutcomeRecorded,
+    PoolsChanged,
+    RoutingEvent,
+    Transition,
+)
 from routing.load_balancer import LoadBalancer
-from routing.strategy import Endpoint
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
 RECORD = ExchangeRecord(
@@ -136,8 +145,8 @@ def test_names_that_callers_make_up_do_not_become_labels() -> None:
     assert not [line for line in lines(registry) if "made-up" in line]
 
 
-def moved(now: Circuit) -> CircuitMoved:
-    return CircuitMoved(EU, Transition(1, Circuit.CLOSED, now, "5 failures"))
+def moved(now: Circuit) -> CircuitChanged:
+    return CircuitChanged(EU, Transition(1, Circuit.CLOSED, now, "5 failures"))
 
 
 @pytest.mark.parametrize(
@@ -148,20 +157,20 @@ def moved(now: Circuit) -> CircuitMoved:
             'circuit_transitions_total{deployment="d1",now="open",subaccount="eu"} 1.0',
         ),
         (
-            Cooled(EU, EU, 3.04, FaultKind.RATE_LIMITED),
-            'coolings_total{deployment="d1",subaccount="eu",why="rate_limited"} 1.0',
+            CooldownStarted(EU, EU, 3.04, FaultKind.RATE_LIMITED),
+            'cooldowns_total{deployment="d1",subaccount="eu",why="rate_limited"} 1.0',
         ),
         (
-            Cooled(EU, EU.domain, 60.0, FaultKind.RATE_LIMITED),
-            'coolings_total{deployment="d1",subaccount="eu",why="rate_limited"} 1.0',
+            CooldownStarted(EU, EU.domain, 60.0, FaultKind.RATE_LIMITED),
+            'cooldowns_total{deployment="d1",subaccount="eu",why="rate_limited"} 1.0',
         ),
         (
-            Cooled(EU, "eu", 5.0, FaultKind.REFUSED_CREDENTIALS),
-            'coolings_total{deployment="d1",subaccount="eu",why="refused_credentials"} 1.0',
+            CooldownStarted(EU, "eu", 5.0, FaultKind.REFUSED_CREDENTIALS),
+            'cooldowns_total{deployment="d1",subaccount="eu",why="refused_credentials"} 1.0',
         ),
-        (Settled(EU, None, 0.2), 'outcomes_total{deployment="d1",outcome="ok",subaccount="eu"} 1.0'),
+        (OutcomeRecorded(EU, None, 0.2), 'outcomes_total{deployment="d1",outcome="ok",subaccount="eu"} 1.0'),
         (
-            Settled(EU, FaultKind.TIMEOUT, 0.2),
+            OutcomeRecorded(EU, FaultKind.TIMEOUT, 0.2),
             'outcomes_total{deployment="d1",outcome="timeout",subaccount="eu"} 1.0',
         ),
     ],
@@ -176,11 +185,11 @@ def test_what_happens_to_endpoints_is_counted_and_logged_by_the_routing_itself(
     assert [] == info.messages
 
 
-def test_a_rest_is_logged_once(info: pytest.LogCaptureFixture) -> None:
-    balancer = LoadBalancer({EU.model: [EU]}, listener=RoutingObserver(CollectorRegistry()).heard)
+def test_a_cooldown_is_logged_once(info: pytest.LogCaptureFixture) -> None:
+    balancer = LoadBalancer({EU.model: [EU]}, events=EventPublisher([RoutingObserver(CollectorRegistry()).heard]))
     balancer.acquire(EU.model).failed(Fault(FaultKind.RATE_LIMITED, "busy", 429, quota=Quota.MODEL))
 
-    assert 1 == len([message for message in info.messages if "rests for" in message])
+    assert 1 == len([message for message in info.messages if "in cooldown for" in message])
 
 
 def test_endpoints_that_come_and_go_are_logged(info: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ from dialects.openai_embeddings import parse_request
 from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import Asked
 from gateway.requests.lifetime import Lifetime
-from routing.strategy import Endpoint
+from routing.endpoint import Endpoint
 from tests.support.scripted import Bench, usage_of
 
 TITAN = "amazon--titan-embed-text"

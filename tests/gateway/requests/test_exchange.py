@@ -9,7 +9,7 @@ from dialects.conversation import Usage
 from dialects.faults import Fault, FaultError, FaultKind, Quota
 from gateway.media.inline import Fetched
 from gateway.requests.exchange import Shared
-from routing.strategy import Endpoint
+from routing.endpoint import Endpoint
 from tests.support.scripted import After, Bench
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
@@ -58,6 +58,13 @@ def test_an_endpoint_that_fails_is_not_noticed(failure: list) -> None:
     assert 0 == bench.in_flight
 
 
+def test_an_answer_in_one_piece_is_as_late_as_its_first_byte() -> None:
+    bench = Bench({EU: [After(2.0), WHOLE[0][:9], After(40.0), WHOLE[0][9:]]})
+    bench.exchange("openai-chat", ASK).whole()
+
+    assert 2.0 == pytest.approx(bench.balancer.snapshot()[0].latency)
+
+
 def test_headers_tell_how_the_answer_came_to_be() -> None:
     bench = Bench({EU: [DOWN], US: WHOLE})
     exchange = bench.exchange("openai-chat", {**ASK, "model": "gpt-4.1-2025-04-14"})
@@ -78,9 +85,9 @@ def test_why_each_deployment_was_chosen_is_in_the_record() -> None:
         with pytest.raises(FaultError, match="boom"):
             (exchange := bench.exchange("openai-chat", ASK)).whole()
 
-    assert ["round-robin", "round-robin", "forced"] == [*bench.notes.records[0].reasons]
-    assert ["forced"] * 3 == [*bench.notes.records[1].reasons]
-    assert "forced" == exchange.headers()["x-proxy-reason"]
+    assert ["round-robin", "round-robin", "panic"] == [*bench.notes.records[0].reasons]
+    assert ["panic"] * 3 == [*bench.notes.records[1].reasons]
+    assert "panic" == exchange.headers()["x-proxy-reason"]
     assert {False} == {record.unaffordable for record in bench.notes.records}
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.requests.sticky_endpoints import StickyEndpoints
-from routing.strategy import Endpoint
+from routing.endpoint import Endpoint
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-5")
 US = Endpoint("us", "https://us/v2/inference/deployments/d2", "gpt-5")

@@ -9,9 +9,9 @@ import pytest
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Signal
 from gateway.requests.streaming import StreamedAnswer
-from routing.journal import Standing
+from routing.availability import Availability
+from routing.endpoint import Endpoint
 from routing.policy import Timeouts
-from routing.strategy import Endpoint
 from tests.support.scripted import HANG, After, Bench, Steps
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
@@ -344,7 +344,7 @@ def test_the_end_of_the_drain_is_told_in_the_stream_and_blamed_on_nobody() -> No
     assert b"[DONE]" not in told
     [record] = bench.notes.records
     assert ("unavailable", "d1") == (record.outcome, record.deployment)
-    assert {Standing.READY} == {row.standing for row in bench.balancer.explain("gpt-4.1")}
+    assert {Availability.AVAILABLE} == {row.availability for row in bench.balancer.snapshot("gpt-4.1")}
 
 
 def test_the_end_of_the_drain_is_an_error_of_its_own_before_the_first_word() -> None:

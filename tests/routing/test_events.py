@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from dialects.faults import FaultKind
-from routing.health import Circuit, Transition
-from routing.journal import CircuitMoved, Cooled, Settled, Standing
+from routing.availability import Availability
+from routing.events import Circuit, CircuitChanged, CooldownStarted, EventPublisher, OutcomeRecorded, Transition
 from routing.load_balancer import LoadBalancer
-from tests.routing.scenes import BUSY, DOWN, EU1, EU2, POOL, REFUSED, SPENT, US1, BalancerScene, Contested
+from tests.routing.scenes import BUSY, DOWN, EU1, EU2, POOL, REFUSED, SPENT, US1, BalancerScene, Contested, in_flight
 
 
 class TestVisible:
@@ -20,10 +20,10 @@ class TestVisible:
         state = scene.state(EU1)
 
         assert (
-            (EU1, Standing.OPEN, Circuit.OPEN, "1 failures in a row: server_error", 6.0, 0, 0, 1.0, EU1.domain)
+            (EU1, Availability.OPEN, Circuit.OPEN, "1 failures in a row: server_error", 6.0, 0, 0, 1.0, EU1.domain)
         ) == (
             state.endpoint,
-            state.standing,
+            state.availability,
             state.circuit,
             state.why,
             state.seconds,
@@ -40,10 +40,9 @@ class TestVisible:
         free = []
 
         def listen(event: object) -> None:
-            free.append(not scene.balancer._ledger.lock.locked())
-            scene.told.append(event)
+            free.append(not scene.balancer._lock.lock.locked())
 
-        scene.balancer._ledger._listener = listen
+        scene.events.subscribe(listen)
         lease = scene.at(EU1)
         scene.clock.now += 2
         lease.failed(DOWN)
@@ -54,19 +53,19 @@ class TestVisible:
         lease.answered()
 
         assert [
-            CircuitMoved(
+            CircuitChanged(
                 EU1, Transition(1, Circuit.CLOSED, Circuit.OPEN, "1 failures in a row: server_error", 10.0, 0)
             ),
-            Settled(EU1, FaultKind.SERVER_ERROR, 2.0),
-            Cooled(US1, US1, 3.0, FaultKind.RATE_LIMITED),
-            Settled(US1, FaultKind.RATE_LIMITED, 0.0),
-            CircuitMoved(EU1, Transition(2, Circuit.OPEN, Circuit.HALF_OPEN, "its time was over", 0.0, 0)),
-            CircuitMoved(EU1, Transition(3, Circuit.HALF_OPEN, Circuit.CLOSED, "it answered", 0.0, 0)),
-            Settled(EU1, None, 0.5),
+            OutcomeRecorded(EU1, FaultKind.SERVER_ERROR, 2.0),
+            CooldownStarted(US1, US1, 3.0, FaultKind.RATE_LIMITED),
+            OutcomeRecorded(US1, FaultKind.RATE_LIMITED, 0.0),
+            CircuitChanged(EU1, Transition(2, Circuit.OPEN, Circuit.HALF_OPEN, "its time was over", 0.0, 0)),
+            CircuitChanged(EU1, Transition(3, Circuit.HALF_OPEN, Circuit.CLOSED, "it answered", 0.0, 0)),
+            OutcomeRecorded(EU1, None, 0.5),
         ] == scene.told
         assert all(free)
 
-    @pytest.mark.parametrize("look", ["explain", "snapshot", "acquire", "peek"])
+    @pytest.mark.parametrize("look", ["snapshot", "acquire", "select"])
     def test_whoever_notices_that_time_is_over_tells_it(self, look):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1)
@@ -81,7 +80,7 @@ class TestVisible:
         scene.fails(EU1)
         scene.told.clear()
         lease = scene.at(US1)
-        scene.balancer.breaker(US1).trip("stopped")
+        scene.balancer.breaker(US1).eject("stopped")
         lease.close()
 
         assert [Circuit.OPEN] == [event.transition.now for event in scene.told]
@@ -91,7 +90,8 @@ class TestVisible:
         with caplog.at_level(logging.INFO):
             scene.fails(EU1)
             scene.clock.now += 10
-            scene.at(EU1).answered()
+            with scene.at(EU1) as lease:
+                lease.answered()
             scene.fails(US1, fault=replace(BUSY, retry_after=3.0))
             scene.fails(EU1, fault=SPENT)
             scene.clock.now += 10
@@ -101,30 +101,30 @@ class TestVisible:
             ("WARNING", "circuit of eu/d1: closed -> open: 1 failures in a row: server_error"),
             ("INFO", "circuit of eu/d1: open -> half-open: its time was over"),
             ("INFO", "circuit of eu/d1: half-open -> closed: it answered"),
-            ("WARNING", "us/d7 rests for 3.0 s: rate_limited"),
-            ("WARNING", "the quota of m in eu rests for 5.0 s: rate_limited"),
-            ("WARNING", "subaccount eu rests for 60.0 s: refused_credentials"),
+            ("WARNING", "us/d7 is in cooldown for 3.0 s: rate_limited"),
+            ("WARNING", "the quota of m in eu is in cooldown for 5.0 s: rate_limited"),
+            ("WARNING", "subaccount eu is in cooldown for 60.0 s: refused_credentials"),
         ] == [(record.levelname, record.getMessage()) for record in caplog.records]
 
     def test_a_listener_that_fails_stops_nothing(self, caplog):
         def listen(event: object) -> None:
             raise RuntimeError("no")
 
-        balancer = LoadBalancer({"m": POOL}, listener=listen)
+        balancer = LoadBalancer({"m": POOL}, events=EventPublisher([listen]))
         balancer.acquire("m").failed(DOWN)
 
-        assert 0 == sum(balancer.in_flight().values())
-        assert ["a listener could not take Settled"] == [record.getMessage() for record in caplog.records]
+        assert 0 == sum(in_flight(balancer).values())
+        assert ["a listener failed on OutcomeRecorded"] == [record.getMessage() for record in caplog.records]
 
     def test_nobody_has_to_listen(self):
         balancer = LoadBalancer({"m": POOL})
         balancer.acquire("m").failed(DOWN)
 
-        assert not balancer._ledger._events
+        assert not balancer._events._queue
 
     def test_an_event_that_another_thread_told_is_not_told_again(self):
         scene = BalancerScene()
-        scene.balancer._ledger._events = Contested()
+        scene.events._queue._waiting = Contested()
         scene.fails(EU1)
 
         assert [] == scene.told

@@ -21,14 +21,14 @@ class TestTelling:
         [
             lambda breaker, late: breaker.snapshot(),
             lambda breaker, late: breaker.enter(),
-            lambda breaker, late: breaker.insist(),
+            lambda breaker, late: breaker.enter(always=True),
             lambda breaker, late: breaker.succeeded(late),
             lambda breaker, late: breaker.failed(late),
-            lambda breaker, late: breaker.throttled(late),
-            lambda breaker, late: breaker.withdrew(late),
-            lambda breaker, late: breaker.trip("gone", permit=late),
-            lambda breaker, late: breaker.reachable(),
-            lambda breaker, late: breaker.unreachable("no answer"),
+            lambda breaker, late: breaker.released(late, throttled=True),
+            lambda breaker, late: breaker.released(late),
+            lambda breaker, late: breaker.eject("gone", permit=late),
+            lambda breaker, late: breaker.checked(),
+            lambda breaker, late: breaker.checked("no answer"),
         ],
     )
     def test_whoever_notices_that_time_is_over_tells_it_at_once(self, look):
@@ -48,7 +48,7 @@ class TestTelling:
 
     def test_each_move_is_told_once_though_two_threads_would_tell_it(self):
         scene = CircuitScene(failure_threshold=1)
-        scene.breaker._moves = Contested()
+        scene.breaker._transitions._waiting = Contested()
         scene.fail()
 
         assert [] == scene.said

@@ -1,10 +1,13 @@
 """The breaker, whatever permits, verdicts and waits follow one another."""
 
+from functools import partial
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from routing.health import Circuit, CircuitBreaker, Transition
+from routing.events import Circuit, Transition
+from routing.health import CircuitBreaker
 from routing.policy import BreakerPolicy
 from tests.routing.scenes import CLOSED, HALF_OPEN, OPEN, Clock, at_most
 
@@ -21,16 +24,18 @@ class Model(RuleBasedStateMachine):
         policy = BreakerPolicy(failure_threshold=3, timeout=10, timeout_cap=40, minimum_outcomes=4, success_threshold=2)
         self.breaker = CircuitBreaker(policy, clock=self.clock, rng=lambda: 0.5, on_transition=self.told.append)
         self.circuit, self.epoch, self.until, self.k, self.overruled = CLOSED, 0, 0.0, 0, 0
-        self.closed_at, self.probe, self.gone = 0.0, None, False
+        self.closed_at, self.gone = 0.0, False
+        self.probes: list[dict] = []
+        self.proving_since = 0.0
         self.proofs: list[dict] = []
         self.outcomes: dict[int, tuple[float, bool]] = {}
         self.ends: list[bool] = []
 
     def become(self, circuit: Circuit) -> None:
-        kept = self.probe if (self.circuit, circuit) == (OPEN, HALF_OPEN) else None
-        self.circuit, self.epoch, self.probe, self.overruled = circuit, self.epoch + 1, kept, 0
-        if kept is not None:
-            kept["epoch"] = self.epoch
+        if (self.circuit, circuit) != (OPEN, HALF_OPEN):
+            self.epoch += 1
+            self.probes = []
+        self.circuit, self.overruled = circuit, 0
         if circuit is CLOSED:
             self.closed_at, self.outcomes, self.ends = self.clock.now, {}, []
             for permit in self.proofs:
@@ -53,33 +58,39 @@ class Model(RuleBasedStateMachine):
             self.become(HALF_OPEN)
 
     def free(self, permit) -> None:
-        if self.probe is permit:
-            self.probe = None
+        if permit in self.probes:
+            self.probes.remove(permit)
 
-    @rule(seconds=st.sampled_from([0.5, 3, 10, 30, 61]))
+    def room(self, panic: bool) -> bool:
+        """Whether one probe more may be in flight."""
+        if not self.probes:
+            return panic or self.circuit is HALF_OPEN
+        return panic and len(self.probes) < 2 ** int(self.clock.now - self.proving_since)
+
+    def probe(self, real) -> dict:
+        permit = {"real": real, "epoch": self.epoch, "stage": "out"}
+        if self.circuit is not CLOSED:
+            if not self.probes:
+                self.proving_since = self.clock.now
+            self.probes.append(permit)
+        return permit
+
+    @rule(seconds=st.sampled_from([0.5, 1, 3, 10, 30, 61]))
     def wait(self, seconds: float) -> None:
         self.clock.now += seconds
 
-    @rule(target=permits, force=st.booleans())
-    def enter(self, force: bool):
+    @rule(target=permits, panic=st.booleans())
+    def enter(self, panic: bool):
         self.tick()
-        may = self.circuit is CLOSED or (self.probe is None and (force or self.circuit is HALF_OPEN))
-        real = self.breaker.enter(force)
+        may = self.circuit is CLOSED or self.room(panic)
+        real = self.breaker.enter(panic=panic)
         assert may == (real is not None)
-        if real is None:
-            return multiple()
-        permit = {"real": real, "epoch": self.epoch, "stage": "out"}
-        if self.circuit is not CLOSED:
-            self.probe = permit
-        return permit
+        return multiple() if real is None else self.probe(real)
 
     @rule(target=permits)
-    def insist(self):
+    def enter_always(self):
         self.tick()
-        permit = {"real": self.breaker.insist(), "epoch": self.epoch, "stage": "out"}
-        if self.circuit is not CLOSED and self.probe is None:
-            self.probe = permit
-        return permit
+        return self.probe(self.breaker.enter(always=True))
 
     @rule(permit=permits)
     def succeed(self, permit) -> None:
@@ -96,13 +107,16 @@ class Model(RuleBasedStateMachine):
                 if len(self.proofs) == 2:
                     self.become(CLOSED)
 
-    @rule(permit=permits, how=st.sampled_from(["failed", "throttled", "withdrew", "trip"]))
+    @rule(permit=permits, how=st.sampled_from(["failed", "throttled", "released", "eject"]))
     def settle(self, permit, how: str) -> None:
         self.tick()
-        if how == "trip":
-            self.breaker.trip("gone", permit=permit["real"], seconds=15)
-        else:
-            getattr(self.breaker, how)(permit["real"])
+        report = {
+            "eject": partial(self.breaker.eject, "gone", seconds=15, permit=permit["real"]),
+            "failed": partial(self.breaker.failed, permit["real"]),
+            "released": partial(self.breaker.released, permit["real"]),
+            "throttled": partial(self.breaker.released, permit["real"], throttled=True),
+        }
+        report[how]()
         if permit["epoch"] != self.epoch or permit["stage"] == "settled":
             return
         answered, permit["stage"] = permit["stage"] == "answered", "settled"
@@ -115,13 +129,13 @@ class Model(RuleBasedStateMachine):
             case "failed", Circuit.HALF_OPEN:
                 self.open(self.k + 1)
             case "failed", Circuit.OPEN:
-                self.proofs = []
-            case "withdrew", Circuit.CLOSED if answered:
+                self.proofs, self.proving_since = [], self.clock.now
+            case "released", Circuit.CLOSED if answered:
                 self.ends.append(True)
                 self.proofs = []
             case "throttled", Circuit.HALF_OPEN:
                 self.open(self.k)
-            case "trip", _:
+            case "eject", _:
                 self.trip()
 
     @rule(permit=permits)
@@ -129,9 +143,9 @@ class Model(RuleBasedStateMachine):
         """What was refused is given back first, and is overruled once."""
         if permit["stage"] == "settled":
             return
-        self.settle(permit, "withdrew")
+        self.settle(permit, "released")
         self.tick()
-        self.breaker.overruled(permit["real"])
+        self.breaker.failed(permit["real"], refusal=True)
         if permit["epoch"] == self.epoch:
             self.overruled += self.circuit is CLOSED
             if self.circuit is HALF_OPEN:
@@ -154,7 +168,7 @@ class Model(RuleBasedStateMachine):
     @rule()
     def trip_without_a_permit(self) -> None:
         self.tick()
-        self.breaker.trip("gone", seconds=15)
+        self.breaker.eject("gone", seconds=15)
         self.trip()
 
     def trip(self) -> None:
@@ -165,31 +179,29 @@ class Model(RuleBasedStateMachine):
             self.become(OPEN)
             self.gone = True
 
-    @rule(what=st.sampled_from(["reachable", "restore"]))
+    @rule(what=st.sampled_from(["checked", "readmit"]))
     def revive(self, what: str) -> None:
         self.tick()
         getattr(self.breaker, what)()
-        if self.circuit is OPEN and self.gone is (what == "restore"):
+        if self.circuit is OPEN and self.gone is (what == "readmit"):
             self.become(HALF_OPEN)
 
     @rule()
     def check_fails(self) -> None:
         self.tick()
-        self.breaker.unreachable("no answer")
-        if self.circuit is HALF_OPEN and self.probe is None:
-            self.open(self.k + 1)
-        elif self.circuit is OPEN:
-            self.until = max(self.until, self.clock.now + 10 * 2**self.k)
+        self.breaker.checked("no answer")
+        if self.circuit is HALF_OPEN and not self.probes:
+            self.open(self.k)
 
     @invariant()
     def they_agree(self) -> None:
         self.tick()
         view = self.breaker.snapshot()
-        expected = (self.circuit, self.now_k(), self.probe is not None, self.gone)
+        expected = (self.circuit, self.now_k(), len(self.probes), self.gone)
 
-        assert expected == (view.state, view.k, view.probing, view.gone)
+        assert expected == (view.circuit, view.k, view.probes, view.gone)
         assert view.until == (self.until if self.circuit is OPEN else None)
-        assert len(self.breaker._slices) <= 10
+        assert len(self.breaker._window._slices) <= 10
 
     @invariant()
     def every_move_was_told_once_and_in_order(self) -> None:

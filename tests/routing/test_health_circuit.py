@@ -4,9 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.health import CircuitBreaker, Transition
+from routing.events import Transition
+from routing.health import CircuitBreaker, Permit
 from routing.policy import BreakerPolicy
 from tests.routing.scenes import CLOSED, HALF_OPEN, OPEN, CircuitScene, Clock, together
+
+
+def throttled(breaker: CircuitBreaker, permit: Permit) -> None:
+    breaker.released(permit, throttled=True)
 
 
 class TestClosed:
@@ -56,7 +61,7 @@ class TestClosed:
         assert OPEN is scene.breaker.state
         assert "5 of 10 failed: cut" == scene.breaker.snapshot().reason
 
-    @pytest.mark.parametrize("neutral", [CircuitBreaker.withdrew, CircuitBreaker.throttled])
+    @pytest.mark.parametrize("neutral", [CircuitBreaker.released, throttled])
     def test_what_is_nobodys_failure_counts_for_nothing(self, neutral):
         scene = CircuitScene()
         scene.fail(4)
@@ -66,7 +71,7 @@ class TestClosed:
 
         assert "5 failures in a row: boom" == scene.breaker.snapshot().reason
 
-    @pytest.mark.parametrize("again", [CircuitBreaker.failed, CircuitBreaker.succeeded, CircuitBreaker.withdrew])
+    @pytest.mark.parametrize("again", [CircuitBreaker.failed, CircuitBreaker.succeeded, CircuitBreaker.released])
     def test_a_permit_counts_once(self, again):
         scene = CircuitScene(failure_threshold=2)
         permit = scene.breaker.enter()
@@ -165,41 +170,41 @@ class TestOpen:
         before = scene.breaker.snapshot()
         scene.breaker.succeeded(late[0])
         scene.breaker.failed(late[1])
-        scene.breaker.withdrew(late[2])
-        scene.breaker.trip("gone", permit=late[3])
+        scene.breaker.released(late[2])
+        scene.breaker.eject("gone", permit=late[3])
 
         assert before == scene.breaker.snapshot()
 
     def test_forced_it_lets_one_through_at_a_time(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
-        one = scene.breaker.enter(force=True)
+        one = scene.breaker.enter(panic=True)
 
         assert one is not None
-        assert scene.breaker.snapshot().probing
-        assert scene.breaker.enter(force=True) is None
+        assert 1 == scene.breaker.snapshot().probes
+        assert scene.breaker.enter(panic=True) is None
 
         scene.clock.now = 3
         scene.breaker.failed(one)
 
         assert (OPEN, 3, 10, 0) == tuple(
-            getattr(scene.breaker.snapshot(), name) for name in ("state", "since", "until", "k")
+            getattr(scene.breaker.snapshot(), name) for name in ("circuit", "since", "until", "k")
         )
-        assert scene.breaker.enter(force=True) is not None
+        assert scene.breaker.enter(panic=True) is not None
 
-    @pytest.mark.parametrize("neutral", [CircuitBreaker.withdrew, CircuitBreaker.throttled])
+    @pytest.mark.parametrize("neutral", [CircuitBreaker.released, throttled])
     def test_a_forced_request_that_taught_nothing_makes_room_for_another(self, neutral):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
-        neutral(scene.breaker, scene.breaker.enter(force=True))
+        neutral(scene.breaker, scene.breaker.enter(panic=True))
 
-        assert scene.breaker.enter(force=True) is not None
+        assert scene.breaker.enter(panic=True) is not None
         assert OPEN is scene.breaker.state
 
     def test_a_forced_request_that_is_answered_closes_it(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
-        scene.breaker.succeeded(scene.breaker.enter(force=True))
+        scene.breaker.succeeded(scene.breaker.enter(panic=True))
 
         assert CLOSED is scene.breaker.state
         assert Transition(2, OPEN, CLOSED, "it answered", 0.0, 0) == scene.said[-1]
@@ -207,16 +212,16 @@ class TestOpen:
     def test_successes_must_be_in_a_row(self):
         scene = CircuitScene(failure_threshold=1, success_threshold=2)
         scene.fail()
-        scene.breaker.succeeded(scene.breaker.enter(force=True))
-        scene.breaker.failed(scene.breaker.enter(force=True))
-        scene.breaker.succeeded(scene.breaker.enter(force=True))
+        scene.breaker.succeeded(scene.breaker.enter(panic=True))
+        scene.breaker.failed(scene.breaker.enter(panic=True))
+        scene.breaker.succeeded(scene.breaker.enter(panic=True))
 
         assert OPEN is scene.breaker.state
 
     def test_a_forced_request_becomes_the_probe(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
-        forced = scene.breaker.enter(force=True)
+        forced = scene.breaker.enter(panic=True)
         scene.clock.now = 10
 
         assert scene.breaker.enter() is None
@@ -226,10 +231,10 @@ class TestOpen:
 
         assert (20, 1) == (scene.opened_for(), scene.breaker.snapshot().k)
 
-    def test_insisting_always_gets_through(self):
+    def test_where_there_is_no_other_every_request_gets_through(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
-        permits = [scene.breaker.insist() for _ in range(3)]
+        permits = [scene.breaker.enter(always=True) for _ in range(3)]
         scene.breaker.failed(permits[0])
 
         assert OPEN is scene.breaker.state
@@ -240,24 +245,112 @@ class TestOpen:
         scene.breaker.failed(permits[2])
         assert CLOSED is scene.breaker.state
 
-    def test_insisting_takes_the_probes_place_if_it_is_free(self):
+    def test_one_that_always_gets_through_is_a_probe_too(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
         scene.clock.now = 10
-        permit = scene.breaker.insist()
+        permits = [scene.breaker.enter(always=True) for _ in range(2)]
+
+        assert 2 == scene.breaker.snapshot().probes
+        assert scene.breaker.enter() is None
+
+        scene.breaker.released(permits[0])
 
         assert scene.breaker.enter() is None
-        assert scene.breaker.insist() is not permit
 
-        scene.breaker.withdrew(permit)
+        scene.breaker.released(permits[1])
 
         assert scene.breaker.enter() is not None
 
-    def test_insisting_on_a_closed_one_is_entering(self):
+    def test_where_there_is_no_other_a_closed_circuit_is_as_always(self):
         scene = CircuitScene(failure_threshold=1)
-        scene.breaker.failed(scene.breaker.insist())
+        scene.breaker.failed(scene.breaker.enter(always=True))
 
         assert OPEN is scene.breaker.state
+
+
+class TestPanic:
+    """No circuit of the model is closed: what was refused before is let in little by little."""
+
+    def broken(self, half_open: bool) -> CircuitScene:
+        scene = CircuitScene(failure_threshold=1, timeout=100)
+        scene.fail()
+        if half_open:
+            scene.clock.now = 100
+        return scene
+
+    def entering(self, scene: CircuitScene) -> list[Permit]:
+        """Enter as often as there is room."""
+        return list(iter(lambda: scene.breaker.enter(panic=True), None))
+
+    @pytest.mark.parametrize("half_open", [True, False])
+    def test_twice_as_many_get_in_for_each_second_in_which_none_failed(self, half_open):
+        scene = self.broken(half_open)
+        came = []
+        for _ in range(5):
+            came.append(len(self.entering(scene)))
+            scene.clock.now += 1
+
+        assert [1, 1, 2, 4, 8] == came
+
+    @pytest.mark.parametrize("half_open", [True, False])
+    def test_it_says_in_how_many_seconds_there_is_room_again(self, half_open):
+        scene = self.broken(half_open)
+
+        assert 0 == scene.breaker.snapshot().next_probe
+
+        self.entering(scene)
+        scene.clock.now += 0.75
+
+        assert 0.25 == scene.breaker.snapshot().next_probe
+
+        scene.clock.now += 0.25
+
+        assert 0 == scene.breaker.snapshot().next_probe
+
+    def test_a_failure_in_an_open_circuit_begins_the_count_anew(self):
+        scene = self.broken(half_open=False)
+        first, *_ = self.entering(scene)
+        scene.clock.now += 1
+        self.entering(scene)
+        scene.clock.now += 1
+        scene.breaker.failed(first)
+
+        assert [] == self.entering(scene)
+
+        scene.clock.now += 1
+
+        assert 1 == len(self.entering(scene))
+        assert OPEN is scene.breaker.state
+
+    def test_a_failure_in_a_half_open_circuit_opens_it_for_longer(self):
+        scene = self.broken(half_open=True)
+        permits = self.entering(scene)
+        scene.clock.now += 2
+        permits += self.entering(scene)
+        scene.breaker.failed(permits[-1], "boom")
+        scene.breaker.failed(permits[0], "boom")
+
+        assert (OPEN, 1, 0) == (scene.breaker.state, scene.breaker.snapshot().k, scene.breaker.snapshot().probes)
+
+    def test_probes_that_taught_nothing_make_room_at_once(self):
+        scene = self.broken(half_open=True)
+        for _ in range(5):
+            [permit] = self.entering(scene)
+            scene.breaker.released(permit)
+
+        assert HALF_OPEN is scene.breaker.state
+
+    def test_those_let_into_an_open_circuit_are_probes_once_its_time_is_over(self):
+        scene = self.broken(half_open=False)
+        [permit] = self.entering(scene)
+        scene.clock.now = 100
+
+        assert (HALF_OPEN, 1) == (scene.breaker.state, scene.breaker.snapshot().probes)
+
+        scene.breaker.succeeded(permit)
+
+        assert CLOSED is scene.breaker.state
 
 
 class TestHalfOpen:
@@ -273,7 +366,7 @@ class TestHalfOpen:
         together([lambda: admitted.append(scene.breaker.enter())] * 16)
 
         assert 1 == len([permit for permit in admitted if permit is not None])
-        assert scene.breaker.enter(force=True) is None
+        assert scene.breaker.enter(panic=True) is None
 
     def test_one_success_closes_it(self):
         scene = self.half_open()
@@ -308,22 +401,22 @@ class TestHalfOpen:
 
     def test_a_used_up_quota_opens_it_for_as_long_as_before(self):
         scene = self.half_open()
-        scene.breaker.throttled(scene.breaker.enter())
+        scene.breaker.released(scene.breaker.enter(), throttled=True)
 
         assert Transition(3, HALF_OPEN, OPEN, "the probe met a used-up quota", 10.0, 0) == scene.said[-1]
 
     def test_a_permit_comes_back_when_the_probe_taught_nothing(self):
         scene = self.half_open()
-        scene.breaker.withdrew(scene.breaker.enter())
+        scene.breaker.released(scene.breaker.enter())
 
         assert scene.breaker.enter() is not None
 
     def test_who_gave_it_back_cannot_give_back_anothers(self):
         scene = self.half_open()
         first = scene.breaker.enter()
-        scene.breaker.withdrew(first)
+        scene.breaker.released(first)
         assert scene.breaker.enter() is not None
-        scene.breaker.withdrew(first)
+        scene.breaker.released(first)
 
         assert scene.breaker.enter() is None
 

@@ -1,15 +1,15 @@
 """What a circuit makes of who asks for no request: discovery, which knows what runs, and active checks."""
 
-from routing.health import Transition
+from routing.events import Transition
 from tests.routing.scenes import CLOSED, HALF_OPEN, OPEN, CircuitScene
 
 
 class TestGone:
     def test_it_stays_open_until_it_is_restored(self):
         scene = CircuitScene()
-        scene.breaker.trip("stopped")
+        scene.breaker.eject("stopped")
         scene.clock.now = 1e9
-        scene.breaker.reachable()
+        scene.breaker.checked()
 
         assert (OPEN, True, "stopped") == (
             scene.breaker.state,
@@ -17,14 +17,14 @@ class TestGone:
             scene.breaker.snapshot().reason,
         )
 
-        scene.breaker.restore()
+        scene.breaker.readmit()
 
         assert Transition(2, OPEN, HALF_OPEN, "the deployment runs again", 0.0, 0) == scene.said[-1]
         assert not scene.breaker.snapshot().gone
 
     def test_or_for_as_long_as_was_said(self):
         scene = CircuitScene()
-        scene.breaker.trip("gone", seconds=60)
+        scene.breaker.eject("gone", seconds=60)
         scene.clock.now = 59.9
 
         assert OPEN is scene.breaker.state
@@ -35,12 +35,12 @@ class TestGone:
 
     def test_saying_it_twice_is_told_once_and_never_shortens_it(self):
         scene = CircuitScene()
-        scene.breaker.trip("stopped", seconds=60)
-        scene.breaker.trip("stopped still", seconds=30)
+        scene.breaker.eject("stopped", seconds=60)
+        scene.breaker.eject("stopped still", seconds=30)
 
         assert 60 == scene.opened_for()
 
-        scene.breaker.trip("stopped still", seconds=90)
+        scene.breaker.eject("stopped still", seconds=90)
 
         assert 90 == scene.opened_for()
         assert ["stopped"] == [move.reason for move in scene.said]
@@ -48,23 +48,23 @@ class TestGone:
     def test_an_open_circuit_can_turn_out_to_be_gone(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
-        scene.breaker.trip("stopped", seconds=5)
+        scene.breaker.eject("stopped", seconds=5)
 
         assert (5, True) == (scene.opened_for(), scene.breaker.snapshot().gone)
 
     def test_a_request_may_find_out(self):
         scene = CircuitScene()
         permit = scene.breaker.enter()
-        scene.breaker.trip("gone", permit=permit)
-        scene.breaker.restore()
+        scene.breaker.eject("gone", permit=permit)
+        scene.breaker.readmit()
 
         assert scene.breaker.enter() is not None
 
     def test_nothing_is_to_be_restored_in_a_circuit_that_merely_failed(self):
         scene = CircuitScene(failure_threshold=1)
-        scene.breaker.restore()
+        scene.breaker.readmit()
         scene.fail()
-        scene.breaker.restore()
+        scene.breaker.readmit()
 
         assert OPEN is scene.breaker.state
 
@@ -73,10 +73,10 @@ class TestActiveChecks:
     def test_a_check_that_gets_through_lets_a_probe_in_early(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
-        scene.breaker.reachable()
+        scene.breaker.checked()
 
         assert Transition(2, OPEN, HALF_OPEN, "an active check got through", 0.0, 0) == scene.said[-1]
-        scene.breaker.reachable()
+        scene.breaker.checked()
         assert 2 == len(scene.said)
 
     def test_a_state_that_time_brings_about_begins_when_it_is_noticed(self):
@@ -90,41 +90,36 @@ class TestActiveChecks:
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
         scene.clock.now = 4
-        scene.breaker.reachable()
+        scene.breaker.checked()
 
         assert 4 == scene.breaker.snapshot().since
 
-    def test_a_failed_check_lengthens_an_open_circuit(self):
+    def test_a_failed_check_never_lengthens_the_time_of_an_open_circuit(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
         scene.clock.now = 4
-        scene.breaker.unreachable("no answer")
+        scene.breaker.checked("no answer")
 
-        assert (10, 0) == (scene.opened_for(), scene.breaker.snapshot().k)
+        assert (6, 0) == (scene.opened_for(), scene.breaker.snapshot().k)
 
-        scene.chance = 0.0
-        scene.breaker.unreachable("no answer")
-
-        assert 10 == scene.opened_for()
-
-    def test_a_failed_check_is_a_failed_probe(self):
+    def test_a_failed_check_of_a_half_open_circuit_opens_it_for_as_long_as_before(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
         scene.clock.now = 10
-        scene.breaker.unreachable("status 502")
+        scene.breaker.checked("status 502")
 
-        assert Transition(3, HALF_OPEN, OPEN, "an active check failed: status 502", 20.0, 1) == scene.said[-1]
+        assert Transition(3, HALF_OPEN, OPEN, "an active check failed: status 502", 10.0, 0) == scene.said[-1]
 
     def test_while_a_probe_is_out_it_alone_decides(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
         scene.clock.now = 10
         probe = scene.breaker.enter()
-        scene.breaker.unreachable("no answer")
+        scene.breaker.checked("no answer")
         scene.breaker.succeeded(probe)
 
         assert CLOSED is scene.breaker.state
 
-        scene.breaker.unreachable("no answer")
+        scene.breaker.checked("no answer")
 
         assert CLOSED is scene.breaker.state

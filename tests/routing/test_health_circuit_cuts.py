@@ -2,9 +2,13 @@
 
 import pytest
 
-from routing.breaker import CircuitBreaker, Permit
-from routing.health import Transition
+from routing.events import Transition
+from routing.health import CircuitBreaker, Permit
 from tests.routing.scenes import CLOSED, HALF_OPEN, OPEN, CircuitScene
+
+
+def throttled(breaker: CircuitBreaker, permit: Permit) -> None:
+    breaker.released(permit, throttled=True)
 
 
 class CutScene(CircuitScene):
@@ -20,7 +24,7 @@ class CutScene(CircuitScene):
             self.breaker.failed(permit, "cut")
 
     def end_well(self, permit: Permit) -> None:
-        self.breaker.withdrew(permit)
+        self.breaker.released(permit)
 
     def half_open(self) -> None:
         """Let one failure open it, and wait."""
@@ -189,7 +193,7 @@ class TestProbe:
     def test_so_does_a_forced_request(self):
         scene = CutScene(failure_threshold=1)
         scene.fail()
-        forced = scene.breaker.enter(force=True)
+        forced = scene.breaker.enter(panic=True)
         scene.breaker.succeeded(forced)
         scene.cut(forced)
 
@@ -200,7 +204,7 @@ class TestProbe:
         early = scene.begin()
         scene.fail(2)
         scene.clock.now = 10
-        first, second = scene.breaker.insist(), scene.breaker.insist()
+        first, second = scene.breaker.enter(always=True), scene.breaker.enter(always=True)
         scene.breaker.succeeded(first)
         scene.breaker.succeeded(second)
         scene.cut(early, second)
@@ -231,7 +235,7 @@ class TestProbe:
 
         assert "2 failures in a row: boom" == scene.breaker.snapshot().reason
 
-    @pytest.mark.parametrize("end", [CircuitBreaker.withdrew, CircuitBreaker.throttled])
+    @pytest.mark.parametrize("end", [CircuitBreaker.released, throttled])
     def test_one_that_ended_otherwise_says_nothing_more(self, end):
         scene = CutScene(failure_threshold=1)
         scene.half_open()

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from dialects.faults import Fault, FaultKind, Quota
-from routing.health import VERDICTS, Circuit, Effect, Scope, scope_of
-from routing.journal import Standing
+from routing.availability import Availability
+from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
+from routing.events import Circuit
 from routing.load_balancer import LoadBalancer
-from routing.policy import CoolingPolicy
+from routing.policy import CooldownPolicy
 from tests.routing.scenes import (
     BUSY,
     DOWN,
@@ -33,12 +34,12 @@ class TestOutcomes:
         scene = BalancerScene()
         fault = Fault(kind, "", retry_after=7.0, quota=Quota.MODEL)
         scene.fails(EU1, fault=fault)
-        effect, scope = VERDICTS[kind].effect, scope_of(fault)
+        effect, scope = CLASSIFICATIONS[kind].effect, scope_of(fault)
         state = scene.state(EU1)
 
-        assert (Circuit.OPEN if effect in {Effect.FAILURE, Effect.TRIP} else Circuit.CLOSED) is state.circuit
-        assert (scope is not Scope.NONE) == (state.standing is Standing.COOLING)
-        assert (kind if VERDICTS[kind].try_elsewhere else None) is state.last_error
+        assert (Circuit.OPEN if effect in {Effect.FAILURE, Effect.EJECT} else Circuit.CLOSED) is state.circuit
+        assert (scope is not Scope.NONE) == (state.availability is Availability.COOLDOWN)
+        assert (kind if CLASSIFICATIONS[kind].try_elsewhere else None) is state.last_error
         assert 0 == state.in_flight
 
     def test_ok_ends_the_cooling(self):
@@ -66,8 +67,8 @@ class TestOutcomes:
         scene = BalancerScene()
         scene.fails(EU1, fault=SPENT)
 
-        assert [Standing.COOLING, Standing.COOLING, Standing.READY] == scene.standings()
-        assert "quota: rate_limited" == scene.balancer.explain("m")[1].why
+        assert [Availability.COOLDOWN, Availability.COOLDOWN, Availability.AVAILABLE] == scene.availability()
+        assert "quota: rate_limited" == scene.balancer.snapshot("m")[1].why
 
     def test_a_quota_of_another_model_does_not(self):
         other = endpoint("eu", "d5", "other")
@@ -80,25 +81,25 @@ class TestOutcomes:
         scene = BalancerScene()
         scene.fails(EU1, fault=BUSY)
 
-        assert [Standing.COOLING, Standing.READY, Standing.READY] == scene.standings()
-        assert "endpoint: rate_limited" == scene.balancer.explain("m")[0].why
+        assert [Availability.COOLDOWN, Availability.AVAILABLE, Availability.AVAILABLE] == scene.availability()
+        assert "endpoint: rate_limited" == scene.balancer.snapshot("m")[0].why
 
     def test_refused_credentials_rest_the_subaccount_with_all_its_models(self):
         other = endpoint("eu", "d5", "other")
         balancer = LoadBalancer({"m": POOL, "other": [other]}, policy=STEADY, clock=Clock())
         balancer.acquire("m", exclude=[US1]).failed(REFUSED)
 
-        assert [60.0, 60.0, 0.0] == [row.seconds for row in balancer.explain("m")]
-        assert "subaccount: refused_credentials" == balancer.explain("other")[0].why
+        assert [60.0, 60.0, 0.0] == [row.seconds for row in balancer.snapshot("m")]
+        assert "subaccount: refused_credentials" == balancer.snapshot("other")[0].why
 
     def test_a_failure_makes_nobody_rest(self):
         scene = BalancerScene()
         scene.fails(EU1, fault=DOWN)
 
-        assert 0 == len(scene.balancer._ledger.cooling)
+        assert 0 == len(scene.balancer._cooldowns)
 
     def test_how_much_longer_than_its_hint_a_cooling_lasts_is_drawn_from_the_given_chance(self):
-        scenes = [BalancerScene(policy=replace(STEADY, cooling=CoolingPolicy(jitter=1))) for _ in range(2)]
+        scenes = [BalancerScene(policy=replace(STEADY, cooldown=CooldownPolicy(jitter=1))) for _ in range(2)]
         for scene in scenes:
             scene.fails(EU1, fault=SPENT)
 
@@ -126,8 +127,8 @@ class TestOutcomes:
         scene = BalancerScene()
         scene.fails(EU1, fault=GONE)
 
-        assert (Standing.GONE, "the deployment is gone", 60.0) == (
-            scene.state(EU1).standing,
+        assert (Availability.GONE, "the deployment is gone", 60.0) == (
+            scene.state(EU1).availability,
             scene.state(EU1).why,
             scene.state(EU1).seconds,
         )

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from dialects.faults import Fault, FaultKind
-from routing.health import Circuit
-from routing.journal import Standing
+from routing.availability import Availability, NoEndpointError
+from routing.events import Circuit
 from routing.load_balancer import LoadBalancer
-from tests.routing.scenes import BUSY, DOWN, EU1, EU2, GONE, POOL, REFUSED, SPENT, US1, BalancerScene
+from routing.policy import BreakerPolicy
+from tests.routing.scenes import BUSY, DOWN, EU1, EU2, GONE, POOL, REFUSED, SPENT, STEADY, US1, BalancerScene
 
 
 class TestNothingAvailable:
@@ -19,12 +20,12 @@ class TestNothingAvailable:
         scene.fails(EU1)
         leases = [scene.acquire() for _ in range(3)]
 
-        assert [Standing.OPEN] == scene.standings()
+        assert [Availability.OPEN] == scene.availability()
         assert [(EU1, "alone")] * 3 == [(lease.endpoint, lease.reason) for lease in leases]
 
         leases[1].answered()
 
-        assert [Standing.READY] == scene.standings()
+        assert [Availability.AVAILABLE] == scene.availability()
 
     def test_a_pool_of_one_that_rests_is_not_asked(self):
         scene = BalancerScene([EU1])
@@ -32,10 +33,10 @@ class TestNothingAvailable:
         scene.at(EU1).failed(replace(BUSY, retry_after=3.0))
         scene.clock.now += 1
 
-        assert 10.0 - 1.0 == scene.regret().fault.retry_after
+        assert 10.0 - 1.0 == scene.refusal().fault.retry_after
 
     def test_a_pool_of_one_that_was_tried_is_not_asked_again(self):
-        error = BalancerScene([EU1]).regret(exclude=[EU1])
+        error = BalancerScene([EU1]).refusal(exclude=[EU1])
 
         assert (FaultKind.UNAVAILABLE, None, None) == (error.fault.kind, error.fault.retry_after, error.wait)
 
@@ -52,14 +53,74 @@ class TestNothingAvailable:
             scene.clock.now += 1
         leases = [scene.acquire() for _ in range(3)]
 
-        assert [(US1, "forced"), (EU2, "forced"), (EU1, "forced")] == [(each.endpoint, each.reason) for each in leases]
-        assert 7.0 == scene.regret().fault.retry_after
+        assert [(US1, "panic"), (EU2, "panic"), (EU1, "panic")] == [(each.endpoint, each.reason) for each in leases]
+        assert 1.0 == scene.refusal().fault.retry_after
 
         leases[1].close()
 
         assert EU2 == scene.acquire().endpoint
 
-    def test_a_forced_request_that_fails_makes_way_for_the_next(self):
+    def test_twice_as_many_get_through_for_each_second_without_a_failure(self):
+        scene = BalancerScene()
+        scene.fails(EU1, EU2, US1)
+        held, came = [], []
+        for _ in range(4):
+            before = len(held)
+            while True:
+                try:
+                    held.append(scene.acquire())
+                except NoEndpointError:
+                    break
+            came.append(len(held) - before)
+            scene.clock.now += 1
+
+        assert [3, 3, 6, 12] == came
+        assert {"panic"} == {lease.reason for lease in held}
+        assert {8} == {state.in_flight for state in scene.balancer.snapshot()}
+
+    def test_half_open_ones_are_asked_before_those_that_are_open(self):
+        scene = BalancerScene()
+        scene.fails(US1, EU2)
+        scene.clock.now += 5
+        scene.fails(EU1)
+        scene.clock.now += 5
+        leases = [scene.acquire() for _ in range(3)]
+
+        assert {(EU2, "probe"), (US1, "probe")} == {(each.endpoint, each.reason) for each in leases[:2]}
+        assert (EU1, "panic") == (leases[2].endpoint, leases[2].reason)
+
+    @pytest.mark.parametrize(("a_second", "refused"), [(2, 0), (5, 8)])
+    def test_an_outage_does_not_last_as_long_as_the_first_slow_answer_after_it(self, a_second, refused):
+        """Both endpoints fail for 15 s; then each answer takes 45 s, and the others come meanwhile."""
+        scene = BalancerScene([EU1, US1], replace(STEADY, breaker=BreakerPolicy()))
+        while scene.clock.now < 115:
+            scene.acquire().failed(DOWN)
+            scene.clock.now += 1 / a_second
+        held, late = [], []
+        while scene.clock.now < 160:
+            try:
+                held.append(scene.acquire())
+            except NoEndpointError as error:
+                late.append((scene.clock.now, error.wait))
+            scene.clock.now += 1 / a_second
+
+        assert refused >= len(late)
+        assert all(moment < 118 and wait <= 1 for moment, wait in late)
+
+    def test_while_a_closed_one_is_only_excluded_it_is_no_panic(self):
+        scene = BalancerScene()
+        scene.fails(EU1, EU2)
+
+        assert "no other deployment of 'm' is left to try" == str(scene.refusal(exclude=[US1]))
+
+    def test_a_closed_one_in_cooldown_does_not_keep_others_from_being_asked(self):
+        scene = BalancerScene([EU1, US1])
+        scene.fails(EU1)
+        scene.fails(US1, fault=replace(BUSY, retry_after=60.0))
+
+        assert "panic" == scene.acquire().reason
+
+    def test_a_request_in_panic_that_fails_makes_way_for_the_next(self):
         scene = BalancerScene()
         for each in (US1, EU2, EU1):
             scene.fails(each)
@@ -73,7 +134,7 @@ class TestNothingAvailable:
 
         assert [US1, EU2, EU1, US1] == order
 
-    def test_a_forced_request_that_is_answered_closes_the_circuit(self):
+    def test_a_request_in_panic_that_is_answered_closes_the_circuit(self):
         scene = BalancerScene()
         scene.fails(EU1, EU2, US1)
         lease = scene.acquire()
@@ -81,27 +142,27 @@ class TestNothingAvailable:
 
         assert Circuit.CLOSED is scene.balancer.breaker(lease.endpoint).state
 
-    def test_who_was_tried_is_not_forced(self):
+    def test_one_that_was_tried_is_not_asked_again_in_panic(self):
         scene = BalancerScene()
         scene.fails(EU1, EU2, US1)
 
         assert US1 == scene.acquire(exclude=[EU1, EU2]).endpoint
         assert US1 not in {scene.acquire(exclude_domains=[US1.domain]).endpoint for _ in range(2)}
 
-    def test_nobody_is_forced_while_someone_is_well(self):
+    def test_no_open_one_is_asked_while_another_is_closed(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1)
-        error = scene.regret(exclude=[US1])
+        error = scene.refusal(exclude=[US1])
 
         assert (FaultKind.UNAVAILABLE, 503, None) == (error.fault.kind, error.fault.status, error.fault.retry_after)
         assert "no other deployment of 'm' is left to try" == str(error)
 
-    def test_who_is_gone_is_not_forced(self):
+    def test_one_that_is_gone_is_not_asked_in_panic(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1, US1, fault=GONE)
-        error = scene.regret()
+        error = scene.refusal()
 
-        assert (FaultKind.UNAVAILABLE, 503, 60.0, None) == (
+        assert (FaultKind.UNAVAILABLE, 503, 60.0, 60.0) == (
             error.fault.kind,
             error.fault.status,
             error.fault.retry_after,
@@ -111,18 +172,19 @@ class TestNothingAvailable:
     def test_who_is_gone_for_good_gives_no_time_to_come_back(self):
         scene = BalancerScene([EU1, US1])
         for each in (EU1, US1):
-            scene.balancer.breaker(each).trip("stopped")
+            scene.balancer.breaker(each).eject("stopped")
 
-        assert scene.regret().fault.retry_after is None
+        assert scene.refusal().fault.retry_after is None
 
     def test_all_probing_says_to_come_back_soon(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1, US1)
         scene.clock.now += 10
-        [scene.acquire(), scene.acquire()]
-        error = scene.regret()
+        leases = [scene.acquire(), scene.acquire()]
+        error = scene.refusal()
 
-        assert (503, 1.0, None) == (error.fault.status, error.fault.retry_after, error.wait)
+        assert {EU1, US1} == {lease.endpoint for lease in leases}
+        assert (503, 1.0, 1.0) == (error.fault.status, error.fault.retry_after, error.wait)
         assert "no deployment of 'm' can take the request now" == str(error)
 
     def test_all_cooling_is_told_with_the_exact_time(self):
@@ -130,7 +192,7 @@ class TestNothingAvailable:
         scene.fails(EU1, fault=replace(SPENT, retry_after=9.0))
         scene.fails(US1, fault=replace(BUSY, retry_after=4.0))
         scene.clock.now += 2.5
-        error = scene.regret()
+        error = scene.refusal()
 
         assert (FaultKind.RATE_LIMITED, 429, 1.5, 1.5) == (
             error.fault.kind,
@@ -149,22 +211,23 @@ class TestNothingAvailable:
         scene.fails(EU1, fault=replace(SPENT, retry_after=9.0))
         scene.fails(US1, fault=replace(BUSY, retry_after=4.0))
 
-        assert 4.0 == scene.regret(exclude=POOL).wait
+        assert 4.0 == scene.refusal(exclude=POOL).wait
 
     def test_open_or_cooling_is_told_with_the_nearest_of_both(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1, fault=replace(BUSY, retry_after=60.0))
         scene.fails(US1)
-        assert "forced" == scene.acquire().reason
-        error = scene.regret()
+        lease = scene.acquire()
+        error = scene.refusal()
 
-        assert (429, 10.0, 60.0) == (error.fault.status, error.fault.retry_after, error.wait)
+        assert "panic" == lease.reason
+        assert (429, 1.0, 1.0) == (error.fault.status, error.fault.retry_after, error.wait)
 
     def test_an_overload_with_a_hint_is_no_quota(self):
         scene = BalancerScene([EU1])
         scene.fails(EU1, fault=Fault(FaultKind.OVERLOADED, "", 529, retry_after=3.0))
-        scene.balancer.breaker(EU1).reachable()
-        error = scene.regret()
+        scene.balancer.breaker(EU1).checked()
+        error = scene.refusal()
 
         assert (FaultKind.UNAVAILABLE, 503, 3.0, 3.0) == (
             error.fault.kind,
@@ -176,7 +239,7 @@ class TestNothingAvailable:
     def test_refused_credentials_everywhere_are_not_the_callers(self):
         scene = BalancerScene()
         scene.fails(EU1, US1, fault=REFUSED)
-        error = scene.regret()
+        error = scene.refusal()
 
         assert (FaultKind.REFUSED_CREDENTIALS, 502, 60.0) == (
             error.fault.kind,
@@ -190,9 +253,9 @@ class TestNothingAvailable:
         scene.fails(EU1, fault=REFUSED)
         scene.fails(US1, fault=GONE)
 
-        assert FaultKind.UNAVAILABLE is scene.regret().fault.kind
+        assert FaultKind.UNAVAILABLE is scene.refusal().fault.kind
 
-    @pytest.mark.parametrize("ask", [LoadBalancer.acquire, LoadBalancer.peek, LoadBalancer.explain])
+    @pytest.mark.parametrize("ask", [LoadBalancer.acquire, LoadBalancer.select, LoadBalancer.snapshot])
     def test_an_unknown_model_is_not_found(self, ask):
         with pytest.raises(ValueError, match="the model 'x' is not deployed") as error:
             ask(LoadBalancer({"m": POOL, "x": []}), "x")

@@ -1,0 +1,291 @@
+"""What several processes, listeners and careless callers may do with one balancer."""
+
+import gc
+import threading
+
+import pytest
+
+from routing.availability import Availability
+from routing.events import CircuitChanged, CooldownEnded, CooldownStarted, LeaseAbandoned, StrategyFailed
+from routing.load_balancer import LoadBalancer
+from routing.strategy import NO_CONTEXT, RoundRobinStrategy, SelectionContext
+from tests.routing.scenes import DOWN, EU1, EU2, POOL, SPENT, STEADY, US1, BalancerScene, endpoint, in_flight
+
+
+class TestSharing:
+    """What one process publishes, another applies, and does not publish again."""
+
+    def pair(self) -> tuple[BalancerScene, BalancerScene]:
+        one, other = BalancerScene(), BalancerScene()
+        shared = CircuitChanged | CooldownStarted | CooldownEnded
+        one.events.subscribe(lambda event: other.balancer.apply(event) if isinstance(event, shared) else None)
+        return one, other
+
+    def test_an_open_circuit_is_open_for_all(self):
+        one, other = self.pair()
+        one.fails(EU1)
+
+        assert [Availability.OPEN, *[Availability.AVAILABLE] * 2] == other.availability()
+        assert one.state(EU1) == other.state(EU1) or one.state(EU1).seconds == other.state(EU1).seconds
+        assert "1 failures in a row: server_error" == other.state(EU1).why
+        assert [] == other.told
+
+    def test_so_is_one_that_opened_again_for_longer(self):
+        one, other = self.pair()
+        one.fails(EU1)
+        one.clock.now = other.clock.now = 110
+        one.fails(EU1)
+
+        assert (Availability.OPEN, 20.0, 1) == (
+            other.state(EU1).availability,
+            other.state(EU1).seconds,
+            other.state(EU1).k,
+        )
+
+    def test_one_that_closed_is_closed_for_all_and_starts_slowly(self):
+        one, other = self.pair()
+        one.fails(EU1)
+        one.clock.now = other.clock.now = 110
+        with one.at(EU1) as lease:
+            lease.answered()
+
+        assert (Availability.AVAILABLE, 0.1) == (other.state(EU1).availability, other.state(EU1).weight)
+
+    def test_what_is_half_open_already_stays_so(self):
+        one, other = self.pair()
+        one.fails(EU1)
+        one.clock.now = other.clock.now = 110
+        probe = other.at(EU1)
+        one.availability()
+
+        assert Availability.PROBING is other.state(EU1).availability
+        probe.close()
+
+    def test_a_cooldown_is_everybodys_and_so_is_its_end(self):
+        one, other = self.pair()
+        one.fails(EU1, fault=SPENT)
+
+        assert (Availability.COOLDOWN, 5.0) == (other.state(EU2).availability, other.state(EU2).seconds)
+
+        one.clock.now = other.clock.now = 105
+        with one.at(EU1) as lease:
+            one.clock.now = other.clock.now = 106
+            lease.answered()
+        other.fails(EU1, fault=SPENT)
+
+        assert 5.0 == other.state(EU1).seconds
+
+    def test_a_cooldown_is_not_shortened_from_outside(self):
+        scene = BalancerScene()
+        scene.fails(EU1, fault=SPENT)
+        scene.balancer.apply(CooldownStarted(EU1, EU1.domain, 1.0, SPENT.kind))
+
+        assert 5.0 == scene.state(EU1).seconds
+
+    def test_an_endpoint_that_is_not_served_here_is_passed_over(self):
+        one, other = self.pair()
+        other.balancer.replace_pools({"m": [US1]})
+        one.fails(EU1)
+
+        assert [Availability.AVAILABLE] == other.availability()
+
+
+class TestForgottenLeases:
+    def test_a_lease_that_is_garbage_collected_is_released_with_a_warning(self, caplog):
+        scene = BalancerScene([EU1])
+        lease = scene.acquire()
+        assert {EU1: 1} == in_flight(scene.balancer)
+
+        del lease
+        gc.collect()
+
+        assert {EU1: 0} == in_flight(scene.balancer)
+        assert 0 == scene.balancer._members[EU1].waiting
+        assert [LeaseAbandoned(EU1)] == scene.told
+        assert ["a lease on eu/d1 was never released: close leases, or use them in a `with`"] == caplog.messages
+
+    def test_it_gives_back_its_permit_to_the_next_request(self):
+        scene = BalancerScene([EU1, US1])
+        scene.fails(EU1)
+        scene.clock.now += 10
+        scene.acquire()
+        gc.collect()
+
+        assert "probe" == scene.acquire().reason
+
+    def test_one_that_was_answered_waits_no_more(self):
+        scene = BalancerScene([EU1])
+        scene.acquire().answered()
+        gc.collect()
+
+        assert {EU1: 0} == in_flight(scene.balancer)
+        assert 0 == scene.balancer._members[EU1].waiting
+
+    def test_one_that_ended_is_forgotten_in_silence(self, caplog):
+        scene = BalancerScene([EU1])
+        scene.acquire().close()
+        scene.acquire().failed(DOWN)
+        gc.collect()
+        scene.balancer.snapshot()
+
+        assert [] == [event for event in scene.told if isinstance(event, LeaseAbandoned)]
+
+    def test_a_collection_under_the_balancers_lock_blocks_nobody(self):
+        """A finalizer may run wherever memory is allocated."""
+        scene = BalancerScene([EU1])
+
+        class Collecting(RoundRobinStrategy):
+            def select_endpoint(self, candidates, context=NO_CONTEXT):
+                kept.clear()
+                gc.collect()
+                return super().select_endpoint(candidates, context)
+
+        kept = [scene.acquire()]
+        scene.balancer.use(Collecting())
+        with scene.acquire() as lease:
+            assert "round-robin" == lease.reason
+            assert {EU1: 1} == in_flight(scene.balancer)
+
+
+class TestStrategiesThatCallBack:
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda balancer: balancer.acquire("m"),
+            lambda balancer: balancer.snapshot(),
+            lambda balancer: balancer.use("weighted"),
+            lambda balancer: balancer.endpoints("m"),
+        ],
+    )
+    def test_a_strategy_that_calls_the_balancer_fails_with_a_clear_error(self, call):
+        class Curious(RoundRobinStrategy):
+            def select_endpoint(self, candidates, context=NO_CONTEXT):
+                call(scene.balancer)
+                return super().select_endpoint(candidates, context)
+
+        scene = BalancerScene([EU1, US1], strategy=Curious())
+        with scene.acquire() as lease:
+            assert (EU1, "defect") == (lease.endpoint, lease.reason)
+
+        [event] = scene.told
+        assert isinstance(event, StrategyFailed)
+        assert "a strategy must not call the balancer that asks it: all it may use is in its arguments" == str(
+            event.error
+        )
+
+    def test_another_thread_waits_for_it_as_always(self):
+        inside, done = threading.Event(), threading.Event()
+
+        class Slow(RoundRobinStrategy):
+            def select_endpoint(self, candidates, context=NO_CONTEXT):
+                inside.set()
+                done.wait(10)
+                return super().select_endpoint(candidates, context)
+
+        balancer = LoadBalancer({"m": POOL}, policy=STEADY)
+        balancer.use(Slow())
+        selecting = threading.Thread(target=lambda: balancer.select("m"))
+        selecting.start()
+        inside.wait(10)
+        seen: list[object] = []
+        looking = threading.Thread(target=lambda: seen.append(balancer.endpoints("m")))
+        looking.start()
+        looking.join(0.05)
+        before = list(seen)
+        done.set()
+        selecting.join(10)
+        looking.join(10)
+
+        assert ([], [(EU1, EU2, US1)]) == (before, seen)
+
+
+class TestListeners:
+    def test_each_of_several_hears_everything(self):
+        scene = BalancerScene()
+        others: list[list[object]] = [[], []]
+        for each in others:
+            scene.events.subscribe(each.append)
+        scene.fails(EU1)
+
+        assert 2 == len(scene.told)
+        assert [scene.told, scene.told] == others
+
+    def test_one_that_fails_keeps_no_other_from_hearing(self):
+        scene = BalancerScene()
+        heard: list[object] = []
+        scene.events.subscribe(lambda event: 1 / 0)
+        scene.events.subscribe(heard.append)
+        scene.fails(EU1)
+
+        assert scene.told == heard != []
+
+
+class TestDrained:
+    """An endpoint of weight 0 gets only what continues what it made."""
+
+    DRAINED = endpoint("eu", "d1", weight=0)
+
+    def test_it_is_not_selected(self):
+        scene = BalancerScene([self.DRAINED, US1])
+
+        assert {US1} == {scene.balancer.select("m") for _ in range(4)}
+        assert [Availability.DRAINED, Availability.AVAILABLE] == scene.availability()
+
+    def test_not_even_in_panic(self):
+        scene = BalancerScene([self.DRAINED, US1])
+        scene.fails(US1)
+        held = scene.acquire()
+
+        assert (US1, "panic") == (held.endpoint, held.reason)
+        assert 503 == scene.refusal().fault.status
+
+    def test_nor_if_it_is_the_only_one(self):
+        error = BalancerScene([self.DRAINED]).refusal()
+
+        assert (503, None) == (error.fault.status, error.fault.retry_after)
+        assert "no deployment of 'm' can take the request now" == str(error)
+
+    def test_what_continues_what_it_made_goes_there(self):
+        scene = BalancerScene([self.DRAINED, US1])
+
+        with scene.acquire(among=[self.DRAINED]) as lease:
+            assert (EU1, "pinned") == (lease.endpoint, lease.reason)
+        with scene.acquire(context=SelectionContext(preferred=self.DRAINED)) as lease:
+            assert (EU1, "preferred") == (lease.endpoint, lease.reason)
+
+    def test_an_endpoint_is_drained_while_requests_go_on(self):
+        scene = BalancerScene([EU1, US1])
+        lease = scene.at(EU1)
+        scene.balancer.replace_pools({"m": [self.DRAINED, US1]})
+        lease.answered()
+
+        assert (1, 0.0) == (scene.state(EU1).in_flight, scene.state(EU1).weight)
+        lease.close()
+        assert 0 == scene.state(EU1).in_flight
+
+
+def test_whoever_works_on_a_balancer_finds_its_policy_there():
+    assert BalancerScene(policy=STEADY).balancer.policy is STEADY
+
+
+def test_a_snapshot_does_not_hold_the_lock_while_it_looks_at_circuits(monkeypatch):
+    scene = BalancerScene()
+    held = []
+    for each in scene.balancer._members.values():
+        look = each.breaker.snapshot
+        monkeypatch.setattr(each, "breaker", Watched(look, lambda: held.append(scene.balancer._lock.lock.locked())))
+    scene.balancer.snapshot()
+
+    assert [False] * 3 == held
+
+
+class Watched:
+    """A breaker that says when it is looked at."""
+
+    def __init__(self, look, say) -> None:
+        self._look = look
+        self._say = say
+
+    def snapshot(self):
+        self._say()
+        return self._look()
