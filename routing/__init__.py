@@ -10,7 +10,6 @@ from dataclasses import replace
 from dialects.conversation import JSON
 from dialects.faults import FaultKind
 from proxy_helpers import Detector
-from routing.budget import RetryBudget
 from routing.health import Circuit, CircuitBreaker, HealthChecker
 from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
 from routing.names import How, ModelNames, Resolution
@@ -26,6 +25,7 @@ from routing.protocols import (
     protocol_for,
 )
 from routing.request_router import Attempt, Attempts, RequestRouter, Route, Trail, TrailEntry
+from routing.retry_budget import RetryBudget
 from routing.strategy import (
     STRATEGIES,
     CacheAffinityStrategy,

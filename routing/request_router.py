@@ -15,12 +15,12 @@ from typing import NamedTuple, Protocol, Self
 
 from dialects.conversation import JSON
 from dialects.faults import Fault, FaultError, FaultKind, Quota
-from routing.budget import RetryBudget
 from routing.journal import Row, Standing
 from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
 from routing.names import ModelNames, Resolution
 from routing.policy import Policy, RetryPolicy
 from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
+from routing.retry_budget import LEAST_RESERVE, RetryBudget
 from routing.standing import MAKER_LEFT, nearest
 from routing.strategy import Endpoint, QuotaDomain, SelectionContext
 from routing.verdicts import VERDICTS, Effect, Scope, scope_of
@@ -188,7 +188,7 @@ class Attempts:
         """One may be overruled, two say the same."""
         self._pauses = 0
         self._waited = False
-        means.budget.requested(resolution.model)
+        means.budget.deposit(resolution.model)
 
     @property
     def trail(self) -> Trail:
@@ -241,7 +241,7 @@ class Attempts:
             if self._made:
                 raise StopIteration from None
             raise
-        if self._made and not self._means.budget.withdraw(self.resolution.model):  # others were quicker
+        if self._made and not self._means.budget.spend(self.resolution.model):  # others were quicker
             lease.close()
             self._over = self.unaffordable = True
             raise StopIteration
@@ -380,7 +380,7 @@ class RequestRouter:
         self._names = names or ModelNames((), policy.aliases, policy.fallbacks, fallback=policy.fallback)
         self._protocols = tuple(protocols)
         self._table: list[tuple[str, ProtocolHandler]] = []
-        budget = RetryBudget(policy.retry, clock=clock)
+        budget = RetryBudget(policy.retry, reserve=self._reserve_of, clock=clock)
         self._means = _Means(balancer, budget, policy, clock, rng, sleep or threading.Event().wait)
 
     @property
@@ -458,6 +458,11 @@ class RequestRouter:
         url = protocol.build_endpoint_for(endpoint.url, endpoint.backend, body, stream=streams)
         _log.info("route: %r is %s", requested, _told(endpoint, protocol))
         return Route(url, body, endpoint.subaccount, protocol)
+
+    def _reserve_of(self, model: str) -> float:
+        """How many retries it takes to open the circuit of every endpoint of *model* once."""
+        broken = len(self._balancer.endpoints(model))
+        return max(LEAST_RESERVE, self._means.policy.breaker.failure_threshold * broken)
 
     def _makers(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
         """Name the endpoints that can continue what *pinned* began."""

@@ -214,10 +214,17 @@ class TestTheBudget:
         assert not attempts.unaffordable
 
     def test_each_retry_takes_one(self, router_of):
-        router = router_of(pool_at("eu/d1", "us/d7"), Policy(retry=RetryPolicy(budget_ratio=0)))
+        router = router_of(pool_at("eu/d1", "us/d7", "ap/d9"), Policy(retry=RetryPolicy(budget_ratio=0)))
         all_fail(router.attempts("gpt-5"), OVERLOADED)
 
-        assert 10 - 2 == router._means.budget.balance("gpt-5")
+        assert 15 - 2 == router._means.budget.balance("gpt-5")
+
+    @pytest.mark.parametrize(("endpoints", "threshold", "reserve"), [(1, 5, 10), (2, 5, 10), (6, 5, 30), (6, 2, 12)])
+    def test_there_is_enough_to_find_every_broken_endpoint_once(self, router_of, endpoints, threshold, reserve):
+        policy = Policy(breaker=BreakerPolicy(failure_threshold=threshold), retry=RetryPolicy(budget_ratio=0))
+        router = router_of(pool_at(*(f"eu/d{number}" for number in range(endpoints))), policy)
+
+        assert reserve == router._means.budget.balance("gpt-5")
 
     def test_it_is_known_that_it_was_empty(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(retry=RetryPolicy(budget_reserve=1, budget_ratio=0)))
