@@ -59,7 +59,8 @@ class Fault:
 
     *message* may be shown to a caller: it holds no secret and no upstream address.
     *status* is the HTTP status the failure came with, *retry_after* is in seconds,
-    *code* and *param* are the machine-readable details some dialects carry.
+    *code* and *param* are the machine-readable details some dialects carry. *unanswered* is a
+    model that got the request and kept silent for too long: it may still be at work, and be paid for it.
     """
 
     kind: FaultKind
@@ -69,6 +70,7 @@ class Fault:
     quota: Quota = Quota.ENDPOINT
     code: str | None = None
     param: str | None = None
+    unanswered: bool = False
 
 
 class FaultError(Exception):

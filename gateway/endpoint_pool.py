@@ -12,7 +12,7 @@ from gateway.config.subaccounts import SubAccount
 from gateway.upstream.discovery import Get, Models, listing, statuses, without_gaps
 from routing.health import HealthChecker, answered_lately
 from routing.load_balancer import LoadBalancer
-from routing.names import Unlisted
+from routing.model_names import Unlisted
 from routing.strategy import Endpoint
 
 _log = logging.getLogger("sap_ai_proxy.endpoint_pool")

@@ -39,10 +39,11 @@ from gateway.upstream.discovery import Management
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
+from routing.attempts import Attempts
 from routing.journal import EndpointState
 from routing.load_balancer import LoadBalancer, NoEndpointError
-from routing.names import ModelNames, Resolution
-from routing.request_router import Attempts, RequestRouter
+from routing.model_names import ModelNames, Resolution
+from routing.request_router import RequestRouter
 from routing.strategy import Endpoint
 
 _log = logging.getLogger("sap_ai_proxy")

@@ -10,9 +10,10 @@ from dataclasses import replace
 from dialects.conversation import JSON
 from dialects.faults import FaultKind
 from proxy_helpers import Detector
+from routing.attempts import Attempt, Attempts, Trail, TrailEntry
 from routing.health import Circuit, CircuitBreaker, HealthChecker
 from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
-from routing.names import How, ModelNames, Resolution
+from routing.model_names import How, ModelNames, Resolution
 from routing.policy import BreakerPolicy, CoolingPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
 from routing.protocols import (
     PROTOCOLS,
@@ -24,7 +25,7 @@ from routing.protocols import (
     ProtocolHandler,
     protocol_for,
 )
-from routing.request_router import Attempt, Attempts, RequestRouter, Route, Trail, TrailEntry
+from routing.request_router import RequestRouter, Route
 from routing.retry_budget import RetryBudget
 from routing.strategy import (
     STRATEGIES,

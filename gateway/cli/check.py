@@ -17,7 +17,7 @@ from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed, Management, i
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from routing.load_balancer import LoadBalancer
-from routing.names import identity
+from routing.model_names import identity
 from routing.protocols import EmbeddingsProtocol
 from routing.request_router import RequestRouter
 

@@ -12,7 +12,7 @@ from gateway.upstream.discovery import Management, discover
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from routing.load_balancer import LoadBalancer
-from routing.names import ModelNames, Unlisted
+from routing.model_names import ModelNames, Unlisted
 from routing.request_router import RequestRouter
 from routing.strategy import Endpoint
 

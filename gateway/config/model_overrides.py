@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.config.subaccounts import SubAccount, spelled
 from routing.load_balancer import LoadBalancer
-from routing.names import FALLBACKS, ModelNames
+from routing.model_names import FALLBACKS, ModelNames
 from routing.policy import ModelPolicy, Policy
 
 _READ: Final[Mapping[str, Collection[str]]] = {

@@ -13,8 +13,8 @@ from gateway.upstream.management import ManagementClient
 from gateway.upstream.stream_reader import StreamReader
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Call, Transport
+from routing.attempts import Attempt
 from routing.policy import Timeouts
-from routing.request_router import Attempt
 from routing.strategy import Endpoint
 
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from dialects.faults import Fault, FaultKind, Quota
+from routing.attempts import Attempt, Attempts
 from routing.health import Circuit, CircuitBreaker, Transition
 from routing.journal import EndpointState, Standing
 from routing.lease import Lease
 from routing.load_balancer import LoadBalancer, NoEndpointError
 from routing.policy import BreakerPolicy, CoolingPolicy, Policy
-from routing.request_router import Attempt, Attempts, RequestRouter
+from routing.request_router import RequestRouter
 from routing.strategy import Candidate, Endpoint, LoadBalancingStrategy, SelectionContext
 
 FEW = int(os.environ.get("EXAMPLES", "0"))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import routing
-import routing.names
+import routing.model_names
 from dialects.faults import Fault, FaultKind
 from routing import Endpoint, LoadBalancer, NoEndpointError, Policy, RequestRouter, load_balance_url, route_request
 
@@ -84,7 +84,7 @@ class TestLoadBalanceUrl:
         (
             "claude-3-opus",
             "Claude model",
-            ", ".join(("claude-3-opus", *routing.names.FALLBACKS["claude-opus"])),
+            ", ".join(("claude-3-opus", *routing.model_names.FALLBACKS["claude-opus"])),
         ),
         ("gemini-2.5-flash", "Gemini model", "gemini-2.5-flash, gemini-2.5-pro"),
         ("mistral-tiny", "Model", "mistral-tiny, gpt-4.1"),

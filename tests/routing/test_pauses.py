@@ -103,8 +103,8 @@ class TestAllCooling:
 
     def test_what_ends_soon_is_waited_for_once_with_jitter(self, router_of, clock):
         router = self.cooled(router_of, 2.0)
-        router._means = dataclasses.replace(
-            router._means, policy=Policy(cooling=dataclasses.replace(NO_REST, jitter=0.1))
+        router._environment = dataclasses.replace(
+            router._environment, policy=Policy(cooling=dataclasses.replace(NO_REST, jitter=0.1))
         )
 
         assert "eu/d1" == place(next(router.attempts("gpt-5")))
@@ -128,7 +128,7 @@ class TestAllCooling:
             if len(clock.slept) == 1:
                 next(others).failed(dataclasses.replace(BUSY, retry_after=1.0))
 
-        router._means = dataclasses.replace(router._means, sleep=meanwhile)
+        router._environment = dataclasses.replace(router._environment, sleep=meanwhile)
         attempts = router.attempts("gpt-5")
         with pytest.raises(NoEndpointError):
             next(attempts)
@@ -210,21 +210,21 @@ class TestTheBudget:
         attempts = router.attempts("gpt-5", pinned="eu/d1")
 
         assert ["eu/d1"] == all_fail(attempts, fault)
-        assert 10 == router._means.budget.balance("gpt-5")
+        assert 10 == router._environment.budget.balance("gpt-5")
         assert not attempts.unaffordable
 
     def test_each_retry_takes_one(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7", "ap/d9"), Policy(retry=RetryPolicy(budget_ratio=0)))
         all_fail(router.attempts("gpt-5"), OVERLOADED)
 
-        assert 15 - 2 == router._means.budget.balance("gpt-5")
+        assert 15 - 2 == router._environment.budget.balance("gpt-5")
 
     @pytest.mark.parametrize(("endpoints", "threshold", "reserve"), [(1, 5, 10), (2, 5, 10), (6, 5, 30), (6, 2, 12)])
     def test_there_is_enough_to_find_every_broken_endpoint_once(self, router_of, endpoints, threshold, reserve):
         policy = Policy(breaker=BreakerPolicy(failure_threshold=threshold), retry=RetryPolicy(budget_ratio=0))
         router = router_of(pool_at(*(f"eu/d{number}" for number in range(endpoints))), policy)
 
-        assert reserve == router._means.budget.balance("gpt-5")
+        assert reserve == router._environment.budget.balance("gpt-5")
 
     def test_it_is_known_that_it_was_empty(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(retry=RetryPolicy(budget_reserve=1, budget_ratio=0)))
@@ -249,8 +249,8 @@ class TestTheBudget:
             if len(clock.slept) == 1:
                 next(others).lease.close()
 
-        router._means = dataclasses.replace(router._means, sleep=meanwhile)
-        others._means = dataclasses.replace(others._means, sleep=clock.sleep)
+        router._environment = dataclasses.replace(router._environment, sleep=meanwhile)
+        others._environment = dataclasses.replace(others._environment, sleep=clock.sleep)
         attempts = router.attempts("gpt-5")
 
         assert ["eu/d1"] == all_fail(attempts, OVERLOADED)

@@ -7,7 +7,7 @@ import pytest
 
 from dialects.faults import FaultError, FaultKind
 from routing.load_balancer import LoadBalancer, NoEndpointError
-from routing.names import How, ModelNames, Resolution
+from routing.model_names import How, ModelNames, Resolution
 from routing.policy import Policy
 from routing.protocols import (
     ClaudeConverseProtocol,
@@ -277,7 +277,7 @@ class TestRoute:
         assert ["route: 'gpt-5-latest' is gpt-5 by openai-chat, at eu/d1"] == caplog.messages
 
     def test_an_attempt_is_logged_for_who_wants_to_know(self, router_of, caplog):
-        with caplog.at_level(logging.DEBUG, "routing.request_router"):
+        with caplog.at_level(logging.DEBUG, "routing.attempts"):
             next(router_of(pool_at("eu/d1")).attempts("gpt-5"))
 
         assert ["attempt 1: gpt-5 by openai-chat, at eu/d1"] == caplog.messages

@@ -7,16 +7,18 @@ from typing import Any
 from dialects.conversation import JSON, Usage
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.faults import Fault, FaultError
 from dialects.jsontext import dumps
 from dialects.tables import CLIENTS
 from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Asked, Exchange, Shared
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.steps import Quiet
+from gateway.upstream.transport import NO_ANSWER_IN_TIME
+from routing.attempts import Attempt
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, Policy, Timeouts
-from routing.request_router import Attempt, RequestRouter
+from routing.request_router import RequestRouter
 from routing.strategy import Endpoint
 from tests.routing.scenes import SleepingClock
 
@@ -70,7 +72,7 @@ class ScriptedReader:
             while (chunk := self.take(self._silence)) is not None:
                 read += chunk
         except Quiet:
-            raise FaultError(Fault(FaultKind.TIMEOUT, "silent")) from None
+            raise FaultError(NO_ANSWER_IN_TIME) from None
         return read
 
     def finish(self) -> None:

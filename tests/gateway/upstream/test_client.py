@@ -18,9 +18,10 @@ from gateway.upstream.client import AICoreClient
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
+from routing.attempts import Attempt
 from routing.load_balancer import LoadBalancer
 from routing.policy import Timeouts
-from routing.request_router import Attempt, RequestRouter
+from routing.request_router import RequestRouter
 from routing.strategy import Endpoint
 from tests.support.running import Cloud, config_of
 

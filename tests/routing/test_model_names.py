@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dialects.faults import FaultKind
 from routing.load_balancer import NoEndpointError
-from routing.names import FALLBACKS, How, ModelNames, Resolution, Unlisted, identity
+from routing.model_names import FALLBACKS, How, ModelNames, Resolution, Unlisted, identity
 from routing.policy import Policy
 
 SONNET = "anthropic--claude-4.5-sonnet"

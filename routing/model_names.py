@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from dialects.faults import Fault, FaultKind
 from proxy_helpers import Detector
-from routing.load_balancer import NoEndpointError
 from routing.policy import Policy
+from routing.standing import NoEndpointError
 
 _SONNETS = ("anthropic--claude-4.5-sonnet", "anthropic--claude-4-sonnet", "anthropic--claude-3.7-sonnet")
 FALLBACKS: Mapping[str, tuple[str, ...]] = {
