@@ -28,6 +28,8 @@ class FaultKind(Enum):
     """The answer began and then ended early, or made no sense."""
     REFUSED_CREDENTIALS = "refused_credentials"
     """SAP AI Core refuses the proxy's token; the caller is not to blame."""
+    NO_TOKEN = "no_token"  # noqa: S105 - the name of a kind
+    """No access token for a subaccount is to be had: no endpoint of it can be asked."""
     DEPLOYMENT_FORBIDDEN = "deployment_forbidden"
     """SAP AI Core takes the proxy's token, but does not let it use this deployment."""
     REQUEST_FORBIDDEN = "request_forbidden"
@@ -100,6 +102,7 @@ _STATUS = {
     FaultKind.UNREACHABLE: 502,
     FaultKind.STREAM_BROKEN: 502,
     FaultKind.REFUSED_CREDENTIALS: 502,
+    FaultKind.NO_TOKEN: 503,
     FaultKind.DEPLOYMENT_FORBIDDEN: 502,
     FaultKind.REQUEST_FORBIDDEN: 403,
     FaultKind.RESOURCE_NOT_FOUND: 404,

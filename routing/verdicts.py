@@ -79,6 +79,7 @@ VERDICTS: Mapping[FaultKind, Verdict] = MappingProxyType(
         FaultKind.REFUSED_CREDENTIALS: Verdict(
             Outcome.CREDENTIALS, Effect.NEUTRAL, Scope.SUBACCOUNT, try_elsewhere=True
         ),
+        FaultKind.NO_TOKEN: Verdict(Outcome.CREDENTIALS, Effect.NEUTRAL, Scope.SUBACCOUNT, try_elsewhere=True),
         FaultKind.DEPLOYMENT_FORBIDDEN: Verdict(Outcome.FORBIDDEN, Effect.FAILURE, Scope.NONE, try_elsewhere=True),
         FaultKind.REQUEST_FORBIDDEN: _REFUSED,
         FaultKind.RESOURCE_NOT_FOUND: _REFUSED,

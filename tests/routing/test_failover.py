@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 
 from dialects.faults import Fault, FaultKind
+from routing.health import Circuit
 from routing.load_balancer import NoEndpointError
 from routing.policy import BreakerPolicy, Policy, RetryPolicy
 from routing.strategy import STRATEGIES
-from tests.routing.scenes import BUSY, DOWN, FORBIDDEN, NO_REST, OVERLOADED, all_fail, endpoint, place, pool_at
+from tests.routing.scenes import BAD, BUSY, DOWN, FORBIDDEN, NO_REST, OVERLOADED, all_fail, endpoint, place, pool_at
 
 SILENT = Fault(FaultKind.TIMEOUT, "no answer in time", unanswered=True)
 
@@ -102,6 +103,42 @@ class TestAnotherTier:
         router = router_of(tiered("0:eu/d1", "1:eu/d2", "1:us/d3", "1:us/d4"))
 
         assert ["eu/d1", "us/d3", "eu/d2"] == all_fail(router.attempts("gpt-5"), DOWN)
+
+
+class TestNoToken:
+    NO_TOKEN = Fault(FaultKind.NO_TOKEN, "no token", retry_after=2.0)
+
+    def test_all_endpoints_of_its_subaccount_are_passed_over_together(self, router_of, clock):
+        router = router_of(pool_at("eu/d1", "eu/d2", "us/d7"), Policy(cooling=NO_REST))
+        next(router.attempts("gpt-5", pinned="eu/d1", retry=False)).failed(self.NO_TOKEN)
+        went = [place(next(router.attempts("gpt-5"))) for _ in range(4)]
+        clock.now += 2
+
+        assert ["us/d7"] * 4 == went
+        assert "eu" in {place(next(router.attempts("gpt-5"))).partition("/")[0] for _ in range(2)}
+
+    def test_no_circuit_opens_however_often_there_is_none(self, router_of, clock):
+        router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooling=NO_REST))
+        for _ in range(20):
+            next(router.attempts("gpt-5", pinned="eu/d1", retry=False)).failed(self.NO_TOKEN)
+            clock.now += 2
+
+        assert {Circuit.CLOSED} == {state.circuit for state in router.balancer.snapshot()}
+
+    def test_a_request_goes_elsewhere_at_once_and_waits_where_there_is_no_elsewhere(self, router_of, clock):
+        two, one = (router_of(pool_at(*places), Policy(cooling=NO_REST)) for places in (["eu/d1", "us/d7"], ["eu/d1"]))
+
+        assert ["eu/d1", "us/d7"] == all_fail(two.attempts("gpt-5"), self.NO_TOKEN, BAD)
+        assert [] == clock.slept
+        assert ["eu/d1", "eu/d1"] == all_fail(one.attempts("gpt-5"), self.NO_TOKEN, BAD)
+        assert [2.0] == clock.slept
+
+    def test_the_trail_says_so(self, router_of):
+        attempts = router_of(pool_at("eu/d1")).attempts("gpt-5", retry=False)
+        all_fail(attempts, self.NO_TOKEN)
+
+        assert "eu/d1 no_token" == str(attempts.trail)
+        assert attempts.refusal.retry_after >= 2.0
 
 
 class TestSilence:

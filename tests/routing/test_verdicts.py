@@ -23,6 +23,7 @@ class TestVerdicts:
         (FaultKind.UNREACHABLE, Outcome.SERVER, Effect.FAILURE, Scope.NONE, True),
         (FaultKind.STREAM_BROKEN, Outcome.STREAM, Effect.FAILURE, Scope.NONE, True),
         (FaultKind.REFUSED_CREDENTIALS, Outcome.CREDENTIALS, Effect.NEUTRAL, Scope.SUBACCOUNT, True),
+        (FaultKind.NO_TOKEN, Outcome.CREDENTIALS, Effect.NEUTRAL, Scope.SUBACCOUNT, True),
         (FaultKind.DEPLOYMENT_FORBIDDEN, Outcome.FORBIDDEN, Effect.FAILURE, Scope.NONE, True),
         (FaultKind.REQUEST_FORBIDDEN, Outcome.REFUSED, Effect.REFUSAL, Scope.NONE, True),
         (FaultKind.RESOURCE_NOT_FOUND, Outcome.REFUSED, Effect.REFUSAL, Scope.NONE, True),
