@@ -42,7 +42,7 @@ from gateway.upstream.transport import Transport
 from routing.attempts import Attempts
 from routing.journal import EndpointState
 from routing.load_balancer import LoadBalancer, NoEndpointError
-from routing.model_names import ModelNames, Resolution
+from routing.model_names import Resolution
 from routing.request_router import RequestRouter
 from routing.strategy import Endpoint
 
@@ -102,9 +102,8 @@ class Gateway:
         get = Management(self._management, self._tokens)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
         self._pool = EndpointPool(settings, self.balancer, get, probe, clock)
-        names = ModelNames.configured(settings.policy, self._pool.unlisted)
         sleep = threading.Event().wait
-        self.router = RequestRouter(self.balancer, names=names, policy=settings.policy, clock=clock, sleep=sleep)
+        self.router = RequestRouter(self.balancer, unlisted=self._pool.unlisted, clock=clock, sleep=sleep)
         settings.extend(self.router)
         fetcher = MediaFetcher() if settings.fetch_media else None
         self._shared = Shared(fetch=fetcher)

@@ -131,10 +131,14 @@ class Environment:
 
     balancer: LoadBalancer
     budget: RetryBudget
-    policy: Policy
     clock: Callable[[], float]
     rng: Callable[[], float]
     sleep: Callable[[float], object]
+
+    @property
+    def policy(self) -> Policy:
+        """The balancer's own: there is no other."""
+        return self.balancer.policy
 
     def countdown(self, model: str) -> "Countdown":
         """Begin the lifetime of a request for *model* that has none of its own."""

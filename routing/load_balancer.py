@@ -10,6 +10,7 @@ from routing.breaker import CircuitBreaker
 from routing.cooling import Clock
 from routing.journal import Circuit, EndpointState, PoolsChanged, Row, Standing, StrategyErred
 from routing.lease import Lease, Ledger, Listener, Member, keys_of
+from routing.model_names import ModelNames, with_resolved_names
 from routing.policy import Policy
 from routing.standing import MAKER_LEFT, MAY_BE_CHOSEN, NoEndpointError, Survey, regret
 from routing.strategy import (
@@ -101,19 +102,22 @@ class LoadBalancer:
         rng: random.Random | None = None,
         listener: Listener | None = None,
     ) -> None:
-        self._policy = policy = policy or Policy()
+        self._policy = policy = with_resolved_names(policy or Policy())
         self._clock = clock
         self._rng = rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._ledger = Ledger(policy, clock, rng, listener)
         self._members: dict[Endpoint, Member] = {}
         self._pools: dict[str, tuple[Member, ...]] = {}
         self._chooser = _Chooser(strategy or make_strategy(policy.strategy, policy, rng), self._ledger)
-        self._own = {
-            model: _Chooser(make_strategy(own.strategy, policy, rng), self._ledger)
-            for model, own in policy.models.items()
-            if own.strategy
-        }
+        for own in policy.models.values():
+            make_strategy(own.strategy or policy.strategy, policy, rng)  # a name that is unknown is refused at once
+        self._own: dict[str, _Chooser] = {}
         self._enrol(pools)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that it was built with; whoever works on it uses the same."""
+        return self._policy
 
     def acquire(
         self,
@@ -180,7 +184,12 @@ class LoadBalancer:
             self._ledger.publish()
 
     def use(self, strategy: LoadBalancingStrategy | str, model: str | None = None) -> None:
-        """Choose differently from the next request on: for one model, or for all that have no strategy of their own."""
+        """Choose differently from the next request on: for one model, or for all that have no strategy of their own.
+
+        *model* is any name of a deployed model; raises `NoEndpointError` where it means none.
+        """
+        if model is not None:
+            model = ModelNames(self.models(), self._policy.aliases, fallback=False).resolve(model).model
         named = make_strategy(strategy, self._policy, self._rng) if isinstance(strategy, str) else strategy
         chosen = _Chooser(named, self._ledger)
         with self._ledger.lock:
@@ -256,6 +265,10 @@ class LoadBalancer:
             for model, pool in pools.items()
             if pool
         }
+        for model in self._pools.keys() - self._own.keys():
+            own = self._policy.models.get(model)
+            if own is not None and own.strategy:
+                self._own[model] = _Chooser(make_strategy(own.strategy, self._policy, self._rng), self._ledger)
         joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
         return joined, tuple(endpoint for endpoint in before if endpoint not in wanted)
 

@@ -3,13 +3,13 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
 from dialects.faults import Fault, FaultKind
 from proxy_helpers import Detector
-from routing.policy import Policy
+from routing.policy import ModelPolicy, Policy
 from routing.standing import NoEndpointError
 
 _SONNETS = ("anthropic--claude-4.5-sonnet", "anthropic--claude-4-sonnet", "anthropic--claude-3.7-sonnet")
@@ -289,6 +289,44 @@ class ModelNames:
     def _not_deployed(self, name: str) -> str:
         """Say that a model is not there, and what is."""
         return f"The model {name!r} is not deployed. Deployed: {', '.join(sorted(self.deployed)) or 'none'}."
+
+
+class ModelPolicies(Mapping[str, ModelPolicy]):
+    """What differs for single models, found under any of their names; raises `ValueError` for what is no name.
+
+    Of two entries that mean one model, the one under its deployed name counts, then the first.
+    """
+
+    def __init__(self, given: Mapping[str, ModelPolicy], aliases: Mapping[str, str]) -> None:
+        wrong = next((name for name in given if not name.strip() or not may_name_a_model(name)), None)
+        if wrong is not None:
+            raise ValueError(f"models: {wrong[:LONGEST_NAME]!r} is no name of a model: {_NO_NAME.message}")
+        self._given = dict(given)
+        self._aliases = dict(aliases)
+        self._known: dict[str, str | None] = {}
+
+    def __getitem__(self, model: str) -> ModelPolicy:
+        if model not in self._known:
+            names = ModelNames((model,), self._aliases, fallback=False)
+            own = (name for name in (model, *self._given) if name in self._given and names.knows(name))
+            self._known[model] = next(own, None)
+        name = self._known[model]
+        if name is None:
+            raise KeyError(model)
+        return self._given[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+
+def with_resolved_names(policy: Policy) -> Policy:
+    """Give the same policy, whose `models` are found under any name of a model; raises `ValueError`."""
+    if isinstance(policy.models, ModelPolicies):
+        return policy
+    return replace(policy, models=ModelPolicies(policy.models, policy.aliases))
 
 
 def _not_yet(name: str, unlisted: Unlisted) -> Fault:

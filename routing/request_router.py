@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dialects.conversation import JSON
 from routing.attempts import Attempts, Environment, Lifetime, Plan, described
 from routing.load_balancer import LoadBalancer, NoEndpointError
-from routing.model_names import ModelNames
+from routing.model_names import ModelNames, Unlisted, with_resolved_names
 from routing.policy import Policy
 from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
 from routing.retry_budget import LEAST_RESERVE, RetryBudget
@@ -35,28 +35,30 @@ class Route(NamedTuple):
 class RequestRouter:
     """Decides where a request goes: model by name, endpoint by balancer, protocol by model and client.
 
-    *sleep* waits between attempts; *rng* gives numbers from 0 to 1. Holds no
-    lock: what changes are references, each replaced in one step.
+    Policy, aliases and retries are the balancer's; a *policy* that is given all the same must be equal to it.
+    *unlisted* names the subaccounts of which it is not known yet what runs there. *sleep* waits between attempts;
+    *rng* gives numbers from 0 to 1. Holds no lock: what changes are references, each replaced in one step.
     """
 
     def __init__(
         self,
         balancer: LoadBalancer,
         *,
-        names: ModelNames | None = None,
         policy: Policy | None = None,
+        unlisted: Callable[[], Unlisted] = Unlisted,
         protocols: Sequence[ProtocolHandler] = PROTOCOLS,
         clock: Callable[[], float] = time.monotonic,
         rng: Callable[[], float] = random.random,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
-        policy = policy or Policy()
+        if policy is not None and with_resolved_names(policy) != balancer.policy:
+            raise ValueError("policy differs from the balancer's: give it to the LoadBalancer alone")
         self._balancer = balancer
-        self._names = names or ModelNames((), policy.aliases, policy.fallbacks, fallback=policy.fallback)
+        self._names = ModelNames.configured(balancer.policy, unlisted)
         self._protocols = tuple(protocols)
         self._table: list[tuple[str, ProtocolHandler]] = []
-        budget = RetryBudget(policy.retry, reserve=self._reserve_of, clock=clock)
-        self._environment = Environment(balancer, budget, policy, clock, rng, sleep or threading.Event().wait)
+        budget = RetryBudget(balancer.policy.retry, reserve=self._reserve_of, clock=clock)
+        self._environment = Environment(balancer, budget, clock, rng, sleep or threading.Event().wait)
 
     @property
     def balancer(self) -> LoadBalancer:

@@ -75,7 +75,7 @@ def examine(
 ) -> Report:
     """Compare what is configured with what two questions to each subaccount bring to light."""
     findings = [Finding(Mark.NOTE, _FILE, warning) for warning in settings.warnings]
-    router = RequestRouter(LoadBalancer({}), policy=settings.policy)
+    router = RequestRouter(LoadBalancer({}, policy=settings.policy))
     settings.extend(router)
     seen: dict[str, Sequence[Listed]] = {}
 

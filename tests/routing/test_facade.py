@@ -114,7 +114,7 @@ def test_a_name_that_no_model_can_have_is_a_value_error_that_does_not_repeat_it(
 
 def test_where_all_rest_the_error_says_until_when():
     policy = Policy()
-    router = RequestRouter(LoadBalancer({"o3": [at("eu", "d1", "o3")]}, policy=policy), policy=policy)
+    router = RequestRouter(LoadBalancer({"o3": [at("eu", "d1", "o3")]}, policy=policy))
     routing.configure(router)
     next(router.attempts("o3")).failed(Fault(FaultKind.RATE_LIMITED, "too many", 429, retry_after=100))
     with pytest.raises(NoEndpointError, match="Model 'o3' and fallbacks not available") as caught:

@@ -102,13 +102,13 @@ class TestAllCooling:
         return router
 
     def test_what_ends_soon_is_waited_for_once_with_jitter(self, router_of, clock):
-        router = self.cooled(router_of, 2.0)
-        router._environment = dataclasses.replace(
-            router._environment, policy=Policy(cooling=dataclasses.replace(NO_REST, jitter=0.1))
-        )
+        policy = Policy(cooling=CoolingPolicy(jitter=0.1))
+        router = router_of(pool_at("eu/d1"), policy, chance=0.5)
+        next(router.attempts("gpt-5", retry=False)).failed(dataclasses.replace(BUSY, retry_after=1.5))
+        [row] = router.balancer.explain("gpt-5")
 
         assert "eu/d1" == place(next(router.attempts("gpt-5")))
-        assert clock.slept == [pytest.approx(2.0 * 1.05)]
+        assert clock.slept == [pytest.approx(row.seconds * 1.05)]
 
     def test_what_ends_later_is_a_429_that_says_when(self, router_of, clock):
         router = self.cooled(router_of, 2.1)
@@ -260,6 +260,6 @@ class TestTheBudget:
 
 def test_by_default_a_pause_is_a_real_one():
     policy = Policy(retry=RetryPolicy(max_attempts=2, backoff_base=0.001))
-    attempts = RequestRouter(LoadBalancer(pool_at("eu/d1"), policy=policy), policy=policy).attempts("gpt-5")
+    attempts = RequestRouter(LoadBalancer(pool_at("eu/d1"), policy=policy)).attempts("gpt-5")
 
     assert ["eu/d1", "eu/d1"] == all_fail(attempts, OVERLOADED)

@@ -7,8 +7,8 @@ import pytest
 
 from dialects.faults import FaultError, FaultKind
 from routing.load_balancer import LoadBalancer, NoEndpointError
-from routing.model_names import How, ModelNames, Resolution
-from routing.policy import Policy
+from routing.model_names import How, Resolution, Unlisted
+from routing.policy import ModelPolicy, Policy, RetryPolicy
 from routing.protocols import (
     ClaudeConverseProtocol,
     ClaudeInvokeProtocol,
@@ -18,7 +18,7 @@ from routing.protocols import (
 )
 from routing.request_router import RequestRouter
 from routing.strategy import Candidate, Endpoint, LoadBalancingStrategy, SelectionContext
-from tests.routing.scenes import EU1, OVERLOADED, endpoint, nothing_in_flight, place, pool_at
+from tests.routing.scenes import EU1, OVERLOADED, all_fail, endpoint, nothing_in_flight, place, pool_at
 
 
 class TestNames:
@@ -38,10 +38,10 @@ class TestNames:
         with pytest.raises(NoEndpointError):
             router_of(pool_at("eu/d1", model="gpt-4.1"), Policy(fallback=False)).attempts("gpt-3")
 
-    def test_names_may_be_given_ready_made(self, router_of):
-        router = router_of(pool_at("eu/d1"), names=ModelNames([], {"fast": "gpt-5"}))
-
-        assert "gpt-5" == router.attempts("fast").resolution.model
+    def test_what_is_not_listed_yet_may_be_told(self, router_of):
+        router = router_of(pool_at("eu/d1"), unlisted=lambda: Unlisted(("us",), 3.0))
+        with pytest.raises(NoEndpointError, match="not known yet"):
+            router.attempts("mistral")
 
     def test_what_is_deployed_later_is_found(self, router_of):
         router = router_of(pool_at("eu/d1"))
@@ -280,6 +280,23 @@ class TestRoute:
             next(router_of(pool_at("eu/d1")).attempts("gpt-5"))
 
         assert ["attempt 1: gpt-5 by openai-chat, at eu/d1"] == caplog.messages
+
+
+def test_policy_aliases_and_retries_are_the_balancers():
+    policy = Policy(aliases={"fast": "gpt-5"}, retry=RetryPolicy(max_attempts=1), models={"fast": ModelPolicy(total=9)})
+    balancer = LoadBalancer(pool_at("eu/d1", "us/d7"), policy=policy)
+    router = RequestRouter(balancer)
+
+    assert (How.ALIAS, 1) == ((attempts := router.attempts("fast")).resolution.how, len(all_fail(attempts, OVERLOADED)))
+    assert 9 == balancer.policy.timeouts_for("gpt-5").total
+    assert RequestRouter(balancer, policy=policy).balancer is balancer
+
+
+@pytest.mark.parametrize("other", [Policy(), Policy(aliases={"fast": "gpt-5"})])
+def test_a_second_policy_is_refused(other):
+    balancer = LoadBalancer(pool_at("eu/d1"), policy=Policy(retry=RetryPolicy(max_attempts=1)))
+    with pytest.raises(ValueError, match=r"^policy differs from the balancer's: give it to the LoadBalancer alone$"):
+        RequestRouter(balancer, policy=other)
 
 
 def test_a_router_needs_nothing_but_a_balancer():

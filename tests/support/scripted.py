@@ -155,7 +155,7 @@ class Bench:
             pools.setdefault(endpoint.model, []).append(endpoint)
         self.clock = clock or SleepingClock(1000.0)
         self.balancer = LoadBalancer(pools, policy=policy, clock=self.clock)
-        self.router = RequestRouter(self.balancer, policy=policy, clock=self.clock, sleep=self.clock.sleep)
+        self.router = RequestRouter(self.balancer, clock=self.clock, sleep=self.clock.sleep)
         self.backends = Backends(scripts, self.clock)
         self.notes = Notes()
         self.timeouts = policy.timeouts
