@@ -107,17 +107,17 @@ def configure(router: RequestRouter | None) -> None:
 
 
 def load_balance_url(model: str) -> tuple[str, str, str, str]:
-    """Choose a deployment of *model* or of a stand-in: its URL, subaccount, resource group and model.
+    """Select a deployment of *model* or of a fallback: its URL, subaccount, resource group and model.
 
-    Raises `NoEndpointError`, a `ValueError`, where there is none.
+    Raises `NoEndpointError`, a `ValueError`, where there is none, and for what is no name of a model, such as None.
     """
     router = _router()
     try:
-        endpoint = router.locate(model)
+        endpoint = router.select(model)
     except NoEndpointError as error:
         if error.fault.kind is FaultKind.INVALID_REQUEST:
             raise
-        raise NoEndpointError(replace(error.fault, message=_regret(router, model)), wait=error.wait) from error
+        raise NoEndpointError(replace(error.fault, message=_not_available(router, model)), wait=error.wait) from error
     return endpoint.url, endpoint.subaccount, endpoint.resource_group, endpoint.model
 
 
@@ -135,8 +135,8 @@ def _router() -> RequestRouter:
     return _Installed.router
 
 
-def _regret(router: RequestRouter, model: str) -> str:
-    """Say which models there is no URL for."""
+def _not_available(router: RequestRouter, model: str) -> str:
+    """Name the models that there is no URL for."""
     if Detector.is_claude_model(model):
         whose = "Claude model"
     elif Detector.is_gemini_model(model):

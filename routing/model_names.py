@@ -99,9 +99,13 @@ _NO_NAME = Fault(
 )
 
 
-def may_name_a_model(name: str) -> bool:
-    """Whether a model can be called so: at most 200 characters, and no control character among them."""
-    return len(name) <= LONGEST_NAME and not any(unicodedata.category(letter) == "Cc" for letter in name)
+def may_name_a_model(name: object) -> bool:
+    """Whether a model can have this name: a text of at most 200 characters, and no control character among them."""
+    return (
+        isinstance(name, str)
+        and len(name) <= LONGEST_NAME
+        and not any(unicodedata.category(letter) == "Cc" for letter in name)
+    )
 
 
 def identity(name: str) -> Identity:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dialects.conversation import JSON
 from routing.attempts import Attempts, Environment, Lifetime, Plan, described
 from routing.load_balancer import LoadBalancer, NoEndpointError
-from routing.model_names import ModelNames, Unlisted, with_resolved_names
+from routing.model_names import How, ModelNames, Unlisted, with_resolved_names
 from routing.policy import Policy
 from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
 from routing.retry_budget import LEAST_RESERVE, RetryBudget
@@ -117,9 +117,20 @@ class RequestRouter:
         lifetime = lifetime or self._environment.countdown(resolution.model)
         return Attempts(self._environment, resolution, Plan(protocol, context, attempts, among, lifetime))
 
-    def locate(self, model: str) -> Endpoint:
-        """Choose an endpoint without a lease, for whoever calls it on his own; any GPT may stand in."""
-        return self._balancer.peek(self.names.resolve(model, catch_all=True).model)
+    def select(self, model: str) -> Endpoint:
+        """Select an endpoint and hold no lease, for whoever calls it on their own; a GPT answers for any other name.
+
+        Raises `NoEndpointError`. Fallbacks and failures are logged.
+        """
+        try:
+            resolution = self.names.resolve(model, catch_all=True)
+            endpoint = self._balancer.peek(resolution.model)
+        except NoEndpointError as error:
+            _log.warning("no endpoint is selected: %s", error)
+            raise
+        if resolution.how is How.FALLBACK:
+            _log.warning("%r is not deployed: %s answers for it", model, resolution.model)
+        return endpoint
 
     def route(self, payload: JSON, model: str | None = None, stream: bool | None = None) -> Route:
         """Say where to post an OpenAI chat request, and the body to post there."""
