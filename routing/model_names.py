@@ -110,7 +110,7 @@ def may_name_a_model(name: object) -> bool:
 
 def identity(name: str) -> Identity:
     """Take a name apart: two names with equal parts mean one model."""
-    text = _undated(_bare(name))
+    text = _undated(bare(name))
     words = [word for word in re.split(r"[-_.\s]+", text) if word and word != "claude"]
     version = [word for word in words if word.isdigit()]
     while len(version) > 1 and version[-1] == "0":
@@ -155,7 +155,7 @@ def _version(name: str) -> tuple[int, ...]:
     return tuple(int(digits) for digits in (*parts.version, *within))
 
 
-def _bare(name: str) -> str:
+def bare(name: str) -> str:
     """Take off what stands around a name: path, vendor, region, and what follows it."""
     text = name.strip().lower().rpartition("/")[2].rpartition("--")[2]
     return _TAIL.sub("", _TAIL.sub("", _BEDROCK.sub("", text)))
@@ -237,21 +237,21 @@ class ModelNames:
         """
         if not may_name_a_model(name):
             raise NoEndpointError(_NO_NAME)
-        targets = tuple(self._aliased(name))
-        if name in self._exact:
-            return Resolution(name, name, How.EXACT)
-        for target in targets:
-            if (found := self._same(target)) is not None:
-                return Resolution(found, name, How.ALIAS)
-        if (found := self._same(name)) is not None:
-            return Resolution(found, name, How.NORMALISED)
+        if (found := self._found(name)) is not None:
+            return found
         if (unlisted := self._unlisted()).subaccounts:
             raise NoEndpointError(_not_yet(name, unlisted))
-        if (found := self._fallback_for((name, *targets)[-1], catch_all)) is not None:
-            return Resolution(found, name, How.FALLBACK)
+        fallback = self._fallback_for((name, *self._aliased(name))[-1], catch_all)
+        if fallback is not None:
+            return Resolution(fallback, name, How.FALLBACK)
         raise NoEndpointError(
             Fault(FaultKind.NOT_FOUND, self._not_deployed(name), 404, code="model_not_found", param="model")
         )
+
+    def same(self, name: str) -> str | None:
+        """Find the deployed model that a name or an alias means; None where only a fallback would answer."""
+        found = self._found(name)
+        return None if found is None else found.model
 
     def knows(self, name: str) -> bool:
         """Whether there is a model behind a name."""
@@ -276,6 +276,16 @@ class ModelNames:
             return newest
         listed = (self._same(fallback) for fallback in self.fallbacks(name, catch_all))
         return next((found for found in listed if found is not None), None)
+
+    def _found(self, name: str) -> Resolution | None:
+        """Find the deployed model that a name or an alias means."""
+        if name in self._exact:
+            return Resolution(name, name, How.EXACT)
+        for target in self._aliased(name):
+            if (found := self._same(target)) is not None:
+                return Resolution(found, name, How.ALIAS)
+        same = self._same(name)
+        return None if same is None else Resolution(same, name, How.NORMALISED)
 
     def _aliased(self, name: str) -> Iterator[str]:
         """Follow a name's alias, and that one's."""

@@ -1,7 +1,6 @@
 """Where a request goes, where it goes next, and in which protocol."""
 
 import copy
-import fnmatch
 import logging
 import random
 import threading
@@ -16,6 +15,7 @@ from routing.load_balancer import LoadBalancer, NoEndpointError
 from routing.model_names import How, ModelNames, Unlisted, with_resolved_names
 from routing.policy import Policy
 from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
+from routing.protocols.registry import ProtocolRegistry
 from routing.retry_budget import LEAST_RESERVE, RetryBudget
 from routing.standing import MAKER_LEFT
 from routing.strategy import Endpoint, SelectionContext
@@ -56,7 +56,7 @@ class RequestRouter:
         self._balancer = balancer
         self._names = ModelNames.configured(balancer.policy, unlisted)
         self._protocols = tuple(protocols)
-        self._table: list[tuple[str, ProtocolHandler]] = []
+        self._registry = ProtocolRegistry()
         budget = RetryBudget(balancer.policy.retry, reserve=self._reserve_of, clock=clock)
         self._environment = Environment(balancer, budget, clock, rng, sleep or threading.Event().wait)
 
@@ -74,20 +74,28 @@ class RequestRouter:
         return self._names
 
     def register_converter(self, pattern: str, protocol: ProtocolHandler) -> None:
-        """Ask models whose deployed name matches *pattern* ("future-model-*") in *protocol*, before any other rule."""
-        self._table.insert(0, (pattern.lower(), protocol))
+        """Ask the models that *pattern* names in *protocol*, before any other rule; of several, the last counts.
+
+        A pattern is any name of a model, or a text with `*`, `?` or `[…]`, such as `future-model-*`, that the
+        requested name matches, the deployed one, or the one of what the deployment says it runs. Models that make
+        embeddings are asked in protocols for embeddings only. Raises `TypeError` or `ValueError` for what is no
+        pattern or no protocol.
+        """
+        self._registry.register(pattern, protocol)
 
     def protocol(self, model: str, client: str, *, tools_with_reasoning: bool = False) -> ProtocolHandler:
-        """Choose how to ask a deployed model on behalf of a client."""
-        for pattern, protocol in tuple(self._table):
-            if _matches(model, pattern):
-                return protocol
-        return protocol_for(model, client, tools_with_reasoning=tools_with_reasoning, protocols=self._protocols)
+        """Choose how to ask a deployed model on behalf of a client; raises `FaultError` if it cannot be asked."""
+        return self._protocol((model,), model, client, tools_with_reasoning)
 
-    def protocol_at(self, endpoint: Endpoint, client: str, *, tools_with_reasoning: bool = False) -> ProtocolHandler:
-        """Choose how to ask an endpoint on behalf of a client, by what it runs; raises `FaultError` if it cannot be."""
-        own = next((each for pattern, each in tuple(self._table) if _matches(endpoint.model, pattern)), None)
-        return own or self.protocol(endpoint.backend, client, tools_with_reasoning=tools_with_reasoning)
+    def protocol_at(
+        self, endpoint: Endpoint, client: str, *, requested: str = "", tools_with_reasoning: bool = False
+    ) -> ProtocolHandler:
+        """Choose how to ask an endpoint on behalf of a client, by what it runs; raises `FaultError` if it cannot be.
+
+        *requested* is the name that the client used, unless another model answers for it.
+        """
+        names = (requested, endpoint.model) if requested else (endpoint.model,)
+        return self._protocol(names, endpoint.backend, client, tools_with_reasoning)
 
     def attempts(
         self,
@@ -108,7 +116,10 @@ class RequestRouter:
         it may take what its model's policy allows, from now on.
         """
         resolution = self.names.resolve(model)
-        protocol = partial(self.protocol_at, client=client, tools_with_reasoning=tools_with_reasoning)
+        requested = "" if resolution.how is How.FALLBACK else model
+        protocol = partial(
+            self.protocol_at, client=client, requested=requested, tools_with_reasoning=tools_with_reasoning
+        )
         for endpoint in self._balancer.endpoints(resolution.model)[:1]:
             protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
         attempts = self._environment.policy.retry.max_attempts if retry else 1
@@ -136,8 +147,10 @@ class RequestRouter:
         """Say where to post an OpenAI chat request, and the body to post there."""
         asked = copy.deepcopy(payload)
         requested = model or str(asked.get("model") or "")
-        endpoint = self._balancer.peek(self.names.resolve(requested).model)
-        protocol = self.protocol_at(endpoint, "openai-chat")
+        resolution = self.names.resolve(requested)
+        endpoint = self._balancer.peek(resolution.model)
+        name = "" if resolution.how is How.FALLBACK else requested
+        protocol = self.protocol_at(endpoint, "openai-chat", requested=name)
         asked["model"] = endpoint.backend
         if stream is not None:
             asked["stream"] = stream
@@ -152,6 +165,14 @@ class RequestRouter:
         broken = len(self._balancer.endpoints(model))
         return max(LEAST_RESERVE, self._environment.policy.breaker.failure_threshold * broken)
 
+    def _protocol(self, names: tuple[str, ...], runs: str, client: str, tools_with_reasoning: bool) -> ProtocolHandler:
+        own = self._registry.find(names, runs, client, self._deployed)
+        return own or protocol_for(runs, client, tools_with_reasoning=tools_with_reasoning, protocols=self._protocols)
+
+    def _deployed(self, name: str) -> str | None:
+        """Find the deployed model that a name means."""
+        return self.names.same(name)
+
     def _makers(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
         """Name the endpoints that can continue what *pinned* began."""
         endpoints = self._balancer.endpoints(model)
@@ -159,7 +180,3 @@ class RequestRouter:
         if not makers:
             raise NoEndpointError(MAKER_LEFT)
         return makers
-
-
-def _matches(model: str, pattern: str) -> bool:
-    return fnmatch.fnmatchcase(model.lower(), pattern)
