@@ -8,26 +8,55 @@ from then on the two functions of old, `load_balance_url` and
 from dataclasses import replace
 
 from dialects.conversation import JSON
-from dialects.faults import FaultKind
+from dialects.errors import fault_from
+from dialects.faults import Fault, FaultError, FaultKind, Quota
+from dialects.models import ModelProfile, ThinkingStyle, Vendor
 from proxy_helpers import Detector
-from routing.attempts import Attempt, Attempts, Trail, TrailEntry
-from routing.health import Circuit, CircuitBreaker, HealthChecker
+from routing.attempts import Attempt, Attempts, Lifetime, Trail, TrailEntry
+from routing.health import Circuit, CircuitBreaker, HealthChecker, Permit
+from routing.journal import (
+    BreakerSnapshot,
+    CircuitMoved,
+    Cooled,
+    EndpointState,
+    PoolsChanged,
+    RoutingEvent,
+    Row,
+    Settled,
+    Standing,
+    StrategyErred,
+    Transition,
+)
+from routing.lease import Listener
 from routing.load_balancer import Lease, LoadBalancer, NoEndpointError
-from routing.model_names import How, ModelNames, Resolution
+from routing.model_names import (
+    FALLBACKS,
+    How,
+    ModelNames,
+    ModelPolicies,
+    Resolution,
+    Unlisted,
+    may_name_a_model,
+    with_resolved_names,
+)
 from routing.policy import BreakerPolicy, CoolingPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
 from routing.protocols import (
     PROTOCOLS,
     ClaudeConverseProtocol,
     ClaudeInvokeProtocol,
+    EmbeddingsProtocol,
     GeminiGenerateProtocol,
     OpenAIChatProtocol,
     OpenAIResponsesProtocol,
     ProtocolHandler,
+    RequestConverter,
+    ResponseConverter,
     protocol_for,
 )
 from routing.request_router import RequestRouter, Route
 from routing.retry_budget import RetryBudget
 from routing.strategy import (
+    NO_CONTEXT,
     STRATEGIES,
     CacheAffinityStrategy,
     Candidate,
@@ -45,53 +74,85 @@ from routing.strategy import (
 )
 
 __all__ = [
+    "FALLBACKS",
+    "JSON",
+    "NO_CONTEXT",
     "PROTOCOLS",
     "STRATEGIES",
     "Attempt",
     "Attempts",
     "BreakerPolicy",
+    "BreakerSnapshot",
     "CacheAffinityStrategy",
     "Candidate",
     "Circuit",
     "CircuitBreaker",
+    "CircuitMoved",
     "ClaudeConverseProtocol",
     "ClaudeInvokeProtocol",
+    "Cooled",
     "CoolingPolicy",
+    "EmbeddingsProtocol",
     "Endpoint",
+    "EndpointState",
+    "Fault",
+    "FaultError",
+    "FaultKind",
     "GeminiGenerateProtocol",
     "HealthChecker",
     "How",
     "Lease",
     "LeastConnectionsStrategy",
     "LeastLatencyStrategy",
+    "Lifetime",
+    "Listener",
     "LoadBalancer",
     "LoadBalancingStrategy",
     "ModelNames",
+    "ModelPolicies",
     "ModelPolicy",
+    "ModelProfile",
     "NoEndpointError",
     "OpenAIChatProtocol",
     "OpenAIResponsesProtocol",
+    "Permit",
     "Policy",
+    "PoolsChanged",
     "PriorityStrategy",
     "ProtocolHandler",
+    "Quota",
     "QuotaDomain",
+    "RequestConverter",
     "RequestRouter",
     "Resolution",
+    "ResponseConverter",
     "RetryBudget",
     "RetryPolicy",
     "RoundRobinStrategy",
     "Route",
+    "RoutingEvent",
+    "Row",
     "SelectionContext",
+    "Settled",
+    "Standing",
+    "StrategyErred",
+    "ThinkingStyle",
     "Timeouts",
     "Trail",
     "TrailEntry",
+    "Transition",
+    "Unlisted",
+    "Vendor",
     "WeightedStrategy",
     "configure",
+    "fault_from",
     "load_balance_url",
     "make_strategy",
+    "may_name_a_model",
     "protocol_for",
     "register_strategy",
     "route_request",
+    "with_resolved_names",
 ]
 
 
