@@ -13,6 +13,7 @@ from typing import Any
 
 from dialects.faults import Fault, FaultKind, Quota
 from dialects.redaction import cut, redacted
+from dialects.retry_hints import advice, retry_after
 
 _BY_STATUS = {
     400: FaultKind.INVALID_REQUEST,
@@ -109,13 +110,17 @@ class _Said:
         return _Said(cut(self.message), cut(self.code), param, self.by_ai_core)
 
 
-def fault_from(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
-    """Understand an HTTP error; *headers* may be written in any case."""
+def fault_from(status: int, headers: Mapping[str, str], body: bytes, now: float | None = None) -> Fault:
+    """Understand an HTTP error; *headers* may be written in any case.
+
+    *now* is seconds since the epoch, for hints that are dates, where the answer has no `Date` of its own.
+    """
     said = _said(status, body).cut()
     typed = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
     code = said.code or cut(typed.partition(":")[0])
     kind = _BY_STATUS_IN_AI_CORES_SHAPE.get(status) if said.by_ai_core else None
-    return _fault(kind or _kind(status, code, said.message), status, said.message, code, said.param)
+    fault = _fault(kind or _kind(status, code, said.message), status, said.message, code, said.param)
+    return replace(fault, retry_after=retry_after(headers, body.decode("utf-8", "replace"), now))
 
 
 def fault_within(code: str, message: str, status: int | None = None) -> Fault:
@@ -124,7 +129,7 @@ def fault_within(code: str, message: str, status: int | None = None) -> Fault:
     if status is None and code.isdecimal() and len(code) == 3:
         status = int(code)
     kind = _kind(status or 0, code, message)
-    return _fault(_WITHIN.get(kind, kind), status, message, code, None)
+    return replace(_fault(_WITHIN.get(kind, kind), status, message, code, None), retry_after=advice(message))
 
 
 def _kind(status: int, code: str, message: str) -> FaultKind:

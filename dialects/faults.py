@@ -28,6 +28,8 @@ class FaultKind(Enum):
     """The answer began and then ended early, or made no sense."""
     REFUSED_CREDENTIALS = "refused_credentials"
     """SAP AI Core refuses the proxy's token; the caller is not to blame."""
+    NO_TOKEN = "no_token"  # noqa: S105 - the name of a kind
+    """No access token for a subaccount is to be had: no endpoint of it can be asked."""
     DEPLOYMENT_FORBIDDEN = "deployment_forbidden"
     """SAP AI Core takes the proxy's token, but does not let it use this deployment."""
     REQUEST_FORBIDDEN = "request_forbidden"
@@ -59,7 +61,8 @@ class Fault:
 
     *message* may be shown to a caller: it holds no secret and no upstream address.
     *status* is the HTTP status the failure came with, *retry_after* is in seconds,
-    *code* and *param* are the machine-readable details some dialects carry.
+    *code* and *param* are the machine-readable details some dialects carry. *unanswered* is a
+    model that got the request and kept silent for too long: it may still be at work, and be paid for it.
     """
 
     kind: FaultKind
@@ -69,6 +72,7 @@ class Fault:
     quota: Quota = Quota.ENDPOINT
     code: str | None = None
     param: str | None = None
+    unanswered: bool = False
 
 
 class FaultError(Exception):
@@ -98,6 +102,7 @@ _STATUS = {
     FaultKind.UNREACHABLE: 502,
     FaultKind.STREAM_BROKEN: 502,
     FaultKind.REFUSED_CREDENTIALS: 502,
+    FaultKind.NO_TOKEN: 503,
     FaultKind.DEPLOYMENT_FORBIDDEN: 502,
     FaultKind.REQUEST_FORBIDDEN: 403,
     FaultKind.RESOURCE_NOT_FOUND: 404,

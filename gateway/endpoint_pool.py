@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from dialects.faults import FaultError
-from gateway.config.model_overrides import assign, unmatched
+from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.config.subaccounts import SubAccount
 from gateway.upstream.discovery import Get, Models, listing, statuses, without_gaps
@@ -15,7 +15,7 @@ from routing.events import RoutingEvent
 from routing.health import HealthChecker
 from routing.listing_review import answered_lately
 from routing.load_balancer import LoadBalancer
-from routing.names import Unlisted
+from routing.model_names import Unlisted
 
 _log = logging.getLogger("sap_ai_proxy.endpoint_pool")
 _PATIENCE = 10.0
@@ -139,7 +139,6 @@ class EndpointPool:
 
     def _serve(self) -> None:
         wanted = pools(with_discovered(self._settings, self._found))
-        assign(self._balancer, self._settings.policy, wanted.keys() - {*self._balancer.models()})
         served = {model: self._balancer.endpoints(model) for model in self._balancer.models()}
         if wanted != served or _running(wanted) != _running(served):
             self._balancer.replace_pools(wanted)

@@ -40,12 +40,13 @@ from gateway.upstream.discovery import Management
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
+from routing.attempts import Attempts
 from routing.availability import EndpointState, NoEndpointError
 from routing.endpoint import Endpoint
 from routing.events import EventPublisher
 from routing.load_balancer import LoadBalancer
-from routing.names import ModelNames, Resolution
-from routing.request_router import Attempts, RequestRouter
+from routing.model_names import Resolution
+from routing.request_router import RequestRouter
 from routing.strategy import SelectionContext
 
 _log = logging.getLogger("sap_ai_proxy")
@@ -108,9 +109,8 @@ class Gateway:
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
         self._pool = EndpointPool(settings, self.balancer, get, probe, clock)
         events.subscribe(self._pool.listen)
-        names = ModelNames.configured(settings.policy, self._pool.unlisted)
         sleep = threading.Event().wait
-        self.router = RequestRouter(self.balancer, names=names, policy=settings.policy, clock=clock, sleep=sleep)
+        self.router = RequestRouter(self.balancer, unlisted=self._pool.unlisted, clock=clock, sleep=sleep)
         settings.extend(self.router)
         self._timeouts_for = lru_cache(_MOST_TIMEOUTS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None

@@ -8,29 +8,60 @@ from then on the two functions of old, `load_balance_url` and
 from dataclasses import replace
 
 from dialects.conversation import JSON
-from dialects.faults import FaultKind
+from dialects.errors import fault_from
+from dialects.faults import Fault, FaultError, FaultKind, Quota
+from dialects.models import ModelProfile, ThinkingStyle, Vendor
 from proxy_helpers import Detector
-from routing.availability import NoEndpointError
-from routing.budget import RetryBudget
+from routing.attempts import Attempt, Attempts, Lifetime, Trail, TrailEntry
+from routing.availability import Availability, EndpointState, NoEndpointError
 from routing.endpoint import Candidate, Endpoint, QuotaDomain
-from routing.events import Circuit
-from routing.health import CircuitBreaker, HealthChecker
+from routing.events import (
+    Circuit,
+    CircuitChanged,
+    CooldownEnded,
+    CooldownStarted,
+    EventPublisher,
+    LeaseAbandoned,
+    Listener,
+    OutcomeRecorded,
+    PoolsChanged,
+    RoutingEvent,
+    StrategyFailed,
+    Transition,
+)
+from routing.health import CircuitBreaker, CircuitState, HealthChecker, Permit
 from routing.lease import Lease
+from routing.listing_review import Watched
 from routing.load_balancer import LoadBalancer
-from routing.names import How, ModelNames, Resolution
+from routing.model_names import (
+    FALLBACKS,
+    How,
+    ModelNames,
+    ModelPolicies,
+    Resolution,
+    Unlisted,
+    may_name_a_model,
+    with_resolved_names,
+)
+from routing.outcome_window import Tally
 from routing.policy import BreakerPolicy, CooldownPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
 from routing.protocols import (
     PROTOCOLS,
     ClaudeConverseProtocol,
     ClaudeInvokeProtocol,
+    EmbeddingsProtocol,
     GeminiGenerateProtocol,
     OpenAIChatProtocol,
     OpenAIResponsesProtocol,
     ProtocolHandler,
+    RequestConverter,
+    ResponseConverter,
     protocol_for,
 )
-from routing.request_router import Attempt, Attempts, RequestRouter, Route, Trail, TrailEntry
+from routing.request_router import RequestRouter, Route
+from routing.retry_budget import RetryBudget
 from routing.strategy import (
+    NO_CONTEXT,
     STRATEGIES,
     CacheAffinityStrategy,
     LeastConnectionsStrategy,
@@ -45,53 +76,89 @@ from routing.strategy import (
 )
 
 __all__ = [
+    "FALLBACKS",
+    "JSON",
+    "NO_CONTEXT",
     "PROTOCOLS",
     "STRATEGIES",
     "Attempt",
     "Attempts",
+    "Availability",
     "BreakerPolicy",
     "CacheAffinityStrategy",
     "Candidate",
     "Circuit",
     "CircuitBreaker",
+    "CircuitChanged",
+    "CircuitState",
     "ClaudeConverseProtocol",
     "ClaudeInvokeProtocol",
+    "CooldownEnded",
     "CooldownPolicy",
+    "CooldownStarted",
+    "EmbeddingsProtocol",
     "Endpoint",
+    "EndpointState",
+    "EventPublisher",
+    "Fault",
+    "FaultError",
+    "FaultKind",
     "GeminiGenerateProtocol",
     "HealthChecker",
     "How",
     "Lease",
+    "LeaseAbandoned",
     "LeastConnectionsStrategy",
     "LeastLatencyStrategy",
+    "Lifetime",
+    "Listener",
     "LoadBalancer",
     "LoadBalancingStrategy",
     "ModelNames",
+    "ModelPolicies",
     "ModelPolicy",
+    "ModelProfile",
     "NoEndpointError",
     "OpenAIChatProtocol",
     "OpenAIResponsesProtocol",
+    "OutcomeRecorded",
+    "Permit",
     "Policy",
+    "PoolsChanged",
     "PriorityStrategy",
     "ProtocolHandler",
+    "Quota",
     "QuotaDomain",
+    "RequestConverter",
     "RequestRouter",
     "Resolution",
+    "ResponseConverter",
     "RetryBudget",
     "RetryPolicy",
     "RoundRobinStrategy",
     "Route",
+    "RoutingEvent",
     "SelectionContext",
+    "StrategyFailed",
+    "Tally",
+    "ThinkingStyle",
     "Timeouts",
     "Trail",
     "TrailEntry",
+    "Transition",
+    "Unlisted",
+    "Vendor",
+    "Watched",
     "WeightedStrategy",
     "configure",
+    "fault_from",
     "load_balance_url",
     "make_strategy",
+    "may_name_a_model",
     "protocol_for",
     "register_strategy",
     "route_request",
+    "with_resolved_names",
 ]
 
 
@@ -107,17 +174,17 @@ def configure(router: RequestRouter | None) -> None:
 
 
 def load_balance_url(model: str) -> tuple[str, str, str, str]:
-    """Choose a deployment of *model* or of a stand-in: its URL, subaccount, resource group and model.
+    """Select a deployment of *model* or of a fallback: its URL, subaccount, resource group and model.
 
-    Raises `NoEndpointError`, a `ValueError`, where there is none.
+    Raises `NoEndpointError`, a `ValueError`, where there is none, and for what is no name of a model, such as None.
     """
     router = _router()
     try:
-        endpoint = router.locate(model)
+        endpoint = router.select(model)
     except NoEndpointError as error:
         if error.fault.kind is FaultKind.INVALID_REQUEST:
             raise
-        raise NoEndpointError(replace(error.fault, message=_regret(router, model)), wait=error.wait) from error
+        raise NoEndpointError(replace(error.fault, message=_not_available(router, model)), wait=error.wait) from error
     return endpoint.url, endpoint.subaccount, endpoint.resource_group, endpoint.model
 
 
@@ -135,8 +202,8 @@ def _router() -> RequestRouter:
     return _Installed.router
 
 
-def _regret(router: RequestRouter, model: str) -> str:
-    """Say which models there is no URL for."""
+def _not_available(router: RequestRouter, model: str) -> str:
+    """Name the models that there is no URL for."""
     if Detector.is_claude_model(model):
         whose = "Claude model"
     elif Detector.is_gemini_model(model):

@@ -60,6 +60,7 @@ CLASSIFICATIONS: Mapping[FaultKind, Classification] = MappingProxyType(
         FaultKind.UNREACHABLE: _FAILURE,
         FaultKind.STREAM_BROKEN: _FAILURE,
         FaultKind.REFUSED_CREDENTIALS: Classification(Effect.NEUTRAL, Scope.SUBACCOUNT, try_elsewhere=True),
+        FaultKind.NO_TOKEN: Classification(Effect.NEUTRAL, Scope.SUBACCOUNT, try_elsewhere=True),
         FaultKind.DEPLOYMENT_FORBIDDEN: _FAILURE,
         FaultKind.REQUEST_FORBIDDEN: _REFUSAL,
         FaultKind.RESOURCE_NOT_FOUND: _REFUSAL,

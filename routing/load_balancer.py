@@ -23,6 +23,7 @@ from routing.events import (
 from routing.health import CircuitBreaker, CircuitState, Permit
 from routing.lease import Grant, Lease, OutcomeRecorder, StrategyLock
 from routing.member import Member
+from routing.model_names import ModelNames, with_resolved_names
 from routing.policy import Policy
 from routing.slow_start import SlowStart
 from routing.strategy import NO_CONTEXT, LoadBalancingStrategy, SelectionContext, make_strategy
@@ -125,7 +126,7 @@ class LoadBalancer:
         rng: random.Random | None = None,
         events: EventPublisher | None = None,
     ) -> None:
-        self._policy = policy = policy or Policy()
+        self._policy = policy = with_resolved_names(policy or Policy())
         self._clock = clock
         self._rng = rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._events = events = events or EventPublisher()
@@ -137,7 +138,10 @@ class LoadBalancer:
         """Those that left not long ago."""
         self._pools: dict[str, tuple[Member, ...]] = {}
         self._strategy = self._checked(strategy or policy.strategy)
-        self._own = {model: self._checked(own.strategy) for model, own in policy.models.items() if own.strategy}
+        for own in policy.models.values():
+            if own.strategy:
+                self._checked(own.strategy)  # a name that is unknown is refused at once
+        self._own: dict[str, _CheckedStrategy] = {}
         self._replace(pools)
 
     @property
@@ -197,7 +201,12 @@ class LoadBalancer:
             self._events.publish()
 
     def use(self, strategy: LoadBalancingStrategy | str, model: str | None = None) -> None:
-        """Select differently from the next request on: for one model, or for all that have no strategy of their own."""
+        """Select differently from the next request on: for one model, or for all that have no strategy of their own.
+
+        *model* is any name of a deployed model; raises `NoEndpointError` where it means none.
+        """
+        if model is not None:
+            model = ModelNames(self.models(), self._policy.aliases, fallback=False).resolve(model).model
         checked = self._checked(strategy)
         with self._lock:
             if model is None:
@@ -292,6 +301,10 @@ class LoadBalancer:
             for model, pool in pools.items()
             if pool
         }
+        for model in self._pools.keys() - self._own.keys():
+            own = self._policy.models.get(model)
+            if own is not None and own.strategy:
+                self._own[model] = self._checked(own.strategy)
         joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
         left = tuple(endpoint for endpoint in before if endpoint not in wanted)
         return joined, left, tuple(endpoint for endpoint in wanted if endpoint not in known)

@@ -10,10 +10,10 @@ Range = tuple[float, float]
 
 
 def _require(settings: object, **ranges: Range) -> None:
-    """Refuse a number outside its range, and say which and why."""
+    """Refuse a number outside its range, and say which and why; one that may be None is in range then."""
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
-        if not low <= value <= high:
+        if value is not None and not low <= value <= high:
             raise ValueError(f"{name} must be between {low:g} and {high:g}, not {value!r}")
 
 
@@ -118,8 +118,10 @@ class RetryPolicy:
     """Retries per request of the last `budget_window` seconds."""
     budget_window: float = 10.0
     """Seconds over which requests earn retries."""
-    budget_reserve: int = 10
-    """Retries that are there without any traffic."""
+    budget_reserve: int | None = None
+    """Retries that are there without any traffic; what is spent of them is back within `budget_window`.
+
+    None is enough to open the circuit of every endpoint of a model once, and at least 10."""
     backoff_base: float = 0.25
     """Seconds of the longest first pause before the same endpoints are tried again; doubled for each one after it."""
     backoff_cap: float = 8.0
@@ -183,8 +185,7 @@ class ModelPolicy:
     """Seconds that a request may take, all attempts together."""
 
     def __post_init__(self) -> None:
-        given = [name for name in ("first_event", "idle", "answer", "total") if getattr(self, name) is not None]
-        _require(self, **dict.fromkeys(given, (_INSTANT, _DAY)))
+        _require(self, **dict.fromkeys(("first_event", "idle", "answer", "total"), (_INSTANT, _DAY)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,9 @@ def main() -> int:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", help="what to change, as routing/budget.py (default: all of routing/)")
+    parser.add_argument(
+        "files", nargs="*", help="what to change, as routing/retry_budget.py (default: all of routing/)"
+    )
     parser.add_argument("--sample", type=int, default=0, help="so many mutants, drawn at random (default: all)")
     parser.add_argument("--seed", type=int, default=1, help="which ones to draw")
     parser.add_argument("--children", type=int, default=2, help="processes at once")

@@ -52,6 +52,7 @@ _ERROR = {
     FaultKind.UNREACHABLE: "api_error",
     FaultKind.STREAM_BROKEN: "api_error",
     FaultKind.REFUSED_CREDENTIALS: "api_error",
+    FaultKind.NO_TOKEN: "overloaded_error",
     FaultKind.DEPLOYMENT_FORBIDDEN: "api_error",
     FaultKind.REQUEST_FORBIDDEN: "permission_error",
     FaultKind.RESOURCE_NOT_FOUND: "not_found_error",

@@ -17,7 +17,7 @@ from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed, Management, i
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from routing.load_balancer import LoadBalancer
-from routing.names import identity
+from routing.model_names import identity
 from routing.protocols import EmbeddingsProtocol
 from routing.request_router import RequestRouter
 
@@ -75,7 +75,7 @@ def examine(
 ) -> Report:
     """Compare what is configured with what two questions to each subaccount bring to light."""
     findings = [Finding(Mark.NOTE, _FILE, warning) for warning in settings.warnings]
-    router = RequestRouter(LoadBalancer({}), policy=settings.policy)
+    router = RequestRouter(LoadBalancer({}, policy=settings.policy))
     settings.extend(router)
     seen: dict[str, Sequence[Listed]] = {}
 

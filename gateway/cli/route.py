@@ -6,7 +6,6 @@ from functools import partial
 
 from dialects.faults import FaultError
 from dialects.models import profile_for
-from gateway.config.model_overrides import assign
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.upstream.discovery import Management, discover
 from gateway.upstream.management import ManagementClient
@@ -14,7 +13,7 @@ from gateway.upstream.tokens import TokenSource
 from routing.availability import Availability
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
-from routing.names import ModelNames, Unlisted
+from routing.model_names import Unlisted
 from routing.request_router import RequestRouter
 
 _CLIENTS = {
@@ -52,10 +51,9 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
     dialect = _CLIENTS.get(client, client)
     if dialect not in _CLIENTS.values():
         raise ValueError(f"{client!r} is no client; write one of {', '.join(sorted(_CLIENTS))}")
-    policy, unknown = settings.policy, Unlisted(tuple(unlisted))
-    balancer = LoadBalancer(pools(settings), policy=policy)
-    assign(balancer, policy, balancer.models())
-    router = RequestRouter(balancer, names=ModelNames.configured(policy, lambda: unknown), policy=policy)
+    unknown = Unlisted(tuple(unlisted))
+    balancer = LoadBalancer(pools(settings), policy=settings.policy)
+    router = RequestRouter(balancer, unlisted=lambda: unknown)
     settings.extend(router)
     resolution = router.names.resolve(model)
     first = balancer.endpoints(resolution.model)[0]

@@ -1,46 +1,12 @@
 """What the settings say about models under `routing`: whom it is meant for, and what is meant for nobody."""
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 
 from gateway.config.subaccounts import SubAccount, spelled
-from routing.load_balancer import LoadBalancer
-from routing.names import FALLBACKS, ModelNames
-from routing.policy import ModelPolicy, Policy
+from routing.model_names import FALLBACKS, ModelNames
+from routing.policy import Policy
 from routing.strategy import STRATEGIES
-
-
-class OfModels(Mapping[str, ModelPolicy]):
-    """What differs for one model, found under any name that a request for it could use."""
-
-    def __init__(self, given: Mapping[str, ModelPolicy], aliases: Mapping[str, str]) -> None:
-        self._given = dict(given)
-        self._aliases = dict(aliases)
-        self._known: dict[str, str | None] = {}
-
-    def __getitem__(self, model: str) -> ModelPolicy:
-        if model not in self._known:
-            names = ModelNames((model,), self._aliases, fallback=False)
-            means = (name for name in (model, *self._given) if name in self._given and names.knows(name))
-            self._known[model] = next(means, None)
-        name = self._known[model]
-        if name is None:
-            raise KeyError(model)
-        return self._given[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._given)
-
-    def __len__(self) -> int:
-        return len(self._given)
-
-
-def assign(balancer: LoadBalancer, policy: Policy, models: Collection[str]) -> None:
-    """Have *models* balanced as the settings say, also where those use another of their names."""
-    for model in models:
-        own = policy.models.get(model)
-        if own is not None and own.strategy is not None and model not in tuple(policy.models):
-            balancer.use(own.strategy, model)
 
 
 def unmatched(policy: Policy, deployed: Collection[str]) -> Iterator[str]:

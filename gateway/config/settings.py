@@ -15,12 +15,13 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from gateway.config.model_overrides import OfModels, unused
+from gateway.config.model_overrides import unused
 from gateway.config.schema import ConfigFile, FilterSection, ServerSection, json_schema, unknown_keys
 from gateway.config.service_keys import Mistake, Secret, ServiceKey, ServiceKeyError, is_url, load_json
 from gateway.config.subaccounts import Deployment, Filters, Findings, SubAccount, SubaccountReader, spelled
 from gateway.server.options import ServerOptions
 from routing.endpoint import Endpoint
+from routing.model_names import with_resolved_names
 from routing.policy import Policy
 from routing.request_router import RequestRouter
 from routing.strategy import STRATEGIES
@@ -304,7 +305,11 @@ class _Loader:
         for where, name in named.items():
             if name not in STRATEGIES:
                 self._found.wrong(where, f"is no strategy; write one of {', '.join(STRATEGIES)}")
-        return replace(policy, models=OfModels(policy.models, policy.aliases))
+        try:
+            return with_resolved_names(policy)
+        except ValueError as error:
+            self._found.wrong("routing", str(error))
+            return policy
 
     def _either(self, outer: _T | None, inner: _T | None, name: str) -> _T | None:
         """Choose between a key at the top and its twin under `server`; two values are one too many."""

@@ -8,7 +8,7 @@ from dialects.embedders import EMBEDDERS
 from dialects.models import profile_for
 from dialects.openai_embeddings import EmbeddingRequest, render_response
 from gateway.requests.exchange import Exchange, making_sense
-from routing.request_router import Attempt
+from routing.attempts import Attempt
 
 
 class EmbeddingExchange(Exchange):

@@ -17,10 +17,10 @@ from gateway.requests.lifetime import Descriptor, Lifetime
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.upstream.stream_reader import StreamReader
+from routing.attempts import Attempt, Attempts
 from routing.availability import NoEndpointError
-from routing.names import How
+from routing.model_names import How
 from routing.policy import Timeouts
-from routing.request_router import Attempt, Attempts
 
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 _LONGEST = 1000

@@ -12,15 +12,13 @@ from dialects.tables import SIGNS_OF_LIFE
 from gateway.requests.exchange import DEFECT, AttemptReader, Exchange, Stage
 from gateway.requests.lifetime import Descriptor
 from gateway.upstream.steps import Quiet
-from routing.request_router import Attempt
+from routing.attempts import Attempt
 
 _MOST_HELD = 256 * 1024
 _MOST_EVENTS_HELD = 64
 """How many bytes, and how many events, of prelude are held back before they are let go, come what may."""
-_MOST_SILENCES = 2
-"""How many attempts may end because nothing came at all: a model that thinks for long is not paid for three times."""
 
-_TOO_SLOW: Final = Fault(FaultKind.TIMEOUT, "The model's endpoint said nothing for too long.")
+_TOO_SLOW: Final = Fault(FaultKind.TIMEOUT, "The model's endpoint said nothing for too long.", unanswered=True)
 _CLIENT_LEFT: Final = Fault(FaultKind.CALLER_LEFT, "The caller hung up.")
 
 RenderFault = Callable[[Fault], bytes]
@@ -38,7 +36,6 @@ class _Flow:
         self.attempt = attempt
         self.reader = reader
         self.due = due
-        self.silent = True
         self.held = b""
         self.seen = Observation()
         self._way = way
@@ -86,7 +83,6 @@ class StreamedAnswer:
         self._clock = exchange.lifetime.clock
         self._render_fault = render_fault
         self._flow: _Flow | None = None
-        self._silences = 0
         self._sign_of_life = SIGNS_OF_LIFE[exchange.asked.inquiry.client]
         # Since when it is the client's turn, where it is.
         self._handed = self._clock()
@@ -216,7 +212,6 @@ class StreamedAnswer:
         except FaultError as error:
             return self._fail(flow, error.fault)
         flow.due = self._clock() + self._timeouts.idle
-        flow.silent = False
         return self._pass(flow, chunk)
 
     def _start(self) -> _Flow:
@@ -256,9 +251,6 @@ class StreamedAnswer:
         flow.attempt.failed(fault)
         flow.reader.close()
         self._flow = None
-        self._silences += fault is _TOO_SLOW and flow.silent
-        if self._silences >= _MOST_SILENCES:
-            raise FaultError(fault)
         return b""
 
     def _end(self, fault: Fault | None) -> None:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import replace
 
 from dialects.conversation import JSON
 from dialects.errors import fault_from
@@ -14,10 +13,9 @@ from gateway.upstream.management import ManagementClient
 from gateway.upstream.stream_reader import StreamReader
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Call, Transport
-from routing.cooling import hint
+from routing.attempts import Attempt
 from routing.endpoint import Endpoint
 from routing.policy import Timeouts
-from routing.request_router import Attempt
 
 
 class AICoreClient:
@@ -97,5 +95,4 @@ class AICoreClient:
 
     def _meaning(self, call: Call, body: bytes) -> Fault:
         """Say what an error answer means, and when to come back."""
-        fault = fault_from(call.status, call.headers, body)
-        return replace(fault, retry_after=hint(call.headers, body.decode("utf-8", "replace"), self._now()))
+        return fault_from(call.status, call.headers, body, self._now())

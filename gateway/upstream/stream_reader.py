@@ -14,7 +14,13 @@ _ERROR_LIMIT = 1024 * 1024
 """How many bytes of an error's body are read."""
 _RENEWED_FOR: Final = {FaultKind.REFUSED_CREDENTIALS: 0.0, FaultKind.DEPLOYMENT_FORBIDDEN: 60.0}
 """What a token is renewed for, and how old in seconds it must be for that."""
-_NO_TOKEN_IN_TIME: Final = Fault(FaultKind.TIMEOUT, "No access token for SAP AI Core came in time.")
+_WITHOUT_TOKEN = 2.0
+"""Seconds after which to look whether there is a token now, unless the token service says when."""
+_NO_TOKEN_IN_TIME: Final = Fault(
+    FaultKind.NO_TOKEN, "No access token for SAP AI Core came in time.", retry_after=_WITHOUT_TOKEN
+)
+_OURS: Final = frozenset({FaultKind.UNAVAILABLE, FaultKind.REFUSED_CREDENTIALS})
+"""Kinds that say the same of a fetch of a token as of any other call."""
 
 Send = Callable[[str], Call]
 """Prepares the call with a token."""
@@ -139,13 +145,17 @@ class StreamReader:
         yield from self._asked((yield from self._token()))
 
     def _token(self) -> Steps[str]:
-        found = self._tokens.request()
-        if isinstance(found, str):
-            return found
+        """Get a token; without one it is no endpoint that fails, but its subaccount. Raises `FaultError`."""
         try:
-            return (yield from waiting_for(found, self._lifetime.clock() + self._token_limit))
+            found = self._tokens.request()
+            if isinstance(found, str):
+                return found
+            limit = self._tokens.patience(self._token_limit)
+            return (yield from waiting_for(found, self._lifetime.clock() + limit))
         except TimeoutError:
             raise FaultError(_NO_TOKEN_IN_TIME) from None
+        except FaultError as error:
+            raise FaultError(_no_token(error.fault)) from None
 
     def _asked(self, token: str) -> Steps[None]:
         """Send the request, and read what comes as far as it is an error; raises `FaultError`."""
@@ -155,3 +165,11 @@ class StreamReader:
             return
         body = yield from call.rest(_ERROR_LIMIT)
         raise FaultError(self._judge(call, body))
+
+
+def _no_token(fault: Fault) -> Fault:
+    """Say of the subaccount why there is no token for it."""
+    if fault.kind in _OURS:
+        return fault
+    after = _WITHOUT_TOKEN if fault.retry_after is None else fault.retry_after
+    return Fault(FaultKind.NO_TOKEN, fault.message, retry_after=after)

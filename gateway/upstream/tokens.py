@@ -13,6 +13,8 @@ _SHARE = 0.1
 """A token is renewed when this share of its lifetime is left, or earlier than that by no more than the leeway."""
 _MEMORY = 1.0
 """Seconds for which a failed fetch answers for the next ones."""
+_BRIEFLY = 0.5
+"""Seconds to wait for a token where others have waited in vain: a fetch that works takes less."""
 
 NewTask = Callable[[Callable[[], str]], Task[str]]
 """Makes the task in which a token is fetched."""
@@ -78,6 +80,8 @@ class TokenSource:
         self._held: _Held | None = None
         self._failure: _Failure | None = None
         self._fetching: Task[str] | None = None
+        self._began = 0.0
+        """When it was begun to fetch a token."""
 
     def token(self) -> str:
         """Give a token that is good now, after waiting for it if need be; raise the fault of the fetch."""
@@ -114,6 +118,15 @@ class TokenSource:
                 self._held = None
         return True
 
+    def patience(self, limit: float) -> float:
+        """How many seconds to wait for a fetch that may last *limit*: what is left of them, or little after a failure.
+
+        So a token service that is out of order holds up few requests, and none of them twice.
+        """
+        if self._failure is not None:
+            return min(limit, _BRIEFLY)
+        return min(limit, max(_BRIEFLY, self._began + limit - self._clock()))
+
     @property
     def state(self) -> TokenState:
         """What is known, without asking anybody."""
@@ -134,13 +147,13 @@ class TokenSource:
         """
         if (running := self._running()) is not None:
             return running
-        new = self._new_task(self._fetched)
+        new, now = self._new_task(self._fetched), self._clock()
         with self._lock:
             if held is not self._held or failure is not self._failure:
                 return None
             running = self._running()
             if running is None:
-                self._fetching = new
+                self._fetching, self._began = new, now
         if running is not None:
             return running
         new.start()

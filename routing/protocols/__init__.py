@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dialects.faults import invalid
 from dialects.models import profile_for
-from routing.protocols.base import ProtocolHandler
+from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 from routing.protocols.claude_converse import ClaudeConverseProtocol
 from routing.protocols.claude_invoke import ClaudeInvokeProtocol
 from routing.protocols.embeddings import EmbeddingsProtocol
@@ -21,6 +21,8 @@ __all__ = [
     "OpenAIChatProtocol",
     "OpenAIResponsesProtocol",
     "ProtocolHandler",
+    "RequestConverter",
+    "ResponseConverter",
     "protocol_for",
 ]
 

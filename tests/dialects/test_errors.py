@@ -1,6 +1,7 @@
 """Errors in all the shapes they are seen in."""
 
 import json
+from email.utils import formatdate
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from dialects.errors import fault_from, fault_within
 from dialects.faults import FaultKind, Quota, http_status
 from tests.dialects import golden
 
+NOW = 1_760_000_000.0
 AI_CORES_LIMIT = "Your request has been rate limited by AI Core due to exceeding the allowed request."
 
 
@@ -260,3 +262,20 @@ def test_any_bytes_are_an_error(status, body):
 def test_a_body_that_is_too_deep_is_still_an_error():
     assert FaultKind.SERVER_ERROR is fault(500, b"[" * 100_000).kind
     assert FaultKind.SERVER_ERROR is fault(500, b"[" * 900 + b"]" * 900).kind
+
+
+def test_an_error_says_when_to_come_back_by_the_clock_of_whoever_answered() -> None:
+    theirs = NOW + 600
+    date = {"Date": formatdate(theirs, usegmt=True), "Retry-After": formatdate(theirs + 20, usegmt=True)}
+    undated = {"Retry-After": formatdate(NOW + 30, usegmt=True)}
+
+    assert 20.0 == fault_from(429, date, b"{}", NOW).retry_after
+    assert 30.0 == fault_from(429, undated, b"{}", NOW).retry_after
+    assert 7.0 == fault(503, {"error": {"message": "x"}}, {"retry-after": "7"}.items()).retry_after
+    assert 17.0 == fault(429, {"error": {"details": [{"retryDelay": "17s"}]}}).retry_after
+    assert fault(429, {}).retry_after is None
+
+
+def test_an_error_within_a_stream_says_so_in_its_words() -> None:
+    assert 31.5 == fault_within("429", "Quota exceeded. Please retry in 31.5s.").retry_after
+    assert fault_within("429", "Quota exceeded.").retry_after is None

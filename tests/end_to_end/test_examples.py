@@ -1,14 +1,16 @@
 """The examples are run, so that they stay true."""
 
 import json
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 import routing.strategy
+from gateway.cli.demo import config_for
 from gateway.config.settings import load, pools
 from routing import Endpoint
 from tests.support.running import Cloud, config_of, running_proxy
@@ -69,6 +71,36 @@ def test_an_extension_that_cannot_be_imported_is_named(cloud: Cloud, tmp_path: P
     proxy = running_proxy(cloud, tmp_path, extensions=["nowhere"])
     with pytest.raises(ValueError, match=r"extensions\[0\]: the module 'nowhere' cannot be imported"):
         proxy.__enter__()
+
+
+@pytest.fixture
+def library(cloud: Cloud, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the program that uses the package without the proxy, in a process and a folder of its own."""
+    (tmp_path / "config.json").write_text(json.dumps(config_for(cloud.tenants)))
+
+    def run(model: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, EXTENSIONS.parent / "library" / "ask.py", "config.json", model, "Hello"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize("model", [MODEL, "fast", "claude-sonnet-4-5", "gemini-2.5-pro"])
+def test_a_program_may_use_the_package_without_the_proxy(library, model: str) -> None:
+    told = library(model)
+
+    assert told.stdout.strip()
+    assert (0, True) == (told.returncode, told.stderr.strip().endswith(" ok")), told.stderr
+
+
+def test_such_a_program_goes_elsewhere_after_a_failure(cloud: Cloud, library) -> None:
+    for deployment in cloud.deployments(MODEL, "eu"):
+        cloud.fault(deployment, "500")
+    told = library(MODEL)
+    [[eu, first], [us, second]] = [each.rsplit(" ", 1) for each in told.stderr.strip().split(" → ")]
+
+    assert ("eu", "500", "us", "ok") == (eu[:2], first, us[:2], second)
+    assert told.stdout.strip()
 
 
 def test_the_example_config_says_what_it_seems_to(tmp_path: Path) -> None:

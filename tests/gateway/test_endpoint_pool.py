@@ -68,7 +68,7 @@ def fleet_of(
 ) -> tuple[EndpointPool, LoadBalancer, list[RoutingEvent]]:
     settings = Settings({each.name: each for each in accounts}, policy=policy)
     heard: list[RoutingEvent] = []
-    balancer = LoadBalancer({}, events=EventPublisher([heard.append]))
+    balancer = LoadBalancer({}, policy=policy, events=EventPublisher([heard.append]))
     fleet = EndpointPool(settings, balancer, listing, lambda _: 200, lambda: 0.0, patience=patience, stop=stop)
     return fleet, balancer, heard
 
@@ -171,7 +171,7 @@ def test_when_nothing_answers_and_lists_stay_empty_callers_learn_when_to_come_ba
     settings = Settings({"eu": account("eu", discovery=True)}, policy=Policy(health_check_interval=0))
     balancer = LoadBalancer({}, policy=settings.policy, clock=lambda: now[0])
     fleet = EndpointPool(settings, balancer, listing, lambda _: 200, lambda: now[0])
-    router = RequestRouter(balancer, policy=settings.policy)
+    router = RequestRouter(balancer)
     fleet.refresh()
     listing.listed = {"eu": {}}
     for now[0] in (60.0, 120.0, 180.0, 240.0):

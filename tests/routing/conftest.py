@@ -31,6 +31,6 @@ def router_of(clock) -> Callable[..., RequestRouter]:
     def router_of(pools, policy: Policy | None = None, chance: float = 0.5, **more) -> RequestRouter:
         policy = policy or Policy()
         balancer = LoadBalancer(pools, policy=policy, clock=clock)
-        return RequestRouter(balancer, policy=policy, clock=clock, rng=lambda: chance, sleep=clock.sleep, **more)
+        return RequestRouter(balancer, clock=clock, rng=lambda: chance, sleep=clock.sleep, **more)
 
     return router_of

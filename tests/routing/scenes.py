@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from dialects.faults import Fault, FaultKind, Quota
+from routing.attempts import Attempt, Attempts
 from routing.availability import Availability, EndpointState, NoEndpointError
 from routing.endpoint import Candidate, Endpoint
 from routing.events import Circuit, EventPublisher, Transition
@@ -15,7 +16,7 @@ from routing.health import CircuitBreaker
 from routing.lease import Lease
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, CooldownPolicy, Policy
-from routing.request_router import Attempt, Attempts, RequestRouter
+from routing.request_router import RequestRouter
 from routing.strategy import LoadBalancingStrategy, SelectionContext
 
 FEW = int(os.environ.get("EXAMPLES", "0"))

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from dialects.faults import Fault, FaultKind, Quota
+from routing.attempts import Trail, TrailEntry
 from routing.availability import NoEndpointError
 from routing.classification import CLASSIFICATIONS
 from routing.policy import CooldownPolicy, Policy, RetryPolicy
-from routing.request_router import Trail, TrailEntry
 from tests.routing.scenes import (
     BAD,
     BUSY,
@@ -244,16 +244,6 @@ class TestOwnership:
 
         assert nothing_in_flight(router)
         assert [] == list(attempts)
-
-    def test_closing_leaves_an_answer_to_its_owner(self, router_of):
-        router = router_of(pool_at("eu/d1"))
-        with router.attempts("gpt-5") as attempts:
-            attempt = next(attempts)
-            attempt.answered()
-
-        assert not nothing_in_flight(router)
-        attempt.lease.close()
-        assert nothing_in_flight(router)
 
     def test_closing_before_the_first_attempt_makes_none(self, router_of):
         router = router_of(pool_at("eu/d1"))

@@ -23,6 +23,7 @@ class TestClassifications:
         (FaultKind.UNREACHABLE, Effect.FAILURE, Scope.NONE, True),
         (FaultKind.STREAM_BROKEN, Effect.FAILURE, Scope.NONE, True),
         (FaultKind.REFUSED_CREDENTIALS, Effect.NEUTRAL, Scope.SUBACCOUNT, True),
+        (FaultKind.NO_TOKEN, Effect.NEUTRAL, Scope.SUBACCOUNT, True),
         (FaultKind.DEPLOYMENT_FORBIDDEN, Effect.FAILURE, Scope.NONE, True),
         (FaultKind.REQUEST_FORBIDDEN, Effect.REFUSAL, Scope.NONE, True),
         (FaultKind.RESOURCE_NOT_FOUND, Effect.REFUSAL, Scope.NONE, True),

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import routing
-from routing.budget import RetryBudget
 from routing.health import CircuitBreaker
 from routing.load_balancer import LoadBalancer
 from routing.policy import RetryPolicy
+from routing.retry_budget import RetryBudget
 from routing.strategy import RoundRobinStrategy, WeightedStrategy
 from tests.routing.scenes import EU1, US1, Clock, in_flight, rows
 from tests.support.interleaving import Scenario, is_enough, is_needed, locks_in
@@ -65,7 +65,7 @@ def budget() -> Scenario:
     """One retry that is left is granted once."""
     subject = RetryBudget(RetryPolicy(budget_reserve=1, budget_ratio=0), clock=Clock())
     granted: list[bool] = []
-    task = lambda: granted.append(subject.withdraw("m"))  # noqa: E731 - named for its list
+    task = lambda: granted.append(subject.spend("m"))  # noqa: E731 - named for its list
     return Scenario(subject, "_lock", [task] * 3, lambda: granted.count(True) == 1)
 
 

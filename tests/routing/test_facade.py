@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import routing
-import routing.names
+import routing.model_names
 from dialects.faults import Fault, FaultKind
 from routing import Endpoint, LoadBalancer, NoEndpointError, Policy, RequestRouter, load_balance_url, route_request
 from tests.routing.scenes import in_flight
@@ -85,7 +85,7 @@ class TestLoadBalanceUrl:
         (
             "claude-3-opus",
             "Claude model",
-            ", ".join(("claude-3-opus", *routing.names.FALLBACKS["claude-opus"])),
+            ", ".join(("claude-3-opus", *routing.model_names.FALLBACKS["claude-opus"])),
         ),
         ("gemini-2.5-flash", "Gemini model", "gemini-2.5-flash, gemini-2.5-pro"),
         ("mistral-tiny", "Model", "mistral-tiny, gpt-4.1"),
@@ -115,7 +115,7 @@ def test_a_name_that_no_model_can_have_is_a_value_error_that_does_not_repeat_it(
 
 def test_where_all_rest_the_error_says_until_when():
     policy = Policy()
-    router = RequestRouter(LoadBalancer({"o3": [at("eu", "d1", "o3")]}, policy=policy), policy=policy)
+    router = RequestRouter(LoadBalancer({"o3": [at("eu", "d1", "o3")]}, policy=policy))
     routing.configure(router)
     next(router.attempts("o3")).failed(Fault(FaultKind.RATE_LIMITED, "too many", 429, retry_after=100))
     with pytest.raises(NoEndpointError, match="Model 'o3' and fallbacks not available") as caught:
@@ -124,6 +124,46 @@ def test_where_all_rest_the_error_says_until_when():
     assert FaultKind.RATE_LIMITED is caught.value.fault.kind
     assert caught.value.wait is not None
     assert 90 < caught.value.wait <= 110
+
+
+@pytest.mark.parametrize("model", [None, 5, b"gpt-5", ["gpt-5"]])
+@pytest.mark.usefixtures("router")
+def test_what_is_no_text_is_no_name(model):
+    with pytest.raises(ValueError, match=r"^model must be a name of at most 200 characters"):
+        load_balance_url(model)
+
+
+@pytest.mark.usefixtures("router")
+class TestTheLog:
+    def test_a_fallback_is_a_warning(self, caplog):
+        load_balance_url("claude-3-opus")
+        load_balance_url("mistral-tiny")
+        load_balance_url("gpt-5-latest")
+
+        assert [
+            "'claude-3-opus' is not deployed: anthropic--claude-4.5-sonnet answers for it",
+            "'mistral-tiny' is not deployed: gpt-4.1 answers for it",
+        ] == caplog.messages
+
+    @pytest.mark.parametrize(
+        ("model", "said"),
+        [
+            ("gemini-2.5-flash", "The model 'gemini-2.5-flash' is not deployed. Deployed: o3."),
+            ("@" * 300, "model must be a name of at most 200 characters, none of them a control character."),
+            (None, "model must be a name of at most 200 characters, none of them a control character."),
+            ("o3", "the quota of every deployment of 'o3' is used up"),
+        ],
+    )
+    def test_so_is_a_failure_and_it_says_why(self, caplog, router, model, said):
+        router.balancer.replace_pools({"o3": [at("eu", "d1", "o3")]})
+        next(router.attempts("o3")).failed(Fault(FaultKind.RATE_LIMITED, "x", 429, retry_after=100))
+        caplog.clear()
+        with pytest.raises(NoEndpointError):
+            load_balance_url(model)
+
+        assert [("WARNING", f"no endpoint is selected: {said}")] == [
+            (each.levelname, each.getMessage()) for each in caplog.records
+        ]
 
 
 @pytest.mark.usefixtures("router")

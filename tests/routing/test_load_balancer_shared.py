@@ -265,7 +265,7 @@ class TestDrained:
 
 
 def test_whoever_works_on_a_balancer_finds_its_policy_there():
-    assert BalancerScene(policy=STEADY).balancer.policy is STEADY
+    assert STEADY.breaker == BalancerScene(policy=STEADY).balancer.policy.breaker
 
 
 def test_a_snapshot_does_not_hold_the_lock_while_it_looks_at_circuits(monkeypatch):

@@ -113,13 +113,13 @@ class TestAllCooling:
         return router
 
     def test_what_ends_soon_is_waited_for_once_with_jitter(self, router_of, clock):
-        router = self.cooled(router_of, 2.0)
-        router._means = dataclasses.replace(
-            router._means, policy=Policy(cooldown=dataclasses.replace(NO_REST, jitter=0.1))
-        )
+        policy = Policy(cooldown=CooldownPolicy(jitter=0.1))
+        router = router_of(pool_at("eu/d1"), policy, chance=0.5)
+        next(router.attempts("gpt-5", retry=False)).failed(dataclasses.replace(BUSY, retry_after=1.5))
+        [row] = router.balancer.snapshot("gpt-5")
 
         assert "eu/d1" == place(next(router.attempts("gpt-5")))
-        assert clock.slept == [pytest.approx(2.0 * 1.05)]
+        assert clock.slept == [pytest.approx(row.seconds * 1.05)]
 
     def test_what_ends_later_is_a_429_that_says_when(self, router_of, clock):
         router = self.cooled(router_of, 2.1)
@@ -139,7 +139,7 @@ class TestAllCooling:
             if len(clock.slept) == 1:
                 next(others).failed(dataclasses.replace(BUSY, retry_after=1.0))
 
-        router._means = dataclasses.replace(router._means, sleep=meanwhile)
+        router._environment = dataclasses.replace(router._environment, sleep=meanwhile)
         attempts = router.attempts("gpt-5")
         with pytest.raises(NoEndpointError):
             next(attempts)
@@ -221,14 +221,21 @@ class TestTheBudget:
         attempts = router.attempts("gpt-5", pinned="eu/d1")
 
         assert ["eu/d1"] == all_fail(attempts, fault)
-        assert 10 == router._means.budget.balance("gpt-5")
+        assert 10 == router._environment.budget.balance("gpt-5")
         assert not attempts.unaffordable
 
     def test_each_retry_takes_one(self, router_of):
-        router = router_of(pool_at("eu/d1", "us/d7"), Policy(retry=RetryPolicy(budget_ratio=0)))
+        router = router_of(pool_at("eu/d1", "us/d7", "ap/d9"), Policy(retry=RetryPolicy(budget_ratio=0)))
         all_fail(router.attempts("gpt-5"), OVERLOADED)
 
-        assert 10 - 2 == router._means.budget.balance("gpt-5")
+        assert 15 - 2 == router._environment.budget.balance("gpt-5")
+
+    @pytest.mark.parametrize(("endpoints", "threshold", "reserve"), [(1, 5, 10), (2, 5, 10), (6, 5, 30), (6, 2, 12)])
+    def test_there_is_enough_to_find_every_broken_endpoint_once(self, router_of, endpoints, threshold, reserve):
+        policy = Policy(breaker=BreakerPolicy(failure_threshold=threshold), retry=RetryPolicy(budget_ratio=0))
+        router = router_of(pool_at(*(f"eu/d{number}" for number in range(endpoints))), policy)
+
+        assert reserve == router._environment.budget.balance("gpt-5")
 
     def test_it_is_known_that_it_was_empty(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(retry=RetryPolicy(budget_reserve=1, budget_ratio=0)))
@@ -253,8 +260,8 @@ class TestTheBudget:
             if len(clock.slept) == 1:
                 next(others).lease.close()
 
-        router._means = dataclasses.replace(router._means, sleep=meanwhile)
-        others._means = dataclasses.replace(others._means, sleep=clock.sleep)
+        router._environment = dataclasses.replace(router._environment, sleep=meanwhile)
+        others._environment = dataclasses.replace(others._environment, sleep=clock.sleep)
         attempts = router.attempts("gpt-5")
 
         assert ["eu/d1"] == all_fail(attempts, OVERLOADED)
@@ -264,6 +271,6 @@ class TestTheBudget:
 
 def test_by_default_a_pause_is_a_real_one():
     policy = Policy(retry=RetryPolicy(max_attempts=2, backoff_base=0.001))
-    attempts = RequestRouter(LoadBalancer(pool_at("eu/d1"), policy=policy), policy=policy).attempts("gpt-5")
+    attempts = RequestRouter(LoadBalancer(pool_at("eu/d1"), policy=policy)).attempts("gpt-5")
 
     assert ["eu/d1", "eu/d1"] == all_fail(attempts, OVERLOADED)

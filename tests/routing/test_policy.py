@@ -82,7 +82,7 @@ def test_every_number_has_a_range():
         (settings, field.name)
         for settings in (BreakerPolicy, CooldownPolicy, RetryPolicy, Timeouts, ModelPolicy, Policy)
         for field in dataclasses.fields(settings)
-        if field.type in {int, float, float | None}
+        if field.type in {int, float, int | None, float | None}
     }
 
     assert numbers == {(settings, name) for settings, name, _, _ in RANGES}

@@ -3,9 +3,10 @@
 import pytest
 
 from dialects.faults import Fault, FaultKind
+from routing.attempts import Attempts
 from routing.health import CircuitBreaker
 from routing.policy import BreakerPolicy, Policy, RetryPolicy
-from routing.request_router import Attempts, RequestRouter
+from routing.request_router import RequestRouter
 from tests.routing.scenes import (
     BAD,
     CLOSED,

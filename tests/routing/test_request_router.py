@@ -9,8 +9,8 @@ from dialects.faults import FaultError, FaultKind
 from routing.availability import NoEndpointError
 from routing.endpoint import Candidate, Endpoint
 from routing.load_balancer import LoadBalancer
-from routing.names import How, ModelNames, Resolution
-from routing.policy import Policy
+from routing.model_names import How, Resolution, Unlisted
+from routing.policy import ModelPolicy, Policy, RetryPolicy
 from routing.protocols import (
     ClaudeConverseProtocol,
     ClaudeInvokeProtocol,
@@ -20,7 +20,7 @@ from routing.protocols import (
 )
 from routing.request_router import RequestRouter
 from routing.strategy import LoadBalancingStrategy, SelectionContext
-from tests.routing.scenes import EU1, OVERLOADED, endpoint, nothing_in_flight, place, pool_at
+from tests.routing.scenes import EU1, OVERLOADED, all_fail, endpoint, nothing_in_flight, place, pool_at
 
 
 class TestNames:
@@ -40,10 +40,10 @@ class TestNames:
         with pytest.raises(NoEndpointError):
             router_of(pool_at("eu/d1", model="gpt-4.1"), Policy(fallback=False)).attempts("gpt-3")
 
-    def test_names_may_be_given_ready_made(self, router_of):
-        router = router_of(pool_at("eu/d1"), names=ModelNames([], {"fast": "gpt-5"}))
-
-        assert "gpt-5" == router.attempts("fast").resolution.model
+    def test_what_is_not_listed_yet_may_be_told(self, router_of):
+        router = router_of(pool_at("eu/d1"), unlisted=lambda: Unlisted(("us",), 3.0))
+        with pytest.raises(NoEndpointError, match="not known yet"):
+            router.attempts("mistral")
 
     def test_what_is_deployed_later_is_found(self, router_of):
         router = router_of(pool_at("eu/d1"))
@@ -51,8 +51,7 @@ class TestNames:
         router.balancer.replace_pools(pool_at("eu/d2", model="gpt-9"))
 
         assert How.EXACT is router.attempts("gpt-9").resolution.how
-        with pytest.raises(NoEndpointError):
-            router.attempts("gpt-5")
+        assert Resolution("gpt-9", "gpt-5", How.FALLBACK) == router.attempts("gpt-5").resolution
 
     def test_a_model_without_endpoints_is_not_deployed(self, router_of):
         router = router_of({"gpt-5": [], **pool_at("eu/d1", model="gpt-4.1")})
@@ -279,10 +278,27 @@ class TestRoute:
         assert ["route: 'gpt-5-latest' is gpt-5 by openai-chat, at eu/d1"] == caplog.messages
 
     def test_an_attempt_is_logged_for_who_wants_to_know(self, router_of, caplog):
-        with caplog.at_level(logging.DEBUG, "routing.request_router"):
+        with caplog.at_level(logging.DEBUG, "routing.attempts"):
             next(router_of(pool_at("eu/d1")).attempts("gpt-5"))
 
         assert ["attempt 1: gpt-5 by openai-chat, at eu/d1"] == caplog.messages
+
+
+def test_policy_aliases_and_retries_are_the_balancers():
+    policy = Policy(aliases={"fast": "gpt-5"}, retry=RetryPolicy(max_attempts=1), models={"fast": ModelPolicy(total=9)})
+    balancer = LoadBalancer(pool_at("eu/d1", "us/d7"), policy=policy)
+    router = RequestRouter(balancer)
+
+    assert (How.ALIAS, 1) == ((attempts := router.attempts("fast")).resolution.how, len(all_fail(attempts, OVERLOADED)))
+    assert 9 == balancer.policy.timeouts_for("gpt-5").total
+    assert RequestRouter(balancer, policy=policy).balancer is balancer
+
+
+@pytest.mark.parametrize("other", [Policy(), Policy(aliases={"fast": "gpt-5"})])
+def test_a_second_policy_is_refused(other):
+    balancer = LoadBalancer(pool_at("eu/d1"), policy=Policy(retry=RetryPolicy(max_attempts=1)))
+    with pytest.raises(ValueError, match=r"^policy differs from the balancer's: give it to the LoadBalancer alone$"):
+        RequestRouter(balancer, policy=other)
 
 
 def test_a_router_needs_nothing_but_a_balancer():

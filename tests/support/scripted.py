@@ -7,17 +7,19 @@ from typing import Any
 from dialects.conversation import JSON, Usage
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.faults import Fault, FaultError
 from dialects.jsontext import dumps
 from dialects.tables import CLIENTS
 from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Asked, Exchange, Shared
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.steps import Quiet
+from gateway.upstream.transport import NO_ANSWER_IN_TIME
+from routing.attempts import Attempt
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, Policy, Timeouts
-from routing.request_router import Attempt, RequestRouter
+from routing.request_router import RequestRouter
 from tests.routing.scenes import SleepingClock
 
 HANG = object()
@@ -72,7 +74,7 @@ class ScriptedReader:
                     began()
                 read += chunk
         except Quiet:
-            raise FaultError(Fault(FaultKind.TIMEOUT, "silent")) from None
+            raise FaultError(NO_ANSWER_IN_TIME) from None
         return read
 
     def finish(self) -> None:
@@ -155,7 +157,7 @@ class Bench:
             pools.setdefault(endpoint.model, []).append(endpoint)
         self.clock = clock or SleepingClock(1000.0)
         self.balancer = LoadBalancer(pools, policy=policy, clock=self.clock)
-        self.router = RequestRouter(self.balancer, policy=policy, clock=self.clock, sleep=self.clock.sleep)
+        self.router = RequestRouter(self.balancer, clock=self.clock, sleep=self.clock.sleep)
         self.backends = Backends(scripts, self.clock)
         self.notes = Notes()
         self.timeouts = policy.timeouts

@@ -5,7 +5,9 @@ import logging
 import pytest
 
 from gateway.cli.route import explain
-from gateway.config.model_overrides import OfModels, unmatched
+from gateway.config.model_overrides import unmatched
+from gateway.config.settings import SettingsError
+from routing.model_names import ModelPolicies
 from routing.policy import ModelPolicy, Policy
 from tests.gateway.cli.test_check import account as listed_account
 from tests.gateway.cli.test_check import findings, listed
@@ -19,7 +21,7 @@ CLAUDE = "anthropic--claude-4.5-sonnet"
 @pytest.mark.parametrize("name", [CLAUDE, "claude-sonnet-4-5", "claude-4.5-sonnet@20250929", "smart", "smarter"])
 def test_what_is_said_of_a_model_counts_under_every_name_of_it(name: str) -> None:
     own = ModelPolicy("weighted", first_event=300, total=900)
-    policy = Policy(models=OfModels({name: own}, {"smart": "claude-sonnet-4-5", "smarter": "smart"}))
+    policy = Policy(models=ModelPolicies({name: own}, {"smart": "claude-sonnet-4-5", "smarter": "smart"}))
 
     assert "weighted" == policy.strategy_for(CLAUDE)
     assert (300, 900) == (policy.timeouts_for(CLAUDE).first_event, policy.timeouts_for(CLAUDE).total)
@@ -31,13 +33,19 @@ def test_what_is_said_of_a_model_counts_under_every_name_of_it(name: str) -> Non
 def test_the_deployed_name_goes_before_the_others() -> None:
     given = {"claude-sonnet-4-5": ModelPolicy("weighted"), CLAUDE: ModelPolicy("priority")}
 
-    assert "priority" == Policy(models=OfModels(given, {})).strategy_for(CLAUDE)
+    assert "priority" == Policy(models=ModelPolicies(given, {})).strategy_for(CLAUDE)
+
+
+def test_what_is_no_name_of_a_model_is_a_mistake_in_the_settings(settings_of) -> None:
+    config = {**with_account(deployment_models={"m": f"{BASE}/d1"}), "routing": {"models": {"x" * 201: {"total": 9}}}}
+    with pytest.raises(SettingsError, match=r": routing: models: 'x{200}' is no name of a model: model must be a name"):
+        settings_of(config)
 
 
 def test_a_model_is_balanced_as_is_said_under_another_name() -> None:
     """Also one that is looked up later."""
     listing = Listing(eu={"d1": CLAUDE, "d2": "gpt-4.1"})
-    policy = Policy(models=OfModels({"claude-sonnet-4-5": ModelPolicy("cache-affinity")}, {}))
+    policy = Policy(models=ModelPolicies({"claude-sonnet-4-5": ModelPolicy("cache-affinity")}, {}))
     fleet, balancer, _ = fleet_of(listing, account("eu", discovery=True), policy=policy)
     fleet.refresh()
 
@@ -54,7 +62,7 @@ def test_what_is_explained_is_what_would_be_done(settings_of) -> None:
 
 
 MISPLACED = Policy(
-    models=OfModels({"claude-sonnet-4-5": ModelPolicy("priority"), "gpt-5o": ModelPolicy("weighted")}, {}),
+    models=ModelPolicies({"claude-sonnet-4-5": ModelPolicy("priority"), "gpt-5o": ModelPolicy("weighted")}, {}),
     aliases={"good": "gpt-4.1", "fast": "gpt-4.l", "far": "mistral", "good-too": "good"},
 )
 SAID = [

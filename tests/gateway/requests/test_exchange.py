@@ -10,7 +10,8 @@ from dialects.faults import Fault, FaultError, FaultKind, Quota
 from gateway.media.inline import Fetched
 from gateway.requests.exchange import Shared
 from routing.endpoint import Endpoint
-from tests.support.scripted import After, Bench
+from routing.policy import Timeouts
+from tests.support.scripted import HANG, After, Bench
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
 US = Endpoint("us", "https://us/v2/inference/deployments/d2", "gpt-4.1", "team-a")
@@ -92,7 +93,7 @@ def test_why_each_deployment_was_chosen_is_in_the_record() -> None:
 
 
 def test_it_is_on_record_that_the_budget_refused_a_retry() -> None:
-    bench = Bench({EU: [DOWN], US: [DOWN]}, threshold=1000)
+    bench = Bench({EU: [DOWN], US: [DOWN]})
     for _ in range(10):
         with pytest.raises(FaultError, match="boom"):
             bench.exchange("openai-chat", ASK).whole()
@@ -136,6 +137,17 @@ def test_all_failing_gives_the_last_fault() -> None:
     assert caught.value.fault.kind in {FaultKind.RATE_LIMITED, FaultKind.SERVER_ERROR}
     assert 0 == bench.in_flight
     assert 1 == len(bench.notes.records)
+
+
+def test_a_model_that_says_nothing_for_too_long_is_asked_twice_and_not_a_third_time() -> None:
+    """It may still be at work on the first two, and be paid for them."""
+    third = Endpoint("jp", "https://jp/v2/inference/deployments/d3", "gpt-4.1")
+    bench = Bench({EU: [HANG], US: [HANG], third: WHOLE}, timeouts=Timeouts(answer=60))
+
+    with pytest.raises(FaultError, match="in time"):
+        bench.exchange("openai-chat", ASK).whole()
+    assert 2 == len(bench.backends.opened)
+    assert 0 == bench.in_flight
 
 
 def test_the_callers_own_mistake_makes_one_call() -> None:

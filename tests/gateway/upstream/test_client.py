@@ -18,10 +18,11 @@ from gateway.upstream.client import AICoreClient
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
+from routing.attempts import Attempt
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.policy import Timeouts
-from routing.request_router import Attempt, RequestRouter
+from routing.request_router import RequestRouter
 from tests.support.running import Cloud, config_of
 
 MODEL = "gpt-4.1"

@@ -8,6 +8,7 @@ import pytest
 
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime
+from gateway.upstream.background import OUT_OF_DESCRIPTORS
 from gateway.upstream.steps import Quiet
 from gateway.upstream.stream_reader import StreamReader
 from gateway.upstream.tokens import Token, TokenSource
@@ -148,12 +149,21 @@ def test_an_error_without_end_is_not_read_for_ever(serve, reader_of):
     assert FaultKind.STREAM_BROKEN is fault_of(reader_of(server.url).head, PATIENCE).kind
 
 
-def test_no_token_is_the_fault_of_its_service(serve, reader_of, service):
-    service.fault = Fault(FaultKind.OVERLOADED, "SAP AI Core's token service is busy.", 429, 4.0)
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Fault(FaultKind.OVERLOADED, "busy", 429, 4.0), Fault(FaultKind.NO_TOKEN, "busy", None, 4.0)),
+        (Fault(FaultKind.UNREACHABLE, "lost"), Fault(FaultKind.NO_TOKEN, "lost", None, 2.0)),
+        (Fault(FaultKind.SERVER_ERROR, "broken", 500), Fault(FaultKind.NO_TOKEN, "broken", None, 2.0)),
+        (Fault(FaultKind.REFUSED_CREDENTIALS, "no", 401), Fault(FaultKind.REFUSED_CREDENTIALS, "no", 401)),
+        (OUT_OF_DESCRIPTORS, OUT_OF_DESCRIPTORS),
+    ],
+)
+def test_no_token_is_said_of_the_subaccount_and_not_of_an_endpoint(serve, reader_of, service, fault, expected):
+    service.fault = fault
     server = serve(forever(answer()))
 
-    assert service.fault == fault_of(reader_of(server.url).head, PATIENCE)
-    assert service.fault == fault_of(reader_of(server.url).head, PATIENCE)
+    assert [expected] * 2 == [fault_of(reader_of(server.url).head, PATIENCE) for _ in range(2)]
     assert (0, 1) == (server.connections, service.fetches)
 
 
@@ -167,8 +177,23 @@ def test_a_token_is_waited_for_no_longer_than_a_connection(serve, reader_of, ser
         later.head(0.0)
     service.gate.set()
 
-    assert (FaultKind.TIMEOUT, "No access token for SAP AI Core came in time.") == (fault.kind, fault.message)
+    assert Fault(FaultKind.NO_TOKEN, "No access token for SAP AI Core came in time.", retry_after=2.0) == fault
     assert (b"hello", 1) == (later.read(), service.fetches)
+
+
+def test_a_fetch_that_somebody_waited_for_in_vain_holds_up_nobody_else_for_long(serve, reader_of, service):
+    """What it brings after all serves whoever comes later."""
+    server = serve(forever(answer()))
+    service.gate.clear()
+    fault_of(reader_of(server.url, token_limit=0.05).head, PATIENCE)
+    later = reader_of(server.url, token_limit=0.55)
+    with pytest.raises(Quiet):
+        later.head(0.0)
+    left = later.due - Lifetime(1.0).clock()
+    service.gate.set()
+
+    assert left <= 0.5
+    assert (b"hello", 1) == (reader_of(server.url).read(), service.fetches)
 
 
 # Steps, and their end

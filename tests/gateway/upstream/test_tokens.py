@@ -325,6 +325,38 @@ def test_what_is_known_of_a_token_can_be_asked_without_waiting(source, service, 
     ]
 
 
+def test_a_fetch_is_waited_for_as_long_as_it_may_last_and_briefly_by_whoever_comes_later(source, service, clock):
+    service.gate.clear()
+    task = source.request()
+    waits = []
+    for seconds in (0.0, 2.0, 2.75, 60.0):
+        clock.now += seconds
+        waits.append((source.patience(5.0), source.patience(0.25)))
+    service.gate.set()
+    task.result()
+
+    assert [(5.0, 0.25), (3.0, 0.25), (0.5, 0.25), (0.5, 0.25)] == waits
+
+
+def test_once_a_fetch_has_failed_the_next_ones_are_waited_for_briefly(source, service, clock, tasks):
+    service.fault = GONE
+    with suppress(FaultError):
+        source.token()
+    service.fault = None
+    service.gate.clear()
+    clock.now += 60
+    task = source.request()
+    waits = [source.patience(5.0)]
+    service.gate.set()
+    task.result()
+    source.invalidate("t2")
+    source.request()
+    waits.append(source.patience(5.0))
+    tasks.wait()
+
+    assert [0.5, 5.0] == waits
+
+
 def test_a_token_does_not_show_itself(source, service):
     source._fetch = lambda: Token("hunter2", LONG)
     source.token()

@@ -1,4 +1,4 @@
-"""Hints read from answers."""
+"""When an answer asks to be tried again: from headers of all vendors, and from words."""
 
 import time
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.cooling import hint
+from dialects.retry_hints import advice, retry_after
 
 NOW = 1_760_000_000.0
 LATER = datetime.fromtimestamp(NOW + 42, UTC)
@@ -86,22 +86,64 @@ LATER = datetime.fromtimestamp(NOW + 42, UTC)
     ],
 )
 def test_a_hint_is_read_from_the_most_exact_source(headers, text, seconds):
-    found = hint(headers, text, NOW)
+    found = retry_after(headers, text, NOW)
 
     assert found == (seconds if seconds is None else pytest.approx(seconds))
 
 
 NAMES = st.sampled_from(
-    ["retry-after", "Retry-After-Ms", "x-ms-retry-after-ms", "x-ratelimit-reset", "anthropic-ratelimit-tokens-reset"]
+    [
+        "date",
+        "retry-after",
+        "Retry-After-Ms",
+        "x-ms-retry-after-ms",
+        "x-ratelimit-reset",
+        "anthropic-ratelimit-tokens-reset",
+    ]
 )
 VALUES = st.one_of(st.text(), st.from_regex(r"\A[0-9.:TZ+\-smh ]{0,30}\Z"), st.datetimes().map(datetime.isoformat))
 
 
 @given(st.dictionaries(NAMES, VALUES), st.text())
 def test_no_answer_makes_a_hint_raise_or_go_back_in_time(headers, text):
-    found = hint(headers, text, NOW)
+    found = retry_after(headers, text, NOW)
 
     assert found is None or 0 <= found < float("inf")
+
+
+@pytest.mark.parametrize("skew", [-600, 0, 600], ids=["behind", "right", "ahead"])
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("Retry-After", lambda moment: formatdate(moment, usegmt=True)),
+        ("X-Retry-After", lambda moment: formatdate(moment, usegmt=True)),
+        ("x-ratelimit-reset", lambda moment: f"{moment:.0f}"),
+        ("x-ratelimit-reset", lambda moment: f"{moment * 1000:.0f}"),
+        ("anthropic-ratelimit-tokens-reset", lambda moment: datetime.fromtimestamp(moment, UTC).isoformat()),
+    ],
+)
+def test_a_date_is_compared_with_the_clock_of_the_server_that_wrote_it(skew, name, write):
+    theirs = NOW + skew
+
+    assert 20.0 == retry_after({"Date": formatdate(theirs, usegmt=True), name: write(theirs + 20)}, "", NOW)
+
+
+def test_an_answer_with_a_date_needs_no_other_clock():
+    assert 20.0 == retry_after({"date": formatdate(NOW), "retry-after": formatdate(NOW + 20)})
+
+
+@pytest.mark.parametrize("said", ["", "yesterday", "Mon, 99 Foo 2026 10:00:00 GMT"])
+def test_a_server_whose_clock_is_not_known_is_taken_to_have_ours(said):
+    assert 20.0 == retry_after({"date": said, "retry-after": formatdate(NOW + 20)}, "", NOW)
+
+
+@pytest.mark.parametrize("date", [formatdate(NOW + 20), f"{NOW + 20:.0f}", LATER.isoformat()])
+def test_without_any_clock_a_date_is_no_hint(date):
+    assert 5.0 == retry_after({"x-ratelimit-reset": date}, "try again in 5 s")
+
+
+def test_a_hint_in_seconds_counts_from_now_whatever_the_date_says():
+    assert 7.0 == retry_after({"date": formatdate(NOW - 600), "retry-after": "7"}, "", NOW)
 
 
 def test_a_written_date_without_a_zone_is_meant_in_utc_wherever_the_proxy_runs(monkeypatch):
@@ -109,7 +151,7 @@ def test_a_written_date_without_a_zone_is_meant_in_utc_wherever_the_proxy_runs(m
     time.tzset()
     try:
         spans = [
-            hint({name: value}, "", NOW)
+            retry_after({name: value}, "", NOW)
             for name, value in (
                 ("retry-after", formatdate(NOW + 42)),
                 ("x-ratelimit-reset", LATER.replace(tzinfo=None).isoformat()),
@@ -120,3 +162,8 @@ def test_a_written_date_without_a_zone_is_meant_in_utc_wherever_the_proxy_runs(m
         time.tzset()
 
     assert [42.0, 42.0] == spans
+
+
+def test_words_alone_may_say_when():
+    assert 31.5 == advice("You exceeded your quota. Please retry in 31.5s.")
+    assert advice("Please come back later.") is None

@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from routing.budget import RetryBudget
 from routing.policy import RetryPolicy
+from routing.retry_budget import RetryBudget
 from tests.routing.scenes import Clock, at_most
 
 
@@ -18,7 +18,7 @@ def budget(clock) -> RetryBudget:
 
 def granted(budget: RetryBudget, model: str = "m", most: int = 100) -> int:
     count = 0
-    while count < most and budget.withdraw(model):
+    while count < most and budget.spend(model):
         count += 1
     return count
 
@@ -33,7 +33,7 @@ def test_the_default_policy_is_the_documented_one(clock):
 
 def test_every_fifth_request_earns_a_retry(budget):
     for _ in range(50):
-        budget.requested("m")
+        budget.deposit("m")
 
     assert 20 == budget.balance("m")
     assert 20 == granted(budget)
@@ -48,18 +48,18 @@ def test_looking_takes_nothing(budget):
 def test_part_of_a_retry_is_none(clock):
     budget = RetryBudget(RetryPolicy(budget_reserve=0), clock=clock)
     for _ in range(4):
-        budget.requested("m")
+        budget.deposit("m")
 
-    assert not budget.withdraw("m")
-    budget.requested("m")
-    assert budget.withdraw("m")
-    assert not budget.withdraw("m")
+    assert not budget.spend("m")
+    budget.deposit("m")
+    assert budget.spend("m")
+    assert not budget.spend("m")
 
 
 def test_what_was_refused_costs_nothing(budget):
     granted(budget)
     for _ in range(100):
-        budget.withdraw("m")
+        budget.spend("m")
 
     assert 0 == budget.balance("m")
 
@@ -70,18 +70,58 @@ def test_each_model_has_its_own_budget(budget):
     assert 10 == granted(budget, "n")
 
 
-def test_what_was_spent_comes_back_when_the_window_has_passed(budget, clock):
+def test_the_reserve_flows_back_evenly_over_a_window(budget, clock):
     granted(budget)
-    clock.now += 9
-    assert 0 == granted(budget)
-    clock.now += 1
+    counts = []
+    for seconds in (0.9, 0.1, 2.5, 2.5, 10, 100):
+        clock.now += seconds
+        counts.append(granted(budget))
 
-    assert 10 == granted(budget)
+    assert [0, 1, 2, 3, 10, 10] == counts
+
+
+def test_requests_pay_before_the_reserve_does(budget, clock):
+    for _ in range(50):
+        budget.deposit("m")
+    assert 12 == granted(budget, most=12)
+    assert 8 == budget.balance("m")
+    clock.now += 5
+    assert 10 == budget.balance("m")
+    clock.now += 5
+
+    assert 10 == budget.balance("m")
+
+
+def test_retries_that_outlive_their_requests_leave_the_reserve_alone(budget, clock):
+    for _ in range(50):
+        budget.deposit("m")
+    clock.now += 5
+    assert 10 == granted(budget, most=10)
+    clock.now += 5
+
+    assert 10 == budget.balance("m")
+
+
+def test_the_size_of_the_reserve_may_depend_on_the_model_and_on_the_moment(clock):
+    sizes = {"m": 20, "n": 40}
+    budget = RetryBudget(reserve=sizes.__getitem__, clock=clock)
+    assert [20, 40] == [granted(budget, model) for model in "mn"]
+    sizes["m"] = 25
+    assert 5 == granted(budget)
+    clock.now += 2
+
+    assert [5, 8] == [granted(budget, model) for model in "mn"]
+
+
+def test_a_reserve_that_is_configured_is_the_same_for_all(clock):
+    budget = RetryBudget(RetryPolicy(budget_reserve=3), reserve=lambda _: 40, clock=clock)
+
+    assert [3, 3] == [granted(budget, model) for model in "mn"]
 
 
 def test_requests_earn_nothing_when_the_window_has_passed(budget, clock):
     for _ in range(50):
-        budget.requested("m")
+        budget.deposit("m")
     clock.now += 9
     assert 20 == budget.balance("m")
     clock.now += 1
@@ -91,78 +131,85 @@ def test_requests_earn_nothing_when_the_window_has_passed(budget, clock):
 
 def test_the_window_is_the_policys(clock):
     budget = RetryBudget(RetryPolicy(budget_window=1), clock=clock)
+    for _ in range(50):
+        budget.deposit("m")
     granted(budget)
     clock.now += 0.9
-    assert 0 == granted(budget)
+    assert 9 == granted(budget)
     clock.now += 0.1
 
-    assert 10 == granted(budget)
+    assert 1 == granted(budget)
 
 
 def test_what_is_remembered_is_bounded_however_many_models_and_however_long(budget, clock):
     for number in range(1500):
-        budget.requested(f"m{number}")
+        budget.deposit(f"m{number}")
     for _ in range(100):
         clock.now += 0.7
-        budget.requested("long")
+        budget.deposit("long")
 
-    assert 1000 == len(budget._models)
-    assert 10 == len(budget._models["long"])
+    assert 1000 == len(budget._accounts)
+    assert 10 == len(budget._accounts["long"].slices)
 
 
 def test_the_model_longest_unused_is_forgotten_first(budget):
     granted(budget, "first")
     granted(budget, "second")
     for number in range(998):
-        budget.requested(f"m{number}")
-    budget.requested("first")
-    budget.requested("one more")
+        budget.deposit(f"m{number}")
+    budget.deposit("first")
+    budget.deposit("one more")
 
     assert budget.balance("first") == pytest.approx(0.2)
     assert 10 == budget.balance("second")
 
 
-class BudgetAgainstALedger(RuleBasedStateMachine):
-    """A ledger of everything that ever happened is too simple to be wrong."""
+class BudgetAgainstARecord(RuleBasedStateMachine):
+    """A record of everything that ever happened, played anew each time, is too simple to be wrong."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock(1000.0)
         self.budget = RetryBudget(RetryPolicy(budget_reserve=2), clock=self.clock)
         self.requests: list[int] = []
-        self.retries: list[int] = []
+        self.paid: list[tuple[int, float]] = []
+        """What requests paid for retries, and in which second."""
+        self.reserve = 2.0
 
-    def expected(self) -> float:
+    def share(self) -> float:
         oldest = int(self.clock.now) - 9
-        recent = [sum(at >= oldest for at in each) for each in (self.requests, self.retries)]
-        return 2 + 0.2 * recent[0] - recent[1]
+        earned = 0.2 * sum(at >= oldest for at in self.requests)
+        return max(0.0, earned - sum(part for at, part in self.paid if at >= oldest))
 
     @rule(count=st.integers(1, 10))
     def request(self, count):
         for _ in range(count):
-            self.budget.requested("m")
+            self.budget.deposit("m")
             self.requests.append(int(self.clock.now))
 
     @rule()
     def retry(self):
-        expected = self.expected() >= 1
+        share = self.share()
+        expected = share + self.reserve >= 1 - 1e-6
 
-        assert self.budget.withdraw("m") is expected
+        assert self.budget.spend("m") is expected
         if expected:
-            self.retries.append(int(self.clock.now))
+            self.paid.append((int(self.clock.now), min(1.0, share)))
+            self.reserve -= 1 - min(1.0, share)
 
     @rule(seconds=st.sampled_from([0.25, 1.0, 3.5, 9.0, 10.0, 60.0]))
     def time_passes(self, seconds):
         self.clock.now += seconds
+        self.reserve = min(2.0, self.reserve + 0.2 * seconds)
 
-    @precondition(lambda self: self.requests or self.retries)
+    @precondition(lambda self: self.requests or self.paid)
     @invariant()
-    def the_balance_is_the_ledgers(self):
-        assert self.budget.balance("m") == pytest.approx(self.expected())
+    def the_balance_is_the_records(self):
+        assert self.budget.balance("m") == pytest.approx(self.share() + self.reserve)
 
 
-TestBudgetAgainstALedger = BudgetAgainstALedger.TestCase
-TestBudgetAgainstALedger.settings = settings(max_examples=at_most(40), stateful_step_count=30)
+TestBudgetAgainstARecord = BudgetAgainstARecord.TestCase
+TestBudgetAgainstARecord.settings = settings(max_examples=at_most(40), stateful_step_count=30)
 
 
 class NoLock:
@@ -180,11 +227,11 @@ class TurnstileBudget(RetryBudget):
         super().__init__(RetryPolicy(budget_reserve=1), clock=clock)
         self.meet = threading.Barrier(2)
 
-    def _balance(self, model: str) -> float:
-        balance = super()._balance(model)
+    def _parts(self, account, size):
+        parts = super()._parts(account, size)
         with contextlib.suppress(threading.BrokenBarrierError):
             self.meet.wait(0.2)
-        return balance
+        return parts
 
 
 @pytest.mark.parametrize("locked", [True, False])
@@ -193,7 +240,7 @@ def test_the_last_retry_is_granted_once_and_without_the_lock_twice(clock, locked
     if not locked:
         budget._lock = NoLock()
     results: list[bool] = []
-    threads = [threading.Thread(target=lambda: results.append(budget.withdraw("m"))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: results.append(budget.spend("m"))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

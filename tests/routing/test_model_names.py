@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dialects.faults import FaultKind
 from routing.availability import NoEndpointError
-from routing.names import FALLBACKS, How, ModelNames, Resolution, Unlisted, identity
+from routing.model_names import FALLBACKS, How, ModelNames, Resolution, Unlisted, identity
 from routing.policy import Policy
 
 SONNET = "anthropic--claude-4.5-sonnet"
@@ -339,8 +339,9 @@ def test_the_settings_replace_a_familys_stand_ins():
 def test_without_fallbacks_no_model_answers_for_another():
     names = ModelNames(DEPLOYED, fallback=False)
 
-    with pytest.raises(NoEndpointError):
-        names.resolve("gpt-9")
+    for name in ("gpt-9", "claude-opus-9", "gpt-9-mini"):
+        with pytest.raises(NoEndpointError):
+            names.resolve(name)
     with pytest.raises(NoEndpointError):
         names.resolve("mistral-tiny", catch_all=True)
     assert How.NORMALISED is names.resolve("gpt-5-latest").how

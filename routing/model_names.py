@@ -3,14 +3,14 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
 from dialects.faults import Fault, FaultKind
 from proxy_helpers import Detector
-from routing.load_balancer import NoEndpointError
-from routing.policy import Policy
+from routing.availability import NoEndpointError
+from routing.policy import ModelPolicy, Policy
 
 _SONNETS = ("anthropic--claude-4.5-sonnet", "anthropic--claude-4-sonnet", "anthropic--claude-3.7-sonnet")
 FALLBACKS: Mapping[str, tuple[str, ...]] = {
@@ -26,9 +26,10 @@ FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "gpt": ("gpt-4.1",),
     "embedding": (),
 }
-"""Who stands in for whom: per family, the best first. Nobody for an embedder: vectors of another model are wrong."""
+"""The models that answer for one of their family of which no kind is deployed, the best first. None answers for an
+embedding model: vectors of another one are wrong."""
 CATCH_ALL = "gpt"
-"""The family that stands in for a name of no family, where that is asked for."""
+"""The family that answers for a name of no family, where that is asked for."""
 
 _FAMILIES: tuple[tuple[str, str], ...] = (
     (r"embed", "embedding"),
@@ -38,7 +39,7 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     (r"gemini", "gemini"),
     (r"^(?:chat)?gpt|^o\d(?!\w)|codex", "gpt"),
 )
-"""Whose relative a name is, the first match counting. What does more or less than chat has no relatives."""
+"""The family of a name, by the first pattern that matches. What does more or less than chat has none."""
 
 LONGEST_NAME = 200
 """How many characters a model's name may have."""
@@ -63,7 +64,7 @@ _TAIL = re.compile(r"(?:\[[^\[\]]*\]|@[^@]*|:\d+(?::\d+k)?|:\w+content)$")
 
 
 class How(Enum):
-    """By what right a deployed model answers to a name."""
+    """Why a deployed model answers to a name."""
 
     EXACT = "exact"
     ALIAS = "alias"
@@ -98,14 +99,18 @@ _NO_NAME = Fault(
 )
 
 
-def may_name_a_model(name: str) -> bool:
-    """Whether a model can be called so: at most 200 characters, and no control character among them."""
-    return len(name) <= LONGEST_NAME and not any(unicodedata.category(letter) == "Cc" for letter in name)
+def may_name_a_model(name: object) -> bool:
+    """Whether a model can have this name: a text of at most 200 characters, and no control character among them."""
+    return (
+        isinstance(name, str)
+        and len(name) <= LONGEST_NAME
+        and not any(unicodedata.category(letter) == "Cc" for letter in name)
+    )
 
 
 def identity(name: str) -> Identity:
     """Take a name apart: two names with equal parts mean one model."""
-    text = _undated(_bare(name))
+    text = _undated(bare(name))
     words = [word for word in re.split(r"[-_.\s]+", text) if word and word != "claude"]
     version = [word for word in words if word.isdigit()]
     while len(version) > 1 and version[-1] == "0":
@@ -113,7 +118,44 @@ def identity(name: str) -> Identity:
     return Identity(_family(text), tuple(version), tuple(word for word in words if not word.isdigit()))
 
 
-def _bare(name: str) -> str:
+class _Kind(NamedTuple):
+    """What models of different versions have in common, such as Opus, or GPT mini."""
+
+    family: str
+    words: tuple[str, ...]
+
+
+_NO_KIND = _Kind("", ())
+
+
+def _kind(name: str) -> _Kind:
+    """Say of which kind a model is; one that makes embeddings, or is of no family, is of none."""
+    parts = identity(name)
+    if parts.family in ("", "embedding"):
+        return _NO_KIND
+    words = (re.sub(r"\d+", "", word) for word in parts.variant)
+    return _Kind(parts.family, tuple(sorted(word for word in words if word)))
+
+
+def _newest_of_each_kind(deployed: Iterable[str]) -> dict[_Kind, str]:
+    """Choose the deployed model of the highest version of each kind; of several, the first."""
+    newest: dict[_Kind, str] = {}
+    for name in deployed:
+        kind = _kind(name)
+        if kind not in newest or _version(name) > _version(newest[kind]):
+            newest[kind] = name
+    newest.pop(_NO_KIND, None)
+    return newest
+
+
+def _version(name: str) -> tuple[int, ...]:
+    """Read the version of a model, also one within a word: 4 of `o4-mini`."""
+    parts = identity(name)
+    within = (digits for word in parts.variant for digits in re.findall(r"\d+", word))
+    return tuple(int(digits) for digits in (*parts.version, *within))
+
+
+def bare(name: str) -> str:
     """Take off what stands around a name: path, vendor, region, and what follows it."""
     text = name.strip().lower().rpartition("/")[2].rpartition("--")[2]
     return _TAIL.sub("", _TAIL.sub("", _BEDROCK.sub("", text)))
@@ -136,7 +178,7 @@ def _undated(text: str) -> str:
 
 
 def _family(text: str) -> str:
-    """Say whose fallbacks a name may have; empty if nobody's."""
+    """Find the family of a name; empty for none."""
     found = next((family for pattern, family in _FAMILIES if re.search(pattern, text)), None)
     if found is None:
         return "claude" if Detector.is_claude_model(text) else ""
@@ -151,11 +193,12 @@ class Unlisted(NamedTuple):
 
 
 class ModelNames:
-    """Finds the deployed model for a name: exact, alias, normalised, then the family's fallbacks.
+    """Finds the deployed model for a name: exact, alias, normalised, then a fallback.
 
-    *fallbacks* replaces the list of a family where it names one, and
-    *fallback* False switches them all off. While *unlisted* names anybody, a
-    name that is not known may be so soon: nothing stands in for it.
+    A fallback is the newest model of the same kind (an Opus for an Opus, a mini for a mini), then one of the family's
+    list; an embedding model has no kind. *fallbacks* replaces the list of a family where it names one, and
+    *fallback* False switches them all off. While *unlisted* names a
+    subaccount, a name that is not known may be so soon: no fallback answers for it.
     Holds no state but its tables.
     """
 
@@ -174,6 +217,7 @@ class ModelNames:
         self._aliases = {name.strip().lower(): target for name, target in (aliases or {}).items()}
         self._fallbacks = {**FALLBACKS, **{family: tuple(names) for family, names in (fallbacks or {}).items()}}
         self._fallback = fallback
+        self._by_kind = _newest_of_each_kind(self.deployed)
         self._unlisted = unlisted
 
     @classmethod
@@ -188,27 +232,26 @@ class ModelNames:
     def resolve(self, name: str, catch_all: bool = False) -> Resolution:
         """Find the model to ask; raises `NoEndpointError` that lists what there is.
 
-        A name that no model can have is the caller's mistake, and nothing stands in for it.
+        A name that no model can have is the caller's mistake, and no fallback answers for it.
         *catch_all* lets a GPT answer to a name of no family.
         """
         if not may_name_a_model(name):
             raise NoEndpointError(_NO_NAME)
-        targets = tuple(self._aliased(name))
-        if name in self._exact:
-            return Resolution(name, name, How.EXACT)
-        for target in targets:
-            if (found := self._same(target)) is not None:
-                return Resolution(found, name, How.ALIAS)
-        if (found := self._same(name)) is not None:
-            return Resolution(found, name, How.NORMALISED)
+        if (found := self._found(name)) is not None:
+            return found
         if (unlisted := self._unlisted()).subaccounts:
             raise NoEndpointError(_not_yet(name, unlisted))
-        for stand_in in self.fallbacks((name, *targets)[-1], catch_all):
-            if (found := self._same(stand_in)) is not None:
-                return Resolution(found, name, How.FALLBACK)
+        fallback = self._fallback_for((name, *self._aliased(name))[-1], catch_all)
+        if fallback is not None:
+            return Resolution(fallback, name, How.FALLBACK)
         raise NoEndpointError(
-            Fault(FaultKind.NOT_FOUND, self._regret(name), 404, code="model_not_found", param="model")
+            Fault(FaultKind.NOT_FOUND, self._not_deployed(name), 404, code="model_not_found", param="model")
         )
+
+    def same(self, name: str) -> str | None:
+        """Find the deployed model that a name or an alias means; None where only a fallback would answer."""
+        found = self._found(name)
+        return None if found is None else found.model
 
     def knows(self, name: str) -> bool:
         """Whether there is a model behind a name."""
@@ -219,10 +262,30 @@ class ModelNames:
         return True
 
     def fallbacks(self, name: str, catch_all: bool = False) -> tuple[str, ...]:
-        """Name who may stand in for a model: never an embedder for a talker, nor the reverse."""
+        """List the models that may answer for one of no deployed kind, deployed or not.
+
+        Never one that makes embeddings for one that talks, nor the reverse.
+        """
         family = identity(name).family or (CATCH_ALL if catch_all else "")
         names = self._fallbacks.get(family, ()) if self._fallback else ()
-        return tuple(stand_in for stand_in in names if _embeds(stand_in) is _embeds(name))
+        return tuple(fallback for fallback in names if _embeds(fallback) is _embeds(name))
+
+    def _fallback_for(self, name: str, catch_all: bool) -> str | None:
+        """Find the deployed model that answers for one that is not deployed."""
+        if self._fallback and (newest := self._by_kind.get(_kind(name))) is not None:
+            return newest
+        listed = (self._same(fallback) for fallback in self.fallbacks(name, catch_all))
+        return next((found for found in listed if found is not None), None)
+
+    def _found(self, name: str) -> Resolution | None:
+        """Find the deployed model that a name or an alias means."""
+        if name in self._exact:
+            return Resolution(name, name, How.EXACT)
+        for target in self._aliased(name):
+            if (found := self._same(target)) is not None:
+                return Resolution(found, name, How.ALIAS)
+        same = self._same(name)
+        return None if same is None else Resolution(same, name, How.NORMALISED)
 
     def _aliased(self, name: str) -> Iterator[str]:
         """Follow a name's alias, and that one's."""
@@ -237,9 +300,47 @@ class ModelNames:
         """Find a deployed model that is this one, however it is written."""
         return name if name in self._exact else self._by_identity.get(identity(name))
 
-    def _regret(self, name: str) -> str:
+    def _not_deployed(self, name: str) -> str:
         """Say that a model is not there, and what is."""
         return f"The model {name!r} is not deployed. Deployed: {', '.join(sorted(self.deployed)) or 'none'}."
+
+
+class ModelPolicies(Mapping[str, ModelPolicy]):
+    """What differs for single models, found under any of their names; raises `ValueError` for what is no name.
+
+    Of two entries that mean one model, the one under its deployed name counts, then the first.
+    """
+
+    def __init__(self, given: Mapping[str, ModelPolicy], aliases: Mapping[str, str]) -> None:
+        wrong = next((name for name in given if not name.strip() or not may_name_a_model(name)), None)
+        if wrong is not None:
+            raise ValueError(f"models: {wrong[:LONGEST_NAME]!r} is no name of a model: {_NO_NAME.message}")
+        self._given = dict(given)
+        self._aliases = dict(aliases)
+        self._known: dict[str, str | None] = {}
+
+    def __getitem__(self, model: str) -> ModelPolicy:
+        if model not in self._known:
+            names = ModelNames((model,), self._aliases, fallback=False)
+            own = (name for name in (model, *self._given) if name in self._given and names.knows(name))
+            self._known[model] = next(own, None)
+        name = self._known[model]
+        if name is None:
+            raise KeyError(model)
+        return self._given[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+
+def with_resolved_names(policy: Policy) -> Policy:
+    """Give the same policy, whose `models` are found under any name of a model; raises `ValueError`."""
+    if isinstance(policy.models, ModelPolicies):
+        return policy
+    return replace(policy, models=ModelPolicies(policy.models, policy.aliases))
 
 
 def _not_yet(name: str, unlisted: Unlisted) -> Fault:

@@ -1,0 +1,403 @@
+"""The attempts at one request: where each goes, how many there are, and what is left of them."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self
+
+from dialects.faults import Fault, FaultError, FaultKind, Quota
+from routing.availability import Availability, EndpointState, NoEndpointError, nearest
+from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
+from routing.endpoint import Endpoint, QuotaDomain
+from routing.lease import Lease
+from routing.load_balancer import LoadBalancer
+from routing.model_names import Resolution
+from routing.policy import Policy
+from routing.protocols import ProtocolHandler
+from routing.retry_budget import RetryBudget
+from routing.strategy import SelectionContext
+
+_log = logging.getLogger(__name__)
+
+_MAY_BE_ASKED = frozenset({Availability.AVAILABLE, Availability.PROBE, Availability.OPEN})
+"""Open ones too: where all are open, the balancer lets a request through."""
+_TIERED = "priority"
+"""The strategy that prefers tiers to subaccounts."""
+_FAILURES_OF_A_TIER = 2
+"""After so many, the next attempt prefers another tier."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailEntry:
+    """What became of one attempt."""
+
+    subaccount: str
+    deployment: str
+    outcome: str
+
+    def __str__(self) -> str:
+        return f"{self.subaccount}/{self.deployment} {self.outcome}"
+
+
+class Trail(tuple[TrailEntry, ...]):
+    """What became of each attempt, in order; as text `eu/d1 503 → us/d7 ok`."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return " → ".join(map(str, self))
+
+
+class _Refusal(NamedTuple):
+    """What an endpoint said to a request that another one may take."""
+
+    lease: Lease
+    fault: Fault
+
+
+class Attempt:
+    """One try at one endpoint, with a lease on it.
+
+    The lease belongs to the `Attempts` that made it, which close it, until somebody takes it over.
+    """
+
+    def __init__(self, number: int, lease: Lease, protocol: ProtocolHandler, refusals: Sequence[_Refusal] = ()) -> None:
+        self.number = number
+        self.lease = lease
+        self.protocol = protocol
+        self.fault: Fault | None = None
+        self.settled = False
+        """Whether it is known how it went."""
+        self.taken_over = False
+        """Whether somebody else closes its lease."""
+        self._refusals = refusals
+        """What was said before it to the same request: an answer overrules it."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where to send the request."""
+        return self.lease.endpoint
+
+    def answered(self, *, whole: bool = False) -> None:
+        """Report that the model has begun to answer, or has answered as a *whole*."""
+        refusals, self._refusals = self._refusals, ()
+        self.settled = True
+        self.lease.answered(whole=whole)
+        for lease, fault in refusals:
+            lease.overruled(fault)
+
+    def failed(self, fault: Fault) -> None:
+        """Report what went wrong; the next attempt, if any, goes elsewhere."""
+        self.settled = True
+        self.fault = fault
+        self.lease.failed(fault)
+
+    def take_over(self) -> Lease:
+        """Give the lease to the caller, who closes it: for an answer that outlives the attempts."""
+        self.taken_over = True
+        return self.lease
+
+    @property
+    def entry(self) -> TrailEntry:
+        """What became of it, as far as is known."""
+        return TrailEntry(self.endpoint.subaccount, self.endpoint.deployment, self._outcome())
+
+    def _outcome(self) -> str:
+        if self.fault is None:
+            return "ok" if self.settled else "open"
+        refused = self.fault.status is not None and self.fault.status >= 400
+        return str(self.fault.status) if refused else self.fault.kind.value
+
+
+class Lifetime(Protocol):
+    """How long a request may take."""
+
+    def left(self) -> float:
+        """How many seconds remain."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Let a pause between two attempts pass; raises what ends the request meanwhile."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the attempts at all requests share."""
+
+    balancer: LoadBalancer
+    budget: RetryBudget
+    clock: Callable[[], float]
+    rng: Callable[[], float]
+    sleep: Callable[[float], object]
+
+    @property
+    def policy(self) -> Policy:
+        """The balancer's own: there is no other."""
+        return self.balancer.policy
+
+    def countdown(self, model: str) -> "Countdown":
+        """Begin the lifetime of a request for *model* that has none of its own."""
+        return Countdown(self, model)
+
+
+class Countdown:
+    """The seconds that a request for *model* may take, from now on."""
+
+    def __init__(self, environment: Environment, model: str) -> None:
+        self._environment = environment
+        self._deadline = environment.clock() + environment.policy.timeouts_for(model).total
+
+    def left(self) -> float:
+        """How many seconds remain."""
+        return self._deadline - self._environment.clock()
+
+    def sleep(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        self._environment.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one request asks of its attempts."""
+
+    protocol: Callable[[Endpoint], ProtocolHandler]
+    """Chooses how an endpoint is asked; raises `FaultError` for one that cannot be."""
+    context: SelectionContext
+    most: int
+    """How many attempts there may be."""
+    among: tuple[Endpoint, ...]
+    """Where alone it may go, because what it continues lies there; empty if it may go anywhere."""
+    lifetime: Lifetime
+
+
+class Attempts:
+    """One attempt after another, until one did not fail or none is worth making.
+
+    =======================  =========================================================
+    the last attempt         the next one
+    =======================  =========================================================
+    failed                   goes to another subaccount, or else to another endpoint;
+                             under `priority` to another tier once a tier failed twice
+    met a used-up quota      goes to no endpoint that draws on it
+    was refused              asks for one second opinion, without a pause
+    timed out in silence     is the last: the model may still be at work on the first
+    failed, and all others   goes to any of them again, after a pause
+    did not fail             is not made
+    =======================  =========================================================
+
+    The first attempt that cannot be made raises `NoEndpointError`; a later one ends the iteration, and `fault` holds
+    what the last one met. Used in a ``with`` statement, it closes at its end every lease that nobody took over.
+    """
+
+    def __init__(self, environment: Environment, resolution: Resolution, plan: Plan) -> None:
+        self.resolution = resolution
+        self.unaffordable = False
+        """Whether the budget refused the last retry that was to be made."""
+        self.paused = 0.0
+        """For how many seconds no endpoint was asked."""
+        self._environment = environment
+        self._plan = plan
+        self._most = plan.most
+        self._made: list[Attempt] = []
+        self._over = False
+        self._tried: list[Endpoint] = []
+        """Those asked since the last pause."""
+        self._used_up: list[QuotaDomain] = []
+        self._refusals: list[_Refusal] = []
+        """One may be overruled, two say the same."""
+        self._pauses = 0
+        self._waited = False
+        environment.budget.deposit(resolution.model)
+
+    @property
+    def trail(self) -> Trail:
+        """What became of each attempt so far."""
+        return Trail(attempt.entry for attempt in self._made)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why each attempt so far went where it did, in order."""
+        return tuple(attempt.lease.reason for attempt in self._made)
+
+    @property
+    def fault(self) -> Fault | None:
+        """What the last attempt met, if it failed."""
+        return self._made[-1].fault if self._made else None
+
+    @property
+    def refusal(self) -> Fault | None:
+        """What to tell the caller when the last attempt failed and none is left.
+
+        A fault that put something in cooldown gets the time until any endpoint may be asked: by itself it would say
+        when its own endpoint is back, or nothing.
+        """
+        fault = self.fault
+        if fault is None or scope_of(fault) is Scope.NONE:
+            return fault
+        try:
+            return replace(fault, retry_after=nearest(self._rows()))
+        except NoEndpointError:
+            return fault
+
+    def close(self) -> None:
+        """Make no more attempts, and close every lease that nobody took over."""
+        self._over = True
+        for attempt in self._made:
+            if not attempt.taken_over:
+                attempt.lease.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Attempt:
+        if self._over or not self._goes_on():
+            self._over = True
+            raise StopIteration
+        try:
+            lease = self._lease()
+        except NoEndpointError:
+            self._over = True
+            if self._made:
+                raise StopIteration from None
+            raise
+        if self._made and not self._environment.budget.spend(self.resolution.model):  # others were quicker
+            lease.close()
+            self._over = self.unaffordable = True
+            raise StopIteration
+        try:
+            protocol = self._plan.protocol(lease.endpoint)
+        except FaultError:
+            lease.close()
+            raise
+        attempt = Attempt(len(self._made) + 1, lease, protocol, tuple(self._refusals))
+        self._made.append(attempt)
+        _log.debug("attempt %d: %s", attempt.number, described(attempt.endpoint, attempt.protocol))
+        return attempt
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _goes_on(self) -> bool:
+        """Whether another attempt is worth making; if so, what failed is not asked again soon."""
+        if not self._made:
+            return True
+        last = self._made[-1]
+        if last.fault is None or not CLASSIFICATIONS[last.fault.kind].try_elsewhere:
+            return False
+        if last.fault.unanswered:
+            self._most = min(self._most, last.number + 1)
+        if last.number >= self._most or self._plan.lifetime.left() <= 0:
+            return False
+        if CLASSIFICATIONS[last.fault.kind].effect is Effect.REFUSAL:
+            self._refusals.append(_Refusal(last.lease, last.fault))
+            if len(self._refusals) > 1:
+                return False
+        self._tried.append(last.endpoint)
+        if last.fault.kind is FaultKind.RATE_LIMITED and last.fault.quota is Quota.MODEL:
+            self._used_up.append(last.endpoint.domain)
+        self.unaffordable = not self._environment.budget.allows(self.resolution.model)
+        return not self.unaffordable
+
+    def _lease(self) -> Lease:
+        """Lease an endpoint that was not tried yet; if there is none, wait and begin anew."""
+        if self._asks_for_a_second_opinion():
+            return self._acquire()
+        while True:
+            try:
+                return self._acquire()
+            except NoEndpointError as error:
+                delay = self._pause(error)
+                if delay is None or delay >= self._plan.lifetime.left():
+                    raise
+            since = self._environment.clock()
+            self._plan.lifetime.sleep(delay)
+            self.paused += self._environment.clock() - since
+
+    def _asks_for_a_second_opinion(self) -> bool:
+        """Whether the last attempt was refused; a second opinion is not worth a pause."""
+        return bool(self._refusals) and self._refusals[-1].lease is self._made[-1].lease
+
+    def _acquire(self) -> Lease:
+        """Lease an endpoint that was not tried yet, far from those that failed if there is one."""
+        tried = [*self._tried, *(each.lease.endpoint for each in self._refusals)]
+        near = self._near() if self._tried else []
+        if near:
+            with suppress(NoEndpointError):
+                return self._acquire_besides([*tried, *near])
+        return self._acquire_besides(tried)
+
+    def _near(self) -> list[Endpoint]:
+        """List the endpoints that are likely to fail as those did that were tried since the last pause."""
+        balancer, model = self._environment.balancer, self.resolution.model
+        if self._rows()[0].strategy == _TIERED and not self._asks_for_a_second_opinion():
+            tiers = Counter(each.tier for each in self._tried)
+            return [each for each in balancer.endpoints(model) if tiers[each.tier] >= _FAILURES_OF_A_TIER]
+        subaccounts = {each.subaccount for each in self._tried}
+        return [each for each in balancer.endpoints(model) if each.subaccount in subaccounts]
+
+    def _acquire_besides(self, exclude: Sequence[Endpoint]) -> Lease:
+        return self._environment.balancer.acquire(
+            self.resolution.model,
+            exclude=exclude,
+            exclude_domains=self._used_up,
+            context=self._plan.context,
+            # Where no request can fail over, it is still these that find out which endpoints are back.
+            can_fail_over=self._plan.most == 1 or len(self._made) + 1 < self._most,
+            among=self._plan.among,
+        )
+
+    def _pause(self, error: NoEndpointError) -> float | None:
+        """Choose how long to wait before looking again; None where waiting leads nowhere."""
+        if not self._tried:
+            return self._until_cooldown_ends(error.wait)
+        self._tried, self._used_up = [], []
+        retry, hint = self._environment.policy.retry, self.fault.retry_after if self.fault else None
+        rest = self._shortest_cooldown()
+        if hint is None and rest > 0:
+            return self._until_cooldown_ends(rest)
+        if hint is None:
+            return self._backoff()
+        # A cooldown lasts a little longer than its hint, so that not all requests come back at once.
+        longest = retry.hint_cap * (1 + self._environment.policy.cooldown.jitter)
+        return max(hint, rest) if hint <= retry.hint_cap and rest <= longest else None
+
+    def _until_cooldown_ends(self, wait: float | None) -> float | None:
+        """Wait for a cooldown that ends soon, once and with jitter."""
+        cooldown = self._environment.policy.cooldown
+        if self._waited or wait is None or wait > cooldown.wait_at_most:
+            return None
+        self._waited = True
+        return wait * (1 + cooldown.jitter * self._environment.rng())
+
+    def _backoff(self) -> float:
+        """Leave the same endpoints alone for a random time, of which the longest doubles."""
+        retry = self._environment.policy.retry
+        longest = min(retry.backoff_cap, retry.backoff_base * 2.0**self._pauses)
+        self._pauses += 1
+        return longest * self._environment.rng()
+
+    def _shortest_cooldown(self) -> float:
+        """In how many seconds the first endpoint may be asked again; an open circuit is no obstacle."""
+        rows = self._rows()
+        if any(row.availability in _MAY_BE_ASKED for row in rows):
+            return 0.0
+        return min((row.seconds for row in rows if row.availability is Availability.COOLDOWN), default=math.inf)
+
+    def _rows(self) -> tuple[EndpointState, ...]:
+        """Whether each endpoint that the request may go to is available, and why not."""
+        return self._environment.balancer.snapshot(self.resolution.model, among=self._plan.among)
+
+
+def described(endpoint: Endpoint, protocol: ProtocolHandler) -> str:
+    """Write a decision in a few words, for the log."""
+    return f"{endpoint.model} by {protocol.name}, at {endpoint.subaccount}/{endpoint.deployment}"

@@ -1,0 +1,79 @@
+"""The protocols that extensions register for models of their own."""
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+
+from dialects.models import profile_for
+from dialects.tables import BACKENDS
+from routing.model_names import LONGEST_NAME, bare, may_name_a_model
+from routing.protocols.base import ProtocolHandler
+from routing.protocols.embeddings import EmbeddingsProtocol
+
+
+class ProtocolRegistry:
+    """Finds the protocol registered for a model, the one registered last first.
+
+    Holds no lock: its table is a reference, replaced in one step.
+    """
+
+    def __init__(self) -> None:
+        self._table: tuple[tuple[str, ProtocolHandler], ...] = ()
+
+    def register(self, pattern: str, protocol: ProtocolHandler) -> None:
+        """Add a row; raises `TypeError` or `ValueError` for what is no pattern or no protocol."""
+        self._table = ((_pattern(pattern), _protocol(protocol)), *self._table)
+
+    def find(
+        self, names: Sequence[str], runs: str, client: str, same: Callable[[str], str | None]
+    ) -> ProtocolHandler | None:
+        """Find the protocol for a model that is called any of *names*, or else for what its deployment *runs*.
+
+        *client* is the dialect of whoever asks; *same* finds the deployed model that a name means.
+        """
+        for called in (names, (runs,)):
+            for pattern, protocol in self._table:
+                if _suits(protocol, runs, client) and _is_named(pattern, called, same):
+                    return protocol
+        return None
+
+
+_DIALECTS = (*BACKENDS, EmbeddingsProtocol.dialect)
+
+
+def _suits(protocol: ProtocolHandler, runs: str, client: str) -> bool:
+    """Whether embeddings are wanted from a protocol for embeddings, and an answer from one that can talk."""
+    embeds = EmbeddingsProtocol.dialect
+    if client == embeds:
+        return protocol.dialect == embeds
+    return protocol.dialect != embeds and not profile_for(runs).embeds
+
+
+def _is_named(pattern: str, names: Sequence[str], same: Callable[[str], str | None]) -> bool:
+    """Whether a pattern means a model that is called so, with or without a vendor before its name."""
+    if any(fnmatchcase(form, pattern) for name in names for form in (name.strip().lower(), bare(name))):
+        return True
+    meant = same(pattern)
+    return meant is not None and meant in names
+
+
+def _pattern(given: object) -> str:
+    """Check a pattern, and write it in the form that names are compared in."""
+    if not isinstance(given, str):
+        raise TypeError(f"pattern must be a text such as 'future-model-*', not {given!r}")
+    if not given.strip() or not may_name_a_model(given):
+        raise ValueError(f"pattern must be a name of at most {LONGEST_NAME} characters, not {given[:LONGEST_NAME]!r}")
+    return given.strip().lower()
+
+
+def _protocol(given: object) -> ProtocolHandler:
+    """Check a protocol."""
+    if not isinstance(given, ProtocolHandler):
+        instead = f"; write {given.__name__}()" if isinstance(given, type) else ""
+        raise TypeError(f"protocol must be an object of a class derived from ProtocolHandler, not {given!r}{instead}")
+    kind = type(given).__name__
+    for name in ("name", "dialect"):
+        if not isinstance(getattr(given, name, None), str):
+            raise TypeError(f"{kind}.{name} must be a text")
+    if given.dialect not in _DIALECTS:
+        raise ValueError(f"{kind}.dialect must be one of {', '.join(_DIALECTS)}, not {given.dialect!r}")
+    return given
