@@ -188,7 +188,8 @@ class Attempts:
         self._refused: list[_Refusal] = []
         """One may be overruled, two say the same."""
         self._pauses = 0
-        self._waited = False
+        self._held = 0.0
+        """For how many seconds it was held until an endpoint could be asked."""
         means.budget.requested(resolution.model)
 
     @property
@@ -328,17 +329,17 @@ class Attempts:
             return self._patience(rest)
         if hint is None:
             return self._jitter()
-        # A cooling lasts a little longer than its hint, so that not all come back at once.
+        # A cooldown lasts a little longer than its hint, so that not all come back at once.
         longest = retry.hint_cap * (1 + self._means.policy.cooldown.jitter)
         return max(hint, rest) if hint <= retry.hint_cap and rest <= longest else None
 
     def _patience(self, wait: float | None) -> float | None:
-        """Wait for a cooling that ends soon, once and with jitter."""
-        cooling = self._means.policy.cooldown
-        if self._waited or wait is None or wait > cooling.wait_at_most:
+        """Wait until an endpoint may be asked, with jitter, for `wait_at_most` seconds in all."""
+        cooldown = self._means.policy.cooldown
+        if wait is None or self._held + wait > cooldown.wait_at_most:
             return None
-        self._waited = True
-        return wait * (1 + cooling.jitter * self._means.rng())
+        self._held += wait
+        return wait * (1 + cooldown.jitter * self._means.rng())
 
     def _jitter(self) -> float:
         """Leave the same endpoints alone for a random time, of which the longest doubles."""
