@@ -211,7 +211,8 @@ class Attempts:
         self._refusals: list[_Refusal] = []
         """One may be overruled, two say the same."""
         self._pauses = 0
-        self._waited = False
+        self._held = 0.0
+        """For how many seconds it was held until an endpoint could be asked."""
         environment.budget.deposit(resolution.model)
 
     @property
@@ -359,24 +360,24 @@ class Attempts:
     def _pause(self, error: NoEndpointError) -> float | None:
         """Choose how long to wait before looking again; None where waiting leads nowhere."""
         if not self._tried:
-            return self._until_cooldown_ends(error.wait)
+            return self._until_one_may_be_asked(error.wait)
         self._tried, self._used_up = [], []
         retry, hint = self._environment.policy.retry, self.fault.retry_after if self.fault else None
         rest = self._shortest_cooldown()
         if hint is None and rest > 0:
-            return self._until_cooldown_ends(rest)
+            return self._until_one_may_be_asked(rest)
         if hint is None:
             return self._backoff()
         # A cooldown lasts a little longer than its hint, so that not all requests come back at once.
         longest = retry.hint_cap * (1 + self._environment.policy.cooldown.jitter)
         return max(hint, rest) if hint <= retry.hint_cap and rest <= longest else None
 
-    def _until_cooldown_ends(self, wait: float | None) -> float | None:
-        """Wait for a cooldown that ends soon, once and with jitter."""
+    def _until_one_may_be_asked(self, wait: float | None) -> float | None:
+        """Wait until an endpoint may be asked, with jitter, for `wait_at_most` seconds in all."""
         cooldown = self._environment.policy.cooldown
-        if self._waited or wait is None or wait > cooldown.wait_at_most:
+        if wait is None or self._held + wait > cooldown.wait_at_most:
             return None
-        self._waited = True
+        self._held += wait
         return wait * (1 + cooldown.jitter * self._environment.rng())
 
     def _backoff(self) -> float:

@@ -199,7 +199,7 @@ class Policy:
     retry: RetryPolicy = RetryPolicy()
     timeouts: Timeouts = Timeouts()
     health_check_interval: float = 30.0
-    """Seconds between two active checks of the endpoints that are not well; 0 is never."""
+    """Seconds between two active checks of the endpoints whose circuit is not closed; 0 is never."""
     health_check_timeout: float = 5.0
     """Seconds that one active check may take."""
     discovery_interval: float = 60.0

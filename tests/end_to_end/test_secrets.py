@@ -41,7 +41,7 @@ def proxy(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pr
     routing = {
         "timeouts": TIMEOUTS,
         "breaker": {"failure_threshold": 1000, "failure_rate": 2},
-        "cooling": dict.fromkeys(("base", "base_cap", "credentials", "credentials_cap"), 0.001) | {"floor": 0},
+        "cooldown": dict.fromkeys(("base", "base_cap", "credentials", "credentials_cap"), 0.001) | {"floor": 0},
         "retry": {"backoff_base": 0.01, "backoff_cap": 0.01, "hint_cap": 0.01, "max_attempts": 2},
     }
     with running_proxy(cloud, tmp_path_factory.mktemp("proxy"), routing=routing) as proxy:

@@ -187,7 +187,7 @@ class TestNothingAvailable:
         assert (503, 1.0, 1.0) == (error.fault.status, error.fault.retry_after, error.wait)
         assert "no deployment of 'm' can take the request now" == str(error)
 
-    def test_all_cooling_is_told_with_the_exact_time(self):
+    def test_all_in_cooldown_is_told_with_the_exact_time(self):
         scene = BalancerScene()
         scene.fails(EU1, fault=replace(SPENT, retry_after=9.0))
         scene.fails(US1, fault=replace(BUSY, retry_after=4.0))
@@ -206,14 +206,14 @@ class TestNothingAvailable:
 
         assert US1 == scene.acquire().endpoint
 
-    def test_all_cooling_is_so_whether_tried_or_not(self):
+    def test_all_in_cooldown_is_so_whether_tried_or_not(self):
         scene = BalancerScene()
         scene.fails(EU1, fault=replace(SPENT, retry_after=9.0))
         scene.fails(US1, fault=replace(BUSY, retry_after=4.0))
 
         assert 4.0 == scene.refusal(exclude=POOL).wait
 
-    def test_open_or_cooling_is_told_with_the_nearest_of_both(self):
+    def test_open_or_in_cooldown_is_told_with_the_nearest_of_both(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1, fault=replace(BUSY, retry_after=60.0))
         scene.fails(US1)

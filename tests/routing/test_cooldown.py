@@ -48,7 +48,7 @@ def test_a_refused_token_rests_a_subaccount_for_longer_whatever_the_hint():
     assert [60, 120, 240, 480, 600, 600] == lengths(Scene(), FaultKind.REFUSED_CREDENTIALS, 6, 1.0)
 
 
-def test_no_number_of_coolings_is_too_many():
+def test_no_number_of_cooldowns_is_too_many():
     assert 60 == lengths(Scene(), FaultKind.RATE_LIMITED, 2_000)[-1]
 
 
@@ -85,7 +85,7 @@ def test_requests_that_were_under_way_do_not_double_it():
 
 
 @given(st.lists(st.tuples(st.floats(0, 400), st.one_of(st.none(), st.floats(0, 400)))))
-def test_a_new_cooling_may_lengthen_never_shorten(steps):
+def test_a_new_cooldown_may_lengthen_never_shorten(steps):
     scene = Scene()
     until = 0.0
     for wait, asked in steps:

@@ -42,7 +42,7 @@ class TestOutcomes:
         assert (kind if CLASSIFICATIONS[kind].try_elsewhere else None) is state.last_error
         assert 0 == state.in_flight
 
-    def test_ok_ends_the_cooling(self):
+    def test_ok_ends_the_cooldown(self):
         scene = BalancerScene()
         for expected in (5.0, 10.0):
             scene.fails(EU1, fault=SPENT)
@@ -53,7 +53,7 @@ class TestOutcomes:
 
         assert 5.0 == scene.state(EU1).seconds
 
-    def test_an_answer_to_a_request_from_before_ends_no_cooling(self):
+    def test_an_answer_to_a_request_from_before_ends_no_cooldown(self):
         scene = BalancerScene()
         early = scene.at(EU1)
         scene.clock.now += 1
@@ -98,7 +98,7 @@ class TestOutcomes:
 
         assert 0 == len(scene.balancer._cooldowns)
 
-    def test_how_much_longer_than_its_hint_a_cooling_lasts_is_drawn_from_the_given_chance(self):
+    def test_how_much_longer_than_its_hint_a_cooldown_lasts_is_drawn_from_the_given_chance(self):
         scenes = [BalancerScene(policy=replace(STEADY, cooldown=CooldownPolicy(jitter=1))) for _ in range(2)]
         for scene in scenes:
             scene.fails(EU1, fault=SPENT)
@@ -115,7 +115,7 @@ class TestOutcomes:
 
         assert Circuit.CLOSED is scene.state(EU1).circuit
 
-    def test_cooling_never_opens_a_circuit(self):
+    def test_cooldown_never_opens_a_circuit(self):
         scene = BalancerScene()
         for _ in range(30):
             scene.fails(EU1, fault=BUSY)

@@ -34,9 +34,9 @@ class BalancerModel(RuleBasedStateMachine):
 
     def may(self, each: Endpoint) -> str:
         if self.rests(each) > 0:
-            return "cooling"
+            return "in cooldown"
         if each not in self.open:
-            return "well"
+            return "available"
         if self.scene.clock.now < self.open[each]:
             return "open"
         return "probing" if each in self.probes else "probe"
@@ -49,9 +49,9 @@ class BalancerModel(RuleBasedStateMachine):
     def acquire(self, exclude, over):
         standing = {each: self.may(each) for each in POOL}
         left = {each: how for each, how in standing.items() if each not in exclude}
-        well = {each for each, how in left.items() if how == "well" or (how == "probe" and over)}
+        well = {each for each, how in left.items() if how == "available" or (how == "probe" and over)}
         expected = well or {each for each, how in left.items() if how == "probe"}
-        if not expected and not {"well", "probe"} & set(standing.values()):
+        if not expected and not {"available", "probe"} & set(standing.values()):
             expected = {each for each, how in left.items() if how == "open" and each not in self.probes}
         try:
             lease = self.scene.acquire(exclude=exclude, can_fail_over=over)
@@ -60,7 +60,7 @@ class BalancerModel(RuleBasedStateMachine):
             lease = None
         assert bool(expected) == (lease is not None)
         if lease is None:
-            if set(standing.values()) == {"cooling"}:
+            if set(standing.values()) == {"in cooldown"}:
                 assert regret.wait == regret.fault.retry_after
             return multiple()
         assert lease.endpoint in expected
@@ -116,8 +116,8 @@ class BalancerModel(RuleBasedStateMachine):
         assert {each: self.held[each] for each in POOL} == in_flight(self.scene.balancer)
         for each in POOL:
             assert {
-                "cooling": {Availability.COOLDOWN},
-                "well": {Availability.AVAILABLE},
+                "in cooldown": {Availability.COOLDOWN},
+                "available": {Availability.AVAILABLE},
                 "open": {Availability.OPEN},
                 "probing": {Availability.PROBING},
                 "probe": {Availability.PROBE},
