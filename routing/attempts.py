@@ -362,14 +362,14 @@ class Attempts:
             return self._until_cooldown_ends(error.wait)
         self._tried, self._used_up = [], []
         retry, hint = self._environment.policy.retry, self.fault.retry_after if self.fault else None
-        rest = self._shortest_cooldown()
-        if hint is None and rest > 0:
-            return self._until_cooldown_ends(rest)
+        shortest = self._shortest_cooldown()
+        if hint is None and shortest > 0:
+            return self._until_cooldown_ends(shortest)
         if hint is None:
             return self._backoff()
         # A cooldown lasts a little longer than its hint, so that not all requests come back at once.
         longest = retry.hint_cap * (1 + self._environment.policy.cooling.jitter)
-        return max(hint, rest) if hint <= retry.hint_cap and rest <= longest else None
+        return max(hint, shortest) if hint <= retry.hint_cap and shortest <= longest else None
 
     def _until_cooldown_ends(self, wait: float | None) -> float | None:
         """Wait for a cooldown that ends soon, once and with jitter."""
