@@ -363,14 +363,14 @@ class Attempts:
             return self._until_one_may_be_asked(error.wait)
         self._tried, self._used_up = [], []
         retry, hint = self._environment.policy.retry, self.fault.retry_after if self.fault else None
-        rest = self._shortest_cooldown()
-        if hint is None and rest > 0:
-            return self._until_one_may_be_asked(rest)
+        shortest = self._shortest_cooldown()
+        if hint is None and shortest > 0:
+            return self._until_one_may_be_asked(shortest)
         if hint is None:
             return self._backoff()
         # A cooldown lasts a little longer than its hint, so that not all requests come back at once.
         longest = retry.hint_cap * (1 + self._environment.policy.cooldown.jitter)
-        return max(hint, rest) if hint <= retry.hint_cap and rest <= longest else None
+        return max(hint, shortest) if hint <= retry.hint_cap and shortest <= longest else None
 
     def _until_one_may_be_asked(self, wait: float | None) -> float | None:
         """Wait until an endpoint may be asked, with jitter, for `wait_at_most` seconds in all."""

@@ -54,9 +54,9 @@ _SUFFIXES: Mapping[str, re.Pattern[str]] = {
     "": re.compile(_DATE),
 }
 """What the vendors hang on a name, once or more often, to say when a model was made, by how the name begins;
-of an embedder, by what it is.
+of an embedding model, by its kind.
 
-Another revision of an embedder makes other vectors: only that which SAP AI Core runs is the one without a number."""
+Another revision of an embedding model makes other vectors: only the one that SAP AI Core runs has no number."""
 _BEDROCK = re.compile(r"^(?:[a-z]+(?:-gov)?\.)?(?:anthropic|amazon|meta|mistral|cohere|deepseek|openai)\.")
 """Bedrock's vendor, and the region before it."""
 _TAIL = re.compile(r"(?:\[[^\[\]]*\]|@[^@]*|:\d+(?::\d+k)?|:\w+content)$")

@@ -1,4 +1,4 @@
-"""Where a request goes, where it goes next, and in which protocol."""
+"""Where a request goes: which model, which endpoints, in which protocol."""
 
 import copy
 import logging
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Route(NamedTuple):
-    """Where to post what: a decision that holds no lease, so nothing is counted by it."""
+    """Where to post what: a decision without a lease, so no request is counted."""
 
     endpoint_url: str
     payload: JSON
@@ -64,12 +64,12 @@ class RequestRouter:
 
     @property
     def balancer(self) -> LoadBalancer:
-        """Who chooses among the endpoints of a model."""
+        """The balancer that leases the endpoints of a model."""
         return self._balancer
 
     @property
     def names(self) -> ModelNames:
-        """Who knows the models by name, as deployed now."""
+        """The deployed models by name, as of now."""
         deployed = self._balancer.models()
         if deployed != self._names.deployed:
             self._names = self._names.deploying(deployed)
@@ -146,7 +146,7 @@ class RequestRouter:
         return endpoint
 
     def route(self, payload: JSON, model: str | None = None, stream: bool | None = None) -> Route:
-        """Say where to post an OpenAI chat request, and the body to post there."""
+        """Select where to post an OpenAI chat request, and write the body to post there; raises `NoEndpointError`."""
         asked = copy.deepcopy(payload)
         requested = model or str(asked.get("model") or "")
         resolution = self.names.resolve(requested)
@@ -176,7 +176,7 @@ class RequestRouter:
         return self.names.same(name)
 
     def _makers(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
-        """Name the endpoints that can continue what *pinned* began."""
+        """List the endpoints that can continue what *pinned* began."""
         endpoints = self._balancer.endpoints(model)
         makers = tuple(e for e in endpoints if pinned in (e.deployment, f"{e.subaccount}/{e.deployment}"))
         if not makers:
