@@ -348,7 +348,7 @@ class AttemptReader:
 
     @property
     def upstream(self) -> Descriptor | None:
-        """What becomes readable when there is more of the answer; nothing when there will be no more."""
+        """What becomes readable when there is more of the answer; nothing when there is some already, or no more."""
         wish = self._reader.wish
         return wish.on if wish is not None else None
 

@@ -137,7 +137,7 @@ class StreamedAnswer:
 
     @property
     def upstream(self) -> Descriptor | None:
-        """What becomes readable when there is more; nothing when there will be no more."""
+        """What becomes readable when there is more; nothing when there is some already, or no more."""
         return self._flow.reader.upstream if self._flow is not None else None
 
     @property
@@ -147,23 +147,41 @@ class StreamedAnswer:
         return min(self._spoke + self._timeouts.keep_alive, flow_due, self._exchange.lifetime.deadline)
 
     def flow(self) -> bytes:
-        """Give what has arrived and was not given yet, or nothing."""
-        self._exchange.waited += self._clock() - self._handed
+        """Give what has arrived and was not given yet, or nothing; call it again at once if there is no `upstream`."""
         out, self._ready = self._ready, b""
-        while self._flow is not None:
-            out += self._flow_on(self._flow)
-            if self.upstream is not None:
-                break
+        return out + self._driven(self._pass_arrived)
+
+    def check(self) -> bytes:
+        """Give what is due though nothing has come: a sign of life, or how the stream ends before its time."""
+        return self._driven(self._pass_due)
+
+    def _driven(self, step: Callable[[_Flow], bytes]) -> bytes:
+        """Take a step with the model that is answering, if one still is; one that fails is a defect."""
+        flow = self._flow
+        if flow is None:
+            return b""
+        self._exchange.waited += self._clock() - self._handed
+        try:
+            out = step(flow)
+        except BaseException:
+            self._end(DEFECT)
+            raise
         self._handed = self._clock()
         if out:
             self._spoke = self._handed
         return out
 
-    def check(self) -> bytes:
-        """Give what is due though nothing has come: a sign of life, or how the stream ends before its time."""
-        flow = self._flow
-        if flow is None:
+    def _pass_arrived(self, flow: _Flow) -> bytes:
+        try:
+            chunk = flow.reader.arrived()
+        except FaultError as error:
+            return self._fail(flow, error.fault)
+        if chunk == b"":
             return b""
+        flow.due = self._clock() + self._timeouts.idle
+        return self._pass(flow, chunk)
+
+    def _pass_due(self, flow: _Flow) -> bytes:
         try:
             self._exchange.lifetime.check()
         except FaultError as error:
@@ -171,24 +189,7 @@ class StreamedAnswer:
         now = self._clock()
         if now >= flow.due:
             return self._fail(flow, _TOO_SLOW)
-        if now < self._spoke + self._timeouts.keep_alive:
-            return b""
-        self._spoke = now
-        return self._sign_of_life
-
-    def _flow_on(self, flow: _Flow) -> bytes:
-        """Pass on what has arrived from the model that is answering."""
-        try:
-            chunk = flow.reader.arrived()
-            if chunk == b"":
-                return b""
-            flow.due = self._clock() + self._timeouts.idle
-            return self._pass(flow, chunk)
-        except FaultError as error:
-            return self._fail(flow, error.fault)
-        except BaseException:
-            self._end(DEFECT)
-            raise
+        return self._sign_of_life if now >= self._spoke + self._timeouts.keep_alive else b""
 
     def _step(self, wait: float) -> bytes:
         """Take one step; a failure of all is told in the stream."""

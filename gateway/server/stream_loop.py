@@ -1,7 +1,6 @@
 """Streams that have begun, all of them passed on by one thread that waits for none of them alone."""
 
 import logging
-import os
 import selectors
 import socket
 import threading
@@ -13,7 +12,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from dialects.faults import FaultError
-from gateway.requests.lifetime import Clock, Descriptor, Signal
+from gateway.requests.lifetime import TOO_LATE, Clock, Descriptor, Signal
 from gateway.server.client_connection import ClientConnection
 
 _log = logging.getLogger("sap_ai_proxy.server")
@@ -39,7 +38,7 @@ class StreamingBody(Protocol):
 
     @property
     def upstream(self) -> Descriptor | None:
-        """What becomes readable when there is more."""
+        """What becomes readable when there is more; nothing when `flow` has some already, or it is over."""
         ...
 
     @property
@@ -92,8 +91,7 @@ class StreamLoop:
 
     The upstream of a client that does not read is not read either, until the client reads again or has not for
     *write_timeout* seconds. A client that leaves ends its stream. *drain* happens when every stream must end, and each
-    says so to its client. `add` may be called by any thread; the first call starts the loop's own. The lock guards
-    whether it was started.
+    says so to its client. `add` may be called by any thread, before `start` as well.
     """
 
     def __init__(self, write_timeout: float, drain: Signal, clock: Clock = time.monotonic) -> None:
@@ -104,23 +102,27 @@ class StreamLoop:
         self._added: deque[OpenResponse] = deque()
         self._open: set[OpenResponse] = set()
         self._looks_at = 0.0
-        self._lock = threading.Lock()
-        self._is_started = False
-        self._wake_reader, self._wake_writer = os.pipe()
-        for descriptor in (self._wake_reader, self._wake_writer):
-            os.set_blocking(descriptor, False)
+        self._closed = False
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        for end in (self._wake_reader, self._wake_writer):
+            end.setblocking(False)
         self._selector.register(self._wake_reader, selectors.EVENT_READ, self._awake)
-        self._selector.register(drain.fileno(), selectors.EVENT_READ, self._end_all)
+        self._drain_descriptor = drain.fileno()
+        self._selector.register(self._drain_descriptor, selectors.EVENT_READ, self._end_all)
+
+    def start(self) -> None:
+        """Start the thread of the loop."""
+        threading.Thread(target=self._run, name="streams", daemon=True).start()
 
     def add(self, response: OpenResponse) -> None:
         """Pass *response* on from now on."""
         self._added.append(response)
-        with suppress(BlockingIOError):
-            os.write(self._wake_writer, b"\0")
-        with self._lock:
-            starts, self._is_started = not self._is_started, True
-        if starts:
-            threading.Thread(target=self._run, name="streams", daemon=True).start()
+        self._wake()
+
+    def close(self) -> None:
+        """End the thread of the loop; streams that are still open are left as they are."""
+        self._closed = True
+        self._wake()
 
     def run_once(self) -> None:
         """Wait until there is something to do, and do it."""
@@ -135,24 +137,29 @@ class StreamLoop:
                 self._take_step(response, self._look)
 
     def _run(self) -> None:
-        while True:
+        while not self._closed:
             self.run_once()
+        self._selector.close()
+        self._wake_reader.close()
+        self._wake_writer.close()
+
+    def _wake(self) -> None:
+        with suppress(OSError):  # it will wake anyway, or is closed
+            self._wake_writer.send(b"\0")
 
     def _awake(self) -> None:
-        with suppress(BlockingIOError):
-            os.read(self._wake_reader, 4096)
+        self._wake_reader.recv(4096)
 
     def _end_all(self) -> None:
-        self._selector.unregister(self._drain.fileno())
+        self._selector.unregister(self._drain_descriptor)
         for response in list(self._open):
             self._take_step(response, self._check)
 
     def _begin(self, response: OpenResponse) -> None:
-        response.connection.waits_to_send = False
         self._open.add(response)
+        response.connection.waits_to_send = False
         self._take_step(response, self._check if self._drain.is_set else self._flow)
-        if response in self._open:
-            self._watch(response)
+        self._take_step(response, self._watch)
 
     def _take_step(self, response: OpenResponse, step: Callable[[OpenResponse], None]) -> None:
         """Take a step with one stream, if it is still open; whatever goes wrong ends this one alone."""
@@ -169,8 +176,15 @@ class StreamLoop:
             self._finish(response, whole=False)
 
     def _flow(self, response: OpenResponse) -> None:
-        """Pass on what has arrived."""
-        self._send(response, response.body.flow())
+        """Pass on what has arrived, as far as the client takes it."""
+        while True:
+            self._send(response, response.body.flow())
+            if not self._is_flowing(response) or response.body.upstream is not None:
+                return
+
+    def _is_flowing(self, response: OpenResponse) -> bool:
+        """Whether the client takes what comes."""
+        return response in self._open and response.blocked_since is None
 
     def _check(self, response: OpenResponse) -> None:
         """Send what is due though nothing has come."""
@@ -178,23 +192,32 @@ class StreamLoop:
 
     def _look(self, response: OpenResponse) -> None:
         """See whether something is due, or late."""
-        now = self._clock()
+        now, lifetime = self._clock(), response.connection.lifetime
         if response.blocked_since is None:
-            if now >= response.body.due:
+            # A client that has sent something early is not watched any more: the body sees whether it has left.
+            if response.has_early_bytes or now >= response.body.due:
                 self._check(response)
         elif now >= response.blocked_since + self._write_timeout:
             raise TimeoutError("The client has stopped reading.")
+        elif lifetime is not None and lifetime.left() <= 0:
+            raise FaultError(TOO_LATE)
 
     def _hear(self, response: OpenResponse) -> None:
         """The client takes more, or has sent something, or has left."""
         if response.blocked_since is not None:
             response.connection.send_unsent()
+            response.blocked_since = self._clock()
             self._go_on(response)
-        elif response.connection.recv(1, socket.MSG_PEEK):
+            if self._is_flowing(response):
+                # What has arrived meanwhile comes before any look at how long the upstream has been silent.
+                self._flow(response)
+                self._take_step(response, self._watch)
+            return
+        with suppress(BlockingIOError):
+            if not response.connection.recv(1, socket.MSG_PEEK):
+                raise ConnectionResetError("The client has left.")
             response.has_early_bytes = True
             self._watch(response)
-        else:
-            raise ConnectionResetError("The client has left.")
 
     def _send(self, response: OpenResponse, piece: bytes) -> None:
         """Send a piece of the body, and after the last one the end."""
@@ -217,8 +240,8 @@ class StreamLoop:
     def _finish(self, response: OpenResponse, *, whole: bool) -> None:
         """Part with a response."""
         self._open.discard(response)
-        for descriptor in (response.watched_upstream, response.watched_client):
-            self._unwatch(descriptor)
+        self._watch_upstream(response, -1)
+        self._watch_client(response, 0)
         response.connection.waits_to_send = True
         try:
             response.finished(whole)
@@ -229,21 +252,27 @@ class StreamLoop:
         """Watch for what a response waits for now, and for nothing else."""
         is_blocked = response.blocked_since is not None
         source = None if is_blocked else response.body.upstream
-        upstream = source.fileno() if source is not None else -1
-        if upstream != response.watched_upstream:
-            self._unwatch(response.watched_upstream)
-            response.watched_upstream = upstream
-            if upstream >= 0:
-                self._selector.register(upstream, selectors.EVENT_READ, partial(self._take_step, response, self._flow))
+        self._watch_upstream(response, source.fileno() if source is not None else -1)
         listening = 0 if response.has_early_bytes else selectors.EVENT_READ
-        events = selectors.EVENT_WRITE if is_blocked else listening
+        self._watch_client(response, selectors.EVENT_WRITE if is_blocked else listening)
+
+    def _watch_upstream(self, response: OpenResponse, descriptor: int) -> None:
+        if descriptor != response.watched_upstream:
+            self._unwatch(response.watched_upstream)
+            response.watched_upstream = -1
+            if descriptor >= 0:
+                step = partial(self._take_step, response, self._flow)
+                self._selector.register(descriptor, selectors.EVENT_READ, step)
+                response.watched_upstream = descriptor
+
+    def _watch_client(self, response: OpenResponse, events: int) -> None:
         if events != response.client_events:
             self._unwatch(response.watched_client)
-            response.client_events = events
-            response.watched_client = response.connection.fileno() if events else -1
+            response.watched_client, response.client_events = -1, 0
             if events:
-                step = partial(self._take_step, response, self._hear)
-                self._selector.register(response.watched_client, events, step)
+                descriptor = response.connection.fileno()
+                self._selector.register(descriptor, events, partial(self._take_step, response, self._hear))
+                response.watched_client, response.client_events = descriptor, events
 
     def _unwatch(self, descriptor: int) -> None:
         """Stop watching; a descriptor that is closed already is forgotten all the same."""

@@ -77,9 +77,9 @@ class Worker:
         self._told: list[Callable[[], None]] = []
         self._ends_at = self._lingers_until = 0.0
         config: Any = configuration(multiprocess=multiprocess)
-        streams = StreamLoop(options.write_timeout, runtime.drain, clock)
+        self._streams = StreamLoop(options.write_timeout, runtime.drain, clock)
         self._handler = RequestHandler(
-            application, config, self._count, lambda: self.stage is not Stage.SERVING, streams
+            application, config, self._count, lambda: self.stage is not Stage.SERVING, self._streams
         )
         self.loop = ConnectionLoop(listener, self._handler.serve, options, ThreadPool(options.connections), clock=clock)
 
@@ -91,6 +91,7 @@ class Worker:
 
     def serve(self) -> None:
         """Serve to the end."""
+        self._streams.start()
         self.loop.start_accepting()
         self._runtime.start_publishing()
         self._runtime.row.accepting = True
@@ -100,6 +101,7 @@ class Worker:
             self._obey()
         self._runtime.close()
         self.loop.close()
+        self._streams.close()
 
     def drain(self) -> None:
         """Accept no more connections, and end as soon as no request is open, or after `drain_seconds`."""

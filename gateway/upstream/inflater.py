@@ -13,6 +13,8 @@ class Inflater:
     def __init__(self) -> None:
         self._unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as it turns out to be
         self._empty = True
+        self.has_more = False
+        """Whether there may be more to unpack although nothing new has come."""
 
     def unpack(self, data: bytes) -> bytes:
         """Unpack what has arrived; raises `ValueError`."""
@@ -23,6 +25,7 @@ class Inflater:
             raise ValueError("what cannot be unpacked") from None
         if self._unpacker.unused_data:
             raise ValueError("more than what was packed")
+        self.has_more = len(unpacked) == _MOST_AT_ONCE
         return unpacked
 
     def check_end(self) -> None:

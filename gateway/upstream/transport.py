@@ -123,6 +123,13 @@ class _Answer:
         return data
 
     @property
+    def has_more(self) -> bool:
+        """Whether `body` may have more to give, or to raise, although nothing new has come."""
+        if self._pieces or (self._spoilt and not self.complete):
+            return True
+        return self._inflater is not None and self._inflater.has_more
+
+    @property
     def keeps_alive(self) -> bool:
         """Whether another answer may follow on its connection, as far as is known."""
         return self._keeps_alive and not self._spoilt
@@ -235,7 +242,7 @@ class Call:
     @property
     def wish(self) -> Wish | None:
         """What more of the body needs; nothing if there is some, or no more."""
-        if self._connection is None or self._answer.complete:
+        if self._connection is None or self._answer.complete or self._answer.has_more:
             return None
         return self._connection.readable.wishes[0]
 

@@ -13,11 +13,10 @@ import gateway
 from dialects.faults import Fault, FaultError, FaultKind
 from gateway.http.limits import Admission, Place
 from gateway.readiness import ReadinessProbe
-from gateway.requests.lifetime import Lifetime, Signal
+from gateway.requests.lifetime import Lifetime
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.server.request_handler import RequestHandler
-from gateway.server.stream_loop import StreamLoop
 from gateway.server.thread_pool import ThreadPool
 from gateway.upstream.background import Task
 from gateway.upstream.pool import ConnectionPool
@@ -132,17 +131,8 @@ def open_requests() -> Scenario:
     return Scenario(subject, "_lock", [answer] * 3, lambda: 0 == subject.open_requests)
 
 
-def stream_loop() -> Scenario:
-    """A loop has one thread, however many add to it first."""
-    subject = StreamLoop(1.0, Signal())
-    begun: list[int] = []
-    subject._run = lambda: begun.append(1)
-    tasks = [partial(subject.add, object()) for _ in range(3)]
-    return Scenario(subject, "_lock", tasks, lambda: [1] == begun)
-
-
 SCENARIOS: list[Callable[[], Scenario]] = [
-    admission, kept_connections, lessons, open_requests, pins, place, readiness, stream_loop, thread_pool, token_tasks,
+    admission, kept_connections, lessons, open_requests, pins, place, readiness, thread_pool, token_tasks,
 ]  # fmt: skip
 
 

@@ -13,8 +13,9 @@ from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Exchange, Shared
 from gateway.requests.streaming import StreamedAnswer
 from routing.endpoint import Endpoint
+from routing.policy import Timeouts
 from tests.routing.scenes import SleepingClock
-from tests.support.scripted import Bench
+from tests.support.scripted import HANG, Bench, flowing
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
 ASK: dict[str, Any] = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hi"}]}
@@ -115,6 +116,16 @@ def test_a_reader_that_leaves_has_had_its_time(clock, passes) -> None:
     stream.close()
 
     assert (9.25, 0.25) == told(bench)
+
+
+def test_a_silence_that_a_loop_ends_was_the_upstreams(clock, passes) -> None:
+    bench = Bench({EU: [ROLE, WORD, HANG]}, clock=clock, timeouts=Timeouts(idle=30, keep_alive=10))
+    stream = StreamedAnswer(bench.exchange("openai-chat", {**ASK, "stream": True}), lambda _: b"")
+    clock.now += 0.25
+    stream.begin()
+    list(flowing(stream))
+
+    assert (30.25, 0.25) == told(bench)
 
 
 def test_it_begins_when_the_body_has_been_read(clock, passes) -> None:

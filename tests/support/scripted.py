@@ -1,6 +1,7 @@
 """Backends that say what a test wrote down, byte for byte, on a clock of the test's own."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from dialects.jsontext import dumps
 from dialects.tables import CLIENTS
 from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Asked, Exchange, Shared
-from gateway.requests.lifetime import Lifetime
+from gateway.requests.lifetime import Lifetime, Wish
+from gateway.requests.streaming import StreamedAnswer
 from gateway.upstream.steps import Quiet
 from gateway.upstream.transport import NO_ANSWER_IN_TIME
 from routing.attempts import Attempt
@@ -38,7 +40,10 @@ Steps = Sequence[Any]
 
 
 class ScriptedReader:
-    """Plays one script and notes what was done to it; waiting moves the clock."""
+    """Plays one script and notes what was done to it; waiting moves the clock.
+
+    Whoever takes only what has `arrived` moves the clock itself: the next step `comes_at` a time.
+    """
 
     def __init__(self, steps: Steps, lifetime: Lifetime, silence: float, clock: SleepingClock) -> None:
         self.content_type = "text/event-stream"
@@ -49,6 +54,7 @@ class ScriptedReader:
         self._silence = silence
         self._clock = clock
         self._headed = False
+        self._since = clock.now
 
     def head(self, seconds: float) -> None:
         while not self._headed and self._steps and (callable(self._steps[0]) or isinstance(self._steps[0], After)):
@@ -64,6 +70,34 @@ class ScriptedReader:
             if said is not None:
                 return said
         return None
+
+    def arrived(self) -> bytes | None:
+        while self._steps:
+            if self.comes_at > self._clock.now:
+                return b""
+            said = self._perform(self._steps[0])
+            if said is not None:
+                return said
+        return None
+
+    @property
+    def comes_at(self) -> float:
+        """When there is more; an end is something as well."""
+        match self._steps[:1]:
+            case [After(seconds)]:
+                return self._since + seconds
+            case [step] if step is HANG:
+                return math.inf
+            case _:
+                return self._clock.now
+
+    @property
+    def wish(self) -> Wish | None:
+        return Wish(self) if self.comes_at > self._clock.now else None
+
+    def fileno(self) -> int:
+        """No descriptor: a script is waited for on the clock."""
+        return -1
 
     def read(self, began: Callable[[], None] = lambda: None) -> bytes:
         read = b""
@@ -94,9 +128,15 @@ class ScriptedReader:
             if step.seconds > seconds:
                 self._steps[0] = After(step.seconds - seconds)
                 self._pass(seconds)
+                self._since = self._clock.now
                 raise Quiet
             self._pass(step.seconds)
+        return self._perform(step)
+
+    def _perform(self, step: Any) -> bytes | None:
+        """Do what the first step says."""
         self._steps.pop(0)
+        self._since = self._clock.now
         if isinstance(step, Fault):
             raise FaultError(step)
         if callable(step):
@@ -180,3 +220,33 @@ class Bench:
 def usage_of(notes: Notes) -> Usage:
     [record] = notes.records
     return record.usage
+
+
+def flowing(stream: StreamedAnswer) -> Iterator[bytes]:
+    """All that a stream gives to a loop: `flow` when there is more and `check` when that is due, on the script's clock.
+
+    Until a model answers, the stream is iterated. A client that leaves and a drain that ends are noticed at once.
+    """
+    while not stream.is_flowing and (piece := next(stream, b"")):
+        yield piece
+    lifetime = stream._exchange.lifetime
+    while not stream.is_over:
+        if is_ended(lifetime):
+            yield stream.check()
+            continue
+        yield stream.flow()
+        source, clock = stream.upstream, stream._clock
+        if isinstance(source, ScriptedReader):
+            assert isinstance(clock, SleepingClock)
+            clock.now = max(clock.now, min(source.comes_at, stream.due))
+            if source.comes_at > clock.now:
+                yield stream.check()
+    yield stream.flow()
+
+
+def is_ended(lifetime: Lifetime) -> bool:
+    try:
+        lifetime.check()
+    except FaultError:
+        return True
+    return False

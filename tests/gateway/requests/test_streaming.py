@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import pytest
@@ -12,7 +13,7 @@ from gateway.requests.streaming import StreamedAnswer
 from routing.availability import Availability
 from routing.endpoint import Endpoint
 from routing.policy import Timeouts
-from tests.support.scripted import HANG, After, Bench, Steps
+from tests.support.scripted import HANG, After, Bench, Steps, flowing
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-4.1")
 US = Endpoint("us", "https://us/v2/inference/deployments/d2", "gpt-4.1", "team-a")
@@ -42,18 +43,28 @@ def stream_of(bench: Bench, ask: dict = ASK) -> StreamedAnswer:
     return StreamedAnswer(bench.exchange("openai-chat", ask), say_fault)
 
 
-def text_of(stream: StreamedAnswer) -> str:
-    frames = [line[6:] for line in b"".join(stream).decode().split("\n") if line.startswith("data: {")]
+Hear = Callable[[StreamedAnswer], Iterable[bytes]]
+
+
+@pytest.fixture(params=[iter, flowing], ids=["iterated", "flowing"])
+def hear(request: pytest.FixtureRequest) -> Hear:
+    """Takes all that a stream gives: in a thread that waits for it, or as a loop does that waits for many."""
+    heard: Hear = request.param
+    return heard
+
+
+def text_of(told: bytes) -> str:
+    frames = [line[6:] for line in told.decode().split("\n") if line.startswith("data: {")]
     choices = [choice for each in frames for choice in json.loads(each).get("choices", [])]
     return "".join(choice["delta"].get("content") or "" for choice in choices)
 
 
-def test_a_stream_arrives_whole() -> None:
+def test_a_stream_arrives_whole(hear: Hear) -> None:
     bench = Bench({EU: WHOLE})
     stream = stream_of(bench)
     stream.begin()
 
-    assert "Hello world" == text_of(stream)
+    assert "Hello world" == text_of(b"".join(hear(stream)))
     assert 0 == bench.in_flight
     [record] = bench.notes.records
     assert ("ok", "eu", "d1", 1, "end") == (
@@ -80,7 +91,7 @@ def test_a_stream_arrives_whole() -> None:
         "silent-after-role", "silent",
     ],
 )  # fmt: skip
-def test_a_failure_before_the_first_word_is_never_seen(opening: Steps) -> None:
+def test_a_failure_before_the_first_word_is_never_seen(opening: Steps, hear: Hear) -> None:
     clean = Bench({US: WHOLE})
     expected_stream = stream_of(clean)
     expected_stream.begin()
@@ -89,7 +100,7 @@ def test_a_failure_before_the_first_word_is_never_seen(opening: Steps) -> None:
     stream = stream_of(bench)
     stream.begin()
 
-    assert expected == b"".join(stream)
+    assert expected == b"".join(hear(stream))
     assert 0 == bench.in_flight
     [record] = bench.notes.records
     assert ("ok", "us", 2) == (record.outcome, record.subaccount, record.attempts)
@@ -111,11 +122,11 @@ PRELUDE = frame({"role": "assistant", "content": "", "padding": "x" * (64 * 1024
     ],
     ids=["63-events", "64-events", "64-at-once", "192-kilobytes", "256-kilobytes"],
 )
-def test_so_much_of_a_prelude_is_held_back_and_no_more(prelude: Steps, held: bool) -> None:
+def test_so_much_of_a_prelude_is_held_back_and_no_more(prelude: Steps, held: bool, hear: Hear) -> None:
     bench = Bench({EU: [*prelude, DOWN], US: WHOLE})
     stream = stream_of(bench)
     stream.begin()
-    told = b"".join(stream)
+    told = b"".join(hear(stream))
 
     assert held == told.endswith(DONE)
     assert held == (b'"error"' not in told)
@@ -133,11 +144,11 @@ def test_so_much_of_a_prelude_is_held_back_and_no_more(prelude: Steps, held: boo
         ([HANG], "timeout"),
     ],
 )
-def test_a_failure_after_the_first_word_is_told_and_not_tried_elsewhere(ending: Steps, kind: str) -> None:
+def test_a_failure_after_the_first_word_is_told_and_not_tried_elsewhere(ending: Steps, kind: str, hear: Hear) -> None:
     bench = Bench({EU: [ROLE, WORD, *ending], US: WHOLE})
     stream = stream_of(bench)
     stream.begin()
-    told = b"".join(stream)
+    told = b"".join(hear(stream))
 
     assert b"Hello" in told
     assert b'"error"' in told
@@ -148,11 +159,11 @@ def test_a_failure_after_the_first_word_is_told_and_not_tried_elsewhere(ending: 
     assert kind == record.outcome
 
 
-def test_a_caller_that_waits_long_gets_headers_and_comments_and_then_its_answer() -> None:
+def test_a_caller_that_waits_long_gets_headers_and_comments_and_then_its_answer(hear: Hear) -> None:
     bench = Bench({EU: [HANG], US: WHOLE})
     stream = stream_of(bench)
     stream.begin()
-    told = b"".join(stream)
+    told = b"".join(hear(stream))
 
     assert told.startswith(b": ping\n\n")
     assert b"Hello" in told
@@ -171,24 +182,24 @@ def test_a_stream_that_has_begun_but_says_nothing_yet_is_no_reason_for_a_comment
     assert next(stream).startswith(b"data: {")
 
 
-def test_google_s_clients_get_blank_lines_for_comments() -> None:
+def test_google_s_clients_get_blank_lines_for_comments(hear: Hear) -> None:
     bench = Bench({EU: [HANG], US: WHOLE})
     ask = {**ASK, "contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
     stream = StreamedAnswer(bench.exchange("gemini", ask), lambda _: b"")
     stream.begin()
-    told = b"".join(stream)
+    told = b"".join(hear(stream))
 
     assert told.startswith(b"\n\n")
     assert all(line.startswith(b"data: {") for line in told.split(b"\n") if line)
 
 
-def test_a_stream_that_only_prepares_is_kept_alive_too() -> None:
+def test_a_stream_that_only_prepares_is_kept_alive_too(hear: Hear) -> None:
     """Lifecycle events reach nobody before the first word, so they are no sign of life to the caller."""
 
     bench = Bench({EU: [*[After(3), ROLE] * 8, *WHOLE]})
     stream = stream_of(bench)
     stream.begin()
-    told = b"".join(stream)
+    told = b"".join(hear(stream))
 
     assert told.count(b": ping") >= 2
     assert told.endswith(DONE)
@@ -204,11 +215,11 @@ def test_a_failure_of_all_before_the_headers_is_an_error_of_its_own() -> None:
     assert "server_error" == record.outcome
 
 
-def test_a_failure_of_all_after_the_headers_is_said_in_the_stream() -> None:
+def test_a_failure_of_all_after_the_headers_is_said_in_the_stream(hear: Hear) -> None:
     bench = Bench({EU: [HANG], US: [DOWN]})
     stream = stream_of(bench)
     stream.begin()
-    told = b"".join(stream)
+    told = b"".join(hear(stream))
 
     assert told.startswith(b": ping\n\n")
     assert b"fault: " in told
@@ -252,11 +263,11 @@ def test_a_stream_that_was_never_read_still_frees_its_slot() -> None:
     assert 0 == bench.in_flight
 
 
-def test_every_attempt_renders_the_same_body() -> None:
+def test_every_attempt_renders_the_same_body(hear: Hear) -> None:
     bench = Bench({EU: [ROLE], US: WHOLE})
     stream = stream_of(bench)
     stream.begin()
-    list(stream)
+    list(hear(stream))
 
     first, second = bench.backends.bodies
     assert first == second
@@ -273,23 +284,23 @@ def test_every_attempt_renders_the_same_body() -> None:
     ],
     ids=["in-time", "too-late", "thinks-after-a-role", "thinks-too-long", "a-comment-is-a-sign-of-life"],
 )
-def test_the_clock_of_the_first_event_runs_only_while_nothing_arrives(opening: Steps, outcome: str) -> None:
+def test_the_clock_of_the_first_event_runs_only_while_nothing_arrives(opening: Steps, outcome: str, hear: Hear) -> None:
     bench = Bench({EU: opening, US: WHOLE})
     stream = stream_of(bench)
     stream.begin()
-    told = b"".join(stream)
+    told = b"".join(hear(stream))
 
     assert told.endswith(DONE)
     [record] = bench.notes.records
     assert outcome == record.deployment
 
 
-def test_a_model_that_says_nothing_is_asked_twice_and_not_a_third_time() -> None:
+def test_a_model_that_says_nothing_is_asked_twice_and_not_a_third_time(hear: Hear) -> None:
     third = Endpoint("jp", "https://jp/v2/inference/deployments/d3", "gpt-4.1")
     bench = Bench({EU: [HANG], US: [HANG], third: [HANG]})
     stream = stream_of(bench)
     stream.begin()
-    told = b"".join(stream)
+    told = b"".join(hear(stream))
 
     assert b"fault: The model's endpoint said nothing for too long." in told
     assert 2 == len(bench.backends.opened)
@@ -300,11 +311,11 @@ def test_a_model_that_says_nothing_is_asked_twice_and_not_a_third_time() -> None
 
 
 @pytest.mark.parametrize("words", [[], [WORD]], ids=["before-the-first-word", "after-it"])
-def test_a_request_ends_with_its_time_however_much_an_upstream_says(words: Steps) -> None:
+def test_a_request_ends_with_its_time_however_much_an_upstream_says(words: Steps, hear: Hear) -> None:
     bench = Bench({EU: [ROLE, *words, *[After(5), b": ping\n\n"] * 200]})
     stream = stream_of(bench)
     stream.begin()
-    told = b"".join(stream)
+    told = b"".join(hear(stream))
 
     assert b"The request has taken all the time that it may." in told
     assert Timeouts().total == bench.clock.now - 1000
@@ -314,7 +325,7 @@ def test_a_request_ends_with_its_time_however_much_an_upstream_says(words: Steps
 
 
 @pytest.mark.parametrize("said", [[], [ROLE], [ROLE, WORD]], ids=["head", "first-word", "stream"])
-def test_a_client_that_leaves_is_noticed_while_the_model_is_silent(said: Steps) -> None:
+def test_a_client_that_leaves_is_noticed_while_the_model_is_silent(said: Steps, hear: Hear) -> None:
     """The client's socket is watched by the very wait that is for the model."""
     ours, theirs = socket.socketpair()
     bench = Bench({EU: [*said, theirs.close, HANG], US: WHOLE})
@@ -322,7 +333,7 @@ def test_a_client_that_leaves_is_noticed_while_the_model_is_silent(said: Steps) 
         stream = StreamedAnswer(bench.exchange("openai-chat", ASK, client=ours), lambda _: b"")
         with suppress(FaultError):
             stream.begin()
-        list(stream)
+        list(hear(stream))
 
     [record] = bench.notes.records
     assert ("caller_left", "d1", 1) == (record.outcome, record.deployment, record.attempts)
@@ -331,12 +342,12 @@ def test_a_client_that_leaves_is_noticed_while_the_model_is_silent(said: Steps) 
     assert reader.closed
 
 
-def test_the_end_of_the_drain_is_told_in_the_stream_and_blamed_on_nobody() -> None:
+def test_the_end_of_the_drain_is_told_in_the_stream_and_blamed_on_nobody(hear: Hear) -> None:
     drain = Signal()
     bench = Bench({EU: [ROLE, WORD, drain.set, WORD, STOP, DONE], US: WHOLE}, threshold=1)
     stream = StreamedAnswer(bench.exchange("openai-chat", ASK, drain=drain), lambda _: b"")
     stream.begin()
-    told = b"".join(stream)
+    told = b"".join(hear(stream))
     drain.close()
 
     assert b"Hello" in told
@@ -357,3 +368,125 @@ def test_the_end_of_the_drain_is_an_error_of_its_own_before_the_first_word() -> 
 
     assert (FaultKind.UNAVAILABLE, 1.0) == (refusal.value.fault.kind, refusal.value.fault.retry_after)
     assert 0 == bench.in_flight
+
+
+# A stream that a loop goes on with
+
+
+def flowing_stream(script: Steps, **timeouts: float) -> tuple[Bench, StreamedAnswer]:
+    """A stream whose first word has been given to its client."""
+    bench = Bench({EU: [ROLE, WORD, *script], US: WHOLE}, timeouts=Timeouts(**timeouts), threshold=1)
+    stream = stream_of(bench)
+    stream.begin()
+    assert b"Hello" in next(stream)
+    assert stream.is_flowing
+    return bench, stream
+
+
+def ending(bench: Bench) -> tuple[str, int, int]:
+    """How the one exchange ended, what is in flight after it, and how often its connection was let go."""
+    [record] = bench.notes.records
+    [(_, reader)] = bench.backends.opened
+    return record.outcome, bench.in_flight, reader.closed + reader.finished
+
+
+def test_a_silent_model_gives_nothing_until_a_sign_of_life_is_due() -> None:
+    bench, stream = flowing_stream([HANG], keep_alive=10)
+    heard = []
+    for _ in range(3):
+        assert (b"", b"") == (stream.flow(), stream.check())
+        assert bench.clock.now + 10 == stream.due
+        bench.clock.now = stream.due
+        heard.append(stream.check())
+
+    assert [b": ping\n\n"] * 3 == heard
+
+
+def test_a_piece_puts_the_next_sign_of_life_off() -> None:
+    bench, stream = flowing_stream([After(7), MORE, HANG], keep_alive=10)
+    bench.clock.now += 7
+
+    assert b"world" in stream.flow()
+    assert bench.clock.now + 10 == stream.due
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "after", "told"),
+    [
+        ({"keep_alive": 500, "idle": 120, "total": 1000}, 120, b"said nothing for too long"),
+        ({"keep_alive": 500, "idle": 120, "total": 50}, 50, b"taken all the time that it may"),
+    ],
+    ids=["idle", "total"],
+)
+def test_a_silence_ends_when_it_is_due(timeouts: dict[str, float], after: float, told: bytes) -> None:
+    bench, stream = flowing_stream([HANG], **timeouts)
+    bench.clock.now = stream.due - 0.01
+    assert (b"", b"") == (stream.flow(), stream.check())
+    bench.clock.now = stream.due
+
+    assert told in stream.check()
+    assert after == pytest.approx(bench.clock.now - 1000)
+    assert ("timeout", 0, 1) == ending(bench)
+
+
+def test_what_came_while_nobody_looked_is_no_silence() -> None:
+    bench, stream = flowing_stream([After(1), MORE, After(1000), STOP, DONE], idle=120, keep_alive=1000, total=5000)
+    bench.clock.now += 500
+    assert b"world" in stream.flow()
+
+    assert b"" == stream.check()
+    assert not stream.is_over
+
+
+def test_the_end_may_come_with_the_last_words_and_is_given_once() -> None:
+    bench, stream = flowing_stream([MORE + STOP + DONE])
+
+    assert stream.flow().endswith(DONE)
+    assert stream.is_over
+    assert (b"", b"", None) == (stream.flow(), stream.check(), stream.upstream)
+    stream.close()
+    assert ("ok", 0, 1) == ending(bench)
+
+
+def test_what_was_ready_before_it_flowed_comes_first() -> None:
+    bench = Bench({EU: [ROLE, WORD, MORE, HANG]})
+    stream = stream_of(bench)
+    stream.begin()
+
+    assert "Hello world" == text_of(stream.flow() + stream.flow())
+
+
+def stumble() -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("step", ["flow", "check"])
+def test_a_defect_while_it_flows_ends_the_stream_and_is_blamed_on_nobody(step: str) -> None:
+    bench, stream = flowing_stream([stumble] if step == "flow" else [HANG], idle=5)
+    stream._flow.relay.abort = lambda _: stumble()
+    bench.clock.now = stream.due
+    with pytest.raises(ZeroDivisionError):
+        getattr(stream, step)()
+    stream.close()
+
+    assert ("defect", 0, 1) == ending(bench)
+    assert {Standing.READY} == {row.standing for row in bench.balancer.explain("gpt-4.1")}
+
+
+def test_a_defect_in_telling_that_the_upstream_broke_off_ends_the_stream_too() -> None:
+    bench, stream = flowing_stream([DOWN])
+    stream._flow.relay.abort = lambda _: stumble()
+    with pytest.raises(ZeroDivisionError):
+        stream.flow()
+
+    assert ("defect", 0, 1) == ending(bench)
+
+
+def test_a_client_that_leaves_a_flowing_stream_frees_everything_once() -> None:
+    bench, stream = flowing_stream([MORE, HANG])
+    stream.flow()
+    stream.close()
+    stream.close()
+
+    assert (b"", b"") == (stream.flow(), stream.check())
+    assert ("caller_left", 0, 1) == ending(bench)

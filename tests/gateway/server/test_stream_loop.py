@@ -1,0 +1,499 @@
+"""Many streams in one loop: what comes goes out at once, and what befalls one of them befalls no other."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dialects.faults import FaultError
+from gateway.requests.lifetime import Lifetime
+from tests.gateway.server.streams import END, MUCH, WRITE_TIMEOUT, Body, Stage, Stream, Unpacking, told_first
+from tests.support.processes import until
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+# Passing on
+
+
+def test_what_an_upstream_sends_goes_to_its_client_at_once(stage: Stage) -> None:
+    one, other = stage.begin(), stage.begin()
+    stage.turn()
+    heard = []
+    for word in (b"a", b"b", b"c"):
+        one.upstream.send(word)
+        stage.turn()
+        heard.append((one.heard, other.heard))
+
+    assert [(b"a", b""), (b"b", b""), (b"c", b"")] == heard
+    assert not stage.tells()
+
+
+def test_what_had_come_before_the_hand_over_is_passed_on_first(stage: Stage) -> None:
+    stream = stage.begin()
+    stream.upstream.send(b"early")
+    stage.turn()
+
+    assert b"early" == stream.heard
+
+
+@pytest.mark.parametrize("before", [b"", b"last"], ids=["alone", "with-the-last-words"])
+def test_the_end_of_an_upstream_ends_the_response_once_and_is_watched_no_more(stage: Stage, before: bytes) -> None:
+    stream = stage.begin()
+    stage.turn()
+    stream.upstream.send(before)
+    stream.upstream.close()
+    for _ in range(3):
+        stage.turn()
+
+    assert before + END == stream.heard
+    assert [True] == stream.ends
+    assert 0 == stage.watched
+    assert stream.response.connection.waits_to_send
+
+
+def test_a_body_that_ends_with_its_last_words_needs_no_end_of_its_upstream(stage: Stage) -> None:
+    stream = stage.begin()
+    stage.turn()
+    stream.upstream.send(b"last.")
+    stage.turn()
+
+    assert (b"last.|", [True], 0) == (stream.heard, stream.ends, stage.watched)
+
+
+def test_a_body_that_was_over_when_it_was_handed_over_ends_at_once(stage: Stage) -> None:
+    stream = stage.begin()
+    stream.upstream.send(b"all.")
+    stage.turn()
+
+    assert (b"all.|", [True], 0) == (stream.heard, stream.ends, stage.watched)
+
+
+def test_all_pieces_of_what_has_come_are_passed_on_without_another_word_of_the_upstream(stage: Stage) -> None:
+    stream = stage.begin(Unpacking)
+    stage.turn()
+    stream.upstream.send(b"ab")
+    stage.turn()
+
+    assert b"ababab" == stream.heard
+    stream.upstream.send(b"c")
+    stage.turn()
+    assert b"ccc" == stream.heard
+
+
+def test_a_thread_of_its_own_passes_on_what_any_thread_adds_until_it_is_closed(stage: Stage) -> None:
+    early = stage.begin()
+    stage.loop.start()
+    late = stage.begin()
+    for each in (early, late):
+        each.upstream.send(b"word")
+        each.client.setblocking(True)
+        each.client.settimeout(10)
+
+    assert [b"word"] * 2 == [each.client.recv(10) for each in (early, late)]
+    stage.loop.close()
+    assert until(lambda: stage.loop._wake_writer.fileno() < 0)
+    assert "streams" not in {thread.name for thread in threading.enumerate()}
+    stage.begin()
+
+
+def test_however_many_are_added_before_a_turn_none_is_forgotten(stage: Stage) -> None:
+    for _ in range(2_000):
+        stage.loop._wake()
+    streams = [stage.begin() for _ in range(3)]
+    for each in streams:
+        each.upstream.send(b"word")
+    stage.turn()
+
+    assert [b"word"] * 3 == [each.heard for each in streams]
+
+
+# Descriptors
+
+
+@pytest.mark.parametrize("closes", [True, False], ids=["closed", "kept"])
+def test_a_descriptor_that_serves_another_stream_is_watched_for_that_one(stage: Stage, closes: bool) -> None:
+    """The next stream has the number of the one before: of a new connection, or of one that was kept."""
+    following: list[Stream] = []
+
+    class Ending(Body):
+        def gives(self, data: bytes, *, ends: bool = False) -> bytes:
+            said = super().gives(data, ends=ends)
+            if self.is_over and not following:
+                number = self.socket.fileno()
+                if closes:
+                    self.socket.close()
+                following.append(stage.begin(upstream=None if closes else self.socket))
+                assert number == following[0].body.socket.fileno()
+            return said
+
+    first = stage.begin(Ending)
+    stage.turn()
+    first.upstream.send(b"done.")
+    stage.turn()
+    peer = following[0].upstream if closes else first.upstream
+    stage.turn()
+    peer.send(b"next")
+    stage.turn()
+
+    assert (b"done.|", [True]) == (first.heard, first.ends)
+    assert (b"next", []) == (following[0].heard, following[0].ends)
+
+
+@pytest.mark.parametrize("first", ["client", "upstream"])
+def test_of_two_things_told_at_once_the_second_finds_the_stream_over(stage: Stage, first: str) -> None:
+    stream, other = stage.begin(), stage.begin()
+    stage.turn()
+    told_first(stage, stream.response.connection if first == "client" else stream.body.socket)
+    stream.client.close()
+    stream.upstream.send(b"last.")
+    other.upstream.send(b"word")
+    stage.turn()
+    stage.turn()
+
+    assert [False] == stream.ends
+    assert (b"word", 2) == (other.heard, stage.watched)
+
+
+def test_a_client_that_is_told_to_send_when_there_is_nothing_has_not_left(stage: Stage) -> None:
+    stream = stage.begin()
+    stage.turn()
+    told_first(stage, stream.body.socket, lambda: stream.response.connection.recv(1))
+    stream.client.send(b"G")
+    stage.loop.run_once()
+    stage.loop._selector = stage.loop._selector._real  # type: ignore[attr-defined]
+    stream.upstream.send(b"word")
+    stage.turn()
+
+    assert (b"word", []) == (stream.heard, stream.ends)
+
+
+# Clients that do not read
+
+
+def test_the_upstream_of_a_client_that_does_not_read_is_not_read_and_others_go_on(stage: Stage) -> None:
+    stalled, other = stage.begin(), stage.begin()
+    stage.turn()
+    stage.block(stalled)
+    stalled.upstream.send(b"later.")
+    for _ in range(3):
+        stage.turn()
+    other.upstream.send(b"word")
+    stage.turn()
+
+    assert b"word" == other.heard
+    assert not stage.tells()
+    assert b"later." == stalled.body.socket.recv(100, socket.MSG_PEEK)
+
+
+@pytest.mark.parametrize("kind", [Body, Unpacking])
+def test_a_client_that_reads_again_gets_every_byte_in_order(stage: Stage, kind: type[Body]) -> None:
+    stream = stage.begin(kind)
+    stage.turn()
+    words = b"".join(b"%07d " % number for number in range(7_000))
+    told, got = words[: stream.upstream.send(words)], b""
+    stage.turn()
+    while heard := stream.heard:
+        got += heard
+        stage.turn()
+
+    assert (told if kind is Body else told * 3)[: len(got)] == got
+    assert len(told) * (1 if kind is Body else 3) == len(got)
+    assert b"end." in stage.carry(stream, b"end.")
+    assert [True] == stream.ends
+
+
+def test_pieces_are_not_unpacked_for_a_client_that_does_not_read(stage: Stage) -> None:
+    stream = stage.begin(Unpacking)
+    stage.turn()
+    stream.upstream.send(MUCH)
+    stage.turn()
+
+    assert 2 == len(stream.body.stock)
+    stream.body.stock = [b"b", b"a"]
+    while heard := stream.heard:
+        last = heard
+        stage.turn()
+    assert last.endswith(b"ab")
+    stream.upstream.send(b"c")
+    stage.turn()
+    assert b"ccc" == stream.heard
+
+
+def test_a_client_that_takes_nothing_for_too_long_is_left(stage: Stage) -> None:
+    stream = stage.begin()
+    stage.turn()
+    stage.block(stream)
+    stage.turn(WRITE_TIMEOUT - 0.01)
+    assert [] == stream.ends
+    stage.turn(0.3)
+
+    assert ([False], 0) == (stream.ends, stage.watched)
+
+
+def test_a_client_that_takes_a_little_now_and_then_is_kept(stage: Stage) -> None:
+    stream = stage.begin()
+    stage.turn()
+    stage.block(stream)
+    stream.upstream.send(b"x" * 1000 + b".")
+    turns = 0
+    while not stream.ends:
+        stage.turn(WRITE_TIMEOUT - 1)
+        stream.client.recv(5000)
+        stage.turn()
+        turns += 1
+
+    assert ([True], True) == (stream.ends, turns > 5)
+
+
+def test_a_response_that_is_all_but_taken_waits_for_its_client(stage: Stage) -> None:
+    stream = stage.begin()
+    stage.turn()
+    stream.upstream.send(MUCH[:-1] + b".")
+    stage.turn()
+    assert (True, []) == (stream.response.is_closed, stream.ends)
+    got = b""
+    while not stream.ends:
+        got += stream.heard
+        stage.turn()
+
+    assert (MUCH[:-1] + b".|", [True]) == (got + stream.heard, stream.ends)
+
+
+def test_the_time_of_a_request_bounds_what_its_client_may_take(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stream, other = stage.begin(), stage.begin()
+    stream.response.connection.lifetime = Lifetime(30.0, clock=stage.clock)
+    stage.turn()
+    stage.block(stream)
+    stage.turn(29.0)
+    assert [] == stream.ends
+    stage.turn(1.0)
+
+    assert ([False], [], []) == (stream.ends, other.ends, caplog.records)
+
+
+def test_what_came_while_the_client_did_not_read_is_passed_on_before_a_look_at_the_silence(stage: Stage) -> None:
+    class Impatient(Body):
+        def flow(self) -> bytes:
+            if data := super().flow():
+                self.due = stage.clock.now + 10
+            return data
+
+    stream = stage.begin(Impatient)
+    stage.turn()
+    stage.block(stream)
+    stream.upstream.send(b"word")
+    stream.body.notice = b"silent."
+    stage.turn(30)
+    while heard := stream.heard:
+        last = heard
+        stage.turn()
+
+    assert last.endswith(b"word")
+    assert (0, []) == (stream.body.checks, stream.ends)
+
+
+# Clients that leave, or say more
+
+
+@pytest.mark.parametrize("blocked", [False, True], ids=["waiting", "not-reading"])
+@pytest.mark.parametrize("how", ["close", "shutdown"])
+def test_a_client_that_leaves_ends_its_stream_once(stage: Stage, blocked: bool, how: str) -> None:
+    stream, other = stage.begin(), stage.begin()
+    stage.turn()
+    if blocked:
+        stage.block(stream)
+    stream.client.close() if how == "close" else stream.client.shutdown(socket.SHUT_RDWR)
+    for _ in range(3):
+        stage.turn()
+
+    assert ([False], [], 2) == (stream.ends, other.ends, stage.watched)
+
+
+def test_a_client_that_leaves_while_something_is_sent_ends_its_stream(stage: Stage) -> None:
+    stream = stage.begin()
+    stage.turn()
+    told_first(stage, stream.body.socket, stream.client.close)
+    stream.upstream.send(b"word")
+    stage.turn()
+
+    assert ([False], 0) == (stream.ends, stage.watched)
+
+
+def test_a_request_that_comes_early_is_left_for_later_and_is_no_departure(stage: Stage) -> None:
+    stream = stage.begin()
+    stage.turn()
+    stream.client.send(b"GET")
+    stage.turn()
+    assert not stage.tells()
+    stream.upstream.send(b"word.")
+    stage.turn()
+
+    assert (b"word.|", [True]) == (stream.heard, stream.ends)
+    assert b"GET" == stream.response.connection.recv(10)
+
+
+def test_the_departure_of_a_client_that_had_sent_something_early_is_asked_about(stage: Stage) -> None:
+    """Its descriptor is readable for good, so it is not watched."""
+    stream = stage.begin()
+    body, lifetime = stream.body, Lifetime(600.0, client=stream.response.connection)
+
+    def check() -> bytes:
+        try:
+            lifetime.check()
+        except FaultError:
+            return body.gives(b"left.")
+        return b""
+
+    body.check = check
+    stream.client.send(b"GET")
+    stage.turn()
+    stage.turn(0.25)
+    assert [] == stream.ends
+    stream.client.shutdown(socket.SHUT_WR)
+    stage.turn(0.25)
+
+    assert [True] == stream.ends
+
+
+def test_an_early_request_of_a_client_that_does_not_read_is_left_for_later_too(stage: Stage) -> None:
+    stream = stage.begin()
+    stage.turn()
+    stream.client.send(b"GET")
+    stage.turn()
+    stage.block(stream)
+    got = b""
+    while heard := stream.heard:
+        got += heard
+        stage.turn()
+
+    assert b"end.|" == stage.carry(stream, b"end.")
+    assert [True] == stream.ends
+
+
+# What is due
+
+
+def test_what_is_due_is_sent_then_and_not_before(stage: Stage) -> None:
+    stream = stage.begin()
+    stream.body.due, stream.body.notice = stage.clock.now + 10, b": ping"
+    stage.turn()
+    stage.turn(9.9)
+    assert b"" == stream.heard
+    stage.turn(0.3)
+
+    assert b": ping" == stream.heard
+
+
+def test_what_is_due_is_seen_in_a_stream_that_never_pauses(stage: Stage) -> None:
+    stream = stage.begin()
+    stream.body.due, stream.body.notice = stage.clock.now + 10, b"late."
+    stage.turn()
+    got = b""
+    for _ in range(200):
+        if not stream.ends:
+            stream.upstream.send(b"word ")
+            stage.turn(0.1)
+            got += stream.heard
+
+    assert ([True], True) == (stream.ends, got.endswith(b"word late.|"))
+    assert 110 <= stage.clock.now <= 110.5
+
+
+def test_the_drain_ends_every_stream_once_and_each_is_told(stage: Stage) -> None:
+    waiting, stalled, late = stage.begin(), stage.begin(), None
+    for each in (waiting, stalled):
+        each.body.notice = b"shutting down."
+    stage.turn()
+    stage.block(stalled)
+    stage.drain.set()
+    stage.turn()
+    late = stage.begin()
+    late.body.notice = b"shutting down."
+    stage.turn()
+
+    assert (b"shutting down.|", [True]) == (waiting.heard, waiting.ends)
+    assert (b"shutting down.|", [True]) == (late.heard, late.ends)
+    assert not stage.tells()
+    got = b""
+    while not stalled.ends:
+        got += stalled.heard
+        stage.turn()
+    assert ([True], True) == (stalled.ends, (got + stalled.heard).endswith(b"shutting down.|"))
+
+
+# Defects
+
+
+def stumble(*_: object) -> Any:
+    raise ZeroDivisionError
+
+
+BREAKAGES: dict[str, Callable[[Stream], object]] = {
+    "flow": lambda stream: setattr(stream.body, "flow", stumble),
+    "write": lambda stream: setattr(stream.response, "write", stumble),
+    "close": lambda stream: setattr(stream.response, "close", stumble),
+    "connection": lambda stream: stream.response.connection.close(),
+    "upstream": lambda stream: setattr(stream.body, "socket", None),
+}
+
+
+@pytest.mark.parametrize("how", BREAKAGES)
+@pytest.mark.parametrize("begun", [False, True], ids=["at-the-hand-over", "later"])
+def test_a_defect_in_one_stream_ends_that_one_alone(stage: Stage, how: str, begun: bool) -> None:
+    other, stream = stage.begin(), stage.begin()
+    if begun:
+        stage.turn()
+    BREAKAGES[how](stream)
+    for each in (other, stream):
+        each.upstream.send(b"word.")
+    stage.turn()
+    stage.turn()
+    after = stage.begin()
+    after.upstream.send(b"more")
+    stage.turn()
+
+    assert ([False], b"word.|", [True], b"more") == (stream.ends, other.heard, other.ends, after.heard)
+    assert 2 == stage.watched
+
+
+def test_a_defect_in_what_is_due_ends_that_stream_alone(stage: Stage) -> None:
+    stream, other = stage.begin(), stage.begin()
+    for each in (stream, other):
+        each.body.due, each.body.notice = stage.clock.now + 1, b"ping"
+    stream.body.check = stumble
+    stage.turn()
+    stage.turn(1.5)
+
+    assert ([False], [], b"ping") == (stream.ends, other.ends, other.heard)
+
+
+def test_a_descriptor_that_another_stream_has_is_a_defect_of_the_second_alone(stage: Stage) -> None:
+    first = stage.begin()
+    stage.turn()
+    second = stage.begin(upstream=first.body.socket)
+    stage.turn()
+    first.upstream.send(b"word")
+    stage.turn()
+
+    assert ([False], b"word", 2) == (second.ends, first.heard, stage.watched)
+
+
+def test_a_failure_in_telling_the_end_is_logged_and_others_go_on(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream, other = stage.begin(), stage.begin()
+    stream.response.finished = stumble
+    for each in (stream, other):
+        each.upstream.send(b"word.")
+    stage.turn()
+
+    assert (b"word.|", [True], 0) == (other.heard, other.ends, stage.watched)
+    assert ["a response failed at its end"] == [record.getMessage() for record in caplog.records]
