@@ -38,8 +38,8 @@ class Figures:
     """Calls of the busiest endpoint before the trouble, over an even share."""
     share: float
     """The part of the calls that went to the endpoints in trouble while it lasted."""
-    p95: float
-    """Seconds to the first word within which 95 % got it, of those that came while the trouble lasted."""
+    p95: float | None
+    """Seconds to the first word within which 95 % of those got it that came while the trouble lasted; None if none."""
     errors_end: float
     """Seconds after the trouble at which the last client got an error instead of the first word; 0 if none did."""
     carried: float
@@ -109,6 +109,6 @@ def _spread(calls: Sequence[CallRecord], pool: Sequence[str], until: float) -> f
     return max(counts.values()) * len(pool) / total if total else math.nan
 
 
-def _p95(requests: Sequence[RequestRecord]) -> float:
+def _p95(requests: Sequence[RequestRecord]) -> float | None:
     waits = sorted(each.first_word - each.arrived for each in requests if each.first_word is not None)
-    return waits[math.ceil(0.95 * len(waits)) - 1] if waits else math.inf
+    return waits[math.ceil(0.95 * len(waits)) - 1] if waits else None

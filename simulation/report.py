@@ -1,6 +1,5 @@
 """The figures as Markdown."""
 
-import math
 from collections.abc import Callable, Mapping
 
 from simulation.figures import Figures
@@ -42,7 +41,7 @@ def _count(value: int) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    return "-" if value is None else "∞" if math.isinf(value) else f"{value:.1f}"
+    return "-" if value is None else f"{value:.1f}"
 
 
 _COMMON: dict[str, Callable[[Figures], str]] = {

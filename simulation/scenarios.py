@@ -55,8 +55,12 @@ class Scenario:
         return self.end + self.afterwards
 
 
-def _down(at: str, seconds: float, start: float = START, chance: float = 1.0) -> Trouble:
-    return Trouble(Kind.DOWN, start, start + seconds, tuple(at.split()), chance)
+def _down(at: str, seconds: float, start: float = START) -> Trouble:
+    return Trouble(Kind.DOWN, start, start + seconds, tuple(at.split()))
+
+
+def _fails(at: str, seconds: float, start: float = START, chance: float = 1.0) -> Trouble:
+    return Trouble(Kind.FAILS, start, start + seconds, tuple(at.split()), chance)
 
 
 def _trouble(kind: Kind, at: str, seconds: float, factor: float = 1.0) -> Trouble:
@@ -71,18 +75,18 @@ def _flapping(at: str, down: float, up: float, times: int) -> Iterator[Trouble]:
 _TWO = "a1 b1"
 _FOUR = "a1 a2 b1 b2"
 _TEN = "a1 a2 a3 b1 b2 b3 c1 c2 d1 d2"
-_SIBLINGS = {3: "a1 a2 a3 b1 b2", 4: "a1 a2 a3 a4 b1 b2"}
 
 
-def _siblings(count: int) -> Scenario:
+def _siblings(count: int, rate: float, name: str) -> Scenario:
     broken = " ".join(f"a{number + 1}" for number in range(count))
     return Scenario(
-        f"{count} siblings down",
-        f"All {count} endpoints of one subaccount are down for 60 s; two of another are well.",
-        _SIBLINGS[count],
+        name,
+        f"All {count} endpoints of one subaccount fail for 60 s; two of another are well.",
+        f"{broken} b1 b2",
         CHAT,
-        10.0,
-        (_down(broken, 60.0),),
+        rate,
+        (_fails(broken, 60.0),),
+        afterwards=90.0,
         spared=True,
     )
 
@@ -110,7 +114,17 @@ SCENARIOS = (
         spared=True,
     ),
     Scenario(
-        "outage 60 s, reasoning",
+        "failures 60 s",
+        "One endpoint of four answers with errors for 60 s; what is in flight goes on.",
+        _FOUR,
+        CHAT,
+        20.0,
+        (_fails("a1", 60.0),),
+        afterwards=90.0,
+        spared=True,
+    ),
+    Scenario(
+        "outage 60 s (reasoning)",
         "One endpoint of four is down for 60 s; answers take 45 s.",
         _FOUR,
         REASONING,
@@ -131,7 +145,7 @@ SCENARIOS = (
     ),
     Scenario("outage of all", "All four endpoints are down for 15 s.", _FOUR, CHAT, 10.0, (_down(_FOUR, 15.0),)),
     Scenario(
-        "outage of all, reasoning",
+        "outage of all (reasoning)",
         "All four endpoints are down for 15 s; answers take 45 s.",
         _FOUR,
         REASONING,
@@ -139,32 +153,34 @@ SCENARIOS = (
         (_down(_FOUR, 15.0),),
         afterwards=120.0,
     ),
-    _siblings(3),
-    _siblings(4),
+    _siblings(3, 10.0, "3 siblings"),
+    _siblings(4, 10.0, "4 siblings"),
+    _siblings(3, 1.0, "3 siblings (quiet)"),
+    _siblings(4, 1.0, "4 siblings (quiet)"),
     Scenario(
-        "failures of one",
+        "30 % of one",
         "One endpoint of four fails 30 % of its requests for 60 s.",
         _FOUR,
         CHAT,
         20.0,
-        (_down("a1", 60.0, chance=0.3),),
+        (_fails("a1", 60.0, chance=0.3),),
         spared=True,
     ),
     Scenario(
-        "failures everywhere",
+        "30 % everywhere",
         "All four endpoints fail 30 % of their requests for 3 minutes.",
         _FOUR,
         CHAT,
         5.0,
-        (_down(_FOUR, 180.0, chance=0.3),),
+        (_fails(_FOUR, 180.0, chance=0.3),),
     ),
     Scenario(
-        "failures everywhere, busy",
-        "All four endpoints fail 30 % of their requests for 30 s.",
+        "30 % everywhere (busy)",
+        "All four endpoints fail 30 % of their requests for 20 s.",
         _FOUR,
         CHAT,
         100.0,
-        (_down(_FOUR, 30.0, chance=0.3),),
+        (_fails(_FOUR, 20.0, chance=0.3),),
         afterwards=10.0,
     ),
     Scenario(
@@ -203,7 +219,7 @@ SCENARIOS = (
         _FOUR,
         CHAT,
         20.0,
-        (_down("a1", 20.0), _down("a1", 20.0, START + 20.0, 0.6), _down("a1", 20.0, START + 40.0, 0.3)),
+        (_down("a1", 20.0), _fails("a1", 20.0, START + 20.0, 0.6), _fails("a1", 20.0, START + 40.0, 0.3)),
         afterwards=90.0,
         spared=True,
     ),
@@ -228,12 +244,12 @@ SCENARIOS = (
     ),
     Scenario(
         "standby that broke before",
-        "All three endpoints were down for 15 s at one time; five minutes later the first tier is down for 60 s.",
+        "The standby tier was down when it was first needed; three minutes later the first tier is down for 60 s.",
         "a1 a2 | b1",
         CHAT,
         10.0,
-        (_down("a1 a2 b1", 15.0, 30.0), _down("a1 a2", 60.0, 345.0)),
-        start=345.0,
+        (_down("a1 a2", 2.0, 30.0), _down("b1", 15.0, 30.0), _down("a1 a2", 60.0, 210.0)),
+        start=210.0,
         spared=True,
     ),
     Scenario(

@@ -44,7 +44,9 @@ class Kind(Enum):
     """What can be wrong with an endpoint."""
 
     DOWN = "down"
-    """It answers with an error; with a chance of 1, what is in flight when it begins breaks off."""
+    """It answers with errors, and what is in flight when that begins breaks off."""
+    FAILS = "fails"
+    """It answers with errors; what is in flight goes on."""
     HANGS = "hangs"
     """It takes requests and never answers."""
     CUTS = "cuts"
@@ -121,14 +123,16 @@ class _Meter:
 
     def admit(self, now: float) -> float | None:
         """Count a request, or say for how many seconds there is no room for another."""
-        begin = now - _MINUTE if self._quota.rolling else now // _MINUTE * _MINUTE
-        while self._granted and self._granted[0] < begin:
+        while self._granted and self._renewed(self._granted[0]) <= now:
             self._granted.popleft()
         if len(self._granted) < self._quota.limit:
             self._granted.append(now)
             return None
-        oldest = self._granted[0] if self._quota.rolling else begin
-        return oldest + _MINUTE - now
+        return self._renewed(self._granted[0]) - now
+
+    def _renewed(self, granted: float) -> float:
+        """When there is room again for what was *granted*."""
+        return granted + _MINUTE if self._quota.rolling else (granted // _MINUTE + 1) * _MINUTE
 
 
 class Upstream:
@@ -148,7 +152,7 @@ class Upstream:
         for trouble in self._troubles:
             if trouble.befalls(place, now) and rng.random() < trouble.chance:
                 match trouble.kind:
-                    case Kind.DOWN:
+                    case Kind.DOWN | Kind.FAILS:
                         return Answer(_ERROR, refusal=BROKEN)
                     case Kind.HANGS:
                         return Answer(math.inf)
@@ -178,4 +182,4 @@ class Upstream:
 
     @staticmethod
     def _breaks(trouble: Trouble, place: Place) -> bool:
-        return trouble.kind is Kind.DOWN and trouble.chance >= 1 and place.name in trouble.at
+        return trouble.kind is Kind.DOWN and place.name in trouble.at

@@ -1,0 +1,107 @@
+"""What the router promises whatever the strategy, held in simulated trouble."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from routing import STRATEGIES
+from simulation.figures import Figures
+from simulation.run import run
+from simulation.scenarios import SCENARIOS, Scenario
+
+SEED = 1
+BY_NAME = {each.name: each for each in SCENARIOS}
+
+SLOW_SHARE = {
+    "round-robin": 0.26,
+    "weighted": 0.26,
+    "least-connections": 0.06,
+    "least-latency": 0.03,
+    "cache-affinity": 0.14,
+    "priority": 0.26,
+}
+"""The part of the calls that an endpoint ten times slower than three others may get."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One figure of a run, and what it must come to."""
+
+    name: str
+    figure: Callable[[Figures], float | None]
+    most: float = float("inf")
+    least: float = 0.0
+
+    def miss(self, figures: Figures) -> str:
+        """Say by how much it is missed; empty if it is held."""
+        value = self.figure(figures)
+        return "" if value is not None and self.least <= value <= self.most else f"{self.name}: {value}"
+
+
+NO_ERROR = Bound("errors", lambda f: f.errors, most=0)
+ERRORS_END = Bound("errors end", lambda f: f.errors_end, most=2.0)
+WASTED = Bound("wasted", lambda f: f.wasted, most=12)
+BACK = Bound("back", lambda f: f.readmitted, most=40.0)
+CARRIED = Bound("carried", lambda f: f.carried, least=117.0)
+REFUSED = Bound("refused", lambda f: f.refused, most=30.0)
+
+BOUNDS: dict[str, tuple[Bound, ...]] = {
+    "blip": (),
+    "outage 15 s": (),
+    "outage 60 s": (WASTED, BACK),
+    "failures 60 s": (WASTED, BACK),
+    "outage of a subaccount": (WASTED,),
+    "outage of all": (ERRORS_END,),
+    "outage of all (reasoning)": (ERRORS_END,),
+    "3 siblings": (WASTED,),
+    "4 siblings": (WASTED,),
+    "3 siblings (quiet)": (WASTED,),
+    "4 siblings (quiet)": (WASTED,),
+    "30 % of one": (),
+    "30 % everywhere": (
+        Bound("errors", lambda f: f.error_share, most=0.04),
+        Bound("calls", lambda f: f.amplification, most=1.6),
+    ),
+    "30 % everywhere (busy)": (Bound("calls", lambda f: f.amplification, most=1.35),),
+    "hang": (),
+    "cut streams": (),
+    "flapping": (),
+    "healing": (),
+    "standby": (WASTED,),
+    "standby that broke before": (WASTED,),
+    "quota": (CARRIED, REFUSED),
+    "quota without hints": (CARRIED, REFUSED),
+    "rolling quota": (CARRIED, REFUSED),
+    "rolling quota without hints": (CARRIED, REFUSED),
+    "quota of one subaccount": (),
+}
+"""What must hold in which scenario, beside this: nobody sees an error while one subaccount is well."""
+
+NOT_HELD_YET: frozenset[tuple[str, str, str]] = frozenset()
+"""Scenario, strategy and bound: what is missed today. A line goes when its bound is held."""
+
+
+def brief(scenario: Scenario) -> Scenario:
+    """The same with less to wait for, where nothing is measured after the trouble."""
+    return scenario if BACK in BOUNDS[scenario.name] else replace(scenario, afterwards=min(scenario.afterwards, 10.0))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("name", BOUNDS)
+def test_every_strategy_keeps_within_bounds(name, strategy) -> None:
+    scenario = BY_NAME[name]
+    bounds = [*([NO_ERROR] if scenario.spared else []), *BOUNDS[name]]
+    figures = run(brief(scenario), strategy, SEED)
+    missed = {bound.name: bound.miss(figures) for bound in bounds if bound.miss(figures)}
+    expected = {bound for place, who, bound in NOT_HELD_YET if (place, who) == (name, strategy)}
+
+    assert expected == set(missed), missed
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_slow_endpoint_gets_no_more_than_its_strategy_must_give_it(strategy) -> None:
+    figures = run(brief(BY_NAME["slow"]), strategy, SEED)
+
+    assert 0 == figures.errors
+    assert figures.share <= SLOW_SHARE[strategy]
