@@ -55,7 +55,7 @@ class VirtualClock:
             pass  # an action failed in another thread
         finally:
             self._over = True
-            for lock in self._waiting.values():
+            for lock in tuple(self._waiting.values()):
                 lock.release()
             for thread in self._threads:
                 thread.join()

@@ -9,7 +9,7 @@ from dialects.faults import FaultKind
 from simulation.records import CallRecord, Records, RequestRecord
 from simulation.scenarios import Scenario
 
-_SETTLED = 20.0
+_SETTLED = 15.0
 """Seconds after which an endpoint's usual share is measured."""
 _BACK = 0.7
 """Which part of its usual share makes an endpoint count as back."""

@@ -12,7 +12,7 @@ INTRODUCTION = """\
 
 The router of this project, with each of its strategies and its default settings, beside models of what others do.
 It runs on a virtual clock: requests come by chance from a fixed seed, the same ones for every contender, and wait
-for simulated endpoints that fail as the heading says. Trouble begins after a minute in which all is well.
+for simulated endpoints that fail as the heading says. Trouble begins when all has been well for 45 s or more.
 Nothing checks endpoints but the requests themselves. `a1` is the first endpoint of subaccount `a`.
 
 *Outlier ejection* is a model of Envoy: five failures in a row, ejection for 30 s and more, a panic threshold of 50 %,

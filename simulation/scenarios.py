@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from simulation.upstream import Kind, RequestQuota, Trouble
 from simulation.workloads import CHAT, EMBEDDINGS, REASONING, Workload
 
-START = 60.0
+START = 45.0
 """When things go wrong, in seconds: until then all is well, and usual shares are measured."""
 
 
@@ -86,7 +86,6 @@ def _siblings(count: int, rate: float, name: str) -> Scenario:
         CHAT,
         rate,
         (_fails(broken, 60.0),),
-        afterwards=90.0,
         spared=True,
     )
 
@@ -110,7 +109,7 @@ SCENARIOS = (
         CHAT,
         20.0,
         (_down("a1", 60.0),),
-        afterwards=90.0,
+        afterwards=60.0,
         spared=True,
     ),
     Scenario(
@@ -120,7 +119,7 @@ SCENARIOS = (
         CHAT,
         20.0,
         (_fails("a1", 60.0),),
-        afterwards=90.0,
+        afterwards=60.0,
         spared=True,
     ),
     Scenario(
@@ -130,7 +129,7 @@ SCENARIOS = (
         REASONING,
         4.0,
         (_down("a1", 60.0),),
-        afterwards=180.0,
+        afterwards=120.0,
         spared=True,
     ),
     Scenario(
@@ -138,9 +137,9 @@ SCENARIOS = (
         "Three endpoints of ten, one subaccount of four, are down for 60 s.",
         _TEN,
         CHAT,
-        30.0,
+        20.0,
         (_down("a1 a2 a3", 60.0),),
-        afterwards=90.0,
+        afterwards=60.0,
         spared=True,
     ),
     Scenario("outage of all", "All four endpoints are down for 15 s.", _FOUR, CHAT, 10.0, (_down(_FOUR, 15.0),)),
@@ -162,7 +161,7 @@ SCENARIOS = (
         "One endpoint of four fails 30 % of its requests for 60 s.",
         _FOUR,
         CHAT,
-        20.0,
+        10.0,
         (_fails("a1", 60.0, chance=0.3),),
         spared=True,
     ),
@@ -180,8 +179,9 @@ SCENARIOS = (
         _FOUR,
         CHAT,
         100.0,
-        (_fails(_FOUR, 20.0, chance=0.3),),
-        afterwards=10.0,
+        (_fails(_FOUR, 20.0, 25.0, chance=0.3),),
+        start=25.0,
+        afterwards=0.0,
     ),
     Scenario(
         "hang",
@@ -190,7 +190,7 @@ SCENARIOS = (
         CHAT,
         10.0,
         (_trouble(Kind.HANGS, "a1", 60.0),),
-        afterwards=120.0,
+        afterwards=90.0,
         spared=True,
     ),
     Scenario(
@@ -200,17 +200,17 @@ SCENARIOS = (
         CHAT,
         10.0,
         (_trouble(Kind.CUTS, "a1", 60.0),),
-        afterwards=90.0,
+        afterwards=60.0,
         spared=True,
     ),
     Scenario(
         "flapping",
-        "One endpoint of four is down for 5 s of every 15 s, ten times.",
+        "One endpoint of four is down for 5 s of every 15 s, eight times.",
         _FOUR,
         CHAT,
         10.0,
-        tuple(_flapping("a1", 5.0, 10.0, 10)),
-        afterwards=90.0,
+        tuple(_flapping("a1", 5.0, 10.0, 8)),
+        afterwards=60.0,
         spared=True,
     ),
     Scenario(
@@ -218,9 +218,9 @@ SCENARIOS = (
         "One endpoint of four is down for 20 s, fails 60 % for 20 s, then 30 % for 20 s.",
         _FOUR,
         CHAT,
-        20.0,
+        10.0,
         (_down("a1", 20.0), _fails("a1", 20.0, START + 20.0, 0.6), _fails("a1", 20.0, START + 40.0, 0.3)),
-        afterwards=90.0,
+        afterwards=60.0,
         spared=True,
     ),
     Scenario(
@@ -239,7 +239,7 @@ SCENARIOS = (
         CHAT,
         10.0,
         (_down("a1 a2", 60.0),),
-        afterwards=90.0,
+        afterwards=60.0,
         spared=True,
     ),
     Scenario(
@@ -247,7 +247,7 @@ SCENARIOS = (
         "The standby tier was down when it was first needed; three minutes later the first tier is down for 60 s.",
         "a1 a2 | b1",
         CHAT,
-        10.0,
+        5.0,
         (_down("a1 a2", 2.0, 30.0), _down("b1", 15.0, 30.0), _down("a1 a2", 60.0, 210.0)),
         start=210.0,
         spared=True,

@@ -12,7 +12,7 @@ from simulation.upstream import BROKEN, CUT, Kind, Trouble
 from simulation.workloads import CHAT
 
 POOL = ("a1", "b1")
-OUTAGE = Scenario("outage", "", "a1 b1", CHAT, 1.0, (Trouble(Kind.DOWN, 60.0, 75.0, ("a1",)),))
+OUTAGE = Scenario("outage", "", "a1 b1", CHAT, 1.0, (Trouble(Kind.DOWN, 60.0, 75.0, ("a1",)),), start=60.0)
 THROTTLED = Fault(FaultKind.RATE_LIMITED, "busy", 429)
 
 
@@ -70,7 +70,7 @@ def test_an_endpoint_is_back_when_it_has_had_most_of_its_usual_share_for_five_se
 
 
 def test_an_outage_is_detected_when_its_last_endpoint_is_ejected() -> None:
-    both = Scenario("outage", "", "a1 b1", CHAT, 1.0, (Trouble(Kind.DOWN, 60.0, 75.0, POOL),))
+    both = Scenario("outage", "", "a1 b1", CHAT, 1.0, (Trouble(Kind.DOWN, 60.0, 75.0, POOL),), start=60.0)
 
     assert 4.0 == figures_of(scenario=both, a1=61.0, b1=64.0).detected
     assert figures_of(scenario=both, a1=61.0).detected is None
