@@ -63,7 +63,7 @@ BOUNDS: dict[str, tuple[Bound, ...]] = {
     "quota": (CARRIED, REFUSED),
     "quota without hints": (CARRIED, REFUSED),
     "rolling quota": (CARRIED, REFUSED),
-    "rolling quota without hints": (CARRIED, REFUSED),
+    "rolling quota without hints": (REFUSED,),
     "quota of one subaccount": (),
     "slow": (),
 }
