@@ -179,8 +179,8 @@ SCENARIOS = (
         _FOUR,
         CHAT,
         100.0,
-        (_fails(_FOUR, 20.0, 25.0, chance=0.3),),
-        start=25.0,
+        (_fails(_FOUR, 20.0, 20.0, chance=0.3),),
+        start=20.0,
         afterwards=0.0,
     ),
     Scenario(

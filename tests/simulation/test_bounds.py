@@ -37,18 +37,14 @@ CARRIED = Bound("carried", lambda f: f.carried, least=117.0)
 REFUSED = Bound("refused", lambda f: f.refused, most=30.0)
 
 BOUNDS: dict[str, tuple[Bound, ...]] = {
-    "blip": (),
-    "outage 15 s": (),
     "outage 60 s": (WASTED, BACK),
     "failures 60 s": (WASTED, BACK),
-    "outage of a subaccount": (WASTED,),
     "outage of all": (ERRORS_END,),
     "outage of all (reasoning)": (ERRORS_END,),
     "3 siblings": (WASTED,),
     "4 siblings": (WASTED,),
     "3 siblings (quiet)": (WASTED,),
     "4 siblings (quiet)": (WASTED,),
-    "30 % of one": (),
     "30 % everywhere": (
         Bound("errors", lambda f: f.error_share, most=0.04),
         Bound("calls", lambda f: f.amplification, most=1.6),
@@ -57,14 +53,11 @@ BOUNDS: dict[str, tuple[Bound, ...]] = {
     "hang": (),
     "cut streams": (),
     "flapping": (),
-    "healing": (),
-    "standby": (WASTED,),
     "standby that broke before": (WASTED,),
     "quota": (CARRIED, REFUSED),
     "quota without hints": (CARRIED, REFUSED),
     "rolling quota": (CARRIED, REFUSED),
     "rolling quota without hints": (REFUSED,),
-    "quota of one subaccount": (),
     "slow": (),
 }
 """What must hold in which scenario, beside this: nobody sees an error while one subaccount is well."""
