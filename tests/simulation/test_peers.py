@@ -138,11 +138,11 @@ def test_outlier_ejection_forgives_one_ejection_with_each_sweep() -> None:
 
 def test_outlier_ejection_asks_the_less_busy_of_two() -> None:
     scene = Scene(outlier_ejection, "a1 b1")
-    for _ in range(10):
+    for _ in range(100):
         scene.call("a1")
     calls = [scene.call().place for _ in range(100)]
 
-    assert 55 == pytest.approx(calls.count("b1"), abs=3)
+    assert 75 == pytest.approx(calls.count("b1"), abs=10), "but for those that drew the same host twice"
 
 
 def test_failure_accrual_lets_one_call_probe_a_dead_host() -> None:
