@@ -51,7 +51,7 @@ BOUNDS: dict[str, tuple[Bound, ...]] = {
     ),
     "30 % everywhere (busy)": (Bound("calls", lambda f: f.amplification, most=1.35),),
     "hang": (),
-    "cut streams": (Bound("cut", lambda f: f.cut, most=25),),
+    "cut streams": (Bound("cut", lambda f: f.cut, most=40),),
     "flapping": (),
     "standby that broke before": (WASTED,),
     "quota": (CARRIED, REFUSED),
