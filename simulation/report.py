@@ -20,6 +20,8 @@ least request of two, three calls for a request. *Failure accrual* is a model of
 peak EWMA, five failures in a row or 80 % of successes, one probe, three calls for a request.
 Neither knows tiers or conversations, and neither waits for a quota.
 
+`-` stands where something never happened.
+
 | column | what it is |
 |---|---|
 | errors | requests whose clients got an error instead of the first word |
