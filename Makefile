@@ -7,7 +7,7 @@ CHECKS := $(BIN)/.checks
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-cov check lint format types golden schema drill bench bench-short bench-routing mutants fuzz clean
+.PHONY: help install run test test-cov check lint format types golden schema drill simulate bench bench-short bench-routing mutants fuzz clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ schema: $(RUNS) ## Rewrite the JSON Schema of the config file
 
 drill: $(TESTS) ## Break one of two deployments in every way there is, and print what clients saw
 	$(BIN)/python -m tests.drill
+
+simulate: $(RUNS) ## Simulate endpoints that fail, under each strategy, and print the table (ARGS="--only outage --seed 3")
+	@$(BIN)/python -m simulation $(ARGS)
 
 bench: $(RUNS) ## Compare the proxy with other gateways, side by side (ARGS="--only bare,proxy --rounds 3 --quick")
 	$(BIN)/python -m benchmarks.bench $(ARGS)

@@ -59,7 +59,7 @@ def test_imports_point_downwards(path: Path) -> None:
     layer = path.relative_to(ROOT).parts[0].removesuffix(".py")
     above = set(LAYERS[LAYERS.index(layer) + 1 :])
 
-    assert set() == imported(path) & (above | {"emulator", "tests"})
+    assert set() == imported(path) & (above | {"emulator", "simulation", "tests"})
 
 
 @pytest.mark.parametrize("path", modules("dialects", "proxy_helpers", "routing"), ids=id_of)
@@ -81,6 +81,13 @@ def test_each_library_stays_behind_one_door(path: Path) -> None:
     assert set() == behind
 
 
+@pytest.mark.parametrize("path", modules("simulation"), ids=id_of)
+def test_the_simulation_knows_of_the_router_what_one_module_imports(path: Path) -> None:
+    allowed = {*sys.stdlib_module_names, "dialects", "simulation"}
+
+    assert ({"routing"} if id_of(path) == "simulation/router.py" else set()) == imported(path) - allowed
+
+
 @pytest.mark.parametrize("path", modules("emulator"), ids=id_of)
 def test_the_emulator_is_an_independent_witness(path: Path) -> None:
     assert set() == imported(path) & set(LAYERS)
@@ -93,6 +100,8 @@ def test_routing_loads_without_a_web_framework_or_an_http_client() -> None:
     assert "set()\n" == loaded.stdout
 
 
-@pytest.mark.parametrize("path", modules(*LAYERS, "emulator", "tests", "benchmarks", "examples"), ids=id_of)
+@pytest.mark.parametrize(
+    "path", modules(*LAYERS, "emulator", "simulation", "tests", "benchmarks", "examples"), ids=id_of
+)
 def test_a_file_fits_one_idea(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 500

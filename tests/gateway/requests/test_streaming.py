@@ -470,7 +470,7 @@ def test_a_defect_while_it_flows_ends_the_stream_and_is_blamed_on_nobody(step: s
     stream.close()
 
     assert ("defect", 0, 1) == ending(bench)
-    assert {Standing.READY} == {row.standing for row in bench.balancer.explain("gpt-4.1")}
+    assert {Availability.AVAILABLE} == {state.availability for state in bench.balancer.snapshot("gpt-4.1")}
 
 
 def test_a_defect_in_telling_that_the_upstream_broke_off_ends_the_stream_too() -> None:

@@ -1,0 +1,72 @@
+"""One request: its calls, its waits, and what its client gets, as the gateway's exchange does it."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from dialects.faults import Fault, FaultKind
+from simulation.clock import VirtualClock
+from simulation.contender import Contender, Deadline
+from simulation.records import CallRecord, Records, RequestRecord
+from simulation.upstream import Place, Upstream
+
+_TOTAL = 600.0
+"""Seconds that a request may take in all, as by the proxy's default."""
+_SILENCES = 2
+"""How many calls of a request may end because nothing came at all."""
+
+_TOO_SLOW = Fault(FaultKind.TIMEOUT, "The endpoint said nothing for too long.")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all requests of a run share."""
+
+    clock: VirtualClock
+    contender: Contender
+    upstream: Upstream
+    pool: Mapping[str, Place]
+    patience: float
+    """Seconds that a call may be silent."""
+    records: Records
+    on_failure: Callable[[str], None]
+    """Called with the name of the place after each call that failed."""
+
+
+def exchange(world: World, key: str, rng: random.Random) -> Iterator[float]:
+    """Live through one request of the conversation named *key*; yields the seconds that it waits for a model."""
+    clock = world.clock
+    record = RequestRecord(clock())
+    world.records.requests.append(record)
+    deadline = Deadline(clock, clock() + _TOTAL)
+    calls = world.contender.begin(key, deadline)
+    silences = 0
+    while record.first_word is None and record.fault is None:
+        call = calls.next()
+        if isinstance(call, Fault):
+            record.fault = call
+            break
+        noted = CallRecord(call.place, clock())
+        world.records.calls.append(noted)
+        answer = world.upstream.ask(world.pool[call.place], clock(), rng)
+        patience = min(world.patience, deadline.left())
+        yield min(answer.first, patience)
+        noted.fault = _TOO_SLOW if answer.first > patience else answer.refusal
+        if noted.fault:
+            call.failed(noted.fault)
+            silences += noted.fault is _TOO_SLOW
+            if silences >= _SILENCES:
+                record.fault = noted.fault
+        else:
+            record.first_word = clock()
+            call.answered()
+            yield answer.rest
+            noted.fault = record.fault = answer.cut
+            if answer.cut:
+                call.failed(answer.cut)
+            else:
+                call.completed()
+        if noted.fault:
+            world.on_failure(call.place)
+    record.ended = clock()
+    calls.close()

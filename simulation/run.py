@@ -1,0 +1,49 @@
+"""One run: a scenario, a contender, a seed."""
+
+import random
+from collections.abc import Iterator
+
+from simulation.clock import VirtualClock
+from simulation.contender import Entry
+from simulation.exchange import World, exchange
+from simulation.failure_accrual import failure_accrual
+from simulation.figures import Figures, measure
+from simulation.outlier_ejection import outlier_ejection
+from simulation.records import Records
+from simulation.router import ROUTERS
+from simulation.scenarios import Scenario
+from simulation.upstream import Upstream, places
+
+CONVERSATIONS = 60
+"""How many conversations requests belong to."""
+
+CONTENDERS: dict[str, Entry] = {**ROUTERS, "outlier ejection": outlier_ejection, "failure accrual": failure_accrual}
+"""Everything that is compared, by name: the router with each strategy, and the models of others."""
+
+
+def run(scenario: Scenario, contender: str, seed: int) -> Figures:
+    """Simulate one scenario; the same arguments give the same figures."""
+    clock = VirtualClock()
+    records = Records()
+    pool = {place.name: place for place in places(scenario.layout)}
+    subject = CONTENDERS[contender](tuple(pool.values()), clock, random.Random(f"{seed} {contender}"))
+    upstream = Upstream(scenario.workload.latency, scenario.troubles, scenario.quotas)
+
+    def note(place: str) -> None:
+        """Look whether an endpoint in trouble has been ejected."""
+        if clock() >= scenario.start and place not in records.ejected and subject.has_ejected(place):
+            records.ejected[place] = clock()
+
+    world = World(clock, subject, upstream, pool, scenario.workload.patience, records, note)
+    clock.start(_traffic(world, scenario, random.Random(f"{seed} {scenario.name}")))
+    clock.run()
+    return measure(scenario, records, tuple(pool))
+
+
+def _traffic(world: World, scenario: Scenario, rng: random.Random) -> Iterator[float]:
+    """Send the requests."""
+    while world.clock() < scenario.until:
+        key = f"conversation {rng.randrange(CONVERSATIONS)}"
+        # Each request has luck of its own, so that every contender meets the same one.
+        world.clock.start(exchange(world, key, random.Random(rng.random())))
+        yield 1 / scenario.rate if scenario.is_even else rng.expovariate(scenario.rate)
