@@ -11,30 +11,8 @@ from routing.classification import CLASSIFICATIONS, Effect, scope_of
 from routing.cooldown import Clock, Cooldowns, key_for, keys_of
 from routing.events import CooldownEnded, CooldownStarted, EventPublisher, EventQueue, LeaseAbandoned, OutcomeRecorded
 from routing.health import Permit
-from routing.member import Member
+from routing.member import Member, StrategyLock
 from routing.policy import Policy
-
-
-class StrategyLock:
-    """A lock that a strategy cannot take a second time: it calls the balancer back, and gets an error, not a deadlock.
-
-    *lock* guards pools, strategies, counts and cooldowns. It is held to select and to count, never across I/O, a log
-    line or a callback. A breaker's lock and a strategy's own may be taken inside it; nothing inside those.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self._holder = 0
-
-    def __enter__(self) -> None:
-        if self._holder == threading.get_ident():
-            raise RuntimeError("a strategy must not call the balancer that asks it: all it may use is in its arguments")
-        self.lock.acquire()
-        self._holder = threading.get_ident()
-
-    def __exit__(self, *error: object) -> None:
-        self._holder = 0
-        self.lock.release()
 
 
 @dataclass(slots=True, eq=False)
@@ -166,10 +144,7 @@ class OutcomeRecorder:
         seconds = (now if began is None else began) - grant.started
         member.breaker.succeeded(grant.permit)
         with self._lock:
-            member.waiting -= 1
-            member.answered_at = now
-            if began is not None:
-                member.measure(seconds, now)
+            member.answered(now, None if began is None else seconds)
             ended = [key for key in keys_of(member.endpoint) if self._cooldowns.end(key, grant.started)]
         for key in ended:
             self._events.put(CooldownEnded(member.endpoint, key))
@@ -182,12 +157,8 @@ class OutcomeRecorder:
         row, key = CLASSIFICATIONS[fault.kind], key_for(grant.member.endpoint, scope_of(fault))
         self._tell_breaker(grant, fault, row.effect)
         with self._lock:
-            member.leave(unanswered=unanswered)
-            if row.effect not in (Effect.NEUTRAL, Effect.REFUSAL):
-                penalty = self._policy.failure_penalty if fault.retry_after is None else fault.retry_after
-                member.measure(min(penalty, self._policy.cooldown.cap), now)
-            if row.try_elsewhere:
-                member.last_error = fault.kind
+            error = fault.kind if row.try_elsewhere else None
+            member.leave(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
             seconds = None if key is None else self._cooldowns.start(key, fault.retry_after, fault.kind)
         if key is not None and seconds is not None:
             self._events.put(CooldownStarted(member.endpoint, key, seconds, fault.kind))
@@ -203,7 +174,7 @@ class OutcomeRecorder:
         """Record that the request is over."""
         grant.member.breaker.released(grant.permit)
         with self._lock:
-            grant.member.leave(unanswered=unanswered)
+            grant.member.leave(self._clock(), unanswered=unanswered)
         self._events.publish()
 
     def abandoned(self, grant: Grant, *, unanswered: bool) -> None:
@@ -217,6 +188,13 @@ class OutcomeRecorder:
         for grant, unanswered in self._abandoned.drain():
             self._events.put(LeaseAbandoned(grant.member.endpoint))
             self.closed(grant, unanswered=unanswered)
+
+    def _penalty(self, fault: Fault, effect: Effect) -> float | None:
+        """The seconds of latency that a fault counts as; None if it says nothing about the endpoint."""
+        if effect in (Effect.NEUTRAL, Effect.REFUSAL):
+            return None
+        penalty = self._policy.failure_penalty if fault.retry_after is None else fault.retry_after
+        return min(penalty, self._policy.cooldown.cap)
 
     def _tell_breaker(self, grant: Grant, fault: Fault, effect: Effect) -> None:
         breaker, permit = grant.member.breaker, grant.permit

@@ -21,8 +21,8 @@ from routing.events import (
     Transition,
 )
 from routing.health import CircuitBreaker, CircuitState, Permit
-from routing.lease import Grant, Lease, OutcomeRecorder, StrategyLock
-from routing.member import Member
+from routing.lease import Grant, Lease, OutcomeRecorder
+from routing.member import Member, StrategyLock
 from routing.model_names import ModelNames, with_resolved_names
 from routing.policy import Policy
 from routing.slow_start import SlowStart
@@ -136,6 +136,7 @@ class LoadBalancer:
         self._members: dict[Endpoint, Member] = {}
         self._left: dict[Endpoint, Member] = {}
         """Those that left not long ago."""
+        self._left_at: dict[Endpoint, float] = {}
         self._pools: dict[str, tuple[Member, ...]] = {}
         self._strategy = self._checked(strategy or policy.strategy)
         for own in policy.models.values():
@@ -225,10 +226,10 @@ class LoadBalancer:
             joined, left, new = self._replace(pools)
             now, slow_start = self._clock(), SlowStart(self._policy.breaker)
             for pool in self._pools.values():
-                if slow_start.is_settled(now - min(member.joined for member in pool)):
+                if slow_start.is_settled(now - min(member.joined_at for member in pool)):
                     for member in pool:
                         if member.endpoint in new:
-                            member.slow_since = now
+                            member.start_slowly(now)
             known = [*self._members, *self._left]
             self._cooldowns.retain({key for endpoint in known for key in keys_of(endpoint)})
             for checked in (self._strategy, *self._own.values()):
@@ -289,13 +290,13 @@ class LoadBalancer:
         """Take over the pools; return which endpoints joined, which left, and which of the former are new."""
         now, before = self._clock(), self._members
         wanted = {endpoint: endpoint for pool in pools.values() for endpoint in pool}
-        known = {each: member for each, member in self._left.items() if now < member.left_at + _REMEMBERED} | before
+        remembered = {each: left for each, left in self._left_at.items() if now < left + _REMEMBERED}
+        known = {each: self._left[each] for each in remembered} | before
         self._members = {each: known.get(each) or self._new_member(each, now) for each in wanted}
         for endpoint, member in self._members.items():
             member.adjust(wanted[endpoint])
         self._left = {each: member for each, member in known.items() if each not in wanted}
-        for endpoint in self._left.keys() & before.keys():
-            self._left[endpoint].left_at = now
+        self._left_at = {each: remembered.get(each, now) for each in self._left}
         self._pools = {
             model: tuple(self._members[endpoint] for endpoint in dict.fromkeys(pool))
             for model, pool in pools.items()

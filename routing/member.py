@@ -1,6 +1,7 @@
-"""One endpoint of a pool, as it changes: its breaker, its requests in flight, its latency."""
+"""One endpoint of a pool, as it changes: its breaker, its requests in flight, its latency; and the lock of all."""
 
 import math
+import threading
 from dataclasses import replace
 
 from dialects.faults import FaultKind
@@ -16,22 +17,42 @@ _SHORTEST = 0.001
 """Seconds of latency below which no endpoint counts as faster; it keeps the load in the product."""
 
 
+class StrategyLock:
+    """A lock that a strategy cannot take a second time: it calls the balancer back, and gets an error, not a deadlock.
+
+    *lock* guards pools, strategies, counts and cooldowns. It is held to select and to count, never across I/O, a log
+    line or a callback. A breaker's lock and a strategy's own may be taken inside it; nothing inside those.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._holder = 0
+
+    def __enter__(self) -> None:
+        if self._holder == threading.get_ident():
+            raise RuntimeError("a strategy must not call the balancer that asks it: all it may use is in its arguments")
+        self.lock.acquire()
+        self._holder = threading.get_ident()
+
+    def __exit__(self, *error: object) -> None:
+        self._holder = 0
+        self.lock.release()
+
+
 class Member:
     """An endpoint of a pool. The balancer's lock guards it, but for the breaker."""
 
     def __init__(self, endpoint: Endpoint, breaker: CircuitBreaker, policy: Policy, now: float) -> None:
         self.endpoint = endpoint
         self.breaker = breaker
-        self.joined = now
-        self.slow_since = -math.inf
+        self.joined_at = now
+        self._slow_since = -math.inf
         """When it joined others; minus infinity if it was among the first."""
-        self.left_at = math.inf
-        """When it left, if it did."""
-        self.answered_at = -math.inf
+        self._answered_at = -math.inf
         """When it last began to answer."""
-        self.last_error: FaultKind | None = None
-        self.in_flight = 0
-        self.waiting = 0
+        self._last_error: FaultKind | None = None
+        self._in_flight = 0
+        self._waiting = 0
         """How many of the requests in flight have not been answered yet."""
         self._slow_start = SlowStart(policy.breaker)
         self._decay = policy.ewma_decay
@@ -45,52 +66,56 @@ class Member:
         self.endpoint = endpoint
         self._candidate_until = -math.inf
 
+    def start_slowly(self, now: float) -> None:
+        """Give it its weight little by little from now on: it has joined others."""
+        self._slow_since = now
+
     def enter(self) -> None:
         """Count one request more."""
-        self.in_flight += 1
-        self.waiting += 1
+        self._in_flight += 1
+        self._waiting += 1
         self._candidate_until = -math.inf
 
-    def leave(self, *, unanswered: bool) -> None:
-        """Count one request less."""
-        self.in_flight -= 1
-        self.waiting -= unanswered
+    def answered(self, now: float, latency: float | None) -> None:
+        """Count an answer that has begun, after so many seconds if that is known."""
+        self._waiting -= 1
+        self._answered_at = now
         self._candidate_until = -math.inf
+        if latency is not None:
+            self._measure(latency, now)
 
-    def measure(self, seconds: float, now: float) -> None:
-        """Learn a latency: a higher one at once, a lower one as the old ones fade."""
-        old = math.exp((self._measured_at - now) / self._decay)
-        self._average = max(seconds, self._average * old + seconds * (1 - old))
-        self._measured_at = now
+    def leave(
+        self, now: float, *, unanswered: bool, error: FaultKind | None = None, penalty: float | None = None
+    ) -> None:
+        """Count one request less; an *error* is remembered, and a *penalty* counts as so many seconds of latency."""
+        self._in_flight -= 1
+        self._waiting -= unanswered
         self._candidate_until = -math.inf
-
-    def latency(self, now: float) -> float:
-        """The seconds to first content to expect; it fades while no request waits, so that slow ones are retried."""
-        faded = self._average * math.exp((self._measured_at - now) / self._decay)
-        return max(self._average if self.waiting else faded, _SHORTEST)
-
-    def share(self, now: float, circuit: CircuitState, cooldown: float) -> float:
-        """The share of its weight that slow start grants it, after a *cooldown* that ended at that time."""
-        return self._slow_start.share(now - max(self.slow_since, circuit.closed_at, cooldown))
+        self._last_error = error or self._last_error
+        if penalty is not None:
+            self._measure(penalty, now)
 
     def candidate(self, now: float, circuit: CircuitState, cooldown: float) -> Candidate:
-        """What strategies see. It is kept until it changes, or its latency may have faded by a hundredth."""
+        """What strategies see, after a *cooldown* that ended at that time.
+
+        It is kept until it changes, or its latency may have faded by a hundredth.
+        """
         if now >= self._candidate_until:
             # A drained endpoint is a candidate only where there is no other.
             weight = self.endpoint.weight or 1.0
-            self._candidate = Candidate(self.endpoint, self.in_flight, weight, self.latency(now))
+            self._candidate = Candidate(self.endpoint, self._in_flight, weight, self._latency(now))
             self._candidate_until = now + self._decay / 100
         if circuit.circuit is not Circuit.CLOSED:
             # What it took when it failed says nothing of now, and one request at a time is slow enough.
             return replace(self._candidate, latency=0.0)
-        share = self._slow_start.share(now - max(self.slow_since, circuit.closed_at, cooldown))
+        share = self._share(now, circuit, cooldown)
         return self._candidate if share == 1.0 else replace(self._candidate, weight=self._candidate.weight * share)
 
     def state(self, now: float, circuit: CircuitState, cooldowns: Cooldowns, strategy: str) -> EndpointState:
         """Everything that is known about it."""
         availability, why, seconds, cooldown = self._availability(now, circuit, cooldowns)
         closed = circuit.circuit is Circuit.CLOSED
-        share = self.share(now, circuit, cooldowns.until(self.endpoint)) if closed else 1.0
+        share = self._share(now, circuit, cooldowns.until(self.endpoint)) if closed else 1.0
         return EndpointState(
             endpoint=self.endpoint,
             availability=availability,
@@ -98,14 +123,29 @@ class Member:
             why=why,
             seconds=seconds,
             k=circuit.k,
-            in_flight=self.in_flight,
-            latency=self.latency(now),
+            in_flight=self._in_flight,
+            latency=self._latency(now),
             weight=self.endpoint.weight * share,
             strategy=strategy,
-            last_error=self.last_error,
-            answered=now - self.answered_at,
+            last_error=self._last_error,
+            answered=now - self._answered_at,
             cooldown=cooldown,
         )
+
+    def _measure(self, seconds: float, now: float) -> None:
+        """Learn a latency: a higher one at once, a lower one as the old ones fade."""
+        old = math.exp((self._measured_at - now) / self._decay)
+        self._average = max(seconds, self._average * old + seconds * (1 - old))
+        self._measured_at = now
+
+    def _latency(self, now: float) -> float:
+        """The seconds to first content to expect; it fades while no request waits, so that slow ones are retried."""
+        faded = self._average * math.exp((self._measured_at - now) / self._decay)
+        return max(self._average if self._waiting else faded, _SHORTEST)
+
+    def _share(self, now: float, circuit: CircuitState, cooldown: float) -> float:
+        """The share of its weight that slow start grants it."""
+        return self._slow_start.share(now - max(self._slow_since, circuit.closed_at, cooldown))
 
     def _availability(
         self, now: float, circuit: CircuitState, cooldowns: Cooldowns

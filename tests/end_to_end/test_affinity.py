@@ -73,8 +73,10 @@ def test_no_subaccount_holds_more_than_a_quarter_above_its_share_in_flight() -> 
     ]
     balancer = LoadBalancer({MODEL: pool}, policy=Policy(strategy="cache-affinity"))
     held: Counter[str] = Counter()
+    leases = []
     for number in range(300):
         lease = balancer.acquire(MODEL, context=SelectionContext(affinity_key=f"conversation {number % 40}"))
+        leases.append(lease)
         held[lease.endpoint.subaccount] += 1
 
         assert max(held.values()) <= max(2, math.ceil(1.25 * (number + 1) / len(SUBACCOUNTS)))

@@ -68,7 +68,7 @@ def break_all(proxy: Proxy, model: str, kind: Kind, message: str) -> None:
     cloud.forget()
     for endpoint in proxy.gateway.balancer.endpoints(model):
         # A deployment that was gone is not asked again before somebody has seen it.
-        proxy.gateway.balancer.breaker(endpoint).restore()
+        proxy.gateway.balancer.breaker(endpoint).readmit()
     for deployment in cloud.deployments(model):
         cloud.fault(deployment, kind.value, after_events=1, message=message)
 

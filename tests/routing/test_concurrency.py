@@ -19,7 +19,7 @@ def balancer() -> Scenario:
     """No request is waiting when all were answered."""
     subject = LoadBalancer({"m": [EU1]})
     leases = [subject.acquire("m") for _ in range(3)]
-    law = lambda: subject._members[EU1].waiting == 0  # noqa: E731 - named for its line
+    law = lambda: subject._members[EU1]._waiting == 0  # noqa: E731 - named for its line
     return Scenario(subject._lock, "lock", [each.answered for each in leases], law)
 
 

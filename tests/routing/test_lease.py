@@ -53,7 +53,7 @@ class TestInFlight:
         end(lease)
 
         assert 1 == in_flight(scene.balancer)[EU1] == scene.state(EU1).in_flight
-        assert 1 == scene.balancer._members[EU1].waiting
+        assert 1 == scene.balancer._members[EU1]._waiting
         kept.close()
         assert 0 == in_flight(scene.balancer)[EU1]
 
@@ -94,7 +94,7 @@ class TestInFlight:
         together([lambda seed=seed: work(seed) for seed in range(16)])
 
         assert {EU1: 0, EU2: 0, US1: 0} == in_flight(balancer)
-        assert [0, 0, 0] == [member.waiting for member in balancer._members.values()]
+        assert [0, 0, 0] == [member._waiting for member in balancer._members.values()]
 
 
 class TestLatency:
@@ -196,9 +196,9 @@ class TestLatency:
 
         member.enter()
         assert 1 == row(0.1).in_flight
-        member.leave(unanswered=True)
+        member.leave(0.1, unanswered=True)
         assert 0 == row(0.1).in_flight
-        member.measure(9.0, 0.1)
+        member.leave(0.1, unanswered=False, penalty=9.0)
         assert 9.0 == row(0.1).latency
         member.adjust(endpoint(weight=3))
         assert 3 == row(0.1).weight
@@ -244,7 +244,7 @@ class LeaseModel(RuleBasedStateMachine):
         stages = Counter(self.stages.values())
         member = self.scene.balancer._members[EU1]
 
-        assert (stages["open"] + stages["answered"], stages["open"]) == (member.in_flight, member.waiting)
+        assert (stages["open"] + stages["answered"], stages["open"]) == (member._in_flight, member._waiting)
         assert self.settled == len([event for event in self.scene.told if isinstance(event, OutcomeRecorded)])
 
 

@@ -100,7 +100,7 @@ class TestForgottenLeases:
         gc.collect()
 
         assert {EU1: 0} == in_flight(scene.balancer)
-        assert 0 == scene.balancer._members[EU1].waiting
+        assert 0 == scene.balancer._members[EU1]._waiting
         assert [LeaseAbandoned(EU1)] == scene.told
         assert ["a lease on eu/d1 was never released: close leases, or use them in a `with`"] == caplog.messages
 
@@ -119,7 +119,7 @@ class TestForgottenLeases:
         gc.collect()
 
         assert {EU1: 0} == in_flight(scene.balancer)
-        assert 0 == scene.balancer._members[EU1].waiting
+        assert 0 == scene.balancer._members[EU1]._waiting
 
     def test_one_that_ended_is_forgotten_in_silence(self, caplog):
         scene = BalancerScene([EU1])
