@@ -69,6 +69,8 @@ _BY_CODE = {
 }
 _BY_STATUS_IN_AI_CORES_SHAPE = {403: FaultKind.DEPLOYMENT_FORBIDDEN, 404: FaultKind.GONE}
 """What these say of the deployment; in any other shape they say something of the request."""
+_BY_STATUS_IN_A_PROVIDERS_SHAPE = {401: FaultKind.DEPLOYMENT_FORBIDDEN}
+"""SAP AI Core had taken the proxy's token: what the provider refuses are the credentials of this one deployment."""
 _WITHIN = {FaultKind.OTHER: FaultKind.STREAM_BROKEN, FaultKind.REFUSED_CREDENTIALS: FaultKind.DEPLOYMENT_FORBIDDEN}
 """What a kind means inside a stream: SAP AI Core had taken the token, so whoever refuses one is behind it."""
 _CALLERS_MISTAKES = frozenset({FaultKind.NOT_FOUND, FaultKind.INVALID_REQUEST})
@@ -103,11 +105,13 @@ class _Said:
     param: str | None = None
     by_ai_core: bool = False
     """Whether SAP AI Core itself speaks of a deployment, and no provider or firewall of the request."""
+    by_provider: bool = False
+    """Whether it has what only providers put into an error."""
 
     def cut(self) -> "_Said":
         """Keep the beginning of each word: no pattern sees more of them."""
         param = None if self.param is None else cut(self.param)
-        return _Said(cut(self.message), cut(self.code), param, self.by_ai_core)
+        return replace(self, message=cut(self.message), code=cut(self.code), param=param)
 
 
 def fault_from(status: int, headers: Mapping[str, str], body: bytes, now: float | None = None) -> Fault:
@@ -118,7 +122,11 @@ def fault_from(status: int, headers: Mapping[str, str], body: bytes, now: float 
     said = _said(status, body).cut()
     typed = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
     code = said.code or cut(typed.partition(":")[0])
-    kind = _BY_STATUS_IN_AI_CORES_SHAPE.get(status) if said.by_ai_core else None
+    kind = None
+    if said.by_ai_core:
+        kind = _BY_STATUS_IN_AI_CORES_SHAPE.get(status)
+    elif said.by_provider:
+        kind = _BY_STATUS_IN_A_PROVIDERS_SHAPE.get(status)
     fault = _fault(kind or _kind(status, code, said.message), status, said.message, code, said.param)
     return replace(fault, retry_after=retry_after(headers, body.decode("utf-8", "replace"), now))
 
@@ -180,7 +188,7 @@ def _said(status: int, body: bytes) -> _Said:
         if text.startswith("<"):
             return _Said(_PAGE)
         return _Said(text, by_ai_core=len(text) <= _LONGEST_MESH and _MESH.fullmatch(text) is not None)
-    return replace(_from(loaded), by_ai_core=_is_ai_cores(status, loaded))
+    return replace(_from(loaded), by_ai_core=_is_ai_cores(status, loaded), by_provider=_is_a_providers(loaded))
 
 
 def _is_ai_cores(status: int, loaded: Any) -> bool:
@@ -191,6 +199,15 @@ def _is_ai_cores(status: int, loaded: Any) -> bool:
         case {"error": {**error}} if not error.keys() & _PROVIDERS_KEYS:
             code = error.get("code")
             return "requestId" in error or (isinstance(code, str) and code.isdigit())
+        case _:
+            return False
+
+
+def _is_a_providers(loaded: Any) -> bool:
+    """Whether this is how OpenAI, Anthropic, Google or Azure write an error."""
+    match loaded:
+        case {"error": {**error}} | [{"error": {**error}}, *_]:
+            return bool(error.keys() & _PROVIDERS_KEYS)
         case _:
             return False
 

@@ -279,3 +279,32 @@ def test_an_error_says_when_to_come_back_by_the_clock_of_whoever_answered() -> N
 def test_an_error_within_a_stream_says_so_in_its_words() -> None:
     assert 31.5 == fault_within("429", "Quota exceeded. Please retry in 31.5s.").retry_after
     assert fault_within("429", "Quota exceeded.").retry_after is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "Incorrect API key provided", "type": "invalid_request_error", "param": None}},
+        {"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}},
+        {"error": {"code": 401, "message": "Request had invalid credentials.", "status": "UNAUTHENTICATED"}},
+        [{"error": {"code": 401, "message": "Request had invalid credentials.", "status": "UNAUTHENTICATED"}}],
+    ],
+    ids=["openai", "anthropic", "google", "google-list"],
+)
+def test_a_providers_401_is_about_the_one_deployment_and_not_about_the_proxys_token(body) -> None:
+    assert FaultKind.DEPLOYMENT_FORBIDDEN is fault(401, body).kind
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Jwt is expired",
+        b"<html>401</html>",
+        b"",
+        {},
+        {"error": {"code": "401", "message": "x"}},
+        {"error": "Unauthorized"},
+    ],
+)
+def test_any_other_401_is_about_the_token(body) -> None:
+    assert FaultKind.REFUSED_CREDENTIALS is fault(401, body).kind

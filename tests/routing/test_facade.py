@@ -70,7 +70,7 @@ class TestLoadBalanceUrl:
             ("mistral-tiny", "gpt-4.1"),
         ],
     )
-    def test_another_model_may_stand_in_and_is_named(self, model, final):
+    def test_a_fallback_may_answer_and_is_named(self, model, final):
         assert load_balance_url(model)[3] == final
 
     def test_nothing_stays_in_flight(self, router):
@@ -91,7 +91,7 @@ class TestLoadBalanceUrl:
         ("mistral-tiny", "Model", "mistral-tiny, gpt-4.1"),
     ],
 )
-def test_where_there_is_nothing_a_value_error_names_the_model_and_its_stand_ins(model, whose, names):
+def test_where_there_is_nothing_a_value_error_names_the_model_and_its_fallbacks(model, whose, names):
     routing.configure(RequestRouter(LoadBalancer({"o3": [at("eu", "d1", "o3")]})))
     regret = f"{whose} '{model}' and fallbacks not available in any subAccount. No URLs for model {names}"
     with pytest.raises(ValueError, match="not available in any subAccount") as caught:

@@ -233,7 +233,7 @@ def test_every_name_has_a_family_or_none(name, family):
     assert identity(name).family == family
 
 
-def test_each_familys_stand_ins_are_tried_in_their_order():
+def test_each_familys_fallbacks_are_tried_in_their_order():
     assert FALLBACKS == {
         "claude-opus": (
             "anthropic--claude-4.5-opus",
@@ -269,23 +269,23 @@ def _ranked() -> Iterator[tuple[str, tuple[str, ...], str]]:
         "gemini": "gemini-9-ultra",
         "gpt": "gpt-9",
     }
-    for family, stand_ins in FALLBACKS.items():
-        for rank, stand_in in enumerate(stand_ins):
-            yield unknown[family], stand_ins[rank:], stand_in
+    for family, fallbacks in FALLBACKS.items():
+        for rank, fallback in enumerate(fallbacks):
+            yield unknown[family], fallbacks[rank:], fallback
 
 
-@pytest.mark.parametrize(("name", "deployed", "stand_in"), list(_ranked()))
-def test_the_best_deployed_stand_in_answers(name, deployed, stand_in):
+@pytest.mark.parametrize(("name", "deployed", "fallback"), list(_ranked()))
+def test_the_best_deployed_fallback_answers(name, deployed, fallback):
     names = ModelNames(reversed(deployed))
 
-    assert names.resolve(name) == Resolution(stand_in, name, How.FALLBACK)
+    assert names.resolve(name) == Resolution(fallback, name, How.FALLBACK)
 
 
-def test_a_stand_in_is_found_however_its_name_is_written():
+def test_a_fallback_is_found_however_its_name_is_written():
     assert "claude-sonnet-4-5" == ModelNames(["claude-sonnet-4-5"]).resolve("claude-2").model
 
 
-def test_the_settings_cannot_make_an_embedder_stand_in_for_a_talker():
+def test_the_settings_cannot_make_an_embedding_model_answer_for_one_that_talks():
     names = ModelNames(["text-embedding-3-small"], fallbacks={"gpt": ["text-embedding-3-small"]})
 
     assert () == names.fallbacks("gpt-9")
@@ -309,7 +309,7 @@ EMBEDDERS = ["text-embedding-3-small", "gemini-embedding", "amazon--titan-embed-
         "amazon.titan-embed-text-v1",
     ],
 )
-def test_nobody_makes_vectors_for_another_embedder(name, dressed, catch_all):
+def test_no_model_makes_vectors_for_another_embedding_model(name, dressed, catch_all):
     with pytest.raises(NoEndpointError, match="is not deployed") as error:
         ModelNames(EMBEDDERS).resolve(dressed.format(name), catch_all)
 
@@ -323,13 +323,13 @@ def test_nobody_makes_vectors_for_another_embedder(name, dressed, catch_all):
         ({"aliases": {"text-embedding-ada-002": "text-embedding-3-small"}}, How.ALIAS),
     ],
 )
-def test_the_settings_may_let_one_embedder_answer_for_another(settings, how):
+def test_the_settings_may_let_one_embedding_model_answer_for_another(settings, how):
     name = "text-embedding-ada-002"
 
     assert Resolution("text-embedding-3-small", name, how) == ModelNames(EMBEDDERS, **settings).resolve(name)
 
 
-def test_the_settings_replace_a_familys_stand_ins():
+def test_the_settings_replace_the_fallbacks_of_a_family():
     names = ModelNames(DEPLOYED, fallbacks={"gpt": ["gpt-9", "gpt-4o"]})
 
     assert "gpt-4o" == names.resolve("gpt-3.5-turbo").model
@@ -383,12 +383,12 @@ def test_a_gpt_does_not_answer_for_a_claude(catch_all):
 @given(
     name=st.sampled_from(["text-embedding-9", "gemini-embedding-2", "gpt-9", "claude-9", "gemini-9", "mistral-tiny"]),
     deployed=st.lists(st.sampled_from([*DEPLOYED, "text-embedding-3-large"])),
-    stand_ins=st.dictionaries(st.sampled_from(sorted(FALLBACKS)), st.lists(st.sampled_from(DEPLOYED))),
+    fallbacks=st.dictionaries(st.sampled_from(sorted(FALLBACKS)), st.lists(st.sampled_from(DEPLOYED))),
     catch_all=st.booleans(),
 )
-def test_a_talker_never_stands_in_for_an_embedder_nor_the_reverse(name, deployed, stand_ins, catch_all):
+def test_no_model_that_talks_answers_for_an_embedding_model_nor_the_reverse(name, deployed, fallbacks, catch_all):
     try:
-        found = ModelNames(deployed, fallbacks=stand_ins).resolve(name, catch_all)
+        found = ModelNames(deployed, fallbacks=fallbacks).resolve(name, catch_all)
     except NoEndpointError:
         return
 
@@ -399,7 +399,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cc"]), max_size=40)
 
 
 @given(NAMES)
-def test_any_name_at_all_is_resolved_when_anything_may_stand_in(name):
+def test_any_name_at_all_is_resolved_when_any_model_may_answer(name):
     names = ModelNames(DEPLOYED)
 
     assert names.resolve(name, catch_all=True).model in DEPLOYED
@@ -410,7 +410,7 @@ def test_any_name_at_all_is_resolved_when_anything_may_stand_in(name):
     "name", ["gpt" + "x" * 198, "gpt-4.1\n", "gpt\0", "\x1bgpt", "gpt\x7f", "gpt\x85", "@" * 20_000 + "\nx"]
 )
 @pytest.mark.parametrize("catch_all", [False, True])
-def test_a_name_that_no_model_can_have_is_the_callers_mistake_and_nothing_stands_in_for_it(name, catch_all):
+def test_a_name_that_no_model_can_have_is_the_callers_mistake_and_no_fallback_answers_for_it(name, catch_all):
     names = ModelNames(DEPLOYED, {name: "gpt-5"}, unlisted=lambda: Unlisted(("us",), 3.0))
     with pytest.raises(NoEndpointError) as caught:
         names.resolve(name, catch_all)
