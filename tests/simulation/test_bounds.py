@@ -74,19 +74,9 @@ SLOW_SHARE = {
 
 NOT_HELD_YET: dict[tuple[str, str], str] = {
     ("failures 60 s", "wasted"): "least-connections",
-    ("failures 60 s", "back"): "least-connections",
-    (
-        "outage of all (reasoning)",
-        "errors end",
-    ): "round-robin weighted least-connections least-latency cache-affinity priority",
-    ("3 siblings", "errors"): "round-robin least-connections least-latency cache-affinity priority",
-    ("4 siblings", "errors"): "round-robin weighted least-connections least-latency cache-affinity priority",
-    ("4 siblings", "wasted"): "least-connections",
-    ("3 siblings (quiet)", "errors"): "weighted least-connections cache-affinity",
-    ("4 siblings (quiet)", "errors"): "round-robin weighted least-connections least-latency cache-affinity priority",
-    ("30 % everywhere", "errors"): "round-robin weighted least-connections least-latency cache-affinity priority",
-    ("hang", "errors"): "round-robin weighted priority",
-    ("rolling quota", "refused"): "weighted",
+    ("3 siblings", "errors"): "priority",
+    ("4 siblings", "errors"): "priority",
+    ("rolling quota", "refused"): "round-robin weighted",
 }
 """What is missed today: scenario and bound, and the strategies that miss it. Who holds it is taken out."""
 
