@@ -114,6 +114,12 @@ class Settings:
             getattr(module, "extend", lambda _: None)(router)
 
 
+_RENAMED = (
+    # section    before     now
+    ("routing", "cooling", "cooldown"),
+)
+
+
 def load(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings:
     """Read the settings from *path*, or from the environment alone; raise `SettingsError` with every mistake."""
     return _Loader(path, env, home).settings()
@@ -206,7 +212,7 @@ class _Loader:
 
     def _config(self) -> ConfigFile:
         """Read the file into its shape; parts of another shape are noted and left out, so that the rest is read."""
-        raw = self._raw()
+        raw = self._with_new_names(self._raw())
         for path, key, known in unknown_keys(raw, json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))):
             near = difflib.get_close_matches(key, known, n=1)
             hint = f'; did you mean "{near[0]}"?' if near else ""
@@ -222,6 +228,15 @@ class _Loader:
             return ConfigFile.model_validate(sound)
         except ValidationError:
             raise self._error() from None
+
+    def _with_new_names(self, raw: Any) -> Any:
+        """Read sections under the names that they had before, with a warning."""
+        for section, old, new in _RENAMED:
+            inner = raw.get(section) if isinstance(raw, dict) else None
+            if isinstance(inner, dict) and old in inner and new not in inner:
+                self._found.odd(f"{section}.{old}", f"is called {section}.{new} now; the old name still works")
+                raw = {**raw, section: {**{key: inner[key] for key in inner if key != old}, new: inner[old]}}
+        return raw
 
     def _extensions(self, names: Sequence[str]) -> tuple[ModuleType, ...]:
         """Import the user's own modules, which may lie beside the config file."""

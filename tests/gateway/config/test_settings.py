@@ -90,6 +90,13 @@ def test_tokens_may_come_from_the_environment_and_do_not_show(settings_of):
     assert "hunter2" not in repr(settings)
 
 
+def test_cooldowns_may_be_spelled_as_before_with_a_warning(settings_of):
+    settings = settings_of({**with_account(), "routing": {"strategy": "weighted", "cooling": {"base": 7}}})
+
+    assert ("weighted", 7.0) == (settings.policy.strategy, settings.policy.cooldown.base)
+    assert ("routing.cooling: is called routing.cooldown now; the old name still works",) == settings.warnings
+
+
 def test_a_number_of_threads_is_taken_and_said_to_have_no_effect(settings_of):
     settings = settings_of(with_account() | {"server": {"threads": 64}})
 
