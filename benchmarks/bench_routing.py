@@ -9,6 +9,7 @@ from collections.abc import Callable
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.policy import Policy
+from routing.request_router import RequestRouter
 from routing.strategy import STRATEGIES, SelectionContext
 
 SIZES = (1, 10, 100, 1_000)
@@ -53,6 +54,17 @@ def lease(size: int, strategy: str) -> float:
     return cost(work)
 
 
+def decide(size: int, strategy: str) -> float:
+    """What a whole decision costs: from the name of a model to an attempt that answered and whose lease is back."""
+    router, keys = RequestRouter(balancer(size, strategy)), iter(KEYS * 10_000)
+
+    def work() -> None:
+        with router.attempts("m", context=next(keys)) as attempts:
+            next(attempts).answered()
+
+    return cost(work)
+
+
 def litellm(size: int) -> float | None:
     """What LiteLLM's router needs to name a deployment; None if it is not installed."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else its import asks the network for prices
@@ -77,6 +89,8 @@ def main() -> None:
         print(row(f"choice, {name}", [choose(size, name) for size in SIZES]))
     for name in STRATEGIES:
         print(row(f"lease, {name}", [lease(size, name) for size in SIZES]))
+    for name in STRATEGIES:
+        print(row(f"decision, {name}", [decide(size, name) for size in SIZES]))
     print(row("choice, LiteLLM", [litellm(size) for size in SIZES]))
 
 

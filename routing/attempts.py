@@ -339,12 +339,17 @@ class Attempts:
 
     def _near(self) -> list[Endpoint]:
         """List the endpoints that are likely to fail as those did that were tried since the last pause."""
-        balancer, model = self._environment.balancer, self.resolution.model
-        if self._rows()[0].strategy == _TIERED and not self._asks_for_a_second_opinion():
-            tiers = Counter(each.tier for each in self._tried)
-            return [each for each in balancer.endpoints(model) if tiers[each.tier] >= _FAILURES_OF_A_TIER]
+        endpoints = self._environment.balancer.endpoints(self.resolution.model)
         subaccounts = {each.subaccount for each in self._tried}
-        return [each for each in balancer.endpoints(model) if each.subaccount in subaccounts]
+        siblings = [each for each in endpoints if each.subaccount in subaccounts]
+        if self._rows()[0].strategy != _TIERED or self._asks_for_a_second_opinion():
+            return siblings
+        tiers = Counter(each.tier for each in self._tried)
+        failed = [each for each in endpoints if tiers[each.tier] >= _FAILURES_OF_A_TIER]
+        if 0 < len(failed) < len(endpoints):
+            return failed
+        tiers_elsewhere = {each.tier for each in endpoints if each.subaccount not in subaccounts}
+        return [each for each in siblings if each.tier in tiers_elsewhere]
 
     def _acquire_besides(self, exclude: Sequence[Endpoint]) -> Lease:
         return self._environment.balancer.acquire(

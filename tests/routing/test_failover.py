@@ -106,6 +106,11 @@ class TestAnotherTier:
 
             assert "us/d7 ok" == str(attempts.trail[-1])
 
+    def test_within_one_tier_another_subaccount_comes_first(self, router_of):
+        router = router_of(tiered("0:eu/d1", "0:eu/d2", "0:us/d7", "1:us/d8"), self.PRIORITY)
+
+        assert ["eu/d1", "us/d7", "us/d8"] == all_fail(router.attempts("gpt-5"), DOWN)
+
     def test_a_refusal_asks_another_subaccount_whatever_its_tier(self, router_of):
         router = router_of(tiered("0:eu/d1", "0:eu/d2", "1:us/d7"), self.PRIORITY)
 
