@@ -365,7 +365,7 @@ class Attempts:
     def _pause(self, error: NoEndpointError) -> float | None:
         """Choose how long to wait before looking again; None where waiting leads nowhere."""
         if not self._tried:
-            return self._until_one_may_be_asked(error.wait)
+            return self._until_one_may_be_asked(error.wait, circuits_only=error.fault.kind is FaultKind.UNAVAILABLE)
         self._tried, self._used_up = [], []
         retry, hint = self._environment.policy.retry, self.fault.retry_after if self.fault else None
         shortest = self._shortest_cooldown()
@@ -377,10 +377,13 @@ class Attempts:
         longest = retry.hint_cap * (1 + self._environment.policy.cooldown.jitter)
         return max(hint, shortest) if hint <= retry.hint_cap and shortest <= longest else None
 
-    def _until_one_may_be_asked(self, wait: float | None) -> float | None:
-        """Wait until an endpoint may be asked, with jitter, for `wait_at_most` seconds in all."""
+    def _until_one_may_be_asked(self, wait: float | None, *, circuits_only: bool = False) -> float | None:
+        """Wait until an endpoint may be asked, with jitter, for `wait_at_most` seconds in all.
+
+        Where *circuits_only* are in the way, as often as that allows; for a cooldown, once.
+        """
         cooldown = self._environment.policy.cooldown
-        if wait is None or self._held + wait > cooldown.wait_at_most:
+        if wait is None or self._held + wait > cooldown.wait_at_most or (self._held and not circuits_only):
             return None
         self._held += wait
         return wait * (1 + cooldown.jitter * self._environment.rng())
