@@ -74,9 +74,7 @@ SLOW_SHARE = {
 
 NOT_HELD_YET: dict[tuple[str, str], str] = {
     ("failures 60 s", "wasted"): "least-connections",
-    ("3 siblings", "errors"): "priority",
-    ("4 siblings", "errors"): "priority",
-    ("rolling quota", "refused"): "round-robin weighted",
+    ("rolling quota", "refused"): "weighted",
 }
 """What is missed today: scenario and bound, and the strategies that miss it. Who holds it is taken out."""
 
