@@ -173,8 +173,10 @@ def test_a_stream_that_breaks_ends_its_connection_and_everything_once(models: Mo
         if how == "leaves":
             client.close()
         else:
+            models.said[0].send(b"two ")
+            assert b"4\r\ntwo \r\n" == client._file.read(9)
             models.bodies[0].flow = stumble  # type: ignore[method-assign]
-            models.said[0].send(b"two")
+            models.said[0].send(b"three")
             assert client.is_over()
         assert until(lambda: run.runtime.row.open_requests == 1)
         models.said[1].send(b"end.")
