@@ -173,7 +173,8 @@ def test_a_caller_that_leaves_before_the_model_has_answered_at_all_frees_its_slo
     for deployment in cloud.deployments("gpt-4.1"):
         cloud.fault(deployment, "hang")
     caller = Caller.ask(served.port, *asking("openai", "Hello", stream=stream))
-    assert until(lambda: served.in_flight == 1, 5)
+    assert until(lambda: len(cloud.requests()) == 1, 5), "the model was not asked"
+    assert 1 == served.in_flight
     caller.leave()
 
     assert until(lambda: served.in_flight == 0, 2)
