@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from dialects.faults import FaultError
+from gateway.server.client_connection import CONNECTION
 from tests.gateway.server.serving import PATIENCE, Echo, running
 from tests.support.processes import until
 
@@ -279,7 +280,7 @@ def test_connections_are_set_to_send_at_once_and_to_notice_machines_that_are_gon
         client = run.connect()
         client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         echo.entered.acquire(timeout=PATIENCE)
-        connection = echo.environs[0]["gunicorn.socket"]
+        connection = echo.environs[0][CONNECTION]
         with socket.socket(fileno=os.dup(connection.fileno())) as same:
             options = [
                 same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY),

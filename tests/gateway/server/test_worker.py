@@ -8,6 +8,7 @@ import pytest
 
 from dialects.faults import FaultError
 from gateway.requests.lifetime import Lifetime, Wish
+from gateway.server.client_connection import CONNECTION
 from gateway.server.worker import Stage
 from tests.gateway.server.serving import PATIENCE, Echo, Start, running
 from tests.support.processes import until
@@ -56,7 +57,7 @@ def test_a_worker_that_drains_answers_what_is_open_and_says_that_the_connection_
 
 def test_requests_that_outlast_the_drain_are_cancelled_and_may_say_so() -> None:
     def application(environ: dict, start: Start) -> Iterator[bytes]:
-        connection = environ["gunicorn.socket"]
+        connection = environ[CONNECTION]
         connection.lifetime = Lifetime(60.0, client=connection, drain=runtimes[0].drain)
         start("200 OK", [])
         yield b"begun"
@@ -163,7 +164,7 @@ def test_a_wait_for_the_client_ends_with_the_drain() -> None:
     ends: list[str] = []
 
     def application(environ: dict, start: Start) -> list[bytes]:
-        connection = environ["gunicorn.socket"]
+        connection = environ[CONNECTION]
         connection.lifetime = Lifetime(60.0, client=connection, drain=runtimes[0].drain)
         try:
             connection.lifetime.wait((Wish(connection),), 60.0)
