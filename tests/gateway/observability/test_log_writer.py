@@ -104,8 +104,10 @@ def test_a_file_and_a_terminal_are_written_to(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     logger, _ = logger_to(theirs)
     logger.warning("to a terminal")
-    assert select.select([ours], [], [], 5)[0]
-    seen = os.read(ours, 4096)
+    seen = b""
+    while not seen.endswith(b"\n"):
+        assert select.select([ours], [], [], 60)[0], seen
+        seen += os.read(ours, 4096)
     for descriptor in (ours, theirs):
         os.close(descriptor)
 
