@@ -26,10 +26,10 @@ from dialects import (
     shorthand,
 )
 from dialects.chunks import ChunkReader, Heard, Nonsense
-from dialects.conversation import JSON, Completion, Conversation, Opaque, Text
+from dialects.core.conversation import JSON, Completion, Conversation, Opaque, Text
+from dialects.core.events import BlockDelta, BlockStarted
+from dialects.core.faults import FaultError, invalid
 from dialects.dialect import BackendDialect, ClientDialect, Envelope
-from dialects.events import BlockDelta, BlockStarted
-from dialects.faults import FaultError, invalid
 from dialects.foreign import spoken
 from dialects.models import ModelProfile, Vendor, canonical, profile_for
 

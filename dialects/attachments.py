@@ -3,9 +3,9 @@
 import base64
 import binascii
 
-from dialects.conversation import Media, MediaKind
-from dialects.faults import FaultError, invalid
-from dialects.jsontext import dumps
+from dialects.core.conversation import Media, MediaKind
+from dialects.core.faults import FaultError, invalid
+from dialects.framing.json_text import dumps
 from dialects.models import ModelProfile
 
 _KINDS = {"image": MediaKind.IMAGE, "audio": MediaKind.AUDIO, "video": MediaKind.VIDEO}

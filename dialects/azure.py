@@ -5,7 +5,7 @@ https://learn.microsoft.com/en-us/azure/ai-foundry/openai/api-version-lifecycle
 
 from typing import Any
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
 
 PLAIN_VERSION = "2023-05-15"
 """Knows messages of text, sampling and embeddings, and calls anything else an unrecognized argument."""

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
+from dialects.core.events import Event, Failed, Finished, Started
+from dialects.core.faults import FaultKind
 from dialects.dialect import BackendDialect
-from dialects.events import Event, Failed, Finished, Started
-from dialects.faults import FaultKind
 
 _FRAME = re.compile(r"^(?:event:[^\n]*\n)?data:")
 """What stands before the JSON of one event of a stream."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Conversation,
     Effort,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from dialects import tools
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Conversation,
     Message,

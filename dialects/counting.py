@@ -9,7 +9,7 @@ is attached.
 
 import math
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     Conversation,
     Media,
     MediaKind,
@@ -22,7 +22,7 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
-from dialects.jsontext import dumps
+from dialects.framing.json_text import dumps
 
 _BYTES_PER_TOKEN = 3.5
 _PER_MESSAGE = 4

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from dialects import gemini_embeddings, openai_embeddings, titan_embeddings
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
 from dialects.dialect import Rendered
 from dialects.models import ModelProfile, Vendor
 from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse

@@ -7,8 +7,8 @@ is left is decoration, or the model's own, and whoever renders it names it.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from dialects.conversation import JSON, Conversation, Media, Message, Opaque, Part, Role, Text, ToolResult
-from dialects.faults import FaultError, invalid
+from dialects.core.conversation import JSON, Conversation, Media, Message, Opaque, Part, Role, Text, ToolResult
+from dialects.core.faults import FaultError, invalid
 from dialects.openai_shared import RESPONSES
 
 _HELD_ELSEWHERE = {

@@ -8,9 +8,9 @@ the second by ``embedContent`` (https://ai.google.dev/api/embeddings).
 from collections.abc import Sequence
 from typing import Any
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
+from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.faults import invalid
 from dialects.models import ModelProfile
 from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
 

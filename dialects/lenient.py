@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _ANSWERS = {"tool": "tool_call_id", "function": "name"}

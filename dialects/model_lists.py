@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
 
 
 def openai_model(name: str, created: int) -> JSON:

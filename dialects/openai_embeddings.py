@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
+from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.faults import invalid
 from dialects.models import ModelProfile, Vendor
 from dialects.openai_fields import Fields
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from dialects.attachments import as_text, kind_of
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     CacheMark,
     Effort,
@@ -20,8 +20,8 @@ from dialects.conversation import (
     Thinking,
     ToolSpec,
 )
-from dialects.faults import FaultError, invalid
-from dialects.jsontext import dumps
+from dialects.core.faults import FaultError, invalid
+from dialects.framing.json_text import dumps
 
 _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.ASCII)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Conversation,
     Effort,
@@ -28,9 +28,9 @@ from dialects.conversation import (
     ToolSpec,
     Usage,
 )
-from dialects.events import Block
-from dialects.faults import Fault, FaultKind, invalid
-from dialects.jsontext import dumps
+from dialects.core.events import Block
+from dialects.core.faults import Fault, FaultKind, invalid
+from dialects.framing.json_text import dumps
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.openai_fields import Fields, effort_in
 from dialects.schemas import for_openai

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from dialects.conversation import JSON
-from dialects.faults import FaultError, invalid
+from dialects.core.conversation import JSON
+from dialects.core.faults import FaultError, invalid
 from dialects.schema_budget import DEFINITIONS, SchemaBudget
 from dialects.schemas import MAX_DEPTH, Adapted, visited
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.faults import invalid
+from dialects.core.faults import invalid
 
 MOST_WRITTEN = 512 * 1024
 """Bytes of definitions that are written out for one request; as tokens, more than most models read at all."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dialects.conversation import JSON
-from dialects.faults import invalid
+from dialects.core.conversation import JSON
+from dialects.core.faults import invalid
 from dialects.schema_budget import SchemaBudget
 
 MAX_DEPTH = 100

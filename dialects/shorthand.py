@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from dialects.conversation import JSON, Conversation, Message, Part, Text
+from dialects.core.conversation import JSON, Conversation, Message, Part, Text
 from dialects.openai_shared import CHAT
 
 _NEW_TURN = "\n\n"

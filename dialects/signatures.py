@@ -8,7 +8,7 @@ it is, so that it comes home and goes nowhere else.
 
 import base64
 
-from dialects.conversation import Family
+from dialects.core.conversation import Family
 
 REDACTED = "redacted:"
 """What begins a signature that stands for hidden thoughts, once wrapped; no other, being base64, holds a colon."""

@@ -6,9 +6,9 @@ and ``…-titan-embed-mm.html`` for the one that also takes images.
 
 from collections.abc import Sequence
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
+from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.faults import invalid
 from dialects.models import ModelProfile
 from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, TypeVar
 
-from dialects.conversation import JSON, Completion, Conversation, Message, Opaque, ToolCall, ToolChoice, ToolSpec
+from dialects.core.conversation import JSON, Completion, Conversation, Message, Opaque, ToolCall, ToolChoice, ToolSpec
+from dialects.core.events import BlockStarted, Event
+from dialects.core.faults import invalid
 from dialects.dialect import Retelling, StreamReader
-from dialects.events import BlockStarted, Event
-from dialects.faults import invalid
-from dialects.jsontext import object_around, object_from
+from dialects.framing.json_text import object_around, object_from
 
 _LONGEST = 64
 """What every model takes: Claude takes 128 by itself, but not through Converse; of Gemini only the docs do."""

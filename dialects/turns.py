@@ -7,8 +7,8 @@ https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use
 
 from collections.abc import Iterable
 
-from dialects.conversation import Conversation, Message, Part, Refusal, Role, Text, ToolCall, ToolResult
-from dialects.faults import invalid
+from dialects.core.conversation import Conversation, Message, Part, Refusal, Role, Text, ToolCall, ToolResult
+from dialects.core.faults import invalid
 
 NO_RESULT = "No result was given for this call."
 """What a call is answered with that the client left unanswered: an interrupted turn, say."""

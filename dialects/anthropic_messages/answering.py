@@ -7,7 +7,7 @@ from typing import Any
 
 from dialects.anthropic_messages.asking import DIALECT
 from dialects.claude_tools import JSON_TOOL, settled
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Completion,
     Family,
@@ -23,9 +23,9 @@ from dialects.conversation import (
     ToolResult,
     Usage,
 )
+from dialects.core.faults import Fault, FaultKind
 from dialects.dialect import Envelope
-from dialects.faults import Fault, FaultKind
-from dialects.jsontext import dumps, object_around, object_from
+from dialects.framing.json_text import dumps, object_around, object_from
 from dialects.signatures import pack
 
 STOP_OUT = {

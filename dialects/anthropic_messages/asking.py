@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dialects import attachments
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     CacheMark,
     Conversation,
@@ -34,8 +34,8 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
-from dialects.faults import invalid
-from dialects.jsontext import dumps
+from dialects.core.faults import invalid
+from dialects.framing.json_text import dumps
 from dialects.signatures import unpack
 
 DIALECT = "anthropic-messages"

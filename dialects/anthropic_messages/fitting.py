@@ -10,9 +10,9 @@ from typing import Any
 
 from dialects import claude
 from dialects.anthropic_messages.asking import parse_block
-from dialects.conversation import JSON, Family, Opaque, Text
+from dialects.core.conversation import JSON, Family, Opaque, Text
+from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.faults import invalid
 from dialects.foreign import by_id
 from dialects.models import ModelProfile
 from dialects.signatures import unpack

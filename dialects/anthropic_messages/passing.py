@@ -6,12 +6,12 @@ import re
 from dialects.anthropic_messages.answering import render_fault, usage_for
 from dialects.anthropic_messages.fitting import fitted
 from dialects.anthropic_messages.streaming import METRICS, frame
-from dialects.conversation import JSON, NO_USAGE, Usage
+from dialects.core.conversation import JSON, NO_USAGE, Usage
+from dialects.core.faults import Fault
 from dialects.dialect import Envelope, Rendered
-from dialects.faults import Fault
-from dialects.jsontext import dumps
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame, encoded
 from dialects.models import ModelProfile
-from dialects.sse import Frame, encoded
 
 _BEDROCKS = "amazon-bedrock-"
 _TYPE = re.compile(r'\s*\{\s*"type"\s*:\s*"(\w+)"')

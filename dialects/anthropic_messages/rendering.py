@@ -10,7 +10,7 @@ from typing import Any
 from dialects import attachments, claude, claude_tools, turns
 from dialects.anthropic_messages.asking import DIALECT
 from dialects.anthropic_messages.fitting import fitted
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     CacheMark,
     Conversation,

@@ -17,7 +17,7 @@ from dialects.anthropic_messages.answering import (
 )
 from dialects.anthropic_messages.asking import DIALECT
 from dialects.claude_tools import JSON_TOOL, settled
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Family,
     Media,
@@ -28,15 +28,15 @@ from dialects.conversation import (
     Thinking,
     ToolCall,
 )
+from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
+from dialects.core.frame_reader import FrameReader
+from dialects.core.upstream_errors import fault_within
 from dialects.dialect import Envelope
-from dialects.errors import fault_within
-from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
-from dialects.eventstream import decoder_for
-from dialects.jsontext import dumps
-from dialects.pieces import Pieces
-from dialects.reading import FrameReader
+from dialects.framing.aws_event_stream import decoder_for
+from dialects.framing.frame_template import Pieces
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame
 from dialects.signatures import pack
-from dialects.sse import Frame
 
 METRICS = "amazon-bedrock-invocationMetrics"
 _TEXT_OF = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}

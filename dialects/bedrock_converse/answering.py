@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dialects.claude_tools import JSON_TOOL, settled
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Completion,
     Family,
@@ -22,12 +22,12 @@ from dialects.conversation import (
     ToolCall,
     Usage,
 )
-from dialects.errors import fault_within
-from dialects.events import Event
-from dialects.eventstream import decoder_for
-from dialects.jsontext import dumps, glance
-from dialects.reading import FrameReader
-from dialects.sse import Frame
+from dialects.core.events import Event
+from dialects.core.frame_reader import FrameReader
+from dialects.core.upstream_errors import fault_within
+from dialects.framing.aws_event_stream import decoder_for
+from dialects.framing.json_text import dumps, glance
+from dialects.framing.sse import Frame
 
 DIALECT = "bedrock-converse"
 

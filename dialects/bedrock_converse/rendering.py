@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from dialects import attachments, claude, claude_tools, turns
 from dialects.bedrock_converse.answering import DIALECT
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     CacheMark,
     Conversation,
@@ -29,8 +29,8 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
+from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.faults import invalid
 from dialects.models import ModelProfile, Vendor
 from dialects.references import without_references
 from dialects.schema_budget import SchemaBudget

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from dialects.attachments import kind_of
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Completion,
     Family,
@@ -25,9 +25,7 @@ from dialects.conversation import (
     ToolCall,
     Usage,
 )
-from dialects.dialect import Envelope
-from dialects.errors import fault_within
-from dialects.events import (
+from dialects.core.events import (
     Block,
     BlockDelta,
     BlockStarted,
@@ -39,7 +37,12 @@ from dialects.events import (
     fold,
     unfold,
 )
-from dialects.faults import Fault, FaultError, FaultKind, http_status
+from dialects.core.faults import Fault, FaultError, FaultKind, http_status
+from dialects.core.frame_reader import FrameReader
+from dialects.core.upstream_errors import fault_within
+from dialects.dialect import Envelope
+from dialects.framing.json_text import dumps, object_from
+from dialects.framing.sse import Frame
 from dialects.gemini.wire import (
     DIALECT,
     FINISHES,
@@ -48,10 +51,7 @@ from dialects.gemini.wire import (
     usage_for,
     usage_from,
 )
-from dialects.jsontext import dumps, object_from
-from dialects.reading import FrameReader
 from dialects.signatures import REDACTED, pack
-from dialects.sse import Frame
 
 _ACTIONS = ["generateContent", "streamGenerateContent", "countTokens"]
 

@@ -8,7 +8,7 @@ says in the path, are expected in the body.
 from dataclasses import replace
 from typing import Any
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Conversation,
     Effort,
@@ -21,7 +21,7 @@ from dialects.conversation import (
     ToolMode,
     ToolSpec,
 )
-from dialects.faults import invalid
+from dialects.core.faults import invalid
 from dialects.gemini.contents import Contents
 from dialects.gemini.fields import keep_apart, name_in, object_in, objects_in, take_number, take_whole, text_in
 from dialects.gemini.wire import DECLARED, DIALECT, EFFORTS, camelled

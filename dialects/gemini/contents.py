@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from dialects.attachments import kind_of
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Family,
     Media,
@@ -23,11 +23,11 @@ from dialects.conversation import (
     ToolCall,
     ToolResult,
 )
-from dialects.faults import invalid
+from dialects.core.faults import invalid
+from dialects.framing.json_text import dumps
 from dialects.gemini.fields import keep_apart, name_in, object_in, objects_in, text_in
 from dialects.gemini.vertex import FIELDS
 from dialects.gemini.wire import BESIDE, DIALECT, PARTS, RESOLUTIONS, TURNS, camelled, mime_by_suffix
-from dialects.jsontext import dumps
 from dialects.signatures import REDACTED, unpack
 
 _ROLES = {"user": Role.USER, "function": Role.USER, "model": Role.ASSISTANT}

@@ -3,7 +3,7 @@
 https://ai.google.dev/gemini-api/docs/thinking says who can be told how hard to think, and in which words.
 """
 
-from dialects.conversation import JSON, Effort
+from dialects.core.conversation import JSON, Effort
 from dialects.gemini.wire import BUDGETS, EFFORTS, LEVELS
 from dialects.models import ModelProfile, ThinkingStyle
 

@@ -8,7 +8,7 @@ its function's name and stands right behind the call.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Conversation,
     Effort,
@@ -30,12 +30,12 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
+from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.faults import invalid
+from dialects.framing.json_text import dumps, object_from
 from dialects.gemini.fitting import fitted, fitted_budget, fitted_level
 from dialects.gemini.vertex import is_known
 from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, RESOLUTIONS, mime_of
-from dialects.jsontext import dumps, object_from
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.schema_budget import SchemaBudget
 from dialects.schemas import for_gemini, has_parameters

@@ -6,7 +6,7 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/projects
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
 from dialects.gemini.wire import camel
 
 _TURN = frozenset({"role", "parts"})

@@ -3,8 +3,8 @@
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 """
 
-from dialects.conversation import JSON, Effort, Media, MediaKind, StopReason, Usage
-from dialects.faults import FaultKind
+from dialects.core.conversation import JSON, Effort, Media, MediaKind, StopReason, Usage
+from dialects.core.faults import FaultKind
 
 DIALECT = "gemini"
 DECLARED = "tools.functionDeclarations"

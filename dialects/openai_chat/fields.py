@@ -1,6 +1,6 @@
 """OpenAI chat completions: which fields whose models take; an unknown one makes them refuse the request."""
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
 from dialects.models import ModelProfile, ThinkingStyle, Vendor
 
 _EVERYWHERE = frozenset(

@@ -4,17 +4,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.conversation import JSON, NO_USAGE, Usage
+from dialects.core.conversation import JSON, NO_USAGE, Usage
+from dialects.core.faults import Fault, invalid
 from dialects.dialect import Envelope, Rendered
-from dialects.faults import Fault, invalid
-from dialects.jsontext import dumps
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame, encoded
 from dialects.models import ModelProfile, Vendor
 from dialects.openai_chat.fields import accepted
 from dialects.openai_chat.parsing import parse_request
 from dialects.openai_chat.rendering import messages_for
 from dialects.openai_chat.words import told_id
 from dialects.openai_shared import drop_refused_sampling, fit_effort, limited, public_model, render_fault
-from dialects.sse import Frame, encoded
 
 _OF_MESSAGE = frozenset({"role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call"})
 _OF_PART = frozenset({"type", "text", "image_url", "input_audio", "file", "refusal"})

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dialects.anthropic_messages.asking import parse_block
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     CacheMark,
     Conversation,
@@ -31,7 +31,7 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
-from dialects.faults import invalid
+from dialects.core.faults import invalid
 from dialects.openai_chat.shapes import blocks_in, is_block
 from dialects.openai_fields import (
     Fields,

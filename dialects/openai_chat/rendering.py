@@ -9,7 +9,7 @@ user's words in ``<system>``, and turns of one role are merged.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Conversation,
     Media,
@@ -28,8 +28,8 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
+from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.faults import invalid
 from dialects.models import ModelProfile, Vendor
 from dialects.openai_chat.fields import accepted
 from dialects.openai_chat.words import told_id

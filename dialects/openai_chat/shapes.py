@@ -8,7 +8,7 @@ say single parts of a message as Anthropic does.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
 
 _BLOCKS = {
     "document": "source",

@@ -6,12 +6,15 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dialects.conversation import JSON, Family, Media, Opaque, Refusal, Text, Thinking, ToolCall
+from dialects.core.conversation import JSON, Family, Media, Opaque, Refusal, Text, Thinking, ToolCall
+from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
+from dialects.core.faults import Fault, FaultKind
+from dialects.core.frame_reader import FrameReader
+from dialects.core.upstream_errors import fault_within
 from dialects.dialect import Envelope
-from dialects.errors import fault_within
-from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
-from dialects.faults import Fault, FaultKind
-from dialects.jsontext import dumps
+from dialects.framing.frame_template import Pieces
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame
 from dialects.openai_chat.answers import pieces_in, thoughts_in
 from dialects.openai_chat.words import (
     answer_id,
@@ -26,9 +29,6 @@ from dialects.openai_chat.words import (
     stop_of,
 )
 from dialects.openai_shared import head_text, render_fault, usage_from
-from dialects.pieces import Pieces
-from dialects.reading import FrameReader
-from dialects.sse import Frame
 
 _FIELD: dict[type[Block], str] = {Text: "content", Thinking: "reasoning_content", Refusal: "refusal"}
 _DONE: JSON = {"done": True}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dialects import tools
-from dialects.conversation import JSON, Media, Stop, StopReason, ToolCall, Usage
+from dialects.core.conversation import JSON, Media, Stop, StopReason, ToolCall, Usage
 from dialects.dialect import Envelope
 from dialects.models import ModelProfile, Vendor
 from dialects.openai_fields import data_uri

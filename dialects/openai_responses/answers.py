@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Completion,
     Family,
@@ -14,9 +14,9 @@ from dialects.conversation import (
     Thinking,
     ToolCall,
 )
+from dialects.core.faults import Fault, FaultError
+from dialects.core.upstream_errors import fault_within
 from dialects.dialect import Envelope
-from dialects.errors import fault_within
-from dialects.faults import Fault, FaultError
 from dialects.openai_responses.words import finished, item_for, stop_of
 from dialects.openai_shared import RESPONSES, usage_from
 

@@ -9,10 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.conversation import JSON, NO_USAGE, Family, Opaque, Usage
+from dialects.core.conversation import JSON, NO_USAGE, Family, Opaque, Usage
+from dialects.core.faults import Fault, invalid
 from dialects.dialect import Envelope, Rendered
-from dialects.faults import Fault, invalid
-from dialects.jsontext import dumps
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame, encoded
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.openai_responses.answers import fault_of
 from dialects.openai_responses.names import flat
@@ -20,7 +21,6 @@ from dialects.openai_responses.rendering import length_for
 from dialects.openai_responses.words import namespaces_of, render_error, told_id
 from dialects.openai_shared import RESPONSES, drop_refused_sampling, fit_effort, public_model
 from dialects.signatures import unpack
-from dialects.sse import Frame, encoded
 from dialects.tools import is_function, lost_with
 
 # https://learn.microsoft.com/azure/ai-foundry/openai/reference-preview-latest#create-response

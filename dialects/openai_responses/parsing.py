@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     CacheMark,
     Conversation,
@@ -29,7 +29,7 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
-from dialects.jsontext import dumps
+from dialects.framing.json_text import dumps
 from dialects.openai_fields import (
     Fields,
     beyond,

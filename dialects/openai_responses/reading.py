@@ -5,13 +5,13 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 
 from collections.abc import Hashable, Iterator
 
-from dialects.conversation import JSON, Family, Opaque, Refusal, Text, Thinking, ToolCall
-from dialects.events import Block, Event
+from dialects.core.conversation import JSON, Family, Opaque, Refusal, Text, Thinking, ToolCall
+from dialects.core.events import Block, Event
+from dialects.core.frame_reader import FrameReader
+from dialects.framing.sse import Frame
 from dialects.openai_responses.answers import content_of, fault_of, thoughts_of
 from dialects.openai_responses.words import stop_of
 from dialects.openai_shared import RESPONSES, usage_from
-from dialects.reading import FrameReader
-from dialects.sse import Frame
 
 
 def reader(token: str, content_type: str) -> FrameReader:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Conversation,
     Media,
@@ -26,8 +26,8 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
+from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.faults import invalid
 from dialects.models import ModelProfile, ThinkingStyle
 from dialects.openai_fields import data_uri, own_thinking, plain_text
 from dialects.openai_responses.parsing import SIGNED

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dialects import tools
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Conversation,
     Family,
@@ -26,8 +26,8 @@ from dialects.conversation import (
     ToolSpec,
     Usage,
 )
+from dialects.core.faults import Fault, FaultKind
 from dialects.dialect import Envelope
-from dialects.faults import Fault, FaultKind
 from dialects.openai_responses.names import namespaces
 from dialects.openai_shared import CHOICE, stop_for
 from dialects.signatures import REDACTED, pack

@@ -8,13 +8,13 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from dialects.conversation import JSON, Media, Opaque, Refusal, Text, Thinking, ToolCall
+from dialects.core.conversation import JSON, Media, Opaque, Refusal, Text, Thinking, ToolCall
+from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.dialect import Envelope
-from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
-from dialects.jsontext import dumps
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame
 from dialects.openai_responses.words import finished, item_for, render_error, unfinished
 from dialects.openai_shared import head_text
-from dialects.sse import Frame
 
 
 def writer(envelope: Envelope) -> "Writer":

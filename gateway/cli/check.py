@@ -7,7 +7,7 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.models import Vendor, profile_for
 from dialects.tables import CLIENTS
 from gateway.config.model_overrides import unmatched

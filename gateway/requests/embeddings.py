@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dialects.conversation import Completion, Stop, StopReason, Usage
+from dialects.core.conversation import Completion, Stop, StopReason, Usage
 from dialects.crossing import Reply
 from dialects.embedders import EMBEDDERS
 from dialects.models import profile_for

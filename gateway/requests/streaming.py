@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from typing import Final, Self
 
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.relay import Observation, Relay
 from dialects.crossing import Crossing
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.relay import Observation, Relay
-from dialects.sse import BLANK_LINES
+from dialects.framing.sse import BLANK_LINES
 from dialects.tables import SIGNS_OF_LIFE
 from gateway.requests.exchange import DEFECT, AttemptReader, Exchange, Stage
 from gateway.requests.lifetime import Descriptor

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dialects.faults import invalid
+from dialects.core.faults import invalid
 from dialects.models import profile_for
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 from routing.protocols.claude_converse import ClaudeConverseProtocol

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
 from dialects.models import ModelProfile
 
 RequestConverter = Callable[[JSON], JSON]

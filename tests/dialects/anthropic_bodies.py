@@ -1,7 +1,7 @@
 """What the tests of Anthropic's messages share: models, bodies and words."""
 
 from dialects import anthropic_messages as messages
-from dialects.conversation import (
+from dialects.core.conversation import (
     Conversation,
     Message,
     Role,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from dialects import anthropic_messages as messages
-from dialects.conversation import (
+from dialects.core.conversation import (
     CacheMark,
     Conversation,
     Effort,
@@ -27,7 +27,7 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from tests.dialects.anthropic_bodies import (
     ASKED,
     SONNET_4,

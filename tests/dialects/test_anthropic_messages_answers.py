@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from dialects import anthropic_messages as messages
-from dialects import jsontext
-from dialects.conversation import (
+from dialects.core.conversation import (
     Completion,
     Family,
     Media,
@@ -27,8 +26,7 @@ from dialects.conversation import (
     ToolResult,
     Usage,
 )
-from dialects.counting import count_tokens
-from dialects.events import (
+from dialects.core.events import (
     BlockDelta,
     BlockStarted,
     BlockStopped,
@@ -38,10 +36,12 @@ from dialects.events import (
     fold,
     unfold,
 )
-from dialects.eventstream import decoder_for
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.relay import Passthrough, Translation
-from dialects.sse import Frame
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.relay import Passthrough, Translation
+from dialects.counting import count_tokens
+from dialects.framing import json_text
+from dialects.framing.aws_event_stream import decoder_for
+from dialects.framing.sse import Frame
 from tests.dialects import golden
 from tests.dialects.anthropic_bodies import BACKEND, ENVELOPE, asked, forwarded, tool, user
 from tests.dialects.eventstreams import chunk, exception
@@ -339,7 +339,7 @@ def test_json_that_is_too_deep_is_the_callers_mistake():
         deeper = [deeper]
 
     with pytest.raises(FaultError, match="too deeply"):
-        jsontext.dumps(deeper)
+        json_text.dumps(deeper)
 
 
 def test_tokens_are_estimated():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from dialects import anthropic_messages as messages
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from tests.dialects.anthropic_bodies import (
     HAIKU_3,
     OPUS_45,

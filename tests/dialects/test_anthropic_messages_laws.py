@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialects import anthropic_messages as messages
-from dialects.conversation import (
+from dialects.core.conversation import (
     CacheMark,
     Conversation,
     Effort,

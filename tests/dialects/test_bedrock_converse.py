@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialects import bedrock_converse as converse
-from dialects.conversation import (
+from dialects.core.conversation import (
     CacheMark,
     Conversation,
     Effort,
@@ -33,10 +33,10 @@ from dialects.conversation import (
     ToolSpec,
     Usage,
 )
-from dialects.events import Failed, Finished, Started, fold
-from dialects.faults import FaultError, FaultKind
+from dialects.core.events import Failed, Finished, Started, fold
+from dialects.core.faults import FaultError, FaultKind
+from dialects.core.relay import Translation
 from dialects.models import profile_for
-from dialects.relay import Translation
 from tests.dialects import golden
 from tests.dialects.anthropic_bodies import ENVELOPE, said
 from tests.dialects.eventstreams import encode, event

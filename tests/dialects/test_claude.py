@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dialects import claude, claude_tools, turns
 from dialects.attachments import check, image_type, text_of
 from dialects.claude import Plan, Wish, plan
-from dialects.conversation import (
+from dialects.core.conversation import (
     Conversation,
     Media,
     MediaKind,
@@ -24,8 +24,8 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
+from dialects.core.faults import FaultError
 from dialects.counting import count_tokens
-from dialects.faults import FaultError
 from dialects.models import profile_for
 
 HAIKU_3 = profile_for("anthropic--claude-3-haiku")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dialects.conversation import JSON, ToolCall
+from dialects.core.conversation import JSON, ToolCall
 from dialects.crossing import Forwarded, Inquiry, Translated, crossing
 from dialects.dialect import Envelope
 from dialects.models import profile_for

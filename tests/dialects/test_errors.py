@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.errors import fault_from, fault_within
-from dialects.faults import FaultKind, Quota, http_status
+from dialects.core.faults import FaultKind, Quota, http_status
+from dialects.core.upstream_errors import fault_from, fault_within
 from tests.dialects import golden
 
 NOW = 1_760_000_000.0

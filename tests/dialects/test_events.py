@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     Completion,
     Family,
     Media,
@@ -21,7 +21,7 @@ from dialects.conversation import (
     ToolResult,
     Usage,
 )
-from dialects.events import (
+from dialects.core.events import (
     BlockDelta,
     BlockStarted,
     BlockStopped,
@@ -33,7 +33,7 @@ from dialects.events import (
     fold,
     unfold,
 )
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 
 words = st.text(max_size=5)
 parts = (

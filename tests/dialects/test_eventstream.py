@@ -9,8 +9,8 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.eventstream import MAX_MESSAGE, EventStreamDecoder, decoder_for
-from dialects.sse import Frame, SSEDecoder
+from dialects.framing.aws_event_stream import MAX_MESSAGE, EventStreamDecoder, decoder_for
+from dialects.framing.sse import Frame, SSEDecoder
 from tests.dialects import golden
 from tests.dialects.eventstreams import chunk, encode, event, exception
 

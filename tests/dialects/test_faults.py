@@ -2,7 +2,7 @@
 
 import pytest
 
-from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
+from dialects.core.faults import Fault, FaultError, FaultKind, http_status, invalid
 
 
 @pytest.mark.parametrize("kind", FaultKind)

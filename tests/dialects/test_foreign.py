@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from dialects.conversation import JSON, Conversation, Media, MediaKind, Message, Opaque, Role, Text, ToolCall
+from dialects.core.conversation import JSON, Conversation, Media, MediaKind, Message, Opaque, Role, Text, ToolCall
+from dialects.core.faults import FaultError, FaultKind
 from dialects.crossing import Inquiry, crossing
 from dialects.dialect import Envelope, Rendered
-from dialects.faults import FaultError, FaultKind
 from dialects.foreign import spoken
 from dialects.models import profile_for
 from dialects.tables import BACKENDS, CLIENTS

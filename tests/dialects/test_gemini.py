@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects import gemini
-from dialects.conversation import (
+from dialects.core.conversation import (
     Completion,
     Conversation,
     Family,
@@ -22,11 +22,11 @@ from dialects.conversation import (
     ToolCall,
     Usage,
 )
+from dialects.core.events import BlockDelta, BlockStarted, Failed, fold, unfold
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.relay import Passthrough
 from dialects.dialect import Envelope
-from dialects.events import BlockDelta, BlockStarted, Failed, fold, unfold
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.relay import Passthrough
-from dialects.sse import Frame, SSEDecoder
+from dialects.framing.sse import Frame, SSEDecoder
 from tests.dialects.golden import body, matches, read, scenes, wire
 from tests.oracles.gemini import check_gemini_response
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dialects import gemini
-from dialects.conversation import (
+from dialects.core.conversation import (
     Family,
     Media,
     MediaKind,

@@ -3,7 +3,7 @@
 import pytest
 
 from dialects import gemini_embeddings
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from dialects.models import profile_for
 from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
 

@@ -5,8 +5,8 @@ import copy
 import pytest
 
 from dialects import gemini
-from dialects.conversation import Family
-from dialects.faults import FaultError
+from dialects.core.conversation import Family
+from dialects.core.faults import FaultError
 from dialects.gemini.rendering import SKIP_SIGNATURE
 from dialects.models import profile_for
 from dialects.signatures import pack

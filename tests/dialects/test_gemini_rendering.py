@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects import gemini
-from dialects.conversation import (
+from dialects.core.conversation import (
     CacheMark,
     Conversation,
     Effort,
@@ -29,7 +29,7 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from dialects.gemini.rendering import SKIP_SIGNATURE
 from dialects.models import profile_for
 from tests.oracles.gemini import check_gemini_request

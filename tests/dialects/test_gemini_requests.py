@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from dialects import gemini
-from dialects.conversation import (
+from dialects.core.conversation import (
     Conversation,
     Effort,
     Family,
@@ -25,7 +25,7 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from dialects.models import profile_for
 from tests.oracles.gemini import check_gemini_request
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.faults import FaultError, FaultKind
-from dialects.jsontext import dumps, loads, object_from
+from dialects.core.faults import FaultError, FaultKind
+from dialects.framing.json_text import dumps, loads, object_from
 
 INTEGERS = st.integers(-(10**40), 10**40)
 VALUES = st.recursive(

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialects.claude_tools import JSON_TOOL
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Completion,
     Conversation,
@@ -32,14 +32,14 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
+from dialects.core.events import Failed, checked, fold, unfold
+from dialects.core.faults import FaultError
 from dialects.counting import count_tokens
 from dialects.crossing import Inquiry, crossing
 from dialects.dialect import Envelope
-from dialects.events import Failed, checked, fold, unfold
-from dialects.faults import FaultError
+from dialects.framing.sse import SSEDecoder
 from dialects.gemini.rendering import SKIP_SIGNATURE
 from dialects.models import ModelProfile, ThinkingStyle, profile_for
-from dialects.sse import SSEDecoder
 from dialects.tables import BACKENDS, CLIENTS, LANES, SIGNS_OF_LIFE
 from tests.dialects import golden, imagined, mangling
 from tests.oracles.anthropic import check_messages_request

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dialects import bedrock_converse as converse
-from dialects.conversation import CacheMark, Conversation, OutputFormat, Text, ToolSpec
+from dialects.core.conversation import CacheMark, Conversation, OutputFormat, Text, ToolSpec
 from dialects.models import profile_for
 from tests.dialects.anthropic_bodies import said
 from tests.oracles.bedrock import check_converse_request

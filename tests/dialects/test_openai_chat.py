@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from dialects import openai_chat
-from dialects.conversation import (
+from dialects.core.conversation import (
     Completion,
     Conversation,
     Family,
@@ -25,12 +25,12 @@ from dialects.conversation import (
     ToolMode,
     Usage,
 )
+from dialects.core.events import Failed, Started, checked, fold, unfold
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.relay import Passthrough
 from dialects.dialect import Envelope
-from dialects.events import Failed, Started, checked, fold, unfold
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.framing.sse import Frame, SSEDecoder
 from dialects.models import profile_for
-from dialects.relay import Passthrough
-from dialects.sse import Frame, SSEDecoder
 from tests.dialects.golden import body, matches, read, scenes, wire
 
 BACKEND = "openai_chat"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialects import openai_chat
-from dialects.conversation import (
+from dialects.core.conversation import (
     CacheMark,
     Conversation,
     Effort,
@@ -27,8 +27,8 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
+from dialects.core.faults import FaultError, FaultKind
 from dialects.dialect import Envelope
-from dialects.faults import FaultError, FaultKind
 from dialects.models import profile_for
 from tests.dialects.openai_requests import PNG, chat_bodies
 from tests.oracles.openai import check_chat_request

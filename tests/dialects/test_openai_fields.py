@@ -3,7 +3,7 @@
 import pytest
 
 from dialects import openai_chat
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from dialects.models import profile_for
 
 

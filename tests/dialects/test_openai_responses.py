@@ -10,7 +10,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from dialects import openai_responses
-from dialects.conversation import (
+from dialects.core.conversation import (
     Completion,
     Family,
     Media,
@@ -24,12 +24,12 @@ from dialects.conversation import (
     ToolCall,
     Usage,
 )
+from dialects.core.events import Failed, Started, checked, fold, unfold
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.relay import Passthrough
 from dialects.dialect import Envelope
-from dialects.events import Failed, Started, checked, fold, unfold
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.framing.sse import Frame, SSEDecoder
 from dialects.models import profile_for
-from dialects.relay import Passthrough
-from dialects.sse import Frame, SSEDecoder
 from tests.dialects.golden import body, matches, read, scenes, wire
 from tests.dialects.openai_requests import CODEX, GROUP, PNG
 

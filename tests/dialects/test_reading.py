@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.conversation import Stop, Text, Thinking, ToolCall, Usage
-from dialects.events import BlockDelta, BlockStarted, BlockStopped, Failed, Finished, Started
-from dialects.faults import Fault, FaultKind
-from dialects.reading import FrameReader
-from dialects.sse import Frame
+from dialects.core.conversation import Stop, Text, Thinking, ToolCall, Usage
+from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Failed, Finished, Started
+from dialects.core.faults import Fault, FaultKind
+from dialects.core.frame_reader import FrameReader
+from dialects.framing.sse import Frame
 from tests.dialects import golden
 
 

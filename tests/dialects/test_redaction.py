@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.redaction import LONGEST, redacted
+from dialects.core.redaction import LONGEST, redacted
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 BASIC = base64.b64encode(b"client:password").decode()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from dialects.references import comes_round, without_references
 from dialects.schemas import MAX_DEPTH, Adapted
 

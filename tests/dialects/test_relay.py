@@ -2,11 +2,11 @@
 
 import pytest
 
-from dialects.conversation import Media, MediaKind, Opaque, Refusal, Stop, Text, Thinking, ToolCall, Usage
-from dialects.events import BlockDelta, BlockStarted, BlockStopped, Failed, Finished, Started
-from dialects.faults import Fault, FaultKind
-from dialects.relay import Observation, Passthrough, Translation
-from dialects.sse import SSEDecoder
+from dialects.core.conversation import Media, MediaKind, Opaque, Refusal, Stop, Text, Thinking, ToolCall, Usage
+from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Failed, Finished, Started
+from dialects.core.faults import Fault, FaultKind
+from dialects.core.relay import Observation, Passthrough, Translation
+from dialects.framing.sse import SSEDecoder
 from tests.dialects.test_reading import Broken, Telegraph
 
 FAULT = Fault(FaultKind.TIMEOUT, "slow")

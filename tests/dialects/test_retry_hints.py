@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.retry_hints import advice, retry_after
+from dialects.core.retry_hints import advice, retry_after
 
 NOW = 1_760_000_000.0
 LATER = datetime.fromtimestamp(NOW + 42, UTC)

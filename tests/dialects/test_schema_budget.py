@@ -5,8 +5,8 @@ import json
 import pytest
 
 from dialects import bedrock_converse, gemini
-from dialects.conversation import Conversation, Message, OutputFormat, Role, Text, ToolSpec
-from dialects.faults import FaultError, FaultKind
+from dialects.core.conversation import Conversation, Message, OutputFormat, Role, Text, ToolSpec
+from dialects.core.faults import FaultError, FaultKind
 from dialects.models import profile_for
 from dialects.references import comes_round, without_references
 from dialects.schema_budget import MOST_WRITTEN, SchemaBudget

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dialects.conversation import Family
+from dialects.core.conversation import Family
 from dialects.signatures import pack, unpack
 
 families = st.sampled_from(Family)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects import sse
-from dialects.sse import Frame, SSEDecoder, comment
+from dialects.framing import sse
+from dialects.framing.sse import Frame, SSEDecoder, comment
 from tests.dialects import golden
 
 

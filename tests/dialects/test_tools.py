@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     Completion,
     Conversation,
     Message,
@@ -20,7 +20,7 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
-from dialects.events import Event, fold, unfold
+from dialects.core.events import Event, fold, unfold
 from dialects.models import profile_for
 from dialects.tables import BACKENDS
 from dialects.tools import Renaming, arguments_of, call_id, fitting, lost_with, renaming

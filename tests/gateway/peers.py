@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 
 PATIENCE = 5.0
 OK = b"HTTP/1.1 200 OK\r\n"

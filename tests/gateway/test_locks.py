@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 import gateway
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.http.limits import Admission, Place
 from gateway.readiness import ReadinessProbe
 from gateway.requests.lifetime import Lifetime

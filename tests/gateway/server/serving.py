@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.server.options import ServerOptions
 from gateway.server.process_table import ProcessTable
 from gateway.server.runtime import Runtime

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from tests.gateway.server.serving import PATIENCE, Echo, running
 from tests.support.processes import until
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.server.worker import Stage
 from tests.gateway.server.serving import PATIENCE, Echo, Start, running

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing, suppress
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from gateway.config.service_keys import Secret
 from gateway.requests.lifetime import Lifetime, Signal
 from gateway.upstream.steps import Quiet

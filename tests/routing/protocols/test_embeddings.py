@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from dialects.models import profile_for
 from routing.protocols import EmbeddingsProtocol, OpenAIChatProtocol, ProtocolHandler, protocol_for
 

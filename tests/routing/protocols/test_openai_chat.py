@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from dialects.models import _PROFILES, profile_for
 from proxy_helpers import Converters
 from routing.protocols import (

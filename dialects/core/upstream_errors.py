@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dialects.faults import Fault, FaultKind, Quota
-from dialects.redaction import cut, redacted
-from dialects.retry_hints import advice, retry_after
+from dialects.core.faults import Fault, FaultKind, Quota
+from dialects.core.redaction import cut, redacted
+from dialects.core.retry_hints import advice, retry_after
 
 _BY_STATUS = {
     400: FaultKind.INVALID_REQUEST,

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dialects.conversation import Media, Opaque, Refusal, Stop, Text, Thinking, ToolCall, Usage
+from dialects.core.conversation import Media, Opaque, Refusal, Stop, Text, Thinking, ToolCall, Usage
+from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
+from dialects.core.faults import Fault, FaultKind
+from dialects.core.frame_reader import FrameReader
 from dialects.dialect import StreamReader, StreamWriter
-from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
-from dialects.faults import Fault, FaultKind
-from dialects.reading import FrameReader
-from dialects.sse import Frame, FrameDecoder
+from dialects.framing.sse import Frame, FrameDecoder
 
 
 @dataclass(slots=True)

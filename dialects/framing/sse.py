@@ -8,7 +8,7 @@ document on one line and separates them by one, two or three newlines.
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dialects.jsontext import glance
+from dialects.framing.json_text import glance
 
 MAX_LINE = 64 * 1024 * 1024
 """The longest line taken, in bytes: an inline image fits, an endless line does not."""

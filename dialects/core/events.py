@@ -12,7 +12,7 @@ writers need only understand it.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     JSON,
     Completion,
     Media,
@@ -25,7 +25,7 @@ from dialects.conversation import (
     ToolCall,
     Usage,
 )
-from dialects.faults import Fault, FaultError
+from dialects.core.faults import Fault, FaultError
 
 Block = Text | Thinking | ToolCall | Refusal | Media | Opaque
 """What a model may say. `Media` and `Opaque` come whole, in `BlockStarted`."""

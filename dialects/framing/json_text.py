@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from dialects.conversation import JSON
-from dialects.faults import invalid
+from dialects.core.conversation import JSON
+from dialects.core.faults import invalid
 
 
 def object_from(arguments: str) -> JSON | None:

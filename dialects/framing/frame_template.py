@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from dialects.jsontext import quote
+from dialects.framing.json_text import quote
 
 _MARK = "no text but this one \u2026"
 """Text with a character beyond ASCII: it is not found in a frame whose writer escapes those, unlike `quote`."""

@@ -4,11 +4,11 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
 
-from dialects.conversation import JSON, Stop, Usage
-from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
-from dialects.faults import Fault, FaultKind
-from dialects.redaction import redacted
-from dialects.sse import Frame, FrameDecoder, SSEDecoder
+from dialects.core.conversation import JSON, Stop, Usage
+from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
+from dialects.core.faults import Fault, FaultKind
+from dialects.core.redaction import redacted
+from dialects.framing.sse import Frame, FrameDecoder, SSEDecoder
 
 _UNREADABLE = (
     *(ValueError, SyntaxError, LookupError, TypeError, AttributeError),

@@ -16,8 +16,8 @@ import struct
 from collections.abc import Iterator
 from zlib import crc32
 
-from dialects.jsontext import glance
-from dialects.sse import Frame, FrameDecoder, SSEDecoder
+from dialects.framing.json_text import glance
+from dialects.framing.sse import Frame, FrameDecoder, SSEDecoder
 
 MEDIA_TYPE = "application/vnd.amazon.eventstream"
 MAX_MESSAGE = 24 * 1024 * 1024
