@@ -3,10 +3,10 @@
 import base64
 import binascii
 
+from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import Media, MediaKind
 from dialects.core.faults import FaultError, invalid
 from dialects.framing.json_text import dumps
-from dialects.models import ModelProfile
 
 _KINDS = {"image": MediaKind.IMAGE, "audio": MediaKind.AUDIO, "video": MediaKind.VIDEO}
 _IMAGE_TYPES = {

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
     JSON,
     Conversation,
@@ -23,7 +24,6 @@ from dialects.core.conversation import (
     ToolCall,
     ToolResult,
 )
-from dialects.models import ModelProfile, ThinkingStyle
 from dialects.tools import lost_with
 
 MAX_CACHE_MARKS = 4

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, Completion
 from dialects.core.relay import Passthrough, Relay, Translation
 from dialects.dialect import BackendDialect, ClientDialect, Envelope, LaneDialect, Rendered
 from dialects.foreign import spoken
 from dialects.framing.aws_event_stream import decoder_for
-from dialects.models import ModelProfile, Vendor
 from dialects.tables import BACKENDS, CLIENTS, LANES
 from dialects.tools import Renaming, renaming
 from dialects.wrapping import Wrapping, wrapping

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, NO_USAGE, Completion, Conversation, Usage
 from dialects.core.events import Event
 from dialects.core.faults import Fault
 from dialects.core.frame_reader import FrameReader
 from dialects.framing.sse import Frame
-from dialects.models import ModelProfile
 
 
 @dataclass(frozen=True, slots=True)

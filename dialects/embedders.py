@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from dialects import gemini_embeddings, openai_embeddings, titan_embeddings
+from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON
 from dialects.dialect import Rendered
-from dialects.models import ModelProfile, Vendor
 from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
 
 

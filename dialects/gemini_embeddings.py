@@ -8,10 +8,10 @@ the second by ``embedContent`` (https://ai.google.dev/api/embeddings).
 from collections.abc import Sequence
 from typing import Any
 
+from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.models import ModelProfile
 from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
 
 _TASKS = {

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.models import ModelProfile, Vendor
 from dialects.openai_fields import Fields
 
 _UNDERSTOOD = frozenset({"model", "input", "dimensions", "encoding_format", "user", "input_type"})

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
     JSON,
     Conversation,
@@ -31,7 +32,6 @@ from dialects.core.conversation import (
 from dialects.core.events import Block
 from dialects.core.faults import Fault, FaultKind, invalid
 from dialects.framing.json_text import dumps
-from dialects.models import ModelProfile, ThinkingStyle
 from dialects.openai_fields import Fields, effort_in
 from dialects.schemas import for_openai
 from dialects.turns import NO_RESULT

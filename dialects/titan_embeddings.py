@@ -6,10 +6,10 @@ and ``…-titan-embed-mm.html`` for the one that also takes images.
 
 from collections.abc import Sequence
 
+from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.models import ModelProfile
 from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
 
 

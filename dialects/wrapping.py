@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Completion, Conversation, Part, Text
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed
 from dialects.dialect import Retelling, StreamReader
-from dialects.models import ModelProfile
 from dialects.schemas import NOT_AT_THE_ROOT, walked
 
 _KEY = "value"

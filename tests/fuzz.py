@@ -20,6 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from dialects.capabilities.models import profile_for
 from dialects.core import upstream_errors
 from dialects.core.conversation import JSON, Conversation
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
@@ -30,7 +31,6 @@ from dialects.embedders import EMBEDDERS
 from dialects.framing.aws_event_stream import EventStreamDecoder
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import FrameDecoder, SSEDecoder
-from dialects.models import profile_for
 from dialects.openai_embeddings import parse_request as parse_embeddings
 from dialects.openai_embeddings import render_response as render_embeddings
 from dialects.tables import BACKENDS, CLIENTS

@@ -10,11 +10,11 @@ from typing import Any
 
 from dialects import claude
 from dialects.anthropic_messages.asking import parse_block
+from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Family, Opaque, Text
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
 from dialects.foreign import by_id
-from dialects.models import ModelProfile
 from dialects.signatures import unpack
 from dialects.turns import BEGINNING, wrapped
 

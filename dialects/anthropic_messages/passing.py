@@ -6,12 +6,12 @@ import re
 from dialects.anthropic_messages.answering import render_fault, usage_for
 from dialects.anthropic_messages.fitting import fitted
 from dialects.anthropic_messages.streaming import METRICS, frame
+from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, NO_USAGE, Usage
 from dialects.core.faults import Fault
 from dialects.dialect import Envelope, Rendered
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
-from dialects.models import ModelProfile
 
 _BEDROCKS = "amazon-bedrock-"
 _TYPE = re.compile(r'\s*\{\s*"type"\s*:\s*"(\w+)"')

@@ -10,6 +10,7 @@ from typing import Any
 from dialects import attachments, claude, claude_tools, turns
 from dialects.anthropic_messages.asking import DIALECT
 from dialects.anthropic_messages.fitting import fitted
+from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import (
     JSON,
     CacheMark,
@@ -30,7 +31,6 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.dialect import Rendered
-from dialects.models import ModelProfile
 from dialects.tools import arguments_of
 
 _TOOL_CHOICE = {

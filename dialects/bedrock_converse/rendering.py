@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from dialects import attachments, claude, claude_tools, turns
 from dialects.bedrock_converse.answering import DIALECT
+from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import (
     JSON,
     CacheMark,
@@ -31,7 +32,6 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.models import ModelProfile, Vendor
 from dialects.references import without_references
 from dialects.schema_budget import SchemaBudget
 from dialects.tools import arguments_of

@@ -3,9 +3,9 @@
 https://ai.google.dev/gemini-api/docs/thinking says who can be told how hard to think, and in which words.
 """
 
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, Effort
 from dialects.gemini.wire import BUDGETS, EFFORTS, LEVELS
-from dialects.models import ModelProfile, ThinkingStyle
 
 _ORDER = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 _MAX_STOPS = 5

@@ -8,6 +8,7 @@ and the model's name in the answer.
 
 from typing import Any
 
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
 from dialects.core.faults import Fault
 from dialects.dialect import Envelope, Rendered
@@ -19,7 +20,6 @@ from dialects.gemini.fitting import fitted, fitted_thinking
 from dialects.gemini.rendering import sign_foreign_calls
 from dialects.gemini.vertex import FIELDS, known
 from dialects.gemini.wire import BESIDE, camelled
-from dialects.models import ModelProfile, ThinkingStyle
 from dialects.signatures import unpack
 
 _PATH_ONLY = ("model", "stream")

@@ -8,6 +8,7 @@ its function's name and stands right behind the call.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
     JSON,
     Conversation,
@@ -36,7 +37,6 @@ from dialects.framing.json_text import dumps, object_from
 from dialects.gemini.fitting import fitted, fitted_budget, fitted_level
 from dialects.gemini.vertex import is_known
 from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, RESOLUTIONS, mime_of
-from dialects.models import ModelProfile, ThinkingStyle
 from dialects.schema_budget import SchemaBudget
 from dialects.schemas import for_gemini, has_parameters
 from dialects.tools import arguments_of, lost_with

@@ -1,7 +1,7 @@
 """OpenAI chat completions: which fields whose models take; an unknown one makes them refuse the request."""
 
+from dialects.capabilities.models import ModelProfile, ThinkingStyle, Vendor
 from dialects.core.conversation import JSON
-from dialects.models import ModelProfile, ThinkingStyle, Vendor
 
 _EVERYWHERE = frozenset(
     {

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, NO_USAGE, Usage
 from dialects.core.faults import Fault, invalid
 from dialects.dialect import Envelope, Rendered
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
-from dialects.models import ModelProfile, Vendor
 from dialects.openai_chat.fields import accepted
 from dialects.openai_chat.parsing import parse_request
 from dialects.openai_chat.rendering import messages_for

@@ -9,6 +9,7 @@ user's words in ``<system>``, and turns of one role are merged.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import (
     JSON,
     Conversation,
@@ -30,7 +31,6 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.models import ModelProfile, Vendor
 from dialects.openai_chat.fields import accepted
 from dialects.openai_chat.words import told_id
 from dialects.openai_fields import data_uri, plain_text

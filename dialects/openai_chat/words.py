@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from dialects import tools
+from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, Media, Stop, StopReason, ToolCall, Usage
 from dialects.dialect import Envelope
-from dialects.models import ModelProfile, Vendor
 from dialects.openai_fields import data_uri
 from dialects.openai_shared import stop_for
 

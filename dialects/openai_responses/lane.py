@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Opaque, Usage
 from dialects.core.faults import Fault, invalid
 from dialects.dialect import Envelope, Rendered
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
-from dialects.models import ModelProfile, ThinkingStyle
 from dialects.openai_responses.answers import fault_of
 from dialects.openai_responses.names import flat
 from dialects.openai_responses.rendering import length_for

@@ -8,7 +8,7 @@ go back to the client under both names, as it sent them.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dialects.models import ODD_IN_NAMES
+from dialects.capabilities.models import ODD_IN_NAMES
 from dialects.tools import fitting, is_function
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
     JSON,
     Conversation,
@@ -28,7 +29,6 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.models import ModelProfile, ThinkingStyle
 from dialects.openai_fields import data_uri, own_thinking, plain_text
 from dialects.openai_responses.parsing import SIGNED
 from dialects.openai_responses.words import told_id

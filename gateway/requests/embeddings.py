@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Completion, Stop, StopReason, Usage
 from dialects.crossing import Reply
 from dialects.embedders import EMBEDDERS
-from dialects.models import profile_for
 from dialects.openai_embeddings import EmbeddingRequest, render_response
 from gateway.requests.exchange import Exchange, making_sense
 from routing.attempts import Attempt

@@ -1,6 +1,7 @@
 """What the tests of Anthropic's messages share: models, bodies and words."""
 
 from dialects import anthropic_messages as messages
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     Conversation,
     Message,
@@ -8,7 +9,6 @@ from dialects.core.conversation import (
     Text,
 )
 from dialects.dialect import Envelope
-from dialects.models import profile_for
 from tests.oracles.anthropic import check_messages_request
 
 BACKEND = "anthropic_messages"

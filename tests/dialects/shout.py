@@ -11,6 +11,7 @@ A live answer says its words piece by piece and the rest in the last frame.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import (
     JSON,
     Completion,
@@ -37,7 +38,6 @@ from dialects.core.upstream_errors import fault_within
 from dialects.dialect import Envelope, Rendered
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
-from dialects.models import ModelProfile
 
 DIALECT = "shout"
 _SPEAKER = {Role.USER: "me", Role.ASSISTANT: "you", Role.SYSTEM: "me"}

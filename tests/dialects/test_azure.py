@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dialects.azure import FULL_VERSION, PLAIN_VERSION, knowing
+from dialects.capabilities.azure_versions import FULL_VERSION, PLAIN_VERSION, knowing
 
 OLD = f"https://eu/d1/chat/completions?api-version={PLAIN_VERSION}"
 NEW = f"https://eu/d1/chat/completions?api-version={FULL_VERSION}"

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialects import bedrock_converse as converse
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     CacheMark,
     Conversation,
@@ -36,7 +37,6 @@ from dialects.core.conversation import (
 from dialects.core.events import Failed, Finished, Started, fold
 from dialects.core.faults import FaultError, FaultKind
 from dialects.core.relay import Translation
-from dialects.models import profile_for
 from tests.dialects import golden
 from tests.dialects.anthropic_bodies import ENVELOPE, said
 from tests.dialects.eventstreams import encode, event

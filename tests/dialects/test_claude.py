@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from dialects import claude, claude_tools, turns
 from dialects.attachments import check, image_type, text_of
+from dialects.capabilities.models import profile_for
 from dialects.claude import Plan, Wish, plan
 from dialects.core.conversation import (
     Conversation,
@@ -26,7 +27,6 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import FaultError
 from dialects.counting import count_tokens
-from dialects.models import profile_for
 
 HAIKU_3 = profile_for("anthropic--claude-3-haiku")
 SONNET_4 = profile_for("anthropic--claude-4-sonnet")

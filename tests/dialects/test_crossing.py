@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON, ToolCall
 from dialects.crossing import Forwarded, Inquiry, Translated, crossing
 from dialects.dialect import Envelope
-from dialects.models import profile_for
 from dialects.tables import BACKENDS, CLIENTS
 from tests.dialects import golden, mangling
 

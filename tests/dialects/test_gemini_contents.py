@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dialects import gemini
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     Family,
     Media,
@@ -17,7 +18,6 @@ from dialects.core.conversation import (
     ToolCall,
     ToolResult,
 )
-from dialects.models import profile_for
 
 FLASH = profile_for("gemini-2.5-flash")
 HELLO = Message(Role.USER, (Text("hi"),))

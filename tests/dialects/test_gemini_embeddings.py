@@ -3,8 +3,8 @@
 import pytest
 
 from dialects import gemini_embeddings
+from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError
-from dialects.models import profile_for
 from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
 
 FIRST = profile_for("gemini-embedding")

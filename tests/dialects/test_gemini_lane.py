@@ -5,10 +5,10 @@ import copy
 import pytest
 
 from dialects import gemini
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Family
 from dialects.core.faults import FaultError
 from dialects.gemini.rendering import SKIP_SIGNATURE
-from dialects.models import profile_for
 from dialects.signatures import pack
 
 CONFIG = "generationConfig.thinkingConfig"

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects import gemini
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     CacheMark,
     Conversation,
@@ -31,7 +32,6 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import FaultError
 from dialects.gemini.rendering import SKIP_SIGNATURE
-from dialects.models import profile_for
 from tests.oracles.gemini import check_gemini_request
 
 FLASH = profile_for("gemini-2.5-flash")

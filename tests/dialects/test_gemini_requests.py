@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from dialects import gemini
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     Conversation,
     Effort,
@@ -26,7 +27,6 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import FaultError, FaultKind
-from dialects.models import profile_for
 from tests.oracles.gemini import check_gemini_request
 
 FLASH = profile_for("gemini-2.5-flash")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialects.capabilities.models import ModelProfile, ThinkingStyle, profile_for
 from dialects.claude_tools import JSON_TOOL
 from dialects.core.conversation import (
     JSON,
@@ -39,7 +40,6 @@ from dialects.crossing import Inquiry, crossing
 from dialects.dialect import Envelope
 from dialects.framing.sse import SSEDecoder
 from dialects.gemini.rendering import SKIP_SIGNATURE
-from dialects.models import ModelProfile, ThinkingStyle, profile_for
 from dialects.tables import BACKENDS, CLIENTS, LANES, SIGNS_OF_LIFE
 from tests.dialects import golden, imagined, mangling
 from tests.oracles.anthropic import check_messages_request

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dialects import models
-from dialects.models import ThinkingStyle, Vendor, normalised, profile_for
+from dialects.capabilities import models
+from dialects.capabilities.models import ThinkingStyle, Vendor, normalised, profile_for
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from dialects import bedrock_converse as converse
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import CacheMark, Conversation, OutputFormat, Text, ToolSpec
-from dialects.models import profile_for
 from tests.dialects.anthropic_bodies import said
 from tests.oracles.bedrock import check_converse_request
 

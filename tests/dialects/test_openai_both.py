@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from dialects import openai_chat, openai_responses
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Conversation, OutputFormat, Text
 from dialects.core.events import fold, unfold
 from dialects.crossing import Inquiry, crossing
 from dialects.dialect import Envelope
 from dialects.framing.sse import Frame, SSEDecoder
-from dialects.models import profile_for
 from tests.dialects.golden import byte_by_byte, read
 
 HELLO = {"messages": [{"role": "user", "content": "x"}]}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from dialects import openai_chat
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     Completion,
     Conversation,
@@ -30,7 +31,6 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.core.relay import Passthrough
 from dialects.dialect import Envelope
 from dialects.framing.sse import Frame, SSEDecoder
-from dialects.models import profile_for
 from tests.dialects.golden import body, matches, read, scenes, wire
 
 BACKEND = "openai_chat"

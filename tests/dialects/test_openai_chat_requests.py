@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialects import openai_chat
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     CacheMark,
     Conversation,
@@ -29,7 +30,6 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import FaultError, FaultKind
 from dialects.dialect import Envelope
-from dialects.models import profile_for
 from tests.dialects.openai_requests import PNG, chat_bodies
 from tests.oracles.openai import check_chat_request
 

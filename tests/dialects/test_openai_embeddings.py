@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
 
 from dialects import openai_embeddings as embeddings
+from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError
-from dialects.models import profile_for
 from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
 from tests.oracles.openai import check_embeddings_request
 

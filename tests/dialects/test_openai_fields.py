@@ -3,8 +3,8 @@
 import pytest
 
 from dialects import openai_chat
+from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError
-from dialects.models import profile_for
 
 
 def _user(content):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialects import openai_chat, openai_responses
+from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError
-from dialects.models import profile_for
 from tests.dialects.openai_requests import chat_bodies
 
 HELLO = {"messages": [{"role": "user", "content": "x"}]}

@@ -10,6 +10,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from dialects import openai_responses
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     Completion,
     Family,
@@ -29,7 +30,6 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.core.relay import Passthrough
 from dialects.dialect import Envelope
 from dialects.framing.sse import Frame, SSEDecoder
-from dialects.models import profile_for
 from tests.dialects.golden import body, matches, read, scenes, wire
 from tests.dialects.openai_requests import CODEX, GROUP, PNG
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialects import openai_responses
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     CacheMark,
     Completion,
@@ -32,7 +33,6 @@ from dialects.core.events import fold, unfold
 from dialects.core.faults import FaultError
 from dialects.dialect import Envelope
 from dialects.framing.sse import Frame
-from dialects.models import profile_for
 from tests.dialects.golden import read
 from tests.dialects.openai_requests import CODEX, GROUP, responses_bodies
 from tests.oracles.openai import check_responses_request

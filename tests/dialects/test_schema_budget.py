@@ -5,9 +5,9 @@ import json
 import pytest
 
 from dialects import bedrock_converse, gemini
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Conversation, Message, OutputFormat, Role, Text, ToolSpec
 from dialects.core.faults import FaultError, FaultKind
-from dialects.models import profile_for
 from dialects.references import comes_round, without_references
 from dialects.schema_budget import MOST_WRITTEN, SchemaBudget
 from dialects.schemas import for_gemini

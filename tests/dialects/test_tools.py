@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     Completion,
     Conversation,
@@ -21,7 +22,6 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.events import Event, fold, unfold
-from dialects.models import profile_for
 from dialects.tables import BACKENDS
 from dialects.tools import Renaming, arguments_of, call_id, fitting, lost_with, renaming
 

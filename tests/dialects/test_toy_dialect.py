@@ -5,11 +5,11 @@ import json
 import pytest
 
 from dialects import tables
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Role
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.crossing import Inquiry, crossing
 from dialects.dialect import BackendDialect, ClientDialect, Envelope
-from dialects.models import profile_for
 from tests.dialects import golden, mangling, shout
 
 CLIENT: tuple[str, ClientDialect] = ("shout", shout)

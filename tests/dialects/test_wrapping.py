@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.capabilities.models import profile_for
 from dialects.claude_tools import JSON_TOOL, json_tool
 from dialects.core.conversation import Completion, Conversation, OutputFormat, Refusal, Stop, Text, Thinking, ToolCall
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed, Started, checked, fold, unfold
 from dialects.core.faults import Fault, FaultKind
 from dialects.crossing import Forwarded, Inquiry, Translated, crossing
 from dialects.dialect import Envelope
-from dialects.models import profile_for
 from dialects.tables import CLIENTS
 from dialects.wrapping import Wrapping, is_object, within_object, wrapping
 from tests.dialects import golden, mangling

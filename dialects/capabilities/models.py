@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 
-from dialects.azure import FULL_VERSION, PLAIN_VERSION
+from dialects.capabilities.azure_versions import FULL_VERSION, PLAIN_VERSION
 
 
 class Vendor(Enum):
