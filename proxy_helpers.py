@@ -25,13 +25,13 @@ from dialects import (
     openai_responses,
     shorthand,
 )
+from dialects.adapt.unsupported import spoken
 from dialects.capabilities.models import ModelProfile, Vendor, canonical, profile_for
 from dialects.chunks import ChunkReader, Heard, Nonsense
 from dialects.core.conversation import JSON, Completion, Conversation, Opaque, Text
 from dialects.core.events import BlockDelta, BlockStarted
 from dialects.core.faults import FaultError, invalid
 from dialects.dialect import BackendDialect, ClientDialect, Envelope
-from dialects.foreign import spoken
 
 logger = logging.getLogger(__name__)
 """Told what could not be converted, in words that quote nothing of it."""

@@ -14,9 +14,9 @@ from werkzeug.routing import BaseConverter, PathConverter
 
 import routing
 from dialects import anthropic_messages, gemini, openai_chat
+from dialects.adapt.token_estimate import count_tokens
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status, invalid
-from dialects.counting import count_tokens
 from dialects.framing.json_text import dumps, loads
 from dialects.model_lists import anthropic_model, anthropic_models, openai_model, openai_models
 from dialects.tables import CLIENTS

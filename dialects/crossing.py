@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from dialects.adapt.json_root import Wrapping, wrapping
+from dialects.adapt.tool_names import Renaming, renaming
+from dialects.adapt.unsupported import spoken
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, Completion
 from dialects.core.relay import Passthrough, Relay, Translation
 from dialects.dialect import BackendDialect, ClientDialect, Envelope, LaneDialect, Rendered
-from dialects.foreign import spoken
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.tables import BACKENDS, CLIENTS, LANES
-from dialects.tools import Renaming, renaming
-from dialects.wrapping import Wrapping, wrapping
 
 _WITH_OWN_CLIENTS = (Vendor.CLAUDE, Vendor.GEMINI, Vendor.OPENAI)
 """Whose own clients know its rules, such as which names and schemas it refuses, and what it knows."""

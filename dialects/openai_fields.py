@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from dialects.attachments import as_text, kind_of
+from dialects.adapt.attachments import as_text, kind_of
 from dialects.core.conversation import (
     JSON,
     CacheMark,

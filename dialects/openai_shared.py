@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dialects.adapt.schemas import for_openai
+from dialects.adapt.turn_order import NO_RESULT
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
     JSON,
@@ -33,8 +35,6 @@ from dialects.core.events import Block
 from dialects.core.faults import Fault, FaultKind, invalid
 from dialects.framing.json_text import dumps
 from dialects.openai_fields import Fields, effort_in
-from dialects.schemas import for_openai
-from dialects.turns import NO_RESULT
 
 CHAT = "openai-chat"
 RESPONSES = "openai-responses"

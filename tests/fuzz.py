@@ -20,11 +20,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from dialects.adapt.token_estimate import count_tokens
 from dialects.capabilities.models import profile_for
 from dialects.core import upstream_errors
 from dialects.core.conversation import JSON, Conversation
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
-from dialects.counting import count_tokens
 from dialects.crossing import Inquiry, crossing
 from dialects.dialect import Envelope
 from dialects.embedders import EMBEDDERS

@@ -5,8 +5,9 @@ https://docs.claude.com/en/api/messages and .../errors
 
 from typing import Any
 
+from dialects.adapt.claude_tools import JSON_TOOL, settled
+from dialects.adapt.signatures import pack
 from dialects.anthropic_messages.asking import DIALECT
-from dialects.claude_tools import JSON_TOOL, settled
 from dialects.core.conversation import (
     JSON,
     Completion,
@@ -26,7 +27,6 @@ from dialects.core.conversation import (
 from dialects.core.faults import Fault, FaultKind
 from dialects.dialect import Envelope
 from dialects.framing.json_text import dumps, object_around, object_from
-from dialects.signatures import pack
 
 STOP_OUT = {
     StopReason.END: "end_turn",

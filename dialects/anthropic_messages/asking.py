@@ -10,7 +10,8 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from dialects import attachments
+from dialects.adapt import attachments
+from dialects.adapt.signatures import unpack
 from dialects.core.conversation import (
     JSON,
     CacheMark,
@@ -36,7 +37,6 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.framing.json_text import dumps
-from dialects.signatures import unpack
 
 DIALECT = "anthropic-messages"
 

@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dialects import claude
+from dialects.adapt import claude_limits
+from dialects.adapt.signatures import unpack
+from dialects.adapt.turn_order import BEGINNING, wrapped
+from dialects.adapt.unsupported import by_id
 from dialects.anthropic_messages.asking import parse_block
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Family, Opaque, Text
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.foreign import by_id
-from dialects.signatures import unpack
-from dialects.turns import BEGINNING, wrapped
 
 VERSION = "bedrock-2023-05-31"
 
@@ -105,7 +105,7 @@ class _Fitting:
         """Set length, thinking, effort, sampling and format as the model takes them."""
         config = body["output_config"] if isinstance(body.get("output_config"), dict) else {}
         choice = out.get("tool_choice")
-        wish = claude.Wish(
+        wish = claude_limits.Wish(
             max_tokens=_number(body.get("max_tokens")),
             thinking=body["thinking"] if isinstance(body.get("thinking"), dict) else None,
             effort=config["effort"] if isinstance(config.get("effort"), str) else None,
@@ -115,7 +115,7 @@ class _Fitting:
             forced=isinstance(choice, dict) and choice.get("type") in ("any", "tool"),
             unsigned_calls=_unsigned_calls(out["messages"]),
         )
-        plan = claude.plan(wish, self.profile)
+        plan = claude_limits.plan(wish, self.profile)
         self.dropped |= plan.dropped
         self.dropped |= {f"output_config.{name}" for name, value in config.items() if name not in _CONFIG and value}
         ruled = {
@@ -129,7 +129,7 @@ class _Fitting:
         kept = {"effort": plan.effort, "format": self.format(config.get("format") or body.get("output_format"))}
         if kept := {name: value for name, value in kept.items() if value}:
             out["output_config"] = kept
-        self.betas = claude.with_effort_beta(self.betas, plan, self.profile)
+        self.betas = claude_limits.with_effort_beta(self.betas, plan, self.profile)
 
     def format(self, format: Any) -> JSON | None:
         """Pass the wanted form of the answer to a model that can be held to it."""

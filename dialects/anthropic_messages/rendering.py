@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dialects import attachments, claude, claude_tools, turns
+from dialects.adapt import attachments, claude_limits, claude_tools, turn_order
+from dialects.adapt.tool_names import arguments_of
 from dialects.anthropic_messages.asking import DIALECT
 from dialects.anthropic_messages.fitting import fitted
 from dialects.capabilities.models import ModelProfile
@@ -31,7 +32,6 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.dialect import Rendered
-from dialects.tools import arguments_of
 
 _TOOL_CHOICE = {
     ToolMode.AUTO: "auto",
@@ -45,8 +45,8 @@ _INSIDE = ("messages[].", "tools[].", "cache_control.", "thinking.")
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Ask Claude; raises `FaultError` if leaving something out would change the meaning."""
-    conversation, lost = claude.with_sayable_parts(conversation, DIALECT, thoughts=True)
-    conversation, fewer = claude.with_few_marks(conversation, in_results=True)
+    conversation, lost = claude_limits.with_sayable_parts(conversation, DIALECT, thoughts=True)
+    conversation, fewer = claude_limits.with_few_marks(conversation, in_results=True)
     asking = _Asking(conversation, profile, lost)
     body = asking.body()
     if fewer:
@@ -66,7 +66,7 @@ class _Asking:
     def body(self) -> JSON:
         conversation = self.conversation
         own = conversation.dialect == DIALECT
-        system, messages = turns.ordered(conversation)
+        system, messages = turn_order.ordered(conversation)
         json_tool = claude_tools.needs_json_tool(conversation.output, native=self.profile.native_schema)
         tools = self.tools(messages, json_tool=json_tool)
         body: JSON = {
@@ -76,7 +76,7 @@ class _Asking:
             "tool_choice": _tool_choice(conversation, json_tool=json_tool) if tools else None,
             "stop_sequences": self.stops(),
         }
-        wish = claude.wish_for(conversation, effort_alone=own)
+        wish = claude_limits.wish_for(conversation, effort_alone=own)
         config = {"effort": wish.effort, "format": self.format(json_tool=json_tool)}
         body |= {
             "max_tokens": wish.max_tokens,
@@ -87,7 +87,7 @@ class _Asking:
             "top_k": wish.top_k,
         }
         self.extras(body, own=own)
-        self.dropped |= claude.unsaid(conversation)
+        self.dropped |= claude_limits.unsaid(conversation)
         return {name: value for name, value in body.items() if value not in (None, [], {})}
 
     def extras(self, body: JSON, *, own: bool) -> None:
@@ -127,7 +127,7 @@ class _Asking:
 
     def result(self, result: ToolResult) -> JSON:
         answer: JSON = {"type": "tool_result", "tool_use_id": claude_tools.call_id(result.call_id)}
-        content = [self.block(part) for part in result.parts if not turns.is_blank(part)]
+        content = [self.block(part) for part in result.parts if not turn_order.is_blank(part)]
         if content:
             answer["content"] = content
         if result.is_error:

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from dialects.adapt.claude_tools import JSON_TOOL, settled
+from dialects.adapt.signatures import pack
 from dialects.anthropic_messages.answering import (
     STOP_OUT,
     block_for,
@@ -16,7 +18,6 @@ from dialects.anthropic_messages.answering import (
     usage_from,
 )
 from dialects.anthropic_messages.asking import DIALECT
-from dialects.claude_tools import JSON_TOOL, settled
 from dialects.core.conversation import (
     JSON,
     Family,
@@ -36,7 +37,6 @@ from dialects.framing.aws_event_stream import decoder_for
 from dialects.framing.frame_template import Pieces
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
-from dialects.signatures import pack
 
 METRICS = "amazon-bedrock-invocationMetrics"
 _TEXT_OF = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}

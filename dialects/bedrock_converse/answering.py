@@ -8,7 +8,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from dialects.claude_tools import JSON_TOOL, settled
+from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.core.conversation import (
     JSON,
     Completion,

@@ -8,7 +8,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from dialects import attachments, claude, claude_tools, turns
+from dialects.adapt import attachments, claude_limits, claude_tools, turn_order
+from dialects.adapt.schema_budget import SchemaBudget
+from dialects.adapt.schema_references import without_references
+from dialects.adapt.tool_names import arguments_of
 from dialects.bedrock_converse.answering import DIALECT
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import (
@@ -32,9 +35,6 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.references import without_references
-from dialects.schema_budget import SchemaBudget
-from dialects.tools import arguments_of
 
 _TOOL_CHOICE = {
     ToolMode.AUTO: "auto",
@@ -69,8 +69,8 @@ _MODELS_OWN = "anthropic_beta"
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Ask a model on Bedrock; raises `FaultError` if leaving something out would change the meaning."""
     thoughts = profile.vendor is Vendor.CLAUDE
-    conversation, lost = claude.with_sayable_parts(conversation, DIALECT, thoughts=thoughts)
-    conversation, fewer = claude.with_few_marks(conversation, in_results=False)
+    conversation, lost = claude_limits.with_sayable_parts(conversation, DIALECT, thoughts=thoughts)
+    conversation, fewer = claude_limits.with_few_marks(conversation, in_results=False)
     asking = _Asking(conversation, profile, lost)
     body = asking.body()
     if fewer:
@@ -93,7 +93,7 @@ class _Asking:
         conversation = self.conversation
         if conversation.tools and not self.profile.tools:
             raise invalid(f"tools cannot be used with model {self.profile.name}", "tools")
-        system, messages = turns.ordered(conversation)
+        system, messages = turn_order.ordered(conversation)
         tools = self.tool_config(messages)
         inference, model_fields = self.settings(messages, tools)
         body: JSON = {
@@ -105,7 +105,7 @@ class _Asking:
         }
         if self.is_claude and inference.get("stopSequences"):
             body["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
-        self.dropped |= claude.unsaid(conversation) | (conversation.extra.keys() - {_MODELS_OWN})
+        self.dropped |= claude_limits.unsaid(conversation) | (conversation.extra.keys() - {_MODELS_OWN})
         return {name: value for name, value in body.items() if value}
 
     @property
@@ -119,11 +119,11 @@ class _Asking:
     def settings(self, messages: tuple[Message, ...], tools: JSON | None) -> tuple[JSON, JSON]:
         """Set length, sampling and thinking: some have a place in Converse, some only in the model's own fields."""
         wish = replace(
-            claude.wish_for(self.conversation, effort_alone=False),
+            claude_limits.wish_for(self.conversation, effort_alone=False),
             forced=claude_tools.is_forced(self.conversation) or self.json_tool,
-            unsigned_calls=claude.unsigned_calls(messages),
+            unsigned_calls=claude_limits.unsigned_calls(messages),
         )
-        plan = claude.plan(wish, self.profile)
+        plan = claude_limits.plan(wish, self.profile)
         self.dropped |= plan.dropped
         # Only Claude must be told a length; others know theirs.
         length = plan.max_tokens if self.is_claude or wish.max_tokens else None
@@ -135,7 +135,7 @@ class _Asking:
         }
         return _said(inference), _said(self.model_fields(plan, tools))
 
-    def model_fields(self, plan: claude.Plan, tools: JSON | None) -> JSON:
+    def model_fields(self, plan: claude_limits.Plan, tools: JSON | None) -> JSON:
         asked = self.conversation.extra.get(_MODELS_OWN) or []
         named = asked if isinstance(asked, list) else [asked]
         betas = [beta for beta in named if isinstance(beta, str) and beta in self.profile.betas]
@@ -144,11 +144,11 @@ class _Asking:
         if not self.is_claude:
             return {"inferenceConfig": _said({"topK": plan.top_k})}
         return {
-            "thinking": plan.thinking if claude.is_on(plan.thinking) else None,
+            "thinking": plan.thinking if claude_limits.is_on(plan.thinking) else None,
             "output_config": _said({"effort": plan.effort}),
             "top_k": plan.top_k,
             "tool_choice": self.one_at_a_time(tools),
-            _MODELS_OWN: claude.with_effort_beta(betas, plan, self.profile),
+            _MODELS_OWN: claude_limits.with_effort_beta(betas, plan, self.profile),
         }
 
     def stops(self) -> list[str]:
@@ -188,7 +188,7 @@ class _Asking:
                 return [payload]
 
     def result(self, result: ToolResult) -> JSON:
-        content = [block for part in result.parts if not turns.is_blank(part) for block in self.blocks(part)]
+        content = [block for part in result.parts if not turn_order.is_blank(part) for block in self.blocks(part)]
         answer: JSON = {"toolUseId": claude_tools.call_id(result.call_id), "content": content or [{"text": _EMPTY}]}
         if self.is_claude or not result.is_error:
             answer["status"] = "error" if result.is_error else "success"

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dialects.attachments import kind_of
+from dialects.adapt.attachments import kind_of
+from dialects.adapt.signatures import REDACTED, pack
 from dialects.core.conversation import (
     JSON,
     Completion,
@@ -51,7 +52,6 @@ from dialects.gemini.wire import (
     usage_for,
     usage_from,
 )
-from dialects.signatures import REDACTED, pack
 
 _ACTIONS = ["generateContent", "streamGenerateContent", "countTokens"]
 

@@ -8,6 +8,8 @@ says in the path, are expected in the body.
 from dataclasses import replace
 from typing import Any
 
+from dialects.adapt.schemas import from_google
+from dialects.adapt.tool_names import narrowed
 from dialects.core.conversation import (
     JSON,
     Conversation,
@@ -25,8 +27,6 @@ from dialects.core.faults import invalid
 from dialects.gemini.contents import Contents
 from dialects.gemini.fields import keep_apart, name_in, object_in, objects_in, take_number, take_whole, text_in
 from dialects.gemini.wire import DECLARED, DIALECT, EFFORTS, camelled
-from dialects.schemas import from_google
-from dialects.tools import narrowed
 
 _MODES = {"AUTO": ToolMode.AUTO, "ANY": ToolMode.REQUIRED, "NONE": ToolMode.NONE}
 _CALLING = "toolConfig.functionCallingConfig"

@@ -9,7 +9,8 @@ from collections.abc import Container
 from dataclasses import replace
 from typing import Any
 
-from dialects.attachments import kind_of
+from dialects.adapt.attachments import kind_of
+from dialects.adapt.signatures import REDACTED, unpack
 from dialects.core.conversation import (
     JSON,
     Family,
@@ -28,7 +29,6 @@ from dialects.framing.json_text import dumps
 from dialects.gemini.fields import keep_apart, name_in, object_in, objects_in, text_in
 from dialects.gemini.vertex import FIELDS
 from dialects.gemini.wire import BESIDE, DIALECT, PARTS, RESOLUTIONS, TURNS, camelled, mime_by_suffix
-from dialects.signatures import REDACTED, unpack
 
 _ROLES = {"user": Role.USER, "function": Role.USER, "model": Role.ASSISTANT}
 _DETAILS = {level: detail for detail, level in RESOLUTIONS.items()}

@@ -8,11 +8,12 @@ and the model's name in the answer.
 
 from typing import Any
 
+from dialects.adapt.signatures import unpack
+from dialects.adapt.unsupported import unknown
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
 from dialects.core.faults import Fault
 from dialects.dialect import Envelope, Rendered
-from dialects.foreign import unknown
 from dialects.framing.json_text import dumps, loads_leniently
 from dialects.framing.sse import Frame
 from dialects.gemini.answering import say_fault
@@ -20,7 +21,6 @@ from dialects.gemini.fitting import fitted, fitted_thinking
 from dialects.gemini.rendering import sign_foreign_calls
 from dialects.gemini.vertex import FIELDS, known
 from dialects.gemini.wire import BESIDE, camelled
-from dialects.signatures import unpack
 
 _PATH_ONLY = ("model", "stream")
 _SYSTEM = ("systemInstruction", "system_instruction")

@@ -8,6 +8,10 @@ its function's name and stands right behind the call.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dialects.adapt.schema_budget import SchemaBudget
+from dialects.adapt.schemas import for_gemini, has_parameters
+from dialects.adapt.tool_names import arguments_of, lost_with
+from dialects.adapt.turn_order import ordered
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
     JSON,
@@ -37,10 +41,6 @@ from dialects.framing.json_text import dumps, object_from
 from dialects.gemini.fitting import fitted, fitted_budget, fitted_level
 from dialects.gemini.vertex import is_known
 from dialects.gemini.wire import BUDGETS, DECLARED, DIALECT, RESOLUTIONS, mime_of
-from dialects.schema_budget import SchemaBudget
-from dialects.schemas import for_gemini, has_parameters
-from dialects.tools import arguments_of, lost_with
-from dialects.turns import ordered
 
 SKIP_SIGNATURE = "skip_thought_signature_validator"
 """Google's own word for a call no Gemini model has signed, because another model made it: the check is then skipped.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dialects.adapt.tool_names import narrowed
 from dialects.anthropic_messages.asking import parse_block
 from dialects.core.conversation import (
     JSON,
@@ -45,7 +46,6 @@ from dialects.openai_fields import (
     output_format,
 )
 from dialects.openai_shared import CHAT, parted
-from dialects.tools import narrowed
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "any": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(

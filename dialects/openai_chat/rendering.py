@@ -9,6 +9,9 @@ user's words in ``<system>``, and turns of one role are merged.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from dialects.adapt.schemas import answer_for_openai
+from dialects.adapt.tool_names import lost_with
+from dialects.adapt.turn_order import wrapped
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import (
     JSON,
@@ -49,9 +52,6 @@ from dialects.openai_shared import (
     takeable,
     user_of,
 )
-from dialects.schemas import answer_for_openai
-from dialects.tools import lost_with
-from dialects.turns import wrapped
 
 _AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
 _SHOWN_BELOW = "(shown below)"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from dialects import tools
+from dialects.adapt import tool_names
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, Media, Stop, StopReason, ToolCall, Usage
 from dialects.dialect import Envelope
@@ -118,7 +118,7 @@ def image(attached: Media) -> JSON:
 def told_id(id: str, profile: ModelProfile) -> str:
     """Write a call's id as the model takes it: Mistral wants nine letters and digits, OpenAI no more than 40."""
     if profile.vendor is not Vendor.MISTRAL:
-        return tools.call_id(id, _LONGEST_ID)
+        return tool_names.call_id(id, _LONGEST_ID)
     if _MISTRAL_ID.fullmatch(id):
         return id
     number = int.from_bytes(hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()[:8], "big")

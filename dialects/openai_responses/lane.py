@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from dialects.adapt.signatures import unpack
+from dialects.adapt.tool_names import is_function, lost_with
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Opaque, Usage
 from dialects.core.faults import Fault, invalid
@@ -20,8 +22,6 @@ from dialects.openai_responses.names import flat
 from dialects.openai_responses.rendering import length_for
 from dialects.openai_responses.words import namespaces_of, render_error, told_id
 from dialects.openai_shared import RESPONSES, drop_refused_sampling, fit_effort, public_model
-from dialects.signatures import unpack
-from dialects.tools import is_function, lost_with
 
 # https://learn.microsoft.com/azure/ai-foundry/openai/reference-preview-latest#create-response
 _TAKEN = frozenset(

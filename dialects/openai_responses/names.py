@@ -8,8 +8,8 @@ go back to the client under both names, as it sent them.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dialects.adapt.tool_names import fitting, is_function
 from dialects.capabilities.models import ODD_IN_NAMES
-from dialects.tools import fitting, is_function
 
 
 def flat(namespace: str, name: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dialects.adapt.signatures import REDACTED, unpack
+from dialects.adapt.tool_names import narrowed
 from dialects.core.conversation import (
     JSON,
     CacheMark,
@@ -44,8 +46,6 @@ from dialects.openai_fields import (
 )
 from dialects.openai_responses.names import flat
 from dialects.openai_shared import RESPONSES, parted
-from dialects.signatures import REDACTED, unpack
-from dialects.tools import narrowed
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dialects.adapt.schemas import answer_for_openai
+from dialects.adapt.tool_names import lost_with
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
     JSON,
@@ -45,8 +47,6 @@ from dialects.openai_shared import (
     takeable,
     user_of,
 )
-from dialects.schemas import answer_for_openai
-from dialects.tools import lost_with
 
 _SHORTEST = 16
 _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})

@@ -6,7 +6,8 @@ https://platform.openai.com/docs/api-reference/responses/object
 from collections.abc import Mapping
 from typing import Any
 
-from dialects import tools
+from dialects.adapt import tool_names
+from dialects.adapt.signatures import REDACTED, pack
 from dialects.core.conversation import (
     JSON,
     Conversation,
@@ -30,7 +31,6 @@ from dialects.core.faults import Fault, FaultKind
 from dialects.dialect import Envelope
 from dialects.openai_responses.names import namespaces
 from dialects.openai_shared import CHOICE, stop_for
-from dialects.signatures import REDACTED, pack
 
 _INCOMPLETE = {
     StopReason.LENGTH: "max_output_tokens",
@@ -51,7 +51,7 @@ _ERROR_CODE = {
 
 def told_id(id: str) -> str:
     """Write a call's id as OpenAI takes it."""
-    return tools.call_id(id, _LONGEST_ID)
+    return tool_names.call_id(id, _LONGEST_ID)
 
 
 def answer_id(envelope: Envelope) -> str:

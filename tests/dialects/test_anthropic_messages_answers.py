@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from dialects import anthropic_messages as messages
+from dialects.adapt.token_estimate import count_tokens
 from dialects.core.conversation import (
     Completion,
     Family,
@@ -38,7 +39,6 @@ from dialects.core.events import (
 )
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.core.relay import Passthrough, Translation
-from dialects.counting import count_tokens
 from dialects.framing import json_text
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.framing.sse import Frame

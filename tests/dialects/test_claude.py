@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects import claude, claude_tools, turns
-from dialects.attachments import check, image_type, text_of
+from dialects.adapt import claude_limits, claude_tools, turn_order
+from dialects.adapt.attachments import check, image_type, text_of
+from dialects.adapt.claude_limits import Plan, Wish, plan
+from dialects.adapt.token_estimate import count_tokens
 from dialects.capabilities.models import profile_for
-from dialects.claude import Plan, Wish, plan
 from dialects.core.conversation import (
     Conversation,
     Media,
@@ -26,7 +27,6 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import FaultError
-from dialects.counting import count_tokens
 
 HAIKU_3 = profile_for("anthropic--claude-3-haiku")
 SONNET_4 = profile_for("anthropic--claude-4-sonnet")
@@ -103,7 +103,7 @@ def test_no_wish_leads_to_a_plan_that_claude_refuses(wish, profile):
     thinking = made.thinking or {}
 
     assert thinking.get("budget_tokens", 0) < made.max_tokens
-    assert not (claude.is_on(made.thinking) and (wish.forced or made.temperature is not None or made.top_k))
+    assert not (claude_limits.is_on(made.thinking) and (wish.forced or made.temperature is not None or made.top_k))
     assert made.temperature is None or made.temperature <= 1
     assert profile.effort or made.effort is None
 
@@ -117,7 +117,7 @@ HI = said(U, Text("hi"))
 
 
 def ordered(*messages):
-    return turns.ordered(Conversation("m", system=(Text("s"),), messages=messages))
+    return turn_order.ordered(Conversation("m", system=(Text("s"),), messages=messages))
 
 
 def test_system_messages_find_their_place():
@@ -141,7 +141,7 @@ def test_results_come_first_and_answer_every_call():
 
     assert messages[2].parts == (
         second,
-        ToolResult("b", (Text(turns.NO_RESULT),), is_error=True),
+        ToolResult("b", (Text(turn_order.NO_RESULT),), is_error=True),
         first,
         Text("by the way"),
         Text("2"),
@@ -152,7 +152,7 @@ def test_results_come_first_and_answer_every_call():
 def test_a_call_at_the_end_is_answered_too():
     _, messages = ordered(HI, said(A, ToolCall("a", "f")))
 
-    assert messages[2] == said(U, ToolResult("a", (Text(turns.NO_RESULT),), is_error=True))
+    assert messages[2] == said(U, ToolResult("a", (Text(turn_order.NO_RESULT),), is_error=True))
 
 
 def test_nothing_said_is_nothing_to_answer():
@@ -172,10 +172,10 @@ def test_ids_become_legal_and_stay_different(id):
 def test_unsigned_calls_are_noticed():
     call, thought = ToolCall("a", "f"), Thinking("t", "s")
 
-    assert not claude.unsigned_calls((HI,))
-    assert not claude.unsigned_calls((HI, said(A, Text("x")), HI))
-    assert claude.unsigned_calls((HI, said(A, call), HI))
-    assert not claude.unsigned_calls((HI, said(A, thought, call), HI))
+    assert not claude_limits.unsigned_calls((HI,))
+    assert not claude_limits.unsigned_calls((HI, said(A, Text("x")), HI))
+    assert claude_limits.unsigned_calls((HI, said(A, call), HI))
+    assert not claude_limits.unsigned_calls((HI, said(A, thought, call), HI))
 
 
 @pytest.mark.parametrize(

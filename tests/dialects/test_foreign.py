@@ -4,12 +4,12 @@ import json
 
 import pytest
 
+from dialects.adapt.unsupported import spoken
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON, Conversation, Media, MediaKind, Message, Opaque, Role, Text, ToolCall
 from dialects.core.faults import FaultError, FaultKind
 from dialects.crossing import Inquiry, crossing
 from dialects.dialect import Envelope, Rendered
-from dialects.foreign import spoken
 from dialects.tables import BACKENDS, CLIENTS
 
 PDF = {"file_data": "data:application/pdf;base64,AAAA"}

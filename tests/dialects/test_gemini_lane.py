@@ -5,11 +5,11 @@ import copy
 import pytest
 
 from dialects import gemini
+from dialects.adapt.signatures import pack
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Family
 from dialects.core.faults import FaultError
 from dialects.gemini.rendering import SKIP_SIGNATURE
-from dialects.signatures import pack
 
 CONFIG = "generationConfig.thinkingConfig"
 SHOWN = {"includeThoughts": True}

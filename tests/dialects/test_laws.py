@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialects.adapt.claude_tools import JSON_TOOL
+from dialects.adapt.token_estimate import count_tokens
 from dialects.capabilities.models import ModelProfile, ThinkingStyle, profile_for
-from dialects.claude_tools import JSON_TOOL
 from dialects.core.conversation import (
     JSON,
     Completion,
@@ -35,7 +36,6 @@ from dialects.core.conversation import (
 )
 from dialects.core.events import Failed, checked, fold, unfold
 from dialects.core.faults import FaultError
-from dialects.counting import count_tokens
 from dialects.crossing import Inquiry, crossing
 from dialects.dialect import Envelope
 from dialects.framing.sse import SSEDecoder

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.adapt.schema_references import comes_round, without_references
+from dialects.adapt.schemas import MAX_DEPTH, Adapted
 from dialects.core.faults import FaultError
-from dialects.references import comes_round, without_references
-from dialects.schemas import MAX_DEPTH, Adapted
 
 NAME = {"type": "string"}
 NODE = {

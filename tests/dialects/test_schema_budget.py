@@ -5,12 +5,12 @@ import json
 import pytest
 
 from dialects import bedrock_converse, gemini
+from dialects.adapt.schema_budget import MOST_WRITTEN, SchemaBudget
+from dialects.adapt.schema_references import comes_round, without_references
+from dialects.adapt.schemas import for_gemini
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Conversation, Message, OutputFormat, Role, Text, ToolSpec
 from dialects.core.faults import FaultError, FaultKind
-from dialects.references import comes_round, without_references
-from dialects.schema_budget import MOST_WRITTEN, SchemaBudget
-from dialects.schemas import for_gemini
 
 WIDE = {"type": "object", "properties": {f"p{number}": {"type": "string"} for number in range(1000)}}
 SIZE = len(json.dumps(WIDE))

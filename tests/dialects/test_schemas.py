@@ -7,8 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dialects.core.faults import FaultError
-from dialects.schemas import (
+from dialects.adapt.schemas import (
     MAX_DEPTH,
     Adapted,
     answer_for_openai,
@@ -19,6 +18,7 @@ from dialects.schemas import (
     object_root,
     walked,
 )
+from dialects.core.faults import FaultError
 from emulator import openai_shapes as shapes
 from emulator.neutral import Refused
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dialects.adapt.signatures import pack, unpack
 from dialects.core.conversation import Family
-from dialects.signatures import pack, unpack
 
 families = st.sampled_from(Family)
 signatures = st.text(max_size=20)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.adapt.tool_names import Renaming, arguments_of, call_id, fitting, lost_with, renaming
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     Completion,
@@ -23,7 +24,6 @@ from dialects.core.conversation import (
 )
 from dialects.core.events import Event, fold, unfold
 from dialects.tables import BACKENDS
-from dialects.tools import Renaming, arguments_of, call_id, fitting, lost_with, renaming
 
 TAKEN = {
     "gpt-4.1": r"[a-zA-Z0-9_-]{1,64}",

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.adapt.claude_tools import JSON_TOOL, json_tool
+from dialects.adapt.json_root import Wrapping, is_object, within_object, wrapping
 from dialects.capabilities.models import profile_for
-from dialects.claude_tools import JSON_TOOL, json_tool
 from dialects.core.conversation import Completion, Conversation, OutputFormat, Refusal, Stop, Text, Thinking, ToolCall
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed, Started, checked, fold, unfold
 from dialects.core.faults import Fault, FaultKind
 from dialects.crossing import Forwarded, Inquiry, Translated, crossing
 from dialects.dialect import Envelope
 from dialects.tables import CLIENTS
-from dialects.wrapping import Wrapping, is_object, within_object, wrapping
 from tests.dialects import golden, mangling
 
 STEP = {"type": "object", "properties": {"say": {"type": "string"}}, "required": ["say"], "additionalProperties": False}

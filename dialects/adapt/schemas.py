@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dialects.adapt.schema_budget import SchemaBudget
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
-from dialects.schema_budget import SchemaBudget
 
 MAX_DEPTH = 100
 """How deep a schema may be nested."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from dialects.adapt.schema_budget import DEFINITIONS, SchemaBudget
+from dialects.adapt.schemas import MAX_DEPTH, Adapted, visited
 from dialects.core.conversation import JSON
 from dialects.core.faults import FaultError, invalid
-from dialects.schema_budget import DEFINITIONS, SchemaBudget
-from dialects.schemas import MAX_DEPTH, Adapted, visited
 
 _ROUNDS = 2
 """How often a definition may stand within itself before what it holds is left open."""

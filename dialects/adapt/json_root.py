@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from dialects.adapt.schemas import NOT_AT_THE_ROOT, walked
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Completion, Conversation, Part, Text
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed
 from dialects.dialect import Retelling, StreamReader
-from dialects.schemas import NOT_AT_THE_ROOT, walked
 
 _KEY = "value"
 _DEFINITIONS = ("$defs", "definitions")

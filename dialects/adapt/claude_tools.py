@@ -5,7 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dialects import tools
+from dialects.adapt import tool_names
+from dialects.adapt.json_root import is_object, within_object
+from dialects.adapt.schema_references import comes_round
+from dialects.adapt.schemas import object_root
 from dialects.core.conversation import (
     JSON,
     Conversation,
@@ -18,9 +21,6 @@ from dialects.core.conversation import (
     ToolMode,
     ToolSpec,
 )
-from dialects.references import comes_round
-from dialects.schemas import object_root
-from dialects.wrapping import is_object, within_object
 
 JSON_TOOL = "respond_with_json"
 """A tool the model is made to call where it cannot be told to answer in JSON: its arguments are the answer."""
@@ -89,7 +89,7 @@ def settled(stop: Stop, parts: Iterable[Part]) -> Stop:
 
 def call_id(id: str) -> str:
     """Write a call's id with the letters, and at the length, Bedrock takes."""
-    return tools.call_id(id, _LONGEST_ID, _ILLEGAL_IN_ID)
+    return tool_names.call_id(id, _LONGEST_ID, _ILLEGAL_IN_ID)
 
 
 def input_schema(parameters: Mapping[str, Any]) -> tuple[JSON, set[str]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 
+from dialects.adapt.tool_names import lost_with
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
     JSON,
@@ -24,7 +25,6 @@ from dialects.core.conversation import (
     ToolCall,
     ToolResult,
 )
-from dialects.tools import lost_with
 
 MAX_CACHE_MARKS = 4
 MIN_BUDGET = 1024
