@@ -13,7 +13,7 @@ from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.openai_fields import Fields
+from dialects.openai_common.request_fields import Fields
 
 _UNDERSTOOD = frozenset({"model", "input", "dimensions", "encoding_format", "user", "input_type"})
 _FORMATS = ("float", "base64")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from dialects.core.conversation import JSON, Conversation, Message, Part, Text
-from dialects.openai_shared import CHAT
+from dialects.openai_common.vocabulary import CHAT
 
 _NEW_TURN = "\n\n"
 _GOOGLES = {"generationConfig": "generation_config", "safetySettings": "safety_settings"}

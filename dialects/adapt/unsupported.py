@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from dialects.core.conversation import JSON, Conversation, Media, Message, Opaque, Part, Role, Text, ToolResult
 from dialects.core.faults import FaultError, invalid
-from dialects.openai_shared import RESPONSES
+from dialects.openai_common.vocabulary import RESPONSES
 
 _HELD_ELSEWHERE = {
     "previous_response_id": "the conversation so far is not here; send it whole as input",

@@ -6,7 +6,7 @@ from dialects.openai_chat.parsing import parse_request
 from dialects.openai_chat.rendering import render_request
 from dialects.openai_chat.shapes import has_blocks, is_responses, with_nested_tools
 from dialects.openai_chat.streams import reader, writer
-from dialects.openai_shared import render_fault
+from dialects.openai_common.vocabulary import render_fault
 
 __all__ = [
     "forward_fault",

@@ -29,7 +29,7 @@ from dialects.openai_chat.words import (
     render_usage,
     stop_of,
 )
-from dialects.openai_shared import merged_text, usage_from
+from dialects.openai_common.vocabulary import merged_text, usage_from
 
 
 def parse_response(body: JSON, token: str) -> Completion:

@@ -14,7 +14,7 @@ from dialects.openai_chat.fields import accepted
 from dialects.openai_chat.parsing import parse_request
 from dialects.openai_chat.rendering import messages_for
 from dialects.openai_chat.words import told_id
-from dialects.openai_shared import drop_refused_sampling, fit_effort, limited, public_model, render_fault
+from dialects.openai_common.vocabulary import drop_refused_sampling, fit_effort, limited, public_model, render_fault
 
 _OF_MESSAGE = frozenset({"role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call"})
 _OF_PART = frozenset({"type", "text", "image_url", "input_audio", "file", "refusal"})

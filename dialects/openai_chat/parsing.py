@@ -34,7 +34,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.openai_chat.shapes import blocks_in, is_block
-from dialects.openai_fields import (
+from dialects.openai_common.request_fields import (
     Fields,
     beyond,
     cache_mark,
@@ -45,7 +45,7 @@ from dialects.openai_fields import (
     media,
     output_format,
 )
-from dialects.openai_shared import CHAT, parted
+from dialects.openai_common.vocabulary import CHAT, parted
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "any": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(

@@ -28,7 +28,7 @@ from dialects.openai_chat.words import (
     render_usage,
     stop_of,
 )
-from dialects.openai_shared import head_text, render_fault, usage_from
+from dialects.openai_common.vocabulary import head_text, render_fault, usage_from
 
 _FIELD: dict[type[Block], str] = {Text: "content", Thinking: "reasoning_content", Refusal: "refusal"}
 _DONE: JSON = {"done": True}

@@ -1,5 +1,6 @@
 """OpenAI Responses, on both sides of the gateway."""
 
+from dialects.openai_common.vocabulary import render_fault
 from dialects.openai_responses.answers import parse_response, render_response
 from dialects.openai_responses.lane import (
     forward_fault,
@@ -12,7 +13,6 @@ from dialects.openai_responses.parsing import parse_request
 from dialects.openai_responses.reading import reader
 from dialects.openai_responses.rendering import render_request
 from dialects.openai_responses.writing import writer
-from dialects.openai_shared import render_fault
 
 __all__ = [
     "forward_fault",

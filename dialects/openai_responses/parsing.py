@@ -32,7 +32,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.framing.json_text import dumps
-from dialects.openai_fields import (
+from dialects.openai_common.request_fields import (
     Fields,
     beyond,
     cache_mark,
@@ -44,8 +44,8 @@ from dialects.openai_fields import (
     output_format,
     without,
 )
+from dialects.openai_common.vocabulary import RESPONSES, parted
 from dialects.openai_responses.names import flat
-from dialects.openai_shared import RESPONSES, parted
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(

@@ -9,9 +9,9 @@ from dialects.core.conversation import JSON, Family, Opaque, Refusal, Text, Thin
 from dialects.core.events import Block, Event
 from dialects.core.frame_reader import FrameReader
 from dialects.framing.sse import Frame
+from dialects.openai_common.vocabulary import RESPONSES, usage_from
 from dialects.openai_responses.answers import content_of, fault_of, thoughts_of
 from dialects.openai_responses.words import stop_of
-from dialects.openai_shared import RESPONSES, usage_from
 
 
 def reader(token: str, content_type: str) -> FrameReader:

@@ -31,10 +31,8 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.openai_fields import data_uri, own_thinking, plain_text
-from dialects.openai_responses.parsing import SIGNED
-from dialects.openai_responses.words import told_id
-from dialects.openai_shared import (
+from dialects.openai_common.request_fields import data_uri, own_thinking, plain_text
+from dialects.openai_common.vocabulary import (
     CHAT,
     CHOICE,
     RESPONSES,
@@ -47,6 +45,8 @@ from dialects.openai_shared import (
     takeable,
     user_of,
 )
+from dialects.openai_responses.parsing import SIGNED
+from dialects.openai_responses.words import told_id
 
 _SHORTEST = 16
 _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})

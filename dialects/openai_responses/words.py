@@ -29,8 +29,8 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import Fault, FaultKind
 from dialects.dialect import Envelope
+from dialects.openai_common.vocabulary import CHOICE, stop_for
 from dialects.openai_responses.names import namespaces
-from dialects.openai_shared import CHOICE, stop_for
 
 _INCOMPLETE = {
     StopReason.LENGTH: "max_output_tokens",

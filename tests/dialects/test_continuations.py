@@ -19,7 +19,7 @@ from dialects.framing.aws_event_stream import decoder_for
 from dialects.framing.frame_template import Pieces
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
-from dialects.openai_shared import public_model
+from dialects.openai_common.vocabulary import public_model
 from dialects.tables import BACKENDS, CLIENTS, LANES
 from tests.dialects import golden, mangling
 

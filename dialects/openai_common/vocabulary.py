@@ -34,7 +34,7 @@ from dialects.core.conversation import (
 from dialects.core.events import Block
 from dialects.core.faults import Fault, FaultKind, invalid
 from dialects.framing.json_text import dumps
-from dialects.openai_fields import Fields, effort_in
+from dialects.openai_common.request_fields import Fields, effort_in
 
 CHAT = "openai-chat"
 RESPONSES = "openai-responses"
