@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from prometheus_client import CollectorRegistry
 
-from dialects import openai_embeddings, openai_responses
+from dialects import openai_responses
 from dialects.adapt.token_estimate import count_tokens
 from dialects.capabilities.models import Vendor, profile_for
 from dialects.core.conversation import JSON, Conversation, Effort, Family, Opaque, Part, Thinking, ToolSpec
@@ -21,6 +21,7 @@ from dialects.core.events import Failed
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
+from dialects.embeddings import openai as openai_embeddings
 from dialects.tables import CLIENTS
 from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool

@@ -27,12 +27,12 @@ from dialects.core.conversation import JSON, Conversation
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.crossing import Inquiry, crossing
 from dialects.dialect import Envelope
-from dialects.embedders import EMBEDDERS
+from dialects.embeddings.openai import parse_request as parse_embeddings
+from dialects.embeddings.openai import render_response as render_embeddings
+from dialects.embeddings.registry import EMBEDDERS
 from dialects.framing.aws_event_stream import EventStreamDecoder
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import FrameDecoder, SSEDecoder
-from dialects.openai_embeddings import parse_request as parse_embeddings
-from dialects.openai_embeddings import render_response as render_embeddings
 from dialects.tables import BACKENDS, CLIENTS
 from gateway.requests.rejected_fields import RejectedFields
 from tests.dialects import golden, mangling

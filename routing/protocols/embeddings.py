@@ -3,8 +3,8 @@
 from dialects.capabilities.azure_versions import knowing
 from dialects.capabilities.models import ModelProfile, Vendor, profile_for
 from dialects.core.conversation import JSON
-from dialects.embedders import EMBEDDERS
-from dialects.openai_embeddings import EmbeddingRequest, parse_request, render_response
+from dialects.embeddings.openai import EmbeddingRequest, parse_request, render_response
+from dialects.embeddings.registry import EMBEDDERS
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
 

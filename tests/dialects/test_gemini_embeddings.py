@@ -2,10 +2,10 @@
 
 import pytest
 
-from dialects import gemini_embeddings
 from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError
-from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
+from dialects.embeddings import gemini as gemini_embeddings
+from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
 
 FIRST = profile_for("gemini-embedding")
 SECOND = profile_for("gemini-embedding-2")

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
 
-from dialects import openai_embeddings as embeddings
 from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError
-from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
+from dialects.embeddings import openai as embeddings
+from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
 from tests.oracles.openai import check_embeddings_request
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)

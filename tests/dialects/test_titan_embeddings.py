@@ -2,10 +2,10 @@
 
 import pytest
 
-from dialects import titan_embeddings
 from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError
-from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
+from dialects.embeddings import titan as titan_embeddings
+from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
 
 TEXT = profile_for("amazon--titan-embed-text")
 IMAGE = profile_for("amazon--titan-embed-image")

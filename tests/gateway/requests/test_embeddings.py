@@ -9,7 +9,7 @@ from dialects.core.conversation import Conversation, Usage
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.crossing import Inquiry
 from dialects.dialect import Envelope
-from dialects.openai_embeddings import parse_request
+from dialects.embeddings.openai import parse_request
 from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import Asked
 from gateway.requests.lifetime import Lifetime

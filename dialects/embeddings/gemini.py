@@ -12,7 +12,7 @@ from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
+from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
 
 _TASKS = {
     "query": "RETRIEVAL_QUERY",

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from dialects import gemini_embeddings, openai_embeddings, titan_embeddings
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON
 from dialects.dialect import Rendered
-from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
+from dialects.embeddings import gemini as gemini_embeddings
+from dialects.embeddings import openai as openai_embeddings
+from dialects.embeddings import titan as titan_embeddings
+from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
 
 
 class EmbeddingDialect(Protocol):

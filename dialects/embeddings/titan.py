@@ -10,7 +10,7 @@ from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.openai_embeddings import EmbeddingRequest, EmbeddingResponse
+from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
 
 
 def render_request(request: EmbeddingRequest, profile: ModelProfile) -> list[Rendered]:
