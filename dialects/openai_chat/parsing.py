@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dialects.adapt.tool_names import narrowed
-from dialects.anthropic_messages.asking import parse_block
+from dialects.anthropic_messages.request_parser import parse_block
 from dialects.core.conversation import (
     JSON,
     CacheMark,

@@ -9,7 +9,8 @@ from typing import Any
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.adapt.signatures import pack
-from dialects.anthropic_messages.answering import (
+from dialects.anthropic_messages.request_parser import DIALECT
+from dialects.anthropic_messages.response import (
     STOP_OUT,
     block_for,
     render_fault,
@@ -17,7 +18,6 @@ from dialects.anthropic_messages.answering import (
     usage_for,
     usage_from,
 )
-from dialects.anthropic_messages.asking import DIALECT
 from dialects.core.conversation import (
     JSON,
     Family,

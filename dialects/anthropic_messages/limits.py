@@ -12,7 +12,7 @@ from dialects.adapt import claude_limits
 from dialects.adapt.signatures import unpack
 from dialects.adapt.turn_order import BEGINNING, wrapped
 from dialects.adapt.unsupported import by_id
-from dialects.anthropic_messages.asking import parse_block
+from dialects.anthropic_messages.request_parser import parse_block
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Family, Opaque, Text
 from dialects.core.faults import invalid

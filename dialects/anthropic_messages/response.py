@@ -7,7 +7,7 @@ from typing import Any
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.adapt.signatures import pack
-from dialects.anthropic_messages.asking import DIALECT
+from dialects.anthropic_messages.request_parser import DIALECT
 from dialects.core.conversation import (
     JSON,
     Completion,
