@@ -5,7 +5,10 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 as SAP AI Core's deployments do.
 """
 
-from dialects.gemini.answering import (
+from dialects.gemini.passthrough import forward_fault, forward_frame, forward_request, forward_response
+from dialects.gemini.request_parser import parse_request
+from dialects.gemini.request_renderer import render_request
+from dialects.gemini.stream import (
     Reader,
     Writer,
     parse_response,
@@ -15,9 +18,6 @@ from dialects.gemini.answering import (
     render_response,
     writer,
 )
-from dialects.gemini.asking import parse_request
-from dialects.gemini.lane import forward_fault, forward_frame, forward_request, forward_response
-from dialects.gemini.rendering import render_request
 
 __all__ = [
     "Reader",

@@ -27,8 +27,8 @@ from dialects.core.conversation import (
 from dialects.core.faults import invalid
 from dialects.framing.json_text import dumps
 from dialects.gemini.fields import keep_apart, name_in, object_in, objects_in, text_in
-from dialects.gemini.vertex import FIELDS
-from dialects.gemini.wire import BESIDE, DIALECT, PARTS, RESOLUTIONS, TURNS, camelled, mime_by_suffix
+from dialects.gemini.limits import FIELDS
+from dialects.gemini.vocabulary import BESIDE, DIALECT, PARTS, RESOLUTIONS, TURNS, camelled, mime_by_suffix
 
 _ROLES = {"user": Role.USER, "function": Role.USER, "model": Role.ASSISTANT}
 _DETAILS = {level: detail for detail, level in RESOLUTIONS.items()}

@@ -5,7 +5,7 @@ https://ai.google.dev/gemini-api/docs/thinking says who can be told how hard to 
 
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, Effort
-from dialects.gemini.wire import BUDGETS, EFFORTS, LEVELS
+from dialects.gemini.vocabulary import BUDGETS, EFFORTS, LEVELS
 
 _ORDER = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 _MAX_STOPS = 5

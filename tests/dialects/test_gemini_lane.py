@@ -9,7 +9,7 @@ from dialects.adapt.signatures import pack
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Family
 from dialects.core.faults import FaultError
-from dialects.gemini.rendering import SKIP_SIGNATURE
+from dialects.gemini.request_renderer import SKIP_SIGNATURE
 
 CONFIG = "generationConfig.thinkingConfig"
 SHOWN = {"includeThoughts": True}

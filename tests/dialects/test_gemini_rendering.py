@@ -31,7 +31,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import FaultError
-from dialects.gemini.rendering import SKIP_SIGNATURE
+from dialects.gemini.request_renderer import SKIP_SIGNATURE
 from tests.oracles.gemini import check_gemini_request
 
 FLASH = profile_for("gemini-2.5-flash")

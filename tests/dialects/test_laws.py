@@ -39,7 +39,7 @@ from dialects.core.faults import FaultError
 from dialects.crossing import Inquiry, crossing
 from dialects.dialect import Envelope
 from dialects.framing.sse import SSEDecoder
-from dialects.gemini.rendering import SKIP_SIGNATURE
+from dialects.gemini.request_renderer import SKIP_SIGNATURE
 from dialects.tables import BACKENDS, CLIENTS, LANES, SIGNS_OF_LIFE
 from tests.dialects import golden, imagined, mangling
 from tests.oracles.anthropic import check_messages_request

@@ -44,7 +44,7 @@ from dialects.core.upstream_errors import fault_within
 from dialects.dialect import Envelope
 from dialects.framing.json_text import dumps, object_from
 from dialects.framing.sse import Frame
-from dialects.gemini.wire import (
+from dialects.gemini.vocabulary import (
     DIALECT,
     FINISHES,
     STATUSES,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dialects.core.conversation import JSON
-from dialects.gemini.wire import camel
+from dialects.gemini.vocabulary import camel
 
 _TURN = frozenset({"role", "parts"})
 _PART = frozenset(

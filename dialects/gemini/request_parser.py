@@ -26,7 +26,7 @@ from dialects.core.conversation import (
 from dialects.core.faults import invalid
 from dialects.gemini.contents import Contents
 from dialects.gemini.fields import keep_apart, name_in, object_in, objects_in, take_number, take_whole, text_in
-from dialects.gemini.wire import DECLARED, DIALECT, EFFORTS, camelled
+from dialects.gemini.vocabulary import DECLARED, DIALECT, EFFORTS, camelled
 
 _MODES = {"AUTO": ToolMode.AUTO, "ANY": ToolMode.REQUIRED, "NONE": ToolMode.NONE}
 _CALLING = "toolConfig.functionCallingConfig"

@@ -16,11 +16,11 @@ from dialects.core.faults import Fault
 from dialects.dialect import Envelope, Rendered
 from dialects.framing.json_text import dumps, loads_leniently
 from dialects.framing.sse import Frame
-from dialects.gemini.answering import say_fault
 from dialects.gemini.fitting import fitted, fitted_thinking
-from dialects.gemini.rendering import sign_foreign_calls
-from dialects.gemini.vertex import FIELDS, known
-from dialects.gemini.wire import BESIDE, camelled
+from dialects.gemini.limits import FIELDS, known
+from dialects.gemini.request_renderer import sign_foreign_calls
+from dialects.gemini.stream import say_fault
+from dialects.gemini.vocabulary import BESIDE, camelled
 
 _PATH_ONLY = ("model", "stream")
 _SYSTEM = ("systemInstruction", "system_instruction")
