@@ -33,7 +33,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import invalid
-from dialects.openai_chat.shapes import blocks_in, is_block
+from dialects.openai_chat.client_variants import blocks_in, is_block
 from dialects.openai_common.request_fields import (
     Fields,
     beyond,

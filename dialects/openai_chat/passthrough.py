@@ -10,10 +10,10 @@ from dialects.core.faults import Fault, invalid
 from dialects.dialect import Envelope, Rendered
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
-from dialects.openai_chat.fields import accepted
-from dialects.openai_chat.parsing import parse_request
-from dialects.openai_chat.rendering import messages_for
-from dialects.openai_chat.words import told_id
+from dialects.openai_chat.limits import accepted
+from dialects.openai_chat.request_parser import parse_request
+from dialects.openai_chat.request_renderer import messages_for
+from dialects.openai_chat.vocabulary import told_id
 from dialects.openai_common.vocabulary import drop_refused_sampling, fit_effort, limited, public_model, render_fault
 
 _OF_MESSAGE = frozenset({"role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call"})

@@ -34,8 +34,8 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.dialect import Rendered
-from dialects.openai_chat.fields import accepted
-from dialects.openai_chat.words import told_id
+from dialects.openai_chat.limits import accepted
+from dialects.openai_chat.vocabulary import told_id
 from dialects.openai_common.request_fields import data_uri, plain_text
 from dialects.openai_common.vocabulary import (
     CHAT,

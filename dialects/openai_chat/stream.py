@@ -15,8 +15,8 @@ from dialects.dialect import Envelope
 from dialects.framing.frame_template import Pieces
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
-from dialects.openai_chat.answers import pieces_in, thoughts_in
-from dialects.openai_chat.words import (
+from dialects.openai_chat.response import pieces_in, thoughts_in
+from dialects.openai_chat.vocabulary import (
     answer_id,
     call_head,
     call_id,
