@@ -10,8 +10,8 @@ from dialects.core.events import Block, Event
 from dialects.core.frame_reader import FrameReader
 from dialects.framing.sse import Frame
 from dialects.openai_common.vocabulary import RESPONSES, usage_from
-from dialects.openai_responses.answers import content_of, fault_of, thoughts_of
-from dialects.openai_responses.words import stop_of
+from dialects.openai_responses.response import content_of, fault_of, thoughts_of
+from dialects.openai_responses.vocabulary import stop_of
 
 
 def reader(token: str, content_type: str) -> FrameReader:

@@ -45,8 +45,8 @@ from dialects.openai_common.vocabulary import (
     takeable,
     user_of,
 )
-from dialects.openai_responses.parsing import SIGNED
-from dialects.openai_responses.words import told_id
+from dialects.openai_responses.request_parser import SIGNED
+from dialects.openai_responses.vocabulary import told_id
 
 _SHORTEST = 16
 _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})

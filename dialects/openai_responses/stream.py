@@ -14,7 +14,7 @@ from dialects.dialect import Envelope
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
 from dialects.openai_common.vocabulary import head_text
-from dialects.openai_responses.words import finished, item_for, render_error, unfinished
+from dialects.openai_responses.vocabulary import finished, item_for, render_error, unfinished
 
 
 def writer(envelope: Envelope) -> "Writer":
