@@ -23,7 +23,7 @@ from dialects.converters.single_chunks import ChunkReader, Heard, Nonsense
 from dialects.core.conversation import JSON, Completion, Conversation, Opaque, Text
 from dialects.core.events import BlockDelta, BlockStarted
 from dialects.core.faults import FaultError, invalid
-from dialects.dialect import BackendDialect, ClientDialect, Envelope
+from dialects.interface import BackendDialect, ClientDialect, Envelope
 
 logger = logging.getLogger(__name__)
 """Told what could not be converted, in words that quote nothing of it."""

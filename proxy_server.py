@@ -19,7 +19,7 @@ from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status, invalid
 from dialects.framing.json_text import dumps, loads
 from dialects.openai_common.model_lists import anthropic_model, anthropic_models, openai_model, openai_models
-from dialects.tables import CLIENTS
+from dialects.registry import CLIENTS
 from gateway.cli import main as command_line
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway

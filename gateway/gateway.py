@@ -19,10 +19,10 @@ from dialects.capabilities.models import Vendor, profile_for
 from dialects.core.conversation import JSON, Conversation, Effort, Family, Opaque, Part, Thinking, ToolSpec
 from dialects.core.events import Failed
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
-from dialects.crossing import Inquiry
-from dialects.dialect import Envelope
 from dialects.embeddings import openai as openai_embeddings
-from dialects.tables import CLIENTS
+from dialects.interface import Envelope
+from dialects.registry import CLIENTS
+from dialects.translator import Inquiry
 from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
 from gateway.http.auth import Auth

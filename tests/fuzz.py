@@ -25,15 +25,15 @@ from dialects.capabilities.models import profile_for
 from dialects.core import upstream_errors
 from dialects.core.conversation import JSON, Conversation
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
-from dialects.crossing import Inquiry, crossing
-from dialects.dialect import Envelope
 from dialects.embeddings.openai import parse_request as parse_embeddings
 from dialects.embeddings.openai import render_response as render_embeddings
 from dialects.embeddings.registry import EMBEDDERS
 from dialects.framing.aws_event_stream import EventStreamDecoder
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import FrameDecoder, SSEDecoder
-from dialects.tables import BACKENDS, CLIENTS
+from dialects.interface import Envelope
+from dialects.registry import BACKENDS, CLIENTS
+from dialects.translator import Inquiry, crossing
 from gateway.requests.rejected_fields import RejectedFields
 from tests.dialects import golden, mangling
 

@@ -15,7 +15,7 @@ from dialects.adapt.schemas import NOT_AT_THE_ROOT, walked
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Completion, Conversation, Part, Text
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed
-from dialects.dialect import Retelling, StreamReader
+from dialects.interface import Retelling, StreamReader
 
 _KEY = "value"
 _DEFINITIONS = ("$defs", "definitions")

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from dialects.core.conversation import JSON, Completion, Conversation, Message, Opaque, ToolCall, ToolChoice, ToolSpec
 from dialects.core.events import BlockStarted, Event
 from dialects.core.faults import invalid
-from dialects.dialect import Retelling, StreamReader
 from dialects.framing.json_text import object_around, object_from
+from dialects.interface import Retelling, StreamReader
 
 _LONGEST = 64
 """What every model takes: Claude takes 128 by itself, but not through Converse; of Gemini only the docs do."""

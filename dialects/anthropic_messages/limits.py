@@ -16,7 +16,7 @@ from dialects.anthropic_messages.request_parser import parse_block
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Family, Opaque, Text
 from dialects.core.faults import invalid
-from dialects.dialect import Rendered
+from dialects.interface import Rendered
 
 VERSION = "bedrock-2023-05-31"
 

@@ -9,9 +9,9 @@ from dialects.anthropic_messages.stream import METRICS, frame
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, NO_USAGE, Usage
 from dialects.core.faults import Fault
-from dialects.dialect import Envelope, Rendered
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
+from dialects.interface import Envelope, Rendered
 
 _BEDROCKS = "amazon-bedrock-"
 _TYPE = re.compile(r'\s*\{\s*"type"\s*:\s*"(\w+)"')

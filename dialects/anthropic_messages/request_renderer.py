@@ -31,7 +31,7 @@ from dialects.core.conversation import (
     ToolResult,
     ToolSpec,
 )
-from dialects.dialect import Rendered
+from dialects.interface import Rendered
 
 _TOOL_CHOICE = {
     ToolMode.AUTO: "auto",

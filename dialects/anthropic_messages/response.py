@@ -25,8 +25,8 @@ from dialects.core.conversation import (
     Usage,
 )
 from dialects.core.faults import Fault, FaultKind
-from dialects.dialect import Envelope
 from dialects.framing.json_text import dumps, object_around, object_from
+from dialects.interface import Envelope
 
 STOP_OUT = {
     StopReason.END: "end_turn",

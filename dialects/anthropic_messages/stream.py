@@ -32,11 +32,11 @@ from dialects.core.conversation import (
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.frame_reader import FrameReader
 from dialects.core.upstream_errors import fault_within
-from dialects.dialect import Envelope
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.framing.frame_template import Pieces
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
+from dialects.interface import Envelope
 
 METRICS = "amazon-bedrock-invocationMetrics"
 _TEXT_OF = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}

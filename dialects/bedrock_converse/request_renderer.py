@@ -34,7 +34,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import invalid
-from dialects.dialect import Rendered
+from dialects.interface import Rendered
 
 _TOOL_CHOICE = {
     ToolMode.AUTO: "auto",

@@ -11,7 +11,7 @@ from enum import Enum
 from dialects.core.conversation import JSON
 from dialects.core.events import Event, Failed, Finished, Started
 from dialects.core.faults import FaultKind
-from dialects.dialect import BackendDialect
+from dialects.interface import BackendDialect
 
 _FRAME = re.compile(r"^(?:event:[^\n]*\n)?data:")
 """What stands before the JSON of one event of a stream."""

@@ -8,8 +8,8 @@ from dialects.core.conversation import Media, Opaque, Refusal, Stop, Text, Think
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.frame_reader import FrameReader
-from dialects.dialect import StreamReader, StreamWriter
 from dialects.framing.sse import Frame, FrameDecoder
+from dialects.interface import StreamReader, StreamWriter
 
 
 @dataclass(slots=True)

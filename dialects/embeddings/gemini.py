@@ -11,8 +11,8 @@ from typing import Any
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
-from dialects.dialect import Rendered
 from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
+from dialects.interface import Rendered
 
 _TASKS = {
     "query": "RETRIEVAL_QUERY",

@@ -12,7 +12,7 @@ from typing import Any
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
-from dialects.dialect import Rendered
+from dialects.interface import Rendered
 from dialects.openai_common.request_fields import Fields
 
 _UNDERSTOOD = frozenset({"model", "input", "dimensions", "encoding_format", "user", "input_type"})

@@ -5,11 +5,11 @@ from typing import Protocol
 
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON
-from dialects.dialect import Rendered
 from dialects.embeddings import gemini as gemini_embeddings
 from dialects.embeddings import openai as openai_embeddings
 from dialects.embeddings import titan as titan_embeddings
 from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
+from dialects.interface import Rendered
 
 
 class EmbeddingDialect(Protocol):

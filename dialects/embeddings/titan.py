@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
-from dialects.dialect import Rendered
 from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
+from dialects.interface import Rendered
 
 
 def render_request(request: EmbeddingRequest, profile: ModelProfile) -> list[Rendered]:

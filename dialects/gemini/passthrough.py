@@ -13,7 +13,6 @@ from dialects.adapt.unsupported import unknown
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
 from dialects.core.faults import Fault
-from dialects.dialect import Envelope, Rendered
 from dialects.framing.json_text import dumps, loads_leniently
 from dialects.framing.sse import Frame
 from dialects.gemini.fitting import fitted, fitted_thinking
@@ -21,6 +20,7 @@ from dialects.gemini.limits import FIELDS, known
 from dialects.gemini.request_renderer import sign_foreign_calls
 from dialects.gemini.stream import say_fault
 from dialects.gemini.vocabulary import BESIDE, camelled
+from dialects.interface import Envelope, Rendered
 
 _PATH_ONLY = ("model", "stream")
 _SYSTEM = ("systemInstruction", "system_instruction")

@@ -36,11 +36,11 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import invalid
-from dialects.dialect import Rendered
 from dialects.framing.json_text import dumps, object_from
 from dialects.gemini.fitting import fitted, fitted_budget, fitted_level
 from dialects.gemini.limits import is_known
 from dialects.gemini.vocabulary import BUDGETS, DECLARED, DIALECT, RESOLUTIONS, mime_of
+from dialects.interface import Rendered
 
 SKIP_SIGNATURE = "skip_thought_signature_validator"
 """Google's own word for a call no Gemini model has signed, because another model made it: the check is then skipped.

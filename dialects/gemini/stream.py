@@ -41,7 +41,6 @@ from dialects.core.events import (
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.core.frame_reader import FrameReader
 from dialects.core.upstream_errors import fault_within
-from dialects.dialect import Envelope
 from dialects.framing.json_text import dumps, object_from
 from dialects.framing.sse import Frame
 from dialects.gemini.vocabulary import (
@@ -52,6 +51,7 @@ from dialects.gemini.vocabulary import (
     usage_for,
     usage_from,
 )
+from dialects.interface import Envelope
 
 _ACTIONS = ["generateContent", "streamGenerateContent", "countTokens"]
 

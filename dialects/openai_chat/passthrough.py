@@ -7,9 +7,9 @@ from typing import Any
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, NO_USAGE, Usage
 from dialects.core.faults import Fault, invalid
-from dialects.dialect import Envelope, Rendered
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
+from dialects.interface import Envelope, Rendered
 from dialects.openai_chat.limits import accepted
 from dialects.openai_chat.request_parser import parse_request
 from dialects.openai_chat.request_renderer import messages_for

@@ -33,7 +33,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import invalid
-from dialects.dialect import Rendered
+from dialects.interface import Rendered
 from dialects.openai_chat.limits import accepted
 from dialects.openai_chat.vocabulary import told_id
 from dialects.openai_common.request_fields import data_uri, plain_text

@@ -16,7 +16,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import FaultError
 from dialects.core.upstream_errors import fault_within
-from dialects.dialect import Envelope
+from dialects.interface import Envelope
 from dialects.openai_chat.vocabulary import (
     answer_id,
     call_head,

@@ -11,10 +11,10 @@ from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, 
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.frame_reader import FrameReader
 from dialects.core.upstream_errors import fault_within
-from dialects.dialect import Envelope
 from dialects.framing.frame_template import Pieces
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
+from dialects.interface import Envelope
 from dialects.openai_chat.response import pieces_in, thoughts_in
 from dialects.openai_chat.vocabulary import (
     answer_id,

@@ -14,9 +14,9 @@ from dialects.adapt.tool_names import is_function, lost_with
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Opaque, Usage
 from dialects.core.faults import Fault, invalid
-from dialects.dialect import Envelope, Rendered
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
+from dialects.interface import Envelope, Rendered
 from dialects.openai_common.vocabulary import RESPONSES, drop_refused_sampling, fit_effort, public_model
 from dialects.openai_responses.names import flat
 from dialects.openai_responses.request_renderer import length_for

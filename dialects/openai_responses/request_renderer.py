@@ -30,7 +30,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import invalid
-from dialects.dialect import Rendered
+from dialects.interface import Rendered
 from dialects.openai_common.request_fields import data_uri, own_thinking, plain_text
 from dialects.openai_common.vocabulary import (
     CHAT,

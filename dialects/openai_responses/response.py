@@ -16,7 +16,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import Fault, FaultError
 from dialects.core.upstream_errors import fault_within
-from dialects.dialect import Envelope
+from dialects.interface import Envelope
 from dialects.openai_common.vocabulary import RESPONSES, usage_from
 from dialects.openai_responses.vocabulary import finished, item_for, stop_of
 

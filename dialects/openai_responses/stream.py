@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from dialects.core.conversation import JSON, Media, Opaque, Refusal, Text, Thinking, ToolCall
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
-from dialects.dialect import Envelope
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
+from dialects.interface import Envelope
 from dialects.openai_common.vocabulary import head_text
 from dialects.openai_responses.vocabulary import finished, item_for, render_error, unfinished
 

@@ -28,7 +28,7 @@ from dialects.core.conversation import (
     Usage,
 )
 from dialects.core.faults import Fault, FaultKind
-from dialects.dialect import Envelope
+from dialects.interface import Envelope
 from dialects.openai_common.vocabulary import CHOICE, stop_for
 from dialects.openai_responses.names import namespaces
 

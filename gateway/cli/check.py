@@ -9,7 +9,7 @@ from typing import Final
 
 from dialects.capabilities.models import Vendor, profile_for
 from dialects.core.faults import Fault, FaultError, FaultKind
-from dialects.tables import CLIENTS
+from dialects.registry import CLIENTS
 from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, Filters, SubAccount

@@ -8,7 +8,7 @@ from functools import partial
 
 from dialects.core.conversation import Conversation, Media, Message, Part, ToolResult
 from dialects.core.faults import invalid
-from dialects.crossing import Inquiry
+from dialects.translator import Inquiry
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.background import result_of
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Completion, Stop, StopReason, Usage
-from dialects.crossing import Reply
 from dialects.embeddings.openai import EmbeddingRequest, render_response
 from dialects.embeddings.registry import EMBEDDERS
+from dialects.translator import Reply
 from gateway.requests.exchange import Exchange, making_sense
 from routing.attempts import Attempt
 

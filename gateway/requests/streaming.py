@@ -6,9 +6,9 @@ from typing import Final, Self
 
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.core.relay import Observation, Relay
-from dialects.crossing import Crossing
 from dialects.framing.sse import BLANK_LINES
-from dialects.tables import SIGNS_OF_LIFE
+from dialects.registry import SIGNS_OF_LIFE
+from dialects.translator import Crossing
 from gateway.requests.exchange import DEFECT, AttemptReader, Exchange, Stage
 from gateway.requests.lifetime import Descriptor
 from gateway.upstream.steps import Quiet

@@ -8,7 +8,7 @@ from dialects.core.conversation import (
     Role,
     Text,
 )
-from dialects.dialect import Envelope
+from dialects.interface import Envelope
 from tests.oracles.anthropic import check_messages_request
 
 BACKEND = "anthropic_messages"

@@ -16,7 +16,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from dialects.core.events import Event, checked
-from dialects.dialect import StreamReader
+from dialects.interface import StreamReader
 
 WIRE = Path(__file__).parent.parent / "wire"
 

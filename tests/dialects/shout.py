@@ -35,9 +35,9 @@ from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, 
 from dialects.core.faults import Fault, FaultError, invalid
 from dialects.core.frame_reader import FrameReader
 from dialects.core.upstream_errors import fault_within
-from dialects.dialect import Envelope, Rendered
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
+from dialects.interface import Envelope, Rendered
 
 DIALECT = "shout"
 _SPEAKER = {Role.USER: "me", Role.ASSISTANT: "you", Role.SYSTEM: "me"}

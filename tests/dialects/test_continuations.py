@@ -14,13 +14,13 @@ from dialects.core.conversation import Conversation, Stop, StopReason, Text, Thi
 from dialects.core.events import BlockDelta, BlockStarted, Event, Finished
 from dialects.core.frame_reader import FrameReader
 from dialects.core.relay import Passthrough, Relay, Translation
-from dialects.dialect import Envelope
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.framing.frame_template import Pieces
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
+from dialects.interface import Envelope
 from dialects.openai_common.vocabulary import public_model
-from dialects.tables import BACKENDS, CLIENTS, LANES
+from dialects.registry import BACKENDS, CLIENTS, LANES
 from tests.dialects import golden, mangling
 
 SCENES = {

@@ -8,9 +8,9 @@ import pytest
 
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON, ToolCall
-from dialects.crossing import Forwarded, Inquiry, Translated, crossing
-from dialects.dialect import Envelope
-from dialects.tables import BACKENDS, CLIENTS
+from dialects.interface import Envelope
+from dialects.registry import BACKENDS, CLIENTS
+from dialects.translator import Forwarded, Inquiry, Translated, crossing
 from tests.dialects import golden, mangling
 
 ASKED = {"model": "claude", "max_tokens": 100, "messages": [{"role": "user", "content": "Describe Ada."}]}

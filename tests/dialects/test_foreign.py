@@ -8,9 +8,9 @@ from dialects.adapt.unsupported import spoken
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON, Conversation, Media, MediaKind, Message, Opaque, Role, Text, ToolCall
 from dialects.core.faults import FaultError, FaultKind
-from dialects.crossing import Inquiry, crossing
-from dialects.dialect import Envelope, Rendered
-from dialects.tables import BACKENDS, CLIENTS
+from dialects.interface import Envelope, Rendered
+from dialects.registry import BACKENDS, CLIENTS
+from dialects.translator import Inquiry, crossing
 
 PDF = {"file_data": "data:application/pdf;base64,AAAA"}
 MODELS = {

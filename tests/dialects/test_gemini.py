@@ -25,8 +25,8 @@ from dialects.core.conversation import (
 from dialects.core.events import BlockDelta, BlockStarted, Failed, fold, unfold
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.core.relay import Passthrough
-from dialects.dialect import Envelope
 from dialects.framing.sse import Frame, SSEDecoder
+from dialects.interface import Envelope
 from tests.dialects.golden import body, matches, read, scenes, wire
 from tests.oracles.gemini import check_gemini_response
 

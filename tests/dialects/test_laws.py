@@ -36,11 +36,11 @@ from dialects.core.conversation import (
 )
 from dialects.core.events import Failed, checked, fold, unfold
 from dialects.core.faults import FaultError
-from dialects.crossing import Inquiry, crossing
-from dialects.dialect import Envelope
 from dialects.framing.sse import SSEDecoder
 from dialects.gemini.request_renderer import SKIP_SIGNATURE
-from dialects.tables import BACKENDS, CLIENTS, LANES, SIGNS_OF_LIFE
+from dialects.interface import Envelope
+from dialects.registry import BACKENDS, CLIENTS, LANES, SIGNS_OF_LIFE
+from dialects.translator import Inquiry, crossing
 from tests.dialects import golden, imagined, mangling
 from tests.oracles.anthropic import check_messages_request
 from tests.oracles.bedrock import check_converse_request

@@ -9,9 +9,9 @@ from dialects import openai_chat, openai_responses
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Conversation, OutputFormat, Text
 from dialects.core.events import fold, unfold
-from dialects.crossing import Inquiry, crossing
-from dialects.dialect import Envelope
 from dialects.framing.sse import Frame, SSEDecoder
+from dialects.interface import Envelope
+from dialects.translator import Inquiry, crossing
 from tests.dialects.golden import byte_by_byte, read
 
 HELLO = {"messages": [{"role": "user", "content": "x"}]}

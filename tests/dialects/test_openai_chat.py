@@ -29,8 +29,8 @@ from dialects.core.conversation import (
 from dialects.core.events import Failed, Started, checked, fold, unfold
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.core.relay import Passthrough
-from dialects.dialect import Envelope
 from dialects.framing.sse import Frame, SSEDecoder
+from dialects.interface import Envelope
 from tests.dialects.golden import body, matches, read, scenes, wire
 
 BACKEND = "openai_chat"

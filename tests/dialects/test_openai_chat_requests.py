@@ -29,7 +29,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import FaultError, FaultKind
-from dialects.dialect import Envelope
+from dialects.interface import Envelope
 from tests.dialects.openai_requests import PNG, chat_bodies
 from tests.oracles.openai import check_chat_request
 

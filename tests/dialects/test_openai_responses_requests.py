@@ -31,8 +31,8 @@ from dialects.core.conversation import (
 )
 from dialects.core.events import fold, unfold
 from dialects.core.faults import FaultError
-from dialects.dialect import Envelope
 from dialects.framing.sse import Frame
+from dialects.interface import Envelope
 from tests.dialects.golden import read
 from tests.dialects.openai_requests import CODEX, GROUP, responses_bodies
 from tests.oracles.openai import check_responses_request

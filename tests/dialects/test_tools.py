@@ -23,7 +23,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.events import Event, fold, unfold
-from dialects.tables import BACKENDS
+from dialects.registry import BACKENDS
 
 TAKEN = {
     "gpt-4.1": r"[a-zA-Z0-9_-]{1,64}",

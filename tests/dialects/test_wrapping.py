@@ -14,9 +14,9 @@ from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Completion, Conversation, OutputFormat, Refusal, Stop, Text, Thinking, ToolCall
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed, Started, checked, fold, unfold
 from dialects.core.faults import Fault, FaultKind
-from dialects.crossing import Forwarded, Inquiry, Translated, crossing
-from dialects.dialect import Envelope
-from dialects.tables import CLIENTS
+from dialects.interface import Envelope
+from dialects.registry import CLIENTS
+from dialects.translator import Forwarded, Inquiry, Translated, crossing
 from tests.dialects import golden, mangling
 
 STEP = {"type": "object", "properties": {"say": {"type": "string"}}, "required": ["say"], "additionalProperties": False}

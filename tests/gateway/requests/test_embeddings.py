@@ -7,9 +7,9 @@ import pytest
 
 from dialects.core.conversation import Conversation, Usage
 from dialects.core.faults import Fault, FaultError, FaultKind
-from dialects.crossing import Inquiry
-from dialects.dialect import Envelope
 from dialects.embeddings.openai import parse_request
+from dialects.interface import Envelope
+from dialects.translator import Inquiry
 from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import Asked
 from gateway.requests.lifetime import Lifetime

@@ -7,8 +7,8 @@ parse a request is refused among the clients.
 from collections.abc import Mapping
 
 from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
-from dialects.dialect import BackendDialect, ClientDialect, LaneDialect
 from dialects.framing.sse import BLANK_LINES, comment
+from dialects.interface import BackendDialect, ClientDialect, LaneDialect
 
 CLIENTS: Mapping[str, ClientDialect] = {
     "openai-chat": openai_chat,

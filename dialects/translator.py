@@ -14,9 +14,9 @@ from dialects.adapt.unsupported import spoken
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, Completion
 from dialects.core.relay import Passthrough, Relay, Translation
-from dialects.dialect import BackendDialect, ClientDialect, Envelope, LaneDialect, Rendered
 from dialects.framing.aws_event_stream import decoder_for
-from dialects.tables import BACKENDS, CLIENTS, LANES
+from dialects.interface import BackendDialect, ClientDialect, Envelope, LaneDialect, Rendered
+from dialects.registry import BACKENDS, CLIENTS, LANES
 
 _WITH_OWN_CLIENTS = (Vendor.CLAUDE, Vendor.GEMINI, Vendor.OPENAI)
 """Whose own clients know its rules, such as which names and schemas it refuses, and what it knows."""
@@ -128,7 +128,7 @@ class Forwarded:
 
 
 def crossing(inquiry: Inquiry, backend: str, profile: ModelProfile) -> Crossing:
-    """Choose the way from the inquiry's client to *backend*, both named as in `dialects.tables`.
+    """Choose the way from the inquiry's client to *backend*, both named as in `dialects.registry`.
 
     A model that cannot be told a schema is made to fit it in a roundabout way, whose answer must be translated back;
     so must one that is told of tools under other names, or asked for an object around the answer.
