@@ -7,7 +7,7 @@ from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Failed,
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.relay import Observation, Passthrough, Translation
 from dialects.framing.sse import SSEDecoder
-from tests.dialects.test_reading import Broken, Telegraph
+from tests.dialects.core.test_frame_reader import Broken, Telegraph
 
 FAULT = Fault(FaultKind.TIMEOUT, "slow")
 
