@@ -15,8 +15,7 @@ from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
 from dialects.core.faults import Fault
 from dialects.framing.json_text import dumps, loads_leniently
 from dialects.framing.sse import Frame
-from dialects.gemini.fitting import fitted, fitted_thinking
-from dialects.gemini.limits import FIELDS, known
+from dialects.gemini.limits import FIELDS, fitted, fitted_thinking, known
 from dialects.gemini.request_renderer import sign_foreign_calls
 from dialects.gemini.stream import say_fault
 from dialects.gemini.vocabulary import BESIDE, camelled

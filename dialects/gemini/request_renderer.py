@@ -37,8 +37,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.framing.json_text import dumps, object_from
-from dialects.gemini.fitting import fitted, fitted_budget, fitted_level
-from dialects.gemini.limits import is_known
+from dialects.gemini.limits import fitted, fitted_budget, fitted_level, is_known
 from dialects.gemini.vocabulary import BUDGETS, DECLARED, DIALECT, RESOLUTIONS, mime_of
 from dialects.interface import Rendered
 

@@ -8,11 +8,10 @@ from dialects.openai_responses.passthrough import (
     forward_request,
     forward_response,
 )
-from dialects.openai_responses.reading import reader
 from dialects.openai_responses.request_parser import parse_request
 from dialects.openai_responses.request_renderer import render_request
 from dialects.openai_responses.response import parse_response, render_response
-from dialects.openai_responses.stream import writer
+from dialects.openai_responses.stream import reader, writer
 
 __all__ = [
     "forward_fault",

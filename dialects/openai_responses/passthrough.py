@@ -18,10 +18,9 @@ from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
 from dialects.interface import Envelope, Rendered
 from dialects.openai_common.vocabulary import RESPONSES, drop_refused_sampling, fit_effort, public_model
-from dialects.openai_responses.names import flat
 from dialects.openai_responses.request_renderer import length_for
 from dialects.openai_responses.response import fault_of
-from dialects.openai_responses.vocabulary import namespaces_of, render_error, told_id
+from dialects.openai_responses.vocabulary import flat, namespaces_of, render_error, told_id
 
 # https://learn.microsoft.com/azure/ai-foundry/openai/reference-preview-latest#create-response
 _TAKEN = frozenset(

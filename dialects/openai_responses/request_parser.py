@@ -45,7 +45,7 @@ from dialects.openai_common.request_fields import (
     without,
 )
 from dialects.openai_common.vocabulary import RESPONSES, parted
-from dialects.openai_responses.names import flat
+from dialects.openai_responses.vocabulary import flat
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(

@@ -1,13 +1,18 @@
-"""OpenAI Responses: items and the response object, which answers and streams share.
+"""OpenAI Responses: items and the response object, which responses and streams share.
 
+Codex groups functions in ``namespace`` tools, which SAP AI Core refuses: its
+models are shown plain functions called ``<namespace>__<function>``, and calls
+go back to the client under both names, as it sent them.
 https://platform.openai.com/docs/api-reference/responses/object
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dialects.adapt import tool_names
 from dialects.adapt.signatures import REDACTED, pack
+from dialects.adapt.tool_names import fitting, is_function
+from dialects.capabilities.models import ODD_IN_NAMES
 from dialects.core.conversation import (
     JSON,
     Conversation,
@@ -30,7 +35,6 @@ from dialects.core.conversation import (
 from dialects.core.faults import Fault, FaultKind
 from dialects.interface import Envelope
 from dialects.openai_common.vocabulary import CHOICE, stop_for
-from dialects.openai_responses.names import namespaces
 
 _INCOMPLETE = {
     StopReason.LENGTH: "max_output_tokens",
@@ -229,3 +233,23 @@ def _function(tool: ToolSpec) -> JSON:
         "parameters": dict(tool.parameters),
         "strict": tool.strict is not False,
     }
+
+
+def flat(namespace: str, name: str) -> str:
+    """Name a function of a namespace in one word that OpenAI takes."""
+    if not namespace:
+        return name
+    return fitting(f"{namespace}__{name}", ODD_IN_NAMES)
+
+
+def namespaces(tools: Iterable[Any]) -> Mapping[str, tuple[str, str]]:
+    """Say for each flat name which function of which namespace it is, from tools as the client sent them."""
+    found: dict[str, tuple[str, str]] = {}
+    for tool in tools:
+        match tool:
+            case {"type": "namespace", "name": str(namespace), "tools": [*members]}:
+                names = [member["name"] for member in members if is_function(member)]
+                found |= {flat(namespace, name): (namespace, name) for name in names}
+            case _:
+                pass
+    return found
