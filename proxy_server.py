@@ -15,10 +15,11 @@ from werkzeug.routing import BaseConverter, PathConverter
 import routing
 from dialects import anthropic_messages, gemini, openai_chat
 from dialects.adapt.token_estimate import count_tokens
+from dialects.anthropic_messages.response import anthropic_model, anthropic_models
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status, invalid
 from dialects.framing.json_text import dumps, loads
-from dialects.openai_common.model_lists import anthropic_model, anthropic_models, openai_model, openai_models
+from dialects.openai_common.response import openai_model, openai_models
 from dialects.registry import CLIENTS
 from gateway.cli import main as command_line
 from gateway.config.settings import Settings

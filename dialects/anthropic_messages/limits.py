@@ -19,7 +19,6 @@ from dialects.core.faults import invalid
 from dialects.interface import Rendered
 
 VERSION = "bedrock-2023-05-31"
-
 # What Bedrock takes at the top of the body; everything else is "Extra inputs are not permitted".
 _TOP = frozenset({"messages", "system", "stop_sequences", "tools", "tool_choice"})
 # Said elsewhere: in the path, or by `_Fitting` itself.

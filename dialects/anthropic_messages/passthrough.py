@@ -4,8 +4,9 @@ import json
 import re
 
 from dialects.anthropic_messages.limits import fitted
-from dialects.anthropic_messages.response import render_fault, usage_for
+from dialects.anthropic_messages.response import render_fault
 from dialects.anthropic_messages.stream import METRICS, frame
+from dialects.anthropic_messages.vocabulary import usage_for
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, NO_USAGE, Usage
 from dialects.core.faults import Fault

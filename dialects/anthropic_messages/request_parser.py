@@ -12,6 +12,7 @@ from typing import Any
 
 from dialects.adapt import attachments
 from dialects.adapt.signatures import unpack
+from dialects.anthropic_messages.vocabulary import DIALECT
 from dialects.core.conversation import (
     JSON,
     CacheMark,
@@ -37,8 +38,6 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.framing.json_text import dumps
-
-DIALECT = "anthropic-messages"
 
 _ROLES = {
     "user": Role.USER,

@@ -10,7 +10,7 @@ from typing import Any
 from dialects.adapt import attachments, claude_limits, claude_tools, turn_order
 from dialects.adapt.tool_names import arguments_of
 from dialects.anthropic_messages.limits import fitted
-from dialects.anthropic_messages.request_parser import DIALECT
+from dialects.anthropic_messages.vocabulary import DIALECT
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import (
     JSON,

@@ -3,11 +3,12 @@
 https://docs.claude.com/en/api/messages and .../errors
 """
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.adapt.signatures import pack
-from dialects.anthropic_messages.request_parser import DIALECT
+from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, stop_from, usage_for, usage_from
 from dialects.core.conversation import (
     JSON,
     Completion,
@@ -16,8 +17,6 @@ from dialects.core.conversation import (
     Opaque,
     Part,
     Refusal,
-    Stop,
-    StopReason,
     Text,
     Thinking,
     ToolCall,
@@ -28,16 +27,6 @@ from dialects.core.faults import Fault, FaultKind
 from dialects.framing.json_text import dumps, object_around, object_from
 from dialects.interface import Envelope
 
-STOP_OUT = {
-    StopReason.END: "end_turn",
-    StopReason.LENGTH: "max_tokens",
-    StopReason.CONTEXT_FULL: "model_context_window_exceeded",
-    StopReason.TOOL_USE: "tool_use",
-    StopReason.STOP_SEQUENCE: "stop_sequence",
-    StopReason.FILTERED: "refusal",
-    StopReason.PAUSED: "pause_turn",
-}
-_STOP_IN = {word: reason for reason, word in STOP_OUT.items()}
 _ERROR = {
     FaultKind.INVALID_REQUEST: "invalid_request_error",
     FaultKind.CONTENT_FILTERED: "invalid_request_error",
@@ -99,49 +88,6 @@ def render_token_count(count: int) -> JSON:
     return {"input_tokens": count}
 
 
-def stop_from(said: JSON) -> Stop:
-    """Understand why the model stopped: a message and a ``message_delta`` say it alike."""
-    raw = str(said.get("stop_reason") or "")
-    return Stop(_STOP_IN.get(raw, StopReason.END), raw, str(said.get("stop_sequence") or ""))
-
-
-def usage_from(said: JSON, before: Usage) -> Usage:
-    """Count tokens; a stream says the later numbers beside, or instead of, the earlier ones."""
-    by_life = said.get("cache_creation") or {}
-    details = said.get("output_tokens_details") or {}
-    return Usage(
-        fresh_input=_count(said, "input_tokens", before.fresh_input),
-        cache_read=_count(said, "cache_read_input_tokens", before.cache_read),
-        cache_write=_count(said, "cache_creation_input_tokens", before.cache_write),
-        output=_count(said, "output_tokens", before.output),
-        reasoning=_count(details, "thinking_tokens", before.reasoning),
-        cache_write_1h=_count(by_life, "ephemeral_1h_input_tokens", before.cache_write_1h),
-    )
-
-
-def usage_for(usage: Usage) -> JSON:
-    """Write a count of tokens, all of it: clients read the last they see."""
-    by_life = {
-        "ephemeral_5m_input_tokens": usage.cache_write - usage.cache_write_1h,
-        "ephemeral_1h_input_tokens": usage.cache_write_1h,
-    }
-    counted: JSON = {
-        "input_tokens": usage.fresh_input,
-        "cache_creation_input_tokens": usage.cache_write,
-        "cache_read_input_tokens": usage.cache_read,
-        "cache_creation": by_life,
-        "output_tokens": usage.output,
-    }
-    if usage.reasoning:
-        counted["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
-    return counted
-
-
-def _count(said: Any, name: str, otherwise: int) -> int:
-    value = said.get(name)
-    return otherwise if value is None else max(0, int(value))
-
-
 def _part(block: JSON) -> Part:
     """Understand one block of an answer."""
     match block:
@@ -183,3 +129,18 @@ def block_for(part: Part) -> JSON | None:
 def picture(media: Media) -> str:
     """Show what a model drew: in this dialect an answer has only text for it, so Markdown must do."""
     return f"![{media.name or media.kind.value}]({media.url or f'data:{media.mime};base64,{media.data}'})"
+
+
+def anthropic_model(name: str, created: int) -> JSON:
+    """One model as Anthropic's clients read it; *created* is in seconds since the epoch.
+
+    https://docs.anthropic.com/en/api/models
+    """
+    moment = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"type": "model", "id": name, "display_name": name, "created_at": moment}
+
+
+def anthropic_models(names: Sequence[str], created: int) -> JSON:
+    """All models, as Anthropic's clients read them: one page, and no more to come."""
+    edges = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
+    return {"data": [anthropic_model(name, created) for name in names], "has_more": False, **edges}

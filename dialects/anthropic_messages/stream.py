@@ -9,26 +9,9 @@ from typing import Any
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.adapt.signatures import pack
-from dialects.anthropic_messages.request_parser import DIALECT
-from dialects.anthropic_messages.response import (
-    STOP_OUT,
-    block_for,
-    render_fault,
-    stop_from,
-    usage_for,
-    usage_from,
-)
-from dialects.core.conversation import (
-    JSON,
-    Family,
-    Media,
-    Opaque,
-    Refusal,
-    Stop,
-    Text,
-    Thinking,
-    ToolCall,
-)
+from dialects.anthropic_messages.response import block_for, render_fault
+from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, stop_from, usage_for, usage_from
+from dialects.core.conversation import JSON, Family, Media, Opaque, Refusal, Stop, Text, Thinking, ToolCall
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.frame_reader import FrameReader
 from dialects.core.upstream_errors import fault_within

@@ -12,7 +12,7 @@ from dialects.adapt import attachments, claude_limits, claude_tools, turn_order
 from dialects.adapt.schema_budget import SchemaBudget
 from dialects.adapt.schema_references import without_references
 from dialects.adapt.tool_names import arguments_of
-from dialects.bedrock_converse.stream import DIALECT
+from dialects.bedrock_converse.vocabulary import DIALECT
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import (
     JSON,

@@ -1,59 +1,26 @@
-"""Answers of Bedrock's Converse and ConverseStream operations.
+"""Streams of Bedrock's ConverseStream operation, read.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
 """
 
 import ast
-import base64
 from collections.abc import Iterator
 from typing import Any
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
-from dialects.core.conversation import (
-    JSON,
-    Completion,
-    Family,
-    Opaque,
-    Part,
-    Stop,
-    StopReason,
-    Text,
-    Thinking,
-    ToolCall,
-    Usage,
-)
+from dialects.bedrock_converse.vocabulary import DIALECT, as_base64, stop_from, usage_from
+from dialects.core.conversation import JSON, Family, Opaque, Text, Thinking, ToolCall
 from dialects.core.events import Event
 from dialects.core.frame_reader import FrameReader
 from dialects.core.upstream_errors import fault_within
 from dialects.framing.aws_event_stream import decoder_for
-from dialects.framing.json_text import dumps, glance
+from dialects.framing.json_text import glance
 from dialects.framing.sse import Frame
 
-DIALECT = "bedrock-converse"
-
-_STOP = {
-    "end_turn": StopReason.END,
-    "max_tokens": StopReason.LENGTH,
-    "stop_sequence": StopReason.STOP_SEQUENCE,
-    "tool_use": StopReason.TOOL_USE,
-    "content_filtered": StopReason.FILTERED,
-    "guardrail_intervened": StopReason.FILTERED,
-    "model_context_window_exceeded": StopReason.CONTEXT_FULL,
-    "malformed_model_output": StopReason.END,
-    "malformed_tool_use": StopReason.END,
-}
 _LONGEST_LITERAL = 4 * 1024 * 1024
 _FLAT = 50
 """Brackets that Python's parser takes within each other; it gives up at 200."""
 _DELTA = "contentBlockDelta"
-
-
-def parse_response(body: JSON, token: str) -> Completion:
-    """Understand a whole answer."""
-    parts = tuple(_part(block) for block in body["output"]["message"]["content"])
-    return Completion(
-        id=f"msg_{token}", parts=parts, stop=settled(_stop(body), parts), usage=_usage(body.get("usage") or {})
-    )
 
 
 def reader(token: str, content_type: str) -> FrameReader:
@@ -114,9 +81,9 @@ class Reader(FrameReader):
                 self._silent_call = False
                 yield from self.stop_block()
             case {"messageStop": dict() as said}:
-                self.stop = settled(_stop(said), self._calls)
+                self.stop = settled(stop_from(said), self._calls)
             case {"metadata": dict() as said}:
-                self.usage = _usage(said.get("usage") or {})
+                self.usage = usage_from(said.get("usage") or {})
                 if self.stop:
                     yield from self.end()
             case _:
@@ -151,7 +118,7 @@ class Reader(FrameReader):
                 self.sign(signature)
             case {"reasoningContent": {"redactedContent": data}}:
                 self._hidden += 1
-                yield from self.say(("hidden", self._hidden), Thinking(redacted=_base64(data), family=Family.CLAUDE))
+                yield from self.say(("hidden", self._hidden), Thinking(redacted=as_base64(data), family=Family.CLAUDE))
 
     def _failure(self, message: JSON) -> Iterator[Event]:
         """An exception of the service model's, or an error in any other shape; anything else says nothing."""
@@ -183,48 +150,3 @@ def _literal(data: str) -> JSON:
     if not isinstance(loaded, dict):
         raise TypeError("not an object")
     return loaded
-
-
-def _part(block: JSON) -> Part:
-    """Understand one block of an answer."""
-    match block:
-        case {"text": str(text)}:
-            return Text(text)
-        case {"toolUse": {"name": name, "input": arguments}} if name == JSON_TOOL:
-            return Text(dumps(arguments))
-        case {"toolUse": {"toolUseId": str(id), "name": str(name), "input": arguments}}:
-            return ToolCall(id, name, dumps(arguments))
-        case {"reasoningContent": {"reasoningText": dict() as said}}:
-            return Thinking(str(said.get("text") or ""), str(said.get("signature") or ""), family=Family.CLAUDE)
-        case {"reasoningContent": {"redactedContent": data}}:
-            return Thinking(redacted=_base64(data), family=Family.CLAUDE)
-        case _:
-            return Opaque(DIALECT, dict(block))
-
-
-def _stop(said: JSON) -> Stop:
-    raw = str(said.get("stopReason") or "")
-    fields = said.get("additionalModelResponseFields")
-    sequence = fields.get("stop_sequence") if isinstance(fields, dict) else None
-    return Stop(_STOP.get(raw, StopReason.END), raw, str(sequence or ""))
-
-
-def _usage(said: JSON) -> Usage:
-    """Count tokens; Converse counts what was cached apart from its input."""
-    details = said.get("cacheDetails") or []
-    return Usage(
-        fresh_input=_count(said, "inputTokens"),
-        cache_read=_count(said, "cacheReadInputTokens"),
-        cache_write=_count(said, "cacheWriteInputTokens"),
-        output=_count(said, "outputTokens"),
-        cache_write_1h=sum(_count(detail, "inputTokens") for detail in details if detail.get("ttl") == "1h"),
-    )
-
-
-def _count(said: JSON, name: str) -> int:
-    return max(0, int(said.get(name) or 0))
-
-
-def _base64(data: Any) -> str:
-    """Bytes are base64 in JSON, and themselves in Python's words."""
-    return base64.b64encode(data).decode() if isinstance(data, bytes) else str(data)

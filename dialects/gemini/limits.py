@@ -85,6 +85,15 @@ LISTS = frozenset({"contents", "parts"})
 """Fields that hold lists, where one object may stand for a list of one."""
 _OTHER_NAMES = {"_responseJsonSchema": "responseJsonSchema"}
 """What Google's own API calls otherwise, too."""
+_ORDER = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
+_MAX_STOPS = 5
+
+
+_BUDGET, _LEVEL = "thinkingBudget", "thinkingLevel"
+
+
+_DYNAMIC = -1
+"""A budget that leaves the amount to the model."""
 
 
 def known(body: JSON, dropped: set[str]) -> JSON:
@@ -115,19 +124,6 @@ def _known(value: Any, table: str, place: str, dropped: set[str]) -> Any:
         elif inner:
             dropped.add(there)
     return kept
-
-
-_ORDER = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
-
-
-_MAX_STOPS = 5
-
-
-_BUDGET, _LEVEL = "thinkingBudget", "thinkingLevel"
-
-
-_DYNAMIC = -1
-"""A budget that leaves the amount to the model."""
 
 
 def fitted(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:

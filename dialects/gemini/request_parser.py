@@ -57,6 +57,12 @@ from dialects.gemini.vocabulary import (
 _MODES = {"AUTO": ToolMode.AUTO, "ANY": ToolMode.REQUIRED, "NONE": ToolMode.NONE}
 _CALLING = "toolConfig.functionCallingConfig"
 _SPEC = frozenset({"name", "description", "parameters", "parametersJsonSchema"})
+_ROLES = {"user": Role.USER, "function": Role.USER, "model": Role.ASSISTANT}
+_DETAILS = {level: detail for detail, level in RESOLUTIONS.items()}
+_UNSPECIFIED = "MEDIA_RESOLUTION_UNSPECIFIED"
+_HELD = ("text", "inlineData", "fileData", "functionCall", "functionResponse")
+"""What a part may hold that has a neutral word."""
+_HELD_BESIDE = {"inlineData": ("mediaResolution",), "fileData": ("mediaResolution",)}
 
 
 def parse_request(body: JSON) -> Conversation:
@@ -200,22 +206,6 @@ def _reasoning(config: JSON, extra: JSON) -> Reasoning | None:
         thinking["thinkingLevel"] = level
     extra |= {f"generationConfig.thinkingConfig.{name}": item for name, item in thinking.items()}
     return reasoning
-
-
-_ROLES = {"user": Role.USER, "function": Role.USER, "model": Role.ASSISTANT}
-
-
-_DETAILS = {level: detail for detail, level in RESOLUTIONS.items()}
-
-
-_UNSPECIFIED = "MEDIA_RESOLUTION_UNSPECIFIED"
-
-
-_HELD = ("text", "inlineData", "fileData", "functionCall", "functionResponse")
-"""What a part may hold that has a neutral word."""
-
-
-_HELD_BESIDE = {"inlineData": ("mediaResolution",), "fileData": ("mediaResolution",)}
 
 
 class _Contents:

@@ -9,7 +9,6 @@ from dialects.core.faults import FaultKind
 DIALECT = "gemini"
 DECLARED = "tools.functionDeclarations"
 """Under which name is kept what a function declares that only Gemini knows; no field of a body holds a dot."""
-
 TURNS = "contents[]"
 """How the place of a field is written that stands in some turn."""
 PARTS = f"{TURNS}.parts[]"
@@ -38,7 +37,6 @@ BUDGETS = {
     Effort.XHIGH: 32768,
     Effort.MAX: 32768,
 }
-
 # https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateContentResponse#FinishReason
 STOPS = {
     "STOP": StopReason.END,
@@ -69,7 +67,6 @@ FINISHES = {
     StopReason.FILTERED: "SAFETY",
     StopReason.PAUSED: "STOP",
 }
-
 # https://cloud.google.com/apis/design/errors#handling_errors
 STATUSES = {
     FaultKind.INVALID_REQUEST: "INVALID_ARGUMENT",
@@ -94,7 +91,6 @@ STATUSES = {
     FaultKind.DEFECT: "INTERNAL",
     FaultKind.OTHER: "INTERNAL",
 }
-
 _MIME_BY_SUFFIX = {
     "aac": "audio/aac",
     "csv": "text/csv",

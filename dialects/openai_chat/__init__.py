@@ -6,7 +6,7 @@ from dialects.openai_chat.request_parser import parse_request
 from dialects.openai_chat.request_renderer import render_request
 from dialects.openai_chat.response import parse_response, render_response
 from dialects.openai_chat.stream import reader, writer
-from dialects.openai_common.vocabulary import render_fault
+from dialects.openai_common.response import render_fault
 
 __all__ = [
     "forward_fault",

@@ -68,7 +68,6 @@ _PERPLEXITY = frozenset(
 _MISTRAL = frozenset({"prediction", "prompt_mode", "random_seed", "safe_prompt"})
 # https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
 _OPEN = frozenset({"chat_template_kwargs", "logit_bias", "min_p", "repetition_penalty", "top_k", "user"})
-
 _TAKEN = {
     Vendor.OPENAI: _EVERYWHERE | _AZURE,
     Vendor.PERPLEXITY: _EVERYWHERE | _PERPLEXITY,

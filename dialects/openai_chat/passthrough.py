@@ -14,7 +14,9 @@ from dialects.openai_chat.limits import accepted
 from dialects.openai_chat.request_parser import parse_request
 from dialects.openai_chat.request_renderer import messages_for
 from dialects.openai_chat.vocabulary import told_id
-from dialects.openai_common.vocabulary import drop_refused_sampling, fit_effort, limited, public_model, render_fault
+from dialects.openai_common.limits import drop_refused_sampling, fit_effort, limited
+from dialects.openai_common.passthrough import public_model
+from dialects.openai_common.response import render_fault
 
 _OF_MESSAGE = frozenset({"role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call"})
 _OF_PART = frozenset({"type", "text", "image_url", "input_audio", "file", "refusal"})

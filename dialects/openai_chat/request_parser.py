@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dialects.adapt.field_reader import Fields
 from dialects.adapt.tool_names import narrowed
 from dialects.anthropic_messages.request_parser import parse_block
 from dialects.core.conversation import (
@@ -34,8 +35,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.openai_chat.client_variants import blocks_in, is_block
-from dialects.openai_common.request_fields import (
-    Fields,
+from dialects.openai_common.request_parser import (
     beyond,
     cache_mark,
     document,
@@ -44,8 +44,9 @@ from dialects.openai_common.request_fields import (
     input_of,
     media,
     output_format,
+    parted,
 )
-from dialects.openai_common.vocabulary import CHAT, parted
+from dialects.openai_common.vocabulary import CHAT
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "any": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(

@@ -36,22 +36,9 @@ from dialects.core.faults import invalid
 from dialects.interface import Rendered
 from dialects.openai_chat.limits import accepted
 from dialects.openai_chat.vocabulary import told_id
-from dialects.openai_common.request_fields import data_uri, plain_text
-from dialects.openai_common.vocabulary import (
-    CHAT,
-    CHOICE,
-    LOGPROBS,
-    RESPONSES,
-    answered,
-    check_media,
-    drop_refused_sampling,
-    effort_word,
-    limited,
-    merged_text,
-    note_cache,
-    takeable,
-    user_of,
-)
+from dialects.openai_common.limits import check_media, drop_refused_sampling, effort_word, limited, takeable
+from dialects.openai_common.request_renderer import answered, note_cache, plain_text, user_of
+from dialects.openai_common.vocabulary import CHAT, CHOICE, LOGPROBS, RESPONSES, data_uri, merged_text
 
 _AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
 _SHOWN_BELOW = "(shown below)"

@@ -3,17 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from dialects.core.conversation import (
-    JSON,
-    Completion,
-    Family,
-    Media,
-    Part,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-)
+from dialects.core.conversation import JSON, Completion, Family, Media, Part, Refusal, Text, Thinking, ToolCall
 from dialects.core.faults import FaultError
 from dialects.core.upstream_errors import fault_within
 from dialects.interface import Envelope

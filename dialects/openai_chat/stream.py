@@ -28,7 +28,8 @@ from dialects.openai_chat.vocabulary import (
     render_usage,
     stop_of,
 )
-from dialects.openai_common.vocabulary import head_text, render_fault, usage_from
+from dialects.openai_common.response import render_fault
+from dialects.openai_common.vocabulary import head_text, usage_from
 
 _FIELD: dict[type[Block], str] = {Text: "content", Thinking: "reasoning_content", Refusal: "refusal"}
 _DONE: JSON = {"done": True}

@@ -9,8 +9,7 @@ from dialects.adapt import tool_names
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, Media, Stop, StopReason, ToolCall, Usage
 from dialects.interface import Envelope
-from dialects.openai_common.request_fields import data_uri
-from dialects.openai_common.vocabulary import stop_for
+from dialects.openai_common.vocabulary import data_uri, stop_for
 
 _FINISH = {
     StopReason.END: "stop",

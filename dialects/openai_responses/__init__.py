@@ -1,6 +1,6 @@
 """OpenAI Responses, on both sides of the gateway."""
 
-from dialects.openai_common.vocabulary import render_fault
+from dialects.openai_common.response import render_fault
 from dialects.openai_responses.passthrough import (
     forward_fault,
     forward_frame,

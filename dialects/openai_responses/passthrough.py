@@ -17,7 +17,9 @@ from dialects.core.faults import Fault, invalid
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
 from dialects.interface import Envelope, Rendered
-from dialects.openai_common.vocabulary import RESPONSES, drop_refused_sampling, fit_effort, public_model
+from dialects.openai_common.limits import drop_refused_sampling, fit_effort
+from dialects.openai_common.passthrough import public_model
+from dialects.openai_common.vocabulary import RESPONSES
 from dialects.openai_responses.request_renderer import length_for
 from dialects.openai_responses.response import fault_of
 from dialects.openai_responses.vocabulary import flat, namespaces_of, render_error, told_id

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dialects.adapt.field_reader import Fields
 from dialects.adapt.signatures import REDACTED, unpack
 from dialects.adapt.tool_names import narrowed
 from dialects.core.conversation import (
@@ -32,8 +33,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.framing.json_text import dumps
-from dialects.openai_common.request_fields import (
-    Fields,
+from dialects.openai_common.request_parser import (
     beyond,
     cache_mark,
     document,
@@ -42,9 +42,10 @@ from dialects.openai_common.request_fields import (
     input_of,
     media,
     output_format,
+    parted,
     without,
 )
-from dialects.openai_common.vocabulary import RESPONSES, parted
+from dialects.openai_common.vocabulary import RESPONSES
 from dialects.openai_responses.vocabulary import flat
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "none": ToolMode.NONE}

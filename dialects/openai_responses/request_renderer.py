@@ -31,20 +31,9 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.interface import Rendered
-from dialects.openai_common.request_fields import data_uri, own_thinking, plain_text
-from dialects.openai_common.vocabulary import (
-    CHAT,
-    CHOICE,
-    RESPONSES,
-    answered,
-    check_media,
-    drop_refused_sampling,
-    effort_word,
-    limited,
-    note_cache,
-    takeable,
-    user_of,
-)
+from dialects.openai_common.limits import check_media, drop_refused_sampling, effort_word, limited, takeable
+from dialects.openai_common.request_renderer import answered, note_cache, own_thinking, plain_text, user_of
+from dialects.openai_common.vocabulary import CHAT, CHOICE, RESPONSES, data_uri
 from dialects.openai_responses.request_parser import SIGNED
 from dialects.openai_responses.vocabulary import told_id
 

@@ -2,12 +2,7 @@
 
 from dialects import anthropic_messages as messages
 from dialects.capabilities.models import profile_for
-from dialects.core.conversation import (
-    Conversation,
-    Message,
-    Role,
-    Text,
-)
+from dialects.core.conversation import Conversation, Message, Role, Text
 from dialects.interface import Envelope
 from tests.oracles.anthropic import check_messages_request
 

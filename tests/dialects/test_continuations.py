@@ -19,7 +19,7 @@ from dialects.framing.frame_template import Pieces
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
 from dialects.interface import Envelope
-from dialects.openai_common.vocabulary import public_model
+from dialects.openai_common.passthrough import public_model
 from dialects.registry import BACKENDS, CLIENTS, LANES
 from tests.dialects import golden, mangling
 

@@ -27,16 +27,7 @@ from dialects.core.conversation import (
     ToolResult,
     Usage,
 )
-from dialects.core.events import (
-    BlockDelta,
-    BlockStarted,
-    BlockStopped,
-    Failed,
-    Finished,
-    Started,
-    fold,
-    unfold,
-)
+from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Failed, Finished, Started, fold, unfold
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.core.relay import Passthrough, Translation
 from dialects.framing import json_text
