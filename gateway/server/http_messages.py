@@ -5,8 +5,8 @@ from typing import Any, Final
 from gunicorn.config import Config
 from gunicorn.http import body, errors, message, parser
 
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.jsontext import dumps
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.framing.json_text import dumps
 from gateway.requests.lifetime import CLIENT_LEFT
 from gateway.server.client_connection import ClientConnection, StalledError
 
