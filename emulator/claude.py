@@ -5,37 +5,37 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from emulator import signatures
-from emulator.catalogue import Model, Thinking
-from emulator.neutral import (
-    Answer,
-    Ask,
-    Call,
-    Choice,
-    Event,
+from emulator.body_fields import base64_size, content_blocks, prompt_segment
+from emulator.model_io import (
     Media,
+    ModelRequest,
+    ModelResponse,
     Part,
-    Redacted,
-    Result,
-    Segment,
-    Stop,
+    PromptSegment,
+    RedactedThought,
+    StopReason,
+    StreamEvent,
     Text,
     Thought,
     Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
     Usage,
-    deltas,
     json_deltas,
+    text_deltas,
 )
-from emulator.reading import blocks, segment, size
+from emulator.models import Model, Thinking
 from emulator.world import Json
 
 STOPS = {
-    Stop.END: "end_turn",
-    Stop.LENGTH: "max_tokens",
-    Stop.STRING: "stop_sequence",
-    Stop.TOOLS: "tool_use",
-    Stop.REFUSAL: "refusal",
+    StopReason.END: "end_turn",
+    StopReason.LENGTH: "max_tokens",
+    StopReason.STRING: "stop_sequence",
+    StopReason.TOOLS: "tool_use",
+    StopReason.REFUSAL: "refusal",
 }
-_CHOICES = {"auto": Choice.AUTO, "any": Choice.REQUIRED, "tool": Choice.REQUIRED, "none": Choice.NONE}
+_CHOICES = {"auto": ToolChoice.AUTO, "any": ToolChoice.REQUIRED, "tool": ToolChoice.REQUIRED, "none": ToolChoice.NONE}
 _TTL = {"5m": 300.0, "1h": 3600.0}
 SIGNATURE = "EqoBCkgI"
 _REDACTED = "EmwKAhgB"
@@ -61,15 +61,15 @@ def unsealed(given: object) -> bool:
     return isinstance(given, str) and signatures.made("redacted", given.removeprefix(_REDACTED))
 
 
-def ask(model: Model, body: Json) -> Ask:
+def ask(model: Model, body: Json) -> ModelRequest:
     """Read a body that broke no rule."""
     messages = body["messages"]
     users = [message for message in messages if message["role"] == "user"]
-    last = blocks(users[-1]["content"], type="text") if users else []
+    last = content_blocks(users[-1]["content"], type="text") if users else []
     results = tuple(_result(block) for block in last if block["type"] == "tool_result")
-    system = blocks(body.get("system"), type="text")
+    system = content_blocks(body.get("system"), type="text")
     choice = body.get("tool_choice") or {"type": "auto"}
-    return Ask(
+    return ModelRequest(
         model,
         system="\n".join(block["text"] for block in system),
         text="\n".join(block["text"] for block in last if block["type"] == "text"),
@@ -87,7 +87,7 @@ def ask(model: Model, body: Json) -> Ask:
     )
 
 
-def displayed(given: Answer, body: Json) -> Answer:
+def displayed(given: ModelResponse, body: Json) -> ModelResponse:
     """Leave the words of the thoughts out when the request does not want to see them."""
     if (body.get("thinking") or {}).get("display") != "omitted":
         return given
@@ -95,7 +95,7 @@ def displayed(given: Answer, body: Json) -> Answer:
     return replace(given, parts=parts)
 
 
-def message(model: Model, given: Answer, usage: Usage, id: str) -> Json:
+def message(model: Model, given: ModelResponse, usage: Usage, id: str) -> Json:
     """Write the whole answer."""
     return {
         "id": id,
@@ -109,15 +109,15 @@ def message(model: Model, given: Answer, usage: Usage, id: str) -> Json:
     }
 
 
-def events(model: Model, given: Answer, usage: Usage, id: str) -> Iterator[Event]:
+def events(model: Model, given: ModelResponse, usage: Usage, id: str) -> Iterator[StreamEvent]:
     """Write the answer as a stream."""
     start = message(model, replace(given, parts=()), usage, id)
     start |= {"stop_reason": None, "stop_sequence": None, "usage": _usage(model, replace(usage, output=1, reasoning=0))}
-    yield Event({"type": "message_start", "message": start})
+    yield StreamEvent({"type": "message_start", "message": start})
     for index, part in enumerate(given.parts):
         yield from _block_events(index, part)
     delta = {"stop_reason": STOPS[given.stop], "stop_sequence": given.stop_string}
-    yield Event({"type": "message_delta", "delta": delta, "usage": _output(model, usage)})
+    yield StreamEvent({"type": "message_delta", "delta": delta, "usage": _output(model, usage)})
     metrics = {
         "inputTokenCount": usage.fresh,
         "outputTokenCount": usage.output,
@@ -126,10 +126,10 @@ def events(model: Model, given: Answer, usage: Usage, id: str) -> Iterator[Event
         "cacheReadInputTokenCount": usage.read,
         "cacheWriteInputTokenCount": usage.written,
     }
-    yield Event({"type": "message_stop", "amazon-bedrock-invocationMetrics": metrics})
+    yield StreamEvent({"type": "message_stop", "amazon-bedrock-invocationMetrics": metrics})
 
 
-def call_id(call: Call) -> str:
+def call_id(call: ToolCall) -> str:
     """Name a tool call."""
     return f"toolu_bdrk_01{call.seed[:22]}"
 
@@ -139,20 +139,20 @@ def _block(part: Part) -> Json:
     match part:
         case Thought(text):
             return {"type": "thinking", "thinking": text, "signature": signature(text)}
-        case Redacted(seed):
+        case RedactedThought(seed):
             return {"type": "redacted_thinking", "data": sealed(seed)}
         case Text(text):
             return {"type": "text", "text": text}
-        case Call(name, arguments, _):
+        case ToolCall(name, arguments, _):
             return {"type": "tool_use", "id": call_id(part), "name": name, "input": json.loads(arguments)}
 
 
-def _block_events(index: int, part: Part) -> Iterator[Event]:
+def _block_events(index: int, part: Part) -> Iterator[StreamEvent]:
     """Write a part as the events of a block."""
 
-    def delta(kind: str, key: str, value: str) -> Event:
+    def delta(kind: str, key: str, value: str) -> StreamEvent:
         body = {"type": "content_block_delta", "index": index, "delta": {"type": kind, key: value}}
-        return Event(body, content=True)
+        return StreamEvent(body, content=True)
 
     block = _block(part)
     empty: dict[str, Json] = {
@@ -162,22 +162,22 @@ def _block_events(index: int, part: Part) -> Iterator[Event]:
     }
     opening = block | empty.get(block["type"], {})
     shown = block["type"] in ("tool_use", "redacted_thinking")
-    yield Event({"type": "content_block_start", "index": index, "content_block": opening}, content=shown)
+    yield StreamEvent({"type": "content_block_start", "index": index, "content_block": opening}, content=shown)
     match part:
         case Thought(text):
-            for piece in deltas(text):
+            for piece in text_deltas(text):
                 yield delta("thinking_delta", "thinking", piece)
             yield delta("signature_delta", "signature", signature(text))
         case Text(text):
-            for piece in deltas(text):
+            for piece in text_deltas(text):
                 yield delta("text_delta", "text", piece)
-        case Call(_, arguments, _):
+        case ToolCall(_, arguments, _):
             yield delta("input_json_delta", "partial_json", "")
             for piece in json_deltas("" if arguments == "{}" else arguments):
                 yield delta("input_json_delta", "partial_json", piece)
-        case Redacted():
+        case RedactedThought():
             pass
-    yield Event({"type": "content_block_stop", "index": index})
+    yield StreamEvent({"type": "content_block_stop", "index": index})
 
 
 def _usage(model: Model, usage: Usage) -> Json:
@@ -204,34 +204,34 @@ def _media(block: Json) -> Media:
     """Read an image or a document."""
     source = block["source"]
     if source["type"] == "base64":
-        return Media(block["type"], source["media_type"], size(source["data"]))
-    text = source.get("data") or "".join(part.get("text", "") for part in blocks(source.get("content")))
+        return Media(block["type"], source["media_type"], base64_size(source["data"]))
+    text = source.get("data") or "".join(part.get("text", "") for part in content_blocks(source.get("content")))
     return Media(block["type"], "text/plain", len(text.encode()))
 
 
-def _result(block: Json) -> Result:
+def _result(block: Json) -> ToolResult:
     """Read what a tool gave back."""
-    inner = blocks(block.get("content"), type="text")
+    inner = content_blocks(block.get("content"), type="text")
     text = "\n".join(part["text"] for part in inner if part["type"] == "text")
     images = sum(part["type"] == "image" for part in inner)
-    return Result(text, bool(block.get("is_error")), images)
+    return ToolResult(text, bool(block.get("is_error")), images)
 
 
-def _prompt(body: Json, system: list[Json]) -> Iterator[Segment]:
+def _prompt(body: Json, system: list[Json]) -> Iterator[PromptSegment]:
     """Lay the prompt out in the order the cache sees it: tools, system, messages."""
     for tool in body.get("tools") or []:
         yield _segment("tool", tool)
     for block in system:
         yield _segment("system", block)
     for message in body["messages"]:
-        for block in blocks(message["content"], type="text"):
+        for block in content_blocks(message["content"], type="text"):
             yield _segment(message["role"], block)
 
 
-def _segment(label: str, block: Json) -> Segment:
+def _segment(label: str, block: Json) -> PromptSegment:
     """Make a stretch of the prompt from a block or a tool, without its mark."""
     mark = block.get("cache_control")
     ttl = _TTL[mark.get("ttl", "5m")] if mark else None
     bare = {key: value for key, value in block.items() if key != "cache_control"}
     text = block["text"] if bare.keys() == {"type", "text"} else None
-    return segment(label, bare, text=text, media=block.get("type") in ("image", "document"), ttl=ttl)
+    return prompt_segment(label, bare, text=text, media=block.get("type") in ("image", "document"), ttl=ttl)

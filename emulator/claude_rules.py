@@ -1,15 +1,14 @@
-"""What Claude refuses, whichever of its two doors the request came through."""
+"""What Claude refuses, whichever of its two protocols the request came in."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from emulator.catalogue import Model, Thinking
+from emulator.body_fields import content_blocks, decode_base64, is_blank
 from emulator.claude import signature, signed, unsealed
-from emulator.errors import bedrock
-from emulator.neutral import Refused
-from emulator.reading import blank, blocks, decoded
-from emulator.schemas import recursive
+from emulator.errors import ErrorResponse, bedrock
+from emulator.json_schema import has_open_object, is_recursive
+from emulator.models import Model, Thinking
 from emulator.world import Json
 
 VERSION = "bedrock-2023-05-31"
@@ -110,7 +109,7 @@ def sampling(model: Model, given: Json, thinking: Any, max_tokens: int | None) -
                 raise bedrock(f"`{key}` is deprecated for this model.")
     if model.one_sampler and temperature is not None and top_p is not None:
         raise bedrock("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
-    if any(blank(stop) for stop in given.get("stop_sequences") or []):
+    if any(is_blank(stop) for stop in given.get("stop_sequences") or []):
         raise bedrock("stop_sequences: each stop sequence must contain non-whitespace")
     if thinking is not None and thinking.get("type") != "disabled":
         _thinking(model, thinking, max_tokens)
@@ -172,31 +171,19 @@ def _output(model: Model, config: Any) -> None:
         return
     if wanted.get("type") != "json_schema" or not isinstance(wanted.get("schema"), dict):
         raise bedrock("output_config.format.schema: Field required")
-    if recursive(wanted["schema"]):
+    if is_recursive(wanted["schema"]):
         raise bedrock("output_config.format.schema: Recursive schemas are not supported.")
-    if loose(wanted["schema"]):
+    if has_open_object(wanted["schema"]):
         raise bedrock(
             "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false"
         )
 
 
-def loose(schema: Any) -> bool:
-    """Whether some object of a schema is open to further properties."""
-    match schema:
-        case dict():
-            is_open = schema.get("type") == "object" and schema.get("additionalProperties") is not False
-            return is_open or any(loose(value) for value in schema.values())
-        case list():
-            return any(loose(value) for value in schema)
-        case _:
-            return False
-
-
 def _system(system: Any) -> None:
     """Refuse a system prompt with blank blocks."""
-    for at, block in enumerate(blocks(system, type="text")):
+    for at, block in enumerate(content_blocks(system, type="text")):
         _keys(block, {"type", "text", "cache_control", "citations"}, f"system.{at}")
-        if blank(block.get("text")) and not isinstance(system, str):
+        if is_blank(block.get("text")) and not isinstance(system, str):
             raise bedrock("system: text content blocks must be non-empty")
 
 
@@ -273,7 +260,7 @@ def _content(at: int, message: Json, *, last: bool) -> None:
     content = message.get("content")
     if not content and not (last and message["role"] == "assistant"):
         raise bedrock(f"messages.{at}: all messages must have non-empty content")
-    for place, block in enumerate(blocks(content, type="text")):
+    for place, block in enumerate(content_blocks(content, type="text")):
         path = f"messages.{at}.content.{place}"
         kind = str(block.get("type"))
         if kind not in _BLOCKS or kind not in _ROLE_BLOCKS[message["role"]]:
@@ -290,7 +277,7 @@ def _block(path: str, kind: str, block: Json) -> None:
     match kind:
         case "text" if not block.get("text"):
             raise bedrock("messages: text content blocks must be non-empty")
-        case "text" if blank(block["text"]):
+        case "text" if is_blank(block["text"]):
             raise bedrock("messages: text content blocks must contain non-whitespace text")
         case "image" | "document":
             _source(f"{path}.{kind}", kind, block.get("source") or {})
@@ -312,7 +299,7 @@ def _block(path: str, kind: str, block: Json) -> None:
 
 def _result(path: str, block: Json) -> None:
     """Refuse the content of a tool result."""
-    for place, inner in enumerate(blocks(block.get("content"), type="text")):
+    for place, inner in enumerate(content_blocks(block.get("content"), type="text")):
         if inner.get("type") not in ("text", "image", "document", "search_result"):
             raise bedrock(f"{path}.content.{place}: Input tag '{inner.get('type')}' is not expected")
         if inner["type"] == "image":
@@ -333,13 +320,13 @@ def _source(path: str, kind: str, source: Json) -> None:
         )
     if kind == "document" and media != "application/pdf":
         raise bedrock(f"{path}.source.base64.media_type: Input should be 'application/pdf'")
-    if not decoded(source.get("data")):
+    if not decode_base64(source.get("data")):
         raise bedrock(f"{path}.source.base64: invalid base64 data")
 
 
 def _ids(message: Json, kind: str, key: str) -> list[str]:
     """List the ids some blocks of a message carry."""
-    return [block[key] for block in blocks(message["content"], type="text") if block["type"] == kind]
+    return [block[key] for block in content_blocks(message["content"], type="text") if block["type"] == kind]
 
 
 def _pairs(messages: list[Json]) -> None:
@@ -348,7 +335,7 @@ def _pairs(messages: list[Json]) -> None:
     for at, message in enumerate(messages):
         results = _ids(message, "tool_result", "tool_use_id")
         missing = [call for call in calls if call not in results]
-        kinds = [block["type"] for block in blocks(message["content"], type="text")]
+        kinds = [block["type"] for block in content_blocks(message["content"], type="text")]
         leads = all(kind == "tool_result" for kind in kinds[: len(results)])
         if missing or (results and not leads):
             names = ", ".join(missing or results)
@@ -380,7 +367,7 @@ def _prefill(model: Model, message: Json, body: Json) -> None:
         raise bedrock(
             "This model does not support assistant message prefill. The conversation must end with a user message."
         )
-    said = blocks(message["content"], type="text")
+    said = content_blocks(message["content"], type="text")
     if said and said[-1].get("text", "").rstrip() != said[-1].get("text", ""):
         raise bedrock("messages: final assistant content cannot end with trailing whitespace")
 
@@ -391,13 +378,13 @@ def _thinks_first(messages: list[Json]) -> None:
     if not turns or not _ids(messages[-1], "tool_result", "tool_use_id"):
         return
     at, turn = turns[-1]
-    first, *_ = blocks(turn["content"], type="text")
+    first, *_ = content_blocks(turn["content"], type="text")
     if first["type"] not in ("thinking", "redacted_thinking"):
         raise bedrock(
             f"messages.{at}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first['type']}`. "
             "When `thinking` is enabled, a final `assistant` message must start with a thinking block."
         )
-    for place, block in enumerate(blocks(turn["content"])):
+    for place, block in enumerate(content_blocks(turn["content"])):
         if block["type"] == "thinking" and block["thinking"] and signature(block["thinking"]) != block["signature"]:
             raise bedrock(
                 f"messages.{at}.content.{place}: `thinking` or `redacted_thinking` blocks in the latest assistant "
@@ -423,10 +410,10 @@ def _marks(body: Json) -> None:
 def _found(body: Json) -> Iterator[tuple[str, Json]]:
     """Find the cache marks in the order of the prompt."""
     places = [(f"tools.{at}", tool) for at, tool in enumerate(body.get("tools") or [])]
-    places += [(f"system.{at}", block) for at, block in enumerate(blocks(body.get("system")))]
+    places += [(f"system.{at}", block) for at, block in enumerate(content_blocks(body.get("system")))]
     for at, message in enumerate(body["messages"]):
-        for place, block in enumerate(blocks(message["content"])):
-            inner = blocks(block.get("content")) if block.get("type") == "tool_result" else []
+        for place, block in enumerate(content_blocks(message["content"])):
+            inner = content_blocks(block.get("content")) if block.get("type") == "tool_result" else []
             places += [(f"messages.{at}.content.{place}", one) for one in (block, *inner)]
     return ((path, block["cache_control"]) for path, block in places if block.get("cache_control") is not None)
 
@@ -440,7 +427,7 @@ def _keys(value: Any, allowed: set[str], path: str) -> None:
             raise bedrock(f"{path}.{key}: Extra inputs are not permitted")
 
 
-def as_model_error(refusal: Refused) -> Refused:
+def as_model_error(refusal: ErrorResponse) -> ErrorResponse:
     """Say that the model itself refused, as Converse does."""
     message = refusal.body["message"] if isinstance(refusal.body, dict) else refusal.body
     return bedrock(f"The model returned the following errors: {message}")

@@ -6,36 +6,36 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from emulator.catalogue import Model
+from emulator.body_fields import base64_size, prompt_segment
 from emulator.claude import sealed, signature
-from emulator.neutral import (
-    Answer,
-    Ask,
-    Call,
-    Choice,
-    Event,
+from emulator.model_io import (
     Media,
+    ModelRequest,
+    ModelResponse,
     Part,
-    Redacted,
-    Result,
-    Segment,
-    Stop,
+    PromptSegment,
+    RedactedThought,
+    StopReason,
+    StreamEvent,
     Text,
     Thought,
     Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
     Usage,
-    deltas,
     json_deltas,
+    text_deltas,
 )
-from emulator.reading import segment, size
+from emulator.models import Model
 from emulator.world import Json
 
 STOPS = {
-    Stop.END: "end_turn",
-    Stop.LENGTH: "max_tokens",
-    Stop.STRING: "stop_sequence",
-    Stop.TOOLS: "tool_use",
-    Stop.REFUSAL: "content_filtered",
+    StopReason.END: "end_turn",
+    StopReason.LENGTH: "max_tokens",
+    StopReason.STRING: "stop_sequence",
+    StopReason.TOOLS: "tool_use",
+    StopReason.REFUSAL: "content_filtered",
 }
 _DOCUMENTS = {
     "pdf": "application/pdf",
@@ -48,7 +48,7 @@ _DEFAULT_LIMIT = 4096
 _TTL = {"5m": 300.0, "1h": 3600.0}
 
 
-def ask(model: Model, body: Json) -> Ask:
+def ask(model: Model, body: Json) -> ModelRequest:
     """Read a body that broke no rule."""
     users = [message for message in body["messages"] if message["role"] == "user"]
     last = users[-1]["content"]
@@ -57,7 +57,7 @@ def ask(model: Model, body: Json) -> Ask:
     extra = body.get("additionalModelRequestFields") or {}
     choice, forced = _choice(tools.get("toolChoice") or {})
     system = [block["text"] for block in body.get("system") or [] if "text" in block]
-    return Ask(
+    return ModelRequest(
         model,
         system="\n".join(system),
         text="\n".join(block["text"] for block in last if "text" in block),
@@ -75,7 +75,7 @@ def ask(model: Model, body: Json) -> Ask:
     )
 
 
-def message(given: Answer, usage: Usage, paths: Any = None) -> Json:
+def message(given: ModelResponse, usage: Usage, paths: Any = None) -> Json:
     """Write the whole answer."""
     body: Json = {
         "output": {"message": {"role": "assistant", "content": [_block(part) for part in given.parts]}},
@@ -86,7 +86,7 @@ def message(given: Answer, usage: Usage, paths: Any = None) -> Json:
     return body | _additional(given, paths)
 
 
-def events(given: Answer, usage: Usage, paths: Any = None) -> Iterator[Event]:
+def events(given: ModelResponse, usage: Usage, paths: Any = None) -> Iterator[StreamEvent]:
     """Write the answer as a stream."""
     yield _event("messageStart", {"role": "assistant"})
     for index, part in enumerate(given.parts):
@@ -96,14 +96,14 @@ def events(given: Answer, usage: Usage, paths: Any = None) -> Iterator[Event]:
     yield _event("metadata", {"usage": _usage(usage), "metrics": {"latencyMs": 900}})
 
 
-def call_id(call: Call) -> str:
+def call_id(call: ToolCall) -> str:
     """Name a tool call."""
     return f"tooluse_{call.seed[:22]}"
 
 
-def _event(name: str, value: Json, *, content: bool = False) -> Event:
+def _event(name: str, value: Json, *, content: bool = False) -> StreamEvent:
     """Make an event of the stream's union."""
-    return Event({name: value}, content, name)
+    return StreamEvent({name: value}, content, name)
 
 
 def _block(part: Part) -> Json:
@@ -111,31 +111,31 @@ def _block(part: Part) -> Json:
     match part:
         case Thought(text):
             return {"reasoningContent": {"reasoningText": {"text": text, "signature": signature(text)}}}
-        case Redacted(seed):
+        case RedactedThought(seed):
             return {"reasoningContent": {"redactedContent": _sealed(seed)}}
         case Text(text):
             return {"text": text}
-        case Call(name, arguments, _):
+        case ToolCall(name, arguments, _):
             return {"toolUse": {"toolUseId": call_id(part), "name": name, "input": json.loads(arguments)}}
 
 
-def _block_events(index: int, part: Part) -> Iterator[Event]:
+def _block_events(index: int, part: Part) -> Iterator[StreamEvent]:
     """Write a part as events; only tool calls announce their block."""
 
-    def delta(value: Json) -> Event:
+    def delta(value: Json) -> StreamEvent:
         return _event("contentBlockDelta", {"delta": value, "contentBlockIndex": index}, content=True)
 
     match part:
         case Thought(text):
-            for piece in deltas(text):
+            for piece in text_deltas(text):
                 yield delta({"reasoningContent": {"text": piece}})
             yield delta({"reasoningContent": {"signature": signature(text)}})
-        case Redacted(seed):
+        case RedactedThought(seed):
             yield delta({"reasoningContent": {"redactedContent": _sealed(seed)}})
         case Text(text):
-            for piece in deltas(text):
+            for piece in text_deltas(text):
                 yield delta({"text": piece})
-        case Call(name, arguments, _):
+        case ToolCall(name, arguments, _):
             start = {"toolUse": {"toolUseId": call_id(part), "name": name}}
             yield _event("contentBlockStart", {"start": start, "contentBlockIndex": index}, content=True)
             for piece in json_deltas("" if arguments == "{}" else arguments):
@@ -162,18 +162,18 @@ def _usage(usage: Usage) -> Json:
     return counted
 
 
-def _additional(given: Answer, paths: Any) -> Json:
+def _additional(given: ModelResponse, paths: Any) -> Json:
     """Answer with the model's own fields that were asked for."""
     if "/stop_sequence" not in (paths or []):
         return {}
     return {"additionalModelResponseFields": {"stop_sequence": given.stop_string}}
 
 
-def _choice(choice: Json) -> tuple[Choice, tuple[str, ...]]:
+def _choice(choice: Json) -> tuple[ToolChoice, tuple[str, ...]]:
     """Read the tool choice."""
     if "tool" in choice:
-        return Choice.REQUIRED, (choice["tool"]["name"],)
-    return (Choice.REQUIRED if "any" in choice else Choice.AUTO), ()
+        return ToolChoice.REQUIRED, (choice["tool"]["name"],)
+    return (ToolChoice.REQUIRED if "any" in choice else ToolChoice.AUTO), ()
 
 
 def _tool(spec: Json) -> Tool:
@@ -193,21 +193,21 @@ def _schema(body: Json, extra: Json) -> Json | None:
 def _media(block: Json) -> Media:
     """Read an image or a document."""
     if "image" in block:
-        return Media("image", f"image/{block['image']['format']}", size(block["image"]["source"]["bytes"]))
+        return Media("image", f"image/{block['image']['format']}", base64_size(block["image"]["source"]["bytes"]))
     document = block["document"]
     kind = document.get("format", "txt")
     source = document["source"]
-    length = size(source["bytes"]) if "bytes" in source else len(str(source.get("text", "")).encode())
+    length = base64_size(source["bytes"]) if "bytes" in source else len(str(source.get("text", "")).encode())
     return Media("document", _DOCUMENTS.get(kind, f"application/{kind}"), length)
 
 
-def _result(result: Json) -> Result:
+def _result(result: Json) -> ToolResult:
     """Read what a tool gave back."""
     said = [
         item["text"] if "text" in item else json.dumps(item["json"], ensure_ascii=False) for item in _worded(result)
     ]
     images = sum("image" in item for item in result["content"])
-    return Result("\n".join(said), result.get("status") == "error", images)
+    return ToolResult("\n".join(said), result.get("status") == "error", images)
 
 
 def _worded(result: Json) -> list[Json]:
@@ -215,14 +215,14 @@ def _worded(result: Json) -> list[Json]:
     return [item for item in result["content"] if "text" in item or "json" in item]
 
 
-def _prompt(body: Json) -> Iterator[Segment]:
+def _prompt(body: Json) -> Iterator[PromptSegment]:
     """Lay the prompt out in the order the cache sees it; a cache point marks what stands before it."""
     lists: list[tuple[str, list[Json]]] = [
         ("tool", (body.get("toolConfig") or {}).get("tools") or []),
         ("system", body.get("system") or []),
         *((message["role"], message["content"]) for message in body["messages"]),
     ]
-    held: Segment | None = None
+    held: PromptSegment | None = None
     for label, entries in lists:
         for entry in entries:
             if "cachePoint" in entry:
@@ -230,6 +230,6 @@ def _prompt(body: Json) -> Iterator[Segment]:
                 continue
             if held:
                 yield held
-            held = segment(label, entry, text=entry.get("text"), media="image" in entry or "document" in entry)
+            held = prompt_segment(label, entry, text=entry.get("text"), media="image" in entry or "document" in entry)
     if held:
         yield held

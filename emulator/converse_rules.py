@@ -3,12 +3,11 @@
 import re
 from typing import Any
 
-from emulator.catalogue import Family, Model
+from emulator.body_fields import decode_base64, is_blank
 from emulator.claude import signed, unsealed
 from emulator.claude_rules import as_model_error, betas, one_object, sampling
-from emulator.errors import bedrock
-from emulator.neutral import Refused
-from emulator.reading import blank, decoded
+from emulator.errors import ErrorResponse, bedrock
+from emulator.models import Family, Model
 from emulator.world import Json
 
 _TOP = frozenset(
@@ -105,7 +104,7 @@ def _spec(spec: Json, path: str) -> str:
     _keys(spec, {"name", "description", "inputSchema", "strict"}, path)
     name = str(spec.get("name", ""))
     _named(name, f"{path}.name")
-    if "description" in spec and blank(spec["description"]):
+    if "description" in spec and is_blank(spec["description"]):
         raise bedrock(f"1 validation error detected: Value at '{path}.description' must have length at least 1")
     schema = (spec.get("inputSchema") or {}).get("json")
     if not isinstance(schema, dict) or schema.get("type") != "object":
@@ -219,13 +218,13 @@ def _media(media: Json, formats: tuple[str, ...], path: str) -> None:
             f"Member must satisfy enum value set: [{', '.join(formats)}]"
         )
     source = media.get("source") or {}
-    if "text" not in source and not decoded(source.get("bytes")):
+    if "text" not in source and not decode_base64(source.get("bytes")):
         raise bedrock(f"The value at {path}.source.bytes is not valid base64.")
 
 
 def _spoken(block: Json, kind: str, path: str) -> None:
     """Refuse a text with nothing in it."""
-    if "text" in block and blank(block["text"]):
+    if "text" in block and is_blank(block["text"]):
         raise bedrock(
             f"The text field in the {kind} object at {path} is blank. Add text to the text field, and try again."
         )
@@ -291,12 +290,12 @@ def _model(model: Model, body: Json) -> None:
             one_object(spec["inputSchema"]["json"], at)
         betas(extra.get("anthropic_beta"))
         sampling(model, given, extra.get("thinking"), limit)
-    except Refused as refusal:
+    except ErrorResponse as refusal:
         raise as_model_error(refusal) from None
 
 
 def _choice(own: Json | None, choice: Json) -> None:
-    """Refuse a choice of Claude's own that says again what Converse was told, or leaves out what it was not."""
+    """Refuse a choice of Claude's own that repeats what `toolChoice` says, or leaves out what it does not."""
     if own is None:
         return
     if choice and "type" in own:

@@ -6,9 +6,9 @@ import math
 import struct
 from typing import Any
 
-from emulator.catalogue import Model
 from emulator.errors import azure, bedrock, google
-from emulator.neutral import count
+from emulator.model_io import count_tokens
+from emulator.models import Model
 from emulator.world import Json
 
 _OPENAI = {"input", "model", "encoding_format", "dimensions", "user"}
@@ -69,7 +69,7 @@ def titan(model: Model, body: Json) -> Json:
     if dimensions not in _TITAN_SIZES:
         raise bedrock(f"Malformed input request: #/dimensions: {dimensions} is not a valid enum value")
     made = vector(text, dimensions)
-    return {"embedding": made, "embeddingsByType": {"float": made}, "inputTextTokenCount": count(text)}
+    return {"embedding": made, "embeddingsByType": {"float": made}, "inputTextTokenCount": count_tokens(text)}
 
 
 def predict(model: Model, body: Json) -> Json:
@@ -84,7 +84,7 @@ def predict(model: Model, body: Json) -> Json:
     if not isinstance(text, str) or not text:
         raise google("The text content is empty.")
     dimensions = (body.get("parameters") or {}).get("outputDimensionality") or model.dimensions
-    statistics = {"token_count": count(text), "truncated": False}
+    statistics = {"token_count": count_tokens(text), "truncated": False}
     return {
         "predictions": [{"embeddings": {"values": vector(text, dimensions), "statistics": statistics}}],
         "metadata": {"billableCharacterCount": len(text)},
@@ -111,7 +111,7 @@ def _list(model: Model, body: Json, dimensions: int) -> Json:
         {"object": "embedding", "index": index, "embedding": _written(vector(text, dimensions), style)}
         for index, text in enumerate(texts)
     ]
-    tokens = sum(map(count, texts))
+    tokens = sum(map(count_tokens, texts))
     return {
         "object": "list",
         "data": data,

@@ -5,38 +5,38 @@ from collections.abc import Iterator
 from typing import Any
 
 from emulator import signatures
-from emulator.catalogue import Model
-from emulator.neutral import (
-    Answer,
-    Ask,
-    Call,
-    Choice,
-    Event,
+from emulator.body_fields import decode_google_base64, prompt_segment
+from emulator.model_io import (
     Media,
+    ModelRequest,
+    ModelResponse,
     Part,
-    Redacted,
-    Result,
-    Segment,
-    Stop,
+    PromptSegment,
+    RedactedThought,
+    StopReason,
+    StreamEvent,
     Text,
     Thought,
     Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
     Usage,
-    count,
-    deltas,
-    weigh,
+    count_tokens,
+    part_tokens,
+    text_deltas,
 )
-from emulator.reading import decoded_by_google, segment
+from emulator.models import Model
 from emulator.world import Json
 
 STOPS = {
-    Stop.END: "STOP",
-    Stop.LENGTH: "MAX_TOKENS",
-    Stop.STRING: "STOP",
-    Stop.TOOLS: "STOP",
-    Stop.REFUSAL: "SAFETY",
+    StopReason.END: "STOP",
+    StopReason.LENGTH: "MAX_TOKENS",
+    StopReason.STRING: "STOP",
+    StopReason.TOOLS: "STOP",
+    StopReason.REFUSAL: "SAFETY",
 }
-_MODES = {"AUTO": Choice.AUTO, "ANY": Choice.REQUIRED, "NONE": Choice.NONE, "VALIDATED": Choice.AUTO}
+_MODES = {"AUTO": ToolChoice.AUTO, "ANY": ToolChoice.REQUIRED, "NONE": ToolChoice.NONE, "VALIDATED": ToolChoice.AUTO}
 _OPEN = ("args", "response", "parametersJsonSchema", "responseJsonSchema", "properties", "labels")
 _LISTS = ("contents", "parts", "safetySettings", "tools", "functionDeclarations")
 _CHUNK = 3
@@ -56,12 +56,12 @@ def normal(value: Any, *, closed: bool = True) -> Any:
     return spelled
 
 
-def signature(call: Call) -> str:
+def signature(call: ToolCall) -> str:
     """Sign a function call."""
     return signatures.sign("gemini", f"{call.name}{call.arguments}")
 
 
-def ask(model: Model, body: Json) -> Ask:
+def ask(model: Model, body: Json) -> ModelRequest:
     """Read a normal body that broke no rule."""
     config = body.get("generationConfig") or {}
     calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
@@ -69,7 +69,7 @@ def ask(model: Model, body: Json) -> Ask:
     last = users[-1]["parts"] if users else []
     system = "\n".join(part.get("text", "") for part in (body.get("systemInstruction") or {}).get("parts", []))
     allowed = tuple(calling.get("allowedFunctionNames") or ())
-    return Ask(
+    return ModelRequest(
         model,
         system=system,
         text="\n".join(part["text"] for part in last if "text" in part),
@@ -86,43 +86,45 @@ def ask(model: Model, body: Json) -> Ask:
     )
 
 
-def response(model: Model, givens: list[Answer], usage: Usage, id: str, created: str) -> Json:
+def response(model: Model, givens: list[ModelResponse], usage: Usage, id: str, created: str) -> Json:
     """Write the whole answer."""
     candidates = []
     for index, given in enumerate(givens):
         candidate: Json = {"index": index} if index else {}
         parts = _parts(model, given)
-        if given.stop is not Stop.REFUSAL:
+        if given.stop is not StopReason.REFUSAL:
             candidate["content"] = {"role": "model", "parts": parts} if parts else {"role": "model"}
         candidates.append(candidate | {"finishReason": STOPS[given.stop], "avgLogprobs": -0.25})
     return {"candidates": candidates, "usageMetadata": _usage(usage)} | _foot(model, id, created)
 
 
-def events(model: Model, given: Answer, usage: Usage, id: str, created: str) -> Iterator[Event]:
+def events(model: Model, given: ModelResponse, usage: Usage, id: str, created: str) -> Iterator[StreamEvent]:
     """Write the answer as a stream; the counts in it only ever grow."""
-    pieces = [] if given.stop is Stop.REFUSAL else list(_pieces(model, given))
+    pieces = [] if given.stop is StopReason.REFUSAL else list(_pieces(model, given))
     thoughts = spoken = 0
     for at, (piece, part) in enumerate(pieces):
         if piece.get("thought"):
-            thoughts += count(piece["text"])
+            thoughts += count_tokens(piece["text"])
         else:
-            spoken += count(piece["text"]) if "text" in piece else weigh(part)
+            spoken += count_tokens(piece["text"]) if "text" in piece else part_tokens(part)
         last = at == len(pieces) - 1
         candidate: Json = {"content": {"role": "model", "parts": [piece]}}
-        if last and isinstance(part, Call):
+        if last and isinstance(part, ToolCall):
             candidate["finishReason"] = STOPS[given.stop]
         so_far = usage.output if last else min(thoughts + spoken, usage.output)
         metadata = _usage(usage, so_far, usage.reasoning if spoken else min(thoughts, usage.reasoning))
-        yield Event({"candidates": [candidate], "usageMetadata": metadata} | _foot(model, id, created), content=True)
-    if pieces and isinstance(pieces[-1][1], Call):
+        yield StreamEvent(
+            {"candidates": [candidate], "usageMetadata": metadata} | _foot(model, id, created), content=True
+        )
+    if pieces and isinstance(pieces[-1][1], ToolCall):
         return
     end: Json = {"finishReason": STOPS[given.stop]}
-    if given.stop is Stop.END and pieces:
+    if given.stop is StopReason.END and pieces:
         end["content"] = {"role": "model", "parts": [{"text": ""}]}
-    yield Event({"candidates": [end], "usageMetadata": _usage(usage)} | _foot(model, id, created))
+    yield StreamEvent({"candidates": [end], "usageMetadata": _usage(usage)} | _foot(model, id, created))
 
 
-def _parts(model: Model, given: Answer) -> list[Json]:
+def _parts(model: Model, given: ModelResponse) -> list[Json]:
     """Write the parts of an answer that is not streamed."""
     written = []
     signed = False
@@ -132,15 +134,15 @@ def _parts(model: Model, given: Answer) -> list[Json]:
                 written.append({"text": text, "thought": True})
             case Text(text):
                 written.append({"text": text})
-            case Call():
+            case ToolCall():
                 written.append(_call(part) | ({} if signed else _signed(model, given, part)))
                 signed = True
-            case Redacted():
+            case RedactedThought():
                 pass
     return written
 
 
-def _pieces(model: Model, given: Answer) -> Iterator[tuple[Json, Part]]:
+def _pieces(model: Model, given: ModelResponse) -> Iterator[tuple[Json, Part]]:
     """Cut the parts of an answer the way Gemini streams them: text in larger pieces, calls whole."""
     signed = False
     for part in given.parts:
@@ -149,25 +151,25 @@ def _pieces(model: Model, given: Answer) -> Iterator[tuple[Json, Part]]:
                 yield from (({"text": piece, "thought": True}, part) for piece in _larger(text))
             case Text(text):
                 yield from (({"text": piece}, part) for piece in _larger(text))
-            case Call():
+            case ToolCall():
                 yield _call(part) | ({} if signed else _signed(model, given, part)), part
                 signed = True
-            case Redacted():
+            case RedactedThought():
                 pass
 
 
 def _larger(text: str) -> Iterator[str]:
     """Join a few deltas at a time."""
-    pieces = list(deltas(text))
+    pieces = list(text_deltas(text))
     return ("".join(pieces[at : at + _CHUNK]) for at in range(0, len(pieces), _CHUNK))
 
 
-def _call(call: Call) -> Json:
+def _call(call: ToolCall) -> Json:
     """Write a function call; it has no id."""
     return {"functionCall": {"name": call.name, "args": json.loads(call.arguments)}}
 
 
-def _signed(model: Model, given: Answer, call: Call) -> Json:
+def _signed(model: Model, given: ModelResponse, call: ToolCall) -> Json:
     """Sign the first call of a turn, if the model signs calls or thought about it."""
     return {"thoughtSignature": signature(call)} if model.signs_calls or given.reasoning else {}
 
@@ -217,25 +219,25 @@ def _media(part: Json) -> Media:
     if "fileData" in part:
         return Media("file", part["fileData"].get("mimeType", "application/octet-stream"), 0)
     mime = part["inlineData"]["mimeType"]
-    size = len(decoded_by_google(part["inlineData"]["data"]) or b"")
+    size = len(decode_google_base64(part["inlineData"]["data"]) or b"")
     return Media("image" if mime.startswith("image/") else "document", mime, size)
 
 
-def _result(given: Json) -> Result:
+def _result(given: Json) -> ToolResult:
     """Read what a function gave back."""
     response = given.get("response") or {}
     failed = "error" in response
     said = response.get("result", response.get("output", response.get("error", response)))
     images = sum("image" in str(part.get("inlineData", {}).get("mimeType")) for part in given.get("parts") or [])
-    return Result(said if isinstance(said, str) else json.dumps(said), failed, images)
+    return ToolResult(said if isinstance(said, str) else json.dumps(said), failed, images)
 
 
-def _prompt(body: Json) -> Iterator[Segment]:
+def _prompt(body: Json) -> Iterator[PromptSegment]:
     """Lay the prompt out in the order the cache sees it."""
     for tool in body.get("tools") or []:
-        yield segment("tool", tool)
+        yield prompt_segment("tool", tool)
     for part in (body.get("systemInstruction") or {}).get("parts", []):
-        yield segment("system", part, text=part.get("text"))
+        yield prompt_segment("system", part, text=part.get("text"))
     for turn in body["contents"]:
         for part in turn["parts"]:
-            yield segment(turn.get("role", "user"), part, text=part.get("text"), media="inlineData" in part)
+            yield prompt_segment(turn.get("role", "user"), part, text=part.get("text"), media="inlineData" in part)

@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 from emulator import signatures
-from emulator.catalogue import Model, Thinking
+from emulator.body_fields import decode_google_base64
 from emulator.errors import google
-from emulator.reading import decoded_by_google
+from emulator.models import Model, Thinking
 from emulator.world import Json
 
 _TOP = frozenset(
@@ -144,7 +144,7 @@ def _part(part: Json, path: str) -> None:
             raise google(
                 f"Unable to submit request because it has a mimeType parameter with value {data.get('mimeType')}"
             )
-        if not decoded_by_google(data.get("data")):
+        if not decode_google_base64(data.get("data")):
             raise google(f"Invalid value at '{path}.inline_data.data' (TYPE_BYTES), Base64 decoding failed")
     if "functionCall" in part:
         _keys(part["functionCall"], {"name", "args"}, f"{path}.function_call")

@@ -21,14 +21,14 @@ from emulator import (
     openai_responses,
     openai_rules,
     orchestration,
-    scenes,
+    simulated_model,
 )
-from emulator.catalogue import Family, Model
-from emulator.errors import azure, gatekeeper, of_family
+from emulator.errors import ErrorResponse, azure, gatekeeper, of_family
 from emulator.framing import EVENT_STREAM, Framing
-from emulator.neutral import Answer, Ask, Event, Refused, Usage
+from emulator.model_io import ModelRequest, ModelResponse, StreamEvent, Usage
+from emulator.models import Family, Model
 from emulator.openai_responses import Kept, Store
-from emulator.usage import PromptCache
+from emulator.prompt_cache import PromptCache
 from emulator.world import Json
 
 
@@ -72,7 +72,7 @@ _NEEDS_VERSION = (Operation.CHAT, Operation.EMBED)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class InferenceRequest:
     """What an inference needs to know."""
 
     model: Model
@@ -102,7 +102,7 @@ class Whole:
 class Streamed:
     """An answer in events."""
 
-    events: Iterator[Event]
+    events: Iterator[StreamEvent]
     framing: Framing
     path: str
     delay: float = field(default=0.0)
@@ -119,7 +119,7 @@ def operation(model: Model, path: str) -> Operation:
     return found
 
 
-def run(request: Request) -> Reply:
+def run(request: InferenceRequest) -> Reply:
     """Answer a request."""
     stored = request.path.removeprefix("responses/") if request.model.responses else request.path
     if stored != request.path:
@@ -130,7 +130,7 @@ def run(request: Request) -> Reply:
             f"Method {request.method} is not allowed for subpath '{request.path}'.", 405, "MethodNotAllowed"
         )
     if doing in _NEEDS_VERSION and not request.query.get("api-version"):
-        raise Refused(404, {"error": {"code": "404", "message": "Resource not found"}})
+        raise ErrorResponse(404, {"error": {"code": "404", "message": "Resource not found"}})
     body = _body(request)
     if doing in _NEEDS_VERSION:
         azure_versions.check(body, request.query["api-version"])
@@ -141,7 +141,7 @@ def run(request: Request) -> Reply:
         raise of_family(request.model.family, 400, detail) from error
 
 
-def _do(doing: Operation, request: Request, body: Json) -> Reply:  # noqa: C901  # a table of operations, one case each
+def _do(doing: Operation, request: InferenceRequest, body: Json) -> Reply:  # noqa: C901  # a table of operations, one case each
     """Send a body to the reader it is for."""
     match doing:
         case Operation.INVOKE | Operation.INVOKE_STREAM:
@@ -187,7 +187,7 @@ def _allowed(model: Model) -> dict[str, Operation]:
             return _PATHS[model.family]
 
 
-def _body(request: Request) -> Json:
+def _body(request: InferenceRequest) -> Json:
     """Read the body."""
     try:
         body = json.loads(request.body)
@@ -200,15 +200,15 @@ def _body(request: Request) -> Json:
     return body
 
 
-def _answer(request: Request, ask: Ask, takes: int = 1) -> tuple[list[Answer], Usage]:
+def _answer(request: InferenceRequest, ask: ModelRequest, takes: int = 1) -> tuple[list[ModelResponse], Usage]:
     """Let the model answer, and count what it took."""
-    givens = [scenes.answer(ask, take) for take in range(takes)]
+    givens = [simulated_model.respond(ask, take) for take in range(takes)]
     usage = request.cache.account(ask, givens[0])
     output, reasoning = sum(given.tokens for given in givens), sum(given.reasoning for given in givens)
     return givens, replace(usage, output=output, reasoning=reasoning)
 
 
-def _invoke(request: Request, body: Json, *, streaming: bool) -> Reply:
+def _invoke(request: InferenceRequest, body: Json, *, streaming: bool) -> Reply:
     """Answer Claude's own messages."""
     claude_rules.check(request.model, body)
     [given], usage = _answer(request, claude.ask(request.model, body))
@@ -220,7 +220,7 @@ def _invoke(request: Request, body: Json, *, streaming: bool) -> Reply:
     return Streamed(claude.events(request.model, given, usage, name), framing, request.path, given.delay)
 
 
-def _converse(request: Request, body: Json, *, streaming: bool) -> Reply:
+def _converse(request: InferenceRequest, body: Json, *, streaming: bool) -> Reply:
     """Answer Converse."""
     converse_rules.check(request.model, body)
     [given], usage = _answer(request, converse.ask(request.model, body))
@@ -232,7 +232,7 @@ def _converse(request: Request, body: Json, *, streaming: bool) -> Reply:
     return Streamed(converse.events(given, usage, paths), framing, request.path, given.delay)
 
 
-def _generate(request: Request, raw: Json, *, streaming: bool) -> Reply:
+def _generate(request: InferenceRequest, raw: Json, *, streaming: bool) -> Reply:
     """Answer Gemini."""
     body = gemini.normal(raw)
     gemini_rules.check(request.model, body)
@@ -246,7 +246,7 @@ def _generate(request: Request, raw: Json, *, streaming: bool) -> Reply:
     return Streamed(events, Framing.JSON, request.path, givens[0].delay)
 
 
-def _chat(request: Request, body: Json) -> Reply:
+def _chat(request: InferenceRequest, body: Json) -> Reply:
     """Answer chat completions."""
     openai_rules.check_chat(request.model, body)
     givens, usage = _answer(request, openai_chat.ask(request.model, body), body.get("n") or 1)
@@ -258,8 +258,8 @@ def _chat(request: Request, body: Json) -> Reply:
     return Streamed(events, Framing.AZURE, request.path, givens[0].delay)
 
 
-def _responses(request: Request, body: Json) -> Reply:
-    """Answer Responses, and remember the answer unless told not to."""
+def _responses(request: InferenceRequest, body: Json) -> Reply:
+    """Answer Responses, and store the answer unless `store` is false."""
     openai_rules.check_responses(request.model, body)
     items = openai_responses.conversation(body, request.store)
     openai_rules.check_items(list(items), request.store.item_ids())
@@ -274,7 +274,7 @@ def _responses(request: Request, body: Json) -> Reply:
     return Streamed(events, Framing.JSON, "responses", given.delay)
 
 
-def _stored(request: Request, rest: str) -> Reply:
+def _stored(request: InferenceRequest, rest: str) -> Reply:
     """Show, delete or cancel a response that was stored."""
     name, _, verb = rest.partition("/")
     kept = request.store.get(name)
@@ -292,7 +292,7 @@ def _stored(request: Request, rest: str) -> Reply:
             raise gatekeeper(f"Subpath '{request.path}' is not allowed for model '{request.model.name}'.")
 
 
-def _orchestrate(request: Request, body: Json) -> Reply:
+def _orchestrate(request: InferenceRequest, body: Json) -> Reply:
     """Answer orchestration."""
     model, chat = orchestration.read(body, request.id)
     [given], usage = _answer(request, orchestration.ask(model, chat))

@@ -3,50 +3,50 @@
 from collections.abc import Iterator
 from typing import Any
 
-from emulator.catalogue import Model, Thinking
-from emulator.neutral import (
-    Answer,
-    Ask,
-    Call,
-    Choice,
-    Event,
+from emulator.body_fields import base64_size, content_blocks, parse_data_uri, prompt_segment
+from emulator.model_io import (
     Media,
-    Result,
-    Segment,
-    Stop,
+    ModelRequest,
+    ModelResponse,
+    PromptSegment,
+    StopReason,
+    StreamEvent,
     Text,
     Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
     Usage,
-    deltas,
     json_deltas,
+    text_deltas,
 )
-from emulator.reading import blocks, data_uri, segment, size
+from emulator.models import Model, Thinking
 from emulator.world import Json
 
 STOPS = {
-    Stop.END: "stop",
-    Stop.LENGTH: "length",
-    Stop.STRING: "stop",
-    Stop.TOOLS: "tool_calls",
-    Stop.REFUSAL: "content_filter",
+    StopReason.END: "stop",
+    StopReason.LENGTH: "length",
+    StopReason.STRING: "stop",
+    StopReason.TOOLS: "tool_calls",
+    StopReason.REFUSAL: "content_filter",
 }
-_CHOICES = {"auto": Choice.AUTO, "required": Choice.REQUIRED, "none": Choice.NONE}
+_CHOICES = {"auto": ToolChoice.AUTO, "required": ToolChoice.REQUIRED, "none": ToolChoice.NONE}
 _HARMS = ("hate", "self_harm", "sexual", "violence")
 _SAFE = {harm: {"filtered": False, "severity": "safe"} for harm in _HARMS}
 _FINGERPRINT = "fp_6f2eadacda"
 SYSTEM = ("system", "developer")
 
 
-def ask(model: Model, body: Json) -> Ask:
+def ask(model: Model, body: Json) -> ModelRequest:
     """Read a body that broke no rule."""
     turns = [message for message in body["messages"] if message["role"] not in SYSTEM]
     results = _results(turns)
-    said = blocks(turns[-1].get("content"), type="text") if turns and turns[-1]["role"] == "user" else []
+    said = content_blocks(turns[-1].get("content"), type="text") if turns and turns[-1]["role"] == "user" else []
     system = [_text(message.get("content")) for message in body["messages"] if message["role"] in SYSTEM]
     choice, forced = tool_choice(body.get("tool_choice"))
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
     stop = body.get("stop")
-    return Ask(
+    return ModelRequest(
         model,
         system="\n".join(system),
         text="\n".join(part["text"] for part in said if part["type"] == "text"),
@@ -63,21 +63,21 @@ def ask(model: Model, body: Json) -> Ask:
     )
 
 
-def tool_choice(given: Any) -> tuple[Choice, tuple[str, ...]]:
+def tool_choice(given: Any) -> tuple[ToolChoice, tuple[str, ...]]:
     """Read a tool choice, of chat or of Responses."""
     match given:
         case {"type": "allowed_tools"}:
             inner = given.get("allowed_tools", given)
             return _CHOICES[inner.get("mode", "auto")], tuple(_named(tool) for tool in inner.get("tools", []))
         case dict():
-            return Choice.REQUIRED, (_named(given),)
+            return ToolChoice.REQUIRED, (_named(given),)
         case str():
             return _CHOICES[given], ()
         case _:
-            return Choice.AUTO, ()
+            return ToolChoice.AUTO, ()
 
 
-def completion(model: Model, body: Json, givens: list[Answer], usage: Usage, id: str, created: int) -> Json:
+def completion(model: Model, body: Json, givens: list[ModelResponse], usage: Usage, id: str, created: int) -> Json:
     """Write the whole answer."""
     choices = [_choice(index, given, body) for index, given in enumerate(givens)]
     return {
@@ -92,10 +92,14 @@ def completion(model: Model, body: Json, givens: list[Answer], usage: Usage, id:
     }
 
 
-def events(model: Model, body: Json, givens: list[Answer], usage: Usage, id: str, created: int) -> Iterator[Event]:
+def events(
+    model: Model, body: Json, givens: list[ModelResponse], usage: Usage, id: str, created: int
+) -> Iterator[StreamEvent]:
     """Write the answer as a stream, with the empty chunk Azure sends first."""
     filters = [{"prompt_index": 0, "content_filter_results": _SAFE}]
-    yield Event({"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": filters})
+    yield StreamEvent(
+        {"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": filters}
+    )
     foot = {
         "created": created,
         "id": id,
@@ -106,13 +110,13 @@ def events(model: Model, body: Json, givens: list[Answer], usage: Usage, id: str
     counts = bool((body.get("stream_options") or {}).get("include_usage"))
     for index, given in enumerate(givens):
         for choice, content in _deltas(index, given, body):
-            yield Event({"choices": [choice]} | foot | ({"usage": None} if counts else {}), content)
+            yield StreamEvent({"choices": [choice]} | foot | ({"usage": None} if counts else {}), content)
     if counts:
-        yield Event({"choices": []} | foot | {"usage": counted(usage)})
-    yield Event("[DONE]")
+        yield StreamEvent({"choices": []} | foot | {"usage": counted(usage)})
+    yield StreamEvent("[DONE]")
 
 
-def call_id(call: Call) -> str:
+def call_id(call: ToolCall) -> str:
     """Name a tool call."""
     return f"call_{call.seed[:24]}"
 
@@ -133,13 +137,13 @@ def counted(usage: Usage) -> Json:
     }
 
 
-def _choice(index: int, given: Answer, body: Json) -> Json:
+def _choice(index: int, given: ModelResponse, body: Json) -> Json:
     """Write one choice."""
     text = _joined(given)
     calls = [
         {"id": call_id(part), "type": "function", "function": {"name": part.name, "arguments": part.arguments}}
         for part in given.parts
-        if isinstance(part, Call)
+        if isinstance(part, ToolCall)
     ]
     message: Json = {"annotations": [], "content": text, "refusal": None, "role": "assistant"}
     if calls:
@@ -148,12 +152,12 @@ def _choice(index: int, given: Answer, body: Json) -> Json:
         "content_filter_results": {} if calls else _SAFE,
         "finish_reason": STOPS[given.stop],
         "index": index,
-        "logprobs": _logprobs(list(deltas(text)), body),
+        "logprobs": _logprobs(list(text_deltas(text)), body),
         "message": message,
     }
 
 
-def _deltas(index: int, given: Answer, body: Json) -> Iterator[tuple[Json, bool]]:
+def _deltas(index: int, given: ModelResponse, body: Json) -> Iterator[tuple[Json, bool]]:
     """Write one choice as chunks, each with whether it is part of the answer."""
 
     def chunk(delta: Json, reason: str | None = None, piece: str | None = None) -> Json:
@@ -167,12 +171,12 @@ def _deltas(index: int, given: Answer, body: Json) -> Iterator[tuple[Json, bool]
             "logprobs": logprobs,
         }
 
-    calls = [part for part in given.parts if isinstance(part, Call)]
+    calls = [part for part in given.parts if isinstance(part, ToolCall)]
     if not calls:
         yield chunk({"content": "", "refusal": None, "role": "assistant"}), False
     for part in given.parts:
         if isinstance(part, Text):
-            yield from ((chunk({"content": piece}, piece=piece), True) for piece in deltas(part.text))
+            yield from ((chunk({"content": piece}, piece=piece), True) for piece in text_deltas(part.text))
     for at, call in enumerate(calls):
         function = {"arguments": "", "name": call.name}
         opening = {"function": function, "id": call_id(call), "index": at, "type": "function"}
@@ -200,7 +204,7 @@ def _token(piece: str, logprob: float) -> Json:
     return {"token": piece, "logprob": logprob, "bytes": list(piece.encode("utf-8", "surrogatepass"))}
 
 
-def _joined(given: Answer) -> str:
+def _joined(given: ModelResponse) -> str:
     """Join the texts of an answer."""
     return "".join(part.text for part in given.parts if isinstance(part, Text))
 
@@ -229,16 +233,16 @@ def _schema(wanted: Json) -> Json | None:
 
 def _text(content: Any) -> str:
     """Read content as a text."""
-    return "\n".join(part["text"] for part in blocks(content, type="text") if part.get("type") == "text")
+    return "\n".join(part["text"] for part in content_blocks(content, type="text") if part.get("type") == "text")
 
 
-def _results(messages: list[Json]) -> tuple[Result, ...]:
+def _results(messages: list[Json]) -> tuple[ToolResult, ...]:
     """Read what the tools gave back at the end of the conversation."""
-    found: list[Result] = []
+    found: list[ToolResult] = []
     for message in reversed(messages):
         if message["role"] not in ("tool", "function"):
             break
-        found.insert(0, Result(_text(message.get("content"))))
+        found.insert(0, ToolResult(_text(message.get("content"))))
     return tuple(found)
 
 
@@ -246,22 +250,22 @@ def _media(part: Json) -> Media:
     """Read an image or a file."""
     if part["type"] == "image_url":
         given = part["image_url"]
-        uri = data_uri(given["url"] if isinstance(given, dict) else given)
-        return Media("image", uri[0], size(uri[1])) if uri else Media("image", "image/*", 0)
-    uri = data_uri(part["file"].get("file_data"))
-    return Media("document", uri[0], size(uri[1])) if uri else Media("document", "application/pdf", 0)
+        uri = parse_data_uri(given["url"] if isinstance(given, dict) else given)
+        return Media("image", uri[0], base64_size(uri[1])) if uri else Media("image", "image/*", 0)
+    uri = parse_data_uri(part["file"].get("file_data"))
+    return Media("document", uri[0], base64_size(uri[1])) if uri else Media("document", "application/pdf", 0)
 
 
-def _prompt(body: Json) -> Iterator[Segment]:
+def _prompt(body: Json) -> Iterator[PromptSegment]:
     """Lay the prompt out in the order the cache sees it."""
     for tool in body.get("tools") or []:
-        yield segment("tool", tool)
+        yield prompt_segment("tool", tool)
     for message in body["messages"]:
-        for part in blocks(message.get("content"), type="text"):
+        for part in content_blocks(message.get("content"), type="text"):
             text = part.get("text") if part.get("type") == "text" else None
-            yield segment(message["role"], part, text=text, media=text is None)
+            yield prompt_segment(message["role"], part, text=text, media=text is None)
         for call in message.get("tool_calls") or []:
-            yield segment("call", call)
+            yield prompt_segment("call", call)
 
 
 def thinks(model: Model) -> bool:

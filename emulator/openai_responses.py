@@ -7,31 +7,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emulator import signatures
-from emulator.catalogue import Model
+from emulator.body_fields import base64_size, content_blocks, parse_data_uri, prompt_segment
 from emulator.errors import azure
-from emulator.neutral import (
-    Answer,
-    Ask,
-    Call,
-    Event,
+from emulator.model_io import (
     Media,
-    Result,
-    Segment,
-    Stop,
+    ModelRequest,
+    ModelResponse,
+    PromptSegment,
+    StopReason,
+    StreamEvent,
     Text,
     Thought,
     Tool,
+    ToolCall,
+    ToolResult,
     Usage,
-    deltas,
     json_deltas,
+    text_deltas,
 )
+from emulator.models import Model
 from emulator.openai_chat import SYSTEM, call_id, tool_choice
 from emulator.openai_rules import ENCRYPTED
-from emulator.reading import blocks, data_uri, segment, size
 from emulator.world import Json
 
 _KEPT = 500
-_INCOMPLETE = {Stop.LENGTH: "max_output_tokens", Stop.REFUSAL: "content_filter"}
+_INCOMPLETE = {StopReason.LENGTH: "max_output_tokens", StopReason.REFUSAL: "content_filter"}
 _TEXTS = ("input_text", "output_text")
 
 
@@ -93,13 +93,15 @@ def conversation(body: Json, store: Store) -> tuple[Json, ...]:
     return (*kept.items, *items)
 
 
-def ask(model: Model, body: Json, items: tuple[Json, ...]) -> Ask:
+def ask(model: Model, body: Json, items: tuple[Json, ...]) -> ModelRequest:
     """Read a body that broke no rule."""
     turns = tuple(item for item in items if item.get("role") not in SYSTEM)
-    said = blocks(turns[-1].get("content"), type="input_text") if turns and turns[-1].get("role") == "user" else []
+    said = (
+        content_blocks(turns[-1].get("content"), type="input_text") if turns and turns[-1].get("role") == "user" else []
+    )
     system = [_text(item) for item in items if item.get("role") in SYSTEM]
     choice, forced = tool_choice(body.get("tool_choice"))
-    return Ask(
+    return ModelRequest(
         model,
         system="\n".join(filter(None, [body.get("instructions") or "", *system])),
         text="\n".join(part["text"] for part in said if part["type"] == "input_text"),
@@ -116,7 +118,7 @@ def ask(model: Model, body: Json, items: tuple[Json, ...]) -> Ask:
     )
 
 
-def response(model: Model, body: Json, given: Answer, usage: Usage, id: str, created: int) -> Json:
+def response(model: Model, body: Json, given: ModelResponse, usage: Usage, id: str, created: int) -> Json:
     """Write the whole answer."""
     reason = _INCOMPLETE.get(given.stop)
     finished = {
@@ -129,7 +131,7 @@ def response(model: Model, body: Json, given: Answer, usage: Usage, id: str, cre
     return _opening(model, body, id, created) | finished
 
 
-def output(given: Answer, body: Json, id: str) -> list[Json]:
+def output(given: ModelResponse, body: Json, id: str) -> list[Json]:
     """Write the items of an answer."""
     items: list[Json] = []
     tail = id.removeprefix("resp_")
@@ -139,7 +141,7 @@ def output(given: Answer, body: Json, id: str) -> list[Json]:
         match part:
             case Text(text):
                 items.append(_message(text, f"msg_{tail}{at}", given.stop))
-            case Call(name, arguments, _):
+            case ToolCall(name, arguments, _):
                 call: Json = {"id": f"fc_{tail}{at}", "type": "function_call", "status": "completed"}
                 items.append(call | {"call_id": call_id(part), "name": name, "arguments": arguments})
             case _:
@@ -147,22 +149,24 @@ def output(given: Answer, body: Json, id: str) -> list[Json]:
     return items
 
 
-def events(model: Model, body: Json, given: Answer, usage: Usage, id: str, created: int) -> Iterator[Event]:
+def events(
+    model: Model, body: Json, given: ModelResponse, usage: Usage, id: str, created: int
+) -> Iterator[StreamEvent]:
     """Write the answer as a stream, its events numbered."""
     opening = _opening(model, body, id, created)
     whole = response(model, body, given, usage, id, created)
     ending = {"type": f"response.{whole['status']}", "response": whole}
     unnumbered = [
-        Event({"type": "response.created", "response": opening}),
-        Event({"type": "response.in_progress", "response": opening}),
+        StreamEvent({"type": "response.created", "response": opening}),
+        StreamEvent({"type": "response.in_progress", "response": opening}),
     ]
     for index, item in enumerate(whole["output"]):
         unnumbered.extend(_item_events(index, item))
-    unnumbered.append(Event(ending))
+    unnumbered.append(StreamEvent(ending))
     for number, event in enumerate(unnumbered):
         if isinstance(event.data, dict):
             kind = event.data["type"]
-            yield Event({"type": kind, "sequence_number": number, **event.data}, event.content)
+            yield StreamEvent({"type": kind, "sequence_number": number, **event.data}, event.content)
 
 
 def _opening(model: Model, body: Json, id: str, created: int) -> Json:
@@ -205,7 +209,7 @@ def _opening(model: Model, body: Json, id: str, created: int) -> Json:
     }
 
 
-def _reasoning(given: Answer, body: Json, id: str) -> Json:
+def _reasoning(given: ModelResponse, body: Json, id: str) -> Json:
     """Write the item of the reasoning: its summary if wanted, its substance only sealed."""
     thoughts = [{"type": "summary_text", "text": part.text} for part in given.parts if isinstance(part, Thought)]
     item: Json = {"id": id, "type": "reasoning", "summary": thoughts}
@@ -214,19 +218,19 @@ def _reasoning(given: Answer, body: Json, id: str) -> Json:
     return item
 
 
-def _message(text: str, id: str, stop: Stop) -> Json:
+def _message(text: str, id: str, stop: StopReason) -> Json:
     """Write the item of a text."""
     part = {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
     status = "incomplete" if stop in _INCOMPLETE else "completed"
     return {"id": id, "type": "message", "status": status, "role": "assistant", "content": [part]}
 
 
-def _item_events(index: int, item: Json) -> Iterator[Event]:
+def _item_events(index: int, item: Json) -> Iterator[StreamEvent]:
     """Write an item as events."""
     added: Json = {"reasoning": {"summary": []}, "message": {"content": []}, "function_call": {"arguments": ""}}
     begun = item | added[item["type"]] | ({} if item["type"] == "reasoning" else {"status": "in_progress"})
     is_call = item["type"] == "function_call"
-    yield Event({"type": "response.output_item.added", "output_index": index, "item": begun}, content=is_call)
+    yield StreamEvent({"type": "response.output_item.added", "output_index": index, "item": begun}, content=is_call)
     place = {"item_id": item["id"], "output_index": index}
     match item["type"]:
         case "reasoning":
@@ -237,23 +241,23 @@ def _item_events(index: int, item: Json) -> Iterator[Event]:
         case _:
             kind = "response.function_call_arguments"
             for piece in json_deltas(item["arguments"]):
-                yield Event(
+                yield StreamEvent(
                     {"type": f"{kind}.delta", **place, "delta": piece, "obfuscation": _noise(piece)}, content=True
                 )
-            yield Event({"type": f"{kind}.done", **place, "name": item["name"], "arguments": item["arguments"]})
-    yield Event({"type": "response.output_item.done", "output_index": index, "item": item})
+            yield StreamEvent({"type": f"{kind}.done", **place, "name": item["name"], "arguments": item["arguments"]})
+    yield StreamEvent({"type": "response.output_item.done", "output_index": index, "item": item})
 
 
-def _text_events(kind: str, place: Json, part: Json) -> Iterator[Event]:
+def _text_events(kind: str, place: Json, part: Json) -> Iterator[StreamEvent]:
     """Write a text part as events."""
     extra: Json = {"logprobs": []} if kind == "output" else {}
     around = "response.content_part" if kind == "output" else f"response.{kind}_part"
-    yield Event({"type": f"{around}.added", **place, "part": part | {"text": ""}})
-    for piece in deltas(part["text"]):
+    yield StreamEvent({"type": f"{around}.added", **place, "part": part | {"text": ""}})
+    for piece in text_deltas(part["text"]):
         body = {"type": f"response.{kind}_text.delta", **place, "delta": piece, **extra, "obfuscation": _noise(piece)}
-        yield Event(body, content=True)
-    yield Event({"type": f"response.{kind}_text.done", **place, "text": part["text"], **extra})
-    yield Event({"type": f"{around}.done", **place, "part": part})
+        yield StreamEvent(body, content=True)
+    yield StreamEvent({"type": f"response.{kind}_text.done", **place, "text": part["text"], **extra})
+    yield StreamEvent({"type": f"{around}.done", **place, "part": part})
 
 
 def _noise(piece: str) -> str:
@@ -274,27 +278,27 @@ def _counted(usage: Usage) -> Json:
 
 def _text(item: Json) -> str:
     """Read an item as a text."""
-    parts = blocks(item.get("content"), type="input_text")
+    parts = content_blocks(item.get("content"), type="input_text")
     return "\n".join(part["text"] for part in parts if part["type"] in _TEXTS)
 
 
-def _results(items: tuple[Json, ...]) -> tuple[Result, ...]:
+def _results(items: tuple[Json, ...]) -> tuple[ToolResult, ...]:
     """Read what the tools gave back at the end of the conversation."""
-    found: list[Result] = []
+    found: list[ToolResult] = []
     for item in reversed(items):
         if item.get("type") != "function_call_output":
             break
-        parts = blocks(item.get("output"), type="input_text")
+        parts = content_blocks(item.get("output"), type="input_text")
         text = "\n".join(part["text"] for part in parts if part.get("type") in _TEXTS)
-        found.insert(0, Result(text, images=sum(part.get("type") == "input_image" for part in parts)))
+        found.insert(0, ToolResult(text, images=sum(part.get("type") == "input_image" for part in parts)))
     return tuple(found)
 
 
 def _media(part: Json) -> Media:
     """Read an image or a file."""
     kind = "image" if part["type"] == "input_image" else "document"
-    uri = data_uri(part.get("image_url") or part.get("file_data"))
-    return Media(kind, uri[0], size(uri[1])) if uri else Media(kind, f"{kind}/*", 0)
+    uri = parse_data_uri(part.get("image_url") or part.get("file_data"))
+    return Media(kind, uri[0], base64_size(uri[1])) if uri else Media(kind, f"{kind}/*", 0)
 
 
 def _schema(wanted: Json) -> Json | None:
@@ -309,21 +313,21 @@ def _schema(wanted: Json) -> Json | None:
             return None
 
 
-def _prompt(body: Json, items: tuple[Json, ...]) -> Iterator[Segment]:
+def _prompt(body: Json, items: tuple[Json, ...]) -> Iterator[PromptSegment]:
     """Lay the prompt out in the order the cache sees it."""
     for tool in body.get("tools") or []:
-        yield segment("tool", tool)
+        yield prompt_segment("tool", tool)
     if body.get("instructions"):
-        yield segment("system", None, text=body["instructions"])
+        yield prompt_segment("system", None, text=body["instructions"])
     for item in items:
         yield from _item_segments(item)
 
 
-def _item_segments(item: Json) -> Iterator[Segment]:
+def _item_segments(item: Json) -> Iterator[PromptSegment]:
     """Lay one item out."""
     if item.get("type", "message") != "message":
-        yield segment("item", {key: value for key, value in item.items() if key not in ("id", "status")})
+        yield prompt_segment("item", {key: value for key, value in item.items() if key not in ("id", "status")})
         return
-    for part in blocks(item.get("content"), type="input_text"):
+    for part in content_blocks(item.get("content"), type="input_text"):
         text: Any = part.get("text") if part["type"] in _TEXTS else None
-        yield segment(item.get("role", "user"), part, text=text, media=text is None)
+        yield prompt_segment(item.get("role", "user"), part, text=text, media=text is None)

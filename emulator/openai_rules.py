@@ -3,11 +3,11 @@
 from typing import Any
 
 from emulator import signatures
-from emulator.catalogue import Model
+from emulator.body_fields import content_blocks, decode_base64, parse_data_uri
 from emulator.errors import azure, gatekeeper
+from emulator.models import Model
 from emulator.openai_chat import thinks
 from emulator.openai_shapes import choice, form, function, named, short
-from emulator.reading import blocks, data_uri, decoded
 from emulator.world import Json
 
 _CHAT = frozenset(
@@ -225,7 +225,7 @@ def _input_parts(item: Json, at: int) -> None:
     """Refuse a message with parts nobody knows."""
     if item.get("role") not in ("user", "assistant", "system", "developer"):
         raise azure(f"Invalid value: '{item.get('role')}'.", f"input[{at}].role", "invalid_value")
-    for place, part in enumerate(blocks(item.get("content"), type="input_text")):
+    for place, part in enumerate(content_blocks(item.get("content"), type="input_text")):
         path = f"input[{at}].content[{place}]"
         if part.get("type") not in _INPUT_PARTS:
             raise azure(f"Invalid value: '{part.get('type')}'.", path, "invalid_value")
@@ -390,7 +390,7 @@ def _parts(message: Json, at: int) -> None:
     if content is None and not (message["role"] == "assistant" and ("tool_calls" in message or "refusal" in message)):
         kind = "Invalid value for 'content': expected a string, got null."
         raise azure(kind, f"messages.[{at}].content")
-    for place, part in enumerate(blocks(content, type="text")):
+    for place, part in enumerate(content_blocks(content, type="text")):
         path = f"messages[{at}].content[{place}]"
         if part.get("type") not in _PARTS.get(message["role"], ("text",)):
             raise azure(f"Invalid value: '{part.get('type')}'.", f"{path}.type", "invalid_value")
@@ -403,8 +403,8 @@ def _uri(uri: Any, path: str) -> None:
     """Refuse a data URI that holds no data."""
     if not isinstance(uri, str) or not uri.startswith("data:"):
         return
-    found = data_uri(uri)
-    if found is None or not decoded(found[1]):
+    found = parse_data_uri(uri)
+    if found is None or not decode_base64(found[1]):
         raise azure("Invalid base64 data URI.", path, "invalid_base64")
 
 

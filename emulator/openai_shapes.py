@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from emulator.claude_rules import loose
 from emulator.errors import azure
+from emulator.json_schema import has_open_object
 from emulator.world import Json
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
@@ -51,7 +51,7 @@ def _wrong_within(schema: Json, *, strict: bool) -> str | None:
     """Say what is wrong with any schema, if anything is."""
     if (place := _array_of_nothing(schema, ())) is not None:
         return f"In context={place!r}, array schema missing items."
-    if strict and loose(schema):
+    if strict and has_open_object(schema):
         return "In context=(), 'additionalProperties' is required to be supplied and to be false."
     return None
 

@@ -1,22 +1,23 @@
-"""The orchestration service, version 2: templating and a model behind one door."""
+"""The orchestration service, version 2: templating and a model behind one path."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from emulator import embeddings, openai_chat
-from emulator.catalogue import CATALOGUE, Model
-from emulator.neutral import Answer, Ask, Event, Refused, Usage
+from emulator.errors import ErrorResponse
+from emulator.model_io import ModelRequest, ModelResponse, StreamEvent, Usage
+from emulator.models import MODELS_BY_NAME, Model
 from emulator.world import Json
 
 _PLACEHOLDER = re.compile(r"\{\{\?(\w+)\}\}")
 _DEFAULT_CHUNK = 100
 
 
-def refuse(message: str, location: str, request_id: str) -> Refused:
+def refuse(message: str, location: str, request_id: str) -> ErrorResponse:
     """Refuse as orchestration does."""
     error = {"request_id": request_id, "code": 400, "message": f"400 - {location}: {message}", "location": location}
-    return Refused(400, {"error": error})
+    return ErrorResponse(400, {"error": error})
 
 
 def read(body: Json, request_id: str) -> tuple[Model, Json]:
@@ -28,7 +29,7 @@ def read(body: Json, request_id: str) -> tuple[Model, Json]:
         wanted = first["prompt_templating"]["model"]
     except (KeyError, TypeError, IndexError):
         raise refuse("'config.modules.prompt_templating' is required", "Input Parameters", request_id) from None
-    model = CATALOGUE.get(wanted.get("name", ""))
+    model = MODELS_BY_NAME.get(wanted.get("name", ""))
     if model is None or model.embeds:
         message = f"Model {wanted.get('name')} in version {wanted.get('version', 'latest')} not found."
         raise refuse(message, "LLM Module", request_id)
@@ -41,12 +42,12 @@ def read(body: Json, request_id: str) -> tuple[Model, Json]:
     return model, chat
 
 
-def ask(model: Model, chat: Json) -> Ask:
+def ask(model: Model, chat: Json) -> ModelRequest:
     """Read the chat."""
     return openai_chat.ask(model, chat)
 
 
-def whole(model: Model, chat: Json, given: Answer, usage: Usage, id: str, created: int) -> Json:
+def whole(model: Model, chat: Json, given: ModelResponse, usage: Usage, id: str, created: int) -> Json:
     """Write the whole answer, twice, as the service does."""
     result = openai_chat.completion(model, chat, [given], usage, id, created)
     del result["prompt_filter_results"]
@@ -54,24 +55,28 @@ def whole(model: Model, chat: Json, given: Answer, usage: Usage, id: str, create
     return {"request_id": id, "intermediate_results": steps, "final_result": result}
 
 
-def events(body: Json, model: Model, chat: Json, given: Answer, usage: Usage, id: str, created: int) -> Iterator[Event]:
+def events(
+    body: Json, model: Model, chat: Json, given: ModelResponse, usage: Usage, id: str, created: int
+) -> Iterator[StreamEvent]:
     """Write the answer as a stream: the templated prompt first, then every chunk twice."""
     empty: Json = {"id": "", "object": "", "created": 0, "model": "", "system_fingerprint": ""}
     first = empty | {"choices": [{"index": 0, "delta": {"content": ""}}]}
-    yield Event({"request_id": id, "intermediate_results": {"templating": chat["messages"]}, "final_result": first})
+    yield StreamEvent(
+        {"request_id": id, "intermediate_results": {"templating": chat["messages"]}, "final_result": first}
+    )
     size = (body["config"].get("stream") or {}).get("chunk_size", _DEFAULT_CHUNK)
     options = {**chat, "stream_options": {"include_usage": True}}
     chunks = list(openai_chat.events(model, options, [given], usage, id, created))[1:-1]
     for result, content in _grouped([(event.data, event.content) for event in chunks], size):
-        yield Event({"request_id": id, "intermediate_results": {"llm": result}, "final_result": result}, content)
-    yield Event("[DONE]")
+        yield StreamEvent({"request_id": id, "intermediate_results": {"llm": result}, "final_result": result}, content)
+    yield StreamEvent("[DONE]")
 
 
 def embed(body: Json, request_id: str) -> Json:
     """Answer `/v2/embeddings`."""
     try:
         wanted = body["config"]["modules"]["embeddings"]["model"]
-        model = CATALOGUE[wanted["name"]]
+        model = MODELS_BY_NAME[wanted["name"]]
         given = body["input"]["text"]
     except (KeyError, TypeError):
         raise refuse("'config.modules.embeddings' is required", "Input Parameters", request_id) from None

@@ -20,7 +20,7 @@ from dialects.schemas import (
     walked,
 )
 from emulator import openai_shapes as shapes
-from emulator.neutral import Refused
+from emulator.errors import ErrorResponse
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_openai_takes_what_it_is_told_and_only_what_it_refuses_is_changed(schema
     jsonschema.Draft202012Validator.check_schema(adapted.schema)
     try:
         shapes.function({"name": "f", "parameters": schema}, "tools[0]", choices=choices)
-    except Refused:
+    except ErrorResponse:
         return
     assert json.dumps(schema or {"type": "object", "properties": {}}) == json.dumps(adapted.schema)
     assert () == adapted.dropped

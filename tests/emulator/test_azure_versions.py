@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.asking import Client
+from tests.emulator.client import Client
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.emulator.asking import OLD_SONNET, OPUS, SONNET, request
+from tests.emulator.client import OLD_SONNET, OPUS, SONNET, request
 
 OLD, NEW = "20250124", "20251124"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.emulator.asking import HAIKU, request
+from tests.emulator.client import HAIKU, request
 
 TYPED, BARE = {"type": "auto", "disable_parallel_tool_use": True}, {"disable_parallel_tool_use": True}
 CONFLICT = "The additional field tool_choice/type conflicts with the existing field toolConfig.toolChoice.any."

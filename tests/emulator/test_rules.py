@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.emulator.asking import CHAT, HAIKU, OLD_SONNET, OPUS, PNG, SONNET, request
+from tests.emulator.client import CHAT, HAIKU, OLD_SONNET, OPUS, PNG, SONNET, request
 
 THINK = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
 ADAPT = {"thinking": {"type": "adaptive"}}

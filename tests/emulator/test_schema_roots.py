@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.emulator.asking import HAIKU, SONNET, request
+from tests.emulator.client import HAIKU, SONNET, request
 
 NOVA, FORM = "amazon--nova-pro", "json_schema"
 OBJECT = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}

@@ -13,7 +13,7 @@ import requests
 
 from emulator import create_app, recorder, serve
 from emulator.recorder import Exchange, Recorder
-from tests.emulator.asking import SONNET, Client, request
+from tests.emulator.client import SONNET, Client, request
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.emulator.asking import CHAT
+from tests.emulator.client import CHAT
 
 CHAT_BODY = {"messages": [{"role": "user", "content": "a"}]}
 WHOLE = {"type": "object", "properties": {}}

@@ -7,7 +7,7 @@ import pytest
 import proxy_server
 import routing
 from emulator import claude_rules, converse_rules, gemini, gemini_rules
-from emulator.catalogue import CATALOGUE
+from emulator.models import MODELS_BY_NAME
 from tests.support.running import Proxy
 
 HELLO = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
@@ -86,7 +86,7 @@ def test_what_is_routed_is_a_body_that_sap_ai_core_takes(proxy: Proxy, model: st
     routing.configure(proxy.gateway.router)
     _, body, _, _ = routing.route_request(payload, model)
 
-    RULES[model](CATALOGUE[model], body)
+    RULES[model](MODELS_BY_NAME[model], body)
 
 
 def test_a_missing_stream_means_none(proxy: Proxy) -> None:

@@ -2,14 +2,14 @@
 
 import pytest
 
-from emulator.catalogue import CATALOGUE
-from emulator.neutral import Answer, Ask, Segment, Stop, Text
-from emulator.usage import PromptCache
-from tests.emulator.asking import EVERY_DOOR, HAIKU, SONNET, request, say
+from emulator.model_io import ModelRequest, ModelResponse, PromptSegment, StopReason, Text
+from emulator.models import MODELS_BY_NAME
+from emulator.prompt_cache import PromptCache
+from tests.emulator.client import EVERY_DOOR, HAIKU, SONNET, request, say
 
 LONG = "The quick brown fox jumps over the lazy dog. " * 200
 MARK = {"cache_control": {"type": "ephemeral"}}
-DONE = Answer((Text("ok"),), Stop.END)
+DONE = ModelResponse((Text("ok"),), StopReason.END)
 
 
 def _system(text=LONG, **mark):
@@ -102,7 +102,7 @@ def test_others_cache_by_prefix_in_steps(eu, door, model, cached):
 def test_what_is_cached_is_forgotten_in_time():
     now = [0.0]
     cache = PromptCache(lambda: now[0])
-    ask = Ask(CATALOGUE[SONNET], prompt=(Segment("a" * 8000, 2000, 300.0), Segment("b", 1)))
+    ask = ModelRequest(MODELS_BY_NAME[SONNET], prompt=(PromptSegment("a" * 8000, 2000, 300.0), PromptSegment("b", 1)))
 
     def read():
         return cache.account(ask, DONE).read
@@ -130,4 +130,4 @@ def test_counts_are_about_four_characters_a_token(eu, door, model):
     details = usage.get("completion_tokens_details") or (usage.get("output_tokens_details") or {})
     reasoning = details.get("reasoning_tokens", 0) + details.get("thinking_tokens", 0)
     assert 100 == max(*output, usage.get("candidatesTokenCount", 0) + thoughts) - thoughts - reasoning
-    assert (reasoning or thoughts) == (64 if CATALOGUE[model].thinking.value == "always" else 0)
+    assert (reasoning or thoughts) == (64 if MODELS_BY_NAME[model].thinking.value == "always" else 0)

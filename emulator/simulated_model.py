@@ -1,13 +1,27 @@
-"""What the model answers: a pure function of what it was asked."""
+"""The model behind every deployment: its response is a pure function of the request."""
 
 import json
 import re
 from dataclasses import replace
 from typing import Any
 
-from emulator.catalogue import Thinking
-from emulator.neutral import Answer, Ask, Call, Choice, Part, Redacted, Stop, Text, Thought, Tool, count, digest, weigh
-from emulator.schemas import fit
+from emulator.json_schema import value_for
+from emulator.model_io import (
+    ModelRequest,
+    ModelResponse,
+    Part,
+    RedactedThought,
+    StopReason,
+    Text,
+    Thought,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    count_tokens,
+    digest,
+    part_tokens,
+)
+from emulator.models import Thinking
 
 _SCENE = re.compile(r"scene:(\w+)")
 _SLOW = re.compile(r"scene:slow\s+(\d+)")
@@ -27,71 +41,71 @@ QUIRKS = (
 )
 
 
-def answer(ask: Ask, take: int = 0) -> Answer:
+def respond(ask: ModelRequest, take: int = 0) -> ModelResponse:
     """Answer a request; `take` tells several answers to one request apart."""
     ask = replace(ask, text=_REMINDER.sub("", ask.text).strip()) if "<system-reminder>" in ask.text else ask
     scenes = set(_SCENE.findall(ask.text))
     slow = _SLOW.search(ask.text)
     delay = int(slow[1]) / 1000 if slow else 0.0
     if "empty" in scenes:
-        return Answer((), Stop.END, delay=delay)
+        return ModelResponse((), StopReason.END, delay=delay)
     if "refusal" in scenes:
-        return Answer((Text(_REFUSAL),), Stop.REFUSAL, delay=delay)
+        return ModelResponse((Text(_REFUSAL),), StopReason.REFUSAL, delay=delay)
     said = _parts(ask, scenes, take)
-    stop = Stop.TOOLS if any(isinstance(part, Call) for part in said) else Stop.END
+    stop = StopReason.TOOLS if any(isinstance(part, ToolCall) for part in said) else StopReason.END
     thoughts = _thoughts(ask, scenes)
-    full = Answer((*thoughts, *said), stop, delay=delay, hidden=0 if thoughts else _hidden(ask))
+    full = ModelResponse((*thoughts, *said), stop, delay=delay, hidden=0 if thoughts else _hidden(ask))
     return _limited(_stopped(full, ask.stops), ask.limit)
 
 
-def _parts(ask: Ask, scenes: set[str], take: int) -> tuple[Part, ...]:
+def _parts(ask: ModelRequest, scenes: set[str], take: int) -> tuple[Part, ...]:
     """Choose between text and calls."""
     scripted = _CALL.search(ask.text)
     if scripted:
         return (_scripted(ask, scripted),)
-    if "parallel" in scenes and ask.tools and ask.choice is not Choice.NONE:
+    if "parallel" in scenes and ask.tools and ask.choice is not ToolChoice.NONE:
         return _several(ask)
-    tool = _wanted(ask) if not (scenes - {"slow", "think", "redacted"}) or ask.choice is Choice.REQUIRED else None
+    tool = _wanted(ask) if not (scenes - {"slow", "think", "redacted"}) or ask.choice is ToolChoice.REQUIRED else None
     if tool is not None:
         return (_call(ask, tool, 0),)
     return (Text(_text(ask, scenes, take)),)
 
 
-def _scripted(ask: Ask, found: re.Match[str]) -> Call:
+def _scripted(ask: ModelRequest, found: re.Match[str]) -> ToolCall:
     """Call what the text says, with exactly the JSON it says."""
     rest = ask.text[found.end() :]
     try:
         _, end = json.JSONDecoder().raw_decode(rest)
     except ValueError:
-        return Call(found[1], "{}", digest(ask.seed, 0))
-    return Call(found[1], rest[:end], digest(ask.seed, 0))
+        return ToolCall(found[1], "{}", digest(ask.seed, 0))
+    return ToolCall(found[1], rest[:end], digest(ask.seed, 0))
 
 
-def _several(ask: Ask) -> tuple[Call, ...]:
+def _several(ask: ModelRequest) -> tuple[ToolCall, ...]:
     """Call two or three tools at once, or one when only one is allowed."""
     chosen = ask.tools[:3] if len(ask.tools) > 1 else ask.tools * 2
     chosen = chosen if ask.parallel else chosen[:1]
     return tuple(_call(ask, tool, at) for at, tool in enumerate(chosen))
 
 
-def _wanted(ask: Ask) -> Tool | None:
+def _wanted(ask: ModelRequest) -> Tool | None:
     """Choose the tool to call, if one must or may well be called."""
-    if ask.choice is Choice.NONE or not ask.tools:
+    if ask.choice is ToolChoice.NONE or not ask.tools:
         return None
-    if ask.choice is Choice.REQUIRED:
+    if ask.choice is ToolChoice.REQUIRED:
         allowed = [tool for tool in ask.tools if not ask.forced or tool.name in ask.forced]
         named = [tool for tool in allowed if tool.name in ask.text]
         return next(iter(named or allowed), None)
     return next((tool for tool in ask.tools if re.search(rf"\b{re.escape(tool.name)}\b", ask.text)), None)
 
 
-def _call(ask: Ask, tool: Tool, at: int) -> Call:
+def _call(ask: ModelRequest, tool: Tool, at: int) -> ToolCall:
     """Call a tool with arguments that fit its schema."""
-    arguments = json.dumps(fit(tool.schema if tool.schema.get("type") else {"type": "object", **tool.schema}))
-    return Call(tool.name, arguments, digest(ask.seed, at))
+    arguments = json.dumps(value_for(tool.schema if tool.schema.get("type") else {"type": "object", **tool.schema}))
+    return ToolCall(tool.name, arguments, digest(ask.seed, at))
 
 
-def _text(ask: Ask, scenes: set[str], take: int) -> str:
+def _text(ask: ModelRequest, scenes: set[str], take: int) -> str:
     """Find the words of the answer."""
     if "echo" in scenes:
         return ask.text.replace("scene:echo", "").strip() or ask.text
@@ -111,10 +125,10 @@ def _text(ask: Ask, scenes: set[str], take: int) -> str:
 
 def _document(schema: dict[str, Any]) -> Any:
     """Answer in JSON: what fits the schema, or something at all when there is none."""
-    return fit(schema) if schema else {"answer": "yes", "confidence": 0.9}
+    return value_for(schema) if schema else {"answer": "yes", "confidence": 0.9}
 
 
-def _about(ask: Ask) -> list[str]:
+def _about(ask: ModelRequest) -> list[str]:
     """Say what the tools gave back."""
     said = []
     for result in ask.results:
@@ -129,7 +143,7 @@ def _article(kind: str) -> str:
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
-def _friendly(ask: Ask, take: int) -> str:
+def _friendly(ask: ModelRequest, take: int) -> str:
     """Say something kind that proves the request was read."""
     words = " ".join(ask.text.split()[:_QUOTED])
     said = f'Happy to help! You said: "{words}".' if words else "Happy to help!"
@@ -138,7 +152,7 @@ def _friendly(ask: Ask, take: int) -> str:
     return said + (f" (take {take + 1})" if take else "")
 
 
-def _thoughts(ask: Ask, scenes: set[str]) -> tuple[Part, ...]:
+def _thoughts(ask: ModelRequest, scenes: set[str]) -> tuple[Part, ...]:
     """Think aloud, if asked to and able to."""
     if ask.model.thinking is Thinking.NEVER:
         return ()
@@ -146,18 +160,18 @@ def _thoughts(ask: Ask, scenes: set[str]) -> tuple[Part, ...]:
     if ask.thinks or "think" in scenes:
         found.append(Thought(_THINKING))
     if "redacted" in scenes:
-        found.append(Redacted(ask.seed))
+        found.append(RedactedThought(ask.seed))
     return tuple(found)
 
 
-def _hidden(ask: Ask) -> int:
+def _hidden(ask: ModelRequest) -> int:
     """Count the reasoning of a model that always thinks and does not show it; at most half of what it may say."""
     if ask.model.thinking is not Thinking.ALWAYS:
         return 0
     return _HIDDEN if ask.limit is None else min(_HIDDEN, ask.limit // 2)
 
 
-def _stopped(full: Answer, stops: tuple[str, ...]) -> Answer:
+def _stopped(full: ModelResponse, stops: tuple[str, ...]) -> ModelResponse:
     """Cut the answer at the first stop string."""
     kept: list[Part] = []
     for part in full.parts:
@@ -165,21 +179,21 @@ def _stopped(full: Answer, stops: tuple[str, ...]) -> Answer:
         if hits and isinstance(part, Text):
             at, stop = min(hits)
             kept.extend([Text(part.text[:at])] if at else [])
-            return replace(full, parts=tuple(kept), stop=Stop.STRING, stop_string=stop)
+            return replace(full, parts=tuple(kept), stop=StopReason.STRING, stop_string=stop)
         kept.append(part)
     return full
 
 
-def _limited(full: Answer, limit: int | None) -> Answer:
+def _limited(full: ModelResponse, limit: int | None) -> ModelResponse:
     """Cut the answer where its tokens run out."""
-    if limit is None or full.hidden + sum(map(weigh, full.parts)) <= limit:
+    if limit is None or full.hidden + sum(map(part_tokens, full.parts)) <= limit:
         return full
     left = limit - full.hidden
     kept: list[Part] = []
     for part in full.parts:
-        if weigh(part) <= left:
+        if part_tokens(part) <= left:
             kept.append(part)
-            left -= weigh(part)
+            left -= part_tokens(part)
             continue
         match part:
             case Text(text) if left:
@@ -189,10 +203,10 @@ def _limited(full: Answer, limit: int | None) -> Answer:
             case _:
                 break
         break
-    return replace(full, parts=tuple(kept), stop=Stop.LENGTH, stop_string=None)
+    return replace(full, parts=tuple(kept), stop=StopReason.LENGTH, stop_string=None)
 
 
 def _head(text: str, tokens: int) -> str:
     """Keep as much of a text as the tokens allow."""
     head = text[: tokens * 4]
-    return head if count(head) <= tokens else head[:-1]
+    return head if count_tokens(head) <= tokens else head[:-1]

@@ -1,4 +1,4 @@
-"""Values that fit a JSON schema, the same ones every time."""
+"""JSON schemas: a value that fits one, the same each time, and what vendors refuse of them."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ _FORMATS = {
 }
 
 
-def fit(schema: Any, root: Any = None, name: str = "value", depth: int = 0) -> Any:
+def value_for(schema: Any, root: Any = None, name: str = "value", depth: int = 0) -> Any:
     """Make a value that fits a schema."""
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return "value"
@@ -28,25 +28,25 @@ def fit(schema: Any, root: Any = None, name: str = "value", depth: int = 0) -> A
     if schema.get("enum"):
         return schema["enum"][0]
     if "$ref" in schema:
-        return fit(_resolve(schema["$ref"], root), root, name, depth + 1)
+        return value_for(_resolve(schema["$ref"], root), root, name, depth + 1)
     for key in ("anyOf", "oneOf"):
         if schema.get(key):
-            return fit(schema[key][0], root, name, depth + 1)
+            return value_for(schema[key][0], root, name, depth + 1)
     if schema.get("allOf"):
-        return fit(_merge(schema, root), root, name, depth + 1)
+        return value_for(_merge(schema, root), root, name, depth + 1)
     return _typed(schema, root, name, depth)
 
 
-def recursive(schema: Any, root: Any = None, inside: tuple[str, ...] = ()) -> bool:
+def is_recursive(schema: Any, root: Any = None, inside: tuple[str, ...] = ()) -> bool:
     """Whether a schema refers to something that it is itself a part of."""
     root = schema if root is None else root
     match schema:
         case {"$ref": str(reference)}:
-            return reference in inside or recursive(_resolve(reference, root), root, (*inside, reference))
+            return reference in inside or is_recursive(_resolve(reference, root), root, (*inside, reference))
         case dict():
-            return any(recursive(value, root, inside) for value in schema.values())
+            return any(is_recursive(value, root, inside) for value in schema.values())
         case list():
-            return any(recursive(value, root, inside) for value in schema)
+            return any(is_recursive(value, root, inside) for value in schema)
         case _:
             return False
 
@@ -56,11 +56,11 @@ def _typed(schema: Json, root: Json, name: str, depth: int) -> Any:
     match _type(schema):
         case "object":
             wanted = schema.get("properties", {})
-            return {key: fit(value, root, key, depth + 1) for key, value in wanted.items()}
+            return {key: value_for(value, root, key, depth + 1) for key, value in wanted.items()}
         case "array":
             length = max(1, schema.get("minItems", 1)) if schema.get("maxItems") != 0 else 0
             items = schema.get("items", {"type": "string"})
-            return [fit(items, root, name, depth + 1) for _ in range(length)]
+            return [value_for(items, root, name, depth + 1) for _ in range(length)]
         case "integer":
             return int(_number(schema))
         case "number":
@@ -124,3 +124,15 @@ def _merge(schema: Json, root: Json) -> Json:
         properties = {**merged.get("properties", {}), **part.get("properties", {})}
         merged = {**merged, **part} | ({"properties": properties} if properties else {})
     return merged
+
+
+def has_open_object(schema: Any) -> bool:
+    """Whether some object of a schema is open to further properties."""
+    match schema:
+        case dict():
+            is_open = schema.get("type") == "object" and schema.get("additionalProperties") is not False
+            return is_open or any(has_open_object(value) for value in schema.values())
+        case list():
+            return any(has_open_object(value) for value in schema)
+        case _:
+            return False

@@ -1,4 +1,4 @@
-"""What a request asks and what the model answers, before any wire gets its say."""
+"""What a request asks of a model and what the model answers, in no protocol's shape."""
 
 import hashlib
 import math
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from emulator.catalogue import Model
+from emulator.models import Model
 from emulator.world import Json
 
 _DELTA = re.compile(r"\s*\S{1,16}|\s+")
@@ -16,7 +16,7 @@ _CHARACTERS_PER_TOKEN = 4
 MEDIA_TOKENS = 258
 
 
-def count(text: str) -> int:
+def count_tokens(text: str) -> int:
     """Estimate the tokens of a text."""
     return math.ceil(len(text) / _CHARACTERS_PER_TOKEN)
 
@@ -27,7 +27,7 @@ def digest(*words: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class PromptSegment:
     """A stretch of the prompt, in the order the model reads it; `ttl` when a cache mark ends it."""
 
     text: str
@@ -45,7 +45,7 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ToolResult:
     """What a tool gave back."""
 
     text: str
@@ -61,7 +61,7 @@ class Tool:
     schema: Json
 
 
-class Choice(Enum):
+class ToolChoice(Enum):
     """Whether tools may, must or must not be called."""
 
     AUTO = "auto"
@@ -70,23 +70,23 @@ class Choice(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What a request asks of a model, whatever wire it came over."""
+class ModelRequest:
+    """What a request asks of a model, whatever protocol it came over."""
 
     model: Model
     system: str = ""
     text: str = ""
     media: tuple[Media, ...] = ()
-    results: tuple[Result, ...] = ()
+    results: tuple[ToolResult, ...] = ()
     tools: tuple[Tool, ...] = ()
-    choice: Choice = Choice.AUTO
+    choice: ToolChoice = ToolChoice.AUTO
     forced: tuple[str, ...] = ()
     parallel: bool = True
     schema: Json | None = None
     thinks: bool = False
     stops: tuple[str, ...] = ()
     limit: int | None = None
-    prompt: tuple[Segment, ...] = ()
+    prompt: tuple[PromptSegment, ...] = ()
 
     @property
     def seed(self) -> str:
@@ -102,7 +102,7 @@ class Thought:
 
 
 @dataclass(frozen=True, slots=True)
-class Redacted:
+class RedactedThought:
     """A stretch of reasoning nobody may read."""
 
     seed: str
@@ -116,7 +116,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolCall:
     """A tool call; `seed` makes its id."""
 
     name: str
@@ -124,10 +124,10 @@ class Call:
     seed: str
 
 
-Part = Thought | Redacted | Text | Call
+Part = Thought | RedactedThought | Text | ToolCall
 
 
-class Stop(Enum):
+class StopReason(Enum):
     """Why the model stopped."""
 
     END = "end"
@@ -138,11 +138,11 @@ class Stop(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelResponse:
     """What the model says, and how fast."""
 
     parts: tuple[Part, ...]
-    stop: Stop
+    stop: StopReason
     stop_string: str | None = None
     delay: float = 0.0
     hidden: int = 0
@@ -151,22 +151,24 @@ class Answer:
     @property
     def reasoning(self) -> int:
         """Tokens spent thinking."""
-        return self.hidden + sum(weigh(part) for part in self.parts if isinstance(part, Thought | Redacted))
+        return self.hidden + sum(
+            part_tokens(part) for part in self.parts if isinstance(part, Thought | RedactedThought)
+        )
 
     @property
     def lasts(self) -> float:
         """Seconds the model takes to say it all."""
         said = (
-            part.arguments if isinstance(part, Call) else part.text
+            part.arguments if isinstance(part, ToolCall) else part.text
             for part in self.parts
-            if not isinstance(part, Redacted)
+            if not isinstance(part, RedactedThought)
         )
-        return self.delay * sum(1 for text in said for _ in deltas(text)) if self.delay else 0.0
+        return self.delay * sum(1 for text in said for _ in text_deltas(text)) if self.delay else 0.0
 
     @property
     def spoken(self) -> int:
         """Tokens of text and calls."""
-        return sum(weigh(part) for part in self.parts if isinstance(part, Text | Call))
+        return sum(part_tokens(part) for part in self.parts if isinstance(part, Text | ToolCall))
 
     @property
     def tokens(self) -> int:
@@ -192,7 +194,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StreamEvent:
     """One event of a stream; `content` when a reader would call it part of the answer."""
 
     data: Json | str
@@ -200,28 +202,18 @@ class Event:
     name: str = ""
 
 
-class Refused(Exception):  # noqa: N818  # it is an answer, not a mishap
-    """The service says no: status, body and headers as its family writes them."""
-
-    def __init__(self, status: int, body: Json | str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(status, body)
-        self.status = status
-        self.body = body
-        self.headers = headers or {}
-
-
-def weigh(part: Part) -> int:
+def part_tokens(part: Part) -> int:
     """Count the tokens of a part."""
     match part:
         case Thought(text) | Text(text):
-            return count(text)
-        case Redacted():
+            return count_tokens(text)
+        case RedactedThought():
             return 32
-        case Call(name, arguments, _):
-            return 8 + count(name) + count(arguments)
+        case ToolCall(name, arguments, _):
+            return 8 + count_tokens(name) + count_tokens(arguments)
 
 
-def deltas(text: str) -> Iterator[str]:
+def text_deltas(text: str) -> Iterator[str]:
     """Cut a text the way a model streams it."""
     return (found.group() for found in _DELTA.finditer(text))
 

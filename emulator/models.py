@@ -19,7 +19,7 @@ class Family(Enum):
 
 
 class Thinking(Enum):
-    """How a model is told to think."""
+    """How a model is asked to think."""
 
     NEVER = "never"
     BUDGET = "budget"
@@ -178,6 +178,6 @@ _MODELS = (
     ),
 )
 
-CATALOGUE = {model.name: model for model in _MODELS}
+MODELS_BY_NAME = {model.name: model for model in _MODELS}
 
 ORCHESTRATION = Model("orchestration", Family.ORCHESTRATION, "orchestration", "SAP", "latest", "orchestration", 0)

@@ -1,4 +1,4 @@
-"""Small helpers for reading bodies."""
+"""The fields of request bodies: base64, data URIs, content blocks, and the prompt segments they become."""
 
 import base64
 import binascii
@@ -6,19 +6,19 @@ import json
 import re
 from typing import Any
 
-from emulator.neutral import MEDIA_TOKENS, Segment, count, digest
+from emulator.model_io import MEDIA_TOKENS, PromptSegment, count_tokens, digest
 from emulator.world import Json
 
 _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=.-]+)*;base64,(.*)", re.DOTALL)
 _LARGE = 20_000
 
 
-def blank(text: object) -> bool:
+def is_blank(text: object) -> bool:
     """Whether this is no text, or one with nothing in it."""
     return not isinstance(text, str) or not text.strip()
 
 
-def decoded(data: object) -> bytes | None:
+def decode_base64(data: object) -> bytes | None:
     """Read base64 as strictly as the providers do."""
     if not isinstance(data, str):
         return None
@@ -28,26 +28,26 @@ def decoded(data: object) -> bytes | None:
         return None
 
 
-def decoded_by_google(data: object) -> bytes | None:
+def decode_google_base64(data: object) -> bytes | None:
     """Read base64 as Google does: in either alphabet, padded or not."""
     if not isinstance(data, str):
         return None
     bare = data.rstrip("=").replace("-", "+").replace("_", "/")
-    return decoded(bare + "=" * (-len(bare) % 4))
+    return decode_base64(bare + "=" * (-len(bare) % 4))
 
 
-def size(data: object) -> int:
+def base64_size(data: object) -> int:
     """Count the bytes behind some base64."""
-    return len(decoded(data) or b"")
+    return len(decode_base64(data) or b"")
 
 
-def data_uri(uri: object) -> tuple[str, str] | None:
+def parse_data_uri(uri: object) -> tuple[str, str] | None:
     """Take a data URI apart: its type and its base64."""
     found = _DATA_URI.fullmatch(uri) if isinstance(uri, str) else None
     return (found[1] or "application/octet-stream", found[2]) if found else None
 
 
-def blocks(content: Any, key: str = "text", **fixed: str) -> list[Json]:
+def content_blocks(content: Any, key: str = "text", **fixed: str) -> list[Json]:
     """Read content that may be a bare string as a list of blocks."""
     if isinstance(content, str):
         return [{**fixed, key: content}]
@@ -59,14 +59,14 @@ def canonical(value: Any) -> str:
     return json.dumps(_shrunk(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-def segment(
+def prompt_segment(
     label: str, value: Any, *, text: str | None = None, media: bool = False, ttl: float | None = None
-) -> Segment:
+) -> PromptSegment:
     """Make a stretch of the prompt from a piece of a body."""
     if text is not None:
-        return Segment(f"{label}:{text}", count(text), ttl)
+        return PromptSegment(f"{label}:{text}", count_tokens(text), ttl)
     written = canonical(value)
-    return Segment(f"{label}:{written}", MEDIA_TOKENS if media else count(written), ttl)
+    return PromptSegment(f"{label}:{written}", MEDIA_TOKENS if media else count_tokens(written), ttl)
 
 
 def _shrunk(value: Any) -> Any:

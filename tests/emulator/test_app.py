@@ -8,7 +8,7 @@ import requests
 
 from emulator import World, create_app
 from emulator.world import tenant
-from tests.emulator.asking import SONNET, Client, request
+from tests.emulator.client import SONNET, Client, request
 
 HELLO = request("invoke", SONNET, "Hello")[1]
 

@@ -1,4 +1,4 @@
-"""Who may come in: client credentials become opaque tokens, each of one tenant."""
+"""OAuth: client credentials are exchanged for opaque access tokens, each of one tenant."""
 
 import base64
 import binascii
@@ -7,14 +7,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
-from emulator.neutral import Refused
+from emulator.errors import ErrorResponse
 from emulator.world import Json, Tenant
 
 _KEPT = 10_000
 _SCOPE = "uaa.resource aicore!b540.deployments.all"
 
 
-class TokenOffice:
+class AccessTokens:
     """The tokens that are valid; its lock guards the register, and takes no other."""
 
     def __init__(self, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
@@ -43,23 +43,23 @@ class TokenOffice:
         """Name the tenant an `Authorization` header speaks for, or refuse it as the mesh does."""
         kind, _, token = (header or "").partition(" ")
         if kind.lower() != "bearer" or not token:
-            raise Refused(401, "RBAC: access denied" if header else "Jwt is missing")
+            raise ErrorResponse(401, "RBAC: access denied" if header else "Jwt is missing")
         with self._lock:
             found = self._register.get(token.strip())
             if found is None:
-                raise Refused(401, "Jwt verification fails")
+                raise ErrorResponse(401, "Jwt verification fails")
             if found[1] <= self._clock():
                 del self._register[token.strip()]
-                raise Refused(401, "Jwt is expired")
+                raise ErrorResponse(401, "Jwt is expired")
             return found[0]
 
     def revoke(self, tenant: str | None = None) -> int:
         """Forget the tokens of a tenant, or all of them; how many there were."""
         with self._lock:
-            gone = [token for token, (name, _) in self._register.items() if tenant in (None, name)]
-            for token in gone:
+            revoked = [token for token, (name, _) in self._register.items() if tenant in (None, name)]
+            for token in revoked:
                 del self._register[token]
-        return len(gone)
+        return len(revoked)
 
 
 def authenticate(tenant: Tenant, authorization: str | None, form: Mapping[str, str], *, certified: bool) -> None:
@@ -67,16 +67,18 @@ def authenticate(tenant: Tenant, authorization: str | None, form: Mapping[str, s
     client, secret = _basic(authorization) or (form.get("client_id"), form.get("client_secret"))
     grant = form.get("grant_type")
     if grant is None:
-        raise Refused(401, {"error": "unauthorized", "error_description": "Missing grant type"})
+        raise ErrorResponse(401, {"error": "unauthorized", "error_description": "Missing grant type"})
     if grant != "client_credentials":
-        raise Refused(400, {"error": "unsupported_grant_type", "error_description": f"Unsupported grant type: {grant}"})
+        raise ErrorResponse(
+            400, {"error": "unsupported_grant_type", "error_description": f"Unsupported grant type: {grant}"}
+        )
     if client != tenant.client_id:
         description = f"Unknown client: {client}" if client else "Client credentials missing"
-        raise Refused(401, {"error": "invalid_client", "error_description": description})
+        raise ErrorResponse(401, {"error": "invalid_client", "error_description": description})
     if certified and tenant.x509:
         return
     if secret != tenant.client_secret:
-        raise Refused(401, {"error": "unauthorized", "error_description": "Bad credentials"})
+        raise ErrorResponse(401, {"error": "unauthorized", "error_description": "Bad credentials"})
 
 
 def _basic(header: str | None) -> tuple[str, str] | None:

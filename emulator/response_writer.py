@@ -1,4 +1,4 @@
-"""The way out: bytes that are counted, delayed, split and broken on purpose."""
+"""Writing a response to a connection: counted, delayed, split and, where a fault says so, cut."""
 
 import random
 import select
@@ -11,30 +11,30 @@ from dataclasses import dataclass
 from typing import Self
 
 from emulator.errors import in_band
-from emulator.faults import LONGEST, MID_STREAM, Fault, Kind
+from emulator.faults import LONGEST, MID_STREAM, Fault, FaultKind
 from emulator.framing import Framing, frame, split
-from emulator.neutral import Event
+from emulator.model_io import StreamEvent
 from emulator.recorder import Exchange, Recorder
 
 _GARBAGE = b"<html>\xff\xfe\x00 502 this is no event {'{\n\n\x80\x81" * 4
 _LINGER = struct.pack("ii", 1, 0)
 
 
-class Cut(ConnectionError):  # noqa: N818  # it is on purpose
+class ConnectionCut(ConnectionError):  # noqa: N818  # it is on purpose
     """The connection is to be dropped as it is."""
 
 
-class Gone(ConnectionError):  # noqa: N818  # it is the news, not a mishap
+class ClientLeft(ConnectionError):  # noqa: N818  # an event, not a mishap
     """The client has left."""
 
 
-class Wire:
+class ClientConnection:
     """The connection of a client, as far as an application can know it."""
 
     def __init__(self, connection: socket.socket | None) -> None:
         self._connection = connection
 
-    def gone(self) -> bool:
+    def has_left(self) -> bool:
         """Whether the client has closed its end."""
         return self._readable(0) and self._closed()
 
@@ -45,7 +45,7 @@ class Wire:
             if not self._readable(left):
                 return
             if self._closed():
-                raise Gone
+                raise ClientLeft
             threading.Event().wait(min(left, 0.05))
 
     def reset(self) -> None:
@@ -71,10 +71,10 @@ class Wire:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlet:
+class Destination:
     """Where an answer goes out, and what is wrong with the way."""
 
-    wire: Wire
+    connection: ClientConnection
     exchange: Exchange
     fault: Fault | None
     seed: int | None
@@ -88,17 +88,22 @@ class Outlet:
         )
 
 
-class Body:
+class RecordedBody:
     """The body of an answer on its way out: an iterator that records how it ended, with its last byte at the latest."""
 
     def __init__(
-        self, pieces: Iterator[bytes], exchange: Exchange, recorder: Recorder, wire: Wire, length: int | None = None
+        self,
+        pieces: Iterator[bytes],
+        exchange: Exchange,
+        recorder: Recorder,
+        connection: ClientConnection,
+        length: int | None = None,
     ) -> None:
         self._length = length
         self._pieces = pieces
         self._exchange = exchange
         self._recorder = recorder
-        self._wire = wire
+        self._connection = connection
 
     def __iter__(self) -> Self:
         return self
@@ -109,11 +114,11 @@ class Body:
         except StopIteration:
             self._recorder.end(self._exchange, left=False)
             raise
-        except Cut:
+        except ConnectionCut:
             self._recorder.end(self._exchange, left=False)
             raise
-        if self._wire.gone():
-            raise Gone
+        if self._connection.has_left():
+            raise ClientLeft
         self._exchange.bytes_sent += len(piece)
         if self._exchange.bytes_sent == self._length:
             self._recorder.end(self._exchange, left=False)
@@ -124,69 +129,71 @@ class Body:
         self._recorder.end(self._exchange, left=True)
 
 
-def stream(out: Outlet, events: Iterator[Event], framing: Framing, path: str, delay: float) -> Iterator[bytes]:
+def write_stream(
+    out: Destination, events: Iterator[StreamEvent], framing: Framing, path: str, delay: float
+) -> Iterator[bytes]:
     """Write a stream, as far as its fault lets it come."""
     kind = out.fault.kind if out.fault else None
-    if kind is Kind.GARBAGE:
+    if kind is FaultKind.GARBAGE:
         yield _GARBAGE
         return
     for event in _until_broken(events, out.fault, path):
         if delay and event.content:
-            out.wire.wait(delay)
+            out.connection.wait(delay)
         out.exchange.events_sent += 1
         yield from out.pieces(frame(event, framing))
-    if kind is Kind.CUT:
-        out.wire.reset()
-        raise Cut
-    if kind is Kind.STALL:
-        out.wire.wait(LONGEST)
-        raise Cut
+    if kind is FaultKind.CUT:
+        out.connection.reset()
+        raise ConnectionCut
+    if kind is FaultKind.STALL:
+        out.connection.wait(LONGEST)
+        raise ConnectionCut
 
 
-def whole(out: Outlet, payload: bytes) -> tuple[int | None, Iterator[bytes]]:
+def write_whole(out: Destination, payload: bytes) -> tuple[int | None, Iterator[bytes]]:
     """Write an answer in one piece, or in as much of it as its fault lets through; with the length to announce."""
     half = payload[: len(payload) // 2]
     match out.fault.kind if out.fault else None:
-        case Kind.DEAD:
+        case FaultKind.DEAD:
             return 0, iter(())
-        case Kind.GARBAGE:
+        case FaultKind.GARBAGE:
             return len(_GARBAGE), iter((_GARBAGE,))
-        case Kind.EOF:
+        case FaultKind.EOF:
             return None, iter((half,))
-        case Kind.CUT | Kind.STALL:
+        case FaultKind.CUT | FaultKind.STALL:
             return len(payload), _broken(out, half)
         case _:
             return len(payload), out.pieces(payload)
 
 
-def nothing(wire: Wire, kind: Kind) -> None:
+def fail_before_response(connection: ClientConnection, kind: FaultKind) -> None:
     """Fail before the first byte: at once, or when the client has waited long enough."""
-    if kind is Kind.HANG:
-        wire.wait(LONGEST)
-    wire.reset()
-    raise Cut
+    if kind is FaultKind.HANG:
+        connection.wait(LONGEST)
+    connection.reset()
+    raise ConnectionCut
 
 
-def _broken(out: Outlet, half: bytes) -> Iterator[bytes]:
+def _broken(out: Destination, half: bytes) -> Iterator[bytes]:
     """Write half of an answer, and leave it at that."""
     yield from out.pieces(half)
-    if out.fault and out.fault.kind is Kind.STALL:
-        out.wire.wait(LONGEST)
+    if out.fault and out.fault.kind is FaultKind.STALL:
+        out.connection.wait(LONGEST)
     else:
-        out.wire.reset()
-    raise Cut
+        out.connection.reset()
+    raise ConnectionCut
 
 
-def _until_broken(events: Iterator[Event], fault: Fault | None, path: str) -> Iterator[Event]:
+def _until_broken(events: Iterator[StreamEvent], fault: Fault | None, path: str) -> Iterator[StreamEvent]:
     """Let events through until the fault wants something else."""
     if fault is None or fault.kind not in MID_STREAM:
         yield from events
         return
-    left = 0 if fault.kind in (Kind.DEAD, Kind.ERROR_EVENT) else fault.after_events
+    left = 0 if fault.kind in (FaultKind.DEAD, FaultKind.ERROR_EVENT) else fault.after_events
     for event in events:
         if event.content and left == 0:
             break
         left -= event.content
         yield event
-    if fault.kind in (Kind.ERROR_EVENT, Kind.CUT_ERROR):
+    if fault.kind in (FaultKind.ERROR_EVENT, FaultKind.CUT_ERROR):
         yield from in_band(path)

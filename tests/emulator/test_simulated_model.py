@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.catalogue import CATALOGUE
-from emulator.neutral import Ask, deltas, json_deltas
-from emulator.scenes import answer
-from emulator.schemas import fit
-from tests.emulator.asking import CHAT, EVERY_DOOR, HAIKU, OLD_SONNET, OPUS, PNG, SONNET, WEATHER, read, request, say
+from emulator.json_schema import value_for
+from emulator.model_io import ModelRequest, json_deltas, text_deltas
+from emulator.models import MODELS_BY_NAME
+from emulator.simulated_model import respond
+from tests.emulator.client import CHAT, EVERY_DOOR, HAIKU, OLD_SONNET, OPUS, PNG, SONNET, WEATHER, read, request, say
 
-MODEL = CATALOGUE[SONNET]
+MODEL = MODELS_BY_NAME[SONNET]
 NEVER_STOPPED = ("gpt-5", "gpt-5.3-codex")
 
 
@@ -327,13 +327,13 @@ def test_responses_reason_in_summaries_and_sealed(eu):
 
 @given(st.text(max_size=300))
 def test_deltas_are_the_text(text):
-    assert text == "".join(deltas(text)) == "".join(json_deltas(text))
+    assert text == "".join(text_deltas(text)) == "".join(json_deltas(text))
 
 
 @given(st.text(max_size=80), st.integers(1, 40))
 @settings(max_examples=50)
 def test_the_answer_is_a_function_of_the_question_and_keeps_its_limit(text, limit):
-    first, second = (answer(Ask(MODEL, text=text, limit=limit)) for _ in range(2))
+    first, second = (respond(ModelRequest(MODEL, text=text, limit=limit)) for _ in range(2))
 
     assert first == second
     assert first.spoken <= limit
@@ -361,4 +361,4 @@ SCHEMAS = [
 
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_a_made_value_fits_its_schema(schema):
-    jsonschema.validate(fit(schema), schema)
+    jsonschema.validate(value_for(schema), schema)

@@ -1,4 +1,4 @@
-"""Token counts and the prompt cache."""
+"""The prompt cache of a tenant, and the token counts of a request."""
 
 import hashlib
 import threading
@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emulator.catalogue import Family
-from emulator.neutral import Answer, Ask, Segment, Usage
+from emulator.model_io import ModelRequest, ModelResponse, PromptSegment, Usage
+from emulator.models import Family
 
 _LEAST = 1024
 _STEP = 128
@@ -45,7 +45,7 @@ class PromptCache:
         self._entries: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self.totals = CacheTotals()
 
-    def account(self, ask: Ask, answer: Answer) -> Usage:
+    def account(self, ask: ModelRequest, answer: ModelResponse) -> Usage:
         """Count an exchange, reading and filling the cache the way the family does."""
         prompt = max(1, sum(segment.tokens for segment in ask.prompt))
         match ask.model.family:
@@ -63,7 +63,7 @@ class PromptCache:
             self._entries.clear()
             self.totals = CacheTotals()
 
-    def _marked(self, ask: Ask) -> tuple[int, int, int]:
+    def _marked(self, ask: ModelRequest) -> tuple[int, int, int]:
         """Read and write at cache marks: tokens read, written, and written for an hour."""
         prefixes = _prefixes(ask.model.name, ask.prompt)
         marks = [at for at, prefix in enumerate(prefixes) if prefix.ttl is not None and prefix.tokens >= _LEAST]
@@ -83,7 +83,7 @@ class PromptCache:
             self._count(prefixes[marks[-1]].tokens, read)
         return read, reached - read, hour
 
-    def _automatic(self, ask: Ask, prompt: int) -> int:
+    def _automatic(self, ask: ModelRequest, prompt: int) -> int:
         """Read and write by prefix, in steps: tokens read."""
         keys = _steps(ask.model.name, ask.prompt)
         if not keys or prompt < _LEAST:
@@ -119,7 +119,7 @@ class PromptCache:
         self.totals.requests += 1
 
 
-def _prefixes(model: str, prompt: tuple[Segment, ...]) -> list[_Prefix]:
+def _prefixes(model: str, prompt: tuple[PromptSegment, ...]) -> list[_Prefix]:
     """Name every prefix that ends with a segment."""
     running = hashlib.sha256(model.encode())
     found, tokens = [], 0
@@ -130,7 +130,7 @@ def _prefixes(model: str, prompt: tuple[Segment, ...]) -> list[_Prefix]:
     return found
 
 
-def _steps(model: str, prompt: tuple[Segment, ...]) -> list[str]:
+def _steps(model: str, prompt: tuple[PromptSegment, ...]) -> list[str]:
     """Name every prefix an automatic cache would keep."""
     text = "\x1f".join(segment.text for segment in prompt)
     running = hashlib.sha256(model.encode())
