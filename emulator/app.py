@@ -13,9 +13,9 @@ from emulator.errors import ErrorResponse, of_family
 from emulator.errors import management as refuse
 from emulator.faults import LONGEST, Fault, FaultKind, error_response
 from emulator.framing import dump
-from emulator.inference import InferenceRequest, Reply, Streamed, Whole
 from emulator.models import Family
 from emulator.oauth import authenticate
+from emulator.protocol import InferenceRequest, Reply, Streamed, Whole
 from emulator.recorder import Exchange
 from emulator.response_writer import (
     ClientConnection,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from emulator.faults import FaultBoard
 from emulator.oauth import AccessTokens
-from emulator.openai_responses import Store
+from emulator.openai_responses.store import ResponseStore
 from emulator.prompt_cache import PromptCache
 from emulator.recorder import Recorder
 from emulator.world import Deployment, Json, Tenant, World
@@ -66,7 +66,7 @@ class Emulator:
         self.faults = FaultBoard()
         self.recorder = Recorder(clock)
         self.caches = {tenant.name: PromptCache(clock) for tenant in world.tenants}
-        self.stores = {one.id: Store() for tenant in world.tenants for one in tenant.deployments}
+        self.stores = {one.id: ResponseStore() for tenant in world.tenants for one in tenant.deployments}
         self._lock = threading.Lock()
         self._settings = settings or Settings()
         self._statuses: dict[str, str] = {}

@@ -6,7 +6,10 @@ import pytest
 
 import proxy_server
 import routing
-from emulator import claude_rules, converse_rules, gemini, gemini_rules
+from emulator.bedrock_converse import validation as converse
+from emulator.claude_invoke import validation as claude
+from emulator.gemini_generate import validation as gemini
+from emulator.gemini_generate.request_parser import normalize
 from emulator.models import MODELS_BY_NAME
 from tests.support.running import Proxy
 
@@ -22,9 +25,9 @@ CALLED = [
 ]
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 RULES = {
-    "anthropic--claude-4.5-sonnet": converse_rules.check,
-    "anthropic--claude-3.5-sonnet": claude_rules.check,
-    "gemini-2.5-pro": lambda model, body: gemini_rules.check(model, gemini.normal(body)),
+    "anthropic--claude-4.5-sonnet": converse.check,
+    "anthropic--claude-3.5-sonnet": claude.check,
+    "gemini-2.5-pro": lambda model, body: gemini.check(model, normalize(body)),
 }
 """What SAP AI Core refuses of a body for each model."""
 

@@ -1,11 +1,11 @@
-"""What Claude refuses, whichever of its two protocols the request came in."""
+"""What Claude rejects in a request, on `/invoke` and, as far as it applies there, on `/converse`."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from emulator.body_fields import content_blocks, decode_base64, is_blank
-from emulator.claude import signature, signed, unsealed
+from emulator.claude_invoke.signatures import is_sealed, is_signed, sign
 from emulator.errors import ErrorResponse, bedrock
 from emulator.json_schema import has_open_object, is_recursive
 from emulator.models import Model, Thinking
@@ -289,9 +289,9 @@ def _block(path: str, kind: str, block: Json) -> None:
             raise bedrock(f"{path}.tool_use.input: Input should be a valid dictionary")
         case "tool_result":
             _result(f"{path}.tool_result", block)
-        case "thinking" if not signed(block.get("signature")):
+        case "thinking" if not is_signed(block.get("signature")):
             raise bedrock(f"{path}: Invalid `signature` in `thinking` block")
-        case "redacted_thinking" if not unsealed(block.get("data")):
+        case "redacted_thinking" if not is_sealed(block.get("data")):
             raise bedrock(f"{path}: Invalid `data` in `redacted_thinking` block")
         case _:
             pass
@@ -385,7 +385,7 @@ def _thinks_first(messages: list[Json]) -> None:
             "When `thinking` is enabled, a final `assistant` message must start with a thinking block."
         )
     for place, block in enumerate(content_blocks(turn["content"])):
-        if block["type"] == "thinking" and block["thinking"] and signature(block["thinking"]) != block["signature"]:
+        if block["type"] == "thinking" and block["thinking"] and sign(block["thinking"]) != block["signature"]:
             raise bedrock(
                 f"messages.{at}.content.{place}: `thinking` or `redacted_thinking` blocks in the latest assistant "
                 "message cannot be modified. These blocks must remain as they were in the original response."

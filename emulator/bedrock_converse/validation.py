@@ -1,11 +1,11 @@
-"""What Converse refuses before, and on behalf of, its models."""
+"""What Converse rejects in a request, for Claude and for Nova."""
 
 import re
 from typing import Any
 
 from emulator.body_fields import decode_base64, is_blank
-from emulator.claude import signed, unsealed
-from emulator.claude_rules import as_model_error, betas, one_object, sampling
+from emulator.claude_invoke.signatures import is_sealed, is_signed
+from emulator.claude_invoke.validation import as_model_error, betas, one_object, sampling
 from emulator.errors import ErrorResponse, bedrock
 from emulator.models import Family, Model
 from emulator.world import Json
@@ -203,9 +203,9 @@ def _block(path: str, block: Json) -> None:
 def _thought(thought: Json, path: str) -> None:
     """Refuse a thought nobody here thought."""
     _one(thought, {"reasoningText", "redactedContent"}, f"{path}.reasoningContent")
-    if "reasoningText" in thought and not signed(thought["reasoningText"].get("signature")):
+    if "reasoningText" in thought and not is_signed(thought["reasoningText"].get("signature")):
         raise as_model_error(bedrock(f"{path}: Invalid `signature` in `thinking` block"))
-    if "redactedContent" in thought and not unsealed(thought["redactedContent"]):
+    if "redactedContent" in thought and not is_sealed(thought["redactedContent"]):
         raise as_model_error(bedrock(f"{path}: Invalid `data` in `redacted_thinking` block"))
 
 

@@ -1,4 +1,4 @@
-"""What Azure OpenAI refuses of functions, of choices among them, and of schemas."""
+"""What Azure OpenAI rejects in functions, in tool choices and in schemas."""
 
 import re
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ _MANY = ("anyOf", "oneOf", "allOf", "prefixItems")
 _NAMED = ("properties", "$defs", "definitions")
 
 
-def function(function: Json, path: str, *, choices: bool = False) -> None:
+def validate_function(function: Json, path: str, *, choices: bool = False) -> None:
     """Refuse a function without a proper name or schema; *choices* if the schema may be a choice at its root."""
     name = str(function.get("name", ""))
-    named(name, f"{path}.name")
+    validate_name(name, f"{path}.name")
     parameters = function.get("parameters")
     wrong = _wrong_with(parameters, choices=choices, strict=bool(function.get("strict"))) if parameters else None
     if wrong:
@@ -76,9 +76,9 @@ def _within(schema: Json) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield from (((key, name), one) for key in _NAMED for name, one in (schema.get(key) or {}).items())
 
 
-def named(name: str, path: str) -> None:
+def validate_name(name: str, path: str) -> None:
     """Refuse a function's name that is too long or spelt in other letters."""
-    short(name, _LONGEST_NAME, path)
+    validate_length(name, _LONGEST_NAME, path)
     if not _NAME.fullmatch(name):
         message = (
             f"Invalid '{path}': string does not match pattern. Expected a string that matches the "
@@ -87,7 +87,7 @@ def named(name: str, path: str) -> None:
         raise azure(message, path, "invalid_value")
 
 
-def short(text: Any, longest: int, path: str) -> None:
+def validate_length(text: Any, longest: int, path: str) -> None:
     """Refuse a text that is too long."""
     if isinstance(text, str) and len(text) > longest:
         message = (
@@ -97,7 +97,7 @@ def short(text: Any, longest: int, path: str) -> None:
         raise azure(message, path, "string_above_max_length")
 
 
-def choice(choice: Any, names: list[str]) -> None:
+def validate_tool_choice(choice: Any, names: list[str]) -> None:
     """Refuse a choice that cannot be made."""
     if isinstance(choice, str) and choice not in ("auto", "none", "required"):
         raise azure(
@@ -111,7 +111,7 @@ def choice(choice: Any, names: list[str]) -> None:
             raise azure(f"Tool choice '{name}' not found in 'tools' parameter.", "tool_choice")
 
 
-def form(wanted: Json, param: str, said: str) -> None:
+def validate_response_format(wanted: Json, param: str, said: str) -> None:
     """Refuse a format that cannot be kept."""
     match wanted.get("type", "text"):
         case "text":
@@ -133,7 +133,7 @@ def _schema(wanted: Json, param: str) -> None:
     """Refuse a schema that has no name, is no object, has an array of nothing or, if strict, one that is loose."""
     if not wanted.get("name"):
         raise azure(f"Missing required parameter: '{param}.name'.", f"{param}.name", "missing_required_parameter")
-    named(str(wanted["name"]), f"{param}.name")
+    validate_name(str(wanted["name"]), f"{param}.name")
     if not isinstance(wanted.get("schema"), dict):
         raise azure(f"Missing required parameter: '{param}.schema'.", f"{param}.schema", "missing_required_parameter")
     schema = wanted["schema"]

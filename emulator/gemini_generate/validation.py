@@ -1,4 +1,4 @@
-"""What Gemini refuses."""
+"""What Vertex rejects in a Gemini request."""
 
 import re
 from typing import Any
