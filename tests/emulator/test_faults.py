@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from tests.emulator.asking import EVERY_DOOR, SONNET, data_lines, events, left, request, say
+from tests.emulator.client import EVERY_DOOR, SONNET, data_lines, events, left, request, say
 
 LONG = "scene:long 20"
 

@@ -13,7 +13,7 @@ import requests
 
 from emulator import create_app, recorder, serve
 from emulator.recorder import Exchange, Recorder
-from tests.emulator.asking import SONNET, Client, left, request
+from tests.emulator.client import SONNET, Client, left, request
 from tests.support.processes import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,14 +168,3 @@ def test_the_command_says_where_it_listens():
         process.terminate()
 
     assert 60 == answer.json()["expires_in"]
-
-
-def test_the_emulator_knows_nothing_of_the_rest():
-    ours = {"dialects", "routing", "gateway", "proxy_server", "proxy_helpers"}
-    for file in (ROOT / "emulator").glob("*.py"):
-        words = [
-            line.split()[1].split(".")[0]
-            for line in file.read_text().splitlines()
-            if line.startswith(("import ", "from "))
-        ]
-        assert not ours & set(words), file
