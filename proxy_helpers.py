@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
-from dialects.adapt.unsupported import spoken
+from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile, Vendor, canonical, profile_for
 from dialects.converters import normalize, short_forms, single_chunks
-from dialects.converters.single_chunks import ChunkReader, Heard, Nonsense
+from dialects.converters.single_chunks import ChunkError, ChunkEvent, ChunkReader
 from dialects.core.conversation import JSON, Completion, Conversation, Opaque, Text
 from dialects.core.events import BlockDelta, BlockStarted
 from dialects.core.faults import FaultError, invalid
@@ -98,7 +98,7 @@ class _Client:
     """
 
     dialect: ClientDialect
-    tidied: Callable[[JSON, bool], normalize.Tidied]
+    tidied: Callable[[JSON, bool], normalize.Normalized]
     between: str
     joint: str
     failure: Callable[[str], JSON]
@@ -151,7 +151,7 @@ class _Backend:
         conversation = client.dialect.parse_request(request | {"model": request.get("model") or self.model})
         if self.one_text:
             conversation = short_forms.joined(conversation, client.between)
-        body = self.dialect.render_request(spoken(conversation), self.profile(conversation.model)).body
+        body = self.dialect.render_request(approximate_or_reject(conversation), self.profile(conversation.model)).body
         return self.written(body, conversation)
 
     def answer(self, response: JSON, client: _Client, model: str) -> JSON:
@@ -179,13 +179,13 @@ class _Backend:
                 return answer
 
     def chunk(self, chunk: JSON | str, model: str, stream_id: str | None = None) -> str | None:
-        """Render one chunk for an OpenAI client, but for what it leaves unsaid."""
+        """Render one chunk for an OpenAI client, but for what it leaves unsupported_settings."""
         match heard := self._heard(chunk):
-            case Nonsense.BROKEN:
+            case ChunkError.BROKEN:
                 return _event({"error": _failure(_NO_CHUNK)})
-            case Nonsense.UNREADABLE if self.answers_unreadable:
+            case ChunkError.UNREADABLE if self.answers_unreadable:
                 return _event({"error": _failure(_NO_JSON)})
-            case Nonsense():
+            case ChunkError():
                 return None
         writer = openai_chat.writer(_CHAT_CLIENT.envelope(model))
         said = b""
@@ -201,7 +201,7 @@ class _Backend:
         """Render the text of one chunk for an Anthropic client."""
         text, in_text = "", False
         heard = self._heard(chunk)
-        for each in [] if isinstance(heard, Nonsense) else heard:
+        for each in [] if isinstance(heard, ChunkError) else heard:
             match each.event:
                 case BlockStarted(_, block):
                     in_text = isinstance(block, Text)
@@ -211,11 +211,11 @@ class _Backend:
             return None
         return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
 
-    def _heard(self, chunk: object) -> list[Heard] | Nonsense:
+    def _heard(self, chunk: object) -> list[ChunkEvent] | ChunkError:
         heard = self.chunks.read(chunk)
-        if heard is Nonsense.UNKNOWN:
+        if heard is ChunkError.UNKNOWN:
             logger.warning("a chunk of an unknown kind")
-        elif isinstance(heard, Nonsense):
+        elif isinstance(heard, ChunkError):
             logger.error("a chunk that makes no sense")
         return heard
 
@@ -232,7 +232,7 @@ def _field(body: object, name: str) -> object:
     return body.get(name) if isinstance(body, dict) else None
 
 
-def _read(tidied: normalize.Tidied) -> JSON:
+def _read(tidied: normalize.Normalized) -> JSON:
     """Log what was left out of a request."""
     for problem in tidied.problems:
         logger.warning("a request: %s", problem)
@@ -332,7 +332,7 @@ class Converters:
     def convert_openai_to_openai(payload: JSON) -> JSON:
         """An OpenAI chat request, without what its model refuses."""
         with _converting(payload):
-            return openai_chat.forward_request(payload, _CHAT.profile(payload.get("model"))).body
+            return openai_chat.passthrough_request(payload, _CHAT.profile(payload.get("model"))).body
 
     @staticmethod
     def convert_claude_request_to_openai(payload: JSON) -> JSON:
@@ -352,7 +352,7 @@ class Converters:
         """An Anthropic request, as Bedrock's Invoke wants it; but `model` is kept, which Bedrock refuses in a body."""
         with _converting(payload):
             request = _read(normalize.anthropic_request(payload))
-            body = anthropic_messages.forward_request(request, _INVOKE.profile(payload.get("model"))).body
+            body = anthropic_messages.passthrough_request(request, _INVOKE.profile(payload.get("model"))).body
         return ({"model": payload["model"]} if "model" in payload else {}) | short_forms.anthropic_blocks(body)
 
     @staticmethod
@@ -381,7 +381,7 @@ class Converters:
     @staticmethod
     def convert_openai_response_to_openai(response: JSON, model_name: str = "gpt-4.1") -> JSON:
         """An OpenAI chat completion, under the name that was asked for."""
-        return openai_chat.forward_response(response, _CHAT_CLIENT.envelope(model_name))
+        return openai_chat.passthrough_response(response, _CHAT_CLIENT.envelope(model_name))
 
     @staticmethod
     def convert_gemini_response_to_claude(response: JSON, model_name: str = "gemini-pro") -> JSON:

@@ -49,7 +49,7 @@ _EFFORT = {
 # The other way round: up to so many tokens. More is what Claude does unless told otherwise.
 _EFFORT_UP_TO = ((4096, "low"), (12288, "medium"))
 # The words a model knows that lists an effort at all; what it does not know becomes "high".
-_WORDS = {
+_EFFORTS_BY_STYLE = {
     ThinkingStyle.BUDGET: frozenset({"low", "medium", "high"}),
     ThinkingStyle.EITHER: frozenset({"low", "medium", "high", "max"}),
     ThinkingStyle.ADAPTIVE: frozenset({"low", "medium", "high", "xhigh", "max"}),
@@ -57,7 +57,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RequestedSettings:
     """What is asked of Claude that it may not be able to grant together; *thinking* is in its own words."""
 
     max_tokens: int | None = None
@@ -73,7 +73,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AcceptedSettings:
     """What Claude is told in the end; None is left out."""
 
     max_tokens: int
@@ -85,21 +85,21 @@ class Plan:
     dropped: frozenset[str] = frozenset()
 
 
-def plan(wish: Wish, profile: ModelProfile) -> Plan:
+def reconcile(wish: RequestedSettings, profile: ModelProfile) -> AcceptedSettings:
     """Reconcile what is wished with what the model takes."""
     thinking, lost = _thinking(wish, profile)
     effort, unknown = _effort(wish, thinking, profile)
     limit, thinking = _length(wish.max_tokens, thinking, profile)
     too_long = {"max_tokens"} if wish.max_tokens and limit < wish.max_tokens else set()
-    drawn = Plan(limit, thinking, effort, dropped=frozenset(lost | unknown | too_long))
+    drawn = AcceptedSettings(limit, thinking, effort, dropped=frozenset(lost | unknown | too_long))
     return _sampling(drawn, wish, profile)
 
 
-def wish_for(conversation: Conversation, *, effort_alone: bool) -> Wish:
+def requested_settings(conversation: Conversation, *, effort_alone: bool) -> RequestedSettings:
     """Say in Claude's words what a conversation asks; *effort_alone* if an effort does not ask to think."""
     sampling, reasoning = conversation.sampling, conversation.reasoning or Reasoning()
     effort = _EFFORT.get(reasoning.effort) if reasoning.effort else None
-    return Wish(
+    return RequestedSettings(
         max_tokens=sampling.max_tokens,
         thinking=_asked(reasoning, effort_alone=effort_alone),
         effort=effort,
@@ -120,13 +120,15 @@ def unsigned_calls(messages: tuple[Message, ...]) -> bool:
     return any(isinstance(part, ToolCall) for part in last) and not isinstance(last[0], Thinking)
 
 
-def with_sayable_parts(conversation: Conversation, dialect: str, *, thoughts: bool) -> tuple[Conversation, set[str]]:
+def without_unsupported_parts(
+    conversation: Conversation, dialect: str, *, thoughts: bool
+) -> tuple[Conversation, set[str]]:
     """Leave out what *dialect* has no word for, and thinking that Claude did not sign; and name it."""
     lost: set[str] = set()
 
     def says(part: Part) -> bool:
         match part:
-            case Thinking() if not (thoughts and is_sayable(part)):
+            case Thinking() if not (thoughts and is_own_thinking(part)):
                 lost.add("thinking")
                 return False
             case Opaque(owner) if owner != dialect:
@@ -148,7 +150,7 @@ def with_sayable_parts(conversation: Conversation, dialect: str, *, thoughts: bo
     return replace(conversation, messages=messages, tools=known), lost
 
 
-def with_few_marks(asked: Conversation, *, in_results: bool) -> tuple[Conversation, bool]:
+def with_limited_cache_marks(asked: Conversation, *, in_results: bool) -> tuple[Conversation, bool]:
     """Keep the cache marks that Claude takes: the first before the messages, the last within; and say if any went.
 
     *in_results* is whether a part of a tool's result can bear one.
@@ -166,13 +168,13 @@ def with_few_marks(asked: Conversation, *, in_results: bool) -> tuple[Conversati
     return _marked(conversation, lambda: not head <= next(again) < tail, in_results=in_results), True
 
 
-def with_effort_beta(betas: list[str], plan: Plan, profile: ModelProfile) -> list[str]:
+def with_effort_beta(betas: list[str], plan: AcceptedSettings, profile: ModelProfile) -> list[str]:
     """Add the beta without which the first model that took an effort takes none."""
     needed = plan.effort is not None and _EFFORT_BETA in profile.betas and _EFFORT_BETA not in betas
     return [*betas, _EFFORT_BETA] if needed else betas
 
 
-def unsaid(conversation: Conversation) -> set[str]:
+def unsupported_settings(conversation: Conversation) -> set[str]:
     """Name what no Claude behind SAP AI Core can be told."""
     sampling = conversation.sampling
     said = {
@@ -185,7 +187,7 @@ def unsaid(conversation: Conversation) -> set[str]:
     return {name for name, is_said in said.items() if is_said}
 
 
-def is_sayable(part: Part) -> bool:
+def is_own_thinking(part: Part) -> bool:
     """Whether Claude takes this thinking back: its own, and signed."""
     return isinstance(part, Thinking) and part.family is Family.CLAUDE and bool(part.signature or part.redacted)
 
@@ -231,7 +233,7 @@ def is_on(thinking: JSON | None) -> bool:
     return thinking is not None and thinking.get("type") != "disabled"
 
 
-def _thinking(wish: Wish, profile: ModelProfile) -> tuple[JSON | None, set[str]]:
+def _thinking(wish: RequestedSettings, profile: ModelProfile) -> tuple[JSON | None, set[str]]:
     """Choose how the model is told to think."""
     if wish.thinking is None:
         return None, set()
@@ -249,7 +251,7 @@ def _thinking(wish: Wish, profile: ModelProfile) -> tuple[JSON | None, set[str]]
     return {"type": "enabled", "budget_tokens": max(MIN_BUDGET, tokens)}, lost
 
 
-def _effort(wish: Wish, thinking: JSON | None, profile: ModelProfile) -> tuple[str | None, set[str]]:
+def _effort(wish: RequestedSettings, thinking: JSON | None, profile: ModelProfile) -> tuple[str | None, set[str]]:
     """Choose the word for how hard to think."""
     budget = wish.thinking.get("budget_tokens") if wish.thinking else None
     told_in_tokens = thinking is not None and "budget_tokens" in thinking and budget is None
@@ -257,7 +259,7 @@ def _effort(wish: Wish, thinking: JSON | None, profile: ModelProfile) -> tuple[s
     if not profile.effort:
         return None, {"output_config.effort"} if wish.effort and not (told_in_tokens or told_that_none) else set()
     if wish.effort:
-        return wish.effort if wish.effort in _WORDS.get(profile.thinking, ()) else "high", set()
+        return wish.effort if wish.effort in _EFFORTS_BY_STYLE.get(profile.thinking, ()) else "high", set()
     if thinking == {"type": "adaptive"} and isinstance(budget, int):
         return next((word for most, word in _EFFORT_UP_TO if budget <= most), None), set()
     return None, set()
@@ -276,7 +278,7 @@ def _length(max_tokens: int | None, thinking: JSON | None, profile: ModelProfile
     return length, thinking
 
 
-def _sampling(drawn: Plan, wish: Wish, profile: ModelProfile) -> Plan:
+def _sampling(drawn: AcceptedSettings, wish: RequestedSettings, profile: ModelProfile) -> AcceptedSettings:
     """Keep what the model takes of temperature, top_p and top_k; neutral values go unnamed."""
     free = profile.temperature and not is_on(drawn.thinking)
     temperature = wish.temperature if free else None

@@ -18,17 +18,17 @@ _BEDROCKS = "amazon-bedrock-"
 _TYPE = re.compile(r'\s*\{\s*"type"\s*:\s*"(\w+)"')
 
 
-def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
+def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what Bedrock or the model refuses."""
     return fitted(body, profile)
 
 
-def forward_response(body: JSON, envelope: Envelope) -> JSON:
+def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
     """Name the model as the client does, and keep Bedrock's own numbers from it."""
     return {name: value for name, value in body.items() if not name.startswith(_BEDROCKS)} | {"model": envelope.model}
 
 
-def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
+def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
     """Render one frame for the client: SAP AI Core leaves out the line that names the event.
 
     The last usage is made to repeat the input tokens, which Bedrock tells in the first one only.
@@ -40,7 +40,7 @@ def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> 
     return encoded(data, kind) if kind else b""
 
 
-def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
+def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
     """Say a failure in a stream that was passed through; here it needs no id."""
     del id, envelope
     return frame(render_fault(fault))

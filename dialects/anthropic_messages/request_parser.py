@@ -1,7 +1,7 @@
 """What an Anthropic client asks, understood.
 
 https://docs.claude.com/en/api/messages, and what real clients send beyond it.
-Fields and blocks that only this dialect has a word for end in
+FieldReader and blocks that only this dialect has a word for end in
 `Conversation.extra` or as `Opaque`; those inside blocks and tools under names
 such as ``tools[].defer_loading``.
 """

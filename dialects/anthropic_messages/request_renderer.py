@@ -45,9 +45,9 @@ _INSIDE = ("messages[].", "tools[].", "cache_control.", "thinking.")
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Ask Claude; raises `FaultError` if leaving something out would change the meaning."""
-    conversation, lost = claude_limits.with_sayable_parts(conversation, DIALECT, thoughts=True)
-    conversation, fewer = claude_limits.with_few_marks(conversation, in_results=True)
-    asking = _Asking(conversation, profile, lost)
+    conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=True)
+    conversation, fewer = claude_limits.with_limited_cache_marks(conversation, in_results=True)
+    asking = _Renderer(conversation, profile, lost)
     body = asking.body()
     if fewer:
         asking.dropped.add("cache_control")
@@ -56,7 +56,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
 
 
 @dataclass(slots=True)
-class _Asking:
+class _Renderer:
     """Renders one conversation; *dropped* collects what could not be said."""
 
     conversation: Conversation
@@ -76,7 +76,7 @@ class _Asking:
             "tool_choice": _tool_choice(conversation, json_tool=json_tool) if tools else None,
             "stop_sequences": self.stops(),
         }
-        wish = claude_limits.wish_for(conversation, effort_alone=own)
+        wish = claude_limits.requested_settings(conversation, effort_alone=own)
         config = {"effort": wish.effort, "format": self.format(json_tool=json_tool)}
         body |= {
             "max_tokens": wish.max_tokens,
@@ -87,7 +87,7 @@ class _Asking:
             "top_k": wish.top_k,
         }
         self.extras(body, own=own)
-        self.dropped |= claude_limits.unsaid(conversation)
+        self.dropped |= claude_limits.unsupported_settings(conversation)
         return {name: value for name, value in body.items() if value not in (None, [], {})}
 
     def extras(self, body: JSON, *, own: bool) -> None:

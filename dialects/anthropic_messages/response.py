@@ -131,7 +131,7 @@ def picture(media: Media) -> str:
     return f"![{media.name or media.kind.value}]({media.url or f'data:{media.mime};base64,{media.data}'})"
 
 
-def anthropic_model(name: str, created: int) -> JSON:
+def render_model(name: str, created: int) -> JSON:
     """One model as Anthropic's clients read it; *created* is in seconds since the epoch.
 
     https://docs.anthropic.com/en/api/models
@@ -140,7 +140,7 @@ def anthropic_model(name: str, created: int) -> JSON:
     return {"type": "model", "id": name, "display_name": name, "created_at": moment}
 
 
-def anthropic_models(names: Sequence[str], created: int) -> JSON:
+def render_models(names: Sequence[str], created: int) -> JSON:
     """All models, as Anthropic's clients read them: one page, and no more to come."""
     edges = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
-    return {"data": [anthropic_model(name, created) for name in names], "has_more": False, **edges}
+    return {"data": [render_model(name, created) for name in names], "has_more": False, **edges}

@@ -69,9 +69,9 @@ _MODELS_OWN = "anthropic_beta"
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Ask a model on Bedrock; raises `FaultError` if leaving something out would change the meaning."""
     thoughts = profile.vendor is Vendor.CLAUDE
-    conversation, lost = claude_limits.with_sayable_parts(conversation, DIALECT, thoughts=thoughts)
-    conversation, fewer = claude_limits.with_few_marks(conversation, in_results=False)
-    asking = _Asking(conversation, profile, lost)
+    conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=thoughts)
+    conversation, fewer = claude_limits.with_limited_cache_marks(conversation, in_results=False)
+    asking = _Renderer(conversation, profile, lost)
     body = asking.body()
     if fewer:
         asking.dropped.add("cache_control")
@@ -79,7 +79,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
 
 
 @dataclass(slots=True)
-class _Asking:
+class _Renderer:
     """Renders one conversation; *dropped* collects what could not be said."""
 
     conversation: Conversation
@@ -105,7 +105,7 @@ class _Asking:
         }
         if self.is_claude and inference.get("stopSequences"):
             body["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
-        self.dropped |= claude_limits.unsaid(conversation) | (conversation.extra.keys() - {_MODELS_OWN})
+        self.dropped |= claude_limits.unsupported_settings(conversation) | (conversation.extra.keys() - {_MODELS_OWN})
         return {name: value for name, value in body.items() if value}
 
     @property
@@ -119,11 +119,11 @@ class _Asking:
     def settings(self, messages: tuple[Message, ...], tools: JSON | None) -> tuple[JSON, JSON]:
         """Set length, sampling and thinking: some have a place in Converse, some only in the model's own fields."""
         wish = replace(
-            claude_limits.wish_for(self.conversation, effort_alone=False),
+            claude_limits.requested_settings(self.conversation, effort_alone=False),
             forced=claude_tools.is_forced(self.conversation) or self.json_tool,
             unsigned_calls=claude_limits.unsigned_calls(messages),
         )
-        plan = claude_limits.plan(wish, self.profile)
+        plan = claude_limits.reconcile(wish, self.profile)
         self.dropped |= plan.dropped
         # Only Claude must be told a length; others know theirs.
         length = plan.max_tokens if self.is_claude or wish.max_tokens else None
@@ -135,7 +135,7 @@ class _Asking:
         }
         return _said(inference), _said(self.model_fields(plan, tools))
 
-    def model_fields(self, plan: claude_limits.Plan, tools: JSON | None) -> JSON:
+    def model_fields(self, plan: claude_limits.AcceptedSettings, tools: JSON | None) -> JSON:
         asked = self.conversation.extra.get(_MODELS_OWN) or []
         named = asked if isinstance(asked, list) else [asked]
         betas = [beta for beta in named if isinstance(beta, str) and beta in self.profile.betas]

@@ -22,7 +22,7 @@ CONVERSE_KINDS = frozenset(
 """The events of Converse that are no exceptions."""
 
 
-class Nonsense(Enum):
+class ChunkError(Enum):
     """Why nothing can be read from a chunk."""
 
     UNREADABLE = "it is no JSON object"
@@ -31,7 +31,7 @@ class Nonsense(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ChunkEvent:
     """An event of a chunk; *is_implied* says that other chunks of the stream tell it."""
 
     event: Event
@@ -83,28 +83,28 @@ class ChunkReader:
     end: JSON = field(default_factory=dict)
     kinds: frozenset[str] = frozenset()
 
-    def read(self, chunk: object) -> list[Heard] | Nonsense:
+    def read(self, chunk: object) -> list[ChunkEvent] | ChunkError:
         """Say what a chunk says: an object, its JSON, its Python text or an event of a stream."""
         loaded = _loaded(chunk)
         if loaded is None:
-            return Nonsense.UNREADABLE
+            return ChunkError.UNREADABLE
         message = self.tidied(loaded)
         if message == self.end:
-            return Nonsense.UNKNOWN if self.kinds else []
+            return ChunkError.UNKNOWN if self.kinds else []
         before = self.context(message)
         reader = self.dialect.reader(uuid.uuid4().hex, "text/event-stream")
         implied = reader.feed(_framed(before)) if before else []
         events = reader.feed(_framed(message))
         if any(map(_is_broken, events)) or not all(isinstance(message[k], dict) for k in message.keys() & self.kinds):
-            return Nonsense.BROKEN
+            return ChunkError.BROKEN
         if not events and self.kinds and message.keys().isdisjoint(self.kinds):
-            return Nonsense.UNKNOWN
+            return ChunkError.UNKNOWN
         ends = [event for event in (*reader.feed(_framed(self.end)), *reader.finish()) if isinstance(event, Finished)]
         alone = self.announces and len(events) == 1
         return [
-            *(Heard(event, is_implied=True) for event in implied),
-            *(Heard(event, is_implied=isinstance(event, Started) and not alone) for event in events),
-            *map(Heard, ends),
+            *(ChunkEvent(event, is_implied=True) for event in implied),
+            *(ChunkEvent(event, is_implied=isinstance(event, Started) and not alone) for event in events),
+            *map(ChunkEvent, ends),
         ]
 
 

@@ -88,7 +88,7 @@ Event = Started | BlockStarted | BlockDelta | BlockStopped | Finished | Failed
 
 
 class UngrammaticalError(Exception):
-    """A stream that no model could have spoken: a bug in a reader."""
+    """A stream that no model could have produced: a bug in a reader."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dialects.adapt.field_reader import Fields
+from dialects.adapt.field_reader import FieldReader
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
@@ -49,7 +49,7 @@ class EmbeddingResponse:
 
 def parse_request(body: JSON) -> EmbeddingRequest:
     """Understand a request; raises `FaultError` for one that makes no sense."""
-    fields = Fields(body)
+    fields = FieldReader(body)
     form = fields.text("encoding_format")
     if form not in ("", *_FORMATS):
         raise fields.wrong("encoding_format", "float or base64")
@@ -143,7 +143,7 @@ def _for_nvidia(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
     return Rendered(body, tuple(sorted(dropped | (request.extra.keys() - {"truncate"}))))
 
 
-def _inputs(fields: Fields) -> tuple[str | tuple[int, ...], ...]:
+def _inputs(fields: FieldReader) -> tuple[str | tuple[int, ...], ...]:
     """Read one text or many, in words or in numbers."""
     given = fields.body.get("input")
     match given:

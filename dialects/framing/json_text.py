@@ -55,7 +55,7 @@ def glance(text: str) -> Any:
         return None
 
 
-def loads_leniently(text: str, glanced: Any) -> Any:
+def loads_like_stdlib(text: str, glanced: Any) -> Any:
     """Read JSON as the standard library does, with NaN and lone surrogates, given what `glance` made of *text*."""
     if glanced is None or _may_hold_long_integers(text.encode()):
         return json.loads(text)

@@ -37,7 +37,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.framing.json_text import dumps, object_from
-from dialects.gemini.limits import fitted, fitted_budget, fitted_level, is_known
+from dialects.gemini.limits import fitted, is_known, nearest_budget, nearest_level
 from dialects.gemini.vocabulary import BUDGETS, DECLARED, DIALECT, RESOLUTIONS, mime_of
 from dialects.interface import Rendered
 
@@ -97,8 +97,8 @@ class _Renderer:
             body["toolConfig"] = {"functionCallingConfig": self._calling(said.tool_choice)}
         if config:
             body["generationConfig"] = config
-        unsaid = {"user": said.user, "prompt_cache_key": said.cache_key}
-        self.dropped |= {name for name, value in unsaid.items() if value}
+        unsupported_settings = {"user": said.user, "prompt_cache_key": said.cache_key}
+        self.dropped |= {name for name, value in unsupported_settings.items() if value}
         self._add_extra(body)
         return body
 
@@ -165,7 +165,7 @@ class _Renderer:
             wanted = BUDGETS[reasoning.effort]
         if wanted is None:
             return {"thinkingBudget": -1} if reasoning.adaptive else {}
-        budget = fitted_budget(wanted, self._profile)
+        budget = nearest_budget(wanted, self._profile)
         if reasoning.effort is Effort.NONE and budget:
             self.dropped.add("reasoning off")
         return {"thinkingBudget": budget}
@@ -178,7 +178,7 @@ class _Renderer:
             return {}
         if effort is Effort.NONE:
             self.dropped.add("reasoning off")
-        return {"thinkingLevel": fitted_level(effort, self._profile)}
+        return {"thinkingLevel": nearest_level(effort, self._profile)}
 
     def _tools(self) -> list[JSON]:
         if self._conversation.tools and not self._profile.tools:
@@ -238,7 +238,7 @@ class _Renderer:
         if not contents:
             raise invalid(f"nothing was said that {self._profile.name} understands", "messages")
         if self._profile.thinking is ThinkingStyle.LEVEL:
-            sign_foreign_calls(contents)
+            sign_calls_of_others(contents)
         return contents
 
     def _said(self, parts: Iterable[Part]) -> list[JSON]:
@@ -346,7 +346,7 @@ class _Renderer:
         return part
 
 
-def sign_foreign_calls(contents: list[JSON]) -> None:
+def sign_calls_of_others(contents: list[JSON]) -> None:
     """Mark the calls of the current turn that no Gemini model has signed: Gemini 3 insists on a mark.
 
     The current turn is what follows the last words of the user; of calls made

@@ -45,7 +45,7 @@ class Reader(ResponseReader):
         metadata = message.get("usageMetadata")
         if not (text and isinstance(text, str)) or (metadata and float in map(type, metadata.values())):
             return ""
-        self.note_usage(metadata or {})
+        self.keep_usage(metadata or {})
         return text
 
 

@@ -9,8 +9,9 @@ from dialects.adapt import tool_names
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, Media, Stop, StopReason, ToolCall, Usage
 from dialects.interface import Envelope
-from dialects.openai_common.vocabulary import data_uri, stop_for
+from dialects.openai_common.vocabulary import CHAT, data_uri, stop_for
 
+DIALECT = CHAT
 _FINISH = {
     StopReason.END: "stop",
     StopReason.STOP_SEQUENCE: "stop",
@@ -33,12 +34,12 @@ _MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
 _NINE_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def answer_id(envelope: Envelope) -> str:
+def response_id(envelope: Envelope) -> str:
     """Mint the id of an answer."""
     return f"chatcmpl-{envelope.token}"
 
 
-def finish_word(stop: Stop, calls: bool, envelope: Envelope) -> str:
+def finish_reason(stop: Stop, calls: bool, envelope: Envelope) -> str:
     """Say why the model stopped; whoever asked with the legacy `functions` gets the legacy word."""
     word = _FINISH[stop_for(stop, calls).reason]
     return "function_call" if word == "tool_calls" and legacy(envelope) else word
@@ -114,7 +115,7 @@ def image(attached: Media) -> JSON:
     return {"type": "image_url", "image_url": {"url": data_uri(attached)}}
 
 
-def told_id(id: str, profile: ModelProfile) -> str:
+def accepted_call_id(id: str, profile: ModelProfile) -> str:
     """Write a call's id as the model takes it: Mistral wants nine letters and digits, OpenAI no more than 40."""
     if profile.vendor is not Vendor.MISTRAL:
         return tool_names.call_id(id, _LONGEST_ID)

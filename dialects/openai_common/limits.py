@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from dialects.adapt.field_reader import Fields
+from dialects.adapt.field_reader import FieldReader
 from dialects.adapt.schemas import for_openai
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, Effort, Media, MediaKind, Reasoning, ToolSpec
@@ -27,7 +27,7 @@ _SAMPLING_DEFAULTS: Mapping[str, Any] = {
 _PENALTIES = frozenset({"presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"})
 
 
-def effort_word(reasoning: Reasoning | None, profile: ModelProfile, dropped: set[str]) -> str | None:
+def nearest_effort(reasoning: Reasoning | None, profile: ModelProfile, dropped: set[str]) -> str | None:
     """Choose the word for how hard to think that the model knows and that is nearest to what was asked."""
     effort = _wanted(reasoning)
     if profile.thinking is not ThinkingStyle.EFFORT:
@@ -43,12 +43,12 @@ def effort_word(reasoning: Reasoning | None, profile: ModelProfile, dropped: set
     return min(known, key=lambda each: (abs(_EFFORTS.index(each) - wanted), _EFFORTS.index(each))).value
 
 
-def fit_effort(asked: JSON, name: str, profile: ModelProfile, dropped: set[str]) -> None:
+def limit_effort(asked: JSON, name: str, profile: ModelProfile, dropped: set[str]) -> None:
     """Say in *asked*, under *name*, how hard to think in a word the model knows, if it is said there at all."""
-    effort = effort_in(Fields(asked), name)
+    effort = effort_in(FieldReader(asked), name)
     if effort is None:
         return
-    word = effort_word(Reasoning(effort), profile, dropped)
+    word = nearest_effort(Reasoning(effort), profile, dropped)
     if word is None:
         del asked[name]
     else:
@@ -102,7 +102,7 @@ def limited(length: int | None, profile: ModelProfile, dropped: set[str]) -> int
     return profile.max_output
 
 
-def takeable(tool: ToolSpec, dropped: set[str], *, choices: bool = False) -> ToolSpec:
+def accepted_tool(tool: ToolSpec, dropped: set[str], *, choices: bool = False) -> ToolSpec:
     """Declare a tool with a schema OpenAI takes: `schemas.for_openai` says what *choices* are.
 
     A model can be kept to a schema only if it is the one the client wrote.

@@ -56,11 +56,11 @@ def user_of(conversation: Conversation) -> JSON:
     return {"user": user} if user else {}
 
 
-def note_cache(parts: Iterable[Part], dropped: set[str]) -> None:
+def record_cache_marks(parts: Iterable[Part], dropped: set[str]) -> None:
     """Name the marks of what is worth caching: OpenAI caches by itself."""
     for part in parts:
         if isinstance(part, ToolResult):
-            note_cache(part.parts, dropped)
+            record_cache_marks(part.parts, dropped)
         if not isinstance(part, Thinking | Refusal | Opaque) and part.cache:
             dropped.add("cache_control")
 
