@@ -19,8 +19,8 @@ from dialects.adapt.schemas import (
     walked,
 )
 from dialects.core.faults import FaultError
-from emulator import openai_shapes as shapes
-from emulator.neutral import Refused
+from emulator.errors import ErrorResponse
+from emulator.openai_common.functions import validate_function
 
 
 @pytest.mark.parametrize(
@@ -307,11 +307,11 @@ def test_openai_takes_what_it_is_told_and_only_what_it_refuses_is_changed(schema
     """The emulator knows by itself what is refused."""
     adapted = for_openai(schema, choices=choices)
 
-    shapes.function({"name": "f", "parameters": adapted.schema}, "tools[0]", choices=choices)
+    validate_function({"name": "f", "parameters": adapted.schema}, "tools[0]", choices=choices)
     jsonschema.Draft202012Validator.check_schema(adapted.schema)
     try:
-        shapes.function({"name": "f", "parameters": schema}, "tools[0]", choices=choices)
-    except Refused:
+        validate_function({"name": "f", "parameters": schema}, "tools[0]", choices=choices)
+    except ErrorResponse:
         return
     assert json.dumps(schema or {"type": "object", "properties": {}}) == json.dumps(adapted.schema)
     assert () == adapted.dropped
