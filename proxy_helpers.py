@@ -1,7 +1,7 @@
-"""Public helpers: what a model's name tells, and any dialect said in another.
+"""Public helpers: what a model's name says about it, and converters from any dialect to another.
 
 `Converters` are for callers that hold one body or one chunk. They keep no
-state and change nothing they are given. They read leniently, log what could
+state and change nothing they are given. They accept careless bodies, log what could
 not be converted, and write the forms such callers know; the proxy itself is
 strict, and streams through readers and writers, which know what came before.
 """
@@ -26,7 +26,7 @@ from dialects.core.faults import FaultError, invalid
 from dialects.interface import BackendDialect, ClientDialect, Envelope
 
 logger = logging.getLogger(__name__)
-"""Told what could not be converted, in words that quote nothing of it."""
+"""Gets what could not be converted, in sentences that quote nothing of it."""
 
 _VERSION = re.compile(r"(?<!\d)(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
 """A major and perhaps a minor version; a date has too many digits to be one."""
@@ -42,7 +42,7 @@ class ConversionError(FaultError, ValueError):
 
 
 class Detector:
-    """What a model's name tells about it, however it is written."""
+    """What a model's name says about it, however it is written."""
 
     @staticmethod
     def is_claude_model(model: str | None) -> bool:
@@ -138,7 +138,7 @@ class _Backend:
         profile = profile_for(model if isinstance(model, str) and model else self.model)
         return profile if profile.vendor in self.vendors else profile_for(self.model)
 
-    def ask(self, payload: JSON, client: _Client) -> JSON:
+    def render_request(self, payload: JSON, client: _Client) -> JSON:
         """Render a client's request; raises `ConversionError`."""
         with _converting(payload):
             request = _read(client.tidied(payload, self.one_text))
@@ -154,7 +154,7 @@ class _Backend:
         body = self.dialect.render_request(approximate_or_reject(conversation), self.profile(conversation.model)).body
         return self.written(body, conversation)
 
-    def answer(self, response: JSON, client: _Client, model: str) -> JSON:
+    def render_response(self, response: JSON, client: _Client, model: str) -> JSON:
         """Render a backend's answer, or what is wrong with it; one that has an id keeps it."""
         try:
             completion = _understood(self.dialect.parse_response(self.tidied(response), uuid.uuid4().hex))
@@ -170,17 +170,17 @@ class _Backend:
 
     def chat_answer(self, response: JSON, model: str) -> JSON:
         """Render a backend's answer for an OpenAI client; what was written to a cache has a name of old, too."""
-        answer = self.answer(response, _CHAT_CLIENT, model)
+        answer = self.render_response(response, _CHAT_CLIENT, model)
         match answer:
-            case {"usage": {"prompt_tokens_details": {"cache_write_tokens": written, **told}, **usage}}:
-                details = {**told, "cache_write_tokens": written, "cache_creation_tokens": written}
+            case {"usage": {"prompt_tokens_details": {"cache_write_tokens": written, **others}, **usage}}:
+                details = {**others, "cache_write_tokens": written, "cache_creation_tokens": written}
                 return answer | {"usage": {**usage, "prompt_tokens_details": details}}
             case _:
                 return answer
 
     def chunk(self, chunk: JSON | str, model: str, stream_id: str | None = None) -> str | None:
-        """Render one chunk for an OpenAI client, but for what it leaves unsupported_settings."""
-        match heard := self._heard(chunk):
+        """Render one chunk for an OpenAI client, but for what other chunks hold too."""
+        match heard := self._events_of(chunk):
             case ChunkError.BROKEN:
                 return _event({"error": _failure(_NO_CHUNK)})
             case ChunkError.UNREADABLE if self.answers_unreadable:
@@ -200,7 +200,7 @@ class _Backend:
     def text_delta(self, chunk: JSON) -> JSON | None:
         """Render the text of one chunk for an Anthropic client."""
         text, in_text = "", False
-        heard = self._heard(chunk)
+        heard = self._events_of(chunk)
         for each in [] if isinstance(heard, ChunkError) else heard:
             match each.event:
                 case BlockStarted(_, block):
@@ -211,7 +211,7 @@ class _Backend:
             return None
         return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
 
-    def _heard(self, chunk: object) -> list[ChunkEvent] | ChunkError:
+    def _events_of(self, chunk: object) -> list[ChunkEvent] | ChunkError:
         heard = self.chunks.read(chunk)
         if heard is ChunkError.UNKNOWN:
             logger.warning("a chunk of an unknown kind")
@@ -221,7 +221,7 @@ class _Backend:
 
 
 def _understood(completion: Completion) -> Completion:
-    """Raise `ValueError` for an answer of which nothing has a word in another dialect."""
+    """Raise `ValueError` for an answer of which no other dialect has anything."""
     if completion.parts and all(isinstance(part, Opaque) for part in completion.parts):
         raise ValueError("nothing but unknown parts")
     return completion
@@ -311,22 +311,22 @@ class Converters:
     @staticmethod
     def convert_openai_to_claude(payload: JSON) -> JSON:
         """An OpenAI chat request, as Bedrock's Invoke wants it."""
-        return _INVOKE.ask(payload, _CHAT_CLIENT)
+        return _INVOKE.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_claude37(payload: JSON) -> JSON:
         """An OpenAI chat request, as Bedrock's Converse wants it."""
-        return _CONVERSE.ask(payload, _CHAT_CLIENT)
+        return _CONVERSE.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_gemini(payload: JSON) -> JSON:
         """An OpenAI chat request, as Gemini wants it."""
-        return _GEMINI.ask(payload, _CHAT_CLIENT)
+        return _GEMINI.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_responses(payload: JSON) -> JSON:
         """An OpenAI chat request, as Responses wants it."""
-        return _RESPONSES.ask(payload, _CHAT_CLIENT)
+        return _RESPONSES.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_openai(payload: JSON) -> JSON:
@@ -337,7 +337,7 @@ class Converters:
     @staticmethod
     def convert_claude_request_to_openai(payload: JSON) -> JSON:
         """An Anthropic request, as OpenAI chat wants it; it names the model that was given, None if none was."""
-        body = _CHAT.ask(payload, _ANTHROPIC_CLIENT)
+        body = _CHAT.render_request(payload, _ANTHROPIC_CLIENT)
         if "max_tokens" in body and _CHAT.profile(payload.get("model")).vendor is Vendor.OPENAI:
             body["max_completion_tokens"] = body.pop("max_tokens")
         return {**body, "model": payload.get("model")}
@@ -345,7 +345,7 @@ class Converters:
     @staticmethod
     def convert_claude_request_to_gemini(payload: JSON) -> JSON:
         """An Anthropic request, as Gemini wants it."""
-        return _GEMINI.ask(payload, _ANTHROPIC_CLIENT)
+        return _GEMINI.render_request(payload, _ANTHROPIC_CLIENT)
 
     @staticmethod
     def convert_claude_request_for_bedrock(payload: JSON) -> JSON:
@@ -386,12 +386,12 @@ class Converters:
     @staticmethod
     def convert_gemini_response_to_claude(response: JSON, model_name: str = "gemini-pro") -> JSON:
         """A Gemini answer, as an Anthropic message."""
-        return _GEMINI.answer(response, _ANTHROPIC_CLIENT, model_name)
+        return _GEMINI.render_response(response, _ANTHROPIC_CLIENT, model_name)
 
     @staticmethod
     def convert_openai_response_to_claude(response: JSON) -> JSON:
         """An OpenAI chat completion, as an Anthropic message."""
-        return _CHAT.answer(response, _ANTHROPIC_CLIENT, str(_field(response, "model") or ""))
+        return _CHAT.render_response(response, _ANTHROPIC_CLIENT, str(_field(response, "model") or ""))
 
     @staticmethod
     def convert_claude_chunk_to_openai(chunk: str, model: str) -> str | None:

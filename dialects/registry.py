@@ -1,4 +1,4 @@
-"""Which dialects there are: one row each, with all that the proxy tells apart by dialect.
+"""Which dialects there are: one row each, with every trait by which the proxy treats dialects differently.
 
 The type checker holds each row against the protocols of `dialects.interface`:
 a dialect that cannot parse a request is refused as a client's.
@@ -21,13 +21,13 @@ class Dialect:
 
     name: str
     client: ClientDialect | None = None
-    """What parses requests and renders responses, where clients speak it."""
+    """What parses requests and renders responses, where clients use it."""
     backend: BackendDialect | None = None
     """What renders requests and parses responses, where models are asked in it."""
     passthrough: PassthroughDialect | None = None
     """What changes bodies that pass between two ends of it."""
     vendor: Vendor | None = None
-    """Whose own clients speak it: they know which names and schemas that vendor's models refuse."""
+    """The vendor whose own clients use it: they know which names and schemas that vendor's models refuse."""
     client_names: tuple[str, ...] = ()
     """What people call its clients, for the command line."""
     paths: re.Pattern[str] | None = None

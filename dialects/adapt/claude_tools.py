@@ -23,7 +23,7 @@ from dialects.core.conversation import (
 )
 
 JSON_TOOL = "respond_with_json"
-"""A tool the model is made to call where it cannot be told to answer in JSON: its arguments are the answer."""
+"""A tool the model is made to call where it cannot be asked to answer in JSON: its arguments are the answer."""
 
 _ILLEGAL_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _LONGEST_ID = 64

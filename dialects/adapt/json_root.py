@@ -2,7 +2,7 @@
 
 The arguments of a tool are an object, and so is what OpenAI and Cohere write
 to a schema. A list is therefore asked for as ``{"value": [...]}``, and the
-client, whole or in a stream, is told the list alone. What the model says
+client, whole or in a stream, gets the list alone. What the model says
 instead, a refusal or an answer that is cut off, reaches the client as it is.
 """
 
@@ -72,24 +72,24 @@ class JsonRoot:
     schema: Mapping[str, Any] | None = None
 
     def to_model(self, conversation: Conversation) -> Conversation:
-        """Ask for an object."""
+        """Ask the model for an object."""
         if self.schema is None or conversation.output is None:
             return conversation
         return replace(conversation, output=replace(conversation.output, schema=self.schema))
 
     def to_client(self, completion: Completion) -> Completion:
-        """Tell what is in the object."""
+        """Give the client what is in the object."""
         if self.schema is None:
             return completion
         return replace(completion, parts=tuple(map(_unwrapped, completion.parts)))
 
     def reader(self, reader: StreamReader) -> StreamReader:
-        """Read a stream of which only what is in the object is told."""
+        """Read a stream, of which only what is in the object is given."""
         return reader if self.schema is None else _Reader(reader)
 
 
 class _Reader(EventRewriter):
-    """Tells of each text that another reader reads what is in the object."""
+    """Gives of each text that another reader reads what is in the object."""
 
     def __init__(self, reader: StreamReader) -> None:
         super().__init__(reader)
@@ -97,7 +97,7 @@ class _Reader(EventRewriter):
         self._index = 0
 
     def rewrite(self, event: Event) -> Iterator[Event]:
-        """Say of a text what is in the object."""
+        """Give of a text what is in the object."""
         match event:
             case BlockStarted(index, Text(text) as block):
                 self._object, self._index = _ValueExtractor(), index
@@ -155,7 +155,7 @@ class _ValueExtractor:
         self._escaped = False
 
     def feed(self, text: str) -> str:
-        """Take a piece; give what it tells."""
+        """Take a piece; give what of it is in the object."""
         return "".join(map(self._take, text))
 
     def finish(self) -> str:
@@ -227,7 +227,7 @@ class _ValueExtractor:
 
 
 def _unwrapped(part: Part) -> Part:
-    """Tell of a whole text what a stream of it tells."""
+    """Give of a whole text what a stream of it would give."""
     if not isinstance(part, Text):
         return part
     text = _ValueExtractor()

@@ -124,7 +124,7 @@ def arguments_of(call: ToolCall, dropped: set[str]) -> JSON:
 
 
 def lost_with(tool: Opaque) -> set[str]:
-    """Name what a model is not told of a tool that only another dialect has a word for.
+    """Name what is lost of a tool that only another dialect has.
 
     Of a namespace no function is lost: each is a tool of its own beside it.
     """
@@ -148,7 +148,7 @@ def _object(value: Any) -> JSON:
 def _names(conversation: Conversation) -> Iterator[str]:
     yield from (tool.name for tool in conversation.tools if isinstance(tool, ToolSpec))
     parts = [part for message in conversation.messages for part in message.parts]
-    others = [word for part in parts if isinstance(part, Opaque) for word in part.words]
+    others = [inner for part in parts if isinstance(part, Opaque) for inner in part.approximation]
     yield from (part.name for part in [*parts, *others] if isinstance(part, ToolCall))
     if conversation.tool_choice is not None:
         yield conversation.tool_choice.name

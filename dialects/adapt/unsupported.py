@@ -1,6 +1,6 @@
-"""What only the client's dialect has a word for, or only one server knows, on its way to another.
+"""Unsupported features: what only the client's dialect has, or only one server knows, on its way to another.
 
-What can be said in other words is; what the model would miss is refused. What
+What can be approximated is; what the model would miss is rejected. What
 is left is decoration, or the model's own, and whoever renders it names it.
 """
 
@@ -30,17 +30,18 @@ _STAND_INS = {
 
 
 def approximate_or_reject(conversation: Conversation, own: str = "") -> Conversation:
-    """Say a conversation for a model whose dialect is *own*; raises `FaultError` if it would miss something."""
+    """Approximate what a model does not have whose dialect is *own*; raises `FaultError` if it would miss something."""
     _check_fields(conversation)
-    speaker = _Approximation(conversation.model, own)
+    approximation = _Approximation(conversation.model, own)
     messages = tuple(
-        Message(message.role, tuple(speaker.parts(message.parts, message.role))) for message in conversation.messages
+        Message(message.role, tuple(approximation.parts(message.parts, message.role)))
+        for message in conversation.messages
     )
     return replace(conversation, messages=messages)
 
 
 def unknown(kind: str, where: str, model: str) -> FaultError:
-    """Build the error for what the user said of a *kind* that the model has no word for."""
+    """Build the error for what the user said of a *kind* that the model does not have."""
     return invalid(f"{where} is of the type {kind}, which cannot be told to model {model}: say it as text", where)
 
 
@@ -62,7 +63,7 @@ def _check_fields(conversation: Conversation) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Approximation:
-    """Says parts to *model*, whose dialect is *own*."""
+    """Approximates parts for *model*, whose dialect is *own*, or rejects them."""
 
     model: str
     own: str
@@ -75,8 +76,8 @@ class _Approximation:
                     yield replace(part, parts=tuple(each for each in said if isinstance(each, Text | Media | Opaque)))
                 case Opaque() if part.dialect == self.own:
                     yield part
-                case Opaque(words=words) if words:
-                    yield from self.parts(words, role)
+                case Opaque(approximation=parts) if parts:
+                    yield from self.parts(parts, role)
                 case Opaque():
                     self.check(part, role)
                     yield part

@@ -1,4 +1,4 @@
-"""Anthropic's Messages API: what Claude Code and Anthropic's SDKs speak, and Claude on Bedrock understands."""
+"""Anthropic's Messages API: the dialect of Claude Code, of Anthropic's SDKs, and of Claude on Bedrock."""
 
 from dialects.anthropic_messages.passthrough import (
     passthrough_fault,

@@ -59,8 +59,8 @@ _REMOTE = {"url": "an address", "file": "a file id"}
 
 def fitted(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a request only what Bedrock or the model refuses; *body* itself is left as it is."""
-    fitting = _RequestLimits(profile, _betas(body, profile))
-    return Rendered(fitting.fit(body), tuple(sorted(fitting.dropped)))
+    limits = _RequestLimits(profile, _betas(body, profile))
+    return Rendered(limits.fit(body), tuple(sorted(limits.dropped)))
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class _RequestLimits:
         """Set length, thinking, effort, sampling and format as the model takes them."""
         config = body["output_config"] if isinstance(body.get("output_config"), dict) else {}
         choice = out.get("tool_choice")
-        wish = claude_limits.RequestedSettings(
+        requested = claude_limits.RequestedSettings(
             max_tokens=_number(body.get("max_tokens")),
             thinking=body["thinking"] if isinstance(body.get("thinking"), dict) else None,
             effort=config["effort"] if isinstance(config.get("effort"), str) else None,
@@ -114,7 +114,7 @@ class _RequestLimits:
             forced=isinstance(choice, dict) and choice.get("type") in ("any", "tool"),
             unsigned_calls=_unsigned_calls(out["messages"]),
         )
-        plan = claude_limits.reconcile(wish, self.profile)
+        plan = claude_limits.reconcile(requested, self.profile)
         self.dropped |= plan.dropped
         self.dropped |= {f"output_config.{name}" for name, value in config.items() if name not in _CONFIG and value}
         ruled = {
@@ -189,8 +189,8 @@ class _RequestLimits:
     def approximated(self, block: JSON, where: str) -> JSON | None:
         """Say as text what a block of Anthropic's servers says, or name it."""
         part, _ = parse_block(block, where)
-        words = part.words if isinstance(part, Opaque) else ()
-        if text := "".join(word.text for word in words if isinstance(word, Text)).strip():
+        parts = part.approximation if isinstance(part, Opaque) else ()
+        if text := "".join(each.text for each in parts if isinstance(each, Text)).strip():
             return {"type": "text", "text": text}
         self.dropped.add(str(block["type"]))
         return None

@@ -1,4 +1,4 @@
-"""Anthropic's words in, Anthropic's words out: bodies and frames pass, but for what must change."""
+"""Anthropic messages between two ends: bodies and frames pass, but for what must change."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
     """Render one frame for the client: SAP AI Core leaves out the line that names the event.
 
-    The last usage is made to repeat the input tokens, which Bedrock tells in the first one only.
+    The last usage is made to repeat the input tokens, which Bedrock reports in the first one only.
     """
     data = frame.data
     if '"message_' in data or METRICS in data:
@@ -47,7 +47,7 @@ def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
 
 
 def _changed(data: str, envelope: Envelope, usage: Usage) -> str:
-    """Rewrite a frame, unless what gave it away only stands in the model's words."""
+    """Rewrite a frame, unless what was looked for only stands in the model's text."""
     try:
         message = json.loads(data)
     except (ValueError, RecursionError):
@@ -55,9 +55,9 @@ def _changed(data: str, envelope: Envelope, usage: Usage) -> str:
     match message:
         case {"type": "message_start", "message": {**said}}:
             return dumps(message | {"message": said | {"model": envelope.model}})
-        case {"type": "message_delta", "usage": {**told}} if "input_tokens" not in told and usage.prompt:
-            input_told = {name: count for name, count in usage_for(usage).items() if "input" in name}
-            return dumps(message | {"usage": input_told | told})
+        case {"type": "message_delta", "usage": {**reported}} if "input_tokens" not in reported and usage.prompt:
+            input_usage = {name: count for name, count in usage_for(usage).items() if "input" in name}
+            return dumps(message | {"usage": input_usage | reported})
         case {"type": "message_stop"} if METRICS in message:
             return dumps({name: value for name, value in message.items() if name != METRICS})
         case _:

@@ -1,4 +1,4 @@
-"""Whole answers and failures, read and written in Anthropic's words.
+"""Anthropic messages: responses, failures and lists of models, parsed and rendered.
 
 https://docs.claude.com/en/api/messages and .../errors
 """
@@ -106,7 +106,7 @@ def _part(block: JSON) -> Part:
 
 
 def block_for(part: Part) -> JSON | None:
-    """Write one part of an answer as a block; None for what this dialect has no word for."""
+    """Write one part of an answer as a block; None for what this dialect does not have."""
     match part:
         case Text(text) | Refusal(text):
             return {"type": "text", "text": text}

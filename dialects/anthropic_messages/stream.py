@@ -163,7 +163,7 @@ class Reader(FrameReader):
 class Writer:
     """Writes ``message_start`` to ``message_stop``.
 
-    Blocks are numbered anew: what this dialect has no word for leaves no gap.
+    Blocks are numbered anew: what this dialect does not have leaves no gap.
     """
 
     def __init__(self, envelope: Envelope) -> None:
@@ -173,7 +173,7 @@ class Writer:
         self._pieces = FrameTemplate(self._delta)
 
     def write(self, events: Iterable[Event]) -> bytes:
-        """Render events for the wire."""
+        """Render events as bytes."""
         return b"".join([self._write(event) for event in events])
 
     def _write(self, event: Event) -> bytes:
@@ -261,12 +261,12 @@ def _taken_apart(block: Block) -> tuple[str, JSON | None]:
 
 
 def _said(message: JSON) -> tuple[str, str]:
-    """Read an error: an object, a word beside a message, or a message alone."""
+    """Read an error: an object, a code beside a message, or a message alone."""
     error: Any = message.get("error")
     match error:
         case {**inner}:
             return str(inner.get("type") or inner.get("code") or ""), str(inner.get("message") or "")
-        case str(word):
-            return word, str(message.get("message") or word)
+        case str(code):
+            return code, str(message.get("message") or code)
         case _:
             return "", str(message.get("message") or "")

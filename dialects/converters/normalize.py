@@ -57,7 +57,7 @@ def anthropic_event(message: JSON) -> JSON:
 
 
 def converse_response(body: JSON) -> JSON:
-    """Call the tokens written to a cache as Converse does: callers have been told Anthropic's name for them."""
+    """Call the tokens written to a cache as Converse does: callers know Anthropic's name for them."""
     usage = body.get("usage")
     if not isinstance(usage, dict) or "cacheCreationInputTokens" not in usage:
         return body

@@ -32,14 +32,14 @@ class ChunkError(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChunkEvent:
-    """An event of a chunk; *is_implied* says that other chunks of the stream tell it."""
+    """An event of a chunk; *is_implied* says that other chunks of the stream hold it too."""
 
     event: Event
     is_implied: bool = False
 
 
 def within_converse(message: JSON) -> JSON | None:
-    """What must have come before an event of Converse that speaks of a call."""
+    """What must have come before an event of Converse that belongs to a call."""
     match message:
         case {"contentBlockDelta": {"delta": {"toolUse": _}, **block}}:
             index = block.get("contentBlockIndex", 0)
@@ -51,7 +51,7 @@ def within_converse(message: JSON) -> JSON | None:
 
 
 def within_invoke(message: JSON) -> JSON | None:
-    """What must have come before an event of Invoke that speaks of a call."""
+    """What must have come before an event of Invoke that belongs to a call."""
     match message:
         case {"type": "content_block_delta", "delta": {"type": "input_json_delta"}, **block}:
             index = block.get("index", 0)
@@ -73,7 +73,7 @@ class ChunkReader:
 
     *announces* says whether a chunk may hold nothing but the beginning, *tidied*
     puts one into form, *context* says what it takes for granted, *end* closes a
-    stream; *kinds* are the names of all chunks, where a name tells them apart.
+    stream; *kinds* are the names of all chunks, where they have one.
     """
 
     dialect: BackendDialect

@@ -160,7 +160,7 @@ class PassthroughRelay:
 
 
 def _says_something(block: Block) -> bool:
-    """Whether opening this block already tells the client something."""
+    """Whether opening this block already shows the client something."""
     match block:
         case ToolCall() | Media() | Opaque():
             return True

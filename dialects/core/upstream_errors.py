@@ -32,7 +32,7 @@ _BY_STATUS = {
     504: FaultKind.TIMEOUT,
     529: FaultKind.OVERLOADED,
 }
-# Words that say more than the status: the first that is found in code or message counts.
+# Texts that say more than the status: the first that is found in code or message counts.
 _BY_PATTERN: tuple[tuple[re.Pattern[str], FaultKind], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
     for pattern, kind in (
@@ -84,7 +84,7 @@ _OUR_MESSAGES = {
     FaultKind.OTHER: "The model's endpoint answered with an unexpected status.",
 }
 _PAGE = "The request was refused on its way to the model, as by a firewall."
-"""What is told instead of a page that was written for browsers."""
+"""What callers read instead of a page that was written for browsers."""
 _MESH = re.compile(
     r"RBAC: access denied|Missing Tenant Id\b.*|Jwt\b.*|(?:404 page|resource|deployment\b.*) not found\.?",
     re.IGNORECASE,
@@ -104,12 +104,12 @@ class _ErrorBody:
     code: str = ""
     param: str | None = None
     by_ai_core: bool = False
-    """Whether SAP AI Core itself speaks of a deployment, and no provider or firewall of the request."""
+    """Whether SAP AI Core itself reports on a deployment, rather than a provider or a firewall on the request."""
     by_provider: bool = False
     """Whether it has what only providers put into an error."""
 
     def cut(self) -> "_ErrorBody":
-        """Keep the beginning of each word: no pattern sees more of them."""
+        """Keep the beginning of each text: no pattern sees more of it."""
         param = None if self.param is None else cut(self.param)
         return replace(self, message=cut(self.message), code=cut(self.code), param=param)
 
@@ -146,14 +146,14 @@ def _kind(status: int, code: str, message: str) -> FaultKind:
     if status in (403, 404):
         return _refusal(status, code, message)
     by_status = _BY_STATUS.get(status)
-    worded = next((kind for words, kind in _BY_PATTERN if words.search(code) or words.search(message)), None)
-    if worded and (by_status is None or worded in (FaultKind.CONTENT_FILTERED, FaultKind.RATE_LIMITED)):
+    by_text = next((kind for text, kind in _BY_PATTERN if text.search(code) or text.search(message)), None)
+    if by_text and (by_status is None or by_text in (FaultKind.CONTENT_FILTERED, FaultKind.RATE_LIMITED)):
         # A caller's mistake may well mention a limit of tokens: only a code makes it a throttling.
         if by_status is FaultKind.INVALID_REQUEST and not any(
-            words.search(code) for words, kind in _BY_PATTERN if kind is worded
+            text.search(code) for text, kind in _BY_PATTERN if kind is by_text
         ):
             return by_status
-        return worded
+        return by_text
     if by_status:
         return by_status
     if named := _BY_CODE.get(code.lower()):
@@ -162,12 +162,12 @@ def _kind(status: int, code: str, message: str) -> FaultKind:
 
 
 def _refusal(status: int, code: str, message: str) -> FaultKind:
-    """Understand a provider's 403 or 404: a code may say more, words only what is the caller's to mend.
+    """Understand a provider's 403 or 404: a code may say more, a message only what is the caller's to mend.
 
-    The words often repeat what the caller wrote, and nobody else may be made to wait for that.
+    Messages often repeat what the caller wrote, and nobody else may be made to wait for that.
     """
-    for words, kind in _BY_PATTERN:
-        if words.search(code) or (kind in _CALLERS_MISTAKES and words.search(message)):
+    for text, kind in _BY_PATTERN:
+        if text.search(code) or (kind in _CALLERS_MISTAKES and text.search(message)):
             return kind
     return _BY_STATUS[status]
 
@@ -192,7 +192,7 @@ def _said(status: int, body: bytes) -> _ErrorBody:
 
 
 def _is_ai_cores(status: int, loaded: Any) -> bool:
-    """Whether this is how the AI API, or AI Core's own proxy for models, speaks of a deployment."""
+    """Whether this is how the AI API, or AI Core's own proxy for models, reports on a deployment."""
     match loaded:
         case {"error": str(), "message": str(message)}:
             return status == 403 or "deployment" in message.lower()

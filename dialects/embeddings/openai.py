@@ -18,7 +18,7 @@ from dialects.interface import Rendered
 _UNDERSTOOD = frozenset({"model", "input", "dimensions", "encoding_format", "user", "input_type"})
 _FORMATS = ("float", "base64")
 _NVIDIA_TYPES = {"document": "passage", "search_document": "passage", "search_query": "query"}
-"""NVIDIA tells what is searched for from what is found by two words of its own."""
+"""NVIDIA has two names of its own for what is searched for and what is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def unpacked(text: str) -> tuple[float, ...]:
 
 
 def _for_nvidia(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
-    """Ask NVIDIA, who must be told what the texts are for, and takes no numbers for them.
+    """Ask NVIDIA, which must know what the texts are for, and takes no numbers for them.
 
     https://docs.nvidia.com/nim/nemo-retriever/text-embedding/latest/reference.html
     """
@@ -144,7 +144,7 @@ def _for_nvidia(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
 
 
 def _inputs(fields: FieldReader) -> tuple[str | tuple[int, ...], ...]:
-    """Read one text or many, in words or in numbers."""
+    """Read one text or many, as strings or as tokens."""
     given = fields.body.get("input")
     match given:
         case str(text):

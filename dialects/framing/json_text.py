@@ -26,8 +26,8 @@ def object_around(arguments: str) -> JSON:
         return {"arguments": arguments}
 
 
-def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")
+def _no_number(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
 
 
 _AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128

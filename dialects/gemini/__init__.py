@@ -1,6 +1,6 @@
 """Gemini's ``generateContent``, for clients and for backends.
 
-https://ai.google.dev/api/generate-content as clients speak it, and
+https://ai.google.dev/api/generate-content as clients send it, and
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 as SAP AI Core's deployments do.
 """

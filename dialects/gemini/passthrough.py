@@ -54,7 +54,7 @@ def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
     return {**body, "modelVersion": envelope.model} if "modelVersion" in body else body
 
 
-def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - told already
+def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
     """Render one frame for the client: byte for byte, unless it names the model."""
     if '"modelVersion"' not in frame.data:
         return frame.encode()

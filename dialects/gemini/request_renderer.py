@@ -1,7 +1,7 @@
-"""How Gemini models are asked: ``generateContent`` bodies from neutral words.
+"""Gemini's requests, rendered: ``generateContent`` bodies.
 
-Gemini has no word for an instruction among the messages: one that comes late
-is told in the user's turn, in tags. It takes no ids of calls: a result goes by
+Gemini has no instruction among the messages: one that comes late
+stands in the user's turn, in tags. It takes no ids of calls: a result goes by
 its function's name and stands right behind the call.
 """
 
@@ -42,7 +42,7 @@ from dialects.gemini.vocabulary import BUDGETS, DECLARED, DIALECT, RESOLUTIONS, 
 from dialects.interface import Rendered
 
 SKIP_SIGNATURE = "skip_thought_signature_validator"
-"""Google's own word for a call no Gemini model has signed, because another model made it: the check is then skipped.
+"""Google's own signature for a call that another model made, and no Gemini model signed: the check is then skipped.
 
 https://ai.google.dev/gemini-api/docs/thought-signatures
 """
@@ -58,7 +58,7 @@ _SETTINGS = {
     "presencePenalty": "presence_penalty",
     "frequencyPenalty": "frequency_penalty",
 }
-"""What is called how, in words of no vendor, when it does not reach the model as it was asked."""
+"""What settings are called, by no vendor's name, when they do not reach the model as it was asked."""
 _AS_JSON = "Unless you call a function, answer with nothing but one JSON value"
 
 
@@ -349,7 +349,7 @@ class _Renderer:
 def sign_calls_of_others(contents: list[JSON]) -> None:
     """Mark the calls of the current turn that no Gemini model has signed: Gemini 3 insists on a mark.
 
-    The current turn is what follows the last words of the user; of calls made
+    The current turn is what follows the last text of the user; of calls made
     at once, the first is signed.
     """
     for content in reversed(contents):
@@ -369,7 +369,7 @@ def _said_format(output: OutputFormat) -> str:
 
 
 def _response(text: str, is_error: bool) -> JSON:
-    """Wrap what a function gave back: an object stands for itself, unless it looks like a wrapping."""
+    """Wrap what a function gave back: an object stands for itself, unless it looks like an envelope."""
     if is_error:
         return {"error": text}
     loaded = object_from(text) if text.lstrip().startswith("{") else None

@@ -278,7 +278,7 @@ def candidate_for(parts: list[JSON]) -> JSON:
 
 
 def finish_for(stop: Stop, malformed: str) -> JSON:
-    """Name why the answer ended: in Gemini's own word where it was one."""
+    """Name why the answer ended: by Gemini's own reason where it was one."""
     if malformed:
         return {"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": f"Malformed function call: {malformed}"}
     own = STOPS.get(stop.raw) is stop.reason

@@ -57,7 +57,7 @@ class Writer:
         self._parts = PartRenderer()
 
     def write(self, events: Iterable[Event]) -> bytes:
-        """Render events for the wire."""
+        """Render events as bytes."""
         return b"".join(self._write(event) for event in events)
 
     def _write(self, event: Event) -> bytes:

@@ -56,7 +56,7 @@ def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
     return {**body, "model": envelope.model}
 
 
-def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - told already
+def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
     """Render one frame of a backend's stream for the client; empty to swallow it.
 
     Swallowed are Azure's first chunk, which is about the prompt and has neither
@@ -97,7 +97,7 @@ def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
 
 
 def _messages(body: JSON, profile: ModelProfile, dropped: set[str]) -> list[Any]:
-    """Pass what was said; vendors stricter than OpenAI are told it as in translation."""
+    """Pass what was said; for vendors stricter than OpenAI as in translation."""
     if profile.vendor is not Vendor.OPENAI:
         return messages_for(parse_request(body), profile, dropped)
     messages = body.get("messages")

@@ -150,7 +150,7 @@ def _message(message: FieldReader, index: int, before: list[Message]) -> Message
 
 
 def _name(message: FieldReader) -> Iterator[Part]:
-    """A speaker's name has no word elsewhere."""
+    """No other dialect has a name beside the role."""
     if name := message.text("name"):
         yield Opaque(CHAT, {"type": "name", "name": name})
 
@@ -291,11 +291,11 @@ def _tool_choice(fields: FieldReader) -> dict[str, Any] | None:
     match said:
         case None:
             return {"choice": ToolChoice(parallel=parallel)} if parallel is not None else None
-        case str(word) if word in _MODES:
-            return {"choice": ToolChoice(_MODES[word], parallel=parallel)}
-        case {"type": "allowed_tools", "allowed_tools": {"mode": str(word), "tools": [*tools]}} if word in _MODES:
+        case str(mode) if mode in _MODES:
+            return {"choice": ToolChoice(_MODES[mode], parallel=parallel)}
+        case {"type": "allowed_tools", "allowed_tools": {"mode": str(mode), "tools": [*tools]}} if mode in _MODES:
             names = frozenset(_name_of(tool) for tool in tools)
-            return {"choice": ToolChoice(_MODES[word], parallel=parallel), "allowed": names}
+            return {"choice": ToolChoice(_MODES[mode], parallel=parallel), "allowed": names}
         case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)}:
             return {"choice": ToolChoice(ToolMode.NAMED, name, parallel)}
         case _:

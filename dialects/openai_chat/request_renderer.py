@@ -1,9 +1,9 @@
-"""OpenAI chat completions: asking a model.
+"""OpenAI chat completions: requests, rendered.
 
-Azure OpenAI, and Mistral, Perplexity, Cohere and open models, who speak the
-same language with fewer words. Their templates want roles to alternate and
+Azure OpenAI, and Mistral, Perplexity, Cohere and open models, which speak the
+same dialect with fewer fields. Their templates want roles to alternate and
 instructions only at the front, so there a late system message is said as a
-user's words in ``<system>``, and turns of one role are merged.
+user's text in ``<system>``, and turns of one role are merged.
 """
 
 from collections.abc import Iterable, Iterator
@@ -55,8 +55,8 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
         body["model"] = profile.name
     body |= _sampling(conversation, profile, dropped)
     body |= _tools(conversation, profile, dropped)
-    if word := nearest_effort(conversation.reasoning, profile, dropped):
-        body["reasoning_effort"] = word
+    if effort := nearest_effort(conversation.reasoning, profile, dropped):
+        body["reasoning_effort"] = effort
     if conversation.output is not None:
         body |= _output(conversation.output, profile, dropped)
     if conversation.stream:
@@ -355,7 +355,7 @@ def _extra(conversation: Conversation, dropped: set[str]) -> JSON:
 
 
 def _taken_from(extra: JSON) -> JSON:
-    """Take out of a request in Responses what chat completions has a word of its own for."""
+    """Take out of a request in Responses what chat completions has a field of its own for."""
     said: JSON = {}
     text = dict(extra.get("text") or {})
     if (verbosity := text.pop("verbosity", None)) is not None:

@@ -23,7 +23,7 @@ from dialects.openai_common.vocabulary import merged_text, usage_from
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Understand a whole answer; *token* seeds ids the wire does not give."""
+    """Understand a whole answer; *token* seeds ids that the backend does not give."""
     match body:
         case {"error": {**error}}:
             raise FaultError(fault_in_stream(str(error.get("code") or ""), str(error.get("message") or "")))
@@ -70,7 +70,7 @@ def thoughts_in(message: JSON) -> str:
 
 
 def pieces_in(content: Any) -> Iterator[tuple[type[Text] | type[Thinking], str]]:
-    """Take content apart: a string, or Mistral's list of words and thoughts."""
+    """Take content apart: a string, or Mistral's list of texts and thoughts."""
     match content:
         case str(text):
             yield Text, text

@@ -58,7 +58,7 @@ class _Reader(FrameReader):
         self._likely: tuple[JSON, ...] = ()
 
     def loads(self, frame: Frame) -> JSON | None:
-        """Parse one frame, or the word that ends the stream."""
+        """Parse one frame, or the text that ends the stream."""
         return _DONE if frame.data.strip() == "[DONE]" else super().loads(frame)
 
     def continued(self, frame: Frame) -> str:
@@ -113,7 +113,7 @@ class _Reader(FrameReader):
         delta = choice.get("delta") or {}
         if thoughts := thoughts_in(delta):
             yield from self._words(Thinking(), thoughts)
-        # A token that is no whole character comes without a word of its own.
+        # A token that is no whole character comes without a delta of its own.
         self._likely += logprobs_in(choice)
         for kind, text in pieces_in(delta.get("content")):
             yield from self._words(kind(), text)
@@ -166,7 +166,7 @@ class Writer:
         self._pieces = FrameTemplate(self._piece)
 
     def write(self, events: Iterable[Event]) -> bytes:
-        """Render events for the wire."""
+        """Render events as bytes."""
         return b"".join([self._write(event) for event in events])
 
     def _write(self, event: Event) -> bytes:
@@ -181,8 +181,8 @@ class Writer:
             case BlockStopped(_, signature):
                 return self._finish_block(signature)
             case Finished(stop, usage):
-                word = finish_reason(stop, bool(self._calls), self._envelope)
-                end = self._chunk({}, word)
+                reason = finish_reason(stop, bool(self._calls), self._envelope)
+                end = self._chunk({}, reason)
                 if self._envelope.conversation.stream_usage:
                     end += self._frame([], render_usage(usage))
                 return end + Frame("[DONE]").encode()

@@ -1,4 +1,4 @@
-"""OpenAI chat completions: the words requests, answers and streams share."""
+"""OpenAI chat completions: names, stop reasons and token counts that requests, responses and streams share."""
 
 import hashlib
 import re
@@ -40,19 +40,19 @@ def response_id(envelope: Envelope) -> str:
 
 
 def finish_reason(stop: Stop, calls: bool, envelope: Envelope) -> str:
-    """Say why the model stopped; whoever asked with the legacy `functions` gets the legacy word."""
-    word = _FINISH[stop_for(stop, calls).reason]
-    return "function_call" if word == "tool_calls" and legacy(envelope) else word
+    """Say why the model stopped; whoever asked with the legacy `functions` gets the legacy reason."""
+    reason = _FINISH[stop_for(stop, calls).reason]
+    return "function_call" if reason == "tool_calls" and legacy(envelope) else reason
 
 
-def stop_of(word: Any, calls: bool) -> Stop:
+def stop_of(reason: Any, calls: bool) -> Stop:
     """Understand why the model stopped."""
-    raw = word if isinstance(word, str) else ""
+    raw = reason if isinstance(reason, str) else ""
     return stop_for(Stop(_STOP.get(raw, StopReason.END), raw), calls)
 
 
 def legacy(envelope: Envelope) -> bool:
-    """Whether the client speaks of `functions`, as it was done before there were tools."""
+    """Whether the client sent `functions`, as it was done before there were tools."""
     return "functions" in envelope.conversation.extra
 
 
@@ -69,7 +69,7 @@ def render_usage(usage: Usage) -> JSON:
 
 
 def logprobs_in(choice: JSON) -> tuple[JSON, ...]:
-    """Read how likely each token of an answer's words was; what makes no sense is left out."""
+    """Read how likely each token of an answer's text was; what makes no sense is left out."""
     match choice.get("logprobs"):
         case {"content": [*tokens]}:
             return tuple(_likely(token) for token in tokens if _is_likely(token))
@@ -111,7 +111,7 @@ def call_head(call: ToolCall, signature: str) -> JSON:
 
 
 def image(attached: Media) -> JSON:
-    """Show an image a model made: OpenAI has no word for it, other vendors of this dialect use this one."""
+    """Show an image a model made: OpenAI has no field for it, other vendors of this dialect use this one."""
     return {"type": "image_url", "image_url": {"url": data_uri(attached)}}
 
 

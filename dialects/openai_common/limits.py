@@ -14,7 +14,7 @@ from dialects.openai_common.vocabulary import LOGPROBS
 
 _EFFORTS = tuple(Effort)
 _EFFORT_OF_BUDGET = ((1024, Effort.MINIMAL), (4096, Effort.LOW), (16384, Effort.MEDIUM))
-"""What a budget of thinking tokens is as a word: up to so many, this."""
+"""What a budget of thinking tokens is as an effort: up to so many, this."""
 _SAMPLING_DEFAULTS: Mapping[str, Any] = {
     "temperature": 1,
     "top_p": 1,
@@ -28,7 +28,7 @@ _PENALTIES = frozenset({"presence_penalty", "frequency_penalty", "logprobs", "to
 
 
 def nearest_effort(reasoning: Reasoning | None, profile: ModelProfile, dropped: set[str]) -> str | None:
-    """Choose the word for how hard to think that the model knows and that is nearest to what was asked."""
+    """Choose the effort that the model takes and that is nearest to what was asked."""
     effort = _wanted(reasoning)
     if profile.thinking is not ThinkingStyle.EFFORT:
         if effort not in (None, Effort.NONE) or (effort is None and reasoning and reasoning.adaptive):
@@ -36,7 +36,7 @@ def nearest_effort(reasoning: Reasoning | None, profile: ModelProfile, dropped: 
         return None
     if effort is None:
         return None
-    known = [Effort(word) for word in profile.efforts]
+    known = [Effort(each) for each in profile.efforts]
     wanted = _EFFORTS.index(effort)
     if effort not in known and effort is not Effort.NONE:
         dropped.add(f"reasoning_effort {effort.value}")
@@ -44,15 +44,15 @@ def nearest_effort(reasoning: Reasoning | None, profile: ModelProfile, dropped: 
 
 
 def limit_effort(asked: JSON, name: str, profile: ModelProfile, dropped: set[str]) -> None:
-    """Say in *asked*, under *name*, how hard to think in a word the model knows, if it is said there at all."""
+    """Write into *asked*, under *name*, the nearest effort that the model takes, if any stands there."""
     effort = effort_in(FieldReader(asked), name)
     if effort is None:
         return
-    word = nearest_effort(Reasoning(effort), profile, dropped)
-    if word is None:
+    nearest = nearest_effort(Reasoning(effort), profile, dropped)
+    if nearest is None:
         del asked[name]
     else:
-        asked[name] = word
+        asked[name] = nearest
 
 
 def _wanted(reasoning: Reasoning | None) -> Effort | None:

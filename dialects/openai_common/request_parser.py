@@ -70,10 +70,10 @@ def output_format(declared: FieldReader) -> OutputFormat | None:
 
 
 def effort_in(asked: FieldReader, name: str) -> Effort | None:
-    """Read the word for how hard to think."""
-    word = asked.text(name)
+    """Read how hard to think."""
+    effort = asked.text(name)
     try:
-        return Effort(word) if word else None
+        return Effort(effort) if effort else None
     except ValueError:
         raise asked.wrong(name, f"one of {', '.join(effort.value for effort in Effort)}") from None
 

@@ -87,7 +87,7 @@ def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
 
 
 def passthrough_stored(raw: bytes) -> bytes:
-    """Pass an answer that its deployment has kept; why one failed is said in our own words."""
+    """Pass a response that its deployment has kept; why one failed is redacted."""
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
@@ -97,7 +97,7 @@ def passthrough_stored(raw: bytes) -> bytes:
     return dumps({**body, "error": render_error(fault_of(body["error"]))}).encode()
 
 
-def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - told already
+def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
     """Render one frame of a backend's stream for the client; empty to swallow it.
 
     Swallowed is a failure without a reason: the reason follows in a frame of its own.

@@ -283,16 +283,16 @@ def _tool_choice(fields: FieldReader) -> tuple[ToolChoice | None, frozenset[str]
     match fields.body.get("tool_choice"):
         case None:
             return (ToolChoice(parallel=parallel) if parallel is not None else None), None
-        case str(word) if word in _MODES:
-            return ToolChoice(_MODES[word], parallel=parallel), None
+        case str(mode) if mode in _MODES:
+            return ToolChoice(_MODES[mode], parallel=parallel), None
         case {"type": "function", "name": str(name), **rest}:
             space = rest.get("namespace")
             return ToolChoice(ToolMode.NAMED, flat(space if isinstance(space, str) else "", name), parallel), None
-        case {"type": "allowed_tools", "mode": str(word), "tools": [*tools]} if word in _MODES:
+        case {"type": "allowed_tools", "mode": str(mode), "tools": [*tools]} if mode in _MODES:
             names = frozenset(tool["name"] for tool in tools if isinstance(tool, dict) and _is_named(tool))
-            return ToolChoice(_MODES[word], parallel=parallel), names
+            return ToolChoice(_MODES[mode], parallel=parallel), names
         case {"type": str()}:
-            # A tool that runs at OpenAI: it is not carried, nor is the wish for it.
+            # A tool that runs at OpenAI: it is not carried, nor is the choice of it.
             return ToolChoice(parallel=parallel), None
         case _:
             raise fields.wrong("tool_choice", "auto, none, required or the name of a function")

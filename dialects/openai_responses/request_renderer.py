@@ -1,4 +1,4 @@
-"""OpenAI Responses: asking a model.
+"""OpenAI Responses: requests, rendered.
 
 https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses
 """
@@ -220,7 +220,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
 
 
 def _function(tool: ToolSpec) -> JSON:
-    """Declare a function; unlike chat, Responses takes a schema for strict unless told otherwise."""
+    """Declare a function; unlike chat, Responses takes a schema for strict unless it is said not to be."""
     described = {"description": tool.description} if tool.description else {}
     strict = bool(tool.strict)
     return {"type": "function", "name": tool.name, **described, "parameters": dict(tool.parameters), "strict": strict}
@@ -236,10 +236,10 @@ def _choice(choice: ToolChoice) -> JSON:
 def _reasoning(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
     """Ask to think; models that do are asked for their thoughts in signed form, to be shown them again."""
     asked = conversation.reasoning
-    word = nearest_effort(asked, profile, dropped)
+    effort = nearest_effort(asked, profile, dropped)
     if profile.thinking is not ThinkingStyle.EFFORT:
         return {}
-    said: JSON = {"effort": word} if word else {}
+    said: JSON = {"effort": effort} if effort else {}
     if asked and (asked.summary or asked.shown):
         said["summary"] = asked.summary or "auto"
     return {"include": [SIGNED], **({"reasoning": said} if said else {})}
@@ -254,7 +254,7 @@ def _format(output: OutputFormat) -> JSON:
 
 
 def _taken_from(extra: Mapping[str, Any], body: JSON, profile: ModelProfile) -> JSON:
-    """Say what a request in chat completions says in a word of its own, or in the same, and leave the rest."""
+    """Carry over what chat completions says in a field of its own, or in the same, and leave the rest."""
     rest = dict(extra)
     if profile.verbosity and "verbosity" in rest:
         body["text"] = {**body.get("text", {}), "verbosity": rest.pop("verbosity")}

@@ -12,7 +12,7 @@ from dialects.openai_responses.vocabulary import finished, item_for, stop_of
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Understand a whole answer; the wire gives all ids, so that *token* is not needed."""
+    """Understand a whole answer; the backend gives all ids, so that *token* is not needed."""
     del token
     error = body.get("error")
     if error or body.get("status") == "failed":

@@ -65,7 +65,7 @@ def response_id(envelope: Envelope) -> str:
 
 
 def item_for(part: Part, index: int, envelope: Envelope) -> JSON | None:
-    """Say one part as a complete item of the output; None for what this dialect has no word for."""
+    """Say one part as a complete item of the output; None for what this dialect does not have."""
     tail = f"{envelope.token}_{index}"
     match part:
         case Text(text, _, logprobs):
@@ -237,7 +237,7 @@ def _function(tool: ToolSpec) -> JSON:
 
 
 def flat(namespace: str, name: str) -> str:
-    """Name a function of a namespace in one word that OpenAI takes."""
+    """Name a function of a namespace as OpenAI takes it."""
     if not namespace:
         return name
     return fitting_name(f"{namespace}__{name}", ODD_IN_NAMES)
