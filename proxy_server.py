@@ -14,14 +14,12 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, MapAdapter, PathConverter
 
 import routing
-from dialects import anthropic_messages, gemini, openai_chat
-from dialects.adapt.token_estimate import count_tokens
-from dialects.anthropic_messages.response import anthropic_model, anthropic_models
+from dialects import anthropic_messages, gemini, openai_chat, openai_responses
+from dialects.adapt.token_estimate import estimate_tokens
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status, invalid
 from dialects.framing.json_text import dumps, loads
-from dialects.openai_common.response import openai_model, openai_models
-from dialects.registry import CLIENTS
+from dialects.registry import CLIENTS, dialect_of_caller
 from gateway.cli import main as command_line
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
@@ -59,7 +57,6 @@ _OPEN_PATHS = frozenset({"/health", "/ready"})
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
 """Where servers put the connection to the client."""
 _GEMINI_VERBS = {"generateContent": False, "streamGenerateContent": True}
-_TELLTALES = {"x-goog-api-key": "gemini", "anthropic-version": "anthropic-messages"}
 _HTTP_KINDS = {
     401: FaultKind.UNAUTHENTICATED,
     404: FaultKind.NOT_FOUND,
@@ -200,7 +197,7 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
     @app.post("/openai/responses")
     @app.post("/openai/v1/responses")
     def responses() -> Response:
-        return _converse(gateway, "openai-responses", _body(gateway))
+        return _converse(gateway, openai_responses.DIALECT, _body(gateway))
 
     @app.post("/v1/embeddings")
     @app.post("/embeddings")
@@ -212,13 +209,13 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
 
     @app.post("/v1/messages")
     def messages() -> Response:
-        return _converse(gateway, "anthropic-messages", _with_betas(_body(gateway)))
+        return _converse(gateway, anthropic_messages.DIALECT, _with_betas(_body(gateway)))
 
     @app.post("/v1/messages/count_tokens")
     def messages_count_tokens() -> Response:
         conversation = anthropic_messages.parse_request(_with_betas(_body(gateway)))
         gateway.resolve(conversation.model)
-        return _json(anthropic_messages.render_token_count(count_tokens(conversation)))
+        return _json(anthropic_messages.render_token_count(estimate_tokens(conversation)))
 
     @app.post("/v1beta/models/<model:model>:<verb:verb>")
     @app.post("/v1/models/<model:model>:<verb:verb>")
@@ -229,10 +226,10 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
             if not isinstance(asked, dict):
                 raise invalid("generateContentRequest must be an object.")
             gateway.resolve(model)
-            return _json({"totalTokens": count_tokens(gemini.parse_request({**asked, "model": model}))})
+            return _json({"totalTokens": estimate_tokens(gemini.parse_request({**asked, "model": model}))})
         if verb not in _GEMINI_VERBS:
             raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not offered here."))
-        return _converse(gateway, "gemini", {**_body(gateway), "model": model, "stream": _GEMINI_VERBS[verb]})
+        return _converse(gateway, gemini.DIALECT, {**_body(gateway), "model": model, "stream": _GEMINI_VERBS[verb]})
 
 
 def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
@@ -261,26 +258,13 @@ def _add_models(app: Flask, gateway: Gateway) -> None:
     @app.get("/models")
     @app.get("/v1beta/models")
     def models() -> Response:
-        names = gateway.model_names()
-        match _asker():
-            case "gemini":
-                return _json({"models": [gemini.render_model(name) for name in names]})
-            case "anthropic-messages":
-                return _json(anthropic_models(names, gateway.started))
-            case _:
-                return _json(openai_models(names, gateway.started))
+        return _json(CLIENTS[_caller_dialect()].render_models(gateway.model_names(), gateway.started))
 
     @app.get("/v1/models/<model:name>")
     @app.get("/v1beta/models/<model:name>")
     def model(name: str) -> Response:
         gateway.resolve(name)
-        match _asker():
-            case "gemini":
-                return _json(gemini.render_model(name))
-            case "anthropic-messages":
-                return _json(anthropic_model(name, gateway.started))
-            case _:
-                return _json(openai_model(name, gateway.started))
+        return _json(CLIENTS[_caller_dialect()].render_model(name, gateway.started))
 
 
 def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
@@ -328,9 +312,9 @@ def _readiness(gateway: Gateway) -> tuple[bool, JSON]:
 def _chat(gateway: Gateway, body: JSON) -> Response:
     """Answer what comes on the chat path, which is not always chat."""
     if openai_chat.is_responses(body):
-        return _converse(gateway, "openai-chat", body, asked_in="openai-responses")
-    mixed = "openai-chat" if openai_chat.has_blocks(body) else ""
-    return _converse(gateway, "openai-chat", openai_chat.with_nested_tools(body), asked_in=mixed)
+        return _converse(gateway, openai_chat.DIALECT, body, asked_in=openai_responses.DIALECT)
+    mixed = openai_chat.DIALECT if openai_chat.has_blocks(body) else ""
+    return _converse(gateway, openai_chat.DIALECT, openai_chat.with_nested_tools(body), asked_in=mixed)
 
 
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:
@@ -385,16 +369,9 @@ def _with_betas(body: JSON) -> JSON:
     return {**body, "anthropic_beta": [*(given if isinstance(given, list) else []), *named]} if named else body
 
 
-def _asker() -> str:
-    """Who asks, by the path that was called; on the paths all share, by a header of its own."""
-    path = request.path
-    if path.startswith("/v1/messages"):
-        return "anthropic-messages"
-    if path.startswith("/v1beta/") or (path.startswith("/v1/models/") and ":" in path):
-        return "gemini"
-    if path.startswith(("/v1/models", "/models")):
-        return next((dialect for header, dialect in _TELLTALES.items() if header in request.headers), "openai-chat")
-    return "openai-responses" if "/responses" in path else "openai-chat"
+def _caller_dialect() -> str:
+    """Name the dialect of whoever sent the request."""
+    return dialect_of_caller(request.path, {name.lower() for name, _ in request.headers})
 
 
 def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
@@ -406,14 +383,14 @@ def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
     if status in _FINAL:
         # The SDKs of OpenAI and Anthropic obey it; without it Claude Code goes on asking with a wrong key.
         told["x-should-retry"] = "false"
-    return _json(CLIENTS[_asker()].render_fault(fault), status, told)
+    return _json(CLIENTS[_caller_dialect()].render_fault(fault), status, told)
 
 
 def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
     """Say why a request did not become an exchange, and take note of it."""
     model = (request.view_args or {}).get("model") or g.get("asked")
     asked = model if isinstance(model, str) else _called()
-    name = gateway.refused(fault, client=_asker(), caller=g.get("caller", "anonymous"), asked=asked)
+    name = gateway.refused(fault, client=_caller_dialect(), caller=g.get("caller", "anonymous"), asked=asked)
     return _say(fault, {**(headers or {}), "x-request-id": name})
 
 

@@ -1,25 +1,24 @@
 """What a dialect must be able to do, on either side of the gateway.
 
 A dialect is a module of functions plus, for streams, two small classes. The
-tables that list them are checked against these protocols by the type checker.
+type checker holds its row of the registry against these protocols.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, NO_USAGE, Completion, Conversation, Usage
-from dialects.core.events import Event
 from dialects.core.faults import Fault
 from dialects.core.frame_reader import FrameReader
+from dialects.core.streams import StreamWriter
 from dialects.framing.sse import Frame
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What an answer says about itself: decided once a request, the same in every chunk.
+    """What a response says about itself: decided once a request, the same in every chunk.
 
     *token* is random text that a dialect puts behind its own prefix to mint ids,
     *model* the name the client asked for, *created* in seconds since the epoch,
@@ -40,99 +39,68 @@ class Rendered:
     dropped: tuple[str, ...] = ()
 
 
-class StreamReader(Protocol):
-    """Bytes in, events out. Never raises: bytes that make no sense end the stream as `Failed`."""
-
-    def feed(self, data: bytes) -> list[Event]:
-        """Take bytes, cut anywhere; give the events they complete."""
-        ...
-
-    def finish(self) -> list[Event]:
-        """The wire has closed: say how the stream ended."""
-        ...
-
-
-class Retelling(ABC):
-    """Tells otherwise what another reader reads; a subclass says how."""
-
-    def __init__(self, reader: StreamReader) -> None:
-        self._reader = reader
-
-    @abstractmethod
-    def told(self, event: Event) -> Iterator[Event]:
-        """Say what is told instead of one event."""
-
-    def feed(self, data: bytes) -> list[Event]:
-        """Take bytes, cut anywhere; give the events they complete."""
-        return [told for event in self._reader.feed(data) for told in self.told(event)]
-
-    def finish(self) -> list[Event]:
-        """The wire has closed: say how the stream ended."""
-        return [told for event in self._reader.finish() for told in self.told(event)]
-
-
-class StreamWriter(Protocol):
-    """Events in, bytes out."""
-
-    def write(self, events: Iterable[Event]) -> bytes:
-        """Render events for the wire."""
-        ...
-
-
 class ClientDialect(Protocol):
-    """A language clients speak to the gateway."""
+    """A dialect in which clients send requests to the gateway."""
 
     def parse_request(self, body: JSON) -> Conversation:
-        """Understand a request; raises `FaultError` for one that makes no sense."""
+        """Parse a request; raises `FaultError` for one that makes no sense."""
         ...
 
     def render_response(self, completion: Completion, envelope: Envelope) -> JSON:
-        """Say a whole answer."""
+        """Render a whole response."""
         ...
 
     def render_fault(self, fault: Fault) -> JSON:
-        """Say a failure, as the body of an HTTP error."""
+        """Render a failure as the body of an HTTP error."""
+        ...
+
+    def render_model(self, name: str, created: int) -> JSON:
+        """Describe one model; *created* is in seconds since the epoch."""
+        ...
+
+    def render_models(self, names: Sequence[str], created: int) -> JSON:
+        """List all models."""
         ...
 
     def writer(self, envelope: Envelope) -> StreamWriter:
-        """Begin to say an answer piece by piece."""
+        """Begin to write a streamed response."""
         ...
 
 
 class BackendDialect(Protocol):
-    """A language models on SAP AI Core are asked in."""
+    """A dialect in which models on SAP AI Core are asked."""
 
     def render_request(self, conversation: Conversation, profile: ModelProfile) -> Rendered:
-        """Ask; raises `FaultError` if leaving something out would change the meaning."""
+        """Render a request; raises `FaultError` if leaving something out would change the meaning."""
         ...
 
     def parse_response(self, body: JSON, token: str) -> Completion:
-        """Understand a whole answer; *token* seeds ids the wire does not give."""
+        """Parse a whole response; *token* seeds ids that the backend does not give."""
         ...
 
     def reader(self, token: str, content_type: str) -> FrameReader:
-        """Begin to understand an answer that comes piece by piece."""
+        """Begin to read a streamed response."""
         ...
 
 
-class LaneDialect(Protocol):
-    """A dialect spoken on both sides, whose bodies may pass without being translated."""
+class PassthroughDialect(Protocol):
+    """A dialect of clients and backends, whose bodies may pass between two ends of it without being translated."""
 
-    def forward_request(self, body: JSON, profile: ModelProfile) -> Rendered:
+    def passthrough_request(self, body: JSON, profile: ModelProfile) -> Rendered:
         """Change of a client's own body only what the backend refuses."""
         ...
 
-    def forward_response(self, body: JSON, envelope: Envelope) -> JSON:
+    def passthrough_response(self, body: JSON, envelope: Envelope) -> JSON:
         """Change of a backend's own body only what the client must not see."""
         ...
 
-    def forward_frame(self, frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
+    def passthrough_frame(self, frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
         """Render one frame of a backend's stream for the client; empty to swallow it.
 
-        *usage* is what the stream has told so far, for clients that want it repeated.
+        *usage* is what the stream has reported so far, for clients that want it repeated.
         """
         ...
 
-    def forward_fault(self, fault: Fault, id: str, envelope: Envelope) -> bytes:
-        """Say a failure in a stream that was passed through; *id* is what the backend called the answer."""
+    def passthrough_fault(self, fault: Fault, id: str, envelope: Envelope) -> bytes:
+        """Render a failure in a stream that passed through; *id* is what the backend called the response."""
         ...

@@ -25,7 +25,7 @@ def kind_of(mime: str) -> MediaKind:
 
 
 def check(media: Media, profile: ModelProfile) -> set[str]:
-    """Refuse what the model cannot see, and name what it will not be told."""
+    """Refuse what the model cannot see, and name what is left out."""
     seen = {MediaKind.IMAGE: profile.images, MediaKind.DOCUMENT: profile.documents}
     if not seen.get(media.kind, False):
         raise refused(media, profile, "does not take it")
@@ -60,6 +60,6 @@ def text_of(media: Media) -> str | None:
 
 
 def as_text(text: str, *, name: str = "", source: str = "") -> str:
-    """Mark the text of a document as such, where it is said among other words."""
-    told = {"name": name, "source": source}
-    return f"<document{''.join(f' {key}={dumps(value)}' for key, value in told.items() if value)}>\n{text}\n</document>"
+    """Mark the text of a document as such, where it stands within other text."""
+    attributes = (f" {key}={dumps(value)}" for key, value in (("name", name), ("source", source)) if value)
+    return f"<document{''.join(attributes)}>\n{text}\n</document>"

@@ -1,4 +1,4 @@
-"""What Claude insists on, whether it is asked in its own words or in Converse.
+"""What Claude takes of thinking, length, sampling and cache marks, whether in its own dialect or in Converse.
 
 https://docs.claude.com/en/docs/build-with-claude/extended-thinking and
 .../adaptive-thinking say how thinking goes together with the rest.
@@ -30,7 +30,7 @@ MAX_CACHE_MARKS = 4
 MIN_BUDGET = 1024
 _EFFORT_BETA = "effort-2025-11-24"
 
-# How many tokens an effort is worth where thinking is told in tokens.
+# How many tokens an effort is worth where thinking is asked for in tokens.
 _BUDGET = {
     "low": 4096,
     "medium": 8192,
@@ -46,10 +46,10 @@ _EFFORT = {
     Effort.XHIGH: "xhigh",
     Effort.MAX: "max",
 }
-# The other way round: up to so many tokens. More is what Claude does unless told otherwise.
+# The other way round: up to so many tokens. More is what Claude does by itself.
 _EFFORT_UP_TO = ((4096, "low"), (12288, "medium"))
-# The words a model knows that lists an effort at all; what it does not know becomes "high".
-_WORDS = {
+# The efforts that models take which take any; what a model does not take becomes "high".
+_EFFORTS_BY_STYLE = {
     ThinkingStyle.BUDGET: frozenset({"low", "medium", "high"}),
     ThinkingStyle.EITHER: frozenset({"low", "medium", "high", "max"}),
     ThinkingStyle.ADAPTIVE: frozenset({"low", "medium", "high", "xhigh", "max"}),
@@ -57,8 +57,8 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked of Claude that it may not be able to grant together; *thinking* is in its own words."""
+class RequestedSettings:
+    """Settings of a request that may not go together; *thinking* is as Anthropic's clients send it."""
 
     max_tokens: int | None = None
     thinking: JSON | None = None
@@ -73,8 +73,8 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What Claude is told in the end; None is left out."""
+class AcceptedSettings:
+    """Settings that the model takes together; None is left out."""
 
     max_tokens: int
     thinking: JSON | None = None
@@ -85,21 +85,21 @@ class Plan:
     dropped: frozenset[str] = frozenset()
 
 
-def plan(wish: Wish, profile: ModelProfile) -> Plan:
-    """Reconcile what is wished with what the model takes."""
-    thinking, lost = _thinking(wish, profile)
-    effort, unknown = _effort(wish, thinking, profile)
-    limit, thinking = _length(wish.max_tokens, thinking, profile)
-    too_long = {"max_tokens"} if wish.max_tokens and limit < wish.max_tokens else set()
-    drawn = Plan(limit, thinking, effort, dropped=frozenset(lost | unknown | too_long))
-    return _sampling(drawn, wish, profile)
+def reconcile(requested: RequestedSettings, profile: ModelProfile) -> AcceptedSettings:
+    """Reconcile what is requested with what the model takes."""
+    thinking, lost = _thinking(requested, profile)
+    effort, unknown = _effort(requested, thinking, profile)
+    limit, thinking = _length(requested.max_tokens, thinking, profile)
+    too_long = {"max_tokens"} if requested.max_tokens and limit < requested.max_tokens else set()
+    accepted = AcceptedSettings(limit, thinking, effort, dropped=frozenset(lost | unknown | too_long))
+    return _sampling(accepted, requested, profile)
 
 
-def wish_for(conversation: Conversation, *, effort_alone: bool) -> Wish:
-    """Say in Claude's words what a conversation asks; *effort_alone* if an effort does not ask to think."""
+def requested_settings(conversation: Conversation, *, effort_alone: bool) -> RequestedSettings:
+    """Read the settings that a conversation asks for; *effort_alone* if an effort does not ask to think."""
     sampling, reasoning = conversation.sampling, conversation.reasoning or Reasoning()
     effort = _EFFORT.get(reasoning.effort) if reasoning.effort else None
-    return Wish(
+    return RequestedSettings(
         max_tokens=sampling.max_tokens,
         thinking=_asked(reasoning, effort_alone=effort_alone),
         effort=effort,
@@ -120,13 +120,15 @@ def unsigned_calls(messages: tuple[Message, ...]) -> bool:
     return any(isinstance(part, ToolCall) for part in last) and not isinstance(last[0], Thinking)
 
 
-def with_sayable_parts(conversation: Conversation, dialect: str, *, thoughts: bool) -> tuple[Conversation, set[str]]:
-    """Leave out what *dialect* has no word for, and thinking that Claude did not sign; and name it."""
+def without_unsupported_parts(
+    conversation: Conversation, dialect: str, *, thoughts: bool
+) -> tuple[Conversation, set[str]]:
+    """Leave out what *dialect* does not have, and thinking that Claude did not sign; and name it."""
     lost: set[str] = set()
 
-    def says(part: Part) -> bool:
+    def has(part: Part) -> bool:
         match part:
-            case Thinking() if not (thoughts and is_sayable(part)):
+            case Thinking() if not (thoughts and is_own_thinking(part)):
                 lost.add("thinking")
                 return False
             case Opaque(owner) if owner != dialect:
@@ -135,20 +137,20 @@ def with_sayable_parts(conversation: Conversation, dialect: str, *, thoughts: bo
             case _:
                 return True
 
-    def told(part: Part) -> Part:
-        return replace(part, parts=tuple(filter(says, part.parts))) if isinstance(part, ToolResult) else part
+    def kept(part: Part) -> Part:
+        return replace(part, parts=tuple(filter(has, part.parts))) if isinstance(part, ToolResult) else part
 
     messages = tuple(
-        Message(message.role, tuple(told(part) for part in message.parts if says(part)))
+        Message(message.role, tuple(kept(part) for part in message.parts if has(part)))
         for message in conversation.messages
     )
-    foreign = [tool for tool in conversation.tools if isinstance(tool, Opaque) and tool.dialect != dialect]
-    lost.update(*map(lost_with, foreign))
+    unsupported = [tool for tool in conversation.tools if isinstance(tool, Opaque) and tool.dialect != dialect]
+    lost.update(*map(lost_with, unsupported))
     known = tuple(tool for tool in conversation.tools if not isinstance(tool, Opaque) or tool.dialect == dialect)
     return replace(conversation, messages=messages, tools=known), lost
 
 
-def with_few_marks(asked: Conversation, *, in_results: bool) -> tuple[Conversation, bool]:
+def with_limited_cache_marks(asked: Conversation, *, in_results: bool) -> tuple[Conversation, bool]:
     """Keep the cache marks that Claude takes: the first before the messages, the last within; and say if any went.
 
     *in_results* is whether a part of a tool's result can bear one.
@@ -166,14 +168,14 @@ def with_few_marks(asked: Conversation, *, in_results: bool) -> tuple[Conversati
     return _marked(conversation, lambda: not head <= next(again) < tail, in_results=in_results), True
 
 
-def with_effort_beta(betas: list[str], plan: Plan, profile: ModelProfile) -> list[str]:
+def with_effort_beta(betas: list[str], plan: AcceptedSettings, profile: ModelProfile) -> list[str]:
     """Add the beta without which the first model that took an effort takes none."""
     needed = plan.effort is not None and _EFFORT_BETA in profile.betas and _EFFORT_BETA not in betas
     return [*betas, _EFFORT_BETA] if needed else betas
 
 
-def unsaid(conversation: Conversation) -> set[str]:
-    """Name what no Claude behind SAP AI Core can be told."""
+def unsupported_settings(conversation: Conversation) -> set[str]:
+    """Name the settings that no Claude behind SAP AI Core takes."""
     sampling = conversation.sampling
     said = {
         "seed": sampling.seed is not None,
@@ -185,7 +187,7 @@ def unsaid(conversation: Conversation) -> set[str]:
     return {name for name, is_said in said.items() if is_said}
 
 
-def is_sayable(part: Part) -> bool:
+def is_own_thinking(part: Part) -> bool:
     """Whether Claude takes this thinking back: its own, and signed."""
     return isinstance(part, Thinking) and part.family is Family.CLAUDE and bool(part.signature or part.redacted)
 
@@ -231,35 +233,37 @@ def is_on(thinking: JSON | None) -> bool:
     return thinking is not None and thinking.get("type") != "disabled"
 
 
-def _thinking(wish: Wish, profile: ModelProfile) -> tuple[JSON | None, set[str]]:
-    """Choose how the model is told to think."""
-    if wish.thinking is None:
+def _thinking(requested: RequestedSettings, profile: ModelProfile) -> tuple[JSON | None, set[str]]:
+    """Choose how the model is asked to think."""
+    if requested.thinking is None:
         return None, set()
-    lost = {"thinking.display"} if wish.thinking.get("display") else set()
-    if not is_on(wish.thinking):
+    lost = {"thinking.display"} if requested.thinking.get("display") else set()
+    if not is_on(requested.thinking):
         return (None if profile.thinking is ThinkingStyle.NONE else {"type": "disabled"}), lost
-    if profile.thinking is ThinkingStyle.NONE or wish.forced:
+    if profile.thinking is ThinkingStyle.NONE or requested.forced:
         return None, {*lost, "thinking"}
-    budget = wish.thinking.get("budget_tokens") if wish.thinking.get("type") == "enabled" else None
+    budget = requested.thinking.get("budget_tokens") if requested.thinking.get("type") == "enabled" else None
     if profile.thinking is ThinkingStyle.ADAPTIVE or (profile.thinking is ThinkingStyle.EITHER and budget is None):
         return {"type": "adaptive"}, lost
-    if wish.unsigned_calls:
+    if requested.unsigned_calls:
         return ({"type": "adaptive"}, lost) if profile.thinking is ThinkingStyle.EITHER else (None, {*lost, "thinking"})
-    tokens = budget if isinstance(budget, int) else _BUDGET.get(wish.effort or "high", _BUDGET["high"])
+    tokens = budget if isinstance(budget, int) else _BUDGET.get(requested.effort or "high", _BUDGET["high"])
     return {"type": "enabled", "budget_tokens": max(MIN_BUDGET, tokens)}, lost
 
 
-def _effort(wish: Wish, thinking: JSON | None, profile: ModelProfile) -> tuple[str | None, set[str]]:
-    """Choose the word for how hard to think."""
-    budget = wish.thinking.get("budget_tokens") if wish.thinking else None
-    told_in_tokens = thinking is not None and "budget_tokens" in thinking and budget is None
-    told_that_none = is_on(wish.thinking) and thinking is None
+def _effort(requested: RequestedSettings, thinking: JSON | None, profile: ModelProfile) -> tuple[str | None, set[str]]:
+    """Choose the effort."""
+    budget = requested.thinking.get("budget_tokens") if requested.thinking else None
+    asked_in_tokens = thinking is not None and "budget_tokens" in thinking and budget is None
+    asked_not_to_think = is_on(requested.thinking) and thinking is None
     if not profile.effort:
-        return None, {"output_config.effort"} if wish.effort and not (told_in_tokens or told_that_none) else set()
-    if wish.effort:
-        return wish.effort if wish.effort in _WORDS.get(profile.thinking, ()) else "high", set()
+        return None, {"output_config.effort"} if requested.effort and not (
+            asked_in_tokens or asked_not_to_think
+        ) else set()
+    if requested.effort:
+        return requested.effort if requested.effort in _EFFORTS_BY_STYLE.get(profile.thinking, ()) else "high", set()
     if thinking == {"type": "adaptive"} and isinstance(budget, int):
-        return next((word for most, word in _EFFORT_UP_TO if budget <= most), None), set()
+        return next((effort for most, effort in _EFFORT_UP_TO if budget <= most), None), set()
     return None, set()
 
 
@@ -276,23 +280,23 @@ def _length(max_tokens: int | None, thinking: JSON | None, profile: ModelProfile
     return length, thinking
 
 
-def _sampling(drawn: Plan, wish: Wish, profile: ModelProfile) -> Plan:
+def _sampling(accepted: AcceptedSettings, requested: RequestedSettings, profile: ModelProfile) -> AcceptedSettings:
     """Keep what the model takes of temperature, top_p and top_k; neutral values go unnamed."""
-    free = profile.temperature and not is_on(drawn.thinking)
-    temperature = wish.temperature if free else None
-    top_k = wish.top_k if free else None
+    free = profile.temperature and not is_on(accepted.thinking)
+    temperature = requested.temperature if free else None
+    top_k = requested.top_k if free else None
     both = temperature is not None and not profile.top_p_with_temperature
-    top_p = wish.top_p if free and profile.top_p and not both else None
+    top_p = requested.top_p if free and profile.top_p and not both else None
     lost = {
-        "temperature": temperature is None and wish.temperature not in (None, 1),
+        "temperature": temperature is None and requested.temperature not in (None, 1),
         "temperature above 1": temperature is not None and temperature > 1,
-        "top_p": top_p is None and wish.top_p not in (None, 1),
-        "top_k": top_k is None and wish.top_k is not None,
+        "top_p": top_p is None and requested.top_p not in (None, 1),
+        "top_k": top_k is None and requested.top_k is not None,
     }
     return replace(
-        drawn,
+        accepted,
         temperature=None if temperature is None else min(temperature, 1),
         top_p=top_p,
         top_k=top_k,
-        dropped=drawn.dropped | {name for name, is_lost in lost.items() if is_lost},
+        dropped=accepted.dropped | {name for name, is_lost in lost.items() if is_lost},
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from dialects.adapt import tool_names
 from dialects.adapt.json_root import is_object, within_object
-from dialects.adapt.schema_references import comes_round
+from dialects.adapt.schema_references import is_recursive
 from dialects.adapt.schemas import object_root
 from dialects.core.conversation import (
     JSON,
@@ -23,7 +23,7 @@ from dialects.core.conversation import (
 )
 
 JSON_TOOL = "respond_with_json"
-"""A tool the model is made to call where it cannot be told to answer in JSON: its arguments are the answer."""
+"""A tool the model is made to call where it cannot be asked to answer in JSON: its arguments are the answer."""
 
 _ILLEGAL_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _LONGEST_ID = 64
@@ -100,7 +100,7 @@ def input_schema(parameters: Mapping[str, Any]) -> tuple[JSON, set[str]]:
 
 def _is_native(schema: Mapping[str, Any]) -> bool:
     """Whether Claude's own JSON mode takes a schema: no keyword it does not know, no open object, no recursion."""
-    return _is_closed(schema) and not comes_round(schema)
+    return _is_closed(schema) and not is_recursive(schema)
 
 
 def _is_closed(schema: Any) -> bool:

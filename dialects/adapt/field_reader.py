@@ -8,7 +8,7 @@ from dialects.core.faults import FaultError, invalid
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class FieldReader:
     """An object of a request; *path* is where it stands, as OpenAI writes it: ``messages[2].content``."""
 
     body: Mapping[str, Any]
@@ -70,14 +70,14 @@ class Fields:
             return value
         raise self.wrong(name, "true or false")
 
-    def object(self, name: str) -> "Fields | None":
+    def object(self, name: str) -> "FieldReader | None":
         """Read an object."""
         value = self.body.get(name)
         if value is None:
             return None
         if not isinstance(value, dict):
             raise self.wrong(name, "an object")
-        return Fields(value, self.at(name))
+        return FieldReader(value, self.at(name))
 
     def array(self, name: str) -> list[Any]:
         """Read a list; none is the empty one."""
@@ -88,14 +88,14 @@ class Fields:
             raise self.wrong(name, "a list")
         return value
 
-    def objects(self, name: str) -> "list[Fields]":
+    def objects(self, name: str) -> "list[FieldReader]":
         """Read a list of objects."""
         found = []
         for index, value in enumerate(self.array(name)):
             path = f"{self.at(name)}[{index}]"
             if not isinstance(value, dict):
                 raise invalid(f"{path} must be an object", path)
-            found.append(Fields(value, path))
+            found.append(FieldReader(value, path))
         return found
 
     def texts(self, name: str) -> tuple[str, ...]:

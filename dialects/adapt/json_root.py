@@ -2,7 +2,7 @@
 
 The arguments of a tool are an object, and so is what OpenAI and Cohere write
 to a schema. A list is therefore asked for as ``{"value": [...]}``, and the
-client, whole or in a stream, is told the list alone. What the model says
+client, whole or in a stream, gets the list alone. What the model says
 instead, a refusal or an answer that is cut off, reaches the client as it is.
 """
 
@@ -15,7 +15,7 @@ from dialects.adapt.schemas import NOT_AT_THE_ROOT, walked
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Completion, Conversation, Part, Text
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed
-from dialects.interface import Retelling, StreamReader
+from dialects.core.streams import EventRewriter, StreamReader
 
 _KEY = "value"
 _DEFINITIONS = ("$defs", "definitions")
@@ -24,12 +24,12 @@ _HEAD = f'{{"{_KEY}":'
 _BLANK = " \t\r\n"
 
 
-def wrapping(conversation: Conversation, profile: ModelProfile) -> "Wrapping":
+def json_root_for(conversation: Conversation, profile: ModelProfile) -> "JsonRoot":
     """Decide whether the answer must be asked for within an object."""
     schema = conversation.output.schema if conversation.output else None
     if schema is None or not profile.object_root or is_object(schema):
-        return Wrapping()
-    return Wrapping(within_object(schema))
+        return JsonRoot()
+    return JsonRoot(within_object(schema))
 
 
 def is_object(schema: Mapping[str, Any]) -> bool:
@@ -66,41 +66,41 @@ def _mapping(value: Any) -> JSON:
 
 
 @dataclass(frozen=True, slots=True)
-class Wrapping:
+class JsonRoot:
     """How the answer to one request is asked for; *schema* is None if it is asked for as the client wants it."""
 
     schema: Mapping[str, Any] | None = None
 
-    def ask(self, conversation: Conversation) -> Conversation:
-        """Ask for an object."""
+    def to_model(self, conversation: Conversation) -> Conversation:
+        """Ask the model for an object."""
         if self.schema is None or conversation.output is None:
             return conversation
         return replace(conversation, output=replace(conversation.output, schema=self.schema))
 
-    def answer(self, completion: Completion) -> Completion:
-        """Tell what is in the object."""
+    def to_client(self, completion: Completion) -> Completion:
+        """Give the client what is in the object."""
         if self.schema is None:
             return completion
-        return replace(completion, parts=tuple(map(_taken_out, completion.parts)))
+        return replace(completion, parts=tuple(map(_unwrapped, completion.parts)))
 
     def reader(self, reader: StreamReader) -> StreamReader:
-        """Read a stream of which only what is in the object is told."""
+        """Read a stream, of which only what is in the object is given."""
         return reader if self.schema is None else _Reader(reader)
 
 
-class _Reader(Retelling):
-    """Tells of each text that another reader reads what is in the object."""
+class _Reader(EventRewriter):
+    """Gives of each text that another reader reads what is in the object."""
 
     def __init__(self, reader: StreamReader) -> None:
         super().__init__(reader)
-        self._object: _Object | None = None
+        self._object: _ValueExtractor | None = None
         self._index = 0
 
-    def told(self, event: Event) -> Iterator[Event]:
-        """Say of a text what is in the object."""
+    def rewrite(self, event: Event) -> Iterator[Event]:
+        """Give of a text what is in the object."""
         match event:
             case BlockStarted(index, Text(text) as block):
-                self._object, self._index = _Object(), index
+                self._object, self._index = _ValueExtractor(), index
                 yield BlockStarted(index, replace(block, text=""))
                 yield from self._delta(self._object.feed(text))
             case BlockDelta(_, text) if self._object:
@@ -127,7 +127,7 @@ class _Stage(Enum):
     OTHER = "other"
 
 
-class _Object:
+class _ValueExtractor:
     """Takes a text in pieces, cut anywhere, and gives of ``{"value": X}`` only X.
 
     ====== ======================== ====== ==========================
@@ -155,7 +155,7 @@ class _Object:
         self._escaped = False
 
     def feed(self, text: str) -> str:
-        """Take a piece; give what it tells."""
+        """Take a piece; give what of it is in the object."""
         return "".join(map(self._take, text))
 
     def finish(self) -> str:
@@ -226,9 +226,9 @@ class _Object:
         return held + char
 
 
-def _taken_out(part: Part) -> Part:
-    """Tell of a whole text what a stream of it tells."""
+def _unwrapped(part: Part) -> Part:
+    """Give of a whole text what a stream of it would give."""
     if not isinstance(part, Text):
         return part
-    text = _Object()
+    text = _ValueExtractor()
     return replace(part, text=text.feed(part.text) + text.finish(), logprobs=())

@@ -30,7 +30,7 @@ def without_references(
     return Adapted(writer.write(dict(schema)), ("$ref",) if writer.left_open else ())
 
 
-def comes_round(schema: Mapping[str, Any]) -> bool:
+def is_recursive(schema: Mapping[str, Any]) -> bool:
     """Whether a schema has a reference that leads into what it stands in, or to nothing, or too many to follow."""
     budget = SchemaBudget()
     writer = _Writer(dict(schema), budget, rounds=1)

@@ -72,7 +72,7 @@ _TYPE_OF: dict[type, str] = {str: "string", bool: "boolean", int: "integer", flo
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """A schema a provider takes, and the names of the constraints it could not be told, sorted."""
+    """A schema a provider takes, and the names of the constraints it had to be left out, sorted."""
 
     schema: JSON
     dropped: tuple[str, ...] = ()
@@ -170,10 +170,10 @@ def _as_json_schema(node: JSON) -> JSON:
     match changed.get("type"):
         case "TYPE_UNSPECIFIED":
             del changed["type"]
-        case str(word):
-            changed["type"] = word.lower()
-        case [*words]:
-            changed["type"] = [word.lower() if isinstance(word, str) else word for word in words]
+        case str(kind):
+            changed["type"] = kind.lower()
+        case [*kinds]:
+            changed["type"] = [kind.lower() if isinstance(kind, str) else kind for kind in kinds]
     for name in _COUNTS & changed.keys():
         # int64 is a string in protobuf JSON.
         if isinstance(changed[name], str) and changed[name].isdecimal():
@@ -189,10 +189,10 @@ def _as_json_schema(node: JSON) -> JSON:
 
 def _allow_null(node: JSON) -> None:
     match node.get("type"):
-        case str(word) if word != "null":
-            node["type"] = [word, "null"]
-        case [*words] if "null" not in words:
-            node["type"] = [*words, "null"]
+        case str(kind) if kind != "null":
+            node["type"] = [kind, "null"]
+        case [*kinds] if "null" not in kinds:
+            node["type"] = [*kinds, "null"]
     if isinstance(node.get("anyOf"), list):
         node["anyOf"] = [*node["anyOf"], {"type": "null"}]
     if isinstance(node.get("enum"), list) and None not in node["enum"]:
@@ -239,7 +239,7 @@ def _definitions(node: JSON) -> JSON:
 
 
 def _limit_enum(node: JSON, dropped: set[str]) -> None:
-    """Keep of an enumeration its words and numbers: Gemini takes no others, but knows their types."""
+    """Keep of an enumeration its strings and numbers: Gemini takes no others, but knows their types."""
     values: list[Any] = node.pop("enum")
     kept = [value for value in values if isinstance(value, str | int | float) and not isinstance(value, bool)]
     kinds = {_TYPE_OF.get(type(value)) for value in values}

@@ -1,7 +1,7 @@
 """How a signature of one family's model travels through a client of another.
 
 A client hands thinking blocks back as it got them, but has room for one
-vendor's signature only. A foreign one is wrapped: the result is base64, like
+vendor's signature only. One of another vendor is wrapped: the result is base64, like
 the native ones (Gemini's clients decode and encode it again), and says whose
 it is, so that it comes home and goes nowhere else.
 """

@@ -39,7 +39,7 @@ _BY_SIZE = {
 }
 
 
-def count_tokens(conversation: Conversation) -> int:
+def estimate_tokens(conversation: Conversation) -> int:
     """Estimate the tokens a model would read; raises `FaultError` for JSON that is nested too deeply."""
     system = sum(_text(part.text) for part in conversation.system)
     messages = sum(_PER_MESSAGE + sum(map(_part, message.parts)) for message in conversation.messages)

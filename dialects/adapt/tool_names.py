@@ -1,4 +1,4 @@
-"""Tools on their way to a model that is not their client's own: under which names and ids, and what is lost of them.
+"""Names of tools and ids of calls that a model takes, where those of the client do not fit; and what is lost of tools.
 
 MCP clients make names such as ``mcp__server__tool``: Anthropic takes 128
 characters of them, most others 64, and not everyone the same letters. A name
@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from dialects.core.conversation import JSON, Completion, Conversation, Message, Opaque, ToolCall, ToolChoice, ToolSpec
 from dialects.core.events import BlockStarted, Event
 from dialects.core.faults import invalid
+from dialects.core.streams import EventRewriter, StreamReader
 from dialects.framing.json_text import object_around, object_from
-from dialects.interface import Retelling, StreamReader
 
 _LONGEST = 64
 """What every model takes: Claude takes 128 by itself, but not through Converse; of Gemini only the docs do."""
@@ -27,7 +27,7 @@ _HEAD = 20
 _Any = TypeVar("_Any")
 
 
-def fitting(name: str, odd: re.Pattern[str]) -> str:
+def fitting_name(name: str, odd: re.Pattern[str]) -> str:
     """Write a name with no *odd* letters and at no more than 64 characters, such that two stay two."""
     return name if _fits(name, odd) else next(_rewritten(name, odd))
 
@@ -44,7 +44,7 @@ def call_id(id: str, longest: int, odd: re.Pattern[str] | None = None) -> str:
     return f"{plain[: longest - 17]}_{digest}"
 
 
-def renaming(conversation: Conversation, odd: re.Pattern[str]) -> "Renaming":
+def tool_names_for(conversation: Conversation, odd: re.Pattern[str]) -> "ToolNames":
     """Choose other names for tools whose names hold *odd* letters or are too long: such as no other tool has."""
     names = set(_names(conversation))
     strange = sorted(name for name in names if not _fits(name, odd))
@@ -52,17 +52,17 @@ def renaming(conversation: Conversation, odd: re.Pattern[str]) -> "Renaming":
     for name in strange:
         sent[name] = next(other for other in _rewritten(name, odd) if other not in taken)
         taken.add(sent[name])
-    return Renaming(sent)
+    return ToolNames(sent)
 
 
 @dataclass(frozen=True, slots=True)
-class Renaming:
+class ToolNames:
     """What the tools of one request are called on the way; those that are not in *sent* keep their names."""
 
     sent: Mapping[str, str] = field(default_factory=dict)
 
-    def ask(self, conversation: Conversation) -> Conversation:
-        """Call tools as the model is told of them."""
+    def to_model(self, conversation: Conversation) -> Conversation:
+        """Rename tools as the model takes them."""
         if not self.sent:
             return conversation
         return replace(
@@ -75,8 +75,8 @@ class Renaming:
             ),
         )
 
-    def answer(self, completion: Completion) -> Completion:
-        """Call tools as the client does."""
+    def to_client(self, completion: Completion) -> Completion:
+        """Give tools the client's names back."""
         if not self.sent:
             return completion
         own = self._own
@@ -91,15 +91,15 @@ class Renaming:
         return {sent: own for own, sent in self.sent.items()}
 
 
-class _Reader(Retelling):
+class _Reader(EventRewriter):
     """Gives the tools in what another reader reads their own names."""
 
     def __init__(self, reader: StreamReader, names: Mapping[str, str]) -> None:
         super().__init__(reader)
         self._names = names
 
-    def told(self, event: Event) -> Iterator[Event]:
-        """Call a tool as the client does."""
+    def rewrite(self, event: Event) -> Iterator[Event]:
+        """Give a tool the client's name back."""
         yield replace(event, block=_called(event.block, self._names)) if isinstance(event, BlockStarted) else event
 
 
@@ -124,7 +124,7 @@ def arguments_of(call: ToolCall, dropped: set[str]) -> JSON:
 
 
 def lost_with(tool: Opaque) -> set[str]:
-    """Name what a model is not told of a tool that only another dialect has a word for.
+    """Name what is lost of a tool that only another dialect has.
 
     Of a namespace no function is lost: each is a tool of its own beside it.
     """
@@ -148,7 +148,7 @@ def _object(value: Any) -> JSON:
 def _names(conversation: Conversation) -> Iterator[str]:
     yield from (tool.name for tool in conversation.tools if isinstance(tool, ToolSpec))
     parts = [part for message in conversation.messages for part in message.parts]
-    others = [word for part in parts if isinstance(part, Opaque) for word in part.words]
+    others = [inner for part in parts if isinstance(part, Opaque) for inner in part.approximation]
     yield from (part.name for part in [*parts, *others] if isinstance(part, ToolCall))
     if conversation.tool_choice is not None:
         yield conversation.tool_choice.name

@@ -31,7 +31,7 @@ def ordered(conversation: Conversation) -> tuple[tuple[Text, ...], tuple[Message
 
 
 def wrapped(text: str) -> str:
-    """Mark words as the system's within a user's turn."""
+    """Mark a text as the system's within a user's turn."""
     return f"<system>\n{text}\n</system>"
 
 
@@ -64,7 +64,7 @@ def is_blank(part: Part) -> bool:
 
 
 def _answered(turns: list[Message]) -> list[Message]:
-    """Put results first, give one to each call, and make words of those that answer none."""
+    """Put results first, give one to each call, and turn those that answer none into text."""
     calls: list[str] = []
     settled: list[Message] = []
     for turn in turns:

@@ -1,6 +1,6 @@
-"""What only the client's dialect has a word for, or only one server knows, on its way to another.
+"""Unsupported features: what only the client's dialect has, or only one server knows, on its way to another.
 
-What can be said in other words is; what the model would miss is refused. What
+What can be approximated is; what the model would miss is rejected. What
 is left is decoration, or the model's own, and whoever renders it names it.
 """
 
@@ -11,7 +11,7 @@ from dialects.core.conversation import JSON, Conversation, Media, Message, Opaqu
 from dialects.core.faults import FaultError, invalid
 from dialects.openai_common.vocabulary import RESPONSES
 
-_HELD_ELSEWHERE = {
+_STORED_ELSEWHERE = {
     "previous_response_id": "the conversation so far is not here; send it whole as input",
     "conversation": "the conversation so far is not here; send it whole as input",
     "prompt": "stored prompts are not here; send the instructions and the input",
@@ -19,9 +19,9 @@ _HELD_ELSEWHERE = {
     "cachedContent": "the prompt it stands for is not here; send it whole as contents",
 }
 """Fields that mean something to one server alone, and what to do without."""
-_HOW_MANY = ("n", "generationConfig.candidateCount")
+_ANSWER_COUNTS = ("n", "generationConfig.candidateCount")
 """What asks for several answers."""
-_ITS_MAKERS = {
+_STAND_INS = {
     "item_reference": "cannot follow: send the item itself, and store: false",
     "compaction": "cannot read, as only its maker can: send the items it stands for",
     "compaction_summary": "cannot read, as only its maker can: send the items it stands for",
@@ -29,18 +29,19 @@ _ITS_MAKERS = {
 """Items of OpenAI's that stand for others, by their type, and why they cannot here."""
 
 
-def spoken(conversation: Conversation, own: str = "") -> Conversation:
-    """Say a conversation for a model whose dialect is *own*; raises `FaultError` if it would miss something."""
+def approximate_or_reject(conversation: Conversation, own: str = "") -> Conversation:
+    """Approximate what a model does not have whose dialect is *own*; raises `FaultError` if it would miss something."""
     _check_fields(conversation)
-    speaker = _Speaker(conversation.model, own)
+    approximation = _Approximation(conversation.model, own)
     messages = tuple(
-        Message(message.role, tuple(speaker.parts(message.parts, message.role))) for message in conversation.messages
+        Message(message.role, tuple(approximation.parts(message.parts, message.role)))
+        for message in conversation.messages
     )
     return replace(conversation, messages=messages)
 
 
 def unknown(kind: str, where: str, model: str) -> FaultError:
-    """Build the error for what the user said of a *kind* that the model has no word for."""
+    """Build the error for what the user said of a *kind* that the model does not have."""
     return invalid(f"{where} is of the type {kind}, which cannot be told to model {model}: say it as text", where)
 
 
@@ -51,18 +52,18 @@ def by_id(where: str, model: str) -> FaultError:
 
 
 def _check_fields(conversation: Conversation) -> None:
-    for name, why in _HELD_ELSEWHERE.items():
+    for name, why in _STORED_ELSEWHERE.items():
         if conversation.extra.get(name):
             raise invalid(f"{name} cannot be used with model {conversation.model}: {why}", name)
-    for name in _HOW_MANY:
+    for name in _ANSWER_COUNTS:
         many = conversation.extra.get(name)
         if isinstance(many, int | float) and many > 1:
             raise invalid(f"{name} must be 1 with model {conversation.model}: it gives one answer at a time", name)
 
 
 @dataclass(frozen=True, slots=True)
-class _Speaker:
-    """Says parts to *model*, whose dialect is *own*."""
+class _Approximation:
+    """Approximates parts for *model*, whose dialect is *own*, or rejects them."""
 
     model: str
     own: str
@@ -75,8 +76,8 @@ class _Speaker:
                     yield replace(part, parts=tuple(each for each in said if isinstance(each, Text | Media | Opaque)))
                 case Opaque() if part.dialect == self.own:
                     yield part
-                case Opaque(words=words) if words:
-                    yield from self.parts(words, role)
+                case Opaque(approximation=parts) if parts:
+                    yield from self.parts(parts, role)
                 case Opaque():
                     self.check(part, role)
                     yield part
@@ -85,7 +86,7 @@ class _Speaker:
 
     def check(self, part: Opaque, role: Role) -> None:
         """Refuse what the user said, and what stands for things said before."""
-        if part.dialect == RESPONSES and (why := _ITS_MAKERS.get(part.kind)):
+        if part.dialect == RESPONSES and (why := _STAND_INS.get(part.kind)):
             raise invalid(f"{part.where} is of the type {part.kind}, which model {self.model} {why}", part.where)
         if role is not Role.USER or not part.where:
             return

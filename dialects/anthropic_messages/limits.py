@@ -21,7 +21,7 @@ from dialects.interface import Rendered
 VERSION = "bedrock-2023-05-31"
 # What Bedrock takes at the top of the body; everything else is "Extra inputs are not permitted".
 _TOP = frozenset({"messages", "system", "stop_sequences", "tools", "tool_choice"})
-# Said elsewhere: in the path, or by `_Fitting` itself.
+# Said elsewhere: in the path, or by `_RequestLimits` itself.
 _HANDLED = frozenset(
     {
         "model",
@@ -59,12 +59,12 @@ _REMOTE = {"url": "an address", "file": "a file id"}
 
 def fitted(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a request only what Bedrock or the model refuses; *body* itself is left as it is."""
-    fitting = _Fitting(profile, _betas(body, profile))
-    return Rendered(fitting.fit(body), tuple(sorted(fitting.dropped)))
+    limits = _RequestLimits(profile, _betas(body, profile))
+    return Rendered(limits.fit(body), tuple(sorted(limits.dropped)))
 
 
 @dataclass(slots=True)
-class _Fitting:
+class _RequestLimits:
     """Fits one body; *dropped* collects what had to go."""
 
     profile: ModelProfile
@@ -104,7 +104,7 @@ class _Fitting:
         """Set length, thinking, effort, sampling and format as the model takes them."""
         config = body["output_config"] if isinstance(body.get("output_config"), dict) else {}
         choice = out.get("tool_choice")
-        wish = claude_limits.Wish(
+        requested = claude_limits.RequestedSettings(
             max_tokens=_number(body.get("max_tokens")),
             thinking=body["thinking"] if isinstance(body.get("thinking"), dict) else None,
             effort=config["effort"] if isinstance(config.get("effort"), str) else None,
@@ -114,7 +114,7 @@ class _Fitting:
             forced=isinstance(choice, dict) and choice.get("type") in ("any", "tool"),
             unsigned_calls=_unsigned_calls(out["messages"]),
         )
-        plan = claude_limits.plan(wish, self.profile)
+        plan = claude_limits.reconcile(requested, self.profile)
         self.dropped |= plan.dropped
         self.dropped |= {f"output_config.{name}" for name, value in config.items() if name not in _CONFIG and value}
         ruled = {
@@ -172,7 +172,7 @@ class _Fitting:
                 self.dropped.add("thinking")
                 return None
             case {"type": str(kind)} if self.is_the_servers(kind):
-                return self.said_otherwise(block, where)
+                return self.approximated(block, where)
             case {"type": "image" | "document" as kind, "source": {"type": "url" | "file" as source}}:
                 raise invalid(
                     f"{where} is a {kind} by {_REMOTE[source]}, which model {self.profile.name} cannot fetch: "
@@ -186,11 +186,11 @@ class _Fitting:
             case _:
                 raise invalid(f"{where} must be a block with a type", where)
 
-    def said_otherwise(self, block: JSON, where: str) -> JSON | None:
+    def approximated(self, block: JSON, where: str) -> JSON | None:
         """Say as text what a block of Anthropic's servers says, or name it."""
         part, _ = parse_block(block, where)
-        words = part.words if isinstance(part, Opaque) else ()
-        if text := "".join(word.text for word in words if isinstance(word, Text)).strip():
+        parts = part.approximation if isinstance(part, Opaque) else ()
+        if text := "".join(each.text for each in parts if isinstance(each, Text)).strip():
             return {"type": "text", "text": text}
         self.dropped.add(str(block["type"]))
         return None

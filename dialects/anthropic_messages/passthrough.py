@@ -1,4 +1,4 @@
-"""Anthropic's words in, Anthropic's words out: bodies and frames pass, but for what must change."""
+"""Anthropic messages between two ends: bodies and frames pass, but for what must change."""
 
 import json
 import re
@@ -18,20 +18,20 @@ _BEDROCKS = "amazon-bedrock-"
 _TYPE = re.compile(r'\s*\{\s*"type"\s*:\s*"(\w+)"')
 
 
-def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
+def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what Bedrock or the model refuses."""
     return fitted(body, profile)
 
 
-def forward_response(body: JSON, envelope: Envelope) -> JSON:
+def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
     """Name the model as the client does, and keep Bedrock's own numbers from it."""
     return {name: value for name, value in body.items() if not name.startswith(_BEDROCKS)} | {"model": envelope.model}
 
 
-def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
+def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
     """Render one frame for the client: SAP AI Core leaves out the line that names the event.
 
-    The last usage is made to repeat the input tokens, which Bedrock tells in the first one only.
+    The last usage is made to repeat the input tokens, which Bedrock reports in the first one only.
     """
     data = frame.data
     if '"message_' in data or METRICS in data:
@@ -40,14 +40,14 @@ def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> 
     return encoded(data, kind) if kind else b""
 
 
-def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
+def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
     """Say a failure in a stream that was passed through; here it needs no id."""
     del id, envelope
     return frame(render_fault(fault))
 
 
 def _changed(data: str, envelope: Envelope, usage: Usage) -> str:
-    """Rewrite a frame, unless what gave it away only stands in the model's words."""
+    """Rewrite a frame, unless what was looked for only stands in the model's text."""
     try:
         message = json.loads(data)
     except (ValueError, RecursionError):
@@ -55,9 +55,9 @@ def _changed(data: str, envelope: Envelope, usage: Usage) -> str:
     match message:
         case {"type": "message_start", "message": {**said}}:
             return dumps(message | {"message": said | {"model": envelope.model}})
-        case {"type": "message_delta", "usage": {**told}} if "input_tokens" not in told and usage.prompt:
-            input_told = {name: count for name, count in usage_for(usage).items() if "input" in name}
-            return dumps(message | {"usage": input_told | told})
+        case {"type": "message_delta", "usage": {**reported}} if "input_tokens" not in reported and usage.prompt:
+            input_usage = {name: count for name, count in usage_for(usage).items() if "input" in name}
+            return dumps(message | {"usage": input_usage | reported})
         case {"type": "message_stop"} if METRICS in message:
             return dumps({name: value for name, value in message.items() if name != METRICS})
         case _:

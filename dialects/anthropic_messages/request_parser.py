@@ -1,7 +1,7 @@
-"""What an Anthropic client asks, understood.
+"""Anthropic messages: requests, parsed.
 
 https://docs.claude.com/en/api/messages, and what real clients send beyond it.
-Fields and blocks that only this dialect has a word for end in
+Fields and blocks that only this dialect has end in
 `Conversation.extra` or as `Opaque`; those inside blocks and tools under names
 such as ``tools[].defer_loading``.
 """
@@ -51,7 +51,7 @@ _TOOL_CHOICE = {
     "tool": ToolMode.NAMED,
     "none": ToolMode.NONE,
 }
-# What the neutral words hold of each block; anything else is kept apart.
+# What the neutral values hold of each block; anything else is kept apart.
 _FIELDS = {
     "text": frozenset({"type", "text", "cache_control"}),
     "image": frozenset({"type", "source", "cache_control"}),
@@ -91,13 +91,13 @@ def parse_request(body: JSON) -> Conversation:
 
 
 def parse_block(block: JSON, where: str) -> tuple[Part, JSON]:
-    """Understand a block that stands in a body of another dialect; give apart what of it has no neutral word."""
+    """Understand a block that stands in a body of another dialect; give apart what of it has no neutral field."""
     parser = _Parser()
     return parser.part(block, where), parser.extra
 
 
 class _Parser:
-    """Understands one request; *extra* collects what has no neutral word."""
+    """Parses one request; *extra* collects what has no neutral field."""
 
     def __init__(self) -> None:
         self.extra: dict[str, Any] = {}
@@ -182,7 +182,7 @@ class _Parser:
             case "tool_result":
                 part = self.result(block, where)
             case _:
-                return Opaque(DIALECT, block, self.words(block, where), where)
+                return Opaque(DIALECT, block, self.approximation(block, where), where)
         if not isinstance(part, Opaque):
             self.keep("messages[]", kind, block)
         return part
@@ -216,8 +216,8 @@ class _Parser:
             case _:
                 return Opaque(DIALECT, block, where=where)
 
-    def words(self, block: JSON, where: str) -> tuple[Part, ...]:
-        """Say in neutral words what a block says that has none of its own, as far as it can be said."""
+    def approximation(self, block: JSON, where: str) -> tuple[Part, ...]:
+        """Approximate a block that has no neutral value of its own, as far as that is possible."""
         match block:
             case {"type": "search_result", "content": [*_] as content}:
                 name, source = (_str_or_none(block.get(key), f"{where}.{key}") or "" for key in ("title", "source"))
@@ -263,7 +263,7 @@ class _Parser:
         )
 
     def keep(self, prefix: str, kind: str, block: JSON) -> None:
-        """Remember the fields of a block that have no neutral word, if they say anything."""
+        """Remember the fields of a block that have no neutral field, if they say anything."""
         for name, value in block.items():
             if name not in _FIELDS[kind] and value and value != {"type": "direct"}:
                 self.extra.setdefault(f"{prefix}.{name}", []).append(value)
@@ -279,8 +279,8 @@ class _Parser:
         """Understand `thinking` and `output_config`: the one says whether, the other how hard, and what comes out."""
         config = dict(_object(body.get("output_config") or {}, "output_config"))
         output = _output(config.pop("format", None) or body.get("output_format"))
-        word = config.get("effort")
-        effort = Effort(word) if word in [effort.value for effort in Effort] else None
+        level = config.get("effort")
+        effort = Effort(level) if level in [effort.value for effort in Effort] else None
         reasoning = self.reasoning(body, effort)
         if effort and reasoning and reasoning.effort is effort:
             del config["effort"]

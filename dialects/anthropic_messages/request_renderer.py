@@ -1,4 +1,4 @@
-"""A conversation as Claude on Bedrock is asked it, in Anthropic's words.
+"""Anthropic messages: requests to Claude on Bedrock, rendered.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html
 """
@@ -45,18 +45,18 @@ _INSIDE = ("messages[].", "tools[].", "cache_control.", "thinking.")
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Ask Claude; raises `FaultError` if leaving something out would change the meaning."""
-    conversation, lost = claude_limits.with_sayable_parts(conversation, DIALECT, thoughts=True)
-    conversation, fewer = claude_limits.with_few_marks(conversation, in_results=True)
-    asking = _Asking(conversation, profile, lost)
-    body = asking.body()
+    conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=True)
+    conversation, fewer = claude_limits.with_limited_cache_marks(conversation, in_results=True)
+    renderer = _Renderer(conversation, profile, lost)
+    body = renderer.body()
     if fewer:
-        asking.dropped.add("cache_control")
+        renderer.dropped.add("cache_control")
     rendered = fitted(body, profile)
-    return replace(rendered, dropped=tuple(sorted(asking.dropped.union(rendered.dropped))))
+    return replace(rendered, dropped=tuple(sorted(renderer.dropped.union(rendered.dropped))))
 
 
 @dataclass(slots=True)
-class _Asking:
+class _Renderer:
     """Renders one conversation; *dropped* collects what could not be said."""
 
     conversation: Conversation
@@ -76,18 +76,18 @@ class _Asking:
             "tool_choice": _tool_choice(conversation, json_tool=json_tool) if tools else None,
             "stop_sequences": self.stops(),
         }
-        wish = claude_limits.wish_for(conversation, effort_alone=own)
-        config = {"effort": wish.effort, "format": self.format(json_tool=json_tool)}
+        requested = claude_limits.requested_settings(conversation, effort_alone=own)
+        config = {"effort": requested.effort, "format": self.format(json_tool=json_tool)}
         body |= {
-            "max_tokens": wish.max_tokens,
-            "thinking": wish.thinking,
+            "max_tokens": requested.max_tokens,
+            "thinking": requested.thinking,
             "output_config": {name: value for name, value in config.items() if value is not None},
-            "temperature": wish.temperature,
-            "top_p": wish.top_p,
-            "top_k": wish.top_k,
+            "temperature": requested.temperature,
+            "top_p": requested.top_p,
+            "top_k": requested.top_k,
         }
         self.extras(body, own=own)
-        self.dropped |= claude_limits.unsaid(conversation)
+        self.dropped |= claude_limits.unsupported_settings(conversation)
         return {name: value for name, value in body.items() if value not in (None, [], {})}
 
     def extras(self, body: JSON, *, own: bool) -> None:

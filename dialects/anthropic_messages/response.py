@@ -1,4 +1,4 @@
-"""Whole answers and failures, read and written in Anthropic's words.
+"""Anthropic messages: responses, failures and lists of models, parsed and rendered.
 
 https://docs.claude.com/en/api/messages and .../errors
 """
@@ -106,7 +106,7 @@ def _part(block: JSON) -> Part:
 
 
 def block_for(part: Part) -> JSON | None:
-    """Write one part of an answer as a block; None for what this dialect has no word for."""
+    """Write one part of an answer as a block; None for what this dialect does not have."""
     match part:
         case Text(text) | Refusal(text):
             return {"type": "text", "text": text}
@@ -131,7 +131,7 @@ def picture(media: Media) -> str:
     return f"![{media.name or media.kind.value}]({media.url or f'data:{media.mime};base64,{media.data}'})"
 
 
-def anthropic_model(name: str, created: int) -> JSON:
+def render_model(name: str, created: int) -> JSON:
     """One model as Anthropic's clients read it; *created* is in seconds since the epoch.
 
     https://docs.anthropic.com/en/api/models
@@ -140,7 +140,7 @@ def anthropic_model(name: str, created: int) -> JSON:
     return {"type": "model", "id": name, "display_name": name, "created_at": moment}
 
 
-def anthropic_models(names: Sequence[str], created: int) -> JSON:
+def render_models(names: Sequence[str], created: int) -> JSON:
     """All models, as Anthropic's clients read them: one page, and no more to come."""
     edges = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
-    return {"data": [anthropic_model(name, created) for name in names], "has_more": False, **edges}
+    return {"data": [render_model(name, created) for name in names], "has_more": False, **edges}

@@ -14,9 +14,9 @@ from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, stop_from,
 from dialects.core.conversation import JSON, Family, Media, Opaque, Refusal, Stop, Text, Thinking, ToolCall
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.frame_reader import FrameReader
-from dialects.core.upstream_errors import fault_within
+from dialects.core.upstream_errors import fault_in_stream
 from dialects.framing.aws_event_stream import decoder_for
-from dialects.framing.frame_template import Pieces
+from dialects.framing.frame_template import FrameTemplate
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
 from dialects.interface import Envelope
@@ -84,7 +84,7 @@ class Reader(FrameReader):
                 yield from self._stop_message(message)
             case {"type": "error"} | {"error": _}:
                 code, text = _said(message)
-                yield from self.fail(fault_within(code, text))
+                yield from self.fail(fault_in_stream(code, text))
 
     def _open_block(self, index: int, block: JSON) -> Iterator[Event]:
         if index == self._open:
@@ -163,17 +163,17 @@ class Reader(FrameReader):
 class Writer:
     """Writes ``message_start`` to ``message_stop``.
 
-    Blocks are numbered anew: what this dialect has no word for leaves no gap.
+    Blocks are numbered anew: what this dialect does not have leaves no gap.
     """
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
         self._index = -1
         self._block: Block | None = None
-        self._pieces = Pieces(self._delta)
+        self._pieces = FrameTemplate(self._delta)
 
     def write(self, events: Iterable[Event]) -> bytes:
-        """Render events for the wire."""
+        """Render events as bytes."""
         return b"".join([self._write(event) for event in events])
 
     def _write(self, event: Event) -> bytes:
@@ -208,7 +208,7 @@ class Writer:
 
     def _open_block(self, block: Block) -> bytes:
         text, head = _taken_apart(block)
-        self._block, self._pieces = block if head else None, Pieces(self._delta)
+        self._block, self._pieces = block if head else None, FrameTemplate(self._delta)
         if head is None:
             return b""
         self._index += 1
@@ -261,12 +261,12 @@ def _taken_apart(block: Block) -> tuple[str, JSON | None]:
 
 
 def _said(message: JSON) -> tuple[str, str]:
-    """Read an error: an object, a word beside a message, or a message alone."""
+    """Read an error: an object, a code beside a message, or a message alone."""
     error: Any = message.get("error")
     match error:
         case {**inner}:
             return str(inner.get("type") or inner.get("code") or ""), str(inner.get("message") or "")
-        case str(word):
-            return word, str(message.get("message") or word)
+        case str(code):
+            return code, str(message.get("message") or code)
         case _:
             return "", str(message.get("message") or "")

@@ -14,7 +14,7 @@ STOP_OUT = {
     StopReason.FILTERED: "refusal",
     StopReason.PAUSED: "pause_turn",
 }
-_STOP_IN = {word: reason for reason, word in STOP_OUT.items()}
+_STOP_IN = {name: reason for reason, name in STOP_OUT.items()}
 
 
 def stop_from(said: JSON) -> Stop:

@@ -61,7 +61,7 @@ _EMPTY = "(no output)"
 # Nova takes no other keyword at the top of a tool's schema, hence no definitions, and caches no tools.
 # https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html
 _NOVAS_SCHEMA = frozenset({"type", "properties", "required"})
-# What may go without a word: it says nothing of what the arguments may be, or what Nova does anyway.
+# What may go unnamed: it says nothing of what the arguments may be, or what Nova does anyway.
 _NEEDLESS = frozenset({"$comment", "$id", "$schema", "additionalProperties", "default", "description", "title"})
 _MODELS_OWN = "anthropic_beta"
 
@@ -69,17 +69,17 @@ _MODELS_OWN = "anthropic_beta"
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Ask a model on Bedrock; raises `FaultError` if leaving something out would change the meaning."""
     thoughts = profile.vendor is Vendor.CLAUDE
-    conversation, lost = claude_limits.with_sayable_parts(conversation, DIALECT, thoughts=thoughts)
-    conversation, fewer = claude_limits.with_few_marks(conversation, in_results=False)
-    asking = _Asking(conversation, profile, lost)
-    body = asking.body()
+    conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=thoughts)
+    conversation, fewer = claude_limits.with_limited_cache_marks(conversation, in_results=False)
+    renderer = _Renderer(conversation, profile, lost)
+    body = renderer.body()
     if fewer:
-        asking.dropped.add("cache_control")
-    return Rendered(body, tuple(sorted(asking.dropped)))
+        renderer.dropped.add("cache_control")
+    return Rendered(body, tuple(sorted(renderer.dropped)))
 
 
 @dataclass(slots=True)
-class _Asking:
+class _Renderer:
     """Renders one conversation; *dropped* collects what could not be said."""
 
     conversation: Conversation
@@ -105,7 +105,7 @@ class _Asking:
         }
         if self.is_claude and inference.get("stopSequences"):
             body["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
-        self.dropped |= claude_limits.unsaid(conversation) | (conversation.extra.keys() - {_MODELS_OWN})
+        self.dropped |= claude_limits.unsupported_settings(conversation) | (conversation.extra.keys() - {_MODELS_OWN})
         return {name: value for name, value in body.items() if value}
 
     @property
@@ -118,15 +118,15 @@ class _Asking:
 
     def settings(self, messages: tuple[Message, ...], tools: JSON | None) -> tuple[JSON, JSON]:
         """Set length, sampling and thinking: some have a place in Converse, some only in the model's own fields."""
-        wish = replace(
-            claude_limits.wish_for(self.conversation, effort_alone=False),
+        requested = replace(
+            claude_limits.requested_settings(self.conversation, effort_alone=False),
             forced=claude_tools.is_forced(self.conversation) or self.json_tool,
             unsigned_calls=claude_limits.unsigned_calls(messages),
         )
-        plan = claude_limits.plan(wish, self.profile)
+        plan = claude_limits.reconcile(requested, self.profile)
         self.dropped |= plan.dropped
-        # Only Claude must be told a length; others know theirs.
-        length = plan.max_tokens if self.is_claude or wish.max_tokens else None
+        # Only Claude must be given a length; others know theirs.
+        length = plan.max_tokens if self.is_claude or requested.max_tokens else None
         inference = {
             "maxTokens": length,
             "temperature": plan.temperature,
@@ -135,7 +135,7 @@ class _Asking:
         }
         return _said(inference), _said(self.model_fields(plan, tools))
 
-    def model_fields(self, plan: claude_limits.Plan, tools: JSON | None) -> JSON:
+    def model_fields(self, plan: claude_limits.AcceptedSettings, tools: JSON | None) -> JSON:
         asked = self.conversation.extra.get(_MODELS_OWN) or []
         named = asked if isinstance(asked, list) else [asked]
         betas = [beta for beta in named if isinstance(beta, str) and beta in self.profile.betas]
@@ -234,7 +234,7 @@ class _Asking:
     def tool_choice(self, choice: ToolChoice) -> JSON | None:
         if not self.conversation.tools or choice.mode is ToolMode.NONE:
             if choice.mode is ToolMode.NONE and self.conversation.tools:
-                # There is no word for it.
+                # Converse has no such choice.
                 self.dropped.add("tool_choice")
             return {"tool": {"name": claude_tools.JSON_TOOL}} if self.json_tool else None
         if choice.parallel is False and not self.is_claude:
@@ -247,7 +247,7 @@ class _Asking:
         return {_TOOL_CHOICE[choice.mode]: {}} if self.conversation.tool_choice and not freely else None
 
     def one_at_a_time(self, tools: JSON | None) -> JSON | None:
-        """Have Claude call one tool at most: Converse has no word for it, and takes the kind of choice in one place."""
+        """Have Claude call one tool at most: Converse has no field for it, and one place for a choice."""
         choice = self.conversation.tool_choice or ToolChoice()
         if not tools or not self.conversation.tools or choice.parallel is not False or choice.mode is ToolMode.NONE:
             return None

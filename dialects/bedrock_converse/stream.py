@@ -12,7 +12,7 @@ from dialects.bedrock_converse.vocabulary import DIALECT, as_base64, stop_from, 
 from dialects.core.conversation import JSON, Family, Opaque, Text, Thinking, ToolCall
 from dialects.core.events import Event
 from dialects.core.frame_reader import FrameReader
-from dialects.core.upstream_errors import fault_within
+from dialects.core.upstream_errors import fault_in_stream
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.framing.json_text import glance
 from dialects.framing.sse import Frame
@@ -128,7 +128,7 @@ class Reader(FrameReader):
                 code = str(inner.get("code") or name) if name == "error" else name
                 status = inner.get("originalStatusCode")
                 yield from self.fail(
-                    fault_within(code, str(inner.get("message") or ""), status if isinstance(status, int) else None)
+                    fault_in_stream(code, str(inner.get("message") or ""), status if isinstance(status, int) else None)
                 )
                 return
 

@@ -44,5 +44,5 @@ def _count(said: JSON, name: str) -> int:
 
 
 def as_base64(data: Any) -> str:
-    """Bytes are base64 in JSON, and themselves in Python's words."""
+    """Bytes are base64 in JSON, and themselves in Python's ``repr``."""
     return base64.b64encode(data).decode() if isinstance(data, bytes) else str(data)

@@ -32,7 +32,7 @@ _KNOWN_TO_PLAIN = frozenset(
 _PLAIN_ROLES = frozenset({"system", "user", "assistant"})
 
 
-def knowing(url: str, body: JSON) -> str:
+def with_version_for(url: str, body: JSON) -> str:
     """Give *url* with an api-version that knows all of *body*: its own, unless that is too old."""
     return url if _is_plain(body) else url.replace(f"api-version={PLAIN_VERSION}", f"api-version={FULL_VERSION}")
 

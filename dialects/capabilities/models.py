@@ -29,7 +29,7 @@ class Vendor(Enum):
 
 
 class ThinkingStyle(Enum):
-    """How a model is told to think."""
+    """How a request asks a model to think."""
 
     NONE = "none"
     BUDGET = "budget"
@@ -39,7 +39,7 @@ class ThinkingStyle(Enum):
     EITHER = "either"
     """A budget or adaptive (Claude 4.6)."""
     EFFORT = "effort"
-    """A word such as "low" (GPT-5, the o series)."""
+    """A level such as "low" (GPT-5, the o series)."""
     LEVEL = "level"
     """A Gemini level such as "HIGH" (Gemini 3)."""
 
@@ -71,9 +71,9 @@ class ModelProfile:
     stops: int | None = None
     """How many stop sequences a GPT takes, where it is asked in chat completions; None is any number."""
     thinking_budget: tuple[int, int] = (1, 32768)
-    """The least and the most tokens a Gemini model can be told to think."""
+    """The least and the most tokens a Gemini model can be asked to think."""
     thinking_stops: bool = True
-    """Whether Gemini can be told not to think at all."""
+    """Whether Gemini can be asked not to think at all."""
     thinking_levels: tuple[str, ...] = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
     """The levels a Gemini 3 model takes, least first."""
     schema_with_tools: bool = True
@@ -89,7 +89,7 @@ class ModelProfile:
     max_completion_tokens: bool = False
     """Whether the length is called `max_completion_tokens` (reasoning models on Azure)."""
     efforts: tuple[str, ...] = ("low", "medium", "high")
-    """The words for how hard to think, least first, where `thinking` is `EFFORT`."""
+    """The efforts that it takes, least first, where `thinking` is `EFFORT`."""
     effort: bool = False
     """Whether Claude takes `output_config.effort`."""
     native_schema: bool = True
@@ -103,7 +103,7 @@ class ModelProfile:
     betas: frozenset[str] = frozenset()
     """The `anthropic_beta` flags Bedrock is known to take for this model."""
     verbosity: bool = False
-    """Whether a GPT can be told how wordy to be."""
+    """Whether a GPT takes a verbosity."""
     choice_at_root: bool = False
     """Whether Responses takes a tool whose schema is a choice at its root; chat completions never does."""
     responses_only: bool = False

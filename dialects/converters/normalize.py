@@ -26,21 +26,21 @@ _NO_CONTENT = "its content is neither text nor parts"
 
 
 @dataclass(frozen=True, slots=True)
-class Tidied:
+class Normalized:
     """A body in form, and what was left out of it: sentences for a log that quote nothing of the body."""
 
     body: JSON
     problems: tuple[str, ...] = ()
 
 
-def chat_request(body: JSON, numbers_as_text: bool = False) -> Tidied:
+def chat_request(body: JSON, numbers_as_text: bool = False) -> Normalized:
     """Put an OpenAI chat request into form; a content that is a number is text if *numbers_as_text*."""
-    return _Tidying(_CHAT_SETTINGS, numbers_as_text).request(body)
+    return _Normalizer(_CHAT_SETTINGS, numbers_as_text).request(body)
 
 
-def anthropic_request(body: JSON, numbers_as_text: bool = False) -> Tidied:
+def anthropic_request(body: JSON, numbers_as_text: bool = False) -> Normalized:
     """Put an Anthropic request into form; a content that is a number is text if *numbers_as_text*."""
-    return _Tidying(_ANTHROPIC_SETTINGS, numbers_as_text).request(body)
+    return _Normalizer(_ANTHROPIC_SETTINGS, numbers_as_text).request(body)
 
 
 def anthropic_response(body: JSON) -> JSON:
@@ -57,7 +57,7 @@ def anthropic_event(message: JSON) -> JSON:
 
 
 def converse_response(body: JSON) -> JSON:
-    """Call the tokens written to a cache as Converse does: callers have been told Anthropic's name for them."""
+    """Call the tokens written to a cache as Converse does: callers know Anthropic's name for them."""
     usage = body.get("usage")
     if not isinstance(usage, dict) or "cacheCreationInputTokens" not in usage:
         return body
@@ -116,21 +116,21 @@ _ANTHROPIC_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
 
 
 @dataclass(slots=True)
-class _Tidying:
+class _Normalizer:
     """Puts one request into form; *problems* collects what is left out."""
 
     settings: Mapping[str, Callable[[Any], Any]]
     numbers_as_text: bool
     problems: list[str] = field(default_factory=list)
 
-    def request(self, body: JSON) -> Tidied:
+    def request(self, body: JSON) -> Normalized:
         out = {name: value for name, value in body.items() if name not in self.settings} | self.settled(body)
         if isinstance(body.get("system"), list | dict):
             out["system"] = self.blocks(body["system"], "system")
         if isinstance(body.get("messages"), list):
             messages = (self.message(each, f"messages[{index}]") for index, each in enumerate(body["messages"]))
             out["messages"] = [message for message in messages if message is not None]
-        return Tidied(out, tuple(self.problems))
+        return Normalized(out, tuple(self.problems))
 
     def settled(self, body: JSON) -> JSON:
         """Read the settings that can be read."""
@@ -147,7 +147,7 @@ class _Tidying:
         """Put a message into form; None for one that is left out."""
         if not isinstance(message, dict):
             return message
-        if why := _uselessness(message):
+        if why := _why_useless(message):
             return self.left_out(where, why)
         content = self.content(message.get("content"), f"{where}.content")
         if content is not None:
@@ -185,7 +185,7 @@ class _Tidying:
         return blocks
 
 
-def _uselessness(message: JSON) -> str:
+def _why_useless(message: JSON) -> str:
     """Say why nobody could make sense of a message, whatever its content."""
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:

@@ -22,7 +22,7 @@ CONVERSE_KINDS = frozenset(
 """The events of Converse that are no exceptions."""
 
 
-class Nonsense(Enum):
+class ChunkError(Enum):
     """Why nothing can be read from a chunk."""
 
     UNREADABLE = "it is no JSON object"
@@ -31,15 +31,15 @@ class Nonsense(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An event of a chunk; *is_implied* says that other chunks of the stream tell it."""
+class ChunkEvent:
+    """An event of a chunk; *is_implied* says that other chunks of the stream hold it too."""
 
     event: Event
     is_implied: bool = False
 
 
 def within_converse(message: JSON) -> JSON | None:
-    """What must have come before an event of Converse that speaks of a call."""
+    """What must have come before an event of Converse that belongs to a call."""
     match message:
         case {"contentBlockDelta": {"delta": {"toolUse": _}, **block}}:
             index = block.get("contentBlockIndex", 0)
@@ -51,7 +51,7 @@ def within_converse(message: JSON) -> JSON | None:
 
 
 def within_invoke(message: JSON) -> JSON | None:
-    """What must have come before an event of Invoke that speaks of a call."""
+    """What must have come before an event of Invoke that belongs to a call."""
     match message:
         case {"type": "content_block_delta", "delta": {"type": "input_json_delta"}, **block}:
             index = block.get("index", 0)
@@ -73,7 +73,7 @@ class ChunkReader:
 
     *announces* says whether a chunk may hold nothing but the beginning, *tidied*
     puts one into form, *context* says what it takes for granted, *end* closes a
-    stream; *kinds* are the names of all chunks, where a name tells them apart.
+    stream; *kinds* are the names of all chunks, where they have one.
     """
 
     dialect: BackendDialect
@@ -83,28 +83,28 @@ class ChunkReader:
     end: JSON = field(default_factory=dict)
     kinds: frozenset[str] = frozenset()
 
-    def read(self, chunk: object) -> list[Heard] | Nonsense:
+    def read(self, chunk: object) -> list[ChunkEvent] | ChunkError:
         """Say what a chunk says: an object, its JSON, its Python text or an event of a stream."""
         loaded = _loaded(chunk)
         if loaded is None:
-            return Nonsense.UNREADABLE
+            return ChunkError.UNREADABLE
         message = self.tidied(loaded)
         if message == self.end:
-            return Nonsense.UNKNOWN if self.kinds else []
+            return ChunkError.UNKNOWN if self.kinds else []
         before = self.context(message)
         reader = self.dialect.reader(uuid.uuid4().hex, "text/event-stream")
         implied = reader.feed(_framed(before)) if before else []
         events = reader.feed(_framed(message))
         if any(map(_is_broken, events)) or not all(isinstance(message[k], dict) for k in message.keys() & self.kinds):
-            return Nonsense.BROKEN
+            return ChunkError.BROKEN
         if not events and self.kinds and message.keys().isdisjoint(self.kinds):
-            return Nonsense.UNKNOWN
+            return ChunkError.UNKNOWN
         ends = [event for event in (*reader.feed(_framed(self.end)), *reader.finish()) if isinstance(event, Finished)]
         alone = self.announces and len(events) == 1
         return [
-            *(Heard(event, is_implied=True) for event in implied),
-            *(Heard(event, is_implied=isinstance(event, Started) and not alone) for event in events),
-            *map(Heard, ends),
+            *(ChunkEvent(event, is_implied=True) for event in implied),
+            *(ChunkEvent(event, is_implied=isinstance(event, Started) and not alone) for event in events),
+            *map(ChunkEvent, ends),
         ]
 
 

@@ -1,4 +1,4 @@
-"""What is asked and what is answered, in no vendor's words.
+"""Conversations and completions: what is asked and answered, as neutral values.
 
 Everything here is a frozen value: however often a request is rendered, for
 however many endpoints, it says the same.
@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 JSON = dict[str, Any]
-"""A JSON object as it came off the wire."""
+"""A JSON object as it was received."""
 
 
 class Role(Enum):
@@ -72,8 +72,8 @@ class Family(Enum):
 class Thinking:
     """Words the model said to itself.
 
-    *signature* proves to models of the same *family* that the words are theirs,
-    *redacted* replaces the words where the provider hides them; both are
+    *signature* proves to models of the same *family* that the thoughts are theirs,
+    *redacted* replaces the text where the provider hides them; both are
     verbatim and opaque. Gemini signs the part that follows: there, a `Thinking`
     whose text may be empty stands before the part it signs.
     """
@@ -106,21 +106,21 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The model's words for why it will not answer."""
+    """The model's text of why it will not answer."""
 
     text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """Something only *dialect* has a word for: given back to it, and said in other *words* to any other, if there are.
+    """A part that only *dialect* has: given back to it, and in any other replaced by its *approximation*, if any.
 
     *where* it stands among what the client said; empty for a note that was never content.
     """
 
     dialect: str
     payload: JSON
-    words: "tuple[Part, ...]" = ()
+    approximation: "tuple[Part, ...]" = ()
     where: str = field(default="", compare=False)
 
     @property
@@ -197,7 +197,7 @@ class Effort(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """Whether and how hard to think before answering.
+    """Whether and how hard to think before the answer.
 
     *budget* is in tokens; *adaptive* leaves the amount to the model; *shown*
     asks for the thoughts, or a summary of them, in the answer. `Effort.NONE`
@@ -225,7 +225,7 @@ class OutputFormat:
 class Conversation:
     """One request: what was said so far, and how to go on.
 
-    *model* is the name the client used; a backend is told its own. *extra*
+    *model* is the name the client used; a backend gets its own. *extra*
     holds the fields only *dialect* knows, as they came.
     """
 
@@ -287,7 +287,7 @@ class StopReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why the model stopped, with the provider's own word and the stop sequence that was hit."""
+    """Why the model stopped, with the provider's own name for it and the stop sequence that was hit."""
 
     reason: StopReason = StopReason.END
     raw: str = ""

@@ -1,11 +1,11 @@
 """The neutral stream: what a model says, in the order it says it.
 
-Every stream is a sentence of one grammar, whatever wire it came from::
+Every stream follows one grammar, whatever dialect it came in::
 
     stream = Started block* (Finished | Failed)
     block  = BlockStarted BlockDelta* BlockStopped
 
-and `Failed` may cut it short anywhere. Readers speak only this grammar and
+and `Failed` may cut it short anywhere. Readers give only this grammar and
 writers need only understand it.
 """
 
@@ -50,7 +50,7 @@ class BlockStarted:
 
 @dataclass(frozen=True, slots=True)
 class BlockDelta:
-    """More text for the open block: words, thoughts, or the JSON of a call, as the block is.
+    """More text for the open block: an answer, thoughts, or the JSON of a call, as the block is.
 
     *logprobs* is how likely its tokens were, as `Text` has it.
     """
@@ -88,7 +88,7 @@ Event = Started | BlockStarted | BlockDelta | BlockStopped | Finished | Failed
 
 
 class UngrammaticalError(Exception):
-    """A stream that no model could have spoken: a bug in a reader."""
+    """A stream that no model could have produced: a bug in a reader."""
 
 
 @dataclass(slots=True)

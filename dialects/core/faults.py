@@ -1,4 +1,4 @@
-"""What can go wrong, said once, in no vendor's words."""
+"""What can go wrong, in one list for all vendors."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -57,7 +57,7 @@ class Quota(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One failure: what kind, what to tell the caller, when to come back.
+    """One failure: what kind, what the caller reads, when to come back.
 
     *message* may be shown to a caller: it holds no secret and no upstream address.
     *status* is the HTTP status the failure came with, *retry_after* is in seconds,

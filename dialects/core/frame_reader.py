@@ -19,7 +19,7 @@ _UNREADABLE = (
 class FrameReader(ABC):
     """Reads one stream; a dialect need only say what each message means.
 
-    Whatever the wire says, what comes out is grammatical: blocks that were
+    Whatever the bytes say, what comes out is grammatical: blocks that were
     left open are closed, text that no block announced opens one, and bytes
     that make no sense end the stream as `Failed`.
 
@@ -55,7 +55,7 @@ class FrameReader(ABC):
         return events
 
     def finish(self) -> list[Event]:
-        """The wire has closed: say how the stream ended."""
+        """Give the events that are left when the connection has closed: how the stream ended."""
         try:
             events = [event for frame in self._decoder.finish() for event in self.take(frame)]
         except ValueError as error:
@@ -113,7 +113,7 @@ class FrameReader(ABC):
             yield Started(id, model, self.usage)
 
     def say(self, key: Hashable, block: Block, text: str = "", logprobs: tuple[JSON, ...] = ()) -> Iterator[Event]:
-        """*text* belongs to the block the wire calls *key*; open it if need be.
+        """Add *text* to the block that the backend calls *key*; open it if need be.
 
         Raises `ValueError` for text of a block that is closed already: to open
         it once more would tear it in two.

@@ -1,4 +1,4 @@
-"""Foreign words that a caller may read: without the addresses, keys and tokens that only the proxy should know.
+"""Redaction: texts of upstreams without the addresses, keys and tokens that no caller may read.
 
 Everything that an upstream says of a failure goes through `redacted`: message,
 code and parameter, in one piece or in a stream. What is not clearly public is
@@ -14,7 +14,7 @@ import re
 from urllib.parse import unquote
 
 LONGEST = 2000
-"""Characters of foreign words that are looked at; what follows is cut off before any pattern sees it."""
+"""Characters of a text that are looked at; what follows is cut off before any pattern sees it."""
 
 _GONE = "…"
 

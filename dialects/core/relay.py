@@ -8,8 +8,8 @@ from dialects.core.conversation import Media, Opaque, Refusal, Stop, Text, Think
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.frame_reader import FrameReader
+from dialects.core.streams import StreamReader, StreamWriter
 from dialects.framing.sse import Frame, FrameDecoder
-from dialects.interface import StreamReader, StreamWriter
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Observation:
     items: list[str] = field(default_factory=list)
     """The ids of finished items that the client was given as the backend keeps them."""
 
-    def see(self, events: Iterable[Event]) -> None:
+    def observe(self, events: Iterable[Event]) -> None:
         """Remember what matters about these events."""
         for event in events:
             match event:
@@ -60,15 +60,15 @@ class Relay(Protocol):
         ...
 
     def finish(self) -> bytes:
-        """The backend has closed: give what is left to say."""
+        """Give what is left to write when the backend has closed."""
         ...
 
     def abort(self, fault: Fault) -> bytes:
-        """The backend broke off: say so in the client's dialect."""
+        """Write the failure of a backend that broke off, in the client's dialect."""
         ...
 
 
-class Translation:
+class TranslatingRelay:
     """Reads one dialect and writes another."""
 
     def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
@@ -81,48 +81,48 @@ class Translation:
         return self._pass(self._reader.feed(data))
 
     def finish(self) -> bytes:
-        """The backend has closed: give what is left to say."""
+        """Give what is left to write when the backend has closed."""
         return self._pass(self._reader.finish())
 
     def abort(self, fault: Fault) -> bytes:
-        """The backend broke off: say so in the client's dialect."""
+        """Write the failure of a backend that broke off, in the client's dialect."""
         return b"" if self.seen.over else self._pass([Failed(fault, self.seen.usage)])
 
     def _pass(self, events: list[Event]) -> bytes:
-        self.seen.see(events)
+        self.seen.observe(events)
         return self._writer.write(events)
 
 
-class Forward(Protocol):
-    """Renders a frame of a backend's stream for the client, given the usage told so far."""
+class RenderFrame(Protocol):
+    """Renders a frame of a backend's stream for the client, given the usage reported so far."""
 
     def __call__(self, frame: Frame, *, usage: Usage) -> bytes:
         """Change only what must change."""
         ...
 
 
-class Passthrough:
-    """Both sides speak one dialect: frames go by as they came, and are only watched.
+class PassthroughRelay:
+    """Passes frames between two ends of one dialect as they came, and observes them.
 
-    *forward* renders a frame for the client, given the usage so far, changing only what must change;
-    *say_fault* renders a failure for a stream this side did not write.
+    *render_frame* renders a frame for the client, given the usage so far, changing only what must change;
+    *render_fault* renders a failure for a stream that passed through.
     """
 
     def __init__(
         self,
         reader: FrameReader,
         decoder: FrameDecoder,
-        forward: Forward,
-        say_fault: Callable[[Fault, str], bytes],
+        render_frame: RenderFrame,
+        render_fault: Callable[[Fault, str], bytes],
     ) -> None:
         self.seen = Observation(items=reader.items)
         self._reader = reader
         self._decoder = decoder
-        self._forward = forward
-        self._say_fault = say_fault
+        self._render_frame = render_frame
+        self._render_fault = render_fault
 
     def feed(self, data: bytes) -> bytes:
-        """Take the backend's bytes; give them on, but for a failure, which is said in our own words."""
+        """Take the backend's bytes; pass them on, but for a failure, which is rendered anew."""
         try:
             frames = self._decoder.feed(data)
         except ValueError as error:
@@ -130,37 +130,37 @@ class Passthrough:
         return b"".join([self._pass(frame) for frame in frames])
 
     def finish(self) -> bytes:
-        """The backend has closed: nothing is added, unless it closed too early."""
+        """Add nothing when the backend has closed, unless it closed too early."""
         try:
             last = b"".join(self._pass(frame) for frame in self._decoder.finish())
         except ValueError as error:
             return self.abort(Fault(FaultKind.STREAM_BROKEN, f"the stream is unreadable: {error}"))
-        return last + self._watch(self._reader.finish())
+        return last + self._observe(self._reader.finish())
 
     def abort(self, fault: Fault) -> bytes:
-        """The backend broke off: say so in the client's dialect."""
-        return b"" if self.seen.over else self._watch([Failed(fault, self.seen.usage)])
+        """Write the failure of a backend that broke off, in the client's dialect."""
+        return b"" if self.seen.over else self._observe([Failed(fault, self.seen.usage)])
 
     def _pass(self, frame: Frame) -> bytes:
         if self.seen.over:
-            # The reader has stopped watching: what follows was judged by nobody.
+            # The reader has stopped: what follows was checked by nobody.
             return b""
         if self._reader.continuation(frame):
             # `take` would return one delta; nothing else of it is observed.
             self.seen.committed = True
-            return self._forward(frame, usage=self.seen.usage)
-        return self._watch(self._reader.take(frame)) or self._forward(frame, usage=self.seen.usage)
+            return self._render_frame(frame, usage=self.seen.usage)
+        return self._observe(self._reader.take(frame)) or self._render_frame(frame, usage=self.seen.usage)
 
-    def _watch(self, events: list[Event]) -> bytes:
+    def _observe(self, events: list[Event]) -> bytes:
         failed = self.seen.fault is not None
-        self.seen.see(events)
+        self.seen.observe(events)
         if failed or self.seen.fault is None:
             return b""
-        return self._say_fault(self.seen.fault, self.seen.id)
+        return self._render_fault(self.seen.fault, self.seen.id)
 
 
 def _says_something(block: Block) -> bool:
-    """Whether opening this block already tells the client something."""
+    """Whether opening this block already shows the client something."""
     match block:
         case ToolCall() | Media() | Opaque():
             return True

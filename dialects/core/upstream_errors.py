@@ -32,8 +32,8 @@ _BY_STATUS = {
     504: FaultKind.TIMEOUT,
     529: FaultKind.OVERLOADED,
 }
-# Words that say more than the status: the first that is found in code or message counts.
-_BY_WORD: tuple[tuple[re.Pattern[str], FaultKind], ...] = tuple(
+# Texts that say more than the status: the first that is found in code or message counts.
+_BY_PATTERN: tuple[tuple[re.Pattern[str], FaultKind], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
     for pattern, kind in (
         (r"content_?filter|ResponsibleAIPolicyViolation", FaultKind.CONTENT_FILTERED),
@@ -74,7 +74,7 @@ _BY_STATUS_IN_A_PROVIDERS_SHAPE = {401: FaultKind.DEPLOYMENT_FORBIDDEN}
 _WITHIN = {FaultKind.OTHER: FaultKind.STREAM_BROKEN, FaultKind.REFUSED_CREDENTIALS: FaultKind.DEPLOYMENT_FORBIDDEN}
 """What a kind means inside a stream: SAP AI Core had taken the token, so whoever refuses one is behind it."""
 _CALLERS_MISTAKES = frozenset({FaultKind.NOT_FOUND, FaultKind.INVALID_REQUEST})
-_OUR_WORDS = {
+_OUR_MESSAGES = {
     FaultKind.REFUSED_CREDENTIALS: "SAP AI Core refuses the proxy's credentials for this deployment.",
     FaultKind.DEPLOYMENT_FORBIDDEN: "SAP AI Core does not let the proxy use the deployment behind this model.",
     FaultKind.GONE: "The deployment behind this model does not exist any more or is not running.",
@@ -84,7 +84,7 @@ _OUR_WORDS = {
     FaultKind.OTHER: "The model's endpoint answered with an unexpected status.",
 }
 _PAGE = "The request was refused on its way to the model, as by a firewall."
-"""What is told instead of a page that was written for browsers."""
+"""What callers read instead of a page that was written for browsers."""
 _MESH = re.compile(
     r"RBAC: access denied|Missing Tenant Id\b.*|Jwt\b.*|(?:404 page|resource|deployment\b.*) not found\.?",
     re.IGNORECASE,
@@ -97,19 +97,19 @@ _AI_CORES_OWN_LIMIT = re.compile(r"rate limited by AI Core|\bTooManyRequests?\b"
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _ErrorBody:
     """What an error body says, whatever its shape."""
 
     message: str = ""
     code: str = ""
     param: str | None = None
     by_ai_core: bool = False
-    """Whether SAP AI Core itself speaks of a deployment, and no provider or firewall of the request."""
+    """Whether SAP AI Core itself reports on a deployment, rather than a provider or a firewall on the request."""
     by_provider: bool = False
     """Whether it has what only providers put into an error."""
 
-    def cut(self) -> "_Said":
-        """Keep the beginning of each word: no pattern sees more of them."""
+    def cut(self) -> "_ErrorBody":
+        """Keep the beginning of each text: no pattern sees more of it."""
         param = None if self.param is None else cut(self.param)
         return replace(self, message=cut(self.message), code=cut(self.code), param=param)
 
@@ -131,7 +131,7 @@ def fault_from(status: int, headers: Mapping[str, str], body: bytes, now: float 
     return replace(fault, retry_after=retry_after(headers, body.decode("utf-8", "replace"), now))
 
 
-def fault_within(code: str, message: str, status: int | None = None) -> Fault:
+def fault_in_stream(code: str, message: str, status: int | None = None) -> Fault:
     """Understand an error that came inside a stream that had begun with 200."""
     code, message = cut(code), cut(message)
     if status is None and code.isdecimal() and len(code) == 3:
@@ -146,14 +146,14 @@ def _kind(status: int, code: str, message: str) -> FaultKind:
     if status in (403, 404):
         return _refusal(status, code, message)
     by_status = _BY_STATUS.get(status)
-    worded = next((kind for words, kind in _BY_WORD if words.search(code) or words.search(message)), None)
-    if worded and (by_status is None or worded in (FaultKind.CONTENT_FILTERED, FaultKind.RATE_LIMITED)):
+    by_text = next((kind for text, kind in _BY_PATTERN if text.search(code) or text.search(message)), None)
+    if by_text and (by_status is None or by_text in (FaultKind.CONTENT_FILTERED, FaultKind.RATE_LIMITED)):
         # A caller's mistake may well mention a limit of tokens: only a code makes it a throttling.
         if by_status is FaultKind.INVALID_REQUEST and not any(
-            words.search(code) for words, kind in _BY_WORD if kind is worded
+            text.search(code) for text, kind in _BY_PATTERN if kind is by_text
         ):
             return by_status
-        return worded
+        return by_text
     if by_status:
         return by_status
     if named := _BY_CODE.get(code.lower()):
@@ -162,12 +162,12 @@ def _kind(status: int, code: str, message: str) -> FaultKind:
 
 
 def _refusal(status: int, code: str, message: str) -> FaultKind:
-    """Understand a provider's 403 or 404: a code may say more, words only what is the caller's to mend.
+    """Understand a provider's 403 or 404: a code may say more, a message only what is the caller's to mend.
 
-    The words often repeat what the caller wrote, and nobody else may be made to wait for that.
+    Messages often repeat what the caller wrote, and nobody else may be made to wait for that.
     """
-    for words, kind in _BY_WORD:
-        if words.search(code) or (kind in _CALLERS_MISTAKES and words.search(message)):
+    for text, kind in _BY_PATTERN:
+        if text.search(code) or (kind in _CALLERS_MISTAKES and text.search(message)):
             return kind
     return _BY_STATUS[status]
 
@@ -175,24 +175,24 @@ def _refusal(status: int, code: str, message: str) -> FaultKind:
 def _fault(kind: FaultKind, status: int | None, message: str, code: str, param: str | None) -> Fault:
     own_limit = _AI_CORES_OWN_LIMIT.search(f"{code} {message}")
     quota = Quota.MODEL if kind is FaultKind.RATE_LIMITED and own_limit else Quota.ENDPOINT
-    said = _OUR_WORDS.get(kind) or redacted(message) or f"The model's endpoint answered {status}."
+    said = _OUR_MESSAGES.get(kind) or redacted(message) or f"The model's endpoint answered {status}."
     named = redacted(param) if param is not None else None
     return Fault(kind, said, status or None, None, quota, redacted(code) or None, named)
 
 
-def _said(status: int, body: bytes) -> _Said:
+def _said(status: int, body: bytes) -> _ErrorBody:
     try:
         loaded = json.loads(body)
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace").strip()
         if text.startswith("<"):
-            return _Said(_PAGE)
-        return _Said(text, by_ai_core=len(text) <= _LONGEST_MESH and _MESH.fullmatch(text) is not None)
+            return _ErrorBody(_PAGE)
+        return _ErrorBody(text, by_ai_core=len(text) <= _LONGEST_MESH and _MESH.fullmatch(text) is not None)
     return replace(_from(loaded), by_ai_core=_is_ai_cores(status, loaded), by_provider=_is_a_providers(loaded))
 
 
 def _is_ai_cores(status: int, loaded: Any) -> bool:
-    """Whether this is how the AI API, or AI Core's own proxy for models, speaks of a deployment."""
+    """Whether this is how the AI API, or AI Core's own proxy for models, reports on a deployment."""
     match loaded:
         case {"error": str(), "message": str(message)}:
             return status == 403 or "deployment" in message.lower()
@@ -212,7 +212,7 @@ def _is_a_providers(loaded: Any) -> bool:
             return False
 
 
-def _from(loaded: Any) -> _Said:
+def _from(loaded: Any) -> _ErrorBody:
     match loaded:
         case [first, *_]:
             return _from(first)
@@ -221,21 +221,21 @@ def _from(loaded: Any) -> _Said:
         case {"error": [{**error}, *_]}:
             return _from_object(error)
         case {"error": str(word)}:
-            return _Said(str(loaded.get("message") or word), word)
+            return _ErrorBody(str(loaded.get("message") or word), word)
         case {"errors": {"message": str(message)}}:
-            return _Said(message)
+            return _ErrorBody(message)
         case {"detail": [{"msg": str(message)}, *_]} | {"detail": str(message)}:
-            return _Said(message)
+            return _ErrorBody(message)
         case {**flat}:
             return _from_object(flat)
         case _:
-            return _Said(str(loaded) if loaded else "")
+            return _ErrorBody(str(loaded) if loaded else "")
 
 
-def _from_object(error: dict[Any, Any]) -> _Said:
+def _from_object(error: dict[Any, Any]) -> _ErrorBody:
     code = next((str(error[name]) for name in ("code", "__type", "type") if error.get(name)), "")
     if code.isdigit() and error.get("status"):
         code = str(error["status"])
     message = str(error.get("message") or error.get("Message") or "")
     param = error.get("param")
-    return _Said(message, code.rpartition("#")[2], str(param) if param is not None else None)
+    return _ErrorBody(message, code.rpartition("#")[2], str(param) if param is not None else None)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dialects.adapt.field_reader import Fields
+from dialects.adapt.field_reader import FieldReader
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
@@ -18,7 +18,7 @@ from dialects.interface import Rendered
 _UNDERSTOOD = frozenset({"model", "input", "dimensions", "encoding_format", "user", "input_type"})
 _FORMATS = ("float", "base64")
 _NVIDIA_TYPES = {"document": "passage", "search_document": "passage", "search_query": "query"}
-"""NVIDIA tells what is searched for from what is found by two words of its own."""
+"""NVIDIA has two names of its own for what is searched for and what is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class EmbeddingResponse:
 
 def parse_request(body: JSON) -> EmbeddingRequest:
     """Understand a request; raises `FaultError` for one that makes no sense."""
-    fields = Fields(body)
+    fields = FieldReader(body)
     form = fields.text("encoding_format")
     if form not in ("", *_FORMATS):
         raise fields.wrong("encoding_format", "float or base64")
@@ -124,7 +124,7 @@ def unpacked(text: str) -> tuple[float, ...]:
 
 
 def _for_nvidia(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
-    """Ask NVIDIA, who must be told what the texts are for, and takes no numbers for them.
+    """Ask NVIDIA, which must know what the texts are for, and takes no numbers for them.
 
     https://docs.nvidia.com/nim/nemo-retriever/text-embedding/latest/reference.html
     """
@@ -143,8 +143,8 @@ def _for_nvidia(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
     return Rendered(body, tuple(sorted(dropped | (request.extra.keys() - {"truncate"}))))
 
 
-def _inputs(fields: Fields) -> tuple[str | tuple[int, ...], ...]:
-    """Read one text or many, in words or in numbers."""
+def _inputs(fields: FieldReader) -> tuple[str | tuple[int, ...], ...]:
+    """Read one text or many, as strings or as tokens."""
     given = fields.body.get("input")
     match given:
         case str(text):

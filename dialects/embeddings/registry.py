@@ -24,7 +24,7 @@ class EmbeddingDialect(Protocol):
         ...
 
 
-EMBEDDERS: Mapping[Vendor, EmbeddingDialect] = {
+EMBEDDING_DIALECTS: Mapping[Vendor, EmbeddingDialect] = {
     Vendor.OPENAI: openai_embeddings,
     Vendor.NVIDIA: openai_embeddings,
     Vendor.GEMINI: gemini_embeddings,

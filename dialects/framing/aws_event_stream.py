@@ -59,7 +59,7 @@ class EventStreamDecoder:
         return frames
 
     def finish(self) -> list[Frame]:
-        """The wire has closed: no message may have been left unfinished."""
+        """Check, when the connection has closed, that no message was left unfinished."""
         if self._broken:
             raise self._broken
         if self._buffer:
@@ -108,7 +108,7 @@ def decoder_for(content_type: str) -> FrameDecoder:
 
 
 def _unpacked(payload: str) -> str:
-    """Take an ``invoke`` chunk out of its wrapping, ``{"bytes": "<base64>"}``."""
+    """Take an ``invoke`` chunk out of its envelope, ``{"bytes": "<base64>"}``."""
     match glance(payload) or json.loads(payload):
         case {"bytes": str(packed)}:
             return base64.b64decode(packed, validate=True).decode()
@@ -117,7 +117,7 @@ def _unpacked(payload: str) -> str:
 
 
 def _headers(data: bytes) -> Iterator[tuple[str, str]]:
-    """Read the headers that are words; the others are skipped."""
+    """Read the headers that are text; the others are skipped."""
     position = 0
     try:
         while position < len(data):

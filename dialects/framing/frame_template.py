@@ -8,7 +8,7 @@ _MARK = "no text but this one \u2026"
 """Text with a character beyond ASCII: it is not found in a frame whose writer escapes those, unlike `quote`."""
 
 
-class Pieces:
+class FrameTemplate:
     """Renders the deltas of one block; the bytes around the text are rendered once.
 
     *render* must be a function of the text alone that writes it as one JSON string. Then the bytes before and behind

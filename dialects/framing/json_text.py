@@ -26,8 +26,8 @@ def object_around(arguments: str) -> JSON:
         return {"arguments": arguments}
 
 
-def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")
+def _no_number(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
 
 
 _AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
@@ -55,7 +55,7 @@ def glance(text: str) -> Any:
         return None
 
 
-def loads_leniently(text: str, glanced: Any) -> Any:
+def loads_like_stdlib(text: str, glanced: Any) -> Any:
     """Read JSON as the standard library does, with NaN and lone surrogates, given what `glance` made of *text*."""
     if glanced is None or _may_hold_long_integers(text.encode()):
         return json.loads(text)

@@ -14,7 +14,7 @@ MAX_LINE = 64 * 1024 * 1024
 """The longest line taken, in bytes: an inline image fits, an endless line does not."""
 
 BLANK_LINES = b"\n\n"
-"""Says nothing, in fewer words than a comment: even readers that know no comments skip it."""
+"""Says nothing, in fewer bytes than a comment: even readers that know no comments skip it."""
 
 
 _UNREAD = object()
@@ -22,14 +22,14 @@ _UNREAD = object()
 
 @dataclass(slots=True)
 class Frame:
-    """One event as it stood on the wire. It is not frozen, as creating a frozen one takes three times as long."""
+    """One event as it was received. It is not frozen, as creating a frozen one takes three times as long."""
 
     data: str
     event: str | None = None
     _glance: Any = field(default=_UNREAD, init=False, repr=False, compare=False)
 
     def encode(self) -> bytes:
-        """Render for the wire."""
+        """Render as bytes."""
         return encoded(self.data, self.event)
 
     def glance(self) -> Any:
@@ -40,7 +40,7 @@ class Frame:
 
 
 def encoded(data: str, event: str | None = None) -> bytes:
-    """Render a frame for the wire."""
+    """Render a frame as bytes."""
     head = f"event: {event}\n" if event else ""
     return f"{head}data: {data}\n\n".encode("utf-8", "replace")
 
@@ -53,7 +53,7 @@ class FrameDecoder(Protocol):
         ...
 
     def finish(self) -> list[Frame]:
-        """The wire has closed: give the frame that was left, if any."""
+        """Give the frame that is left when the connection has closed, if any."""
         ...
 
 
@@ -82,7 +82,7 @@ class SSEDecoder:
         return frames
 
     def finish(self) -> list[Frame]:
-        """The wire has closed: give the frame that was left, if any."""
+        """Give the frame that is left when the connection has closed, if any."""
         rest, self._buffer = bytes(self._buffer), bytearray()
         if len(rest) > MAX_LINE:
             raise ValueError(f"a line of more than {MAX_LINE} bytes")

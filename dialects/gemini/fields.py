@@ -63,7 +63,7 @@ def take_whole(config: JSON, name: str, within: str = "generationConfig") -> int
 
 
 def keep_apart(extra: JSON, holder: JSON, known: Container[str], place: str) -> None:
-    """Remember in *extra* what of *holder* has no neutral word, if it says anything."""
+    """Remember in *extra* what of *holder* has no neutral field, if it says anything."""
     for name, value in holder.items():
         if name not in known and value:
             extra.setdefault(f"{place}.{name}", []).append(value)

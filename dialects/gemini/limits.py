@@ -1,6 +1,6 @@
 """What Vertex AI and its models refuse of a request: fields they do not know, settings they do not take.
 
-https://ai.google.dev/gemini-api/docs/thinking says how much each model can be told to think.
+https://ai.google.dev/gemini-api/docs/thinking says how much each model can be asked to think.
 https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/projects.locations.publishers.models/generateContent
 """
 
@@ -143,36 +143,36 @@ def fitted(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:
     return fit, {name for name, value in config.items() if value is not None and value != fit.get(name)}
 
 
-def fitted_thinking(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:
+def thinking_within_limits(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:
     """Change of a ``thinkingConfig`` in camel case only what the model refuses, and name what changed."""
     if profile.thinking is ThinkingStyle.NONE:
         return {}, {name for name, value in config.items() if value}
-    told = {name: value for name, value in config.items() if name not in (_BUDGET, _LEVEL)}
+    kept = {name: value for name, value in config.items() if name not in (_BUDGET, _LEVEL)}
     budget, level = config.get(_BUDGET), config.get(_LEVEL)
     effort = EFFORTS.get(level.upper()) if isinstance(level, str) else None
     in_levels = profile.thinking is ThinkingStyle.LEVEL
     if in_levels and level is not None:
-        fit = fitted_level(effort, profile) if effort else level
-        told[_LEVEL] = level if EFFORTS.get(fit) is effort else fit
+        fit = nearest_level(effort, profile) if effort else level
+        kept[_LEVEL] = level if EFFORTS.get(fit) is effort else fit
     elif in_levels and budget == 0:
-        told[_LEVEL] = fitted_level(Effort.NONE, profile)
+        kept[_LEVEL] = nearest_level(Effort.NONE, profile)
     elif budget is not None:
-        told[_BUDGET] = fitted_budget(budget, profile)
+        kept[_BUDGET] = nearest_budget(budget, profile)
     elif effort is not None:
-        # The same in other words.
-        return {**told, _BUDGET: fitted_budget(BUDGETS[effort], profile)}, set()
-    return told, {name for name, value in config.items() if value is not None and value != told.get(name)}
+        # A budget that means the same.
+        return {**kept, _BUDGET: nearest_budget(BUDGETS[effort], profile)}, set()
+    return kept, {name for name, value in config.items() if value is not None and value != kept.get(name)}
 
 
-def fitted_level(effort: Effort, profile: ModelProfile) -> str:
+def nearest_level(effort: Effort, profile: ModelProfile) -> str:
     """Choose the least level the model has that is enough."""
     enough = _ORDER.index(LEVELS[effort])
     levels = profile.thinking_levels
     return next((level for level in levels if _ORDER.index(level) >= enough), levels[-1])
 
 
-def fitted_budget(budget: int, profile: ModelProfile) -> int:
-    """Choose the budget the model takes that is nearest; models told in levels take any but none."""
+def nearest_budget(budget: int, profile: ModelProfile) -> int:
+    """Choose the budget the model takes that is nearest; models that think in levels take any but none."""
     if budget < 0:
         return _DYNAMIC
     if profile.thinking is ThinkingStyle.LEVEL:

@@ -13,10 +13,10 @@ from dialects.adapt.unsupported import unknown
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
 from dialects.core.faults import Fault
-from dialects.framing.json_text import dumps, loads_leniently
+from dialects.framing.json_text import dumps, loads_like_stdlib
 from dialects.framing.sse import Frame
-from dialects.gemini.limits import FIELDS, fitted, fitted_thinking, known
-from dialects.gemini.request_renderer import sign_foreign_calls
+from dialects.gemini.limits import FIELDS, fitted, known, thinking_within_limits
+from dialects.gemini.request_renderer import sign_calls_of_others
 from dialects.gemini.stream import say_fault
 from dialects.gemini.vocabulary import BESIDE, camelled
 from dialects.interface import Envelope, Rendered
@@ -28,7 +28,7 @@ _SIGNATURES = ("thoughtSignature", "thought_signature")
 _CONFIGS = ("generationConfig", "generation_config")
 
 
-def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
+def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
     dropped: set[str] = set()
     changed = known({name: value for name, value in body.items() if name not in _PATH_ONLY}, dropped)
@@ -42,29 +42,29 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
         asked = _listed(body["contents"])
         said = [_turn(turn, asked[index], index, profile, dropped) for index, turn in enumerate(turns)]
         if "thinking signature" in dropped and profile.thinking is ThinkingStyle.LEVEL:
-            sign_foreign_calls(
+            sign_calls_of_others(
                 [turn for turn in said if isinstance(turn, dict) and isinstance(turn.get("parts"), list)]
             )
         changed["contents"] = said
     return Rendered(changed, tuple(sorted(dropped)))
 
 
-def forward_response(body: JSON, envelope: Envelope) -> JSON:
+def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
     """Change of a backend's own body only the name of the model."""
     return {**body, "modelVersion": envelope.model} if "modelVersion" in body else body
 
 
-def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - told already
+def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
     """Render one frame for the client: byte for byte, unless it names the model."""
     if '"modelVersion"' not in frame.data:
         return frame.encode()
-    loaded = loads_leniently(frame.data, frame.glance())
+    loaded = loads_like_stdlib(frame.data, frame.glance())
     if not isinstance(loaded, dict) or loaded.get("modelVersion", envelope.model) == envelope.model:
         return frame.encode()
-    return Frame(dumps(forward_response(loaded, envelope)), frame.event).encode()
+    return Frame(dumps(passthrough_response(loaded, envelope)), frame.event).encode()
 
 
-def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # noqa: ARG001 - Google's errors name neither
+def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # noqa: ARG001 - Google's errors name neither
     """Say a failure in a stream that was passed through."""
     return say_fault(fault)
 
@@ -75,7 +75,7 @@ def _settings(config: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
     fit, changed = fitted(spelled, profile)
     dropped |= {f"generationConfig.{name}" for name in changed}
     if isinstance(thinking := spelled.get("thinkingConfig"), dict):
-        fit["thinkingConfig"], changed = fitted_thinking(camelled(thinking), profile)
+        fit["thinkingConfig"], changed = thinking_within_limits(camelled(thinking), profile)
         dropped |= {f"generationConfig.thinkingConfig.{name}" for name in changed}
         if fit["thinkingConfig"] == camelled(thinking):
             fit["thinkingConfig"] = thinking

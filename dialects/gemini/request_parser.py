@@ -1,11 +1,11 @@
-"""What a Gemini client asks: ``generateContent`` bodies, understood.
+"""Gemini's requests, parsed: ``generateContent`` bodies.
 
 Names may be in camel or snake case, and one object may stand for a list of
 one, as everywhere in Google's JSON. ``model`` and ``stream``, which Gemini
 says in the path, are expected in the body.
 
 A part holds one thing. What else stands beside it, or in it, and has no
-neutral word is kept apart under its place, such as
+neutral field is kept apart under its place, such as
 ``contents[].parts[].videoMetadata``, and the part counts without it.
 """
 
@@ -61,7 +61,7 @@ _ROLES = {"user": Role.USER, "function": Role.USER, "model": Role.ASSISTANT}
 _DETAILS = {level: detail for detail, level in RESOLUTIONS.items()}
 _UNSPECIFIED = "MEDIA_RESOLUTION_UNSPECIFIED"
 _HELD = ("text", "inlineData", "fileData", "functionCall", "functionResponse")
-"""What a part may hold that has a neutral word."""
+"""What a part may hold that has a neutral value."""
 _HELD_BESIDE = {"inlineData": ("mediaResolution",), "fileData": ("mediaResolution",)}
 
 
@@ -209,7 +209,7 @@ def _reasoning(config: JSON, extra: JSON) -> Reasoning | None:
 
 
 class _Contents:
-    """Understands the turns of one request; *extra* collects what has no neutral word."""
+    """Parses the turns of one request; *extra* collects what has no neutral field."""
 
     def __init__(self, extra: JSON) -> None:
         self._extra = extra
@@ -274,7 +274,7 @@ class _Contents:
                 return Text(text_in(part["text"], f"{where}.text"))
 
     def _unheld(self, part: JSON, where: str) -> Opaque | None:
-        """Keep a part whole that holds something only Gemini has a word for."""
+        """Keep a part whole that holds something only Gemini has."""
         said = {name: value for name, value in part.items() if value is not None}
         if said.keys() - BESIDE - {*_HELD}:
             return Opaque(DIALECT, said, where=where)
@@ -297,7 +297,7 @@ class _Contents:
         return Media(kind, mime, data, url, name, self._detail(part))
 
     def _detail(self, part: JSON) -> str:
-        """Say how closely to look, if others than Gemini know the word for it."""
+        """Say how closely to look, if others than Gemini know the level."""
         resolution = part.get("mediaResolution")
         level = resolution.get("level") if isinstance(resolution, dict) else resolution
         if isinstance(level, str) and level in _DETAILS:
@@ -338,7 +338,7 @@ class _Contents:
 
 
 class _Ledger:
-    """Which calls wait for their results: clients may leave out the ids, and then names and order tell."""
+    """Which calls wait for their results: clients may leave out the ids, and then names and order decide."""
 
     def __init__(self) -> None:
         self._minted = 0

@@ -1,7 +1,7 @@
-"""How Gemini models are asked: ``generateContent`` bodies from neutral words.
+"""Gemini's requests, rendered: ``generateContent`` bodies.
 
-Gemini has no word for an instruction among the messages: one that comes late
-is told in the user's turn, in tags. It takes no ids of calls: a result goes by
+Gemini has no instruction among the messages: one that comes late
+stands in the user's turn, in tags. It takes no ids of calls: a result goes by
 its function's name and stands right behind the call.
 """
 
@@ -37,12 +37,12 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.framing.json_text import dumps, object_from
-from dialects.gemini.limits import fitted, fitted_budget, fitted_level, is_known
+from dialects.gemini.limits import fitted, is_known, nearest_budget, nearest_level
 from dialects.gemini.vocabulary import BUDGETS, DECLARED, DIALECT, RESOLUTIONS, mime_of
 from dialects.interface import Rendered
 
 SKIP_SIGNATURE = "skip_thought_signature_validator"
-"""Google's own word for a call no Gemini model has signed, because another model made it: the check is then skipped.
+"""Google's own signature for a call that another model made, and no Gemini model signed: the check is then skipped.
 
 https://ai.google.dev/gemini-api/docs/thought-signatures
 """
@@ -58,7 +58,7 @@ _SETTINGS = {
     "presencePenalty": "presence_penalty",
     "frequencyPenalty": "frequency_penalty",
 }
-"""What is called how, in words of no vendor, when it does not reach the model as it was asked."""
+"""What settings are called, by no vendor's name, when they do not reach the model as it was asked."""
 _AS_JSON = "Unless you call a function, answer with nothing but one JSON value"
 
 
@@ -97,8 +97,8 @@ class _Renderer:
             body["toolConfig"] = {"functionCallingConfig": self._calling(said.tool_choice)}
         if config:
             body["generationConfig"] = config
-        unsaid = {"user": said.user, "prompt_cache_key": said.cache_key}
-        self.dropped |= {name for name, value in unsaid.items() if value}
+        unsupported_settings = {"user": said.user, "prompt_cache_key": said.cache_key}
+        self.dropped |= {name for name, value in unsupported_settings.items() if value}
         self._add_extra(body)
         return body
 
@@ -165,7 +165,7 @@ class _Renderer:
             wanted = BUDGETS[reasoning.effort]
         if wanted is None:
             return {"thinkingBudget": -1} if reasoning.adaptive else {}
-        budget = fitted_budget(wanted, self._profile)
+        budget = nearest_budget(wanted, self._profile)
         if reasoning.effort is Effort.NONE and budget:
             self.dropped.add("reasoning off")
         return {"thinkingBudget": budget}
@@ -178,7 +178,7 @@ class _Renderer:
             return {}
         if effort is Effort.NONE:
             self.dropped.add("reasoning off")
-        return {"thinkingLevel": fitted_level(effort, self._profile)}
+        return {"thinkingLevel": nearest_level(effort, self._profile)}
 
     def _tools(self) -> list[JSON]:
         if self._conversation.tools and not self._profile.tools:
@@ -238,7 +238,7 @@ class _Renderer:
         if not contents:
             raise invalid(f"nothing was said that {self._profile.name} understands", "messages")
         if self._profile.thinking is ThinkingStyle.LEVEL:
-            sign_foreign_calls(contents)
+            sign_calls_of_others(contents)
         return contents
 
     def _said(self, parts: Iterable[Part]) -> list[JSON]:
@@ -346,10 +346,10 @@ class _Renderer:
         return part
 
 
-def sign_foreign_calls(contents: list[JSON]) -> None:
+def sign_calls_of_others(contents: list[JSON]) -> None:
     """Mark the calls of the current turn that no Gemini model has signed: Gemini 3 insists on a mark.
 
-    The current turn is what follows the last words of the user; of calls made
+    The current turn is what follows the last text of the user; of calls made
     at once, the first is signed.
     """
     for content in reversed(contents):
@@ -369,7 +369,7 @@ def _said_format(output: OutputFormat) -> str:
 
 
 def _response(text: str, is_error: bool) -> JSON:
-    """Wrap what a function gave back: an object stands for itself, unless it looks like a wrapping."""
+    """Wrap what a function gave back: an object stands for itself, unless it looks like an envelope."""
     if is_error:
         return {"error": text}
     loaded = object_from(text) if text.lstrip().startswith("{") else None

@@ -4,7 +4,7 @@ Of several objects, as in a stream, the contents add up, but for the count of
 tokens, which is always the whole.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from dialects.core.conversation import (
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, fold, unfold
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.core.frame_reader import FrameReader
-from dialects.core.upstream_errors import fault_within
+from dialects.core.upstream_errors import fault_in_stream
 from dialects.framing.json_text import dumps, object_from
 from dialects.gemini.vocabulary import DIALECT, FINISHES, STATUSES, STOPS, usage_for, usage_from
 from dialects.interface import Envelope
@@ -47,7 +47,7 @@ class ResponseReader(FrameReader):
         self._metadata: JSON = {}
 
     def end(self) -> Iterator[Event]:
-        """The answer is complete. The usage is computed here, as `note_usage` only keeps each message's counts."""
+        """The answer is complete. The usage is computed here, as `keep_usage` only keeps each message's counts."""
         self.usage = usage_from(self._metadata)
         return super().end()
 
@@ -56,7 +56,7 @@ class ResponseReader(FrameReader):
         self.usage = usage_from(self._metadata)
         return super().fail(fault)
 
-    def note_usage(self, metadata: Mapping[Any, Any]) -> None:
+    def keep_usage(self, metadata: Mapping[Any, Any]) -> None:
         """Keep the counts of one message; later ones replace earlier ones."""
         self._metadata |= {name: value for name, value in metadata.items() if value is not None}
 
@@ -66,7 +66,7 @@ class ResponseReader(FrameReader):
             case {"error": {**error}}:
                 status = error.get("code")
                 yield from self.fail(
-                    fault_within(
+                    fault_in_stream(
                         str(error.get("status") or status or ""),
                         str(error.get("message") or ""),
                         status if isinstance(status, int) else None,
@@ -74,7 +74,7 @@ class ResponseReader(FrameReader):
                 )
                 return
             case {"usageMetadata": {**metadata}}:
-                self.note_usage(metadata)
+                self.keep_usage(metadata)
                 self.usage = usage_from(self._metadata)
         yield from self.start(str(message.get("responseId") or self._token), str(message.get("modelVersion") or ""))
         match message:
@@ -248,8 +248,8 @@ def render_fault(fault: Fault) -> JSON:
     return {"error": error}
 
 
-def render_model(name: str) -> JSON:
-    """Describe a model as Google's list of models does."""
+def render_model(name: str, created: int) -> JSON:  # noqa: ARG001 - Google says nothing of when
+    """Describe one model, as Google's clients read it."""
     return {
         "name": f"models/{name}",
         "baseModelId": name,
@@ -257,6 +257,11 @@ def render_model(name: str) -> JSON:
         "displayName": name,
         "supportedGenerationMethods": _ACTIONS,
     }
+
+
+def render_models(names: Sequence[str], created: int) -> JSON:
+    """List all models, as Google's clients read them."""
+    return {"models": [render_model(name, created) for name in names]}
 
 
 def response_body(candidate: JSON, envelope: Envelope, usage: Usage | None) -> JSON:
@@ -273,7 +278,7 @@ def candidate_for(parts: list[JSON]) -> JSON:
 
 
 def finish_for(stop: Stop, malformed: str) -> JSON:
-    """Name why the answer ended: in Gemini's own word where it was one."""
+    """Name why the answer ended: by Gemini's own reason where it was one."""
     if malformed:
         return {"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": f"Malformed function call: {malformed}"}
     own = STOPS.get(stop.raw) is stop.reason

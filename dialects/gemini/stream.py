@@ -45,7 +45,7 @@ class Reader(ResponseReader):
         metadata = message.get("usageMetadata")
         if not (text and isinstance(text, str)) or (metadata and float in map(type, metadata.values())):
             return ""
-        self.note_usage(metadata or {})
+        self.keep_usage(metadata or {})
         return text
 
 
@@ -57,7 +57,7 @@ class Writer:
         self._parts = PartRenderer()
 
     def write(self, events: Iterable[Event]) -> bytes:
-        """Render events for the wire."""
+        """Render events as bytes."""
         return b"".join(self._write(event) for event in events)
 
     def _write(self, event: Event) -> bytes:

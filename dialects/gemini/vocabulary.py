@@ -1,4 +1,4 @@
-"""Gemini's words: names, tables and spellings that asking and answering share.
+"""Gemini: names, tables and spellings that requests, responses and streams share.
 
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 """
@@ -15,7 +15,7 @@ PARTS = f"{TURNS}.parts[]"
 BESIDE = frozenset({"mediaResolution", "partMetadata", "thought", "thoughtSignature", "videoMetadata"})
 """What may stand beside the content of a part, and says nothing alone."""
 RESOLUTIONS = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
-"""How closely to look at an image, in words that OpenAI has as well."""
+"""How closely to look at an image, in levels that OpenAI has as well."""
 EFFORTS = {"MINIMAL": Effort.MINIMAL, "LOW": Effort.LOW, "MEDIUM": Effort.MEDIUM, "HIGH": Effort.HIGH}
 LEVELS = {
     Effort.NONE: "MINIMAL",
@@ -130,7 +130,7 @@ def camelled(value: JSON) -> JSON:
 def camel(name: str) -> str:
     """Write a name in camel case."""
     head, *rest = name.split("_")
-    return head + "".join(word[:1].upper() + word[1:] for word in rest) if head else name
+    return head + "".join(part[:1].upper() + part[1:] for part in rest) if head else name
 
 
 def mime_of(media: Media) -> str:
@@ -139,7 +139,7 @@ def mime_of(media: Media) -> str:
 
 
 def mime_by_suffix(path: str) -> str:
-    """Guess a type by the end of a name or an address; empty where it tells nothing."""
+    """Guess a type by the end of a name or an address; empty where it says nothing."""
     return _MIME_BY_SUFFIX.get(path.partition("?")[0].partition("#")[0].rpartition(".")[2].lower(), "")
 
 

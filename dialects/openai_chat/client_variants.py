@@ -1,6 +1,6 @@
 """Bodies that come on the chat path in a shape that is not quite chat's.
 
-Cursor speaks of tools as the Responses API or Anthropic does, and of whole
+Cursor writes tools as the Responses API or Anthropic does, and of whole
 conversations as the Responses API does; it reads the answer as chat. Others
 say single parts of a message as Anthropic does.
 """
@@ -73,8 +73,8 @@ def _named(choice: Any) -> Any:
             return choice
         case {"type": "function" | "tool", "name": str(name)}:
             return {"type": "function", "function": {"name": name}}
-        case {"type": "auto" | "none" as word}:
-            return word
+        case {"type": "auto" | "none" as mode}:
+            return mode
         case {"type": "any"}:
             return "required"
         case _:

@@ -13,8 +13,8 @@ from dialects.interface import Envelope, Rendered
 from dialects.openai_chat.limits import accepted
 from dialects.openai_chat.request_parser import parse_request
 from dialects.openai_chat.request_renderer import messages_for
-from dialects.openai_chat.vocabulary import told_id
-from dialects.openai_common.limits import drop_refused_sampling, fit_effort, limited
+from dialects.openai_chat.vocabulary import accepted_call_id
+from dialects.openai_common.limits import drop_refused_sampling, limit_effort, limited
 from dialects.openai_common.passthrough import public_model
 from dialects.openai_common.response import render_fault
 
@@ -25,10 +25,10 @@ _OF_TOOL = frozenset({"type", "function", "custom"})
 _LENGTHS = ("max_completion_tokens", "max_tokens")
 
 
-def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
+def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what the backend refuses.
 
-    The backend is always asked for usage when it streams: `forward_frame` keeps
+    The backend is always asked for usage when it streams: `passthrough_frame` keeps
     it from clients that did not ask.
     """
     dropped: set[str] = set()
@@ -40,7 +40,7 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     _length(out, profile, dropped)
     _tools(out, dropped)
     if profile.vendor is Vendor.OPENAI:
-        fit_effort(out, "reasoning_effort", profile, dropped)
+        limit_effort(out, "reasoning_effort", profile, dropped)
     if out.get("stream") is True:
         asked = out.get("stream_options")
         out["stream_options"] = {**(asked if isinstance(asked, dict) else {}), "include_usage": True}
@@ -51,12 +51,12 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
     return Rendered(out, tuple(sorted(dropped)))
 
 
-def forward_response(body: JSON, envelope: Envelope) -> JSON:
+def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
     """Change of a backend's own body only the model's name."""
     return {**body, "model": envelope.model}
 
 
-def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - told already
+def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
     """Render one frame of a backend's stream for the client; empty to swallow it.
 
     Swallowed are Azure's first chunk, which is about the prompt and has neither
@@ -72,7 +72,7 @@ def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> 
     return _rewritten(frame, envelope)
 
 
-def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
+def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
     """Say a failure in a stream that was passed through; neither the stream's id nor its model are said again."""
     del id, envelope
     return encoded(dumps(render_fault(fault)))
@@ -97,7 +97,7 @@ def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
 
 
 def _messages(body: JSON, profile: ModelProfile, dropped: set[str]) -> list[Any]:
-    """Pass what was said; vendors stricter than OpenAI are told it as in translation."""
+    """Pass what was said; for vendors stricter than OpenAI as in translation."""
     if profile.vendor is not Vendor.OPENAI:
         return messages_for(parse_request(body), profile, dropped)
     messages = body.get("messages")
@@ -114,13 +114,13 @@ def _message(message: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
         calls = out["tool_calls"]
         out["tool_calls"] = [_call(call, profile, dropped) if isinstance(call, dict) else call for call in calls]
     if isinstance(own := out.get("tool_call_id"), str):
-        out["tool_call_id"] = told_id(own, profile)
+        out["tool_call_id"] = accepted_call_id(own, profile)
     return out
 
 
 def _call(call: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
     out = _only(call, _OF_CALL, dropped)
-    return {**out, "id": told_id(out["id"], profile)} if isinstance(out.get("id"), str) else out
+    return {**out, "id": accepted_call_id(out["id"], profile)} if isinstance(out.get("id"), str) else out
 
 
 def _only(value: Mapping[str, Any], names: frozenset[str], dropped: set[str]) -> JSON:

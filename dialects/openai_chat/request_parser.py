@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dialects.adapt.field_reader import Fields
+from dialects.adapt.field_reader import FieldReader
 from dialects.adapt.tool_names import narrowed
 from dialects.anthropic_messages.request_parser import parse_block
 from dialects.core.conversation import (
@@ -44,7 +44,7 @@ from dialects.openai_common.request_parser import (
     input_of,
     media,
     output_format,
-    parted,
+    split_instructions,
 )
 from dialects.openai_common.vocabulary import CHAT
 
@@ -91,8 +91,8 @@ def parse_request(body: JSON) -> Conversation:
     A `developer` message is a system message. Those at the front are the
     conversation's system; later ones stay where they are.
     """
-    fields = Fields(body)
-    system, messages = parted(_messages(fields))
+    fields = FieldReader(body)
+    system, messages = split_instructions(_messages(fields))
     tools = _tools(fields)
     choice = _tool_choice(fields) if tools else None
     if choice is not None and "allowed" in choice:
@@ -115,7 +115,7 @@ def parse_request(body: JSON) -> Conversation:
     )
 
 
-def _messages(fields: Fields) -> list[Message]:
+def _messages(fields: FieldReader) -> list[Message]:
     found: list[Message] = []
     for index, message in enumerate(fields.objects("messages")):
         said = _message(message, index, found)
@@ -133,7 +133,7 @@ def _only_results(message: Message) -> bool:
     return bool(message.parts) and all(isinstance(part, ToolResult) for part in message.parts)
 
 
-def _message(message: Fields, index: int, before: list[Message]) -> Message:
+def _message(message: FieldReader, index: int, before: list[Message]) -> Message:
     match message.text("role"):
         case "system" | "developer":
             return Message(Role.SYSTEM, (*_content(message), *_name(message)))
@@ -149,13 +149,13 @@ def _message(message: Fields, index: int, before: list[Message]) -> Message:
             raise message.wrong("role", "system, developer, user, assistant, tool or function")
 
 
-def _name(message: Fields) -> Iterator[Part]:
-    """A speaker's name has no word elsewhere."""
+def _name(message: FieldReader) -> Iterator[Part]:
+    """No other dialect has a name beside the role."""
     if name := message.text("name"):
         yield Opaque(CHAT, {"type": "name", "name": name})
 
 
-def _result(message: Fields, id: str) -> ToolResult:
+def _result(message: FieldReader, id: str) -> ToolResult:
     said = [inner for part in _content(message) for inner in (part.parts if isinstance(part, ToolResult) else (part,))]
     parts = tuple(part for part in said if isinstance(part, Text | Media | Opaque))
     cache = cache_mark(message)
@@ -168,7 +168,7 @@ def _last_call(name: str, before: list[Message]) -> str:
     return calls[-1].id if calls else name
 
 
-def _content(message: Fields) -> Iterator[Part]:
+def _content(message: FieldReader) -> Iterator[Part]:
     content = message.body.get("content")
     if content is None:
         return
@@ -183,7 +183,7 @@ def _content(message: Fields) -> Iterator[Part]:
         yield _part(part, cache_mark(part) or (whole if part is parts[-1] else None))
 
 
-def _part(part: Fields, cache: CacheMark | None) -> Part:
+def _part(part: FieldReader, cache: CacheMark | None) -> Part:
     kind = part.text("type")
     match kind:
         case "text" | "input_text" | "output_text":
@@ -202,7 +202,7 @@ def _part(part: Fields, cache: CacheMark | None) -> Part:
             return Opaque(CHAT, dict(part.body), where=part.path)
 
 
-def _attached(part: Fields, kind: str) -> Media | None:
+def _attached(part: FieldReader, kind: str) -> Media | None:
     """Read what is attached, if its data or its address is."""
     match kind:
         case "image_url" if isinstance(part.body.get("image_url"), str):
@@ -219,7 +219,7 @@ def _attached(part: Fields, kind: str) -> Media | None:
             return None
 
 
-def _answer(message: Fields, index: int) -> Iterator[Part]:
+def _answer(message: FieldReader, index: int) -> Iterator[Part]:
     """Say what the model said, its thoughts first."""
     thoughts = message.body.get("reasoning_content") or message.body.get("reasoning")
     if isinstance(thoughts, str):
@@ -234,7 +234,7 @@ def _answer(message: Fields, index: int) -> Iterator[Part]:
         yield ToolCall(f"call_{index}", legacy.named("name"), legacy.text("arguments"))
 
 
-def _call(call: Fields) -> Iterator[Part]:
+def _call(call: FieldReader) -> Iterator[Part]:
     function = call.object("function")
     if function is None:
         if call.text("type") in ("", "function"):
@@ -246,13 +246,13 @@ def _call(call: Fields) -> Iterator[Part]:
     yield ToolCall(call.named("id"), function.named("name"), function.text("arguments"), cache_mark(call))
 
 
-def _custom(call: Fields) -> Iterator[ToolCall]:
+def _custom(call: FieldReader) -> Iterator[ToolCall]:
     """Say the call of a custom tool as one of a function: its text is what the function is given."""
     if custom := call.object("custom"):
         yield ToolCall(call.named("id"), custom.named("name"), input_of(custom))
 
 
-def _google_signature(call: Fields) -> str:
+def _google_signature(call: FieldReader) -> str:
     """Read where Google's own OpenAI-compatible API puts the signature of a call.
 
     https://ai.google.dev/gemini-api/docs/thought-signatures
@@ -264,12 +264,12 @@ def _google_signature(call: Fields) -> str:
             return ""
 
 
-def _tools(fields: Fields) -> tuple[ToolSpec | Opaque, ...]:
+def _tools(fields: FieldReader) -> tuple[ToolSpec | Opaque, ...]:
     legacy = [_function(function, None) for function in fields.objects("functions")]
     return (*(_tool(tool) for tool in fields.objects("tools")), *legacy)
 
 
-def _tool(tool: Fields) -> ToolSpec | Opaque:
+def _tool(tool: FieldReader) -> ToolSpec | Opaque:
     function = tool.object("function")
     if tool.text("type") not in ("", "function"):
         tool.object("custom")
@@ -279,11 +279,11 @@ def _tool(tool: Fields) -> ToolSpec | Opaque:
     return _function(function, cache_mark(tool))
 
 
-def _function(function: Fields, cache: CacheMark | None) -> ToolSpec:
+def _function(function: FieldReader, cache: CacheMark | None) -> ToolSpec:
     return function_spec(function, function.named("name"), cache)
 
 
-def _tool_choice(fields: Fields) -> dict[str, Any] | None:
+def _tool_choice(fields: FieldReader) -> dict[str, Any] | None:
     """Read the choice, and the names it narrows the tools to, if it does."""
     parallel = fields.flag("parallel_tool_calls")
     where = "tool_choice" if fields.body.get("tool_choice") is not None else "function_call"
@@ -291,11 +291,11 @@ def _tool_choice(fields: Fields) -> dict[str, Any] | None:
     match said:
         case None:
             return {"choice": ToolChoice(parallel=parallel)} if parallel is not None else None
-        case str(word) if word in _MODES:
-            return {"choice": ToolChoice(_MODES[word], parallel=parallel)}
-        case {"type": "allowed_tools", "allowed_tools": {"mode": str(word), "tools": [*tools]}} if word in _MODES:
+        case str(mode) if mode in _MODES:
+            return {"choice": ToolChoice(_MODES[mode], parallel=parallel)}
+        case {"type": "allowed_tools", "allowed_tools": {"mode": str(mode), "tools": [*tools]}} if mode in _MODES:
             names = frozenset(_name_of(tool) for tool in tools)
-            return {"choice": ToolChoice(_MODES[word], parallel=parallel), "allowed": names}
+            return {"choice": ToolChoice(_MODES[mode], parallel=parallel), "allowed": names}
         case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)}:
             return {"choice": ToolChoice(ToolMode.NAMED, name, parallel)}
         case _:
@@ -310,7 +310,7 @@ def _name_of(tool: Any) -> str:
             raise invalid("tool_choice.allowed_tools.tools must name functions", "tool_choice")
 
 
-def _sampling(fields: Fields) -> Sampling:
+def _sampling(fields: FieldReader) -> Sampling:
     longest = fields.count("max_completion_tokens")
     return Sampling(
         max_tokens=longest if longest is not None else fields.count("max_tokens"),
@@ -323,27 +323,27 @@ def _sampling(fields: Fields) -> Sampling:
     )
 
 
-def _reasoning(fields: Fields) -> Reasoning | None:
+def _reasoning(fields: FieldReader) -> Reasoning | None:
     effort = effort_in(fields, "reasoning_effort")
     return Reasoning(effort) if effort else None
 
 
-def _output(fields: Fields) -> OutputFormat | None:
+def _output(fields: FieldReader) -> OutputFormat | None:
     form = fields.object("response_format")
     if form is None:
         return None
     nested = form.object("json_schema")
     if form.text("type") != "json_schema" or nested is None:
         return output_format(form)
-    return output_format(Fields({**nested.body, "type": "json_schema"}, nested.path))
+    return output_format(FieldReader({**nested.body, "type": "json_schema"}, nested.path))
 
 
-def _stream_usage(fields: Fields) -> bool:
+def _stream_usage(fields: FieldReader) -> bool:
     options = fields.object("stream_options")
     return bool(options and options.flag("include_usage"))
 
 
-def _extra(fields: Fields) -> JSON:
+def _extra(fields: FieldReader) -> JSON:
     extra = beyond(fields.body, _UNDERSTOOD, _DEFAULTS)
     options = fields.object("stream_options")
     if options and (rest := {name: value for name, value in options.body.items() if name != "include_usage"}):

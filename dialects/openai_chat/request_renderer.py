@@ -1,9 +1,9 @@
-"""OpenAI chat completions: asking a model.
+"""OpenAI chat completions: requests, rendered.
 
-Azure OpenAI, and Mistral, Perplexity, Cohere and open models, who speak the
-same language with fewer words. Their templates want roles to alternate and
+Azure OpenAI, and Mistral, Perplexity, Cohere and open models, which speak the
+same dialect with fewer fields. Their templates want roles to alternate and
 instructions only at the front, so there a late system message is said as a
-user's words in ``<system>``, and turns of one role are merged.
+user's text in ``<system>``, and turns of one role are merged.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,9 +35,9 @@ from dialects.core.conversation import (
 from dialects.core.faults import invalid
 from dialects.interface import Rendered
 from dialects.openai_chat.limits import accepted
-from dialects.openai_chat.vocabulary import told_id
-from dialects.openai_common.limits import check_media, drop_refused_sampling, effort_word, limited, takeable
-from dialects.openai_common.request_renderer import answered, note_cache, plain_text, user_of
+from dialects.openai_chat.vocabulary import accepted_call_id
+from dialects.openai_common.limits import accepted_tool, check_media, drop_refused_sampling, limited, nearest_effort
+from dialects.openai_common.request_renderer import answered, plain_text, record_cache_marks, user_of
 from dialects.openai_common.vocabulary import CHAT, CHOICE, LOGPROBS, RESPONSES, data_uri, merged_text
 
 _AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
@@ -55,8 +55,8 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
         body["model"] = profile.name
     body |= _sampling(conversation, profile, dropped)
     body |= _tools(conversation, profile, dropped)
-    if word := effort_word(conversation.reasoning, profile, dropped):
-        body["reasoning_effort"] = word
+    if effort := nearest_effort(conversation.reasoning, profile, dropped):
+        body["reasoning_effort"] = effort
     if conversation.output is not None:
         body |= _output(conversation.output, profile, dropped)
     if conversation.stream:
@@ -120,7 +120,7 @@ class _Messages:
 
     def _system(self, system: tuple[Text, ...]) -> list[JSON]:
         texts = [text for text in system if text.text]
-        note_cache(texts, self._dropped)
+        record_cache_marks(texts, self._dropped)
         if not texts:
             return []
         if len(texts) == 1 or not self._native:
@@ -128,7 +128,7 @@ class _Messages:
         return [{"role": "system", "content": [{"type": "text", "text": text.text} for text in texts]}]
 
     def _message(self, message: Message) -> Iterator[JSON]:
-        note_cache(message.parts, self._dropped)
+        record_cache_marks(message.parts, self._dropped)
         match message.role:
             case Role.USER:
                 yield from self._user(message)
@@ -171,7 +171,11 @@ class _Messages:
                     texts.append(plain_text(part) or f"{part.kind.value} {part.name} {_SHOWN_BELOW}".replace("  ", " "))
                 case Opaque():
                     self._dropped.add(part.kind)
-        return {"role": "tool", "tool_call_id": told_id(result.call_id, self._profile), "content": "\n".join(texts)}
+        return {
+            "role": "tool",
+            "tool_call_id": accepted_call_id(result.call_id, self._profile),
+            "content": "\n".join(texts),
+        }
 
     def _content(self, parts: Iterable[Part]) -> Iterator[JSON]:
         for part in parts:
@@ -232,13 +236,13 @@ class _Messages:
         elif not refusals and not texts:
             said["content"] = ""
         for part in message.parts:
-            self._note_unsaid(part)
+            self._record_dropped(part)
         if said["content"] or tools or refusals:
             yield said
 
     def _call(self, call: ToolCall) -> JSON:
         function = {"name": call.name, "arguments": call.arguments or "{}"}
-        return {"id": told_id(call.id, self._profile), "type": "function", "function": function}
+        return {"id": accepted_call_id(call.id, self._profile), "type": "function", "function": function}
 
     def _own_calls(self, message: Message) -> list[JSON]:
         """Calls of custom tools, which only OpenAI has."""
@@ -246,7 +250,7 @@ class _Messages:
             return []
         return [part.payload for part in message.parts if isinstance(part, Opaque) and _is_custom_call(part)]
 
-    def _note_unsaid(self, part: Part) -> None:
+    def _record_dropped(self, part: Part) -> None:
         match part:
             case Thinking(text, signature, redacted):
                 if text or signature or redacted:
@@ -296,7 +300,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
             case ToolSpec():
                 if tool.cache:
                     dropped.add("cache_control")
-                declared = takeable(tool, dropped) if profile.vendor is Vendor.OPENAI else tool
+                declared = accepted_tool(tool, dropped) if profile.vendor is Vendor.OPENAI else tool
                 tools.append({"type": "function", "function": _function(declared)})
             case Opaque(dialect, payload) if dialect == CHAT:
                 tools.append(payload)
@@ -351,7 +355,7 @@ def _extra(conversation: Conversation, dropped: set[str]) -> JSON:
 
 
 def _taken_from(extra: JSON) -> JSON:
-    """Take out of a request in Responses what chat completions has a word of its own for."""
+    """Take out of a request in Responses what chat completions has a field of its own for."""
     said: JSON = {}
     text = dict(extra.get("text") or {})
     if (verbosity := text.pop("verbosity", None)) is not None:

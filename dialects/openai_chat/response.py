@@ -5,28 +5,28 @@ from typing import Any
 
 from dialects.core.conversation import JSON, Completion, Family, Media, Part, Refusal, Text, Thinking, ToolCall
 from dialects.core.faults import FaultError
-from dialects.core.upstream_errors import fault_within
+from dialects.core.upstream_errors import fault_in_stream
 from dialects.interface import Envelope
 from dialects.openai_chat.vocabulary import (
-    answer_id,
     call_head,
     call_id,
-    finish_word,
+    finish_reason,
     image,
     legacy,
     likely,
     logprobs_in,
     render_usage,
+    response_id,
     stop_of,
 )
 from dialects.openai_common.vocabulary import merged_text, usage_from
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Understand a whole answer; *token* seeds ids the wire does not give."""
+    """Understand a whole answer; *token* seeds ids that the backend does not give."""
     match body:
         case {"error": {**error}}:
-            raise FaultError(fault_within(str(error.get("code") or ""), str(error.get("message") or "")))
+            raise FaultError(fault_in_stream(str(error.get("code") or ""), str(error.get("message") or "")))
         case {"choices": [{"message": {**message}, **choice}, *_]}:
             pass
         case _:
@@ -51,10 +51,10 @@ def render_response(completion: Completion, envelope: Envelope) -> JSON:
         "index": 0,
         "message": message,
         "logprobs": likely(each for part in completion.parts if isinstance(part, Text) for each in part.logprobs),
-        "finish_reason": finish_word(completion.stop, calls, envelope),
+        "finish_reason": finish_reason(completion.stop, calls, envelope),
     }
     return {
-        "id": answer_id(envelope),
+        "id": response_id(envelope),
         "object": "chat.completion",
         "created": envelope.created,
         "model": envelope.model,
@@ -70,7 +70,7 @@ def thoughts_in(message: JSON) -> str:
 
 
 def pieces_in(content: Any) -> Iterator[tuple[type[Text] | type[Thinking], str]]:
-    """Take content apart: a string, or Mistral's list of words and thoughts."""
+    """Take content apart: a string, or Mistral's list of texts and thoughts."""
     match content:
         case str(text):
             yield Text, text

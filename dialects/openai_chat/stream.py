@@ -10,22 +10,22 @@ from dialects.core.conversation import JSON, Family, Media, Opaque, Refusal, Tex
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.frame_reader import FrameReader
-from dialects.core.upstream_errors import fault_within
-from dialects.framing.frame_template import Pieces
+from dialects.core.upstream_errors import fault_in_stream
+from dialects.framing.frame_template import FrameTemplate
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
 from dialects.interface import Envelope
 from dialects.openai_chat.response import pieces_in, thoughts_in
 from dialects.openai_chat.vocabulary import (
-    answer_id,
     call_head,
     call_id,
-    finish_word,
+    finish_reason,
     image,
     legacy,
     likely,
     logprobs_in,
     render_usage,
+    response_id,
     stop_of,
 )
 from dialects.openai_common.response import render_fault
@@ -58,7 +58,7 @@ class _Reader(FrameReader):
         self._likely: tuple[JSON, ...] = ()
 
     def loads(self, frame: Frame) -> JSON | None:
-        """Parse one frame, or the word that ends the stream."""
+        """Parse one frame, or the text that ends the stream."""
         return _DONE if frame.data.strip() == "[DONE]" else super().loads(frame)
 
     def continued(self, frame: Frame) -> str:
@@ -113,7 +113,7 @@ class _Reader(FrameReader):
         delta = choice.get("delta") or {}
         if thoughts := thoughts_in(delta):
             yield from self._words(Thinking(), thoughts)
-        # A token that is no whole character comes without a word of its own.
+        # A token that is no whole character comes without a delta of its own.
         self._likely += logprobs_in(choice)
         for kind, text in pieces_in(delta.get("content")):
             yield from self._words(kind(), text)
@@ -163,10 +163,10 @@ class Writer:
         self._calls = 0
         self._silent = False
         self._signature = ""
-        self._pieces = Pieces(self._piece)
+        self._pieces = FrameTemplate(self._piece)
 
     def write(self, events: Iterable[Event]) -> bytes:
-        """Render events for the wire."""
+        """Render events as bytes."""
         return b"".join([self._write(event) for event in events])
 
     def _write(self, event: Event) -> bytes:
@@ -176,13 +176,13 @@ class Writer:
             case Started():
                 return self._chunk({"role": "assistant", "content": "", "refusal": None})
             case BlockStarted(_, block):
-                self._open, self._pieces = block, Pieces(self._piece)
+                self._open, self._pieces = block, FrameTemplate(self._piece)
                 return self._begin(block)
             case BlockStopped(_, signature):
                 return self._finish_block(signature)
             case Finished(stop, usage):
-                word = finish_word(stop, bool(self._calls), self._envelope)
-                end = self._chunk({}, word)
+                reason = finish_reason(stop, bool(self._calls), self._envelope)
+                end = self._chunk({}, reason)
                 if self._envelope.conversation.stream_usage:
                     end += self._frame([], render_usage(usage))
                 return end + Frame("[DONE]").encode()
@@ -237,7 +237,7 @@ class Writer:
 
     def _frame(self, choices: list[JSON], usage: JSON | None) -> bytes:
         body: JSON = {
-            "id": answer_id(self._envelope),
+            "id": response_id(self._envelope),
             "object": "chat.completion.chunk",
             "created": self._envelope.created,
             "model": self._envelope.model,
@@ -252,6 +252,6 @@ def _fault(error: Any, message: JSON) -> Fault:
     match error:
         case {**said}:
             code = said.get("code") or said.get("type") or ""
-            return fault_within(str(code), str(said.get("message") or ""))
+            return fault_in_stream(str(code), str(said.get("message") or ""))
         case _:
-            return fault_within(str(error), str(message.get("message") or error))
+            return fault_in_stream(str(error), str(message.get("message") or error))

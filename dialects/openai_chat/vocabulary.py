@@ -1,4 +1,4 @@
-"""OpenAI chat completions: the words requests, answers and streams share."""
+"""OpenAI chat completions: names, stop reasons and token counts that requests, responses and streams share."""
 
 import hashlib
 import re
@@ -9,8 +9,9 @@ from dialects.adapt import tool_names
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, Media, Stop, StopReason, ToolCall, Usage
 from dialects.interface import Envelope
-from dialects.openai_common.vocabulary import data_uri, stop_for
+from dialects.openai_common.vocabulary import CHAT, data_uri, stop_for
 
+DIALECT = CHAT
 _FINISH = {
     StopReason.END: "stop",
     StopReason.STOP_SEQUENCE: "stop",
@@ -33,25 +34,25 @@ _MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
 _NINE_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def answer_id(envelope: Envelope) -> str:
+def response_id(envelope: Envelope) -> str:
     """Mint the id of an answer."""
     return f"chatcmpl-{envelope.token}"
 
 
-def finish_word(stop: Stop, calls: bool, envelope: Envelope) -> str:
-    """Say why the model stopped; whoever asked with the legacy `functions` gets the legacy word."""
-    word = _FINISH[stop_for(stop, calls).reason]
-    return "function_call" if word == "tool_calls" and legacy(envelope) else word
+def finish_reason(stop: Stop, calls: bool, envelope: Envelope) -> str:
+    """Say why the model stopped; whoever asked with the legacy `functions` gets the legacy reason."""
+    reason = _FINISH[stop_for(stop, calls).reason]
+    return "function_call" if reason == "tool_calls" and legacy(envelope) else reason
 
 
-def stop_of(word: Any, calls: bool) -> Stop:
+def stop_of(reason: Any, calls: bool) -> Stop:
     """Understand why the model stopped."""
-    raw = word if isinstance(word, str) else ""
+    raw = reason if isinstance(reason, str) else ""
     return stop_for(Stop(_STOP.get(raw, StopReason.END), raw), calls)
 
 
 def legacy(envelope: Envelope) -> bool:
-    """Whether the client speaks of `functions`, as it was done before there were tools."""
+    """Whether the client sent `functions`, as it was done before there were tools."""
     return "functions" in envelope.conversation.extra
 
 
@@ -68,7 +69,7 @@ def render_usage(usage: Usage) -> JSON:
 
 
 def logprobs_in(choice: JSON) -> tuple[JSON, ...]:
-    """Read how likely each token of an answer's words was; what makes no sense is left out."""
+    """Read how likely each token of an answer's text was; what makes no sense is left out."""
     match choice.get("logprobs"):
         case {"content": [*tokens]}:
             return tuple(_likely(token) for token in tokens if _is_likely(token))
@@ -110,11 +111,11 @@ def call_head(call: ToolCall, signature: str) -> JSON:
 
 
 def image(attached: Media) -> JSON:
-    """Show an image a model made: OpenAI has no word for it, other vendors of this dialect use this one."""
+    """Show an image a model made: OpenAI has no field for it, other vendors of this dialect use this one."""
     return {"type": "image_url", "image_url": {"url": data_uri(attached)}}
 
 
-def told_id(id: str, profile: ModelProfile) -> str:
+def accepted_call_id(id: str, profile: ModelProfile) -> str:
     """Write a call's id as the model takes it: Mistral wants nine letters and digits, OpenAI no more than 40."""
     if profile.vendor is not Vendor.MISTRAL:
         return tool_names.call_id(id, _LONGEST_ID)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from dialects.adapt.field_reader import Fields
+from dialects.adapt.field_reader import FieldReader
 from dialects.adapt.schemas import for_openai
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, Effort, Media, MediaKind, Reasoning, ToolSpec
@@ -14,7 +14,7 @@ from dialects.openai_common.vocabulary import LOGPROBS
 
 _EFFORTS = tuple(Effort)
 _EFFORT_OF_BUDGET = ((1024, Effort.MINIMAL), (4096, Effort.LOW), (16384, Effort.MEDIUM))
-"""What a budget of thinking tokens is as a word: up to so many, this."""
+"""What a budget of thinking tokens is as an effort: up to so many, this."""
 _SAMPLING_DEFAULTS: Mapping[str, Any] = {
     "temperature": 1,
     "top_p": 1,
@@ -27,8 +27,8 @@ _SAMPLING_DEFAULTS: Mapping[str, Any] = {
 _PENALTIES = frozenset({"presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"})
 
 
-def effort_word(reasoning: Reasoning | None, profile: ModelProfile, dropped: set[str]) -> str | None:
-    """Choose the word for how hard to think that the model knows and that is nearest to what was asked."""
+def nearest_effort(reasoning: Reasoning | None, profile: ModelProfile, dropped: set[str]) -> str | None:
+    """Choose the effort that the model takes and that is nearest to what was asked."""
     effort = _wanted(reasoning)
     if profile.thinking is not ThinkingStyle.EFFORT:
         if effort not in (None, Effort.NONE) or (effort is None and reasoning and reasoning.adaptive):
@@ -36,23 +36,23 @@ def effort_word(reasoning: Reasoning | None, profile: ModelProfile, dropped: set
         return None
     if effort is None:
         return None
-    known = [Effort(word) for word in profile.efforts]
+    known = [Effort(each) for each in profile.efforts]
     wanted = _EFFORTS.index(effort)
     if effort not in known and effort is not Effort.NONE:
         dropped.add(f"reasoning_effort {effort.value}")
     return min(known, key=lambda each: (abs(_EFFORTS.index(each) - wanted), _EFFORTS.index(each))).value
 
 
-def fit_effort(asked: JSON, name: str, profile: ModelProfile, dropped: set[str]) -> None:
-    """Say in *asked*, under *name*, how hard to think in a word the model knows, if it is said there at all."""
-    effort = effort_in(Fields(asked), name)
+def limit_effort(asked: JSON, name: str, profile: ModelProfile, dropped: set[str]) -> None:
+    """Write into *asked*, under *name*, the nearest effort that the model takes, if any stands there."""
+    effort = effort_in(FieldReader(asked), name)
     if effort is None:
         return
-    word = effort_word(Reasoning(effort), profile, dropped)
-    if word is None:
+    nearest = nearest_effort(Reasoning(effort), profile, dropped)
+    if nearest is None:
         del asked[name]
     else:
-        asked[name] = word
+        asked[name] = nearest
 
 
 def _wanted(reasoning: Reasoning | None) -> Effort | None:
@@ -102,7 +102,7 @@ def limited(length: int | None, profile: ModelProfile, dropped: set[str]) -> int
     return profile.max_output
 
 
-def takeable(tool: ToolSpec, dropped: set[str], *, choices: bool = False) -> ToolSpec:
+def accepted_tool(tool: ToolSpec, dropped: set[str], *, choices: bool = False) -> ToolSpec:
     """Declare a tool with a schema OpenAI takes: `schemas.for_openai` says what *choices* are.
 
     A model can be kept to a schema only if it is the one the client wrote.

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from dialects.adapt.attachments import kind_of
-from dialects.adapt.field_reader import Fields
+from dialects.adapt.field_reader import FieldReader
 from dialects.core.conversation import (
     JSON,
     CacheMark,
@@ -27,7 +27,7 @@ from dialects.framing.json_text import dumps
 _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.ASCII)
 
 
-def cache_mark(part: Fields) -> CacheMark | None:
+def cache_mark(part: FieldReader) -> CacheMark | None:
     """Read Anthropic's ``cache_control``, which several chat clients send, or OpenAI's ``prompt_cache_breakpoint``."""
     control = part.object("cache_control")
     if control is not None:
@@ -50,7 +50,7 @@ def media(uri: str, where: str, kind: MediaKind, name: str = "", detail: str = "
     return Media(kind, mime or "text/plain", data, name=name, detail=detail)
 
 
-def output_format(declared: Fields) -> OutputFormat | None:
+def output_format(declared: FieldReader) -> OutputFormat | None:
     """Read what form the answer must have; *declared* holds ``type`` and, at its level, the schema."""
     match declared.text("type"):
         case "json_object":
@@ -69,16 +69,16 @@ def output_format(declared: Fields) -> OutputFormat | None:
             raise declared.wrong("type", "text, json_object or json_schema")
 
 
-def effort_in(asked: Fields, name: str) -> Effort | None:
-    """Read the word for how hard to think."""
-    word = asked.text(name)
+def effort_in(asked: FieldReader, name: str) -> Effort | None:
+    """Read how hard to think."""
+    effort = asked.text(name)
     try:
-        return Effort(word) if word else None
+        return Effort(effort) if effort else None
     except ValueError:
         raise asked.wrong(name, f"one of {', '.join(effort.value for effort in Effort)}") from None
 
 
-def document(file: Fields) -> Media:
+def document(file: FieldReader) -> Media:
     """Read a file whose data came with it: a data URI, or base64 of what is taken for a PDF."""
     data, name = file.named("file_data"), file.text("filename")
     if data.startswith("data:"):
@@ -86,14 +86,14 @@ def document(file: Fields) -> Media:
     return Media(MediaKind.DOCUMENT, "application/pdf", data, name=name)
 
 
-def function_spec(function: Fields, name: str, cache: CacheMark | None) -> ToolSpec:
+def function_spec(function: FieldReader, name: str, cache: CacheMark | None) -> ToolSpec:
     """Read what a function is for and what it takes; without parameters it takes none."""
     spec = ToolSpec(name, function.text("description"), strict=function.flag("strict"), cache=cache)
     parameters = function.object("parameters")
     return replace(spec, parameters=parameters.body) if parameters and parameters.body else spec
 
 
-def input_of(custom: Fields) -> str:
+def input_of(custom: FieldReader) -> str:
     """Write the text a custom tool is called with as a function's arguments."""
     return dumps({"input": custom.text("input")})
 
@@ -112,7 +112,7 @@ def without(body: Mapping[str, Any], names: frozenset[str]) -> JSON:
     return {name: value for name, value in body.items() if name not in names and value is not None}
 
 
-def parted(history: Sequence[Message]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
+def split_instructions(history: Sequence[Message]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
     """Part the instructions at the front from what was said; alone, the last of them is the question."""
     front = 0
     while front < len(history) and _is_instruction(history[front]):

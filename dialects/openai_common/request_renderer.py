@@ -56,17 +56,17 @@ def user_of(conversation: Conversation) -> JSON:
     return {"user": user} if user else {}
 
 
-def note_cache(parts: Iterable[Part], dropped: set[str]) -> None:
+def record_cache_marks(parts: Iterable[Part], dropped: set[str]) -> None:
     """Name the marks of what is worth caching: OpenAI caches by itself."""
     for part in parts:
         if isinstance(part, ToolResult):
-            note_cache(part.parts, dropped)
+            record_cache_marks(part.parts, dropped)
         if not isinstance(part, Thinking | Refusal | Opaque) and part.cache:
             dropped.add("cache_control")
 
 
 def answered(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Give each call one answer, right behind it, and make words of answers to no call: OpenAI insists on both."""
+    """Give each call one answer, right behind it, and turn answers to no call into text: OpenAI insists on both."""
     settled: list[Message] = []
     held: list[Message] = []
     open_calls: list[str] = []
@@ -121,7 +121,7 @@ def _settled(parts: tuple[Part, ...], open_calls: list[str]) -> tuple[tuple[Part
             said += part.parts
     if any(isinstance(part, ToolResult) for part in said) or not left:
         return tuple(said), left
-    # The user spoke without answering: the call was interrupted.
+    # The user went on without an answer: the call was interrupted.
     return (*(ToolResult(call, (Text(NO_RESULT),)) for call in left), *said), []
 
 

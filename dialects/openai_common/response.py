@@ -42,7 +42,7 @@ def render_fault(fault: Fault) -> JSON:
     return {"error": {"message": message, "type": kind, "param": fault.param, "code": code}}
 
 
-def openai_model(name: str, created: int) -> JSON:
+def render_model(name: str, created: int) -> JSON:
     """One model as OpenAI's clients read it; *created* is in seconds since the epoch.
 
     https://platform.openai.com/docs/api-reference/models/object
@@ -50,6 +50,6 @@ def openai_model(name: str, created: int) -> JSON:
     return {"id": name, "object": "model", "created": created, "owned_by": "sap-ai-core"}
 
 
-def openai_models(names: Sequence[str], created: int) -> JSON:
+def render_models(names: Sequence[str], created: int) -> JSON:
     """All models, as OpenAI's clients read them."""
-    return {"object": "list", "data": [openai_model(name, created) for name in names]}
+    return {"object": "list", "data": [render_model(name, created) for name in names]}

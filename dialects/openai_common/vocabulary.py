@@ -62,7 +62,7 @@ def _count(value: Any) -> int:
 
 
 def merged_text(parts: tuple[Part, ...]) -> str:
-    """Join the words among *parts*."""
+    """Join the texts among *parts*."""
     return "".join(part.text for part in parts if isinstance(part, Text))
 
 

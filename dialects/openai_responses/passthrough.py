@@ -17,12 +17,12 @@ from dialects.core.faults import Fault, invalid
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
 from dialects.interface import Envelope, Rendered
-from dialects.openai_common.limits import drop_refused_sampling, fit_effort
+from dialects.openai_common.limits import drop_refused_sampling, limit_effort
 from dialects.openai_common.passthrough import public_model
 from dialects.openai_common.vocabulary import RESPONSES
 from dialects.openai_responses.request_renderer import length_for
 from dialects.openai_responses.response import fault_of
-from dialects.openai_responses.vocabulary import flat, namespaces_of, render_error, told_id
+from dialects.openai_responses.vocabulary import accepted_call_id, flat, namespaces_of, render_error
 
 # https://learn.microsoft.com/azure/ai-foundry/openai/reference-preview-latest#create-response
 _TAKEN = frozenset(
@@ -59,7 +59,7 @@ _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 _KIND = re.compile(r'"type"\s*:\s*"(response\.[a-z_.]+)"')
 
 
-def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
+def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
     dropped = {name for name, value in body.items() if name not in _TAKEN and value not in _SAYS_NOTHING}
     out = {name: value for name, value in body.items() if name in _TAKEN}
@@ -76,18 +76,18 @@ def forward_request(body: JSON, profile: ModelProfile) -> Rendered:
         dropped.add("reasoning")
     if isinstance(out.get("reasoning"), dict):
         out["reasoning"] = dict(out["reasoning"])
-        fit_effort(out["reasoning"], "effort", profile, dropped)
+        limit_effort(out["reasoning"], "effort", profile, dropped)
     drop_refused_sampling(out, profile, dropped)
     return Rendered(out, tuple(sorted(dropped)))
 
 
-def forward_response(body: JSON, envelope: Envelope) -> JSON:
+def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
     """Change of a backend's own body only the names: of the model, and of functions in namespaces."""
     return _renamed({**body, "model": envelope.model}, namespaces_of(envelope.conversation))
 
 
-def forward_kept(raw: bytes) -> bytes:
-    """Pass an answer that its deployment has kept; why one failed is said in our own words."""
+def passthrough_stored(raw: bytes) -> bytes:
+    """Pass a response that its deployment has kept; why one failed is redacted."""
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
@@ -97,7 +97,7 @@ def forward_kept(raw: bytes) -> bytes:
     return dumps({**body, "error": render_error(fault_of(body["error"]))}).encode()
 
 
-def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - told already
+def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
     """Render one frame of a backend's stream for the client; empty to swallow it.
 
     Swallowed is a failure without a reason: the reason follows in a frame of its own.
@@ -112,7 +112,7 @@ def forward_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> 
     return encoded(_rewritten(frame, envelope) if renamed is None else renamed, kind)
 
 
-def forward_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
+def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
     """Say a failure in a stream that was passed through: clients refuse another id than the stream began with."""
     response = {
         "id": id or f"resp_{envelope.token}",
@@ -169,7 +169,7 @@ def _shorter(item: Any) -> Any:
     """Write the id of a call, or of what it answers, at the length OpenAI takes."""
     match item:
         case {"call_id": str(own)} if own:
-            return {**item, "call_id": told_id(own)}
+            return {**item, "call_id": accepted_call_id(own)}
         case _:
             return item
 

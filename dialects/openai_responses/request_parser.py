@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dialects.adapt.field_reader import Fields
+from dialects.adapt.field_reader import FieldReader
 from dialects.adapt.signatures import REDACTED, unpack
 from dialects.adapt.tool_names import narrowed
 from dialects.core.conversation import (
@@ -42,7 +42,7 @@ from dialects.openai_common.request_parser import (
     input_of,
     media,
     output_format,
-    parted,
+    split_instructions,
     without,
 )
 from dialects.openai_common.vocabulary import RESPONSES
@@ -88,9 +88,9 @@ def parse_request(body: JSON) -> Conversation:
     Neighbouring items of the model make one turn, as do neighbouring results.
     Ids and states of items say nothing to anyone but the server that stored them.
     """
-    fields = Fields(body)
+    fields = FieldReader(body)
     instructions = fields.text("instructions")
-    said, messages = parted(_history(fields))
+    said, messages = split_instructions(_history(fields))
     tools = tuple(tool for declared in fields.objects("tools") for tool in _tool(declared))
     choice, allowed = _tool_choice(fields)
     if allowed is not None:
@@ -133,7 +133,7 @@ class _History:
         self._kind = kind
 
 
-def _history(fields: Fields) -> list[Message]:
+def _history(fields: FieldReader) -> list[Message]:
     said = fields.body.get("input")
     if isinstance(said, str):
         return [Message(Role.USER, (Text(said),))]
@@ -147,7 +147,7 @@ def _history(fields: Fields) -> list[Message]:
     return history.messages
 
 
-def _add_item(item: Fields, history: _History) -> None:
+def _add_item(item: FieldReader, history: _History) -> None:
     kind = item.text("type") or ("message" if "role" in item.body else "item_reference")
     match kind:
         case "message":
@@ -173,12 +173,12 @@ def _add_item(item: Fields, history: _History) -> None:
             history.add(Role.ASSISTANT, (Opaque(RESPONSES, {**item.body, "type": kind}, where=item.path),), "assistant")
 
 
-def _tools_own_call(item: Fields, name: str) -> ToolCall:
+def _tools_own_call(item: FieldReader, name: str) -> ToolCall:
     """Understand the call of a tool of OpenAI's that ran at the client, such as a shell, as one of a function."""
     return ToolCall(item.text("call_id"), name, dumps(without(item.body, _NOT_ARGUMENTS)))
 
 
-def _given_back(item: Fields) -> Iterator[Text | Media | Opaque]:
+def _given_back(item: FieldReader) -> Iterator[Text | Media | Opaque]:
     """Understand what such a tool gave back, in whatever shape."""
     match item.body.get("output"):
         case None | str():
@@ -193,7 +193,7 @@ def _given_back(item: Fields) -> Iterator[Text | Media | Opaque]:
             yield Text(dumps(given))
 
 
-def _add_message(item: Fields, history: _History) -> None:
+def _add_message(item: FieldReader, history: _History) -> None:
     parts = tuple(_content(item, "content"))
     match item.text("role"):
         case "user":
@@ -206,11 +206,11 @@ def _add_message(item: Fields, history: _History) -> None:
             raise item.wrong("role", "user, assistant, system or developer")
 
 
-def _output(item: Fields) -> Iterator[Text | Media | Opaque]:
+def _output(item: FieldReader) -> Iterator[Text | Media | Opaque]:
     yield from (part for part in _content(item, "output") if isinstance(part, Text | Media | Opaque))
 
 
-def _content(item: Fields, name: str) -> Iterator[Part]:
+def _content(item: FieldReader, name: str) -> Iterator[Part]:
     content = item.body.get(name)
     if isinstance(content, str):
         yield Text(content)
@@ -221,7 +221,7 @@ def _content(item: Fields, name: str) -> Iterator[Part]:
         raise item.wrong(name, "a string or a list of parts")
 
 
-def _part(part: Fields, cache: CacheMark | None) -> Part:
+def _part(part: FieldReader, cache: CacheMark | None) -> Part:
     match part.text("type"):
         case "input_text" | "output_text" | "text" | "summary_text" | "reasoning_text":
             return Text(part.text("text"), cache)
@@ -240,13 +240,13 @@ def _part(part: Fields, cache: CacheMark | None) -> Part:
             return Opaque(RESPONSES, dict(part.body), where=part.path)
 
 
-def _file(part: Fields) -> Media:
+def _file(part: FieldReader) -> Media:
     if uri := part.text("file_url"):
         return media(uri, part.at("file_url"), MediaKind.DOCUMENT, part.text("filename"))
     return document(part)
 
 
-def _thinking(item: Fields) -> Thinking:
+def _thinking(item: FieldReader) -> Thinking:
     """Read thoughts back: their signature may be that of another family's model, wrapped."""
     pieces = [*item.objects("summary"), *item.objects("content")]
     text = "\n\n".join(piece.text("text") for piece in pieces)
@@ -259,7 +259,7 @@ def _thinking(item: Fields) -> Thinking:
     return Thinking(text, signature, family=family)
 
 
-def _tool(tool: Fields) -> Iterator[ToolSpec | Opaque]:
+def _tool(tool: FieldReader) -> Iterator[ToolSpec | Opaque]:
     match tool.text("type"):
         case "function":
             yield _function(tool, "")
@@ -273,26 +273,26 @@ def _tool(tool: Fields) -> Iterator[ToolSpec | Opaque]:
             yield Opaque(RESPONSES, dict(tool.body))
 
 
-def _function(tool: Fields, namespace: str) -> ToolSpec:
+def _function(tool: FieldReader, namespace: str) -> ToolSpec:
     return function_spec(tool, flat(namespace, tool.named("name")), cache_mark(tool))
 
 
-def _tool_choice(fields: Fields) -> tuple[ToolChoice | None, frozenset[str] | None]:
+def _tool_choice(fields: FieldReader) -> tuple[ToolChoice | None, frozenset[str] | None]:
     """Read the choice, and the names it narrows the tools to, if it does."""
     parallel = fields.flag("parallel_tool_calls")
     match fields.body.get("tool_choice"):
         case None:
             return (ToolChoice(parallel=parallel) if parallel is not None else None), None
-        case str(word) if word in _MODES:
-            return ToolChoice(_MODES[word], parallel=parallel), None
+        case str(mode) if mode in _MODES:
+            return ToolChoice(_MODES[mode], parallel=parallel), None
         case {"type": "function", "name": str(name), **rest}:
             space = rest.get("namespace")
             return ToolChoice(ToolMode.NAMED, flat(space if isinstance(space, str) else "", name), parallel), None
-        case {"type": "allowed_tools", "mode": str(word), "tools": [*tools]} if word in _MODES:
+        case {"type": "allowed_tools", "mode": str(mode), "tools": [*tools]} if mode in _MODES:
             names = frozenset(tool["name"] for tool in tools if isinstance(tool, dict) and _is_named(tool))
-            return ToolChoice(_MODES[word], parallel=parallel), names
+            return ToolChoice(_MODES[mode], parallel=parallel), names
         case {"type": str()}:
-            # A tool that runs at OpenAI: it is not carried, nor is the wish for it.
+            # A tool that runs at OpenAI: it is not carried, nor is the choice of it.
             return ToolChoice(parallel=parallel), None
         case _:
             raise fields.wrong("tool_choice", "auto, none, required or the name of a function")
@@ -302,7 +302,7 @@ def _is_named(tool: Mapping[Any, Any]) -> bool:
     return isinstance(tool.get("name"), str)
 
 
-def _reasoning(fields: Fields) -> Reasoning | None:
+def _reasoning(fields: FieldReader) -> Reasoning | None:
     asked = fields.object("reasoning")
     if asked is None:
         return None
@@ -312,9 +312,9 @@ def _reasoning(fields: Fields) -> Reasoning | None:
     return Reasoning(effort=effort, shown=True if summary else None, summary=summary)
 
 
-def _extra(fields: Fields) -> JSON:
+def _extra(fields: FieldReader) -> JSON:
     extra = beyond(fields.body, _UNDERSTOOD, _DEFAULTS)
-    if isinstance(fields.body.get("tool_choice"), str) or not _foreign_choice(fields.body.get("tool_choice")):
+    if isinstance(fields.body.get("tool_choice"), str) or not _choice_from_chat(fields.body.get("tool_choice")):
         extra.pop("tool_choice", None)
     if included := [name for name in fields.array("include") if name != SIGNED]:
         extra["include"] = included
@@ -327,6 +327,6 @@ def _extra(fields: Fields) -> JSON:
     return extra
 
 
-def _foreign_choice(choice: Any) -> bool:
+def _choice_from_chat(choice: Any) -> bool:
     """Whether the choice is for a tool that is not a function."""
     return isinstance(choice, dict) and choice.get("type") not in ("function", "allowed_tools")

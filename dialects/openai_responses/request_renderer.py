@@ -1,4 +1,4 @@
-"""OpenAI Responses: asking a model.
+"""OpenAI Responses: requests, rendered.
 
 https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses
 """
@@ -31,11 +31,11 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.interface import Rendered
-from dialects.openai_common.limits import check_media, drop_refused_sampling, effort_word, limited, takeable
-from dialects.openai_common.request_renderer import answered, note_cache, own_thinking, plain_text, user_of
+from dialects.openai_common.limits import accepted_tool, check_media, drop_refused_sampling, limited, nearest_effort
+from dialects.openai_common.request_renderer import answered, own_thinking, plain_text, record_cache_marks, user_of
 from dialects.openai_common.vocabulary import CHAT, CHOICE, RESPONSES, data_uri
 from dialects.openai_responses.request_parser import SIGNED
-from dialects.openai_responses.vocabulary import told_id
+from dialects.openai_responses.vocabulary import accepted_call_id
 
 _SHORTEST = 16
 _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})
@@ -52,7 +52,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     body: JSON = {"model": profile.name, "store": False}
     if instructions := "\n\n".join(text.text for text in conversation.system if text.text):
         body["instructions"] = instructions
-    note_cache(conversation.system, dropped)
+    record_cache_marks(conversation.system, dropped)
     body["input"] = list(items.write(conversation.messages))
     if not body["input"]:
         raise invalid("messages must not be empty", "messages")
@@ -78,7 +78,7 @@ class _Items:
     def write(self, messages: tuple[Message, ...]) -> Iterator[JSON]:
         """Write the history."""
         for message in answered(messages):
-            note_cache(message.parts, self._dropped)
+            record_cache_marks(message.parts, self._dropped)
             match message.role:
                 case Role.USER:
                     yield from self._user(message.parts)
@@ -110,7 +110,7 @@ class _Items:
         output: Any = content
         if all(part["type"] == "input_text" for part in content):
             output = "\n".join(part["text"] for part in content)
-        return {"type": "function_call_output", "call_id": told_id(result.call_id), "output": output}
+        return {"type": "function_call_output", "call_id": accepted_call_id(result.call_id), "output": output}
 
     def _content(self, parts: Iterable[Part]) -> Iterator[JSON]:
         for part in parts:
@@ -150,7 +150,12 @@ class _Items:
             case Thinking():
                 yield from self._thought(part)
             case ToolCall(id, name, arguments):
-                yield {"type": "function_call", "call_id": told_id(id), "name": name, "arguments": arguments or "{}"}
+                yield {
+                    "type": "function_call",
+                    "call_id": accepted_call_id(id),
+                    "name": name,
+                    "arguments": arguments or "{}",
+                }
             case Opaque():
                 yield from self._opaque(part)
             case Media(kind=kind):
@@ -174,14 +179,14 @@ class _Items:
 
 def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
     asked = conversation.sampling
-    unsaid = {
+    unsupported_settings = {
         "top_k": asked.top_k,
         "stop": asked.stop or None,
         "seed": asked.seed,
         "presence_penalty": asked.presence_penalty or None,
         "frequency_penalty": asked.frequency_penalty or None,
     }
-    dropped |= {name for name, value in unsaid.items() if value is not None}
+    dropped |= {name for name, value in unsupported_settings.items() if value is not None}
     fields = {
         "max_output_tokens": length_for(asked.max_tokens, profile, dropped),
         "temperature": asked.temperature,
@@ -205,7 +210,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
             case ToolSpec():
                 if tool.cache:
                     dropped.add("cache_control")
-                tools.append(_function(takeable(tool, dropped, choices=profile.choice_at_root)))
+                tools.append(_function(accepted_tool(tool, dropped, choices=profile.choice_at_root)))
             case Opaque():
                 # SAP AI Core takes functions only.
                 dropped |= lost_with(tool)
@@ -215,7 +220,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
 
 
 def _function(tool: ToolSpec) -> JSON:
-    """Declare a function; unlike chat, Responses takes a schema for strict unless told otherwise."""
+    """Declare a function; unlike chat, Responses takes a schema for strict unless it is said not to be."""
     described = {"description": tool.description} if tool.description else {}
     strict = bool(tool.strict)
     return {"type": "function", "name": tool.name, **described, "parameters": dict(tool.parameters), "strict": strict}
@@ -231,10 +236,10 @@ def _choice(choice: ToolChoice) -> JSON:
 def _reasoning(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
     """Ask to think; models that do are asked for their thoughts in signed form, to be shown them again."""
     asked = conversation.reasoning
-    word = effort_word(asked, profile, dropped)
+    effort = nearest_effort(asked, profile, dropped)
     if profile.thinking is not ThinkingStyle.EFFORT:
         return {}
-    said: JSON = {"effort": word} if word else {}
+    said: JSON = {"effort": effort} if effort else {}
     if asked and (asked.summary or asked.shown):
         said["summary"] = asked.summary or "auto"
     return {"include": [SIGNED], **({"reasoning": said} if said else {})}
@@ -249,7 +254,7 @@ def _format(output: OutputFormat) -> JSON:
 
 
 def _taken_from(extra: Mapping[str, Any], body: JSON, profile: ModelProfile) -> JSON:
-    """Say what a request in chat completions says in a word of its own, or in the same, and leave the rest."""
+    """Carry over what chat completions says in a field of its own, or in the same, and leave the rest."""
     rest = dict(extra)
     if profile.verbosity and "verbosity" in rest:
         body["text"] = {**body.get("text", {}), "verbosity": rest.pop("verbosity")}

@@ -5,14 +5,14 @@ from typing import Any
 
 from dialects.core.conversation import JSON, Completion, Family, Opaque, Part, Refusal, Text, Thinking, ToolCall
 from dialects.core.faults import Fault, FaultError
-from dialects.core.upstream_errors import fault_within
+from dialects.core.upstream_errors import fault_in_stream
 from dialects.interface import Envelope
 from dialects.openai_common.vocabulary import RESPONSES, usage_from
 from dialects.openai_responses.vocabulary import finished, item_for, stop_of
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Understand a whole answer; the wire gives all ids, so that *token* is not needed."""
+    """Understand a whole answer; the backend gives all ids, so that *token* is not needed."""
     del token
     error = body.get("error")
     if error or body.get("status") == "failed":
@@ -42,9 +42,9 @@ def render_response(completion: Completion, envelope: Envelope) -> JSON:
 def fault_of(error: Any) -> Fault:
     """Understand an error object; one that says nothing is the server's."""
     if not isinstance(error, Mapping):
-        return fault_within("server_error", "the model failed without saying why")
+        return fault_in_stream("server_error", "the model failed without saying why")
     code = str(error.get("code") or error.get("type") or "server_error")
-    return fault_within(code, str(error.get("message") or code))
+    return fault_in_stream(code, str(error.get("message") or code))
 
 
 def parts_of(item: Mapping[str, Any]) -> Iterator[Part]:

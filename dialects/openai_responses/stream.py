@@ -20,7 +20,7 @@ from dialects.openai_responses.vocabulary import finished, item_for, render_erro
 
 
 def reader(token: str, content_type: str) -> "Reader":
-    """Begin to understand an answer that comes piece by piece; the wire gives all ids."""
+    """Begin to understand an answer that comes piece by piece; the backend gives all ids."""
     del token, content_type
     return Reader()
 
@@ -159,7 +159,7 @@ class Writer:
         self._logprobs: list[JSON] = []
 
     def write(self, events: Iterable[Event]) -> bytes:
-        """Render events for the wire."""
+        """Render events as bytes."""
         return b"".join(frame for event in events for frame in self._write(event))
 
     def _write(self, event: Event) -> Iterator[bytes]:

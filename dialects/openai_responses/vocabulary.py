@@ -11,7 +11,7 @@ from typing import Any
 
 from dialects.adapt import tool_names
 from dialects.adapt.signatures import REDACTED, pack
-from dialects.adapt.tool_names import fitting, is_function
+from dialects.adapt.tool_names import fitting_name, is_function
 from dialects.capabilities.models import ODD_IN_NAMES
 from dialects.core.conversation import (
     JSON,
@@ -34,8 +34,9 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import Fault, FaultKind
 from dialects.interface import Envelope
-from dialects.openai_common.vocabulary import CHOICE, stop_for
+from dialects.openai_common.vocabulary import CHOICE, RESPONSES, stop_for
 
+DIALECT = RESPONSES
 _INCOMPLETE = {
     StopReason.LENGTH: "max_output_tokens",
     StopReason.CONTEXT_FULL: "max_output_tokens",
@@ -53,18 +54,18 @@ _ERROR_CODE = {
 }
 
 
-def told_id(id: str) -> str:
+def accepted_call_id(id: str) -> str:
     """Write a call's id as OpenAI takes it."""
     return tool_names.call_id(id, _LONGEST_ID)
 
 
-def answer_id(envelope: Envelope) -> str:
+def response_id(envelope: Envelope) -> str:
     """Mint the id of an answer."""
     return f"resp_{envelope.token}"
 
 
 def item_for(part: Part, index: int, envelope: Envelope) -> JSON | None:
-    """Say one part as a complete item of the output; None for what this dialect has no word for."""
+    """Say one part as a complete item of the output; None for what this dialect does not have."""
     tail = f"{envelope.token}_{index}"
     match part:
         case Text(text, _, logprobs):
@@ -155,7 +156,7 @@ def _response(envelope: Envelope, status: str, output: list[JSON]) -> JSON:
     """Say everything a response object must hold: the request is said again in it."""
     asked, extra = envelope.conversation, envelope.conversation.extra
     return {
-        "id": answer_id(envelope),
+        "id": response_id(envelope),
         "object": "response",
         "created_at": envelope.created,
         "status": status,
@@ -236,10 +237,10 @@ def _function(tool: ToolSpec) -> JSON:
 
 
 def flat(namespace: str, name: str) -> str:
-    """Name a function of a namespace in one word that OpenAI takes."""
+    """Name a function of a namespace as OpenAI takes it."""
     if not namespace:
         return name
-    return fitting(f"{namespace}__{name}", ODD_IN_NAMES)
+    return fitting_name(f"{namespace}__{name}", ODD_IN_NAMES)
 
 
 def namespaces(tools: Iterable[Any]) -> Mapping[str, tuple[str, str]]:

@@ -6,6 +6,7 @@ from functools import partial
 
 from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError
+from dialects.registry import DIALECTS
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.upstream.discovery import Management, discover
 from gateway.upstream.management import ManagementClient
@@ -14,19 +15,11 @@ from routing.availability import Availability
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.model_names import Unlisted
+from routing.protocols.embeddings import EmbeddingsProtocol
 from routing.request_router import RequestRouter
 
-_CLIENTS = {
-    "openai": "openai-chat",
-    "chat": "openai-chat",
-    "responses": "openai-responses",
-    "codex": "openai-responses",
-    "anthropic": "anthropic-messages",
-    "claude": "anthropic-messages",
-    "gemini": "gemini",
-    "google": "gemini",
-    "embeddings": "openai-embeddings",
-}
+_CLIENTS = {client: row.name for row in DIALECTS.values() for client in row.client_names}
+_CLIENTS["embeddings"] = EmbeddingsProtocol.dialect
 
 
 def looked_up(settings: Settings, client: ManagementClient) -> tuple[Settings, dict[str, str]]:

@@ -1,6 +1,6 @@
 """OpenAI's chat completions, which most vendors on SAP AI Core speak."""
 
-from dialects.capabilities.azure_versions import knowing
+from dialects.capabilities.azure_versions import with_version_for
 from dialects.capabilities.models import ModelProfile, Vendor, profile_for
 from dialects.core.conversation import JSON
 from proxy_helpers import Converters
@@ -28,7 +28,7 @@ class OpenAIChatProtocol(ProtocolHandler):
 
     def build_endpoint_for(self, base_url: str, model: str, body: JSON, *, stream: bool) -> str:
         """Take a newer `api-version` than the model's own where the body says what that does not know."""
-        return knowing(self.build_endpoint(base_url, model, stream), body)
+        return with_version_for(self.build_endpoint(base_url, model, stream), body)
 
     def get_request_converter(self) -> RequestConverter:
         """Change only what the model refuses."""

@@ -47,7 +47,7 @@ def result(id="t1", content="ok", **more):
 
 
 def forwarded(body, profile=SONNET_45):
-    rendered = messages.forward_request(body, profile)
+    rendered = messages.passthrough_request(body, profile)
     check_messages_request(rendered.body)
     return rendered
 

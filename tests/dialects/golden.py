@@ -16,7 +16,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from dialects.core.events import Event, checked
-from dialects.interface import StreamReader
+from dialects.core.streams import StreamReader
 
 WIRE = Path(__file__).parent.parent / "wire"
 

@@ -10,7 +10,7 @@ from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON, ToolCall
 from dialects.interface import Envelope
 from dialects.registry import BACKENDS, CLIENTS
-from dialects.translator import Forwarded, Inquiry, Translated, crossing
+from dialects.translator import ClientRequest, HubTranslator, PassthroughTranslator, translator_for
 from tests.dialects import golden, mangling
 
 ASKED = {"model": "claude", "max_tokens": 100, "messages": [{"role": "user", "content": "Describe Ada."}]}
@@ -18,35 +18,37 @@ SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "require
 SHAPED = {**ASKED, "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}
 
 
-def inquiry(body: JSON, client: str = "anthropic-messages") -> Inquiry:
+def inquiry(body: JSON, client: str = "anthropic-messages") -> ClientRequest:
     conversation = CLIENTS[client].parse_request(body)
-    return Inquiry(client, body, Envelope("token", conversation.model, 0, conversation))
+    return ClientRequest(client, body, Envelope("token", conversation.model, 0, conversation))
 
 
 @pytest.mark.parametrize(
     ("body", "model", "way"),
     [
-        (ASKED, "anthropic--claude-3.5-sonnet", Forwarded),
-        (ASKED, "anthropic--claude-4.5-sonnet", Forwarded),
-        (SHAPED, "anthropic--claude-4.5-sonnet", Forwarded),
-        (SHAPED, "anthropic--claude-3.5-sonnet", Translated),
+        (ASKED, "anthropic--claude-3.5-sonnet", PassthroughTranslator),
+        (ASKED, "anthropic--claude-4.5-sonnet", PassthroughTranslator),
+        (SHAPED, "anthropic--claude-4.5-sonnet", PassthroughTranslator),
+        (SHAPED, "anthropic--claude-3.5-sonnet", HubTranslator),
     ],
 )
 def test_bodies_pass_between_two_ends_of_one_dialect_unless_the_model_lacks_what_they_ask(body, model, way):
-    assert isinstance(crossing(inquiry(body), "anthropic-messages", profile_for(model)), way)
+    assert isinstance(translator_for(inquiry(body), "anthropic-messages", profile_for(model)), way)
 
 
 def test_between_two_dialects_everything_is_translated():
-    assert isinstance(crossing(inquiry(ASKED), "bedrock-converse", profile_for("claude-4.5-sonnet")), Translated)
+    assert isinstance(
+        translator_for(inquiry(ASKED), "bedrock-converse", profile_for("claude-4.5-sonnet")), HubTranslator
+    )
 
 
 def test_a_model_without_a_json_mode_answers_an_anthropic_client_in_json():
-    way = crossing(inquiry(SHAPED), "anthropic-messages", profile_for("anthropic--claude-3.5-sonnet"))
-    asked = way.ask(profile_for("anthropic--claude-3.5-sonnet"))
+    way = translator_for(inquiry(SHAPED), "anthropic-messages", profile_for("anthropic--claude-3.5-sonnet"))
+    asked = way.render_request(profile_for("anthropic--claude-3.5-sonnet"))
     [tool] = asked.body["tools"]
     call = {"type": "tool_use", "id": "toolu_1", "name": tool["name"], "input": {"name": "Ada"}}
     answer = {"id": "msg_1", "content": [call], "stop_reason": "tool_use", "usage": {"input_tokens": 1}}
-    told = way.answer({**answer, "type": "message", "role": "assistant", "model": "claude"}).body
+    told = way.render_response({**answer, "type": "message", "role": "assistant", "model": "claude"}).body
 
     assert () == asked.dropped
     assert {"type": "tool", "name": tool["name"]} == asked.body["tool_choice"]
@@ -117,15 +119,15 @@ def told(body: JSON) -> set[str]:
 @pytest.mark.parametrize(("client", "backend"), ACROSS)
 def test_a_name_the_model_refuses_is_told_in_one_other_way_and_comes_back_as_it_was(client, backend):
     model, scene = CALLED[backend]
-    way = crossing(inquiry(NAMED[client], client), backend, profile_for(model))
-    body = way.ask(profile_for(model)).body
+    way = translator_for(inquiry(NAMED[client], client), backend, profile_for(model))
+    body = way.render_request(profile_for(model)).body
     [name] = told(body)
 
     def said(data: bytes) -> bytes:
         return re.sub(rb"(tools__)?get_weather", name.encode(), data)
 
     folder = backend.replace("-", "_")
-    whole = way.answer(json.loads(said(json.dumps(golden.body(folder, scene)).encode())))
+    whole = way.render_response(json.loads(said(json.dumps(golden.body(folder, scene)).encode())))
     relay = way.relay(mangling.SSE)
     streamed = relay.feed(said(golden.wire(folder, scene))) + relay.finish()
 
@@ -139,26 +141,26 @@ def test_a_name_the_model_refuses_is_told_in_one_other_way_and_comes_back_as_it_
 
 @pytest.mark.parametrize(("client", "model"), HOME)
 def test_a_vendor_tells_its_own_clients_which_names_it_refuses(client, model):
-    for forward, kind in ((True, Forwarded), (False, Translated)):
-        way = crossing(replace(inquiry(NAMED[client], client), forward=forward), client, profile_for(model))
+    for may_pass, kind in ((True, PassthroughTranslator), (False, HubTranslator)):
+        way = translator_for(replace(inquiry(NAMED[client], client), may_pass=may_pass), client, profile_for(model))
 
         assert isinstance(way, kind)
-        assert {LONG} == told(way.ask(profile_for(model)).body)
+        assert {LONG} == told(way.render_request(profile_for(model)).body)
 
 
 @pytest.mark.parametrize(
     ("model", "name", "way"),
     [
-        ("cohere--command-a-reasoning", "get-weather", Translated),
-        ("cohere--command-a-reasoning", "get_weather", Forwarded),
-        ("mistralai--mistral-large-instruct", "get-weather", Forwarded),
-        ("mistralai--mistral-large-instruct", LONG, Translated),
+        ("cohere--command-a-reasoning", "get-weather", HubTranslator),
+        ("cohere--command-a-reasoning", "get_weather", PassthroughTranslator),
+        ("mistralai--mistral-large-instruct", "get-weather", PassthroughTranslator),
+        ("mistralai--mistral-large-instruct", LONG, HubTranslator),
     ],
 )
 def test_other_vendors_who_speak_openais_dialect_are_told_names_they_take(model, name, way):
     body = json.loads(json.dumps(NAMED["openai-chat"]).replace(LONG, name))
-    found = crossing(inquiry(body, "openai-chat"), "openai-chat", profile_for(model))
-    [tool] = found.ask(profile_for(model)).body["tools"]
+    found = translator_for(inquiry(body, "openai-chat"), "openai-chat", profile_for(model))
+    [tool] = found.render_request(profile_for(model)).body["tools"]
 
     assert isinstance(found, way)
-    assert (way is Forwarded) == (name == tool["function"]["name"])
+    assert (way is PassthroughTranslator) == (name == tool["function"]["name"])

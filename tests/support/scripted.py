@@ -10,7 +10,7 @@ from dialects.core.faults import Fault, FaultError
 from dialects.framing.json_text import dumps
 from dialects.interface import Envelope
 from dialects.registry import CLIENTS
-from dialects.translator import Inquiry
+from dialects.translator import ClientRequest
 from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Asked, Exchange, Shared
 from gateway.requests.lifetime import Lifetime, Wish
@@ -209,7 +209,7 @@ class Bench:
         conversation = CLIENTS[dialect].parse_request(body)
         envelope = Envelope("token", conversation.model, 1_700_000_000, conversation)
         attempts = self.router.attempts(conversation.model, client=dialect)
-        asked = Asked("id", "caller", Inquiry(dialect, body, envelope), self.timeouts, self.clock())
+        asked = Asked("id", "caller", ClientRequest(dialect, body, envelope), self.timeouts, self.clock())
         return Exchange(asked, attempts, self.backends, self.notes, lifetime, self.shared)
 
     @property

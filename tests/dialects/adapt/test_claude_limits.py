@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from dialects.adapt import claude_limits, claude_tools, turn_order
 from dialects.adapt.attachments import check, image_type, text_of
-from dialects.adapt.claude_limits import Plan, Wish, plan
-from dialects.adapt.token_estimate import count_tokens
+from dialects.adapt.claude_limits import AcceptedSettings, RequestedSettings, reconcile
+from dialects.adapt.token_estimate import estimate_tokens
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     Conversation,
@@ -43,50 +43,66 @@ def enabled(budget):
 @pytest.mark.parametrize(
     ("profile", "wish", "planned"),
     [
-        (SONNET_4, Wish(100), Plan(100)),
-        (SONNET_4, Wish(), Plan(16384)),
-        (HAIKU_3, Wish(9000), Plan(4096, dropped=frozenset({"max_tokens"}))),
-        (SONNET_4, Wish(100, enabled(2000)), Plan(2100, enabled(2000))),
-        (SONNET_4, Wish(3000, enabled(10)), Plan(3000, enabled(1024))),
-        (SONNET_4, Wish(60000, ADAPTIVE, "low"), Plan(60000, enabled(4096))),
-        (SONNET_4, Wish(60000, ADAPTIVE, "odd"), Plan(60000, enabled(16384))),
-        (SONNET_4, Wish(9, OFF), Plan(9, OFF)),
-        (HAIKU_3, Wish(9, OFF), Plan(9)),
-        (HAIKU_3, Wish(9, ADAPTIVE, "high"), Plan(9, dropped=frozenset({"thinking"}))),
-        (SONNET_4, Wish(9, None, "high"), Plan(9, dropped=frozenset({"output_config.effort"}))),
-        (SONNET_4, Wish(9, ADAPTIVE, forced=True), Plan(9, dropped=frozenset({"thinking"}))),
-        (SONNET_4, Wish(9, enabled(1024), unsigned_calls=True), Plan(9, dropped=frozenset({"thinking"}))),
-        (SONNET_46, Wish(9, enabled(1024), unsigned_calls=True), Plan(9, ADAPTIVE, "low")),
-        (SONNET_46, Wish(9, ADAPTIVE, "xhigh"), Plan(9, ADAPTIVE, "high")),
-        (OPUS_47, Wish(9, ADAPTIVE, "xhigh"), Plan(9, ADAPTIVE, "xhigh")),
-        (OPUS_47, Wish(9, enabled(4096)), Plan(9, ADAPTIVE, "low")),
-        (OPUS_47, Wish(9, enabled(9000)), Plan(9, ADAPTIVE, "medium")),
-        (OPUS_47, Wish(9, enabled(31999)), Plan(9, ADAPTIVE)),
-        (OPUS_47, Wish(9, temperature=1, top_p=1), Plan(9)),
+        (SONNET_4, RequestedSettings(100), AcceptedSettings(100)),
+        (SONNET_4, RequestedSettings(), AcceptedSettings(16384)),
+        (HAIKU_3, RequestedSettings(9000), AcceptedSettings(4096, dropped=frozenset({"max_tokens"}))),
+        (SONNET_4, RequestedSettings(100, enabled(2000)), AcceptedSettings(2100, enabled(2000))),
+        (SONNET_4, RequestedSettings(3000, enabled(10)), AcceptedSettings(3000, enabled(1024))),
+        (SONNET_4, RequestedSettings(60000, ADAPTIVE, "low"), AcceptedSettings(60000, enabled(4096))),
+        (SONNET_4, RequestedSettings(60000, ADAPTIVE, "odd"), AcceptedSettings(60000, enabled(16384))),
+        (SONNET_4, RequestedSettings(9, OFF), AcceptedSettings(9, OFF)),
+        (HAIKU_3, RequestedSettings(9, OFF), AcceptedSettings(9)),
+        (HAIKU_3, RequestedSettings(9, ADAPTIVE, "high"), AcceptedSettings(9, dropped=frozenset({"thinking"}))),
+        (
+            SONNET_4,
+            RequestedSettings(9, None, "high"),
+            AcceptedSettings(9, dropped=frozenset({"output_config.effort"})),
+        ),
+        (SONNET_4, RequestedSettings(9, ADAPTIVE, forced=True), AcceptedSettings(9, dropped=frozenset({"thinking"}))),
+        (
+            SONNET_4,
+            RequestedSettings(9, enabled(1024), unsigned_calls=True),
+            AcceptedSettings(9, dropped=frozenset({"thinking"})),
+        ),
+        (SONNET_46, RequestedSettings(9, enabled(1024), unsigned_calls=True), AcceptedSettings(9, ADAPTIVE, "low")),
+        (SONNET_46, RequestedSettings(9, ADAPTIVE, "xhigh"), AcceptedSettings(9, ADAPTIVE, "high")),
+        (OPUS_47, RequestedSettings(9, ADAPTIVE, "xhigh"), AcceptedSettings(9, ADAPTIVE, "xhigh")),
+        (OPUS_47, RequestedSettings(9, enabled(4096)), AcceptedSettings(9, ADAPTIVE, "low")),
+        (OPUS_47, RequestedSettings(9, enabled(9000)), AcceptedSettings(9, ADAPTIVE, "medium")),
+        (OPUS_47, RequestedSettings(9, enabled(31999)), AcceptedSettings(9, ADAPTIVE)),
+        (OPUS_47, RequestedSettings(9, temperature=1, top_p=1), AcceptedSettings(9)),
         (
             OPUS_47,
-            Wish(9, temperature=0, top_p=0.5, top_k=1),
-            Plan(9, dropped=frozenset({"temperature", "top_p", "top_k"})),
+            RequestedSettings(9, temperature=0, top_p=0.5, top_k=1),
+            AcceptedSettings(9, dropped=frozenset({"temperature", "top_p", "top_k"})),
         ),
-        (SONNET_45, Wish(9, temperature=0, top_p=0.5), Plan(9, temperature=0, dropped=frozenset({"top_p"}))),
-        (SONNET_45, Wish(9, top_p=0.5, top_k=3), Plan(9, top_p=0.5, top_k=3)),
-        (SONNET_4, Wish(9, temperature=0, top_p=0.5), Plan(9, temperature=0, top_p=0.5)),
-        (SONNET_4, Wish(9, temperature=2), Plan(9, temperature=1, dropped=frozenset({"temperature above 1"}))),
+        (
+            SONNET_45,
+            RequestedSettings(9, temperature=0, top_p=0.5),
+            AcceptedSettings(9, temperature=0, dropped=frozenset({"top_p"})),
+        ),
+        (SONNET_45, RequestedSettings(9, top_p=0.5, top_k=3), AcceptedSettings(9, top_p=0.5, top_k=3)),
+        (SONNET_4, RequestedSettings(9, temperature=0, top_p=0.5), AcceptedSettings(9, temperature=0, top_p=0.5)),
+        (
+            SONNET_4,
+            RequestedSettings(9, temperature=2),
+            AcceptedSettings(9, temperature=1, dropped=frozenset({"temperature above 1"})),
+        ),
     ],
 )
 def test_what_is_wished_is_reconciled_with_what_the_model_takes(profile, wish, planned):
-    assert plan(wish, profile) == planned
+    assert reconcile(wish, profile) == planned
 
 
 def test_thinking_fits_into_the_longest_answer():
     capped = replace(SONNET_4, max_output=4000)
 
-    assert plan(Wish(100, enabled(5000)), capped) == Plan(4000, enabled(2000))
+    assert reconcile(RequestedSettings(100, enabled(5000)), capped) == AcceptedSettings(4000, enabled(2000))
 
 
 @given(
     st.builds(
-        Wish,
+        RequestedSettings,
         st.none() | st.integers(1, 200_000),
         st.sampled_from([None, ADAPTIVE, OFF, enabled(1), enabled(50_000), {"type": "between_tools"}]),
         st.sampled_from([None, "low", "xhigh", "odd"]),
@@ -99,7 +115,7 @@ def test_thinking_fits_into_the_longest_answer():
     st.sampled_from([HAIKU_3, SONNET_4, SONNET_45, SONNET_46, OPUS_47]),
 )
 def test_no_wish_leads_to_a_plan_that_claude_refuses(wish, profile):
-    made = plan(wish, profile)
+    made = reconcile(wish, profile)
     thinking = made.thinking or {}
 
     assert thinking.get("budget_tokens", 0) < made.max_tokens
@@ -232,8 +248,8 @@ def test_tokens_are_estimated_for_everything_that_is_read():
     )
     prompt = 10 + 3 * 4 + 1500 + 1500 + 30 + 1 + 2 + 2 + 12 + 4 + 12 + 2
 
-    assert count_tokens(conversation) == prompt + 300 + 12 + 4 + 1 + 1
-    assert count_tokens(replace(conversation, output=OutputFormat({"a": 1}))) == count_tokens(conversation) + 2
-    assert 754 == count_tokens(
+    assert estimate_tokens(conversation) == prompt + 300 + 12 + 4 + 1 + 1
+    assert estimate_tokens(replace(conversation, output=OutputFormat({"a": 1}))) == estimate_tokens(conversation) + 2
+    assert 754 == estimate_tokens(
         Conversation("m", messages=(said(U, Media(MediaKind.VIDEO, "video/mp4", data="x" * 1_000_000)),))
     )

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.adapt.claude_tools import JSON_TOOL, json_tool
-from dialects.adapt.json_root import Wrapping, is_object, within_object, wrapping
+from dialects.adapt.json_root import JsonRoot, is_object, json_root_for, within_object
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Completion, Conversation, OutputFormat, Refusal, Stop, Text, Thinking, ToolCall
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed, Started, checked, fold, unfold
 from dialects.core.faults import Fault, FaultKind
 from dialects.interface import Envelope
 from dialects.registry import CLIENTS
-from dialects.translator import Forwarded, Inquiry, Translated, crossing
+from dialects.translator import ClientRequest, HubTranslator, PassthroughTranslator, translator_for
 from tests.dialects import golden, mangling
 
 STEP = {"type": "object", "properties": {"say": {"type": "string"}}, "required": ["say"], "additionalProperties": False}
@@ -53,7 +53,7 @@ class Said:
 
 
 def told(events):
-    reader = Wrapping(STEPS).reader(Said(events))
+    reader = JsonRoot(STEPS).reader(Said(events))
     return list(checked([*reader.feed(b"."), *reader.finish()]))
 
 
@@ -65,7 +65,7 @@ def streamed(chunks, begins_with=""):
 
 
 def whole(text):
-    [part] = Wrapping(STEPS).answer(Completion(parts=(Text(text),))).parts
+    [part] = JsonRoot(STEPS).to_client(Completion(parts=(Text(text),))).parts
     return part.text
 
 
@@ -118,9 +118,9 @@ def test_only_words_are_searched_for_the_value():
     expected = (Thinking(said), Text("1"), ToolCall("c", "f", said), Text("1"), Refusal(said))
     completion = Completion("i", "m", parts)
 
-    assert expected == Wrapping(STEPS).answer(completion).parts
+    assert expected == JsonRoot(STEPS).to_client(completion).parts
     assert expected == fold(told(list(unfold(completion)))).parts
-    assert completion is Wrapping().answer(completion)
+    assert completion is JsonRoot().to_client(completion)
 
 
 def test_what_was_held_back_arrives_before_a_failure():
@@ -151,10 +151,10 @@ def test_nothing_is_said_that_says_nothing():
 )
 def test_an_object_is_asked_for_as_it_is(schema):
     asked = conversation(schema)
-    way = wrapping(asked, profile_for("amazon--nova-pro"))
+    way = json_root_for(asked, profile_for("amazon--nova-pro"))
 
     assert is_object(schema)
-    assert asked is way.ask(asked)
+    assert asked is way.to_model(asked)
     assert (reader := Said([])) is way.reader(reader)
 
 
@@ -176,23 +176,23 @@ def test_an_object_is_asked_for_as_it_is(schema):
 )
 def test_what_is_more_or_less_than_an_object_is_asked_for_within_one(schema):
     asked = conversation(schema)
-    way = wrapping(asked, profile_for("amazon--nova-pro"))
+    way = json_root_for(asked, profile_for("amazon--nova-pro"))
     inner = {name: value for name, value in schema.items() if name != "$defs"}
 
     assert not is_object(schema)
     assert {**INSIDE, "properties": {"value": inner}} == {
-        name: value for name, value in way.ask(asked).output.schema.items() if name != "$defs"
+        name: value for name, value in way.to_model(asked).output.schema.items() if name != "$defs"
     }
     assert schema == asked.output.schema
 
 
 @pytest.mark.parametrize("output", [None, OutputFormat()])
 def test_without_a_schema_nothing_is_wrapped(output):
-    assert Wrapping() == wrapping(Conversation("m", output=output), profile_for("amazon--nova-pro"))
+    assert JsonRoot() == json_root_for(Conversation("m", output=output), profile_for("amazon--nova-pro"))
 
 
 def test_gemini_makes_lists_by_itself():
-    assert Wrapping() == wrapping(conversation(STEPS), profile_for("gemini-2.5-pro"))
+    assert JsonRoot() == json_root_for(conversation(STEPS), profile_for("gemini-2.5-pro"))
 
 
 @pytest.mark.parametrize(
@@ -246,11 +246,11 @@ def test_every_client_is_told_the_value_wherever_the_network_cuts(client, backen
     envelope = Envelope("tok", "m", 0, conversation(STEPS))
     completion = Completion("i", "m", (said,), Stop())
     data = CLIENTS[backend].writer(envelope).write(unfold(completion))
-    inquiry = Inquiry(client, {}, envelope, forward=False)
+    inquiry = ClientRequest(client, {}, envelope, may_pass=False)
     rng = Random(model)
 
     def relayed(chunks):
-        relay = crossing(inquiry, backend, profile_for(model)).relay(mangling.SSE)
+        relay = translator_for(inquiry, backend, profile_for(model)).relay(mangling.SSE)
         return b"".join([*map(relay.feed, chunks), relay.finish()])
 
     expected = relayed([data])
@@ -263,14 +263,14 @@ def test_every_client_is_told_the_value_wherever_the_network_cuts(client, backen
 @pytest.mark.parametrize(
     ("client", "backend", "model", "way"),
     [
-        ("openai-chat", "openai-chat", "gpt-4.1", Forwarded),
-        ("openai-chat", "openai-chat", "mistralai--mistral-large-instruct", Translated),
-        ("anthropic-messages", "anthropic-messages", "anthropic--claude-4.5-sonnet", Forwarded),
-        ("anthropic-messages", "anthropic-messages", "anthropic--claude-3.5-sonnet", Translated),
-        ("gemini", "gemini", "gemini-2.5-pro", Forwarded),
+        ("openai-chat", "openai-chat", "gpt-4.1", PassthroughTranslator),
+        ("openai-chat", "openai-chat", "mistralai--mistral-large-instruct", HubTranslator),
+        ("anthropic-messages", "anthropic-messages", "anthropic--claude-4.5-sonnet", PassthroughTranslator),
+        ("anthropic-messages", "anthropic-messages", "anthropic--claude-3.5-sonnet", HubTranslator),
+        ("gemini", "gemini", "gemini-2.5-pro", PassthroughTranslator),
     ],
 )
 def test_a_vendor_tells_its_own_clients_what_it_takes(client, backend, model, way):
     envelope = Envelope("tok", "m", 0, conversation(STEPS))
 
-    assert isinstance(crossing(Inquiry(client, {}, envelope), backend, profile_for(model)), way)
+    assert isinstance(translator_for(ClientRequest(client, {}, envelope), backend, profile_for(model)), way)

@@ -6,7 +6,7 @@ import pytest
 
 from dialects import bedrock_converse, gemini
 from dialects.adapt.schema_budget import MOST_WRITTEN, SchemaBudget
-from dialects.adapt.schema_references import comes_round, without_references
+from dialects.adapt.schema_references import is_recursive, without_references
 from dialects.adapt.schemas import for_gemini
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Conversation, Message, OutputFormat, Role, Text, ToolSpec
@@ -68,8 +68,8 @@ def test_definitions_that_double_at_every_step_come_to_an_end(depth):
 
 
 def test_a_schema_whose_references_stand_for_too_much_cannot_be_followed():
-    assert not comes_round(referring(3))
-    assert comes_round(referring(99))
+    assert not is_recursive(referring(3))
+    assert is_recursive(referring(99))
 
 
 def test_a_definition_costs_each_time_and_its_own_definitions_nothing():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.adapt.schema_references import comes_round, without_references
+from dialects.adapt.schema_references import is_recursive, without_references
 from dialects.adapt.schemas import MAX_DEPTH, Adapted
 from dialects.core.faults import FaultError
 
@@ -37,7 +37,7 @@ OPEN = {"type": "object", "description": "A node."}
 )
 def test_what_is_referred_to_is_written_out(schema, expected):
     assert Adapted(expected, ()) == without_references(schema)
-    assert not comes_round(schema)
+    assert not is_recursive(schema)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_is_not_there_is_left_open_and_named(reference):
     schema = {"anyOf": [{"$ref": reference, "title": "T"}], "$defs": {"a": NAME}}
 
     assert Adapted({"anyOf": [{"title": "T"}]}, ("$ref",)) == without_references(schema)
-    assert comes_round(schema)
+    assert is_recursive(schema)
 
 
 def test_a_definition_within_itself_is_written_out_twice_and_then_left_open():
@@ -56,7 +56,7 @@ def test_a_definition_within_itself_is_written_out_twice_and_then_left_open():
     twice = {**NODE, "properties": {"name": NAME, "next": once}}
 
     assert Adapted({"type": "object", "properties": {"root": twice}}, ("$ref",)) == without_references(schema)
-    assert comes_round(schema)
+    assert is_recursive(schema)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_schema_that_leads_into_itself_comes_to_an_end(schema):
 
     assert ("$ref",) == written.dropped
     assert "$ref" not in json.dumps(written.schema)
-    assert comes_round(schema)
+    assert is_recursive(schema)
 
 
 def test_definitions_that_refer_to_each_other_in_every_way_stay_readable():

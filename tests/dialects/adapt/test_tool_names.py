@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.adapt.tool_names import Renaming, arguments_of, call_id, fitting, lost_with, renaming
+from dialects.adapt.tool_names import ToolNames, arguments_of, call_id, fitting_name, lost_with, tool_names_for
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     Completion,
@@ -60,8 +60,8 @@ names = words | st.text(min_size=1, max_size=140)
 def tools(draw: st.DrawFn, odd: re.Pattern[str]) -> list[str]:
     """Names of the tools of one request; some are just what others would be called."""
     own = draw(st.lists(names, min_size=1, max_size=6, unique=True))
-    rivals = [fitting(name, odd) for name in own if draw(st.booleans())]
-    return draw(st.permutations(list(dict.fromkeys([*own, *rivals, *(fitting(each, odd) for each in rivals)]))))
+    rivals = [fitting_name(name, odd) for name in own if draw(st.booleans())]
+    return draw(st.permutations(list(dict.fromkeys([*own, *rivals, *(fitting_name(each, odd) for each in rivals)]))))
 
 
 def conversation(offered: list[str], chosen: str = "") -> Conversation:
@@ -80,7 +80,7 @@ def conversation(offered: list[str], chosen: str = "") -> Conversation:
     )
 
 
-def spoken(asked: Conversation) -> list[str]:
+def approximate_or_reject(asked: Conversation) -> list[str]:
     """Every name a model is told."""
     calls = [part.name for part in asked.messages[1].parts if isinstance(part, ToolCall)]
     return [*(tool.name for tool in asked.tools if isinstance(tool, ToolSpec)), *calls, asked.tool_choice.name]
@@ -99,7 +99,7 @@ class Said:
         return self._events[1:]
 
 
-def heard(names: Renaming, completion: Completion) -> Completion:
+def heard(names: ToolNames, completion: Completion) -> Completion:
     """What the client is streamed of an answer: one event, and when all is read the others."""
     reader = names.reader(Said(completion))
     return fold([*reader.feed(b"."), *reader.finish()])
@@ -110,11 +110,13 @@ def heard(names: Renaming, completion: Completion) -> Completion:
 def test_a_model_is_told_names_it_takes_and_two_tools_stay_two(model, data):
     odd = profile_for(model).odd_in_names
     asked = conversation(data.draw(tools(odd)))
-    told = spoken(renaming(asked, odd).ask(asked))
+    told = approximate_or_reject(tool_names_for(asked, odd).to_model(asked))
 
     assert [] == [name for name in told if not re.fullmatch(TAKEN[model], name)]
-    assert len(set(spoken(asked))) == len(set(told))
-    assert [told.index(name) for name in told] == [spoken(asked).index(name) for name in spoken(asked)]
+    assert len(set(approximate_or_reject(asked))) == len(set(told))
+    assert [told.index(name) for name in told] == [
+        approximate_or_reject(asked).index(name) for name in approximate_or_reject(asked)
+    ]
 
 
 @pytest.mark.parametrize("model", TAKEN)
@@ -122,10 +124,10 @@ def test_a_model_is_told_names_it_takes_and_two_tools_stay_two(model, data):
 def test_the_client_hears_its_own_names_whole_and_streamed(model, data):
     odd = profile_for(model).odd_in_names
     asked = conversation(data.draw(tools(odd)))
-    names = renaming(asked, odd)
-    said = Completion("i", "m", names.ask(asked).messages[1].parts)
+    names = tool_names_for(asked, odd)
+    said = Completion("i", "m", names.to_model(asked).messages[1].parts)
 
-    assert asked.messages[1].parts == names.answer(said).parts == heard(names, said).parts
+    assert asked.messages[1].parts == names.to_client(said).parts == heard(names, said).parts
 
 
 @pytest.mark.parametrize("model", TAKEN)
@@ -133,10 +135,10 @@ def test_the_client_hears_its_own_names_whole_and_streamed(model, data):
 def test_nothing_but_names_is_changed(model, data):
     odd = profile_for(model).odd_in_names
     asked = conversation(data.draw(tools(odd)))
-    names = renaming(asked, odd)
-    back = Renaming({sent: own for own, sent in names.sent.items()})
+    names = tool_names_for(asked, odd)
+    back = ToolNames({sent: own for own, sent in names.sent.items()})
 
-    assert asked == back.ask(names.ask(asked))
+    assert asked == back.to_model(names.to_model(asked))
 
 
 @pytest.mark.parametrize("model", TAKEN)
@@ -147,59 +149,59 @@ def test_names_that_are_taken_are_left_alone(model, data):
     asked = conversation(fine)
     said = Completion(parts=asked.messages[1].parts)
     reader = Said(said)
-    names = renaming(asked, odd)
+    names = tool_names_for(asked, odd)
 
     assert {} == names.sent
-    assert asked is names.ask(asked)
-    assert said is names.answer(said)
+    assert asked is names.to_model(asked)
+    assert said is names.to_client(said)
     assert reader is names.reader(reader)
 
 
 @given(tools(PLAIN), st.data())
 def test_a_name_becomes_the_same_whatever_stands_beside_it(offered, data):
     """Caches of prompts stay warm, and a history agrees with what was streamed."""
-    strange = [name for name in offered if name != fitting(name, PLAIN)]
+    strange = [name for name in offered if name != fitting_name(name, PLAIN)]
     others = set(offered).difference(strange)
-    alone = {name: fitting(name, PLAIN) for name in strange}
-    sent = renaming(conversation(data.draw(st.permutations(offered))), PLAIN).sent
+    alone = {name: fitting_name(name, PLAIN) for name in strange}
+    sent = tool_names_for(conversation(data.draw(st.permutations(offered))), PLAIN).sent
 
-    assert sent == renaming(conversation(offered), PLAIN).sent
+    assert sent == tool_names_for(conversation(offered), PLAIN).sent
     assert {name for name in strange if alone[name] in others} == {n for n in strange if alone[n] != sent[n]}
 
 
 def test_a_long_name_keeps_both_its_ends():
-    assert re.fullmatch(r"mcp__plugin_everythi.*browser_console_[0-9a-f]{8}", fitting(LONG, PLAIN))
-    assert 64 == len(fitting(LONG, PLAIN))
-    assert re.fullmatch(r"get_weather_[0-9a-f]{8}", fitting("get weather", PLAIN))
+    assert re.fullmatch(r"mcp__plugin_everythi.*browser_console_[0-9a-f]{8}", fitting_name(LONG, PLAIN))
+    assert 64 == len(fitting_name(LONG, PLAIN))
+    assert re.fullmatch(r"get_weather_[0-9a-f]{8}", fitting_name("get weather", PLAIN))
 
 
 def test_names_with_one_hash_stay_two_and_the_same_in_any_order():
     alike = [f"{'a' * 20}{number:09}{'z' * 36}" for number in (4, 42757)]
-    sent = renaming(conversation(alike), PLAIN).sent
+    sent = tool_names_for(conversation(alike), PLAIN).sent
 
-    assert 1 == len({fitting(name, PLAIN) for name in alike})
+    assert 1 == len({fitting_name(name, PLAIN) for name in alike})
     assert 2 == len(set(sent.values()))
-    assert fitting(alike[0], PLAIN) == sent[alike[0]]
+    assert fitting_name(alike[0], PLAIN) == sent[alike[0]]
     assert all(re.fullmatch(TAKEN["gpt-4.1"], name) for name in sent.values())
 
 
 def test_a_tool_the_history_calls_is_told_even_if_it_is_offered_no_more():
     asked = replace(conversation([LONG]), tools=(ToolSpec("f"),), tool_choice=None)
-    told = renaming(asked, PLAIN).ask(asked)
+    told = tool_names_for(asked, PLAIN).to_model(asked)
 
-    assert ToolCall("call_0", fitting(LONG, PLAIN), "{}") == told.messages[1].parts[1]
+    assert ToolCall("call_0", fitting_name(LONG, PLAIN), "{}") == told.messages[1].parts[1]
     assert (asked.tools, None) == (told.tools, told.tool_choice)
 
 
 def test_a_name_nobody_offered_goes_back_as_the_model_said_it():
-    names = renaming(conversation([LONG]), PLAIN)
+    names = tool_names_for(conversation([LONG]), PLAIN)
     said = Completion("i", "m", (ToolCall("a", "invented", "{}"), ToolCall("b", LONG, "{}"), Text("x")))
 
-    assert said.parts == names.answer(said).parts == heard(names, said).parts
+    assert said.parts == names.to_client(said).parts == heard(names, said).parts
 
 
 def test_no_name_is_left_to_be_refused():
-    assert {} == renaming(conversation([""]), PLAIN).sent
+    assert {} == tool_names_for(conversation([""]), PLAIN).sent
 
 
 @pytest.mark.parametrize(

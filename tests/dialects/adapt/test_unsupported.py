@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from dialects.adapt.unsupported import spoken
+from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON, Conversation, Media, MediaKind, Message, Opaque, Role, Text, ToolCall
 from dialects.core.faults import FaultError, FaultKind
 from dialects.interface import Envelope, Rendered
 from dialects.registry import BACKENDS, CLIENTS
-from dialects.translator import Inquiry, crossing
+from dialects.translator import ClientRequest, translator_for
 
 PDF = {"file_data": "data:application/pdf;base64,AAAA"}
 MODELS = {
@@ -43,7 +43,9 @@ def gemini(*parts: JSON, role: str = "user", **fields: object) -> JSON:
 def ask(client: str, body: JSON, backend: str, model: str = "") -> Rendered:
     conversation = CLIENTS[client].parse_request({"model": "m", **body})
     profile = profile_for(model or MODELS[backend])
-    return crossing(Inquiry(client, body, Envelope("t", "m", 0, conversation)), backend, profile).ask(profile)
+    return translator_for(
+        ClientRequest(client, body, Envelope("t", "m", 0, conversation)), backend, profile
+    ).render_request(profile)
 
 
 def others(client: str) -> list[str]:
@@ -214,7 +216,7 @@ def test_a_document_in_pieces_keeps_its_pictures():
     assert (
         Text("<document>\na\nb\n</document>"),
         Media(MediaKind.IMAGE, "image/png", "AAAA"),
-    ) == spoken(conversation).messages[1].parts
+    ) == approximate_or_reject(conversation).messages[1].parts
 
 
 @pytest.mark.parametrize(
@@ -297,7 +299,10 @@ def test_the_call_of_a_custom_tool_is_one_of_a_function_to_other_models(name):
         assert (name in text) == (name != LONG)
         assert () == asked.dropped
     [_, said, _] = CLIENTS[CHAT].parse_request(body).messages
-    assert (called, (ToolCall("a", name, '{"input":"*** Begin"}'),)) == (said.parts[0].payload, said.parts[0].words)
+    assert (called, (ToolCall("a", name, '{"input":"*** Begin"}'),)) == (
+        said.parts[0].payload,
+        said.parts[0].approximation,
+    )
 
 
 MIXED = [
@@ -380,4 +385,4 @@ def test_what_was_no_content_is_left_to_who_renders_it():
     note = Opaque("openai-chat", {"type": "name", "name": "ann"})
     conversation = Conversation("m", messages=(Message(Role.USER, (note,)),))
 
-    assert conversation == spoken(conversation)
+    assert conversation == approximate_or_reject(conversation)

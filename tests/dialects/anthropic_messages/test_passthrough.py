@@ -208,7 +208,7 @@ def test_system_messages_among_the_others_become_the_users():
         {"role": "system", "content": "last"},
         tools=[tool("f")],
     )
-    turns = messages.forward_request(body, SONNET_45).body["messages"]
+    turns = messages.passthrough_request(body, SONNET_45).body["messages"]
 
     assert ["user", "assistant", "user"] == [turn["role"] for turn in turns]
     assert turns[0]["content"] == [text("<system>\nfirst\n</system>"), text("hi")]
@@ -218,7 +218,7 @@ def test_system_messages_among_the_others_become_the_users():
         call("x"),
         text("<system>\nlast\n</system>"),
     ]
-    assert messages.forward_request(body, replace(SONNET_45, mid_system=True)).body["messages"] == body["messages"]
+    assert messages.passthrough_request(body, replace(SONNET_45, mid_system=True)).body["messages"] == body["messages"]
 
 
 def test_the_user_begins_even_if_only_the_system_spoke():
@@ -236,7 +236,7 @@ def test_the_user_begins_even_if_only_the_system_spoke():
 )
 def test_what_bedrock_would_have_to_fetch_is_refused(block):
     with pytest.raises(FaultError, match="cannot fetch") as error:
-        messages.forward_request(asked(user(result(content=[block]))), SONNET_45)
+        messages.passthrough_request(asked(user(result(content=[block]))), SONNET_45)
 
     assert "messages[0].content[0].content[0]" == error.value.fault.param
 
@@ -247,8 +247,11 @@ def test_what_bedrock_would_have_to_fetch_is_refused(block):
 )
 def test_nonsense_is_not_forwarded(body):
     with pytest.raises(FaultError):
-        messages.forward_request(body, SONNET_45)
+        messages.passthrough_request(body, SONNET_45)
 
 
 def test_content_that_is_none_is_left_out():
-    assert [] == messages.forward_request({"messages": [{"role": "user", "content": None}]}, SONNET_45).body["messages"]
+    assert (
+        []
+        == messages.passthrough_request({"messages": [{"role": "user", "content": None}]}, SONNET_45).body["messages"]
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from dialects import anthropic_messages as messages
-from dialects.adapt.token_estimate import count_tokens
+from dialects.adapt.token_estimate import estimate_tokens
 from dialects.core.conversation import (
     Completion,
     Family,
@@ -29,7 +29,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Failed, Finished, Started, fold, unfold
 from dialects.core.faults import Fault, FaultError, FaultKind
-from dialects.core.relay import Passthrough, Translation
+from dialects.core.relay import PassthroughRelay, TranslatingRelay
 from dialects.framing import json_text
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.framing.sse import Frame
@@ -43,11 +43,11 @@ def content_type(suffix):
 
 
 def passed(data, kind="text/event-stream", cuts=()):
-    relay = Passthrough(
+    relay = PassthroughRelay(
         messages.reader("tok", kind),
         decoder_for(kind),
-        lambda frame, usage: messages.forward_frame(frame, ENVELOPE, usage),
-        lambda fault, name: messages.forward_fault(fault, name, ENVELOPE),
+        lambda frame, usage: messages.passthrough_frame(frame, ENVELOPE, usage),
+        lambda fault, name: messages.passthrough_fault(fault, name, ENVELOPE),
     )
     out = b"".join(relay.feed(piece) for piece in golden.cut(data, list(cuts)))
     return out + relay.finish(), relay.seen
@@ -74,7 +74,7 @@ def test_a_stream_is_passed_to_anthropic_clients(scene, suffix):
 
 @pytest.mark.parametrize("scene", golden.scenes(BACKEND))
 def test_a_stream_is_translated_for_anthropic_clients(scene):
-    relay = Translation(messages.reader("tok", ""), messages.writer(ENVELOPE))
+    relay = TranslatingRelay(messages.reader("tok", ""), messages.writer(ENVELOPE))
     out = relay.feed(golden.wire(BACKEND, scene)) + relay.finish()
 
     understood_by_anthropic(out)
@@ -97,18 +97,20 @@ def test_passed_frames_keep_their_bytes():
     plain = '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\\"message_start\\" 1.50"}}'
     sorted_keys = '{"index":0,"type":"content_block_stop"}'
 
-    assert messages.forward_frame(Frame(plain), ENVELOPE) == f"event: content_block_delta\ndata: {plain}\n\n".encode()
-    assert messages.forward_frame(Frame(sorted_keys), ENVELOPE).startswith(b"event: content_block_stop\n")
+    assert (
+        messages.passthrough_frame(Frame(plain), ENVELOPE) == f"event: content_block_delta\ndata: {plain}\n\n".encode()
+    )
+    assert messages.passthrough_frame(Frame(sorted_keys), ENVELOPE).startswith(b"event: content_block_stop\n")
 
 
 @pytest.mark.parametrize("data", ["[DONE]", '"message_start"', "[1]", '{"a":1}', '{"message_start"'])
 def test_a_frame_that_says_nothing_is_swallowed(data):
-    assert b"" == messages.forward_frame(Frame(data), ENVELOPE)
+    assert b"" == messages.passthrough_frame(Frame(data), ENVELOPE)
 
 
 def test_a_whole_answer_is_passed_under_the_name_the_client_used():
     body = golden.body(BACKEND, "tools") | {"amazon-bedrock-trace": {}}
-    out = messages.forward_response(body, ENVELOPE)
+    out = messages.passthrough_response(body, ENVELOPE)
 
     assert out == golden.body(BACKEND, "tools") | {"model": "my-claude"}
 
@@ -337,5 +339,5 @@ def test_tokens_are_estimated():
     short = messages.parse_request(asked())
     long = messages.parse_request(asked(user("word " * 700), tools=[tool("f")]))
 
-    assert {"input_tokens": 5} == messages.render_token_count(count_tokens(short))
-    assert 1200 < count_tokens(long) < 1500
+    assert {"input_tokens": 5} == messages.render_token_count(estimate_tokens(short))
+    assert 1200 < estimate_tokens(long) < 1500

@@ -36,7 +36,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.events import Failed, Finished, Started, fold
 from dialects.core.faults import FaultError, FaultKind
-from dialects.core.relay import Translation
+from dialects.core.relay import TranslatingRelay
 from tests.dialects import golden
 from tests.dialects.anthropic_bodies import ENVELOPE, said
 from tests.dialects.eventstreams import encode, event
@@ -379,7 +379,7 @@ def test_pythons_words_read_like_json():
 def test_a_stream_is_translated_for_anthropic_clients(scene):
     from dialects import anthropic_messages  # noqa: PLC0415  # the one test that needs the other dialect
 
-    relay = Translation(converse.reader("tok", ""), anthropic_messages.writer(ENVELOPE))
+    relay = TranslatingRelay(converse.reader("tok", ""), anthropic_messages.writer(ENVELOPE))
     data = golden.wire(BACKEND, scene)
     out = b"".join(relay.feed(piece) for piece in golden.cut(data, range(0, len(data), 11))) + relay.finish()
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dialects.capabilities.azure_versions import FULL_VERSION, PLAIN_VERSION, knowing
+from dialects.capabilities.azure_versions import FULL_VERSION, PLAIN_VERSION, with_version_for
 
 OLD = f"https://eu/d1/chat/completions?api-version={PLAIN_VERSION}"
 NEW = f"https://eu/d1/chat/completions?api-version={FULL_VERSION}"
@@ -14,7 +14,7 @@ PLAIN = {"model": "gpt-4.1", "messages": [{"role": "system", "content": "Be brie
 
 @pytest.mark.parametrize("body", [PLAIN, PLAIN | {"stream": True, "stop": ["."]}, {"input": ["a"], "user": "me"}, {}])
 def test_text_alone_is_known_to_the_oldest(body: Any) -> None:
-    assert OLD == knowing(OLD, body)
+    assert OLD == with_version_for(OLD, body)
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,10 @@ def test_text_alone_is_known_to_the_oldest(body: Any) -> None:
     ],
 )
 def test_anything_else_takes_the_one_that_knows_all(more: Any) -> None:
-    assert NEW == knowing(OLD, PLAIN | more)
+    assert NEW == with_version_for(OLD, PLAIN | more)
 
 
 @pytest.mark.parametrize("url", [NEW, "https://eu/d1/chat/completions?api-version=2099-01-01", "https://eu/d1/v2/chat"])
 @pytest.mark.parametrize("body", [PLAIN, PLAIN | {"tools": []}])
 def test_a_url_with_a_later_version_or_none_is_left_alone(url: str, body: Any) -> None:
-    assert url == knowing(url, body)
+    assert url == with_version_for(url, body)

@@ -5,7 +5,7 @@ import pytest
 from dialects.core.conversation import Media, MediaKind, Opaque, Refusal, Stop, Text, Thinking, ToolCall, Usage
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Failed, Finished, Started
 from dialects.core.faults import Fault, FaultKind
-from dialects.core.relay import Observation, Passthrough, Translation
+from dialects.core.relay import Observation, PassthroughRelay, TranslatingRelay
 from dialects.framing.sse import SSEDecoder
 from tests.dialects.core.test_frame_reader import Broken, Telegraph
 
@@ -24,7 +24,7 @@ def lines(*said):
 
 
 def passthrough(decoder=None):
-    return Passthrough(
+    return PassthroughRelay(
         Telegraph(),
         decoder or SSEDecoder(),
         lambda frame, usage: frame.encode(),
@@ -68,7 +68,7 @@ def test_an_end_commits_and_a_failure_does_not():
 
 
 def test_a_translation_reads_one_and_writes_the_other():
-    relay = Translation(Telegraph(), Scribe())
+    relay = TranslatingRelay(Telegraph(), Scribe())
 
     assert b"Started BlockStarted BlockDelta " == relay.feed(lines('{"say":"a"}', '{"stop":1}'))
     assert b"BlockStopped Finished " == relay.finish()
@@ -76,7 +76,7 @@ def test_a_translation_reads_one_and_writes_the_other():
 
 
 def test_a_translation_says_that_it_broke_off():
-    relay = Translation(Telegraph(), Scribe())
+    relay = TranslatingRelay(Telegraph(), Scribe())
 
     assert b"Failed " == relay.abort(FAULT)
     assert FAULT is relay.seen.fault

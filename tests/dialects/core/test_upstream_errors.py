@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.core.faults import FaultKind, Quota, http_status
-from dialects.core.upstream_errors import fault_from, fault_within
+from dialects.core.upstream_errors import fault_from, fault_in_stream
 from tests.dialects import golden
 
 NOW = 1_760_000_000.0
@@ -210,7 +210,7 @@ def test_only_a_limit_has_a_quota_of_the_models():
     ],
 )
 def test_an_error_inside_a_stream_is_understood(code, message, status, kind):
-    assert fault_within(code, message, status).kind is kind
+    assert fault_in_stream(code, message, status).kind is kind
 
 
 SECRETS = "http://10.1.2.3/v2/inference with Bearer TOKEN"
@@ -229,7 +229,7 @@ def test_no_field_of_an_error_tells_our_addresses_and_tokens(kind):
 
 
 def test_no_error_within_a_stream_tells_them_either():
-    found = fault_within(SECRETS, SECRETS)
+    found = fault_in_stream(SECRETS, SECRETS)
 
     assert ("… with Bearer …", "… with Bearer …") == (found.message, found.code)
 
@@ -277,8 +277,8 @@ def test_an_error_says_when_to_come_back_by_the_clock_of_whoever_answered() -> N
 
 
 def test_an_error_within_a_stream_says_so_in_its_words() -> None:
-    assert 31.5 == fault_within("429", "Quota exceeded. Please retry in 31.5s.").retry_after
-    assert fault_within("429", "Quota exceeded.").retry_after is None
+    assert 31.5 == fault_in_stream("429", "Quota exceeded. Please retry in 31.5s.").retry_after
+    assert fault_in_stream("429", "Quota exceeded.").retry_after is None
 
 
 @pytest.mark.parametrize(

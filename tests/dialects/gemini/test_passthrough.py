@@ -42,7 +42,7 @@ def test_the_lane_changes_only_what_the_backend_refuses():
     }
     before = copy.deepcopy(body)
 
-    rendered = gemini.forward_request(body, THREE)
+    rendered = gemini.passthrough_request(body, THREE)
 
     assert before == body
     assert ("somethingNew", "thinking signature") == rendered.dropped
@@ -66,7 +66,7 @@ def test_the_lane_changes_only_what_the_backend_refuses():
 def test_the_lane_leaves_what_is_no_turn_to_google():
     foreign = {"functionCall": {"name": "f"}, "thoughtSignature": pack("Eq==", Family.CLAUDE, Family.GEMINI)}
 
-    rendered = gemini.forward_request({"contents": ["odd turn", {"role": "model", "parts": [foreign]}]}, THREE)
+    rendered = gemini.passthrough_request({"contents": ["odd turn", {"role": "model", "parts": [foreign]}]}, THREE)
 
     signed = {"functionCall": {"name": "f"}, "thoughtSignature": SKIP_SIGNATURE}
     assert rendered.body == {"contents": ["odd turn", {"role": "model", "parts": [signed]}]}
@@ -81,7 +81,7 @@ def test_the_lane_leaves_out_and_names_what_vertex_does_not_know_of_a_part():
         {"functionResponse": {"id": "1", "name": "f", "response": {"new": 1}, "willContinue": True}},
     ]
 
-    rendered = gemini.forward_request({"contents": [{"role": "user", "parts": parts, "cacheHint": 1}]}, FLASH)
+    rendered = gemini.passthrough_request({"contents": [{"role": "user", "parts": parts, "cacheHint": 1}]}, FLASH)
 
     assert [
         {"text": "a", "videoMetadata": {"fps": 5}},
@@ -101,8 +101,8 @@ def test_the_lane_refuses_what_a_user_says_that_vertex_does_not_know_and_leaves_
     unheard = {"toolCall": {"toolType": "x"}, "partMetadata": {"x": 1}}
 
     with pytest.raises(FaultError) as refused:
-        gemini.forward_request({"contents": [{"role": "model"}, {"parts": [{"text": "a"}, unheard]}]}, FLASH)
-    rendered = gemini.forward_request({"contents": {"role": "model", "parts": [{"text": "a"}, unheard]}}, FLASH)
+        gemini.passthrough_request({"contents": [{"role": "model"}, {"parts": [{"text": "a"}, unheard]}]}, FLASH)
+    rendered = gemini.passthrough_request({"contents": {"role": "model", "parts": [{"text": "a"}, unheard]}}, FLASH)
 
     assert "contents[1].parts[1]" == refused.value.fault.param
     assert [{"text": "a"}] == rendered.body["contents"][0]["parts"]
@@ -112,9 +112,9 @@ def test_the_lane_refuses_what_a_user_says_that_vertex_does_not_know_and_leaves_
 def test_the_lane_passes_a_plain_body_as_it_is():
     body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "safetySettings": [], "cachedContent": "c"}
 
-    assert gemini.forward_request(body, FLASH).body == body
-    assert {"contents": 3} == gemini.forward_request({"contents": 3}, FLASH).body
-    assert {"contents": [3, {"parts": 4}]} == gemini.forward_request({"contents": [3, {"parts": 4}]}, THREE).body
+    assert gemini.passthrough_request(body, FLASH).body == body
+    assert {"contents": 3} == gemini.passthrough_request({"contents": 3}, FLASH).body
+    assert {"contents": [3, {"parts": 4}]} == gemini.passthrough_request({"contents": [3, {"parts": 4}]}, THREE).body
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_the_lane_passes_a_plain_body_as_it_is():
 def test_the_lane_says_how_hard_to_think_as_the_model_can_be_told(profile, thinking, expected, changed):
     body = {"generationConfig": {"topK": 64, "thinkingConfig": thinking}}
 
-    rendered = gemini.forward_request(body, profile)
+    rendered = gemini.passthrough_request(body, profile)
 
     assert {"topK": 64, "thinkingConfig": expected} == rendered.body["generationConfig"]
     assert tuple(f"{CONFIG}.{name}" for name in changed) == rendered.dropped
@@ -172,7 +172,7 @@ def test_the_lane_says_how_hard_to_think_as_the_model_can_be_told(profile, think
     ],
 )
 def test_the_lane_fits_the_settings_to_the_model(model, config, expected, changed):
-    rendered = gemini.forward_request({"generationConfig": config}, profile_for(model))
+    rendered = gemini.passthrough_request({"generationConfig": config}, profile_for(model))
 
     assert {"generationConfig": expected} == rendered.body
     assert tuple(f"generationConfig.{name}" for name in changed) == rendered.dropped
@@ -186,12 +186,12 @@ def test_the_lane_leaves_settings_that_fit_as_they_are_spelled():
     }
     body = {"generation_config": config, "tool_config": {"function_calling_config": {"mode": "AUTO", "foo": 1}}}
 
-    rendered = gemini.forward_request(body, FLASH)
+    rendered = gemini.passthrough_request(body, FLASH)
 
     calling = {"function_calling_config": {"mode": "AUTO"}}
     assert {"generation_config": config, "tool_config": calling} == rendered.body
     assert ("toolConfig.functionCallingConfig.foo",) == rendered.dropped
-    assert {"generationConfig": "odd"} == gemini.forward_request({"generationConfig": "odd"}, FLASH).body
+    assert {"generationConfig": "odd"} == gemini.passthrough_request({"generationConfig": "odd"}, FLASH).body
 
 
 def test_the_lane_and_a_translation_ask_alike():
@@ -203,6 +203,6 @@ def test_the_lane_and_a_translation_ask_alike():
         thinking = translated.pop("thinkingConfig", {})
         thinking.pop("includeThoughts", None)
 
-        passed = gemini.forward_request(body, profile).body["generationConfig"]
+        passed = gemini.passthrough_request(body, profile).body["generationConfig"]
 
         assert {**translated, "thinkingConfig": thinking} == passed

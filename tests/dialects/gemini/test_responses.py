@@ -24,7 +24,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.events import BlockDelta, BlockStarted, Failed, fold, unfold
 from dialects.core.faults import Fault, FaultError, FaultKind
-from dialects.core.relay import Passthrough
+from dialects.core.relay import PassthroughRelay
 from dialects.framing.sse import Frame, SSEDecoder
 from dialects.interface import Envelope
 from tests.dialects.golden import body, matches, read, scenes, wire
@@ -42,11 +42,11 @@ def _written(completion: Completion) -> bytes:
 
 
 def _passed(data: bytes) -> bytes:
-    relay = Passthrough(
+    relay = PassthroughRelay(
         gemini.reader("tok", "text/event-stream"),
         SSEDecoder(),
-        lambda frame, usage: gemini.forward_frame(frame, ENVELOPE, usage),
-        lambda fault, answer: gemini.forward_fault(fault, answer, ENVELOPE),
+        lambda frame, usage: gemini.passthrough_frame(frame, ENVELOPE, usage),
+        lambda fault, answer: gemini.passthrough_fault(fault, answer, ENVELOPE),
     )
     return relay.feed(data) + relay.finish()
 
@@ -323,7 +323,7 @@ def test_every_kind_of_failure_has_a_status():
 
 
 def test_a_model_is_listed_as_google_lists_it():
-    model = gemini.render_model("gemini-2.5-pro")
+    model = gemini.render_model("gemini-2.5-pro", 0)
 
     assert "models/gemini-2.5-pro" == model["name"]
     assert "generateContent" in model["supportedGenerationMethods"]
@@ -336,13 +336,13 @@ def test_the_lane_changes_only_frames_that_name_another_model():
     quiet = Frame('{"candidates":  [1.50]}', "e")
     broken = Frame('["modelVersion"]')
 
-    assert b'data: {"candidates":[],"modelVersion":"my-gemini"}\n\n' == gemini.forward_frame(named, ENVELOPE)
+    assert b'data: {"candidates":[],"modelVersion":"my-gemini"}\n\n' == gemini.passthrough_frame(named, ENVELOPE)
     for frame in (same, within, quiet, broken):
-        assert gemini.forward_frame(frame, ENVELOPE) == frame.encode()
+        assert gemini.passthrough_frame(frame, ENVELOPE) == frame.encode()
 
 
 def test_the_lane_names_the_clients_model_in_a_whole_answer():
     answer = {"candidates": [], "modelVersion": "gemini-2.5-flash"}
 
-    assert {"candidates": [], "modelVersion": "my-gemini"} == gemini.forward_response(answer, ENVELOPE)
-    assert {"candidates": []} == gemini.forward_response({"candidates": []}, ENVELOPE)
+    assert {"candidates": [], "modelVersion": "my-gemini"} == gemini.passthrough_response(answer, ENVELOPE)
+    assert {"candidates": []} == gemini.passthrough_response({"candidates": []}, ENVELOPE)

@@ -28,7 +28,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.events import Failed, Started, checked, fold, unfold
 from dialects.core.faults import Fault, FaultError, FaultKind
-from dialects.core.relay import Passthrough
+from dialects.core.relay import PassthroughRelay
 from dialects.framing.sse import Frame, SSEDecoder
 from dialects.interface import Envelope
 from tests.dialects.golden import body, matches, read, scenes, wire
@@ -46,11 +46,11 @@ def _user(content):
 
 
 def _passed(data: bytes, envelope: Envelope) -> bytes:
-    relay = Passthrough(
+    relay = PassthroughRelay(
         openai_chat.reader("tok", "text/event-stream"),
         SSEDecoder(),
-        lambda frame, usage: openai_chat.forward_frame(frame, envelope, usage),
-        lambda fault, answer: openai_chat.forward_fault(fault, answer, envelope),
+        lambda frame, usage: openai_chat.passthrough_frame(frame, envelope, usage),
+        lambda fault, answer: openai_chat.passthrough_fault(fault, answer, envelope),
     )
     return relay.feed(data) + relay.finish()
 
@@ -273,7 +273,7 @@ def test_a_clients_own_body_passes_but_for_what_azure_refuses():
         "logit_bias": {},
     }
     before = json.dumps(asked)
-    rendered = openai_chat.forward_request(asked, profile_for("gpt-5"))
+    rendered = openai_chat.passthrough_request(asked, profile_for("gpt-5"))
 
     assert {
         "messages": [
@@ -290,7 +290,7 @@ def test_a_clients_own_body_passes_but_for_what_azure_refuses():
 
 
 def test_other_vendors_are_told_their_name():
-    rendered = openai_chat.forward_request({**_user("x"), "search_mode": "web", "user": "u"}, profile_for("sonar"))
+    rendered = openai_chat.passthrough_request({**_user("x"), "search_mode": "web", "user": "u"}, profile_for("sonar"))
 
     assert "sonar" == rendered.body["model"]
     assert "web" == rendered.body["search_mode"]
@@ -300,19 +300,19 @@ def test_other_vendors_are_told_their_name():
 def test_a_whole_answer_passes_under_the_public_name():
     answer = body(BACKEND, "words")
 
-    assert openai_chat.forward_response(answer, _envelope()) == {**answer, "model": "my-gpt"}
+    assert openai_chat.passthrough_response(answer, _envelope()) == {**answer, "model": "my-gpt"}
 
 
 def test_a_frame_keeps_every_byte_but_the_models_name():
     data = '{"choices": [{"delta":{"content":"\\"model\\":\\"x\\" \\u2028 1.0"}}],"id":"1","model" : "gpt-4o-2024"}'
-    passed = openai_chat.forward_frame(Frame(data), _envelope())
+    passed = openai_chat.passthrough_frame(Frame(data), _envelope())
 
     assert passed == Frame(data.replace('"gpt-4o-2024"', '"my-gpt"')).encode()
 
 
 def test_a_second_model_in_a_frame_is_left_alone():
     data = '{"choices":[{"delta":{}}],"model":"a","moderation":{"model":"b"}}'
-    passed = openai_chat.forward_frame(Frame(data), _envelope())
+    passed = openai_chat.passthrough_frame(Frame(data), _envelope())
 
     assert json.loads(passed[6:]) == {**json.loads(data), "model": "my-gpt"}
 
@@ -349,8 +349,8 @@ def test_a_refusal_and_thoughts_survive_a_translation():
 
 
 def test_frames_that_make_no_sense_after_the_end_are_swallowed():
-    assert b"" == openai_chat.forward_frame(Frame('{"choices":[]'), _envelope())
+    assert b"" == openai_chat.passthrough_frame(Frame('{"choices":[]'), _envelope())
     assert (
-        openai_chat.forward_frame(Frame('{"choices":[],"id":"1","model":"a","usage":null}'), _envelope())
+        openai_chat.passthrough_frame(Frame('{"choices":[],"id":"1","model":"a","usage":null}'), _envelope())
         == Frame('{"choices":[],"id":"1","model":"my-gpt","usage":null}').encode()
     )

@@ -11,7 +11,7 @@ from dialects.core.conversation import Conversation, OutputFormat, Text
 from dialects.core.events import fold, unfold
 from dialects.framing.sse import Frame, SSEDecoder
 from dialects.interface import Envelope
-from dialects.translator import Inquiry, crossing
+from dialects.translator import ClientRequest, translator_for
 from tests.dialects.golden import byte_by_byte, read
 
 HELLO = {"messages": [{"role": "user", "content": "x"}]}
@@ -113,10 +113,10 @@ def test_bytes_that_are_not_told_are_those_of_the_token():
 def test_an_answer_out_of_an_object_has_tokens_of_its_own():
     asked = envelope("openai-responses", output=OutputFormat({"type": "array"}))
     wrapped = {"content": [likely('{"value": [1]}', None)]}
-    way = crossing(Inquiry("openai-responses", {}, asked), "openai-chat", profile_for("gpt-4.1"))
+    way = translator_for(ClientRequest("openai-responses", {}, asked), "openai-chat", profile_for("gpt-4.1"))
     choice = {"message": {"content": '{"value": [1]}'}, "logprobs": wrapped, "finish_reason": "stop"}
 
-    assert (Text("[1]"),) == way.answer({**WHOLE, "choices": [choice]}).completion.parts
+    assert (Text("[1]"),) == way.render_response({**WHOLE, "choices": [choice]}).completion.parts
 
 
 @pytest.mark.parametrize(("model", "kept"), [("gpt-5", True), ("o3", False), ("gpt-4.1", False)])

@@ -16,7 +16,7 @@ HELLO = {"messages": [{"role": "user", "content": "x"}]}
 
 def test_why_a_kept_answer_failed_is_said_without_addresses_and_keys():
     error = {"code": "invalid_image_url", "message": "cannot get http://10.1.2.3/x?key=KEY", "param": "10.1.2.3"}
-    told = json.loads(openai_responses.forward_kept(json.dumps({"id": "r", "error": error}).encode()))
+    told = json.loads(openai_responses.passthrough_stored(json.dumps({"id": "r", "error": error}).encode()))
 
     assert {"code", "message"} == told["error"].keys()
     assert "r" == told["id"]
@@ -26,7 +26,7 @@ def test_why_a_kept_answer_failed_is_said_without_addresses_and_keys():
 
 @pytest.mark.parametrize("body", [b'{"id": "r", "error": null}', b"[]", b"", b"{", b"[" * 100_000])
 def test_a_kept_answer_that_did_not_fail_passes_as_it_is(body):
-    assert body == openai_responses.forward_kept(body)
+    assert body == openai_responses.passthrough_stored(body)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_kept_answer_that_did_not_fail_passes_as_it_is(body):
 )
 def test_stop_sequences_are_as_many_as_the_model_takes(model, stops, kept, dropped):
     body = {**HELLO, "stop": stops}
-    passed = openai_chat.forward_request(body, profile_for(model))
+    passed = openai_chat.passthrough_request(body, profile_for(model))
     asked = openai_chat.render_request(openai_chat.parse_request(body), profile_for(model))
 
     assert (kept, dropped) == (passed.body.get("stop"), passed.dropped)
@@ -66,9 +66,9 @@ def test_ids_that_are_too_long_are_written_as_in_translation():
     items = {"input": [called, {"type": "function_call_output", "call_id": long, "output": "r"}]}
     gpt = profile_for("gpt-5")
 
-    passed = openai_chat.forward_request(chat, gpt).body["messages"]
+    passed = openai_chat.passthrough_request(chat, gpt).body["messages"]
     assert openai_chat.render_request(openai_chat.parse_request(chat), gpt).body["messages"] == passed
-    passed = openai_responses.forward_request(items, gpt).body["input"]
+    passed = openai_responses.passthrough_request(items, gpt).body["input"]
     assert openai_responses.render_request(openai_responses.parse_request(items), gpt).body["input"] == passed
 
 
@@ -83,7 +83,7 @@ def test_other_vendors_are_told_the_same_messages_on_the_lane_as_in_translation(
         asked = openai_chat.render_request(openai_chat.parse_request(body), profile_for(model))
     except FaultError:
         return
-    passed = openai_chat.forward_request(body, profile_for(model))
+    passed = openai_chat.passthrough_request(body, profile_for(model))
 
     assert asked.body["messages"] == passed.body["messages"]
 
@@ -100,7 +100,7 @@ def test_mistral_is_told_no_late_instruction_and_no_id_it_refuses_on_the_lane():
         "safe_prompt": True,
         "n": 2,
     }
-    passed = openai_chat.forward_request(body, profile_for("mistralai--mistral-small"))
+    passed = openai_chat.passthrough_request(body, profile_for("mistralai--mistral-small"))
     _, said, result, late = passed.body["messages"]
 
     assert {"role": "user", "content": "<system>\nlate\n</system>"} == late
@@ -114,4 +114,4 @@ def test_what_another_vendor_cannot_be_shown_is_refused_on_the_lane_too(model):
     file = {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA", "filename": "a.pdf"}}
 
     with pytest.raises(FaultError, match="document content"):
-        openai_chat.forward_request({"messages": [{"role": "user", "content": [file]}]}, profile_for(model))
+        openai_chat.passthrough_request({"messages": [{"role": "user", "content": [file]}]}, profile_for(model))

@@ -1,4 +1,4 @@
-"""Fields of OpenAI's requests: what is data, what is an address, and what is nothing."""
+"""FieldReader of OpenAI's requests: what is data, what is an address, and what is nothing."""
 
 import pytest
 

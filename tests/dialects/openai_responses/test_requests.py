@@ -82,7 +82,7 @@ def test_what_is_no_function_of_a_namespace_is_named():
     group = {**GROUP, "tools": [*GROUP["tools"], {"type": "custom", "name": "shell"}]}
     body_ = {"input": "x", "tools": [group]}
     rendered = openai_responses.render_request(openai_responses.parse_request(body_), profile_for("gpt-5"))
-    passed = openai_responses.forward_request(body_, profile_for("gpt-5"))
+    passed = openai_responses.passthrough_request(body_, profile_for("gpt-5"))
 
     assert rendered.dropped == passed.dropped == ("tool custom",)
     assert ["tools__get_weather"] == [tool["name"] for tool in passed.body["tools"]]
@@ -272,13 +272,13 @@ def test_words_of_other_dialects_are_named():
 def test_the_lane_understands_choices_in_namespaces_and_refuses_nonsense():
     choice = {"type": "function", "namespace": "tools", "name": "get_weather"}
     asked = {"input": "x", "tools": [GROUP], "tool_choice": choice, "max_output_tokens": 99, "reasoning": {}}
-    body_ = openai_responses.forward_request(asked, profile_for("gpt-4o")).body
+    body_ = openai_responses.passthrough_request(asked, profile_for("gpt-4o")).body
 
     assert {"type": "function", "name": "tools__get_weather"} == body_["tool_choice"]
     assert 99 == body_["max_output_tokens"]
     for wrong in ({"input": 5}, {"tools": 5}, {"max_output_tokens": "x"}, {"include": [[]]}):
         with pytest.raises(FaultError):
-            openai_responses.forward_request({"input": "x", **wrong}, profile_for("gpt-5"))
+            openai_responses.passthrough_request({"input": "x", **wrong}, profile_for("gpt-5"))
 
 
 def test_an_item_of_a_tool_at_openai_is_kept_for_openai():

@@ -27,7 +27,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.events import Failed, Started, checked, fold, unfold
 from dialects.core.faults import Fault, FaultError, FaultKind
-from dialects.core.relay import Passthrough
+from dialects.core.relay import PassthroughRelay
 from dialects.framing.sse import Frame, SSEDecoder
 from dialects.interface import Envelope
 from tests.dialects.golden import body, matches, read, scenes, wire
@@ -44,11 +44,11 @@ def _envelope(asked=None) -> Envelope:
 
 
 def _passed(data: bytes, envelope: Envelope) -> bytes:
-    relay = Passthrough(
+    relay = PassthroughRelay(
         openai_responses.reader("tok", "text/event-stream"),
         SSEDecoder(),
-        lambda frame, usage: openai_responses.forward_frame(frame, envelope, usage),
-        lambda fault, answer: openai_responses.forward_fault(fault, answer, envelope),
+        lambda frame, usage: openai_responses.passthrough_frame(frame, envelope, usage),
+        lambda fault, answer: openai_responses.passthrough_fault(fault, answer, envelope),
     )
     return relay.feed(data) + relay.finish()
 
@@ -154,7 +154,7 @@ def test_thoughts_of_any_family_come_home_and_go_nowhere_else(thought):
     item = openai_responses.render_response(Completion(parts=(thought,)), _envelope())["output"][0]
     again = openai_responses.parse_request({"input": [{"role": "user", "content": "x"}, item]})
     rendered = openai_responses.render_request(again, profile_for("gpt-5"))
-    forwarded = openai_responses.forward_request(
+    forwarded = openai_responses.passthrough_request(
         {"input": [item, {"role": "user", "content": "x"}]}, profile_for("gpt-5")
     )
     own = thought.family is Family.OPENAI
@@ -215,7 +215,7 @@ def test_an_answer_without_output_makes_no_sense():
 
 def test_a_body_of_codex_passes_but_for_what_ai_core_refuses():
     before = json.dumps(CODEX)
-    rendered = openai_responses.forward_request(CODEX, profile_for("gpt-5.3-codex"))
+    rendered = openai_responses.passthrough_request(CODEX, profile_for("gpt-5.3-codex"))
     namespace_call = {**CODEX["input"][3], "name": "tools__get_weather"}
     del namespace_call["namespace"]
     said = [{name: value for name, value in item.items() if name != "id"} for item in CODEX["input"][:2]]
@@ -234,7 +234,7 @@ def test_the_lane_takes_off_what_openai_has_no_field_for():
     answer = {"type": "message", "id": "msg_2", "role": "assistant", "status": "completed", "content": []}
     asked = {"input": [{**said, "id": "msg_1"}, {**thought, "content": None}, answer]}
 
-    rendered = openai_responses.forward_request(asked, profile_for("gpt-5"))
+    rendered = openai_responses.passthrough_request(asked, profile_for("gpt-5"))
 
     assert rendered.body["input"] == [said, thought, answer]
     assert () == rendered.dropped
@@ -242,7 +242,7 @@ def test_the_lane_takes_off_what_openai_has_no_field_for():
 
 def test_a_choice_without_tools_is_no_choice():
     asked = {"input": "x", "tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}, "include": ["x.y"]}
-    rendered = openai_responses.forward_request(asked, profile_for("gpt-4o"))
+    rendered = openai_responses.passthrough_request(asked, profile_for("gpt-4o"))
 
     assert {"input": "x", "model": "gpt-4o"} == rendered.body
     assert ("tool web_search", "tool_choice", "x.y") == rendered.dropped
@@ -250,17 +250,17 @@ def test_a_choice_without_tools_is_no_choice():
 
 def test_names_that_are_none_name_no_function():
     odd = {**GROUP, "tools": [{"type": "function", "name": {}}, *GROUP["tools"]]}
-    rendered = openai_responses.forward_request({"input": "x", "tools": [odd]}, profile_for("gpt-4o"))
+    rendered = openai_responses.passthrough_request({"input": "x", "tools": [odd]}, profile_for("gpt-4o"))
     frame = Frame('{"type":"response.output_item.added","item":{"type":"function_call","name":{}}}')
 
     assert ["tools__get_weather"] == [tool["name"] for tool in rendered.body["tools"]]
     assert ("tool function",) == rendered.dropped
-    assert b'"name":{}' in openai_responses.forward_frame(frame, _envelope())
+    assert b'"name":{}' in openai_responses.passthrough_frame(frame, _envelope())
 
 
 def test_a_whole_answer_passes_under_the_public_names():
     answer = body(BACKEND, "calls")
-    passed = openai_responses.forward_response(answer, _envelope())
+    passed = openai_responses.passthrough_response(answer, _envelope())
 
     assert "my-gpt" == passed["model"]
     assert ("tools", "get_weather") == (passed["output"][1]["namespace"], passed["output"][1]["name"])
@@ -271,7 +271,8 @@ def test_a_frame_keeps_every_byte_and_gains_its_name():
     data = '{"type":"response.output_text.delta","delta":"\\"type\\":\\"response.failed\\" 1.0","obfuscation":"q"}'
 
     assert (
-        openai_responses.forward_frame(Frame(data), _envelope()) == Frame(data, "response.output_text.delta").encode()
+        openai_responses.passthrough_frame(Frame(data), _envelope())
+        == Frame(data, "response.output_text.delta").encode()
     )
 
 

@@ -11,7 +11,7 @@ import gateway.media.inline as inlining
 from dialects.core.conversation import Conversation, Media, MediaKind, Message, Role, Text, ToolResult
 from dialects.core.faults import FaultError, invalid
 from dialects.interface import Envelope
-from dialects.translator import Inquiry
+from dialects.translator import ClientRequest
 from gateway.media.inline import Fetched
 from gateway.requests.exchange import Shared
 from gateway.requests.lifetime import CLIENT_LEFT, Lifetime
@@ -25,16 +25,16 @@ def picture(url: str, mime: str = "") -> Media:
     return Media(MediaKind.IMAGE, mime, url=url, name="a", detail="high")
 
 
-def inquiry(*parts: Text | Media | ToolResult) -> Inquiry:
+def inquiry(*parts: Text | Media | ToolResult) -> ClientRequest:
     conversation = Conversation("m", messages=(Message(Role.USER, parts), Message(Role.ASSISTANT, (Text("so"),))))
-    return Inquiry("openai-chat", {"model": "m"}, Envelope("t", "m", 1, conversation))
+    return ClientRequest("openai-chat", {"model": "m"}, Envelope("t", "m", 1, conversation))
 
 
-def inline(asked: Inquiry, fetch: Any, **more: int) -> Inquiry:
+def inline(asked: ClientRequest, fetch: Any, **more: int) -> ClientRequest:
     return inlining.inline(asked, fetch, Lifetime(60), **more)
 
 
-def parts_of(asked: Inquiry) -> tuple:
+def parts_of(asked: ClientRequest) -> tuple:
     return asked.envelope.conversation.messages[0].parts
 
 
