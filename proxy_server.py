@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from prometheus_client import generate_latest
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import BaseConverter, PathConverter
+from werkzeug.routing import BaseConverter, MapAdapter, PathConverter
 
 import routing
 from dialects import anthropic_messages, gemini, openai_chat
@@ -24,10 +25,10 @@ from gateway.cli import main as command_line
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
 from gateway.http.auth import headers_in, keys_in
-from gateway.http.bodies import decoded
+from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import is_near, permission
 from gateway.requests.exchange import DEFECT, Exchange
-from gateway.server.client_connection import ClientConnection
+from gateway.server.client_connection import CONNECTION, ClientConnection
 from gateway.server.runtime import Runtime
 from gateway.server.stream_loop import HAND_OVER
 from gateway.version import VERSION
@@ -54,7 +55,7 @@ _FINAL = frozenset({400, 401, 403, 404})
 _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{8})[^/]+")
 """The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
-_CONNECTIONS = ("gunicorn.socket", "werkzeug.socket")
+_CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
 """Where servers put the connection to the client."""
 _GEMINI_VERBS = {"generateContent": False, "streamGenerateContent": True}
 _TELLTALES = {"x-goog-api-key": "gemini", "anthropic-version": "anthropic-messages"}
@@ -84,6 +85,23 @@ class _Application(Flask):
         """Give *func* as it is: none here is a coroutine."""
         return func
 
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Bind the URL map to *request*; the host, which only a redirect repeats, is not looked at."""
+        if request is None:
+            return super().create_url_adapter(None)
+        environ = request.environ
+        host = environ.get("HTTP_HOST") or environ["SERVER_NAME"]
+        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+        return MapAdapter(self.url_map, host, "/", "", environ["wsgi.url_scheme"], request.path, method, query)
+
+
+class _JSONResponse(Response):
+    """A response whose headers are complete, so that nothing is looked for in them."""
+
+    def get_wsgi_headers(self, _environ: Any) -> Headers:
+        """Give the headers as they are."""
+        return self.headers
+
 
 def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: Runtime | None = None) -> Flask:
     """Build the application and start what works in its background; `app.extensions["gateway"]` is its inside.
@@ -92,7 +110,6 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     """
     app = _Application(__name__)
     app.url_map.converters.update(model=_ModelName, verb=_Verb)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     gateway = gateway or Gateway(settings)
     app.extensions["gateway"] = gateway
@@ -345,8 +362,8 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
 
     A *model* that the path names is the one that is asked.
     """
-    encodings = g.headers.get("content-encoding", "")
-    raw = decoded(request.get_data(cache=False), encodings, gateway.settings.max_body_bytes)
+    encodings, limit = g.headers.get("content-encoding", ""), gateway.settings.max_body_bytes
+    raw = decoded(read_body(request.environ, limit), encodings, limit)
     g.place = gateway.admission.enter(g.caller, g.lifetime)
     try:
         body = loads(raw)
@@ -421,7 +438,7 @@ def _say_defect(error: Exception) -> Response:
 
 
 def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(dumps(body), status, headers, content_type="application/json")
+    return _JSONResponse(dumps(body), status, headers, content_type="application/json")
 
 
 def _deprecated(name: str, payload: JSON, model: str) -> tuple[str, JSON, str]:

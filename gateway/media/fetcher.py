@@ -70,6 +70,8 @@ class MediaFetcher:
                 if isinstance(found, Fetched):
                     return found
                 url = urljoin(url, found)
+                if self._clock() >= until:
+                    raise self._too_slow(url)
         except (HTTPError, HTTPException, OSError, ValueError) as error:
             raise self._too_slow(url) if self._clock() >= until else _refused(url, "it could not be fetched") from error
         raise _refused(url, "it redirects too often")

@@ -41,7 +41,7 @@ class Runtime:
         self._ended = threading.Event()
         if board.folder is not None:
             shared_metrics.share(board.folder)
-        self._dropped_lines = DroppedLines(writer.dropped if writer else 0)
+        self._dropped_lines = DroppedLines()
 
     @property
     def is_draining(self) -> bool:

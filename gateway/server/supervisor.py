@@ -72,7 +72,7 @@ class Supervisor:
         self._settings = settings
         self._load = load
         self._create = create
-        self._writer = log_writer.set_up(settings.log_level)
+        log_writer.set_up(settings.log_level)
         self._selector = selectors.DefaultSelector()
         self._listener = listen(settings.host, settings.port)
         self._table = ProcessTable()
@@ -186,8 +186,7 @@ class Supervisor:
         self._selector.close()
         if self._admin is not None:
             self._admin.close_in_child()
-        logging.getLogger().setLevel(settings.log_level.upper())
-        runtime = Runtime(self._board, row, self._writer)
+        runtime = Runtime(self._board, row, log_writer.set_up(settings.log_level))
         application = cast(Application, self._create(settings, runtime=runtime))
         # What a worker has now it keeps; to look through it for garbage again and again would only cost.
         gc.freeze()

@@ -10,6 +10,8 @@ from typing import Any
 import requests
 from botocore.eventstream import EventStreamBuffer
 
+from tests.support.processes import until
+
 AWS = "application/vnd.amazon.eventstream"
 SONNET = "anthropic--claude-4.5-sonnet"
 HAIKU = "anthropic--claude-4.5-haiku"
@@ -74,14 +76,14 @@ class Client:
     def send(self, method: str, model: str | None, path: str, **kwargs: Any) -> requests.Response:
         headers = {**self.headers, **kwargs.pop("headers", {})}
         url = f"{self.url}/v2/inference/deployments/{self.deployment(model, kwargs.pop('number', 0))}/{path}"
-        return self.session.request(method, url, headers=headers, timeout=20, **kwargs)
+        return self.session.request(method, url, headers=headers, timeout=60, **kwargs)
 
     def get(self, path: str, **kwargs: Any) -> requests.Response:
         headers = {**self.headers, **kwargs.pop("headers", {})}
-        return self.session.get(self.url + path, headers=headers, timeout=20, **kwargs)
+        return self.session.get(self.url + path, headers=headers, timeout=60, **kwargs)
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self.session.request(method, f"{self.url}/admin/{path}", json=body, timeout=20)
+        answer = self.session.request(method, f"{self.url}/admin/{path}", json=body, timeout=60)
         assert 200 == answer.status_code, answer.text
         return answer.json()
 
@@ -89,6 +91,18 @@ class Client:
         seat = self.deployment(model, number)
         self.admin("PUT", f"faults/{seat}", fault)
         return seat
+
+
+def left(client: Client, seat: str) -> dict[str, Any]:
+    """Wait for the record of a client that has left."""
+
+    def record() -> Any:
+        return next(reversed(client.admin("GET", f"requests?deployment={seat}")), None)
+
+    assert until(lambda: (found := record()) and found["client_left"]), record()
+    found: dict[str, Any] = record()
+    assert found["client_left_at"] >= found["at"]
+    return found
 
 
 @dataclass

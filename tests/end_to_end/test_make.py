@@ -13,7 +13,7 @@ def make(folder: Path, python: str, *goals: str) -> subprocess.CompletedProcess[
     (folder / "pyproject.toml").touch()
     return subprocess.run(
         ["make", "-f", str(ROOT / "Makefile"), *goals, f"PYTHON={python}"],
-        check=False, cwd=folder, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=20,
+        check=False, cwd=folder, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
 

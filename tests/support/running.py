@@ -29,7 +29,7 @@ class Cloud:
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
 
     @property
@@ -134,7 +134,7 @@ def serving(settings: Any, cloud: Cloud) -> Iterator[Proxy]:
         yield Proxy(f"http://127.0.0.1:{server.server_port}", gateway, cloud)
     finally:
         server.shutdown()
-        thread.join(10)
+        thread.join(60)
         server.server_close()
         gateway.close()
 

@@ -4,12 +4,14 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from dialects.faults import FaultError
+from gateway.requests.lifetime import Clock
 from gateway.server.options import ServerOptions
 from gateway.server.process_table import ProcessTable
 from gateway.server.runtime import Runtime
@@ -17,7 +19,8 @@ from gateway.server.status_board import StatusBoard
 from gateway.server.worker import Worker
 
 Start = Callable[[str, list[tuple[str, str]]], Any]
-PATIENCE = 10.0
+PATIENCE = 30.0
+"""Seconds after which something will never happen, on the slowest machine."""
 
 
 class Echo:
@@ -176,10 +179,13 @@ def runtime_in_memory() -> Runtime:
 
 
 @contextmanager
-def running(application: Any, retire_seconds: float = 60.0, **options: Any) -> Iterator[Running]:
+def running(
+    application: Any, retire_seconds: float = 60.0, clock: Clock = time.monotonic, **options: Any
+) -> Iterator[Running]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     runtime = runtime_in_memory()
-    worker = Worker(application, listener, runtime, ServerOptions(**options), retire_seconds=retire_seconds)
+    server = ServerOptions(**options)
+    worker = Worker(application, listener, runtime, server, retire_seconds=retire_seconds, clock=clock)
     thread = threading.Thread(target=worker.serve, daemon=True)
     thread.start()
     run = Running(listener.getsockname()[1], worker, runtime, thread)

@@ -99,8 +99,8 @@ def test_a_thread_of_its_own_passes_on_what_any_thread_adds_until_it_is_closed(s
 
     assert [b"word"] * 2 == [each.client.recv(10) for each in (early, late)]
     stage.loop.close()
-    assert until(lambda: stage.loop._wake_writer.fileno() < 0)
-    assert "streams" not in {thread.name for thread in threading.enumerate()}
+    assert until(lambda: "streams" not in {thread.name for thread in threading.enumerate()})
+    assert stage.loop._wake_writer.fileno() < 0
     stage.begin()
 
 

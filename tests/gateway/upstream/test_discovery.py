@@ -268,7 +268,7 @@ def test_an_error_is_a_fault_after_one_question(status, body):
 @pytest.fixture
 def core():
     with emulator.serve() as running, closing(ManagementClient()) as client:
-        tenants = requests.get(f"{running.url}/admin/tenants", timeout=5).json()
+        tenants = requests.get(f"{running.url}/admin/tenants", timeout=60).json()
         accounts = [
             SubAccount(name, each["resource_group"], parse(each["service_key"], env={}, base=Path()), {})
             for name, each in tenants.items()
@@ -303,7 +303,7 @@ def test_each_tenant_of_the_emulator_shows_its_own_running_models(core):
 def test_a_token_the_emulator_revokes_is_renewed_unnoticed(core):
     url, _, [account, *_], ask, fetches = core
     before = statuses(account, ask)
-    requests.delete(f"{url}/admin/tokens", timeout=5)
+    requests.delete(f"{url}/admin/tokens", timeout=60)
 
     assert statuses(account, ask) == before
     assert ["eu", "eu"] == fetches

@@ -12,7 +12,7 @@ from gateway.upstream.connection import Connection
 from gateway.upstream.pool import ConnectionPool
 from tests.gateway.peers import CHUNKED, OK, answer, chunk, fault_of, forever
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 CHUNKED_HELLO = OK + CHUNKED + b"\r\n" + chunk(b"hello")
 
 

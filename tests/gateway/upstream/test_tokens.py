@@ -11,7 +11,7 @@ from gateway.upstream.background import OUT_OF_DESCRIPTORS, Task
 from gateway.upstream.tokens import Token, TokenSource, TokenState
 
 LONG = 43199.0
-PATIENCE = 5.0
+PATIENCE = 30.0
 GONE = Fault(FaultKind.UNREACHABLE, "gone")
 
 

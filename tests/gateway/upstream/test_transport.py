@@ -10,7 +10,7 @@ from dialects.faults import FaultError, FaultKind
 from tests.gateway.peers import CHUNKED, OK, answer, answering, chunk, fault_of, forever
 from tests.support.processes import free_port
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 def read(call, lifetime):

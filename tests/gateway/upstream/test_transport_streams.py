@@ -13,7 +13,7 @@ from gateway.upstream.steps import Quiet
 from gateway.upstream.transport import _Answer
 from tests.gateway.peers import CHUNKED, OK, Peer, answer, answering, chunk, fault_of, forever
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 def taken(call, lifetime):
