@@ -84,7 +84,7 @@ class Member:
         if latency is not None:
             self._measure(latency, now)
 
-    def leave(
+    def finish(
         self, now: float, *, unanswered: bool, error: FaultKind | None = None, penalty: float | None = None
     ) -> None:
         """Count one request less; an *error* is remembered, and a *penalty* counts as so many seconds of latency."""
