@@ -15,23 +15,15 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dialects import (
-    anthropic_messages,
-    bedrock_converse,
-    chunks,
-    gemini,
-    lenient,
-    openai_chat,
-    openai_responses,
-    shorthand,
-)
-from dialects.chunks import ChunkReader, Heard, Nonsense
-from dialects.conversation import JSON, Completion, Conversation, Opaque, Text
-from dialects.dialect import BackendDialect, ClientDialect, Envelope
-from dialects.events import BlockDelta, BlockStarted
-from dialects.faults import FaultError, invalid
-from dialects.foreign import spoken
-from dialects.models import ModelProfile, Vendor, canonical, profile_for
+from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
+from dialects.adapt.unsupported import spoken
+from dialects.capabilities.models import ModelProfile, Vendor, canonical, profile_for
+from dialects.converters import normalize, short_forms, single_chunks
+from dialects.converters.single_chunks import ChunkReader, Heard, Nonsense
+from dialects.core.conversation import JSON, Completion, Conversation, Opaque, Text
+from dialects.core.events import BlockDelta, BlockStarted
+from dialects.core.faults import FaultError, invalid
+from dialects.interface import BackendDialect, ClientDialect, Envelope
 
 logger = logging.getLogger(__name__)
 """Told what could not be converted, in words that quote nothing of it."""
@@ -106,7 +98,7 @@ class _Client:
     """
 
     dialect: ClientDialect
-    tidied: Callable[[JSON, bool], lenient.Tidied]
+    tidied: Callable[[JSON, bool], normalize.Tidied]
     between: str
     joint: str
     failure: Callable[[str], JSON]
@@ -136,7 +128,7 @@ class _Backend:
     name: str = ""
     turns: str = "messages"
     one_text: bool = False
-    written: Callable[[JSON, Conversation], JSON] = shorthand.unchanged
+    written: Callable[[JSON, Conversation], JSON] = short_forms.unchanged
     usage: str = "usage"
     tidied: Callable[[JSON], JSON] = dict
     answers_unreadable: bool = False
@@ -158,7 +150,7 @@ class _Backend:
     def _rendered(self, request: JSON, client: _Client) -> JSON:
         conversation = client.dialect.parse_request(request | {"model": request.get("model") or self.model})
         if self.one_text:
-            conversation = shorthand.joined(conversation, client.between)
+            conversation = short_forms.joined(conversation, client.between)
         body = self.dialect.render_request(spoken(conversation), self.profile(conversation.model)).body
         return self.written(body, conversation)
 
@@ -240,7 +232,7 @@ def _field(body: object, name: str) -> object:
     return body.get(name) if isinstance(body, dict) else None
 
 
-def _read(tidied: lenient.Tidied) -> JSON:
+def _read(tidied: normalize.Tidied) -> JSON:
     """Log what was left out of a request."""
     for problem in tidied.problems:
         logger.warning("a request: %s", problem)
@@ -252,9 +244,9 @@ def _event(message: JSON) -> str:
     return f"data: {json.dumps(message)}\n\n"
 
 
-_CHAT_CLIENT = _Client(openai_chat, lenient.chat_request, between="", joint="-", failure=_openai_failure)
+_CHAT_CLIENT = _Client(openai_chat, normalize.chat_request, between="", joint="-", failure=_openai_failure)
 _ANTHROPIC_CLIENT = _Client(
-    anthropic_messages, lenient.anthropic_request, between=" ", joint="_", failure=_anthropic_failure
+    anthropic_messages, normalize.anthropic_request, between=" ", joint="_", failure=_anthropic_failure
 )
 
 _BEDROCK = frozenset({Vendor.CLAUDE, Vendor.NOVA})
@@ -263,10 +255,10 @@ _CONVERSE = _Backend(
     bedrock_converse,
     _BEDROCK,
     "anthropic--claude-3.7-sonnet",
-    ChunkReader(bedrock_converse, context=chunks.within_converse, kinds=chunks.CONVERSE_KINDS),
+    ChunkReader(bedrock_converse, context=single_chunks.within_converse, kinds=single_chunks.CONVERSE_KINDS),
     name="claude",
-    written=shorthand.converse,
-    tidied=lenient.converse_response,
+    written=short_forms.converse,
+    tidied=normalize.converse_response,
 )
 _INVOKE = _Backend(
     anthropic_messages,
@@ -274,26 +266,26 @@ _INVOKE = _Backend(
     "anthropic--claude-3.7-sonnet",
     ChunkReader(
         anthropic_messages,
-        tidied=lenient.anthropic_event,
-        context=chunks.within_invoke,
+        tidied=normalize.anthropic_event,
+        context=single_chunks.within_invoke,
         end={"type": "message_stop"},
     ),
     name="claude",
-    written=shorthand.anthropic,
-    tidied=lenient.anthropic_response,
+    written=short_forms.anthropic,
+    tidied=normalize.anthropic_response,
     answers_unreadable=True,
 )
 _GEMINI = _Backend(
     gemini,
     {Vendor.GEMINI},
     "gemini-2.5-pro",
-    ChunkReader(gemini, announces=False, tidied=lenient.gemini_response),
+    ChunkReader(gemini, announces=False, tidied=normalize.gemini_response),
     name="gemini",
     turns="contents",
     one_text=True,
-    written=shorthand.gemini,
+    written=short_forms.gemini,
     usage="usageMetadata",
-    tidied=lenient.gemini_response,
+    tidied=normalize.gemini_response,
 )
 _CHAT = _Backend(openai_chat, _OPENAI, "gpt-4.1", ChunkReader(openai_chat), name="openai")
 _RESPONSES = _Backend(openai_responses, {Vendor.OPENAI}, "gpt-5", ChunkReader(openai_responses), turns="input")
@@ -359,9 +351,9 @@ class Converters:
     def convert_claude_request_for_bedrock(payload: JSON) -> JSON:
         """An Anthropic request, as Bedrock's Invoke wants it; but `model` is kept, which Bedrock refuses in a body."""
         with _converting(payload):
-            request = _read(lenient.anthropic_request(payload))
+            request = _read(normalize.anthropic_request(payload))
             body = anthropic_messages.forward_request(request, _INVOKE.profile(payload.get("model"))).body
-        return ({"model": payload["model"]} if "model" in payload else {}) | shorthand.anthropic_blocks(body)
+        return ({"model": payload["model"]} if "model" in payload else {}) | short_forms.anthropic_blocks(body)
 
     @staticmethod
     def convert_claude_to_openai(response: JSON, model: str) -> JSON:

@@ -15,12 +15,13 @@ from werkzeug.routing import BaseConverter, MapAdapter, PathConverter
 
 import routing
 from dialects import anthropic_messages, gemini, openai_chat
-from dialects.conversation import JSON
-from dialects.counting import count_tokens
-from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
-from dialects.jsontext import dumps, loads
-from dialects.model_lists import anthropic_model, anthropic_models, openai_model, openai_models
-from dialects.tables import CLIENTS
+from dialects.adapt.token_estimate import count_tokens
+from dialects.anthropic_messages.response import anthropic_model, anthropic_models
+from dialects.core.conversation import JSON
+from dialects.core.faults import Fault, FaultError, FaultKind, http_status, invalid
+from dialects.framing.json_text import dumps, loads
+from dialects.openai_common.response import openai_model, openai_models
+from dialects.registry import CLIENTS
 from gateway.cli import main as command_line
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway

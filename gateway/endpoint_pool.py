@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.config.subaccounts import SubAccount

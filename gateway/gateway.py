@@ -13,15 +13,16 @@ from urllib.parse import quote
 
 from prometheus_client import CollectorRegistry
 
-from dialects import openai_embeddings, openai_responses
-from dialects.conversation import JSON, Conversation, Effort, Family, Opaque, Part, Thinking, ToolSpec
-from dialects.counting import count_tokens
-from dialects.crossing import Inquiry
-from dialects.dialect import Envelope
-from dialects.events import Failed
-from dialects.faults import Fault, FaultError, FaultKind, http_status
-from dialects.models import Vendor, profile_for
-from dialects.tables import CLIENTS
+from dialects import openai_responses
+from dialects.adapt.token_estimate import count_tokens
+from dialects.capabilities.models import Vendor, profile_for
+from dialects.core.conversation import JSON, Conversation, Effort, Family, Opaque, Part, Thinking, ToolSpec
+from dialects.core.events import Failed
+from dialects.core.faults import Fault, FaultError, FaultKind, http_status
+from dialects.embeddings import openai as openai_embeddings
+from dialects.interface import Envelope
+from dialects.registry import CLIENTS
+from dialects.translator import Inquiry
 from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
 from gateway.http.auth import Auth

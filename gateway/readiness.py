@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dialects.conversation import JSON
-from dialects.faults import FaultError
+from dialects.core.conversation import JSON
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.tokens import TokenSource, TokenState
 from routing.availability import Availability, EndpointState

@@ -7,10 +7,10 @@ from then on the two functions of old, `load_balance_url` and
 
 from dataclasses import replace
 
-from dialects.conversation import JSON
-from dialects.errors import fault_from
-from dialects.faults import Fault, FaultError, FaultKind, Quota
-from dialects.models import ModelProfile, ThinkingStyle, Vendor
+from dialects.capabilities.models import ModelProfile, ThinkingStyle, Vendor
+from dialects.core.conversation import JSON
+from dialects.core.faults import Fault, FaultError, FaultKind, Quota
+from dialects.core.upstream_errors import fault_from
 from proxy_helpers import Detector
 from routing.attempts import Attempt, Attempts, Lifetime, Trail, TrailEntry
 from routing.availability import Availability, EndpointState, NoEndpointError

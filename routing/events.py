@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.endpoint import Endpoint, QuotaDomain
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.cooldown import Chance, Clock
 from routing.endpoint import Endpoint
 from routing.events import Circuit, EventQueue, OutcomeRecorded, RoutingEvent, Transition

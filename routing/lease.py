@@ -6,7 +6,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Self
 
-from dialects.faults import Fault
+from dialects.core.faults import Fault
 from routing.classification import CLASSIFICATIONS, Effect, scope_of
 from routing.cooldown import Clock, Cooldowns, key_for, keys_of
 from routing.events import CooldownEnded, CooldownStarted, EventPublisher, EventQueue, LeaseAbandoned, OutcomeRecorded

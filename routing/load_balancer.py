@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from routing.availability import MAKER_LEFT, EndpointState, NoEndpointError, unavailable
 from routing.cooldown import Clock, Cooldowns, keys_of
 from routing.endpoint import Candidate, Endpoint, QuotaDomain

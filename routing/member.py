@@ -4,7 +4,7 @@ import math
 import threading
 from dataclasses import replace
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.availability import Availability, EndpointState
 from routing.cooldown import Cooldowns
 from routing.endpoint import Candidate, Endpoint

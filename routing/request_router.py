@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
 from routing.attempts import Attempts, Environment, Lifetime, Plan, described
 from routing.availability import MAKER_LEFT, NoEndpointError
 from routing.endpoint import Endpoint

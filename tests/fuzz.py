@@ -20,20 +20,20 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from dialects import errors
-from dialects.conversation import JSON, Conversation
-from dialects.counting import count_tokens
-from dialects.crossing import Inquiry, crossing
-from dialects.dialect import Envelope
-from dialects.embedders import EMBEDDERS
-from dialects.eventstream import EventStreamDecoder
-from dialects.faults import Fault, FaultError, FaultKind, http_status
-from dialects.jsontext import dumps
-from dialects.models import profile_for
-from dialects.openai_embeddings import parse_request as parse_embeddings
-from dialects.openai_embeddings import render_response as render_embeddings
-from dialects.sse import FrameDecoder, SSEDecoder
-from dialects.tables import BACKENDS, CLIENTS
+from dialects.adapt.token_estimate import count_tokens
+from dialects.capabilities.models import profile_for
+from dialects.core import upstream_errors
+from dialects.core.conversation import JSON, Conversation
+from dialects.core.faults import Fault, FaultError, FaultKind, http_status
+from dialects.embeddings.openai import parse_request as parse_embeddings
+from dialects.embeddings.openai import render_response as render_embeddings
+from dialects.embeddings.registry import EMBEDDERS
+from dialects.framing.aws_event_stream import EventStreamDecoder
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import FrameDecoder, SSEDecoder
+from dialects.interface import Envelope
+from dialects.registry import BACKENDS, CLIENTS
+from dialects.translator import Inquiry, crossing
 from gateway.requests.rejected_fields import RejectedFields
 from tests.dialects import golden, mangling
 
@@ -153,8 +153,8 @@ def _embedded(case: JSON) -> object:
 def _failed(case: JSON) -> object:
     """Any error is understood, said in every dialect, and perhaps a lesson."""
     body = case["body"].encode("latin-1")
-    fault = errors.fault_from(case["status"], {"X-Amzn-ErrorType": case["typed"]}, body)
-    within = errors.fault_within(case["typed"], body.decode("utf-8", "replace"))
+    fault = upstream_errors.fault_from(case["status"], {"X-Amzn-ErrorType": case["typed"]}, body)
+    within = upstream_errors.fault_within(case["typed"], body.decode("utf-8", "replace"))
     for each in (fault, within):
         assert 400 <= http_status(each) < 600
         for client in CLIENTS.values():

@@ -3,8 +3,8 @@
 from collections.abc import Container
 from typing import Any
 
-from dialects.conversation import JSON
-from dialects.faults import invalid
+from dialects.core.conversation import JSON
+from dialects.core.faults import invalid
 
 
 def object_in(value: Any, where: str) -> JSON:

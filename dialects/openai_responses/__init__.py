@@ -1,18 +1,17 @@
 """OpenAI Responses, on both sides of the gateway."""
 
-from dialects.openai_responses.answers import parse_response, render_response
-from dialects.openai_responses.lane import (
+from dialects.openai_common.response import render_fault
+from dialects.openai_responses.passthrough import (
     forward_fault,
     forward_frame,
     forward_kept,
     forward_request,
     forward_response,
 )
-from dialects.openai_responses.parsing import parse_request
-from dialects.openai_responses.reading import reader
-from dialects.openai_responses.rendering import render_request
-from dialects.openai_responses.writing import writer
-from dialects.openai_shared import render_fault
+from dialects.openai_responses.request_parser import parse_request
+from dialects.openai_responses.request_renderer import render_request
+from dialects.openai_responses.response import parse_response, render_response
+from dialects.openai_responses.stream import reader, writer
 
 __all__ = [
     "forward_fault",

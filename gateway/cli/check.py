@@ -7,9 +7,9 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.models import Vendor, profile_for
-from dialects.tables import CLIENTS
+from dialects.capabilities.models import Vendor, profile_for
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.registry import CLIENTS
 from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, Filters, SubAccount

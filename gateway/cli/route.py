@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 
-from dialects.faults import FaultError
-from dialects.models import profile_for
+from dialects.capabilities.models import profile_for
+from dialects.core.faults import FaultError
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.upstream.discovery import Management, discover
 from gateway.upstream.management import ManagementClient

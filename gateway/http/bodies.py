@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import zstandard
 
-from dialects.faults import Fault, FaultError, FaultKind, invalid
+from dialects.core.faults import Fault, FaultError, FaultKind, invalid
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _MOST_DIGITS: Final = 18

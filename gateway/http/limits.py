@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Final
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime, Signal, Wish
 
 FULL: Final = "The proxy is serving as many requests as it may. Try again soon."

@@ -16,7 +16,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from dialects.faults import FaultError, invalid
+from dialects.core.faults import FaultError, invalid
 from gateway.media.inline import Fetched
 from gateway.media.networks import is_public
 

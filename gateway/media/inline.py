@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dialects.conversation import Conversation, Media, Message, Part, ToolResult
-from dialects.crossing import Inquiry
-from dialects.faults import invalid
+from dialects.core.conversation import Conversation, Media, Message, Part, ToolResult
+from dialects.core.faults import invalid
+from dialects.translator import Inquiry
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.background import result_of
 

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from dialects.conversation import Usage
+from dialects.core.conversation import Usage
 from routing.events import CircuitChanged, CooldownStarted, OutcomeRecorded, PoolsChanged, RoutingEvent
 
 _log = logging.getLogger("sap_ai_proxy.exchange")

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from dialects.conversation import Completion, Stop, StopReason, Usage
-from dialects.crossing import Reply
-from dialects.embedders import EMBEDDERS
-from dialects.models import profile_for
-from dialects.openai_embeddings import EmbeddingRequest, render_response
+from dialects.capabilities.models import profile_for
+from dialects.core.conversation import Completion, Stop, StopReason, Usage
+from dialects.embeddings.openai import EmbeddingRequest, render_response
+from dialects.embeddings.registry import EMBEDDERS
+from dialects.translator import Reply
 from gateway.requests.exchange import Exchange, making_sense
 from routing.attempts import Attempt
 

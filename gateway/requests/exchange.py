@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from dialects.conversation import JSON, Usage
-from dialects.crossing import Crossing, Inquiry, Reply, crossing
-from dialects.faults import Fault, FaultError, FaultKind, http_status
-from dialects.jsontext import loads
-from dialects.models import profile_for
+from dialects.capabilities.models import profile_for
+from dialects.core.conversation import JSON, Usage
+from dialects.core.faults import Fault, FaultError, FaultKind, http_status
+from dialects.framing.json_text import loads
+from dialects.translator import Crossing, Inquiry, Reply, crossing
 from gateway.media.inline import FETCHES_NOTHING, Fetch, inline
 from gateway.observability.metrics import ExchangeRecord, Observer
 from gateway.requests.lifetime import Descriptor, Lifetime

@@ -4,8 +4,8 @@ import re
 import threading
 from collections import defaultdict
 
-from dialects.conversation import JSON
-from dialects.faults import Fault, FaultKind
+from dialects.core.conversation import JSON
+from dialects.core.faults import Fault, FaultKind
 
 _BETAS = re.compile(r"invalid beta flag", re.IGNORECASE)
 _EXTRA = re.compile(r"^(?P<field>[a-z_]{1,200}): Extra inputs are not permitted")

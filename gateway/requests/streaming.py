@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable
 from typing import Final, Self
 
-from dialects.crossing import Crossing
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.relay import Observation, Relay
-from dialects.sse import BLANK_LINES
-from dialects.tables import SIGNS_OF_LIFE
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.relay import Observation, Relay
+from dialects.framing.sse import BLANK_LINES
+from dialects.registry import SIGNS_OF_LIFE
+from dialects.translator import Crossing
 from gateway.requests.exchange import DEFECT, AttemptReader, Exchange, Stage
 from gateway.requests.lifetime import Descriptor
 from gateway.upstream.steps import Quiet

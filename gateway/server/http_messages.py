@@ -5,8 +5,8 @@ from typing import Any, Final
 from gunicorn.config import Config
 from gunicorn.http import body, errors, message, parser
 
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.jsontext import dumps
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.framing.json_text import dumps
 from gateway.requests.lifetime import CLIENT_LEFT
 from gateway.server.client_connection import ClientConnection, StalledError
 
@@ -106,6 +106,10 @@ class Request(message.Request):
         self.limit_request_line = self._fast_limit_request_line = REQUEST_LINE
         self.max_buffer_headers = _HEAD_SIZE
         return super().parse(unreader)
+
+    def _peer_is_trusted_proxy(self) -> bool:
+        """Believe no client about where a request came from; gunicorn would look the address up each time."""
+        return False
 
     def should_close(self) -> bool:
         """Whether the client wants to ask nothing more on the connection."""

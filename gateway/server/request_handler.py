@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gunicorn.http import errors
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.server.client_connection import ClientConnection, StalledError
 from gateway.server.http_messages import Request, Requests, error_response, refusal
 from gateway.server.stream_loop import HAND_OVER, OpenResponse, StreamingBody, StreamLoop

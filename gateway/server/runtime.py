@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
 from gateway.config.settings import Settings
 from gateway.observability import shared_metrics
 from gateway.observability.log_writer import LogWriter

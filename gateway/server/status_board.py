@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from dialects.conversation import JSON
-from dialects.jsontext import dumps
+from dialects.core.conversation import JSON
+from dialects.framing.json_text import dumps
 from gateway.server.process_table import ProcessTable
 
 _log = logging.getLogger("sap_ai_proxy.server")

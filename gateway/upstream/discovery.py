@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from dialects.errors import fault_from
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.upstream_errors import fault_from
 from gateway.config.service_keys import is_url
 from gateway.config.subaccounts import Deployment, SubAccount, deployment_url
 from gateway.upstream.management import ManagementClient

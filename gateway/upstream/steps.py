@@ -5,7 +5,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.background import Task
 

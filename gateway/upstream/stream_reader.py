@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.steps import Quiet, Resumable, Steps, waiting_for
 from gateway.upstream.tokens import TokenSource

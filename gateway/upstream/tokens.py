@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from dialects.faults import Fault, FaultError
+from dialects.core.faults import Fault, FaultError
 from gateway.upstream.background import Task
 
 _SHARE = 0.1

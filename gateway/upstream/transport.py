@@ -18,7 +18,7 @@ from typing import Final
 import certifi
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret
 from gateway.requests.lifetime import Clock, Lifetime, Wish
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from dialects.faults import invalid
-from dialects.models import profile_for
+from dialects.capabilities.models import profile_for
+from dialects.core.faults import invalid
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 from routing.protocols.claude_converse import ClaudeConverseProtocol
 from routing.protocols.claude_invoke import ClaudeInvokeProtocol

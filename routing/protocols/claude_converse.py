@@ -1,6 +1,6 @@
 """Bedrock's Converse: one language for Claude and Nova."""
 
-from dialects.models import ModelProfile, Vendor
+from dialects.capabilities.models import ModelProfile, Vendor
 from proxy_helpers import Converters, Detector
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 

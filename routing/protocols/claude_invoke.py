@@ -1,6 +1,6 @@
 """Bedrock's Invoke: Anthropic's own messages, posted to Bedrock."""
 
-from dialects.models import ModelProfile, Vendor
+from dialects.capabilities.models import ModelProfile, Vendor
 from proxy_helpers import Converters
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 

@@ -1,10 +1,10 @@
 """Embeddings: one request of a client, posted in as many vendors' ways as there are."""
 
-from dialects.azure import knowing
-from dialects.conversation import JSON
-from dialects.embedders import EMBEDDERS
-from dialects.models import ModelProfile, Vendor, profile_for
-from dialects.openai_embeddings import EmbeddingRequest, parse_request, render_response
+from dialects.capabilities.azure_versions import knowing
+from dialects.capabilities.models import ModelProfile, Vendor, profile_for
+from dialects.core.conversation import JSON
+from dialects.embeddings.openai import EmbeddingRequest, parse_request, render_response
+from dialects.embeddings.registry import EMBEDDERS
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
 

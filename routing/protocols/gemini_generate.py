@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from dialects.models import ModelProfile, Vendor
+from dialects.capabilities.models import ModelProfile, Vendor
 from proxy_helpers import Converters
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 

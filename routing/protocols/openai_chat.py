@@ -1,8 +1,8 @@
 """OpenAI's chat completions, which most vendors on SAP AI Core speak."""
 
-from dialects.azure import knowing
-from dialects.conversation import JSON
-from dialects.models import ModelProfile, Vendor, profile_for
+from dialects.capabilities.azure_versions import knowing
+from dialects.capabilities.models import ModelProfile, Vendor, profile_for
+from dialects.core.conversation import JSON
 from proxy_helpers import Converters
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 

@@ -2,7 +2,7 @@
 
 import re
 
-from dialects.models import ModelProfile, Vendor, canonical
+from dialects.capabilities.models import ModelProfile, Vendor, canonical
 from proxy_helpers import Converters
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 

@@ -11,7 +11,8 @@ A live answer says its words piece by piece and the rest in the last frame.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dialects.conversation import (
+from dialects.capabilities.models import ModelProfile
+from dialects.core.conversation import (
     JSON,
     Completion,
     Conversation,
@@ -30,14 +31,13 @@ from dialects.conversation import (
     ToolResult,
     Usage,
 )
-from dialects.dialect import Envelope, Rendered
-from dialects.errors import fault_within
-from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
-from dialects.faults import Fault, FaultError, invalid
-from dialects.jsontext import dumps
-from dialects.models import ModelProfile
-from dialects.reading import FrameReader
-from dialects.sse import Frame
+from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
+from dialects.core.faults import Fault, FaultError, invalid
+from dialects.core.frame_reader import FrameReader
+from dialects.core.upstream_errors import fault_within
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame
+from dialects.interface import Envelope, Rendered
 
 DIALECT = "shout"
 _SPEAKER = {Role.USER: "me", Role.ASSISTANT: "you", Role.SYSTEM: "me"}

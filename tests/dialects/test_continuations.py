@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialects.conversation import Conversation, Stop, StopReason, Text, Thinking, ToolCall, Usage
-from dialects.dialect import Envelope
-from dialects.events import BlockDelta, BlockStarted, Event, Finished
-from dialects.eventstream import decoder_for
-from dialects.jsontext import dumps
-from dialects.openai_shared import public_model
-from dialects.pieces import Pieces
-from dialects.reading import FrameReader
-from dialects.relay import Passthrough, Relay, Translation
-from dialects.sse import Frame, encoded
-from dialects.tables import BACKENDS, CLIENTS, LANES
+from dialects.core.conversation import Conversation, Stop, StopReason, Text, Thinking, ToolCall, Usage
+from dialects.core.events import BlockDelta, BlockStarted, Event, Finished
+from dialects.core.frame_reader import FrameReader
+from dialects.core.relay import Passthrough, Relay, Translation
+from dialects.framing.aws_event_stream import decoder_for
+from dialects.framing.frame_template import Pieces
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame, encoded
+from dialects.interface import Envelope
+from dialects.openai_common.passthrough import public_model
+from dialects.registry import BACKENDS, CLIENTS, LANES
 from tests.dialects import golden, mangling
 
 SCENES = {

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialects.claude_tools import JSON_TOOL
-from dialects.conversation import (
+from dialects.adapt.claude_tools import JSON_TOOL
+from dialects.adapt.token_estimate import count_tokens
+from dialects.capabilities.models import ModelProfile, ThinkingStyle, profile_for
+from dialects.core.conversation import (
     JSON,
     Completion,
     Conversation,
@@ -32,15 +34,13 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
-from dialects.counting import count_tokens
-from dialects.crossing import Inquiry, crossing
-from dialects.dialect import Envelope
-from dialects.events import Failed, checked, fold, unfold
-from dialects.faults import FaultError
-from dialects.gemini.rendering import SKIP_SIGNATURE
-from dialects.models import ModelProfile, ThinkingStyle, profile_for
-from dialects.sse import SSEDecoder
-from dialects.tables import BACKENDS, CLIENTS, LANES, SIGNS_OF_LIFE
+from dialects.core.events import Failed, checked, fold, unfold
+from dialects.core.faults import FaultError
+from dialects.framing.sse import SSEDecoder
+from dialects.gemini.request_renderer import SKIP_SIGNATURE
+from dialects.interface import Envelope
+from dialects.registry import BACKENDS, CLIENTS, LANES, SIGNS_OF_LIFE
+from dialects.translator import Inquiry, crossing
 from tests.dialects import golden, imagined, mangling
 from tests.oracles.anthropic import check_messages_request
 from tests.oracles.bedrock import check_converse_request

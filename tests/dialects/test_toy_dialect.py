@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from dialects import tables
-from dialects.conversation import Role
-from dialects.crossing import Inquiry, crossing
-from dialects.dialect import BackendDialect, ClientDialect, Envelope
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.models import profile_for
+from dialects import registry
+from dialects.capabilities.models import profile_for
+from dialects.core.conversation import Role
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.interface import BackendDialect, ClientDialect, Envelope
+from dialects.translator import Inquiry, crossing
 from tests.dialects import golden, mangling, shout
 
 CLIENT: tuple[str, ClientDialect] = ("shout", shout)
@@ -47,12 +47,12 @@ SCENES = {"shout": "words", "gemini": "text", "bedrock-converse": "odd-text"}
 
 @pytest.fixture(autouse=True)
 def _row(monkeypatch):
-    monkeypatch.setitem(tables.CLIENTS, *CLIENT)
-    monkeypatch.setitem(tables.BACKENDS, *BACKEND)
+    monkeypatch.setitem(registry.CLIENTS, *CLIENT)
+    monkeypatch.setitem(registry.BACKENDS, *BACKEND)
 
 
 def way(client, backend, model):
-    asked = tables.CLIENTS[client].parse_request(ASKED[client])
+    asked = registry.CLIENTS[client].parse_request(ASKED[client])
     envelope = Envelope("tok", "my-model", 1_780_000_000, asked)
     return crossing(Inquiry(client, ASKED[client], envelope), backend, profile_for(model))
 
@@ -106,7 +106,7 @@ def test_a_failure_within_a_stream_crosses(client):
 
 def test_what_cannot_be_shouted_is_refused_in_any_dialect():
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aWk="}}
-    asked = tables.CLIENTS["openai-chat"].parse_request({"messages": [{"role": "user", "content": [picture]}]})
+    asked = registry.CLIENTS["openai-chat"].parse_request({"messages": [{"role": "user", "content": [picture]}]})
 
     with pytest.raises(FaultError, match="image"):
         shout.render_request(asked, profile_for("llama"))

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 
 PATIENCE = 90.0
 """Seconds after which a client will never leave; tests give up before, so that no end of a peer is taken for theirs."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 import gateway
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.http.limits import Admission, Place
 from gateway.observability.log_writer import LogWriter
 from gateway.readiness import ReadinessProbe

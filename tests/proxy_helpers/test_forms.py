@@ -3,7 +3,7 @@
 import pytest
 
 from dialects import anthropic_messages, gemini, openai_chat
-from dialects.models import profile_for
+from dialects.capabilities.models import profile_for
 from emulator.gemini_generate.request_parser import normalize
 from proxy_helpers import Converters
 from tests.proxy_helpers.calls import CALL, TOOL_USE

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from emulator.gemini_generate.request_parser import normalize
 from proxy_helpers import Converters
 from tests.oracles.anthropic import check_messages_request

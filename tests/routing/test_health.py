@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.endpoint import Endpoint
 from routing.events import Circuit, OutcomeRecorded
 from routing.health import HealthChecker

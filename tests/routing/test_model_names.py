@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.availability import NoEndpointError
 from routing.model_names import FALLBACKS, How, ModelNames, Resolution, Unlisted, identity
 from routing.policy import Policy

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from routing.availability import NoEndpointError
 from routing.policy import BreakerPolicy, Policy
 from routing.request_router import RequestRouter

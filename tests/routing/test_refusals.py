@@ -2,7 +2,7 @@
 
 import pytest
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from routing.attempts import Attempts
 from routing.health import CircuitBreaker
 from routing.policy import BreakerPolicy, Policy, RetryPolicy

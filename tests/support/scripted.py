@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dialects.conversation import JSON, Usage
-from dialects.crossing import Inquiry
-from dialects.dialect import Envelope
-from dialects.faults import Fault, FaultError
-from dialects.jsontext import dumps
-from dialects.tables import CLIENTS
+from dialects.core.conversation import JSON, Usage
+from dialects.core.faults import Fault, FaultError
+from dialects.framing.json_text import dumps
+from dialects.interface import Envelope
+from dialects.registry import CLIENTS
+from dialects.translator import Inquiry
 from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Asked, Exchange, Shared
 from gateway.requests.lifetime import Lifetime, Wish

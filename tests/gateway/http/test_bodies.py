@@ -7,7 +7,7 @@ import zlib
 import pytest
 import zstandard
 
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from gateway.http.bodies import decoded, read_body
 
 BODY = b'{"model": "gpt-4.1", "messages": []}'

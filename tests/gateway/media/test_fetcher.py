@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from gateway.media.fetcher import MediaFetcher, addresses_of
 from gateway.media.inline import Fetched
 

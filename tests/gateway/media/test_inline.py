@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import gateway.media.inline as inlining
-from dialects.conversation import Conversation, Media, MediaKind, Message, Role, Text, ToolResult
-from dialects.crossing import Inquiry
-from dialects.dialect import Envelope
-from dialects.faults import FaultError, invalid
+from dialects.core.conversation import Conversation, Media, MediaKind, Message, Role, Text, ToolResult
+from dialects.core.faults import FaultError, invalid
+from dialects.interface import Envelope
+from dialects.translator import Inquiry
 from gateway.media.inline import Fetched
 from gateway.requests.exchange import Shared
 from gateway.requests.lifetime import CLIENT_LEFT, Lifetime

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from dialects.conversation import Usage
-from dialects.faults import Fault, FaultKind, Quota
+from dialects.core.conversation import Usage
+from dialects.core.faults import Fault, FaultKind, Quota
 from gateway.observability.metrics import (
     DroppedLines,
     ExchangeRecord,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Clock
 from gateway.server.options import ServerOptions
 from gateway.server.process_table import ProcessTable

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.server.client_connection import CONNECTION
 from tests.gateway.server.serving import PATIENCE, Echo, Start, running

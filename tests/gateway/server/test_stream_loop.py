@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime
 from tests.gateway.server.streams import END, MUCH, WRITE_TIMEOUT, Body, Stage, Stream, Unpacking, told_first
 from tests.support.processes import until

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.server.client_connection import CONNECTION
 from gateway.server.worker import Stage

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.background import Task
 from tests.gateway.upstream.test_connecting import no_more_descriptors

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import emulator
-from dialects.conversation import JSON
-from dialects.faults import FaultError, FaultKind, Quota
+from dialects.core.conversation import JSON
+from dialects.core.faults import FaultError, FaultKind, Quota
 from gateway.config.settings import load, pools
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.client import AICoreClient

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from gateway.config.service_keys import Secret
 from gateway.upstream import connection
 from gateway.upstream.steps import Quiet

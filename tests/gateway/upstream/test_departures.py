@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from gateway.config.service_keys import Secret
 from gateway.requests.lifetime import Lifetime, Signal
 from gateway.upstream.steps import Quiet

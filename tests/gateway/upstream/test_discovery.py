@@ -9,7 +9,7 @@ import pytest
 import requests
 
 import emulator
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret, ServiceKey, parse
 from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.upstream.discovery import Management, discover, listing, statuses, without_gaps

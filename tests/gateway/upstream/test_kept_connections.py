@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.connection import Connection
 from gateway.upstream.pool import ConnectionPool

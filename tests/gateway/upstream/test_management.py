@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from gateway.config.service_keys import Secret
 from gateway.upstream.management import ManagementClient
 from tests.gateway.peers import CHUNKED, OK, answer, answering, chunk, fault_of, forever

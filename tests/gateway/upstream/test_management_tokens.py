@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from gateway.config.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
 from gateway.upstream.management import ManagementClient, _certificate
 from gateway.upstream.tokens import Token

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.steps import Pause, Quiet, Resumable
 

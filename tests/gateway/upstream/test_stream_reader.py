@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 
 import pytest
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.background import OUT_OF_DESCRIPTORS
 from gateway.upstream.steps import Quiet

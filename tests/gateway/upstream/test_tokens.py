@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, Task
 from gateway.upstream.tokens import Token, TokenSource, TokenState

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from tests.gateway.peers import CHUNKED, OK, answer, answering, chunk, fault_of, forever
 from tests.support.processes import free_port
 

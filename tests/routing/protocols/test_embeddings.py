@@ -2,8 +2,8 @@ import copy
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
-from dialects.models import profile_for
+from dialects.capabilities.models import profile_for
+from dialects.core.faults import FaultError, FaultKind
 from routing.protocols import EmbeddingsProtocol, OpenAIChatProtocol, ProtocolHandler, protocol_for
 
 URL = "https://api.example/v2/inference/deployments/d1"

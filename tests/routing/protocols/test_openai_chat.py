@@ -2,8 +2,8 @@ import copy
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
-from dialects.models import _PROFILES, profile_for
+from dialects.capabilities.models import _PROFILES, profile_for
+from dialects.core.faults import FaultError, FaultKind
 from proxy_helpers import Converters
 from routing.protocols import (
     PROTOCOLS,
