@@ -159,7 +159,7 @@ class Member:
             return Availability.DRAINED, "its weight is 0", math.inf, None
         if circuit.circuit is Circuit.CLOSED:
             return Availability.AVAILABLE, circuit.reason, 0.0, None
-        if circuit.gone:
+        if circuit.ejected:
             return Availability.GONE, circuit.reason, open_for, None
         if circuit.circuit is Circuit.OPEN:
             seconds = min(open_for, circuit.next_probe) if circuit.probes else open_for
