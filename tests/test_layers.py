@@ -3,10 +3,7 @@
 import subprocess
 import sys
 
-from tests.support.sources import ROOT, files, held, imports, name_of
-
-LAYERS = ("dialects", "proxy_helpers", "routing", "gateway", "proxy_server")
-"""From the lowest to the highest: each imports itself and what is below."""
+from tests.support.sources import LAYERS, ROOT, files, held, imports, name_of
 
 STANDARD = set(sys.stdlib_module_names)
 INPUT_OUTPUT = {

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+LAYERS = ("dialects", "proxy_helpers", "routing", "gateway", "proxy_server")
+"""From the lowest to the highest: each imports itself and what is below."""
 
 
 @dataclass(frozen=True, slots=True)
