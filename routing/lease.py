@@ -155,10 +155,10 @@ class OutcomeRecorder:
         """Record the end of a request, of which *fault* says why."""
         member, now = grant.member, self._clock()
         row, key = CLASSIFICATIONS[fault.kind], key_for(grant.member.endpoint, scope_of(fault))
-        self._tell_breaker(grant, fault, row.effect)
+        self._report_to_breaker(grant, fault, row.effect)
         with self._lock:
             error = fault.kind if row.try_elsewhere else None
-            member.leave(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
+            member.finish(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
             seconds = None if key is None else self._cooldowns.start(key, fault.retry_after, fault.kind)
         if key is not None and seconds is not None:
             self._events.put(CooldownStarted(member.endpoint, key, seconds, fault.kind))
@@ -174,7 +174,7 @@ class OutcomeRecorder:
         """Record that the request is over."""
         grant.member.breaker.released(grant.permit)
         with self._lock:
-            grant.member.leave(self._clock(), unanswered=unanswered)
+            grant.member.finish(self._clock(), unanswered=unanswered)
         self._events.publish()
 
     def abandoned(self, grant: Grant, *, unanswered: bool) -> None:
@@ -196,7 +196,7 @@ class OutcomeRecorder:
         penalty = self._policy.failure_penalty if fault.retry_after is None else fault.retry_after
         return min(penalty, self._policy.cooldown.cap)
 
-    def _tell_breaker(self, grant: Grant, fault: Fault, effect: Effect) -> None:
+    def _report_to_breaker(self, grant: Grant, fault: Fault, effect: Effect) -> None:
         breaker, permit = grant.member.breaker, grant.permit
         if effect is Effect.FAILURE:
             breaker.failed(permit, fault.kind.value)

@@ -360,7 +360,7 @@ class LoadBalancer:
         due = [each for each in half_open if not each[1].probes or (panic and not each[1].next_probe)]
         probes = [member.candidate(now, circuit, -math.inf) for member, circuit in due]
         alone = len(members) == 1
-        opened = [each for each in others if alone or (each[1].circuit is Circuit.OPEN and not each[1].gone)]
+        opened = [each for each in others if alone or (each[1].circuit is Circuit.OPEN and not each[1].ejected)]
         opened.sort(key=lambda each: each[1].since)
         return _Options(closed, probes, [member for member, _ in opened] if panic else [], panic)
 

@@ -292,7 +292,7 @@ class Call:
         *began* is called when the first of it has come.
         """
         try:
-            return Resumable(self.rest(limit, began), lifetime.clock()).insist(lifetime, silence)
+            return Resumable(self.rest(limit, began), lifetime.clock()).run_to_end(lifetime, silence)
         except Quiet:
             self.close()
             raise FaultError(NO_ANSWER_IN_TIME) from None
