@@ -277,7 +277,8 @@ class Attempts:
             raise
         attempt = Attempt(len(self._made) + 1, lease, protocol, tuple(self._refusals))
         self._made.append(attempt)
-        _log.debug("attempt %d: %s", attempt.number, described(attempt.endpoint, attempt.protocol))
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("attempt %d: %s", attempt.number, described(attempt.endpoint, protocol))
         return attempt
 
     def __enter__(self) -> Self:
@@ -330,6 +331,8 @@ class Attempts:
 
     def _acquire(self) -> Lease:
         """Lease an endpoint that was not tried yet, far from those that failed if there is one."""
+        if not self._made:
+            return self._acquire_besides(())
         tried = [*self._tried, *(each.lease.endpoint for each in self._refusals)]
         near = self._near() if self._tried else []
         if near:

@@ -146,6 +146,8 @@ class CircuitBreaker:
             now = self._tick()
             next_probe = self._next_probe(now)
             state = replace(self._now, k=self._k_at(now), probes=len(self._probes), next_probe=next_probe)
+            if state.circuit is Circuit.CLOSED and not state.k:
+                self._now = state
         self._publish()
         return state
 
@@ -340,7 +342,7 @@ class CircuitBreaker:
         if publish:
             self._number += 1
             seconds = 0.0 if until is None else until - now
-            self._transitions.put(Transition(self._number, was, circuit, reason, seconds, k))
+            self._transitions.append(Transition(self._number, was, circuit, reason, seconds, k))
 
     def _k_at(self, now: float) -> int:
         """How often the open time would be doubled now: health takes doublings back."""

@@ -8,7 +8,7 @@ from typing import Self
 
 from dialects.core.faults import Fault
 from routing.classification import CLASSIFICATIONS, Effect, scope_of
-from routing.cooldown import Clock, Cooldowns, key_for, keys_of
+from routing.cooldown import Clock, Cooldowns, key_for
 from routing.events import CooldownEnded, CooldownStarted, EventPublisher, EventQueue, LeaseAbandoned, OutcomeRecorded
 from routing.health import Permit
 from routing.member import Member, StrategyLock
@@ -145,7 +145,7 @@ class OutcomeRecorder:
         member.breaker.succeeded(grant.permit)
         with self._lock:
             member.answered(now, None if began is None else seconds)
-            ended = [key for key in keys_of(member.endpoint) if self._cooldowns.end(key, grant.started)]
+            ended = self._cooldowns.end_all(member.endpoint, grant.started)
         for key in ended:
             self._events.put(CooldownEnded(member.endpoint, key))
         self._events.put(OutcomeRecorded(member.endpoint, None, seconds))
@@ -179,7 +179,7 @@ class OutcomeRecorder:
 
     def abandoned(self, grant: Grant, *, unanswered: bool) -> None:
         """Remember a lease that nobody can close any more; `reclaim` closes it. Takes no lock."""
-        self._abandoned.put((grant, unanswered))
+        self._abandoned.append((grant, unanswered))
 
     def reclaim(self) -> None:
         """Close the leases that were abandoned; the caller holds no lock."""

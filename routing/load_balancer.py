@@ -136,14 +136,15 @@ class LoadBalancer:
         self._members: dict[Endpoint, Member] = {}
         self._left: dict[Endpoint, Member] = {}
         """Those that left not long ago."""
-        self._left_at: dict[Endpoint, float] = {}
         self._pools: dict[str, tuple[Member, ...]] = {}
+        self._endpoints: Mapping[str, tuple[Endpoint, ...]] = {}
+        """Those of each model. It is replaced, never changed, so it is read without the lock."""
         self._strategy = self._checked(strategy or policy.strategy)
         for own in policy.models.values():
             if own.strategy:
                 self._checked(own.strategy)  # a name that is unknown is refused at once
         self._own: dict[str, _CheckedStrategy] = {}
-        self._replace(pools)
+        self._replace(pools, clock())
 
     @property
     def policy(self) -> Policy:
@@ -222,20 +223,21 @@ class LoadBalancer:
         start slowly, unless the others are about as new: what is found piece by piece at start has nobody to be slow
         against.
         """
+        slow_start = SlowStart(self._policy.breaker)
         with self._lock:
-            joined, left, new = self._replace(pools)
-            now, slow_start = self._clock(), SlowStart(self._policy.breaker)
+            now = self._clock()
+            change = self._replace(pools, now)
             for pool in self._pools.values():
                 if slow_start.is_settled(now - min(member.joined_at for member in pool)):
                     for member in pool:
-                        if member.endpoint in new:
+                        if member.joined_at == now:
                             member.start_slowly(now)
             known = [*self._members, *self._left]
             self._cooldowns.retain({key for endpoint in known for key in keys_of(endpoint)})
             for checked in (self._strategy, *self._own.values()):
                 checked.strategy.retain(self._members)
-        if joined or left:
-            self._events.put(PoolsChanged(joined, left))
+        if change.joined or change.left:
+            self._events.put(change)
         self._events.publish()
 
     def snapshot(self, model: str | None = None, *, among: Collection[Endpoint] = ()) -> tuple[EndpointState, ...]:
@@ -256,13 +258,11 @@ class LoadBalancer:
 
     def models(self) -> tuple[str, ...]:
         """Return the models that have endpoints."""
-        with self._lock:
-            return tuple(self._pools)
+        return tuple(self._endpoints)
 
     def endpoints(self, model: str) -> tuple[Endpoint, ...]:
         """Return the endpoints of *model*; none if it is not known."""
-        with self._lock:
-            return tuple(member.endpoint for member in self._pools.get(model, ()))
+        return self._endpoints.get(model, ())
 
     def breaker(self, endpoint: Endpoint) -> CircuitBreaker:
         """Return the breaker that guards *endpoint*; a `KeyError` if it has left."""
@@ -284,31 +284,30 @@ class LoadBalancer:
         named = make_strategy(strategy, self._policy, self._rng) if isinstance(strategy, str) else strategy
         return _CheckedStrategy(named, self._events)
 
-    def _replace(
-        self, pools: Mapping[str, Sequence[Endpoint]]
-    ) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...], tuple[Endpoint, ...]]:
-        """Take over the pools; return which endpoints joined, which left, and which of the former are new."""
-        now, before = self._clock(), self._members
+    def _replace(self, pools: Mapping[str, Sequence[Endpoint]], now: float) -> PoolsChanged:
+        """Take over the pools; say which endpoints joined, and which left."""
+        before = self._members
         wanted = {endpoint: endpoint for pool in pools.values() for endpoint in pool}
-        remembered = {each: left for each, left in self._left_at.items() if now < left + _REMEMBERED}
-        known = {each: self._left[each] for each in remembered} | before
+        known = {each: left for each, left in self._left.items() if now < left.left_at + _REMEMBERED} | before
         self._members = {each: known.get(each) or self._new_member(each, now) for each in wanted}
         for endpoint, member in self._members.items():
             member.adjust(wanted[endpoint])
         self._left = {each: member for each, member in known.items() if each not in wanted}
-        self._left_at = {each: remembered.get(each, now) for each in self._left}
+        joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
+        left = tuple(endpoint for endpoint in before if endpoint not in wanted)
+        for endpoint in left:
+            self._left[endpoint].left_at = now
         self._pools = {
             model: tuple(self._members[endpoint] for endpoint in dict.fromkeys(pool))
             for model, pool in pools.items()
             if pool
         }
+        self._endpoints = {model: tuple(each.endpoint for each in pool) for model, pool in self._pools.items()}
         for model in self._pools.keys() - self._own.keys():
             own = self._policy.models.get(model)
             if own is not None and own.strategy:
                 self._own[model] = self._checked(own.strategy)
-        joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
-        left = tuple(endpoint for endpoint in before if endpoint not in wanted)
-        return joined, left, tuple(endpoint for endpoint in wanted if endpoint not in known)
+        return PoolsChanged(joined, left)
 
     def _new_member(self, endpoint: Endpoint, now: float) -> Member:
         def changed(transition: Transition) -> None:
@@ -347,10 +346,11 @@ class LoadBalancer:
             if cooldown > now or not (endpoint.weight or request.may_use_drained(endpoint)):
                 continue
             circuit = member.breaker.snapshot()
-            panic = panic and circuit.circuit is not Circuit.CLOSED
+            is_closed = circuit.circuit is Circuit.CLOSED
+            panic = panic and not is_closed
             if excluding and request.excludes(endpoint):
                 continue
-            if circuit.circuit is Circuit.CLOSED:
+            if is_closed:
                 closed.append(member.candidate(now, circuit, cooldown))
             else:
                 others.append((member, circuit))
@@ -368,13 +368,13 @@ class LoadBalancer:
         """Lease the preferred endpoint, one that is due for a probe, or the one that the strategy selects."""
         closed, probes = options.closed, options.probes
         due = probes if request.can_fail_over else []
-        candidates = [*closed, *due] or probes
+        candidates = closed + due or probes
         while candidates:
             selected, reason = self._select(request, candidates, due)
             member = self._members[selected]
             permit = member.breaker.enter(panic=options.panic)
             if permit is not None:
-                is_probe = any(row.endpoint is selected for row in probes)
+                is_probe = probes and _find(probes, selected)
                 return self._grant(member, permit, "probe" if is_probe else reason)
             candidates = [row for row in candidates if row.endpoint != selected]
             due = [row for row in due if row.endpoint != selected]

@@ -2,7 +2,6 @@
 
 import math
 import threading
-from dataclasses import replace
 
 from dialects.core.faults import FaultKind
 from routing.availability import Availability, EndpointState
@@ -29,10 +28,11 @@ class StrategyLock:
         self._holder = 0
 
     def __enter__(self) -> None:
-        if self._holder == threading.get_ident():
+        caller = threading.get_ident()
+        if self._holder == caller:
             raise RuntimeError("a strategy must not call the balancer that asks it: all it may use is in its arguments")
         self.lock.acquire()
-        self._holder = threading.get_ident()
+        self._holder = caller
 
     def __exit__(self, *error: object) -> None:
         self._holder = 0
@@ -46,6 +46,8 @@ class Member:
         self.endpoint = endpoint
         self.breaker = breaker
         self.joined_at = now
+        self.left_at = math.inf
+        """When it left the pool, if it has."""
         self._slow_since = -math.inf
         """When it joined others; minus infinity if it was among the first."""
         self._answered_at = -math.inf
@@ -60,6 +62,9 @@ class Member:
         self._measured_at = now
         self._candidate = Candidate(endpoint)
         self._candidate_until = -math.inf
+        """Until when it is what strategies see, if the next two are still so."""
+        self._circuit: CircuitState | None = None
+        self._cooldown = -math.inf
 
     def adjust(self, endpoint: Endpoint) -> None:
         """Take over other settings of the same endpoint."""
@@ -100,16 +105,18 @@ class Member:
 
         It is kept until it changes, or its latency may have faded by a hundredth.
         """
-        if now >= self._candidate_until:
-            # A drained endpoint is a candidate only where there is no other.
-            weight = self.endpoint.weight or 1.0
-            self._candidate = Candidate(self.endpoint, self._in_flight, weight, self._latency(now))
-            self._candidate_until = now + self._decay / 100
+        if now < self._candidate_until and circuit is self._circuit and cooldown == self._cooldown:
+            return self._candidate
+        self._circuit, self._cooldown = circuit, cooldown
+        # A drained endpoint is a candidate only where there is no other.
+        weight, latency = self.endpoint.weight or 1.0, self._latency(now)
+        share = self._share(now, circuit, cooldown)
         if circuit.circuit is not Circuit.CLOSED:
             # What it took when it failed says nothing of now, and one request at a time is slow enough.
-            return replace(self._candidate, latency=0.0)
-        share = self._share(now, circuit, cooldown)
-        return self._candidate if share == 1.0 else replace(self._candidate, weight=self._candidate.weight * share)
+            share, latency = 1.0, 0.0
+        self._candidate = Candidate(self.endpoint, self._in_flight, weight * share, latency)
+        self._candidate_until = now + self._decay / 100 if share == 1.0 else now
+        return self._candidate
 
     def state(self, now: float, circuit: CircuitState, cooldowns: Cooldowns, strategy: str) -> EndpointState:
         """Everything that is known about it."""

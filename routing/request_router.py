@@ -122,11 +122,12 @@ class RequestRouter:
         protocol = partial(
             self.protocol_at, client=client, requested=requested, tools_with_reasoning=tools_with_reasoning
         )
-        for endpoint in self._balancer.endpoints(resolution.model)[:1]:
-            protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
+        if endpoints := self._balancer.endpoints(resolution.model):
+            protocol(endpoints[0])  # what its model cannot be asked at all is refused before anything is leased
         attempts = self._environment.policy.retry.max_attempts if retry else 1
         among = self._makers(resolution.model, pinned) if pinned else ()
-        context = replace(context, affinity_key=affinity_key or context.affinity_key)
+        if affinity_key:
+            context = replace(context, affinity_key=affinity_key)
         lifetime = lifetime or self._environment.countdown(resolution.model)
         return Attempts(self._environment, resolution, Plan(protocol, context, attempts, among, lifetime))
 

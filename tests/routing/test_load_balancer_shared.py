@@ -154,7 +154,7 @@ class TestStrategiesThatCallBack:
             lambda balancer: balancer.acquire("m"),
             lambda balancer: balancer.snapshot(),
             lambda balancer: balancer.use("weighted"),
-            lambda balancer: balancer.endpoints("m"),
+            lambda balancer: balancer.breaker(EU1),
         ],
     )
     def test_a_strategy_that_calls_the_balancer_fails_with_a_clear_error(self, call):
@@ -188,7 +188,7 @@ class TestStrategiesThatCallBack:
         selecting.start()
         inside.wait(10)
         seen: list[object] = []
-        looking = threading.Thread(target=lambda: seen.append(balancer.endpoints("m")))
+        looking = threading.Thread(target=lambda: seen.append(balancer.breaker(EU1)))
         looking.start()
         looking.join(0.05)
         before = list(seen)
@@ -196,7 +196,7 @@ class TestStrategiesThatCallBack:
         selecting.join(10)
         looking.join(10)
 
-        assert ([], [(EU1, EU2, US1)]) == (before, seen)
+        assert ([], [balancer.breaker(EU1)]) == (before, seen)
 
 
 class TestListeners:
