@@ -235,7 +235,7 @@ class ModelNames:
         A name that no model can have is the caller's mistake, and no fallback answers for it.
         *catch_all* lets a GPT answer to a name of no family.
         """
-        if isinstance(name, str) and name in self._exact:
+        if type(name) is str and name in self._exact:
             return Resolution(name, name, How.EXACT)
         if not may_name_a_model(name):
             raise NoEndpointError(_NO_NAME)
