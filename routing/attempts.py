@@ -150,18 +150,20 @@ class Countdown:
 
     def __init__(self, environment: Environment, model: str) -> None:
         self._environment = environment
-        self._deadline = environment.clock() + environment.policy.timeouts_for(model).total
+        self._model = model
+        self._began = environment.clock()
 
     def left(self) -> float:
         """How many seconds remain."""
-        return self._deadline - self._environment.clock()
+        total = self._environment.policy.timeouts_for(self._model).total
+        return self._began + total - self._environment.clock()
 
     def sleep(self, seconds: float) -> None:
         """Let so many seconds pass."""
         self._environment.sleep(seconds)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Plan:
     """What one request asks of its attempts."""
 
@@ -256,7 +258,7 @@ class Attempts:
         return self
 
     def __next__(self) -> Attempt:
-        if self._over or not self._goes_on():
+        if self._over or (self._made and not self._goes_on()):
             self._over = True
             raise StopIteration
         try:
@@ -291,8 +293,6 @@ class Attempts:
 
     def _goes_on(self) -> bool:
         """Whether another attempt is worth making; if so, what failed is not asked again soon."""
-        if not self._made:
-            return True
         last = self._made[-1]
         if last.fault is None or not CLASSIFICATIONS[last.fault.kind].try_elsewhere:
             return False

@@ -30,6 +30,10 @@ class _Stage(Enum):
     CLOSED = "closed"
 
 
+_OPEN, _ANSWERED, _CLOSED = _Stage
+"""Each is looked up many times in a decision, and an enum's attribute takes three times as long as a call."""
+
+
 class Lease:
     """The right to use one endpoint for one request.
 
@@ -63,7 +67,7 @@ class Lease:
         self._outcomes = outcomes
         self._grant = grant
         self._lock = threading.Lock()
-        self._stage = _Stage.OPEN
+        self._stage = _OPEN
         self._first_byte: float | None = None
 
     def first_byte(self) -> None:
@@ -76,15 +80,14 @@ class Lease:
 
         A *whole* answer, in one piece, says nothing about latency but by its `first_byte`.
         """
-        if self._move(_Stage.ANSWERED) is _Stage.OPEN:
-            began = self._outcomes.now() if not whole else self._first_byte
-            self._outcomes.answered(self._grant, began)
+        if self._move(_ANSWERED) is _OPEN:
+            self._outcomes.answered(self._grant, self._first_byte, whole=whole)
 
     def failed(self, fault: Fault) -> None:
         """Report that the request ended badly."""
-        was = self._move(_Stage.CLOSED)
-        if was is not _Stage.CLOSED:
-            self._outcomes.failed(self._grant, fault, unanswered=was is _Stage.OPEN)
+        was = self._move(_CLOSED)
+        if was is not _CLOSED:
+            self._outcomes.failed(self._grant, fault, unanswered=was is _OPEN)
 
     def overruled(self, fault: Fault) -> None:
         """Report that another endpoint accepted what this one had refused with *fault*; once, after `failed`."""
@@ -92,9 +95,9 @@ class Lease:
 
     def close(self) -> None:
         """Release the endpoint: the request is over. Without an answer this says nothing about it."""
-        was = self._move(_Stage.CLOSED)
-        if was is not _Stage.CLOSED:
-            self._outcomes.closed(self._grant, unanswered=was is _Stage.OPEN)
+        was = self._move(_CLOSED)
+        if was is not _CLOSED:
+            self._outcomes.closed(self._grant, unanswered=was is _OPEN)
 
     def __enter__(self) -> Self:
         return self
@@ -106,14 +109,14 @@ class Lease:
 
     def __del__(self) -> None:
         # A finalizer may run anywhere, even while this thread holds a lock: it only leaves a note.
-        if self._stage is not _Stage.CLOSED:
-            self._outcomes.abandoned(self._grant, unanswered=self._stage is _Stage.OPEN)
+        if self._stage is not _CLOSED:
+            self._outcomes.abandoned(self._grant, unanswered=self._stage is _OPEN)
 
     def _move(self, to: _Stage) -> _Stage:
         """Go to a stage, unless it is too late; return the one before."""
         with self._lock:
             was = self._stage
-            if was is not _Stage.CLOSED:
+            if was is not _CLOSED:
                 self._stage = to
             return was
 
@@ -138,9 +141,10 @@ class OutcomeRecorder:
         """The time by the balancer's clock."""
         return self._clock()
 
-    def answered(self, grant: Grant, began: float | None) -> None:
-        """Record an answer that *began* then, if that is known: the endpoint is healthy, and in no cooldown."""
+    def answered(self, grant: Grant, first_byte: float | None, *, whole: bool) -> None:
+        """Record an answer: the endpoint is healthy, and in no cooldown. A *whole* one began with its *first_byte*."""
         member, now = grant.member, self._clock()
+        began = first_byte if whole else now
         seconds = (now if began is None else began) - grant.started
         member.breaker.succeeded(grant.permit)
         with self._lock:

@@ -246,7 +246,7 @@ class Policy:
 
     def timeouts_for(self, model: str, *, silent: bool = False) -> Timeouts:
         """How long *model* may take; *silent* while it thinks and says nothing meanwhile."""
-        own, usual = self.models.get(model), self.timeouts
+        own, usual = self.models.get(model) if self.models else None, self.timeouts
         if silent:
             usual = replace(usual, first_event=usual.silence, idle=usual.silence, answer=usual.silence)
         if own is None:
