@@ -166,14 +166,14 @@ class ModelResponse:
         return self.delay * sum(1 for text in said for _ in text_deltas(text)) if self.delay else 0.0
 
     @property
-    def spoken(self) -> int:
+    def visible(self) -> int:
         """Tokens of text and calls."""
         return sum(part_tokens(part) for part in self.parts if isinstance(part, Text | ToolCall))
 
     @property
     def tokens(self) -> int:
         """Everything that is billed as output."""
-        return max(1, self.reasoning + self.spoken)
+        return max(1, self.reasoning + self.visible)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,9 +126,9 @@ class EndpointPool:
         before = self._found.get(account.name, {})
         if before and not listed:
             _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
-        return without_gaps(account, listed, before, self._answering(account.name).__contains__)
+        return without_gaps(account, listed, before, self._answered_lately(account.name).__contains__)
 
-    def _answering(self, subaccount: str) -> set[str]:
+    def _answered_lately(self, subaccount: str) -> set[str]:
         """Name the deployments of a subaccount that answered lately."""
         policy, states = self._settings.policy, self._balancer.snapshot()
         return {

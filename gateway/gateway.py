@@ -254,9 +254,10 @@ class Gateway:
             return self.router.attempts(
                 conversation.model,
                 client=client,
-                affinity_key=affinity,
                 pinned=self._pinned(conversation, caller),
-                context=SelectionContext(affinity, preferred, caller, tags, _input_tokens(conversation)),
+                context=SelectionContext(
+                    affinity, preferred, caller, tags, count_input=partial(_input_tokens, conversation)
+                ),
                 tools_with_reasoning=_reasons_with_tools(conversation),
                 lifetime=lifetime,
             )

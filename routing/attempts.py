@@ -150,18 +150,20 @@ class Countdown:
 
     def __init__(self, environment: Environment, model: str) -> None:
         self._environment = environment
-        self._deadline = environment.clock() + environment.policy.timeouts_for(model).total
+        self._model = model
+        self._began = environment.clock()
 
     def left(self) -> float:
         """How many seconds remain."""
-        return self._deadline - self._environment.clock()
+        total = self._environment.policy.timeouts_for(self._model).total
+        return self._began + total - self._environment.clock()
 
     def sleep(self, seconds: float) -> None:
         """Let so many seconds pass."""
         self._environment.sleep(seconds)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Plan:
     """What one request asks of its attempts."""
 
@@ -256,7 +258,7 @@ class Attempts:
         return self
 
     def __next__(self) -> Attempt:
-        if self._over or not self._goes_on():
+        if self._over or (self._made and not self._goes_on()):
             self._over = True
             raise StopIteration
         try:
@@ -277,7 +279,8 @@ class Attempts:
             raise
         attempt = Attempt(len(self._made) + 1, lease, protocol, tuple(self._refusals))
         self._made.append(attempt)
-        _log.debug("attempt %d: %s", attempt.number, described(attempt.endpoint, attempt.protocol))
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("attempt %d: %s", attempt.number, described(attempt.endpoint, protocol))
         return attempt
 
     def __enter__(self) -> Self:
@@ -290,8 +293,6 @@ class Attempts:
 
     def _goes_on(self) -> bool:
         """Whether another attempt is worth making; if so, what failed is not asked again soon."""
-        if not self._made:
-            return True
         last = self._made[-1]
         if last.fault is None or not CLASSIFICATIONS[last.fault.kind].try_elsewhere:
             return False
@@ -330,6 +331,8 @@ class Attempts:
 
     def _acquire(self) -> Lease:
         """Lease an endpoint that was not tried yet, far from those that failed if there is one."""
+        if not self._made:
+            return self._acquire_besides(())
         tried = [*self._tried, *(each.lease.endpoint for each in self._refusals)]
         near = self._near() if self._tried else []
         if near:

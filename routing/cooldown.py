@@ -82,6 +82,10 @@ class Cooldowns:
         known.until, known.k = min(known.until, self._clock()), -1
         return True
 
+    def end_all(self, endpoint: Endpoint, since: float) -> list[CooldownKey]:
+        """End those of *endpoint* after a success that was sent at *since*; list which there were."""
+        return [key for key in keys_of(endpoint) if self.end(key, since)] if self._known else []
+
     def remaining(self, key: CooldownKey) -> float:
         """How many seconds *key* is still in cooldown; 0 if it is not."""
         known = self._known.get(key)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from dialects.core.faults import FaultKind
 from routing.endpoint import Endpoint, QuotaDomain
@@ -106,24 +106,14 @@ Listener = Callable[[RoutingEvent], None]
 _T = TypeVar("_T")
 
 
-class EventQueue(Generic[_T]):
-    """Keeps what happened until no lock is held any more. `put` is safe under any lock, and in a finalizer."""
-
-    def __init__(self, events: Iterable[_T] = ()) -> None:
-        self._waiting = deque(events)
-
-    def put(self, event: _T) -> None:
-        """Add an event."""
-        self._waiting.append(event)
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+class EventQueue(deque[_T]):
+    """Keeps what happened until no lock is held any more. `append` is safe under any lock, and in a finalizer."""
 
     def drain(self) -> Iterator[_T]:
-        """Give what was put, each event to one caller."""
-        while self._waiting:
+        """Give what was appended, each event to one caller."""
+        while self:
             try:
-                yield self._waiting.popleft()
+                yield self.popleft()
             except IndexError:  # another thread was quicker
                 return
 
@@ -144,7 +134,7 @@ class EventPublisher:
 
     def put(self, event: RoutingEvent) -> None:
         """Remember an event until `publish`."""
-        self._queue.put(event)
+        self._queue.append(event)
 
     def publish(self) -> None:
         """Tell what happened; the caller holds no lock."""
@@ -162,6 +152,8 @@ class EventPublisher:
 def _write(event: RoutingEvent) -> None:
     """Log what an operator wants to know; single requests are logged by whoever serves them."""
     match event:
+        case OutcomeRecorded():
+            pass
         case CircuitChanged(endpoint, change):
             level = logging.WARNING if change.now is Circuit.OPEN else logging.INFO
             was, now = change.was.value, change.now.value

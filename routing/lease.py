@@ -8,7 +8,7 @@ from typing import Self
 
 from dialects.core.faults import Fault
 from routing.classification import CLASSIFICATIONS, Effect, scope_of
-from routing.cooldown import Clock, Cooldowns, key_for, keys_of
+from routing.cooldown import Clock, Cooldowns, key_for
 from routing.events import CooldownEnded, CooldownStarted, EventPublisher, EventQueue, LeaseAbandoned, OutcomeRecorded
 from routing.health import Permit
 from routing.member import Member, StrategyLock
@@ -28,6 +28,10 @@ class _Stage(Enum):
     OPEN = "open"
     ANSWERED = "answered"
     CLOSED = "closed"
+
+
+_OPEN, _ANSWERED, _CLOSED = _Stage
+"""Each is looked up many times in a decision, and an enum's attribute takes three times as long as a call."""
 
 
 class Lease:
@@ -63,7 +67,7 @@ class Lease:
         self._outcomes = outcomes
         self._grant = grant
         self._lock = threading.Lock()
-        self._stage = _Stage.OPEN
+        self._stage = _OPEN
         self._first_byte: float | None = None
 
     def first_byte(self) -> None:
@@ -76,15 +80,14 @@ class Lease:
 
         A *whole* answer, in one piece, says nothing about latency but by its `first_byte`.
         """
-        if self._move(_Stage.ANSWERED) is _Stage.OPEN:
-            began = self._outcomes.now() if not whole else self._first_byte
-            self._outcomes.answered(self._grant, began)
+        if self._move(_ANSWERED) is _OPEN:
+            self._outcomes.answered(self._grant, self._first_byte, whole=whole)
 
     def failed(self, fault: Fault) -> None:
         """Report that the request ended badly."""
-        was = self._move(_Stage.CLOSED)
-        if was is not _Stage.CLOSED:
-            self._outcomes.failed(self._grant, fault, unanswered=was is _Stage.OPEN)
+        was = self._move(_CLOSED)
+        if was is not _CLOSED:
+            self._outcomes.failed(self._grant, fault, unanswered=was is _OPEN)
 
     def overruled(self, fault: Fault) -> None:
         """Report that another endpoint accepted what this one had refused with *fault*; once, after `failed`."""
@@ -92,9 +95,9 @@ class Lease:
 
     def close(self) -> None:
         """Release the endpoint: the request is over. Without an answer this says nothing about it."""
-        was = self._move(_Stage.CLOSED)
-        if was is not _Stage.CLOSED:
-            self._outcomes.closed(self._grant, unanswered=was is _Stage.OPEN)
+        was = self._move(_CLOSED)
+        if was is not _CLOSED:
+            self._outcomes.closed(self._grant, unanswered=was is _OPEN)
 
     def __enter__(self) -> Self:
         return self
@@ -106,14 +109,14 @@ class Lease:
 
     def __del__(self) -> None:
         # A finalizer may run anywhere, even while this thread holds a lock: it only leaves a note.
-        if self._stage is not _Stage.CLOSED:
-            self._outcomes.abandoned(self._grant, unanswered=self._stage is _Stage.OPEN)
+        if self._stage is not _CLOSED:
+            self._outcomes.abandoned(self._grant, unanswered=self._stage is _OPEN)
 
     def _move(self, to: _Stage) -> _Stage:
         """Go to a stage, unless it is too late; return the one before."""
         with self._lock:
             was = self._stage
-            if was is not _Stage.CLOSED:
+            if was is not _CLOSED:
                 self._stage = to
             return was
 
@@ -138,14 +141,15 @@ class OutcomeRecorder:
         """The time by the balancer's clock."""
         return self._clock()
 
-    def answered(self, grant: Grant, began: float | None) -> None:
-        """Record an answer that *began* then, if that is known: the endpoint is healthy, and in no cooldown."""
+    def answered(self, grant: Grant, first_byte: float | None, *, whole: bool) -> None:
+        """Record an answer: the endpoint is healthy, and in no cooldown. A *whole* one began with its *first_byte*."""
         member, now = grant.member, self._clock()
+        began = first_byte if whole else now
         seconds = (now if began is None else began) - grant.started
         member.breaker.succeeded(grant.permit)
         with self._lock:
             member.answered(now, None if began is None else seconds)
-            ended = [key for key in keys_of(member.endpoint) if self._cooldowns.end(key, grant.started)]
+            ended = self._cooldowns.end_all(member.endpoint, grant.started)
         for key in ended:
             self._events.put(CooldownEnded(member.endpoint, key))
         self._events.put(OutcomeRecorded(member.endpoint, None, seconds))
@@ -155,10 +159,10 @@ class OutcomeRecorder:
         """Record the end of a request, of which *fault* says why."""
         member, now = grant.member, self._clock()
         row, key = CLASSIFICATIONS[fault.kind], key_for(grant.member.endpoint, scope_of(fault))
-        self._tell_breaker(grant, fault, row.effect)
+        self._report_to_breaker(grant, fault, row.effect)
         with self._lock:
             error = fault.kind if row.try_elsewhere else None
-            member.leave(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
+            member.finish(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
             seconds = None if key is None else self._cooldowns.start(key, fault.retry_after, fault.kind)
         if key is not None and seconds is not None:
             self._events.put(CooldownStarted(member.endpoint, key, seconds, fault.kind))
@@ -174,12 +178,12 @@ class OutcomeRecorder:
         """Record that the request is over."""
         grant.member.breaker.released(grant.permit)
         with self._lock:
-            grant.member.leave(self._clock(), unanswered=unanswered)
+            grant.member.finish(self._clock(), unanswered=unanswered)
         self._events.publish()
 
     def abandoned(self, grant: Grant, *, unanswered: bool) -> None:
         """Remember a lease that nobody can close any more; `reclaim` closes it. Takes no lock."""
-        self._abandoned.put((grant, unanswered))
+        self._abandoned.append((grant, unanswered))
 
     def reclaim(self) -> None:
         """Close the leases that were abandoned; the caller holds no lock."""
@@ -196,7 +200,7 @@ class OutcomeRecorder:
         penalty = self._policy.failure_penalty if fault.retry_after is None else fault.retry_after
         return min(penalty, self._policy.cooldown.cap)
 
-    def _tell_breaker(self, grant: Grant, fault: Fault, effect: Effect) -> None:
+    def _report_to_breaker(self, grant: Grant, fault: Fault, effect: Effect) -> None:
         breaker, permit = grant.member.breaker, grant.permit
         if effect is Effect.FAILURE:
             breaker.failed(permit, fault.kind.value)

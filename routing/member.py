@@ -2,7 +2,6 @@
 
 import math
 import threading
-from dataclasses import replace
 
 from dialects.core.faults import FaultKind
 from routing.availability import Availability, EndpointState
@@ -26,16 +25,15 @@ class StrategyLock:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self._holder = 0
+        self.asks = 0
+        """The thread in which a strategy is asked; 0 if none is. Whoever holds the lock sets it."""
 
     def __enter__(self) -> None:
-        if self._holder == threading.get_ident():
+        if self.asks and self.asks == threading.get_ident():
             raise RuntimeError("a strategy must not call the balancer that asks it: all it may use is in its arguments")
         self.lock.acquire()
-        self._holder = threading.get_ident()
 
     def __exit__(self, *error: object) -> None:
-        self._holder = 0
         self.lock.release()
 
 
@@ -46,6 +44,8 @@ class Member:
         self.endpoint = endpoint
         self.breaker = breaker
         self.joined_at = now
+        self.left_at = math.inf
+        """When it left the pool, if it has."""
         self._slow_since = -math.inf
         """When it joined others; minus infinity if it was among the first."""
         self._answered_at = -math.inf
@@ -60,11 +60,13 @@ class Member:
         self._measured_at = now
         self._candidate = Candidate(endpoint)
         self._candidate_until = -math.inf
+        """Until when it is what strategies see, if it was in no other cooldown since."""
+        self._cooldown = -math.inf
 
     def adjust(self, endpoint: Endpoint) -> None:
         """Take over other settings of the same endpoint."""
         self.endpoint = endpoint
-        self._candidate_until = -math.inf
+        self.changed()
 
     def start_slowly(self, now: float) -> None:
         """Give it its weight little by little from now on: it has joined others."""
@@ -74,42 +76,57 @@ class Member:
         """Count one request more."""
         self._in_flight += 1
         self._waiting += 1
-        self._candidate_until = -math.inf
+        self.changed()
 
     def answered(self, now: float, latency: float | None) -> None:
         """Count an answer that has begun, after so many seconds if that is known."""
         self._waiting -= 1
         self._answered_at = now
-        self._candidate_until = -math.inf
+        self.changed()
         if latency is not None:
             self._measure(latency, now)
 
-    def leave(
+    def finish(
         self, now: float, *, unanswered: bool, error: FaultKind | None = None, penalty: float | None = None
     ) -> None:
         """Count one request less; an *error* is remembered, and a *penalty* counts as so many seconds of latency."""
         self._in_flight -= 1
         self._waiting -= unanswered
-        self._candidate_until = -math.inf
+        self.changed()
         self._last_error = error or self._last_error
         if penalty is not None:
             self._measure(penalty, now)
 
-    def candidate(self, now: float, circuit: CircuitState, cooldown: float) -> Candidate:
-        """What strategies see, after a *cooldown* that ended at that time.
+    def changed(self) -> None:
+        """Look again at what strategies see: something of it is different now. Needs no lock."""
+        self._candidate_until = -math.inf
+
+    def candidate(self, now: float, cooldown: float) -> Candidate | None:
+        """What strategies see, after a *cooldown* that ended at that time; None if its circuit is not closed.
 
         It is kept until it changes, or its latency may have faded by a hundredth.
         """
-        if now >= self._candidate_until:
-            # A drained endpoint is a candidate only where there is no other.
-            weight = self.endpoint.weight or 1.0
-            self._candidate = Candidate(self.endpoint, self._in_flight, weight, self._latency(now))
-            self._candidate_until = now + self._decay / 100
-        if circuit.circuit is not Circuit.CLOSED:
-            # What it took when it failed says nothing of now, and one request at a time is slow enough.
-            return replace(self._candidate, latency=0.0)
+        if now < self._candidate_until and cooldown == self._cooldown:
+            return self._candidate
+        # A change meanwhile is seen the next time, not overwritten: this comes first.
+        self._cooldown, self._candidate_until = cooldown, now + self._decay / 100
+        circuit = self.breaker.snapshot()
         share = self._share(now, circuit, cooldown)
-        return self._candidate if share == 1.0 else replace(self._candidate, weight=self._candidate.weight * share)
+        if circuit.circuit is not Circuit.CLOSED or share < 1.0:
+            self.changed()
+        if circuit.circuit is not Circuit.CLOSED:
+            return None
+        # A drained endpoint is a candidate only where there is no other.
+        weight = (self.endpoint.weight or 1.0) * share
+        self._candidate = Candidate(self.endpoint, self._in_flight, weight, self._latency(now))
+        return self._candidate
+
+    def probe(self) -> Candidate:
+        """What strategies see of it when it is to be probed.
+
+        What it took when it failed says nothing of now, and one request at a time is slow enough.
+        """
+        return Candidate(self.endpoint, self._in_flight, self.endpoint.weight or 1.0, latency=0.0)
 
     def state(self, now: float, circuit: CircuitState, cooldowns: Cooldowns, strategy: str) -> EndpointState:
         """Everything that is known about it."""
@@ -159,7 +176,7 @@ class Member:
             return Availability.DRAINED, "its weight is 0", math.inf, None
         if circuit.circuit is Circuit.CLOSED:
             return Availability.AVAILABLE, circuit.reason, 0.0, None
-        if circuit.gone:
+        if circuit.ejected:
             return Availability.GONE, circuit.reason, open_for, None
         if circuit.circuit is Circuit.OPEN:
             seconds = min(open_for, circuit.next_probe) if circuit.probes else open_for

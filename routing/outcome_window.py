@@ -4,16 +4,13 @@ from collections import deque
 from dataclasses import dataclass
 
 from routing.policy import BreakerPolicy
-
-_SLICES = 10
-"""Into how many parts the window is cut; the oldest is forgotten whole."""
+from routing.rolling_window import RollingWindow
 
 
 @dataclass(slots=True, eq=False)
 class Tally:
     """Outcomes of one part of the window, or the answers between two failures."""
 
-    number: int = 0
     good: int = 0
     bad: int = 0
 
@@ -28,7 +25,7 @@ class OutcomeWindow:
 
     def __init__(self, policy: BreakerPolicy) -> None:
         self._policy = policy
-        self._slices: deque[Tally] = deque()
+        self._latest = RollingWindow(policy.window, Tally)
         # What was before ends a row as an answer does.
         self._runs = deque([Tally(good=1)], maxlen=policy.failure_threshold)
         """The answers between the latest failures."""
@@ -40,10 +37,10 @@ class OutcomeWindow:
     def answered(self, now: float) -> tuple[Tally, ...]:
         """Count an answer that has begun; return where, to be given back if it is cut."""
         self._refusals = 0
-        counted = self._slice(now), self._runs[-1]
-        for tally in counted:
-            tally.good += 1
-        return counted
+        running, run = self._latest.current(now), self._runs[-1]
+        running.good += 1
+        run.good += 1
+        return running, run
 
     def completed(self) -> None:
         """Count an answer that was complete."""
@@ -53,12 +50,13 @@ class OutcomeWindow:
         """Count a failure, of an answer that was *counted* if it had begun; say why it is one too many, if it is."""
         for tally in counted:
             tally.good -= 1
-        self._slice(now).bad += 1
+        self._latest.current(now).bad += 1
         self._runs.append(Tally())
         self._cuts += bool(counted)
         streak = next((n for n, run in enumerate(reversed(self._runs)) if run.good), len(self._runs))
-        bad = sum(each.bad for each in self._slices)
-        total = bad + sum(each.good for each in self._slices)
+        slices = self._latest.slices()
+        bad = sum(each.bad for each in slices)
+        total = bad + sum(each.good for each in slices)
         policy = self._policy
         if streak >= policy.failure_threshold:
             return f"{streak} failures in a row"
@@ -74,12 +72,3 @@ class OutcomeWindow:
         if self._refusals >= self._policy.failure_threshold:
             return f"{self._refusals} requests in a row refused that others accept"
         return ""
-
-    def _slice(self, now: float) -> Tally:
-        """Give the part of the window that is running, and drop those past."""
-        number = int(now * _SLICES / self._policy.window)
-        while self._slices and self._slices[0].number <= number - _SLICES:
-            self._slices.popleft()
-        if not self._slices or self._slices[-1].number != number:
-            self._slices.append(Tally(number))
-        return self._slices[-1]

@@ -241,13 +241,15 @@ class Policy:
 
     def strategy_for(self, model: str) -> str:
         """The name of the strategy that balances *model*."""
-        own = self.models.get(model, ModelPolicy()).strategy
-        return self.strategy if own is None else own
+        own = self.models.get(model)
+        return self.strategy if own is None or own.strategy is None else own.strategy
 
     def timeouts_for(self, model: str, *, silent: bool = False) -> Timeouts:
         """How long *model* may take; *silent* while it thinks and says nothing meanwhile."""
-        own, common = self.models.get(model, ModelPolicy()), self.timeouts
-        usual = replace(common, first_event=common.silence, idle=common.silence, answer=common.silence)
+        own, usual = self.models.get(model) if self.models else None, self.timeouts
+        if silent:
+            usual = replace(usual, first_event=usual.silence, idle=usual.silence, answer=usual.silence)
+        if own is None:
+            return usual
         names = ("first_event", "idle", "answer", "total")
-        given = {name: getattr(own, name) for name in names if getattr(own, name) is not None}
-        return replace(usual if silent else common, **given)
+        return replace(usual, **{name: getattr(own, name) for name in names if getattr(own, name) is not None})

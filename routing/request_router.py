@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from dialects.core.conversation import JSON
@@ -23,6 +23,8 @@ from routing.retry_budget import LEAST_RESERVE, RetryBudget
 from routing.strategy import NO_CONTEXT, SelectionContext
 
 _log = logging.getLogger(__name__)
+_REMEMBERED = 1_024
+"""How many choices of a protocol are kept."""
 
 
 class Route(NamedTuple):
@@ -59,6 +61,7 @@ class RequestRouter:
         self._names = ModelNames.configured(balancer.policy, unlisted)
         self._protocols = tuple(protocols)
         self._registry = ProtocolRegistry()
+        self._protocol = lru_cache(_REMEMBERED)(self._find_protocol)
         budget = RetryBudget(balancer.policy.retry, reserve=self._reserve_of, clock=clock)
         self._environment = Environment(balancer, budget, clock, rng, sleep or threading.Event().wait)
 
@@ -73,6 +76,7 @@ class RequestRouter:
         deployed = self._balancer.models()
         if deployed != self._names.deployed:
             self._names = self._names.deploying(deployed)
+            self._protocol = lru_cache(_REMEMBERED)(self._find_protocol)
         return self._names
 
     def register_converter(self, pattern: str, protocol: ProtocolHandler) -> None:
@@ -84,6 +88,7 @@ class RequestRouter:
         pattern or no protocol.
         """
         self._registry.register(pattern, protocol)
+        self._protocol = lru_cache(_REMEMBERED)(self._find_protocol)
 
     def protocol(self, model: str, client: str, *, tools_with_reasoning: bool = False) -> ProtocolHandler:
         """Choose how to ask a deployed model on behalf of a client; raises `FaultError` if it cannot be asked."""
@@ -122,11 +127,12 @@ class RequestRouter:
         protocol = partial(
             self.protocol_at, client=client, requested=requested, tools_with_reasoning=tools_with_reasoning
         )
-        for endpoint in self._balancer.endpoints(resolution.model)[:1]:
-            protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
+        if endpoints := self._balancer.endpoints(resolution.model):
+            protocol(endpoints[0])  # what its model cannot be asked at all is refused before anything is leased
         attempts = self._environment.policy.retry.max_attempts if retry else 1
         among = self._makers(resolution.model, pinned) if pinned else ()
-        context = replace(context, affinity_key=affinity_key or context.affinity_key)
+        if affinity_key:
+            context = replace(context, affinity_key=affinity_key)
         lifetime = lifetime or self._environment.countdown(resolution.model)
         return Attempts(self._environment, resolution, Plan(protocol, context, attempts, among, lifetime))
 
@@ -167,13 +173,12 @@ class RequestRouter:
         broken = len(self._balancer.endpoints(model))
         return max(LEAST_RESERVE, self._environment.policy.breaker.failure_threshold * broken)
 
-    def _protocol(self, names: tuple[str, ...], runs: str, client: str, tools_with_reasoning: bool) -> ProtocolHandler:
-        own = self._registry.find(names, runs, client, self._deployed)
+    def _find_protocol(
+        self, names: tuple[str, ...], runs: str, client: str, tools_with_reasoning: bool
+    ) -> ProtocolHandler:
+        """Choose a protocol; what it comes to is kept until deployments or registered protocols change."""
+        own = self._registry.find(names, runs, client, self._names.same)
         return own or protocol_for(runs, client, tools_with_reasoning=tools_with_reasoning, protocols=self._protocols)
-
-    def _deployed(self, name: str) -> str | None:
-        """Find the deployed model that a name means."""
-        return self.names.same(name)
 
     def _makers(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
         """List the endpoints that can continue what *pinned* began."""

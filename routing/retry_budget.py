@@ -2,16 +2,15 @@
 
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from routing.policy import RetryPolicy
+from routing.rolling_window import RollingWindow
 
 LEAST_RESERVE = 10
 """Retries that are there without any traffic, however few endpoints a model has."""
-_SLICES = 10
-"""Into how many parts the window is cut; the oldest is forgotten whole."""
 _MODELS = 1000
 """How many models are remembered; the one longest unused is forgotten first."""
 _ROUNDING = 1e-9
@@ -21,7 +20,6 @@ _ROUNDING = 1e-9
 class _Slice:
     """What happened in one part of the window."""
 
-    number: int
     requests: int = 0
     retries: float = 0.0
     """How many were paid for by requests, and not by the reserve."""
@@ -31,11 +29,11 @@ class _Slice:
 class _Account:
     """The budget of one model."""
 
-    slices: deque[_Slice] = field(default_factory=deque)
+    window: RollingWindow[_Slice]
+    refilled: float
+    """When the reserve was refilled last."""
     missing: float = 0.0
     """How much of the reserve is spent and not refilled yet."""
-    refilled: float = 0.0
-    """When it was refilled last."""
 
     def refill(self, now: float, per_second: float) -> None:
         """Give back to the reserve what has flowed in since the last time."""
@@ -44,7 +42,8 @@ class _Account:
 
     def share(self, ratio: float) -> float:
         """How many retries the requests of the window pay for, beyond those that they have."""
-        return max(0.0, ratio * sum(each.requests for each in self.slices) - sum(each.retries for each in self.slices))
+        slices = self.window.slices()
+        return max(0.0, ratio * sum(each.requests for each in slices) - sum(each.retries for each in slices))
 
 
 class RetryBudget:
@@ -71,7 +70,8 @@ class RetryBudget:
     def deposit(self, model: str) -> None:
         """Count one request, which makes the budget larger."""
         with self._lock:
-            self._account(model).slices[-1].requests += 1
+            now = self._clock()
+            self._account(model, now).window.current(now).requests += 1
 
     def allows(self, model: str) -> bool:
         """Whether a retry is left; nothing is spent."""
@@ -81,12 +81,13 @@ class RetryBudget:
         """Take one retry that is about to be made, if there is any left."""
         size = self._size(model)
         with self._lock:
-            account = self._account(model)
-            share, reserve = self._parts(account, size)
+            now = self._clock()
+            account = self._account(model, now)
+            share, reserve = self._parts(account, now, size)
             if share + reserve < 1 - _ROUNDING:
                 return False
             paid = min(1.0, share)
-            account.slices[-1].retries += paid
+            account.window.current(now).retries += paid
             account.missing += 1 - paid
             return True
 
@@ -94,29 +95,26 @@ class RetryBudget:
         """Count the retries that are left."""
         size = self._size(model)
         with self._lock:
-            return sum(self._parts(self._account(model), size))
+            now = self._clock()
+            return sum(self._parts(self._account(model, now), now, size))
 
     def _size(self, model: str) -> float:
         """How large the reserve of *model* is when nothing of it is spent."""
         configured = self._policy.budget_reserve
         return self._reserve(model) if configured is None else configured
 
-    def _parts(self, account: _Account, size: float) -> tuple[float, float]:
+    def _parts(self, account: _Account, now: float, size: float) -> tuple[float, float]:
         """Count what is left of a model's share, and of its reserve of that *size*."""
-        account.refill(self._clock(), size / self._policy.budget_window)
+        account.window.current(now)  # forgets what is past
+        account.refill(now, size / self._policy.budget_window)
         return account.share(self._policy.budget_ratio), max(0.0, size - account.missing)
 
-    def _account(self, model: str) -> _Account:
-        """Give a model's account, with the running slice of the window at its end and those past forgotten."""
-        now = self._clock()
-        number = int(now * _SLICES / self._policy.budget_window)
-        account = self._accounts.setdefault(model, _Account(refilled=now))
+    def _account(self, model: str, now: float) -> _Account:
+        """Return a model's account; a new one has its whole reserve."""
+        account = self._accounts.get(model)
+        if account is None:
+            account = self._accounts[model] = _Account(RollingWindow(self._policy.budget_window, _Slice), now)
+            if len(self._accounts) > _MODELS:
+                self._accounts.popitem(last=False)
         self._accounts.move_to_end(model)
-        if len(self._accounts) > _MODELS:
-            self._accounts.popitem(last=False)
-        slices = account.slices
-        while slices and slices[0].number <= number - _SLICES:
-            slices.popleft()
-        if not slices or slices[-1].number != number:
-            slices.append(_Slice(number))
         return account

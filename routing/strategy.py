@@ -11,7 +11,7 @@ import random
 import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -41,6 +41,8 @@ class SelectionContext:
     """The words that the request was tagged with."""
     input_tokens: int | None = None
     """An estimate of the tokens of the request's input; None if nobody counted."""
+    count_input: Callable[[], int | None] | None = None
+    """Counts them; asked only for a strategy that reads `input_tokens`, and under no lock."""
 
 
 NO_CONTEXT = SelectionContext()
@@ -56,8 +58,11 @@ class LoadBalancingStrategy(ABC):
 
     @classmethod
     def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Name the settings that it reads: an endpoint's `weight` and `tier`, which is the default, and a policy's."""
-        return frozenset({"weight", "tier"})
+        """Name what it reads: an endpoint's `weight` and `tier`, the `input_tokens` of a request, a policy's settings.
+
+        Tokens are counted only for a strategy that names them.
+        """
+        return frozenset({"weight", "tier", "input_tokens"})
 
     @abstractmethod
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
@@ -82,17 +87,15 @@ class _Turns:
 
     def take(self, names: Iterable[str]) -> str:
         """Give the turn to who was served longest ago."""
-        return self._give(min(names, key=self.last.__getitem__))
+        name = min(names, key=self.last.__getitem__)
+        self.now = self.last[name] = self.now + 1
+        return name
 
     def take_by(self, shares: Mapping[str, float]) -> str:
         """Give it so, but who has a smaller share than 1 waits as much longer."""
         total, last = sum(shares.values()), self.last
         due = {name: last[name] + total * (1 / share - 1) for name, share in shares.items()}
-        return self._give(min(due, key=due.__getitem__))
-
-    def _give(self, name: str) -> str:
-        self.now = self.last[name] = self.now + 1
-        return name
+        return self.take([min(due, key=due.__getitem__)])
 
 
 class RoundRobinStrategy(LoadBalancingStrategy):
@@ -116,11 +119,10 @@ class RoundRobinStrategy(LoadBalancingStrategy):
         """Choose who waits longest where it waited longest."""
         del context
         model = candidates[0].endpoint.model
-        if any(row.weight < row.endpoint.weight for row in candidates):
+        if [row for row in candidates if row.weight < row.endpoint.weight]:
             return self._select_by_share(model, candidates)
-        names = [row.endpoint.subaccount for row in candidates]
         with self._lock:
-            name = self._subaccounts[model].take(names)
+            name = self._subaccounts[model].take([row.endpoint.subaccount for row in candidates])
             here = {row.endpoint.url: row.endpoint for row in candidates if row.endpoint.subaccount == name}
             return here[self._deployments[name, model].take(here)]
 
@@ -191,7 +193,9 @@ class WeightedStrategy(LoadBalancingStrategy):
         total = sum([row.weight for row in candidates])
         richest, most = candidates[0].endpoint, -math.inf
         with self._lock:
-            purse = self._purses.setdefault(richest.model, _Purse({}))
+            purse = self._purses.get(richest.model)
+            if purse is None:
+                purse = self._purses[richest.model] = _Purse({})
             purse.most = limit = max(purse.most, total)
             for row in candidates:
                 key = row.endpoint.subaccount, row.endpoint.url

@@ -175,7 +175,7 @@ _GEMINI_3 = replace(_GEMINI_25, thinking=ThinkingStyle.LEVEL, thinking_stops=Fal
 _GEMINI_IMAGE = replace(_GEMINI_25, thinking=ThinkingStyle.NONE, tools=False, max_output=32768)
 _CHAT = ModelProfile("", documents=False)
 
-_PROFILES: tuple[tuple[str, ModelProfile], ...] = (
+PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"claude-(opus|fable|mythos)?-?(4-[78]|[5-9])|claude-4-[78]|claude-[5-9]", _CLAUDE_47),
     (r"claude-4-6|claude-(sonnet|opus|haiku)-4-6", _CLAUDE_46),
     (
@@ -261,7 +261,7 @@ def profile_for(model: str) -> ModelProfile:
 
 
 def _row(name: str) -> ModelProfile:
-    for pattern, profile in _PROFILES:
+    for pattern, profile in PROFILES:
         if re.match(pattern, name):
             return profile
     raise AssertionError("the last row matches everything")

@@ -51,7 +51,7 @@ def check(model: Model, body: Json) -> None:
     _keys(body.get("inferenceConfig") or {}, _INFERENCE, "inferenceConfig")
     for at, block in enumerate(body.get("system") or []):
         _one(block, _SYSTEM, f"system.{at}")
-        _spoken(block, "SystemContentBlock", f"system.{at}")
+        _check_text(block, "SystemContentBlock", f"system.{at}")
     _tools(body)
     _messages(model, body)
     if str(body).count("'cachePoint':") > _MARKS:
@@ -173,7 +173,7 @@ def _block(path: str, block: Json) -> None:
     """Refuse one block."""
     match block:
         case {"text": _}:
-            _spoken(block, "ContentBlock", path)
+            _check_text(block, "ContentBlock", path)
         case {"image": image}:
             _media(image, _IMAGES, f"{path}.image")
         case {"document": document}:
@@ -193,7 +193,7 @@ def _block(path: str, block: Json) -> None:
             _keys(result, {"toolUseId", "content", "status"}, f"{path}.toolResult")
             for place, item in enumerate(result.get("content") or []):
                 _one(item, _RESULT, f"{path}.toolResult.content.{place}")
-                _spoken(item, "ToolResultContentBlock", f"{path}.toolResult.content.{place}")
+                _check_text(item, "ToolResultContentBlock", f"{path}.toolResult.content.{place}")
         case {"reasoningContent": thought}:
             _thought(thought, path)
         case _:
@@ -222,7 +222,7 @@ def _media(media: Json, formats: tuple[str, ...], path: str) -> None:
         raise bedrock(f"The value at {path}.source.bytes is not valid base64.")
 
 
-def _spoken(block: Json, kind: str, path: str) -> None:
+def _check_text(block: Json, kind: str, path: str) -> None:
     """Refuse a text with nothing in it."""
     if "text" in block and is_blank(block["text"]):
         raise bedrock(

@@ -79,13 +79,13 @@ def examine(
     settings.extend(router)
     seen: dict[str, Sequence[Listed]] = {}
 
-    def list_and_note(account: SubAccount) -> Sequence[Listed]:
+    def list_and_keep(account: SubAccount) -> Sequence[Listed]:
         seen[account.name] = list_deployments(account)
         return seen[account.name]
 
     accounts = settings.subaccounts.values()
     for account in accounts:
-        findings.extend(_subaccount(account, settings.filters, get_in, list_and_note, router))
+        findings.extend(_subaccount(account, settings.filters, get_in, list_and_keep, router))
     if all(account.name in seen for account in accounts if account.discovery):
         deployed = {model for account in accounts for model in (*account.deployments, *_added(account, settings, seen))}
         findings.extend(Finding(Mark.NOTE, _FILE, text) for text in unmatched(settings.policy, sorted(deployed)))

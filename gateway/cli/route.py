@@ -63,7 +63,7 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
         f"protocol  {protocol.name}, {lane}",
         "",
     ]
-    chosen = [_choose(router, model, dialect) for _ in range(times)]
+    chosen = [_select(router, model, dialect) for _ in range(times)]
     counts = Counter(chosen)
     lines += [f"{number:4d}. {_name(endpoint)}" for number, endpoint in enumerate(chosen[:20], 1)]
     if times > 20:
@@ -77,8 +77,8 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
     return "\n".join([*lines, "", f"path      {example.removeprefix('…/deployments/<id>')} (streamed)"])
 
 
-def _choose(router: RequestRouter, model: str, client: str) -> Endpoint:
-    """Choose as a request would, and let it succeed at once."""
+def _select(router: RequestRouter, model: str, client: str) -> Endpoint:
+    """Select an endpoint as a request would, and let the request succeed at once."""
     attempts = router.attempts(model, client=client)
     attempt = next(attempts)
     attempt.answered()

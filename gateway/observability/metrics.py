@@ -135,7 +135,7 @@ class MetricsObserver:
         for reason in record.reasons:
             _count(self._decisions, 1, model, reason)
         if record.attempts:
-            _count(self._retries, record.attempts - 1, model, "withdrawn")
+            _count(self._retries, record.attempts - 1, model, "spent")
             _count(self._retries, int(record.unaffordable), model, "refused")
         _child(self._duration, client, model).observe(record.duration)
         if record.overhead is not None:

@@ -107,6 +107,10 @@ class Request(message.Request):
         self.max_buffer_headers = _HEAD_SIZE
         return super().parse(unreader)
 
+    def _peer_is_trusted_proxy(self) -> bool:
+        """Believe no client about where a request came from; gunicorn would look the address up each time."""
+        return False
+
     def should_close(self) -> bool:
         """Whether the client wants to ask nothing more on the connection."""
         if self._closes is None:

@@ -58,12 +58,12 @@ class Runtime:
 
     def readiness(self) -> tuple[int, JSON]:
         """Tell whether the proxy can serve: an HTTP status, and what is known of it."""
-        self.board.note(self._report())
+        self.board.record(self._report())
         return self.board.readiness()
 
     def router_state(self) -> JSON:
         """What the routers of all workers know."""
-        self.board.note(self._report())
+        self.board.record(self._report())
         return self.board.router_state()
 
     def metrics(self) -> bytes | None:

@@ -159,7 +159,7 @@ class Supervisor:
             child.send(signal.SIGKILL)
         if now >= self._look_at:
             self._look_at = now + _LATER
-            self._kill_standing()
+            self._kill_stuck()
         self._absorb()
         if self._admin is not None:
             self._admin.close_late()
@@ -243,9 +243,9 @@ class Supervisor:
             _log.critical("the proxy cannot start: worker %d ended with %s before it was ready", child.pid, how)
             self._exit_code = 1
         else:
-            self._note_death(child, how)
+            self._record_death(child, how)
 
-    def _note_death(self, child: Child, how: str) -> None:
+    def _record_death(self, child: Child, how: str) -> None:
         """Have a worker that died replaced: at once, or later if workers die early again and again."""
         if time.monotonic() - child.started >= _LIVED_WELL:
             self._early_deaths = 0
@@ -254,7 +254,7 @@ class Supervisor:
             self._pause_replacing()
         _log.error("worker %d ended unexpectedly with %s; another one takes its place", child.pid, how)
 
-    def _kill_standing(self) -> None:
+    def _kill_stuck(self) -> None:
         """Kill workers whose loop stands still. Looks are counted, so that a machine that slept kills none."""
         for child in [each for each in self._children if each.has_served]:
             child.look_for_beat()

@@ -79,7 +79,7 @@ class StreamReader:
         *began* is called when the first of its body has come.
         """
         try:
-            self._work.insist(self._lifetime, self._silence)
+            self._work.run_to_end(self._lifetime, self._silence)
         except Quiet:
             self.close()
             raise FaultError(NO_ANSWER_IN_TIME) from None

@@ -9,10 +9,10 @@ import emulator
 from emulator.world import default_world
 from gateway.config.settings import load
 from tests.support.processes import free_port, until
-from tests.support.running import Cloud, Proxy, Told, config_of, serving
+from tests.support.running import Cloud, HttpAnswer, Proxy, config_of, serving
 
 
-def ask(proxy: Proxy, model: str, *, stream: bool = False) -> Told:
+def ask(proxy: Proxy, model: str, *, stream: bool = False) -> HttpAnswer:
     body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}
     return proxy.ask("POST", "/v1/chat/completions", body)
 

@@ -13,7 +13,7 @@ import emulator
 from emulator.faults import FaultKind
 from tests.end_to_end.test_departure import MODELS, asking
 from tests.support.processes import until
-from tests.support.running import KEY, Cloud, Proxy, Told, config_of, running_proxy
+from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, config_of, running_proxy
 
 TIMEOUTS = {"first_event": 2, "idle": 2, "answer": 2}
 OTHERS_WORDS = "another-callers-private-words"
@@ -59,7 +59,7 @@ def secrets(cloud: Cloud, proxy: Proxy) -> list[str]:
     return [*named, *tokens, *(base64.b64encode(each.encode()).decode() for each in named), host, "/v2/inference"]
 
 
-def everything_in(told: Told) -> str:
+def everything_in(told: HttpAnswer) -> str:
     return f"{told.status} {json.dumps(told.headers)} {told.body.decode('utf-8', 'replace')}"
 
 

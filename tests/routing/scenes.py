@@ -11,7 +11,7 @@ from dialects.core.faults import Fault, FaultKind, Quota
 from routing.attempts import Attempt, Attempts
 from routing.availability import Availability, EndpointState, NoEndpointError
 from routing.endpoint import Candidate, Endpoint
-from routing.events import Circuit, EventPublisher, Transition
+from routing.events import Circuit, EventPublisher, EventQueue, Transition
 from routing.health import CircuitBreaker
 from routing.lease import Lease
 from routing.load_balancer import LoadBalancer
@@ -184,7 +184,7 @@ def nothing_in_flight(router: RequestRouter) -> bool:
     return not any(in_flight(router.balancer).values())
 
 
-class Contested:
+class Contested(EventQueue[object]):
     """A queue that has something, until one wants to take it: another thread was quicker."""
 
     def __len__(self) -> int:

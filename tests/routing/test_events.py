@@ -124,7 +124,7 @@ class TestVisible:
 
     def test_an_event_that_another_thread_told_is_not_told_again(self):
         scene = BalancerScene()
-        scene.events._queue._waiting = Contested()
+        scene.events._queue = Contested()
         scene.fails(EU1)
 
         assert [] == scene.told

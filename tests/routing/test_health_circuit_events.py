@@ -48,7 +48,7 @@ class TestTelling:
 
     def test_each_move_is_told_once_though_two_threads_would_tell_it(self):
         scene = CircuitScene(failure_threshold=1)
-        scene.breaker._transitions._waiting = Contested()
+        scene.breaker._transitions = Contested()
         scene.fail()
 
         assert [] == scene.said

@@ -149,7 +149,7 @@ def test_what_is_remembered_is_bounded_however_many_models_and_however_long(budg
         budget.deposit("long")
 
     assert 1000 == len(budget._accounts)
-    assert 10 == len(budget._accounts["long"].slices)
+    assert 10 == len(budget._accounts["long"].window.slices())
 
 
 def test_the_model_longest_unused_is_forgotten_first(budget):
@@ -227,8 +227,8 @@ class TurnstileBudget(RetryBudget):
         super().__init__(RetryPolicy(budget_reserve=1), clock=clock)
         self.meet = threading.Barrier(2)
 
-    def _parts(self, account, size):
-        parts = super()._parts(account, size)
+    def _parts(self, account, now, size):
+        parts = super()._parts(account, now, size)
         with contextlib.suppress(threading.BrokenBarrierError):
             self.meet.wait(0.2)
         return parts

@@ -442,7 +442,7 @@ class TestNames:
         assert {"tier", "weight", "priority_full"} == PriorityStrategy.reads(Policy(priority_full=3))
 
     def test_one_that_does_not_declare_them_may_read_weights_and_tiers(self):
-        assert {"tier", "weight"} == LoadBalancingStrategy.reads(Policy())
+        assert {"tier", "weight", "input_tokens"} == LoadBalancingStrategy.reads(Policy())
 
     @pytest.mark.parametrize("name", ALL)
     def test_a_strategy_is_found_under_the_name_it_gives_itself(self, name):

@@ -169,7 +169,7 @@ class Backends:
         return reader
 
 
-class Notes:
+class RecordKeeper:
     """An observer that keeps what it is told."""
 
     def __init__(self) -> None:
@@ -199,7 +199,7 @@ class Bench:
         self.balancer = LoadBalancer(pools, policy=policy, clock=self.clock)
         self.router = RequestRouter(self.balancer, clock=self.clock, sleep=self.clock.sleep)
         self.backends = Backends(scripts, self.clock)
-        self.notes = Notes()
+        self.notes = RecordKeeper()
         self.timeouts = policy.timeouts
         self.shared = shared or Shared()
 
@@ -217,7 +217,7 @@ class Bench:
         return sum(state.in_flight for state in self.balancer.snapshot())
 
 
-def usage_of(notes: Notes) -> Usage:
+def usage_of(notes: RecordKeeper) -> Usage:
     [record] = notes.records
     return record.usage
 

@@ -133,6 +133,6 @@ def test_every_name_has_a_row(name):
 
 
 def test_a_table_without_a_last_row_is_a_mistake(monkeypatch):
-    monkeypatch.setattr(models, "_PROFILES", ())
+    monkeypatch.setattr(models, "PROFILES", ())
     with pytest.raises(AssertionError):
         profile_for.__wrapped__("x")  # whether it was asked before or not

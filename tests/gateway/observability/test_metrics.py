@@ -95,7 +95,7 @@ def test_an_exchange_is_counted_once_in_each_number() -> None:
         'aicore_proxy_attempts_total{model="gpt-4.1"} 2.0',
         'aicore_proxy_decisions_total{model="gpt-4.1",reason="probe"} 1.0',
         'aicore_proxy_decisions_total{model="gpt-4.1",reason="round-robin"} 1.0',
-        'aicore_proxy_retries_total{budget="withdrawn",model="gpt-4.1"} 1.0',
+        'aicore_proxy_retries_total{budget="spent",model="gpt-4.1"} 1.0',
         'aicore_proxy_retries_total{budget="refused",model="gpt-4.1"} 0.0',
         'aicore_proxy_tokens_total{kind="input",model="gpt-4.1"} 6.0',
         'aicore_proxy_tokens_total{kind="cache_read",model="gpt-4.1"} 4.0',

@@ -102,13 +102,13 @@ class Running:
         self.clients.append(client)
         return client
 
-    def ask(self, path: str = "/") -> "Told":
+    def ask(self, path: str = "/") -> "HttpAnswer":
         client = self.connect()
         client.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         return client.hear()
 
-    def tell(self, order: Callable[[], None]) -> None:
-        self.worker.tell(order)
+    def call_soon(self, order: Callable[[], None]) -> None:
+        self.worker.call_soon(order)
 
     def ends(self, seconds: float = PATIENCE) -> bool:
         self.thread.join(seconds)
@@ -116,7 +116,7 @@ class Running:
 
 
 @dataclass
-class Told:
+class HttpAnswer:
     """A response; header names are in lower case."""
 
     status: int
@@ -142,7 +142,7 @@ class Client:
         size = len(body) if length is None else length
         self.send(f"POST {path} HTTP/1.1\r\nHost: x\r\n{more}Content-Length: {size}\r\n\r\n".encode() + body)
 
-    def hear(self) -> Told:
+    def hear(self) -> HttpAnswer:
         """Read one response, of known length or in chunks."""
         status = int(self._file.readline().split()[1])
         headers = {}
@@ -150,8 +150,8 @@ class Client:
             name, _, value = line.decode().partition(":")
             headers[name.lower()] = value.strip()
         if "content-length" in headers:
-            return Told(status, headers, self._file.read(int(headers["content-length"])))
-        return Told(status, headers, self._chunks())
+            return HttpAnswer(status, headers, self._file.read(int(headers["content-length"])))
+        return HttpAnswer(status, headers, self._chunks())
 
     def is_over(self) -> bool:
         """Whether the server has closed the connection, after a wait if need be."""
@@ -192,7 +192,7 @@ def running(
     try:
         yield run
     finally:
-        worker.tell(worker.drain)
+        worker.call_soon(worker.drain)
         for client in run.clients:
             client.close()
         assert run.ends()

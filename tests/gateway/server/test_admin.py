@@ -14,7 +14,7 @@ from gateway.http.auth import Auth
 from gateway.server.admin import AdminListener, Operations
 from gateway.server.process_table import ProcessTable
 from gateway.server.status_board import Report, StatusBoard
-from tests.gateway.server.serving import PATIENCE, Client, Told
+from tests.gateway.server.serving import PATIENCE, Client, HttpAnswer
 from tests.support.processes import until
 
 
@@ -49,7 +49,7 @@ class Admin:
         self.clients.append(client)
         return client
 
-    def ask(self, path: str, more: str = "", method: str = "GET") -> Told:
+    def ask(self, path: str, more: str = "", method: str = "GET") -> HttpAnswer:
         client = self.connect()
         client.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
         told = client.hear()

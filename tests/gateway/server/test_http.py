@@ -159,7 +159,7 @@ def test_a_body_that_moves_may_take_longer_than_one_that_stalls() -> None:
             return super().wait(wishes, PATIENCE)
 
     def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        environ["gunicorn.socket"].lifetime = Dripping(600.0)
+        environ[CONNECTION].lifetime = Dripping(600.0)
         return Echo()(environ, start)
 
     with running(application, clock=clock, header_timeout=20, body_timeout=60) as run:

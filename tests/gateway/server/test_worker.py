@@ -33,7 +33,7 @@ def test_a_worker_says_that_it_accepts_and_how_many_requests_it_answers() -> Non
 
 def test_an_idle_worker_that_drains_ends_at_once_whatever_it_may_take() -> None:
     with running(Echo(), drain_seconds=60) as run:
-        run.tell(run.worker.drain)
+        run.call_soon(run.worker.drain)
 
         assert run.ends()
         with pytest.raises(ConnectionRefusedError):
@@ -46,7 +46,7 @@ def test_a_worker_that_drains_answers_what_is_open_and_says_that_the_connection_
         client = run.connect()
         client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         echo.entered.acquire(timeout=PATIENCE)
-        run.tell(run.worker.drain)
+        run.call_soon(run.worker.drain)
         assert until(lambda: run.worker.stage is Stage.DRAINING)
         assert not run.runtime.row.accepting
         echo.gate.set()
@@ -73,7 +73,7 @@ def test_requests_that_outlast_the_drain_are_cancelled_and_may_say_so() -> None:
         client = run.connect()
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert until(lambda: run.runtime.row.open_requests)
-        run.tell(run.worker.drain)
+        run.call_soon(run.worker.drain)
         told = client.hear()
 
         assert b"begununavailable: The proxy is shutting down." == told.body
@@ -86,7 +86,7 @@ def test_a_request_that_ignores_its_cancellation_does_not_hold_the_worker() -> N
         client = run.connect()
         client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         echo.entered.acquire(timeout=PATIENCE)
-        run.tell(run.worker.drain)
+        run.call_soon(run.worker.drain)
 
         assert run.ends(PATIENCE / 2)
         echo.gate.set()
@@ -97,7 +97,7 @@ def test_a_worker_that_retires_serves_kept_connections_once_more_and_ends_with_t
         client = run.connect()
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         first = client.hear()
-        run.tell(run.worker.retire)
+        run.call_soon(run.worker.retire)
         assert until(lambda: run.worker.stage is Stage.RETIRING)
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         last = client.hear()
@@ -113,7 +113,7 @@ def test_a_worker_that_retires_leaves_an_idle_connection_open_for_as_long_as_eve
         began = time.monotonic()
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         client.hear()
-        run.tell(run.worker.retire)
+        run.call_soon(run.worker.retire)
 
         assert client.is_over()
         assert time.monotonic() - began >= 0.7
@@ -126,7 +126,7 @@ def test_a_worker_whose_requests_outlast_its_retirement_cancels_them() -> None:
         client = run.connect()
         client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         echo.entered.acquire(timeout=PATIENCE)
-        run.tell(run.worker.retire)
+        run.call_soon(run.worker.retire)
 
         assert until(lambda: run.runtime.drain.is_set)
         echo.gate.set()
@@ -151,7 +151,7 @@ def test_a_connection_that_came_before_the_drain_is_answered_though_nobody_had_a
             go_on.wait(PATIENCE)
             run.worker.drain()
 
-        run.tell(hold)
+        run.call_soon(hold)
         held.wait(PATIENCE)
         client = run.connect()
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -180,7 +180,7 @@ def test_a_wait_for_the_client_ends_with_the_drain() -> None:
         client = run.connect()
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert until(lambda: run.runtime.row.open_requests)
-        run.tell(run.worker.drain)
+        run.call_soon(run.worker.drain)
         client.hear()
 
         assert ["unavailable: The proxy is shutting down."] == ends
