@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from dialects.core.conversation import JSON
+from dialects.registry import DEFAULT_CLIENT
 from routing.attempts import Attempts, Countdown, Environment, Lifetime, Plan, described
 from routing.availability import MAKER_LEFT, NoEndpointError
 from routing.endpoint import Endpoint
@@ -108,7 +109,7 @@ class RequestRouter:
         self,
         model: str,
         *,
-        client: str = "openai-chat",
+        client: str = DEFAULT_CLIENT,
         affinity_key: str = "",
         pinned: str | None = None,
         context: SelectionContext = NO_CONTEXT,
@@ -158,7 +159,7 @@ class RequestRouter:
         resolution = self.names.resolve(requested)
         endpoint = self._balancer.select(resolution.model)
         name = "" if resolution.how is How.FALLBACK else requested
-        protocol = self.protocol_at(endpoint, "openai-chat", requested=name)
+        protocol = self.protocol_at(endpoint, DEFAULT_CLIENT, requested=name)
         asked["model"] = endpoint.backend
         if stream is not None:
             asked["stream"] = stream
