@@ -140,10 +140,6 @@ class Environment:
         """The balancer's own: there is no other."""
         return self.balancer.policy
 
-    def countdown(self, model: str) -> "Countdown":
-        """Begin the lifetime of a request for *model* that has none of its own."""
-        return Countdown(self, model)
-
 
 class Countdown:
     """The seconds that a request for *model* may take, from now on."""

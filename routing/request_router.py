@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from dialects.core.conversation import JSON
-from routing.attempts import Attempts, Environment, Lifetime, Plan, described
+from routing.attempts import Attempts, Countdown, Environment, Lifetime, Plan, described
 from routing.availability import MAKER_LEFT, NoEndpointError
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
@@ -133,7 +133,7 @@ class RequestRouter:
         among = self._makers(resolution.model, pinned) if pinned else ()
         if affinity_key:
             context = replace(context, affinity_key=affinity_key)
-        lifetime = lifetime or self._environment.countdown(resolution.model)
+        lifetime = lifetime or Countdown(self._environment, resolution.model)
         return Attempts(self._environment, resolution, Plan(protocol, context, attempts, among, lifetime))
 
     def select(self, model: str) -> Endpoint:

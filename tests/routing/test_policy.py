@@ -1,4 +1,5 @@
 import dataclasses
+import typing
 
 import pytest
 
@@ -76,13 +77,19 @@ def test_the_refusal_names_the_field_and_the_range():
         BreakerPolicy(timeout_cap=9)
 
 
+def numbers_in(declared):
+    """Every type within a declared one: of `Annotated[int, …] | None`, that is int and None."""
+    within = [each for option in typing.get_args(declared) for each in numbers_in(option)]
+    return within or [declared]
+
+
 def test_every_number_has_a_range():
     """A setting that is forgotten here is a setting that nobody checks."""
     numbers = {
         (settings, field.name)
         for settings in (BreakerPolicy, CooldownPolicy, RetryPolicy, Timeouts, ModelPolicy, Policy)
         for field in dataclasses.fields(settings)
-        if field.type in {int, float, int | None, float | None}
+        if {int, float} & set(numbers_in(field.type))
     }
 
     held = {(settings, name) for settings, name, _, _ in RANGES}
