@@ -347,7 +347,7 @@ def _as_json(state: EndpointState) -> JSON:
         "subaccount": endpoint.subaccount,
         "deployment": endpoint.deployment,
         "model": endpoint.model,
-        "quota_domain": f"{state.domain.subaccount}/{state.domain.model}",
+        "quota_domain": f"{state.endpoint.subaccount}/{state.endpoint.model}",
         "standing": state.availability.value,
         "circuit": state.circuit.value,
         "why": state.why,

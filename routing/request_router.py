@@ -174,12 +174,10 @@ class RequestRouter:
         broken = len(self._balancer.endpoints(model))
         return max(LEAST_RESERVE, self._environment.policy.breaker.failure_threshold * broken)
 
-    def _find_protocol(
-        self, names: tuple[str, ...], runs: str, client: str, tools_with_reasoning: bool
-    ) -> ProtocolHandler:
+    def _find_protocol(self, names: tuple[str, ...], runs: str, client: str, both: bool) -> ProtocolHandler:
         """Choose a protocol; what it comes to is kept until deployments or registered protocols change."""
         own = self._registry.find(names, runs, client, self._names.same)
-        return own or protocol_for(runs, client, tools_with_reasoning=tools_with_reasoning, protocols=self._protocols)
+        return own or protocol_for(runs, client, tools_with_reasoning=both, protocols=self._protocols)
 
     def _makers(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
         """List the endpoints that can continue what *pinned* began."""
