@@ -1,10 +1,11 @@
 """What a choice costs, in microseconds of CPU: for 1 to 1,000 endpoints, by each strategy, and by LiteLLM if there."""
 
 import importlib
+import itertools
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
@@ -14,21 +15,29 @@ from routing.strategy import STRATEGIES, SelectionContext
 
 SIZES = (1, 10, 100, 1_000)
 SUBACCOUNTS = 5
-SECONDS = 0.2
+ROUNDS = 20
+CALLS = 20
+SECONDS = 1.0
+"""For which one work is measured at most; fewer rounds if it is slow."""
 KEYS = [SelectionContext(f"conversation {number}") for number in range(1_000)]
+LITELLM = "choice, LiteLLM"
+
+Work = Callable[[], object]
 
 
-def cost(work: Callable[[], object]) -> float:
-    """Microseconds per call: the best of five rounds."""
-    rounds = []
-    for _ in range(5):
-        calls, start = 0, time.process_time()
-        while time.process_time() < start + SECONDS / 5:
-            for _ in range(10):
+def costs(works: Mapping[str, Work]) -> dict[str, float]:
+    """Microseconds per call, the best of some rounds; all take turns, so that a busy machine slows all alike."""
+    best = dict.fromkeys(works, float("inf"))
+    until = time.process_time() + SECONDS * len(works)
+    for _ in range(ROUNDS):
+        for name, work in works.items():
+            start = time.process_time()
+            for _ in range(CALLS):
                 work()
-            calls += 10
-        rounds.append((time.process_time() - start) / calls)
-    return min(rounds) * 1e6
+            best[name] = min(best[name], (time.process_time() - start) / CALLS * 1e6)
+        if time.process_time() > until:
+            break
+    return best
 
 
 def balancer(size: int, strategy: str) -> LoadBalancer:
@@ -37,36 +46,39 @@ def balancer(size: int, strategy: str) -> LoadBalancer:
     return LoadBalancer({"m": pool}, policy=Policy(strategy=strategy), rng=random.Random(1))  # noqa: S311 - a benchmark
 
 
-def choose(size: int, strategy: str) -> float:
-    """What it costs to name an endpoint."""
-    subject, keys = balancer(size, strategy), iter(KEYS * 10_000)
-    return cost(lambda: subject.select("m", context=next(keys)))
+def choice(size: int, strategy: str) -> Work:
+    """An endpoint is named."""
+    subject, keys = balancer(size, strategy), itertools.cycle(KEYS)
+    return lambda: subject.select("m", context=next(keys))
 
 
-def lease(size: int, strategy: str) -> float:
-    """What it costs to lease one, to say that it answered, and to give it back."""
-    subject, keys = balancer(size, strategy), iter(KEYS * 10_000)
+def lease(size: int, strategy: str) -> Work:
+    """An endpoint is leased, reported to have answered, and released."""
+    subject, keys = balancer(size, strategy), itertools.cycle(KEYS)
 
     def work() -> None:
         with subject.acquire("m", context=next(keys)) as taken:
             taken.answered()
 
-    return cost(work)
+    return work
 
 
-def decide(size: int, strategy: str) -> float:
-    """What a whole decision costs: from the name of a model to an attempt that answered and whose lease is back."""
-    router, keys = RequestRouter(balancer(size, strategy)), iter(KEYS * 10_000)
+def decision(size: int, strategy: str) -> Work:
+    """A whole decision: from the name of a model to an attempt that answered and whose lease is released."""
+    router, keys = RequestRouter(balancer(size, strategy)), itertools.cycle(KEYS)
 
     def work() -> None:
         with router.attempts("m", context=next(keys)) as attempts:
             next(attempts).answered()
 
-    return cost(work)
+    return work
 
 
-def litellm(size: int) -> float | None:
-    """What LiteLLM's router needs to name a deployment; None if it is not installed."""
+def litellm(size: int) -> Work | None:
+    """LiteLLM's router names a deployment, by its default strategy, after its filters by health, cooldown and order.
+
+    It keeps no books then, unlike a lease: those come with its call. None if it is not installed.
+    """
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else its import asks the network for prices
     try:
         router = importlib.import_module("litellm").Router
@@ -74,24 +86,27 @@ def litellm(size: int) -> float | None:
         return None
     parameters = {"model": "openai/m", "api_key": "none", "api_base": "http://localhost"}
     subject = router(model_list=[{"model_name": "m", "litellm_params": parameters} for _ in range(size)])
-    return cost(lambda: subject.get_available_deployment(model="m", messages=[]))
+    return lambda: subject.get_available_deployment(model="m", messages=[])
 
 
-def row(name: str, cells: list[float | None]) -> str:
-    """One line of the table."""
-    return f"{name:<28}" + "".join("        --" if cell is None else f"{cell:10.1f}" for cell in cells)
+def measured(size: int) -> dict[str, float]:
+    """What everything costs with so many endpoints."""
+    kinds = {"choice": choice, "lease": lease, "decision": decision}
+    works = {f"{kind}, {name}": build(size, name) for kind, build in kinds.items() for name in STRATEGIES}
+    theirs = litellm(size)
+    return costs(works if theirs is None else {**works, LITELLM: theirs})
 
 
 def main() -> None:
     """Print the table."""
+    columns = [measured(size) for size in SIZES]
     print(f"{'microseconds per':<28}" + "".join(f"{size:>10}" for size in SIZES))
-    for name in STRATEGIES:
-        print(row(f"choice, {name}", [choose(size, name) for size in SIZES]))
-    for name in STRATEGIES:
-        print(row(f"lease, {name}", [lease(size, name) for size in SIZES]))
-    for name in STRATEGIES:
-        print(row(f"decision, {name}", [decide(size, name) for size in SIZES]))
-    print(row("choice, LiteLLM", [litellm(size) for size in SIZES]))
+    for name in columns[0]:
+        print(f"{name:<28}" + "".join(f"{column[name]:10.1f}" for column in columns))
+    if LITELLM in columns[0]:
+        for name in STRATEGIES:
+            parts = (column[f"decision, {name}"] / column[LITELLM] for column in columns)
+            print(f"{f'decision / LiteLLM, {name}':<36}" + "".join(f"{part:10.2f}" for part in parts))
 
 
 if __name__ == "__main__":

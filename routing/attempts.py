@@ -140,28 +140,26 @@ class Environment:
         """The balancer's own: there is no other."""
         return self.balancer.policy
 
-    def countdown(self, model: str) -> "Countdown":
-        """Begin the lifetime of a request for *model* that has none of its own."""
-        return Countdown(self, model)
-
 
 class Countdown:
     """The seconds that a request for *model* may take, from now on."""
 
     def __init__(self, environment: Environment, model: str) -> None:
         self._environment = environment
-        self._deadline = environment.clock() + environment.policy.timeouts_for(model).total
+        self._model = model
+        self._began = environment.clock()
 
     def left(self) -> float:
         """How many seconds remain."""
-        return self._deadline - self._environment.clock()
+        total = self._environment.policy.timeouts_for(self._model).total
+        return self._began + total - self._environment.clock()
 
     def sleep(self, seconds: float) -> None:
         """Let so many seconds pass."""
         self._environment.sleep(seconds)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Plan:
     """What one request asks of its attempts."""
 
@@ -256,7 +254,7 @@ class Attempts:
         return self
 
     def __next__(self) -> Attempt:
-        if self._over or not self._goes_on():
+        if self._over or (self._made and not self._goes_on()):
             self._over = True
             raise StopIteration
         try:
@@ -291,8 +289,6 @@ class Attempts:
 
     def _goes_on(self) -> bool:
         """Whether another attempt is worth making; if so, what failed is not asked again soon."""
-        if not self._made:
-            return True
         last = self._made[-1]
         if last.fault is None or not CLASSIFICATIONS[last.fault.kind].try_elsewhere:
             return False
@@ -383,13 +379,15 @@ class Attempts:
     def _until_one_may_be_asked(self, wait: float | None, *, circuits_only: bool = False) -> float | None:
         """Wait until an endpoint may be asked, with jitter, for `wait_at_most` seconds in all.
 
-        Where *circuits_only* are in the way, as often as that allows; for a cooldown, once.
+        Where *circuits_only* are in the way, as often as that allows; for a cooldown, once. All that wait for one are
+        spread over the rest of that time: a quota that has room for one request again has none for all of them.
         """
         cooldown = self._environment.policy.cooldown
         if wait is None or self._held + wait > cooldown.wait_at_most or (self._held and not circuits_only):
             return None
         self._held += wait
-        return wait * (1 + cooldown.jitter * self._environment.rng())
+        spread = cooldown.jitter * wait if circuits_only else cooldown.wait_at_most - wait
+        return wait + spread * self._environment.rng()
 
     def _backoff(self) -> float:
         """Leave the same endpoints alone for a random time, of which the longest doubles."""

@@ -15,7 +15,7 @@ from typing import TypeVar
 from dialects.core.faults import FaultKind
 from routing.cooldown import Chance, Clock
 from routing.endpoint import Endpoint
-from routing.events import Circuit, EventQueue, OutcomeRecorded, RoutingEvent, Transition
+from routing.events import Circuit, CircuitState, EventQueue, OutcomeRecorded, RoutingEvent, Transition
 from routing.listing_review import ListingReview, Watched, breaker_of
 from routing.outcome_window import OutcomeWindow, Tally
 from routing.policy import BreakerPolicy, Policy
@@ -28,33 +28,15 @@ _DOUBLINGS = 30
 """How often the number of probes in flight is doubled at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class CircuitState:
-    """The state of a circuit at one moment; times are by the breaker's clock."""
-
-    circuit: Circuit
-    reason: str
-    """Why it came into this state."""
-    since: float
-    """When it came into this state, or last proved to belong there."""
-    until: float | None = None
-    """When an open circuit becomes half-open; None if it is not open."""
-    k: int = 0
-    """How often its open time was doubled."""
-    ejected: bool = False
-    """Whether it is open because the deployment is not there."""
-    closed_at: float = -math.inf
-    """When it closed after it had been open; minus infinity if it is not closed, or always was."""
-    probes: int = 0
-    """How many probes are in flight."""
-    next_probe: float = 0.0
-    """In how many seconds there is room for another probe when no circuit of the model is closed."""
-
-
 class _Stage(Enum):
     OUT = "out"
     ANSWERED = "answered"
     SETTLED = "settled"
+
+
+# Each is looked up many times in a decision, and an enum's attribute takes three times as long as a call.
+_OUT, _ANSWERED, _SETTLED = _Stage
+_CLOSED, _OPEN, _HALF_OPEN = Circuit
 
 
 @dataclass(slots=True, eq=False)
@@ -62,7 +44,7 @@ class Permit:
     """The right to send one request. It counts once, and only in the generation it was given in."""
 
     generation: int
-    stage: _Stage = _Stage.OUT
+    stage: _Stage = _OUT
     counted: tuple[Tally, ...] = ()
     """Where its answer was counted, to be taken back if it is cut."""
 
@@ -122,7 +104,7 @@ class CircuitBreaker:
         self._on_transition = on_transition
         self._lock = threading.Lock()
         self._transitions: EventQueue[Transition] = EventQueue()
-        self._now = CircuitState(Circuit.CLOSED, "never failed", clock())
+        self._now = CircuitState(_CLOSED, "never failed", clock())
         self._number = 0
         self._generation = 0
         self._window = OutcomeWindow(policy)
@@ -140,13 +122,13 @@ class CircuitBreaker:
     def snapshot(self) -> CircuitState:
         """Return everything that is known of the circuit, as of now."""
         state = self._now
-        if state.circuit is Circuit.CLOSED and not state.k:  # immutable, and no time changes it: nothing to lock
+        if state.circuit is _CLOSED and not state.k:  # immutable, and no time changes it: nothing to lock
             return state
         with self._lock:
             now = self._tick()
             next_probe = self._next_probe(now)
             state = replace(self._now, k=self._k_at(now), probes=len(self._probes), next_probe=next_probe)
-            if state.circuit is Circuit.CLOSED and not state.k:
+            if state.circuit is _CLOSED and not state.k:
                 self._now = state
         self._publish()
         return state
@@ -156,7 +138,7 @@ class CircuitBreaker:
         with self._lock:
             now = self._tick()
             permit = None
-            if self._now.circuit is Circuit.CLOSED:
+            if self._now.circuit is _CLOSED:
                 permit = Permit(self._generation)
             elif always or self._has_room(now, panic=panic):
                 permit = Permit(self._generation)
@@ -170,10 +152,10 @@ class CircuitBreaker:
         """Report that the endpoint has begun to answer."""
         with self._lock:
             now = self._tick()
-            if self._counts(permit) and permit.stage is _Stage.OUT:
-                permit.stage = _Stage.ANSWERED
+            if self._counts(permit) and permit.stage is _OUT:
+                permit.stage = _ANSWERED
                 self._probes.discard(permit)
-                if self._now.circuit is Circuit.CLOSED:
+                if self._now.circuit is _CLOSED:
                     permit.counted = self._window.answered(now)
                 else:
                     self._proofs.append(permit)
@@ -208,9 +190,9 @@ class CircuitBreaker:
             now = self._tick()
             if self._counts(permit):
                 complete = self._settle(permit) and not throttled
-                if throttled and self._now.circuit is Circuit.HALF_OPEN:
+                if throttled and self._now.circuit is _HALF_OPEN:
                     self._open(now, self._now.k, "the probe met a used-up quota")
-                elif complete and self._now.circuit is Circuit.CLOSED:
+                elif complete and self._now.circuit is _CLOSED:
                     self._window.completed()
                     self._proofs.clear()
         self._publish()
@@ -226,7 +208,7 @@ class CircuitBreaker:
                 if self._now.ejected:
                     self._now = replace(self._now, until=max(until, self._now.until or until))
                 else:
-                    self._become(Circuit.OPEN, now, reason, self._k_at(now), until=until, ejected=True)
+                    self._become(_OPEN, now, reason, self._k_at(now), until=until, ejected=True)
         self._publish()
 
     def readmit(self) -> None:
@@ -240,7 +222,7 @@ class CircuitBreaker:
             return
         with self._lock:
             now = self._tick()
-            if self._now.circuit is Circuit.HALF_OPEN and not self._probes:
+            if self._now.circuit is _HALF_OPEN and not self._probes:
                 self._open(now, self._now.k, f"an active check failed: {trouble}")
         self._publish()
 
@@ -248,7 +230,7 @@ class CircuitBreaker:
         """Follow a transition that another process published; it is not published again."""
         with self._lock:
             now = self._tick()
-            opens = transition.now is Circuit.OPEN
+            opens = transition.now is _OPEN
             if opens or transition.now is not self._now.circuit:
                 until = max(now + transition.seconds, self._now.until or now) if opens else None
                 self._become(transition.now, now, transition.reason, transition.k, until=until, publish=False)
@@ -257,15 +239,15 @@ class CircuitBreaker:
     def _let_a_probe_in(self, *, ejected: bool, reason: str) -> None:
         with self._lock:
             now = self._tick()
-            if self._now.circuit is Circuit.OPEN and self._now.ejected is ejected:
-                self._become(Circuit.HALF_OPEN, now, reason, self._now.k)
+            if self._now.circuit is _OPEN and self._now.ejected is ejected:
+                self._become(_HALF_OPEN, now, reason, self._now.k)
         self._publish()
 
     def _tick(self) -> float:
         """Let an open circuit become half-open if its time is over; return the time."""
         now = self._clock()
         if self._now.until is not None and now >= self._now.until:
-            self._become(Circuit.HALF_OPEN, now, "its time was over", self._now.k)
+            self._become(_HALF_OPEN, now, "its time was over", self._now.k)
         return now
 
     def _publish(self) -> None:
@@ -279,7 +261,7 @@ class CircuitBreaker:
     def _has_room(self, now: float, *, panic: bool) -> bool:
         if panic:
             return not self._next_probe(now)
-        return self._now.circuit is Circuit.HALF_OPEN and not self._probes
+        return self._now.circuit is _HALF_OPEN and not self._probes
 
     def _next_probe(self, now: float) -> float:
         """In how many seconds there is room for a probe more in panic: 2 to the n after n seconds without a failure."""
@@ -287,26 +269,26 @@ class CircuitBreaker:
         return max(0.0, self._proving_since + doublings - now) if doublings else 0.0
 
     def _counts(self, permit: Permit) -> bool:
-        return permit.generation == self._generation and permit.stage is not _Stage.SETTLED
+        return permit.generation == self._generation and permit.stage is not _SETTLED
 
     def _settle(self, permit: Permit) -> bool:
         """End a permit; return whether it had been answered."""
-        answered = permit.stage is _Stage.ANSWERED
-        permit.stage = _Stage.SETTLED
+        answered = permit.stage is _ANSWERED
+        permit.stage = _SETTLED
         self._probes.discard(permit)
         return answered
 
     def _count_refusal(self, permit: Permit, now: float, reason: str) -> None:
-        if permit.generation != self._generation or self._now.circuit is Circuit.OPEN:
+        if permit.generation != self._generation or self._now.circuit is _OPEN:
             return
-        if self._now.circuit is Circuit.HALF_OPEN:
+        if self._now.circuit is _HALF_OPEN:
             self._open(now, self._now.k + 1, f"the probe refused what others accept: {reason}")
         elif why := self._window.refused():
             self._open(now, self._k_at(now), f"{why}: {reason}")
 
     def _close(self, now: float) -> None:
         proofs = self._proofs
-        self._become(Circuit.CLOSED, now, "it answered", self._now.k)
+        self._become(_CLOSED, now, "it answered", self._now.k)
         self._proofs = proofs
         for permit in proofs:
             permit.generation = self._generation
@@ -318,7 +300,7 @@ class CircuitBreaker:
         if not policy.fixed_timeout:
             spread = 1 + policy.timeout_jitter * (2 * self._rng() - 1)
             seconds = min(policy.timeout * 2.0**k, policy.timeout_cap) * spread
-        self._become(Circuit.OPEN, now, reason, k, until=now + seconds)
+        self._become(_OPEN, now, reason, k, until=now + seconds)
 
     def _become(
         self,
@@ -332,12 +314,12 @@ class CircuitBreaker:
         publish: bool = True,
     ) -> None:
         was = self._now.circuit
-        if (was, circuit) != (Circuit.OPEN, Circuit.HALF_OPEN):
+        if (was, circuit) != (_OPEN, _HALF_OPEN):
             self._generation += 1
             self._probes = set()
         self._proofs = []
         self._window = OutcomeWindow(self._policy)
-        closed_at = now if circuit is Circuit.CLOSED else -math.inf
+        closed_at = now if circuit is _CLOSED else -math.inf
         self._now = CircuitState(circuit, reason, now, until, k, ejected, closed_at)
         if publish:
             self._number += 1
@@ -346,7 +328,7 @@ class CircuitBreaker:
 
     def _k_at(self, now: float) -> int:
         """How often the open time would be doubled now: health takes doublings back."""
-        if self._now.circuit is not Circuit.CLOSED:
+        if self._now.circuit is not _CLOSED:
             return self._now.k
         return max(0, self._now.k - int((now - self._now.since) / self._policy.forgive_after))
 

@@ -1,13 +1,14 @@
 """Leases on endpoints, and what is learnt when they end."""
 
 import threading
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Self
 
 from dialects.core.faults import Fault
-from routing.classification import CLASSIFICATIONS, Effect, scope_of
+from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
 from routing.cooldown import Clock, Cooldowns, key_for
 from routing.events import CooldownEnded, CooldownStarted, EventPublisher, EventQueue, LeaseAbandoned, OutcomeRecorded
 from routing.health import Permit
@@ -28,6 +29,10 @@ class _Stage(Enum):
     OPEN = "open"
     ANSWERED = "answered"
     CLOSED = "closed"
+
+
+_OPEN, _ANSWERED, _CLOSED = _Stage
+"""Each is looked up many times in a decision, and an enum's attribute takes three times as long as a call."""
 
 
 class Lease:
@@ -63,7 +68,7 @@ class Lease:
         self._outcomes = outcomes
         self._grant = grant
         self._lock = threading.Lock()
-        self._stage = _Stage.OPEN
+        self._stage = _OPEN
         self._first_byte: float | None = None
 
     def first_byte(self) -> None:
@@ -76,15 +81,14 @@ class Lease:
 
         A *whole* answer, in one piece, says nothing about latency but by its `first_byte`.
         """
-        if self._move(_Stage.ANSWERED) is _Stage.OPEN:
-            began = self._outcomes.now() if not whole else self._first_byte
-            self._outcomes.answered(self._grant, began)
+        if self._move(_ANSWERED) is _OPEN:
+            self._outcomes.answered(self._grant, self._first_byte, whole=whole)
 
     def failed(self, fault: Fault) -> None:
         """Report that the request ended badly."""
-        was = self._move(_Stage.CLOSED)
-        if was is not _Stage.CLOSED:
-            self._outcomes.failed(self._grant, fault, unanswered=was is _Stage.OPEN)
+        was = self._move(_CLOSED)
+        if was is not _CLOSED:
+            self._outcomes.failed(self._grant, fault, unanswered=was is _OPEN)
 
     def overruled(self, fault: Fault) -> None:
         """Report that another endpoint accepted what this one had refused with *fault*; once, after `failed`."""
@@ -92,9 +96,9 @@ class Lease:
 
     def close(self) -> None:
         """Release the endpoint: the request is over. Without an answer this says nothing about it."""
-        was = self._move(_Stage.CLOSED)
-        if was is not _Stage.CLOSED:
-            self._outcomes.closed(self._grant, unanswered=was is _Stage.OPEN)
+        was = self._move(_CLOSED)
+        if was is not _CLOSED:
+            self._outcomes.closed(self._grant, unanswered=was is _OPEN)
 
     def __enter__(self) -> Self:
         return self
@@ -106,14 +110,14 @@ class Lease:
 
     def __del__(self) -> None:
         # A finalizer may run anywhere, even while this thread holds a lock: it only leaves a note.
-        if self._stage is not _Stage.CLOSED:
-            self._outcomes.abandoned(self._grant, unanswered=self._stage is _Stage.OPEN)
+        if self._stage is not _CLOSED:
+            self._outcomes.abandoned(self._grant, unanswered=self._stage is _OPEN)
 
     def _move(self, to: _Stage) -> _Stage:
         """Go to a stage, unless it is too late; return the one before."""
         with self._lock:
             was = self._stage
-            if was is not _Stage.CLOSED:
+            if was is not _CLOSED:
                 self._stage = to
             return was
 
@@ -121,13 +125,20 @@ class Lease:
 class OutcomeRecorder:
     """Applies what leases report: to breakers, cooldowns, counts and latencies, and tells it as events.
 
-    *lock* is the balancer's: it guards members and cooldowns here, too.
+    *lock* is the balancer's: it guards members and cooldowns here, too. *members* lists all that there are.
     """
 
     def __init__(
-        self, lock: StrategyLock, cooldowns: Cooldowns, events: EventPublisher, policy: Policy, clock: Clock
+        self,
+        lock: StrategyLock,
+        members: Callable[[], Collection[Member]],
+        cooldowns: Cooldowns,
+        events: EventPublisher,
+        policy: Policy,
+        clock: Clock,
     ) -> None:
         self._lock = lock
+        self._members = members
         self._cooldowns = cooldowns
         self._events = events
         self._policy = policy
@@ -138,9 +149,10 @@ class OutcomeRecorder:
         """The time by the balancer's clock."""
         return self._clock()
 
-    def answered(self, grant: Grant, began: float | None) -> None:
-        """Record an answer that *began* then, if that is known: the endpoint is healthy, and in no cooldown."""
+    def answered(self, grant: Grant, first_byte: float | None, *, whole: bool) -> None:
+        """Record an answer: the endpoint is healthy, and in no cooldown. A *whole* one began with its *first_byte*."""
         member, now = grant.member, self._clock()
+        began = first_byte if whole else now
         seconds = (now if began is None else began) - grant.started
         member.breaker.succeeded(grant.permit)
         with self._lock:
@@ -154,11 +166,12 @@ class OutcomeRecorder:
     def failed(self, grant: Grant, fault: Fault, *, unanswered: bool) -> None:
         """Record the end of a request, of which *fault* says why."""
         member, now = grant.member, self._clock()
-        row, key = CLASSIFICATIONS[fault.kind], key_for(grant.member.endpoint, scope_of(fault))
+        row = CLASSIFICATIONS[fault.kind]
         self._report_to_breaker(grant, fault, row.effect)
         with self._lock:
             error = fault.kind if row.try_elsewhere else None
             member.finish(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
+            key = key_for(member.endpoint, Scope.SUBACCOUNT if self._is_shut(member) else scope_of(fault))
             seconds = None if key is None else self._cooldowns.start(key, fault.retry_after, fault.kind)
         if key is not None and seconds is not None:
             self._events.put(CooldownStarted(member.endpoint, key, seconds, fault.kind))
@@ -188,6 +201,13 @@ class OutcomeRecorder:
         for grant, unanswered in self._abandoned.drain():
             self._events.put(LeaseAbandoned(grant.member.endpoint))
             self.closed(grant, unanswered=unanswered)
+
+    def _is_shut(self, member: Member) -> bool:
+        """Whether *member* is forbidden, and so are the other endpoints of its subaccount, of which there are some."""
+        if not member.is_forbidden:
+            return False
+        here = [each for each in self._members() if each.endpoint.subaccount == member.endpoint.subaccount]
+        return len(here) > 1 and all(each.is_forbidden for each in here)
 
     def _penalty(self, fault: Fault, effect: Effect) -> float | None:
         """The seconds of latency that a fault counts as; None if it says nothing about the endpoint."""

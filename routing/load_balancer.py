@@ -2,9 +2,10 @@
 
 import math
 import random
+import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dialects.core.faults import Fault, FaultKind
 from routing.availability import MAKER_LEFT, EndpointState, NoEndpointError, unavailable
@@ -68,21 +69,26 @@ class _Options:
 
 
 class _CheckedStrategy:
-    """A strategy whose answer is checked. The balancer's lock guards it.
+    """A strategy whose answer is checked. The balancer's *lock* guards it.
 
     One that raises, or names what it was not offered, has a defect: that is published once for each model, and the
     first candidate is selected. So no strategy can send a request where the balancer would not.
     """
 
-    def __init__(self, strategy: LoadBalancingStrategy, events: EventPublisher) -> None:
+    def __init__(
+        self, strategy: LoadBalancingStrategy, policy: Policy, lock: StrategyLock, events: EventPublisher
+    ) -> None:
         self.strategy = strategy
+        self._lock = lock
         self.name = strategy.get_name()
+        self.reads_input = "input_tokens" in strategy.reads(policy)
         self._events = events
         self._failed: set[str] = set()
 
     def select(self, candidates: Sequence[Candidate], context: SelectionContext) -> tuple[Endpoint, str]:
         """Select one of *candidates*, and say why it."""
         error: Exception
+        self._lock.asks = threading.get_ident()
         try:
             selected = self.strategy.select_endpoint(list(candidates), context)
             offered = _find(candidates, selected)
@@ -91,6 +97,8 @@ class _CheckedStrategy:
             error = LookupError(f"it named {_described(selected)}, which it was not offered")
         except Exception as raised:  # noqa: BLE001 - not swallowed: it is published when no lock is held
             error = raised
+        finally:
+            self._lock.asks = 0
         first = candidates[0].endpoint
         if first.model not in self._failed:
             self._failed.add(first.model)
@@ -132,13 +140,15 @@ class LoadBalancer:
         self._events = events = events or EventPublisher()
         self._lock = StrategyLock()
         self._cooldowns = Cooldowns(policy.cooldown, clock=clock, rng=rng.random)
-        self._outcomes = OutcomeRecorder(self._lock, self._cooldowns, events, policy, clock)
         self._members: dict[Endpoint, Member] = {}
+        everyone = lambda: self._members.values()  # noqa: E731, PLW0108 - the table is replaced
+        self._outcomes = OutcomeRecorder(self._lock, everyone, self._cooldowns, events, policy, clock)
         self._left: dict[Endpoint, Member] = {}
         """Those that left not long ago."""
         self._pools: dict[str, tuple[Member, ...]] = {}
         self._endpoints: Mapping[str, tuple[Endpoint, ...]] = {}
-        """Those of each model. It is replaced, never changed, so it is read without the lock."""
+        self._models: tuple[str, ...] = ()
+        """These two are replaced, never changed, so they are read without the lock."""
         self._strategy = self._checked(strategy or policy.strategy)
         for own in policy.models.values():
             if own.strategy:
@@ -166,6 +176,7 @@ class LoadBalancer:
         Those in *exclude* and those of *exclude_domains* were tried already. With *among*, the pool is only those,
         as if there were no others. Raises `NoEndpointError`.
         """
+        context = self._counted(model, context)
         request = _Request(model, exclude, exclude_domains, context, can_fail_over, among)
         self._outcomes.reclaim()
         try:
@@ -188,7 +199,7 @@ class LoadBalancer:
         context: SelectionContext = NO_CONTEXT,
     ) -> Endpoint:
         """Select as `acquire` does, and take the turn, but hold no lease: for who will not say how it went."""
-        request = _Request(model, exclude, exclude_domains, context)
+        request = _Request(model, exclude, exclude_domains, self._counted(model, context))
         try:
             with self._lock:
                 members = self._members_for(request)
@@ -258,7 +269,7 @@ class LoadBalancer:
 
     def models(self) -> tuple[str, ...]:
         """Return the models that have endpoints."""
-        return tuple(self._endpoints)
+        return self._models
 
     def endpoints(self, model: str) -> tuple[Endpoint, ...]:
         """Return the endpoints of *model*; none if it is not known."""
@@ -278,11 +289,12 @@ class LoadBalancer:
                 self._cooldowns.end(event.key)
             elif event.endpoint in self._members:
                 self._members[event.endpoint].breaker.apply(event.transition)
+                self._members[event.endpoint].changed()
         self._events.publish()
 
     def _checked(self, strategy: LoadBalancingStrategy | str) -> _CheckedStrategy:
         named = make_strategy(strategy, self._policy, self._rng) if isinstance(strategy, str) else strategy
-        return _CheckedStrategy(named, self._events)
+        return _CheckedStrategy(named, self._policy, self._lock, self._events)
 
     def _replace(self, pools: Mapping[str, Sequence[Endpoint]], now: float) -> PoolsChanged:
         """Take over the pools; say which endpoints joined, and which left."""
@@ -303,6 +315,7 @@ class LoadBalancer:
             if pool
         }
         self._endpoints = {model: tuple(each.endpoint for each in pool) for model, pool in self._pools.items()}
+        self._models = tuple(self._pools)
         for model in self._pools.keys() - self._own.keys():
             own = self._policy.models.get(model)
             if own is not None and own.strategy:
@@ -311,10 +324,12 @@ class LoadBalancer:
 
     def _new_member(self, endpoint: Endpoint, now: float) -> Member:
         def changed(transition: Transition) -> None:
+            member.changed()
             self._events.put(CircuitChanged(endpoint, transition))
 
         breaker = CircuitBreaker(self._policy.breaker, clock=self._clock, rng=self._rng.random, on_transition=changed)
-        return Member(endpoint, breaker, self._policy, now)
+        member = Member(endpoint, breaker, self._policy, now)
+        return member
 
     def _members_for(self, request: _Request) -> tuple[Member, ...]:
         """Return all that there is for the request: never nothing."""
@@ -332,9 +347,15 @@ class LoadBalancer:
     def _strategy_of(self, model: str) -> _CheckedStrategy:
         return self._own.get(model, self._strategy)
 
+    def _counted(self, model: str, context: SelectionContext) -> SelectionContext:
+        """Count the tokens of a request for a strategy that reads them; the caller holds no lock."""
+        if context.count_input is None or not self._strategy_of(model).reads_input:
+            return context
+        return replace(context, input_tokens=context.count_input(), count_input=None)
+
     def _options(self, request: _Request, members: Sequence[Member]) -> _Options:
         """Sort the members that are in no cooldown, not drained and not excluded by their circuits."""
-        now = self._clock()
+        now, cooldown = self._clock(), -math.inf
         recent = self._cooldowns.is_recent(self._policy.breaker.slow_start)
         excluding = bool(request.exclude or request.domains)
         closed: list[Candidate] = []
@@ -342,23 +363,24 @@ class LoadBalancer:
         panic = True
         for member in members:
             endpoint = member.endpoint
-            cooldown = self._cooldowns.until(endpoint) if recent else -math.inf
+            if recent:
+                cooldown = self._cooldowns.until(endpoint)
             if cooldown > now or not (endpoint.weight or request.may_use_drained(endpoint)):
                 continue
-            circuit = member.breaker.snapshot()
-            is_closed = circuit.circuit is Circuit.CLOSED
-            panic = panic and not is_closed
+            candidate = member.candidate(now, cooldown)
+            if candidate is not None:
+                panic = False
             if excluding and request.excludes(endpoint):
                 continue
-            if is_closed:
-                closed.append(member.candidate(now, circuit, cooldown))
+            if candidate is None:
+                others.append((member, member.breaker.snapshot()))
             else:
-                others.append((member, circuit))
+                closed.append(candidate)
         if not others:
             return _Options(closed, [], [], panic)
         half_open = [each for each in others if each[1].circuit is Circuit.HALF_OPEN]
         due = [each for each in half_open if not each[1].probes or (panic and not each[1].next_probe)]
-        probes = [member.candidate(now, circuit, -math.inf) for member, circuit in due]
+        probes = [member.probe() for member, _ in due]
         alone = len(members) == 1
         opened = [each for each in others if alone or (each[1].circuit is Circuit.OPEN and not each[1].ejected)]
         opened.sort(key=lambda each: each[1].since)

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections import deque
 
 from dialects.core.faults import FaultKind
 from routing.availability import Availability, EndpointState
@@ -25,17 +26,15 @@ class StrategyLock:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self._holder = 0
+        self.asks = 0
+        """The thread in which a strategy is asked; 0 if none is. Whoever holds the lock sets it."""
 
     def __enter__(self) -> None:
-        caller = threading.get_ident()
-        if self._holder == caller:
+        if self.asks and self.asks == threading.get_ident():
             raise RuntimeError("a strategy must not call the balancer that asks it: all it may use is in its arguments")
         self.lock.acquire()
-        self._holder = caller
 
     def __exit__(self, *error: object) -> None:
-        self._holder = 0
         self.lock.release()
 
 
@@ -53,6 +52,11 @@ class Member:
         self._answered_at = -math.inf
         """When it last began to answer."""
         self._last_error: FaultKind | None = None
+        self.is_forbidden = False
+        """Whether the latest answer was that the proxy may not use it."""
+        self._failures: deque[float] = deque(maxlen=1_000)
+        """When the latest requests failed."""
+        self._failure_penalty = policy.failure_penalty
         self._in_flight = 0
         self._waiting = 0
         """How many of the requests in flight have not been answered yet."""
@@ -62,14 +66,13 @@ class Member:
         self._measured_at = now
         self._candidate = Candidate(endpoint)
         self._candidate_until = -math.inf
-        """Until when it is what strategies see, if the next two are still so."""
-        self._circuit: CircuitState | None = None
+        """Until when it is what strategies see, if it was in no other cooldown since."""
         self._cooldown = -math.inf
 
     def adjust(self, endpoint: Endpoint) -> None:
         """Take over other settings of the same endpoint."""
         self.endpoint = endpoint
-        self._candidate_until = -math.inf
+        self.changed()
 
     def start_slowly(self, now: float) -> None:
         """Give it its weight little by little from now on: it has joined others."""
@@ -79,13 +82,14 @@ class Member:
         """Count one request more."""
         self._in_flight += 1
         self._waiting += 1
-        self._candidate_until = -math.inf
+        self.changed()
 
     def answered(self, now: float, latency: float | None) -> None:
         """Count an answer that has begun, after so many seconds if that is known."""
         self._waiting -= 1
         self._answered_at = now
-        self._candidate_until = -math.inf
+        self.is_forbidden = False
+        self.changed()
         if latency is not None:
             self._measure(latency, now)
 
@@ -95,28 +99,45 @@ class Member:
         """Count one request less; an *error* is remembered, and a *penalty* counts as so many seconds of latency."""
         self._in_flight -= 1
         self._waiting -= unanswered
-        self._candidate_until = -math.inf
-        self._last_error = error or self._last_error
+        self.changed()
+        if error is not None:
+            self._last_error, self.is_forbidden = error, error is FaultKind.DEPLOYMENT_FORBIDDEN
         if penalty is not None:
+            self._failures.append(now)
             self._measure(penalty, now)
 
-    def candidate(self, now: float, circuit: CircuitState, cooldown: float) -> Candidate:
-        """What strategies see, after a *cooldown* that ended at that time.
+    def changed(self) -> None:
+        """Look again at what strategies see: something of it is different now. Needs no lock."""
+        self._candidate_until = -math.inf
+
+    def candidate(self, now: float, cooldown: float) -> Candidate | None:
+        """What strategies see, after a *cooldown* that ended at that time; None if its circuit is not closed.
 
         It is kept until it changes, or its latency may have faded by a hundredth.
         """
-        if now < self._candidate_until and circuit is self._circuit and cooldown == self._cooldown:
+        if now < self._candidate_until and cooldown == self._cooldown:
             return self._candidate
-        self._circuit, self._cooldown = circuit, cooldown
-        # A drained endpoint is a candidate only where there is no other.
-        weight, latency = self.endpoint.weight or 1.0, self._latency(now)
+        # A change meanwhile is seen the next time, not overwritten: this comes first.
+        self._cooldown, self._candidate_until = cooldown, now + self._decay / 100
+        circuit = self.breaker.snapshot()
         share = self._share(now, circuit, cooldown)
+        if circuit.circuit is not Circuit.CLOSED or share < 1.0:
+            self.changed()
         if circuit.circuit is not Circuit.CLOSED:
-            # What it took when it failed says nothing of now, and one request at a time is slow enough.
-            share, latency = 1.0, 0.0
-        self._candidate = Candidate(self.endpoint, self._in_flight, weight * share, latency)
-        self._candidate_until = now + self._decay / 100 if share == 1.0 else now
+            return None
+        # A drained endpoint is a candidate only where there is no other.
+        weight = (self.endpoint.weight or 1.0) * share
+        while self._failures and self._failures[0] <= now - self._failure_penalty:
+            self._failures.popleft()
+        self._candidate = Candidate(self.endpoint, self._in_flight, weight, self._latency(now), len(self._failures))
         return self._candidate
+
+    def probe(self) -> Candidate:
+        """What strategies see of it when it is to be probed.
+
+        What it took when it failed says nothing of now, and one request at a time is slow enough.
+        """
+        return Candidate(self.endpoint, self._in_flight, self.endpoint.weight or 1.0, latency=0.0)
 
     def state(self, now: float, circuit: CircuitState, cooldowns: Cooldowns, strategy: str) -> EndpointState:
         """Everything that is known about it."""

@@ -104,7 +104,7 @@ def may_name_a_model(name: object) -> bool:
     return (
         isinstance(name, str)
         and len(name) <= LONGEST_NAME
-        and not any(unicodedata.category(letter) == "Cc" for letter in name)
+        and (name.isprintable() or not any(unicodedata.category(letter) == "Cc" for letter in name))
     )
 
 
@@ -212,7 +212,7 @@ class ModelNames:
         unlisted: Callable[[], Unlisted] = Unlisted,
     ) -> None:
         self.deployed = tuple(deployed)
-        self._exact = frozenset(self.deployed)
+        self._exact = {name: Resolution(name, name, How.EXACT) for name in self.deployed}
         self._by_identity = {identity(name): name for name in reversed(self.deployed)}
         self._aliases = {name.strip().lower(): target for name, target in (aliases or {}).items()}
         self._fallbacks = {**FALLBACKS, **{family: tuple(names) for family, names in (fallbacks or {}).items()}}
@@ -235,8 +235,6 @@ class ModelNames:
         A name that no model can have is the caller's mistake, and no fallback answers for it.
         *catch_all* lets a GPT answer to a name of no family.
         """
-        if isinstance(name, str) and name in self._exact:
-            return Resolution(name, name, How.EXACT)
         if not may_name_a_model(name):
             raise NoEndpointError(_NO_NAME)
         if (found := self._found(name)) is not None:
@@ -282,7 +280,7 @@ class ModelNames:
     def _found(self, name: str) -> Resolution | None:
         """Find the deployed model that a name or an alias means."""
         if name in self._exact:
-            return Resolution(name, name, How.EXACT)
+            return self._exact[name]
         for target in self._aliased(name):
             if (found := self._same(target)) is not None:
                 return Resolution(found, name, How.ALIAS)

@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from dialects.core.conversation import JSON
-from routing.attempts import Attempts, Environment, Lifetime, Plan, described
+from dialects.registry import DEFAULT_CLIENT
+from routing.attempts import Attempts, Countdown, Environment, Lifetime, Plan, described
 from routing.availability import MAKER_LEFT, NoEndpointError
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
@@ -23,6 +24,8 @@ from routing.retry_budget import LEAST_RESERVE, RetryBudget
 from routing.strategy import NO_CONTEXT, SelectionContext
 
 _log = logging.getLogger(__name__)
+_REMEMBERED = 1_024
+"""How many choices of a protocol are kept."""
 
 
 class Route(NamedTuple):
@@ -59,6 +62,7 @@ class RequestRouter:
         self._names = ModelNames.configured(balancer.policy, unlisted)
         self._protocols = tuple(protocols)
         self._registry = ProtocolRegistry()
+        self._protocol = lru_cache(_REMEMBERED)(self._find_protocol)
         budget = RetryBudget(balancer.policy.retry, reserve=self._reserve_of, clock=clock)
         self._environment = Environment(balancer, budget, clock, rng, sleep or threading.Event().wait)
 
@@ -73,6 +77,7 @@ class RequestRouter:
         deployed = self._balancer.models()
         if deployed != self._names.deployed:
             self._names = self._names.deploying(deployed)
+            self._protocol = lru_cache(_REMEMBERED)(self._find_protocol)
         return self._names
 
     def register_converter(self, pattern: str, protocol: ProtocolHandler) -> None:
@@ -84,6 +89,7 @@ class RequestRouter:
         pattern or no protocol.
         """
         self._registry.register(pattern, protocol)
+        self._protocol = lru_cache(_REMEMBERED)(self._find_protocol)
 
     def protocol(self, model: str, client: str, *, tools_with_reasoning: bool = False) -> ProtocolHandler:
         """Choose how to ask a deployed model on behalf of a client; raises `FaultError` if it cannot be asked."""
@@ -103,7 +109,7 @@ class RequestRouter:
         self,
         model: str,
         *,
-        client: str = "openai-chat",
+        client: str = DEFAULT_CLIENT,
         affinity_key: str = "",
         pinned: str | None = None,
         context: SelectionContext = NO_CONTEXT,
@@ -128,7 +134,7 @@ class RequestRouter:
         among = self._makers(resolution.model, pinned) if pinned else ()
         if affinity_key:
             context = replace(context, affinity_key=affinity_key)
-        lifetime = lifetime or self._environment.countdown(resolution.model)
+        lifetime = lifetime or Countdown(self._environment, resolution.model)
         return Attempts(self._environment, resolution, Plan(protocol, context, attempts, among, lifetime))
 
     def select(self, model: str) -> Endpoint:
@@ -153,7 +159,7 @@ class RequestRouter:
         resolution = self.names.resolve(requested)
         endpoint = self._balancer.select(resolution.model)
         name = "" if resolution.how is How.FALLBACK else requested
-        protocol = self.protocol_at(endpoint, "openai-chat", requested=name)
+        protocol = self.protocol_at(endpoint, DEFAULT_CLIENT, requested=name)
         asked["model"] = endpoint.backend
         if stream is not None:
             asked["stream"] = stream
@@ -168,13 +174,10 @@ class RequestRouter:
         broken = len(self._balancer.endpoints(model))
         return max(LEAST_RESERVE, self._environment.policy.breaker.failure_threshold * broken)
 
-    def _protocol(self, names: tuple[str, ...], runs: str, client: str, tools_with_reasoning: bool) -> ProtocolHandler:
-        own = self._registry.find(names, runs, client, self._deployed)
-        return own or protocol_for(runs, client, tools_with_reasoning=tools_with_reasoning, protocols=self._protocols)
-
-    def _deployed(self, name: str) -> str | None:
-        """Find the deployed model that a name means."""
-        return self.names.same(name)
+    def _find_protocol(self, names: tuple[str, ...], runs: str, client: str, both: bool) -> ProtocolHandler:
+        """Choose a protocol; what it comes to is kept until deployments or registered protocols change."""
+        own = self._registry.find(names, runs, client, self._names.same)
+        return own or protocol_for(runs, client, tools_with_reasoning=both, protocols=self._protocols)
 
     def _makers(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
         """List the endpoints that can continue what *pinned* began."""

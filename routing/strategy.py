@@ -11,13 +11,13 @@ import random
 import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from operator import mul
 from types import MappingProxyType
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from routing.endpoint import Candidate, Endpoint
 from routing.policy import Policy
@@ -41,6 +41,8 @@ class SelectionContext:
     """The words that the request was tagged with."""
     input_tokens: int | None = None
     """An estimate of the tokens of the request's input; None if nobody counted."""
+    count_input: Callable[[], int | None] | None = None
+    """Counts them; asked only for a strategy that reads `input_tokens`, and under no lock."""
 
 
 NO_CONTEXT = SelectionContext()
@@ -56,8 +58,11 @@ class LoadBalancingStrategy(ABC):
 
     @classmethod
     def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Name the settings that it reads: an endpoint's `weight` and `tier`, which is the default, and a policy's."""
-        return frozenset({"weight", "tier"})
+        """Name what it reads: an endpoint's `weight` and `tier`, the `input_tokens` of a request, a policy's settings.
+
+        Tokens are counted only for a strategy that names them.
+        """
+        return frozenset({"weight", "tier", "input_tokens"})
 
     @abstractmethod
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
@@ -71,6 +76,22 @@ class LoadBalancingStrategy(ABC):
         """Forget all that is not about *endpoints*: the pool has changed."""
 
 
+class _BuiltInStrategy(LoadBalancingStrategy):
+    """A strategy of this package: its name, and which settings it reads. It does not read the input's tokens."""
+
+    name: ClassVar[str]
+    settings: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def reads(cls, _policy: Policy) -> frozenset[str]:
+        """Name the settings that it reads."""
+        return cls.settings
+
+    def get_name(self) -> str:
+        """Return the name that config files use."""
+        return self.name
+
+
 class _Turns:
     """When each was served last, by the count of choices among them; who never was comes first."""
 
@@ -82,20 +103,18 @@ class _Turns:
 
     def take(self, names: Iterable[str]) -> str:
         """Give the turn to who was served longest ago."""
-        return self._give(min(names, key=self.last.__getitem__))
+        name = min(names, key=self.last.__getitem__)
+        self.now = self.last[name] = self.now + 1
+        return name
 
     def take_by(self, shares: Mapping[str, float]) -> str:
         """Give it so, but who has a smaller share than 1 waits as much longer."""
         total, last = sum(shares.values()), self.last
         due = {name: last[name] + total * (1 / share - 1) for name, share in shares.items()}
-        return self._give(min(due, key=due.__getitem__))
-
-    def _give(self, name: str) -> str:
-        self.now = self.last[name] = self.now + 1
-        return name
+        return self.take([min(due, key=due.__getitem__)])
 
 
-class RoundRobinStrategy(LoadBalancingStrategy):
+class RoundRobinStrategy(_BuiltInStrategy):
     """Subaccounts take turns; within one, its deployments take turns.
 
     The next is who was served longest ago, so who drops out and comes back neither
@@ -107,6 +126,8 @@ class RoundRobinStrategy(LoadBalancingStrategy):
     deployment coming back takes nothing from those beside it.
     """
 
+    name = "round-robin"
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._subaccounts: defaultdict[str, _Turns] = defaultdict(_Turns)
@@ -116,11 +137,10 @@ class RoundRobinStrategy(LoadBalancingStrategy):
         """Choose who waits longest where it waited longest."""
         del context
         model = candidates[0].endpoint.model
-        if any(row.weight < row.endpoint.weight for row in candidates):
+        if [row for row in candidates if row.weight < row.endpoint.weight]:
             return self._select_by_share(model, candidates)
-        names = [row.endpoint.subaccount for row in candidates]
         with self._lock:
-            name = self._subaccounts[model].take(names)
+            name = self._subaccounts[model].take([row.endpoint.subaccount for row in candidates])
             here = {row.endpoint.url: row.endpoint for row in candidates if row.endpoint.subaccount == name}
             return here[self._deployments[name, model].take(here)]
 
@@ -134,15 +154,6 @@ class RoundRobinStrategy(LoadBalancingStrategy):
             name = self._subaccounts[model].take_by(best)
             url = self._deployments[name, model].take_by(shares[name])
         return next(row.endpoint for row in candidates if (row.endpoint.subaccount, row.endpoint.url) == (name, url))
-
-    @classmethod
-    def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Read no setting."""
-        return frozenset()
-
-    def get_name(self) -> str:
-        """Return `round-robin`."""
-        return "round-robin"
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""
@@ -173,13 +184,16 @@ class _Purse:
     most: float = 0.0
 
 
-class WeightedStrategy(LoadBalancingStrategy):
+class WeightedStrategy(_BuiltInStrategy):
     """Smooth weighted round robin: 5:1:1 gives A A B A C A A, never A A A A A B C.
 
     Each round every candidate earns its weight, and the richest pays for all. What is
     paid is what was earned, so credits add up to zero whoever takes part; who is absent
     keeps its own, within what it could have come to by taking part.
     """
+
+    name = "weighted"
+    settings = frozenset({"weight"})
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -191,7 +205,9 @@ class WeightedStrategy(LoadBalancingStrategy):
         total = sum([row.weight for row in candidates])
         richest, most = candidates[0].endpoint, -math.inf
         with self._lock:
-            purse = self._purses.setdefault(richest.model, _Purse({}))
+            purse = self._purses.get(richest.model)
+            if purse is None:
+                purse = self._purses[richest.model] = _Purse({})
             purse.most = limit = max(purse.most, total)
             for row in candidates:
                 key = row.endpoint.subaccount, row.endpoint.url
@@ -201,15 +217,6 @@ class WeightedStrategy(LoadBalancingStrategy):
                     richest, most = row.endpoint, owed
             purse.owed[richest.subaccount, richest.url] = max(most - total, -limit)
             return richest
-
-    @classmethod
-    def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Read the weights."""
-        return frozenset({"weight"})
-
-    def get_name(self) -> str:
-        """Return `weighted`."""
-        return "weighted"
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the credit of those who left."""
@@ -222,43 +229,41 @@ class WeightedStrategy(LoadBalancingStrategy):
                     self._purses.setdefault(endpoint.model, _Purse({})).owed[key] = owed
 
 
-class LeastConnectionsStrategy(LoadBalancingStrategy):
-    """The fewest requests in flight for its weight; ties take turns by weight.
+class LeastConnectionsStrategy(_BuiltInStrategy):
+    """The fewest requests in flight for its weight, with those that failed lately; ties take turns by weight.
 
     Two endpoints tie if neither would have more for its weight with one request more than
     the other has now. So weights of 9 and 1 are nine to one when nothing is in flight, too.
     """
+
+    name = "least-connections"
+    settings = frozenset({"weight", "failure_penalty"})
 
     def __init__(self) -> None:
         self._turns = WeightedStrategy()
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Select the least busy."""
-        with_one_more = min([(row.in_flight + 1) / row.weight for row in candidates])
-        ties = [row for row in candidates if row.in_flight / row.weight < with_one_more]
+        loads = [row.in_flight + row.failed_lately for row in candidates]
+        with_one_more = min([(load + 1) / row.weight for row, load in zip(candidates, loads, strict=True)])
+        ties = [row for row, load in zip(candidates, loads, strict=True) if load / row.weight < with_one_more]
         return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
-
-    @classmethod
-    def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Read the weights."""
-        return frozenset({"weight"})
-
-    def get_name(self) -> str:
-        """Return `least-connections`."""
-        return "least-connections"
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""
         self._turns.retain(endpoints)
 
 
-class LeastLatencyStrategy(LoadBalancingStrategy):
+class LeastLatencyStrategy(_BuiltInStrategy):
     """Of two candidates at random, the one that will probably answer first.
 
     Both are drawn by weight, which keeps a fast endpoint from being run over. If both are
     about equally fast, the first goes unless it is busier for its weight, so weights hold;
     else the one with less latency times the requests it would then have in flight, for its weight.
     """
+
+    name = "least-latency"
+    settings = frozenset({"weight", "ewma_decay", "ewma_seed", "failure_penalty"})
 
     def __init__(self, rng: random.Random | None = None) -> None:
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
@@ -276,15 +281,6 @@ class LeastLatencyStrategy(LoadBalancingStrategy):
         first = self._draw(candidates)
         second = self._draw([row for row in candidates if row is not first])
         return (second if _is_better(second, first) else first).endpoint
-
-    @classmethod
-    def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Read the weights, and how latencies are measured."""
-        return frozenset({"weight", "ewma_decay", "ewma_seed", "failure_penalty"})
-
-    def get_name(self) -> str:
-        """Return `least-latency`."""
-        return "least-latency"
 
     def _draw(self, rows: Sequence[Candidate]) -> Candidate:
         """Draw one at random, each as often as it weighs."""
@@ -307,7 +303,7 @@ def _cost(row: Candidate) -> float:
     return row.latency * (row.in_flight + 1) / row.weight
 
 
-class CacheAffinityStrategy(LoadBalancingStrategy):
+class CacheAffinityStrategy(_BuiltInStrategy):
     """The same conversation goes to the same subaccount, as long as that is not overloaded.
 
     A provider's prompt cache belongs to the tenant, so the choice is among subaccounts,
@@ -316,6 +312,9 @@ class CacheAffinityStrategy(LoadBalancingStrategy):
     passed over for the next in rank. Its deployments take turns by weight. A request
     without a key goes where the fewest requests are in flight.
     """
+
+    name = "cache-affinity"
+    settings = frozenset({"weight", "failure_penalty", "affinity_load", "affinity_floor"})
 
     def __init__(self, load: float = 1.25, floor: int = 2) -> None:
         self._load = load
@@ -347,15 +346,6 @@ class CacheAffinityStrategy(LoadBalancingStrategy):
             home = max(ranks, key=ranks.__getitem__)
         return self._turns.select_endpoint([row for row in candidates if row.endpoint.subaccount == home], context)
 
-    @classmethod
-    def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Read the weights and the bounds."""
-        return frozenset({"weight", "affinity_load", "affinity_floor"})
-
-    def get_name(self) -> str:
-        """Return `cache-affinity`."""
-        return "cache-affinity"
-
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""
         self._turns.retain(endpoints)
@@ -386,7 +376,7 @@ def _pull(key: int, subaccount: int) -> float:
     return -1 / math.log(uniform)
 
 
-class PriorityStrategy(LoadBalancingStrategy):
+class PriorityStrategy(_BuiltInStrategy):
     """The first tier takes all; the next one what that cannot take.
 
     Who is unavailable is no candidate, so a tier that can take nothing is not seen.
@@ -394,6 +384,9 @@ class PriorityStrategy(LoadBalancingStrategy):
     full; when all tiers are full the least busy takes it. While all of a tier starts
     slowly, it takes turns with the next.
     """
+
+    name = "priority"
+    settings = frozenset({"tier", "priority_full"})
 
     def __init__(self, full: int = 0) -> None:
         self._full = full or math.inf
@@ -417,11 +410,7 @@ class PriorityStrategy(LoadBalancingStrategy):
     @classmethod
     def reads(cls, policy: Policy) -> frozenset[str]:
         """Read the tiers, and the weights if an endpoint can be full."""
-        return frozenset({"tier", "priority_full", *(["weight"] if policy.priority_full else [])})
-
-    def get_name(self) -> str:
-        """Return `priority`."""
-        return "priority"
+        return cls.settings | ({"weight", "failure_penalty"} if policy.priority_full else set())
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""

@@ -85,31 +85,7 @@ GONE_IN_ROUTING = {"rest": "cooldown", "leave": "eject, release", "well": "close
 KEEPS = re.compile(r"x_forwarded|forwarded_(for|proto|host)")
 """Names that are not ours to choose: HTTP's headers."""
 
-EXCEPTIONS = frozenset(
-    [
-        "Crossing",
-        "Forward",
-        "Forwarded",
-        "LaneDialect",
-        "Retelling",
-        "_Asking",
-        "_foreign_choice",
-        "_note_unsaid",
-        "crossing",
-        "forward",
-        "forward_fault",
-        "forward_frame",
-        "forward_kept",
-        "forward_request",
-        "forward_response",
-        "note_cache",
-        "note_usage",
-        "sign_foreign_calls",
-        "spoken",
-        "told",
-        "told_id",
-    ]
-)
+EXCEPTIONS: frozenset[str] = frozenset()
 """Names that still have a word that is gone, while they are being replaced. None may be added."""
 
 

@@ -11,6 +11,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from dialects.adapt import attachments
+from dialects.adapt.field_reader import (
+    FieldReader,
+    read_list,
+    read_number,
+    read_object,
+    read_string,
+    read_text,
+    read_whole_number,
+)
 from dialects.adapt.signatures import unpack
 from dialects.anthropic_messages.vocabulary import DIALECT
 from dialects.core.conversation import (
@@ -62,6 +71,8 @@ _FIELDS = {
     "tool_result": frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"}),
     "tool": frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"}),
 }
+_TOO_LARGE = 1e300
+"""A number from here on is no number that anybody means."""
 _DEEPEST = 10
 """How deep blocks may stand in blocks."""
 _TOP = frozenset(
@@ -105,29 +116,30 @@ class _Parser:
 
     def request(self, body: JSON) -> Conversation:
         self.extra |= {name: value for name, value in body.items() if name not in _TOP and value is not None}
-        messages = _list(body.get("messages"), "messages")
-        for index, beta in enumerate(_list_at(body, "anthropic_beta")):
-            _str(beta, f"anthropic_beta[{index}]")
+        fields = FieldReader(body)
+        messages = read_list(body.get("messages"), "messages")
+        for index, beta in enumerate(fields.array("anthropic_beta")):
+            read_string(beta, f"anthropic_beta[{index}]")
         user, reasoning, output = self.user(body), *self.thinking(body)
         return Conversation(
-            model=_str(body.get("model"), "model"),
+            model=read_string(body.get("model"), "model"),
             dialect=DIALECT,
             system=self.texts(body.get("system"), "system"),
             messages=tuple(self.message(value, f"messages[{index}]") for index, value in enumerate(messages)),
-            tools=tuple(self.tool(value, f"tools[{index}]") for index, value in enumerate(_list_at(body, "tools"))),
+            tools=tuple(self.tool(value, f"tools[{index}]") for index, value in enumerate(fields.array("tools"))),
             tool_choice=_tool_choice(body.get("tool_choice")),
             sampling=_sampling(body),
             reasoning=reasoning,
             output=output,
-            stream=_bool_at(body, "stream"),
-            stream_usage=_bool_at(body, "stream"),
+            stream=fields.flag("stream") is True,
+            stream_usage=fields.flag("stream") is True,
             user=user,
             extra=self.extra,
         )
 
     def message(self, value: Any, where: str) -> Message:
-        message = _object(value, where)
-        role = _ROLES.get(_str(message.get("role"), f"{where}.role"))
+        message = read_object(value, where)
+        role = _ROLES.get(read_string(message.get("role"), f"{where}.role"))
         if role is None:
             raise invalid(f'{where}.role must be "user", "assistant" or "system"', f"{where}.role")
         return Message(role, self.parts(message.get("content"), f"{where}.content"))
@@ -159,24 +171,26 @@ class _Parser:
         return tuple(part for part in parts if isinstance(part, Text))
 
     def part(self, value: Any, where: str) -> Part:
-        block = _object(value, where)
-        kind = _str(block.get("type"), f"{where}.type")
+        block = read_object(value, where)
+        kind = read_string(block.get("type"), f"{where}.type")
         match kind:
             case "text":
-                part: Part = Text(_str(block.get("text"), f"{where}.text"), self.cache(block, where))
+                part: Part = Text(read_string(block.get("text"), f"{where}.text"), self.cache(block, where))
             case "image" | "document":
                 part = self.media(block, where)
             case "thinking":
-                family, signature = unpack(_str(block.get("signature") or "", f"{where}.signature"), Family.CLAUDE)
-                part = Thinking(_str(block.get("thinking"), f"{where}.thinking"), signature, family=family)
+                family, signature = unpack(
+                    read_string(block.get("signature") or "", f"{where}.signature"), Family.CLAUDE
+                )
+                part = Thinking(read_string(block.get("thinking"), f"{where}.thinking"), signature, family=family)
             case "redacted_thinking":
-                family, redacted = unpack(_str(block.get("data"), f"{where}.data"), Family.CLAUDE)
+                family, redacted = unpack(read_string(block.get("data"), f"{where}.data"), Family.CLAUDE)
                 part = Thinking(redacted=redacted, family=family)
             case "tool_use":
                 part = ToolCall(
-                    _str(block.get("id"), f"{where}.id"),
-                    _str(block.get("name"), f"{where}.name"),
-                    dumps(_object(block.get("input") or {}, f"{where}.input")),
+                    read_string(block.get("id"), f"{where}.id"),
+                    read_string(block.get("name"), f"{where}.name"),
+                    dumps(read_object(block.get("input") or {}, f"{where}.input")),
                     self.cache(block, where),
                 )
             case "tool_result":
@@ -190,7 +204,7 @@ class _Parser:
     def result(self, block: JSON, where: str) -> ToolResult:
         parts = self.parts(block.get("content"), f"{where}.content")
         return ToolResult(
-            _str(block.get("tool_use_id"), f"{where}.tool_use_id"),
+            read_string(block.get("tool_use_id"), f"{where}.tool_use_id"),
             tuple(part if isinstance(part, Text | Media | Opaque) else Text(_words(part)) for part in parts),
             bool(block.get("is_error")),
             self.cache(block, where),
@@ -198,8 +212,8 @@ class _Parser:
 
     def media(self, block: JSON, where: str) -> Media | Opaque:
         kind = MediaKind(block["type"])
-        source = _object(block.get("source"), f"{where}.source")
-        name, cache = _str_or_none(block.get("title"), f"{where}.title") or "", self.cache(block, where)
+        source = read_object(block.get("source"), f"{where}.source")
+        name, cache = read_text(block.get("title"), f"{where}.title"), self.cache(block, where)
         match source:
             case {"type": "base64", "data": str(data), "media_type": str(mime)}:
                 return Media(kind, mime, data=data, name=name, cache=cache)
@@ -220,7 +234,7 @@ class _Parser:
         """Approximate a block that has no neutral value of its own, as far as that is possible."""
         match block:
             case {"type": "search_result", "content": [*_] as content}:
-                name, source = (_str_or_none(block.get(key), f"{where}.{key}") or "" for key in ("title", "source"))
+                name, source = (read_text(block.get(key), f"{where}.{key}") for key in ("title", "source"))
                 return self.document(content, f"{where}.content", name=name, source=source)
             case {"type": "tool_reference", "tool_name": str(name)}:
                 return (Text(f"The tool {name} can be called."),)
@@ -239,25 +253,25 @@ class _Parser:
     def cache(self, block: JSON, where: str) -> CacheMark | None:
         if block.get("cache_control") is None:
             return None
-        mark = _object(block["cache_control"], f"{where}.cache_control")
+        mark = read_object(block["cache_control"], f"{where}.cache_control")
         for name, value in mark.items():
             if name not in ("type", "ttl"):
                 self.extra.setdefault(f"cache_control.{name}", []).append(value)
-        return CacheMark(_str_or_none(mark.get("ttl"), f"{where}.cache_control.ttl"))
+        return CacheMark(None if mark.get("ttl") is None else read_string(mark["ttl"], f"{where}.cache_control.ttl"))
 
     def tool(self, value: Any, where: str) -> ToolSpec | Opaque:
-        tool = _object(value, where)
+        tool = read_object(value, where)
         if tool.get("type") not in (None, "custom"):
             return Opaque(DIALECT, tool)
-        name = _str(tool.get("name"), f"{where}.name")
+        name = read_string(tool.get("name"), f"{where}.name")
         for field, held in tool.items():
             if field not in _FIELDS["tool"] and held is not None:
                 self.extra.setdefault(f"tools[].{field}", {})[name] = held
         strict = tool.get("strict")
         return ToolSpec(
             name,
-            _str_or_none(tool.get("description"), f"{where}.description") or "",
-            _object(tool.get("input_schema") or {"type": "object", "properties": {}}, f"{where}.input_schema"),
+            read_text(tool.get("description"), f"{where}.description"),
+            read_object(tool.get("input_schema") or {"type": "object", "properties": {}}, f"{where}.input_schema"),
             strict if isinstance(strict, bool) else None,
             self.cache(tool, where),
         )
@@ -269,15 +283,15 @@ class _Parser:
                 self.extra.setdefault(f"{prefix}.{name}", []).append(value)
 
     def user(self, body: JSON) -> str:
-        metadata = _object(body.get("metadata") or {}, "metadata")
+        metadata = read_object(body.get("metadata") or {}, "metadata")
         user = metadata.get("user_id")
         if rest := {name: value for name, value in metadata.items() if name != "user_id"}:
             self.extra["metadata"] = rest
-        return _str_or_none(user, "metadata.user_id") or ""
+        return read_text(user, "metadata.user_id")
 
     def thinking(self, body: JSON) -> tuple[Reasoning | None, OutputFormat | None]:
         """Understand `thinking` and `output_config`: the one says whether, the other how hard, and what comes out."""
-        config = dict(_object(body.get("output_config") or {}, "output_config"))
+        config = dict(read_object(body.get("output_config") or {}, "output_config"))
         output = _output(config.pop("format", None) or body.get("output_format"))
         level = config.get("effort")
         effort = Effort(level) if level in [effort.value for effort in Effort] else None
@@ -289,7 +303,7 @@ class _Parser:
         return reasoning, output
 
     def reasoning(self, body: JSON, effort: Effort | None) -> Reasoning | None:
-        thinking = _object(body.get("thinking") or {}, "thinking")
+        thinking = read_object(body.get("thinking") or {}, "thinking")
         if display := thinking.get("display"):
             self.extra["thinking.display"] = display
         shown = display != "omitted"
@@ -299,7 +313,7 @@ class _Parser:
             case "disabled":
                 return Reasoning(Effort.NONE)
             case "enabled":
-                budget = _int_or_none(thinking.get("budget_tokens"), "thinking.budget_tokens")
+                budget = read_whole_number(thinking.get("budget_tokens"), "thinking.budget_tokens", _TOO_LARGE)
                 return Reasoning(effort, budget, adaptive=budget is None, shown=shown)
             case _:
                 return Reasoning(effort, adaptive=True, shown=shown)
@@ -308,30 +322,30 @@ class _Parser:
 def _output(format: Any) -> OutputFormat | None:
     if format is None:
         return None
-    schema = _object(format, "output_config.format").get("schema")
-    return OutputFormat(None if schema is None else _object(schema, "output_config.format.schema"))
+    schema = read_object(format, "output_config.format").get("schema")
+    return OutputFormat(None if schema is None else read_object(schema, "output_config.format.schema"))
 
 
 def _tool_choice(value: Any) -> ToolChoice | None:
     if value is None:
         return None
-    choice = _object(value, "tool_choice")
-    mode = _TOOL_CHOICE.get(_str(choice.get("type"), "tool_choice.type"))
+    choice = read_object(value, "tool_choice")
+    mode = _TOOL_CHOICE.get(read_string(choice.get("type"), "tool_choice.type"))
     if mode is None:
         raise invalid('tool_choice.type must be "auto", "any", "tool" or "none"', "tool_choice.type")
-    name = _str(choice.get("name"), "tool_choice.name") if mode is ToolMode.NAMED else ""
+    name = read_string(choice.get("name"), "tool_choice.name") if mode is ToolMode.NAMED else ""
     single = choice.get("disable_parallel_tool_use")
     return ToolChoice(mode, name, None if single is None else not single)
 
 
 def _sampling(body: JSON) -> Sampling:
-    stop = _list_at(body, "stop_sequences")
+    stop = FieldReader(body).array("stop_sequences")
     return Sampling(
-        max_tokens=_int_or_none(body.get("max_tokens"), "max_tokens"),
-        temperature=_number_or_none(body.get("temperature"), "temperature"),
-        top_p=_number_or_none(body.get("top_p"), "top_p"),
-        top_k=_int_or_none(body.get("top_k"), "top_k"),
-        stop=tuple(_str(value, f"stop_sequences[{index}]") for index, value in enumerate(stop)),
+        max_tokens=read_whole_number(body.get("max_tokens"), "max_tokens", _TOO_LARGE),
+        temperature=read_number(body.get("temperature"), "temperature", _TOO_LARGE),
+        top_p=read_number(body.get("top_p"), "top_p", _TOO_LARGE),
+        top_k=read_whole_number(body.get("top_k"), "top_k", _TOO_LARGE),
+        stop=tuple(read_string(value, f"stop_sequences[{index}]") for index, value in enumerate(stop)),
     )
 
 
@@ -342,51 +356,3 @@ def _words(part: Part) -> str:
             return text
         case _:
             return ""
-
-
-def _str(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise invalid(f"{where} must be a string", where)
-    return value
-
-
-def _str_or_none(value: Any, where: str) -> str | None:
-    return None if value is None else _str(value, where)
-
-
-def _int_or_none(value: Any, where: str) -> int | None:
-    number = _number_or_none(value, where)
-    if number is not None and number != int(number):
-        raise invalid(f"{where} must be a whole number", where)
-    return None if number is None else int(number)
-
-
-def _number_or_none(value: Any, where: str) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e300 < value < 1e300:
-        raise invalid(f"{where} must be a number", where)
-    return value
-
-
-def _bool_at(body: JSON, name: str) -> bool:
-    value = body.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise invalid(f"{name} must be true or false", name)
-    return bool(value)
-
-
-def _list(value: Any, where: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise invalid(f"{where} must be a list", where)
-    return value
-
-
-def _list_at(body: JSON, name: str) -> list[Any]:
-    return [] if body.get(name) is None else _list(body[name], name)
-
-
-def _object(value: Any, where: str) -> JSON:
-    if not isinstance(value, dict):
-        raise invalid(f"{where} must be an object", where)
-    return value

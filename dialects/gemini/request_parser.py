@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from dialects.adapt.attachments import kind_of
+from dialects.adapt.field_reader import must_be, read_number, read_object, read_text, read_whole_number
 from dialects.adapt.schemas import from_google
 from dialects.adapt.signatures import REDACTED, unpack
 from dialects.adapt.tool_names import narrowed
@@ -40,7 +41,6 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.framing.json_text import dumps
-from dialects.gemini.fields import keep_apart, name_in, object_in, objects_in, take_number, take_whole, text_in
 from dialects.gemini.limits import FIELDS
 from dialects.gemini.vocabulary import (
     BESIDE,
@@ -68,7 +68,7 @@ _HELD_BESIDE = {"inlineData": ("mediaResolution",), "fileData": ("mediaResolutio
 def parse_request(body: JSON) -> Conversation:
     """Understand a request; fields only Gemini knows are kept in ``extra`` under their path."""
     fields = camelled(body)
-    config = camelled(object_in(fields.pop("generationConfig", None), "generationConfig"))
+    config = camelled(_object(fields.pop("generationConfig", None), "generationConfig"))
     extra: JSON = {}
     tools = _tools(fields.pop("tools", None), extra)
     tool_choice, allowed = _tool_choice(fields.pop("toolConfig", None), extra)
@@ -76,7 +76,7 @@ def parse_request(body: JSON) -> Conversation:
     output = _output(config)
     reasoning = _reasoning(config, extra)
     conversation = Conversation(
-        model=text_in(fields.pop("model", ""), "model"),
+        model=read_text(fields.pop("model", ""), "model"),
         dialect=DIALECT,
         system=_system(fields.pop("systemInstruction", None), extra),
         messages=_Contents(extra).messages(fields.pop("contents", None)),
@@ -98,25 +98,25 @@ def parse_request(body: JSON) -> Conversation:
 def _system(value: Any, extra: JSON) -> tuple[Text, ...]:
     if isinstance(value, str):
         return (Text(value),) if value else ()
-    content = camelled(object_in(value, "systemInstruction"))
-    keep_apart(extra, content, ("role", "parts"), "systemInstruction")
+    content = camelled(_object(value, "systemInstruction"))
+    _keep_apart(extra, content, ("role", "parts"), "systemInstruction")
     texts = []
-    for index, item in enumerate(objects_in(content.get("parts"), "systemInstruction.parts")):
+    for index, item in enumerate(_objects(content.get("parts"), "systemInstruction.parts")):
         where = f"systemInstruction.parts[{index}]"
         if item and "text" not in item:
             raise invalid(f"{where} must be text", where)
-        keep_apart(extra, camelled(item), ("text",), "systemInstruction.parts[]")
-        texts.append(Text(text_in(item.get("text"), f"{where}.text")))
+        _keep_apart(extra, camelled(item), ("text",), "systemInstruction.parts[]")
+        texts.append(Text(read_text(item.get("text"), f"{where}.text")))
     return tuple(text for text in texts if text.text)
 
 
 def _tools(value: Any, extra: JSON) -> tuple[ToolSpec | Opaque, ...]:
     tools: list[ToolSpec | Opaque] = []
-    for index, item in enumerate(objects_in(value, "tools")):
+    for index, item in enumerate(_objects(value, "tools")):
         for name, tool in camelled(item).items():
             where = f"tools[{index}].{name}"
             if name == "functionDeclarations":
-                for place, declaration in enumerate(objects_in(tool, where)):
+                for place, declaration in enumerate(_objects(tool, where)):
                     tools.append(_spec(camelled(declaration), f"{where}[{place}]", extra))
             elif tool is not None:
                 tools.append(Opaque(DIALECT, {name: tool}))
@@ -124,21 +124,21 @@ def _tools(value: Any, extra: JSON) -> tuple[ToolSpec | Opaque, ...]:
 
 
 def _spec(declaration: JSON, where: str, extra: JSON) -> ToolSpec:
-    name = name_in(declaration, where)
+    name = _name(declaration, where)
     schema = declaration.get("parametersJsonSchema") or declaration.get("parameters")
     rest = {key: value for key, value in declaration.items() if key not in _SPEC}
     if rest:
         extra.setdefault(DECLARED, {})[name] = rest
-    spec = ToolSpec(name, text_in(declaration.get("description"), f"{where}.description"))
+    spec = ToolSpec(name, read_text(declaration.get("description"), f"{where}.description"))
     if schema is None:
         return spec
-    return replace(spec, parameters=from_google(object_in(schema, f"{where}.parameters")))
+    return replace(spec, parameters=from_google(_object(schema, f"{where}.parameters")))
 
 
 def _tool_choice(value: Any, extra: JSON) -> tuple[ToolChoice | None, list[str]]:
     """Read how free the model is to call, and the names of the only functions it may, if it may not call all."""
-    config = camelled(object_in(value, "toolConfig"))
-    calling = camelled(object_in(config.pop("functionCallingConfig", None), _CALLING))
+    config = camelled(_object(value, "toolConfig"))
+    calling = camelled(_object(config.pop("functionCallingConfig", None), _CALLING))
     extra |= {f"toolConfig.{name}": item for name, item in config.items() if item is not None}
     mode, names = calling.pop("mode", None), calling.pop("allowedFunctionNames", None) or []
     names = [names] if isinstance(names, str) else names
@@ -159,14 +159,14 @@ def _sampling(config: JSON) -> Sampling:
     if not isinstance(stop, list) or not all(isinstance(item, str) for item in stop):
         raise invalid("generationConfig.stopSequences must be a list of strings", "generationConfig.stopSequences")
     return Sampling(
-        max_tokens=take_whole(config, "maxOutputTokens"),
-        temperature=take_number(config, "temperature"),
-        top_p=take_number(config, "topP"),
-        top_k=take_whole(config, "topK"),
+        max_tokens=_take_whole(config, "maxOutputTokens"),
+        temperature=_take_number(config, "temperature"),
+        top_p=_take_number(config, "topP"),
+        top_k=_take_whole(config, "topK"),
         stop=tuple(stop),
-        seed=take_whole(config, "seed"),
-        presence_penalty=take_number(config, "presencePenalty"),
-        frequency_penalty=take_number(config, "frequencyPenalty"),
+        seed=_take_whole(config, "seed"),
+        presence_penalty=_take_number(config, "presencePenalty"),
+        frequency_penalty=_take_number(config, "frequencyPenalty"),
     )
 
 
@@ -179,7 +179,7 @@ def _output(config: JSON) -> OutputFormat | None:
     schema = next((schema for schema in schemas if schema is not None), None)
     if schema is not None:
         config.pop("responseMimeType", None)
-        return OutputFormat(from_google(object_in(schema, "generationConfig.responseSchema")))
+        return OutputFormat(from_google(_object(schema, "generationConfig.responseSchema")))
     return OutputFormat() if config.pop("responseMimeType", None) else None
 
 
@@ -187,10 +187,10 @@ def _reasoning(config: JSON, extra: JSON) -> Reasoning | None:
     value = config.pop("thinkingConfig", None)
     if value is None:
         return None
-    thinking = camelled(object_in(value, "generationConfig.thinkingConfig"))
+    thinking = camelled(_object(value, "generationConfig.thinkingConfig"))
     # Gemini shows no thoughts unless it is asked to.
     reasoning = Reasoning(shown=thinking.pop("includeThoughts", False) is True)
-    match take_whole(thinking, "thinkingBudget", "generationConfig.thinkingConfig"):
+    match read_whole_number(thinking.pop("thinkingBudget", None), "generationConfig.thinkingConfig.thinkingBudget"):
         case None:
             pass
         case 0:
@@ -199,7 +199,7 @@ def _reasoning(config: JSON, extra: JSON) -> Reasoning | None:
             reasoning = replace(reasoning, budget=budget)
         case _:
             reasoning = replace(reasoning, adaptive=True)
-    level = text_in(thinking.pop("thinkingLevel", None), "generationConfig.thinkingConfig.thinkingLevel").upper()
+    level = read_text(thinking.pop("thinkingLevel", None), "generationConfig.thinkingConfig.thinkingLevel").upper()
     if level in EFFORTS:
         reasoning = replace(reasoning, effort=EFFORTS[level])
     elif level not in ("", "THINKING_LEVEL_UNSPECIFIED"):
@@ -217,7 +217,7 @@ class _Contents:
 
     def messages(self, value: Any) -> tuple[Message, ...]:
         """Understand the turns."""
-        contents = objects_in(value, "contents")
+        contents = _objects(value, "contents")
         if not contents:
             raise invalid("contents must hold at least one turn", "contents")
         messages: list[Message] = []
@@ -234,15 +234,15 @@ class _Contents:
         role = _ROLES[said]
         goes_on = role is Role.ASSISTANT and bool(messages) and messages[-1].role is role
         parts: list[Part] = [*messages.pop().parts] if goes_on else []
-        for index, item in enumerate(objects_in(content.get("parts"), f"{where}.parts")):
+        for index, item in enumerate(_objects(content.get("parts"), f"{where}.parts")):
             self._add_part(parts, camelled(item), f"{where}.parts[{index}]")
         messages.append(Message(role, tuple(parts)))
 
     def _add_part(self, parts: list[Part], part: JSON, where: str) -> None:
         """Append what a part says, with the thinking its signature seals before it."""
-        signature = text_in(part.pop("thoughtSignature", None), f"{where}.thoughtSignature")
+        signature = read_text(part.pop("thoughtSignature", None), f"{where}.thoughtSignature")
         if "text" in part and part.get("thought") is True:
-            text = text_in(part["text"], f"{where}.text")
+            text = read_text(part["text"], f"{where}.text")
             if text or not signature:
                 _think(parts, text)
             if signature:
@@ -265,13 +265,13 @@ class _Contents:
         self._keep(part, {held[0], "thought", *_HELD_BESIDE.get(held[0], ())}, PARTS)
         match held[0]:
             case "functionCall":
-                return self._call(camelled(object_in(part["functionCall"], f"{where}.functionCall")), where)
+                return self._call(camelled(_object(part["functionCall"], f"{where}.functionCall")), where)
             case "functionResponse":
-                return self._result(camelled(object_in(part["functionResponse"], f"{where}.functionResponse")), where)
+                return self._result(camelled(_object(part["functionResponse"], f"{where}.functionResponse")), where)
             case "inlineData" | "fileData":
                 return self._media(part, where)
             case _:
-                return Text(text_in(part["text"], f"{where}.text"))
+                return Text(read_text(part["text"], f"{where}.text"))
 
     def _unheld(self, part: JSON, where: str) -> Opaque | None:
         """Keep a part whole that holds something only Gemini has."""
@@ -285,14 +285,14 @@ class _Contents:
         if part.get("thought") is True:
             return Opaque(DIALECT, part, where=where)
         held = "inlineData" if part.get("inlineData") is not None else "fileData"
-        blob = camelled(object_in(part.get(held), where))
+        blob = camelled(_object(part.get(held), where))
         self._keep(blob, FIELDS[f"contents.parts.{held}"], f"{PARTS}.{held}")
-        mime = text_in(blob.get("mimeType"), f"{where}.mimeType")
-        data = text_in(blob.get("data"), f"{where}.inlineData.data").replace("-", "+").replace("_", "/")
-        url = text_in(blob.get("fileUri"), f"{where}.fileData.fileUri")
+        mime = read_text(blob.get("mimeType"), f"{where}.mimeType")
+        data = read_text(blob.get("data"), f"{where}.inlineData.data").replace("-", "+").replace("_", "/")
+        url = read_text(blob.get("fileUri"), f"{where}.fileData.fileUri")
         if bool(data) == bool(url):
             raise invalid(f"{where} must hold data or a fileUri", where)
-        name = text_in(blob.get("displayName"), f"{where}.displayName")
+        name = read_text(blob.get("displayName"), f"{where}.displayName")
         kind = kind_of(mime or mime_by_suffix(url or name) or "image/")
         return Media(kind, mime, data, url, name, self._detail(part))
 
@@ -309,15 +309,15 @@ class _Contents:
     def _call(self, call: JSON, where: str) -> ToolCall:
         where = f"{where}.functionCall"
         self._keep(call, FIELDS["contents.parts.functionCall"], f"{PARTS}.functionCall")
-        name = name_in(call, where)
-        arguments = object_in(call.get("args"), f"{where}.args")
-        return ToolCall(self._ledger.called(text_in(call.get("id"), f"{where}.id"), name), name, dumps(arguments))
+        name = _name(call, where)
+        arguments = _object(call.get("args"), f"{where}.args")
+        return ToolCall(self._ledger.called(read_text(call.get("id"), f"{where}.id"), name), name, dumps(arguments))
 
     def _result(self, response: JSON, where: str) -> ToolResult:
         where = f"{where}.functionResponse"
         self._keep(response, FIELDS["contents.parts.functionResponse"], f"{PARTS}.functionResponse")
-        call_id = self._ledger.answered(text_in(response.get("id"), f"{where}.id"), name_in(response, where))
-        said = object_in(response.get("response"), f"{where}.response")
+        call_id = self._ledger.answered(read_text(response.get("id"), f"{where}.id"), _name(response, where))
+        said = _object(response.get("response"), f"{where}.response")
         parts: list[Text | Media | Opaque] = []
         failed = said.keys() == {"error"}
         match said:
@@ -327,14 +327,14 @@ class _Contents:
                 text = dumps(said) if said else ""
         if text:
             parts.append(Text(text))
-        for index, item in enumerate(objects_in(response.get("parts"), f"{where}.parts")):
+        for index, item in enumerate(_objects(response.get("parts"), f"{where}.parts")):
             part = camelled(item)
             self._keep(part, {"inlineData", "fileData", "mediaResolution"}, f"{PARTS}.functionResponse.parts[]")
             parts.append(self._media(part, f"{where}.parts[{index}]"))
         return ToolResult(call_id, tuple(parts), failed)
 
     def _keep(self, holder: JSON, known: Container[str], place: str) -> None:
-        keep_apart(self._extra, holder, known, place)
+        _keep_apart(self._extra, holder, known, place)
 
 
 class _Ledger:
@@ -384,3 +384,42 @@ def _open_thought(parts: list[Part]) -> Thinking | None:
     """Find the thought that was said last, if nothing seals it yet."""
     last = parts[-1] if parts else None
     return last if isinstance(last, Thinking) and not last.signature and not last.redacted else None
+
+
+def _object(value: Any, where: str) -> JSON:
+    """Read an object; none is the empty one."""
+    return {} if value is None else read_object(value, where)
+
+
+def _objects(value: Any, where: str) -> list[JSON]:
+    """Read a list of objects; one alone stands for a list of one."""
+    if isinstance(value, dict):
+        return [value]
+    if value is not None and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
+        raise must_be(where, "a list of objects")
+    return value or []
+
+
+def _name(value: JSON, where: str) -> str:
+    """Read a name, which must not be empty."""
+    name = read_text(value.get("name"), f"{where}.name")
+    if not name:
+        raise invalid(f"{where}.name is missing", f"{where}.name")
+    return name
+
+
+def _take_number(config: JSON, name: str) -> float | None:
+    """Take a number out of the ``generationConfig``."""
+    return read_number(config.pop(name, None), f"generationConfig.{name}")
+
+
+def _take_whole(config: JSON, name: str) -> int | None:
+    """Take a whole number out of the ``generationConfig``."""
+    return read_whole_number(config.pop(name, None), f"generationConfig.{name}")
+
+
+def _keep_apart(extra: JSON, holder: JSON, known: Container[str], place: str) -> None:
+    """Remember in *extra* what of *holder* has no neutral field, if it says anything."""
+    for name, value in holder.items():
+        if name not in known and value:
+            extra.setdefault(f"{place}.{name}", []).append(value)

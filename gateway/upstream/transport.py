@@ -271,14 +271,12 @@ class Call:
         Raises `FaultError`.
         """
         try:
-            data = self._arrived()
-            if data == b"":
+            if not (self._answer.has_more or self._answer.complete):
                 self._receive_body(self._reading())
-                data = self._arrived()
+            return self._arrived()
         except FaultError:
             self.close()
             raise
-        return data
 
     def read(
         self,

@@ -1,7 +1,6 @@
 """How each dialect is posted to SAP AI Core, and which protocol a model is asked in."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from dialects.capabilities.models import profile_for
 from dialects.core.faults import invalid
@@ -53,15 +52,8 @@ def protocol_for(
     if profile.embeds is not (client == EmbeddingsProtocol.dialect):
         what = "makes embeddings and does not talk" if profile.embeds else "talks and makes no embeddings"
         raise invalid(f"{model!r} {what}", param="model")
-    able = _speakers(model, tuple(protocols))
+    able = [protocol for protocol in protocols if protocol.speaks(profile)]
     if not able:
         raise invalid(f"{model!r} cannot be asked in any protocol the proxy knows", param="model")
-    wanted = "openai-responses" if tools_with_reasoning and profile.responses_for_tools else client
+    wanted = OpenAIResponsesProtocol.dialect if tools_with_reasoning and profile.responses_for_tools else client
     return next((protocol for protocol in able if protocol.dialect == wanted), able[0])
-
-
-@lru_cache(maxsize=1_024)
-def _speakers(model: str, protocols: tuple[ProtocolHandler, ...]) -> tuple[ProtocolHandler, ...]:
-    """List those of *protocols* in which *model* can be asked."""
-    profile = profile_for(model)
-    return tuple(protocol for protocol in protocols if protocol.speaks(profile))

@@ -17,6 +17,7 @@ from gateway.config.settings import load
 from gateway.gateway import Gateway
 from gateway.upstream.tokens import Token
 from routing.endpoint import Candidate, Endpoint
+from routing.policy import Policy
 from routing.strategy import NO_CONTEXT, RoundRobinStrategy, SelectionContext
 from tests.support.processes import until
 from tests.support.running import Cloud, config_of
@@ -200,6 +201,10 @@ def test_strategies_are_told_the_caller_the_tags_and_how_much_is_asked(build: Bu
         def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
             told.append(context)
             return super().select_endpoint(candidates, context)
+
+        @classmethod
+        def reads(cls, _policy: Policy) -> frozenset[str]:
+            return frozenset({"input_tokens"})
 
     gateway = build()
     gateway.balancer.use(Watch())

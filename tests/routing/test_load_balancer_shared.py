@@ -8,7 +8,14 @@ import pytest
 from routing.availability import Availability
 from routing.events import CircuitChanged, CooldownEnded, CooldownStarted, LeaseAbandoned, StrategyFailed
 from routing.load_balancer import LoadBalancer
-from routing.strategy import NO_CONTEXT, RoundRobinStrategy, SelectionContext
+from routing.strategy import (
+    NO_CONTEXT,
+    STRATEGIES,
+    LoadBalancingStrategy,
+    RoundRobinStrategy,
+    SelectionContext,
+    make_strategy,
+)
 from tests.routing.scenes import DOWN, EU1, EU2, POOL, SPENT, STEADY, US1, BalancerScene, endpoint, in_flight
 
 
@@ -197,6 +204,47 @@ class TestStrategiesThatCallBack:
         looking.join(10)
 
         assert ([], [balancer.breaker(EU1)]) == (before, seen)
+
+
+class TestCountingTheInput:
+    """Tokens are counted for a strategy that reads them, and while no lock is held."""
+
+    def context(self, scene: BalancerScene) -> SelectionContext:
+        # Whoever held the lock here would wait for it for ever.
+        def count() -> int:
+            with scene.balancer._lock:
+                return 7
+
+        return SelectionContext(caller="me", count_input=count)
+
+    @pytest.mark.parametrize("name", STRATEGIES)
+    def test_no_strategy_of_this_package_has_them_counted(self, name):
+        def count() -> int:
+            raise AssertionError("nobody reads them")
+
+        scene = BalancerScene(strategy=make_strategy(name, STEADY))
+        context = SelectionContext("key", count_input=count)
+        scene.balancer.acquire("m", context=context).close()
+
+        assert scene.balancer.select("m", context=context) in POOL
+
+    def test_a_strategy_of_ones_own_finds_them_counted(self):
+        seen: list[SelectionContext] = []
+
+        class Sized(LoadBalancingStrategy):
+            def select_endpoint(self, candidates, context=NO_CONTEXT):
+                seen.append(context)
+                return candidates[0].endpoint
+
+            def get_name(self):
+                return "sized"
+
+        scene = BalancerScene()
+        scene.balancer.use(Sized())
+        scene.balancer.acquire("m", context=self.context(scene)).close()
+        scene.balancer.select("m", context=self.context(scene))
+
+        assert [("me", 7), ("me", 7)] == [(each.caller, each.input_tokens) for each in seen]
 
 
 class TestListeners:

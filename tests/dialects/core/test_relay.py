@@ -49,19 +49,19 @@ def passthrough(decoder=None):
 )
 def test_what_a_client_can_see_commits(block, says):
     seen = Observation()
-    seen.see([Started("i", "m", Usage(1)), BlockStarted(0, block)])
+    seen.observe([Started("i", "m", Usage(1)), BlockStarted(0, block)])
 
     assert (seen.id, seen.usage, seen.committed) == ("i", Usage(1), says)
-    seen.see([BlockStopped(0)])
+    seen.observe([BlockStopped(0)])
     assert seen.committed == says
-    seen.see([BlockDelta(0, "x")])
+    seen.observe([BlockDelta(0, "x")])
     assert seen.committed
 
 
 def test_an_end_commits_and_a_failure_does_not():
     finished, failed = Observation(), Observation()
-    finished.see([Finished(Stop(raw="x"), Usage(2))])
-    failed.see([Failed(FAULT, Usage(3))])
+    finished.observe([Finished(Stop(raw="x"), Usage(2))])
+    failed.observe([Failed(FAULT, Usage(3))])
 
     assert (finished.committed, finished.over, finished.stop, finished.usage) == (True, True, Stop(raw="x"), Usage(2))
     assert (failed.committed, failed.over, failed.fault, failed.usage) == (False, True, FAULT, Usage(3))
