@@ -73,8 +73,8 @@ def test_bytes_stand_where_addresses_stood_also_within_results_and_all_else_stay
 def test_a_body_whose_addresses_were_filled_in_is_not_passed_along_as_it_came() -> None:
     asked = inquiry(picture("http://a"))
 
-    assert asked.forward
-    assert not inline(asked, Shelf()).forward
+    assert asked.may_pass
+    assert not inline(asked, Shelf()).may_pass
 
 
 def test_an_address_that_is_named_twice_is_fetched_once() -> None:
