@@ -15,7 +15,7 @@ from typing import TypeVar
 from dialects.core.faults import FaultKind
 from routing.cooldown import Chance, Clock
 from routing.endpoint import Endpoint
-from routing.events import Circuit, EventQueue, OutcomeRecorded, RoutingEvent, Transition
+from routing.events import Circuit, CircuitState, EventQueue, OutcomeRecorded, RoutingEvent, Transition
 from routing.listing_review import ListingReview, Watched, breaker_of
 from routing.outcome_window import OutcomeWindow, Tally
 from routing.policy import BreakerPolicy, Policy
@@ -26,29 +26,6 @@ log = logging.getLogger(__name__)
 
 _DOUBLINGS = 30
 """How often the number of probes in flight is doubled at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class CircuitState:
-    """The state of a circuit at one moment; times are by the breaker's clock."""
-
-    circuit: Circuit
-    reason: str
-    """Why it came into this state."""
-    since: float
-    """When it came into this state, or last proved to belong there."""
-    until: float | None = None
-    """When an open circuit becomes half-open; None if it is not open."""
-    k: int = 0
-    """How often its open time was doubled."""
-    ejected: bool = False
-    """Whether it is open because the deployment is not there."""
-    closed_at: float = -math.inf
-    """When it closed after it had been open; minus infinity if it is not closed, or always was."""
-    probes: int = 0
-    """How many probes are in flight."""
-    next_probe: float = 0.0
-    """In how many seconds there is room for another probe when no circuit of the model is closed."""
 
 
 class _Stage(Enum):

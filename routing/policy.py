@@ -1,25 +1,37 @@
 """How routing behaves: every number of it, as a setting with a default, a unit and a range."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Annotated, get_args
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _DAY = 86_400.0
-_INSTANT = 0.001
-
-Range = tuple[float, float]
 
 
-def _require(settings: object, **ranges: Range) -> None:
-    """Refuse a number outside its range, and say which and why; one that may be None is in range then."""
-    for name, (low, high) in ranges.items():
-        value = getattr(settings, name)
-        if value is not None and not low <= value <= high:
-            raise ValueError(f"{name} must be between {low:g} and {high:g}, not {value!r}")
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The least and the most that a number may be."""
+
+    low: float
+    high: float
 
 
-def _require_order(settings: object, *pairs: tuple[str, str]) -> None:
-    """Refuse a limit that lies below what it limits."""
-    for lower, upper in pairs:
+Seconds = Annotated[float, Range(0.001, _DAY)]
+SecondsOrZero = Annotated[float, Range(0, _DAY)]
+"""Zero switches something off, or makes it happen at once."""
+
+
+def _check(settings: "DataclassInstance", *order: tuple[str, str]) -> None:
+    """Refuse a number outside its range, and a limit, the second of a pair in *order*, that is below what it limits."""
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        for option in (each.type, *get_args(each.type)):
+            for limit in getattr(option, "__metadata__", ()):
+                if value is not None and not limit.low <= value <= limit.high:
+                    raise ValueError(f"{each.name} must be between {limit.low:g} and {limit.high:g}, not {value!r}")
+    for lower, upper in order:
         low, high = getattr(settings, lower), getattr(settings, upper)
         if high < low:
             raise ValueError(f"{upper} must be at least {lower} ({low:g}), not {high!r}")
@@ -29,144 +41,107 @@ def _require_order(settings: object, *pairs: tuple[str, str]) -> None:
 class BreakerPolicy:
     """When a circuit opens, for how long, and how its endpoint comes back."""
 
-    failure_threshold: int = 5
+    failure_threshold: Annotated[int, Range(1, 1_000)] = 5
     """Failures in a row that open a circuit."""
-    failure_rate: float = 0.5
+    failure_rate: Annotated[float, Range(0.01, 2)] = 0.5
     """Share of failures within the window that opens a circuit, 0 to 1; above 1 nothing reaches it."""
-    minimum_outcomes: int = 10
+    minimum_outcomes: Annotated[int, Range(1, 1_000_000)] = 10
     """Outcomes within the window below which their rate says nothing."""
-    window: float = 30.0
+    window: Seconds = 30.0
     """Seconds over which outcomes are remembered for the rate."""
-    timeout: float = 10.0
+    timeout: Seconds = 10.0
     """Seconds that a circuit stays open the first time; doubled each time a probe fails."""
-    timeout_cap: float = 300.0
+    timeout_cap: Seconds = 300.0
     """Seconds that it stays open at most, before jitter."""
-    timeout_jitter: float = 0.2
+    timeout_jitter: Annotated[float, Range(0, 0.9)] = 0.2
     """Share by which that time is made longer or shorter at random, so that circuits do not probe in step."""
     fixed_timeout: bool = False
     """Whether a circuit stays open for exactly `timeout` each time: no doubling, no jitter."""
-    forgive_after: float = 60.0
+    forgive_after: Seconds = 60.0
     """Seconds of health that take back one doubling."""
-    success_threshold: int = 1
+    success_threshold: Annotated[int, Range(1, 1_000)] = 1
     """Probes in a row that must succeed to close a circuit."""
-    slow_start: float = 30.0
+    slow_start: SecondsOrZero = 30.0
     """Seconds over which an endpoint regains its full weight after its circuit closed or it joined; 0 is at once."""
-    slow_start_floor: float = 0.1
+    slow_start_floor: Annotated[float, Range(0.01, 1)] = 0.1
     """Share of its weight that an endpoint starts with."""
 
     def __post_init__(self) -> None:
-        _require(
-            self,
-            failure_threshold=(1, 1_000),
-            failure_rate=(0.01, 2),
-            minimum_outcomes=(1, 1_000_000),
-            window=(_INSTANT, _DAY),
-            timeout=(_INSTANT, _DAY),
-            timeout_cap=(_INSTANT, _DAY),
-            timeout_jitter=(0, 0.9),
-            forgive_after=(_INSTANT, _DAY),
-            success_threshold=(1, 1_000),
-            slow_start=(0, _DAY),
-            slow_start_floor=(0.01, 1),
-        )
-        _require_order(self, ("timeout", "timeout_cap"))
+        _check(self, ("timeout", "timeout_cap"))
 
 
 @dataclass(frozen=True, slots=True)
 class CooldownPolicy:
     """How long an endpoint is left alone where a quota was used up or a token refused."""
 
-    floor: float = 0.5
+    floor: SecondsOrZero = 0.5
     """Seconds that a cooldown lasts at least, however short the hint."""
-    cap: float = 300.0
+    cap: SecondsOrZero = 300.0
     """Seconds that a cooldown lasts at most by a hint, before jitter."""
-    jitter: float = 0.1
+    jitter: Annotated[float, Range(0, 1)] = 0.1
     """Share by which a cooldown is made longer at random; never shorter."""
-    base: float = 5.0
+    base: Seconds = 5.0
     """Seconds of the first cooldown without a hint; doubled for each one after it until a success."""
-    base_cap: float = 60.0
+    base_cap: Seconds = 60.0
     """Seconds that a cooldown without a hint lasts at most, before jitter."""
-    credentials: float = 60.0
-    """Seconds that a subaccount is in cooldown when it refuses the proxy's token; doubled each time until a success."""
-    credentials_cap: float = 600.0
+    credentials: Seconds = 60.0
+    """Seconds that a subaccount is in cooldown when it refuses the proxy's token, or forbids the use of all its
+    deployments; doubled each time until a success."""
+    credentials_cap: Seconds = 600.0
     """Seconds that it is in cooldown at most, before jitter."""
-    wait_at_most: float = 2.0
+    wait_at_most: SecondsOrZero = 2.0
     """Seconds that a request may be held until an endpoint may be asked."""
 
     def __post_init__(self) -> None:
-        _require(
-            self,
-            floor=(0, _DAY),
-            cap=(0, _DAY),
-            jitter=(0, 1),
-            base=(_INSTANT, _DAY),
-            base_cap=(_INSTANT, _DAY),
-            credentials=(_INSTANT, _DAY),
-            credentials_cap=(_INSTANT, _DAY),
-            wait_at_most=(0, _DAY),
-        )
-        _require_order(self, ("floor", "cap"), ("base", "base_cap"), ("credentials", "credentials_cap"))
+        _check(self, ("floor", "cap"), ("base", "base_cap"), ("credentials", "credentials_cap"))
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often a request is tried again, and what all requests together may spend on that."""
 
-    max_attempts: int = 3
+    max_attempts: Annotated[int, Range(1, 100)] = 3
     """Upstream calls that one request may make."""
-    budget_ratio: float = 0.2
+    budget_ratio: Annotated[float, Range(0, 10)] = 0.2
     """Retries per request of the last `budget_window` seconds."""
-    budget_window: float = 10.0
+    budget_window: Seconds = 10.0
     """Seconds over which requests earn retries."""
-    budget_reserve: int | None = None
+    budget_reserve: Annotated[int, Range(0, 1_000_000)] | None = None
     """Retries that are there without any traffic; what is spent of them is back within `budget_window`.
 
     None is enough to open the circuit of every endpoint of a model once, and at least 10."""
-    backoff_base: float = 0.25
+    backoff_base: SecondsOrZero = 0.25
     """Seconds of the longest first pause before the same endpoints are tried again; doubled for each one after it."""
-    backoff_cap: float = 8.0
+    backoff_cap: SecondsOrZero = 8.0
     """Seconds that a pause lasts at most."""
-    hint_cap: float = 10.0
+    hint_cap: SecondsOrZero = 10.0
     """Seconds of a retry hint above which it is passed on and not waited for."""
 
     def __post_init__(self) -> None:
-        _require(
-            self,
-            max_attempts=(1, 100),
-            budget_ratio=(0, 10),
-            budget_window=(_INSTANT, _DAY),
-            budget_reserve=(0, 1_000_000),
-            backoff_base=(0, _DAY),
-            backoff_cap=(0, _DAY),
-            hint_cap=(0, _DAY),
-        )
-        _require_order(self, ("backoff_base", "backoff_cap"))
+        _check(self, ("backoff_base", "backoff_cap"))
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """How long to wait for what."""
 
-    connect: float = 5.0
+    connect: Seconds = 5.0
     """Seconds until a connection must stand."""
-    first_event: float = 60.0
+    first_event: Seconds = 60.0
     """Seconds until a stream must have said something."""
-    idle: float = 120.0
+    idle: Seconds = 120.0
     """Seconds that a stream may be silent between two events."""
-    answer: float = 300.0
+    answer: Seconds = 300.0
     """Seconds that an answer in one piece may be silent, for each attempt."""
-    silence: float = 600.0
+    silence: Seconds = 600.0
     """Seconds in place of the three above for a model that thinks without a sign of life, unless it has its own."""
-    total: float = 600.0
+    total: Seconds = 600.0
     """Seconds that a request may take, all attempts together."""
-    keep_alive: float = 10.0
+    keep_alive: Seconds = 10.0
     """Seconds until a waiting caller gets headers and a comment, and between comments from then on."""
 
     def __post_init__(self) -> None:
-        span = (_INSTANT, _DAY)
-        _require(
-            self, connect=span, first_event=span, idle=span, answer=span, silence=span, total=span, keep_alive=span
-        )
+        _check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +150,17 @@ class ModelPolicy:
 
     strategy: str | None = None
     """The name of the strategy that balances this model."""
-    first_event: float | None = None
+    first_event: Seconds | None = None
     """Seconds until a stream must have said something: reasoning models think long."""
-    idle: float | None = None
+    idle: Seconds | None = None
     """Seconds that a stream may be silent between two events."""
-    answer: float | None = None
+    answer: Seconds | None = None
     """Seconds that an answer in one piece may be silent, for each attempt."""
-    total: float | None = None
+    total: Seconds | None = None
     """Seconds that a request may take, all attempts together."""
 
     def __post_init__(self) -> None:
-        _require(self, **dict.fromkeys(("first_event", "idle", "answer", "total"), (_INSTANT, _DAY)))
+        _check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,23 +173,23 @@ class Policy:
     cooldown: CooldownPolicy = CooldownPolicy()
     retry: RetryPolicy = RetryPolicy()
     timeouts: Timeouts = Timeouts()
-    health_check_interval: float = 30.0
+    health_check_interval: SecondsOrZero = 30.0
     """Seconds between two active checks of the endpoints whose circuit is not closed; 0 is never."""
-    health_check_timeout: float = 5.0
+    health_check_timeout: Seconds = 5.0
     """Seconds that one active check may take."""
-    discovery_interval: float = 60.0
+    discovery_interval: SecondsOrZero = 60.0
     """Seconds between two listings of a subaccount's deployments; 0 is never."""
-    affinity_load: float = 1.25
+    affinity_load: Annotated[float, Range(1, 100)] = 1.25
     """Times its fair share that a subaccount may be loaded before `cache-affinity` passes it over."""
-    affinity_floor: int = 2
+    affinity_floor: Annotated[int, Range(1, 1_000_000)] = 2
     """Requests in flight that a subaccount may always have under `cache-affinity`."""
-    ewma_decay: float = 10.0
+    ewma_decay: Seconds = 10.0
     """Seconds in which a measured latency loses all but 37 % of its say."""
-    ewma_seed: float = 1.0
+    ewma_seed: Seconds = 1.0
     """Seconds of latency that an endpoint is credited with before it was measured."""
-    failure_penalty: float = 5.0
-    """Seconds of latency that a failure without a hint counts as."""
-    priority_full: int = 0
+    failure_penalty: Seconds = 5.0
+    """Seconds of latency that a failure without a hint counts as; so long it counts as in flight, too."""
+    priority_full: Annotated[int, Range(0, 1_000_000)] = 0
     """Requests in flight per weight at which `priority` calls an endpoint full; 0 is never."""
     models: Mapping[str, ModelPolicy] = field(default_factory=dict)
     """What differs for one model, under any of its names."""
@@ -226,18 +201,7 @@ class Policy:
     """Whether another model of the family may answer for one that is not deployed."""
 
     def __post_init__(self) -> None:
-        _require(
-            self,
-            health_check_interval=(0, _DAY),
-            health_check_timeout=(_INSTANT, _DAY),
-            discovery_interval=(0, _DAY),
-            affinity_load=(1, 100),
-            affinity_floor=(1, 1_000_000),
-            ewma_decay=(_INSTANT, _DAY),
-            ewma_seed=(_INSTANT, _DAY),
-            failure_penalty=(_INSTANT, _DAY),
-            priority_full=(0, 1_000_000),
-        )
+        _check(self)
 
     def strategy_for(self, model: str) -> str:
         """The name of the strategy that balances *model*."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from dialects.core.conversation import JSON
 from dialects.registry import DEFAULT_CLIENT
-from routing.attempts import Attempts, Environment, Lifetime, Plan, described
+from routing.attempts import Attempts, Countdown, Environment, Lifetime, Plan, described
 from routing.availability import MAKER_LEFT, NoEndpointError
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
@@ -134,7 +134,7 @@ class RequestRouter:
         among = self._makers(resolution.model, pinned) if pinned else ()
         if affinity_key:
             context = replace(context, affinity_key=affinity_key)
-        lifetime = lifetime or self._environment.countdown(resolution.model)
+        lifetime = lifetime or Countdown(self._environment, resolution.model)
         return Attempts(self._environment, resolution, Plan(protocol, context, attempts, among, lifetime))
 
     def select(self, model: str) -> Endpoint:
@@ -174,12 +174,10 @@ class RequestRouter:
         broken = len(self._balancer.endpoints(model))
         return max(LEAST_RESERVE, self._environment.policy.breaker.failure_threshold * broken)
 
-    def _find_protocol(
-        self, names: tuple[str, ...], runs: str, client: str, tools_with_reasoning: bool
-    ) -> ProtocolHandler:
+    def _find_protocol(self, names: tuple[str, ...], runs: str, client: str, both: bool) -> ProtocolHandler:
         """Choose a protocol; what it comes to is kept until deployments or registered protocols change."""
         own = self._registry.find(names, runs, client, self._names.same)
-        return own or protocol_for(runs, client, tools_with_reasoning=tools_with_reasoning, protocols=self._protocols)
+        return own or protocol_for(runs, client, tools_with_reasoning=both, protocols=self._protocols)
 
     def _makers(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
         """List the endpoints that can continue what *pinned* began."""

@@ -17,7 +17,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from operator import mul
 from types import MappingProxyType
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from routing.endpoint import Candidate, Endpoint
 from routing.policy import Policy
@@ -76,6 +76,22 @@ class LoadBalancingStrategy(ABC):
         """Forget all that is not about *endpoints*: the pool has changed."""
 
 
+class _BuiltInStrategy(LoadBalancingStrategy):
+    """A strategy of this package: its name, and which settings it reads. It does not read the input's tokens."""
+
+    name: ClassVar[str]
+    settings: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def reads(cls, _policy: Policy) -> frozenset[str]:
+        """Name the settings that it reads."""
+        return cls.settings
+
+    def get_name(self) -> str:
+        """Return the name that config files use."""
+        return self.name
+
+
 class _Turns:
     """When each was served last, by the count of choices among them; who never was comes first."""
 
@@ -98,7 +114,7 @@ class _Turns:
         return self.take([min(due, key=due.__getitem__)])
 
 
-class RoundRobinStrategy(LoadBalancingStrategy):
+class RoundRobinStrategy(_BuiltInStrategy):
     """Subaccounts take turns; within one, its deployments take turns.
 
     The next is who was served longest ago, so who drops out and comes back neither
@@ -109,6 +125,8 @@ class RoundRobinStrategy(LoadBalancingStrategy):
     its share is smaller; a subaccount waits if all that it has starts slowly, so that one
     deployment coming back takes nothing from those beside it.
     """
+
+    name = "round-robin"
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -136,15 +154,6 @@ class RoundRobinStrategy(LoadBalancingStrategy):
             name = self._subaccounts[model].take_by(best)
             url = self._deployments[name, model].take_by(shares[name])
         return next(row.endpoint for row in candidates if (row.endpoint.subaccount, row.endpoint.url) == (name, url))
-
-    @classmethod
-    def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Read no setting."""
-        return frozenset()
-
-    def get_name(self) -> str:
-        """Return `round-robin`."""
-        return "round-robin"
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""
@@ -175,13 +184,16 @@ class _Purse:
     most: float = 0.0
 
 
-class WeightedStrategy(LoadBalancingStrategy):
+class WeightedStrategy(_BuiltInStrategy):
     """Smooth weighted round robin: 5:1:1 gives A A B A C A A, never A A A A A B C.
 
     Each round every candidate earns its weight, and the richest pays for all. What is
     paid is what was earned, so credits add up to zero whoever takes part; who is absent
     keeps its own, within what it could have come to by taking part.
     """
+
+    name = "weighted"
+    settings = frozenset({"weight"})
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -206,15 +218,6 @@ class WeightedStrategy(LoadBalancingStrategy):
             purse.owed[richest.subaccount, richest.url] = max(most - total, -limit)
             return richest
 
-    @classmethod
-    def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Read the weights."""
-        return frozenset({"weight"})
-
-    def get_name(self) -> str:
-        """Return `weighted`."""
-        return "weighted"
-
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the credit of those who left."""
         with self._lock:
@@ -226,43 +229,41 @@ class WeightedStrategy(LoadBalancingStrategy):
                     self._purses.setdefault(endpoint.model, _Purse({})).owed[key] = owed
 
 
-class LeastConnectionsStrategy(LoadBalancingStrategy):
-    """The fewest requests in flight for its weight; ties take turns by weight.
+class LeastConnectionsStrategy(_BuiltInStrategy):
+    """The fewest requests in flight for its weight, with those that failed lately; ties take turns by weight.
 
     Two endpoints tie if neither would have more for its weight with one request more than
     the other has now. So weights of 9 and 1 are nine to one when nothing is in flight, too.
     """
+
+    name = "least-connections"
+    settings = frozenset({"weight", "failure_penalty"})
 
     def __init__(self) -> None:
         self._turns = WeightedStrategy()
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Select the least busy."""
-        with_one_more = min([(row.in_flight + 1) / row.weight for row in candidates])
-        ties = [row for row in candidates if row.in_flight / row.weight < with_one_more]
+        loads = [row.in_flight + row.failed_lately for row in candidates]
+        with_one_more = min([(load + 1) / row.weight for row, load in zip(candidates, loads, strict=True)])
+        ties = [row for row, load in zip(candidates, loads, strict=True) if load / row.weight < with_one_more]
         return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
-
-    @classmethod
-    def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Read the weights."""
-        return frozenset({"weight"})
-
-    def get_name(self) -> str:
-        """Return `least-connections`."""
-        return "least-connections"
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""
         self._turns.retain(endpoints)
 
 
-class LeastLatencyStrategy(LoadBalancingStrategy):
+class LeastLatencyStrategy(_BuiltInStrategy):
     """Of two candidates at random, the one that will probably answer first.
 
     Both are drawn by weight, which keeps a fast endpoint from being run over. If both are
     about equally fast, the first goes unless it is busier for its weight, so weights hold;
     else the one with less latency times the requests it would then have in flight, for its weight.
     """
+
+    name = "least-latency"
+    settings = frozenset({"weight", "ewma_decay", "ewma_seed", "failure_penalty"})
 
     def __init__(self, rng: random.Random | None = None) -> None:
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
@@ -280,15 +281,6 @@ class LeastLatencyStrategy(LoadBalancingStrategy):
         first = self._draw(candidates)
         second = self._draw([row for row in candidates if row is not first])
         return (second if _is_better(second, first) else first).endpoint
-
-    @classmethod
-    def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Read the weights, and how latencies are measured."""
-        return frozenset({"weight", "ewma_decay", "ewma_seed", "failure_penalty"})
-
-    def get_name(self) -> str:
-        """Return `least-latency`."""
-        return "least-latency"
 
     def _draw(self, rows: Sequence[Candidate]) -> Candidate:
         """Draw one at random, each as often as it weighs."""
@@ -311,7 +303,7 @@ def _cost(row: Candidate) -> float:
     return row.latency * (row.in_flight + 1) / row.weight
 
 
-class CacheAffinityStrategy(LoadBalancingStrategy):
+class CacheAffinityStrategy(_BuiltInStrategy):
     """The same conversation goes to the same subaccount, as long as that is not overloaded.
 
     A provider's prompt cache belongs to the tenant, so the choice is among subaccounts,
@@ -320,6 +312,9 @@ class CacheAffinityStrategy(LoadBalancingStrategy):
     passed over for the next in rank. Its deployments take turns by weight. A request
     without a key goes where the fewest requests are in flight.
     """
+
+    name = "cache-affinity"
+    settings = frozenset({"weight", "failure_penalty", "affinity_load", "affinity_floor"})
 
     def __init__(self, load: float = 1.25, floor: int = 2) -> None:
         self._load = load
@@ -351,15 +346,6 @@ class CacheAffinityStrategy(LoadBalancingStrategy):
             home = max(ranks, key=ranks.__getitem__)
         return self._turns.select_endpoint([row for row in candidates if row.endpoint.subaccount == home], context)
 
-    @classmethod
-    def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Read the weights and the bounds."""
-        return frozenset({"weight", "affinity_load", "affinity_floor"})
-
-    def get_name(self) -> str:
-        """Return `cache-affinity`."""
-        return "cache-affinity"
-
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""
         self._turns.retain(endpoints)
@@ -390,7 +376,7 @@ def _pull(key: int, subaccount: int) -> float:
     return -1 / math.log(uniform)
 
 
-class PriorityStrategy(LoadBalancingStrategy):
+class PriorityStrategy(_BuiltInStrategy):
     """The first tier takes all; the next one what that cannot take.
 
     Who is unavailable is no candidate, so a tier that can take nothing is not seen.
@@ -398,6 +384,9 @@ class PriorityStrategy(LoadBalancingStrategy):
     full; when all tiers are full the least busy takes it. While all of a tier starts
     slowly, it takes turns with the next.
     """
+
+    name = "priority"
+    settings = frozenset({"tier", "priority_full"})
 
     def __init__(self, full: int = 0) -> None:
         self._full = full or math.inf
@@ -421,11 +410,7 @@ class PriorityStrategy(LoadBalancingStrategy):
     @classmethod
     def reads(cls, policy: Policy) -> frozenset[str]:
         """Read the tiers, and the weights if an endpoint can be full."""
-        return frozenset({"tier", "priority_full", *(["weight"] if policy.priority_full else [])})
-
-    def get_name(self) -> str:
-        """Return `priority`."""
-        return "priority"
+        return cls.settings | ({"weight", "failure_penalty"} if policy.priority_full else set())
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""

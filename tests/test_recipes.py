@@ -9,6 +9,7 @@ import click
 
 from dialects.capabilities.models import PROFILES, ModelProfile, ThinkingStyle, Vendor, canonical, profile_for
 from dialects.core.faults import FaultKind
+from dialects.registry import BACKENDS, CLIENTS, DIALECTS, Dialect, traits
 from emulator.errors import ErrorResponse
 from emulator.inference import run
 from emulator.models import MODELS_BY_NAME, Family, Model, Thinking
@@ -86,7 +87,7 @@ OTHER_SPELLINGS = {
 # --- A model
 
 
-def traits(model: Model, profile: ModelProfile) -> Iterator[tuple[str, object, object]]:
+def compared(model: Model, profile: ModelProfile) -> Iterator[tuple[str, object, object]]:
     """Name what both sides say of a model, each with what the emulator and what the proxy says."""
     yield "vendor", VENDORS[model.family], profile.vendor
     yield "thinking", STYLES.get((model.family, model.thinking), ThinkingStyle.NONE), profile.thinking
@@ -110,7 +111,7 @@ def test_a_model_is_the_same_in_the_emulator_and_in_the_proxy() -> None:
     offenders = [
         f"{name}: {trait} is {emulated!r} in {EMULATED}, {profiled!r} in {PROFILED}"
         for name, model in MODELS_BY_NAME.items()
-        for trait, emulated, profiled in traits(model, profile_for(name))
+        for trait, emulated, profiled in compared(model, profile_for(name))
         if emulated != profiled
     ]
 
@@ -177,6 +178,51 @@ def test_every_protocol_has_its_tests() -> None:
     modules = {type(protocol).__module__.rpartition(".")[2] for protocol in PROTOCOLS}
 
     held("Write tests/routing/protocols/test_NAME.py for these.", sorted(modules - tested))
+
+
+# --- A dialect
+
+
+def parts(row: Dialect) -> Iterator[str]:
+    """Name the files that a dialect has, by what it can do."""
+    yield "__init__"
+    if row.client:
+        yield "request_parser"
+    if row.backend:
+        yield "request_renderer"
+    if row.passthrough:
+        yield "passthrough"
+    yield from ("response", "stream", "vocabulary")
+
+
+def test_every_dialect_has_the_anatomy_of_all() -> None:
+    files = [f"dialects/{name.replace('-', '_')}/{part}.py" for name, row in DIALECTS.items() for part in parts(row)]
+
+    held(
+        "Write these, so that the list of a folder says what a dialect has.",
+        [f for f in files if not (ROOT / f).exists()],
+    )
+
+
+def test_every_dialect_has_captured_answers_and_tests() -> None:
+    folders = [(row, name.replace("-", "_")) for name, row in DIALECTS.items()]
+    wanted = [f"tests/dialects/{folder}/test_*.py" for _, folder in folders]
+    wanted += [f"tests/wire/{folder}/*" for row, folder in folders if row.backend]
+
+    held("Nothing is there:", [pattern for pattern in wanted if not any(ROOT.glob(pattern))])
+
+
+def test_every_dialect_can_be_used() -> None:
+    spoken = {protocol.dialect for protocol in PROTOCOLS}
+    words = re.findall(r"\w+", " ".join(getattr(each, "help", "") or "" for each in cli.commands["route"].params))
+    offenders = [f"{name}: no protocol in routing/protocols posts it" for name in BACKENDS if name not in spoken]
+    offenders += [
+        f"{name}: the help of `sap-ai-proxy route --client` names none of {traits(name).client_names}"
+        for name in CLIENTS
+        if not set(traits(name).client_names).intersection(words)
+    ]
+
+    held("A dialect that nothing leads to is not there.", offenders)
 
 
 # --- A strategy

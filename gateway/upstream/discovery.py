@@ -61,9 +61,8 @@ class Management:
         try:
             return self._get(subaccount, path, token)
         except FaultError as error:
-            if error.fault.kind not in (FaultKind.REFUSED_CREDENTIALS, FaultKind.DEPLOYMENT_FORBIDDEN):
+            if not tokens.renew_after(error.fault, token):
                 raise
-        tokens.invalidate(token)
         return self._get(subaccount, path, tokens.token())
 
     def _get(self, subaccount: SubAccount, path: str, token: str) -> JSON:

@@ -9,7 +9,7 @@ _PATHS = {True: "/converse-stream", False: "/converse"}
 
 
 class ClaudeConverseProtocol(ProtocolHandler):
-    """Posts to `/converse`; the lane of choice for Claude from 3.7 on, and the only one for Nova."""
+    """Posts to `/converse`; preferred for Claude from 3.7 on, and the only path for Nova."""
 
     name = "claude-converse"
     dialect = bedrock_converse.DIALECT

@@ -10,7 +10,7 @@ _VENDORS = frozenset({Vendor.CLAUDE, Vendor.TITAN})
 
 
 class ClaudeInvokeProtocol(ProtocolHandler):
-    """Posts to `/invoke`; lossless for Anthropic clients, and the only lane for old models on Bedrock."""
+    """Posts to `/invoke`; lossless for Anthropic clients, and the only path for old models on Bedrock."""
 
     name = "claude-invoke"
     dialect = anthropic_messages.DIALECT

@@ -182,11 +182,10 @@ class TestLatency:
         assert [1.0, 1.0, 0.985, 0.366] == seen
 
     def test_a_row_is_kept_only_while_it_is_true(self):
-        circuit = CircuitBreaker().snapshot()
         member = Member(EU1, CircuitBreaker(), Policy(), 0.0)
 
         def row(now):
-            return member.candidate(now, circuit, -math.inf)
+            return member.candidate(now, -math.inf)
 
         first = row(0.0)
 

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +11,7 @@ from gateway.requests.lifetime import Lifetime, Wish
 from gateway.server.client_connection import CONNECTION
 from gateway.server.worker import Stage
 from tests.gateway.server.serving import PATIENCE, Echo, Start, running
+from tests.routing.scenes import Clock
 from tests.support.processes import until
 
 
@@ -108,15 +108,21 @@ def test_a_worker_that_retires_serves_kept_connections_once_more_and_ends_with_t
 
 
 def test_a_worker_that_retires_leaves_an_idle_connection_open_for_as_long_as_ever() -> None:
-    with running(Echo(), keep_alive=0.7) as run:
+    clock, idle = Clock(100.0), []
+    with running(Echo(), clock=clock, keep_alive=75, retire_seconds=600) as run:
         client = run.connect()
-        began = time.monotonic()
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         client.hear()
+        assert until(lambda: run.worker.loop._idle)
         run.call_soon(run.worker.retire)
+        for look, seconds in enumerate((74.0, 2.0), 1):
+            run.call_soon(lambda: idle.append(len(run.worker.loop._idle)))
+            assert until(lambda look=look: len(idle) == look)
+            clock.now += seconds
+        run.worker.loop.wake()
 
+        assert [1, 1] == idle
         assert client.is_over()
-        assert time.monotonic() - began >= 0.7
         assert run.ends()
 
 
