@@ -89,7 +89,7 @@ _STAND_INS = {
 
 
 def parse_request(body: JSON) -> Conversation:
-    """Understand a request; raises `FaultError` for one that makes no sense.
+    """Parse a request; raises `FaultError` for one that makes no sense.
 
     Neighbouring items of the model make one turn, as do neighbouring results.
     Ids and states of items say nothing to anyone but the server that stored them.
@@ -180,12 +180,12 @@ def _add_item(item: FieldReader, history: _History) -> None:
 
 
 def _tools_own_call(item: FieldReader, name: str) -> ToolCall:
-    """Understand the call of a tool of OpenAI's that ran at the client, such as a shell, as one of a function."""
+    """Parse the call of a tool of OpenAI's that ran at the client, such as a shell, as one of a function."""
     return ToolCall(item.text("call_id"), name, dumps(without(item.body, _NOT_ARGUMENTS)))
 
 
 def _given_back(item: FieldReader) -> Iterator[Text | Media | Opaque]:
-    """Understand what such a tool gave back, in whatever shape."""
+    """Parse what such a tool gave back, in whatever shape."""
     match item.body.get("output"):
         case None | str():
             yield from _output(item)
