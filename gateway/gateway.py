@@ -275,9 +275,9 @@ class Gateway:
         makers += [self._maker(self._shared.items, caller, item, _ITEM) for item in _referenced(conversation)]
         return f"{makers[0].subaccount}/{makers[0].deployment}" if makers else None
 
-    def _maker(self, pins: StickyEndpoints, caller: str, id: object, unknown: Fault) -> Endpoint:
+    def _maker(self, kept: StickyEndpoints, caller: str, id: object, unknown: Fault) -> Endpoint:
         """Find who keeps what *id* names; raises `FaultError`, with *unknown* in the words for it."""
-        endpoint = pins.find(caller, id) if isinstance(id, str) else None
+        endpoint = kept.find(caller, id) if isinstance(id, str) else None
         if endpoint is None:
             raise FaultError(replace(unknown, message=unknown.message.format(str(id)[:_LONGEST_ID])))
         return endpoint
@@ -347,7 +347,7 @@ def _as_json(state: EndpointState) -> JSON:
         "subaccount": endpoint.subaccount,
         "deployment": endpoint.deployment,
         "model": endpoint.model,
-        "quota_domain": f"{state.domain.subaccount}/{state.domain.model}",
+        "quota_domain": f"{state.endpoint.subaccount}/{state.endpoint.model}",
         "standing": state.availability.value,
         "circuit": state.circuit.value,
         "why": state.why,

@@ -1,8 +1,7 @@
 """Where requests go: which model, which endpoint, which protocol. Needs no web framework and no HTTP client.
 
-Whoever composes the application installs its router once, with `configure`;
-from then on the two functions of old, `load_balance_url` and
-`route_request`, work on that router.
+Whoever composes the application installs its router once, with `configure`; the two functions of old,
+`load_balance_url` and `route_request`, work on that router from then on.
 """
 
 from dataclasses import replace
@@ -75,91 +74,32 @@ from routing.strategy import (
     register_strategy,
 )
 
-__all__ = [
-    "FALLBACKS",
-    "JSON",
-    "NO_CONTEXT",
-    "PROTOCOLS",
-    "STRATEGIES",
-    "Attempt",
-    "Attempts",
-    "Availability",
-    "BreakerPolicy",
-    "CacheAffinityStrategy",
-    "Candidate",
-    "Circuit",
-    "CircuitBreaker",
-    "CircuitChanged",
-    "CircuitState",
-    "ClaudeConverseProtocol",
-    "ClaudeInvokeProtocol",
-    "CooldownEnded",
-    "CooldownPolicy",
-    "CooldownStarted",
-    "EmbeddingsProtocol",
-    "Endpoint",
-    "EndpointState",
-    "EventPublisher",
-    "Fault",
-    "FaultError",
-    "FaultKind",
-    "GeminiGenerateProtocol",
-    "HealthChecker",
-    "How",
-    "Lease",
-    "LeaseAbandoned",
-    "LeastConnectionsStrategy",
-    "LeastLatencyStrategy",
-    "Lifetime",
-    "Listener",
-    "LoadBalancer",
-    "LoadBalancingStrategy",
-    "ModelNames",
-    "ModelPolicies",
-    "ModelPolicy",
-    "ModelProfile",
-    "NoEndpointError",
-    "OpenAIChatProtocol",
-    "OpenAIResponsesProtocol",
-    "OutcomeRecorded",
-    "Permit",
-    "Policy",
-    "PoolsChanged",
-    "PriorityStrategy",
-    "ProtocolHandler",
-    "Quota",
-    "QuotaDomain",
-    "RequestConverter",
-    "RequestRouter",
-    "Resolution",
-    "ResponseConverter",
-    "RetryBudget",
-    "RetryPolicy",
-    "RoundRobinStrategy",
-    "Route",
-    "RoutingEvent",
-    "SelectionContext",
-    "StrategyFailed",
-    "Tally",
-    "ThinkingStyle",
-    "Timeouts",
-    "Trail",
-    "TrailEntry",
-    "Transition",
-    "Unlisted",
-    "Vendor",
-    "Watched",
-    "WeightedStrategy",
-    "configure",
-    "fault_from",
-    "load_balance_url",
-    "make_strategy",
-    "may_name_a_model",
-    "protocol_for",
-    "register_strategy",
-    "route_request",
-    "with_resolved_names",
-]
+# The facade.
+__all__ = ["Route", "configure", "load_balance_url", "route_request"]
+# A request: its model, its attempts, and their leases.
+__all__ += ["FALLBACKS", "Attempt", "Attempts", "How", "Lease", "Lifetime", "ModelNames", "ModelPolicies"]
+__all__ += ["RequestRouter", "Resolution", "RetryBudget", "Trail", "TrailEntry", "Unlisted", "may_name_a_model"]
+__all__ += ["with_resolved_names"]
+# Endpoints, and whether they are available.
+__all__ += ["Availability", "Endpoint", "EndpointState", "LoadBalancer", "NoEndpointError", "QuotaDomain"]
+# Strategies.
+__all__ += ["NO_CONTEXT", "STRATEGIES", "CacheAffinityStrategy", "Candidate", "LeastConnectionsStrategy"]
+__all__ += ["LeastLatencyStrategy", "LoadBalancingStrategy", "PriorityStrategy", "RoundRobinStrategy"]
+__all__ += ["SelectionContext", "WeightedStrategy", "make_strategy", "register_strategy"]
+# Health.
+__all__ += ["Circuit", "CircuitBreaker", "CircuitState", "HealthChecker", "Permit", "Tally", "Transition", "Watched"]
+# Routing events.
+__all__ += ["CircuitChanged", "CooldownEnded", "CooldownStarted", "EventPublisher", "LeaseAbandoned", "Listener"]
+__all__ += ["OutcomeRecorded", "PoolsChanged", "RoutingEvent", "StrategyFailed"]
+# Settings.
+__all__ += ["BreakerPolicy", "CooldownPolicy", "ModelPolicy", "Policy", "RetryPolicy", "Timeouts"]
+# Protocols.
+__all__ += ["PROTOCOLS", "ClaudeConverseProtocol", "ClaudeInvokeProtocol", "EmbeddingsProtocol"]
+__all__ += ["GeminiGenerateProtocol", "OpenAIChatProtocol", "OpenAIResponsesProtocol", "ProtocolHandler"]
+__all__ += ["RequestConverter", "ResponseConverter", "protocol_for"]
+# What a caller hands over or gets back from the layers below.
+__all__ += ["JSON", "Fault", "FaultError", "FaultKind", "ModelProfile", "Quota", "ThinkingStyle", "Vendor"]
+__all__ += ["fault_from"]
 
 
 class _Installed:

@@ -379,13 +379,15 @@ class Attempts:
     def _until_one_may_be_asked(self, wait: float | None, *, circuits_only: bool = False) -> float | None:
         """Wait until an endpoint may be asked, with jitter, for `wait_at_most` seconds in all.
 
-        Where *circuits_only* are in the way, as often as that allows; for a cooldown, once.
+        Where *circuits_only* are in the way, as often as that allows; for a cooldown, once. All that wait for one are
+        spread over the rest of that time: a quota that has room for one request again has none for all of them.
         """
         cooldown = self._environment.policy.cooldown
         if wait is None or self._held + wait > cooldown.wait_at_most or (self._held and not circuits_only):
             return None
         self._held += wait
-        return wait * (1 + cooldown.jitter * self._environment.rng())
+        spread = cooldown.jitter * wait if circuits_only else cooldown.wait_at_most - wait
+        return wait + spread * self._environment.rng()
 
     def _backoff(self) -> float:
         """Leave the same endpoints alone for a random time, of which the longest doubles."""

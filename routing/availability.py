@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dialects.core.faults import Fault, FaultKind
-from routing.endpoint import Endpoint, QuotaDomain
+from routing.classification import REFUSES_THE_PROXY
+from routing.endpoint import Endpoint
 from routing.events import Circuit
 
 
@@ -57,11 +58,6 @@ class EndpointState:
     cooldown: FaultKind | None = None
     """What put it in cooldown, if it is in one."""
 
-    @property
-    def domain(self) -> QuotaDomain:
-        """The quota that it draws on."""
-        return self.endpoint.domain
-
 
 class NoEndpointError(ValueError):
     """No endpoint can take the request now.
@@ -89,7 +85,7 @@ def unavailable(model: str, states: Sequence[EndpointState]) -> NoEndpointError:
     after = nearest(states)
     if any(state.cooldown is FaultKind.RATE_LIMITED for state in states):
         fault = Fault(FaultKind.RATE_LIMITED, f"the quota of every deployment of {model!r} is used up", 429, after)
-    elif all(state.cooldown is FaultKind.REFUSED_CREDENTIALS for state in states):
+    elif all(state.cooldown in REFUSES_THE_PROXY for state in states):
         message = f"SAP AI Core refuses the proxy's credentials for every deployment of {model!r}"
         fault = Fault(FaultKind.REFUSED_CREDENTIALS, message, 502, after)
     else:

@@ -71,9 +71,15 @@ CLASSIFICATIONS: Mapping[FaultKind, Classification] = MappingProxyType(
     }
 )
 
+REFUSES_THE_PROXY = frozenset({FaultKind.REFUSED_CREDENTIALS, FaultKind.DEPLOYMENT_FORBIDDEN})
+"""Why a subaccount may be in cooldown for every request, whoever the caller is."""
+
 
 def scope_of(fault: Fault) -> Scope:
-    """What *fault* puts in cooldown: its row, narrowed by whose quota it was and by whether it gave a hint."""
+    """What *fault* puts in cooldown: its row, narrowed by whose quota it was and by whether it gave a hint.
+
+    The subaccount, too, once every endpoint in it is forbidden: that takes the balancer to see.
+    """
     match fault:
         case Fault(kind=FaultKind.RATE_LIMITED, quota=Quota.ENDPOINT):
             return Scope.ENDPOINT

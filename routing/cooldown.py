@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from dialects.core.faults import FaultKind
-from routing.classification import Scope
+from routing.classification import REFUSES_THE_PROXY, Scope
 from routing.endpoint import Endpoint
 from routing.events import CooldownKey
 from routing.policy import CooldownPolicy
@@ -135,7 +135,7 @@ class Cooldowns:
 
     def _length(self, hint: float | None, kind: FaultKind, k: int) -> float:
         policy = self._policy
-        if kind is FaultKind.REFUSED_CREDENTIALS:
+        if kind in REFUSES_THE_PROXY:
             length = _doubled(policy.credentials, k, policy.credentials_cap)
         elif hint is None:
             length = _doubled(policy.base, k, policy.base_cap)

@@ -64,3 +64,5 @@ class Candidate:
     """The endpoint's weight, less what slow start holds back."""
     latency: float = 1.0
     """Seconds to first content, by the peak-sensitive moving average; 0 for one that is to be probed."""
+    failed_lately: int = 0
+    """Requests that failed within the last seconds: what fails at once is not idle because of that."""

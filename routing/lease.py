@@ -1,13 +1,14 @@
 """Leases on endpoints, and what is learnt when they end."""
 
 import threading
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Self
 
 from dialects.core.faults import Fault
-from routing.classification import CLASSIFICATIONS, Effect, scope_of
+from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
 from routing.cooldown import Clock, Cooldowns, key_for
 from routing.events import CooldownEnded, CooldownStarted, EventPublisher, EventQueue, LeaseAbandoned, OutcomeRecorded
 from routing.health import Permit
@@ -124,13 +125,20 @@ class Lease:
 class OutcomeRecorder:
     """Applies what leases report: to breakers, cooldowns, counts and latencies, and tells it as events.
 
-    *lock* is the balancer's: it guards members and cooldowns here, too.
+    *lock* is the balancer's: it guards members and cooldowns here, too. *members* lists all that there are.
     """
 
     def __init__(
-        self, lock: StrategyLock, cooldowns: Cooldowns, events: EventPublisher, policy: Policy, clock: Clock
+        self,
+        lock: StrategyLock,
+        members: Callable[[], Collection[Member]],
+        cooldowns: Cooldowns,
+        events: EventPublisher,
+        policy: Policy,
+        clock: Clock,
     ) -> None:
         self._lock = lock
+        self._members = members
         self._cooldowns = cooldowns
         self._events = events
         self._policy = policy
@@ -158,11 +166,12 @@ class OutcomeRecorder:
     def failed(self, grant: Grant, fault: Fault, *, unanswered: bool) -> None:
         """Record the end of a request, of which *fault* says why."""
         member, now = grant.member, self._clock()
-        row, key = CLASSIFICATIONS[fault.kind], key_for(grant.member.endpoint, scope_of(fault))
+        row = CLASSIFICATIONS[fault.kind]
         self._report_to_breaker(grant, fault, row.effect)
         with self._lock:
             error = fault.kind if row.try_elsewhere else None
             member.finish(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
+            key = key_for(member.endpoint, Scope.SUBACCOUNT if self._is_shut(member) else scope_of(fault))
             seconds = None if key is None else self._cooldowns.start(key, fault.retry_after, fault.kind)
         if key is not None and seconds is not None:
             self._events.put(CooldownStarted(member.endpoint, key, seconds, fault.kind))
@@ -192,6 +201,13 @@ class OutcomeRecorder:
         for grant, unanswered in self._abandoned.drain():
             self._events.put(LeaseAbandoned(grant.member.endpoint))
             self.closed(grant, unanswered=unanswered)
+
+    def _is_shut(self, member: Member) -> bool:
+        """Whether *member* is forbidden, and so are the other endpoints of its subaccount, of which there are some."""
+        if not member.is_forbidden:
+            return False
+        here = [each for each in self._members() if each.endpoint.subaccount == member.endpoint.subaccount]
+        return len(here) > 1 and all(each.is_forbidden for each in here)
 
     def _penalty(self, fault: Fault, effect: Effect) -> float | None:
         """The seconds of latency that a fault counts as; None if it says nothing about the endpoint."""

@@ -140,8 +140,9 @@ class LoadBalancer:
         self._events = events = events or EventPublisher()
         self._lock = StrategyLock()
         self._cooldowns = Cooldowns(policy.cooldown, clock=clock, rng=rng.random)
-        self._outcomes = OutcomeRecorder(self._lock, self._cooldowns, events, policy, clock)
         self._members: dict[Endpoint, Member] = {}
+        everyone = lambda: self._members.values()  # noqa: E731, PLW0108 - the table is replaced
+        self._outcomes = OutcomeRecorder(self._lock, everyone, self._cooldowns, events, policy, clock)
         self._left: dict[Endpoint, Member] = {}
         """Those that left not long ago."""
         self._pools: dict[str, tuple[Member, ...]] = {}

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections import deque
 
 from dialects.core.faults import FaultKind
 from routing.availability import Availability, EndpointState
@@ -51,6 +52,11 @@ class Member:
         self._answered_at = -math.inf
         """When it last began to answer."""
         self._last_error: FaultKind | None = None
+        self.is_forbidden = False
+        """Whether the latest answer was that the proxy may not use it."""
+        self._failures: deque[float] = deque(maxlen=1_000)
+        """When the latest requests failed."""
+        self._failure_penalty = policy.failure_penalty
         self._in_flight = 0
         self._waiting = 0
         """How many of the requests in flight have not been answered yet."""
@@ -82,6 +88,7 @@ class Member:
         """Count an answer that has begun, after so many seconds if that is known."""
         self._waiting -= 1
         self._answered_at = now
+        self.is_forbidden = False
         self.changed()
         if latency is not None:
             self._measure(latency, now)
@@ -93,8 +100,10 @@ class Member:
         self._in_flight -= 1
         self._waiting -= unanswered
         self.changed()
-        self._last_error = error or self._last_error
+        if error is not None:
+            self._last_error, self.is_forbidden = error, error is FaultKind.DEPLOYMENT_FORBIDDEN
         if penalty is not None:
+            self._failures.append(now)
             self._measure(penalty, now)
 
     def changed(self) -> None:
@@ -118,7 +127,9 @@ class Member:
             return None
         # A drained endpoint is a candidate only where there is no other.
         weight = (self.endpoint.weight or 1.0) * share
-        self._candidate = Candidate(self.endpoint, self._in_flight, weight, self._latency(now))
+        while self._failures and self._failures[0] <= now - self._failure_penalty:
+            self._failures.popleft()
+        self._candidate = Candidate(self.endpoint, self._in_flight, weight, self._latency(now), len(self._failures))
         return self._candidate
 
     def probe(self) -> Candidate:

@@ -85,7 +85,8 @@ class CooldownPolicy:
     base_cap: Seconds = 60.0
     """Seconds that a cooldown without a hint lasts at most, before jitter."""
     credentials: Seconds = 60.0
-    """Seconds that a subaccount is in cooldown when it refuses the proxy's token; doubled each time until a success."""
+    """Seconds that a subaccount is in cooldown when it refuses the proxy's token, or forbids the use of all its
+    deployments; doubled each time until a success."""
     credentials_cap: Seconds = 600.0
     """Seconds that it is in cooldown at most, before jitter."""
     wait_at_most: SecondsOrZero = 2.0
@@ -187,7 +188,7 @@ class Policy:
     ewma_seed: Seconds = 1.0
     """Seconds of latency that an endpoint is credited with before it was measured."""
     failure_penalty: Seconds = 5.0
-    """Seconds of latency that a failure without a hint counts as."""
+    """Seconds of latency that a failure without a hint counts as; so long it counts as in flight, too."""
     priority_full: Annotated[int, Range(0, 1_000_000)] = 0
     """Requests in flight per weight at which `priority` calls an endpoint full; 0 is never."""
     models: Mapping[str, ModelPolicy] = field(default_factory=dict)

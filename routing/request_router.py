@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from dialects.core.conversation import JSON
+from dialects.registry import DEFAULT_CLIENT
 from routing.attempts import Attempts, Countdown, Environment, Lifetime, Plan, described
 from routing.availability import MAKER_LEFT, NoEndpointError
 from routing.endpoint import Endpoint
@@ -108,7 +109,7 @@ class RequestRouter:
         self,
         model: str,
         *,
-        client: str = "openai-chat",
+        client: str = DEFAULT_CLIENT,
         affinity_key: str = "",
         pinned: str | None = None,
         context: SelectionContext = NO_CONTEXT,
@@ -158,7 +159,7 @@ class RequestRouter:
         resolution = self.names.resolve(requested)
         endpoint = self._balancer.select(resolution.model)
         name = "" if resolution.how is How.FALLBACK else requested
-        protocol = self.protocol_at(endpoint, "openai-chat", requested=name)
+        protocol = self.protocol_at(endpoint, DEFAULT_CLIENT, requested=name)
         asked["model"] = endpoint.backend
         if stream is not None:
             asked["stream"] = stream
@@ -173,12 +174,10 @@ class RequestRouter:
         broken = len(self._balancer.endpoints(model))
         return max(LEAST_RESERVE, self._environment.policy.breaker.failure_threshold * broken)
 
-    def _find_protocol(
-        self, names: tuple[str, ...], runs: str, client: str, tools_with_reasoning: bool
-    ) -> ProtocolHandler:
+    def _find_protocol(self, names: tuple[str, ...], runs: str, client: str, both: bool) -> ProtocolHandler:
         """Choose a protocol; what it comes to is kept until deployments or registered protocols change."""
         own = self._registry.find(names, runs, client, self._names.same)
-        return own or protocol_for(runs, client, tools_with_reasoning=tools_with_reasoning, protocols=self._protocols)
+        return own or protocol_for(runs, client, tools_with_reasoning=both, protocols=self._protocols)
 
     def _makers(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
         """List the endpoints that can continue what *pinned* began."""

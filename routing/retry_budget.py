@@ -35,16 +35,6 @@ class _Account:
     missing: float = 0.0
     """How much of the reserve is spent and not refilled yet."""
 
-    def refill(self, now: float, per_second: float) -> None:
-        """Give back to the reserve what has flowed in since the last time."""
-        self.missing = max(0.0, self.missing - (now - self.refilled) * per_second)
-        self.refilled = now
-
-    def share(self, ratio: float) -> float:
-        """How many retries the requests of the window pay for, beyond those that they have."""
-        slices = self.window.slices()
-        return max(0.0, ratio * sum(each.requests for each in slices) - sum(each.retries for each in slices))
-
 
 class RetryBudget:
     """Grants retries to each model: a share of its recent requests, and when that is spent, a reserve.
@@ -106,8 +96,11 @@ class RetryBudget:
     def _parts(self, account: _Account, now: float, size: float) -> tuple[float, float]:
         """Count what is left of a model's share, and of its reserve of that *size*."""
         account.window.current(now)  # forgets what is past
-        account.refill(now, size / self._policy.budget_window)
-        return account.share(self._policy.budget_ratio), max(0.0, size - account.missing)
+        slices, policy = account.window.slices(), self._policy
+        earned = policy.budget_ratio * sum(each.requests for each in slices) - sum(each.retries for each in slices)
+        account.missing = max(0.0, account.missing - (now - account.refilled) * size / policy.budget_window)
+        account.refilled = now
+        return max(0.0, earned), max(0.0, size - account.missing)
 
     def _account(self, model: str, now: float) -> _Account:
         """Return a model's account; a new one has its whole reserve."""

@@ -230,22 +230,23 @@ class WeightedStrategy(_BuiltInStrategy):
 
 
 class LeastConnectionsStrategy(_BuiltInStrategy):
-    """The fewest requests in flight for its weight; ties take turns by weight.
+    """The fewest requests in flight for its weight, with those that failed lately; ties take turns by weight.
 
     Two endpoints tie if neither would have more for its weight with one request more than
     the other has now. So weights of 9 and 1 are nine to one when nothing is in flight, too.
     """
 
     name = "least-connections"
-    settings = frozenset({"weight"})
+    settings = frozenset({"weight", "failure_penalty"})
 
     def __init__(self) -> None:
         self._turns = WeightedStrategy()
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Select the least busy."""
-        with_one_more = min([(row.in_flight + 1) / row.weight for row in candidates])
-        ties = [row for row in candidates if row.in_flight / row.weight < with_one_more]
+        loads = [row.in_flight + row.failed_lately for row in candidates]
+        with_one_more = min([(load + 1) / row.weight for row, load in zip(candidates, loads, strict=True)])
+        ties = [row for row, load in zip(candidates, loads, strict=True) if load / row.weight < with_one_more]
         return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
@@ -313,7 +314,7 @@ class CacheAffinityStrategy(_BuiltInStrategy):
     """
 
     name = "cache-affinity"
-    settings = frozenset({"weight", "affinity_load", "affinity_floor"})
+    settings = frozenset({"weight", "failure_penalty", "affinity_load", "affinity_floor"})
 
     def __init__(self, load: float = 1.25, floor: int = 2) -> None:
         self._load = load
@@ -409,7 +410,7 @@ class PriorityStrategy(_BuiltInStrategy):
     @classmethod
     def reads(cls, policy: Policy) -> frozenset[str]:
         """Read the tiers, and the weights if an endpoint can be full."""
-        return cls.settings | ({"weight"} if policy.priority_full else set())
+        return cls.settings | ({"weight", "failure_penalty"} if policy.priority_full else set())
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Forget the turns of those who left."""

@@ -100,11 +100,11 @@ def _added(account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[
 
 
 def render(report: Report) -> str:
-    """Write a report for people: one line for each finding, and the verdict."""
+    """Write a report for people: one line for each finding, and a summary."""
     wrong = sum(finding.mark is Mark.WRONG for finding in report.findings)
-    verdict = "all is well" if report.is_ok else f"{wrong} thing{'s' * (wrong != 1)} to put right"
+    summary = "all is well" if report.is_ok else f"{wrong} thing{'s' * (wrong != 1)} to put right"
     lines = [f"{finding.mark.value} {finding.about}: {finding.text}" for finding in report.findings]
-    return "\n".join([*lines, verdict, ""])
+    return "\n".join([*lines, summary, ""])
 
 
 def _subaccount(

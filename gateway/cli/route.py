@@ -56,11 +56,11 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
         protocol = router.protocol_at(first, dialect)
     except FaultError as error:
         raise ValueError(error.fault.message) from error
-    lane = "passed through" if protocol.dialect == dialect else f"translated from {dialect}"
+    how = "passed through" if protocol.dialect == dialect else f"translated from {dialect}"
     lines = [
         f"model     {model} -> {resolution.model} ({resolution.how.value})",
         f"strategy  {balancer.snapshot(resolution.model)[0].strategy}",
-        f"protocol  {protocol.name}, {lane}",
+        f"protocol  {protocol.name}, {how}",
         "",
     ]
     chosen = [_select(router, model, dialect) for _ in range(times)]

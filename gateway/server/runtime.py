@@ -43,11 +43,6 @@ class Runtime:
             shared_metrics.share(board.folder)
         self._dropped_lines = DroppedLines()
 
-    @property
-    def is_draining(self) -> bool:
-        """Whether the proxy is about to end, and should get no more requests."""
-        return self.board.table.draining
-
     def report_with(self, router_state: Callable[[], JSON], readiness: Callable[[], tuple[bool, JSON]]) -> None:
         """Report from now on what these say: the state of the router, and whether there is anything to serve.
 

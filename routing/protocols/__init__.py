@@ -55,5 +55,5 @@ def protocol_for(
     able = [protocol for protocol in protocols if protocol.speaks(profile)]
     if not able:
         raise invalid(f"{model!r} cannot be asked in any protocol the proxy knows", param="model")
-    wanted = "openai-responses" if tools_with_reasoning and profile.responses_for_tools else client
+    wanted = OpenAIResponsesProtocol.dialect if tools_with_reasoning and profile.responses_for_tools else client
     return next((protocol for protocol in able if protocol.dialect == wanted), able[0])

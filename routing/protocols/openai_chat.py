@@ -1,5 +1,6 @@
 """OpenAI's chat completions, which most vendors on SAP AI Core speak."""
 
+from dialects import openai_chat
 from dialects.capabilities.azure_versions import with_version_for
 from dialects.capabilities.models import ModelProfile, Vendor, profile_for
 from dialects.core.conversation import JSON
@@ -17,7 +18,7 @@ class OpenAIChatProtocol(ProtocolHandler):
     """Posts to `/chat/completions`."""
 
     name = "openai-chat"
-    dialect = "openai-chat"
+    dialect = openai_chat.DIALECT
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body says it
         """Choose path and `api-version` by the model; the body says whether to stream."""

@@ -30,7 +30,7 @@ class TestVisible:
             state.k,
             state.in_flight,
             state.weight,
-            state.domain,
+            state.endpoint.domain,
         )
         assert "never failed" == scene.state(EU2).why
         assert FaultKind.SERVER_ERROR is state.last_error

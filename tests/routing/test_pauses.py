@@ -73,7 +73,7 @@ class TestNoElsewhere:
         policy = Policy(cooldown=dataclasses.replace(NO_REST, base=short), retry=RetryPolicy(max_attempts=2))
 
         assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), BUSY)
-        assert [short] == clock.slept
+        assert [short + (2.0 - short) / 2] == clock.slept
 
     def test_a_request_that_says_nothing_of_itself_has_no_home(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(strategy="cache-affinity"))
@@ -119,7 +119,7 @@ class TestAllCooling:
         [row] = router.balancer.snapshot("gpt-5")
 
         assert "eu/d1" == place(next(router.attempts("gpt-5")))
-        assert clock.slept == [pytest.approx(row.seconds * 1.05)]
+        assert clock.slept == [pytest.approx(row.seconds + (2.0 - row.seconds) / 2)]
 
     def test_what_ends_later_is_a_429_that_says_when(self, router_of, clock):
         router = self.cooled(router_of, 2.1)

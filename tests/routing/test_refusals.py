@@ -3,7 +3,8 @@
 import pytest
 
 from dialects.core.faults import Fault, FaultKind
-from routing.attempts import Attempts
+from routing.attempts import Attempt, Attempts
+from routing.availability import NoEndpointError
 from routing.health import CircuitBreaker
 from routing.policy import BreakerPolicy, Policy, RetryPolicy
 from routing.request_router import RequestRouter
@@ -212,10 +213,66 @@ class TestTheBreaker:
         assert before == scene.breaker.snapshot()
 
 
+AI_CORE_FORBIDS = Fault(FaultKind.DEPLOYMENT_FORBIDDEN, "no", 403)
+
+
 def test_the_deployment_alone_is_blamed_for_what_ai_core_forbids(router_of):
     router = router_of(pool_at("eu/d1", "eu/d2", "us/d7"), KEEN)
-    forbidden = Fault(FaultKind.DEPLOYMENT_FORBIDDEN, "no", 403)
     for _ in range(9):
-        assert "ok" == refused_by(router, "eu/d1", fault=forbidden).trail[-1].outcome
+        assert "ok" == refused_by(router, "eu/d1", fault=AI_CORE_FORBIDS).trail[-1].outcome
 
     assert {"eu/d1": "open", "eu/d2": "ready", "us/d7": "ready"} == circuits(router)
+
+
+class TestForbiddenSubaccount:
+    """A subaccount of which every endpoint is forbidden is left alone as one whose credentials are refused."""
+
+    def shut(self, router_of, *places: str) -> RequestRouter:
+        router = router_of(pool_at(*places), KEEN)
+        for _ in range(2):
+            all_fail(router.attempts("gpt-5", retry=False), AI_CORE_FORBIDS)
+        return router
+
+    def test_it_is_in_cooldown_once_its_last_endpoint_said_so(self, router_of, clock):
+        router = router_of(pool_at("eu/d1", "eu/d2", "us/d7"), KEEN)
+        refused_by(router, "eu/d1", fault=AI_CORE_FORBIDS)
+        assert {"eu/d1": "ready", "eu/d2": "ready", "us/d7": "ready"} == circuits(router)
+
+        refused_by(router, "eu/d1", "eu/d2", fault=AI_CORE_FORBIDS)
+        refused_by(router, "eu/d1", "eu/d2", fault=AI_CORE_FORBIDS)
+        assert {"eu/d1": "cooling", "eu/d2": "cooling", "us/d7": "ready"} == circuits(router)
+        assert "subaccount: deployment_forbidden" == router.balancer.snapshot()[0].why
+        assert 60.0 <= router.balancer.snapshot()[0].seconds <= 66.0
+
+    def test_callers_are_told_that_the_proxy_is_refused_and_when_to_come_back(self, router_of):
+        router = self.shut(router_of, "eu/d1", "eu/d2")
+        with pytest.raises(NoEndpointError) as raised:
+            next(router.attempts("gpt-5"))
+
+        fault = raised.value.fault
+        assert (FaultKind.REFUSED_CREDENTIALS, 502) == (fault.kind, fault.status)
+        assert 60.0 <= (fault.retry_after or 0) <= 66.0
+
+    def test_an_endpoint_that_answers_or_fails_otherwise_speaks_for_it(self, router_of):
+        for outcome in (Attempt.answered, lambda attempt: attempt.failed(DOWN)):
+            router = router_of(pool_at("eu/d1", "eu/d2"), KEEN)
+            first, second, again = (next(router.attempts("gpt-5", retry=False)) for _ in range(3))
+            first.failed(AI_CORE_FORBIDS)
+            outcome(again)
+            second.failed(AI_CORE_FORBIDS)
+
+            assert "cooling" not in circuits(router).values()
+
+    def test_an_endpoint_that_has_no_other_beside_it_is_blamed_alone(self, router_of):
+        router = router_of(pool_at("eu/d1", "us/d7"), KEEN)
+        refused_by(router, "eu/d1", fault=AI_CORE_FORBIDS)
+
+        assert {"eu/d1": "ready", "us/d7": "ready"} == circuits(router)
+
+    def test_an_answer_ends_it(self, router_of, clock):
+        router = self.shut(router_of, "eu/d1", "eu/d2")
+        clock.now += 70
+        next(router.attempts("gpt-5", retry=False)).answered()
+        next(router.attempts("gpt-5", retry=False)).failed(AI_CORE_FORBIDS)
+
+        assert "cooling" not in circuits(router).values()

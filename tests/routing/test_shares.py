@@ -4,9 +4,11 @@ from collections import Counter
 
 import pytest
 
-from routing.endpoint import Candidate
+from routing.endpoint import Candidate, Endpoint
+from routing.lease import Lease
+from routing.policy import BreakerPolicy, Policy
 from routing.strategy import LeastConnectionsStrategy, PriorityStrategy, RoundRobinStrategy
-from tests.routing.scenes import EU1, EU2, US1, choose, endpoint, rows
+from tests.routing.scenes import DOWN, EU1, EU2, US1, BalancerScene, choose, endpoint, rows
 
 
 class TestRoundRobin:
@@ -50,6 +52,33 @@ class TestRoundRobin:
             choose(strategy, other, 7)
 
         assert 10 == found.count(EU1)
+
+
+class TestFailingAtOnce:
+    """What fails at once has nothing in flight, and attracts no requests by that."""
+
+    def chosen(self, scene: BalancerScene, count: int) -> Counter[Endpoint]:
+        """Make requests of which EU1 refuses each at once, and US1 is still at work on each."""
+        got: Counter[Endpoint] = Counter()
+        for _ in range(count):
+            lease = scene.acquire()
+            got[lease.endpoint] += 1
+            if lease.endpoint == EU1:
+                lease.failed(DOWN)
+            else:
+                self.open.append(lease)
+        return got
+
+    def test_it_gets_no_more_than_its_share_for_as_long_as_a_failure_counts(self):
+        self.open: list[Lease] = []
+        never = BreakerPolicy(failure_threshold=1_000, failure_rate=2)
+        scene = BalancerScene([EU1, US1], Policy(breaker=never, strategy="least-connections", failure_penalty=5))
+
+        assert {EU1: 5, US1: 5} == self.chosen(scene, 10)
+        scene.clock.now += 4.9
+        assert {EU1: 1, US1: 1} == self.chosen(scene, 2)
+        scene.clock.now += 0.1
+        assert {EU1: 5} == self.chosen(scene, 5)
 
 
 class TestLeastConnections:

@@ -168,6 +168,11 @@ class TestLeastConnections:
         assert [heavy] == choose(LeastConnectionsStrategy(), candidates, 1)
         assert [EU1] == choose(LeastConnectionsStrategy(), candidates[:2], 1)
 
+    def test_what_failed_lately_counts_as_in_flight(self):
+        candidates = [Candidate(EU1, 1, failed_lately=2), Candidate(EU2, 2)]
+
+        assert [EU2] == choose(LeastConnectionsStrategy(), candidates, 1)
+
     def test_ties_take_turns(self):
         assert [EU1, EU2, US1, EU1] == choose(LeastConnectionsStrategy(), rows(EU1, EU2, US1), 4)
 
@@ -426,9 +431,9 @@ class TestNames:
         [
             ("round-robin", set()),
             ("weighted", {"weight"}),
-            ("least-connections", {"weight"}),
+            ("least-connections", {"weight", "failure_penalty"}),
             ("least-latency", {"weight", "ewma_decay", "ewma_seed", "failure_penalty"}),
-            ("cache-affinity", {"weight", "affinity_load", "affinity_floor"}),
+            ("cache-affinity", {"weight", "failure_penalty", "affinity_load", "affinity_floor"}),
             ("priority", {"tier", "priority_full"}),
         ],
     )
@@ -439,7 +444,7 @@ class TestNames:
         assert reads <= fields
 
     def test_priority_reads_weights_where_an_endpoint_can_be_full(self):
-        assert {"tier", "weight", "priority_full"} == PriorityStrategy.reads(Policy(priority_full=3))
+        assert {"tier", "weight", "failure_penalty", "priority_full"} == PriorityStrategy.reads(Policy(priority_full=3))
 
     def test_one_that_does_not_declare_them_may_read_weights_and_tiers(self):
         assert {"tier", "weight", "input_tokens"} == LoadBalancingStrategy.reads(Policy())
