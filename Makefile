@@ -3,11 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUNS := $(BIN)/.runs
 TESTS := $(BIN)/.tests
+LINT := $(BIN)/.lint
 CHECKS := $(BIN)/.checks
+FAST := tests/dialects tests/proxy_helpers tests/routing tests/gateway/config tests/test_layers.py tests/test_recipes.py tests/test_words.py
+SLOW := tests/dialects/test_laws.py tests/dialects/test_continuations.py
+# Processes that test: one for each core. CI has two.
+JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-cov check lint format types golden schema drill simulate bench bench-short bench-routing mutants fuzz clean
+.PHONY: help install run test test-fast test-cov check lint format types golden schema drill simulate bench bench-short bench-routing mutants fuzz clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -18,21 +23,24 @@ run: $(RUNS) ## Serve on 127.0.0.1:3001: with config.json if there is one, else 
 	@$(BIN)/sap-ai-proxy $(ARGS)
 
 test: $(TESTS) ## Run the tests (ARGS="-k breaker")
-	$(BIN)/python -m pytest -q -n 2 $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+
+test-fast: $(TESTS) ## Run the unit tests of dialects, routing and the config, and the laws about the code: half a minute
+	$(BIN)/python -m pytest -q -n $(JOBS) -m "not hypothesis" $(FAST) $(SLOW:%=--ignore=%) $(ARGS)
 
 test-cov: $(TESTS) ## Run the tests and hold branch coverage: 100 % of routing/, 90 % of everything
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -q -n 2 --cov --cov-report= $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --cov --cov-report= $(ARGS)
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --include='routing/*' --fail-under=100
 
 check: lint types test-cov ## All that CI holds
 
-lint: $(CHECKS) ## Check format and style
+lint: $(LINT) ## Check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-format: $(CHECKS) ## Write the format
+format: $(LINT) ## Write the format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -82,6 +90,10 @@ $(TESTS): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(RUNS)
 
+$(LINT): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[lint]'
+	@touch $@ $(RUNS)
+
 $(CHECKS): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@ $(TESTS) $(RUNS)
+	@touch $@ $(TESTS) $(LINT) $(RUNS)

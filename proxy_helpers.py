@@ -1,7 +1,7 @@
-"""Public helpers: what a model's name tells, and any dialect said in another.
+"""Public helpers: what a model's name says about it, and converters from any dialect to another.
 
 `Converters` are for callers that hold one body or one chunk. They keep no
-state and change nothing they are given. They read leniently, log what could
+state and change nothing they are given. They accept careless bodies, log what could
 not be converted, and write the forms such callers know; the proxy itself is
 strict, and streams through readers and writers, which know what came before.
 """
@@ -15,26 +15,18 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dialects import (
-    anthropic_messages,
-    bedrock_converse,
-    chunks,
-    gemini,
-    lenient,
-    openai_chat,
-    openai_responses,
-    shorthand,
-)
-from dialects.chunks import ChunkReader, Heard, Nonsense
-from dialects.conversation import JSON, Completion, Conversation, Opaque, Text
-from dialects.dialect import BackendDialect, ClientDialect, Envelope
-from dialects.events import BlockDelta, BlockStarted
-from dialects.faults import FaultError, invalid
-from dialects.foreign import spoken
-from dialects.models import ModelProfile, Vendor, canonical, profile_for
+from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
+from dialects.adapt.unsupported import approximate_or_reject
+from dialects.capabilities.models import ModelProfile, Vendor, canonical, profile_for
+from dialects.converters import normalize, short_forms, single_chunks
+from dialects.converters.single_chunks import ChunkError, ChunkEvent, ChunkReader
+from dialects.core.conversation import JSON, Completion, Conversation, Opaque, Text
+from dialects.core.events import BlockDelta, BlockStarted
+from dialects.core.faults import FaultError, invalid
+from dialects.interface import BackendDialect, ClientDialect, Envelope
 
 logger = logging.getLogger(__name__)
-"""Told what could not be converted, in words that quote nothing of it."""
+"""Gets what could not be converted, in sentences that quote nothing of it."""
 
 _VERSION = re.compile(r"(?<!\d)(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
 """A major and perhaps a minor version; a date has too many digits to be one."""
@@ -50,7 +42,7 @@ class ConversionError(FaultError, ValueError):
 
 
 class Detector:
-    """What a model's name tells about it, however it is written."""
+    """What a model's name says about it, however it is written."""
 
     @staticmethod
     def is_claude_model(model: str | None) -> bool:
@@ -106,7 +98,7 @@ class _Client:
     """
 
     dialect: ClientDialect
-    tidied: Callable[[JSON, bool], lenient.Tidied]
+    tidied: Callable[[JSON, bool], normalize.Normalized]
     between: str
     joint: str
     failure: Callable[[str], JSON]
@@ -136,7 +128,7 @@ class _Backend:
     name: str = ""
     turns: str = "messages"
     one_text: bool = False
-    written: Callable[[JSON, Conversation], JSON] = shorthand.unchanged
+    written: Callable[[JSON, Conversation], JSON] = short_forms.unchanged
     usage: str = "usage"
     tidied: Callable[[JSON], JSON] = dict
     answers_unreadable: bool = False
@@ -146,7 +138,7 @@ class _Backend:
         profile = profile_for(model if isinstance(model, str) and model else self.model)
         return profile if profile.vendor in self.vendors else profile_for(self.model)
 
-    def ask(self, payload: JSON, client: _Client) -> JSON:
+    def render_request(self, payload: JSON, client: _Client) -> JSON:
         """Render a client's request; raises `ConversionError`."""
         with _converting(payload):
             request = _read(client.tidied(payload, self.one_text))
@@ -158,11 +150,11 @@ class _Backend:
     def _rendered(self, request: JSON, client: _Client) -> JSON:
         conversation = client.dialect.parse_request(request | {"model": request.get("model") or self.model})
         if self.one_text:
-            conversation = shorthand.joined(conversation, client.between)
-        body = self.dialect.render_request(spoken(conversation), self.profile(conversation.model)).body
+            conversation = short_forms.joined(conversation, client.between)
+        body = self.dialect.render_request(approximate_or_reject(conversation), self.profile(conversation.model)).body
         return self.written(body, conversation)
 
-    def answer(self, response: JSON, client: _Client, model: str) -> JSON:
+    def render_response(self, response: JSON, client: _Client, model: str) -> JSON:
         """Render a backend's answer, or what is wrong with it; one that has an id keeps it."""
         try:
             completion = _understood(self.dialect.parse_response(self.tidied(response), uuid.uuid4().hex))
@@ -178,22 +170,22 @@ class _Backend:
 
     def chat_answer(self, response: JSON, model: str) -> JSON:
         """Render a backend's answer for an OpenAI client; what was written to a cache has a name of old, too."""
-        answer = self.answer(response, _CHAT_CLIENT, model)
+        answer = self.render_response(response, _CHAT_CLIENT, model)
         match answer:
-            case {"usage": {"prompt_tokens_details": {"cache_write_tokens": written, **told}, **usage}}:
-                details = {**told, "cache_write_tokens": written, "cache_creation_tokens": written}
+            case {"usage": {"prompt_tokens_details": {"cache_write_tokens": written, **others}, **usage}}:
+                details = {**others, "cache_write_tokens": written, "cache_creation_tokens": written}
                 return answer | {"usage": {**usage, "prompt_tokens_details": details}}
             case _:
                 return answer
 
     def chunk(self, chunk: JSON | str, model: str, stream_id: str | None = None) -> str | None:
-        """Render one chunk for an OpenAI client, but for what it leaves unsaid."""
-        match heard := self._heard(chunk):
-            case Nonsense.BROKEN:
+        """Render one chunk for an OpenAI client, but for what other chunks hold too."""
+        match heard := self._events_of(chunk):
+            case ChunkError.BROKEN:
                 return _event({"error": _failure(_NO_CHUNK)})
-            case Nonsense.UNREADABLE if self.answers_unreadable:
+            case ChunkError.UNREADABLE if self.answers_unreadable:
                 return _event({"error": _failure(_NO_JSON)})
-            case Nonsense():
+            case ChunkError():
                 return None
         writer = openai_chat.writer(_CHAT_CLIENT.envelope(model))
         said = b""
@@ -208,8 +200,8 @@ class _Backend:
     def text_delta(self, chunk: JSON) -> JSON | None:
         """Render the text of one chunk for an Anthropic client."""
         text, in_text = "", False
-        heard = self._heard(chunk)
-        for each in [] if isinstance(heard, Nonsense) else heard:
+        heard = self._events_of(chunk)
+        for each in [] if isinstance(heard, ChunkError) else heard:
             match each.event:
                 case BlockStarted(_, block):
                     in_text = isinstance(block, Text)
@@ -219,17 +211,17 @@ class _Backend:
             return None
         return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
 
-    def _heard(self, chunk: object) -> list[Heard] | Nonsense:
+    def _events_of(self, chunk: object) -> list[ChunkEvent] | ChunkError:
         heard = self.chunks.read(chunk)
-        if heard is Nonsense.UNKNOWN:
+        if heard is ChunkError.UNKNOWN:
             logger.warning("a chunk of an unknown kind")
-        elif isinstance(heard, Nonsense):
+        elif isinstance(heard, ChunkError):
             logger.error("a chunk that makes no sense")
         return heard
 
 
 def _understood(completion: Completion) -> Completion:
-    """Raise `ValueError` for an answer of which nothing has a word in another dialect."""
+    """Raise `ValueError` for an answer of which no other dialect has anything."""
     if completion.parts and all(isinstance(part, Opaque) for part in completion.parts):
         raise ValueError("nothing but unknown parts")
     return completion
@@ -240,7 +232,7 @@ def _field(body: object, name: str) -> object:
     return body.get(name) if isinstance(body, dict) else None
 
 
-def _read(tidied: lenient.Tidied) -> JSON:
+def _read(tidied: normalize.Normalized) -> JSON:
     """Log what was left out of a request."""
     for problem in tidied.problems:
         logger.warning("a request: %s", problem)
@@ -252,9 +244,9 @@ def _event(message: JSON) -> str:
     return f"data: {json.dumps(message)}\n\n"
 
 
-_CHAT_CLIENT = _Client(openai_chat, lenient.chat_request, between="", joint="-", failure=_openai_failure)
+_CHAT_CLIENT = _Client(openai_chat, normalize.chat_request, between="", joint="-", failure=_openai_failure)
 _ANTHROPIC_CLIENT = _Client(
-    anthropic_messages, lenient.anthropic_request, between=" ", joint="_", failure=_anthropic_failure
+    anthropic_messages, normalize.anthropic_request, between=" ", joint="_", failure=_anthropic_failure
 )
 
 _BEDROCK = frozenset({Vendor.CLAUDE, Vendor.NOVA})
@@ -263,10 +255,10 @@ _CONVERSE = _Backend(
     bedrock_converse,
     _BEDROCK,
     "anthropic--claude-3.7-sonnet",
-    ChunkReader(bedrock_converse, context=chunks.within_converse, kinds=chunks.CONVERSE_KINDS),
+    ChunkReader(bedrock_converse, context=single_chunks.within_converse, kinds=single_chunks.CONVERSE_KINDS),
     name="claude",
-    written=shorthand.converse,
-    tidied=lenient.converse_response,
+    written=short_forms.converse,
+    tidied=normalize.converse_response,
 )
 _INVOKE = _Backend(
     anthropic_messages,
@@ -274,26 +266,26 @@ _INVOKE = _Backend(
     "anthropic--claude-3.7-sonnet",
     ChunkReader(
         anthropic_messages,
-        tidied=lenient.anthropic_event,
-        context=chunks.within_invoke,
+        tidied=normalize.anthropic_event,
+        context=single_chunks.within_invoke,
         end={"type": "message_stop"},
     ),
     name="claude",
-    written=shorthand.anthropic,
-    tidied=lenient.anthropic_response,
+    written=short_forms.anthropic,
+    tidied=normalize.anthropic_response,
     answers_unreadable=True,
 )
 _GEMINI = _Backend(
     gemini,
     {Vendor.GEMINI},
     "gemini-2.5-pro",
-    ChunkReader(gemini, announces=False, tidied=lenient.gemini_response),
+    ChunkReader(gemini, announces=False, tidied=normalize.gemini_response),
     name="gemini",
     turns="contents",
     one_text=True,
-    written=shorthand.gemini,
+    written=short_forms.gemini,
     usage="usageMetadata",
-    tidied=lenient.gemini_response,
+    tidied=normalize.gemini_response,
 )
 _CHAT = _Backend(openai_chat, _OPENAI, "gpt-4.1", ChunkReader(openai_chat), name="openai")
 _RESPONSES = _Backend(openai_responses, {Vendor.OPENAI}, "gpt-5", ChunkReader(openai_responses), turns="input")
@@ -319,33 +311,33 @@ class Converters:
     @staticmethod
     def convert_openai_to_claude(payload: JSON) -> JSON:
         """An OpenAI chat request, as Bedrock's Invoke wants it."""
-        return _INVOKE.ask(payload, _CHAT_CLIENT)
+        return _INVOKE.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_claude37(payload: JSON) -> JSON:
         """An OpenAI chat request, as Bedrock's Converse wants it."""
-        return _CONVERSE.ask(payload, _CHAT_CLIENT)
+        return _CONVERSE.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_gemini(payload: JSON) -> JSON:
         """An OpenAI chat request, as Gemini wants it."""
-        return _GEMINI.ask(payload, _CHAT_CLIENT)
+        return _GEMINI.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_responses(payload: JSON) -> JSON:
         """An OpenAI chat request, as Responses wants it."""
-        return _RESPONSES.ask(payload, _CHAT_CLIENT)
+        return _RESPONSES.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_openai(payload: JSON) -> JSON:
         """An OpenAI chat request, without what its model refuses."""
         with _converting(payload):
-            return openai_chat.forward_request(payload, _CHAT.profile(payload.get("model"))).body
+            return openai_chat.passthrough_request(payload, _CHAT.profile(payload.get("model"))).body
 
     @staticmethod
     def convert_claude_request_to_openai(payload: JSON) -> JSON:
         """An Anthropic request, as OpenAI chat wants it; it names the model that was given, None if none was."""
-        body = _CHAT.ask(payload, _ANTHROPIC_CLIENT)
+        body = _CHAT.render_request(payload, _ANTHROPIC_CLIENT)
         if "max_tokens" in body and _CHAT.profile(payload.get("model")).vendor is Vendor.OPENAI:
             body["max_completion_tokens"] = body.pop("max_tokens")
         return {**body, "model": payload.get("model")}
@@ -353,15 +345,15 @@ class Converters:
     @staticmethod
     def convert_claude_request_to_gemini(payload: JSON) -> JSON:
         """An Anthropic request, as Gemini wants it."""
-        return _GEMINI.ask(payload, _ANTHROPIC_CLIENT)
+        return _GEMINI.render_request(payload, _ANTHROPIC_CLIENT)
 
     @staticmethod
     def convert_claude_request_for_bedrock(payload: JSON) -> JSON:
         """An Anthropic request, as Bedrock's Invoke wants it; but `model` is kept, which Bedrock refuses in a body."""
         with _converting(payload):
-            request = _read(lenient.anthropic_request(payload))
-            body = anthropic_messages.forward_request(request, _INVOKE.profile(payload.get("model"))).body
-        return ({"model": payload["model"]} if "model" in payload else {}) | shorthand.anthropic_blocks(body)
+            request = _read(normalize.anthropic_request(payload))
+            body = anthropic_messages.passthrough_request(request, _INVOKE.profile(payload.get("model"))).body
+        return ({"model": payload["model"]} if "model" in payload else {}) | short_forms.anthropic_blocks(body)
 
     @staticmethod
     def convert_claude_to_openai(response: JSON, model: str) -> JSON:
@@ -389,17 +381,17 @@ class Converters:
     @staticmethod
     def convert_openai_response_to_openai(response: JSON, model_name: str = "gpt-4.1") -> JSON:
         """An OpenAI chat completion, under the name that was asked for."""
-        return openai_chat.forward_response(response, _CHAT_CLIENT.envelope(model_name))
+        return openai_chat.passthrough_response(response, _CHAT_CLIENT.envelope(model_name))
 
     @staticmethod
     def convert_gemini_response_to_claude(response: JSON, model_name: str = "gemini-pro") -> JSON:
         """A Gemini answer, as an Anthropic message."""
-        return _GEMINI.answer(response, _ANTHROPIC_CLIENT, model_name)
+        return _GEMINI.render_response(response, _ANTHROPIC_CLIENT, model_name)
 
     @staticmethod
     def convert_openai_response_to_claude(response: JSON) -> JSON:
         """An OpenAI chat completion, as an Anthropic message."""
-        return _CHAT.answer(response, _ANTHROPIC_CLIENT, str(_field(response, "model") or ""))
+        return _CHAT.render_response(response, _ANTHROPIC_CLIENT, str(_field(response, "model") or ""))
 
     @staticmethod
     def convert_claude_chunk_to_openai(chunk: str, model: str) -> str | None:

@@ -7,27 +7,27 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from prometheus_client import generate_latest
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import BaseConverter, PathConverter
+from werkzeug.routing import BaseConverter, MapAdapter, PathConverter
 
 import routing
-from dialects import anthropic_messages, gemini, openai_chat
-from dialects.conversation import JSON
-from dialects.counting import count_tokens
-from dialects.faults import Fault, FaultError, FaultKind, http_status, invalid
-from dialects.jsontext import dumps, loads
-from dialects.model_lists import anthropic_model, anthropic_models, openai_model, openai_models
-from dialects.tables import CLIENTS
+from dialects import anthropic_messages, gemini, openai_chat, openai_responses
+from dialects.adapt.token_estimate import estimate_tokens
+from dialects.core.conversation import JSON
+from dialects.core.faults import Fault, FaultError, FaultKind, http_status, invalid
+from dialects.framing.json_text import dumps, loads
+from dialects.registry import CLIENTS, dialect_of_caller
 from gateway.cli import main as command_line
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
 from gateway.http.auth import headers_in, keys_in
-from gateway.http.bodies import decoded
+from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import is_near, permission
 from gateway.requests.exchange import DEFECT, Exchange
-from gateway.server.client_connection import ClientConnection
+from gateway.server.client_connection import CONNECTION, ClientConnection
 from gateway.server.runtime import Runtime
 from gateway.server.stream_loop import HAND_OVER
 from gateway.version import VERSION
@@ -54,10 +54,9 @@ _FINAL = frozenset({400, 401, 403, 404})
 _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{8})[^/]+")
 """The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
-_CONNECTIONS = ("gunicorn.socket", "werkzeug.socket")
+_CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
 """Where servers put the connection to the client."""
 _GEMINI_VERBS = {"generateContent": False, "streamGenerateContent": True}
-_TELLTALES = {"x-goog-api-key": "gemini", "anthropic-version": "anthropic-messages"}
 _HTTP_KINDS = {
     401: FaultKind.UNAUTHENTICATED,
     404: FaultKind.NOT_FOUND,
@@ -84,6 +83,23 @@ class _Application(Flask):
         """Give *func* as it is: none here is a coroutine."""
         return func
 
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Bind the URL map to *request*; the host, which only a redirect repeats, is not looked at."""
+        if request is None:
+            return super().create_url_adapter(None)
+        environ = request.environ
+        host = environ.get("HTTP_HOST") or environ["SERVER_NAME"]
+        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+        return MapAdapter(self.url_map, host, "/", "", environ["wsgi.url_scheme"], request.path, method, query)
+
+
+class _JSONResponse(Response):
+    """A response whose headers are complete, so that nothing is looked for in them."""
+
+    def get_wsgi_headers(self, _environ: Any) -> Headers:
+        """Give the headers as they are."""
+        return self.headers
+
 
 def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: Runtime | None = None) -> Flask:
     """Build the application and start what works in its background; `app.extensions["gateway"]` is its inside.
@@ -92,7 +108,6 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     """
     app = _Application(__name__)
     app.url_map.converters.update(model=_ModelName, verb=_Verb)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     gateway = gateway or Gateway(settings)
     app.extensions["gateway"] = gateway
@@ -182,7 +197,7 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
     @app.post("/openai/responses")
     @app.post("/openai/v1/responses")
     def responses() -> Response:
-        return _converse(gateway, "openai-responses", _body(gateway))
+        return _converse(gateway, openai_responses.DIALECT, _body(gateway))
 
     @app.post("/v1/embeddings")
     @app.post("/embeddings")
@@ -194,13 +209,13 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
 
     @app.post("/v1/messages")
     def messages() -> Response:
-        return _converse(gateway, "anthropic-messages", _with_betas(_body(gateway)))
+        return _converse(gateway, anthropic_messages.DIALECT, _with_betas(_body(gateway)))
 
     @app.post("/v1/messages/count_tokens")
     def messages_count_tokens() -> Response:
         conversation = anthropic_messages.parse_request(_with_betas(_body(gateway)))
         gateway.resolve(conversation.model)
-        return _json(anthropic_messages.render_token_count(count_tokens(conversation)))
+        return _json(anthropic_messages.render_token_count(estimate_tokens(conversation)))
 
     @app.post("/v1beta/models/<model:model>:<verb:verb>")
     @app.post("/v1/models/<model:model>:<verb:verb>")
@@ -211,10 +226,10 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
             if not isinstance(asked, dict):
                 raise invalid("generateContentRequest must be an object.")
             gateway.resolve(model)
-            return _json({"totalTokens": count_tokens(gemini.parse_request({**asked, "model": model}))})
+            return _json({"totalTokens": estimate_tokens(gemini.parse_request({**asked, "model": model}))})
         if verb not in _GEMINI_VERBS:
             raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not offered here."))
-        return _converse(gateway, "gemini", {**_body(gateway), "model": model, "stream": _GEMINI_VERBS[verb]})
+        return _converse(gateway, gemini.DIALECT, {**_body(gateway), "model": model, "stream": _GEMINI_VERBS[verb]})
 
 
 def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
@@ -243,26 +258,13 @@ def _add_models(app: Flask, gateway: Gateway) -> None:
     @app.get("/models")
     @app.get("/v1beta/models")
     def models() -> Response:
-        names = gateway.model_names()
-        match _asker():
-            case "gemini":
-                return _json({"models": [gemini.render_model(name) for name in names]})
-            case "anthropic-messages":
-                return _json(anthropic_models(names, gateway.started))
-            case _:
-                return _json(openai_models(names, gateway.started))
+        return _json(CLIENTS[_caller_dialect()].render_models(gateway.model_names(), gateway.started))
 
     @app.get("/v1/models/<model:name>")
     @app.get("/v1beta/models/<model:name>")
     def model(name: str) -> Response:
         gateway.resolve(name)
-        match _asker():
-            case "gemini":
-                return _json(gemini.render_model(name))
-            case "anthropic-messages":
-                return _json(anthropic_model(name, gateway.started))
-            case _:
-                return _json(openai_model(name, gateway.started))
+        return _json(CLIENTS[_caller_dialect()].render_model(name, gateway.started))
 
 
 def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
@@ -310,9 +312,9 @@ def _readiness(gateway: Gateway) -> tuple[bool, JSON]:
 def _chat(gateway: Gateway, body: JSON) -> Response:
     """Answer what comes on the chat path, which is not always chat."""
     if openai_chat.is_responses(body):
-        return _converse(gateway, "openai-chat", body, asked_in="openai-responses")
-    mixed = "openai-chat" if openai_chat.has_blocks(body) else ""
-    return _converse(gateway, "openai-chat", openai_chat.with_nested_tools(body), asked_in=mixed)
+        return _converse(gateway, openai_chat.DIALECT, body, asked_in=openai_responses.DIALECT)
+    mixed = openai_chat.DIALECT if openai_chat.has_blocks(body) else ""
+    return _converse(gateway, openai_chat.DIALECT, openai_chat.with_nested_tools(body), asked_in=mixed)
 
 
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:
@@ -345,8 +347,8 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
 
     A *model* that the path names is the one that is asked.
     """
-    encodings = g.headers.get("content-encoding", "")
-    raw = decoded(request.get_data(cache=False), encodings, gateway.settings.max_body_bytes)
+    encodings, limit = g.headers.get("content-encoding", ""), gateway.settings.max_body_bytes
+    raw = decoded(read_body(request.environ, limit), encodings, limit)
     g.place = gateway.admission.enter(g.caller, g.lifetime)
     try:
         body = loads(raw)
@@ -367,16 +369,9 @@ def _with_betas(body: JSON) -> JSON:
     return {**body, "anthropic_beta": [*(given if isinstance(given, list) else []), *named]} if named else body
 
 
-def _asker() -> str:
-    """Who asks, by the path that was called; on the paths all share, by a header of its own."""
-    path = request.path
-    if path.startswith("/v1/messages"):
-        return "anthropic-messages"
-    if path.startswith("/v1beta/") or (path.startswith("/v1/models/") and ":" in path):
-        return "gemini"
-    if path.startswith(("/v1/models", "/models")):
-        return next((dialect for header, dialect in _TELLTALES.items() if header in request.headers), "openai-chat")
-    return "openai-responses" if "/responses" in path else "openai-chat"
+def _caller_dialect() -> str:
+    """Name the dialect of whoever sent the request."""
+    return dialect_of_caller(request.path, {name.lower() for name, _ in request.headers})
 
 
 def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
@@ -388,14 +383,14 @@ def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
     if status in _FINAL:
         # The SDKs of OpenAI and Anthropic obey it; without it Claude Code goes on asking with a wrong key.
         told["x-should-retry"] = "false"
-    return _json(CLIENTS[_asker()].render_fault(fault), status, told)
+    return _json(CLIENTS[_caller_dialect()].render_fault(fault), status, told)
 
 
 def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
     """Say why a request did not become an exchange, and take note of it."""
     model = (request.view_args or {}).get("model") or g.get("asked")
     asked = model if isinstance(model, str) else _called()
-    name = gateway.refused(fault, client=_asker(), caller=g.get("caller", "anonymous"), asked=asked)
+    name = gateway.refused(fault, client=_caller_dialect(), caller=g.get("caller", "anonymous"), asked=asked)
     return _say(fault, {**(headers or {}), "x-request-id": name})
 
 
@@ -421,7 +416,7 @@ def _say_defect(error: Exception) -> Response:
 
 
 def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(dumps(body), status, headers, content_type="application/json")
+    return _JSONResponse(dumps(body), status, headers, content_type="application/json")
 
 
 def _deprecated(name: str, payload: JSON, model: str) -> tuple[str, JSON, str]:

@@ -1,1 +1,1 @@
-"""The languages models and their clients speak. Pure: no sockets, no clock, no configuration."""
+"""The dialects of models and their clients. Pure: no sockets, no clock, no configuration."""

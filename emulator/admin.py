@@ -6,10 +6,10 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from emulator.catalogue import ORCHESTRATION
 from emulator.faults import Fault
 from emulator.framing import dump
 from emulator.management import address
+from emulator.models import ORCHESTRATION
 from emulator.state import Emulator
 from emulator.world import Json, service_key
 

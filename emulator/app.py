@@ -1,4 +1,4 @@
-"""The doors of AI Core: tokens, management and inference."""
+"""The HTTP application: tokens, management, inference and the switches of `/admin`."""
 
 import json
 import time
@@ -8,22 +8,29 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from emulator import admin, inference, management, wire
-from emulator.catalogue import Family
+from emulator import admin, inference, management
+from emulator.errors import ErrorResponse, of_family
 from emulator.errors import management as refuse
-from emulator.errors import of_family
-from emulator.faults import LONGEST, Fault, Kind, refusal
+from emulator.faults import LONGEST, Fault, FaultKind, error_response
 from emulator.framing import dump
-from emulator.inference import Reply, Streamed, Whole
-from emulator.neutral import Refused
+from emulator.models import Family
+from emulator.oauth import authenticate
+from emulator.protocol import InferenceRequest, Reply, Streamed, Whole
 from emulator.recorder import Exchange
+from emulator.response_writer import (
+    ClientConnection,
+    ClientLeft,
+    Destination,
+    RecordedBody,
+    fail_before_response,
+    write_stream,
+    write_whole,
+)
 from emulator.state import Emulator, Settings
-from emulator.tokens import authenticate
-from emulator.wire import Body, Outlet, Wire
 from emulator.world import Deployment, Json, Tenant, World, default_world
 
 _JSON = "application/json"
-_SERVER_ERRORS = (Kind.ERROR_EVENT, Kind.CUT_ERROR)
+_SERVER_ERRORS = (FaultKind.ERROR_EVENT, FaultKind.CUT_ERROR)
 _METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH"]
 
 
@@ -43,8 +50,8 @@ def create_app(
     _management_routes(app, emulator)
     _inference_routes(app, emulator)
 
-    @app.errorhandler(Refused)
-    def refused(error: Refused) -> Response:
+    @app.errorhandler(ErrorResponse)
+    def refused(error: ErrorResponse) -> Response:
         return _refused(error)
 
     @app.errorhandler(404)
@@ -55,7 +62,7 @@ def create_app(
 
 
 def _token_routes(app: Flask, emulator: Emulator) -> None:
-    """Hand tokens out, at an address per tenant."""
+    """Issue tokens, at an address per tenant."""
 
     @app.post("/auth/<name>/oauth/token")
     @app.post("/cert/<name>/oauth/token")
@@ -67,7 +74,7 @@ def _token_routes(app: Flask, emulator: Emulator) -> None:
 
         def answer() -> Json:
             if tenant is None:
-                raise Refused(404, "The subdomain does not map to a valid identity zone.")
+                raise ErrorResponse(404, "The subdomain does not map to a valid identity zone.")
             certified = request.path.startswith("/cert/")
             authenticate(tenant, request.headers.get("Authorization"), form, certified=certified)
             return emulator.tokens.issue(tenant, emulator.settings.expires_in)
@@ -84,7 +91,7 @@ def _management_routes(app: Flask, emulator: Emulator) -> None:
             tenant = _tenant(emulator)
             group = _group(emulator) if grouped else tenant.resource_group
             fault = emulator.faults.take(f"management:{tenant.name}")
-            _fail(fault, Family.ORCHESTRATION, Wire(request.environ.get("werkzeug.socket")))
+            _fail(fault, Family.ORCHESTRATION, ClientConnection(request.environ.get("werkzeug.socket")))
             found = answer(tenant, group, **values)
             return Response(found, mimetype="text/plain") if isinstance(found, str) else _json(found)
 
@@ -118,7 +125,7 @@ def _management_routes(app: Flask, emulator: Emulator) -> None:
 
 
 def _inference_routes(app: Flask, emulator: Emulator) -> None:
-    """Let models answer."""
+    """Send requests for a deployment to its model."""
 
     @app.route("/v2/inference/deployments/<id>/<path:path>", methods=_METHODS)
     def infer(id: str, path: str) -> Response:
@@ -128,9 +135,9 @@ def _inference_routes(app: Flask, emulator: Emulator) -> None:
 
 
 def _infer(emulator: Emulator, exchange: Exchange, id: str, path: str, raw: bytes) -> Response:
-    """Answer one inference request, or fail it the way its deployment is told to."""
+    """Answer one inference request, or fail it as the fault of its deployment says."""
     request_id = emulator.new_id()
-    connection = Wire(request.environ.get("werkzeug.socket"))
+    connection = ClientConnection(request.environ.get("werkzeug.socket"))
     fault: Fault | None = None
     started = time.monotonic()
     try:
@@ -144,24 +151,24 @@ def _infer(emulator: Emulator, exchange: Exchange, id: str, path: str, raw: byte
         reply = inference.run(_request(emulator, tenant, deployment, path, raw, request_id))
         if isinstance(reply, Whole):
             _slowly(reply, fault, deployment.model.family, connection)
-    except Refused as error:
+    except ErrorResponse as error:
         response = _refused(error)
         payload = response.get_data()
-        response.response = Body(iter((payload,)), exchange, emulator.recorder, connection, len(payload))
+        response.response = RecordedBody(iter((payload,)), exchange, emulator.recorder, connection, len(payload))
         response.content_length = len(payload)
     except Exception as error:
-        emulator.recorder.end(exchange, left=isinstance(error, wire.Gone))
+        emulator.recorder.end(exchange, left=isinstance(error, ClientLeft))
         raise
     else:
-        outlet = Outlet(connection, exchange, fault, emulator.settings.split_seed)
-        response = _response(emulator, outlet, reply)
+        destination = Destination(connection, exchange, fault, emulator.settings.split_seed)
+        response = _response(emulator, destination, reply)
     exchange.status = response.status_code
     response.headers["x-request-id"] = response.headers["ai-inference-id"] = request_id
     response.headers["x-upstream-service-time"] = str(int((time.monotonic() - started) * 1000))
     return response
 
 
-def _slowly(reply: Whole, fault: Fault | None, family: Family, connection: Wire) -> None:
+def _slowly(reply: Whole, fault: Fault | None, family: Family, connection: ClientConnection) -> None:
     """Take the time an answer in one piece takes, and fail where a stream would have said so in band."""
     connection.wait(min(reply.delay, LONGEST))
     if fault and fault.kind in _SERVER_ERRORS:
@@ -170,9 +177,9 @@ def _slowly(reply: Whole, fault: Fault | None, family: Family, connection: Wire)
 
 def _request(
     emulator: Emulator, tenant: Tenant, deployment: Deployment, path: str, raw: bytes, request_id: str
-) -> inference.Request:
+) -> InferenceRequest:
     """Gather what the inference needs to know."""
-    return inference.Request(
+    return InferenceRequest(
         deployment.model,
         path,
         request.method,
@@ -187,34 +194,34 @@ def _request(
     )
 
 
-def _response(emulator: Emulator, outlet: Outlet, reply: Reply) -> Response:
+def _response(emulator: Emulator, destination: Destination, reply: Reply) -> Response:
     """Put an answer on its way out."""
     length: int | None = None
     match reply:
         case Streamed(events, framing, path, delay):
-            pieces: Iterator[bytes] = wire.stream(outlet, events, framing, path, delay)
+            pieces: Iterator[bytes] = write_stream(destination, events, framing, path, delay)
             mime = framing.mime
         case Whole(body, ordered, spaced, _):
             payload = json.dumps(body).encode() if spaced else dump(body, ordered=ordered)
-            length, pieces = wire.whole(outlet, payload)
+            length, pieces = write_whole(destination, payload)
             mime = _JSON
-    out = Body(pieces, outlet.exchange, emulator.recorder, outlet.wire, length)
+    out = RecordedBody(pieces, destination.exchange, emulator.recorder, destination.connection, length)
     response = Response(out, mimetype=mime, direct_passthrough=True)
     if length is not None:
         response.content_length = length
     return response
 
 
-def _fail(fault: Fault | None, family: Family, connection: Wire) -> None:
+def _fail(fault: Fault | None, family: Family, connection: ClientConnection) -> None:
     """Fail before the answer, if that is what the fault wants."""
     if fault is None:
         return
     connection.wait(fault.delay)
-    said = refusal(fault, family)
+    said = error_response(fault, family)
     if said is not None:
         raise said
-    if fault.kind in (Kind.RESET, Kind.HANG):
-        wire.nothing(connection, fault.kind)
+    if fault.kind in (FaultKind.RESET, FaultKind.HANG):
+        fail_before_response(connection, fault.kind)
 
 
 def _plainly(emulator: Emulator, exchange: Exchange, seat: str, answer: Callable[[], Json]) -> Response:
@@ -222,12 +229,12 @@ def _plainly(emulator: Emulator, exchange: Exchange, seat: str, answer: Callable
     fault = emulator.faults.take(seat)
     exchange.fault = fault.kind.value if fault else None
     try:
-        _fail(fault, Family.ORCHESTRATION, Wire(request.environ.get("werkzeug.socket")))
+        _fail(fault, Family.ORCHESTRATION, ClientConnection(request.environ.get("werkzeug.socket")))
         response = _json(answer())
-    except Refused as error:
+    except ErrorResponse as error:
         response = _refused(error)
     except Exception as error:
-        emulator.recorder.end(exchange, left=isinstance(error, wire.Gone))
+        emulator.recorder.end(exchange, left=isinstance(error, ClientLeft))
         raise
     exchange.status = response.status_code
     exchange.bytes_sent = len(response.get_data())
@@ -258,7 +265,7 @@ def _tenant(emulator: Emulator) -> Tenant:
     """Find the tenant the token speaks for."""
     tenant = emulator.world.tenant(emulator.tokens.tenant(request.headers.get("Authorization")))
     if tenant is None:
-        raise Refused(403, "RBAC: access denied")
+        raise ErrorResponse(403, "RBAC: access denied")
     return tenant
 
 
@@ -300,7 +307,7 @@ def _base() -> str:
     return request.host_url.rstrip("/")
 
 
-def _refused(error: Refused) -> Response:
+def _refused(error: ErrorResponse) -> Response:
     """Write a refusal."""
     if isinstance(error.body, str):
         mime = None if "Content-Type" in error.headers else "text/plain"

@@ -1,9 +1,9 @@
-"""How each family, and AI Core itself, writes a refusal."""
+"""Error responses, as each model family and AI Core itself write them."""
 
 from collections.abc import Iterable
 
-from emulator.catalogue import Family
-from emulator.neutral import Event, Refused
+from emulator.model_io import StreamEvent
+from emulator.models import Family
 from emulator.world import Json
 
 _AWS_TYPES = {
@@ -30,10 +30,20 @@ _THROTTLED = {
 }
 
 
-def bedrock(message: str, status: int = 400) -> Refused:
+class ErrorResponse(Exception):  # noqa: N818  # what is sent, not a mishap
+    """The service says no: status, body and headers as its family writes them."""
+
+    def __init__(self, status: int, body: Json | str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status, body)
+        self.status = status
+        self.body = body
+        self.headers = headers or {}
+
+
+def bedrock(message: str, status: int = 400) -> ErrorResponse:
     """Refuse as Bedrock does."""
     kind = _AWS_TYPES.get(status, "InternalServerException")
-    return Refused(status, {"message": message}, {"x-amzn-errortype": kind})
+    return ErrorResponse(status, {"message": message}, {"x-amzn-errortype": kind})
 
 
 def azure(
@@ -42,28 +52,28 @@ def azure(
     code: str | None = None,
     status: int = 400,
     kind: str = "invalid_request_error",
-) -> Refused:
+) -> ErrorResponse:
     """Refuse as Azure OpenAI does."""
-    return Refused(status, {"error": {"message": message, "type": kind, "param": param, "code": code}})
+    return ErrorResponse(status, {"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 
-def google(message: str, status: int = 400) -> Refused:
+def google(message: str, status: int = 400) -> ErrorResponse:
     """Refuse as Vertex does."""
-    return Refused(status, {"error": {"code": status, "message": message, "status": _GOOGLE_STATUS[status]}})
+    return ErrorResponse(status, {"error": {"code": status, "message": message, "status": _GOOGLE_STATUS[status]}})
 
 
-def gatekeeper(message: str, status: int = 400, label: str = "BadRequest") -> Refused:
+def gatekeeper(message: str, status: int = 400, label: str = "BadRequest") -> ErrorResponse:
     """Refuse as AI Core's own proxy for models does: `error` is a string."""
-    return Refused(status, {"error": label, "message": message})
+    return ErrorResponse(status, {"error": label, "message": message})
 
 
-def management(status: int, message: str, target: str, request_id: str) -> Refused:
+def management(status: int, message: str, target: str, request_id: str) -> ErrorResponse:
     """Refuse as the AI API does: `code` is a string."""
     error = {"code": str(status), "message": message, "requestId": request_id, "target": target}
-    return Refused(status, {"error": error})
+    return ErrorResponse(status, {"error": error})
 
 
-def of_family(family: Family, status: int, message: str) -> Refused:
+def of_family(family: Family, status: int, message: str) -> ErrorResponse:
     """Refuse as a family does."""
     match family:
         case Family.CLAUDE | Family.NOVA | Family.TITAN:
@@ -75,24 +85,24 @@ def of_family(family: Family, status: int, message: str) -> Refused:
             return azure(message, code=None if status == 400 else str(status), status=status, kind=kind)
         case Family.ORCHESTRATION:
             error = {"request_id": "r-0", "code": status, "message": f"{status} - LLM Module: {message}"}
-            return Refused(status, {"error": error | {"location": "LLM Module"}})
+            return ErrorResponse(status, {"error": error | {"location": "LLM Module"}})
 
 
-def throttled(family: Family) -> Refused:
+def throttled(family: Family) -> ErrorResponse:
     """Refuse as a family's provider does when its own capacity is exhausted."""
     message = _THROTTLED.get(family, _THROTTLED[Family.CLAUDE])
     if family in (Family.GPT, Family.AZURE_EMBEDDING):
-        return Refused(429, {"error": {"code": "429", "message": _THROTTLED[Family.GPT]}})
+        return ErrorResponse(429, {"error": {"code": "429", "message": _THROTTLED[Family.GPT]}})
     return of_family(family, 429, message)
 
 
-def in_band(path: str) -> Iterable[Event]:
+def in_band(path: str) -> Iterable[StreamEvent]:
     """Write the error a stream of this path carries when it fails on HTTP 200."""
     if path == "invoke-with-response-stream":
-        return (Event({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),)
+        return (StreamEvent({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),)
     if path == "converse-stream":
         throttling: Json = {"message": _THROTTLED[Family.CLAUDE]}
-        return (Event({"throttlingException": throttling}, name="throttlingException"),)
+        return (StreamEvent({"throttlingException": throttling}, name="throttlingException"),)
     if path == "responses":
         error = {
             "type": "too_many_requests",
@@ -102,11 +112,11 @@ def in_band(path: str) -> Iterable[Event]:
         }
         failed: Json = {"object": "response", "status": "failed", "error": None, "output": []}
         return (
-            Event({"type": "response.failed", "sequence_number": 2, "response": failed}),
-            Event({"type": "error", "sequence_number": 3, "error": error}),
+            StreamEvent({"type": "response.failed", "sequence_number": 2, "response": failed}),
+            StreamEvent({"type": "error", "sequence_number": 3, "error": error}),
         )
     if path.startswith("models/"):
-        return (Event(google(_THROTTLED[Family.GEMINI], 429).body),)
+        return (StreamEvent(google(_THROTTLED[Family.GEMINI], 429).body),)
     if path == "v2/completion":
-        return (Event(of_family(Family.ORCHESTRATION, 500, "Internal error.").body),)
-    return (Event({"error": {"code": "429", "message": _THROTTLED[Family.GPT]}}),)
+        return (StreamEvent(of_family(Family.ORCHESTRATION, 500, "Internal error.").body),)
+    return (StreamEvent({"error": {"code": "429", "message": _THROTTLED[Family.GPT]}}),)

@@ -1,12 +1,11 @@
-"""What can be broken, how often, and what it looks like on the wire."""
+"""Faults: the ways a deployment can fail, for how many requests, and the error responses of those that answer."""
 
 import threading
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from emulator.catalogue import Family
-from emulator.errors import bedrock, gatekeeper, of_family, throttled
-from emulator.neutral import Refused
+from emulator.errors import ErrorResponse, bedrock, gatekeeper, of_family, throttled
+from emulator.models import Family
 from emulator.world import Json
 
 LONGEST = 120.0
@@ -18,7 +17,7 @@ _FIREWALL = "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>Reques
 _INVALID = "The request is not valid."
 
 
-class Kind(Enum):
+class FaultKind(Enum):
     """The ways a deployment can fail."""
 
     ERROR_500 = "500"
@@ -46,10 +45,20 @@ class Kind(Enum):
     STALL = "stall"
 
 
-MID_STREAM = frozenset({Kind.DEAD, Kind.ERROR_EVENT, Kind.GARBAGE, Kind.CUT, Kind.CUT_ERROR, Kind.EOF, Kind.STALL})
+MID_STREAM = frozenset(
+    {
+        FaultKind.DEAD,
+        FaultKind.ERROR_EVENT,
+        FaultKind.GARBAGE,
+        FaultKind.CUT,
+        FaultKind.CUT_ERROR,
+        FaultKind.EOF,
+        FaultKind.STALL,
+    }
+)
 
 
-_PROVIDERS = {Kind.INVALID: 400, Kind.FORBIDDEN_BY_PROVIDER: 403, Kind.NOT_FOUND_BY_PROVIDER: 404}
+_PROVIDERS = {FaultKind.INVALID: 400, FaultKind.FORBIDDEN_BY_PROVIDER: 403, FaultKind.NOT_FOUND_BY_PROVIDER: 404}
 """What a provider says of a request, each family in its own shape."""
 
 
@@ -57,7 +66,7 @@ _PROVIDERS = {Kind.INVALID: 400, Kind.FORBIDDEN_BY_PROVIDER: 403, Kind.NOT_FOUND
 class Fault:
     """One way to fail, and for how many requests more."""
 
-    kind: Kind
+    kind: FaultKind
     times: int | None = None
     after_events: int = 0
     retry_after: float | None = None
@@ -72,7 +81,7 @@ class Fault:
             raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
         times, wait = body.get("times"), body.get("retry_after")
         return cls(
-            Kind(str(body.get("kind"))),
+            FaultKind(str(body.get("kind"))),
             None if times is None else int(times),
             int(body.get("after_events") or 0),
             None if wait is None else float(wait),
@@ -136,7 +145,7 @@ class FaultBoard:
             return {"active": active, "served": dict(self._served)}
 
 
-def refusal(fault: Fault, family: Family) -> Refused | None:
+def error_response(fault: Fault, family: Family) -> ErrorResponse | None:
     """Write the answer of a fault that is an answer; none for the others."""
     said = _refusal(fault, family)
     if said is not None and fault.retry_after is not None:
@@ -144,41 +153,41 @@ def refusal(fault: Fault, family: Family) -> Refused | None:
     return said
 
 
-def _refusal(fault: Fault, family: Family) -> Refused | None:  # noqa: C901  # a table of answers, one case each
+def _refusal(fault: Fault, family: Family) -> ErrorResponse | None:  # noqa: C901  # a table of answers, one case each
     """Look the answer of a fault up."""
     match fault.kind:
-        case Kind.ERROR_500:
+        case FaultKind.ERROR_500:
             return of_family(
                 family, 500, "The system encountered an unexpected error during processing. Try your request again."
             )
-        case Kind.ERROR_503:
-            return Refused(503, _ENVOY)
-        case Kind.ERROR_529:
+        case FaultKind.ERROR_503:
+            return ErrorResponse(503, _ENVOY)
+        case FaultKind.ERROR_529:
             return _overloaded(family)
-        case Kind.QUOTA:
+        case FaultKind.QUOTA:
             return gatekeeper(_RATE_LIMITED, 429, "TooManyRequest")
-        case Kind.PROVIDER:
+        case FaultKind.PROVIDER:
             return throttled(family)
-        case Kind.UNAUTHORIZED:
-            return Refused(401, "Jwt is expired")
-        case Kind.FORBIDDEN:
-            return Refused(403, "RBAC: access denied")
-        case Kind.FIREWALL:
-            return Refused(403, _FIREWALL, {"Content-Type": "text/html"})
-        case Kind.NOT_FOUND:
-            return Refused(
+        case FaultKind.UNAUTHORIZED:
+            return ErrorResponse(401, "Jwt is expired")
+        case FaultKind.FORBIDDEN:
+            return ErrorResponse(403, "RBAC: access denied")
+        case FaultKind.FIREWALL:
+            return ErrorResponse(403, _FIREWALL, {"Content-Type": "text/html"})
+        case FaultKind.NOT_FOUND:
+            return ErrorResponse(
                 404, {"error": {"code": "404", "message": "Resource not found", "requestId": "0", "target": "/"}}
             )
-        case Kind.INVALID | Kind.FORBIDDEN_BY_PROVIDER | Kind.NOT_FOUND_BY_PROVIDER:
+        case FaultKind.INVALID | FaultKind.FORBIDDEN_BY_PROVIDER | FaultKind.NOT_FOUND_BY_PROVIDER:
             return of_family(family, _PROVIDERS[fault.kind], fault.message)
-        case Kind.EMPTY_400:
-            return Refused(400, {}, bedrock("").headers if family is Family.CLAUDE else {})
+        case FaultKind.EMPTY_400:
+            return ErrorResponse(400, {}, bedrock("").headers if family is Family.CLAUDE else {})
         case _:
             return None
 
 
-def _overloaded(family: Family) -> Refused:
+def _overloaded(family: Family) -> ErrorResponse:
     """Say that the model is overloaded; only Anthropic has a status for it."""
     if family is Family.CLAUDE:
-        return Refused(529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
-    return Refused(529, {"error": {"code": "529", "message": "Overloaded", "type": "overloaded_error"}})
+        return ErrorResponse(529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+    return ErrorResponse(529, {"error": {"code": "529", "message": "Overloaded", "type": "overloaded_error"}})

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
-from emulator.neutral import Event
+from emulator.model_io import StreamEvent
 from emulator.world import Json
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
@@ -41,7 +41,7 @@ def dump(value: Any, *, ordered: bool = False) -> bytes:
     return text.encode()
 
 
-def frame(event: Event, framing: Framing) -> bytes:
+def frame(event: StreamEvent, framing: Framing) -> bytes:
     """Spell one event."""
     match framing:
         case Framing.JSON:
@@ -76,7 +76,7 @@ def split(data: bytes, rng: random.Random) -> Iterator[bytes]:
         start = end
 
 
-def _plain(event: Event, *, ordered: bool = False) -> bytes:
+def _plain(event: StreamEvent, *, ordered: bool = False) -> bytes:
     """Spell the data of an event: a word as it is, anything else as JSON."""
     return event.data.encode() if isinstance(event.data, str) else dump(event.data, ordered=ordered)
 
@@ -94,7 +94,7 @@ def _aws_event(name: str, payload: bytes, kind: str = "event") -> bytes:
     return aws_message(headers, payload)
 
 
-def _aws_member(event: Event) -> bytes:
+def _aws_member(event: StreamEvent) -> bytes:
     """Encode `{member: value}`: the member is the event's type, the value its payload."""
     [(name, value)] = _members(event)
     if name.endswith("Exception"):
@@ -102,7 +102,7 @@ def _aws_member(event: Event) -> bytes:
     return _aws_event(name, dump(value | {"p": _PADDING[: 4 + len(value)]}))
 
 
-def _aws_chunk(event: Event) -> bytes:
+def _aws_chunk(event: StreamEvent) -> bytes:
     """Encode an event of a model's own stream as a chunk."""
     members = dict(_members(event))
     for name, value in members.items():
@@ -112,7 +112,7 @@ def _aws_chunk(event: Event) -> bytes:
     return _aws_event("chunk", dump({"bytes": encoded, "p": _PADDING[: 4 + len(encoded) % 16]}))
 
 
-def _members(event: Event) -> list[tuple[str, Any]]:
+def _members(event: StreamEvent) -> list[tuple[str, Any]]:
     """List the members of an event that is an object."""
     return list(event.data.items()) if isinstance(event.data, dict) else []
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from emulator.catalogue import CATALOGUE, ORCHESTRATION, Family, Model
+from emulator.models import MODELS_BY_NAME, ORCHESTRATION, Family, Model
 from emulator.state import Emulator
 from emulator.world import Deployment, Json, Tenant
 
@@ -74,7 +74,7 @@ def address(one: Deployment, base: str) -> str:
 
 
 def configuration(one: Deployment) -> Json:
-    """Write the configuration of a deployment: here its executable is told."""
+    """Write the configuration of a deployment: with its executable."""
     bindings = [] if one.model is ORCHESTRATION else [("modelName", one.model.name), ("modelVersion", one.version)]
     return {
         "id": one.configuration_id,
@@ -90,7 +90,7 @@ def configuration(one: Deployment) -> Json:
 
 def models() -> Json:
     """Write the catalogue."""
-    resources = [_model(model) for model in CATALOGUE.values()]
+    resources = [_model(model) for model in MODELS_BY_NAME.values()]
     return {"count": len(resources), "resources": resources}
 
 
@@ -107,7 +107,7 @@ def quota(tenant: Tenant) -> list[Json]:
                     "descriptors": {
                         "modelName": name,
                         "modelVersion": "*",
-                        "providerName": CATALOGUE[name].executable if name in CATALOGUE else "",
+                        "providerName": MODELS_BY_NAME[name].executable if name in MODELS_BY_NAME else "",
                     },
                 }
             ],

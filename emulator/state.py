@@ -1,14 +1,14 @@
-"""Everything an emulator remembers while it runs."""
+"""The state of a running emulator: settings, statuses, faults, caches, stored responses."""
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from emulator.faults import FaultBoard
-from emulator.openai_responses import Store
+from emulator.oauth import AccessTokens
+from emulator.openai_responses.store import ResponseStore
+from emulator.prompt_cache import PromptCache
 from emulator.recorder import Recorder
-from emulator.tokens import TokenOffice
-from emulator.usage import PromptCache
 from emulator.world import Deployment, Json, Tenant, World
 
 STATUSES = ("PENDING", "RUNNING", "COMPLETED", "DEAD", "STOPPING", "STOPPED", "UNKNOWN")
@@ -62,11 +62,11 @@ class Emulator:
         self.world = world
         self.clock = clock
         self.new_id = new_id
-        self.tokens = TokenOffice(clock, new_id)
+        self.tokens = AccessTokens(clock, new_id)
         self.faults = FaultBoard()
         self.recorder = Recorder(clock)
         self.caches = {tenant.name: PromptCache(clock) for tenant in world.tenants}
-        self.stores = {one.id: Store() for tenant in world.tenants for one in tenant.deployments}
+        self.stores = {one.id: ResponseStore() for tenant in world.tenants for one in tenant.deployments}
         self._lock = threading.Lock()
         self._settings = settings or Settings()
         self._statuses: dict[str, str] = {}

@@ -1,10 +1,10 @@
-"""What exists: tenants, their credentials, and the deployments they can see."""
+"""The world an emulator serves: tenants, their credentials and their deployments."""
 
 import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.catalogue import CATALOGUE, ORCHESTRATION, Model
+from emulator.models import MODELS_BY_NAME, ORCHESTRATION, Model
 
 Json = dict[str, Any]
 
@@ -92,7 +92,7 @@ class World:
 
 def deploy(tenant: str, model: str, number: int = 1, status: str = "RUNNING") -> Deployment:
     """Deploy a model of the catalogue under an id that depends on nothing but the arguments."""
-    found = ORCHESTRATION if model == "orchestration" else CATALOGUE[model]
+    found = ORCHESTRATION if model == "orchestration" else MODELS_BY_NAME[model]
     return Deployment(f"d{_digest(tenant, model, number, status)[:15]}", found, status, created=_created(number))
 
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.config.subaccounts import SubAccount
@@ -126,9 +126,9 @@ class EndpointPool:
         before = self._found.get(account.name, {})
         if before and not listed:
             _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
-        return without_gaps(account, listed, before, self._answering(account.name).__contains__)
+        return without_gaps(account, listed, before, self._answered_lately(account.name).__contains__)
 
-    def _answering(self, subaccount: str) -> set[str]:
+    def _answered_lately(self, subaccount: str) -> set[str]:
         """Name the deployments of a subaccount that answered lately."""
         policy, states = self._settings.policy, self._balancer.snapshot()
         return {

@@ -13,15 +13,16 @@ from urllib.parse import quote
 
 from prometheus_client import CollectorRegistry
 
-from dialects import openai_embeddings, openai_responses
-from dialects.conversation import JSON, Conversation, Effort, Family, Opaque, Part, Thinking, ToolSpec
-from dialects.counting import count_tokens
-from dialects.crossing import Inquiry
-from dialects.dialect import Envelope
-from dialects.events import Failed
-from dialects.faults import Fault, FaultError, FaultKind, http_status
-from dialects.models import Vendor, profile_for
-from dialects.tables import CLIENTS
+from dialects import openai_responses
+from dialects.adapt.token_estimate import estimate_tokens
+from dialects.capabilities.models import Vendor, profile_for
+from dialects.core.conversation import JSON, Conversation, Effort, Family, Opaque, Part, Thinking, ToolSpec
+from dialects.core.events import Failed
+from dialects.core.faults import Fault, FaultError, FaultKind, http_status
+from dialects.embeddings import openai as openai_embeddings
+from dialects.interface import Envelope
+from dialects.registry import CLIENTS, traits
+from dialects.translator import ClientRequest
 from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
 from gateway.http.auth import Auth
@@ -152,7 +153,7 @@ class Gateway:
         began = self._clock()
         conversation = CLIENTS[asked_in or client].parse_request(body)
         lifetime = lifetime or self.lifetime()
-        inquiry = self._inquiry(client, body, conversation, forward=not asked_in)
+        inquiry = self._inquiry(client, body, conversation, may_pass=not asked_in)
         asked, attempts = self._asked(inquiry, headers, caller, began, lifetime)
         return Exchange(asked, attempts, self._core, self._observer, lifetime, self._shared)
 
@@ -183,7 +184,7 @@ class Gateway:
             self._shared.responses.forget(caller, answer)
         for item in _items_in(body):
             self._shared.items.remember(caller, item, endpoint)
-        return status, openai_responses.forward_kept(body)
+        return status, openai_responses.passthrough_stored(body)
 
     def refused(self, fault: Fault, *, client: str, caller: str, asked: str) -> str:
         """Take note of a request that never became an exchange, and give it an id; *asked* is what it asked for."""
@@ -221,12 +222,14 @@ class Gateway:
         strategies = {state.endpoint.model: state.strategy for state in states}
         return {"strategies": strategies, "endpoints": [_as_json(state) for state in states]}
 
-    def _inquiry(self, client: str, body: JSON, conversation: Conversation, *, forward: bool = True) -> Inquiry:
+    def _inquiry(self, client: str, body: JSON, conversation: Conversation, *, may_pass: bool = True) -> ClientRequest:
         token = self._new_token()
-        return Inquiry(client, body, Envelope(token, conversation.model, int(self._now()), conversation), forward)
+        return ClientRequest(
+            client, body, Envelope(token, conversation.model, int(self._now()), conversation), may_pass
+        )
 
     def _asked(
-        self, inquiry: Inquiry, headers: Mapping[str, str], caller: str, began: float, lifetime: Lifetime
+        self, inquiry: ClientRequest, headers: Mapping[str, str], caller: str, began: float, lifetime: Lifetime
     ) -> tuple[Asked, Attempts]:
         """Put together what is known of a request, and where it may be tried; raises `FaultError`."""
         conversation = inquiry.envelope.conversation
@@ -272,9 +275,9 @@ class Gateway:
         makers += [self._maker(self._shared.items, caller, item, _ITEM) for item in _referenced(conversation)]
         return f"{makers[0].subaccount}/{makers[0].deployment}" if makers else None
 
-    def _maker(self, pins: StickyEndpoints, caller: str, id: object, unknown: Fault) -> Endpoint:
+    def _maker(self, kept: StickyEndpoints, caller: str, id: object, unknown: Fault) -> Endpoint:
         """Find who keeps what *id* names; raises `FaultError`, with *unknown* in the words for it."""
-        endpoint = pins.find(caller, id) if isinstance(id, str) else None
+        endpoint = kept.find(caller, id) if isinstance(id, str) else None
         if endpoint is None:
             raise FaultError(replace(unknown, message=unknown.message.format(str(id)[:_LONGEST_ID])))
         return endpoint
@@ -283,7 +286,7 @@ class Gateway:
 def _input_tokens(conversation: Conversation) -> int | None:
     """Estimate the tokens of what is said, without tools and schemas: that costs little for each request."""
     try:
-        return count_tokens(replace(conversation, tools=(), output=None))
+        return estimate_tokens(replace(conversation, tools=(), output=None))
     except FaultError:  # JSON that is nested too deeply is refused where it is rendered
         return None
 
@@ -331,7 +334,7 @@ def _is_its_makers(part: Part, dialect: str) -> bool:
             return True
         case Thinking(family=None):
             # A reasoning item that is not sealed stands for what the deployment has kept under its id.
-            return dialect == "openai-responses"
+            return traits(dialect).keeps_responses
         case Opaque(payload={"type": "item_reference"}):
             return True
         case _:

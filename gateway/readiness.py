@@ -1,4 +1,4 @@
-"""Whether some model can be served, told from what is known: no request waits for it."""
+"""Whether some model can be served, status from what is known: no request waits for it."""
 
 import threading
 import time
@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dialects.conversation import JSON
-from dialects.faults import FaultError
+from dialects.core.conversation import JSON
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.tokens import TokenSource, TokenState
 from routing.availability import Availability, EndpointState
@@ -71,13 +71,13 @@ class ReadinessProbe:
         """Tell what is known now."""
         unlisted = self._unlisted()
         served = {each.endpoint.subaccount for each in self._states() if each.availability not in _UNAVAILABLE}
-        good, told = set(), {}
+        good, status = set(), {}
         for name, source in self._tokens.items():
             state = self._known(name, source)
             if state.good:
                 good.add(name)
-            told[name] = _told(state, name in unlisted)
-        return Readiness(bool(good & served), told)
+            status[name] = _status(state, name in unlisted)
+        return Readiness(bool(good & served), status)
 
     def _known(self, name: str, source: TokenSource) -> TokenState:
         """Give what is known of a token, and have it renewed where it is time to."""
@@ -96,7 +96,7 @@ class ReadinessProbe:
         return due
 
 
-def _told(state: TokenState, unlisted: bool) -> str:
+def _status(state: TokenState, unlisted: bool) -> str:
     """Say how a subaccount does."""
     if not state.good:
         return f"no token: {state.fault.message}" if state.fault else "no token yet"

@@ -6,10 +6,10 @@ Whoever composes the application installs its router once, with `configure`; the
 
 from dataclasses import replace
 
-from dialects.conversation import JSON
-from dialects.errors import fault_from
-from dialects.faults import Fault, FaultError, FaultKind, Quota
-from dialects.models import ModelProfile, ThinkingStyle, Vendor
+from dialects.capabilities.models import ModelProfile, ThinkingStyle, Vendor
+from dialects.core.conversation import JSON
+from dialects.core.faults import Fault, FaultError, FaultKind, Quota
+from dialects.core.upstream_errors import fault_from
 from proxy_helpers import Detector
 from routing.attempts import Attempt, Attempts, Lifetime, Trail, TrailEntry
 from routing.availability import Availability, EndpointState, NoEndpointError

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from dialects.faults import Fault, FaultError, FaultKind, Quota
+from dialects.core.faults import Fault, FaultError, FaultKind, Quota
 from routing.availability import Availability, EndpointState, NoEndpointError, nearest
 from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
 from routing.endpoint import Endpoint, QuotaDomain

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from routing.classification import REFUSES_THE_PROXY
 from routing.endpoint import Endpoint
 from routing.events import Circuit

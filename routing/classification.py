@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
-from dialects.faults import Fault, FaultKind, Quota
+from dialects.core.faults import Fault, FaultKind, Quota
 
 
 class Effect(Enum):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.classification import REFUSES_THE_PROXY, Scope
 from routing.endpoint import Endpoint
 from routing.events import CooldownKey

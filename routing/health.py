@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.cooldown import Chance, Clock
 from routing.endpoint import Endpoint
-from routing.events import Circuit, EventQueue, OutcomeRecorded, RoutingEvent, Transition
+from routing.events import Circuit, CircuitState, EventQueue, OutcomeRecorded, RoutingEvent, Transition
 from routing.listing_review import ListingReview, Watched, breaker_of
 from routing.outcome_window import OutcomeWindow, Tally
 from routing.policy import BreakerPolicy, Policy
@@ -26,29 +26,6 @@ log = logging.getLogger(__name__)
 
 _DOUBLINGS = 30
 """How often the number of probes in flight is doubled at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class CircuitState:
-    """The state of a circuit at one moment; times are by the breaker's clock."""
-
-    circuit: Circuit
-    reason: str
-    """Why it came into this state."""
-    since: float
-    """When it came into this state, or last proved to belong there."""
-    until: float | None = None
-    """When an open circuit becomes half-open; None if it is not open."""
-    k: int = 0
-    """How often its open time was doubled."""
-    gone: bool = False
-    """Whether it is open because the deployment is not there."""
-    closed_at: float = -math.inf
-    """When it closed after it had been open; minus infinity if it is not closed, or always was."""
-    probes: int = 0
-    """How many probes are in flight."""
-    next_probe: float = 0.0
-    """In how many seconds there is room for another probe when no circuit of the model is closed."""
 
 
 class _Stage(Enum):
@@ -93,11 +70,11 @@ class CircuitBreaker:
                       in a row
     released          --                    permit comes back     permit comes back;
                                                                   throttled: open, same k
-    eject             open (gone)           open (gone)           open (gone)
+    eject             open (ejected)        open (ejected)        open (ejected)
     time is over      --                    half-open             --
-    readmit           --                    half-open, if gone    --
+    readmit           --                    half-open, if ejected --
     checked, alive    --                    half-open, unless     --
-                                            gone
+                                            ejected
     checked, not      --                    stays                 open, same k, unless a
                                                                   probe is in flight
     ================  ====================  ====================  ==========================
@@ -228,20 +205,20 @@ class CircuitBreaker:
                 if permit is not None:
                     self._settle(permit)
                 until = now + seconds
-                if self._now.gone:
+                if self._now.ejected:
                     self._now = replace(self._now, until=max(until, self._now.until or until))
                 else:
-                    self._become(_OPEN, now, reason, self._k_at(now), until=until, gone=True)
+                    self._become(_OPEN, now, reason, self._k_at(now), until=until, ejected=True)
         self._publish()
 
     def readmit(self) -> None:
         """Report that the deployment is there again: let a probe try it."""
-        self._let_a_probe_in(gone=True, reason="the deployment runs again")
+        self._let_a_probe_in(ejected=True, reason="the deployment runs again")
 
     def checked(self, trouble: str = "") -> None:
         """Report an active check: without *trouble* a probe may try an open circuit before its time."""
         if not trouble:
-            self._let_a_probe_in(gone=False, reason="an active check got through")
+            self._let_a_probe_in(ejected=False, reason="an active check got through")
             return
         with self._lock:
             now = self._tick()
@@ -259,10 +236,10 @@ class CircuitBreaker:
                 self._become(transition.now, now, transition.reason, transition.k, until=until, publish=False)
         self._publish()
 
-    def _let_a_probe_in(self, *, gone: bool, reason: str) -> None:
+    def _let_a_probe_in(self, *, ejected: bool, reason: str) -> None:
         with self._lock:
             now = self._tick()
-            if self._now.circuit is _OPEN and self._now.gone is gone:
+            if self._now.circuit is _OPEN and self._now.ejected is ejected:
                 self._become(_HALF_OPEN, now, reason, self._now.k)
         self._publish()
 
@@ -333,7 +310,7 @@ class CircuitBreaker:
         k: int,
         *,
         until: float | None = None,
-        gone: bool = False,
+        ejected: bool = False,
         publish: bool = True,
     ) -> None:
         was = self._now.circuit
@@ -343,7 +320,7 @@ class CircuitBreaker:
         self._proofs = []
         self._window = OutcomeWindow(self._policy)
         closed_at = now if circuit is _CLOSED else -math.inf
-        self._now = CircuitState(circuit, reason, now, until, k, gone, closed_at)
+        self._now = CircuitState(circuit, reason, now, until, k, ejected, closed_at)
         if publish:
             self._number += 1
             seconds = 0.0 if until is None else until - now
@@ -478,7 +455,7 @@ class HealthChecker:
         """Ask one endpoint, if its deployment is there."""
         self._checked[endpoint] = self._clock()
         breaker = breaker_of(self._balancer, endpoint)
-        if breaker is not None and not breaker.snapshot().gone:
+        if breaker is not None and not breaker.snapshot().ejected:
             breaker.checked(self._trouble(endpoint))
 
     def _trouble(self, endpoint: Endpoint) -> str:

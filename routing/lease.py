@@ -7,7 +7,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Self
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
 from routing.cooldown import Clock, Cooldowns, key_for
 from routing.endpoint import Endpoint
@@ -171,10 +171,10 @@ class OutcomeRecorder:
         """Record the end of a request, of which *fault* says why."""
         member, now = grant.member, self._clock()
         row = CLASSIFICATIONS[fault.kind]
-        self._tell_breaker(grant, fault, row.effect)
+        self._report_to_breaker(grant, fault, row.effect)
         with self._lock:
             error = fault.kind if row.try_elsewhere else None
-            member.leave(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
+            member.finish(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
             key = key_for(member.endpoint, self._scope(member.endpoint, fault))
             seconds = None if key is None else self._cooldowns.start(key, fault.retry_after, fault.kind)
         if key is not None and seconds is not None:
@@ -191,7 +191,7 @@ class OutcomeRecorder:
         """Record that the request is over."""
         grant.member.breaker.released(grant.permit)
         with self._lock:
-            grant.member.leave(self._clock(), unanswered=unanswered)
+            grant.member.finish(self._clock(), unanswered=unanswered)
         self._events.publish()
 
     def abandoned(self, grant: Grant, *, unanswered: bool) -> None:
@@ -222,7 +222,7 @@ class OutcomeRecorder:
         penalty = self._policy.failure_penalty if fault.retry_after is None else fault.retry_after
         return min(penalty, self._policy.cooldown.cap)
 
-    def _tell_breaker(self, grant: Grant, fault: Fault, effect: Effect) -> None:
+    def _report_to_breaker(self, grant: Grant, fault: Fault, effect: Effect) -> None:
         breaker, permit = grant.member.breaker, grant.permit
         if effect is Effect.FAILURE:
             breaker.failed(permit, fault.kind.value)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from routing.availability import MAKER_LEFT, EndpointState, NoEndpointError, unavailable
 from routing.cooldown import Clock, Cooldowns, keys_of
 from routing.endpoint import Candidate, Endpoint, QuotaDomain
@@ -392,7 +392,7 @@ class LoadBalancer:
         # What a probed endpoint took when it failed says nothing of now, and one request at a time is slow enough.
         probes = [Candidate(each.endpoint, circuit.probes, each.endpoint.weight or 1.0, 0.0) for each, circuit in due]
         alone = len(members) == 1
-        opened = [each for each in others if alone or (each[1].circuit is Circuit.OPEN and not each[1].gone)]
+        opened = [each for each in others if alone or (each[1].circuit is Circuit.OPEN and not each[1].ejected)]
         opened.sort(key=lambda each: each[1].since)
         return _Options(closed, probes, [member for member, _ in opened] if panic else [], panic)
 

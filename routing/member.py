@@ -4,7 +4,7 @@ import math
 import threading
 from collections import deque
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.availability import Availability, EndpointState
 from routing.cooldown import Cooldowns
 from routing.endpoint import Candidate, Endpoint
@@ -89,7 +89,7 @@ class Member:
         if latency is not None:
             self._measure(latency, now)
 
-    def leave(
+    def finish(
         self, now: float, *, unanswered: bool, error: FaultKind | None = None, penalty: float | None = None
     ) -> None:
         """Count one request less; an *error* is remembered, and a *penalty* counts as so many seconds of latency."""
@@ -171,7 +171,7 @@ class Member:
             return Availability.DRAINED, "its weight is 0", math.inf, None
         if circuit.circuit is Circuit.CLOSED:
             return Availability.AVAILABLE, circuit.reason, 0.0, None
-        if circuit.gone:
+        if circuit.ejected:
             return Availability.GONE, circuit.reason, open_for, None
         if circuit.circuit is Circuit.OPEN:
             seconds = min(open_for, circuit.next_probe) if circuit.probes else open_for

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from proxy_helpers import Detector
 from routing.availability import NoEndpointError
 from routing.policy import ModelPolicy, Policy

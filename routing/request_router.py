@@ -10,7 +10,8 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
+from dialects.registry import DEFAULT_CLIENT
 from routing.attempts import Attempts, Countdown, Environment, Lifetime, Plan, described
 from routing.availability import MAKER_LEFT, NoEndpointError
 from routing.endpoint import Endpoint
@@ -108,7 +109,7 @@ class RequestRouter:
         self,
         model: str,
         *,
-        client: str = "openai-chat",
+        client: str = DEFAULT_CLIENT,
         affinity_key: str = "",
         pinned: str | None = None,
         context: SelectionContext = NO_CONTEXT,
@@ -127,8 +128,8 @@ class RequestRouter:
         protocol = partial(
             self.protocol_at, client=client, requested=requested, tools_with_reasoning=tools_with_reasoning
         )
-        if endpoints := self._balancer.endpoints(resolution.model):
-            protocol(endpoints[0])  # what its model cannot be asked at all is refused before anything is leased
+        for endpoint in self._balancer.endpoints(resolution.model)[:1]:
+            protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
         attempts = self._environment.policy.retry.max_attempts if retry else 1
         among = self._makers(resolution.model, pinned) if pinned else ()
         if affinity_key:
@@ -158,7 +159,7 @@ class RequestRouter:
         resolution = self.names.resolve(requested)
         endpoint = self._balancer.select(resolution.model)
         name = "" if resolution.how is How.FALLBACK else requested
-        protocol = self.protocol_at(endpoint, "openai-chat", requested=name)
+        protocol = self.protocol_at(endpoint, DEFAULT_CLIENT, requested=name)
         asked["model"] = endpoint.backend
         if stream is not None:
             asked["stream"] = stream

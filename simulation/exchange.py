@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from simulation.clock import VirtualClock
 from simulation.contender import Contender, Deadline
 from simulation.records import CallRecord, Records, RequestRecord

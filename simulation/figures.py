@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from simulation.records import CallRecord, Records, RequestRecord
 from simulation.scenarios import Scenario
 

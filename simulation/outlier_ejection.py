@@ -11,7 +11,7 @@ import math
 import random
 from collections.abc import Sequence
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from simulation.clock import VirtualClock
 from simulation.contender import Contender
 from simulation.peer import Budget, Host, Peer

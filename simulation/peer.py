@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from dialects.faults import Fault
+from dialects.core.faults import Fault
 from simulation.clock import VirtualClock
 from simulation.contender import NOBODY, Call, Calls, Deadline
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from dialects.faults import Fault
+from dialects.core.faults import Fault
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from dialects.faults import Fault
+from dialects.core.faults import Fault
 from routing import (
     STRATEGIES,
     Attempt,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from dialects.faults import Fault, FaultKind, Quota
+from dialects.core.faults import Fault, FaultKind, Quota
 
 _MINUTE = 60.0
 _REFUSAL = 0.05

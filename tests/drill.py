@@ -19,7 +19,10 @@ from tests.support.running import Cloud, Proxy, config_of, running_proxy
 
 REQUESTS = 20
 MODEL = "anthropic--claude-4.5-sonnet"
-TIMEOUTS = {"first_event": 0.5, "answer": 0.5, "idle": 2.0, "connect": 1.0}
+PATIENT = {"breaker": {"timeout": 300}, "cooldown": {"base": 60}}
+"""A deployment that is out stays out until all has been asked, however slow the machine is."""
+HASTY = {"timeouts": {"first_event": 2.0, "answer": 2.0}}
+"""A deployment that hangs is given up; one that is well answers long before that."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def two_deployments(
         nobody.bind(("127.0.0.1", 0))
         closed = a.replace(cloud.url, f"http://127.0.0.1:{nobody.getsockname()[1]}")
         first[MODEL], second[MODEL] = [closed if refused else a], [b]
-        settings = {"timeouts": TIMEOUTS, "health_check_interval": 0, "discovery_interval": 0, **routing}
+        settings = {"health_check_interval": 0, "discovery_interval": 0, **routing}
         with running_proxy(cloud, folder, **config, routing=settings) as proxy:
             yield proxy, a.rpartition("/")[2], b.rpartition("/")[2]
 
@@ -109,7 +112,9 @@ def run(row: Row, *, stream: bool) -> Result:
     """Carry out one row."""
     with emulator.serve() as running, tempfile.TemporaryDirectory() as folder:
         cloud = Cloud(running.url)
-        with two_deployments(cloud, Path(folder), refused=row.fault is None) as (proxy, a, _):
+        hangs = row.fault is not None and row.fault["kind"] == "hang"
+        routing = {**PATIENT, **(HASTY if hangs else {})}
+        with two_deployments(cloud, Path(folder), refused=row.fault is None, **routing) as (proxy, a, _):
             if row.fault:
                 cloud.fault(a, **row.fault)
             complete = sum(ask(proxy, stream=stream) for _ in range(REQUESTS))

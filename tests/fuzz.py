@@ -20,20 +20,20 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from dialects import errors
-from dialects.conversation import JSON, Conversation
-from dialects.counting import count_tokens
-from dialects.crossing import Inquiry, crossing
-from dialects.dialect import Envelope
-from dialects.embedders import EMBEDDERS
-from dialects.eventstream import EventStreamDecoder
-from dialects.faults import Fault, FaultError, FaultKind, http_status
-from dialects.jsontext import dumps
-from dialects.models import profile_for
-from dialects.openai_embeddings import parse_request as parse_embeddings
-from dialects.openai_embeddings import render_response as render_embeddings
-from dialects.sse import FrameDecoder, SSEDecoder
-from dialects.tables import BACKENDS, CLIENTS
+from dialects.adapt.token_estimate import estimate_tokens
+from dialects.capabilities.models import profile_for
+from dialects.core import upstream_errors
+from dialects.core.conversation import JSON, Conversation
+from dialects.core.faults import Fault, FaultError, FaultKind, http_status
+from dialects.embeddings.openai import parse_request as parse_embeddings
+from dialects.embeddings.openai import render_response as render_embeddings
+from dialects.embeddings.registry import EMBEDDING_DIALECTS
+from dialects.framing.aws_event_stream import EventStreamDecoder
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import FrameDecoder, SSEDecoder
+from dialects.interface import Envelope
+from dialects.registry import BACKENDS, CLIENTS
+from dialects.translator import ClientRequest, translator_for
 from gateway.requests.rejected_fields import RejectedFields
 from tests.dialects import golden, mangling
 
@@ -87,7 +87,7 @@ def _relayed(case: JSON) -> object:
 def _answered(case: JSON) -> object:
     """A backend's whole answer becomes a client's, or is nonsense."""
     with suppress(*_NONSENSE):
-        reply = _way(case).answer(case["body"])
+        reply = _way(case).render_response(case["body"])
         dumps(reply.body)
         return tuple(type(part).__name__ for part in reply.completion.parts), reply.completion.stop.reason
     return None
@@ -95,8 +95,8 @@ def _answered(case: JSON) -> object:
 
 def _way(case: JSON) -> Any:
     envelope = Envelope("tok", "my-model", 0, Conversation("my-model", case["client"], stream_usage=True))
-    inquiry = Inquiry(case["client"], {}, envelope, case["forward"])
-    return crossing(inquiry, case["backend"], profile_for(MODELS[case["backend"]][0]))
+    inquiry = ClientRequest(case["client"], {}, envelope, case["forward"])
+    return translator_for(inquiry, case["backend"], profile_for(MODELS[case["backend"]][0]))
 
 
 def _asked(case: JSON) -> object:
@@ -104,7 +104,7 @@ def _asked(case: JSON) -> object:
     client = CLIENTS[case["client"]]
     try:
         conversation = client.parse_request(case["body"])
-        count_tokens(conversation)
+        estimate_tokens(conversation)
         envelope = Envelope("tok", "my-model", 0, conversation)
         dumps(client.render_response(_NOTHING_SAID, envelope))
     except FaultError as error:
@@ -116,9 +116,9 @@ def _asked(case: JSON) -> object:
 def _asked_of(case: JSON, envelope: Envelope, backend: str, models: Sequence[str]) -> Iterator[str]:
     for profile in map(profile_for, models):
         for forward in (True, False):
-            inquiry = Inquiry(case["client"], case["body"], envelope, forward)
+            inquiry = ClientRequest(case["client"], case["body"], envelope, forward)
             try:
-                rendered = crossing(inquiry, backend, profile).ask(profile)
+                rendered = translator_for(inquiry, backend, profile).render_request(profile)
                 dumps(rendered.body)
             except FaultError as error:
                 yield f"{backend} refuses {_checked(error.fault)}"
@@ -139,13 +139,13 @@ def _embedded(case: JSON) -> object:
     profile = profile_for(case["model"])
     try:
         request = parse_embeddings(case["body"])
-        rendered = EMBEDDERS[profile.vendor].render_request(request, profile)
+        rendered = EMBEDDING_DIALECTS[profile.vendor].render_request(request, profile)
     except FaultError as error:
         return _checked(error.fault)
     for each in rendered:
         dumps(each.body)
     with suppress(*_NONSENSE):
-        dumps(render_embeddings(EMBEDDERS[profile.vendor].parse_response([case["answer"]]), request))
+        dumps(render_embeddings(EMBEDDING_DIALECTS[profile.vendor].parse_response([case["answer"]]), request))
         return "answered"
     return case["model"], tuple(name for each in rendered for name in each.dropped)
 
@@ -153,8 +153,8 @@ def _embedded(case: JSON) -> object:
 def _failed(case: JSON) -> object:
     """Any error is understood, said in every dialect, and perhaps a lesson."""
     body = case["body"].encode("latin-1")
-    fault = errors.fault_from(case["status"], {"X-Amzn-ErrorType": case["typed"]}, body)
-    within = errors.fault_within(case["typed"], body.decode("utf-8", "replace"))
+    fault = upstream_errors.fault_from(case["status"], {"X-Amzn-ErrorType": case["typed"]}, body)
+    within = upstream_errors.fault_in_stream(case["typed"], body.decode("utf-8", "replace"))
     for each in (fault, within):
         assert 400 <= http_status(each) < 600
         for client in CLIENTS.values():

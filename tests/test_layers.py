@@ -1,20 +1,27 @@
-"""The architecture, as a test: who may import whom, and how long a file may be."""
+"""The architecture, as laws: who may import whom, and how long a file may be. A failure lists all that break one."""
 
-import ast
 import subprocess
 import sys
-from pathlib import Path
 
-import pytest
+from tests.support.sources import LAYERS, ROOT, files, held, imports, name_of
 
-ROOT = Path(__file__).parent.parent
-LAYERS = ("dialects", "proxy_helpers", "routing", "gateway", "proxy_server")
-"""From the lowest to the highest: each imports itself and what is below."""
-
-WEB = {"flask", "werkzeug"}
-HTTP = {"requests", "urllib3", "http", "socket", "ssl"}
-MAY = {
-    # names           only in
+STANDARD = {*sys.stdlib_module_names, "_typeshed"}  # the latter has types for type checkers only
+INPUT_OUTPUT = {
+    "click",
+    "flask",
+    "gunicorn",
+    "http",
+    "prometheus_client",
+    "pydantic",
+    "requests",
+    "socket",
+    "ssl",
+    "subprocess",
+    "urllib3",
+    "werkzeug",
+}
+IMPORTERS = {
+    # library         the files that may import it
     "flask": {"proxy_server.py"},
     "werkzeug": {"proxy_server.py", "gateway/server/single_process.py"},
     "requests": {"gateway/upstream/management.py"},
@@ -32,65 +39,68 @@ MAY = {
     "pydantic": {"gateway/config/schema.py", "gateway/config/settings.py"},
     "click": {"gateway/cli/main.py"},
 }
+ANYWHERE = {"orjson"}
+LINES = 500
 
 
-def modules(*names: str) -> list[Path]:
-    """The source files of these top-level names."""
-    return [path for name in names for path in (ROOT / f"{name}.py", *ROOT.glob(f"{name}/**/*.py")) if path.exists()]
+def test_imports_point_downwards() -> None:
+    above = {layer: {*LAYERS[at + 1 :], "emulator", "simulation", "tests"} for at, layer in enumerate(LAYERS)}
+    offenders = [str(one) for layer in LAYERS for one in imports(layer) if one.top in above[layer]]
+
+    held(f"Each layer imports itself and what stands left of it: {' < '.join(LAYERS)}.", offenders)
 
 
-def imported(path: Path) -> set[str]:
-    """The top-level names that a file imports, wherever in it."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module.partition(".")[0])
-    return names
+def test_dialects_and_routing_do_no_input_or_output() -> None:
+    pure = imports("dialects", "proxy_helpers", "routing")
+
+    held("I/O stands in gateway/; here it is an argument.", [str(one) for one in pure if one.top in INPUT_OUTPUT])
 
 
-def id_of(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+def test_routing_needs_the_standard_library_and_the_dialects_alone() -> None:
+    allowed = STANDARD | {"dialects", "proxy_helpers", "routing"}
+
+    held(
+        "routing/ can be loaded without what is installed.",
+        [str(i) for i in imports("routing") if i.top not in allowed],
+    )
 
 
-@pytest.mark.parametrize("path", modules(*LAYERS), ids=id_of)
-def test_imports_point_downwards(path: Path) -> None:
-    layer = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    above = set(LAYERS[LAYERS.index(layer) + 1 :])
+def test_each_library_is_imported_where_it_is_wrapped() -> None:
+    ours = STANDARD | ANYWHERE | {*LAYERS}
+    offenders = [
+        f"{one}; {sorted(IMPORTERS[one.top])} may" if one.top in IMPORTERS else f"{one}; no file is listed for it"
+        for one in imports(*LAYERS)
+        if one.top not in ours and one.file not in IMPORTERS.get(one.top, set())
+    ]
 
-    assert set() == imported(path) & (above | {"emulator", "simulation", "tests"})
-
-
-@pytest.mark.parametrize("path", modules("dialects", "proxy_helpers", "routing"), ids=id_of)
-def test_languages_and_decisions_do_no_input_or_output(path: Path) -> None:
-    assert set() == imported(path) & (WEB | HTTP | {"gunicorn", "click", "pydantic", "prometheus_client", "subprocess"})
+    held("A library is used behind the files that IMPORTERS lists.", offenders)
 
 
-@pytest.mark.parametrize("path", modules("routing"), ids=id_of)
-def test_routing_needs_the_standard_library_and_the_dialects_alone(path: Path) -> None:
-    allowed = {*sys.stdlib_module_names, "dialects", "proxy_helpers", "routing"}
+def test_no_file_may_import_what_it_does_not() -> None:
+    used = {(one.top, one.file) for one in imports(*LAYERS)}
+    listed = [(library, file) for library, places in IMPORTERS.items() for file in sorted(places)]
 
-    assert set() == imported(path) - allowed
-
-
-@pytest.mark.parametrize("path", modules(*LAYERS), ids=id_of)
-def test_each_library_stays_behind_one_door(path: Path) -> None:
-    behind = {name for name, doors in MAY.items() if name in imported(path) and id_of(path) not in doors}
-
-    assert set() == behind
+    held(
+        "Take these out of IMPORTERS.",
+        [f"{file} does not import {library}" for library, file in listed if (library, file) not in used],
+    )
 
 
-@pytest.mark.parametrize("path", modules("simulation"), ids=id_of)
-def test_the_simulation_knows_of_the_router_what_one_module_imports(path: Path) -> None:
-    allowed = {*sys.stdlib_module_names, "dialects", "simulation"}
+def test_the_simulation_imports_the_router_in_one_module() -> None:
+    allowed = STANDARD | {"dialects", "simulation"}
+    offenders = [
+        str(one)
+        for one in imports("simulation")
+        if one.top not in allowed and (one.top, one.file) != ("routing", "simulation/router.py")
+    ]
 
-    assert ({"routing"} if id_of(path) == "simulation/router.py" else set()) == imported(path) - allowed
+    held("simulation/router.py alone imports routing; nothing there imports more.", offenders)
 
 
-@pytest.mark.parametrize("path", modules("emulator"), ids=id_of)
-def test_the_emulator_is_an_independent_witness(path: Path) -> None:
-    assert set() == imported(path) & set(LAYERS)
+def test_the_emulator_is_an_independent_witness() -> None:
+    offenders = [str(one) for one in imports("emulator") if one.top in {*LAYERS, "simulation", "tests"}]
+
+    held("The emulator imports nothing of ours: what it shares with the proxy, it cannot contradict.", offenders)
 
 
 def test_routing_loads_without_a_web_framework_or_an_http_client() -> None:
@@ -100,8 +110,9 @@ def test_routing_loads_without_a_web_framework_or_an_http_client() -> None:
     assert "set()\n" == loaded.stdout
 
 
-@pytest.mark.parametrize(
-    "path", modules(*LAYERS, "emulator", "simulation", "tests", "benchmarks", "examples"), ids=id_of
-)
-def test_a_file_fits_one_idea(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+def test_a_file_fits_one_idea() -> None:
+    every = files(*LAYERS, "emulator", "simulation", "tests", "benchmarks", "examples")
+    lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in every}
+    offenders = [f"{name}:{length} has {length} lines" for name, length in lengths.items() if length > LINES]
+
+    held(f"A file has at most {LINES} lines: split it.", offenders)

@@ -12,8 +12,8 @@ import pytest
 from flask import Flask
 
 import proxy_server
+from tests.support.sources import LAYERS, ROOT, files
 from tests.support.steps import endless, examples, parsed, steps
-from tests.test_layers import LAYERS, ROOT, modules
 
 CONFIGURED = {
     "gateway/config/subaccounts.py": {"_DEPLOYMENT", r"[^/?#\s]+", r"[\w$-]+"},
@@ -73,7 +73,7 @@ def said_by(argument: ast.expr, module: Any, where: str) -> Iterator[str]:
     try:
         yield eval(compile(ast.Expression(argument), where, "eval"), vars(module))
     except NameError:
-        tables = [value for name, value in vars(module).items() if name in ("_FAMILIES", "_PROFILES")]
+        tables = [value for name, value in vars(module).items() if name in ("_FAMILIES", "PROFILES")]
         assert tables, f"{where}: write the pattern where this test finds it"
         yield from (row[0] for table in tables for row in table)
 
@@ -95,7 +95,7 @@ def rules() -> list[Any]:
     return [*app.url_map.iter_rules()]
 
 
-FOUND = sorted({*routes(), *(found for path in modules(*LAYERS) for found in patterns_of(path))})
+FOUND = sorted({*routes(), *(found for path in files(*LAYERS) for found in patterns_of(path))})
 
 
 def attacks(found: Found) -> list[tuple[str, str, str]]:
@@ -145,7 +145,7 @@ def test_a_pattern_that_goes_over_a_text_again_and_again_is_seen(pattern: str) -
 
 
 def test_all_patterns_are_looked_at() -> None:
-    assert {"dialects/redaction.py _URL", "routing/model_names.py _TAIL", "routing/model_names.py re.split"} <= {
+    assert {"dialects/core/redaction.py _URL", "routing/model_names.py _TAIL", "routing/model_names.py re.split"} <= {
         found.where for found in FOUND
     }
     assert len(FOUND) > 50

@@ -1,22 +1,38 @@
-"""Anthropic's Messages API: what Claude Code and Anthropic's SDKs speak, and Claude on Bedrock understands."""
+"""Anthropic's Messages API: the dialect of Claude Code, of Anthropic's SDKs, and of Claude on Bedrock."""
 
-from dialects.anthropic_messages.answering import parse_response, render_fault, render_response, render_token_count
-from dialects.anthropic_messages.asking import parse_request
-from dialects.anthropic_messages.passing import forward_fault, forward_frame, forward_request, forward_response
-from dialects.anthropic_messages.rendering import render_request
-from dialects.anthropic_messages.streaming import Reader, Writer, reader, writer
+from dialects.anthropic_messages.passthrough import (
+    passthrough_fault,
+    passthrough_frame,
+    passthrough_request,
+    passthrough_response,
+)
+from dialects.anthropic_messages.request_parser import parse_request
+from dialects.anthropic_messages.request_renderer import render_request
+from dialects.anthropic_messages.response import (
+    parse_response,
+    render_fault,
+    render_model,
+    render_models,
+    render_response,
+    render_token_count,
+)
+from dialects.anthropic_messages.stream import Reader, Writer, reader, writer
+from dialects.anthropic_messages.vocabulary import DIALECT
 
 __all__ = [
+    "DIALECT",
     "Reader",
     "Writer",
-    "forward_fault",
-    "forward_frame",
-    "forward_request",
-    "forward_response",
     "parse_request",
     "parse_response",
+    "passthrough_fault",
+    "passthrough_frame",
+    "passthrough_request",
+    "passthrough_response",
     "reader",
     "render_fault",
+    "render_model",
+    "render_models",
     "render_request",
     "render_response",
     "render_token_count",

@@ -1,6 +1,8 @@
 """Bedrock's Converse API: one language for all models of Amazon's cloud, Nova among them."""
 
-from dialects.bedrock_converse.answering import Reader, parse_response, reader
-from dialects.bedrock_converse.rendering import render_request
+from dialects.bedrock_converse.request_renderer import render_request
+from dialects.bedrock_converse.response import parse_response
+from dialects.bedrock_converse.stream import Reader, reader
+from dialects.bedrock_converse.vocabulary import DIALECT
 
-__all__ = ["Reader", "parse_response", "reader", "render_request"]
+__all__ = ["DIALECT", "Reader", "parse_response", "reader", "render_request"]

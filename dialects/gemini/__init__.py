@@ -1,36 +1,31 @@
-"""Gemini's ``generateContent``, spoken on both sides.
+"""Gemini's ``generateContent``, for clients and for backends.
 
-https://ai.google.dev/api/generate-content as clients speak it, and
+https://ai.google.dev/api/generate-content as clients send it, and
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 as SAP AI Core's deployments do.
 """
 
-from dialects.gemini.answering import (
-    Reader,
-    Writer,
-    parse_response,
-    reader,
-    render_fault,
-    render_model,
-    render_response,
-    writer,
-)
-from dialects.gemini.asking import parse_request
-from dialects.gemini.lane import forward_fault, forward_frame, forward_request, forward_response
-from dialects.gemini.rendering import render_request
+from dialects.gemini.passthrough import passthrough_fault, passthrough_frame, passthrough_request, passthrough_response
+from dialects.gemini.request_parser import parse_request
+from dialects.gemini.request_renderer import render_request
+from dialects.gemini.response import parse_response, render_fault, render_model, render_models, render_response
+from dialects.gemini.stream import Reader, Writer, reader, writer
+from dialects.gemini.vocabulary import DIALECT
 
 __all__ = [
+    "DIALECT",
     "Reader",
     "Writer",
-    "forward_fault",
-    "forward_frame",
-    "forward_request",
-    "forward_response",
     "parse_request",
     "parse_response",
+    "passthrough_fault",
+    "passthrough_frame",
+    "passthrough_request",
+    "passthrough_response",
     "reader",
     "render_fault",
     "render_model",
+    "render_models",
     "render_request",
     "render_response",
     "writer",

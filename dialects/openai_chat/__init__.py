@@ -1,24 +1,33 @@
 """OpenAI chat completions, on both sides of the gateway."""
 
-from dialects.openai_chat.answers import parse_response, render_response
-from dialects.openai_chat.lane import forward_fault, forward_frame, forward_request, forward_response
-from dialects.openai_chat.parsing import parse_request
-from dialects.openai_chat.rendering import render_request
-from dialects.openai_chat.shapes import has_blocks, is_responses, with_nested_tools
-from dialects.openai_chat.streams import reader, writer
-from dialects.openai_shared import render_fault
+from dialects.openai_chat.client_variants import has_blocks, is_responses, with_nested_tools
+from dialects.openai_chat.passthrough import (
+    passthrough_fault,
+    passthrough_frame,
+    passthrough_request,
+    passthrough_response,
+)
+from dialects.openai_chat.request_parser import parse_request
+from dialects.openai_chat.request_renderer import render_request
+from dialects.openai_chat.response import parse_response, render_response
+from dialects.openai_chat.stream import reader, writer
+from dialects.openai_chat.vocabulary import DIALECT
+from dialects.openai_common.response import render_fault, render_model, render_models
 
 __all__ = [
-    "forward_fault",
-    "forward_frame",
-    "forward_request",
-    "forward_response",
+    "DIALECT",
     "has_blocks",
     "is_responses",
     "parse_request",
     "parse_response",
+    "passthrough_fault",
+    "passthrough_frame",
+    "passthrough_request",
+    "passthrough_response",
     "reader",
     "render_fault",
+    "render_model",
+    "render_models",
     "render_request",
     "render_response",
     "with_nested_tools",

@@ -1,29 +1,32 @@
 """OpenAI Responses, on both sides of the gateway."""
 
-from dialects.openai_responses.answers import parse_response, render_response
-from dialects.openai_responses.lane import (
-    forward_fault,
-    forward_frame,
-    forward_kept,
-    forward_request,
-    forward_response,
+from dialects.openai_common.response import render_fault, render_model, render_models
+from dialects.openai_responses.passthrough import (
+    passthrough_fault,
+    passthrough_frame,
+    passthrough_request,
+    passthrough_response,
+    passthrough_stored,
 )
-from dialects.openai_responses.parsing import parse_request
-from dialects.openai_responses.reading import reader
-from dialects.openai_responses.rendering import render_request
-from dialects.openai_responses.writing import writer
-from dialects.openai_shared import render_fault
+from dialects.openai_responses.request_parser import parse_request
+from dialects.openai_responses.request_renderer import render_request
+from dialects.openai_responses.response import parse_response, render_response
+from dialects.openai_responses.stream import reader, writer
+from dialects.openai_responses.vocabulary import DIALECT
 
 __all__ = [
-    "forward_fault",
-    "forward_frame",
-    "forward_kept",
-    "forward_request",
-    "forward_response",
+    "DIALECT",
     "parse_request",
     "parse_response",
+    "passthrough_fault",
+    "passthrough_frame",
+    "passthrough_request",
+    "passthrough_response",
+    "passthrough_stored",
     "reader",
     "render_fault",
+    "render_model",
+    "render_models",
     "render_request",
     "render_response",
     "writer",

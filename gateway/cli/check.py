@@ -7,9 +7,9 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.models import Vendor, profile_for
-from dialects.tables import CLIENTS
+from dialects.capabilities.models import Vendor, profile_for
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.registry import CLIENTS
 from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, Filters, SubAccount
@@ -79,13 +79,13 @@ def examine(
     settings.extend(router)
     seen: dict[str, Sequence[Listed]] = {}
 
-    def list_and_note(account: SubAccount) -> Sequence[Listed]:
+    def list_and_keep(account: SubAccount) -> Sequence[Listed]:
         seen[account.name] = list_deployments(account)
         return seen[account.name]
 
     accounts = settings.subaccounts.values()
     for account in accounts:
-        findings.extend(_subaccount(account, settings.filters, get_in, list_and_note, router))
+        findings.extend(_subaccount(account, settings.filters, get_in, list_and_keep, router))
     if all(account.name in seen for account in accounts if account.discovery):
         deployed = {model for account in accounts for model in (*account.deployments, *_added(account, settings, seen))}
         findings.extend(Finding(Mark.NOTE, _FILE, text) for text in unmatched(settings.policy, sorted(deployed)))
@@ -100,11 +100,11 @@ def _added(account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[
 
 
 def render(report: Report) -> str:
-    """Write a report for people: one line for each finding, and the verdict."""
+    """Write a report for people: one line for each finding, and a summary."""
     wrong = sum(finding.mark is Mark.WRONG for finding in report.findings)
-    verdict = "all is well" if report.is_ok else f"{wrong} thing{'s' * (wrong != 1)} to put right"
+    summary = "all is well" if report.is_ok else f"{wrong} thing{'s' * (wrong != 1)} to put right"
     lines = [f"{finding.mark.value} {finding.about}: {finding.text}" for finding in report.findings]
-    return "\n".join([*lines, verdict, ""])
+    return "\n".join([*lines, summary, ""])
 
 
 def _subaccount(

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import orjson
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
 from gateway.upstream.management import ManagementClient
 
 KEY = "sk-demo"

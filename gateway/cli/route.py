@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 
-from dialects.faults import FaultError
-from dialects.models import profile_for
+from dialects.capabilities.models import profile_for
+from dialects.core.faults import FaultError
+from dialects.registry import DIALECTS
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.upstream.discovery import Management, discover
 from gateway.upstream.management import ManagementClient
@@ -14,19 +15,11 @@ from routing.availability import Availability
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.model_names import Unlisted
+from routing.protocols.embeddings import EmbeddingsProtocol
 from routing.request_router import RequestRouter
 
-_CLIENTS = {
-    "openai": "openai-chat",
-    "chat": "openai-chat",
-    "responses": "openai-responses",
-    "codex": "openai-responses",
-    "anthropic": "anthropic-messages",
-    "claude": "anthropic-messages",
-    "gemini": "gemini",
-    "google": "gemini",
-    "embeddings": "openai-embeddings",
-}
+_CLIENTS = {client: row.name for row in DIALECTS.values() for client in row.client_names}
+_CLIENTS["embeddings"] = EmbeddingsProtocol.dialect
 
 
 def looked_up(settings: Settings, client: ManagementClient) -> tuple[Settings, dict[str, str]]:
@@ -63,14 +56,14 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
         protocol = router.protocol_at(first, dialect)
     except FaultError as error:
         raise ValueError(error.fault.message) from error
-    lane = "passed through" if protocol.dialect == dialect else f"translated from {dialect}"
+    how = "passed through" if protocol.dialect == dialect else f"translated from {dialect}"
     lines = [
         f"model     {model} -> {resolution.model} ({resolution.how.value})",
         f"strategy  {balancer.snapshot(resolution.model)[0].strategy}",
-        f"protocol  {protocol.name}, {lane}",
+        f"protocol  {protocol.name}, {how}",
         "",
     ]
-    chosen = [_choose(router, model, dialect) for _ in range(times)]
+    chosen = [_select(router, model, dialect) for _ in range(times)]
     counts = Counter(chosen)
     lines += [f"{number:4d}. {_name(endpoint)}" for number, endpoint in enumerate(chosen[:20], 1)]
     if times > 20:
@@ -84,8 +77,8 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
     return "\n".join([*lines, "", f"path      {example.removeprefix('…/deployments/<id>')} (streamed)"])
 
 
-def _choose(router: RequestRouter, model: str, client: str) -> Endpoint:
-    """Choose as a request would, and let it succeed at once."""
+def _select(router: RequestRouter, model: str, client: str) -> Endpoint:
+    """Select an endpoint as a request would, and let the request succeed at once."""
     attempts = router.attempts(model, client=client)
     attempt = next(attempts)
     attempt.answered()

@@ -1,16 +1,38 @@
 """Request bodies as they come over HTTP: compressed or not, within a limit of bytes."""
 
 import zlib
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import zstandard
 
-from dialects.faults import Fault, FaultError, FaultKind, invalid
+from dialects.core.faults import Fault, FaultError, FaultKind, invalid
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_MOST_DIGITS: Final = 18
+"""How long the number of bytes of a body may be."""
 _MOST_ENCODINGS: Final = 3
 """How many encodings one body may have, one around the other."""
+
+
+def read_body(environ: Mapping[str, Any], limit: int) -> bytes:
+    """Read the body that a WSGI environment describes.
+
+    Raises `FaultError`: 413 for more than *limit* bytes, 400 where it is cut short.
+    """
+    source, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH", "")
+    if not length.isdecimal():
+        # Without a length, only a server that marks the end lets us find it.
+        body: bytes = source.read(limit + 1) if environ.get("wsgi.input_terminated") else b""
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
+    if len(length) > _MOST_DIGITS or int(length) > limit:
+        raise _too_large(limit)
+    body = source.read(int(length))
+    if len(body) < int(length):
+        raise invalid("The body was cut short.")
+    return body
 
 
 def decoded(body: bytes, encodings: str, limit: int) -> bytes:
@@ -78,7 +100,11 @@ def _unzstd(body: bytes, limit: int) -> bytes:
 
 def _check(out: bytearray, limit: int) -> None:
     if len(out) > limit:
-        raise FaultError(Fault(FaultKind.TOO_LARGE, f"The body is larger than {limit} bytes.", 413))
+        raise _too_large(limit)
+
+
+def _too_large(limit: int) -> FaultError:
+    return FaultError(Fault(FaultKind.TOO_LARGE, f"The body is larger than {limit} bytes.", 413))
 
 
 def _garbled() -> FaultError:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Final
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime, Signal, Wish
 
 FULL: Final = "The proxy is serving as many requests as it may. Try again soon."
@@ -92,10 +92,10 @@ class Admission:
             if not waiter.has_place:
                 lifetime.wait((Wish(waiter.turn),), self._seconds)
         except BaseException:
-            if not self._stand_up(waiter):
+            if not self._leave_room(waiter):
                 self._give_back()
             raise
-        if self._stand_up(waiter):
+        if self._leave_room(waiter):
             raise FaultError(Fault(FaultKind.UNAVAILABLE, FULL, retry_after=self._seconds))
 
     def _sit_down(self, waiter: _Waiter) -> bool:
@@ -110,7 +110,7 @@ class Admission:
                 return False
         return True
 
-    def _stand_up(self, waiter: _Waiter) -> bool:
+    def _leave_room(self, waiter: _Waiter) -> bool:
         """Leave the room without a place; False if a place has become the waiter's own."""
         with self._lock:
             if waiter.has_place:

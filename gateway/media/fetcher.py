@@ -16,7 +16,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from dialects.faults import FaultError, invalid
+from dialects.core.faults import FaultError, invalid
 from gateway.media.inline import Fetched
 from gateway.media.networks import is_public
 
@@ -70,6 +70,8 @@ class MediaFetcher:
                 if isinstance(found, Fetched):
                     return found
                 url = urljoin(url, found)
+                if self._clock() >= until:
+                    raise self._too_slow(url)
         except (HTTPError, HTTPException, OSError, ValueError) as error:
             raise self._too_slow(url) if self._clock() >= until else _refused(url, "it could not be fetched") from error
         raise _refused(url, "it redirects too often")

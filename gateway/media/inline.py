@@ -6,14 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dialects.conversation import Conversation, Media, Message, Part, ToolResult
-from dialects.crossing import Inquiry
-from dialects.faults import invalid
+from dialects.core.conversation import Conversation, Media, Message, Part, ToolResult
+from dialects.core.faults import invalid
+from dialects.translator import ClientRequest
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.background import result_of
-
-FETCHES_NOTHING = frozenset({"bedrock-converse", "anthropic-messages"})
-"""The dialects whose backends take bytes alone."""
 
 _FEW = 20
 """How many addresses one request may point at."""
@@ -33,7 +30,7 @@ Fetch = Callable[[str, int], Fetched]
 """Fetches from a public address no more than so many bytes; raises `FaultError` that says why not."""
 
 
-def inline(inquiry: Inquiry, fetch: Fetch | None, lifetime: Lifetime, most: int = _MOST_BYTES) -> Inquiry:
+def inline(inquiry: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most: int = _MOST_BYTES) -> ClientRequest:
     """Put the bytes in the place of every address, *most* in all; an inquiry without any stays as it is.
 
     What is fetched is waited for within *lifetime*.
@@ -54,7 +51,7 @@ def inline(inquiry: Inquiry, fetch: Fetch | None, lifetime: Lifetime, most: int 
         fetched[address] = result_of(partial(fetch, address, left // times), lifetime)
         left -= times * len(fetched[address].data)
     return replace(
-        inquiry, envelope=replace(inquiry.envelope, conversation=_with(conversation, fetched)), forward=False
+        inquiry, envelope=replace(inquiry.envelope, conversation=_with(conversation, fetched)), may_pass=False
     )
 
 

@@ -5,32 +5,48 @@ import os
 import select
 import stat
 import sys
+import threading
+import time
+from collections import deque
 from contextlib import suppress
 from typing import Final
 
 _FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _PIECE: Final = getattr(select, "PIPE_BUF", 4096)
 """Bytes that a pipe takes at once, or not at all."""
+_MOST_LINES: Final = 10_000
+"""Lines that wait for the thread that writes; more of them are dropped."""
 
 
 class LogWriter(logging.Handler):
     """Writes each log record as one line to a file descriptor, or drops it where that would take time.
 
     A pipe that nobody reads, a terminal that is stopped and a disk that is full cost lines, not requests. How many
-    were dropped is counted, and said as soon as lines can be written again.
+    were dropped is counted, and said as soon as lines can be written again. While one thread writes, the others leave
+    their lines to it. The lock guards the lines that are left, the counts, and whether somebody writes.
     """
 
     def __init__(self, descriptor: int = 2) -> None:
         super().__init__()
-        own = _without_blocking(descriptor)
-        self._descriptor = descriptor if own is None else own
-        self._poll = select.poll() if own is None and hasattr(select, "poll") else None
+        self._own = _without_blocking(descriptor)
+        self._descriptor = descriptor if self._own is None else self._own
+        self._poll = select.poll() if self._own is None and hasattr(select, "poll") else None
         if self._poll is not None:
             self._poll.register(descriptor, select.POLLOUT)
+        self._lock = threading.RLock()  # a signal may interrupt a thread that logs, and its handler may log
+        self._lines: deque[str] = deque()
+        self._is_writing = False
         self._is_midway = False
         self._untold = 0
         self.dropped = 0
         """Lines that could not be written."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record that passes the filters; no thread waits for another one's write."""
+        kept: bool | logging.LogRecord = self.filter(record)
+        if kept:
+            self.emit(kept if isinstance(kept, logging.LogRecord) else record)
+        return bool(kept)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or drop it."""
@@ -41,12 +57,49 @@ class LogWriter(logging.Handler):
         self.write_line(line)
 
     def write_line(self, line: str) -> None:
-        """Write *line*, or drop it; say before it how many were dropped."""
-        if self._untold and self._write(f"{self._untold} log lines were dropped: they could not be written"):
-            self._untold = 0
+        """Write *line*, leave it to the thread that writes, or drop it; say before it how many were dropped."""
+        with self._lock:
+            if len(self._lines) < _MOST_LINES:
+                self._lines.append(line)
+            else:
+                self._drop()
+            if self._is_writing:
+                return
+            self._is_writing = True
+        try:
+            while (next_line := self._next_line()) is not None:
+                self._write_or_drop(next_line)
+        except BaseException:
+            self._is_writing = False
+            raise
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._own is not None:
+            os.close(self._own)
+            self._own, self._descriptor = None, -1
+        super().close()
+
+    def _next_line(self) -> str | None:
+        """Take the next line to write; None if that is all, and from then on nobody writes."""
+        with self._lock:
+            if self._lines:
+                return self._lines.popleft()
+            self._is_writing = False
+            return None
+
+    def _write_or_drop(self, line: str) -> None:
+        untold = self._untold
+        if untold and self._write(f"{untold} log lines were dropped: they could not be written"):
+            with self._lock:
+                self._untold -= untold
         if self._untold or not self._write(line):
-            self._untold += 1
-            self.dropped += 1
+            with self._lock:
+                self._drop()
+
+    def _drop(self) -> None:
+        self._untold += 1
+        self.dropped += 1
 
     def _write(self, line: str) -> bool:
         """Write as much of a line as is taken; tell whether that was all of it."""
@@ -67,15 +120,33 @@ class LogWriter(logging.Handler):
         return not text
 
 
+class _Formatter(logging.Formatter):
+    """Formats a record, and its time once a second."""
+
+    _last = (-1, "")
+    """A second, and how it is written."""
+
+    def formatTime(self, record: logging.LogRecord, _format: str | None = None) -> str:  # noqa: N802 - as it is named
+        """Write when a record was made."""
+        second, text = self._last
+        if second != int(record.created):
+            second = int(record.created)
+            text = time.strftime(self.default_time_format, self.converter(second))
+            self._last = second, text
+        return f"{text},{int(record.msecs):03d}"
+
+
 def set_up(level: str) -> LogWriter:
-    """Log to standard error from now on, from *level* upwards; give the writer."""
+    """Log to standard error from now on, from *level* upwards; give the writer. A forked process sets up its own."""
     # No line says where in the code it was written, or by which thread: then nobody needs to find out.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - as "Optimization" in logging's HOWTO says
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each, LogWriter)]:
         root.removeHandler(handler)
+        handler.close()
     writer = LogWriter()
-    writer.setFormatter(logging.Formatter(_FORMAT))
+    writer.setFormatter(_Formatter(_FORMAT))
     root.addHandler(writer)
     root.setLevel(level.upper())
     # What urllib3 says of a connection names its address.

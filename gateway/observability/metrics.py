@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from dialects.conversation import Usage
+from dialects.core.conversation import Usage
 from routing.events import CircuitChanged, CooldownStarted, OutcomeRecorded, PoolsChanged, RoutingEvent
 
 _log = logging.getLogger("sap_ai_proxy.exchange")
@@ -182,14 +182,14 @@ class RoutingObserver:
 
 
 class DroppedLines:
-    """Counts the log lines of this process that could not be written, but for the first *known*."""
+    """Counts the log lines of this process that could not be written."""
 
-    def __init__(self, known: int = 0, registry: CollectorRegistry | None = None) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
         registry = registry or CollectorRegistry()
         self._counter = Counter(
             "aicore_proxy_log_lines_dropped", "Log lines that could not be written", registry=registry
         )
-        self._known = known
+        self._known = 0
 
     def count(self, dropped: int) -> None:
         """Take note that *dropped* lines are lost by now."""

@@ -8,7 +8,7 @@ of the prompt itself.
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from dialects.conversation import Conversation, Message, Role, Text, ToolSpec
+from dialects.core.conversation import Conversation, Message, Role, Text, ToolSpec
 
 _EXPLICIT = "x-affinity-key"
 _SESSIONS = (

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from dialects.conversation import Completion, Stop, StopReason, Usage
-from dialects.crossing import Reply
-from dialects.embedders import EMBEDDERS
-from dialects.models import profile_for
-from dialects.openai_embeddings import EmbeddingRequest, render_response
+from dialects.capabilities.models import profile_for
+from dialects.core.conversation import Completion, Stop, StopReason, Usage
+from dialects.embeddings.openai import EmbeddingRequest, render_response
+from dialects.embeddings.registry import EMBEDDING_DIALECTS
+from dialects.translator import ClientResponse
 from gateway.requests.exchange import Exchange, making_sense
 from routing.attempts import Attempt
 
@@ -18,10 +18,10 @@ class EmbeddingExchange(Exchange):
         super().__init__(*args, **kwargs)
         self._request = request
 
-    def ask(self, attempt: Attempt) -> Reply:
+    def ask(self, attempt: Attempt) -> ClientResponse:
         """Ask the attempt's endpoint, in as many calls as its model needs; raises `FaultError`."""
         profile = profile_for(attempt.endpoint.backend)
-        dialect = EMBEDDERS[profile.vendor]
+        dialect = EMBEDDING_DIALECTS[profile.vendor]
         rendered = dialect.render_request(self._request, profile)
         self.drop(name for each in rendered for name in each.dropped)
         answers = [self.read(attempt, each.body) for each in rendered]
@@ -29,4 +29,4 @@ class EmbeddingExchange(Exchange):
             response = dialect.parse_response(answers)
             usage = Usage(fresh_input=response.prompt_tokens)
             completion = Completion(model=response.model, stop=Stop(StopReason.END), usage=usage)
-            return Reply(render_response(response, self._request), completion)
+            return ClientResponse(render_response(response, self._request), completion)

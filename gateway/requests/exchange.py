@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from dialects.conversation import JSON, Usage
-from dialects.crossing import Crossing, Inquiry, Reply, crossing
-from dialects.faults import Fault, FaultError, FaultKind, http_status
-from dialects.jsontext import loads
-from dialects.models import profile_for
-from gateway.media.inline import FETCHES_NOTHING, Fetch, inline
+from dialects.capabilities.models import profile_for
+from dialects.core.conversation import JSON, Usage
+from dialects.core.faults import Fault, FaultError, FaultKind, http_status
+from dialects.framing.json_text import loads
+from dialects.registry import traits
+from dialects.translator import ClientRequest, ClientResponse, Translator, translator_for
+from gateway.media.inline import Fetch, inline
 from gateway.observability.metrics import ExchangeRecord, Observer
 from gateway.requests.lifetime import Descriptor, Lifetime
 from gateway.requests.rejected_fields import RejectedFields
@@ -25,8 +26,6 @@ from routing.policy import Timeouts
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 _LONGEST = 1000
 """How many characters of a header are sent."""
-_KEPT = "openai-responses"
-"""The dialect whose backends keep their answers, to be continued by id."""
 _MOST_ITEMS = 100_000
 """How many items of such answers are known; an answer often has several."""
 
@@ -49,7 +48,7 @@ class Asked:
 
     id: str
     caller: str
-    inquiry: Inquiry
+    inquiry: ClientRequest
     timeouts: Timeouts
     began: float
     """When its body had been read, by the clock of its lifetime."""
@@ -70,9 +69,9 @@ class Shared:
     """By affinity key."""
     fetch: Fetch | None = None
 
-    def inlined(self, inquiry: Inquiry, dialect: str, lifetime: Lifetime) -> Inquiry:
+    def inlined(self, inquiry: ClientRequest, dialect: str, lifetime: Lifetime) -> ClientRequest:
         """Put in what the request only points at, for a backend that does not fetch; raises `FaultError`."""
-        return inline(inquiry, self.fetch, lifetime) if dialect in FETCHES_NOTHING else inquiry
+        return inquiry if traits(dialect).fetches_media else inline(inquiry, self.fetch, lifetime)
 
 
 class Stage(Enum):
@@ -122,7 +121,7 @@ class Exchange:
         self._dropped: set[str] = set()
         self._first_content: float | None = None
         self._last: Attempt | None = None
-        self._inquiries: dict[str, Inquiry] = {}
+        self._inquiries: dict[str, ClientRequest] = {}
 
     def next_attempt(self) -> Attempt:
         """Choose where to try next; raises `FaultError` with what went wrong last when there is nowhere left."""
@@ -135,15 +134,15 @@ class Exchange:
         self._last = attempt
         return attempt
 
-    def prepare(self, attempt: Attempt) -> tuple[Crossing, JSON]:
+    def prepare(self, attempt: Attempt) -> tuple[Translator, JSON]:
         """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this."""
         dialect = attempt.protocol.dialect
         inquiry = self._inquiry(dialect)
         profile = profile_for(attempt.endpoint.backend)
-        way = crossing(inquiry, dialect, profile)
-        rendered = way.ask(profile)
+        translator = translator_for(inquiry, dialect, profile)
+        rendered = translator.render_request(profile)
         self.drop(rendered.dropped)
-        return way, rendered.body
+        return translator, rendered.body
 
     def drop(self, fields: Iterable[str]) -> None:
         """Note which *fields* of the request are not carried to the endpoint."""
@@ -178,13 +177,13 @@ class Exchange:
         self.stage = Stage.ANSWERING
         attempt.answered(whole=whole)
         self._first_content = self._age()
-        if attempt.protocol.dialect == _KEPT:
+        if traits(attempt.protocol.dialect).keeps_responses:
             self._shared.responses.remember(self.asked.caller, answer, attempt.endpoint)
             self._shared.conversations.remember(self.asked.caller, self.asked.affinity, attempt.endpoint)
 
     def made(self, attempt: Attempt, items: Iterable[str]) -> None:
         """Note the ids of the *items* that *attempt* has put out: its caller may refer to them."""
-        if attempt.protocol.dialect == _KEPT:
+        if traits(attempt.protocol.dialect).keeps_responses:
             for item in items:
                 self._shared.items.remember(self.asked.caller, item, attempt.endpoint)
 
@@ -210,12 +209,12 @@ class Exchange:
         told["x-proxy-dropped"] = ", ".join(sorted(self._dropped))
         return {name: _one_line(value) for name, value in told.items() if value}
 
-    def ask(self, attempt: Attempt) -> Reply:
+    def ask(self, attempt: Attempt) -> ClientResponse:
         """Ask the attempt's endpoint once; raises `FaultError`."""
-        way, body = self.prepare(attempt)
+        translator, body = self.prepare(attempt)
         loaded = self.read(attempt, body)
         with making_sense():
-            return way.answer(loaded)
+            return translator.render_response(loaded)
 
     def read(self, attempt: Attempt, body: JSON) -> JSON:
         """Send *body* to the attempt's endpoint and read the answer; raises `FaultError`."""
@@ -229,7 +228,7 @@ class Exchange:
         """Within, it is somebody else's turn."""
         return _Waiting(self)
 
-    def _inquiry(self, dialect: str) -> Inquiry:
+    def _inquiry(self, dialect: str) -> ClientRequest:
         """Give the request as backends of *dialect* want it; what it points at is fetched once for all of them."""
         if dialect not in self._inquiries:
             with self.waiting():
@@ -240,7 +239,7 @@ class Exchange:
         """How many seconds it is since the request's body had been read."""
         return self.lifetime.clock() - self.asked.began
 
-    def _until_answered(self) -> Reply:
+    def _until_answered(self) -> ClientResponse:
         while True:
             attempt = self.next_attempt()
             try:

@@ -4,14 +4,14 @@ import re
 import threading
 from collections import defaultdict
 
-from dialects.conversation import JSON
-from dialects.faults import Fault, FaultKind
+from dialects.core.conversation import JSON
+from dialects.core.faults import Fault, FaultKind
 
 _BETAS = re.compile(r"invalid beta flag", re.IGNORECASE)
 _EXTRA = re.compile(r"^(?P<field>[a-z_]{1,200}): Extra inputs are not permitted")
 _BETA = "anthropic_beta"
 _MOST = 32
-"""How many lessons are remembered for one model: one more drops the oldest."""
+"""How many rejected fields are remembered for one model: one more drops the oldest."""
 
 _Lesson = tuple[str, frozenset[int]]
 """A field, and the hashes of values that are refused together; without any it is refused whatever it holds."""
@@ -32,8 +32,8 @@ class RejectedFields:
     def without(self, model: str, body: JSON) -> JSON:
         """Give *body* without what *model* is known to refuse."""
         with self._lock:
-            lessons = tuple(self._refused.get(model, ()))
-        refused = {field for field, values in lessons if field in body and values <= _values(field, body)}
+            known = tuple(self._refused.get(model, ()))
+        refused = {field for field, values in known if field in body and values <= _values(field, body)}
         return {name: value for name, value in body.items() if name not in refused} if refused else body
 
     def learn(self, model: str, body: JSON, fault: Fault) -> bool:
@@ -45,10 +45,10 @@ class RejectedFields:
         if len(values) > _MOST:
             return False
         with self._lock:
-            lessons = self._refused[model]
-            lessons[field, values] = None
-            if len(lessons) > _MOST:
-                del lessons[next(iter(lessons))]
+            known = self._refused[model]
+            known[field, values] = None
+            if len(known) > _MOST:
+                del known[next(iter(known))]
         return True
 
 

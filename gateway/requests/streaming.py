@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable
 from typing import Final, Self
 
-from dialects.crossing import Crossing
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.relay import Observation, Relay
-from dialects.sse import BLANK_LINES
-from dialects.tables import SIGNS_OF_LIFE
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.relay import Observation, Relay
+from dialects.framing.sse import BLANK_LINES
+from dialects.registry import traits
+from dialects.translator import Translator
 from gateway.requests.exchange import DEFECT, AttemptReader, Exchange, Stage
 from gateway.requests.lifetime import Descriptor
 from gateway.upstream.steps import Quiet
@@ -32,7 +32,7 @@ class _Flow:
     any frame is a sign of life, after which the stream may be silent for as long as between two events.
     """
 
-    def __init__(self, attempt: Attempt, way: Crossing, reader: AttemptReader, due: float) -> None:
+    def __init__(self, attempt: Attempt, way: Translator, reader: AttemptReader, due: float) -> None:
         self.attempt = attempt
         self.reader = reader
         self.due = due
@@ -83,7 +83,7 @@ class StreamedAnswer:
         self._clock = exchange.lifetime.clock
         self._render_fault = render_fault
         self._flow: _Flow | None = None
-        self._sign_of_life = SIGNS_OF_LIFE[exchange.asked.inquiry.client]
+        self._sign_of_life = traits(exchange.asked.inquiry.client).keep_alive
         # Since when it is the client's turn, where it is.
         self._handed = self._clock()
         # When the client last got something; headers leave with the first bytes, so until then: when it asked.

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from dialects.jsontext import dumps
+from dialects.framing.json_text import dumps
 from gateway.http.auth import Auth, keys_in
 from gateway.observability import shared_metrics
 from gateway.requests.lifetime import Clock

@@ -14,6 +14,10 @@ _LINGER_BYTES: Final = 4 * 1024 * 1024
 _PIECE: Final = 64 * 1024
 
 
+CONNECTION: Final = "sap_ai_proxy.connection"
+"""The key of the WSGI environment under which an application finds its `ClientConnection`."""
+
+
 class StalledError(TimeoutError):
     """The client has sent nothing, or taken nothing, for longer than it may."""
 
@@ -21,7 +25,7 @@ class StalledError(TimeoutError):
 class ClientConnection:
     """A client's socket that never blocks for longer than the client may take.
 
-    It has the methods of a socket that gunicorn's parser and response use. Once there is a `lifetime` of the request,
+    It has the methods of a socket that gunicorn's parser uses. Once there is a `lifetime` of the request,
     every wait goes through it, so that its deadline, the departure of the client and the end of the drain end it.
     One thread at a time uses a connection.
     """
@@ -83,11 +87,6 @@ class ClientConnection:
             else:
                 self.received += len(data)
                 return data
-
-    def send(self, data: bytes, /) -> int:
-        """Write all of *data*."""
-        self.sendall(data)
-        return len(data)
 
     def sendall(self, data: bytes, /) -> None:
         """Write all of *data*, as fast as the client takes it; raises `StalledError` if it does not."""

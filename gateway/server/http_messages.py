@@ -1,13 +1,12 @@
 """Requests and responses of HTTP/1.1, by gunicorn's parser, within the limits of this server."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from gunicorn.config import Config
-from gunicorn.http import body, errors, message, parser, wsgi
+from gunicorn.http import body, errors, message, parser
 
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.jsontext import dumps
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.framing.json_text import dumps
 from gateway.requests.lifetime import CLIENT_LEFT
 from gateway.server.client_connection import ClientConnection, StalledError
 
@@ -93,13 +92,30 @@ class Request(message.Request):
     """One request."""
 
     body: "RequestBody"
+    method: str
+    path: str
+    query: str
+    version: tuple[int, int]
+    headers: list[tuple[str, str]]
+    """Names are in upper case."""
     _expected_100_continue: bool
+    _closes: bool | None = None
 
     def parse(self, unreader: Any) -> Any:
         """Read the head."""
         self.limit_request_line = self._fast_limit_request_line = REQUEST_LINE
         self.max_buffer_headers = _HEAD_SIZE
         return super().parse(unreader)
+
+    def _peer_is_trusted_proxy(self) -> bool:
+        """Believe no client about where a request came from; gunicorn would look the address up each time."""
+        return False
+
+    def should_close(self) -> bool:
+        """Whether the client wants to ask nothing more on the connection."""
+        if self._closes is None:
+            self._closes = bool(super().should_close())
+        return self._closes
 
     def set_body_reader(self) -> None:
         """Find out how long the body is."""
@@ -162,59 +178,3 @@ class RequestBody(body.Body):
             self.failed = True
             raise FaultError(CLIENT_LEFT)
         return data
-
-
-class Response(wsgi.Response):
-    """One response; the head leaves together with the first piece of the body.
-
-    *is_stopping* tells whether the worker wants no further request on a connection.
-    """
-
-    headers_sent: bool
-
-    def __init__(self, req: Request, sock: ClientConnection, cfg: Any, is_stopping: Callable[[], bool]) -> None:
-        super().__init__(req, sock, cfg)
-        self._is_stopping = is_stopping
-        self._head = b""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether as much was sent as was announced."""
-        return self.response_length is None or self._omits_body or self.sent >= self.response_length
-
-    def default_headers(self) -> list[str]:
-        """Write the headers that the server adds; which server it is concerns nobody."""
-        return [line for line in super().default_headers() if not line.startswith("Server:")]
-
-    def send_headers(self) -> None:
-        """Write the head, which is sent later; decide whether another request may follow."""
-        if self.headers_sent:
-            return
-        if self._is_stopping() or not self.req.body.settle():
-            self.force_close()
-        lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n"]
-        self._head = "".join(lines).encode("latin-1")
-        self.headers_sent = True
-
-    def write(self, arg: bytes) -> None:
-        """Send a piece of the body; an empty one sends the head alone."""
-        if arg and self.chunked and self.headers_sent and not self._head:
-            self.sent += len(arg)
-            self._emit_body(arg)
-            return
-        super().write(arg)
-        if self._head:
-            self._send(b"")
-
-    def close(self) -> None:
-        """Send what is missing to the end of the response."""
-        self.send_headers()
-        self._send(b"0\r\n\r\n" if self.chunked else b"")
-
-    def _emit_body(self, data: bytes) -> None:
-        self._send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
-
-    def _send(self, data: bytes) -> None:
-        head, self._head = self._head, b""
-        if head or data:
-            self.sock.sendall(head + data)

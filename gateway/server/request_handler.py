@@ -7,12 +7,13 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final
 
-from gunicorn.http import errors, wsgi
+from gunicorn.http import errors
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.server.client_connection import ClientConnection, StalledError
-from gateway.server.http_messages import Request, Requests, Response, error_response, refusal
+from gateway.server.http_messages import Request, Requests, error_response, refusal
 from gateway.server.stream_loop import HAND_OVER, OpenResponse, StreamingBody, StreamLoop
+from gateway.server.wsgi import Response, environ_of
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _HOT: Final = 0.05
@@ -116,11 +117,8 @@ class RequestHandler:
         return then
 
     def _answer(self, request: Request, connection: ClientConnection, give_back: GiveBack) -> _Then:
-        config = self._config
-        response, environ = wsgi.create(
-            request, connection, connection.client, connection.server, config, Response, (self._is_stopping,)
-        )
-        environ["wsgi.multithread"] = True
+        environ = environ_of(request, connection, multiprocess=self._config.workers > 1)
+        response = Response(request, connection, self._is_stopping)
         try:
             if self._respond(environ, response, connection, give_back):
                 return _Then.STREAM
@@ -128,11 +126,11 @@ class RequestHandler:
             raise
         except Exception:  # noqa: BLE001 - whatever an application raises
             _log.exception("a response failed")
-            if not response.headers_sent:
+            if not response.is_begun:
                 content = error_response(500, "The proxy failed.", "api_error")
                 connection.sendall(content)
             return _Then.CLOSE
-        if _may_stay(response):
+        if response.may_be_followed:
             return _Then.NEXT
         if not request.body.is_over:
             connection.close_after_unread_bytes()
@@ -173,7 +171,7 @@ class RequestHandler:
             close()
         finally:
             self._end(connection)
-            give_back(whole and _may_stay(response))
+            give_back(whole and response.may_be_followed)
 
     def _end(self, connection: ClientConnection) -> None:
         connection.lifetime = None
@@ -183,11 +181,6 @@ class RequestHandler:
         with self._lock:
             self.open_requests += change
             self._counted(self.open_requests)
-
-
-def _may_stay(response: Response) -> bool:
-    """Whether the connection of a response may be used for another one."""
-    return not response.should_close() and response.is_whole
 
 
 def _do_nothing() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from dialects.conversation import JSON
+from dialects.core.conversation import JSON
 from gateway.config.settings import Settings
 from gateway.observability import shared_metrics
 from gateway.observability.log_writer import LogWriter
@@ -41,12 +41,7 @@ class Runtime:
         self._ended = threading.Event()
         if board.folder is not None:
             shared_metrics.share(board.folder)
-        self._dropped_lines = DroppedLines(writer.dropped if writer else 0)
-
-    @property
-    def is_draining(self) -> bool:
-        """Whether the proxy is about to end, and should get no more requests."""
-        return self.board.table.draining
+        self._dropped_lines = DroppedLines()
 
     def report_with(self, router_state: Callable[[], JSON], readiness: Callable[[], tuple[bool, JSON]]) -> None:
         """Report from now on what these say: the state of the router, and whether there is anything to serve.
@@ -58,12 +53,12 @@ class Runtime:
 
     def readiness(self) -> tuple[int, JSON]:
         """Tell whether the proxy can serve: an HTTP status, and what is known of it."""
-        self.board.note(self._report())
+        self.board.record(self._report())
         return self.board.readiness()
 
     def router_state(self) -> JSON:
         """What the routers of all workers know."""
-        self.board.note(self._report())
+        self.board.record(self._report())
         return self.board.router_state()
 
     def metrics(self) -> bytes | None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from dialects.conversation import JSON
-from dialects.jsontext import dumps
+from dialects.core.conversation import JSON
+from dialects.framing.json_text import dumps
 from gateway.server.process_table import ProcessTable
 
 _log = logging.getLogger("sap_ai_proxy.server")
@@ -49,14 +49,14 @@ class StatusBoard:
         _log.warning("no folder for temporary files can be written: each worker knows only its own state and metrics")
         return cls(table, None)
 
-    def note(self, report: Report) -> None:
+    def record(self, report: Report) -> None:
         """Remember what there is to say of this process, for what is asked here."""
         content = dumps({"readiness": report.readiness, "router": report.router}).encode()
         self._own = (os.getpid(), content)
 
     def publish(self, report: Report) -> None:
         """Say what there is to say of this process to all others; one thread of it does so."""
-        self.note(report)
+        self.record(report)
         pid, content = self._own
         if self.folder is not None and content != self._written:
             fresh = self.folder / f"state-{pid}.new"

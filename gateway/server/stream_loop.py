@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import TOO_LATE, Clock, Descriptor, Signal
 from gateway.server.client_connection import ClientConnection
 

@@ -72,7 +72,7 @@ class Supervisor:
         self._settings = settings
         self._load = load
         self._create = create
-        self._writer = log_writer.set_up(settings.log_level)
+        log_writer.set_up(settings.log_level)
         self._selector = selectors.DefaultSelector()
         self._listener = listen(settings.host, settings.port)
         self._table = ProcessTable()
@@ -159,7 +159,7 @@ class Supervisor:
             child.send(signal.SIGKILL)
         if now >= self._look_at:
             self._look_at = now + _LATER
-            self._kill_standing()
+            self._kill_stuck()
         self._absorb()
         if self._admin is not None:
             self._admin.close_late()
@@ -186,8 +186,7 @@ class Supervisor:
         self._selector.close()
         if self._admin is not None:
             self._admin.close_in_child()
-        logging.getLogger().setLevel(settings.log_level.upper())
-        runtime = Runtime(self._board, row, self._writer)
+        runtime = Runtime(self._board, row, log_writer.set_up(settings.log_level))
         application = cast(Application, self._create(settings, runtime=runtime))
         # What a worker has now it keeps; to look through it for garbage again and again would only cost.
         gc.freeze()
@@ -244,9 +243,9 @@ class Supervisor:
             _log.critical("the proxy cannot start: worker %d ended with %s before it was ready", child.pid, how)
             self._exit_code = 1
         else:
-            self._note_death(child, how)
+            self._record_death(child, how)
 
-    def _note_death(self, child: Child, how: str) -> None:
+    def _record_death(self, child: Child, how: str) -> None:
         """Have a worker that died replaced: at once, or later if workers die early again and again."""
         if time.monotonic() - child.started >= _LIVED_WELL:
             self._early_deaths = 0
@@ -255,7 +254,7 @@ class Supervisor:
             self._pause_replacing()
         _log.error("worker %d ended unexpectedly with %s; another one takes its place", child.pid, how)
 
-    def _kill_standing(self) -> None:
+    def _kill_stuck(self) -> None:
         """Kill workers whose loop stands still. Looks are counted, so that a machine that slept kills none."""
         for child in [each for each in self._children if each.has_served]:
             child.look_for_beat()

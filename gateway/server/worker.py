@@ -74,7 +74,7 @@ class Worker:
         self._find_parent = find_parent
         self.parent = find_parent()
         self._clock = clock
-        self._told: list[Callable[[], None]] = []
+        self._calls: list[Callable[[], None]] = []
         self._ends_at = self._lingers_until = 0.0
         config: Any = configuration(multiprocess=multiprocess)
         self._streams = StreamLoop(options.write_timeout, runtime.drain, clock)
@@ -114,17 +114,17 @@ class Worker:
         if self.stage is Stage.SERVING:
             self._stop(Stage.RETIRING, self._retire_seconds)
 
-    def tell(self, order: Callable[[], None]) -> None:
+    def call_soon(self, order: Callable[[], None]) -> None:
         """Have *order*, `drain` or `retire`, obeyed soon; may be called by any thread, whatever it interrupts."""
-        self._told.append(order)
+        self._calls.append(order)
         self.loop.wake()
 
     def _hear(self, order: Callable[[], None], *_: object) -> None:
-        self.tell(order)
+        self.call_soon(order)
 
     def _obey(self) -> None:
-        while self._told:
-            self._told.pop(0)()
+        while self._calls:
+            self._calls.pop(0)()
         if self._find_parent() != self.parent:
             self.drain()
 

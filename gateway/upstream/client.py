@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 
-from dialects.conversation import JSON
-from dialects.errors import fault_from
-from dialects.faults import Fault
-from dialects.jsontext import dumps
+from dialects.core.conversation import JSON
+from dialects.core.faults import Fault
+from dialects.core.upstream_errors import fault_from
+from dialects.framing.json_text import dumps
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.stream_reader import StreamReader

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from dialects.errors import fault_from
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.upstream_errors import fault_from
 from gateway.config.service_keys import is_url
 from gateway.config.subaccounts import Deployment, SubAccount, deployment_url
 from gateway.upstream.management import ManagementClient
@@ -61,9 +61,8 @@ class Management:
         try:
             return self._get(subaccount, path, token)
         except FaultError as error:
-            if error.fault.kind not in (FaultKind.REFUSED_CREDENTIALS, FaultKind.DEPLOYMENT_FORBIDDEN):
+            if not tokens.renew_after(error.fault, token):
                 raise
-        tokens.invalidate(token)
         return self._get(subaccount, path, tokens.token())
 
     def _get(self, subaccount: SubAccount, path: str, token: str) -> JSON:

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.background import Task
 
@@ -77,7 +77,7 @@ class Resumable(Generic[T]):
             self._go(lifetime, until)
         return self._result[0]
 
-    def insist(self, lifetime: Lifetime, silence: float) -> T:
+    def run_to_end(self, lifetime: Lifetime, silence: float) -> T:
         """Go on to the end, however long it takes; raises `Quiet` if there was *silence* for so many seconds."""
         while True:
             try:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.steps import Quiet, Resumable, Steps, waiting_for
 from gateway.upstream.tokens import TokenSource
@@ -12,8 +12,6 @@ from gateway.upstream.transport import BODY_LIMIT, NO_ANSWER_IN_TIME, Call
 
 _ERROR_LIMIT = 1024 * 1024
 """How many bytes of an error's body are read."""
-_RENEWED_FOR: Final = {FaultKind.REFUSED_CREDENTIALS: 0.0, FaultKind.DEPLOYMENT_FORBIDDEN: 60.0}
-"""What a token is renewed for, and how old in seconds it must be for that."""
 _WITHOUT_TOKEN = 2.0
 """Seconds after which to look whether there is a token now, unless the token service says when."""
 _NO_TOKEN_IN_TIME: Final = Fault(
@@ -79,7 +77,7 @@ class StreamReader:
         *began* is called when the first of its body has come.
         """
         try:
-            self._work.insist(self._lifetime, self._silence)
+            self._work.run_to_end(self._lifetime, self._silence)
         except Quiet:
             self.close()
             raise FaultError(NO_ANSWER_IN_TIME) from None
@@ -128,17 +126,13 @@ class StreamReader:
         return self._call
 
     def _answered(self) -> Steps[None]:
-        """Get an answer that is no failure; a refused token is renewed once.
-
-        A deployment that is forbidden may be so to an old token alone: one fetched before its rights were given.
-        """
+        """Get an answer that is no failure; a refused token is renewed once."""
         self._lifetime.check()
         token = yield from self._token()
         try:
             yield from self._asked(token)
         except FaultError as error:
-            age = _RENEWED_FOR.get(error.fault.kind)
-            if age is None or not self._tokens.invalidate(token, min_age=age):
+            if not self._tokens.renew_after(error.fault, token):
                 raise
         else:
             return

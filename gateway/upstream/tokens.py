@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
-from dialects.faults import Fault, FaultError
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.upstream.background import Task
 
 _SHARE = 0.1
@@ -15,6 +16,8 @@ _MEMORY = 1.0
 """Seconds for which a failed fetch answers for the next ones."""
 _BRIEFLY = 0.5
 """Seconds to wait for a token where others have waited in vain: a fetch that works takes less."""
+_RENEWED_FOR: Final = {FaultKind.REFUSED_CREDENTIALS: 0.0, FaultKind.DEPLOYMENT_FORBIDDEN: 60.0}
+"""What a token is renewed for, and how old in seconds it must be for that."""
 
 NewTask = Callable[[Callable[[], str]], Task[str]]
 """Makes the task in which a token is fetched."""
@@ -104,11 +107,15 @@ class TokenSource:
             if (task := self._task(held, failure)) is not None:
                 return task
 
-    def invalidate(self, token: str, *, min_age: float = 0.0) -> bool:
-        """Drop *token*, because the service refused it, unless another one has taken its place already.
+    def renew_after(self, fault: Fault, token: str) -> bool:
+        """Drop *token* if *fault* is its refusal, unless another one has taken its place already.
 
-        One that is younger than *min_age* seconds is kept. Return whether another one is to be had.
+        What is forbidden may be so to a token alone that is older than the right to it; a young one is kept. Return
+        whether another one is to be had, with which to ask again.
         """
+        min_age = _RENEWED_FOR.get(fault.kind)
+        if min_age is None:
+            return False
         now = self._clock()
         with self._lock:
             held = self._held

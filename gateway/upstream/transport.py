@@ -18,7 +18,7 @@ from typing import Final
 import certifi
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret
 from gateway.requests.lifetime import Clock, Lifetime, Wish
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
@@ -271,14 +271,12 @@ class Call:
         Raises `FaultError`.
         """
         try:
-            data = self._arrived()
-            if data == b"":
+            if not (self._answer.has_more or self._answer.complete):
                 self._receive_body(self._reading())
-                data = self._arrived()
+            return self._arrived()
         except FaultError:
             self.close()
             raise
-        return data
 
     def read(
         self,
@@ -292,7 +290,7 @@ class Call:
         *began* is called when the first of it has come.
         """
         try:
-            return Resumable(self.rest(limit, began), lifetime.clock()).insist(lifetime, silence)
+            return Resumable(self.rest(limit, began), lifetime.clock()).run_to_end(lifetime, silence)
         except Quiet:
             self.close()
             raise FaultError(NO_ANSWER_IN_TIME) from None

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from dialects.faults import invalid
-from dialects.models import profile_for
+from dialects.capabilities.models import profile_for
+from dialects.core.faults import invalid
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 from routing.protocols.claude_converse import ClaudeConverseProtocol
 from routing.protocols.claude_invoke import ClaudeInvokeProtocol
@@ -55,5 +55,5 @@ def protocol_for(
     able = [protocol for protocol in protocols if protocol.speaks(profile)]
     if not able:
         raise invalid(f"{model!r} cannot be asked in any protocol the proxy knows", param="model")
-    wanted = "openai-responses" if tools_with_reasoning and profile.responses_for_tools else client
+    wanted = OpenAIResponsesProtocol.dialect if tools_with_reasoning and profile.responses_for_tools else client
     return next((protocol for protocol in able if protocol.dialect == wanted), able[0])

@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
-from dialects.conversation import JSON
-from dialects.models import ModelProfile
+from dialects.capabilities.models import ModelProfile
+from dialects.core.conversation import JSON
 
 RequestConverter = Callable[[JSON], JSON]
 """Takes an OpenAI chat request and gives the body to post."""

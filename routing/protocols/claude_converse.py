@@ -1,6 +1,7 @@
 """Bedrock's Converse: one language for Claude and Nova."""
 
-from dialects.models import ModelProfile, Vendor
+from dialects import bedrock_converse
+from dialects.capabilities.models import ModelProfile, Vendor
 from proxy_helpers import Converters, Detector
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
@@ -11,7 +12,7 @@ class ClaudeConverseProtocol(ProtocolHandler):
     """Posts to `/converse`; preferred for Claude from 3.7 on, and the only path for Nova."""
 
     name = "claude-converse"
-    dialect = "bedrock-converse"
+    dialect = bedrock_converse.DIALECT
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the deployment implies it
         """Choose by *stream* alone: the deployment implies the model."""

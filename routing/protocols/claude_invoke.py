@@ -1,6 +1,7 @@
 """Bedrock's Invoke: Anthropic's own messages, posted to Bedrock."""
 
-from dialects.models import ModelProfile, Vendor
+from dialects import anthropic_messages
+from dialects.capabilities.models import ModelProfile, Vendor
 from proxy_helpers import Converters
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
@@ -12,7 +13,7 @@ class ClaudeInvokeProtocol(ProtocolHandler):
     """Posts to `/invoke`; lossless for Anthropic clients, and the only path for old models on Bedrock."""
 
     name = "claude-invoke"
-    dialect = "anthropic-messages"
+    dialect = anthropic_messages.DIALECT
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the deployment implies it
         """Choose by *stream* alone: the deployment implies the model."""

@@ -1,10 +1,10 @@
 """Embeddings: one request of a client, posted in as many vendors' ways as there are."""
 
-from dialects.azure import knowing
-from dialects.conversation import JSON
-from dialects.embedders import EMBEDDERS
-from dialects.models import ModelProfile, Vendor, profile_for
-from dialects.openai_embeddings import EmbeddingRequest, parse_request, render_response
+from dialects.capabilities.azure_versions import with_version_for
+from dialects.capabilities.models import ModelProfile, Vendor, profile_for
+from dialects.core.conversation import JSON
+from dialects.embeddings.openai import EmbeddingRequest, parse_request, render_response
+from dialects.embeddings.registry import EMBEDDING_DIALECTS
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
 
@@ -20,7 +20,7 @@ class EmbeddingsProtocol(ProtocolHandler):
 
     def build_endpoint_for(self, base_url: str, model: str, body: JSON, *, stream: bool) -> str:
         """Take a newer `api-version` than the model's own where the body says what that does not know."""
-        return knowing(self.build_endpoint(base_url, model, stream), body)
+        return with_version_for(self.build_endpoint(base_url, model, stream), body)
 
     def get_request_converter(self) -> RequestConverter:
         """Write the body of the first call; Google and Amazon take one text a call."""
@@ -50,9 +50,9 @@ def _path(profile: ModelProfile) -> str:
 def _first_body(payload: JSON) -> JSON:
     request = parse_request(payload)
     profile = profile_for(request.model)
-    return EMBEDDERS[profile.vendor].render_request(request, profile)[0].body
+    return EMBEDDING_DIALECTS[profile.vendor].render_request(request, profile)[0].body
 
 
 def _one_answer(body: JSON, model: str) -> JSON:
-    response = EMBEDDERS[profile_for(model).vendor].parse_response([body])
+    response = EMBEDDING_DIALECTS[profile_for(model).vendor].parse_response([body])
     return render_response(response, EmbeddingRequest(model, inputs=()))

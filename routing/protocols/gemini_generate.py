@@ -2,7 +2,8 @@
 
 from urllib.parse import quote
 
-from dialects.models import ModelProfile, Vendor
+from dialects import gemini
+from dialects.capabilities.models import ModelProfile, Vendor
 from proxy_helpers import Converters
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
@@ -13,7 +14,7 @@ class GeminiGenerateProtocol(ProtocolHandler):
     """Posts to `/models/<model>:generateContent`."""
 
     name = "gemini-generate"
-    dialect = "gemini"
+    dialect = gemini.DIALECT
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:
         """Name the model in the path, bare: no prefix, and no verb that a client left on it."""

@@ -1,8 +1,9 @@
 """OpenAI's chat completions, which most vendors on SAP AI Core speak."""
 
-from dialects.azure import knowing
-from dialects.conversation import JSON
-from dialects.models import ModelProfile, Vendor, profile_for
+from dialects import openai_chat
+from dialects.capabilities.azure_versions import with_version_for
+from dialects.capabilities.models import ModelProfile, Vendor, profile_for
+from dialects.core.conversation import JSON
 from proxy_helpers import Converters
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
@@ -17,7 +18,7 @@ class OpenAIChatProtocol(ProtocolHandler):
     """Posts to `/chat/completions`."""
 
     name = "openai-chat"
-    dialect = "openai-chat"
+    dialect = openai_chat.DIALECT
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body says it
         """Choose path and `api-version` by the model; the body says whether to stream."""
@@ -28,7 +29,7 @@ class OpenAIChatProtocol(ProtocolHandler):
 
     def build_endpoint_for(self, base_url: str, model: str, body: JSON, *, stream: bool) -> str:
         """Take a newer `api-version` than the model's own where the body says what that does not know."""
-        return knowing(self.build_endpoint(base_url, model, stream), body)
+        return with_version_for(self.build_endpoint(base_url, model, stream), body)
 
     def get_request_converter(self) -> RequestConverter:
         """Change only what the model refuses."""

@@ -2,7 +2,8 @@
 
 import re
 
-from dialects.models import ModelProfile, Vendor, canonical
+from dialects import openai_responses
+from dialects.capabilities.models import ModelProfile, Vendor, canonical
 from proxy_helpers import Converters
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
@@ -14,7 +15,7 @@ class OpenAIResponsesProtocol(ProtocolHandler):
     """Posts to `/responses`, which needs no `api-version`."""
 
     name = "openai-responses"
-    dialect = "openai-responses"
+    dialect = openai_responses.DIALECT
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body says both
         """Give the one path there is; the body says the rest."""

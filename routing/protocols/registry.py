@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
-from dialects.models import profile_for
-from dialects.tables import BACKENDS
+from dialects.capabilities.models import profile_for
+from dialects.registry import BACKENDS
 from routing.model_names import LONGEST_NAME, bare, may_name_a_model
 from routing.protocols.base import ProtocolHandler
 from routing.protocols.embeddings import EmbeddingsProtocol

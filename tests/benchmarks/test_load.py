@@ -34,11 +34,11 @@ class Upstream:
 
     def ask(self, path: str, body: str, **headers: str) -> bytes:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body.encode(), headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.read()
 
     def stats(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/stats", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/stats", timeout=60) as answer:
             return json.load(answer)
 
 
@@ -62,14 +62,14 @@ def load(programs: Callable[[str], str], upstream: Upstream) -> Callable[..., di
         upstream.stats()
         given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         command = [programs("load.c"), "--port", str(upstream.port), *given]
-        told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+        told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
         return json.loads(told.stdout.splitlines()[-1])
 
     return run
 
 
 def test_answers_that_the_client_counts_are_those_that_the_upstream_gave(upstream, load) -> None:
-    said = load(mode="requests", connections=4, seconds=0.2, path="/d1-c1r0/chat/completions", body=WHOLE)
+    said = load(mode="requests", connections=4, seconds=1, path="/d1-c1r0/chat/completions", body=WHOLE)
     given = upstream.stats()["requests"]
 
     assert 0 < said["answers"] <= given <= said["answers"] + 4
@@ -79,7 +79,13 @@ def test_answers_that_the_client_counts_are_those_that_the_upstream_gave(upstrea
 
 def test_every_chunk_of_paced_streams_arrives_once_and_in_order(upstream, load) -> None:
     said = load(
-        mode="streams", connections=5, seconds=0.2, grace=5, chunks=20, path="/d1-c20r100/chat/completions", body=STREAM
+        mode="streams",
+        connections=5,
+        seconds=0.2,
+        grace=30,
+        chunks=20,
+        path="/d1-c20r100/chat/completions",
+        body=STREAM,
     )
 
     assert 100 == said["chunks"] == upstream.stats()["chunks"]
@@ -97,7 +103,7 @@ def test_chunks_are_due_by_the_rate(upstream) -> None:
 
 def test_every_chunk_of_unpaced_streams_arrives_in_order(load) -> None:
     """What is left of the last answers is cut off in the middle, so only the order can be told."""
-    said = load(mode="requests", connections=2, seconds=0.3, path="/d1-c2000r0/chat/completions", body=STREAM)
+    said = load(mode="requests", connections=2, seconds=1, path="/d1-c2000r0/chat/completions", body=STREAM)
 
     assert 2_000 <= 2_000 * said["done"] <= said["chunks"] <= 2_000 * (said["done"] + 2)
     assert 0 == said["misplaced"]
@@ -116,17 +122,19 @@ def test_streams_that_are_not_over_in_their_time_are_left_and_counted(upstream, 
 
     assert (0, 3) == (said["answers"], said["unfinished"])
     assert said["chunks"] / 300 == pytest.approx(said["share"], abs=1e-4)
-    assert 3 == until(lambda: upstream.stats()["departed"])
+    departed: list[int] = []
+    assert until(lambda: departed.append(upstream.stats()["departed"]) or sum(departed) >= 3)
+    assert 3 == sum(departed)
 
 
 def test_each_stream_has_its_own_time_however_late_it_begins(load) -> None:
-    """Three streams begin within a second, for two chunks or three each; with all of 1.2 s they would be 27."""
+    """Three streams begin within a second, for six chunks or seven each; with all of 1.6 s they would be 38."""
     said = load(
-        mode="streams", connections=3, seconds=0.2, grace=0, ramp=1, path="/d1-c100r10/chat/completions", body=STREAM
+        mode="streams", connections=3, seconds=0.6, grace=0, ramp=1, path="/d1-c100r10/chat/completions", body=STREAM
     )
 
     assert 3 == said["unfinished"]
-    assert 3 <= said["chunks"] < 18
+    assert 3 <= said["chunks"] < 30
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks", "bytes", "close"])
@@ -167,13 +175,13 @@ def asked_of(answer: bytes, programs) -> dict[str, Any]:
             with connection:
                 connection.recv(65_536)
                 connection.sendall(answer)
-            return json.loads(client.communicate(timeout=30)[0])
+            return json.loads(client.communicate(timeout=60)[0])
 
 
 def test_idle_connections_are_announced_when_all_are_open(programs, upstream) -> None:
     command = [programs("load.c"), "--port", str(upstream.port), "--mode", "idle"]
     told = subprocess.run(
-        [*command, "--connections", "50", "--seconds", "0.2"], check=True, capture_output=True, timeout=30
+        [*command, "--connections", "50", "--seconds", "2"], check=True, capture_output=True, timeout=30
     ).stdout.splitlines()
 
     assert [50, 50] == [json.loads(line)["open"] for line in told]

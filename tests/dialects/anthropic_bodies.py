@@ -1,14 +1,9 @@
 """What the tests of Anthropic's messages share: models, bodies and words."""
 
 from dialects import anthropic_messages as messages
-from dialects.conversation import (
-    Conversation,
-    Message,
-    Role,
-    Text,
-)
-from dialects.dialect import Envelope
-from dialects.models import profile_for
+from dialects.capabilities.models import profile_for
+from dialects.core.conversation import Conversation, Message, Role, Text
+from dialects.interface import Envelope
 from tests.oracles.anthropic import check_messages_request
 
 BACKEND = "anthropic_messages"
@@ -52,7 +47,7 @@ def result(id="t1", content="ok", **more):
 
 
 def forwarded(body, profile=SONNET_45):
-    rendered = messages.forward_request(body, profile)
+    rendered = messages.passthrough_request(body, profile)
     check_messages_request(rendered.body)
     return rendered
 

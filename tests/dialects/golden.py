@@ -15,8 +15,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from dialects.dialect import StreamReader
-from dialects.events import Event, checked
+from dialects.core.events import Event, checked
+from dialects.core.streams import StreamReader
 
 WIRE = Path(__file__).parent.parent / "wire"
 

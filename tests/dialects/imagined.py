@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from dialects.conversation import (
+from dialects.core.conversation import (
     CacheMark,
     Completion,
     Conversation,

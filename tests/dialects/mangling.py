@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from dialects.conversation import JSON
-from dialects.eventstream import EventStreamDecoder
-from dialects.sse import SSEDecoder
+from dialects.core.conversation import JSON
+from dialects.framing.aws_event_stream import EventStreamDecoder
+from dialects.framing.sse import SSEDecoder
 from tests.dialects import golden
 from tests.dialects.eventstreams import encode
 from tests.dialects.openai_requests import CODEX, PNG, SCHEMA

@@ -8,10 +8,11 @@ It knows turns of words and nothing else::
 A live answer says its words piece by piece and the rest in the last frame.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from dialects.conversation import (
+from dialects.capabilities.models import ModelProfile
+from dialects.core.conversation import (
     JSON,
     Completion,
     Conversation,
@@ -30,14 +31,13 @@ from dialects.conversation import (
     ToolResult,
     Usage,
 )
-from dialects.dialect import Envelope, Rendered
-from dialects.errors import fault_within
-from dialects.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
-from dialects.faults import Fault, FaultError, invalid
-from dialects.jsontext import dumps
-from dialects.models import ModelProfile
-from dialects.reading import FrameReader
-from dialects.sse import Frame
+from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
+from dialects.core.faults import Fault, FaultError, invalid
+from dialects.core.frame_reader import FrameReader
+from dialects.core.upstream_errors import fault_in_stream
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame
+from dialects.interface import Envelope, Rendered
 
 DIALECT = "shout"
 _SPEAKER = {Role.USER: "me", Role.ASSISTANT: "you", Role.SYSTEM: "me"}
@@ -90,7 +90,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
 def parse_response(body: JSON, token: str) -> Completion:
     """Understand a whole answer; *token* seeds ids the wire does not give."""
     if "ouch" in body:
-        raise FaultError(fault_within("", str(body["ouch"])))
+        raise FaultError(fault_in_stream("", str(body["ouch"])))
     return Completion(token, "", (Text(str(body["shout"])),), _stop(body), _usage(body))
 
 
@@ -103,6 +103,16 @@ def render_response(completion: Completion, envelope: Envelope) -> JSON:
 def render_fault(fault: Fault) -> JSON:
     """Say a failure, as the body of an HTTP error or a frame of a stream."""
     return {"ouch": fault.message}
+
+
+def render_model(name: str, created: int) -> JSON:
+    """Describe one model."""
+    return {"who": name, "since": created}
+
+
+def render_models(names: Sequence[str], created: int) -> JSON:
+    """List all models."""
+    return {"all": [render_model(name, created) for name in names]}
 
 
 def reader(token: str, content_type: str) -> FrameReader:
@@ -128,7 +138,7 @@ class Reader(FrameReader):
         """Say what one message means."""
         match message:
             case {"ouch": str(words)}:
-                yield from self.fail(fault_within("", words))
+                yield from self.fail(fault_in_stream("", words))
             case {"why": _}:
                 yield from self.start(self._token)
                 self.stop, self.usage = _stop(message), _usage(message)
@@ -139,7 +149,7 @@ class Reader(FrameReader):
 
 
 class Writer:
-    """Writes pieces of a shout; whatever is not words goes unsaid."""
+    """Writes pieces of a shout; what is not words is left out."""
 
     def __init__(self) -> None:
         self._aloud = False

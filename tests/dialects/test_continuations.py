@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialects.conversation import Conversation, Stop, StopReason, Text, Thinking, ToolCall, Usage
-from dialects.dialect import Envelope
-from dialects.events import BlockDelta, BlockStarted, Event, Finished
-from dialects.eventstream import decoder_for
-from dialects.jsontext import dumps
-from dialects.openai_shared import public_model
-from dialects.pieces import Pieces
-from dialects.reading import FrameReader
-from dialects.relay import Passthrough, Relay, Translation
-from dialects.sse import Frame, encoded
-from dialects.tables import BACKENDS, CLIENTS, LANES
+from dialects.core.conversation import Conversation, Stop, StopReason, Text, Thinking, ToolCall, Usage
+from dialects.core.events import BlockDelta, BlockStarted, Event, Finished
+from dialects.core.frame_reader import FrameReader
+from dialects.core.relay import PassthroughRelay, Relay, TranslatingRelay
+from dialects.framing.aws_event_stream import decoder_for
+from dialects.framing.frame_template import FrameTemplate
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame, encoded
+from dialects.interface import Envelope
+from dialects.openai_common.passthrough import public_model
+from dialects.registry import BACKENDS, CLIENTS, PASSTHROUGHS
 from tests.dialects import golden, mangling
 
 SCENES = {
@@ -148,11 +148,14 @@ def relays(backend: str, kind: str, *, patiently: bool) -> list[Relay]:
         readers = [BACKENDS[backend].reader("tok", kind) for _ in range(2)]
         if patiently:
             readers = [patient(reader) for reader in readers]
-        made.append(Translation(readers[0], CLIENTS[client].writer(envelope)))
+        made.append(TranslatingRelay(readers[0], CLIENTS[client].writer(envelope)))
         if client == backend:
-            same = LANES[backend]
-            ways = partial(same.forward_frame, envelope=envelope), partial(same.forward_fault, envelope=envelope)
-            made.append(Passthrough(readers[1], decoder_for(kind), *ways))
+            same = PASSTHROUGHS[backend]
+            ways = (
+                partial(same.passthrough_frame, envelope=envelope),
+                partial(same.passthrough_fault, envelope=envelope),
+            )
+            made.append(PassthroughRelay(readers[1], decoder_for(kind), *ways))
     return made
 
 
@@ -225,7 +228,7 @@ def test_the_usage_of_a_plain_gemini_frame_behind_the_last_word_counts():
 @pytest.mark.parametrize("value", ["12345678901234567890123", "1.5", "NaN", '"\\ud800"', "[-0]"])
 def test_a_gemini_frame_under_the_public_name_keeps_its_values(value):
     envelope = Envelope("tok", "my-model", 0, Conversation("my-model", "gemini"))
-    passed = LANES["gemini"].forward_frame(Frame(f'{{"modelVersion":"a","x":{value}}}'), envelope)
+    passed = PASSTHROUGHS["gemini"].passthrough_frame(Frame(f'{{"modelVersion":"a","x":{value}}}'), envelope)
 
     assert passed == encoded(dumps({"modelVersion": "my-model", "x": json.loads(value)}))
 
@@ -267,8 +270,8 @@ def test_every_piece_is_written_as_the_first_would_be(client, block, model, said
 
 
 def test_a_frame_that_holds_a_text_twice_is_rendered_each_time():
-    pieces = Pieces(lambda text: encoded(dumps([text, text])))
-    nothing = Pieces(lambda _: b"")
+    pieces = FrameTemplate(lambda text: encoded(dumps([text, text])))
+    nothing = FrameTemplate(lambda _: b"")
 
     assert [encoded(f'["{text}","{text}"]') for text in "abc"] == [pieces.write(text) for text in "abc"]
     assert [b"", b"", b""] == [nothing.write(text) for text in "abc"]

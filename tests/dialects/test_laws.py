@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialects.claude_tools import JSON_TOOL
-from dialects.conversation import (
+from dialects.adapt.claude_tools import JSON_TOOL
+from dialects.adapt.token_estimate import estimate_tokens
+from dialects.capabilities.models import ModelProfile, ThinkingStyle, profile_for
+from dialects.core.conversation import (
     JSON,
     Completion,
     Conversation,
@@ -32,15 +34,13 @@ from dialects.conversation import (
     ToolResult,
     ToolSpec,
 )
-from dialects.counting import count_tokens
-from dialects.crossing import Inquiry, crossing
-from dialects.dialect import Envelope
-from dialects.events import Failed, checked, fold, unfold
-from dialects.faults import FaultError
-from dialects.gemini.rendering import SKIP_SIGNATURE
-from dialects.models import ModelProfile, ThinkingStyle, profile_for
-from dialects.sse import SSEDecoder
-from dialects.tables import BACKENDS, CLIENTS, LANES, SIGNS_OF_LIFE
+from dialects.core.events import Failed, checked, fold, unfold
+from dialects.core.faults import FaultError
+from dialects.framing.sse import SSEDecoder
+from dialects.gemini.request_renderer import SKIP_SIGNATURE
+from dialects.interface import Envelope
+from dialects.registry import BACKENDS, CLIENTS, PASSTHROUGHS
+from dialects.translator import ClientRequest, translator_for
 from tests.dialects import golden, imagined, mangling
 from tests.oracles.anthropic import check_messages_request
 from tests.oracles.bedrock import check_converse_request
@@ -95,8 +95,8 @@ def ways(backend: str, kind: str) -> Iterator[Any]:
     """Fresh relays from a backend to every client, translated and, where it can be, passed."""
     for client in CLIENTS:
         for forward in (False, True)[: 1 + (client == backend)]:
-            inquiry = Inquiry(client, {}, envelope_for(client), forward)
-            yield crossing(inquiry, backend, profile_for(MODELS[backend][0])).relay(kind)
+            inquiry = ClientRequest(client, {}, envelope_for(client), forward)
+            yield translator_for(inquiry, backend, profile_for(MODELS[backend][0])).relay(kind)
 
 
 def relayed(relay: Any, chunks: Sequence[bytes]) -> bytes:
@@ -116,8 +116,7 @@ def test_every_dialect_is_held_to_these_laws():
     assert MODELS.keys() == ORACLES.keys() == BACKENDS.keys()
     assert mangling.BODIES.keys() == CLIENTS.keys()
     assert {backend for backend, _, _ in SCENES} == BACKENDS.keys()
-    assert LANES.keys() <= CLIENTS.keys() & BACKENDS.keys()
-    assert SIGNS_OF_LIFE.keys() == CLIENTS.keys()
+    assert PASSTHROUGHS.keys() <= CLIENTS.keys() & BACKENDS.keys()
 
 
 # --- Answers
@@ -361,10 +360,10 @@ def ask_all(client: str, body: JSON, askable: Sequence[tuple[str, ModelProfile]]
     """Understand a body and ask it of every model; any of it may be refused, and nothing else."""
     with suppress(FaultError):
         envelope = Envelope("tok", "m", 0, CLIENTS[client].parse_request(body))
-        count_tokens(envelope.conversation)
+        estimate_tokens(envelope.conversation)
         for backend, profile in askable:
             with suppress(FaultError):
-                crossing(Inquiry(client, body, envelope), backend, profile).ask(profile)
+                translator_for(ClientRequest(client, body, envelope), backend, profile).render_request(profile)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -1,20 +1,19 @@
-"""A dialect is one file and one row in the tables: the rest of the gateway learns it from there."""
+"""A dialect is one file and one row in the registry: the rest of the gateway learns it from there."""
 
 import json
 
 import pytest
 
-from dialects import tables
-from dialects.conversation import Role
-from dialects.crossing import Inquiry, crossing
-from dialects.dialect import BackendDialect, ClientDialect, Envelope
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.models import profile_for
+from dialects import registry
+from dialects.capabilities.models import profile_for
+from dialects.core.conversation import Role
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.interface import Envelope
+from dialects.translator import ClientRequest, translator_for
 from tests.dialects import golden, mangling, shout
 
-CLIENT: tuple[str, ClientDialect] = ("shout", shout)
-BACKEND: tuple[str, BackendDialect] = ("shout", shout)
-"""The row, on either side: the type checker holds the module against what a dialect must have."""
+ROW = registry.Dialect("shout", client=shout, backend=shout)
+"""The row: the type checker holds the module against what a dialect must have on either side."""
 
 ASKED = {
     "openai-chat": {
@@ -47,14 +46,13 @@ SCENES = {"shout": "words", "gemini": "text", "bedrock-converse": "odd-text"}
 
 @pytest.fixture(autouse=True)
 def _row(monkeypatch):
-    monkeypatch.setitem(tables.CLIENTS, *CLIENT)
-    monkeypatch.setitem(tables.BACKENDS, *BACKEND)
+    monkeypatch.setitem(registry.DIALECTS, ROW.name, ROW)
 
 
 def way(client, backend, model):
-    asked = tables.CLIENTS[client].parse_request(ASKED[client])
+    asked = registry.CLIENTS[client].parse_request(ASKED[client])
     envelope = Envelope("tok", "my-model", 1_780_000_000, asked)
-    return crossing(Inquiry(client, ASKED[client], envelope), backend, profile_for(model))
+    return translator_for(ClientRequest(client, ASKED[client], envelope), backend, profile_for(model))
 
 
 def shown(body, dropped=()):
@@ -64,7 +62,7 @@ def shown(body, dropped=()):
 
 @pytest.mark.parametrize(("client", "backend", "model"), WAYS)
 def test_a_request_crosses(client, backend, model):
-    rendered = way(client, backend, model).ask(profile_for(model))
+    rendered = way(client, backend, model).render_request(profile_for(model))
 
     golden.matches("shout", f"asked.{backend}", client, shown(rendered.body, rendered.dropped))
 
@@ -73,7 +71,9 @@ def test_a_request_crosses(client, backend, model):
 def test_an_answer_crosses_whole(client, backend, model):
     whole = golden.body(backend.replace("-", "_"), SCENES[backend])
 
-    golden.matches("shout", f"answered.{backend}", client, shown(way(client, backend, model).answer(whole).body))
+    golden.matches(
+        "shout", f"answered.{backend}", client, shown(way(client, backend, model).render_response(whole).body)
+    )
 
 
 @pytest.mark.parametrize(("client", "backend", "model"), WAYS)
@@ -106,12 +106,13 @@ def test_a_failure_within_a_stream_crosses(client):
 
 def test_what_cannot_be_shouted_is_refused_in_any_dialect():
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aWk="}}
-    asked = tables.CLIENTS["openai-chat"].parse_request({"messages": [{"role": "user", "content": [picture]}]})
+    asked = registry.CLIENTS["openai-chat"].parse_request({"messages": [{"role": "user", "content": [picture]}]})
 
     with pytest.raises(FaultError, match="image"):
         shout.render_request(asked, profile_for("llama"))
     with pytest.raises(FaultError, match="said"):
         shout.parse_request({"to": "m", "said": ["Hi!"]})
+    assert {"all": [{"who": "m", "since": 9}]} == shout.render_models(["m"], 9)
     assert {"ouch": "no"} == shout.render_fault(Fault(FaultKind.INVALID_REQUEST, "no"))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from emulator import Running, World, serve
-from tests.emulator.asking import Client
+from tests.emulator.client import Client
 
 CALM = {"converse_sse": "repr", "split": None, "expires_in": 43199, "latency": 0}
 

@@ -7,9 +7,9 @@ import struct
 import pytest
 
 from emulator.framing import Framing, aws_message, frame
-from emulator.neutral import Event
-from emulator.scenes import QUIRKS
-from tests.emulator.asking import AWS, CHAT, EVERY_DOOR, HAIKU, SONNET, data_lines, events, request, say
+from emulator.model_io import StreamEvent
+from emulator.simulated_model import QUIRKS
+from tests.emulator.client import AWS, CHAT, EVERY_DOOR, HAIKU, SONNET, data_lines, events, request, say
 
 TEXTS = [
     "Hello there",
@@ -90,7 +90,7 @@ def test_converse_streams_are_python_unless_the_settings_say_json(eu):
 
 
 def test_python_spells_bytes_and_nothing_in_its_own_way():
-    event = Event({"a": None, "b": b"\x00\xff", "c": 'it\'s "x" \u200b'})
+    event = StreamEvent({"a": None, "b": b"\x00\xff", "c": 'it\'s "x" \u200b'})
 
     assert b"data: {'a': None, 'b': b'\\x00\\xff', 'c': 'it\\'s \"x\" \\u200b'}\n\n" == frame(event, Framing.REPR)
 

@@ -12,7 +12,7 @@ from gen_ai_hub.proxy.gen_ai_hub_proxy.client import GenAIHubProxyClient
 from gen_ai_hub.proxy.native.google_genai import clients as google_clients
 from gen_ai_hub.proxy.native.openai import OpenAI
 
-from tests.emulator.asking import SONNET
+from tests.emulator.client import SONNET
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the SDK's and its dependencies' own business

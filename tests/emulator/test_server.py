@@ -13,13 +13,14 @@ import requests
 
 from emulator import create_app, recorder, serve
 from emulator.recorder import Exchange, Recorder
-from tests.emulator.asking import SONNET, Client, request
+from tests.emulator.client import SONNET, Client, left, request
+from tests.support.processes import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def _connection(client):
-    return http.client.HTTPConnection(client.url.removeprefix("http://"), timeout=10)
+    return http.client.HTTPConnection(client.url.removeprefix("http://"), timeout=60)
 
 
 def test_one_connection_serves_whole_answers_streams_and_refusals_in_turn(eu):
@@ -41,11 +42,21 @@ def test_one_connection_serves_whole_answers_streams_and_refusals_in_turn(eu):
 
 
 def test_a_stream_comes_piece_by_piece(eu):
-    path, body = request("invoke", SONNET, "scene:slow 40 scene:long 10", stream=True)
-    with eu.post(SONNET, path, body, stream=True) as answer:
-        times = [time.monotonic() for _ in answer.iter_content(None)]
+    """The first piece is read while the last one is far off; and all of them take their time."""
+    seat = eu.deployment(SONNET)
+    with eu.post(SONNET, *request("invoke", SONNET, "scene:slow 500 scene:long 100", stream=True), stream=True) as slow:
+        pieces = slow.iter_content(None)
+        first = next(pieces)
+        open_then = eu.admin("GET", "state")["in_flight"]
+    left(eu, seat)
+    began = time.monotonic()
+    with eu.post(SONNET, *request("invoke", SONNET, "scene:slow 40 scene:long 10", stream=True), stream=True) as answer:
+        whole = answer.content
 
-    assert times[-1] - times[0] > 0.35
+    assert first
+    assert {seat: 1} == open_then
+    assert b"word9" in whole
+    assert time.monotonic() - began > 0.35
 
 
 def test_a_head_and_an_unknown_path_are_answered(eu):
@@ -60,7 +71,7 @@ def test_many_talk_at_once(eu):
     def talk():
         with requests.Session() as session:
             url = f"{eu.url}/v2/inference/deployments/{eu.deployment('gpt-4.1')}/{path}"
-            answers.extend(session.post(url, json=body, headers=eu.headers, timeout=30).content for _ in range(3))
+            answers.extend(session.post(url, json=body, headers=eu.headers, timeout=60).content for _ in range(3))
 
     threads = [threading.Thread(target=talk) for _ in range(count)]
     for thread in threads:
@@ -130,8 +141,7 @@ def test_a_server_that_closes_takes_its_connections_with_it():
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    while not client.admin("GET", "state")["in_flight"]:
-        time.sleep(0.01)
+    assert until(lambda: client.admin("GET", "state")["in_flight"])
     started = time.monotonic()
     running.close()
     running.close()
@@ -139,7 +149,8 @@ def test_a_server_that_closes_takes_its_connections_with_it():
     client.session.close()
 
     assert [1] == failures
-    assert time.monotonic() - started < 2
+    # A deployment that hangs does so for two minutes.
+    assert time.monotonic() - started < 60
 
 
 def test_the_command_says_where_it_listens():
@@ -157,14 +168,3 @@ def test_the_command_says_where_it_listens():
         process.terminate()
 
     assert 60 == answer.json()["expires_in"]
-
-
-def test_the_emulator_knows_nothing_of_the_rest():
-    ours = {"dialects", "routing", "gateway", "proxy_server", "proxy_helpers"}
-    for file in (ROOT / "emulator").glob("*.py"):
-        words = [
-            line.split()[1].split(".")[0]
-            for line in file.read_text().splitlines()
-            if line.startswith(("import ", "from "))
-        ]
-        assert not ours & set(words), file

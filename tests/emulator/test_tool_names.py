@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.emulator.asking import CHAT, HAIKU, SONNET, request
+from tests.emulator.client import CHAT, HAIKU, SONNET, request
 
 NOVA, FLASH = "amazon--nova-pro", "gemini-2.5-flash"
 SCHEMA = {"type": "object"}

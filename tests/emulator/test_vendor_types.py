@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from tests.emulator.asking import AWS, CHAT, HAIKU, OPUS, SONNET, events, request
+from tests.emulator.client import AWS, CHAT, HAIKU, OPUS, SONNET, events, request
 
 BEDROCK = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"), "bedrock-runtime")
 TEXTS = (

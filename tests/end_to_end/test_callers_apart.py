@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.test_edges import shape_of
-from tests.support.running import KEY, Cloud, Proxy, Told, running_proxy
+from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, running_proxy
 
 OTHER = "sk-another-caller"
 MODEL = "gpt-5"
@@ -23,7 +23,7 @@ def shared(cloud: Cloud, tmp_path: Path) -> Iterator[Proxy]:
         yield proxy
 
 
-def ask(proxy: Proxy, input: Any, key: str = KEY, path: str = "/v1/responses", **more: Any) -> Told:
+def ask(proxy: Proxy, input: Any, key: str = KEY, path: str = "/v1/responses", **more: Any) -> HttpAnswer:
     return proxy.ask("POST", path, {"model": MODEL, "input": input, **more}, Authorization=f"Bearer {key}")
 
 

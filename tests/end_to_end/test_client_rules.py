@@ -26,7 +26,7 @@ from tests.support.agents import (
     codex_goes_on,
 )
 from tests.support.judges import frames, judge_chat, judge_gemini, judge_messages, judge_responses
-from tests.support.running import KEY, Proxy, Told
+from tests.support.running import KEY, HttpAnswer, Proxy
 from tests.support.talking import (
     CHAT,
     CLAUDES,
@@ -162,7 +162,7 @@ class TestClaudeCode:
     def test_thirty_four_counts_at_once_are_answered_without_asking_a_model(self, wide_proxy: Proxy) -> None:
         body = {"model": "claude-sonnet-4-5", "messages": [{"role": "user", "content": "word " * 400}], "tools": []}
 
-        def count(_: int) -> Told:
+        def count(_: int) -> HttpAnswer:
             return wide_proxy.ask("POST", f"{MESSAGES}/count_tokens?beta=true", body, **CLAUDE_CODE)
 
         with ThreadPoolExecutor(34) as pool:
@@ -179,7 +179,7 @@ class TestClaudeCode:
         assert all(model["type"] == "model" and model["display_name"] for model in told.json["data"])
 
 
-def assembled(told: Told) -> list[Body]:
+def assembled(told: HttpAnswer) -> list[Body]:
     """Put a stream's blocks together, as Claude Code does."""
     blocks: list[Body] = []
     arguments: dict[int, str] = {}
@@ -362,12 +362,12 @@ class TestGeminiClients:
         assert 300 < told.json["totalTokens"] < 900
 
 
-def parts_of(told: Told) -> list[Body]:
+def parts_of(told: HttpAnswer) -> list[Body]:
     parts: list[Body] = told.json["candidates"][0]["content"]["parts"]
     return parts
 
 
-def words_in(told: Told) -> str:
+def words_in(told: HttpAnswer) -> str:
     return "".join(part.get("text", "") for part in parts_of(told))
 
 

@@ -317,7 +317,7 @@ def test_the_demo_takes_no_other_key(demo: Demo) -> None:
     asked = urllib.request.Request(f"{demo.url}/v1/models", headers={"Authorization": "Bearer sk-other"})
 
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(asked, timeout=5)
+        urllib.request.urlopen(asked, timeout=PATIENCE)
     with caught.value:
         assert 401 == caught.value.code
 
@@ -345,7 +345,7 @@ def test_a_config_file_in_the_folder_is_used(place: Place, config: dict[str, Any
     with place.running(command=command) as run:
         run.await_answer(f"http://127.0.0.1:{port}")
         asked = urllib.request.Request(f"http://127.0.0.1:{port}/v1/models", headers={"x-api-key": "sk-mine"})
-        with urllib.request.urlopen(asked, timeout=5) as answer:
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
             models = {model["id"] for model in json.load(answer)["data"]}
 
         assert {"gpt-4.1", "anthropic--claude-4.5-sonnet", "text-embedding-3-small"} == models
@@ -382,7 +382,7 @@ def test_the_emulator_runs_on_its_own(place: Place) -> None:
     place.write("emulator.py", "raise SystemExit('the wrong one')")
     with place.running("emulator", "--port", "0") as run:
         url = run.await_text(r"(http://127\.0\.0\.1:\d+)\n")
-        with urllib.request.urlopen(f"{url}/admin/tenants", timeout=5) as answer:
+        with urllib.request.urlopen(f"{url}/admin/tenants", timeout=PATIENCE) as answer:
             assert {"eu", "us"} == json.load(answer).keys()
         run.process.send_signal(signal.SIGINT)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import emulator
-from tests.support.processes import Place, Run, free_port, new_place, until
+from tests.support.processes import PATIENCE, Place, Run, free_port, new_place, until
 from tests.support.running import KEY, Cloud, Proxy, config_of
 
 MODELS = {
@@ -25,6 +25,8 @@ MODELS = {
 }
 SLOW = "scene:slow 100 scene:long 400"
 """Words for half a minute and more: who stays to their end has waited in vain."""
+NOTICED = 20.0
+"""Seconds within which a departure is noticed on the slowest machine; no stream, silence or limit here is so short."""
 
 
 def asking(client: str, text: str, *, stream: bool = True) -> tuple[str, dict[str, Any]]:
@@ -54,7 +56,7 @@ class Caller:
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {KEY}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
         )
-        connection = socket.create_connection(("127.0.0.1", port), 10)
+        connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
         connection.sendall(head.encode() + data)
         return cls(connection)
 
@@ -96,8 +98,8 @@ class Served:
         return sum(row["in_flight"] for row in self.proxy.ask("GET", "/router/state").json["endpoints"])
 
 
-def serve(place: Place, cloud: Cloud, port: int, **routing: Any) -> Any:
-    server = {"port": port, "drain_seconds": 4}
+def serve(place: Place, cloud: Cloud, port: int, drain: float = PATIENCE, **routing: Any) -> Any:
+    server = {"port": port, "drain_seconds": drain}
     place.write("config.json", {**config_of(cloud), "server": server, "routing": routing})
     return place.running()
 
@@ -131,12 +133,12 @@ def test_a_caller_that_leaves_in_mid_stream_frees_its_slot_and_the_model(
     caller.hear(b"word1")
     assert 1 == served.in_flight
 
-    caller.leave(abruptly=abruptly)
     began = time.monotonic()
+    caller.leave(abruptly=abruptly)
 
-    assert until(lambda: served.in_flight == 0, 3)
-    assert until(lambda: departures(cloud) == [True], 3)
-    assert time.monotonic() - began < 3.0
+    assert until(lambda: served.in_flight == 0, NOTICED)
+    assert until(lambda: departures(cloud) == [True], NOTICED)
+    assert time.monotonic() - began < NOTICED
 
 
 def test_a_caller_that_leaves_while_the_model_is_silent_is_noticed_by_the_next_comment(
@@ -149,8 +151,8 @@ def test_a_caller_that_leaves_while_the_model_is_silent_is_noticed_by_the_next_c
     assert 1 == served.in_flight
     caller.leave()
 
-    assert until(lambda: served.in_flight == 0, 5)
-    assert until(lambda: departures(cloud) == [True], 5)
+    assert until(lambda: served.in_flight == 0, NOTICED)
+    assert until(lambda: departures(cloud) == [True], NOTICED)
 
 
 def test_a_caller_that_leaves_before_the_first_word_frees_its_slot_and_the_model(served: Served, cloud: Cloud) -> None:
@@ -161,8 +163,8 @@ def test_a_caller_that_leaves_before_the_first_word_frees_its_slot_and_the_model
     assert 1 == served.in_flight
     caller.leave()
 
-    assert until(lambda: served.in_flight == 0, 5)
-    assert until(lambda: departures(cloud) == [True], 5)
+    assert until(lambda: served.in_flight == 0, NOTICED)
+    assert until(lambda: departures(cloud) == [True], NOTICED)
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
@@ -173,12 +175,12 @@ def test_a_caller_that_leaves_before_the_model_has_answered_at_all_frees_its_slo
     for deployment in cloud.deployments("gpt-4.1"):
         cloud.fault(deployment, "hang")
     caller = Caller.ask(served.port, *asking("openai", "Hello", stream=stream))
-    assert until(lambda: len(cloud.requests()) == 1, 5), "the model was not asked"
+    assert until(lambda: len(cloud.requests()) == 1), "the model was not asked"
     assert 1 == served.in_flight
     caller.leave()
 
-    assert until(lambda: served.in_flight == 0, 2)
-    assert until(lambda: departures(cloud) == [True], 2)
+    assert until(lambda: served.in_flight == 0, NOTICED)
+    assert until(lambda: departures(cloud) == [True], NOTICED)
 
 
 def test_after_a_mix_of_endings_nothing_stays_in_flight(served: Served, cloud: Cloud) -> None:
@@ -196,8 +198,8 @@ def test_after_a_mix_of_endings_nothing_stays_in_flight(served: Served, cloud: C
             caller.hear_out()
             caller.leave()
 
-    assert until(lambda: served.in_flight == 0, 5)
-    assert until(lambda: all(each["finished_at"] for each in cloud.requests()), 5)
+    assert until(lambda: served.in_flight == 0, NOTICED)
+    assert until(lambda: all(each["finished_at"] for each in cloud.requests()), NOTICED)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
@@ -212,7 +214,7 @@ def test_a_proxy_that_is_told_to_end_lets_an_open_stream_come_to_its_end(
         run.process.send_signal(how)
         told = caller.hear_out()
         caller.leave()
-        run.process.wait(15)
+        run.process.wait(PATIENCE)
 
         assert b"word99" in told
         assert told.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
@@ -224,15 +226,15 @@ def test_a_stream_without_an_end_does_not_hold_the_proxy_for_ever(
     cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     port = free_port()
-    with serve(new_place(tmp_path_factory.mktemp("ending")), cloud, port) as run:
+    with serve(new_place(tmp_path_factory.mktemp("ending")), cloud, port, drain=2) as run:
         run.await_answer(f"http://127.0.0.1:{port}")
         caller = Caller.ask(port, *asking("openai", "scene:slow 1000 scene:long 400"))
         caller.hear(b"word1")
         run.process.terminate()
         try:
-            run.process.wait(30)
+            run.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             pytest.fail(f"still there: {run.said}")
         caller.leave()
 
-        assert until(lambda: departures(cloud) == [True], 5)
+        assert until(lambda: departures(cloud) == [True], NOTICED)

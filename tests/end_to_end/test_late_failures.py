@@ -17,11 +17,19 @@ def late(cloud: Cloud, tmp_path: Path) -> Iterator[Proxy]:
     """A proxy whose headers leave before its models fail."""
     for model in MODELS:
         for deployment in cloud.deployments(model):
-            cloud.fault(deployment, "503", delay=0.3)
+            cloud.fault(deployment, "503", delay=1.5)
     with running_proxy(
-        cloud, tmp_path, routing={"timeouts": {"keep_alive": 0.1}, "retry": {"max_attempts": 1}}
+        cloud, tmp_path, routing={"timeouts": {"keep_alive": 0.01}, "retry": {"max_attempts": 1}}
     ) as proxy:
         yield proxy
+
+
+def reason(proxy: Proxy, dialect: str, model: str) -> str:
+    """Why a model fails, as an answer in one piece says it."""
+    for deployment in proxy.cloud.deployments(model):
+        proxy.cloud.fault(deployment, "503")
+    said: str = proxy.ask("POST", *request_of(dialect, model, stream=False)).json["error"]["message"]
+    return said
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -29,7 +37,7 @@ def test_openais_sdk_reads_why_a_response_failed_that_never_began(late: Proxy, m
     client = openai.OpenAI(base_url=f"{late.url}/v1", api_key=KEY, max_retries=0)
     with client, client.responses.stream(model=model, input="Hello") as streaming:
         events = list(streaming)
-    why = late.ask("POST", *request_of("responses", model, stream=False)).json["error"]["message"]
+    why = reason(late, "responses", model)
 
     assert ["response.created", "response.in_progress", "response.failed"] == [event.type for event in events]
     assert [0, 1, 2] == [event.sequence_number for event in events]
@@ -41,7 +49,7 @@ def test_openais_sdk_reads_why_a_response_failed_that_never_began(late: Proxy, m
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_reason_is_the_last_thing_in_the_stream(late: Proxy, dialect: str) -> None:
     told = late.ask("POST", *request_of(dialect, "gpt-4.1", stream=True))
-    why = late.ask("POST", *request_of(dialect, "gpt-4.1", stream=False)).json["error"]["message"]
+    why = reason(late, dialect, "gpt-4.1")
 
     assert 200 == told.status
     assert why.encode() in told.body.split(b"data: ")[-1]

@@ -1,7 +1,10 @@
 """The first command a user types, where Python is not what it should be."""
 
 import os
+import re
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ def make(folder: Path, python: str, *goals: str) -> subprocess.CompletedProcess[
     (folder / "pyproject.toml").touch()
     return subprocess.run(
         ["make", "-f", str(ROOT / "Makefile"), *goals, f"PYTHON={python}"],
-        check=False, cwd=folder, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=20,
+        check=False, cwd=folder, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
 
@@ -44,3 +47,12 @@ def test_half_an_environment_is_not_left_behind(tmp_path: Path) -> None:
 
     assert 2 == told.returncode
     assert not (tmp_path / ".venv").exists()
+
+
+def test_lint_installs_ruff_and_no_sdk(tmp_path: Path) -> None:
+    """Whoever changes a line waits for one small tool, not for every vendor's client."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    told = make(tmp_path, sys.executable, "--dry-run", "lint")
+
+    assert ["--editable '.[lint]'"] == re.findall(r"--editable '\.\[.*", told.stdout)
+    assert ["ruff"] == [re.split(r"[^a-z]", each)[0] for each in extras["lint"]]

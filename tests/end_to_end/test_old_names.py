@@ -6,8 +6,11 @@ import pytest
 
 import proxy_server
 import routing
-from emulator import claude_rules, converse_rules, gemini, gemini_rules
-from emulator.catalogue import CATALOGUE
+from emulator.bedrock_converse import validation as converse
+from emulator.claude_invoke import validation as claude
+from emulator.gemini_generate import validation as gemini
+from emulator.gemini_generate.request_parser import normalize
+from emulator.models import MODELS_BY_NAME
 from tests.support.running import Proxy
 
 HELLO = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
@@ -22,9 +25,9 @@ CALLED = [
 ]
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 RULES = {
-    "anthropic--claude-4.5-sonnet": converse_rules.check,
-    "anthropic--claude-3.5-sonnet": claude_rules.check,
-    "gemini-2.5-pro": lambda model, body: gemini_rules.check(model, gemini.normal(body)),
+    "anthropic--claude-4.5-sonnet": converse.check,
+    "anthropic--claude-3.5-sonnet": claude.check,
+    "gemini-2.5-pro": lambda model, body: gemini.check(model, normalize(body)),
 }
 """What SAP AI Core refuses of a body for each model."""
 
@@ -86,7 +89,7 @@ def test_what_is_routed_is_a_body_that_sap_ai_core_takes(proxy: Proxy, model: st
     routing.configure(proxy.gateway.router)
     _, body, _, _ = routing.route_request(payload, model)
 
-    RULES[model](CATALOGUE[model], body)
+    RULES[model](MODELS_BY_NAME[model], body)
 
 
 def test_a_missing_stream_means_none(proxy: Proxy) -> None:

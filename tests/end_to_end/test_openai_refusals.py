@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.running import Proxy, Told
+from tests.support.running import HttpAnswer, Proxy
 from tests.support.talking import HELLO, request_of, sent
 
 GPTS = ["gpt-4.1", "gpt-5", "gpt-5.3-codex"]
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
-def ask(proxy: Proxy, dialect: str, model: str, **more: Any) -> Told:
+def ask(proxy: Proxy, dialect: str, model: str, **more: Any) -> HttpAnswer:
     path, body = request_of(dialect, model, stream=False)
     return proxy.ask("POST", path, body | more)
 

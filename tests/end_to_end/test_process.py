@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import COMMAND, Place, Run, free_port, is_alive, new_place, until
+from tests.support.processes import COMMAND, PATIENCE, Place, Run, free_port, is_alive, new_place, until
 from tests.support.running import KEY, Cloud, config_of
 
 CHAT = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Hello"}]}
@@ -41,7 +41,7 @@ class Served:
     open: list[http.client.HTTPConnection] = field(default_factory=list)
 
     def ask(self, path: str, body: Any = None, port: int | None = None) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=PATIENCE)
         try:
             return told(connection, path, body)
         finally:
@@ -53,7 +53,7 @@ class Served:
 
     def stream(self, body: Any) -> http.client.HTTPResponse:
         """Begin a stream, and read as far as its first word."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         self.open.append(connection)
         response = send(connection, "/v1/chat/completions", body)
         assert response.readline().startswith(b"data: ")
@@ -64,6 +64,10 @@ class Served:
 
     def pids(self) -> set[int]:
         return {each["worker"] for each in self.workers() if each["accepting"]}
+
+    def reporting(self) -> set[int]:
+        """The workers whose reports operators are told of."""
+        return {each["worker"] for each in self.operator("/router/state")[1]["endpoints"]}
 
     def send(self, number: int) -> None:
         os.kill(self.run.process.pid, number)
@@ -86,7 +90,7 @@ def told(connection: http.client.HTTPConnection, path: str, body: Any = None) ->
 @contextmanager
 def serving(cloud: Cloud, folder: Path, **server: Any) -> Iterator[Served]:
     place, port, admin = new_place(folder), free_port(), free_port()
-    settings = {"port": port, "admin_port": admin, "drain_seconds": 6, **server}
+    settings = {"port": port, "admin_port": admin, "drain_seconds": PATIENCE, **server}
     config = {**config_of(cloud, {"gpt-4.1": []}), "server": settings}
     place.write("config.json", config)
     with ExitStack() as owned:
@@ -105,6 +109,7 @@ def test_operators_are_answered_for_all_workers_while_these_can_do_nothing(share
         assert until(lambda: served.operator("/ready")[0] == 200)
         assert until(lambda: len(served.pids()) == 2)
         pids = served.pids()
+        assert until(lambda: pids == served.reporting())
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         began = time.monotonic()
@@ -116,8 +121,8 @@ def test_operators_are_answered_for_all_workers_while_these_can_do_nothing(share
         assert [200] * 4 == [status for status, _ in answers.values()]
         assert 6 == exchanges(answers["/metrics"][1])
         assert pids == {each["worker"] for each in answers["/router/state"][1]["endpoints"]}
-        # Four answers on a machine that does much else meanwhile.
-        assert took < 1.0
+        # Workers that stand still for thirty seconds are killed: nobody has waited for that.
+        assert took < 20
         assert {6} == {exchanges(served.ask("/metrics")[1].decode()) for _ in range(6)}
 
 
@@ -131,7 +136,7 @@ def test_a_reload_refuses_nothing_breaks_nothing_and_cuts_no_stream(shared_cloud
         assert until(lambda: len(served.pids()) == 2)
         before = served.pids()
         stream = served.stream(SLOW)
-        kept = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+        kept = http.client.HTTPConnection("127.0.0.1", served.port, timeout=PATIENCE)
         served.open.append(kept)
         kept.auto_open = False
         kept.connect()
@@ -214,9 +219,9 @@ def test_an_idle_proxy_ends_soon_with_one_line(shared_cloud: Cloud, tmp_path: Pa
         began = time.monotonic()
         served.send(number)
 
-        assert 0 == served.run.process.wait(10)
-        # Half a second for idle connections, and the rest for a machine that does much else meanwhile.
-        assert time.monotonic() - began < 3
+        assert 0 == served.run.process.wait(PATIENCE)
+        # Half a second for idle connections, and the rest for a slow machine; a drain to its end takes a minute.
+        assert time.monotonic() - began < PATIENCE / 2
         assert 1 == len(served.run.said.splitlines()) - lines
         assert served.run.said.endswith("INFO sap_ai_proxy.server stopped\n")
         idle.close()
@@ -225,38 +230,38 @@ def test_an_idle_proxy_ends_soon_with_one_line(shared_cloud: Cloud, tmp_path: Pa
 def test_a_proxy_that_ends_says_so_to_operators_first_and_takes_requests_meanwhile(
     shared_cloud: Cloud, tmp_path: Path
 ) -> None:
-    with serving(shared_cloud, tmp_path, drain_delay=2) as served:
+    with serving(shared_cloud, tmp_path, drain_delay=6) as served:
         assert until(lambda: served.operator("/ready")[0] == 200)
         served.send(signal.SIGTERM)
         assert until(lambda: served.operator("/ready") == (503, {"status": "draining"}))
 
         assert (503, b'{"status":"draining"}') == served.ask("/ready")
         assert 200 == served.ask("/v1/chat/completions", CHAT)[0]
-        assert 0 == served.run.process.wait(10)
+        assert 0 == served.run.process.wait(PATIENCE)
 
 
 def test_ctrl_c_says_how_many_requests_it_waits_for_and_a_second_one_ends_at_once(
     shared_cloud: Cloud, tmp_path: Path
 ) -> None:
-    with serving(shared_cloud, tmp_path, drain_seconds=60) as served:
+    with serving(shared_cloud, tmp_path, drain_seconds=600) as served:
         served.stream(NEVER)
         children = served.pids()
         served.send(signal.SIGINT)
-        said = served.run.await_text(r"(waiting up to 60 s for 1 open request; a second Ctrl-C ends at once)")
+        said = served.run.await_text(r"(waiting up to 600 s for 1 open request; a second Ctrl-C ends at once)")
         served.send(signal.SIGINT)
 
         assert said
-        assert 130 == served.run.process.wait(5)
+        assert 130 == served.run.process.wait(PATIENCE)
         assert until(lambda: not any(map(is_alive, children)))
 
 
 def test_requests_that_outlast_the_drain_do_not_hold_the_proxy(shared_cloud: Cloud, tmp_path: Path) -> None:
     with serving(shared_cloud, tmp_path, drain_seconds=1) as served:
         served.stream(NEVER)
-        served.send(signal.SIGTERM)
         began = time.monotonic()
+        served.send(signal.SIGTERM)
 
-        assert 0 == served.run.process.wait(15)
+        assert 0 == served.run.process.wait(PATIENCE)
         assert time.monotonic() - began >= 1
         assert "1 requests were still open and are cancelled" in served.run.said
 
@@ -327,10 +332,10 @@ def test_a_body_that_stalls_or_is_cut_short_reaches_no_model(shared_cloud: Cloud
     ).encode()
     shared_cloud.forget()
     with serving(shared_cloud, tmp_path, body_timeout=0.5) as served:
-        with socket.create_connection(("127.0.0.1", served.port), 10) as stalled:
+        with socket.create_connection(("127.0.0.1", served.port), PATIENCE) as stalled:
             stalled.sendall(head)
             answer = b"".join(iter(lambda: stalled.recv(65536), b""))
-        with socket.create_connection(("127.0.0.1", served.port), 10) as cut:
+        with socket.create_connection(("127.0.0.1", served.port), PATIENCE) as cut:
             cut.sendall(head)
         said = served.run.await_text(r"(anthropic-messages .* status=\d+ outcome=caller_left)")
 

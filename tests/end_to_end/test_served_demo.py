@@ -2,11 +2,8 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from tests.end_to_end.test_anthropic_sdk import WEATHER as ANTHROPIC_WEATHER
 from tests.end_to_end.test_anthropic_sdk import words
 from tests.end_to_end.test_openai_sdk import CHAT_MODELS
 from tests.end_to_end.test_openai_sdk import WEATHER as OPENAI_WEATHER
+from tests.support.processes import PATIENCE, answers, free_port, until
 from tests.support.running import KEY
 
 ASKED = "What is the weather in Paris?"
@@ -26,32 +24,18 @@ ASKED = "What is the weather in Paris?"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a demo, served as ``make run`` serves it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).with_name("sap-ai-proxy")), "--port", str(port), "--log-level", "error"]
     folder = tmp_path_factory.mktemp("demo")
     env = {"HOME": str(folder), "PATH": os.environ["PATH"]}
     process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}"
-        _await(f"{url}/health")
+        assert until(lambda: answers(f"{url}/health")), "the demo did not start"
         yield url
     finally:
         process.terminate()
-        process.wait(20)
-
-
-def _await(url: str) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("the demo did not start")
+        process.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from contextlib import closing
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 
-PATIENCE = 5.0
+PATIENCE = 90.0
+"""Seconds after which a client will never leave; tests give up before, so that no end of a peer is taken for theirs."""
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 

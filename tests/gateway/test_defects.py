@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from gateway.requests.exchange import Exchange
 from gateway.requests.streaming import StreamedAnswer
 from routing.availability import Availability

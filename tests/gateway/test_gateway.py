@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import emulator
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.settings import load
 from gateway.gateway import Gateway
 from gateway.upstream.tokens import Token

@@ -1,5 +1,6 @@
 """Each lock in gateway is needed, and enough."""
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -10,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 import gateway
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.http.limits import Admission, Place
+from gateway.observability.log_writer import LogWriter
 from gateway.readiness import ReadinessProbe
 from gateway.requests.lifetime import Lifetime
 from gateway.requests.rejected_fields import RejectedFields
@@ -131,8 +133,17 @@ def open_requests() -> Scenario:
     return Scenario(subject, "_lock", [answer] * 3, lambda: 0 == subject.open_requests)
 
 
+def log_lines() -> Scenario:
+    """Each line is written once, whoever writes it, and counted where it cannot be written."""
+    subject = LogWriter(os.open(os.devnull, os.O_WRONLY))
+    written: list[str] = []
+    subject._write = lambda line: written.append(line) is None
+    tasks = [partial(subject.write_line, line) for line in "abc"]
+    return Scenario(subject, "_lock", tasks, lambda: list("abc") == sorted(written))
+
+
 SCENARIOS: list[Callable[[], Scenario]] = [
-    admission, kept_connections, lessons, open_requests, pins, place, readiness, thread_pool, token_tasks,
+    admission, kept_connections, lessons, log_lines, open_requests, pins, place, readiness, thread_pool, token_tasks,
 ]  # fmt: skip
 
 

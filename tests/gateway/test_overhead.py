@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.media.inline import Fetched
 from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Exchange, Shared

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from emulator.scenes import QUIRKS
+from emulator.simulated_model import QUIRKS
 
 
 class End(Enum):

@@ -26,7 +26,7 @@ _WORDS: dict[Any, tuple[type, ...]] = {
 
 def check_chat_request(body: dict[str, Any]) -> None:
     """Insist on a legal body for chat completions, whose calls are all answered in their place."""
-    _insist(body, completion_create_params.CompletionCreateParams)
+    _conforms(body, completion_create_params.CompletionCreateParams)
     waiting: set[str] = set()
     for index, message in enumerate(body["messages"]):
         if message["role"] == "tool":
@@ -41,7 +41,7 @@ def check_chat_request(body: dict[str, Any]) -> None:
 
 def check_responses_request(body: dict[str, Any]) -> None:
     """Insist on a legal body for Responses, whose calls are all answered, and whose tools SAP AI Core takes."""
-    _insist(body, response_create_params.ResponseCreateParams)
+    _conforms(body, response_create_params.ResponseCreateParams)
     items = body["input"] if isinstance(body["input"], list) else []
     calls = {item["call_id"] for item in items if item.get("type") == "function_call"}
     answers = {item["call_id"] for item in items if item.get("type") == "function_call_output"}
@@ -60,10 +60,10 @@ def _check_rest(body: dict[str, Any], said: Any) -> None:
 
 def check_embeddings_request(body: dict[str, Any]) -> None:
     """Insist on a legal body for embeddings."""
-    _insist(body, embedding_create_params.EmbeddingCreateParams)
+    _conforms(body, embedding_create_params.EmbeddingCreateParams)
 
 
-def _insist(body: Any, wanted: Any) -> None:
+def _conforms(body: Any, wanted: Any) -> None:
     wrong = list(_errors(body, wanted, "body"))
 
     assert not wrong, "\n".join(wrong)

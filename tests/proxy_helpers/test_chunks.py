@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects import openai_chat
-from dialects.conversation import Text, Thinking, ToolCall
-from dialects.events import fold
+from dialects.core.conversation import Text, Thinking, ToolCall
+from dialects.core.events import fold
 from proxy_helpers import Converters
 from tests.proxy_helpers.calls import TOOL_USE
 

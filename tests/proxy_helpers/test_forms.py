@@ -3,8 +3,8 @@
 import pytest
 
 from dialects import anthropic_messages, gemini, openai_chat
-from dialects.models import profile_for
-from emulator.gemini import normal
+from dialects.capabilities.models import profile_for
+from emulator.gemini_generate.request_parser import normalize
 from proxy_helpers import Converters
 from tests.proxy_helpers.calls import CALL, TOOL_USE
 
@@ -72,7 +72,7 @@ class TestGemini:
         conversation = openai_chat.parse_request(request)
         sent = gemini.render_request(conversation, profile_for("gemini-2.5-pro")).body
 
-        assert sent | {"safetySettings": []} == normal(Converters.convert_openai_to_gemini(request))
+        assert sent | {"safetySettings": []} == normalize(Converters.convert_openai_to_gemini(request))
 
 
 class TestInvoke:

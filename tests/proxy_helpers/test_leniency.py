@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from dialects import anthropic_messages, openai_chat
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from proxy_helpers import Converters
 from tests.proxy_helpers.calls import CALL, TOOL_USE
 

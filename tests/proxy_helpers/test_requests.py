@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from dialects.faults import FaultError
-from emulator.gemini import normal
+from dialects.core.faults import FaultError
+from emulator.gemini_generate.request_parser import normalize
 from proxy_helpers import Converters
 from tests.oracles.anthropic import check_messages_request
 from tests.oracles.bedrock import check_converse_request
@@ -87,7 +87,7 @@ class TestRequests:
         body = convert({name: value for name, value in request_body.items() if name != "temperature"})
         if convert is Converters.convert_claude_request_for_bedrock:
             del body["model"]
-        ORACLES[convert](normal(body) if "contents" in body else body)
+        ORACLES[convert](normalize(body) if "contents" in body else body)
 
     @pytest.mark.parametrize(("convert", "request_body"), REQUESTS)
     def test_tools_and_what_they_said_are_kept(self, convert, request_body):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from dialects.faults import Fault, FaultKind, Quota
+from dialects.core.faults import Fault, FaultKind, Quota
 from routing.attempts import Attempt, Attempts
 from routing.availability import Availability, EndpointState, NoEndpointError
 from routing.endpoint import Candidate, Endpoint

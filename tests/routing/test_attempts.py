@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dialects.faults import Fault, FaultKind, Quota
+from dialects.core.faults import Fault, FaultKind, Quota
 from routing.attempts import Trail, TrailEntry
 from routing.availability import NoEndpointError
 from routing.classification import CLASSIFICATIONS

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from routing.availability import Availability, NoEndpointError
 from routing.events import Circuit
 from routing.load_balancer import LoadBalancer

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dialects.faults import Fault, FaultKind, Quota
+from dialects.core.faults import Fault, FaultKind, Quota
 from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
 
 

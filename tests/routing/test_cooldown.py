@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.cooldown import Cooldowns
 from routing.policy import CooldownPolicy
 from tests.routing.scenes import Clock

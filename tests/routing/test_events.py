@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.availability import Availability
 from routing.events import Circuit, CircuitChanged, CooldownStarted, EventPublisher, OutcomeRecorded, Transition
 from routing.load_balancer import LoadBalancer

@@ -6,7 +6,7 @@ import pytest
 
 import routing
 import routing.model_names
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from routing import Endpoint, LoadBalancer, NoEndpointError, Policy, RequestRouter, load_balance_url, route_request
 from tests.routing.scenes import in_flight
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from routing.health import Circuit
 from routing.load_balancer import NoEndpointError
 from routing.policy import BreakerPolicy, Policy, RetryPolicy

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.endpoint import Endpoint
 from routing.events import Circuit, OutcomeRecorded
 from routing.health import HealthChecker
@@ -139,7 +139,7 @@ class TestHealthChecker:
         scene = Round(lambda endpoint: False, listing)
         scene.checker.check_once()
 
-        assert [False, False, True] == [scene.balancer.breaker(each).snapshot().gone for each in (EU1, EU2, US1)]
+        assert [False, False, True] == [scene.balancer.breaker(each).snapshot().ejected for each in (EU1, EU2, US1)]
         assert ["cannot list the deployments of eu: ConnectionError"] == [
             record.message for record in caplog.records if record.name == "routing.listing_review"
         ]
@@ -156,7 +156,7 @@ class TestHealthChecker:
 
         scene.checker.check_once()
 
-        assert scene.balancer.breaker(US1).snapshot().gone
+        assert scene.balancer.breaker(US1).snapshot().ejected
 
     @pytest.mark.parametrize("status", ["STOPPED", "Dead", "DELETED", "STOPPING", "PENDING", "COMPLETED"])
     def test_what_a_list_says_outright_is_believed_however_lately_it_answered(self, status):
@@ -164,7 +164,7 @@ class TestHealthChecker:
         scene.balancer.acquire("m", exclude=[EU1, EU2]).answered()
         scene.checker.check_once()
 
-        assert scene.balancer.breaker(US1).snapshot().gone
+        assert scene.balancer.breaker(US1).snapshot().ejected
 
     def test_an_empty_list_is_believed_the_fourth_time_in_a_row(self, caplog):
         lists = iter([{}, {}, {}, {"d1": "RUNNING", "d2": "RUNNING", "d7": "RUNNING"}, {}, {}, {}, {}])
@@ -174,7 +174,7 @@ class TestHealthChecker:
             rounds = {"eu": each, "us": {"d7": "RUNNING"}}
             scene.checker.check_once()
             scene.clock.now += 60
-            gone.append([scene.balancer.breaker(endpoint).snapshot().gone for endpoint in (EU1, US1)])
+            gone.append([scene.balancer.breaker(endpoint).snapshot().ejected for endpoint in (EU1, US1)])
 
         assert [[False, False]] * 7 + [[True, False]] == gone
         assert [f"the list of deployments of eu is empty ({n} of 3): not believed" for n in (1, 2, 3)] * 2 == [
@@ -186,7 +186,7 @@ class TestHealthChecker:
         scene = Round(list_running=lambda name: found[0], health_check_interval=0)
         scene.checker.check_once()
         breaker = scene.balancer.breaker(EU1)
-        assert (True, 120.0) == (breaker.snapshot().gone, breaker.snapshot().until - scene.clock.now)
+        assert (True, 120.0) == (breaker.snapshot().ejected, breaker.snapshot().until - scene.clock.now)
 
         scene.clock.now += 60
         scene.checker.check_once()
@@ -205,7 +205,7 @@ class TestHealthChecker:
         scene = Round(list_running=listing)
         scene.checker.check_once()
 
-        assert [True, True] == [scene.balancer.breaker(each).snapshot().gone for each in (EU2, US1)]
+        assert [True, True] == [scene.balancer.breaker(each).snapshot().ejected for each in (EU2, US1)]
 
     def test_so_is_one_that_leaves_while_another_is_asked(self):
         def probe(endpoint: Endpoint) -> bool:
@@ -225,7 +225,7 @@ class TestHealthChecker:
         scene.checker.check_once()
         scene.balancer.replace_pools({"m": [EU1, EU2, US1], "other": [endpoint("us", "d9", "other")]})
 
-        assert scene.balancer.breaker(EU1).snapshot().gone
+        assert scene.balancer.breaker(EU1).snapshot().ejected
 
         scene.clock.now += 60
         statuses["d1"] = "RUNNING"

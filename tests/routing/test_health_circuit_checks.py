@@ -13,14 +13,14 @@ class TestGone:
 
         assert (OPEN, True, "stopped") == (
             scene.breaker.state,
-            scene.breaker.snapshot().gone,
+            scene.breaker.snapshot().ejected,
             scene.breaker.snapshot().reason,
         )
 
         scene.breaker.readmit()
 
         assert Transition(2, OPEN, HALF_OPEN, "the deployment runs again", 0.0, 0) == scene.said[-1]
-        assert not scene.breaker.snapshot().gone
+        assert not scene.breaker.snapshot().ejected
 
     def test_or_for_as_long_as_was_said(self):
         scene = CircuitScene()
@@ -50,7 +50,7 @@ class TestGone:
         scene.fail()
         scene.breaker.eject("stopped", seconds=5)
 
-        assert (5, True) == (scene.opened_for(), scene.breaker.snapshot().gone)
+        assert (5, True) == (scene.opened_for(), scene.breaker.snapshot().ejected)
 
     def test_a_request_may_find_out(self):
         scene = CircuitScene()

@@ -195,9 +195,9 @@ class TestLatency:
 
         member.enter()
         assert 1 == row(0.1).in_flight
-        member.leave(0.1, unanswered=True)
+        member.finish(0.1, unanswered=True)
         assert 0 == row(0.1).in_flight
-        member.leave(0.1, unanswered=False, penalty=9.0)
+        member.finish(0.1, unanswered=False, penalty=9.0)
         assert 9.0 == row(0.1).latency
         member.adjust(endpoint(weight=3))
         assert 3 == row(0.1).weight

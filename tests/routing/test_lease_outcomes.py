@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dialects.faults import Fault, FaultKind, Quota
+from dialects.core.faults import Fault, FaultKind, Quota
 from routing.availability import Availability
 from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
 from routing.events import Circuit

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.availability import Availability
 from routing.endpoint import Endpoint
 from routing.events import Circuit, PoolsChanged

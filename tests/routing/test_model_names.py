@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.availability import NoEndpointError
 from routing.model_names import FALLBACKS, How, ModelNames, Resolution, Unlisted, identity
 from routing.policy import Policy
@@ -291,7 +291,7 @@ def test_the_settings_cannot_make_an_embedding_model_answer_for_one_that_talks()
     assert () == names.fallbacks("gpt-9")
 
 
-EMBEDDERS = ["text-embedding-3-small", "gemini-embedding", "amazon--titan-embed-text"]
+EMBEDDING_DIALECTS = ["text-embedding-3-small", "gemini-embedding", "amazon--titan-embed-text"]
 
 
 @pytest.mark.parametrize("catch_all", [False, True])
@@ -311,7 +311,7 @@ EMBEDDERS = ["text-embedding-3-small", "gemini-embedding", "amazon--titan-embed-
 )
 def test_no_model_makes_vectors_for_another_embedding_model(name, dressed, catch_all):
     with pytest.raises(NoEndpointError, match="is not deployed") as error:
-        ModelNames(EMBEDDERS).resolve(dressed.format(name), catch_all)
+        ModelNames(EMBEDDING_DIALECTS).resolve(dressed.format(name), catch_all)
 
     assert (FaultKind.NOT_FOUND, 404) == (error.value.fault.kind, error.value.fault.status)
 
@@ -326,7 +326,7 @@ def test_no_model_makes_vectors_for_another_embedding_model(name, dressed, catch
 def test_the_settings_may_let_one_embedding_model_answer_for_another(settings, how):
     name = "text-embedding-ada-002"
 
-    assert Resolution("text-embedding-3-small", name, how) == ModelNames(EMBEDDERS, **settings).resolve(name)
+    assert Resolution("text-embedding-3-small", name, how) == ModelNames(EMBEDDING_DIALECTS, **settings).resolve(name)
 
 
 def test_the_settings_replace_the_fallbacks_of_a_family():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.availability import NoEndpointError
 from routing.load_balancer import LoadBalancer
 from routing.model_names import ModelPolicies, with_resolved_names

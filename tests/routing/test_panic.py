@@ -2,7 +2,7 @@
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from routing.availability import NoEndpointError
 from routing.lease import Lease
 from routing.load_balancer import LoadBalancer

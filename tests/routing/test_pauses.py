@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from routing.availability import NoEndpointError
 from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, CooldownPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from routing.attempts import Attempt, Attempts
 from routing.availability import NoEndpointError
 from routing.health import CircuitBreaker

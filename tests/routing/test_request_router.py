@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from routing.availability import NoEndpointError
 from routing.endpoint import Candidate, Endpoint
 from routing.load_balancer import LoadBalancer

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from simulation.figures import measure
 from simulation.records import CallRecord, Records, RequestRecord
 from simulation.scenarios import Scenario

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from simulation.clock import VirtualClock
 from simulation.contender import Call, Contender, Deadline, Entry
 from simulation.failure_accrual import failure_accrual

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from dialects.faults import FaultKind, Quota
+from dialects.core.faults import FaultKind, Quota
 from simulation.upstream import BROKEN, CUT, Answer, Kind, Latency, Place, RequestQuota, Trouble, Upstream, places
 
 A1, A2, B1 = places("a1 a2 | b1")

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.running import Told
+from tests.support.running import HttpAnswer
 
 Event = dict[str, Any]
 
@@ -21,7 +21,7 @@ class Frame:
         return json.loads(self.data)
 
 
-def frames(told: Told) -> list[Frame]:
+def frames(told: HttpAnswer) -> list[Frame]:
     """Take a stream apart; comments go."""
     assert told.headers["content-type"].startswith("text/event-stream"), told.headers
     assert "content-encoding" not in told.headers
@@ -34,7 +34,7 @@ def frames(told: Told) -> list[Frame]:
     return found
 
 
-def judge_chat(told: Told, *, usage: bool, calls: bool) -> None:
+def judge_chat(told: HttpAnswer, *, usage: bool, calls: bool) -> None:
     """Hold a chat stream to one finish reason, whole calls, usage exactly where asked, and an end."""
     *said, last = frames(told)
     assert "[DONE]" == last.data
@@ -53,7 +53,7 @@ def judge_chat(told: Told, *, usage: bool, calls: bool) -> None:
         json.loads("".join(call["function"].get("arguments") or "" for call in called if call["index"] == 0))
 
 
-def judge_messages(told: Told, *, calls: bool) -> None:
+def judge_messages(told: HttpAnswer, *, calls: bool) -> None:
     """Hold a stream of messages to names on every frame, closed blocks, a reason, both counts, and its own end."""
     said = frames(told)
     events = [frame.json for frame in said]
@@ -73,7 +73,7 @@ def judge_messages(told: Told, *, calls: bool) -> None:
     assert calls is ("tool_use" in starts)
 
 
-def judge_responses(told: Told, *, calls: bool) -> None:
+def judge_responses(told: HttpAnswer, *, calls: bool) -> None:
     """Hold a stream of Responses to announced and finished items, counted events, and one id."""
     said = frames(told)
     events = [frame.json for frame in said]
@@ -93,7 +93,7 @@ def judge_responses(told: Told, *, calls: bool) -> None:
     assert events[-1]["response"]["usage"]["output_tokens"] > 0
 
 
-def judge_gemini(told: Told, *, calls: bool) -> None:
+def judge_gemini(told: HttpAnswer, *, calls: bool) -> None:
     """Hold a Gemini stream to JSON in every frame, a reason in one, and counts in the last."""
     assert all(line.startswith("data: {") for line in told.body.decode().split("\n") if line)
     said = [frame.json for frame in frames(told)]

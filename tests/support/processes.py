@@ -13,13 +13,17 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (str(Path(sys.executable).with_name("sap-ai-proxy")),)
 SCRIPT = (sys.executable, str(ROOT / "proxy_server.py"))
-PATIENCE = 15.0
+PATIENCE = 60.0
+"""Seconds after which something will never happen, on the slowest machine; whoever sees it happen waits no longer."""
+_PORTS_EACH, _PORT_RANGES = 100, 200
+_ports = count()
 
 
 @dataclass
@@ -93,8 +97,8 @@ class Run:
         return found
 
     def await_answer(self, url: str) -> None:
-        until(lambda: self.process.poll() is not None or _answers(f"{url}/health"))
-        assert _answers(f"{url}/health"), self.said
+        assert until(lambda: self.process.poll() is not None or answers(f"{url}/health")), self.said
+        assert self.process.poll() is None, self.said
 
 
 def _children(pid: int) -> list[int]:
@@ -105,9 +109,9 @@ def _children(pid: int) -> list[int]:
     return [int(child) for line in told for child in line.split()]
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=10) as answer:
             return answer.status == 200
     except (OSError, urllib.error.URLError):
         return False
@@ -130,8 +134,19 @@ def until(holds: Callable[[], Any], seconds: float = PATIENCE) -> Any:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """A port that nobody listens on, nor will before the test does.
+
+    The system gives ports from 32768 on to whoever asks for any, so this one is below them, and it is of a range that
+    is this process's own among those that test at the same time.
+    """
+    for _ in range(_PORTS_EACH):
+        port = 10_000 + os.getpid() % _PORT_RANGES * _PORTS_EACH + next(_ports) % _PORTS_EACH
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
+    raise OSError("no port is free")
 
 
 def new_place(folder: Path) -> Place:

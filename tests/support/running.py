@@ -29,7 +29,7 @@ class Cloud:
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
 
     @property
@@ -78,20 +78,20 @@ class Proxy:
     def in_flight(self) -> int:
         return sum(state.in_flight for state in self.gateway.balancer.snapshot())
 
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> "Told":
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> "HttpAnswer":
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         sent = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json", **headers}
         request = urllib.request.Request(self.url + path, data, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
-                return Told(answer.status, _lower(answer.headers), answer.read())
+                return HttpAnswer(answer.status, _lower(answer.headers), answer.read())
         except urllib.error.HTTPError as error:
             with error:
-                return Told(error.code, _lower(error.headers), error.read())
+                return HttpAnswer(error.code, _lower(error.headers), error.read())
 
 
 @dataclass
-class Told:
+class HttpAnswer:
     """An HTTP answer; header names are in lower case."""
 
     status: int
@@ -134,7 +134,7 @@ def serving(settings: Any, cloud: Cloud) -> Iterator[Proxy]:
         yield Proxy(f"http://127.0.0.1:{server.server_port}", gateway, cloud)
     finally:
         server.shutdown()
-        thread.join(10)
+        thread.join(60)
         server.server_close()
         gateway.close()
 

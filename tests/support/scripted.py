@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dialects.conversation import JSON, Usage
-from dialects.crossing import Inquiry
-from dialects.dialect import Envelope
-from dialects.faults import Fault, FaultError
-from dialects.jsontext import dumps
-from dialects.tables import CLIENTS
+from dialects.core.conversation import JSON, Usage
+from dialects.core.faults import Fault, FaultError
+from dialects.framing.json_text import dumps
+from dialects.interface import Envelope
+from dialects.registry import CLIENTS
+from dialects.translator import ClientRequest
 from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Asked, Exchange, Shared
 from gateway.requests.lifetime import Lifetime, Wish
@@ -169,7 +169,7 @@ class Backends:
         return reader
 
 
-class Notes:
+class RecordKeeper:
     """An observer that keeps what it is told."""
 
     def __init__(self) -> None:
@@ -199,7 +199,7 @@ class Bench:
         self.balancer = LoadBalancer(pools, policy=policy, clock=self.clock)
         self.router = RequestRouter(self.balancer, clock=self.clock, sleep=self.clock.sleep)
         self.backends = Backends(scripts, self.clock)
-        self.notes = Notes()
+        self.notes = RecordKeeper()
         self.timeouts = policy.timeouts
         self.shared = shared or Shared()
 
@@ -209,7 +209,7 @@ class Bench:
         conversation = CLIENTS[dialect].parse_request(body)
         envelope = Envelope("token", conversation.model, 1_700_000_000, conversation)
         attempts = self.router.attempts(conversation.model, client=dialect)
-        asked = Asked("id", "caller", Inquiry(dialect, body, envelope), self.timeouts, self.clock())
+        asked = Asked("id", "caller", ClientRequest(dialect, body, envelope), self.timeouts, self.clock())
         return Exchange(asked, attempts, self.backends, self.notes, lifetime, self.shared)
 
     @property
@@ -217,7 +217,7 @@ class Bench:
         return sum(state.in_flight for state in self.balancer.snapshot())
 
 
-def usage_of(notes: Notes) -> Usage:
+def usage_of(notes: RecordKeeper) -> Usage:
     [record] = notes.records
     return record.usage
 

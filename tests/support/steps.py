@@ -122,11 +122,11 @@ class _Matcher:
         """Try to match at one place; give where the match ends."""
         ends: list[int] = []
 
-        def note(end: int) -> bool:
+        def keep(end: int) -> bool:
             ends.append(end)
             return True
 
-        return ends[0] if self._match(nodes, position, note) else None
+        return ends[0] if self._match(nodes, position, keep) else None
 
     def _match(self, nodes: Any, position: int, then: Then) -> bool:
         if not nodes:

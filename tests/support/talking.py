@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from emulator.catalogue import CATALOGUE, Family
+from emulator.models import MODELS_BY_NAME, Family
 from tests.support.agents import Body
 from tests.support.running import Proxy
 
 _TALKS = (Family.CLAUDE, Family.NOVA, Family.GEMINI, Family.GPT)
 _TWINS = {"anthropic--claude-4.5-haiku", "gemini-2.5-flash", "gemini-3.1-flash-lite", "gpt-5-mini"}
 """Models that differ from others in nothing a client can notice."""
-MODELS = tuple(model.name for model in CATALOGUE.values() if model.family in _TALKS and model.name not in _TWINS)
-CLAUDES = [name for name in MODELS if CATALOGUE[name].family is Family.CLAUDE]
+MODELS = tuple(model.name for model in MODELS_BY_NAME.values() if model.family in _TALKS and model.name not in _TWINS)
+CLAUDES = [name for name in MODELS if MODELS_BY_NAME[name].family is Family.CLAUDE]
 ODD = [
     "anthropic--claude-4-sonnet",
     "anthropic--claude-4.8-opus",

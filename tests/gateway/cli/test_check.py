@@ -9,7 +9,7 @@ import pytest
 import requests
 
 import emulator
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.cli.check import Finding, Mark, Report, check, examine, render
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings, load, pools, with_discovered

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_checked_in_schema_is_current():
-    assert json.loads(SCHEMA_FILE.read_text(encoding="utf-8")) == json_schema()
+    assert json_schema() == json.loads(SCHEMA_FILE.read_text(encoding="utf-8")), "run `make schema`"
 
 
 def test_the_schema_is_written_as_it_is_checked_in(tmp_path, monkeypatch):

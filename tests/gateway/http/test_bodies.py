@@ -1,13 +1,14 @@
 """Request bodies: compressed in the ways HTTP knows, and never larger than they may be."""
 
 import gzip
+import io
 import zlib
 
 import pytest
 import zstandard
 
-from dialects.faults import FaultError, FaultKind
-from gateway.http.bodies import decoded
+from dialects.core.faults import FaultError, FaultKind
+from gateway.http.bodies import decoded, read_body
 
 BODY = b'{"model": "gpt-4.1", "messages": []}'
 MARK = b"\xef\xbb\xbf"
@@ -76,3 +77,38 @@ def test_a_body_that_does_not_unpack_is_refused(encoding: str, cut: bool) -> Non
     body = whole[:-6] if cut else b"no such thing" + whole
 
     assert (FaultKind.INVALID_REQUEST, 400) == refusal(body, encoding)
+
+
+def sent(body: bytes, **environ: object) -> dict[str, object]:
+    return {"wsgi.input": io.BytesIO(body), **environ}
+
+
+@pytest.mark.parametrize(
+    ("environ", "body"),
+    [
+        (sent(b"abcNEXT", CONTENT_LENGTH="3"), b"abc"),
+        (sent(b"abc", **{"wsgi.input_terminated": True}), b"abc"),
+        (sent(b"NEXT"), b""),
+        (sent(b"NEXT", CONTENT_LENGTH=""), b""),
+    ],
+    ids=["length", "marked-end", "neither", "empty-length"],
+)
+def test_a_body_is_read_as_far_as_it_goes(environ: dict[str, object], body: bytes) -> None:
+    assert body == read_body(environ, 3)
+
+
+@pytest.mark.parametrize(
+    ("environ", "status"),
+    [
+        (sent(b"abcd", CONTENT_LENGTH="4"), 413),
+        (sent(b"abcd", CONTENT_LENGTH="9" * 5000), 413),
+        (sent(b"abcd", **{"wsgi.input_terminated": True}), 413),
+        (sent(b"ab", CONTENT_LENGTH="3"), 400),
+    ],
+    ids=["length", "absurd-length", "marked-end", "cut-short"],
+)
+def test_a_body_that_is_too_long_or_too_short_is_refused(environ: dict[str, object], status: int) -> None:
+    with pytest.raises(FaultError) as refused:
+        read_body(environ, 3)
+
+    assert status == (refused.value.fault.status or 400)

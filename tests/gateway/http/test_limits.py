@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from gateway.http.limits import Admission, Place
 from gateway.requests.lifetime import CLIENT_LEFT, Lifetime, Wish
 

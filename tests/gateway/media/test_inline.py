@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import gateway.media.inline as inlining
-from dialects.conversation import Conversation, Media, MediaKind, Message, Role, Text, ToolResult
-from dialects.crossing import Inquiry
-from dialects.dialect import Envelope
-from dialects.faults import FaultError, invalid
+from dialects.core.conversation import Conversation, Media, MediaKind, Message, Role, Text, ToolResult
+from dialects.core.faults import FaultError, invalid
+from dialects.interface import Envelope
+from dialects.translator import ClientRequest
 from gateway.media.inline import Fetched
 from gateway.requests.exchange import Shared
 from gateway.requests.lifetime import CLIENT_LEFT, Lifetime
@@ -25,16 +25,16 @@ def picture(url: str, mime: str = "") -> Media:
     return Media(MediaKind.IMAGE, mime, url=url, name="a", detail="high")
 
 
-def inquiry(*parts: Text | Media | ToolResult) -> Inquiry:
+def inquiry(*parts: Text | Media | ToolResult) -> ClientRequest:
     conversation = Conversation("m", messages=(Message(Role.USER, parts), Message(Role.ASSISTANT, (Text("so"),))))
-    return Inquiry("openai-chat", {"model": "m"}, Envelope("t", "m", 1, conversation))
+    return ClientRequest("openai-chat", {"model": "m"}, Envelope("t", "m", 1, conversation))
 
 
-def inline(asked: Inquiry, fetch: Any, **more: int) -> Inquiry:
+def inline(asked: ClientRequest, fetch: Any, **more: int) -> ClientRequest:
     return inlining.inline(asked, fetch, Lifetime(60), **more)
 
 
-def parts_of(asked: Inquiry) -> tuple:
+def parts_of(asked: ClientRequest) -> tuple:
     return asked.envelope.conversation.messages[0].parts
 
 
@@ -73,8 +73,8 @@ def test_bytes_stand_where_addresses_stood_also_within_results_and_all_else_stay
 def test_a_body_whose_addresses_were_filled_in_is_not_passed_along_as_it_came() -> None:
     asked = inquiry(picture("http://a"))
 
-    assert asked.forward
-    assert not inline(asked, Shelf()).forward
+    assert asked.may_pass
+    assert not inline(asked, Shelf()).may_pass
 
 
 def test_an_address_that_is_named_twice_is_fetched_once() -> None:

@@ -5,11 +5,14 @@ import logging
 import os
 import pty
 import select
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.observability import log_writer
 from gateway.observability.log_writer import LogWriter, set_up
 
 
@@ -28,6 +31,10 @@ def logger_to(descriptor: int) -> tuple[logging.Logger, LogWriter]:
     logger = logging.Logger("test")  # noqa: LOG001 - one that nobody else knows
     logger.addHandler(writer)
     return logger, writer
+
+
+def out_of_memory(*_: object) -> int:
+    raise MemoryError
 
 
 def test_a_record_is_one_line(pipe: tuple[int, int]) -> None:
@@ -97,8 +104,10 @@ def test_a_file_and_a_terminal_are_written_to(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     logger, _ = logger_to(theirs)
     logger.warning("to a terminal")
-    assert select.select([ours], [], [], 5)[0]
-    seen = os.read(ours, 4096)
+    seen = b""
+    while not seen.endswith(b"\n"):
+        assert select.select([ours], [], [], 60)[0], seen
+        seen += os.read(ours, 4096)
     for descriptor in (ours, theirs):
         os.close(descriptor)
 
@@ -111,6 +120,65 @@ def test_a_record_that_cannot_be_formatted_is_a_line_too(pipe: tuple[int, int]) 
     logger.warning("%d", "no number")
 
     assert b"a log record of test cannot be formatted\n" == os.read(pipe[0], 4096)
+
+
+def test_a_thread_that_logs_does_not_wait_for_another_ones_write(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger, writer = logger_to(pipe[1])
+    is_writing, goes_on = threading.Event(), threading.Event()
+    write = os.write
+
+    def slow(descriptor: int, data: bytes) -> int:
+        is_writing.set()
+        assert goes_on.wait(10)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(log_writer.os, "write", slow)
+    monkeypatch.setattr(log_writer, "_MOST_LINES", 2)
+    first = threading.Thread(target=logger.warning, args=("first",))
+    first.start()
+    assert is_writing.wait(10)
+    for line in ("second", "third", "too much"):
+        logger.warning(line)
+    assert 1 == writer.dropped
+    goes_on.set()
+    first.join(10)
+    said = b"1 log lines were dropped: they could not be written"
+
+    assert [b"first", said, b"second", b"third"] == os.read(pipe[0], 4096).splitlines()
+
+
+def test_a_writer_that_failed_once_writes_again(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    logger, _ = logger_to(pipe[1])
+    with monkeypatch.context() as broken:
+        broken.setattr(log_writer.os, "write", out_of_memory)
+        with pytest.raises(MemoryError):
+            logger.warning("lost")
+    logger.warning("whole")
+
+    assert b"whole\n" == os.read(pipe[0], 4096)
+
+
+def test_a_filter_may_keep_a_record_back_or_replace_it(pipe: tuple[int, int]) -> None:
+    logger, writer = logger_to(pipe[1])
+    writer.addFilter(lambda record: record.msg != "secret")
+    logger.warning("secret")
+    logger.warning("open")
+
+    assert b"open\n" == os.read(pipe[0], 4096)
+
+
+def test_lines_say_when_they_were_made() -> None:
+    formatter = log_writer._Formatter("%(asctime)s %(message)s")
+    formatter.converter = time.gmtime
+    records = [logging.makeLogRecord({"msg": "m", "created": at, "msecs": at % 1 * 1000}) for at in (0.25, 0.5, 61.0)]
+
+    assert [
+        "1970-01-01 00:00:00,250 m",
+        "1970-01-01 00:00:00,500 m",
+        "1970-01-01 00:01:01,000 m",
+    ] == [formatter.format(record) for record in records]
 
 
 def test_the_log_is_set_up_once_however_often_that_is_asked_for() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.conversation import Conversation, Media, MediaKind, Message, Opaque, Role, Text, ToolSpec
+from dialects.core.conversation import Conversation, Media, MediaKind, Message, Opaque, Role, Text, ToolSpec
 from gateway.requests.affinity import affinity_key
 
 IMAGE = Media(MediaKind.IMAGE, "image/png", data="AA==")

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from dialects.conversation import Conversation, Usage
-from dialects.crossing import Inquiry
-from dialects.dialect import Envelope
-from dialects.faults import Fault, FaultError, FaultKind
-from dialects.openai_embeddings import parse_request
+from dialects.core.conversation import Conversation, Usage
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.embeddings.openai import parse_request
+from dialects.interface import Envelope
+from dialects.translator import ClientRequest
 from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import Asked
 from gateway.requests.lifetime import Lifetime
@@ -29,7 +29,7 @@ def exchange(bench: Bench, **body: Any) -> EmbeddingExchange:
     attempts = bench.router.attempts(TITAN, client="openai-embeddings")
     return EmbeddingExchange(
         parse_request(asked),
-        Asked("id", "caller", Inquiry("openai-embeddings", asked, envelope), bench.timeouts, bench.clock()),
+        Asked("id", "caller", ClientRequest("openai-embeddings", asked, envelope), bench.timeouts, bench.clock()),
         attempts,
         bench.backends,
         bench.notes,

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from dialects.conversation import Usage
-from dialects.faults import Fault, FaultError, FaultKind, Quota
+from dialects.core.conversation import Usage
+from dialects.core.faults import Fault, FaultError, FaultKind, Quota
 from gateway.media.inline import Fetched
 from gateway.requests.exchange import Shared
 from routing.endpoint import Endpoint

@@ -7,11 +7,11 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from gateway.requests import lifetime as module
 from gateway.requests.lifetime import Lifetime, SelectPoll, Signal, Wish
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 class Clock:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime, Wish
 
 

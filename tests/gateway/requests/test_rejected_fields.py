@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.faults import Fault, FaultKind
+from dialects.core.faults import Fault, FaultKind
 from gateway.requests.rejected_fields import RejectedFields
 
 MODEL = "anthropic--claude-4.5-sonnet"

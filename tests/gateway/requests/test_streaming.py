@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Signal
 from gateway.requests.streaming import StreamedAnswer
 from routing.availability import Availability

@@ -4,12 +4,14 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
+from gateway.requests.lifetime import Clock
 from gateway.server.options import ServerOptions
 from gateway.server.process_table import ProcessTable
 from gateway.server.runtime import Runtime
@@ -17,7 +19,8 @@ from gateway.server.status_board import StatusBoard
 from gateway.server.worker import Worker
 
 Start = Callable[[str, list[tuple[str, str]]], Any]
-PATIENCE = 10.0
+PATIENCE = 30.0
+"""Seconds after which something will never happen, on the slowest machine."""
 
 
 class Echo:
@@ -99,13 +102,13 @@ class Running:
         self.clients.append(client)
         return client
 
-    def ask(self, path: str = "/") -> "Told":
+    def ask(self, path: str = "/") -> "HttpAnswer":
         client = self.connect()
         client.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         return client.hear()
 
-    def tell(self, order: Callable[[], None]) -> None:
-        self.worker.tell(order)
+    def call_soon(self, order: Callable[[], None]) -> None:
+        self.worker.call_soon(order)
 
     def ends(self, seconds: float = PATIENCE) -> bool:
         self.thread.join(seconds)
@@ -113,7 +116,7 @@ class Running:
 
 
 @dataclass
-class Told:
+class HttpAnswer:
     """A response; header names are in lower case."""
 
     status: int
@@ -139,7 +142,7 @@ class Client:
         size = len(body) if length is None else length
         self.send(f"POST {path} HTTP/1.1\r\nHost: x\r\n{more}Content-Length: {size}\r\n\r\n".encode() + body)
 
-    def hear(self) -> Told:
+    def hear(self) -> HttpAnswer:
         """Read one response, of known length or in chunks."""
         status = int(self._file.readline().split()[1])
         headers = {}
@@ -147,8 +150,8 @@ class Client:
             name, _, value = line.decode().partition(":")
             headers[name.lower()] = value.strip()
         if "content-length" in headers:
-            return Told(status, headers, self._file.read(int(headers["content-length"])))
-        return Told(status, headers, self._chunks())
+            return HttpAnswer(status, headers, self._file.read(int(headers["content-length"])))
+        return HttpAnswer(status, headers, self._chunks())
 
     def is_over(self) -> bool:
         """Whether the server has closed the connection, after a wait if need be."""
@@ -176,17 +179,20 @@ def runtime_in_memory() -> Runtime:
 
 
 @contextmanager
-def running(application: Any, retire_seconds: float = 60.0, **options: Any) -> Iterator[Running]:
+def running(
+    application: Any, retire_seconds: float = 60.0, clock: Clock = time.monotonic, **options: Any
+) -> Iterator[Running]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     runtime = runtime_in_memory()
-    worker = Worker(application, listener, runtime, ServerOptions(**options), retire_seconds=retire_seconds)
+    server = ServerOptions(**options)
+    worker = Worker(application, listener, runtime, server, retire_seconds=retire_seconds, clock=clock)
     thread = threading.Thread(target=worker.serve, daemon=True)
     thread.start()
     run = Running(listener.getsockname()[1], worker, runtime, thread)
     try:
         yield run
     finally:
-        worker.tell(worker.drain)
+        worker.call_soon(worker.drain)
         for client in run.clients:
             client.close()
         assert run.ends()

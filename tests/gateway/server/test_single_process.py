@@ -10,8 +10,7 @@ import pytest
 
 from gateway.config.settings import Settings
 from gateway.server import serving
-from tests.support.processes import _answers as answers
-from tests.support.processes import free_port, until
+from tests.support.processes import PATIENCE, answers, free_port, until
 
 ROOT = Path(__file__).parents[3]
 SERVE = """
@@ -39,7 +38,7 @@ def test_where_processes_cannot_be_forked_one_serves_until_it_is_interrupted() -
     ) as process:
         assert until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}"))
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=15)
+        _, said = process.communicate(timeout=PATIENCE)
 
     assert 0 == process.returncode, said
     assert said.endswith("INFO sap_ai_proxy.server stopped\n")

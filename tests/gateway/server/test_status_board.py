@@ -157,16 +157,6 @@ def test_a_runtime_reports_what_the_application_says(caplog: pytest.LogCaptureFi
     runtime.drain.close()
 
 
-def test_a_runtime_knows_when_the_proxy_is_about_to_end() -> None:
-    table = ProcessTable()
-    runtime = Runtime(StatusBoard(table, None), table.take_row(os.getpid()))
-
-    assert not runtime.is_draining
-    table.draining = True
-    assert runtime.is_draining
-    runtime.drain.close()
-
-
 def test_a_worker_whose_loop_stands_still_is_missed_at_every_look() -> None:
     row = ProcessTable().take_row(1)
     child = Child(1, row, settings=None, started=0.0)  # type: ignore[arg-type]  # not looked at here

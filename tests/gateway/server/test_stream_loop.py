@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime
 from tests.gateway.server.streams import END, MUCH, WRITE_TIMEOUT, Body, Stage, Stream, Unpacking, told_first
 from tests.support.processes import until
@@ -99,8 +99,8 @@ def test_a_thread_of_its_own_passes_on_what_any_thread_adds_until_it_is_closed(s
 
     assert [b"word"] * 2 == [each.client.recv(10) for each in (early, late)]
     stage.loop.close()
-    assert until(lambda: stage.loop._wake_writer.fileno() < 0)
-    assert "streams" not in {thread.name for thread in threading.enumerate()}
+    assert until(lambda: "streams" not in {thread.name for thread in threading.enumerate()})
+    assert stage.loop._wake_writer.fileno() < 0
     stage.begin()
 
 

@@ -191,7 +191,7 @@ def test_streams_that_outlast_the_drain_say_so_and_the_worker_ends(models: Model
         clients = [open_stream(run) for _ in range(3)]
         for body in models.bodies:
             body.notice = b"shutting down."
-        run.tell(run.worker.drain)
+        run.call_soon(run.worker.drain)
 
         assert [b"shutting down."] * 3 == [rest_of(client) for client in clients]
         assert run.ends(PATIENCE)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime, Wish
+from gateway.server.client_connection import CONNECTION
 from gateway.server.worker import Stage
 from tests.gateway.server.serving import PATIENCE, Echo, Start, running
+from tests.routing.scenes import Clock
 from tests.support.processes import until
 
 
@@ -31,9 +33,9 @@ def test_a_worker_says_that_it_accepts_and_how_many_requests_it_answers() -> Non
 
 def test_an_idle_worker_that_drains_ends_at_once_whatever_it_may_take() -> None:
     with running(Echo(), drain_seconds=60) as run:
-        run.tell(run.worker.drain)
+        run.call_soon(run.worker.drain)
 
-        assert run.ends(3)
+        assert run.ends()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", run.port), 1)
 
@@ -44,19 +46,19 @@ def test_a_worker_that_drains_answers_what_is_open_and_says_that_the_connection_
         client = run.connect()
         client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         echo.entered.acquire(timeout=PATIENCE)
-        run.tell(run.worker.drain)
+        run.call_soon(run.worker.drain)
         assert until(lambda: run.worker.stage is Stage.DRAINING)
         assert not run.runtime.row.accepting
         echo.gate.set()
         told = client.hear()
 
         assert (b"waited", "close") == (told.body, told.headers["connection"])
-        assert run.ends(3)
+        assert run.ends()
 
 
 def test_requests_that_outlast_the_drain_are_cancelled_and_may_say_so() -> None:
     def application(environ: dict, start: Start) -> Iterator[bytes]:
-        connection = environ["gunicorn.socket"]
+        connection = environ[CONNECTION]
         connection.lifetime = Lifetime(60.0, client=connection, drain=runtimes[0].drain)
         start("200 OK", [])
         yield b"begun"
@@ -70,12 +72,12 @@ def test_requests_that_outlast_the_drain_are_cancelled_and_may_say_so() -> None:
         runtimes.append(run.runtime)
         client = run.connect()
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        until(lambda: run.runtime.row.open_requests)
-        run.tell(run.worker.drain)
+        assert until(lambda: run.runtime.row.open_requests)
+        run.call_soon(run.worker.drain)
         told = client.hear()
 
         assert b"begununavailable: The proxy is shutting down." == told.body
-        assert run.ends(3)
+        assert run.ends()
 
 
 def test_a_request_that_ignores_its_cancellation_does_not_hold_the_worker() -> None:
@@ -84,9 +86,9 @@ def test_a_request_that_ignores_its_cancellation_does_not_hold_the_worker() -> N
         client = run.connect()
         client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         echo.entered.acquire(timeout=PATIENCE)
-        run.tell(run.worker.drain)
+        run.call_soon(run.worker.drain)
 
-        assert run.ends(6)
+        assert run.ends(PATIENCE / 2)
         echo.gate.set()
 
 
@@ -95,27 +97,33 @@ def test_a_worker_that_retires_serves_kept_connections_once_more_and_ends_with_t
         client = run.connect()
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         first = client.hear()
-        run.tell(run.worker.retire)
+        run.call_soon(run.worker.retire)
         assert until(lambda: run.worker.stage is Stage.RETIRING)
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         last = client.hear()
 
         assert ("keep-alive", "close") == (first.headers["connection"], last.headers["connection"])
         assert client.is_over()
-        assert run.ends(3)
+        assert run.ends()
 
 
 def test_a_worker_that_retires_leaves_an_idle_connection_open_for_as_long_as_ever() -> None:
-    with running(Echo(), keep_alive=0.7) as run:
+    clock, idle = Clock(100.0), []
+    with running(Echo(), clock=clock, keep_alive=75, retire_seconds=600) as run:
         client = run.connect()
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         client.hear()
-        run.tell(run.worker.retire)
-        assert until(lambda: run.worker.stage is Stage.RETIRING)
+        assert until(lambda: run.worker.loop._idle)
+        run.call_soon(run.worker.retire)
+        for look, seconds in enumerate((74.0, 2.0), 1):
+            run.call_soon(lambda: idle.append(len(run.worker.loop._idle)))
+            assert until(lambda look=look: len(idle) == look)
+            clock.now += seconds
+        run.worker.loop.wake()
 
-        assert not run.ends(0.1)
+        assert [1, 1] == idle
         assert client.is_over()
-        assert run.ends(3)
+        assert run.ends()
 
 
 def test_a_worker_whose_requests_outlast_its_retirement_cancels_them() -> None:
@@ -124,11 +132,11 @@ def test_a_worker_whose_requests_outlast_its_retirement_cancels_them() -> None:
         client = run.connect()
         client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         echo.entered.acquire(timeout=PATIENCE)
-        run.tell(run.worker.retire)
+        run.call_soon(run.worker.retire)
 
         assert until(lambda: run.runtime.drain.is_set)
         echo.gate.set()
-        assert run.ends(3)
+        assert run.ends()
 
 
 def test_a_worker_whose_supervisor_is_gone_drains() -> None:
@@ -136,7 +144,7 @@ def test_a_worker_whose_supervisor_is_gone_drains() -> None:
         run.worker._find_parent = lambda: 1
         run.worker.loop.wake()
 
-        assert run.ends(3)
+        assert run.ends()
 
 
 def test_a_connection_that_came_before_the_drain_is_answered_though_nobody_had_accepted_it() -> None:
@@ -149,7 +157,7 @@ def test_a_connection_that_came_before_the_drain_is_answered_though_nobody_had_a
             go_on.wait(PATIENCE)
             run.worker.drain()
 
-        run.tell(hold)
+        run.call_soon(hold)
         held.wait(PATIENCE)
         client = run.connect()
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -163,7 +171,7 @@ def test_a_wait_for_the_client_ends_with_the_drain() -> None:
     ends: list[str] = []
 
     def application(environ: dict, start: Start) -> list[bytes]:
-        connection = environ["gunicorn.socket"]
+        connection = environ[CONNECTION]
         connection.lifetime = Lifetime(60.0, client=connection, drain=runtimes[0].drain)
         try:
             connection.lifetime.wait((Wish(connection),), 60.0)
@@ -177,8 +185,8 @@ def test_a_wait_for_the_client_ends_with_the_drain() -> None:
         runtimes.append(run.runtime)
         client = run.connect()
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        until(lambda: run.runtime.row.open_requests)
-        run.tell(run.worker.drain)
+        assert until(lambda: run.runtime.row.open_requests)
+        run.call_soon(run.worker.drain)
         client.hear()
 
         assert ["unavailable: The proxy is shutting down."] == ends

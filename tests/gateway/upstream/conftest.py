@@ -8,13 +8,13 @@ from gateway.requests.lifetime import Lifetime
 from gateway.upstream.transport import Transport
 from tests.support.certificates import certificate
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 @pytest.fixture
 def lifetime():
     """Long enough for any test."""
-    return Lifetime(60.0)
+    return Lifetime(600.0)
 
 
 @pytest.fixture

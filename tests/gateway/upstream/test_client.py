@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import emulator
-from dialects.conversation import JSON
-from dialects.faults import FaultError, FaultKind, Quota
+from dialects.core.conversation import JSON
+from dialects.core.faults import FaultError, FaultKind, Quota
 from gateway.config.settings import load, pools
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.client import AICoreClient
@@ -28,7 +28,8 @@ from tests.support.running import Cloud, config_of
 MODEL = "gpt-4.1"
 BODY: JSON = {"messages": [{"role": "user", "content": "Hello"}]}
 STREAM = {**BODY, "stream": True}
-TIMEOUTS = Timeouts(connect=2, answer=1.0)
+TIMEOUTS = Timeouts(connect=60)
+HASTY = Timeouts(connect=60, answer=2.0)
 NOW = 1_700_000_000.0
 
 
@@ -61,9 +62,9 @@ class Bench:
         attempt.lease.close()
         return attempt
 
-    def call(self, attempt: Attempt, *, stream: bool = False) -> bytes:
+    def call(self, attempt: Attempt, *, stream: bool = False, timeouts: Timeouts = TIMEOUTS) -> bytes:
         body = STREAM if stream else BODY
-        return self.read(attempt, body, stream=stream)
+        return self.read(attempt, body, stream=stream, timeouts=timeouts)
 
     def read(self, attempt, body, *, stream, timeouts=TIMEOUTS, seconds=60.0) -> bytes:
         reader = self.core.begin(attempt, body, stream=stream, timeouts=timeouts, lifetime=Lifetime(seconds))
@@ -73,7 +74,7 @@ class Bench:
     def fault(self, attempt: Attempt, kind: str, **more: object):
         self.cloud.fault(attempt.endpoint.deployment, kind, **more)
         with pytest.raises(FaultError) as caught:
-            self.call(attempt)
+            self.call(attempt, timeouts=HASTY if kind == "hang" else TIMEOUTS)
         return caught.value.fault
 
 
@@ -215,7 +216,7 @@ def test_no_call_outlasts_the_request(bench: Bench, stream: bool) -> None:
     with pytest.raises(FaultError, match="all the time that it may"):
         bench.read(attempt, BODY, stream=stream, timeouts=Timeouts(), seconds=0.2)
 
-    assert 0.2 <= time.monotonic() - began < 5
+    assert 0.2 <= time.monotonic() - began < 60
 
 
 def test_a_request_that_is_over_is_not_sent(bench: Bench) -> None:
@@ -230,9 +231,9 @@ def test_a_request_that_is_over_is_not_sent(bench: Bench) -> None:
 def test_a_stream_is_taken_as_it_comes(bench: Bench) -> None:
     reader = bench.core.begin(bench.attempt(), STREAM, stream=True, timeouts=TIMEOUTS, lifetime=Lifetime(60.0))
     with closing(reader):
-        reader.head(5.0)
+        reader.head(60.0)
         said = b""
-        while (piece := reader.take(5.0)) is not None:
+        while (piece := reader.take(60.0)) is not None:
             said += piece
 
     assert "text/event-stream" == reader.content_type

@@ -2,17 +2,19 @@
 
 import socket
 import threading
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
+from functools import partial
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from gateway.config.service_keys import Secret
 from gateway.requests.lifetime import Lifetime, Signal
 from gateway.upstream.steps import Quiet
 from tests.gateway.peers import CHUNKED, OK, chunk, fault_of
+from tests.gateway.upstream.test_connecting import full_listener
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 LARGE = b"x" * 50_000_000
 
 
@@ -65,6 +67,7 @@ class Upstream:
 
     def __init__(self, phase):
         self.phase = phase
+        self.says = b"a" if phase == "stream" else b""
         self.reached = threading.Event()
         self.left = threading.Event()
         self.posts = 0
@@ -79,7 +82,7 @@ class Upstream:
         else:
             self.posts += peer.request() is not None
             if self.phase == "stream":
-                peer.send(OK + CHUNKED + b"\r\n" + chunk(b"a"))
+                peer.send(OK + CHUNKED + b"\r\n" + chunk(self.says))
             elif self.phase == "half a head":
                 peer.send(OK)
         self.reached.set()
@@ -90,16 +93,17 @@ class Upstream:
         self.left.set()
 
 
-def drive(call, lifetime, reached):
-    """Drive a call, without waiting, until its server says that the phase is reached; and then as far as it goes."""
+def drive(head, take, upstream):
+    """Drive an answer, without waiting, until its server says that the phase is reached and what it sent has come."""
+    heard = b""
     for _ in range(100_000):
-        was_reached = reached.is_set()
+        was_reached = upstream.reached.is_set()
         with suppress(Quiet):
-            call.head(lifetime, 0.0)
-            call.take(lifetime, 0.0)
-        if was_reached:
+            head(0.0)
+            heard += take(0.0)
+        if was_reached and heard == upstream.says:
             return
-        reached.wait(0.001)
+        upstream.reached.wait(0.001)
     raise AssertionError("the phase was not reached")
 
 
@@ -110,7 +114,7 @@ def test_the_server_sees_the_connection_closed_and_no_other(serve, begin, reques
     server = serve(upstream)
     url = server.url.replace("http:", "https:") if phase == "handshake" else server.url
     call = begin(url, LARGE if phase == "sending" else b"{}")
-    drive(call, request_.lifetime, upstream.reached)
+    drive(partial(call.head, request_.lifetime), partial(call.take, request_.lifetime), upstream)
     end(request_)
 
     wait = call.take if phase == "stream" else call.head
@@ -122,14 +126,8 @@ def test_the_server_sees_the_connection_closed_and_no_other(serve, begin, reques
 @pytest.mark.parametrize(("end", "kind"), ENDS)
 def test_connecting_ends_with_the_request(begin, request_, end, kind):
     """What is given up has left nothing in the queue of the server once there is room."""
-    with socket.socket() as listener, ExitStack() as owned:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = [owned.enter_context(socket.socket()) for _ in range(3)]
-        for each in waiting:
-            each.setblocking(False)
-            each.connect_ex(listener.getsockname())
-        call = begin(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+    with full_listener() as port:
+        call = begin(f"http://127.0.0.1:{port}/")
         with pytest.raises(Quiet):
             call.head(request_.lifetime, 0.0)
         wish = call._work.pause.wishes[0]
@@ -158,7 +156,7 @@ def test_looking_up_ends_with_the_request(transport_of, begin, request_, end, ki
 def test_a_proxy_is_left_as_well(serve, transport_of, begin, request_, end, kind):
     upstream = Upstream("tunnel")
     call = begin("https://aicore.invalid/", by=transport_of(proxy=Secret(serve(upstream).url)))
-    drive(call, request_.lifetime, upstream.reached)
+    drive(partial(call.head, request_.lifetime), partial(call.take, request_.lifetime), upstream)
     end(request_)
 
     assert kind is fault_of(call.head, request_.lifetime, PATIENCE).kind
@@ -178,7 +176,7 @@ def test_nothing_is_sent_for_a_request_that_is_over(serve, begin, request_, end,
 def test_a_call_that_is_closed_between_two_steps_leaves_nothing_open(serve, begin, request_):
     upstream = Upstream("head")
     call = begin(serve(upstream).url)
-    drive(call, request_.lifetime, upstream.reached)
+    drive(partial(call.head, request_.lifetime), partial(call.take, request_.lifetime), upstream)
     call.close()
 
     assert upstream.left.wait(PATIENCE)

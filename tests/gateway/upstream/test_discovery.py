@@ -9,7 +9,7 @@ import pytest
 import requests
 
 import emulator
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret, ServiceKey, parse
 from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.upstream.discovery import Management, discover, listing, statuses, without_gaps
@@ -220,9 +220,10 @@ class Wire:
         return self.answers.pop(0)
 
 
-def management(*answers):
+def management(*answers, clock=lambda: 0.0):
     wire, tokens = Wire(*answers), iter(["t1", "t2", "t3"])
-    return wire, Management(wire, {"eu": TokenSource(lambda: Token(next(tokens), 3600.0))}, timeout=7.0)
+    source = TokenSource(lambda: Token(next(tokens), 3600.0), clock=clock)
+    return wire, Management(wire, {"eu": source}, timeout=7.0)
 
 
 def test_a_question_carries_token_and_resource_group():
@@ -234,12 +235,20 @@ def test_a_question_carries_token_and_resource_group():
     assert {"Authorization": "Bearer t1", "AI-Resource-Group": "team-a", "Accept": "application/json"} == headers
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_token_is_renewed_once(status):
-    wire, ask = management(Answer(status, b"Jwt is expired"), Answer(200, b"[]"))
+@pytest.mark.parametrize(("status", "age"), [(401, 0.0), (403, 60.0)], ids=["refused", "forbidden-to-an-old-one"])
+def test_a_refused_token_is_renewed_once(status, age):
+    wire, ask = management(Answer(status, b"Jwt is expired"), Answer(200, b"[]"), clock=lambda: age * len(wire.asked))
 
     assert [] == ask(ACCOUNT, "/x")
     assert ["Bearer t1", "Bearer t2"] == [headers["Authorization"] for _, headers, _ in wire.asked]
+
+
+def test_what_is_forbidden_to_a_new_token_is_forbidden():
+    wire, ask = management(Answer(403, b""), Answer(200, b"[]"))
+
+    with pytest.raises(FaultError):
+        ask(ACCOUNT, "/x")
+    assert 1 == len(wire.asked)
 
 
 def test_a_token_that_is_refused_twice_is_a_fault():
@@ -268,7 +277,7 @@ def test_an_error_is_a_fault_after_one_question(status, body):
 @pytest.fixture
 def core():
     with emulator.serve() as running, closing(ManagementClient()) as client:
-        tenants = requests.get(f"{running.url}/admin/tenants", timeout=5).json()
+        tenants = requests.get(f"{running.url}/admin/tenants", timeout=60).json()
         accounts = [
             SubAccount(name, each["resource_group"], parse(each["service_key"], env={}, base=Path()), {})
             for name, each in tenants.items()
@@ -303,7 +312,7 @@ def test_each_tenant_of_the_emulator_shows_its_own_running_models(core):
 def test_a_token_the_emulator_revokes_is_renewed_unnoticed(core):
     url, _, [account, *_], ask, fetches = core
     before = statuses(account, ask)
-    requests.delete(f"{url}/admin/tokens", timeout=5)
+    requests.delete(f"{url}/admin/tokens", timeout=60)
 
     assert statuses(account, ask) == before
     assert ["eu", "eu"] == fetches

@@ -6,13 +6,13 @@ from contextlib import closing
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.connection import Connection
 from gateway.upstream.pool import ConnectionPool
 from tests.gateway.peers import CHUNKED, OK, answer, chunk, fault_of, forever
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 CHUNKED_HELLO = OK + CHUNKED + b"\r\n" + chunk(b"hello")
 
 

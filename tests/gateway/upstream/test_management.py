@@ -6,12 +6,12 @@ from contextlib import closing
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from gateway.config.service_keys import Secret
 from gateway.upstream.management import ManagementClient
 from tests.gateway.peers import CHUNKED, OK, answer, answering, chunk, fault_of, forever
 from tests.gateway.upstream.test_connecting import full_listener, no_more_descriptors
-from tests.support.processes import free_port
+from tests.support.processes import PATIENCE, free_port, until
 
 
 class Clock:
@@ -69,6 +69,7 @@ def test_a_get_is_repeated_only_once_and_not_after_a_time_out(serve, client):
 
     assert FaultKind.UNREACHABLE is fault_of(client.get, broken.url, {}).kind
     assert FaultKind.TIMEOUT is fault_of(client.get, silent.url, {}, 0.2).kind
+    assert until(lambda: silent.requests)
     assert (2, 1) == (len(broken.requests), len(silent.requests))
 
 
@@ -119,7 +120,7 @@ def test_an_answer_that_comes_in_small_pieces_for_ever_is_given_up(serve):
         fault = fault_of(client.get, serve(script).url, {})
 
     assert FaultKind.TIMEOUT is fault.kind
-    assert left.wait(5.0)
+    assert left.wait(PATIENCE)
 
 
 def test_an_answer_that_is_too_large_is_given_up(serve, client):

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from dialects.faults import FaultKind
+from dialects.core.faults import FaultKind
 from gateway.config.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
 from gateway.upstream.management import ManagementClient, _certificate
 from gateway.upstream.tokens import Token
@@ -187,7 +187,7 @@ def test_closing_cuts_a_pause_short(serve):
 
     fault_of(transport.fetch_token, key(server.url))
 
-    assert time.monotonic() - begin < 2.0
+    assert time.monotonic() - begin < 9.0
 
 
 def test_without_a_folder_for_temporary_files_the_subaccount_has_no_token(monkeypatch, caplog, pauses, fetcher):

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.steps import Pause, Quiet, Resumable
 
@@ -87,7 +87,7 @@ def test_silence_is_counted_from_where_the_work_last_got_on(clock, wishes):
     """Half a second from the beginning ends in the second wait, which is only the first tenth of a silence."""
     lifetime = Scripted(clock, (0.4, True), (0.1, False), (0.3, True))
 
-    assert "done" == Resumable(work(clock, wishes[0], 2, 0.0), clock()).insist(lifetime, 0.5)
+    assert "done" == Resumable(work(clock, wishes[0], 2, 0.0), clock()).run_to_end(lifetime, 0.5)
     assert [0.5, 0.1, 0.4] == lifetime.waits
 
 
@@ -98,7 +98,7 @@ def test_silence_ends_where_nothing_has_moved_for_so_long(clock, lifetime, wishe
 
     resumable = Resumable(steps(), clock())
     with pytest.raises(Quiet):
-        resumable.insist(lifetime, 0.5)
+        resumable.run_to_end(lifetime, 0.5)
 
     assert pytest.approx(1000.0 + 3 * 0.4) == resumable.moved
     assert pytest.approx(0.6) == clock() - resumable.moved

@@ -5,14 +5,16 @@ from contextlib import suppress
 
 import pytest
 
-from dialects.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime, Wish
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, Task
 from gateway.upstream.tokens import Token, TokenSource, TokenState
 
 LONG = 43199.0
-PATIENCE = 5.0
+PATIENCE = 30.0
 GONE = Fault(FaultKind.UNREACHABLE, "gone")
+REFUSED = Fault(FaultKind.REFUSED_CREDENTIALS, "refused")
+FORBIDDEN = Fault(FaultKind.DEPLOYMENT_FORBIDDEN, "forbidden")
 
 
 class Clock:
@@ -234,17 +236,24 @@ def test_a_task_that_got_no_thread_does_not_stand_in_the_way_of_the_next(service
     assert "t1" == source.token()
 
 
+def test_a_token_is_not_blamed_for_any_other_fault(source):
+    token = source.token()
+
+    assert not source.renew_after(GONE, token)
+    assert token == source.token()
+
+
 def test_a_refused_token_is_dropped_only_if_it_is_still_the_current_one(source):
     old = source.token()
-    source.invalidate(old)
+    source.renew_after(REFUSED, old)
     new = source.token()
-    source.invalidate(old)
+    source.renew_after(REFUSED, old)
 
     assert ("t1", "t2", "t2") == (old, new, source.token())
 
 
 def test_invalidating_before_the_first_token_does_nothing(source):
-    source.invalidate("t1")
+    source.renew_after(REFUSED, "t1")
 
     assert "t1" == source.token()
 
@@ -255,7 +264,7 @@ def test_a_token_that_was_refused_while_its_renewal_failed_does_not_come_back(so
     service.fault = GONE
     clock.now += LONG - 100
     source.request()
-    source.invalidate("t1")
+    source.renew_after(REFUSED, "t1")
     service.gate.set()
     tasks.wait()
 
@@ -349,7 +358,7 @@ def test_once_a_fetch_has_failed_the_next_ones_are_waited_for_briefly(source, se
     waits = [source.patience(5.0)]
     service.gate.set()
     task.result()
-    source.invalidate("t2")
+    source.renew_after(REFUSED, "t2")
     source.request()
     waits.append(source.patience(5.0))
     tasks.wait()
@@ -369,10 +378,10 @@ def test_a_token_that_is_young_is_kept_where_only_an_old_one_is_to_be_dropped():
     source = TokenSource(service, clock=clock)
     old = source.token()
     clock.now += 59
-    said = [source.invalidate(old, min_age=60)]
+    said = [source.renew_after(FORBIDDEN, old)]
     kept = source.token()
     clock.now += 1
-    said += [source.invalidate(old, min_age=60), source.invalidate(old, min_age=60)]
+    said += [source.renew_after(FORBIDDEN, old), source.renew_after(FORBIDDEN, old)]
 
     assert ([False, True, True], "t1", "t2") == (said, kept, source.token())
-    assert [True, False] == [source.invalidate(name, min_age=60) for name in ("t1", "t2")]
+    assert [True, False] == [source.renew_after(FORBIDDEN, name) for name in ("t1", "t2")]

@@ -6,11 +6,11 @@ import zlib
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from tests.gateway.peers import CHUNKED, OK, answer, answering, chunk, fault_of, forever
 from tests.support.processes import free_port
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 def read(call, lifetime):

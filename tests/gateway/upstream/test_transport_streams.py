@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dialects.faults import FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from gateway.upstream.steps import Quiet
 from gateway.upstream.transport import _Answer
 from tests.gateway.peers import CHUNKED, OK, Peer, answer, answering, chunk, fault_of, forever
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 def taken(call, lifetime):

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from dialects.models import profile_for
+from dialects.capabilities.models import profile_for
 from proxy_helpers import Converters
 from routing.protocols import ClaudeInvokeProtocol, protocol_for
 

@@ -2,14 +2,14 @@ import copy
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
-from dialects.models import profile_for
+from dialects.capabilities.models import profile_for
+from dialects.core.faults import FaultError, FaultKind
 from routing.protocols import EmbeddingsProtocol, OpenAIChatProtocol, ProtocolHandler, protocol_for
 
 URL = "https://api.example/v2/inference/deployments/d1"
 EMBEDDINGS = EmbeddingsProtocol()
 CLIENT = "openai-embeddings"
-EMBEDDERS = (
+EMBEDDING_DIALECTS = (
     "text-embedding-3-small",
     "amazon--titan-embed-text",
     "amazon--titan-embed-image",
@@ -35,7 +35,7 @@ def test_the_path_is_the_vendors_and_never_that_of_a_stream(base, stream, model,
     assert EMBEDDINGS.build_endpoint(base, model, stream) == URL + expected
 
 
-@pytest.mark.parametrize("model", EMBEDDERS)
+@pytest.mark.parametrize("model", EMBEDDING_DIALECTS)
 def test_it_takes_every_model_that_embeds(model):
     assert EMBEDDINGS.speaks(profile_for(model))
     assert isinstance(protocol_for(model, CLIENT), EmbeddingsProtocol)

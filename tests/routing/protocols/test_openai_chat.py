@@ -2,8 +2,8 @@ import copy
 
 import pytest
 
-from dialects.faults import FaultError, FaultKind
-from dialects.models import _PROFILES, profile_for
+from dialects.capabilities.models import PROFILES, profile_for
+from dialects.core.faults import FaultError, FaultKind
 from proxy_helpers import Converters
 from routing.protocols import (
     PROTOCOLS,
@@ -135,7 +135,7 @@ class TestTheTable:
         assert len({protocol.name for protocol in PROTOCOLS}) == len(PROTOCOLS)
         assert len({protocol.dialect for protocol in PROTOCOLS}) == len(PROTOCOLS)
 
-    @pytest.mark.parametrize("profile", [profile for _, profile in _PROFILES])
+    @pytest.mark.parametrize("profile", [profile for _, profile in PROFILES])
     def test_every_kind_of_model_is_spoken_to_by_somebody(self, profile):
         assert any(protocol.speaks(profile) for protocol in PROTOCOLS)
 

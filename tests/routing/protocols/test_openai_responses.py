@@ -1,6 +1,6 @@
 import pytest
 
-from dialects.models import profile_for
+from dialects.capabilities.models import profile_for
 from proxy_helpers import Converters
 from routing.protocols import OpenAIChatProtocol, OpenAIResponsesProtocol, protocol_for
 

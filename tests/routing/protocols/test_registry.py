@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dialects.faults import FaultError
+from dialects.core.faults import FaultError
 from routing.policy import Policy
 from routing.protocols import (
     ClaudeConverseProtocol,

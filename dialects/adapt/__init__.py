@@ -1,0 +1,1 @@
+"""How a conversation is adapted to what a model takes."""

@@ -1,0 +1,302 @@
+"""What Claude takes of thinking, length, sampling and cache marks, whether in its own dialect or in Converse.
+
+https://docs.claude.com/en/docs/build-with-claude/extended-thinking and
+.../adaptive-thinking say how thinking goes together with the rest.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+
+from dialects.adapt.tool_names import lost_with
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
+from dialects.core.conversation import (
+    JSON,
+    Conversation,
+    Effort,
+    Family,
+    Media,
+    Message,
+    Opaque,
+    Part,
+    Reasoning,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+
+MAX_CACHE_MARKS = 4
+MIN_BUDGET = 1024
+_EFFORT_BETA = "effort-2025-11-24"
+
+# How many tokens an effort is worth where thinking is asked for in tokens.
+_BUDGET = {
+    "low": 4096,
+    "medium": 8192,
+    "high": 16384,
+    "xhigh": 24576,
+    "max": 32000,
+}
+_EFFORT = {
+    Effort.MINIMAL: "low",
+    Effort.LOW: "low",
+    Effort.MEDIUM: "medium",
+    Effort.HIGH: "high",
+    Effort.XHIGH: "xhigh",
+    Effort.MAX: "max",
+}
+# The other way round: up to so many tokens. More is what Claude does by itself.
+_EFFORT_UP_TO = ((4096, "low"), (12288, "medium"))
+# The efforts that models take which take any; what a model does not take becomes "high".
+_EFFORTS_BY_STYLE = {
+    ThinkingStyle.BUDGET: frozenset({"low", "medium", "high"}),
+    ThinkingStyle.EITHER: frozenset({"low", "medium", "high", "max"}),
+    ThinkingStyle.ADAPTIVE: frozenset({"low", "medium", "high", "xhigh", "max"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedSettings:
+    """Settings of a request that may not go together; *thinking* is as Anthropic's clients send it."""
+
+    max_tokens: int | None = None
+    thinking: JSON | None = None
+    effort: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    forced: bool = False
+    """Whether the model must call a tool."""
+    unsigned_calls: bool = False
+    """Whether the turn that goes on has calls without the thinking that led to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedSettings:
+    """Settings that the model takes together; None is left out."""
+
+    max_tokens: int
+    thinking: JSON | None = None
+    effort: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    dropped: frozenset[str] = frozenset()
+
+
+def reconcile(requested: RequestedSettings, profile: ModelProfile) -> AcceptedSettings:
+    """Reconcile what is requested with what the model takes."""
+    thinking, lost = _thinking(requested, profile)
+    effort, unknown = _effort(requested, thinking, profile)
+    limit, thinking = _length(requested.max_tokens, thinking, profile)
+    too_long = {"max_tokens"} if requested.max_tokens and limit < requested.max_tokens else set()
+    accepted = AcceptedSettings(limit, thinking, effort, dropped=frozenset(lost | unknown | too_long))
+    return _sampling(accepted, requested, profile)
+
+
+def requested_settings(conversation: Conversation, *, effort_alone: bool) -> RequestedSettings:
+    """Read the settings that a conversation asks for; *effort_alone* if an effort does not ask to think."""
+    sampling, reasoning = conversation.sampling, conversation.reasoning or Reasoning()
+    effort = _EFFORT.get(reasoning.effort) if reasoning.effort else None
+    return RequestedSettings(
+        max_tokens=sampling.max_tokens,
+        thinking=_asked(reasoning, effort_alone=effort_alone),
+        effort=effort,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+    )
+
+
+def unsigned_calls(messages: tuple[Message, ...]) -> bool:
+    """Whether the assistant's unfinished turn calls tools without having thought.
+
+    With a budget for thinking, Claude refuses to go on with such a turn.
+    """
+    if len(messages) < 2:
+        return False
+    last = messages[-2].parts
+    return any(isinstance(part, ToolCall) for part in last) and not isinstance(last[0], Thinking)
+
+
+def without_unsupported_parts(
+    conversation: Conversation, dialect: str, *, thoughts: bool
+) -> tuple[Conversation, set[str]]:
+    """Leave out what *dialect* does not have, and thinking that Claude did not sign; and name it."""
+    lost: set[str] = set()
+
+    def has(part: Part) -> bool:
+        match part:
+            case Thinking() if not (thoughts and is_own_thinking(part)):
+                lost.add("thinking")
+                return False
+            case Opaque(owner) if owner != dialect:
+                lost.add(part.kind)
+                return False
+            case _:
+                return True
+
+    def kept(part: Part) -> Part:
+        return replace(part, parts=tuple(filter(has, part.parts))) if isinstance(part, ToolResult) else part
+
+    messages = tuple(
+        Message(message.role, tuple(kept(part) for part in message.parts if has(part)))
+        for message in conversation.messages
+    )
+    unsupported = [tool for tool in conversation.tools if isinstance(tool, Opaque) and tool.dialect != dialect]
+    lost.update(*map(lost_with, unsupported))
+    known = tuple(tool for tool in conversation.tools if not isinstance(tool, Opaque) or tool.dialect == dialect)
+    return replace(conversation, messages=messages, tools=known), lost
+
+
+def with_limited_cache_marks(asked: Conversation, *, in_results: bool) -> tuple[Conversation, bool]:
+    """Keep the cache marks that Claude takes: the first before the messages, the last within; and say if any went.
+
+    *in_results* is whether a part of a tool's result can bear one.
+    """
+    numbers = count()
+    conversation = _marked(asked, lambda: next(numbers) >= 0, in_results=in_results)
+    total = next(numbers)
+    if total <= MAX_CACHE_MARKS:
+        return conversation, conversation != asked
+    in_head = sum(bool(part.cache) for part in conversation.system)
+    in_head += sum(bool(tool.cache) for tool in conversation.tools if not isinstance(tool, Opaque))
+    head = min(in_head, max(2, MAX_CACHE_MARKS - (total - in_head)))
+    tail = total - (MAX_CACHE_MARKS - head)
+    again = count()
+    return _marked(conversation, lambda: not head <= next(again) < tail, in_results=in_results), True
+
+
+def with_effort_beta(betas: list[str], plan: AcceptedSettings, profile: ModelProfile) -> list[str]:
+    """Add the beta without which the first model that took an effort takes none."""
+    needed = plan.effort is not None and _EFFORT_BETA in profile.betas and _EFFORT_BETA not in betas
+    return [*betas, _EFFORT_BETA] if needed else betas
+
+
+def unsupported_settings(conversation: Conversation) -> set[str]:
+    """Name the settings that no Claude behind SAP AI Core takes."""
+    sampling = conversation.sampling
+    said = {
+        "seed": sampling.seed is not None,
+        "presence_penalty": bool(sampling.presence_penalty),
+        "frequency_penalty": bool(sampling.frequency_penalty),
+        "user": bool(conversation.user),
+        "prompt_cache_key": bool(conversation.cache_key),
+    }
+    return {name for name, is_said in said.items() if is_said}
+
+
+def is_own_thinking(part: Part) -> bool:
+    """Whether Claude takes this thinking back: its own, and signed."""
+    return isinstance(part, Thinking) and part.family is Family.CLAUDE and bool(part.signature or part.redacted)
+
+
+def _marked(conversation: Conversation, keep: Callable[[], bool], *, in_results: bool) -> Conversation:
+    """Ask of each cache mark, in the order of the prompt, whether to keep it."""
+
+    def inner_with(part: Text | Media | Opaque) -> Text | Media | Opaque:
+        if isinstance(part, Opaque) or not part.cache or (in_results and keep()):
+            return part
+        return replace(part, cache=None)
+
+    def part_with(part: Part) -> Part:
+        if isinstance(part, ToolResult):
+            part = replace(part, parts=tuple(map(inner_with, part.parts)))
+        if isinstance(part, Text | Media | ToolCall | ToolResult) and part.cache and not keep():
+            return replace(part, cache=None)
+        return part
+
+    tools = tuple(
+        replace(tool, cache=None) if not isinstance(tool, Opaque) and tool.cache and not keep() else tool
+        for tool in conversation.tools
+    )
+    system = tuple(part for part in map(part_with, conversation.system) if isinstance(part, Text))
+    messages = tuple(
+        Message(message.role, tuple(part_with(part) for part in message.parts)) for message in conversation.messages
+    )
+    return replace(conversation, tools=tools, system=system, messages=messages)
+
+
+def _asked(reasoning: Reasoning, *, effort_alone: bool) -> JSON | None:
+    if reasoning.effort is Effort.NONE or (reasoning.budget is not None and reasoning.budget <= 0):
+        return {"type": "disabled"}
+    if reasoning.budget is not None:
+        return {"type": "enabled", "budget_tokens": reasoning.budget}
+    if reasoning.adaptive or (reasoning.effort and not effort_alone):
+        return {"type": "adaptive"}
+    return None
+
+
+def is_on(thinking: JSON | None) -> bool:
+    """Whether this asks to think."""
+    return thinking is not None and thinking.get("type") != "disabled"
+
+
+def _thinking(requested: RequestedSettings, profile: ModelProfile) -> tuple[JSON | None, set[str]]:
+    """Choose how the model is asked to think."""
+    if requested.thinking is None:
+        return None, set()
+    lost = {"thinking.display"} if requested.thinking.get("display") else set()
+    if not is_on(requested.thinking):
+        return (None if profile.thinking is ThinkingStyle.NONE else {"type": "disabled"}), lost
+    if profile.thinking is ThinkingStyle.NONE or requested.forced:
+        return None, {*lost, "thinking"}
+    budget = requested.thinking.get("budget_tokens") if requested.thinking.get("type") == "enabled" else None
+    if profile.thinking is ThinkingStyle.ADAPTIVE or (profile.thinking is ThinkingStyle.EITHER and budget is None):
+        return {"type": "adaptive"}, lost
+    if requested.unsigned_calls:
+        return ({"type": "adaptive"}, lost) if profile.thinking is ThinkingStyle.EITHER else (None, {*lost, "thinking"})
+    tokens = budget if isinstance(budget, int) else _BUDGET.get(requested.effort or "high", _BUDGET["high"])
+    return {"type": "enabled", "budget_tokens": max(MIN_BUDGET, tokens)}, lost
+
+
+def _effort(requested: RequestedSettings, thinking: JSON | None, profile: ModelProfile) -> tuple[str | None, set[str]]:
+    """Choose the effort."""
+    budget = requested.thinking.get("budget_tokens") if requested.thinking else None
+    asked_in_tokens = thinking is not None and "budget_tokens" in thinking and budget is None
+    asked_not_to_think = is_on(requested.thinking) and thinking is None
+    if not profile.effort:
+        return None, {"output_config.effort"} if requested.effort and not (
+            asked_in_tokens or asked_not_to_think
+        ) else set()
+    if requested.effort:
+        return requested.effort if requested.effort in _EFFORTS_BY_STYLE.get(profile.thinking, ()) else "high", set()
+    if thinking == {"type": "adaptive"} and isinstance(budget, int):
+        return next((effort for most, effort in _EFFORT_UP_TO if budget <= most), None), set()
+    return None, set()
+
+
+def _length(max_tokens: int | None, thinking: JSON | None, profile: ModelProfile) -> tuple[int, JSON | None]:
+    """Make room for the answer after the thoughts: they count towards the length, and must be fewer."""
+    length = max_tokens or profile.default_output
+    budget = thinking.get("budget_tokens", 0) if thinking else 0
+    if budget and length <= budget:
+        length += budget
+    if profile.max_output and length > profile.max_output:
+        length = profile.max_output
+        if budget >= length:
+            thinking = {"type": "enabled", "budget_tokens": max(MIN_BUDGET, length // 2)}
+    return length, thinking
+
+
+def _sampling(accepted: AcceptedSettings, requested: RequestedSettings, profile: ModelProfile) -> AcceptedSettings:
+    """Keep what the model takes of temperature, top_p and top_k; neutral values go unnamed."""
+    free = profile.temperature and not is_on(accepted.thinking)
+    temperature = requested.temperature if free else None
+    top_k = requested.top_k if free else None
+    both = temperature is not None and not profile.top_p_with_temperature
+    top_p = requested.top_p if free and profile.top_p and not both else None
+    lost = {
+        "temperature": temperature is None and requested.temperature not in (None, 1),
+        "temperature above 1": temperature is not None and temperature > 1,
+        "top_p": top_p is None and requested.top_p not in (None, 1),
+        "top_k": top_k is None and requested.top_k is not None,
+    }
+    return replace(
+        accepted,
+        temperature=None if temperature is None else min(temperature, 1),
+        top_p=top_p,
+        top_k=top_k,
+        dropped=accepted.dropped | {name for name, is_lost in lost.items() if is_lost},
+    )

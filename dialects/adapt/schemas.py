@@ -1,0 +1,378 @@
+"""JSON Schemas as the vendors write them, and as they take them.
+
+A schema a client sends may use any keyword of JSON Schema; a provider takes a
+subset. What only annotates is left out, what can be said otherwise is, and a
+constraint that cannot be said is left out and named.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dialects.adapt.schema_budget import SchemaBudget
+from dialects.core.conversation import JSON
+from dialects.core.faults import invalid
+
+MAX_DEPTH = 100
+"""How deep a schema may be nested."""
+
+_ONE = frozenset({"items", "additionalProperties", "not", "contains", "propertyNames", "if", "then", "else"})
+_MANY = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+_NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
+
+# Google's OpenAPI subset as protobuf JSON may also spell it.
+# https://cloud.google.com/vertex-ai/docs/reference/rest/v1/Schema
+_GOOGLE_NAMES = {
+    "any_of": "anyOf",
+    "additional_properties": "additionalProperties",
+    "defs": "$defs",
+    "max_items": "maxItems",
+    "max_length": "maxLength",
+    "max_properties": "maxProperties",
+    "min_items": "minItems",
+    "min_length": "minLength",
+    "min_properties": "minProperties",
+    "property_ordering": "propertyOrdering",
+    "ref": "$ref",
+}
+_COUNTS = frozenset({"maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties"})
+
+_ANNOTATIONS = frozenset(
+    {"$schema", "$comment", "$id", "$vocabulary", "examples", "example", "deprecated", "readOnly", "writeOnly"}
+)
+# https://ai.google.dev/gemini-api/docs/structured-output lists what is taken; these are not.
+_REFUSED_BY_GEMINI = frozenset(
+    {
+        "contains",
+        "contentEncoding",
+        "contentMediaType",
+        "dependencies",
+        "dependentRequired",
+        "dependentSchemas",
+        "else",
+        "if",
+        "maxContains",
+        "minContains",
+        "multipleOf",
+        "not",
+        "patternProperties",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "uniqueItems",
+    }
+)
+NOT_AT_THE_ROOT = frozenset({"allOf", "anyOf", "const", "enum", "not", "oneOf"})
+"""Neither Claude nor GPT takes these at the root of a tool's schema."""
+_CHOICES = frozenset({"anyOf", "oneOf"})
+_TYPE_OF: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """A schema a provider takes, and the names of the constraints it had to be left out, sorted."""
+
+    schema: JSON
+    dropped: tuple[str, ...] = ()
+
+
+def from_google(schema: Mapping[str, Any]) -> JSON:
+    """Write a schema of Google's API as JSON Schema: small type names, null as a type, counts as numbers."""
+    changed = walked(dict(schema), _as_json_schema)
+    return changed if isinstance(changed, dict) else {}
+
+
+def for_gemini(schema: Mapping[str, Any], budget: SchemaBudget | None = None, where: str = "the schema") -> Adapted:
+    """Write a JSON Schema as Gemini takes it in ``parametersJsonSchema`` and ``responseJsonSchema``.
+
+    *where* the schema stands is said where it exceeds the budget of its request.
+    """
+    dropped: set[str] = set()
+    root, paid = dict(schema), (budget or SchemaBudget(), where)
+
+    def change(node: JSON) -> JSON:
+        return _as_gemini_takes_it(_Top(root, dropped, *paid).conjoined(node), dropped)
+
+    changed = walked(root, change)
+    return Adapted(changed, tuple(sorted(dropped)))
+
+
+def for_openai(schema: Mapping[str, Any], *, choices: bool) -> Adapted:
+    """Write the schema of a tool as OpenAI takes it; one that is fine stays as it is, to the last byte.
+
+    The root must be an object that says which properties it has. *choices* is
+    whether it may be a choice as well.
+    """
+    is_whole = schema.get("type") == "object" and isinstance(schema.get("properties"), dict)
+    refused = not choices and not NOT_AT_THE_ROOT.isdisjoint(schema)
+    if refused or ("$ref" in schema and not is_whole):
+        adapted = object_root(schema)
+    else:
+        adapted = Adapted({**schema, "type": "object", "properties": _mapping(schema.get("properties"))})
+    return Adapted(_with_items(dict(adapted.schema)), adapted.dropped)
+
+
+def answer_for_openai(schema: Mapping[str, Any]) -> JSON:
+    """Write the schema of an answer as OpenAI takes it: what says no type is an object."""
+    return _with_items({**schema, "type": schema.get("type", "object")})
+
+
+def _with_items(schema: JSON) -> JSON:
+    """Say of each array what it holds: anything, if nothing else is said."""
+    changed: JSON = walked(schema, _of_something)
+    return changed
+
+
+def object_root(schema: Mapping[str, Any]) -> Adapted:
+    """Make the outermost schema a plain object, for providers that refuse a choice there (Claude and GPT do).
+
+    The alternatives' properties are all offered; which go together is no
+    longer said, and required is only what all of them require.
+    """
+    root, dropped = dict(schema), set[str]()
+    plain = _Top(root, dropped).plain(root)
+    dropped |= NOT_AT_THE_ROOT & plain.keys()
+    kept = {name: value for name, value in plain.items() if name not in NOT_AT_THE_ROOT}
+    return Adapted({**kept, "type": "object", "properties": _mapping(kept.get("properties"))}, tuple(sorted(dropped)))
+
+
+def has_parameters(schema: Mapping[str, Any]) -> bool:
+    """Whether a function described so takes anything at all."""
+    return any(schema.get(name) for name in (*_MANY, "properties", "$ref", "additionalProperties", "patternProperties"))
+
+
+def walked(node: Any, change: Callable[[JSON], JSON], depth: int = 0) -> Any:
+    """Apply *change* to a schema and all schemas within, outermost first."""
+    if depth > MAX_DEPTH:
+        raise invalid(f"a schema is nested more than {MAX_DEPTH} deep")
+    if not isinstance(node, dict):
+        return node
+    return visited(change(node), lambda inner: walked(inner, change, depth + 1))
+
+
+def visited(node: JSON, visit: Callable[[Any], Any]) -> JSON:
+    """Copy a schema with what *visit* makes of each schema right within."""
+    copy = dict(node)
+    for name, value in node.items():
+        if name in _ONE and isinstance(value, dict):
+            copy[name] = visit(value)
+        elif (name in _MANY or name in _ONE) and isinstance(value, list):
+            copy[name] = [visit(item) for item in value]
+        elif name in _NAMED and isinstance(value, dict):
+            copy[name] = {key: visit(item) for key, item in value.items()}
+    return copy
+
+
+def _as_json_schema(node: JSON) -> JSON:
+    changed = {_GOOGLE_NAMES.get(name, name): value for name, value in node.items()}
+    match changed.get("type"):
+        case "TYPE_UNSPECIFIED":
+            del changed["type"]
+        case str(kind):
+            changed["type"] = kind.lower()
+        case [*kinds]:
+            changed["type"] = [kind.lower() if isinstance(kind, str) else kind for kind in kinds]
+    for name in _COUNTS & changed.keys():
+        # int64 is a string in protobuf JSON.
+        if isinstance(changed[name], str) and changed[name].isdecimal():
+            changed[name] = int(changed[name])
+    if changed.get("format") == "enum":
+        del changed["format"]
+    if "example" in changed:
+        changed["examples"] = [changed.pop("example")]
+    if changed.pop("nullable", False) is True:
+        _allow_null(changed)
+    return changed
+
+
+def _allow_null(node: JSON) -> None:
+    match node.get("type"):
+        case str(kind) if kind != "null":
+            node["type"] = [kind, "null"]
+        case [*kinds] if "null" not in kinds:
+            node["type"] = [*kinds, "null"]
+    if isinstance(node.get("anyOf"), list):
+        node["anyOf"] = [*node["anyOf"], {"type": "null"}]
+    if isinstance(node.get("enum"), list) and None not in node["enum"]:
+        node["enum"] = [*node["enum"], None]
+
+
+def _as_gemini_takes_it(node: JSON, dropped: set[str]) -> JSON:
+    if isinstance(reference := node.get("$ref"), str):
+        # Beside a reference only names with a dollar may stand.
+        kept = {"$ref": reference.replace("#/definitions/", "#/$defs/")}
+        return kept | _definitions(node)
+    dropped |= _REFUSED_BY_GEMINI & node.keys()
+    out = {name: node[name] for name in node if name not in _REFUSED_BY_GEMINI and name not in _ANNOTATIONS}
+    out.pop("definitions", None)
+    out |= _definitions(node)
+    if "const" in out:
+        out["enum"] = [out.pop("const")]
+    if isinstance(out.get("enum"), list):
+        _limit_enum(out, dropped)
+    _include_bounds(out, dropped)
+    if isinstance(out.get("oneOf"), list) and "anyOf" not in out:
+        out["anyOf"] = out.pop("oneOf")
+    if isinstance(out.get("items"), list):
+        out["prefixItems"] = out.pop("items")
+    if out.get("type") == "array" and not {"items", "prefixItems"} & out.keys():
+        out["items"] = {}
+    return _without_booleans(out)
+
+
+def _of_something(node: JSON) -> JSON:
+    kind = node.get("type")
+    kinds = kind if isinstance(kind, list) else [kind]
+    if "array" not in kinds or isinstance(node.get("items"), dict | bool):
+        return dict(node)
+    if isinstance(node.get("items"), list):
+        # Schemas place by place are called so since draft 2020-12, to which OpenAI holds them.
+        node = {"prefixItems" if name == "items" else name: value for name, value in node.items()}
+    return {**node, "items": {}}
+
+
+def _definitions(node: JSON) -> JSON:
+    found = {**_mapping(node.get("definitions")), **_mapping(node.get("$defs"))}
+    return {"$defs": found} if found else {}
+
+
+def _limit_enum(node: JSON, dropped: set[str]) -> None:
+    """Keep of an enumeration its strings and numbers: Gemini takes no others, but knows their types."""
+    values: list[Any] = node.pop("enum")
+    kept = [value for value in values if isinstance(value, str | int | float) and not isinstance(value, bool)]
+    kinds = {_TYPE_OF.get(type(value)) for value in values}
+    if "type" not in node and None not in kinds:
+        kinds_sorted = sorted(kind for kind in kinds if kind)
+        node["type"] = kinds_sorted[0] if len(kinds_sorted) == 1 else kinds_sorted
+    if None in values:
+        _allow_null(node)
+    said = [value for value in values if value is not None]
+    if kept and len(kept) == len(said):
+        node["enum"] = kept
+    elif said and sorted(map(repr, said)) != ["False", "True"]:
+        dropped.add("enum")
+
+
+def _include_bounds(node: JSON, dropped: set[str]) -> None:
+    """Say an exclusive bound as an inclusive one: exactly for integers, nearly for others."""
+    for exclusive, inclusive, step in (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1)):
+        bound = node.pop(exclusive, None)
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+            continue
+        if node.get("type") == "integer":
+            bound = (math.floor(bound) if step > 0 else math.ceil(bound)) + step
+        else:
+            dropped.add(exclusive)
+        node.setdefault(inclusive, bound)
+
+
+def _without_booleans(node: JSON) -> JSON:
+    """Write the schema that takes anything as an empty one, where Gemini wants an object."""
+    for name, value in node.items():
+        if name in _NAMED and isinstance(value, dict):
+            node[name] = {key: item if isinstance(item, dict) else {} for key, item in value.items()}
+        elif name in _MANY and isinstance(value, list):
+            node[name] = [item if isinstance(item, dict) else {} for item in value]
+    if isinstance(node.get("items"), bool):
+        node["items"] = {}
+    return node
+
+
+class _Top:
+    """Says in one schema what stands at the top of it in several.
+
+    Each definition of *root* is looked up once: what was said need not be said
+    again, and definitions may hold themselves. What is looked up is paid for
+    where there is a budget.
+    """
+
+    def __init__(self, root: JSON, dropped: set[str], budget: SchemaBudget | None = None, where: str = "") -> None:
+        self._root = root
+        self._dropped = dropped
+        self._budget = budget
+        self._where = where
+        self._seen: set[str] = set()
+
+    def conjoined(self, node: JSON, depth: int = 0) -> JSON:
+        """Say a conjunction as one schema; the first to name a keyword wins."""
+        members = _dicts(node.get("allOf"))
+        merged = {name: value for name, value in node.items() if name != "allOf"}
+        if len(members) == 1 and "$ref" in members[0] and "$ref" not in merged and "properties" not in merged:
+            return {**merged, "$ref": members[0]["$ref"]}
+        if members and depth > MAX_DEPTH:
+            self._dropped.add("allOf")
+            return merged
+        for member in members:
+            _merge(merged, self.conjoined(self._looked_up(member), depth + 1))
+        return merged
+
+    def plain(self, node: JSON, depth: int = 0) -> JSON:
+        """Say conjunctions, references and choices as one schema."""
+        plain = self.conjoined(node)
+        while isinstance(reference := plain.pop("$ref", None), str):
+            definition = self._looked_up({"$ref": reference})
+            if not definition:
+                self._dropped.add("$ref")
+            _merge(plain, self.conjoined(definition))
+        for keyword in _CHOICES & plain.keys():
+            self._dropped.add(keyword)
+            members = [member for member in _dicts(plain.pop(keyword)) if _may_be_object(member)]
+            if depth < MAX_DEPTH:
+                _merge(plain, _offered([self.plain(member, depth + 1) for member in members]))
+        return plain
+
+    def _looked_up(self, member: JSON) -> JSON:
+        """Look up a reference to a definition of the same schema."""
+        reference = member.get("$ref")
+        if not isinstance(reference, str):
+            return member
+        if reference in self._seen:
+            return {}
+        self._seen.add(reference)
+        place, _, name = reference.removeprefix("#/").partition("/")
+        found = _mapping(_mapping(self._root.get(place)).get(name))
+        if self._budget is not None:
+            self._budget.spend(found, self._where)
+        return found
+
+
+def _merge(schema: JSON, part: JSON) -> None:
+    """Add to a schema what another says; what it says itself stays."""
+    for name, value in part.items():
+        if name in _NAMED and isinstance(value, dict):
+            schema[name] = {**value, **_mapping(schema.get(name))}
+        elif name == "required" and isinstance(value, list):
+            have = schema.get(name)
+            named = [*have] if isinstance(have, list) else []
+            schema[name] = [*named, *(item for item in value if item not in named)]
+        else:
+            schema.setdefault(name, value)
+
+
+def _offered(alternatives: list[JSON]) -> JSON:
+    """Offer the properties of all alternatives; one that differs among them may be as any of them says."""
+    ways: dict[str, list[Any]] = {}
+    for alternative in alternatives:
+        for name, schema in _mapping(alternative.get("properties")).items():
+            if schema not in (known := ways.setdefault(name, [])):
+                known.append(schema)
+    offered = {name: known[0] if len(known) == 1 else {"anyOf": known} for name, known in ways.items()}
+    required = [each.get("required") for each in alternatives]
+    lists = [each if isinstance(each, list) else [] for each in required] or [[]]
+    shared = [name for name in lists[0] if all(name in each for each in lists)]
+    return {"properties": offered, **({"required": shared} if shared else {})}
+
+
+def _may_be_object(schema: JSON) -> bool:
+    kind = schema.get("type", "object")
+    return "object" in (kind if isinstance(kind, list) else [kind])
+
+
+def _mapping(value: Any) -> JSON:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: Any) -> list[JSON]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -1,0 +1,174 @@
+"""Names of tools and ids of calls that a model takes, where those of the client do not fit; and what is lost of tools.
+
+MCP clients make names such as ``mcp__server__tool``: Anthropic takes 128
+characters of them, most others 64, and not everyone the same letters. A name
+the model does not take is written in another way, the same in every turn, so
+that caches of prompts stay warm; the client hears of none but its own names.
+"""
+
+import hashlib
+import re
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, TypeVar
+
+from dialects.core.conversation import JSON, Completion, Conversation, Message, Opaque, ToolCall, ToolChoice, ToolSpec
+from dialects.core.events import BlockStarted, Event
+from dialects.core.faults import invalid
+from dialects.core.streams import EventRewriter, StreamReader
+from dialects.framing.json_text import object_around, object_from
+
+_LONGEST = 64
+"""What every model takes: Claude takes 128 by itself, but not through Converse; of Gemini only the docs do."""
+_HEAD = 20
+"""How much of the beginning of a name is kept that is too long; the rest is of its end, which tells tools apart."""
+
+_Any = TypeVar("_Any")
+
+
+def fitting_name(name: str, odd: re.Pattern[str]) -> str:
+    """Write a name with no *odd* letters and at no more than 64 characters, such that two stay two."""
+    return name if _fits(name, odd) else next(_rewritten(name, odd))
+
+
+def call_id(id: str, longest: int, odd: re.Pattern[str] | None = None) -> str:
+    """Write a call's id with no *odd* letters and at no more than *longest* characters, such that two stay two.
+
+    Calls and their answers are written alike, hence go on belonging together.
+    """
+    plain = odd.sub("_", id) if odd else id
+    if plain == id and 0 < len(id) <= longest:
+        return id
+    digest = hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{plain[: longest - 17]}_{digest}"
+
+
+def tool_names_for(conversation: Conversation, odd: re.Pattern[str]) -> "ToolNames":
+    """Choose other names for tools whose names hold *odd* letters or are too long: such as no other tool has."""
+    names = set(_names(conversation))
+    strange = sorted(name for name in names if not _fits(name, odd))
+    taken, sent = names.difference(strange), dict[str, str]()
+    for name in strange:
+        sent[name] = next(other for other in _rewritten(name, odd) if other not in taken)
+        taken.add(sent[name])
+    return ToolNames(sent)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolNames:
+    """What the tools of one request are called on the way; those that are not in *sent* keep their names."""
+
+    sent: Mapping[str, str] = field(default_factory=dict)
+
+    def to_model(self, conversation: Conversation) -> Conversation:
+        """Rename tools as the model takes them."""
+        if not self.sent:
+            return conversation
+        return replace(
+            conversation,
+            tools=tuple(_called(tool, self.sent) for tool in conversation.tools),
+            tool_choice=_called(conversation.tool_choice, self.sent),
+            messages=tuple(
+                Message(message.role, tuple(_called(part, self.sent) for part in message.parts))
+                for message in conversation.messages
+            ),
+        )
+
+    def to_client(self, completion: Completion) -> Completion:
+        """Give tools the client's names back."""
+        if not self.sent:
+            return completion
+        own = self._own
+        return replace(completion, parts=tuple(_called(part, own) for part in completion.parts))
+
+    def reader(self, reader: StreamReader) -> StreamReader:
+        """Read a stream in which tools are called as the client does."""
+        return _Reader(reader, self._own) if self.sent else reader
+
+    @property
+    def _own(self) -> Mapping[str, str]:
+        return {sent: own for own, sent in self.sent.items()}
+
+
+class _Reader(EventRewriter):
+    """Gives the tools in what another reader reads their own names."""
+
+    def __init__(self, reader: StreamReader, names: Mapping[str, str]) -> None:
+        super().__init__(reader)
+        self._names = names
+
+    def rewrite(self, event: Event) -> Iterator[Event]:
+        """Give a tool the client's name back."""
+        yield replace(event, block=_called(event.block, self._names)) if isinstance(event, BlockStarted) else event
+
+
+def narrowed(tools: tuple[ToolSpec | Opaque, ...], names: Container[str], where: str) -> tuple[ToolSpec | Opaque, ...]:
+    """Offer no other functions than those the client allows this time; *where* it says which."""
+    kept = tuple(tool for tool in tools if isinstance(tool, Opaque) or tool.name in names)
+    if tools and not kept:
+        raise invalid(f"{where} allows none of the functions in tools", where)
+    return kept
+
+
+def arguments_of(call: ToolCall, dropped: set[str]) -> JSON:
+    """Read the arguments of a call in the history as an object, which most models insist on.
+
+    A call that was cut off, at the length an answer may have, is no object, and
+    stays in the history of its client: refused, it would end the conversation.
+    """
+    loaded = object_from(call.arguments)
+    if loaded is None:
+        dropped.add("broken arguments")
+    return object_around(call.arguments) if loaded is None else loaded
+
+
+def lost_with(tool: Opaque) -> set[str]:
+    """Name what is lost of a tool that only another dialect has.
+
+    Of a namespace no function is lost: each is a tool of its own beside it.
+    """
+    match tool.payload:
+        case {"type": "namespace", "name": str(), "tools": [*members]}:
+            others = [member for member in members if not is_function(member)]
+            return {f"tool {Opaque(tool.dialect, _object(member)).kind}" for member in others}
+        case _:
+            return {f"tool {tool.kind}"}
+
+
+def is_function(tool: Any) -> bool:
+    """Whether a member of a namespace is a function that can be called by its name."""
+    return isinstance(tool, dict) and tool.get("type", "function") == "function" and isinstance(tool.get("name"), str)
+
+
+def _object(value: Any) -> JSON:
+    return value if isinstance(value, dict) else {}
+
+
+def _names(conversation: Conversation) -> Iterator[str]:
+    yield from (tool.name for tool in conversation.tools if isinstance(tool, ToolSpec))
+    parts = [part for message in conversation.messages for part in message.parts]
+    others = [inner for part in parts if isinstance(part, Opaque) for inner in part.approximation]
+    yield from (part.name for part in [*parts, *others] if isinstance(part, ToolCall))
+    if conversation.tool_choice is not None:
+        yield conversation.tool_choice.name
+
+
+def _fits(name: str, odd: re.Pattern[str]) -> bool:
+    return len(name) <= _LONGEST and not odd.search(name)
+
+
+def _rewritten(name: str, odd: re.Pattern[str]) -> Iterator[str]:
+    """Write a name in ways that fit, each with a hash of its own."""
+    plain, room = odd.sub("_", name), _LONGEST - 9
+    short = plain if len(plain) <= room else plain[:_HEAD] + plain[_HEAD - room :]
+    for number in count():
+        digest = hashlib.sha256(f"{name}{number}".encode("utf-8", "surrogatepass")).hexdigest()
+        yield f"{short}_{digest[:8]}"
+
+
+def _called(thing: _Any, names: Mapping[str, str]) -> _Any:
+    """Give something with the name of a tool another name, if there is another for it."""
+    if isinstance(thing, ToolSpec | ToolCall | ToolChoice) and thing.name in names:
+        return replace(thing, name=names[thing.name])
+    return thing

@@ -1,0 +1,102 @@
+"""Unsupported features: what only the client's dialect has, or only one server knows, on its way to another.
+
+What can be approximated is; what the model would miss is rejected. What
+is left is decoration, or the model's own, and whoever renders it names it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from dialects.core.conversation import JSON, Conversation, Media, Message, Opaque, Part, Role, Text, ToolResult
+from dialects.core.faults import FaultError, invalid
+from dialects.openai_common.vocabulary import RESPONSES
+
+_STORED_ELSEWHERE = {
+    "previous_response_id": "the conversation so far is not here; send it whole as input",
+    "conversation": "the conversation so far is not here; send it whole as input",
+    "prompt": "stored prompts are not here; send the instructions and the input",
+    "background": "an answer in the background is not possible; leave it out or stream",
+    "cachedContent": "the prompt it stands for is not here; send it whole as contents",
+}
+"""Fields that mean something to one server alone, and what to do without."""
+_ANSWER_COUNTS = ("n", "generationConfig.candidateCount")
+"""What asks for several answers."""
+_STAND_INS = {
+    "item_reference": "cannot follow: send the item itself, and store: false",
+    "compaction": "cannot read, as only its maker can: send the items it stands for",
+    "compaction_summary": "cannot read, as only its maker can: send the items it stands for",
+}
+"""Items of OpenAI's that stand for others, by their type, and why they cannot here."""
+
+
+def approximate_or_reject(conversation: Conversation, own: str = "") -> Conversation:
+    """Approximate what a model does not have whose dialect is *own*; raises `FaultError` if it would miss something."""
+    _check_fields(conversation)
+    approximation = _Approximation(conversation.model, own)
+    messages = tuple(
+        Message(message.role, tuple(approximation.parts(message.parts, message.role)))
+        for message in conversation.messages
+    )
+    return replace(conversation, messages=messages)
+
+
+def unknown(kind: str, where: str, model: str) -> FaultError:
+    """Build the error for what the user said of a *kind* that the model does not have."""
+    return invalid(f"{where} is of the type {kind}, which cannot be told to model {model}: say it as text", where)
+
+
+def by_id(where: str, model: str) -> FaultError:
+    """Build the error for a file that the user names by an id the model cannot look up."""
+    why = f"which model {model} cannot look up: send the data itself, as base64"
+    return invalid(f"{where} is a file by its id, {why}", where)
+
+
+def _check_fields(conversation: Conversation) -> None:
+    for name, why in _STORED_ELSEWHERE.items():
+        if conversation.extra.get(name):
+            raise invalid(f"{name} cannot be used with model {conversation.model}: {why}", name)
+    for name in _ANSWER_COUNTS:
+        many = conversation.extra.get(name)
+        if isinstance(many, int | float) and many > 1:
+            raise invalid(f"{name} must be 1 with model {conversation.model}: it gives one answer at a time", name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Approximation:
+    """Approximates parts for *model*, whose dialect is *own*, or rejects them."""
+
+    model: str
+    own: str
+
+    def parts(self, parts: tuple[Part, ...], role: Role) -> Iterator[Part]:
+        for part in parts:
+            match part:
+                case ToolResult():
+                    said = self.parts(part.parts, Role.USER)
+                    yield replace(part, parts=tuple(each for each in said if isinstance(each, Text | Media | Opaque)))
+                case Opaque() if part.dialect == self.own:
+                    yield part
+                case Opaque(approximation=parts) if parts:
+                    yield from self.parts(parts, role)
+                case Opaque():
+                    self.check(part, role)
+                    yield part
+                case _:
+                    yield part
+
+    def check(self, part: Opaque, role: Role) -> None:
+        """Refuse what the user said, and what stands for things said before."""
+        if part.dialect == RESPONSES and (why := _STAND_INS.get(part.kind)):
+            raise invalid(f"{part.where} is of the type {part.kind}, which model {self.model} {why}", part.where)
+        if role is not Role.USER or not part.where:
+            return
+        raise by_id(part.where, self.model) if _is_by_id(part.payload) else unknown(part.kind, part.where, self.model)
+
+
+def _is_by_id(payload: JSON) -> bool:
+    """Whether this is a file by an id that only the server knows to which it was uploaded."""
+    match payload:
+        case {"file_id": str()} | {"file": {"file_id": str()}} | {"source": {"type": "file"}}:
+            return True
+        case _:
+            return False

@@ -1,0 +1,321 @@
+"""An Anthropic request, made to fit Claude on Bedrock behind SAP AI Core.
+
+Bedrock takes a body with ``anthropic_version`` and refuses every field it does
+not know, and each model has its own rules. What has to go is named.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dialects.adapt import claude_limits
+from dialects.adapt.signatures import unpack
+from dialects.adapt.turn_order import BEGINNING, wrapped
+from dialects.adapt.unsupported import by_id
+from dialects.anthropic_messages.request_parser import parse_block
+from dialects.capabilities.models import ModelProfile
+from dialects.core.conversation import JSON, Family, Opaque, Text
+from dialects.core.faults import invalid
+from dialects.interface import Rendered
+
+VERSION = "bedrock-2023-05-31"
+# What Bedrock takes at the top of the body; everything else is "Extra inputs are not permitted".
+_TOP = frozenset({"messages", "system", "stop_sequences", "tools", "tool_choice"})
+# Said elsewhere: in the path, or by `_RequestLimits` itself.
+_HANDLED = frozenset(
+    {
+        "model",
+        "stream",
+        "anthropic_version",
+        "anthropic_beta",
+        "max_tokens",
+        "thinking",
+        "output_config",
+        "output_format",
+        "temperature",
+        "top_p",
+        "top_k",
+    }
+)
+# https://docs.aws.amazon.com/bedrock lists its betas under other names than Anthropic, here and there.
+_BETA_NAMES = {"advanced-tool-use-2025-11-20": "tool-search-tool-2025-10-19"}
+# A field or tool that a beta unlocks, where the model's profile knows the beta.
+_BY_BETA = {"context_management": "context-management-2025-06-27"}
+_TOOL_SEARCH = "tool-search-tool-2025-10-19"
+_TOOL_SEARCH_BLOCKS = frozenset({"server_tool_use", "tool_search_tool_result", "tool_reference"})
+# Tools that run at the client; the others run on Anthropic's servers, which are not behind SAP AI Core.
+_CLIENT_TOOLS = ("bash_", "text_editor_", "memory_")
+# Each of these is unknown without its beta, and so is its beta to models that take another of them.
+_COMPUTERS = {
+    "computer_20241022": "computer-use-2024-10-22",
+    "computer_20250124": "computer-use-2025-01-24",
+    "computer_20251124": "computer-use-2025-11-24",
+}
+_TOOL_FIELDS = frozenset({"type", "name", "description", "input_schema", "cache_control"})
+_SERVER_BLOCKS = ("server_tool_use", "tool_reference", "container_upload", "mcp_", "compaction")
+_CONFIG = frozenset({"effort", "format"})
+_REMOTE = {"url": "an address", "file": "a file id"}
+
+
+def fitted(body: JSON, profile: ModelProfile) -> Rendered:
+    """Change of a request only what Bedrock or the model refuses; *body* itself is left as it is."""
+    limits = _RequestLimits(profile, _betas(body, profile))
+    return Rendered(limits.fit(body), tuple(sorted(limits.dropped)))
+
+
+@dataclass(slots=True)
+class _RequestLimits:
+    """Fits one body; *dropped* collects what had to go."""
+
+    profile: ModelProfile
+    betas: list[str]
+    dropped: set[str] = field(default_factory=set)
+
+    def fit(self, body: JSON) -> JSON:
+        messages = self.messages(body.get("messages"))
+        out = {name: value for name, value in body.items() if self.keeps(name, value)} | {
+            "anthropic_version": VERSION,
+            "messages": messages,
+        }
+        if "system" in out:
+            out["system"] = self.content(out["system"], "system")
+        if not out.get("system"):
+            out.pop("system", None)
+        self.tools(out)
+        for beta in _betas_of(body):
+            if _BETA_NAMES.get(beta, beta) not in self.betas:
+                self.dropped.add(f"anthropic_beta {beta}")
+        self.model_rules(out, body)
+        if self.betas:
+            out["anthropic_beta"] = self.betas
+        return out
+
+    def keeps(self, name: str, value: Any) -> bool:
+        """Whether a field at the top may stay as it is."""
+        if name in _HANDLED:
+            return False
+        if name in _TOP or _BY_BETA.get(name) in self.betas:
+            return True
+        if value is not None:
+            self.dropped.add(name)
+        return False
+
+    def model_rules(self, out: JSON, body: JSON) -> None:
+        """Set length, thinking, effort, sampling and format as the model takes them."""
+        config = body["output_config"] if isinstance(body.get("output_config"), dict) else {}
+        choice = out.get("tool_choice")
+        requested = claude_limits.RequestedSettings(
+            max_tokens=_number(body.get("max_tokens")),
+            thinking=body["thinking"] if isinstance(body.get("thinking"), dict) else None,
+            effort=config["effort"] if isinstance(config.get("effort"), str) else None,
+            temperature=_number(body.get("temperature")),
+            top_p=_number(body.get("top_p")),
+            top_k=_number(body.get("top_k")),
+            forced=isinstance(choice, dict) and choice.get("type") in ("any", "tool"),
+            unsigned_calls=_unsigned_calls(out["messages"]),
+        )
+        plan = claude_limits.reconcile(requested, self.profile)
+        self.dropped |= plan.dropped
+        self.dropped |= {f"output_config.{name}" for name, value in config.items() if name not in _CONFIG and value}
+        ruled = {
+            "max_tokens": plan.max_tokens,
+            "thinking": plan.thinking,
+            "temperature": plan.temperature,
+            "top_p": plan.top_p,
+            "top_k": plan.top_k,
+        }
+        out |= {name: value for name, value in ruled.items() if value is not None}
+        kept = {"effort": plan.effort, "format": self.format(config.get("format") or body.get("output_format"))}
+        if kept := {name: value for name, value in kept.items() if value}:
+            out["output_config"] = kept
+        self.betas = claude_limits.with_effort_beta(self.betas, plan, self.profile)
+
+    def format(self, format: Any) -> JSON | None:
+        """Pass the wanted form of the answer to a model that can be held to it."""
+        if not isinstance(format, dict):
+            return None
+        if not self.profile.native_schema:
+            self.dropped.add("output_config.format")
+            return None
+        return format
+
+    def messages(self, messages: Any) -> list[JSON]:
+        if not isinstance(messages, list):
+            raise invalid("messages must be a list", "messages")
+        turns: list[JSON] = []
+        for index, message in enumerate(messages):
+            if not isinstance(message, dict):
+                raise invalid(f"messages[{index}] must be an object", f"messages[{index}]")
+            where = f"messages[{index}].content"
+            content = self.content(message.get("content"), where)
+            if message.get("role") == "user" and (places := _uploads(message.get("content"), where)):
+                raise by_id(places[0], self.profile.name)
+            if content:
+                turns.append(message | {"content": content})
+        if self.profile.mid_system or all(turn.get("role") in ("user", "assistant") for turn in turns):
+            return turns
+        return _without_system(turns)
+
+    def content(self, content: Any, where: str) -> Any:
+        """Leave out of a content what is refused; text that is a plain string stays one."""
+        if isinstance(content, str):
+            return content if content.strip() else []
+        if not isinstance(content, list):
+            return []
+        return [block for index, value in enumerate(content) if (block := self.block(value, f"{where}[{index}]"))]
+
+    def block(self, block: Any, where: str) -> JSON | None:
+        match block:
+            case {"type": "text", "text": str(text)} if not text.strip():
+                return None
+            case {"type": "thinking" | "redacted_thinking"} if not _is_claudes(block):
+                self.dropped.add("thinking")
+                return None
+            case {"type": str(kind)} if self.is_the_servers(kind):
+                return self.approximated(block, where)
+            case {"type": "image" | "document" as kind, "source": {"type": "url" | "file" as source}}:
+                raise invalid(
+                    f"{where} is a {kind} by {_REMOTE[source]}, which model {self.profile.name} cannot fetch: "
+                    "send the data itself, as base64",
+                    where,
+                )
+            case {"type": "tool_result", "content": [*_] as inner}:
+                return self.marked(block | {"content": self.content(inner, f"{where}.content")})
+            case {"type": str()}:
+                return self.marked(block)
+            case _:
+                raise invalid(f"{where} must be a block with a type", where)
+
+    def approximated(self, block: JSON, where: str) -> JSON | None:
+        """Say as text what a block of Anthropic's servers says, or name it."""
+        part, _ = parse_block(block, where)
+        parts = part.approximation if isinstance(part, Opaque) else ()
+        if text := "".join(each.text for each in parts if isinstance(each, Text)).strip():
+            return {"type": "text", "text": text}
+        self.dropped.add(str(block["type"]))
+        return None
+
+    def is_the_servers(self, kind: str) -> bool:
+        """Whether a block belongs to tools that run on Anthropic's servers."""
+        if _TOOL_SEARCH in self.betas and kind in _TOOL_SEARCH_BLOCKS:
+            return False
+        return kind.startswith(_SERVER_BLOCKS) or kind.endswith("_tool_result")
+
+    def marked(self, block: JSON) -> JSON:
+        """Leave out of a cache mark, and of a call, what Bedrock does not know."""
+        if block.get("caller") is not None:
+            block = {name: value for name, value in block.items() if name != "caller"}
+        mark = block.get("cache_control")
+        if not isinstance(mark, dict) or mark.keys() <= {"type", "ttl"}:
+            return block
+        self.dropped |= {f"cache_control.{name}" for name in mark.keys() - {"type", "ttl"}}
+        return block | {"cache_control": {name: mark[name] for name in ("type", "ttl") if name in mark}}
+
+    def tools(self, out: JSON) -> None:
+        """Leave out the tools, and what is said of tools, that Bedrock does not know."""
+        offered = out.get("tools")
+        if not isinstance(offered, list):
+            out.pop("tools", None)
+            out.pop("tool_choice", None)
+            return
+        out["tools"] = [tool for value in offered if (tool := self.tool(value))]
+        choice = out.get("tool_choice")
+        named = choice.get("name") if isinstance(choice, dict) else None
+        if named and named not in [tool.get("name") for tool in out["tools"]]:
+            self.dropped.add("tool_choice")
+            del out["tool_choice"]
+        if not out["tools"]:
+            out.pop("tool_choice", None)
+
+    def tool(self, tool: Any) -> JSON | None:
+        if not isinstance(tool, dict):
+            raise invalid("tools must be a list of objects", "tools")
+        kind = tool.get("type")
+        searched = _TOOL_SEARCH in self.betas
+        if isinstance(kind, str) and kind.startswith("computer_"):
+            self.check_computer(kind)
+            return self.marked(tool)
+        if isinstance(kind, str) and kind != "custom":
+            if kind.startswith(_CLIENT_TOOLS) or (searched and kind.startswith("tool_search_tool_")):
+                return self.marked(tool)
+            self.dropped.add(f"tool {kind}")
+            return None
+        known = _TOOL_FIELDS | ({"defer_loading"} if searched else set())
+        known |= {"strict"} if self.profile.native_schema else set()
+        self.dropped |= {f"tools[].{name}" for name, value in tool.items() if name not in known and value}
+        return self.marked({name: value for name, value in tool.items() if name in known})
+
+    def check_computer(self, kind: str) -> None:
+        """Refuse a tool for using a computer that the model would not know; without it, it could do nothing there."""
+        beta = _COMPUTERS.get(kind)
+        if beta not in self.profile.betas:
+            raise invalid(f"model {self.profile.name} does not know the tool {kind}", "tools")
+        if beta not in self.betas:
+            raise invalid(f"the tool {kind} needs {beta} in the header anthropic-beta", "tools")
+
+
+def _betas(body: JSON, profile: ModelProfile) -> list[str]:
+    """Choose the betas the model is known to take: of one it does not know, Bedrock refuses the whole request."""
+    renamed = (_BETA_NAMES.get(beta, beta) for beta in _betas_of(body))
+    return list(dict.fromkeys(beta for beta in renamed if beta in profile.betas))
+
+
+def _betas_of(body: JSON) -> list[str]:
+    betas = body.get("anthropic_beta")
+    return [beta for beta in betas if isinstance(beta, str)] if isinstance(betas, list) else []
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _is_claudes(block: JSON) -> bool:
+    """Whether Claude made this thinking, and signed it."""
+    proof = block.get("data") if block["type"] == "redacted_thinking" else block.get("signature")
+    return isinstance(proof, str) and bool(proof) and unpack(proof, Family.CLAUDE)[0] is Family.CLAUDE
+
+
+def _unsigned_calls(messages: list[JSON]) -> bool:
+    """Whether the turn that goes on has calls without the thinking that led to them."""
+    if not messages or not _kinds(messages[-1]) & {"tool_result"}:
+        return False
+    last = next((message for message in reversed(messages) if message.get("role") == "assistant"), {})
+    content = last.get("content")
+    first = content[0].get("type") if isinstance(content, list) and content else None
+    return "tool_use" in _kinds(last) and first not in ("thinking", "redacted_thinking")
+
+
+def _uploads(content: Any, where: str) -> list[str]:
+    """Find the files a user has put into a container of Anthropic's."""
+    blocks = content if isinstance(content, list) else []
+    kinds = [block.get("type") if isinstance(block, dict) else None for block in blocks]
+    return [f"{where}[{index}]" for index, kind in enumerate(kinds) if kind == "container_upload"]
+
+
+def _kinds(message: JSON) -> set[str]:
+    content = message.get("content")
+    return {block["type"] for block in content} if isinstance(content, list) else set()
+
+
+def _without_system(messages: Iterable[JSON]) -> list[JSON]:
+    """Make system messages part of the user's turns, where results stay first."""
+    turns: list[JSON] = []
+    for message in messages:
+        if message.get("role") == "assistant":
+            turns.append(message)
+            continue
+        blocks = _blocks(message["content"], is_system=message.get("role") != "user")
+        if turns and turns[-1].get("role") == "user":
+            together = [*_blocks(turns.pop()["content"], is_system=False), *blocks]
+            blocks = sorted(together, key=lambda block: block["type"] != "tool_result")
+        turns.append({"role": "user", "content": blocks})
+    if turns and turns[0].get("role") == "assistant":
+        turns.insert(0, {"role": "user", "content": BEGINNING})
+    return turns
+
+
+def _blocks(content: Any, *, is_system: bool) -> list[JSON]:
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if not is_system:
+        return list(blocks)
+    return [block | {"text": wrapped(str(block.get("text")))} if block["type"] == "text" else block for block in blocks]

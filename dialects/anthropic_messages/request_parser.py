@@ -1,0 +1,358 @@
+"""Anthropic messages: requests, parsed.
+
+https://docs.claude.com/en/api/messages, and what real clients send beyond it.
+Fields and blocks that only this dialect has end in
+`Conversation.extra` or as `Opaque`; those inside blocks and tools under names
+such as ``tools[].defer_loading``.
+"""
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+from dialects.adapt import attachments
+from dialects.adapt.field_reader import (
+    FieldReader,
+    read_list,
+    read_number,
+    read_object,
+    read_string,
+    read_text,
+    read_whole_number,
+)
+from dialects.adapt.signatures import unpack
+from dialects.anthropic_messages.vocabulary import DIALECT
+from dialects.core.conversation import (
+    JSON,
+    CacheMark,
+    Conversation,
+    Effort,
+    Family,
+    Media,
+    MediaKind,
+    Message,
+    Opaque,
+    OutputFormat,
+    Part,
+    Reasoning,
+    Role,
+    Sampling,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    ToolResult,
+    ToolSpec,
+)
+from dialects.core.faults import invalid
+from dialects.framing.json_text import dumps
+
+_ROLES = {
+    "user": Role.USER,
+    "assistant": Role.ASSISTANT,
+    "system": Role.SYSTEM,
+    "developer": Role.SYSTEM,
+}
+_TOOL_CHOICE = {
+    "auto": ToolMode.AUTO,
+    "any": ToolMode.REQUIRED,
+    "tool": ToolMode.NAMED,
+    "none": ToolMode.NONE,
+}
+# What the neutral values hold of each block; anything else is kept apart.
+_FIELDS = {
+    "text": frozenset({"type", "text", "cache_control"}),
+    "image": frozenset({"type", "source", "cache_control"}),
+    "document": frozenset({"type", "source", "title", "cache_control"}),
+    "thinking": frozenset({"type", "thinking", "signature"}),
+    "redacted_thinking": frozenset({"type", "data"}),
+    "tool_use": frozenset({"type", "id", "name", "input", "cache_control"}),
+    "tool_result": frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"}),
+    "tool": frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"}),
+}
+_TOO_LARGE = 1e300
+"""A number from here on is no number that anybody means."""
+_DEEPEST = 10
+"""How deep blocks may stand in blocks."""
+_TOP = frozenset(
+    {
+        "model",
+        "messages",
+        "system",
+        "max_tokens",
+        "stop_sequences",
+        "stream",
+        "temperature",
+        "top_p",
+        "top_k",
+        "thinking",
+        "tools",
+        "tool_choice",
+        "metadata",
+        "output_config",
+        "output_format",
+    }
+)
+
+
+def parse_request(body: JSON) -> Conversation:
+    """Understand a request; raises `FaultError` for one that makes no sense."""
+    return _Parser().request(body)
+
+
+def parse_block(block: JSON, where: str) -> tuple[Part, JSON]:
+    """Understand a block that stands in a body of another dialect; give apart what of it has no neutral field."""
+    parser = _Parser()
+    return parser.part(block, where), parser.extra
+
+
+class _Parser:
+    """Parses one request; *extra* collects what has no neutral field."""
+
+    def __init__(self) -> None:
+        self.extra: dict[str, Any] = {}
+        self.depth = 0
+
+    def request(self, body: JSON) -> Conversation:
+        self.extra |= {name: value for name, value in body.items() if name not in _TOP and value is not None}
+        fields = FieldReader(body)
+        messages = read_list(body.get("messages"), "messages")
+        for index, beta in enumerate(fields.array("anthropic_beta")):
+            read_string(beta, f"anthropic_beta[{index}]")
+        user, reasoning, output = self.user(body), *self.thinking(body)
+        return Conversation(
+            model=read_string(body.get("model"), "model"),
+            dialect=DIALECT,
+            system=self.texts(body.get("system"), "system"),
+            messages=tuple(self.message(value, f"messages[{index}]") for index, value in enumerate(messages)),
+            tools=tuple(self.tool(value, f"tools[{index}]") for index, value in enumerate(fields.array("tools"))),
+            tool_choice=_tool_choice(body.get("tool_choice")),
+            sampling=_sampling(body),
+            reasoning=reasoning,
+            output=output,
+            stream=fields.flag("stream") is True,
+            stream_usage=fields.flag("stream") is True,
+            user=user,
+            extra=self.extra,
+        )
+
+    def message(self, value: Any, where: str) -> Message:
+        message = read_object(value, where)
+        role = _ROLES.get(read_string(message.get("role"), f"{where}.role"))
+        if role is None:
+            raise invalid(f'{where}.role must be "user", "assistant" or "system"', f"{where}.role")
+        return Message(role, self.parts(message.get("content"), f"{where}.content"))
+
+    def parts(self, content: Any, where: str) -> tuple[Part, ...]:
+        match content:
+            case None | "":
+                return ()
+            case str(text):
+                return (Text(text),)
+            case [*blocks]:
+                return tuple(self.inner(blocks, where))
+            case _:
+                raise invalid(f"{where} must be a string or a list of blocks", where)
+
+    def inner(self, blocks: list[Any], where: str) -> Iterator[Part]:
+        if self.depth == _DEEPEST:
+            raise invalid(f"{where} is nested too deeply", where)
+        self.depth += 1
+        for index, block in enumerate(blocks):
+            yield self.part(block, f"{where}[{index}]")
+        self.depth -= 1
+
+    def texts(self, content: Any, where: str) -> tuple[Text, ...]:
+        parts = self.parts(content, where)
+        for index, part in enumerate(parts):
+            if not isinstance(part, Text):
+                raise invalid(f"{where}[{index}] must be a text block", f"{where}[{index}]")
+        return tuple(part for part in parts if isinstance(part, Text))
+
+    def part(self, value: Any, where: str) -> Part:
+        block = read_object(value, where)
+        kind = read_string(block.get("type"), f"{where}.type")
+        match kind:
+            case "text":
+                part: Part = Text(read_string(block.get("text"), f"{where}.text"), self.cache(block, where))
+            case "image" | "document":
+                part = self.media(block, where)
+            case "thinking":
+                family, signature = unpack(
+                    read_string(block.get("signature") or "", f"{where}.signature"), Family.CLAUDE
+                )
+                part = Thinking(read_string(block.get("thinking"), f"{where}.thinking"), signature, family=family)
+            case "redacted_thinking":
+                family, redacted = unpack(read_string(block.get("data"), f"{where}.data"), Family.CLAUDE)
+                part = Thinking(redacted=redacted, family=family)
+            case "tool_use":
+                part = ToolCall(
+                    read_string(block.get("id"), f"{where}.id"),
+                    read_string(block.get("name"), f"{where}.name"),
+                    dumps(read_object(block.get("input") or {}, f"{where}.input")),
+                    self.cache(block, where),
+                )
+            case "tool_result":
+                part = self.result(block, where)
+            case _:
+                return Opaque(DIALECT, block, self.approximation(block, where), where)
+        if not isinstance(part, Opaque):
+            self.keep("messages[]", kind, block)
+        return part
+
+    def result(self, block: JSON, where: str) -> ToolResult:
+        parts = self.parts(block.get("content"), f"{where}.content")
+        return ToolResult(
+            read_string(block.get("tool_use_id"), f"{where}.tool_use_id"),
+            tuple(part if isinstance(part, Text | Media | Opaque) else Text(_words(part)) for part in parts),
+            bool(block.get("is_error")),
+            self.cache(block, where),
+        )
+
+    def media(self, block: JSON, where: str) -> Media | Opaque:
+        kind = MediaKind(block["type"])
+        source = read_object(block.get("source"), f"{where}.source")
+        name, cache = read_text(block.get("title"), f"{where}.title"), self.cache(block, where)
+        match source:
+            case {"type": "base64", "data": str(data), "media_type": str(mime)}:
+                return Media(kind, mime, data=data, name=name, cache=cache)
+            case {"type": "text", "data": str(text)}:
+                data = base64.b64encode(text.encode("utf-8", "replace")).decode()
+                return Media(kind, "text/plain", data=data, name=name, cache=cache)
+            case {"type": "url", "url": str(url)}:
+                mime = "application/pdf" if kind is MediaKind.DOCUMENT else ""
+                return Media(kind, mime, url=url, name=name, cache=cache)
+            case {"type": "base64" | "text" | "url"}:
+                raise invalid(f"{where}.source lacks a field", f"{where}.source")
+            case {"type": "content", "content": str() | [*_] as content}:
+                return Opaque(DIALECT, block, self.document(content, f"{where}.source.content", name=name), where)
+            case _:
+                return Opaque(DIALECT, block, where=where)
+
+    def approximation(self, block: JSON, where: str) -> tuple[Part, ...]:
+        """Approximate a block that has no neutral value of its own, as far as that is possible."""
+        match block:
+            case {"type": "search_result", "content": [*_] as content}:
+                name, source = (read_text(block.get(key), f"{where}.{key}") for key in ("title", "source"))
+                return self.document(content, f"{where}.content", name=name, source=source)
+            case {"type": "tool_reference", "tool_name": str(name)}:
+                return (Text(f"The tool {name} can be called."),)
+            case {"type": "compaction", "content": str(summary)}:
+                return (Text(summary),)
+            case _:
+                return ()
+
+    def document(self, content: Any, where: str, *, name: str, source: str = "") -> tuple[Part, ...]:
+        """Say as text what a document is that is given as text, and behind it what else it holds."""
+        parts = self.parts(content, where)
+        text = "\n".join(part.text for part in parts if isinstance(part, Text))
+        others = (part for part in parts if not isinstance(part, Text))
+        return (Text(attachments.as_text(text, name=name, source=source)), *others)
+
+    def cache(self, block: JSON, where: str) -> CacheMark | None:
+        if block.get("cache_control") is None:
+            return None
+        mark = read_object(block["cache_control"], f"{where}.cache_control")
+        for name, value in mark.items():
+            if name not in ("type", "ttl"):
+                self.extra.setdefault(f"cache_control.{name}", []).append(value)
+        return CacheMark(None if mark.get("ttl") is None else read_string(mark["ttl"], f"{where}.cache_control.ttl"))
+
+    def tool(self, value: Any, where: str) -> ToolSpec | Opaque:
+        tool = read_object(value, where)
+        if tool.get("type") not in (None, "custom"):
+            return Opaque(DIALECT, tool)
+        name = read_string(tool.get("name"), f"{where}.name")
+        for field, held in tool.items():
+            if field not in _FIELDS["tool"] and held is not None:
+                self.extra.setdefault(f"tools[].{field}", {})[name] = held
+        strict = tool.get("strict")
+        return ToolSpec(
+            name,
+            read_text(tool.get("description"), f"{where}.description"),
+            read_object(tool.get("input_schema") or {"type": "object", "properties": {}}, f"{where}.input_schema"),
+            strict if isinstance(strict, bool) else None,
+            self.cache(tool, where),
+        )
+
+    def keep(self, prefix: str, kind: str, block: JSON) -> None:
+        """Remember the fields of a block that have no neutral field, if they say anything."""
+        for name, value in block.items():
+            if name not in _FIELDS[kind] and value and value != {"type": "direct"}:
+                self.extra.setdefault(f"{prefix}.{name}", []).append(value)
+
+    def user(self, body: JSON) -> str:
+        metadata = read_object(body.get("metadata") or {}, "metadata")
+        user = metadata.get("user_id")
+        if rest := {name: value for name, value in metadata.items() if name != "user_id"}:
+            self.extra["metadata"] = rest
+        return read_text(user, "metadata.user_id")
+
+    def thinking(self, body: JSON) -> tuple[Reasoning | None, OutputFormat | None]:
+        """Understand `thinking` and `output_config`: the one says whether, the other how hard, and what comes out."""
+        config = dict(read_object(body.get("output_config") or {}, "output_config"))
+        output = _output(config.pop("format", None) or body.get("output_format"))
+        level = config.get("effort")
+        effort = Effort(level) if level in [effort.value for effort in Effort] else None
+        reasoning = self.reasoning(body, effort)
+        if effort and reasoning and reasoning.effort is effort:
+            del config["effort"]
+        if config := {name: value for name, value in config.items() if value is not None}:
+            self.extra["output_config"] = config
+        return reasoning, output
+
+    def reasoning(self, body: JSON, effort: Effort | None) -> Reasoning | None:
+        thinking = read_object(body.get("thinking") or {}, "thinking")
+        if display := thinking.get("display"):
+            self.extra["thinking.display"] = display
+        shown = display != "omitted"
+        match thinking.get("type"):
+            case None:
+                return Reasoning(effort) if effort else None
+            case "disabled":
+                return Reasoning(Effort.NONE)
+            case "enabled":
+                budget = read_whole_number(thinking.get("budget_tokens"), "thinking.budget_tokens", _TOO_LARGE)
+                return Reasoning(effort, budget, adaptive=budget is None, shown=shown)
+            case _:
+                return Reasoning(effort, adaptive=True, shown=shown)
+
+
+def _output(format: Any) -> OutputFormat | None:
+    if format is None:
+        return None
+    schema = read_object(format, "output_config.format").get("schema")
+    return OutputFormat(None if schema is None else read_object(schema, "output_config.format.schema"))
+
+
+def _tool_choice(value: Any) -> ToolChoice | None:
+    if value is None:
+        return None
+    choice = read_object(value, "tool_choice")
+    mode = _TOOL_CHOICE.get(read_string(choice.get("type"), "tool_choice.type"))
+    if mode is None:
+        raise invalid('tool_choice.type must be "auto", "any", "tool" or "none"', "tool_choice.type")
+    name = read_string(choice.get("name"), "tool_choice.name") if mode is ToolMode.NAMED else ""
+    single = choice.get("disable_parallel_tool_use")
+    return ToolChoice(mode, name, None if single is None else not single)
+
+
+def _sampling(body: JSON) -> Sampling:
+    stop = FieldReader(body).array("stop_sequences")
+    return Sampling(
+        max_tokens=read_whole_number(body.get("max_tokens"), "max_tokens", _TOO_LARGE),
+        temperature=read_number(body.get("temperature"), "temperature", _TOO_LARGE),
+        top_p=read_number(body.get("top_p"), "top_p", _TOO_LARGE),
+        top_k=read_whole_number(body.get("top_k"), "top_k", _TOO_LARGE),
+        stop=tuple(read_string(value, f"stop_sequences[{index}]") for index, value in enumerate(stop)),
+    )
+
+
+def _words(part: Part) -> str:
+    """What a part says that has no business in a tool's result."""
+    match part:
+        case Thinking(text) | ToolCall(arguments=text):
+            return text
+        case _:
+            return ""

@@ -1,0 +1,146 @@
+"""Anthropic messages: responses, failures and lists of models, parsed and rendered.
+
+https://docs.claude.com/en/api/messages and .../errors
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from dialects.adapt.claude_tools import JSON_TOOL, settled
+from dialects.adapt.signatures import pack
+from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, stop_from, usage_for, usage_from
+from dialects.core.conversation import (
+    JSON,
+    Completion,
+    Family,
+    Media,
+    Opaque,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from dialects.core.faults import Fault, FaultKind
+from dialects.framing.json_text import dumps, object_around, object_from
+from dialects.interface import Envelope
+
+_ERROR = {
+    FaultKind.INVALID_REQUEST: "invalid_request_error",
+    FaultKind.CONTENT_FILTERED: "invalid_request_error",
+    FaultKind.TOO_LARGE: "request_too_large",
+    FaultKind.NOT_FOUND: "not_found_error",
+    FaultKind.UNAUTHENTICATED: "authentication_error",
+    FaultKind.CALLER_LEFT: "api_error",
+    FaultKind.RATE_LIMITED: "rate_limit_error",
+    FaultKind.OVERLOADED: "overloaded_error",
+    FaultKind.SERVER_ERROR: "api_error",
+    FaultKind.TIMEOUT: "timeout_error",
+    FaultKind.UNREACHABLE: "api_error",
+    FaultKind.STREAM_BROKEN: "api_error",
+    FaultKind.REFUSED_CREDENTIALS: "api_error",
+    FaultKind.NO_TOKEN: "overloaded_error",
+    FaultKind.DEPLOYMENT_FORBIDDEN: "api_error",
+    FaultKind.REQUEST_FORBIDDEN: "permission_error",
+    FaultKind.RESOURCE_NOT_FOUND: "not_found_error",
+    FaultKind.GONE: "api_error",
+    FaultKind.UNAVAILABLE: "overloaded_error",
+    FaultKind.DEFECT: "api_error",
+    FaultKind.OTHER: "api_error",
+}
+
+
+def parse_response(body: JSON, token: str) -> Completion:
+    """Understand a whole answer."""
+    parts = tuple(_part(block) for block in body["content"])
+    return Completion(
+        id=str(body.get("id") or f"msg_{token}"),
+        model=str(body.get("model") or ""),
+        parts=parts,
+        stop=settled(stop_from(body), parts),
+        usage=usage_from(body.get("usage") or {}, Usage()),
+    )
+
+
+def render_response(completion: Completion, envelope: Envelope) -> JSON:
+    """Say a whole answer."""
+    return {
+        "id": f"msg_{envelope.token}",
+        "type": "message",
+        "role": "assistant",
+        "model": envelope.model,
+        "content": [block for part in completion.parts if (block := block_for(part))],
+        "stop_reason": STOP_OUT[completion.stop.reason],
+        "stop_sequence": completion.stop.sequence or None,
+        "usage": usage_for(completion.usage),
+    }
+
+
+def render_fault(fault: Fault) -> JSON:
+    """Say a failure, as the body of an HTTP error or of an ``error`` event."""
+    return {"type": "error", "error": {"type": _ERROR[fault.kind], "message": fault.message}}
+
+
+def render_token_count(count: int) -> JSON:
+    """Answer ``/v1/messages/count_tokens``."""
+    return {"input_tokens": count}
+
+
+def _part(block: JSON) -> Part:
+    """Understand one block of an answer."""
+    match block:
+        case {"type": "text", "text": str(text)}:
+            return Text(text)
+        case {"type": "thinking", "thinking": str(text)}:
+            return Thinking(text, str(block.get("signature") or ""), family=Family.CLAUDE)
+        case {"type": "redacted_thinking", "data": str(data)}:
+            return Thinking(redacted=data, family=Family.CLAUDE)
+        case {"type": "tool_use", "name": name, "input": arguments} if name == JSON_TOOL:
+            return Text(dumps(arguments))
+        case {"type": "tool_use", "id": str(id), "name": str(name), "input": arguments}:
+            return ToolCall(id, name, dumps(arguments))
+        case _:
+            return Opaque(DIALECT, dict(block))
+
+
+def block_for(part: Part) -> JSON | None:
+    """Write one part of an answer as a block; None for what this dialect does not have."""
+    match part:
+        case Text(text) | Refusal(text):
+            return {"type": "text", "text": text}
+        case Thinking(_, _, redacted, family) if redacted:
+            return {"type": "redacted_thinking", "data": pack(redacted, family, Family.CLAUDE)}
+        case Thinking(text, signature, _, family):
+            return {"type": "thinking", "thinking": text, "signature": pack(signature, family, Family.CLAUDE)}
+        case ToolCall(id, name, arguments):
+            loaded = object_from(arguments)
+            said = object_around(arguments) if loaded is None else loaded
+            return {"type": "tool_use", "id": id, "name": name, "input": said}
+        case Media():
+            return {"type": "text", "text": picture(part)}
+        case Opaque(dialect, payload):
+            return payload if dialect == DIALECT else None
+        case ToolResult():
+            return None
+
+
+def picture(media: Media) -> str:
+    """Show what a model drew: in this dialect an answer has only text for it, so Markdown must do."""
+    return f"![{media.name or media.kind.value}]({media.url or f'data:{media.mime};base64,{media.data}'})"
+
+
+def render_model(name: str, created: int) -> JSON:
+    """One model as Anthropic's clients read it; *created* is in seconds since the epoch.
+
+    https://docs.anthropic.com/en/api/models
+    """
+    moment = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"type": "model", "id": name, "display_name": name, "created_at": moment}
+
+
+def render_models(names: Sequence[str], created: int) -> JSON:
+    """All models, as Anthropic's clients read them: one page, and no more to come."""
+    edges = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
+    return {"data": [render_model(name, created) for name in names], "has_more": False, **edges}

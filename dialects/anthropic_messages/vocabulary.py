@@ -1,0 +1,60 @@
+"""Anthropic messages: names, stop reasons, token counts and errors that requests, responses and streams share."""
+
+from typing import Any
+
+from dialects.core.conversation import JSON, Stop, StopReason, Usage
+
+DIALECT = "anthropic-messages"
+STOP_OUT = {
+    StopReason.END: "end_turn",
+    StopReason.LENGTH: "max_tokens",
+    StopReason.CONTEXT_FULL: "model_context_window_exceeded",
+    StopReason.TOOL_USE: "tool_use",
+    StopReason.STOP_SEQUENCE: "stop_sequence",
+    StopReason.FILTERED: "refusal",
+    StopReason.PAUSED: "pause_turn",
+}
+_STOP_IN = {name: reason for reason, name in STOP_OUT.items()}
+
+
+def stop_from(said: JSON) -> Stop:
+    """Understand why the model stopped: a message and a ``message_delta`` say it alike."""
+    raw = str(said.get("stop_reason") or "")
+    return Stop(_STOP_IN.get(raw, StopReason.END), raw, str(said.get("stop_sequence") or ""))
+
+
+def usage_from(said: JSON, before: Usage) -> Usage:
+    """Count tokens; a stream says the later numbers beside, or instead of, the earlier ones."""
+    by_life = said.get("cache_creation") or {}
+    details = said.get("output_tokens_details") or {}
+    return Usage(
+        fresh_input=_count(said, "input_tokens", before.fresh_input),
+        cache_read=_count(said, "cache_read_input_tokens", before.cache_read),
+        cache_write=_count(said, "cache_creation_input_tokens", before.cache_write),
+        output=_count(said, "output_tokens", before.output),
+        reasoning=_count(details, "thinking_tokens", before.reasoning),
+        cache_write_1h=_count(by_life, "ephemeral_1h_input_tokens", before.cache_write_1h),
+    )
+
+
+def usage_for(usage: Usage) -> JSON:
+    """Write a count of tokens, all of it: clients read the last they see."""
+    by_life = {
+        "ephemeral_5m_input_tokens": usage.cache_write - usage.cache_write_1h,
+        "ephemeral_1h_input_tokens": usage.cache_write_1h,
+    }
+    counted: JSON = {
+        "input_tokens": usage.fresh_input,
+        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": usage.cache_read,
+        "cache_creation": by_life,
+        "output_tokens": usage.output,
+    }
+    if usage.reasoning:
+        counted["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return counted
+
+
+def _count(said: Any, name: str, otherwise: int) -> int:
+    value = said.get(name)
+    return otherwise if value is None else max(0, int(value))

@@ -1,0 +1,291 @@
+"""A conversation as Bedrock's Converse operation wants it.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html,
+and botocore's ``bedrock-runtime`` service model. Bytes travel as base64.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from dialects.adapt import attachments, claude_limits, claude_tools, turn_order
+from dialects.adapt.schema_budget import SchemaBudget
+from dialects.adapt.schema_references import without_references
+from dialects.adapt.tool_names import arguments_of
+from dialects.bedrock_converse.vocabulary import DIALECT
+from dialects.capabilities.models import ModelProfile, Vendor
+from dialects.core.conversation import (
+    JSON,
+    CacheMark,
+    Conversation,
+    Media,
+    MediaKind,
+    Message,
+    Opaque,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    ToolResult,
+    ToolSpec,
+)
+from dialects.core.faults import invalid
+from dialects.interface import Rendered
+
+_TOOL_CHOICE = {
+    ToolMode.AUTO: "auto",
+    ToolMode.REQUIRED: "any",
+    ToolMode.NAMED: "tool",
+    ToolMode.NONE: "auto",
+}
+_DOCUMENT_FORMATS = {
+    "application/pdf": "pdf",
+    "text/csv": "csv",
+    "application/msword": "doc",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "text/html": "html",
+    "text/plain": "txt",
+    "text/markdown": "md",
+}
+# A document's name may hold these only, and no two spaces in a row.
+_ILLEGAL_IN_NAME = re.compile(r"[^a-zA-Z0-9()\[\] -]+")
+_LONGEST_NAME = 200
+_ABOUT_DOCUMENTS = "See the attached document."
+_EMPTY = "(no output)"
+# Nova takes no other keyword at the top of a tool's schema, hence no definitions, and caches no tools.
+# https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html
+_NOVAS_SCHEMA = frozenset({"type", "properties", "required"})
+# What may go unnamed: it says nothing of what the arguments may be, or what Nova does anyway.
+_NEEDLESS = frozenset({"$comment", "$id", "$schema", "additionalProperties", "default", "description", "title"})
+_MODELS_OWN = "anthropic_beta"
+
+
+def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
+    """Ask a model on Bedrock; raises `FaultError` if leaving something out would change the meaning."""
+    thoughts = profile.vendor is Vendor.CLAUDE
+    conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=thoughts)
+    conversation, fewer = claude_limits.with_limited_cache_marks(conversation, in_results=False)
+    renderer = _Renderer(conversation, profile, lost)
+    body = renderer.body()
+    if fewer:
+        renderer.dropped.add("cache_control")
+    return Rendered(body, tuple(sorted(renderer.dropped)))
+
+
+@dataclass(slots=True)
+class _Renderer:
+    """Renders one conversation; *dropped* collects what could not be said."""
+
+    conversation: Conversation
+    profile: ModelProfile
+    dropped: set[str] = field(default_factory=set)
+    budget: SchemaBudget = field(default_factory=SchemaBudget)
+    names: set[str] = field(default_factory=set)
+    """The documents' names so far: no two may be the same."""
+
+    def body(self) -> JSON:
+        conversation = self.conversation
+        if conversation.tools and not self.profile.tools:
+            raise invalid(f"tools cannot be used with model {self.profile.name}", "tools")
+        system, messages = turn_order.ordered(conversation)
+        tools = self.tool_config(messages)
+        inference, model_fields = self.settings(messages, tools)
+        body: JSON = {
+            "messages": [self.message(message) for message in messages],
+            "system": [block for text in system for block in self.blocks(text)],
+            "inferenceConfig": inference,
+            "toolConfig": tools,
+            "additionalModelRequestFields": model_fields,
+        }
+        if self.is_claude and inference.get("stopSequences"):
+            body["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
+        self.dropped |= claude_limits.unsupported_settings(conversation) | (conversation.extra.keys() - {_MODELS_OWN})
+        return {name: value for name, value in body.items() if value}
+
+    @property
+    def is_claude(self) -> bool:
+        return self.profile.vendor is Vendor.CLAUDE
+
+    @property
+    def json_tool(self) -> bool:
+        return claude_tools.needs_json_tool(self.conversation.output, native=False)
+
+    def settings(self, messages: tuple[Message, ...], tools: JSON | None) -> tuple[JSON, JSON]:
+        """Set length, sampling and thinking: some have a place in Converse, some only in the model's own fields."""
+        requested = replace(
+            claude_limits.requested_settings(self.conversation, effort_alone=False),
+            forced=claude_tools.is_forced(self.conversation) or self.json_tool,
+            unsigned_calls=claude_limits.unsigned_calls(messages),
+        )
+        plan = claude_limits.reconcile(requested, self.profile)
+        self.dropped |= plan.dropped
+        # Only Claude must be given a length; others know theirs.
+        length = plan.max_tokens if self.is_claude or requested.max_tokens else None
+        inference = {
+            "maxTokens": length,
+            "temperature": plan.temperature,
+            "topP": plan.top_p,
+            "stopSequences": self.stops(),
+        }
+        return _said(inference), _said(self.model_fields(plan, tools))
+
+    def model_fields(self, plan: claude_limits.AcceptedSettings, tools: JSON | None) -> JSON:
+        asked = self.conversation.extra.get(_MODELS_OWN) or []
+        named = asked if isinstance(asked, list) else [asked]
+        betas = [beta for beta in named if isinstance(beta, str) and beta in self.profile.betas]
+        if len(betas) < len(named):
+            self.dropped.add(_MODELS_OWN)
+        if not self.is_claude:
+            return {"inferenceConfig": _said({"topK": plan.top_k})}
+        return {
+            "thinking": plan.thinking if claude_limits.is_on(plan.thinking) else None,
+            "output_config": _said({"effort": plan.effort}),
+            "top_k": plan.top_k,
+            "tool_choice": self.one_at_a_time(tools),
+            _MODELS_OWN: claude_limits.with_effort_beta(betas, plan, self.profile),
+        }
+
+    def stops(self) -> list[str]:
+        """Claude refuses a stop sequence of nothing but white space."""
+        wanted = self.conversation.sampling.stop
+        stops = [stop for stop in wanted if stop.strip()] if self.is_claude else list(wanted)
+        if len(stops) < len(wanted):
+            self.dropped.add("stop")
+        return stops
+
+    def message(self, message: Message) -> JSON:
+        content = [block for part in message.parts for block in self.blocks(part)]
+        if any("document" in block for block in content) and not any("text" in block for block in content):
+            content.append({"text": _ABOUT_DOCUMENTS})
+        role = "assistant" if message.role is Role.ASSISTANT else "user"
+        return {"role": role, "content": content}
+
+    def blocks(self, part: Part) -> list[JSON]:
+        """Write a part, and behind it the point up to which it is worth caching."""
+        match part:
+            case Text(text, cache):
+                return [{"text": text}, *_cache_point(cache)]
+            case Refusal(text):
+                return [{"text": text}]
+            case Media(cache=cache):
+                return [self.media(part), *_cache_point(cache)]
+            case Thinking(redacted=str(data)) if data:
+                return [{"reasoningContent": {"redactedContent": data}}]
+            case Thinking(text, signature):
+                return [{"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}]
+            case ToolCall(id, name, _, cache):
+                use = {"toolUseId": claude_tools.call_id(id), "name": name, "input": arguments_of(part, self.dropped)}
+                return [{"toolUse": use}, *_cache_point(cache)]
+            case ToolResult(cache=cache):
+                return [self.result(part), *_cache_point(cache)]
+            case Opaque(_, payload):
+                return [payload]
+
+    def result(self, result: ToolResult) -> JSON:
+        content = [block for part in result.parts if not turn_order.is_blank(part) for block in self.blocks(part)]
+        answer: JSON = {"toolUseId": claude_tools.call_id(result.call_id), "content": content or [{"text": _EMPTY}]}
+        if self.is_claude or not result.is_error:
+            answer["status"] = "error" if result.is_error else "success"
+        return {"toolResult": answer}
+
+    def media(self, media: Media) -> JSON:
+        self.dropped |= attachments.check(media, self.profile)
+        if media.kind is MediaKind.IMAGE:
+            kind = attachments.image_type(media, self.profile).removeprefix("image/")
+            return {"image": {"format": kind, "source": {"bytes": media.data}}}
+        mime = media.mime.lower().partition(";")[0]
+        kind = _DOCUMENT_FORMATS.get(mime) or ("txt" if attachments.text_of(media) is not None else "")
+        if not kind:
+            raise attachments.refused(media, self.profile, "takes documents as PDF, Office files or text")
+        return {"document": {"format": kind, "name": self.name(media), "source": {"bytes": media.data}}}
+
+    def name(self, media: Media) -> str:
+        """Give a document a legal name that no other has."""
+        legal = " ".join(_ILLEGAL_IN_NAME.sub(" ", media.name).split())[:_LONGEST_NAME] or "document"
+        name, number = legal, 1
+        while name in self.names:
+            number += 1
+            name = f"{legal} {number}"
+        self.names.add(name)
+        return name
+
+    def tool_config(self, messages: Iterable[Message]) -> JSON | None:
+        """Offer tools: those the history calls even if the client offers none, for Converse insists."""
+        choice = self.conversation.tool_choice or ToolChoice()
+        called = claude_tools.called_in(messages)
+        tools = [block for spec in self.conversation.tools for block in self.tool(spec)]
+        if choice.mode is ToolMode.NONE and not called:
+            tools = []
+        if not tools:
+            tools = [block for name in called for block in self.tool(ToolSpec(name))]
+        if self.json_tool and self.conversation.output:
+            tools += self.tool(claude_tools.json_tool(self.conversation.output), "response_format")
+        if not tools:
+            return None
+        said = self.tool_choice(choice)
+        return {"tools": tools, "toolChoice": said} if said else {"tools": tools}
+
+    def tool_choice(self, choice: ToolChoice) -> JSON | None:
+        if not self.conversation.tools or choice.mode is ToolMode.NONE:
+            if choice.mode is ToolMode.NONE and self.conversation.tools:
+                # Converse has no such choice.
+                self.dropped.add("tool_choice")
+            return {"tool": {"name": claude_tools.JSON_TOOL}} if self.json_tool else None
+        if choice.parallel is False and not self.is_claude:
+            self.dropped.add("parallel_tool_calls")
+        if choice.mode is ToolMode.NAMED:
+            return {"tool": {"name": choice.name}}
+        if self.json_tool:
+            return {"any": {}}
+        freely = choice.mode is ToolMode.AUTO and choice.parallel is False and self.is_claude
+        return {_TOOL_CHOICE[choice.mode]: {}} if self.conversation.tool_choice and not freely else None
+
+    def one_at_a_time(self, tools: JSON | None) -> JSON | None:
+        """Have Claude call one tool at most: Converse has no field for it, and one place for a choice."""
+        choice = self.conversation.tool_choice or ToolChoice()
+        if not tools or not self.conversation.tools or choice.parallel is not False or choice.mode is ToolMode.NONE:
+            return None
+        kind = {} if "toolChoice" in tools else {"type": "auto"}
+        return {**kind, "disable_parallel_tool_use": True}
+
+    def tool(self, spec: ToolSpec | Opaque, name: str = "tools[].parameters") -> list[JSON]:
+        """Offer a tool; what of its schema cannot be said is named as *name*'s."""
+        if isinstance(spec, Opaque):
+            return [spec.payload]
+        mark, description = spec.cache, spec.description
+        schema, lost = claude_tools.input_schema(spec.parameters)
+        if self.profile.vendor is Vendor.NOVA:
+            self.dropped |= {"cache_control"} if mark else set()
+            mark, description = None, description or str(spec.parameters.get("description") or "")
+            schema, lost = self._as_nova_takes_it(spec)
+        self.dropped |= {f"{name}.{keyword}" for keyword in lost} | ({"tools[].strict"} if spec.strict else set())
+        described = {"description": description} if description else {}
+        return [
+            {"toolSpec": {"name": spec.name, **described, "inputSchema": {"json": schema}}},
+            *_cache_point(mark),
+        ]
+
+    def _as_nova_takes_it(self, spec: ToolSpec) -> tuple[JSON, set[str]]:
+        """Write a tool's schema with nothing to refer to, and name what had to go."""
+        plain = without_references(spec.parameters, self.budget, f"parameters of tool {spec.name!r}")
+        schema, lost = claude_tools.input_schema(plain.schema)
+        gone = {name for name in schema.keys() - _NOVAS_SCHEMA - _NEEDLESS if schema[name]}
+        gone |= {"additionalProperties"} if isinstance(schema.get("additionalProperties"), dict) else set()
+        return {name: schema[name] for name in schema.keys() & _NOVAS_SCHEMA}, {*plain.dropped, *lost, *gone}
+
+
+def _cache_point(mark: CacheMark | None) -> list[JSON]:
+    if mark is None:
+        return []
+    ttl = {"ttl": mark.ttl} if mark.ttl in ("5m", "1h") else {}
+    return [{"cachePoint": {"type": "default", **ttl}}]
+
+
+def _said(fields: JSON) -> JSON:
+    return {name: value for name, value in fields.items() if value not in (None, [], {})}

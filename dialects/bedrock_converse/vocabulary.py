@@ -1,0 +1,48 @@
+"""Bedrock Converse: names, stop reasons and token counts that responses and streams share."""
+
+import base64
+from typing import Any
+
+from dialects.core.conversation import JSON, Stop, StopReason, Usage
+
+DIALECT = "bedrock-converse"
+STOP_REASONS = {
+    "end_turn": StopReason.END,
+    "max_tokens": StopReason.LENGTH,
+    "stop_sequence": StopReason.STOP_SEQUENCE,
+    "tool_use": StopReason.TOOL_USE,
+    "content_filtered": StopReason.FILTERED,
+    "guardrail_intervened": StopReason.FILTERED,
+    "model_context_window_exceeded": StopReason.CONTEXT_FULL,
+    "malformed_model_output": StopReason.END,
+    "malformed_tool_use": StopReason.END,
+}
+
+
+def stop_from(said: JSON) -> Stop:
+    """Read why the model stopped: a response and a ``messageStop`` say it alike."""
+    raw = str(said.get("stopReason") or "")
+    fields = said.get("additionalModelResponseFields")
+    sequence = fields.get("stop_sequence") if isinstance(fields, dict) else None
+    return Stop(STOP_REASONS.get(raw, StopReason.END), raw, str(sequence or ""))
+
+
+def usage_from(said: JSON) -> Usage:
+    """Count tokens; Converse counts what was cached apart from its input."""
+    details = said.get("cacheDetails") or []
+    return Usage(
+        fresh_input=_count(said, "inputTokens"),
+        cache_read=_count(said, "cacheReadInputTokens"),
+        cache_write=_count(said, "cacheWriteInputTokens"),
+        output=_count(said, "outputTokens"),
+        cache_write_1h=sum(_count(detail, "inputTokens") for detail in details if detail.get("ttl") == "1h"),
+    )
+
+
+def _count(said: JSON, name: str) -> int:
+    return max(0, int(said.get(name) or 0))
+
+
+def as_base64(data: Any) -> str:
+    """Bytes are base64 in JSON, and themselves in Python's ``repr``."""
+    return base64.b64encode(data).decode() if isinstance(data, bytes) else str(data)

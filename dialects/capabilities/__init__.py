@@ -1,0 +1,1 @@
+"""What each model and each API version accepts, as data."""

@@ -1,0 +1,135 @@
+"""Chunks of a stream that come alone: each is read as if it were all there is."""
+
+import ast
+import json
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from dialects.core.conversation import JSON
+from dialects.core.events import Event, Failed, Finished, Started
+from dialects.core.faults import FaultKind
+from dialects.interface import BackendDialect
+
+_FRAME = re.compile(r"^(?:event:[^\n]*\n)?data:")
+"""What stands before the JSON of one event of a stream."""
+
+CONVERSE_KINDS = frozenset(
+    {"messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"}
+)
+"""The events of Converse that are no exceptions."""
+
+
+class ChunkError(Enum):
+    """Why nothing can be read from a chunk."""
+
+    UNREADABLE = "it is no JSON object"
+    BROKEN = "it contradicts itself"
+    UNKNOWN = "it is of an unknown kind"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkEvent:
+    """An event of a chunk; *is_implied* says that other chunks of the stream hold it too."""
+
+    event: Event
+    is_implied: bool = False
+
+
+def within_converse(message: JSON) -> JSON | None:
+    """What must have come before an event of Converse that belongs to a call."""
+    match message:
+        case {"contentBlockDelta": {"delta": {"toolUse": _}, **block}}:
+            index = block.get("contentBlockIndex", 0)
+        case {"messageStop": {"stopReason": "tool_use"}}:
+            index = 0
+        case _:
+            return None
+    return {"contentBlockStart": {"start": {"toolUse": {"toolUseId": "?", "name": "?"}}, "contentBlockIndex": index}}
+
+
+def within_invoke(message: JSON) -> JSON | None:
+    """What must have come before an event of Invoke that belongs to a call."""
+    match message:
+        case {"type": "content_block_delta", "delta": {"type": "input_json_delta"}, **block}:
+            index = block.get("index", 0)
+        case {"type": "message_delta", "delta": {"stop_reason": "tool_use"}}:
+            index = 0
+        case _:
+            return None
+    call = {"type": "tool_use", "id": "?", "name": "?", "input": {}}
+    return {"type": "content_block_start", "index": index, "content_block": call}
+
+
+def _within_nothing(_message: JSON) -> None:
+    """Every chunk of this dialect stands for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReader:
+    """Reads chunks of one backend's dialect, and remembers none.
+
+    *announces* says whether a chunk may hold nothing but the beginning, *tidied*
+    puts one into form, *context* says what it takes for granted, *end* closes a
+    stream; *kinds* are the names of all chunks, where they have one.
+    """
+
+    dialect: BackendDialect
+    announces: bool = True
+    tidied: Callable[[JSON], JSON] = dict
+    context: Callable[[JSON], JSON | None] = _within_nothing
+    end: JSON = field(default_factory=dict)
+    kinds: frozenset[str] = frozenset()
+
+    def read(self, chunk: object) -> list[ChunkEvent] | ChunkError:
+        """Say what a chunk says: an object, its JSON, its Python text or an event of a stream."""
+        loaded = _loaded(chunk)
+        if loaded is None:
+            return ChunkError.UNREADABLE
+        message = self.tidied(loaded)
+        if message == self.end:
+            return ChunkError.UNKNOWN if self.kinds else []
+        before = self.context(message)
+        reader = self.dialect.reader(uuid.uuid4().hex, "text/event-stream")
+        implied = reader.feed(_framed(before)) if before else []
+        events = reader.feed(_framed(message))
+        if any(map(_is_broken, events)) or not all(isinstance(message[k], dict) for k in message.keys() & self.kinds):
+            return ChunkError.BROKEN
+        if not events and self.kinds and message.keys().isdisjoint(self.kinds):
+            return ChunkError.UNKNOWN
+        ends = [event for event in (*reader.feed(_framed(self.end)), *reader.finish()) if isinstance(event, Finished)]
+        alone = self.announces and len(events) == 1
+        return [
+            *(ChunkEvent(event, is_implied=True) for event in implied),
+            *(ChunkEvent(event, is_implied=isinstance(event, Started) and not alone) for event in events),
+            *map(ChunkEvent, ends),
+        ]
+
+
+def _loaded(chunk: object) -> JSON | None:
+    if isinstance(chunk, str):
+        text = _FRAME.sub("", chunk.strip())
+        try:
+            chunk = json.loads(text)
+        except (ValueError, RecursionError):
+            chunk = _literal(text)
+    return chunk if isinstance(chunk, dict) else None
+
+
+def _literal(text: str) -> object:
+    """SAP AI Core has been seen to send Python's `repr` of the object instead of JSON."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def _framed(message: JSON) -> bytes:
+    """Write one event of a stream."""
+    return f"data: {json.dumps(message)}\n\n".encode()
+
+
+def _is_broken(event: Event) -> bool:
+    return isinstance(event, Failed) and event.fault.kind is FaultKind.STREAM_BROKEN

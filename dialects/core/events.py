@@ -1,0 +1,192 @@
+"""The neutral stream: what a model says, in the order it says it.
+
+Every stream follows one grammar, whatever dialect it came in::
+
+    stream = Started block* (Finished | Failed)
+    block  = BlockStarted BlockDelta* BlockStopped
+
+and `Failed` may cut it short anywhere. Readers give only this grammar and
+writers need only understand it.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from dialects.core.conversation import (
+    JSON,
+    Completion,
+    Media,
+    Opaque,
+    Part,
+    Refusal,
+    Stop,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from dialects.core.faults import Fault, FaultError
+
+Block = Text | Thinking | ToolCall | Refusal | Media | Opaque
+"""What a model may say. `Media` and `Opaque` come whole, in `BlockStarted`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The model has begun to answer; the usage is what is known of the prompt so far."""
+
+    id: str = ""
+    model: str = ""
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStarted:
+    """A block opens; its text follows in deltas, whatever the block itself already holds."""
+
+    index: int
+    block: Block
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDelta:
+    """More text for the open block: an answer, thoughts, or the JSON of a call, as the block is.
+
+    *logprobs* is how likely its tokens were, as `Text` has it.
+    """
+
+    index: int
+    text: str
+    logprobs: tuple[JSON, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStopped:
+    """The open block is complete; a thinking block may have been signed."""
+
+    index: int
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is complete."""
+
+    stop: Stop
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The answer broke off; the usage is what was known by then."""
+
+    fault: Fault
+    usage: Usage = field(default_factory=Usage)
+
+
+Event = Started | BlockStarted | BlockDelta | BlockStopped | Finished | Failed
+
+
+class UngrammaticalError(Exception):
+    """A stream that no model could have produced: a bug in a reader."""
+
+
+@dataclass(slots=True)
+class Grammar:
+    """Checks events one at a time; the readers' conscience in tests."""
+
+    _state: str = "new"
+    _index: int = 0
+
+    def accept(self, event: Event) -> None:
+        """Take one event, or raise `UngrammaticalError`."""
+        match self._state, event:
+            case "new", Started():
+                self._state = "between"
+            case "new" | "between" | "inside", Failed():
+                self._state = "over"
+            case "between", BlockStarted(index) if index == self._index:
+                self._state = "inside"
+            case "inside", BlockDelta(index, text) if index == self._index and text:
+                pass
+            case "inside", BlockStopped(index) if index == self._index:
+                self._state, self._index = "between", index + 1
+            case "between", Finished():
+                self._state = "over"
+            case _:
+                raise UngrammaticalError(f"{event} when {self._state}")
+
+
+def checked(events: Iterable[Event]) -> Iterator[Event]:
+    """Pass events through, insisting that they are grammatical."""
+    grammar = Grammar()
+    for event in events:
+        grammar.accept(event)
+        yield event
+
+
+def unfold(completion: Completion) -> Iterator[Event]:
+    """Say a whole answer as a stream, each block's text in one delta."""
+    yield Started(completion.id, completion.model, replace(completion.usage, output=0, reasoning=0))
+    for index, part in enumerate(completion.parts):
+        head, text, signature = _taken_apart(part)
+        yield BlockStarted(index, head)
+        if text:
+            yield BlockDelta(index, text, part.logprobs if isinstance(part, Text) else ())
+        yield BlockStopped(index, signature)
+    yield Finished(completion.stop, completion.usage)
+
+
+def fold(events: Iterable[Event]) -> Completion:
+    """Put a stream together again; raises `FaultError` if it failed."""
+    completion, open_block, texts, logprobs = Completion(), None, list[str](), list[JSON]()
+    for event in events:
+        match event:
+            case Started(id, model):
+                completion = replace(completion, id=id, model=model)
+            case BlockStarted(_, block):
+                open_block, texts, logprobs = block, [], []
+            case BlockDelta(_, text, more):
+                texts.append(text)
+                logprobs += more
+            case BlockStopped(_, signature) if open_block is not None:
+                part = _put_together(open_block, "".join(texts), signature)
+                part = replace(part, logprobs=tuple(logprobs)) if isinstance(part, Text) else part
+                completion = replace(completion, parts=(*completion.parts, part))
+            case BlockStopped():
+                raise UngrammaticalError("a block stopped that never started")
+            case Finished(stop, usage):
+                completion = replace(completion, stop=stop, usage=usage)
+            case Failed(fault):
+                raise FaultError(fault)
+    return completion
+
+
+def _taken_apart(part: Part) -> tuple[Block, str, str]:
+    """Split a part into an opening block, the text of its deltas, and its signature."""
+    match part:
+        case Text(text):
+            return Text(), text, ""
+        case Refusal(text):
+            return Refusal(), text, ""
+        case Thinking(text, signature):
+            return replace(part, text="", signature=""), text, signature
+        case ToolCall(_, _, arguments):
+            return replace(part, arguments=""), arguments, ""
+        case Media() | Opaque():
+            return part, "", ""
+        case _:
+            raise UngrammaticalError(f"a model does not say {type(part).__name__}")
+
+
+def _put_together(block: Block, text: str, signature: str) -> Part:
+    """Undo `_taken_apart`."""
+    match block:
+        case Text() | Refusal():
+            return replace(block, text=block.text + text)
+        case Thinking():
+            return replace(block, text=block.text + text, signature=block.signature + signature)
+        case ToolCall():
+            return replace(block, arguments=block.arguments + text)
+        case Media() | Opaque():
+            return block

@@ -1,0 +1,160 @@
+"""What every stream reader shares: framing, block bookkeeping, and never raising."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
+
+from dialects.core.conversation import JSON, Stop, Usage
+from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
+from dialects.core.faults import Fault, FaultKind
+from dialects.core.redaction import redacted
+from dialects.framing.sse import Frame, FrameDecoder, SSEDecoder
+
+_UNREADABLE = (
+    *(ValueError, SyntaxError, LookupError, TypeError, AttributeError),
+    *(OverflowError, RecursionError, MemoryError),
+)
+
+
+class FrameReader(ABC):
+    """Reads one stream; a dialect need only say what each message means.
+
+    Whatever the bytes say, what comes out is grammatical: blocks that were
+    left open are closed, text that no block announced opens one, and bytes
+    that make no sense end the stream as `Failed`.
+
+    A dialect sets `stop` and `usage` as it learns them, and adds to `items` the
+    ids of what is finished and may be referred to later.
+    """
+
+    def __init__(self, decoder: FrameDecoder | None = None) -> None:
+        self.stop: Stop | None = None
+        self.usage = Usage()
+        self.items: list[str] = []
+        self._decoder = decoder or SSEDecoder()
+        self._started = False
+        self._over = False
+        self._open: Hashable = None
+        self._closed: set[Hashable] = set()
+        self._index = -1
+        self._signature = ""
+
+    @abstractmethod
+    def read(self, message: JSON) -> Iterator[Event]:
+        """Say what one message means."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take bytes, cut anywhere; give the events they complete."""
+        try:
+            frames = self._decoder.feed(data)
+        except ValueError as error:
+            return self._unreadable(str(error))
+        events: list[Event] = []
+        for frame in frames:
+            events += self.take(frame)
+        return events
+
+    def finish(self) -> list[Event]:
+        """Give the events that are left when the connection has closed: how the stream ended."""
+        try:
+            events = [event for frame in self._decoder.finish() for event in self.take(frame)]
+        except ValueError as error:
+            return self._unreadable(str(error))
+        if self._over:
+            return events
+        return [*events, *(self.end() if self.stop else self.fail(_broken("the stream ended early")))]
+
+    def take(self, frame: Frame) -> list[Event]:
+        """Say what one frame means; after the end, nothing does."""
+        if self._over or not frame.data:
+            return []
+        if text := self.continuation(frame):
+            return [BlockDelta(self._index, text)]
+        events: list[Event] = []
+        try:
+            message = self.loads(frame)
+            if message is not None:
+                events.extend(self.read(message))
+        except _UNREADABLE:
+            events.extend(self._unreadable("a frame that makes no sense"))
+        return events
+
+    def continuation(self, frame: Frame) -> str:
+        """Return the text of a frame that only extends the open block, as nearly all frames of a stream do.
+
+        Empty for any other frame and for anything unusual: `read` decides what those mean.
+        """
+        if self._over or self._open is None:
+            return ""
+        try:
+            return self.continued(frame)
+        except _UNREADABLE:
+            return ""
+
+    def continued(self, frame: Frame) -> str:  # noqa: ARG002 - for dialects to use
+        """Return the text of a frame for which `read` would yield one delta and change nothing but what is noted here.
+
+        A dialect overrides this and tests `Frame.glance()`: any JSON, with floats for integers beyond 64 bits. An
+        exception, like an empty text, leaves the frame to `read`, so nothing may be noted before the text is certain.
+        """
+        return ""
+
+    def loads(self, frame: Frame) -> JSON | None:
+        """Parse one frame; None for one that says nothing. A dialect with a quirk overrides this."""
+        loaded = json.loads(frame.data)
+        if not isinstance(loaded, dict):
+            raise TypeError("not an object")
+        return loaded
+
+    def start(self, id: str = "", model: str = "") -> Iterator[Event]:
+        """The answer begins; saying so twice is harmless."""
+        if not self._started:
+            self._started = True
+            yield Started(id, model, self.usage)
+
+    def say(self, key: Hashable, block: Block, text: str = "", logprobs: tuple[JSON, ...] = ()) -> Iterator[Event]:
+        """Add *text* to the block that the backend calls *key*; open it if need be.
+
+        Raises `ValueError` for text of a block that is closed already: to open
+        it once more would tear it in two.
+        """
+        yield from self.start()
+        if key != self._open:
+            yield from self.stop_block()
+            if key in self._closed:
+                raise ValueError("text for a block that is closed")
+            self._open, self._index = key, self._index + 1
+            yield BlockStarted(self._index, block)
+        if text:
+            yield BlockDelta(self._index, text, logprobs)
+
+    def sign(self, signature: str) -> None:
+        """The open block is signed; further pieces are appended."""
+        self._signature += signature
+
+    def stop_block(self) -> Iterator[Event]:
+        """Whatever block is open is complete."""
+        if self._open is not None:
+            self._closed.add(self._open)
+            self._open = None
+            signature, self._signature = self._signature, ""
+            yield BlockStopped(self._index, signature)
+
+    def end(self) -> Iterator[Event]:
+        """The answer is complete."""
+        self._over = True
+        yield from self.start()
+        yield from self.stop_block()
+        yield Finished(self.stop or Stop(), self.usage)
+
+    def fail(self, fault: Fault) -> Iterator[Event]:
+        """The answer broke off."""
+        self._over = True
+        yield Failed(fault, self.usage)
+
+    def _unreadable(self, what: str) -> list[Event]:
+        return [] if self._over else list(self.fail(_broken(f"the stream is unreadable: {what}")))
+
+
+def _broken(message: str) -> Fault:
+    return Fault(FaultKind.STREAM_BROKEN, redacted(message))

@@ -1,0 +1,170 @@
+"""The one seam between a backend's bytes and a client's: bytes in, bytes out."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dialects.core.conversation import Media, Opaque, Refusal, Stop, Text, Thinking, ToolCall, Usage
+from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
+from dialects.core.faults import Fault, FaultKind
+from dialects.core.frame_reader import FrameReader
+from dialects.core.streams import StreamReader, StreamWriter
+from dialects.framing.sse import Frame, FrameDecoder
+
+
+@dataclass(slots=True)
+class Observation:
+    """What has been seen of a stream so far.
+
+    *committed* turns true with the first thing the model itself said: until
+    then another endpoint may answer instead and nobody will know.
+    """
+
+    id: str = ""
+    committed: bool = False
+    over: bool = False
+    fault: Fault | None = None
+    stop: Stop | None = None
+    usage: Usage = field(default_factory=Usage)
+    items: list[str] = field(default_factory=list)
+    """The ids of finished items that the client was given as the backend keeps them."""
+
+    def observe(self, events: Iterable[Event]) -> None:
+        """Remember what matters about these events."""
+        for event in events:
+            match event:
+                case BlockDelta():
+                    self.committed = True
+                case Started(id, _, usage):
+                    self.id, self.usage = id, usage
+                case BlockStarted(_, block):
+                    self.committed = self.committed or _says_something(block)
+                case BlockStopped():
+                    pass
+                case Finished(stop, usage):
+                    self.committed, self.over, self.stop, self.usage = True, True, stop, usage
+                case Failed(fault, usage):
+                    self.over, self.fault, self.usage = True, fault, usage
+
+
+class Relay(Protocol):
+    """Turns a backend's stream into a client's."""
+
+    @property
+    def seen(self) -> Observation:
+        """What has gone by."""
+        ...
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the backend's bytes; give the client's."""
+        ...
+
+    def finish(self) -> bytes:
+        """Give what is left to write when the backend has closed."""
+        ...
+
+    def abort(self, fault: Fault) -> bytes:
+        """Write the failure of a backend that broke off, in the client's dialect."""
+        ...
+
+
+class TranslatingRelay:
+    """Reads one dialect and writes another."""
+
+    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self.seen = Observation()
+        self._reader = reader
+        self._writer = writer
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the backend's bytes; give the client's."""
+        return self._pass(self._reader.feed(data))
+
+    def finish(self) -> bytes:
+        """Give what is left to write when the backend has closed."""
+        return self._pass(self._reader.finish())
+
+    def abort(self, fault: Fault) -> bytes:
+        """Write the failure of a backend that broke off, in the client's dialect."""
+        return b"" if self.seen.over else self._pass([Failed(fault, self.seen.usage)])
+
+    def _pass(self, events: list[Event]) -> bytes:
+        self.seen.observe(events)
+        return self._writer.write(events)
+
+
+class RenderFrame(Protocol):
+    """Renders a frame of a backend's stream for the client, given the usage reported so far."""
+
+    def __call__(self, frame: Frame, *, usage: Usage) -> bytes:
+        """Change only what must change."""
+        ...
+
+
+class PassthroughRelay:
+    """Passes frames between two ends of one dialect as they came, and observes them.
+
+    *render_frame* renders a frame for the client, given the usage so far, changing only what must change;
+    *render_fault* renders a failure for a stream that passed through.
+    """
+
+    def __init__(
+        self,
+        reader: FrameReader,
+        decoder: FrameDecoder,
+        render_frame: RenderFrame,
+        render_fault: Callable[[Fault, str], bytes],
+    ) -> None:
+        self.seen = Observation(items=reader.items)
+        self._reader = reader
+        self._decoder = decoder
+        self._render_frame = render_frame
+        self._render_fault = render_fault
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the backend's bytes; pass them on, but for a failure, which is rendered anew."""
+        try:
+            frames = self._decoder.feed(data)
+        except ValueError as error:
+            return self.abort(Fault(FaultKind.STREAM_BROKEN, f"the stream is unreadable: {error}"))
+        return b"".join([self._pass(frame) for frame in frames])
+
+    def finish(self) -> bytes:
+        """Add nothing when the backend has closed, unless it closed too early."""
+        try:
+            last = b"".join(self._pass(frame) for frame in self._decoder.finish())
+        except ValueError as error:
+            return self.abort(Fault(FaultKind.STREAM_BROKEN, f"the stream is unreadable: {error}"))
+        return last + self._observe(self._reader.finish())
+
+    def abort(self, fault: Fault) -> bytes:
+        """Write the failure of a backend that broke off, in the client's dialect."""
+        return b"" if self.seen.over else self._observe([Failed(fault, self.seen.usage)])
+
+    def _pass(self, frame: Frame) -> bytes:
+        if self.seen.over:
+            # The reader has stopped: what follows was checked by nobody.
+            return b""
+        if self._reader.continuation(frame):
+            # `take` would return one delta; nothing else of it is observed.
+            self.seen.committed = True
+            return self._render_frame(frame, usage=self.seen.usage)
+        return self._observe(self._reader.take(frame)) or self._render_frame(frame, usage=self.seen.usage)
+
+    def _observe(self, events: list[Event]) -> bytes:
+        failed = self.seen.fault is not None
+        self.seen.observe(events)
+        if failed or self.seen.fault is None:
+            return b""
+        return self._render_fault(self.seen.fault, self.seen.id)
+
+
+def _says_something(block: Block) -> bool:
+    """Whether opening this block already shows the client something."""
+    match block:
+        case ToolCall() | Media() | Opaque():
+            return True
+        case Thinking(text, _, redacted):
+            return bool(text or redacted)
+        case Text(text) | Refusal(text):
+            return bool(text)

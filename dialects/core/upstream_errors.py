@@ -1,0 +1,241 @@
+"""What SAP AI Core, and whoever stands behind it, means by an error.
+
+Bodies come in many shapes: an ``error`` object, an ``error`` word beside a
+``message``, a list of errors, a flat ``message``, a ``detail``, an empty
+object, plain text. They are read here and nowhere else.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dialects.core.faults import Fault, FaultKind, Quota
+from dialects.core.redaction import cut, redacted
+from dialects.core.retry_hints import advice, retry_after
+
+_BY_STATUS = {
+    400: FaultKind.INVALID_REQUEST,
+    401: FaultKind.REFUSED_CREDENTIALS,
+    403: FaultKind.REQUEST_FORBIDDEN,
+    404: FaultKind.RESOURCE_NOT_FOUND,
+    405: FaultKind.INVALID_REQUEST,
+    408: FaultKind.TIMEOUT,
+    409: FaultKind.INVALID_REQUEST,
+    413: FaultKind.TOO_LARGE,
+    415: FaultKind.INVALID_REQUEST,
+    422: FaultKind.INVALID_REQUEST,
+    424: FaultKind.SERVER_ERROR,
+    429: FaultKind.RATE_LIMITED,
+    503: FaultKind.OVERLOADED,
+    504: FaultKind.TIMEOUT,
+    529: FaultKind.OVERLOADED,
+}
+# Texts that say more than the status: the first that is found in code or message counts.
+_BY_PATTERN: tuple[tuple[re.Pattern[str], FaultKind], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), kind)
+    for pattern, kind in (
+        (r"content_?filter|ResponsibleAIPolicyViolation", FaultKind.CONTENT_FILTERED),
+        (
+            r"throttl|too[ _]?many[ _]?(requests?|tokens)|rate[ _]?limit|resource_exhausted|quota exceeded",
+            FaultKind.RATE_LIMITED,
+        ),
+        (r"overloaded|service_?unavailable|capacity", FaultKind.OVERLOADED),
+        (r"model_?timeout|deadline_exceeded", FaultKind.TIMEOUT),
+        (
+            r"model_not_found|response_not_found|response with id (?:(?!response with id ).)* not found",
+            FaultKind.NOT_FOUND,
+        ),
+        # A conversation that names something nobody kept: its sender's mistake, not the deployment's.
+        (r"item with id (?:(?!item with id ).)* not found", FaultKind.INVALID_REQUEST),
+    )
+)
+_BY_CODE = {
+    "validationexception": FaultKind.INVALID_REQUEST,
+    "invalid_request_error": FaultKind.INVALID_REQUEST,
+    "invalid_argument": FaultKind.INVALID_REQUEST,
+    "failed_precondition": FaultKind.INVALID_REQUEST,
+    "invalid_prompt": FaultKind.INVALID_REQUEST,
+    "internalserverexception": FaultKind.SERVER_ERROR,
+    "modelstreamerrorexception": FaultKind.SERVER_ERROR,
+    "api_error": FaultKind.SERVER_ERROR,
+    "server_error": FaultKind.SERVER_ERROR,
+    "internal": FaultKind.SERVER_ERROR,
+    "not_found_error": FaultKind.NOT_FOUND,
+    "permission_error": FaultKind.REQUEST_FORBIDDEN,
+    "permission_denied": FaultKind.REQUEST_FORBIDDEN,
+    "authentication_error": FaultKind.DEPLOYMENT_FORBIDDEN,
+}
+_BY_STATUS_IN_AI_CORES_SHAPE = {403: FaultKind.DEPLOYMENT_FORBIDDEN, 404: FaultKind.GONE}
+"""What these say of the deployment; in any other shape they say something of the request."""
+_BY_STATUS_IN_A_PROVIDERS_SHAPE = {401: FaultKind.DEPLOYMENT_FORBIDDEN}
+"""SAP AI Core had taken the proxy's token: what the provider refuses are the credentials of this one deployment."""
+_WITHIN = {FaultKind.OTHER: FaultKind.STREAM_BROKEN, FaultKind.REFUSED_CREDENTIALS: FaultKind.DEPLOYMENT_FORBIDDEN}
+"""What a kind means inside a stream: SAP AI Core had taken the token, so whoever refuses one is behind it."""
+_CALLERS_MISTAKES = frozenset({FaultKind.NOT_FOUND, FaultKind.INVALID_REQUEST})
+_OUR_MESSAGES = {
+    FaultKind.REFUSED_CREDENTIALS: "SAP AI Core refuses the proxy's credentials for this deployment.",
+    FaultKind.DEPLOYMENT_FORBIDDEN: "SAP AI Core does not let the proxy use the deployment behind this model.",
+    FaultKind.GONE: "The deployment behind this model does not exist any more or is not running.",
+    FaultKind.OVERLOADED: "The model is overloaded.",
+    FaultKind.SERVER_ERROR: "The model's endpoint failed.",
+    FaultKind.TIMEOUT: "The model's endpoint took too long.",
+    FaultKind.OTHER: "The model's endpoint answered with an unexpected status.",
+}
+_PAGE = "The request was refused on its way to the model, as by a firewall."
+"""What callers read instead of a page that was written for browsers."""
+_MESH = re.compile(
+    r"RBAC: access denied|Missing Tenant Id\b.*|Jwt\b.*|(?:404 page|resource|deployment\b.*) not found\.?",
+    re.IGNORECASE,
+)
+"""What the network of SAP AI Core says in plain text, before anything else has seen the request."""
+_LONGEST_MESH = 200
+_PROVIDERS_KEYS = frozenset({"type", "param", "status", "innererror"})
+"""What providers put into an error object, and the AI API does not."""
+_AI_CORES_OWN_LIMIT = re.compile(r"rate limited by AI Core|\bTooManyRequests?\b")
+
+
+@dataclass(frozen=True, slots=True)
+class _ErrorBody:
+    """What an error body says, whatever its shape."""
+
+    message: str = ""
+    code: str = ""
+    param: str | None = None
+    by_ai_core: bool = False
+    """Whether SAP AI Core itself reports on a deployment, rather than a provider or a firewall on the request."""
+    by_provider: bool = False
+    """Whether it has what only providers put into an error."""
+
+    def cut(self) -> "_ErrorBody":
+        """Keep the beginning of each text: no pattern sees more of it."""
+        param = None if self.param is None else cut(self.param)
+        return replace(self, message=cut(self.message), code=cut(self.code), param=param)
+
+
+def fault_from(status: int, headers: Mapping[str, str], body: bytes, now: float | None = None) -> Fault:
+    """Understand an HTTP error; *headers* may be written in any case.
+
+    *now* is seconds since the epoch, for hints that are dates, where the answer has no `Date` of its own.
+    """
+    said = _said(status, body).cut()
+    typed = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
+    code = said.code or cut(typed.partition(":")[0])
+    kind = None
+    if said.by_ai_core:
+        kind = _BY_STATUS_IN_AI_CORES_SHAPE.get(status)
+    elif said.by_provider:
+        kind = _BY_STATUS_IN_A_PROVIDERS_SHAPE.get(status)
+    fault = _fault(kind or _kind(status, code, said.message), status, said.message, code, said.param)
+    return replace(fault, retry_after=retry_after(headers, body.decode("utf-8", "replace"), now))
+
+
+def fault_in_stream(code: str, message: str, status: int | None = None) -> Fault:
+    """Understand an error that came inside a stream that had begun with 200."""
+    code, message = cut(code), cut(message)
+    if status is None and code.isdecimal() and len(code) == 3:
+        status = int(code)
+    kind = _kind(status or 0, code, message)
+    return replace(_fault(_WITHIN.get(kind, kind), status, message, code, None), retry_after=advice(message))
+
+
+def _kind(status: int, code: str, message: str) -> FaultKind:
+    if status == 401:
+        return FaultKind.REFUSED_CREDENTIALS
+    if status in (403, 404):
+        return _refusal(status, code, message)
+    by_status = _BY_STATUS.get(status)
+    by_text = next((kind for text, kind in _BY_PATTERN if text.search(code) or text.search(message)), None)
+    if by_text and (by_status is None or by_text in (FaultKind.CONTENT_FILTERED, FaultKind.RATE_LIMITED)):
+        # A caller's mistake may well mention a limit of tokens: only a code makes it a throttling.
+        if by_status is FaultKind.INVALID_REQUEST and not any(
+            text.search(code) for text, kind in _BY_PATTERN if kind is by_text
+        ):
+            return by_status
+        return by_text
+    if by_status:
+        return by_status
+    if named := _BY_CODE.get(code.lower()):
+        return named
+    return FaultKind.SERVER_ERROR if status >= 500 else FaultKind.OTHER
+
+
+def _refusal(status: int, code: str, message: str) -> FaultKind:
+    """Understand a provider's 403 or 404: a code may say more, a message only what is the caller's to mend.
+
+    Messages often repeat what the caller wrote, and nobody else may be made to wait for that.
+    """
+    for text, kind in _BY_PATTERN:
+        if text.search(code) or (kind in _CALLERS_MISTAKES and text.search(message)):
+            return kind
+    return _BY_STATUS[status]
+
+
+def _fault(kind: FaultKind, status: int | None, message: str, code: str, param: str | None) -> Fault:
+    own_limit = _AI_CORES_OWN_LIMIT.search(f"{code} {message}")
+    quota = Quota.MODEL if kind is FaultKind.RATE_LIMITED and own_limit else Quota.ENDPOINT
+    said = _OUR_MESSAGES.get(kind) or redacted(message) or f"The model's endpoint answered {status}."
+    named = redacted(param) if param is not None else None
+    return Fault(kind, said, status or None, None, quota, redacted(code) or None, named)
+
+
+def _said(status: int, body: bytes) -> _ErrorBody:
+    try:
+        loaded = json.loads(body)
+    except (ValueError, RecursionError):
+        text = body.decode("utf-8", "replace").strip()
+        if text.startswith("<"):
+            return _ErrorBody(_PAGE)
+        return _ErrorBody(text, by_ai_core=len(text) <= _LONGEST_MESH and _MESH.fullmatch(text) is not None)
+    return replace(_from(loaded), by_ai_core=_is_ai_cores(status, loaded), by_provider=_is_a_providers(loaded))
+
+
+def _is_ai_cores(status: int, loaded: Any) -> bool:
+    """Whether this is how the AI API, or AI Core's own proxy for models, reports on a deployment."""
+    match loaded:
+        case {"error": str(), "message": str(message)}:
+            return status == 403 or "deployment" in message.lower()
+        case {"error": {**error}} if not error.keys() & _PROVIDERS_KEYS:
+            code = error.get("code")
+            return "requestId" in error or (isinstance(code, str) and code.isdigit())
+        case _:
+            return False
+
+
+def _is_a_providers(loaded: Any) -> bool:
+    """Whether this is how OpenAI, Anthropic, Google or Azure write an error."""
+    match loaded:
+        case {"error": {**error}} | [{"error": {**error}}, *_]:
+            return bool(error.keys() & _PROVIDERS_KEYS)
+        case _:
+            return False
+
+
+def _from(loaded: Any) -> _ErrorBody:
+    match loaded:
+        case [first, *_]:
+            return _from(first)
+        case {"error": {**error}}:
+            return _from_object(error)
+        case {"error": [{**error}, *_]}:
+            return _from_object(error)
+        case {"error": str(word)}:
+            return _ErrorBody(str(loaded.get("message") or word), word)
+        case {"errors": {"message": str(message)}}:
+            return _ErrorBody(message)
+        case {"detail": [{"msg": str(message)}, *_]} | {"detail": str(message)}:
+            return _ErrorBody(message)
+        case {**flat}:
+            return _from_object(flat)
+        case _:
+            return _ErrorBody(str(loaded) if loaded else "")
+
+
+def _from_object(error: dict[Any, Any]) -> _ErrorBody:
+    code = next((str(error[name]) for name in ("code", "__type", "type") if error.get(name)), "")
+    if code.isdigit() and error.get("status"):
+        code = str(error["status"])
+    message = str(error.get("message") or error.get("Message") or "")
+    param = error.get("param")
+    return _ErrorBody(message, code.rpartition("#")[2], str(param) if param is not None else None)

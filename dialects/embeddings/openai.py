@@ -1,0 +1,178 @@
+"""OpenAI embeddings: what clients ask and are given, and how Azure OpenAI and NVIDIA are asked.
+
+https://platform.openai.com/docs/api-reference/embeddings
+"""
+
+import base64
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dialects.adapt.field_reader import FieldReader
+from dialects.capabilities.models import ModelProfile, Vendor
+from dialects.core.conversation import JSON
+from dialects.core.faults import invalid
+from dialects.interface import Rendered
+
+_UNDERSTOOD = frozenset({"model", "input", "dimensions", "encoding_format", "user", "input_type"})
+_FORMATS = ("float", "base64")
+_NVIDIA_TYPES = {"document": "passage", "search_document": "passage", "search_query": "query"}
+"""NVIDIA has two names of its own for what is searched for and what is found."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """Texts to turn into vectors; a text may come as the numbers of its tokens.
+
+    *base64* asks for each vector as base64 of little-endian 32 bit floats.
+    *input_type* says what the texts are for ("query", "passage"), where a model cares.
+    """
+
+    model: str
+    inputs: tuple[str | tuple[int, ...], ...]
+    dimensions: int | None = None
+    base64: bool = False
+    user: str = ""
+    input_type: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingResponse:
+    """One vector for each input, in the same order; a string is a vector in base64 already."""
+
+    vectors: tuple[tuple[float, ...] | str, ...]
+    prompt_tokens: int = 0
+    model: str = ""
+
+
+def parse_request(body: JSON) -> EmbeddingRequest:
+    """Understand a request; raises `FaultError` for one that makes no sense."""
+    fields = FieldReader(body)
+    form = fields.text("encoding_format")
+    if form not in ("", *_FORMATS):
+        raise fields.wrong("encoding_format", "float or base64")
+    return EmbeddingRequest(
+        model=fields.text("model"),
+        inputs=_inputs(fields),
+        dimensions=fields.count("dimensions"),
+        base64=form == "base64",
+        user=fields.text("user"),
+        input_type=fields.text("input_type"),
+        extra={name: value for name, value in body.items() if name not in _UNDERSTOOD and value is not None},
+    )
+
+
+def render_response(response: EmbeddingResponse, request: EmbeddingRequest) -> JSON:
+    """Say the vectors as they were asked for."""
+    data = [
+        {"object": "embedding", "index": index, "embedding": _shown(vector, request.base64)}
+        for index, vector in enumerate(response.vectors)
+    ]
+    usage = {"prompt_tokens": response.prompt_tokens, "total_tokens": response.prompt_tokens}
+    return {"object": "list", "data": data, "model": request.model, "usage": usage}
+
+
+def render_request(request: EmbeddingRequest, profile: ModelProfile) -> list[Rendered]:
+    """Ask: one body for each call; these two vendors take all inputs in one.
+
+    The vectors are asked for in the form the client wants, so that nothing is rounded twice.
+    """
+    if profile.vendor is Vendor.NVIDIA:
+        return [_for_nvidia(request, profile)]
+    body: JSON = {
+        "input": [list(text) if isinstance(text, tuple) else text for text in request.inputs],
+        "encoding_format": _FORMATS[request.base64],
+    }
+    if profile.model_in_body:
+        body["model"] = profile.name
+    body |= {} if request.dimensions is None else {"dimensions": request.dimensions}
+    body |= {"user": request.user} if request.user else {}
+    dropped = {"input_type"} if request.input_type else set()
+    return [Rendered(body, tuple(sorted(dropped | request.extra.keys())))]
+
+
+def parse_response(bodies: Sequence[JSON]) -> EmbeddingResponse:
+    """Understand the answers to all calls of one request, in the order of the calls."""
+    vectors: list[tuple[float, ...] | str] = []
+    tokens = 0
+    model = ""
+    for body in bodies:
+        data = sorted(body["data"], key=lambda item: item["index"])
+        vectors += [_vector(item["embedding"]) for item in data]
+        usage = body.get("usage") or {}
+        tokens += int(usage.get("prompt_tokens") or usage.get("total_tokens") or 0)
+        model = str(body.get("model") or model)
+    return EmbeddingResponse(tuple(vectors), tokens, model)
+
+
+def packed(vector: Sequence[float]) -> str:
+    """Write a vector as base64 of little-endian 32 bit floats; raises `ValueError` for one that has no room there."""
+    try:
+        return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    except (OverflowError, struct.error) as error:
+        raise ValueError("a vector of numbers that are none of 32 bits") from error
+
+
+def unpacked(text: str) -> tuple[float, ...]:
+    """Read a vector from base64 of little-endian 32 bit floats; raises `ValueError` for what is none."""
+    data = base64.b64decode(text, validate=True)
+    if len(data) % 4:
+        raise ValueError("a vector that ends within a number")
+    return struct.unpack(f"<{len(data) // 4}f", data)
+
+
+def _for_nvidia(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
+    """Ask NVIDIA, which must know what the texts are for, and takes no numbers for them.
+
+    https://docs.nvidia.com/nim/nemo-retriever/text-embedding/latest/reference.html
+    """
+    if any(isinstance(text, tuple) for text in request.inputs):
+        raise invalid(f"input must be text: model {profile.name} takes no tokens", "input")
+    kind = request.input_type or "query"
+    body: JSON = {
+        "input": list(request.inputs),
+        "model": profile.name,
+        "input_type": _NVIDIA_TYPES.get(kind, kind),
+        "encoding_format": _FORMATS[request.base64],
+    }
+    body |= {} if request.dimensions is None else {"dimensions": request.dimensions}
+    body |= {"truncate": request.extra["truncate"]} if "truncate" in request.extra else {}
+    dropped = {"user"} if request.user else set()
+    return Rendered(body, tuple(sorted(dropped | (request.extra.keys() - {"truncate"}))))
+
+
+def _inputs(fields: FieldReader) -> tuple[str | tuple[int, ...], ...]:
+    """Read one text or many, as strings or as tokens."""
+    given = fields.body.get("input")
+    match given:
+        case str(text):
+            found: tuple[str | tuple[int, ...], ...] = (text,)
+        case [*items] if items and all(_is_number(item) for item in items):
+            found = (tuple(items),)
+        case [*items] if all(isinstance(item, str) or _is_tokens(item) for item in items):
+            found = tuple(item if isinstance(item, str) else tuple(item) for item in items)
+        case _:
+            raise fields.wrong("input", "a text, a list of texts, a list of tokens, or a list of such lists")
+    if not found or not all(found):
+        raise fields.wrong("input", "not empty")
+    return found
+
+
+def _is_number(item: Any) -> bool:
+    return isinstance(item, int) and not isinstance(item, bool) and item >= 0
+
+
+def _is_tokens(item: Any) -> bool:
+    return isinstance(item, list) and all(_is_number(each) for each in item)
+
+
+def _vector(embedding: Any) -> tuple[float, ...] | str:
+    return embedding if isinstance(embedding, str) else tuple(float(number) for number in embedding)
+
+
+def _shown(vector: tuple[float, ...] | str, as_base64: bool) -> list[float] | str:
+    if as_base64:
+        return vector if isinstance(vector, str) else packed(vector)
+    return list(unpacked(vector) if isinstance(vector, str) else vector)

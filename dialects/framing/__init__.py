@@ -1,0 +1,1 @@
+"""How messages are cut out of bytes, and written into them."""

@@ -1,0 +1,86 @@
+"""JSON as text, read and written the same way everywhere."""
+
+import json
+from typing import Any
+
+import orjson
+
+from dialects.core.conversation import JSON
+from dialects.core.faults import invalid
+
+
+def object_from(arguments: str) -> JSON | None:
+    """Read a call's arguments as the object they should be, an empty one if they say nothing; None if they are none."""
+    try:
+        loaded = json.loads(arguments or "{}", parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return None
+    return {} if loaded is None else loaded if isinstance(loaded, dict) else None
+
+
+def object_around(arguments: str) -> JSON:
+    """Put arguments that are no object under one key: as the JSON they are, or else as text."""
+    try:
+        return {"arguments": json.loads(arguments, parse_constant=_no_number)}
+    except (ValueError, RecursionError):
+        return {"arguments": arguments}
+
+
+def _no_number(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+_AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
+_LONG = b"0" * 19
+"""As many digits as an integer of more than 64 bits has, at the least."""
+
+
+def loads(text: bytes) -> Any:
+    """Read JSON strictly, with integers of any length as themselves; raises `ValueError`."""
+    loaded = orjson.loads(text)
+    if not _may_hold_long_integers(text):
+        return loaded
+    try:
+        # What has more than 64 bits comes as a float above, which has lost its last digits.
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def glance(text: str) -> Any:
+    """Read JSON fast: floats for integers beyond 64 bits, None for text that orjson refuses."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return None
+
+
+def loads_like_stdlib(text: str, glanced: Any) -> Any:
+    """Read JSON as the standard library does, with NaN and lone surrogates, given what `glance` made of *text*."""
+    if glanced is None or _may_hold_long_integers(text.encode()):
+        return json.loads(text)
+    return glanced
+
+
+def _may_hold_long_integers(text: bytes) -> bool:
+    return _LONG in text.translate(_AS_DIGITS)
+
+
+def quote(text: str) -> bytes:
+    """Write a JSON string as `dumps` does; empty for text with lone surrogates, which orjson refuses."""
+    try:
+        return orjson.dumps(text)
+    except TypeError:
+        return b""
+
+
+def dumps(value: Any) -> str:
+    """Write JSON on one line, with text as itself; raises `FaultError` for what is nested a thousand deep."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        # Half of a surrogate pair and numbers beyond 64 bits are legal JSON, which orjson refuses.
+        try:
+            return json.dumps(value, separators=(",", ":"))
+        except RecursionError as error:
+            raise invalid("the request holds JSON that is nested too deeply") from error

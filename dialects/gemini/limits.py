@@ -1,0 +1,181 @@
+"""What Vertex AI and its models refuse of a request: fields they do not know, settings they do not take.
+
+https://ai.google.dev/gemini-api/docs/thinking says how much each model can be asked to think.
+https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/projects.locations.publishers.models/generateContent
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
+from dialects.core.conversation import JSON, Effort
+from dialects.gemini.vocabulary import BUDGETS, EFFORTS, LEVELS, camel
+
+_TURN = frozenset({"role", "parts"})
+_PART = frozenset(
+    {
+        "codeExecutionResult",
+        "executableCode",
+        "fileData",
+        "functionCall",
+        "functionResponse",
+        "inlineData",
+        "mediaResolution",
+        "text",
+        "thought",
+        "thoughtSignature",
+        "videoMetadata",
+    }
+)
+FIELDS: Mapping[str, frozenset[str]] = {
+    "": frozenset(
+        {
+            "cachedContent",
+            "contents",
+            "generationConfig",
+            "labels",
+            "modelArmorConfig",
+            "safetySettings",
+            "systemInstruction",
+            "toolConfig",
+            "tools",
+        }
+    ),
+    "contents": _TURN,
+    "contents.parts": _PART,
+    "contents.parts.fileData": frozenset({"mimeType", "fileUri", "displayName"}),
+    "contents.parts.functionCall": frozenset({"id", "name", "args"}),
+    "contents.parts.functionResponse": frozenset({"id", "name", "response", "parts"}),
+    "contents.parts.inlineData": frozenset({"mimeType", "data", "displayName"}),
+    "systemInstruction": _TURN,
+    "systemInstruction.parts": _PART,
+    "generationConfig": frozenset(
+        {
+            "audioTimestamp",
+            "candidateCount",
+            "enableAffectiveDialog",
+            "frequencyPenalty",
+            "imageConfig",
+            "logprobs",
+            "maxOutputTokens",
+            "mediaResolution",
+            "modelConfig",
+            "presencePenalty",
+            "responseJsonSchema",
+            "responseLogprobs",
+            "responseMimeType",
+            "responseModalities",
+            "responseSchema",
+            "routingConfig",
+            "seed",
+            "speechConfig",
+            "stopSequences",
+            "temperature",
+            "thinkingConfig",
+            "topK",
+            "topP",
+        }
+    ),
+    "generationConfig.thinkingConfig": frozenset({"includeThoughts", "thinkingBudget", "thinkingLevel"}),
+    "toolConfig": frozenset({"functionCallingConfig", "retrievalConfig"}),
+    "toolConfig.functionCallingConfig": frozenset({"allowedFunctionNames", "mode", "streamFunctionCallArguments"}),
+}
+"""The fields there are, by where they stand; what stands elsewhere is passed as it is."""
+LISTS = frozenset({"contents", "parts"})
+"""Fields that hold lists, where one object may stand for a list of one."""
+_OTHER_NAMES = {"_responseJsonSchema": "responseJsonSchema"}
+"""What Google's own API calls otherwise, too."""
+_ORDER = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
+_MAX_STOPS = 5
+
+
+_BUDGET, _LEVEL = "thinkingBudget", "thinkingLevel"
+
+
+_DYNAMIC = -1
+"""A budget that leaves the amount to the model."""
+
+
+def known(body: JSON, dropped: set[str]) -> JSON:
+    """Leave out of *body* what Vertex AI does not know, and name what says something."""
+    kept: JSON = _known(body, "", "", dropped)
+    return kept
+
+
+def is_known(path: str) -> bool:
+    """Whether there is a field at *path*, names of objects and then its own, with dots between."""
+    place, _, name = path.rpartition(".")
+    return name in FIELDS.get(place, ())
+
+
+def _known(value: Any, table: str, place: str, dropped: set[str]) -> Any:
+    if isinstance(value, list):
+        return [_known(item, table, place, dropped) if isinstance(item, dict) else item for item in value]
+    if not isinstance(value, dict) or table not in FIELDS:
+        return value
+    kept = {}
+    for name, inner in value.items():
+        spelled = _OTHER_NAMES.get(name) or camel(name)
+        there = f"{place}.{spelled}".removeprefix(".")
+        if spelled in FIELDS[table]:
+            within = f"{table}.{spelled}".removeprefix(".")
+            there += "[]" if spelled in LISTS else ""
+            kept[_OTHER_NAMES.get(name, name)] = _known(inner, within, there, dropped)
+        elif inner:
+            dropped.add(there)
+    return kept
+
+
+def fitted(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:
+    """Change of a ``generationConfig`` in camel case only what the model refuses, and name what changed."""
+    refused = {
+        "temperature": not profile.temperature,
+        "topP": not profile.top_p,
+        "presencePenalty": not profile.penalties,
+        "frequencyPenalty": not profile.penalties,
+    }
+    fit = {name: value for name, value in config.items() if not refused.get(name)}
+    stops, length = fit.get("stopSequences"), fit.get("maxOutputTokens")
+    if isinstance(stops, list):
+        fit["stopSequences"] = stops[:_MAX_STOPS]
+    if profile.max_output is not None and isinstance(length, int | float):
+        fit["maxOutputTokens"] = min(length, profile.max_output)
+    return fit, {name for name, value in config.items() if value is not None and value != fit.get(name)}
+
+
+def thinking_within_limits(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:
+    """Change of a ``thinkingConfig`` in camel case only what the model refuses, and name what changed."""
+    if profile.thinking is ThinkingStyle.NONE:
+        return {}, {name for name, value in config.items() if value}
+    kept = {name: value for name, value in config.items() if name not in (_BUDGET, _LEVEL)}
+    budget, level = config.get(_BUDGET), config.get(_LEVEL)
+    effort = EFFORTS.get(level.upper()) if isinstance(level, str) else None
+    in_levels = profile.thinking is ThinkingStyle.LEVEL
+    if in_levels and level is not None:
+        fit = nearest_level(effort, profile) if effort else level
+        kept[_LEVEL] = level if EFFORTS.get(fit) is effort else fit
+    elif in_levels and budget == 0:
+        kept[_LEVEL] = nearest_level(Effort.NONE, profile)
+    elif budget is not None:
+        kept[_BUDGET] = nearest_budget(budget, profile)
+    elif effort is not None:
+        # A budget that means the same.
+        return {**kept, _BUDGET: nearest_budget(BUDGETS[effort], profile)}, set()
+    return kept, {name for name, value in config.items() if value is not None and value != kept.get(name)}
+
+
+def nearest_level(effort: Effort, profile: ModelProfile) -> str:
+    """Choose the least level the model has that is enough."""
+    enough = _ORDER.index(LEVELS[effort])
+    levels = profile.thinking_levels
+    return next((level for level in levels if _ORDER.index(level) >= enough), levels[-1])
+
+
+def nearest_budget(budget: int, profile: ModelProfile) -> int:
+    """Choose the budget the model takes that is nearest; models that think in levels take any but none."""
+    if budget < 0:
+        return _DYNAMIC
+    if profile.thinking is ThinkingStyle.LEVEL:
+        return min(budget, max(BUDGETS.values()))
+    least, most = profile.thinking_budget
+    return 0 if budget == 0 and profile.thinking_stops else min(max(budget, least), most)

@@ -1,0 +1,121 @@
+"""From a Gemini client to a Gemini model: bodies and frames pass, but for what must change.
+
+What must: ids of calls, which SAP AI Core refuses; fields that Vertex AI does
+not know; settings that the model does not take; a turn without a role; a
+system instruction that is a bare string; signatures of other vendors' models;
+and the model's name in the answer.
+"""
+
+from typing import Any
+
+from dialects.adapt.signatures import unpack
+from dialects.adapt.unsupported import unknown
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
+from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
+from dialects.core.faults import Fault
+from dialects.framing.json_text import dumps, loads_like_stdlib
+from dialects.framing.sse import Frame
+from dialects.gemini.limits import FIELDS, fitted, known, thinking_within_limits
+from dialects.gemini.request_renderer import sign_calls_of_others
+from dialects.gemini.stream import say_fault
+from dialects.gemini.vocabulary import BESIDE, camelled
+from dialects.interface import Envelope, Rendered
+
+_PATH_ONLY = ("model", "stream")
+_SYSTEM = ("systemInstruction", "system_instruction")
+_CALLS = ("functionCall", "function_call", "functionResponse", "function_response")
+_SIGNATURES = ("thoughtSignature", "thought_signature")
+_CONFIGS = ("generationConfig", "generation_config")
+
+
+def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
+    """Change of a client's own body only what the backend refuses."""
+    dropped: set[str] = set()
+    changed = known({name: value for name, value in body.items() if name not in _PATH_ONLY}, dropped)
+    for name in _SYSTEM:
+        if isinstance(changed.get(name), str):
+            changed[name] = {"parts": [{"text": changed[name]}]}
+    for name in _CONFIGS:
+        if isinstance(config := changed.get(name), dict):
+            changed[name] = _settings(config, profile, dropped)
+    if isinstance(turns := _listed(changed.get("contents")), list):
+        asked = _listed(body["contents"])
+        said = [_turn(turn, asked[index], index, profile, dropped) for index, turn in enumerate(turns)]
+        if "thinking signature" in dropped and profile.thinking is ThinkingStyle.LEVEL:
+            sign_calls_of_others(
+                [turn for turn in said if isinstance(turn, dict) and isinstance(turn.get("parts"), list)]
+            )
+        changed["contents"] = said
+    return Rendered(changed, tuple(sorted(dropped)))
+
+
+def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
+    """Change of a backend's own body only the name of the model."""
+    return {**body, "modelVersion": envelope.model} if "modelVersion" in body else body
+
+
+def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
+    """Render one frame for the client: byte for byte, unless it names the model."""
+    if '"modelVersion"' not in frame.data:
+        return frame.encode()
+    loaded = loads_like_stdlib(frame.data, frame.glance())
+    if not isinstance(loaded, dict) or loaded.get("modelVersion", envelope.model) == envelope.model:
+        return frame.encode()
+    return Frame(dumps(passthrough_response(loaded, envelope)), frame.event).encode()
+
+
+def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # noqa: ARG001 - Google's errors name neither
+    """Say a failure in a stream that was passed through."""
+    return say_fault(fault)
+
+
+def _settings(config: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
+    """Fit the settings to the model; where they fit they stay as they are spelled."""
+    spelled = camelled(config)
+    fit, changed = fitted(spelled, profile)
+    dropped |= {f"generationConfig.{name}" for name in changed}
+    if isinstance(thinking := spelled.get("thinkingConfig"), dict):
+        fit["thinkingConfig"], changed = thinking_within_limits(camelled(thinking), profile)
+        dropped |= {f"generationConfig.thinkingConfig.{name}" for name in changed}
+        if fit["thinkingConfig"] == camelled(thinking):
+            fit["thinkingConfig"] = thinking
+    return config if fit == spelled else fit
+
+
+def _listed(value: Any) -> Any:
+    """Put one object, which may stand for a list of one, into a list."""
+    return [value] if isinstance(value, dict) else value
+
+
+def _turn(turn: Any, asked: Any, index: int, profile: ModelProfile, dropped: set[str]) -> Any:
+    """Change of a turn, which was *asked* in full, what is refused in it."""
+    parts = _listed(turn.get("parts")) if isinstance(turn, dict) else None
+    if not isinstance(parts, list):
+        return turn
+    role = turn.get("role") or "user"
+    said = []
+    for place, part in enumerate(parts):
+        whole = _listed(asked["parts"])[place]
+        changed = _part(part, dropped)
+        if changed or not whole:
+            said.append(changed)
+        elif role != "model" and (odd := sorted(camelled(whole).keys() - FIELDS["contents.parts"] - BESIDE)):
+            raise unknown(odd[0], f"contents[{index}].parts[{place}]", profile.name)
+    return {**turn, "role": role, "parts": said}
+
+
+def _part(part: Any, dropped: set[str]) -> Any:
+    if not isinstance(part, dict):
+        return part
+    changed = dict(part)
+    for name in _CALLS:
+        if isinstance(call := changed.get(name), dict) and "id" in call:
+            changed[name] = {key: value for key, value in call.items() if key != "id"}
+    for name in _SIGNATURES:
+        signature = changed.get(name)
+        if isinstance(signature, str) and unpack(signature, Family.GEMINI)[0] is not Family.GEMINI:
+            dropped.add("thinking signature")
+            del changed[name]
+            # Nothing but the signature may have been said.
+            changed = {} if changed == {"text": ""} else changed
+    return changed

@@ -1,0 +1,285 @@
+"""Gemini's responses, parsed and rendered: ``GenerateContentResponse`` objects, errors, descriptions of models.
+
+Of several objects, as in a stream, the contents add up, but for the count of
+tokens, which is always the whole.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from dialects.adapt.attachments import kind_of
+from dialects.adapt.signatures import REDACTED, pack
+from dialects.core.conversation import (
+    JSON,
+    Completion,
+    Family,
+    Media,
+    Opaque,
+    Refusal,
+    Stop,
+    StopReason,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, fold, unfold
+from dialects.core.faults import Fault, FaultError, FaultKind, http_status
+from dialects.core.frame_reader import FrameReader
+from dialects.core.upstream_errors import fault_in_stream
+from dialects.framing.json_text import dumps, object_from
+from dialects.gemini.vocabulary import DIALECT, FINISHES, STATUSES, STOPS, usage_for, usage_from
+from dialects.interface import Envelope
+
+_ACTIONS = ["generateContent", "streamGenerateContent", "countTokens"]
+
+
+class ResponseReader(FrameReader):
+    """Reads ``GenerateContentResponse`` objects; *token* seeds the ids of calls, which Gemini does not give."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self._token = token
+        self._calls = 0
+        self._blocks = 0
+        self._kind: type[Block] | None = None
+        self._metadata: JSON = {}
+
+    def end(self) -> Iterator[Event]:
+        """The answer is complete. The usage is computed here, as `keep_usage` only keeps each message's counts."""
+        self.usage = usage_from(self._metadata)
+        return super().end()
+
+    def fail(self, fault: Fault) -> Iterator[Event]:
+        """The answer broke off. The usage is computed here, as in `end`."""
+        self.usage = usage_from(self._metadata)
+        return super().fail(fault)
+
+    def keep_usage(self, metadata: Mapping[Any, Any]) -> None:
+        """Keep the counts of one message; later ones replace earlier ones."""
+        self._metadata |= {name: value for name, value in metadata.items() if value is not None}
+
+    def read(self, message: JSON) -> Iterator[Event]:
+        """Say what one message means."""
+        match message:
+            case {"error": {**error}}:
+                status = error.get("code")
+                yield from self.fail(
+                    fault_in_stream(
+                        str(error.get("status") or status or ""),
+                        str(error.get("message") or ""),
+                        status if isinstance(status, int) else None,
+                    )
+                )
+                return
+            case {"usageMetadata": {**metadata}}:
+                self.keep_usage(metadata)
+                self.usage = usage_from(self._metadata)
+        yield from self.start(str(message.get("responseId") or self._token), str(message.get("modelVersion") or ""))
+        match message:
+            case {"candidates": [{**candidate}, *_]}:
+                yield from self._candidate(candidate)
+            case {"promptFeedback": {"blockReason": str(reason), **feedback}} if reason != "BLOCKED_REASON_UNSPECIFIED":
+                self.stop = Stop(StopReason.FILTERED, reason)
+                if said := feedback.get("blockReasonMessage"):
+                    yield from self._say(Refusal(), str(said))
+
+    def whole(self, body: JSON) -> Completion:
+        """Read an answer that came in one piece; raises `FaultError` if it is a failure or no answer."""
+        events = list(self.read(body))
+        if not any(isinstance(event, Failed) for event in events):
+            if self.stop is None and not body.get("candidates"):
+                raise FaultError(Fault(FaultKind.SERVER_ERROR, "the model answered nothing"))
+            events += self.end()
+        return fold(events)
+
+    def _candidate(self, candidate: Mapping[Any, Any]) -> Iterator[Event]:
+        for part in (candidate.get("content") or {}).get("parts") or []:
+            yield from self._part(part)
+        reason = candidate.get("finishReason")
+        if reason and reason != "FINISH_REASON_UNSPECIFIED":
+            self.stop = Stop(STOPS.get(reason, StopReason.END), str(reason))
+        if self._calls and self.stop and self.stop.reason is StopReason.END:
+            self.stop = replace(self.stop, reason=StopReason.TOOL_USE)
+
+    def _part(self, part: JSON) -> Iterator[Event]:
+        thought = part.get("thought") is True
+        signature = part.get("thoughtSignature")
+        if thought and part.get("text"):
+            yield from self._say(Thinking(family=Family.GEMINI), str(part["text"]))
+        if signature:
+            # It seals the thoughts just said, or ones that are not shown.
+            yield from self._say(Thinking(family=Family.GEMINI), "")
+            self.sign(str(signature))
+            yield from self._close()
+        if thought and "text" in part:
+            return
+        match part:
+            case {"text": str(text)}:
+                if text:
+                    yield from self._say(Text(), text)
+            case {"functionCall": {"name": str(name), **call}} if name:
+                yield from self._call(name, call.get("args"))
+            case {"inlineData": {"mimeType": str(mime), "data": str(data)}} if data and not thought:
+                yield from self._whole(Media(kind_of(mime), mime, data))
+            case {"functionCall": _}:
+                pass
+            case _ if meaning := {name: part[name] for name in part if name != "thoughtSignature"}:
+                yield from self._whole(Opaque(DIALECT, meaning))
+
+    def _call(self, name: str, args: Any) -> Iterator[Event]:
+        # A name may come back as "default_api:name".
+        call = ToolCall(f"call_{self._token}_{self._calls}", name.rpartition(":")[2] or name)
+        self._calls += 1
+        yield from self._close()
+        yield from self._say(call, dumps(args if isinstance(args, dict) else {}))
+        yield from self._close()
+
+    def _whole(self, block: Block) -> Iterator[Event]:
+        yield from self._close()
+        yield from self._say(block, "")
+        yield from self._close()
+
+    def _say(self, block: Block, text: str) -> Iterator[Event]:
+        """Go on with the open block if it is of this kind, else open another."""
+        if type(block) is not self._kind:
+            self._kind = type(block)
+            self._blocks += 1
+        yield from self.say(self._blocks, block, text)
+
+    def _close(self) -> Iterator[Event]:
+        self._kind = None
+        yield from self.stop_block()
+
+
+class PartRenderer:
+    """Turns events into parts. A signature waits for the part behind the thinking it seals."""
+
+    def __init__(self) -> None:
+        self._block: Block | None = None
+        self._arguments: list[str] = []
+        self._signature = ""
+        self.malformed = ""
+
+    def take(self, event: BlockStarted | BlockDelta | BlockStopped) -> list[JSON]:
+        """Give the parts an event completes."""
+        match event:
+            case BlockStarted(_, block):
+                self._block, self._arguments = block, []
+                return self._opened(block)
+            case BlockDelta(_, text):
+                return self._said(text)
+            case BlockStopped(_, signature):
+                return self._closed(signature)
+
+    def rest(self) -> list[JSON]:
+        """Give the signature that no part followed."""
+        return [self._signed({"text": ""})] if self._signature else []
+
+    def _opened(self, block: Block) -> list[JSON]:
+        match block:
+            case Thinking():
+                return self.rest()
+            case Text(text) | Refusal(text) if text:
+                return [self._signed({"text": text})]
+            case Media():
+                place = {"data": block.data} if block.data else {"fileUri": block.url}
+                return [self._signed({"inlineData" if block.data else "fileData": {"mimeType": block.mime, **place}})]
+            case Opaque(dialect, payload) if dialect == DIALECT:
+                return [self._signed(payload)]
+            case _:
+                return []
+
+    def _said(self, text: str) -> list[JSON]:
+        match self._block:
+            case Thinking():
+                return [{"text": text, "thought": True}]
+            case ToolCall():
+                self._arguments.append(text)
+                return []
+            case _:
+                return [self._signed({"text": text})]
+
+    def _closed(self, signature: str) -> list[JSON]:
+        match self._block:
+            case Thinking(redacted=redacted, family=family) if redacted:
+                self._signature = pack(REDACTED + redacted, family or Family.CLAUDE, Family.GEMINI)
+            case Thinking(signature=begun, family=family) if begun or signature:
+                self._signature = pack(begun + signature, family, Family.GEMINI)
+            case ToolCall(id, name, arguments):
+                said = arguments + "".join(self._arguments)
+                args = object_from(said)
+                if args is None:
+                    self.malformed = f"{name}({said})"
+                    return []
+                return [self._signed({"functionCall": {"id": id, "name": name, "args": args}})]
+            case _:
+                pass
+        return []
+
+    def _signed(self, part: JSON) -> JSON:
+        signature, self._signature = self._signature, ""
+        return {**part, "thoughtSignature": signature} if signature else part
+
+
+def parse_response(body: JSON, token: str) -> Completion:
+    """Understand a whole answer, just as its stream would be."""
+    return ResponseReader(token).whole(body)
+
+
+def render_response(completion: Completion, envelope: Envelope) -> JSON:
+    """Say a whole answer."""
+    said = PartRenderer()
+    parts: list[JSON] = []
+    for event in unfold(completion):
+        if isinstance(event, BlockStarted | BlockDelta | BlockStopped):
+            parts += said.take(event)
+    candidate = candidate_for([*parts, *said.rest()]) | finish_for(completion.stop, said.malformed)
+    return response_body(candidate, envelope, completion.usage)
+
+
+def render_fault(fault: Fault) -> JSON:
+    """Say a failure as Google's APIs do; Google's clients read from the details when to come back."""
+    error: JSON = {"code": http_status(fault), "message": fault.message, "status": STATUSES[fault.kind]}
+    if fault.retry_after is not None:
+        delay = f"{fault.retry_after:g}s"
+        error["details"] = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}]
+    return {"error": error}
+
+
+def render_model(name: str, created: int) -> JSON:  # noqa: ARG001 - Google says nothing of when
+    """Describe one model, as Google's clients read it."""
+    return {
+        "name": f"models/{name}",
+        "baseModelId": name,
+        "version": "001",
+        "displayName": name,
+        "supportedGenerationMethods": _ACTIONS,
+    }
+
+
+def render_models(names: Sequence[str], created: int) -> JSON:
+    """List all models, as Google's clients read them."""
+    return {"models": [render_model(name, created) for name in names]}
+
+
+def response_body(candidate: JSON, envelope: Envelope, usage: Usage | None) -> JSON:
+    """Write a ``GenerateContentResponse`` with one candidate."""
+    body: JSON = {"candidates": [candidate]}
+    if usage is not None:
+        body["usageMetadata"] = usage_for(usage)
+    return {**body, "modelVersion": envelope.model, "responseId": envelope.token}
+
+
+def candidate_for(parts: list[JSON]) -> JSON:
+    """Write a candidate that holds *parts*."""
+    return {"content": {"parts": parts, "role": "model"}, "index": 0}
+
+
+def finish_for(stop: Stop, malformed: str) -> JSON:
+    """Name why the answer ended: by Gemini's own reason where it was one."""
+    if malformed:
+        return {"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": f"Malformed function call: {malformed}"}
+    own = STOPS.get(stop.raw) is stop.reason
+    return {"finishReason": stop.raw if own else FINISHES[stop.reason]}

@@ -1,0 +1,91 @@
+"""Gemini's streams, read and written: each ``data:`` line is a ``GenerateContentResponse``.
+
+Nothing ends a stream but the end: Google's clients choke on ``[DONE]``.
+"""
+
+import json
+from collections.abc import Iterable
+
+from dialects.core.conversation import JSON, Text, Thinking, Usage
+from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
+from dialects.core.faults import Fault
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame
+from dialects.gemini.response import (
+    PartRenderer,
+    ResponseReader,
+    candidate_for,
+    finish_for,
+    render_fault,
+    response_body,
+)
+from dialects.interface import Envelope
+
+
+class Reader(ResponseReader):
+    """Reads a stream of ``GenerateContentResponse`` objects."""
+
+    def loads(self, frame: Frame) -> JSON | None:
+        """Parse one frame; an error may come in a list of one."""
+        loaded = json.loads(frame.data)
+        message = loaded[0] if isinstance(loaded, list) else loaded
+        if not isinstance(message, dict):
+            raise TypeError("not an object")
+        return message
+
+    def continued(self, frame: Frame) -> str:
+        """Return the text of a candidate's only part, if it is of the open block's kind and the candidate goes on."""
+        message = frame.glance()
+        candidate = message["candidates"][0]
+        (part,) = candidate["content"]["parts"]
+        text, kind = part["text"], Thinking if part.get("thought") is True else Text
+        alone = len(part) == (2 if kind is Thinking else 1)
+        if "error" in message or candidate.get("finishReason") or not (alone and kind is self._kind):
+            return ""
+        metadata = message.get("usageMetadata")
+        if not (text and isinstance(text, str)) or (metadata and float in map(type, metadata.values())):
+            return ""
+        self.keep_usage(metadata or {})
+        return text
+
+
+class Writer:
+    """Writes a stream of ``GenerateContentResponse`` objects; a call comes whole, once it is complete."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        self._parts = PartRenderer()
+
+    def write(self, events: Iterable[Event]) -> bytes:
+        """Render events as bytes."""
+        return b"".join(self._write(event) for event in events)
+
+    def _write(self, event: Event) -> bytes:
+        match event:
+            case Started():
+                return b""
+            case BlockStarted() | BlockDelta() | BlockStopped():
+                return b"".join(self._frame(candidate_for([part])) for part in self._parts.take(event))
+            case Finished(stop, usage):
+                last = candidate_for(self._parts.rest() or [{"text": ""}]) | finish_for(stop, self._parts.malformed)
+                return self._frame(last, usage)
+            case Failed(fault):
+                return say_fault(fault)
+
+    def _frame(self, candidate: JSON, usage: Usage | None = None) -> bytes:
+        return Frame(dumps(response_body(candidate, self._envelope, usage))).encode()
+
+
+def reader(token: str, content_type: str) -> Reader:  # noqa: ARG001 - SAP AI Core frames Gemini's streams in one way only
+    """Begin to understand a stream."""
+    return Reader(token)
+
+
+def writer(envelope: Envelope) -> Writer:
+    """Begin to say an answer piece by piece."""
+    return Writer(envelope)
+
+
+def say_fault(fault: Fault) -> bytes:
+    """Say a failure in a stream that had begun."""
+    return Frame(dumps(render_fault(fault))).encode()

@@ -1,0 +1,167 @@
+"""Gemini: names, tables and spellings that requests, responses and streams share.
+
+https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
+"""
+
+from dialects.core.conversation import JSON, Effort, Media, MediaKind, StopReason, Usage
+from dialects.core.faults import FaultKind
+
+DIALECT = "gemini"
+DECLARED = "tools.functionDeclarations"
+"""Under which name is kept what a function declares that only Gemini knows; no field of a body holds a dot."""
+TURNS = "contents[]"
+"""How the place of a field is written that stands in some turn."""
+PARTS = f"{TURNS}.parts[]"
+BESIDE = frozenset({"mediaResolution", "partMetadata", "thought", "thoughtSignature", "videoMetadata"})
+"""What may stand beside the content of a part, and says nothing alone."""
+RESOLUTIONS = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
+"""How closely to look at an image, in levels that OpenAI has as well."""
+EFFORTS = {"MINIMAL": Effort.MINIMAL, "LOW": Effort.LOW, "MEDIUM": Effort.MEDIUM, "HIGH": Effort.HIGH}
+LEVELS = {
+    Effort.NONE: "MINIMAL",
+    Effort.MINIMAL: "MINIMAL",
+    Effort.LOW: "LOW",
+    Effort.MEDIUM: "MEDIUM",
+    Effort.HIGH: "HIGH",
+    Effort.XHIGH: "HIGH",
+    Effort.MAX: "HIGH",
+}
+# Google's own correspondence, https://ai.google.dev/gemini-api/docs/openai#thinking, and the
+# largest budget there is for what lies above it.
+BUDGETS = {
+    Effort.NONE: 0,
+    Effort.MINIMAL: 1024,
+    Effort.LOW: 1024,
+    Effort.MEDIUM: 8192,
+    Effort.HIGH: 24576,
+    Effort.XHIGH: 32768,
+    Effort.MAX: 32768,
+}
+# https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateContentResponse#FinishReason
+STOPS = {
+    "STOP": StopReason.END,
+    "MAX_TOKENS": StopReason.LENGTH,
+    "SAFETY": StopReason.FILTERED,
+    "RECITATION": StopReason.FILTERED,
+    "LANGUAGE": StopReason.FILTERED,
+    "BLOCKLIST": StopReason.FILTERED,
+    "PROHIBITED_CONTENT": StopReason.FILTERED,
+    "SPII": StopReason.FILTERED,
+    "MODEL_ARMOR": StopReason.FILTERED,
+    "IMAGE_SAFETY": StopReason.FILTERED,
+    "IMAGE_PROHIBITED_CONTENT": StopReason.FILTERED,
+    "IMAGE_RECITATION": StopReason.FILTERED,
+    "IMAGE_OTHER": StopReason.FILTERED,
+    "NO_IMAGE": StopReason.FILTERED,
+    "MALFORMED_FUNCTION_CALL": StopReason.END,
+    "UNEXPECTED_TOOL_CALL": StopReason.END,
+    "TOO_MANY_TOOL_CALLS": StopReason.END,
+    "OTHER": StopReason.END,
+}
+FINISHES = {
+    StopReason.END: "STOP",
+    StopReason.LENGTH: "MAX_TOKENS",
+    StopReason.CONTEXT_FULL: "MAX_TOKENS",
+    StopReason.TOOL_USE: "STOP",
+    StopReason.STOP_SEQUENCE: "STOP",
+    StopReason.FILTERED: "SAFETY",
+    StopReason.PAUSED: "STOP",
+}
+# https://cloud.google.com/apis/design/errors#handling_errors
+STATUSES = {
+    FaultKind.INVALID_REQUEST: "INVALID_ARGUMENT",
+    FaultKind.CONTENT_FILTERED: "INVALID_ARGUMENT",
+    FaultKind.TOO_LARGE: "INVALID_ARGUMENT",
+    FaultKind.NOT_FOUND: "NOT_FOUND",
+    FaultKind.UNAUTHENTICATED: "UNAUTHENTICATED",
+    FaultKind.CALLER_LEFT: "CANCELLED",
+    FaultKind.RATE_LIMITED: "RESOURCE_EXHAUSTED",
+    FaultKind.OVERLOADED: "UNAVAILABLE",
+    FaultKind.SERVER_ERROR: "INTERNAL",
+    FaultKind.TIMEOUT: "DEADLINE_EXCEEDED",
+    FaultKind.UNREACHABLE: "UNAVAILABLE",
+    FaultKind.STREAM_BROKEN: "INTERNAL",
+    FaultKind.REFUSED_CREDENTIALS: "INTERNAL",
+    FaultKind.NO_TOKEN: "UNAVAILABLE",
+    FaultKind.DEPLOYMENT_FORBIDDEN: "INTERNAL",
+    FaultKind.REQUEST_FORBIDDEN: "PERMISSION_DENIED",
+    FaultKind.RESOURCE_NOT_FOUND: "NOT_FOUND",
+    FaultKind.GONE: "UNAVAILABLE",
+    FaultKind.UNAVAILABLE: "UNAVAILABLE",
+    FaultKind.DEFECT: "INTERNAL",
+    FaultKind.OTHER: "INTERNAL",
+}
+_MIME_BY_SUFFIX = {
+    "aac": "audio/aac",
+    "csv": "text/csv",
+    "flac": "audio/flac",
+    "gif": "image/gif",
+    "heic": "image/heic",
+    "heif": "image/heif",
+    "html": "text/html",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "md": "text/markdown",
+    "mov": "video/quicktime",
+    "mp3": "audio/mpeg",
+    "mp4": "video/mp4",
+    "mpeg": "video/mpeg",
+    "ogg": "audio/ogg",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "txt": "text/plain",
+    "wav": "audio/wav",
+    "webm": "video/webm",
+    "webp": "image/webp",
+}
+_MIME_BY_KIND = {
+    MediaKind.IMAGE: "image/jpeg",
+    MediaKind.DOCUMENT: "application/pdf",
+    MediaKind.AUDIO: "audio/mpeg",
+    MediaKind.VIDEO: "video/mp4",
+}
+
+
+def camelled(value: JSON) -> JSON:
+    """Write an object's own keys in camel case, as protobuf JSON takes both spellings."""
+    return {camel(name): item for name, item in value.items()}
+
+
+def camel(name: str) -> str:
+    """Write a name in camel case."""
+    head, *rest = name.split("_")
+    return head + "".join(part[:1].upper() + part[1:] for part in rest) if head else name
+
+
+def mime_of(media: Media) -> str:
+    """Name the type of an attachment: Gemini insists on one, clients do not always say it."""
+    return media.mime or mime_by_suffix(media.url or media.name) or _MIME_BY_KIND[media.kind]
+
+
+def mime_by_suffix(path: str) -> str:
+    """Guess a type by the end of a name or an address; empty where it says nothing."""
+    return _MIME_BY_SUFFIX.get(path.partition("?")[0].partition("#")[0].rpartition(".")[2].lower(), "")
+
+
+def usage_from(metadata: JSON) -> Usage:
+    """Count each token once: Gemini's prompt includes what was cached, its candidates exclude the thoughts."""
+    cached = _count(metadata, "cachedContentTokenCount")
+    thoughts = _count(metadata, "thoughtsTokenCount")
+    prompt = _count(metadata, "promptTokenCount") + _count(metadata, "toolUsePromptTokenCount")
+    output = _count(metadata, "candidatesTokenCount") + thoughts
+    return Usage(max(0, prompt - cached), cached, 0, output, thoughts)
+
+
+def usage_for(usage: Usage) -> JSON:
+    """Write a count of tokens as Gemini's clients read it."""
+    metadata = {"promptTokenCount": usage.prompt, "candidatesTokenCount": usage.output - usage.reasoning}
+    if usage.reasoning:
+        metadata["thoughtsTokenCount"] = usage.reasoning
+    if usage.cache_read:
+        metadata["cachedContentTokenCount"] = usage.cache_read
+    return {**metadata, "totalTokenCount": usage.total}
+
+
+def _count(metadata: JSON, name: str) -> int:
+    value = metadata.get(name)
+    return value if isinstance(value, int) and value > 0 else 0

@@ -1,0 +1,97 @@
+"""OpenAI chat completions: which fields whose models take; an unknown one makes them refuse the request."""
+
+from dialects.capabilities.models import ModelProfile, ThinkingStyle, Vendor
+from dialects.core.conversation import JSON
+
+_EVERYWHERE = frozenset(
+    {
+        "model",
+        "messages",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "max_tokens",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "stop",
+        "seed",
+        "n",
+        "presence_penalty",
+        "frequency_penalty",
+        "logprobs",
+        "top_logprobs",
+        "response_format",
+        "stream",
+        "stream_options",
+    }
+)
+# https://learn.microsoft.com/azure/ai-foundry/openai/reference: what API versions up to 2025-01 know.
+_AZURE = frozenset(
+    {
+        "audio",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "metadata",
+        "modalities",
+        "prediction",
+        "reasoning_effort",
+        "store",
+        "user",
+        "verbosity",
+    }
+)
+# https://docs.perplexity.ai/api-reference/chat-completions-post
+_PERPLEXITY = frozenset(
+    {
+        "disable_search",
+        "enable_search_classifier",
+        "image_domain_filter",
+        "image_format_filter",
+        "language_preference",
+        "last_updated_after_filter",
+        "last_updated_before_filter",
+        "reasoning_effort",
+        "return_images",
+        "return_related_questions",
+        "search_after_date_filter",
+        "search_before_date_filter",
+        "search_domain_filter",
+        "search_mode",
+        "search_recency_filter",
+        "top_k",
+        "web_search_options",
+    }
+)
+# https://docs.mistral.ai/api/
+_MISTRAL = frozenset({"prediction", "prompt_mode", "random_seed", "safe_prompt"})
+# https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
+_OPEN = frozenset({"chat_template_kwargs", "logit_bias", "min_p", "repetition_penalty", "top_k", "user"})
+_TAKEN = {
+    Vendor.OPENAI: _EVERYWHERE | _AZURE,
+    Vendor.PERPLEXITY: _EVERYWHERE | _PERPLEXITY,
+    Vendor.MISTRAL: _EVERYWHERE | _MISTRAL,
+    Vendor.OTHER: _EVERYWHERE | _OPEN,
+}
+_SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
+
+
+def accepted(body: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
+    """Keep the fields the model takes; name the others that said something."""
+    taken = _TAKEN.get(profile.vendor, _EVERYWHERE)
+    if profile.vendor is Vendor.OPENAI:
+        taken -= _refused(body, profile)
+    dropped |= {name for name, value in body.items() if name not in taken and value not in _SAYS_NOTHING}
+    return {name: value for name, value in body.items() if name in taken}
+
+
+def _refused(body: JSON, profile: ModelProfile) -> set[str]:
+    """Name what OpenAI's models take, but not this one, or not in this request."""
+    taken = {
+        "reasoning_effort": profile.thinking is ThinkingStyle.EFFORT,
+        "verbosity": profile.verbosity,
+        # It is put on answers that are stored, and refused without.
+        "metadata": body.get("store") is True,
+    }
+    return {name for name, is_taken in taken.items() if not is_taken}

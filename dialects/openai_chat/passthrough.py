@@ -1,0 +1,150 @@
+"""OpenAI chat completions on both sides: bodies and frames pass, but for what must change."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from dialects.capabilities.models import ModelProfile, Vendor
+from dialects.core.conversation import JSON, NO_USAGE, Usage
+from dialects.core.faults import Fault, invalid
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame, encoded
+from dialects.interface import Envelope, Rendered
+from dialects.openai_chat.limits import accepted
+from dialects.openai_chat.request_parser import parse_request
+from dialects.openai_chat.request_renderer import messages_for
+from dialects.openai_chat.vocabulary import accepted_call_id
+from dialects.openai_common.limits import drop_refused_sampling, limit_effort, limited
+from dialects.openai_common.passthrough import public_model
+from dialects.openai_common.response import render_fault
+
+_OF_MESSAGE = frozenset({"role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call"})
+_OF_PART = frozenset({"type", "text", "image_url", "input_audio", "file", "refusal"})
+_OF_CALL = frozenset({"id", "type", "function", "custom"})
+_OF_TOOL = frozenset({"type", "function", "custom"})
+_LENGTHS = ("max_completion_tokens", "max_tokens")
+
+
+def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
+    """Change of a client's own body only what the backend refuses.
+
+    The backend is always asked for usage when it streams: `passthrough_frame` keeps
+    it from clients that did not ask.
+    """
+    dropped: set[str] = set()
+    out = dict(body)
+    out.pop("model", None)
+    if profile.model_in_body:
+        out["model"] = profile.name
+    out["messages"] = _messages(body, profile, dropped)
+    _length(out, profile, dropped)
+    _tools(out, dropped)
+    if profile.vendor is Vendor.OPENAI:
+        limit_effort(out, "reasoning_effort", profile, dropped)
+    if out.get("stream") is True:
+        asked = out.get("stream_options")
+        out["stream_options"] = {**(asked if isinstance(asked, dict) else {}), "include_usage": True}
+    else:
+        out.pop("stream_options", None)
+    drop_refused_sampling(out, profile, dropped)
+    out = accepted(out, profile, dropped)
+    return Rendered(out, tuple(sorted(dropped)))
+
+
+def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
+    """Change of a backend's own body only the model's name."""
+    return {**body, "model": envelope.model}
+
+
+def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
+    """Render one frame of a backend's stream for the client; empty to swallow it.
+
+    Swallowed are Azure's first chunk, which is about the prompt and has neither
+    id nor choices, and the chunk with the usage if the client did not ask for it.
+    """
+    data = frame.data
+    if data.strip() == "[DONE]":
+        return frame.encode()
+    nothing_said = "[]" in data and ('"choices":[]' in data or '"choices": []' in data)
+    renamed = None if nothing_said else public_model(data, envelope.model)
+    if renamed is not None:
+        return encoded(renamed, frame.event)
+    return _rewritten(frame, envelope)
+
+
+def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
+    """Say a failure in a stream that was passed through; neither the stream's id nor its model are said again."""
+    del id, envelope
+    return encoded(dumps(render_fault(fault)))
+
+
+def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
+    try:
+        message = json.loads(frame.data)
+    except ValueError:
+        message = None
+    if not isinstance(message, dict):
+        return b""
+    if message.get("choices") == []:
+        usage = message.get("usage")
+        if usage and not envelope.conversation.stream_usage:
+            return b""
+        if not usage and not message.get("id"):
+            return b""
+        if (renamed := public_model(frame.data, envelope.model)) is not None:
+            return encoded(renamed, frame.event)
+    return encoded(dumps({**message, "model": envelope.model}), frame.event)
+
+
+def _messages(body: JSON, profile: ModelProfile, dropped: set[str]) -> list[Any]:
+    """Pass what was said; for vendors stricter than OpenAI as in translation."""
+    if profile.vendor is not Vendor.OPENAI:
+        return messages_for(parse_request(body), profile, dropped)
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        raise invalid("messages must be a list of objects", "messages")
+    return [_message(message, profile, dropped) for message in messages]
+
+
+def _message(message: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
+    out = _only(message, _OF_MESSAGE, dropped)
+    if isinstance(out.get("content"), list):
+        out["content"] = [_only(part, _OF_PART, dropped) if isinstance(part, dict) else part for part in out["content"]]
+    if isinstance(out.get("tool_calls"), list):
+        calls = out["tool_calls"]
+        out["tool_calls"] = [_call(call, profile, dropped) if isinstance(call, dict) else call for call in calls]
+    if isinstance(own := out.get("tool_call_id"), str):
+        out["tool_call_id"] = accepted_call_id(own, profile)
+    return out
+
+
+def _call(call: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
+    out = _only(call, _OF_CALL, dropped)
+    return {**out, "id": accepted_call_id(out["id"], profile)} if isinstance(out.get("id"), str) else out
+
+
+def _only(value: Mapping[str, Any], names: frozenset[str], dropped: set[str]) -> JSON:
+    dropped |= {name for name in value.keys() - names if value[name]}
+    return {name: field for name, field in value.items() if name in names}
+
+
+def _length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
+    given = [body.pop(name) for name in _LENGTHS if name in body]
+    length = next((value for value in given if value is not None), None)
+    if length is None:
+        return
+    if isinstance(length, bool) or not isinstance(length, int):
+        raise invalid("max_tokens must be a whole number", "max_tokens")
+    body[_LENGTHS[0] if profile.max_completion_tokens else _LENGTHS[1]] = limited(length, profile, dropped)
+
+
+def _tools(body: JSON, dropped: set[str]) -> None:
+    if isinstance(body.get("tools"), list) and body["tools"]:
+        tools = body["tools"]
+        body["tools"] = [_only(tool, _OF_TOOL, dropped) if isinstance(tool, dict) else tool for tool in tools]
+        return
+    for name in ("tools", "tool_choice", "parallel_tool_calls"):
+        body.pop(name, None)
+    if not body.get("functions"):
+        body.pop("functions", None)
+        body.pop("function_call", None)

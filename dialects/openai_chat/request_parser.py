@@ -1,0 +1,359 @@
+"""OpenAI chat completions: understanding a request.
+
+https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from dialects.adapt.field_reader import FieldReader
+from dialects.adapt.tool_names import narrowed
+from dialects.anthropic_messages.request_parser import parse_block
+from dialects.core.conversation import (
+    JSON,
+    CacheMark,
+    Conversation,
+    Family,
+    Media,
+    MediaKind,
+    Message,
+    Opaque,
+    OutputFormat,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Sampling,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    ToolResult,
+    ToolSpec,
+)
+from dialects.core.faults import invalid
+from dialects.openai_chat.client_variants import blocks_in, is_block
+from dialects.openai_common.request_parser import (
+    beyond,
+    cache_mark,
+    document,
+    effort_in,
+    function_spec,
+    input_of,
+    media,
+    output_format,
+    split_instructions,
+)
+from dialects.openai_common.vocabulary import CHAT
+
+_MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "any": ToolMode.REQUIRED, "none": ToolMode.NONE}
+_UNDERSTOOD = frozenset(
+    {
+        "model",
+        "messages",
+        "tools",
+        "tool_choice",
+        "function_call",
+        "parallel_tool_calls",
+        "max_tokens",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "stop",
+        "seed",
+        "presence_penalty",
+        "frequency_penalty",
+        "reasoning_effort",
+        "response_format",
+        "stream",
+        "stream_options",
+        "user",
+        "prompt_cache_key",
+    }
+)
+_DEFAULTS: Mapping[str, Any] = {
+    "n": 1,
+    "store": False,
+    "logprobs": False,
+    "logit_bias": {},
+    "metadata": {},
+    "modalities": ["text"],
+    "service_tier": "auto",
+}
+"""What is the same as not saying it."""
+
+
+def parse_request(body: JSON) -> Conversation:
+    """Understand a request; raises `FaultError` for one that makes no sense.
+
+    A `developer` message is a system message. Those at the front are the
+    conversation's system; later ones stay where they are.
+    """
+    fields = FieldReader(body)
+    system, messages = split_instructions(_messages(fields))
+    tools = _tools(fields)
+    choice = _tool_choice(fields) if tools else None
+    if choice is not None and "allowed" in choice:
+        tools = narrowed(tools, choice["allowed"], "tool_choice")
+    return Conversation(
+        model=fields.text("model"),
+        dialect=CHAT,
+        system=system,
+        messages=messages,
+        tools=tools,
+        tool_choice=choice["choice"] if choice else None,
+        sampling=_sampling(fields),
+        reasoning=_reasoning(fields),
+        output=_output(fields),
+        stream=fields.flag("stream") or False,
+        stream_usage=_stream_usage(fields),
+        user=fields.text("user"),
+        cache_key=fields.text("prompt_cache_key"),
+        extra=_extra(fields),
+    )
+
+
+def _messages(fields: FieldReader) -> list[Message]:
+    found: list[Message] = []
+    for index, message in enumerate(fields.objects("messages")):
+        said = _message(message, index, found)
+        before = found[-1] if found else None
+        if message.body.get("role") in ("tool", "function") and before and _only_results(before):
+            found[-1] = replace(before, parts=(*before.parts, *said.parts))
+        else:
+            found.append(said)
+    if not found:
+        raise fields.wrong("messages", "a list of at least one message")
+    return found
+
+
+def _only_results(message: Message) -> bool:
+    return bool(message.parts) and all(isinstance(part, ToolResult) for part in message.parts)
+
+
+def _message(message: FieldReader, index: int, before: list[Message]) -> Message:
+    match message.text("role"):
+        case "system" | "developer":
+            return Message(Role.SYSTEM, (*_content(message), *_name(message)))
+        case "user":
+            return Message(Role.USER, (*_content(message), *_name(message)))
+        case "assistant":
+            return Message(Role.ASSISTANT, (*_answer(message, index), *_name(message)))
+        case "tool":
+            return Message(Role.USER, (_result(message, message.named("tool_call_id")),))
+        case "function":
+            return Message(Role.USER, (_result(message, _last_call(message.named("name"), before)),))
+        case _:
+            raise message.wrong("role", "system, developer, user, assistant, tool or function")
+
+
+def _name(message: FieldReader) -> Iterator[Part]:
+    """No other dialect has a name beside the role."""
+    if name := message.text("name"):
+        yield Opaque(CHAT, {"type": "name", "name": name})
+
+
+def _result(message: FieldReader, id: str) -> ToolResult:
+    said = [inner for part in _content(message) for inner in (part.parts if isinstance(part, ToolResult) else (part,))]
+    parts = tuple(part for part in said if isinstance(part, Text | Media | Opaque))
+    cache = cache_mark(message)
+    return ToolResult(id, tuple(replace(p, cache=None) if isinstance(p, Text) else p for p in parts), cache=cache)
+
+
+def _last_call(name: str, before: list[Message]) -> str:
+    """Find the call a legacy function message answers: it says only the function's name."""
+    calls = [part for message in before for part in message.parts if isinstance(part, ToolCall) and part.name == name]
+    return calls[-1].id if calls else name
+
+
+def _content(message: FieldReader) -> Iterator[Part]:
+    content = message.body.get("content")
+    if content is None:
+        return
+    if isinstance(content, str):
+        yield Text(content, cache_mark(message))
+        return
+    if not isinstance(content, list):
+        raise message.wrong("content", "a string or a list of parts")
+    whole = cache_mark(message)
+    parts = message.objects("content")
+    for part in parts:
+        yield _part(part, cache_mark(part) or (whole if part is parts[-1] else None))
+
+
+def _part(part: FieldReader, cache: CacheMark | None) -> Part:
+    kind = part.text("type")
+    match kind:
+        case "text" | "input_text" | "output_text":
+            return Text(part.text("text"), cache)
+        case "refusal":
+            return Refusal(part.text("refusal"))
+        case "":
+            raise part.wrong("type", "a string")
+        case _ if attached := _attached(part, kind):
+            return replace(attached, cache=cache)
+        case "image_url" | "input_audio":
+            raise part.wrong(kind, "an object")
+        case _ if is_block(part.body):
+            return parse_block(dict(part.body), part.path)[0]
+        case _:
+            return Opaque(CHAT, dict(part.body), where=part.path)
+
+
+def _attached(part: FieldReader, kind: str) -> Media | None:
+    """Read what is attached, if its data or its address is."""
+    match kind:
+        case "image_url" if isinstance(part.body.get("image_url"), str):
+            return media(part.text("image_url"), part.at("image_url"), MediaKind.IMAGE)
+        case "image_url" if image := part.object("image_url"):
+            return media(image.named("url"), image.at("url"), MediaKind.IMAGE, detail=image.text("detail"))
+        case "video_url" if video := part.object("video_url"):
+            return media(video.named("url"), video.at("url"), MediaKind.VIDEO)
+        case "input_audio" if audio := part.object("input_audio"):
+            return Media(MediaKind.AUDIO, f"audio/{audio.named('format')}", audio.named("data"))
+        case "file" if (file := part.object("file")) and file.text("file_data"):
+            return document(file)
+        case _:
+            return None
+
+
+def _answer(message: FieldReader, index: int) -> Iterator[Part]:
+    """Say what the model said, its thoughts first."""
+    thoughts = message.body.get("reasoning_content") or message.body.get("reasoning")
+    if isinstance(thoughts, str):
+        yield Thinking(thoughts)
+    # An empty text beside calls says nothing, and several providers refuse it.
+    yield from (part for part in _content(message) if part != Text(""))
+    if refusal := message.text("refusal"):
+        yield Refusal(refusal)
+    for call in message.objects("tool_calls"):
+        yield from _call(call)
+    if legacy := message.object("function_call"):
+        yield ToolCall(f"call_{index}", legacy.named("name"), legacy.text("arguments"))
+
+
+def _call(call: FieldReader) -> Iterator[Part]:
+    function = call.object("function")
+    if function is None:
+        if call.text("type") in ("", "function"):
+            raise call.wrong("function", "an object")
+        yield Opaque(CHAT, dict(call.body), tuple(_custom(call)), call.path)
+        return
+    if signature := _google_signature(call):
+        yield Thinking(signature=signature, family=Family.GEMINI)
+    yield ToolCall(call.named("id"), function.named("name"), function.text("arguments"), cache_mark(call))
+
+
+def _custom(call: FieldReader) -> Iterator[ToolCall]:
+    """Say the call of a custom tool as one of a function: its text is what the function is given."""
+    if custom := call.object("custom"):
+        yield ToolCall(call.named("id"), custom.named("name"), input_of(custom))
+
+
+def _google_signature(call: FieldReader) -> str:
+    """Read where Google's own OpenAI-compatible API puts the signature of a call.
+
+    https://ai.google.dev/gemini-api/docs/thought-signatures
+    """
+    match call.body.get("extra_content"):
+        case {"google": {"thought_signature": str(signature)}}:
+            return signature
+        case _:
+            return ""
+
+
+def _tools(fields: FieldReader) -> tuple[ToolSpec | Opaque, ...]:
+    legacy = [_function(function, None) for function in fields.objects("functions")]
+    return (*(_tool(tool) for tool in fields.objects("tools")), *legacy)
+
+
+def _tool(tool: FieldReader) -> ToolSpec | Opaque:
+    function = tool.object("function")
+    if tool.text("type") not in ("", "function"):
+        tool.object("custom")
+        return Opaque(CHAT, dict(tool.body))
+    if function is None:
+        raise tool.wrong("function", "an object")
+    return _function(function, cache_mark(tool))
+
+
+def _function(function: FieldReader, cache: CacheMark | None) -> ToolSpec:
+    return function_spec(function, function.named("name"), cache)
+
+
+def _tool_choice(fields: FieldReader) -> dict[str, Any] | None:
+    """Read the choice, and the names it narrows the tools to, if it does."""
+    parallel = fields.flag("parallel_tool_calls")
+    where = "tool_choice" if fields.body.get("tool_choice") is not None else "function_call"
+    said = fields.body.get(where)
+    match said:
+        case None:
+            return {"choice": ToolChoice(parallel=parallel)} if parallel is not None else None
+        case str(mode) if mode in _MODES:
+            return {"choice": ToolChoice(_MODES[mode], parallel=parallel)}
+        case {"type": "allowed_tools", "allowed_tools": {"mode": str(mode), "tools": [*tools]}} if mode in _MODES:
+            names = frozenset(_name_of(tool) for tool in tools)
+            return {"choice": ToolChoice(_MODES[mode], parallel=parallel), "allowed": names}
+        case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)}:
+            return {"choice": ToolChoice(ToolMode.NAMED, name, parallel)}
+        case _:
+            raise fields.wrong(where, "auto, none, required or the name of a function")
+
+
+def _name_of(tool: Any) -> str:
+    match tool:
+        case {"function": {"name": str(name)}} | {"name": str(name)}:
+            return name
+        case _:
+            raise invalid("tool_choice.allowed_tools.tools must name functions", "tool_choice")
+
+
+def _sampling(fields: FieldReader) -> Sampling:
+    longest = fields.count("max_completion_tokens")
+    return Sampling(
+        max_tokens=longest if longest is not None else fields.count("max_tokens"),
+        temperature=fields.number("temperature"),
+        top_p=fields.number("top_p"),
+        stop=fields.texts("stop"),
+        seed=fields.integer("seed"),
+        presence_penalty=fields.number("presence_penalty"),
+        frequency_penalty=fields.number("frequency_penalty"),
+    )
+
+
+def _reasoning(fields: FieldReader) -> Reasoning | None:
+    effort = effort_in(fields, "reasoning_effort")
+    return Reasoning(effort) if effort else None
+
+
+def _output(fields: FieldReader) -> OutputFormat | None:
+    form = fields.object("response_format")
+    if form is None:
+        return None
+    nested = form.object("json_schema")
+    if form.text("type") != "json_schema" or nested is None:
+        return output_format(form)
+    return output_format(FieldReader({**nested.body, "type": "json_schema"}, nested.path))
+
+
+def _stream_usage(fields: FieldReader) -> bool:
+    options = fields.object("stream_options")
+    return bool(options and options.flag("include_usage"))
+
+
+def _extra(fields: FieldReader) -> JSON:
+    extra = beyond(fields.body, _UNDERSTOOD, _DEFAULTS)
+    options = fields.object("stream_options")
+    if options and (rest := {name: value for name, value in options.body.items() if name != "include_usage"}):
+        extra["stream_options"] = rest
+    if not fields.array("functions"):
+        extra.pop("functions", None)
+    for message in fields.objects("messages"):
+        for block in blocks_in(message.body):
+            extra |= parse_block(block, message.at("content"))[1]
+    n = fields.count("n")
+    if n is not None and n > 128:
+        raise fields.wrong("n", "at most 128")
+    return extra

@@ -1,0 +1,369 @@
+"""OpenAI chat completions: requests, rendered.
+
+Azure OpenAI, and Mistral, Perplexity, Cohere and open models, which speak the
+same dialect with fewer fields. Their templates want roles to alternate and
+instructions only at the front, so there a late system message is said as a
+user's text in ``<system>``, and turns of one role are merged.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from dialects.adapt.schemas import answer_for_openai
+from dialects.adapt.tool_names import lost_with
+from dialects.adapt.turn_order import wrapped
+from dialects.capabilities.models import ModelProfile, Vendor
+from dialects.core.conversation import (
+    JSON,
+    Conversation,
+    Media,
+    MediaKind,
+    Message,
+    Opaque,
+    OutputFormat,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    ToolResult,
+    ToolSpec,
+)
+from dialects.core.faults import invalid
+from dialects.interface import Rendered
+from dialects.openai_chat.limits import accepted
+from dialects.openai_chat.vocabulary import accepted_call_id
+from dialects.openai_common.limits import accepted_tool, check_media, drop_refused_sampling, limited, nearest_effort
+from dialects.openai_common.request_renderer import answered, plain_text, record_cache_marks, user_of
+from dialects.openai_common.vocabulary import CHAT, CHOICE, LOGPROBS, RESPONSES, data_uri, merged_text
+
+_AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
+_SHOWN_BELOW = "(shown below)"
+"""What a tool's message says of an image: only a user's message can hold one."""
+
+
+def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
+    """Ask; raises `FaultError` if leaving something out would change the meaning."""
+    if conversation.tools and not profile.tools:
+        raise invalid(f"tools cannot be used with model {profile.name}", "tools")
+    dropped: set[str] = set()
+    body: JSON = {"messages": messages_for(conversation, profile, dropped)}
+    if profile.model_in_body:
+        body["model"] = profile.name
+    body |= _sampling(conversation, profile, dropped)
+    body |= _tools(conversation, profile, dropped)
+    if effort := nearest_effort(conversation.reasoning, profile, dropped):
+        body["reasoning_effort"] = effort
+    if conversation.output is not None:
+        body |= _output(conversation.output, profile, dropped)
+    if conversation.stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    body |= user_of(conversation)
+    body |= {"prompt_cache_key": conversation.cache_key} if conversation.cache_key else {}
+    body |= _extra(conversation, dropped)
+    drop_refused_sampling(body, profile, dropped)
+    body = accepted(body, profile, dropped)
+    return Rendered(body, tuple(sorted(dropped)))
+
+
+def messages_for(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> list[JSON]:
+    """Say instructions and history, naming in *dropped* what cannot be said."""
+    return _Messages(profile, dropped).write(conversation)
+
+
+def _alternating(messages: list[JSON]) -> list[JSON]:
+    """Merge turns of one role that follow each other, for templates that insist on turns."""
+    merged: list[JSON] = []
+    for message in messages:
+        before = merged[-1] if merged else None
+        same = before is not None and before.get("role") == message.get("role")
+        if before is None or not same or message.get("role") == "tool" or "tool_calls" in before:
+            merged.append(message)
+            continue
+        merged[-1] = {**before, **message, "content": _joined(before.get("content"), message.get("content"))}
+    return merged
+
+
+def _joined(first: Any, second: Any) -> Any:
+    if not first or not second:
+        return first or second
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n\n{second}"
+    return [*_as_parts(first), *_as_parts(second)]
+
+
+def _as_parts(content: Any) -> list[Any]:
+    if not isinstance(content, str | list):
+        raise invalid("messages must have content that is a string or a list of parts", "messages")
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+class _Messages:
+    """Writes the history, naming in *dropped* what it cannot say."""
+
+    def __init__(self, profile: ModelProfile, dropped: set[str]) -> None:
+        self._profile = profile
+        self._dropped = dropped
+        self._native = profile.vendor is Vendor.OPENAI
+
+    def write(self, conversation: Conversation) -> list[JSON]:
+        """Write instructions and history."""
+        messages = self._system(conversation.system)
+        for message in answered(conversation.messages):
+            messages += self._message(message)
+        if not messages:
+            raise invalid("messages must not be empty", "messages")
+        return messages if self._native else _alternating(messages)
+
+    def _system(self, system: tuple[Text, ...]) -> list[JSON]:
+        texts = [text for text in system if text.text]
+        record_cache_marks(texts, self._dropped)
+        if not texts:
+            return []
+        if len(texts) == 1 or not self._native:
+            return [{"role": "system", "content": "\n\n".join(text.text for text in texts)}]
+        return [{"role": "system", "content": [{"type": "text", "text": text.text} for text in texts]}]
+
+    def _message(self, message: Message) -> Iterator[JSON]:
+        record_cache_marks(message.parts, self._dropped)
+        match message.role:
+            case Role.USER:
+                yield from self._user(message)
+            case Role.ASSISTANT:
+                yield from self._assistant(message)
+            case Role.SYSTEM:
+                yield self._instruction(message)
+
+    def _instruction(self, message: Message) -> JSON:
+        """Say an instruction among the messages, which can only be text."""
+        text = merged_text(message.parts)
+        self._dropped |= {f"system {part.kind.value}" for part in message.parts if isinstance(part, Media)}
+        self._dropped |= {part.kind for part in message.parts if isinstance(part, Opaque) and not _is_name(part)}
+        if self._profile.mid_system:
+            return {"role": "system", "content": text, **self._name(message)}
+        return {"role": "user", "content": wrapped(text)}
+
+    def _user(self, message: Message) -> Iterator[JSON]:
+        """Results come first: they must stand right behind the calls they answer."""
+        shown: list[Part] = []
+        results = [part for part in message.parts if isinstance(part, ToolResult)]
+        for result in results:
+            yield self._result(result)
+            shown += [part for part in result.parts if isinstance(part, Media) and plain_text(part) is None]
+        others = [part for part in message.parts if not isinstance(part, ToolResult)]
+        content = list(self._content([*shown, *others]))
+        if content or not results:
+            alone = content[0]["text"] if len(content) == 1 and content[0]["type"] == "text" else content
+            yield {"role": "user", "content": alone or "", **self._name(message)}
+
+    def _result(self, result: ToolResult) -> JSON:
+        if result.is_error:
+            self._dropped.add("is_error")
+        texts: list[str] = []
+        for part in result.parts:
+            match part:
+                case Text(text):
+                    texts.append(text)
+                case Media():
+                    texts.append(plain_text(part) or f"{part.kind.value} {part.name} {_SHOWN_BELOW}".replace("  ", " "))
+                case Opaque():
+                    self._dropped.add(part.kind)
+        return {
+            "role": "tool",
+            "tool_call_id": accepted_call_id(result.call_id, self._profile),
+            "content": "\n".join(texts),
+        }
+
+    def _content(self, parts: Iterable[Part]) -> Iterator[JSON]:
+        for part in parts:
+            match part:
+                case Text(text):
+                    if text:
+                        yield {"type": "text", "text": text}
+                case Media():
+                    yield self._media(part)
+                case Opaque():
+                    yield from self._opaque(part)
+                case Refusal(text):
+                    yield {"type": "text", "text": text}
+                case Thinking():
+                    self._dropped.add("thinking")
+                case ToolCall() | ToolResult():
+                    raise invalid("a user's message holds a call of a function, which only an assistant's can")
+
+    def _opaque(self, part: Opaque) -> Iterator[JSON]:
+        if _is_name(part):
+            return
+        if part.dialect == CHAT and self._native:
+            yield part.payload
+        else:
+            self._dropped.add(part.kind)
+
+    def _media(self, part: Media) -> JSON:
+        if (text := plain_text(part)) is not None:
+            return {"type": "text", "text": text}
+        check_media(part, self._profile)
+        match part.kind:
+            case MediaKind.IMAGE:
+                detail = {"detail": part.detail} if part.detail else {}
+                return {"type": "image_url", "image_url": {"url": data_uri(part), **detail}}
+            case MediaKind.AUDIO if part.data:
+                form = _AUDIO_FORMAT.get(part.mime, part.mime.rpartition("/")[2])
+                return {"type": "input_audio", "input_audio": {"data": part.data, "format": form}}
+            case MediaKind.DOCUMENT if part.data:
+                name = part.name or "document.pdf"
+                return {"type": "file", "file": {"filename": name, "file_data": data_uri(part)}}
+            case _:
+                raise invalid(
+                    f"messages hold {part.kind.value} content by URL; model {self._profile.name} wants the data"
+                )
+
+    def _assistant(self, message: Message) -> Iterator[JSON]:
+        texts = [part.text for part in message.parts if isinstance(part, Text) and part.text]
+        refusals = [part.text for part in message.parts if isinstance(part, Refusal)]
+        calls = [part for part in message.parts if isinstance(part, ToolCall)]
+        said: JSON = {"role": "assistant", "content": "".join(texts) if texts else None, **self._name(message)}
+        if refusals and self._native:
+            said["refusal"] = "".join(refusals)
+        elif refusals:
+            said["content"] = "".join([*texts, *refusals])
+        tools = [self._call(call) for call in calls] + self._own_calls(message)
+        if tools:
+            said["tool_calls"] = tools
+        elif not refusals and not texts:
+            said["content"] = ""
+        for part in message.parts:
+            self._record_dropped(part)
+        if said["content"] or tools or refusals:
+            yield said
+
+    def _call(self, call: ToolCall) -> JSON:
+        function = {"name": call.name, "arguments": call.arguments or "{}"}
+        return {"id": accepted_call_id(call.id, self._profile), "type": "function", "function": function}
+
+    def _own_calls(self, message: Message) -> list[JSON]:
+        """Calls of custom tools, which only OpenAI has."""
+        if not self._native:
+            return []
+        return [part.payload for part in message.parts if isinstance(part, Opaque) and _is_custom_call(part)]
+
+    def _record_dropped(self, part: Part) -> None:
+        match part:
+            case Thinking(text, signature, redacted):
+                if text or signature or redacted:
+                    self._dropped.add("thinking")
+            case Media(kind=kind):
+                self._dropped.add(f"assistant {kind.value}")
+            case Opaque() if not (self._native and _is_custom_call(part)) and not _is_name(part):
+                self._dropped.add(part.kind)
+            case _:
+                pass
+
+    def _name(self, message: Message) -> JSON:
+        names = [part.payload for part in message.parts if isinstance(part, Opaque) and _is_name(part)]
+        return {"name": names[0]["name"]} if names else {}
+
+
+def _is_custom_call(part: Opaque) -> bool:
+    return part.dialect == CHAT and "custom" in part.payload and "id" in part.payload
+
+
+def _is_name(part: Opaque) -> bool:
+    is_name = part.payload.get("type") == "name" and isinstance(part.payload.get("name"), str)
+    return part.dialect == CHAT and is_name
+
+
+def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
+    asked = conversation.sampling
+    if asked.top_k is not None:
+        dropped.add("top_k")
+    length = "max_completion_tokens" if profile.max_completion_tokens else "max_tokens"
+    fields = {
+        length: limited(asked.max_tokens, profile, dropped),
+        "temperature": asked.temperature,
+        "top_p": asked.top_p,
+        "stop": list(asked.stop) or None,
+        "seed": asked.seed,
+        "presence_penalty": asked.presence_penalty,
+        "frequency_penalty": asked.frequency_penalty,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
+    tools: list[JSON] = []
+    for tool in conversation.tools:
+        match tool:
+            case ToolSpec():
+                if tool.cache:
+                    dropped.add("cache_control")
+                declared = accepted_tool(tool, dropped) if profile.vendor is Vendor.OPENAI else tool
+                tools.append({"type": "function", "function": _function(declared)})
+            case Opaque(dialect, payload) if dialect == CHAT:
+                tools.append(payload)
+            case Opaque():
+                dropped |= lost_with(tool)
+    if not tools:
+        return {}
+    choice = conversation.tool_choice
+    return {"tools": tools, **(_choice(choice, tools) if choice else {})}
+
+
+def _function(tool: ToolSpec) -> JSON:
+    described = {"description": tool.description} if tool.description else {}
+    strict = {"strict": tool.strict} if tool.strict is not None else {}
+    return {"name": tool.name, **described, "parameters": dict(tool.parameters), **strict}
+
+
+def _choice(choice: ToolChoice, tools: list[JSON]) -> JSON:
+    parallel = {} if choice.parallel is None else {"parallel_tool_calls": choice.parallel}
+    if choice.mode is not ToolMode.NAMED:
+        return {"tool_choice": CHOICE[choice.mode], **parallel}
+    custom = any((tool.get("custom") or {}).get("name") == choice.name for tool in tools)
+    kind = "custom" if custom else "function"
+    return {"tool_choice": {"type": kind, kind: {"name": choice.name}}, **parallel}
+
+
+def _output(output: OutputFormat, profile: ModelProfile, dropped: set[str]) -> JSON:
+    if output.schema is None:
+        return {"response_format": {"type": "json_object"}}
+    if not profile.native_schema:
+        dropped.add("response_format")
+        return {}
+    schema = {
+        "name": output.name or "answer",
+        "description": output.description or None,
+        "schema": answer_for_openai(output.schema),
+        "strict": output.strict,
+    }
+    schema = {name: value for name, value in schema.items() if value is not None}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}
+
+
+def _extra(conversation: Conversation, dropped: set[str]) -> JSON:
+    """Carry what only this dialect knows; the legacy form of functions has been said as tools."""
+    extra = {name: value for name, value in conversation.extra.items() if name not in ("functions", "stream_options")}
+    if conversation.dialect == CHAT:
+        dropped |= {"stream_options"} & conversation.extra.keys()
+        return extra
+    said = _taken_from(extra) if conversation.dialect == RESPONSES else {}
+    dropped |= {name for name, value in extra.items() if value not in (None, False, [], {})}
+    return said
+
+
+def _taken_from(extra: JSON) -> JSON:
+    """Take out of a request in Responses what chat completions has a field of its own for."""
+    said: JSON = {}
+    text = dict(extra.get("text") or {})
+    if (verbosity := text.pop("verbosity", None)) is not None:
+        said["verbosity"] = verbosity
+        extra["text"] = text
+    if LOGPROBS in (include := extra.get("include") or []):
+        said["logprobs"] = True
+        extra["include"] = [name for name in include if name != LOGPROBS]
+        if (most := extra.pop("top_logprobs", None)) is not None:
+            said["top_logprobs"] = most
+    return said

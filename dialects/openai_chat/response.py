@@ -1,0 +1,141 @@
+"""OpenAI chat completions: whole answers, understood and said."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dialects.core.conversation import JSON, Completion, Family, Media, Part, Refusal, Text, Thinking, ToolCall
+from dialects.core.faults import FaultError
+from dialects.core.upstream_errors import fault_in_stream
+from dialects.interface import Envelope
+from dialects.openai_chat.vocabulary import (
+    call_head,
+    call_id,
+    finish_reason,
+    image,
+    legacy,
+    likely,
+    logprobs_in,
+    render_usage,
+    response_id,
+    stop_of,
+)
+from dialects.openai_common.vocabulary import merged_text, usage_from
+
+
+def parse_response(body: JSON, token: str) -> Completion:
+    """Understand a whole answer; *token* seeds ids that the backend does not give."""
+    match body:
+        case {"error": {**error}}:
+            raise FaultError(fault_in_stream(str(error.get("code") or ""), str(error.get("message") or "")))
+        case {"choices": [{"message": {**message}, **choice}, *_]}:
+            pass
+        case _:
+            raise ValueError("an answer without a choice")
+    likely = logprobs_in({str(name): value for name, value in choice.items()})
+    parts = tuple(_parts({str(name): value for name, value in message.items()}, token, likely))
+    calls = any(isinstance(part, ToolCall) for part in parts)
+    return Completion(
+        id=str(body.get("id") or ""),
+        model=str(body.get("model") or ""),
+        parts=parts,
+        stop=stop_of(choice.get("finish_reason"), calls),
+        usage=usage_from(body.get("usage"), "prompt", "completion"),
+    )
+
+
+def render_response(completion: Completion, envelope: Envelope) -> JSON:
+    """Say a whole answer."""
+    message = _message(completion.parts, envelope)
+    calls = any(isinstance(part, ToolCall) for part in completion.parts)
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": likely(each for part in completion.parts if isinstance(part, Text) for each in part.logprobs),
+        "finish_reason": finish_reason(completion.stop, calls, envelope),
+    }
+    return {
+        "id": response_id(envelope),
+        "object": "chat.completion",
+        "created": envelope.created,
+        "model": envelope.model,
+        "choices": [choice],
+        "usage": render_usage(completion.usage),
+    }
+
+
+def thoughts_in(message: JSON) -> str:
+    """Find what a model says of its thoughts, under either name that is in use."""
+    found = message.get("reasoning_content") or message.get("reasoning")
+    return found if isinstance(found, str) else ""
+
+
+def pieces_in(content: Any) -> Iterator[tuple[type[Text] | type[Thinking], str]]:
+    """Take content apart: a string, or Mistral's list of texts and thoughts."""
+    match content:
+        case str(text):
+            yield Text, text
+        case [*parts]:
+            for part in parts:
+                match part:
+                    case {"type": "thinking", "thinking": [*thoughts]}:
+                        yield Thinking, "".join(text for _, text in pieces_in(thoughts))
+                    case {"text": str(text)}:
+                        yield Text, text
+                    case _:
+                        pass
+        case _:
+            pass
+
+
+def _parts(message: JSON, token: str, logprobs: tuple[JSON, ...]) -> Iterator[Part]:
+    if thoughts := thoughts_in(message):
+        yield Thinking(thoughts)
+    for kind, text in pieces_in(message.get("content")):
+        if text and kind is Text:
+            yield Text(text, logprobs=logprobs)
+            logprobs = ()
+        elif text:
+            yield kind(text)
+    refusal = message.get("refusal")
+    if isinstance(refusal, str) and refusal:
+        yield Refusal(refusal)
+    calls = [*(message.get("tool_calls") or [])]
+    if legacy_call := message.get("function_call"):
+        calls.append({"function": legacy_call})
+    for number, call in enumerate(calls):
+        function = call.get("function") or {}
+        yield ToolCall(
+            call_id(call.get("id"), token, number), str(function["name"]), str(function.get("arguments") or "")
+        )
+
+
+def _message(parts: tuple[Part, ...], envelope: Envelope) -> JSON:
+    text = merged_text(parts)
+    thoughts = "".join(part.text for part in parts if isinstance(part, Thinking))
+    refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
+    images = [image(part) for part in parts if isinstance(part, Media)]
+    calls = list(_calls(parts))
+    message: JSON = {"role": "assistant", "content": text, "refusal": refusal or None}
+    if not text and (calls or refusal):
+        message["content"] = None
+    message |= {"reasoning_content": thoughts} if thoughts else {}
+    message |= {"images": images} if images else {}
+    if calls and legacy(envelope):
+        message["function_call"] = calls[0]["function"]
+    elif calls:
+        message["tool_calls"] = calls
+    return message
+
+
+def _calls(parts: tuple[Part, ...]) -> Iterator[JSON]:
+    signature = ""
+    for part in parts:
+        match part:
+            case Thinking(family=Family.GEMINI):
+                signature = part.signature
+            case ToolCall():
+                head = call_head(part, signature)
+                yield {**head, "function": {"name": part.name, "arguments": part.arguments or "{}"}}
+                signature = ""
+            case _:
+                pass

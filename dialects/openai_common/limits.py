@@ -1,0 +1,128 @@
+"""What OpenAI's models refuse in either dialect: efforts, sampling, lengths, schemas of tools, attachments."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dialects.adapt.field_reader import FieldReader
+from dialects.adapt.schemas import for_openai
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
+from dialects.core.conversation import JSON, Effort, Media, MediaKind, Reasoning, ToolSpec
+from dialects.core.faults import invalid
+from dialects.openai_common.request_parser import effort_in
+from dialects.openai_common.vocabulary import LOGPROBS
+
+_EFFORTS = tuple(Effort)
+_EFFORT_OF_BUDGET = ((1024, Effort.MINIMAL), (4096, Effort.LOW), (16384, Effort.MEDIUM))
+"""What a budget of thinking tokens is as an effort: up to so many, this."""
+_SAMPLING_DEFAULTS: Mapping[str, Any] = {
+    "temperature": 1,
+    "top_p": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "logit_bias": {},
+}
+_PENALTIES = frozenset({"presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"})
+
+
+def nearest_effort(reasoning: Reasoning | None, profile: ModelProfile, dropped: set[str]) -> str | None:
+    """Choose the effort that the model takes and that is nearest to what was asked."""
+    effort = _wanted(reasoning)
+    if profile.thinking is not ThinkingStyle.EFFORT:
+        if effort not in (None, Effort.NONE) or (effort is None and reasoning and reasoning.adaptive):
+            dropped.add("reasoning_effort")
+        return None
+    if effort is None:
+        return None
+    known = [Effort(each) for each in profile.efforts]
+    wanted = _EFFORTS.index(effort)
+    if effort not in known and effort is not Effort.NONE:
+        dropped.add(f"reasoning_effort {effort.value}")
+    return min(known, key=lambda each: (abs(_EFFORTS.index(each) - wanted), _EFFORTS.index(each))).value
+
+
+def limit_effort(asked: JSON, name: str, profile: ModelProfile, dropped: set[str]) -> None:
+    """Write into *asked*, under *name*, the nearest effort that the model takes, if any stands there."""
+    effort = effort_in(FieldReader(asked), name)
+    if effort is None:
+        return
+    nearest = nearest_effort(Reasoning(effort), profile, dropped)
+    if nearest is None:
+        del asked[name]
+    else:
+        asked[name] = nearest
+
+
+def _wanted(reasoning: Reasoning | None) -> Effort | None:
+    if reasoning is None or reasoning.effort is not None or reasoning.budget is None:
+        return reasoning.effort if reasoning else None
+    return next((effort for most, effort in _EFFORT_OF_BUDGET if reasoning.budget <= most), Effort.HIGH)
+
+
+def drop_refused_sampling(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
+    """Take out of *body* what the model refuses about how tokens are drawn; what is the default anyway goes unnamed.
+
+    So are stop sequences that are more than it takes.
+    """
+    refused = set() if profile.penalties else set(_PENALTIES)
+    refused |= set() if profile.temperature else {"temperature"}
+    refused |= set() if profile.top_p else {"top_p"}
+    if not profile.top_p_with_temperature and body.get("temperature") is not None:
+        refused.add("top_p")
+    for name in refused & body.keys():
+        value = body.pop(name)
+        if value is not None and value != _SAMPLING_DEFAULTS[name]:
+            dropped.add(name)
+    _drop_stops(body, profile.stops, dropped)
+    if "logprobs" in refused and isinstance(include := body.get("include"), list) and LOGPROBS in include:
+        dropped.add("logprobs")
+        body["include"] = [name for name in include if name != LOGPROBS]
+        if not body["include"]:
+            del body["include"]
+
+
+def _drop_stops(body: JSON, most: int | None, dropped: set[str]) -> None:
+    stops = body.get("stop")
+    many = len(stops) if isinstance(stops, list) else int(bool(stops))
+    if most is not None and many > most:
+        dropped.add("stop")
+    if most == 0 or stops == []:
+        body.pop("stop", None)
+    elif isinstance(stops, list):
+        body["stop"] = stops[:most]
+
+
+def limited(length: int | None, profile: ModelProfile, dropped: set[str]) -> int | None:
+    """Ask for no longer an answer than the model may give."""
+    if length is None or profile.max_output is None or length <= profile.max_output:
+        return length
+    dropped.add("max_tokens over the model's limit")
+    return profile.max_output
+
+
+def accepted_tool(tool: ToolSpec, dropped: set[str], *, choices: bool = False) -> ToolSpec:
+    """Declare a tool with a schema OpenAI takes: `schemas.for_openai` says what *choices* are.
+
+    A model can be kept to a schema only if it is the one the client wrote.
+    """
+    adapted = for_openai(tool.parameters, choices=choices)
+    dropped |= {f"tools[].parameters.{name}" for name in adapted.dropped}
+    strict = tool.strict
+    if strict and adapted.schema != tool.parameters:
+        dropped.add("tools[].strict")
+        strict = False
+    return replace(tool, parameters=adapted.schema, strict=strict)
+
+
+def check_media(attached: Media, profile: ModelProfile) -> None:
+    """Refuse what the model cannot see or hear."""
+    able = {
+        MediaKind.IMAGE: profile.images,
+        MediaKind.DOCUMENT: profile.documents,
+        MediaKind.AUDIO: profile.audio,
+        MediaKind.VIDEO: False,
+    }
+    if not able[attached.kind]:
+        raise invalid(f"messages hold {attached.kind.value} content, which model {profile.name} does not take")

@@ -1,0 +1,128 @@
+"""What requests in both of OpenAI's dialects say alike: attachments, output formats, functions, instructions."""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from dialects.adapt.attachments import kind_of
+from dialects.adapt.field_reader import FieldReader
+from dialects.core.conversation import (
+    JSON,
+    CacheMark,
+    Effort,
+    Media,
+    MediaKind,
+    Message,
+    OutputFormat,
+    Role,
+    Text,
+    ToolSpec,
+)
+from dialects.core.faults import invalid
+from dialects.framing.json_text import dumps
+
+_DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.ASCII)
+
+
+def cache_mark(part: FieldReader) -> CacheMark | None:
+    """Read Anthropic's ``cache_control``, which several chat clients send, or OpenAI's ``prompt_cache_breakpoint``."""
+    control = part.object("cache_control")
+    if control is not None:
+        return CacheMark(control.text("ttl") or None)
+    return CacheMark() if part.object("prompt_cache_breakpoint") is not None else None
+
+
+def media(uri: str, where: str, kind: MediaKind, name: str = "", detail: str = "") -> Media:
+    """Take a data URI apart, or keep the address of something that lies elsewhere."""
+    if not uri.startswith("data:"):
+        return Media(kind, "", url=uri, name=name, detail=detail)
+    head = _DATA_URI.match(uri)
+    if head is None:
+        raise invalid(f"{where} is not a data URI", where)
+    data = uri[head.end() :]
+    if ";base64" not in head[2].lower():
+        data = base64.b64encode(unquote_to_bytes(data)).decode()
+    mime = head[1].lower()
+    kind = kind_of(mime) if kind is MediaKind.DOCUMENT else kind
+    return Media(kind, mime or "text/plain", data, name=name, detail=detail)
+
+
+def output_format(declared: FieldReader) -> OutputFormat | None:
+    """Read what form the answer must have; *declared* holds ``type`` and, at its level, the schema."""
+    match declared.text("type"):
+        case "json_object":
+            return OutputFormat()
+        case "json_schema":
+            schema = declared.object("schema")
+            return OutputFormat(
+                schema.body if schema else {},
+                declared.text("name"),
+                declared.text("description"),
+                declared.flag("strict"),
+            )
+        case "text" | "":
+            return None
+        case _:
+            raise declared.wrong("type", "text, json_object or json_schema")
+
+
+def effort_in(asked: FieldReader, name: str) -> Effort | None:
+    """Read how hard to think."""
+    effort = asked.text(name)
+    try:
+        return Effort(effort) if effort else None
+    except ValueError:
+        raise asked.wrong(name, f"one of {', '.join(effort.value for effort in Effort)}") from None
+
+
+def document(file: FieldReader) -> Media:
+    """Read a file whose data came with it: a data URI, or base64 of what is taken for a PDF."""
+    data, name = file.named("file_data"), file.text("filename")
+    if data.startswith("data:"):
+        return media(data, file.at("file_data"), MediaKind.DOCUMENT, name)
+    return Media(MediaKind.DOCUMENT, "application/pdf", data, name=name)
+
+
+def function_spec(function: FieldReader, name: str, cache: CacheMark | None) -> ToolSpec:
+    """Read what a function is for and what it takes; without parameters it takes none."""
+    spec = ToolSpec(name, function.text("description"), strict=function.flag("strict"), cache=cache)
+    parameters = function.object("parameters")
+    return replace(spec, parameters=parameters.body) if parameters and parameters.body else spec
+
+
+def input_of(custom: FieldReader) -> str:
+    """Write the text a custom tool is called with as a function's arguments."""
+    return dumps({"input": custom.text("input")})
+
+
+def beyond(body: Mapping[str, Any], understood: frozenset[str], defaults: Mapping[str, Any]) -> JSON:
+    """Keep the fields that are not understood, but for those that say what is the case anyway."""
+    return {
+        name: value
+        for name, value in body.items()
+        if name not in understood and value is not None and value != defaults.get(name)
+    }
+
+
+def without(body: Mapping[str, Any], names: frozenset[str]) -> JSON:
+    """Copy an object without some of its fields, and without those that say nothing."""
+    return {name: value for name, value in body.items() if name not in names and value is not None}
+
+
+def split_instructions(history: Sequence[Message]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
+    """Part the instructions at the front from what was said; alone, the last of them is the question."""
+    front = 0
+    while front < len(history) and _is_instruction(history[front]):
+        front += 1
+    if front == len(history) and front:
+        front -= 1
+        history = [*history[:front], replace(history[front], role=Role.USER)]
+    system = tuple(part for message in history[:front] for part in message.parts if isinstance(part, Text))
+    return system, tuple(history[front:])
+
+
+def _is_instruction(message: Message) -> bool:
+    return message.role is Role.SYSTEM and all(isinstance(part, Text) for part in message.parts)

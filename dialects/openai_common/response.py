@@ -1,0 +1,55 @@
+"""What both of OpenAI's dialects answer alike: failures, and lists of models."""
+
+from collections.abc import Sequence
+
+from dialects.core.conversation import JSON
+from dialects.core.faults import Fault, FaultKind
+
+# https://platform.openai.com/docs/guides/error-codes. A `type` of invalid_request_error
+# makes some clients take a wrong key for a malformed request, hence authentication_error.
+_TYPE = {
+    FaultKind.INVALID_REQUEST: ("invalid_request_error", None),
+    FaultKind.CONTENT_FILTERED: ("invalid_request_error", "content_filter"),
+    FaultKind.TOO_LARGE: ("invalid_request_error", "request_too_large"),
+    FaultKind.NOT_FOUND: ("invalid_request_error", "model_not_found"),
+    FaultKind.REQUEST_FORBIDDEN: ("invalid_request_error", "permission_denied"),
+    FaultKind.RESOURCE_NOT_FOUND: ("invalid_request_error", "not_found"),
+    FaultKind.UNAUTHENTICATED: ("authentication_error", "invalid_api_key"),
+    FaultKind.RATE_LIMITED: ("rate_limit_error", "rate_limit_exceeded"),
+    FaultKind.OVERLOADED: ("server_error", "overloaded"),
+    FaultKind.TIMEOUT: ("server_error", "timeout"),
+    FaultKind.UNAVAILABLE: ("server_error", "unavailable"),
+}
+_CODED_BY_PROVIDERS = frozenset(
+    {
+        FaultKind.INVALID_REQUEST,
+        FaultKind.NOT_FOUND,
+        FaultKind.REQUEST_FORBIDDEN,
+        FaultKind.RESOURCE_NOT_FOUND,
+    }
+)
+_WRONG_KEY = "Incorrect API key provided"
+
+
+def render_fault(fault: Fault) -> JSON:
+    """Say a failure, as the body of an HTTP error or a frame of a stream."""
+    kind, code = _TYPE.get(fault.kind, ("server_error", fault.kind.value))
+    message = fault.message
+    if fault.kind is FaultKind.UNAUTHENTICATED and _WRONG_KEY not in message:
+        message = f"{_WRONG_KEY}. {message}"
+    if fault.kind in _CODED_BY_PROVIDERS:
+        code = fault.code or code
+    return {"error": {"message": message, "type": kind, "param": fault.param, "code": code}}
+
+
+def render_model(name: str, created: int) -> JSON:
+    """One model as OpenAI's clients read it; *created* is in seconds since the epoch.
+
+    https://platform.openai.com/docs/api-reference/models/object
+    """
+    return {"id": name, "object": "model", "created": created, "owned_by": "sap-ai-core"}
+
+
+def render_models(names: Sequence[str], created: int) -> JSON:
+    """All models, as OpenAI's clients read them."""
+    return {"object": "list", "data": [render_model(name, created) for name in names]}

@@ -1,0 +1,71 @@
+"""What OpenAI's two dialects name alike: stop reasons, token counts, tool choices, data URIs."""
+
+from dataclasses import replace
+from typing import Any
+
+from dialects.core.conversation import JSON, Media, Opaque, Part, Stop, StopReason, Text, ToolCall, ToolMode, Usage
+from dialects.core.events import Block
+
+CHAT = "openai-chat"
+RESPONSES = "openai-responses"
+LOGPROBS = "message.output_text.logprobs"
+"""What `include` of Responses calls the `logprobs` of chat completions."""
+CHOICE = {ToolMode.AUTO: "auto", ToolMode.REQUIRED: "required", ToolMode.NONE: "none"}
+"""How free the model is to call functions; a choice by name is an object."""
+
+
+def head_text(block: Block) -> str:
+    """Read the text a block opens with."""
+    match block:
+        case ToolCall(arguments=text):
+            return text
+        case Media() | Opaque():
+            return ""
+        case _:
+            return block.text
+
+
+def stop_for(stop: Stop, calls: bool) -> Stop:
+    """Decide by the calls that were made whether the model stopped to have them answered."""
+    if calls and stop.reason in (StopReason.END, StopReason.STOP_SEQUENCE, StopReason.PAUSED):
+        return replace(stop, reason=StopReason.TOOL_USE)
+    if not calls and stop.reason is StopReason.TOOL_USE:
+        return replace(stop, reason=StopReason.END)
+    return stop
+
+
+def usage_from(body: Any, prompt: str, output: str) -> Usage:
+    """Read ``usage``; *prompt* and *output* are what the dialect calls the two counts.
+
+    OpenAI counts what came from a cache in the prompt, and thinking in the output.
+    """
+    if not isinstance(body, dict):
+        return Usage()
+    read = _details(body, prompt, "cached_tokens")
+    written = _details(body, prompt, "cache_write_tokens", "cache_creation_tokens")
+    return Usage(
+        fresh_input=max(0, _count(body.get(f"{prompt}_tokens")) - read - written),
+        cache_read=read,
+        cache_write=written,
+        output=_count(body.get(f"{output}_tokens")),
+        reasoning=_details(body, output, "reasoning_tokens"),
+    )
+
+
+def _details(body: JSON, which: str, *names: str) -> int:
+    details = body.get(f"{which}_tokens_details")
+    return next((_count(details[name]) for name in names if name in details), 0) if isinstance(details, dict) else 0
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def merged_text(parts: tuple[Part, ...]) -> str:
+    """Join the texts among *parts*."""
+    return "".join(part.text for part in parts if isinstance(part, Text))
+
+
+def data_uri(attached: Media) -> str:
+    """Write an attachment as one string: its address, or a data URI."""
+    return attached.url or f"data:{attached.mime or 'application/octet-stream'};base64,{attached.data}"

@@ -1,0 +1,255 @@
+"""OpenAI Responses on both sides: bodies and frames pass, but for what must change.
+
+SAP AI Core takes functions only, knows the model by its own name, and leaves
+out the ``event:`` lines OpenAI itself sends.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dialects.adapt.signatures import unpack
+from dialects.adapt.tool_names import is_function, lost_with
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
+from dialects.core.conversation import JSON, NO_USAGE, Family, Opaque, Usage
+from dialects.core.faults import Fault, invalid
+from dialects.framing.json_text import dumps
+from dialects.framing.sse import Frame, encoded
+from dialects.interface import Envelope, Rendered
+from dialects.openai_common.limits import drop_refused_sampling, limit_effort
+from dialects.openai_common.passthrough import public_model
+from dialects.openai_common.vocabulary import RESPONSES
+from dialects.openai_responses.request_renderer import length_for
+from dialects.openai_responses.response import fault_of
+from dialects.openai_responses.vocabulary import accepted_call_id, flat, namespaces_of, render_error
+
+# https://learn.microsoft.com/azure/ai-foundry/openai/reference-preview-latest#create-response
+_TAKEN = frozenset(
+    {
+        "background",
+        "include",
+        "input",
+        "instructions",
+        "max_output_tokens",
+        "max_tool_calls",
+        "metadata",
+        "model",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "prompt",
+        "prompt_cache_key",
+        "reasoning",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "text",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "truncation",
+        "user",
+    }
+)
+_INCLUDED = frozenset({"reasoning.encrypted_content", "message.input_image.image_url", "message.output_text.logprobs"})
+_SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
+# Neither can stand unescaped in a string; a nested `type` never begins so.
+_KIND = re.compile(r'"type"\s*:\s*"(response\.[a-z_.]+)"')
+
+
+def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
+    """Change of a client's own body only what the backend refuses."""
+    dropped = {name for name, value in body.items() if name not in _TAKEN and value not in _SAYS_NOTHING}
+    out = {name: value for name, value in body.items() if name in _TAKEN}
+    out["model"] = profile.name
+    if isinstance(out.get("input"), list):
+        items = (_item(_shorter(item), dropped) for item in out["input"])
+        out["input"] = [item for item in items if item is not None]
+    elif out.get("input") is not None and not isinstance(out["input"], str):
+        raise invalid("input must be a string or a list of items", "input")
+    _tools(out, dropped)
+    _length(out, profile, dropped)
+    _included(out, dropped)
+    if profile.thinking is not ThinkingStyle.EFFORT and out.pop("reasoning", None):
+        dropped.add("reasoning")
+    if isinstance(out.get("reasoning"), dict):
+        out["reasoning"] = dict(out["reasoning"])
+        limit_effort(out["reasoning"], "effort", profile, dropped)
+    drop_refused_sampling(out, profile, dropped)
+    return Rendered(out, tuple(sorted(dropped)))
+
+
+def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
+    """Change of a backend's own body only the names: of the model, and of functions in namespaces."""
+    return _renamed({**body, "model": envelope.model}, namespaces_of(envelope.conversation))
+
+
+def passthrough_stored(raw: bytes) -> bytes:
+    """Pass a response that its deployment has kept; why one failed is redacted."""
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw
+    if not isinstance(body, dict) or not body.get("error"):
+        return raw
+    return dumps({**body, "error": render_error(fault_of(body["error"]))}).encode()
+
+
+def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
+    """Render one frame of a backend's stream for the client; empty to swallow it.
+
+    Swallowed is a failure without a reason: the reason follows in a frame of its own.
+    """
+    found = _KIND.search(frame.data)
+    kind = found[1] if found else "error"
+    if kind == "response.failed" and _reasonless(frame.data):
+        return b""
+    renamed = None
+    if '"function_call"' not in frame.data or not namespaces_of(envelope.conversation):
+        renamed = public_model(frame.data, envelope.model)
+    return encoded(_rewritten(frame, envelope) if renamed is None else renamed, kind)
+
+
+def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
+    """Say a failure in a stream that was passed through: clients refuse another id than the stream began with."""
+    response = {
+        "id": id or f"resp_{envelope.token}",
+        "object": "response",
+        "created_at": envelope.created,
+        "status": "failed",
+        "error": render_error(fault),
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": envelope.model,
+        "output": [],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": None,
+    }
+    kind = "response.failed"
+    return encoded(dumps({"type": kind, "sequence_number": 0, "response": response}), kind)
+
+
+def _reasonless(data: str) -> bool:
+    message = json.loads(data)
+    return isinstance(message.get("response"), dict) and not message["response"].get("error")
+
+
+def _rewritten(frame: Frame, envelope: Envelope) -> str:
+    message = json.loads(frame.data)
+    spaces = namespaces_of(envelope.conversation)
+    if isinstance(response := message.get("response"), dict):
+        message["response"] = _renamed({**response, "model": envelope.model}, spaces)
+    if isinstance(item := message.get("item"), dict):
+        message["item"] = _renamed_item(item, spaces)
+    return dumps(message)
+
+
+def _renamed(response: JSON, spaces: Mapping[str, tuple[str, str]]) -> JSON:
+    if spaces and isinstance(response.get("output"), list):
+        items = response["output"]
+        response["output"] = [_renamed_item(item, spaces) if isinstance(item, dict) else item for item in items]
+    return response
+
+
+def _renamed_item(item: JSON, spaces: Mapping[str, tuple[str, str]]) -> JSON:
+    match item:
+        case {"type": "function_call", "name": str(known)} if known in spaces:
+            space, name = spaces[known]
+            return {**item, "name": name, "namespace": space}
+        case _:
+            return item
+
+
+def _shorter(item: Any) -> Any:
+    """Write the id of a call, or of what it answers, at the length OpenAI takes."""
+    match item:
+        case {"call_id": str(own)} if own:
+            return {**item, "call_id": accepted_call_id(own)}
+        case _:
+            return item
+
+
+def _item(item: Any, dropped: set[str]) -> Any:
+    """Take off an item what the backend does not know; None for thoughts of another family's model."""
+    match item:
+        case {"type": "function_call" | "function_call_output", "namespace": str(space), **rest}:
+            own = rest.get("name")
+            named = {"name": flat(space, own)} if isinstance(own, str) else {}
+            return {**{key: value for key, value in item.items() if key != "namespace"}, **named}
+        case {"type": "reasoning", "encrypted_content": str(packed)} if unpack(packed, Family.OPENAI) != (
+            Family.OPENAI,
+            packed,
+        ):
+            dropped.add("thinking")
+            return None
+        case {"type": "reasoning", "content": None}:
+            return {key: value for key, value in item.items() if key != "content"}
+        case {"role": "user" | "system" | "developer", "id": _}:
+            # Codex gives ids to what it says itself; OpenAI's types know none there, and they mean nothing.
+            return {key: value for key, value in item.items() if key != "id"}
+        case _:
+            return item
+
+
+def _tools(body: JSON, dropped: set[str]) -> None:
+    tools = body.get("tools")
+    if tools is None:
+        return
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise invalid("tools must be a list of objects", "tools")
+    kept = [function for tool in tools for function in _functions(tool, dropped)]
+    choice = body.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") not in ("function", "allowed_tools"):
+        dropped.add("tool_choice")
+        del body["tool_choice"]
+    elif isinstance(choice, dict) and isinstance(choice.get("namespace"), str):
+        named = {"type": "function", "name": flat(choice["namespace"], str(choice.get("name") or ""))}
+        body["tool_choice"] = named
+    if kept:
+        body["tools"] = kept
+        return
+    for name in ("tools", "tool_choice", "parallel_tool_calls"):
+        body.pop(name, None)
+
+
+def _functions(tool: JSON, dropped: set[str]) -> list[JSON]:
+    match tool:
+        case {"type": "function"}:
+            return [tool]
+        case {"type": "namespace", "name": str(space), "tools": [*members]}:
+            functions = [
+                {**member, "type": "function", "name": flat(space, member["name"])}
+                for member in members
+                if is_function(member)
+            ]
+        case _:
+            functions = []
+    dropped |= lost_with(Opaque(RESPONSES, tool))
+    return functions
+
+
+def _length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
+    length = body.get("max_output_tokens")
+    if length is None:
+        return
+    if isinstance(length, bool) or not isinstance(length, int):
+        raise invalid("max_output_tokens must be a whole number", "max_output_tokens")
+    body["max_output_tokens"] = length_for(length, profile, dropped)
+
+
+def _included(body: JSON, dropped: set[str]) -> None:
+    """Ask for no part of an answer that only tools at OpenAI give."""
+    asked = body.get("include")
+    if asked is None:
+        return
+    if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
+        raise invalid("include must be a list of strings", "include")
+    dropped |= set(asked) - _INCLUDED
+    body["include"] = [name for name in asked if name in _INCLUDED]
+    if not body["include"]:
+        del body["include"]

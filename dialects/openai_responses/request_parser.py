@@ -1,0 +1,332 @@
+"""OpenAI Responses: understanding a request.
+
+https://platform.openai.com/docs/api-reference/responses/create
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dialects.adapt.field_reader import FieldReader
+from dialects.adapt.signatures import REDACTED, unpack
+from dialects.adapt.tool_names import narrowed
+from dialects.core.conversation import (
+    JSON,
+    CacheMark,
+    Conversation,
+    Family,
+    Media,
+    MediaKind,
+    Message,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Sampling,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    ToolResult,
+    ToolSpec,
+)
+from dialects.framing.json_text import dumps
+from dialects.openai_common.request_parser import (
+    beyond,
+    cache_mark,
+    document,
+    effort_in,
+    function_spec,
+    input_of,
+    media,
+    output_format,
+    split_instructions,
+    without,
+)
+from dialects.openai_common.vocabulary import RESPONSES
+from dialects.openai_responses.vocabulary import flat
+
+_MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "none": ToolMode.NONE}
+_UNDERSTOOD = frozenset(
+    {
+        "model",
+        "input",
+        "instructions",
+        "tools",
+        "parallel_tool_calls",
+        "max_output_tokens",
+        "temperature",
+        "top_p",
+        "reasoning",
+        "text",
+        "stream",
+        "user",
+        "prompt_cache_key",
+    }
+)
+_DEFAULTS: Mapping[str, Any] = {
+    "store": False,
+    "background": False,
+    "truncation": "disabled",
+    "service_tier": "auto",
+    "include": [],
+    "metadata": {},
+    "top_logprobs": 0,
+}
+"""What is the same as not saying it, to a proxy that stores nothing."""
+_NOT_ARGUMENTS = frozenset({"type", "id", "call_id", "status", "created_by", "pending_safety_checks"})
+"""What an item that calls a tool says beside what the tool is given."""
+SIGNED = "reasoning.encrypted_content"
+"""What `include` asks for that every answer holds anyway."""
+
+
+def parse_request(body: JSON) -> Conversation:
+    """Understand a request; raises `FaultError` for one that makes no sense.
+
+    Neighbouring items of the model make one turn, as do neighbouring results.
+    Ids and states of items say nothing to anyone but the server that stored them.
+    """
+    fields = FieldReader(body)
+    instructions = fields.text("instructions")
+    said, messages = split_instructions(_history(fields))
+    tools = tuple(tool for declared in fields.objects("tools") for tool in _tool(declared))
+    choice, allowed = _tool_choice(fields)
+    if allowed is not None:
+        tools = narrowed(tools, allowed, "tool_choice")
+    return Conversation(
+        model=fields.text("model"),
+        dialect=RESPONSES,
+        system=((Text(instructions),) if instructions else ()) + said,
+        messages=messages,
+        tools=tools,
+        tool_choice=choice if any(isinstance(tool, ToolSpec) for tool in tools) else None,
+        sampling=Sampling(
+            max_tokens=fields.count("max_output_tokens"),
+            temperature=fields.number("temperature"),
+            top_p=fields.number("top_p"),
+        ),
+        reasoning=_reasoning(fields),
+        output=output_format(form) if (text := fields.object("text")) and (form := text.object("format")) else None,
+        stream=fields.flag("stream") or False,
+        stream_usage=True,
+        user=fields.text("user"),
+        cache_key=fields.text("prompt_cache_key"),
+        extra=_extra(fields),
+    )
+
+
+@dataclass(slots=True)
+class _History:
+    """Collects items into turns."""
+
+    messages: list[Message] = field(default_factory=list)
+    _kind: str = ""
+
+    def add(self, role: Role, parts: tuple[Part, ...], kind: str) -> None:
+        """Add to the last turn if it is of the same *kind*; a message of the user's is always its own."""
+        if self.messages and kind == self._kind and kind != "message":
+            self.messages[-1] = replace(self.messages[-1], parts=(*self.messages[-1].parts, *parts))
+        else:
+            self.messages.append(Message(role, parts))
+        self._kind = kind
+
+
+def _history(fields: FieldReader) -> list[Message]:
+    said = fields.body.get("input")
+    if isinstance(said, str):
+        return [Message(Role.USER, (Text(said),))]
+    if said is None:
+        return []
+    if not isinstance(said, list):
+        raise fields.wrong("input", "a string or a list of items")
+    history = _History()
+    for item in fields.objects("input"):
+        _add_item(item, history)
+    return history.messages
+
+
+def _add_item(item: FieldReader, history: _History) -> None:
+    kind = item.text("type") or ("message" if "role" in item.body else "item_reference")
+    match kind:
+        case "message":
+            _add_message(item, history)
+        case "reasoning":
+            history.add(Role.ASSISTANT, (_thinking(item),), "assistant")
+        case "function_call":
+            name = flat(item.text("namespace"), item.named("name"))
+            call = ToolCall(item.named("call_id"), name, item.text("arguments"))
+            history.add(Role.ASSISTANT, (call,), "assistant")
+        case "function_call_output":
+            result = ToolResult(item.named("call_id"), tuple(_output(item)))
+            history.add(Role.USER, (result,), "results")
+        case "custom_tool_call":
+            name = flat(item.text("namespace"), item.named("name"))
+            history.add(Role.ASSISTANT, (ToolCall(item.named("call_id"), name, input_of(item)),), "assistant")
+        case _ if kind.endswith("_call") and item.text("call_id"):
+            history.add(Role.ASSISTANT, (_tools_own_call(item, kind.removesuffix("_call")),), "assistant")
+        case _ if kind.endswith("_call_output") and item.text("call_id"):
+            failed = item.body.get("status") == "failed"
+            history.add(Role.USER, (ToolResult(item.text("call_id"), tuple(_given_back(item)), failed),), "results")
+        case _:
+            history.add(Role.ASSISTANT, (Opaque(RESPONSES, {**item.body, "type": kind}, where=item.path),), "assistant")
+
+
+def _tools_own_call(item: FieldReader, name: str) -> ToolCall:
+    """Understand the call of a tool of OpenAI's that ran at the client, such as a shell, as one of a function."""
+    return ToolCall(item.text("call_id"), name, dumps(without(item.body, _NOT_ARGUMENTS)))
+
+
+def _given_back(item: FieldReader) -> Iterator[Text | Media | Opaque]:
+    """Understand what such a tool gave back, in whatever shape."""
+    match item.body.get("output"):
+        case None | str():
+            yield from _output(item)
+        case [*_] as given if all(isinstance(part, dict) and "type" in part for part in given):
+            yield from _output(item)
+        case {"type": "computer_screenshot"}:
+            shown = item.object("output")
+            part = _part(shown, None) if shown else None
+            yield from (part,) if isinstance(part, Media | Opaque) else ()
+        case given:
+            yield Text(dumps(given))
+
+
+def _add_message(item: FieldReader, history: _History) -> None:
+    parts = tuple(_content(item, "content"))
+    match item.text("role"):
+        case "user":
+            history.add(Role.USER, parts, "message")
+        case "assistant":
+            history.add(Role.ASSISTANT, tuple(part for part in parts if part != Text("")), "assistant")
+        case "system" | "developer":
+            history.add(Role.SYSTEM, parts, "message")
+        case _:
+            raise item.wrong("role", "user, assistant, system or developer")
+
+
+def _output(item: FieldReader) -> Iterator[Text | Media | Opaque]:
+    yield from (part for part in _content(item, "output") if isinstance(part, Text | Media | Opaque))
+
+
+def _content(item: FieldReader, name: str) -> Iterator[Part]:
+    content = item.body.get(name)
+    if isinstance(content, str):
+        yield Text(content)
+    elif isinstance(content, list):
+        for part in item.objects(name):
+            yield _part(part, cache_mark(part))
+    elif content is not None:
+        raise item.wrong(name, "a string or a list of parts")
+
+
+def _part(part: FieldReader, cache: CacheMark | None) -> Part:
+    match part.text("type"):
+        case "input_text" | "output_text" | "text" | "summary_text" | "reasoning_text":
+            return Text(part.text("text"), cache)
+        case "refusal":
+            return Refusal(part.text("refusal"))
+        case "input_image" | "computer_screenshot" if part.text("image_url"):
+            uri, detail = part.text("image_url"), part.text("detail")
+            return replace(media(uri, part.at("image_url"), MediaKind.IMAGE, detail=detail), cache=cache)
+        case "input_file" if part.text("file_url") or part.text("file_data"):
+            return replace(_file(part), cache=cache)
+        case "input_audio" if audio := part.object("input_audio"):
+            return Media(MediaKind.AUDIO, f"audio/{audio.named('format')}", audio.named("data"), cache=cache)
+        case "":
+            raise part.wrong("type", "a string that is not empty")
+        case _:
+            return Opaque(RESPONSES, dict(part.body), where=part.path)
+
+
+def _file(part: FieldReader) -> Media:
+    if uri := part.text("file_url"):
+        return media(uri, part.at("file_url"), MediaKind.DOCUMENT, part.text("filename"))
+    return document(part)
+
+
+def _thinking(item: FieldReader) -> Thinking:
+    """Read thoughts back: their signature may be that of another family's model, wrapped."""
+    pieces = [*item.objects("summary"), *item.objects("content")]
+    text = "\n\n".join(piece.text("text") for piece in pieces)
+    packed = item.text("encrypted_content")
+    if not packed:
+        return Thinking(text)
+    family, signature = unpack(packed, Family.OPENAI)
+    if signature.startswith(REDACTED):
+        return Thinking(text, redacted=signature.removeprefix(REDACTED), family=family)
+    return Thinking(text, signature, family=family)
+
+
+def _tool(tool: FieldReader) -> Iterator[ToolSpec | Opaque]:
+    match tool.text("type"):
+        case "function":
+            yield _function(tool, "")
+        case "namespace":
+            # Its functions follow in plain sight; the group itself is remembered, to name calls as they were.
+            yield Opaque(RESPONSES, dict(tool.body))
+            for member in tool.objects("tools"):
+                if member.text("type") in ("", "function"):
+                    yield _function(member, tool.named("name"))
+        case _:
+            yield Opaque(RESPONSES, dict(tool.body))
+
+
+def _function(tool: FieldReader, namespace: str) -> ToolSpec:
+    return function_spec(tool, flat(namespace, tool.named("name")), cache_mark(tool))
+
+
+def _tool_choice(fields: FieldReader) -> tuple[ToolChoice | None, frozenset[str] | None]:
+    """Read the choice, and the names it narrows the tools to, if it does."""
+    parallel = fields.flag("parallel_tool_calls")
+    match fields.body.get("tool_choice"):
+        case None:
+            return (ToolChoice(parallel=parallel) if parallel is not None else None), None
+        case str(mode) if mode in _MODES:
+            return ToolChoice(_MODES[mode], parallel=parallel), None
+        case {"type": "function", "name": str(name), **rest}:
+            space = rest.get("namespace")
+            return ToolChoice(ToolMode.NAMED, flat(space if isinstance(space, str) else "", name), parallel), None
+        case {"type": "allowed_tools", "mode": str(mode), "tools": [*tools]} if mode in _MODES:
+            names = frozenset(tool["name"] for tool in tools if isinstance(tool, dict) and _is_named(tool))
+            return ToolChoice(_MODES[mode], parallel=parallel), names
+        case {"type": str()}:
+            # A tool that runs at OpenAI: it is not carried, nor is the choice of it.
+            return ToolChoice(parallel=parallel), None
+        case _:
+            raise fields.wrong("tool_choice", "auto, none, required or the name of a function")
+
+
+def _is_named(tool: Mapping[Any, Any]) -> bool:
+    return isinstance(tool.get("name"), str)
+
+
+def _reasoning(fields: FieldReader) -> Reasoning | None:
+    asked = fields.object("reasoning")
+    if asked is None:
+        return None
+    effort, summary = effort_in(asked, "effort"), asked.text("summary") or asked.text("generate_summary")
+    if effort is None and not summary:
+        return None
+    return Reasoning(effort=effort, shown=True if summary else None, summary=summary)
+
+
+def _extra(fields: FieldReader) -> JSON:
+    extra = beyond(fields.body, _UNDERSTOOD, _DEFAULTS)
+    if isinstance(fields.body.get("tool_choice"), str) or not _choice_from_chat(fields.body.get("tool_choice")):
+        extra.pop("tool_choice", None)
+    if included := [name for name in fields.array("include") if name != SIGNED]:
+        extra["include"] = included
+    else:
+        extra.pop("include", None)
+    for name, understood in (("text", {"format"}), ("reasoning", {"effort", "summary", "generate_summary"})):
+        nested = fields.object(name)
+        if nested and (rest := {key: value for key, value in nested.body.items() if key not in understood and value}):
+            extra[name] = rest
+    return extra
+
+
+def _choice_from_chat(choice: Any) -> bool:
+    """Whether the choice is for a tool that is not a function."""
+    return isinstance(choice, dict) and choice.get("type") not in ("function", "allowed_tools")

@@ -1,0 +1,278 @@
+"""OpenAI Responses: requests, rendered.
+
+https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from dialects.adapt.schemas import answer_for_openai
+from dialects.adapt.tool_names import lost_with
+from dialects.capabilities.models import ModelProfile, ThinkingStyle
+from dialects.core.conversation import (
+    JSON,
+    Conversation,
+    Media,
+    MediaKind,
+    Message,
+    Opaque,
+    OutputFormat,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    ToolResult,
+    ToolSpec,
+)
+from dialects.core.faults import invalid
+from dialects.interface import Rendered
+from dialects.openai_common.limits import accepted_tool, check_media, drop_refused_sampling, limited, nearest_effort
+from dialects.openai_common.request_renderer import answered, own_thinking, plain_text, record_cache_marks, user_of
+from dialects.openai_common.vocabulary import CHAT, CHOICE, RESPONSES, data_uri
+from dialects.openai_responses.request_parser import SIGNED
+from dialects.openai_responses.vocabulary import accepted_call_id
+
+_SHORTEST = 16
+_CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})
+"""What only this dialect knows, and goes back into it."""
+
+
+def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
+    """Ask; raises `FaultError` if leaving something out would change the meaning.
+
+    Nothing is stored: thoughts come back signed, and are sent again by whoever keeps the history.
+    """
+    dropped: set[str] = set()
+    items = _Items(profile, dropped)
+    body: JSON = {"model": profile.name, "store": False}
+    if instructions := "\n\n".join(text.text for text in conversation.system if text.text):
+        body["instructions"] = instructions
+    record_cache_marks(conversation.system, dropped)
+    body["input"] = list(items.write(conversation.messages))
+    if not body["input"]:
+        raise invalid("messages must not be empty", "messages")
+    body |= _sampling(conversation, profile, dropped)
+    body |= _tools(conversation, profile, dropped)
+    body |= _reasoning(conversation, profile, dropped)
+    body |= {"text": {"format": _format(conversation.output)}} if conversation.output else {}
+    body |= {"stream": True} if conversation.stream else {}
+    body |= user_of(conversation)
+    body |= {"prompt_cache_key": conversation.cache_key} if conversation.cache_key else {}
+    _carry_extra(conversation, body, profile, dropped)
+    drop_refused_sampling(body, profile, dropped)
+    return Rendered(body, tuple(sorted(dropped)))
+
+
+class _Items:
+    """Writes the history as items, naming in *dropped* what it cannot say."""
+
+    def __init__(self, profile: ModelProfile, dropped: set[str]) -> None:
+        self._profile = profile
+        self._dropped = dropped
+
+    def write(self, messages: tuple[Message, ...]) -> Iterator[JSON]:
+        """Write the history."""
+        for message in answered(messages):
+            record_cache_marks(message.parts, self._dropped)
+            match message.role:
+                case Role.USER:
+                    yield from self._user(message.parts)
+                case Role.ASSISTANT:
+                    for part in message.parts:
+                        yield from self._said(part)
+                case Role.SYSTEM:
+                    yield {"role": "developer", "content": self._alone(self._content(message.parts))}
+
+    def _user(self, parts: tuple[Part, ...]) -> Iterator[JSON]:
+        results = [part for part in parts if isinstance(part, ToolResult)]
+        for result in results:
+            yield self._result(result)
+        content = list(self._content(part for part in parts if not isinstance(part, ToolResult)))
+        if content or not results:
+            yield {"role": "user", "content": self._alone(content)}
+
+    @staticmethod
+    def _alone(parts: Iterable[JSON]) -> Any:
+        """Write one text as nothing but a text."""
+        content = list(parts)
+        alone = content[0]["text"] if len(content) == 1 and content[0]["type"] == "input_text" else content
+        return alone or ""
+
+    def _result(self, result: ToolResult) -> JSON:
+        if result.is_error:
+            self._dropped.add("is_error")
+        content = list(self._content(result.parts))
+        output: Any = content
+        if all(part["type"] == "input_text" for part in content):
+            output = "\n".join(part["text"] for part in content)
+        return {"type": "function_call_output", "call_id": accepted_call_id(result.call_id), "output": output}
+
+    def _content(self, parts: Iterable[Part]) -> Iterator[JSON]:
+        for part in parts:
+            match part:
+                case Text(text) | Refusal(text):
+                    if text:
+                        yield {"type": "input_text", "text": text}
+                case Media():
+                    yield self._media(part)
+                case Opaque():
+                    yield from self._opaque(part)
+                case Thinking():
+                    self._dropped.add("thinking")
+                case ToolCall() | ToolResult():
+                    raise invalid("a user's message holds a call of a function, which only an assistant's can")
+
+    def _media(self, part: Media) -> JSON:
+        if (text := plain_text(part)) is not None:
+            return {"type": "input_text", "text": text}
+        check_media(part, self._profile)
+        match part.kind:
+            case MediaKind.IMAGE:
+                return {"type": "input_image", "image_url": data_uri(part), "detail": part.detail or "auto"}
+            case MediaKind.DOCUMENT if part.url:
+                return {"type": "input_file", "file_url": part.url}
+            case MediaKind.DOCUMENT:
+                return {"type": "input_file", "filename": part.name or "document.pdf", "file_data": data_uri(part)}
+            case _:
+                raise invalid(f"messages hold {part.kind.value} content, which Responses does not take")
+
+    def _said(self, part: Part) -> Iterator[JSON]:
+        """Say what the model said before."""
+        match part:
+            case Text(text) | Refusal(text):
+                if text:
+                    yield {"role": "assistant", "content": text}
+            case Thinking():
+                yield from self._thought(part)
+            case ToolCall(id, name, arguments):
+                yield {
+                    "type": "function_call",
+                    "call_id": accepted_call_id(id),
+                    "name": name,
+                    "arguments": arguments or "{}",
+                }
+            case Opaque():
+                yield from self._opaque(part)
+            case Media(kind=kind):
+                self._dropped.add(f"assistant {kind.value}")
+            case ToolResult():
+                yield self._result(part)
+
+    def _thought(self, part: Thinking) -> Iterator[JSON]:
+        if own_thinking(part):
+            summary = [{"type": "summary_text", "text": part.text}] if part.text else []
+            yield {"type": "reasoning", "summary": summary, "encrypted_content": part.signature}
+        elif part.text or part.signature or part.redacted:
+            self._dropped.add("thinking")
+
+    def _opaque(self, part: Opaque) -> Iterator[JSON]:
+        if part.dialect == RESPONSES:
+            yield part.payload
+        else:
+            self._dropped.add(part.kind)
+
+
+def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
+    asked = conversation.sampling
+    unsupported_settings = {
+        "top_k": asked.top_k,
+        "stop": asked.stop or None,
+        "seed": asked.seed,
+        "presence_penalty": asked.presence_penalty or None,
+        "frequency_penalty": asked.frequency_penalty or None,
+    }
+    dropped |= {name for name, value in unsupported_settings.items() if value is not None}
+    fields = {
+        "max_output_tokens": length_for(asked.max_tokens, profile, dropped),
+        "temperature": asked.temperature,
+        "top_p": asked.top_p,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def length_for(length: int | None, profile: ModelProfile, dropped: set[str]) -> int | None:
+    """Ask for no longer an answer than the model may give, and for no shorter one than Responses takes."""
+    if length is None or length >= _SHORTEST:
+        return limited(length, profile, dropped)
+    dropped.add(f"max_tokens below {_SHORTEST}")
+    return _SHORTEST
+
+
+def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
+    tools: list[JSON] = []
+    for tool in conversation.tools:
+        match tool:
+            case ToolSpec():
+                if tool.cache:
+                    dropped.add("cache_control")
+                tools.append(_function(accepted_tool(tool, dropped, choices=profile.choice_at_root)))
+            case Opaque():
+                # SAP AI Core takes functions only.
+                dropped |= lost_with(tool)
+    if not tools:
+        return {}
+    return {"tools": tools, **(_choice(conversation.tool_choice) if conversation.tool_choice else {})}
+
+
+def _function(tool: ToolSpec) -> JSON:
+    """Declare a function; unlike chat, Responses takes a schema for strict unless it is said not to be."""
+    described = {"description": tool.description} if tool.description else {}
+    strict = bool(tool.strict)
+    return {"type": "function", "name": tool.name, **described, "parameters": dict(tool.parameters), "strict": strict}
+
+
+def _choice(choice: ToolChoice) -> JSON:
+    parallel = {} if choice.parallel is None else {"parallel_tool_calls": choice.parallel}
+    if choice.mode is ToolMode.NAMED:
+        return {"tool_choice": {"type": "function", "name": choice.name}, **parallel}
+    return {"tool_choice": CHOICE[choice.mode], **parallel}
+
+
+def _reasoning(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
+    """Ask to think; models that do are asked for their thoughts in signed form, to be shown them again."""
+    asked = conversation.reasoning
+    effort = nearest_effort(asked, profile, dropped)
+    if profile.thinking is not ThinkingStyle.EFFORT:
+        return {}
+    said: JSON = {"effort": effort} if effort else {}
+    if asked and (asked.summary or asked.shown):
+        said["summary"] = asked.summary or "auto"
+    return {"include": [SIGNED], **({"reasoning": said} if said else {})}
+
+
+def _format(output: OutputFormat) -> JSON:
+    if output.schema is None:
+        return {"type": "json_object"}
+    said = {"type": "json_schema", "name": output.name or "answer", "schema": answer_for_openai(output.schema)}
+    described = {"description": output.description} if output.description else {}
+    return {**said, **described, **({"strict": output.strict} if output.strict is not None else {})}
+
+
+def _taken_from(extra: Mapping[str, Any], body: JSON, profile: ModelProfile) -> JSON:
+    """Carry over what chat completions says in a field of its own, or in the same, and leave the rest."""
+    rest = dict(extra)
+    if profile.verbosity and "verbosity" in rest:
+        body["text"] = {**body.get("text", {}), "verbosity": rest.pop("verbosity")}
+    if "metadata" in rest:
+        body["metadata"] = rest.pop("metadata")
+    return rest
+
+
+def _carry_extra(conversation: Conversation, body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
+    own = conversation.dialect == RESPONSES
+    if conversation.dialect == CHAT:
+        conversation = replace(conversation, extra=_taken_from(conversation.extra, body, profile))
+    for name, value in conversation.extra.items():
+        if not own or name not in _CARRIED:
+            dropped |= {name} if value not in (None, False, [], {}) and name != "functions" else set()
+        elif name == "text":
+            body["text"] = {**body.get("text", {}), **value}
+        elif name == "include":
+            body["include"] = [*body.get("include", []), *value]
+        else:
+            body[name] = value

@@ -1,0 +1,78 @@
+"""OpenAI Responses: whole answers, understood and said."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dialects.core.conversation import JSON, Completion, Family, Opaque, Part, Refusal, Text, Thinking, ToolCall
+from dialects.core.faults import Fault, FaultError
+from dialects.core.upstream_errors import fault_in_stream
+from dialects.interface import Envelope
+from dialects.openai_common.vocabulary import RESPONSES, usage_from
+from dialects.openai_responses.vocabulary import finished, item_for, stop_of
+
+
+def parse_response(body: JSON, token: str) -> Completion:
+    """Understand a whole answer; the backend gives all ids, so that *token* is not needed."""
+    del token
+    error = body.get("error")
+    if error or body.get("status") == "failed":
+        raise FaultError(fault_of(error))
+    output = body["output"]
+    if not isinstance(output, list):
+        raise TypeError("an answer without output")
+    parts = tuple(part for item in output for part in parts_of(item))
+    return Completion(
+        id=str(body.get("id") or ""),
+        model=str(body.get("model") or ""),
+        parts=parts,
+        stop=stop_of(body, any(isinstance(part, ToolCall) for part in parts)),
+        usage=usage_from(body.get("usage"), "input", "output"),
+    )
+
+
+def render_response(completion: Completion, envelope: Envelope) -> JSON:
+    """Say a whole answer."""
+    output: list[JSON] = []
+    for part in completion.parts:
+        if (item := item_for(part, len(output), envelope)) is not None:
+            output.append(item)
+    return finished(envelope, output, completion.stop, completion.usage)
+
+
+def fault_of(error: Any) -> Fault:
+    """Understand an error object; one that says nothing is the server's."""
+    if not isinstance(error, Mapping):
+        return fault_in_stream("server_error", "the model failed without saying why")
+    code = str(error.get("code") or error.get("type") or "server_error")
+    return fault_in_stream(code, str(error.get("message") or code))
+
+
+def parts_of(item: Mapping[str, Any]) -> Iterator[Part]:
+    """Understand one item of the output; what says nothing is left out."""
+    match item.get("type"):
+        case "message":
+            for content in item["content"]:
+                if part := content_of(content):
+                    yield part
+        case "reasoning":
+            text, signature = thoughts_of(item), str(item.get("encrypted_content") or "")
+            if text or signature:
+                yield Thinking(text, signature, family=Family.OPENAI)
+        case "function_call":
+            yield ToolCall(str(item["call_id"]), str(item["name"]), str(item.get("arguments") or ""))
+        case _:
+            yield Opaque(RESPONSES, dict(item))
+
+
+def content_of(content: Mapping[str, Any]) -> Text | Refusal | None:
+    """Understand one piece of a message; None if it says nothing."""
+    if refusal := content.get("refusal"):
+        return Refusal(str(refusal))
+    text = content.get("text")
+    return Text(str(text)) if text else None
+
+
+def thoughts_of(item: Mapping[str, Any]) -> str:
+    """Put the pieces of a reasoning item together, one paragraph each."""
+    pieces = [*(item.get("summary") or []), *(item.get("content") or [])]
+    return "\n\n".join(str(piece["text"]) for piece in pieces)

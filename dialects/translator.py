@@ -1,0 +1,143 @@
+"""Translators: a request on its way from a client's dialect to a backend's, and the response on its way back.
+
+Two classes of one shape: `HubTranslator` goes through the neutral values of
+`dialects.core`, `PassthroughTranslator` passes bodies between two ends of one dialect.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from dialects.adapt.json_root import JsonRoot, json_root_for
+from dialects.adapt.tool_names import ToolNames, tool_names_for
+from dialects.adapt.unsupported import approximate_or_reject
+from dialects.capabilities.models import ModelProfile
+from dialects.core.conversation import JSON, Completion
+from dialects.core.relay import PassthroughRelay, Relay, TranslatingRelay
+from dialects.framing.aws_event_stream import decoder_for
+from dialects.interface import BackendDialect, ClientDialect, Envelope, PassthroughDialect, Rendered
+from dialects.registry import BACKENDS, CLIENTS, DIALECTS, PASSTHROUGHS
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRequest:
+    """A request as a client sent it: its dialect, its body, and what the response will say about itself.
+
+    *may_pass* is whether the body still holds the whole request, so that it may pass without being translated.
+    """
+
+    client: str
+    body: JSON
+    envelope: Envelope
+    may_pass: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ClientResponse:
+    """A whole response: its body in the client's dialect, and its neutral value."""
+
+    body: JSON
+    completion: Completion
+
+
+class Translator(Protocol):
+    """Translates one request to one kind of backend, and its response back."""
+
+    def render_request(self, profile: ModelProfile) -> Rendered:
+        """Render the request for the backend; raises `FaultError` if it cannot be asked this."""
+        ...
+
+    def relay(self, content_type: str) -> Relay:
+        """Begin to turn the backend's stream into the client's."""
+        ...
+
+    def render_response(self, body: JSON) -> ClientResponse:
+        """Translate the backend's whole response; raises `ValueError` and the like if it makes no sense."""
+        ...
+
+
+class HubTranslator:
+    """Translates between two dialects, through the neutral values.
+
+    *tool_names* and *root* are what differs between the request of the client and that to the model: they are undone
+    in the response. *own* is the dialect in which the model knows everything, if there is one.
+    """
+
+    def __init__(
+        self,
+        request: ClientRequest,
+        client: ClientDialect,
+        backend: BackendDialect,
+        tool_names: ToolNames,
+        root: JsonRoot,
+        own: str,
+    ) -> None:
+        self._envelope = request.envelope
+        self._client = client
+        self._backend = backend
+        self._tool_names = tool_names
+        self._root = root
+        self._own = own
+
+    def render_request(self, profile: ModelProfile) -> Rendered:
+        """Render the request in the backend's dialect."""
+        supported = approximate_or_reject(self._envelope.conversation, self._own)
+        conversation = self._root.to_model(self._tool_names.to_model(supported))
+        return self._backend.render_request(conversation, profile)
+
+    def relay(self, content_type: str) -> Relay:
+        """Read the one dialect, write the other."""
+        reader = self._tool_names.reader(self._backend.reader(self._envelope.token, content_type))
+        return TranslatingRelay(self._root.reader(reader), self._client.writer(self._envelope))
+
+    def render_response(self, body: JSON) -> ClientResponse:
+        """Parse the one dialect, render the other."""
+        parsed = self._backend.parse_response(body, self._envelope.token)
+        completion = self._root.to_client(self._tool_names.to_client(parsed))
+        return ClientResponse(self._client.render_response(completion, self._envelope), completion)
+
+
+class PassthroughTranslator:
+    """Passes bodies and frames between two ends of one dialect: only what must change does."""
+
+    def __init__(self, request: ClientRequest, dialect: PassthroughDialect, backend: BackendDialect) -> None:
+        self._request = request
+        self._dialect = dialect
+        self._backend = backend
+
+    def render_request(self, profile: ModelProfile) -> Rendered:
+        """Pass the client's body, but for what the backend refuses."""
+        return self._dialect.passthrough_request(self._request.body, profile)
+
+    def relay(self, content_type: str) -> Relay:
+        """Pass frames along, and observe them."""
+        envelope = self._request.envelope
+        return PassthroughRelay(
+            self._backend.reader(envelope.token, content_type),
+            decoder_for(content_type),
+            partial(self._dialect.passthrough_frame, envelope=envelope),
+            partial(self._dialect.passthrough_fault, envelope=envelope),
+        )
+
+    def render_response(self, body: JSON) -> ClientResponse:
+        """Pass the body along, and parse it only to know how it ended and what it cost."""
+        envelope = self._request.envelope
+        completion = self._backend.parse_response(body, envelope.token)
+        return ClientResponse(self._dialect.passthrough_response(body, envelope), completion)
+
+
+def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) -> Translator:
+    """Choose the translator from the request's client to *backend*, the name of a dialect.
+
+    A model that cannot be given a schema is made to answer in its form by other means, which must be undone in the
+    response; so must other names of tools, and an object around the answer.
+    """
+    conversation = request.envelope.conversation
+    own = backend if profile.vendor in {row.vendor for row in DIALECTS.values()} else ""
+    at_home = request.client == own
+    tool_names = ToolNames() if at_home else tool_names_for(conversation, profile.odd_in_names)
+    root = json_root_for(conversation, profile)
+    fits = (profile.native_schema or conversation.output is None) and (at_home or root.schema is None)
+    if request.may_pass and fits and not tool_names.sent and request.client == backend and backend in PASSTHROUGHS:
+        return PassthroughTranslator(request, PASSTHROUGHS[backend], BACKENDS[backend])
+    return HubTranslator(request, CLIENTS[request.client], BACKENDS[backend], tool_names, root, own)

@@ -1,0 +1,1 @@
+"""Claude and Nova on Bedrock: `/converse` and `/converse-stream`."""

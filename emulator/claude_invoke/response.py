@@ -1,0 +1,77 @@
+"""The response of a Claude, as an Anthropic message."""
+
+import json
+from dataclasses import replace
+
+from emulator.claude_invoke.signatures import seal, sign
+from emulator.model_io import ModelResponse, Part, RedactedThought, StopReason, Text, Thought, ToolCall, Usage
+from emulator.models import Model, Thinking
+from emulator.world import Json
+
+STOP_REASONS = {
+    StopReason.END: "end_turn",
+    StopReason.LENGTH: "max_tokens",
+    StopReason.STRING: "stop_sequence",
+    StopReason.TOOLS: "tool_use",
+    StopReason.REFUSAL: "refusal",
+}
+
+
+def without_omitted_thoughts(given: ModelResponse, body: Json) -> ModelResponse:
+    """Leave the words of the thoughts out when the request does not want to see them."""
+    if (body.get("thinking") or {}).get("display") != "omitted":
+        return given
+    parts: tuple[Part, ...] = tuple(Thought("") if isinstance(part, Thought) else part for part in given.parts)
+    return replace(given, parts=parts)
+
+
+def render_response(model: Model, given: ModelResponse, usage: Usage, id: str) -> Json:
+    """Write the whole answer."""
+    return {
+        "id": id,
+        "type": "message",
+        "role": "assistant",
+        "model": model.answers_as,
+        "content": [render_block(part) for part in given.parts],
+        "stop_reason": STOP_REASONS[given.stop],
+        "stop_sequence": given.stop_string,
+        "usage": render_usage(model, usage),
+    }
+
+
+def call_id(call: ToolCall) -> str:
+    """Name a tool call."""
+    return f"toolu_bdrk_01{call.seed[:22]}"
+
+
+def render_block(part: Part) -> Json:
+    """Write a part as a block."""
+    match part:
+        case Thought(text):
+            return {"type": "thinking", "thinking": text, "signature": sign(text)}
+        case RedactedThought(seed):
+            return {"type": "redacted_thinking", "data": seal(seed)}
+        case Text(text):
+            return {"type": "text", "text": text}
+        case ToolCall(name, arguments, _):
+            return {"type": "tool_use", "id": call_id(part), "name": name, "input": json.loads(arguments)}
+
+
+def render_usage(model: Model, usage: Usage) -> Json:
+    """Write token counts the way Claude does: what the cache took part in stands beside the rest."""
+    five = usage.written - usage.written_1h
+    return {
+        "input_tokens": usage.fresh,
+        "cache_creation_input_tokens": usage.written,
+        "cache_read_input_tokens": usage.read,
+        "cache_creation": {"ephemeral_5m_input_tokens": five, "ephemeral_1h_input_tokens": usage.written_1h},
+        **render_output_usage(model, usage),
+    }
+
+
+def render_output_usage(model: Model, usage: Usage) -> Json:
+    """Write the output tokens; newer models say how many of them were thoughts."""
+    counted: Json = {"output_tokens": usage.output}
+    if model.thinking in (Thinking.ADAPTIVE, Thinking.EITHER) and usage.reasoning:
+        counted["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return counted

@@ -1,0 +1,1 @@
+"""Embeddings, in the bodies of each vendor."""

@@ -1,0 +1,16 @@
+"""The vectors that every embedding protocol answers with."""
+
+import hashlib
+import math
+import struct
+
+
+def vector(text: str, dimensions: int) -> list[float]:
+    """Make the unit vector of a text; it depends on nothing else."""
+    seed = text.encode("utf-8", "surrogatepass")
+    raw = b""
+    while len(raw) < dimensions * 4:
+        raw += hashlib.sha512(len(raw).to_bytes(8, "big") + seed).digest()
+    values = [number / 2**31 - 1 for number in struct.unpack_from(f">{dimensions}I", raw)]
+    length = math.sqrt(sum(value * value for value in values)) or 1.0
+    return [value / length for value in values]

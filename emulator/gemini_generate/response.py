@@ -1,0 +1,80 @@
+"""The response of `:generateContent`."""
+
+import json
+
+from emulator import signatures
+from emulator.model_io import ModelResponse, RedactedThought, StopReason, Text, Thought, ToolCall, Usage
+from emulator.models import Model
+from emulator.world import Json
+
+STOP_REASONS = {
+    StopReason.END: "STOP",
+    StopReason.LENGTH: "MAX_TOKENS",
+    StopReason.STRING: "STOP",
+    StopReason.TOOLS: "STOP",
+    StopReason.REFUSAL: "SAFETY",
+}
+
+
+def render_response(model: Model, givens: list[ModelResponse], usage: Usage, id: str, created: str) -> Json:
+    """Write the whole answer."""
+    candidates = []
+    for index, given in enumerate(givens):
+        candidate: Json = {"index": index} if index else {}
+        parts = _parts(model, given)
+        if given.stop is not StopReason.REFUSAL:
+            candidate["content"] = {"role": "model", "parts": parts} if parts else {"role": "model"}
+        candidates.append(candidate | {"finishReason": STOP_REASONS[given.stop], "avgLogprobs": -0.25})
+    return {"candidates": candidates, "usageMetadata": render_usage(usage)} | render_foot(model, id, created)
+
+
+def sign_call(call: ToolCall) -> str:
+    """Sign a function call."""
+    return signatures.sign("gemini", f"{call.name}{call.arguments}")
+
+
+def _parts(model: Model, given: ModelResponse) -> list[Json]:
+    """Write the parts of an answer that is not streamed."""
+    written = []
+    signed = False
+    for part in given.parts:
+        match part:
+            case Thought(text):
+                written.append({"text": text, "thought": True})
+            case Text(text):
+                written.append({"text": text})
+            case ToolCall():
+                written.append(render_call(part) | ({} if signed else thought_signature(model, given, part)))
+                signed = True
+            case RedactedThought():
+                pass
+    return written
+
+
+def render_call(call: ToolCall) -> Json:
+    """Write a function call; it has no id."""
+    return {"functionCall": {"name": call.name, "args": json.loads(call.arguments)}}
+
+
+def thought_signature(model: Model, given: ModelResponse, call: ToolCall) -> Json:
+    """Sign the first call of a turn, if the model signs calls or thought about it."""
+    return {"thoughtSignature": sign_call(call)} if model.signs_calls or given.reasoning else {}
+
+
+def render_foot(model: Model, id: str, created: str) -> Json:
+    """Write what stands at the end of every chunk."""
+    return {"modelVersion": model.answers_as, "createTime": created, "responseId": id}
+
+
+def render_usage(usage: Usage, output: int | None = None, thoughts: int | None = None) -> Json:
+    """Write token counts: thoughts beside the candidates, the cache within the prompt."""
+    output = usage.output if output is None else output
+    thoughts = usage.reasoning if thoughts is None else thoughts
+    counted: Json = {"promptTokenCount": usage.prompt, "trafficType": "ON_DEMAND"}
+    if usage.read:
+        counted["cachedContentTokenCount"] = usage.read
+    if output > thoughts:
+        counted["candidatesTokenCount"] = output - thoughts
+    if thoughts:
+        counted["thoughtsTokenCount"] = thoughts
+    return counted | {"totalTokenCount": usage.prompt + max(output, thoughts)}

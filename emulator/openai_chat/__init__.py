@@ -1,0 +1,1 @@
+"""Chat completions on Azure OpenAI: `/chat/completions`."""

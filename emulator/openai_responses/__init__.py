@@ -1,0 +1,1 @@
+"""Responses on Azure OpenAI: `/responses`, and the responses it stores."""

@@ -1,0 +1,47 @@
+"""The handlers of `/responses`, and of the responses that are stored."""
+
+import hashlib
+
+from emulator.errors import azure, gatekeeper
+from emulator.framing import Framing
+from emulator.openai_responses.request_parser import parse_request
+from emulator.openai_responses.response import render_response
+from emulator.openai_responses.store import StoredResponse, conversation_items, not_found
+from emulator.openai_responses.stream import render_stream
+from emulator.openai_responses.validation import check, check_items
+from emulator.protocol import InferenceRequest, Reply, Streamed, Whole, generate
+from emulator.world import Json
+
+
+def handle(request: InferenceRequest, body: Json) -> Reply:
+    """Reply with a response, or with its events if the body asks for a stream; store it unless `store` is false."""
+    check(request.model, body)
+    items = conversation_items(body, request.store)
+    check_items(list(items), request.store.item_ids())
+    [given], usage = generate(request, parse_request(request.model, body, items))
+    name = f"resp_{hashlib.sha256(request.id.encode()).hexdigest()[:50]}"
+    whole = render_response(request.model, body, given, usage, name, int(request.now))
+    if body.get("store") is not False:
+        request.store.put(name, StoredResponse(whole, (*items, *whole["output"])))
+    if not body.get("stream"):
+        return Whole(whole, delay=given.lasts)
+    events = render_stream(request.model, body, given, usage, name, int(request.now))
+    return Streamed(events, Framing.JSON, "responses", given.delay)
+
+
+def handle_stored(request: InferenceRequest, rest: str) -> Reply:
+    """Show, delete or cancel a response that was stored."""
+    name, _, verb = rest.partition("/")
+    kept = request.store.get(name)
+    match request.method, verb:
+        case "GET", "" if kept:
+            return Whole(kept.response)
+        case "DELETE", "" if kept:
+            request.store.drop(name)
+            return Whole({"id": name, "object": "response", "deleted": True})
+        case "POST", "cancel" if kept:
+            raise azure("Cannot cancel a synchronous response.")
+        case ("GET" | "DELETE", "") | ("POST", "cancel"):
+            raise not_found(name)
+        case _:
+            raise gatekeeper(f"Subpath '{request.path}' is not allowed for model '{request.model.name}'.")

@@ -1,0 +1,175 @@
+"""What Azure OpenAI rejects in a Responses request."""
+
+from typing import Any
+
+from emulator import signatures
+from emulator.body_fields import content_blocks
+from emulator.errors import azure, gatekeeper
+from emulator.models import Model
+from emulator.openai_common.functions import (
+    validate_function,
+    validate_length,
+    validate_name,
+    validate_response_format,
+    validate_tool_choice,
+)
+from emulator.openai_common.validation import (
+    LONGEST_USER,
+    always_thinks,
+    validate_data_uri,
+    validate_effort,
+    validate_samplers,
+)
+from emulator.openai_responses.response import ENCRYPTED_PREFIX
+from emulator.world import Json
+
+_FIELDS = frozenset(
+    [
+        "input",
+        "model",
+        "instructions",
+        "stream",
+        "stream_options",
+        "max_output_tokens",
+        "temperature",
+        "top_p",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "store",
+        "reasoning",
+        "text",
+        "include",
+        "truncation",
+        "user",
+        "metadata",
+        "background",
+        "prompt_cache_key",
+        "safety_identifier",
+        "service_tier",
+        "top_logprobs",
+        "max_tool_calls",
+        "prompt",
+        "conversation",
+    ]
+)
+_INCLUDES = (
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
+    "message.input_image.image_url",
+    "file_search_call.results",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "web_search_call.action.sources",
+)
+_INPUT_PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
+_ITEMS = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
+_LONGEST_CALL_ID = 64
+
+
+def check(model: Model, body: Json) -> None:
+    """Refuse the body of a `/responses` that AI Core or Azure would refuse."""
+    tools = body.get("tools") or []
+    refused = sorted({str(tool.get("type")) for tool in tools if tool.get("type") != "function"})
+    if refused:
+        raise gatekeeper(f"The following tools are not allowed for model '{model.name}': {', '.join(refused)}")
+    for key in body:
+        if key not in _FIELDS:
+            raise azure(f"Unknown parameter: '{key}'.", key, "unknown_parameter")
+    if body.get("input") in (None, "", []):
+        raise azure("Missing required parameter: 'input'.", "input", "missing_required_parameter")
+    validate_length(body.get("user"), LONGEST_USER, "user")
+    if not isinstance(body["input"], str | list):
+        raise azure("Invalid type for 'input': expected a string or an array.", "input", "invalid_type")
+    validate_samplers(model, body)
+    limit = body.get("max_output_tokens")
+    if limit is not None and limit < 16:
+        message = (
+            "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got "
+            f"{limit} instead."
+        )
+        raise azure(message, "max_output_tokens", "integer_below_min_value")
+    _includes(model, body.get("include") or [])
+    validate_effort(model, (body.get("reasoning") or {}).get("effort"), "reasoning.effort")
+    for at, tool in enumerate(tools):
+        # GPT-5 takes a choice at the root of a schema here, but not on chat completions.
+        validate_function(tool, f"tools[{at}]", choices=model.name.startswith("gpt-5"))
+    validate_tool_choice(body.get("tool_choice"), [tool["name"] for tool in tools])
+    wanted = (body.get("text") or {}).get("format") or {}
+    flat = {"type": wanted.get("type"), "json_schema": wanted}
+    validate_response_format(flat if wanted else {}, "text.format", str(body["input"]))
+
+
+def _includes(model: Model, includes: list[Any]) -> None:
+    """Refuse to put into an answer what nobody knows, or what the model does not have."""
+    for at, wanted in enumerate(includes):
+        if wanted not in _INCLUDES:
+            raise azure(f"Invalid value: '{wanted}'.", f"include[{at}]", "invalid_value")
+    if "message.output_text.logprobs" in includes and always_thinks(model):
+        raise azure("logprobs are not supported with reasoning models.", "include", "unsupported_parameter")
+
+
+def check_items(items: list[Json], known: set[str]) -> None:
+    """Refuse input items, the earlier ones of the conversation included, that do not fit together."""
+    calls: set[str] = set()
+    for at, item in enumerate(items):
+        validate_length(item.get("call_id"), _LONGEST_CALL_ID, f"input[{at}].call_id")
+        kind = item.get("type", "message")
+        if kind not in _ITEMS:
+            raise azure(
+                f"Invalid value: '{kind}'. Supported values are: {', '.join(_ITEMS)}.", f"input[{at}]", "invalid_value"
+            )
+        match kind:
+            case "message":
+                _input_parts(item, at)
+            case "function_call":
+                validate_name(str(item.get("name", "")), f"input[{at}].name")
+                calls.add(item.get("call_id", ""))
+            case "function_call_output" if item.get("call_id") not in calls:
+                raise azure(f"No tool call found for function call output with call_id {item.get('call_id')}.", "input")
+            case "reasoning":
+                _reasoning(items, at, known)
+            case "item_reference" if item.get("id") not in known:
+                raise azure(f"Item with id '{item.get('id')}' not found.", "input", status=404)
+            case _:
+                pass
+    answered = {item.get("call_id") for item in items if item.get("type") == "function_call_output"}
+    open_calls = calls - answered
+    if open_calls:
+        raise azure(f"No tool output found for function call {min(open_calls)}.", "input")
+
+
+def _reasoning(items: list[Json], at: int, known: set[str]) -> None:
+    """Refuse reasoning that is not ours, was not kept, or led to nothing."""
+    item = items[at]
+    sealed = item.get("encrypted_content")
+    if sealed is not None:
+        if not signatures.made("openai", str(sealed).removeprefix(ENCRYPTED_PREFIX)):
+            message = f"The encrypted content for item {item.get('id')} could not be verified."
+            raise azure(message, None, "invalid_encrypted_content")
+    elif item.get("id") not in known:
+        message = (
+            f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to "
+            "false. Try again "
+            "with `store` set to true, or remove this item from your input."
+        )
+        raise azure(message, "input", status=404)
+    if at == len(items) - 1:
+        message = f"Item '{item.get('id')}' of type 'reasoning' was provided without its required following item."
+        raise azure(message, "input")
+
+
+def _input_parts(item: Json, at: int) -> None:
+    """Refuse a message with parts nobody knows."""
+    if item.get("role") not in ("user", "assistant", "system", "developer"):
+        raise azure(f"Invalid value: '{item.get('role')}'.", f"input[{at}].role", "invalid_value")
+    for place, part in enumerate(content_blocks(item.get("content"), type="input_text")):
+        path = f"input[{at}].content[{place}]"
+        if part.get("type") not in _INPUT_PARTS:
+            raise azure(f"Invalid value: '{part.get('type')}'.", path, "invalid_value")
+        said_by_model = part["type"] in ("output_text", "refusal")
+        if said_by_model != (item["role"] == "assistant") and not isinstance(item["content"], str):
+            raise azure(f"Invalid value: '{part['type']}'.", path, "invalid_value")
+        uri = part.get("image_url") or part.get("file_data")
+        validate_data_uri(uri, path)

@@ -1,0 +1,63 @@
+"""A protocol's handler: what it is given, and the reply it returns, before that becomes bytes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from emulator import simulated_model
+from emulator.framing import Framing
+from emulator.model_io import ModelRequest, ModelResponse, StreamEvent, Usage
+from emulator.models import Model
+from emulator.openai_responses.store import ResponseStore
+from emulator.prompt_cache import PromptCache
+from emulator.world import Json
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRequest:
+    """A request for a deployment, with what its protocol reads and keeps."""
+
+    model: Model
+    path: str
+    method: str
+    body: bytes
+    query: dict[str, str]
+    accept: str
+    cache: PromptCache
+    store: ResponseStore
+    now: float
+    id: str
+    converse_sse: str
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A reply in one piece."""
+
+    body: Any
+    ordered: bool = False
+    spaced: bool = False
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A reply in events."""
+
+    events: Iterator[StreamEvent]
+    framing: Framing
+    path: str
+    delay: float = field(default=0.0)
+
+
+Reply = Whole | Streamed
+Handler = Callable[[InferenceRequest, Json], Reply]
+"""Replies to a request whose body is a JSON object; raises `ErrorResponse` where the vendor would."""
+
+
+def generate(request: InferenceRequest, asked: ModelRequest, takes: int = 1) -> tuple[list[ModelResponse], Usage]:
+    """Let the model respond as many times as asked, and count the tokens."""
+    givens = [simulated_model.respond(asked, take) for take in range(takes)]
+    usage = request.cache.account(asked, givens[0])
+    output, reasoning = sum(given.tokens for given in givens), sum(given.reasoning for given in givens)
+    return givens, replace(usage, output=output, reasoning=reasoning)

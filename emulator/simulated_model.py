@@ -1,0 +1,212 @@
+"""The model behind every deployment: its response is a pure function of the request."""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+from emulator.json_schema import value_for
+from emulator.model_io import (
+    ModelRequest,
+    ModelResponse,
+    Part,
+    RedactedThought,
+    StopReason,
+    Text,
+    Thought,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    count_tokens,
+    digest,
+    part_tokens,
+)
+from emulator.models import Thinking
+
+_SCENE = re.compile(r"scene:(\w+)")
+_SLOW = re.compile(r"scene:slow\s+(\d+)")
+_LONG = re.compile(r"scene:long\s+(\d+)")
+_CALL = re.compile(r"scene:call\s+(\S+)\s*")
+_REMINDER = re.compile(r"<system-reminder>(?:(?!<system-reminder>).)*?</system-reminder>", re.DOTALL)
+"""What Claude Code itself adds to the user's words; it names tools that nobody asks for."""
+_LONGEST = 100_000
+_QUOTED = 12
+_HIDDEN = 64
+_THINKING = "Let me think about this step by step. The question is clear, so I can answer it."
+_REFUSAL = "I can't help with that."
+QUIRKS = (
+    "It's \"quoted\" and 'quoted', a back\\slash, C:\\new\\table, data: not a line,\n"
+    "data: nor this one,\ta tab, \u2028 a line separator, \u200b a zero-width space, \ufeff a mark, "
+    "\U0001f680 a rocket, \u00e9\u00fc\u4e16\u754c, None, True, False, {'a': None}, [DONE]."
+)
+
+
+def respond(ask: ModelRequest, take: int = 0) -> ModelResponse:
+    """Answer a request; `take` tells several answers to one request apart."""
+    ask = replace(ask, text=_REMINDER.sub("", ask.text).strip()) if "<system-reminder>" in ask.text else ask
+    scenes = set(_SCENE.findall(ask.text))
+    slow = _SLOW.search(ask.text)
+    delay = int(slow[1]) / 1000 if slow else 0.0
+    if "empty" in scenes:
+        return ModelResponse((), StopReason.END, delay=delay)
+    if "refusal" in scenes:
+        return ModelResponse((Text(_REFUSAL),), StopReason.REFUSAL, delay=delay)
+    said = _parts(ask, scenes, take)
+    stop = StopReason.TOOLS if any(isinstance(part, ToolCall) for part in said) else StopReason.END
+    thoughts = _thoughts(ask, scenes)
+    full = ModelResponse((*thoughts, *said), stop, delay=delay, hidden=0 if thoughts else _hidden(ask))
+    return _limited(_stopped(full, ask.stops), ask.limit)
+
+
+def _parts(ask: ModelRequest, scenes: set[str], take: int) -> tuple[Part, ...]:
+    """Choose between text and calls."""
+    scripted = _CALL.search(ask.text)
+    if scripted:
+        return (_scripted(ask, scripted),)
+    if "parallel" in scenes and ask.tools and ask.choice is not ToolChoice.NONE:
+        return _several(ask)
+    tool = _wanted(ask) if not (scenes - {"slow", "think", "redacted"}) or ask.choice is ToolChoice.REQUIRED else None
+    if tool is not None:
+        return (_call(ask, tool, 0),)
+    return (Text(_text(ask, scenes, take)),)
+
+
+def _scripted(ask: ModelRequest, found: re.Match[str]) -> ToolCall:
+    """Call what the text says, with exactly the JSON it says."""
+    rest = ask.text[found.end() :]
+    try:
+        _, end = json.JSONDecoder().raw_decode(rest)
+    except ValueError:
+        return ToolCall(found[1], "{}", digest(ask.seed, 0))
+    return ToolCall(found[1], rest[:end], digest(ask.seed, 0))
+
+
+def _several(ask: ModelRequest) -> tuple[ToolCall, ...]:
+    """Call two or three tools at once, or one when only one is allowed."""
+    chosen = ask.tools[:3] if len(ask.tools) > 1 else ask.tools * 2
+    chosen = chosen if ask.parallel else chosen[:1]
+    return tuple(_call(ask, tool, at) for at, tool in enumerate(chosen))
+
+
+def _wanted(ask: ModelRequest) -> Tool | None:
+    """Choose the tool to call, if one must or may well be called."""
+    if ask.choice is ToolChoice.NONE or not ask.tools:
+        return None
+    if ask.choice is ToolChoice.REQUIRED:
+        allowed = [tool for tool in ask.tools if not ask.forced or tool.name in ask.forced]
+        named = [tool for tool in allowed if tool.name in ask.text]
+        return next(iter(named or allowed), None)
+    return next((tool for tool in ask.tools if re.search(rf"\b{re.escape(tool.name)}\b", ask.text)), None)
+
+
+def _call(ask: ModelRequest, tool: Tool, at: int) -> ToolCall:
+    """Call a tool with arguments that fit its schema."""
+    arguments = json.dumps(value_for(tool.schema if tool.schema.get("type") else {"type": "object", **tool.schema}))
+    return ToolCall(tool.name, arguments, digest(ask.seed, at))
+
+
+def _text(ask: ModelRequest, scenes: set[str], take: int) -> str:
+    """Find the words of the answer."""
+    if "echo" in scenes:
+        return ask.text.replace("scene:echo", "").strip() or ask.text
+    if "quirks" in scenes:
+        return QUIRKS
+    long = _LONG.search(ask.text)
+    if long:
+        return " ".join(f"word{number}" for number in range(min(int(long[1]), _LONGEST)))
+    if ask.schema is not None:
+        return json.dumps(_document(ask.schema), ensure_ascii=False)
+    if ask.results:
+        return " ".join(_about(ask))
+    if ask.media:
+        return " ".join(f"I see {_article(one.kind)} ({one.mime}, {one.size} bytes)." for one in ask.media)
+    return _friendly(ask, take)
+
+
+def _document(schema: dict[str, Any]) -> Any:
+    """Answer in JSON: what fits the schema, or something at all when there is none."""
+    return value_for(schema) if schema else {"answer": "yes", "confidence": 0.9}
+
+
+def _about(ask: ModelRequest) -> list[str]:
+    """Say what the tools gave back."""
+    said = []
+    for result in ask.results:
+        said.append(f"The tool {'failed' if result.failed else 'answered'}: {result.text}")
+        if result.images:
+            said.append(f"It held {result.images} image{'s' if result.images > 1 else ''}.")
+    return said
+
+
+def _article(kind: str) -> str:
+    """Put the article before a kind of media."""
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def _friendly(ask: ModelRequest, take: int) -> str:
+    """Say something kind that proves the request was read."""
+    words = " ".join(ask.text.split()[:_QUOTED])
+    said = f'Happy to help! You said: "{words}".' if words else "Happy to help!"
+    if ask.system:
+        said += f" My instructions are {len(ask.system)} characters long."
+    return said + (f" (take {take + 1})" if take else "")
+
+
+def _thoughts(ask: ModelRequest, scenes: set[str]) -> tuple[Part, ...]:
+    """Think aloud, if asked to and able to."""
+    if ask.model.thinking is Thinking.NEVER:
+        return ()
+    found: list[Part] = []
+    if ask.thinks or "think" in scenes:
+        found.append(Thought(_THINKING))
+    if "redacted" in scenes:
+        found.append(RedactedThought(ask.seed))
+    return tuple(found)
+
+
+def _hidden(ask: ModelRequest) -> int:
+    """Count the reasoning of a model that always thinks and does not show it; at most half of what it may say."""
+    if ask.model.thinking is not Thinking.ALWAYS:
+        return 0
+    return _HIDDEN if ask.limit is None else min(_HIDDEN, ask.limit // 2)
+
+
+def _stopped(full: ModelResponse, stops: tuple[str, ...]) -> ModelResponse:
+    """Cut the answer at the first stop string."""
+    kept: list[Part] = []
+    for part in full.parts:
+        hits = [(part.text.find(stop), stop) for stop in stops if stop in part.text] if isinstance(part, Text) else []
+        if hits and isinstance(part, Text):
+            at, stop = min(hits)
+            kept.extend([Text(part.text[:at])] if at else [])
+            return replace(full, parts=tuple(kept), stop=StopReason.STRING, stop_string=stop)
+        kept.append(part)
+    return full
+
+
+def _limited(full: ModelResponse, limit: int | None) -> ModelResponse:
+    """Cut the answer where its tokens run out."""
+    if limit is None or full.hidden + sum(map(part_tokens, full.parts)) <= limit:
+        return full
+    left = limit - full.hidden
+    kept: list[Part] = []
+    for part in full.parts:
+        if part_tokens(part) <= left:
+            kept.append(part)
+            left -= part_tokens(part)
+            continue
+        match part:
+            case Text(text) if left:
+                kept.append(Text(_head(text, left)))
+            case Thought(text) if left:
+                kept.append(Thought(_head(text, left)))
+            case _:
+                break
+        break
+    return replace(full, parts=tuple(kept), stop=StopReason.LENGTH, stop_string=None)
+
+
+def _head(text: str, tokens: int) -> str:
+    """Keep as much of a text as the tokens allow."""
+    head = text[: tokens * 4]
+    return head if count_tokens(head) <= tokens else head[:-1]

@@ -1,0 +1,156 @@
+"""What an application is asked with and answers with (PEP 3333), over HTTP/1.1."""
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from gateway.server.client_connection import CONNECTION, ClientConnection
+from gateway.server.http_messages import Request
+
+_Raised = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+_WITHOUT_PREFIX: Final = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
+_HOP_BY_HOP: Final = frozenset(
+    {
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "trailers",
+        "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+"""Headers that concern one connection, which is the server's (RFC 9110, 7.6.1)."""
+_HEADER_LINES: Final = re.compile(r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*")
+
+
+def environ_of(request: Request, connection: ClientConnection, *, multiprocess: bool) -> dict[str, Any]:
+    """Describe a request as WSGI wants it. Headers that come several times are joined with commas."""
+    path = request.path
+    environ = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path if "%" not in path and path.isascii() else unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": request.query,
+        "SERVER_NAME": connection.server[0],
+        "SERVER_PORT": str(connection.server[1]),
+        "SERVER_PROTOCOL": "HTTP/1.1" if request.version == (1, 1) else "HTTP/1.0",
+        "REMOTE_ADDR": connection.client[0],
+        "REMOTE_PORT": str(connection.client[1]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": request.body,
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": multiprocess,
+        "wsgi.run_once": False,
+        CONNECTION: connection,
+    }
+    for name, value in request.headers:
+        key = _WITHOUT_PREFIX.get(name) or "HTTP_" + name.replace("-", "_")
+        environ[key] = f"{environ[key]},{value}" if key in environ else value
+    return environ
+
+
+class Response:
+    """One response; the head leaves together with the first piece of the body.
+
+    *is_stopping* tells whether the worker wants no further request on a connection.
+    """
+
+    def __init__(self, request: Request, connection: ClientConnection, is_stopping: Callable[[], bool]) -> None:
+        self.is_begun = False
+        """Whether the status and the headers can no longer be others."""
+        self._request = request
+        self._connection = connection
+        self._is_stopping = is_stopping
+        self._status = ""
+        self._headers = ""
+        self._length: int | None = None
+        self._sent = 0
+        self._omits_body = False
+        self._is_chunked = False
+        self._closes = False
+        self._head = b""
+
+    @property
+    def may_be_followed(self) -> bool:
+        """Whether another request may come on the connection: as much was sent as was announced, and both stay."""
+        is_whole = self._length is None or self._omits_body or self._sent >= self._length
+        return is_whole and not self._closes
+
+    def start_response(
+        self, status: str, headers: Iterable[tuple[str, str]], exc_info: _Raised | None = None
+    ) -> Callable[[bytes], None]:
+        """Take the status and the headers; raises `ValueError` for a header that would break its line."""
+        if self._status and exc_info is None:
+            raise AssertionError("The response has been started already.")
+        if self.is_begun and exc_info is not None and exc_info[1] is not None:
+            raise exc_info[1].with_traceback(exc_info[2])
+        self._status, self._length, lines = status, None, []
+        code = int(status[:3])
+        has_no_content = code < 200 or code == 204
+        self._omits_body = has_no_content or code == 304 or self._request.method == "HEAD"
+        for name, value in headers:
+            lower = name.lower()
+            if lower in _HOP_BY_HOP or (has_no_content and lower == "content-length"):
+                continue
+            if lower == "content-length":
+                self._length = int(value)
+            lines.append(f"{name}: {value}\r\n")
+        self._headers = "".join(lines)
+        if self._headers.count("\n") != len(lines) or not _HEADER_LINES.fullmatch(self._headers):
+            raise ValueError("A header of the response is not one line of name and value.")
+        is_delimited = self._length is not None or self._omits_body
+        self._is_chunked = not is_delimited and self._request.version >= (1, 1)
+        self._closes = self._request.should_close() or not (is_delimited or self._is_chunked)
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the body, no more than was announced; an empty one sends the head alone."""
+        if self._is_chunked and self.is_begun and data and not self._head:
+            # The quick way of nearly all pieces of a stream.
+            self._connection.sendall(b"%X\r\n%b\r\n" % (len(data), data))
+            return
+        self._begin()
+        if self._omits_body:
+            data = b""
+        elif self._length is not None:
+            data = data[: max(0, self._length - self._sent)]
+        self._sent += len(data)
+        self._send(b"%X\r\n%b\r\n" % (len(data), data) if data and self._is_chunked else data)
+
+    def close(self) -> None:
+        """Send what is missing to the end of the response."""
+        self._begin()
+        self._send(b"0\r\n\r\n" if self._is_chunked else b"")
+
+    def _begin(self) -> None:
+        """Write the head, which is sent later; decide whether another request may follow."""
+        if self.is_begun:
+            return
+        if not self._status:
+            raise AssertionError("The response has not been started.")
+        self.is_begun = True
+        self._closes = self._closes or self._is_stopping() or not self._request.body.settle()
+        connection = "close" if self._closes else "keep-alive"
+        framing = "Transfer-Encoding: chunked\r\n" if self._is_chunked else ""
+        head = (
+            f"HTTP/1.{self._request.version[1]} {self._status}\r\nDate: {_date(int(time.time()))}\r\n"
+            f"Connection: {connection}\r\n{framing}{self._headers}\r\n"
+        )
+        self._head = head.encode("latin-1")
+
+    def _send(self, data: bytes) -> None:
+        head, self._head = self._head, b""
+        if head or data:
+            self._connection.sendall(head + data)
+
+
+@lru_cache(1)
+def _date(second: int) -> str:
+    """Write a time as headers do."""
+    return formatdate(second, usegmt=True)

@@ -1,0 +1,51 @@
+"""Amazon's Titan models are asked one text at a time."""
+
+import pytest
+
+from dialects.capabilities.models import profile_for
+from dialects.core.faults import FaultError
+from dialects.embeddings import titan as titan_embeddings
+from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
+
+TEXT = profile_for("amazon--titan-embed-text")
+IMAGE = profile_for("amazon--titan-embed-image")
+
+
+@pytest.mark.parametrize(
+    ("profile", "dimensions", "expected"),
+    [
+        (TEXT, None, {}),
+        (TEXT, 256, {"dimensions": 256}),
+        (IMAGE, None, {}),
+        (IMAGE, 256, {"embeddingConfig": {"outputEmbeddingLength": 256}}),
+    ],
+)
+def test_each_text_is_asked_for_on_its_own(profile, dimensions, expected):
+    request = EmbeddingRequest("m", ("a", "b"), dimensions)
+
+    bodies = [rendered.body for rendered in titan_embeddings.render_request(request, profile)]
+
+    assert bodies == [{"inputText": "a", **expected}, {"inputText": "b", **expected}]
+
+
+def test_what_cannot_be_told_is_named():
+    request = EmbeddingRequest("m", ("a",), user="u", input_type="query", extra={"truncate": "NONE"})
+
+    assert ("input_type", "truncate", "user") == titan_embeddings.render_request(request, TEXT)[0].dropped
+
+
+def test_tokens_are_refused():
+    with pytest.raises(FaultError, match="not tokens"):
+        titan_embeddings.render_request(EmbeddingRequest("m", ((1, 2),)), TEXT)
+
+
+def test_vectors_come_back_in_order_and_their_tokens_are_added_up():
+    bodies = [{"embedding": [0.5, 1], "inputTextTokenCount": 3}, {"embedding": [2.0], "inputTextTokenCount": 4}]
+
+    assert EmbeddingResponse(((0.5, 1.0), (2.0,)), 7) == titan_embeddings.parse_response(bodies)
+
+
+@pytest.mark.parametrize("body", [{}, {"embedding": None, "inputTextTokenCount": 1}, {"embedding": [1.0]}])
+def test_an_answer_without_a_vector_or_its_cost_is_an_error(body):
+    with pytest.raises((LookupError, TypeError)):
+        titan_embeddings.parse_response([body])

@@ -1,0 +1,70 @@
+"""JSON is read strictly and written as it was, whatever the library underneath cannot hold."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialects.core.faults import FaultError, FaultKind
+from dialects.framing.json_text import dumps, loads, object_from
+
+INTEGERS = st.integers(-(10**40), 10**40)
+VALUES = st.recursive(
+    st.none() | st.booleans() | INTEGERS | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+@given(VALUES)
+def test_what_is_written_is_read_as_it_was(value: Any) -> None:
+    assert value == loads(dumps(value).encode())
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**64, 12345678901234567890123, -(10**30)])
+def test_an_integer_of_any_length_keeps_its_last_digit(number: int) -> None:
+    value = {"id": number, "said": "é \u2028"}
+
+    assert value == loads(json.dumps(value).encode())
+    assert value == json.loads(dumps(value))
+    assert value == object_from(dumps(value))
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"\xff", b"NaN", b"1e999", b'"\\ud83d"', b'{"a": 1234567890123456789012, "b": NaN}']
+)
+def test_what_is_no_json_is_not_read(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        loads(text)
+
+
+def test_half_of_a_surrogate_pair_is_written_by_its_number() -> None:
+    assert r'"\ud83d"' == dumps("\ud83d")
+
+
+def test_what_is_nested_deeper_than_one_library_writes_is_written_by_the_other() -> None:
+    value = nested(300)
+
+    assert value == loads(dumps(value).encode())
+
+
+def test_what_is_nested_too_deeply_to_write_is_the_callers_mistake() -> None:
+    with pytest.raises(FaultError, match="nested too deeply") as caught:
+        dumps(nested(100_000))
+
+    assert FaultKind.INVALID_REQUEST is caught.value.fault.kind
+
+
+def test_what_is_nested_too_deeply_to_read_is_no_json_for_us() -> None:
+    deep = b'{"a":' * 1000 + b"12345678901234567890" + b"}" * 1000
+
+    with pytest.raises(ValueError, match="nested too deeply"):
+        loads(deep)

@@ -1,0 +1,78 @@
+"""Schemas that each vendor refuses for what stands outermost."""
+
+import pytest
+
+from tests.emulator.client import HAIKU, SONNET, request
+
+NOVA, FORM = "amazon--nova-pro", "json_schema"
+OBJECT = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+
+
+@pytest.mark.parametrize("key", ["$defs", "definitions", "$schema", "title", "additionalProperties", "$ref"])
+def test_nova_knows_three_keywords(eu, key):
+    path, body = request("converse", NOVA, "a")
+
+    def offer(schema):
+        spec = {"toolSpec": {"name": "f", "inputSchema": {"json": schema}}}
+        return eu.post(NOVA, path, body | {"toolConfig": {"tools": [spec]}})
+
+    answer = offer(OBJECT | {key: False})
+
+    assert 200 == offer(OBJECT).status_code
+    assert (400, "ValidationException") == (answer.status_code, answer.headers["x-amzn-errortype"])
+    assert f"#/toolConfig/tools/0/toolSpec/inputSchema/json: extraneous key [{key}]" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    ("schema", "wrong"),
+    [
+        ({"type": "array", "items": {"type": "string"}}, "got 'type: \"array\"'"),
+        ({"$ref": "#/$defs/A", "$defs": {"A": OBJECT}}, "got 'type: \"None\"'"),
+        (OBJECT | {"additionalProperties": False, "anyOf": []}, "at the top level"),
+        (OBJECT | {"additionalProperties": False}, ""),
+    ],
+)
+def test_openai_answers_with_objects(eu, schema, wrong, strict):
+    flat = {"name": "r", "schema": schema, "strict": strict}
+    asked = [
+        (*request("chat", "gpt-4.1", "a"), "gpt-4.1", {"response_format": {"type": FORM, FORM: flat}}),
+        (*request("responses", "gpt-5", "a"), "gpt-5", {"text": {"format": {"type": FORM, **flat}}}),
+    ]
+    for path, body, model, form in asked:
+        answer = eu.post(model, path, body | form)
+
+        assert (400 if wrong else 200) == answer.status_code
+        assert not wrong or wrong in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("key", ["anyOf", "oneOf", "allOf"])
+def test_claude_takes_no_choice_at_the_root_of_a_tool(eu, key):
+    def offer(schema):
+        tool = {"name": "f", "input_schema": schema}
+        spec = {"toolSpec": {"name": "f", "inputSchema": {"json": schema}}}
+        yield eu.post(SONNET, *also("invoke", SONNET, {"tools": [tool]}))
+        yield eu.post(HAIKU, *also("converse", HAIKU, {"toolConfig": {"tools": [spec]}}))
+
+    def also(door, model, more):
+        path, body = request(door, model, "a")
+        return path, body | more
+
+    within = {"type": "object", "properties": {"a": {key: [OBJECT]}}}
+    what = "tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"
+    expected = [what, f"The model returned the following errors: {what}"]
+
+    assert [200, 200] == [answer.status_code for answer in offer(within)]
+    assert expected == [answer.json()["message"] for answer in offer(OBJECT | {key: [OBJECT]})]
+
+
+def test_claude_answers_to_no_schema_that_holds_itself(eu):
+    path, body = request("invoke", SONNET, "a")
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}, "additionalProperties": False}
+
+    def ask(inner):
+        schema = {"type": "array", "items": {"$ref": "#/$defs/Node"}, "$defs": {"Node": inner}}
+        return eu.post(SONNET, path, body | {"output_config": {"format": {"type": FORM, "schema": schema}}})
+
+    assert "Recursive schemas are not supported" in ask(node).json()["message"]
+    assert 200 == ask(node | {"properties": {}}).status_code

@@ -1,0 +1,135 @@
+"""What an application is told of a request, and how what it answers is written: RFC 9110, RFC 9112 and PEP 3333."""
+
+from types import SimpleNamespace
+from typing import Any
+from wsgiref.validate import check_environ
+
+import pytest
+
+from gateway.server.client_connection import CONNECTION
+from gateway.server.wsgi import Response, environ_of
+
+JSON = ("Content-Type", "application/json")
+
+
+class Taken:
+    """A connection that takes all that is sent."""
+
+    client = ("10.0.0.7", 4711)
+    server = ("10.0.0.1", 3001)
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def sendall(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    @property
+    def head(self) -> dict[str, str]:
+        """The status, without a name, and the headers of what was sent."""
+        status, *lines = b"".join(self.sent).partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+        return {"": status, **dict(line.split(": ", 1) for line in lines)}
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.sent).partition(b"\r\n\r\n")[2]
+
+
+def asked(method: str = "GET", path: str = "/", version: tuple[int, int] = (1, 1), *headers: tuple[str, str]) -> Any:
+    body = SimpleNamespace(
+        settle=lambda: True, read=lambda *_: b"", readline=bytes, readlines=list, __iter__=lambda: iter(())
+    )
+    return SimpleNamespace(
+        method=method, path=path, query="a=b", version=version, headers=list(headers), body=body,
+        should_close=lambda: version == (1, 0),
+    )  # fmt: skip
+
+
+def answered(request: Any, status: str, headers: list[tuple[str, str]], *pieces: bytes) -> tuple[Taken, Response]:
+    taken = Taken()
+    response = Response(request, taken, lambda: False)
+    response.start_response(status, headers)
+    for piece in pieces:
+        response.write(piece)
+    response.close()
+    return taken, response
+
+
+def test_a_request_is_described_as_wsgi_wants_it() -> None:
+    headers = [("HOST", "h:1"), ("CONTENT-TYPE", "text/plain"), ("CONTENT-LENGTH", "3"), ("X-A", "1"), ("X-A", "2")]
+    taken = Taken()
+    environ = environ_of(asked("POST", "/a%20b%C3%A9", (1, 1), *headers), taken, multiprocess=True)
+    check_environ(environ)
+
+    assert "/a b\xc3\xa9" == environ["PATH_INFO"]
+    assert ("text/plain", "3", "1,2") == tuple(environ[key] for key in ("CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_X_A"))
+    assert ("10.0.0.7", "3001") == (environ["REMOTE_ADDR"], environ["SERVER_PORT"])
+    assert environ[CONNECTION] is taken
+
+
+def test_a_body_of_known_length_is_sent_with_its_head_at_once_and_never_exceeded() -> None:
+    taken, response = answered(asked(), "200 OK", [JSON, ("Content-Length", "2")], b"{}", b"more")
+
+    assert 1 == len(taken.sent)
+    assert b"{}" == taken.body
+    assert ("HTTP/1.1 200 OK", "keep-alive") == (taken.head[""], taken.head["Connection"])
+    assert response.may_be_followed
+
+
+def test_a_body_of_unknown_length_is_sent_in_chunks() -> None:
+    taken, response = answered(asked(), "200 OK", [JSON], b"", b"one", b"two!")
+
+    assert b"3\r\none\r\n4\r\ntwo!\r\n0\r\n\r\n" == taken.body
+    assert "chunked" == taken.head["Transfer-Encoding"]
+    assert response.may_be_followed
+
+
+def test_for_http_1_0_the_end_of_the_connection_ends_a_body_of_unknown_length() -> None:
+    taken, response = answered(asked("GET", "/", (1, 0)), "200 OK", [JSON], b"one")
+
+    assert ("HTTP/1.0 200 OK", "close", b"one") == (taken.head[""], taken.head["Connection"], taken.body)
+    assert not response.may_be_followed
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "length"),
+    [("HEAD", "200 OK", "5"), ("GET", "304 Not Modified", "5"), ("GET", "204 No Content", None)],
+)
+def test_where_there_may_be_no_body_none_is_sent(method: str, status: str, length: str | None) -> None:
+    taken, response = answered(asked(method), status, [("Content-Length", "5")], b"12345")
+
+    assert b"" == taken.body
+    assert length == taken.head.get("Content-Length")
+    assert "Transfer-Encoding" not in taken.head
+    assert response.may_be_followed
+
+
+def test_what_concerns_the_connection_is_the_servers_to_say() -> None:
+    headers = [("Connection", "close"), ("Transfer-Encoding", "gzip"), ("Content-Length", "0")]
+    taken, _ = answered(asked(), "200 OK", headers)
+
+    assert "keep-alive" == taken.head["Connection"]
+    assert "Transfer-Encoding" not in taken.head
+
+
+@pytest.mark.parametrize(
+    "header", [("X", "a\r\nSet-Cookie: b"), ("X", "a\nb"), ("X\r\nY", "a"), ("X", "a\0"), ("", "")]
+)
+def test_a_header_that_would_break_its_line_is_refused(header: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match="not one line"):
+        Response(asked(), Taken(), lambda: False).start_response("200 OK", [header])
+
+
+def test_a_response_may_become_an_error_until_something_of_it_was_sent() -> None:
+    taken = Taken()
+    response = Response(asked(), taken, lambda: False)
+    error = RuntimeError("late")
+    response.start_response("200 OK", [("Content-Length", "1")])
+    with pytest.raises(AssertionError):
+        response.start_response("200 OK", [])
+    response.start_response("500 Internal Server Error", [("Content-Length", "2")], (RuntimeError, error, None))
+    response.write(b"no")
+
+    with pytest.raises(RuntimeError, match="late"):
+        response.start_response("200 OK", [], (RuntimeError, error, None))
+    assert ("HTTP/1.1 500 Internal Server Error", b"no") == (taken.head[""], taken.body)

@@ -1,0 +1,292 @@
+"""What CONTRIBUTING.md says to do when something is added: a step that is forgotten fails here, and is named."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from dialects.capabilities.models import PROFILES, ModelProfile, ThinkingStyle, Vendor, canonical, profile_for
+from dialects.core.faults import FaultKind
+from dialects.registry import BACKENDS, CLIENTS, DIALECTS, Dialect, traits
+from emulator.errors import ErrorResponse
+from emulator.inference import run
+from emulator.models import MODELS_BY_NAME, Family, Model, Thinking
+from emulator.openai_responses.store import ResponseStore
+from emulator.prompt_cache import PromptCache
+from emulator.protocol import InferenceRequest
+from gateway.cli.main import cli
+from gateway.config.settings import SCHEMA_FILE
+from routing.classification import CLASSIFICATIONS
+from routing.protocols import PROTOCOLS, EmbeddingsProtocol
+from routing.strategy import STRATEGIES
+from tests.support.sources import ROOT, held
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EMULATED, PROFILED = "emulator/models.py", "dialects/capabilities/models.py"
+
+VENDORS = {
+    Family.CLAUDE: Vendor.CLAUDE,
+    Family.NOVA: Vendor.NOVA,
+    Family.TITAN: Vendor.TITAN,
+    Family.GEMINI: Vendor.GEMINI,
+    Family.GEMINI_EMBEDDING: Vendor.GEMINI,
+    Family.GPT: Vendor.OPENAI,
+    Family.AZURE_EMBEDDING: Vendor.OPENAI,
+    Family.NVIDIA: Vendor.NVIDIA,
+}
+STYLES = {
+    (Family.CLAUDE, Thinking.BUDGET): ThinkingStyle.BUDGET,
+    (Family.CLAUDE, Thinking.EITHER): ThinkingStyle.EITHER,
+    (Family.CLAUDE, Thinking.ADAPTIVE): ThinkingStyle.ADAPTIVE,
+    (Family.GEMINI, Thinking.ALWAYS): ThinkingStyle.BUDGET,
+    (Family.GEMINI, Thinking.BUDGET): ThinkingStyle.BUDGET,
+    (Family.GEMINI, Thinking.ADAPTIVE): ThinkingStyle.LEVEL,
+    (Family.GPT, Thinking.ALWAYS): ThinkingStyle.EFFORT,
+}
+"""How a model thinks in the emulator's words, and in the proxy's; any other does not."""
+NOT_EMULATED = frozenset(
+    [
+        "",
+        "claude",
+        "claude-3-7|claude-(sonnet|opus|haiku)-3-7",
+        "claude-3|claude-(sonnet|opus|haiku)-3",
+        "claude-4(-1)?-opus|claude-opus-4",
+        "claude-4-5-opus|claude-opus-4-5",
+        "command|cohere",
+        "gemini-.*-image",
+        "gemini-2-0",
+        "gemini-2-5-flash-lite",
+        "gemini-3-pro",
+        r"gemini-[3-9](-\d)?-pro",
+        "gpt",
+        "gpt-5-1",
+        "gpt-5-[23]",
+        r"gpt-5-\d+-codex|gpt-5-codex",
+        "mistral",
+        "nova",
+        "nova-micro",
+        r"o\d(-|$)",
+        "sonar",
+        "titan",
+        "titan-embed",
+    ]
+)
+"""Rows of profiles that no model of the emulator falls into. None may be added."""
+OTHER_SPELLINGS = {
+    "model_filters.exclude_filters",
+    "model_filters.include_filters",
+    "server.host",
+    "server.port",
+    "server.threads",
+}
+"""Settings that are read because they were once written so."""
+
+
+# --- A model
+
+
+def compared(model: Model, profile: ModelProfile) -> Iterator[tuple[str, object, object]]:
+    """Name what both sides say of a model, each with what the emulator and what the proxy says."""
+    yield "vendor", VENDORS[model.family], profile.vendor
+    yield "thinking", STYLES.get((model.family, model.thinking), ThinkingStyle.NONE), profile.thinking
+    yield "embeds", model.embeds, profile.embeds
+    match model.family:
+        case Family.CLAUDE:
+            yield "temperature", not model.no_samplers, profile.temperature
+            yield "top_p_with_temperature", not (model.one_sampler or model.no_samplers), profile.top_p_with_temperature
+            yield "effort", model.effort, profile.effort
+            yield "native_schema", model.output_config, profile.native_schema
+            computers = {f"computer-use-{model.computer}"} if model.computer else set()
+            yield "betas", computers, {beta for beta in profile.betas if beta.startswith("computer-use")}
+        case Family.GPT:
+            yield "responses_only", not model.chat, profile.responses_only
+            yield "responses_for_tools", model.tools_need_responses, profile.responses_for_tools
+        case _:
+            pass
+
+
+def test_a_model_is_the_same_in_the_emulator_and_in_the_proxy() -> None:
+    offenders = [
+        f"{name}: {trait} is {emulated!r} in {EMULATED}, {profiled!r} in {PROFILED}"
+        for name, model in MODELS_BY_NAME.items()
+        for trait, emulated, profiled in compared(model, profile_for(name))
+        if emulated != profiled
+    ]
+
+    held(f"Look up what the vendor says, and add or mend the model's row in {PROFILED} or {EMULATED}.", offenders)
+
+
+def test_every_profile_is_tried_against_a_model_of_the_emulator() -> None:
+    used = {next(p for p, _ in PROFILES if re.match(p, canonical(name))) for name in MODELS_BY_NAME}
+    offenders = [f"no model falls into {pattern!r}" for pattern, _ in PROFILES if pattern not in used | NOT_EMULATED]
+
+    held(f"Add a model to {EMULATED}: without it no test asks one like it.", offenders)
+    held("These are emulated now. Take them out of NOT_EMULATED.", sorted(NOT_EMULATED & used))
+
+
+# --- A protocol
+
+
+def emulated(model: Model, path: str, body: bytes = b"{}") -> str:
+    """Ask the emulator, and give the error it answers with; empty if there is none."""
+    path, _, query = path.partition("?")
+    asked = InferenceRequest(
+        model,
+        path,
+        "POST",
+        body,
+        dict(pair.split("=", 1) for pair in query.split("&") if pair),
+        "application/json",
+        PromptCache(lambda: 0.0),
+        ResponseStore(),
+        0.0,
+        "0" * 32,
+        "json",
+    )
+    try:
+        run(asked)
+    except ErrorResponse as error:
+        return json.dumps(error.body)
+    return ""
+
+
+def test_the_emulator_knows_every_path_that_a_protocol_posts_to() -> None:
+    offenders = []
+    for name, model in MODELS_BY_NAME.items():
+        profile = profile_for(name)
+        able = [each for each in PROTOCOLS if (each.dialect == EmbeddingsProtocol.dialect) is profile.embeds]
+        for protocol in (each for each in able if each.speaks(profile)):
+            for stream in (False, True):
+                url = protocol.build_endpoint("https://x", name, stream)
+                if "is not allowed" in emulated(model, url.removeprefix("https://x/")):
+                    offenders.append(f"{protocol.name} posts {url} for {name}")
+
+    held("Add the path to emulator/inference.py, in a folder of emulator/ for its protocol.", offenders)
+
+
+def test_every_protocol_is_spoken_by_a_model_of_the_emulator() -> None:
+    spoken = {protocol.name for protocol in PROTOCOLS for name in MODELS_BY_NAME if protocol.speaks(profile_for(name))}
+    offenders = [f"{protocol.name} has none" for protocol in PROTOCOLS if protocol.name not in spoken]
+
+    held(f"Add a model that is asked in the protocol to {EMULATED}.", offenders)
+
+
+def test_every_protocol_has_its_tests() -> None:
+    tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests/routing/protocols").glob("test_*.py")}
+    modules = {type(protocol).__module__.rpartition(".")[2] for protocol in PROTOCOLS}
+
+    held("Write tests/routing/protocols/test_NAME.py for these.", sorted(modules - tested))
+
+
+# --- A dialect
+
+
+def parts(row: Dialect) -> Iterator[str]:
+    """Name the files that a dialect has, by what it can do."""
+    yield "__init__"
+    if row.client:
+        yield "request_parser"
+    if row.backend:
+        yield "request_renderer"
+    if row.passthrough:
+        yield "passthrough"
+    yield from ("response", "stream", "vocabulary")
+
+
+def test_every_dialect_has_the_anatomy_of_all() -> None:
+    files = [f"dialects/{name.replace('-', '_')}/{part}.py" for name, row in DIALECTS.items() for part in parts(row)]
+
+    held(
+        "Write these, so that the list of a folder says what a dialect has.",
+        [f for f in files if not (ROOT / f).exists()],
+    )
+
+
+def test_every_dialect_has_captured_answers_and_tests() -> None:
+    folders = [(row, name.replace("-", "_")) for name, row in DIALECTS.items()]
+    wanted = [f"tests/dialects/{folder}/test_*.py" for _, folder in folders]
+    wanted += [f"tests/wire/{folder}/*" for row, folder in folders if row.backend]
+
+    held("Nothing is there:", [pattern for pattern in wanted if not any(ROOT.glob(pattern))])
+
+
+def test_every_dialect_can_be_used() -> None:
+    spoken = {protocol.dialect for protocol in PROTOCOLS}
+    words = re.findall(r"\w+", " ".join(getattr(each, "help", "") or "" for each in cli.commands["route"].params))
+    offenders = [f"{name}: no protocol in routing/protocols posts it" for name in BACKENDS if name not in spoken]
+    offenders += [
+        f"{name}: the help of `sap-ai-proxy route --client` names none of {traits(name).client_names}"
+        for name in CLIENTS
+        if not set(traits(name).client_names).intersection(words)
+    ]
+
+    held("A dialect that nothing leads to is not there.", offenders)
+
+
+# --- A strategy
+
+
+def test_every_strategy_is_in_the_readme() -> None:
+    described = set(re.findall(r"^\| `([a-z-]+)` \|", README, re.MULTILINE))
+
+    held("Describe these in the README's table of strategies.", sorted(STRATEGIES.keys() - described))
+
+
+# --- A setting
+
+
+def settings(schema: Any, definition: Any, path: str = "") -> Iterator[str]:
+    """Name every setting by its path; `X` and `M` stand for the names that users choose."""
+    if "$ref" in definition:
+        definition = schema["$defs"][definition["$ref"].rpartition("/")[2]]
+    for each in definition.get("anyOf", []):
+        yield from settings(schema, each, path)
+    for key, inner in definition.get("properties", {}).items():
+        here = f"{path}.{key}" if path else key
+        below = list(settings(schema, inner, here))
+        yield from below or [here]
+    if isinstance(definition.get("additionalProperties"), dict):
+        named = {"subAccounts": "X", "routing.models": "M"}.get(path)
+        if named:
+            yield from settings(schema, definition["additionalProperties"], f"{path}.{named}")
+
+
+def documented() -> set[str]:
+    """Name the settings of the README's reference; `.name` in a row goes on from the first of the row."""
+    found = set()
+    reference = README.partition("## Config reference")[2].partition("\n## ")[0]
+    for row in re.findall(r"^\| (`[^|]+`) \|", reference, re.MULTILINE):
+        first, *others = re.findall(r"`([^`]+)`", row)
+        section = first.rpartition(".")[0]
+        found |= {first} | {f"{section}{name}" if name.startswith(".") else name for name in others}
+    return found
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    known = set(settings(schema, schema)) - {"$schema", *OTHER_SPELLINGS}
+
+    held("Describe these in the README's config reference.", sorted(known - documented()))
+    held("The README describes settings that do not exist.", sorted(documented() - known))
+
+
+# --- A command
+
+
+def test_every_command_is_in_the_readme_and_says_what_it_does() -> None:
+    assert isinstance(cli, click.Group)
+    offenders = [f"{name}: no docstring" for name, command in cli.commands.items() if not command.help]
+    offenders += [f"{name}: not in README.md" for name in cli.commands if f"sap-ai-proxy {name}" not in README]
+
+    held("A command is found by its help and by the README.", offenders)
+
+
+# --- An error
+
+
+def test_every_kind_of_fault_is_classified() -> None:
+    offenders = [f"FaultKind.{kind.name}" for kind in FaultKind if kind not in CLASSIFICATIONS]
+
+    held("Say in routing/classification.py whose fault these are, and whether to retry elsewhere.", offenders)
