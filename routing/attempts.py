@@ -70,7 +70,7 @@ class Attempt:
         self.lease = lease
         self.protocol = protocol
         self.fault: Fault | None = None
-        self.settled = False
+        self._settled = False
         """Whether it is known how it went."""
         self.taken_over = False
         """Whether somebody else closes its lease."""
@@ -85,14 +85,14 @@ class Attempt:
     def answered(self, *, whole: bool = False) -> None:
         """Report that the model has begun to answer, or has answered as a *whole*."""
         refusals, self._refusals = self._refusals, ()
-        self.settled = True
+        self._settled = True
         self.lease.answered(whole=whole)
         for lease, fault in refusals:
             lease.overruled(fault)
 
     def failed(self, fault: Fault) -> None:
         """Report what went wrong; the next attempt, if any, goes elsewhere."""
-        self.settled = True
+        self._settled = True
         self.fault = fault
         self.lease.failed(fault)
 
@@ -108,7 +108,7 @@ class Attempt:
 
     def _outcome(self) -> str:
         if self.fault is None:
-            return "ok" if self.settled else "open"
+            return "ok" if self._settled else "open"
         refused = self.fault.status is not None and self.fault.status >= 400
         return str(self.fault.status) if refused else self.fault.kind.value
 

@@ -7,9 +7,10 @@ from enum import Enum
 from types import TracebackType
 from typing import Self
 
-from dialects.core.faults import Fault
+from dialects.core.faults import Fault, FaultKind
 from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
 from routing.cooldown import Clock, Cooldowns, key_for
+from routing.endpoint import Endpoint
 from routing.events import CooldownEnded, CooldownStarted, EventPublisher, EventQueue, LeaseAbandoned, OutcomeRecorded
 from routing.health import Permit
 from routing.member import Member, StrategyLock
@@ -125,20 +126,22 @@ class Lease:
 class OutcomeRecorder:
     """Applies what leases report: to breakers, cooldowns, counts and latencies, and tells it as events.
 
-    *lock* is the balancer's: it guards members and cooldowns here, too. *members* lists all that there are.
+    *lock* is the balancer's: it guards members and cooldowns here, too. *endpoints* gives all that there are.
     """
 
     def __init__(
         self,
         lock: StrategyLock,
-        members: Callable[[], Collection[Member]],
+        endpoints: Callable[[], Collection[Endpoint]],
         cooldowns: Cooldowns,
         events: EventPublisher,
         policy: Policy,
         clock: Clock,
     ) -> None:
         self._lock = lock
-        self._members = members
+        self._endpoints = endpoints
+        self._forbidden: set[Endpoint] = set()
+        """Those whose latest answer was that the proxy may not use them."""
         self._cooldowns = cooldowns
         self._events = events
         self._policy = policy
@@ -157,6 +160,7 @@ class OutcomeRecorder:
         member.breaker.succeeded(grant.permit)
         with self._lock:
             member.answered(now, None if began is None else seconds)
+            self._forbidden.discard(member.endpoint)
             ended = self._cooldowns.end_all(member.endpoint, grant.started)
         for key in ended:
             self._events.put(CooldownEnded(member.endpoint, key))
@@ -171,7 +175,7 @@ class OutcomeRecorder:
         with self._lock:
             error = fault.kind if row.try_elsewhere else None
             member.finish(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
-            key = key_for(member.endpoint, Scope.SUBACCOUNT if self._is_shut(member) else scope_of(fault))
+            key = key_for(member.endpoint, self._scope(member.endpoint, fault))
             seconds = None if key is None else self._cooldowns.start(key, fault.retry_after, fault.kind)
         if key is not None and seconds is not None:
             self._events.put(CooldownStarted(member.endpoint, key, seconds, fault.kind))
@@ -202,12 +206,14 @@ class OutcomeRecorder:
             self._events.put(LeaseAbandoned(grant.member.endpoint))
             self.closed(grant, unanswered=unanswered)
 
-    def _is_shut(self, member: Member) -> bool:
-        """Whether *member* is forbidden, and so are the other endpoints of its subaccount, of which there are some."""
-        if not member.is_forbidden:
-            return False
-        here = [each for each in self._members() if each.endpoint.subaccount == member.endpoint.subaccount]
-        return len(here) > 1 and all(each.is_forbidden for each in here)
+    def _scope(self, endpoint: Endpoint, fault: Fault) -> Scope:
+        """What *fault* puts in cooldown: the subaccount once it forbids all that it has, if that is more than one."""
+        if fault.kind is not FaultKind.DEPLOYMENT_FORBIDDEN:
+            self._forbidden.discard(endpoint)
+            return scope_of(fault)
+        self._forbidden.add(endpoint)
+        here = {each for each in self._endpoints() if each.subaccount == endpoint.subaccount}
+        return Scope.SUBACCOUNT if len(here) > 1 and here <= self._forbidden else Scope.NONE
 
     def _penalty(self, fault: Fault, effect: Effect) -> float | None:
         """The seconds of latency that a fault counts as; None if it says nothing about the endpoint."""

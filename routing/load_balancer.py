@@ -68,6 +68,14 @@ class _Options:
     """Whether no circuit is closed."""
 
 
+@dataclass(slots=True, eq=False)
+class _Former:
+    """A member that has left."""
+
+    member: Member
+    left_at: float
+
+
 class _CheckedStrategy:
     """A strategy whose answer is checked. The balancer's *lock* guards it.
 
@@ -141,9 +149,9 @@ class LoadBalancer:
         self._lock = StrategyLock()
         self._cooldowns = Cooldowns(policy.cooldown, clock=clock, rng=rng.random)
         self._members: dict[Endpoint, Member] = {}
-        everyone = lambda: self._members.values()  # noqa: E731, PLW0108 - the table is replaced
-        self._outcomes = OutcomeRecorder(self._lock, everyone, self._cooldowns, events, policy, clock)
-        self._left: dict[Endpoint, Member] = {}
+        members = lambda: self._members  # noqa: E731 - the table is replaced when pools are
+        self._outcomes = OutcomeRecorder(self._lock, members, self._cooldowns, events, policy, clock)
+        self._left: dict[Endpoint, _Former] = {}
         """Those that left not long ago."""
         self._pools: dict[str, tuple[Member, ...]] = {}
         self._endpoints: Mapping[str, tuple[Endpoint, ...]] = {}
@@ -242,7 +250,7 @@ class LoadBalancer:
                 if slow_start.is_settled(now - min(member.joined_at for member in pool)):
                     for member in pool:
                         if member.joined_at == now:
-                            member.start_slowly(now)
+                            member.adjust(member.endpoint, slow_since=now)
             known = [*self._members, *self._left]
             self._cooldowns.retain({key for endpoint in known for key in keys_of(endpoint)})
             for checked in (self._strategy, *self._own.values()):
@@ -288,8 +296,9 @@ class LoadBalancer:
             elif isinstance(event, CooldownEnded):
                 self._cooldowns.end(event.key)
             elif event.endpoint in self._members:
-                self._members[event.endpoint].breaker.apply(event.transition)
-                self._members[event.endpoint].changed()
+                member = self._members[event.endpoint]
+                member.breaker.apply(event.transition)
+                member.changed()
         self._events.publish()
 
     def _checked(self, strategy: LoadBalancingStrategy | str) -> _CheckedStrategy:
@@ -300,15 +309,15 @@ class LoadBalancer:
         """Take over the pools; say which endpoints joined, and which left."""
         before = self._members
         wanted = {endpoint: endpoint for pool in pools.values() for endpoint in pool}
-        known = {each: left for each, left in self._left.items() if now < left.left_at + _REMEMBERED} | before
+        remembered = {each: former for each, former in self._left.items() if now < former.left_at + _REMEMBERED}
+        known = {each: former.member for each, former in remembered.items()} | before
         self._members = {each: known.get(each) or self._new_member(each, now) for each in wanted}
         for endpoint, member in self._members.items():
             member.adjust(wanted[endpoint])
-        self._left = {each: member for each, member in known.items() if each not in wanted}
+        leaving = {endpoint: _Former(member, now) for endpoint, member in before.items()}
+        self._left = {each: former for each, former in (remembered | leaving).items() if each not in wanted}
         joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
         left = tuple(endpoint for endpoint in before if endpoint not in wanted)
-        for endpoint in left:
-            self._left[endpoint].left_at = now
         self._pools = {
             model: tuple(self._members[endpoint] for endpoint in dict.fromkeys(pool))
             for model, pool in pools.items()
@@ -380,7 +389,8 @@ class LoadBalancer:
             return _Options(closed, [], [], panic)
         half_open = [each for each in others if each[1].circuit is Circuit.HALF_OPEN]
         due = [each for each in half_open if not each[1].probes or (panic and not each[1].next_probe)]
-        probes = [member.probe() for member, _ in due]
+        # What a probed endpoint took when it failed says nothing of now, and one request at a time is slow enough.
+        probes = [Candidate(each.endpoint, circuit.probes, each.endpoint.weight or 1.0, 0.0) for each, circuit in due]
         alone = len(members) == 1
         opened = [each for each in others if alone or (each[1].circuit is Circuit.OPEN and not each[1].ejected)]
         opened.sort(key=lambda each: each[1].since)

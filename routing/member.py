@@ -45,15 +45,11 @@ class Member:
         self.endpoint = endpoint
         self.breaker = breaker
         self.joined_at = now
-        self.left_at = math.inf
-        """When it left the pool, if it has."""
         self._slow_since = -math.inf
         """When it joined others; minus infinity if it was among the first."""
         self._answered_at = -math.inf
         """When it last began to answer."""
         self._last_error: FaultKind | None = None
-        self.is_forbidden = False
-        """Whether the latest answer was that the proxy may not use it."""
         self._failures: deque[float] = deque(maxlen=1_000)
         """When the latest requests failed."""
         self._failure_penalty = policy.failure_penalty
@@ -69,14 +65,15 @@ class Member:
         """Until when it is what strategies see, if it was in no other cooldown since."""
         self._cooldown = -math.inf
 
-    def adjust(self, endpoint: Endpoint) -> None:
-        """Take over other settings of the same endpoint."""
+    def adjust(self, endpoint: Endpoint, slow_since: float = -math.inf) -> None:
+        """Take over other settings of the same endpoint; it starts slowly from a time on if it has joined others."""
         self.endpoint = endpoint
+        self._slow_since = max(self._slow_since, slow_since)
         self.changed()
 
-    def start_slowly(self, now: float) -> None:
-        """Give it its weight little by little from now on: it has joined others."""
-        self._slow_since = now
+    def changed(self) -> None:
+        """Look again at what strategies see: something of it is different now. Needs no lock."""
+        self._candidate_until = -math.inf
 
     def enter(self) -> None:
         """Count one request more."""
@@ -88,7 +85,6 @@ class Member:
         """Count an answer that has begun, after so many seconds if that is known."""
         self._waiting -= 1
         self._answered_at = now
-        self.is_forbidden = False
         self.changed()
         if latency is not None:
             self._measure(latency, now)
@@ -100,15 +96,10 @@ class Member:
         self._in_flight -= 1
         self._waiting -= unanswered
         self.changed()
-        if error is not None:
-            self._last_error, self.is_forbidden = error, error is FaultKind.DEPLOYMENT_FORBIDDEN
+        self._last_error = error or self._last_error
         if penalty is not None:
             self._failures.append(now)
             self._measure(penalty, now)
-
-    def changed(self) -> None:
-        """Look again at what strategies see: something of it is different now. Needs no lock."""
-        self._candidate_until = -math.inf
 
     def candidate(self, now: float, cooldown: float) -> Candidate | None:
         """What strategies see, after a *cooldown* that ended at that time; None if its circuit is not closed.
@@ -131,13 +122,6 @@ class Member:
             self._failures.popleft()
         self._candidate = Candidate(self.endpoint, self._in_flight, weight, self._latency(now), len(self._failures))
         return self._candidate
-
-    def probe(self) -> Candidate:
-        """What strategies see of it when it is to be probed.
-
-        What it took when it failed says nothing of now, and one request at a time is slow enough.
-        """
-        return Candidate(self.endpoint, self._in_flight, self.endpoint.weight or 1.0, latency=0.0)
 
     def state(self, now: float, circuit: CircuitState, cooldowns: Cooldowns, strategy: str) -> EndpointState:
         """Everything that is known about it."""

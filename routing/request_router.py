@@ -128,8 +128,8 @@ class RequestRouter:
         protocol = partial(
             self.protocol_at, client=client, requested=requested, tools_with_reasoning=tools_with_reasoning
         )
-        if endpoints := self._balancer.endpoints(resolution.model):
-            protocol(endpoints[0])  # what its model cannot be asked at all is refused before anything is leased
+        for endpoint in self._balancer.endpoints(resolution.model)[:1]:
+            protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
         attempts = self._environment.policy.retry.max_attempts if retry else 1
         among = self._makers(resolution.model, pinned) if pinned else ()
         if affinity_key:

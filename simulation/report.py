@@ -20,6 +20,14 @@ least request of two, three calls for a request. *Failure accrual* is a model of
 peak EWMA, five failures in a row or 80 % of successes, one probe, three calls for a request.
 Neither knows tiers or conversations, and neither waits for a quota.
 
+An endpoint is *back* after what is left of its circuit's open time, the answer to a probe, and two thirds of its slow
+start of 30 s. After three failed openings a circuit stays open for 32 to 48 s, so that much may be left when trouble
+ends; active checks (every 30 s by default) shorten it, and none runs here. Where answers take 45 s, the probe alone
+takes longer than a chat's whole return: until the model has said something, an endpoint that is well cannot be told
+from one that takes requests and never answers (see *Hang*), and to start its slow start before that would send a
+quarter of the traffic to where one request is known to be silent. The 50 s and more there are 45 s for the proof, up to
+21 s of slow start, and what was left of the open time.
+
 `-` stands where something never happened.
 
 | column | what it is |

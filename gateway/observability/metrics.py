@@ -155,7 +155,13 @@ class RoutingObserver:
         self._transitions = Counter(
             "aicore_proxy_circuit_transitions", "Circuits that changed", (*where, "now"), registry=registry
         )
-        self._cooldowns = Counter("aicore_proxy_cooldowns", "Cooldowns begun", (*where, "why"), registry=registry)
+        self._cooldowns = [
+            Counter(name, help_text, (*where, "why"), registry=registry)
+            for name, help_text in (
+                ("aicore_proxy_cooldowns", "Cooldowns begun"),
+                ("aicore_proxy_coolings", "Deprecated: aicore_proxy_cooldowns under its former name"),
+            )
+        ]
         self._outcomes = Counter("aicore_proxy_outcomes", "Leases settled", (*where, "outcome"), registry=registry)
 
     def heard(self, event: RoutingEvent) -> None:
@@ -164,7 +170,8 @@ class RoutingObserver:
             case CircuitChanged(endpoint, change):
                 self._transitions.labels(endpoint.subaccount, endpoint.deployment, change.now.value).inc()
             case CooldownStarted(endpoint, _, _, why):
-                self._cooldowns.labels(endpoint.subaccount, endpoint.deployment, why.value).inc()
+                for counter in self._cooldowns:
+                    counter.labels(endpoint.subaccount, endpoint.deployment, why.value).inc()
             case OutcomeRecorded(endpoint, fault, _):
                 outcome = fault.value if fault else "ok"
                 _count(self._outcomes, 1, endpoint.subaccount, endpoint.deployment, outcome)

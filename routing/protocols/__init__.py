@@ -12,19 +12,9 @@ from routing.protocols.gemini_generate import GeminiGenerateProtocol
 from routing.protocols.openai_chat import OpenAIChatProtocol
 from routing.protocols.openai_responses import OpenAIResponsesProtocol
 
-__all__ = [
-    "PROTOCOLS",
-    "ClaudeConverseProtocol",
-    "ClaudeInvokeProtocol",
-    "EmbeddingsProtocol",
-    "GeminiGenerateProtocol",
-    "OpenAIChatProtocol",
-    "OpenAIResponsesProtocol",
-    "ProtocolHandler",
-    "RequestConverter",
-    "ResponseConverter",
-    "protocol_for",
-]
+__all__ = ["PROTOCOLS", "ClaudeConverseProtocol", "ClaudeInvokeProtocol", "EmbeddingsProtocol"]
+__all__ += ["GeminiGenerateProtocol", "OpenAIChatProtocol", "OpenAIResponsesProtocol", "ProtocolHandler"]
+__all__ += ["RequestConverter", "ResponseConverter", "protocol_for"]
 
 PROTOCOLS: tuple[ProtocolHandler, ...] = (
     ClaudeConverseProtocol(),

@@ -73,8 +73,7 @@ SLOW_SHARE = {
 """The part of the calls that an endpoint ten times slower than three others may get, by strategy."""
 
 NOT_HELD_YET: dict[tuple[str, str], str] = {
-    ("failures 60 s", "wasted"): "least-connections",
-    ("rolling quota", "refused"): "weighted",
+    ("failures 60 s", "back"): "least-connections",
 }
 """What is missed today: scenario and bound, and the strategies that miss it. Who holds it is taken out."""
 

@@ -181,8 +181,17 @@ def test_what_happens_to_endpoints_is_counted_and_logged_by_the_routing_itself(
     registry = CollectorRegistry()
     RoutingObserver(registry).heard(event)
 
-    assert [f"aicore_proxy_{counted}"] == lines(registry)
+    assert [f"aicore_proxy_{counted}"] == [line for line in lines(registry) if "_coolings_" not in line]
     assert [] == info.messages
+
+
+def test_cooldowns_are_counted_under_their_former_name_too() -> None:
+    registry = CollectorRegistry()
+    RoutingObserver(registry).heard(CooldownStarted(EU, "eu", 5.0, FaultKind.REFUSED_CREDENTIALS))
+
+    assert 'aicore_proxy_coolings_total{deployment="d1",subaccount="eu",why="refused_credentials"} 1.0' in lines(
+        registry
+    )
 
 
 def test_a_cooldown_is_logged_once(info: pytest.LogCaptureFixture) -> None:
