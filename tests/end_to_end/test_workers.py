@@ -103,7 +103,7 @@ def test_ctrl_c_which_reaches_every_process_ends_them_at_once(shared_cloud: Clou
             os.kill(pid, signal.SIGINT)
 
         # A worker that does not end is killed after thirty seconds.
-        assert 0 == run.process.wait(25)
+        assert 0 == run.process.wait(25), run.said
         assert until(lambda: not any(map(is_alive, processes)))
         assert "Traceback" not in run.said
 
