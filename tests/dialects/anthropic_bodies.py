@@ -46,7 +46,7 @@ def result(id="t1", content="ok", **more):
     return {"type": "tool_result", "tool_use_id": id, "content": content, **more}
 
 
-def forwarded(body, profile=SONNET_45):
+def passed_request(body, profile=SONNET_45):
     rendered = messages.passthrough_request(body, profile)
     check_messages_request(rendered.body)
     return rendered

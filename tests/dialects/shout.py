@@ -88,7 +88,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Understand a whole answer; *token* seeds ids the wire does not give."""
+    """Parse a whole response; *token* seeds ids that the backend does not give."""
     if "ouch" in body:
         raise FaultError(fault_in_stream("", str(body["ouch"])))
     return Completion(token, "", (Text(str(body["shout"])),), _stop(body), _usage(body))
@@ -155,7 +155,7 @@ class Writer:
         self._aloud = False
 
     def write(self, events: Iterable[Event]) -> bytes:
-        """Render events for the wire."""
+        """Render events as bytes."""
         return b"".join(Frame(dumps(message)).encode() for event in events for message in self._write(event))
 
     def _write(self, event: Event) -> Iterator[JSON]:

@@ -94,8 +94,8 @@ def envelope_for(client: str, **fields: Any) -> Envelope:
 def ways(backend: str, kind: str) -> Iterator[Any]:
     """Fresh relays from a backend to every client, translated and, where it can be, passed."""
     for client in CLIENTS:
-        for forward in (False, True)[: 1 + (client == backend)]:
-            inquiry = ClientRequest(client, {}, envelope_for(client), forward)
+        for may_pass in (False, True)[: 1 + (client == backend)]:
+            inquiry = ClientRequest(client, {}, envelope_for(client), may_pass)
             yield translator_for(inquiry, backend, profile_for(MODELS[backend][0])).relay(kind)
 
 

@@ -61,14 +61,14 @@ def shown(body, dropped=()):
 
 
 @pytest.mark.parametrize(("client", "backend", "model"), WAYS)
-def test_a_request_crosses(client, backend, model):
+def test_a_request_is_translated(client, backend, model):
     rendered = way(client, backend, model).render_request(profile_for(model))
 
     golden.matches("shout", f"asked.{backend}", client, shown(rendered.body, rendered.dropped))
 
 
 @pytest.mark.parametrize(("client", "backend", "model"), WAYS)
-def test_an_answer_crosses_whole(client, backend, model):
+def test_a_whole_response_is_translated(client, backend, model):
     whole = golden.body(backend.replace("-", "_"), SCENES[backend])
 
     golden.matches(
@@ -77,7 +77,7 @@ def test_an_answer_crosses_whole(client, backend, model):
 
 
 @pytest.mark.parametrize(("client", "backend", "model"), WAYS)
-def test_an_answer_crosses_piece_by_piece(client, backend, model):
+def test_a_streamed_response_is_translated(client, backend, model):
     data = golden.wire(backend.replace("-", "_"), SCENES[backend])
     outs = []
     for chunks in ([data], golden.byte_by_byte(data)):
@@ -88,7 +88,7 @@ def test_an_answer_crosses_piece_by_piece(client, backend, model):
     golden.matches("shout", f"streamed.{backend}", client, outs[0])
 
 
-def test_what_has_no_word_goes_unsaid():
+def test_what_a_dialect_does_not_have_is_left_out():
     relay = way("shout", "gemini", "gemini-2.5-flash").relay(mangling.SSE)
     out = relay.feed(golden.wire("gemini", "thinking_and_call")) + relay.finish()
 
@@ -96,7 +96,7 @@ def test_what_has_no_word_goes_unsaid():
 
 
 @pytest.mark.parametrize("client", ["openai-chat", "shout"])
-def test_a_failure_within_a_stream_crosses(client):
+def test_a_failure_within_a_stream_is_translated(client):
     relay = way(client, "shout", "llama").relay(mangling.SSE)
     out = relay.feed(golden.wire("shout", "hoarse")) + relay.finish()
 

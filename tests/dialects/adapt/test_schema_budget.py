@@ -23,7 +23,7 @@ def referring(times, *, conjoined=False):
     return {"$defs": {"wide": WIDE}, "type": "object", "properties": {f"r{at}": node for at in range(times)}}
 
 
-def asking(*schemas, output=None):
+def conversation_with(*schemas, output=None):
     tools = tuple(ToolSpec(f"t{at}", "", schema) for at, schema in enumerate(schemas))
     return Conversation("m", messages=(Message(Role.USER, (Text("hi"),)),), tools=tools, output=output)
 
@@ -38,18 +38,18 @@ RENDERERS = [
 def test_the_tools_of_a_request_share_what_may_be_written_out(render, model, conjoined):
     few = MOST_WRITTEN // SIZE // 2
     half = referring(few, conjoined=conjoined)
-    rendered = render(asking(half, half), profile_for(model))
+    rendered = render(conversation_with(half, half), profile_for(model))
 
     assert len(json.dumps(rendered.body)) > 2 * few * SIZE
     with pytest.raises(FaultError, match=r"^invalid_request: parameters of tool 't2': .* 524288 bytes") as caught:
-        render(asking(half, half, half), profile_for(model))
+        render(conversation_with(half, half, half), profile_for(model))
     assert (FaultKind.INVALID_REQUEST, 400) == (caught.value.fault.kind, caught.value.fault.status)
 
 
 def test_the_schema_of_the_answer_counts_as_well():
     output = OutputFormat(referring(99, conjoined=True))
     with pytest.raises(FaultError, match="the schema of the answer"):
-        gemini.render_request(asking(output=output), profile_for("gemini-2.5-pro"))
+        gemini.render_request(conversation_with(output=output), profile_for("gemini-2.5-pro"))
 
 
 def doubling(depth, wrap):

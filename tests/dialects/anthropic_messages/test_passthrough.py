@@ -1,4 +1,4 @@
-"""Anthropic's messages: requests, forwarded to Claude on Bedrock."""
+"""Anthropic's messages: requests that pass to Claude on Bedrock."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.dialects.anthropic_bodies import (
     asked,
     assistant,
     call,
-    forwarded,
+    passed_request,
     result,
     text,
     tool,
@@ -41,7 +41,7 @@ def test_a_forwarded_request_is_left_as_it_was():
         temperature=1,
     )
     before = json.dumps(body)
-    written = forwarded(body, SONNET_4)
+    written = passed_request(body, SONNET_4)
 
     expected = body | {"anthropic_version": "bedrock-2023-05-31"}
     del expected["model"], expected["temperature"]
@@ -80,7 +80,7 @@ def test_what_bedrock_does_not_know_is_stripped_and_named():
         thinking={"type": "disabled", "display": "omitted"},
         output_config={"effort": "high", "task_budget": 1},
     )
-    written = forwarded(body, SONNET_4)
+    written = passed_request(body, SONNET_4)
 
     assert written.body == {
         "anthropic_version": "bedrock-2023-05-31",
@@ -117,7 +117,7 @@ def test_what_bedrock_does_not_know_is_stripped_and_named():
 def test_a_summary_of_what_was_said_stays():
     body = asked(user("hi"), assistant({"type": "compaction", "content": "so far: blue"}), user("go on"))
 
-    written = forwarded(body, SONNET_4)
+    written = passed_request(body, SONNET_4)
 
     assert [text("so far: blue")] == written.body["messages"][1]["content"]
     assert () == written.dropped
@@ -127,8 +127,8 @@ def test_a_file_in_a_container_is_refused_and_what_the_model_put_there_is_named(
     upload = {"type": "container_upload", "file_id": "f"}
 
     with pytest.raises(FaultError) as refused:
-        forwarded(asked(user(text("hi"), upload)), SONNET_4)
-    written = forwarded(asked(user("hi"), assistant(upload, text("done")), user("go on")), SONNET_4)
+        passed_request(asked(user(text("hi"), upload)), SONNET_4)
+    written = passed_request(asked(user("hi"), assistant(upload, text("done")), user("go on")), SONNET_4)
 
     assert "messages[0].content[1]" == refused.value.fault.param
     assert ("container_upload",) == written.dropped
@@ -153,11 +153,11 @@ def test_a_computer_is_used_with_the_beta_and_the_model_that_know_the_tool(profi
     body = asked(user("hi"), tools=[computer], anthropic_beta=betas)
     if wrong:
         with pytest.raises(FaultError, match=wrong) as refused:
-            forwarded(body, profile)
+            passed_request(body, profile)
 
         assert "tools" == refused.value.fault.param
     else:
-        written = forwarded(body, profile)
+        written = passed_request(body, profile)
 
         assert ([computer], betas, ()) == (written.body["tools"], written.body["anthropic_beta"], written.dropped)
 
@@ -175,7 +175,7 @@ def test_a_beta_the_model_knows_unlocks_what_belongs_to_it():
             {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"},
         ],
     )
-    written = forwarded(body, replace(SONNET_45, betas=betas))
+    written = passed_request(body, replace(SONNET_45, betas=betas))
 
     assert () == written.dropped
     assert ["tool-search-tool-2025-10-19", "context-management-2025-06-27"] == written.body["anthropic_beta"]
@@ -185,13 +185,13 @@ def test_a_beta_the_model_knows_unlocks_what_belongs_to_it():
 
 
 def test_tools_that_are_none_need_no_choice():
-    assert forwarded(asked(tools=[], tool_choice={"type": "auto"})).body.get("tool_choice") is None
-    assert forwarded(asked(tool_choice={"type": "auto"})).body.get("tool_choice") is None
+    assert passed_request(asked(tools=[], tool_choice={"type": "auto"})).body.get("tool_choice") is None
+    assert passed_request(asked(tool_choice={"type": "auto"})).body.get("tool_choice") is None
 
 
 def test_an_output_format_goes_to_models_that_know_one():
     body = asked(output_format={"type": "json_schema", "schema": {"type": "object"}})
-    old, new = forwarded(body, SONNET_4), forwarded(body, SONNET_45)
+    old, new = passed_request(body, SONNET_4), passed_request(body, SONNET_45)
 
     assert "output_config" not in old.body
     assert ("output_config.format",) == old.dropped
@@ -224,7 +224,7 @@ def test_system_messages_among_the_others_become_the_users():
 def test_the_user_begins_even_if_only_the_system_spoke():
     body = asked(assistant(text("hello")), {"role": "system", "content": "note"})
 
-    assert ["user", "assistant", "user"] == [turn["role"] for turn in forwarded(body).body["messages"]]
+    assert ["user", "assistant", "user"] == [turn["role"] for turn in passed_request(body).body["messages"]]
 
 
 @pytest.mark.parametrize(

@@ -250,8 +250,8 @@ def test_extra_fields_go_back_to_their_own_dialect_and_are_named_to_any_other():
         output_config={"effort": "high", "task_budget": 1},
     )
     own = messages.parse_request(body)
-    foreign = replace(own, dialect="gemini")
-    back, lost = rendered(own, SONNET_46), rendered(foreign, SONNET_46)
+    unsupported = replace(own, dialect="gemini")
+    back, lost = rendered(own, SONNET_46), rendered(unsupported, SONNET_46)
 
     assert ["context-1m-2025-08-07"] == back.body["anthropic_beta"]
     assert {"effort": "high"} == back.body["output_config"]

@@ -34,7 +34,7 @@ from dialects.framing import json_text
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.framing.sse import Frame
 from tests.dialects import golden
-from tests.dialects.anthropic_bodies import BACKEND, ENVELOPE, asked, forwarded, tool, user
+from tests.dialects.anthropic_bodies import BACKEND, ENVELOPE, asked, passed_request, tool, user
 from tests.dialects.eventstreams import chunk, exception
 
 
@@ -154,7 +154,7 @@ def test_signatures_come_home_through_an_anthropic_client():
     conversation = messages.parse_request(asked(user("hi"), {"role": "assistant", "content": body["content"]}))
 
     assert conversation.messages[1].parts == (thought, hidden)
-    assert ("thinking",) == forwarded(asked(user("hi"), {"role": "assistant", "content": body["content"]})).dropped
+    assert ("thinking",) == passed_request(asked(user("hi"), {"role": "assistant", "content": body["content"]})).dropped
 
 
 def test_a_block_that_opens_with_text_loses_none():

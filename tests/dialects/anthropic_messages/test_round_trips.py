@@ -24,7 +24,7 @@ from dialects.core.conversation import (
     ToolResult,
     ToolSpec,
 )
-from tests.dialects.anthropic_bodies import SONNET_46, forwarded, rendered, said
+from tests.dialects.anthropic_bodies import SONNET_46, passed_request, rendered, said
 
 words = st.text(min_size=1, max_size=8).filter(lambda value: value.strip() == value)
 marks = st.none() | st.builds(CacheMark, st.none() | st.sampled_from(["5m", "1h"]))
@@ -85,4 +85,4 @@ def test_what_is_written_is_understood_as_it_was_meant(conversation):
 def test_forwarding_what_was_written_changes_nothing(conversation):
     written = rendered(conversation, SONNET_46).body
 
-    assert forwarded(written, SONNET_46).body == written
+    assert passed_request(written, SONNET_46).body == written

@@ -20,8 +20,8 @@ THREE_PRO = profile_for("gemini-3-pro")
 NO_THINKER = profile_for("gemini-2.0-flash")
 
 
-def test_the_lane_changes_only_what_the_backend_refuses():
-    foreign = pack("Eq==", Family.CLAUDE, Family.GEMINI)
+def test_passthrough_changes_only_what_the_backend_refuses():
+    unsupported = pack("Eq==", Family.CLAUDE, Family.GEMINI)
     body = {
         "model": "m",
         "stream": True,
@@ -31,7 +31,7 @@ def test_the_lane_changes_only_what_the_backend_refuses():
             {
                 "role": "model",
                 "parts": [
-                    {"function_call": {"id": "1", "name": "f", "args": {"id": 3}}, "thought_signature": foreign},
+                    {"function_call": {"id": "1", "name": "f", "args": {"id": 3}}, "thought_signature": unsupported},
                     {"functionCall": {"id": "2", "name": "f"}, "thoughtSignature": "CiQB"},
                     "odd",
                 ],
@@ -63,16 +63,16 @@ def test_the_lane_changes_only_what_the_backend_refuses():
     } == rendered.body
 
 
-def test_the_lane_leaves_what_is_no_turn_to_google():
-    foreign = {"functionCall": {"name": "f"}, "thoughtSignature": pack("Eq==", Family.CLAUDE, Family.GEMINI)}
+def test_passthrough_leaves_what_is_no_turn_to_google():
+    unsupported = {"functionCall": {"name": "f"}, "thoughtSignature": pack("Eq==", Family.CLAUDE, Family.GEMINI)}
 
-    rendered = gemini.passthrough_request({"contents": ["odd turn", {"role": "model", "parts": [foreign]}]}, THREE)
+    rendered = gemini.passthrough_request({"contents": ["odd turn", {"role": "model", "parts": [unsupported]}]}, THREE)
 
     signed = {"functionCall": {"name": "f"}, "thoughtSignature": SKIP_SIGNATURE}
     assert rendered.body == {"contents": ["odd turn", {"role": "model", "parts": [signed]}]}
 
 
-def test_the_lane_leaves_out_and_names_what_vertex_does_not_know_of_a_part():
+def test_passthrough_leaves_out_and_names_what_vertex_does_not_know_of_a_part():
     parts = [
         {"text": "a", "part_metadata": {"x": 1}, "videoMetadata": {"fps": 5}, "new": None},
         {"inlineData": {"mimeType": "image/png", "data": "aWo=", "new": 1}},
@@ -109,7 +109,7 @@ def test_passthrough_rejects_unknown_parts_of_a_user_and_drops_those_of_the_mode
     assert ("contents[].parts[].partMetadata", "contents[].parts[].toolCall") == rendered.dropped
 
 
-def test_the_lane_passes_a_plain_body_as_it_is():
+def test_passthrough_passes_a_plain_body_as_it_is():
     body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "safetySettings": [], "cachedContent": "c"}
 
     assert gemini.passthrough_request(body, FLASH).body == body
@@ -150,7 +150,7 @@ def test_the_lane_passes_a_plain_body_as_it_is():
         (NO_THINKER, {"thinkingBudget": 9, "thinkingLevel": "LOW"}, {}, ("thinkingBudget", "thinkingLevel")),
     ],
 )
-def test_the_lane_says_how_hard_to_think_as_the_model_can_be_told(profile, thinking, expected, changed):
+def test_passthrough_says_how_hard_to_think_as_the_model_can_be_told(profile, thinking, expected, changed):
     body = {"generationConfig": {"topK": 64, "thinkingConfig": thinking}}
 
     rendered = gemini.passthrough_request(body, profile)
@@ -171,14 +171,14 @@ def test_the_lane_says_how_hard_to_think_as_the_model_can_be_told(profile, think
         ("gemini-2.5-flash", {"_responseJsonSchema": {"x": 1}}, {"responseJsonSchema": {"x": 1}}, ()),
     ],
 )
-def test_the_lane_fits_the_settings_to_the_model(model, config, expected, changed):
+def test_passthrough_fits_the_settings_to_the_model(model, config, expected, changed):
     rendered = gemini.passthrough_request({"generationConfig": config}, profile_for(model))
 
     assert {"generationConfig": expected} == rendered.body
     assert tuple(f"generationConfig.{name}" for name in changed) == rendered.dropped
 
 
-def test_the_lane_leaves_settings_that_fit_as_they_are_spelled():
+def test_passthrough_leaves_settings_that_fit_as_they_are_spelled():
     config = {
         "max_output_tokens": 100,
         "response_schema": {"type": "OBJECT", "properties": {"foo": {"type": "STRING"}}},
@@ -194,7 +194,7 @@ def test_the_lane_leaves_settings_that_fit_as_they_are_spelled():
     assert {"generationConfig": "odd"} == gemini.passthrough_request({"generationConfig": "odd"}, FLASH).body
 
 
-def test_the_lane_and_a_translation_ask_alike():
+def test_passthrough_and_translation_render_alike():
     """Whoever asks in Gemini's words is told of the same limits as everybody else."""
     config = {"maxOutputTokens": 100_000, "thinkingConfig": {"thinkingBudget": 0}, "stopSequences": list("abcdef")}
     body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "generationConfig": config}

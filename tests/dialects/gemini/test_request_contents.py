@@ -155,9 +155,9 @@ def test_thoughts_that_were_streamed_in_pieces_are_one_thought_again():
         {"text": "see.", "thought": True},
         {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "CiQB"},
     ]
-    asking = {"role": "user", "parts": [{"text": "hi"}]}
-    whole = [asking, {"role": "model", "parts": pieces}]
-    chunks = [asking, *({"role": "model", "parts": [piece]} for piece in pieces)]
+    question = {"role": "user", "parts": [{"text": "hi"}]}
+    whole = [question, {"role": "model", "parts": pieces}]
+    chunks = [question, *({"role": "model", "parts": [piece]} for piece in pieces)]
     expected = (
         HELLO,
         Message(

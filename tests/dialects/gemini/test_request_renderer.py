@@ -222,7 +222,7 @@ def test_a_model_is_told_how_hard_to_think_in_its_own_way(profile, reasoning, ex
         ({"output": OutputFormat(), "tools": (F,)}, ("response_format",)),
     ],
 )
-def test_what_gemini_cannot_be_told_is_named(fields, dropped):
+def test_what_gemini_does_not_take_is_named(fields, dropped):
     rendered = gemini.render_request(_ask(Text("hi"), **fields), FLASH)
 
     check_gemini_request(rendered.body)

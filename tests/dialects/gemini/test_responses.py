@@ -59,7 +59,7 @@ def test_a_gemini_client_gets_the_reviewed_bytes(scene):
 
 
 @pytest.mark.parametrize("scene", scenes("gemini"))
-def test_the_lane_passes_the_reviewed_bytes(scene):
+def test_passthrough_passes_the_reviewed_bytes(scene):
     matches("gemini", scene, "gemini-lane", _passed(wire("gemini", scene)))
 
 
@@ -329,7 +329,7 @@ def test_a_model_is_listed_as_google_lists_it():
     assert "generateContent" in model["supportedGenerationMethods"]
 
 
-def test_the_lane_changes_only_frames_that_name_another_model():
+def test_passthrough_changes_only_frames_that_name_another_model():
     named = Frame('{"candidates": [ ], "modelVersion": "gemini-2.5-flash"}')
     same = Frame('{"modelVersion":  "my-gemini"}')
     within = Frame('{"a":  {"modelVersion": "x"}}')
@@ -341,7 +341,7 @@ def test_the_lane_changes_only_frames_that_name_another_model():
         assert gemini.passthrough_frame(frame, ENVELOPE) == frame.encode()
 
 
-def test_the_lane_names_the_clients_model_in_a_whole_answer():
+def test_passthrough_names_the_clients_model_in_a_whole_answer():
     answer = {"candidates": [], "modelVersion": "gemini-2.5-flash"}
 
     assert {"candidates": [], "modelVersion": "my-gemini"} == gemini.passthrough_response(answer, ENVELOPE)

@@ -354,17 +354,17 @@ def test_a_document_that_lies_elsewhere_cannot_be_shown():
         openai_chat.render_request(asked, profile_for("gpt-4o"))
 
 
-def test_words_of_other_dialects_are_named():
-    foreign = Opaque("anthropic-messages", {"type": "server_tool_use"})
+def test_fields_of_other_dialects_are_named():
+    unsupported = Opaque("anthropic-messages", {"type": "server_tool_use"})
     asked = Conversation(
         "m",
         "anthropic-messages",
         system=(Text("a"), Text("b")),
         messages=(
-            Message(Role.USER, (Text("x"), foreign)),
-            Message(Role.ASSISTANT, (foreign, Media(MediaKind.IMAGE, "image/png", "AA"), Thinking("t", "s"))),
+            Message(Role.USER, (Text("x"), unsupported)),
+            Message(Role.ASSISTANT, (unsupported, Media(MediaKind.IMAGE, "image/png", "AA"), Thinking("t", "s"))),
             Message(Role.ASSISTANT, (ToolCall("a", "f"),)),
-            Message(Role.USER, (ToolResult("a", (foreign, Text("y", CacheMark()))),)),
+            Message(Role.USER, (ToolResult("a", (unsupported, Text("y", CacheMark()))),)),
         ),
         tools=(ToolSpec("f"), Opaque("gemini", {"type": "googleSearch"})),
         sampling=Sampling(top_k=5),

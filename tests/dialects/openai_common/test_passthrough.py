@@ -1,4 +1,4 @@
-"""What OpenAI's own clients may say that OpenAI's models refuse: the lanes change that, and nothing else."""
+"""What OpenAI's own clients may say that OpenAI's models refuse: passthrough changes that, and nothing else."""
 
 import json
 
@@ -77,7 +77,7 @@ OTHERS = ["mistralai--mistral-small", "sonar-pro", "cohere--command-a-reasoning"
 
 @given(chat_bodies, st.sampled_from(OTHERS))
 @settings(max_examples=60)
-def test_other_vendors_are_told_the_same_messages_on_the_lane_as_in_translation(body, model):
+def test_other_vendors_are_told_the_same_messages_in_passthrough_as_in_translation(body, model):
     """Roles take turns, instructions stand in front, and ids are such as the vendor takes."""
     try:
         asked = openai_chat.render_request(openai_chat.parse_request(body), profile_for(model))
@@ -88,7 +88,7 @@ def test_other_vendors_are_told_the_same_messages_on_the_lane_as_in_translation(
     assert asked.body["messages"] == passed.body["messages"]
 
 
-def test_mistral_is_told_no_late_instruction_and_no_id_it_refuses_on_the_lane():
+def test_mistral_is_told_no_late_instruction_and_no_id_it_refuses_in_passthrough():
     call = {"id": "toolu_bdrk_01", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     body = {
         "messages": [
@@ -110,7 +110,7 @@ def test_mistral_is_told_no_late_instruction_and_no_id_it_refuses_on_the_lane():
 
 
 @pytest.mark.parametrize("model", OTHERS)
-def test_what_another_vendor_cannot_be_shown_is_refused_on_the_lane_too(model):
+def test_what_another_vendor_cannot_be_shown_is_refused_in_passthrough_too(model):
     file = {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA", "filename": "a.pdf"}}
 
     with pytest.raises(FaultError, match="document content"):

@@ -234,14 +234,14 @@ def test_text_documents_are_said_as_text_and_own_items_go_back():
     assert {"a": "b"} == body_["metadata"]
 
 
-def test_words_of_other_dialects_are_named():
-    foreign = Opaque("anthropic-messages", {"type": "server_tool_use"})
+def test_fields_of_other_dialects_are_named():
+    unsupported = Opaque("anthropic-messages", {"type": "server_tool_use"})
     asked = Conversation(
         "m",
         "anthropic-messages",
         messages=(
-            Message(Role.USER, (Text("x", CacheMark()), foreign, Thinking("t"))),
-            Message(Role.ASSISTANT, (foreign, Media(MediaKind.IMAGE, "image/png", "AA"), Thinking("t", "s"))),
+            Message(Role.USER, (Text("x", CacheMark()), unsupported, Thinking("t"))),
+            Message(Role.ASSISTANT, (unsupported, Media(MediaKind.IMAGE, "image/png", "AA"), Thinking("t", "s"))),
             Message(Role.ASSISTANT, (ToolCall("a", "f"),)),
             Message(Role.USER, (ToolResult("a", (Text("r"),), is_error=True),)),
         ),
@@ -269,7 +269,7 @@ def test_words_of_other_dialects_are_named():
     ) == rendered.dropped
 
 
-def test_the_lane_understands_choices_in_namespaces_and_refuses_nonsense():
+def test_passthrough_understands_choices_in_namespaces_and_refuses_nonsense():
     choice = {"type": "function", "namespace": "tools", "name": "get_weather"}
     asked = {"input": "x", "tools": [GROUP], "tool_choice": choice, "max_output_tokens": 99, "reasoning": {}}
     body_ = openai_responses.passthrough_request(asked, profile_for("gpt-4o")).body

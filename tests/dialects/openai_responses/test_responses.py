@@ -154,7 +154,7 @@ def test_thoughts_of_any_family_come_home_and_go_nowhere_else(thought):
     item = openai_responses.render_response(Completion(parts=(thought,)), _envelope())["output"][0]
     again = openai_responses.parse_request({"input": [{"role": "user", "content": "x"}, item]})
     rendered = openai_responses.render_request(again, profile_for("gpt-5"))
-    forwarded = openai_responses.passthrough_request(
+    passed = openai_responses.passthrough_request(
         {"input": [item, {"role": "user", "content": "x"}]}, profile_for("gpt-5")
     )
     own = thought.family is Family.OPENAI
@@ -162,7 +162,7 @@ def test_thoughts_of_any_family_come_home_and_go_nowhere_else(thought):
     assert (thought,) == again.messages[1].parts
     assert ("gAAAA" in json.dumps(rendered.body)) == own
     assert rendered.dropped == (() if own else ("thinking",))
-    assert len(forwarded.body["input"]) == (2 if own else 1)
+    assert len(passed.body["input"]) == (2 if own else 1)
 
 
 def test_an_image_the_model_made_is_an_item():
@@ -228,7 +228,7 @@ def test_a_body_of_codex_passes_but_for_what_ai_core_refuses():
     assert before == json.dumps(CODEX)
 
 
-def test_the_lane_takes_off_what_openai_has_no_field_for():
+def test_passthrough_takes_off_what_openai_has_no_field_for():
     said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
     thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
     answer = {"type": "message", "id": "msg_2", "role": "assistant", "status": "completed", "content": []}
