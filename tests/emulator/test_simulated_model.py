@@ -336,7 +336,7 @@ def test_the_answer_is_a_function_of_the_question_and_keeps_its_limit(text, limi
     first, second = (respond(ModelRequest(MODEL, text=text, limit=limit)) for _ in range(2))
 
     assert first == second
-    assert first.spoken <= limit
+    assert first.visible <= limit
 
 
 SCHEMAS = [
