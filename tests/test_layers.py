@@ -36,7 +36,7 @@ IMPORTERS = {
         "gateway/observability/shared_metrics.py",
         "proxy_server.py",
     },
-    "pydantic": {"gateway/config/schema.py", "gateway/config/settings.py"},
+    "pydantic": {"gateway/config/mistakes.py", "gateway/config/schema.py", "gateway/config/settings.py"},
     "click": {"gateway/cli/main.py"},
 }
 ANYWHERE = {"orjson"}

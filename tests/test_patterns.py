@@ -16,7 +16,8 @@ from tests.support.sources import LAYERS, ROOT, files
 from tests.support.steps import endless, examples, parsed, steps
 
 CONFIGURED = {
-    "gateway/config/subaccounts.py": {"_DEPLOYMENT", r"[^/?#\s]+", r"[\w$-]+"},
+    "gateway/config/mistakes.py": {r"[\w$-]+"},
+    "gateway/config/subaccounts.py": {"_DEPLOYMENT", r"[^/?#\s]+"},
     "gateway/config/service_keys.py": {"_REFERENCE"},
 }
 """Patterns that only see what the operator has written: the config file and the keys."""

@@ -13,7 +13,8 @@ import click
 from gateway.cli import check as checking
 from gateway.cli.demo import KEY, Demo
 from gateway.cli.route import explain, looked_up
-from gateway.config.service_keys import ServiceKeyError, find, home_folder
+from gateway.config.mistakes import ServiceKeyError
+from gateway.config.service_keys import find, home_folder
 from gateway.config.settings import Settings, SettingsError, load
 from gateway.server.serving import (
     PortTakenError,

@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Collection, Iterator
 
-from gateway.config.subaccounts import SubAccount, spelled
+from gateway.config.mistakes import spelled
+from gateway.config.subaccounts import SubAccount
 from routing.model_names import FALLBACKS, ModelNames
 from routing.policy import Policy
 from routing.strategy import STRATEGIES

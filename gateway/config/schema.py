@@ -1,17 +1,17 @@
 """The shape of the config file: what may stand where, for people, editors and the reader of settings."""
 
-import ast
-import inspect
-from collections.abc import Iterator, Mapping
-from types import ModuleType
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-from routing import policy
+from gateway.config.mistakes import Place
+from gateway.config.service_keys import expand, is_url
 from routing.policy import Policy
 
 JSON = Any
+_ANY = "*"
+"""Stands for any name where the file has objects by name."""
 
 _Weight = Annotated[float, Field(ge=0, le=1_000_000)]
 _Port = Annotated[int, Field(ge=1, le=65535)]
@@ -20,31 +20,30 @@ _Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class _Section(BaseModel):
-    """One object of the file; keys it does not know are left to `unknown_keys`."""
+    """One object of the file; what is said here is true of the dataclasses of `routing.policy` too."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
-class DeploymentEntry(_Section):
+class _Deployment(_Section):
+    weight: _Weight = 1.0
+    """Its share of the traffic beside the other deployments of the model; 0 drains it."""
+    tier: int = 0
+    """Its priority, under the strategy `priority`: the lowest is used first."""
+
+
+class DeploymentEntry(_Deployment):
     """One deployment, by its URL."""
 
     url: str
     """The URL of the deployment: it holds /deployments/<id>."""
-    weight: _Weight = 1.0
-    """Its share of the traffic beside the other deployments of the model; 0 drains it."""
-    tier: int = 0
-    """Its priority, under the strategy `priority`: the lowest is used first."""
 
 
-class DeploymentId(_Section):
+class DeploymentId(_Deployment):
     """One deployment, by its id."""
 
     id: str
     """The id of the deployment in this subaccount's AI Core."""
-    weight: _Weight = 1.0
-    """Its share of the traffic beside the other deployments of the model; 0 drains it."""
-    tier: int = 0
-    """Its priority, under the strategy `priority`: the lowest is used first."""
 
 
 def _listed(value: Any) -> Any:
@@ -63,13 +62,43 @@ def _as_id(value: Any) -> Any:
 def _key_or_env(value: Any) -> Any:
     if value is None or value == "env" or isinstance(value, dict):
         return value
-    raise ValueError('is neither an object nor "env"; paste the service key, or name its file in service_key_json')
+    raise ValueError('must be an object or "env"; paste the service key, or name its file in service_key_json')
+
+
+def _expanded(text: str, info: ValidationInfo) -> str:
+    """Put in the environment variables that a string names; the environment is the context of the validation."""
+    return expand(text, info.context or {}).strip()
+
+
+def _not_blank(text: str) -> str:
+    if not text:
+        raise ValueError("is blank; write a long random text, or leave it out")
+    return text
+
+
+def _proxy_url(text: str) -> str:
+    if not is_url(text):
+        raise ValueError("is not a URL; write one that starts with http:// and names a host")
+    if text.lower().startswith("https:"):
+        raise ValueError("must not start with https://: TLS to the proxy is not supported; write http://")
+    return text
+
+
+def _regular_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error.msg}") from None
+    return text
 
 
 _Url = Annotated[DeploymentEntry, BeforeValidator(_as_url, json_schema_input_type=str | DeploymentEntry)]
 _Id = Annotated[DeploymentId, BeforeValidator(_as_id, json_schema_input_type=str | DeploymentId)]
 _AnyUrls = str | DeploymentEntry | list[str | DeploymentEntry]
 _AnyIds = str | DeploymentId | list[str | DeploymentId]
+_Token = Annotated[_Name, AfterValidator(_expanded), AfterValidator(_not_blank)]
+_ProxyUrl = Annotated[str, AfterValidator(_expanded), AfterValidator(_proxy_url)]
+_Patterns = list[Annotated[str, AfterValidator(_regular_expression)]]
 _Urls = Annotated[list[_Url], BeforeValidator(_listed, json_schema_input_type=_AnyUrls)]
 _Ids = Annotated[list[_Id], BeforeValidator(_listed, json_schema_input_type=_AnyIds)]
 
@@ -98,13 +127,13 @@ class SubAccountSection(_Section):
 class FilterSection(_Section):
     """Which models are served: regular expressions, searched for in the name; include comes first."""
 
-    include_filters: list[str] = Field(default_factory=list)
+    include_filters: _Patterns = Field(default_factory=list)
     """Only models that match one of these; none means all."""
-    exclude_filters: list[str] = Field(default_factory=list)
+    exclude_filters: _Patterns = Field(default_factory=list)
     """Of those, not the models that match one of these."""
-    include: list[str] = Field(default_factory=list)
+    include: _Patterns = Field(default_factory=list)
     """Another name for include_filters."""
-    exclude: list[str] = Field(default_factory=list)
+    exclude: _Patterns = Field(default_factory=list)
     """Another name for exclude_filters."""
 
 
@@ -150,7 +179,7 @@ class ServerSection(_Section):
 class UpstreamSection(_Section):
     """How SAP AI Core is reached."""
 
-    proxy: str | None = None
+    proxy: _ProxyUrl | None = None
     """URL of an HTTP proxy on the way out. HTTPS_PROXY and its like are read only if named here: ${HTTPS_PROXY}."""
     ca_bundle: str | None = None
     """Path of a PEM file with the certificates to trust, relative to the config file."""
@@ -169,7 +198,7 @@ class ConfigFile(_Section):
     """Where an editor finds this description."""
     subaccounts: dict[_Name, SubAccountSection] = Field(default_factory=dict, alias="subAccounts")
     """The subaccounts by name; they take turns in this order. None: the one whose key is in the environment."""
-    secret_authentication_tokens: list[_Name] = Field(default_factory=list)
+    secret_authentication_tokens: list[_Token] = Field(default_factory=list)
     """The keys that open the proxy to callers. Texts may hold ${VARIABLES}. None: see allow_unauthenticated."""
     port: _Port | None = None
     """The port to listen on; 3001 if it is not said."""
@@ -189,63 +218,18 @@ class ConfigFile(_Section):
 
 def json_schema() -> dict[str, JSON]:
     """Describe the config file as JSON Schema, with every description an editor can show."""
-    schema = TypeAdapter(ConfigFile).json_schema(by_alias=True)
-    documented = _attribute_docs(policy)
-    for name, definition in schema["$defs"].items():
-        for field, text in documented.get(name, {}).items():
-            definition["properties"][field].setdefault("description", text)
+    schema = ConfigFile.model_json_schema()
     for definition in (schema, *schema["$defs"].values()):
-        definition["additionalProperties"] = False
         for described in (definition, *definition["properties"].values()):
             described.pop("title", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _attribute_docs(module: ModuleType) -> dict[str, dict[str, str]]:
-    """Collect the text under each attribute of each class of a module."""
-    found: dict[str, dict[str, str]] = {}
-    for owner in ast.parse(inspect.getsource(module)).body:
-        if not isinstance(owner, ast.ClassDef):
-            continue
-        for attribute, text in zip(owner.body, owner.body[1:], strict=False):
-            match attribute, text:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(doc))):
-                    found.setdefault(owner.name, {})[name] = inspect.cleandoc(doc)
-    return found
-
-
-Path = tuple[str | int, ...]
-
-
-def unknown_keys(raw: JSON, schema: Mapping[str, JSON]) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
-    """Yield where a key stands that *schema* does not know, the key, and the keys that it knows there."""
-    yield from _unknown(raw, schema, schema, ())
-
-
-def _unknown(
-    raw: JSON, here: Mapping[str, JSON], schema: Mapping[str, JSON], path: Path
-) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
-    if isinstance(raw, list):
-        for option in _options(here, schema, "array"):
-            for index, item in enumerate(raw):
-                yield from _unknown(item, option.get("items", {}), schema, (*path, index))
-    if isinstance(raw, Mapping):
-        for option in _options(here, schema, "object"):
-            known, others = option.get("properties", {}), option.get("additionalProperties")
-            for key, value in raw.items():
-                if key in known:
-                    yield from _unknown(value, known[key], schema, (*path, key))
-                elif isinstance(others, Mapping):
-                    yield from _unknown(value, others, schema, (*path, key))
-                elif not others:
-                    yield path, key, tuple(known)
-
-
-def _options(here: Mapping[str, JSON], schema: Mapping[str, JSON], kind: str) -> Iterator[Mapping[str, JSON]]:
-    """Follow references and alternatives to the descriptions that are about this kind of value."""
-    if "$ref" in here:
-        yield from _options(schema["$defs"][here["$ref"].rpartition("/")[2]], schema, kind)
-    for option in here.get("anyOf", ()):
-        yield from _options(option, schema, kind)
-    if here.get("type") == kind:
-        yield here
+def known_keys(place: Place) -> list[str]:
+    """List the keys that an object at a place of the config file may have."""
+    listed = {"deployment_models": {_ANY: ""}, "deployment_ids": {_ANY: ""}}
+    example = {"subAccounts": {_ANY: listed}, "routing": {"models": {_ANY: {}}}}
+    here: Any = ConfigFile.model_validate(example).model_dump(by_alias=True)
+    for step in place:
+        here = here[0] if isinstance(step, int) else here.get(step, here.get(_ANY, {}))
+    return list(here)

@@ -9,24 +9,30 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from gateway.config.mistakes import Mistake, ServiceKeyError, kind
+
 _REFERENCE = re.compile(r"\$?\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path, not a password
 _API_VERSION = "/v2"
 
 _FROM_ENVIRONMENT: Final = {
-    # key of a service key         variables that carry it, the first that is set wins
-    "clientid": ("AICORE_CLIENT_ID",),
-    "clientsecret": ("AICORE_CLIENT_SECRET",),
-    "url": ("AICORE_AUTH_URL",),
-    "certurl": ("AICORE_CERT_URL",),
-    "cert_file_path": ("AICORE_CERT_FILE_PATH",),
-    "key_file_path": ("AICORE_KEY_FILE_PATH",),
-    "certificate": ("AICORE_CERT_STR",),
-    "key": ("AICORE_KEY_STR",),
-    "identityzoneid": ("AICORE_IDENTITY_ZONE_ID",),
-    "AI_API_URL": ("AICORE_BASE_URL",),
+    # key of a service key   the variable that carries it
+    "clientid": "AICORE_CLIENT_ID",
+    "clientsecret": "AICORE_CLIENT_SECRET",
+    "url": "AICORE_AUTH_URL",
+    "certurl": "AICORE_CERT_URL",
+    "cert_file_path": "AICORE_CERT_FILE_PATH",
+    "key_file_path": "AICORE_KEY_FILE_PATH",
+    "certificate": "AICORE_CERT_STR",
+    "key": "AICORE_KEY_STR",
+    "identityzoneid": "AICORE_IDENTITY_ZONE_ID",
+    "AI_API_URL": "AICORE_BASE_URL",
 }
 _RESOURCE_GROUP: Final = "AICORE_RESOURCE_GROUP"
+_API_URL: Final = "serviceurls.AI_API_URL"
+_CREDENTIALS: Final = (("clientsecret",), ("certificate", "key"), ("cert_file_path", "key_file_path"))
+"""The ways in which a client shows who it is, each with the keys that it takes."""
+_MISSING: Final = "is missing; copy it from the service key in the BTP cockpit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +47,6 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret(…)"
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One thing that is wrong: where it stands, what it is, and what to write instead."""
-
-    where: str
-    what: str
-
-    def under(self, prefix: str) -> "Mistake":
-        """Say the same from further out."""
-        return Mistake(f"{prefix}.{self.where}" if self.where else prefix, self.what)
-
-
-class ServiceKeyError(ValueError):
-    """A service key cannot be used; `mistakes` says why, all at once."""
-
-    def __init__(self, *mistakes: Mistake) -> None:
-        super().__init__("; ".join(f"{each.where}: {each.what}" if each.where else each.what for each in mistakes))
-        self.mistakes = mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +89,6 @@ class Found:
 
     key: ServiceKey
     resource_group: str
-    source: str
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
@@ -119,67 +104,94 @@ def expand(text: str, env: Mapping[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
-class _Reading:
-    """Takes texts out of a raw service key and remembers what was wrong with them."""
+class _KeyReader:
+    """Reads the strings of one service key; `mistakes` says what is wrong with them."""
 
     def __init__(self, raw: Mapping[str, Any], env: Mapping[str, str]) -> None:
-        self._raw = raw
+        services = raw.get("serviceurls")
+        self._raw = {**raw, _API_URL: services.get("AI_API_URL") if isinstance(services, Mapping) else None}
         self._env = env
         self.mistakes: list[Mistake] = []
 
-    def text(self, name: str) -> str:
-        """Read one optional text; a mistake leaves it empty."""
+    def text(self, name: str, *, required: bool = False) -> str:
+        """Read one string; one that has a mistake or is not there is empty."""
         value = self._raw.get(name)
-        if value is None:
-            return ""
-        if not isinstance(value, str):
-            self.wrong(name, f"is {_kind(value)}; write a text in quotes")
-            return ""
-        try:
-            return expand(value, self._env).strip()
-        except ServiceKeyError as error:
-            self.mistakes.extend(mistake.under(name) for mistake in error.mistakes)
-            return ""
+        if required and value in (None, ""):
+            self.wrong(name, _MISSING)
+        elif isinstance(value, str):
+            try:
+                return expand(value, self._env).strip()
+            except ServiceKeyError as error:
+                self.mistakes.extend(mistake.under(name) for mistake in error.mistakes)
+        elif value is not None:
+            self.wrong(name, f"must be a string, not {kind(value)}; write it in quotes")
+        return ""
 
-    def has(self, name: str) -> bool:
-        """Tell whether the key says anything under *name*."""
-        return bool(self._raw.get(name))
-
-    def url(self, name: str) -> str:
-        """Read one optional URL, without its trailing slash."""
-        text = self.text(name).rstrip("/")
+    def url(self, name: str, suffix: str) -> str:
+        """Read one URL that must be there, and give it the *suffix* that it lacks."""
+        text = self.text(name, required=True).rstrip("/")
         if text and not is_url(text):
-            self.wrong(name, "is no URL; write one that starts with https:// and names a host")
-        return text
+            self.wrong(name, "is not a URL; write one that starts with https:// and names a host")
+        return text if text.endswith(suffix) else text + suffix
+
+    def token_url(self) -> str:
+        """Read the URL of the token endpoint: a certificate has its own."""
+        return self.url("certurl" if self._raw.get("certurl") else "url", _TOKEN_PATH)
+
+    def proof(self, base: Path) -> Proof | None:
+        """Read the one way in which this client shows who it is."""
+        before = len(self.mistakes)
+        texts = {name: self.text(name) for names in _CREDENTIALS for name in names}
+        if len(self.mistakes) > before:
+            return None
+        given = [names for names in _CREDENTIALS if any(texts[name] for name in names)]
+        absent = [name for names in given for name in names if not texts[name]]
+        secret, certificate, key, *files = texts.values()
+        if not given:
+            self.wrong("clientsecret", "is missing; copy it from the service key, or give certificate and key")
+        elif len(given) > 1:
+            self.wrong("clientsecret", "stands beside a certificate, or a certificate is given twice; keep only one")
+        elif absent:
+            self.wrong(absent[0], f"is missing; {' and '.join(given[0])} go together")
+        elif secret:
+            return Secret(secret)
+        elif certificate:
+            return CertificateText(_pem(certificate), Secret(_pem(key)))
+        else:
+            return self._files(*(base / file for file in files))
+        return None
+
+    def _files(self, *paths: Path) -> CertificateFiles:
+        for name, path in zip(_CREDENTIALS[-1], paths, strict=True):
+            if not _is_file(path, unsure=False):
+                self.wrong(name, f"names {path}, and no such file can be found")
+        return CertificateFiles(*paths)
 
     def wrong(self, where: str, what: str) -> None:
-        """Remember one mistake."""
+        """Report one mistake."""
         self.mistakes.append(Mistake(where, what))
 
 
 def parse(raw: object, *, env: Mapping[str, str], base: Path) -> ServiceKey:
     """Build a service key from its JSON; *base* is the folder that relative paths in it start from."""
+    whole = _as_object(raw, "")
+    reader = _KeyReader(
+        whole if "clientid" in whole else _as_object(whole.get("credentials", whole), "credentials"), env
+    )
+    client_id = reader.text("clientid", required=True)
+    proof = reader.proof(base)
+    token_url = reader.token_url()
+    api_url = reader.url(_API_URL, _API_VERSION)
+    tenant = reader.text("identityzoneid")
+    if reader.mistakes or proof is None:
+        raise ServiceKeyError(*reader.mistakes)
+    return ServiceKey(client_id, proof, token_url, api_url, tenant)
+
+
+def _as_object(raw: object, where: str) -> Mapping[str, Any]:
     if not isinstance(raw, Mapping):
-        raise ServiceKeyError(Mistake("", f"is {_kind(raw)}; write the service key as a JSON object"))
-    raw = raw.get("credentials", raw) if "clientid" not in raw else raw
-    if not isinstance(raw, Mapping):
-        raise ServiceKeyError(Mistake("credentials", f"is {_kind(raw)}; write the service key as a JSON object"))
-    reading = _Reading(raw, env)
-    client_id = reading.text("clientid")
-    if not client_id and not reading.has("clientid"):
-        reading.wrong("clientid", "is missing; copy it from the service key in the BTP cockpit")
-    proof = _proof(reading, base)
-    token_url = _token_url(reading)
-    services = raw.get("serviceurls")
-    nested = _Reading(services if isinstance(services, Mapping) else {}, env)
-    api_url = nested.url("AI_API_URL")
-    reading.mistakes.extend(mistake.under("serviceurls") for mistake in nested.mistakes)
-    if not nested.has("AI_API_URL"):
-        reading.wrong("serviceurls.AI_API_URL", "is missing; copy it from the service key in the BTP cockpit")
-    tenant = reading.text("identityzoneid")
-    if reading.mistakes or proof is None:
-        raise ServiceKeyError(*reading.mistakes)
-    return ServiceKey(client_id, proof, token_url, _with_suffix(api_url, _API_VERSION), tenant)
+        raise ServiceKeyError(Mistake(where, f"must be an object, not {kind(raw)}; write the service key in braces"))
+    return raw
 
 
 def is_url(text: str) -> bool:
@@ -196,74 +208,9 @@ def is_url(text: str) -> bool:
         return False
 
 
-def _proof(reading: _Reading, base: Path) -> Proof | None:
-    """Read the one way in which this client shows who it is."""
-    before = len(reading.mistakes)
-    secret = reading.text("clientsecret")
-    text = reading.text("certificate"), reading.text("key")
-    files = reading.text("cert_file_path"), reading.text("key_file_path")
-    if len(reading.mistakes) > before:
-        return None
-    given = [bool(secret), any(text), any(files)]
-    if sum(given) > 1:
-        reading.wrong("clientsecret", "stands beside a certificate, or a certificate is given twice; keep only one")
-    elif secret:
-        return Secret(secret)
-    elif all(text):
-        return CertificateText(_pem(text[0]), Secret(_pem(text[1])))
-    elif all(files):
-        return _files(reading, base, *files)
-    elif any(text):
-        reading.wrong("key" if text[0] else "certificate", "is missing; a certificate and its key go together")
-    elif any(files):
-        reading.wrong("key_file_path" if files[0] else "cert_file_path", "is missing; the two files go together")
-    else:
-        reading.wrong("clientsecret", "is missing; copy it from the service key, or give certificate and key")
-    return None
-
-
-def _files(reading: _Reading, base: Path, certificate: str, key: str) -> CertificateFiles:
-    """Locate the two files of a certificate."""
-    paths = {"cert_file_path": base / certificate, "key_file_path": base / key}
-    for name, path in paths.items():
-        if not _is_file(path, unsure=False):
-            reading.wrong(name, f"names {path}, and no such file can be found")
-    return CertificateFiles(*paths.values())
-
-
-def _token_url(reading: _Reading) -> str:
-    """Choose the token endpoint: a certificate has its own."""
-    name = "certurl" if reading.has("certurl") else "url"
-    url = reading.url(name)
-    if not reading.has(name):
-        reading.wrong("url", "is missing; copy it from the service key in the BTP cockpit")
-    return _with_suffix(url, _TOKEN_PATH)
-
-
-def _with_suffix(url: str, suffix: str) -> str:
-    return url if url.endswith(suffix) else url + suffix
-
-
 def _pem(text: str) -> str:
     """Undo the two-character line ends that PEM texts get in environment variables."""
     return text.replace("\\n", "\n").strip() + "\n"
-
-
-def _kind(value: object) -> str:
-    """Name what was found in the words of JSON; the value itself may be a secret."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a text"
-        case Mapping():
-            return "an object"
-        case _:
-            return "a list"
 
 
 def read_file(path: Path, *, env: Mapping[str, str]) -> ServiceKey:
@@ -310,7 +257,7 @@ def find(env: Mapping[str, str], home: Path | None) -> Found | None:
     file, values = _config_file(env, home)
     group = env.get(_RESOURCE_GROUP) or values.get(_RESOURCE_GROUP) or "default"
     places = (
-        ("AICORE_SERVICE_KEY", _whole_key(env)),
+        ("AICORE_SERVICE_KEY", _json_variable(env, "AICORE_SERVICE_KEY")),
         ("the AICORE_* variables", _key_from(env)),
         (str(file), _key_from(values)),
         ("VCAP_SERVICES", _bound(env)),
@@ -319,14 +266,10 @@ def find(env: Mapping[str, str], home: Path | None) -> Found | None:
         if not raw:
             continue
         try:
-            return Found(parse(raw, env=env, base=file.parent if source == str(file) else Path()), group, source)
+            return Found(parse(raw, env=env, base=file.parent if source == str(file) else Path()), group)
         except ServiceKeyError as error:
             raise ServiceKeyError(*(mistake.under(source) for mistake in error.mistakes)) from None
     return None
-
-
-def _whole_key(env: Mapping[str, str]) -> Any:
-    return _json_variable(env, "AICORE_SERVICE_KEY")
 
 
 def _json_variable(env: Mapping[str, str], name: str) -> Any:
@@ -341,11 +284,7 @@ def _json_variable(env: Mapping[str, str], name: str) -> Any:
 
 def _key_from(values: Mapping[str, Any]) -> dict[str, Any]:
     """Build a raw service key from AICORE_* names; empty when none is there."""
-    raw: dict[str, Any] = {}
-    for name, variables in _FROM_ENVIRONMENT.items():
-        value = next((values[variable] for variable in variables if values.get(variable)), None)
-        if value is not None:
-            raw[name] = value
+    raw = {name: values[variable] for name, variable in _FROM_ENVIRONMENT.items() if values.get(variable)}
     if "AI_API_URL" in raw:
         raw["serviceurls"] = {"AI_API_URL": raw.pop("AI_API_URL")}
     return raw
@@ -364,7 +303,7 @@ def _config_file(env: Mapping[str, str], home: Path | None) -> tuple[Path, Mappi
         return path, {}
     values = load_json(path)
     if not isinstance(values, Mapping):
-        raise ServiceKeyError(Mistake(str(path), f"is {_kind(values)}; write an object of AICORE_* names"))
+        raise ServiceKeyError(Mistake(str(path), f"must be an object of AICORE_* names, not {kind(values)}"))
     return path, values
 
 

@@ -3,7 +3,6 @@
 import difflib
 import importlib
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -11,14 +10,15 @@ from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
 
+from gateway.config.mistakes import Findings, Mistake, Place, ServiceKeyError, described, spelled
 from gateway.config.model_overrides import unused
-from gateway.config.schema import ConfigFile, FilterSection, ServerSection, json_schema, unknown_keys
-from gateway.config.service_keys import Mistake, Secret, ServiceKey, ServiceKeyError, is_url, load_json
-from gateway.config.subaccounts import Deployment, Filters, Findings, SubAccount, SubaccountReader, spelled
+from gateway.config.schema import ConfigFile, ServerSection, json_schema, known_keys
+from gateway.config.service_keys import Secret, load_json
+from gateway.config.subaccounts import Deployment, Filters, SubAccount, SubaccountReader
 from gateway.server.options import ServerOptions
 from routing.endpoint import Endpoint
 from routing.model_names import with_resolved_names
@@ -26,46 +26,12 @@ from routing.policy import Policy
 from routing.request_router import RequestRouter
 from routing.strategy import STRATEGIES
 
-__all__ = [
-    "Deployment",
-    "Filters",
-    "Secret",
-    "ServiceKey",
-    "Settings",
-    "SettingsError",
-    "SubAccount",
-    "load",
-    "pools",
-    "with_discovered",
-]
-
 _T = TypeVar("_T")
 _LOOPBACK = "127.0.0.1"
 _PORT = 3001
+_UNKNOWN: Final = {"extra_forbidden", "unexpected_keyword_argument"}
+"""Pydantic's names of a key that it does not know."""
 SCHEMA_FILE: Final = Path(__file__).parent / "config.schema.json"
-
-_SAID: Final = {
-    # pydantic's name of a mistake   what is wrong, and what to write instead
-    "missing": "is missing; write it",
-    "string_type": "is not a text; write it in quotes",
-    "list_type": 'is not a list; write it in brackets, as in ["…"]',
-    "dict_type": "is not an object; write it in braces, as in {{…}}",
-    "model_type": "is not an object; write it in braces, as in {{…}}",
-    "dataclass_type": "is not an object; write it in braces, as in {{…}}",
-    "int_type": "is not a whole number; write one without quotes",
-    "int_parsing": "is not a whole number; write one without quotes",
-    "int_from_float": "is not a whole number; write one without a fraction",
-    "float_type": "is not a number; write one without quotes",
-    "float_parsing": "is not a number; write one without quotes",
-    "bool_type": "is neither true nor false; write one of them without quotes",
-    "bool_parsing": "is neither true nor false; write one of them without quotes",
-    "string_too_short": "is empty; write something, or leave it out",
-    "greater_than": "is too small; write a number above {gt}",
-    "greater_than_equal": "is too small; write a number of at least {ge}",
-    "less_than_equal": "is too large; write a number of at most {le}",
-    "literal_error": "is unknown; write {expected}",
-    "value_error": "{error}",
-}
 
 
 class SettingsError(ValueError):
@@ -112,12 +78,6 @@ class Settings:
         """Let the user's own modules add to *router*, those that have something to add."""
         for module in self.extensions:
             getattr(module, "extend", lambda _: None)(router)
-
-
-_RENAMED = (
-    # section    before     now
-    ("routing", "cooling", "cooldown"),
-)
 
 
 def load(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings:
@@ -184,8 +144,9 @@ class _Loader:
         """Read all of it, or raise all that is wrong."""
         config = self._config()
         extensions = self._extensions(config.extensions)
-        filters = self._filters(config.model_filters)
-        tokens = self._tokens(config)
+        chosen = config.model_filters
+        filters = Filters((*chosen.include_filters, *chosen.include), (*chosen.exclude_filters, *chosen.exclude))
+        tokens = tuple(map(Secret, config.secret_authentication_tokens))
         settings = Settings(
             subaccounts=self._subaccounts(config, filters),
             tokens=tokens,
@@ -198,7 +159,7 @@ class _Loader:
             filters=filters,
             log_level=config.log_level,
             allow_unauthenticated=config.allow_unauthenticated,
-            proxy=self._proxy(config.upstream.proxy),
+            proxy=None if config.upstream.proxy is None else Secret(config.upstream.proxy),
             fetch_media=config.upstream.fetch_media,
             ca_bundle=self._found.file(config.upstream.ca_bundle, "upstream.ca_bundle"),
             extensions=extensions,
@@ -211,32 +172,42 @@ class _Loader:
         return replace(settings, warnings=tuple(self._found.warnings))
 
     def _config(self) -> ConfigFile:
-        """Read the file into its shape; parts of another shape are noted and left out, so that the rest is read."""
+        """Read the file into its shape; what has a mistake is reported and left out, so that the rest is read."""
         raw = self._with_new_names(self._raw())
-        for path, key, known in unknown_keys(raw, json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))):
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f'; did you mean "{near[0]}"?' if near else ""
-            self._found.odd(spelled((*path, key)), f"this key is unknown and has no effect{hint}")
+        _, complaints = self._validated(raw, "forbid")
+        for place, name, _ in complaints:
+            if name in _UNKNOWN:
+                near = difflib.get_close_matches(str(place[-1]), known_keys(place[:-1]), n=1)
+                hint = f'; did you mean "{near[0]}"?' if near else ""
+                self._found.odd(spelled(place), f"this key is unknown and has no effect{hint}")
+        config, complaints = self._validated(raw, "ignore")
+        sound = deepcopy(raw)
+        for place, _, what in complaints:
+            self._found.wrong(spelled(place), what)
+            _take_out(sound, place)
+        if config is None:
+            config, _ = self._validated(sound, "ignore")
+        if config is None:
+            raise self._error()
+        return config
+
+    def _validated(
+        self, raw: Any, extra: Literal["forbid", "ignore"]
+    ) -> tuple[ConfigFile | None, Sequence[tuple[Place, str, str]]]:
+        """Read the shape of a file, or what is wrong with it; *extra* says whether unknown keys are wrong."""
         try:
-            return ConfigFile.model_validate(raw)
+            return ConfigFile.model_validate(raw, extra=extra, context=self._found.env), ()
         except ValidationError as error:
-            sound = deepcopy(raw)
-            for each in error.errors(include_input=False, include_url=False):
-                self._found.wrong(spelled(each["loc"]), _said(each["type"], each["msg"], each.get("ctx", {})))
-                _take_out(sound, each["loc"])
-        try:
-            return ConfigFile.model_validate(sound)
-        except ValidationError:
-            raise self._error() from None
+            return None, tuple(described(error))
 
     def _with_new_names(self, raw: Any) -> Any:
-        """Read sections under the names that they had before, with a warning."""
-        for section, old, new in _RENAMED:
-            inner = raw.get(section) if isinstance(raw, dict) else None
-            if isinstance(inner, dict) and old in inner and new not in inner:
-                self._found.odd(f"{section}.{old}", f"is called {section}.{new} now; the old name still works")
-                raw = {**raw, section: {**{key: inner[key] for key in inner if key != old}, new: inner[old]}}
-        return raw
+        """Read a section under the name that it had before, with a warning."""
+        match raw:
+            case {"routing": {"cooling": section, **others}} if "cooldown" not in others:
+                self._found.odd("routing.cooling", "is called routing.cooldown now; the old name still works")
+                return {**raw, "routing": {**others, "cooldown": section}}
+            case _:
+                return raw
 
     def _extensions(self, names: Sequence[str]) -> tuple[ModuleType, ...]:
         """Import the user's own modules, which may lie beside the config file."""
@@ -277,35 +248,6 @@ class _Loader:
         read = (reader.read(name.strip(), section) for name, section in config.subaccounts.items())
         return {account.name: account for account in read if account is not None}
 
-    def _tokens(self, config: ConfigFile) -> tuple[Secret, ...]:
-        named = enumerate(config.secret_authentication_tokens)
-        texts = [self._found.secret(raw, f"secret_authentication_tokens[{index}]") for index, raw in named]
-        return tuple(Secret(text) for text in texts)
-
-    def _proxy(self, raw: str | None) -> Secret | None:
-        if raw is None:
-            return None
-        url = self._found.secret(raw, "upstream.proxy")
-        if url and not is_url(url):
-            self._found.wrong("upstream.proxy", "is no URL; write one that starts with http:// and names a host")
-        elif url.lower().startswith("https:"):
-            message = "is spoken to over TLS, which is not supported; write one that starts with http://"
-            self._found.wrong("upstream.proxy", message)
-        return Secret(url)
-
-    def _filters(self, section: FilterSection) -> Filters:
-        """Take the filters under both of their names."""
-        sound: dict[str, list[str]] = {}
-        for name in ("include_filters", "exclude_filters", "include", "exclude"):
-            for index, pattern in enumerate(getattr(section, name)):
-                try:
-                    re.compile(pattern)
-                except re.error as error:
-                    self._found.wrong(f"model_filters.{name}[{index}]", f"is no regular expression: {error.msg}")
-                else:
-                    sound.setdefault(name.removesuffix("_filters"), []).append(pattern)
-        return Filters(tuple(sound.get("include", ())), tuple(sound.get("exclude", ())))
-
     def _server(self, section: ServerSection) -> ServerOptions:
         if section.threads is not None:
             what = "has no effect any more: threads come and go as they are needed; server.requests limits requests"
@@ -319,7 +261,7 @@ class _Loader:
                 named[spelled(("routing", "models", model, "strategy"))] = own.strategy
         for where, name in named.items():
             if name not in STRATEGIES:
-                self._found.wrong(where, f"is no strategy; write one of {', '.join(STRATEGIES)}")
+                self._found.wrong(where, f"is not a strategy; write one of {', '.join(STRATEGIES)}")
         try:
             return with_resolved_names(policy)
         except ValueError as error:
@@ -337,30 +279,26 @@ class _Loader:
         host = self._either(config.host, config.server.host, "host") or _LOOPBACK
         if tokens or config.allow_unauthenticated or _is_loopback(host):
             return host
-        self._found.odd(
-            "host",
-            f"listening on {_LOOPBACK} and not on {host}, since there are no secret_authentication_tokens; "
-            "write some, or set allow_unauthenticated",
-        )
+        if not self._found.reported("secret_authentication_tokens"):
+            what = (
+                f"listening on {_LOOPBACK} and not on {host}, since there are no secret_authentication_tokens; "
+                "write some, or set allow_unauthenticated"
+            )
+            self._found.odd("host", what)
         return _LOOPBACK
 
     def _error(self) -> SettingsError:
         return SettingsError(str(self._path or "environment"), self._found.mistakes, self._found.warnings)
 
 
-def _take_out(raw: Any, place: tuple[str | int, ...]) -> None:
-    """Remove the part of a config that holds a mistake: as little as leaves no new one."""
-    match place:
-        case ("subAccounts", name, str(key), *_) if key in raw["subAccounts"][name] and "service_key" not in key:
-            del raw["subAccounts"][name][key]
-        case ("subAccounts", name, *_):
-            raw["subAccounts"].pop(name, None)
-        case ("routing", str(key), *_):
-            raw.get("routing", {}).pop(key, None)
-        case (name, *_):
-            raw.pop(name, None)
-        case _:
-            return
+def _take_out(raw: Any, place: Place) -> None:
+    """Remove what holds a mistake: a key of a subaccount or of `routing`, or else one at the top."""
+    if place:
+        depth = {"subAccounts": 3, "routing": 2}.get(str(place[0]), 1)
+        *outer, key = [step for step in place if step != "[key]"][:depth]  # Pydantic adds it to the place of a name.
+        for step in outer:
+            raw = raw[step]
+        raw.pop(key, None)
 
 
 def _is_loopback(host: str) -> bool:
@@ -368,11 +306,6 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _said(kind: str, message: str, context: Mapping[str, Any]) -> str:
-    """Say one of pydantic's complaints in words that say what to do; the value itself may be a secret."""
-    return _SAID[kind].format(**context) if kind in _SAID else message
 
 
 def main() -> None:

@@ -1,15 +1,13 @@
 """Subaccounts: what the config file says of one, resolved to a key and to deployments."""
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
+from gateway.config.mistakes import Findings, Mistake, ServiceKeyError, spelled
 from gateway.config.schema import DeploymentEntry, DeploymentId, SubAccountSection
-from gateway.config.service_keys import Mistake, ServiceKey, ServiceKeyError, expand, find, is_url, load_json, parse
+from gateway.config.service_keys import Found, ServiceKey, find, is_url, parse, read_file
 
 DEFAULT = "default"
 """The name of the subaccount that the environment tells of, and of a resource group nobody named."""
@@ -67,60 +65,6 @@ class Filters:
         return wanted and not any(pattern.search(model) for pattern in exclude)
 
 
-class Findings:
-    """What is wrong and what is odd in a config file, collected while it is read."""
-
-    def __init__(self, folder: Path, env: Mapping[str, str], home: Path | None) -> None:
-        self.folder = folder
-        self.env = env
-        self.home = home
-        self.mistakes: list[Mistake] = []
-        self.warnings: list[str] = []
-
-    def wrong(self, where: str, what: str) -> None:
-        """Note something that cannot stay as it is."""
-        self.mistakes.append(Mistake(where, what))
-
-    def odd(self, where: str, what: str) -> None:
-        """Note something that may not be meant as it is."""
-        self.warnings.append(f"{where}: {what}")
-
-    def blame(self, error: ServiceKeyError, where: str) -> None:
-        """Note all that is wrong with a service key that stands at *where*."""
-        self.mistakes.extend(mistake.under(where) if where else mistake for mistake in error.mistakes)
-
-    def file(self, name: str | None, where: str) -> Path | None:
-        """Locate a file that the config file names; the current folder is the second guess."""
-        if name is None:
-            return None
-        if not name.strip():
-            self.wrong(where, "is empty; write the path of a file")
-            return None
-        beside, here = self.folder / name, Path(name)
-        try:
-            if beside.is_file():
-                return beside
-            if here.is_file():
-                self.odd(where, "was found in the current folder and not beside the config file")
-                return here
-        except OSError as error:
-            self.wrong(where, f"cannot look for {beside}: {error.strerror}")
-            return None
-        self.wrong(where, f"there is no file {beside}; paths start from the folder of the config file")
-        return None
-
-    def secret(self, raw: str, where: str) -> str:
-        """Put the environment into a text that must not be blank in the end."""
-        try:
-            text = expand(raw, self.env).strip()
-        except ServiceKeyError as error:
-            self.blame(error, where)
-            return ""
-        if not text:
-            self.wrong(where, "is blank; write a long random text, or leave it out")
-        return text
-
-
 class SubaccountReader:
     """Resolves subaccounts; what is wrong with them goes to the findings."""
 
@@ -155,20 +99,20 @@ class SubaccountReader:
 
     def from_environment(self) -> dict[str, SubAccount]:
         """Build the one subaccount whose key SAP's own tools would find."""
-        key, group = self._key_in_environment("")
-        return {} if key is None else {DEFAULT: SubAccount(DEFAULT, group, key, {}, discovery=True)}
+        accounts: dict[str, SubAccount] = {}
+        with self._findings.of_key(""):
+            found = self._found()
+            accounts[DEFAULT] = SubAccount(DEFAULT, found.resource_group, found.key, {}, discovery=True)
+        return accounts
 
     def _listed(self, where: str, section: SubAccountSection, key: ServiceKey | None) -> dict[str, list[Deployment]]:
         """Resolve what a subaccount lists, by URL and by id."""
         listed: dict[str, list[Deployment]] = {}
-        for model, entries in section.deployment_models.items():
-            for index, entry in enumerate(entries):
-                spot = f"{where}.{spelled(('deployment_models', model, index))}"
-                listed.setdefault(model.strip(), []).extend(self._by_url(spot, entry))
-        for model, ids in section.deployment_ids.items():
-            for index, one in enumerate(ids):
-                spot = f"{where}.{spelled(('deployment_ids', model, index))}"
-                listed.setdefault(model.strip(), []).extend(self._by_id(spot, one, key))
+        for by in ("deployment_models", "deployment_ids"):
+            for model, entries in getattr(section, by).items():
+                for index, entry in enumerate(entries):
+                    spot = f"{where}.{spelled((by, model, index))}"
+                    listed.setdefault(model.strip(), []).extend(self._deployment(spot, entry, key))
         return listed
 
     def _once(self, where: str, deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
@@ -182,82 +126,60 @@ class SubaccountReader:
                 seen[each.url] = each
         return tuple(seen.values())
 
-    def _by_url(self, where: str, entry: DeploymentEntry) -> list[Deployment]:
+    def _deployment(
+        self, where: str, entry: DeploymentEntry | DeploymentId, key: ServiceKey | None
+    ) -> Iterator[Deployment]:
+        """Resolve one deployment; one whose id alone is known needs the *key*."""
+        if isinstance(entry, DeploymentId):
+            name = entry.id.strip()
+            if not re.fullmatch(r"[^/?#\s]+", name):
+                what = "is not a deployment id; write the id alone, or the URL under deployment_models"
+                self._findings.wrong(where, what)
+            elif key is not None:
+                yield Deployment(deployment_url(key, name), entry.weight, entry.tier)
+            return
         match = _DEPLOYMENT.fullmatch(entry.url.strip())
         if match is None or not is_url(match["base"]):
-            self._findings.wrong(where, "is no deployment URL; write https://…/v2/inference/deployments/<id>")
-            return []
+            self._findings.wrong(where, "is not a deployment URL; write https://…/v2/inference/deployments/<id>")
+            return
         if match["rest"].strip("/"):
             self._findings.odd(where, "what follows the deployment id is cut off; the proxy adds the path")
-        return [Deployment(match["base"], entry.weight, entry.tier)]
-
-    def _by_id(self, where: str, entry: DeploymentId, key: ServiceKey | None) -> list[Deployment]:
-        name = entry.id.strip()
-        if not re.fullmatch(r"[^/?#\s]+", name):
-            self._findings.wrong(where, "is no deployment id; write the id alone, or the URL under deployment_models")
-            return []
-        return [] if key is None else [Deployment(deployment_url(key, name), entry.weight, entry.tier)]
+        yield Deployment(match["base"], entry.weight, entry.tier)
 
     def _key(self, where: str, section: SubAccountSection) -> tuple[ServiceKey | None, str]:
-        """Find the service key of a subaccount, and the resource group said beside it."""
+        """Find the service key of a subaccount, and the resource group that is set beside it."""
+        findings = self._findings
         match section.service_key, section.service_key_json:
-            case None, None:
-                self._findings.wrong(where, "has no service key; name its file in service_key_json")
-            case None, str(path):
-                return self._key_in_file(path, f"{where}.service_key_json"), DEFAULT
+            case None, None if not findings.reported(where):
+                findings.wrong(where, "has no service key; name its file in service_key_json")
+            case None, str(name) if path := findings.file(name, f"{where}.service_key_json"):
+                with findings.of_key(f"{where}.service_key_json", path):
+                    return read_file(path, env=findings.env), DEFAULT
             case "env", None:
-                return self._key_in_environment(f"{where}.service_key")
-            case raw, None:
-                return self._parsed(raw, f"{where}.service_key"), DEFAULT
+                with findings.of_key(f"{where}.service_key"):
+                    found = self._found()
+                    return found.key, found.resource_group
+            case dict(raw), None:
+                with findings.of_key(f"{where}.service_key"):
+                    return parse(raw, env=findings.env, base=findings.folder), DEFAULT
+            case _, str() if section.service_key is not None:
+                findings.wrong(where, "has both service_key and service_key_json; keep one of them")
             case _:
-                self._findings.wrong(where, "has both service_key and service_key_json; keep one of them")
+                pass
         return None, DEFAULT
 
-    def _parsed(self, raw: Any, where: str) -> ServiceKey | None:
-        try:
-            return parse(raw, env=self._findings.env, base=self._findings.folder)
-        except ServiceKeyError as error:
-            self._findings.blame(error, where)
-            return None
-
-    def _key_in_file(self, name: str, where: str) -> ServiceKey | None:
-        path = self._findings.file(name, where)
-        if path is None:
-            return None
-        try:
-            return parse(load_json(path), env=self._findings.env, base=path.parent)
-        except ServiceKeyError as error:
-            for mistake in error.mistakes:
-                lead = f"in {path}, {mistake.where} " if mistake.where else ""
-                self._findings.wrong(where, lead + mistake.what)
-            return None
-
-    def _key_in_environment(self, where: str) -> tuple[ServiceKey | None, str]:
-        try:
-            found = find(self._findings.env, self._findings.home)
-        except ServiceKeyError as error:
-            self._findings.blame(error, where)
-            return None, DEFAULT
+    def _found(self) -> Found:
+        """Find the service key that the environment has."""
+        found = find(self._findings.env, self._findings.home)
         if found is None:
-            self._findings.wrong(
-                where, "there is no subaccount, and no service key in the environment; write one into subAccounts, "
+            what = (
+                "there is no subaccount, and no service key in the environment; write one into subAccounts, "
                 "or set AICORE_SERVICE_KEY or the AICORE_* variables"
-            )  # fmt: skip
-            return None, DEFAULT
-        return found.key, found.resource_group
+            )
+            raise ServiceKeyError(Mistake("", what))
+        return found
 
 
 def deployment_url(key: ServiceKey, deployment: str) -> str:
     """Build the URL of a deployment of which only the id is known."""
     return f"{key.api_url}/inference/deployments/{deployment}"
-
-
-def spelled(path: Iterable[str | int]) -> str:
-    """Write a path as in JavaScript: names in quotes where they need them, places in brackets."""
-    text = ""
-    for step in path:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        else:
-            text += ("." if text else "") + (step if re.fullmatch(r"[\w$-]+", step) else json.dumps(step))
-    return text

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.mistakes import ServiceKeyError
 from gateway.config.service_keys import (
     CertificateFiles,
     CertificateText,
     Secret,
-    ServiceKeyError,
     expand,
     find,
     home_folder,
@@ -65,7 +65,9 @@ def test_the_api_url_is_the_same_however_it_is_written(url):
 
 def test_a_key_inside_credentials_is_read_too():
     assert read({"credentials": KEY}) == read(KEY)
-    assert {"credentials": "is a text; write the service key as a JSON object"} == mistakes({"credentials": "x"})
+    assert {"credentials": "must be an object, not a string; write the service key in braces"} == mistakes(
+        {"credentials": "x"}
+    )
 
 
 def test_a_key_that_has_no_tenant_id_has_an_empty_one():
@@ -125,10 +127,10 @@ def test_one_mistake_is_reported_where_it_stands_and_alone(change, where):
 
 
 @pytest.mark.parametrize(
-    ("raw", "kind"), [(None, "null"), (True, "true or false"), (1.5, "a number"), ("x", "a text"), ([1], "a list")]
+    ("raw", "kind"), [(None, "null"), (True, "true or false"), (1.5, "a number"), ("x", "a string"), ([1], "a list")]
 )
 def test_what_is_no_object_is_named_and_not_quoted(raw, kind):
-    assert mistakes(raw) == {"": f"is {kind}; write the service key as a JSON object"}
+    assert mistakes(raw) == {"": f"must be an object, not {kind}; write the service key in braces"}
 
 
 def test_variables_are_put_in_and_a_missing_one_is_named():
@@ -261,7 +263,7 @@ def test_a_configuration_file_that_is_no_object_is_refused(tmp_path):
     file = tmp_path / "c.json"
     file.write_text("[]")
 
-    with pytest.raises(ServiceKeyError, match="is a list; write an object of AICORE_\\* names"):
+    with pytest.raises(ServiceKeyError, match="must be an object of AICORE_\\* names, not a list"):
         find({"AICORE_CONFIG": str(file)}, tmp_path)
 
 

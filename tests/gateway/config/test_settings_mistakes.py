@@ -11,36 +11,40 @@ from tests.gateway.configs import BASE, KEY, with_account
 @pytest.mark.parametrize(
     ("config", "where", "words"),
     [
-        ({"secret_authentication_tokens": "abc"}, "secret_authentication_tokens", "is not a list"),
-        ({"secret_authentication_tokens": [1]}, "secret_authentication_tokens[0]", "is not a text"),
+        ({"secret_authentication_tokens": "abc"}, "secret_authentication_tokens", "must be a list"),
+        ({"secret_authentication_tokens": [1]}, "secret_authentication_tokens[0]", "must be a string, not a number"),
         ({"secret_authentication_tokens": ["a", ""]}, "secret_authentication_tokens[1]", "is empty"),
         ({"secret_authentication_tokens": ["a", " "]}, "secret_authentication_tokens[1]", "is blank"),
         ({"secret_authentication_tokens": ["${T}"]}, "secret_authentication_tokens[0]", "variable T is not set"),
-        ({"port": "x"}, "port", "is not a whole number"),
+        ({"port": "x"}, "port", "must be a whole number, not a string"),
         ({"port": 0}, "port", "at least 1"),
         ({"port": 65536}, "port", "at most 65535"),
         ({"port": 3.5}, "port", "without a fraction"),
         ({"port": None, "host": ""}, "host", "is empty"),
         ({"server": {"threads": 0}}, "server.threads", "at least 1"),
-        ({"server": []}, "server", "is not an object"),
+        ({"server": []}, "server", "must be an object"),
         ({"port": 1, "server": {"port": 2}}, "server.port", "differs from port at the top"),
         ({"host": "a", "server": {"host": "b"}}, "server.host", "differs from host at the top"),
         ({"log_level": "loud"}, "log_level", "write 'debug', 'info', 'warning' or 'error'"),
         ({"log_level": 3}, "log_level", "is unknown"),
-        ({"allow_unauthenticated": "perhaps"}, "allow_unauthenticated", "neither true nor false"),
-        ({"model_filters": {"include": ["("]}}, "model_filters.include[0]", "is no regular expression"),
-        ({"model_filters": {"exclude_filters": "a"}}, "model_filters.exclude_filters", "is not a list"),
-        ({"upstream": {"proxy": "proxy:80"}}, "upstream.proxy", "is no URL"),
-        ({"upstream": {"proxy": "https://proxy:443"}}, "upstream.proxy", "write one that starts with http://"),
+        ({"allow_unauthenticated": "perhaps"}, "allow_unauthenticated", "must be true or false, not a string"),
+        (
+            {"model_filters": {"include": ["("]}},
+            "model_filters.include[0]",
+            "is not a regular expression: missing ), unterminated",
+        ),
+        ({"model_filters": {"exclude_filters": "a"}}, "model_filters.exclude_filters", "must be a list"),
+        ({"upstream": {"proxy": "proxy:80"}}, "upstream.proxy", "is not a URL"),
+        ({"upstream": {"proxy": "https://proxy:443"}}, "upstream.proxy", "write http://"),
         ({"upstream": {"proxy": "${P}"}}, "upstream.proxy", "variable P is not set"),
         ({"upstream": {"ca_bundle": "no.pem"}}, "upstream.ca_bundle", "there is no file"),
         ({"routing": {"strategy": "rondo"}}, "routing.strategy", "write one of round-robin"),
-        ({"routing": {"models": {"a.b": {"strategy": "x"}}}}, 'routing.models."a.b".strategy', "is no strategy"),
+        ({"routing": {"models": {"a.b": {"strategy": "x"}}}}, 'routing.models."a.b".strategy', "is not a strategy"),
         ({"routing": {"retry": {"max_attempts": 0}}}, "routing.retry", "max_attempts must be between"),
-        ({"routing": {"timeouts": {"idle": "long"}}}, "routing.timeouts.idle", "is not a number"),
-        ({"routing": {"breaker": 3}}, "routing.breaker", "is not an object"),
-        ({"subAccounts": []}, "subAccounts", "is not an object"),
-        ({"subAccounts": {"eu": 1}}, "subAccounts.eu", "is not an object"),
+        ({"routing": {"timeouts": {"idle": "long"}}}, "routing.timeouts.idle", "must be a number, not a string"),
+        ({"routing": {"breaker": 3}}, "routing.breaker", "must be an object"),
+        ({"subAccounts": []}, "subAccounts", "must be an object"),
+        ({"subAccounts": {"eu": 1}}, "subAccounts.eu", "must be an object"),
         ({"subAccounts": {}}, "", "there is no subaccount"),
     ],
 )
@@ -58,21 +62,21 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
         ({"service_key_json": "no.json"}, "service_key_json", "there is no file"),
         ({"service_key_json": "bad.json"}, "service_key_json", "is no JSON"),
         ({"service_key_json": "half.json"}, "service_key_json", "half.json, clientsecret is missing"),
-        ({"service_key_json": 3}, "service_key_json", "is not a text"),
+        ({"service_key_json": 3}, "service_key_json", "must be a string, not a number"),
         ({"service_key_json": None}, "", "has no service key"),
         ({"service_key": KEY}, "", "has both"),
-        ({"service_key_json": None, "service_key": "hunter2"}, "service_key", 'neither an object nor "env"'),
+        ({"service_key_json": None, "service_key": "hunter2"}, "service_key", 'must be an object or "env"'),
         ({"service_key_json": None, "service_key": {**KEY, "url": ""}}, "service_key.url", "is missing"),
         ({"service_key_json": None, "service_key": "env"}, "service_key", "in the environment"),
         ({"resource_group": ""}, "resource_group", "is empty"),
         ({"weight": -1}, "weight", "at least 0"),
-        ({"weight": "heavy"}, "weight", "is not a number"),
+        ({"weight": "heavy"}, "weight", "must be a number, not a string"),
         ({"tier": 0.5}, "tier", "without a fraction"),
-        ({"discovery": "maybe"}, "discovery", "neither true nor false"),
-        ({"deployment_models": {"m": 3}}, "deployment_models.m", "is not a list"),
-        ({"deployment_models": {"m": [3]}}, "deployment_models.m[0]", "is not an object"),
+        ({"discovery": "maybe"}, "discovery", "must be true or false, not a string"),
+        ({"deployment_models": {"m": 3}}, "deployment_models.m", "must be a list"),
+        ({"deployment_models": {"m": [3]}}, "deployment_models.m[0]", "must be an object"),
         ({"deployment_models": {"m": ["https://x/d1"]}}, "deployment_models.m[0]", "write https://…/v2/inference"),
-        ({"deployment_models": {"m": "/deployments/d1"}}, "deployment_models.m[0]", "is no deployment URL"),
+        ({"deployment_models": {"m": "/deployments/d1"}}, "deployment_models.m[0]", "is not a deployment URL"),
         ({"deployment_models": {"m": [{}]}}, "deployment_models.m[0].url", "is missing"),
         ({"deployment_ids": {"m.1": [{"id": "d", "weight": -1}]}}, 'deployment_ids."m.1"[0].weight', "at least 0"),
         ({"deployment_ids": {"m": f"{BASE}/d1"}}, "deployment_ids.m[0]", "the URL under deployment_models"),
@@ -126,11 +130,11 @@ def test_each_line_names_the_file_the_key_and_what_to_write(write_config, home):
     with pytest.raises(SettingsError) as caught:
         load(file, {}, home)
 
-    assert str(caught.value) == f"{file}: port: is not a whole number; write one without quotes"
+    assert str(caught.value) == f"{file}: port: must be a whole number, not a string; write one without quotes"
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("{", "is no JSON"), ("[]", "is not an object"), ("3", "is not an object")]
+    ("text", "words"), [("{", "is no JSON"), ("[]", "must be an object"), ("3", "must be an object")]
 )
 def test_a_file_that_is_no_object_is_refused(write_config, home, text, words):
     with pytest.raises(SettingsError, match=words):

@@ -1,0 +1,152 @@
+"""Mistakes in the settings: where each one is, what is wrong, and what to write instead."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+Place = tuple[str | int, ...]
+
+_OBJECT: Final = "must be an object, not {kind}; write it in braces, as in {{…}}"
+_WHOLE: Final = "must be a whole number, not {kind}; write one without quotes"
+_NUMBER: Final = "must be a number, not {kind}; write one without quotes"
+_BOOLEAN: Final = "must be true or false, not {kind}; write one of them without quotes"
+_MESSAGES: Final = {
+    # pydantic's name of a mistake   what is wrong, and what to write instead
+    "missing": "is missing; write it",
+    "string_type": "must be a string, not {kind}; write it in quotes",
+    "list_type": 'must be a list, not {kind}; write it in brackets, as in ["…"]',
+    "dict_type": _OBJECT,
+    "model_type": _OBJECT,
+    "dataclass_type": _OBJECT,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": "must be a whole number; write one without a fraction",
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "bool_type": _BOOLEAN,
+    "bool_parsing": _BOOLEAN,
+    "string_too_short": "is empty; write something, or leave it out",
+    "greater_than": "is too small; write a number above {gt}",
+    "greater_than_equal": "is too small; write a number of at least {ge}",
+    "less_than_equal": "is too large; write a number of at most {le}",
+    "literal_error": "is unknown; write {expected}",
+    "value_error": "{error}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong: where it is, what it is, and what to write instead."""
+
+    where: str
+    what: str
+
+    def under(self, prefix: str) -> "Mistake":
+        """Give the same mistake with its place seen from further out."""
+        return Mistake(".".join(filter(None, (prefix, self.where))), self.what)
+
+
+class ServiceKeyError(ValueError):
+    """A service key cannot be used; `mistakes` says why, all at once."""
+
+    def __init__(self, *mistakes: Mistake) -> None:
+        super().__init__("; ".join(f"{each.where}: {each.what}" if each.where else each.what for each in mistakes))
+        self.mistakes = mistakes
+
+
+class Findings:
+    """What is wrong and what is odd in a config file, collected while it is read."""
+
+    def __init__(self, folder: Path, env: Mapping[str, str], home: Path | None) -> None:
+        self.folder = folder
+        self.env = env
+        self.home = home
+        self.mistakes: list[Mistake] = []
+        self.warnings: list[str] = []
+
+    def wrong(self, where: str, what: str) -> None:
+        """Report something that cannot stay as it is."""
+        self.mistakes.append(Mistake(where, what))
+
+    def odd(self, where: str, what: str) -> None:
+        """Report something that may not be meant as it is."""
+        self.warnings.append(f"{where}: {what}")
+
+    def reported(self, where: str) -> bool:
+        """Whether there is a mistake at a place or below it."""
+        below = (f"{where}.", f"{where}[")
+        return any(each.where == where or each.where.startswith(below) for each in self.mistakes)
+
+    @contextmanager
+    def of_key(self, where: str, file: Path | None = None) -> Iterator[None]:
+        """Report what is wrong with the service key that is read within: at *where*, or in the *file* that it names."""
+        try:
+            yield
+        except ServiceKeyError as error:
+            for each in error.mistakes:
+                if file is None:
+                    self.mistakes.append(each.under(where))
+                else:
+                    self.wrong(where, f"in {file}, {each.where} {each.what}" if each.where else each.what)
+
+    def file(self, name: str | None, where: str) -> Path | None:
+        """Find a file that the config file names; the current folder is the second guess."""
+        if name is None:
+            return None
+        if not name.strip():
+            self.wrong(where, "is empty; write the path of a file")
+            return None
+        beside, here = self.folder / name, Path(name)
+        try:
+            if beside.is_file():
+                return beside
+            if here.is_file():
+                self.odd(where, "was found in the current folder and not beside the config file")
+                return here
+        except OSError as error:
+            self.wrong(where, f"cannot look for {beside}: {error.strerror}")
+            return None
+        self.wrong(where, f"there is no file {beside}; paths start from the folder of the config file")
+        return None
+
+
+def described(error: ValidationError) -> Iterator[tuple[Place, str, str]]:
+    """Give the place, pydantic's name and our description of each mistake; the value itself may be a secret."""
+    for each in error.errors(include_url=False):
+        message = _MESSAGES.get(each["type"])
+        words = {"kind": kind(each["input"]), **each.get("ctx", {})}
+        yield each["loc"], each["type"], message.format(**words) if message else each["msg"]
+
+
+def kind(value: object) -> str:
+    """Name the kind of a JSON value."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case Mapping():
+            return "an object"
+        case _:
+            return "a list"
+
+
+def spelled(place: Iterable[str | int]) -> str:
+    """Write a place as in JavaScript: names in quotes where they need them, indexes in brackets."""
+    text = ""
+    for step in place:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += ("." if text else "") + (step if re.fullmatch(r"[\w$-]+", step) else json.dumps(step))
+    return text
