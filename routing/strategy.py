@@ -209,13 +209,14 @@ class WeightedStrategy(_BuiltInStrategy):
             if purse is None:
                 purse = self._purses[richest.model] = _Purse({})
             purse.most = limit = max(purse.most, total)
+            all_owed = purse.owed
             for row in candidates:
-                key = row.endpoint.subaccount, row.endpoint.url
-                owed = purse.owed.get(key, 0.0) + row.weight
-                purse.owed[key] = owed
+                endpoint = row.endpoint
+                key = endpoint.subaccount, endpoint.url
+                all_owed[key] = owed = all_owed.get(key, 0.0) + row.weight
                 if owed > most:
-                    richest, most = row.endpoint, owed
-            purse.owed[richest.subaccount, richest.url] = max(most - total, -limit)
+                    richest, most = endpoint, owed
+            all_owed[richest.subaccount, richest.url] = max(most - total, -limit)
             return richest
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
@@ -244,9 +245,8 @@ class LeastConnectionsStrategy(_BuiltInStrategy):
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Select the least busy."""
-        loads = [row.in_flight + row.failed_lately for row in candidates]
-        with_one_more = min([(load + 1) / row.weight for row, load in zip(candidates, loads, strict=True)])
-        ties = [row for row, load in zip(candidates, loads, strict=True) if load / row.weight < with_one_more]
+        with_one_more = min([(row.in_flight + row.failed_lately + 1) / row.weight for row in candidates])
+        ties = [row for row in candidates if (row.in_flight + row.failed_lately) / row.weight < with_one_more]
         return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
