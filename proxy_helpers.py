@@ -79,12 +79,12 @@ def _failure(message: str) -> JSON:
 
 
 def _openai_failure(message: str) -> JSON:
-    """Say that an answer could not be converted, where OpenAI's clients and callers of old look for it."""
+    """Render that a response could not be converted, where OpenAI's clients and callers of old look for it."""
     return {"object": "error", "error": message, **_failure(message)}
 
 
 def _anthropic_failure(message: str) -> JSON:
-    """Say that an answer could not be converted, as Anthropic says an error."""
+    """Render that a response could not be converted, as Anthropic says an error."""
     return {"type": "error", "error": {"type": _FAILED, "message": message}}
 
 
@@ -134,7 +134,7 @@ class _Backend:
     answers_unreadable: bool = False
 
     def profile(self, model: object) -> ModelProfile:
-        """Say what the model accepts, if it can be asked here at all."""
+        """Look up what the model accepts, if it can be asked here at all."""
         profile = profile_for(model if isinstance(model, str) and model else self.model)
         return profile if profile.vendor in self.vendors else profile_for(self.model)
 

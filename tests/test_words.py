@@ -207,3 +207,14 @@ def test_a_true_use_of_a_word_is_no_hit() -> None:
 
     assert [{}] * len(places) == [Name("gateway/here.py:1", kind, text).hits for kind, text in places]
     assert {"forwarded": "passthrough"} == Name("gateway/here.py:1", "class", "ForwardedBody").hits
+
+
+def test_names_of_tests_fit_a_line_of_100_characters() -> None:
+    offenders = [
+        f"{name_of(path)}:{node.lineno} {node.name}"
+        for path in files("tests")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef) and len(f"{' ' * node.col_offset}def {node.name}(") > 100
+    ]
+
+    held("Say it in fewer words:", offenders)

@@ -20,7 +20,7 @@ _TEXT_TYPES = frozenset({"application/json", "application/xml", "application/x-y
 
 
 def kind_of(mime: str) -> MediaKind:
-    """Tell what sort of thing has this type."""
+    """Name the kind of attachment that has this type."""
     return _KINDS.get(mime.partition("/")[0].lower(), MediaKind.DOCUMENT)
 
 

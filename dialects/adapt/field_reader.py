@@ -90,7 +90,7 @@ class FieldReader:
     path: str = ""
 
     def at(self, name: str) -> str:
-        """Say where the field *name* stands."""
+        """Name where the field *name* stands."""
         return f"{self.path}.{name}" if self.path else name
 
     def wrong(self, name: str, wanted: str) -> FaultError:

@@ -66,7 +66,7 @@ class _Writer:
         return visited(plain, lambda inner: self.write(inner, inside, depth + 1))
 
     def _followed(self, node: JSON, reference: str, inside: tuple[str, ...]) -> JSON:
-        """Say what a reference refers to; what stands beside it goes before."""
+        """Look up what a reference refers to; what stands beside it goes before."""
         beside = {name: value for name, value in node.items() if name != "$ref"}
         found = _found(reference, self._root)
         self._written += 1

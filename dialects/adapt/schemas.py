@@ -120,7 +120,7 @@ def answer_for_openai(schema: Mapping[str, Any]) -> JSON:
 
 
 def _with_items(schema: JSON) -> JSON:
-    """Say of each array what it holds: anything, if nothing else is said."""
+    """Give each array its ``items``: anything, if it names none."""
     changed: JSON = walked(schema, _of_something)
     return changed
 
@@ -256,7 +256,7 @@ def _limit_enum(node: JSON, dropped: set[str]) -> None:
 
 
 def _include_bounds(node: JSON, dropped: set[str]) -> None:
-    """Say an exclusive bound as an inclusive one: exactly for integers, nearly for others."""
+    """Write an exclusive bound as an inclusive one: exactly for integers, nearly for others."""
     for exclusive, inclusive, step in (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1)):
         bound = node.pop(exclusive, None)
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
@@ -296,7 +296,7 @@ class _Top:
         self._seen: set[str] = set()
 
     def conjoined(self, node: JSON, depth: int = 0) -> JSON:
-        """Say a conjunction as one schema; the first to name a keyword wins."""
+        """Merge a conjunction into one schema; the first to name a keyword wins."""
         members = _dicts(node.get("allOf"))
         merged = {name: value for name, value in node.items() if name != "allOf"}
         if len(members) == 1 and "$ref" in members[0] and "$ref" not in merged and "properties" not in merged:
@@ -309,7 +309,7 @@ class _Top:
         return merged
 
     def plain(self, node: JSON, depth: int = 0) -> JSON:
-        """Say conjunctions, references and choices as one schema."""
+        """Merge conjunctions, references and choices into one schema."""
         plain = self.conjoined(node)
         while isinstance(reference := plain.pop("$ref", None), str):
             definition = self._looked_up({"$ref": reference})

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from dialects.core.conversation import JSON, Conversation, Media, Message, Opaque, Part, Role, Text, ToolResult
 from dialects.core.faults import FaultError, invalid
-from dialects.openai_common.vocabulary import RESPONSES
 
 _STORED_ELSEWHERE = {
     "previous_response_id": "the conversation so far is not here; send it whole as input",
@@ -21,12 +20,6 @@ _STORED_ELSEWHERE = {
 """Fields that mean something to one server alone, and what to do without."""
 _ANSWER_COUNTS = ("n", "generationConfig.candidateCount")
 """What asks for several answers."""
-_STAND_INS = {
-    "item_reference": "cannot follow: send the item itself, and store: false",
-    "compaction": "cannot read, as only its maker can: send the items it stands for",
-    "compaction_summary": "cannot read, as only its maker can: send the items it stands for",
-}
-"""Items of OpenAI's that stand for others, by their type, and why they cannot here."""
 
 
 def approximate_or_reject(conversation: Conversation, own: str = "") -> Conversation:
@@ -76,8 +69,8 @@ class _Approximation:
                     yield replace(part, parts=tuple(each for each in said if isinstance(each, Text | Media | Opaque)))
                 case Opaque() if part.dialect == self.own:
                     yield part
-                case Opaque(approximation=parts) if parts:
-                    yield from self.parts(parts, role)
+                case Opaque(approximation=approximation) if approximation:
+                    yield from self.parts(approximation, role)
                 case Opaque():
                     self.check(part, role)
                     yield part
@@ -86,8 +79,9 @@ class _Approximation:
 
     def check(self, part: Opaque, role: Role) -> None:
         """Refuse what the user said, and what stands for things said before."""
-        if part.dialect == RESPONSES and (why := _STAND_INS.get(part.kind)):
-            raise invalid(f"{part.where} is of the type {part.kind}, which model {self.model} {why}", part.where)
+        if part.rejection:
+            why = f"which model {self.model} {part.rejection}"
+            raise invalid(f"{part.where} is of the type {part.kind}, {why}", part.where)
         if role is not Role.USER or not part.where:
             return
         raise by_id(part.where, self.model) if _is_by_id(part.payload) else unknown(part.kind, part.where, self.model)

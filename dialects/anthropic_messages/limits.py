@@ -187,7 +187,7 @@ class _RequestLimits:
                 raise invalid(f"{where} must be a block with a type", where)
 
     def approximated(self, block: JSON, where: str) -> JSON | None:
-        """Say as text what a block of Anthropic's servers says, or name it."""
+        """Approximate a block of Anthropic's servers as text, or name it."""
         part, _ = parse_block(block, where)
         parts = part.approximation if isinstance(part, Opaque) else ()
         if text := "".join(each.text for each in parts if isinstance(each, Text)).strip():

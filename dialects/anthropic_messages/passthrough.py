@@ -6,7 +6,7 @@ import re
 from dialects.anthropic_messages.limits import fitted
 from dialects.anthropic_messages.response import render_fault
 from dialects.anthropic_messages.stream import METRICS, frame
-from dialects.anthropic_messages.vocabulary import usage_for
+from dialects.anthropic_messages.vocabulary import render_usage
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, NO_USAGE, Usage
 from dialects.core.faults import Fault
@@ -41,7 +41,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
 
 
 def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
-    """Say a failure in a stream that was passed through; here it needs no id."""
+    """Render a failure in a stream that was passed through; here it needs no id."""
     del id, envelope
     return frame(render_fault(fault))
 
@@ -56,7 +56,7 @@ def _changed(data: str, envelope: Envelope, usage: Usage) -> str:
         case {"type": "message_start", "message": {**said}}:
             return dumps(message | {"message": said | {"model": envelope.model}})
         case {"type": "message_delta", "usage": {**reported}} if "input_tokens" not in reported and usage.prompt:
-            input_usage = {name: count for name, count in usage_for(usage).items() if "input" in name}
+            input_usage = {name: count for name, count in render_usage(usage).items() if "input" in name}
             return dumps(message | {"usage": input_usage | reported})
         case {"type": "message_stop"} if METRICS in message:
             return dumps({name: value for name, value in message.items() if name != METRICS})

@@ -97,12 +97,12 @@ _TOP = frozenset(
 
 
 def parse_request(body: JSON) -> Conversation:
-    """Understand a request; raises `FaultError` for one that makes no sense."""
+    """Parse a request; raises `FaultError` for one that makes no sense."""
     return _Parser().request(body)
 
 
 def parse_block(block: JSON, where: str) -> tuple[Part, JSON]:
-    """Understand a block that stands in a body of another dialect; give apart what of it has no neutral field."""
+    """Parse a block that stands in a body of another dialect; give apart what of it has no neutral field."""
     parser = _Parser()
     return parser.part(block, where), parser.extra
 
@@ -244,7 +244,7 @@ class _Parser:
                 return ()
 
     def document(self, content: Any, where: str, *, name: str, source: str = "") -> tuple[Part, ...]:
-        """Say as text what a document is that is given as text, and behind it what else it holds."""
+        """Approximate a document that is given as text, and add what else it holds."""
         parts = self.parts(content, where)
         text = "\n".join(part.text for part in parts if isinstance(part, Text))
         others = (part for part in parts if not isinstance(part, Text))
@@ -290,7 +290,7 @@ class _Parser:
         return read_text(user, "metadata.user_id")
 
     def thinking(self, body: JSON) -> tuple[Reasoning | None, OutputFormat | None]:
-        """Understand `thinking` and `output_config`: the one says whether, the other how hard, and what comes out."""
+        """Parse `thinking` and `output_config`: the one says whether, the other how hard, and what comes out."""
         config = dict(read_object(body.get("output_config") or {}, "output_config"))
         output = _output(config.pop("format", None) or body.get("output_format"))
         level = config.get("effort")

@@ -44,7 +44,7 @@ _INSIDE = ("messages[].", "tools[].", "cache_control.", "thinking.")
 
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
-    """Ask Claude; raises `FaultError` if leaving something out would change the meaning."""
+    """Render a request to Claude; raises `FaultError` if leaving something out would change the meaning."""
     conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=True)
     conversation, fewer = claude_limits.with_limited_cache_marks(conversation, in_results=True)
     renderer = _Renderer(conversation, profile, lost)

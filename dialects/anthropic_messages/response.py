@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.adapt.signatures import pack
-from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, stop_from, usage_for, usage_from
+from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, parse_stop, parse_usage, render_usage
 from dialects.core.conversation import (
     JSON,
     Completion,
@@ -53,33 +53,33 @@ _ERROR = {
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Understand a whole answer."""
+    """Parse a whole response."""
     parts = tuple(_part(block) for block in body["content"])
     return Completion(
         id=str(body.get("id") or f"msg_{token}"),
         model=str(body.get("model") or ""),
         parts=parts,
-        stop=settled(stop_from(body), parts),
-        usage=usage_from(body.get("usage") or {}, Usage()),
+        stop=settled(parse_stop(body), parts),
+        usage=parse_usage(body.get("usage") or {}, Usage()),
     )
 
 
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
-    """Say a whole answer."""
+    """Render a whole response."""
     return {
         "id": f"msg_{envelope.token}",
         "type": "message",
         "role": "assistant",
         "model": envelope.model,
-        "content": [block for part in completion.parts if (block := block_for(part))],
+        "content": [block for part in completion.parts if (block := render_block(part))],
         "stop_reason": STOP_OUT[completion.stop.reason],
         "stop_sequence": completion.stop.sequence or None,
-        "usage": usage_for(completion.usage),
+        "usage": render_usage(completion.usage),
     }
 
 
 def render_fault(fault: Fault) -> JSON:
-    """Say a failure, as the body of an HTTP error or of an ``error`` event."""
+    """Render a failure, as the body of an HTTP error or of an ``error`` event."""
     return {"type": "error", "error": {"type": _ERROR[fault.kind], "message": fault.message}}
 
 
@@ -89,7 +89,7 @@ def render_token_count(count: int) -> JSON:
 
 
 def _part(block: JSON) -> Part:
-    """Understand one block of an answer."""
+    """Parse one block of an answer."""
     match block:
         case {"type": "text", "text": str(text)}:
             return Text(text)
@@ -105,7 +105,7 @@ def _part(block: JSON) -> Part:
             return Opaque(DIALECT, dict(block))
 
 
-def block_for(part: Part) -> JSON | None:
+def render_block(part: Part) -> JSON | None:
     """Write one part of an answer as a block; None for what this dialect does not have."""
     match part:
         case Text(text) | Refusal(text):

@@ -9,8 +9,8 @@ from typing import Any
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.adapt.signatures import pack
-from dialects.anthropic_messages.response import block_for, render_fault
-from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, stop_from, usage_for, usage_from
+from dialects.anthropic_messages.response import render_block, render_fault
+from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, parse_stop, parse_usage, render_usage
 from dialects.core.conversation import JSON, Family, Media, Opaque, Refusal, Stop, Text, Thinking, ToolCall
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.frame_reader import FrameReader
@@ -27,12 +27,12 @@ _TEXT_OF = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delt
 
 
 def reader(token: str, content_type: str) -> FrameReader:
-    """Begin to understand an answer that comes piece by piece."""
+    """Begin to read a streamed response."""
     return Reader(token, content_type)
 
 
 def writer(envelope: Envelope) -> "Writer":
-    """Begin to say an answer piece by piece."""
+    """Begin to write a streamed response."""
     return Writer(envelope)
 
 
@@ -66,10 +66,10 @@ class Reader(FrameReader):
         return text if isinstance(text, str) and self._held is None and not self._silent_call else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
-        """Say what one message means."""
+        """Give the events of one message."""
         match message:
             case {"type": "message_start", "message": dict() as said}:
-                self.usage = usage_from(said.get("usage") or {}, self.usage)
+                self.usage = parse_usage(said.get("usage") or {}, self.usage)
                 yield from self.start(str(said.get("id") or f"msg_{self._token}"), str(said.get("model") or ""))
             case {"type": "content_block_start", "index": int(index), "content_block": dict() as block}:
                 yield from self._open_block(index, block)
@@ -78,8 +78,8 @@ class Reader(FrameReader):
             case {"type": "content_block_stop", "index": int(index)}:
                 yield from self._close_block(index)
             case {"type": "message_delta", "delta": dict() as said}:
-                self._pending = stop_from(said) if said.get("stop_reason") else self._pending
-                self.usage = usage_from(message.get("usage") or {}, self.usage)
+                self._pending = parse_stop(said) if said.get("stop_reason") else self._pending
+                self.usage = parse_usage(message.get("usage") or {}, self.usage)
             case {"type": "message_stop"}:
                 yield from self._stop_message(message)
             case {"type": "error"} | {"error": _}:
@@ -92,18 +92,18 @@ class Reader(FrameReader):
         self._held = None
         match block:
             case {"type": "text"}:
-                yield from self.say(index, Text(), str(block.get("text") or ""))
+                yield from self.extend(index, Text(), str(block.get("text") or ""))
             case {"type": "thinking"}:
-                yield from self.say(index, Thinking(family=Family.CLAUDE), str(block.get("thinking") or ""))
+                yield from self.extend(index, Thinking(family=Family.CLAUDE), str(block.get("thinking") or ""))
                 self.sign(str(block.get("signature") or ""))
             case {"type": "redacted_thinking", "data": str(data)}:
-                yield from self.say(index, Thinking(redacted=data, family=Family.CLAUDE))
+                yield from self.extend(index, Thinking(redacted=data, family=Family.CLAUDE))
             case {"type": "tool_use", "id": str(id), "name": str(name)}:
                 call = ToolCall(id, name)
                 self._silent_call = True
                 if name != JSON_TOOL:
                     self._calls.append(call)
-                yield from self.say(index, Text() if name == JSON_TOOL else call)
+                yield from self.extend(index, Text() if name == JSON_TOOL else call)
                 if whole := block.get("input"):
                     yield from self._arguments(index, dumps(whole))
             case {"type": str()}:
@@ -115,11 +115,11 @@ class Reader(FrameReader):
     def _delta(self, index: int, delta: JSON) -> Iterator[Event]:
         match delta:
             case {"type": "text_delta", "text": str(text)}:
-                yield from self.say(index, Text(), text)
+                yield from self.extend(index, Text(), text)
             case {"type": "thinking_delta", "thinking": str(text)}:
-                yield from self.say(index, Thinking(family=Family.CLAUDE), text)
+                yield from self.extend(index, Thinking(family=Family.CLAUDE), text)
             case {"type": "signature_delta", "signature": str(signature)}:
-                yield from self.say(index, Thinking(family=Family.CLAUDE))
+                yield from self.extend(index, Thinking(family=Family.CLAUDE))
                 self.sign(signature)
             case {"type": "input_json_delta", "partial_json": str(text)} if self._held is not None:
                 self._pieces.append(text)
@@ -130,16 +130,16 @@ class Reader(FrameReader):
 
     def _arguments(self, index: int, text: str) -> Iterator[Event]:
         self._silent_call = self._silent_call and not text
-        yield from self.say(index, Text(), text)
+        yield from self.extend(index, Text(), text)
 
     def _close_block(self, index: int) -> Iterator[Event]:
         if self._held is not None:
             whole = self._held | ({"input": json.loads("".join(self._pieces))} if any(self._pieces) else {})
             self._held = None
-            yield from self.say(index, Opaque(DIALECT, whole))
+            yield from self.extend(index, Opaque(DIALECT, whole))
         elif self._silent_call and index == self._open:
             # A call without arguments may be streamed without any JSON.
-            yield from self.say(index, Text(), "{}")
+            yield from self.extend(index, Text(), "{}")
         self._silent_call = False
         yield from self.stop_block()
 
@@ -147,7 +147,7 @@ class Reader(FrameReader):
         if not self._pending:
             raise ValueError("the message stopped without a reason")
         if not self.usage.output and isinstance(metrics := message.get(METRICS), dict):
-            self.usage = usage_from(
+            self.usage = parse_usage(
                 {
                     "input_tokens": metrics.get("inputTokenCount"),
                     "output_tokens": metrics.get("outputTokenCount"),
@@ -181,14 +181,14 @@ class Writer:
             case BlockDelta(_, text):
                 return self._pieces.write(text)
             case Started(_, _, usage):
-                return self._start(usage_for(usage))
+                return self._start(render_usage(usage))
             case BlockStarted(_, block):
                 return self._open_block(block)
             case BlockStopped(_, signature):
                 return self._close_block(signature)
             case Finished(stop, usage):
                 delta = {"stop_reason": STOP_OUT[stop.reason], "stop_sequence": stop.sequence or None}
-                last = frame({"type": "message_delta", "delta": delta, "usage": usage_for(usage)})
+                last = frame({"type": "message_delta", "delta": delta, "usage": render_usage(usage)})
                 return last + frame({"type": "message_stop"})
             case Failed(fault):
                 return frame(render_fault(fault))
@@ -246,7 +246,7 @@ def frame(message: JSON) -> bytes:
 
 def _taken_apart(block: Block) -> tuple[str, JSON | None]:
     """Split a block into text, which must follow in a delta, and the empty block that opens it."""
-    head = block_for(block)
+    head = render_block(block)
     match block:
         case Text(text) | Refusal(text):
             return text, {"type": "text", "text": ""}

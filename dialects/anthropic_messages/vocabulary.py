@@ -17,13 +17,13 @@ STOP_OUT = {
 _STOP_IN = {name: reason for reason, name in STOP_OUT.items()}
 
 
-def stop_from(said: JSON) -> Stop:
-    """Understand why the model stopped: a message and a ``message_delta`` say it alike."""
+def parse_stop(said: JSON) -> Stop:
+    """Parse why the model stopped: a message and a ``message_delta`` say it alike."""
     raw = str(said.get("stop_reason") or "")
     return Stop(_STOP_IN.get(raw, StopReason.END), raw, str(said.get("stop_sequence") or ""))
 
 
-def usage_from(said: JSON, before: Usage) -> Usage:
+def parse_usage(said: JSON, before: Usage) -> Usage:
     """Count tokens; a stream says the later numbers beside, or instead of, the earlier ones."""
     by_life = said.get("cache_creation") or {}
     details = said.get("output_tokens_details") or {}
@@ -37,7 +37,7 @@ def usage_from(said: JSON, before: Usage) -> Usage:
     )
 
 
-def usage_for(usage: Usage) -> JSON:
+def render_usage(usage: Usage) -> JSON:
     """Write a count of tokens, all of it: clients read the last they see."""
     by_life = {
         "ephemeral_5m_input_tokens": usage.cache_write - usage.cache_write_1h,

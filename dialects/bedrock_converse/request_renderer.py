@@ -67,7 +67,7 @@ _MODELS_OWN = "anthropic_beta"
 
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
-    """Ask a model on Bedrock; raises `FaultError` if leaving something out would change the meaning."""
+    """Render a request to a model on Bedrock; raises `FaultError` if leaving something out would change the meaning."""
     thoughts = profile.vendor is Vendor.CLAUDE
     conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=thoughts)
     conversation, fewer = claude_limits.with_limited_cache_marks(conversation, in_results=False)

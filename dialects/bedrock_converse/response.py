@@ -4,21 +4,24 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.htm
 """
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
-from dialects.bedrock_converse.vocabulary import DIALECT, as_base64, stop_from, usage_from
+from dialects.bedrock_converse.vocabulary import DIALECT, as_base64, parse_stop, parse_usage
 from dialects.core.conversation import JSON, Completion, Family, Opaque, Part, Text, Thinking, ToolCall
 from dialects.framing.json_text import dumps
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Understand a whole answer."""
+    """Parse a whole response."""
     parts = tuple(_part(block) for block in body["output"]["message"]["content"])
     return Completion(
-        id=f"msg_{token}", parts=parts, stop=settled(stop_from(body), parts), usage=usage_from(body.get("usage") or {})
+        id=f"msg_{token}",
+        parts=parts,
+        stop=settled(parse_stop(body), parts),
+        usage=parse_usage(body.get("usage") or {}),
     )
 
 
 def _part(block: JSON) -> Part:
-    """Understand one block of an answer."""
+    """Parse one block of an answer."""
     match block:
         case {"text": str(text)}:
             return Text(text)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
-from dialects.bedrock_converse.vocabulary import DIALECT, as_base64, stop_from, usage_from
+from dialects.bedrock_converse.vocabulary import DIALECT, as_base64, parse_stop, parse_usage
 from dialects.core.conversation import JSON, Family, Opaque, Text, Thinking, ToolCall
 from dialects.core.events import Event
 from dialects.core.frame_reader import FrameReader
@@ -24,7 +24,7 @@ _DELTA = "contentBlockDelta"
 
 
 def reader(token: str, content_type: str) -> FrameReader:
-    """Begin to understand an answer that comes piece by piece."""
+    """Begin to read a streamed response."""
     return Reader(token, content_type)
 
 
@@ -66,7 +66,7 @@ class Reader(FrameReader):
         return text if type(index) is int and index == place and isinstance(text, str) else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
-        """Say what one message means."""
+        """Give the events of one message."""
         match message:
             case {"messageStart": _}:
                 yield from self.start(f"msg_{self._token}")
@@ -77,13 +77,13 @@ class Reader(FrameReader):
             case {"contentBlockStop": _}:
                 if self._silent_call and self._open is not None:
                     # A call without arguments may be streamed without any JSON.
-                    yield from self.say(self._open, Text(), "{}")
+                    yield from self.extend(self._open, Text(), "{}")
                 self._silent_call = False
                 yield from self.stop_block()
             case {"messageStop": dict() as said}:
-                self.stop = settled(stop_from(said), self._calls)
+                self.stop = settled(parse_stop(said), self._calls)
             case {"metadata": dict() as said}:
-                self.usage = usage_from(said.get("usage") or {})
+                self.usage = parse_usage(said.get("usage") or {})
                 if self.stop:
                     yield from self.end()
             case _:
@@ -95,30 +95,32 @@ class Reader(FrameReader):
                 call = ToolCall(id, name)
                 if name != JSON_TOOL:
                     self._calls.append(call)
-                yield from self.say(("tool", index), Text() if name == JSON_TOOL else call)
+                yield from self.extend(("tool", index), Text() if name == JSON_TOOL else call)
                 self._silent_call = True
             case {"toolUse": _}:
                 raise ValueError("a call without a name")
             case _ if start:
-                yield from self.say(("opaque", index), Opaque(DIALECT, dict(start)))
+                yield from self.extend(("opaque", index), Opaque(DIALECT, dict(start)))
 
     def _delta(self, index: Any, delta: JSON) -> Iterator[Event]:
         match delta:
             case {"text": str(text)}:
-                yield from self.say(("text", index), Text(), text)
+                yield from self.extend(("text", index), Text(), text)
             case {"toolUse": {"input": str(text)}}:
                 if self._open != ("tool", index):
                     raise ValueError("arguments of a call that is not open")
                 self._silent_call = self._silent_call and not text
-                yield from self.say(("tool", index), Text(), text)
+                yield from self.extend(("tool", index), Text(), text)
             case {"reasoningContent": {"text": str(text)}}:
-                yield from self.say(("thinking", index), Thinking(family=Family.CLAUDE), text)
+                yield from self.extend(("thinking", index), Thinking(family=Family.CLAUDE), text)
             case {"reasoningContent": {"signature": str(signature)}}:
-                yield from self.say(("thinking", index), Thinking(family=Family.CLAUDE))
+                yield from self.extend(("thinking", index), Thinking(family=Family.CLAUDE))
                 self.sign(signature)
             case {"reasoningContent": {"redactedContent": data}}:
                 self._hidden += 1
-                yield from self.say(("hidden", self._hidden), Thinking(redacted=as_base64(data), family=Family.CLAUDE))
+                yield from self.extend(
+                    ("hidden", self._hidden), Thinking(redacted=as_base64(data), family=Family.CLAUDE)
+                )
 
     def _failure(self, message: JSON) -> Iterator[Event]:
         """An exception of the service model's, or an error in any other shape; anything else says nothing."""

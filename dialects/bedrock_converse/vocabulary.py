@@ -19,7 +19,7 @@ STOP_REASONS = {
 }
 
 
-def stop_from(said: JSON) -> Stop:
+def parse_stop(said: JSON) -> Stop:
     """Read why the model stopped: a response and a ``messageStop`` say it alike."""
     raw = str(said.get("stopReason") or "")
     fields = said.get("additionalModelResponseFields")
@@ -27,7 +27,7 @@ def stop_from(said: JSON) -> Stop:
     return Stop(STOP_REASONS.get(raw, StopReason.END), raw, str(sequence or ""))
 
 
-def usage_from(said: JSON) -> Usage:
+def parse_usage(said: JSON) -> Usage:
     """Count tokens; Converse counts what was cached apart from its input."""
     details = said.get("cacheDetails") or []
     return Usage(

@@ -256,7 +256,7 @@ def canonical(model: str) -> str:
 
 @lru_cache(maxsize=1024)
 def profile_for(model: str) -> ModelProfile:
-    """Say what *model* accepts; an unknown one is taken for a plain chat model."""
+    """Look up what *model* accepts; an unknown one is taken for a plain chat model."""
     return replace(_row(canonical(model)), name=model)
 
 

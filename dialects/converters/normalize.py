@@ -186,7 +186,7 @@ class _Normalizer:
 
 
 def _why_useless(message: JSON) -> str:
-    """Say why nobody could make sense of a message, whatever its content."""
+    """Name why nobody could make sense of a message, whatever its content."""
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         return "its role is unknown"

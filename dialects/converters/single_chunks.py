@@ -84,7 +84,7 @@ class ChunkReader:
     kinds: frozenset[str] = frozenset()
 
     def read(self, chunk: object) -> list[ChunkEvent] | ChunkError:
-        """Say what a chunk says: an object, its JSON, its Python text or an event of a stream."""
+        """Give the events of a chunk: an object, its JSON, its Python text or an event of a stream."""
         loaded = _loaded(chunk)
         if loaded is None:
             return ChunkError.UNREADABLE

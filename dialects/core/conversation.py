@@ -115,13 +115,15 @@ class Refusal:
 class Opaque:
     """A part that only *dialect* has: given back to it, and in any other replaced by its *approximation*, if any.
 
-    *where* it stands among what the client said; empty for a note that was never content.
+    *where* it stands among what the client said; empty for a remark that was never content. *rejection* says what a
+    model of any other dialect cannot do with it, where it stands for what the model would miss.
     """
 
     dialect: str
     payload: JSON
     approximation: "tuple[Part, ...]" = ()
     where: str = field(default="", compare=False)
+    rejection: str = field(default="", compare=False)
 
     @property
     def kind(self) -> str:

@@ -126,7 +126,7 @@ def checked(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def unfold(completion: Completion) -> Iterator[Event]:
-    """Say a whole answer as a stream, each block's text in one delta."""
+    """Write a whole response as a stream, each block's text in one delta."""
     yield Started(completion.id, completion.model, replace(completion.usage, output=0, reasoning=0))
     for index, part in enumerate(completion.parts):
         head, text, signature = _taken_apart(part)

@@ -41,7 +41,7 @@ class FrameReader(ABC):
 
     @abstractmethod
     def read(self, message: JSON) -> Iterator[Event]:
-        """Say what one message means."""
+        """Give the events of one message."""
 
     def feed(self, data: bytes) -> list[Event]:
         """Take bytes, cut anywhere; give the events they complete."""
@@ -65,7 +65,7 @@ class FrameReader(ABC):
         return [*events, *(self.end() if self.stop else self.fail(_broken("the stream ended early")))]
 
     def take(self, frame: Frame) -> list[Event]:
-        """Say what one frame means; after the end, nothing does."""
+        """Give the events of one frame; after the end there are none."""
         if self._over or not frame.data:
             return []
         if text := self.continuation(frame):
@@ -112,7 +112,7 @@ class FrameReader(ABC):
             self._started = True
             yield Started(id, model, self.usage)
 
-    def say(self, key: Hashable, block: Block, text: str = "", logprobs: tuple[JSON, ...] = ()) -> Iterator[Event]:
+    def extend(self, key: Hashable, block: Block, text: str = "", logprobs: tuple[JSON, ...] = ()) -> Iterator[Event]:
         """Add *text* to the block that the backend calls *key*; open it if need be.
 
         Raises `ValueError` for text of a block that is closed already: to open

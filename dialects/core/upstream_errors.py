@@ -115,7 +115,7 @@ class _ErrorBody:
 
 
 def fault_from(status: int, headers: Mapping[str, str], body: bytes, now: float | None = None) -> Fault:
-    """Understand an HTTP error; *headers* may be written in any case.
+    """Parse an HTTP error; *headers* may be written in any case.
 
     *now* is seconds since the epoch, for hints that are dates, where the answer has no `Date` of its own.
     """
@@ -132,7 +132,7 @@ def fault_from(status: int, headers: Mapping[str, str], body: bytes, now: float 
 
 
 def fault_in_stream(code: str, message: str, status: int | None = None) -> Fault:
-    """Understand an error that came inside a stream that had begun with 200."""
+    """Parse an error that came inside a stream that had begun with 200."""
     code, message = cut(code), cut(message)
     if status is None and code.isdecimal() and len(code) == 3:
         status = int(code)
@@ -162,7 +162,7 @@ def _kind(status: int, code: str, message: str) -> FaultKind:
 
 
 def _refusal(status: int, code: str, message: str) -> FaultKind:
-    """Understand a provider's 403 or 404: a code may say more, a message only what is the caller's to mend.
+    """Classify a provider's 403 or 404: a code may say more, a message only what is the caller's to mend.
 
     Messages often repeat what the caller wrote, and nobody else may be made to wait for that.
     """

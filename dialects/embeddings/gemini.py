@@ -26,7 +26,7 @@ _TASKS = {
 
 
 def render_request(request: EmbeddingRequest, profile: ModelProfile) -> list[Rendered]:
-    """Ask for each text on its own."""
+    """Render a request for each text on its own."""
     dropped = set(request.extra)
     if request.user:
         dropped.add("user")
@@ -38,7 +38,7 @@ def render_request(request: EmbeddingRequest, profile: ModelProfile) -> list[Ren
 
 
 def parse_response(bodies: Sequence[JSON]) -> EmbeddingResponse:
-    """Understand the answers to all calls; raises `LookupError` or `TypeError` for one that makes no sense."""
+    """Parse the responses to all calls; raises `LookupError` or `TypeError` for one that makes no sense."""
     vectors: list[tuple[float, ...]] = []
     tokens = 0
     for body in bodies:

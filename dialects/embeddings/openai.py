@@ -48,7 +48,7 @@ class EmbeddingResponse:
 
 
 def parse_request(body: JSON) -> EmbeddingRequest:
-    """Understand a request; raises `FaultError` for one that makes no sense."""
+    """Parse a request; raises `FaultError` for one that makes no sense."""
     fields = FieldReader(body)
     form = fields.text("encoding_format")
     if form not in ("", *_FORMATS):
@@ -65,7 +65,7 @@ def parse_request(body: JSON) -> EmbeddingRequest:
 
 
 def render_response(response: EmbeddingResponse, request: EmbeddingRequest) -> JSON:
-    """Say the vectors as they were asked for."""
+    """Render the vectors as they were asked for."""
     data = [
         {"object": "embedding", "index": index, "embedding": _shown(vector, request.base64)}
         for index, vector in enumerate(response.vectors)
@@ -75,7 +75,7 @@ def render_response(response: EmbeddingResponse, request: EmbeddingRequest) -> J
 
 
 def render_request(request: EmbeddingRequest, profile: ModelProfile) -> list[Rendered]:
-    """Ask: one body for each call; these two vendors take all inputs in one.
+    """Render a request: one body for each call; these two vendors take all inputs in one.
 
     The vectors are asked for in the form the client wants, so that nothing is rounded twice.
     """
@@ -94,7 +94,7 @@ def render_request(request: EmbeddingRequest, profile: ModelProfile) -> list[Ren
 
 
 def parse_response(bodies: Sequence[JSON]) -> EmbeddingResponse:
-    """Understand the answers to all calls of one request, in the order of the calls."""
+    """Parse the responses to all calls of one request, in the order of the calls."""
     vectors: list[tuple[float, ...] | str] = []
     tokens = 0
     model = ""
@@ -124,7 +124,7 @@ def unpacked(text: str) -> tuple[float, ...]:
 
 
 def _for_nvidia(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
-    """Ask NVIDIA, which must know what the texts are for, and takes no numbers for them.
+    """Render a request to NVIDIA, which must know what the texts are for, and takes no numbers for them.
 
     https://docs.nvidia.com/nim/nemo-retriever/text-embedding/latest/reference.html
     """

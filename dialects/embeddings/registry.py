@@ -16,11 +16,11 @@ class EmbeddingDialect(Protocol):
     """A language embedding models are asked in."""
 
     def render_request(self, request: EmbeddingRequest, profile: ModelProfile) -> list[Rendered]:
-        """Ask: one body for each call that it takes."""
+        """Render a request: one body for each call that it takes."""
         ...
 
     def parse_response(self, bodies: Sequence[JSON]) -> EmbeddingResponse:
-        """Understand the answers to all calls, in their order."""
+        """Parse the responses to all calls, in their order."""
         ...
 
 

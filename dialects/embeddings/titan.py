@@ -14,14 +14,14 @@ from dialects.interface import Rendered
 
 
 def render_request(request: EmbeddingRequest, profile: ModelProfile) -> list[Rendered]:
-    """Ask for each text on its own."""
+    """Render a request for each text on its own."""
     dropped = {name for name, value in (("user", request.user), ("input_type", request.input_type)) if value}
     names = tuple(sorted(dropped | set(request.extra)))
     return [Rendered(_body(text, request, profile), names) for text in request.inputs]
 
 
 def parse_response(bodies: Sequence[JSON]) -> EmbeddingResponse:
-    """Understand the answers to all calls; raises `LookupError` or `TypeError` for one that makes no sense."""
+    """Parse the responses to all calls; raises `LookupError` or `TypeError` for one that makes no sense."""
     vectors = tuple(tuple(float(value) for value in body["embedding"]) for body in bodies)
     return EmbeddingResponse(vectors=vectors, prompt_tokens=sum(int(body["inputTextTokenCount"]) for body in bodies))
 

@@ -17,7 +17,7 @@ from dialects.framing.json_text import dumps, loads_like_stdlib
 from dialects.framing.sse import Frame
 from dialects.gemini.limits import FIELDS, fitted, known, thinking_within_limits
 from dialects.gemini.request_renderer import sign_calls_of_others
-from dialects.gemini.stream import say_fault
+from dialects.gemini.stream import fault_frame
 from dialects.gemini.vocabulary import BESIDE, camelled
 from dialects.interface import Envelope, Rendered
 
@@ -65,8 +65,8 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
 
 
 def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # noqa: ARG001 - Google's errors name neither
-    """Say a failure in a stream that was passed through."""
-    return say_fault(fault)
+    """Render a failure in a stream that was passed through."""
+    return fault_frame(fault)
 
 
 def _settings(config: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:

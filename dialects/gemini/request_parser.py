@@ -66,7 +66,7 @@ _HELD_BESIDE = {"inlineData": ("mediaResolution",), "fileData": ("mediaResolutio
 
 
 def parse_request(body: JSON) -> Conversation:
-    """Understand a request; fields only Gemini knows are kept in ``extra`` under their path."""
+    """Parse a request; fields only Gemini knows are kept in ``extra`` under their path."""
     fields = camelled(body)
     config = camelled(_object(fields.pop("generationConfig", None), "generationConfig"))
     extra: JSON = {}
@@ -216,7 +216,7 @@ class _Contents:
         self._ledger = _Ledger()
 
     def messages(self, value: Any) -> tuple[Message, ...]:
-        """Understand the turns."""
+        """Parse the turns."""
         contents = _objects(value, "contents")
         if not contents:
             raise invalid("contents must hold at least one turn", "contents")
@@ -256,7 +256,7 @@ class _Contents:
             parts.append(meaning)
 
     def _part(self, part: JSON, where: str) -> Part | None:
-        """Understand what a part holds; nothing if it says nothing, or nothing but what is kept apart."""
+        """Parse what a part holds; nothing if it says nothing, or nothing but what is kept apart."""
         held = [name for name in _HELD if part.get(name) not in (None, "")]
         if len(held) > 1:
             raise invalid(f"{where} must hold one thing, not both {held[0]} and {held[1]}", where)
@@ -297,7 +297,7 @@ class _Contents:
         return Media(kind, mime, data, url, name, self._detail(part))
 
     def _detail(self, part: JSON) -> str:
-        """Say how closely to look, if others than Gemini know the level."""
+        """Read how closely to look, if others than Gemini know the level."""
         resolution = part.get("mediaResolution")
         level = resolution.get("level") if isinstance(resolution, dict) else resolution
         if isinstance(level, str) and level in _DETAILS:

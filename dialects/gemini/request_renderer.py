@@ -63,7 +63,7 @@ _AS_JSON = "Unless you call a function, answer with nothing but one JSON value"
 
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
-    """Ask a Gemini model."""
+    """Render a request to a Gemini model."""
     renderer = _Renderer(conversation, profile)
     return Rendered(renderer.body(), tuple(sorted(renderer.dropped)))
 

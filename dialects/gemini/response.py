@@ -29,7 +29,7 @@ from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.core.frame_reader import FrameReader
 from dialects.core.upstream_errors import fault_in_stream
 from dialects.framing.json_text import dumps, object_from
-from dialects.gemini.vocabulary import DIALECT, FINISHES, STATUSES, STOPS, usage_for, usage_from
+from dialects.gemini.vocabulary import DIALECT, FINISHES, STATUSES, STOPS, parse_usage, render_usage
 from dialects.interface import Envelope
 
 _ACTIONS = ["generateContent", "streamGenerateContent", "countTokens"]
@@ -48,12 +48,12 @@ class ResponseReader(FrameReader):
 
     def end(self) -> Iterator[Event]:
         """The answer is complete. The usage is computed here, as `keep_usage` only keeps each message's counts."""
-        self.usage = usage_from(self._metadata)
+        self.usage = parse_usage(self._metadata)
         return super().end()
 
     def fail(self, fault: Fault) -> Iterator[Event]:
         """The answer broke off. The usage is computed here, as in `end`."""
-        self.usage = usage_from(self._metadata)
+        self.usage = parse_usage(self._metadata)
         return super().fail(fault)
 
     def keep_usage(self, metadata: Mapping[Any, Any]) -> None:
@@ -61,7 +61,7 @@ class ResponseReader(FrameReader):
         self._metadata |= {name: value for name, value in metadata.items() if value is not None}
 
     def read(self, message: JSON) -> Iterator[Event]:
-        """Say what one message means."""
+        """Give the events of one message."""
         match message:
             case {"error": {**error}}:
                 status = error.get("code")
@@ -75,7 +75,7 @@ class ResponseReader(FrameReader):
                 return
             case {"usageMetadata": {**metadata}}:
                 self.keep_usage(metadata)
-                self.usage = usage_from(self._metadata)
+                self.usage = parse_usage(self._metadata)
         yield from self.start(str(message.get("responseId") or self._token), str(message.get("modelVersion") or ""))
         match message:
             case {"candidates": [{**candidate}, *_]}:
@@ -83,7 +83,7 @@ class ResponseReader(FrameReader):
             case {"promptFeedback": {"blockReason": str(reason), **feedback}} if reason != "BLOCKED_REASON_UNSPECIFIED":
                 self.stop = Stop(StopReason.FILTERED, reason)
                 if said := feedback.get("blockReasonMessage"):
-                    yield from self._say(Refusal(), str(said))
+                    yield from self._extend(Refusal(), str(said))
 
     def whole(self, body: JSON) -> Completion:
         """Read an answer that came in one piece; raises `FaultError` if it is a failure or no answer."""
@@ -107,10 +107,10 @@ class ResponseReader(FrameReader):
         thought = part.get("thought") is True
         signature = part.get("thoughtSignature")
         if thought and part.get("text"):
-            yield from self._say(Thinking(family=Family.GEMINI), str(part["text"]))
+            yield from self._extend(Thinking(family=Family.GEMINI), str(part["text"]))
         if signature:
             # It seals the thoughts just said, or ones that are not shown.
-            yield from self._say(Thinking(family=Family.GEMINI), "")
+            yield from self._extend(Thinking(family=Family.GEMINI), "")
             self.sign(str(signature))
             yield from self._close()
         if thought and "text" in part:
@@ -118,7 +118,7 @@ class ResponseReader(FrameReader):
         match part:
             case {"text": str(text)}:
                 if text:
-                    yield from self._say(Text(), text)
+                    yield from self._extend(Text(), text)
             case {"functionCall": {"name": str(name), **call}} if name:
                 yield from self._call(name, call.get("args"))
             case {"inlineData": {"mimeType": str(mime), "data": str(data)}} if data and not thought:
@@ -133,20 +133,20 @@ class ResponseReader(FrameReader):
         call = ToolCall(f"call_{self._token}_{self._calls}", name.rpartition(":")[2] or name)
         self._calls += 1
         yield from self._close()
-        yield from self._say(call, dumps(args if isinstance(args, dict) else {}))
+        yield from self._extend(call, dumps(args if isinstance(args, dict) else {}))
         yield from self._close()
 
     def _whole(self, block: Block) -> Iterator[Event]:
         yield from self._close()
-        yield from self._say(block, "")
+        yield from self._extend(block, "")
         yield from self._close()
 
-    def _say(self, block: Block, text: str) -> Iterator[Event]:
+    def _extend(self, block: Block, text: str) -> Iterator[Event]:
         """Go on with the open block if it is of this kind, else open another."""
         if type(block) is not self._kind:
             self._kind = type(block)
             self._blocks += 1
-        yield from self.say(self._blocks, block, text)
+        yield from self.extend(self._blocks, block, text)
 
     def _close(self) -> Iterator[Event]:
         self._kind = None
@@ -224,23 +224,23 @@ class PartRenderer:
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Understand a whole answer, just as its stream would be."""
+    """Parse a whole response, just as its stream would be."""
     return ResponseReader(token).whole(body)
 
 
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
-    """Say a whole answer."""
+    """Render a whole response."""
     said = PartRenderer()
     parts: list[JSON] = []
     for event in unfold(completion):
         if isinstance(event, BlockStarted | BlockDelta | BlockStopped):
             parts += said.take(event)
-    candidate = candidate_for([*parts, *said.rest()]) | finish_for(completion.stop, said.malformed)
-    return response_body(candidate, envelope, completion.usage)
+    candidate = render_candidate([*parts, *said.rest()]) | render_finish(completion.stop, said.malformed)
+    return render_body(candidate, envelope, completion.usage)
 
 
 def render_fault(fault: Fault) -> JSON:
-    """Say a failure as Google's APIs do; Google's clients read from the details when to come back."""
+    """Render a failure as Google's APIs do; Google's clients read from the details when to come back."""
     error: JSON = {"code": http_status(fault), "message": fault.message, "status": STATUSES[fault.kind]}
     if fault.retry_after is not None:
         delay = f"{fault.retry_after:g}s"
@@ -264,20 +264,20 @@ def render_models(names: Sequence[str], created: int) -> JSON:
     return {"models": [render_model(name, created) for name in names]}
 
 
-def response_body(candidate: JSON, envelope: Envelope, usage: Usage | None) -> JSON:
+def render_body(candidate: JSON, envelope: Envelope, usage: Usage | None) -> JSON:
     """Write a ``GenerateContentResponse`` with one candidate."""
     body: JSON = {"candidates": [candidate]}
     if usage is not None:
-        body["usageMetadata"] = usage_for(usage)
+        body["usageMetadata"] = render_usage(usage)
     return {**body, "modelVersion": envelope.model, "responseId": envelope.token}
 
 
-def candidate_for(parts: list[JSON]) -> JSON:
+def render_candidate(parts: list[JSON]) -> JSON:
     """Write a candidate that holds *parts*."""
     return {"content": {"parts": parts, "role": "model"}, "index": 0}
 
 
-def finish_for(stop: Stop, malformed: str) -> JSON:
+def render_finish(stop: Stop, malformed: str) -> JSON:
     """Name why the answer ended: by Gemini's own reason where it was one."""
     if malformed:
         return {"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": f"Malformed function call: {malformed}"}

@@ -14,10 +14,10 @@ from dialects.framing.sse import Frame
 from dialects.gemini.response import (
     PartRenderer,
     ResponseReader,
-    candidate_for,
-    finish_for,
+    render_body,
+    render_candidate,
     render_fault,
-    response_body,
+    render_finish,
 )
 from dialects.interface import Envelope
 
@@ -65,27 +65,29 @@ class Writer:
             case Started():
                 return b""
             case BlockStarted() | BlockDelta() | BlockStopped():
-                return b"".join(self._frame(candidate_for([part])) for part in self._parts.take(event))
+                return b"".join(self._frame(render_candidate([part])) for part in self._parts.take(event))
             case Finished(stop, usage):
-                last = candidate_for(self._parts.rest() or [{"text": ""}]) | finish_for(stop, self._parts.malformed)
+                last = render_candidate(self._parts.rest() or [{"text": ""}]) | render_finish(
+                    stop, self._parts.malformed
+                )
                 return self._frame(last, usage)
             case Failed(fault):
-                return say_fault(fault)
+                return fault_frame(fault)
 
     def _frame(self, candidate: JSON, usage: Usage | None = None) -> bytes:
-        return Frame(dumps(response_body(candidate, self._envelope, usage))).encode()
+        return Frame(dumps(render_body(candidate, self._envelope, usage))).encode()
 
 
 def reader(token: str, content_type: str) -> Reader:  # noqa: ARG001 - SAP AI Core frames Gemini's streams in one way only
-    """Begin to understand a stream."""
+    """Begin to read a streamed response."""
     return Reader(token)
 
 
 def writer(envelope: Envelope) -> Writer:
-    """Begin to say an answer piece by piece."""
+    """Begin to write a streamed response."""
     return Writer(envelope)
 
 
-def say_fault(fault: Fault) -> bytes:
-    """Say a failure in a stream that had begun."""
+def fault_frame(fault: Fault) -> bytes:
+    """Render a failure in a stream that had begun."""
     return Frame(dumps(render_fault(fault))).encode()

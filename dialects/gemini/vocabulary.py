@@ -143,7 +143,7 @@ def mime_by_suffix(path: str) -> str:
     return _MIME_BY_SUFFIX.get(path.partition("?")[0].partition("#")[0].rpartition(".")[2].lower(), "")
 
 
-def usage_from(metadata: JSON) -> Usage:
+def parse_usage(metadata: JSON) -> Usage:
     """Count each token once: Gemini's prompt includes what was cached, its candidates exclude the thoughts."""
     cached = _count(metadata, "cachedContentTokenCount")
     thoughts = _count(metadata, "thoughtsTokenCount")
@@ -152,7 +152,7 @@ def usage_from(metadata: JSON) -> Usage:
     return Usage(max(0, prompt - cached), cached, 0, output, thoughts)
 
 
-def usage_for(usage: Usage) -> JSON:
+def render_usage(usage: Usage) -> JSON:
     """Write a count of tokens as Gemini's clients read it."""
     metadata = {"promptTokenCount": usage.prompt, "candidatesTokenCount": usage.output - usage.reasoning}
     if usage.reasoning:

@@ -73,7 +73,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
 
 
 def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
-    """Say a failure in a stream that was passed through; neither the stream's id nor its model are said again."""
+    """Render a failure in a stream that was passed through; neither the stream's id nor its model are said again."""
     del id, envelope
     return encoded(dumps(render_fault(fault)))
 

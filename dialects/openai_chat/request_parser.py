@@ -86,7 +86,7 @@ _DEFAULTS: Mapping[str, Any] = {
 
 
 def parse_request(body: JSON) -> Conversation:
-    """Understand a request; raises `FaultError` for one that makes no sense.
+    """Parse a request; raises `FaultError` for one that makes no sense.
 
     A `developer` message is a system message. Those at the front are the
     conversation's system; later ones stay where they are.
@@ -220,7 +220,7 @@ def _attached(part: FieldReader, kind: str) -> Media | None:
 
 
 def _answer(message: FieldReader, index: int) -> Iterator[Part]:
-    """Say what the model said, its thoughts first."""
+    """Parse what the model said, its thoughts first."""
     thoughts = message.body.get("reasoning_content") or message.body.get("reasoning")
     if isinstance(thoughts, str):
         yield Thinking(thoughts)
@@ -247,7 +247,7 @@ def _call(call: FieldReader) -> Iterator[Part]:
 
 
 def _custom(call: FieldReader) -> Iterator[ToolCall]:
-    """Say the call of a custom tool as one of a function: its text is what the function is given."""
+    """Parse the call of a custom tool as one of a function, whose argument is its text."""
     if custom := call.object("custom"):
         yield ToolCall(call.named("id"), custom.named("name"), input_of(custom))
 

@@ -46,7 +46,7 @@ _SHOWN_BELOW = "(shown below)"
 
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
-    """Ask; raises `FaultError` if leaving something out would change the meaning."""
+    """Render a request; raises `FaultError` if leaving something out would change the meaning."""
     if conversation.tools and not profile.tools:
         raise invalid(f"tools cannot be used with model {profile.name}", "tools")
     dropped: set[str] = set()
@@ -70,7 +70,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
 
 
 def messages_for(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> list[JSON]:
-    """Say instructions and history, naming in *dropped* what cannot be said."""
+    """Render instructions and history, naming in *dropped* what is left out."""
     return _Messages(profile, dropped).write(conversation)
 
 
@@ -138,7 +138,7 @@ class _Messages:
                 yield self._instruction(message)
 
     def _instruction(self, message: Message) -> JSON:
-        """Say an instruction among the messages, which can only be text."""
+        """Render an instruction among the messages, which can only be text."""
         text = merged_text(message.parts)
         self._dropped |= {f"system {part.kind.value}" for part in message.parts if isinstance(part, Media)}
         self._dropped |= {part.kind for part in message.parts if isinstance(part, Opaque) and not _is_name(part)}

@@ -15,15 +15,15 @@ from dialects.openai_chat.vocabulary import (
     legacy,
     likely,
     logprobs_in,
+    parse_stop,
     render_usage,
     response_id,
-    stop_of,
 )
-from dialects.openai_common.vocabulary import merged_text, usage_from
+from dialects.openai_common.vocabulary import merged_text, parse_usage
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Understand a whole answer; *token* seeds ids that the backend does not give."""
+    """Parse a whole response; *token* seeds ids that the backend does not give."""
     match body:
         case {"error": {**error}}:
             raise FaultError(fault_in_stream(str(error.get("code") or ""), str(error.get("message") or "")))
@@ -38,13 +38,13 @@ def parse_response(body: JSON, token: str) -> Completion:
         id=str(body.get("id") or ""),
         model=str(body.get("model") or ""),
         parts=parts,
-        stop=stop_of(choice.get("finish_reason"), calls),
-        usage=usage_from(body.get("usage"), "prompt", "completion"),
+        stop=parse_stop(choice.get("finish_reason"), calls),
+        usage=parse_usage(body.get("usage"), "prompt", "completion"),
     )
 
 
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
-    """Say a whole answer."""
+    """Render a whole response."""
     message = _message(completion.parts, envelope)
     calls = any(isinstance(part, ToolCall) for part in completion.parts)
     choice = {

@@ -24,25 +24,25 @@ from dialects.openai_chat.vocabulary import (
     legacy,
     likely,
     logprobs_in,
+    parse_stop,
     render_usage,
     response_id,
-    stop_of,
 )
 from dialects.openai_common.response import render_fault
-from dialects.openai_common.vocabulary import head_text, usage_from
+from dialects.openai_common.vocabulary import head_text, parse_usage
 
 _FIELD: dict[type[Block], str] = {Text: "content", Thinking: "reasoning_content", Refusal: "refusal"}
 _DONE: JSON = {"done": True}
 
 
 def reader(token: str, content_type: str) -> FrameReader:
-    """Begin to understand an answer that comes piece by piece; it is server-sent events, whatever it is called."""
+    """Begin to read a streamed response; it is server-sent events, whatever it is called."""
     del content_type
     return _Reader(token)
 
 
 def writer(envelope: Envelope) -> "Writer":
-    """Begin to say an answer piece by piece."""
+    """Begin to write a streamed response."""
     return Writer(envelope)
 
 
@@ -85,7 +85,7 @@ class _Reader(FrameReader):
         return call["function"]["arguments"] if known and not call.get("id") else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
-        """Say what one chunk means."""
+        """Give the events of one chunk."""
         if message is _DONE:
             yield from self._done()
             return
@@ -93,7 +93,7 @@ class _Reader(FrameReader):
             yield from self.fail(_fault(error, message))
             return
         if usage := message.get("usage"):
-            self.usage = usage_from(usage, "prompt", "completion")
+            self.usage = parse_usage(usage, "prompt", "completion")
         choices = message.get("choices") or []
         if message.get("id") or choices:
             yield from self.start(str(message.get("id") or ""), str(message.get("model") or ""))
@@ -103,7 +103,7 @@ class _Reader(FrameReader):
 
     def _done(self) -> Iterator[Event]:
         if self._started:
-            self.stop = self.stop or stop_of(None, bool(self._made))
+            self.stop = self.stop or parse_stop(None, bool(self._made))
             yield from self.end()
         else:
             yield from self.fail(Fault(FaultKind.STREAM_BROKEN, "the stream ended before it said anything"))
@@ -124,7 +124,7 @@ class _Reader(FrameReader):
         if function := delta.get("function_call"):
             yield from self._call({"index": 0, "function": function})
         if reason := choice.get("finish_reason"):
-            self.stop = stop_of(reason, bool(self._made))
+            self.stop = parse_stop(reason, bool(self._made))
 
     def _words(self, block: Block, text: str) -> Iterator[Event]:
         """Words go to the open block if it is of their kind; otherwise a new one begins."""
@@ -136,7 +136,7 @@ class _Reader(FrameReader):
         logprobs: tuple[JSON, ...] = ()
         if kind is Text:
             logprobs, self._likely = self._likely, ()
-        yield from self.say(key, block, text, logprobs)
+        yield from self.extend(key, block, text, logprobs)
 
     def _call(self, call: JSON) -> Iterator[Event]:
         """A piece of a call: named by its index, or where a vendor gives none, by its id."""
@@ -148,10 +148,10 @@ class _Reader(FrameReader):
             known = ("call", self._made, call_id(said, self._token, self._made))
             self._calls[place] = known
             self._made += 1
-            yield from self.say(known, ToolCall(known[2], str(function["name"])))
+            yield from self.extend(known, ToolCall(known[2], str(function["name"])))
         self._last = place
         if arguments := function.get("arguments"):
-            yield from self.say(known, ToolCall(known[2], ""), str(arguments))
+            yield from self.extend(known, ToolCall(known[2], ""), str(arguments))
 
 
 class Writer:

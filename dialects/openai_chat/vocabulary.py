@@ -40,13 +40,13 @@ def response_id(envelope: Envelope) -> str:
 
 
 def finish_reason(stop: Stop, calls: bool, envelope: Envelope) -> str:
-    """Say why the model stopped; whoever asked with the legacy `functions` gets the legacy reason."""
+    """Render why the model stopped; whoever asked with the legacy `functions` gets the legacy reason."""
     reason = _FINISH[stop_for(stop, calls).reason]
     return "function_call" if reason == "tool_calls" and legacy(envelope) else reason
 
 
-def stop_of(reason: Any, calls: bool) -> Stop:
-    """Understand why the model stopped."""
+def parse_stop(reason: Any, calls: bool) -> Stop:
+    """Parse why the model stopped."""
     raw = reason if isinstance(reason, str) else ""
     return stop_for(Stop(_STOP.get(raw, StopReason.END), raw), calls)
 
@@ -57,7 +57,7 @@ def legacy(envelope: Envelope) -> bool:
 
 
 def render_usage(usage: Usage) -> JSON:
-    """Say what the answer cost: here the prompt includes what came from a cache, the output the thinking."""
+    """Render what the response cost: here the prompt includes what came from a cache, the output the thinking."""
     written = {"cache_write_tokens": usage.cache_write} if usage.cache_write else {}
     return {
         "prompt_tokens": usage.prompt,
@@ -99,13 +99,13 @@ def _is_likely(token: Any) -> bool:
 
 
 def likely(logprobs: Iterable[JSON]) -> JSON | None:
-    """Say how likely each token was; None if nobody asked."""
+    """Render how likely each token was; None if nobody asked."""
     content = list(logprobs)
     return {"content": content, "refusal": None} if content else None
 
 
 def call_head(call: ToolCall, signature: str) -> JSON:
-    """Say which function is called; a signature of Gemini's stands where Google's own compatible API puts it."""
+    """Render which function is called; a signature of Gemini's stands where Google's own compatible API puts it."""
     signed = {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}, **signed}
 

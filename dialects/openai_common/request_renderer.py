@@ -45,7 +45,7 @@ _LONGEST_USER = 64
 
 
 def user_of(conversation: Conversation) -> JSON:
-    """Say who asks, in the 64 characters OpenAI has for it: Claude Code's users have more.
+    """Name the user, in the 64 characters OpenAI has for it: Claude Code's users have more.
 
     A longer name becomes its digest, which is as good: nobody reads it, it only
     tells users apart.

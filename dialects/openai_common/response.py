@@ -32,7 +32,7 @@ _WRONG_KEY = "Incorrect API key provided"
 
 
 def render_fault(fault: Fault) -> JSON:
-    """Say a failure, as the body of an HTTP error or a frame of a stream."""
+    """Render a failure, as the body of an HTTP error or a frame of a stream."""
     kind, code = _TYPE.get(fault.kind, ("server_error", fault.kind.value))
     message = fault.message
     if fault.kind is FaultKind.UNAUTHENTICATED and _WRONG_KEY not in message:

@@ -34,7 +34,7 @@ def stop_for(stop: Stop, calls: bool) -> Stop:
     return stop
 
 
-def usage_from(body: Any, prompt: str, output: str) -> Usage:
+def parse_usage(body: Any, prompt: str, output: str) -> Usage:
     """Read ``usage``; *prompt* and *output* are what the dialect calls the two counts.
 
     OpenAI counts what came from a cache in the prompt, and thinking in the output.

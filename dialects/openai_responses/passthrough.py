@@ -113,7 +113,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
 
 
 def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
-    """Say a failure in a stream that was passed through: clients refuse another id than the stream began with."""
+    """Render a failure in a stream that was passed through: clients refuse another id than the stream began with."""
     response = {
         "id": id or f"resp_{envelope.token}",
         "object": "response",

@@ -80,10 +80,16 @@ _NOT_ARGUMENTS = frozenset({"type", "id", "call_id", "status", "created_by", "pe
 """What an item that calls a tool says beside what the tool is given."""
 SIGNED = "reasoning.encrypted_content"
 """What `include` asks for that every answer holds anyway."""
+_STAND_INS = {
+    "item_reference": "cannot follow: send the item itself, and store: false",
+    "compaction": "cannot read, as only its maker can: send the items it stands for",
+    "compaction_summary": "cannot read, as only its maker can: send the items it stands for",
+}
+"""Items that stand for others, by their type, and what no other model can do with them."""
 
 
 def parse_request(body: JSON) -> Conversation:
-    """Understand a request; raises `FaultError` for one that makes no sense.
+    """Parse a request; raises `FaultError` for one that makes no sense.
 
     Neighbouring items of the model make one turn, as do neighbouring results.
     Ids and states of items say nothing to anyone but the server that stored them.
@@ -170,16 +176,16 @@ def _add_item(item: FieldReader, history: _History) -> None:
             failed = item.body.get("status") == "failed"
             history.add(Role.USER, (ToolResult(item.text("call_id"), tuple(_given_back(item)), failed),), "results")
         case _:
-            history.add(Role.ASSISTANT, (Opaque(RESPONSES, {**item.body, "type": kind}, where=item.path),), "assistant")
+            history.add(Role.ASSISTANT, (_opaque({**item.body, "type": kind}, item.path),), "assistant")
 
 
 def _tools_own_call(item: FieldReader, name: str) -> ToolCall:
-    """Understand the call of a tool of OpenAI's that ran at the client, such as a shell, as one of a function."""
+    """Parse the call of a tool of OpenAI's that ran at the client, such as a shell, as one of a function."""
     return ToolCall(item.text("call_id"), name, dumps(without(item.body, _NOT_ARGUMENTS)))
 
 
 def _given_back(item: FieldReader) -> Iterator[Text | Media | Opaque]:
-    """Understand what such a tool gave back, in whatever shape."""
+    """Parse what such a tool gave back, in whatever shape."""
     match item.body.get("output"):
         case None | str():
             yield from _output(item)
@@ -237,7 +243,7 @@ def _part(part: FieldReader, cache: CacheMark | None) -> Part:
         case "":
             raise part.wrong("type", "a string that is not empty")
         case _:
-            return Opaque(RESPONSES, dict(part.body), where=part.path)
+            return _opaque(dict(part.body), part.path)
 
 
 def _file(part: FieldReader) -> Media:
@@ -330,3 +336,9 @@ def _extra(fields: FieldReader) -> JSON:
 def _choice_from_chat(choice: Any) -> bool:
     """Whether the choice is for a tool that is not a function."""
     return isinstance(choice, dict) and choice.get("type") not in ("function", "allowed_tools")
+
+
+def _opaque(payload: JSON, where: str) -> Opaque:
+    """Keep a part that only this dialect has."""
+    part = Opaque(RESPONSES, payload, where=where)
+    return replace(part, rejection=_STAND_INS.get(part.kind, ""))

@@ -43,7 +43,7 @@ _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logp
 
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
-    """Ask; raises `FaultError` if leaving something out would change the meaning.
+    """Render a request; raises `FaultError` if leaving something out would change the meaning.
 
     Nothing is stored: thoughts come back signed, and are sent again by whoever keeps the history.
     """
@@ -142,7 +142,7 @@ class _Items:
                 raise invalid(f"messages hold {part.kind.value} content, which Responses does not take")
 
     def _said(self, part: Part) -> Iterator[JSON]:
-        """Say what the model said before."""
+        """Render what the model said before."""
         match part:
             case Text(text) | Refusal(text):
                 if text:
@@ -234,7 +234,7 @@ def _choice(choice: ToolChoice) -> JSON:
 
 
 def _reasoning(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
-    """Ask to think; models that do are asked for their thoughts in signed form, to be shown them again."""
+    """Request thinking; models that think are asked for their thoughts in signed form, to be shown them again."""
     asked = conversation.reasoning
     effort = nearest_effort(asked, profile, dropped)
     if profile.thinking is not ThinkingStyle.EFFORT:

@@ -7,12 +7,12 @@ from dialects.core.conversation import JSON, Completion, Family, Opaque, Part, R
 from dialects.core.faults import Fault, FaultError
 from dialects.core.upstream_errors import fault_in_stream
 from dialects.interface import Envelope
-from dialects.openai_common.vocabulary import RESPONSES, usage_from
-from dialects.openai_responses.vocabulary import finished, item_for, stop_of
+from dialects.openai_common.vocabulary import RESPONSES, parse_usage
+from dialects.openai_responses.vocabulary import finished, parse_stop, render_item
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Understand a whole answer; the backend gives all ids, so that *token* is not needed."""
+    """Parse a whole response; the backend gives all ids, so that *token* is not needed."""
     del token
     error = body.get("error")
     if error or body.get("status") == "failed":
@@ -25,22 +25,22 @@ def parse_response(body: JSON, token: str) -> Completion:
         id=str(body.get("id") or ""),
         model=str(body.get("model") or ""),
         parts=parts,
-        stop=stop_of(body, any(isinstance(part, ToolCall) for part in parts)),
-        usage=usage_from(body.get("usage"), "input", "output"),
+        stop=parse_stop(body, any(isinstance(part, ToolCall) for part in parts)),
+        usage=parse_usage(body.get("usage"), "input", "output"),
     )
 
 
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
-    """Say a whole answer."""
+    """Render a whole response."""
     output: list[JSON] = []
     for part in completion.parts:
-        if (item := item_for(part, len(output), envelope)) is not None:
+        if (item := render_item(part, len(output), envelope)) is not None:
             output.append(item)
     return finished(envelope, output, completion.stop, completion.usage)
 
 
 def fault_of(error: Any) -> Fault:
-    """Understand an error object; one that says nothing is the server's."""
+    """Parse an error object; one that says nothing is the server's."""
     if not isinstance(error, Mapping):
         return fault_in_stream("server_error", "the model failed without saying why")
     code = str(error.get("code") or error.get("type") or "server_error")
@@ -48,7 +48,7 @@ def fault_of(error: Any) -> Fault:
 
 
 def parts_of(item: Mapping[str, Any]) -> Iterator[Part]:
-    """Understand one item of the output; what says nothing is left out."""
+    """Parse one item of the output; what says nothing is left out."""
     match item.get("type"):
         case "message":
             for content in item["content"]:
@@ -65,7 +65,7 @@ def parts_of(item: Mapping[str, Any]) -> Iterator[Part]:
 
 
 def content_of(content: Mapping[str, Any]) -> Text | Refusal | None:
-    """Understand one piece of a message; None if it says nothing."""
+    """Parse one piece of a message; None if it says nothing."""
     if refusal := content.get("refusal"):
         return Refusal(str(refusal))
     text = content.get("text")

@@ -14,13 +14,13 @@ from dialects.core.frame_reader import FrameReader
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
 from dialects.interface import Envelope
-from dialects.openai_common.vocabulary import RESPONSES, head_text, usage_from
+from dialects.openai_common.vocabulary import RESPONSES, head_text, parse_usage
 from dialects.openai_responses.response import content_of, fault_of, thoughts_of
-from dialects.openai_responses.vocabulary import finished, item_for, render_error, stop_of, unfinished
+from dialects.openai_responses.vocabulary import finished, parse_stop, render_error, render_item, unfinished
 
 
 def reader(token: str, content_type: str) -> "Reader":
-    """Begin to understand an answer that comes piece by piece; the backend gives all ids."""
+    """Begin to read a streamed response; the backend gives all ids."""
     del token, content_type
     return Reader()
 
@@ -52,7 +52,7 @@ class Reader(FrameReader):
         return message["delta"] if known and isinstance(message["delta"], str) else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
-        """Say what one event means."""
+        """Give the events of one event."""
         kind = message.get("type")
         match kind:
             case "response.created" | "response.in_progress" | "response.queued":
@@ -65,7 +65,7 @@ class Reader(FrameReader):
             case "response.completed" | "response.incomplete":
                 yield from self._finish(message["response"])
             case "response.failed":
-                self.usage = usage_from(message["response"].get("usage"), "input", "output")
+                self.usage = parse_usage(message["response"].get("usage"), "input", "output")
                 # Azure says the reason, if not here, in an `error` that follows.
                 if error := message["response"].get("error"):
                     yield from self.fail(fault_of(error))
@@ -90,7 +90,7 @@ class Reader(FrameReader):
 
     def _add(self, key: Hashable, block: Block, text: str) -> Iterator[Event]:
         self._said.add(key)
-        yield from self.say(key, block, text)
+        yield from self.extend(key, block, text)
 
     def _think(self, place: Hashable, piece: Hashable, text: str) -> Iterator[Event]:
         """Thoughts come in pieces, one paragraph each."""
@@ -108,7 +108,7 @@ class Reader(FrameReader):
     def _call(self, message: JSON) -> Iterator[Event]:
         item = message["item"]
         self._calls = True
-        yield from self.say(("call", message["output_index"]), ToolCall(str(item["call_id"]), str(item["name"])))
+        yield from self.extend(("call", message["output_index"]), ToolCall(str(item["call_id"]), str(item["name"])))
 
     def _item(self, place: Hashable, item: JSON) -> Iterator[Event]:
         if isinstance(item.get("id"), str):
@@ -124,7 +124,7 @@ class Reader(FrameReader):
             case "function_call":
                 yield from self._called(("call", place), item)
             case _:
-                yield from self.say(("other", place), Opaque(RESPONSES, dict(item)))
+                yield from self.extend(("other", place), Opaque(RESPONSES, dict(item)))
         yield from self.stop_block()
 
     def _thought(self, key: Hashable, item: JSON) -> Iterator[Event]:
@@ -135,14 +135,14 @@ class Reader(FrameReader):
             self.sign(signature)
 
     def _finish(self, response: JSON) -> Iterator[Event]:
-        self.usage = usage_from(response.get("usage"), "input", "output")
-        self.stop = stop_of(response, self._calls)
+        self.usage = parse_usage(response.get("usage"), "input", "output")
+        self.stop = parse_stop(response, self._calls)
         yield from self.start(str(response.get("id") or ""), str(response.get("model") or ""))
         yield from self.end()
 
 
 def writer(envelope: Envelope) -> "Writer":
-    """Begin to say an answer piece by piece."""
+    """Begin to write a streamed response."""
     return Writer(envelope)
 
 
@@ -174,26 +174,26 @@ class Writer:
                 yield from self._finish_block(signature)
             case Finished(stop, usage):
                 response = finished(self._envelope, self._output, stop, usage)
-                yield self._say(f"response.{response['status']}", response=response)
+                yield self._event(f"response.{response['status']}", response=response)
             case Failed(fault):
                 if not self._number:
                     # OpenAI's own SDK takes nothing for a failure of a response that was never created.
                     yield from self._start()
                 response = unfinished(self._envelope, "failed", self._output)
-                yield self._say("response.failed", response={**response, "error": render_error(fault)})
+                yield self._event("response.failed", response={**response, "error": render_error(fault)})
 
     def _start(self) -> Iterator[bytes]:
         response = unfinished(self._envelope, "in_progress", [])
-        yield self._say("response.created", response=response)
-        yield self._say("response.in_progress", response=response)
+        yield self._event("response.created", response=response)
+        yield self._event("response.in_progress", response=response)
 
     def _begin(self, block: Block) -> Iterator[bytes]:
         self._open, self._texts, self._logprobs = block, [], []
-        item = item_for(block, len(self._output), self._envelope)
+        item = render_item(block, len(self._output), self._envelope)
         self._item = item
         if item is None:
             return
-        yield self._say("response.output_item.added", output_index=len(self._output), item=_begun(item))
+        yield self._event("response.output_item.added", output_index=len(self._output), item=_begun(item))
         match block:
             case Text():
                 part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
@@ -250,23 +250,23 @@ class Writer:
             case Thinking() | Media() | Opaque():
                 pass
         whole = _whole(self._open, text, signature, tuple(self._logprobs))
-        item = item_for(whole, len(self._output), self._envelope) or self._item
-        yield self._say("response.output_item.done", output_index=len(self._output), item=item)
+        item = render_item(whole, len(self._output), self._envelope) or self._item
+        yield self._event("response.output_item.done", output_index=len(self._output), item=item)
         self._output.append(item)
 
     def _place(self, kind: str, **fields: object) -> bytes:
-        """Say something about the open item."""
+        """Write an event of the open item."""
         name = self._item["id"] if self._item else ""
-        return self._say(kind, item_id=name, output_index=len(self._output), **fields)
+        return self._event(kind, item_id=name, output_index=len(self._output), **fields)
 
-    def _say(self, kind: str, **fields: object) -> bytes:
+    def _event(self, kind: str, **fields: object) -> bytes:
         message = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
         return Frame(dumps(message), kind).encode()
 
 
 def _begun(item: JSON) -> JSON:
-    """Say an item that has only just begun."""
+    """Render an item that has only just begun."""
     empty: JSON = {
         "message": {"status": "in_progress", "content": []},
         "reasoning": {"summary": []},
@@ -285,7 +285,7 @@ def _summary(text: str) -> JSON:
 
 
 def _brief(logprobs: Iterable[JSON]) -> list[JSON]:
-    """Say how likely tokens are as events of a stream do: without their bytes."""
+    """Render how likely tokens are as events of a stream do: without their bytes."""
     return [
         {**_without_bytes(each), "top_logprobs": [_without_bytes(other) for other in each["top_logprobs"]]}
         for each in logprobs

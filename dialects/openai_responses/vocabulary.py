@@ -64,8 +64,8 @@ def response_id(envelope: Envelope) -> str:
     return f"resp_{envelope.token}"
 
 
-def item_for(part: Part, index: int, envelope: Envelope) -> JSON | None:
-    """Say one part as a complete item of the output; None for what this dialect does not have."""
+def render_item(part: Part, index: int, envelope: Envelope) -> JSON | None:
+    """Render one part as a complete item of the output; None for what this dialect does not have."""
     tail = f"{envelope.token}_{index}"
     match part:
         case Text(text, _, logprobs):
@@ -106,12 +106,12 @@ def _packed(part: Thinking) -> str:
 
 
 def namespaces_of(conversation: Conversation) -> Mapping[str, tuple[str, str]]:
-    """Say which flat names stand for functions of namespaces."""
+    """Map flat names to the functions of namespaces that they stand for."""
     return namespaces(tool.payload for tool in conversation.tools if isinstance(tool, Opaque))
 
 
-def stop_of(response: Mapping[str, Any], calls: bool) -> Stop:
-    """Understand why the model stopped."""
+def parse_stop(response: Mapping[str, Any], calls: bool) -> Stop:
+    """Parse why the model stopped."""
     status = response.get("status")
     match response.get("incomplete_details"):
         case {"reason": str(reason)}:
@@ -123,7 +123,7 @@ def stop_of(response: Mapping[str, Any], calls: bool) -> Stop:
 
 
 def render_usage(usage: Usage) -> JSON:
-    """Say what the answer cost: the input includes what came from a cache, the output the thinking."""
+    """Render what the response cost: the input includes what came from a cache, the output the thinking."""
     return {
         "input_tokens": usage.prompt,
         "input_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
@@ -134,17 +134,17 @@ def render_usage(usage: Usage) -> JSON:
 
 
 def render_error(fault: Fault) -> JSON:
-    """Say a failure inside a response object, whose codes are few."""
+    """Render a failure inside a response object, whose codes are few."""
     return {"code": _ERROR_CODE.get(fault.kind, "server_error"), "message": fault.message}
 
 
 def unfinished(envelope: Envelope, status: str, output: list[JSON]) -> JSON:
-    """Say the response object of an answer that is not finished, or never will be."""
+    """Render the response object of an answer that is not finished, or never will be."""
     return _response(envelope, status, output)
 
 
 def finished(envelope: Envelope, output: list[JSON], stop: Stop, usage: Usage) -> JSON:
-    """Say the response object of a finished answer."""
+    """Render the response object of a finished answer."""
     reason = _INCOMPLETE.get(stop.reason)
     response = _response(envelope, "incomplete" if reason else "completed", output)
     response["incomplete_details"] = {"reason": reason} if reason else None
@@ -153,7 +153,7 @@ def finished(envelope: Envelope, output: list[JSON], stop: Stop, usage: Usage) -
 
 
 def _response(envelope: Envelope, status: str, output: list[JSON]) -> JSON:
-    """Say everything a response object must hold: the request is said again in it."""
+    """Render everything a response object must hold: the request is repeated in it."""
     asked, extra = envelope.conversation, envelope.conversation.extra
     return {
         "id": response_id(envelope),
@@ -244,7 +244,7 @@ def flat(namespace: str, name: str) -> str:
 
 
 def namespaces(tools: Iterable[Any]) -> Mapping[str, tuple[str, str]]:
-    """Say for each flat name which function of which namespace it is, from tools as the client sent them."""
+    """Map each flat name to its namespace and function, from tools as the client sent them."""
     found: dict[str, tuple[str, str]] = {}
     for tool in tools:
         match tool:

@@ -145,7 +145,7 @@ class Reader(FrameReader):
                 yield from self.end()
             case {"shout": str(text)}:
                 yield from self.start(self._token)
-                yield from self.say("words", Text(), text)
+                yield from self.extend("words", Text(), text)
 
 
 class Writer:

@@ -53,7 +53,7 @@ def test_a_token_is_given_for_each_way_of_asking(eu):
 def test_no_token_is_given_to_strangers(eu, form, status, error):
     answer = _token(eu, data={key: eu.key["clientid"] if value == "ID" else value for key, value in form.items()})
 
-    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    assert (status, error) == (answer.status_code, answer.json()["error"])
 
 
 def test_a_certificate_stands_for_the_secret_only_where_the_tenant_has_one(elsewhere):

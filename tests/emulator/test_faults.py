@@ -53,8 +53,8 @@ def test_a_status_is_answered_as_often_as_told_and_then_no_more(eu, kind, status
 
     answers = [eu.post(SONNET, path, body) for _ in range(3)]
 
-    assert [answer.status_code for answer in answers] == [status, status, 200]
-    assert answers[0].headers["content-type"] == mime
+    assert [status, status, 200] == [answer.status_code for answer in answers]
+    assert mime == answers[0].headers["content-type"]
     assert eu.admin("GET", "faults") == {"active": {}, "served": {seat: 2}}
     assert 200 == eu.post(SONNET, path, body, number=1).status_code
 
@@ -137,7 +137,7 @@ def test_an_error_in_a_stream_is_written_as_its_family_writes_it(eu):
     }
     for (door, model), expected in last.items():
         eu.break_(model, kind="cut-error", after_events=1, times=1)
-        assert events(_stream(eu, door, model))[-1] == expected
+        assert expected == events(_stream(eu, door, model))[-1]
     eu.break_("gpt-4.1", kind="error-event", times=1)
     assert "429" == events(_stream(eu, "chat", "gpt-4.1"))[-1]["error"]["code"]
     eu.break_("gpt-5", kind="error-event", times=1)
@@ -278,7 +278,7 @@ def test_tokens_and_the_management_can_be_broken_too(eu):
 def test_switches_that_do_not_exist_cannot_be_turned(eu, path, body, status):
     url = f"{eu.url}/admin/{path.replace('ID', eu.deployment(SONNET))}"
 
-    assert eu.session.put(url, json=body).status_code == status
+    assert status == eu.session.put(url, json=body).status_code
 
 
 def test_a_cut_can_be_a_reset_on_the_socket(eu):

@@ -272,7 +272,7 @@ class TestChunks:
     def test_a_stream_keeps_the_id_it_is_given(self, stream_id):
         for chunk in CONVERSE_STREAM:
             for each in said(Converters.convert_claude37_chunk_to_openai(chunk, "m", stream_id)):
-                assert each["id"] == stream_id
+                assert stream_id == each["id"]
 
     def test_without_one_each_chunk_has_an_id_of_its_own(self):
         ids = {said(Converters.convert_claude37_chunk_to_openai(piece(0, text="x"), "m"))[0]["id"] for _ in range(5)}
@@ -343,7 +343,7 @@ class TestClaudeDeltas:
         ],
     )
     def test_a_gemini_chunk_gives_its_text(self, chunk, expected):
-        assert Converters.convert_gemini_chunk_to_claude_delta(chunk) == expected
+        assert expected == Converters.convert_gemini_chunk_to_claude_delta(chunk)
 
     @pytest.mark.parametrize(
         ("chunk", "expected"),
@@ -357,4 +357,4 @@ class TestClaudeDeltas:
         ],
     )
     def test_an_openai_chunk_gives_its_text(self, chunk, expected):
-        assert Converters.convert_openai_chunk_to_claude_delta(chunk) == expected
+        assert expected == Converters.convert_openai_chunk_to_claude_delta(chunk)

@@ -10,7 +10,7 @@ from proxy_helpers import Converters
 class TestStrToInt:
     @pytest.mark.parametrize(("text", "number"), [("12", 12), ("-3", -3), (" 7 ", 7)])
     def test_it_reads_whole_numbers(self, text, number):
-        assert Converters.str_to_int(text) == number
+        assert number == Converters.str_to_int(text)
 
     @pytest.mark.parametrize("text", ["abc", "12.34", ""])
     def test_it_refuses_the_rest(self, text):
@@ -49,5 +49,5 @@ SIGNATURES = {
 
 @pytest.mark.parametrize(("name", "signature"), SIGNATURES.items())
 def test_the_public_signatures_stay(name, signature):
-    assert str(inspect.signature(getattr(Converters, name))) == signature
+    assert signature == str(inspect.signature(getattr(Converters, name)))
     assert isinstance(inspect.getattr_static(Converters, name), staticmethod)

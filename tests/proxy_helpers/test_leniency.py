@@ -165,7 +165,7 @@ class TestWhatIsUnderstood:
         before = copy.deepcopy(careless)
 
         assert convert(proper) == convert(careless)
-        assert before == careless
+        assert careless == before
         assert [] == caplog.messages
 
     @pytest.mark.parametrize("convert", FROM_CHAT)

@@ -144,7 +144,7 @@ class TestResponses:
     def test_an_anthropic_client_gets_a_message(self, answer, model):
         text, call = answer["content"]
 
-        assert (answer["type"], answer["model"]) == ("message", model)
+        assert ("message", model) == (answer["type"], answer["model"])
         assert {"type": "text", "text": "Let me see"} == text
         assert ("tool_use", "weather", {"city": "Paris"}) == (call["type"], call["name"], call["input"])
         assert "tool_use" == answer["stop_reason"]
@@ -167,7 +167,7 @@ class TestResponses:
     def test_the_models_name_may_be_left_out(self, convert, name):
         response = {"claude-3.7": CONVERSE, "gemini-pro": GEMINI, "gpt-5": RESPONSE}[name]
 
-        assert convert(response)["model"] == name
+        assert name == convert(response)["model"]
 
     @pytest.mark.parametrize(
         ("convert", "response", "prefix"),

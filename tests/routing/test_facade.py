@@ -71,7 +71,7 @@ class TestLoadBalanceUrl:
         ],
     )
     def test_a_fallback_may_answer_and_is_named(self, model, final):
-        assert load_balance_url(model)[3] == final
+        assert final == load_balance_url(model)[3]
 
     def test_nothing_stays_in_flight(self, router):
         load_balance_url("gpt-5")

@@ -163,7 +163,7 @@ class TestOpen:
 
         assert HALF_OPEN is breaker.state
 
-    def test_a_verdict_from_before_counts_for_nothing(self):
+    def test_an_outcome_from_before_counts_for_nothing(self):
         scene = CircuitScene(failure_threshold=1)
         late = [scene.breaker.enter() for _ in range(4)]
         scene.fail()

@@ -1,4 +1,4 @@
-"""The breaker, whatever permits, verdicts and waits follow one another."""
+"""The breaker, whatever permits, outcomes and waits follow one another."""
 
 from functools import partial
 

@@ -30,7 +30,7 @@ class TestOutcomes:
     """What each kind of failure does to the endpoint that met it."""
 
     @pytest.mark.parametrize("kind", list(FaultKind))
-    def test_the_verdict_is_carried_out(self, kind):
+    def test_the_classification_is_carried_out(self, kind):
         scene = BalancerScene()
         fault = Fault(kind, "", retry_after=7.0, quota=Quota.MODEL)
         scene.fails(EU1, fault=fault)

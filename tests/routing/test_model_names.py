@@ -230,7 +230,7 @@ class TestAliases:
     ],
 )
 def test_every_name_has_a_family_or_none(name, family):
-    assert identity(name).family == family
+    assert family == identity(name).family
 
 
 def test_each_familys_fallbacks_are_tried_in_their_order():

@@ -81,7 +81,7 @@ class TestNoElsewhere:
         policy = Policy(cooldown=dataclasses.replace(NO_REST, base=short), retry=RetryPolicy(max_attempts=2))
 
         assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), BUSY)
-        assert clock.slept == [short + (2.0 - short) / 2]
+        assert [short + (2.0 - short) / 2] == clock.slept
 
     def test_a_request_that_says_nothing_of_itself_has_no_home(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(strategy="cache-affinity"))

@@ -463,14 +463,8 @@ class TestNames:
             assert strategy.select_endpoint(pool, SelectionContext(data.draw(st.text()))) in picked
 
     def test_an_unknown_name_is_refused_with_those_there_are(self):
-        expected = (
-            "strategy must be one of round-robin, weighted, least-connections, least-latency, cache-affinity, "
-            "priority, not 'best'"
-        )
-        with pytest.raises(ValueError, match=r"^strategy must") as error:
+        with pytest.raises(ValueError, match=rf"^strategy must be one of {', '.join(STRATEGIES)}, not 'best'$"):
             make_strategy("best", Policy())
-
-        assert expected == str(error.value)
 
     def test_a_registered_class_works_with_no_other_change(self, monkeypatch):
         table = dict(STRATEGIES)

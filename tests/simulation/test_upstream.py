@@ -24,7 +24,7 @@ def refusals(quota: RequestQuota, *moments: float) -> list[float | None]:
 
 
 def test_a_layout_names_places_with_their_tiers() -> None:
-    assert (Place("a1", 0), Place("a2", 0), Place("b1", 1)) == (A1, A2, B1)
+    assert (A1, A2, B1) == (Place("a1", 0), Place("a2", 0), Place("b1", 1))
     assert ["a", "a", "b"] == [place.subaccount for place in (A1, A2, B1)]
 
 

@@ -91,7 +91,7 @@ def enabled(budget):
     ],
 )
 def test_what_is_wished_is_reconciled_with_what_the_model_takes(profile, wish, planned):
-    assert reconcile(wish, profile) == planned
+    assert planned == reconcile(wish, profile)
 
 
 def test_thinking_fits_into_the_longest_answer():

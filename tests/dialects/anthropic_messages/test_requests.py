@@ -237,7 +237,7 @@ def test_a_wrong_type_is_named(change, param):
         messages.parse_request(asked() | change)
 
     assert FaultKind.INVALID_REQUEST is error.value.fault.kind
-    assert error.value.fault.param == param
+    assert param == error.value.fault.param
     assert param in error.value.fault.message
 
 
@@ -417,7 +417,7 @@ def test_json_is_asked_for_by_a_tool_where_there_is_no_other_way(output, profile
 def test_the_tool_for_json_goes_with_other_tools(choice, said):
     conversation = replace(ASKED, output=OutputFormat(), tools=(ToolSpec("f"),), tool_choice=choice)
 
-    assert rendered(conversation).body["tool_choice"] == said
+    assert said == rendered(conversation).body["tool_choice"]
 
 
 def test_no_more_cache_marks_than_claude_takes():

@@ -239,7 +239,7 @@ def test_what_converse_has_no_word_for_is_named():
     ],
 )
 def test_thinking_is_asked_for_as_the_model_wants_it(reasoning, profile, fields):
-    assert rendered(replace(ASKED, reasoning=reasoning), profile).body.get("additionalModelRequestFields") == fields
+    assert fields == rendered(replace(ASKED, reasoning=reasoning), profile).body.get("additionalModelRequestFields")
 
 
 TOOL = (ToolSpec("f"),)
@@ -261,8 +261,8 @@ CALLED = (*ASKED.messages, said(ToolCall("t", "f"), role=Role.ASSISTANT))
 def test_which_tools_are_offered_and_how_free_the_model_is(conversation, choice, names):
     config = rendered(conversation).body.get("toolConfig", {"tools": []})
 
-    assert config.get("toolChoice") == choice
-    assert [tool["toolSpec"]["name"] for tool in config["tools"]] == names
+    assert choice == config.get("toolChoice")
+    assert names == [tool["toolSpec"]["name"] for tool in config["tools"]]
 
 
 @pytest.mark.parametrize(

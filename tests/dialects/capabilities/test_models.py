@@ -48,7 +48,7 @@ from dialects.capabilities.models import ThinkingStyle, Vendor, normalised, prof
 def test_a_name_finds_its_row(name, vendor, thinking):
     profile = profile_for(name)
 
-    assert profile.name == name
+    assert name == profile.name
     assert profile.vendor is vendor
     assert thinking in (None, profile.thinking)
 

@@ -104,7 +104,7 @@ def test_a_block_that_never_started_cannot_stop():
     ],
 )
 def test_sentences_of_the_grammar(events):
-    assert list(checked(events)) == events
+    assert events == list(checked(events))
 
 
 @pytest.mark.parametrize(

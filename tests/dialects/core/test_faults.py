@@ -22,7 +22,7 @@ def test_every_kind_has_a_status_that_says_error(kind):
     ],
 )
 def test_only_the_callers_own_mistakes_keep_their_status(kind, status, seen):
-    assert http_status(Fault(kind, "x", status)) == seen
+    assert seen == http_status(Fault(kind, "x", status))
 
 
 def test_a_wrong_request_names_what_is_wrong():

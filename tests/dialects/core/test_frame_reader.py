@@ -20,9 +20,9 @@ class Telegraph(FrameReader):
             case {"start": id}:
                 yield from self.start(id)
             case {"say": text, **more}:
-                yield from self.say(more.get("key", 0), Text(), text)
+                yield from self.extend(more.get("key", 0), Text(), text)
             case {"think": text}:
-                yield from self.say("t", Thinking(), text)
+                yield from self.extend("t", Thinking(), text)
             case {"sign": text}:
                 self.sign(text)
             case {"close": _}:
@@ -35,7 +35,7 @@ class Telegraph(FrameReader):
             case {"fail": words}:
                 yield from self.fail(Fault(FaultKind.OVERLOADED, words))
             case {"half": text}:
-                yield from self.say(0, Text(), text)
+                yield from self.extend(0, Text(), text)
                 raise KeyError(text)
 
 
@@ -112,7 +112,7 @@ def test_text_for_a_closed_block_would_tear_it_in_two():
 def test_a_count_beyond_all_numbers_ends_the_stream():
     class Counter(Telegraph):
         def read(self, message):
-            yield from self.say(int(message["count"]), Text(), "a")
+            yield from self.extend(int(message["count"]), Text(), "a")
 
     assert FaultKind.STREAM_BROKEN is last_fault(read('{"count":1}', '{"count":1e400}', reader=Counter())).kind
 
@@ -168,7 +168,7 @@ def test_whatever_is_said_is_grammatical_and_does_not_depend_on_cuts(lines, plac
 def test_a_call_is_opened_with_its_name():
     class Caller(Telegraph):
         def read(self, message):
-            yield from self.say("c", ToolCall("i", "n"), message.get("text", ""))
+            yield from self.extend("c", ToolCall("i", "n"), message.get("text", ""))
 
     assert read('{"text":""}', '{"text":"{}"}', reader=Caller())[1:3] == [
         BlockStarted(0, ToolCall("i", "n")),

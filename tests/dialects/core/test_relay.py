@@ -53,7 +53,7 @@ def test_what_a_client_can_see_commits(block, says):
 
     assert (seen.id, seen.usage, seen.committed) == ("i", Usage(1), says)
     seen.observe([BlockStopped(0)])
-    assert seen.committed == says
+    assert says == seen.committed
     seen.observe([BlockDelta(0, "x")])
     assert seen.committed
 

@@ -71,7 +71,7 @@ def test_every_shape_of_error_is_understood(status, body, kind, message):
     found = fault(status, body)
 
     assert found.kind is FaultKind(kind)
-    assert found.status == status
+    assert status == found.status
     assert message is None or found.message == message
 
 

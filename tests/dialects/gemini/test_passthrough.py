@@ -97,7 +97,7 @@ def test_the_lane_leaves_out_and_names_what_vertex_does_not_know_of_a_part():
     ) == rendered.dropped
 
 
-def test_the_lane_refuses_what_a_user_says_that_vertex_does_not_know_and_leaves_out_what_the_model_said():
+def test_passthrough_rejects_unknown_parts_of_a_user_and_drops_those_of_the_model():
     unheard = {"toolCall": {"toolType": "x"}, "partMetadata": {"x": 1}}
 
     with pytest.raises(FaultError) as refused:

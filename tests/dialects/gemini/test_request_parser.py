@@ -148,7 +148,7 @@ def test_a_full_request_is_rendered_back():
 
     expected = {name: value for name, value in FULL.items() if name not in ("model", "stream")}
     expected["systemInstruction"] = {"parts": FULL["systemInstruction"]["parts"]}
-    assert rendered.body == expected
+    assert expected == rendered.body
     assert () == rendered.dropped
     assert FULL == before
     check_gemini_request(rendered.body)

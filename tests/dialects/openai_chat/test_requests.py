@@ -130,7 +130,7 @@ def test_a_model_that_does_not_think_is_not_told_to(wanted):
 def test_a_budget_becomes_a_word(budget, word):
     asked = Conversation("m", messages=(Message(Role.USER, (Text("x"),)),), reasoning=Reasoning(budget=budget))
 
-    assert openai_chat.render_request(asked, profile_for("gpt-5")).body["reasoning_effort"] == word
+    assert word == openai_chat.render_request(asked, profile_for("gpt-5")).body["reasoning_effort"]
 
 
 def test_no_longer_answer_is_asked_for_than_the_model_gives():
@@ -251,7 +251,7 @@ def test_a_wrong_field_is_named(change, param):
     with pytest.raises(FaultError) as refused:
         openai_chat.parse_request({**_user("x"), **change})
 
-    assert refused.value.fault.param == param
+    assert param == refused.value.fault.param
 
 
 def test_a_request_is_understood_whole():

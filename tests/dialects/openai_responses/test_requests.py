@@ -168,7 +168,7 @@ def test_a_wrong_field_is_named(change, param):
     with pytest.raises(FaultError) as refused:
         openai_responses.parse_request({"model": "m", "input": "x", **change})
 
-    assert refused.value.fault.param == param
+    assert param == refused.value.fault.param
 
 
 def test_parts_and_results_of_every_sort_are_understood():

@@ -159,7 +159,7 @@ def test_thoughts_of_any_family_come_home_and_go_nowhere_else(thought):
     )
     own = thought.family is Family.OPENAI
 
-    assert again.messages[1].parts == (thought,)
+    assert (thought,) == again.messages[1].parts
     assert ("gAAAA" in json.dumps(rendered.body)) == own
     assert rendered.dropped == (() if own else ("thinking",))
     assert len(forwarded.body["input"]) == (2 if own else 1)

@@ -92,4 +92,4 @@ def test_azure_refuses(eu, model, change, param, code):
     error = answer.json()["error"]
 
     assert 400 == answer.status_code
-    assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", param, code)
+    assert ("invalid_request_error", param, code) == (error["type"], error["param"], error["code"])

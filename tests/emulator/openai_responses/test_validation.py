@@ -30,7 +30,7 @@ RESPONSES = [
 def test_responses_refuses(eu, change, code):
     answer = eu.post("gpt-5", "responses", {"input": "a"} | change)
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+    assert (400, code) == (answer.status_code, answer.json()["error"]["code"])
 
 
 @pytest.mark.parametrize("kind", ["custom", "web_search", "file_search", "code_interpreter", "mcp", "local_shell"])

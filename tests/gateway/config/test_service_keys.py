@@ -121,7 +121,7 @@ def test_everything_that_is_missing_is_named_at_once():
     ],
 )
 def test_one_mistake_is_reported_where_it_stands_and_alone(change, where):
-    assert list(mistakes(KEY | change)) == [where]
+    assert [where] == list(mistakes(KEY | change))
 
 
 @pytest.mark.parametrize(

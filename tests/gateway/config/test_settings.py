@@ -70,7 +70,7 @@ def test_paths_start_from_the_config_file_and_then_from_the_current_folder(write
 def test_host_and_port_may_stand_at_the_top_or_under_server(settings_of, config, listens):
     settings = settings_of(with_account() | config)
 
-    assert (settings.host, settings.port) == listens
+    assert listens == (settings.host, settings.port)
     assert () == settings.warnings
 
 

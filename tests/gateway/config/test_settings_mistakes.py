@@ -47,7 +47,7 @@ from tests.gateway.configs import BASE, KEY, with_account
 def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, where, words):
     found = mistakes_in(with_account() | config)
 
-    assert list(found) == [where]
+    assert [where] == list(found)
     assert words in found[where]
 
 

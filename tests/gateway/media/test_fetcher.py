@@ -399,14 +399,19 @@ def test_a_server_gets_its_time_and_no_more_however_it_spends_it(begun: bytes, d
 
 
 def test_redirects_share_the_time_of_one_fetch() -> None:
-    """Each takes two thirds of it, by a clock of the test's own."""
+    """Each takes two thirds of it, by a clock of the test's own; when it is over, no host is looked up any more."""
     now = [1000.0]
+    looked_up: list[str] = []
+
+    def resolve(host: str, _: int) -> list[str]:
+        looked_up.append(host)
+        return ["127.0.0.1"]
 
     def late(peer: socket.socket, _: bytes) -> None:
         now[0] += 20.0
         peer.sendall(redirect(b"/again"))
 
     with hosting(late) as host:
-        fetch = open_fetcher(seconds=30.0, clock=lambda: now[0])
+        fetch = open_fetcher(seconds=30.0, clock=lambda: now[0], resolve=resolve)
         assert refusal(fetch, host.url).endswith("it takes longer than 30 seconds.")
-    assert 2 == len(host.heads)
+    assert 2 == len(host.heads) == len(looked_up)

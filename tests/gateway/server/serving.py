@@ -128,12 +128,17 @@ class HttpAnswer:
         return json.loads(self.body)
 
 
+def request_threads() -> set[threading.Thread]:
+    """The threads that answer requests, of this test and of earlier ones."""
+    return {thread for thread in threading.enumerate() if thread.name == "request"}
+
+
 class Client:
     """One connection."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
-        self._file = connection.makefile("rb")
+        self.file = connection.makefile("rb")
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -144,32 +149,32 @@ class Client:
 
     def hear(self) -> HttpAnswer:
         """Read one response, of known length or in chunks."""
-        status = int(self._file.readline().split()[1])
+        status = int(self.file.readline().split()[1])
         headers = {}
-        while (line := self._file.readline().strip()) != b"":
+        while (line := self.file.readline().strip()) != b"":
             name, _, value = line.decode().partition(":")
             headers[name.lower()] = value.strip()
         if "content-length" in headers:
-            return HttpAnswer(status, headers, self._file.read(int(headers["content-length"])))
-        return HttpAnswer(status, headers, self._chunks())
+            return HttpAnswer(status, headers, self.file.read(int(headers["content-length"])))
+        return HttpAnswer(status, headers, self.chunks())
 
     def is_over(self) -> bool:
         """Whether the server has closed the connection, after a wait if need be."""
         try:
-            return self._file.read(1) == b""
+            return self.file.read(1) == b""
         except ConnectionResetError:
             return True
 
     def close(self) -> None:
-        self._file.close()
+        self.file.close()
         self.socket.close()
 
-    def _chunks(self) -> bytes:
+    def chunks(self) -> bytes:
         found = b""
-        while size := int(self._file.readline() or b"0", 16):
-            found += self._file.read(size)
-            self._file.readline()
-        self._file.readline()
+        while size := int(self.file.readline() or b"0", 16):
+            found += self.file.read(size)
+            self.file.readline()
+        self.file.readline()
         return found
 
 

@@ -68,14 +68,14 @@ def open_stream(run: Running, request: bytes = STREAM) -> Client:
     """Ask for a stream, and read as far as its first piece."""
     client = run.connect()
     client.send(request)
-    while client._file.readline() != b"\r\n":
+    while client.file.readline() != b"\r\n":
         pass
-    assert b"4\r\none \r\n" == client._file.read(9)
+    assert b"4\r\none \r\n" == client.file.read(9)
     return client
 
 
 def rest_of(client: Client) -> bytes:
-    return client._chunks()
+    return client.chunks()
 
 
 def test_a_connection_serves_another_request_after_a_stream(models: Models) -> None:
@@ -88,9 +88,9 @@ def test_a_connection_serves_another_request_after_a_stream(models: Models) -> N
             assert b"hello" == client.hear().body
             client.send(STREAM)
             assert until(lambda number=number: len(models.said) > number)
-            while client._file.readline() != b"\r\n":
+            while client.file.readline() != b"\r\n":
                 pass
-            client._file.read(9)
+            client.file.read(9)
         models.said[-1].send(b"end.")
         assert b"end." == rest_of(client)
         assert until(lambda: run.runtime.row.open_requests == 0)
@@ -142,7 +142,7 @@ def test_a_client_that_stops_reading_holds_only_its_own_stream(models: Models) -
 
         assert until(lambda: flood() or any(each.blocked_since for each in list(run.worker._streams._open)))
         models.said[1].send(b"two")
-        assert b"3\r\ntwo\r\n" == reading._file.read(8)
+        assert b"3\r\ntwo\r\n" == reading.file.read(8)
         assert until(flood)
         assert [1, 0] == [each.closed for each in models.bodies]
         models.said[1].send(b"end.")
@@ -158,7 +158,7 @@ def test_a_connection_that_is_not_kept_ends_with_the_stream(models: Models, vers
         client.send(f"GET /stream HTTP/{version}\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         assert until(lambda: models.said)
         models.said[0].send(b"two.")
-        heard = client._file.read()
+        heard = client.file.read()
 
         assert heard.endswith(b"\r\n\r\none two." if version == "1.0" else b"4\r\none \r\n4\r\ntwo.\r\n0\r\n\r\n")
 
@@ -174,7 +174,7 @@ def test_a_stream_that_breaks_ends_its_connection_and_everything_once(models: Mo
             client.close()
         else:
             models.said[0].send(b"two ")
-            assert b"4\r\ntwo \r\n" == client._file.read(9)
+            assert b"4\r\ntwo \r\n" == client.file.read(9)
             models.bodies[0].flow = stumble  # type: ignore[method-assign]
             models.said[0].send(b"three")
             assert client.is_over()

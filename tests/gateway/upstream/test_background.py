@@ -101,10 +101,10 @@ def identity(number):
 def test_where_no_thread_can_be_had_that_is_the_result(monkeypatch):
     task = Task(int)
 
-    def refuse():
+    def refuse(_):
         raise RuntimeError("can't start new thread")
 
-    task._thread.start = refuse
+    monkeypatch.setattr(threading.Thread, "start", refuse)
     task.start()
 
     assert task.done

@@ -304,7 +304,7 @@ def test_each_tenant_of_the_emulator_shows_its_own_running_models(core):
             if each["status"] == "RUNNING" and each["model"] is not None:
                 expected.setdefault(each["model"], []).append(each["url"])
         found = discover(account, ask)
-        assert {model: [each.url for each in deployments] for model, deployments in found.items()} == expected
+        assert expected == {model: [each.url for each in deployments] for model, deployments in found.items()}
         assert {"RUNNING", "STOPPED", "PENDING"} == set(statuses(account, ask).values())
     assert ["eu", "us"] == fetches
 

@@ -215,23 +215,16 @@ def test_a_renewal_for_which_there_are_no_descriptors_is_not_felt(service, clock
         source.token()
 
 
-def test_a_task_that_got_no_thread_does_not_stand_in_the_way_of_the_next(service, clock):
-    tasks = Tasks()
-    source = TokenSource(service, clock=clock, new_task=tasks)
+def test_a_task_that_got_no_thread_does_not_stand_in_the_way_of_the_next(service, clock, monkeypatch):
+    source = TokenSource(service, clock=clock)
 
-    def refused(call):
-        task = Task(call)
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
 
-        def refuse():
-            raise RuntimeError("can't start new thread")
-
-        task._thread.start = refuse
-        return task
-
-    source._new_task = refused
-    with pytest.raises(FaultError, match="thread"):
-        source.token()
-    source._new_task = tasks
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(FaultError, match="thread"):
+            source.token()
 
     assert "t1" == source.token()
 
@@ -366,11 +359,11 @@ def test_once_a_fetch_has_failed_the_next_ones_are_waited_for_briefly(source, se
     assert [0.5, 5.0] == waits
 
 
-def test_a_token_does_not_show_itself(source, service):
-    source._fetch = lambda: Token("hunter2", LONG)
-    source.token()
+def test_a_token_does_not_show_itself(clock):
+    source = TokenSource(lambda: Token("hunter2", LONG), clock=clock)
 
-    assert "hunter2" not in repr(Token("hunter2", LONG)) + repr(source._held)
+    assert "hunter2" == source.token()
+    assert "hunter2" not in repr(Token("hunter2", LONG)) + repr(vars(source))
 
 
 def test_a_token_that_is_young_is_kept_where_only_an_old_one_is_to_be_dropped():

@@ -16,7 +16,7 @@ CONVERSE = ClaudeConverseProtocol()
     [(False, f"{URL}/converse"), (True, f"{URL}/converse-stream")],
 )
 def test_the_path_says_whether_to_stream(base, stream, expected):
-    assert CONVERSE.build_endpoint(base, "anthropic--claude-4.5-sonnet", stream) == expected
+    assert expected == CONVERSE.build_endpoint(base, "anthropic--claude-4.5-sonnet", stream)
 
 
 def test_a_stream_is_asked_for_as_binary_events():

@@ -16,7 +16,7 @@ INVOKE = ClaudeInvokeProtocol()
     [(False, f"{URL}/invoke"), (True, f"{URL}/invoke-with-response-stream")],
 )
 def test_the_path_says_whether_to_stream(base, stream, expected):
-    assert INVOKE.build_endpoint(base, "anthropic--claude-3.5-sonnet", stream) == expected
+    assert expected == INVOKE.build_endpoint(base, "anthropic--claude-3.5-sonnet", stream)
 
 
 def test_a_stream_is_asked_for_as_text_events():

@@ -100,7 +100,7 @@ def test_a_request_becomes_the_body_of_the_vendors_first_call(model, body):
     request = {"model": model, "input": ["one", "two"], "dimensions": 3}
     before = copy.deepcopy(request)
 
-    assert EMBEDDINGS.get_request_converter()(request) == body
+    assert body == EMBEDDINGS.get_request_converter()(request)
     assert request == before
 
 
@@ -130,7 +130,7 @@ def test_each_vendors_answer_is_said_as_openai_says_it(model, answer, tokens):
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
 
-    assert EMBEDDINGS.get_response_converter()(answer, model) == expected
+    assert expected == EMBEDDINGS.get_response_converter()(answer, model)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ GEMINI = GeminiGenerateProtocol()
     ],
 )
 def test_the_path_names_the_model_bare_and_says_whether_to_stream(base, model, stream, expected):
-    assert GEMINI.build_endpoint(base, model, stream) == expected
+    assert expected == GEMINI.build_endpoint(base, model, stream)
 
 
 def test_a_stream_is_asked_for_as_text_events():
