@@ -97,7 +97,7 @@ class Attempt:
         self.lease.failed(fault)
 
     def take_over(self) -> Lease:
-        """Give the lease to the caller, who closes it: for an answer that outlives the attempts."""
+        """Give the lease to the caller, which closes it: for an answer that outlives the attempts."""
         self.taken_over = True
         return self.lease
 

@@ -44,7 +44,7 @@ class _Cooldown:
 class Cooldowns:
     """What is in cooldown, until when. A cooldown may be made longer, never shorter.
 
-    Nothing guards it: it belongs to the balancer, who calls it under its own lock.
+    Nothing guards it: it belongs to the balancer, which calls it under its own lock.
     """
 
     def __init__(

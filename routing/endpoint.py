@@ -1,4 +1,4 @@
-"""Endpoints: who they are, and what a strategy sees of them."""
+"""Endpoints: what tells them apart, and what a strategy sees of them."""
 
 import math
 from dataclasses import dataclass, field

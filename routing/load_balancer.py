@@ -206,7 +206,7 @@ class LoadBalancer:
         exclude_domains: Collection[QuotaDomain] = (),
         context: SelectionContext = NO_CONTEXT,
     ) -> Endpoint:
-        """Select as `acquire` does, and take the turn, but hold no lease: for who will not say how it went."""
+        """Select as `acquire` does, and take the turn, but hold no lease: for callers that will not report."""
         request = _Request(model, exclude, exclude_domains, self._counted(model, context))
         try:
             with self._lock:

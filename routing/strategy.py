@@ -93,7 +93,7 @@ class _BuiltInStrategy(LoadBalancingStrategy):
 
 
 class _Turns:
-    """When each was served last, by the count of choices among them; who never was comes first."""
+    """When each was served last, by the count of selections; one that never was comes first."""
 
     __slots__ = ("last", "now")
 
@@ -102,13 +102,13 @@ class _Turns:
         self.last: defaultdict[str, int] = defaultdict(int)
 
     def take(self, names: Iterable[str]) -> str:
-        """Give the turn to who was served longest ago."""
+        """Give the turn to the one that was served longest ago."""
         name = min(names, key=self.last.__getitem__)
         self.now = self.last[name] = self.now + 1
         return name
 
     def take_by(self, shares: Mapping[str, float]) -> str:
-        """Give it so, but who has a smaller share than 1 waits as much longer."""
+        """Give it so, but one that has a smaller share than 1 waits as much longer."""
         total, last = sum(shares.values()), self.last
         due = {name: last[name] + total * (1 / share - 1) for name, share in shares.items()}
         return self.take([min(due, key=due.__getitem__)])
@@ -117,11 +117,11 @@ class _Turns:
 class RoundRobinStrategy(_BuiltInStrategy):
     """Subaccounts take turns; within one, its deployments take turns.
 
-    The next is who was served longest ago, so who drops out and comes back neither
-    loses the others' order nor catches up on what it missed. Turns of a model are its
+    The next is the one served longest ago, so one that drops out and comes back neither
+    changes the order of the others nor catches up on what it missed. Turns of a model are its
     own, and so are those of a model within a subaccount.
 
-    Weights that are configured do not matter. Who starts slowly waits as much longer as
+    Weights that are configured do not matter. One that starts slowly waits as much longer as
     its share is smaller; a subaccount waits if all that it has starts slowly, so that one
     deployment coming back takes nothing from those beside it.
     """
@@ -134,7 +134,7 @@ class RoundRobinStrategy(_BuiltInStrategy):
         self._deployments: defaultdict[tuple[str, str], _Turns] = defaultdict(_Turns)
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Choose who waits longest where it waited longest."""
+        """Select the deployment that waits longest, in the subaccount that waits longest."""
         del context
         model = candidates[0].endpoint.model
         if [row for row in candidates if row.weight < row.endpoint.weight]:
@@ -156,7 +156,7 @@ class RoundRobinStrategy(_BuiltInStrategy):
         return next(row.endpoint for row in candidates if (row.endpoint.subaccount, row.endpoint.url) == (name, url))
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of those who left."""
+        """Forget the turns of endpoints that left."""
         with self._lock:
             subaccounts, self._subaccounts = self._subaccounts, defaultdict(_Turns)
             deployments, self._deployments = self._deployments, defaultdict(_Turns)
@@ -188,7 +188,7 @@ class WeightedStrategy(_BuiltInStrategy):
     """Smooth weighted round robin: 5:1:1 gives A A B A C A A, never A A A A A B C.
 
     Each round every candidate earns its weight, and the richest pays for all. What is
-    paid is what was earned, so credits add up to zero whoever takes part; who is absent
+    paid is what was earned, so credits add up to zero whichever take part; one that is absent
     keeps its own, within what it could have come to by taking part.
     """
 
@@ -209,17 +209,18 @@ class WeightedStrategy(_BuiltInStrategy):
             if purse is None:
                 purse = self._purses[richest.model] = _Purse({})
             purse.most = limit = max(purse.most, total)
+            all_owed = purse.owed
             for row in candidates:
-                key = row.endpoint.subaccount, row.endpoint.url
-                owed = purse.owed.get(key, 0.0) + row.weight
-                purse.owed[key] = owed
+                endpoint = row.endpoint
+                key = endpoint.subaccount, endpoint.url
+                all_owed[key] = owed = all_owed.get(key, 0.0) + row.weight
                 if owed > most:
-                    richest, most = row.endpoint, owed
-            purse.owed[richest.subaccount, richest.url] = max(most - total, -limit)
+                    richest, most = endpoint, owed
+            all_owed[richest.subaccount, richest.url] = max(most - total, -limit)
             return richest
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the credit of those who left."""
+        """Forget the credit of endpoints that left."""
         with self._lock:
             before, self._purses = self._purses, {}
             for endpoint in endpoints:
@@ -244,13 +245,12 @@ class LeastConnectionsStrategy(_BuiltInStrategy):
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Select the least busy."""
-        loads = [row.in_flight + row.failed_lately for row in candidates]
-        with_one_more = min([(load + 1) / row.weight for row, load in zip(candidates, loads, strict=True)])
-        ties = [row for row, load in zip(candidates, loads, strict=True) if load / row.weight < with_one_more]
+        with_one_more = min([(row.in_flight + row.failed_lately + 1) / row.weight for row in candidates])
+        ties = [row for row in candidates if (row.in_flight + row.failed_lately) / row.weight < with_one_more]
         return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of those who left."""
+        """Forget the turns of endpoints that left."""
         self._turns.retain(endpoints)
 
 
@@ -347,7 +347,7 @@ class CacheAffinityStrategy(_BuiltInStrategy):
         return self._turns.select_endpoint([row for row in candidates if row.endpoint.subaccount == home], context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of those who left."""
+        """Forget the turns of endpoints that left."""
         self._turns.retain(endpoints)
         self._least_connections.retain(endpoints)
 
@@ -379,7 +379,7 @@ def _pull(key: int, subaccount: int) -> float:
 class PriorityStrategy(_BuiltInStrategy):
     """The first tier takes all; the next one what that cannot take.
 
-    Who is unavailable is no candidate, so a tier that can take nothing is not seen.
+    What is unavailable is no candidate, so a tier that can take nothing is not seen.
     With *full* above zero, an endpoint with that many requests in flight per weight is
     full; when all tiers are full the least busy takes it. While all of a tier starts
     slowly, it takes turns with the next.
@@ -413,7 +413,7 @@ class PriorityStrategy(_BuiltInStrategy):
         return cls.settings | ({"weight", "failure_penalty"} if policy.priority_full else set())
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of those who left."""
+        """Forget the turns of endpoints that left."""
         self._turns.retain(endpoints)
         self._least_connections.retain(endpoints)
 

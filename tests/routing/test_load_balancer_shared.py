@@ -6,7 +6,15 @@ import threading
 import pytest
 
 from routing.availability import Availability
-from routing.events import CircuitChanged, CooldownEnded, CooldownStarted, LeaseAbandoned, StrategyFailed
+from routing.events import (
+    Circuit,
+    CircuitChanged,
+    CooldownEnded,
+    CooldownStarted,
+    LeaseAbandoned,
+    StrategyFailed,
+    Transition,
+)
 from routing.load_balancer import LoadBalancer
 from routing.strategy import (
     NO_CONTEXT,
@@ -95,6 +103,29 @@ class TestSharing:
         one.fails(EU1)
 
         assert [Availability.AVAILABLE] == other.availability()
+
+
+class TestWhatIsSeenAtOnce:
+    """What strategies see is kept while it is true: a circuit that changes without a request is seen by the next."""
+
+    def test_a_circuit_that_a_listing_opens_and_closes(self):
+        scene = BalancerScene([EU1, US1])
+        assert {EU1, US1} == {scene.balancer.select("m") for _ in range(2)}
+
+        scene.balancer.breaker(EU1).eject("not listed")
+        assert {US1} == {scene.balancer.select("m") for _ in range(2)}
+
+        scene.balancer.breaker(EU1).readmit()
+        scene.at(EU1).answered()
+        assert {EU1, US1} == {scene.balancer.select("m") for _ in range(30)}
+
+    def test_a_circuit_that_another_process_opened(self):
+        scene = BalancerScene([EU1, US1])
+        assert {EU1, US1} == {scene.balancer.select("m") for _ in range(2)}
+
+        change = Transition(1, Circuit.CLOSED, Circuit.OPEN, "5 failures in a row", seconds=10.0)
+        scene.balancer.apply(CircuitChanged(EU1, change))
+        assert {US1} == {scene.balancer.select("m") for _ in range(2)}
 
 
 class TestForgottenLeases:
@@ -210,10 +241,10 @@ class TestCountingTheInput:
     """Tokens are counted for a strategy that reads them, and while no lock is held."""
 
     def context(self, scene: BalancerScene) -> SelectionContext:
-        # Whoever held the lock here would wait for it for ever.
         def count() -> int:
-            with scene.balancer._lock:
-                return 7
+            assert scene.balancer._lock.lock.acquire(blocking=False)
+            scene.balancer._lock.lock.release()
+            return 7
 
         return SelectionContext(caller="me", count_input=count)
 

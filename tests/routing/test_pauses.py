@@ -31,6 +31,14 @@ class TestNoElsewhere:
         assert ["eu/d1"] * 5 == went
         assert clock.slept == [0.25 * chance, 0.5 * chance, 1.0 * chance, 1.0 * chance]
 
+    def test_what_was_paused_is_known(self, router_of):
+        attempts = router_of(pool_at("eu/d1"), Policy(retry=RetryPolicy(max_attempts=3))).attempts("gpt-5")
+        next(attempts).failed(OVERLOADED)
+        before = attempts.paused
+        all_fail(attempts, OVERLOADED)
+
+        assert (0.0, 0.125 + 0.25) == (before, attempts.paused)
+
     def test_pauses_and_new_rounds_alternate(self, router_of, clock):
         policy = Policy(retry=RetryPolicy(max_attempts=5))
         went = all_fail(router_of(pool_at("eu/d1", "us/d7"), policy).attempts("gpt-5"), OVERLOADED)

@@ -159,6 +159,17 @@ class TestProtocols:
         assert router.protocol("future-model-9", "openai-chat") is converse
         assert router.protocol("future-model-8", "openai-chat") is gemini
 
+    def test_a_name_that_is_registered_counts_from_when_it_is_deployed(self, router_of):
+        pool = [endpoint("eu", "d1", "gpt-5"), endpoint("eu", "d2", "gpt-4.1")]
+        router = router_of({"gpt-5": pool[:1]}, Policy(aliases={"house": "gpt-4.1"}))
+        router.register_converter("house", GeminiGenerateProtocol())
+        before = router.protocol("gpt-4.1", "openai-chat")
+        router.balancer.replace_pools({"gpt-5": pool[:1], "gpt-4.1": pool[1:]})
+
+        assert isinstance(before, OpenAIChatProtocol)
+        assert isinstance(next(router.attempts("gpt-4.1")).protocol, GeminiGenerateProtocol)
+        assert isinstance(router.protocol("gpt-4.1", "openai-chat"), GeminiGenerateProtocol)
+
     def test_the_table_of_protocols_is_an_argument(self, router_of):
         router = router_of(pool_at("eu/d1"), protocols=[GeminiGenerateProtocol()])
         with pytest.raises(FaultError):

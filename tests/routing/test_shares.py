@@ -69,6 +69,11 @@ class TestFailingAtOnce:
                 self.open.append(lease)
         return got
 
+    def test_what_failed_lately_counts_as_in_flight(self):
+        candidates = [Candidate(EU1, 1, failed_lately=2), Candidate(EU2, 2)]
+
+        assert [EU2] == choose(LeastConnectionsStrategy(), candidates, 1)
+
     def test_it_gets_no_more_than_its_share_for_as_long_as_a_failure_counts(self):
         self.open: list[Lease] = []
         never = BreakerPolicy(failure_threshold=1_000, failure_rate=2)

@@ -168,11 +168,6 @@ class TestLeastConnections:
         assert [heavy] == choose(LeastConnectionsStrategy(), candidates, 1)
         assert [EU1] == choose(LeastConnectionsStrategy(), candidates[:2], 1)
 
-    def test_what_failed_lately_counts_as_in_flight(self):
-        candidates = [Candidate(EU1, 1, failed_lately=2), Candidate(EU2, 2)]
-
-        assert [EU2] == choose(LeastConnectionsStrategy(), candidates, 1)
-
     def test_ties_take_turns(self):
         assert [EU1, EU2, US1, EU1] == choose(LeastConnectionsStrategy(), rows(EU1, EU2, US1), 4)
 
