@@ -94,7 +94,7 @@ def test_every_number_has_a_range():
 
     held = {(settings, name) for settings, name, _, _ in RANGES}
 
-    assert set() == numbers - held, "give these a range in `__post_init__`, and a row in RANGES"
+    assert set() == numbers - held, "give these a `Range`, and a row in RANGES"
     assert set() == held - numbers, "these are no settings any more: take their rows out of RANGES"
 
 
