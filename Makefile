@@ -5,7 +5,7 @@ RUNS := $(BIN)/.runs
 TESTS := $(BIN)/.tests
 LINT := $(BIN)/.lint
 CHECKS := $(BIN)/.checks
-FAST := tests/dialects tests/proxy_helpers tests/routing tests/gateway/config tests/test_layers.py tests/test_recipes.py tests/test_words.py
+FAST := tests/dialects tests/routing tests/gateway/config tests/test_layers.py tests/test_recipes.py tests/test_words.py
 SLOW := tests/dialects/test_laws.py tests/dialects/test_continuations.py
 # Processes that test: one for each core. CI has two.
 JOBS ?= auto
