@@ -92,13 +92,13 @@ def _anthropic_failure(message: str) -> JSON:
 class _Client:
     """One client's dialect, for bodies that come alone.
 
-    *tidied* puts a request into form. *between* stands between the texts of a
+    *normalized* puts a request into form. *between* stands between the texts of a
     message where they become one, *joint* between a backend's name and the rest
     of an id. *failure* says that an answer could not be converted.
     """
 
     dialect: ClientDialect
-    tidied: Callable[[JSON, bool], normalize.Normalized]
+    normalized: Callable[[JSON, bool], normalize.Normalized]
     between: str
     joint: str
     failure: Callable[[str], JSON]
@@ -116,7 +116,7 @@ class _Backend:
     *vendors* made the models it asks; *model* is meant where a request names
     none of them, and *name* stands in ids. *turns* is where a body holds what
     was said, *one_text* whether as one text, *written* gives it the form that
-    callers know. *usage* is where an answer counts its tokens, *tidied* puts one
+    callers know. *usage* is where an answer counts its tokens, *normalized* puts one
     into form. *answers_unreadable* says whether the client hears of a chunk
     that is no JSON.
     """
@@ -130,7 +130,7 @@ class _Backend:
     one_text: bool = False
     written: Callable[[JSON, Conversation], JSON] = short_forms.unchanged
     usage: str = "usage"
-    tidied: Callable[[JSON], JSON] = dict
+    normalized: Callable[[JSON], JSON] = dict
     answers_unreadable: bool = False
 
     def profile(self, model: object) -> ModelProfile:
@@ -141,7 +141,7 @@ class _Backend:
     def render_request(self, payload: JSON, client: _Client) -> JSON:
         """Render a client's request; raises `ConversionError`."""
         with _converting(payload):
-            request = _read(client.tidied(payload, self.one_text))
+            request = _read(client.normalized(payload, self.one_text))
             if payload.get("messages") and request["messages"] == []:
                 # All that was said is left out: what can be rendered is the settings.
                 return self._rendered(request | {"messages": [_ANYTHING]}, client) | {self.turns: []}
@@ -157,7 +157,7 @@ class _Backend:
     def render_response(self, response: JSON, client: _Client, model: str) -> JSON:
         """Render a backend's answer, or what is wrong with it; one that has an id keeps it."""
         try:
-            completion = _understood(self.dialect.parse_response(self.tidied(response), uuid.uuid4().hex))
+            completion = _translatable(self.dialect.parse_response(self.normalized(response), uuid.uuid4().hex))
         except (FaultError, ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, FaultError) and "error" in response:
                 return client.dialect.render_fault(error.fault)
@@ -180,7 +180,7 @@ class _Backend:
 
     def chunk(self, chunk: JSON | str, model: str, stream_id: str | None = None) -> str | None:
         """Render one chunk for an OpenAI client, but for what other chunks hold too."""
-        match heard := self._events_of(chunk):
+        match events := self._events_of(chunk):
             case ChunkError.BROKEN:
                 return _event({"error": _failure(_NO_CHUNK)})
             case ChunkError.UNREADABLE if self.answers_unreadable:
@@ -189,19 +189,19 @@ class _Backend:
                 return None
         writer = openai_chat.writer(_CHAT_CLIENT.envelope(model))
         said = b""
-        for each in heard:
+        for each in events:
             written = writer.write([each.event])
             said += b"" if each.is_implied else written
         frames = (frame.removeprefix("data: ") for frame in said.decode().split("\n\n"))
-        events = (json.loads(data) for data in frames if data not in ("", "[DONE]"))
+        messages = (json.loads(data) for data in frames if data not in ("", "[DONE]"))
         named = {} if stream_id is None else {"id": stream_id}
-        return "".join(_event(event | named if "id" in event else event) for event in events) or None
+        return "".join(_event(message | named if "id" in message else message) for message in messages) or None
 
     def text_delta(self, chunk: JSON) -> JSON | None:
         """Render the text of one chunk for an Anthropic client."""
         text, in_text = "", False
-        heard = self._events_of(chunk)
-        for each in [] if isinstance(heard, ChunkError) else heard:
+        events = self._events_of(chunk)
+        for each in [] if isinstance(events, ChunkError) else events:
             match each.event:
                 case BlockStarted(_, block):
                     in_text = isinstance(block, Text)
@@ -212,15 +212,15 @@ class _Backend:
         return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
 
     def _events_of(self, chunk: object) -> list[ChunkEvent] | ChunkError:
-        heard = self.chunks.read(chunk)
-        if heard is ChunkError.UNKNOWN:
+        events = self.chunks.read(chunk)
+        if events is ChunkError.UNKNOWN:
             logger.warning("a chunk of an unknown kind")
-        elif isinstance(heard, ChunkError):
+        elif isinstance(events, ChunkError):
             logger.error("a chunk that makes no sense")
-        return heard
+        return events
 
 
-def _understood(completion: Completion) -> Completion:
+def _translatable(completion: Completion) -> Completion:
     """Raise `ValueError` for an answer of which no other dialect has anything."""
     if completion.parts and all(isinstance(part, Opaque) for part in completion.parts):
         raise ValueError("nothing but unknown parts")
@@ -232,11 +232,11 @@ def _field(body: object, name: str) -> object:
     return body.get(name) if isinstance(body, dict) else None
 
 
-def _read(tidied: normalize.Normalized) -> JSON:
+def _read(request: normalize.Normalized) -> JSON:
     """Log what was left out of a request."""
-    for problem in tidied.problems:
+    for problem in request.problems:
         logger.warning("a request: %s", problem)
-    return tidied.body
+    return request.body
 
 
 def _event(message: JSON) -> str:
@@ -258,7 +258,7 @@ _CONVERSE = _Backend(
     ChunkReader(bedrock_converse, context=single_chunks.within_converse, kinds=single_chunks.CONVERSE_KINDS),
     name="claude",
     written=short_forms.converse,
-    tidied=normalize.converse_response,
+    normalized=normalize.converse_response,
 )
 _INVOKE = _Backend(
     anthropic_messages,
@@ -266,26 +266,26 @@ _INVOKE = _Backend(
     "anthropic--claude-3.7-sonnet",
     ChunkReader(
         anthropic_messages,
-        tidied=normalize.anthropic_event,
+        normalized=normalize.anthropic_event,
         context=single_chunks.within_invoke,
         end={"type": "message_stop"},
     ),
     name="claude",
     written=short_forms.anthropic,
-    tidied=normalize.anthropic_response,
+    normalized=normalize.anthropic_response,
     answers_unreadable=True,
 )
 _GEMINI = _Backend(
     gemini,
     {Vendor.GEMINI},
     "gemini-2.5-pro",
-    ChunkReader(gemini, announces=False, tidied=normalize.gemini_response),
+    ChunkReader(gemini, announces=False, normalized=normalize.gemini_response),
     name="gemini",
     turns="contents",
     one_text=True,
     written=short_forms.gemini,
     usage="usageMetadata",
-    tidied=normalize.gemini_response,
+    normalized=normalize.gemini_response,
 )
 _CHAT = _Backend(openai_chat, _OPENAI, "gpt-4.1", ChunkReader(openai_chat), name="openai")
 _RESPONSES = _Backend(openai_responses, {Vendor.OPENAI}, "gpt-5", ChunkReader(openai_responses), turns="input")

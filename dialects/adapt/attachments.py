@@ -1,4 +1,4 @@
-"""What is attached to a request: what sort of thing it is, and whether a model on Bedrock may be given it."""
+"""Attachments of a request: of what kind they are, and whether a model on Bedrock takes them."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""What Claude takes of thinking, length, sampling and cache marks, whether in its own dialect or in Converse.
+"""Claude's limits on thinking, length, sampling and cache marks, in its own dialect and in Converse.
 
 https://docs.claude.com/en/docs/build-with-claude/extended-thinking and
 .../adaptive-thinking say how thinking goes together with the rest.

@@ -1,4 +1,4 @@
-"""How Claude is given tools, and made to answer in JSON by one."""
+"""Claude's tools: their schemas and ids, and the one that makes it answer in JSON."""
 
 import re
 from collections.abc import Iterable, Mapping

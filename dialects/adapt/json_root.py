@@ -1,4 +1,4 @@
-"""Answers in JSON that are no object, from models that can only be asked for objects.
+"""JSON roots: answers that are no object, from models that can only be asked for objects.
 
 The arguments of a tool are an object, and so is what OpenAI and Cohere write
 to a schema. A list is therefore asked for as ``{"value": [...]}``, and the

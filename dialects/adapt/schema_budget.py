@@ -1,4 +1,4 @@
-"""How much the schemas of one request may grow when what they refer to is written out."""
+"""The schema budget: how much the schemas of one request may grow when what they refer to is written out."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Schemas that refer to definitions, for providers that follow no references, or none that come round again."""
+"""Schema references, written out for providers that follow none, or none that come round again."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""How a signature of one family's model travels through a client of another.
+"""Signatures of one family's model, packed for a client of another.
 
 A client hands thinking blocks back as it got them, but has room for one
 vendor's signature only. One of another vendor is wrapped: the result is base64, like

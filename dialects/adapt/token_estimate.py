@@ -1,4 +1,4 @@
-"""How many tokens a conversation costs, about.
+"""An estimate of the tokens that a conversation costs.
 
 No model behind SAP AI Core offers to count before it is asked, and each
 vendor's tokeniser is its own, so this is an estimate for planning, not for

@@ -1,4 +1,4 @@
-"""A conversation in the order Claude insists on.
+"""Turn order: a conversation in the order that Claude insists on.
 
 Turns alternate and the user begins; what answers a turn's calls stands first
 in the next, and answers all of them; no text is blank.

@@ -1,4 +1,4 @@
-"""An Anthropic request, made to fit Claude on Bedrock behind SAP AI Core.
+"""Anthropic messages: what Claude on Bedrock behind SAP AI Core refuses of a request.
 
 Bedrock takes a body with ``anthropic_version`` and refuses every field it does
 not know, and each model has its own rules. What has to go is named.

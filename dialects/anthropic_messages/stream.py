@@ -1,4 +1,4 @@
-"""Anthropic's stream, read and written.
+"""Anthropic messages: streams, read and written.
 
 https://docs.claude.com/en/docs/build-with-claude/streaming
 """

@@ -1,4 +1,4 @@
-"""A conversation as Bedrock's Converse operation wants it.
+"""Bedrock Converse: requests, rendered.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html,
 and botocore's ``bedrock-runtime`` service model. Bytes travel as base64.

@@ -1,4 +1,4 @@
-"""Responses of Bedrock's Converse operation, parsed.
+"""Bedrock Converse: responses, parsed.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 """

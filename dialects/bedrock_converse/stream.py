@@ -1,4 +1,4 @@
-"""Streams of Bedrock's ConverseStream operation, read.
+"""Bedrock Converse: streams, read.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
 """

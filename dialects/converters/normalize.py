@@ -1,4 +1,4 @@
-"""Bodies as callers write them by hand, put into the form that parsers take.
+"""Normalization: bodies as callers write them by hand, put into the form that parsers take.
 
 What makes no sense is left out and named. The proxy itself reads nothing this
 way: it refuses what its clients' dialects do not know.

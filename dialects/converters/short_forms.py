@@ -1,4 +1,4 @@
-"""Other forms of a rendered body that its backend reads alike, as callers with one body in hand know them.
+"""Short forms of a rendered body that its backend reads alike, as callers with one body in hand know them.
 
 A text that stands alone needs no list around it, and Google reads names in
 snake case too. The proxy itself sends the long forms.

@@ -71,14 +71,14 @@ def _within_nothing(_message: JSON) -> None:
 class ChunkReader:
     """Reads chunks of one backend's dialect, and remembers none.
 
-    *announces* says whether a chunk may hold nothing but the beginning, *tidied*
+    *announces* says whether a chunk may hold nothing but the beginning, *normalized*
     puts one into form, *context* says what it takes for granted, *end* closes a
     stream; *kinds* are the names of all chunks, where they have one.
     """
 
     dialect: BackendDialect
     announces: bool = True
-    tidied: Callable[[JSON], JSON] = dict
+    normalized: Callable[[JSON], JSON] = dict
     context: Callable[[JSON], JSON | None] = _within_nothing
     end: JSON = field(default_factory=dict)
     kinds: frozenset[str] = frozenset()
@@ -88,7 +88,7 @@ class ChunkReader:
         loaded = _loaded(chunk)
         if loaded is None:
             return ChunkError.UNREADABLE
-        message = self.tidied(loaded)
+        message = self.normalized(loaded)
         if message == self.end:
             return ChunkError.UNKNOWN if self.kinds else []
         before = self.context(message)

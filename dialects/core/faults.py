@@ -1,4 +1,4 @@
-"""What can go wrong, in one list for all vendors."""
+"""Faults: what can go wrong, in one list for all vendors."""
 
 from dataclasses import dataclass
 from enum import Enum

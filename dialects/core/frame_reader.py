@@ -1,4 +1,4 @@
-"""What every stream reader shares: framing, block bookkeeping, and never raising."""
+"""The frame reader: what every stream reader shares, which is framing, block bookkeeping, and never raising."""
 
 import json
 from abc import ABC, abstractmethod

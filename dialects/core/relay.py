@@ -1,4 +1,4 @@
-"""The one seam between a backend's bytes and a client's: bytes in, bytes out."""
+"""Relays: a backend's bytes in, a client's bytes out."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field

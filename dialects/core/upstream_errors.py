@@ -1,4 +1,4 @@
-"""What SAP AI Core, and whoever stands behind it, means by an error.
+"""Upstream errors: which fault an error of SAP AI Core, or of a provider behind it, is.
 
 Bodies come in many shapes: an ``error`` object, an ``error`` word beside a
 ``message``, a list of errors, a flat ``message``, a ``detail``, an empty

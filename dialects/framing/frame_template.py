@@ -1,4 +1,4 @@
-"""Frames of a stream that differ in one text only."""
+"""Templates of frames that differ in one text only."""
 
 from collections.abc import Callable
 

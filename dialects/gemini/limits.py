@@ -1,4 +1,4 @@
-"""What Vertex AI and its models refuse of a request: fields they do not know, settings they do not take.
+"""Gemini's limits: what Vertex AI and its models refuse of a request, fields and settings.
 
 https://ai.google.dev/gemini-api/docs/thinking says how much each model can be asked to think.
 https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/projects.locations.publishers.models/generateContent

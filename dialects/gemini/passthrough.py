@@ -1,4 +1,4 @@
-"""From a Gemini client to a Gemini model: bodies and frames pass, but for what must change.
+"""Gemini between two ends: bodies and frames pass, but for what must change.
 
 What must: ids of calls, which SAP AI Core refuses; fields that Vertex AI does
 not know; settings that the model does not take; a turn without a role; a

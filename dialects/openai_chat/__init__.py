@@ -1,4 +1,4 @@
-"""OpenAI chat completions, on both sides of the gateway."""
+"""OpenAI chat completions, for clients and for backends."""
 
 from dialects.openai_chat.client_variants import has_blocks, is_responses, with_nested_tools
 from dialects.openai_chat.passthrough import (

@@ -1,4 +1,4 @@
-"""Bodies that come on the chat path in a shape that is not quite chat's.
+"""Variants of chat bodies that some clients send, such as Cursor.
 
 Cursor writes tools as the Responses API or Anthropic does, and of whole
 conversations as the Responses API does; it reads the answer as chat. Others

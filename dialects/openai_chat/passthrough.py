@@ -1,4 +1,4 @@
-"""OpenAI chat completions on both sides: bodies and frames pass, but for what must change."""
+"""OpenAI chat completions between two ends: bodies and frames pass, but for what must change."""
 
 import json
 from collections.abc import Mapping

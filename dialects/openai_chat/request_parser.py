@@ -1,4 +1,4 @@
-"""OpenAI chat completions: understanding a request.
+"""OpenAI chat completions: requests, parsed.
 
 https://platform.openai.com/docs/api-reference/chat/create
 """

@@ -1,4 +1,4 @@
-"""OpenAI chat completions: whole answers, understood and said."""
+"""OpenAI chat completions: responses, parsed and rendered."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""OpenAI chat completions: answers that come piece by piece, read and written.
+"""OpenAI chat completions: streams, read and written.
 
 https://platform.openai.com/docs/api-reference/chat-streaming
 """

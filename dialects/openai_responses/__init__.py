@@ -1,4 +1,4 @@
-"""OpenAI Responses, on both sides of the gateway."""
+"""OpenAI Responses, for clients and for backends."""
 
 from dialects.openai_common.response import render_fault, render_model, render_models
 from dialects.openai_responses.passthrough import (

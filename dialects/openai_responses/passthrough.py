@@ -1,4 +1,4 @@
-"""OpenAI Responses on both sides: bodies and frames pass, but for what must change.
+"""OpenAI Responses between two ends: bodies and frames pass, but for what must change.
 
 SAP AI Core takes functions only, knows the model by its own name, and leaves
 out the ``event:`` lines OpenAI itself sends.

@@ -1,4 +1,4 @@
-"""OpenAI Responses: understanding a request.
+"""OpenAI Responses: requests, parsed.
 
 https://platform.openai.com/docs/api-reference/responses/create
 """

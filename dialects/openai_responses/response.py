@@ -1,4 +1,4 @@
-"""OpenAI Responses: whole answers, understood and said."""
+"""OpenAI Responses: responses, parsed and rendered."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
