@@ -247,3 +247,9 @@ def test_tokens_that_have_a_mistake_are_not_called_missing_too(write_config, hom
         load(file, {}, home)
 
     assert () == caught.value.warnings
+
+
+def test_a_mistake_in_the_proxy_hides_none_in_the_certificates(mistakes_in):
+    found = mistakes_in(with_account() | {"upstream": {"proxy": "proxy:80", "ca_bundle": "no.pem"}})
+
+    assert {"upstream.proxy", "upstream.ca_bundle"} == set(found)
