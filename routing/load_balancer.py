@@ -326,7 +326,7 @@ class LoadBalancer:
         self._endpoints = {model: tuple(each.endpoint for each in pool) for model, pool in self._pools.items()}
         self._models = tuple(self._pools)
         for model in self._pools.keys() - self._own.keys():
-            own = self._policy.models.get(model)
+            own = self._policy.for_model(model)
             if own is not None and own.strategy:
                 self._own[model] = self._checked(own.strategy)
         return PoolsChanged(joined, left)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from dialects.core.faults import Fault, FaultKind
 from proxy_helpers import Detector
 from routing.availability import NoEndpointError
-from routing.policy import ModelPolicy, Policy
+from routing.policy import ModelLookup, ModelPolicy, Policy
 
 _SONNETS = ("anthropic--claude-4.5-sonnet", "anthropic--claude-4-sonnet", "anthropic--claude-3.7-sonnet")
 FALLBACKS: Mapping[str, tuple[str, ...]] = {
@@ -305,11 +305,8 @@ class ModelNames:
         return f"The model {name!r} is not deployed. Deployed: {', '.join(sorted(self.deployed)) or 'none'}."
 
 
-class ModelPolicies(Mapping[str, ModelPolicy]):
-    """What differs for single models, found under any of their names; raises `ValueError` for what is no name.
-
-    Of two entries that mean one model, the one under its deployed name counts, then the first.
-    """
+class ModelPolicies(ModelLookup):
+    """What differs for single models, found under any of their names; raises `ValueError` for what is no name."""
 
     def __init__(self, given: Mapping[str, ModelPolicy], aliases: Mapping[str, str]) -> None:
         wrong = next((name for name in given if not name.strip() or not may_name_a_model(name)), None)
@@ -319,14 +316,16 @@ class ModelPolicies(Mapping[str, ModelPolicy]):
         self._aliases = dict(aliases)
         self._known: dict[str, str | None] = {}
 
-    def __getitem__(self, model: str) -> ModelPolicy:
+    def find(self, model: str) -> ModelPolicy | None:
+        """Find what differs for *model*: of several entries, the one under this very name counts, then the first."""
         if model not in self._known:
             names = ModelNames((model,), self._aliases, fallback=False)
             own = (name for name in (model, *self._given) if name in self._given and names.knows(name))
             self._known[model] = next(own, None)
         name = self._known[model]
-        if name is None:
-            raise KeyError(model)
+        return None if name is None else self._given[name]
+
+    def __getitem__(self, name: str) -> ModelPolicy:
         return self._given[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """How routing behaves: every number of it, as a setting with a default, a unit and a range."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -163,6 +164,14 @@ class ModelPolicy:
         _check(self)
 
 
+class ModelLookup(Mapping[str, ModelPolicy]):
+    """What differs for single models: a mapping by the names in the settings, and a lookup by any name of a model."""
+
+    @abstractmethod
+    def find(self, model: str) -> ModelPolicy | None:
+        """Find what differs for *model*, whichever of its names the settings use."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The whole of it."""
@@ -203,14 +212,19 @@ class Policy:
     def __post_init__(self) -> None:
         _check(self)
 
+    def for_model(self, model: str) -> ModelPolicy | None:
+        """What differs for *model*; None if nothing does."""
+        models = self.models
+        return models.find(model) if isinstance(models, ModelLookup) else models.get(model)
+
     def strategy_for(self, model: str) -> str:
         """The name of the strategy that balances *model*."""
-        own = self.models.get(model)
+        own = self.for_model(model)
         return self.strategy if own is None or own.strategy is None else own.strategy
 
     def timeouts_for(self, model: str, *, silent: bool = False) -> Timeouts:
         """How long *model* may take; *silent* while it thinks and says nothing meanwhile."""
-        own, usual = self.models.get(model) if self.models else None, self.timeouts
+        own, usual = self.for_model(model), self.timeouts
         if silent:
             usual = replace(usual, first_event=usual.silence, idle=usual.silence, answer=usual.silence)
         if own is None:

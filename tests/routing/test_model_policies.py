@@ -84,11 +84,17 @@ def test_of_two_entries_for_one_model_that_under_its_deployed_name_counts():
     given = {"claude-sonnet-4-5": ModelPolicy(total=1), SONNET: ModelPolicy(total=2), "smart": ModelPolicy(total=3)}
     policies = ModelPolicies(given, ALIASES)
 
-    assert 2 == policies[SONNET].total
-    assert 1 == policies["claude-4-5-sonnet"].total
-    assert (given, 3) == (dict(policies), len(policies))
-    with pytest.raises(KeyError):
-        policies["gpt-5"]
+    assert given[SONNET] == policies.find(SONNET)
+    assert given["claude-sonnet-4-5"] == policies.find("claude-4-5-sonnet")
+    assert policies.find("gpt-5") is None
+
+
+def test_as_a_mapping_policies_hold_the_names_in_the_settings_and_no_others():
+    given = {"claude-sonnet-4-5": ModelPolicy(total=1), "smart": ModelPolicy(total=3)}
+    policies = ModelPolicies(given, ALIASES)
+
+    assert (given, 2) == (dict(policies), len(policies))
+    assert (False, None) == (SONNET in policies, policies.get(SONNET))
 
 
 def test_names_are_resolved_once():

@@ -209,3 +209,47 @@ def test_two_subaccounts_whose_names_differ_in_blanks_are_one_too_many(mistakes_
     assert {'subAccounts."eu "': "is there without the blanks too; name one otherwise"} == mistakes_in(
         {"subAccounts": {"eu": account, "eu ": account}}
     )
+
+
+def test_a_mistake_in_a_service_key_hides_no_other_in_the_subaccount(mistakes_in):
+    """Nor is the key, which is left out because of it, called missing."""
+    deployments = {"m": [{"url": 3}, {"url": f"{BASE}/d1", "weight": "x"}], "n": "nonsense"}
+    found = mistakes_in(with_account(service_key_json=3, deployment_models=deployments, deployment_ids={"o": "a/b"}))
+
+    assert {
+        "subAccounts.eu.service_key_json",
+        "subAccounts.eu.deployment_models.m[0].url",
+        "subAccounts.eu.deployment_models.m[1].weight",
+        "subAccounts.eu.deployment_ids.o[0]",
+    } == set(found)
+
+
+def test_a_key_below_a_mistake_is_still_told_to_be_unknown_with_what_may_be_meant(write_config, home):
+    deployments = {"m": [{"url": 3, "wieght": 1}]}
+    routing = {"retry": {"max_attempts": 0, "max_atempts": 2}, "models": {"a": {"idel": 1, "idle": "x"}}}
+    file = write_config({**with_account(deployment_models=deployments), "routing": routing})
+
+    with pytest.raises(SettingsError) as caught:
+        load(file, {}, home)
+
+    assert {
+        'subAccounts.eu.deployment_models.m[0].wieght: this key is unknown and has no effect; did you mean "weight"?',
+        'routing.retry.max_atempts: this key is unknown and has no effect; did you mean "max_attempts"?',
+        'routing.models.a.idel: this key is unknown and has no effect; did you mean "idle"?',
+    } == set(caught.value.warnings)
+    assert 3 == len(caught.value.mistakes)
+
+
+def test_tokens_that_have_a_mistake_are_not_called_missing_too(write_config, home):
+    file = write_config(with_account() | {"host": "0.0.0.0", "secret_authentication_tokens": ["${NOPE}"]})
+
+    with pytest.raises(SettingsError, match="the environment variable NOPE is not set") as caught:
+        load(file, {}, home)
+
+    assert () == caught.value.warnings
+
+
+def test_a_mistake_in_the_proxy_hides_none_in_the_certificates(mistakes_in):
+    found = mistakes_in(with_account() | {"upstream": {"proxy": "proxy:80", "ca_bundle": "no.pem"}})
+
+    assert {"upstream.proxy", "upstream.ca_bundle"} == set(found)
