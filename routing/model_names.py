@@ -10,7 +10,7 @@ from typing import NamedTuple
 from dialects.core.faults import Fault, FaultKind
 from proxy_helpers import Detector
 from routing.availability import NoEndpointError
-from routing.policy import ModelLookup, ModelPolicy, Policy
+from routing.policy import ModelPolicy, Policy
 
 _SONNETS = ("anthropic--claude-4.5-sonnet", "anthropic--claude-4-sonnet", "anthropic--claude-3.7-sonnet")
 FALLBACKS: Mapping[str, tuple[str, ...]] = {
@@ -305,7 +305,7 @@ class ModelNames:
         return f"The model {name!r} is not deployed. Deployed: {', '.join(sorted(self.deployed)) or 'none'}."
 
 
-class ModelPolicies(ModelLookup):
+class ModelPolicies(Mapping[str, ModelPolicy]):
     """What differs for single models, found under any of their names; raises `ValueError` for what is no name."""
 
     def __init__(self, given: Mapping[str, ModelPolicy], aliases: Mapping[str, str]) -> None:

@@ -1,7 +1,6 @@
 """How routing behaves: every number of it, as a setting with a default, a unit and a range."""
 
-from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -164,14 +163,6 @@ class ModelPolicy:
         _check(self)
 
 
-class ModelLookup(Mapping[str, ModelPolicy]):
-    """What differs for single models: a mapping by the names in the settings, and a lookup by any name of a model."""
-
-    @abstractmethod
-    def find(self, model: str) -> ModelPolicy | None:
-        """Find what differs for *model*, whichever of its names the settings use."""
-
-
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The whole of it."""
@@ -213,9 +204,9 @@ class Policy:
         _check(self)
 
     def for_model(self, model: str) -> ModelPolicy | None:
-        """What differs for *model*; None if nothing does."""
-        models = self.models
-        return models.find(model) if isinstance(models, ModelLookup) else models.get(model)
+        """What differs for *model*; None if nothing does. `ModelPolicies` find it under any of the model's names."""
+        find: Callable[[str], ModelPolicy | None] = getattr(self.models, "find", self.models.get)
+        return find(model)
 
     def strategy_for(self, model: str) -> str:
         """The name of the strategy that balances *model*."""
