@@ -1,12 +1,13 @@
 """Metrics of several processes as one: each writes its own files, anybody adds them up."""
 
 import os
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, generate_latest, values
+from prometheus_client import CollectorRegistry, Metric, generate_latest, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -26,8 +27,18 @@ def exposition(folder: Path) -> bytes:
     """Write the metrics of all processes in the text format of Prometheus."""
     registry = CollectorRegistry()
     with _locked(folder, exclusive=False):
-        MultiProcessCollector(registry, path=str(folder))
+        registry.register(_Begun(None, path=str(folder)))
         return generate_latest(registry)
+
+
+class _Begun(MultiProcessCollector):
+    """Collects what is in the files; one that a process has only just created has nothing in it, not even a size."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Add up all files that were begun."""
+        files = [str(path) for path in Path(self._path).glob("*.db") if path.stat().st_size]
+        collected: Iterable[Metric] = self.merge(files, accumulate=True)
+        return collected
 
 
 def absorb(folder: Path, pid: int) -> None:
@@ -48,7 +59,8 @@ def _add(gone: Path, total: Path) -> None:
     """Write the sum of two files in place of one, and drop the other."""
     summed: dict[str, float] = {}
     for path in filter(Path.exists, (total, gone)):
-        with suppress(RuntimeError):  # a process that was killed while it wrote may leave a file with a torn end
+        # A process that was killed while it wrote may leave a file with a torn end, or without any content.
+        with suppress(RuntimeError, struct.error):
             for key, value, *_ in MmapedDict.read_all_values_from_file(path):
                 summed[key] = summed.get(key, 0.0) + value
     fresh = total.with_suffix(".new")

@@ -94,3 +94,14 @@ def test_a_torn_file_costs_its_own_end_alone(tmp_path: Path) -> None:
         shared_metrics.absorb(tmp_path, pid)
 
     assert 3.0 == values(tmp_path)['calls_total{model="a"}']
+
+
+def test_a_file_that_was_only_just_created_counts_nothing_and_stops_nobody(tmp_path: Path) -> None:
+    counted(tmp_path, a=1, b=4)
+    counted(tmp_path, a=2)
+    (tmp_path / "counter_1.db").touch()
+    assert EXPECTED == values(tmp_path)
+
+    shared_metrics.absorb(tmp_path, 1)
+    assert EXPECTED == values(tmp_path)
+    assert not (tmp_path / "counter_1.db").exists()
