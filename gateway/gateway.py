@@ -153,8 +153,8 @@ class Gateway:
         began = self._clock()
         conversation = CLIENTS[asked_in or client].parse_request(body)
         lifetime = lifetime or self.lifetime()
-        inquiry = self._inquiry(client, body, conversation, may_pass=not asked_in)
-        asked, attempts = self._asked(inquiry, headers, caller, began, lifetime)
+        request = self._client_request(client, body, conversation, may_pass=not asked_in)
+        asked, attempts = self._asked(request, headers, caller, began, lifetime)
         return Exchange(asked, attempts, self._core, self._observer, lifetime, self._shared)
 
     def embeddings(
@@ -166,7 +166,7 @@ class Gateway:
         client = "openai-embeddings"
         named = Conversation(model=request.model, dialect=client)
         lifetime = lifetime or self.lifetime()
-        asked, attempts = self._asked(self._inquiry(client, body, named), headers, caller, began, lifetime)
+        asked, attempts = self._asked(self._client_request(client, body, named), headers, caller, began, lifetime)
         return EmbeddingExchange(request, asked, attempts, self._core, self._observer, lifetime, self._shared)
 
     def kept(
@@ -195,8 +195,8 @@ class Gateway:
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
         """Answer an exchange piece by piece."""
-        envelope = exchange.asked.inquiry.envelope
-        dialect = CLIENTS[exchange.asked.inquiry.client]
+        envelope = exchange.asked.request.envelope
+        dialect = CLIENTS[exchange.asked.request.client]
         return StreamedAnswer(exchange, lambda fault: dialect.writer(envelope).write([Failed(fault)]))
 
     def resolve(self, model: str) -> Resolution:
@@ -222,23 +222,25 @@ class Gateway:
         strategies = {state.endpoint.model: state.strategy for state in states}
         return {"strategies": strategies, "endpoints": [_as_json(state) for state in states]}
 
-    def _inquiry(self, client: str, body: JSON, conversation: Conversation, *, may_pass: bool = True) -> ClientRequest:
+    def _client_request(
+        self, client: str, body: JSON, conversation: Conversation, *, may_pass: bool = True
+    ) -> ClientRequest:
         token = self._new_token()
         return ClientRequest(
             client, body, Envelope(token, conversation.model, int(self._now()), conversation), may_pass
         )
 
     def _asked(
-        self, inquiry: ClientRequest, headers: Mapping[str, str], caller: str, began: float, lifetime: Lifetime
+        self, request: ClientRequest, headers: Mapping[str, str], caller: str, began: float, lifetime: Lifetime
     ) -> tuple[Asked, Attempts]:
         """Put together what is known of a request, and where it may be tried; raises `FaultError`."""
-        conversation = inquiry.envelope.conversation
+        conversation = request.envelope.conversation
         affinity = affinity_key(conversation, headers)
-        attempts = self._attempts(inquiry.client, conversation, caller, affinity, lifetime, tags_in(headers))
+        attempts = self._attempts(request.client, conversation, caller, affinity, lifetime, tags_in(headers))
         model = attempts.resolution.model
         timeouts = self._timeouts_for(model, silent=_thinks_in_silence(model, conversation))
         lifetime.limit(timeouts.total)
-        return Asked(inquiry.envelope.token, caller, inquiry, timeouts, began, affinity), attempts
+        return Asked(request.envelope.token, caller, request, timeouts, began, affinity), attempts
 
     def _attempts(
         self,

@@ -95,8 +95,8 @@ def _answered(case: JSON) -> object:
 
 def _way(case: JSON) -> Any:
     envelope = Envelope("tok", "my-model", 0, Conversation("my-model", case["client"], stream_usage=True))
-    inquiry = ClientRequest(case["client"], {}, envelope, case["forward"])
-    return translator_for(inquiry, case["backend"], profile_for(MODELS[case["backend"]][0]))
+    request = ClientRequest(case["client"], {}, envelope, case["forward"])
+    return translator_for(request, case["backend"], profile_for(MODELS[case["backend"]][0]))
 
 
 def _asked(case: JSON) -> object:
@@ -116,9 +116,9 @@ def _asked(case: JSON) -> object:
 def _asked_of(case: JSON, envelope: Envelope, backend: str, models: Sequence[str]) -> Iterator[str]:
     for profile in map(profile_for, models):
         for forward in (True, False):
-            inquiry = ClientRequest(case["client"], case["body"], envelope, forward)
+            request = ClientRequest(case["client"], case["body"], envelope, forward)
             try:
-                rendered = translator_for(inquiry, backend, profile).render_request(profile)
+                rendered = translator_for(request, backend, profile).render_request(profile)
                 dumps(rendered.body)
             except FaultError as error:
                 yield f"{backend} refuses {_checked(error.fault)}"

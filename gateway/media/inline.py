@@ -30,17 +30,17 @@ Fetch = Callable[[str, int], Fetched]
 """Fetches from a public address no more than so many bytes; raises `FaultError` that says why not."""
 
 
-def inline(inquiry: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most: int = _MOST_BYTES) -> ClientRequest:
-    """Put the bytes in the place of every address, *most* in all; an inquiry without any stays as it is.
+def inline(request: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most: int = _MOST_BYTES) -> ClientRequest:
+    """Put the bytes in the place of every address, *most* in all; a request without any stays as it is.
 
     What is fetched is waited for within *lifetime*.
 
     The body as it came is given up with the addresses in it, so the request is translated and not passed along.
     """
-    conversation = inquiry.envelope.conversation
+    conversation = request.envelope.conversation
     addresses = Counter(part.url for message in conversation.messages for part in _media(message) if part.url)
     if not addresses:
-        return inquiry
+        return request
     if fetch is None:
         raise invalid("This model takes images and documents as base64 data, not as URLs.")
     if len(addresses) > _FEW:
@@ -51,7 +51,7 @@ def inline(inquiry: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most
         fetched[address] = result_of(partial(fetch, address, left // times), lifetime)
         left -= times * len(fetched[address].data)
     return replace(
-        inquiry, envelope=replace(inquiry.envelope, conversation=_with(conversation, fetched)), may_pass=False
+        request, envelope=replace(request.envelope, conversation=_with(conversation, fetched)), may_pass=False
     )
 
 

@@ -12,7 +12,7 @@ from routing.attempts import Attempt
 
 
 class EmbeddingExchange(Exchange):
-    """One request for embeddings; the inquiry's conversation only names the model."""
+    """One request for embeddings; its conversation only names the model."""
 
     def __init__(self, request: EmbeddingRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

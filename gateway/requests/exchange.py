@@ -48,7 +48,7 @@ class Asked:
 
     id: str
     caller: str
-    inquiry: ClientRequest
+    request: ClientRequest
     timeouts: Timeouts
     began: float
     """When its body had been read, by the clock of its lifetime."""
@@ -69,9 +69,9 @@ class Shared:
     """By affinity key."""
     fetch: Fetch | None = None
 
-    def inlined(self, inquiry: ClientRequest, dialect: str, lifetime: Lifetime) -> ClientRequest:
+    def inlined(self, request: ClientRequest, dialect: str, lifetime: Lifetime) -> ClientRequest:
         """Put in what the request only points at, for a backend that does not fetch; raises `FaultError`."""
-        return inquiry if traits(dialect).fetches_media else inline(inquiry, self.fetch, lifetime)
+        return request if traits(dialect).fetches_media else inline(request, self.fetch, lifetime)
 
 
 class Stage(Enum):
@@ -121,7 +121,7 @@ class Exchange:
         self._dropped: set[str] = set()
         self._first_content: float | None = None
         self._last: Attempt | None = None
-        self._inquiries: dict[str, ClientRequest] = {}
+        self._requests: dict[str, ClientRequest] = {}
 
     def next_attempt(self) -> Attempt:
         """Choose where to try next; raises `FaultError` with what went wrong last when there is nowhere left."""
@@ -137,9 +137,9 @@ class Exchange:
     def prepare(self, attempt: Attempt) -> tuple[Translator, JSON]:
         """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this."""
         dialect = attempt.protocol.dialect
-        inquiry = self._inquiry(dialect)
+        request = self._client_request(dialect)
         profile = profile_for(attempt.endpoint.backend)
-        translator = translator_for(inquiry, dialect, profile)
+        translator = translator_for(request, dialect, profile)
         rendered = translator.render_request(profile)
         self.drop(rendered.dropped)
         return translator, rendered.body
@@ -228,12 +228,12 @@ class Exchange:
         """Within, it is somebody else's turn."""
         return _Waiting(self)
 
-    def _inquiry(self, dialect: str) -> ClientRequest:
+    def _client_request(self, dialect: str) -> ClientRequest:
         """Give the request as backends of *dialect* want it; what it points at is fetched once for all of them."""
-        if dialect not in self._inquiries:
+        if dialect not in self._requests:
             with self.waiting():
-                self._inquiries[dialect] = self._shared.inlined(self.asked.inquiry, dialect, self.lifetime)
-        return self._inquiries[dialect]
+                self._requests[dialect] = self._shared.inlined(self.asked.request, dialect, self.lifetime)
+        return self._requests[dialect]
 
     def _age(self) -> float:
         """How many seconds it is since the request's body had been read."""
@@ -258,12 +258,12 @@ class Exchange:
 
     def _record(self, usage: Usage, fault: Fault | None, stop: str) -> ExchangeRecord:
         endpoint = self._last.endpoint if self._last else None
-        conversation = self.asked.inquiry.envelope.conversation
+        conversation = self.asked.request.envelope.conversation
         duration = self._age()
         return ExchangeRecord(
             id=self.asked.id,
             caller=self.asked.caller,
-            client=self.asked.inquiry.client,
+            client=self.asked.request.client,
             requested=conversation.model,
             model=endpoint.model if endpoint else "",
             stream=conversation.stream,

@@ -32,13 +32,13 @@ class _Flow:
     any frame is a sign of life, after which the stream may be silent for as long as between two events.
     """
 
-    def __init__(self, attempt: Attempt, way: Translator, reader: AttemptReader, due: float) -> None:
+    def __init__(self, attempt: Attempt, translator: Translator, reader: AttemptReader, due: float) -> None:
         self.attempt = attempt
         self.reader = reader
         self.due = due
         self.held = b""
         self.seen = Observation()
-        self._way = way
+        self._translator = translator
         self._relay: Relay | None = None
 
     @property
@@ -53,7 +53,7 @@ class _Flow:
         if self._relay is not None:
             return self.reader.take(seconds)
         self.reader.head(seconds)
-        self._relay = self._way.relay(self.reader.content_type)
+        self._relay = self._translator.relay(self.reader.content_type)
         self.seen = self._relay.seen
         return self.reader.take(0.0)
 
@@ -83,7 +83,7 @@ class StreamedAnswer:
         self._clock = exchange.lifetime.clock
         self._render_fault = render_fault
         self._flow: _Flow | None = None
-        self._sign_of_life = traits(exchange.asked.inquiry.client).keep_alive
+        self._sign_of_life = traits(exchange.asked.request.client).keep_alive
         # Since when it is the client's turn, where it is.
         self._handed = self._clock()
         # When the client last got something; headers leave with the first bytes, so until then: when it asked.
@@ -219,12 +219,12 @@ class StreamedAnswer:
         while True:
             attempt = self._exchange.next_attempt()
             try:
-                way, body = self._exchange.prepare(attempt)
+                translator, body = self._exchange.prepare(attempt)
             except FaultError as error:
                 attempt.failed(error.fault)
                 continue
             reader = self._exchange.open(attempt, body, stream=True)
-            self._flow = _Flow(attempt, way, reader, self._clock() + self._timeouts.first_event)
+            self._flow = _Flow(attempt, translator, reader, self._clock() + self._timeouts.first_event)
             return self._flow
 
     def _pass(self, flow: _Flow, chunk: bytes | None) -> bytes:

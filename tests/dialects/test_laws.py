@@ -95,8 +95,8 @@ def ways(backend: str, kind: str) -> Iterator[Any]:
     """Fresh relays from a backend to every client, translated and, where it can be, passed."""
     for client in CLIENTS:
         for may_pass in (False, True)[: 1 + (client == backend)]:
-            inquiry = ClientRequest(client, {}, envelope_for(client), may_pass)
-            yield translator_for(inquiry, backend, profile_for(MODELS[backend][0])).relay(kind)
+            request = ClientRequest(client, {}, envelope_for(client), may_pass)
+            yield translator_for(request, backend, profile_for(MODELS[backend][0])).relay(kind)
 
 
 def relayed(relay: Any, chunks: Sequence[bytes]) -> bytes:

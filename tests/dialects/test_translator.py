@@ -1,4 +1,4 @@
-"""Which way a request takes to a backend: through the neutral values, or as it came."""
+"""Which translator a request takes to a backend: through the neutral values, or as it came."""
 
 import json
 import re
@@ -18,13 +18,13 @@ SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "require
 SHAPED = {**ASKED, "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}
 
 
-def inquiry(body: JSON, client: str = "anthropic-messages") -> ClientRequest:
+def client_request(body: JSON, client: str = "anthropic-messages") -> ClientRequest:
     conversation = CLIENTS[client].parse_request(body)
     return ClientRequest(client, body, Envelope("token", conversation.model, 0, conversation))
 
 
 @pytest.mark.parametrize(
-    ("body", "model", "way"),
+    ("body", "model", "translator"),
     [
         (ASKED, "anthropic--claude-3.5-sonnet", PassthroughTranslator),
         (ASKED, "anthropic--claude-4.5-sonnet", PassthroughTranslator),
@@ -32,23 +32,25 @@ def inquiry(body: JSON, client: str = "anthropic-messages") -> ClientRequest:
         (SHAPED, "anthropic--claude-3.5-sonnet", HubTranslator),
     ],
 )
-def test_bodies_pass_between_two_ends_of_one_dialect_unless_the_model_lacks_what_they_ask(body, model, way):
-    assert isinstance(translator_for(inquiry(body), "anthropic-messages", profile_for(model)), way)
+def test_bodies_pass_between_two_ends_of_one_dialect_unless_the_model_lacks_what_they_ask(body, model, translator):
+    assert isinstance(translator_for(client_request(body), "anthropic-messages", profile_for(model)), translator)
 
 
 def test_between_two_dialects_everything_is_translated():
     assert isinstance(
-        translator_for(inquiry(ASKED), "bedrock-converse", profile_for("claude-4.5-sonnet")), HubTranslator
+        translator_for(client_request(ASKED), "bedrock-converse", profile_for("claude-4.5-sonnet")), HubTranslator
     )
 
 
 def test_a_model_without_a_json_mode_answers_an_anthropic_client_in_json():
-    way = translator_for(inquiry(SHAPED), "anthropic-messages", profile_for("anthropic--claude-3.5-sonnet"))
-    asked = way.render_request(profile_for("anthropic--claude-3.5-sonnet"))
+    translator = translator_for(
+        client_request(SHAPED), "anthropic-messages", profile_for("anthropic--claude-3.5-sonnet")
+    )
+    asked = translator.render_request(profile_for("anthropic--claude-3.5-sonnet"))
     [tool] = asked.body["tools"]
     call = {"type": "tool_use", "id": "toolu_1", "name": tool["name"], "input": {"name": "Ada"}}
     answer = {"id": "msg_1", "content": [call], "stop_reason": "tool_use", "usage": {"input_tokens": 1}}
-    told = way.render_response({**answer, "type": "message", "role": "assistant", "model": "claude"}).body
+    told = translator.render_response({**answer, "type": "message", "role": "assistant", "model": "claude"}).body
 
     assert () == asked.dropped
     assert {"type": "tool", "name": tool["name"]} == asked.body["tool_choice"]
@@ -119,16 +121,16 @@ def told(body: JSON) -> set[str]:
 @pytest.mark.parametrize(("client", "backend"), ACROSS)
 def test_a_name_the_model_refuses_is_told_in_one_other_way_and_comes_back_as_it_was(client, backend):
     model, scene = CALLED[backend]
-    way = translator_for(inquiry(NAMED[client], client), backend, profile_for(model))
-    body = way.render_request(profile_for(model)).body
+    translator = translator_for(client_request(NAMED[client], client), backend, profile_for(model))
+    body = translator.render_request(profile_for(model)).body
     [name] = told(body)
 
     def said(data: bytes) -> bytes:
         return re.sub(rb"(tools__)?get_weather", name.encode(), data)
 
     folder = backend.replace("-", "_")
-    whole = way.render_response(json.loads(said(json.dumps(golden.body(folder, scene)).encode())))
-    relay = way.relay(mangling.SSE)
+    whole = translator.render_response(json.loads(said(json.dumps(golden.body(folder, scene)).encode())))
+    relay = translator.relay(mangling.SSE)
     streamed = relay.feed(said(golden.wire(folder, scene))) + relay.finish()
 
     assert re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", name)
@@ -142,14 +144,16 @@ def test_a_name_the_model_refuses_is_told_in_one_other_way_and_comes_back_as_it_
 @pytest.mark.parametrize(("client", "model"), HOME)
 def test_a_vendor_tells_its_own_clients_which_names_it_refuses(client, model):
     for may_pass, kind in ((True, PassthroughTranslator), (False, HubTranslator)):
-        way = translator_for(replace(inquiry(NAMED[client], client), may_pass=may_pass), client, profile_for(model))
+        translator = translator_for(
+            replace(client_request(NAMED[client], client), may_pass=may_pass), client, profile_for(model)
+        )
 
-        assert isinstance(way, kind)
-        assert {LONG} == told(way.render_request(profile_for(model)).body)
+        assert isinstance(translator, kind)
+        assert {LONG} == told(translator.render_request(profile_for(model)).body)
 
 
 @pytest.mark.parametrize(
-    ("model", "name", "way"),
+    ("model", "name", "translator"),
     [
         ("cohere--command-a-reasoning", "get-weather", HubTranslator),
         ("cohere--command-a-reasoning", "get_weather", PassthroughTranslator),
@@ -157,10 +161,10 @@ def test_a_vendor_tells_its_own_clients_which_names_it_refuses(client, model):
         ("mistralai--mistral-large-instruct", LONG, HubTranslator),
     ],
 )
-def test_other_vendors_who_speak_openais_dialect_are_told_names_they_take(model, name, way):
+def test_other_vendors_who_speak_openais_dialect_are_told_names_they_take(model, name, translator):
     body = json.loads(json.dumps(NAMED["openai-chat"]).replace(LONG, name))
-    found = translator_for(inquiry(body, "openai-chat"), "openai-chat", profile_for(model))
+    found = translator_for(client_request(body, "openai-chat"), "openai-chat", profile_for(model))
     [tool] = found.render_request(profile_for(model)).body["tools"]
 
-    assert isinstance(found, way)
-    assert (way is PassthroughTranslator) == (name == tool["function"]["name"])
+    assert isinstance(found, translator)
+    assert (translator is PassthroughTranslator) == (name == tool["function"]["name"])

@@ -246,11 +246,11 @@ def test_every_client_is_told_the_value_wherever_the_network_cuts(client, backen
     envelope = Envelope("tok", "m", 0, conversation(STEPS))
     completion = Completion("i", "m", (said,), Stop())
     data = CLIENTS[backend].writer(envelope).write(unfold(completion))
-    inquiry = ClientRequest(client, {}, envelope, may_pass=False)
+    request = ClientRequest(client, {}, envelope, may_pass=False)
     rng = Random(model)
 
     def relayed(chunks):
-        relay = translator_for(inquiry, backend, profile_for(model)).relay(mangling.SSE)
+        relay = translator_for(request, backend, profile_for(model)).relay(mangling.SSE)
         return b"".join([*map(relay.feed, chunks), relay.finish()])
 
     expected = relayed([data])

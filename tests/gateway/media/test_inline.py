@@ -25,7 +25,7 @@ def picture(url: str, mime: str = "") -> Media:
     return Media(MediaKind.IMAGE, mime, url=url, name="a", detail="high")
 
 
-def inquiry(*parts: Text | Media | ToolResult) -> ClientRequest:
+def client_request(*parts: Text | Media | ToolResult) -> ClientRequest:
     conversation = Conversation("m", messages=(Message(Role.USER, parts), Message(Role.ASSISTANT, (Text("so"),))))
     return ClientRequest("openai-chat", {"model": "m"}, Envelope("t", "m", 1, conversation))
 
@@ -54,14 +54,14 @@ class Shelf:
 
 @pytest.mark.parametrize("fetch", [None, Shelf()])
 def test_an_inquiry_without_addresses_stays_as_it_is(fetch: Shelf | None) -> None:
-    asked = inquiry(Text("see"), INLINE, ToolResult("c", (Text("ok"), INLINE)))
+    asked = client_request(Text("see"), INLINE, ToolResult("c", (Text("ok"), INLINE)))
 
     assert asked is inline(asked, fetch)
 
 
 def test_bytes_stand_where_addresses_stood_also_within_results_and_all_else_stays() -> None:
     shelf = Shelf()
-    asked = inquiry(Text("see"), picture("http://a"), INLINE, ToolResult("c", (Text("ok"), picture("http://b"))))
+    asked = client_request(Text("see"), picture("http://a"), INLINE, ToolResult("c", (Text("ok"), picture("http://b"))))
     filled = inline(asked, shelf)
 
     carried = Media(MediaKind.IMAGE, "image/png", data=DATA, name="a", detail="high")
@@ -71,7 +71,7 @@ def test_bytes_stand_where_addresses_stood_also_within_results_and_all_else_stay
 
 
 def test_a_body_whose_addresses_were_filled_in_is_not_passed_along_as_it_came() -> None:
-    asked = inquiry(picture("http://a"))
+    asked = client_request(picture("http://a"))
 
     assert asked.may_pass
     assert not inline(asked, Shelf()).may_pass
@@ -79,7 +79,7 @@ def test_a_body_whose_addresses_were_filled_in_is_not_passed_along_as_it_came() 
 
 def test_an_address_that_is_named_twice_is_fetched_once() -> None:
     shelf = Shelf()
-    filled = inline(inquiry(picture("http://a"), picture("http://a")), shelf)
+    filled = inline(client_request(picture("http://a"), picture("http://a")), shelf)
 
     assert ["http://a"] == shelf.asked
     assert [DATA, DATA] == [part.data for part in parts_of(filled)]
@@ -95,20 +95,20 @@ def test_an_address_that_is_named_twice_is_fetched_once() -> None:
     ],
 )
 def test_the_callers_media_type_counts_if_it_is_one(said: str, found: str, mime: str) -> None:
-    [part] = parts_of(inline(inquiry(picture("http://a", said)), Shelf(found)))
+    [part] = parts_of(inline(client_request(picture("http://a", said)), Shelf(found)))
 
     assert mime == part.mime
 
 
 def test_without_a_fetcher_the_caller_is_told_what_to_send_instead() -> None:
     with pytest.raises(FaultError, match="base64 data, not as URLs"):
-        inline(inquiry(picture("http://a")), None)
+        inline(client_request(picture("http://a")), None)
 
 
 @pytest.mark.parametrize(("count", "refused"), [(20, False), (21, True)])
 def test_a_request_may_point_at_a_few_addresses(count: int, refused: bool) -> None:
     shelf = Shelf()
-    asked = inquiry(*(picture(f"http://{number}") for number in range(count)))
+    asked = client_request(*(picture(f"http://{number}") for number in range(count)))
     if refused:
         with pytest.raises(FaultError, match="20 URLs at most"):
             inline(asked, shelf)
@@ -121,7 +121,7 @@ def test_a_request_may_point_at_a_few_addresses(count: int, refused: bool) -> No
 def test_all_addresses_of_a_request_share_the_room_and_each_takes_it_as_often_as_it_is_named() -> None:
     shelf = Shelf()
     named = [picture("http://a"), picture("http://b"), picture("http://b"), picture("http://c")]
-    asked = inquiry(*named, ToolResult("c", (picture("http://b"),)))
+    asked = client_request(*named, ToolResult("c", (picture("http://b"),)))
     inline(asked, shelf, most=100)
 
     assert 4 == len(BYTES)
@@ -130,7 +130,7 @@ def test_all_addresses_of_a_request_share_the_room_and_each_takes_it_as_often_as
 
 def test_without_a_word_it_is_32_mebibytes() -> None:
     shelf = Shelf()
-    inline(inquiry(picture("http://a")), shelf)
+    inline(client_request(picture("http://a")), shelf)
 
     assert [32 * 1024 * 1024] == shelf.rooms
 
@@ -140,7 +140,7 @@ def test_why_it_could_not_be_fetched_is_what_the_caller_hears() -> None:
         raise invalid(f"Cannot fetch {url}.")
 
     with pytest.raises(FaultError, match="Cannot fetch http://a"):
-        inline(inquiry(picture("http://a")), fetch)
+        inline(client_request(picture("http://a")), fetch)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_why_it_could_not_be_fetched_is_what_the_caller_hears() -> None:
     ],
 )  # fmt: skip
 def test_only_backends_that_want_bytes_are_given_them(dialect: str, fetched: bool) -> None:
-    asked = inquiry(picture("http://a"))
+    asked = client_request(picture("http://a"))
 
     assert fetched == (Shared(fetch=Shelf()).inlined(asked, dialect, Lifetime(60)) != asked)
 
@@ -166,7 +166,7 @@ def test_a_client_that_leaves_does_not_wait_for_what_it_pointed_at() -> None:
         return Fetched("image/png", BYTES)
 
     with ours, pytest.raises(FaultError) as refusal:
-        inlining.inline(inquiry(picture("http://a")), fetch, Lifetime(60, client=ours))
+        inlining.inline(client_request(picture("http://a")), fetch, Lifetime(60, client=ours))
     done.set()
 
     assert CLIENT_LEFT == refusal.value.fault
