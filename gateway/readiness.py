@@ -1,4 +1,4 @@
-"""Whether some model can be served, status from what is known: no request waits for it."""
+"""Whether some model can be served, judged by what is known: no request waits for it."""
 
 import threading
 import time

@@ -33,7 +33,7 @@ class Frame:
         return encoded(self.data, self.event)
 
     def glance(self) -> Any:
-        """Parse the data with `jsontext.glance`, once per frame."""
+        """Parse the data with `json_text.glance`, once per frame."""
         if self._glance is _UNREAD:
             self._glance = glance(self.data)
         return self._glance
