@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from dialects.core.faults import Fault, FaultError, FaultKind, Quota
+from dialects.core.faults import Fault, FaultKind, Quota
 from routing.availability import Availability, EndpointState, NoEndpointError, nearest
 from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
 from routing.endpoint import Endpoint, QuotaDomain
@@ -270,7 +270,7 @@ class Attempts:
             raise StopIteration
         try:
             protocol = self._plan.protocol(lease.endpoint)
-        except FaultError:
+        except BaseException:  # a protocol of an extension may raise anything
             lease.close()
             raise
         attempt = Attempt(len(self._made) + 1, lease, protocol, tuple(self._refusals))

@@ -1,4 +1,4 @@
-"""Whose fault a failure is, and whether to retry elsewhere: one table, read by all."""
+"""What a failure means for circuit, cooldown and retry: one table, read by all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ CLASSIFICATIONS: Mapping[FaultKind, Classification] = MappingProxyType(
 )
 
 REFUSES_THE_PROXY = frozenset({FaultKind.REFUSED_CREDENTIALS, FaultKind.DEPLOYMENT_FORBIDDEN})
-"""Why a subaccount may be in cooldown for every request, whoever the caller is."""
+"""The faults by which SAP AI Core refuses the proxy itself, whoever the caller is."""
 
 
 def scope_of(fault: Fault) -> Scope:

@@ -176,8 +176,6 @@ class EventPublisher:
 def _write(event: RoutingEvent) -> None:
     """Log what an operator wants to know; single requests are logged by whoever serves them."""
     match event:
-        case OutcomeRecorded():
-            pass
         case CircuitChanged(endpoint, change):
             level = logging.WARNING if change.now is Circuit.OPEN else logging.INFO
             was, now = change.was.value, change.now.value

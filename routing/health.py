@@ -184,12 +184,12 @@ class CircuitBreaker:
                         self._open(now, self._k_at(now) + 1, f"the probe failed: {reason}")
         self._publish()
 
-    def released(self, permit: Permit, *, throttled: bool = False) -> None:
-        """Give a permit back: the answer was complete, or nothing was learnt; a *throttled* probe proved nothing."""
+    def released(self, permit: Permit, *, complete: bool = True, throttled: bool = False) -> None:
+        """Give a permit back; an answer that began counts if it is *complete*, a *throttled* probe never."""
         with self._lock:
             now = self._tick()
             if self._counts(permit):
-                complete = self._settle(permit) and not throttled
+                complete = self._settle(permit) and complete and not throttled
                 if throttled and self._now.circuit is _HALF_OPEN:
                     self._open(now, self._now.k, "the probe met a used-up quota")
                 elif complete and self._now.circuit is _CLOSED:

@@ -230,4 +230,4 @@ class OutcomeRecorder:
             seconds = self._policy.discovery_interval or self._policy.breaker.timeout_cap
             breaker.eject("the deployment is gone", permit=permit, seconds=seconds)
         else:
-            breaker.released(permit, throttled=effect is Effect.THROTTLE)
+            breaker.released(permit, complete=False, throttled=effect is Effect.THROTTLE)

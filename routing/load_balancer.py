@@ -122,7 +122,7 @@ class LoadBalancer:
     ==============================  ====================================================
     a half-open one without probe   that one, as its probe, if the request can fail over
     closed ones                     the one that the strategy selects
-    one endpoint in all             that one, unless it is in cooldown
+    one endpoint in all             that one, unless it is in cooldown or drained
     no closed one: panic            a half-open one with room, selected by the strategy,
                                     then the one that has been open longest
     only ones in cooldown           nothing, and the exact time until the first is back
@@ -206,7 +206,7 @@ class LoadBalancer:
         exclude_domains: Collection[QuotaDomain] = (),
         context: SelectionContext = NO_CONTEXT,
     ) -> Endpoint:
-        """Select as `acquire` does, and take the turn, but hold no lease: for callers that will not report."""
+        """Select, and take the turn, without a lease and so without probes: for callers that will not report."""
         request = _Request(model, exclude, exclude_domains, self._counted(model, context))
         try:
             with self._lock:

@@ -116,7 +116,7 @@ class Member:
             self.changed()
         if circuit.circuit is not Circuit.CLOSED:
             return None
-        # A drained endpoint is a candidate only where there is no other.
+        # A drained endpoint is a candidate only for what continues its own answers.
         weight = (self.endpoint.weight or 1.0) * share
         while self._failures and self._failures[0] <= now - self._failure_penalty:
             self._failures.popleft()

@@ -62,7 +62,7 @@ class BreakerPolicy:
     success_threshold: Annotated[int, Range(1, 1_000)] = 1
     """Probes in a row that must succeed to close a circuit."""
     slow_start: SecondsOrZero = 30.0
-    """Seconds over which an endpoint regains its full weight after its circuit closed or it joined; 0 is at once."""
+    """Seconds until an endpoint has its full weight after joining, a cooldown or an open circuit; 0 is at once."""
     slow_start_floor: Annotated[float, Range(0.01, 1)] = 0.1
     """Share of its weight that an endpoint starts with."""
 

@@ -48,6 +48,14 @@ class TestInARow:
 
         assert OPEN is scene.breaker.state
 
+    def test_an_answer_whose_caller_left_does_not_end_the_row(self):
+        scene = CutScene()
+        scene.cut(*(scene.begin() for _ in range(4)))
+        scene.breaker.released(scene.begin(), complete=False)
+        scene.cut(scene.begin())
+
+        assert OPEN is scene.breaker.state
+
     def test_cuts_and_failures_make_one_row(self):
         scene = CutScene()
         scene.fail()
