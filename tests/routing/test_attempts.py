@@ -9,6 +9,7 @@ from routing.attempts import Trail, TrailEntry
 from routing.availability import NoEndpointError
 from routing.classification import CLASSIFICATIONS
 from routing.policy import CooldownPolicy, Policy, RetryPolicy
+from routing.protocols import OpenAIChatProtocol
 from tests.routing.scenes import (
     BAD,
     BUSY,
@@ -18,6 +19,7 @@ from tests.routing.scenes import (
     OVERLOADED,
     SPENT,
     all_fail,
+    endpoint,
     nothing_in_flight,
     place,
     pool_at,
@@ -236,6 +238,35 @@ class TestTheRefusal:
 
 
 class TestOwnership:
+    def test_a_protocol_that_raises_whatever_it_likes_leaves_no_lease_behind(self, router_of):
+        class Moody(OpenAIChatProtocol):
+            asked = 0
+
+            def speaks(self, *asked: object) -> bool:
+                self.asked += 1
+                if self.asked > 1:
+                    raise RuntimeError("a defect of an extension")
+                return super().speaks(*asked)
+
+        pool = {"gpt-5": [endpoint("eu", "d1", "gpt-5"), endpoint("us", "d7", "gpt-5", runs="gpt-4.1")]}
+        router = router_of(pool, protocols=[Moody()])
+        attempts = router.attempts("gpt-5")
+        next(attempts).failed(OVERLOADED)
+        with pytest.raises(RuntimeError):
+            next(attempts)
+
+        assert nothing_in_flight(router)
+
+    def test_callers_that_leave_in_mid_stream_make_no_broken_endpoint_good(self, router_of):
+        router = router_of(pool_at("eu/d1"))
+        left = Fault(FaultKind.CALLER_LEFT, "left")
+        for fault in (DOWN, left, DOWN, left, DOWN, left, DOWN, left, DOWN):
+            attempt = next(router.attempts("gpt-5"))
+            attempt.answered()
+            attempt.failed(fault)
+
+        assert [OPEN] == [state.circuit for state in router.balancer.snapshot()]
+
     def test_closing_gives_back_a_lease_that_nothing_became_of(self, router_of):
         router = router_of(pool_at("eu/d1"))
         with router.attempts("gpt-5") as attempts:
