@@ -25,7 +25,7 @@ from gateway.config.settings import Settings
 from gateway.gateway import Gateway
 from gateway.http.auth import headers_in, keys_in
 from gateway.http.bodies import decoded, read_body
-from gateway.http.cors import is_near, permission
+from gateway.http.cors import cors_headers, is_local_origin
 from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import CONNECTION, ClientConnection
 from gateway.server.runtime import Runtime
@@ -163,7 +163,7 @@ def _admit(app: Flask, gateway: Gateway) -> None:
     def admit() -> None:
         environ = request.environ
         g.caller = "anonymous"
-        if gateway.auth.is_open and not is_near(environ.get("HTTP_ORIGIN", "self://")):
+        if gateway.auth.is_open and not is_local_origin(environ.get("HTTP_ORIGIN", "self://")):
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Without a key, pages of other sites may not call."))
         if environ["PATH_INFO"] in _OPEN_PATHS or environ["REQUEST_METHOD"] == "OPTIONS":
             return
@@ -178,7 +178,7 @@ def _admit(app: Flask, gateway: Gateway) -> None:
         if origin := request.environ.get("HTTP_ORIGIN"):
             asked = request.headers.get("Access-Control-Request-Headers", "")
             methods = response.headers.get("Allow", "")
-            response.headers.update(permission(origin, asked, methods, keyless=gateway.auth.is_open))
+            response.headers.update(cors_headers(origin, asked, methods, keyless=gateway.auth.is_open))
         return response
 
 

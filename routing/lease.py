@@ -209,10 +209,11 @@ class OutcomeRecorder:
     def _scope(self, endpoint: Endpoint, fault: Fault) -> Scope:
         """What *fault* puts in cooldown: the subaccount once it forbids all that it has, if that is more than one."""
         if fault.kind is not FaultKind.DEPLOYMENT_FORBIDDEN:
-            self._forbidden.discard(endpoint)
+            if CLASSIFICATIONS[fault.kind].effect is not Effect.NEUTRAL:  # it was the endpoint that answered
+                self._forbidden.discard(endpoint)
             return scope_of(fault)
         self._forbidden.add(endpoint)
-        here = {each for each in self._endpoints() if each.subaccount == endpoint.subaccount}
+        here = {each for each in self._endpoints() if each.subaccount == endpoint.subaccount and each.weight}
         return Scope.SUBACCOUNT if len(here) > 1 and here <= self._forbidden else Scope.NONE
 
     def _penalty(self, fault: Fault, effect: Effect) -> float | None:

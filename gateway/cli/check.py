@@ -13,7 +13,7 @@ from dialects.registry import CLIENTS
 from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, Filters, SubAccount
-from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed, Management, is_at_home, listing
+from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed, Management, is_same_origin, listing
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from routing.load_balancer import LoadBalancer
@@ -95,7 +95,12 @@ def examine(
 def _added(account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[Listed]]) -> Iterator[str]:
     """Name the models that are served because they were looked up."""
     for each in seen[account.name] if account.discovery else ():
-        if each.model and each.status == RUNNING and is_at_home(each, account) and settings.filters.admits(each.model):
+        if (
+            each.model
+            and each.status == RUNNING
+            and is_same_origin(each, account)
+            and settings.filters.admits(each.model)
+        ):
             yield each.model
 
 
@@ -132,7 +137,7 @@ def _subaccount(
             yield _compared(account, model, deployment, listed.get(deployment.id), router)
     known = {each.id for deployments in account.deployments.values() for each in deployments}
     others = [each for each in listed.values() if each.id not in known and each.model and each.status == RUNNING]
-    strangers = [each for each in others if not is_at_home(each, account)]
+    strangers = [each for each in others if not is_same_origin(each, account)]
     others = [each for each in others if each not in strangers]
     for each in strangers:
         yield Finding(Mark.NOTE, account.name, f"{each.model} ({each.id}) runs and is not served: {ELSEWHERE}")

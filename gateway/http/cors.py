@@ -11,7 +11,7 @@ from gateway.server.serving import is_loopback
 _WEB = frozenset({"http", "https"})
 
 
-def is_near(origin: str) -> bool:
+def is_local_origin(origin: str) -> bool:
     """Whether *origin*, as a browser says it, is a page of this machine, or a program and no page at all."""
     try:
         parts = urlsplit(origin)
@@ -21,9 +21,9 @@ def is_near(origin: str) -> bool:
     return is_loopback(host) if parts.scheme in _WEB else bool(parts.scheme)
 
 
-def permission(origin: str, asked: str, methods: str, *, keyless: bool) -> dict[str, str]:
+def cors_headers(origin: str, asked: str, methods: str, *, keyless: bool) -> dict[str, str]:
     """Say in headers what a page of *origin* may do; *asked* and *methods* are what it wants to send and may call."""
-    if not origin or (keyless and not is_near(origin)):
+    if not origin or (keyless and not is_local_origin(origin)):
         return {}
     allowed = {"Access-Control-Allow-Methods": methods, "Access-Control-Allow-Headers": asked}
     return {

@@ -7,7 +7,7 @@ from dialects.core.conversation import Completion, Stop, StopReason, Usage
 from dialects.embeddings.openai import EmbeddingRequest, render_response
 from dialects.embeddings.registry import EMBEDDING_DIALECTS
 from dialects.translator import ClientResponse
-from gateway.requests.exchange import Exchange, making_sense
+from gateway.requests.exchange import Exchange, unreadable_as_fault
 from routing.attempts import Attempt
 
 
@@ -25,7 +25,7 @@ class EmbeddingExchange(Exchange):
         rendered = dialect.render_request(self._request, profile)
         self.drop(name for each in rendered for name in each.dropped)
         answers = [self.read(attempt, each.body) for each in rendered]
-        with making_sense():
+        with unreadable_as_fault():
             response = dialect.parse_response(answers)
             usage = Usage(fresh_input=response.prompt_tokens)
             completion = Completion(model=response.model, stop=Stop(StopReason.END), usage=usage)

@@ -32,7 +32,7 @@ _MOST_ITEMS = 100_000
 DEFECT = Fault(FaultKind.DEFECT, "The proxy itself failed.")
 
 
-class Client(Protocol):
+class UpstreamClient(Protocol):
     """Sends a rendered request to the endpoint of an attempt."""
 
     def begin(
@@ -104,7 +104,7 @@ class Exchange:
         self,
         asked: Asked,
         attempts: Attempts,
-        client: Client,
+        client: UpstreamClient,
         observer: Observer,
         lifetime: Lifetime,
         shared: Shared | None = None,
@@ -213,14 +213,14 @@ class Exchange:
         """Ask the attempt's endpoint once; raises `FaultError`."""
         translator, body = self.prepare(attempt)
         loaded = self.read(attempt, body)
-        with making_sense():
+        with unreadable_as_fault():
             return translator.render_response(loaded)
 
     def read(self, attempt: Attempt, body: JSON) -> JSON:
         """Send *body* to the attempt's endpoint and read the answer; raises `FaultError`."""
         with self.waiting(), closing(self.open(attempt, body, stream=False)) as reader:
             raw = reader.read(attempt.lease.first_byte)
-        with making_sense():
+        with unreadable_as_fault():
             loaded: JSON = loads(raw)
             return loaded
 
@@ -389,7 +389,7 @@ def item_ids(response: JSON) -> tuple[str, ...]:
     return tuple(item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str))
 
 
-class making_sense:  # noqa: N801 - used as a function is
+class unreadable_as_fault:  # noqa: N801 - used as a function is
     """Within, an answer is understood; one that makes no sense raises `FaultError`."""
 
     def __enter__(self) -> None:

@@ -105,7 +105,7 @@ def running(subaccount: SubAccount, listed: Iterable[Listed]) -> Models:
     for each in listed:
         if not (each.model and each.status == RUNNING and is_url(each.url)):
             continue
-        if not is_at_home(each, subaccount):
+        if not is_same_origin(each, subaccount):
             _log.warning("deployment %s of %s is left out: %s", each.id, subaccount.name, ELSEWHERE)
         else:
             models[each.model] = (*models.get(each.model, ()), Deployment(each.url))
@@ -134,7 +134,7 @@ def without_gaps(
     return found
 
 
-def is_at_home(listed: Listed, subaccount: SubAccount) -> bool:
+def is_same_origin(listed: Listed, subaccount: SubAccount) -> bool:
     """Whether a deployment is asked at the scheme, host and port of the AI API that lists it."""
     origin = _origin(listed.url)
     return origin is not None and origin == _origin(subaccount.key.api_url)

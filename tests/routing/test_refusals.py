@@ -1,5 +1,7 @@
 """What becomes of a request that a provider refuses, and of the endpoint that did."""
 
+import dataclasses
+
 import pytest
 
 from dialects.core.faults import Fault, FaultKind
@@ -262,6 +264,23 @@ class TestForbiddenSubaccount:
             second.failed(AI_CORE_FORBIDS)
 
             assert "cooling" not in circuits(router).values()
+
+    def test_a_caller_that_leaves_speaks_for_no_endpoint(self, router_of):
+        router = router_of(pool_at("eu/d1", "eu/d2"), KEEN)
+        first, second, again = (next(router.attempts("gpt-5", retry=False)) for _ in range(3))
+        first.failed(AI_CORE_FORBIDS)
+        again.failed(Fault(FaultKind.CALLER_LEFT, "left"))
+        second.failed(AI_CORE_FORBIDS)
+
+        assert {"cooling"} == set(circuits(router).values())
+
+    def test_a_drained_endpoint_is_not_waited_for(self, router_of):
+        drained = dataclasses.replace(pool_at("eu/d3")["gpt-5"][0], weight=0)
+        router = router_of({"gpt-5": [*pool_at("eu/d1", "eu/d2")["gpt-5"], drained]}, KEEN)
+        for _ in range(2):
+            next(router.attempts("gpt-5", retry=False)).failed(AI_CORE_FORBIDS)
+
+        assert ["cooling", "cooling"] == [circuits(router)[where] for where in ("eu/d1", "eu/d2")]
 
     def test_an_endpoint_that_has_no_other_beside_it_is_blamed_alone(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), KEEN)
