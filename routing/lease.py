@@ -12,7 +12,7 @@ from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
 from routing.cooldown import Clock, Cooldowns, key_for
 from routing.endpoint import Endpoint
 from routing.events import CooldownEnded, CooldownStarted, EventPublisher, EventQueue, LeaseAbandoned, OutcomeRecorded
-from routing.health import Permit
+from routing.health import Permit, PermitEnd
 from routing.member import Member, StrategyLock
 from routing.policy import Policy
 
@@ -231,4 +231,4 @@ class OutcomeRecorder:
             seconds = self._policy.discovery_interval or self._policy.breaker.timeout_cap
             breaker.eject("the deployment is gone", permit=permit, seconds=seconds)
         else:
-            breaker.released(permit, complete=False, throttled=effect is Effect.THROTTLE)
+            breaker.released(permit, PermitEnd.THROTTLED if effect is Effect.THROTTLE else PermitEnd.CANCELLED)
