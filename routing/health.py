@@ -104,10 +104,10 @@ class CircuitBreaker:
                                                                   probe is in flight
     ================  ====================  ====================  ==========================
 
-    *Panic* is when no circuit of the model is closed: then one permit may be out at first, and twice as many for each
-    second in which none of them failed. A generation begins when a circuit opens or closes, and a permit of an
-    earlier one counts for nothing; but for those whose answers closed the circuit: it hangs on them until one was
-    complete, since without them it would not be closed.
+    *Panic* is when none of the model's endpoints has a closed circuit, those in cooldown aside: then one permit may be
+    out at first, and twice as many for each second in which none of them failed. A generation begins when a circuit
+    opens or closes, and a permit of an earlier one counts for nothing; but for those whose answers closed the circuit:
+    it hangs on them until one was complete, since without them it would not be closed.
 
     The lock guards all of it. It is held for assignments; nothing is taken inside it.
     *on_transition* is called after it was released. *timeout* as a keyword is a fixed one.
@@ -158,7 +158,7 @@ class CircuitBreaker:
         return state
 
     def enter(self, *, panic: bool = False, always: bool = False) -> Permit | None:
-        """Take a permit, or None; *panic* if no circuit of the model is closed, *always* if there is no other."""
+        """Take a permit, or None; an open circuit gives some in *panic*, and one *always* if there is no other."""
         with self._lock:
             now = self._tick()
             permit = None

@@ -46,7 +46,7 @@ class Lease:
     ``preferred``                 it made what the request brings along
     ``pinned``                    it made what the request continues: no other can
     ``probe``                     to find out whether it is healthy again
-    ``panic``                     no circuit of the model is closed
+    ``panic``                     no circuit is closed, those in cooldown aside
     ``alone``                     its circuit is open, but there is no other
     ``defect``                    the strategy failed, and it is the first candidate
     ============================  =====================================================

@@ -65,7 +65,7 @@ class _Options:
     opened: list[Member]
     """In panic those whose circuit is open, the longest-open first."""
     panic: bool
-    """Whether no circuit is closed."""
+    """Whether no circuit is closed, of those in no cooldown."""
 
 
 @dataclass(slots=True, eq=False)
@@ -198,16 +198,9 @@ class LoadBalancer:
         finally:
             self._events.publish()
 
-    def select(
-        self,
-        model: str,
-        *,
-        exclude: Collection[Endpoint] = (),
-        exclude_domains: Collection[QuotaDomain] = (),
-        context: SelectionContext = NO_CONTEXT,
-    ) -> Endpoint:
+    def select(self, model: str, *, context: SelectionContext = NO_CONTEXT) -> Endpoint:
         """Select, and take the turn, without a lease and so without probes: for callers that will not report."""
-        request = _Request(model, exclude, exclude_domains, self._counted(model, context))
+        request = _Request(model, (), (), self._counted(model, context))
         try:
             with self._lock:
                 members = self._members_for(request)
