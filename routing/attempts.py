@@ -308,12 +308,12 @@ class Attempts:
 
     def _lease(self) -> Lease:
         """Lease an endpoint that was not tried yet; if there is none, wait and begin anew."""
-        if self._asks_for_a_second_opinion():
-            return self._acquire()
         while True:
             try:
                 return self._acquire()
             except NoEndpointError as error:
+                if self._asks_for_a_second_opinion():
+                    raise
                 delay = self._pause(error)
                 if delay is None or delay >= self._plan.lifetime.left():
                     raise
