@@ -30,7 +30,6 @@ from routing.events import (
 )
 from routing.health import CircuitBreaker, CircuitState, HealthChecker, Permit, PermitEnd
 from routing.lease import Lease
-from routing.listing_review import Watched
 from routing.load_balancer import LoadBalancer
 from routing.model_names import (
     FALLBACKS,
@@ -96,7 +95,6 @@ __all__ += [
     "PermitEnd",
     "Tally",
     "Transition",
-    "Watched",
 ]
 # Routing events.
 __all__ += ["CircuitChanged", "CooldownEnded", "CooldownStarted", "EventPublisher", "LeaseAbandoned", "Listener"]

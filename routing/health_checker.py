@@ -7,14 +7,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dialects.core.faults import FaultKind
+from routing.availability import EndpointState
 from routing.cooldown import Clock
 from routing.endpoint import Endpoint
 from routing.events import Circuit, EventQueue, OutcomeRecorded, RoutingEvent
-from routing.listing_review import ListingReview, Watched, breaker_of
 from routing.policy import Policy
+
+if TYPE_CHECKING:
+    from routing.health import CircuitBreaker
+    from routing.load_balancer import LoadBalancer
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,76 @@ _TICK = 1.0
 """Seconds after which the thread looks again whether something is due."""
 _AGAIN = 5.0
 """Seconds between two listings of a subaccount that has said that a deployment is gone."""
+
+_ROUNDS = 3
+"""For how many listings an empty one in a row is taken for a mistake, and an answer outweighs what a list says."""
+_NOT_RUNNING = frozenset({"PENDING", "COMPLETED", "DEAD", "STOPPING", "STOPPED", "DELETED"})
+"""What a list must say of a deployment for it to be known not to run; silence and anything else says nothing."""
+
+
+def is_known_not_to_run(status: str) -> bool:
+    """Whether a deployment's *status*, as listed, is a statement and no gap in the list."""
+    return status.upper() in _NOT_RUNNING
+
+
+def answered_lately(state: EndpointState, policy: Policy) -> bool:
+    """Whether an endpoint answered so lately that no gap in a list is believed."""
+    return state.answered <= _ROUNDS * policy.discovery_interval
+
+
+def _breaker_of(balancer: "LoadBalancer", endpoint: Endpoint) -> "CircuitBreaker | None":
+    """Return the breaker that guards *endpoint*; None if it has left meanwhile."""
+    try:
+        return balancer.breaker(endpoint)
+    except KeyError:
+        return None
+
+
+class _ListingReview:
+    """Lists the deployments of a subaccount: ejects what does not run any more, readmits what runs again.
+
+    Evidence outranks lists: an endpoint that answered lately is not ejected because a list lacks it, and an empty list
+    is believed the fourth time in a row. One thread at a time looks at a subaccount.
+    """
+
+    def __init__(self, balancer: "LoadBalancer", list_running: Callable[[str], Mapping[str, str]]) -> None:
+        self._balancer = balancer
+        self._list_running = list_running
+        self._policy = balancer.policy
+        self._empty: dict[str, int] = {}
+        """How many listings of a subaccount were empty, one after another."""
+
+    def look(self, subaccount: str) -> None:
+        """List the deployments of a subaccount, and act on it."""
+        states = [state for state in self._balancer.snapshot() if state.endpoint.subaccount == subaccount]
+        try:
+            found = self._list_running(subaccount)
+        except Exception as error:  # noqa: BLE001 - whatever a listing raises, it says nothing about deployments
+            log.warning("cannot list the deployments of %s: %s", subaccount, type(error).__name__)
+            return
+        if not self._is_mistaken(subaccount, found):
+            for state in states:
+                self._compare(state, found.get(state.endpoint.deployment, "not found"))
+
+    def _is_mistaken(self, subaccount: str, found: Mapping[str, str]) -> bool:
+        """Whether an empty list is not believed yet; it is only asked of subaccounts that have endpoints."""
+        empty = self._empty[subaccount] = 0 if found else self._empty.get(subaccount, 0) + 1
+        if 0 < empty <= _ROUNDS:
+            log.warning("the list of deployments of %s is empty (%d of %d): not believed", subaccount, empty, _ROUNDS)
+        return 0 < empty <= _ROUNDS
+
+    def _compare(self, state: EndpointState, status: str) -> None:
+        breaker = _breaker_of(self._balancer, state.endpoint)
+        if breaker is None:
+            return
+        if status.upper() == "RUNNING":
+            breaker.readmit()
+        elif is_known_not_to_run(status):
+            breaker.eject(f"the deployment's status is {status}")
+        elif not answered_lately(state, self._policy):
+            # Until after the next listing, so that callers can be told when to come back.
+            breaker.eject(f"the deployment's status is {status}", seconds=2 * self._policy.discovery_interval)
+
 
 _T = TypeVar("_T")
 
@@ -42,18 +116,17 @@ class HealthChecker:
 
     def __init__(
         self,
-        balancer: Watched,
+        balancer: "LoadBalancer",
         probe: Callable[[Endpoint], int],
         *,
         list_running: Callable[[str], Mapping[str, str]] | None = None,
-        policy: Policy | None = None,
         clock: Clock = time.monotonic,
         stop: threading.Event | None = None,
     ) -> None:
         self._balancer = balancer
         self._probe = probe
-        self._policy = policy = policy or Policy()
-        self._review = None if list_running is None else ListingReview(balancer, list_running, policy)
+        self._policy = balancer.policy
+        self._review = None if list_running is None else _ListingReview(balancer, list_running)
         self._clock = clock
         self._stop = stop or threading.Event()
         self._thread: threading.Thread | None = None
@@ -131,7 +204,7 @@ class HealthChecker:
     def _check(self, endpoint: Endpoint) -> None:
         """Ask one endpoint, if its deployment is there."""
         self._checked[endpoint] = self._clock()
-        breaker = breaker_of(self._balancer, endpoint)
+        breaker = _breaker_of(self._balancer, endpoint)
         if breaker is not None and not breaker.snapshot().ejected:
             breaker.checked(self._trouble(endpoint))
 

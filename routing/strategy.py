@@ -164,24 +164,11 @@ class RoundRobinStrategy(_BuiltInStrategy):
         return next(row.endpoint for row in candidates if (row.endpoint.subaccount, row.endpoint.url) == (name, url))
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
+        del endpoints
         with self._lock:
-            subaccounts, self._subaccounts = self._subaccounts, defaultdict(_Turns)
-            deployments, self._deployments = self._deployments, defaultdict(_Turns)
-            for endpoint in endpoints:
-                _carry(subaccounts, self._subaccounts, endpoint.model, endpoint.subaccount)
-                _carry(deployments, self._deployments, (endpoint.subaccount, endpoint.model), endpoint.url)
-
-
-_K = TypeVar("_K")
-
-
-def _carry(before: Mapping[_K, _Turns], after: Mapping[_K, _Turns], key: _K, name: str) -> None:
-    """Take one turn over from *before* to *after*, if there is one."""
-    turns = before.get(key, _Turns())
-    turn = turns.last.get(name)
-    if turn:
-        after[key].now, after[key].last[name] = turns.now, turn
+            self._subaccounts.clear()
+            self._deployments.clear()
 
 
 @dataclass(slots=True)
@@ -228,14 +215,10 @@ class WeightedStrategy(_BuiltInStrategy):
             return richest
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the credit of endpoints that left."""
+        """Begin all rounds anew."""
+        del endpoints
         with self._lock:
-            before, self._purses = self._purses, {}
-            for endpoint in endpoints:
-                key = endpoint.subaccount, endpoint.url
-                owed = before.get(endpoint.model, _Purse({})).owed.get(key)
-                if owed is not None:
-                    self._purses.setdefault(endpoint.model, _Purse({})).owed[key] = owed
+            self._purses.clear()
 
 
 class LeastConnectionsStrategy(_BuiltInStrategy):
@@ -258,7 +241,7 @@ class LeastConnectionsStrategy(_BuiltInStrategy):
         return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
         self._turns.retain(endpoints)
 
 
@@ -359,7 +342,7 @@ class CacheAffinityStrategy(_BuiltInStrategy):
         return self._turns.select_endpoint([row for row in candidates if row.endpoint.subaccount == home], context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
         self._turns.retain(endpoints)
         self._least_connections.retain(endpoints)
 
@@ -425,7 +408,7 @@ class PriorityStrategy(_BuiltInStrategy):
         return cls.settings | ({"weight", "failure_penalty"} if policy.priority_full else set())
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
         self._turns.retain(endpoints)
         self._least_connections.retain(endpoints)
 
