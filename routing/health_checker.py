@@ -7,7 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
 
 from dialects.core.faults import FaultKind
 from routing.availability import EndpointState
@@ -47,14 +49,6 @@ def answered_lately(state: EndpointState, policy: Policy) -> bool:
     return state.answered <= _ROUNDS * policy.discovery_interval
 
 
-def _breaker_of(balancer: "LoadBalancer", endpoint: Endpoint) -> "CircuitBreaker | None":
-    """Return the breaker that guards *endpoint*; None if it has left meanwhile."""
-    try:
-        return balancer.breaker(endpoint)
-    except KeyError:
-        return None
-
-
 class _ListingReview:
     """Lists the deployments of a subaccount: ejects what does not run any more, readmits what runs again.
 
@@ -79,7 +73,9 @@ class _ListingReview:
             return
         if not self._is_mistaken(subaccount, found):
             for state in states:
-                self._compare(state, found.get(state.endpoint.deployment, "not found"))
+                with suppress(KeyError):  # it has left meanwhile
+                    breaker = self._balancer.breaker(state.endpoint)
+                    self._compare(breaker, state, found.get(state.endpoint.deployment, "not found"))
 
     def _is_mistaken(self, subaccount: str, found: Mapping[str, str]) -> bool:
         """Whether an empty list is not believed yet; it is only asked of subaccounts that have endpoints."""
@@ -88,10 +84,7 @@ class _ListingReview:
             log.warning("the list of deployments of %s is empty (%d of %d): not believed", subaccount, empty, _ROUNDS)
         return 0 < empty <= _ROUNDS
 
-    def _compare(self, state: EndpointState, status: str) -> None:
-        breaker = _breaker_of(self._balancer, state.endpoint)
-        if breaker is None:
-            return
+    def _compare(self, breaker: "CircuitBreaker", state: EndpointState, status: str) -> None:
         if status.upper() == "RUNNING":
             breaker.readmit()
         elif is_known_not_to_run(status):
@@ -99,9 +92,6 @@ class _ListingReview:
         elif not answered_lately(state, self._policy):
             # Until after the next listing, so that callers can be told when to come back.
             breaker.eject(f"the deployment's status is {status}", seconds=2 * self._policy.discovery_interval)
-
-
-_T = TypeVar("_T")
 
 
 class HealthChecker:
@@ -141,10 +131,12 @@ class HealthChecker:
         """Do what is due: list what runs, then ask the endpoints whose circuit is not closed."""
         now, policy = self._clock(), self._policy
         if self._review and policy.discovery_interval:
-            self._side_by_side(self._review.look, self._due_for_a_listing(now), policy.discovery_interval / 2)
+            listings = [partial(self._review.look, name) for name in self._due_for_a_listing(now)]
+            self._side_by_side(listings, policy.discovery_interval / 2)
         if policy.health_check_interval and now >= self._round + policy.health_check_interval:
             self._round = now
-            self._side_by_side(self._check, self._due_for_a_check(), policy.health_check_interval / 2)
+            checks = [partial(self._check, endpoint) for endpoint in self._due_for_a_check()]
+            self._side_by_side(checks, policy.health_check_interval / 2)
 
     def start(self) -> None:
         """Check from now on, in a thread, until `stop`; nothing happens if no interval is set."""
@@ -178,15 +170,15 @@ class HealthChecker:
             except Exception:
                 log.exception("a health check failed; the next one follows")
 
-    def _side_by_side(self, work: Callable[[_T], None], items: Iterable[_T], seconds: float) -> None:
-        """Work on *items*, a few at a time; what has not begun after so many *seconds* is left for the next round."""
-        waiting, until = EventQueue[_T](items), self._clock() + seconds
+    def _side_by_side(self, work: Iterable[Callable[[], None]], seconds: float) -> None:
+        """Do *work*, a few parts at a time; what has not begun after so many *seconds* is left for the next round."""
+        waiting, until = EventQueue(work), self._clock() + seconds
 
         def take() -> None:
-            for item in waiting.drain():
+            for part in waiting.drain():
                 if self._stop.is_set() or self._clock() >= until:
                     return
-                work(item)
+                part()
 
         if waiting:
             workers = min(_AT_ONCE, len(waiting))
@@ -204,9 +196,10 @@ class HealthChecker:
     def _check(self, endpoint: Endpoint) -> None:
         """Ask one endpoint, if its deployment is there."""
         self._checked[endpoint] = self._clock()
-        breaker = _breaker_of(self._balancer, endpoint)
-        if breaker is not None and not breaker.snapshot().ejected:
-            breaker.checked(self._trouble(endpoint))
+        with suppress(KeyError):  # it has left meanwhile
+            breaker = self._balancer.breaker(endpoint)
+            if not breaker.snapshot().ejected:
+                breaker.checked(self._trouble(endpoint))
 
     def _trouble(self, endpoint: Endpoint) -> str:
         """Say why *endpoint* cannot be reached; empty if it can."""

@@ -30,8 +30,6 @@ from routing.pool import Pool
 from routing.slow_start import SlowStart
 from routing.strategy import NO_CONTEXT, LoadBalancingStrategy, SelectionContext, make_strategy
 
-__all__ = ["Lease", "LoadBalancer", "NoEndpointError"]
-
 _REMEMBERED = 600.0
 """Seconds for which an endpoint that left keeps its history, in case it is back."""
 
@@ -235,7 +233,7 @@ class LoadBalancer:
             now = self._clock()
             change = self._replace(pools, now)
             for pool in self._pools.values():
-                if slow_start.is_settled(now - min(member.joined_at for member in pool.members)):
+                if slow_start.share(now - min(member.joined_at for member in pool.members)) == 1.0:
                     for member in pool.members:
                         if member.joined_at == now:
                             member.adjust(member.endpoint, slow_since=now)

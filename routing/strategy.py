@@ -137,31 +137,25 @@ class RoundRobinStrategy(_BuiltInStrategy):
         """Select the deployment that waits longest, in the subaccount that waits longest."""
         del context
         model = candidates[0].endpoint.model
-        groups: dict[str, dict[str, Endpoint]] = {}
+        groups: dict[str, dict[str, Candidate]] = {}
+        slow = False
         for row in candidates:
             endpoint = row.endpoint
-            if row.weight < endpoint.weight:
-                return self._select_by_share(model, candidates)
-            name = endpoint.subaccount
-            if name in groups:
-                groups[name][endpoint.url] = endpoint
+            slow = slow or row.weight < endpoint.weight
+            if endpoint.subaccount in groups:
+                groups[endpoint.subaccount][endpoint.url] = row
             else:
-                groups[name] = {endpoint.url: endpoint}
+                groups[endpoint.subaccount] = {endpoint.url: row}
         with self._lock:
-            name = self._subaccounts[model].take(groups)
-            group = groups[name]
-            return group[self._deployments[name, model].take(group)]
-
-    def _select_by_share(self, model: str, candidates: Sequence[Candidate]) -> Endpoint:
-        """Choose where some start slowly."""
-        shares: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        for row in candidates:
-            shares[row.endpoint.subaccount][row.endpoint.url] = row.weight / row.endpoint.weight
-        best = {name: max(here.values()) for name, here in shares.items()}
-        with self._lock:
-            name = self._subaccounts[model].take_by(best)
-            url = self._deployments[name, model].take_by(shares[name])
-        return next(row.endpoint for row in candidates if (row.endpoint.subaccount, row.endpoint.url) == (name, url))
+            if slow:
+                name = self._subaccounts[model].take_by(
+                    {name: max(map(_share, groups[name].values())) for name in groups}
+                )
+                url = self._deployments[name, model].take_by({url: _share(row) for url, row in groups[name].items()})
+            else:
+                name = self._subaccounts[model].take(groups)
+                url = self._deployments[name, model].take(groups[name])
+            return groups[name][url].endpoint
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """Begin all turns anew."""
@@ -169,6 +163,10 @@ class RoundRobinStrategy(_BuiltInStrategy):
         with self._lock:
             self._subaccounts.clear()
             self._deployments.clear()
+
+
+def _share(row: Candidate) -> float:
+    return row.weight / row.endpoint.weight
 
 
 @dataclass(slots=True)
