@@ -204,7 +204,7 @@ class Exchange:
             told["x-proxy-reason"] = self.attempts.reasons[-1]
             told["x-proxy-attempts"] = str(self._last.number)
             told["x-proxy-model"] = endpoint.model
-        told["x-proxy-trail"] = str(self.attempts.trail)
+        told["x-proxy-trail"] = self.attempts.trail
         told["x-proxy-fallback"] = self._fallback()
         told["x-proxy-dropped"] = ", ".join(sorted(self._dropped))
         return {name: _one_line(value) for name, value in told.items() if value}
@@ -267,7 +267,7 @@ class Exchange:
             requested=conversation.model,
             model=endpoint.model if endpoint else "",
             stream=conversation.stream,
-            trail=str(self.attempts.trail),
+            trail=self.attempts.trail,
             subaccount=endpoint.subaccount if endpoint else "",
             deployment=endpoint.deployment if endpoint else "",
             attempts=self._last.number if self._last else 0,
