@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
 from dialects.capabilities.models import Vendor
+from dialects.core.faults import FaultKind
 from dialects.framing.sse import BLANK_LINES, comment
 from dialects.interface import BackendDialect, ClientDialect, PassthroughDialect
 
@@ -38,6 +39,8 @@ class Dialect:
     """What keeps a stream to its clients alive while there is nothing to say."""
     fetches_media: bool = True
     """Whether its backends fetch what a request only points at; others must be given the bytes."""
+    failures_in_stream: frozenset[FaultKind] = frozenset()
+    """What its clients understand inside a stream alone, as the vendor says it: such a failure is no HTTP error."""
     keeps_responses: bool = False
     """Whether its backends keep responses and their items, to be referred to by id at the deployment that made them."""
 
@@ -64,6 +67,8 @@ DIALECTS: Mapping[str, Dialect] = {
             vendor=Vendor.OPENAI,
             client_names=("responses", "codex"),
             paths=re.compile(r"(?!/v1/messages|/v1/models|/v1beta/|/models).*/responses", re.DOTALL),
+            # Codex shortens the conversation when a stream says so; after any HTTP error it gives up.
+            failures_in_stream=frozenset({FaultKind.CONTEXT_LENGTH_EXCEEDED}),
             keeps_responses=True,
         ),
         Dialect(

@@ -83,7 +83,9 @@ class StreamedAnswer:
         self._clock = exchange.lifetime.clock
         self._render_fault = render_fault
         self._flow: _Flow | None = None
-        self._sign_of_life = traits(exchange.asked.request.client).keep_alive
+        client = traits(exchange.asked.request.client)
+        self._sign_of_life = client.keep_alive
+        self._told_in_stream = client.failures_in_stream
         # Since when it is the client's turn, where it is.
         self._handed = self._clock()
         # When the client last got something; headers leave with the first bytes, so until then: when it asked.
@@ -91,14 +93,19 @@ class StreamedAnswer:
         self._ready = b""
 
     def begin(self) -> None:
-        """Wait until a model has said something, or long enough; raises `FaultError` if none can."""
+        """Wait until a model has said something, or long enough; raises `FaultError` if none can.
+
+        What the client would not understand as an HTTP error is left to be read from the stream.
+        """
         until = self._spoke + self._timeouts.keep_alive
         try:
             while self._exchange.stage is Stage.ASKING and (wait := until - self._clock()) > 0:
                 self._ready += self._advance(wait)
         except FaultError as error:
             self._end(error.fault)
-            raise
+            if error.fault.kind not in self._told_in_stream:
+                raise
+            self._ready = self._render_fault(error.fault)
         except BaseException:
             self._end(DEFECT)
             raise
