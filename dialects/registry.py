@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
+from dialects.adapt.media_turns import USERS
 from dialects.capabilities.models import Vendor
+from dialects.core.conversation import Role
 from dialects.framing.sse import BLANK_LINES, comment
 from dialects.interface import BackendDialect, ClientDialect, PassthroughDialect
 
@@ -38,6 +40,8 @@ class Dialect:
     """What keeps a stream to its clients alive while there is nothing to say."""
     fetches_media: bool = True
     """Whether its backends fetch what a request only points at; others must be given the bytes."""
+    media_roles: Container[Role] = USERS
+    """Whose turns can hold media where its backends are asked."""
     keeps_responses: bool = False
     """Whether its backends keep responses and their items, to be referred to by id at the deployment that made them."""
 
@@ -64,6 +68,7 @@ DIALECTS: Mapping[str, Dialect] = {
             vendor=Vendor.OPENAI,
             client_names=("responses", "codex"),
             paths=re.compile(r"(?!/v1/messages|/v1/models|/v1beta/|/models).*/responses", re.DOTALL),
+            media_roles=openai_responses.MEDIA_ROLES,
             keeps_responses=True,
         ),
         Dialect(
@@ -77,6 +82,7 @@ DIALECTS: Mapping[str, Dialect] = {
             header="x-goog-api-key",
             # Google's SDK for Python takes a comment for JSON.
             keep_alive=BLANK_LINES,
+            media_roles=gemini.MEDIA_ROLES,
         ),
         Dialect(
             anthropic_messages.DIALECT,

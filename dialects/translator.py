@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from dialects.adapt.json_root import JsonRoot, json_root_for
+from dialects.adapt.media_turns import has_misplaced_media
 from dialects.adapt.tool_names import ToolNames, tool_names_for
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
@@ -130,7 +131,8 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     """Choose the translator from the request's client to *backend*, the name of a dialect.
 
     A model that cannot be given a schema is made to answer in its form by other means, which must be undone in the
-    response; so must other names of tools, and an object around the answer.
+    response; so must other names of tools, and an object around the answer. Where media stand in turns that can hold
+    none, nothing passes: they are moved.
     """
     conversation = request.envelope.conversation
     own = backend if profile.vendor in {row.vendor for row in DIALECTS.values()} else ""
@@ -138,6 +140,7 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     tool_names = ToolNames() if at_home else tool_names_for(conversation, profile.odd_in_names)
     root = json_root_for(conversation, profile)
     fits = (profile.native_schema or conversation.output is None) and (at_home or root.schema is None)
-    if request.may_pass and fits and not tool_names.sent and request.client == backend and backend in PASSTHROUGHS:
+    passes = request.may_pass and fits and not tool_names.sent and request.client == backend
+    if passes and backend in PASSTHROUGHS and not has_misplaced_media(conversation, DIALECTS[backend].media_roles):
         return PassthroughTranslator(request, PASSTHROUGHS[backend], BACKENDS[backend])
     return HubTranslator(request, CLIENTS[request.client], BACKENDS[backend], tool_names, root, own)

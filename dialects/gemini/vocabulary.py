@@ -3,10 +3,12 @@
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 """
 
-from dialects.core.conversation import JSON, Effort, Media, MediaKind, StopReason, Usage
+from dialects.core.conversation import JSON, Effort, Media, MediaKind, Role, StopReason, Usage
 from dialects.core.faults import FaultKind
 
 DIALECT = "gemini"
+MEDIA_ROLES = frozenset({Role.USER, Role.ASSISTANT})
+"""Whose turns can hold media: a model is shown in its own what it drew."""
 DECLARED = "tools.functionDeclarations"
 """Under which name is kept what a function declares that only Gemini knows; no field of a body holds a dot."""
 TURNS = "contents[]"

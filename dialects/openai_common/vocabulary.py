@@ -8,6 +8,8 @@ from dialects.core.events import Block
 
 CHAT = "openai-chat"
 RESPONSES = "openai-responses"
+MESSAGES = "messages[]"
+"""How the place of a field is written that stands in some message."""
 LOGPROBS = "message.output_text.logprobs"
 """What `include` of Responses calls the `logprobs` of chat completions."""
 CHOICE = {ToolMode.AUTO: "auto", ToolMode.REQUIRED: "required", ToolMode.NONE: "none"}
