@@ -137,12 +137,20 @@ class RoundRobinStrategy(_BuiltInStrategy):
         """Select the deployment that waits longest, in the subaccount that waits longest."""
         del context
         model = candidates[0].endpoint.model
-        if [row for row in candidates if row.weight < row.endpoint.weight]:
-            return self._select_by_share(model, candidates)
+        groups: dict[str, dict[str, Endpoint]] = {}
+        for row in candidates:
+            endpoint = row.endpoint
+            if row.weight < endpoint.weight:
+                return self._select_by_share(model, candidates)
+            name = endpoint.subaccount
+            if name in groups:
+                groups[name][endpoint.url] = endpoint
+            else:
+                groups[name] = {endpoint.url: endpoint}
         with self._lock:
-            name = self._subaccounts[model].take([row.endpoint.subaccount for row in candidates])
-            here = {row.endpoint.url: row.endpoint for row in candidates if row.endpoint.subaccount == name}
-            return here[self._deployments[name, model].take(here)]
+            name = self._subaccounts[model].take(groups)
+            group = groups[name]
+            return group[self._deployments[name, model].take(group)]
 
     def _select_by_share(self, model: str, candidates: Sequence[Candidate]) -> Endpoint:
         """Choose where some start slowly."""
@@ -335,15 +343,19 @@ class CacheAffinityStrategy(_BuiltInStrategy):
         loads: dict[str, int] = {}
         for row in candidates:
             name = row.endpoint.subaccount
-            weights[name] = weights.get(name, 0.0) + row.weight
-            loads[name] = loads.get(name, 0) + row.in_flight
-        share = (sum(loads.values()) + 1) / sum(weights.values())
+            if name in weights:
+                weights[name] += row.weight
+                loads[name] += row.in_flight
+            else:
+                weights[name], loads[name] = row.weight, row.in_flight
         pulls = _pulls(context.affinity_key, tuple(weights))
         ranks = dict(zip(weights, map(mul, weights.values(), pulls), strict=True))
         home = max(ranks, key=ranks.__getitem__)
-        while loads[home] >= self._bound(weights[home] * share):
-            del ranks[home]
-            home = max(ranks, key=ranks.__getitem__)
+        if loads[home] >= self._floor:
+            share = (sum(loads.values()) + 1) / sum(weights.values())
+            while loads[home] >= self._bound(weights[home] * share):
+                del ranks[home]
+                home = max(ranks, key=ranks.__getitem__)
         return self._turns.select_endpoint([row for row in candidates if row.endpoint.subaccount == home], context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:

@@ -3,7 +3,6 @@ import math
 import random
 from collections import Counter
 from collections.abc import Hashable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -341,7 +340,7 @@ class TestCacheAffinity:
             first = choose(CacheAffinityStrategy(), self.POOL, 1, key)[0].subaccount
             without = [row for row in self.POOL if row.endpoint.subaccount != first]
             second = choose(CacheAffinityStrategy(), without, 1, key)[0].subaccount
-            full = [replace(row, in_flight=9) if row.endpoint.subaccount == first else row for row in self.POOL]
+            full = [row._replace(in_flight=9) if row.endpoint.subaccount == first else row for row in self.POOL]
 
             assert second == choose(CacheAffinityStrategy(), full, 1, key)[0].subaccount
 
