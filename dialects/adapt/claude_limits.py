@@ -97,13 +97,13 @@ def reconcile(requested: RequestedSettings, profile: ModelProfile) -> AcceptedSe
     return _sampling(accepted, requested, profile)
 
 
-def requested_settings(conversation: Conversation, *, effort_alone: bool) -> RequestedSettings:
-    """Read the settings that a conversation asks for; *effort_alone* if an effort does not ask to think."""
+def requested_settings(conversation: Conversation) -> RequestedSettings:
+    """Read the settings that a conversation asks for."""
     sampling, reasoning = conversation.sampling, conversation.reasoning or Reasoning()
     effort = _EFFORT.get(reasoning.effort) if reasoning.effort else None
     return RequestedSettings(
         max_tokens=sampling.max_tokens,
-        thinking=_asked(reasoning, effort_alone=effort_alone),
+        thinking=_asked(reasoning),
         effort=effort,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
@@ -251,12 +251,12 @@ def _marked(conversation: Conversation, keep: Callable[[], bool], *, in_results:
     return replace(conversation, tools=tools, system=system, messages=messages)
 
 
-def _asked(reasoning: Reasoning, *, effort_alone: bool) -> JSON | None:
+def _asked(reasoning: Reasoning) -> JSON | None:
     if reasoning.effort is Effort.NONE or (reasoning.budget is not None and reasoning.budget <= 0):
         return {"type": "disabled"}
     if reasoning.budget is not None:
         return {"type": "enabled", "budget_tokens": reasoning.budget}
-    if reasoning.adaptive or (reasoning.effort and not effort_alone):
+    if reasoning.adaptive or (reasoning.effort and not reasoning.for_answer):
         return {"type": "adaptive"}
     return None
 

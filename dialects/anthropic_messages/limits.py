@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from dialects.adapt import claude_limits
+from dialects.adapt import attachments, claude_limits
 from dialects.adapt.signatures import unpack
 from dialects.adapt.turn_order import BEGINNING, wrapped
 from dialects.adapt.unsupported import by_id
 from dialects.anthropic_messages.request_parser import parse_block
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON, Family, Opaque, Text
+from dialects.core.conversation import JSON, Family, Media, MediaKind, Opaque, Text
 from dialects.core.faults import invalid
 from dialects.interface import Rendered
 
@@ -185,6 +185,8 @@ class _RequestLimits:
                     "send the data itself, as base64",
                     where,
                 )
+            case {"type": "image" | "document", "source": {"type": "base64", "media_type": str()} as source}:
+                return self.marked(block | {"source": _known_source(source)})
             case {"type": "tool_result", "content": [*_] as inner}:
                 return self.marked(block | {"content": self.content(inner, f"{where}.content")})
             case {"type": str()}:
@@ -227,12 +229,17 @@ class _RequestLimits:
             for place, block in enumerate(_blocks(message["content"], is_system=False))
             if block["type"] not in _UNMARKED
         ]
-        if not places or not isinstance(mark, dict) or sum(_marks_in(out)) >= claude_limits.MAX_CACHE_MARKS:
+        if not places or not isinstance(mark, dict):
             self.dropped.add("cache_control")
             return
         at, place = places[-1]
         blocks = _blocks(out["messages"][at]["content"], is_system=False)
-        blocks[place] = self.marked({"cache_control": mark} | blocks[place])
+        if "cache_control" in blocks[place]:
+            return
+        if sum(_marks_in(out)) >= claude_limits.MAX_CACHE_MARKS:
+            self.dropped.add("cache_control")
+            return
+        blocks[place] = self.marked(blocks[place] | {"cache_control": mark})
         out["messages"][at] = out["messages"][at] | {"content": blocks}
 
     def tools(self, out: JSON) -> None:
@@ -332,6 +339,15 @@ def _without_space_at_the_end(content: Any) -> Any:
             return [*before, last | {"text": text.rstrip()}]
         case _:
             return content
+
+
+def _known_source(source: JSON) -> JSON:
+    """Name a type as Claude knows it, and say a document that is text as text."""
+    attached = Media(MediaKind.DOCUMENT, source["media_type"], data=str(source.get("data")))
+    text = attachments.text_of(attached)
+    if text is None:
+        return source | {"media_type": attachments.official_type(source["media_type"])}
+    return {"type": "text", "media_type": "text/plain", "data": text}
 
 
 def _uploads(content: Any, where: str) -> list[str]:

@@ -22,6 +22,7 @@ from dialects.adapt.field_reader import (
     read_whole_number,
 )
 from dialects.adapt.signatures import unpack
+from dialects.adapt.unasked_thinking import before_their_calls
 from dialects.anthropic_messages.vocabulary import DIALECT
 from dialects.core.conversation import (
     JSON,
@@ -146,7 +147,7 @@ class _Parser:
         role = _ROLES.get(read_string(message.get("role"), f"{where}.role"))
         if role is None:
             raise invalid(f'{where}.role must be "user", "assistant" or "system"', f"{where}.role")
-        return Message(role, self.parts(message.get("content"), f"{where}.content"))
+        return Message(role, before_their_calls(self.parts(message.get("content"), f"{where}.content")))
 
     def parts(self, content: Any, where: str) -> tuple[Part, ...]:
         match content:
@@ -314,7 +315,7 @@ class _Parser:
         shown = display != "omitted"
         match thinking.get("type"):
             case None:
-                return Reasoning(effort) if effort else None
+                return Reasoning(effort, for_answer=True) if effort else None
             case "disabled":
                 return Reasoning(Effort.NONE)
             case "enabled":

@@ -79,7 +79,7 @@ class _Renderer:
             "tool_choice": _tool_choice(conversation, json_tool=json_tool) if tools else None,
             "stop_sequences": self.stops(),
         }
-        requested = claude_limits.requested_settings(conversation, effort_alone=own)
+        requested = claude_limits.requested_settings(conversation)
         config = {"effort": requested.effort, "format": self.format(json_tool=json_tool)}
         body |= {
             "max_tokens": requested.max_tokens,

@@ -122,7 +122,7 @@ class _Renderer:
     def settings(self, messages: tuple[Message, ...], tools: JSON | None) -> tuple[JSON, JSON]:
         """Set length, sampling and thinking: some have a place in Converse, some only in the model's own fields."""
         requested = replace(
-            claude_limits.requested_settings(self.conversation, effort_alone=False),
+            claude_limits.requested_settings(self.conversation),
             forced=claude_tools.is_forced(self.conversation) or self.json_tool,
             unsigned_calls=claude_limits.unsigned_calls(messages),
         )

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from dialects.adapt.attachments import official_type
 from dialects.core.conversation import JSON, Media, Opaque, Part, Stop, StopReason, Text, ToolCall, ToolMode, Usage
 from dialects.core.events import Block
 
@@ -70,4 +71,4 @@ def merged_text(parts: tuple[Part, ...]) -> str:
 
 def data_uri(attached: Media) -> str:
     """Write an attachment as one string: its address, or a data URI."""
-    return attached.url or f"data:{attached.mime or 'application/octet-stream'};base64,{attached.data}"
+    return attached.url or f"data:{official_type(attached.mime) or 'application/octet-stream'};base64,{attached.data}"
