@@ -10,6 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from dialects.adapt.json_root import json_root_for
+from dialects.adapt.media_turns import has_misplaced_media
 from dialects.adapt.property_keys import property_keys_for
 from dialects.adapt.tool_names import ToolNames, tool_names_for
 from dialects.adapt.unsupported import approximate_or_reject
@@ -151,7 +152,8 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     """Choose the translator from the request's client to *backend*, the name of a dialect.
 
     A model that cannot be given a schema is made to answer in its form by other means, which must be undone in the
-    response; so must other names of tools, other keys of properties, and an object around the answer.
+    response; so must other names of tools, other keys of properties, and an object around the answer. Where media stand
+    in turns that can hold none, nothing passes: they are moved.
     """
     conversation = request.envelope.conversation
     own = backend if profile.vendor in {row.vendor for row in DIALECTS.values()} else ""
@@ -160,8 +162,8 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     tool_names = ToolNames() if at_home else tool_names_for(conversation, profile.odd_in_names)
     root = json_root_for(conversation, profile)
     fits = (profile.native_schema or conversation.output is None) and (at_home or root.schema is None)
-    passes = request.may_pass and fits and not tool_names.sent and not keys.sent
-    if passes and request.client == backend and backend in PASSTHROUGHS:
+    passes = request.may_pass and fits and not tool_names.sent and not keys.sent and request.client == backend
+    if passes and backend in PASSTHROUGHS and not has_misplaced_media(conversation, DIALECTS[backend].media_roles):
         return PassthroughTranslator(request, PASSTHROUGHS[backend], BACKENDS[backend])
     # What is asked for within an object has properties as well: their keys come last.
     adaptations = (tool_names, root, keys)

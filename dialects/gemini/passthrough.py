@@ -3,7 +3,8 @@
 What must: ids of calls, which SAP AI Core refuses; fields that Vertex AI does
 not know; settings that the model does not take; a turn without a role; a
 system instruction that is a bare string; signatures of other vendors' models;
-and the model's name in the answer.
+types of attachments by names that Google does not know; and the model's name in
+the answer.
 """
 
 from typing import Any
@@ -18,12 +19,14 @@ from dialects.framing.sse import Frame
 from dialects.gemini.limits import FIELDS, fitted, known, thinking_within_limits
 from dialects.gemini.request_renderer import sign_calls_of_others
 from dialects.gemini.stream import fault_frame
-from dialects.gemini.vocabulary import BESIDE, camelled
+from dialects.gemini.vocabulary import BESIDE, camelled, known_type
 from dialects.interface import Envelope, Rendered
 
 _PATH_ONLY = ("model", "stream")
 _SYSTEM = ("systemInstruction", "system_instruction")
 _CALLS = ("functionCall", "function_call", "functionResponse", "function_response")
+_BLOBS = ("inlineData", "inline_data")
+_TYPES = ("mimeType", "mime_type")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
 _CONFIGS = ("generationConfig", "generation_config")
 
@@ -111,6 +114,10 @@ def _part(part: Any, dropped: set[str]) -> Any:
     for name in _CALLS:
         if isinstance(call := changed.get(name), dict) and "id" in call:
             changed[name] = {key: value for key, value in call.items() if key != "id"}
+    for name in _BLOBS:
+        if isinstance(blob := changed.get(name), dict):
+            types = {key: known_type(blob[key]) for key in _TYPES if isinstance(blob.get(key), str)}
+            changed[name] = blob | types
     for name in _SIGNATURES:
         signature = changed.get(name)
         if isinstance(signature, str) and unpack(signature, Family.GEMINI)[0] is not Family.GEMINI:

@@ -12,7 +12,7 @@ from dialects.framing.sse import Frame, encoded
 from dialects.interface import Envelope, Rendered
 from dialects.openai_chat.limits import accepted
 from dialects.openai_chat.request_parser import parse_request
-from dialects.openai_chat.request_renderer import messages_for
+from dialects.openai_chat.request_renderer import fields_of_messages, messages_for
 from dialects.openai_chat.vocabulary import accepted_call_id
 from dialects.openai_common.limits import drop_refused_sampling, limit_effort, limited
 from dialects.openai_common.passthrough import public_model
@@ -99,7 +99,9 @@ def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
 def _messages(body: JSON, profile: ModelProfile, dropped: set[str]) -> list[Any]:
     """Pass what was said; for vendors stricter than OpenAI as in translation."""
     if profile.vendor is not Vendor.OPENAI:
-        return messages_for(parse_request(body), profile, dropped)
+        conversation = parse_request(body)
+        dropped |= fields_of_messages(conversation)
+        return messages_for(conversation, profile, dropped)
     messages = body.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise invalid("messages must be a list of objects", "messages")

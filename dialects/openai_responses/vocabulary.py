@@ -23,6 +23,7 @@ from dialects.core.conversation import (
     OutputFormat,
     Part,
     Refusal,
+    Role,
     Stop,
     StopReason,
     Text,
@@ -38,6 +39,8 @@ from dialects.interface import Envelope
 from dialects.openai_common.vocabulary import CHOICE, RESPONSES, stop_for
 
 DIALECT = RESPONSES
+MEDIA_ROLES = frozenset({Role.USER, Role.SYSTEM})
+"""Whose turns can hold media."""
 _INCOMPLETE = {
     StopReason.LENGTH: "max_output_tokens",
     StopReason.CONTEXT_FULL: "max_output_tokens",
