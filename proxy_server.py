@@ -320,7 +320,7 @@ def _chat(gateway: Gateway, body: JSON) -> Response:
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:
     """Answer a conversation, in one piece or as a stream."""
     exchange = gateway.exchange(client, body, g.headers, g.caller, g.lifetime, asked_in=asked_in)
-    if not exchange.asked.request.envelope.conversation.stream:
+    if not exchange.incoming.request.envelope.conversation.stream:
         return _whole(exchange)
     stream = gateway.stream(exchange)
     try:

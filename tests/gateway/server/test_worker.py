@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from dialects.core.faults import FaultError
-from gateway.requests.lifetime import Lifetime, Wish
+from gateway.requests.lifetime import Interest, Lifetime
 from gateway.server.client_connection import CONNECTION
 from gateway.server.worker import Stage
 from tests.gateway.server.serving import PATIENCE, Echo, Start, running
@@ -174,7 +174,7 @@ def test_a_wait_for_the_client_ends_with_the_drain() -> None:
         connection = environ[CONNECTION]
         connection.lifetime = Lifetime(60.0, client=connection, drain=runtimes[0].drain)
         try:
-            connection.lifetime.wait((Wish(connection),), 60.0)
+            connection.lifetime.wait((Interest(connection),), 60.0)
         except FaultError as error:
             ends.append(str(error))
         start("200 OK", [("Content-Length", "0")])
