@@ -144,6 +144,7 @@ def _begin(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
     @app.before_request
     def begin() -> None:
         environ = request.environ
+        g.headers = headers_in(environ)
         connection = next((environ[name] for name in _CONNECTIONS if name in environ), None)
         g.lifetime = lifetime = gateway.lifetime(connection, drain)
         if isinstance(connection, ClientConnection):
@@ -167,8 +168,7 @@ def _admit(app: Flask, gateway: Gateway) -> None:
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Without a key, pages of other sites may not call."))
         if environ["PATH_INFO"] in _OPEN_PATHS or environ["REQUEST_METHOD"] == "OPTIONS":
             return
-        g.headers = headers = headers_in(environ)
-        caller = gateway.auth.admit(keys_in(headers, request.args if environ.get("QUERY_STRING") else {}))
+        caller = gateway.auth.admit(keys_in(g.headers, request.args if environ.get("QUERY_STRING") else {}))
         if caller is None:
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Incorrect API key provided."))
         g.caller = caller
@@ -371,7 +371,7 @@ def _with_betas(body: JSON) -> JSON:
 
 def _caller_dialect() -> str:
     """Name the dialect of whoever sent the request."""
-    return dialect_of_caller(request.path, {name.lower() for name, _ in request.headers})
+    return dialect_of_caller(request.path, g.headers)
 
 
 def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
