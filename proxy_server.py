@@ -347,7 +347,7 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
 
     A *model* that the path names is the one that is asked.
     """
-    encodings, limit = g.headers.get("content-encoding", ""), gateway.settings.max_body_bytes
+    encodings, limit = g.headers.get("content-encoding", ""), gateway.settings.server.max_body_bytes
     raw = decoded(read_body(request.environ, limit), encodings, limit)
     g.place = gateway.admission.enter(g.caller, g.lifetime)
     try:
