@@ -13,7 +13,7 @@ from gateway.upstream.discovery import Get, Models, listing, merge_listing, stat
 from routing.endpoint import Endpoint
 from routing.events import RoutingEvent
 from routing.health import HealthChecker
-from routing.listing_review import answered_lately
+from routing.health_checker import answered_lately
 from routing.load_balancer import LoadBalancer
 from routing.model_names import Unlisted
 
@@ -62,9 +62,7 @@ class EndpointPool:
         self._due = clock()
         self._stop = stop or threading.Event()
         self._thread: threading.Thread | None = None
-        self._checker = HealthChecker(
-            balancer, probe, list_running=self._statuses, policy=settings.policy, clock=clock, stop=self._stop
-        )
+        self._checker = HealthChecker(balancer, probe, list_running=self._statuses, clock=clock, stop=self._stop)
 
     def start(self) -> None:
         """Fill the pools, and begin to watch; what is looked up late joins late."""

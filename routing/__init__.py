@@ -28,9 +28,8 @@ from routing.events import (
     StrategyFailed,
     Transition,
 )
-from routing.health import CircuitBreaker, CircuitState, HealthChecker, Permit
+from routing.health import CircuitBreaker, CircuitState, HealthChecker, Permit, PermitEnd
 from routing.lease import Lease
-from routing.listing_review import Watched
 from routing.load_balancer import LoadBalancer
 from routing.model_names import (
     FALLBACKS,
@@ -87,7 +86,16 @@ __all__ += ["NO_CONTEXT", "STRATEGIES", "CacheAffinityStrategy", "Candidate", "L
 __all__ += ["LeastLatencyStrategy", "LoadBalancingStrategy", "PriorityStrategy", "RoundRobinStrategy"]
 __all__ += ["SelectionContext", "WeightedStrategy", "make_strategy", "register_strategy"]
 # Health.
-__all__ += ["Circuit", "CircuitBreaker", "CircuitState", "HealthChecker", "Permit", "Tally", "Transition", "Watched"]
+__all__ += [
+    "Circuit",
+    "CircuitBreaker",
+    "CircuitState",
+    "HealthChecker",
+    "Permit",
+    "PermitEnd",
+    "Tally",
+    "Transition",
+]
 # Routing events.
 __all__ += ["CircuitChanged", "CooldownEnded", "CooldownStarted", "EventPublisher", "LeaseAbandoned", "Listener"]
 __all__ += ["OutcomeRecorded", "PoolsChanged", "RoutingEvent", "StrategyFailed"]

@@ -254,7 +254,7 @@ class Attempts:
         return self
 
     def __next__(self) -> Attempt:
-        if self._over or (self._made and not self._goes_on()):
+        if self._over or (self._made and not self._learn_from_last()):
             self._over = True
             raise StopIteration
         try:
@@ -287,8 +287,8 @@ class Attempts:
     ) -> None:
         self.close()
 
-    def _goes_on(self) -> bool:
-        """Whether another attempt is worth making; if so, what failed is not asked again soon."""
+    def _learn_from_last(self) -> bool:
+        """Note what the last attempt met, so that it is not asked again soon; return whether to make another."""
         last = self._made[-1]
         if last.fault is None or not CLASSIFICATIONS[last.fault.kind].try_elsewhere:
             return False
@@ -308,12 +308,12 @@ class Attempts:
 
     def _lease(self) -> Lease:
         """Lease an endpoint that was not tried yet; if there is none, wait and begin anew."""
-        if self._asks_for_a_second_opinion():
-            return self._acquire()
         while True:
             try:
                 return self._acquire()
             except NoEndpointError as error:
+                if self._asks_for_a_second_opinion():
+                    raise
                 delay = self._pause(error)
                 if delay is None or delay >= self._plan.lifetime.left():
                     raise

@@ -1,12 +1,11 @@
 """Routing events: what happened, for observers, other processes and the log."""
 
 import logging
-import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from dialects.core.faults import FaultKind
 from routing.endpoint import Endpoint, QuotaDomain
@@ -26,33 +25,9 @@ class Circuit(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class CircuitState:
-    """The state of a circuit at one moment; times are by the breaker's clock."""
-
-    circuit: Circuit
-    reason: str
-    """Why it came into this state."""
-    since: float
-    """When it came into this state, or last proved to belong there."""
-    until: float | None = None
-    """When an open circuit becomes half-open; None if it is not open."""
-    k: int = 0
-    """How often its open time was doubled."""
-    ejected: bool = False
-    """Whether it is open because the deployment is not there."""
-    closed_at: float = -math.inf
-    """When it closed after it had been open; minus infinity if it is not closed, or always was."""
-    probes: int = 0
-    """How many probes are in flight."""
-    next_probe: float = 0.0
-    """In how many seconds there is room for another probe when no circuit of the model is closed."""
-
-
-@dataclass(frozen=True, slots=True)
 class Transition:
-    """A circuit went from one state to another; *number* counts a breaker's transitions, from 1."""
+    """A circuit went from one state to another."""
 
-    number: int
     was: Circuit
     now: Circuit
     reason: str
@@ -60,6 +35,8 @@ class Transition:
     """How long an open circuit stays open, if nothing happens before."""
     k: int = 0
     """How often that time was doubled."""
+    ejected: bool = False
+    """Whether it opened because the deployment is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +66,8 @@ class CooldownEnded:
     key: CooldownKey
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeRecorded:
-    """It is known how a request went: answered if *fault* is None."""
+class OutcomeRecorded(NamedTuple):
+    """It is known how a request went: answered if *fault* is None. Every request has one, so it is cheap to make."""
 
     endpoint: Endpoint
     fault: FaultKind | None
@@ -162,10 +138,9 @@ class EventPublisher:
 
     def publish(self) -> None:
         """Tell what happened; the caller holds no lock."""
-        if not self._queue:
-            return
-        for event in self._queue.drain():
-            _write(event)
+        for event in self._queue.drain() if self._queue else ():
+            if type(event) is not OutcomeRecorded:
+                _write(event)
             for listener in self._listeners:
                 try:
                     listener(event)

@@ -1,31 +1,46 @@
-"""Health of endpoints: the circuit breaker, judged by answers, and the checker, which asks."""
+"""Health of an endpoint, judged by its answers: the circuit breaker. `HealthChecker` asks endpoints besides."""
 
-import logging
 import math
 import random
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TypeVar
 
-from dialects.core.faults import FaultKind
 from routing.cooldown import Chance, Clock
-from routing.endpoint import Endpoint
-from routing.events import Circuit, CircuitState, EventQueue, OutcomeRecorded, RoutingEvent, Transition
-from routing.listing_review import ListingReview, Watched, breaker_of
+from routing.events import Circuit, EventQueue, Transition
+from routing.health_checker import HealthChecker
 from routing.outcome_window import OutcomeWindow, Tally
-from routing.policy import BreakerPolicy, Policy
+from routing.policy import BreakerPolicy
 
 __all__ = ["Circuit", "CircuitBreaker", "CircuitState", "HealthChecker", "Permit", "Transition"]
 
-log = logging.getLogger(__name__)
-
 _DOUBLINGS = 30
 """How often the number of probes in flight is doubled at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitState:
+    """The state of a circuit at one moment; times are by the breaker's clock."""
+
+    circuit: Circuit
+    reason: str
+    """Why it came into this state."""
+    since: float
+    """When it came into this state, or last proved to belong there."""
+    until: float | None = None
+    """When an open circuit becomes half-open; None if it is not open."""
+    k: int = 0
+    """How often its open time was doubled."""
+    ejected: bool = False
+    """Whether it is open because the deployment is not there."""
+    closed_at: float = -math.inf
+    """When it closed after it had been open; minus infinity if it is not closed, or always was."""
+    probes: int = 0
+    """How many probes are in flight."""
+    next_probe: float = 0.0
+    """In how many seconds there is room for another probe when no circuit of the model is closed."""
 
 
 class _Stage(Enum):
@@ -37,6 +52,16 @@ class _Stage(Enum):
 # Each is looked up many times in a decision, and an enum's attribute takes three times as long as a call.
 _OUT, _ANSWERED, _SETTLED = _Stage
 _CLOSED, _OPEN, _HALF_OPEN = Circuit
+
+
+class PermitEnd(Enum):
+    """How a request ended that did not fail."""
+
+    COMPLETE = "complete"
+    CANCELLED = "cancelled"
+    """Nothing was learnt about the endpoint."""
+    THROTTLED = "throttled"
+    """It met a used-up quota."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,10 +104,10 @@ class CircuitBreaker:
                                                                   probe is in flight
     ================  ====================  ====================  ==========================
 
-    *Panic* is when no circuit of the model is closed: then one permit may be out at first, and twice as many for each
-    second in which none of them failed. A generation begins when a circuit opens or closes, and a permit of an
-    earlier one counts for nothing; but for those whose answers closed the circuit: it hangs on them until one was
-    complete, since without them it would not be closed.
+    *Panic* is when none of the model's endpoints has a closed circuit, those in cooldown aside: then one permit may be
+    out at first, and twice as many for each second in which none of them failed. A generation begins when a circuit
+    opens or closes, and a permit of an earlier one counts for nothing; but for those whose answers closed the circuit:
+    it hangs on them until one was complete, since without them it would not be closed.
 
     The lock guards all of it. It is held for assignments; nothing is taken inside it.
     *on_transition* is called after it was released. *timeout* as a keyword is a fixed one.
@@ -105,7 +130,6 @@ class CircuitBreaker:
         self._lock = threading.Lock()
         self._transitions: EventQueue[Transition] = EventQueue()
         self._now = CircuitState(_CLOSED, "never failed", clock())
-        self._number = 0
         self._generation = 0
         self._window = OutcomeWindow(policy)
         self._probes: set[Permit] = set()
@@ -134,13 +158,13 @@ class CircuitBreaker:
         return state
 
     def enter(self, *, panic: bool = False, always: bool = False) -> Permit | None:
-        """Take a permit, or None; *panic* if no circuit of the model is closed, *always* if there is no other."""
+        """Take a permit, or None; an open circuit gives some in *panic*, and one *always* if there is no other."""
         with self._lock:
+            if self._now.circuit is _CLOSED:  # no time changes it: nothing to publish
+                return Permit(self._generation)
             now = self._tick()
             permit = None
-            if self._now.circuit is _CLOSED:
-                permit = Permit(self._generation)
-            elif always or self._has_room(now, panic=panic):
+            if always or self._has_room(now, panic=panic):
                 permit = Permit(self._generation)
                 if not self._probes:
                     self._proving_since = now
@@ -184,15 +208,15 @@ class CircuitBreaker:
                         self._open(now, self._k_at(now) + 1, f"the probe failed: {reason}")
         self._publish()
 
-    def released(self, permit: Permit, *, complete: bool = True, throttled: bool = False) -> None:
-        """Give a permit back; an answer that began counts if it is *complete*, a *throttled* probe never."""
+    def released(self, permit: Permit, end: PermitEnd = PermitEnd.COMPLETE) -> None:
+        """Give a permit back; one whose answer never began was cancelled, whatever its *end* is called."""
         with self._lock:
             now = self._tick()
             if self._counts(permit):
-                complete = self._settle(permit) and complete and not throttled
-                if throttled and self._now.circuit is _HALF_OPEN:
+                had_begun = self._settle(permit)
+                if end is PermitEnd.THROTTLED and self._now.circuit is _HALF_OPEN:
                     self._open(now, self._now.k, "the probe met a used-up quota")
-                elif complete and self._now.circuit is _CLOSED:
+                elif end is PermitEnd.COMPLETE and had_begun and self._now.circuit is _CLOSED:
                     self._window.completed()
                     self._proofs.clear()
         self._publish()
@@ -227,13 +251,20 @@ class CircuitBreaker:
         self._publish()
 
     def apply(self, transition: Transition) -> None:
-        """Follow a transition that another process published; it is not published again."""
+        """Follow a transition that another process published; it is not published again.
+
+        Only an open circuit becomes half-open: one that has closed meanwhile has proved more.
+        """
+        move = transition
         with self._lock:
             now = self._tick()
-            opens = transition.now is _OPEN
-            if opens or transition.now is not self._now.circuit:
-                until = max(now + transition.seconds, self._now.until or now) if opens else None
-                self._become(transition.now, now, transition.reason, transition.k, until=until, publish=False)
+            was = self._now.circuit
+            if move.now is _OPEN:
+                until = max(now + move.seconds, self._now.until or now)
+                ejected = move.ejected or self._now.ejected
+                self._become(_OPEN, now, move.reason, move.k, until=until, ejected=ejected, publish=False)
+            elif was is _OPEN or (was is _HALF_OPEN and move.now is _CLOSED):
+                self._become(move.now, now, move.reason, move.k, publish=False)
         self._publish()
 
     def _let_a_probe_in(self, *, ejected: bool, reason: str) -> None:
@@ -252,9 +283,7 @@ class CircuitBreaker:
 
     def _publish(self) -> None:
         """Tell every transition once; no lock is held."""
-        if not self._transitions:
-            return
-        for transition in self._transitions.drain():
+        for transition in self._transitions.drain() if self._transitions else ():
             if self._on_transition is not None:
                 self._on_transition(transition)
 
@@ -322,9 +351,8 @@ class CircuitBreaker:
         closed_at = now if circuit is _CLOSED else -math.inf
         self._now = CircuitState(circuit, reason, now, until, k, ejected, closed_at)
         if publish:
-            self._number += 1
             seconds = 0.0 if until is None else until - now
-            self._transitions.append(Transition(self._number, was, circuit, reason, seconds, k))
+            self._transitions.append(Transition(was, circuit, reason, seconds, k, ejected))
 
     def _k_at(self, now: float) -> int:
         """How often the open time would be doubled now: health takes doublings back."""
@@ -339,146 +367,3 @@ def _adjusted(policy: BreakerPolicy, failure_threshold: int | None, timeout: flo
     if timeout is not None:
         policy = replace(policy, timeout=timeout, timeout_cap=max(timeout, policy.timeout_cap), fixed_timeout=True)
     return policy
-
-
-_ALIVE = frozenset({501, 505})
-"""Statuses from 500 on that say that the server is there, and nothing about a POST."""
-_AT_ONCE = 4
-"""How many checks run side by side."""
-_TICK = 1.0
-"""Seconds after which the thread looks again whether something is due."""
-_AGAIN = 5.0
-"""Seconds between two listings of a subaccount that has said that a deployment is gone."""
-
-_T = TypeVar("_T")
-
-
-class HealthChecker:
-    """Asks the endpoints whose circuit is not closed whether they are back, and each subaccount what it runs.
-
-    *probe* asks one endpoint: an HTTP status, or whether it answered. Whatever it raises is no answer, and so is a
-    status from 500 on, but for those by which a server refuses a method. *list_running* gives a subaccount's
-    deployments and their status. Checks run side by side, a few at a time, for half of the interval at most; those
-    left over come first in the next round. `check_once` does one round, `start` a thread of them, and `listen` hears
-    of deployments that are gone, so that their subaccount is listed at once.
-    """
-
-    def __init__(
-        self,
-        balancer: Watched,
-        probe: Callable[[Endpoint], int],
-        *,
-        list_running: Callable[[str], Mapping[str, str]] | None = None,
-        policy: Policy | None = None,
-        clock: Clock = time.monotonic,
-        stop: threading.Event | None = None,
-    ) -> None:
-        self._balancer = balancer
-        self._probe = probe
-        self._policy = policy = policy or Policy()
-        self._review = None if list_running is None else ListingReview(balancer, list_running, policy)
-        self._clock = clock
-        self._stop = stop or threading.Event()
-        self._thread: threading.Thread | None = None
-        self._round = -math.inf
-        """When the latest round of checks began."""
-        self._checked: dict[Endpoint, float] = {}
-        self._listed: dict[str, float] = {}
-        self._doubtful: deque[str] = deque(maxlen=1_000)
-        """Subaccounts in which a deployment was found to be gone since the latest round."""
-
-    def check_once(self) -> None:
-        """Do what is due: list what runs, then ask the endpoints whose circuit is not closed."""
-        now, policy = self._clock(), self._policy
-        if self._review and policy.discovery_interval:
-            self._side_by_side(self._review.look, self._due_for_a_listing(now), policy.discovery_interval / 2)
-        if policy.health_check_interval and now >= self._round + policy.health_check_interval:
-            self._round = now
-            self._side_by_side(self._check, self._due_for_a_check(), policy.health_check_interval / 2)
-
-    def start(self) -> None:
-        """Check from now on, in a thread, until `stop`; nothing happens if no interval is set."""
-        periods = [self._policy.health_check_interval]
-        if self._review:
-            periods.append(self._policy.discovery_interval)
-        period = min((each for each in periods if each), default=0.0)
-        if period and self._thread is None:
-            self._stop.clear()
-            self._thread = threading.Thread(
-                target=self._run, args=(min(period, _TICK),), name="health-checker", daemon=True
-            )
-            self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread, if there is one; returns when it is over. It can be started again."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-
-    def listen(self, event: RoutingEvent) -> None:
-        """Have a subaccount listed at once that has said that a deployment is gone; subscribe this to the events."""
-        if isinstance(event, OutcomeRecorded) and event.fault is FaultKind.GONE:
-            self._doubtful.append(event.endpoint.subaccount)
-
-    def _run(self, period: float) -> None:
-        while not self._stop.wait(period):
-            try:
-                self.check_once()
-            except Exception:
-                log.exception("a health check failed; the next one follows")
-
-    def _side_by_side(self, work: Callable[[_T], None], items: Iterable[_T], seconds: float) -> None:
-        """Work on *items*, a few at a time; what has not begun after so many *seconds* is left for the next round."""
-        waiting, until = EventQueue[_T](items), self._clock() + seconds
-
-        def take() -> None:
-            for item in waiting.drain():
-                if self._stop.is_set() or self._clock() >= until:
-                    return
-                work(item)
-
-        if waiting:
-            workers = min(_AT_ONCE, len(waiting))
-            with ThreadPoolExecutor(workers, "health-check") as threads:
-                for task in [threads.submit(take) for _ in range(workers)]:
-                    task.result()
-
-    def _due_for_a_check(self) -> list[Endpoint]:
-        """List the endpoints whose circuit is not closed, the one that was checked longest ago first."""
-        states = self._balancer.snapshot()
-        due = [state.endpoint for state in states if state.circuit is not Circuit.CLOSED]
-        self._checked = {endpoint: self._checked.get(endpoint, -math.inf) for endpoint in due}
-        return sorted(due, key=self._checked.__getitem__)
-
-    def _check(self, endpoint: Endpoint) -> None:
-        """Ask one endpoint, if its deployment is there."""
-        self._checked[endpoint] = self._clock()
-        breaker = breaker_of(self._balancer, endpoint)
-        if breaker is not None and not breaker.snapshot().ejected:
-            breaker.checked(self._trouble(endpoint))
-
-    def _trouble(self, endpoint: Endpoint) -> str:
-        """Say why *endpoint* cannot be reached; empty if it can."""
-        try:
-            answer = self._probe(endpoint)
-        except Exception as error:  # noqa: BLE001 - whatever a probe raises, it got no answer
-            return type(error).__name__
-        if isinstance(answer, bool):
-            return "" if answer else "no answer"
-        return "" if answer < 500 or answer in _ALIVE else f"status {answer}"
-
-    def _due_for_a_listing(self, now: float) -> list[str]:
-        """Name the subaccounts whose deployments are to be listed."""
-        subaccounts = dict.fromkeys(state.endpoint.subaccount for state in self._balancer.snapshot())
-        doubtful = {self._doubtful.popleft() for _ in range(len(self._doubtful))}
-        interval = self._policy.discovery_interval
-        due = []
-        for name in subaccounts:
-            age = now - self._listed.get(name, -math.inf)
-            if age >= (min(interval, _AGAIN) if name in doubtful else interval):
-                self._listed[name] = now
-                due.append(name)
-            elif name in doubtful:
-                self._doubtful.append(name)
-        return due

@@ -12,7 +12,7 @@ from routing.classification import CLASSIFICATIONS, Effect, Scope, scope_of
 from routing.cooldown import Clock, Cooldowns, key_for
 from routing.endpoint import Endpoint
 from routing.events import CooldownEnded, CooldownStarted, EventPublisher, EventQueue, LeaseAbandoned, OutcomeRecorded
-from routing.health import Permit
+from routing.health import Permit, PermitEnd
 from routing.member import Member, StrategyLock
 from routing.policy import Policy
 
@@ -46,7 +46,7 @@ class Lease:
     ``preferred``                 it made what the request brings along
     ``pinned``                    it made what the request continues: no other can
     ``probe``                     to find out whether it is healthy again
-    ``panic``                     no circuit of the model is closed
+    ``panic``                     no circuit is closed, those in cooldown aside
     ``alone``                     its circuit is open, but there is no other
     ``defect``                    the strategy failed, and it is the first candidate
     ============================  =====================================================
@@ -158,7 +158,7 @@ class OutcomeRecorder:
         began = first_byte if whole else now
         seconds = (now if began is None else began) - grant.started
         member.breaker.succeeded(grant.permit)
-        with self._lock:
+        with self._lock.lock:
             member.answered(now, None if began is None else seconds)
             self._forbidden.discard(member.endpoint)
             ended = self._cooldowns.end_all(member.endpoint, grant.started)
@@ -172,7 +172,7 @@ class OutcomeRecorder:
         member, now = grant.member, self._clock()
         row = CLASSIFICATIONS[fault.kind]
         self._report_to_breaker(grant, fault, row.effect)
-        with self._lock:
+        with self._lock.lock:
             error = fault.kind if row.try_elsewhere else None
             member.finish(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
             key = key_for(member.endpoint, self._scope(member.endpoint, fault))
@@ -190,7 +190,7 @@ class OutcomeRecorder:
     def closed(self, grant: Grant, *, unanswered: bool) -> None:
         """Record that the request is over."""
         grant.member.breaker.released(grant.permit)
-        with self._lock:
+        with self._lock.lock:
             grant.member.finish(self._clock(), unanswered=unanswered)
         self._events.publish()
 
@@ -231,4 +231,4 @@ class OutcomeRecorder:
             seconds = self._policy.discovery_interval or self._policy.breaker.timeout_cap
             breaker.eject("the deployment is gone", permit=permit, seconds=seconds)
         else:
-            breaker.released(permit, complete=False, throttled=effect is Effect.THROTTLE)
+            breaker.released(permit, PermitEnd.THROTTLED if effect is Effect.THROTTLE else PermitEnd.CANCELLED)

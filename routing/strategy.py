@@ -137,12 +137,20 @@ class RoundRobinStrategy(_BuiltInStrategy):
         """Select the deployment that waits longest, in the subaccount that waits longest."""
         del context
         model = candidates[0].endpoint.model
-        if [row for row in candidates if row.weight < row.endpoint.weight]:
-            return self._select_by_share(model, candidates)
+        groups: dict[str, dict[str, Endpoint]] = {}
+        for row in candidates:
+            endpoint = row.endpoint
+            if row.weight < endpoint.weight:
+                return self._select_by_share(model, candidates)
+            name = endpoint.subaccount
+            if name in groups:
+                groups[name][endpoint.url] = endpoint
+            else:
+                groups[name] = {endpoint.url: endpoint}
         with self._lock:
-            name = self._subaccounts[model].take([row.endpoint.subaccount for row in candidates])
-            here = {row.endpoint.url: row.endpoint for row in candidates if row.endpoint.subaccount == name}
-            return here[self._deployments[name, model].take(here)]
+            name = self._subaccounts[model].take(groups)
+            group = groups[name]
+            return group[self._deployments[name, model].take(group)]
 
     def _select_by_share(self, model: str, candidates: Sequence[Candidate]) -> Endpoint:
         """Choose where some start slowly."""
@@ -156,24 +164,11 @@ class RoundRobinStrategy(_BuiltInStrategy):
         return next(row.endpoint for row in candidates if (row.endpoint.subaccount, row.endpoint.url) == (name, url))
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
+        del endpoints
         with self._lock:
-            subaccounts, self._subaccounts = self._subaccounts, defaultdict(_Turns)
-            deployments, self._deployments = self._deployments, defaultdict(_Turns)
-            for endpoint in endpoints:
-                _carry(subaccounts, self._subaccounts, endpoint.model, endpoint.subaccount)
-                _carry(deployments, self._deployments, (endpoint.subaccount, endpoint.model), endpoint.url)
-
-
-_K = TypeVar("_K")
-
-
-def _carry(before: Mapping[_K, _Turns], after: Mapping[_K, _Turns], key: _K, name: str) -> None:
-    """Take one turn over from *before* to *after*, if there is one."""
-    turns = before.get(key, _Turns())
-    turn = turns.last.get(name)
-    if turn:
-        after[key].now, after[key].last[name] = turns.now, turn
+            self._subaccounts.clear()
+            self._deployments.clear()
 
 
 @dataclass(slots=True)
@@ -220,14 +215,10 @@ class WeightedStrategy(_BuiltInStrategy):
             return richest
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the credit of endpoints that left."""
+        """Begin all rounds anew."""
+        del endpoints
         with self._lock:
-            before, self._purses = self._purses, {}
-            for endpoint in endpoints:
-                key = endpoint.subaccount, endpoint.url
-                owed = before.get(endpoint.model, _Purse({})).owed.get(key)
-                if owed is not None:
-                    self._purses.setdefault(endpoint.model, _Purse({})).owed[key] = owed
+            self._purses.clear()
 
 
 class LeastConnectionsStrategy(_BuiltInStrategy):
@@ -250,7 +241,7 @@ class LeastConnectionsStrategy(_BuiltInStrategy):
         return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
         self._turns.retain(endpoints)
 
 
@@ -335,19 +326,23 @@ class CacheAffinityStrategy(_BuiltInStrategy):
         loads: dict[str, int] = {}
         for row in candidates:
             name = row.endpoint.subaccount
-            weights[name] = weights.get(name, 0.0) + row.weight
-            loads[name] = loads.get(name, 0) + row.in_flight
-        share = (sum(loads.values()) + 1) / sum(weights.values())
+            if name in weights:
+                weights[name] += row.weight
+                loads[name] += row.in_flight
+            else:
+                weights[name], loads[name] = row.weight, row.in_flight
         pulls = _pulls(context.affinity_key, tuple(weights))
         ranks = dict(zip(weights, map(mul, weights.values(), pulls), strict=True))
         home = max(ranks, key=ranks.__getitem__)
-        while loads[home] >= self._bound(weights[home] * share):
-            del ranks[home]
-            home = max(ranks, key=ranks.__getitem__)
+        if loads[home] >= self._floor:
+            share = (sum(loads.values()) + 1) / sum(weights.values())
+            while loads[home] >= self._bound(weights[home] * share):
+                del ranks[home]
+                home = max(ranks, key=ranks.__getitem__)
         return self._turns.select_endpoint([row for row in candidates if row.endpoint.subaccount == home], context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
         self._turns.retain(endpoints)
         self._least_connections.retain(endpoints)
 
@@ -413,7 +408,7 @@ class PriorityStrategy(_BuiltInStrategy):
         return cls.settings | ({"weight", "failure_penalty"} if policy.priority_full else set())
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
         self._turns.retain(endpoints)
         self._least_connections.retain(endpoints)
 

@@ -14,7 +14,7 @@ from gateway.config.service_keys import is_url
 from gateway.config.subaccounts import Deployment, SubAccount, deployment_url
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
-from routing.listing_review import is_known_not_to_run
+from routing.health_checker import is_known_not_to_run
 from routing.model_names import may_name_a_model
 
 _log = logging.getLogger("sap_ai_proxy")

@@ -206,6 +206,17 @@ class TestNothingAvailable:
 
         assert US1 == scene.acquire().endpoint
 
+    def test_a_quota_that_is_used_up_beside_an_open_circuit_is_told_as_what_it_is(self):
+        scene = BalancerScene([EU1, US1])
+        scene.fails(US1, fault=replace(BUSY, retry_after=4.0))
+        scene.fails(EU1)
+        probe = scene.acquire()
+        error = scene.refusal()
+
+        assert EU1 == probe.endpoint
+        assert (FaultKind.RATE_LIMITED, 429) == (error.fault.kind, error.fault.status)
+        assert "the quota of 1 of 2 deployments of 'm' is used up, no other can take the request now" == str(error)
+
     def test_all_in_cooldown_is_so_whether_tried_or_not(self):
         scene = BalancerScene()
         scene.fails(EU1, fault=replace(SPENT, retry_after=9.0))

@@ -53,14 +53,12 @@ class TestVisible:
         lease.answered()
 
         assert [
-            CircuitChanged(
-                EU1, Transition(1, Circuit.CLOSED, Circuit.OPEN, "1 failures in a row: server_error", 10.0, 0)
-            ),
+            CircuitChanged(EU1, Transition(Circuit.CLOSED, Circuit.OPEN, "1 failures in a row: server_error", 10.0, 0)),
             OutcomeRecorded(EU1, FaultKind.SERVER_ERROR, 2.0),
             CooldownStarted(US1, US1, 3.0, FaultKind.RATE_LIMITED),
             OutcomeRecorded(US1, FaultKind.RATE_LIMITED, 0.0),
-            CircuitChanged(EU1, Transition(2, Circuit.OPEN, Circuit.HALF_OPEN, "its time was over", 0.0, 0)),
-            CircuitChanged(EU1, Transition(3, Circuit.HALF_OPEN, Circuit.CLOSED, "it answered", 0.0, 0)),
+            CircuitChanged(EU1, Transition(Circuit.OPEN, Circuit.HALF_OPEN, "its time was over", 0.0, 0)),
+            CircuitChanged(EU1, Transition(Circuit.HALF_OPEN, Circuit.CLOSED, "it answered", 0.0, 0)),
             OutcomeRecorded(EU1, None, 0.5),
         ] == scene.told
         assert all(free)

@@ -19,7 +19,7 @@ class TestGone:
 
         scene.breaker.readmit()
 
-        assert Transition(2, OPEN, HALF_OPEN, "the deployment runs again", 0.0, 0) == scene.said[-1]
+        assert Transition(OPEN, HALF_OPEN, "the deployment runs again", 0.0, 0) == scene.said[-1]
         assert not scene.breaker.snapshot().ejected
 
     def test_or_for_as_long_as_was_said(self):
@@ -75,7 +75,7 @@ class TestActiveChecks:
         scene.fail()
         scene.breaker.checked()
 
-        assert Transition(2, OPEN, HALF_OPEN, "an active check got through", 0.0, 0) == scene.said[-1]
+        assert Transition(OPEN, HALF_OPEN, "an active check got through", 0.0, 0) == scene.said[-1]
         scene.breaker.checked()
         assert 2 == len(scene.said)
 
@@ -108,7 +108,7 @@ class TestActiveChecks:
         scene.clock.now = 10
         scene.breaker.checked("status 502")
 
-        assert Transition(3, HALF_OPEN, OPEN, "an active check failed: status 502", 10.0, 0) == scene.said[-1]
+        assert Transition(HALF_OPEN, OPEN, "an active check failed: status 502", 10.0, 0) == scene.said[-1]
 
     def test_while_a_probe_is_out_it_alone_decides(self):
         scene = CircuitScene(failure_threshold=1)

@@ -3,12 +3,12 @@
 import pytest
 
 from routing.events import Transition
-from routing.health import CircuitBreaker, Permit
+from routing.health import CircuitBreaker, Permit, PermitEnd
 from tests.routing.scenes import CLOSED, HALF_OPEN, OPEN, CircuitScene
 
 
 def throttled(breaker: CircuitBreaker, permit: Permit) -> None:
-    breaker.released(permit, throttled=True)
+    breaker.released(permit, PermitEnd.THROTTLED)
 
 
 class CutScene(CircuitScene):
@@ -39,7 +39,7 @@ class TestInARow:
             assert CLOSED is scene.breaker.state, n
             scene.cut(scene.begin())
 
-        assert [Transition(1, CLOSED, OPEN, "5 failures in a row: cut", 10.0, 0)] == scene.said
+        assert [Transition(CLOSED, OPEN, "5 failures in a row: cut", 10.0, 0)] == scene.said
 
     def test_a_cut_gives_back_the_row_that_its_answer_ended(self):
         scene = CutScene()
@@ -51,7 +51,7 @@ class TestInARow:
     def test_an_answer_whose_caller_left_does_not_end_the_row(self):
         scene = CutScene()
         scene.cut(*(scene.begin() for _ in range(4)))
-        scene.breaker.released(scene.begin(), complete=False)
+        scene.breaker.released(scene.begin(), PermitEnd.CANCELLED)
         scene.cut(scene.begin())
 
         assert OPEN is scene.breaker.state
@@ -185,7 +185,7 @@ class TestProbe:
         scene.clock.now += 3
         scene.cut(probe)
 
-        assert Transition(4, CLOSED, OPEN, "the probe failed: cut", 20.0, 1) == scene.said[-1]
+        assert Transition(CLOSED, OPEN, "the probe failed: cut", 20.0, 1) == scene.said[-1]
 
     def test_each_time_for_longer(self):
         scene = CutScene(failure_threshold=1)
@@ -205,7 +205,7 @@ class TestProbe:
         scene.breaker.succeeded(forced)
         scene.cut(forced)
 
-        assert Transition(3, CLOSED, OPEN, "the probe failed: cut", 20.0, 1) == scene.said[-1]
+        assert Transition(CLOSED, OPEN, "the probe failed: cut", 20.0, 1) == scene.said[-1]
 
     def test_no_other_request_from_before_counts(self):
         scene = CutScene(failure_threshold=2)

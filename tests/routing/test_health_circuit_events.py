@@ -2,7 +2,7 @@
 
 import pytest
 
-from routing.health import CircuitBreaker
+from routing.health import CircuitBreaker, PermitEnd
 from tests.routing.scenes import OPEN, CircuitScene, Contested
 
 
@@ -24,7 +24,7 @@ class TestTelling:
             lambda breaker, late: breaker.enter(always=True),
             lambda breaker, late: breaker.succeeded(late),
             lambda breaker, late: breaker.failed(late),
-            lambda breaker, late: breaker.released(late, throttled=True),
+            lambda breaker, late: breaker.released(late, PermitEnd.THROTTLED),
             lambda breaker, late: breaker.released(late),
             lambda breaker, late: breaker.eject("gone", permit=late),
             lambda breaker, late: breaker.checked(),

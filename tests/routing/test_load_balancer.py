@@ -190,7 +190,6 @@ class TestPeek:
         scene.clock.now += 10
 
         assert {US1} == {scene.balancer.select("m") for _ in range(3)}
-        assert EU1 == scene.balancer.select("m", exclude=[US1])
         assert Availability.PROBE is scene.availability()[0]
 
     def test_the_only_endpoint_is_named_though_its_circuit_is_open(self):

@@ -76,6 +76,30 @@ class TestSharing:
         assert Availability.PROBING is other.state(EU1).availability
         probe.close()
 
+    def test_an_ejected_endpoint_is_gone_for_all_until_it_is_readmitted(self):
+        one, other = self.pair()
+        one.balancer.breaker(EU1).eject("not listed", seconds=60)
+        one.availability()
+        assert (Availability.GONE, 60.0) == (other.state(EU1).availability, other.state(EU1).seconds)
+
+        one.balancer.breaker(EU1).readmit()
+        one.availability()
+        assert Availability.PROBE is other.state(EU1).availability
+
+    def test_one_that_is_gone_stays_gone_when_another_process_sees_failures(self):
+        one, other = self.pair()
+        other.balancer.breaker(EU1).eject("not listed", seconds=60)
+        one.fails(EU1)
+
+        assert (Availability.GONE, 60.0) == (other.state(EU1).availability, other.state(EU1).seconds)
+
+    def test_a_late_half_open_does_not_reopen_what_has_closed(self):
+        scene = BalancerScene([EU1, US1])
+        late = Transition(Circuit.OPEN, Circuit.HALF_OPEN, "its time was over")
+        scene.balancer.apply(CircuitChanged(EU1, late))
+
+        assert Availability.AVAILABLE is scene.state(EU1).availability
+
     def test_a_cooldown_is_everybodys_and_so_is_its_end(self):
         one, other = self.pair()
         one.fails(EU1, fault=SPENT)
@@ -123,7 +147,7 @@ class TestWhatIsSeenAtOnce:
         scene = BalancerScene([EU1, US1])
         assert {EU1, US1} == {scene.balancer.select("m") for _ in range(2)}
 
-        change = Transition(1, Circuit.CLOSED, Circuit.OPEN, "5 failures in a row", seconds=10.0)
+        change = Transition(Circuit.CLOSED, Circuit.OPEN, "5 failures in a row", seconds=10.0)
         scene.balancer.apply(CircuitChanged(EU1, change))
         assert {US1} == {scene.balancer.select("m") for _ in range(2)}
 
@@ -352,7 +376,7 @@ def test_a_snapshot_does_not_hold_the_lock_while_it_looks_at_circuits(monkeypatc
     held = []
     for each in scene.balancer._members.values():
         look = each.breaker.snapshot
-        monkeypatch.setattr(each, "breaker", Watched(look, lambda: held.append(scene.balancer._lock.lock.locked())))
+        monkeypatch.setattr(each, "breaker", Watched(look, lambda: held.append(scene.balancer._lock.lock._is_owned())))
     scene.balancer.snapshot()
 
     assert [False] * 3 == held

@@ -97,7 +97,7 @@ def at_home(wanted: Endpoint, pool: list[Endpoint]) -> SelectionContext:
 
     def is_home(key: SelectionContext, share: float) -> bool:
         candidates = [
-            replace(row, weight=share if row.endpoint.subaccount == wanted.subaccount else 1.0) for row in rows(*pool)
+            row._replace(weight=share if row.endpoint.subaccount == wanted.subaccount else 1.0) for row in rows(*pool)
         ]
         chosen = make_strategy("cache-affinity", Policy()).select_endpoint(candidates, key)
         return chosen.subaccount == wanted.subaccount

@@ -146,7 +146,7 @@ def test_names_that_callers_make_up_do_not_become_labels() -> None:
 
 
 def moved(now: Circuit) -> CircuitChanged:
-    return CircuitChanged(EU, Transition(1, Circuit.CLOSED, now, "5 failures"))
+    return CircuitChanged(EU, Transition(Circuit.CLOSED, now, "5 failures"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,234 @@
+"""Health of endpoints, found out by asking: the endpoints themselves, and the listings of their subaccounts."""
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from dialects.core.faults import FaultKind
+from routing.availability import EndpointState
+from routing.cooldown import Clock
+from routing.endpoint import Endpoint
+from routing.events import Circuit, EventQueue, OutcomeRecorded, RoutingEvent
+from routing.policy import Policy
+
+if TYPE_CHECKING:
+    from routing.health import CircuitBreaker
+    from routing.load_balancer import LoadBalancer
+
+log = logging.getLogger(__name__)
+
+_ALIVE = frozenset({501, 505})
+"""Statuses from 500 on that say that the server is there, and nothing about a POST."""
+_AT_ONCE = 4
+"""How many checks run side by side."""
+_TICK = 1.0
+"""Seconds after which the thread looks again whether something is due."""
+_AGAIN = 5.0
+"""Seconds between two listings of a subaccount that has said that a deployment is gone."""
+
+_ROUNDS = 3
+"""For how many listings an empty one in a row is taken for a mistake, and an answer outweighs what a list says."""
+_NOT_RUNNING = frozenset({"PENDING", "COMPLETED", "DEAD", "STOPPING", "STOPPED", "DELETED"})
+"""What a list must say of a deployment for it to be known not to run; silence and anything else says nothing."""
+
+
+def is_known_not_to_run(status: str) -> bool:
+    """Whether a deployment's *status*, as listed, is a statement and no gap in the list."""
+    return status.upper() in _NOT_RUNNING
+
+
+def answered_lately(state: EndpointState, policy: Policy) -> bool:
+    """Whether an endpoint answered so lately that no gap in a list is believed."""
+    return state.answered <= _ROUNDS * policy.discovery_interval
+
+
+def _breaker_of(balancer: "LoadBalancer", endpoint: Endpoint) -> "CircuitBreaker | None":
+    """Return the breaker that guards *endpoint*; None if it has left meanwhile."""
+    try:
+        return balancer.breaker(endpoint)
+    except KeyError:
+        return None
+
+
+class _ListingReview:
+    """Lists the deployments of a subaccount: ejects what does not run any more, readmits what runs again.
+
+    Evidence outranks lists: an endpoint that answered lately is not ejected because a list lacks it, and an empty list
+    is believed the fourth time in a row. One thread at a time looks at a subaccount.
+    """
+
+    def __init__(self, balancer: "LoadBalancer", list_running: Callable[[str], Mapping[str, str]]) -> None:
+        self._balancer = balancer
+        self._list_running = list_running
+        self._policy = balancer.policy
+        self._empty: dict[str, int] = {}
+        """How many listings of a subaccount were empty, one after another."""
+
+    def look(self, subaccount: str) -> None:
+        """List the deployments of a subaccount, and act on it."""
+        states = [state for state in self._balancer.snapshot() if state.endpoint.subaccount == subaccount]
+        try:
+            found = self._list_running(subaccount)
+        except Exception as error:  # noqa: BLE001 - whatever a listing raises, it says nothing about deployments
+            log.warning("cannot list the deployments of %s: %s", subaccount, type(error).__name__)
+            return
+        if not self._is_mistaken(subaccount, found):
+            for state in states:
+                self._compare(state, found.get(state.endpoint.deployment, "not found"))
+
+    def _is_mistaken(self, subaccount: str, found: Mapping[str, str]) -> bool:
+        """Whether an empty list is not believed yet; it is only asked of subaccounts that have endpoints."""
+        empty = self._empty[subaccount] = 0 if found else self._empty.get(subaccount, 0) + 1
+        if 0 < empty <= _ROUNDS:
+            log.warning("the list of deployments of %s is empty (%d of %d): not believed", subaccount, empty, _ROUNDS)
+        return 0 < empty <= _ROUNDS
+
+    def _compare(self, state: EndpointState, status: str) -> None:
+        breaker = _breaker_of(self._balancer, state.endpoint)
+        if breaker is None:
+            return
+        if status.upper() == "RUNNING":
+            breaker.readmit()
+        elif is_known_not_to_run(status):
+            breaker.eject(f"the deployment's status is {status}")
+        elif not answered_lately(state, self._policy):
+            # Until after the next listing, so that callers can be told when to come back.
+            breaker.eject(f"the deployment's status is {status}", seconds=2 * self._policy.discovery_interval)
+
+
+_T = TypeVar("_T")
+
+
+class HealthChecker:
+    """Asks the endpoints whose circuit is not closed whether they are back, and each subaccount what it runs.
+
+    *probe* asks one endpoint: an HTTP status, or whether it answered. Whatever it raises is no answer, and so is a
+    status from 500 on, but for those by which a server refuses a method. *list_running* gives a subaccount's
+    deployments and their status. Checks run side by side, a few at a time, for half of the interval at most; those
+    left over come first in the next round. `check_once` does one round, `start` a thread of them, and `listen` hears
+    of deployments that are gone, so that their subaccount is listed at once.
+    """
+
+    def __init__(
+        self,
+        balancer: "LoadBalancer",
+        probe: Callable[[Endpoint], int],
+        *,
+        list_running: Callable[[str], Mapping[str, str]] | None = None,
+        clock: Clock = time.monotonic,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._balancer = balancer
+        self._probe = probe
+        self._policy = balancer.policy
+        self._review = None if list_running is None else _ListingReview(balancer, list_running)
+        self._clock = clock
+        self._stop = stop or threading.Event()
+        self._thread: threading.Thread | None = None
+        self._round = -math.inf
+        """When the latest round of checks began."""
+        self._checked: dict[Endpoint, float] = {}
+        self._listed: dict[str, float] = {}
+        self._doubtful: deque[str] = deque(maxlen=1_000)
+        """Subaccounts in which a deployment was found to be gone since the latest round."""
+
+    def check_once(self) -> None:
+        """Do what is due: list what runs, then ask the endpoints whose circuit is not closed."""
+        now, policy = self._clock(), self._policy
+        if self._review and policy.discovery_interval:
+            self._side_by_side(self._review.look, self._due_for_a_listing(now), policy.discovery_interval / 2)
+        if policy.health_check_interval and now >= self._round + policy.health_check_interval:
+            self._round = now
+            self._side_by_side(self._check, self._due_for_a_check(), policy.health_check_interval / 2)
+
+    def start(self) -> None:
+        """Check from now on, in a thread, until `stop`; nothing happens if no interval is set."""
+        periods = [self._policy.health_check_interval]
+        if self._review:
+            periods.append(self._policy.discovery_interval)
+        period = min((each for each in periods if each), default=0.0)
+        if period and self._thread is None:
+            self._stop.clear()
+            self._thread = threading.Thread(
+                target=self._run, args=(min(period, _TICK),), name="health-checker", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, if there is one; returns when it is over. It can be started again."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def listen(self, event: RoutingEvent) -> None:
+        """Have a subaccount listed at once that has said that a deployment is gone; subscribe this to the events."""
+        if isinstance(event, OutcomeRecorded) and event.fault is FaultKind.GONE:
+            self._doubtful.append(event.endpoint.subaccount)
+
+    def _run(self, period: float) -> None:
+        while not self._stop.wait(period):
+            try:
+                self.check_once()
+            except Exception:
+                log.exception("a health check failed; the next one follows")
+
+    def _side_by_side(self, work: Callable[[_T], None], items: Iterable[_T], seconds: float) -> None:
+        """Work on *items*, a few at a time; what has not begun after so many *seconds* is left for the next round."""
+        waiting, until = EventQueue[_T](items), self._clock() + seconds
+
+        def take() -> None:
+            for item in waiting.drain():
+                if self._stop.is_set() or self._clock() >= until:
+                    return
+                work(item)
+
+        if waiting:
+            workers = min(_AT_ONCE, len(waiting))
+            with ThreadPoolExecutor(workers, "health-check") as threads:
+                for task in [threads.submit(take) for _ in range(workers)]:
+                    task.result()
+
+    def _due_for_a_check(self) -> list[Endpoint]:
+        """List the endpoints whose circuit is not closed, the one that was checked longest ago first."""
+        states = self._balancer.snapshot()
+        due = [state.endpoint for state in states if state.circuit is not Circuit.CLOSED]
+        self._checked = {endpoint: self._checked.get(endpoint, -math.inf) for endpoint in due}
+        return sorted(due, key=self._checked.__getitem__)
+
+    def _check(self, endpoint: Endpoint) -> None:
+        """Ask one endpoint, if its deployment is there."""
+        self._checked[endpoint] = self._clock()
+        breaker = _breaker_of(self._balancer, endpoint)
+        if breaker is not None and not breaker.snapshot().ejected:
+            breaker.checked(self._trouble(endpoint))
+
+    def _trouble(self, endpoint: Endpoint) -> str:
+        """Say why *endpoint* cannot be reached; empty if it can."""
+        try:
+            answer = self._probe(endpoint)
+        except Exception as error:  # noqa: BLE001 - whatever a probe raises, it got no answer
+            return type(error).__name__
+        if isinstance(answer, bool):
+            return "" if answer else "no answer"
+        return "" if answer < 500 or answer in _ALIVE else f"status {answer}"
+
+    def _due_for_a_listing(self, now: float) -> list[str]:
+        """Name the subaccounts whose deployments are to be listed."""
+        subaccounts = dict.fromkeys(state.endpoint.subaccount for state in self._balancer.snapshot())
+        doubtful = {self._doubtful.popleft() for _ in range(len(self._doubtful))}
+        interval = self._policy.discovery_interval
+        due = []
+        for name in subaccounts:
+            age = now - self._listed.get(name, -math.inf)
+            if age >= (min(interval, _AGAIN) if name in doubtful else interval):
+                self._listed[name] = now
+                due.append(name)
+            elif name in doubtful:
+                self._doubtful.append(name)
+        return due
