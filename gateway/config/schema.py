@@ -136,8 +136,8 @@ class Filters(_Section):
     def admits(self, model: str) -> bool:
         """Tell whether *model* is served: included if anything is said about that, and not excluded."""
         include, exclude = (*self.include_filters, *self.include), (*self.exclude_filters, *self.exclude)
-        wanted = not include or any(re.search(pattern, model) for pattern in include)
-        return wanted and not any(re.search(pattern, model) for pattern in exclude)
+        wanted = not include or any(re.compile(pattern).search(model) for pattern in include)
+        return wanted and not any(re.compile(pattern).search(model) for pattern in exclude)
 
 
 class ServerSection(ServerOptions, _Section):

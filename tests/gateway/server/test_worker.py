@@ -1,5 +1,6 @@
 """A worker's life: serving, retiring, draining, cancelling."""
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -140,8 +141,9 @@ def test_a_worker_whose_requests_outlast_its_retirement_cancels_them() -> None:
 
 
 def test_a_worker_whose_supervisor_is_gone_drains() -> None:
-    with running(Echo()) as run:
-        run.worker._find_parent = lambda: 1
+    parents = [os.getppid()]
+    with running(Echo(), find_parent=lambda: parents[0]) as run:
+        parents[0] = 1
         run.worker.loop.wake()
 
         assert run.ends()

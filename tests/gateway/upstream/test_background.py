@@ -12,6 +12,7 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Interest, Lifetime
 from gateway.upstream.background import Task
 from tests.gateway.upstream.test_connecting import no_more_descriptors
+from tests.support.processes import until
 
 PATIENCE = 30.0
 
@@ -80,9 +81,9 @@ def test_a_task_that_is_forgotten_gives_its_descriptors_back():
     for started in (True, False):
         task = Task(int)
         if started:
+            before = {*threading.enumerate()}
             task.start()
-            task.result()
-            task._thread.join(PATIENCE)
+            assert until(lambda before=before: before >= {*threading.enumerate()})
         descriptors.append((task.fileno(), identity(task.fileno())))
         del task
     gc.collect()

@@ -29,7 +29,7 @@ def lifetime(clock):
 
 @pytest.fixture
 def interests():
-    """One that is true, and one that never will be."""
+    """One that is ready, and one that is not unless something is sent to it."""
     near, far = socket.socketpair()
     far.send(b"x")
     with near, far:
@@ -45,19 +45,18 @@ def work(clock, interest, steps, seconds, until=float("inf")):
 
 
 def test_work_is_stopped_and_gone_on_with(clock, lifetime, interests):
-    true, never = interests
+    _, later = interests
 
     def steps():
-        yield Pause((never,))
+        yield Pause((later,))
         return "done"
 
     resumable = Resumable(steps(), clock())
     for _ in range(2):
         with pytest.raises(StillPending):
             resumable.go_on(lifetime, 0.0)
-        assert (False, never) == (resumable.done, resumable.pause.interests[0])
-    never.on.close()
-    resumable._pause = Pause((true,))
+        assert (False, later) == (resumable.done, resumable.pause.interests[0])
+    interests[0].on.send(b"x")
 
     assert "done" == resumable.go_on(lifetime, 0.0)
     assert "done" == resumable.go_on(lifetime, 0.0)
