@@ -107,6 +107,9 @@ DIALECTS: Mapping[str, Dialect] = {
 DEFAULT_CLIENT = openai_chat.DIALECT
 """The dialect of a caller whom nothing else gives away."""
 
+_NO_TRAITS = Dialect("")
+"""The row of what has none."""
+
 _Side = TypeVar("_Side")
 
 
@@ -136,7 +139,7 @@ PASSTHROUGHS: Mapping[str, PassthroughDialect] = _SideOf(lambda row: row.passthr
 
 def traits(name: str) -> Dialect:
     """Return the traits of the dialect *name*; one without a row, such as that of embeddings, has none."""
-    return DIALECTS.get(name) or Dialect(name)
+    return DIALECTS.get(name, _NO_TRAITS)
 
 
 def dialect_of_caller(path: str, headers: Container[str]) -> str:
