@@ -17,7 +17,7 @@ from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Completion, Conversation
 from dialects.core.relay import PassthroughRelay, Relay, TranslatingRelay
-from dialects.core.streams import StreamReader
+from dialects.core.streams import EventReader
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.interface import BackendDialect, ClientDialect, Envelope, PassthroughDialect, Rendered
 from dialects.registry import BACKENDS, CLIENTS, DIALECTS, PASSTHROUGHS
@@ -71,7 +71,7 @@ class Adaptation(Protocol):
         """Give the client a whole response in its own way."""
         ...
 
-    def reader(self, reader: StreamReader) -> StreamReader:
+    def reader(self, reader: EventReader) -> EventReader:
         """Read a stream in the client's way."""
         ...
 
@@ -106,7 +106,7 @@ class HubTranslator:
 
     def relay(self, content_type: str) -> Relay:
         """Read the one dialect, write the other."""
-        reader: StreamReader = self._backend.reader(self._envelope.token, content_type)
+        reader: EventReader = self._backend.reader(self._envelope.token, content_type)
         for adaptation in reversed(self._adaptations):
             reader = adaptation.reader(reader)
         return TranslatingRelay(reader, self._client.writer(self._envelope))
