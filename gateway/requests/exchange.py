@@ -130,7 +130,7 @@ class Exchange:
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
         if attempt is None:
-            raise FaultError(self.attempts.refusal or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried."))
+            raise FaultError(self.attempts.final_fault or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried."))
         self._last = attempt
         return attempt
 
