@@ -4,18 +4,19 @@ Two classes of one shape: `HubTranslator` goes through the neutral values of
 `dialects.core`, `PassthroughTranslator` passes bodies between two ends of one dialect.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 from dialects.adapt.json_root import JsonRoot, json_root_for
+from dialects.adapt.signatures import Open, opened, sealed
 from dialects.adapt.tool_names import ToolNames, tool_names_for
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Completion
 from dialects.core.relay import PassthroughRelay, Relay, TranslatingRelay
 from dialects.framing.aws_event_stream import decoder_for
-from dialects.interface import BackendDialect, ClientDialect, Envelope, PassthroughDialect, Rendered
+from dialects.interface import BackendDialect, ClientDialect, Envelope, Origin, PassthroughDialect, Rendered
 from dialects.registry import BACKENDS, CLIENTS, DIALECTS, PASSTHROUGHS
 
 
@@ -30,6 +31,17 @@ class ClientRequest:
     body: JSON
     envelope: Envelope
     may_pass: bool = True
+
+    def opened(self, open: Open) -> "ClientRequest":
+        """Open the signatures that it brings along, for the endpoint that is asked."""
+        passthrough = PASSTHROUGHS.get(self.client)
+        body = passthrough.open_seals(self.body, open) if passthrough and self.may_pass else self.body
+        envelope = replace(self.envelope, conversation=opened(self.envelope.conversation, open))
+        return replace(self, body=body, envelope=envelope)
+
+    def answered_by(self, origin: Origin) -> "ClientRequest":
+        """Say who answers: it is written into what the client sends again."""
+        return replace(self, envelope=replace(self.envelope, origin=origin))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +99,14 @@ class HubTranslator:
 
     def relay(self, content_type: str) -> Relay:
         """Read the one dialect, write the other."""
-        reader = self._tool_names.reader(self._backend.reader(self._envelope.token, content_type))
+        frames = self._backend.reader(self._envelope.token, content_type)
+        frames.seal = self._envelope.origin.seal
+        reader = self._tool_names.reader(frames)
         return TranslatingRelay(self._root.reader(reader), self._client.writer(self._envelope))
 
     def render_response(self, body: JSON) -> ClientResponse:
         """Parse the one dialect, render the other."""
-        parsed = self._backend.parse_response(body, self._envelope.token)
+        parsed = sealed(self._backend.parse_response(body, self._envelope.token), self._envelope.origin.seal)
         completion = self._root.to_client(self._tool_names.to_client(parsed))
         return ClientResponse(self._client.render_response(completion, self._envelope), completion)
 
