@@ -26,14 +26,14 @@ from dialects.translator import ClientRequest
 from gateway.config.service_keys import secret_of
 from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
+from gateway.http.admission import Admission
 from gateway.http.auth import Auth
-from gateway.http.limits import Admission
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.readiness import Readiness, ReadinessProbe
 from gateway.requests.affinity import affinity_key, tags_in
 from gateway.requests.embeddings import EmbeddingExchange
-from gateway.requests.exchange import Asked, Exchange, Shared, item_ids
+from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources, item_ids
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
 from gateway.requests.streaming import StreamedAnswer
@@ -127,7 +127,7 @@ class Gateway:
         settings.extend(self.router)
         self._timeouts_for = lru_cache(_MOST_TIMEOUTS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
-        self._shared = Shared(fetch=fetcher)
+        self._shared = SharedResources(fetch=fetcher)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
         self._readiness = ReadinessProbe(
@@ -172,8 +172,8 @@ class Gateway:
             body = {**body, _PREVIOUS_ID: made}
             conversation = replace(conversation, extra={**conversation.extra, _PREVIOUS_ID: made})
         request = self._client_request(client, body, conversation, may_pass=not asked_in)
-        asked, attempts = self._asked(request, headers, caller, began, lifetime, maker)
-        return Exchange(asked, attempts, self._core, self._observer, lifetime, self._shared)
+        incoming, attempts = self._incoming(request, headers, caller, began, lifetime, maker)
+        return Exchange(incoming, attempts, self._core, self._observer, lifetime, self._shared)
 
     def embeddings(
         self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None
@@ -184,8 +184,8 @@ class Gateway:
         client = "openai-embeddings"
         named = Conversation(model=request.model, dialect=client)
         lifetime = lifetime or self.lifetime()
-        asked, attempts = self._asked(self._client_request(client, body, named), headers, caller, began, lifetime)
-        return EmbeddingExchange(request, asked, attempts, self._core, self._observer, lifetime, self._shared)
+        incoming, attempts = self._incoming(self._client_request(client, body, named), headers, caller, began, lifetime)
+        return EmbeddingExchange(request, incoming, attempts, self._core, self._observer, lifetime, self._shared)
 
     def kept(
         self, method: str, answer: str, caller: str, lifetime: Lifetime | None = None, action: str = ""
@@ -213,8 +213,8 @@ class Gateway:
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
         """Answer an exchange piece by piece."""
-        envelope = exchange.asked.request.envelope
-        dialect = CLIENTS[exchange.asked.request.client]
+        envelope = exchange.incoming.request.envelope
+        dialect = CLIENTS[exchange.incoming.request.client]
         return StreamedAnswer(exchange, lambda fault: dialect.writer(envelope).write([Failed(fault)]))
 
     def resolve(self, model: str) -> Resolution:
@@ -248,7 +248,7 @@ class Gateway:
             client, body, Envelope(token, conversation.model, int(self._now()), conversation), may_pass
         )
 
-    def _asked(
+    def _incoming(
         self,
         request: ClientRequest,
         headers: Mapping[str, str],
@@ -256,7 +256,7 @@ class Gateway:
         began: float,
         lifetime: Lifetime,
         maker: Endpoint | None = None,
-    ) -> tuple[Asked, Attempts]:
+    ) -> tuple[IncomingRequest, Attempts]:
         """Put together what is known of a request, and where it may be tried; raises `FaultError`.
 
         *maker* keeps the response that it goes on from, if it does from one.
@@ -277,7 +277,7 @@ class Gateway:
         lifetime.limit(timeouts.total)
         origin = partial(self._makers.origin, caller=caller)
         open_at = seals.open_at if seals else None
-        return Asked(request.envelope.token, caller, request, timeouts, began, origin, open_at), attempts
+        return IncomingRequest(request.envelope.token, caller, request, timeouts, began, origin, open_at), attempts
 
     def _attempts(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dialects.adapt.signatures import Open, reopened
-from dialects.anthropic_messages.limits import fitted
+from dialects.anthropic_messages.limits import fit_request
 from dialects.anthropic_messages.response import render_fault
 from dialects.anthropic_messages.stream import METRICS, frame
 from dialects.anthropic_messages.vocabulary import render_usage
@@ -36,7 +36,7 @@ def open_seals(body: JSON, open: Open) -> JSON:
 
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what Bedrock or the model refuses."""
-    return fitted(body, profile)
+    return fit_request(body, profile)
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:

@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from dialects.core.faults import Fault, FaultKind, Quota
-from routing.attempts import Trail, TrailEntry
 from routing.availability import NoEndpointError
 from routing.classification import CLASSIFICATIONS
 from routing.policy import CooldownPolicy, Policy, RetryPolicy
@@ -37,7 +36,7 @@ class TestOneAttemptAfterAnother:
 
         assert [(1, "eu/d1", None)] == went
         assert attempts.fault is None
-        assert "eu/d1 ok" == str(attempts.trail)
+        assert "eu/d1 ok" == attempts.trail
 
     def test_the_next_goes_elsewhere_at_once(self, router_of, clock):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
@@ -47,7 +46,7 @@ class TestOneAttemptAfterAnother:
         second.answered()
 
         assert [(1, "eu/d1"), (2, "us/d7")] == [(first.number, place(first)), (second.number, place(second))]
-        assert "eu/d1 503 → us/d7 ok" == str(attempts.trail)
+        assert "eu/d1 503 → us/d7 ok" == attempts.trail
         assert [] == clock.slept
         with pytest.raises(StopIteration):
             next(attempts)
@@ -95,7 +94,7 @@ class TestOneAttemptAfterAnother:
         next(attempts)
 
         assert [] == list(attempts)
-        assert "eu/d1 open" == str(attempts.trail)
+        assert "eu/d1 open" == attempts.trail
 
     def test_without_retries_there_is_one(self, router_of):
         assert 1 == len(all_fail(router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", retry=False), OVERLOADED))
@@ -284,7 +283,7 @@ class TestOwnership:
         attempts.close()
 
         assert [] == list(attempts)
-        assert () == attempts.trail
+        assert "" == attempts.trail
         assert nothing_in_flight(router)
 
 
@@ -302,8 +301,7 @@ class TestTheTrail:
         attempts = router_of(pool_at("eu/d1")).attempts("gpt-5")
         next(attempts).failed(fault)
 
-        assert attempts.trail == (TrailEntry("eu", "d1", outcome),)
-        assert isinstance(attempts.trail, Trail)
+        assert f"eu/d1 {outcome}" == attempts.trail
 
     def test_a_stream_that_broke_after_it_answered_did_not_end_well(self, router_of):
         attempts = router_of(pool_at("eu/d1")).attempts("gpt-5")
@@ -311,7 +309,4 @@ class TestTheTrail:
         attempt.answered()
         attempt.failed(Fault(FaultKind.STREAM_BROKEN, "cut"))
 
-        assert "eu/d1 stream_broken" == str(attempts.trail)
-
-    def test_without_attempts_it_is_empty(self):
-        assert "" == str(Trail())
+        assert "eu/d1 stream_broken" == attempts.trail
