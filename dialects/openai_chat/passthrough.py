@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from dialects.adapt.signatures import Open
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, NO_USAGE, Usage
 from dialects.core.faults import Fault, invalid
@@ -23,6 +24,12 @@ _OF_PART = frozenset({"type", "text", "image_url", "input_audio", "file", "refus
 _OF_CALL = frozenset({"id", "type", "function", "custom"})
 _OF_TOOL = frozenset({"type", "function", "custom"})
 _LENGTHS = ("max_completion_tokens", "max_tokens")
+
+
+def open_seals(body: JSON, open: Open) -> JSON:
+    """Leave a client's own body as it is: the backends of this dialect sign nothing."""
+    del open
+    return body
 
 
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
