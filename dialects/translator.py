@@ -13,7 +13,7 @@ from dialects.adapt.media_turns import has_misplaced_media
 from dialects.adapt.tool_names import ToolNames, tool_names_for
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON, Completion
+from dialects.core.conversation import JSON, Completion, Conversation
 from dialects.core.relay import PassthroughRelay, Relay, TranslatingRelay
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.interface import BackendDialect, ClientDialect, Envelope, PassthroughDialect, Rendered
@@ -139,8 +139,14 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     at_home = request.client == own
     tool_names = ToolNames() if at_home else tool_names_for(conversation, profile.odd_in_names)
     root = json_root_for(conversation, profile)
-    fits = (profile.native_schema or conversation.output is None) and (at_home or root.schema is None)
+    fits = _takes_format(conversation, profile) and (at_home or root.schema is None)
     passes = request.may_pass and fits and not tool_names.sent and request.client == backend
     if passes and backend in PASSTHROUGHS and not has_misplaced_media(conversation, DIALECTS[backend].media_roles):
         return PassthroughTranslator(request, PASSTHROUGHS[backend], BACKENDS[backend])
     return HubTranslator(request, CLIENTS[request.client], BACKENDS[backend], tool_names, root, own)
+
+
+def _takes_format(conversation: Conversation, profile: ModelProfile) -> bool:
+    """Whether a model takes the format that is wanted of its answer as it is."""
+    output = conversation.output
+    return output is None or (profile.native_schema and (profile.json_object or output.schema is not None))

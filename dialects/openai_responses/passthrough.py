@@ -22,7 +22,7 @@ from dialects.openai_common.passthrough import public_model
 from dialects.openai_common.vocabulary import RESPONSES
 from dialects.openai_responses.request_renderer import length_for
 from dialects.openai_responses.response import fault_of
-from dialects.openai_responses.vocabulary import accepted_call_id, flat, namespaces_of, render_error
+from dialects.openai_responses.vocabulary import MINTED_ID, accepted_call_id, flat, namespaces_of, render_error
 
 # https://learn.microsoft.com/azure/ai-foundry/openai/reference-preview-latest#create-response
 _TAKEN = frozenset(
@@ -185,6 +185,9 @@ def _item(item: Any, dropped: set[str]) -> Any:
             Family.OPENAI,
             packed,
         ):
+            dropped.add("thinking")
+            return None
+        case {"type": "reasoning", "id": str(id)} if not item.get("encrypted_content") and MINTED_ID.fullmatch(id):
             dropped.add("thinking")
             return None
         case {"type": "reasoning", "content": None}:
