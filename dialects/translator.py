@@ -175,10 +175,16 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     keys = property_keys_for(conversation, profile.odd_in_keys)
     tool_names = ToolNames() if at_home else tool_names_for(conversation, profile.odd_in_names)
     root = json_root_for(conversation, profile)
-    fits = (profile.native_schema or conversation.output is None) and (at_home or root.schema is None)
+    fits = _takes_format(conversation, profile) and (at_home or root.schema is None)
     passes = request.may_pass and fits and not tool_names.sent and not keys.sent and request.client == backend
     if passes and backend in PASSTHROUGHS and not has_misplaced_media(conversation, DIALECTS[backend].media_roles):
         return PassthroughTranslator(request, PASSTHROUGHS[backend], BACKENDS[backend])
     # What is asked for within an object has properties as well: their keys come last.
     adaptations = (tool_names, root, keys)
     return HubTranslator(request, CLIENTS[request.client], BACKENDS[backend], adaptations, own)
+
+
+def _takes_format(conversation: Conversation, profile: ModelProfile) -> bool:
+    """Whether a model takes the format that is wanted of its answer as it is."""
+    output = conversation.output
+    return output is None or (profile.native_schema and (profile.json_object or output.schema is not None))

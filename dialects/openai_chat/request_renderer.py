@@ -7,6 +7,7 @@ user's text in ``<system>``, and turns of one role are merged.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from dialects.adapt.media_turns import with_media_moved
@@ -38,7 +39,15 @@ from dialects.interface import Rendered
 from dialects.openai_chat.limits import keep_known_fields
 from dialects.openai_chat.vocabulary import accepted_call_id
 from dialects.openai_common.limits import check_media, drop_refused_sampling, fit_length, fit_tool, nearest_effort
-from dialects.openai_common.request_renderer import answered, plain_text, record_cache_marks, user_of
+from dialects.openai_common.request_renderer import (
+    AS_JSON,
+    answered,
+    plain_text,
+    record_cache_marks,
+    says_json,
+    texts_of,
+    user_of,
+)
 from dialects.openai_common.vocabulary import CHAT, CHOICE, LOGPROBS, MESSAGES, RESPONSES, data_uri, merged_text
 
 _AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
@@ -51,6 +60,8 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     if conversation.tools and not profile.tools:
         raise invalid(f"tools cannot be used with model {profile.name}", "tools")
     dropped: set[str] = set()
+    if not says_json(conversation, [*conversation.system, *texts_of(conversation)]):
+        conversation = replace(conversation, system=(*conversation.system, AS_JSON))
     body: JSON = {"messages": messages_for(conversation, profile, dropped)}
     if profile.model_in_body:
         body["model"] = profile.name
@@ -327,6 +338,9 @@ def _choice(choice: ToolChoice, tools: list[JSON]) -> JSON:
 
 
 def _output(output: OutputFormat, profile: ModelProfile, dropped: set[str]) -> JSON:
+    if output.schema is None and not profile.json_object:
+        dropped.add("response_format json_object")
+        output = replace(output, schema={"type": "object"})
     if output.schema is None:
         return {"response_format": {"type": "json_object"}}
     if not profile.native_schema:

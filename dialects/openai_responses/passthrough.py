@@ -22,7 +22,7 @@ from dialects.openai_common.passthrough import public_model
 from dialects.openai_common.vocabulary import RESPONSES
 from dialects.openai_responses.request_renderer import length_for
 from dialects.openai_responses.response import fault_of
-from dialects.openai_responses.vocabulary import accepted_call_id, flat, namespaces_of, render_error
+from dialects.openai_responses.vocabulary import MINTED_ID, accepted_call_id, flat, namespaces_of, render_error
 
 # https://learn.microsoft.com/azure/ai-foundry/openai/reference-preview-latest#create-response
 _TAKEN = frozenset(
@@ -268,6 +268,9 @@ def _item(item: Any, dropped: set[str]) -> Any:
             named = {"name": flat(space, own)} if isinstance(own, str) else {}
             return {**{key: value for key, value in item.items() if key != "namespace"}, **named}
         case {"type": "reasoning"} if _is_of_others(item):
+            dropped.add("thinking")
+            return None
+        case {"type": "reasoning", "id": str(id)} if not item.get("encrypted_content") and MINTED_ID.fullmatch(id):
             dropped.add("thinking")
             return None
         case {"type": "reasoning", "content": None}:

@@ -16,6 +16,7 @@ from dialects.core.conversation import (
     Conversation,
     Media,
     MediaKind,
+    Message,
     Opaque,
     OutputFormat,
     Part,
@@ -32,7 +33,16 @@ from dialects.core.conversation import (
 from dialects.core.faults import invalid
 from dialects.interface import Rendered
 from dialects.openai_common.limits import check_media, drop_refused_sampling, fit_length, fit_tool, nearest_effort
-from dialects.openai_common.request_renderer import answered, own_thinking, plain_text, record_cache_marks, user_of
+from dialects.openai_common.request_renderer import (
+    AS_JSON,
+    answered,
+    own_thinking,
+    plain_text,
+    record_cache_marks,
+    says_json,
+    texts_of,
+    user_of,
+)
 from dialects.openai_common.vocabulary import CHAT, CHOICE, RESPONSES, data_uri
 from dialects.openai_responses.request_parser import SIGNED
 from dialects.openai_responses.vocabulary import MEDIA_ROLES, accepted_call_id
@@ -49,6 +59,10 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     """
     dropped: set[str] = set()
     items = _Items(profile, dropped)
+    if not says_json(conversation, texts_of(conversation)):
+        # What the instructions say does not count.
+        said = Message(Role.SYSTEM, (AS_JSON,))
+        conversation = replace(conversation, messages=(said, *conversation.messages))
     body: JSON = {"model": profile.name, "store": False}
     if instructions := "\n\n".join(text.text for text in conversation.system if text.text):
         body["instructions"] = instructions
