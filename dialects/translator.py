@@ -13,7 +13,7 @@ from dialects.adapt.json_root import json_root_for
 from dialects.adapt.media_turns import has_misplaced_media
 from dialects.adapt.property_keys import property_keys_for
 from dialects.adapt.signatures import Open, opened, sealed
-from dialects.adapt.tool_names import ToolNames, tool_names_for
+from dialects.adapt.tool_names import ToolNames, tool_names_for, without_duplicates
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Completion, Conversation
@@ -111,10 +111,12 @@ class HubTranslator:
 
     def render_request(self, profile: ModelProfile) -> Rendered:
         """Render the request in the backend's dialect."""
-        conversation = approximate_or_reject(self._envelope.conversation, self._own)
+        conversation, differing = without_duplicates(self._envelope.conversation)
+        conversation = approximate_or_reject(conversation, self._own)
         for adaptation in self._adaptations:
             conversation = adaptation.to_model(conversation)
-        return self._backend.render_request(conversation, profile)
+        rendered = self._backend.render_request(conversation, profile)
+        return replace(rendered, dropped=tuple(sorted({*rendered.dropped, *differing}))) if differing else rendered
 
     def relay(self, content_type: str) -> Relay:
         """Read the one dialect, write the other."""
