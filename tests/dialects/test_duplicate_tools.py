@@ -12,14 +12,19 @@ from dialects.core.conversation import JSON
 from dialects.interface import Envelope, Rendered
 from dialects.registry import BACKENDS, CLIENTS, PASSTHROUGHS
 from dialects.translator import ClientRequest, translator_for
+from tests.support.rows import Rows
 
-MODELS = {
-    "openai-chat": "gpt-4.1",
-    "openai-responses": "gpt-5.3-codex",
-    "anthropic-messages": "anthropic--claude-4.5-sonnet",
-    "gemini": "gemini-2.5-flash",
-    "bedrock-converse": "amazon--nova-pro",
-}
+MODELS = Rows(
+    __file__,
+    "MODELS",
+    {
+        "openai-chat": "gpt-4.1",
+        "openai-responses": "gpt-5.3-codex",
+        "anthropic-messages": "anthropic--claude-4.5-sonnet",
+        "gemini": "gemini-2.5-flash",
+        "bedrock-converse": "amazon--nova-pro",
+    },
+)
 TAKES_TWO = {("openai-chat", "openai-chat"), ("openai-responses", "openai-responses")}
 """Between these bodies pass as they are: GPT takes the same tool twice."""
 WAYS = [(client, backend) for client in CLIENTS for backend in BACKENDS if (client, backend) not in TAKES_TWO]

@@ -46,21 +46,35 @@ from tests.oracles.anthropic import check_messages_request
 from tests.oracles.bedrock import check_converse_request
 from tests.oracles.gemini import check_gemini_request
 from tests.oracles.openai import check_chat_request, check_responses_request
+from tests.support.rows import Rows
+from tests.support.sources import held
 
-MODELS = {
-    "openai-chat": ("gpt-4o", "gpt-5", "mistralai--mistral-large-instruct", "cohere--command-a-reasoning"),
-    "openai-responses": ("gpt-4o", "gpt-5.3-codex", "gpt-5.4"),
-    "anthropic-messages": ("anthropic--claude-4-sonnet", "anthropic--claude-4.6-sonnet", "anthropic--claude-4.7-opus"),
-    "gemini": ("gemini-2.5-flash", "gemini-3.1-pro"),
-    "bedrock-converse": ("anthropic--claude-4-sonnet", "anthropic--claude-4.7-opus", "amazon--nova-pro"),
-}
-ORACLES = {
-    "openai-chat": check_chat_request,
-    "openai-responses": check_responses_request,
-    "anthropic-messages": check_messages_request,
-    "gemini": check_gemini_request,
-    "bedrock-converse": check_converse_request,
-}
+MODELS = Rows(
+    __file__,
+    "MODELS",
+    {
+        "openai-chat": ("gpt-4o", "gpt-5", "mistralai--mistral-large-instruct", "cohere--command-a-reasoning"),
+        "openai-responses": ("gpt-4o", "gpt-5.3-codex", "gpt-5.4"),
+        "anthropic-messages": (
+            "anthropic--claude-4-sonnet",
+            "anthropic--claude-4.6-sonnet",
+            "anthropic--claude-4.7-opus",
+        ),
+        "gemini": ("gemini-2.5-flash", "gemini-3.1-pro"),
+        "bedrock-converse": ("anthropic--claude-4-sonnet", "anthropic--claude-4.7-opus", "amazon--nova-pro"),
+    },
+)
+ORACLES = Rows(
+    __file__,
+    "ORACLES",
+    {
+        "openai-chat": check_chat_request,
+        "openai-responses": check_responses_request,
+        "anthropic-messages": check_messages_request,
+        "gemini": check_gemini_request,
+        "bedrock-converse": check_converse_request,
+    },
+)
 ASKABLE = [(backend, profile_for(model)) for backend in BACKENDS for model in MODELS[backend]]
 ONE_OF_EACH = [(backend, profile_for(MODELS[backend][0])) for backend in BACKENDS]
 SPOKEN_ON_BOTH_SIDES = [(backend, profile) for backend, profile in ASKABLE if backend in CLIENTS]
@@ -114,9 +128,13 @@ def same_arguments(completion: Completion) -> Completion:
 
 
 def test_every_dialect_is_held_to_these_laws():
+    told = {backend for backend, _, _ in SCENES}
+
+    held("Add rows to ORACLES.", sorted(BACKENDS.keys() - ORACLES.keys()))
+    held("Add bodies to tests/dialects/mangling.py.", sorted(CLIENTS.keys() - mangling.BODIES.keys()))
+    held("Put captured streams into tests/wire/NAME.", sorted(BACKENDS.keys() - told))
     assert MODELS.keys() == ORACLES.keys() == BACKENDS.keys()
     assert mangling.BODIES.keys() == CLIENTS.keys()
-    assert {backend for backend, _, _ in SCENES} == BACKENDS.keys()
     assert PASSTHROUGHS.keys() <= CLIENTS.keys() & BACKENDS.keys()
 
 
