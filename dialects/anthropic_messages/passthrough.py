@@ -53,7 +53,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     """
     data = frame.data
     kind = _kind(data)
-    if kind.startswith("content_block_"):
+    if kind in ("content_block_delta", "content_block_start"):
         if ('"signature' in data or '"redacted_thinking"' in data) and envelope.origin is not AS_MADE:
             data = _sealed(data, envelope.origin.seal)
     elif '"message_' in data or METRICS in data:

@@ -58,7 +58,7 @@ _RESPONSE_IDS = ("id", "previous_response_id")
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 # Neither can stand unescaped in a string; a nested `type` never begins so.
 _KIND = re.compile(r'"type"\s*:\s*"(response\.[a-z_.]+)"')
-# Events that hold the id of a kept response, or an item that may be sealed.
+# Events that hold the id of a response, or an item: a call under its name, or what may be sealed.
 _HOLDERS = frozenset(
     {
         "response.created",
@@ -142,8 +142,9 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     if kind == "response.failed" and _reasonless(frame.data):
         return b""
     renamed = None
-    holds_ids = kind in _HOLDERS and envelope.origin is not AS_MADE
-    if not holds_ids and ('"function_call"' not in frame.data or not namespaces_of(envelope.conversation)):
+    if kind not in _HOLDERS or (
+        envelope.origin is AS_MADE and ('"function_call"' not in frame.data or not namespaces_of(envelope.conversation))
+    ):
         renamed = public_model(frame.data, envelope.model)
     return encoded(_rewritten(frame, envelope) if renamed is None else renamed, kind)
 
@@ -186,10 +187,10 @@ def _rewritten(frame: Frame, envelope: Envelope) -> str:
 
 
 def _sealed(response: JSON, origin: Origin) -> JSON:
-    """Write into the ids and the reasoning of a response who made it."""
+    """Write into the ids and the reasoning of a response, or of a list of items, who made it."""
     ids = {name: origin.id(response[name]) for name in _RESPONSE_IDS if isinstance(response.get(name), str)}
-    output = response.get("output")
-    items = {"output": [_sealed_item(item, origin) for item in output]} if isinstance(output, list) else {}
+    lists = [name for name in ("output", "data") if isinstance(response.get(name), list)]
+    items = {name: [_sealed_item(item, origin) for item in response[name]] for name in lists}
     return {**response, **ids, **items}
 
 

@@ -20,6 +20,7 @@ from emulator.openai_common.validation import (
     validate_samplers,
 )
 from emulator.openai_responses.response import is_sealed
+from emulator.openai_responses.store import ResponseStore
 from emulator.world import Json
 
 _FIELDS = frozenset(
@@ -109,12 +110,19 @@ def _includes(model: Model, includes: list[Any]) -> None:
         raise azure("logprobs are not supported with reasoning models.", "include", "unsupported_parameter")
 
 
-def check_items(items: list[Json], known: set[str], deployment: str) -> None:
+def check_items(items: list[Json], store: ResponseStore, deployment: str) -> None:
     """Refuse input items, the earlier ones of the conversation included, that do not fit together."""
     calls: set[str] = set()
+    known, behind = store.item_ids(), store.reasoning_behind()
+    given = {item.get("id") for item in items}
     for at, item in enumerate(items):
         validate_length(item.get("call_id"), _LONGEST_CALL_ID, f"input[{at}].call_id")
         kind = item.get("type", "message")
+        if (needed := behind.get(str(item.get("id")))) and needed not in given and kind != "item_reference":
+            message = (
+                f"Item '{item['id']}' of type '{kind}' was provided without its required 'reasoning' item: '{needed}'."
+            )
+            raise azure(message, "input")
         if kind not in _ITEMS:
             raise azure(
                 f"Invalid value: '{kind}'. Supported values are: {', '.join(_ITEMS)}.", f"input[{at}]", "invalid_value"

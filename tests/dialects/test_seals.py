@@ -46,7 +46,7 @@ def found(value: Any, name: str = "") -> Iterator[str]:
             name in ("signature", "data", "thoughtSignature", "thought_signature", "encrypted_content") and value
         ):
             own = {"encrypted_content": Family.OPENAI, "signature": Family.CLAUDE, "data": Family.CLAUDE}
-            yield unpack(value, own.get(name, Family.GEMINI))[1].removeprefix("redacted:")
+            yield unpack(value, own.get(name, Family.GEMINI))[1].removeprefix("redacted:").removeprefix("behind:")
 
 
 def messages(data: bytes) -> list[Any]:
