@@ -13,6 +13,7 @@ from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, 
 from dialects.adapt.media_turns import USERS
 from dialects.capabilities.models import Vendor
 from dialects.core.conversation import Role
+from dialects.core.faults import FaultKind
 from dialects.framing.sse import BLANK_LINES, comment
 from dialects.interface import BackendDialect, ClientDialect, PassthroughDialect
 
@@ -42,6 +43,8 @@ class Dialect:
     """What keeps a stream to its clients alive while there is nothing to say."""
     fetches_media: bool = True
     """Whether its backends fetch what a request only points at; others must be given the bytes."""
+    failures_in_stream: frozenset[FaultKind] = frozenset()
+    """What its clients understand inside a stream alone, as the vendor says it: such a failure is no HTTP error."""
     media_roles: Container[Role] = USERS
     """Whose turns can hold media where its backends are asked."""
     keeps_responses: bool = False
@@ -70,6 +73,8 @@ DIALECTS: Mapping[str, Dialect] = {
             vendor=Vendor.OPENAI,
             client_names=("responses", "codex"),
             paths=re.compile(r"(?!/v1/messages|/v1/models|/v1beta/|/models).*/responses", re.DOTALL),
+            # Codex shortens the conversation when a stream says so; after any HTTP error it gives up.
+            failures_in_stream=frozenset({FaultKind.CONTEXT_LENGTH_EXCEEDED}),
             media_roles=openai_responses.MEDIA_ROLES,
             keeps_responses=True,
         ),
@@ -105,6 +110,9 @@ DIALECTS: Mapping[str, Dialect] = {
 DEFAULT_CLIENT = openai_chat.DIALECT
 """The dialect of a caller whom nothing else gives away."""
 
+_NO_TRAITS = Dialect("")
+"""The row of what has none."""
+
 _Side = TypeVar("_Side")
 
 
@@ -134,7 +142,7 @@ PASSTHROUGHS: Mapping[str, PassthroughDialect] = _SideOf(lambda row: row.passthr
 
 def traits(name: str) -> Dialect:
     """Return the traits of the dialect *name*; one without a row, such as that of embeddings, has none."""
-    return DIALECTS.get(name) or Dialect(name)
+    return DIALECTS.get(name, _NO_TRAITS)
 
 
 def request_id_headers(client: str, id: str) -> dict[str, str]:

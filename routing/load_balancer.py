@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,8 +29,6 @@ from routing.policy import Policy
 from routing.pool import Pool
 from routing.slow_start import SlowStart
 from routing.strategy import NO_CONTEXT, LoadBalancingStrategy, SelectionContext, make_strategy
-
-__all__ = ["Lease", "LoadBalancer", "NoEndpointError"]
 
 _REMEMBERED = 600.0
 """Seconds for which an endpoint that left keeps its history, in case it is back."""
@@ -68,14 +67,6 @@ class _Options:
     """In panic those whose circuit is open, the longest-open first."""
     panic: bool
     """Whether no circuit is closed, of those in no cooldown."""
-
-
-@dataclass(slots=True, eq=False)
-class _Former:
-    """A member that has left."""
-
-    member: Member
-    left_at: float
 
 
 class _CheckedStrategy:
@@ -153,8 +144,8 @@ class LoadBalancer:
         self._members: dict[Endpoint, Member] = {}
         members = lambda: self._members  # noqa: E731 - the table is replaced when pools are
         self._outcomes = OutcomeRecorder(self._lock, members, self._cooldowns, events, policy, clock)
-        self._left: dict[Endpoint, _Former] = {}
-        """Those that left not long ago."""
+        self._left: dict[Endpoint, tuple[Member, float]] = {}
+        """Those that left not long ago, and when."""
         self._pools: dict[str, Pool] = {}
         self._endpoints: Mapping[str, tuple[Endpoint, ...]] = {}
         self._models: tuple[str, ...] = ()
@@ -242,16 +233,16 @@ class LoadBalancer:
             now = self._clock()
             change = self._replace(pools, now)
             for pool in self._pools.values():
-                if slow_start.is_settled(now - min(member.joined_at for member in pool.members)):
+                if slow_start.share(now - min(member.joined_at for member in pool.members)) == 1.0:
                     for member in pool.members:
                         if member.joined_at == now:
                             member.adjust(member.endpoint, slow_since=now)
             known = [*self._members, *self._left]
             self._cooldowns.retain({key for endpoint in known for key in keys_of(endpoint)})
-            for checked in (self._strategy, *self._own.values()):
-                checked.strategy.retain(self._members)
-        if change.joined or change.left:
-            self._events.put(change)
+            if change.joined or change.left:
+                self._events.put(change)
+                for checked in (self._strategy, *self._own.values()):
+                    checked.strategy.retain(self._members)
         self._events.publish()
 
     def snapshot(self, model: str | None = None, *, among: Collection[Endpoint] = ()) -> tuple[EndpointState, ...]:
@@ -304,16 +295,22 @@ class LoadBalancer:
         """Take over the pools; say which endpoints joined, and which left."""
         before = self._members
         wanted = {endpoint: endpoint for pool in pools.values() for endpoint in pool}
-        remembered = {each: former for each, former in self._left.items() if now < former.left_at + _REMEMBERED}
-        known = {each: former.member for each, former in remembered.items()} | before
+        remembered = {each: former for each, former in self._left.items() if now < former[1] + _REMEMBERED}
+        known = {each: member for each, (member, _) in remembered.items()} | before
         self._members = {each: known.get(each) or self._new_member(each, now) for each in wanted}
         for endpoint, member in self._members.items():
             member.adjust(wanted[endpoint])
-        leaving = {endpoint: _Former(member, now) for endpoint, member in before.items()}
+        leaving = {endpoint: (member, now) for endpoint, member in before.items()}
         self._left = {each: former for each, former in (remembered | leaving).items() if each not in wanted}
         joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
         left = tuple(endpoint for endpoint in before if endpoint not in wanted)
         self._pools = {model: self._pool(endpoints) for model, endpoints in pools.items() if endpoints}
+        watchers = defaultdict(list)
+        for pool in self._pools.values():
+            for member in pool.members:
+                watchers[member].append(pool.changed)
+        for member, its in watchers.items():
+            member.watch(*its)
         self._endpoints = {model: tuple(each.endpoint for each in pool.members) for model, pool in self._pools.items()}
         self._models = tuple(self._pools)
         for model in self._pools.keys() - self._own.keys():

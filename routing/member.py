@@ -64,7 +64,7 @@ class Member:
         self._measured_at = now
         self._cooldown_until = -math.inf
         """When its latest cooldown ends, or ended."""
-        self._on_change: Callable[[Member], object] = lambda _: None
+        self._watchers: tuple[Callable[[Member], object], ...] = ()
 
     def adjust(self, endpoint: Endpoint, slow_since: float = -math.inf) -> None:
         """Take over other settings of the same endpoint; it starts slowly from a time on if it has joined others."""
@@ -72,18 +72,19 @@ class Member:
         self._slow_since = max(self._slow_since, slow_since)
         self.changed()
 
-    def watch(self, on_change: Callable[["Member"], object]) -> None:
-        """Have *on_change* called from now on when what strategies see of it may be different; it needs no lock."""
-        self._on_change = on_change
+    def watch(self, *watchers: Callable[["Member"], object]) -> None:
+        """Have all *watchers*, and no others, called when what strategies see of it may be different."""
+        self._watchers = watchers
 
     def changed(self) -> None:
         """Say that what strategies see may be different now. Needs no lock."""
-        self._on_change(self)
+        for watcher in self._watchers:
+            watcher(self)
 
     def cool_until(self, moment: float) -> None:
         """Take over when its latest cooldown ends, or ended."""
         self._cooldown_until = moment
-        self._on_change(self)
+        self.changed()
 
     def is_in_cooldown(self, now: float) -> bool:
         """Whether it is left alone *now*."""
@@ -120,10 +121,10 @@ class Member:
         circuit = self.breaker.snapshot()
         share = self._share(now, circuit, self._cooldown_until)
         if circuit.circuit is not Circuit.CLOSED or self._cooldown_until > now:
-            self._on_change(self)  # only time may be needed to make it different
+            self.changed()  # only time may be needed to make it different
             return None
         if share < 1.0 or self._failures:
-            self._on_change(self)
+            self.changed()
             while self._failures and self._failures[0] <= now - self._failure_penalty:
                 self._failures.popleft()
         # A drained endpoint is a candidate only for what continues its own answers.

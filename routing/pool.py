@@ -25,8 +25,10 @@ class Pool:
         self._impaired: set[Member] = set()
         """Those that are not for every request: drained, in cooldown, or with a circuit that is not closed."""
         self._changed: set[Member] = set()
-        for member in self.members:
-            member.watch(self._changed.add)
+
+    def changed(self, member: Member) -> None:
+        """Have *member* looked at again. Needs no lock."""
+        self._changed.add(member)
 
     def candidates(self, now: float) -> list[Candidate] | None:
         """List what strategies see if every member is available to every request; None if one is not."""

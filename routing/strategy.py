@@ -137,51 +137,36 @@ class RoundRobinStrategy(_BuiltInStrategy):
         """Select the deployment that waits longest, in the subaccount that waits longest."""
         del context
         model = candidates[0].endpoint.model
-        groups: dict[str, dict[str, Endpoint]] = {}
+        groups: dict[str, dict[str, Candidate]] = {}
+        slow = False
         for row in candidates:
             endpoint = row.endpoint
-            if row.weight < endpoint.weight:
-                return self._select_by_share(model, candidates)
-            name = endpoint.subaccount
-            if name in groups:
-                groups[name][endpoint.url] = endpoint
+            slow = slow or row.weight < endpoint.weight
+            if endpoint.subaccount in groups:
+                groups[endpoint.subaccount][endpoint.url] = row
             else:
-                groups[name] = {endpoint.url: endpoint}
+                groups[endpoint.subaccount] = {endpoint.url: row}
         with self._lock:
-            name = self._subaccounts[model].take(groups)
-            group = groups[name]
-            return group[self._deployments[name, model].take(group)]
-
-    def _select_by_share(self, model: str, candidates: Sequence[Candidate]) -> Endpoint:
-        """Choose where some start slowly."""
-        shares: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        for row in candidates:
-            shares[row.endpoint.subaccount][row.endpoint.url] = row.weight / row.endpoint.weight
-        best = {name: max(here.values()) for name, here in shares.items()}
-        with self._lock:
-            name = self._subaccounts[model].take_by(best)
-            url = self._deployments[name, model].take_by(shares[name])
-        return next(row.endpoint for row in candidates if (row.endpoint.subaccount, row.endpoint.url) == (name, url))
+            if slow:
+                name = self._subaccounts[model].take_by(
+                    {name: max(map(_share, groups[name].values())) for name in groups}
+                )
+                url = self._deployments[name, model].take_by({url: _share(row) for url, row in groups[name].items()})
+            else:
+                name = self._subaccounts[model].take(groups)
+                url = self._deployments[name, model].take(groups[name])
+            return groups[name][url].endpoint
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
+        del endpoints
         with self._lock:
-            subaccounts, self._subaccounts = self._subaccounts, defaultdict(_Turns)
-            deployments, self._deployments = self._deployments, defaultdict(_Turns)
-            for endpoint in endpoints:
-                _carry(subaccounts, self._subaccounts, endpoint.model, endpoint.subaccount)
-                _carry(deployments, self._deployments, (endpoint.subaccount, endpoint.model), endpoint.url)
+            self._subaccounts.clear()
+            self._deployments.clear()
 
 
-_K = TypeVar("_K")
-
-
-def _carry(before: Mapping[_K, _Turns], after: Mapping[_K, _Turns], key: _K, name: str) -> None:
-    """Take one turn over from *before* to *after*, if there is one."""
-    turns = before.get(key, _Turns())
-    turn = turns.last.get(name)
-    if turn:
-        after[key].now, after[key].last[name] = turns.now, turn
+def _share(row: Candidate) -> float:
+    return row.weight / row.endpoint.weight
 
 
 @dataclass(slots=True)
@@ -228,14 +213,10 @@ class WeightedStrategy(_BuiltInStrategy):
             return richest
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the credit of endpoints that left."""
+        """Begin all rounds anew."""
+        del endpoints
         with self._lock:
-            before, self._purses = self._purses, {}
-            for endpoint in endpoints:
-                key = endpoint.subaccount, endpoint.url
-                owed = before.get(endpoint.model, _Purse({})).owed.get(key)
-                if owed is not None:
-                    self._purses.setdefault(endpoint.model, _Purse({})).owed[key] = owed
+            self._purses.clear()
 
 
 class LeastConnectionsStrategy(_BuiltInStrategy):
@@ -258,7 +239,7 @@ class LeastConnectionsStrategy(_BuiltInStrategy):
         return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
         self._turns.retain(endpoints)
 
 
@@ -359,7 +340,7 @@ class CacheAffinityStrategy(_BuiltInStrategy):
         return self._turns.select_endpoint([row for row in candidates if row.endpoint.subaccount == home], context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
         self._turns.retain(endpoints)
         self._least_connections.retain(endpoints)
 
@@ -425,7 +406,7 @@ class PriorityStrategy(_BuiltInStrategy):
         return cls.settings | ({"weight", "failure_penalty"} if policy.priority_full else set())
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
         self._turns.retain(endpoints)
         self._least_connections.retain(endpoints)
 

@@ -60,7 +60,7 @@ _CONFIG = frozenset({"effort", "format"})
 _REMOTE = {"url": "an address", "file": "a file id"}
 
 
-def fitted(body: JSON, profile: ModelProfile) -> Rendered:
+def fit_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a request only what Bedrock or the model refuses; *body* itself is left as it is."""
     limits = _RequestLimits(profile, _betas(body, profile))
     return Rendered(limits.fit(body), tuple(sorted(limits.dropped)))

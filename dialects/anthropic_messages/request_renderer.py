@@ -9,7 +9,7 @@ from typing import Any
 
 from dialects.adapt import attachments, claude_limits, claude_tools, media_turns, turn_order
 from dialects.adapt.tool_names import arguments_of
-from dialects.anthropic_messages.limits import fitted
+from dialects.anthropic_messages.limits import fit_request
 from dialects.anthropic_messages.vocabulary import DIALECT
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import (
@@ -53,7 +53,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     body = renderer.body()
     if fewer:
         renderer.dropped.add("cache_control")
-    rendered = fitted(body, profile)
+    rendered = fit_request(body, profile)
     return replace(rendered, dropped=tuple(sorted(renderer.dropped.union(rendered.dropped))))
 
 

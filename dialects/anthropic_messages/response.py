@@ -10,6 +10,7 @@ from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.adapt.signatures import pack
 from dialects.adapt.unasked_thinking import UnaskedThinking, asks_to_think
 from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, parse_stop, parse_usage, render_usage
+from dialects.core.context_overflow import anthropics_words
 from dialects.core.conversation import (
     JSON,
     Completion,
@@ -32,6 +33,7 @@ from dialects.interface import Envelope
 _ERROR = {
     FaultKind.INVALID_REQUEST: "invalid_request_error",
     FaultKind.CONTENT_FILTERED: "invalid_request_error",
+    FaultKind.CONTEXT_LENGTH_EXCEEDED: "invalid_request_error",
     FaultKind.TOO_LARGE: "request_too_large",
     FaultKind.NOT_FOUND: "not_found_error",
     FaultKind.UNAUTHENTICATED: "authentication_error",
@@ -85,7 +87,8 @@ def render_response(completion: Completion, envelope: Envelope) -> JSON:
 
 def render_fault(fault: Fault) -> JSON:
     """Render a failure, as the body of an HTTP error or of an ``error`` event."""
-    return {"type": "error", "error": {"type": _ERROR[fault.kind], "message": fault.message}}
+    message = anthropics_words(fault) if fault.kind is FaultKind.CONTEXT_LENGTH_EXCEEDED else fault.message
+    return {"type": "error", "error": {"type": _ERROR[fault.kind], "message": message}}
 
 
 def render_token_count(count: int) -> JSON:

@@ -16,7 +16,7 @@ from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
 from dialects.core.faults import Fault
 from dialects.framing.json_text import dumps, loads_like_stdlib
 from dialects.framing.sse import Frame
-from dialects.gemini.limits import FIELDS, fitted, known, thinking_within_limits
+from dialects.gemini.limits import FIELDS, fit_generation_config, fit_thinking_config, keep_known_fields
 from dialects.gemini.request_renderer import sign_calls_of_others
 from dialects.gemini.stream import fault_frame
 from dialects.gemini.vocabulary import BESIDE, camelled, known_type
@@ -34,7 +34,7 @@ _CONFIGS = ("generationConfig", "generation_config")
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
     dropped: set[str] = set()
-    changed = known({name: value for name, value in body.items() if name not in _PATH_ONLY}, dropped)
+    changed = keep_known_fields({name: value for name, value in body.items() if name not in _PATH_ONLY}, dropped)
     for name in _SYSTEM:
         if isinstance(changed.get(name), str):
             changed[name] = {"parts": [{"text": changed[name]}]}
@@ -75,10 +75,10 @@ def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # no
 def _settings(config: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
     """Fit the settings to the model; where they fit they stay as they are spelled."""
     spelled = camelled(config)
-    fit, changed = fitted(spelled, profile)
+    fit, changed = fit_generation_config(spelled, profile)
     dropped |= {f"generationConfig.{name}" for name in changed}
     if isinstance(thinking := spelled.get("thinkingConfig"), dict):
-        fit["thinkingConfig"], changed = thinking_within_limits(camelled(thinking), profile)
+        fit["thinkingConfig"], changed = fit_thinking_config(camelled(thinking), profile)
         dropped |= {f"generationConfig.thinkingConfig.{name}" for name in changed}
         if fit["thinkingConfig"] == camelled(thinking):
             fit["thinkingConfig"] = thinking

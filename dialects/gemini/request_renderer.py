@@ -38,7 +38,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.framing.json_text import dumps, object_from
-from dialects.gemini.limits import fitted, is_known, nearest_budget, nearest_level
+from dialects.gemini.limits import fit_generation_config, is_known, nearest_budget, nearest_level
 from dialects.gemini.vocabulary import BUDGETS, DECLARED, DIALECT, MEDIA_ROLES, RESOLUTIONS, mime_of
 from dialects.interface import Rendered
 
@@ -125,7 +125,8 @@ class _Renderer:
             "presencePenalty": sampling.presence_penalty,
             "frequencyPenalty": sampling.frequency_penalty,
         }
-        config, changed = fitted({name: value for name, value in wanted.items() if value is not None}, profile)
+        set_fields = {name: value for name, value in wanted.items() if value is not None}
+        config, changed = fit_generation_config(set_fields, profile)
         self.dropped |= {_SETTINGS[name] for name in changed}
         if self._conversation.output is not None:
             config |= self._format(self._conversation.output, has_functions=has_functions)

@@ -10,11 +10,11 @@ from dialects.core.faults import Fault, invalid
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
 from dialects.interface import Envelope, Rendered
-from dialects.openai_chat.limits import accepted
+from dialects.openai_chat.limits import keep_known_fields
 from dialects.openai_chat.request_parser import parse_request
 from dialects.openai_chat.request_renderer import fields_of_messages, messages_for
 from dialects.openai_chat.vocabulary import accepted_call_id
-from dialects.openai_common.limits import drop_refused_sampling, limit_effort, limited
+from dialects.openai_common.limits import drop_refused_sampling, fit_effort, fit_length
 from dialects.openai_common.passthrough import public_model
 from dialects.openai_common.response import render_fault
 
@@ -40,14 +40,14 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     _length(out, profile, dropped)
     _tools(out, dropped)
     if profile.vendor is Vendor.OPENAI:
-        limit_effort(out, "reasoning_effort", profile, dropped)
+        fit_effort(out, "reasoning_effort", profile, dropped)
     if out.get("stream") is True:
         asked = out.get("stream_options")
         out["stream_options"] = {**(asked if isinstance(asked, dict) else {}), "include_usage": True}
     else:
         out.pop("stream_options", None)
     drop_refused_sampling(out, profile, dropped)
-    out = accepted(out, profile, dropped)
+    out = keep_known_fields(out, profile, dropped)
     return Rendered(out, tuple(sorted(dropped)))
 
 
@@ -137,7 +137,7 @@ def _length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
         return
     if isinstance(length, bool) or not isinstance(length, int):
         raise invalid("max_tokens must be a whole number", "max_tokens")
-    body[_LENGTHS[0] if profile.max_completion_tokens else _LENGTHS[1]] = limited(length, profile, dropped)
+    body[_LENGTHS[0] if profile.max_completion_tokens else _LENGTHS[1]] = fit_length(length, profile, dropped)
 
 
 def _tools(body: JSON, dropped: set[str]) -> None:

@@ -36,9 +36,9 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.interface import Rendered
-from dialects.openai_chat.limits import accepted
+from dialects.openai_chat.limits import keep_known_fields
 from dialects.openai_chat.vocabulary import accepted_call_id
-from dialects.openai_common.limits import accepted_tool, check_media, drop_refused_sampling, limited, nearest_effort
+from dialects.openai_common.limits import check_media, drop_refused_sampling, fit_length, fit_tool, nearest_effort
 from dialects.openai_common.request_renderer import (
     AS_JSON,
     answered,
@@ -60,7 +60,8 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     if conversation.tools and not profile.tools:
         raise invalid(f"tools cannot be used with model {profile.name}", "tools")
     dropped: set[str] = set()
-    if not says_json(conversation, [*conversation.system, *texts_of(conversation)]):
+    unaware = profile.vendor is Vendor.OPENAI and conversation.dialect not in (CHAT, RESPONSES)
+    if unaware and not says_json(conversation, [*conversation.system, *texts_of(conversation)]):
         conversation = replace(conversation, system=(*conversation.system, AS_JSON))
     body: JSON = {"messages": messages_for(conversation, profile, dropped)}
     if profile.model_in_body:
@@ -77,7 +78,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     body |= {"prompt_cache_key": conversation.cache_key} if conversation.cache_key else {}
     body |= _extra(conversation, dropped)
     drop_refused_sampling(body, profile, dropped)
-    body = accepted(body, profile, dropped)
+    body = keep_known_fields(body, profile, dropped)
     return Rendered(body, tuple(sorted(dropped)))
 
 
@@ -292,7 +293,7 @@ def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[st
         dropped.add("top_k")
     length = "max_completion_tokens" if profile.max_completion_tokens else "max_tokens"
     fields = {
-        length: limited(asked.max_tokens, profile, dropped),
+        length: fit_length(asked.max_tokens, profile, dropped),
         "temperature": asked.temperature,
         "top_p": asked.top_p,
         "stop": list(asked.stop) or None,
@@ -310,7 +311,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
             case ToolSpec():
                 if tool.cache:
                     dropped.add("cache_control")
-                declared = accepted_tool(tool, dropped) if profile.vendor is Vendor.OPENAI else tool
+                declared = fit_tool(tool, dropped) if profile.vendor is Vendor.OPENAI else tool
                 tools.append({"type": "function", "function": _function(declared)})
             case Opaque(dialect, payload) if dialect == CHAT:
                 tools.append(payload)

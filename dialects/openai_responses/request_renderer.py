@@ -32,7 +32,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.interface import Rendered
-from dialects.openai_common.limits import accepted_tool, check_media, drop_refused_sampling, limited, nearest_effort
+from dialects.openai_common.limits import check_media, drop_refused_sampling, fit_length, fit_tool, nearest_effort
 from dialects.openai_common.request_renderer import (
     AS_JSON,
     answered,
@@ -59,7 +59,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     """
     dropped: set[str] = set()
     items = _Items(profile, dropped)
-    if not says_json(conversation, texts_of(conversation)):
+    if conversation.dialect != RESPONSES and not says_json(conversation, texts_of(conversation)):
         # What the instructions say does not count.
         said = Message(Role.SYSTEM, (AS_JSON,))
         conversation = replace(conversation, messages=(said, *conversation.messages))
@@ -214,7 +214,7 @@ def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[st
 def length_for(length: int | None, profile: ModelProfile, dropped: set[str]) -> int | None:
     """Ask for no longer an answer than the model may give, and for no shorter one than Responses takes."""
     if length is None or length >= _SHORTEST:
-        return limited(length, profile, dropped)
+        return fit_length(length, profile, dropped)
     dropped.add(f"max_tokens below {_SHORTEST}")
     return _SHORTEST
 
@@ -226,7 +226,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
             case ToolSpec():
                 if tool.cache:
                     dropped.add("cache_control")
-                tools.append(_function(accepted_tool(tool, dropped, choices=profile.choice_at_root)))
+                tools.append(_function(fit_tool(tool, dropped, choices=profile.choice_at_root)))
             case Opaque():
                 # SAP AI Core takes functions only.
                 dropped |= lost_with(tool)

@@ -21,6 +21,8 @@ class Scene:
         self.members = [self.member(each) for each in (EU1, EU2, US1)]
         self.cooldowns = Cooldowns(POLICY.cooldown, clock=self.clock)
         self.pool = Pool(self.members, self.cooldowns, refresh=0.1)
+        for each in self.members:
+            each.watch(self.pool.changed)
 
     def member(self, of) -> Member:
         member = Member(of, CircuitBreaker(POLICY.breaker, clock=self.clock), POLICY, self.clock.now)
@@ -139,6 +141,18 @@ def test_a_cooldown_that_ends_early_is_seen_at_once():
 
     scene.cooldowns.end("eu")
     assert scene.seen()[0] is not None
+
+
+def test_a_member_of_two_pools_is_seen_by_both():
+    scene = Scene()
+    other = Pool(scene.members[:1], scene.cooldowns, refresh=0.1)
+    scene.members[0].watch(scene.pool.changed, other.changed)
+    other.rows(100.0)
+    scene.seen()
+    scene.members[0].enter()
+
+    assert 1 == other.rows(100.0)[0][1].in_flight
+    assert 1 == scene.seen()[0].in_flight
 
 
 def test_a_drained_member_is_seen_but_not_selectable_by_all():
