@@ -83,6 +83,8 @@ class _Renderer:
     def body(self) -> JSON:
         """Render everything, in Google's order."""
         said = self._conversation
+        instructions = (message.parts for message in said.messages if message.role is Role.SYSTEM)
+        self.dropped |= {part.kind for parts in instructions for part in parts if isinstance(part, Opaque)}
         system, messages = ordered(said)
         tools = self._tools()
         config = self._config(has_functions=any("functionDeclarations" in tool for tool in tools))

@@ -60,7 +60,8 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     if conversation.tools and not profile.tools:
         raise invalid(f"tools cannot be used with model {profile.name}", "tools")
     dropped: set[str] = set()
-    if not says_json(conversation, [*conversation.system, *texts_of(conversation)]):
+    unaware = profile.vendor is Vendor.OPENAI and conversation.dialect not in (CHAT, RESPONSES)
+    if unaware and not says_json(conversation, [*conversation.system, *texts_of(conversation)]):
         conversation = replace(conversation, system=(*conversation.system, AS_JSON))
     body: JSON = {"messages": messages_for(conversation, profile, dropped)}
     if profile.model_in_body:

@@ -42,7 +42,7 @@ def own_thinking(part: Thinking) -> bool:
 
 
 AS_JSON = Text("Answer with one JSON object.")
-"""What must be said to a model that is to answer with any JSON object: without the word, OpenAI refuses to ask."""
+"""What is said to a GPT for clients that need not say it: without the word, OpenAI gives no JSON object."""
 _LONGEST_USER = 64
 
 

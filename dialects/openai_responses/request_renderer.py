@@ -59,7 +59,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     """
     dropped: set[str] = set()
     items = _Items(profile, dropped)
-    if not says_json(conversation, texts_of(conversation)):
+    if conversation.dialect != RESPONSES and not says_json(conversation, texts_of(conversation)):
         # What the instructions say does not count.
         said = Message(Role.SYSTEM, (AS_JSON,))
         conversation = replace(conversation, messages=(said, *conversation.messages))

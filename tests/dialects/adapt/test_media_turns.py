@@ -12,6 +12,7 @@ from dialects.core.conversation import (
     Media,
     MediaKind,
     Message,
+    Opaque,
     Part,
     Role,
     Text,
@@ -194,3 +195,12 @@ def test_words_around_a_picture_stay_where_they_are() -> None:
     assert (replace(IMAGE, cache=marked),) == read(picture)
     assert (Text(picture, marked),) == read(picture, "user")
     assert (Text("![a](data:image/png;base64,*)", marked),) == read("![a](data:image/png;base64,*)")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_only_one_dialect_has_is_named_in_a_system_message_too(backend: str) -> None:
+    unknown = Opaque("toy", {"type": "hologram"})
+    asked = conversation(said(Role.USER, "hi"))
+    _, dropped = rendered(backend, replace(asked, messages=(said(Role.SYSTEM, "rules", unknown), *asked.messages)))
+
+    assert ("hologram",) == dropped
