@@ -38,6 +38,7 @@ from dialects.openai_chat.limits import accepted
 from dialects.openai_chat.vocabulary import accepted_call_id
 from dialects.openai_common.limits import accepted_tool, check_media, drop_refused_sampling, limited, nearest_effort
 from dialects.openai_common.request_renderer import answered, plain_text, record_cache_marks, user_of
+from dialects.openai_common.strict_schemas import answer_schema
 from dialects.openai_common.vocabulary import CHAT, CHOICE, LOGPROBS, RESPONSES, data_uri, merged_text
 
 _AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
@@ -58,7 +59,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     if effort := nearest_effort(conversation.reasoning, profile, dropped):
         body["reasoning_effort"] = effort
     if conversation.output is not None:
-        body |= _output(conversation.output, profile, dropped)
+        body |= _output(conversation, conversation.output, profile, dropped)
     if conversation.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     body |= user_of(conversation)
@@ -300,7 +301,8 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
             case ToolSpec():
                 if tool.cache:
                     dropped.add("cache_control")
-                declared = accepted_tool(tool, dropped) if profile.vendor is Vendor.OPENAI else tool
+                own = conversation.dialect in (CHAT, RESPONSES)
+                declared = accepted_tool(tool, dropped, own=own) if profile.vendor is Vendor.OPENAI else tool
                 tools.append({"type": "function", "function": _function(declared)})
             case Opaque(dialect, payload) if dialect == CHAT:
                 tools.append(payload)
@@ -327,20 +329,23 @@ def _choice(choice: ToolChoice, tools: list[JSON]) -> JSON:
     return {"tool_choice": {"type": kind, kind: {"name": choice.name}}, **parallel}
 
 
-def _output(output: OutputFormat, profile: ModelProfile, dropped: set[str]) -> JSON:
+def _output(conversation: Conversation, output: OutputFormat, profile: ModelProfile, dropped: set[str]) -> JSON:
     if output.schema is None:
         return {"response_format": {"type": "json_object"}}
     if not profile.native_schema:
         dropped.add("response_format")
         return {}
-    schema = {
+    schema, strict = answer_for_openai(output.schema), output.strict
+    if profile.vendor is Vendor.OPENAI:
+        schema, strict = answer_schema(conversation, output, dropped)
+    wanted = {
         "name": output.name or "answer",
         "description": output.description or None,
-        "schema": answer_for_openai(output.schema),
-        "strict": output.strict,
+        "schema": schema,
+        "strict": strict,
     }
-    schema = {name: value for name, value in schema.items() if value is not None}
-    return {"response_format": {"type": "json_schema", "json_schema": schema}}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    return {"response_format": {"type": "json_schema", "json_schema": wanted}}
 
 
 def _extra(conversation: Conversation, dropped: set[str]) -> JSON:
