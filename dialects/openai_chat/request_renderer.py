@@ -11,7 +11,7 @@ from typing import Any
 
 from dialects.adapt.schemas import answer_for_openai
 from dialects.adapt.tool_names import lost_with
-from dialects.adapt.turn_order import wrapped
+from dialects.adapt.turn_order import failure_in_words, wrapped
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import (
     JSON,
@@ -161,8 +161,7 @@ class _Messages:
             yield {"role": "user", "content": alone or "", **self._name(message)}
 
     def _result(self, result: ToolResult) -> JSON:
-        if result.is_error:
-            self._dropped.add("is_error")
+        result = failure_in_words(result)
         texts: list[str] = []
         for part in result.parts:
             match part:

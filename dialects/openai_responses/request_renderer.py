@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dialects.adapt.tool_names import lost_with
+from dialects.adapt.turn_order import failure_in_words
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
     JSON,
@@ -105,9 +106,7 @@ class _Items:
         return alone or ""
 
     def _result(self, result: ToolResult) -> JSON:
-        if result.is_error:
-            self._dropped.add("is_error")
-        content = list(self._content(result.parts))
+        content = list(self._content(failure_in_words(result).parts))
         output: Any = content
         if all(part["type"] == "input_text" for part in content):
             output = "\n".join(part["text"] for part in content)

@@ -258,7 +258,6 @@ def test_fields_of_other_dialects_are_named():
         "assistant image",
         "cache_control",
         "context_management",
-        "is_error",
         "max_tokens below 16",
         "presence_penalty",
         "seed",
