@@ -19,7 +19,7 @@ from dialects.adapt.token_estimate import estimate_tokens
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status, invalid
 from dialects.framing.json_text import dumps, loads
-from dialects.registry import CLIENTS, dialect_of_caller
+from dialects.registry import CLIENTS, dialect_of_caller, request_id_headers
 from gateway.cli import main as command_line
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
@@ -51,7 +51,7 @@ _DOUBLED = re.compile(r"^/v1(?=/v1(?:beta)?/)")
 """What stands before the path of a client that adds `/v1` to a base URL that has it already."""
 _FINAL = frozenset({400, 401, 403, 404})
 """The statuses of mistakes that the same request makes again, however often it is sent."""
-_KEPT_ID = re.compile(r"(?<=/responses/)([^/]{8})[^/]+")
+_KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
@@ -144,6 +144,7 @@ def _begin(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
     @app.before_request
     def begin() -> None:
         environ = request.environ
+        g.headers = headers_in(environ)
         connection = next((environ[name] for name in _CONNECTIONS if name in environ), None)
         g.lifetime = lifetime = gateway.lifetime(connection, drain)
         if isinstance(connection, ClientConnection):
@@ -167,8 +168,7 @@ def _admit(app: Flask, gateway: Gateway) -> None:
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Without a key, pages of other sites may not call."))
         if environ["PATH_INFO"] in _OPEN_PATHS or environ["REQUEST_METHOD"] == "OPTIONS":
             return
-        g.headers = headers = headers_in(environ)
-        caller = gateway.auth.admit(keys_in(headers, request.args if environ.get("QUERY_STRING") else {}))
+        caller = gateway.auth.admit(keys_in(g.headers, request.args if environ.get("QUERY_STRING") else {}))
         if caller is None:
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Incorrect API key provided."))
         g.caller = caller
@@ -209,7 +209,9 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
 
     @app.post("/v1/messages")
     def messages() -> Response:
-        return _converse(gateway, anthropic_messages.DIALECT, _with_betas(_body(gateway)))
+        body = _with_betas(_body(gateway))
+        anthropic_messages.require_max_tokens(body)
+        return _converse(gateway, anthropic_messages.DIALECT, body)
 
     @app.post("/v1/messages/count_tokens")
     def messages_count_tokens() -> Response:
@@ -238,6 +240,11 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
         status, body = gateway.kept(request.method, answer, g.caller, g.lifetime)
+        return Response(body, status, mimetype="application/json")
+
+    @app.get("/v1/responses/<answer>/input_items")
+    def input_items(answer: str) -> Response:
+        status, body = gateway.kept("GET", answer, g.caller, g.lifetime, "/input_items")
         return Response(body, status, mimetype="application/json")
 
     @app.post("/v1/responses/<answer>/cancel")
@@ -320,7 +327,7 @@ def _chat(gateway: Gateway, body: JSON) -> Response:
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:
     """Answer a conversation, in one piece or as a stream."""
     exchange = gateway.exchange(client, body, g.headers, g.caller, g.lifetime, asked_in=asked_in)
-    if not exchange.asked.request.envelope.conversation.stream:
+    if not exchange.incoming.request.envelope.conversation.stream:
         return _whole(exchange)
     stream = gateway.stream(exchange)
     try:
@@ -347,7 +354,7 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
 
     A *model* that the path names is the one that is asked.
     """
-    encodings, limit = g.headers.get("content-encoding", ""), gateway.settings.max_body_bytes
+    encodings, limit = g.headers.get("content-encoding", ""), gateway.settings.server.max_body_bytes
     raw = decoded(read_body(request.environ, limit), encodings, limit)
     g.place = gateway.admission.enter(g.caller, g.lifetime)
     try:
@@ -371,7 +378,7 @@ def _with_betas(body: JSON) -> JSON:
 
 def _caller_dialect() -> str:
     """Name the dialect of whoever sent the request."""
-    return dialect_of_caller(request.path, {name.lower() for name, _ in request.headers})
+    return dialect_of_caller(request.path, g.headers)
 
 
 def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
@@ -390,8 +397,9 @@ def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = 
     """Say why a request did not become an exchange, and take note of it."""
     model = (request.view_args or {}).get("model") or g.get("asked")
     asked = model if isinstance(model, str) else _called()
-    name = gateway.refused(fault, client=_caller_dialect(), caller=g.get("caller", "anonymous"), asked=asked)
-    return _say(fault, {**(headers or {}), "x-request-id": name})
+    client = _caller_dialect()
+    name = gateway.refused(fault, client=client, caller=g.get("caller", "anonymous"), asked=asked)
+    return _say(fault, {**(headers or {}), **request_id_headers(client, name)})
 
 
 def _called() -> str:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
+from dialects.adapt.media_turns import USERS
 from dialects.capabilities.models import Vendor
+from dialects.core.conversation import Role
 from dialects.core.faults import FaultKind
 from dialects.framing.sse import BLANK_LINES, comment
 from dialects.interface import BackendDialect, ClientDialect, PassthroughDialect
@@ -35,12 +37,16 @@ class Dialect:
     """Where only its clients call."""
     header: str = ""
     """What only its clients send, on the paths that clients of all dialects share."""
+    request_id: str = "x-request-id"
+    """The header in which its clients look for the id of their request."""
     keep_alive: bytes = comment("ping")
     """What keeps a stream to its clients alive while there is nothing to say."""
     fetches_media: bool = True
     """Whether its backends fetch what a request only points at; others must be given the bytes."""
     failures_in_stream: frozenset[FaultKind] = frozenset()
     """What its clients understand inside a stream alone, as the vendor says it: such a failure is no HTTP error."""
+    media_roles: Container[Role] = USERS
+    """Whose turns can hold media where its backends are asked."""
     keeps_responses: bool = False
     """Whether its backends keep responses and their items, to be referred to by id at the deployment that made them."""
 
@@ -69,6 +75,7 @@ DIALECTS: Mapping[str, Dialect] = {
             paths=re.compile(r"(?!/v1/messages|/v1/models|/v1beta/|/models).*/responses", re.DOTALL),
             # Codex shortens the conversation when a stream says so; after any HTTP error it gives up.
             failures_in_stream=frozenset({FaultKind.CONTEXT_LENGTH_EXCEEDED}),
+            media_roles=openai_responses.MEDIA_ROLES,
             keeps_responses=True,
         ),
         Dialect(
@@ -82,6 +89,7 @@ DIALECTS: Mapping[str, Dialect] = {
             header="x-goog-api-key",
             # Google's SDK for Python takes a comment for JSON.
             keep_alive=BLANK_LINES,
+            media_roles=gemini.MEDIA_ROLES,
         ),
         Dialect(
             anthropic_messages.DIALECT,
@@ -92,6 +100,7 @@ DIALECTS: Mapping[str, Dialect] = {
             client_names=("anthropic", "claude"),
             paths=re.compile(r"/v1/messages"),
             header="anthropic-version",
+            request_id="request-id",
             fetches_media=False,
         ),
         Dialect(bedrock_converse.DIALECT, backend=bedrock_converse, fetches_media=False),
@@ -100,6 +109,9 @@ DIALECTS: Mapping[str, Dialect] = {
 
 DEFAULT_CLIENT = openai_chat.DIALECT
 """The dialect of a caller whom nothing else gives away."""
+
+_NO_TRAITS = Dialect("")
+"""The row of what has none."""
 
 _Side = TypeVar("_Side")
 
@@ -130,7 +142,12 @@ PASSTHROUGHS: Mapping[str, PassthroughDialect] = _SideOf(lambda row: row.passthr
 
 def traits(name: str) -> Dialect:
     """Return the traits of the dialect *name*; one without a row, such as that of embeddings, has none."""
-    return DIALECTS.get(name) or Dialect(name)
+    return DIALECTS.get(name, _NO_TRAITS)
+
+
+def request_id_headers(client: str, id: str) -> dict[str, str]:
+    """Name a request in the header where all find it, and in that where clients of the dialect *client* look."""
+    return {"x-request-id": id, traits(client).request_id: id}
 
 
 def dialect_of_caller(path: str, headers: Container[str]) -> str:

@@ -9,7 +9,7 @@ from dialects.core.faults import FaultError
 from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.config.subaccounts import SubAccount
-from gateway.upstream.discovery import Get, Models, listing, statuses, without_gaps
+from gateway.upstream.discovery import Get, Models, listing, merge_listing, statuses
 from routing.endpoint import Endpoint
 from routing.events import RoutingEvent
 from routing.health import HealthChecker
@@ -124,7 +124,7 @@ class EndpointPool:
         before = self._found.get(account.name, {})
         if before and not listed:
             _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
-        return without_gaps(account, listed, before, self._answered_lately(account.name).__contains__)
+        return merge_listing(account, listed, before, self._answered_lately(account.name).__contains__)
 
     def _answered_lately(self, subaccount: str) -> set[str]:
         """Name the deployments of a subaccount that answered lately."""

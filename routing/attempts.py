@@ -206,7 +206,7 @@ class Attempts:
         return self._made[-1].fault if self._made else None
 
     @property
-    def refusal(self) -> Fault | None:
+    def final_fault(self) -> Fault | None:
         """What to tell the caller when the last attempt failed and none is left.
 
         A fault that put something in cooldown gets the time until any endpoint may be asked: by itself it would say

@@ -99,7 +99,7 @@ class HealthChecker:
 
     *probe* asks one endpoint: an HTTP status, or whether it answered. Whatever it raises is no answer, and so is a
     status from 500 on, but for those by which a server refuses a method. *list_running* gives a subaccount's
-    deployments and their status. Checks run side by side, a few at a time, for half of the interval at most; those
+    deployments and their status. Checks run side by side, *at_once* at a time, for half of the interval at most; those
     left over come first in the next round. `check_once` does one round, `start` a thread of them, and `listen` hears
     of deployments that are gone, so that their subaccount is listed at once.
     """
@@ -112,12 +112,14 @@ class HealthChecker:
         list_running: Callable[[str], Mapping[str, str]] | None = None,
         clock: Clock = time.monotonic,
         stop: threading.Event | None = None,
+        at_once: int = _AT_ONCE,
     ) -> None:
         self._balancer = balancer
         self._probe = probe
         self._policy = balancer.policy
         self._review = None if list_running is None else _ListingReview(balancer, list_running)
         self._clock = clock
+        self._at_once = at_once
         self._stop = stop or threading.Event()
         self._thread: threading.Thread | None = None
         self._round = -math.inf
@@ -181,7 +183,7 @@ class HealthChecker:
                 part()
 
         if waiting:
-            workers = min(_AT_ONCE, len(waiting))
+            workers = min(self._at_once, len(waiting))
             with ThreadPoolExecutor(workers, "health-check") as threads:
                 for task in [threads.submit(take) for _ in range(workers)]:
                     task.result()

@@ -134,6 +134,7 @@ def emulated(model: Model, path: str, body: bytes = b"{}") -> str:
     path, _, query = path.partition("?")
     asked = InferenceRequest(
         model,
+        "d1",
         path,
         "POST",
         body,

@@ -17,7 +17,7 @@ from dialects.adapt.schemas import schemas_in, walked
 from dialects.adapt.tool_names import LONGEST, rewritten_name
 from dialects.core.conversation import JSON, Completion, Conversation, Message, Part, Text, ToolCall, ToolSpec
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed
-from dialects.core.streams import EventRewriter, StreamReader
+from dialects.core.streams import EventReader, EventRewriter
 from dialects.framing.json_text import dumps, object_from
 
 _VALUES = ("const", "default", "enum", "example", "examples")
@@ -76,7 +76,7 @@ class PropertyKeys:
         """Give properties the client's keys back."""
         return replace(completion, parts=tuple(map(self._as_own, completion.parts))) if self.sent else completion
 
-    def reader(self, reader: StreamReader) -> StreamReader:
+    def reader(self, reader: EventReader) -> EventReader:
         """Read a stream in which properties are called as the client does."""
         return _Reader(reader, self._restored, in_text=self.in_text) if self.sent else reader
 
@@ -109,7 +109,7 @@ class PropertyKeys:
 class _Reader(EventRewriter):
     """Gives the properties in what another reader reads their own keys."""
 
-    def __init__(self, reader: StreamReader, names: Mapping[str, str], *, in_text: bool) -> None:
+    def __init__(self, reader: EventReader, names: Mapping[str, str], *, in_text: bool) -> None:
         super().__init__(reader)
         self._names = names
         self._in_text = in_text

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from dialects.core.conversation import JSON, Completion, Conversation, Message, Opaque, ToolCall, ToolChoice, ToolSpec
 from dialects.core.events import BlockStarted, Event
 from dialects.core.faults import invalid
-from dialects.core.streams import EventRewriter, StreamReader
+from dialects.core.streams import EventReader, EventRewriter
 from dialects.framing.json_text import dumps, object_around, object_from
 
 LONGEST = 64
@@ -82,7 +82,7 @@ class ToolNames:
         own = self._own
         return replace(completion, parts=tuple(_called(part, own) for part in completion.parts))
 
-    def reader(self, reader: StreamReader) -> StreamReader:
+    def reader(self, reader: EventReader) -> EventReader:
         """Read a stream in which tools are called as the client does."""
         return _Reader(reader, self._own) if self.sent else reader
 
@@ -94,7 +94,7 @@ class ToolNames:
 class _Reader(EventRewriter):
     """Gives the tools in what another reader reads their own names."""
 
-    def __init__(self, reader: StreamReader, names: Mapping[str, str]) -> None:
+    def __init__(self, reader: EventReader, names: Mapping[str, str]) -> None:
         super().__init__(reader)
         self._names = names
 

@@ -7,10 +7,13 @@ such as ``tools[].defer_loading``.
 """
 
 import base64
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from dialects.adapt import attachments
+from dialects.adapt.claude_limits import with_cache_mark_at_the_end
 from dialects.adapt.field_reader import (
     FieldReader,
     read_list,
@@ -21,6 +24,7 @@ from dialects.adapt.field_reader import (
     read_whole_number,
 )
 from dialects.adapt.signatures import unpack
+from dialects.adapt.unasked_thinking import before_their_calls
 from dialects.anthropic_messages.vocabulary import DIALECT
 from dialects.core.conversation import (
     JSON,
@@ -73,6 +77,8 @@ _FIELDS = {
 }
 _TOO_LARGE = 1e300
 """A number from here on is no number that anybody means."""
+_PICTURE = re.compile(r"!\[[^\]\n]*\]\(data:(image/[\w.+-]+);base64,([A-Za-z0-9+/=]+)\)")
+"""A picture in Markdown that holds its data."""
 _DEEPEST = 10
 """How deep blocks may stand in blocks."""
 _TOP = frozenset(
@@ -92,6 +98,7 @@ _TOP = frozenset(
         "metadata",
         "output_config",
         "output_format",
+        "cache_control",
     }
 )
 
@@ -99,6 +106,12 @@ _TOP = frozenset(
 def parse_request(body: JSON) -> Conversation:
     """Parse a request; raises `FaultError` for one that makes no sense."""
     return _Parser().request(body)
+
+
+def require_max_tokens(body: JSON) -> None:
+    """Refuse a request without a limit in Anthropic's words; only a prompt that is counted needs none."""
+    if body.get("max_tokens") is None:
+        raise invalid("max_tokens: Field required", "max_tokens")
 
 
 def parse_block(block: JSON, where: str) -> tuple[Part, JSON]:
@@ -121,7 +134,7 @@ class _Parser:
         for index, beta in enumerate(fields.array("anthropic_beta")):
             read_string(beta, f"anthropic_beta[{index}]")
         user, reasoning, output = self.user(body), *self.thinking(body)
-        return Conversation(
+        conversation = Conversation(
             model=read_string(body.get("model"), "model"),
             dialect=DIALECT,
             system=self.texts(body.get("system"), "system"),
@@ -136,13 +149,18 @@ class _Parser:
             user=user,
             extra=self.extra,
         )
+        # A mark beside the messages stands for one on the last block.
+        return with_cache_mark_at_the_end(conversation, self.cache(body, ""))
 
     def message(self, value: Any, where: str) -> Message:
         message = read_object(value, where)
         role = _ROLES.get(read_string(message.get("role"), f"{where}.role"))
         if role is None:
             raise invalid(f'{where}.role must be "user", "assistant" or "system"', f"{where}.role")
-        return Message(role, self.parts(message.get("content"), f"{where}.content"))
+        parts = before_their_calls(self.parts(message.get("content"), f"{where}.content"))
+        if role is Role.ASSISTANT:
+            parts = tuple(piece for part in parts for piece in _with_pictures(part))
+        return Message(role, parts)
 
     def parts(self, content: Any, where: str) -> tuple[Part, ...]:
         match content:
@@ -253,11 +271,12 @@ class _Parser:
     def cache(self, block: JSON, where: str) -> CacheMark | None:
         if block.get("cache_control") is None:
             return None
-        mark = read_object(block["cache_control"], f"{where}.cache_control")
+        where = f"{where}.cache_control".removeprefix(".")
+        mark = read_object(block["cache_control"], where)
         for name, value in mark.items():
             if name not in ("type", "ttl"):
                 self.extra.setdefault(f"cache_control.{name}", []).append(value)
-        return CacheMark(None if mark.get("ttl") is None else read_string(mark["ttl"], f"{where}.cache_control.ttl"))
+        return CacheMark(None if mark.get("ttl") is None else read_string(mark["ttl"], f"{where}.ttl"))
 
     def tool(self, value: Any, where: str) -> ToolSpec | Opaque:
         tool = read_object(value, where)
@@ -309,7 +328,7 @@ class _Parser:
         shown = display != "omitted"
         match thinking.get("type"):
             case None:
-                return Reasoning(effort) if effort else None
+                return Reasoning(effort, for_answer=True) if effort else None
             case "disabled":
                 return Reasoning(Effort.NONE)
             case "enabled":
@@ -347,6 +366,22 @@ def _sampling(body: JSON) -> Sampling:
         top_k=read_whole_number(body.get("top_k"), "top_k", _TOO_LARGE),
         stop=tuple(read_string(value, f"stop_sequences[{index}]") for index, value in enumerate(stop)),
     )
+
+
+def _with_pictures(part: Part) -> Iterator[Part]:
+    """Take the pictures out of an answer's text, which `response.picture` has put there as Markdown."""
+    if not isinstance(part, Text) or "](data:image/" not in part.text:
+        yield part
+        return
+    pieces: list[Text | Media] = []
+    end = 0
+    for found in _PICTURE.finditer(part.text):
+        pieces += [Text(part.text[end : found.start()]), Media(MediaKind.IMAGE, found[1], found[2])]
+        end = found.end()
+    pieces.append(Text(part.text[end:]))
+    *before, last = [piece for piece in pieces if piece != Text("")]
+    yield from before
+    yield replace(last, cache=part.cache)
 
 
 def _words(part: Part) -> str:

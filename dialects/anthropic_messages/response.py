@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.adapt.signatures import pack
+from dialects.adapt.unasked_thinking import UnaskedThinking, asks_to_think
 from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, parse_stop, parse_usage, render_usage
 from dialects.core.context_overflow import anthropics_words
 from dialects.core.conversation import (
@@ -24,6 +25,7 @@ from dialects.core.conversation import (
     ToolResult,
     Usage,
 )
+from dialects.core.events import fold, unfold
 from dialects.core.faults import Fault, FaultKind
 from dialects.framing.json_text import dumps, object_around, object_from
 from dialects.interface import Envelope
@@ -67,7 +69,10 @@ def parse_response(body: JSON, token: str) -> Completion:
 
 
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
-    """Render a whole response."""
+    """Render a whole response, just as its stream would be."""
+    if not asks_to_think(envelope.conversation):
+        unasked = UnaskedThinking()
+        completion = fold(rewritten for event in unfold(completion) for rewritten in unasked.rewrite(event))
     return {
         "id": f"msg_{envelope.token}",
         "type": "message",

@@ -2,13 +2,15 @@
 
 What must: ids of calls, which SAP AI Core refuses; fields that Vertex AI does
 not know; settings that the model does not take; functions declared twice; a
-turn without a role; a system instruction that is a bare string; signatures of other vendors' models;
+turn without a role; a system instruction that is a bare string; signatures of
+other vendors' models; types of attachments by names that Google does not know;
 and the model's name in the answer.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from dialects.adapt.signatures import unpack
+from dialects.adapt.signatures import Open, reopened, unpack
 from dialects.adapt.tool_names import named_once
 from dialects.adapt.unsupported import unknown
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
@@ -16,24 +18,37 @@ from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
 from dialects.core.faults import Fault
 from dialects.framing.json_text import dumps, loads_like_stdlib
 from dialects.framing.sse import Frame
-from dialects.gemini.limits import FIELDS, fitted, known, thinking_within_limits
+from dialects.gemini.limits import FIELDS, fit_generation_config, fit_thinking_config, keep_known_fields
 from dialects.gemini.request_renderer import sign_calls_of_others
 from dialects.gemini.stream import fault_frame
-from dialects.gemini.vocabulary import BESIDE, camelled
-from dialects.interface import Envelope, Rendered
+from dialects.gemini.vocabulary import BESIDE, camelled, known_type
+from dialects.interface import AS_MADE, Envelope, Rendered
 
 _PATH_ONLY = ("model", "stream")
 _SYSTEM = ("systemInstruction", "system_instruction")
 _CALLS = ("functionCall", "function_call", "functionResponse", "function_response")
+_BLOBS = ("inlineData", "inline_data")
+_TYPES = ("mimeType", "mime_type")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
 _DECLARATIONS = ("functionDeclarations", "function_declarations")
 _CONFIGS = ("generationConfig", "generation_config")
 
 
+def open_seals(body: JSON, open: Open) -> JSON:
+    """Open the signatures in a client's own body; one that may not be sent is left out and named later."""
+    if "contents" not in body:
+        return body
+
+    def change(signature: str) -> str:
+        return reopened(signature, Family.GEMINI, open)
+
+    return {**body, "contents": _each(body["contents"], lambda content: _with_signatures(content, change))}
+
+
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
     dropped: set[str] = set()
-    changed = known({name: value for name, value in body.items() if name not in _PATH_ONLY}, dropped)
+    changed = keep_known_fields({name: value for name, value in body.items() if name not in _PATH_ONLY}, dropped)
     for name in _SYSTEM:
         if isinstance(changed.get(name), str):
             changed[name] = {"parts": [{"text": changed[name]}]}
@@ -54,16 +69,22 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Change of a backend's own body only the name of the model."""
-    return {**body, "modelVersion": envelope.model} if "modelVersion" in body else body
+    """Change of a backend's own body only the name of the model, and seal what Gemini signed."""
+    named = {**body, "modelVersion": envelope.model} if "modelVersion" in body else body
+    if envelope.origin is AS_MADE or not isinstance(candidates := named.get("candidates"), list):
+        return named
+    return {**named, "candidates": [_sealed(candidate, envelope.origin.seal) for candidate in candidates]}
 
 
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
-    """Render one frame for the client: byte for byte, unless it names the model."""
-    if '"modelVersion"' not in frame.data:
+    """Render one frame for the client: byte for byte, unless it names the model or holds a signature."""
+    is_signed = '"thoughtSignature"' in frame.data and envelope.origin is not AS_MADE
+    if not is_signed and '"modelVersion"' not in frame.data:
         return frame.encode()
     loaded = loads_like_stdlib(frame.data, frame.glance())
-    if not isinstance(loaded, dict) or loaded.get("modelVersion", envelope.model) == envelope.model:
+    if not isinstance(loaded, dict):
+        return frame.encode()
+    if not is_signed and loaded.get("modelVersion", envelope.model) == envelope.model:
         return frame.encode()
     return Frame(dumps(passthrough_response(loaded, envelope)), frame.event).encode()
 
@@ -76,14 +97,37 @@ def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # no
 def _settings(config: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
     """Fit the settings to the model; where they fit they stay as they are spelled."""
     spelled = camelled(config)
-    fit, changed = fitted(spelled, profile)
+    fit, changed = fit_generation_config(spelled, profile)
     dropped |= {f"generationConfig.{name}" for name in changed}
     if isinstance(thinking := spelled.get("thinkingConfig"), dict):
-        fit["thinkingConfig"], changed = thinking_within_limits(camelled(thinking), profile)
+        fit["thinkingConfig"], changed = fit_thinking_config(camelled(thinking), profile)
         dropped |= {f"generationConfig.thinkingConfig.{name}" for name in changed}
         if fit["thinkingConfig"] == camelled(thinking):
             fit["thinkingConfig"] = thinking
     return config if fit == spelled else fit
+
+
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Change each of a list, or one object that stands for a list of one."""
+    return [change(each) for each in value] if isinstance(value, list) else change(value)
+
+
+def _sealed(candidate: Any, seal: Callable[[str], str]) -> Any:
+    if not isinstance(candidate, dict) or "content" not in candidate:
+        return candidate
+    return {**candidate, "content": _with_signatures(candidate["content"], seal)}
+
+
+def _with_signatures(content: Any, change: Callable[[str], str]) -> Any:
+    """Change the signatures in the parts of a content."""
+
+    def changed(part: Any) -> Any:
+        held = [name for name in _SIGNATURES if isinstance(part, dict) and isinstance(part.get(name), str)]
+        return {**part, **{name: change(part[name]) for name in held if part[name]}} if held else part
+
+    if not isinstance(content, dict) or "parts" not in content:
+        return content
+    return {**content, "parts": _each(content["parts"], changed)}
 
 
 def _declared_once(tools: list[Any], dropped: set[str]) -> list[Any]:
@@ -143,6 +187,10 @@ def _part(part: Any, dropped: set[str]) -> Any:
     for name in _CALLS:
         if isinstance(call := changed.get(name), dict) and "id" in call:
             changed[name] = {key: value for key, value in call.items() if key != "id"}
+    for name in _BLOBS:
+        if isinstance(blob := changed.get(name), dict):
+            types = {key: known_type(blob[key]) for key in _TYPES if isinstance(blob.get(key), str)}
+            changed[name] = blob | types
     for name in _SIGNATURES:
         signature = changed.get(name)
         if isinstance(signature, str) and unpack(signature, Family.GEMINI)[0] is not Family.GEMINI:

@@ -3,10 +3,13 @@
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 """
 
-from dialects.core.conversation import JSON, Effort, Media, MediaKind, StopReason, Usage
+from dialects.adapt.attachments import is_text, official_type
+from dialects.core.conversation import JSON, Effort, Media, MediaKind, Role, StopReason, Usage
 from dialects.core.faults import FaultKind
 
 DIALECT = "gemini"
+MEDIA_ROLES = frozenset({Role.USER, Role.ASSISTANT})
+"""Whose turns can hold media: a model is shown in its own what it drew."""
 DECLARED = "tools.functionDeclarations"
 """Under which name is kept what a function declares that only Gemini knows; no field of a body holds a dot."""
 TURNS = "contents[]"
@@ -136,7 +139,12 @@ def camel(name: str) -> str:
 
 def mime_of(media: Media) -> str:
     """Name the type of an attachment: Gemini insists on one, clients do not always say it."""
-    return media.mime or mime_by_suffix(media.url or media.name) or _MIME_BY_KIND[media.kind]
+    return known_type(media.mime) or mime_by_suffix(media.url or media.name) or _MIME_BY_KIND[media.kind]
+
+
+def known_type(mime: str) -> str:
+    """Name a type as Gemini knows it: text is plain text to it, whatever a program calls it."""
+    return "text/plain" if is_text(mime) else official_type(mime)
 
 
 def mime_by_suffix(path: str) -> str:

@@ -3,9 +3,9 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from dialects.adapt.attachments import as_text
+from dialects.adapt.attachments import as_text, is_text
 from dialects.adapt.turn_order import NO_RESULT
 from dialects.core.conversation import (
     JSON,
@@ -27,7 +27,7 @@ from dialects.core.conversation import (
 
 def plain_text(attached: Media) -> str | None:
     """Read a document that is nothing but text; None for any other."""
-    if attached.kind is not MediaKind.DOCUMENT or not attached.mime.startswith("text/") or not attached.data:
+    if attached.kind is not MediaKind.DOCUMENT or not is_text(attached.mime) or not attached.data:
         return None
     try:
         text = base64.b64decode(attached.data).decode()
@@ -41,6 +41,8 @@ def own_thinking(part: Thinking) -> bool:
     return part.family is Family.OPENAI and bool(part.signature)
 
 
+AS_JSON = Text("Answer with one JSON object.")
+"""What must be said to a model that is to answer with any JSON object: without the word, OpenAI refuses to ask."""
 _LONGEST_USER = 64
 
 
@@ -54,6 +56,17 @@ def user_of(conversation: Conversation) -> JSON:
     if len(user) > _LONGEST_USER:
         user = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
     return {"user": user} if user else {}
+
+
+def texts_of(conversation: Conversation) -> Iterator[Text]:
+    """Give the texts among the messages."""
+    return (part for message in conversation.messages for part in message.parts if isinstance(part, Text))
+
+
+def says_json(conversation: Conversation, texts: Iterable[Text]) -> bool:
+    """Whether one of *texts* has the word JSON, or need not, as the answer may be anything or has a schema."""
+    output = conversation.output
+    return output is None or output.schema is not None or any("json" in text.text.lower() for text in texts)
 
 
 def record_cache_marks(parts: Iterable[Part], dropped: set[str]) -> None:

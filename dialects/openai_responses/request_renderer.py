@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dialects.adapt.media_turns import with_media_moved
 from dialects.adapt.tool_names import lost_with
 from dialects.adapt.turn_order import failure_in_words
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
@@ -31,12 +32,21 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.interface import Rendered
-from dialects.openai_common.limits import accepted_tool, check_media, drop_refused_sampling, limited, nearest_effort
-from dialects.openai_common.request_renderer import answered, own_thinking, plain_text, record_cache_marks, user_of
+from dialects.openai_common.limits import check_media, drop_refused_sampling, fit_length, fit_tool, nearest_effort
+from dialects.openai_common.request_renderer import (
+    AS_JSON,
+    answered,
+    own_thinking,
+    plain_text,
+    record_cache_marks,
+    says_json,
+    texts_of,
+    user_of,
+)
 from dialects.openai_common.strict_schemas import answer_schema
 from dialects.openai_common.vocabulary import CHAT, CHOICE, RESPONSES, data_uri
 from dialects.openai_responses.request_parser import SIGNED
-from dialects.openai_responses.vocabulary import accepted_call_id
+from dialects.openai_responses.vocabulary import MEDIA_ROLES, accepted_call_id
 
 _SHORTEST = 16
 _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})
@@ -50,11 +60,15 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     """
     dropped: set[str] = set()
     items = _Items(profile, dropped)
+    if not says_json(conversation, texts_of(conversation)):
+        # What the instructions say does not count.
+        said = Message(Role.SYSTEM, (AS_JSON,))
+        conversation = replace(conversation, messages=(said, *conversation.messages))
     body: JSON = {"model": profile.name, "store": False}
     if instructions := "\n\n".join(text.text for text in conversation.system if text.text):
         body["instructions"] = instructions
     record_cache_marks(conversation.system, dropped)
-    body["input"] = list(items.write(conversation.messages))
+    body["input"] = list(items.write(conversation))
     if not body["input"]:
         raise invalid("messages must not be empty", "messages")
     body |= _sampling(conversation, profile, dropped)
@@ -77,9 +91,10 @@ class _Items:
         self._profile = profile
         self._dropped = dropped
 
-    def write(self, messages: tuple[Message, ...]) -> Iterator[JSON]:
+    def write(self, conversation: Conversation) -> Iterator[JSON]:
         """Write the history."""
-        for message in answered(messages):
+        conversation = with_media_moved(conversation, self._media, self._dropped, MEDIA_ROLES)
+        for message in answered(conversation.messages):
             record_cache_marks(message.parts, self._dropped)
             match message.role:
                 case Role.USER:
@@ -158,8 +173,9 @@ class _Items:
                 }
             case Opaque():
                 yield from self._opaque(part)
-            case Media(kind=kind):
-                self._dropped.add(f"assistant {kind.value}")
+            case Media():
+                # It has been moved to the user's turn.
+                pass
             case ToolResult():
                 yield self._result(part)
 
@@ -198,7 +214,7 @@ def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[st
 def length_for(length: int | None, profile: ModelProfile, dropped: set[str]) -> int | None:
     """Ask for no longer an answer than the model may give, and for no shorter one than Responses takes."""
     if length is None or length >= _SHORTEST:
-        return limited(length, profile, dropped)
+        return fit_length(length, profile, dropped)
     dropped.add(f"max_tokens below {_SHORTEST}")
     return _SHORTEST
 
@@ -211,7 +227,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
                 if tool.cache:
                     dropped.add("cache_control")
                 own = conversation.dialect in (CHAT, RESPONSES)
-                tools.append(_function(accepted_tool(tool, dropped, choices=profile.choice_at_root, own=own)))
+                tools.append(_function(fit_tool(tool, dropped, choices=profile.choice_at_root, own=own)))
             case Opaque():
                 # SAP AI Core takes functions only.
                 dropped |= lost_with(tool)

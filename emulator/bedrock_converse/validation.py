@@ -143,6 +143,9 @@ def _messages(model: Model, body: Json) -> None:
     _pairs(messages, tools="toolConfig" in body)
     if messages[-1]["role"] == "assistant" and not model.prefill:
         raise as_model_error(bedrock("This model does not support assistant message prefill."))
+    last = messages[-1]["content"][-1].get("text", "") if messages[-1]["role"] == "assistant" else ""
+    if model.family is Family.CLAUDE and last != last.rstrip():
+        raise as_model_error(bedrock("messages: final assistant content cannot end with trailing whitespace"))
 
 
 def _content(path: str, message: Json) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from dialects.adapt.signatures import Open
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON, Usage
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.framing.json_text import loads
-from dialects.registry import traits
+from dialects.interface import AS_MADE, Origin
+from dialects.registry import request_id_headers, traits
 from dialects.translator import ClientRequest, ClientResponse, Translator, translator_for
 from gateway.media.inline import Fetch, inline
 from gateway.observability.metrics import ExchangeRecord, Observer
@@ -20,15 +22,13 @@ from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.upstream.stream_reader import StreamReader
 from routing.attempts import Attempt, Attempts
 from routing.availability import NoEndpointError
+from routing.endpoint import Endpoint
 from routing.model_names import How
 from routing.policy import Timeouts
 
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 _LONGEST = 1000
 """How many characters of a header are sent."""
-_MOST_ITEMS = 100_000
-"""How many items of such answers are known; an answer often has several."""
-
 DEFECT = Fault(FaultKind.DEFECT, "The proxy itself failed.")
 
 
@@ -43,7 +43,7 @@ class UpstreamClient(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class IncomingRequest:
     """Everything known of a request before its first attempt."""
 
     id: str
@@ -52,21 +52,19 @@ class Asked:
     timeouts: Timeouts
     began: float
     """When its body had been read, by the clock of its lifetime."""
-    affinity: str = ""
-    """Names the conversation."""
+    origin: Callable[[Endpoint], Origin] = lambda _: AS_MADE
+    """Writes into ids and seals that an endpoint has made them for this caller."""
+    open_at: Callable[[Endpoint], Open] | None = None
+    """Opens the seals that the request brings along for an endpoint; none if it brings none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """What exchanges remember for one another, and how they fetch what a request only points at."""
+class SharedResources:
+    """What all exchanges use: what they remember for one another, and how what a request points at is fetched."""
 
     rejected_fields: RejectedFields = field(default_factory=RejectedFields)
-    responses: StickyEndpoints = field(default_factory=StickyEndpoints)
-    """By response id."""
-    items: StickyEndpoints = field(default_factory=lambda: StickyEndpoints(_MOST_ITEMS))
+    items: StickyEndpoints = field(default_factory=StickyEndpoints)
     """By the id of an item of a response's output."""
-    conversations: StickyEndpoints = field(default_factory=StickyEndpoints)
-    """By affinity key."""
     fetch: Fetch | None = None
 
     def inlined(self, request: ClientRequest, dialect: str, lifetime: Lifetime) -> ClientRequest:
@@ -102,14 +100,14 @@ class Exchange:
 
     def __init__(
         self,
-        asked: Asked,
+        incoming: IncomingRequest,
         attempts: Attempts,
         client: UpstreamClient,
         observer: Observer,
         lifetime: Lifetime,
-        shared: Shared | None = None,
+        shared: SharedResources | None = None,
     ) -> None:
-        self.asked = asked
+        self.incoming = incoming
         self.attempts = attempts
         self.lifetime = lifetime
         self.stage = Stage.ASKING
@@ -117,7 +115,7 @@ class Exchange:
         """For how many seconds it was somebody else's turn: the upstream's, or the client's."""
         self._client = client
         self._observer = observer
-        self._shared = shared or Shared()
+        self._shared = shared or SharedResources()
         self._dropped: set[str] = set()
         self._first_content: float | None = None
         self._last: Attempt | None = None
@@ -130,14 +128,16 @@ class Exchange:
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
         if attempt is None:
-            raise FaultError(self.attempts.refusal or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried."))
+            raise FaultError(self.attempts.final_fault or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried."))
         self._last = attempt
         return attempt
 
     def prepare(self, attempt: Attempt) -> tuple[Translator, JSON]:
         """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this."""
         dialect = attempt.protocol.dialect
-        request = self._client_request(dialect)
+        request = self._client_request(dialect).answered_by(self.incoming.origin(attempt.endpoint))
+        if self.incoming.open_at is not None:
+            request = request.opened(self.incoming.open_at(attempt.endpoint))
         profile = profile_for(attempt.endpoint.backend)
         translator = translator_for(request, dialect, profile)
         rendered = translator.render_request(profile)
@@ -153,7 +153,7 @@ class Exchange:
 
         def begin(body: JSON) -> StreamReader:
             return self._client.begin(
-                attempt, body, stream=stream, timeouts=self.asked.timeouts, lifetime=self.lifetime
+                attempt, body, stream=stream, timeouts=self.incoming.timeouts, lifetime=self.lifetime
             )
 
         return AttemptReader(begin, attempt.endpoint.model, body, self._shared.rejected_fields, self.drop)
@@ -172,20 +172,17 @@ class Exchange:
         self.finish(reply.completion.usage, stop=reply.completion.stop.reason.value)
         return reply.body
 
-    def answered(self, attempt: Attempt, answer: str, *, whole: bool = False) -> None:
-        """Note that *attempt* has begun to answer, or did so as a *whole*; *answer* is what its backend calls it."""
+    def answered(self, attempt: Attempt, *, whole: bool = False) -> None:
+        """Note that *attempt* has begun to answer, or did so as a *whole*."""
         self.stage = Stage.ANSWERING
         attempt.answered(whole=whole)
         self._first_content = self._age()
-        if traits(attempt.protocol.dialect).keeps_responses:
-            self._shared.responses.remember(self.asked.caller, answer, attempt.endpoint)
-            self._shared.conversations.remember(self.asked.caller, self.asked.affinity, attempt.endpoint)
 
     def made(self, attempt: Attempt, items: Iterable[str]) -> None:
         """Note the ids of the *items* that *attempt* has put out: its caller may refer to them."""
         if traits(attempt.protocol.dialect).keeps_responses:
             for item in items:
-                self._shared.items.remember(self.asked.caller, item, attempt.endpoint)
+                self._shared.items.remember(self.incoming.caller, item, attempt.endpoint)
 
     def finish(self, usage: Usage | None = None, *, fault: Fault | None = None, stop: str = "") -> None:
         """Tell the observer how it ended; a second time says nothing."""
@@ -197,7 +194,7 @@ class Exchange:
 
     def headers(self) -> dict[str, str]:
         """What the answer's headers say about how it came to be."""
-        told = {"x-request-id": self.asked.id}
+        told = request_id_headers(self.incoming.request.client, self.incoming.id)
         if self._last is not None:
             endpoint = self._last.endpoint
             told["x-proxy-deployment"] = f"{endpoint.subaccount}/{endpoint.deployment}"
@@ -232,12 +229,12 @@ class Exchange:
         """Give the request as backends of *dialect* want it; what it points at is fetched once for all of them."""
         if dialect not in self._requests:
             with self.waiting():
-                self._requests[dialect] = self._shared.inlined(self.asked.request, dialect, self.lifetime)
+                self._requests[dialect] = self._shared.inlined(self.incoming.request, dialect, self.lifetime)
         return self._requests[dialect]
 
     def _age(self) -> float:
         """How many seconds it is since the request's body had been read."""
-        return self.lifetime.clock() - self.asked.began
+        return self.lifetime.clock() - self.incoming.began
 
     def _until_answered(self) -> ClientResponse:
         while True:
@@ -247,7 +244,7 @@ class Exchange:
             except FaultError as error:
                 attempt.failed(error.fault)
                 continue
-            self.answered(attempt, reply.completion.id, whole=True)
+            self.answered(attempt, whole=True)
             self.made(attempt, item_ids(reply.body))
             attempt.lease.close()
             return reply
@@ -258,12 +255,12 @@ class Exchange:
 
     def _record(self, usage: Usage, fault: Fault | None, stop: str) -> ExchangeRecord:
         endpoint = self._last.endpoint if self._last else None
-        conversation = self.asked.request.envelope.conversation
+        conversation = self.incoming.request.envelope.conversation
         duration = self._age()
         return ExchangeRecord(
-            id=self.asked.id,
-            caller=self.asked.caller,
-            client=self.asked.request.client,
+            id=self.incoming.id,
+            caller=self.incoming.caller,
+            client=self.incoming.request.client,
             requested=conversation.model,
             model=endpoint.model if endpoint else "",
             stream=conversation.stream,
@@ -329,7 +326,7 @@ class AttemptReader:
         return self._reader.content_type
 
     def head(self, seconds: float) -> None:
-        """Wait for a good answer to begin; raises `FaultError`, or `Quiet` after so many *seconds*."""
+        """Wait for a good answer to begin; raises `FaultError`, or `StillPending` after so many *seconds*."""
         try:
             self._reader.head(seconds)
         except FaultError as error:
@@ -338,7 +335,7 @@ class AttemptReader:
             self._reader.head(seconds)
 
     def take(self, seconds: float) -> bytes | None:
-        """Take all that has arrived, None at the end; raises `FaultError`, or `Quiet` after so many *seconds*."""
+        """Take what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
         return self._reader.take(seconds)
 
     def arrived(self) -> bytes | None:
@@ -348,8 +345,8 @@ class AttemptReader:
     @property
     def upstream(self) -> Descriptor | None:
         """What becomes readable when there is more of the answer; nothing when there is some already, or no more."""
-        wish = self._reader.wish
-        return wish.on if wish is not None else None
+        interest = self._reader.interest
+        return interest.on if interest is not None else None
 
     def read(self, began: Callable[[], None] = lambda: None) -> bytes:
         """Read the whole answer, and call *began* when the first of it has come; raises `FaultError`."""

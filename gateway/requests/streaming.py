@@ -11,7 +11,7 @@ from dialects.registry import traits
 from dialects.translator import Translator
 from gateway.requests.exchange import DEFECT, AttemptReader, Exchange, Stage
 from gateway.requests.lifetime import Descriptor
-from gateway.upstream.steps import Quiet
+from gateway.upstream.steps import StillPending
 from routing.attempts import Attempt
 
 _MOST_HELD = 256 * 1024
@@ -49,7 +49,7 @@ class _Flow:
         return self._relay
 
     def take(self, seconds: float) -> bytes | None:
-        """Take what has arrived, None at the end; raises `FaultError`, or `Quiet` after so many *seconds*."""
+        """Take what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
         if self._relay is not None:
             return self.reader.take(seconds)
         self.reader.head(seconds)
@@ -79,11 +79,11 @@ class StreamedAnswer:
 
     def __init__(self, exchange: Exchange, render_fault: RenderFault) -> None:
         self._exchange = exchange
-        self._timeouts = exchange.asked.timeouts
+        self._timeouts = exchange.incoming.timeouts
         self._clock = exchange.lifetime.clock
         self._render_fault = render_fault
         self._flow: _Flow | None = None
-        client = traits(exchange.asked.request.client)
+        client = traits(exchange.incoming.request.client)
         self._sign_of_life = client.keep_alive
         self._told_in_stream = client.failures_in_stream
         # Since when it is the client's turn, where it is.
@@ -215,7 +215,7 @@ class StreamedAnswer:
         try:
             with self._exchange.waiting():
                 chunk = flow.take(max(0.0, min(wait, flow.due - self._clock())))
-        except Quiet:
+        except StillPending:
             return self._fail(flow, _TOO_SLOW) if self._clock() >= flow.due else b""
         except FaultError as error:
             return self._fail(flow, error.fault)
@@ -244,7 +244,7 @@ class StreamedAnswer:
             flow.held += out
             if not seen.committed and _may_be_held(flow.held):
                 return b""
-            self._exchange.answered(flow.attempt, seen.id)
+            self._exchange.answered(flow.attempt)
             out = flow.held
         if seen.over or chunk is None:
             self._end(seen.fault)

@@ -112,7 +112,7 @@ def running(subaccount: SubAccount, listed: Iterable[Listed]) -> Models:
     return models
 
 
-def without_gaps(
+def merge_listing(
     subaccount: SubAccount, listed: Sequence[Listed], before: Models, answers: Callable[[str], bool]
 ) -> Models:
     """Tell which models run, with those of *before* that a gap in the list says nothing about.

@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from dialects.registry import DIALECTS
-from tests.support.sources import ROOT, files, held, imports, name_of, tree_of
+from tests.support.sources import ROOT, files, held, imports, name_of, nodes_of
 
 TIERS = (
     ("core", "framing"),
@@ -45,7 +45,7 @@ def part_of(module: str) -> str:
 
 def modules_in(path: Path) -> Iterator[str]:
     """The modules of ours that a file imports, by their files."""
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
                 if (ROOT / f"{name.replace('.', '/')}.py").exists():

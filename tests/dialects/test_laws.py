@@ -39,7 +39,7 @@ from dialects.core.events import Failed, checked, fold, unfold
 from dialects.core.faults import FaultError
 from dialects.framing.sse import SSEDecoder
 from dialects.gemini.request_renderer import SKIP_SIGNATURE
-from dialects.interface import Envelope
+from dialects.interface import Envelope, Origin
 from dialects.registry import BACKENDS, CLIENTS, PASSTHROUGHS
 from dialects.translator import ClientRequest, translator_for
 from tests.dialects import golden, imagined, mangling
@@ -89,7 +89,8 @@ seeds = st.integers(0, 2**32)
 
 
 def envelope_for(client: str, **fields: Any) -> Envelope:
-    return Envelope("tok", "my-model", 1_780_000_000, Conversation("my-model", client, stream_usage=True, **fields))
+    asked = Conversation("my-model", client, stream_usage=True, **fields)
+    return Envelope("tok", "my-model", 1_780_000_000, asked, Origin(id="resp_U0VB{}".format, seal="U0VB{}".format))
 
 
 def ways(backend: str, kind: str) -> Iterator[Any]:
@@ -200,7 +201,7 @@ def words_of(completion: Completion) -> dict[str, Any]:
 @given(imagined.completions())
 @settings(max_examples=40)
 def test_what_is_said_to_clients_is_understood_as_it_was_meant(name, completion):
-    client, backend, envelope = CLIENTS[name], BACKENDS[name], envelope_for(name)
+    client, backend, envelope = CLIENTS[name], BACKENDS[name], envelope_for(name, reasoning=Reasoning(adaptive=True))
     written = client.writer(envelope).write(checked(unfold(completion)))
     streamed = fold(golden.read(backend.reader("tok", ""), [written]))
     whole = backend.parse_response(json.loads(orjson.dumps(client.render_response(completion, envelope))), "tok")

@@ -155,7 +155,7 @@ class TestNoToken:
         all_fail(attempts, self.NO_TOKEN)
 
         assert "eu/d1 no_token" == attempts.trail
-        assert attempts.refusal.retry_after >= 2.0
+        assert attempts.final_fault.retry_after >= 2.0
 
 
 class TestSilence:

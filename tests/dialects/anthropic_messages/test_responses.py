@@ -69,7 +69,7 @@ def test_a_stream_is_passed_to_anthropic_clients(scene, suffix):
     assert seen.over
     understood_by_anthropic(out)
     if suffix == ".sse":
-        golden.matches(BACKEND, scene, "lane", out)
+        golden.matches(BACKEND, scene, "passthrough", out)
 
 
 @pytest.mark.parametrize("scene", golden.scenes(BACKEND))
