@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dialects.adapt.claude_tools import JSON_TOOL
 from dialects.adapt.token_estimate import estimate_tokens
+from dialects.adapt.turn_order import FAILED
 from dialects.capabilities.models import ModelProfile, ThinkingStyle, profile_for
 from dialects.core.conversation import (
     JSON,
@@ -299,11 +300,17 @@ def _told(part: Part, message: Message) -> tuple[str, Any]:
         case ToolCall(_, name, arguments):
             return "call", (name, json.loads(arguments or "{}"))
         case ToolResult(_, parts):
-            return "result", "".join("".join(inner.text.split()) for inner in parts if isinstance(inner, Text))
+            said = "".join("".join(inner.text.split()) for inner in parts if isinstance(inner, Text))
+            return "result", (has_failed(part), said.removeprefix("".join(FAILED.split())))
         case Media(kind, mime, data):
             return kind.value, (mime, data)
         case Opaque(dialect, payload):
             return dialect, payload
+
+
+def has_failed(result: ToolResult) -> bool:
+    """Whether a call failed, by a field or in words."""
+    return result.is_error or any(isinstance(each, Text) and each.text.startswith(FAILED) for each in result.parts[:1])
 
 
 def settings_of(conversation: Conversation, profile: ModelProfile) -> dict[str, Any]:
@@ -327,7 +334,6 @@ def settings_of(conversation: Conversation, profile: ModelProfile) -> dict[str, 
         "user": conversation.user,
         "prompt_cache_key": conversation.cache_key,
         "cache_control": sum(bool(getattr(part, "cache", None)) for part in parts),
-        "is_error": [part.is_error for part in parts if isinstance(part, ToolResult) and part.is_error],
         "tools": [(tool.name, tool.description, tool.parameters) for tool in specs],
         "tool_choice": choice and (choice.mode, choice.name),
         "parallel_tool_calls": choice is not None and choice.mode is not ToolMode.NONE and choice.parallel is False,
