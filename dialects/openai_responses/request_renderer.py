@@ -53,13 +53,6 @@ _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logp
 """What only this dialect knows, and goes back into it."""
 
 
-def _with_json_in_input(conversation: Conversation) -> Conversation:
-    """Say JSON in the input, as OpenAI wants it: what the instructions say does not count."""
-    told = conversation.system if says_json(conversation, conversation.system) else ()
-    said = [Message(Role.SYSTEM, (text,)) for text in told or (AS_JSON,)]
-    return replace(conversation, system=() if told else conversation.system, messages=(*said, *conversation.messages))
-
-
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Render a request; raises `FaultError` if leaving something out would change the meaning.
 
@@ -68,7 +61,9 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     dropped: set[str] = set()
     items = _Items(profile, dropped)
     if conversation.dialect != RESPONSES and not says_json(conversation, texts_of(conversation)):
-        conversation = _with_json_in_input(conversation)
+        # What the instructions say does not count.
+        said = Message(Role.SYSTEM, (AS_JSON,))
+        conversation = replace(conversation, messages=(said, *conversation.messages))
     body: JSON = {"model": profile.name, "store": False}
     if instructions := "\n\n".join(text.text for text in conversation.system if text.text):
         body["instructions"] = instructions
