@@ -51,7 +51,7 @@ _DOUBLED = re.compile(r"^/v1(?=/v1(?:beta)?/)")
 """What stands before the path of a client that adds `/v1` to a base URL that has it already."""
 _FINAL = frozenset({400, 401, 403, 404})
 """The statuses of mistakes that the same request makes again, however often it is sent."""
-_KEPT_ID = re.compile(r"(?<=/responses/)([^/]{8})[^/]+")
+_KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
@@ -240,6 +240,11 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
         status, body = gateway.kept(request.method, answer, g.caller, g.lifetime)
+        return Response(body, status, mimetype="application/json")
+
+    @app.get("/v1/responses/<answer>/input_items")
+    def input_items(answer: str) -> Response:
+        status, body = gateway.kept("GET", answer, g.caller, g.lifetime, "/input_items")
         return Response(body, status, mimetype="application/json")
 
     @app.post("/v1/responses/<answer>/cancel")

@@ -1,6 +1,7 @@
 """Anthropic's Messages API: the dialect of Claude Code, of Anthropic's SDKs, and of Claude on Bedrock."""
 
 from dialects.anthropic_messages.passthrough import (
+    open_seals,
     passthrough_fault,
     passthrough_frame,
     passthrough_request,
@@ -23,6 +24,7 @@ __all__ = [
     "DIALECT",
     "Reader",
     "Writer",
+    "open_seals",
     "parse_request",
     "parse_response",
     "passthrough_fault",
