@@ -19,7 +19,7 @@ from dialects.adapt.token_estimate import estimate_tokens
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status, invalid
 from dialects.framing.json_text import dumps, loads
-from dialects.registry import CLIENTS, dialect_of_caller
+from dialects.registry import CLIENTS, dialect_of_caller, request_id_headers
 from gateway.cli import main as command_line
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
@@ -209,7 +209,9 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
 
     @app.post("/v1/messages")
     def messages() -> Response:
-        return _converse(gateway, anthropic_messages.DIALECT, _with_betas(_body(gateway)))
+        body = _with_betas(_body(gateway))
+        anthropic_messages.require_max_tokens(body)
+        return _converse(gateway, anthropic_messages.DIALECT, body)
 
     @app.post("/v1/messages/count_tokens")
     def messages_count_tokens() -> Response:
@@ -395,8 +397,9 @@ def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = 
     """Say why a request did not become an exchange, and take note of it."""
     model = (request.view_args or {}).get("model") or g.get("asked")
     asked = model if isinstance(model, str) else _called()
-    name = gateway.refused(fault, client=_caller_dialect(), caller=g.get("caller", "anonymous"), asked=asked)
-    return _say(fault, {**(headers or {}), "x-request-id": name})
+    client = _caller_dialect()
+    name = gateway.refused(fault, client=client, caller=g.get("caller", "anonymous"), asked=asked)
+    return _say(fault, {**(headers or {}), **request_id_headers(client, name)})
 
 
 def _called() -> str:

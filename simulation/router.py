@@ -59,7 +59,7 @@ class _Calls:
             attempt = next(self._attempts, None)
         except NoEndpointError as error:
             return error.fault
-        return _Call(attempt) if attempt else self._attempts.refusal or NOBODY
+        return _Call(attempt) if attempt else self._attempts.final_fault or NOBODY
 
     def close(self) -> None:
         self._attempts.close()

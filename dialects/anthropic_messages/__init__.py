@@ -7,7 +7,7 @@ from dialects.anthropic_messages.passthrough import (
     passthrough_request,
     passthrough_response,
 )
-from dialects.anthropic_messages.request_parser import parse_request
+from dialects.anthropic_messages.request_parser import parse_request, require_max_tokens
 from dialects.anthropic_messages.request_renderer import render_request
 from dialects.anthropic_messages.response import (
     parse_response,
@@ -38,5 +38,6 @@ __all__ = [
     "render_request",
     "render_response",
     "render_token_count",
+    "require_max_tokens",
     "writer",
 ]

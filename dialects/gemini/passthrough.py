@@ -1,16 +1,17 @@
 """Gemini between two ends: bodies and frames pass, but for what must change.
 
 What must: ids of calls, which SAP AI Core refuses; fields that Vertex AI does
-not know; settings that the model does not take; a turn without a role; a
-system instruction that is a bare string; signatures of other vendors' models;
-types of attachments by names that Google does not know; and the model's name in
-the answer.
+not know; settings that the model does not take; functions declared twice; a
+turn without a role; a system instruction that is a bare string; signatures of
+other vendors' models; types of attachments by names that Google does not know;
+and the model's name in the answer.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from dialects.adapt.signatures import Open, reopened, unpack
+from dialects.adapt.tool_names import named_once
 from dialects.adapt.unsupported import unknown
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
@@ -29,6 +30,7 @@ _CALLS = ("functionCall", "function_call", "functionResponse", "function_respons
 _BLOBS = ("inlineData", "inline_data")
 _TYPES = ("mimeType", "mime_type")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
+_DECLARATIONS = ("functionDeclarations", "function_declarations")
 _CONFIGS = ("generationConfig", "generation_config")
 
 
@@ -53,6 +55,8 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     for name in _CONFIGS:
         if isinstance(config := changed.get(name), dict):
             changed[name] = _settings(config, profile, dropped)
+    if isinstance(tools := _listed(changed.get("tools")), list):
+        changed["tools"] = _declared_once(tools, dropped)
     if isinstance(turns := _listed(changed.get("contents")), list):
         asked = _listed(body["contents"])
         said = [_turn(turn, asked[index], index, profile, dropped) for index, turn in enumerate(turns)]
@@ -129,6 +133,34 @@ def _with_signatures(content: Any, change: Callable[[str], str]) -> Any:
     if not isinstance(content, dict) or "parts" not in content:
         return content
     return {**content, "parts": _each(content["parts"], changed)}
+
+
+def _declared_once(tools: list[Any], dropped: set[str]) -> list[Any]:
+    """Declare each function once, wherever in *tools* it is declared again."""
+    every = [function for tool in tools for function in _functions(tool)[1]]
+    once, differing = named_once(every)
+    if len(once) == len(every):
+        return tools
+    dropped |= differing
+    left = {function.get("name"): function for function in once}
+    said = []
+    for tool in tools:
+        name, functions = _functions(tool)
+        names = [function.get("name") for function in functions]
+        declared = {name: [left.pop(each) for each in names if each in left]} if functions else {}
+        changed = {**tool, **declared} if declared else tool
+        if changed != {name: []}:
+            said.append(changed)
+    return said
+
+
+def _functions(tool: Any) -> tuple[str, list[JSON]]:
+    """Find the functions that a tool declares, and in which spelling; none if anything is odd about them."""
+    for name in _DECLARATIONS:
+        declared = tool.get(name) if isinstance(tool, dict) else None
+        if isinstance(declared, list) and all(isinstance(each, dict) for each in declared):
+            return name, declared
+    return "", []
 
 
 def _listed(value: Any) -> Any:

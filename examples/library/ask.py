@@ -107,7 +107,7 @@ def ask(router: RequestRouter, sender: Sender, model: str, question: str) -> tup
             else:
                 attempt.answered()
                 return answer["choices"][0]["message"]["content"], attempts.trail
-        raise FaultError(attempts.refusal or Fault(FaultKind.UNAVAILABLE, "no endpoint could be tried"))
+        raise FaultError(attempts.final_fault or Fault(FaultKind.UNAVAILABLE, "no endpoint could be tried"))
 
 
 def main(config: str, model: str, question: str) -> None:

@@ -12,7 +12,7 @@ from dialects.core.conversation import JSON, Usage
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.framing.json_text import loads
 from dialects.interface import AS_MADE, Origin
-from dialects.registry import traits
+from dialects.registry import request_id_headers, traits
 from dialects.translator import ClientRequest, ClientResponse, Translator, translator_for
 from gateway.media.inline import Fetch, inline
 from gateway.observability.metrics import ExchangeRecord, Observer
@@ -128,7 +128,7 @@ class Exchange:
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
         if attempt is None:
-            raise FaultError(self.attempts.refusal or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried."))
+            raise FaultError(self.attempts.final_fault or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried."))
         self._last = attempt
         return attempt
 
@@ -194,7 +194,7 @@ class Exchange:
 
     def headers(self) -> dict[str, str]:
         """What the answer's headers say about how it came to be."""
-        told = {"x-request-id": self.incoming.id}
+        told = request_id_headers(self.incoming.request.client, self.incoming.id)
         if self._last is not None:
             endpoint = self._last.endpoint
             told["x-proxy-deployment"] = f"{endpoint.subaccount}/{endpoint.deployment}"

@@ -176,7 +176,7 @@ class TestTheRefusal:
     def refusal(self, router_of, *faults: Fault, policy: Policy | None = None, places=("eu/d1", "us/d7")) -> Fault:
         attempts = router_of(pool_at(*places), policy or Policy(cooldown=NO_REST)).attempts("gpt-5")
         all_fail(attempts, *faults)
-        return attempts.refusal
+        return attempts.final_fault
 
     def test_it_says_when_the_first_of_all_is_back(self, router_of):
         near, far = (dataclasses.replace(BUSY, retry_after=seconds) for seconds in (15.0, 200.0))
@@ -197,7 +197,7 @@ class TestTheRefusal:
         with pytest.raises(NoEndpointError) as caught:
             next(router.attempts("gpt-5"))
 
-        assert attempts.refusal.retry_after == caught.value.fault.retry_after
+        assert attempts.final_fault.retry_after == caught.value.fault.retry_after
         assert 4.75 < caught.value.fault.retry_after < 5.25
 
     def test_where_somebody_could_take_it_the_time_is_now(self, router_of):
@@ -219,10 +219,10 @@ class TestTheRefusal:
 
     def test_it_is_only_of_where_the_request_may_go(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=NO_REST))
-        attempts = router.attempts("gpt-5", pinned="us/d7")
+        attempts = router.attempts("gpt-5", sticky="us/d7")
         all_fail(attempts, dataclasses.replace(BUSY, retry_after=60.0))
 
-        assert 60.0 == attempts.refusal.retry_after
+        assert 60.0 == attempts.final_fault.retry_after
 
     def test_a_model_that_has_left_has_no_time_to_come_back(self, router_of):
         router = router_of(pool_at("eu/d1"), Policy(cooldown=NO_REST))
@@ -230,10 +230,10 @@ class TestTheRefusal:
         next(attempts).failed(SPENT)
         router.balancer.replace_pools({})
 
-        assert SPENT is attempts.refusal
+        assert SPENT is attempts.final_fault
 
     def test_without_attempts_there_is_none(self, router_of):
-        assert router_of(pool_at("eu/d1")).attempts("gpt-5").refusal is None
+        assert router_of(pool_at("eu/d1")).attempts("gpt-5").final_fault is None
 
 
 class TestOwnership:

@@ -58,7 +58,7 @@ class TestTheRequest:
         went = all_fail(attempts, fault)
 
         assert ["eu/d1", "us/d7"] == went
-        assert fault is attempts.refusal
+        assert fault is attempts.final_fault
         assert [] == clock.slept
         assert nothing_in_flight(router)
 
@@ -72,7 +72,7 @@ class TestTheRequest:
         attempts = router_of(pool_at("eu/d1", "us/d7", "ap/d9")).attempts("gpt-5")
 
         assert 2 == len(all_fail(attempts, FORBIDDEN, MISSING))
-        assert MISSING is attempts.refusal
+        assert MISSING is attempts.final_fault
 
     def test_where_there_is_no_other_subaccount_another_deployment_is_asked(self, router_of):
         attempts = router_of(pool_at("eu/d1", "eu/d2", "eu/d3")).attempts("gpt-5")
@@ -83,11 +83,11 @@ class TestTheRequest:
         attempts = router_of(pool_at("eu/d1")).attempts("gpt-5")
 
         assert ["eu/d1"] == all_fail(attempts, FORBIDDEN)
-        assert FORBIDDEN is attempts.refusal
+        assert FORBIDDEN is attempts.final_fault
         assert [] == clock.slept
 
     def test_what_continues_something_is_not_asked_of_others(self, router_of):
-        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", pinned="us/d7")
+        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", sticky="us/d7")
 
         assert ["us/d7"] == all_fail(attempts, MISSING)
 

@@ -45,7 +45,6 @@ ODD = (
     '"',
     "\\",
     "\n",
-    "\ud83d",
 )
 FINE = ("a", "properties", "required", "type", "_filter_8c9e7a34", "x" * 64)
 NAMES = {"_filter_8c9e7a34": "$filter", "_odata.type_ba52deb5": "@odata.type", "_0": '"\\'}
