@@ -2,6 +2,7 @@
 
 from dialects.openai_common.response import render_fault, render_model, render_models
 from dialects.openai_responses.passthrough import (
+    open_seals,
     passthrough_fault,
     passthrough_frame,
     passthrough_request,
@@ -17,6 +18,7 @@ from dialects.openai_responses.vocabulary import DIALECT, MEDIA_ROLES
 __all__ = [
     "DIALECT",
     "MEDIA_ROLES",
+    "open_seals",
     "parse_request",
     "parse_response",
     "passthrough_fault",

@@ -6,23 +6,24 @@ out the ``event:`` lines OpenAI itself sends.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dialects.adapt.signatures import unpack
+from dialects.adapt.signatures import Open, reopened, unpack
 from dialects.adapt.tool_names import is_function, lost_with
+from dialects.adapt.turn_order import NO_RESULT
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Opaque, Usage
 from dialects.core.faults import Fault, invalid
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
-from dialects.interface import Envelope, Rendered
+from dialects.interface import AS_MADE, Envelope, Origin, Rendered
 from dialects.openai_common.limits import drop_refused_sampling, fit_effort
 from dialects.openai_common.passthrough import public_model
 from dialects.openai_common.vocabulary import RESPONSES
 from dialects.openai_responses.request_renderer import length_for
 from dialects.openai_responses.response import fault_of
-from dialects.openai_responses.vocabulary import accepted_call_id, flat, namespaces_of, render_error
+from dialects.openai_responses.vocabulary import MINTED_ID, accepted_call_id, flat, namespaces_of, render_error
 
 # https://learn.microsoft.com/azure/ai-foundry/openai/reference-preview-latest#create-response
 _TAKEN = frozenset(
@@ -54,9 +55,38 @@ _TAKEN = frozenset(
     }
 )
 _INCLUDED = frozenset({"reasoning.encrypted_content", "message.input_image.image_url", "message.output_text.logprobs"})
+_RESPONSE_IDS = ("id", "previous_response_id")
+_RESULT_OF = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
+_CALL_OF = {result: call for call, result in _RESULT_OF.items()}
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 # Neither can stand unescaped in a string; a nested `type` never begins so.
 _KIND = re.compile(r'"type"\s*:\s*"(response\.[a-z_.]+)"')
+# Events that hold the id of a response, or an item: a call under its name, or what may be sealed.
+_HOLDERS = frozenset(
+    {
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "response.output_item.added",
+        "response.output_item.done",
+    }
+)
+
+
+def open_seals(body: JSON, open: Open) -> JSON:
+    """Open the seals of reasoning in a client's own body; one that may not be sent is left out and named later.
+
+    Where reasoning has to go, calls and messages go on without their ids: under these OpenAI looks for it.
+    """
+    if not isinstance(body.get("input"), list):
+        return body
+    items = [_opened(item, open) for item in body["input"]]
+    if any(_is_of_others(item) for item in items):
+        items = [_without_id(item) for item in items]
+    return {**body, "input": items}
 
 
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
@@ -66,7 +96,8 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     out["model"] = profile.name
     if isinstance(out.get("input"), list):
         items = (_item(_shorter(item), dropped) for item in out["input"])
-        out["input"] = [item for item in items if item is not None]
+        said = [item for item in items if item is not None]
+        out["input"] = said if out.get("previous_response_id") else list(_answered(said))
     elif out.get("input") is not None and not isinstance(out["input"], str):
         raise invalid("input must be a string or a list of items", "input")
     _tools(out, dropped)
@@ -81,20 +112,62 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     return Rendered(out, tuple(sorted(dropped)))
 
 
+def _answered(items: list[Any]) -> Iterator[Any]:
+    """Give each call a result, and turn results of no call into the user's words: OpenAI insists on both.
+
+    Items that are only referred to may be either: then all stay as they are.
+    """
+    seen = [_call_in(item) for item in items]
+    if any(isinstance(item, dict) and item.get("type") == "item_reference" for item in items):
+        yield from items
+        return
+    last = {pair: place for place, pair in enumerate(seen) if pair is not None}
+    called = set[tuple[str, str]]()
+    for place, (item, pair) in enumerate(zip(items, seen, strict=True)):
+        if pair is None:
+            yield item
+            continue
+        kind, call_id = pair
+        if kind in _CALL_OF:
+            yield item if (_CALL_OF[kind], call_id) in called else {"role": "user", "content": item.get("output") or ""}
+            continue
+        called.add(pair)
+        yield item
+        if last.get((_RESULT_OF[kind], call_id), -1) < place:
+            yield {"type": _RESULT_OF[kind], "call_id": call_id, "output": NO_RESULT}
+
+
+def _call_in(item: Any) -> tuple[str, str] | None:
+    """Read the kind and the id of a call, or of its result; None for any other item."""
+    match item:
+        case {"type": str(kind), "call_id": str(call_id)} if kind in _RESULT_OF or kind in _CALL_OF:
+            return kind, call_id
+        case _:
+            return None
+
+
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Change of a backend's own body only the names: of the model, and of functions in namespaces."""
-    return _renamed({**body, "model": envelope.model}, namespaces_of(envelope.conversation))
+    """Change of a backend's own body only names, of the model and of functions in namespaces, ids and seals."""
+    renamed = _renamed({**body, "model": envelope.model}, namespaces_of(envelope.conversation))
+    return _sealed(renamed, envelope.origin)
 
 
-def passthrough_stored(raw: bytes) -> bytes:
-    """Pass a response that its deployment has kept; why one failed is redacted."""
+def passthrough_stored(raw: bytes, origin: Origin = AS_MADE) -> bytes:
+    """Pass a response that its deployment has kept, with ids and seals as the client knows them.
+
+    Why one failed is redacted.
+    """
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
         return raw
-    if not isinstance(body, dict) or not body.get("error"):
+    if not isinstance(body, dict):
         return raw
-    return dumps({**body, "error": render_error(fault_of(body["error"]))}).encode()
+    if body.get("error"):
+        body["error"] = render_error(fault_of(body["error"]))
+    elif origin is AS_MADE:
+        return raw
+    return dumps(_sealed(body, origin)).encode()
 
 
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
@@ -107,7 +180,9 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     if kind == "response.failed" and _reasonless(frame.data):
         return b""
     renamed = None
-    if '"function_call"' not in frame.data or not namespaces_of(envelope.conversation):
+    if kind not in _HOLDERS or (
+        envelope.origin is AS_MADE and ('"function_call"' not in frame.data or not namespaces_of(envelope.conversation))
+    ):
         renamed = public_model(frame.data, envelope.model)
     return encoded(_rewritten(frame, envelope) if renamed is None else renamed, kind)
 
@@ -115,7 +190,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
 def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
     """Render a failure in a stream that was passed through: clients refuse another id than the stream began with."""
     response = {
-        "id": id or f"resp_{envelope.token}",
+        "id": envelope.origin.id(id) if id else f"resp_{envelope.token}",
         "object": "response",
         "created_at": envelope.created,
         "status": "failed",
@@ -143,10 +218,60 @@ def _rewritten(frame: Frame, envelope: Envelope) -> str:
     message = json.loads(frame.data)
     spaces = namespaces_of(envelope.conversation)
     if isinstance(response := message.get("response"), dict):
-        message["response"] = _renamed({**response, "model": envelope.model}, spaces)
+        message["response"] = _sealed(_renamed({**response, "model": envelope.model}, spaces), envelope.origin)
     if isinstance(item := message.get("item"), dict):
-        message["item"] = _renamed_item(item, spaces)
+        message["item"] = _sealed_item(_renamed_item(item, spaces), envelope.origin)
     return dumps(message)
+
+
+def _sealed(response: JSON, origin: Origin) -> JSON:
+    """Write into the ids and the reasoning of a response, or of a list of items, who made it."""
+    ids = {name: origin.id(response[name]) for name in _RESPONSE_IDS if isinstance(response.get(name), str)}
+    lists = [name for name in ("output", "data") if isinstance(response.get(name), list)]
+    items = {name: [_sealed_item(item, origin) for item in response[name]] for name in lists}
+    return {**response, **ids, **items}
+
+
+def _sealed_item(item: Any, origin: Origin) -> Any:
+    """Seal reasoning: also what is only kept under its id, so that it comes back to who keeps it."""
+    match item:
+        case {"type": "reasoning", **rest}:
+            content = rest.get("encrypted_content")
+            seal = origin.seal(content if isinstance(content, str) else "")
+            return {**item, "encrypted_content": seal} if seal else item
+        case _:
+            return item
+
+
+def _opened(item: Any, open: Open) -> Any:
+    match item:
+        case {"type": "reasoning", **rest}:
+            seal = rest.get("encrypted_content")
+            content = reopened(seal if isinstance(seal, str) else "", Family.OPENAI, open)
+            return {**item, "encrypted_content": content} if content else _without(item, "encrypted_content")
+        case _:
+            return item
+
+
+def _is_of_others(item: Any) -> bool:
+    """Whether an item is reasoning of another family's model, or such as must not be sent."""
+    match item:
+        case {"type": "reasoning", "encrypted_content": str(packed)}:
+            return unpack(packed, Family.OPENAI) != (Family.OPENAI, packed)
+        case _:
+            return False
+
+
+def _without_id(item: Any) -> Any:
+    match item:
+        case {"type": "function_call" | "custom_tool_call"} | {"role": "assistant"}:
+            return _without(item, "id")
+        case _:
+            return item
+
+
+def _without(item: JSON, name: str) -> JSON:
+    return {key: value for key, value in item.items() if key != name}
 
 
 def _renamed(response: JSON, spaces: Mapping[str, tuple[str, str]]) -> JSON:
@@ -181,17 +306,17 @@ def _item(item: Any, dropped: set[str]) -> Any:
             own = rest.get("name")
             named = {"name": flat(space, own)} if isinstance(own, str) else {}
             return {**{key: value for key, value in item.items() if key != "namespace"}, **named}
-        case {"type": "reasoning", "encrypted_content": str(packed)} if unpack(packed, Family.OPENAI) != (
-            Family.OPENAI,
-            packed,
-        ):
+        case {"type": "reasoning"} if _is_of_others(item):
+            dropped.add("thinking")
+            return None
+        case {"type": "reasoning", "id": str(id)} if not item.get("encrypted_content") and MINTED_ID.fullmatch(id):
             dropped.add("thinking")
             return None
         case {"type": "reasoning", "content": None}:
-            return {key: value for key, value in item.items() if key != "content"}
+            return _without(item, "content")
         case {"role": "user" | "system" | "developer", "id": _}:
             # Codex gives ids to what it says itself; OpenAI's types know none there, and they mean nothing.
-            return {key: value for key, value in item.items() if key != "id"}
+            return _without(item, "id")
         case _:
             return item
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from emulator import signatures
 from emulator.body_fields import content_blocks
 from emulator.errors import azure, gatekeeper
 from emulator.models import Model
@@ -20,7 +19,8 @@ from emulator.openai_common.validation import (
     validate_effort,
     validate_samplers,
 )
-from emulator.openai_responses.response import ENCRYPTED_PREFIX
+from emulator.openai_responses.response import is_sealed
+from emulator.openai_responses.store import ResponseStore
 from emulator.world import Json
 
 _FIELDS = frozenset(
@@ -110,12 +110,19 @@ def _includes(model: Model, includes: list[Any]) -> None:
         raise azure("logprobs are not supported with reasoning models.", "include", "unsupported_parameter")
 
 
-def check_items(items: list[Json], known: set[str]) -> None:
+def check_items(items: list[Json], store: ResponseStore, deployment: str) -> None:
     """Refuse input items, the earlier ones of the conversation included, that do not fit together."""
     calls: set[str] = set()
+    known, behind = store.item_ids(), store.reasoning_behind()
+    given = {item.get("id") for item in items}
     for at, item in enumerate(items):
         validate_length(item.get("call_id"), _LONGEST_CALL_ID, f"input[{at}].call_id")
         kind = item.get("type", "message")
+        if (needed := behind.get(str(item.get("id")))) and needed not in given and kind != "item_reference":
+            message = (
+                f"Item '{item['id']}' of type '{kind}' was provided without its required 'reasoning' item: '{needed}'."
+            )
+            raise azure(message, "input")
         if kind not in _ITEMS:
             raise azure(
                 f"Invalid value: '{kind}'. Supported values are: {', '.join(_ITEMS)}.", f"input[{at}]", "invalid_value"
@@ -129,7 +136,7 @@ def check_items(items: list[Json], known: set[str]) -> None:
             case "function_call_output" if item.get("call_id") not in calls:
                 raise azure(f"No tool call found for function call output with call_id {item.get('call_id')}.", "input")
             case "reasoning":
-                _reasoning(items, at, known)
+                _reasoning(items, at, known, deployment)
             case "item_reference" if item.get("id") not in known:
                 raise azure(f"Item with id '{item.get('id')}' not found.", "input", status=404)
             case _:
@@ -140,12 +147,12 @@ def check_items(items: list[Json], known: set[str]) -> None:
         raise azure(f"No tool output found for function call {min(open_calls)}.", "input")
 
 
-def _reasoning(items: list[Json], at: int, known: set[str]) -> None:
-    """Refuse reasoning that is not ours, was not kept, or led to nothing."""
+def _reasoning(items: list[Json], at: int, known: set[str], deployment: str) -> None:
+    """Refuse reasoning that the deployment did not seal, was not kept, or led to nothing."""
     item = items[at]
     sealed = item.get("encrypted_content")
     if sealed is not None:
-        if not signatures.made("openai", str(sealed).removeprefix(ENCRYPTED_PREFIX)):
+        if not is_sealed(deployment, sealed):
             message = f"The encrypted content for item {item.get('id')} could not be verified."
             raise azure(message, None, "invalid_encrypted_content")
     elif item.get("id") not in known:
