@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
 from dialects.capabilities.models import Vendor
+from dialects.core.relay import RenderFrame
 from dialects.framing.sse import BLANK_LINES, comment
-from dialects.interface import BackendDialect, ClientDialect, PassthroughDialect
+from dialects.interface import BackendDialect, ClientDialect, Envelope, PassthroughDialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Dialect:
     """What renders requests and parses responses, where models are asked in it."""
     passthrough: PassthroughDialect | None = None
     """What changes bodies that pass between two ends of it."""
+    formed_frames: Callable[[Envelope], RenderFrame] | None = None
+    """What renders the frames of one stream that passes to a client which declared other tools than functions.
+
+    Where there is none, such a client's requests are translated.
+    """
     vendor: Vendor | None = None
     """The vendor whose own clients use it: they know which names and schemas that vendor's models refuse."""
     client_names: tuple[str, ...] = ()
@@ -61,6 +67,7 @@ DIALECTS: Mapping[str, Dialect] = {
             client=openai_responses,
             backend=openai_responses,
             passthrough=openai_responses,
+            formed_frames=openai_responses.FormedFrames,
             vendor=Vendor.OPENAI,
             client_names=("responses", "codex"),
             paths=re.compile(r"(?!/v1/messages|/v1/models|/v1beta/|/models).*/responses", re.DOTALL),

@@ -12,8 +12,8 @@ from dialects.adapt.json_root import JsonRoot, json_root_for
 from dialects.adapt.tool_names import ToolNames, tool_names_for
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON, Completion
-from dialects.core.relay import PassthroughRelay, Relay, TranslatingRelay
+from dialects.core.conversation import JSON, Completion, has_forms
+from dialects.core.relay import PassthroughRelay, Relay, RenderFrame, TranslatingRelay
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.interface import BackendDialect, ClientDialect, Envelope, PassthroughDialect, Rendered
 from dialects.registry import BACKENDS, CLIENTS, DIALECTS, PASSTHROUGHS
@@ -112,12 +112,16 @@ class PassthroughTranslator:
     def relay(self, content_type: str) -> Relay:
         """Pass frames along, and observe them."""
         envelope = self._request.envelope
-        return PassthroughRelay(
-            self._backend.reader(envelope.token, content_type),
-            decoder_for(content_type),
-            partial(self._dialect.passthrough_frame, envelope=envelope),
-            partial(self._dialect.passthrough_fault, envelope=envelope),
-        )
+        reader = self._backend.reader(envelope.token, content_type)
+        render_fault = partial(self._dialect.passthrough_fault, envelope=envelope)
+        return PassthroughRelay(reader, decoder_for(content_type), self._frames(envelope), render_fault)
+
+    def _frames(self, envelope: Envelope) -> RenderFrame:
+        """Choose how frames are rendered for the client."""
+        formed = DIALECTS[self._request.client].formed_frames
+        if formed is not None and has_forms(envelope.conversation):
+            return formed(envelope)
+        return partial(self._dialect.passthrough_frame, envelope=envelope)
 
     def render_response(self, body: JSON) -> ClientResponse:
         """Pass the body along, and parse it only to know how it ended and what it cost."""
@@ -130,7 +134,7 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     """Choose the translator from the request's client to *backend*, the name of a dialect.
 
     A model that cannot be given a schema is made to answer in its form by other means, which must be undone in the
-    response; so must other names of tools, and an object around the answer.
+    response; so must other names of tools, an object around the answer, and functions in place of other tools.
     """
     conversation = request.envelope.conversation
     own = backend if profile.vendor in {row.vendor for row in DIALECTS.values()} else ""
@@ -138,6 +142,7 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     tool_names = ToolNames() if at_home else tool_names_for(conversation, profile.odd_in_names)
     root = json_root_for(conversation, profile)
     fits = (profile.native_schema or conversation.output is None) and (at_home or root.schema is None)
+    fits = fits and (DIALECTS[request.client].formed_frames is not None or not has_forms(conversation))
     if request.may_pass and fits and not tool_names.sent and request.client == backend and backend in PASSTHROUGHS:
         return PassthroughTranslator(request, PASSTHROUGHS[backend], BACKENDS[backend])
     return HubTranslator(request, CLIENTS[request.client], BACKENDS[backend], tool_names, root, own)

@@ -142,15 +142,30 @@ class Message:
     parts: tuple[Part, ...]
 
 
+class ToolForm(Enum):
+    """What a client declares a tool as, and is given its calls back as; to models each is a function."""
+
+    FUNCTION = "function"
+    CUSTOM = "custom"
+    """A tool that is called with one text, which may have to follow a grammar."""
+    SEARCH = "tool_search"
+    """A search for further tools that the client carries out; those it finds are declared from then on."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A function the model may ask to have called; *parameters* is a JSON Schema."""
+    """A function the model may ask to have called; *parameters* is a JSON Schema.
+
+    *form* is what the client declared, and *declared* how, if it was no function.
+    """
 
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
     cache: CacheMark | None = None
+    form: ToolForm = ToolForm.FUNCTION
+    declared: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 class ToolMode(Enum):
@@ -245,6 +260,12 @@ class Conversation:
     user: str = ""
     cache_key: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def has_forms(conversation: Conversation) -> bool:
+    """Whether the client declared tools that are no functions, though models are declared them as such."""
+    tools = (tool for tool in conversation.tools if isinstance(tool, ToolSpec))
+    return any(tool.form is not ToolForm.FUNCTION for tool in tools)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from dialects.openai_common.response import render_fault, render_model, render_models
 from dialects.openai_responses.passthrough import (
+    FormedFrames,
     passthrough_fault,
     passthrough_frame,
     passthrough_request,
@@ -16,6 +17,7 @@ from dialects.openai_responses.vocabulary import DIALECT
 
 __all__ = [
     "DIALECT",
+    "FormedFrames",
     "parse_request",
     "parse_response",
     "passthrough_fault",

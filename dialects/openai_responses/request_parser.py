@@ -45,8 +45,9 @@ from dialects.openai_common.request_parser import (
     split_instructions,
     without,
 )
+from dialects.openai_common.tool_forms import SEARCH, arguments_of_search, custom_spec, search_spec
 from dialects.openai_common.vocabulary import RESPONSES
-from dialects.openai_responses.vocabulary import flat
+from dialects.openai_responses.vocabulary import DECLARING, flat, found_by_search, with_found
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(
@@ -97,7 +98,7 @@ def parse_request(body: JSON) -> Conversation:
     fields = FieldReader(body)
     instructions = fields.text("instructions")
     said, messages = split_instructions(_history(fields))
-    tools = tuple(tool for declared in fields.objects("tools") for tool in _tool(declared))
+    tools = _tools(fields)
     choice, allowed = _tool_choice(fields)
     if allowed is not None:
         tools = narrowed(tools, allowed, "tool_choice")
@@ -170,6 +171,8 @@ def _add_item(item: FieldReader, history: _History) -> None:
         case "custom_tool_call":
             name = flat(item.text("namespace"), item.named("name"))
             history.add(Role.ASSISTANT, (ToolCall(item.named("call_id"), name, input_of(item)),), "assistant")
+        case "additional_tools" | "tool_search_call" | "tool_search_output":
+            _add_search(item, kind, history)
         case _ if kind.endswith("_call") and item.text("call_id"):
             history.add(Role.ASSISTANT, (_tools_own_call(item, kind.removesuffix("_call")),), "assistant")
         case _ if kind.endswith("_call_output") and item.text("call_id"):
@@ -177,6 +180,16 @@ def _add_item(item: FieldReader, history: _History) -> None:
             history.add(Role.USER, (ToolResult(item.text("call_id"), tuple(_given_back(item)), failed),), "results")
         case _:
             history.add(Role.ASSISTANT, (_opaque({**item.body, "type": kind}, item.path),), "assistant")
+
+
+def _add_search(item: FieldReader, kind: str, history: _History) -> None:
+    """Add a search for tools that the client carried out; of one by OpenAI, only what it found is declared."""
+    call_id = item.text("call_id")
+    if kind == "tool_search_call" and call_id:
+        searched = arguments_of_search(item.body.get("arguments"))
+        history.add(Role.ASSISTANT, (ToolCall(call_id, SEARCH, searched),), "assistant")
+    if kind == "tool_search_output" and call_id:
+        history.add(Role.USER, (ToolResult(call_id, (Text(found_by_search(item.body)),)),), "results")
 
 
 def _tools_own_call(item: FieldReader, name: str) -> ToolCall:
@@ -265,22 +278,38 @@ def _thinking(item: FieldReader) -> Thinking:
     return Thinking(text, signature, family=family)
 
 
+def _tools(fields: FieldReader) -> tuple[ToolSpec | Opaque, ...]:
+    """Read the tools of the request, and those that items of its input declare."""
+    items = fields.objects("input") if isinstance(fields.body.get("input"), list) else []
+    declaring = [item for item in items if item.text("type") in DECLARING]
+    found = [tool for item in declaring for declared in item.objects("tools") for tool in _tool(declared)]
+    tools = [tool for declared in fields.objects("tools") for tool in _tool(declared)]
+    return tuple(with_found(tools, found, lambda tool: tool.name if isinstance(tool, ToolSpec) else ""))
+
+
 def _tool(tool: FieldReader) -> Iterator[ToolSpec | Opaque]:
     match tool.text("type"):
-        case "function":
-            yield _function(tool, "")
         case "namespace":
-            # Its functions follow in plain sight; the group itself is remembered, to name calls as they were.
+            # Its tools follow in plain sight; the group itself is remembered, to name calls as they were.
             yield Opaque(RESPONSES, dict(tool.body))
             for member in tool.objects("tools"):
-                if member.text("type") in ("", "function"):
-                    yield _function(member, tool.named("name"))
+                yield from _callable(member, tool.named("name"))
+        case "tool_search" if tool.text("execution") == "client":
+            yield search_spec(tool, dict(tool.body))
+        case "function" | "custom":
+            yield from _callable(tool, "")
         case _:
             yield Opaque(RESPONSES, dict(tool.body))
 
 
-def _function(tool: FieldReader, namespace: str) -> ToolSpec:
-    return function_spec(tool, flat(namespace, tool.named("name")), cache_mark(tool))
+def _callable(tool: FieldReader, namespace: str) -> Iterator[ToolSpec]:
+    match tool.text("type"):
+        case "" | "function":
+            yield function_spec(tool, flat(namespace, tool.named("name")), cache_mark(tool))
+        case "custom":
+            yield custom_spec(tool, flat(namespace, tool.named("name")), cache_mark(tool), dict(tool.body))
+        case _:
+            pass
 
 
 def _tool_choice(fields: FieldReader) -> tuple[ToolChoice | None, frozenset[str] | None]:
@@ -291,7 +320,7 @@ def _tool_choice(fields: FieldReader) -> tuple[ToolChoice | None, frozenset[str]
             return (ToolChoice(parallel=parallel) if parallel is not None else None), None
         case str(mode) if mode in _MODES:
             return ToolChoice(_MODES[mode], parallel=parallel), None
-        case {"type": "function", "name": str(name), **rest}:
+        case {"type": "function" | "custom", "name": str(name), **rest}:
             space = rest.get("namespace")
             return ToolChoice(ToolMode.NAMED, flat(space if isinstance(space, str) else "", name), parallel), None
         case {"type": "allowed_tools", "mode": str(mode), "tools": [*tools]} if mode in _MODES:
@@ -334,8 +363,8 @@ def _extra(fields: FieldReader) -> JSON:
 
 
 def _choice_from_chat(choice: Any) -> bool:
-    """Whether the choice is for a tool that is not a function."""
-    return isinstance(choice, dict) and choice.get("type") not in ("function", "allowed_tools")
+    """Whether the choice is for a tool that runs at OpenAI."""
+    return isinstance(choice, dict) and choice.get("type") not in ("function", "custom", "allowed_tools")
 
 
 def _opaque(payload: JSON, where: str) -> Opaque:

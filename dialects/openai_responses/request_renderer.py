@@ -210,7 +210,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
             case ToolSpec():
                 if tool.cache:
                     dropped.add("cache_control")
-                tools.append(_function(accepted_tool(tool, dropped, choices=profile.choice_at_root)))
+                tools.append(render_function(accepted_tool(tool, dropped, choices=profile.choice_at_root)))
             case Opaque():
                 # SAP AI Core takes functions only.
                 dropped |= lost_with(tool)
@@ -219,7 +219,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
     return {"tools": tools, **(_choice(conversation.tool_choice) if conversation.tool_choice else {})}
 
 
-def _function(tool: ToolSpec) -> JSON:
+def render_function(tool: ToolSpec) -> JSON:
     """Declare a function; unlike chat, Responses takes a schema for strict unless it is said not to be."""
     described = {"description": tool.description} if tool.description else {}
     strict = bool(tool.strict)
