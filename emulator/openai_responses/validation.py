@@ -64,7 +64,9 @@ _INCLUDES = (
     "web_search_call.action.sources",
 )
 _INPUT_PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
-_ITEMS = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
+_CALLS = ("function_call", "custom_tool_call")
+_OUTPUTS = ("function_call_output", "custom_tool_call_output")
+_ITEMS = ("message", *_CALLS, *_OUTPUTS, "reasoning", "item_reference")
 _LONGEST_CALL_ID = 64
 
 
@@ -73,7 +75,9 @@ def check(model: Model, body: Json) -> None:
     tools = body.get("tools") or []
     refused = sorted({str(tool.get("type")) for tool in tools if tool.get("type") != "function"})
     if refused:
-        raise gatekeeper(f"The following tools are not allowed for model '{model.name}': {', '.join(refused)}")
+        many = "s are" if len(refused) > 1 else " is"
+        named = " and ".join(filter(None, [", ".join(refused[:-1]), refused[-1]]))
+        raise gatekeeper(f"The following tool{many} not allowed for model '{model.name}': {named}.")
     for key in body:
         if key not in _FIELDS:
             raise azure(f"Unknown parameter: '{key}'.", key, "unknown_parameter")
@@ -112,7 +116,7 @@ def _includes(model: Model, includes: list[Any]) -> None:
 
 def check_items(items: list[Json], known: set[str]) -> None:
     """Refuse input items, the earlier ones of the conversation included, that do not fit together."""
-    calls: set[str] = set()
+    calls: set[tuple[int, str]] = set()
     for at, item in enumerate(items):
         validate_length(item.get("call_id"), _LONGEST_CALL_ID, f"input[{at}].call_id")
         kind = item.get("type", "message")
@@ -123,21 +127,24 @@ def check_items(items: list[Json], known: set[str]) -> None:
         match kind:
             case "message":
                 _input_parts(item, at)
-            case "function_call":
+            case _ if kind in _CALLS:
                 validate_name(str(item.get("name", "")), f"input[{at}].name")
-                calls.add(item.get("call_id", ""))
-            case "function_call_output" if item.get("call_id") not in calls:
-                raise azure(f"No tool call found for function call output with call_id {item.get('call_id')}.", "input")
+                calls.add((_CALLS.index(kind), item.get("call_id", "")))
+            case _ if kind in _OUTPUTS and (_OUTPUTS.index(kind), item.get("call_id")) not in calls:
+                called = kind.removesuffix("_output").replace("_", " ")
+                raise azure(f"No tool call found for {called} output with call_id {item.get('call_id')}.", "input")
             case "reasoning":
                 _reasoning(items, at, known)
             case "item_reference" if item.get("id") not in known:
                 raise azure(f"Item with id '{item.get('id')}' not found.", "input", status=404)
             case _:
                 pass
-    answered = {item.get("call_id") for item in items if item.get("type") == "function_call_output"}
+    kinds = {kind: place for place, kind in enumerate(_OUTPUTS)}
+    answered = {(kinds[item["type"]], item.get("call_id")) for item in items if item.get("type") in kinds}
     open_calls = calls - answered
     if open_calls:
-        raise azure(f"No tool output found for function call {min(open_calls)}.", "input")
+        place, call = min(open_calls)
+        raise azure(f"No tool output found for {_CALLS[place].replace('_', ' ')} {call}.", "input")
 
 
 def _reasoning(items: list[Json], at: int, known: set[str]) -> None:
