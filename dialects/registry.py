@@ -44,6 +44,8 @@ class Dialect:
     """What keeps a stream to its clients alive while there is nothing to say."""
     fetches_media: bool = True
     """Whether its backends fetch what a request only points at; others must be given the bytes."""
+    other_tools: bool = False
+    """Whether its backends are declared tools of its own that are no functions."""
     keeps_responses: bool = False
     """Whether its backends keep responses and their items, to be referred to by id at the deployment that made them."""
 
@@ -84,6 +86,7 @@ DIALECTS: Mapping[str, Dialect] = {
             header="x-goog-api-key",
             # Google's SDK for Python takes a comment for JSON.
             keep_alive=BLANK_LINES,
+            other_tools=True,
         ),
         Dialect(
             anthropic_messages.DIALECT,
@@ -95,6 +98,7 @@ DIALECTS: Mapping[str, Dialect] = {
             paths=re.compile(r"/v1/messages"),
             header="anthropic-version",
             fetches_media=False,
+            other_tools=True,
         ),
         Dialect(bedrock_converse.DIALECT, backend=bedrock_converse, fetches_media=False),
     )

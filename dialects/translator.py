@@ -12,7 +12,7 @@ from dialects.adapt.json_root import JsonRoot, json_root_for
 from dialects.adapt.tool_names import ToolNames, tool_names_for
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON, Completion, has_forms
+from dialects.core.conversation import JSON, Completion, Opaque, has_forms
 from dialects.core.relay import PassthroughRelay, Relay, RenderFrame, TranslatingRelay
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.interface import BackendDialect, ClientDialect, Envelope, PassthroughDialect, Rendered
@@ -81,9 +81,13 @@ class HubTranslator:
 
     def render_request(self, profile: ModelProfile) -> Rendered:
         """Render the request in the backend's dialect."""
-        supported = approximate_or_reject(self._envelope.conversation, self._own)
+        supported = approximate_or_reject(self._envelope.conversation, self._own, self._has)
         conversation = self._root.to_model(self._tool_names.to_model(supported))
         return self._backend.render_request(conversation, profile)
+
+    def _has(self, tool: Opaque) -> bool:
+        """Whether the model has a tool that is no function."""
+        return tool.dialect == self._own and DIALECTS[self._own].other_tools
 
     def relay(self, content_type: str) -> Relay:
         """Read the one dialect, write the other."""

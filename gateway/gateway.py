@@ -31,6 +31,7 @@ from gateway.media.fetcher import MediaFetcher
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.readiness import Readiness, ReadinessProbe
 from gateway.requests.affinity import affinity_key, tags_in
+from gateway.requests.compaction import CompactionExchange
 from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import Asked, Exchange, Shared, item_ids
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
@@ -168,6 +169,18 @@ class Gateway:
         lifetime = lifetime or self.lifetime()
         asked, attempts = self._asked(self._client_request(client, body, named), headers, caller, began, lifetime)
         return EmbeddingExchange(request, asked, attempts, self._core, self._observer, lifetime, self._shared)
+
+    def compaction(
+        self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None
+    ) -> Exchange:
+        """Begin to make a conversation shorter; raises `FaultError` for a request that makes no sense."""
+        began = self._clock()
+        client = openai_responses.DIALECT
+        body = {name: value for name, value in body.items() if name != "stream"}
+        lifetime = lifetime or self.lifetime()
+        request = self._client_request(client, body, openai_responses.parse_request(body))
+        asked, attempts = self._asked(request, headers, caller, began, lifetime)
+        return CompactionExchange(asked, attempts, self._core, self._observer, lifetime, self._shared)
 
     def kept(
         self, method: str, answer: str, caller: str, lifetime: Lifetime | None = None, action: str = ""
@@ -337,7 +350,7 @@ def _is_its_makers(part: Part, dialect: str) -> bool:
         case Thinking(family=None):
             # A reasoning item that is not sealed stands for what the deployment has kept under its id.
             return traits(dialect).keeps_responses
-        case Opaque(payload={"type": "item_reference"}):
+        case Opaque(payload={"type": "item_reference" | "compaction" | "compaction_summary"}):
             return True
         case _:
             return False

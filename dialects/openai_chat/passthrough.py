@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from dialects.adapt.tool_choice import cannot_call, nothing_to_call
 from dialects.adapt.tool_names import lost_with
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, NO_USAGE, Opaque, Usage
@@ -39,7 +40,7 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
         out["model"] = profile.name
     out["messages"] = _messages(body, profile, dropped)
     _length(out, profile, dropped)
-    _tools(out, dropped)
+    _tools(out, profile.name, dropped)
     if profile.vendor is Vendor.OPENAI:
         limit_effort(out, "reasoning_effort", profile, dropped)
     if out.get("stream") is True:
@@ -146,13 +147,27 @@ def _length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
     body[_LENGTHS[0] if profile.max_completion_tokens else _LENGTHS[1]] = limited(length, profile, dropped)
 
 
-def _tools(body: JSON, dropped: set[str]) -> None:
+def _choice(body: JSON, lost: list[Opaque], model: str) -> None:
+    """Refuse a choice that insists on a tool that is left out."""
+    match body.get("tool_choice"):
+        case "required" if not body["tools"]:
+            raise nothing_to_call(lost, model)
+        case {"custom": {"name": str(name)}}:
+            raise cannot_call(name, model, is_declared=False)
+        case {"type": str(kind)} if kind not in ("function", "custom", "allowed_tools"):
+            raise cannot_call(kind, model, is_declared=True)
+        case _:
+            pass
+
+
+def _tools(body: JSON, model: str, dropped: set[str]) -> None:
     if isinstance(body.get("tools"), list) and body["tools"]:
         tools = body["tools"]
         others = [tool for tool in tools if isinstance(tool, dict) and tool.get("type", "function") != "function"]
         dropped |= {name for tool in others for name in lost_with(Opaque(DIALECT, tool))}
         kept = [tool for tool in tools if tool not in others]
         body["tools"] = [_only(tool, _OF_TOOL, dropped) if isinstance(tool, dict) else tool for tool in kept]
+        _choice(body, [Opaque(DIALECT, tool) for tool in others], model)
     if body.get("tools"):
         return
     for name in ("tools", "tool_choice", "parallel_tool_calls"):

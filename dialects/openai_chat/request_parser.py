@@ -297,6 +297,9 @@ def _tool_choice(fields: FieldReader) -> dict[str, Any] | None:
             return {"choice": ToolChoice(_MODES[mode], parallel=parallel), "allowed": names}
         case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)}:
             return {"choice": ToolChoice(ToolMode.NAMED, name, parallel)}
+        case {"type": str(kind)} if kind not in ("function", "custom", "allowed_tools"):
+            # A tool that runs at a provider, which has no other name.
+            return {"choice": ToolChoice(ToolMode.NAMED, kind, parallel)}
         case _:
             raise fields.wrong(where, "auto, none, required or the name of a function")
 

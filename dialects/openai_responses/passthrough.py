@@ -11,7 +11,9 @@ from typing import Any
 
 from dialects.adapt.field_reader import FieldReader
 from dialects.adapt.signatures import unpack
+from dialects.adapt.tool_choice import cannot_call, nothing_to_call
 from dialects.adapt.tool_names import is_callable, lost_with
+from dialects.adapt.unsupported import reject_stored
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Opaque, ToolForm, Usage
 from dialects.core.faults import Fault, invalid
@@ -58,7 +60,6 @@ _TAKEN = frozenset(
         "model",
         "parallel_tool_calls",
         "previous_response_id",
-        "prompt",
         "prompt_cache_key",
         "reasoning",
         "store",
@@ -74,7 +75,13 @@ _TAKEN = frozenset(
         "user",
     }
 )
+_NOT_KEPT = ("conversation", "prompt")
+"""What names something at OpenAI that no deployment keeps."""
 _INCLUDED = frozenset({"reasoning.encrypted_content", "message.input_image.image_url", "message.output_text.logprobs"})
+_COMPACTED = frozenset(
+    {"input", "instructions", "model", "previous_response_id", "prompt_cache_key", "prompt_cache_retention"}
+)
+"""What is said of a conversation that is to be made shorter."""
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 # Neither can stand unescaped in a string; a nested `type` never begins so.
 _KIND = re.compile(r'"type"\s*:\s*"(response\.[a-z_.]+)"')
@@ -82,6 +89,7 @@ _KIND = re.compile(r'"type"\s*:\s*"(response\.[a-z_.]+)"')
 
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
+    reject_stored(body, str(body.get("model") or profile.name), _NOT_KEPT)
     dropped = {name for name, value in body.items() if name not in _TAKEN and value not in _SAYS_NOTHING}
     out = {name: value for name, value in body.items() if name in _TAKEN}
     out["model"] = profile.name
@@ -100,6 +108,15 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
         limit_effort(out["reasoning"], "effort", profile, dropped)
     drop_refused_sampling(out, profile, dropped)
     return Rendered(out, tuple(sorted(dropped)))
+
+
+def compaction_request(body: JSON, profile: ModelProfile) -> Rendered:
+    """Change of a client's request to make a conversation shorter only what the backend refuses."""
+    said = {name: value for name, value in body.items() if name in _COMPACTED or name in _NOT_KEPT}
+    rendered = passthrough_request(said, profile)
+    dropped = {name for name, value in body.items() if name not in said and value not in _SAYS_NOTHING}
+    kept = {name: value for name, value in rendered.body.items() if name in _COMPACTED}
+    return Rendered(kept, tuple(sorted({*rendered.dropped, *dropped})))
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
@@ -295,7 +312,7 @@ def _function(tool: JSON, name: str) -> JSON:
     return render_function(custom_spec(FieldReader(tool, "tools"), name, None, tool))
 
 
-def _choice(body: JSON, choice: JSON, dropped: set[str]) -> None:
+def _choice(body: JSON, choice: JSON) -> None:
     match choice:
         case {"type": "function" | "custom", "name": str(name)}:
             space = choice.get("namespace")
@@ -305,8 +322,7 @@ def _choice(body: JSON, choice: JSON, dropped: set[str]) -> None:
         case {"type": "function" | "allowed_tools"}:
             pass
         case _:
-            dropped.add("tool_choice")
-            del body["tool_choice"]
+            raise cannot_call(str(choice.get("type")), str(body["model"]), is_declared=True)
 
 
 def _allowed(tool: Any) -> Any:
@@ -329,7 +345,10 @@ def _tools(body: JSON, items: Any, dropped: set[str]) -> None:
     kept = with_found(kept, more, lambda tool: str(tool.get("name") or ""))
     choice = body.get("tool_choice")
     if isinstance(choice, dict):
-        _choice(body, choice, dropped)
+        _choice(body, choice)
+    lost = [Opaque(RESPONSES, tool) for tool in [*tools, *found] if not _functions(tool, set())]
+    if choice == "required" and lost and not kept:
+        raise nothing_to_call(lost, str(body["model"]))
     if kept:
         body["tools"] = kept
         return

@@ -56,6 +56,7 @@ _UNDERSTOOD = frozenset(
         "input",
         "instructions",
         "tools",
+        "tool_choice",
         "parallel_tool_calls",
         "max_output_tokens",
         "temperature",
@@ -84,6 +85,7 @@ SIGNED = "reasoning.encrypted_content"
 _STAND_INS = {
     "item_reference": "cannot follow: send the item itself, and store: false",
     "compaction": "cannot read, as only its maker can: send the items it stands for",
+    "compaction_trigger": "cannot make shorter: ask for a summary in words",
     "compaction_summary": "cannot read, as only its maker can: send the items it stands for",
 }
 """Items that stand for others, by their type, and what no other model can do with them."""
@@ -108,7 +110,7 @@ def parse_request(body: JSON) -> Conversation:
         system=((Text(instructions),) if instructions else ()) + said,
         messages=messages,
         tools=tools,
-        tool_choice=choice if any(isinstance(tool, ToolSpec) for tool in tools) else None,
+        tool_choice=choice if tools else None,
         sampling=Sampling(
             max_tokens=fields.count("max_output_tokens"),
             temperature=fields.number("temperature"),
@@ -326,9 +328,9 @@ def _tool_choice(fields: FieldReader) -> tuple[ToolChoice | None, frozenset[str]
         case {"type": "allowed_tools", "mode": str(mode), "tools": [*tools]} if mode in _MODES:
             names = frozenset(tool["name"] for tool in tools if isinstance(tool, dict) and _is_named(tool))
             return ToolChoice(_MODES[mode], parallel=parallel), names
-        case {"type": str()}:
-            # A tool that runs at OpenAI: it is not carried, nor is the choice of it.
-            return ToolChoice(parallel=parallel), None
+        case {"type": str(kind)}:
+            # A tool that runs at OpenAI, which has no other name.
+            return ToolChoice(ToolMode.NAMED, kind, parallel), None
         case _:
             raise fields.wrong("tool_choice", "auto, none, required or the name of a function")
 
@@ -349,8 +351,6 @@ def _reasoning(fields: FieldReader) -> Reasoning | None:
 
 def _extra(fields: FieldReader) -> JSON:
     extra = beyond(fields.body, _UNDERSTOOD, _DEFAULTS)
-    if isinstance(fields.body.get("tool_choice"), str) or not _choice_from_chat(fields.body.get("tool_choice")):
-        extra.pop("tool_choice", None)
     if included := [name for name in fields.array("include") if name != SIGNED]:
         extra["include"] = included
     else:
@@ -360,11 +360,6 @@ def _extra(fields: FieldReader) -> JSON:
         if nested and (rest := {key: value for key, value in nested.body.items() if key not in understood and value}):
             extra[name] = rest
     return extra
-
-
-def _choice_from_chat(choice: Any) -> bool:
-    """Whether the choice is for a tool that runs at OpenAI."""
-    return isinstance(choice, dict) and choice.get("type") not in ("function", "custom", "allowed_tools")
 
 
 def _opaque(payload: JSON, where: str) -> Opaque:

@@ -30,6 +30,13 @@ def parse_response(body: JSON, token: str) -> Completion:
     )
 
 
+def parse_compaction(body: JSON) -> Completion:
+    """Parse a conversation that was made shorter, only to know its id and what it cost."""
+    if not isinstance(body["output"], list):
+        raise TypeError("a compaction without output")
+    return Completion(id=str(body.get("id") or ""), usage=parse_usage(body.get("usage"), "input", "output"))
+
+
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
     """Render a whole response."""
     output: list[JSON] = []

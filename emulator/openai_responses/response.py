@@ -23,6 +23,29 @@ def render_response(model: Model, body: Json, given: ModelResponse, usage: Usage
     return render_opening(model, body, id, created) | finished
 
 
+def render_compaction(items: tuple[Json, ...], usage: Usage, tail: str, created: int) -> Json:
+    """Write a conversation that was made shorter."""
+    kept = [item | {"id": f"msg_{tail}{at}", "type": "message"} for at, item in enumerate(items) if _is_users(item)]
+    sealed = {"id": f"cmp_{tail}", "type": "compaction", "encrypted_content": seal(f"cmp_{tail}")}
+    return {
+        "id": f"resp_{tail}",
+        "object": "response.compaction",
+        "created_at": created,
+        "output": [*kept, sealed],
+        "usage": _render_usage(usage),
+    }
+
+
+def _is_users(item: Json) -> bool:
+    """Whether the user said this."""
+    return item.get("role") == "user"
+
+
+def seal(id: str) -> str:
+    """Encrypt what only this provider may read."""
+    return ENCRYPTED_PREFIX + signatures.sign("openai", id)
+
+
 def render_output(given: ModelResponse, body: Json, id: str) -> list[Json]:
     """Write the items of an answer."""
     items: list[Json] = []
@@ -86,7 +109,7 @@ def _reasoning(given: ModelResponse, body: Json, id: str) -> Json:
     thoughts = [{"type": "summary_text", "text": part.text} for part in given.parts if isinstance(part, Thought)]
     item: Json = {"id": id, "type": "reasoning", "summary": thoughts}
     if "reasoning.encrypted_content" in (body.get("include") or []):
-        item["encrypted_content"] = ENCRYPTED_PREFIX + signatures.sign("openai", id)
+        item["encrypted_content"] = seal(id)
     return item
 
 

@@ -66,7 +66,8 @@ _INCLUDES = (
 _INPUT_PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
 _CALLS = ("function_call", "custom_tool_call")
 _OUTPUTS = ("function_call_output", "custom_tool_call_output")
-_ITEMS = ("message", *_CALLS, *_OUTPUTS, "reasoning", "item_reference")
+_ITEMS = ("message", *_CALLS, *_OUTPUTS, "reasoning", "compaction", "item_reference")
+_COMPACTION_FIELDS = ("model", "input", "instructions", "previous_response_id", "prompt_cache_key", "service_tier")
 _LONGEST_CALL_ID = 64
 
 
@@ -105,6 +106,14 @@ def check(model: Model, body: Json) -> None:
     validate_response_format(flat if wanted else {}, "text.format", str(body["input"]))
 
 
+def check_compaction(model: Model, body: Json) -> None:
+    """Refuse the body of a `/responses/compact` that Azure would refuse."""
+    for key in body:
+        if key not in _COMPACTION_FIELDS:
+            raise azure(f"Unknown parameter: '{key}'.", key, "unknown_parameter")
+    check(model, body)
+
+
 def _includes(model: Model, includes: list[Any]) -> None:
     """Refuse to put into an answer what nobody knows, or what the model does not have."""
     for at, wanted in enumerate(includes):
@@ -135,6 +144,8 @@ def check_items(items: list[Json], known: set[str]) -> None:
                 raise azure(f"No tool call found for {called} output with call_id {item.get('call_id')}.", "input")
             case "reasoning":
                 _reasoning(items, at, known)
+            case "compaction":
+                _sealed(item)
             case "item_reference" if item.get("id") not in known:
                 raise azure(f"Item with id '{item.get('id')}' not found.", "input", status=404)
             case _:
@@ -152,9 +163,7 @@ def _reasoning(items: list[Json], at: int, known: set[str]) -> None:
     item = items[at]
     sealed = item.get("encrypted_content")
     if sealed is not None:
-        if not signatures.made("openai", str(sealed).removeprefix(ENCRYPTED_PREFIX)):
-            message = f"The encrypted content for item {item.get('id')} could not be verified."
-            raise azure(message, None, "invalid_encrypted_content")
+        _sealed(item)
     elif item.get("id") not in known:
         message = (
             f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to "
@@ -165,6 +174,13 @@ def _reasoning(items: list[Json], at: int, known: set[str]) -> None:
     if at == len(items) - 1:
         message = f"Item '{item.get('id')}' of type 'reasoning' was provided without its required following item."
         raise azure(message, "input")
+
+
+def _sealed(item: Json) -> None:
+    """Refuse what somebody else has sealed."""
+    if not signatures.made("openai", str(item.get("encrypted_content")).removeprefix(ENCRYPTED_PREFIX)):
+        message = f"The encrypted content for item {item.get('id')} could not be verified."
+        raise azure(message, None, "invalid_encrypted_content")
 
 
 def _input_parts(item: Json, at: int) -> None:
