@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
+from dialects.adapt.hosted_tools import HostedTool
 from dialects.capabilities.models import Vendor
 from dialects.core.relay import RenderFrame
 from dialects.framing.sse import BLANK_LINES, comment
@@ -46,6 +47,8 @@ class Dialect:
     """Whether its backends fetch what a request only points at; others must be given the bytes."""
     other_tools: bool = False
     """Whether its backends are declared tools of its own that are no functions."""
+    hosted_tools: frozenset[HostedTool] = frozenset()
+    """Which of other providers' tools its backends can stand in for."""
     keeps_responses: bool = False
     """Whether its backends keep responses and their items, to be referred to by id at the deployment that made them."""
 
@@ -87,6 +90,7 @@ DIALECTS: Mapping[str, Dialect] = {
             # Google's SDK for Python takes a comment for JSON.
             keep_alive=BLANK_LINES,
             other_tools=True,
+            hosted_tools=frozenset(gemini.HOSTED),
         ),
         Dialect(
             anthropic_messages.DIALECT,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from dialects.adapt.hosted_tools import hosted_tool
 from dialects.adapt.json_root import JsonRoot, json_root_for
 from dialects.adapt.tool_names import ToolNames, tool_names_for
 from dialects.adapt.unsupported import approximate_or_reject
@@ -87,7 +88,9 @@ class HubTranslator:
 
     def _has(self, tool: Opaque) -> bool:
         """Whether the model has a tool that is no function."""
-        return tool.dialect == self._own and DIALECTS[self._own].other_tools
+        if tool.dialect == self._own:
+            return DIALECTS[self._own].other_tools
+        return bool(self._own) and hosted_tool(tool) in DIALECTS[self._own].hosted_tools
 
     def relay(self, content_type: str) -> Relay:
         """Read the one dialect, write the other."""

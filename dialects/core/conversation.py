@@ -39,12 +39,31 @@ class CacheMark:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A page of the web that a model has read."""
+
+    url: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a stretch of a text comes from: *start* and *end* are in characters, *text* is the stretch itself."""
+
+    source: Source
+    start: int
+    end: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """Words for the other side; *logprobs* is how likely a model's own were, token by token, as OpenAI says it."""
 
     text: str = ""
     cache: CacheMark | None = None
     logprobs: tuple[JSON, ...] = ()
+    citations: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,11 +337,20 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSearch:
+    """What a provider searched the web for while its model answered, and what it found."""
+
+    queries: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
-    """One whole answer."""
+    """One whole answer; *search* is what was searched for on the way to it."""
 
     id: str = ""
     model: str = ""
     parts: tuple[Part, ...] = ()
     stop: Stop = field(default_factory=Stop)
     usage: Usage = field(default_factory=Usage)
+    search: WebSearch | None = None

@@ -4,7 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
 
-from dialects.core.conversation import JSON, Stop, Usage
+from dialects.core.conversation import JSON, Citation, Stop, Usage, WebSearch
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.redaction import redacted
@@ -23,13 +23,14 @@ class FrameReader(ABC):
     left open are closed, text that no block announced opens one, and bytes
     that make no sense end the stream as `Failed`.
 
-    A dialect sets `stop` and `usage` as it learns them, and adds to `items` the
+    A dialect sets `stop`, `usage` and `search` as it learns them, and adds to `items` the
     ids of what is finished and may be referred to later.
     """
 
     def __init__(self, decoder: FrameDecoder | None = None) -> None:
         self.stop: Stop | None = None
         self.usage = Usage()
+        self.search: WebSearch | None = None
         self.items: list[str] = []
         self._decoder = decoder or SSEDecoder()
         self._started = False
@@ -38,6 +39,7 @@ class FrameReader(ABC):
         self._closed: set[Hashable] = set()
         self._index = -1
         self._signature = ""
+        self._citations: tuple[Citation, ...] = ()
 
     @abstractmethod
     def read(self, message: JSON) -> Iterator[Event]:
@@ -132,20 +134,25 @@ class FrameReader(ABC):
         """The open block is signed; further pieces are appended."""
         self._signature += signature
 
+    def cite(self, citations: tuple[Citation, ...]) -> None:
+        """Note where the open text comes from."""
+        self._citations = citations
+
     def stop_block(self) -> Iterator[Event]:
         """Whatever block is open is complete."""
         if self._open is not None:
             self._closed.add(self._open)
             self._open = None
             signature, self._signature = self._signature, ""
-            yield BlockStopped(self._index, signature)
+            citations, self._citations = self._citations, ()
+            yield BlockStopped(self._index, signature, citations)
 
     def end(self) -> Iterator[Event]:
         """The answer is complete."""
         self._over = True
         yield from self.start()
         yield from self.stop_block()
-        yield Finished(self.stop or Stop(), self.usage)
+        yield Finished(self.stop or Stop(), self.usage, self.search)
 
     def fail(self, fault: Fault) -> Iterator[Event]:
         """The answer broke off."""

@@ -10,10 +10,11 @@ from dialects.gemini.request_parser import parse_request
 from dialects.gemini.request_renderer import render_request
 from dialects.gemini.response import parse_response, render_fault, render_model, render_models, render_response
 from dialects.gemini.stream import Reader, Writer, reader, writer
-from dialects.gemini.vocabulary import DIALECT
+from dialects.gemini.vocabulary import DIALECT, HOSTED
 
 __all__ = [
     "DIALECT",
+    "HOSTED",
     "Reader",
     "Writer",
     "parse_request",

@@ -8,6 +8,7 @@ from dialects.core.faults import FaultError
 from dialects.core.upstream_errors import fault_in_stream
 from dialects.interface import Envelope
 from dialects.openai_chat.vocabulary import (
+    annotations,
     call_head,
     call_id,
     finish_reason,
@@ -122,11 +123,20 @@ def _message(parts: tuple[Part, ...], envelope: Envelope) -> JSON:
         message["content"] = None
     message |= {"reasoning_content": thoughts} if thoughts else {}
     message |= {"images": images} if images else {}
+    message |= {"annotations": cited} if (cited := list(_annotations(parts))) else {}
     if calls and legacy(envelope) and "function" in calls[0]:
         message["function_call"] = calls[0]["function"]
     elif calls:
         message["tool_calls"] = calls
     return message
+
+
+def _annotations(parts: tuple[Part, ...]) -> Iterator[JSON]:
+    before = 0
+    for part in parts:
+        if isinstance(part, Text):
+            yield from annotations(part.citations, before)
+            before += len(part.text)
 
 
 def _calls(parts: tuple[Part, ...], envelope: Envelope) -> Iterator[JSON]:

@@ -17,6 +17,7 @@ from dialects.framing.sse import Frame
 from dialects.interface import Envelope
 from dialects.openai_chat.response import pieces_in, thoughts_in
 from dialects.openai_chat.vocabulary import (
+    annotations,
     call_head,
     call_id,
     finish_reason,
@@ -166,6 +167,8 @@ class Writer:
         self._silent = False
         self._signature = ""
         self._pieces = FrameTemplate(self._piece)
+        self._length = self._before = 0
+        """How many characters of text there are, with and without the open block."""
         self._input: InputText | None = None
         """What reads the text out of the arguments of a custom tool's call, while one is open."""
 
@@ -182,8 +185,11 @@ class Writer:
             case BlockStarted(_, block):
                 self._open, self._pieces = block, FrameTemplate(self._piece)
                 return self._begin(block)
-            case BlockStopped(_, signature):
-                return self._finish_block(signature)
+            case BlockStopped(_, signature, citations):
+                cited = annotations(citations, self._before)
+                self._before = self._length
+                said = self._chunk({"annotations": cited}) if cited else b""
+                return said + self._finish_block(signature)
             case Finished(stop, usage):
                 reason = finish_reason(stop, bool(self._calls), self._envelope)
                 end = self._chunk({}, reason)
@@ -211,6 +217,8 @@ class Writer:
 
     def _more(self, text: str, logprobs: tuple[JSON, ...] = ()) -> bytes:
         self._silent = False
+        if isinstance(self._open, Text):
+            self._length += len(text)
         if self._input is not None and isinstance(self._open, ToolCall):
             text = self._input.feed(text)
             return self._pieces.write(text) if text else b""

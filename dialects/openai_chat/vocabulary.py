@@ -7,10 +7,10 @@ from typing import Any
 
 from dialects.adapt import tool_names
 from dialects.capabilities.models import ModelProfile, Vendor
-from dialects.core.conversation import JSON, Media, Stop, StopReason, ToolCall, ToolForm, Usage
+from dialects.core.conversation import JSON, Citation, Media, Stop, StopReason, ToolCall, ToolForm, Usage
 from dialects.interface import Envelope
 from dialects.openai_common.tool_forms import forms_of
-from dialects.openai_common.vocabulary import CHAT, data_uri, stop_for
+from dialects.openai_common.vocabulary import CHAT, data_uri, stop_for, url_citation
 
 DIALECT = CHAT
 _FINISH = {
@@ -114,6 +114,11 @@ def call_head(call: ToolCall, signature: str, *, custom: bool) -> JSON:
     if custom:
         return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": ""}, **signed}
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}, **signed}
+
+
+def annotations(citations: Iterable[Citation], before: int) -> list[JSON]:
+    """Render where a text comes from that *before* characters of the message stand before."""
+    return [{"type": "url_citation", "url_citation": url_citation(citation, before)} for citation in citations]
 
 
 def is_custom(name: str, envelope: Envelope) -> bool:

@@ -8,7 +8,19 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 
-from dialects.core.conversation import JSON, Family, Media, Opaque, Refusal, Text, Thinking, ToolCall, ToolForm
+from dialects.core.conversation import (
+    JSON,
+    Citation,
+    Family,
+    Media,
+    Opaque,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolForm,
+    WebSearch,
+)
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.frame_reader import FrameReader
 from dialects.framing.json_text import dumps
@@ -22,8 +34,10 @@ from dialects.openai_responses.vocabulary import (
     begun,
     finished,
     parse_stop,
+    render_citation,
     render_error,
     render_item,
+    render_search,
     unfinished,
 )
 
@@ -181,9 +195,11 @@ class Writer:
                 yield from self._begin(block)
             case BlockDelta(_, text, logprobs):
                 yield from self._more(text, logprobs)
-            case BlockStopped(_, signature):
-                yield from self._finish_block(signature)
-            case Finished(stop, usage):
+            case BlockStopped(_, signature, citations):
+                yield from self._finish_block(signature, citations)
+            case Finished(stop, usage, search):
+                if search:
+                    yield from self._searched(search)
                 response = finished(self._envelope, self._output, stop, usage)
                 yield self._event(f"response.{response['status']}", response=response)
             case Failed(fault):
@@ -262,15 +278,32 @@ class Writer:
             case ToolForm.SEARCH:
                 pass
 
-    def _finish_block(self, signature: str) -> Iterator[bytes]:
+    def _searched(self, search: WebSearch) -> Iterator[bytes]:
+        """Say what was searched for, which is known only now."""
+        item = render_search(search, len(self._output), self._envelope)
+        self._item = item
+        yield self._event("response.output_item.added", output_index=len(self._output), item=begun(item))
+        for stage in ("in_progress", "searching", "completed"):
+            yield self._place(f"response.web_search_call.{stage}")
+        yield self._event("response.output_item.done", output_index=len(self._output), item=item)
+        self._output.append(item)
+
+    def _cited(self, citations: tuple[Citation, ...]) -> Iterator[bytes]:
+        for number, citation in enumerate(citations):
+            place = {"content_index": 0, "annotation_index": number}
+            yield self._place("response.output_text.annotation.added", **place, annotation=render_citation(citation))
+
+    def _finish_block(self, signature: str, citations: tuple[Citation, ...]) -> Iterator[bytes]:
         if self._item is None:
             return
         text = "".join(self._texts)
         match self._open:
             case Text():
+                yield from self._cited(citations)
                 likely = _brief(self._logprobs)
                 yield self._place("response.output_text.done", content_index=0, text=text, logprobs=likely)
-                part = {"type": "output_text", "text": text, "annotations": [], "logprobs": self._logprobs}
+                cited = [render_citation(citation) for citation in citations]
+                part = {"type": "output_text", "text": text, "annotations": cited, "logprobs": self._logprobs}
                 yield self._place("response.content_part.done", content_index=0, part=part)
             case Refusal():
                 yield self._place("response.refusal.done", content_index=0, refusal=text)
@@ -283,6 +316,7 @@ class Writer:
             case Thinking() | Media() | Opaque():
                 pass
         whole = _whole(self._open, text, signature, tuple(self._logprobs))
+        whole = replace(whole, citations=citations) if isinstance(whole, Text) else whole
         item = render_item(whole, len(self._output), self._envelope) or self._item
         yield self._event("response.output_item.done", output_index=len(self._output), item=item)
         self._output.append(item)

@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 from dialects.adapt import tool_names
 from dialects.adapt.signatures import REDACTED, pack
+from dialects.adapt.tool_choice import names_of
 from dialects.adapt.tool_names import fitting_name, is_callable
 from dialects.capabilities.models import ODD_IN_NAMES
 from dialects.core.conversation import (
     JSON,
+    Citation,
     Conversation,
     Family,
     Media,
@@ -32,11 +34,12 @@ from dialects.core.conversation import (
     ToolResult,
     ToolSpec,
     Usage,
+    WebSearch,
 )
 from dialects.core.faults import Fault, FaultKind
 from dialects.interface import Envelope
 from dialects.openai_common.tool_forms import forms_of, input_text, search_arguments
-from dialects.openai_common.vocabulary import CHOICE, RESPONSES, stop_for
+from dialects.openai_common.vocabulary import CHOICE, RESPONSES, stop_for, url_citation
 
 DIALECT = RESPONSES
 _INCOMPLETE = {
@@ -71,8 +74,9 @@ def render_item(part: Part, index: int, envelope: Envelope) -> JSON | None:
     """Render one part as a complete item of the output; None for what this dialect does not have."""
     tail = f"{envelope.token}_{index}"
     match part:
-        case Text(text, _, logprobs):
-            said = {"type": "output_text", "text": text, "annotations": [], "logprobs": list(logprobs)}
+        case Text(text, _, logprobs, citations):
+            cited = [render_citation(citation) for citation in citations]
+            said = {"type": "output_text", "text": text, "annotations": cited, "logprobs": list(logprobs)}
             return _message(tail, said)
         case Refusal(text):
             return _message(tail, {"type": "refusal", "refusal": text})
@@ -93,6 +97,19 @@ def render_item(part: Part, index: int, envelope: Envelope) -> JSON | None:
             return None
 
 
+def render_citation(citation: Citation) -> JSON:
+    """Render where a stretch of a text comes from."""
+    return {"type": "url_citation", **url_citation(citation)}
+
+
+def render_search(search: WebSearch, index: int, envelope: Envelope) -> JSON:
+    """Render what was searched for and found as a complete item of the output."""
+    sources = [{"type": "url", "url": source.url} for source in search.sources]
+    said = {"query": search.queries[0] if search.queries else "", "queries": list(search.queries)}
+    action = {"type": "search", **said, "sources": sources}
+    return {"id": f"ws_{envelope.token}_{index}", "type": "web_search_call", "status": "completed", "action": action}
+
+
 _EMPTY: Mapping[str, JSON] = {
     "message": {"status": "in_progress", "content": []},
     "reasoning": {"summary": []},
@@ -100,6 +117,7 @@ _EMPTY: Mapping[str, JSON] = {
     "custom_tool_call": {"status": "in_progress", "input": ""},
     "tool_search_call": {"status": "in_progress", "arguments": {}},
     "image_generation_call": {"status": "in_progress", "result": None},
+    "web_search_call": {"status": "in_progress"},
 }
 
 
@@ -259,6 +277,8 @@ def _tool_choice(asked: Conversation) -> Any:
         return "auto"
     if choice.mode is not ToolMode.NAMED:
         return CHOICE[choice.mode]
+    if any(choice.name in names_of(tool) for tool in asked.tools if isinstance(tool, Opaque)):
+        return {"type": choice.name}
     space, name = namespaces_of(asked).get(choice.name, ("", choice.name))
     kind = forms_of(asked).get(choice.name, ToolForm.FUNCTION).value
     return {"type": kind, "name": name, **({"namespace": space} if space else {})}
