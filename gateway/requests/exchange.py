@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from dialects.adapt.tool_choice import nothing_to_call
 from dialects.capabilities.models import profile_for
-from dialects.core.conversation import JSON, Usage
+from dialects.core.conversation import JSON, Opaque, ToolMode, Usage
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.framing.json_text import loads
 from dialects.registry import traits
@@ -156,7 +157,11 @@ class Exchange:
                 attempt, body, stream=stream, timeouts=self.asked.timeouts, lifetime=self.lifetime
             )
 
-        return AttemptReader(begin, attempt.endpoint.model, body, self._shared.rejected_fields, self.drop)
+        choice = self.asked.request.envelope.conversation.tool_choice
+        insists = choice is not None and choice.mode in (ToolMode.NAMED, ToolMode.REQUIRED)
+        return AttemptReader(
+            begin, attempt.endpoint.model, body, self._shared.rejected_fields, self.drop, insists=insists
+        )
 
     def whole(self) -> JSON:
         """Answer in one piece, failing over as often as it may; raises `FaultError` when nobody could answer."""
@@ -303,7 +308,8 @@ class _Waiting:
 class AttemptReader:
     """Reads the answer of one attempt; a field that the endpoint rejects by name is left out, once.
 
-    *begin* sends a body, and *drop* is told of the fields that are left out.
+    *begin* sends a body, and *drop* is told of the fields that are left out; not the tools of a client that *insists*
+    on one.
     """
 
     def __init__(
@@ -313,7 +319,10 @@ class AttemptReader:
         body: JSON,
         rejected: RejectedFields,
         drop: Callable[[Iterable[str]], None],
+        *,
+        insists: bool = False,
     ) -> None:
+        self._insists = insists
         self._begin = begin
         self._model = model
         self._body = body
@@ -378,7 +387,10 @@ class AttemptReader:
 
     def _send(self) -> StreamReader:
         self._sent = self._rejected.without(self._model, self._body)
-        self._drop(self._body.keys() - self._sent.keys())
+        dropped = self._body.keys() - self._sent.keys()
+        if self._insists and "tools" in dropped:
+            raise nothing_to_call((Opaque("", tool) for tool in self._body["tools"]), self._model)
+        self._drop(dropped)
         return self._begin(self._sent)
 
 

@@ -199,3 +199,29 @@ def test_the_answer_goes_on_with_another_vendors_model(wide_proxy: Proxy) -> Non
     for model in (MODELS[0], CLAUDE, "gpt-4.1"):
         again = ask(wide_proxy, "messages", model, [FUNCTIONS["messages"]], messages=history)
         assert 200 == again.status, again.body
+
+
+REFUSED = "Search Grounding is not supported for this model."
+
+
+@STREAMED
+@pytest.mark.parametrize("client", SEARCHES)
+def test_a_deployment_that_does_not_search_is_asked_without_a_search(
+    own_proxy: Proxy, client: str, stream: bool
+) -> None:
+    for deployment in own_proxy.cloud.deployments(MODELS[0]):
+        own_proxy.cloud.fault(deployment, "400", times=1, message=REFUSED)
+    first = searched(own_proxy, client, MODELS[0], stream=stream)
+    own_proxy.cloud.heal()
+    own_proxy.cloud.forget()
+    second = searched(own_proxy, client, MODELS[0], stream=stream)
+    [(_, reached)] = sent(own_proxy)
+
+    assert "tools" in first.headers["x-proxy-dropped"].split(", ")
+    assert "tools" in second.headers["x-proxy-dropped"].split(", ")
+    assert "tools" not in reached
+    own_proxy.cloud.forget()
+    forced = ask(own_proxy, client, MODELS[0], [SEARCHES[client]], FORCED[client], stream=stream)
+    assert 400 == forced.status
+    assert "googleSearch" in forced.json["error"]["message"]
+    assert [] == sent(own_proxy)
