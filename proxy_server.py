@@ -145,6 +145,7 @@ def _begin(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
     @app.before_request
     def begin() -> None:
         environ = request.environ
+        g.headers = headers_in(environ)
         connection = next((environ[name] for name in _CONNECTIONS if name in environ), None)
         g.lifetime = lifetime = gateway.lifetime(connection, drain)
         if isinstance(connection, ClientConnection):
@@ -168,8 +169,7 @@ def _admit(app: Flask, gateway: Gateway) -> None:
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Without a key, pages of other sites may not call."))
         if environ["PATH_INFO"] in _OPEN_PATHS or environ["REQUEST_METHOD"] == "OPTIONS":
             return
-        g.headers = headers = headers_in(environ)
-        caller = gateway.auth.admit(keys_in(headers, request.args if environ.get("QUERY_STRING") else {}))
+        caller = gateway.auth.admit(keys_in(g.headers, request.args if environ.get("QUERY_STRING") else {}))
         if caller is None:
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Incorrect API key provided."))
         g.caller = caller
@@ -332,7 +332,7 @@ def _chat(gateway: Gateway, body: JSON) -> Response:
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:
     """Answer a conversation, in one piece or as a stream."""
     exchange = gateway.exchange(client, body, g.headers, g.caller, g.lifetime, asked_in=asked_in)
-    if not exchange.asked.request.envelope.conversation.stream:
+    if not exchange.incoming.request.envelope.conversation.stream:
         return _whole(exchange)
     stream = gateway.stream(exchange)
     try:
@@ -359,7 +359,7 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
 
     A *model* that the path names is the one that is asked.
     """
-    encodings, limit = g.headers.get("content-encoding", ""), gateway.settings.max_body_bytes
+    encodings, limit = g.headers.get("content-encoding", ""), gateway.settings.server.max_body_bytes
     raw = decoded(read_body(request.environ, limit), encodings, limit)
     g.place = gateway.admission.enter(g.caller, g.lifetime)
     try:
@@ -383,7 +383,7 @@ def _with_betas(body: JSON) -> JSON:
 
 def _caller_dialect() -> str:
     """Name the dialect of whoever sent the request."""
-    return dialect_of_caller(request.path, {name.lower() for name, _ in request.headers})
+    return dialect_of_caller(request.path, g.headers)
 
 
 def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:

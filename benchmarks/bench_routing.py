@@ -64,7 +64,18 @@ def lease(size: int, strategy: str) -> Work:
 
 
 def decision(size: int, strategy: str) -> Work:
-    """A whole decision: from the name of a model to an attempt that answered and whose lease is released."""
+    """A whole decision: from the name of a model to an attempt whose lease is released."""
+    router, keys = RequestRouter(balancer(size, strategy)), itertools.cycle(KEYS)
+
+    def work() -> None:
+        with router.attempts("m", context=next(keys)) as attempts:
+            next(attempts)
+
+    return work
+
+
+def request(size: int, strategy: str) -> Work:
+    """A decision with its books: the answer is recorded by breaker, cooldowns, latency and listeners."""
     router, keys = RequestRouter(balancer(size, strategy)), itertools.cycle(KEYS)
 
     def work() -> None:
@@ -91,7 +102,7 @@ def litellm(size: int) -> Work | None:
 
 def measured(size: int) -> dict[str, float]:
     """What everything costs with so many endpoints."""
-    kinds = {"choice": choice, "lease": lease, "decision": decision}
+    kinds = {"choice": choice, "lease": lease, "decision": decision, "request": request}
     works = {f"{kind}, {name}": build(size, name) for kind, build in kinds.items() for name in STRATEGIES}
     theirs = litellm(size)
     return costs(works if theirs is None else {**works, LITELLM: theirs})

@@ -11,7 +11,10 @@ from typing import TypeVar
 
 from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
 from dialects.adapt.hosted_tools import HostedTool
+from dialects.adapt.media_turns import USERS
 from dialects.capabilities.models import Vendor
+from dialects.core.conversation import Role
+from dialects.core.faults import FaultKind
 from dialects.core.relay import RenderFrame
 from dialects.framing.sse import BLANK_LINES, comment
 from dialects.interface import BackendDialect, ClientDialect, Envelope, PassthroughDialect
@@ -49,6 +52,10 @@ class Dialect:
     """Whether its backends are declared tools of its own that are no functions."""
     hosted_tools: frozenset[HostedTool] = frozenset()
     """Which of other providers' tools its backends can stand in for."""
+    failures_in_stream: frozenset[FaultKind] = frozenset()
+    """What its clients understand inside a stream alone, as the vendor says it: such a failure is no HTTP error."""
+    media_roles: Container[Role] = USERS
+    """Whose turns can hold media where its backends are asked."""
     keeps_responses: bool = False
     """Whether its backends keep responses and their items, to be referred to by id at the deployment that made them."""
 
@@ -76,6 +83,9 @@ DIALECTS: Mapping[str, Dialect] = {
             vendor=Vendor.OPENAI,
             client_names=("responses", "codex"),
             paths=re.compile(r"(?!/v1/messages|/v1/models|/v1beta/|/models).*/responses", re.DOTALL),
+            # Codex shortens the conversation when a stream says so; after any HTTP error it gives up.
+            failures_in_stream=frozenset({FaultKind.CONTEXT_LENGTH_EXCEEDED}),
+            media_roles=openai_responses.MEDIA_ROLES,
             keeps_responses=True,
         ),
         Dialect(
@@ -91,6 +101,7 @@ DIALECTS: Mapping[str, Dialect] = {
             keep_alive=BLANK_LINES,
             other_tools=True,
             hosted_tools=frozenset(gemini.HOSTED),
+            media_roles=gemini.MEDIA_ROLES,
         ),
         Dialect(
             anthropic_messages.DIALECT,
@@ -110,6 +121,9 @@ DIALECTS: Mapping[str, Dialect] = {
 
 DEFAULT_CLIENT = openai_chat.DIALECT
 """The dialect of a caller whom nothing else gives away."""
+
+_NO_TRAITS = Dialect("")
+"""The row of what has none."""
 
 _Side = TypeVar("_Side")
 
@@ -140,7 +154,7 @@ PASSTHROUGHS: Mapping[str, PassthroughDialect] = _SideOf(lambda row: row.passthr
 
 def traits(name: str) -> Dialect:
     """Return the traits of the dialect *name*; one without a row, such as that of embeddings, has none."""
-    return DIALECTS.get(name) or Dialect(name)
+    return DIALECTS.get(name, _NO_TRAITS)
 
 
 def dialect_of_caller(path: str, headers: Container[str]) -> str:

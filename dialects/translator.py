@@ -4,17 +4,21 @@ Two classes of one shape: `HubTranslator` goes through the neutral values of
 `dialects.core`, `PassthroughTranslator` passes bodies between two ends of one dialect.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from dialects.adapt.hosted_tools import hosted_tool
-from dialects.adapt.json_root import JsonRoot, json_root_for
+from dialects.adapt.json_root import json_root_for
+from dialects.adapt.media_turns import has_misplaced_media
+from dialects.adapt.property_keys import property_keys_for
 from dialects.adapt.tool_names import ToolNames, tool_names_for
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON, Completion, Opaque, has_forms
+from dialects.core.conversation import JSON, Completion, Conversation, Opaque, has_forms
 from dialects.core.relay import PassthroughRelay, Relay, RenderFrame, TranslatingRelay
+from dialects.core.streams import EventReader
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.interface import BackendDialect, ClientDialect, Envelope, PassthroughDialect, Rendered
 from dialects.registry import BACKENDS, CLIENTS, DIALECTS, PASSTHROUGHS
@@ -57,11 +61,27 @@ class Translator(Protocol):
         ...
 
 
+class Adaptation(Protocol):
+    """One way in which the request to the model differs from that of the client; it is undone in the response."""
+
+    def to_model(self, conversation: Conversation) -> Conversation:
+        """Ask the model in its way."""
+        ...
+
+    def to_client(self, completion: Completion) -> Completion:
+        """Give the client a whole response in its own way."""
+        ...
+
+    def reader(self, reader: EventReader) -> EventReader:
+        """Read a stream in the client's way."""
+        ...
+
+
 class HubTranslator:
     """Translates between two dialects, through the neutral values.
 
-    *tool_names* and *root* are what differs between the request of the client and that to the model: they are undone
-    in the response. *own* is the dialect in which the model knows everything, if there is one.
+    *adaptations* are made of the request in order, and undone in the response the other way round. *own* is the dialect
+    in which the model knows everything, if there is one.
     """
 
     def __init__(
@@ -69,21 +89,20 @@ class HubTranslator:
         request: ClientRequest,
         client: ClientDialect,
         backend: BackendDialect,
-        tool_names: ToolNames,
-        root: JsonRoot,
+        adaptations: Sequence[Adaptation],
         own: str,
     ) -> None:
         self._envelope = request.envelope
         self._client = client
         self._backend = backend
-        self._tool_names = tool_names
-        self._root = root
+        self._adaptations = adaptations
         self._own = own
 
     def render_request(self, profile: ModelProfile) -> Rendered:
         """Render the request in the backend's dialect."""
-        supported = approximate_or_reject(self._envelope.conversation, self._own, self._has)
-        conversation = self._root.to_model(self._tool_names.to_model(supported))
+        conversation = approximate_or_reject(self._envelope.conversation, self._own, self._has)
+        for adaptation in self._adaptations:
+            conversation = adaptation.to_model(conversation)
         return self._backend.render_request(conversation, profile)
 
     def _has(self, tool: Opaque) -> bool:
@@ -94,13 +113,16 @@ class HubTranslator:
 
     def relay(self, content_type: str) -> Relay:
         """Read the one dialect, write the other."""
-        reader = self._tool_names.reader(self._backend.reader(self._envelope.token, content_type))
-        return TranslatingRelay(self._root.reader(reader), self._client.writer(self._envelope))
+        reader: EventReader = self._backend.reader(self._envelope.token, content_type)
+        for adaptation in reversed(self._adaptations):
+            reader = adaptation.reader(reader)
+        return TranslatingRelay(reader, self._client.writer(self._envelope))
 
     def render_response(self, body: JSON) -> ClientResponse:
         """Parse the one dialect, render the other."""
-        parsed = self._backend.parse_response(body, self._envelope.token)
-        completion = self._root.to_client(self._tool_names.to_client(parsed))
+        completion = self._backend.parse_response(body, self._envelope.token)
+        for adaptation in reversed(self._adaptations):
+            completion = adaptation.to_client(completion)
         return ClientResponse(self._client.render_response(completion, self._envelope), completion)
 
 
@@ -141,15 +163,20 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     """Choose the translator from the request's client to *backend*, the name of a dialect.
 
     A model that cannot be given a schema is made to answer in its form by other means, which must be undone in the
-    response; so must other names of tools, an object around the answer, and functions in place of other tools.
+    response; so must other names of tools, other keys of properties, an object around the answer, and functions in
+    place of other tools. Where media stand in turns that can hold none, nothing passes: they are moved.
     """
     conversation = request.envelope.conversation
     own = backend if profile.vendor in {row.vendor for row in DIALECTS.values()} else ""
     at_home = request.client == own
+    keys = property_keys_for(conversation, profile.odd_in_keys)
     tool_names = ToolNames() if at_home else tool_names_for(conversation, profile.odd_in_names)
     root = json_root_for(conversation, profile)
     fits = (profile.native_schema or conversation.output is None) and (at_home or root.schema is None)
     fits = fits and (DIALECTS[request.client].formed_frames is not None or not has_forms(conversation))
-    if request.may_pass and fits and not tool_names.sent and request.client == backend and backend in PASSTHROUGHS:
+    passes = request.may_pass and fits and not tool_names.sent and not keys.sent and request.client == backend
+    if passes and backend in PASSTHROUGHS and not has_misplaced_media(conversation, DIALECTS[backend].media_roles):
         return PassthroughTranslator(request, PASSTHROUGHS[backend], BACKENDS[backend])
-    return HubTranslator(request, CLIENTS[request.client], BACKENDS[backend], tool_names, root, own)
+    # What is asked for within an object has properties as well: their keys come last.
+    adaptations = (tool_names, root, keys)
+    return HubTranslator(request, CLIENTS[request.client], BACKENDS[backend], adaptations, own)

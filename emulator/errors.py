@@ -30,6 +30,19 @@ _THROTTLED = {
 }
 
 
+_OVERFLOW = {
+    Family.CLAUDE: "prompt is too long: 215432 tokens > 200000 maximum",
+    Family.NOVA: "Input Tokens Exceeded: Number of input tokens exceeds maximum length. Please update the input to try"
+    " again.",
+    Family.TITAN: "400 Bad Request: Too many input tokens. Max input tokens: 8192, request input token count: 9001 ",
+    Family.GEMINI: "The input token count (1196265) exceeds the maximum number of tokens allowed (1048576).",
+    Family.GPT: "Your input exceeds the context window of this model. Please adjust your input and try again.",
+    Family.AZURE_EMBEDDING: "This model's maximum context length is 8192 tokens, however you requested 9001 tokens"
+    " (9001 in your prompt; 0 for the completion). Please reduce your prompt; or completion length.",
+    Family.NVIDIA: "Input length 9001 exceeds maximum allowed token size 8192",
+}
+
+
 class ErrorResponse(Exception):  # noqa: N818  # what is sent, not a mishap
     """The service says no: status, body and headers as its family writes them."""
 
@@ -86,6 +99,14 @@ def of_family(family: Family, status: int, message: str) -> ErrorResponse:
         case Family.ORCHESTRATION:
             error = {"request_id": "r-0", "code": status, "message": f"{status} - LLM Module: {message}"}
             return ErrorResponse(status, {"error": error | {"location": "LLM Module"}})
+
+
+def overflow(family: Family) -> ErrorResponse:
+    """Refuse what is longer than the model takes, as the family's provider does."""
+    message = _OVERFLOW.get(family, _OVERFLOW[Family.CLAUDE])
+    if family is Family.GPT:
+        return azure(message, "messages", "context_length_exceeded")
+    return of_family(family, 400, message)
 
 
 def throttled(family: Family) -> ErrorResponse:

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from emulator.errors import ErrorResponse, bedrock, gatekeeper, of_family, throttled
+from emulator.errors import ErrorResponse, bedrock, gatekeeper, of_family, overflow, throttled
 from emulator.models import Family
 from emulator.world import Json
 
@@ -33,6 +33,7 @@ class FaultKind(Enum):
     NOT_FOUND_BY_PROVIDER = "404-provider"
     INVALID = "400"
     EMPTY_400 = "400-empty"
+    OVERFLOW = "400-overflow"
     RESET = "reset"
     HANG = "hang"
     SLOW = "slow"
@@ -153,7 +154,7 @@ def error_response(fault: Fault, family: Family) -> ErrorResponse | None:
     return said
 
 
-def _refusal(fault: Fault, family: Family) -> ErrorResponse | None:  # noqa: C901  # a table of answers, one case each
+def _refusal(fault: Fault, family: Family) -> ErrorResponse | None:  # noqa: C901, PLR0912  # a table of answers, one case each
     """Look the answer of a fault up."""
     match fault.kind:
         case FaultKind.ERROR_500:
@@ -180,6 +181,8 @@ def _refusal(fault: Fault, family: Family) -> ErrorResponse | None:  # noqa: C90
             )
         case FaultKind.INVALID | FaultKind.FORBIDDEN_BY_PROVIDER | FaultKind.NOT_FOUND_BY_PROVIDER:
             return of_family(family, _PROVIDERS[fault.kind], fault.message)
+        case FaultKind.OVERFLOW:
+            return overflow(family)
         case FaultKind.EMPTY_400:
             return ErrorResponse(400, {}, bedrock("").headers if family is Family.CLAUDE else {})
         case _:

@@ -91,10 +91,17 @@ def _handlers(model: Model) -> dict[str, Handler]:
             return _PATHS[model.family]
 
 
+def _no_number(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")
+
+
 def _body(request: InferenceRequest) -> Json:
     """Read the body."""
     try:
-        body = json.loads(request.body)
+        body = json.loads(request.body.decode(), parse_constant=_no_number)
+        if b"\\u" in request.body:
+            # Half of a surrogate pair is no text.
+            json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise of_family(
             request.model.family, 400, "Malformed input request, please reformat your input and try again."

@@ -1,11 +1,14 @@
 """JSON schemas: a value that fits one, the same each time, and what vendors refuse of them."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from emulator.world import Json
 
 _DEEPEST = 12
+_NO_SCHEMAS = frozenset({"const", "default", "enum", "examples"})
+_BY_NAME = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"})
 _FORMATS = {
     "date": "2026-01-31",
     "date-time": "2026-01-31T12:00:00Z",
@@ -124,6 +127,25 @@ def _merge(schema: Json, root: Json) -> Json:
         properties = {**merged.get("properties", {}), **part.get("properties", {})}
         merged = {**merged, **part} | ({"properties": properties} if properties else {})
     return merged
+
+
+def property_keys(schema: Any) -> Iterator[str]:
+    """Name the properties that a schema, and the schemas within it, describe."""
+    match schema:
+        case dict():
+            named = schema.get("properties")
+            if isinstance(named, dict):
+                yield from named
+            for key, value in schema.items():
+                if key not in _NO_SCHEMAS:
+                    inner = value.values() if key in _BY_NAME and isinstance(value, dict) else [value]
+                    for each in inner:
+                        yield from property_keys(each)
+        case list():
+            for each in schema:
+                yield from property_keys(each)
+        case _:
+            pass
 
 
 def has_open_object(schema: Any) -> bool:

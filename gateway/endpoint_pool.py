@@ -9,11 +9,11 @@ from dialects.core.faults import FaultError
 from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.config.subaccounts import SubAccount
-from gateway.upstream.discovery import Get, Models, listing, statuses, without_gaps
+from gateway.upstream.discovery import Get, Models, listing, merge_listing, statuses
 from routing.endpoint import Endpoint
 from routing.events import RoutingEvent
 from routing.health import HealthChecker
-from routing.listing_review import answered_lately
+from routing.health_checker import answered_lately
 from routing.load_balancer import LoadBalancer
 from routing.model_names import Unlisted
 
@@ -62,9 +62,7 @@ class EndpointPool:
         self._due = clock()
         self._stop = stop or threading.Event()
         self._thread: threading.Thread | None = None
-        self._checker = HealthChecker(
-            balancer, probe, list_running=self._statuses, policy=settings.policy, clock=clock, stop=self._stop
-        )
+        self._checker = HealthChecker(balancer, probe, list_running=self._statuses, clock=clock, stop=self._stop)
 
     def start(self) -> None:
         """Fill the pools, and begin to watch; what is looked up late joins late."""
@@ -126,7 +124,7 @@ class EndpointPool:
         before = self._found.get(account.name, {})
         if before and not listed:
             _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
-        return without_gaps(account, listed, before, self._answered_lately(account.name).__contains__)
+        return merge_listing(account, listed, before, self._answered_lately(account.name).__contains__)
 
     def _answered_lately(self, subaccount: str) -> set[str]:
         """Name the deployments of a subaccount that answered lately."""

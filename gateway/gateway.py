@@ -25,15 +25,15 @@ from dialects.registry import CLIENTS, traits
 from dialects.translator import ClientRequest
 from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
+from gateway.http.admission import Admission
 from gateway.http.auth import Auth
-from gateway.http.limits import Admission
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.readiness import Readiness, ReadinessProbe
 from gateway.requests.affinity import affinity_key, tags_in
 from gateway.requests.compaction import CompactionExchange
 from gateway.requests.embeddings import EmbeddingExchange
-from gateway.requests.exchange import Asked, Exchange, Shared, item_ids
+from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources, item_ids
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.requests.streaming import StreamedAnswer
@@ -116,7 +116,7 @@ class Gateway:
         settings.extend(self.router)
         self._timeouts_for = lru_cache(_MOST_TIMEOUTS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
-        self._shared = Shared(fetch=fetcher)
+        self._shared = SharedResources(fetch=fetcher)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
         self._readiness = ReadinessProbe(
             self._tokens, self.balancer.snapshot, lambda: self._pool.unlisted().subaccounts, clock
@@ -155,8 +155,8 @@ class Gateway:
         conversation = CLIENTS[asked_in or client].parse_request(body)
         lifetime = lifetime or self.lifetime()
         request = self._client_request(client, body, conversation, may_pass=not asked_in)
-        asked, attempts = self._asked(request, headers, caller, began, lifetime)
-        return Exchange(asked, attempts, self._core, self._observer, lifetime, self._shared)
+        incoming, attempts = self._incoming(request, headers, caller, began, lifetime)
+        return Exchange(incoming, attempts, self._core, self._observer, lifetime, self._shared)
 
     def embeddings(
         self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None
@@ -167,8 +167,8 @@ class Gateway:
         client = "openai-embeddings"
         named = Conversation(model=request.model, dialect=client)
         lifetime = lifetime or self.lifetime()
-        asked, attempts = self._asked(self._client_request(client, body, named), headers, caller, began, lifetime)
-        return EmbeddingExchange(request, asked, attempts, self._core, self._observer, lifetime, self._shared)
+        incoming, attempts = self._incoming(self._client_request(client, body, named), headers, caller, began, lifetime)
+        return EmbeddingExchange(request, incoming, attempts, self._core, self._observer, lifetime, self._shared)
 
     def compaction(
         self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None
@@ -179,8 +179,8 @@ class Gateway:
         body = {name: value for name, value in body.items() if name != "stream"}
         lifetime = lifetime or self.lifetime()
         request = self._client_request(client, body, openai_responses.parse_request(body))
-        asked, attempts = self._asked(request, headers, caller, began, lifetime)
-        return CompactionExchange(asked, attempts, self._core, self._observer, lifetime, self._shared)
+        incoming, attempts = self._incoming(request, headers, caller, began, lifetime)
+        return CompactionExchange(incoming, attempts, self._core, self._observer, lifetime, self._shared)
 
     def kept(
         self, method: str, answer: str, caller: str, lifetime: Lifetime | None = None, action: str = ""
@@ -208,8 +208,8 @@ class Gateway:
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
         """Answer an exchange piece by piece."""
-        envelope = exchange.asked.request.envelope
-        dialect = CLIENTS[exchange.asked.request.client]
+        envelope = exchange.incoming.request.envelope
+        dialect = CLIENTS[exchange.incoming.request.client]
         return StreamedAnswer(exchange, lambda fault: dialect.writer(envelope).write([Failed(fault)]))
 
     def resolve(self, model: str) -> Resolution:
@@ -243,9 +243,9 @@ class Gateway:
             client, body, Envelope(token, conversation.model, int(self._now()), conversation), may_pass
         )
 
-    def _asked(
+    def _incoming(
         self, request: ClientRequest, headers: Mapping[str, str], caller: str, began: float, lifetime: Lifetime
-    ) -> tuple[Asked, Attempts]:
+    ) -> tuple[IncomingRequest, Attempts]:
         """Put together what is known of a request, and where it may be tried; raises `FaultError`."""
         conversation = request.envelope.conversation
         affinity = affinity_key(conversation, headers)
@@ -253,7 +253,7 @@ class Gateway:
         model = attempts.resolution.model
         timeouts = self._timeouts_for(model, silent=_thinks_in_silence(model, conversation))
         lifetime.limit(timeouts.total)
-        return Asked(request.envelope.token, caller, request, timeouts, began, affinity), attempts
+        return IncomingRequest(request.envelope.token, caller, request, timeouts, began, affinity), attempts
 
     def _attempts(
         self,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dialects.core.conversation import JSON
 from dialects.core.faults import FaultError
-from gateway.requests.lifetime import Lifetime, Wish
+from gateway.requests.lifetime import Interest, Lifetime
 from gateway.upstream.tokens import TokenSource, TokenState
 from routing.availability import Availability, EndpointState
 
@@ -61,11 +61,11 @@ class ReadinessProbe:
                 found = source.request()
                 if isinstance(found, str):
                     return
-                pending.append(Wish(found))
+                pending.append(Interest(found))
         with suppress(FaultError):
             while pending and not any(source.state.good for source in self._tokens.values()):
                 came = lifetime.wait(tuple(pending), seconds)
-                pending = [wish for wish in pending if wish not in came]
+                pending = [interest for interest in pending if interest not in came]
 
     def look(self) -> Readiness:
         """Tell what is known now."""

@@ -11,7 +11,7 @@ from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultError, FaultKind, Quota
 from dialects.core.upstream_errors import fault_from
 from proxy_helpers import Detector
-from routing.attempts import Attempt, Attempts, Lifetime, Trail, TrailEntry
+from routing.attempts import Attempt, Attempts, Lifetime
 from routing.availability import Availability, EndpointState, NoEndpointError
 from routing.endpoint import Candidate, Endpoint, QuotaDomain
 from routing.events import (
@@ -30,17 +30,13 @@ from routing.events import (
 )
 from routing.health import CircuitBreaker, CircuitState, HealthChecker, Permit, PermitEnd
 from routing.lease import Lease
-from routing.listing_review import Watched
 from routing.load_balancer import LoadBalancer
 from routing.model_names import (
     FALLBACKS,
     How,
     ModelNames,
-    ModelPolicies,
     Resolution,
     Unlisted,
-    may_name_a_model,
-    with_resolved_names,
 )
 from routing.outcome_window import Tally
 from routing.policy import BreakerPolicy, CooldownPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
@@ -58,7 +54,6 @@ from routing.protocols import (
     protocol_for,
 )
 from routing.request_router import RequestRouter, Route
-from routing.retry_budget import RetryBudget
 from routing.strategy import (
     NO_CONTEXT,
     STRATEGIES,
@@ -70,34 +65,23 @@ from routing.strategy import (
     RoundRobinStrategy,
     SelectionContext,
     WeightedStrategy,
-    make_strategy,
     register_strategy,
 )
 
 # The facade.
 __all__ = ["Route", "configure", "load_balance_url", "route_request"]
 # A request: its model, its attempts, and their leases.
-__all__ += ["FALLBACKS", "Attempt", "Attempts", "How", "Lease", "Lifetime", "ModelNames", "ModelPolicies"]
-__all__ += ["RequestRouter", "Resolution", "RetryBudget", "Trail", "TrailEntry", "Unlisted", "may_name_a_model"]
-__all__ += ["with_resolved_names"]
+__all__ += ["FALLBACKS", "Attempt", "Attempts", "How", "Lease", "Lifetime", "ModelNames"]
+__all__ += ["RequestRouter", "Resolution", "Unlisted"]
 # Endpoints, and whether they are available.
 __all__ += ["Availability", "Endpoint", "EndpointState", "LoadBalancer", "NoEndpointError", "QuotaDomain"]
 # Strategies.
 __all__ += ["NO_CONTEXT", "STRATEGIES", "CacheAffinityStrategy", "Candidate", "LeastConnectionsStrategy"]
 __all__ += ["LeastLatencyStrategy", "LoadBalancingStrategy", "PriorityStrategy", "RoundRobinStrategy"]
-__all__ += ["SelectionContext", "WeightedStrategy", "make_strategy", "register_strategy"]
+__all__ += ["SelectionContext", "WeightedStrategy", "register_strategy"]
 # Health.
-__all__ += [
-    "Circuit",
-    "CircuitBreaker",
-    "CircuitState",
-    "HealthChecker",
-    "Permit",
-    "PermitEnd",
-    "Tally",
-    "Transition",
-    "Watched",
-]
+__all__ += ["Circuit", "CircuitBreaker", "CircuitState", "HealthChecker", "Permit", "PermitEnd", "Tally"]
+__all__ += ["Transition"]
 # Routing events.
 __all__ += ["CircuitChanged", "CooldownEnded", "CooldownStarted", "EventPublisher", "LeaseAbandoned", "Listener"]
 __all__ += ["OutcomeRecorded", "PoolsChanged", "RoutingEvent", "StrategyFailed"]

@@ -31,27 +31,6 @@ _FAILURES_OF_A_TIER = 2
 """After so many, the next attempt prefers another tier."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrailEntry:
-    """What became of one attempt."""
-
-    subaccount: str
-    deployment: str
-    outcome: str
-
-    def __str__(self) -> str:
-        return f"{self.subaccount}/{self.deployment} {self.outcome}"
-
-
-class Trail(tuple[TrailEntry, ...]):
-    """What became of each attempt, in order; as text `eu/d1 503 → us/d7 ok`."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return " → ".join(map(str, self))
-
-
 class _Refusal(NamedTuple):
     """What an endpoint said to a request that another one may take."""
 
@@ -101,16 +80,14 @@ class Attempt:
         self.taken_over = True
         return self.lease
 
-    @property
-    def entry(self) -> TrailEntry:
-        """What became of it, as far as is known."""
-        return TrailEntry(self.endpoint.subaccount, self.endpoint.deployment, self._outcome())
-
-    def _outcome(self) -> str:
+    def __str__(self) -> str:
+        """Say where it went and what became of it, as far as is known: `eu/d1 503`."""
         if self.fault is None:
-            return "ok" if self._settled else "open"
-        refused = self.fault.status is not None and self.fault.status >= 400
-        return str(self.fault.status) if refused else self.fault.kind.value
+            outcome = "ok" if self._settled else "open"
+        else:
+            refused = self.fault.status is not None and self.fault.status >= 400
+            outcome = str(self.fault.status) if refused else self.fault.kind.value
+        return f"{self.endpoint.subaccount}/{self.endpoint.deployment} {outcome}"
 
 
 class Lifetime(Protocol):
@@ -214,9 +191,9 @@ class Attempts:
         environment.budget.deposit(resolution.model)
 
     @property
-    def trail(self) -> Trail:
-        """What became of each attempt so far."""
-        return Trail(attempt.entry for attempt in self._made)
+    def trail(self) -> str:
+        """What became of each attempt so far, in order: `eu/d1 503 → us/d7 ok`."""
+        return " → ".join(map(str, self._made))
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -229,7 +206,7 @@ class Attempts:
         return self._made[-1].fault if self._made else None
 
     @property
-    def refusal(self) -> Fault | None:
+    def final_fault(self) -> Fault | None:
         """What to tell the caller when the last attempt failed and none is left.
 
         A fault that put something in cooldown gets the time until any endpoint may be asked: by itself it would say
@@ -308,12 +285,12 @@ class Attempts:
 
     def _lease(self) -> Lease:
         """Lease an endpoint that was not tried yet; if there is none, wait and begin anew."""
-        if self._asks_for_a_second_opinion():
-            return self._acquire()
         while True:
             try:
                 return self._acquire()
             except NoEndpointError as error:
+                if self._asks_for_a_second_opinion():
+                    raise
                 delay = self._pause(error)
                 if delay is None or delay >= self._plan.lifetime.left():
                     raise

@@ -49,6 +49,7 @@ CLASSIFICATIONS: Mapping[FaultKind, Classification] = MappingProxyType(
     {
         FaultKind.INVALID_REQUEST: _CALLERS,
         FaultKind.CONTENT_FILTERED: _CALLERS,
+        FaultKind.CONTEXT_LENGTH_EXCEEDED: _CALLERS,
         FaultKind.TOO_LARGE: _CALLERS,
         FaultKind.NOT_FOUND: _CALLERS,
         FaultKind.UNAUTHENTICATED: _CALLERS,

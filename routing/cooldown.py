@@ -60,7 +60,8 @@ class Cooldowns:
         self._rng = rng
         self._limit = limit
         self._known: dict[CooldownKey, _Cooldown] = {}
-        self._latest = -math.inf
+        self.changes = 0
+        """How often a cooldown began, grew or ended."""
 
     def start(self, key: CooldownKey, hint: float | None = None, kind: FaultKind = FaultKind.RATE_LIMITED) -> float:
         """Put *key* in cooldown, for as long as *hint* asks or as experience says; return the seconds left."""
@@ -80,6 +81,7 @@ class Cooldowns:
         if known is None or known.k < 0 or known.began >= since:
             return False
         known.until, known.k = min(known.until, self._clock()), -1
+        self.changes += 1
         return True
 
     def end_all(self, endpoint: Endpoint, since: float) -> list[CooldownKey]:
@@ -102,16 +104,13 @@ class Cooldowns:
 
     def until(self, endpoint: Endpoint) -> float:
         """When the latest cooldown of *endpoint* ends, or ended; minus infinity if there was none."""
-        known = [self._known[key].until for key in keys_of(endpoint) if key in self._known]
+        known = [self._known[key].until for key in keys_of(endpoint) if key in self._known] if self._known else []
         return max(known, default=-math.inf)
-
-    def is_recent(self, seconds: float) -> bool:
-        """Whether anything was in cooldown within so many *seconds*; cheaper than to ask about each."""
-        return self._clock() < self._latest + seconds
 
     def retain(self, keys: Collection[CooldownKey]) -> None:
         """Forget all but *keys*."""
         self._known = {key: known for key, known in self._known.items() if key in keys}
+        self.changes += 1
 
     def __len__(self) -> int:
         return len(self._known)
@@ -126,7 +125,7 @@ class Cooldowns:
             known.began, known.k = now, k
         if until > known.until:
             known.until, known.kind = until, kind
-        self._latest = max(self._latest, known.until)
+        self.changes += 1
         return known.until - now
 
     def _make_room(self) -> None:

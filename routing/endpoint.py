@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,7 @@ class Endpoint:
         return QuotaDomain(self.subaccount, self.model)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An endpoint that may be selected now, and what it costs to select it."""
 
     endpoint: Endpoint

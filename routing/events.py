@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from dialects.core.faults import FaultKind
 from routing.endpoint import Endpoint, QuotaDomain
@@ -66,9 +66,8 @@ class CooldownEnded:
     key: CooldownKey
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeRecorded:
-    """It is known how a request went: answered if *fault* is None."""
+class OutcomeRecorded(NamedTuple):
+    """It is known how a request went: answered if *fault* is None. Every request has one, so it is cheap to make."""
 
     endpoint: Endpoint
     fault: FaultKind | None
@@ -139,10 +138,9 @@ class EventPublisher:
 
     def publish(self) -> None:
         """Tell what happened; the caller holds no lock."""
-        if not self._queue:
-            return
-        for event in self._queue.drain():
-            _write(event)
+        for event in self._queue.drain() if self._queue else ():
+            if type(event) is not OutcomeRecorded:
+                _write(event)
             for listener in self._listeners:
                 try:
                     listener(event)

@@ -160,11 +160,11 @@ class CircuitBreaker:
     def enter(self, *, panic: bool = False, always: bool = False) -> Permit | None:
         """Take a permit, or None; an open circuit gives some in *panic*, and one *always* if there is no other."""
         with self._lock:
+            if self._now.circuit is _CLOSED:  # no time changes it: nothing to publish
+                return Permit(self._generation)
             now = self._tick()
             permit = None
-            if self._now.circuit is _CLOSED:
-                permit = Permit(self._generation)
-            elif always or self._has_room(now, panic=panic):
+            if always or self._has_room(now, panic=panic):
                 permit = Permit(self._generation)
                 if not self._probes:
                     self._proving_since = now
@@ -283,9 +283,7 @@ class CircuitBreaker:
 
     def _publish(self) -> None:
         """Tell every transition once; no lock is held."""
-        if not self._transitions:
-            return
-        for transition in self._transitions.drain():
+        for transition in self._transitions.drain() if self._transitions else ():
             if self._on_transition is not None:
                 self._on_transition(transition)
 

@@ -7,14 +7,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
 
 from dialects.core.faults import FaultKind
+from routing.availability import EndpointState
 from routing.cooldown import Clock
 from routing.endpoint import Endpoint
 from routing.events import Circuit, EventQueue, OutcomeRecorded, RoutingEvent
-from routing.listing_review import ListingReview, Watched, breaker_of
 from routing.policy import Policy
+
+if TYPE_CHECKING:
+    from routing.health import CircuitBreaker
+    from routing.load_balancer import LoadBalancer
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +33,65 @@ _TICK = 1.0
 _AGAIN = 5.0
 """Seconds between two listings of a subaccount that has said that a deployment is gone."""
 
-_T = TypeVar("_T")
+_ROUNDS = 3
+"""For how many listings an empty one in a row is taken for a mistake, and an answer outweighs what a list says."""
+_NOT_RUNNING = frozenset({"PENDING", "COMPLETED", "DEAD", "STOPPING", "STOPPED", "DELETED"})
+"""What a list must say of a deployment for it to be known not to run; silence and anything else says nothing."""
+
+
+def is_known_not_to_run(status: str) -> bool:
+    """Whether a deployment's *status*, as listed, is a statement and no gap in the list."""
+    return status.upper() in _NOT_RUNNING
+
+
+def answered_lately(state: EndpointState, policy: Policy) -> bool:
+    """Whether an endpoint answered so lately that no gap in a list is believed."""
+    return state.answered <= _ROUNDS * policy.discovery_interval
+
+
+class _ListingReview:
+    """Lists the deployments of a subaccount: ejects what does not run any more, readmits what runs again.
+
+    Evidence outranks lists: an endpoint that answered lately is not ejected because a list lacks it, and an empty list
+    is believed the fourth time in a row. One thread at a time looks at a subaccount.
+    """
+
+    def __init__(self, balancer: "LoadBalancer", list_running: Callable[[str], Mapping[str, str]]) -> None:
+        self._balancer = balancer
+        self._list_running = list_running
+        self._policy = balancer.policy
+        self._empty: dict[str, int] = {}
+        """How many listings of a subaccount were empty, one after another."""
+
+    def look(self, subaccount: str) -> None:
+        """List the deployments of a subaccount, and act on it."""
+        states = [state for state in self._balancer.snapshot() if state.endpoint.subaccount == subaccount]
+        try:
+            found = self._list_running(subaccount)
+        except Exception as error:  # noqa: BLE001 - whatever a listing raises, it says nothing about deployments
+            log.warning("cannot list the deployments of %s: %s", subaccount, type(error).__name__)
+            return
+        if not self._is_mistaken(subaccount, found):
+            for state in states:
+                with suppress(KeyError):  # it has left meanwhile
+                    breaker = self._balancer.breaker(state.endpoint)
+                    self._compare(breaker, state, found.get(state.endpoint.deployment, "not found"))
+
+    def _is_mistaken(self, subaccount: str, found: Mapping[str, str]) -> bool:
+        """Whether an empty list is not believed yet; it is only asked of subaccounts that have endpoints."""
+        empty = self._empty[subaccount] = 0 if found else self._empty.get(subaccount, 0) + 1
+        if 0 < empty <= _ROUNDS:
+            log.warning("the list of deployments of %s is empty (%d of %d): not believed", subaccount, empty, _ROUNDS)
+        return 0 < empty <= _ROUNDS
+
+    def _compare(self, breaker: "CircuitBreaker", state: EndpointState, status: str) -> None:
+        if status.upper() == "RUNNING":
+            breaker.readmit()
+        elif is_known_not_to_run(status):
+            breaker.eject(f"the deployment's status is {status}")
+        elif not answered_lately(state, self._policy):
+            # Until after the next listing, so that callers can be told when to come back.
+            breaker.eject(f"the deployment's status is {status}", seconds=2 * self._policy.discovery_interval)
 
 
 class HealthChecker:
@@ -35,26 +99,27 @@ class HealthChecker:
 
     *probe* asks one endpoint: an HTTP status, or whether it answered. Whatever it raises is no answer, and so is a
     status from 500 on, but for those by which a server refuses a method. *list_running* gives a subaccount's
-    deployments and their status. Checks run side by side, a few at a time, for half of the interval at most; those
+    deployments and their status. Checks run side by side, *at_once* at a time, for half of the interval at most; those
     left over come first in the next round. `check_once` does one round, `start` a thread of them, and `listen` hears
     of deployments that are gone, so that their subaccount is listed at once.
     """
 
     def __init__(
         self,
-        balancer: Watched,
+        balancer: "LoadBalancer",
         probe: Callable[[Endpoint], int],
         *,
         list_running: Callable[[str], Mapping[str, str]] | None = None,
-        policy: Policy | None = None,
         clock: Clock = time.monotonic,
         stop: threading.Event | None = None,
+        at_once: int = _AT_ONCE,
     ) -> None:
         self._balancer = balancer
         self._probe = probe
-        self._policy = policy = policy or Policy()
-        self._review = None if list_running is None else ListingReview(balancer, list_running, policy)
+        self._policy = balancer.policy
+        self._review = None if list_running is None else _ListingReview(balancer, list_running)
         self._clock = clock
+        self._at_once = at_once
         self._stop = stop or threading.Event()
         self._thread: threading.Thread | None = None
         self._round = -math.inf
@@ -68,10 +133,12 @@ class HealthChecker:
         """Do what is due: list what runs, then ask the endpoints whose circuit is not closed."""
         now, policy = self._clock(), self._policy
         if self._review and policy.discovery_interval:
-            self._side_by_side(self._review.look, self._due_for_a_listing(now), policy.discovery_interval / 2)
+            listings = [partial(self._review.look, name) for name in self._due_for_a_listing(now)]
+            self._side_by_side(listings, policy.discovery_interval / 2)
         if policy.health_check_interval and now >= self._round + policy.health_check_interval:
             self._round = now
-            self._side_by_side(self._check, self._due_for_a_check(), policy.health_check_interval / 2)
+            checks = [partial(self._check, endpoint) for endpoint in self._due_for_a_check()]
+            self._side_by_side(checks, policy.health_check_interval / 2)
 
     def start(self) -> None:
         """Check from now on, in a thread, until `stop`; nothing happens if no interval is set."""
@@ -105,18 +172,18 @@ class HealthChecker:
             except Exception:
                 log.exception("a health check failed; the next one follows")
 
-    def _side_by_side(self, work: Callable[[_T], None], items: Iterable[_T], seconds: float) -> None:
-        """Work on *items*, a few at a time; what has not begun after so many *seconds* is left for the next round."""
-        waiting, until = EventQueue[_T](items), self._clock() + seconds
+    def _side_by_side(self, work: Iterable[Callable[[], None]], seconds: float) -> None:
+        """Do *work*, a few parts at a time; what has not begun after so many *seconds* is left for the next round."""
+        waiting, until = EventQueue(work), self._clock() + seconds
 
         def take() -> None:
-            for item in waiting.drain():
+            for part in waiting.drain():
                 if self._stop.is_set() or self._clock() >= until:
                     return
-                work(item)
+                part()
 
         if waiting:
-            workers = min(_AT_ONCE, len(waiting))
+            workers = min(self._at_once, len(waiting))
             with ThreadPoolExecutor(workers, "health-check") as threads:
                 for task in [threads.submit(take) for _ in range(workers)]:
                     task.result()
@@ -131,9 +198,10 @@ class HealthChecker:
     def _check(self, endpoint: Endpoint) -> None:
         """Ask one endpoint, if its deployment is there."""
         self._checked[endpoint] = self._clock()
-        breaker = breaker_of(self._balancer, endpoint)
-        if breaker is not None and not breaker.snapshot().ejected:
-            breaker.checked(self._trouble(endpoint))
+        with suppress(KeyError):  # it has left meanwhile
+            breaker = self._balancer.breaker(endpoint)
+            if not breaker.snapshot().ejected:
+                breaker.checked(self._trouble(endpoint))
 
     def _trouble(self, endpoint: Endpoint) -> str:
         """Say why *endpoint* cannot be reached; empty if it can."""

@@ -158,7 +158,7 @@ class OutcomeRecorder:
         began = first_byte if whole else now
         seconds = (now if began is None else began) - grant.started
         member.breaker.succeeded(grant.permit)
-        with self._lock:
+        with self._lock.lock:
             member.answered(now, None if began is None else seconds)
             self._forbidden.discard(member.endpoint)
             ended = self._cooldowns.end_all(member.endpoint, grant.started)
@@ -172,7 +172,7 @@ class OutcomeRecorder:
         member, now = grant.member, self._clock()
         row = CLASSIFICATIONS[fault.kind]
         self._report_to_breaker(grant, fault, row.effect)
-        with self._lock:
+        with self._lock.lock:
             error = fault.kind if row.try_elsewhere else None
             member.finish(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
             key = key_for(member.endpoint, self._scope(member.endpoint, fault))
@@ -190,7 +190,7 @@ class OutcomeRecorder:
     def closed(self, grant: Grant, *, unanswered: bool) -> None:
         """Record that the request is over."""
         grant.member.breaker.released(grant.permit)
-        with self._lock:
+        with self._lock.lock:
             grant.member.finish(self._clock(), unanswered=unanswered)
         self._events.publish()
 

@@ -1,9 +1,9 @@
 """Which endpoint gets the next request."""
 
-import math
 import random
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,10 +26,9 @@ from routing.lease import Grant, Lease, OutcomeRecorder
 from routing.member import Member, StrategyLock
 from routing.model_names import ModelNames, with_resolved_names
 from routing.policy import Policy
+from routing.pool import Pool
 from routing.slow_start import SlowStart
 from routing.strategy import NO_CONTEXT, LoadBalancingStrategy, SelectionContext, make_strategy
-
-__all__ = ["Lease", "LoadBalancer", "NoEndpointError"]
 
 _REMEMBERED = 600.0
 """Seconds for which an endpoint that left keeps its history, in case it is back."""
@@ -50,9 +49,11 @@ class _Request:
         """Whether it has been there already."""
         return endpoint in self.exclude or endpoint.domain in self.domains
 
-    def may_use_drained(self, endpoint: Endpoint) -> bool:
-        """Whether it goes to *endpoint* although that is drained: it continues what was made there."""
-        return endpoint in self.among or endpoint == self.context.preferred
+    def may_use(self, endpoint: Endpoint) -> bool:
+        """Whether it may go to *endpoint*: one that is drained takes only what continues its own answers."""
+        if self.among:
+            return endpoint in self.among
+        return bool(endpoint.weight) or endpoint == self.context.preferred
 
 
 @dataclass(slots=True, eq=False)
@@ -66,14 +67,6 @@ class _Options:
     """In panic those whose circuit is open, the longest-open first."""
     panic: bool
     """Whether no circuit is closed, of those in no cooldown."""
-
-
-@dataclass(slots=True, eq=False)
-class _Former:
-    """A member that has left."""
-
-    member: Member
-    left_at: float
 
 
 class _CheckedStrategy:
@@ -151,9 +144,9 @@ class LoadBalancer:
         self._members: dict[Endpoint, Member] = {}
         members = lambda: self._members  # noqa: E731 - the table is replaced when pools are
         self._outcomes = OutcomeRecorder(self._lock, members, self._cooldowns, events, policy, clock)
-        self._left: dict[Endpoint, _Former] = {}
-        """Those that left not long ago."""
-        self._pools: dict[str, tuple[Member, ...]] = {}
+        self._left: dict[Endpoint, tuple[Member, float]] = {}
+        """Those that left not long ago, and when."""
+        self._pools: dict[str, Pool] = {}
         self._endpoints: Mapping[str, tuple[Endpoint, ...]] = {}
         self._models: tuple[str, ...] = ()
         """These two are replaced, never changed, so they are read without the lock."""
@@ -240,16 +233,16 @@ class LoadBalancer:
             now = self._clock()
             change = self._replace(pools, now)
             for pool in self._pools.values():
-                if slow_start.is_settled(now - min(member.joined_at for member in pool)):
-                    for member in pool:
+                if slow_start.share(now - min(member.joined_at for member in pool.members)) == 1.0:
+                    for member in pool.members:
                         if member.joined_at == now:
                             member.adjust(member.endpoint, slow_since=now)
             known = [*self._members, *self._left]
             self._cooldowns.retain({key for endpoint in known for key in keys_of(endpoint)})
-            for checked in (self._strategy, *self._own.values()):
-                checked.strategy.retain(self._members)
-        if change.joined or change.left:
-            self._events.put(change)
+            if change.joined or change.left:
+                self._events.put(change)
+                for checked in (self._strategy, *self._own.values()):
+                    checked.strategy.retain(self._members)
         self._events.publish()
 
     def snapshot(self, model: str | None = None, *, among: Collection[Endpoint] = ()) -> tuple[EndpointState, ...]:
@@ -302,27 +295,33 @@ class LoadBalancer:
         """Take over the pools; say which endpoints joined, and which left."""
         before = self._members
         wanted = {endpoint: endpoint for pool in pools.values() for endpoint in pool}
-        remembered = {each: former for each, former in self._left.items() if now < former.left_at + _REMEMBERED}
-        known = {each: former.member for each, former in remembered.items()} | before
+        remembered = {each: former for each, former in self._left.items() if now < former[1] + _REMEMBERED}
+        known = {each: member for each, (member, _) in remembered.items()} | before
         self._members = {each: known.get(each) or self._new_member(each, now) for each in wanted}
         for endpoint, member in self._members.items():
             member.adjust(wanted[endpoint])
-        leaving = {endpoint: _Former(member, now) for endpoint, member in before.items()}
+        leaving = {endpoint: (member, now) for endpoint, member in before.items()}
         self._left = {each: former for each, former in (remembered | leaving).items() if each not in wanted}
         joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
         left = tuple(endpoint for endpoint in before if endpoint not in wanted)
-        self._pools = {
-            model: tuple(self._members[endpoint] for endpoint in dict.fromkeys(pool))
-            for model, pool in pools.items()
-            if pool
-        }
-        self._endpoints = {model: tuple(each.endpoint for each in pool) for model, pool in self._pools.items()}
+        self._pools = {model: self._pool(endpoints) for model, endpoints in pools.items() if endpoints}
+        watchers = defaultdict(list)
+        for pool in self._pools.values():
+            for member in pool.members:
+                watchers[member].append(pool.changed)
+        for member, its in watchers.items():
+            member.watch(*its)
+        self._endpoints = {model: tuple(each.endpoint for each in pool.members) for model, pool in self._pools.items()}
         self._models = tuple(self._pools)
         for model in self._pools.keys() - self._own.keys():
             own = self._policy.for_model(model)
             if own is not None and own.strategy:
                 self._own[model] = self._checked(own.strategy)
         return PoolsChanged(joined, left)
+
+    def _pool(self, endpoints: Sequence[Endpoint]) -> Pool:
+        members = [self._members[endpoint] for endpoint in dict.fromkeys(endpoints)]
+        return Pool(members, self._cooldowns, self._policy.ewma_decay / 100)
 
     def _new_member(self, endpoint: Endpoint, now: float) -> Member:
         def changed(transition: Transition) -> None:
@@ -340,8 +339,8 @@ class LoadBalancer:
             message = f"the model {request.model!r} is not deployed"
             raise NoEndpointError(Fault(FaultKind.NOT_FOUND, message, 404, param="model"))
         if not request.among:
-            return pool
-        own = tuple(member for member in pool if member.endpoint in request.among)
+            return pool.members
+        own = tuple(member for member in pool.members if member.endpoint in request.among)
         if not own:
             raise NoEndpointError(MAKER_LEFT)
         return own
@@ -357,22 +356,20 @@ class LoadBalancer:
 
     def _options(self, request: _Request, members: Sequence[Member]) -> _Options:
         """Sort the members that are in no cooldown, not drained and not excluded by their circuits."""
-        now, cooldown = self._clock(), -math.inf
-        recent = self._cooldowns.is_recent(self._policy.breaker.slow_start)
-        excluding = bool(request.exclude or request.domains)
+        now, pool = self._clock(), self._pools[request.model]
+        if not (request.exclude or request.domains or request.among):
+            candidates = pool.candidates(now)
+            if candidates:
+                return _Options(candidates, [], [], panic=False)
         closed: list[Candidate] = []
         others: list[tuple[Member, CircuitState]] = []
         panic = True
-        for member in members:
-            endpoint = member.endpoint
-            if recent:
-                cooldown = self._cooldowns.until(endpoint)
-            if cooldown > now or not (endpoint.weight or request.may_use_drained(endpoint)):
+        for member, candidate in pool.rows(now):
+            if not request.may_use(member.endpoint) or member.is_in_cooldown(now):
                 continue
-            candidate = member.candidate(now, cooldown)
             if candidate is not None:
                 panic = False
-            if excluding and request.excludes(endpoint):
+            if request.excludes(member.endpoint):
                 continue
             if candidate is None:
                 others.append((member, member.breaker.snapshot()))

@@ -3,6 +3,7 @@
 import math
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from dialects.core.faults import FaultKind
 from routing.availability import Availability, EndpointState
@@ -21,11 +22,12 @@ class StrategyLock:
     """A lock that a strategy cannot take a second time: it calls the balancer back, and gets an error, not a deadlock.
 
     *lock* guards pools, strategies, counts and cooldowns. It is held to select and to count, never across I/O, a log
-    line or a callback. A breaker's lock and a strategy's own may be taken inside it; nothing inside those.
+    line or a callback. A breaker's lock and a strategy's own may be taken inside it; nothing inside those. What no
+    strategy would call takes it as it is.
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.asks = 0
         """The thread in which a strategy is asked; 0 if none is. Whoever holds the lock sets it."""
 
@@ -60,10 +62,9 @@ class Member:
         self._decay = policy.ewma_decay
         self._average = policy.ewma_seed
         self._measured_at = now
-        self._candidate = Candidate(endpoint)
-        self._candidate_until = -math.inf
-        """Until when it is what strategies see, if it was in no other cooldown since."""
-        self._cooldown = -math.inf
+        self._cooldown_until = -math.inf
+        """When its latest cooldown ends, or ended."""
+        self._watchers: tuple[Callable[[Member], object], ...] = ()
 
     def adjust(self, endpoint: Endpoint, slow_since: float = -math.inf) -> None:
         """Take over other settings of the same endpoint; it starts slowly from a time on if it has joined others."""
@@ -71,9 +72,23 @@ class Member:
         self._slow_since = max(self._slow_since, slow_since)
         self.changed()
 
+    def watch(self, *watchers: Callable[["Member"], object]) -> None:
+        """Have all *watchers*, and no others, called when what strategies see of it may be different."""
+        self._watchers = watchers
+
     def changed(self) -> None:
-        """Look again at what strategies see: something of it is different now. Needs no lock."""
-        self._candidate_until = -math.inf
+        """Say that what strategies see may be different now. Needs no lock."""
+        for watcher in self._watchers:
+            watcher(self)
+
+    def cool_until(self, moment: float) -> None:
+        """Take over when its latest cooldown ends, or ended."""
+        self._cooldown_until = moment
+        self.changed()
+
+    def is_in_cooldown(self, now: float) -> bool:
+        """Whether it is left alone *now*."""
+        return self._cooldown_until > now
 
     def enter(self) -> None:
         """Count one request more."""
@@ -101,27 +116,20 @@ class Member:
             self._failures.append(now)
             self._measure(penalty, now)
 
-    def candidate(self, now: float, cooldown: float) -> Candidate | None:
-        """What strategies see, after a *cooldown* that ended at that time; None if its circuit is not closed.
-
-        It is kept until it changes, or its latency may have faded by a hundredth.
-        """
-        if now < self._candidate_until and cooldown == self._cooldown:
-            return self._candidate
-        # A change meanwhile is seen the next time, not overwritten: this comes first.
-        self._cooldown, self._candidate_until = cooldown, now + self._decay / 100
+    def candidate(self, now: float) -> Candidate | None:
+        """What strategies see; None in cooldown, or if its circuit is not closed."""
         circuit = self.breaker.snapshot()
-        share = self._share(now, circuit, cooldown)
-        if circuit.circuit is not Circuit.CLOSED or share < 1.0:
-            self.changed()
-        if circuit.circuit is not Circuit.CLOSED:
+        share = self._share(now, circuit, self._cooldown_until)
+        if circuit.circuit is not Circuit.CLOSED or self._cooldown_until > now:
+            self.changed()  # only time may be needed to make it different
             return None
+        if share < 1.0 or self._failures:
+            self.changed()
+            while self._failures and self._failures[0] <= now - self._failure_penalty:
+                self._failures.popleft()
         # A drained endpoint is a candidate only for what continues its own answers.
         weight = (self.endpoint.weight or 1.0) * share
-        while self._failures and self._failures[0] <= now - self._failure_penalty:
-            self._failures.popleft()
-        self._candidate = Candidate(self.endpoint, self._in_flight, weight, self._latency(now), len(self._failures))
-        return self._candidate
+        return Candidate(self.endpoint, self._in_flight, weight, self._latency(now), len(self._failures))
 
     def state(self, now: float, circuit: CircuitState, cooldowns: Cooldowns, strategy: str) -> EndpointState:
         """Everything that is known about it."""
@@ -156,7 +164,7 @@ class Member:
         return max(self._average if self._waiting else faded, _SHORTEST)
 
     def _share(self, now: float, circuit: CircuitState, cooldown: float) -> float:
-        """The share of its weight that slow start grants it."""
+        """The share of its weight that slow start grants it after a *cooldown* that ended at that time."""
         return self._slow_start.share(now - max(self._slow_since, circuit.closed_at, cooldown))
 
     def _availability(

@@ -305,14 +305,14 @@ class ModelNames:
         return f"The model {name!r} is not deployed. Deployed: {', '.join(sorted(self.deployed)) or 'none'}."
 
 
-class ModelPolicies(Mapping[str, ModelPolicy]):
+class ModelPolicies(dict[str, ModelPolicy]):
     """What differs for single models, found under any of their names; raises `ValueError` for what is no name."""
 
     def __init__(self, given: Mapping[str, ModelPolicy], aliases: Mapping[str, str]) -> None:
         wrong = next((name for name in given if not name.strip() or not may_name_a_model(name)), None)
         if wrong is not None:
             raise ValueError(f"models: {wrong[:LONGEST_NAME]!r} is no name of a model: {_NO_NAME.message}")
-        self._given = dict(given)
+        super().__init__(given)
         self._aliases = dict(aliases)
         self._known: dict[str, str | None] = {}
 
@@ -320,19 +320,10 @@ class ModelPolicies(Mapping[str, ModelPolicy]):
         """Find what differs for *model*: of several entries, the one under this very name counts, then the first."""
         if model not in self._known:
             names = ModelNames((model,), self._aliases, fallback=False)
-            own = (name for name in (model, *self._given) if name in self._given and names.knows(name))
+            own = (name for name in (model, *self) if name in self and names.knows(name))
             self._known[model] = next(own, None)
         name = self._known[model]
-        return None if name is None else self._given[name]
-
-    def __getitem__(self, name: str) -> ModelPolicy:
-        return self._given[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._given)
-
-    def __len__(self) -> int:
-        return len(self._given)
+        return None if name is None else self[name]
 
 
 def with_resolved_names(policy: Policy) -> Policy:

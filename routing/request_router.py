@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
 from dialects.core.conversation import JSON
@@ -124,10 +124,11 @@ class RequestRouter:
         it may take what its model's policy allows, from now on.
         """
         resolution = self.names.resolve(model)
-        requested = "" if resolution.how is How.FALLBACK else model
-        protocol = partial(
-            self.protocol_at, client=client, requested=requested, tools_with_reasoning=tools_with_reasoning
-        )
+        names = (resolution.model,) if resolution.how is How.FALLBACK else (model, resolution.model)
+
+        def protocol(endpoint: Endpoint) -> ProtocolHandler:
+            return self._protocol(names, endpoint.backend, client, tools_with_reasoning)
+
         for endpoint in self._balancer.endpoints(resolution.model)[:1]:
             protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
         attempts = self._environment.policy.retry.max_attempts if retry else 1

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,8 +10,6 @@ from routing.rolling_window import RollingWindow
 
 LEAST_RESERVE = 10
 """Retries that are there without any traffic, however few endpoints a model has."""
-_MODELS = 1000
-"""How many models are remembered; the one longest unused is forgotten first."""
 _ROUNDING = 1e-9
 
 
@@ -55,7 +52,7 @@ class RetryBudget:
         self._reserve = reserve or (lambda _: LEAST_RESERVE)
         self._clock = clock
         self._lock = threading.Lock()
-        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+        self._accounts: dict[str, _Account] = {}
 
     def deposit(self, model: str) -> None:
         """Count one request, which makes the budget larger."""
@@ -107,7 +104,4 @@ class RetryBudget:
         account = self._accounts.get(model)
         if account is None:
             account = self._accounts[model] = _Account(RollingWindow(self._policy.budget_window, _Slice), now)
-            if len(self._accounts) > _MODELS:
-                self._accounts.popitem(last=False)
-        self._accounts.move_to_end(model)
         return account

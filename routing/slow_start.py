@@ -13,7 +13,3 @@ class SlowStart:
     def share(self, age: float) -> float:
         """The share of its weight *age* seconds after it came back; before it does, *age* is below 0."""
         return 1.0 if age >= self._seconds else max(self._floor, age / self._seconds)
-
-    def is_settled(self, age: float) -> bool:
-        """Whether an endpoint that joined *age* seconds ago is settled, so that newer ones start slowly beside it."""
-        return age > self._seconds

@@ -137,43 +137,36 @@ class RoundRobinStrategy(_BuiltInStrategy):
         """Select the deployment that waits longest, in the subaccount that waits longest."""
         del context
         model = candidates[0].endpoint.model
-        if [row for row in candidates if row.weight < row.endpoint.weight]:
-            return self._select_by_share(model, candidates)
-        with self._lock:
-            name = self._subaccounts[model].take([row.endpoint.subaccount for row in candidates])
-            here = {row.endpoint.url: row.endpoint for row in candidates if row.endpoint.subaccount == name}
-            return here[self._deployments[name, model].take(here)]
-
-    def _select_by_share(self, model: str, candidates: Sequence[Candidate]) -> Endpoint:
-        """Choose where some start slowly."""
-        shares: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        groups: dict[str, dict[str, Candidate]] = {}
+        slow = False
         for row in candidates:
-            shares[row.endpoint.subaccount][row.endpoint.url] = row.weight / row.endpoint.weight
-        best = {name: max(here.values()) for name, here in shares.items()}
+            endpoint = row.endpoint
+            slow = slow or row.weight < endpoint.weight
+            if endpoint.subaccount in groups:
+                groups[endpoint.subaccount][endpoint.url] = row
+            else:
+                groups[endpoint.subaccount] = {endpoint.url: row}
         with self._lock:
-            name = self._subaccounts[model].take_by(best)
-            url = self._deployments[name, model].take_by(shares[name])
-        return next(row.endpoint for row in candidates if (row.endpoint.subaccount, row.endpoint.url) == (name, url))
+            if slow:
+                name = self._subaccounts[model].take_by(
+                    {name: max(map(_share, groups[name].values())) for name in groups}
+                )
+                url = self._deployments[name, model].take_by({url: _share(row) for url, row in groups[name].items()})
+            else:
+                name = self._subaccounts[model].take(groups)
+                url = self._deployments[name, model].take(groups[name])
+            return groups[name][url].endpoint
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
+        del endpoints
         with self._lock:
-            subaccounts, self._subaccounts = self._subaccounts, defaultdict(_Turns)
-            deployments, self._deployments = self._deployments, defaultdict(_Turns)
-            for endpoint in endpoints:
-                _carry(subaccounts, self._subaccounts, endpoint.model, endpoint.subaccount)
-                _carry(deployments, self._deployments, (endpoint.subaccount, endpoint.model), endpoint.url)
+            self._subaccounts.clear()
+            self._deployments.clear()
 
 
-_K = TypeVar("_K")
-
-
-def _carry(before: Mapping[_K, _Turns], after: Mapping[_K, _Turns], key: _K, name: str) -> None:
-    """Take one turn over from *before* to *after*, if there is one."""
-    turns = before.get(key, _Turns())
-    turn = turns.last.get(name)
-    if turn:
-        after[key].now, after[key].last[name] = turns.now, turn
+def _share(row: Candidate) -> float:
+    return row.weight / row.endpoint.weight
 
 
 @dataclass(slots=True)
@@ -220,14 +213,10 @@ class WeightedStrategy(_BuiltInStrategy):
             return richest
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the credit of endpoints that left."""
+        """Begin all rounds anew."""
+        del endpoints
         with self._lock:
-            before, self._purses = self._purses, {}
-            for endpoint in endpoints:
-                key = endpoint.subaccount, endpoint.url
-                owed = before.get(endpoint.model, _Purse({})).owed.get(key)
-                if owed is not None:
-                    self._purses.setdefault(endpoint.model, _Purse({})).owed[key] = owed
+            self._purses.clear()
 
 
 class LeastConnectionsStrategy(_BuiltInStrategy):
@@ -250,7 +239,7 @@ class LeastConnectionsStrategy(_BuiltInStrategy):
         return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
         self._turns.retain(endpoints)
 
 
@@ -335,19 +324,23 @@ class CacheAffinityStrategy(_BuiltInStrategy):
         loads: dict[str, int] = {}
         for row in candidates:
             name = row.endpoint.subaccount
-            weights[name] = weights.get(name, 0.0) + row.weight
-            loads[name] = loads.get(name, 0) + row.in_flight
-        share = (sum(loads.values()) + 1) / sum(weights.values())
+            if name in weights:
+                weights[name] += row.weight
+                loads[name] += row.in_flight
+            else:
+                weights[name], loads[name] = row.weight, row.in_flight
         pulls = _pulls(context.affinity_key, tuple(weights))
         ranks = dict(zip(weights, map(mul, weights.values(), pulls), strict=True))
         home = max(ranks, key=ranks.__getitem__)
-        while loads[home] >= self._bound(weights[home] * share):
-            del ranks[home]
-            home = max(ranks, key=ranks.__getitem__)
+        if loads[home] >= self._floor:
+            share = (sum(loads.values()) + 1) / sum(weights.values())
+            while loads[home] >= self._bound(weights[home] * share):
+                del ranks[home]
+                home = max(ranks, key=ranks.__getitem__)
         return self._turns.select_endpoint([row for row in candidates if row.endpoint.subaccount == home], context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
         self._turns.retain(endpoints)
         self._least_connections.retain(endpoints)
 
@@ -413,7 +406,7 @@ class PriorityStrategy(_BuiltInStrategy):
         return cls.settings | ({"weight", "failure_penalty"} if policy.priority_full else set())
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the turns of endpoints that left."""
+        """Begin all turns anew."""
         self._turns.retain(endpoints)
         self._least_connections.retain(endpoints)
 

@@ -52,6 +52,10 @@ class Contender(Protocol):
         """Begin a request of the conversation named *key*."""
         ...
 
+    def check(self, is_alive: Callable[[str], bool]) -> None:
+        """Do the active checks that are due now; *is_alive* says whether a place answers one. Called every second."""
+        ...
+
     def has_ejected(self, place: str) -> bool:
         """Whether requests pass the endpoint over now, for its failures or for its quota."""
         ...

@@ -125,6 +125,9 @@ class Peer(ABC, Generic[_Host]):
         del key
         return _Calls(self, deadline)
 
+    def check(self, is_alive: Callable[[str], bool]) -> None:
+        """Do nothing: neither of them checks hosts by default."""
+
     def has_ejected(self, place: str) -> bool:
         """Whether the host is taken for broken now."""
         return not any(self.is_available(host) for host in self.hosts if host.name == place)

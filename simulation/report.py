@@ -13,7 +13,8 @@ INTRODUCTION = """\
 The router of this project, with each of its strategies and its default settings, beside models of what others do.
 It runs on a virtual clock: requests come by chance from a fixed seed, the same ones for every contender, and wait
 for simulated endpoints that fail as the heading says. Trouble begins when all has been well for 45 s or more.
-Nothing checks endpoints but the requests themselves. `a1` is the first endpoint of subaccount `a`.
+The router's active checks run as they do by default, every 30 s: they find an endpoint that is down or hangs dead, and
+one that only fails requests alive. The others check nothing by default. `a1` is the first endpoint of subaccount `a`.
 
 *Outlier ejection* is a model of Envoy: five failures in a row, ejection for 30 s and more, a panic threshold of 50 %,
 least request of two, three calls for a request. *Failure accrual* is a model of Finagle and Linkerd: two choices by
@@ -21,8 +22,8 @@ peak EWMA, five failures in a row or 80 % of successes, one probe, three calls f
 Neither knows tiers or conversations, and neither waits for a quota.
 
 An endpoint is *back* after what is left of its circuit's open time, the answer to a probe, and two thirds of its slow
-start of 30 s. After three failed openings a circuit stays open for 32 to 48 s, so that much may be left when trouble
-ends; active checks (every 30 s by default) shorten it, and none runs here. Where answers take 45 s, the probe alone
+start of 30 s. After three failed openings a circuit stays open for 32 to 48 s, so that much could be left when trouble
+ends; an active check makes it 30 s at most. Where answers take 45 s, the probe alone
 takes longer than a chat's whole return: until the model has said something, an endpoint that is well cannot be told
 from one that takes requests and never answers (see *Hang*), and to start its slow start before that would send a
 quarter of the traffic to where one request is known to be silent. The 50 s and more there are 45 s for the proof, up to

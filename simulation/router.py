@@ -1,7 +1,7 @@
 """The real router and balancer as a contender: the one module here that imports `routing`."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dialects.core.faults import Fault
 from routing import (
@@ -10,6 +10,7 @@ from routing import (
     Attempts,
     Circuit,
     Endpoint,
+    HealthChecker,
     LoadBalancer,
     NoEndpointError,
     Policy,
@@ -58,7 +59,7 @@ class _Calls:
             attempt = next(self._attempts, None)
         except NoEndpointError as error:
             return error.fault
-        return _Call(attempt) if attempt else self._attempts.refusal or NOBODY
+        return _Call(attempt) if attempt else self._attempts.final_fault or NOBODY
 
     def close(self) -> None:
         self._attempts.close()
@@ -71,15 +72,26 @@ class Router:
         endpoints = [_endpoint(place) for place in pool]
         self._balancer = LoadBalancer({_MODEL: endpoints}, policy=Policy(strategy=strategy), clock=clock, rng=rng)
         self._router = RequestRouter(self._balancer, clock=clock, rng=rng.random, sleep=clock.sleep)
+        self._is_alive: Callable[[str], bool] = lambda _: True
+        # One at a time, so that the order is the same each time.
+        self._checker = HealthChecker(self._balancer, self._probe, clock=clock, at_once=1)
 
     def begin(self, key: str, deadline: Deadline) -> Calls:
         """Begin a request of the conversation named *key*."""
         return _Calls(self._router.attempts(_MODEL, affinity_key=key, lifetime=deadline))
 
+    def check(self, is_alive: Callable[[str], bool]) -> None:
+        """Do the active checks that are due."""
+        self._is_alive = is_alive
+        self._checker.check_once()
+
     def has_ejected(self, place: str) -> bool:
         """Whether the endpoint's circuit is not closed, or it may not be chosen yet for another reason."""
         [state] = [each for each in self._balancer.snapshot() if each.endpoint.deployment == place]
         return state.circuit is not Circuit.CLOSED or state.seconds > 0
+
+    def _probe(self, endpoint: Endpoint) -> bool:
+        return self._is_alive(endpoint.deployment)
 
 
 def _endpoint(place: Place) -> Endpoint:

@@ -35,9 +35,17 @@ def run(scenario: Scenario, contender: str, seed: int) -> Figures:
             records.ejected[place] = clock()
 
     world = World(clock, subject, upstream, pool, scenario.workload.patience, records, note)
+    clock.start(_checks(world, scenario))
     clock.start(_traffic(world, scenario, random.Random(f"{seed} {scenario.name}")))
     clock.run()
     return measure(scenario, records, tuple(pool))
+
+
+def _checks(world: World, scenario: Scenario) -> Iterator[float]:
+    """Let the contender check its endpoints every second."""
+    while world.clock() < scenario.until:
+        world.contender.check(lambda name: world.upstream.is_alive(world.pool[name], world.clock()))
+        yield 1.0
 
 
 def _traffic(world: World, scenario: Scenario, rng: random.Random) -> Iterator[float]:

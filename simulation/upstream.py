@@ -162,6 +162,11 @@ class Upstream:
                         first, rest = first * trouble.factor, rest * trouble.factor
         return self._breaking(place, now, first, rest)
 
+    def is_alive(self, place: Place, now: float) -> bool:
+        """Whether an active check of *place* is answered: what fails requests only is no trouble to it."""
+        dead = (each for each in self._troubles if each.kind in (Kind.DOWN, Kind.HANGS))
+        return not any(each.befalls(place, now) for each in dead)
+
     def _refusal(self, place: Place, now: float) -> Fault | None:
         if place.subaccount not in self._quotas:
             return None

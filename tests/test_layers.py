@@ -36,7 +36,12 @@ IMPORTERS = {
         "gateway/observability/shared_metrics.py",
         "proxy_server.py",
     },
-    "pydantic": {"gateway/config/mistakes.py", "gateway/config/schema.py", "gateway/config/settings.py"},
+    "pydantic": {
+        "gateway/config/mistakes.py",
+        "gateway/config/schema.py",
+        "gateway/config/settings.py",
+        "gateway/server/options.py",
+    },
     "click": {"gateway/cli/main.py"},
 }
 ANYWHERE = {"orjson"}

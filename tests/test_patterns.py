@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from flask import Flask
 
-import proxy_server
+from gateway.config.settings import Settings
+from proxy_server import create_app
 from tests.support.sources import LAYERS, ROOT, files
 from tests.support.steps import endless, examples, parsed, steps
 
@@ -88,11 +88,8 @@ def routes() -> Iterator[Found]:
 
 
 def rules() -> list[Any]:
-    app = Flask("paths", static_folder=None)
-    app.url_map.converters.update(model=proxy_server._ModelName, verb=proxy_server._Verb)
-    gateway: Any = None
-    for add in (proxy_server._add_conversations, proxy_server._add_kept_responses, proxy_server._add_models):
-        add(app, gateway)
+    app = create_app(Settings({}))
+    app.extensions["gateway"].close()
     return [*app.url_map.iter_rules()]
 
 

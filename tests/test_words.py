@@ -123,6 +123,12 @@ def modules(*names: str) -> Iterator[Name]:
                 yield Name(name_of(each), "module", each.name.removesuffix(".py"))
 
 
+def golden_files() -> Iterator[Name]:
+    """Name the files of `tests/wire`: what is sent, and what becomes of it."""
+    for path in sorted((ROOT / "tests/wire").rglob("*.*")):
+        yield Name(name_of(path), "golden file", path.name.replace(".", "_").replace("-", "_"))
+
+
 def definitions(*names: str) -> Iterator[Name]:
     """Name the classes and functions, and the fields of the classes."""
     for path in files(*names):
@@ -174,7 +180,8 @@ def names() -> list[Name]:
     schema = json.loads((ROOT / "gateway/config/config.schema.json").read_text(encoding="utf-8"))
     return [
         *modules(*OURS, "tests"),
-        *definitions(*OURS, "tests/support", "tests/emulator"),
+        *golden_files(),
+        *definitions(*OURS, "tests/support", "tests/emulator", "tests/matrix"),
         *strings(*OURS),
         *settings(schema),
     ]

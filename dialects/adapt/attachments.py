@@ -9,19 +9,40 @@ from dialects.core.faults import FaultError, invalid
 from dialects.framing.json_text import dumps
 
 _KINDS = {"image": MediaKind.IMAGE, "audio": MediaKind.AUDIO, "video": MediaKind.VIDEO}
-_IMAGE_TYPES = {
-    "image/png": "image/png",
-    "image/jpeg": "image/jpeg",
-    "image/jpg": "image/jpeg",
-    "image/gif": "image/gif",
-    "image/webp": "image/webp",
-}
-_TEXT_TYPES = frozenset({"application/json", "application/xml", "application/x-yaml", "application/javascript"})
+_IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_OFFICIAL = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
+"""Types by names that programs use, and which no vendor knows."""
+_TEXT_TYPES = frozenset(
+    f"application/{prefix}{name}"
+    for prefix in ("", "x-")
+    for name in (
+        *("json", "jsonl", "ndjson", "jsonlines", "xml", "yaml", "toml", "csv", "javascript", "ecmascript"),
+        *("typescript", "python", "sh", "shellscript", "sql", "graphql", "httpd-php", "tex", "latex", "markdown"),
+    )
+)
+_TEXT_SUFFIXES = ("+json", "+xml", "+yaml")
 
 
 def kind_of(mime: str) -> MediaKind:
     """Name the kind of attachment that has this type."""
     return _KINDS.get(mime.partition("/")[0].lower(), MediaKind.DOCUMENT)
+
+
+def official_type(mime: str) -> str:
+    """Name a type as vendors do."""
+    return _OFFICIAL.get(_plain(mime), mime)
+
+
+def is_text(mime: str) -> bool:
+    """Whether what has this type is text, whatever a program calls it."""
+    plain = _plain(mime)
+    if kind_of(plain) is not MediaKind.DOCUMENT:
+        return False
+    return plain.startswith("text/") or plain in _TEXT_TYPES or plain.endswith(_TEXT_SUFFIXES)
+
+
+def _plain(mime: str) -> str:
+    return mime.lower().partition(";")[0].strip()
 
 
 def check(media: Media, profile: ModelProfile) -> set[str]:
@@ -42,16 +63,15 @@ def refused(media: Media, profile: ModelProfile, why: str) -> FaultError:
 
 def image_type(media: Media, profile: ModelProfile) -> str:
     """Name an image's type as Bedrock knows it."""
-    mime = _IMAGE_TYPES.get(media.mime.lower())
-    if mime is None:
+    mime = official_type(media.mime).lower()
+    if mime not in _IMAGE_TYPES:
         raise refused(media, profile, "takes images as PNG, JPEG, GIF or WebP")
     return mime
 
 
 def text_of(media: Media) -> str | None:
     """Read a document that is text; None for any other."""
-    mime = media.mime.lower().partition(";")[0]
-    if not mime.startswith("text/") and mime not in _TEXT_TYPES:
+    if not is_text(media.mime):
         return None
     try:
         return base64.b64decode(media.data).decode("utf-8", "replace")

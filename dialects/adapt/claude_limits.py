@@ -12,6 +12,7 @@ from dialects.adapt.tool_names import lost_with
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
     JSON,
+    CacheMark,
     Conversation,
     Effort,
     Family,
@@ -20,6 +21,8 @@ from dialects.core.conversation import (
     Opaque,
     Part,
     Reasoning,
+    Refusal,
+    Role,
     Text,
     Thinking,
     ToolCall,
@@ -88,20 +91,19 @@ class AcceptedSettings:
 def reconcile(requested: RequestedSettings, profile: ModelProfile) -> AcceptedSettings:
     """Reconcile what is requested with what the model takes."""
     thinking, lost = _thinking(requested, profile)
+    limit, thinking, cut = _length(requested.max_tokens, thinking, profile)
     effort, unknown = _effort(requested, thinking, profile)
-    limit, thinking = _length(requested.max_tokens, thinking, profile)
-    too_long = {"max_tokens"} if requested.max_tokens and limit < requested.max_tokens else set()
-    accepted = AcceptedSettings(limit, thinking, effort, dropped=frozenset(lost | unknown | too_long))
+    accepted = AcceptedSettings(limit, thinking, effort, dropped=frozenset(lost | cut | unknown))
     return _sampling(accepted, requested, profile)
 
 
-def requested_settings(conversation: Conversation, *, effort_alone: bool) -> RequestedSettings:
-    """Read the settings that a conversation asks for; *effort_alone* if an effort does not ask to think."""
+def requested_settings(conversation: Conversation) -> RequestedSettings:
+    """Read the settings that a conversation asks for."""
     sampling, reasoning = conversation.sampling, conversation.reasoning or Reasoning()
     effort = _EFFORT.get(reasoning.effort) if reasoning.effort else None
     return RequestedSettings(
         max_tokens=sampling.max_tokens,
-        thinking=_asked(reasoning, effort_alone=effort_alone),
+        thinking=_asked(reasoning),
         effort=effort,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
@@ -148,6 +150,37 @@ def without_unsupported_parts(
     lost.update(*map(lost_with, unsupported))
     known = tuple(tool for tool in conversation.tools if not isinstance(tool, Opaque) or tool.dialect == dialect)
     return replace(conversation, messages=messages, tools=known), lost
+
+
+def without_space_at_the_end(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Let an answer that was begun for Claude end in no white space: it refuses to go on with one that does."""
+    *before, last = messages
+    end = last.parts[-1] if last.role is Role.ASSISTANT and last.parts else None
+    if not isinstance(end, Text | Refusal):
+        return messages
+    return (*before, Message(last.role, (*last.parts[:-1], replace(end, text=end.text.rstrip()))))
+
+
+def with_cache_mark_at_the_end(conversation: Conversation, mark: CacheMark | None) -> Conversation:
+    """Put *mark*, if there is one, on the last part that can bear it; one that stands there already stays."""
+    if mark is None:
+        return conversation
+    messages = list(conversation.messages)
+    places = [
+        (at, place)
+        for at, message in enumerate(messages)
+        for place, part in enumerate(message.parts)
+        if isinstance(part, Media | ToolCall | ToolResult) or (isinstance(part, Text) and part.text.strip())
+    ]
+    if not places:
+        return conversation
+    at, place = places[-1]
+    parts = list(messages[at].parts)
+    last = parts[place]
+    if isinstance(last, Text | Media | ToolCall | ToolResult) and not last.cache:
+        parts[place] = replace(last, cache=mark)
+    messages[at] = replace(messages[at], parts=tuple(parts))
+    return replace(conversation, messages=tuple(messages))
 
 
 def with_limited_cache_marks(asked: Conversation, *, in_results: bool) -> tuple[Conversation, bool]:
@@ -218,12 +251,12 @@ def _marked(conversation: Conversation, keep: Callable[[], bool], *, in_results:
     return replace(conversation, tools=tools, system=system, messages=messages)
 
 
-def _asked(reasoning: Reasoning, *, effort_alone: bool) -> JSON | None:
+def _asked(reasoning: Reasoning) -> JSON | None:
     if reasoning.effort is Effort.NONE or (reasoning.budget is not None and reasoning.budget <= 0):
         return {"type": "disabled"}
     if reasoning.budget is not None:
         return {"type": "enabled", "budget_tokens": reasoning.budget}
-    if reasoning.adaptive or (reasoning.effort and not effort_alone):
+    if reasoning.adaptive or (reasoning.effort and not reasoning.for_answer):
         return {"type": "adaptive"}
     return None
 
@@ -267,17 +300,24 @@ def _effort(requested: RequestedSettings, thinking: JSON | None, profile: ModelP
     return None, set()
 
 
-def _length(max_tokens: int | None, thinking: JSON | None, profile: ModelProfile) -> tuple[int, JSON | None]:
-    """Make room for the answer after the thoughts: they count towards the length, and must be fewer."""
-    length = max_tokens or profile.default_output
+def _length(max_tokens: int | None, thinking: JSON | None, profile: ModelProfile) -> tuple[int, JSON | None, set[str]]:
+    """Make room for the answer after the thoughts, which count towards the length, and name what gives way.
+
+    The caller's limit never grows, for he pays for what is above it. Thoughts that would leave no room are cut to half
+    of it, or left out where that is less than the model takes.
+    """
     budget = thinking.get("budget_tokens", 0) if thinking else 0
-    if budget and length <= budget:
-        length += budget
+    length = max_tokens or profile.default_output + (budget if budget >= profile.default_output else 0)
+    lost = set()
     if profile.max_output and length > profile.max_output:
         length = profile.max_output
-        if budget >= length:
-            thinking = {"type": "enabled", "budget_tokens": max(MIN_BUDGET, length // 2)}
-    return length, thinking
+        lost = {"max_tokens"} if max_tokens else set()
+    if not budget or budget < length:
+        return length, thinking, lost
+    if length < 2 * MIN_BUDGET:
+        return length, None, {*lost, "thinking"}
+    lost |= {"thinking.budget_tokens"} if max_tokens else set()
+    return length, {"type": "enabled", "budget_tokens": length // 2}, lost
 
 
 def _sampling(accepted: AcceptedSettings, requested: RequestedSettings, profile: ModelProfile) -> AcceptedSettings:

@@ -15,7 +15,7 @@ from dialects.adapt.schemas import NOT_AT_THE_ROOT, walked
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Completion, Conversation, Part, Text
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed
-from dialects.core.streams import EventRewriter, StreamReader
+from dialects.core.streams import EventReader, EventRewriter
 
 _KEY = "value"
 _DEFINITIONS = ("$defs", "definitions")
@@ -83,7 +83,7 @@ class JsonRoot:
             return completion
         return replace(completion, parts=tuple(map(_unwrapped, completion.parts)))
 
-    def reader(self, reader: StreamReader) -> StreamReader:
+    def reader(self, reader: EventReader) -> EventReader:
         """Read a stream, of which only what is in the object is given."""
         return reader if self.schema is None else _Reader(reader)
 
@@ -91,7 +91,7 @@ class JsonRoot:
 class _Reader(EventRewriter):
     """Gives of each text that another reader reads what is in the object."""
 
-    def __init__(self, reader: StreamReader) -> None:
+    def __init__(self, reader: EventReader) -> None:
         super().__init__(reader)
         self._object: _ValueExtractor | None = None
         self._index = 0

@@ -6,7 +6,7 @@ constraint that cannot be said is left out and named.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ MAX_DEPTH = 100
 _ONE = frozenset({"items", "additionalProperties", "not", "contains", "propertyNames", "if", "then", "else"})
 _MANY = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
+_WITH_SCHEMAS = _ONE | _MANY | _NAMED
 
 # Google's OpenAPI subset as protobuf JSON may also spell it.
 # https://cloud.google.com/vertex-ai/docs/reference/rest/v1/Schema
@@ -163,6 +164,20 @@ def visited(node: JSON, visit: Callable[[Any], Any]) -> JSON:
         elif name in _NAMED and isinstance(value, dict):
             copy[name] = {key: visit(item) for key, item in value.items()}
     return copy
+
+
+def schemas_in(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Give a schema and all schemas within, in no order."""
+    left: list[Any] = [schema]
+    while left:
+        node = left.pop()
+        if isinstance(node, list):
+            left += node
+        elif isinstance(node, dict):
+            yield node
+            for name in node.keys() & _WITH_SCHEMAS:
+                value = node[name]
+                left += value.values() if name in _NAMED and isinstance(value, dict) else [value]
 
 
 def _as_json_schema(node: JSON) -> JSON:

@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 from dialects.core.conversation import JSON, Completion, Conversation, Message, Opaque, ToolCall, ToolChoice, ToolSpec
 from dialects.core.events import BlockStarted, Event
 from dialects.core.faults import invalid
-from dialects.core.streams import EventRewriter, StreamReader
+from dialects.core.streams import EventReader, EventRewriter
 from dialects.framing.json_text import object_around, object_from
 
-_LONGEST = 64
-"""What every model takes: Claude takes 128 by itself, but not through Converse; of Gemini only the docs do."""
+LONGEST = 64
+"""How long a name may be for every model: Claude takes 128, but not through Converse; of Gemini only the docs do."""
 _HEAD = 20
 """How much of the beginning of a name is kept that is too long; the rest is of its end, which tells tools apart."""
 
@@ -29,7 +29,7 @@ _Any = TypeVar("_Any")
 
 def fitting_name(name: str, odd: re.Pattern[str]) -> str:
     """Write a name with no *odd* letters and at no more than 64 characters, such that two stay two."""
-    return name if _fits(name, odd) else next(_rewritten(name, odd))
+    return name if _fits(name, odd) else next(rewritten_name(name, odd))
 
 
 def call_id(id: str, longest: int, odd: re.Pattern[str] | None = None) -> str:
@@ -50,7 +50,7 @@ def tool_names_for(conversation: Conversation, odd: re.Pattern[str]) -> "ToolNam
     strange = sorted(name for name in names if not _fits(name, odd))
     taken, sent = names.difference(strange), dict[str, str]()
     for name in strange:
-        sent[name] = next(other for other in _rewritten(name, odd) if other not in taken)
+        sent[name] = next(other for other in rewritten_name(name, odd) if other not in taken)
         taken.add(sent[name])
     return ToolNames(sent)
 
@@ -82,7 +82,7 @@ class ToolNames:
         own = self._own
         return replace(completion, parts=tuple(_called(part, own) for part in completion.parts))
 
-    def reader(self, reader: StreamReader) -> StreamReader:
+    def reader(self, reader: EventReader) -> EventReader:
         """Read a stream in which tools are called as the client does."""
         return _Reader(reader, self._own) if self.sent else reader
 
@@ -94,7 +94,7 @@ class ToolNames:
 class _Reader(EventRewriter):
     """Gives the tools in what another reader reads their own names."""
 
-    def __init__(self, reader: StreamReader, names: Mapping[str, str]) -> None:
+    def __init__(self, reader: EventReader, names: Mapping[str, str]) -> None:
         super().__init__(reader)
         self._names = names
 
@@ -156,12 +156,12 @@ def _names(conversation: Conversation) -> Iterator[str]:
 
 
 def _fits(name: str, odd: re.Pattern[str]) -> bool:
-    return len(name) <= _LONGEST and not odd.search(name)
+    return len(name) <= LONGEST and not odd.search(name)
 
 
-def _rewritten(name: str, odd: re.Pattern[str]) -> Iterator[str]:
-    """Write a name in ways that fit, each with a hash of its own."""
-    plain, room = odd.sub("_", name), _LONGEST - 9
+def rewritten_name(name: str, odd: re.Pattern[str]) -> Iterator[str]:
+    """Write a name with no *odd* letters and not too long, in ways without end, each with a hash of its own."""
+    plain, room = odd.sub("_", name), LONGEST - 9
     short = plain if len(plain) <= room else plain[:_HEAD] + plain[_HEAD - room :]
     for number in count():
         digest = hashlib.sha256(f"{name}{number}".encode("utf-8", "surrogatepass")).hexdigest()

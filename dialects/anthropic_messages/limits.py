@@ -4,11 +4,11 @@ Bedrock takes a body with ``anthropic_version`` and refuses every field it does
 not know, and each model has its own rules. What has to go is named.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from dialects.adapt import claude_limits
+from dialects.adapt import attachments, claude_limits
 from dialects.adapt.signatures import unpack
 from dialects.adapt.tool_choice import cannot_call, nothing_to_call
 from dialects.adapt.turn_order import BEGINNING, wrapped
@@ -16,7 +16,7 @@ from dialects.adapt.unsupported import by_id
 from dialects.anthropic_messages.request_parser import parse_block
 from dialects.anthropic_messages.vocabulary import DIALECT
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON, Family, Opaque, Text
+from dialects.core.conversation import JSON, Family, Media, MediaKind, Opaque, Text
 from dialects.core.faults import invalid
 from dialects.interface import Rendered
 
@@ -37,6 +37,7 @@ _HANDLED = frozenset(
         "temperature",
         "top_p",
         "top_k",
+        "cache_control",
     }
 )
 # https://docs.aws.amazon.com/bedrock lists its betas under other names than Anthropic, here and there.
@@ -55,11 +56,13 @@ _COMPUTERS = {
 }
 _TOOL_FIELDS = frozenset({"type", "name", "description", "input_schema", "cache_control"})
 _SERVER_BLOCKS = ("server_tool_use", "tool_reference", "container_upload", "mcp_", "compaction")
+_UNMARKED = ("thinking", "redacted_thinking")
+"""Blocks that can bear no cache mark."""
 _CONFIG = frozenset({"effort", "format"})
 _REMOTE = {"url": "an address", "file": "a file id"}
 
 
-def fitted(body: JSON, profile: ModelProfile) -> Rendered:
+def fit_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a request only what Bedrock or the model refuses; *body* itself is left as it is."""
     limits = _RequestLimits(profile, _betas(body, profile))
     return Rendered(limits.fit(body), tuple(sorted(limits.dropped)))
@@ -84,6 +87,7 @@ class _RequestLimits:
         if not out.get("system"):
             out.pop("system", None)
         self.tools(out)
+        self.mark_end(out, body.get("cache_control"))
         for beta in _betas_of(body):
             if _BETA_NAMES.get(beta, beta) not in self.betas:
                 self.dropped.add(f"anthropic_beta {beta}")
@@ -154,6 +158,8 @@ class _RequestLimits:
                 raise by_id(places[0], self.profile.name)
             if content:
                 turns.append(message | {"content": content})
+        if turns and turns[-1].get("role") == "assistant":
+            turns[-1] = turns[-1] | {"content": _without_space_at_the_end(turns[-1]["content"])}
         if self.profile.mid_system or all(turn.get("role") in ("user", "assistant") for turn in turns):
             return turns
         return _without_system(turns)
@@ -181,6 +187,8 @@ class _RequestLimits:
                     "send the data itself, as base64",
                     where,
                 )
+            case {"type": "image" | "document", "source": {"type": "base64", "media_type": str()} as source}:
+                return self.marked(block | {"source": _known_source(source)})
             case {"type": "tool_result", "content": [*_] as inner}:
                 return self.marked(block | {"content": self.content(inner, f"{where}.content")})
             case {"type": str()}:
@@ -212,6 +220,29 @@ class _RequestLimits:
             return block
         self.dropped |= {f"cache_control.{name}" for name in mark.keys() - {"type", "ttl"}}
         return block | {"cache_control": {name: mark[name] for name in ("type", "ttl") if name in mark}}
+
+    def mark_end(self, out: JSON, mark: Any) -> None:
+        """Put the mark that stands beside the messages on the last block that can bear one."""
+        if mark is None:
+            return
+        places = [
+            (at, place)
+            for at, message in enumerate(out["messages"])
+            for place, block in enumerate(_blocks(message["content"], is_system=False))
+            if block["type"] not in _UNMARKED
+        ]
+        if not places or not isinstance(mark, dict):
+            self.dropped.add("cache_control")
+            return
+        at, place = places[-1]
+        blocks = _blocks(out["messages"][at]["content"], is_system=False)
+        if "cache_control" in blocks[place]:
+            return
+        if sum(_marks_in(out)) >= claude_limits.MAX_CACHE_MARKS:
+            self.dropped.add("cache_control")
+            return
+        blocks[place] = self.marked(blocks[place] | {"cache_control": mark})
+        out["messages"][at] = out["messages"][at] | {"content": blocks}
 
     def tools(self, out: JSON) -> None:
         """Leave out the tools, and what is said of tools, that Bedrock does not know."""
@@ -262,6 +293,20 @@ class _RequestLimits:
             raise invalid(f"the tool {kind} needs {beta} in the header anthropic-beta", "tools")
 
 
+def _marks_in(value: Any) -> Iterator[int]:
+    """Count the cache marks of a body, one by one."""
+    match value:
+        case dict():
+            yield int(isinstance(value.get("cache_control"), dict))
+            for name in ("tools", "system", "messages", "content"):
+                yield from _marks_in(value.get(name))
+        case list():
+            for each in value:
+                yield from _marks_in(each)
+        case _:
+            pass
+
+
 def _betas(body: JSON, profile: ModelProfile) -> list[str]:
     """Choose the betas the model is known to take: of one it does not know, Bedrock refuses the whole request."""
     renamed = (_BETA_NAMES.get(beta, beta) for beta in _betas_of(body))
@@ -291,6 +336,26 @@ def _unsigned_calls(messages: list[JSON]) -> bool:
     content = last.get("content")
     first = content[0].get("type") if isinstance(content, list) and content else None
     return "tool_use" in _kinds(last) and first not in ("thinking", "redacted_thinking")
+
+
+def _without_space_at_the_end(content: Any) -> Any:
+    """Let an answer that was begun for the model end in no white space: it refuses to go on with one that does."""
+    match content:
+        case str(text):
+            return text.rstrip()
+        case [*before, {"type": "text", "text": str(text)} as last]:
+            return [*before, last | {"text": text.rstrip()}]
+        case _:
+            return content
+
+
+def _known_source(source: JSON) -> JSON:
+    """Name a type as Claude knows it, and say a document that is text as text."""
+    attached = Media(MediaKind.DOCUMENT, source["media_type"], data=str(source.get("data")))
+    text = attachments.text_of(attached)
+    if text is None:
+        return source | {"media_type": attachments.official_type(source["media_type"])}
+    return {"type": "text", "media_type": "text/plain", "data": text}
 
 
 def _uploads(content: Any, where: str) -> list[str]:

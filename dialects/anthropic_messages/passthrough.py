@@ -3,7 +3,7 @@
 import json
 import re
 
-from dialects.anthropic_messages.limits import fitted
+from dialects.anthropic_messages.limits import fit_request
 from dialects.anthropic_messages.response import render_fault
 from dialects.anthropic_messages.stream import METRICS, frame
 from dialects.anthropic_messages.vocabulary import render_usage
@@ -20,7 +20,7 @@ _TYPE = re.compile(r'\s*\{\s*"type"\s*:\s*"(\w+)"')
 
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what Bedrock or the model refuses."""
-    return fitted(body, profile)
+    return fit_request(body, profile)
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dialects.adapt import attachments
+from dialects.adapt.claude_limits import with_cache_mark_at_the_end
 from dialects.adapt.field_reader import (
     FieldReader,
     read_list,
@@ -21,6 +22,7 @@ from dialects.adapt.field_reader import (
     read_whole_number,
 )
 from dialects.adapt.signatures import unpack
+from dialects.adapt.unasked_thinking import before_their_calls
 from dialects.anthropic_messages.vocabulary import DIALECT
 from dialects.core.conversation import (
     JSON,
@@ -92,6 +94,7 @@ _TOP = frozenset(
         "metadata",
         "output_config",
         "output_format",
+        "cache_control",
     }
 )
 
@@ -121,7 +124,7 @@ class _Parser:
         for index, beta in enumerate(fields.array("anthropic_beta")):
             read_string(beta, f"anthropic_beta[{index}]")
         user, reasoning, output = self.user(body), *self.thinking(body)
-        return Conversation(
+        conversation = Conversation(
             model=read_string(body.get("model"), "model"),
             dialect=DIALECT,
             system=self.texts(body.get("system"), "system"),
@@ -136,13 +139,15 @@ class _Parser:
             user=user,
             extra=self.extra,
         )
+        # A mark beside the messages stands for one on the last block.
+        return with_cache_mark_at_the_end(conversation, self.cache(body, ""))
 
     def message(self, value: Any, where: str) -> Message:
         message = read_object(value, where)
         role = _ROLES.get(read_string(message.get("role"), f"{where}.role"))
         if role is None:
             raise invalid(f'{where}.role must be "user", "assistant" or "system"', f"{where}.role")
-        return Message(role, self.parts(message.get("content"), f"{where}.content"))
+        return Message(role, before_their_calls(self.parts(message.get("content"), f"{where}.content")))
 
     def parts(self, content: Any, where: str) -> tuple[Part, ...]:
         match content:
@@ -253,11 +258,12 @@ class _Parser:
     def cache(self, block: JSON, where: str) -> CacheMark | None:
         if block.get("cache_control") is None:
             return None
-        mark = read_object(block["cache_control"], f"{where}.cache_control")
+        where = f"{where}.cache_control".removeprefix(".")
+        mark = read_object(block["cache_control"], where)
         for name, value in mark.items():
             if name not in ("type", "ttl"):
                 self.extra.setdefault(f"cache_control.{name}", []).append(value)
-        return CacheMark(None if mark.get("ttl") is None else read_string(mark["ttl"], f"{where}.cache_control.ttl"))
+        return CacheMark(None if mark.get("ttl") is None else read_string(mark["ttl"], f"{where}.ttl"))
 
     def tool(self, value: Any, where: str) -> ToolSpec | Opaque:
         tool = read_object(value, where)
@@ -309,7 +315,7 @@ class _Parser:
         shown = display != "omitted"
         match thinking.get("type"):
             case None:
-                return Reasoning(effort) if effort else None
+                return Reasoning(effort, for_answer=True) if effort else None
             case "disabled":
                 return Reasoning(Effort.NONE)
             case "enabled":

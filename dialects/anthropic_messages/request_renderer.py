@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dialects.adapt import attachments, claude_limits, claude_tools, turn_order
+from dialects.adapt import attachments, claude_limits, claude_tools, media_turns, turn_order
 from dialects.adapt.tool_names import arguments_of
-from dialects.anthropic_messages.limits import fitted
+from dialects.anthropic_messages.limits import fit_request
 from dialects.anthropic_messages.vocabulary import DIALECT
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import (
@@ -45,13 +45,15 @@ _INSIDE = ("messages[].", "tools[].", "cache_control.", "thinking.")
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Render a request to Claude; raises `FaultError` if leaving something out would change the meaning."""
+    moved: set[str] = set()
+    conversation = media_turns.with_media_moved(conversation, _Renderer(conversation, profile).media, moved)
     conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=True)
     conversation, fewer = claude_limits.with_limited_cache_marks(conversation, in_results=True)
-    renderer = _Renderer(conversation, profile, lost)
+    renderer = _Renderer(conversation, profile, lost | moved)
     body = renderer.body()
     if fewer:
         renderer.dropped.add("cache_control")
-    rendered = fitted(body, profile)
+    rendered = fit_request(body, profile)
     return replace(rendered, dropped=tuple(sorted(renderer.dropped.union(rendered.dropped))))
 
 
@@ -67,6 +69,7 @@ class _Renderer:
         conversation = self.conversation
         own = conversation.dialect == DIALECT
         system, messages = turn_order.ordered(conversation)
+        messages = claude_limits.without_space_at_the_end(messages)
         json_tool = claude_tools.needs_json_tool(conversation.output, native=self.profile.native_schema)
         tools = self.tools(messages, json_tool=json_tool)
         body: JSON = {
@@ -76,7 +79,7 @@ class _Renderer:
             "tool_choice": _tool_choice(conversation, json_tool=json_tool) if tools else None,
             "stop_sequences": self.stops(),
         }
-        requested = claude_limits.requested_settings(conversation, effort_alone=own)
+        requested = claude_limits.requested_settings(conversation)
         config = {"effort": requested.effort, "format": self.format(json_tool=json_tool)}
         body |= {
             "max_tokens": requested.max_tokens,

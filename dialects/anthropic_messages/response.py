@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.adapt.signatures import pack
+from dialects.adapt.unasked_thinking import UnaskedThinking, asks_to_think
 from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, parse_stop, parse_usage, render_usage
+from dialects.core.context_overflow import anthropics_words
 from dialects.core.conversation import (
     JSON,
     Citation,
@@ -25,6 +27,7 @@ from dialects.core.conversation import (
     Usage,
     WebSearch,
 )
+from dialects.core.events import fold, unfold
 from dialects.core.faults import Fault, FaultKind
 from dialects.framing.json_text import dumps, object_around, object_from
 from dialects.interface import Envelope
@@ -32,6 +35,7 @@ from dialects.interface import Envelope
 _ERROR = {
     FaultKind.INVALID_REQUEST: "invalid_request_error",
     FaultKind.CONTENT_FILTERED: "invalid_request_error",
+    FaultKind.CONTEXT_LENGTH_EXCEEDED: "invalid_request_error",
     FaultKind.TOO_LARGE: "request_too_large",
     FaultKind.NOT_FOUND: "not_found_error",
     FaultKind.UNAUTHENTICATED: "authentication_error",
@@ -67,7 +71,10 @@ def parse_response(body: JSON, token: str) -> Completion:
 
 
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
-    """Render a whole response."""
+    """Render a whole response, just as its stream would be."""
+    if not asks_to_think(envelope.conversation):
+        unasked = UnaskedThinking()
+        completion = fold(rewritten for event in unfold(completion) for rewritten in unasked.rewrite(event))
     return {
         "id": f"msg_{envelope.token}",
         "type": "message",
@@ -82,7 +89,8 @@ def render_response(completion: Completion, envelope: Envelope) -> JSON:
 
 def render_fault(fault: Fault) -> JSON:
     """Render a failure, as the body of an HTTP error or of an ``error`` event."""
-    return {"type": "error", "error": {"type": _ERROR[fault.kind], "message": fault.message}}
+    message = anthropics_words(fault) if fault.kind is FaultKind.CONTEXT_LENGTH_EXCEEDED else fault.message
+    return {"type": "error", "error": {"type": _ERROR[fault.kind], "message": message}}
 
 
 def render_token_count(count: int) -> JSON:

@@ -5,10 +5,12 @@ https://docs.claude.com/en/docs/build-with-claude/streaming
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.adapt.signatures import pack
+from dialects.adapt.unasked_thinking import UnaskedThinking, asks_to_think
 from dialects.anthropic_messages.response import render_block, render_citation, render_fault, render_search
 from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, parse_stop, parse_usage, render_usage
 from dialects.core.conversation import JSON, Citation, Family, Media, Opaque, Refusal, Stop, Text, Thinking, ToolCall
@@ -163,17 +165,20 @@ class Reader(FrameReader):
 class Writer:
     """Writes ``message_start`` to ``message_stop``.
 
-    Blocks are numbered anew: what this dialect does not have leaves no gap.
+    Blocks are numbered anew: what this dialect does not have leaves no gap, nor does thinking that was not asked for.
     """
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
+        self._unasked = None if asks_to_think(envelope.conversation) else UnaskedThinking()
         self._index = -1
         self._block: Block | None = None
         self._pieces = FrameTemplate(self._delta)
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events as bytes."""
+        if self._unasked is not None:
+            events = chain.from_iterable(map(self._unasked.rewrite, events))
         return b"".join([self._write(event) for event in events])
 
     def _write(self, event: Event) -> bytes:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from dialects.adapt import attachments, claude_limits, claude_tools, turn_order
+from dialects.adapt import attachments, claude_limits, claude_tools, media_turns, turn_order
 from dialects.adapt.schema_budget import SchemaBudget
 from dialects.adapt.schema_references import without_references
 from dialects.adapt.tool_names import arguments_of
@@ -68,10 +68,12 @@ _MODELS_OWN = "anthropic_beta"
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Render a request to a model on Bedrock; raises `FaultError` if leaving something out would change the meaning."""
+    moved: set[str] = set()
+    conversation = media_turns.with_media_moved(conversation, _Renderer(conversation, profile).media, moved)
     thoughts = profile.vendor is Vendor.CLAUDE
     conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=thoughts)
     conversation, fewer = claude_limits.with_limited_cache_marks(conversation, in_results=False)
-    renderer = _Renderer(conversation, profile, lost)
+    renderer = _Renderer(conversation, profile, lost | moved)
     body = renderer.body()
     if fewer:
         renderer.dropped.add("cache_control")
@@ -94,6 +96,7 @@ class _Renderer:
         if conversation.tools and not self.profile.tools:
             raise invalid(f"tools cannot be used with model {self.profile.name}", "tools")
         system, messages = turn_order.ordered(conversation)
+        messages = claude_limits.without_space_at_the_end(messages) if self.is_claude else messages
         tools = self.tool_config(messages)
         inference, model_fields = self.settings(messages, tools)
         body: JSON = {
@@ -119,7 +122,7 @@ class _Renderer:
     def settings(self, messages: tuple[Message, ...], tools: JSON | None) -> tuple[JSON, JSON]:
         """Set length, sampling and thinking: some have a place in Converse, some only in the model's own fields."""
         requested = replace(
-            claude_limits.requested_settings(self.conversation, effort_alone=False),
+            claude_limits.requested_settings(self.conversation),
             forced=claude_tools.is_forced(self.conversation) or self.json_tool,
             unsigned_calls=claude_limits.unsigned_calls(messages),
         )

@@ -60,6 +60,8 @@ class ModelProfile:
     tools: bool = True
     odd_in_names: re.Pattern[str] = ODD_IN_NAMES
     """What the name of a tool may not hold; none may be longer than 64 characters."""
+    odd_in_keys: re.Pattern[str] | None = None
+    """What the key of a property in a schema may not hold, or be longer than 64 characters; None if anything goes."""
     thinking: ThinkingStyle = ThinkingStyle.NONE
     thinks_in_silence: bool = False
     """Whether nothing at all may arrive for minutes while it thinks hard."""
@@ -119,7 +121,8 @@ _ODD_IN_IDENTIFIERS = re.compile(r"^[0-9]|[^a-zA-Z0-9_]")
 # .../agents-and-tools/tool-use/computer-use-tool: which of them knows which tool for using a computer.
 _BETAS = frozenset({"context-1m-2025-08-07", "interleaved-thinking-2025-05-14"})
 _COMPUTER, _NEW_COMPUTER = "computer-use-2025-01-24", "computer-use-2025-11-24"
-_CLAUDE = ModelProfile("", Vendor.CLAUDE, default_output=8192, betas=frozenset(), native_schema=False)
+_ODD_IN_KEYS = re.compile(r"[^a-zA-Z0-9_.-]")
+_CLAUDE = ModelProfile("", Vendor.CLAUDE, odd_in_keys=_ODD_IN_KEYS, default_output=8192, native_schema=False)
 _CLAUDE_4 = replace(
     _CLAUDE,
     thinking=ThinkingStyle.BUDGET,

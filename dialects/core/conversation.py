@@ -237,7 +237,8 @@ class Reasoning:
 
     *budget* is in tokens; *adaptive* leaves the amount to the model; *shown*
     asks for the thoughts, or a summary of them, in the answer. `Effort.NONE`
-    asks not to think. None is the provider's default.
+    asks not to think. *for_answer* says that the effort is for the answer, and
+    does not ask to think. None is the provider's default.
     """
 
     effort: Effort | None = None
@@ -245,6 +246,7 @@ class Reasoning:
     adaptive: bool = False
     shown: bool | None = None
     summary: str = ""
+    for_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,10 @@ class FaultKind(Enum):
     """The request itself is wrong; no other endpoint would take it."""
     CONTENT_FILTERED = "content_filtered"
     """The provider refused the prompt."""
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+    """The conversation is longer than the model takes: clients shorten it and ask again."""
     TOO_LARGE = "too_large"
+    """The body has more bytes than somebody on the way takes."""
     NOT_FOUND = "not_found"
     """The caller named something that does not exist: a model, a path, a response."""
     UNAUTHENTICATED = "unauthenticated"
@@ -56,6 +59,18 @@ class Quota(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Overflow:
+    """By how much a conversation is longer than its model takes, in tokens; None where nobody said so.
+
+    *output* is what was asked for beyond the input, where the model counts both.
+    """
+
+    tokens: int | None = None
+    limit: int | None = None
+    output: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One failure: what kind, what the caller reads, when to come back.
 
@@ -63,6 +78,7 @@ class Fault:
     *status* is the HTTP status the failure came with, *retry_after* is in seconds,
     *code* and *param* are the machine-readable details some dialects carry. *unanswered* is a
     model that got the request and kept silent for too long: it may still be at work, and be paid for it.
+    *overflow* is what was counted where the conversation is too long.
     """
 
     kind: FaultKind
@@ -73,6 +89,7 @@ class Fault:
     code: str | None = None
     param: str | None = None
     unanswered: bool = False
+    overflow: Overflow | None = None
 
 
 class FaultError(Exception):
@@ -91,6 +108,7 @@ def invalid(message: str, param: str | None = None) -> FaultError:
 _STATUS = {
     FaultKind.INVALID_REQUEST: 400,
     FaultKind.CONTENT_FILTERED: 400,
+    FaultKind.CONTEXT_LENGTH_EXCEEDED: 400,
     FaultKind.TOO_LARGE: 413,
     FaultKind.NOT_FOUND: 404,
     FaultKind.UNAUTHENTICATED: 401,

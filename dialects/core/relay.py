@@ -8,7 +8,7 @@ from dialects.core.conversation import Media, Opaque, Refusal, Stop, Text, Think
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.frame_reader import FrameReader
-from dialects.core.streams import StreamReader, StreamWriter
+from dialects.core.streams import EventReader, StreamWriter
 from dialects.framing.sse import Frame, FrameDecoder
 
 
@@ -71,7 +71,7 @@ class Relay(Protocol):
 class TranslatingRelay:
     """Reads one dialect and writes another."""
 
-    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
+    def __init__(self, reader: EventReader, writer: StreamWriter) -> None:
         self.seen = Observation()
         self._reader = reader
         self._writer = writer

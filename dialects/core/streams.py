@@ -7,7 +7,7 @@ from typing import Protocol
 from dialects.core.events import Event
 
 
-class StreamReader(Protocol):
+class EventReader(Protocol):
     """Bytes in, events out. Never raises: bytes that make no sense end the stream as `Failed`."""
 
     def feed(self, data: bytes) -> list[Event]:
@@ -22,7 +22,7 @@ class StreamReader(Protocol):
 class EventRewriter(ABC):
     """Rewrites the events that another reader gives; a subclass says how."""
 
-    def __init__(self, reader: StreamReader) -> None:
+    def __init__(self, reader: EventReader) -> None:
         self._reader = reader
 
     @abstractmethod

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dialects.core.context_overflow import overflow_in
 from dialects.core.faults import Fault, FaultKind, Quota
 from dialects.core.redaction import cut, redacted
 from dialects.core.retry_hints import advice, retry_after
@@ -73,6 +74,8 @@ _BY_STATUS_IN_A_PROVIDERS_SHAPE = {401: FaultKind.DEPLOYMENT_FORBIDDEN}
 """SAP AI Core had taken the proxy's token: what the provider refuses are the credentials of this one deployment."""
 _WITHIN = {FaultKind.OTHER: FaultKind.STREAM_BROKEN, FaultKind.REFUSED_CREDENTIALS: FaultKind.DEPLOYMENT_FORBIDDEN}
 """What a kind means inside a stream: SAP AI Core had taken the token, so whoever refuses one is behind it."""
+_NEVER_AN_OVERFLOW = frozenset({401, 403, 404, 413, 429})
+"""The statuses that speak of something else than the length of a conversation, whatever the message repeats."""
 _CALLERS_MISTAKES = frozenset({FaultKind.NOT_FOUND, FaultKind.INVALID_REQUEST})
 _OUR_MESSAGES = {
     FaultKind.REFUSED_CREDENTIALS: "SAP AI Core refuses the proxy's credentials for this deployment.",
@@ -141,6 +144,8 @@ def fault_in_stream(code: str, message: str, status: int | None = None) -> Fault
 
 
 def _kind(status: int, code: str, message: str) -> FaultKind:
+    if status < 500 and status not in _NEVER_AN_OVERFLOW and overflow_in(code, message):
+        return FaultKind.CONTEXT_LENGTH_EXCEEDED
     if status == 401:
         return FaultKind.REFUSED_CREDENTIALS
     if status in (403, 404):
@@ -177,7 +182,8 @@ def _fault(kind: FaultKind, status: int | None, message: str, code: str, param: 
     quota = Quota.MODEL if kind is FaultKind.RATE_LIMITED and own_limit else Quota.ENDPOINT
     said = _OUR_MESSAGES.get(kind) or redacted(message) or f"The model's endpoint answered {status}."
     named = redacted(param) if param is not None else None
-    return Fault(kind, said, status or None, None, quota, redacted(code) or None, named)
+    overflow = overflow_in(code, message) if kind is FaultKind.CONTEXT_LENGTH_EXCEEDED else None
+    return Fault(kind, said, status or None, None, quota, redacted(code) or None, named, overflow=overflow)
 
 
 def _said(status: int, body: bytes) -> _ErrorBody:

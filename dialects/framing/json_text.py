@@ -12,8 +12,8 @@ from dialects.core.faults import invalid
 def object_from(arguments: str) -> JSON | None:
     """Read a call's arguments as the object they should be, an empty one if they say nothing; None if they are none."""
     try:
-        loaded = json.loads(arguments or "{}", parse_constant=_no_number)
-    except (ValueError, RecursionError):
+        loaded = loads(_as_bytes(arguments or "{}"))
+    except ValueError:
         return None
     return {} if loaded is None else loaded if isinstance(loaded, dict) else None
 
@@ -21,13 +21,13 @@ def object_from(arguments: str) -> JSON | None:
 def object_around(arguments: str) -> JSON:
     """Put arguments that are no object under one key: as the JSON they are, or else as text."""
     try:
-        return {"arguments": json.loads(arguments, parse_constant=_no_number)}
-    except (ValueError, RecursionError):
-        return {"arguments": arguments}
+        return {"arguments": loads(_as_bytes(arguments))}
+    except ValueError:
+        return {"arguments": without_lone_surrogates(arguments)}
 
 
-def _no_number(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
+def _as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 _AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
@@ -36,8 +36,17 @@ _LONG = b"0" * 19
 
 
 def loads(text: bytes) -> Any:
-    """Read JSON strictly, with integers of any length as themselves; raises `ValueError`."""
-    loaded = orjson.loads(text)
+    """Read JSON, with integers of any length as themselves; raises `ValueError`.
+
+    It is read strictly, but for what other writers let through: half of a surrogate pair, as JavaScript leaves it
+    where it cuts an emoji in two, is read as U+FFFD, a control character in a string as itself, and a byte order mark
+    in front not at all.
+    """
+    try:
+        loaded = orjson.loads(text)
+    except ValueError:
+        text = _mended(text)
+        loaded = orjson.loads(text)
     if not _may_hold_long_integers(text):
         return loaded
     try:
@@ -45,6 +54,20 @@ def loads(text: bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def _mended(text: bytes) -> bytes:
+    """Write JSON anew without what only lenient readers take; raises `ValueError`."""
+    try:
+        said = json.loads(text.decode("utf-8-sig", "surrogatepass"), strict=False)
+        return without_lone_surrogates(json.dumps(said, ensure_ascii=False)).encode()
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def without_lone_surrogates(text: str) -> str:
+    """Put U+FFFD in the place of each half of a surrogate pair, which no UTF-8 can hold."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def glance(text: str) -> Any:

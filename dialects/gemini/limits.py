@@ -96,9 +96,9 @@ _DYNAMIC = -1
 """A budget that leaves the amount to the model."""
 
 
-def known(body: JSON, dropped: set[str]) -> JSON:
+def keep_known_fields(body: JSON, dropped: set[str]) -> JSON:
     """Leave out of *body* what Vertex AI does not know, and name what says something."""
-    kept: JSON = _known(body, "", "", dropped)
+    kept: JSON = _keep_known(body, "", "", dropped)
     return kept
 
 
@@ -108,9 +108,9 @@ def is_known(path: str) -> bool:
     return name in FIELDS.get(place, ())
 
 
-def _known(value: Any, table: str, place: str, dropped: set[str]) -> Any:
+def _keep_known(value: Any, table: str, place: str, dropped: set[str]) -> Any:
     if isinstance(value, list):
-        return [_known(item, table, place, dropped) if isinstance(item, dict) else item for item in value]
+        return [_keep_known(item, table, place, dropped) if isinstance(item, dict) else item for item in value]
     if not isinstance(value, dict) or table not in FIELDS:
         return value
     kept = {}
@@ -120,13 +120,13 @@ def _known(value: Any, table: str, place: str, dropped: set[str]) -> Any:
         if spelled in FIELDS[table]:
             within = f"{table}.{spelled}".removeprefix(".")
             there += "[]" if spelled in LISTS else ""
-            kept[_OTHER_NAMES.get(name, name)] = _known(inner, within, there, dropped)
+            kept[_OTHER_NAMES.get(name, name)] = _keep_known(inner, within, there, dropped)
         elif inner:
             dropped.add(there)
     return kept
 
 
-def fitted(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:
+def fit_generation_config(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:
     """Change of a ``generationConfig`` in camel case only what the model refuses, and name what changed."""
     refused = {
         "temperature": not profile.temperature,
@@ -143,7 +143,7 @@ def fitted(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:
     return fit, {name for name, value in config.items() if value is not None and value != fit.get(name)}
 
 
-def thinking_within_limits(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:
+def fit_thinking_config(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:
     """Change of a ``thinkingConfig`` in camel case only what the model refuses, and name what changed."""
     if profile.thinking is ThinkingStyle.NONE:
         return {}, {name for name, value in config.items() if value}

@@ -3,7 +3,8 @@
 What must: ids of calls, which SAP AI Core refuses; fields that Vertex AI does
 not know; settings that the model does not take; a turn without a role; a
 system instruction that is a bare string; signatures of other vendors' models;
-and the model's name in the answer.
+types of attachments by names that Google does not know; and the model's name in
+the answer.
 """
 
 from typing import Any
@@ -15,15 +16,17 @@ from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
 from dialects.core.faults import Fault
 from dialects.framing.json_text import dumps, loads_like_stdlib
 from dialects.framing.sse import Frame
-from dialects.gemini.limits import FIELDS, fitted, known, thinking_within_limits
+from dialects.gemini.limits import FIELDS, fit_generation_config, fit_thinking_config, keep_known_fields
 from dialects.gemini.request_renderer import sign_calls_of_others
 from dialects.gemini.stream import fault_frame
-from dialects.gemini.vocabulary import BESIDE, camelled
+from dialects.gemini.vocabulary import BESIDE, camelled, known_type
 from dialects.interface import Envelope, Rendered
 
 _PATH_ONLY = ("model", "stream")
 _SYSTEM = ("systemInstruction", "system_instruction")
 _CALLS = ("functionCall", "function_call", "functionResponse", "function_response")
+_BLOBS = ("inlineData", "inline_data")
+_TYPES = ("mimeType", "mime_type")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
 _CONFIGS = ("generationConfig", "generation_config")
 
@@ -31,7 +34,7 @@ _CONFIGS = ("generationConfig", "generation_config")
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
     dropped: set[str] = set()
-    changed = known({name: value for name, value in body.items() if name not in _PATH_ONLY}, dropped)
+    changed = keep_known_fields({name: value for name, value in body.items() if name not in _PATH_ONLY}, dropped)
     for name in _SYSTEM:
         if isinstance(changed.get(name), str):
             changed[name] = {"parts": [{"text": changed[name]}]}
@@ -72,10 +75,10 @@ def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # no
 def _settings(config: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
     """Fit the settings to the model; where they fit they stay as they are spelled."""
     spelled = camelled(config)
-    fit, changed = fitted(spelled, profile)
+    fit, changed = fit_generation_config(spelled, profile)
     dropped |= {f"generationConfig.{name}" for name in changed}
     if isinstance(thinking := spelled.get("thinkingConfig"), dict):
-        fit["thinkingConfig"], changed = thinking_within_limits(camelled(thinking), profile)
+        fit["thinkingConfig"], changed = fit_thinking_config(camelled(thinking), profile)
         dropped |= {f"generationConfig.thinkingConfig.{name}" for name in changed}
         if fit["thinkingConfig"] == camelled(thinking):
             fit["thinkingConfig"] = thinking
@@ -111,6 +114,10 @@ def _part(part: Any, dropped: set[str]) -> Any:
     for name in _CALLS:
         if isinstance(call := changed.get(name), dict) and "id" in call:
             changed[name] = {key: value for key, value in call.items() if key != "id"}
+    for name in _BLOBS:
+        if isinstance(blob := changed.get(name), dict):
+            types = {key: known_type(blob[key]) for key in _TYPES if isinstance(blob.get(key), str)}
+            changed[name] = blob | types
     for name in _SIGNATURES:
         signature = changed.get(name)
         if isinstance(signature, str) and unpack(signature, Family.GEMINI)[0] is not Family.GEMINI:

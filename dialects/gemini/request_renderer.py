@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dialects.adapt.hosted_tools import hosted_tool
+from dialects.adapt.media_turns import with_media_moved
 from dialects.adapt.schema_budget import SchemaBudget
 from dialects.adapt.schemas import for_gemini, has_parameters
 from dialects.adapt.tool_choice import names_of
@@ -39,8 +40,8 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.framing.json_text import dumps, object_from
-from dialects.gemini.limits import fitted, is_known, nearest_budget, nearest_level
-from dialects.gemini.vocabulary import BUDGETS, DECLARED, DIALECT, HOSTED, RESOLUTIONS, mime_of
+from dialects.gemini.limits import fit_generation_config, is_known, nearest_budget, nearest_level
+from dialects.gemini.vocabulary import BUDGETS, DECLARED, DIALECT, HOSTED, MEDIA_ROLES, RESOLUTIONS, mime_of
 from dialects.interface import Rendered
 
 SKIP_SIGNATURE = "skip_thought_signature_validator"
@@ -75,11 +76,11 @@ class _Renderer:
 
     def __init__(self, conversation: Conversation, profile: ModelProfile) -> None:
         self.dropped: set[str] = set()
-        self._conversation = conversation
         self._profile = profile
         self._own = conversation.dialect == DIALECT
         self._names: dict[str, str] = {}
         self._schemas = SchemaBudget()
+        self._conversation = with_media_moved(conversation, self._media, self.dropped, MEDIA_ROLES)
 
     def body(self) -> JSON:
         """Render everything, in Google's order."""
@@ -127,7 +128,8 @@ class _Renderer:
             "presencePenalty": sampling.presence_penalty,
             "frequencyPenalty": sampling.frequency_penalty,
         }
-        config, changed = fitted({name: value for name, value in wanted.items() if value is not None}, profile)
+        set_fields = {name: value for name, value in wanted.items() if value is not None}
+        config, changed = fit_generation_config(set_fields, profile)
         self.dropped |= {_SETTINGS[name] for name in changed}
         if self._conversation.output is not None:
             config |= self._format(self._conversation.output, has_functions=has_functions)
@@ -171,6 +173,11 @@ class _Renderer:
         budget = nearest_budget(wanted, self._profile)
         if reasoning.effort is Effort.NONE and budget:
             self.dropped.add("reasoning off")
+        length = self._conversation.sampling.max_tokens
+        if not self._own and length is not None and budget >= length:
+            # Thoughts count towards the length, and must leave room for the answer.
+            budget = nearest_budget(length // 2, self._profile)
+            self.dropped.add("reasoning budget")
         return {"thinkingBudget": budget}
 
     def _level(self, reasoning: Reasoning) -> JSON:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dialects.adapt.attachments import kind_of
 from dialects.adapt.signatures import REDACTED, pack
+from dialects.core.context_overflow import googles_words
 from dialects.core.conversation import (
     JSON,
     Completion,
@@ -266,7 +267,8 @@ def render_response(completion: Completion, envelope: Envelope) -> JSON:
 
 def render_fault(fault: Fault) -> JSON:
     """Render a failure as Google's APIs do; Google's clients read from the details when to come back."""
-    error: JSON = {"code": http_status(fault), "message": fault.message, "status": STATUSES[fault.kind]}
+    message = googles_words(fault) if fault.kind is FaultKind.CONTEXT_LENGTH_EXCEEDED else fault.message
+    error: JSON = {"code": http_status(fault), "message": message, "status": STATUSES[fault.kind]}
     if fault.retry_after is not None:
         delay = f"{fault.retry_after:g}s"
         error["details"] = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}]

@@ -6,6 +6,7 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dialects.adapt.attachments import is_text, official_type
 from dialects.adapt.hosted_tools import HostedTool
 from dialects.core.conversation import (
     JSON,
@@ -13,6 +14,7 @@ from dialects.core.conversation import (
     Effort,
     Media,
     MediaKind,
+    Role,
     Source,
     StopReason,
     Usage,
@@ -23,6 +25,8 @@ from dialects.core.faults import FaultKind
 DIALECT = "gemini"
 HOSTED = {HostedTool.SEARCH: "googleSearch", HostedTool.FETCH: "urlContext"}
 """What Vertex AI runs itself. The code that it may run, too, comes back in parts that no other dialect has."""
+MEDIA_ROLES = frozenset({Role.USER, Role.ASSISTANT})
+"""Whose turns can hold media: a model is shown in its own what it drew."""
 DECLARED = "tools.functionDeclarations"
 """Under which name is kept what a function declares that only Gemini knows; no field of a body holds a dot."""
 TURNS = "contents[]"
@@ -87,6 +91,7 @@ FINISHES = {
 STATUSES = {
     FaultKind.INVALID_REQUEST: "INVALID_ARGUMENT",
     FaultKind.CONTENT_FILTERED: "INVALID_ARGUMENT",
+    FaultKind.CONTEXT_LENGTH_EXCEEDED: "INVALID_ARGUMENT",
     FaultKind.TOO_LARGE: "INVALID_ARGUMENT",
     FaultKind.NOT_FOUND: "NOT_FOUND",
     FaultKind.UNAUTHENTICATED: "UNAUTHENTICATED",
@@ -151,7 +156,12 @@ def camel(name: str) -> str:
 
 def mime_of(media: Media) -> str:
     """Name the type of an attachment: Gemini insists on one, clients do not always say it."""
-    return media.mime or mime_by_suffix(media.url or media.name) or _MIME_BY_KIND[media.kind]
+    return known_type(media.mime) or mime_by_suffix(media.url or media.name) or _MIME_BY_KIND[media.kind]
+
+
+def known_type(mime: str) -> str:
+    """Name a type as Gemini knows it: text is plain text to it, whatever a program calls it."""
+    return "text/plain" if is_text(mime) else official_type(mime)
 
 
 def mime_by_suffix(path: str) -> str:

@@ -77,7 +77,7 @@ _TAKEN = {
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 
 
-def accepted(body: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
+def keep_known_fields(body: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
     """Keep the fields the model takes; name the others that said something."""
     taken = _TAKEN.get(profile.vendor, _EVERYWHERE)
     if profile.vendor is Vendor.OPENAI:

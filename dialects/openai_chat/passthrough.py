@@ -12,11 +12,11 @@ from dialects.core.faults import Fault, invalid
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
 from dialects.interface import Envelope, Rendered
-from dialects.openai_chat.limits import accepted
+from dialects.openai_chat.limits import keep_known_fields
 from dialects.openai_chat.request_parser import parse_request
-from dialects.openai_chat.request_renderer import messages_for
+from dialects.openai_chat.request_renderer import fields_of_messages, messages_for
 from dialects.openai_chat.vocabulary import DIALECT, accepted_call_id
-from dialects.openai_common.limits import drop_refused_sampling, limit_effort, limited
+from dialects.openai_common.limits import drop_refused_sampling, fit_effort, fit_length
 from dialects.openai_common.passthrough import public_model
 from dialects.openai_common.response import render_fault
 
@@ -42,14 +42,14 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     _length(out, profile, dropped)
     _tools(out, profile.name, dropped)
     if profile.vendor is Vendor.OPENAI:
-        limit_effort(out, "reasoning_effort", profile, dropped)
+        fit_effort(out, "reasoning_effort", profile, dropped)
     if out.get("stream") is True:
         asked = out.get("stream_options")
         out["stream_options"] = {**(asked if isinstance(asked, dict) else {}), "include_usage": True}
     else:
         out.pop("stream_options", None)
     drop_refused_sampling(out, profile, dropped)
-    out = accepted(out, profile, dropped)
+    out = keep_known_fields(out, profile, dropped)
     return Rendered(out, tuple(sorted(dropped)))
 
 
@@ -101,7 +101,9 @@ def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
 def _messages(body: JSON, profile: ModelProfile, dropped: set[str]) -> list[Any]:
     """Pass what was said; for vendors stricter than OpenAI as in translation."""
     if profile.vendor is not Vendor.OPENAI:
-        return messages_for(parse_request(body), profile, dropped)
+        conversation = parse_request(body)
+        dropped |= fields_of_messages(conversation)
+        return messages_for(conversation, profile, dropped)
     messages = body.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise invalid("messages must be a list of objects", "messages")
@@ -144,7 +146,7 @@ def _length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
         return
     if isinstance(length, bool) or not isinstance(length, int):
         raise invalid("max_tokens must be a whole number", "max_tokens")
-    body[_LENGTHS[0] if profile.max_completion_tokens else _LENGTHS[1]] = limited(length, profile, dropped)
+    body[_LENGTHS[0] if profile.max_completion_tokens else _LENGTHS[1]] = fit_length(length, profile, dropped)
 
 
 def _choice(body: JSON, lost: list[Opaque], model: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dialects.adapt.claude_limits import with_cache_mark_at_the_end
 from dialects.adapt.field_reader import FieldReader
 from dialects.adapt.tool_names import narrowed
 from dialects.anthropic_messages.request_parser import parse_block
@@ -47,7 +48,7 @@ from dialects.openai_common.request_parser import (
     split_instructions,
 )
 from dialects.openai_common.tool_forms import custom_spec
-from dialects.openai_common.vocabulary import CHAT
+from dialects.openai_common.vocabulary import CHAT, MESSAGES
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "any": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(
@@ -72,8 +73,24 @@ _UNDERSTOOD = frozenset(
         "stream_options",
         "user",
         "prompt_cache_key",
+        "cache_control",
     }
 )
+_UNDERSTOOD_OF_MESSAGE = frozenset(
+    {
+        "role",
+        "content",
+        "name",
+        "refusal",
+        "tool_calls",
+        "tool_call_id",
+        "function_call",
+        "cache_control",
+        "prompt_cache_breakpoint",
+    }
+)
+_BESIDE_ANSWERS = frozenset({"reasoning_content", "reasoning", "thinking_blocks", "images"})
+"""What other gateways put beside the content of an answer, and clients send back."""
 _DEFAULTS: Mapping[str, Any] = {
     "n": 1,
     "store": False,
@@ -98,7 +115,7 @@ def parse_request(body: JSON) -> Conversation:
     choice = _tool_choice(fields) if tools else None
     if choice is not None and "allowed" in choice:
         tools = narrowed(tools, choice["allowed"], "tool_choice")
-    return Conversation(
+    conversation = Conversation(
         model=fields.text("model"),
         dialect=CHAT,
         system=system,
@@ -114,6 +131,8 @@ def parse_request(body: JSON) -> Conversation:
         cache_key=fields.text("prompt_cache_key"),
         extra=_extra(fields),
     )
+    # Other gateways take a mark beside the messages for one on the last part.
+    return with_cache_mark_at_the_end(conversation, cache_mark(fields))
 
 
 def _messages(fields: FieldReader) -> list[Message]:
@@ -220,19 +239,39 @@ def _attached(part: FieldReader, kind: str) -> Media | None:
             return None
 
 
+def _unread(message: FieldReader) -> set[str]:
+    """Name the fields of a message that have no neutral value."""
+    unread = message.body.keys() - _UNDERSTOOD_OF_MESSAGE
+    if message.body.get("role") != "assistant":
+        return unread
+    lists = {name for name in ("thinking_blocks", "images") if message.body.get(name) and not _beside(message, name)}
+    return (unread - _BESIDE_ANSWERS) | lists
+
+
 def _answer(message: FieldReader, index: int) -> Iterator[Part]:
     """Parse what the model said, its thoughts first."""
     thoughts = message.body.get("reasoning_content") or message.body.get("reasoning")
-    if isinstance(thoughts, str):
+    if signed := _beside(message, "thinking_blocks"):
+        # Claude's thinking as it was signed; its text stands there once more.
+        yield from (parse_block(dict(block.body), block.path)[0] for block in signed)
+    elif isinstance(thoughts, str):
         yield Thinking(thoughts)
     # An empty text beside calls says nothing, and several providers refuse it.
     yield from (part for part in _content(message) if part != Text(""))
+    yield from (_part(part, None) for part in _beside(message, "images"))
     if refusal := message.text("refusal"):
         yield Refusal(refusal)
     for call in message.objects("tool_calls"):
         yield from _call(call)
     if legacy := message.object("function_call"):
         yield ToolCall(f"call_{index}", legacy.named("name"), legacy.text("arguments"))
+
+
+def _beside(message: FieldReader, name: str) -> list[FieldReader]:
+    """Read what stands beside an answer under *name*, if that is a list of objects."""
+    beside = message.body.get(name)
+    readable = isinstance(beside, list) and all(isinstance(each, dict) for each in beside)
+    return message.objects(name) if readable else []
 
 
 def _call(call: FieldReader) -> Iterator[Part]:
@@ -355,6 +394,7 @@ def _extra(fields: FieldReader) -> JSON:
     for message in fields.objects("messages"):
         for block in blocks_in(message.body):
             extra |= parse_block(block, message.at("content"))[1]
+        extra |= {f"{MESSAGES}.{name}": message.body[name] for name in _unread(message) if message.body[name]}
     n = fields.count("n")
     if n is not None and n > 128:
         raise fields.wrong("n", "at most 128")

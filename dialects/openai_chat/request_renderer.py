@@ -9,6 +9,7 @@ user's text in ``<system>``, and turns of one role are merged.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from dialects.adapt.media_turns import with_media_moved
 from dialects.adapt.schemas import answer_for_openai
 from dialects.adapt.tool_names import lost_with
 from dialects.adapt.turn_order import wrapped
@@ -34,11 +35,11 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.interface import Rendered
-from dialects.openai_chat.limits import accepted
+from dialects.openai_chat.limits import keep_known_fields
 from dialects.openai_chat.vocabulary import accepted_call_id
-from dialects.openai_common.limits import accepted_tool, check_media, drop_refused_sampling, limited, nearest_effort
+from dialects.openai_common.limits import check_media, drop_refused_sampling, fit_length, fit_tool, nearest_effort
 from dialects.openai_common.request_renderer import answered, plain_text, record_cache_marks, user_of
-from dialects.openai_common.vocabulary import CHAT, CHOICE, LOGPROBS, RESPONSES, data_uri, merged_text
+from dialects.openai_common.vocabulary import CHAT, CHOICE, LOGPROBS, MESSAGES, RESPONSES, data_uri, merged_text
 
 _AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
 _SHOWN_BELOW = "(shown below)"
@@ -65,7 +66,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     body |= {"prompt_cache_key": conversation.cache_key} if conversation.cache_key else {}
     body |= _extra(conversation, dropped)
     drop_refused_sampling(body, profile, dropped)
-    body = accepted(body, profile, dropped)
+    body = keep_known_fields(body, profile, dropped)
     return Rendered(body, tuple(sorted(dropped)))
 
 
@@ -111,6 +112,7 @@ class _Messages:
 
     def write(self, conversation: Conversation) -> list[JSON]:
         """Write instructions and history."""
+        conversation = with_media_moved(conversation, self._media, self._dropped)
         messages = self._system(conversation.system)
         for message in answered(conversation.messages):
             messages += self._message(message)
@@ -140,7 +142,6 @@ class _Messages:
     def _instruction(self, message: Message) -> JSON:
         """Render an instruction among the messages, which can only be text."""
         text = merged_text(message.parts)
-        self._dropped |= {f"system {part.kind.value}" for part in message.parts if isinstance(part, Media)}
         self._dropped |= {part.kind for part in message.parts if isinstance(part, Opaque) and not _is_name(part)}
         if self._profile.mid_system:
             return {"role": "system", "content": text, **self._name(message)}
@@ -249,8 +250,6 @@ class _Messages:
             case Thinking(text, signature, redacted):
                 if text or signature or redacted:
                     self._dropped.add("thinking")
-            case Media(kind=kind):
-                self._dropped.add(f"assistant {kind.value}")
             case Opaque() if not _is_name(part):
                 self._dropped.add(part.kind)
             case _:
@@ -272,7 +271,7 @@ def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[st
         dropped.add("top_k")
     length = "max_completion_tokens" if profile.max_completion_tokens else "max_tokens"
     fields = {
-        length: limited(asked.max_tokens, profile, dropped),
+        length: fit_length(asked.max_tokens, profile, dropped),
         "temperature": asked.temperature,
         "top_p": asked.top_p,
         "stop": list(asked.stop) or None,
@@ -290,7 +289,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
             case ToolSpec():
                 if tool.cache:
                     dropped.add("cache_control")
-                declared = accepted_tool(tool, dropped) if profile.vendor is Vendor.OPENAI else tool
+                declared = fit_tool(tool, dropped) if profile.vendor is Vendor.OPENAI else tool
                 tools.append({"type": "function", "function": _function(declared)})
             case Opaque():
                 # SAP AI Core takes functions only.
@@ -332,13 +331,20 @@ def _output(output: OutputFormat, profile: ModelProfile, dropped: set[str]) -> J
 
 def _extra(conversation: Conversation, dropped: set[str]) -> JSON:
     """Carry what only this dialect knows; the legacy form of functions has been said as tools."""
-    extra = {name: value for name, value in conversation.extra.items() if name not in ("functions", "stream_options")}
+    dropped |= fields_of_messages(conversation)
+    elsewhere = fields_of_messages(conversation) | {"functions", "stream_options"}
+    extra = {name: value for name, value in conversation.extra.items() if name not in elsewhere}
     if conversation.dialect == CHAT:
         dropped |= {"stream_options"} & conversation.extra.keys()
         return extra
     said = _taken_from(extra) if conversation.dialect == RESPONSES else {}
     dropped |= {name for name, value in extra.items() if value not in (None, False, [], {})}
     return said
+
+
+def fields_of_messages(conversation: Conversation) -> set[str]:
+    """Name the fields beside the content of messages that no model can be told."""
+    return {name for name in conversation.extra if name.startswith(MESSAGES)}
 
 
 def _taken_from(extra: JSON) -> JSON:

@@ -43,7 +43,7 @@ def nearest_effort(reasoning: Reasoning | None, profile: ModelProfile, dropped: 
     return min(known, key=lambda each: (abs(_EFFORTS.index(each) - wanted), _EFFORTS.index(each))).value
 
 
-def limit_effort(asked: JSON, name: str, profile: ModelProfile, dropped: set[str]) -> None:
+def fit_effort(asked: JSON, name: str, profile: ModelProfile, dropped: set[str]) -> None:
     """Write into *asked*, under *name*, the nearest effort that the model takes, if any stands there."""
     effort = effort_in(FieldReader(asked), name)
     if effort is None:
@@ -94,7 +94,7 @@ def _drop_stops(body: JSON, most: int | None, dropped: set[str]) -> None:
         body["stop"] = stops[:most]
 
 
-def limited(length: int | None, profile: ModelProfile, dropped: set[str]) -> int | None:
+def fit_length(length: int | None, profile: ModelProfile, dropped: set[str]) -> int | None:
     """Ask for no longer an answer than the model may give."""
     if length is None or profile.max_output is None or length <= profile.max_output:
         return length
@@ -102,7 +102,7 @@ def limited(length: int | None, profile: ModelProfile, dropped: set[str]) -> int
     return profile.max_output
 
 
-def accepted_tool(tool: ToolSpec, dropped: set[str], *, choices: bool = False) -> ToolSpec:
+def fit_tool(tool: ToolSpec, dropped: set[str], *, choices: bool = False) -> ToolSpec:
     """Declare a tool with a schema OpenAI takes: `schemas.for_openai` says what *choices* are.
 
     A model can be kept to a schema only if it is the one the client wrote.

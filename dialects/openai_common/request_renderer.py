@@ -5,7 +5,7 @@ import binascii
 import hashlib
 from collections.abc import Iterable
 
-from dialects.adapt.attachments import as_text
+from dialects.adapt.attachments import as_text, is_text
 from dialects.adapt.turn_order import NO_RESULT
 from dialects.core.conversation import (
     JSON,
@@ -27,7 +27,7 @@ from dialects.core.conversation import (
 
 def plain_text(attached: Media) -> str | None:
     """Read a document that is nothing but text; None for any other."""
-    if attached.kind is not MediaKind.DOCUMENT or not attached.mime.startswith("text/") or not attached.data:
+    if attached.kind is not MediaKind.DOCUMENT or not is_text(attached.mime) or not attached.data:
         return None
     try:
         text = base64.b64decode(attached.data).decode()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dialects.core.context_overflow import openais_words
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultKind
 
@@ -10,6 +11,7 @@ from dialects.core.faults import Fault, FaultKind
 _TYPE = {
     FaultKind.INVALID_REQUEST: ("invalid_request_error", None),
     FaultKind.CONTENT_FILTERED: ("invalid_request_error", "content_filter"),
+    FaultKind.CONTEXT_LENGTH_EXCEEDED: ("invalid_request_error", "context_length_exceeded"),
     FaultKind.TOO_LARGE: ("invalid_request_error", "request_too_large"),
     FaultKind.NOT_FOUND: ("invalid_request_error", "model_not_found"),
     FaultKind.REQUEST_FORBIDDEN: ("invalid_request_error", "permission_denied"),
@@ -37,6 +39,8 @@ def render_fault(fault: Fault) -> JSON:
     message = fault.message
     if fault.kind is FaultKind.UNAUTHENTICATED and _WRONG_KEY not in message:
         message = f"{_WRONG_KEY}. {message}"
+    if fault.kind is FaultKind.CONTEXT_LENGTH_EXCEEDED:
+        message = openais_words(fault)
     if fault.kind in _CODED_BY_PROVIDERS:
         code = fault.code or code
     return {"error": {"message": message, "type": kind, "param": fault.param, "code": code}}

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from dialects.adapt.attachments import official_type
 from dialects.core.conversation import (
     JSON,
     Citation,
@@ -20,6 +21,8 @@ from dialects.core.events import Block
 
 CHAT = "openai-chat"
 RESPONSES = "openai-responses"
+MESSAGES = "messages[]"
+"""How the place of a field is written that stands in some message."""
 LOGPROBS = "message.output_text.logprobs"
 """What `include` of Responses calls the `logprobs` of chat completions."""
 CHOICE = {ToolMode.AUTO: "auto", ToolMode.REQUIRED: "required", ToolMode.NONE: "none"}
@@ -80,7 +83,7 @@ def merged_text(parts: tuple[Part, ...]) -> str:
 
 def data_uri(attached: Media) -> str:
     """Write an attachment as one string: its address, or a data URI."""
-    return attached.url or f"data:{attached.mime or 'application/octet-stream'};base64,{attached.data}"
+    return attached.url or f"data:{official_type(attached.mime) or 'application/octet-stream'};base64,{attached.data}"
 
 
 def url_citation(citation: Citation, before: int = 0) -> JSON:

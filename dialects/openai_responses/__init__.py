@@ -14,10 +14,11 @@ from dialects.openai_responses.request_parser import parse_request
 from dialects.openai_responses.request_renderer import render_request
 from dialects.openai_responses.response import parse_compaction, parse_response, render_response
 from dialects.openai_responses.stream import reader, writer
-from dialects.openai_responses.vocabulary import DIALECT
+from dialects.openai_responses.vocabulary import DIALECT, MEDIA_ROLES
 
 __all__ = [
     "DIALECT",
+    "MEDIA_ROLES",
     "FormedFrames",
     "compaction_request",
     "parse_compaction",

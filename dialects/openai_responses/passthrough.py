@@ -20,7 +20,7 @@ from dialects.core.faults import Fault, invalid
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
 from dialects.interface import Envelope, Rendered
-from dialects.openai_common.limits import drop_refused_sampling, limit_effort
+from dialects.openai_common.limits import drop_refused_sampling, fit_effort
 from dialects.openai_common.passthrough import public_model
 from dialects.openai_common.tool_forms import (
     SEARCH,
@@ -105,7 +105,7 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
         dropped.add("reasoning")
     if isinstance(out.get("reasoning"), dict):
         out["reasoning"] = dict(out["reasoning"])
-        limit_effort(out["reasoning"], "effort", profile, dropped)
+        fit_effort(out["reasoning"], "effort", profile, dropped)
     drop_refused_sampling(out, profile, dropped)
     return Rendered(out, tuple(sorted(dropped)))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dialects.adapt.media_turns import with_media_moved
 from dialects.adapt.schemas import answer_for_openai
 from dialects.adapt.tool_names import lost_with
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
@@ -15,7 +16,6 @@ from dialects.core.conversation import (
     Conversation,
     Media,
     MediaKind,
-    Message,
     Opaque,
     OutputFormat,
     Part,
@@ -31,11 +31,11 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import invalid
 from dialects.interface import Rendered
-from dialects.openai_common.limits import accepted_tool, check_media, drop_refused_sampling, limited, nearest_effort
+from dialects.openai_common.limits import check_media, drop_refused_sampling, fit_length, fit_tool, nearest_effort
 from dialects.openai_common.request_renderer import answered, own_thinking, plain_text, record_cache_marks, user_of
 from dialects.openai_common.vocabulary import CHAT, CHOICE, RESPONSES, data_uri
 from dialects.openai_responses.request_parser import SIGNED
-from dialects.openai_responses.vocabulary import accepted_call_id
+from dialects.openai_responses.vocabulary import MEDIA_ROLES, accepted_call_id
 
 _SHORTEST = 16
 _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})
@@ -53,7 +53,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     if instructions := "\n\n".join(text.text for text in conversation.system if text.text):
         body["instructions"] = instructions
     record_cache_marks(conversation.system, dropped)
-    body["input"] = list(items.write(conversation.messages))
+    body["input"] = list(items.write(conversation))
     if not body["input"]:
         raise invalid("messages must not be empty", "messages")
     body |= _sampling(conversation, profile, dropped)
@@ -75,9 +75,10 @@ class _Items:
         self._profile = profile
         self._dropped = dropped
 
-    def write(self, messages: tuple[Message, ...]) -> Iterator[JSON]:
+    def write(self, conversation: Conversation) -> Iterator[JSON]:
         """Write the history."""
-        for message in answered(messages):
+        conversation = with_media_moved(conversation, self._media, self._dropped, MEDIA_ROLES)
+        for message in answered(conversation.messages):
             record_cache_marks(message.parts, self._dropped)
             match message.role:
                 case Role.USER:
@@ -158,8 +159,9 @@ class _Items:
                 }
             case Opaque():
                 yield from self._opaque(part)
-            case Media(kind=kind):
-                self._dropped.add(f"assistant {kind.value}")
+            case Media():
+                # It has been moved to the user's turn.
+                pass
             case ToolResult():
                 yield self._result(part)
 
@@ -198,7 +200,7 @@ def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[st
 def length_for(length: int | None, profile: ModelProfile, dropped: set[str]) -> int | None:
     """Ask for no longer an answer than the model may give, and for no shorter one than Responses takes."""
     if length is None or length >= _SHORTEST:
-        return limited(length, profile, dropped)
+        return fit_length(length, profile, dropped)
     dropped.add(f"max_tokens below {_SHORTEST}")
     return _SHORTEST
 
@@ -210,7 +212,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
             case ToolSpec():
                 if tool.cache:
                     dropped.add("cache_control")
-                tools.append(render_function(accepted_tool(tool, dropped, choices=profile.choice_at_root)))
+                tools.append(render_function(fit_tool(tool, dropped, choices=profile.choice_at_root)))
             case Opaque():
                 # SAP AI Core takes functions only.
                 dropped |= lost_with(tool)

@@ -14,6 +14,7 @@ from dialects.adapt.signatures import REDACTED, pack
 from dialects.adapt.tool_choice import names_of
 from dialects.adapt.tool_names import fitting_name, is_callable
 from dialects.capabilities.models import ODD_IN_NAMES
+from dialects.core.context_overflow import openais_words
 from dialects.core.conversation import (
     JSON,
     Citation,
@@ -24,6 +25,7 @@ from dialects.core.conversation import (
     OutputFormat,
     Part,
     Refusal,
+    Role,
     Stop,
     StopReason,
     Text,
@@ -42,6 +44,8 @@ from dialects.openai_common.tool_forms import forms_of, input_text, search_argum
 from dialects.openai_common.vocabulary import CHOICE, RESPONSES, stop_for, url_citation
 
 DIALECT = RESPONSES
+MEDIA_ROLES = frozenset({Role.USER, Role.SYSTEM})
+"""Whose turns can hold media."""
 _INCOMPLETE = {
     StopReason.LENGTH: "max_output_tokens",
     StopReason.CONTEXT_FULL: "max_output_tokens",
@@ -54,6 +58,8 @@ _ERROR_CODE = {
     FaultKind.RATE_LIMITED: "rate_limit_exceeded",
     FaultKind.INVALID_REQUEST: "invalid_prompt",
     FaultKind.CONTENT_FILTERED: "invalid_prompt",
+    # What OpenAI itself writes here, though its published list lacks it; Codex knows an overflow by it alone.
+    FaultKind.CONTEXT_LENGTH_EXCEEDED: "context_length_exceeded",
     FaultKind.TOO_LARGE: "invalid_prompt",
     FaultKind.REQUEST_FORBIDDEN: "invalid_prompt",
     FaultKind.RESOURCE_NOT_FOUND: "invalid_prompt",
@@ -195,7 +201,8 @@ def render_usage(usage: Usage) -> JSON:
 
 def render_error(fault: Fault) -> JSON:
     """Render a failure inside a response object, whose codes are few."""
-    return {"code": _ERROR_CODE.get(fault.kind, "server_error"), "message": fault.message}
+    message = openais_words(fault) if fault.kind is FaultKind.CONTEXT_LENGTH_EXCEEDED else fault.message
+    return {"code": _ERROR_CODE.get(fault.kind, "server_error"), "message": message}
 
 
 def unfinished(envelope: Envelope, status: str, output: list[JSON]) -> JSON:

@@ -5,7 +5,7 @@ from typing import Any
 
 from emulator.body_fields import decode_base64, is_blank
 from emulator.claude_invoke.signatures import is_sealed, is_signed
-from emulator.claude_invoke.validation import as_model_error, betas, one_object, sampling
+from emulator.claude_invoke.validation import as_model_error, betas, check_schema, sampling
 from emulator.errors import ErrorResponse, bedrock
 from emulator.models import Family, Model
 from emulator.world import Json
@@ -143,6 +143,9 @@ def _messages(model: Model, body: Json) -> None:
     _pairs(messages, tools="toolConfig" in body)
     if messages[-1]["role"] == "assistant" and not model.prefill:
         raise as_model_error(bedrock("This model does not support assistant message prefill."))
+    last = messages[-1]["content"][-1].get("text", "") if messages[-1]["role"] == "assistant" else ""
+    if model.family is Family.CLAUDE and last != last.rstrip():
+        raise as_model_error(bedrock("messages: final assistant content cannot end with trailing whitespace"))
 
 
 def _content(path: str, message: Json) -> None:
@@ -287,7 +290,7 @@ def _model(model: Model, body: Json) -> None:
     specs = [tool["toolSpec"] for tool in tools.get("tools") or [] if "toolSpec" in tool]
     try:
         for at, spec in enumerate(specs):
-            one_object(spec["inputSchema"]["json"], at)
+            check_schema(spec["inputSchema"]["json"], at)
         betas(extra.get("anthropic_beta"))
         sampling(model, given, extra.get("thinking"), limit)
     except ErrorResponse as refusal:

@@ -7,7 +7,7 @@ from typing import Any
 from emulator.body_fields import content_blocks, decode_base64, is_blank
 from emulator.claude_invoke.signatures import is_sealed, is_signed, sign
 from emulator.errors import ErrorResponse, bedrock
-from emulator.json_schema import has_open_object, is_recursive
+from emulator.json_schema import has_open_object, is_recursive, property_keys
 from emulator.models import Model, Thinking
 from emulator.world import Json
 
@@ -63,6 +63,7 @@ _TOOL_KEYS = {"type", "name", "description", "input_schema", "cache_control", "s
 _BUILT_IN = ("bash_20250124", "custom", "memory_20250818", "text_editor_20250728")
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_PROPERTY_KEY = re.compile(r"^[a-zA-Z0-9_.-]{1,64}$")
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _CHOICES = ("auto", "any", "tool", "none")
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -226,11 +227,15 @@ def _tool(model: Model, at: int, tool: Json, betas: list[str]) -> None:
         raise bedrock(f"tools.{at}.custom.input_schema: Field required")
     if tool["input_schema"].get("type") != "object":
         raise bedrock(f"tools.{at}.custom.input_schema.type: Input should be 'object'")
-    one_object(tool["input_schema"], at)
+    check_schema(tool["input_schema"], at)
 
 
-def one_object(schema: Json, at: int) -> None:
-    """Refuse the schema of a tool that is a choice at its root."""
+def check_schema(schema: Json, at: int) -> None:
+    """Refuse the schema of a tool that is a choice at its root, or names properties in odd letters."""
+    if not all(_PROPERTY_KEY.fullmatch(key) for key in property_keys(schema)):
+        raise bedrock(
+            f"tools.{at}.custom.input_schema.properties: Property keys should match pattern '{_PROPERTY_KEY.pattern}'"
+        )
     if not {"oneOf", "allOf", "anyOf"}.isdisjoint(schema):
         what = "input_schema does not support oneOf, allOf, or anyOf at the top level"
         raise bedrock(f"tools.{at}.custom.input_schema: {what}")

@@ -106,8 +106,8 @@ def ask(router: RequestRouter, sender: Sender, model: str, question: str) -> tup
                 attempt.failed(error.fault)
             else:
                 attempt.answered()
-                return answer["choices"][0]["message"]["content"], str(attempts.trail)
-        raise FaultError(attempts.refusal or Fault(FaultKind.UNAVAILABLE, "no endpoint could be tried"))
+                return answer["choices"][0]["message"]["content"], attempts.trail
+        raise FaultError(attempts.final_fault or Fault(FaultKind.UNAVAILABLE, "no endpoint could be tried"))
 
 
 def main(config: str, model: str, question: str) -> None:

@@ -11,8 +11,9 @@ from dialects.capabilities.models import Vendor, profile_for
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.registry import CLIENTS
 from gateway.config.model_overrides import unmatched
+from gateway.config.schema import Filters
 from gateway.config.settings import Settings
-from gateway.config.subaccounts import Deployment, Filters, SubAccount
+from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed, Management, is_same_origin, listing
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource

@@ -158,7 +158,7 @@ def main(create: "CreateApplication") -> None:
 
 def _run(path: Path | None, overrides: dict[str, Any], create: "CreateApplication", *, demo: bool) -> int:
     """Check everything that can go wrong before the first request, then serve; give the exit code."""
-    settings = replace(_loaded(path), **overrides)
+    settings = _loaded(path).overridden(**overrides)
     wanted = settings.host
     try:
         address = address_of(settings.host)
@@ -181,7 +181,7 @@ def _run(path: Path | None, overrides: dict[str, Any], create: "CreateApplicatio
         _say(_TRY.format(url=base, key=KEY))
 
     def load_again() -> Settings:
-        again = replace(load(path, os.environ, home_folder()), **overrides)
+        again = load(path, os.environ, home_folder()).overridden(**overrides)
         return replace(again, host=address) if again.host == wanted else again
 
     try:

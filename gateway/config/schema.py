@@ -1,12 +1,14 @@
 """The shape of the config file: what may stand where, for people, editors and the reader of settings."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from gateway.config.mistakes import Place
 from gateway.config.service_keys import expand, is_url
+from gateway.server.options import Port, ServerOptions
 from routing.policy import Policy
 
 JSON = Any
@@ -14,9 +16,7 @@ _ANY = "*"
 """Stands for any name where the file has objects by name."""
 
 _Weight = Annotated[float, Field(ge=0, le=1_000_000)]
-_Port = Annotated[int, Field(ge=1, le=65535)]
 _Name = Annotated[str, Field(min_length=1)]
-_Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class _Section(BaseModel):
@@ -51,12 +51,9 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str | dict) else value
 
 
-def _as_url(value: Any) -> Any:
-    return {"url": value} if isinstance(value, str) else value
-
-
-def _as_id(value: Any) -> Any:
-    return {"id": value} if isinstance(value, str) else value
+def _under(name: str) -> Callable[[Any], Any]:
+    """Let a text alone stand for an object with nothing but that text under *name*."""
+    return lambda value: {name: value} if isinstance(value, str) else value
 
 
 def _key_or_env(value: Any) -> Any:
@@ -92,8 +89,8 @@ def _regular_expression(text: str) -> str:
     return text
 
 
-_Url = Annotated[DeploymentEntry, BeforeValidator(_as_url, json_schema_input_type=str | DeploymentEntry)]
-_Id = Annotated[DeploymentId, BeforeValidator(_as_id, json_schema_input_type=str | DeploymentId)]
+_Url = Annotated[DeploymentEntry, BeforeValidator(_under("url"), json_schema_input_type=str | DeploymentEntry)]
+_Id = Annotated[DeploymentId, BeforeValidator(_under("id"), json_schema_input_type=str | DeploymentId)]
 _AnyUrls = str | DeploymentEntry | list[str | DeploymentEntry]
 _AnyIds = str | DeploymentId | list[str | DeploymentId]
 _Token = Annotated[_Name, AfterValidator(_expanded), AfterValidator(_not_blank)]
@@ -124,7 +121,7 @@ class SubAccountSection(_Section):
     """Whether running deployments are looked up and added; by default only where none are listed."""
 
 
-class FilterSection(_Section):
+class Filters(_Section):
     """Which models are served: regular expressions, searched for in the name; include comes first."""
 
     include_filters: _Patterns = Field(default_factory=list)
@@ -136,44 +133,22 @@ class FilterSection(_Section):
     exclude: _Patterns = Field(default_factory=list)
     """Another name for exclude_filters."""
 
+    def admits(self, model: str) -> bool:
+        """Tell whether *model* is served: included if anything is said about that, and not excluded."""
+        include, exclude = (*self.include_filters, *self.include), (*self.exclude_filters, *self.exclude)
+        wanted = not include or any(re.compile(pattern).search(model) for pattern in include)
+        return wanted and not any(re.compile(pattern).search(model) for pattern in exclude)
 
-class ServerSection(_Section):
+
+class ServerSection(ServerOptions, _Section):
     """How the proxy listens."""
 
     host: _Name | None = None
     """The address to listen on."""
-    port: _Port | None = None
+    port: Port | None = None
     """The port to listen on."""
-    workers: Annotated[int, Field(ge=1, le=256)] = 1
-    """Processes. Each balances for itself."""
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     """Has no effect any more: threads come and go as they are needed. See requests and connections."""
-    max_body_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
-    """Bytes that a request may have."""
-    connections: Annotated[int, Field(ge=1, le=100_000)] = 4096
-    """Connections that one process has open at the same time; beyond, idle ones are closed, then new ones wait."""
-    requests: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Requests that one process answers at the same time."""
-    waiting: Annotated[int, Field(ge=0, le=100_000)] = 1000
-    """Requests that may wait in one process for a place among those that are answered."""
-    waiting_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
-    """Seconds that a request waits for such a place."""
-    header_timeout: _Seconds = 10.0
-    """Seconds from the first byte of a request to the end of its headers."""
-    keep_alive: _Seconds = 75.0
-    """Seconds that a connection stays open without a request."""
-    body_timeout: _Seconds = 30.0
-    """Seconds for which a request body may make no progress."""
-    write_timeout: _Seconds = 60.0
-    """Seconds for which a client may read nothing of its response."""
-    drain_delay: Annotated[float, Field(ge=0, le=3600)] = 0.0
-    """Seconds from SIGTERM, when /ready becomes a 503, until no more connections are accepted."""
-    drain_seconds: Annotated[float, Field(ge=0, le=86_400)] = 25.0
-    """Seconds that open requests may go on after that."""
-    admin_port: _Port | None = None
-    """The port on which the supervising process answers /health, /ready, /metrics and /router/state for all workers."""
-    admin_host: _Name = "127.0.0.1"
-    """The address of that port; where others than this machine reach it, /metrics and /router/state want a key."""
 
 
 class UpstreamSection(_Section):
@@ -200,13 +175,13 @@ class ConfigFile(_Section):
     """The subaccounts by name; they take turns in this order. None: the one whose key is in the environment."""
     secret_authentication_tokens: list[_Token] = Field(default_factory=list)
     """The keys that open the proxy to callers. Texts may hold ${VARIABLES}. None: see allow_unauthenticated."""
-    port: _Port | None = None
+    port: Port | None = None
     """The port to listen on; 3001 if it is not said."""
     host: _Name | None = None
     """The address to listen on; 127.0.0.1 if it is not said."""
     extensions: list[_Name] = Field(default_factory=list)
     """Python modules beside the config file (or installed) that register strategies, or `extend(router)`."""
-    model_filters: FilterSection = FilterSection()
+    model_filters: Filters = Filters()
     routing: Policy = Policy()
     server: ServerSection = ServerSection()
     upstream: UpstreamSection = UpstreamSection()

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from types import ModuleType
@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from gateway.config.mistakes import Findings, Mistake, Place, ServiceKeyError, described, spelled
 from gateway.config.model_overrides import unused
-from gateway.config.schema import ConfigFile, ServerSection, json_schema, known_keys
+from gateway.config.schema import ConfigFile, Filters, ServerSection, json_schema, known_keys
 from gateway.config.service_keys import Secret, load_json
-from gateway.config.subaccounts import Deployment, Filters, SubAccount, SubaccountReader
+from gateway.config.subaccounts import Deployment, SubAccount, SubaccountReader
 from gateway.server.options import ServerOptions
 from routing.endpoint import Endpoint
 from routing.model_names import with_resolved_names
@@ -57,9 +57,7 @@ class Settings:
     tokens: tuple[Secret, ...] = ()
     host: str = _LOOPBACK
     port: int = _PORT
-    workers: int = 1
     server: ServerOptions = field(default_factory=ServerOptions)
-    max_body_bytes: int = 64 * 1024 * 1024
     policy: Policy = field(default_factory=Policy)
     filters: Filters = field(default_factory=Filters)
     log_level: str = "info"
@@ -73,6 +71,11 @@ class Settings:
     source: Path | None = None
     """The config file; none if the environment said it all."""
     warnings: tuple[str, ...] = ()
+
+    def overridden(self, workers: int | None = None, **given: Any) -> "Settings":
+        """Give the settings with what was *given* on the command line instead."""
+        server = self.server if workers is None else self.server.model_copy(update={"workers": workers})
+        return replace(self, server=server, **given)
 
     def extend(self, router: RequestRouter) -> None:
         """Let the user's own modules add to *router*, those that have something to add."""
@@ -144,19 +147,15 @@ class _Loader:
         """Read all of it, or raise all that is wrong."""
         config = self._config()
         extensions = self._extensions(config.extensions)
-        chosen = config.model_filters
-        filters = Filters((*chosen.include_filters, *chosen.include), (*chosen.exclude_filters, *chosen.exclude))
         tokens = tuple(map(Secret, config.secret_authentication_tokens))
         settings = Settings(
-            subaccounts=self._subaccounts(config, filters),
+            subaccounts=self._subaccounts(config),
             tokens=tokens,
             host=self._address(config, tokens),
             port=self._either(config.port, config.server.port, "port") or _PORT,
-            workers=config.server.workers,
             server=self._server(config.server),
-            max_body_bytes=config.server.max_body_bytes,
             policy=self._policy(config.routing),
-            filters=filters,
+            filters=config.model_filters,
             log_level=config.log_level,
             allow_unauthenticated=config.allow_unauthenticated,
             proxy=None if config.upstream.proxy is None else Secret(config.upstream.proxy),
@@ -174,7 +173,9 @@ class _Loader:
     def _config(self) -> ConfigFile:
         """Read the file into its shape; what has a mistake is reported and left out, so that the rest is read."""
         raw = self._with_new_names(self._raw())
-        _, complaints = self._validated(raw, "forbid")
+        config, complaints = self._validated(raw, "forbid")
+        if config is not None:
+            return config
         for place, name, _ in complaints:
             if name in _UNKNOWN:
                 near = difflib.get_close_matches(str(place[-1]), known_keys(place[:-1]), n=1)
@@ -237,9 +238,9 @@ class _Loader:
     def _written_twice(self, key: str) -> None:
         self._found.odd(spelled((key,)), "is written twice in one object; only the last one counts")
 
-    def _subaccounts(self, config: ConfigFile, filters: Filters) -> dict[str, SubAccount]:
+    def _subaccounts(self, config: ConfigFile) -> dict[str, SubAccount]:
         """Resolve the subaccounts in their order; without any, the one that the environment tells of."""
-        reader = SubaccountReader(self._found, filters)
+        reader = SubaccountReader(self._found, config.model_filters)
         if not config.subaccounts:
             return {} if self._found.mistakes else reader.from_environment()
         for name in config.subaccounts:
@@ -252,7 +253,7 @@ class _Loader:
         if section.threads is not None:
             what = "has no effect any more: threads come and go as they are needed; server.requests limits requests"
             self._found.odd("server.threads", what)
-        return ServerOptions(**{each.name: getattr(section, each.name) for each in fields(ServerOptions)})
+        return ServerOptions(**section.model_dump(include=set(ServerOptions.model_fields)))
 
     def _policy(self, policy: Policy) -> Policy:
         named = {"routing.strategy": policy.strategy}

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from gateway.config.mistakes import Findings, Mistake, ServiceKeyError, spelled
-from gateway.config.schema import DeploymentEntry, DeploymentId, SubAccountSection
+from gateway.config.schema import DeploymentEntry, DeploymentId, Filters, SubAccountSection
 from gateway.config.service_keys import Found, ServiceKey, find, is_url, parse, read_file
 
 DEFAULT = "default"
@@ -45,24 +44,6 @@ class SubAccount:
     tier: int = 0
     discovery: bool = False
     """Whether running deployments are to be looked up and added."""
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which models are served."""
-
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-    @cached_property
-    def _patterns(self) -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern[str], ...]]:
-        return tuple(map(re.compile, self.include)), tuple(map(re.compile, self.exclude))
-
-    def admits(self, model: str) -> bool:
-        """Tell whether *model* is served: included if anything is said about that, and not excluded."""
-        include, exclude = self._patterns
-        wanted = not include or any(pattern.search(model) for pattern in include)
-        return wanted and not any(pattern.search(model) for pattern in exclude)
 
 
 class SubaccountReader:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dialects.core.conversation import Conversation, Media, Message, Part, ToolResult
+from dialects.core.conversation import Conversation, Media, Message, Part, Role, ToolResult
 from dialects.core.faults import invalid
 from dialects.translator import ClientRequest
 from gateway.requests.lifetime import Lifetime
@@ -33,7 +33,7 @@ Fetch = Callable[[str, int], Fetched]
 def inline(request: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most: int = _MOST_BYTES) -> ClientRequest:
     """Put the bytes in the place of every address, *most* in all; a request without any stays as it is.
 
-    What is fetched is waited for within *lifetime*.
+    What is fetched is waited for within *lifetime*. Addresses in a model's turns stay: nobody vouches for them.
 
     The body as it came is given up with the addresses in it, so the request is translated and not passed along.
     """
@@ -56,13 +56,15 @@ def inline(request: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most
 
 
 def _media(message: Message) -> list[Media]:
+    if message.role is Role.ASSISTANT:
+        return []
     nested = [part for each in message.parts if isinstance(each, ToolResult) for part in each.parts]
     return [part for part in (*message.parts, *nested) if isinstance(part, Media)]
 
 
 def _with(conversation: Conversation, fetched: Mapping[str, Fetched]) -> Conversation:
     messages = tuple(
-        replace(message, parts=tuple(_filled(part, fetched) for part in message.parts))
+        replace(message, parts=tuple(_filled(part, fetched) for part in message.parts)) if _media(message) else message
         for message in conversation.messages
     )
     return replace(conversation, messages=messages)

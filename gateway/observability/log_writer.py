@@ -70,7 +70,8 @@ class LogWriter(logging.Handler):
             while (next_line := self._next_line()) is not None:
                 self._write_or_drop(next_line)
         except BaseException:
-            self._is_writing = False
+            with self._lock:
+                self._is_writing = False
             raise
 
     def close(self) -> None:

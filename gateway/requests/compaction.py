@@ -18,9 +18,11 @@ class CompactionExchange(Exchange):
         """Ask the attempt's endpoint once; raises `FaultError`."""
         if attempt.protocol.dialect != openai_responses.DIALECT:
             why = "does not make conversations shorter: ask it for a summary in words"
-            raise invalid(f"model {self.asked.request.envelope.model} {why}", "model")
+            raise invalid(f"model {self.incoming.request.envelope.model} {why}", "model")
         attempt.protocol = _PROTOCOL
-        rendered = openai_responses.compaction_request(self.asked.request.body, profile_for(attempt.endpoint.backend))
+        rendered = openai_responses.compaction_request(
+            self.incoming.request.body, profile_for(attempt.endpoint.backend)
+        )
         self.drop(rendered.dropped)
         body = self.read(attempt, rendered.body)
         with unreadable_as_fault():

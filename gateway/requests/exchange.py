@@ -44,7 +44,7 @@ class UpstreamClient(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class IncomingRequest:
     """Everything known of a request before its first attempt."""
 
     id: str
@@ -58,8 +58,8 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """What exchanges remember for one another, and how they fetch what a request only points at."""
+class SharedResources:
+    """What all exchanges use: what they remember for one another, and how what a request points at is fetched."""
 
     rejected_fields: RejectedFields = field(default_factory=RejectedFields)
     responses: StickyEndpoints = field(default_factory=StickyEndpoints)
@@ -103,14 +103,14 @@ class Exchange:
 
     def __init__(
         self,
-        asked: Asked,
+        incoming: IncomingRequest,
         attempts: Attempts,
         client: UpstreamClient,
         observer: Observer,
         lifetime: Lifetime,
-        shared: Shared | None = None,
+        shared: SharedResources | None = None,
     ) -> None:
-        self.asked = asked
+        self.incoming = incoming
         self.attempts = attempts
         self.lifetime = lifetime
         self.stage = Stage.ASKING
@@ -118,7 +118,7 @@ class Exchange:
         """For how many seconds it was somebody else's turn: the upstream's, or the client's."""
         self._client = client
         self._observer = observer
-        self._shared = shared or Shared()
+        self._shared = shared or SharedResources()
         self._dropped: set[str] = set()
         self._first_content: float | None = None
         self._last: Attempt | None = None
@@ -131,7 +131,7 @@ class Exchange:
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
         if attempt is None:
-            raise FaultError(self.attempts.refusal or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried."))
+            raise FaultError(self.attempts.final_fault or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried."))
         self._last = attempt
         return attempt
 
@@ -154,10 +154,10 @@ class Exchange:
 
         def begin(body: JSON) -> StreamReader:
             return self._client.begin(
-                attempt, body, stream=stream, timeouts=self.asked.timeouts, lifetime=self.lifetime
+                attempt, body, stream=stream, timeouts=self.incoming.timeouts, lifetime=self.lifetime
             )
 
-        choice = self.asked.request.envelope.conversation.tool_choice
+        choice = self.incoming.request.envelope.conversation.tool_choice
         insists = choice is not None and choice.mode in (ToolMode.NAMED, ToolMode.REQUIRED)
         return AttemptReader(
             begin, attempt.endpoint.model, body, self._shared.rejected_fields, self.drop, insists=insists
@@ -183,14 +183,14 @@ class Exchange:
         attempt.answered(whole=whole)
         self._first_content = self._age()
         if traits(attempt.protocol.dialect).keeps_responses:
-            self._shared.responses.remember(self.asked.caller, answer, attempt.endpoint)
-            self._shared.conversations.remember(self.asked.caller, self.asked.affinity, attempt.endpoint)
+            self._shared.responses.remember(self.incoming.caller, answer, attempt.endpoint)
+            self._shared.conversations.remember(self.incoming.caller, self.incoming.affinity, attempt.endpoint)
 
     def made(self, attempt: Attempt, items: Iterable[str]) -> None:
         """Note the ids of the *items* that *attempt* has put out: its caller may refer to them."""
         if traits(attempt.protocol.dialect).keeps_responses:
             for item in items:
-                self._shared.items.remember(self.asked.caller, item, attempt.endpoint)
+                self._shared.items.remember(self.incoming.caller, item, attempt.endpoint)
 
     def finish(self, usage: Usage | None = None, *, fault: Fault | None = None, stop: str = "") -> None:
         """Tell the observer how it ended; a second time says nothing."""
@@ -202,14 +202,14 @@ class Exchange:
 
     def headers(self) -> dict[str, str]:
         """What the answer's headers say about how it came to be."""
-        told = {"x-request-id": self.asked.id}
+        told = {"x-request-id": self.incoming.id}
         if self._last is not None:
             endpoint = self._last.endpoint
             told["x-proxy-deployment"] = f"{endpoint.subaccount}/{endpoint.deployment}"
             told["x-proxy-reason"] = self.attempts.reasons[-1]
             told["x-proxy-attempts"] = str(self._last.number)
             told["x-proxy-model"] = endpoint.model
-        told["x-proxy-trail"] = str(self.attempts.trail)
+        told["x-proxy-trail"] = self.attempts.trail
         told["x-proxy-fallback"] = self._fallback()
         told["x-proxy-dropped"] = ", ".join(sorted(self._dropped))
         return {name: _one_line(value) for name, value in told.items() if value}
@@ -237,12 +237,12 @@ class Exchange:
         """Give the request as backends of *dialect* want it; what it points at is fetched once for all of them."""
         if dialect not in self._requests:
             with self.waiting():
-                self._requests[dialect] = self._shared.inlined(self.asked.request, dialect, self.lifetime)
+                self._requests[dialect] = self._shared.inlined(self.incoming.request, dialect, self.lifetime)
         return self._requests[dialect]
 
     def _age(self) -> float:
         """How many seconds it is since the request's body had been read."""
-        return self.lifetime.clock() - self.asked.began
+        return self.lifetime.clock() - self.incoming.began
 
     def _until_answered(self) -> ClientResponse:
         while True:
@@ -263,16 +263,16 @@ class Exchange:
 
     def _record(self, usage: Usage, fault: Fault | None, stop: str) -> ExchangeRecord:
         endpoint = self._last.endpoint if self._last else None
-        conversation = self.asked.request.envelope.conversation
+        conversation = self.incoming.request.envelope.conversation
         duration = self._age()
         return ExchangeRecord(
-            id=self.asked.id,
-            caller=self.asked.caller,
-            client=self.asked.request.client,
+            id=self.incoming.id,
+            caller=self.incoming.caller,
+            client=self.incoming.request.client,
             requested=conversation.model,
             model=endpoint.model if endpoint else "",
             stream=conversation.stream,
-            trail=str(self.attempts.trail),
+            trail=self.attempts.trail,
             subaccount=endpoint.subaccount if endpoint else "",
             deployment=endpoint.deployment if endpoint else "",
             attempts=self._last.number if self._last else 0,
@@ -338,7 +338,7 @@ class AttemptReader:
         return self._reader.content_type
 
     def head(self, seconds: float) -> None:
-        """Wait for a good answer to begin; raises `FaultError`, or `Quiet` after so many *seconds*."""
+        """Wait for a good answer to begin; raises `FaultError`, or `StillPending` after so many *seconds*."""
         try:
             self._reader.head(seconds)
         except FaultError as error:
@@ -347,7 +347,7 @@ class AttemptReader:
             self._reader.head(seconds)
 
     def take(self, seconds: float) -> bytes | None:
-        """Take all that has arrived, None at the end; raises `FaultError`, or `Quiet` after so many *seconds*."""
+        """Take what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
         return self._reader.take(seconds)
 
     def arrived(self) -> bytes | None:
@@ -357,8 +357,8 @@ class AttemptReader:
     @property
     def upstream(self) -> Descriptor | None:
         """What becomes readable when there is more of the answer; nothing when there is some already, or no more."""
-        wish = self._reader.wish
-        return wish.on if wish is not None else None
+        interest = self._reader.interest
+        return interest.on if interest is not None else None
 
     def read(self, began: Callable[[], None] = lambda: None) -> bytes:
         """Read the whole answer, and call *began* when the first of it has come; raises `FaultError`."""

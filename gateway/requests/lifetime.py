@@ -40,8 +40,8 @@ class ClientSocket(Descriptor, Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Wish:
-    """What a wait is for: that *on* can be read from or, with *write*, written to."""
+class Interest:
+    """What a wait is for: that *on* becomes readable or, with *write*, writable."""
 
     on: Descriptor
     write: bool = False
@@ -115,16 +115,16 @@ class Lifetime:
         """Raise `FaultError` if the request is over: late, without a client, or in the way of a shutdown."""
         self.wait((), 0.0)
 
-    def wait(self, wishes: Sequence[Wish], seconds: float) -> tuple[Wish, ...]:
-        """Wait until one of *wishes* comes true, at most so many *seconds*; give those that did, none if none did.
+    def wait(self, interests: Sequence[Interest], seconds: float) -> tuple[Interest, ...]:
+        """Wait until one of *interests* is ready, at most so many *seconds*; give those that are, none if none is.
 
-        Raises `FaultError` as soon as the request is over. To be told of the same wish again is cheapest with the
+        Raises `FaultError` as soon as the request is over. To wait for the same interests again is cheapest with the
         same object.
         """
         left = self.left()
         if left <= 0:
             raise FaultError(TOO_LATE)
-        ready = self._watch.poll(wishes, max(0.0, min(seconds, left)))
+        ready = self._watch.poll(interests, max(0.0, min(seconds, left)))
         if self._watch.client_left:
             raise FaultError(CLIENT_LEFT)
         if self._drain is not None and self._drain.is_set:
@@ -148,8 +148,8 @@ class _Watch:
         self._client = client
         self._drain = drain
         self._poll = _new_poll()
-        self._wishes: Sequence[Wish] = ()
-        self._by_descriptor: dict[int, Wish] = {}
+        self._interests: Sequence[Interest] = ()
+        self._by_descriptor: dict[int, Interest] = {}
         self._client_descriptor = -1
         if drain is not None:
             self._poll.register(drain.fileno(), _READABLE)
@@ -157,30 +157,30 @@ class _Watch:
             self._client_descriptor = client.fileno()
             self._poll.register(self._client_descriptor, _PEER_CLOSED or _READABLE)
 
-    def poll(self, wishes: Sequence[Wish], seconds: float) -> tuple[Wish, ...]:
-        """Wait for an event; note a client that left, and give the wishes that came true."""
-        if wishes is not self._wishes:
-            self._watch(wishes)
-        found: list[Wish] = []
+    def poll(self, interests: Sequence[Interest], seconds: float) -> tuple[Interest, ...]:
+        """Wait for an event; note a client that left, and give the interests that are ready."""
+        if interests is not self._interests:
+            self._watch(interests)
+        found: list[Interest] = []
         for descriptor, events in self._poll.poll(math.ceil(seconds * 1000)):
-            wish = self._by_descriptor.get(descriptor)
-            if descriptor == self._client_descriptor and (wish is None or events & ~_wanted(wish)):
+            interest = self._by_descriptor.get(descriptor)
+            if descriptor == self._client_descriptor and (interest is None or events & ~_wanted(interest)):
                 self._look_at_client()
-            if wish is not None:
-                found.append(wish)
+            if interest is not None:
+                found.append(interest)
         return tuple(found)
 
-    def _watch(self, wishes: Sequence[Wish]) -> None:
+    def _watch(self, interests: Sequence[Interest]) -> None:
         for descriptor in self._by_descriptor:
             if descriptor == self._client_descriptor:
                 self._poll.register(descriptor, _PEER_CLOSED or _READABLE)
             else:
                 self._poll.unregister(descriptor)
-        self._wishes = wishes
-        self._by_descriptor = {wish.on.fileno(): wish for wish in wishes}
-        for descriptor, wish in self._by_descriptor.items():
+        self._interests = interests
+        self._by_descriptor = {interest.on.fileno(): interest for interest in interests}
+        for descriptor, interest in self._by_descriptor.items():
             watched_anyway = _PEER_CLOSED if descriptor == self._client_descriptor else 0
-            self._poll.register(descriptor, _wanted(wish) | watched_anyway)
+            self._poll.register(descriptor, _wanted(interest) | watched_anyway)
 
     def _look_at_client(self) -> None:
         """Tell a departure from a next request that came early, where the system's event does not."""
@@ -192,8 +192,8 @@ class _Watch:
         self.client_left = True
 
 
-def _wanted(wish: Wish) -> int:
-    return _WRITABLE if wish.write else _READABLE
+def _wanted(interest: Interest) -> int:
+    return _WRITABLE if interest.write else _READABLE
 
 
 class _Poll(Protocol):

@@ -11,7 +11,7 @@ from dialects.registry import traits
 from dialects.translator import Translator
 from gateway.requests.exchange import DEFECT, AttemptReader, Exchange, Stage
 from gateway.requests.lifetime import Descriptor
-from gateway.upstream.steps import Quiet
+from gateway.upstream.steps import StillPending
 from routing.attempts import Attempt
 
 _MOST_HELD = 256 * 1024
@@ -49,7 +49,7 @@ class _Flow:
         return self._relay
 
     def take(self, seconds: float) -> bytes | None:
-        """Take what has arrived, None at the end; raises `FaultError`, or `Quiet` after so many *seconds*."""
+        """Take what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
         if self._relay is not None:
             return self.reader.take(seconds)
         self.reader.head(seconds)
@@ -79,11 +79,13 @@ class StreamedAnswer:
 
     def __init__(self, exchange: Exchange, render_fault: RenderFault) -> None:
         self._exchange = exchange
-        self._timeouts = exchange.asked.timeouts
+        self._timeouts = exchange.incoming.timeouts
         self._clock = exchange.lifetime.clock
         self._render_fault = render_fault
         self._flow: _Flow | None = None
-        self._sign_of_life = traits(exchange.asked.request.client).keep_alive
+        client = traits(exchange.incoming.request.client)
+        self._sign_of_life = client.keep_alive
+        self._told_in_stream = client.failures_in_stream
         # Since when it is the client's turn, where it is.
         self._handed = self._clock()
         # When the client last got something; headers leave with the first bytes, so until then: when it asked.
@@ -91,14 +93,19 @@ class StreamedAnswer:
         self._ready = b""
 
     def begin(self) -> None:
-        """Wait until a model has said something, or long enough; raises `FaultError` if none can."""
+        """Wait until a model has said something, or long enough; raises `FaultError` if none can.
+
+        What the client would not understand as an HTTP error is left to be read from the stream.
+        """
         until = self._spoke + self._timeouts.keep_alive
         try:
             while self._exchange.stage is Stage.ASKING and (wait := until - self._clock()) > 0:
                 self._ready += self._advance(wait)
         except FaultError as error:
             self._end(error.fault)
-            raise
+            if error.fault.kind not in self._told_in_stream:
+                raise
+            self._ready = self._render_fault(error.fault)
         except BaseException:
             self._end(DEFECT)
             raise
@@ -208,7 +215,7 @@ class StreamedAnswer:
         try:
             with self._exchange.waiting():
                 chunk = flow.take(max(0.0, min(wait, flow.due - self._clock())))
-        except Quiet:
+        except StillPending:
             return self._fail(flow, _TOO_SLOW) if self._clock() >= flow.due else b""
         except FaultError as error:
             return self._fail(flow, error.fault)

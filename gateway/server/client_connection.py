@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from gateway.requests.lifetime import Clock, Lifetime, Wish
+from gateway.requests.lifetime import Clock, Interest, Lifetime
 from gateway.server.options import ServerOptions
 
 _LINGER_SECONDS: Final = 2.0
@@ -50,8 +50,8 @@ class ClientConnection:
         self._options = options
         self._clock = clock
         self._deadline: float | None = None
-        self._reading = Wish(self)
-        self._writing = Wish(self, write=True)
+        self._reading = Interest(self)
+        self._writing = Interest(self, write=True)
 
     @property
     def has_early_bytes(self) -> bool:
@@ -143,11 +143,11 @@ class ClientConnection:
     def _read_patience(self) -> float:
         return self._options.body_timeout if self._deadline is None else max(0.0, self._deadline - self._clock())
 
-    def _wait(self, wish: Wish, seconds: float, otherwise: str) -> None:
+    def _wait(self, interest: Interest, seconds: float, otherwise: str) -> None:
         if self.lifetime is not None:
-            ready = bool(self.lifetime.wait((wish,), seconds))
+            ready = bool(self.lifetime.wait((interest,), seconds))
         else:
-            ready = _poll(self.fileno(), select.POLLOUT if wish.write else select.POLLIN, seconds)
+            ready = _poll(self.fileno(), select.POLLOUT if interest.write else select.POLLIN, seconds)
         if not ready:
             raise StalledError(otherwise)
 

@@ -1,35 +1,44 @@
 """The settings of the server itself."""
 
-from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_Seconds = Annotated[float, Field(gt=0, le=86_400)]
+_Count = Annotated[int, Field(ge=1, le=100_000)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """How connections are accepted and how long clients may take; times are in seconds.
+class ServerOptions(BaseModel):
+    """How many processes there are, how they accept connections, and how long clients may take."""
 
-    *connections*, *requests* and *waiting* count for each process.
-    """
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    connections: int = 4096
-    """Connections that are open at the same time."""
-    requests: int = 1000
-    """Requests in progress at the same time."""
-    waiting: int = 1000
-    """Requests that may wait for a place among those in progress."""
-    waiting_seconds: float = 10.0
-    """How long a request waits for a place."""
-    header_timeout: float = 10.0
-    """From the first byte of a request to the end of its headers."""
-    keep_alive: float = 75.0
-    """How long a connection stays open between two requests, or before the first one."""
-    body_timeout: float = 30.0
-    """How long a request body may make no progress."""
-    write_timeout: float = 60.0
-    """How long a client may take nothing of its response."""
-    drain_delay: float = 0.0
-    """From SIGTERM, which makes `/ready` a 503, until no more connections are accepted."""
-    drain_seconds: float = 25.0
-    """How long requests that are open may go on after that."""
-    admin_port: int | None = None
-    """Where the supervising process answers operators; None: nowhere."""
-    admin_host: str = "127.0.0.1"
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processes. Each balances for itself."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    """Bytes that a request may have."""
+    connections: _Count = 4096
+    """Connections that one process has open at the same time; beyond, idle ones are closed, then new ones wait."""
+    requests: _Count = 1000
+    """Requests that one process answers at the same time."""
+    waiting: Annotated[int, Field(ge=0, le=100_000)] = 1000
+    """Requests that may wait in one process for a place among those that are answered."""
+    waiting_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    """Seconds that a request waits for such a place."""
+    header_timeout: _Seconds = 10.0
+    """Seconds from the first byte of a request to the end of its headers."""
+    keep_alive: _Seconds = 75.0
+    """Seconds that a connection stays open without a request."""
+    body_timeout: _Seconds = 30.0
+    """Seconds for which a request body may make no progress."""
+    write_timeout: _Seconds = 60.0
+    """Seconds for which a client may read nothing of its response."""
+    drain_delay: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    """Seconds from SIGTERM, when /ready becomes a 503, until no more connections are accepted."""
+    drain_seconds: Annotated[float, Field(ge=0, le=86_400)] = 25.0
+    """Seconds that open requests may go on after that."""
+    admin_port: Port | None = None
+    """The port on which the supervising process answers /health, /ready, /metrics and /router/state for all workers."""
+    admin_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """The address of that port; where others than this machine reach it, /metrics and /router/state want a key."""

@@ -167,7 +167,7 @@ class Supervisor:
     # Workers come
 
     def _missing(self) -> int:
-        return self._settings.workers - sum(not child.retiring for child in self._children)
+        return self._settings.server.workers - sum(not child.retiring for child in self._children)
 
     def _start_missing(self) -> None:
         for _ in range(self._missing()):
@@ -195,9 +195,9 @@ class Supervisor:
             application,
             self._listener,
             runtime,
-            replace(settings.server, connections=self._affordable(settings)),
+            settings.server.model_copy(update={"connections": self._affordable(settings)}),
             retire_seconds=_longest_request(settings),
-            multiprocess=settings.workers > 1,
+            multiprocess=settings.server.workers > 1,
         )
         worker.listen_to_signals()
         worker.serve()
@@ -301,7 +301,7 @@ class Supervisor:
         settings = self._with_fixed(settings)
         self._affordable(settings, say=True)
         try:
-            for _ in range(settings.workers):
+            for _ in range(settings.server.workers):
                 self._incoming.append(self._start(settings))
         except OSError as error:
             self._give_up_reload(f"cannot start a worker process: {error.strerror}")
@@ -311,7 +311,8 @@ class Supervisor:
         now, then = self._settings, settings
         if (now.host, now.port) != (then.host, then.port):
             _log.warning("host and port stay %s:%d until the proxy is started again", now.host, now.port)
-        kept = replace(then.server, admin_host=now.server.admin_host, admin_port=now.server.admin_port)
+        fixed = {"admin_host": now.server.admin_host, "admin_port": now.server.admin_port}
+        kept = then.server.model_copy(update=fixed)
         if kept != then.server:
             _log.warning("server.admin_host and server.admin_port stay as they are until the proxy is started again")
         return replace(settings, host=now.host, port=now.port, server=kept)

@@ -111,27 +111,26 @@ class Response:
 
     def write(self, data: bytes) -> None:
         """Send a piece of the body, no more than was announced; an empty one sends the head alone."""
-        if self._is_chunked and self.is_begun and data and not self._head:
-            # The quick way of nearly all pieces of a stream.
-            self._connection.sendall(b"%X\r\n%b\r\n" % (len(data), data))
-            return
-        self._begin()
-        if self._omits_body:
+        if not self.is_begun:
+            self._begin()
+        if self._is_chunked:
+            # An empty chunk would be the last one.
+            data = data and b"%X\r\n%b\r\n" % (len(data), data)
+        elif self._omits_body:
             data = b""
         elif self._length is not None:
             data = data[: max(0, self._length - self._sent)]
-        self._sent += len(data)
-        self._send(b"%X\r\n%b\r\n" % (len(data), data) if data and self._is_chunked else data)
+            self._sent += len(data)
+        self._send(data)
 
     def close(self) -> None:
         """Send what is missing to the end of the response."""
-        self._begin()
+        if not self.is_begun:
+            self._begin()
         self._send(b"0\r\n\r\n" if self._is_chunked else b"")
 
     def _begin(self) -> None:
         """Write the head, which is sent later; decide whether another request may follow."""
-        if self.is_begun:
-            return
         if not self._status:
             raise AssertionError("The response has not been started.")
         self.is_begun = True

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, Generic, NoReturn, TypeVar
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.requests.lifetime import Lifetime, Wish
+from gateway.requests.lifetime import Interest, Lifetime
 
 T = TypeVar("T")
 
@@ -89,9 +89,9 @@ def result_of(call: Callable[[], T], lifetime: Lifetime) -> T:
     """Make a blocking call in a thread of its own, and wait for it; raises `FaultError` once the request is over."""
     task = Task(call)
     task.start()
-    wishes = (Wish(task),)
+    interests = (Interest(task),)
     while not task.done:
-        lifetime.wait(wishes, lifetime.left())
+        lifetime.wait(interests, lifetime.left())
     return task.result()
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final, Protocol, Self
 from urllib.parse import quote, unquote, urlsplit
 
-from gateway.requests.lifetime import Clock, Wish
+from gateway.requests.lifetime import Clock, Interest
 from gateway.upstream.background import Task, is_out_of_descriptors
 from gateway.upstream.steps import Pause, Steps, waiting_for
 
@@ -177,8 +177,8 @@ class Connection:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
-        self.readable = Pause((Wish(sock),))
-        self.writable = Pause((Wish(sock, write=True),))
+        self.readable = Pause((Interest(sock),))
+        self.writable = Pause((Interest(sock, write=True),))
         self.leftover: Leftover | None = None
 
     def send(self, head: bytes, body: bytes) -> Steps[None]:
@@ -289,7 +289,7 @@ def _established(sock: socket.socket, address: str, port: int, until: float) -> 
             sock.setsockopt(level, getattr(socket, name), value)
     error = sock.connect_ex((address, port))
     if error in _UNDER_WAY:
-        yield Pause((Wish(sock, write=True),), until)
+        yield Pause((Interest(sock, write=True),), until)
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if error:
         raise OSError(error, "cannot connect")
@@ -303,7 +303,7 @@ def _tunnelled(sock: socket.socket, route: Route, until: float) -> Steps[None]:
     lines = [f"CONNECT {there} HTTP/1.1", f"Host: {there}"]
     lines += [f"Proxy-Authorization: {authorization}"] if authorization else []
     sock.send("\r\n".join([*lines, "", ""]).encode("ascii"))  # a new connection has room for as much
-    reading = Pause((Wish(sock),), until)
+    reading = Pause((Interest(sock),), until)
     head = b""
     while b"\r\n\r\n" not in head:
         yield reading
@@ -317,7 +317,7 @@ def _tunnelled(sock: socket.socket, route: Route, until: float) -> Steps[None]:
 
 def _handshaken(sock: ssl.SSLSocket, until: float) -> Steps[None]:
     """Agree on keys, and see the server's certificate; raises `OSError`."""
-    reading, writing = Pause((Wish(sock),), until), Pause((Wish(sock, write=True),), until)
+    reading, writing = Pause((Interest(sock),), until), Pause((Interest(sock, write=True),), until)
     while True:
         try:
             sock.do_handshake()

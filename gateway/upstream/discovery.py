@@ -14,7 +14,7 @@ from gateway.config.service_keys import is_url
 from gateway.config.subaccounts import Deployment, SubAccount, deployment_url
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
-from routing.listing_review import is_known_not_to_run
+from routing.health_checker import is_known_not_to_run
 from routing.model_names import may_name_a_model
 
 _log = logging.getLogger("sap_ai_proxy")
@@ -112,7 +112,7 @@ def running(subaccount: SubAccount, listed: Iterable[Listed]) -> Models:
     return models
 
 
-def without_gaps(
+def merge_listing(
     subaccount: SubAccount, listed: Sequence[Listed], before: Models, answers: Callable[[str], bool]
 ) -> Models:
     """Tell which models run, with those of *before* that a gap in the list says nothing about.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.requests.lifetime import Lifetime, Wish
+from gateway.requests.lifetime import Interest, Lifetime
 from gateway.upstream.background import Task
 
 T = TypeVar("T")
@@ -14,18 +14,18 @@ T = TypeVar("T")
 _CLOSED: Final = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core was given up.")
 
 
-class Quiet(Exception):  # noqa: N818 - nothing is wrong: nothing has come yet
-    """Nothing came within the seconds that were given; asking again goes on where this stopped."""
+class StillPending(Exception):  # noqa: N818 - nothing is wrong: it goes on later
+    """The work has not come to its end within the seconds it was given; asking again goes on where it stopped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pause:
-    """What a piece of work waits for: one wish, in the tuple that `Lifetime.wait` takes, until a moment.
+    """What a piece of work waits for: one interest, in the tuple that `Lifetime.wait` takes, until a moment.
 
     At that moment, `TimeoutError` is raised in the work.
     """
 
-    wishes: tuple[Wish]
+    interests: tuple[Interest]
     until: float = math.inf
 
 
@@ -35,7 +35,7 @@ Steps = Generator[Pause, None, T]
 
 def waiting_for(task: Task[T], until: float) -> Steps[T]:
     """Wait for a task; give or raise its result."""
-    pause = Pause((Wish(task),), until)
+    pause = Pause((Interest(task),), until)
     while not task.done:
         yield pause
     return task.result()
@@ -67,8 +67,8 @@ class Resumable(Generic[T]):
     def go_on(self, lifetime: Lifetime, seconds: float) -> T:
         """Go on to the end and give the result.
 
-        Raises `Quiet` if that is not reached within so many *seconds*, and `FaultError` for what fails, or as soon as
-        the request is over.
+        Raises `StillPending` if that is not reached within so many *seconds*, and `FaultError` for what fails, or
+        as soon as the request is over.
         """
         until = lifetime.clock() + seconds
         while self._result is None:
@@ -78,11 +78,11 @@ class Resumable(Generic[T]):
         return self._result[0]
 
     def run_to_end(self, lifetime: Lifetime, silence: float) -> T:
-        """Go on to the end, however long it takes; raises `Quiet` if there was *silence* for so many seconds."""
+        """Go on to the end, however long it takes; raises `StillPending` if there was *silence* for so many seconds."""
         while True:
             try:
                 return self.go_on(lifetime, max(0.0, self.moved + silence - lifetime.clock()))
-            except Quiet:
+            except StillPending:
                 if lifetime.clock() - self.moved >= silence:
                     raise
 
@@ -97,12 +97,12 @@ class Resumable(Generic[T]):
         try:
             if self._pause is None:
                 self._pause = next(self._steps)
-            elif lifetime.wait(self._pause.wishes, max(0.0, min(until, self._pause.until) - lifetime.clock())):
+            elif lifetime.wait(self._pause.interests, max(0.0, min(until, self._pause.until) - lifetime.clock())):
                 self.moved = lifetime.clock()
                 self._pause = next(self._steps)
             elif lifetime.clock() >= self._pause.until:
                 self._pause = self._steps.throw(TimeoutError())
             elif lifetime.clock() >= until:
-                raise Quiet
+                raise StillPending
         except StopIteration as end:
             self._pause, self._result = None, (end.value,)

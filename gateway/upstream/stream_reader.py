@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.requests.lifetime import Lifetime, Wish
-from gateway.upstream.steps import Quiet, Resumable, Steps, waiting_for
+from gateway.requests.lifetime import Interest, Lifetime
+from gateway.upstream.steps import Resumable, Steps, StillPending, waiting_for
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import BODY_LIMIT, NO_ANSWER_IN_TIME, Call
 
@@ -30,8 +30,8 @@ class StreamReader:
     """Reads one upstream, from getting a token to the last byte of its answer.
 
     First `head`, then `take` until there is no more, or `read` alone. Each of them may be called again after it raised
-    `Quiet`. Every one raises `FaultError` for whatever fails, and as soon as the request is over; then the connection
-    is closed. A token that is refused is renewed once. One thread at a time uses it, and closes it.
+    `StillPending`. Every one raises `FaultError` for whatever fails, and as soon as the request is over; then the
+    connection is closed. A token that is refused is renewed once. One thread at a time uses it, and closes it.
 
     *token_limit* is how many seconds a token is waited for, *silence* how many `read` waits for something to come.
     """
@@ -56,7 +56,7 @@ class StreamReader:
         self._work = Resumable(self._answered(), lifetime.clock())
 
     def head(self, seconds: float) -> None:
-        """Return when an answer has begun that is none of failure; raises `Quiet` after so many *seconds*."""
+        """Return when an answer has begun that is none of failure; raises `StillPending` after so many *seconds*."""
         try:
             self._work.go_on(self._lifetime, seconds)
         except FaultError:
@@ -64,7 +64,7 @@ class StreamReader:
             raise
 
     def take(self, seconds: float) -> bytes | None:
-        """Give all that has arrived of the body, and None at its end; raises `Quiet` after so many *seconds*."""
+        """Give all that has arrived of the body, and None at its end; raises `StillPending` after so many *seconds*."""
         return self._begun().take(self._lifetime, seconds)
 
     def arrived(self) -> bytes | None:
@@ -78,7 +78,7 @@ class StreamReader:
         """
         try:
             self._work.run_to_end(self._lifetime, self._silence)
-        except Quiet:
+        except StillPending:
             self.close()
             raise FaultError(NO_ANSWER_IN_TIME) from None
         except FaultError:
@@ -97,15 +97,15 @@ class StreamReader:
         return self._begun().content_type
 
     @property
-    def wish(self) -> Wish | None:
+    def interest(self) -> Interest | None:
         """What it waits for, so that several can be waited for at once; nothing if it can go on now."""
         if not self._work.done:
-            return self._work.pause.wishes[0] if self._work.pause else None
-        return self._begun().wish
+            return self._work.pause.interests[0] if self._work.pause else None
+        return self._begun().interest
 
     @property
     def due(self) -> float:
-        """The moment at which `head` has to be called even if the wish has not come true: a limit ends then."""
+        """The moment at which `head` has to be called even if the interest is not ready: a limit ends then."""
         return self._work.pause.until if self._work.pause else math.inf
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret
-from gateway.requests.lifetime import Clock, Lifetime, Wish
+from gateway.requests.lifetime import Clock, Interest, Lifetime
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
 from gateway.upstream.connection import (
     Connection,
@@ -35,7 +35,7 @@ from gateway.upstream.connection import (
 )
 from gateway.upstream.inflater import Inflater
 from gateway.upstream.pool import ConnectionPool
-from gateway.upstream.steps import Quiet, Resumable, Steps
+from gateway.upstream.steps import Resumable, Steps, StillPending
 
 BODY_LIMIT: Final = 64 * 1024 * 1024
 """How many bytes of a body are read in one piece."""
@@ -183,7 +183,7 @@ class Call:
     """One request and its answer; one thread at a time uses it, and whoever has it closes it.
 
     First `head`, then `take` until there is no more, or `read`. All of them may be called again after they raised
-    `Quiet`. After any `FaultError` the call is closed.
+    `StillPending`. After any `FaultError` the call is closed.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class Call:
     # The head
 
     def head(self, lifetime: Lifetime, seconds: float) -> None:
-        """Return when status and headers are there; raises `Quiet` after so many *seconds*, and `FaultError`."""
+        """Return when status and headers are there; raises `StillPending` after so many *seconds*, and `FaultError`."""
         if self._work is None:
             lifetime.check()
             self._work = Resumable(self.answered(), lifetime.clock())
@@ -240,25 +240,25 @@ class Call:
         return value.partition(b";")[0].strip().lower().decode("latin-1")
 
     @property
-    def wish(self) -> Wish | None:
+    def interest(self) -> Interest | None:
         """What more of the body needs; nothing if there is some, or no more."""
         if self._connection is None or self._answer.complete or self._answer.has_more:
             return None
-        return self._connection.readable.wishes[0]
+        return self._connection.readable.interests[0]
 
     # The body
 
     def take(self, lifetime: Lifetime, seconds: float) -> bytes | None:
         """Give all that has arrived of the body, and None at its end.
 
-        Raises `Quiet` if nothing arrives within so many *seconds*, and `FaultError`.
+        Raises `StillPending` if nothing arrives within so many *seconds*, and `FaultError`.
         """
         until = lifetime.clock() + seconds
         try:
             while (data := self._arrived()) == b"":
                 connection = self._reading()
-                if not lifetime.wait(connection.readable.wishes, max(0.0, until - lifetime.clock())):
-                    raise Quiet
+                if not lifetime.wait(connection.readable.interests, max(0.0, until - lifetime.clock())):
+                    raise StillPending
                 self._receive_body(connection)
         except FaultError:
             self.close()
@@ -291,7 +291,7 @@ class Call:
         """
         try:
             return Resumable(self.rest(limit, began), lifetime.clock()).run_to_end(lifetime, silence)
-        except Quiet:
+        except StillPending:
             self.close()
             raise FaultError(NO_ANSWER_IN_TIME) from None
         except FaultError:

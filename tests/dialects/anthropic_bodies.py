@@ -1,8 +1,10 @@
 """What the tests of Anthropic's messages share: models, bodies and words."""
 
+from dataclasses import replace
+
 from dialects import anthropic_messages as messages
 from dialects.capabilities.models import profile_for
-from dialects.core.conversation import Conversation, Message, Role, Text
+from dialects.core.conversation import Conversation, Message, Reasoning, Role, Text
 from dialects.interface import Envelope
 from tests.oracles.anthropic import check_messages_request
 
@@ -15,7 +17,8 @@ OPUS_47 = profile_for("anthropic--claude-4.7-opus")
 HAIKU_3 = profile_for("anthropic--claude-3-haiku")
 ALL = (SONNET_4, SONNET_45, OPUS_45, SONNET_46, OPUS_47, HAIKU_3)
 ASKED = Conversation("claude", messages=(Message(Role.USER, (Text("hi"),)),))
-ENVELOPE = Envelope("tok", "my-claude", 0, ASKED)
+ENVELOPE = Envelope("tok", "my-claude", 0, replace(ASKED, reasoning=Reasoning(adaptive=True)))
+"""A client that wants to see thinking."""
 
 
 def asked(*turns, **fields):

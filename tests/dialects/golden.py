@@ -16,7 +16,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from dialects.core.events import Event, checked
-from dialects.core.streams import StreamReader
+from dialects.core.streams import EventReader
 
 WIRE = Path(__file__).parent.parent / "wire"
 
@@ -58,7 +58,7 @@ def byte_by_byte(data: bytes) -> list[bytes]:
     return [data[index : index + 1] for index in range(len(data))]
 
 
-def read(reader: StreamReader, chunks: Iterable[bytes]) -> list[Event]:
+def read(reader: EventReader, chunks: Iterable[bytes]) -> list[Event]:
     """Feed *chunks* to the end, insisting on grammar."""
     events = [event for chunk in chunks for event in reader.feed(chunk)]
     return list(checked([*events, *reader.finish()]))

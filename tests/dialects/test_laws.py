@@ -199,7 +199,7 @@ def words_of(completion: Completion) -> dict[str, Any]:
 @given(imagined.completions())
 @settings(max_examples=40)
 def test_what_is_said_to_clients_is_understood_as_it_was_meant(name, completion):
-    client, backend, envelope = CLIENTS[name], BACKENDS[name], envelope_for(name)
+    client, backend, envelope = CLIENTS[name], BACKENDS[name], envelope_for(name, reasoning=Reasoning(adaptive=True))
     written = client.writer(envelope).write(checked(unfold(completion)))
     streamed = fold(golden.read(backend.reader("tok", ""), [written]))
     whole = backend.parse_response(json.loads(orjson.dumps(client.render_response(completion, envelope))), "tok")

@@ -43,7 +43,8 @@ def test_a_vendor_with_clients_of_its_own_has_a_dialect_they_speak():
 
 
 def test_what_has_no_row_has_no_traits():
-    assert Dialect("openai-embeddings") == traits("openai-embeddings")
+    assert Dialect("") == traits("openai-embeddings")
+    assert traits("openai-embeddings") is traits("titan-embeddings")
     assert traits("openai-responses") is DIALECTS["openai-responses"]
 
 

@@ -44,3 +44,11 @@ def test_nonsense_is_refused_in_the_familys_words_and_never_breaks_the_server(eu
             answer = eu.send("POST", model, path, data=raw)
             assert 400 == answer.status_code, (path, raw, answer.text)
             assert answer.json()
+
+
+@pytest.mark.parametrize("text", [rb'"half \ud83d"', b"NaN", rb'{"\ude00": 1}', b'"\xed\xa0\xbd"'])
+def test_what_only_lenient_readers_take_for_json_is_refused(eu, text):
+    for model, path in ((SONNET, "invoke"), (HAIKU, "converse"), ("gpt-4.1", CHAT), ("gpt-5", "responses")):
+        body = b'{"messages": [], "input": "hi", "metadata": %s}' % text
+
+        assert "Malformed input request" in eu.send("POST", model, path, data=body).text

@@ -66,6 +66,27 @@ def test_claude_takes_no_choice_at_the_root_of_a_tool(eu, key):
     assert expected == [answer.json()["message"] for answer in offer(OBJECT | {key: [OBJECT]})]
 
 
+@pytest.mark.parametrize("key", ["$filter", "", "a b", "x" * 65, "größe"])
+def test_claude_takes_no_property_whose_key_has_odd_letters(eu, key):
+    def offer(named):
+        for at, schema in enumerate([{"properties": named}, {"properties": {"a": {"items": {"properties": named}}}}]):
+            tool = {"name": "f", "input_schema": {"type": "object", **schema}}
+            spec = {"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object", **schema}}}}
+            for door, model, more in (
+                ("invoke", SONNET, {"tools": [tool]}),
+                ("converse", HAIKU, {"toolConfig": {"tools": [spec]}}),
+            ):
+                path, body = request(door, model, str(at))
+                yield eu.post(model, path, body | more)
+
+    what = "tools.0.custom.input_schema.properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'"
+    told = [what, f"The model returned the following errors: {what}"]
+
+    assert told * 2 == [answer.json()["message"] for answer in offer({key: {"type": "string"}})]
+    fine = {"a.b-C_9": {"default": {"properties": {key: 1}}, "enum": [{"properties": {key: 1}}]}}
+    assert [200] * 4 == [answer.status_code for answer in offer(fine)]
+
+
 def test_claude_answers_to_no_schema_that_holds_itself(eu):
     path, body = request("invoke", SONNET, "a")
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}, "additionalProperties": False}

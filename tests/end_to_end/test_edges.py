@@ -278,7 +278,7 @@ def test_metrics_count_exchanges_and_tokens(proxy: Proxy) -> None:
 
 
 def test_the_framework_s_own_limits_speak_the_dialect_too(proxy: Proxy) -> None:
-    limit = proxy.gateway.settings.max_body_bytes
+    limit = proxy.gateway.settings.server.max_body_bytes
     told = proxy.ask("POST", "/v1/messages", b" " * (limit + 1))
 
     assert (413, "anthropic") == (told.status, shape_of(told.json))

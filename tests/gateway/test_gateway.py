@@ -72,7 +72,7 @@ def test_an_exchange_begins_when_its_body_has_been_read(build: Build) -> None:
         gateway.embeddings({"model": "text-embedding-3-small", "input": "a"}, {}, "me"),
     )
 
-    assert all(before <= exchange.asked.began <= time.monotonic() for exchange in exchanges)
+    assert all(before <= exchange.incoming.began <= time.monotonic() for exchange in exchanges)
 
 
 def test_a_model_that_is_not_deployed_is_a_fault(build: Build) -> None:
@@ -280,7 +280,7 @@ def test_a_stream_that_never_began_says_its_failure_in_the_dialect_of_the_client
 def test_a_model_that_thinks_without_a_sign_of_life_is_given_time(
     build: Build, model: str, asked: dict[str, Any], patience: float
 ) -> None:
-    timeouts = ask(build(), model=model, **asked).asked.timeouts
+    timeouts = ask(build(), model=model, **asked).incoming.timeouts
 
     assert patience == timeouts.first_event
     assert (600 if patience == 600 else 120) == timeouts.idle

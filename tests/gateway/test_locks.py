@@ -12,7 +12,7 @@ import pytest
 
 import gateway
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.http.limits import Admission, Place
+from gateway.http.admission import Admission, Place
 from gateway.observability.log_writer import LogWriter
 from gateway.readiness import ReadinessProbe
 from gateway.requests.lifetime import Lifetime

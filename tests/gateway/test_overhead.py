@@ -10,7 +10,7 @@ import pytest
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.media.inline import Fetched
 from gateway.observability.metrics import ExchangeRecord
-from gateway.requests.exchange import Exchange, Shared
+from gateway.requests.exchange import Exchange, SharedResources
 from gateway.requests.streaming import StreamedAnswer
 from routing.endpoint import Endpoint
 from routing.policy import Timeouts
@@ -85,7 +85,7 @@ def test_so_is_what_it_takes_to_fetch_a_picture(clock, passes) -> None:
         clock.now += 4
         return Fetched("image/png", b"png")
 
-    bench = Bench({claude: [DOWN]}, clock=clock, shared=Shared(fetch=fetch))
+    bench = Bench({claude: [DOWN]}, clock=clock, shared=SharedResources(fetch=fetch))
     exchange = bench.exchange("openai-chat", ask)
     with pytest.raises(FaultError):
         exchange.whole()
@@ -131,7 +131,7 @@ def test_a_silence_that_a_loop_ends_was_the_upstreams(clock, passes) -> None:
 def test_it_begins_when_the_body_has_been_read(clock, passes) -> None:
     bench = Bench({EU: [passes(2), WHOLE]}, clock=clock)
     exchange = bench.exchange("openai-chat", ASK)
-    asked = replace(exchange.asked, began=clock.now - 0.5)
+    asked = replace(exchange.incoming, began=clock.now - 0.5)
     Exchange(asked, exchange.attempts, bench.backends, bench.notes, exchange.lifetime).whole()
 
     assert (2.5, 0.5) == told(bench)

@@ -13,13 +13,13 @@ CONVERSE = "bedrock-converse"
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A model, and in which language it is asked; *also* is a second one, for clients that speak it too."""
+    """A model, and in which dialect it is asked; *also* is a second one, for clients that speak it too."""
 
     model: str
     speaks: str
     also: str = ""
 
-    def lane(self, client: str) -> str:
+    def dialect_for(self, client: str) -> str:
         return client if client == self.also else self.speaks
 
 
@@ -51,9 +51,9 @@ class Cell:
         return f"{self.client}-{self.backend.model}-{self.scene.name}-{'stream' if self.stream else 'whole'}"
 
     @property
-    def lane(self) -> str:
-        """The language in which the backend is asked."""
-        return self.backend.lane(self.client)
+    def backend_dialect(self) -> str:
+        """The dialect in which the backend is asked."""
+        return self.backend.dialect_for(self.client)
 
     @property
     def expect(self) -> tuple[Expect, ...]:
@@ -68,7 +68,7 @@ class Cell:
 
 def limit_of(client: str, backend: Backend, scene: Scene) -> Limit | None:
     """Find what cannot be carried there: the first row that is about it."""
-    place = (scene.name, client, backend.model, backend.lane(client))
+    place = (scene.name, client, backend.model, backend.dialect_for(client))
     return next((limit for limit in LIMITS if limit.holds(*place)), None)
 
 

@@ -76,12 +76,12 @@ class Judge:
         """The backend must have understood all, and been told all."""
         sent = self._proxy.cloud.requests()
         assert [200] * len(cell.expect) == [each["status"] for each in sent], "the backend refused"
-        path = _PATHS[cell.lane][cell.stream]
+        path = _PATHS[cell.backend_dialect][cell.stream]
         assert all(each["path"].endswith(path) for each in sent), sent[0]["path"]
         for each in sent:
             oracles.check_request(each["path"], each["body"])
         said = list(_strings(sent[0]["body"]))
-        for words in cell.scene.told:
+        for words in cell.scene.sent:
             assert any(words in text for text in said), f"the backend was not told {words!r}"
         if cell.scene.ask.file:
             data = base64.b64encode(cell.scene.ask.file.data).decode()

@@ -23,7 +23,7 @@ _UNSTOPPED = {"end": End.DONE, "exact": "alpha beta HALT gamma"}
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One thing that cannot be carried; an empty selection of clients, models or lanes means all.
+    """One thing that cannot be carried; an empty selection of clients, models or dialects of backends means all.
 
     What is *dropped* must be named in the header `x-proxy-dropped`; *changes* is how what is expected differs.
     """
@@ -32,13 +32,13 @@ class Limit:
     scenes: tuple[str, ...]
     clients: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    lanes: tuple[str, ...] = ()
+    dialects: tuple[str, ...] = ()
     dropped: str = ""
     changes: Mapping[str, Any] = field(default_factory=dict)
 
-    def holds(self, scene: str, client: str, model: str, lane: str) -> bool:
+    def holds(self, scene: str, client: str, model: str, dialect: str) -> bool:
         """Whether this is about a cell."""
-        chosen = ((self.clients, client), (self.models, model), (self.lanes, lane))
+        chosen = ((self.clients, client), (self.models, model), (self.dialects, dialect))
         return scene in self.scenes and all(not names or name in names for names, name in chosen)
 
     def expect(self, whole: tuple[Expect, ...]) -> tuple[Expect, ...]:
@@ -86,14 +86,14 @@ LIMITS = (
         "The model is asked in chat completions, where GPT shows no thoughts: it only counts them.",
         _THINKING,
         models=(GPT_5,),
-        lanes=(CHAT,),
+        dialects=(CHAT,),
         changes={"thoughts": False, "reasoning": True},
     ),
     Limit(
         "Vertex AI takes files without names.",
         ("document",),
         clients=(CHAT, RESPONSES, MESSAGES),
-        lanes=(GEMINI,),
+        dialects=(GEMINI,),
         dropped="file name",
     ),
     Limit(
@@ -120,7 +120,7 @@ LIMITS = (
     Limit(
         "The model is asked in Responses, which has no stop sequences.",
         ("stop sequence",),
-        lanes=(RESPONSES,),
+        dialects=(RESPONSES,),
         dropped="stop",
         changes=_UNSTOPPED,
     ),
@@ -128,7 +128,7 @@ LIMITS = (
         "The model takes no stop sequences.",
         ("stop sequence",),
         models=(GPT_5,),
-        lanes=(CHAT,),
+        dialects=(CHAT,),
         dropped="stop",
         changes=_UNSTOPPED,
     ),
@@ -136,7 +136,7 @@ LIMITS = (
         "The model stops there, but does not tell that from the end of its answer.",
         ("stop sequence",),
         clients=(MESSAGES,),
-        lanes=(GEMINI, CHAT),
+        dialects=(GEMINI, CHAT),
         changes={"end": End.DONE},
     ),
 )

@@ -49,7 +49,7 @@ def _table(client: str) -> Iterator[str]:
     yield ""
     yield "| | " + " | ".join(backend.model.rpartition("--")[2] for backend in BACKENDS) + " |"
     yield "|---" * (len(BACKENDS) + 1) + "|"
-    yield "| *asked in* | " + " | ".join(f"*{backend.lane(client)}*" for backend in BACKENDS) + " |"
+    yield "| *asked in* | " + " | ".join(f"*{backend.dialect_for(client)}*" for backend in BACKENDS) + " |"
     for scene in SCENES:
         marks = [_mark(limit_of(client, backend, scene)) for backend in BACKENDS]
         yield f"| {scene.name} | " + " | ".join(marks) + " |"

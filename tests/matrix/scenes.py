@@ -85,7 +85,7 @@ class Scene:
     what: str
     ask: Ask
     expect: tuple[Expect, ...]
-    told: tuple[str, ...] = ()
+    sent: tuple[str, ...] = ()
     """Strings that must reach the backend whole."""
 
 

@@ -28,7 +28,7 @@ def lease() -> Scenario:
     subject = LoadBalancer({"m": [EU1]})
     taken = subject.acquire("m")
     law = lambda: in_flight(subject) == {EU1: 0}  # noqa: E731 - named for its line
-    return Scenario(taken, "_lock", [taken.close] * 3, law, others=[(subject, "_lock"), (subject._outcomes, "_lock")])
+    return Scenario(taken, "_lock", [taken.close] * 3, law, others=[(subject._lock, "lock")])
 
 
 def breaker() -> Scenario:

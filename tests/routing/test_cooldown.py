@@ -120,22 +120,21 @@ def test_keys_do_not_know_each_other():
     assert not scene.cooldowns.end("other")
 
 
-def test_it_knows_whether_anything_was_in_cooldown_lately():
+def test_it_counts_what_began_grew_or_ended():
     scene = Scene()
+    counts = [scene.cooldowns.changes]
+    for change in (
+        lambda: scene.cooldowns.start("k", 3.0),
+        lambda: scene.cooldowns.apply("k", 9.0, FaultKind.RATE_LIMITED),
+        lambda: scene.cooldowns.end("k"),
+        lambda: scene.cooldowns.retain(()),
+    ):
+        change()
+        counts.append(scene.cooldowns.changes)
+    scene.cooldowns.end("nothing")
 
-    assert not scene.cooldowns.is_recent(0)
-
-    scene.cooldowns.start("k", 3.0)
-    scene.cooldowns.start("j", 2.0)
-    scene.clock.now += 2.9
-
-    assert scene.cooldowns.is_recent(0)
-    assert 0 == scene.cooldowns.remaining("j")
-
-    scene.clock.now = 1_003.0
-
-    assert [False, False, True] == [scene.cooldowns.is_recent(seconds) for seconds in (-0.1, 0, 0.1)]
-    assert 0 == scene.cooldowns.remaining("k")
+    assert [0, 1, 2, 3, 4] == counts
+    assert 4 == scene.cooldowns.changes
 
 
 def test_it_forgets_what_ends_first_when_it_is_full():

@@ -124,7 +124,7 @@ class TestTelling:
         free, heard = [], []
 
         def listen(event: object) -> None:
-            free.append(not balancer._lock.lock.locked())
+            free.append(not balancer._lock.lock._is_owned())
             heard.append(event)
 
         events.subscribe(listen)

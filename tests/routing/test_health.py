@@ -14,6 +14,8 @@ from routing.load_balancer import LoadBalancer
 from routing.policy import BreakerPolicy, Policy
 from tests.routing.scenes import CLOSED, DOWN, EU1, EU2, HALF_OPEN, OPEN, US1, Clock, endpoint
 
+QUICK = Policy(breaker=BreakerPolicy(failure_threshold=1), health_check_interval=0.001)
+
 
 class Round:
     """A balancer in which EU1 is open, EU2 half-open and US1 well; and a checker of it."""
@@ -40,9 +42,7 @@ class Round:
             self.asked.append(endpoint)
             return probe(endpoint)
 
-        self.checker = HealthChecker(
-            self.balancer, asking, list_running=list_running, policy=settings, clock=self.clock, stop=self.stop
-        )
+        self.checker = HealthChecker(self.balancer, asking, list_running=list_running, clock=self.clock, stop=self.stop)
 
     def fail(self, endpoint: Endpoint) -> None:
         breaker = self.balancer.breaker(endpoint)
@@ -141,7 +141,7 @@ class TestHealthChecker:
 
         assert [False, False, True] == [scene.balancer.breaker(each).snapshot().ejected for each in (EU1, EU2, US1)]
         assert ["cannot list the deployments of eu: ConnectionError"] == [
-            record.message for record in caplog.records if record.name == "routing.listing_review"
+            record.message for record in caplog.records if record.name == "routing.health_checker"
         ]
 
     @pytest.mark.parametrize("listed", [{}, {"d9": "RUNNING"}, {"d7": "UNKNOWN"}, {"d7": "Unknown"}, {"d7": "None"}])
@@ -178,7 +178,7 @@ class TestHealthChecker:
 
         assert [[False, False]] * 7 + [[True, False]] == gone
         assert [f"the list of deployments of eu is empty ({n} of 3): not believed" for n in (1, 2, 3)] * 2 == [
-            record.message for record in caplog.records if record.name == "routing.listing_review"
+            record.message for record in caplog.records if record.name == "routing.health_checker"
         ]
 
     def test_what_is_only_missing_comes_back_by_itself_when_no_list_says_so_again(self):
@@ -304,9 +304,9 @@ class TestHealthChecker:
             asked.set()
             return True
 
-        balancer = LoadBalancer({"m": [EU1, EU2]}, policy=Policy(breaker=BreakerPolicy(failure_threshold=1)))
+        balancer = LoadBalancer({"m": [EU1, EU2]}, policy=QUICK)
         balancer.acquire("m").failed(DOWN)
-        checker = HealthChecker(balancer, probe, policy=Policy(health_check_interval=0.001))
+        checker = HealthChecker(balancer, probe)
         checker.start()
         thread = checker._thread
         checker.start()
@@ -326,10 +326,10 @@ class TestHealthChecker:
             asked.release()
             return False
 
-        balancer = LoadBalancer({"m": [EU1, EU2]}, policy=Policy(breaker=BreakerPolicy(failure_threshold=1)))
+        balancer = LoadBalancer({"m": [EU1, EU2]}, policy=QUICK)
         balancer.acquire("m").failed(DOWN)
         balancer.breaker(EU1).checked()
-        checker = HealthChecker(balancer, probe, policy=Policy(health_check_interval=0.001))
+        checker = HealthChecker(balancer, probe)
         for _ in range(2):
             checker.start()
             balancer.breaker(EU1).checked()
@@ -356,7 +356,7 @@ class TestHealthChecker:
                 return True
 
         checker = HealthChecker(
-            LoadBalancer({}), lambda endpoint: True, list_running=listing, policy=Policy(**settings), stop=Stopped()
+            LoadBalancer({}, policy=Policy(**settings)), lambda endpoint: True, list_running=listing, stop=Stopped()
         )
         checker.start()
         checker.stop()
@@ -372,6 +372,8 @@ class TestHealthChecker:
                 return self.rounds > 2
 
         class Broken:
+            policy = Policy()
+
             def snapshot(self):
                 raise RuntimeError("no")
 

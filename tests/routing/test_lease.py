@@ -1,6 +1,5 @@
 """Leases: a slot that is freed once, and what an endpoint's answers say of its latency."""
 
-import math
 import random
 from collections import Counter
 from dataclasses import replace
@@ -11,11 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from routing.availability import NoEndpointError
-from routing.endpoint import Candidate, Endpoint
+from routing.endpoint import Endpoint
 from routing.events import OutcomeRecorded
-from routing.health import CircuitBreaker
 from routing.load_balancer import LoadBalancer
-from routing.member import Member
 from routing.policy import BreakerPolicy, Policy
 from routing.strategy import NO_CONTEXT, STRATEGIES, RoundRobinStrategy, SelectionContext
 from tests.routing.scenes import (
@@ -29,7 +26,6 @@ from tests.routing.scenes import (
     US1,
     BalancerScene,
     at_most,
-    endpoint,
     in_flight,
     together,
 )
@@ -180,27 +176,6 @@ class TestLatency:
             scene.balancer.select("m")
 
         assert [1.0, 1.0, 0.985, 0.366] == seen
-
-    def test_a_row_is_kept_only_while_it_is_true(self):
-        member = Member(EU1, CircuitBreaker(), Policy(), 0.0)
-
-        def row(now):
-            return member.candidate(now, -math.inf)
-
-        first = row(0.0)
-
-        assert Candidate(EU1, 0, 1.0, 1.0) == first
-        assert row(0.09) is first
-        assert row(0.1) is not first
-
-        member.enter()
-        assert 1 == row(0.1).in_flight
-        member.finish(0.1, unanswered=True)
-        assert 0 == row(0.1).in_flight
-        member.finish(0.1, unanswered=False, penalty=9.0)
-        assert 9.0 == row(0.1).latency
-        member.adjust(endpoint(weight=3))
-        assert 3 == row(0.1).weight
 
 
 class LeaseModel(RuleBasedStateMachine):

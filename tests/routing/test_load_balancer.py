@@ -300,7 +300,7 @@ class TestPools:
 
         assert 0 == in_flight(scene.balancer)[EU2]
 
-    @pytest.mark.parametrize(("age", "share"), [(0.0, 1.0), (30.0, 1.0), (30.1, 0.1)])
+    @pytest.mark.parametrize(("age", "share"), [(0.0, 1.0), (29.9, 1.0), (30.0, 0.1)])
     def test_who_joins_those_as_new_has_nobody_to_be_slow_against(self, age, share):
         scene = BalancerScene([EU1])
         scene.clock.now += age

@@ -376,7 +376,7 @@ def test_a_snapshot_does_not_hold_the_lock_while_it_looks_at_circuits(monkeypatc
     held = []
     for each in scene.balancer._members.values():
         look = each.breaker.snapshot
-        monkeypatch.setattr(each, "breaker", Watched(look, lambda: held.append(scene.balancer._lock.lock.locked())))
+        monkeypatch.setattr(each, "breaker", Watched(look, lambda: held.append(scene.balancer._lock.lock._is_owned())))
     scene.balancer.snapshot()
 
     assert [False] * 3 == held

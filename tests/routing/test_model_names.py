@@ -392,14 +392,14 @@ def test_no_model_that_talks_answers_for_an_embedding_model_nor_the_reverse(name
     except NoEndpointError:
         return
 
-    assert ("embed" in found.model) is ("embed" in name)
+    assert ("embed" in found.model) is ("embed" in name.lower())
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cc"]), max_size=40)
 
 
-@given(NAMES)
-def test_any_name_at_all_is_resolved_when_any_model_may_answer(name):
+@given(NAMES.filter(lambda name: "embed" not in name.lower()))
+def test_any_name_but_an_embedding_models_is_resolved_when_any_model_may_answer(name):
     names = ModelNames(DEPLOYED)
 
     assert names.resolve(name, catch_all=True).model in DEPLOYED

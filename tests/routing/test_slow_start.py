@@ -38,10 +38,6 @@ class TestSlowStart:
     def test_half_a_second_of_it_is_not_none(self):
         assert 0.1 == SlowStart(BreakerPolicy(slow_start=0.5)).share(0)
 
-    @pytest.mark.parametrize(("age", "settled"), [(30, False), (30.1, True)])
-    def test_one_that_joined_is_settled_after_that_time(self, age, settled):
-        assert settled == SlowStart(BreakerPolicy()).is_settled(age)
-
 
 class TestWhoStartsSlowly:
     def weight(self, scene: BalancerScene, after: float = 0.0) -> float:
@@ -97,7 +93,7 @@ def at_home(wanted: Endpoint, pool: list[Endpoint]) -> SelectionContext:
 
     def is_home(key: SelectionContext, share: float) -> bool:
         candidates = [
-            replace(row, weight=share if row.endpoint.subaccount == wanted.subaccount else 1.0) for row in rows(*pool)
+            row._replace(weight=share if row.endpoint.subaccount == wanted.subaccount else 1.0) for row in rows(*pool)
         ]
         chosen = make_strategy("cache-affinity", Policy()).select_endpoint(candidates, key)
         return chosen.subaccount == wanted.subaccount

@@ -3,7 +3,6 @@ import math
 import random
 from collections import Counter
 from collections.abc import Hashable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,14 +84,12 @@ class TestRoundRobin:
         assert 5_000 == sum(counts[each] for each in SIX[:3])
         assert {1_666, 1_667} == set(counts.values())
 
-    def test_only_those_who_stay_are_remembered(self):
+    def test_all_turns_begin_anew_when_the_pool_changes(self):
         strategy = RoundRobinStrategy()
-        choose(strategy, rows(EU1, EU2, US1), 3)
-        strategy.retain([EU1, US1, endpoint("ap", "d9")])
+        assert [EU1, US1, EU2] == choose(strategy, rows(EU1, EU2, US1), 3)
 
-        assert {"m": (3, {"eu": 3, "us": 2})} == turns_in(strategy._subaccounts)
-        assert {("eu", "m"): (2, {EU1.url: 1}), ("us", "m"): (1, {US1.url: 1})} == turns_in(strategy._deployments)
-        assert [US1, EU2] == choose(strategy, rows(EU1, EU2, US1), 2)
+        strategy.retain([EU1, US1])
+        assert [EU1, US1] == choose(strategy, rows(EU1, US1), 2)
 
 
 class TestWeighted:
@@ -151,13 +148,12 @@ class TestWeighted:
 
         assert [EU1, US1] == choose(strategy, rows(EU1, US1), 2)
 
-    def test_only_those_who_stay_are_remembered(self):
+    def test_all_rounds_begin_anew_when_the_pool_changes(self):
         strategy = WeightedStrategy()
-        choose(strategy, rows(EU1, EU2, US1), 1)
-        strategy.retain([EU1, US1, endpoint("eu", "d1", "other")])
+        assert [EU1] == choose(strategy, rows(EU1, US1), 1)
 
-        assert {("eu", EU1.url): -2, ("us", US1.url): 1} == strategy._purses["m"].owed
-        assert ["m"] == list(strategy._purses)
+        strategy.retain([EU1, US1])
+        assert [EU1, US1] == choose(strategy, rows(EU1, US1), 2)
 
 
 class TestLeastConnections:
@@ -207,12 +203,12 @@ class TestLeastConnections:
 
             assert max(load.values()) - min(load.values()) <= 1
 
-    def test_only_those_who_stay_are_remembered(self):
+    def test_all_turns_begin_anew_when_the_pool_changes(self):
         strategy = LeastConnectionsStrategy()
-        choose(strategy, rows(EU1, US1), 2)
-        strategy.retain([US1])
+        assert [EU1] == choose(strategy, rows(EU1, US1), 1)
 
-        assert {("us", US1.url): 0} == strategy._turns._purses["m"].owed
+        strategy.retain([EU1, US1])
+        assert [EU1] == choose(strategy, rows(EU1, US1), 1)
 
 
 class TestLeastLatency:
@@ -341,7 +337,7 @@ class TestCacheAffinity:
             first = choose(CacheAffinityStrategy(), self.POOL, 1, key)[0].subaccount
             without = [row for row in self.POOL if row.endpoint.subaccount != first]
             second = choose(CacheAffinityStrategy(), without, 1, key)[0].subaccount
-            full = [replace(row, in_flight=9) if row.endpoint.subaccount == first else row for row in self.POOL]
+            full = [row._replace(in_flight=9) if row.endpoint.subaccount == first else row for row in self.POOL]
 
             assert second == choose(CacheAffinityStrategy(), full, 1, key)[0].subaccount
 
@@ -363,14 +359,12 @@ class TestCacheAffinity:
 
         assert (3.0, 7) == (strategy._load, strategy._floor)
 
-    def test_only_those_who_stay_are_remembered(self):
+    def test_all_turns_begin_anew_when_the_pool_changes(self):
         strategy = CacheAffinityStrategy()
-        choose(strategy, rows(US1), 1, "key")
-        choose(strategy, rows(EU1, US1), 2)
-        strategy.retain([US1])
+        before = [choose(strategy, rows(EU1, EU2), 1, key) for key in ("key", "")]
+        strategy.retain([EU1, EU2])
 
-        assert {("us", US1.url)} == strategy._turns._purses["m"].owed.keys()
-        assert {("us", US1.url)} == strategy._least_connections._turns._purses["m"].owed.keys()
+        assert before == [choose(strategy, rows(EU1, EU2), 1, key) for key in ("key", "")]
 
 
 class TestPriority:
@@ -410,14 +404,12 @@ class TestPriority:
         assert [self.FIRST] == choose(make_strategy("priority", Policy()), pool, 1)
         assert [self.THIRD] == choose(make_strategy("priority", Policy(priority_full=1)), pool, 1)
 
-    def test_only_those_who_stay_are_remembered(self):
-        strategy = PriorityStrategy(full=1)
-        choose(strategy, rows(EU1, US1), 2)
-        choose(strategy, [Candidate(EU1, 5), Candidate(US1, 5)], 2)
-        strategy.retain([US1])
+    def test_all_turns_begin_anew_when_the_pool_changes(self):
+        strategy, full = PriorityStrategy(full=1), [Candidate(EU1, 5), Candidate(US1, 5)]
+        assert [EU1, EU1] == choose(strategy, rows(EU1, US1), 1) + choose(strategy, full, 1)
 
-        assert {"m": (2, {"us": 2})} == turns_in(strategy._turns._subaccounts)
-        assert {("us", US1.url)} == strategy._least_connections._turns._purses["m"].owed.keys()
+        strategy.retain([EU1, US1])
+        assert [EU1, EU1] == choose(strategy, rows(EU1, US1), 1) + choose(strategy, full, 1)
 
 
 class TestNames:

@@ -32,6 +32,14 @@ def test_a_healthy_endpoint_answers_after_its_latency() -> None:
     assert Answer(1.0, 4.0) == ask(A1, 0.0)
 
 
+@pytest.mark.parametrize("kind", Kind)
+def test_a_check_is_answered_by_what_fails_requests_alone(kind) -> None:
+    upstream = Upstream(EXACT, [Trouble(kind, 10.0, 20.0, ("a1",))])
+    answered = [upstream.is_alive(A1, 9.9), upstream.is_alive(A1, 10.0), upstream.is_alive(A2, 10.0)]
+
+    assert [True, kind not in (Kind.DOWN, Kind.HANGS), True] == answered
+
+
 def test_latencies_are_spread_around_their_median() -> None:
     rng = random.Random(1)
     drawn = sorted(Latency(first=2.0, sigma=0.3).draw(rng)[0] for _ in range(1001))

@@ -12,10 +12,10 @@ from dialects.interface import Envelope
 from dialects.registry import CLIENTS
 from dialects.translator import ClientRequest
 from gateway.observability.metrics import ExchangeRecord
-from gateway.requests.exchange import Asked, Exchange, Shared
-from gateway.requests.lifetime import Lifetime, Wish
+from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
+from gateway.requests.lifetime import Interest, Lifetime
 from gateway.requests.streaming import StreamedAnswer
-from gateway.upstream.steps import Quiet
+from gateway.upstream.steps import StillPending
 from gateway.upstream.transport import NO_ANSWER_IN_TIME
 from routing.attempts import Attempt
 from routing.endpoint import Endpoint
@@ -92,8 +92,8 @@ class ScriptedReader:
                 return self._clock.now
 
     @property
-    def wish(self) -> Wish | None:
-        return Wish(self) if self.comes_at > self._clock.now else None
+    def interest(self) -> Interest | None:
+        return Interest(self) if self.comes_at > self._clock.now else None
 
     def fileno(self) -> int:
         """No descriptor: a script is waited for on the clock."""
@@ -107,7 +107,7 @@ class ScriptedReader:
                 if not read:
                     began()
                 read += chunk
-        except Quiet:
+        except StillPending:
             raise FaultError(NO_ANSWER_IN_TIME) from None
         return read
 
@@ -123,13 +123,13 @@ class ScriptedReader:
         step = self._steps[0]
         if step is HANG:
             self._pass(seconds)
-            raise Quiet
+            raise StillPending
         if isinstance(step, After):
             if step.seconds > seconds:
                 self._steps[0] = After(step.seconds - seconds)
                 self._pass(seconds)
                 self._since = self._clock.now
-                raise Quiet
+                raise StillPending
             self._pass(step.seconds)
         return self._perform(step)
 
@@ -189,7 +189,7 @@ class Bench:
         timeouts: Timeouts | None = None,
         threshold: int = 5,
         clock: SleepingClock | None = None,
-        shared: Shared | None = None,
+        shared: SharedResources | None = None,
     ) -> None:
         policy = Policy(timeouts=timeouts or Timeouts(), breaker=BreakerPolicy(failure_threshold=threshold))
         pools: dict[str, list[Endpoint]] = {}
@@ -201,7 +201,7 @@ class Bench:
         self.backends = Backends(scripts, self.clock)
         self.notes = RecordKeeper()
         self.timeouts = policy.timeouts
-        self.shared = shared or Shared()
+        self.shared = shared or SharedResources()
 
     def exchange(self, dialect: str, body: dict[str, Any], **ends: Any) -> Exchange:
         """Begin an exchange; *ends* are the client and the drain of its lifetime."""
@@ -209,8 +209,8 @@ class Bench:
         conversation = CLIENTS[dialect].parse_request(body)
         envelope = Envelope("token", conversation.model, 1_700_000_000, conversation)
         attempts = self.router.attempts(conversation.model, client=dialect)
-        asked = Asked("id", "caller", ClientRequest(dialect, body, envelope), self.timeouts, self.clock())
-        return Exchange(asked, attempts, self.backends, self.notes, lifetime, self.shared)
+        incoming = IncomingRequest("id", "caller", ClientRequest(dialect, body, envelope), self.timeouts, self.clock())
+        return Exchange(incoming, attempts, self.backends, self.notes, lifetime, self.shared)
 
     @property
     def in_flight(self) -> int:

@@ -46,7 +46,18 @@ def enabled(budget):
         (SONNET_4, RequestedSettings(100), AcceptedSettings(100)),
         (SONNET_4, RequestedSettings(), AcceptedSettings(16384)),
         (HAIKU_3, RequestedSettings(9000), AcceptedSettings(4096, dropped=frozenset({"max_tokens"}))),
-        (SONNET_4, RequestedSettings(100, enabled(2000)), AcceptedSettings(2100, enabled(2000))),
+        (SONNET_4, RequestedSettings(100, enabled(2000)), AcceptedSettings(100, dropped=frozenset({"thinking"}))),
+        (SONNET_4, RequestedSettings(1000, ADAPTIVE, "high"), AcceptedSettings(1000, dropped=frozenset({"thinking"}))),
+        (
+            SONNET_4,
+            RequestedSettings(3000, enabled(9000)),
+            AcceptedSettings(3000, enabled(1500), dropped=frozenset({"thinking.budget_tokens"})),
+        ),
+        (
+            SONNET_46,
+            RequestedSettings(2048, enabled(2048), "high"),
+            AcceptedSettings(2048, enabled(1024), "high", dropped=frozenset({"thinking.budget_tokens"})),
+        ),
         (SONNET_4, RequestedSettings(3000, enabled(10)), AcceptedSettings(3000, enabled(1024))),
         (SONNET_4, RequestedSettings(60000, ADAPTIVE, "low"), AcceptedSettings(60000, enabled(4096))),
         (SONNET_4, RequestedSettings(60000, ADAPTIVE, "odd"), AcceptedSettings(60000, enabled(16384))),
@@ -97,7 +108,10 @@ def test_what_is_wished_is_reconciled_with_what_the_model_takes(profile, wish, p
 def test_thinking_fits_into_the_longest_answer():
     capped = replace(SONNET_4, max_output=4000)
 
-    assert reconcile(RequestedSettings(100, enabled(5000)), capped) == AcceptedSettings(4000, enabled(2000))
+    assert AcceptedSettings(4000, enabled(2000)) == reconcile(RequestedSettings(None, enabled(20000)), capped)
+    assert AcceptedSettings(
+        4000, enabled(2000), dropped=frozenset({"max_tokens", "thinking.budget_tokens"})
+    ) == reconcile(RequestedSettings(9000, enabled(5000)), capped)
 
 
 @given(
@@ -118,7 +132,7 @@ def test_no_wish_leads_to_a_plan_that_claude_refuses(wish, profile):
     made = reconcile(wish, profile)
     thinking = made.thinking or {}
 
-    assert thinking.get("budget_tokens", 0) < made.max_tokens
+    assert thinking.get("budget_tokens", 0) < made.max_tokens <= (wish.max_tokens or made.max_tokens)
     assert not (claude_limits.is_on(made.thinking) and (wish.forced or made.temperature is not None or made.top_k))
     assert made.temperature is None or made.temperature <= 1
     assert profile.effort or made.effort is None

@@ -69,7 +69,7 @@ def test_a_stream_is_passed_to_anthropic_clients(scene, suffix):
     assert seen.over
     understood_by_anthropic(out)
     if suffix == ".sse":
-        golden.matches(BACKEND, scene, "lane", out)
+        golden.matches(BACKEND, scene, "passthrough", out)
 
 
 @pytest.mark.parametrize("scene", golden.scenes(BACKEND))
@@ -195,7 +195,7 @@ def test_every_failure_has_anthropics_shape(kind):
     body = messages.render_fault(Fault(kind, "why"))
 
     assert "error" == body["type"]
-    assert "why" == body["error"]["message"]
+    assert body["error"]["message"].endswith("why")
     assert body["error"]["type"].endswith(("_error", "_too_large"))
 
 

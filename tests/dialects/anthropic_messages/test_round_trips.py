@@ -64,7 +64,7 @@ def conversations(draw):
             st.none()
             | st.just(Reasoning(adaptive=True, shown=True))
             | st.just(Reasoning(Effort.LOW, budget=2000, shown=True))
-            | st.just(Reasoning(Effort.HIGH))
+            | st.just(Reasoning(Effort.HIGH, for_answer=True))
         ),
     )
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.core.faults import FaultError, FaultKind
-from dialects.framing.json_text import dumps, loads, object_from
+from dialects.framing.json_text import dumps, loads, object_around, object_from
 
 INTEGERS = st.integers(-(10**40), 10**40)
 VALUES = st.recursive(
@@ -39,11 +39,41 @@ def test_an_integer_of_any_length_keeps_its_last_digit(number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"\xff", b"NaN", b"1e999", b'"\\ud83d"', b'{"a": 1234567890123456789012, "b": NaN}']
+    "text", [b"", b"{", b"\xff", b"NaN", b"1e999", b'["\\ud83d", NaN]', b'{"a": 1234567890123456789012, "b": NaN}']
 )
 def test_what_is_no_json_is_not_read(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (rb'"cut \ud83d"', "cut \ufffd"),
+        (rb'"\ude00 cut"', "\ufffd cut"),
+        (rb'"\uD83D\uD83D\uDE00"', "\ufffd\U0001f600"),
+        (rb'"\ud83d \\ud83d \u00e9"', "\ufffd \\ud83d é"),
+        (rb'{"\ud83d": [{"a": "\udc00"}]}', {"\ufffd": [{"a": "\ufffd"}]}),
+        (rb'[12345678901234567890, "\ud83d", 0.1]', [12345678901234567890, "\ufffd", 0.1]),
+        (b'"\xed\xa0\xbd"', "\ufffd"),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_read_as_the_replacement_character(text: bytes, value: Any) -> None:
+    assert value == loads(text)
+
+
+def test_control_characters_in_strings_are_read_as_they_stand() -> None:
+    assert ["a\x01b", "c\nd\te"] == loads(b'["a\x01b", "c\nd\te"]')
+
+
+def test_a_byte_order_mark_before_the_text_is_no_part_of_it() -> None:
+    assert {"a": 1} == loads(b'\xef\xbb\xbf{"a": 1}')
+
+
+def test_arguments_of_a_call_hold_no_half_of_a_surrogate_pair() -> None:
+    assert {"\ufffd": "é\ufffd"} == object_from('{"\\ud83d": "é\ud83d"}')
+    assert {"arguments": ["\ufffd"]} == object_around(r'["\ud83d"]')
+    assert {"arguments": "half \ufffd"} == object_around("half \ud83d")
 
 
 def test_half_of_a_surrogate_pair_is_written_by_its_number() -> None:

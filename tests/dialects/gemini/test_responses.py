@@ -60,7 +60,7 @@ def test_a_gemini_client_gets_the_reviewed_bytes(scene):
 
 @pytest.mark.parametrize("scene", scenes("gemini"))
 def test_passthrough_passes_the_reviewed_bytes(scene):
-    matches("gemini", scene, "gemini-lane", _passed(wire("gemini", scene)))
+    matches("gemini", scene, "passthrough", _passed(wire("gemini", scene)))
 
 
 @pytest.mark.parametrize("scene", scenes("gemini"))

@@ -13,6 +13,7 @@ from dialects.core.conversation import (
     CacheMark,
     Conversation,
     Effort,
+    Family,
     Media,
     MediaKind,
     Message,
@@ -371,7 +372,6 @@ def test_fields_of_other_dialects_are_named():
 
     assert [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}] == rendered.body["messages"][0]["content"]
     assert (
-        "assistant image",
         "cache_control",
         "context_management",
         "server_tool_use",
@@ -391,7 +391,7 @@ def test_a_schema_is_not_asked_of_a_model_that_knows_none():
     assert ("response_format",) == rendered.dropped
 
 
-def test_an_image_in_an_instruction_is_named():
+def test_an_image_in_an_instruction_is_shown_in_the_users_turn():
     asked = {
         "messages": [
             {
@@ -404,8 +404,54 @@ def test_an_image_in_an_instruction_is_named():
     }
     rendered = _asked(asked)
 
-    assert {"role": "system", "content": "x", "name": "boss"} == rendered.body["messages"][0]
-    assert ("system image",) == rendered.dropped
+    assert [
+        {"role": "system", "content": "x", "name": "boss"},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "(From the system's message, this image:)"},
+                {"type": "image_url", "image_url": {"url": PNG}},
+                {"type": "text", "text": "x"},
+            ],
+        },
+    ] == rendered.body["messages"]
+    assert () == rendered.dropped
+
+
+def test_what_other_gateways_put_beside_an_answer_is_read_or_named():
+    answer = {
+        "role": "assistant",
+        "content": "ok",
+        "annotations": [{"type": "url_citation"}],
+        "audio": {"id": "audio_1"},
+        "images": [{"type": "image_url", "image_url": {"url": PNG}}],
+        "reasoning_content": "hm",
+        "thinking_blocks": [
+            {"type": "thinking", "thinking": "hm", "signature": "sig"},
+            {"type": "redacted_thinking", "data": "sealed"},
+        ],
+    }
+    said = openai_chat.parse_request({"messages": [{"role": "user", "content": "x", "images": [PNG]}, answer]})
+
+    assert (
+        Thinking("hm", "sig", family=Family.CLAUDE),
+        Thinking(redacted="sealed", family=Family.CLAUDE),
+        Text("ok"),
+        Media(MediaKind.IMAGE, "image/png", PNG.partition(",")[2]),
+    ) == said.messages[1].parts
+    assert {"messages[].annotations", "messages[].audio", "messages[].images"} == said.extra.keys()
+    for model in ("gpt-4o", "mistralai--mistral-small"):
+        rendered = openai_chat.render_request(said, profile_for(model))
+        assert {*said.extra} <= {*rendered.dropped}
+        assert rendered.body.keys() <= {"messages", "model"}
+
+
+def test_what_stands_beside_an_answer_in_no_known_shape_is_named():
+    answer = {"role": "assistant", "content": "ok", "images": ["iVBO"], "thinking_blocks": "hm", "reasoning": "r"}
+    said = openai_chat.parse_request({"messages": [{"role": "user", "content": "x"}, answer]})
+
+    assert (Thinking("r"), Text("ok")) == said.messages[1].parts
+    assert {"messages[].images", "messages[].thinking_blocks"} == said.extra.keys()
 
 
 def test_a_schema_openai_refuses_is_written_so_that_it_takes_it_and_then_not_strict():

@@ -67,7 +67,8 @@ def test_what_clients_get_is_what_was_reviewed(scene, asked):
     written = openai_chat.writer(envelope).write(read(openai_chat.reader("tok", ""), [wire(BACKEND, scene)]))
 
     matches(BACKEND, scene, f"chat_{'with' if asked else 'without'}_usage", written)
-    matches(BACKEND, scene, f"lane_{'with' if asked else 'without'}_usage", _passed(wire(BACKEND, scene), envelope))
+    passed = _passed(wire(BACKEND, scene), envelope)
+    matches(BACKEND, scene, f"passthrough_{'with' if asked else 'without'}_usage", passed)
 
 
 @pytest.mark.parametrize("scene", WHOLE)

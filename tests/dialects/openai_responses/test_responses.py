@@ -74,7 +74,7 @@ def test_what_clients_get_is_what_was_reviewed(scene):
     written = openai_responses.writer(_envelope()).write(read(_reader(), [wire(BACKEND, scene)]))
 
     matches(BACKEND, scene, "responses", written)
-    matches(BACKEND, scene, "lane", _passed(wire(BACKEND, scene), _envelope()))
+    matches(BACKEND, scene, "passthrough", _passed(wire(BACKEND, scene), _envelope()))
 
 
 parts = st.lists(

@@ -11,9 +11,10 @@ import requests
 import emulator
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.cli.check import Finding, Mark, Report, check, examine, render
+from gateway.config.schema import Filters
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings, load, pools, with_discovered
-from gateway.config.subaccounts import Deployment, Filters, SubAccount
+from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.upstream.discovery import Listed, Management, discover
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
@@ -156,7 +157,7 @@ def test_a_model_that_runs_more_than_once_has_one_line():
 
 
 def test_what_discovery_adds_is_listed_through_the_filters():
-    given = settings(account(discovery=True), filters=Filters(exclude=("nano",)))
+    given = settings(account(discovery=True), filters=Filters(exclude=["nano"]))
 
     assert [
         IN,
@@ -167,7 +168,7 @@ def test_what_discovery_adds_is_listed_through_the_filters():
 
 @pytest.mark.parametrize("deployments", [[], [listed("d1", "nano")]])
 def test_a_subaccount_that_serves_nothing_is_wrong(deployments):
-    given = settings(account(discovery=True), filters=Filters(exclude=("nano",)))
+    given = settings(account(discovery=True), filters=Filters(exclude=["nano"]))
 
     assert ("!!", "serves nothing: no model runs in the resource group team-a") == findings(given, *deployments)[-1]
 

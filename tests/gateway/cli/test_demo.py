@@ -1,9 +1,10 @@
 """An emulated SAP AI Core as a child process."""
 
 import json
-import subprocess
+import socket
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -38,6 +39,16 @@ def test_a_config_file_is_what_a_user_of_the_tenants_would_write() -> None:
     assert expected == config_for({"eu": TENANT})
 
 
+def listens(url: str) -> bool:
+    """Whether somebody takes connections there."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def test_a_demo_is_ready_when_it_is_there_and_gone_when_it_is_closed() -> None:
     with Demo() as demo:
         settings = load(demo.config, {}, Path("/nowhere"))
@@ -46,11 +57,11 @@ def test_a_demo_is_ready_when_it_is_there_and_gone_when_it_is_closed() -> None:
         assert demo.url in demo.config.read_text()
         assert 0o600 == demo.config.stat().st_mode & 0o777
         assert KEY in json.loads(demo.config.read_text())["secret_authentication_tokens"]
-        folder, child = demo.config.parent, demo._child
+        assert listens(demo.url)
     demo.close()
 
-    assert not folder.exists()
-    assert child.poll() is not None
+    assert not demo.config.parent.exists()
+    assert not listens(demo.url)
 
 
 def test_an_emulator_that_does_not_start_is_told_and_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,15 +72,15 @@ def test_an_emulator_that_does_not_start_is_told_and_nothing_is_left(monkeypatch
 
 
 def test_an_emulator_that_cannot_be_asked_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    children: list[subprocess.Popen] = []
+    asked = []
 
     def fail(self: ManagementClient, url: str, headers: dict) -> None:
+        asked.append((url, listens(url)))
         raise OSError(url)
 
     monkeypatch.setattr(ManagementClient, "get", fail)
-    begin = Demo._greeting
-    monkeypatch.setattr(Demo, "_greeting", lambda self: (children.append(self._child), begin(self))[1])
     with pytest.raises(OSError, match="admin/tenants"):
         Demo()
 
-    assert [True] == [child.poll() is not None for child in children]
+    [(url, listened)] = asked
+    assert (True, False) == (listened, listens(url))

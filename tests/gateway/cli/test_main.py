@@ -63,7 +63,12 @@ def test_options_count_before_the_config_file(ask: Ask, config: Callable[..., No
 
     assert 0 == told.exit_code
     [settings] = served
-    assert ("127.0.0.1", port, 3, "warning") == (settings.host, settings.port, settings.workers, settings.log_level)
+    assert ("127.0.0.1", port, 3, "warning") == (
+        settings.host,
+        settings.port,
+        settings.server.workers,
+        settings.log_level,
+    )
     assert f"base URL  http://localhost:{port}/v1" in told.stderr
     assert "Try it" not in told.stderr
 

@@ -107,11 +107,12 @@ def test_a_number_of_threads_is_taken_and_said_to_have_no_effect(settings_of):
 
 def test_the_rest_of_the_file_arrives(settings_of, tmp_path):
     (tmp_path / "ca.pem").touch()
+    server = {"workers": 2, "requests": 8, "drain_seconds": 5, "admin_port": 4000, "max_body_bytes": 4096}
     settings = settings_of(
         with_account()
         | {
             "$schema": "https://example/schema.json",
-            "server": {"workers": 2, "requests": 8, "drain_seconds": 5, "admin_port": 4000, "max_body_bytes": 4096},
+            "server": {**server, "port": 80},
             "upstream": {"proxy": "http://user:${PASSWORD}@proxy.example:8080", "ca_bundle": "ca.pem"},
             "log_level": "DEBUG",
             "routing": {
@@ -125,8 +126,8 @@ def test_the_rest_of_the_file_arrives(settings_of, tmp_path):
         {"PASSWORD": "hunter2"},
     )
 
-    assert (2, 4096, "debug") == (settings.workers, settings.max_body_bytes, settings.log_level)
-    assert ServerOptions(requests=8, drain_seconds=5, admin_port=4000) == settings.server
+    assert ServerOptions(**server) == settings.server
+    assert (80, "debug") == (settings.port, settings.log_level)
     assert settings.proxy == Secret("http://user:hunter2@proxy.example:8080")
     assert settings.ca_bundle == tmp_path / "ca.pem"
     assert 2 == settings.policy.retry.max_attempts

@@ -2,9 +2,10 @@
 
 import pytest
 
+from gateway.config.schema import Filters
 from gateway.config.service_keys import Secret
 from gateway.config.settings import SettingsError, load, with_discovered
-from gateway.config.subaccounts import Deployment, Filters
+from gateway.config.subaccounts import Deployment
 from tests.gateway.configs import BASE, KEY, VARIABLES, only, rows, with_account
 
 

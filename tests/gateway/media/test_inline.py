@@ -13,7 +13,7 @@ from dialects.core.faults import FaultError, invalid
 from dialects.interface import Envelope
 from dialects.translator import ClientRequest
 from gateway.media.inline import Fetched
-from gateway.requests.exchange import Shared
+from gateway.requests.exchange import SharedResources
 from gateway.requests.lifetime import CLIENT_LEFT, Lifetime
 
 BYTES = b"\x89PNG"
@@ -153,7 +153,7 @@ def test_why_it_could_not_be_fetched_is_what_the_caller_hears() -> None:
 def test_only_backends_that_want_bytes_are_given_them(dialect: str, fetched: bool) -> None:
     asked = client_request(picture("http://a"))
 
-    assert fetched == (Shared(fetch=Shelf()).inlined(asked, dialect, Lifetime(60)) != asked)
+    assert fetched == (SharedResources(fetch=Shelf()).inlined(asked, dialect, Lifetime(60)) != asked)
 
 
 def test_a_client_that_leaves_does_not_wait_for_what_it_pointed_at() -> None:

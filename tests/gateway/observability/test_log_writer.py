@@ -8,6 +8,7 @@ import select
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -170,28 +171,40 @@ def test_a_filter_may_keep_a_record_back_or_replace_it(pipe: tuple[int, int]) ->
 
 
 def test_lines_say_when_they_were_made() -> None:
-    formatter = log_writer._Formatter("%(asctime)s %(message)s")
-    formatter.converter = time.gmtime
-    records = [logging.makeLogRecord({"msg": "m", "created": at, "msecs": at % 1 * 1000}) for at in (0.25, 0.5, 61.0)]
+    with log_kept():
+        writer = set_up("info")
+    writer.formatter.converter = time.gmtime
+    records = [
+        logging.makeLogRecord({"name": "n", "levelname": "INFO", "msg": "m", "created": at, "msecs": at % 1 * 1000})
+        for at in (0.25, 0.5, 61.0)
+    ]
 
     assert [
-        "1970-01-01 00:00:00,250 m",
-        "1970-01-01 00:00:00,500 m",
-        "1970-01-01 00:01:01,000 m",
-    ] == [formatter.format(record) for record in records]
+        "1970-01-01 00:00:00,250 INFO n m",
+        "1970-01-01 00:00:00,500 INFO n m",
+        "1970-01-01 00:01:01,000 INFO n m",
+    ] == [writer.format(record) for record in records]
+    writer.close()
+
+
+@contextmanager
+def log_kept() -> Iterator[None]:
+    """Put the log back as it was."""
+    root, urllib3 = logging.getLogger(), logging.getLogger("urllib3")
+    handlers, level, others = list(root.handlers), root.level, urllib3.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        urllib3.setLevel(others)
 
 
 def test_the_log_is_set_up_once_however_often_that_is_asked_for() -> None:
-    root, urllib3 = logging.getLogger(), logging.getLogger("urllib3")
-    before = (list(root.handlers), root.level, urllib3.level)
-    try:
+    with log_kept():
         set_up("error")
         writer = set_up("debug")
 
-        assert [writer] == [each for each in root.handlers if isinstance(each, LogWriter)]
-        assert logging.DEBUG == root.level
+        assert [writer] == [each for each in logging.getLogger().handlers if isinstance(each, LogWriter)]
+        assert logging.DEBUG == logging.getLogger().level
         assert not logging.getLogger("urllib3.connectionpool").isEnabledFor(logging.ERROR)
-    finally:
-        root.handlers[:], level = before[0], before[1]
-        root.setLevel(level)
-        urllib3.setLevel(before[2])

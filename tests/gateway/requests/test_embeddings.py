@@ -11,7 +11,7 @@ from dialects.embeddings.openai import parse_request
 from dialects.interface import Envelope
 from dialects.translator import ClientRequest
 from gateway.requests.embeddings import EmbeddingExchange
-from gateway.requests.exchange import Asked
+from gateway.requests.exchange import IncomingRequest
 from gateway.requests.lifetime import Lifetime
 from routing.endpoint import Endpoint
 from tests.support.scripted import Bench, usage_of
@@ -26,10 +26,11 @@ DOWN = Fault(FaultKind.SERVER_ERROR, "boom", 500)
 def exchange(bench: Bench, **body: Any) -> EmbeddingExchange:
     asked = {"model": TITAN, "input": "Hello", **body}
     envelope = Envelope("token", TITAN, 1, Conversation(TITAN))
-    attempts = bench.router.attempts(TITAN, client="openai-embeddings")
+    request = ClientRequest("openai-embeddings", asked, envelope)
+    attempts = bench.router.attempts(TITAN, client=request.client)
     return EmbeddingExchange(
         parse_request(asked),
-        Asked("id", "caller", ClientRequest("openai-embeddings", asked, envelope), bench.timeouts, bench.clock()),
+        IncomingRequest("id", "caller", request, bench.timeouts, bench.clock()),
         attempts,
         bench.backends,
         bench.notes,

@@ -8,7 +8,7 @@ import pytest
 from dialects.core.conversation import Usage
 from dialects.core.faults import Fault, FaultError, FaultKind, Quota
 from gateway.media.inline import Fetched
-from gateway.requests.exchange import Shared
+from gateway.requests.exchange import SharedResources
 from routing.endpoint import Endpoint
 from routing.policy import Timeouts
 from tests.support.scripted import HANG, After, Bench
@@ -185,7 +185,7 @@ def test_what_a_request_points_at_is_fetched_once_however_many_endpoints_are_tri
         return Fetched("image/png", b"png")
 
     places = [replace(each, model="anthropic--claude-4.5-sonnet") for each in (EU, US)]
-    bench = Bench({each: [DOWN] for each in places}, shared=Shared(fetch=fetch))
+    bench = Bench({each: [DOWN] for each in places}, shared=SharedResources(fetch=fetch))
     image = {"type": "image_url", "image_url": {"url": "https://pictures.example/a.png"}}
     exchange = bench.exchange(
         "openai-chat", {"model": places[0].model, "messages": [{"role": "user", "content": [image]}]}

@@ -9,7 +9,7 @@ import pytest
 
 from dialects.core.faults import FaultError, FaultKind
 from gateway.requests import lifetime as module
-from gateway.requests.lifetime import Lifetime, SelectPoll, Signal, Wish
+from gateway.requests.lifetime import Interest, Lifetime, SelectPoll, Signal
 
 PATIENCE = 30.0
 
@@ -68,59 +68,59 @@ def kind_of(call, *args):
     return caught.value.fault.kind
 
 
-# Wishes
+# Interests
 
 
-def test_a_wish_comes_true_when_there_is_something_to_read(way, pair):
+def test_an_interest_is_ready_when_there_is_something_to_read(way, pair):
     near, far = pair()
-    lifetime, wishes = Lifetime(60.0), (Wish(near),)
-    before = lifetime.wait(wishes, 0.0)
+    lifetime, interests = Lifetime(60.0), (Interest(near),)
+    before = lifetime.wait(interests, 0.0)
     far.send(b"x")
 
-    assert ((), wishes) == (before, lifetime.wait(wishes, PATIENCE))
-    assert wishes == lifetime.wait(wishes, PATIENCE)
+    assert ((), interests) == (before, lifetime.wait(interests, PATIENCE))
+    assert interests == lifetime.wait(interests, PATIENCE)
     near.recv(1)
-    assert () == lifetime.wait(wishes, 0.0)
+    assert () == lifetime.wait(interests, 0.0)
 
 
 def test_a_wish_to_write_comes_true_when_there_is_room(way, pair):
     near, far = pair()
-    lifetime, wishes = Lifetime(60.0), (Wish(near, write=True),)
-    assert wishes == lifetime.wait(wishes, PATIENCE)
+    lifetime, interests = Lifetime(60.0), (Interest(near, write=True),)
+    assert interests == lifetime.wait(interests, PATIENCE)
     with suppress(BlockingIOError):
         while True:
             near.send(b"x" * 65536)
-    full = lifetime.wait(wishes, 0.0)
+    full = lifetime.wait(interests, 0.0)
     far.setblocking(False)
     with suppress(BlockingIOError):
         while True:
             far.recv(65536)
 
-    assert ((), wishes) == (full, lifetime.wait(wishes, PATIENCE))
+    assert ((), interests) == (full, lifetime.wait(interests, PATIENCE))
 
 
 def test_an_end_makes_a_wish_come_true(way, pair):
     near, far = pair()
     far.close()
-    wish = Wish(near)
+    interest = Interest(near)
 
-    assert (wish,) == Lifetime(60.0).wait((wish,), PATIENCE)
+    assert (interest,) == Lifetime(60.0).wait((interest,), PATIENCE)
 
 
 def test_of_several_wishes_those_that_came_true_are_told(way, pair):
     (one, _), (two, says), (three, says_too) = pair(), pair(), pair()
     says.send(b"x")
     says_too.send(b"x")
-    wishes = [Wish(each) for each in (one, two, three)]
+    interests = [Interest(each) for each in (one, two, three)]
 
-    assert set(wishes[1:]) == set(Lifetime(60.0).wait(wishes, PATIENCE))
+    assert set(interests[1:]) == set(Lifetime(60.0).wait(interests, PATIENCE))
 
 
 def test_only_the_last_wishes_are_told(way, pair):
     (one, says), (two, says_too) = pair(), pair()
     says.send(b"x")
-    lifetime, later = Lifetime(60.0), (Wish(two),)
-    lifetime.wait((Wish(one),), PATIENCE)
+    lifetime, later = Lifetime(60.0), (Interest(two),)
+    lifetime.wait((Interest(one),), PATIENCE)
 
     assert () == lifetime.wait(later, 0.0)
     says_too.send(b"x")
@@ -130,12 +130,12 @@ def test_only_the_last_wishes_are_told(way, pair):
 def test_a_wish_whose_socket_was_closed_does_not_stand_in_the_way(way, pair):
     (one, _), (two, says) = pair(), pair()
     lifetime = Lifetime(60.0)
-    lifetime.wait((Wish(one),), 0.0)
+    lifetime.wait((Interest(one),), 0.0)
     one.close()
     says.send(b"x")
-    wish = Wish(two)
+    interest = Interest(two)
 
-    assert (wish,) == lifetime.wait((wish,), PATIENCE)
+    assert (interest,) == lifetime.wait((interest,), PATIENCE)
 
 
 def test_a_wait_for_nothing_waits_its_time(way):
@@ -157,7 +157,7 @@ def test_a_client_that_has_left_ends_every_wait(way, pair):
     far.close()
 
     assert FaultKind.CALLER_LEFT is kind_of(lifetime.check)
-    assert FaultKind.CALLER_LEFT is kind_of(lifetime.wait, (Wish(client),), PATIENCE)
+    assert FaultKind.CALLER_LEFT is kind_of(lifetime.wait, (Interest(client),), PATIENCE)
     assert FaultKind.CALLER_LEFT is kind_of(lifetime.sleep, PATIENCE)
 
 
@@ -165,17 +165,15 @@ def test_a_client_that_leaves_while_somebody_waits_ends_the_wait(way, pair):
     """It leaves only once the wait has begun."""
     (near, far), (quiet, _) = pair(), pair()
     lifetime, begun, kinds = Lifetime(60.0, client=near), threading.Event(), []
-    poll = lifetime._watch._poll.poll
 
-    class Watched:
-        register, unregister = lifetime._watch._poll.register, lifetime._watch._poll.unregister
-
-        def poll(self, milliseconds):
+    class Looked:
+        def fileno(self):
             begun.set()
-            return poll(milliseconds)
+            return quiet.fileno()
 
-    lifetime._watch._poll = Watched()
-    waiting = threading.Thread(target=lambda: kinds.append(kind_of(lifetime.wait, (Wish(quiet),), 30.0)), daemon=True)
+    waiting = threading.Thread(
+        target=lambda: kinds.append(kind_of(lifetime.wait, (Interest(Looked()),), 30.0)), daemon=True
+    )
     waiting.start()
     assert begun.wait(PATIENCE)
     far.close()
@@ -198,20 +196,20 @@ def test_a_client_that_is_reset_has_left(way):
 def test_a_client_that_asks_for_more_has_not_left(way, pair):
     """Its next request waits in the socket, and does not wake anybody again and again."""
     (near, far), (quiet, says) = pair(), pair()
-    lifetime, wishes = Lifetime(60.0, client=near), (Wish(quiet),)
+    lifetime, interests = Lifetime(60.0, client=near), (Interest(quiet),)
     far.send(b"GET / HTTP/1.1\r\n\r\n")
 
-    assert () == lifetime.wait(wishes, 0.0)
+    assert () == lifetime.wait(interests, 0.0)
     began = lifetime.clock()
-    assert () == lifetime.wait(wishes, 0.05)
+    assert () == lifetime.wait(interests, 0.05)
     assert lifetime.clock() - began >= 0.05
     says.send(b"x")
-    assert wishes == lifetime.wait(wishes, PATIENCE)
+    assert interests == lifetime.wait(interests, PATIENCE)
     assert b"GET" == near.recv(3)
 
 
 def test_a_client_that_asks_for_more_and_leaves_is_noticed_where_the_system_says_so(pair):
-    if not module._PEER_CLOSED:
+    if not hasattr(select, "POLLRDHUP"):
         pytest.skip("only Linux tells")
     near, far = pair()
     lifetime = Lifetime(60.0, client=near)
@@ -234,7 +232,7 @@ def test_departure_outranks_what_came_at_the_same_time(way, pair):
     says.send(b"x")
     far.close()
 
-    assert FaultKind.CALLER_LEFT is kind_of(Lifetime(60.0, client=near).wait, (Wish(other),), PATIENCE)
+    assert FaultKind.CALLER_LEFT is kind_of(Lifetime(60.0, client=near).wait, (Interest(other),), PATIENCE)
 
 
 # The drain
@@ -250,7 +248,7 @@ def test_a_drain_that_is_over_ends_every_wait_of_everybody(way, pair, drain):
 
     for each in lifetimes:
         assert FaultKind.UNAVAILABLE is kind_of(each.check)
-        assert FaultKind.UNAVAILABLE is kind_of(each.wait, (Wish(quiet),), PATIENCE)
+        assert FaultKind.UNAVAILABLE is kind_of(each.wait, (Interest(quiet),), PATIENCE)
         assert FaultKind.UNAVAILABLE is kind_of(each.sleep, PATIENCE)
 
 
@@ -288,7 +286,7 @@ def test_after_its_deadline_a_request_waits_for_nothing(way, pair):
 
     assert 0.0 == lifetime.left()
     assert FaultKind.TIMEOUT is kind_of(lifetime.check)
-    assert FaultKind.TIMEOUT is kind_of(lifetime.wait, (Wish(near),), PATIENCE)
+    assert FaultKind.TIMEOUT is kind_of(lifetime.wait, (Interest(near),), PATIENCE)
     assert FaultKind.TIMEOUT is kind_of(lifetime.sleep, 1.0)
 
 
@@ -297,16 +295,16 @@ def test_a_wait_beyond_the_deadline_ends_with_it(way, pair):
     lifetime = Lifetime(0.05)
     began = lifetime.clock()
 
-    assert FaultKind.TIMEOUT is kind_of(lifetime.wait, (Wish(quiet),), 30.0)
+    assert FaultKind.TIMEOUT is kind_of(lifetime.wait, (Interest(quiet),), 30.0)
     assert 0.05 <= lifetime.clock() - began < PATIENCE
 
 
 def test_what_came_in_time_is_given_though_the_deadline_has_passed_meanwhile(pair):
     near, far = pair()
     far.send(b"x")
-    lifetime, wish = Lifetime(10.0, clock=Steps(0.0, 9.9, 10.1)), Wish(near)
+    lifetime, interest = Lifetime(10.0, clock=Steps(0.0, 9.9, 10.1)), Interest(near)
 
-    assert (wish,) == lifetime.wait((wish,), 30.0)
+    assert (interest,) == lifetime.wait((interest,), 30.0)
 
 
 def test_a_limit_only_ever_shortens():

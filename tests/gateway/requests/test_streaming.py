@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.relay import PassthroughRelay
 from gateway.requests.lifetime import Signal
 from gateway.requests.streaming import StreamedAnswer
 from routing.availability import Availability
@@ -461,9 +462,11 @@ def stumble() -> None:
 
 
 @pytest.mark.parametrize("step", ["flow", "check"])
-def test_a_defect_while_it_flows_ends_the_stream_and_is_blamed_on_nobody(step: str) -> None:
+def test_a_defect_while_it_flows_ends_the_stream_and_is_blamed_on_nobody(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench, stream = flowing_stream([stumble] if step == "flow" else [HANG], idle=5)
-    stream._flow.relay.abort = lambda _: stumble()
+    monkeypatch.setattr(PassthroughRelay, "abort", lambda *_: stumble())
     bench.clock.now = stream.due
     with pytest.raises(ZeroDivisionError):
         getattr(stream, step)()
@@ -473,9 +476,9 @@ def test_a_defect_while_it_flows_ends_the_stream_and_is_blamed_on_nobody(step: s
     assert {Availability.AVAILABLE} == {state.availability for state in bench.balancer.snapshot("gpt-4.1")}
 
 
-def test_a_defect_in_telling_that_the_upstream_broke_off_ends_the_stream_too() -> None:
+def test_a_defect_in_telling_that_the_upstream_broke_off_ends_the_stream_too(monkeypatch: pytest.MonkeyPatch) -> None:
     bench, stream = flowing_stream([DOWN])
-    stream._flow.relay.abort = lambda _: stumble()
+    monkeypatch.setattr(PassthroughRelay, "abort", lambda *_: stumble())
     with pytest.raises(ZeroDivisionError):
         stream.flow()
 

@@ -185,12 +185,18 @@ def runtime_in_memory() -> Runtime:
 
 @contextmanager
 def running(
-    application: Any, retire_seconds: float = 60.0, clock: Clock = time.monotonic, **options: Any
+    application: Any,
+    retire_seconds: float = 60.0,
+    clock: Clock = time.monotonic,
+    find_parent: Callable[[], int] = os.getppid,
+    **options: Any,
 ) -> Iterator[Running]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     runtime = runtime_in_memory()
     server = ServerOptions(**options)
-    worker = Worker(application, listener, runtime, server, retire_seconds=retire_seconds, clock=clock)
+    worker = Worker(
+        application, listener, runtime, server, retire_seconds=retire_seconds, find_parent=find_parent, clock=clock
+    )
     thread = threading.Thread(target=worker.serve, daemon=True)
     thread.start()
     run = Running(listener.getsockname()[1], worker, runtime, thread)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dialects.core.faults import FaultError
-from gateway.requests.lifetime import Lifetime, Wish
+from gateway.requests.lifetime import Interest, Lifetime
 from gateway.server.client_connection import CONNECTION
 from tests.gateway.server.serving import PATIENCE, Echo, Start, request_threads, running
 from tests.routing.scenes import Clock
@@ -152,12 +152,12 @@ def test_a_body_that_moves_may_take_longer_than_one_that_stalls() -> None:
     clock = Clock(100.0)
 
     class Dripping(Lifetime):
-        def wait(self, wishes: Sequence[Wish], seconds: float) -> tuple[Wish, ...]:
+        def wait(self, interests: Sequence[Interest], seconds: float) -> tuple[Interest, ...]:
             if seconds <= 40:
                 return ()
             clock.now += 40
             client.send(b"x")
-            return super().wait(wishes, PATIENCE)
+            return super().wait(interests, PATIENCE)
 
     def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         environ[CONNECTION].lifetime = Dripping(600.0)

@@ -1,5 +1,6 @@
 """A worker's life: serving, retiring, draining, cancelling."""
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from dialects.core.faults import FaultError
-from gateway.requests.lifetime import Lifetime, Wish
+from gateway.requests.lifetime import Interest, Lifetime
 from gateway.server.client_connection import CONNECTION
 from gateway.server.worker import Stage
 from tests.gateway.server.serving import PATIENCE, Echo, Start, running
@@ -140,8 +141,9 @@ def test_a_worker_whose_requests_outlast_its_retirement_cancels_them() -> None:
 
 
 def test_a_worker_whose_supervisor_is_gone_drains() -> None:
-    with running(Echo()) as run:
-        run.worker._find_parent = lambda: 1
+    parents = [os.getppid()]
+    with running(Echo(), find_parent=lambda: parents[0]) as run:
+        parents[0] = 1
         run.worker.loop.wake()
 
         assert run.ends()
@@ -174,7 +176,7 @@ def test_a_wait_for_the_client_ends_with_the_drain() -> None:
         connection = environ[CONNECTION]
         connection.lifetime = Lifetime(60.0, client=connection, drain=runtimes[0].drain)
         try:
-            connection.lifetime.wait((Wish(connection),), 60.0)
+            connection.lifetime.wait((Interest(connection),), 60.0)
         except FaultError as error:
             ends.append(str(error))
         start("200 OK", [("Content-Length", "0")])

@@ -9,9 +9,10 @@ import threading
 import pytest
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.requests.lifetime import Lifetime, Wish
+from gateway.requests.lifetime import Interest, Lifetime
 from gateway.upstream.background import Task
 from tests.gateway.upstream.test_connecting import no_more_descriptors
+from tests.support.processes import until
 
 PATIENCE = 30.0
 
@@ -29,7 +30,7 @@ def test_a_task_is_done_for_good_and_for_everybody_once_its_call_has_returned():
     waiters = [Lifetime(60.0) for _ in range(3)]
 
     assert (False, False) == before
-    assert [1, 1, 1] == [len(waiter.wait((Wish(task),), PATIENCE)) for waiter in waiters]
+    assert [1, 1, 1] == [len(waiter.wait((Interest(task),), PATIENCE)) for waiter in waiters]
     assert ["result"] * 3 == [task.result() for _ in range(3)]
     assert (True, True) == (task.done, is_readable(task))
 
@@ -80,9 +81,9 @@ def test_a_task_that_is_forgotten_gives_its_descriptors_back():
     for started in (True, False):
         task = Task(int)
         if started:
+            before = {*threading.enumerate()}
             task.start()
-            task.result()
-            task._thread.join(PATIENCE)
+            assert until(lambda before=before: before >= {*threading.enumerate()})
         descriptors.append((task.fileno(), identity(task.fileno())))
         del task
     gc.collect()

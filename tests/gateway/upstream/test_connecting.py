@@ -13,7 +13,7 @@ import pytest
 from dialects.core.faults import FaultKind
 from gateway.config.service_keys import Secret
 from gateway.upstream import connection
-from gateway.upstream.steps import Quiet
+from gateway.upstream.steps import StillPending
 from tests.gateway.peers import answer, fault_of, forever
 from tests.support.certificates import certificate
 from tests.support.processes import free_port
@@ -76,7 +76,7 @@ def test_a_name_is_looked_up_once_for_all_who_need_it_at_the_same_time(serve, tr
     transport = transport_of(resolve=names)
     calls = [begin(f"http://aicore.test:{server.port}", by=transport) for _ in range(5)]
     for call in calls:
-        with pytest.raises(Quiet):
+        with pytest.raises(StillPending):
             call.head(lifetime, 0.0)
     names.gate.set()
 
@@ -145,11 +145,11 @@ def test_an_address_needs_no_looking_up(transport_of, begin, lifetime, host):
     with socket.create_server((host.strip("[]"), 0), family=family) as listener:
         listener.settimeout(PATIENCE)
         call = begin(f"http://{host}:{listener.getsockname()[1]}/", by=transport)
-        with pytest.raises(Quiet):
+        with pytest.raises(StillPending):
             call.head(lifetime, 0.0)
         near, _ = listener.accept()
         with near:
-            with pytest.raises(Quiet):
+            with pytest.raises(StillPending):
                 call.head(lifetime, 0.0)
             assert near.recv(9999).startswith(b"POST / HTTP/1.1\r\nHost: " + host.encode())
 
@@ -170,7 +170,7 @@ def test_an_address_that_does_not_answer_gives_way_to_the_next(transport_of, beg
         call = begin(
             f"http://aicore.test:{port}", by=transport_of(resolve=Names("127.0.0.2", "127.0.0.1")), connect_timeout=0.1
         )
-        with pytest.raises(Quiet):
+        with pytest.raises(StillPending):
             call.head(lifetime, 0.3)
         near, _ = listener.accept()
         with near:
@@ -259,7 +259,7 @@ def test_bytes_that_tls_has_decoded_already_are_not_waited_for(
     call = begin(serve(script, context=tls).url, by=transport_of(ca_bundle=authority.file))
     call.head(lifetime, PATIENCE)
     pieces = [call.take(lifetime, PATIENCE)]
-    with pytest.raises(Quiet):
+    with pytest.raises(StillPending):
         pieces.append(call.take(lifetime, 0.0))
 
     assert [b"x" * 15_000] == pieces

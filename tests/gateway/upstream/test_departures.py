@@ -10,7 +10,7 @@ import pytest
 from dialects.core.faults import FaultKind
 from gateway.config.service_keys import Secret
 from gateway.requests.lifetime import Lifetime, Signal
-from gateway.upstream.steps import Quiet
+from gateway.upstream.steps import StillPending
 from tests.gateway.peers import CHUNKED, OK, chunk, fault_of
 from tests.gateway.upstream.test_connecting import full_listener
 
@@ -98,7 +98,7 @@ def drive(head, take, upstream):
     heard = b""
     for _ in range(100_000):
         was_reached = upstream.reached.is_set()
-        with suppress(Quiet):
+        with suppress(StillPending):
             head(0.0)
             heard += take(0.0)
         if was_reached and heard == upstream.says:
@@ -128,14 +128,14 @@ def test_connecting_ends_with_the_request(begin, request_, end, kind):
     """What is given up has left nothing in the queue of the server once there is room."""
     with full_listener() as port:
         call = begin(f"http://127.0.0.1:{port}/")
-        with pytest.raises(Quiet):
+        with pytest.raises(StillPending):
             call.head(request_.lifetime, 0.0)
-        wish = call._work.pause.wishes[0]
-        assert wish.write
+        interest = call._work.pause.interests[0]
+        assert interest.write
         end(request_)
 
         assert kind is fault_of(call.head, request_.lifetime, PATIENCE).kind
-        assert -1 == wish.on.fileno()
+        assert -1 == interest.on.fileno()
 
 
 @pytest.mark.parametrize(("end", "kind"), ENDS)
@@ -144,7 +144,7 @@ def test_looking_up_ends_with_the_request(transport_of, begin, request_, end, ki
     gate = threading.Event()
     transport = transport_of(resolve=lambda *_: gate.wait(PATIENCE) and ["127.0.0.1"])
     call = begin("http://aicore.test/", by=transport)
-    with pytest.raises(Quiet):
+    with pytest.raises(StillPending):
         call.head(request_.lifetime, 0.0)
     end(request_)
 

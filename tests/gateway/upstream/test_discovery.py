@@ -12,7 +12,7 @@ import emulator
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret, ServiceKey, parse
 from gateway.config.subaccounts import Deployment, SubAccount
-from gateway.upstream.discovery import Management, discover, listing, statuses, without_gaps
+from gateway.upstream.discovery import Management, discover, listing, merge_listing, statuses
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import Token, TokenSource
 
@@ -163,7 +163,7 @@ D1, D2, D3 = (Deployment(f"{BASE}/inference/deployments/{name}") for name in ("d
 def test_a_gap_in_a_list_says_nothing_about_who_answers(listed, answering, found):
     rows = listing(ACCOUNT, Pages(*listed))
 
-    assert found == without_gaps(ACCOUNT, rows, {"m": (D1, D2), "n": (D3,)}, lambda name: name == answering)
+    assert found == merge_listing(ACCOUNT, rows, {"m": (D1, D2), "n": (D3,)}, lambda name: name == answering)
 
 
 @pytest.mark.parametrize("count", [True, False])

@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from dialects.core.faults import FaultError
-from gateway.requests.lifetime import Lifetime, Wish
-from gateway.upstream.steps import Pause, Quiet, Resumable
+from gateway.requests.lifetime import Interest, Lifetime
+from gateway.upstream.steps import Pause, Resumable, StillPending
 
 
 class Clock:
@@ -28,44 +28,43 @@ def lifetime(clock):
 
 
 @pytest.fixture
-def wishes():
-    """One that is true, and one that never will be."""
+def interests():
+    """One that is ready, and one that is not unless something is sent to it."""
     near, far = socket.socketpair()
     far.send(b"x")
     with near, far:
-        yield Wish(near), Wish(far)
+        yield Interest(near), Interest(far)
 
 
-def work(clock, wish, steps, seconds, until=float("inf")):
+def work(clock, interest, steps, seconds, until=float("inf")):
     """Work of so many *steps*, each of which takes so many *seconds* before it waits."""
     for _ in range(steps):
         clock.now += seconds
-        yield Pause((wish,), until)
+        yield Pause((interest,), until)
     return "done"
 
 
-def test_work_is_stopped_and_gone_on_with(clock, lifetime, wishes):
-    true, never = wishes
+def test_work_is_stopped_and_gone_on_with(clock, lifetime, interests):
+    _, later = interests
 
     def steps():
-        yield Pause((never,))
+        yield Pause((later,))
         return "done"
 
     resumable = Resumable(steps(), clock())
     for _ in range(2):
-        with pytest.raises(Quiet):
+        with pytest.raises(StillPending):
             resumable.go_on(lifetime, 0.0)
-        assert (False, never) == (resumable.done, resumable.pause.wishes[0])
-    never.on.close()
-    resumable._pause = Pause((true,))
+        assert (False, later) == (resumable.done, resumable.pause.interests[0])
+    interests[0].on.send(b"x")
 
     assert "done" == resumable.go_on(lifetime, 0.0)
     assert "done" == resumable.go_on(lifetime, 0.0)
     assert (True, None) == (resumable.done, resumable.pause)
 
 
-def test_as_much_is_done_at_once_as_can_be(clock, lifetime, wishes):
-    assert "done" == Resumable(work(clock, wishes[0], 10, 0.0), clock()).go_on(lifetime, 0.0)
+def test_as_much_is_done_at_once_as_can_be(clock, lifetime, interests):
+    assert "done" == Resumable(work(clock, interests[0], 10, 0.0), clock()).go_on(lifetime, 0.0)
 
 
 class Scripted(Lifetime):
@@ -76,61 +75,61 @@ class Scripted(Lifetime):
         self.script = list(script)
         self.waits = []
 
-    def wait(self, wishes, seconds):
+    def wait(self, interests, seconds):
         self.waits.append(pytest.approx(seconds))
         took, ready = self.script.pop(0)
         self.clock.now += took
-        return wishes if ready else ()
+        return interests if ready else ()
 
 
-def test_silence_is_counted_from_where_the_work_last_got_on(clock, wishes):
+def test_silence_is_counted_from_where_the_work_last_got_on(clock, interests):
     """Half a second from the beginning ends in the second wait, which is only the first tenth of a silence."""
     lifetime = Scripted(clock, (0.4, True), (0.1, False), (0.3, True))
 
-    assert "done" == Resumable(work(clock, wishes[0], 2, 0.0), clock()).run_to_end(lifetime, 0.5)
+    assert "done" == Resumable(work(clock, interests[0], 2, 0.0), clock()).run_to_end(lifetime, 0.5)
     assert [0.5, 0.1, 0.4] == lifetime.waits
 
 
-def test_silence_ends_where_nothing_has_moved_for_so_long(clock, lifetime, wishes):
+def test_silence_ends_where_nothing_has_moved_for_so_long(clock, lifetime, interests):
     def steps():
-        yield from work(clock, wishes[0], 3, 0.4)
-        yield from work(clock, wishes[1], 1, 0.6)
+        yield from work(clock, interests[0], 3, 0.4)
+        yield from work(clock, interests[1], 1, 0.6)
 
     resumable = Resumable(steps(), clock())
-    with pytest.raises(Quiet):
+    with pytest.raises(StillPending):
         resumable.run_to_end(lifetime, 0.5)
 
     assert pytest.approx(1000.0 + 3 * 0.4) == resumable.moved
     assert pytest.approx(0.6) == clock() - resumable.moved
 
 
-def test_at_its_moment_the_work_is_told_and_may_go_on(clock, lifetime, wishes):
+def test_at_its_moment_the_work_is_told_and_may_go_on(clock, lifetime, interests):
     def steps():
         try:
-            yield Pause((wishes[1],), 1001.0)
+            yield Pause((interests[1],), 1001.0)
         except TimeoutError:
-            yield Pause((wishes[0],))
+            yield Pause((interests[0],))
         return "done"
 
     resumable = Resumable(steps(), clock())
-    with pytest.raises(Quiet):
+    with pytest.raises(StillPending):
         resumable.go_on(lifetime, 0.0)
     clock.now = 1001.0
 
     assert "done" == resumable.go_on(lifetime, 0.0)
 
 
-def test_work_that_was_closed_lets_go_and_cannot_be_gone_on_with(clock, lifetime, wishes):
+def test_work_that_was_closed_lets_go_and_cannot_be_gone_on_with(clock, lifetime, interests):
     let_go = []
 
     def steps():
         try:
-            yield Pause((wishes[1],))
+            yield Pause((interests[1],))
         finally:
             let_go.append(True)
 
     resumable = Resumable(steps(), clock())
-    with pytest.raises(Quiet):
+    with pytest.raises(StillPending):
         resumable.go_on(lifetime, 0.0)
     resumable.close()
     resumable.close()

@@ -9,7 +9,7 @@ import pytest
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.background import OUT_OF_DESCRIPTORS
-from gateway.upstream.steps import Quiet
+from gateway.upstream.steps import StillPending
 from gateway.upstream.stream_reader import StreamReader
 from gateway.upstream.tokens import Token, TokenSource
 from tests.gateway.peers import CHUNKED, OK, answer, answering, chunk, fault_of, forever
@@ -173,7 +173,7 @@ def test_a_token_is_waited_for_no_longer_than_a_connection(serve, reader_of, ser
     service.gate.clear()
     fault = fault_of(reader_of(server.url, token_limit=0.05).head, PATIENCE)
     later = reader_of(server.url)
-    with pytest.raises(Quiet):
+    with pytest.raises(StillPending):
         later.head(0.0)
     service.gate.set()
 
@@ -187,7 +187,7 @@ def test_a_fetch_that_somebody_waited_for_in_vain_holds_up_nobody_else_for_long(
     service.gate.clear()
     fault_of(reader_of(server.url, token_limit=0.05).head, PATIENCE)
     later = reader_of(server.url, token_limit=0.55)
-    with pytest.raises(Quiet):
+    with pytest.raises(StillPending):
         later.head(0.0)
     left = later.due - Lifetime(1.0).clock()
     fetch = tokens.request()
@@ -221,7 +221,7 @@ def test_waiting_for_a_token_ends_with_the_request(serve, reader_of, request_, s
     server = serve(forever(answer()))
     service.gate.clear()
     reader = reader_of(server.url, within=request_.lifetime)
-    with pytest.raises(Quiet):
+    with pytest.raises(StillPending):
         reader.head(0.0)
     end(request_)
     fault = fault_of(reader.head, PATIENCE)
@@ -241,7 +241,7 @@ def test_a_renewed_token_is_not_used_for_a_request_that_is_over(serve, reader_of
     server = serve(refuse)
     reader = reader_of(server.url, within=request_.lifetime)
     while service.fetches < 2:
-        with suppress(Quiet):
+        with suppress(StillPending):
             reader.head(0.0)
     end(request_)
     fault = fault_of(reader.head, PATIENCE)
@@ -255,23 +255,23 @@ def test_whichever_of_two_says_something_first_is_read_and_the_other_one_left(se
     slow, quick = Upstream("head"), Upstream("stream")
     lifetime = Lifetime(600.0)
     readers = [reader_of(serve(each).url, within=lifetime) for each in (slow, quick)]
-    assert [None, None] == [reader.wish for reader in readers]
+    assert [None, None] == [reader.interest for reader in readers]
     begun = []
     while not begun:
         for reader in readers:
-            with suppress(Quiet):
+            with suppress(StillPending):
                 reader.head(0.0)
                 begun.append(reader)
         if not begun:
-            wishes = tuple(wish for wish in (reader.wish for reader in readers) if wish)
+            interests = tuple(interest for interest in (reader.interest for reader in readers) if interest)
             due = min(reader.due for reader in readers)
             assert lifetime.clock() < due
-            lifetime.wait(wishes, min(PATIENCE, due - lifetime.clock()))
+            lifetime.wait(interests, min(PATIENCE, due - lifetime.clock()))
     readers[0].close()
 
     assert [readers[1]] == begun
     assert b"a" == readers[1].take(PATIENCE)
-    assert readers[1].wish is not None
+    assert readers[1].interest is not None
     assert slow.left.wait(PATIENCE)
     assert 1 == slow.posts
 
@@ -280,11 +280,11 @@ def test_what_is_waited_for_is_known_and_until_when(serve, reader_of, service):
     server = serve(forever(answer()))
     service.gate.clear()
     reader = reader_of(server.url, token_limit=3.0)
-    before = reader.wish, reader.due
-    with pytest.raises(Quiet):
+    before = reader.interest, reader.due
+    with pytest.raises(StillPending):
         reader.head(0.0)
     now = Lifetime(1.0).clock()
-    token = reader.wish
+    token = reader.interest
     assert token is not None
     assert now < reader.due <= now + 3.0
     service.gate.set()
@@ -292,7 +292,7 @@ def test_what_is_waited_for_is_known_and_until_when(serve, reader_of, service):
 
     assert (None, math.inf) == before
     assert math.inf == reader.due
-    assert (b"hello", None, None) == (reader.take(PATIENCE), reader.take(PATIENCE), reader.wish)
+    assert (b"hello", None, None) == (reader.take(PATIENCE), reader.take(PATIENCE), reader.interest)
 
 
 def test_a_reader_that_is_finished_leaves_its_connection(serve, reader_of):

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.requests.lifetime import Lifetime, Wish
+from gateway.requests.lifetime import Interest, Lifetime
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, Task
 from gateway.upstream.tokens import Token, TokenSource, TokenState
 
@@ -126,11 +126,11 @@ def test_all_who_have_no_token_wait_for_one_task(source, service):
 def test_a_token_can_be_waited_for_like_a_socket(source, service):
     service.gate.clear()
     task = source.request()
-    lifetime, wish = Lifetime(60.0), Wish(task)
-    before = lifetime.wait((wish,), 0.0)
+    lifetime, interest = Lifetime(60.0), Interest(task)
+    before = lifetime.wait((interest,), 0.0)
     service.gate.set()
 
-    assert ((), (wish,)) == (before, lifetime.wait((wish,), PATIENCE))
+    assert ((), (interest,)) == (before, lifetime.wait((interest,), PATIENCE))
     assert "t1" == task.result()
 
 

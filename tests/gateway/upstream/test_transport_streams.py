@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dialects.core.faults import FaultError, FaultKind
-from gateway.upstream.steps import Quiet
+from gateway.upstream.steps import StillPending
 from gateway.upstream.transport import _Answer
 from tests.gateway.peers import CHUNKED, OK, Peer, answer, answering, chunk, fault_of, forever
 
@@ -27,8 +27,8 @@ def arriving(call, lifetime):
     while (piece := call.arrived()) is not None:
         if piece:
             yield piece
-        if call.wish is not None:
-            assert lifetime.wait((call.wish,), PATIENCE)
+        if call.interest is not None:
+            assert lifetime.wait((call.interest,), PATIENCE)
 
 
 @pytest.fixture(params=[taken, arriving])
@@ -76,7 +76,7 @@ def test_headers_alone_are_enough_to_begin(serve, begin, lifetime, pieces_of):
 
     assert [b"x"] == list(pieces_of(call, lifetime))
     assert [] == list(pieces_of(call, lifetime))
-    assert call.wish is None
+    assert call.interest is None
 
 
 def test_a_chunk_that_arrives_in_halves_is_handed_on_in_halves(serve, begin, lifetime, pieces_of):
@@ -120,7 +120,7 @@ def test_quiet_can_be_asked_about_again(serve, begin, lifetime):
     while call.status == 0:
         try:
             call.head(lifetime, 0.01)
-        except Quiet:
+        except StillPending:
             quiet += 1
             go_on.set()
     while True:
@@ -128,7 +128,7 @@ def test_quiet_can_be_asked_about_again(serve, begin, lifetime):
             if (piece := call.take(lifetime, 0.01)) is None:
                 break
             got.append(piece)
-        except Quiet:
+        except StillPending:
             quiet += 1
             go_on.set()
 
@@ -150,7 +150,7 @@ def interrupted(serve, begin, lifetime, pieces_of):
         call.head(lifetime, PATIENCE)
         got = []
         fault = fault_of(lambda: got.extend(pieces_of(call, lifetime)))
-        assert call.wish is None
+        assert call.interest is None
         assert fault_of(call.take, lifetime, 0.0).kind is FaultKind.STREAM_BROKEN
         assert fault_of(call.arrived).kind is FaultKind.STREAM_BROKEN
         return b"".join(got), fault
@@ -281,7 +281,7 @@ def test_what_has_not_arrived_is_not_waited_for(serve, begin, lifetime):
     call.head(lifetime, PATIENCE)
 
     assert [b""] * 3 == [call.arrived() for _ in range(3)]
-    assert not lifetime.wait((call.wish,), 0.0)
+    assert not lifetime.wait((call.interest,), 0.0)
 
 
 def test_what_came_with_the_head_is_there_before_anything_is_waited_for(serve, begin, lifetime):
@@ -293,9 +293,9 @@ def test_what_came_with_the_head_is_there_before_anything_is_waited_for(serve, b
     call = begin(serve(script).url)
     call.head(lifetime, PATIENCE)
 
-    assert call.wish is None
+    assert call.interest is None
     assert (b"begun", b"") == (call.arrived(), call.arrived())
-    assert call.wish is not None
+    assert call.interest is not None
 
 
 def test_whoever_was_told_that_something_came_gets_it_the_first_time(serve, begin, lifetime):
@@ -314,7 +314,7 @@ def test_whoever_was_told_that_something_came_gets_it_the_first_time(serve, begi
     got = []
     for _ in range(3):
         go_on.release()
-        assert lifetime.wait((call.wish,), PATIENCE)
+        assert lifetime.wait((call.interest,), PATIENCE)
         got.append(call.arrived())
 
     assert [b"one", b"two", None] == got
@@ -324,7 +324,7 @@ def test_an_empty_answer_is_not_waited_for(serve, begin, lifetime):
     call = begin(serve(forever(answer(b""))).url)
     call.head(lifetime, PATIENCE)
 
-    assert (None, None) == (call.wish, call.arrived())
+    assert (None, None) == (call.interest, call.arrived())
 
 
 def test_an_answer_that_is_not_begun_has_nothing_that_arrived(begin):

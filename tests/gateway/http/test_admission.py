@@ -7,22 +7,22 @@ from contextlib import suppress
 import pytest
 
 from dialects.core.faults import FaultError, FaultKind
-from gateway.http.limits import Admission, Place
-from gateway.requests.lifetime import CLIENT_LEFT, Lifetime, Wish
+from gateway.http.admission import Admission, Place
+from gateway.requests.lifetime import CLIENT_LEFT, Interest, Lifetime
 
 
 class Meanwhile(Lifetime):
-    """A lifetime in which something happens while the request waits for its turn; then its wishes are looked at."""
+    """A lifetime in which something happens while the request waits for its turn; then its interests are looked at."""
 
     def __init__(self, happens: Callable[[], object] = lambda: None) -> None:
         super().__init__(600)
         self.happens = happens
         self.waits: list[float] = []
 
-    def wait(self, wishes: tuple[Wish, ...], seconds: float) -> tuple[Wish, ...]:  # type: ignore[override]
+    def wait(self, interests: tuple[Interest, ...], seconds: float) -> tuple[Interest, ...]:  # type: ignore[override]
         self.waits.append(seconds)
         self.happens()
-        return super().wait(wishes, 0.0)
+        return super().wait(interests, 0.0)
 
 
 def leave() -> None:

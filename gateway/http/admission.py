@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Final
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.requests.lifetime import Lifetime, Signal, Wish
+from gateway.requests.lifetime import Interest, Lifetime, Signal
 
 FULL: Final = "The proxy is serving as many requests as it may. Try again soon."
 
@@ -90,7 +90,7 @@ class Admission:
             raise FaultError(Fault(FaultKind.UNAVAILABLE, FULL, retry_after=self._seconds))
         try:
             if not waiter.has_place:
-                lifetime.wait((Wish(waiter.turn),), self._seconds)
+                lifetime.wait((Interest(waiter.turn),), self._seconds)
         except BaseException:
             if not self._leave_room(waiter):
                 self._give_back()

@@ -1,0 +1,105 @@
+"""Context overflows: a conversation that is longer than its model takes, in the words of each vendor.
+
+Clients recognise it by their own vendor's words, and then shorten the conversation: OpenAI's by a code, Anthropic's and
+Google's by the message. Each pattern is linear in the length of the text.
+"""
+
+import re
+
+from dialects.core.faults import Fault, Overflow
+
+_CODE = re.compile(r"(?:model_)?context_(?:length|window)_(?:is_)?exceeded", re.IGNORECASE)
+
+
+def _pattern(words: str) -> re.Pattern[str]:
+    """Compile *words*, in which `<name>` stands for a number of tokens."""
+    for name in ("tokens", "input", "output", "limit"):
+        words = words.replace(f"<{name}>", f"(?P<{name}>[0-9]{{1,12}})")
+    return re.compile(words, re.IGNORECASE)
+
+
+_BY_ANTHROPIC = _pattern(r"prompt is too long(?:: <tokens> tokens > <limit> maximum)?")
+_BY_ANTHROPIC_WITH_THE_ANSWER = _pattern(
+    r"input length and .?max_tokens.? exceed context limit(?:: <input> \+ <output> > <limit>)?"
+)
+_REQUESTED = r"[.,;] however,? (?:you requested|your [a-z]{1,20} resulted in)(?: about)? <tokens> tokens"
+_IN_PARTS = r" \(<input> in (?:the|your) [a-z]{1,20}[,;] <output> (?:in|for) the completion"
+_WORDS = (
+    _BY_ANTHROPIC,
+    _BY_ANTHROPIC_WITH_THE_ANSWER,
+    # Bedrock, for all of its models; Nova; Titan.
+    _pattern(r"input is too long for (?:the )?requested model"),
+    _pattern(r"number of input tokens exceeds (?:the )?maximum length|input tokens exceeded:"),
+    _pattern(r"too many input tokens(?:\. max input tokens: <limit>, request input token count: <tokens>)?"),
+    # OpenAI, and those who serve open models in its dialect.
+    _pattern(rf"maximum context length is <limit> tokens(?:{_REQUESTED}(?:{_IN_PARTS})?)?"),
+    _pattern(r"exceeds? the (?:model's )?context window"),
+    _pattern(
+        r"input tokens exceed the configured limit(?: of <limit> tokens)?"
+        r"(?:\. your [a-z]{1,20} resulted in <tokens> tokens)?"
+    ),
+    _pattern(r"contains <tokens> tokens[^.]{0,60} too large for model with <limit> maximum context"),
+    _pattern(r"longer than the model's (?:maximum )?context length"),
+    # Gemini, by both of Google's services.
+    _pattern(r"input token count(?: \(<tokens>\))? exceeds the maximum number of tokens allowed(?: \(<limit>\))?"),
+    _pattern(r"input token count is <tokens> but (?:the )?model only supports up to <limit>"),
+    # Cohere, NVIDIA, and whoever else.
+    _pattern(r"number of tokens in the prompt cannot exceed <limit>(?: - received <tokens>)?"),
+    _pattern(r"input length <tokens> exceeds maximum allowed token size <limit>"),
+    _pattern(r"\bmaximum context length\b|\bcontext[ _](?:length|window|limit)[ _](?:is |was |has been )?exceeded"),
+)
+_OPENAIS = re.compile(r"maximum context length is [0-9]|exceeds the context window", re.IGNORECASE)
+_GOOGLES = re.compile(r"input token count", re.IGNORECASE)
+
+
+def overflow_in(code: str, message: str) -> Overflow | None:
+    """Read from an error whether it is a context overflow, and how many tokens it counts; None if it is another."""
+    found = next((found for words in _WORDS if (found := words.search(message))), None)
+    if found is None:
+        return Overflow() if _CODE.fullmatch(code) else None
+    counts = {name: int(digits) for name, digits in found.groupdict().items() if digits}
+    tokens = counts.get("input", counts.get("tokens"))
+    return Overflow(tokens, counts.get("limit"), counts.get("output", 0))
+
+
+def anthropics_words(fault: Fault) -> str:
+    """Say a context overflow as Anthropic does; where shorter answers would do, that is what it says."""
+    tokens, limit, output = _counts(fault)
+    if _BY_ANTHROPIC.search(fault.message) or _BY_ANTHROPIC_WITH_THE_ANSWER.search(fault.message):
+        return fault.message
+    if tokens is None or limit is None:
+        return f"prompt is too long: {fault.message}"
+    if tokens < limit < tokens + output:
+        counted = f"{tokens} + {output} > {limit}"
+        return (
+            f"input length and `max_tokens` exceed context limit: {counted}, "
+            "decrease input length or `max_tokens` and try again"
+        )
+    return f"prompt is too long: {tokens + output} tokens > {limit} maximum"
+
+
+def openais_words(fault: Fault) -> str:
+    """Say a context overflow as OpenAI does."""
+    tokens, limit, output = _counts(fault)
+    if _OPENAIS.search(fault.message):
+        return fault.message
+    if tokens is None or limit is None:
+        return f"Your input exceeds the context window of this model. {fault.message}"
+    asked = f"However, you requested {tokens + output} tokens ({tokens} in the messages, {output} in the completion)."
+    counted = asked if output else f"However, your messages resulted in {tokens} tokens."
+    return f"This model's maximum context length is {limit} tokens. {counted} Please reduce the length of the messages."
+
+
+def googles_words(fault: Fault) -> str:
+    """Say a context overflow as Google does."""
+    tokens, limit, output = _counts(fault)
+    if _GOOGLES.search(fault.message):
+        return fault.message
+    if tokens is None or limit is None:
+        return f"The input token count exceeds the maximum number of tokens allowed. {fault.message}"
+    return f"The input token count ({tokens + output}) exceeds the maximum number of tokens allowed ({limit})."
+
+
+def _counts(fault: Fault) -> tuple[int | None, int | None, int]:
+    counted = fault.overflow or Overflow()
+    return counted.tokens, counted.limit, counted.output
