@@ -171,7 +171,7 @@ CHAT_CUSTOM = {"flat": CUSTOM, "nested": {"type": "custom", "custom": {"name": "
 
 @STREAMED
 @pytest.mark.parametrize("declared", CHAT_CUSTOM)
-@pytest.mark.parametrize("model", [model for model in MODELS if model != "gpt-5.3-codex"])
+@pytest.mark.parametrize("model", MODELS)
 def test_a_custom_tool_on_the_chat_path_is_called_with_its_text(
     wide_proxy: Proxy, model: str, declared: str, stream: bool
 ) -> None:
@@ -193,6 +193,7 @@ def test_a_custom_tool_on_the_chat_path_is_called_with_its_text(
     assert ("custom", {"name": "apply_patch", "input": PATCH}) == (made["type"], made["custom"])
     assert "begin hunk end" in json.dumps(sent(wide_proxy)[0])
     assert "it applied" in again.json["choices"][0]["message"]["content"]
+    assert "Begin Patch" in json.dumps(sent(wide_proxy)[1])
 
 
 def message_in(told: HttpAnswer, *, stream: bool) -> dict[str, Any]:
