@@ -7,6 +7,8 @@ LINT := $(BIN)/.lint
 CHECKS := $(BIN)/.checks
 FAST := tests/dialects tests/routing tests/gateway/config tests/test_layers.py tests/test_recipes.py tests/test_words.py
 SLOW := tests/dialects/test_laws.py tests/dialects/test_continuations.py
+# Compiled tests are kept, also where a container says that nothing compiled is: they take half as long to be found.
+unexport PYTHONDONTWRITEBYTECODE
 # Processes that test: one for each core. CI has two.
 JOBS ?= auto
 ARGS ?=

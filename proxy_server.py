@@ -19,7 +19,7 @@ from dialects.adapt.token_estimate import estimate_tokens
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status, invalid
 from dialects.framing.json_text import dumps, loads
-from dialects.registry import CLIENTS, dialect_of_caller
+from dialects.registry import CLIENTS, dialect_of_caller, request_id_headers
 from gateway.cli import main as command_line
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
@@ -51,7 +51,7 @@ _DOUBLED = re.compile(r"^/v1(?=/v1(?:beta)?/)")
 """What stands before the path of a client that adds `/v1` to a base URL that has it already."""
 _FINAL = frozenset({400, 401, 403, 404})
 """The statuses of mistakes that the same request makes again, however often it is sent."""
-_KEPT_ID = re.compile(r"(?<=/responses/)([^/]{8})[^/]+")
+_KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
@@ -210,7 +210,9 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
 
     @app.post("/v1/messages")
     def messages() -> Response:
-        return _converse(gateway, anthropic_messages.DIALECT, _with_betas(_body(gateway)))
+        body = _with_betas(_body(gateway))
+        anthropic_messages.require_max_tokens(body)
+        return _converse(gateway, anthropic_messages.DIALECT, body)
 
     @app.post("/v1/messages/count_tokens")
     def messages_count_tokens() -> Response:
@@ -250,6 +252,11 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
         status, body = gateway.kept(request.method, answer, g.caller, g.lifetime)
+        return Response(body, status, mimetype="application/json")
+
+    @app.get("/v1/responses/<answer>/input_items")
+    def input_items(answer: str) -> Response:
+        status, body = gateway.kept("GET", answer, g.caller, g.lifetime, "/input_items")
         return Response(body, status, mimetype="application/json")
 
     @app.post("/v1/responses/<answer>/cancel")
@@ -402,8 +409,9 @@ def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = 
     """Say why a request did not become an exchange, and take note of it."""
     model = (request.view_args or {}).get("model") or g.get("asked")
     asked = model if isinstance(model, str) else _called()
-    name = gateway.refused(fault, client=_caller_dialect(), caller=g.get("caller", "anonymous"), asked=asked)
-    return _say(fault, {**(headers or {}), "x-request-id": name})
+    client = _caller_dialect()
+    name = gateway.refused(fault, client=client, caller=g.get("caller", "anonymous"), asked=asked)
+    return _say(fault, {**(headers or {}), **request_id_headers(client, name)})
 
 
 def _called() -> str:

@@ -4,10 +4,11 @@ A dialect is a module of functions plus, for streams, two small classes. The
 type checker holds its row of the registry against these protocols.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dialects.adapt.signatures import Open
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, NO_USAGE, Completion, Conversation, Usage
 from dialects.core.faults import Fault
@@ -17,18 +18,34 @@ from dialects.framing.sse import Frame
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Writes who made an answer into what the client sends again: the ids of kept responses, and signatures.
+
+    Each is a function of the text alone.
+    """
+
+    id: Callable[[str], str] = str
+    seal: Callable[[str], str] = str
+
+
+AS_MADE = Origin()
+"""Leaves ids and signatures as the backend wrote them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """What a response says about itself: decided once a request, the same in every chunk.
 
     *token* is random text that a dialect puts behind its own prefix to mint ids,
     *model* the name the client asked for, *created* in seconds since the epoch,
-    *conversation* the request that is answered.
+    *conversation* the request that is answered. Only *origin*, who answers, is that of an attempt.
     """
 
     token: str
     model: str
     created: int
     conversation: Conversation
+    origin: Origin = AS_MADE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +102,10 @@ class BackendDialect(Protocol):
 
 class PassthroughDialect(Protocol):
     """A dialect of clients and backends, whose bodies may pass between two ends of it without being translated."""
+
+    def open_seals(self, body: JSON, open: Open) -> JSON:
+        """Open the signatures in a client's own body; one that may not be sent is left out and named later."""
+        ...
 
     def passthrough_request(self, body: JSON, profile: ModelProfile) -> Rendered:
         """Change of a client's own body only what the backend refuses."""

@@ -44,6 +44,8 @@ class Dialect:
     """Where only its clients call."""
     header: str = ""
     """What only its clients send, on the paths that clients of all dialects share."""
+    request_id: str = "x-request-id"
+    """The header in which its clients look for the id of their request."""
     keep_alive: bytes = comment("ping")
     """What keeps a stream to its clients alive while there is nothing to say."""
     fetches_media: bool = True
@@ -112,6 +114,7 @@ DIALECTS: Mapping[str, Dialect] = {
             client_names=("anthropic", "claude"),
             paths=re.compile(r"/v1/messages"),
             header="anthropic-version",
+            request_id="request-id",
             fetches_media=False,
             other_tools=True,
         ),
@@ -155,6 +158,11 @@ PASSTHROUGHS: Mapping[str, PassthroughDialect] = _SideOf(lambda row: row.passthr
 def traits(name: str) -> Dialect:
     """Return the traits of the dialect *name*; one without a row, such as that of embeddings, has none."""
     return DIALECTS.get(name, _NO_TRAITS)
+
+
+def request_id_headers(client: str, id: str) -> dict[str, str]:
+    """Name a request in the header where all find it, and in that where clients of the dialect *client* look."""
+    return {"x-request-id": id, traits(client).request_id: id}
 
 
 def dialect_of_caller(path: str, headers: Container[str]) -> str:

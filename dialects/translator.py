@@ -5,7 +5,7 @@ Two classes of one shape: `HubTranslator` goes through the neutral values of
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -13,14 +13,15 @@ from dialects.adapt.hosted_tools import hosted_tool
 from dialects.adapt.json_root import json_root_for
 from dialects.adapt.media_turns import has_misplaced_media
 from dialects.adapt.property_keys import property_keys_for
-from dialects.adapt.tool_names import ToolNames, tool_names_for
+from dialects.adapt.signatures import Open, opened, sealed
+from dialects.adapt.tool_names import ToolNames, tool_names_for, without_duplicates
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Completion, Conversation, Opaque, has_forms
 from dialects.core.relay import PassthroughRelay, Relay, RenderFrame, TranslatingRelay
 from dialects.core.streams import EventReader
 from dialects.framing.aws_event_stream import decoder_for
-from dialects.interface import BackendDialect, ClientDialect, Envelope, PassthroughDialect, Rendered
+from dialects.interface import BackendDialect, ClientDialect, Envelope, Origin, PassthroughDialect, Rendered
 from dialects.registry import BACKENDS, CLIENTS, DIALECTS, PASSTHROUGHS
 
 
@@ -35,6 +36,17 @@ class ClientRequest:
     body: JSON
     envelope: Envelope
     may_pass: bool = True
+
+    def opened(self, open: Open) -> "ClientRequest":
+        """Open the signatures that it brings along, for the endpoint that is asked."""
+        passthrough = PASSTHROUGHS.get(self.client)
+        body = passthrough.open_seals(self.body, open) if passthrough and self.may_pass else self.body
+        envelope = replace(self.envelope, conversation=opened(self.envelope.conversation, open))
+        return replace(self, body=body, envelope=envelope)
+
+    def answered_by(self, origin: Origin) -> "ClientRequest":
+        """Say who answers: it is written into what the client sends again."""
+        return replace(self, envelope=replace(self.envelope, origin=origin))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +112,12 @@ class HubTranslator:
 
     def render_request(self, profile: ModelProfile) -> Rendered:
         """Render the request in the backend's dialect."""
-        conversation = approximate_or_reject(self._envelope.conversation, self._own, self._has)
+        conversation, differing = without_duplicates(self._envelope.conversation)
+        conversation = approximate_or_reject(conversation, self._own, self._has)
         for adaptation in self._adaptations:
             conversation = adaptation.to_model(conversation)
-        return self._backend.render_request(conversation, profile)
+        rendered = self._backend.render_request(conversation, profile)
+        return replace(rendered, dropped=tuple(sorted({*rendered.dropped, *differing}))) if differing else rendered
 
     def _has(self, tool: Opaque) -> bool:
         """Whether the model has a tool that is no function."""
@@ -113,14 +127,16 @@ class HubTranslator:
 
     def relay(self, content_type: str) -> Relay:
         """Read the one dialect, write the other."""
-        reader: EventReader = self._backend.reader(self._envelope.token, content_type)
+        frames = self._backend.reader(self._envelope.token, content_type)
+        frames.seal = self._envelope.origin.seal
+        reader: EventReader = frames
         for adaptation in reversed(self._adaptations):
             reader = adaptation.reader(reader)
         return TranslatingRelay(reader, self._client.writer(self._envelope))
 
     def render_response(self, body: JSON) -> ClientResponse:
         """Parse the one dialect, render the other."""
-        completion = self._backend.parse_response(body, self._envelope.token)
+        completion = sealed(self._backend.parse_response(body, self._envelope.token), self._envelope.origin.seal)
         for adaptation in reversed(self._adaptations):
             completion = adaptation.to_client(completion)
         return ClientResponse(self._client.render_response(completion, self._envelope), completion)
@@ -172,7 +188,7 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     keys = property_keys_for(conversation, profile.odd_in_keys)
     tool_names = ToolNames() if at_home else tool_names_for(conversation, profile.odd_in_names)
     root = json_root_for(conversation, profile)
-    fits = (profile.native_schema or conversation.output is None) and (at_home or root.schema is None)
+    fits = _takes_format(conversation, profile) and (at_home or root.schema is None)
     fits = fits and (DIALECTS[request.client].formed_frames is not None or not has_forms(conversation))
     passes = request.may_pass and fits and not tool_names.sent and not keys.sent and request.client == backend
     if passes and backend in PASSTHROUGHS and not has_misplaced_media(conversation, DIALECTS[backend].media_roles):
@@ -180,3 +196,9 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     # What is asked for within an object has properties as well: their keys come last.
     adaptations = (tool_names, root, keys)
     return HubTranslator(request, CLIENTS[request.client], BACKENDS[backend], adaptations, own)
+
+
+def _takes_format(conversation: Conversation, profile: ModelProfile) -> bool:
+    """Whether a model takes the format that is wanted of its answer as it is."""
+    output = conversation.output
+    return output is None or (profile.native_schema and (profile.json_object or output.schema is not None))

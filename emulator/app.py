@@ -181,6 +181,7 @@ def _request(
     """Gather what the inference needs to know."""
     return InferenceRequest(
         deployment.model,
+        deployment.id,
         path,
         request.method,
         raw,

@@ -18,6 +18,7 @@ class InferenceRequest:
     """A request for a deployment, with what its protocol reads and keeps."""
 
     model: Model
+    deployment: str
     path: str
     method: str
     body: bytes

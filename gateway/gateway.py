@@ -16,13 +16,14 @@ from prometheus_client import CollectorRegistry
 from dialects import openai_responses
 from dialects.adapt.token_estimate import estimate_tokens
 from dialects.capabilities.models import Vendor, profile_for
-from dialects.core.conversation import JSON, Conversation, Effort, Family, Opaque, Part, Thinking, ToolSpec
+from dialects.core.conversation import JSON, Conversation, Effort, Opaque, ToolSpec
 from dialects.core.events import Failed
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.embeddings import openai as openai_embeddings
 from dialects.interface import Envelope
-from dialects.registry import CLIENTS, traits
+from dialects.registry import CLIENTS
 from dialects.translator import ClientRequest
+from gateway.config.service_keys import secret_of
 from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
 from gateway.http.admission import Admission
@@ -35,7 +36,7 @@ from gateway.requests.compaction import CompactionExchange
 from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources, item_ids
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
-from gateway.requests.sticky_endpoints import StickyEndpoints
+from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
 from gateway.requests.streaming import StreamedAnswer
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.discovery import Management
@@ -43,7 +44,7 @@ from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
 from routing.attempts import Attempts
-from routing.availability import EndpointState, NoEndpointError
+from routing.availability import MAKER_LEFT, EndpointState, NoEndpointError
 from routing.endpoint import Endpoint
 from routing.events import EventPublisher
 from routing.load_balancer import LoadBalancer
@@ -60,17 +61,28 @@ _MOST_TIMEOUTS = 1024
 """For how many models it is remembered what they may take."""
 _LONGEST_ID = 100
 """How many characters of an unknown id are repeated to whoever sent it."""
-_KNOWN = "Ids are known to the key that they were made for, until the proxy restarts."
+_PREVIOUS_ID = "previous_response_id"
+_KNOWN = "Ids are known to the key that they were made for."
+_KNOWN_HERE = "Ids are known to the key that they were made for, until the proxy restarts."
 _PREVIOUS = Fault(
     FaultKind.INVALID_REQUEST,
     f"Previous response with id '{{}}' not found. {_KNOWN} Send the whole conversation as input instead.",
     400,
     code="previous_response_not_found",
-    param="previous_response_id",
+    param=_PREVIOUS_ID,
+)
+_NOT_YET = Fault(
+    FaultKind.UNAVAILABLE, "It is not known yet whether the deployment that keeps this response is still there.", 503
 )
 _ITEM = Fault(
-    FaultKind.NOT_FOUND, f"Item with id '{{}}' not found. {_KNOWN} Send the item itself instead.", 404, param="input"
+    FaultKind.NOT_FOUND,
+    f"Item with id '{{}}' not found. {_KNOWN_HERE} Send the item itself instead.",
+    404,
+    param="input",
 )
+
+
+_RESPONSE = Fault(FaultKind.NOT_FOUND, f"Response with id '{{}}' not found. {_KNOWN}", 404, code="response_not_found")
 
 
 class Gateway:
@@ -117,6 +129,7 @@ class Gateway:
         self._timeouts_for = lru_cache(_MOST_TIMEOUTS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
         self._shared = SharedResources(fetch=fetcher)
+        self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
         self._readiness = ReadinessProbe(
             self._tokens, self.balancer.snapshot, lambda: self._pool.unlisted().subaccounts, clock
@@ -146,17 +159,23 @@ class Gateway:
         lifetime: Lifetime | None = None,
         *,
         asked_in: str = "",
+        by: type[Exchange] = Exchange,
     ) -> Exchange:
         """Begin to answer a request in the *client* dialect; raises `FaultError` for one that makes no sense.
 
-        *asked_in* is the dialect that understands the body, where no model takes it as it is.
+        *asked_in* is the dialect that understands the body, where no model takes it as it is; *by* is what answers it.
         """
         began = self._clock()
         conversation = CLIENTS[asked_in or client].parse_request(body)
         lifetime = lifetime or self.lifetime()
+        maker = None
+        if previous := conversation.extra.get(_PREVIOUS_ID):
+            made, maker = self._made(previous, caller, _PREVIOUS)
+            body = {**body, _PREVIOUS_ID: made}
+            conversation = replace(conversation, extra={**conversation.extra, _PREVIOUS_ID: made})
         request = self._client_request(client, body, conversation, may_pass=not asked_in)
-        incoming, attempts = self._incoming(request, headers, caller, began, lifetime)
-        return Exchange(incoming, attempts, self._core, self._observer, lifetime, self._shared)
+        incoming, attempts = self._incoming(request, headers, caller, began, lifetime, maker)
+        return by(incoming, attempts, self._core, self._observer, lifetime, self._shared)
 
     def embeddings(
         self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None
@@ -174,30 +193,25 @@ class Gateway:
         self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None
     ) -> Exchange:
         """Begin to make a conversation shorter; raises `FaultError` for a request that makes no sense."""
-        began = self._clock()
-        client = openai_responses.DIALECT
-        body = {name: value for name, value in body.items() if name != "stream"}
-        lifetime = lifetime or self.lifetime()
-        request = self._client_request(client, body, openai_responses.parse_request(body))
-        incoming, attempts = self._incoming(request, headers, caller, began, lifetime)
-        return CompactionExchange(incoming, attempts, self._core, self._observer, lifetime, self._shared)
+        whole = {name: value for name, value in body.items() if name != "stream"}
+        return self.exchange(openai_responses.DIALECT, whole, headers, caller, lifetime, by=CompactionExchange)
 
     def kept(
         self, method: str, answer: str, caller: str, lifetime: Lifetime | None = None, action: str = ""
     ) -> tuple[int, bytes]:
         """Ask for, delete or cancel an answer of *caller* that its deployment keeps; raises `FaultError`."""
-        endpoint = self._shared.responses.find(caller, answer)
-        if endpoint is None:
-            message = f"Response with id {answer!r} not found. {_KNOWN}"
-            raise FaultError(Fault(FaultKind.NOT_FOUND, message, 404, code="response_not_found"))
-        path = f"/responses/{quote(answer, safe='')}{action}"
+        made, endpoint = self._made(answer, caller, _RESPONSE)
+        path = f"/responses/{quote(made, safe='')}{action}"
         timeouts = self.settings.policy.timeouts
-        status, body = self._core.manage(endpoint, method, path, timeouts, lifetime or self.lifetime())
-        if method == "DELETE":
-            self._shared.responses.forget(caller, answer)
+        try:
+            status, body = self._core.manage(endpoint, method, path, timeouts, lifetime or self.lifetime())
+        except FaultError as error:
+            if error.fault.status == 404 and error.fault.kind is not FaultKind.GONE:
+                raise FaultError(_unknown(answer, _RESPONSE)) from error
+            raise
         for item in _items_in(body):
             self._shared.items.remember(caller, item, endpoint)
-        return status, openai_responses.passthrough_stored(body)
+        return status, openai_responses.passthrough_stored(body, self._makers.origin(endpoint, caller))
 
     def refused(self, fault: Fault, *, client: str, caller: str, asked: str) -> str:
         """Take note of a request that never became an exchange, and give it an id; *asked* is what it asked for."""
@@ -244,58 +258,110 @@ class Gateway:
         )
 
     def _incoming(
-        self, request: ClientRequest, headers: Mapping[str, str], caller: str, began: float, lifetime: Lifetime
+        self,
+        request: ClientRequest,
+        headers: Mapping[str, str],
+        caller: str,
+        began: float,
+        lifetime: Lifetime,
+        maker: Endpoint | None = None,
     ) -> tuple[IncomingRequest, Attempts]:
-        """Put together what is known of a request, and where it may be tried; raises `FaultError`."""
+        """Put together what is known of a request, and where it may be tried; raises `FaultError`.
+
+        *maker* keeps the response that it goes on from, if it does from one.
+        """
         conversation = request.envelope.conversation
-        affinity = affinity_key(conversation, headers)
-        attempts = self._attempts(request.client, conversation, caller, affinity, lifetime, tags_in(headers))
+        seals = self._makers.of_seals(conversation, caller)
+        context = SelectionContext(
+            affinity_key(conversation, headers),
+            self._preferred(conversation, seals),
+            caller,
+            tags_in(headers),
+            count_input=partial(_input_tokens, conversation),
+        )
+        sticky = self._sticky(conversation, caller, maker)
+        attempts = self._attempts(request.client, conversation, context, sticky, lifetime)
         model = attempts.resolution.model
         timeouts = self._timeouts_for(model, silent=_thinks_in_silence(model, conversation))
         lifetime.limit(timeouts.total)
-        return IncomingRequest(request.envelope.token, caller, request, timeouts, began, affinity), attempts
+        origin = partial(self._makers.origin, caller=caller)
+        open_at = seals.open_at if seals else None
+        return IncomingRequest(request.envelope.token, caller, request, timeouts, began, origin, open_at), attempts
 
     def _attempts(
         self,
         client: str,
         conversation: Conversation,
-        caller: str,
-        affinity: str,
+        context: SelectionContext,
+        sticky: str | None,
         lifetime: Lifetime,
-        tags: frozenset[str],
     ) -> Attempts:
         try:
-            preferred = self._shared.conversations.find(caller, affinity) if _brings_along(conversation) else None
             return self.router.attempts(
                 conversation.model,
                 client=client,
-                pinned=self._pinned(conversation, caller),
-                context=SelectionContext(
-                    affinity, preferred, caller, tags, count_input=partial(_input_tokens, conversation)
-                ),
+                sticky=sticky,
+                context=context,
                 tools_with_reasoning=_reasons_with_tools(conversation),
                 lifetime=lifetime,
             )
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
 
-    def _pinned(self, conversation: Conversation, caller: str) -> str | None:
+    def _preferred(self, conversation: Conversation, seals: BroughtSeals) -> Endpoint | None:
+        """Find the endpoint of the model that has made what no other can read."""
+        if (maker := seals.maker) is None:
+            return None
+        endpoints = self.balancer.endpoints(self.resolve(conversation.model).model)
+        return next((endpoint for endpoint in endpoints if endpoint.url == maker.url), None)
+
+    def _sticky(self, conversation: Conversation, caller: str, maker: Endpoint | None) -> str | None:
         """Name the deployment that keeps what this request goes on from.
 
-        Raises `FaultError` for an id that is not known to be of the caller's own: a deployment knows
-        the proxy's key alone, and would go on from any caller's answer.
+        Raises `FaultError` for an item that is not known to be of the caller's own: a deployment knows
+        the proxy's key alone, and would give out any caller's.
         """
-        previous = conversation.extra.get("previous_response_id")
-        makers = [self._maker(self._shared.responses, caller, previous, _PREVIOUS)] if previous else []
-        makers += [self._maker(self._shared.items, caller, item, _ITEM) for item in _referenced(conversation)]
+        makers = [] if maker is None else [maker]
+        for item in _referenced(conversation):
+            endpoint = self._shared.items.find(caller, item) if isinstance(item, str) else None
+            if endpoint is None:
+                raise FaultError(_unknown(item, _ITEM))
+            makers.append(endpoint)
         return f"{makers[0].subaccount}/{makers[0].deployment}" if makers else None
 
-    def _maker(self, kept: StickyEndpoints, caller: str, id: object, unknown: Fault) -> Endpoint:
-        """Find who keeps what *id* names; raises `FaultError`, with *unknown* in the words for it."""
-        endpoint = kept.find(caller, id) if isinstance(id, str) else None
-        if endpoint is None:
-            raise FaultError(replace(unknown, message=unknown.message.format(str(id)[:_LONGEST_ID])))
-        return endpoint
+    def _made(self, id: object, caller: str, unknown: Fault) -> tuple[str, Endpoint]:
+        """Find what a deployment calls a response, and which one keeps it.
+
+        Raises `FaultError` for an id that is not known to be of the caller's own, with *unknown* in the words for it,
+        and for one of a deployment that is not served, or not yet.
+        """
+        made = self._makers.of_response(id, caller)
+        if made is None:
+            raise FaultError(_unknown(id, unknown))
+        if made.endpoint is not None:
+            return made.text, made.endpoint
+        unlisted = self._pool.unlisted()
+        raise FaultError(replace(_NOT_YET, retry_after=unlisted.seconds) if unlisted.subaccounts else MAKER_LEFT)
+
+    def _endpoints(self) -> Iterator[Endpoint]:
+        """Give all endpoints that are served."""
+        return (endpoint for model in self.balancer.models() for endpoint in self.balancer.endpoints(model))
+
+
+def _signing_keys(settings: Settings, new_token: Callable[[], str]) -> SigningKeys:
+    """Put together what ids and seals are signed with; without anything secret they are good for this process alone."""
+    return SigningKeys(
+        [key.reveal().encode() for key in settings.signing_keys],
+        {
+            name: derived_key(secret_of(account.key.proof) or new_token())
+            for name, account in settings.subaccounts.items()
+        },
+    )
+
+
+def _unknown(id: object, fault: Fault) -> Fault:
+    """Say that *id* is not known, in the words of *fault*."""
+    return replace(fault, message=fault.message.format(str(id)[:_LONGEST_ID]))
 
 
 def _input_tokens(conversation: Conversation) -> int | None:
@@ -320,11 +386,6 @@ def _reasons_with_tools(conversation: Conversation) -> bool:
     return asked and any(isinstance(tool, ToolSpec) for tool in conversation.tools)
 
 
-def _brings_along(conversation: Conversation) -> bool:
-    """Whether a request holds what only its maker can read: OpenAI's sealed or kept thoughts, or a kept item's id."""
-    return any(_is_its_makers(part, conversation.dialect) for each in conversation.messages for part in each.parts)
-
-
 def _referenced(conversation: Conversation) -> Iterator[object]:
     """Give the ids of the kept items that a request only refers to."""
     for message in conversation.messages:
@@ -341,19 +402,6 @@ def _items_in(body: bytes) -> tuple[str, ...]:
     except ValueError:
         return ()
     return item_ids(told) if isinstance(told, dict) else ()
-
-
-def _is_its_makers(part: Part, dialect: str) -> bool:
-    match part:
-        case Thinking(family=Family.OPENAI):
-            return True
-        case Thinking(family=None):
-            # A reasoning item that is not sealed stands for what the deployment has kept under its id.
-            return traits(dialect).keeps_responses
-        case Opaque(payload={"type": "item_reference" | "compaction" | "compaction_summary"}):
-            return True
-        case _:
-            return False
 
 
 def _as_json(state: EndpointState) -> JSON:

@@ -33,7 +33,8 @@ source_paths = ["routing"]
 only_mutate = {files}
 also_copy = ["dialects", "proxy_helpers.py"]
 pytest_add_cli_args_test_selection = ["tests/routing"]
-pytest_add_cli_args = ["-x", "--ignore=tests/routing/test_concurrency.py", "-p", "no:cacheprovider"]
+pytest_add_cli_args = ["-x", "--ignore=tests/routing/test_concurrency.py", "--ignore=tests/routing/test_exports.py",
+    "-p", "no:cacheprovider", "-p", "no:unraisableexception"]
 timeout_multiplier = 4.0
 timeout_constant = 3.0
 use_git_change_detection = false

@@ -7,7 +7,7 @@ from itertools import chain
 
 import pytest
 
-from tests.support.sources import LAYERS, ROOT, files, held, tree_of
+from tests.support.sources import LAYERS, ROOT, files, held, nodes_of
 
 DOCUMENTS = ("ARCHITECTURE.md", "docs/invariants.md", "CONTRIBUTING.md")
 TWO_SCREENS = 120
@@ -32,7 +32,7 @@ def known_names() -> frozenset[str]:
     found: set[str] = set()
     for path in files(*LAYERS, "emulator", "simulation", "benchmarks", "tests", "examples"):
         found |= {path.stem, path.parent.name}
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             match node:
                 case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.Attribute(attr=name):
                     found.add(name)

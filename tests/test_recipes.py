@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+import routing
 from dialects.capabilities.models import PROFILES, ModelProfile, ThinkingStyle, Vendor, canonical, profile_for
-from dialects.core.faults import FaultKind
+from dialects.core.faults import STATUSES, FaultKind
 from dialects.registry import BACKENDS, CLIENTS, DIALECTS, Dialect, traits
 from emulator.errors import ErrorResponse
 from emulator.inference import run
@@ -21,6 +22,8 @@ from gateway.config.settings import SCHEMA_FILE
 from routing.classification import CLASSIFICATIONS
 from routing.protocols import PROTOCOLS, EmbeddingsProtocol
 from routing.strategy import STRATEGIES
+from tests.matrix import cells
+from tests.oracles import knows
 from tests.support.sources import ROOT, held
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -134,6 +137,7 @@ def emulated(model: Model, path: str, body: bytes = b"{}") -> str:
     path, _, query = path.partition("?")
     asked = InferenceRequest(
         model,
+        "d1",
         path,
         "POST",
         body,
@@ -173,6 +177,25 @@ def test_every_protocol_is_spoken_by_a_model_of_the_emulator() -> None:
     held(f"Add a model that is asked in the protocol to {EMULATED}.", offenders)
 
 
+def test_every_protocol_can_be_imported_by_those_who_extend_the_router() -> None:
+    names = {type(protocol).__name__ for protocol in PROTOCOLS}
+
+    held("Add these to `__all__` of routing/protocols/__init__.py.", sorted(names - {*routing.protocols.__all__}))
+    held("Add these to `__all__` of routing/__init__.py.", sorted(names - {*routing.__all__}))
+
+
+def test_every_body_that_is_posted_is_held_against_a_definition() -> None:
+    posted = {
+        protocol.build_endpoint("https://x", name, stream).partition("?")[0]
+        for name in MODELS_BY_NAME
+        for protocol in PROTOCOLS
+        if protocol.dialect in BACKENDS and protocol.speaks(profile_for(name))
+        for stream in (False, True)
+    }
+
+    held("Say in tests/oracles/__init__.py who knows these bodies.", sorted(url for url in posted if not knows(url)))
+
+
 def test_every_protocol_has_its_tests() -> None:
     tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests/routing/protocols").glob("test_*.py")}
     modules = {type(protocol).__module__.rpartition(".")[2] for protocol in PROTOCOLS}
@@ -202,6 +225,19 @@ def test_every_dialect_has_the_anatomy_of_all() -> None:
         "Write these, so that the list of a folder says what a dialect has.",
         [f for f in files if not (ROOT / f).exists()],
     )
+
+
+def test_every_package_of_a_dialect_has_a_row() -> None:
+    packages = {path.parent.name for path in (ROOT / "dialects").glob("*/vocabulary.py")} - {"openai_common"}
+
+    held("Add a row to DIALECTS of dialects/registry.py.", sorted(packages - {n.replace("-", "_") for n in DIALECTS}))
+
+
+def test_every_dialect_is_in_the_matrix() -> None:
+    asked = {dialect for backend in cells.BACKENDS for dialect in (backend.speaks, backend.also)}
+
+    held("Add a client to tests/matrix, and to CLIENTS of its cells.", sorted({*CLIENTS} - {*cells.CLIENTS}))
+    held("Add a model that is asked in it to BACKENDS of tests/matrix/cells.", sorted({*BACKENDS} - asked))
 
 
 def test_every_dialect_has_captured_answers_and_tests() -> None:
@@ -284,6 +320,12 @@ def test_every_command_is_in_the_readme_and_says_what_it_does() -> None:
 
 
 # --- An error
+
+
+def test_every_kind_of_fault_has_a_status() -> None:
+    offenders = [f"FaultKind.{kind.name}" for kind in FaultKind if kind not in STATUSES]
+
+    held("Say in STATUSES of dialects/core/faults.py which HTTP status these are.", offenders)
 
 
 def test_every_kind_of_fault_is_classified() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 
-from dialects.core.conversation import Conversation, Media, Message, Part, Role, Text, ToolResult
+from dialects.core.conversation import Conversation, Media, Message, Part, Role, Text
 from dialects.core.faults import FaultError
 
 USERS = frozenset({Role.USER})
@@ -70,11 +70,9 @@ class _Moves:
             self.waiting.append((role, media))
 
     def _with_waiting(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
-        """Put what waits behind the results, which must stand first."""
-        results = tuple(part for part in parts if isinstance(part, ToolResult))
-        others = tuple(part for part in parts if not isinstance(part, ToolResult))
+        """Put what waits first; whoever renders it puts results before all else."""
         moved: list[Part] = []
         for role, media in self.waiting:
             moved += [Text(f"(From the {_WHOSE[role]}'s message, this {media.kind.value}:)"), media]
         self.waiting = []
-        return (*results, *moved, *others) if moved else parts
+        return (*moved, *parts)

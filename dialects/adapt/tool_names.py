@@ -8,7 +8,7 @@ that caches of prompts stay warm; the client hears of none but its own names.
 
 import hashlib
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from dialects.core.conversation import JSON, Completion, Conversation, Message, 
 from dialects.core.events import BlockStarted, Event
 from dialects.core.faults import invalid
 from dialects.core.streams import EventReader, EventRewriter
-from dialects.framing.json_text import object_around, object_from
+from dialects.framing.json_text import dumps, object_around, object_from
 
 LONGEST = 64
 """How long a name may be for every model: Claude takes 128, but not through Converse; of Gemini only the docs do."""
@@ -103,6 +103,44 @@ class _Reader(EventRewriter):
         yield replace(event, block=_called(event.block, self._names)) if isinstance(event, BlockStarted) else event
 
 
+def named_once(tools: Sequence[JSON], mark: str = "") -> tuple[list[JSON], set[str]]:
+    """Leave one tool of each name, as no model but GPT takes two: the last, in the place of the first.
+
+    Clients that put lists of tools together offer the same one twice. Where two differ, the last is what such a client
+    runs, and the name is given. *mark* is a field in which two may differ, and which neither loses.
+    """
+    kept: dict[Any, JSON] = {}
+    differing: set[str] = set()
+    for place, tool in enumerate(tools):
+        name = tool.get("name")
+        key = name if isinstance(name, str) else place
+        before = kept.get(key, tool)
+        if _without(before, mark) != _without(tool, mark):
+            differing.add(f"earlier tool {name}")
+        kept[key] = tool | {mark: before[mark]} if mark in before and mark not in tool else tool
+    return list(kept.values()), differing
+
+
+def without_duplicates(conversation: Conversation) -> tuple[Conversation, set[str]]:
+    """Leave one tool of each name, as `named_once` does, and name those that differed."""
+    kept: dict[Any, ToolSpec | Opaque] = {}
+    differing: set[str] = set()
+    for tool in conversation.tools:
+        if isinstance(tool, Opaque):
+            kept.setdefault((tool.dialect, dumps(tool.payload)), tool)
+            continue
+        before = kept.get(tool.name)
+        if not isinstance(before, ToolSpec):
+            kept[tool.name] = tool
+            continue
+        if replace(before, cache=None) != replace(tool, cache=None):
+            differing.add(f"earlier tool {tool.name}")
+        kept[tool.name] = replace(tool, cache=tool.cache or before.cache)
+    if len(kept) == len(conversation.tools):
+        return conversation, set()
+    return replace(conversation, tools=tuple(kept.values())), differing
+
+
 def narrowed(tools: tuple[ToolSpec | Opaque, ...], names: Container[str], where: str) -> tuple[ToolSpec | Opaque, ...]:
     """Offer no other functions than those the client allows this time; *where* it says which."""
     kept = tuple(tool for tool in tools if isinstance(tool, Opaque) or tool.name in names)
@@ -140,6 +178,10 @@ def is_callable(tool: Any) -> bool:
     """Whether a member of a namespace is a function, or a custom tool, that can be called by its name."""
     kinds = ("function", "custom")
     return isinstance(tool, dict) and tool.get("type", "function") in kinds and isinstance(tool.get("name"), str)
+
+
+def _without(value: JSON, name: str) -> JSON:
+    return {field: value[field] for field in value if field != name}
 
 
 def _object(value: Any) -> JSON:

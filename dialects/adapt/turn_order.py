@@ -6,12 +6,15 @@ https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from dialects.core.conversation import Conversation, Message, Opaque, Part, Refusal, Role, Text, ToolCall, ToolResult
 from dialects.core.faults import invalid
 
 NO_RESULT = "No result was given for this call."
 """What a call is answered with that the client left unanswered: an interrupted turn, say."""
+FAILED = "The call failed:"
+"""What stands before the result of a call that failed, where there is no field that says so."""
 BEGINNING = "(The assistant speaks first.)"
 
 
@@ -28,6 +31,11 @@ def ordered(conversation: Conversation) -> tuple[tuple[Text, ...], tuple[Message
     if turns[0].role is Role.ASSISTANT and not all(isinstance(part, Opaque) for part in turns[0].parts):
         turns.insert(0, Message(Role.USER, (Text(BEGINNING),)))
     return tuple(text for text in system if text.text.strip()), tuple(turns)
+
+
+def failure_in_words(result: ToolResult) -> ToolResult:
+    """Let the text of a result say that the call failed, for models that can be told in no other way."""
+    return replace(result, parts=(Text(FAILED), *result.parts), is_error=False) if result.is_error else result
 
 
 def wrapped(text: str) -> str:

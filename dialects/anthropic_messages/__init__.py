@@ -1,12 +1,13 @@
 """Anthropic's Messages API: the dialect of Claude Code, of Anthropic's SDKs, and of Claude on Bedrock."""
 
 from dialects.anthropic_messages.passthrough import (
+    open_seals,
     passthrough_fault,
     passthrough_frame,
     passthrough_request,
     passthrough_response,
 )
-from dialects.anthropic_messages.request_parser import parse_request
+from dialects.anthropic_messages.request_parser import parse_request, require_max_tokens
 from dialects.anthropic_messages.request_renderer import render_request
 from dialects.anthropic_messages.response import (
     parse_response,
@@ -23,6 +24,7 @@ __all__ = [
     "DIALECT",
     "Reader",
     "Writer",
+    "open_seals",
     "parse_request",
     "parse_response",
     "passthrough_fault",
@@ -36,5 +38,6 @@ __all__ = [
     "render_request",
     "render_response",
     "render_token_count",
+    "require_max_tokens",
     "writer",
 ]

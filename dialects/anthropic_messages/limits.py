@@ -11,6 +11,7 @@ from typing import Any
 from dialects.adapt import attachments, claude_limits
 from dialects.adapt.signatures import unpack
 from dialects.adapt.tool_choice import cannot_call, nothing_to_call
+from dialects.adapt.tool_names import named_once
 from dialects.adapt.turn_order import BEGINNING, wrapped
 from dialects.adapt.unsupported import by_id
 from dialects.anthropic_messages.request_parser import parse_block
@@ -251,7 +252,8 @@ class _RequestLimits:
             out.pop("tools", None)
             out.pop("tool_choice", None)
             return
-        out["tools"] = [tool for value in offered if (tool := self.tool(value))]
+        out["tools"], differing = named_once([tool for value in offered if (tool := self.tool(value))], "cache_control")
+        self.dropped |= differing
         self.choice(out, offered)
         if not out["tools"]:
             out.pop("tool_choice", None)

@@ -2,20 +2,36 @@
 
 import json
 import re
+from collections.abc import Callable
+from typing import Any
 
+from dialects.adapt.signatures import Open, reopened
 from dialects.anthropic_messages.limits import fit_request
 from dialects.anthropic_messages.response import render_fault
 from dialects.anthropic_messages.stream import METRICS, frame
 from dialects.anthropic_messages.vocabulary import render_usage
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON, NO_USAGE, Usage
+from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
 from dialects.core.faults import Fault
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
-from dialects.interface import Envelope, Rendered
+from dialects.interface import AS_MADE, Envelope, Rendered
 
 _BEDROCKS = "amazon-bedrock-"
 _TYPE = re.compile(r'\s*\{\s*"type"\s*:\s*"(\w+)"')
+_PROOFS = {"thinking": "signature", "redacted_thinking": "data", "signature_delta": "signature"}
+"""Where blocks and deltas hold what proves to Claude that thoughts are its own."""
+
+
+def open_seals(body: JSON, open: Open) -> JSON:
+    """Open the signatures in a client's own body; thinking whose own may not be sent is left out and named later."""
+    if not isinstance(body.get("messages"), list):
+        return body
+
+    def change(proof: str) -> str:
+        return reopened(proof, Family.CLAUDE, open)
+
+    return {**body, "messages": [_with_proofs(message, change) for message in body["messages"]]}
 
 
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
@@ -24,8 +40,10 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Name the model as the client does, and keep Bedrock's own numbers from it."""
-    return {name: value for name, value in body.items() if not name.startswith(_BEDROCKS)} | {"model": envelope.model}
+    """Name the model as the client does, keep Bedrock's own numbers from it, and seal what Claude signed."""
+    named = {name: value for name, value in body.items() if not name.startswith(_BEDROCKS)} | {"model": envelope.model}
+    sealed: JSON = _with_proofs(named, envelope.origin.seal)
+    return sealed
 
 
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
@@ -34,9 +52,12 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     The last usage is made to repeat the input tokens, which Bedrock reports in the first one only.
     """
     data = frame.data
-    if '"message_' in data or METRICS in data:
-        data = _changed(data, envelope, usage)
     kind = _kind(data)
+    if kind in ("content_block_delta", "content_block_start"):
+        if ('"signature' in data or '"redacted_thinking"' in data) and envelope.origin is not AS_MADE:
+            data = _sealed(data, envelope.origin.seal)
+    elif '"message_' in data or METRICS in data:
+        data = _changed(data, envelope, usage)
     return encoded(data, kind) if kind else b""
 
 
@@ -62,6 +83,31 @@ def _changed(data: str, envelope: Envelope, usage: Usage) -> str:
             return dumps({name: value for name, value in message.items() if name != METRICS})
         case _:
             return data
+
+
+def _sealed(data: str, seal: Callable[[str], str]) -> str:
+    """Seal what a frame holds of a signature, unless what was looked for only stands in the model's text."""
+    try:
+        message = json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+    changed = {name: _with_proof(message[name], seal) for name in ("content_block", "delta") if name in message}
+    return data if changed.items() <= message.items() else dumps(message | changed)
+
+
+def _with_proofs(holder: Any, change: Callable[[str], str]) -> Any:
+    """Change what proves the thinking in a content."""
+    blocks = holder.get("content") if isinstance(holder, dict) else None
+    return (
+        {**holder, "content": [_with_proof(block, change) for block in blocks]} if isinstance(blocks, list) else holder
+    )
+
+
+def _with_proof(block: Any, change: Callable[[str], str]) -> Any:
+    kind = block.get("type") if isinstance(block, dict) else None
+    name = _PROOFS.get(kind, "") if isinstance(kind, str) else ""
+    proof = block.get(name) if name else None
+    return {**block, name: change(proof)} if isinstance(proof, str) and proof else block
 
 
 def _kind(data: str) -> str:

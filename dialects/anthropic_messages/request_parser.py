@@ -7,7 +7,9 @@ such as ``tools[].defer_loading``.
 """
 
 import base64
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from dialects.adapt import attachments
@@ -75,6 +77,8 @@ _FIELDS = {
 }
 _TOO_LARGE = 1e300
 """A number from here on is no number that anybody means."""
+_PICTURE = re.compile(r"!\[[^\[\]\n]*\]\(data:(image/[\w.+-]+);base64,([A-Za-z0-9+/=]+)\)")
+"""A picture in Markdown that holds its data."""
 _DEEPEST = 10
 """How deep blocks may stand in blocks."""
 _TOP = frozenset(
@@ -102,6 +106,12 @@ _TOP = frozenset(
 def parse_request(body: JSON) -> Conversation:
     """Parse a request; raises `FaultError` for one that makes no sense."""
     return _Parser().request(body)
+
+
+def require_max_tokens(body: JSON) -> None:
+    """Refuse a request without a limit in Anthropic's words; only a prompt that is counted needs none."""
+    if body.get("max_tokens") is None:
+        raise invalid("max_tokens: Field required", "max_tokens")
 
 
 def parse_block(block: JSON, where: str) -> tuple[Part, JSON]:
@@ -147,7 +157,10 @@ class _Parser:
         role = _ROLES.get(read_string(message.get("role"), f"{where}.role"))
         if role is None:
             raise invalid(f'{where}.role must be "user", "assistant" or "system"', f"{where}.role")
-        return Message(role, before_their_calls(self.parts(message.get("content"), f"{where}.content")))
+        parts = before_their_calls(self.parts(message.get("content"), f"{where}.content"))
+        if role is Role.ASSISTANT:
+            parts = tuple(piece for part in parts for piece in _with_pictures(part))
+        return Message(role, parts)
 
     def parts(self, content: Any, where: str) -> tuple[Part, ...]:
         match content:
@@ -353,6 +366,22 @@ def _sampling(body: JSON) -> Sampling:
         top_k=read_whole_number(body.get("top_k"), "top_k", _TOO_LARGE),
         stop=tuple(read_string(value, f"stop_sequences[{index}]") for index, value in enumerate(stop)),
     )
+
+
+def _with_pictures(part: Part) -> Iterator[Part]:
+    """Take the pictures out of an answer's text, which `response.picture` has put there as Markdown."""
+    if not isinstance(part, Text) or "](data:image/" not in part.text:
+        yield part
+        return
+    pieces: list[Text | Media] = []
+    end = 0
+    for found in _PICTURE.finditer(part.text):
+        pieces += [Text(part.text[end : found.start()]), Media(MediaKind.IMAGE, found[1], found[2])]
+        end = found.end()
+    pieces.append(Text(part.text[end:]))
+    *before, last = [piece for piece in pieces if piece != Text("")]
+    yield from before
+    yield replace(last, cache=part.cache)
 
 
 def _words(part: Part) -> str:

@@ -69,7 +69,6 @@ class _Renderer:
         conversation = self.conversation
         own = conversation.dialect == DIALECT
         system, messages = turn_order.ordered(conversation)
-        messages = claude_limits.without_space_at_the_end(messages)
         json_tool = claude_tools.needs_json_tool(conversation.output, native=self.profile.native_schema)
         tools = self.tools(messages, json_tool=json_tool)
         body: JSON = {

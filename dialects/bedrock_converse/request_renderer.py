@@ -191,7 +191,8 @@ class _Renderer:
                 return [payload]
 
     def result(self, result: ToolResult) -> JSON:
-        content = [block for part in result.parts if not turn_order.is_blank(part) for block in self.blocks(part)]
+        said = result if self.is_claude else turn_order.failure_in_words(result)
+        content = [block for part in said.parts if not turn_order.is_blank(part) for block in self.blocks(part)]
         answer: JSON = {"toolUseId": claude_tools.call_id(result.call_id), "content": content or [{"text": _EMPTY}]}
         if self.is_claude or not result.is_error:
             answer["status"] = "error" if result.is_error else "success"

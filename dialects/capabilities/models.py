@@ -96,6 +96,8 @@ class ModelProfile:
     """Whether Claude takes `output_config.effort`."""
     native_schema: bool = True
     """Whether an output schema can be asked for; otherwise a forced tool serves."""
+    json_object: bool = True
+    """Whether any JSON object can be asked for, without a schema."""
     object_root: bool = True
     """Whether what is asked for by a schema must be an object."""
     mid_system: bool = False
@@ -122,7 +124,9 @@ _ODD_IN_IDENTIFIERS = re.compile(r"^[0-9]|[^a-zA-Z0-9_]")
 _BETAS = frozenset({"context-1m-2025-08-07", "interleaved-thinking-2025-05-14"})
 _COMPUTER, _NEW_COMPUTER = "computer-use-2025-01-24", "computer-use-2025-11-24"
 _ODD_IN_KEYS = re.compile(r"[^a-zA-Z0-9_.-]")
-_CLAUDE = ModelProfile("", Vendor.CLAUDE, odd_in_keys=_ODD_IN_KEYS, default_output=8192, native_schema=False)
+_CLAUDE = ModelProfile(
+    "", Vendor.CLAUDE, odd_in_keys=_ODD_IN_KEYS, default_output=8192, native_schema=False, json_object=False
+)
 _CLAUDE_4 = replace(
     _CLAUDE,
     thinking=ThinkingStyle.BUDGET,
@@ -142,7 +146,7 @@ _CLAUDE_47 = replace(
     _CLAUDE_46, thinking=ThinkingStyle.ADAPTIVE, thinks_in_silence=True, temperature=False, top_p=False
 )
 # Converse takes hyphens, but Nova cannot call a tool that has one: it "produced invalid sequence as part of ToolUse".
-_NOVA = ModelProfile("", Vendor.NOVA, odd_in_names=_ODD_IN_IDENTIFIERS, native_schema=False)
+_NOVA = ModelProfile("", Vendor.NOVA, odd_in_names=_ODD_IN_IDENTIFIERS, native_schema=False, json_object=False)
 _GPT = ModelProfile("", Vendor.OPENAI, mid_system=True, stops=4)
 _GPT_REASONING = replace(
     _GPT,
@@ -175,7 +179,14 @@ _GEMINI_25 = ModelProfile(
     max_output=65535,
 )
 _GEMINI_3 = replace(_GEMINI_25, thinking=ThinkingStyle.LEVEL, thinking_stops=False, schema_with_tools=True)
-_GEMINI_IMAGE = replace(_GEMINI_25, thinking=ThinkingStyle.NONE, tools=False, max_output=32768)
+_GEMINI_IMAGE = replace(
+    _GEMINI_25,
+    thinking=ThinkingStyle.NONE,
+    tools=False,
+    native_schema=False,
+    json_object=False,
+    max_output=32768,
+)
 _CHAT = ModelProfile("", documents=False)
 
 PROFILES: tuple[tuple[str, ModelProfile], ...] = (
@@ -223,7 +234,8 @@ PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"text-embedding", replace(_GPT, tools=False, embeds=True)),
     (r"gpt", _GPT),
     (r"mistral", replace(_CHAT, vendor=Vendor.MISTRAL, model_in_body=True)),
-    (r"sonar", replace(_CHAT, vendor=Vendor.PERPLEXITY, model_in_body=True, tools=False)),
+    # https://docs.perplexity.ai/guides/structured-outputs: an answer is held to a schema, or to nothing.
+    (r"sonar", replace(_CHAT, vendor=Vendor.PERPLEXITY, model_in_body=True, tools=False, json_object=False)),
     (r"command|cohere", replace(_CHAT, vendor=Vendor.COHERE, odd_in_names=_ODD_IN_IDENTIFIERS, model_in_body=True)),
     (r".*nv-embed|nvidia", replace(_CHAT, vendor=Vendor.NVIDIA, model_in_body=True, embeds=True)),
     (r"", _CHAT),

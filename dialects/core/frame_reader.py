@@ -2,9 +2,10 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 
-from dialects.core.conversation import JSON, Citation, Stop, Usage, WebSearch
+from dialects.core.conversation import JSON, Citation, Stop, Thinking, Usage, WebSearch
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.redaction import redacted
@@ -24,7 +25,8 @@ class FrameReader(ABC):
     that make no sense end the stream as `Failed`.
 
     A dialect sets `stop`, `usage` and `search` as it learns them, and adds to `items` the
-    ids of what is finished and may be referred to later.
+    ids of what is finished and may be referred to later. `seal` writes into the
+    signatures of thoughts who made them; as it is, they stay as they came.
     """
 
     def __init__(self, decoder: FrameDecoder | None = None) -> None:
@@ -32,6 +34,7 @@ class FrameReader(ABC):
         self.usage = Usage()
         self.search: WebSearch | None = None
         self.items: list[str] = []
+        self.seal: Callable[[str], str] = str
         self._decoder = decoder or SSEDecoder()
         self._started = False
         self._over = False
@@ -126,6 +129,8 @@ class FrameReader(ABC):
             if key in self._closed:
                 raise ValueError("text for a block that is closed")
             self._open, self._index = key, self._index + 1
+            if isinstance(block, Thinking) and block.redacted:
+                block = replace(block, redacted=self.seal(block.redacted))
             yield BlockStarted(self._index, block)
         if text:
             yield BlockDelta(self._index, text, logprobs)
@@ -145,7 +150,7 @@ class FrameReader(ABC):
             self._open = None
             signature, self._signature = self._signature, ""
             citations, self._citations = self._citations, ()
-            yield BlockStopped(self._index, signature, citations)
+            yield BlockStopped(self._index, signature and self.seal(signature), citations)
 
     def end(self) -> Iterator[Event]:
         """The answer is complete."""

@@ -5,7 +5,13 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 as SAP AI Core's deployments do.
 """
 
-from dialects.gemini.passthrough import passthrough_fault, passthrough_frame, passthrough_request, passthrough_response
+from dialects.gemini.passthrough import (
+    open_seals,
+    passthrough_fault,
+    passthrough_frame,
+    passthrough_request,
+    passthrough_response,
+)
 from dialects.gemini.request_parser import parse_request
 from dialects.gemini.request_renderer import render_request
 from dialects.gemini.response import parse_response, render_fault, render_model, render_models, render_response
@@ -18,6 +24,7 @@ __all__ = [
     "MEDIA_ROLES",
     "Reader",
     "Writer",
+    "open_seals",
     "parse_request",
     "parse_response",
     "passthrough_fault",

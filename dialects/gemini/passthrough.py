@@ -1,15 +1,17 @@
 """Gemini between two ends: bodies and frames pass, but for what must change.
 
 What must: ids of calls, which SAP AI Core refuses; fields that Vertex AI does
-not know; settings that the model does not take; a turn without a role; a
-system instruction that is a bare string; signatures of other vendors' models;
-types of attachments by names that Google does not know; and the model's name in
-the answer.
+not know; settings that the model does not take; functions declared twice; a
+turn without a role; a system instruction that is a bare string; signatures of
+other vendors' models; types of attachments by names that Google does not know;
+and the model's name in the answer.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from dialects.adapt.signatures import unpack
+from dialects.adapt.signatures import Open, reopened, unpack
+from dialects.adapt.tool_names import named_once
 from dialects.adapt.unsupported import unknown
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
@@ -20,7 +22,7 @@ from dialects.gemini.limits import FIELDS, fit_generation_config, fit_thinking_c
 from dialects.gemini.request_renderer import sign_calls_of_others
 from dialects.gemini.stream import fault_frame
 from dialects.gemini.vocabulary import BESIDE, camelled, known_type
-from dialects.interface import Envelope, Rendered
+from dialects.interface import AS_MADE, Envelope, Rendered
 
 _PATH_ONLY = ("model", "stream")
 _SYSTEM = ("systemInstruction", "system_instruction")
@@ -28,7 +30,19 @@ _CALLS = ("functionCall", "function_call", "functionResponse", "function_respons
 _BLOBS = ("inlineData", "inline_data")
 _TYPES = ("mimeType", "mime_type")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
+_DECLARATIONS = ("functionDeclarations", "function_declarations")
 _CONFIGS = ("generationConfig", "generation_config")
+
+
+def open_seals(body: JSON, open: Open) -> JSON:
+    """Open the signatures in a client's own body; one that may not be sent is left out and named later."""
+    if "contents" not in body:
+        return body
+
+    def change(signature: str) -> str:
+        return reopened(signature, Family.GEMINI, open)
+
+    return {**body, "contents": _each(body["contents"], lambda content: _with_signatures(content, change))}
 
 
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
@@ -41,6 +55,8 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     for name in _CONFIGS:
         if isinstance(config := changed.get(name), dict):
             changed[name] = _settings(config, profile, dropped)
+    if isinstance(tools := _listed(changed.get("tools")), list):
+        changed["tools"] = _declared_once(tools, dropped)
     if isinstance(turns := _listed(changed.get("contents")), list):
         asked = _listed(body["contents"])
         said = [_turn(turn, asked[index], index, profile, dropped) for index, turn in enumerate(turns)]
@@ -53,18 +69,25 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Change of a backend's own body only the name of the model."""
-    return {**body, "modelVersion": envelope.model} if "modelVersion" in body else body
+    """Change of a backend's own body only the name of the model, and seal what Gemini signed."""
+    named = _named(body, envelope)
+    if envelope.origin is AS_MADE or not isinstance(candidates := named.get("candidates"), list):
+        return named
+    return {**named, "candidates": [_sealed(candidate, envelope.origin.seal) for candidate in candidates]}
 
 
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
-    """Render one frame for the client: byte for byte, unless it names the model."""
-    if '"modelVersion"' not in frame.data:
+    """Render one frame for the client: byte for byte, unless it names the model or holds a signature."""
+    is_signed = '"thoughtSignature"' in frame.data and envelope.origin is not AS_MADE
+    if not is_signed and '"modelVersion"' not in frame.data:
         return frame.encode()
     loaded = loads_like_stdlib(frame.data, frame.glance())
-    if not isinstance(loaded, dict) or loaded.get("modelVersion", envelope.model) == envelope.model:
+    if not isinstance(loaded, dict):
         return frame.encode()
-    return Frame(dumps(passthrough_response(loaded, envelope)), frame.event).encode()
+    if not is_signed and loaded.get("modelVersion", envelope.model) == envelope.model:
+        return frame.encode()
+    changed = passthrough_response(loaded, envelope) if is_signed else _named(loaded, envelope)
+    return Frame(dumps(changed), frame.event).encode()
 
 
 def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # noqa: ARG001 - Google's errors name neither
@@ -83,6 +106,61 @@ def _settings(config: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
         if fit["thinkingConfig"] == camelled(thinking):
             fit["thinkingConfig"] = thinking
     return config if fit == spelled else fit
+
+
+def _named(body: JSON, envelope: Envelope) -> JSON:
+    return {**body, "modelVersion": envelope.model} if "modelVersion" in body else body
+
+
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Change each of a list, or one object that stands for a list of one."""
+    return [change(each) for each in value] if isinstance(value, list) else change(value)
+
+
+def _sealed(candidate: Any, seal: Callable[[str], str]) -> Any:
+    if not isinstance(candidate, dict) or "content" not in candidate:
+        return candidate
+    return {**candidate, "content": _with_signatures(candidate["content"], seal)}
+
+
+def _with_signatures(content: Any, change: Callable[[str], str]) -> Any:
+    """Change the signatures in the parts of a content."""
+
+    def changed(part: Any) -> Any:
+        held = [name for name in _SIGNATURES if isinstance(part, dict) and isinstance(part.get(name), str)]
+        return {**part, **{name: change(part[name]) for name in held if part[name]}} if held else part
+
+    if not isinstance(content, dict) or "parts" not in content:
+        return content
+    return {**content, "parts": _each(content["parts"], changed)}
+
+
+def _declared_once(tools: list[Any], dropped: set[str]) -> list[Any]:
+    """Declare each function once, wherever in *tools* it is declared again."""
+    every = [function for tool in tools for function in _functions(tool)[1]]
+    once, differing = named_once(every)
+    if len(once) == len(every):
+        return tools
+    dropped |= differing
+    left = {function.get("name"): function for function in once}
+    said = []
+    for tool in tools:
+        name, functions = _functions(tool)
+        names = [function.get("name") for function in functions]
+        declared = {name: [left.pop(each) for each in names if each in left]} if functions else {}
+        changed = {**tool, **declared} if declared else tool
+        if changed != {name: []}:
+            said.append(changed)
+    return said
+
+
+def _functions(tool: Any) -> tuple[str, list[JSON]]:
+    """Find the functions that a tool declares, and in which spelling; none if anything is odd about them."""
+    for name in _DECLARATIONS:
+        declared = tool.get(name) if isinstance(tool, dict) else None
+        if isinstance(declared, list) and all(isinstance(each, dict) for each in declared):
+            return name, declared
+    return "", []
 
 
 def _listed(value: Any) -> Any:

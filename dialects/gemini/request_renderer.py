@@ -85,6 +85,8 @@ class _Renderer:
     def body(self) -> JSON:
         """Render everything, in Google's order."""
         said = self._conversation
+        instructions = (message.parts for message in said.messages if message.role is Role.SYSTEM)
+        self.dropped |= {part.kind for parts in instructions for part in parts if isinstance(part, Opaque)}
         system, messages = ordered(said)
         tools = self._tools()
         has_functions = any("functionDeclarations" in tool for tool in tools)
@@ -138,8 +140,8 @@ class _Renderer:
         return config
 
     def _format(self, output: OutputFormat, *, has_functions: bool) -> JSON:
-        if has_functions and not self._profile.schema_with_tools:
-            # Refused together by models before Gemini 3; the system instruction asks for it instead.
+        if not self._profile.json_object or (has_functions and not self._profile.schema_with_tools):
+            # Refused by models that draw, and with functions by those before Gemini 3; words ask for it instead.
             self.dropped.add("response_format")
             return {}
         if output.schema is None:

@@ -2,6 +2,7 @@
 
 from dialects.openai_chat.client_variants import has_blocks, is_responses, with_nested_tools
 from dialects.openai_chat.passthrough import (
+    open_seals,
     passthrough_fault,
     passthrough_frame,
     passthrough_request,
@@ -18,6 +19,7 @@ __all__ = [
     "DIALECT",
     "has_blocks",
     "is_responses",
+    "open_seals",
     "parse_request",
     "parse_response",
     "passthrough_fault",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from dialects.adapt.signatures import Open
 from dialects.adapt.tool_choice import cannot_call, nothing_to_call
 from dialects.adapt.tool_names import lost_with
 from dialects.capabilities.models import ModelProfile, Vendor
@@ -25,6 +26,12 @@ _OF_PART = frozenset({"type", "text", "image_url", "input_audio", "file", "refus
 _OF_CALL = frozenset({"id", "type", "function"})
 _OF_TOOL = frozenset({"type", "function"})
 _LENGTHS = ("max_completion_tokens", "max_tokens")
+
+
+def open_seals(body: JSON, open: Open) -> JSON:
+    """Leave a client's own body as it is: the backends of this dialect sign nothing."""
+    del open
+    return body
 
 
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
@@ -99,8 +106,8 @@ def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
 
 
 def _messages(body: JSON, profile: ModelProfile, dropped: set[str]) -> list[Any]:
-    """Pass what was said; for vendors stricter than OpenAI as in translation."""
-    if profile.vendor is not Vendor.OPENAI:
+    """Pass what was said; for vendors stricter than OpenAI, and where a call lacks its result, as in translation."""
+    if profile.vendor is not Vendor.OPENAI or not _are_answered(body.get("messages")):
         conversation = parse_request(body)
         dropped |= fields_of_messages(conversation)
         return messages_for(conversation, profile, dropped)
@@ -108,6 +115,25 @@ def _messages(body: JSON, profile: ModelProfile, dropped: set[str]) -> list[Any]
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise invalid("messages must be a list of objects", "messages")
     return [_message(message, profile, dropped) for message in messages]
+
+
+def _are_answered(messages: Any) -> bool:
+    """Whether the results of calls stand right behind them, one for each, as OpenAI insists; True for what is odd."""
+    if not isinstance(messages, list):
+        return True
+    left: list[Any] = []
+    for message in messages:
+        role = message.get("role") if isinstance(message, dict) else None
+        if role == "tool":
+            if message.get("tool_call_id") not in left:
+                return False
+            left.remove(message["tool_call_id"])
+            continue
+        if left:
+            return False
+        calls = message.get("tool_calls") if role == "assistant" else None
+        left = [call.get("id") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    return not left
 
 
 def _message(message: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:

@@ -7,12 +7,13 @@ user's text in ``<system>``, and turns of one role are merged.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from dialects.adapt.media_turns import with_media_moved
 from dialects.adapt.schemas import answer_for_openai
 from dialects.adapt.tool_names import lost_with
-from dialects.adapt.turn_order import wrapped
+from dialects.adapt.turn_order import failure_in_words, wrapped
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import (
     JSON,
@@ -38,7 +39,16 @@ from dialects.interface import Rendered
 from dialects.openai_chat.limits import keep_known_fields
 from dialects.openai_chat.vocabulary import accepted_call_id
 from dialects.openai_common.limits import check_media, drop_refused_sampling, fit_length, fit_tool, nearest_effort
-from dialects.openai_common.request_renderer import answered, plain_text, record_cache_marks, user_of
+from dialects.openai_common.request_renderer import (
+    AS_JSON,
+    answered,
+    plain_text,
+    record_cache_marks,
+    says_json,
+    texts_of,
+    user_of,
+)
+from dialects.openai_common.strict_schemas import answer_schema
 from dialects.openai_common.vocabulary import CHAT, CHOICE, LOGPROBS, MESSAGES, RESPONSES, data_uri, merged_text
 
 _AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
@@ -51,6 +61,9 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     if conversation.tools and not profile.tools:
         raise invalid(f"tools cannot be used with model {profile.name}", "tools")
     dropped: set[str] = set()
+    unaware = profile.vendor is Vendor.OPENAI and conversation.dialect not in (CHAT, RESPONSES)
+    if unaware and not says_json(conversation, [*conversation.system, *texts_of(conversation)]):
+        conversation = replace(conversation, system=(*conversation.system, AS_JSON))
     body: JSON = {"messages": messages_for(conversation, profile, dropped)}
     if profile.model_in_body:
         body["model"] = profile.name
@@ -59,7 +72,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     if effort := nearest_effort(conversation.reasoning, profile, dropped):
         body["reasoning_effort"] = effort
     if conversation.output is not None:
-        body |= _output(conversation.output, profile, dropped)
+        body |= _output(conversation, conversation.output, profile, dropped)
     if conversation.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     body |= user_of(conversation)
@@ -161,8 +174,7 @@ class _Messages:
             yield {"role": "user", "content": alone or "", **self._name(message)}
 
     def _result(self, result: ToolResult) -> JSON:
-        if result.is_error:
-            self._dropped.add("is_error")
+        result = failure_in_words(result)
         texts: list[str] = []
         for part in result.parts:
             match part:
@@ -289,7 +301,8 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
             case ToolSpec():
                 if tool.cache:
                     dropped.add("cache_control")
-                declared = fit_tool(tool, dropped) if profile.vendor is Vendor.OPENAI else tool
+                own = conversation.dialect in (CHAT, RESPONSES)
+                declared = fit_tool(tool, dropped, own=own) if profile.vendor is Vendor.OPENAI else tool
                 tools.append({"type": "function", "function": _function(declared)})
             case Opaque():
                 # SAP AI Core takes functions only.
@@ -313,20 +326,26 @@ def _choice(choice: ToolChoice) -> JSON:
     return {"tool_choice": {"type": "function", "function": {"name": choice.name}}, **parallel}
 
 
-def _output(output: OutputFormat, profile: ModelProfile, dropped: set[str]) -> JSON:
+def _output(conversation: Conversation, output: OutputFormat, profile: ModelProfile, dropped: set[str]) -> JSON:
+    if output.schema is None and not profile.json_object:
+        dropped.add("response_format json_object")
+        output = replace(output, schema={"type": "object"})
     if output.schema is None:
         return {"response_format": {"type": "json_object"}}
     if not profile.native_schema:
         dropped.add("response_format")
         return {}
-    schema = {
+    schema, strict = answer_for_openai(output.schema), output.strict
+    if profile.vendor is Vendor.OPENAI:
+        schema, strict = answer_schema(conversation, output, dropped)
+    wanted = {
         "name": output.name or "answer",
         "description": output.description or None,
-        "schema": answer_for_openai(output.schema),
-        "strict": output.strict,
+        "schema": schema,
+        "strict": strict,
     }
-    schema = {name: value for name, value in schema.items() if value is not None}
-    return {"response_format": {"type": "json_schema", "json_schema": schema}}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    return {"response_format": {"type": "json_schema", "json_schema": wanted}}
 
 
 def _extra(conversation: Conversation, dropped: set[str]) -> JSON:

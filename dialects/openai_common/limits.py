@@ -10,6 +10,7 @@ from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, Effort, Media, MediaKind, Reasoning, ToolSpec
 from dialects.core.faults import invalid
 from dialects.openai_common.request_parser import effort_in
+from dialects.openai_common.strict_schemas import is_strict
 from dialects.openai_common.vocabulary import LOGPROBS
 
 _EFFORTS = tuple(Effort)
@@ -102,15 +103,16 @@ def fit_length(length: int | None, profile: ModelProfile, dropped: set[str]) -> 
     return profile.max_output
 
 
-def fit_tool(tool: ToolSpec, dropped: set[str], *, choices: bool = False) -> ToolSpec:
+def fit_tool(tool: ToolSpec, dropped: set[str], *, choices: bool = False, own: bool = True) -> ToolSpec:
     """Declare a tool with a schema OpenAI takes: `schemas.for_openai` says what *choices* are.
 
-    A model can be kept to a schema only if it is the one the client wrote.
+    A model can be kept to a schema only if it is the one the client wrote. Clients of OpenAI's *own* dialects know
+    which schemas OpenAI keeps a model to; others know their vendor's, which are more.
     """
     adapted = for_openai(tool.parameters, choices=choices)
     dropped |= {f"tools[].parameters.{name}" for name in adapted.dropped}
     strict = tool.strict
-    if strict and adapted.schema != tool.parameters:
+    if strict and (adapted.schema != tool.parameters or not (own or is_strict(tool.parameters))):
         dropped.add("tools[].strict")
         strict = False
     return replace(tool, parameters=adapted.schema, strict=strict)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dialects.adapt.attachments import as_text, is_text
 from dialects.adapt.turn_order import NO_RESULT
@@ -41,6 +41,8 @@ def own_thinking(part: Thinking) -> bool:
     return part.family is Family.OPENAI and bool(part.signature)
 
 
+AS_JSON = Text("Answer with one JSON object.")
+"""What is said to a GPT for clients that need not say it: without the word, OpenAI gives no JSON object."""
 _LONGEST_USER = 64
 
 
@@ -54,6 +56,17 @@ def user_of(conversation: Conversation) -> JSON:
     if len(user) > _LONGEST_USER:
         user = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
     return {"user": user} if user else {}
+
+
+def texts_of(conversation: Conversation) -> Iterator[Text]:
+    """Give the texts among the messages."""
+    return (part for message in conversation.messages for part in message.parts if isinstance(part, Text))
+
+
+def says_json(conversation: Conversation, texts: Iterable[Text]) -> bool:
+    """Whether one of *texts* has the word JSON, or need not, as the answer may be anything or has a schema."""
+    output = conversation.output
+    return output is None or output.schema is not None or any("json" in text.text.lower() for text in texts)
 
 
 def record_cache_marks(parts: Iterable[Part], dropped: set[str]) -> None:

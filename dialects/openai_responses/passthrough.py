@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from dialects.adapt.field_reader import FieldReader
-from dialects.adapt.signatures import unpack
+from dialects.adapt.signatures import Open, reopened, unpack
 from dialects.adapt.tool_choice import cannot_call, nothing_to_call
 from dialects.adapt.tool_names import is_callable, lost_with
+from dialects.adapt.turn_order import NO_RESULT
 from dialects.adapt.unsupported import reject_stored
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Opaque, ToolForm, Usage
 from dialects.core.faults import Fault, invalid
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
-from dialects.interface import Envelope, Rendered
+from dialects.interface import AS_MADE, Envelope, Origin, Rendered
 from dialects.openai_common.limits import drop_refused_sampling, fit_effort
 from dialects.openai_common.passthrough import public_model
 from dialects.openai_common.tool_forms import (
@@ -35,6 +36,7 @@ from dialects.openai_responses.request_renderer import length_for, render_functi
 from dialects.openai_responses.response import fault_of
 from dialects.openai_responses.vocabulary import (
     DECLARING,
+    MINTED_ID,
     ToolsDeclared,
     accepted_call_id,
     as_declared,
@@ -82,9 +84,38 @@ _COMPACTED = frozenset(
     {"input", "instructions", "model", "previous_response_id", "prompt_cache_key", "prompt_cache_retention"}
 )
 """What is said of a conversation that is to be made shorter."""
+_RESPONSE_IDS = ("id", "previous_response_id")
+_RESULT_OF = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
+_CALL_OF = {result: call for call, result in _RESULT_OF.items()}
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 # Neither can stand unescaped in a string; a nested `type` never begins so.
 _KIND = re.compile(r'"type"\s*:\s*"(response\.[a-z_.]+)"')
+# Events that hold the id of a response, or an item: a call under its name, or what may be sealed.
+_HOLDERS = frozenset(
+    {
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "response.output_item.added",
+        "response.output_item.done",
+    }
+)
+
+
+def open_seals(body: JSON, open: Open) -> JSON:
+    """Open the seals of reasoning in a client's own body; one that may not be sent is left out and named later.
+
+    Where reasoning has to go, calls and messages go on without their ids: under these OpenAI looks for it.
+    """
+    if not isinstance(body.get("input"), list):
+        return body
+    items = [_opened(item, open) for item in body["input"]]
+    if any(_is_of_others(item) for item in items):
+        items = [_without_id(item) for item in items]
+    return {**body, "input": items}
 
 
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
@@ -95,7 +126,8 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     out["model"] = profile.name
     if isinstance(out.get("input"), list):
         items = (_item(_as_function(_shorter(item)), dropped) for item in out["input"])
-        out["input"] = [item for item in items if item is not None]
+        said = [item for item in items if item is not None]
+        out["input"] = said if out.get("previous_response_id") else list(_answered(said))
     elif out.get("input") is not None and not isinstance(out["input"], str):
         raise invalid("input must be a string or a list of items", "input")
     _tools(out, body.get("input"), dropped)
@@ -119,20 +151,67 @@ def compaction_request(body: JSON, profile: ModelProfile) -> Rendered:
     return Rendered(kept, tuple(sorted({*rendered.dropped, *dropped})))
 
 
+def passthrough_compaction(body: JSON, origin: Origin) -> JSON:
+    """Change of a conversation that was made shorter only ids and seals."""
+    return _sealed(body, origin)
+
+
+def _answered(items: list[Any]) -> Iterator[Any]:
+    """Give each call a result, and turn results of no call into the user's words: OpenAI insists on both.
+
+    Items that are only referred to may be either: then all stay as they are.
+    """
+    seen = [_call_in(item) for item in items]
+    if any(isinstance(item, dict) and item.get("type") == "item_reference" for item in items):
+        yield from items
+        return
+    last = {pair: place for place, pair in enumerate(seen) if pair is not None}
+    called = set[tuple[str, str]]()
+    for place, (item, pair) in enumerate(zip(items, seen, strict=True)):
+        if pair is None:
+            yield item
+            continue
+        kind, call_id = pair
+        if kind in _CALL_OF:
+            yield item if (_CALL_OF[kind], call_id) in called else {"role": "user", "content": item.get("output") or ""}
+            continue
+        called.add(pair)
+        yield item
+        if last.get((_RESULT_OF[kind], call_id), -1) < place:
+            yield {"type": _RESULT_OF[kind], "call_id": call_id, "output": NO_RESULT}
+
+
+def _call_in(item: Any) -> tuple[str, str] | None:
+    """Read the kind and the id of a call, or of its result; None for any other item."""
+    match item:
+        case {"type": str(kind), "call_id": str(call_id)} if kind in _RESULT_OF or kind in _CALL_OF:
+            return kind, call_id
+        case _:
+            return None
+
+
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Change of a backend's own body only the model's name, and tools to what the client declared."""
-    return _as_declared({**body, "model": envelope.model}, envelope, ToolsDeclared(envelope.conversation))
+    """Change of a backend's own body only the model's name, tools to what the client declared, ids and seals."""
+    declared = _as_declared({**body, "model": envelope.model}, envelope, ToolsDeclared(envelope.conversation))
+    return _sealed(declared, envelope.origin)
 
 
-def passthrough_stored(raw: bytes) -> bytes:
-    """Pass a response that its deployment has kept; why one failed is redacted."""
+def passthrough_stored(raw: bytes, origin: Origin = AS_MADE) -> bytes:
+    """Pass a response that its deployment has kept, with ids and seals as the client knows them.
+
+    Why one failed is redacted.
+    """
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
         return raw
-    if not isinstance(body, dict) or not body.get("error"):
+    if not isinstance(body, dict):
         return raw
-    return dumps({**body, "error": render_error(fault_of(body["error"]))}).encode()
+    if body.get("error"):
+        body["error"] = render_error(fault_of(body["error"]))
+    elif origin is AS_MADE:
+        return raw
+    return dumps(_sealed(body, origin)).encode()
 
 
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
@@ -145,7 +224,9 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     if kind == "response.failed" and _reasonless(frame.data):
         return b""
     renamed = None
-    if '"function_call"' not in frame.data or not namespaces_of(envelope.conversation):
+    if kind not in _HOLDERS or (
+        envelope.origin is AS_MADE and ('"function_call"' not in frame.data or not namespaces_of(envelope.conversation))
+    ):
         renamed = public_model(frame.data, envelope.model)
     return encoded(_rewritten(frame, envelope) if renamed is None else renamed, kind)
 
@@ -153,7 +234,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
 def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
     """Render a failure in a stream that was passed through: clients refuse another id than the stream began with."""
     response = {
-        "id": id or f"resp_{envelope.token}",
+        "id": envelope.origin.id(id) if id else f"resp_{envelope.token}",
         "object": "response",
         "created_at": envelope.created,
         "status": "failed",
@@ -180,10 +261,68 @@ def _reasonless(data: str) -> bool:
 def _rewritten(frame: Frame, envelope: Envelope) -> str:
     message, tools = json.loads(frame.data), ToolsDeclared(envelope.conversation)
     if isinstance(response := message.get("response"), dict):
-        message["response"] = _as_declared({**response, "model": envelope.model}, envelope, tools)
+        response = _as_declared({**response, "model": envelope.model}, envelope, tools)
+        message["response"] = _sealed(response, envelope.origin)
     if isinstance(item := message.get("item"), dict):
-        message["item"] = _item_as_declared(item, tools)
+        message["item"] = _sealed_item(_item_as_declared(item, tools), envelope.origin)
     return dumps(message)
+
+
+def _sealed(response: JSON, origin: Origin) -> JSON:
+    """Write into the ids and the reasoning of a response, or of a list of items, who made it."""
+    ids = {name: origin.id(response[name]) for name in _RESPONSE_IDS if isinstance(response.get(name), str)}
+    lists = [name for name in ("output", "data") if isinstance(response.get(name), list)]
+    items = {name: [_sealed_item(item, origin) for item in response[name]] for name in lists}
+    return {**response, **ids, **items}
+
+
+def _sealed_item(item: Any, origin: Origin) -> Any:
+    """Seal reasoning: also what is only kept under its id, so that it comes back to who keeps it."""
+    match item:
+        case {"type": "reasoning", **rest}:
+            content = rest.get("encrypted_content")
+            seal = origin.seal(content if isinstance(content, str) else "")
+            return {**item, "encrypted_content": seal} if seal else item
+        case {"type": "compaction" | "compaction_summary", "encrypted_content": str(content)}:
+            return {**item, "encrypted_content": origin.seal(content)}
+        case _:
+            return item
+
+
+def _opened(item: Any, open: Open) -> Any:
+    match item:
+        case {"type": "reasoning", **rest}:
+            seal = rest.get("encrypted_content")
+            content = reopened(seal if isinstance(seal, str) else "", Family.OPENAI, open)
+            return {**item, "encrypted_content": content} if content else _without(item, "encrypted_content")
+        case {"type": "compaction" | "compaction_summary" as kind, "encrypted_content": str(seal)}:
+            readable = open(Family.OPENAI, seal)
+            if readable is None:
+                raise invalid(f"input holds an item of the type {kind}, which only its maker can read", "input")
+            return {**item, "encrypted_content": readable}
+        case _:
+            return item
+
+
+def _is_of_others(item: Any) -> bool:
+    """Whether an item is reasoning of another family's model, or such as must not be sent."""
+    match item:
+        case {"type": "reasoning", "encrypted_content": str(packed)}:
+            return unpack(packed, Family.OPENAI) != (Family.OPENAI, packed)
+        case _:
+            return False
+
+
+def _without_id(item: Any) -> Any:
+    match item:
+        case {"type": "function_call" | "custom_tool_call"} | {"role": "assistant"}:
+            return _without(item, "id")
+        case _:
+            return item
+
+
+def _without(item: JSON, name: str) -> JSON:
+    return {key: value for key, value in item.items() if key != name}
 
 
 def _as_declared(response: JSON, envelope: Envelope, tools: ToolsDeclared) -> JSON:
@@ -283,17 +422,17 @@ def _item(item: Any, dropped: set[str]) -> Any:
             own = rest.get("name")
             named = {"name": flat(space, own)} if isinstance(own, str) else {}
             return {**{key: value for key, value in item.items() if key != "namespace"}, **named}
-        case {"type": "reasoning", "encrypted_content": str(packed)} if unpack(packed, Family.OPENAI) != (
-            Family.OPENAI,
-            packed,
-        ):
+        case {"type": "reasoning"} if _is_of_others(item):
+            dropped.add("thinking")
+            return None
+        case {"type": "reasoning", "id": str(id)} if not item.get("encrypted_content") and MINTED_ID.fullmatch(id):
             dropped.add("thinking")
             return None
         case {"type": "reasoning", "content": None}:
-            return {key: value for key, value in item.items() if key != "content"}
+            return _without(item, "content")
         case {"role": "user" | "system" | "developer", "id": _}:
             # Codex gives ids to what it says itself; OpenAI's types know none there, and they mean nothing.
-            return {key: value for key, value in item.items() if key != "id"}
+            return _without(item, "id")
         case _:
             return item
 

@@ -170,6 +170,9 @@ def _add_item(item: FieldReader, history: _History) -> None:
         case "function_call_output":
             result = ToolResult(item.named("call_id"), tuple(_output(item)))
             history.add(Role.USER, (result,), "results")
+        case "image_generation_call" if item.text("result"):
+            drawn = Media(MediaKind.IMAGE, f"image/{item.text('output_format') or 'png'}", item.text("result"))
+            history.add(Role.ASSISTANT, (drawn,), "assistant")
         case "custom_tool_call":
             name = flat(item.text("namespace"), item.named("name"))
             history.add(Role.ASSISTANT, (ToolCall(item.named("call_id"), name, input_of(item)),), "assistant")

@@ -8,14 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from dialects.adapt.media_turns import with_media_moved
-from dialects.adapt.schemas import answer_for_openai
 from dialects.adapt.tool_names import lost_with
+from dialects.adapt.turn_order import failure_in_words
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
     JSON,
     Conversation,
     Media,
     MediaKind,
+    Message,
     Opaque,
     OutputFormat,
     Part,
@@ -32,7 +33,17 @@ from dialects.core.conversation import (
 from dialects.core.faults import invalid
 from dialects.interface import Rendered
 from dialects.openai_common.limits import check_media, drop_refused_sampling, fit_length, fit_tool, nearest_effort
-from dialects.openai_common.request_renderer import answered, own_thinking, plain_text, record_cache_marks, user_of
+from dialects.openai_common.request_renderer import (
+    AS_JSON,
+    answered,
+    own_thinking,
+    plain_text,
+    record_cache_marks,
+    says_json,
+    texts_of,
+    user_of,
+)
+from dialects.openai_common.strict_schemas import answer_schema
 from dialects.openai_common.vocabulary import CHAT, CHOICE, RESPONSES, data_uri
 from dialects.openai_responses.request_parser import SIGNED
 from dialects.openai_responses.vocabulary import MEDIA_ROLES, accepted_call_id
@@ -49,6 +60,10 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     """
     dropped: set[str] = set()
     items = _Items(profile, dropped)
+    if conversation.dialect != RESPONSES and not says_json(conversation, texts_of(conversation)):
+        # What the instructions say does not count.
+        said = Message(Role.SYSTEM, (AS_JSON,))
+        conversation = replace(conversation, messages=(said, *conversation.messages))
     body: JSON = {"model": profile.name, "store": False}
     if instructions := "\n\n".join(text.text for text in conversation.system if text.text):
         body["instructions"] = instructions
@@ -59,7 +74,8 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     body |= _sampling(conversation, profile, dropped)
     body |= _tools(conversation, profile, dropped)
     body |= _reasoning(conversation, profile, dropped)
-    body |= {"text": {"format": _format(conversation.output)}} if conversation.output else {}
+    if conversation.output:
+        body["text"] = {"format": _format(conversation, conversation.output, dropped)}
     body |= {"stream": True} if conversation.stream else {}
     body |= user_of(conversation)
     body |= {"prompt_cache_key": conversation.cache_key} if conversation.cache_key else {}
@@ -105,9 +121,7 @@ class _Items:
         return alone or ""
 
     def _result(self, result: ToolResult) -> JSON:
-        if result.is_error:
-            self._dropped.add("is_error")
-        content = list(self._content(result.parts))
+        content = list(self._content(failure_in_words(result).parts))
         output: Any = content
         if all(part["type"] == "input_text" for part in content):
             output = "\n".join(part["text"] for part in content)
@@ -212,7 +226,8 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
             case ToolSpec():
                 if tool.cache:
                     dropped.add("cache_control")
-                tools.append(render_function(fit_tool(tool, dropped, choices=profile.choice_at_root)))
+                own = conversation.dialect in (CHAT, RESPONSES)
+                tools.append(render_function(fit_tool(tool, dropped, choices=profile.choice_at_root, own=own)))
             case Opaque():
                 # SAP AI Core takes functions only.
                 dropped |= lost_with(tool)
@@ -247,12 +262,13 @@ def _reasoning(conversation: Conversation, profile: ModelProfile, dropped: set[s
     return {"include": [SIGNED], **({"reasoning": said} if said else {})}
 
 
-def _format(output: OutputFormat) -> JSON:
+def _format(conversation: Conversation, output: OutputFormat, dropped: set[str]) -> JSON:
     if output.schema is None:
         return {"type": "json_object"}
-    said = {"type": "json_schema", "name": output.name or "answer", "schema": answer_for_openai(output.schema)}
+    schema, strict = answer_schema(conversation, output, dropped)
+    said = {"type": "json_schema", "name": output.name or "answer", "schema": schema}
     described = {"description": output.description} if output.description else {}
-    return {**said, **described, **({"strict": output.strict} if output.strict is not None else {})}
+    return {**said, **described, **({"strict": strict} if strict is not None else {})}
 
 
 def _taken_from(extra: Mapping[str, Any], body: JSON, profile: ModelProfile) -> JSON:

@@ -6,6 +6,7 @@ go back to the client under both names, as it sent them.
 https://platform.openai.com/docs/api-reference/responses/object
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -44,6 +45,8 @@ from dialects.openai_common.tool_forms import forms_of, input_text, search_argum
 from dialects.openai_common.vocabulary import CHOICE, RESPONSES, stop_for, url_citation
 
 DIALECT = RESPONSES
+MINTED_ID = re.compile(r"\A[a-z]++_.+_[0-9]++\Z")
+"""The id of an item that another vendor's model made: `render_item` ends it in a number, as OpenAI ends none."""
 MEDIA_ROLES = frozenset({Role.USER, Role.SYSTEM})
 """Whose turns can hold media."""
 _INCOMPLETE = {

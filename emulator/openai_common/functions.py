@@ -14,6 +14,24 @@ _NOT_AT_THE_ROOT = ("oneOf", "anyOf", "allOf", "enum", "const", "not")
 _ONE = ("items", "additionalProperties", "not")
 _MANY = ("anyOf", "oneOf", "allOf", "prefixItems")
 _NAMED = ("properties", "$defs", "definitions")
+_STRICT = frozenset(
+    {
+        "$defs",
+        "$schema",
+        "additionalProperties",
+        "anyOf",
+        "const",
+        "definitions",
+        "description",
+        "enum",
+        "items",
+        "properties",
+        "required",
+        "title",
+        "type",
+    }
+)
+"""The keywords of a schema that a model can be held to."""
 
 
 def validate_function(function: Json, path: str, *, choices: bool = False) -> None:
@@ -53,7 +71,27 @@ def _wrong_within(schema: Json, *, strict: bool) -> str | None:
         return f"In context={place!r}, array schema missing items."
     if strict and has_open_object(schema):
         return "In context=(), 'additionalProperties' is required to be supplied and to be false."
-    return None
+    return _loose(schema, ()) if strict else None
+
+
+def _loose(schema: Any, place: tuple[str, ...]) -> str | None:
+    """Find what a model cannot be held to: a property that may be missing, a keyword that is not permitted."""
+    if not isinstance(schema, dict):
+        return f"In context={place!r}, schema must be an object."
+    beside = sorted(schema.keys() - {"$ref", "$defs", "definitions"})
+    if "$ref" in schema:
+        return f"In context={place!r}, $ref cannot have keywords {set(beside)}." if beside else None
+    if refused := sorted(schema.keys() - _STRICT):
+        return f"In context={place!r}, {refused[0]!r} is not permitted."
+    if not {"type", "anyOf"} & schema.keys():
+        return f"In context={place!r}, schema must have a 'type' key."
+    if odd := sorted(schema.get("properties", {}).keys() ^ set(schema.get("required") or [])):
+        return (
+            f"In context={place!r}, 'required' is required to be supplied and to be an array including every key in "
+            f"properties. {'Missing' if odd[0] in schema.get('properties', {}) else 'Extra required key'} {odd[0]!r}."
+        )
+    within = ((step, one) for step, one in _within(schema) if one is not None and step != ("additionalProperties",))
+    return next((wrong for step, one in within if (wrong := _loose(one, (*place, *step)))), None)
 
 
 def _array_of_nothing(schema: Any, place: tuple[str, ...]) -> tuple[str, ...] | None:

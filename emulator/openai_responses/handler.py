@@ -17,15 +17,15 @@ def handle(request: InferenceRequest, body: Json) -> Reply:
     """Reply with a response, or with its events if the body asks for a stream; store it unless `store` is false."""
     check(request.model, body)
     items = conversation_items(body, request.store)
-    check_items(list(items), request.store.item_ids())
+    check_items(list(items), request.store, request.deployment)
     [given], usage = generate(request, parse_request(request.model, body, items))
     name = f"resp_{hashlib.sha256(request.id.encode()).hexdigest()[:50]}"
-    whole = render_response(request.model, body, given, usage, name, int(request.now))
+    whole = render_response(request.model, body, given, usage, name, int(request.now), request.deployment)
     if body.get("store") is not False:
         request.store.put(name, StoredResponse(whole, (*items, *whole["output"])))
     if not body.get("stream"):
         return Whole(whole, delay=given.lasts)
-    events = render_stream(request.model, body, given, usage, name, int(request.now))
+    events = render_stream(request.model, body, given, usage, name, int(request.now), request.deployment)
     return Streamed(events, Framing.JSON, "responses", given.delay)
 
 
@@ -33,11 +33,10 @@ def handle_compaction(request: InferenceRequest, body: Json) -> Reply:
     """Reply with a shorter conversation: what the user said, and all else sealed. It is not streamed."""
     check_compaction(request.model, body)
     items = conversation_items(body, request.store)
-    check_items(list(items), request.store.item_ids())
+    check_items(list(items), request.store, request.deployment)
     _, usage = generate(request, parse_request(request.model, body, items))
-    return Whole(
-        render_compaction(items, usage, hashlib.sha256(request.id.encode()).hexdigest()[:50], int(request.now))
-    )
+    tail = hashlib.sha256(request.id.encode()).hexdigest()[:50]
+    return Whole(render_compaction(items, usage, tail, int(request.now), request.deployment))
 
 
 def handle_stored(request: InferenceRequest, rest: str) -> Reply:

@@ -7,26 +7,38 @@ from emulator.openai_common.vocabulary import call_id
 from emulator.world import Json
 
 _INCOMPLETE = {StopReason.LENGTH: "max_output_tokens", StopReason.REFUSAL: "content_filter"}
-ENCRYPTED_PREFIX = "gAAAAAB"
+_SEALED = "gAAAAAB"
 
 
-def render_response(model: Model, body: Json, given: ModelResponse, usage: Usage, id: str, created: int) -> Json:
+def seal(deployment: str, id: str) -> str:
+    """Seal a reasoning item: only the deployment that made it can open it."""
+    return _SEALED + signatures.sign(f"openai {deployment}", id)
+
+
+def is_sealed(deployment: str, given: object) -> bool:
+    """Whether the deployment sealed a reasoning item."""
+    return signatures.made(f"openai {deployment}", str(given).removeprefix(_SEALED))
+
+
+def render_response(
+    model: Model, body: Json, given: ModelResponse, usage: Usage, id: str, created: int, deployment: str
+) -> Json:
     """Write the whole answer."""
     reason = _INCOMPLETE.get(given.stop)
     finished = {
         "status": "incomplete" if reason else "completed",
         "incomplete_details": {"reason": reason} if reason else None,
-        "output": render_output(given, body, id),
+        "output": render_output(given, body, id, deployment),
         "usage": _render_usage(usage),
         "completed_at": created,
     }
     return render_opening(model, body, id, created) | finished
 
 
-def render_compaction(items: tuple[Json, ...], usage: Usage, tail: str, created: int) -> Json:
+def render_compaction(items: tuple[Json, ...], usage: Usage, tail: str, created: int, deployment: str) -> Json:
     """Write a conversation that was made shorter."""
     kept = [item | {"id": f"msg_{tail}{at}", "type": "message"} for at, item in enumerate(items) if _is_users(item)]
-    sealed = {"id": f"cmp_{tail}", "type": "compaction", "encrypted_content": seal(f"cmp_{tail}")}
+    sealed = {"id": f"cmp_{tail}", "type": "compaction", "encrypted_content": seal(deployment, f"cmp_{tail}")}
     return {
         "id": f"resp_{tail}",
         "object": "response.compaction",
@@ -41,17 +53,12 @@ def _is_users(item: Json) -> bool:
     return item.get("role") == "user"
 
 
-def seal(id: str) -> str:
-    """Encrypt what only this provider may read."""
-    return ENCRYPTED_PREFIX + signatures.sign("openai", id)
-
-
-def render_output(given: ModelResponse, body: Json, id: str) -> list[Json]:
+def render_output(given: ModelResponse, body: Json, id: str, deployment: str) -> list[Json]:
     """Write the items of an answer."""
     items: list[Json] = []
     tail = id.removeprefix("resp_")
     if given.reasoning:
-        items.append(_reasoning(given, body, f"rs_{tail}"))
+        items.append(_reasoning(given, body, f"rs_{tail}", deployment))
     for at, part in enumerate(given.parts):
         match part:
             case Text(text):
@@ -104,12 +111,12 @@ def render_opening(model: Model, body: Json, id: str, created: int) -> Json:
     }
 
 
-def _reasoning(given: ModelResponse, body: Json, id: str) -> Json:
+def _reasoning(given: ModelResponse, body: Json, id: str, deployment: str) -> Json:
     """Write the item of the reasoning: its summary if wanted, its substance only sealed."""
     thoughts = [{"type": "summary_text", "text": part.text} for part in given.parts if isinstance(part, Thought)]
     item: Json = {"id": id, "type": "reasoning", "summary": thoughts}
     if "reasoning.encrypted_content" in (body.get("include") or []):
-        item["encrypted_content"] = seal(id)
+        item["encrypted_content"] = seal(deployment, id)
     return item
 
 

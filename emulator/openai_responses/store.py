@@ -48,6 +48,18 @@ class ResponseStore:
             kept = list(self._kept.values())
         return {item["id"] for one in kept for item in one.items if "id" in item}
 
+    def reasoning_behind(self) -> dict[str, str]:
+        """Name for each item that is remembered the reasoning that led to it, where there was any."""
+        with self._lock:
+            kept = list(self._kept.values())
+        return {
+            item["id"]: first["id"]
+            for one in kept
+            for first, *rest in [one.response["output"] or [{}]]
+            if first.get("type") == "reasoning"
+            for item in rest
+        }
+
 
 def not_found(id: str) -> Exception:
     """Say that a response is not there."""

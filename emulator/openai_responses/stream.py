@@ -9,11 +9,11 @@ from emulator.world import Json
 
 
 def render_stream(
-    model: Model, body: Json, given: ModelResponse, usage: Usage, id: str, created: int
+    model: Model, body: Json, given: ModelResponse, usage: Usage, id: str, created: int, deployment: str
 ) -> Iterator[StreamEvent]:
     """Write the answer as a stream, its events numbered."""
     opening = render_opening(model, body, id, created)
-    whole = render_response(model, body, given, usage, id, created)
+    whole = render_response(model, body, given, usage, id, created, deployment)
     ending = {"type": f"response.{whole['status']}", "response": whole}
     unnumbered = [
         StreamEvent({"type": "response.created", "response": opening}),

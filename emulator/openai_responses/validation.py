@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from emulator import signatures
 from emulator.body_fields import content_blocks
 from emulator.errors import azure, gatekeeper
 from emulator.models import Model
@@ -20,7 +19,8 @@ from emulator.openai_common.validation import (
     validate_effort,
     validate_samplers,
 )
-from emulator.openai_responses.response import ENCRYPTED_PREFIX
+from emulator.openai_responses.response import is_sealed
+from emulator.openai_responses.store import ResponseStore
 from emulator.world import Json
 
 _FIELDS = frozenset(
@@ -123,12 +123,19 @@ def _includes(model: Model, includes: list[Any]) -> None:
         raise azure("logprobs are not supported with reasoning models.", "include", "unsupported_parameter")
 
 
-def check_items(items: list[Json], known: set[str]) -> None:
+def check_items(items: list[Json], store: ResponseStore, deployment: str) -> None:
     """Refuse input items, the earlier ones of the conversation included, that do not fit together."""
     calls: set[tuple[int, str]] = set()
+    known, behind = store.item_ids(), store.reasoning_behind()
+    given = {item.get("id") for item in items}
     for at, item in enumerate(items):
         validate_length(item.get("call_id"), _LONGEST_CALL_ID, f"input[{at}].call_id")
         kind = item.get("type", "message")
+        if (needed := behind.get(str(item.get("id")))) and needed not in given and kind != "item_reference":
+            message = (
+                f"Item '{item['id']}' of type '{kind}' was provided without its required 'reasoning' item: '{needed}'."
+            )
+            raise azure(message, "input")
         if kind not in _ITEMS:
             raise azure(
                 f"Invalid value: '{kind}'. Supported values are: {', '.join(_ITEMS)}.", f"input[{at}]", "invalid_value"
@@ -143,13 +150,18 @@ def check_items(items: list[Json], known: set[str]) -> None:
                 called = kind.removesuffix("_output").replace("_", " ")
                 raise azure(f"No tool call found for {called} output with call_id {item.get('call_id')}.", "input")
             case "reasoning":
-                _reasoning(items, at, known)
+                _reasoning(items, at, known, deployment)
             case "compaction":
-                _sealed(item)
+                _sealed(item, deployment)
             case "item_reference" if item.get("id") not in known:
                 raise azure(f"Item with id '{item.get('id')}' not found.", "input", status=404)
             case _:
                 pass
+    _answered(items, calls)
+
+
+def _answered(items: list[Json], calls: set[tuple[int, str]]) -> None:
+    """Refuse calls that have no output."""
     kinds = {kind: place for place, kind in enumerate(_OUTPUTS)}
     answered = {(kinds[item["type"]], item.get("call_id")) for item in items if item.get("type") in kinds}
     open_calls = calls - answered
@@ -158,12 +170,12 @@ def check_items(items: list[Json], known: set[str]) -> None:
         raise azure(f"No tool output found for {_CALLS[place].replace('_', ' ')} {call}.", "input")
 
 
-def _reasoning(items: list[Json], at: int, known: set[str]) -> None:
-    """Refuse reasoning that is not ours, was not kept, or led to nothing."""
+def _reasoning(items: list[Json], at: int, known: set[str], deployment: str) -> None:
+    """Refuse reasoning that the deployment did not seal, was not kept, or led to nothing."""
     item = items[at]
     sealed = item.get("encrypted_content")
     if sealed is not None:
-        _sealed(item)
+        _sealed(item, deployment)
     elif item.get("id") not in known:
         message = (
             f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to "
@@ -176,9 +188,9 @@ def _reasoning(items: list[Json], at: int, known: set[str]) -> None:
         raise azure(message, "input")
 
 
-def _sealed(item: Json) -> None:
+def _sealed(item: Json, deployment: str) -> None:
     """Refuse what somebody else has sealed."""
-    if not signatures.made("openai", str(item.get("encrypted_content")).removeprefix(ENCRYPTED_PREFIX)):
+    if not is_sealed(deployment, item.get("encrypted_content")):
         message = f"The encrypted content for item {item.get('id')} could not be verified."
         raise azure(message, None, "invalid_encrypted_content")
 

@@ -15,6 +15,9 @@ JSON = Any
 _ANY = "*"
 """Stands for any name where the file has objects by name."""
 
+_SHORTEST_KEY = 16
+"""How many characters a signing key has at least."""
+
 _Weight = Annotated[float, Field(ge=0, le=1_000_000)]
 _Name = Annotated[str, Field(min_length=1)]
 
@@ -73,6 +76,12 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _not_short(text: str) -> str:
+    if len(text) < _SHORTEST_KEY:
+        raise ValueError(f"is shorter than {_SHORTEST_KEY} characters; write a long random text, or leave it out")
+    return text
+
+
 def _proxy_url(text: str) -> str:
     if not is_url(text):
         raise ValueError("is not a URL; write one that starts with http:// and names a host")
@@ -94,6 +103,7 @@ _Id = Annotated[DeploymentId, BeforeValidator(_under("id"), json_schema_input_ty
 _AnyUrls = str | DeploymentEntry | list[str | DeploymentEntry]
 _AnyIds = str | DeploymentId | list[str | DeploymentId]
 _Token = Annotated[_Name, AfterValidator(_expanded), AfterValidator(_not_blank)]
+_SigningKey = Annotated[_Name, AfterValidator(_expanded), AfterValidator(_not_short)]
 _ProxyUrl = Annotated[str, AfterValidator(_expanded), AfterValidator(_proxy_url)]
 _Patterns = list[Annotated[str, AfterValidator(_regular_expression)]]
 _Urls = Annotated[list[_Url], BeforeValidator(_listed, json_schema_input_type=_AnyUrls)]
@@ -175,6 +185,9 @@ class ConfigFile(_Section):
     """The subaccounts by name; they take turns in this order. None: the one whose key is in the environment."""
     secret_authentication_tokens: list[_Token] = Field(default_factory=list)
     """The keys that open the proxy to callers. Texts may hold ${VARIABLES}. None: see allow_unauthenticated."""
+    secret_signing_keys: list[_SigningKey] = Field(default_factory=list)
+    """What signs response ids and seals: the first key, while previous ones behind it are still accepted.
+    Texts may hold ${VARIABLES}. None: keys derived from the secrets of the service keys."""
     port: Port | None = None
     """The port to listen on; 3001 if it is not said."""
     host: _Name | None = None

@@ -69,6 +69,20 @@ Proof = Secret | CertificateText | CertificateFiles
 """How a client shows who it is: with a secret, or with an X.509 certificate."""
 
 
+def secret_of(proof: Proof) -> str:
+    """Give what only this client knows; nothing if it is in a file that cannot be read."""
+    match proof:
+        case Secret():
+            return proof.reveal()
+        case CertificateText(_, key):
+            return key.reveal()
+        case CertificateFiles(_, path):
+            try:
+                return path.read_text(encoding="utf-8")
+            except (OSError, ValueError):
+                return ""
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
     """What it takes to get a token for one tenant, and where its API is."""

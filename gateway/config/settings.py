@@ -55,6 +55,8 @@ class Settings:
 
     subaccounts: Mapping[str, SubAccount]
     tokens: tuple[Secret, ...] = ()
+    signing_keys: tuple[Secret, ...] = ()
+    """What response ids and seals are signed with, the current key first; without any it is derived."""
     host: str = _LOOPBACK
     port: int = _PORT
     server: ServerOptions = field(default_factory=ServerOptions)
@@ -151,6 +153,7 @@ class _Loader:
         settings = Settings(
             subaccounts=self._subaccounts(config),
             tokens=tokens,
+            signing_keys=tuple(map(Secret, config.secret_signing_keys)),
             host=self._address(config, tokens),
             port=self._either(config.port, config.server.port, "port") or _PORT,
             server=self._server(config.server),

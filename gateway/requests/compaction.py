@@ -20,10 +20,10 @@ class CompactionExchange(Exchange):
             why = "does not make conversations shorter: ask it for a summary in words"
             raise invalid(f"model {self.incoming.request.envelope.model} {why}", "model")
         attempt.protocol = _PROTOCOL
-        rendered = openai_responses.compaction_request(
-            self.incoming.request.body, profile_for(attempt.endpoint.backend)
-        )
+        request = self.request_for(attempt)
+        rendered = openai_responses.compaction_request(request.body, profile_for(attempt.endpoint.backend))
         self.drop(rendered.dropped)
         body = self.read(attempt, rendered.body)
         with unreadable_as_fault():
-            return ClientResponse(body, openai_responses.parse_compaction(body))
+            completion = openai_responses.parse_compaction(body)
+            return ClientResponse(openai_responses.passthrough_compaction(body, request.envelope.origin), completion)

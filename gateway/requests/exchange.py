@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from dialects.adapt.signatures import Open
 from dialects.adapt.tool_choice import nothing_to_call
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON, Opaque, ToolMode, Usage
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.framing.json_text import loads
-from dialects.registry import traits
+from dialects.interface import AS_MADE, Origin
+from dialects.registry import request_id_headers, traits
 from dialects.translator import ClientRequest, ClientResponse, Translator, translator_for
 from gateway.media.inline import Fetch, inline
 from gateway.observability.metrics import ExchangeRecord, Observer
@@ -21,15 +23,13 @@ from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.upstream.stream_reader import StreamReader
 from routing.attempts import Attempt, Attempts
 from routing.availability import NoEndpointError
+from routing.endpoint import Endpoint
 from routing.model_names import How
 from routing.policy import Timeouts
 
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 _LONGEST = 1000
 """How many characters of a header are sent."""
-_MOST_ITEMS = 100_000
-"""How many items of such answers are known; an answer often has several."""
-
 DEFECT = Fault(FaultKind.DEFECT, "The proxy itself failed.")
 
 
@@ -53,8 +53,10 @@ class IncomingRequest:
     timeouts: Timeouts
     began: float
     """When its body had been read, by the clock of its lifetime."""
-    affinity: str = ""
-    """Names the conversation."""
+    origin: Callable[[Endpoint], Origin] = lambda _: AS_MADE
+    """Writes into ids and seals that an endpoint has made them for this caller."""
+    open_at: Callable[[Endpoint], Open] | None = None
+    """Opens the seals that the request brings along for an endpoint; none if it brings none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,8 @@ class SharedResources:
     """What all exchanges use: what they remember for one another, and how what a request points at is fetched."""
 
     rejected_fields: RejectedFields = field(default_factory=RejectedFields)
-    responses: StickyEndpoints = field(default_factory=StickyEndpoints)
-    """By response id."""
-    items: StickyEndpoints = field(default_factory=lambda: StickyEndpoints(_MOST_ITEMS))
+    items: StickyEndpoints = field(default_factory=StickyEndpoints)
     """By the id of an item of a response's output."""
-    conversations: StickyEndpoints = field(default_factory=StickyEndpoints)
-    """By affinity key."""
     fetch: Fetch | None = None
 
     def inlined(self, request: ClientRequest, dialect: str, lifetime: Lifetime) -> ClientRequest:
@@ -138,12 +136,17 @@ class Exchange:
     def prepare(self, attempt: Attempt) -> tuple[Translator, JSON]:
         """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this."""
         dialect = attempt.protocol.dialect
-        request = self._client_request(dialect)
+        request = self.request_for(attempt)
         profile = profile_for(attempt.endpoint.backend)
         translator = translator_for(request, dialect, profile)
         rendered = translator.render_request(profile)
         self.drop(rendered.dropped)
         return translator, rendered.body
+
+    def request_for(self, attempt: Attempt) -> ClientRequest:
+        """Give the client's request as the attempt's endpoint may see it; raises `FaultError`."""
+        request = self._client_request(attempt.protocol.dialect).answered_by(self.incoming.origin(attempt.endpoint))
+        return request if self.incoming.open_at is None else request.opened(self.incoming.open_at(attempt.endpoint))
 
     def drop(self, fields: Iterable[str]) -> None:
         """Note which *fields* of the request are not carried to the endpoint."""
@@ -177,14 +180,11 @@ class Exchange:
         self.finish(reply.completion.usage, stop=reply.completion.stop.reason.value)
         return reply.body
 
-    def answered(self, attempt: Attempt, answer: str, *, whole: bool = False) -> None:
-        """Note that *attempt* has begun to answer, or did so as a *whole*; *answer* is what its backend calls it."""
+    def answered(self, attempt: Attempt, *, whole: bool = False) -> None:
+        """Note that *attempt* has begun to answer, or did so as a *whole*."""
         self.stage = Stage.ANSWERING
         attempt.answered(whole=whole)
         self._first_content = self._age()
-        if traits(attempt.protocol.dialect).keeps_responses:
-            self._shared.responses.remember(self.incoming.caller, answer, attempt.endpoint)
-            self._shared.conversations.remember(self.incoming.caller, self.incoming.affinity, attempt.endpoint)
 
     def made(self, attempt: Attempt, items: Iterable[str]) -> None:
         """Note the ids of the *items* that *attempt* has put out: its caller may refer to them."""
@@ -202,7 +202,7 @@ class Exchange:
 
     def headers(self) -> dict[str, str]:
         """What the answer's headers say about how it came to be."""
-        told = {"x-request-id": self.incoming.id}
+        told = request_id_headers(self.incoming.request.client, self.incoming.id)
         if self._last is not None:
             endpoint = self._last.endpoint
             told["x-proxy-deployment"] = f"{endpoint.subaccount}/{endpoint.deployment}"
@@ -252,7 +252,7 @@ class Exchange:
             except FaultError as error:
                 attempt.failed(error.fault)
                 continue
-            self.answered(attempt, reply.completion.id, whole=True)
+            self.answered(attempt, whole=True)
             self.made(attempt, item_ids(reply.body))
             attempt.lease.close()
             return reply

@@ -1,6 +1,6 @@
-"""Which deployment keeps what was made for whom, for requests that go on from it.
+"""Which deployment keeps the items of which answers, for requests that refer to them.
 
-What one caller's answers are called is nothing to any other caller.
+Clients get the ids of items as they are: what is known of them stands in a table of the process that answered.
 """
 
 import threading
@@ -8,11 +8,11 @@ from collections import OrderedDict
 
 from routing.endpoint import Endpoint
 
-_MOST = 10_000
+_MOST = 100_000
 
 
 class StickyEndpoints:
-    """The endpoints of the latest things of one kind that backends keep, by caller and by what each is called.
+    """The endpoints of the latest items that backends keep, by caller and by their ids.
 
     ``_lock`` guards the table; the oldest entry leaves when *most* are there.
     """
@@ -22,22 +22,17 @@ class StickyEndpoints:
         self._lock = threading.Lock()
         self._endpoints: OrderedDict[tuple[str, str], Endpoint] = OrderedDict()
 
-    def remember(self, caller: str, answer: str, endpoint: Endpoint) -> None:
-        """Note that *endpoint* made *answer* for *caller*."""
-        if not answer:
+    def remember(self, caller: str, item: str, endpoint: Endpoint) -> None:
+        """Note that *endpoint* made *item* for *caller*."""
+        if not item:
             return
         with self._lock:
-            self._endpoints[caller, answer] = endpoint
-            self._endpoints.move_to_end((caller, answer))
+            self._endpoints[caller, item] = endpoint
+            self._endpoints.move_to_end((caller, item))
             if len(self._endpoints) > self._most:
                 self._endpoints.popitem(last=False)
 
-    def find(self, caller: str, answer: str) -> Endpoint | None:
-        """Say who made *answer*, if that is still known."""
+    def find(self, caller: str, item: str) -> Endpoint | None:
+        """Say who made *item*, if that is still known."""
         with self._lock:
-            return self._endpoints.get((caller, answer))
-
-    def forget(self, caller: str, answer: str) -> None:
-        """Note that *answer* is no more."""
-        with self._lock:
-            self._endpoints.pop((caller, answer), None)
+            return self._endpoints.get((caller, item))

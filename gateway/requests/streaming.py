@@ -244,7 +244,7 @@ class StreamedAnswer:
             flow.held += out
             if not seen.committed and _may_be_held(flow.held):
                 return b""
-            self._exchange.answered(flow.attempt, seen.id)
+            self._exchange.answered(flow.attempt)
             out = flow.held
         if seen.over or chunk is None:
             self._end(seen.fault)

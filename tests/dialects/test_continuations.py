@@ -18,7 +18,7 @@ from dialects.framing.aws_event_stream import decoder_for
 from dialects.framing.frame_template import FrameTemplate
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
-from dialects.interface import Envelope
+from dialects.interface import Envelope, Origin
 from dialects.openai_common.passthrough import public_model
 from dialects.registry import BACKENDS, CLIENTS, PASSTHROUGHS
 from tests.dialects import golden, mangling
@@ -144,8 +144,11 @@ def relays(backend: str, kind: str, *, patiently: bool) -> list[Relay]:
     """A relay to every client dialect, and a passthrough if there is one."""
     made = list[Relay]()
     for client in CLIENTS:
-        envelope = Envelope("tok", "my-model", 1_780_000_000, Conversation("my-model", client, stream_usage=True))
+        asked = Conversation("my-model", client, stream_usage=True)
+        origin = Origin(id="resp_U0VB{}".format, seal="U0VB{}".format)
+        envelope = Envelope("tok", "my-model", 1_780_000_000, asked, origin)
         readers = [BACKENDS[backend].reader("tok", kind) for _ in range(2)]
+        readers[0].seal = origin.seal
         if patiently:
             readers = [patient(reader) for reader in readers]
         made.append(TranslatingRelay(readers[0], CLIENTS[client].writer(envelope)))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dialects.adapt.claude_tools import JSON_TOOL
 from dialects.adapt.token_estimate import estimate_tokens
+from dialects.adapt.turn_order import FAILED
 from dialects.capabilities.models import ModelProfile, ThinkingStyle, profile_for
 from dialects.core.conversation import (
     JSON,
@@ -38,7 +39,7 @@ from dialects.core.events import Failed, checked, fold, unfold
 from dialects.core.faults import FaultError
 from dialects.framing.sse import SSEDecoder
 from dialects.gemini.request_renderer import SKIP_SIGNATURE
-from dialects.interface import Envelope
+from dialects.interface import Envelope, Origin
 from dialects.registry import BACKENDS, CLIENTS, PASSTHROUGHS
 from dialects.translator import ClientRequest, translator_for
 from tests.dialects import golden, imagined, mangling
@@ -46,21 +47,35 @@ from tests.oracles.anthropic import check_messages_request
 from tests.oracles.bedrock import check_converse_request
 from tests.oracles.gemini import check_gemini_request
 from tests.oracles.openai import check_chat_request, check_responses_request
+from tests.support.rows import Rows
+from tests.support.sources import held
 
-MODELS = {
-    "openai-chat": ("gpt-4o", "gpt-5", "mistralai--mistral-large-instruct", "cohere--command-a-reasoning"),
-    "openai-responses": ("gpt-4o", "gpt-5.3-codex", "gpt-5.4"),
-    "anthropic-messages": ("anthropic--claude-4-sonnet", "anthropic--claude-4.6-sonnet", "anthropic--claude-4.7-opus"),
-    "gemini": ("gemini-2.5-flash", "gemini-3.1-pro"),
-    "bedrock-converse": ("anthropic--claude-4-sonnet", "anthropic--claude-4.7-opus", "amazon--nova-pro"),
-}
-ORACLES = {
-    "openai-chat": check_chat_request,
-    "openai-responses": check_responses_request,
-    "anthropic-messages": check_messages_request,
-    "gemini": check_gemini_request,
-    "bedrock-converse": check_converse_request,
-}
+MODELS = Rows(
+    __file__,
+    "MODELS",
+    {
+        "openai-chat": ("gpt-4o", "gpt-5", "mistralai--mistral-large-instruct", "cohere--command-a-reasoning"),
+        "openai-responses": ("gpt-4o", "gpt-5.3-codex", "gpt-5.4"),
+        "anthropic-messages": (
+            "anthropic--claude-4-sonnet",
+            "anthropic--claude-4.6-sonnet",
+            "anthropic--claude-4.7-opus",
+        ),
+        "gemini": ("gemini-2.5-flash", "gemini-3.1-pro"),
+        "bedrock-converse": ("anthropic--claude-4-sonnet", "anthropic--claude-4.7-opus", "amazon--nova-pro"),
+    },
+)
+ORACLES = Rows(
+    __file__,
+    "ORACLES",
+    {
+        "openai-chat": check_chat_request,
+        "openai-responses": check_responses_request,
+        "anthropic-messages": check_messages_request,
+        "gemini": check_gemini_request,
+        "bedrock-converse": check_converse_request,
+    },
+)
 ASKABLE = [(backend, profile_for(model)) for backend in BACKENDS for model in MODELS[backend]]
 ONE_OF_EACH = [(backend, profile_for(MODELS[backend][0])) for backend in BACKENDS]
 SPOKEN_ON_BOTH_SIDES = [(backend, profile) for backend, profile in ASKABLE if backend in CLIENTS]
@@ -88,7 +103,8 @@ seeds = st.integers(0, 2**32)
 
 
 def envelope_for(client: str, **fields: Any) -> Envelope:
-    return Envelope("tok", "my-model", 1_780_000_000, Conversation("my-model", client, stream_usage=True, **fields))
+    asked = Conversation("my-model", client, stream_usage=True, **fields)
+    return Envelope("tok", "my-model", 1_780_000_000, asked, Origin(id="resp_U0VB{}".format, seal="U0VB{}".format))
 
 
 def ways(backend: str, kind: str) -> Iterator[Any]:
@@ -113,9 +129,13 @@ def same_arguments(completion: Completion) -> Completion:
 
 
 def test_every_dialect_is_held_to_these_laws():
+    told = {backend for backend, _, _ in SCENES}
+
+    held("Add rows to ORACLES.", sorted(BACKENDS.keys() - ORACLES.keys()))
+    held("Add bodies to tests/dialects/mangling.py.", sorted(CLIENTS.keys() - mangling.BODIES.keys()))
+    held("Put captured streams into tests/wire/NAME.", sorted(BACKENDS.keys() - told))
     assert MODELS.keys() == ORACLES.keys() == BACKENDS.keys()
     assert mangling.BODIES.keys() == CLIENTS.keys()
-    assert {backend for backend, _, _ in SCENES} == BACKENDS.keys()
     assert PASSTHROUGHS.keys() <= CLIENTS.keys() & BACKENDS.keys()
 
 
@@ -280,11 +300,17 @@ def _told(part: Part, message: Message) -> tuple[str, Any]:
         case ToolCall(_, name, arguments):
             return "call", (name, json.loads(arguments or "{}"))
         case ToolResult(_, parts):
-            return "result", "".join("".join(inner.text.split()) for inner in parts if isinstance(inner, Text))
+            said = "".join("".join(inner.text.split()) for inner in parts if isinstance(inner, Text))
+            return "result", (has_failed(part), said.removeprefix("".join(FAILED.split())))
         case Media(kind, mime, data):
             return kind.value, (mime, data)
         case Opaque(dialect, payload):
             return dialect, payload
+
+
+def has_failed(result: ToolResult) -> bool:
+    """Whether a call failed, by a field or in words."""
+    return result.is_error or any(isinstance(each, Text) and each.text.startswith(FAILED) for each in result.parts[:1])
 
 
 def settings_of(conversation: Conversation, profile: ModelProfile) -> dict[str, Any]:
@@ -308,7 +334,6 @@ def settings_of(conversation: Conversation, profile: ModelProfile) -> dict[str, 
         "user": conversation.user,
         "prompt_cache_key": conversation.cache_key,
         "cache_control": sum(bool(getattr(part, "cache", None)) for part in parts),
-        "is_error": [part.is_error for part in parts if isinstance(part, ToolResult) and part.is_error],
         "tools": [(tool.name, tool.description, tool.parameters) for tool in specs],
         "tool_choice": choice and (choice.mode, choice.name),
         "parallel_tool_calls": choice is not None and choice.mode is not ToolMode.NONE and choice.parallel is False,
@@ -352,8 +377,14 @@ def test_what_was_understood_is_asked_and_understood_again(name, profile, conver
     once, _ = understood(name, conversation, profile)
     again, dropped = understood(name, once, profile)
 
-    assert once == again
+    assert instructed(once) == instructed(again)
     assert not dropped
+
+
+def instructed(conversation: Conversation) -> Conversation:
+    """The same with its instructions as one text, in which each is said once: one may be repeated in the input."""
+    texts = [each for part in conversation.system for each in part.text.split("\n\n")]
+    return replace(conversation, system=(Text("\n\n".join(dict.fromkeys(texts))),))
 
 
 def ask_all(client: str, body: JSON, askable: Sequence[tuple[str, ModelProfile]]) -> None:

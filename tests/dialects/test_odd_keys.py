@@ -18,14 +18,19 @@ from dialects.registry import BACKENDS, CLIENTS
 from dialects.translator import ClientRequest, Translator, translator_for
 from tests.dialects import golden, mangling
 from tests.dialects.adapt.test_property_keys import asked, properties_in, seeds, with_keys
+from tests.support.rows import Rows
 
-MODELS = {
-    "openai-chat": "gpt-4.1",
-    "openai-responses": "gpt-5.3-codex",
-    "anthropic-messages": "anthropic--claude-4.5-sonnet",
-    "gemini": "gemini-2.5-flash",
-    "bedrock-converse": "anthropic--claude-3.5-sonnet",
-}
+MODELS = Rows(
+    __file__,
+    "MODELS",
+    {
+        "openai-chat": "gpt-4.1",
+        "openai-responses": "gpt-5.3-codex",
+        "anthropic-messages": "anthropic--claude-4.5-sonnet",
+        "gemini": "gemini-2.5-flash",
+        "bedrock-converse": "anthropic--claude-3.5-sonnet",
+    },
+)
 WAYS = [(client, backend, model) for client in CLIENTS for backend, model in MODELS.items()]
 WAYS += [(client, "bedrock-converse", "amazon--nova-pro") for client in CLIENTS]
 ENVELOPE = Envelope("tok", "m", 1_780_000_000, Conversation("m"))

@@ -9,9 +9,10 @@ import pytest
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON, ToolCall
 from dialects.interface import Envelope
-from dialects.registry import BACKENDS, CLIENTS
+from dialects.registry import BACKENDS, CLIENTS, traits
 from dialects.translator import ClientRequest, HubTranslator, PassthroughTranslator, translator_for
 from tests.dialects import golden, mangling
+from tests.support.rows import Rows
 
 ASKED = {"model": "claude", "max_tokens": 100, "messages": [{"role": "user", "content": "Describe Ada."}]}
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
@@ -60,57 +61,65 @@ def test_a_model_without_a_json_mode_answers_an_anthropic_client_in_json():
 
 
 LONG = "mcp__plugin_everything_playwright__browser_" + "x" * 57
-NAMED = {
-    "openai-chat": {
-        "messages": [
-            {"role": "user", "content": "Which?"},
-            {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": LONG, "arguments": "{}"}}]},
-            {"role": "tool", "tool_call_id": "c1", "content": "This."},
-        ],
-        "tools": [{"type": "function", "function": {"name": LONG}}],
-        "tool_choice": {"type": "function", "function": {"name": LONG}},
+NAMED = Rows(
+    __file__,
+    "NAMED",
+    {
+        "openai-chat": {
+            "messages": [
+                {"role": "user", "content": "Which?"},
+                {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": LONG, "arguments": "{}"}}]},
+                {"role": "tool", "tool_call_id": "c1", "content": "This."},
+            ],
+            "tools": [{"type": "function", "function": {"name": LONG}}],
+            "tool_choice": {"type": "function", "function": {"name": LONG}},
+        },
+        "openai-responses": {
+            "input": [
+                {"role": "user", "content": "Which?"},
+                {"type": "function_call", "call_id": "c1", "name": LONG, "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c1", "output": "This."},
+            ],
+            "tools": [{"type": "function", "name": LONG}],
+            "tool_choice": {"type": "function", "name": LONG},
+        },
+        "anthropic-messages": {
+            "model": "m",
+            "max_tokens": 9,
+            "messages": [
+                {"role": "user", "content": "Which?"},
+                {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": LONG, "input": {}}]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "This."}]},
+            ],
+            "tools": [{"name": LONG, "input_schema": {"type": "object"}}],
+            "tool_choice": {"type": "tool", "name": LONG},
+        },
+        "gemini": {
+            "contents": [
+                {"parts": [{"text": "Which?"}]},
+                {"role": "model", "parts": [{"functionCall": {"name": LONG, "args": {}}}]},
+                {"parts": [{"functionResponse": {"name": LONG, "response": {"result": "This."}}}]},
+            ],
+            "tools": [{"functionDeclarations": [{"name": LONG}]}],
+            "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": [LONG]}},
+        },
     },
-    "openai-responses": {
-        "input": [
-            {"role": "user", "content": "Which?"},
-            {"type": "function_call", "call_id": "c1", "name": LONG, "arguments": "{}"},
-            {"type": "function_call_output", "call_id": "c1", "output": "This."},
-        ],
-        "tools": [{"type": "function", "name": LONG}],
-        "tool_choice": {"type": "function", "name": LONG},
-    },
-    "anthropic-messages": {
-        "model": "m",
-        "max_tokens": 9,
-        "messages": [
-            {"role": "user", "content": "Which?"},
-            {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": LONG, "input": {}}]},
-            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "This."}]},
-        ],
-        "tools": [{"name": LONG, "input_schema": {"type": "object"}}],
-        "tool_choice": {"type": "tool", "name": LONG},
-    },
-    "gemini": {
-        "contents": [
-            {"parts": [{"text": "Which?"}]},
-            {"role": "model", "parts": [{"functionCall": {"name": LONG, "args": {}}}]},
-            {"parts": [{"functionResponse": {"name": LONG, "response": {"result": "This."}}}]},
-        ],
-        "tools": [{"functionDeclarations": [{"name": LONG}]}],
-        "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": [LONG]}},
-    },
-}
+)
 """In each client's words: a tool with a long name was called, and must be again."""
-CALLED = {
-    "openai-chat": ("gpt-4.1", "calls"),
-    "openai-responses": ("gpt-5.3-codex", "calls"),
-    "anthropic-messages": ("anthropic--claude-4.5-sonnet", "tools"),
-    "gemini": ("gemini-2.5-flash", "thinking_and_call"),
-    "bedrock-converse": ("amazon--nova-pro", "tools"),
-}
+CALLED = Rows(
+    __file__,
+    "CALLED",
+    {
+        "openai-chat": ("gpt-4.1", "calls"),
+        "openai-responses": ("gpt-5.3-codex", "calls"),
+        "anthropic-messages": ("anthropic--claude-4.5-sonnet", "tools"),
+        "gemini": ("gemini-2.5-flash", "thinking_and_call"),
+        "bedrock-converse": ("amazon--nova-pro", "tools"),
+    },
+)
 """A model of each backend, and an answer of its that calls a tool."""
 ACROSS = [(client, backend) for client in CLIENTS for backend in BACKENDS if client != backend]
-HOME = [(client, CALLED[client][0]) for client in CLIENTS]
+HOME = [(client, CALLED[client][0]) for client in CLIENTS if traits(client).vendor]
 
 
 def told(body: JSON) -> set[str]:

@@ -45,6 +45,12 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), name_of(path))
 
 
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """List all that a file says, wherever it stands."""
+    return tuple(ast.walk(tree_of(path)))
+
+
 def imports(*names: str) -> list[Import]:
     """List the imports of these top-level names, wherever in their files they stand."""
     return [found for path in files(*names) for found in _imports(path)]
@@ -53,7 +59,7 @@ def imports(*names: str) -> list[Import]:
 @cache
 def _imports(path: Path) -> tuple[Import, ...]:
     found = []
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found += [Import(name_of(path), node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -7,10 +7,12 @@ import pytest
 
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
+    CacheMark,
     Conversation,
     Media,
     MediaKind,
     Message,
+    Opaque,
     Part,
     Role,
     Text,
@@ -116,10 +118,7 @@ IN_OWN_WORDS: dict[str, Any] = {
             {"role": "user", "content": "draw"},
             {
                 "role": "assistant",
-                "content": [
-                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
-                    {"type": "text", "text": "here"},
-                ],
+                "content": [{"type": "text", "text": f"here ![image](data:image/png;base64,{PNG})"}],
             },
             {"role": "user", "content": "bluer"},
         ],
@@ -138,13 +137,8 @@ IN_OWN_WORDS: dict[str, Any] = {
     "openai-responses": {
         "input": [
             {"role": "user", "content": "draw"},
-            {
-                "role": "assistant",
-                "content": [
-                    {"type": "output_text", "text": "here"},
-                    {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"},
-                ],
-            },
+            {"role": "assistant", "content": "here"},
+            {"id": "ig_1", "type": "image_generation_call", "status": "completed", "result": PNG},
             {"role": "user", "content": "bluer"},
         ]
     },
@@ -163,3 +157,50 @@ def test_a_vendors_own_client_may_show_its_model_what_another_drew(dialect: str)
     assert not isinstance(translator, PassthroughTranslator)
     assert () == made.dropped
     assert dumps(made.body).index(DRAWN) < dumps(made.body).index(PNG)
+
+
+def test_an_image_block_in_an_answer_is_moved_for_claudes_own_client() -> None:
+    shown = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+    turns = [
+        {"role": "user", "content": "draw"},
+        {"role": "assistant", "content": [shown]},
+        {"role": "user", "content": "bluer"},
+    ]
+    said = DIALECTS["anthropic-messages"].client.parse_request({"model": "m", "max_tokens": 9, "messages": turns})
+    body, dropped = rendered("anthropic-messages", said)
+
+    assert () == dropped
+    assert ["draw", DRAWN, PNG, "bluer"] == sorted([PNG, "draw", "bluer", DRAWN], key=body.index)
+
+
+def test_what_a_model_of_openais_drew_goes_home_as_the_model_drew_it() -> None:
+    asked = {
+        "input": [*IN_OWN_WORDS["openai-responses"]["input"][:2], {"type": "image_generation_call", "result": PNG}]
+    }
+    said = DIALECTS["openai-responses"].client.parse_request(asked)
+
+    assert said.messages[1].parts == (Text("here"), IMAGE)
+
+
+def test_words_around_a_picture_stay_where_they_are() -> None:
+    picture, mark = f"![a](data:image/png;base64,{PNG})", {"type": "ephemeral"}
+
+    def read(text: str, role: str = "assistant") -> tuple[Part, ...]:
+        block = {"type": "text", "text": text, "cache_control": mark}
+        turns = [{"role": role, "content": [block]}]
+        return DIALECTS["anthropic-messages"].client.parse_request({"model": "m", "messages": turns}).messages[0].parts
+
+    marked = CacheMark()
+    assert (Text("a "), IMAGE, Text(" b "), IMAGE, Text(" c", marked)) == read(f"a {picture} b {picture} c")
+    assert (replace(IMAGE, cache=marked),) == read(picture)
+    assert (Text(picture, marked),) == read(picture, "user")
+    assert (Text("![a](data:image/png;base64,*)", marked),) == read("![a](data:image/png;base64,*)")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_only_one_dialect_has_is_named_in_a_system_message_too(backend: str) -> None:
+    unknown = Opaque("toy", {"type": "hologram"})
+    asked = conversation(said(Role.USER, "hi"))
+    _, dropped = rendered(backend, replace(asked, messages=(said(Role.SYSTEM, "rules", unknown), *asked.messages)))
+
+    assert ("hologram",) == dropped

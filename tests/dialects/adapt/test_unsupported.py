@@ -11,15 +11,20 @@ from dialects.core.faults import FaultError, FaultKind
 from dialects.interface import Envelope, Rendered
 from dialects.registry import BACKENDS, CLIENTS
 from dialects.translator import ClientRequest, translator_for
+from tests.support.rows import Rows
 
 PDF = {"file_data": "data:application/pdf;base64,AAAA"}
-MODELS = {
-    "openai-chat": "gpt-4.1",
-    "openai-responses": "gpt-5.3-codex",
-    "anthropic-messages": "anthropic--claude-4.5-sonnet",
-    "gemini": "gemini-2.5-flash",
-    "bedrock-converse": "amazon--nova-pro",
-}
+MODELS = Rows(
+    __file__,
+    "MODELS",
+    {
+        "openai-chat": "gpt-4.1",
+        "openai-responses": "gpt-5.3-codex",
+        "anthropic-messages": "anthropic--claude-4.5-sonnet",
+        "gemini": "gemini-2.5-flash",
+        "bedrock-converse": "amazon--nova-pro",
+    },
+)
 LONG = "mcp__" + "x" * 80
 
 

@@ -158,7 +158,9 @@ def test_nova_is_asked_without_claudes_words():
     assert {
         "tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object", "properties": {}}}}}]
     } == written.body["toolConfig"]
-    assert "status" not in written.body["messages"][2]["content"][0]["toolResult"]
+    assert {"toolUseId": "t1", "content": [{"text": "The call failed:"}, {"text": "x"}]} == written.body["messages"][2][
+        "content"
+    ][0]["toolResult"]
     assert ("anthropic_beta", "cache_control", "thinking") == written.dropped
 
 

@@ -168,7 +168,7 @@ def test_an_image_in_a_result_is_shown_behind_the_results():
     rendered = openai_chat.render_request(asked, profile_for("gpt-4o"))
 
     assert [
-        {"role": "tool", "tool_call_id": "a", "content": "look\nimage (shown below)"},
+        {"role": "tool", "tool_call_id": "a", "content": "The call failed:\nlook\nimage (shown below)"},
         {
             "role": "user",
             "content": [
@@ -177,7 +177,7 @@ def test_an_image_in_a_result_is_shown_behind_the_results():
             ],
         },
     ] == rendered.body["messages"][1:]
-    assert ("is_error",) == rendered.dropped
+    assert () == rendered.dropped
 
 
 def test_other_vendors_get_turns_that_alternate_and_ids_they_take():

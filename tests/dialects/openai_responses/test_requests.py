@@ -257,7 +257,6 @@ def test_fields_of_other_dialects_are_named():
     assert (
         "cache_control",
         "context_management",
-        "is_error",
         "max_tokens below 16",
         "presence_penalty",
         "seed",

@@ -32,6 +32,7 @@ CONVERSE = [
     (HAIKU, _turns(("user", A), ("assistant", [USE]), ("user", A)) | TOOLS, "Expected toolResult blocks"),
     (HAIKU, _turns(("user", A), ("assistant", [USE]), ("user", [*A, DONE])) | TOOLS, "must come before"),
     (HAIKU, _turns(("user", A), ("assistant", A), ("user", [DONE])) | TOOLS, "exceeds the number"),
+    (HAIKU, _turns(("user", A), ("assistant", [{"text": "a "}])), "cannot end with trailing whitespace"),
     (HAIKU, {"toolConfig": {"tools": []}}, "at least 1"),
     (HAIKU, {"toolConfig": {"tools": [SPEC], "toolChoice": {"tool": {"name": "b"}}}}, "is not defined"),
     (HAIKU, {"toolConfig": {"tools": [SPEC, SPEC]}}, "duplicate"),

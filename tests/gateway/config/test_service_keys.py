@@ -16,6 +16,7 @@ from gateway.config.service_keys import (
     load_json,
     parse,
     read_file,
+    secret_of,
 )
 
 KEY = {
@@ -96,6 +97,15 @@ def test_certificate_files_are_found_from_the_folder_of_the_key(tmp_path):
     assert mistakes(raw, base=tmp_path) == {
         "key_file_path": f"names {tmp_path / 'k.pem'}, and no such file can be found"
     }
+
+
+def test_what_only_the_client_knows_is_its_secret_or_the_key_of_its_certificate(tmp_path):
+    (tmp_path / "k.pem").write_text("a key")
+    (tmp_path / "odd.pem").write_bytes(b"\xff")
+    files = [CertificateFiles(tmp_path / "c.pem", tmp_path / name) for name in ("k.pem", "odd.pem", "none.pem")]
+    proofs = [Secret("abc"), CertificateText("public", Secret("private")), *files]
+
+    assert ["abc", "private", "a key", "", ""] == [secret_of(proof) for proof in proofs]
 
 
 def test_everything_that_is_missing_is_named_at_once():

@@ -90,6 +90,14 @@ def test_tokens_may_come_from_the_environment_and_do_not_show(settings_of):
     assert "hunter2" not in repr(settings)
 
 
+def test_signing_keys_may_come_from_the_environment_and_do_not_show(settings_of):
+    keys = ["${NEW_KEY}", "an old key of many letters"]
+    settings = settings_of(with_account() | {"secret_signing_keys": keys}, {"NEW_KEY": "hunter2 hunter2 hunter2"})
+
+    assert ["hunter2 hunter2 hunter2", keys[1]] == [key.reveal() for key in settings.signing_keys]
+    assert "hunter2" not in repr(settings)
+
+
 def test_cooldowns_may_be_spelled_as_before_with_a_warning(settings_of):
     settings = settings_of({**with_account(), "routing": {"strategy": "weighted", "cooling": {"base": 7}}})
 

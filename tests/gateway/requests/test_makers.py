@@ -1,0 +1,138 @@
+"""Who made what a request brings along, and who may be sent it."""
+
+import pytest
+
+from dialects.core.conversation import Conversation, Family, Message, Role, Thinking
+from gateway.requests.makers import Makers, SigningKeys, derived_key
+from routing.endpoint import Endpoint
+
+EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-5")
+US = Endpoint("us", "https://us/v2/inference/deployments/d2", "gpt-5")
+DERIVED = {"eu": derived_key("secret of eu"), "us": derived_key("secret of us")}
+SEAL = "gAAAAABm"
+
+
+def makers(*served: Endpoint, keys: tuple[bytes, ...] = (), derived: dict[str, bytes] = DERIVED) -> Makers:
+    return Makers(SigningKeys(keys, derived), lambda: served or (EU, US))
+
+
+def brought(*thoughts: Thinking) -> Conversation:
+    return Conversation("gpt-5", messages=(Message(Role.ASSISTANT, thoughts),))
+
+
+def sealed(family: Family | None = Family.OPENAI, by: Endpoint = EU, caller: str = "me", seal: str = SEAL) -> Thinking:
+    return Thinking(signature=makers().origin(by, caller).seal(seal), family=family)
+
+
+def test_every_process_with_the_same_secrets_finds_who_made_a_response() -> None:
+    answer = makers().origin(US, "me").id("resp_1")
+    made = makers().of_response(answer, "me")
+
+    assert made is not None
+    assert ("resp_1", US) == (made.text, made.endpoint)
+
+
+@pytest.mark.parametrize("id", ["resp_1", "", 7, None, ["resp_1"]])
+def test_a_response_that_was_not_signed_is_nobodys(id: object) -> None:
+    assert makers().of_response(id, "me") is None
+
+
+def test_a_response_of_another_caller_is_not_found() -> None:
+    assert makers().of_response(makers().origin(US, "me").id("resp_1"), "you") is None
+
+
+def test_of_a_response_whose_deployment_has_left_that_is_known() -> None:
+    made = makers(EU).of_response(makers().origin(US, "me").id("resp_1"), "me")
+
+    assert made is not None
+    assert ("resp_1", None) == (made.text, made.endpoint)
+
+
+def test_other_subaccounts_come_and_go_and_ids_stay() -> None:
+    answer = makers(EU, derived={"eu": DERIVED["eu"]}).origin(EU, "me").id("resp_1")
+    made = makers(EU, US).of_response(answer, "me")
+
+    assert made is not None
+    assert EU == made.endpoint
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_known"),
+    [
+        ((b"old",), (b"new", b"old"), True),
+        ((b"new", b"old"), (b"new",), True),
+        ((b"old",), (b"new",), False),
+        ((), (b"new",), False),
+        ((b"old",), (), False),
+    ],
+    ids=["new key", "old key gone", "rotated at once", "first key", "key taken out"],
+)
+def test_keys_rotate_and_the_previous_one_is_accepted(
+    before: tuple[bytes, ...], after: tuple[bytes, ...], is_known: bool
+) -> None:
+    origin = makers(keys=before).origin(US, "me")
+    made = makers(keys=after).of_response(origin.id("resp_1"), "me")
+    seals = makers(keys=after).of_seals(brought(Thinking(signature=origin.seal(SEAL), family=Family.OPENAI)), "me")
+
+    assert is_known == (made is not None and made.endpoint == US)
+    assert (US if is_known else None) == seals.maker
+
+
+def test_without_thoughts_there_is_nothing_to_open() -> None:
+    assert not makers().of_seals(brought(), "me")
+
+
+def test_a_seal_of_openais_is_opened_where_it_was_made_alone() -> None:
+    thought = sealed(by=EU)
+    seals = makers().of_seals(brought(thought), "me")
+
+    assert EU == seals.maker
+    assert SEAL == seals.open_at(EU)(Family.OPENAI, thought.signature)
+    assert seals.open_at(US)(Family.OPENAI, thought.signature) is None
+
+
+@pytest.mark.parametrize("family", [Family.CLAUDE, Family.GEMINI])
+def test_a_signature_that_all_of_its_family_read_is_opened_everywhere_and_prefers_nobody(family: Family) -> None:
+    thought = sealed(family, by=EU)
+    seals = makers(US).of_seals(brought(thought), "me")
+
+    assert seals.maker is None
+    assert SEAL == seals.open_at(US)(family, thought.signature)
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_a_strangers_seal_goes_nowhere(family: Family) -> None:
+    thought = sealed(family, caller="you")
+    seals = makers().of_seals(brought(thought), "me")
+
+    assert seals.maker is None
+    assert [None, None] == [seals.open_at(endpoint)(family, thought.signature) for endpoint in (EU, US)]
+
+
+@pytest.mark.parametrize(("family", "sent"), [(Family.OPENAI, None), (Family.CLAUDE, SEAL), (Family.GEMINI, SEAL)])
+def test_an_unsigned_seal_goes_where_any_deployment_reads_it(family: Family, sent: str | None) -> None:
+    seals = makers().of_seals(brought(Thinking(signature=SEAL, family=family)), "me")
+
+    assert seals.maker is None
+    assert sent == seals.open_at(EU)(family, SEAL)
+
+
+def test_what_is_only_kept_is_sealed_without_content() -> None:
+    thought = sealed(seal="")
+    seals = makers().of_seals(brought(thought), "me")
+
+    assert EU == seals.maker
+    assert "" == seals.open_at(EU)(Family.OPENAI, thought.signature)
+    assert seals.open_at(US)(Family.OPENAI, thought.signature) is None
+    assert seals.open_at(EU)(Family.OPENAI, "") is None
+
+
+def test_of_several_makers_the_last_is_preferred() -> None:
+    assert US == makers().of_seals(brought(sealed(by=EU), sealed(by=US), sealed(Family.CLAUDE, EU)), "me").maker
+
+
+def test_a_url_that_stands_under_two_names_is_one_maker() -> None:
+    twin = Endpoint("eu", EU.url, "gpt-5-latest")
+    thought = sealed(by=EU)
+
+    assert SEAL == makers(EU, twin).of_seals(brought(thought), "me").open_at(EU)(Family.OPENAI, thought.signature)

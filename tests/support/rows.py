@@ -1,0 +1,20 @@
+"""Tables of tests that want a row for each dialect."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from tests.support.sources import name_of
+
+V = TypeVar("V")
+
+
+class Rows(dict[str, V]):
+    """A table by the names of dialects, *name* in *file*; says where to add the row that is missing."""
+
+    def __init__(self, file: str, name: str, rows: Mapping[str, V]) -> None:
+        super().__init__(rows)
+        self._where = f"{name} in {name_of(Path(file))}"
+
+    def __missing__(self, dialect: str) -> V:
+        raise AssertionError(f"Add a row for {dialect!r} to {self._where}.")
