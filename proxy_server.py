@@ -116,6 +116,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     _begin(app, gateway, runtime)
     _admit(app, gateway)
     _add_conversations(app, gateway)
+    _add_compaction(app, gateway)
     _add_kept_responses(app, gateway)
     _add_models(app, gateway)
     _add_operations(app, gateway, runtime)
@@ -232,6 +233,17 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
         if verb not in _GEMINI_VERBS:
             raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not offered here."))
         return _converse(gateway, gemini.DIALECT, {**_body(gateway), "model": model, "stream": _GEMINI_VERBS[verb]})
+
+
+def _add_compaction(app: Flask, gateway: Gateway) -> None:
+    """Add the paths on which conversations are made shorter."""
+
+    @app.post("/v1/responses/compact")
+    @app.post("/responses/compact")
+    @app.post("/openai/responses/compact")
+    @app.post("/openai/v1/responses/compact")
+    def compact() -> Response:
+        return _whole(gateway.compaction(_body(gateway), g.headers, g.caller, g.lifetime))
 
 
 def _add_kept_responses(app: Flask, gateway: Gateway) -> None:

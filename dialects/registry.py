@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
+from dialects.adapt.hosted_tools import HostedTool
 from dialects.adapt.media_turns import USERS
 from dialects.capabilities.models import Vendor
 from dialects.core.conversation import Role
 from dialects.core.faults import FaultKind
+from dialects.core.relay import RenderFrame
 from dialects.framing.sse import BLANK_LINES, comment
-from dialects.interface import BackendDialect, ClientDialect, PassthroughDialect
+from dialects.interface import BackendDialect, ClientDialect, Envelope, PassthroughDialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class Dialect:
     """What renders requests and parses responses, where models are asked in it."""
     passthrough: PassthroughDialect | None = None
     """What changes bodies that pass between two ends of it."""
+    formed_frames: Callable[[Envelope], RenderFrame] | None = None
+    """What renders the frames of one stream that passes to a client which declared other tools than functions.
+
+    Where there is none, such a client's requests are translated.
+    """
     vendor: Vendor | None = None
     """The vendor whose own clients use it: they know which names and schemas that vendor's models refuse."""
     client_names: tuple[str, ...] = ()
@@ -43,6 +50,10 @@ class Dialect:
     """What keeps a stream to its clients alive while there is nothing to say."""
     fetches_media: bool = True
     """Whether its backends fetch what a request only points at; others must be given the bytes."""
+    other_tools: bool = False
+    """Whether its backends are declared tools of its own that are no functions."""
+    hosted_tools: frozenset[HostedTool] = frozenset()
+    """Which of other providers' tools its backends can stand in for."""
     failures_in_stream: frozenset[FaultKind] = frozenset()
     """What its clients understand inside a stream alone, as the vendor says it: such a failure is no HTTP error."""
     media_roles: Container[Role] = USERS
@@ -70,6 +81,7 @@ DIALECTS: Mapping[str, Dialect] = {
             client=openai_responses,
             backend=openai_responses,
             passthrough=openai_responses,
+            formed_frames=openai_responses.FormedFrames,
             vendor=Vendor.OPENAI,
             client_names=("responses", "codex"),
             paths=re.compile(r"(?!/v1/messages|/v1/models|/v1beta/|/models).*/responses", re.DOTALL),
@@ -89,6 +101,8 @@ DIALECTS: Mapping[str, Dialect] = {
             header="x-goog-api-key",
             # Google's SDK for Python takes a comment for JSON.
             keep_alive=BLANK_LINES,
+            other_tools=True,
+            hosted_tools=frozenset(gemini.HOSTED),
             media_roles=gemini.MEDIA_ROLES,
         ),
         Dialect(
@@ -102,6 +116,7 @@ DIALECTS: Mapping[str, Dialect] = {
             header="anthropic-version",
             request_id="request-id",
             fetches_media=False,
+            other_tools=True,
         ),
         Dialect(bedrock_converse.DIALECT, backend=bedrock_converse, fetches_media=False),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+from dialects.adapt.hosted_tools import hosted_tool
 from dialects.adapt.json_root import json_root_for
 from dialects.adapt.media_turns import has_misplaced_media
 from dialects.adapt.property_keys import property_keys_for
@@ -16,8 +17,8 @@ from dialects.adapt.signatures import Open, opened, sealed
 from dialects.adapt.tool_names import ToolNames, tool_names_for, without_duplicates
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON, Completion, Conversation
-from dialects.core.relay import PassthroughRelay, Relay, TranslatingRelay
+from dialects.core.conversation import JSON, Completion, Conversation, Opaque, has_forms
+from dialects.core.relay import PassthroughRelay, Relay, RenderFrame, TranslatingRelay
 from dialects.core.streams import EventReader
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.interface import BackendDialect, ClientDialect, Envelope, Origin, PassthroughDialect, Rendered
@@ -112,11 +113,17 @@ class HubTranslator:
     def render_request(self, profile: ModelProfile) -> Rendered:
         """Render the request in the backend's dialect."""
         conversation, differing = without_duplicates(self._envelope.conversation)
-        conversation = approximate_or_reject(conversation, self._own)
+        conversation = approximate_or_reject(conversation, self._own, self._has)
         for adaptation in self._adaptations:
             conversation = adaptation.to_model(conversation)
         rendered = self._backend.render_request(conversation, profile)
         return replace(rendered, dropped=tuple(sorted({*rendered.dropped, *differing}))) if differing else rendered
+
+    def _has(self, tool: Opaque) -> bool:
+        """Whether the model has a tool that is no function."""
+        if tool.dialect == self._own:
+            return DIALECTS[self._own].other_tools
+        return bool(self._own) and hosted_tool(tool) in DIALECTS[self._own].hosted_tools
 
     def relay(self, content_type: str) -> Relay:
         """Read the one dialect, write the other."""
@@ -150,12 +157,16 @@ class PassthroughTranslator:
     def relay(self, content_type: str) -> Relay:
         """Pass frames along, and observe them."""
         envelope = self._request.envelope
-        return PassthroughRelay(
-            self._backend.reader(envelope.token, content_type),
-            decoder_for(content_type),
-            partial(self._dialect.passthrough_frame, envelope=envelope),
-            partial(self._dialect.passthrough_fault, envelope=envelope),
-        )
+        reader = self._backend.reader(envelope.token, content_type)
+        render_fault = partial(self._dialect.passthrough_fault, envelope=envelope)
+        return PassthroughRelay(reader, decoder_for(content_type), self._frames(envelope), render_fault)
+
+    def _frames(self, envelope: Envelope) -> RenderFrame:
+        """Choose how frames are rendered for the client."""
+        formed = DIALECTS[self._request.client].formed_frames
+        if formed is not None and has_forms(envelope.conversation):
+            return formed(envelope)
+        return partial(self._dialect.passthrough_frame, envelope=envelope)
 
     def render_response(self, body: JSON) -> ClientResponse:
         """Pass the body along, and parse it only to know how it ended and what it cost."""
@@ -168,8 +179,8 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     """Choose the translator from the request's client to *backend*, the name of a dialect.
 
     A model that cannot be given a schema is made to answer in its form by other means, which must be undone in the
-    response; so must other names of tools, other keys of properties, and an object around the answer. Where media stand
-    in turns that can hold none, nothing passes: they are moved.
+    response; so must other names of tools, other keys of properties, an object around the answer, and functions in
+    place of other tools. Where media stand in turns that can hold none, nothing passes: they are moved.
     """
     conversation = request.envelope.conversation
     own = backend if profile.vendor in {row.vendor for row in DIALECTS.values()} else ""
@@ -178,6 +189,7 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     tool_names = ToolNames() if at_home else tool_names_for(conversation, profile.odd_in_names)
     root = json_root_for(conversation, profile)
     fits = _takes_format(conversation, profile) and (at_home or root.schema is None)
+    fits = fits and (DIALECTS[request.client].formed_frames is not None or not has_forms(conversation))
     passes = request.may_pass and fits and not tool_names.sent and not keys.sent and request.client == backend
     if passes and backend in PASSTHROUGHS and not has_misplaced_media(conversation, DIALECTS[backend].media_roles):
         return PassthroughTranslator(request, PASSTHROUGHS[backend], BACKENDS[backend])

@@ -45,7 +45,7 @@ _NEEDS_VERSION = (openai_chat.handle, _AZURE_EMBEDDINGS)
 def run(request: InferenceRequest) -> Reply:
     """Reply to a request for a deployment."""
     stored = request.path.removeprefix("responses/") if request.model.responses else request.path
-    if stored != request.path:
+    if stored not in (request.path, "compact"):
         return openai_responses.handle_stored(request, stored)
     handle = _handler(request.model, request.path)
     if request.method != "POST":
@@ -84,7 +84,9 @@ def _handlers(model: Model) -> dict[str, Handler]:
             return {f"models/{model.name}:embedContent": _embedding(gemini.embed_content)}
         case Family.GPT:
             chat: dict[str, Handler] = {"chat/completions": openai_chat.handle} if model.chat else {}
-            return chat | ({"responses": openai_responses.handle} if model.responses else {})
+            responses: dict[str, Handler] = {"responses": openai_responses.handle}
+            responses["responses/compact"] = openai_responses.handle_compaction
+            return chat | (responses if model.responses else {})
         case _:
             return _PATHS[model.family]
 

@@ -32,6 +32,7 @@ from gateway.media.fetcher import MediaFetcher
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.readiness import Readiness, ReadinessProbe
 from gateway.requests.affinity import affinity_key, tags_in
+from gateway.requests.compaction import CompactionExchange
 from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources, item_ids
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
@@ -158,10 +159,11 @@ class Gateway:
         lifetime: Lifetime | None = None,
         *,
         asked_in: str = "",
+        by: type[Exchange] = Exchange,
     ) -> Exchange:
         """Begin to answer a request in the *client* dialect; raises `FaultError` for one that makes no sense.
 
-        *asked_in* is the dialect that understands the body, where no model takes it as it is.
+        *asked_in* is the dialect that understands the body, where no model takes it as it is; *by* is what answers it.
         """
         began = self._clock()
         conversation = CLIENTS[asked_in or client].parse_request(body)
@@ -173,7 +175,7 @@ class Gateway:
             conversation = replace(conversation, extra={**conversation.extra, _PREVIOUS_ID: made})
         request = self._client_request(client, body, conversation, may_pass=not asked_in)
         incoming, attempts = self._incoming(request, headers, caller, began, lifetime, maker)
-        return Exchange(incoming, attempts, self._core, self._observer, lifetime, self._shared)
+        return by(incoming, attempts, self._core, self._observer, lifetime, self._shared)
 
     def embeddings(
         self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None
@@ -186,6 +188,13 @@ class Gateway:
         lifetime = lifetime or self.lifetime()
         incoming, attempts = self._incoming(self._client_request(client, body, named), headers, caller, began, lifetime)
         return EmbeddingExchange(request, incoming, attempts, self._core, self._observer, lifetime, self._shared)
+
+    def compaction(
+        self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None
+    ) -> Exchange:
+        """Begin to make a conversation shorter; raises `FaultError` for a request that makes no sense."""
+        whole = {name: value for name, value in body.items() if name != "stream"}
+        return self.exchange(openai_responses.DIALECT, whole, headers, caller, lifetime, by=CompactionExchange)
 
     def kept(
         self, method: str, answer: str, caller: str, lifetime: Lifetime | None = None, action: str = ""

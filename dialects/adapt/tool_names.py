@@ -164,19 +164,20 @@ def arguments_of(call: ToolCall, dropped: set[str]) -> JSON:
 def lost_with(tool: Opaque) -> set[str]:
     """Name what is lost of a tool that only another dialect has.
 
-    Of a namespace no function is lost: each is a tool of its own beside it.
+    Of a namespace no tool that can be called is lost: each is a tool of its own beside it.
     """
     match tool.payload:
         case {"type": "namespace", "name": str(), "tools": [*members]}:
-            others = [member for member in members if not is_function(member)]
+            others = [member for member in members if not is_callable(member)]
             return {f"tool {Opaque(tool.dialect, _object(member)).kind}" for member in others}
         case _:
             return {f"tool {tool.kind}"}
 
 
-def is_function(tool: Any) -> bool:
-    """Whether a member of a namespace is a function that can be called by its name."""
-    return isinstance(tool, dict) and tool.get("type", "function") == "function" and isinstance(tool.get("name"), str)
+def is_callable(tool: Any) -> bool:
+    """Whether a member of a namespace is a function, or a custom tool, that can be called by its name."""
+    kinds = ("function", "custom")
+    return isinstance(tool, dict) and tool.get("type", "function") in kinds and isinstance(tool.get("name"), str)
 
 
 def _without(value: JSON, name: str) -> JSON:

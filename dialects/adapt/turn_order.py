@@ -8,7 +8,7 @@ https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dialects.core.conversation import Conversation, Message, Part, Refusal, Role, Text, ToolCall, ToolResult
+from dialects.core.conversation import Conversation, Message, Opaque, Part, Refusal, Role, Text, ToolCall, ToolResult
 from dialects.core.faults import invalid
 
 NO_RESULT = "No result was given for this call."
@@ -28,7 +28,7 @@ def ordered(conversation: Conversation) -> tuple[tuple[Text, ...], tuple[Message
     turns = _answered(_merged(rest))
     if not turns:
         raise invalid(f"messages holds nothing to answer by model {conversation.model}", "messages")
-    if turns[0].role is Role.ASSISTANT:
+    if turns[0].role is Role.ASSISTANT and not all(isinstance(part, Opaque) for part in turns[0].parts):
         turns.insert(0, Message(Role.USER, (Text(BEGINNING),)))
     return tuple(text for text in system if text.text.strip()), tuple(turns)
 

@@ -49,7 +49,7 @@ class UnaskedThinking:
                 if isinstance(self._block, Thinking):
                     self._hold(self._block, signature)
                     return
-                yield BlockStopped(self._index, signature)
+                yield replace(event, index=self._index)
                 if isinstance(self._block, ToolCall):
                     yield from self._released()
             case Started() | Finished() | Failed():

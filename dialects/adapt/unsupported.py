@@ -4,9 +4,11 @@ What can be approximated is; what the model would miss is rejected. What
 is left is decoration, or the model's own, and whoever renders it names it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+from dialects.adapt.tool_choice import check_choice
 from dialects.core.conversation import JSON, Conversation, Media, Message, Opaque, Part, Role, Text, ToolResult
 from dialects.core.faults import FaultError, invalid
 
@@ -22,15 +24,28 @@ _ANSWER_COUNTS = ("n", "generationConfig.candidateCount")
 """What asks for several answers."""
 
 
-def approximate_or_reject(conversation: Conversation, own: str = "") -> Conversation:
-    """Approximate what a model does not have whose dialect is *own*; raises `FaultError` if it would miss something."""
+def approximate_or_reject(
+    conversation: Conversation, own: str = "", has: Callable[[Opaque], bool] | None = None
+) -> Conversation:
+    """Approximate what a model does not have whose dialect is *own*; raises `FaultError` if it would miss something.
+
+    *has* says of a tool that is no function whether the model has it, which without it has none.
+    """
     _check_fields(conversation)
+    check_choice(conversation, has or (lambda _: False))
     approximation = _Approximation(conversation.model, own)
     messages = tuple(
         Message(message.role, tuple(approximation.parts(message.parts, message.role)))
         for message in conversation.messages
     )
     return replace(conversation, messages=messages)
+
+
+def reject_stored(fields: Mapping[str, Any], model: str, names: Iterable[str] = tuple(_STORED_ELSEWHERE)) -> None:
+    """Raise `FaultError` if one of *fields* that is in *names* means something only to a server that keeps it."""
+    for name in names:
+        if fields.get(name):
+            raise invalid(f"{name} cannot be used with model {model}: {_STORED_ELSEWHERE[name]}", name)
 
 
 def unknown(kind: str, where: str, model: str) -> FaultError:
@@ -45,9 +60,7 @@ def by_id(where: str, model: str) -> FaultError:
 
 
 def _check_fields(conversation: Conversation) -> None:
-    for name, why in _STORED_ELSEWHERE.items():
-        if conversation.extra.get(name):
-            raise invalid(f"{name} cannot be used with model {conversation.model}: {why}", name)
+    reject_stored(conversation.extra, conversation.model)
     for name in _ANSWER_COUNTS:
         many = conversation.extra.get(name)
         if isinstance(many, int | float) and many > 1:

@@ -10,10 +10,12 @@ from typing import Any
 
 from dialects.adapt import attachments, claude_limits
 from dialects.adapt.signatures import unpack
+from dialects.adapt.tool_choice import cannot_call, nothing_to_call
 from dialects.adapt.tool_names import named_once
 from dialects.adapt.turn_order import BEGINNING, wrapped
 from dialects.adapt.unsupported import by_id
 from dialects.anthropic_messages.request_parser import parse_block
+from dialects.anthropic_messages.vocabulary import DIALECT
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Family, Media, MediaKind, Opaque, Text
 from dialects.core.faults import invalid
@@ -252,13 +254,19 @@ class _RequestLimits:
             return
         out["tools"], differing = named_once([tool for value in offered if (tool := self.tool(value))], "cache_control")
         self.dropped |= differing
-        choice = out.get("tool_choice")
-        named = choice.get("name") if isinstance(choice, dict) else None
-        if named and named not in [tool.get("name") for tool in out["tools"]]:
-            self.dropped.add("tool_choice")
-            del out["tool_choice"]
+        self.choice(out, offered)
         if not out["tools"]:
             out.pop("tool_choice", None)
+
+    def choice(self, out: JSON, offered: list[JSON]) -> None:
+        """Refuse a choice that insists on a tool that is left out."""
+        choice = out.get("tool_choice")
+        kind, named = (choice.get("type"), choice.get("name")) if isinstance(choice, dict) else (None, None)
+        if kind == "any" and offered and not out["tools"]:
+            raise nothing_to_call([Opaque(DIALECT, tool) for tool in offered], self.profile.name)
+        if offered and named and named not in [tool.get("name") for tool in out["tools"]]:
+            is_declared = any(tool.get("name") == named for tool in offered)
+            raise cannot_call(str(named), self.profile.name, is_declared=is_declared)
 
     def tool(self, tool: Any) -> JSON | None:
         if not isinstance(tool, dict):

@@ -13,6 +13,7 @@ from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, parse_stop
 from dialects.core.context_overflow import anthropics_words
 from dialects.core.conversation import (
     JSON,
+    Citation,
     Completion,
     Family,
     Media,
@@ -24,6 +25,7 @@ from dialects.core.conversation import (
     ToolCall,
     ToolResult,
     Usage,
+    WebSearch,
 )
 from dialects.core.events import fold, unfold
 from dialects.core.faults import Fault, FaultKind
@@ -78,10 +80,10 @@ def render_response(completion: Completion, envelope: Envelope) -> JSON:
         "type": "message",
         "role": "assistant",
         "model": envelope.model,
-        "content": [block for part in completion.parts if (block := render_block(part))],
+        "content": [*filter(None, map(render_block, completion.parts)), *render_search(completion.search, envelope)],
         "stop_reason": STOP_OUT[completion.stop.reason],
         "stop_sequence": completion.stop.sequence or None,
-        "usage": render_usage(completion.usage),
+        "usage": render_usage(completion.usage, completion.search),
     }
 
 
@@ -116,6 +118,8 @@ def _part(block: JSON) -> Part:
 def render_block(part: Part) -> JSON | None:
     """Write one part of an answer as a block; None for what this dialect does not have."""
     match part:
+        case Text(text, citations=citations) if citations:
+            return {"type": "text", "text": text, "citations": [render_citation(citation) for citation in citations]}
         case Text(text) | Refusal(text):
             return {"type": "text", "text": text}
         case Thinking(_, _, redacted, family) if redacted:
@@ -132,6 +136,25 @@ def render_block(part: Part) -> JSON | None:
             return payload if dialect == DIALECT else None
         case ToolResult():
             return None
+
+
+def render_citation(citation: Citation) -> JSON:
+    """Write where a stretch of a text comes from; there is nothing of Anthropic's in it that is encrypted."""
+    source = {"url": citation.source.url, "title": citation.source.title, "encrypted_index": ""}
+    return {"type": "web_search_result_location", **source, "cited_text": citation.text}
+
+
+def render_search(search: WebSearch | None, envelope: Envelope) -> list[JSON]:
+    """Write what a provider searched the web for, and what it found, as blocks: a call and its result."""
+    if search is None:
+        return []
+    call = {"id": f"srvtoolu_{envelope.token}", "name": "web_search", "input": {"query": "; ".join(search.queries)}}
+    found = [
+        {"type": "web_search_result", "url": each.url, "title": each.title, "encrypted_content": "", "page_age": None}
+        for each in search.sources
+    ]
+    result = {"type": "web_search_tool_result", "tool_use_id": call["id"], "content": found}
+    return [{"type": "server_tool_use", **call}, result]
 
 
 def picture(media: Media) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.adapt.signatures import pack
 from dialects.adapt.unasked_thinking import UnaskedThinking, asks_to_think
-from dialects.anthropic_messages.response import render_block, render_fault
+from dialects.anthropic_messages.response import render_block, render_citation, render_fault, render_search
 from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, parse_stop, parse_usage, render_usage
-from dialects.core.conversation import JSON, Family, Media, Opaque, Refusal, Stop, Text, Thinking, ToolCall
+from dialects.core.conversation import JSON, Citation, Family, Media, Opaque, Refusal, Stop, Text, Thinking, ToolCall
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.frame_reader import FrameReader
 from dialects.core.upstream_errors import fault_in_stream
@@ -189,14 +189,31 @@ class Writer:
                 return self._start(render_usage(usage))
             case BlockStarted(_, block):
                 return self._open_block(block)
-            case BlockStopped(_, signature):
-                return self._close_block(signature)
-            case Finished(stop, usage):
+            case BlockStopped(_, signature, citations):
+                return self._cite(citations) + self._close_block(signature)
+            case Finished(stop, usage, search):
+                searched = b"".join(map(self._whole_block, render_search(search, self._envelope)))
                 delta = {"stop_reason": STOP_OUT[stop.reason], "stop_sequence": stop.sequence or None}
-                last = frame({"type": "message_delta", "delta": delta, "usage": render_usage(usage)})
-                return last + frame({"type": "message_stop"})
+                last = frame({"type": "message_delta", "delta": delta, "usage": render_usage(usage, search)})
+                return searched + last + frame({"type": "message_stop"})
             case Failed(fault):
                 return frame(render_fault(fault))
+
+    def _cite(self, citations: tuple[Citation, ...]) -> bytes:
+        deltas = ({"type": "citations_delta", "citation": render_citation(citation)} for citation in citations)
+        return b"".join(
+            frame({"type": "content_block_delta", "index": self._index, "delta": delta}) for delta in deltas
+        )
+
+    def _whole_block(self, block: JSON) -> bytes:
+        """Write a block that has no deltas; but the input of a call is read from one."""
+        self._index += 1
+        head = {**block, "input": {}} if "input" in block else block
+        written = frame({"type": "content_block_start", "index": self._index, "content_block": head})
+        if "input" in block:
+            delta = {"type": "input_json_delta", "partial_json": dumps(block["input"])}
+            written += frame({"type": "content_block_delta", "index": self._index, "delta": delta})
+        return written + frame({"type": "content_block_stop", "index": self._index})
 
     def _start(self, usage: JSON) -> bytes:
         message: JSON = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dialects.core.conversation import JSON, Stop, StopReason, Usage
+from dialects.core.conversation import JSON, Stop, StopReason, Usage, WebSearch
 
 DIALECT = "anthropic-messages"
 STOP_OUT = {
@@ -37,8 +37,8 @@ def parse_usage(said: JSON, before: Usage) -> Usage:
     )
 
 
-def render_usage(usage: Usage) -> JSON:
-    """Write a count of tokens, all of it: clients read the last they see."""
+def render_usage(usage: Usage, search: WebSearch | None = None) -> JSON:
+    """Write a count of tokens, all of it: clients read the last they see; and how often the web was searched."""
     by_life = {
         "ephemeral_5m_input_tokens": usage.cache_write - usage.cache_write_1h,
         "ephemeral_1h_input_tokens": usage.cache_write_1h,
@@ -52,6 +52,8 @@ def render_usage(usage: Usage) -> JSON:
     }
     if usage.reasoning:
         counted["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    if search is not None:
+        counted["server_tool_use"] = {"web_search_requests": len(search.queries), "web_fetch_requests": 0}
     return counted
 
 

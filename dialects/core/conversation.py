@@ -39,12 +39,31 @@ class CacheMark:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A page of the web that a model has read."""
+
+    url: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a stretch of a text comes from: *start* and *end* are in characters, *text* is the stretch itself."""
+
+    source: Source
+    start: int
+    end: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """Words for the other side; *logprobs* is how likely a model's own were, token by token, as OpenAI says it."""
 
     text: str = ""
     cache: CacheMark | None = None
     logprobs: tuple[JSON, ...] = ()
+    citations: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +161,30 @@ class Message:
     parts: tuple[Part, ...]
 
 
+class ToolForm(Enum):
+    """What a client declares a tool as, and is given its calls back as; to models each is a function."""
+
+    FUNCTION = "function"
+    CUSTOM = "custom"
+    """A tool that is called with one text, which may have to follow a grammar."""
+    SEARCH = "tool_search"
+    """A search for further tools that the client carries out; those it finds are declared from then on."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A function the model may ask to have called; *parameters* is a JSON Schema."""
+    """A function the model may ask to have called; *parameters* is a JSON Schema.
+
+    *form* is what the client declared, and *declared* how, if it was no function.
+    """
 
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
     cache: CacheMark | None = None
+    form: ToolForm = ToolForm.FUNCTION
+    declared: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 class ToolMode(Enum):
@@ -249,6 +283,12 @@ class Conversation:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+def has_forms(conversation: Conversation) -> bool:
+    """Whether the client declared tools that are no functions, though models are declared them as such."""
+    tools = (tool for tool in conversation.tools if isinstance(tool, ToolSpec))
+    return any(tool.form is not ToolForm.FUNCTION for tool in tools)
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens, each counted in exactly one field, but *reasoning*, which is the part of *output* spent thinking."""
@@ -299,11 +339,20 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSearch:
+    """What a provider searched the web for while its model answered, and what it found."""
+
+    queries: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
-    """One whole answer."""
+    """One whole answer; *search* is what was searched for on the way to it."""
 
     id: str = ""
     model: str = ""
     parts: tuple[Part, ...] = ()
     stop: Stop = field(default_factory=Stop)
     usage: Usage = field(default_factory=Usage)
+    search: WebSearch | None = None

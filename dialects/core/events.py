@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from dialects.core.conversation import (
     JSON,
+    Citation,
     Completion,
     Media,
     Opaque,
@@ -24,6 +25,7 @@ from dialects.core.conversation import (
     Thinking,
     ToolCall,
     Usage,
+    WebSearch,
 )
 from dialects.core.faults import Fault, FaultError
 
@@ -62,18 +64,20 @@ class BlockDelta:
 
 @dataclass(frozen=True, slots=True)
 class BlockStopped:
-    """The open block is complete; a thinking block may have been signed."""
+    """The open block is complete; a thinking block may have been signed, a text may cite."""
 
     index: int
     signature: str = ""
+    citations: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The answer is complete."""
+    """The answer is complete; *search* is what was searched for on the way to it."""
 
     stop: Stop
     usage: Usage
+    search: WebSearch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +137,8 @@ def unfold(completion: Completion) -> Iterator[Event]:
         yield BlockStarted(index, head)
         if text:
             yield BlockDelta(index, text, part.logprobs if isinstance(part, Text) else ())
-        yield BlockStopped(index, signature)
-    yield Finished(completion.stop, completion.usage)
+        yield BlockStopped(index, signature, part.citations if isinstance(part, Text) else ())
+    yield Finished(completion.stop, completion.usage, completion.search)
 
 
 def fold(events: Iterable[Event]) -> Completion:
@@ -149,14 +153,15 @@ def fold(events: Iterable[Event]) -> Completion:
             case BlockDelta(_, text, more):
                 texts.append(text)
                 logprobs += more
-            case BlockStopped(_, signature) if open_block is not None:
+            case BlockStopped(_, signature, citations) if open_block is not None:
                 part = _put_together(open_block, "".join(texts), signature)
-                part = replace(part, logprobs=tuple(logprobs)) if isinstance(part, Text) else part
+                if isinstance(part, Text):
+                    part = replace(part, logprobs=tuple(logprobs), citations=citations)
                 completion = replace(completion, parts=(*completion.parts, part))
             case BlockStopped():
                 raise UngrammaticalError("a block stopped that never started")
-            case Finished(stop, usage):
-                completion = replace(completion, stop=stop, usage=usage)
+            case Finished(stop, usage, search):
+                completion = replace(completion, stop=stop, usage=usage, search=search)
             case Failed(fault):
                 raise FaultError(fault)
     return completion

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 
-from dialects.core.conversation import JSON, Stop, Thinking, Usage
+from dialects.core.conversation import JSON, Citation, Stop, Thinking, Usage, WebSearch
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.redaction import redacted
@@ -24,7 +24,7 @@ class FrameReader(ABC):
     left open are closed, text that no block announced opens one, and bytes
     that make no sense end the stream as `Failed`.
 
-    A dialect sets `stop` and `usage` as it learns them, and adds to `items` the
+    A dialect sets `stop`, `usage` and `search` as it learns them, and adds to `items` the
     ids of what is finished and may be referred to later. `seal` writes into the
     signatures of thoughts who made them; as it is, they stay as they came.
     """
@@ -32,6 +32,7 @@ class FrameReader(ABC):
     def __init__(self, decoder: FrameDecoder | None = None) -> None:
         self.stop: Stop | None = None
         self.usage = Usage()
+        self.search: WebSearch | None = None
         self.items: list[str] = []
         self.seal: Callable[[str], str] = str
         self._decoder = decoder or SSEDecoder()
@@ -41,6 +42,7 @@ class FrameReader(ABC):
         self._closed: set[Hashable] = set()
         self._index = -1
         self._signature = ""
+        self._citations: tuple[Citation, ...] = ()
 
     @abstractmethod
     def read(self, message: JSON) -> Iterator[Event]:
@@ -137,20 +139,25 @@ class FrameReader(ABC):
         """The open block is signed; further pieces are appended."""
         self._signature += signature
 
+    def cite(self, citations: tuple[Citation, ...]) -> None:
+        """Note where the open text comes from."""
+        self._citations = citations
+
     def stop_block(self) -> Iterator[Event]:
         """Whatever block is open is complete."""
         if self._open is not None:
             self._closed.add(self._open)
             self._open = None
             signature, self._signature = self._signature, ""
-            yield BlockStopped(self._index, signature and self.seal(signature))
+            citations, self._citations = self._citations, ()
+            yield BlockStopped(self._index, signature and self.seal(signature), citations)
 
     def end(self) -> Iterator[Event]:
         """The answer is complete."""
         self._over = True
         yield from self.start()
         yield from self.stop_block()
-        yield Finished(self.stop or Stop(), self.usage)
+        yield Finished(self.stop or Stop(), self.usage, self.search)
 
     def fail(self, fault: Fault) -> Iterator[Event]:
         """The answer broke off."""

@@ -16,10 +16,11 @@ from dialects.gemini.request_parser import parse_request
 from dialects.gemini.request_renderer import render_request
 from dialects.gemini.response import parse_response, render_fault, render_model, render_models, render_response
 from dialects.gemini.stream import Reader, Writer, reader, writer
-from dialects.gemini.vocabulary import DIALECT, MEDIA_ROLES
+from dialects.gemini.vocabulary import DIALECT, HOSTED, MEDIA_ROLES
 
 __all__ = [
     "DIALECT",
+    "HOSTED",
     "MEDIA_ROLES",
     "Reader",
     "Writer",

@@ -8,9 +8,11 @@ its function's name and stands right behind the call.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dialects.adapt.hosted_tools import hosted_tool
 from dialects.adapt.media_turns import with_media_moved
 from dialects.adapt.schema_budget import SchemaBudget
 from dialects.adapt.schemas import for_gemini, has_parameters
+from dialects.adapt.tool_choice import names_of
 from dialects.adapt.tool_names import arguments_of, lost_with
 from dialects.adapt.turn_order import ordered
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
@@ -39,7 +41,7 @@ from dialects.core.conversation import (
 from dialects.core.faults import invalid
 from dialects.framing.json_text import dumps, object_from
 from dialects.gemini.limits import fit_generation_config, is_known, nearest_budget, nearest_level
-from dialects.gemini.vocabulary import BUDGETS, DECLARED, DIALECT, MEDIA_ROLES, RESOLUTIONS, mime_of
+from dialects.gemini.vocabulary import BUDGETS, DECLARED, DIALECT, HOSTED, MEDIA_ROLES, RESOLUTIONS, mime_of
 from dialects.interface import Rendered
 
 SKIP_SIGNATURE = "skip_thought_signature_validator"
@@ -87,7 +89,8 @@ class _Renderer:
         self.dropped |= {part.kind for parts in instructions for part in parts if isinstance(part, Opaque)}
         system, messages = ordered(said)
         tools = self._tools()
-        config = self._config(has_functions=any("functionDeclarations" in tool for tool in tools))
+        has_functions = any("functionDeclarations" in tool for tool in tools)
+        config = self._config(has_functions=has_functions)
         texts = [self._text(text) for text in system]
         if "responseMimeType" not in config and said.output is not None:
             texts.append(_said_format(said.output))
@@ -96,7 +99,7 @@ class _Renderer:
             body["systemInstruction"] = {"parts": parts}
         if tools:
             body["tools"] = tools
-        if tools and said.tool_choice is not None:
+        if tools and (has_functions or self._own) and said.tool_choice is not None:
             body["toolConfig"] = {"functionCallingConfig": self._calling(said.tool_choice)}
         if config:
             body["generationConfig"] = config
@@ -198,7 +201,7 @@ class _Renderer:
                 )
             self.dropped.add("tools")
             return []
-        declarations, tools = [], []
+        declarations, tools, hosted = [], [], list[Opaque]()
         for tool in self._conversation.tools:
             match tool:
                 case ToolSpec():
@@ -206,8 +209,31 @@ class _Renderer:
                 case Opaque(dialect, payload) if dialect == DIALECT:
                     tools.append(payload)
                 case Opaque():
-                    self.dropped |= lost_with(tool)
+                    hosted.append(tool)
+        if self._insists_on(hosted):
+            # Vertex takes no functions beside a search: what is insisted on goes.
+            self.dropped |= {"tool_choice"} | ({"tools"} if declarations else set())
+            declarations = []
+        if declarations or self._conversation.tool_choice == ToolChoice(ToolMode.NONE):
+            self.dropped |= {name for tool in hosted for name in lost_with(tool)}
+        else:
+            tools += self._hosted(hosted)
         return [{"functionDeclarations": declarations}, *tools] if declarations else tools
+
+    def _insists_on(self, hosted: list[Opaque]) -> bool:
+        """Whether the client insists on one of these tools, which Gemini itself cannot be made to use."""
+        choice, functions = self._conversation.tool_choice, self._conversation.tools
+        if choice is None or not hosted:
+            return False
+        if choice.mode is ToolMode.NAMED:
+            return any(choice.name in names_of(tool) for tool in hosted)
+        return choice.mode is ToolMode.REQUIRED and not any(isinstance(tool, ToolSpec) for tool in functions)
+
+    def _hosted(self, hosted: list[Opaque]) -> list[JSON]:
+        """Declare what Vertex runs itself in place of other providers' tools."""
+        kinds = [(tool, hosted_tool(tool)) for tool in hosted]
+        self.dropped |= {name for tool, kind in kinds if kind not in HOSTED for name in lost_with(tool)}
+        return [{name: {}} for name in dict.fromkeys(HOSTED[kind] for _, kind in kinds if kind in HOSTED)]
 
     def _declaration(self, tool: ToolSpec) -> JSON:
         if tool.strict:

@@ -30,7 +30,17 @@ from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.core.frame_reader import FrameReader
 from dialects.core.upstream_errors import fault_in_stream
 from dialects.framing.json_text import dumps, object_from
-from dialects.gemini.vocabulary import DIALECT, FINISHES, STATUSES, STOPS, parse_usage, render_usage
+from dialects.gemini.vocabulary import (
+    DIALECT,
+    FINISHES,
+    STATUSES,
+    STOPS,
+    parse_citations,
+    parse_search,
+    parse_usage,
+    render_grounding,
+    render_usage,
+)
 from dialects.interface import Envelope
 
 _ACTIONS = ["generateContent", "streamGenerateContent", "countTokens"]
@@ -46,10 +56,16 @@ class ResponseReader(FrameReader):
         self._blocks = 0
         self._kind: type[Block] | None = None
         self._metadata: JSON = {}
+        self._grounding: JSON = {}
+        self._texts: list[str] = []
 
     def end(self) -> Iterator[Event]:
         """The answer is complete. The usage is computed here, as `keep_usage` only keeps each message's counts."""
         self.usage = parse_usage(self._metadata)
+        if self._grounding:
+            self.search = parse_search(self._grounding)
+            if self._kind is Text:
+                self.cite(parse_citations(self._grounding, "".join(self._texts)))
         return super().end()
 
     def fail(self, fault: Fault) -> Iterator[Event]:
@@ -60,6 +76,10 @@ class ResponseReader(FrameReader):
     def keep_usage(self, metadata: Mapping[Any, Any]) -> None:
         """Keep the counts of one message; later ones replace earlier ones."""
         self._metadata |= {name: value for name, value in metadata.items() if value is not None}
+
+    def keep_text(self, text: str) -> None:
+        """Keep more of the open block's text: at its end it may be said where it comes from."""
+        self._texts.append(text)
 
     def read(self, message: JSON) -> Iterator[Event]:
         """Give the events of one message."""
@@ -98,6 +118,8 @@ class ResponseReader(FrameReader):
     def _candidate(self, candidate: Mapping[Any, Any]) -> Iterator[Event]:
         for part in (candidate.get("content") or {}).get("parts") or []:
             yield from self._part(part)
+        if isinstance(grounding := candidate.get("groundingMetadata"), dict):
+            self._grounding |= {name: value for name, value in grounding.items() if value}
         reason = candidate.get("finishReason")
         if reason and reason != "FINISH_REASON_UNSPECIFIED":
             self.stop = Stop(STOPS.get(reason, StopReason.END), str(reason))
@@ -147,6 +169,8 @@ class ResponseReader(FrameReader):
         if type(block) is not self._kind:
             self._kind = type(block)
             self._blocks += 1
+            self._texts = []
+        self.keep_text(text)
         yield from self.extend(self._blocks, block, text)
 
     def _close(self) -> Iterator[Event]:
@@ -237,6 +261,7 @@ def render_response(completion: Completion, envelope: Envelope) -> JSON:
         if isinstance(event, BlockStarted | BlockDelta | BlockStopped):
             parts += said.take(event)
     candidate = render_candidate([*parts, *said.rest()]) | render_finish(completion.stop, said.malformed)
+    candidate |= render_grounding(completion.search)
     return render_body(candidate, envelope, completion.usage)
 
 

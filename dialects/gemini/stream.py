@@ -19,6 +19,7 @@ from dialects.gemini.response import (
     render_fault,
     render_finish,
 )
+from dialects.gemini.vocabulary import render_grounding
 from dialects.interface import Envelope
 
 
@@ -40,12 +41,14 @@ class Reader(ResponseReader):
         (part,) = candidate["content"]["parts"]
         text, kind = part["text"], Thinking if part.get("thought") is True else Text
         alone = len(part) == (2 if kind is Thinking else 1)
-        if "error" in message or candidate.get("finishReason") or not (alone and kind is self._kind):
+        said_more = candidate.get("finishReason") or candidate.get("groundingMetadata")
+        if "error" in message or said_more or not (alone and kind is self._kind):
             return ""
         metadata = message.get("usageMetadata")
         if not (text and isinstance(text, str)) or (metadata and float in map(type, metadata.values())):
             return ""
         self.keep_usage(metadata or {})
+        self.keep_text(text)
         return text
 
 
@@ -66,11 +69,11 @@ class Writer:
                 return b""
             case BlockStarted() | BlockDelta() | BlockStopped():
                 return b"".join(self._frame(render_candidate([part])) for part in self._parts.take(event))
-            case Finished(stop, usage):
+            case Finished(stop, usage, search):
                 last = render_candidate(self._parts.rest() or [{"text": ""}]) | render_finish(
                     stop, self._parts.malformed
                 )
-                return self._frame(last, usage)
+                return self._frame(last | render_grounding(search), usage)
             case Failed(fault):
                 return fault_frame(fault)
 

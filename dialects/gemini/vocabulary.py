@@ -3,11 +3,28 @@
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 """
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from dialects.adapt.attachments import is_text, official_type
-from dialects.core.conversation import JSON, Effort, Media, MediaKind, Role, StopReason, Usage
+from dialects.adapt.hosted_tools import HostedTool
+from dialects.core.conversation import (
+    JSON,
+    Citation,
+    Effort,
+    Media,
+    MediaKind,
+    Role,
+    Source,
+    StopReason,
+    Usage,
+    WebSearch,
+)
 from dialects.core.faults import FaultKind
 
 DIALECT = "gemini"
+HOSTED = {HostedTool.SEARCH: "googleSearch", HostedTool.FETCH: "urlContext"}
+"""What Vertex AI runs itself. The code that it may run, too, comes back in parts that no other dialect has."""
 MEDIA_ROLES = frozenset({Role.USER, Role.ASSISTANT})
 """Whose turns can hold media: a model is shown in its own what it drew."""
 DECLARED = "tools.functionDeclarations"
@@ -174,3 +191,58 @@ def render_usage(usage: Usage) -> JSON:
 def _count(metadata: JSON, name: str) -> int:
     value = metadata.get(name)
     return value if isinstance(value, int) and value > 0 else 0
+
+
+def parse_search(grounding: Mapping[str, Any]) -> WebSearch | None:
+    """Read what Google searched for and found; None if nothing was.
+
+    https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GroundingMetadata
+    """
+    queries = tuple(str(query) for query in _list(grounding, "webSearchQueries"))
+    sources = tuple(source for source in map(_source, _list(grounding, "groundingChunks")) if source)
+    return WebSearch(queries, sources) if queries or sources else None
+
+
+def parse_citations(grounding: Mapping[str, Any], text: str) -> tuple[Citation, ...]:
+    """Read where stretches of *text* come from; Google counts them in bytes."""
+    written = text.encode("utf-8", "surrogatepass")
+    return tuple(_citations(grounding, written))
+
+
+def _citations(grounding: Mapping[str, Any], written: bytes) -> Iterator[Citation]:
+    sources = [_source(chunk) for chunk in _list(grounding, "groundingChunks")]
+    for support in _list(grounding, "groundingSupports"):
+        segment = support.get("segment") or {}
+        first, last = segment.get("startIndex") or 0, segment.get("endIndex") or 0
+        if not 0 <= first < last <= len(written):
+            continue
+        start, said = len(_text(written[:first])), _text(written[first:last])
+        for place in _list(support, "groundingChunkIndices"):
+            source = sources[place] if 0 <= place < len(sources) else None
+            if source:
+                yield Citation(source, start, start + len(said), said)
+
+
+def render_grounding(search: WebSearch | None) -> JSON:
+    """Write what was searched for and found, as a field of a candidate; nothing if nothing was."""
+    if search is None:
+        return {}
+    chunks = [{"web": {"uri": source.url, "title": source.title}} for source in search.sources]
+    return {"groundingMetadata": {"webSearchQueries": list(search.queries), "groundingChunks": chunks}}
+
+
+def _source(chunk: Any) -> Source | None:
+    match chunk:
+        case {"web": {"uri": str(url), **web}}:
+            return Source(url, str(web.get("title") or ""))
+        case _:
+            return None
+
+
+def _text(written: bytes) -> str:
+    return written.decode("utf-8", "replace")
+
+
+def _list(holder: Mapping[str, Any], name: str) -> list[Any]:
+    value = holder.get(name)
+    return value if isinstance(value, list) else []

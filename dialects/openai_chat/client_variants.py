@@ -46,7 +46,7 @@ def is_block(part: Any) -> bool:
 
 
 def with_nested_tools(body: JSON) -> JSON:
-    """Give *body* with every function where chat has it, and a tool that is chosen by name as chat names it."""
+    """Give *body* with every tool where chat has it, and one that is chosen by name as chat names it."""
     tools, choice = body.get("tools"), body.get("tool_choice")
     nested = [_nested(tool) for tool in tools] if isinstance(tools, list) else tools
     named = _named(choice)
@@ -59,6 +59,8 @@ def _nested(tool: Any) -> Any:
             return tool
         case {"type": "function", "name": str(), **rest}:
             return {"type": "function", "function": {"name": tool["name"], **rest}}
+        case {"type": "custom", "name": str(), **rest} if "custom" not in rest and "input_schema" not in rest:
+            return {"type": "custom", "custom": {"name": tool["name"], **rest}}
         case {"name": str(), "input_schema": schema, **rest} if rest.get("type", "custom") == "custom":
             marked = {"cache_control": rest["cache_control"]} if "cache_control" in rest else {}
             function = {name: value for name, value in rest.items() if name not in ("type", "cache_control")}
@@ -71,7 +73,7 @@ def _named(choice: Any) -> Any:
     match choice:
         case {"function": _}:
             return choice
-        case {"type": "function" | "tool", "name": str(name)}:
+        case {"type": "function" | "tool" | "custom", "name": str(name)}:
             return {"type": "function", "function": {"name": name}}
         case {"type": "auto" | "none" as mode}:
             return mode

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dialects.adapt.signatures import Open
+from dialects.adapt.tool_choice import cannot_call, nothing_to_call
+from dialects.adapt.tool_names import lost_with
 from dialects.capabilities.models import ModelProfile, Vendor
-from dialects.core.conversation import JSON, NO_USAGE, Usage
+from dialects.core.conversation import JSON, NO_USAGE, Opaque, Usage
 from dialects.core.faults import Fault, invalid
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
@@ -14,15 +16,15 @@ from dialects.interface import Envelope, Rendered
 from dialects.openai_chat.limits import keep_known_fields
 from dialects.openai_chat.request_parser import parse_request
 from dialects.openai_chat.request_renderer import fields_of_messages, messages_for
-from dialects.openai_chat.vocabulary import accepted_call_id
+from dialects.openai_chat.vocabulary import DIALECT, accepted_call_id
 from dialects.openai_common.limits import drop_refused_sampling, fit_effort, fit_length
 from dialects.openai_common.passthrough import public_model
 from dialects.openai_common.response import render_fault
 
 _OF_MESSAGE = frozenset({"role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call"})
 _OF_PART = frozenset({"type", "text", "image_url", "input_audio", "file", "refusal"})
-_OF_CALL = frozenset({"id", "type", "function", "custom"})
-_OF_TOOL = frozenset({"type", "function", "custom"})
+_OF_CALL = frozenset({"id", "type", "function"})
+_OF_TOOL = frozenset({"type", "function"})
 _LENGTHS = ("max_completion_tokens", "max_tokens")
 
 
@@ -45,7 +47,7 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
         out["model"] = profile.name
     out["messages"] = _messages(body, profile, dropped)
     _length(out, profile, dropped)
-    _tools(out, dropped)
+    _tools(out, profile.name, dropped)
     if profile.vendor is Vendor.OPENAI:
         fit_effort(out, "reasoning_effort", profile, dropped)
     if out.get("stream") is True:
@@ -147,6 +149,13 @@ def _message(message: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
 
 
 def _call(call: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
+    match call:
+        case {"custom": {"name": str(name)} as custom, **rest}:
+            # No model is declared a custom tool: its calls are those of a function, as everywhere.
+            arguments = dumps({"input": str(custom.get("input") or "")})
+            call = {**rest, "type": "function", "function": {"name": name, "arguments": arguments}}
+        case _:
+            pass
     out = _only(call, _OF_CALL, dropped)
     return {**out, "id": accepted_call_id(out["id"], profile)} if isinstance(out.get("id"), str) else out
 
@@ -166,10 +175,28 @@ def _length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
     body[_LENGTHS[0] if profile.max_completion_tokens else _LENGTHS[1]] = fit_length(length, profile, dropped)
 
 
-def _tools(body: JSON, dropped: set[str]) -> None:
+def _choice(body: JSON, lost: list[Opaque], model: str) -> None:
+    """Refuse a choice that insists on a tool that is left out."""
+    match body.get("tool_choice"):
+        case "required" if not body["tools"]:
+            raise nothing_to_call(lost, model)
+        case {"custom": {"name": str(name)}}:
+            raise cannot_call(name, model, is_declared=False)
+        case {"type": str(kind)} if kind not in ("function", "custom", "allowed_tools"):
+            raise cannot_call(kind, model, is_declared=True)
+        case _:
+            pass
+
+
+def _tools(body: JSON, model: str, dropped: set[str]) -> None:
     if isinstance(body.get("tools"), list) and body["tools"]:
         tools = body["tools"]
-        body["tools"] = [_only(tool, _OF_TOOL, dropped) if isinstance(tool, dict) else tool for tool in tools]
+        others = [tool for tool in tools if isinstance(tool, dict) and tool.get("type", "function") != "function"]
+        dropped |= {name for tool in others for name in lost_with(Opaque(DIALECT, tool))}
+        kept = [tool for tool in tools if tool not in others]
+        body["tools"] = [_only(tool, _OF_TOOL, dropped) if isinstance(tool, dict) else tool for tool in kept]
+        _choice(body, [Opaque(DIALECT, tool) for tool in others], model)
+    if body.get("tools"):
         return
     for name in ("tools", "tool_choice", "parallel_tool_calls"):
         body.pop(name, None)

@@ -47,6 +47,7 @@ from dialects.openai_common.request_parser import (
     output_format,
     split_instructions,
 )
+from dialects.openai_common.tool_forms import custom_spec
 from dialects.openai_common.vocabulary import CHAT, MESSAGES
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "any": ToolMode.REQUIRED, "none": ToolMode.NONE}
@@ -278,17 +279,14 @@ def _call(call: FieldReader) -> Iterator[Part]:
     if function is None:
         if call.text("type") in ("", "function"):
             raise call.wrong("function", "an object")
-        yield Opaque(CHAT, dict(call.body), tuple(_custom(call)), call.path)
+        if custom := call.object("custom"):
+            yield ToolCall(call.named("id"), custom.named("name"), input_of(custom), cache_mark(call))
+        else:
+            yield Opaque(CHAT, dict(call.body), where=call.path)
         return
     if signature := _google_signature(call):
         yield Thinking(signature=signature, family=Family.GEMINI)
     yield ToolCall(call.named("id"), function.named("name"), function.text("arguments"), cache_mark(call))
-
-
-def _custom(call: FieldReader) -> Iterator[ToolCall]:
-    """Parse the call of a custom tool as one of a function, whose argument is its text."""
-    if custom := call.object("custom"):
-        yield ToolCall(call.named("id"), custom.named("name"), input_of(custom))
 
 
 def _google_signature(call: FieldReader) -> str:
@@ -310,8 +308,9 @@ def _tools(fields: FieldReader) -> tuple[ToolSpec | Opaque, ...]:
 
 def _tool(tool: FieldReader) -> ToolSpec | Opaque:
     function = tool.object("function")
+    if tool.text("type") == "custom" and (custom := tool.object("custom")):
+        return custom_spec(custom, custom.named("name"), cache_mark(tool), dict(tool.body))
     if tool.text("type") not in ("", "function"):
-        tool.object("custom")
         return Opaque(CHAT, dict(tool.body))
     if function is None:
         raise tool.wrong("function", "an object")
@@ -337,13 +336,16 @@ def _tool_choice(fields: FieldReader) -> dict[str, Any] | None:
             return {"choice": ToolChoice(_MODES[mode], parallel=parallel), "allowed": names}
         case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)}:
             return {"choice": ToolChoice(ToolMode.NAMED, name, parallel)}
+        case {"type": str(kind)} if kind not in ("function", "custom", "allowed_tools"):
+            # A tool that runs at a provider, which has no other name.
+            return {"choice": ToolChoice(ToolMode.NAMED, kind, parallel)}
         case _:
             raise fields.wrong(where, "auto, none, required or the name of a function")
 
 
 def _name_of(tool: Any) -> str:
     match tool:
-        case {"function": {"name": str(name)}} | {"name": str(name)}:
+        case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)}:
             return name
         case _:
             raise invalid("tool_choice.allowed_tools.tools must name functions", "tool_choice")

@@ -243,7 +243,7 @@ class _Messages:
             said["refusal"] = "".join(refusals)
         elif refusals:
             said["content"] = "".join([*texts, *refusals])
-        tools = [self._call(call) for call in calls] + self._own_calls(message)
+        tools = [self._call(call) for call in calls]
         if tools:
             said["tool_calls"] = tools
         elif not refusals and not texts:
@@ -257,18 +257,12 @@ class _Messages:
         function = {"name": call.name, "arguments": call.arguments or "{}"}
         return {"id": accepted_call_id(call.id, self._profile), "type": "function", "function": function}
 
-    def _own_calls(self, message: Message) -> list[JSON]:
-        """Calls of custom tools, which only OpenAI has."""
-        if not self._native:
-            return []
-        return [part.payload for part in message.parts if isinstance(part, Opaque) and _is_custom_call(part)]
-
     def _record_dropped(self, part: Part) -> None:
         match part:
             case Thinking(text, signature, redacted):
                 if text or signature or redacted:
                     self._dropped.add("thinking")
-            case Opaque() if not (self._native and _is_custom_call(part)) and not _is_name(part):
+            case Opaque() if not _is_name(part):
                 self._dropped.add(part.kind)
             case _:
                 pass
@@ -276,10 +270,6 @@ class _Messages:
     def _name(self, message: Message) -> JSON:
         names = [part.payload for part in message.parts if isinstance(part, Opaque) and _is_name(part)]
         return {"name": names[0]["name"]} if names else {}
-
-
-def _is_custom_call(part: Opaque) -> bool:
-    return part.dialect == CHAT and "custom" in part.payload and "id" in part.payload
 
 
 def _is_name(part: Opaque) -> bool:
@@ -314,14 +304,13 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
                 own = conversation.dialect in (CHAT, RESPONSES)
                 declared = fit_tool(tool, dropped, own=own) if profile.vendor is Vendor.OPENAI else tool
                 tools.append({"type": "function", "function": _function(declared)})
-            case Opaque(dialect, payload) if dialect == CHAT:
-                tools.append(payload)
             case Opaque():
+                # SAP AI Core takes functions only.
                 dropped |= lost_with(tool)
     if not tools:
         return {}
     choice = conversation.tool_choice
-    return {"tools": tools, **(_choice(choice, tools) if choice else {})}
+    return {"tools": tools, **(_choice(choice) if choice else {})}
 
 
 def _function(tool: ToolSpec) -> JSON:
@@ -330,13 +319,11 @@ def _function(tool: ToolSpec) -> JSON:
     return {"name": tool.name, **described, "parameters": dict(tool.parameters), **strict}
 
 
-def _choice(choice: ToolChoice, tools: list[JSON]) -> JSON:
+def _choice(choice: ToolChoice) -> JSON:
     parallel = {} if choice.parallel is None else {"parallel_tool_calls": choice.parallel}
     if choice.mode is not ToolMode.NAMED:
         return {"tool_choice": CHOICE[choice.mode], **parallel}
-    custom = any((tool.get("custom") or {}).get("name") == choice.name for tool in tools)
-    kind = "custom" if custom else "function"
-    return {"tool_choice": {"type": kind, kind: {"name": choice.name}}, **parallel}
+    return {"tool_choice": {"type": "function", "function": {"name": choice.name}}, **parallel}
 
 
 def _output(conversation: Conversation, output: OutputFormat, profile: ModelProfile, dropped: set[str]) -> JSON:

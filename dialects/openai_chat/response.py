@@ -8,10 +8,12 @@ from dialects.core.faults import FaultError
 from dialects.core.upstream_errors import fault_in_stream
 from dialects.interface import Envelope
 from dialects.openai_chat.vocabulary import (
+    annotations,
     call_head,
     call_id,
     finish_reason,
     image,
+    is_custom,
     legacy,
     likely,
     logprobs_in,
@@ -19,6 +21,7 @@ from dialects.openai_chat.vocabulary import (
     render_usage,
     response_id,
 )
+from dialects.openai_common.tool_forms import input_text
 from dialects.openai_common.vocabulary import merged_text, parse_usage
 
 
@@ -114,28 +117,41 @@ def _message(parts: tuple[Part, ...], envelope: Envelope) -> JSON:
     thoughts = "".join(part.text for part in parts if isinstance(part, Thinking))
     refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
     images = [image(part) for part in parts if isinstance(part, Media)]
-    calls = list(_calls(parts))
+    calls = list(_calls(parts, envelope))
     message: JSON = {"role": "assistant", "content": text, "refusal": refusal or None}
     if not text and (calls or refusal):
         message["content"] = None
     message |= {"reasoning_content": thoughts} if thoughts else {}
     message |= {"images": images} if images else {}
-    if calls and legacy(envelope):
+    message |= {"annotations": cited} if (cited := list(_annotations(parts))) else {}
+    if calls and legacy(envelope) and "function" in calls[0]:
         message["function_call"] = calls[0]["function"]
     elif calls:
         message["tool_calls"] = calls
     return message
 
 
-def _calls(parts: tuple[Part, ...]) -> Iterator[JSON]:
+def _annotations(parts: tuple[Part, ...]) -> Iterator[JSON]:
+    before = 0
+    for part in parts:
+        if isinstance(part, Text):
+            yield from annotations(part.citations, before)
+            before += len(part.text)
+
+
+def _calls(parts: tuple[Part, ...], envelope: Envelope) -> Iterator[JSON]:
     signature = ""
     for part in parts:
         match part:
             case Thinking(family=Family.GEMINI):
                 signature = part.signature
             case ToolCall():
-                head = call_head(part, signature)
-                yield {**head, "function": {"name": part.name, "arguments": part.arguments or "{}"}}
+                custom = is_custom(part.name, envelope)
+                head = call_head(part, signature, custom=custom)
                 signature = ""
+                if custom:
+                    yield {**head, "custom": {"name": part.name, "input": input_text(part.arguments)}}
+                else:
+                    yield {**head, "function": {"name": part.name, "arguments": part.arguments or "{}"}}
             case _:
                 pass

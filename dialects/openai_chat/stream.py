@@ -17,10 +17,12 @@ from dialects.framing.sse import Frame
 from dialects.interface import Envelope
 from dialects.openai_chat.response import pieces_in, thoughts_in
 from dialects.openai_chat.vocabulary import (
+    annotations,
     call_head,
     call_id,
     finish_reason,
     image,
+    is_custom,
     legacy,
     likely,
     logprobs_in,
@@ -29,6 +31,7 @@ from dialects.openai_chat.vocabulary import (
     response_id,
 )
 from dialects.openai_common.response import render_fault
+from dialects.openai_common.tool_forms import InputText
 from dialects.openai_common.vocabulary import head_text, parse_usage
 
 _FIELD: dict[type[Block], str] = {Text: "content", Thinking: "reasoning_content", Refusal: "refusal"}
@@ -164,6 +167,10 @@ class Writer:
         self._silent = False
         self._signature = ""
         self._pieces = FrameTemplate(self._piece)
+        self._length = self._before = 0
+        """How many characters of text there are, with and without the open block."""
+        self._input: InputText | None = None
+        """What reads the text out of the arguments of a custom tool's call, while one is open."""
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events as bytes."""
@@ -178,8 +185,11 @@ class Writer:
             case BlockStarted(_, block):
                 self._open, self._pieces = block, FrameTemplate(self._piece)
                 return self._begin(block)
-            case BlockStopped(_, signature):
-                return self._finish_block(signature)
+            case BlockStopped(_, signature, citations):
+                cited = annotations(citations, self._before)
+                self._before = self._length
+                said = self._chunk({"annotations": cited}) if cited else b""
+                return said + self._finish_block(signature)
             case Finished(stop, usage):
                 reason = finish_reason(stop, bool(self._calls), self._envelope)
                 end = self._chunk({}, reason)
@@ -192,8 +202,10 @@ class Writer:
     def _begin(self, block: Block) -> bytes:
         match block:
             case ToolCall():
-                head = call_head(block, self._signature)
-                self._signature, self._silent = "", True
+                custom = is_custom(block.name, self._envelope)
+                head = call_head(block, self._signature, custom=custom)
+                self._input = InputText() if custom else None
+                self._signature, self._silent = "", not custom
                 self._calls += 1
                 begun = self._call(head)
             case Media():
@@ -205,10 +217,17 @@ class Writer:
 
     def _more(self, text: str, logprobs: tuple[JSON, ...] = ()) -> bytes:
         self._silent = False
+        if isinstance(self._open, Text):
+            self._length += len(text)
+        if self._input is not None and isinstance(self._open, ToolCall):
+            text = self._input.feed(text)
+            return self._pieces.write(text) if text else b""
         return self._piece(text, logprobs) if logprobs else self._pieces.write(text)
 
     def _piece(self, text: str, logprobs: tuple[JSON, ...] = ()) -> bytes:
         match self._open:
+            case ToolCall() if self._input is not None:
+                return self._call({"custom": {"input": text}})
             case ToolCall():
                 return self._call({"function": {"arguments": text}})
             case Text() | Thinking() | Refusal():
@@ -221,12 +240,14 @@ class Writer:
             case ToolCall() if self._silent:
                 # Arguments are JSON: none at all is an object without any.
                 return self._more("{}")
+            case ToolCall() if self._input is not None:
+                return self._pieces.write(rest) if (rest := self._input.finish()) else b""
             case Thinking(family=Family.GEMINI):
                 self._signature = self._open.signature + signature
         return b""
 
     def _call(self, call: JSON) -> bytes:
-        if not legacy(self._envelope):
+        if not legacy(self._envelope) or "function" not in call:
             return self._chunk({"tool_calls": [{"index": self._calls - 1, **call}]})
         # The legacy form has room for one call.
         return self._chunk({"function_call": call["function"]}) if self._calls == 1 else b""

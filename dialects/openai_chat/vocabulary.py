@@ -7,9 +7,10 @@ from typing import Any
 
 from dialects.adapt import tool_names
 from dialects.capabilities.models import ModelProfile, Vendor
-from dialects.core.conversation import JSON, Media, Stop, StopReason, ToolCall, Usage
+from dialects.core.conversation import JSON, Citation, Media, Stop, StopReason, ToolCall, ToolForm, Usage
 from dialects.interface import Envelope
-from dialects.openai_common.vocabulary import CHAT, data_uri, stop_for
+from dialects.openai_common.tool_forms import forms_of
+from dialects.openai_common.vocabulary import CHAT, data_uri, stop_for, url_citation
 
 DIALECT = CHAT
 _FINISH = {
@@ -104,10 +105,25 @@ def likely(logprobs: Iterable[JSON]) -> JSON | None:
     return {"content": content, "refusal": None} if content else None
 
 
-def call_head(call: ToolCall, signature: str) -> JSON:
-    """Render which function is called; a signature of Gemini's stands where Google's own compatible API puts it."""
+def call_head(call: ToolCall, signature: str, *, custom: bool) -> JSON:
+    """Render what is called: a function, or a custom tool, which is given a text.
+
+    A signature of Gemini's stands where Google's own compatible API puts it.
+    """
     signed = {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
+    if custom:
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": ""}, **signed}
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}, **signed}
+
+
+def annotations(citations: Iterable[Citation], before: int) -> list[JSON]:
+    """Render where a text comes from that *before* characters of the message stand before."""
+    return [{"type": "url_citation", "url_citation": url_citation(citation, before)} for citation in citations]
+
+
+def is_custom(name: str, envelope: Envelope) -> bool:
+    """Whether the client declared a tool as a custom one."""
+    return forms_of(envelope.conversation).get(name) is ToolForm.CUSTOM
 
 
 def image(attached: Media) -> JSON:

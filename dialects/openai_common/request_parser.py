@@ -16,6 +16,7 @@ from dialects.core.conversation import (
     Media,
     MediaKind,
     Message,
+    Opaque,
     OutputFormat,
     Role,
     Text,
@@ -113,15 +114,23 @@ def without(body: Mapping[str, Any], names: frozenset[str]) -> JSON:
 
 
 def split_instructions(history: Sequence[Message]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
-    """Part the instructions at the front from what was said; alone, the last of them is the question."""
+    """Part the instructions at the front from what was said; alone, the last of them is the question.
+
+    What only another dialect knows, or nobody, is no turn that would end the front; it stays in its place.
+    """
     front = 0
-    while front < len(history) and _is_instruction(history[front]):
+    while front < len(history) and (_is_instruction(history[front]) or _is_unknown(history[front])):
         front += 1
-    if front == len(history) and front:
-        front -= 1
-        history = [*history[:front], replace(history[front], role=Role.USER)]
-    system = tuple(part for message in history[:front] for part in message.parts if isinstance(part, Text))
-    return system, tuple(history[front:])
+    instructions = [place for place in range(front) if _is_instruction(history[place])]
+    if front == len(history) and instructions:
+        last = instructions.pop()
+        history = [*history[:last], replace(history[last], role=Role.USER), *history[last + 1 :]]
+    system = tuple(part for place in instructions for part in history[place].parts if isinstance(part, Text))
+    return system, tuple(message for place, message in enumerate(history) if place not in instructions)
+
+
+def _is_unknown(message: Message) -> bool:
+    return bool(message.parts) and all(isinstance(part, Opaque) and not part.rejection for part in message.parts)
 
 
 def _is_instruction(message: Message) -> bool:

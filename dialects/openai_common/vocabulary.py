@@ -4,7 +4,19 @@ from dataclasses import replace
 from typing import Any
 
 from dialects.adapt.attachments import official_type
-from dialects.core.conversation import JSON, Media, Opaque, Part, Stop, StopReason, Text, ToolCall, ToolMode, Usage
+from dialects.core.conversation import (
+    JSON,
+    Citation,
+    Media,
+    Opaque,
+    Part,
+    Stop,
+    StopReason,
+    Text,
+    ToolCall,
+    ToolMode,
+    Usage,
+)
 from dialects.core.events import Block
 
 CHAT = "openai-chat"
@@ -72,3 +84,9 @@ def merged_text(parts: tuple[Part, ...]) -> str:
 def data_uri(attached: Media) -> str:
     """Write an attachment as one string: its address, or a data URI."""
     return attached.url or f"data:{official_type(attached.mime) or 'application/octet-stream'};base64,{attached.data}"
+
+
+def url_citation(citation: Citation, before: int = 0) -> JSON:
+    """Render where a stretch of a text comes from; *before* is how many characters stand before the text."""
+    place = {"start_index": before + citation.start, "end_index": before + citation.end}
+    return {**place, "url": citation.source.url, "title": citation.source.title}

@@ -2,7 +2,10 @@
 
 from dialects.openai_common.response import render_fault, render_model, render_models
 from dialects.openai_responses.passthrough import (
+    FormedFrames,
+    compaction_request,
     open_seals,
+    passthrough_compaction,
     passthrough_fault,
     passthrough_frame,
     passthrough_request,
@@ -11,16 +14,20 @@ from dialects.openai_responses.passthrough import (
 )
 from dialects.openai_responses.request_parser import parse_request
 from dialects.openai_responses.request_renderer import render_request
-from dialects.openai_responses.response import parse_response, render_response
+from dialects.openai_responses.response import parse_compaction, parse_response, render_response
 from dialects.openai_responses.stream import reader, writer
 from dialects.openai_responses.vocabulary import DIALECT, MEDIA_ROLES
 
 __all__ = [
     "DIALECT",
     "MEDIA_ROLES",
+    "FormedFrames",
+    "compaction_request",
     "open_seals",
+    "parse_compaction",
     "parse_request",
     "parse_response",
+    "passthrough_compaction",
     "passthrough_fault",
     "passthrough_frame",
     "passthrough_request",

@@ -6,24 +6,48 @@ out the ``event:`` lines OpenAI itself sends.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
+from dialects.adapt.field_reader import FieldReader
 from dialects.adapt.signatures import Open, reopened, unpack
-from dialects.adapt.tool_names import is_function, lost_with
+from dialects.adapt.tool_choice import cannot_call, nothing_to_call
+from dialects.adapt.tool_names import is_callable, lost_with
 from dialects.adapt.turn_order import NO_RESULT
+from dialects.adapt.unsupported import reject_stored
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
-from dialects.core.conversation import JSON, NO_USAGE, Family, Opaque, Usage
+from dialects.core.conversation import JSON, NO_USAGE, Family, Opaque, ToolForm, Usage
 from dialects.core.faults import Fault, invalid
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
 from dialects.interface import AS_MADE, Envelope, Origin, Rendered
 from dialects.openai_common.limits import drop_refused_sampling, fit_effort
 from dialects.openai_common.passthrough import public_model
+from dialects.openai_common.tool_forms import (
+    SEARCH,
+    InputText,
+    arguments_of_search,
+    custom_spec,
+    input_text,
+    search_spec,
+)
 from dialects.openai_common.vocabulary import RESPONSES
-from dialects.openai_responses.request_renderer import length_for
+from dialects.openai_responses.request_renderer import length_for, render_function
 from dialects.openai_responses.response import fault_of
-from dialects.openai_responses.vocabulary import MINTED_ID, accepted_call_id, flat, namespaces_of, render_error
+from dialects.openai_responses.vocabulary import (
+    DECLARING,
+    MINTED_ID,
+    ToolsDeclared,
+    accepted_call_id,
+    as_declared,
+    begun,
+    flat,
+    found_by_search,
+    namespaces_of,
+    render_declarations,
+    render_error,
+    with_found,
+)
 
 # https://learn.microsoft.com/azure/ai-foundry/openai/reference-preview-latest#create-response
 _TAKEN = frozenset(
@@ -38,7 +62,6 @@ _TAKEN = frozenset(
         "model",
         "parallel_tool_calls",
         "previous_response_id",
-        "prompt",
         "prompt_cache_key",
         "reasoning",
         "store",
@@ -54,7 +77,13 @@ _TAKEN = frozenset(
         "user",
     }
 )
+_NOT_KEPT = ("conversation", "prompt")
+"""What names something at OpenAI that no deployment keeps."""
 _INCLUDED = frozenset({"reasoning.encrypted_content", "message.input_image.image_url", "message.output_text.logprobs"})
+_COMPACTED = frozenset(
+    {"input", "instructions", "model", "previous_response_id", "prompt_cache_key", "prompt_cache_retention"}
+)
+"""What is said of a conversation that is to be made shorter."""
 _RESPONSE_IDS = ("id", "previous_response_id")
 _RESULT_OF = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
 _CALL_OF = {result: call for call, result in _RESULT_OF.items()}
@@ -91,16 +120,17 @@ def open_seals(body: JSON, open: Open) -> JSON:
 
 def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
+    reject_stored(body, str(body.get("model") or profile.name), _NOT_KEPT)
     dropped = {name for name, value in body.items() if name not in _TAKEN and value not in _SAYS_NOTHING}
     out = {name: value for name, value in body.items() if name in _TAKEN}
     out["model"] = profile.name
     if isinstance(out.get("input"), list):
-        items = (_item(_shorter(item), dropped) for item in out["input"])
+        items = (_item(_as_function(_shorter(item)), dropped) for item in out["input"])
         said = [item for item in items if item is not None]
         out["input"] = said if out.get("previous_response_id") else list(_answered(said))
     elif out.get("input") is not None and not isinstance(out["input"], str):
         raise invalid("input must be a string or a list of items", "input")
-    _tools(out, dropped)
+    _tools(out, body.get("input"), dropped)
     _length(out, profile, dropped)
     _included(out, dropped)
     if profile.thinking is not ThinkingStyle.EFFORT and out.pop("reasoning", None):
@@ -110,6 +140,20 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
         fit_effort(out["reasoning"], "effort", profile, dropped)
     drop_refused_sampling(out, profile, dropped)
     return Rendered(out, tuple(sorted(dropped)))
+
+
+def compaction_request(body: JSON, profile: ModelProfile) -> Rendered:
+    """Change of a client's request to make a conversation shorter only what the backend refuses."""
+    said = {name: value for name, value in body.items() if name in _COMPACTED or name in _NOT_KEPT}
+    rendered = passthrough_request(said, profile)
+    dropped = {name for name, value in body.items() if name not in said and value not in _SAYS_NOTHING}
+    kept = {name: value for name, value in rendered.body.items() if name in _COMPACTED}
+    return Rendered(kept, tuple(sorted({*rendered.dropped, *dropped})))
+
+
+def passthrough_compaction(body: JSON, origin: Origin) -> JSON:
+    """Change of a conversation that was made shorter only ids and seals."""
+    return _sealed(body, origin)
 
 
 def _answered(items: list[Any]) -> Iterator[Any]:
@@ -147,9 +191,9 @@ def _call_in(item: Any) -> tuple[str, str] | None:
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Change of a backend's own body only names, of the model and of functions in namespaces, ids and seals."""
-    renamed = _renamed({**body, "model": envelope.model}, namespaces_of(envelope.conversation))
-    return _sealed(renamed, envelope.origin)
+    """Change of a backend's own body only the model's name, tools to what the client declared, ids and seals."""
+    declared = _as_declared({**body, "model": envelope.model}, envelope, ToolsDeclared(envelope.conversation))
+    return _sealed(declared, envelope.origin)
 
 
 def passthrough_stored(raw: bytes, origin: Origin = AS_MADE) -> bytes:
@@ -215,12 +259,12 @@ def _reasonless(data: str) -> bool:
 
 
 def _rewritten(frame: Frame, envelope: Envelope) -> str:
-    message = json.loads(frame.data)
-    spaces = namespaces_of(envelope.conversation)
+    message, tools = json.loads(frame.data), ToolsDeclared(envelope.conversation)
     if isinstance(response := message.get("response"), dict):
-        message["response"] = _sealed(_renamed({**response, "model": envelope.model}, spaces), envelope.origin)
+        response = _as_declared({**response, "model": envelope.model}, envelope, tools)
+        message["response"] = _sealed(response, envelope.origin)
     if isinstance(item := message.get("item"), dict):
-        message["item"] = _sealed_item(_renamed_item(item, spaces), envelope.origin)
+        message["item"] = _sealed_item(_item_as_declared(item, tools), envelope.origin)
     return dumps(message)
 
 
@@ -239,6 +283,8 @@ def _sealed_item(item: Any, origin: Origin) -> Any:
             content = rest.get("encrypted_content")
             seal = origin.seal(content if isinstance(content, str) else "")
             return {**item, "encrypted_content": seal} if seal else item
+        case {"type": "compaction" | "compaction_summary", "encrypted_content": str(content)}:
+            return {**item, "encrypted_content": origin.seal(content)}
         case _:
             return item
 
@@ -249,6 +295,11 @@ def _opened(item: Any, open: Open) -> Any:
             seal = rest.get("encrypted_content")
             content = reopened(seal if isinstance(seal, str) else "", Family.OPENAI, open)
             return {**item, "encrypted_content": content} if content else _without(item, "encrypted_content")
+        case {"type": "compaction" | "compaction_summary" as kind, "encrypted_content": str(seal)}:
+            readable = open(Family.OPENAI, seal)
+            if readable is None:
+                raise invalid(f"input holds an item of the type {kind}, which only its maker can read", "input")
+            return {**item, "encrypted_content": readable}
         case _:
             return item
 
@@ -274,20 +325,64 @@ def _without(item: JSON, name: str) -> JSON:
     return {key: value for key, value in item.items() if key != name}
 
 
-def _renamed(response: JSON, spaces: Mapping[str, tuple[str, str]]) -> JSON:
-    if spaces and isinstance(response.get("output"), list):
-        items = response["output"]
-        response["output"] = [_renamed_item(item, spaces) if isinstance(item, dict) else item for item in items]
-    return response
+def _as_declared(response: JSON, envelope: Envelope, tools: ToolsDeclared) -> JSON:
+    items = response.get("output")
+    if (tools.namespaces or tools.forms) and isinstance(items, list):
+        response["output"] = [_item_as_declared(item, tools) if isinstance(item, dict) else item for item in items]
+    return {**response, **render_declarations(envelope.conversation)} if tools.forms else response
 
 
-def _renamed_item(item: JSON, spaces: Mapping[str, tuple[str, str]]) -> JSON:
+def _item_as_declared(item: JSON, tools: ToolsDeclared) -> JSON:
     match item:
-        case {"type": "function_call", "name": str(known)} if known in spaces:
-            space, name = spaces[known]
-            return {**item, "name": name, "namespace": space}
+        case {"type": "function_call", "name": str(name)} if name in tools.namespaces or name in tools.forms:
+            whole = as_declared(item, tools)
+            return begun(whole) if item.get("status") == "in_progress" else whole
         case _:
             return item
+
+
+class FormedFrames:
+    """Renders the frames of a backend's stream for a client that declared other tools than functions.
+
+    What a custom tool is called with comes as the JSON of a function's arguments: its text takes a memory of how far
+    that is. Frames are numbered anew, as some have nothing in them for the client.
+    """
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        self._tools = ToolsDeclared(envelope.conversation)
+        self._open: dict[str, tuple[ToolForm, InputText]] = {}
+        self._number = 0
+
+    def __call__(self, frame: Frame, *, usage: Usage = NO_USAGE) -> bytes:
+        """Render one frame; empty to swallow it."""
+        said = passthrough_frame(frame, self._envelope, usage)
+        if not said:
+            return b""
+        message = json.loads(frame.data)
+        kind, place = message.get("type"), message.get("output_index")
+        if kind == "response.output_item.added":
+            name = message["item"].get("name") if message["item"].get("type") == "function_call" else None
+            self._open[str(place)] = self._tools.form(str(name)), InputText()
+        form, text = self._open.get(str(place), (ToolForm.FUNCTION, InputText()))
+        is_of_call = kind in ("response.function_call_arguments.delta", "response.function_call_arguments.done")
+        if is_of_call and form is not ToolForm.FUNCTION:
+            return b"".join(self._input(message, text)) if form is ToolForm.CUSTOM else b""
+        return self._numbered(json.loads(_rewritten(frame, self._envelope)))
+
+    def _input(self, message: JSON, text: InputText) -> Iterator[bytes]:
+        place = {"item_id": message.get("item_id"), "output_index": message.get("output_index")}
+        kind = "response.custom_tool_call_input"
+        is_done = message["type"].endswith(".done")
+        if said := text.finish() if is_done else text.feed(str(message.get("delta") or "")):
+            yield self._numbered({"type": f"{kind}.delta", **place, "delta": said})
+        if is_done:
+            yield self._numbered({"type": f"{kind}.done", **place, "input": input_text(str(message["arguments"]))})
+
+    def _numbered(self, message: JSON) -> bytes:
+        kind = str(message.get("type") or "error")
+        self._number += 1
+        return encoded(dumps({**message, "sequence_number": self._number - 1}), kind)
 
 
 def _shorter(item: Any) -> Any:
@@ -299,9 +394,30 @@ def _shorter(item: Any) -> Any:
             return item
 
 
-def _item(item: Any, dropped: set[str]) -> Any:
-    """Take off an item what the backend does not know; None for thoughts of another family's model."""
+def _as_function(item: Any) -> Any:
+    """Write the call of a tool that the backend is declared as a function as that of one, and so its answer."""
     match item:
+        case {"type": "custom_tool_call", **rest}:
+            text = rest.pop("input", "")
+            return {**rest, "type": "function_call", "arguments": dumps({"input": text})}
+        case {"type": "custom_tool_call_output", **rest}:
+            rest.pop("name", None)
+            return {**rest, "type": "function_call_output"}
+        case {"type": "tool_search_call", "call_id": str(call), **rest}:
+            searched = arguments_of_search(rest.get("arguments"))
+            return {"type": "function_call", "call_id": call, "name": SEARCH, "arguments": searched}
+        case {"type": "tool_search_output", "call_id": str(call)}:
+            return {"type": "function_call_output", "call_id": call, "output": found_by_search(item)}
+        case _:
+            return item
+
+
+def _item(item: Any, dropped: set[str]) -> Any:
+    """Take off an item what the backend does not know; None for what it is not to see."""
+    match item:
+        case {"type": "additional_tools" | "tool_search_call" | "tool_search_output"}:
+            # Its tools are declared with the others.
+            return None
         case {"type": "function_call" | "function_call_output", "namespace": str(space), **rest}:
             own = rest.get("name")
             named = {"name": flat(space, own)} if isinstance(own, str) else {}
@@ -321,20 +437,57 @@ def _item(item: Any, dropped: set[str]) -> Any:
             return item
 
 
-def _tools(body: JSON, dropped: set[str]) -> None:
-    tools = body.get("tools")
-    if tools is None:
+def _declared_by_items(items: Any) -> Iterator[JSON]:
+    for item in items if isinstance(items, list) else []:
+        match item:
+            case {"type": kind, "tools": [*tools]} if kind in DECLARING:
+                yield from (tool for tool in tools if isinstance(tool, dict))
+
+
+def _function(tool: JSON, name: str) -> JSON:
+    """Declare a function, or a custom tool as one."""
+    if tool.get("type") != "custom":
+        return {**tool, "type": "function", "name": name}
+    return render_function(custom_spec(FieldReader(tool, "tools"), name, None, tool))
+
+
+def _choice(body: JSON, choice: JSON) -> None:
+    match choice:
+        case {"type": "function" | "custom", "name": str(name)}:
+            space = choice.get("namespace")
+            body["tool_choice"] = {"type": "function", "name": flat(space if isinstance(space, str) else "", name)}
+        case {"type": "allowed_tools", "tools": [*tools]}:
+            body["tool_choice"] = {**choice, "tools": [_allowed(tool) for tool in tools]}
+        case {"type": "function" | "allowed_tools"}:
+            pass
+        case _:
+            raise cannot_call(str(choice.get("type")), str(body["model"]), is_declared=True)
+
+
+def _allowed(tool: Any) -> Any:
+    match tool:
+        case {"type": "custom"}:
+            return {**tool, "type": "function"}
+        case _:
+            return tool
+
+
+def _tools(body: JSON, items: Any, dropped: set[str]) -> None:
+    tools, found = body.get("tools"), [*_declared_by_items(items)]
+    if tools is None and not found:
         return
+    tools = [] if tools is None else tools
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
         raise invalid("tools must be a list of objects", "tools")
     kept = [function for tool in tools for function in _functions(tool, dropped)]
+    more = [function for tool in found for function in _functions(tool, dropped)]
+    kept = with_found(kept, more, lambda tool: str(tool.get("name") or ""))
     choice = body.get("tool_choice")
-    if isinstance(choice, dict) and choice.get("type") not in ("function", "allowed_tools"):
-        dropped.add("tool_choice")
-        del body["tool_choice"]
-    elif isinstance(choice, dict) and isinstance(choice.get("namespace"), str):
-        named = {"type": "function", "name": flat(choice["namespace"], str(choice.get("name") or ""))}
-        body["tool_choice"] = named
+    if isinstance(choice, dict):
+        _choice(body, choice)
+    lost = [Opaque(RESPONSES, tool) for tool in [*tools, *found] if not _functions(tool, set())]
+    if choice == "required" and lost and not kept:
+        raise nothing_to_call(lost, str(body["model"]))
     if kept:
         body["tools"] = kept
         return
@@ -347,11 +500,11 @@ def _functions(tool: JSON, dropped: set[str]) -> list[JSON]:
         case {"type": "function"}:
             return [tool]
         case {"type": "namespace", "name": str(space), "tools": [*members]}:
-            functions = [
-                {**member, "type": "function", "name": flat(space, member["name"])}
-                for member in members
-                if is_function(member)
-            ]
+            functions = [_function(member, flat(space, member["name"])) for member in members if is_callable(member)]
+        case {"type": "custom", "name": str(name)}:
+            return [_function(tool, name)]
+        case {"type": "tool_search", "execution": "client"}:
+            return [render_function(search_spec(FieldReader(tool, "tools"), tool))]
         case _:
             functions = []
     dropped |= lost_with(Opaque(RESPONSES, tool))

@@ -45,8 +45,9 @@ from dialects.openai_common.request_parser import (
     split_instructions,
     without,
 )
+from dialects.openai_common.tool_forms import SEARCH, arguments_of_search, custom_spec, search_spec
 from dialects.openai_common.vocabulary import RESPONSES
-from dialects.openai_responses.vocabulary import flat
+from dialects.openai_responses.vocabulary import DECLARING, flat, found_by_search, with_found
 
 _MODES = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED, "none": ToolMode.NONE}
 _UNDERSTOOD = frozenset(
@@ -55,6 +56,7 @@ _UNDERSTOOD = frozenset(
         "input",
         "instructions",
         "tools",
+        "tool_choice",
         "parallel_tool_calls",
         "max_output_tokens",
         "temperature",
@@ -83,6 +85,7 @@ SIGNED = "reasoning.encrypted_content"
 _STAND_INS = {
     "item_reference": "cannot follow: send the item itself, and store: false",
     "compaction": "cannot read, as only its maker can: send the items it stands for",
+    "compaction_trigger": "cannot make shorter: ask for a summary in words",
     "compaction_summary": "cannot read, as only its maker can: send the items it stands for",
 }
 """Items that stand for others, by their type, and what no other model can do with them."""
@@ -97,7 +100,7 @@ def parse_request(body: JSON) -> Conversation:
     fields = FieldReader(body)
     instructions = fields.text("instructions")
     said, messages = split_instructions(_history(fields))
-    tools = tuple(tool for declared in fields.objects("tools") for tool in _tool(declared))
+    tools = _tools(fields)
     choice, allowed = _tool_choice(fields)
     if allowed is not None:
         tools = narrowed(tools, allowed, "tool_choice")
@@ -107,7 +110,7 @@ def parse_request(body: JSON) -> Conversation:
         system=((Text(instructions),) if instructions else ()) + said,
         messages=messages,
         tools=tools,
-        tool_choice=choice if any(isinstance(tool, ToolSpec) for tool in tools) else None,
+        tool_choice=choice if tools else None,
         sampling=Sampling(
             max_tokens=fields.count("max_output_tokens"),
             temperature=fields.number("temperature"),
@@ -173,6 +176,8 @@ def _add_item(item: FieldReader, history: _History) -> None:
         case "custom_tool_call":
             name = flat(item.text("namespace"), item.named("name"))
             history.add(Role.ASSISTANT, (ToolCall(item.named("call_id"), name, input_of(item)),), "assistant")
+        case "additional_tools" | "tool_search_call" | "tool_search_output":
+            _add_search(item, kind, history)
         case _ if kind.endswith("_call") and item.text("call_id"):
             history.add(Role.ASSISTANT, (_tools_own_call(item, kind.removesuffix("_call")),), "assistant")
         case _ if kind.endswith("_call_output") and item.text("call_id"):
@@ -180,6 +185,16 @@ def _add_item(item: FieldReader, history: _History) -> None:
             history.add(Role.USER, (ToolResult(item.text("call_id"), tuple(_given_back(item)), failed),), "results")
         case _:
             history.add(Role.ASSISTANT, (_opaque({**item.body, "type": kind}, item.path),), "assistant")
+
+
+def _add_search(item: FieldReader, kind: str, history: _History) -> None:
+    """Add a search for tools that the client carried out; of one by OpenAI, only what it found is declared."""
+    call_id = item.text("call_id")
+    if kind == "tool_search_call" and call_id:
+        searched = arguments_of_search(item.body.get("arguments"))
+        history.add(Role.ASSISTANT, (ToolCall(call_id, SEARCH, searched),), "assistant")
+    if kind == "tool_search_output" and call_id:
+        history.add(Role.USER, (ToolResult(call_id, (Text(found_by_search(item.body)),)),), "results")
 
 
 def _tools_own_call(item: FieldReader, name: str) -> ToolCall:
@@ -268,22 +283,38 @@ def _thinking(item: FieldReader) -> Thinking:
     return Thinking(text, signature, family=family)
 
 
+def _tools(fields: FieldReader) -> tuple[ToolSpec | Opaque, ...]:
+    """Read the tools of the request, and those that items of its input declare."""
+    items = fields.objects("input") if isinstance(fields.body.get("input"), list) else []
+    declaring = [item for item in items if item.text("type") in DECLARING]
+    found = [tool for item in declaring for declared in item.objects("tools") for tool in _tool(declared)]
+    tools = [tool for declared in fields.objects("tools") for tool in _tool(declared)]
+    return tuple(with_found(tools, found, lambda tool: tool.name if isinstance(tool, ToolSpec) else ""))
+
+
 def _tool(tool: FieldReader) -> Iterator[ToolSpec | Opaque]:
     match tool.text("type"):
-        case "function":
-            yield _function(tool, "")
         case "namespace":
-            # Its functions follow in plain sight; the group itself is remembered, to name calls as they were.
+            # Its tools follow in plain sight; the group itself is remembered, to name calls as they were.
             yield Opaque(RESPONSES, dict(tool.body))
             for member in tool.objects("tools"):
-                if member.text("type") in ("", "function"):
-                    yield _function(member, tool.named("name"))
+                yield from _callable(member, tool.named("name"))
+        case "tool_search" if tool.text("execution") == "client":
+            yield search_spec(tool, dict(tool.body))
+        case "function" | "custom":
+            yield from _callable(tool, "")
         case _:
             yield Opaque(RESPONSES, dict(tool.body))
 
 
-def _function(tool: FieldReader, namespace: str) -> ToolSpec:
-    return function_spec(tool, flat(namespace, tool.named("name")), cache_mark(tool))
+def _callable(tool: FieldReader, namespace: str) -> Iterator[ToolSpec]:
+    match tool.text("type"):
+        case "" | "function":
+            yield function_spec(tool, flat(namespace, tool.named("name")), cache_mark(tool))
+        case "custom":
+            yield custom_spec(tool, flat(namespace, tool.named("name")), cache_mark(tool), dict(tool.body))
+        case _:
+            pass
 
 
 def _tool_choice(fields: FieldReader) -> tuple[ToolChoice | None, frozenset[str] | None]:
@@ -294,15 +325,15 @@ def _tool_choice(fields: FieldReader) -> tuple[ToolChoice | None, frozenset[str]
             return (ToolChoice(parallel=parallel) if parallel is not None else None), None
         case str(mode) if mode in _MODES:
             return ToolChoice(_MODES[mode], parallel=parallel), None
-        case {"type": "function", "name": str(name), **rest}:
+        case {"type": "function" | "custom", "name": str(name), **rest}:
             space = rest.get("namespace")
             return ToolChoice(ToolMode.NAMED, flat(space if isinstance(space, str) else "", name), parallel), None
         case {"type": "allowed_tools", "mode": str(mode), "tools": [*tools]} if mode in _MODES:
             names = frozenset(tool["name"] for tool in tools if isinstance(tool, dict) and _is_named(tool))
             return ToolChoice(_MODES[mode], parallel=parallel), names
-        case {"type": str()}:
-            # A tool that runs at OpenAI: it is not carried, nor is the choice of it.
-            return ToolChoice(parallel=parallel), None
+        case {"type": str(kind)}:
+            # A tool that runs at OpenAI, which has no other name.
+            return ToolChoice(ToolMode.NAMED, kind, parallel), None
         case _:
             raise fields.wrong("tool_choice", "auto, none, required or the name of a function")
 
@@ -323,8 +354,6 @@ def _reasoning(fields: FieldReader) -> Reasoning | None:
 
 def _extra(fields: FieldReader) -> JSON:
     extra = beyond(fields.body, _UNDERSTOOD, _DEFAULTS)
-    if isinstance(fields.body.get("tool_choice"), str) or not _choice_from_chat(fields.body.get("tool_choice")):
-        extra.pop("tool_choice", None)
     if included := [name for name in fields.array("include") if name != SIGNED]:
         extra["include"] = included
     else:
@@ -334,11 +363,6 @@ def _extra(fields: FieldReader) -> JSON:
         if nested and (rest := {key: value for key, value in nested.body.items() if key not in understood and value}):
             extra[name] = rest
     return extra
-
-
-def _choice_from_chat(choice: Any) -> bool:
-    """Whether the choice is for a tool that is not a function."""
-    return isinstance(choice, dict) and choice.get("type") not in ("function", "allowed_tools")
 
 
 def _opaque(payload: JSON, where: str) -> Opaque:

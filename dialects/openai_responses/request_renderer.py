@@ -227,7 +227,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
                 if tool.cache:
                     dropped.add("cache_control")
                 own = conversation.dialect in (CHAT, RESPONSES)
-                tools.append(_function(fit_tool(tool, dropped, choices=profile.choice_at_root, own=own)))
+                tools.append(render_function(fit_tool(tool, dropped, choices=profile.choice_at_root, own=own)))
             case Opaque():
                 # SAP AI Core takes functions only.
                 dropped |= lost_with(tool)
@@ -236,7 +236,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
     return {"tools": tools, **(_choice(conversation.tool_choice) if conversation.tool_choice else {})}
 
 
-def _function(tool: ToolSpec) -> JSON:
+def render_function(tool: ToolSpec) -> JSON:
     """Declare a function; unlike chat, Responses takes a schema for strict unless it is said not to be."""
     described = {"description": tool.description} if tool.description else {}
     strict = bool(tool.strict)

@@ -8,7 +8,7 @@ from dialects.core.faults import Fault, FaultError
 from dialects.core.upstream_errors import fault_in_stream
 from dialects.interface import Envelope
 from dialects.openai_common.vocabulary import RESPONSES, parse_usage
-from dialects.openai_responses.vocabulary import finished, parse_stop, render_item
+from dialects.openai_responses.vocabulary import finished, parse_stop, render_item, render_search
 
 
 def parse_response(body: JSON, token: str) -> Completion:
@@ -30,12 +30,21 @@ def parse_response(body: JSON, token: str) -> Completion:
     )
 
 
+def parse_compaction(body: JSON) -> Completion:
+    """Parse a conversation that was made shorter, only to know its id and what it cost."""
+    if not isinstance(body["output"], list):
+        raise TypeError("a compaction without output")
+    return Completion(id=str(body.get("id") or ""), usage=parse_usage(body.get("usage"), "input", "output"))
+
+
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
     """Render a whole response."""
     output: list[JSON] = []
     for part in completion.parts:
         if (item := render_item(part, len(output), envelope)) is not None:
             output.append(item)
+    if completion.search:
+        output.append(render_search(completion.search, len(output), envelope))
     return finished(envelope, output, completion.stop, completion.usage)
 
 

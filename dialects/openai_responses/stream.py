@@ -8,15 +8,38 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 
-from dialects.core.conversation import JSON, Family, Media, Opaque, Refusal, Text, Thinking, ToolCall
+from dialects.core.conversation import (
+    JSON,
+    Citation,
+    Family,
+    Media,
+    Opaque,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolForm,
+    WebSearch,
+)
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.frame_reader import FrameReader
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
 from dialects.interface import Envelope
+from dialects.openai_common.tool_forms import InputText, input_text
 from dialects.openai_common.vocabulary import RESPONSES, head_text, parse_usage
 from dialects.openai_responses.response import content_of, fault_of, thoughts_of
-from dialects.openai_responses.vocabulary import finished, parse_stop, render_error, render_item, unfinished
+from dialects.openai_responses.vocabulary import (
+    ToolsDeclared,
+    begun,
+    finished,
+    parse_stop,
+    render_citation,
+    render_error,
+    render_item,
+    render_search,
+    unfinished,
+)
 
 
 def reader(token: str, content_type: str) -> "Reader":
@@ -157,6 +180,8 @@ class Writer:
         self._item: JSON | None = None
         self._texts: list[str] = []
         self._logprobs: list[JSON] = []
+        self._tools = ToolsDeclared(envelope.conversation)
+        self._input = InputText()
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events as bytes."""
@@ -170,9 +195,11 @@ class Writer:
                 yield from self._begin(block)
             case BlockDelta(_, text, logprobs):
                 yield from self._more(text, logprobs)
-            case BlockStopped(_, signature):
-                yield from self._finish_block(signature)
-            case Finished(stop, usage):
+            case BlockStopped(_, signature, citations):
+                yield from self._finish_block(signature, citations)
+            case Finished(stop, usage, search):
+                if search:
+                    yield from self._searched(search)
                 response = finished(self._envelope, self._output, stop, usage)
                 yield self._event(f"response.{response['status']}", response=response)
             case Failed(fault):
@@ -188,12 +215,12 @@ class Writer:
         yield self._event("response.in_progress", response=response)
 
     def _begin(self, block: Block) -> Iterator[bytes]:
-        self._open, self._texts, self._logprobs = block, [], []
+        self._open, self._texts, self._logprobs, self._input = block, [], [], InputText()
         item = render_item(block, len(self._output), self._envelope)
         self._item = item
         if item is None:
             return
-        yield self._event("response.output_item.added", output_index=len(self._output), item=_begun(item))
+        yield self._event("response.output_item.added", output_index=len(self._output), item=begun(item))
         match block:
             case Text():
                 part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
@@ -219,20 +246,64 @@ class Writer:
                 if first:
                     yield self._place("response.reasoning_summary_part.added", summary_index=0, part=_summary(""))
                 yield self._place("response.reasoning_summary_text.delta", summary_index=0, delta=text)
-            case ToolCall():
-                yield self._place("response.function_call_arguments.delta", delta=text)
+            case ToolCall(name=name):
+                yield from self._more_arguments(self._tools.form(name), text)
             case Media() | Opaque():
                 pass
 
-    def _finish_block(self, signature: str) -> Iterator[bytes]:
+    def _more_arguments(self, form: ToolForm, text: str) -> Iterator[bytes]:
+        match form:
+            case ToolForm.FUNCTION:
+                yield self._place("response.function_call_arguments.delta", delta=text)
+            case ToolForm.CUSTOM:
+                if said := self._input.feed(text):
+                    yield self._place("response.custom_tool_call_input.delta", delta=said)
+            case ToolForm.SEARCH:
+                # It comes whole, with its item.
+                pass
+
+    def _finish_arguments(self, call: ToolCall, text: str) -> Iterator[bytes]:
+        match self._tools.form(call.name):
+            case ToolForm.FUNCTION:
+                if not text:
+                    # Arguments are JSON: none at all is an object without any.
+                    text = "{}"
+                    yield self._place("response.function_call_arguments.delta", delta=text)
+                name = self._item["name"] if self._item else call.name
+                yield self._place("response.function_call_arguments.done", name=name, arguments=text)
+            case ToolForm.CUSTOM:
+                if said := self._input.finish():
+                    yield self._place("response.custom_tool_call_input.delta", delta=said)
+                yield self._place("response.custom_tool_call_input.done", input=input_text(text))
+            case ToolForm.SEARCH:
+                pass
+
+    def _searched(self, search: WebSearch) -> Iterator[bytes]:
+        """Say what was searched for, which is known only now."""
+        item = render_search(search, len(self._output), self._envelope)
+        self._item = item
+        yield self._event("response.output_item.added", output_index=len(self._output), item=begun(item))
+        for stage in ("in_progress", "searching", "completed"):
+            yield self._place(f"response.web_search_call.{stage}")
+        yield self._event("response.output_item.done", output_index=len(self._output), item=item)
+        self._output.append(item)
+
+    def _cited(self, citations: tuple[Citation, ...]) -> Iterator[bytes]:
+        for number, citation in enumerate(citations):
+            place = {"content_index": 0, "annotation_index": number}
+            yield self._place("response.output_text.annotation.added", **place, annotation=render_citation(citation))
+
+    def _finish_block(self, signature: str, citations: tuple[Citation, ...]) -> Iterator[bytes]:
         if self._item is None:
             return
         text = "".join(self._texts)
         match self._open:
             case Text():
+                yield from self._cited(citations)
                 likely = _brief(self._logprobs)
                 yield self._place("response.output_text.done", content_index=0, text=text, logprobs=likely)
-                part = {"type": "output_text", "text": text, "annotations": [], "logprobs": self._logprobs}
+                cited = [render_citation(citation) for citation in citations]
+                part = {"type": "output_text", "text": text, "annotations": cited, "logprobs": self._logprobs}
                 yield self._place("response.content_part.done", content_index=0, part=part)
             case Refusal():
                 yield self._place("response.refusal.done", content_index=0, refusal=text)
@@ -240,16 +311,12 @@ class Writer:
             case Thinking() if text:
                 yield self._place("response.reasoning_summary_text.done", summary_index=0, text=text)
                 yield self._place("response.reasoning_summary_part.done", summary_index=0, part=_summary(text))
-            case ToolCall():
-                if not text:
-                    # Arguments are JSON: none at all is an object without any.
-                    text = "{}"
-                    yield self._place("response.function_call_arguments.delta", delta=text)
-                name = self._item["name"]
-                yield self._place("response.function_call_arguments.done", name=name, arguments=text)
+            case ToolCall() as call:
+                yield from self._finish_arguments(call, text)
             case Thinking() | Media() | Opaque():
                 pass
         whole = _whole(self._open, text, signature, tuple(self._logprobs))
+        whole = replace(whole, citations=citations) if isinstance(whole, Text) else whole
         item = render_item(whole, len(self._output), self._envelope) or self._item
         yield self._event("response.output_item.done", output_index=len(self._output), item=item)
         self._output.append(item)
@@ -263,17 +330,6 @@ class Writer:
         message = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
         return Frame(dumps(message), kind).encode()
-
-
-def _begun(item: JSON) -> JSON:
-    """Render an item that has only just begun."""
-    empty: JSON = {
-        "message": {"status": "in_progress", "content": []},
-        "reasoning": {"summary": []},
-        "function_call": {"status": "in_progress", "arguments": ""},
-        "image_generation_call": {"status": "in_progress", "result": None},
-    }
-    return {**item, **empty[item["type"]]}
 
 
 def _refusal(text: str) -> JSON:

@@ -1,22 +1,24 @@
 """OpenAI Responses: items and the response object, which responses and streams share.
 
-Codex groups functions in ``namespace`` tools, which SAP AI Core refuses: its
+Codex groups tools in ``namespace`` tools, which SAP AI Core refuses: its
 models are shown plain functions called ``<namespace>__<function>``, and calls
 go back to the client under both names, as it sent them.
 https://platform.openai.com/docs/api-reference/responses/object
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from dialects.adapt import tool_names
 from dialects.adapt.signatures import REDACTED, pack
-from dialects.adapt.tool_names import fitting_name, is_function
+from dialects.adapt.tool_choice import names_of
+from dialects.adapt.tool_names import fitting_name, is_callable
 from dialects.capabilities.models import ODD_IN_NAMES
 from dialects.core.context_overflow import openais_words
 from dialects.core.conversation import (
     JSON,
+    Citation,
     Conversation,
     Family,
     Media,
@@ -30,14 +32,17 @@ from dialects.core.conversation import (
     Text,
     Thinking,
     ToolCall,
+    ToolForm,
     ToolMode,
     ToolResult,
     ToolSpec,
     Usage,
+    WebSearch,
 )
 from dialects.core.faults import Fault, FaultKind
 from dialects.interface import Envelope
-from dialects.openai_common.vocabulary import CHOICE, RESPONSES, stop_for
+from dialects.openai_common.tool_forms import forms_of, input_text, search_arguments
+from dialects.openai_common.vocabulary import CHOICE, RESPONSES, stop_for, url_citation
 
 DIALECT = RESPONSES
 MINTED_ID = re.compile(r"\A[a-z]++_.+_[0-9]++\Z")
@@ -51,6 +56,7 @@ _INCOMPLETE = {
 }
 _STOP = {"max_output_tokens": StopReason.LENGTH, "content_filter": StopReason.FILTERED}
 _LONGEST_ID = 64
+_CALL_ID = {ToolForm.FUNCTION: "fc", ToolForm.CUSTOM: "ctc", ToolForm.SEARCH: "tsc"}
 _ERROR_CODE = {
     FaultKind.RATE_LIMITED: "rate_limit_exceeded",
     FaultKind.INVALID_REQUEST: "invalid_prompt",
@@ -77,8 +83,9 @@ def render_item(part: Part, index: int, envelope: Envelope) -> JSON | None:
     """Render one part as a complete item of the output; None for what this dialect does not have."""
     tail = f"{envelope.token}_{index}"
     match part:
-        case Text(text, _, logprobs):
-            said = {"type": "output_text", "text": text, "annotations": [], "logprobs": list(logprobs)}
+        case Text(text, _, logprobs, citations):
+            cited = [render_citation(citation) for citation in citations]
+            said = {"type": "output_text", "text": text, "annotations": cited, "logprobs": list(logprobs)}
             return _message(tail, said)
         case Refusal(text):
             return _message(tail, {"type": "refusal", "refusal": text})
@@ -86,22 +93,46 @@ def render_item(part: Part, index: int, envelope: Envelope) -> JSON | None:
             summary = [{"type": "summary_text", "text": text}] if text else []
             signed = {"encrypted_content": packed} if (packed := _packed(part)) else {}
             return {"id": f"rs_{tail}", "type": "reasoning", "summary": summary, **signed}
-        case ToolCall(call_id, name, arguments):
-            space, own = namespaces_of(envelope.conversation).get(name, ("", name))
-            grouped = {"namespace": space} if space else {}
-            return {
-                "id": f"fc_{tail}",
-                "type": "function_call",
-                "status": "completed",
-                "call_id": call_id,
-                "name": own,
-                **grouped,
-                "arguments": arguments or "{}",
-            }
+        case ToolCall(call_id, _, arguments):
+            tools = ToolsDeclared(envelope.conversation)
+            prefix = _CALL_ID[tools.form(part.name)]
+            call = {"id": f"{prefix}_{tail}", "type": "function_call", "status": "completed", "call_id": call_id}
+            item = as_declared({**call, "name": part.name, "arguments": arguments or "{}"}, tools)
+            given = {"arguments": item.pop("arguments")} if "arguments" in item else {}
+            return {**item, **given}
         case Media(data=data) if data:
             return {"id": f"ig_{tail}", "type": "image_generation_call", "status": "completed", "result": data}
         case Media() | Opaque() | ToolResult():
             return None
+
+
+def render_citation(citation: Citation) -> JSON:
+    """Render where a stretch of a text comes from."""
+    return {"type": "url_citation", **url_citation(citation)}
+
+
+def render_search(search: WebSearch, index: int, envelope: Envelope) -> JSON:
+    """Render what was searched for and found as a complete item of the output."""
+    sources = [{"type": "url", "url": source.url} for source in search.sources]
+    said = {"query": search.queries[0] if search.queries else "", "queries": list(search.queries)}
+    action = {"type": "search", **said, "sources": sources}
+    return {"id": f"ws_{envelope.token}_{index}", "type": "web_search_call", "status": "completed", "action": action}
+
+
+_EMPTY: Mapping[str, JSON] = {
+    "message": {"status": "in_progress", "content": []},
+    "reasoning": {"summary": []},
+    "function_call": {"status": "in_progress", "arguments": ""},
+    "custom_tool_call": {"status": "in_progress", "input": ""},
+    "tool_search_call": {"status": "in_progress", "arguments": {}},
+    "image_generation_call": {"status": "in_progress", "result": None},
+    "web_search_call": {"status": "in_progress"},
+}
+
+
+def begun(item: JSON) -> JSON:
+    """Render an item that has only just begun."""
+    return {**item, **_EMPTY[item["type"]]}
 
 
 def _message(tail: str, content: JSON) -> JSON:
@@ -115,8 +146,37 @@ def _packed(part: Thinking) -> str:
 
 
 def namespaces_of(conversation: Conversation) -> Mapping[str, tuple[str, str]]:
-    """Map flat names to the functions of namespaces that they stand for."""
+    """Map flat names to the tools of namespaces that they stand for."""
     return namespaces(tool.payload for tool in conversation.tools if isinstance(tool, Opaque))
+
+
+class ToolsDeclared:
+    """What the client declared its tools as, by the names under which models know them as functions."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self.namespaces = namespaces_of(conversation)
+        self.forms = forms_of(conversation)
+
+    def form(self, name: str) -> ToolForm:
+        """What the tool is that models know by *name*."""
+        return self.forms.get(name, ToolForm.FUNCTION)
+
+
+def as_declared(call: JSON, tools: ToolsDeclared) -> JSON:
+    """Write a whole item that calls a function as the call of what the client declared."""
+    name = call["name"]
+    space, own = tools.namespaces.get(name, ("", name))
+    head = {key: value for key, value in call.items() if key not in ("type", "name", "arguments")}
+    named = {"name": own, **({"namespace": space} if space else {})}
+    arguments = str(call.get("arguments") or "")
+    match tools.form(name):
+        case ToolForm.FUNCTION:
+            return {**call, **named}
+        case ToolForm.CUSTOM:
+            return {**head, "type": "custom_tool_call", **named, "input": input_text(arguments)}
+        case ToolForm.SEARCH:
+            searched = {"execution": "client", "arguments": search_arguments(arguments)}
+            return {**head, "type": "tool_search_call", **searched}
 
 
 def parse_stop(response: Mapping[str, Any], calls: bool) -> Stop:
@@ -188,14 +248,18 @@ def _response(envelope: Envelope, status: str, output: list[JSON]) -> JSON:
         "store": False,
         "temperature": asked.sampling.temperature,
         "text": {**_nested(extra.get("text")), "format": _format(asked.output)},
-        "tool_choice": _tool_choice(asked),
-        "tools": _tools(asked),
+        **render_declarations(asked),
         "top_logprobs": extra.get("top_logprobs"),
         "top_p": asked.sampling.top_p,
         "truncation": extra.get("truncation", "disabled"),
         "usage": None,
         "user": asked.user or None,
     }
+
+
+def render_declarations(asked: Conversation) -> JSON:
+    """Repeat which tools the client declared, and how free the model was to call them."""
+    return {"tool_choice": _tool_choice(asked), "tools": _tools(asked)}
 
 
 def _nested(value: Any) -> JSON:
@@ -223,20 +287,25 @@ def _tool_choice(asked: Conversation) -> Any:
         return "auto"
     if choice.mode is not ToolMode.NAMED:
         return CHOICE[choice.mode]
+    if any(choice.name in names_of(tool) for tool in asked.tools if isinstance(tool, Opaque)):
+        return {"type": choice.name}
     space, name = namespaces_of(asked).get(choice.name, ("", choice.name))
-    return {"type": "function", "name": name, **({"namespace": space} if space else {})}
+    kind = forms_of(asked).get(choice.name, ToolForm.FUNCTION).value
+    return {"type": kind, "name": name, **({"namespace": space} if space else {})}
 
 
 def _tools(asked: Conversation) -> list[JSON]:
     grouped = namespaces_of(asked)
     return [
-        _function(tool) if isinstance(tool, ToolSpec) else tool.payload
+        _declared(tool) if isinstance(tool, ToolSpec) else tool.payload
         for tool in asked.tools
         if isinstance(tool, Opaque) or tool.name not in grouped
     ]
 
 
-def _function(tool: ToolSpec) -> JSON:
+def _declared(tool: ToolSpec) -> JSON:
+    if tool.declared is not None:
+        return dict(tool.declared)
     return {
         "type": "function",
         "name": tool.name,
@@ -247,20 +316,48 @@ def _function(tool: ToolSpec) -> JSON:
 
 
 def flat(namespace: str, name: str) -> str:
-    """Name a function of a namespace as OpenAI takes it."""
+    """Name a tool of a namespace as OpenAI takes it."""
     if not namespace:
         return name
     return fitting_name(f"{namespace}__{name}", ODD_IN_NAMES)
 
 
 def namespaces(tools: Iterable[Any]) -> Mapping[str, tuple[str, str]]:
-    """Map each flat name to its namespace and function, from tools as the client sent them."""
+    """Map each flat name to its namespace and tool, from tools as the client sent them."""
     found: dict[str, tuple[str, str]] = {}
     for tool in tools:
         match tool:
             case {"type": "namespace", "name": str(namespace), "tools": [*members]}:
-                names = [member["name"] for member in members if is_function(member)]
+                names = [member["name"] for member in members if is_callable(member)]
                 found |= {flat(namespace, name): (namespace, name) for name in names}
             case _:
                 pass
     return found
+
+
+DECLARING = ("additional_tools", "tool_search_output")
+"""The types of items that declare tools from then on."""
+
+_Tool = TypeVar("_Tool")
+
+
+def with_found(tools: Sequence[_Tool], found: Iterable[_Tool], name_of: Callable[[_Tool], str]) -> list[_Tool]:
+    """Add tools that items declare to those of the request; one that is declared again takes its old place."""
+    declared = list(tools)
+    places = {name_of(tool): place for place, tool in enumerate(declared) if name_of(tool)}
+    for tool in found:
+        name = name_of(tool)
+        if name in places:
+            declared[places[name]] = tool
+        else:
+            places |= {name: len(declared)} if name else {}
+            declared.append(tool)
+    return declared
+
+
+def found_by_search(item: Mapping[str, Any]) -> str:
+    """Say what a search for tools found, by the names under which the tools are declared."""
+    found = [tool for tool in item.get("tools") or [] if isinstance(tool, dict)]
+    alone = [tool["name"] for tool in found if is_callable(tool)]
+    names = [*alone, *namespaces(found)]
+    return f"These tools were found, and can be called now: {', '.join(names)}" if names else "No tools were found."

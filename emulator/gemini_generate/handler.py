@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from emulator.framing import Framing
-from emulator.gemini_generate.request_parser import normalize, parse_request
+from emulator.gemini_generate.request_parser import normalize, parse_request, search_query
 from emulator.gemini_generate.response import render_response
 from emulator.gemini_generate.stream import render_stream
 from emulator.gemini_generate.validation import check
@@ -19,7 +19,8 @@ def handle(request: InferenceRequest, raw: Json) -> Reply:
     givens, usage = generate(request, parse_request(request.model, body), takes)
     created = datetime.fromtimestamp(request.now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     name = request.id[:22]
+    query = search_query(body)
     if request.path.endswith(":generateContent"):
-        return Whole(render_response(request.model, givens, usage, name, created), delay=givens[0].lasts)
-    events = render_stream(request.model, givens[0], usage, name, created)
+        return Whole(render_response(request.model, givens, usage, name, created, query), delay=givens[0].lasts)
+    events = render_stream(request.model, givens[0], usage, name, created, query)
     return Streamed(events, Framing.JSON, request.path, givens[0].delay)

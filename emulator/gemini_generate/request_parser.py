@@ -66,6 +66,15 @@ def _tools(body: Json) -> Iterator[Tool]:
             yield Tool(function["name"], function.get("parametersJsonSchema") or function.get("parameters") or {})
 
 
+def search_query(body: Json) -> str:
+    """Choose what to search the web for; nothing without a tool for it."""
+    if not any("googleSearch" in tool for tool in body.get("tools") or []):
+        return ""
+    users = [turn for turn in body["contents"] if turn.get("role", "user") != "model"]
+    said = " ".join(part["text"] for part in users[-1]["parts"] if "text" in part) if users else ""
+    return " ".join(said.split()[:6])
+
+
 def _schema(config: Json) -> Json | None:
     """Read the schema the answer must fit; an empty one stands for any JSON."""
     schema = config.get("responseJsonSchema") or config.get("responseSchema")

@@ -16,16 +16,45 @@ STOP_REASONS = {
 }
 
 
-def render_response(model: Model, givens: list[ModelResponse], usage: Usage, id: str, created: str) -> Json:
-    """Write the whole answer."""
+def render_response(
+    model: Model, givens: list[ModelResponse], usage: Usage, id: str, created: str, query: str = ""
+) -> Json:
+    """Write the whole answer; *query* is what was searched for."""
     candidates = []
     for index, given in enumerate(givens):
         candidate: Json = {"index": index} if index else {}
         parts = _parts(model, given)
         if given.stop is not StopReason.REFUSAL:
             candidate["content"] = {"role": "model", "parts": parts} if parts else {"role": "model"}
-        candidates.append(candidate | {"finishReason": STOP_REASONS[given.stop], "avgLogprobs": -0.25})
+        candidate |= {"finishReason": STOP_REASONS[given.stop]} | render_grounding(given, query)
+        candidates.append(candidate | {"avgLogprobs": -0.25})
     return {"candidates": candidates, "usageMetadata": render_usage(usage)} | render_foot(model, id, created)
+
+
+def render_grounding(given: ModelResponse, query: str) -> Json:
+    """Write what was searched for and found, and which words come from where: stretches are counted in bytes."""
+    text = "".join(part.text for part in given.parts if isinstance(part, Text))
+    if not query or not text:
+        return {}
+    first, last = len(text.encode()) // 2, len(text.encode())
+    while text.encode()[first] & 0xC0 == 0x80:
+        first -= 1  # not within a character
+    segments = [{"endIndex": first} if first else {"endIndex": last}, {"startIndex": first, "endIndex": last}]
+    said = [text.encode()[each.get("startIndex", 0) : each["endIndex"]].decode() for each in segments]
+    return {
+        "groundingMetadata": {
+            "webSearchQueries": [query],
+            "searchEntryPoint": {"renderedContent": "<div></div>"},
+            "groundingChunks": [
+                {"web": {"uri": f"https://vertexaisearch.example/{site}", "title": site, "domain": site}}
+                for site in ("a.example", "b.example")
+            ],
+            "groundingSupports": [
+                {"segment": {**segment, "text": words}, "groundingChunkIndices": [0, 1][: at + 1]}
+                for at, (segment, words) in enumerate(zip(segments, said, strict=True))
+            ],
+        }
+    }
 
 
 def sign_call(call: ToolCall) -> str:

@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator
 
-from emulator.gemini_generate.response import STOP_REASONS, render_call, render_foot, render_usage, thought_signature
+from emulator.gemini_generate.response import (
+    STOP_REASONS,
+    render_call,
+    render_foot,
+    render_grounding,
+    render_usage,
+    thought_signature,
+)
 from emulator.model_io import (
     ModelResponse,
     Part,
@@ -23,8 +30,10 @@ from emulator.world import Json
 _CHUNK = 3
 
 
-def render_stream(model: Model, given: ModelResponse, usage: Usage, id: str, created: str) -> Iterator[StreamEvent]:
-    """Write the answer as a stream; the counts in it only ever grow."""
+def render_stream(
+    model: Model, given: ModelResponse, usage: Usage, id: str, created: str, query: str = ""
+) -> Iterator[StreamEvent]:
+    """Write the answer as a stream; the counts in it only ever grow. *query* is what was searched for."""
     pieces = [] if given.stop is StopReason.REFUSAL else list(_pieces(model, given))
     thoughts = spoken = 0
     for at, (piece, part) in enumerate(pieces):
@@ -43,7 +52,7 @@ def render_stream(model: Model, given: ModelResponse, usage: Usage, id: str, cre
         )
     if pieces and isinstance(pieces[-1][1], ToolCall):
         return
-    end: Json = {"finishReason": STOP_REASONS[given.stop]}
+    end: Json = {"finishReason": STOP_REASONS[given.stop]} | render_grounding(given, query)
     if given.stop is StopReason.END and pieces:
         end["content"] = {"role": "model", "parts": [{"text": ""}]}
     yield StreamEvent({"candidates": [end], "usageMetadata": render_usage(usage)} | render_foot(model, id, created))

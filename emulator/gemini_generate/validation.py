@@ -61,6 +61,7 @@ _PART = {
     "mediaResolution",
 }
 _TOOL = {"functionDeclarations", "googleSearch", "codeExecution", "urlContext", "googleSearchRetrieval"}
+_SEARCHES = {"googleSearch", "googleSearchRetrieval", "urlContext"}
 _FUNCTION = {"name", "description", "parameters", "parametersJsonSchema", "response", "responseJsonSchema", "behavior"}
 _SCHEMA = frozenset(
     [
@@ -226,6 +227,8 @@ def _tools(tools: list[Json]) -> set[str]:
             if "parameters" in function:
                 _schema(function["parameters"], f"{path}.parameters")
             names.append(function["name"])
+    if names and any(tool.keys() & _SEARCHES for tool in tools):
+        raise google("Multiple tools are supported only when they are all search tools.")
     if len(set(names)) < len(names):
         raise google("Duplicate function declaration found.")
     return set(names)

@@ -183,6 +183,9 @@ def _messages(body: Json) -> None:
         pending = [call["id"] for call in message.get("tool_calls") or []]
         for place, call in enumerate(message.get("tool_calls") or []):
             validate_length(call["id"], _LONGEST_CALL_ID, f"messages[{at}].tool_calls[{place}].id")
+            if not call.keys() & {"function", "custom"}:
+                path = f"messages[{at}].tool_calls[{place}].function"
+                raise azure(f"Missing required parameter: '{path}'.", path, "missing_required_parameter")
             if "function" in call:
                 validate_name(
                     str(call["function"].get("name", "")), f"messages[{at}].tool_calls[{place}].function.name"

@@ -5,10 +5,10 @@ import hashlib
 from emulator.errors import azure, gatekeeper
 from emulator.framing import Framing
 from emulator.openai_responses.request_parser import parse_request
-from emulator.openai_responses.response import render_response
+from emulator.openai_responses.response import render_compaction, render_response
 from emulator.openai_responses.store import StoredResponse, conversation_items, not_found
 from emulator.openai_responses.stream import render_stream
-from emulator.openai_responses.validation import check, check_items
+from emulator.openai_responses.validation import check, check_compaction, check_items
 from emulator.protocol import InferenceRequest, Reply, Streamed, Whole, generate
 from emulator.world import Json
 
@@ -27,6 +27,16 @@ def handle(request: InferenceRequest, body: Json) -> Reply:
         return Whole(whole, delay=given.lasts)
     events = render_stream(request.model, body, given, usage, name, int(request.now), request.deployment)
     return Streamed(events, Framing.JSON, "responses", given.delay)
+
+
+def handle_compaction(request: InferenceRequest, body: Json) -> Reply:
+    """Reply with a shorter conversation: what the user said, and all else sealed. It is not streamed."""
+    check_compaction(request.model, body)
+    items = conversation_items(body, request.store)
+    check_items(list(items), request.store, request.deployment)
+    _, usage = generate(request, parse_request(request.model, body, items))
+    tail = hashlib.sha256(request.id.encode()).hexdigest()[:50]
+    return Whole(render_compaction(items, usage, tail, int(request.now), request.deployment))
 
 
 def handle_stored(request: InferenceRequest, rest: str) -> Reply:

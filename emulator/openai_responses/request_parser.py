@@ -47,7 +47,7 @@ def _results(items: tuple[Json, ...]) -> tuple[ToolResult, ...]:
     """Read what the tools gave back at the end of the conversation."""
     found: list[ToolResult] = []
     for item in reversed(items):
-        if item.get("type") != "function_call_output":
+        if item.get("type") not in ("function_call_output", "custom_tool_call_output"):
             break
         parts = content_blocks(item.get("output"), type="input_text")
         text = "\n".join(part["text"] for part in parts if part.get("type") in _TEXTS)

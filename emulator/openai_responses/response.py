@@ -35,6 +35,24 @@ def render_response(
     return render_opening(model, body, id, created) | finished
 
 
+def render_compaction(items: tuple[Json, ...], usage: Usage, tail: str, created: int, deployment: str) -> Json:
+    """Write a conversation that was made shorter."""
+    kept = [item | {"id": f"msg_{tail}{at}", "type": "message"} for at, item in enumerate(items) if _is_users(item)]
+    sealed = {"id": f"cmp_{tail}", "type": "compaction", "encrypted_content": seal(deployment, f"cmp_{tail}")}
+    return {
+        "id": f"resp_{tail}",
+        "object": "response.compaction",
+        "created_at": created,
+        "output": [*kept, sealed],
+        "usage": _render_usage(usage),
+    }
+
+
+def _is_users(item: Json) -> bool:
+    """Whether the user said this."""
+    return item.get("role") == "user"
+
+
 def render_output(given: ModelResponse, body: Json, id: str, deployment: str) -> list[Json]:
     """Write the items of an answer."""
     items: list[Json] = []

@@ -64,7 +64,10 @@ _INCLUDES = (
     "web_search_call.action.sources",
 )
 _INPUT_PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
-_ITEMS = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
+_CALLS = ("function_call", "custom_tool_call")
+_OUTPUTS = ("function_call_output", "custom_tool_call_output")
+_ITEMS = ("message", *_CALLS, *_OUTPUTS, "reasoning", "compaction", "item_reference")
+_COMPACTION_FIELDS = ("model", "input", "instructions", "previous_response_id", "prompt_cache_key", "service_tier")
 _LONGEST_CALL_ID = 64
 
 
@@ -73,7 +76,9 @@ def check(model: Model, body: Json) -> None:
     tools = body.get("tools") or []
     refused = sorted({str(tool.get("type")) for tool in tools if tool.get("type") != "function"})
     if refused:
-        raise gatekeeper(f"The following tools are not allowed for model '{model.name}': {', '.join(refused)}")
+        many = "s are" if len(refused) > 1 else " is"
+        named = " and ".join(filter(None, [", ".join(refused[:-1]), refused[-1]]))
+        raise gatekeeper(f"The following tool{many} not allowed for model '{model.name}': {named}.")
     for key in body:
         if key not in _FIELDS:
             raise azure(f"Unknown parameter: '{key}'.", key, "unknown_parameter")
@@ -101,6 +106,14 @@ def check(model: Model, body: Json) -> None:
     validate_response_format(flat if wanted else {}, "text.format", str(body["input"]))
 
 
+def check_compaction(model: Model, body: Json) -> None:
+    """Refuse the body of a `/responses/compact` that Azure would refuse."""
+    for key in body:
+        if key not in _COMPACTION_FIELDS:
+            raise azure(f"Unknown parameter: '{key}'.", key, "unknown_parameter")
+    check(model, body)
+
+
 def _includes(model: Model, includes: list[Any]) -> None:
     """Refuse to put into an answer what nobody knows, or what the model does not have."""
     for at, wanted in enumerate(includes):
@@ -112,7 +125,7 @@ def _includes(model: Model, includes: list[Any]) -> None:
 
 def check_items(items: list[Json], store: ResponseStore, deployment: str) -> None:
     """Refuse input items, the earlier ones of the conversation included, that do not fit together."""
-    calls: set[str] = set()
+    calls: set[tuple[int, str]] = set()
     known, behind = store.item_ids(), store.reasoning_behind()
     given = {item.get("id") for item in items}
     for at, item in enumerate(items):
@@ -130,21 +143,31 @@ def check_items(items: list[Json], store: ResponseStore, deployment: str) -> Non
         match kind:
             case "message":
                 _input_parts(item, at)
-            case "function_call":
+            case _ if kind in _CALLS:
                 validate_name(str(item.get("name", "")), f"input[{at}].name")
-                calls.add(item.get("call_id", ""))
-            case "function_call_output" if item.get("call_id") not in calls:
-                raise azure(f"No tool call found for function call output with call_id {item.get('call_id')}.", "input")
+                calls.add((_CALLS.index(kind), item.get("call_id", "")))
+            case _ if kind in _OUTPUTS and (_OUTPUTS.index(kind), item.get("call_id")) not in calls:
+                called = kind.removesuffix("_output").replace("_", " ")
+                raise azure(f"No tool call found for {called} output with call_id {item.get('call_id')}.", "input")
             case "reasoning":
                 _reasoning(items, at, known, deployment)
+            case "compaction":
+                _sealed(item, deployment)
             case "item_reference" if item.get("id") not in known:
                 raise azure(f"Item with id '{item.get('id')}' not found.", "input", status=404)
             case _:
                 pass
-    answered = {item.get("call_id") for item in items if item.get("type") == "function_call_output"}
+    _answered(items, calls)
+
+
+def _answered(items: list[Json], calls: set[tuple[int, str]]) -> None:
+    """Refuse calls that have no output."""
+    kinds = {kind: place for place, kind in enumerate(_OUTPUTS)}
+    answered = {(kinds[item["type"]], item.get("call_id")) for item in items if item.get("type") in kinds}
     open_calls = calls - answered
     if open_calls:
-        raise azure(f"No tool output found for function call {min(open_calls)}.", "input")
+        place, call = min(open_calls)
+        raise azure(f"No tool output found for {_CALLS[place].replace('_', ' ')} {call}.", "input")
 
 
 def _reasoning(items: list[Json], at: int, known: set[str], deployment: str) -> None:
@@ -152,9 +175,7 @@ def _reasoning(items: list[Json], at: int, known: set[str], deployment: str) -> 
     item = items[at]
     sealed = item.get("encrypted_content")
     if sealed is not None:
-        if not is_sealed(deployment, sealed):
-            message = f"The encrypted content for item {item.get('id')} could not be verified."
-            raise azure(message, None, "invalid_encrypted_content")
+        _sealed(item, deployment)
     elif item.get("id") not in known:
         message = (
             f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to "
@@ -165,6 +186,13 @@ def _reasoning(items: list[Json], at: int, known: set[str], deployment: str) -> 
     if at == len(items) - 1:
         message = f"Item '{item.get('id')}' of type 'reasoning' was provided without its required following item."
         raise azure(message, "input")
+
+
+def _sealed(item: Json, deployment: str) -> None:
+    """Refuse what somebody else has sealed."""
+    if not is_sealed(deployment, item.get("encrypted_content")):
+        message = f"The encrypted content for item {item.get('id')} could not be verified."
+        raise azure(message, None, "invalid_encrypted_content")
 
 
 def _input_parts(item: Json, at: int) -> None:

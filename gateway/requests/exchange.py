@@ -7,8 +7,9 @@ from enum import Enum
 from typing import Protocol
 
 from dialects.adapt.signatures import Open
+from dialects.adapt.tool_choice import nothing_to_call
 from dialects.capabilities.models import profile_for
-from dialects.core.conversation import JSON, Usage
+from dialects.core.conversation import JSON, Opaque, ToolMode, Usage
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.framing.json_text import loads
 from dialects.interface import AS_MADE, Origin
@@ -135,14 +136,17 @@ class Exchange:
     def prepare(self, attempt: Attempt) -> tuple[Translator, JSON]:
         """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this."""
         dialect = attempt.protocol.dialect
-        request = self._client_request(dialect).answered_by(self.incoming.origin(attempt.endpoint))
-        if self.incoming.open_at is not None:
-            request = request.opened(self.incoming.open_at(attempt.endpoint))
+        request = self.request_for(attempt)
         profile = profile_for(attempt.endpoint.backend)
         translator = translator_for(request, dialect, profile)
         rendered = translator.render_request(profile)
         self.drop(rendered.dropped)
         return translator, rendered.body
+
+    def request_for(self, attempt: Attempt) -> ClientRequest:
+        """Give the client's request as the attempt's endpoint may see it; raises `FaultError`."""
+        request = self._client_request(attempt.protocol.dialect).answered_by(self.incoming.origin(attempt.endpoint))
+        return request if self.incoming.open_at is None else request.opened(self.incoming.open_at(attempt.endpoint))
 
     def drop(self, fields: Iterable[str]) -> None:
         """Note which *fields* of the request are not carried to the endpoint."""
@@ -156,7 +160,11 @@ class Exchange:
                 attempt, body, stream=stream, timeouts=self.incoming.timeouts, lifetime=self.lifetime
             )
 
-        return AttemptReader(begin, attempt.endpoint.model, body, self._shared.rejected_fields, self.drop)
+        choice = self.incoming.request.envelope.conversation.tool_choice
+        insists = choice is not None and choice.mode in (ToolMode.NAMED, ToolMode.REQUIRED)
+        return AttemptReader(
+            begin, attempt.endpoint.model, body, self._shared.rejected_fields, self.drop, insists=insists
+        )
 
     def whole(self) -> JSON:
         """Answer in one piece, failing over as often as it may; raises `FaultError` when nobody could answer."""
@@ -300,7 +308,8 @@ class _Waiting:
 class AttemptReader:
     """Reads the answer of one attempt; a field that the endpoint rejects by name is left out, once.
 
-    *begin* sends a body, and *drop* is told of the fields that are left out.
+    *begin* sends a body, and *drop* is told of the fields that are left out; not the tools of a client that *insists*
+    on one.
     """
 
     def __init__(
@@ -310,7 +319,10 @@ class AttemptReader:
         body: JSON,
         rejected: RejectedFields,
         drop: Callable[[Iterable[str]], None],
+        *,
+        insists: bool = False,
     ) -> None:
+        self._insists = insists
         self._begin = begin
         self._model = model
         self._body = body
@@ -375,7 +387,10 @@ class AttemptReader:
 
     def _send(self) -> StreamReader:
         self._sent = self._rejected.without(self._model, self._body)
-        self._drop(self._body.keys() - self._sent.keys())
+        dropped = self._body.keys() - self._sent.keys()
+        if self._insists and "tools" in dropped:
+            raise nothing_to_call((Opaque("", tool) for tool in self._body["tools"]), self._model)
+        self._drop(dropped)
         return self._begin(self._sent)
 
 

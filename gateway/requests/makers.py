@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from itertools import chain
 
 from dialects.adapt.signatures import Open
-from dialects.core.conversation import Conversation, Family, Thinking
+from dialects.core.conversation import Conversation, Family, Opaque, Part, Thinking
 from dialects.interface import Origin
 from gateway.requests.signed_ids import Signed, maker_of, read_id, read_seal, sign_id, sign_seal
 from routing.endpoint import Endpoint
@@ -72,7 +72,8 @@ class Makers:
 
     def of_seals(self, conversation: Conversation, caller: str) -> "BroughtSeals":
         """Read the seals that a conversation of *caller* brings along."""
-        thoughts = [part for message in conversation.messages for part in message.parts if isinstance(part, Thinking)]
+        parts = (part for message in conversation.messages for part in message.parts)
+        thoughts = [sealed for part in parts if (sealed := _sealed(part)) is not None]
         if not thoughts:
             return BroughtSeals((), lambda _: None)
         named = self._named()
@@ -91,6 +92,17 @@ class Makers:
         if any(signed.is_signed(key, caller) for key in self._keys.all()):
             return Made(signed.text, named.get(signed.maker))
         return None
+
+
+def _sealed(part: Part) -> Thinking | None:
+    """Read what only its maker may be able to read: thoughts, or the conversation that a compaction stands for."""
+    match part:
+        case Thinking():
+            return part
+        case Opaque(payload={"type": "compaction" | "compaction_summary", "encrypted_content": str(seal)}):
+            return Thinking(signature=seal, family=Family.OPENAI)
+        case _:
+            return None
 
 
 class BroughtSeals:

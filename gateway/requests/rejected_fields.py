@@ -9,7 +9,14 @@ from dialects.core.faults import Fault, FaultKind
 
 _BETAS = re.compile(r"invalid beta flag", re.IGNORECASE)
 _EXTRA = re.compile(r"^(?P<field>[a-z_]{1,200}): Extra inputs are not permitted")
-_BETA = "anthropic_beta"
+_TOOLS_REFUSED = re.compile(
+    r"tools? (?:is|are) not allowed for model"
+    r"|(?:google_?search|url_?context|search grounding|search as a tool)\b.{0,60}\bnot (?:supported|enabled|available)",
+    re.IGNORECASE,
+)
+"""What SAP AI Core and Google say of a tool of Google's that a deployment does not take."""
+_BETA, _TOOLS = "anthropic_beta", "tools"
+_HOSTED = frozenset({"googleSearch", "urlContext"})
 _MOST = 32
 """How many rejected fields are remembered for one model: one more drops the oldest."""
 
@@ -33,13 +40,15 @@ class RejectedFields:
         """Give *body* without what *model* is known to refuse."""
         with self._lock:
             known = tuple(self._refused.get(model, ()))
-        refused = {field for field, values in known if field in body and values <= _values(field, body)}
+        refused = {field for field, values in known if field in body and _applies(field, values, body)}
         return {name: value for name, value in body.items() if name not in refused} if refused else body
 
     def learn(self, model: str, body: JSON, fault: Fault) -> bool:
         """Remember what *fault* says of *body*; whether leaving it out makes another body."""
         field = _refused_field(fault)
         if field is None or field not in body or field in _NEEDED:
+            return False
+        if field == _TOOLS and not _are_hosted(body[field]):
             return False
         values = _values(field, body)
         if len(values) > _MOST:
@@ -52,15 +61,25 @@ class RejectedFields:
         return True
 
 
+def _applies(field: str, values: frozenset[int], body: JSON) -> bool:
+    """Whether a lesson says something of *body*; of tools only the same are known to be refused."""
+    return values == _values(field, body) if field == _TOOLS else values <= _values(field, body)
+
+
+def _are_hosted(tools: object) -> bool:
+    """Whether these tools run at Google: a model answers without them, too."""
+    return isinstance(tools, list) and all(isinstance(tool, dict) and tool.keys() <= _HOSTED for tool in tools)
+
+
 def _values(field: str, body: JSON) -> frozenset[int]:
-    """Give the values of the one field that is refused for some of them; short, however long they are."""
-    if field != _BETA:
+    """Give the values of a field that is refused for some of them; short, however long they are."""
+    if field not in (_BETA, _TOOLS):
         return frozenset()
     value = body[field]
     return frozenset(hash(repr(each)) for each in (value if isinstance(value, list) else [value]))
 
 
-_NEEDED = frozenset({"messages", "contents", "input", "max_tokens", "anthropic_version", "system", "tools"})
+_NEEDED = frozenset({"messages", "contents", "input", "max_tokens", "anthropic_version", "system"})
 """Without these it would be another request."""
 
 
@@ -69,5 +88,7 @@ def _refused_field(fault: Fault) -> str | None:
         return None
     if _BETAS.search(fault.message):
         return _BETA
+    if _TOOLS_REFUSED.search(fault.message):
+        return _TOOLS
     found = _EXTRA.search(fault.message)
     return found["field"] if found else None

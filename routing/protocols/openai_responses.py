@@ -34,3 +34,13 @@ class OpenAIResponsesProtocol(ProtocolHandler):
         if profile.responses_only:
             return True
         return profile.vendor is Vendor.OPENAI and bool(_MODELS.match(canonical(profile.name)))
+
+
+class CompactionProtocol(OpenAIResponsesProtocol):
+    """Posts to `/responses/compact`, which makes a conversation shorter."""
+
+    name = "openai-responses-compaction"
+
+    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:
+        """Give the path behind that of Responses."""
+        return super().build_endpoint(base_url, model, stream) + "/compact"

@@ -41,6 +41,8 @@ class AnthropicClient(Client):
             request["tools"] = [
                 {"name": tool.name, "description": tool.description, "input_schema": tool.schema} for tool in ask.tools
             ]
+        search = {"type": "web_search_20250305", "name": "web_search"}
+        request |= {"tools": [search]} if ask.searches else {}
         request |= {"tool_choice": {"type": "tool", "name": ask.forced}} if ask.forced else {}
         request |= {"output_config": {"format": {"type": "json_schema", "schema": ask.schema}}} if ask.schema else {}
         request |= {"stop_sequences": [ask.stop]} if ask.stop else {}
@@ -82,6 +84,7 @@ class AnthropicClient(Client):
             "".join(block.thinking for block in blocks if block.type == "thinking"),
             tuple(Call(block.id, block.name, block.input) for block in blocks if block.type == "tool_use"),
             self.headers.dropped,
+            tuple(each.url for block in blocks if block.type == "text" for each in block.citations or []),
         )
 
 

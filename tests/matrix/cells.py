@@ -72,10 +72,15 @@ def limit_of(client: str, backend: Backend, scene: Scene) -> Limit | None:
     return next((limit for limit in LIMITS if limit.holds(*place)), None)
 
 
+def scenes_for(client: str) -> tuple[Scene, ...]:
+    """Choose what clients of a dialect have a word for."""
+    return tuple(scene for scene in SCENES if not scene.clients or client in scene.clients)
+
+
 def cells() -> Iterator[Cell]:
     """All cells, a stream right behind its answer in one piece."""
     for client in CLIENTS:
         for backend in BACKENDS:
-            for scene in SCENES:
+            for scene in scenes_for(client):
                 limit = limit_of(client, backend, scene)
                 yield from (Cell(client, backend, scene, stream, limit) for stream in (False, True))

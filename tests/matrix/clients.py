@@ -23,6 +23,8 @@ class Call:
     id: str
     name: str
     arguments: dict[str, Any]
+    custom: bool = False
+    """Whether it is the call of a custom tool: its argument is its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Seen:
     thoughts: str = ""
     calls: tuple[Call, ...] = ()
     dropped: frozenset[str] = frozenset()
+    cited: tuple[str, ...] = ()
+    """The addresses of the pages that are cited."""
 
 
 class RefusedError(Exception):

@@ -1,6 +1,6 @@
 """Google's SDK as a client."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from google import genai
@@ -39,6 +39,7 @@ class GeminiClient(Client):
                 for tool in ask.tools
             ]
             config["tools"] = [{"function_declarations": declared}]
+        config |= {"tools": [{"google_search": {}}]} if ask.searches else {}
         if ask.forced:
             calling = {"mode": "ANY", "allowed_function_names": [ask.forced]}
             config["tool_config"] = {"function_calling_config": calling}
@@ -98,4 +99,11 @@ def _seen(chunks: list[types.GenerateContentResponse]) -> Seen:
             if part.function_call
         ),
         dropped_in(head.headers or {}),
+        tuple(_addresses(candidates)),
     )
+
+
+def _addresses(candidates: list[types.Candidate]) -> Iterator[str]:
+    for each in candidates:
+        chunks = each.grounding_metadata.grounding_chunks if each.grounding_metadata else None
+        yield from (chunk.web.uri for chunk in chunks or [] if chunk.web and chunk.web.uri)

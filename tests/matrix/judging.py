@@ -64,6 +64,7 @@ class Judge:
         assert seen.counted.prompt > 0
         assert seen.counted.output > 0
         assert seen.counted.reasoning > 0 or not expect.reasoning
+        assert bool(seen.cited) is expect.cited, seen.cited
         assert (seen.counted.cached > 0) is expect.cached, seen.counted
 
     def _check_dropped(self, seen: list[Seen], cell: Cell) -> None:

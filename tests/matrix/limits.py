@@ -46,7 +46,18 @@ class Limit:
         return tuple(replace(each, **self.changes) for each in whole)
 
 
+_UNSEARCHED = "The model does not search the web: there is nobody on SAP AI Core who would."
+_NO_SEARCH = (CLAUDE_35, CLAUDE_45, CLAUDE_48, NOVA, GPT_41, GPT_5, CODEX)
+
 LIMITS = (
+    *(
+        Limit(_UNSEARCHED, ("web search",), clients, _NO_SEARCH, dropped=dropped, changes={"cited": False})
+        for clients, dropped in (
+            ((CHAT, RESPONSES), "tool web_search"),
+            ((MESSAGES,), "tool web_search_20250305"),
+            ((GEMINI,), "tool googleSearch"),
+        )
+    ),
     Limit(
         "The model cannot think.",
         _THINKING,

@@ -10,7 +10,7 @@ import openai
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
 from tests.matrix.clients import Call, Client, Counted, Headers, RefusedError, Seen
-from tests.matrix.scenes import Ask, End, File
+from tests.matrix.scenes import Ask, End, File, Tool
 
 
 class OpenAIClient(Client):
@@ -63,13 +63,8 @@ class ChatClient(OpenAIClient):
         messages.append({"role": "user", "content": [_chat_file(ask.file), words] if ask.file else ask.text})
         request: dict[str, Any] = {"model": model, "messages": messages}
         if ask.tools:
-            request["tools"] = [
-                {
-                    "type": "function",
-                    "function": {"name": tool.name, "description": tool.description, "parameters": tool.schema},
-                }
-                for tool in ask.tools
-            ]
+            request["tools"] = [_chat_tool(tool) for tool in ask.tools]
+        request |= {"tools": [{"type": "web_search"}]} if ask.searches else {}
         if ask.forced:
             request["tool_choice"] = {"type": "function", "function": {"name": ask.forced}}
         if ask.schema:
@@ -100,13 +95,11 @@ class ChatClient(OpenAIClient):
     def _seen(self, completion: Any) -> Seen:
         choice, usage = completion.choices[0], completion.usage
         message = choice.message
-        calls = tuple(
-            Call(call.id, call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls or []
-        )
+        calls = tuple(map(_chat_call, message.tool_calls or []))
         said = message.model_dump(exclude_none=True, exclude={"parsed"})
         for call in said.get("tool_calls", []):
             call.pop("index", None)
-            call["function"].pop("parsed_arguments", None)
+            call.get("function", {}).pop("parsed_arguments", None)
         assert usage.prompt_tokens + usage.completion_tokens == usage.total_tokens
         return Seen(
             message.content or "",
@@ -121,6 +114,7 @@ class ChatClient(OpenAIClient):
             getattr(message, "reasoning_content", None) or "",
             calls,
             self.headers.dropped,
+            tuple(_address(each) for each in message.annotations or []),
         )
 
 
@@ -146,16 +140,8 @@ class ResponsesClient(OpenAIClient):
         request |= {"include": ["reasoning.encrypted_content"]} if ask.tools else {}
         request |= {"instructions": ask.system} if ask.system else {}
         if ask.tools:
-            request["tools"] = [
-                {
-                    "type": "function",
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.schema,
-                    "strict": False,
-                }
-                for tool in ask.tools
-            ]
+            request["tools"] = [_responses_tool(tool) for tool in ask.tools]
+        request |= {"tools": [{"type": "web_search"}]} if ask.searches else {}
         if ask.forced:
             request["tool_choice"] = {"type": "function", "name": ask.forced}
         if ask.schema:
@@ -169,7 +155,14 @@ class ResponsesClient(OpenAIClient):
         return request
 
     def followed(self, request: dict[str, Any], said: Any, results: list[tuple[Call, str]]) -> dict[str, Any]:
-        answers = [{"type": "function_call_output", "call_id": call.id, "output": result} for call, result in results]
+        answers = [
+            {
+                "type": "custom_tool_call_output" if call.custom else "function_call_output",
+                "call_id": call.id,
+                "output": result,
+            }
+            for call, result in results
+        ]
         return {**request, "input": [*request["input"], *said, *answers]}
 
     def whole(self, request: dict[str, Any]) -> Seen:
@@ -194,10 +187,14 @@ class ResponsesClient(OpenAIClient):
 
     def _seen(self, response: Any) -> Seen:
         calls = tuple(
-            Call(item.call_id, item.name, json.loads(item.arguments))
+            Call(item.call_id, item.name, {"input": item.input}, custom=True)
+            if item.type == "custom_tool_call"
+            else Call(item.call_id, item.name, json.loads(item.arguments))
             for item in response.output
-            if item.type == "function_call"
+            if item.type in ("function_call", "custom_tool_call")
         )
+        parts = [part for item in response.output if item.type == "message" for part in item.content]
+        cited = [each.url for part in parts for each in getattr(part, "annotations", [])]
         thoughts = [part.text for item in response.output if item.type == "reasoning" for part in item.summary]
         usage = response.usage
         assert usage.input_tokens + usage.output_tokens == usage.total_tokens
@@ -214,7 +211,34 @@ class ResponsesClient(OpenAIClient):
             "".join(thoughts),
             calls,
             self.headers.dropped,
+            tuple(cited),
         )
+
+
+def _chat_tool(tool: Tool) -> dict[str, Any]:
+    named = {"name": tool.name, "description": tool.description}
+    if tool.custom:
+        return {"type": "custom", "custom": named}
+    return {"type": "function", "function": {**named, "parameters": tool.schema}}
+
+
+def _chat_call(call: Any) -> Call:
+    if call.type == "custom":
+        return Call(call.id, call.custom.name, {"input": call.custom.input}, custom=True)
+    return Call(call.id, call.function.name, json.loads(call.function.arguments))
+
+
+def _address(annotation: Any) -> str:
+    """The SDK puts annotations of a stream together as it finds them."""
+    cited = annotation["url_citation"] if isinstance(annotation, dict) else annotation.url_citation
+    return str(cited["url"] if isinstance(cited, dict) else cited.url)
+
+
+def _responses_tool(tool: Tool) -> dict[str, Any]:
+    named = {"name": tool.name, "description": tool.description}
+    if tool.custom:
+        return {"type": "custom", **named}
+    return {"type": "function", **named, "parameters": tool.schema, "strict": False}
 
 
 def _uri(file: File) -> str:

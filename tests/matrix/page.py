@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.matrix.cells import BACKENDS, CLIENTS, cells, limit_of
+from tests.matrix.cells import BACKENDS, CLIENTS, cells, limit_of, scenes_for
 from tests.matrix.limits import LIMITS, Limit
 from tests.matrix.scenes import SCENES
 
@@ -50,7 +50,7 @@ def _table(client: str) -> Iterator[str]:
     yield "| | " + " | ".join(backend.model.rpartition("--")[2] for backend in BACKENDS) + " |"
     yield "|---" * (len(BACKENDS) + 1) + "|"
     yield "| *asked in* | " + " | ".join(f"*{backend.dialect_for(client)}*" for backend in BACKENDS) + " |"
-    for scene in SCENES:
+    for scene in scenes_for(client):
         marks = [_mark(limit_of(client, backend, scene)) for backend in BACKENDS]
         yield f"| {scene.name} | " + " | ".join(marks) + " |"
     yield ""

@@ -24,6 +24,8 @@ class Tool:
     name: str
     description: str
     schema: dict[str, Any]
+    custom: bool = False
+    """Whether it is declared as a tool that is called with a text, where a dialect has such tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Ask:
     stop: str = ""
     limit: int | None = None
     thinks: bool = False
+    searches: bool = False
+    """Whether the provider is to search the web."""
     marked: bool = False
     """Whether the system prompt is marked as worth caching; then the same is asked twice."""
 
@@ -75,6 +79,8 @@ class Expect:
     reasoning: bool = False
     """Whether thinking must be counted."""
     cached: bool = False
+    cited: bool = False
+    """Whether pages of the web must be cited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +93,15 @@ class Scene:
     expect: tuple[Expect, ...]
     sent: tuple[str, ...] = ()
     """Strings that must reach the backend whole."""
+    clients: tuple[str, ...] = ()
+    """The dialects whose clients have a word for it; all, if none is named."""
 
 
 SYSTEM = 'You are terse.\nNever say "no"; use C:\\paths and émojis \U0001f680.'
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = Tool("get_weather", "Say what the weather is like.", CITY)
+TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+PATCH = Tool("apply_patch", "Edit a file.", TEXT, custom=True)
 TIME = Tool("get_time", "Say how late it is.", CITY)
 PERSON = {
     "type": "object",
@@ -151,6 +161,20 @@ SCENES = (
             Expect(End.CALLS, calls=("get_time", "get_weather")),
             Expect(text="The tool answered: half past two The tool answered: 22 °C"),
         ),
+    ),
+    Scene(
+        "custom tool",
+        "a tool that is called with a text alone, and an answer that reads its result",
+        Ask("Please use apply_patch.", tools=(TIME, PATCH), results=("it applied",)),
+        (Expect(End.CALLS, calls=("apply_patch",)), Expect(text="The tool answered: it applied")),
+        ("Edit a file.",),
+        ("openai-chat", "openai-responses"),
+    ),
+    Scene(
+        "web search",
+        "a search of the web that the provider makes, and the pages it found",
+        Ask("What is new?", searches=True),
+        (Expect(text='"What is new?"', cited=True),),
     ),
     Scene(
         "image",

@@ -76,7 +76,6 @@ def test_what_bedrock_does_not_know_is_stripped_and_named():
             tool("f", defer_loading=True, input_examples=[{}], eager_input_streaming=True, type="custom"),
             {"type": "web_search_20250305", "name": "web_search"},
         ],
-        tool_choice={"type": "tool", "name": "web_search"},
         thinking={"type": "disabled", "display": "omitted"},
         output_config={"effort": "high", "task_budget": 1},
     )
@@ -106,12 +105,30 @@ def test_what_bedrock_does_not_know_is_stripped_and_named():
         "thinking",
         "thinking.display",
         "tool web_search_20250305",
-        "tool_choice",
         "tools[].defer_loading",
         "tools[].eager_input_streaming",
         "tools[].input_examples",
         "web_search_tool_result",
     ) == written.dropped
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "said"),
+    [
+        (
+            [tool("f"), {"type": "web_search_20250305", "name": "web_search"}],
+            {"type": "tool", "name": "web_search"},
+            "does not have",
+        ),
+        ([{"type": "web_fetch_20250910", "name": "web_fetch"}], {"type": "any"}, "none of these: web_fetch_20250910"),
+        ([tool("f")], {"type": "tool", "name": "g"}, "g, which is not among the tools"),
+    ],
+)
+def test_a_tool_that_is_left_out_cannot_be_insisted_on(tools, choice, said):
+    with pytest.raises(FaultError, match=said) as refused:
+        passed_request(asked(user("hi"), tools=tools, tool_choice=choice), SONNET_4)
+
+    assert "tool_choice" == refused.value.fault.param
 
 
 def test_a_summary_of_what_was_said_stays():

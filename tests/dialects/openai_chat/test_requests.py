@@ -260,7 +260,7 @@ def test_a_request_is_understood_whole():
     asked = openai_chat.parse_request(
         {
             **_user([{"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]),
-            "tools": [*tools, {"type": "custom", "custom": {"name": "c"}}],
+            "tools": [*tools, {"type": "mcp"}],
             "tool_choice": {
                 "type": "allowed_tools",
                 "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]},
@@ -276,7 +276,7 @@ def test_a_request_is_understood_whole():
     )
 
     assert asked.messages == (Message(Role.USER, (Text("x", CacheMark("1h")),)),)
-    assert asked.tools == (ToolSpec("g"), Opaque("openai-chat", {"type": "custom", "custom": {"name": "c"}}))
+    assert asked.tools == (ToolSpec("g"), Opaque("openai-chat", {"type": "mcp"}))
     assert asked.tool_choice == ToolChoice(ToolMode.REQUIRED, parallel=False)
     assert asked.sampling == Sampling(stop=("END",))
     assert (True, "k") == (asked.stream_usage, asked.cache_key)
@@ -298,16 +298,13 @@ def test_text_documents_are_said_as_text():
 
 
 def test_what_only_openai_knows_goes_back_to_openai_and_is_named_to_others():
-    custom_call = {"id": "c1", "type": "custom", "custom": {"name": "c", "input": "x"}}
     part = {"type": "file", "file": {"file_id": "file_1"}}
     asked = {
         "model": "m",
         "messages": [
             {"role": "user", "name": "bob", "content": [{"type": "text", "text": "x"}, part]},
-            {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}], "tool_calls": [custom_call]},
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
         ],
-        "tools": [{"type": "custom", "custom": {"name": "c"}}],
-        "tool_choice": {"type": "custom", "custom": {"name": "c"}},
         "functions": [],
     }
     native = _asked(asked)
@@ -315,13 +312,12 @@ def test_what_only_openai_knows_goes_back_to_openai_and_is_named_to_others():
 
     assert native.body["messages"] == [
         asked["messages"][0],
-        {"role": "assistant", "content": None, "refusal": "no", "tool_calls": [custom_call]},
+        {"role": "assistant", "content": None, "refusal": "no"},
     ]
-    assert native.body["tool_choice"] == asked["tool_choice"]
     assert () == native.dropped
     other = _asked(asked, "mistralai--mistral-small")
     assert {"role": "assistant", "content": "no"} == other.body["messages"][1]
-    assert ("custom", "file") == other.dropped
+    assert ("file",) == other.dropped
 
 
 def test_legacy_history_is_understood():

@@ -241,11 +241,20 @@ def test_passthrough_takes_off_what_openai_has_no_field_for():
 
 
 def test_a_choice_without_tools_is_no_choice():
-    asked = {"input": "x", "tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}, "include": ["x.y"]}
+    asked = {"input": "x", "tools": [{"type": "web_search"}], "tool_choice": "auto", "include": ["x.y"]}
     rendered = openai_responses.passthrough_request(asked, profile_for("gpt-4o"))
 
     assert {"input": "x", "model": "gpt-4o"} == rendered.body
-    assert ("tool web_search", "tool_choice", "x.y") == rendered.dropped
+    assert ("tool web_search", "x.y") == rendered.dropped
+
+
+@pytest.mark.parametrize("choice", [{"type": "web_search"}, "required"])
+def test_a_tool_that_is_left_out_cannot_be_insisted_on(choice):
+    asked = {"input": "x", "tools": [{"type": "web_search"}], "tool_choice": choice}
+    with pytest.raises(FaultError, match="web_search") as refused:
+        openai_responses.passthrough_request(asked, profile_for("gpt-4o"))
+
+    assert "tool_choice" == refused.value.fault.param
 
 
 def test_names_that_are_none_name_no_function():

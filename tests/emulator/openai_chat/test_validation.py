@@ -46,6 +46,12 @@ CHATS = [
     ),
     ("gpt-4.1", {"messages": [SAID, CALLS, SAID]}, "messages.[2].role", None),
     ("gpt-4.1", {"messages": [SAID, CALLS]}, "messages.[2].role", None),
+    (
+        "gpt-4.1",
+        {"messages": [SAID, {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "custom"}]}]},
+        "messages[1].tool_calls[0].function",
+        "missing_required_parameter",
+    ),
     ("gpt-4.1", {"messages": [{"role": "user", "content": None}]}, "messages.[0].content", None),
     (
         "gpt-4.1",

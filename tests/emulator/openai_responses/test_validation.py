@@ -40,5 +40,24 @@ def test_ai_core_lets_only_functions_through(eu, kind):
     assert 400 == answer.status_code
     assert answer.json() == {
         "error": "BadRequest",
-        "message": f"The following tools are not allowed for model 'gpt-5': {kind}",
+        "message": f"The following tool is not allowed for model 'gpt-5': {kind}.",
     }
+
+
+def test_ai_core_names_every_kind_of_tool_that_it_refuses(eu):
+    tools = [{"type": kind, "name": "x"} for kind in ("tool_search", "function", "custom", "namespace", "custom")]
+    answer = eu.post("gpt-5.3-codex", "responses", {"input": "a", "tools": tools})
+
+    assert 400 == answer.status_code
+    said = "The following tools are not allowed for model 'gpt-5.3-codex': custom, namespace and tool_search."
+    assert said == answer.json()["message"]
+
+
+def test_calls_of_custom_tools_are_taken_in_the_history(eu):
+    call = {"type": "custom_tool_call", "call_id": "c1", "name": "f", "input": "x"}
+    output = {"type": "custom_tool_call_output", "call_id": "c1", "output": "it applied"}
+    answer = eu.post("gpt-5", "responses", {"input": [SAID, call, output]})
+
+    assert (200, True) == (answer.status_code, "it applied" in answer.text)
+    for alone in ([SAID, call], [SAID, output], [SAID, call, {**output, "type": "function_call_output"}]):
+        assert 400 == eu.post("gpt-5", "responses", {"input": alone}).status_code

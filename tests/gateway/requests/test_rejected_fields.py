@@ -92,3 +92,33 @@ def test_made_up_fields_keep_no_model_from_learning() -> None:
 
     assert lessons.learn(MODEL, BODY, refused("context_management: Extra inputs are not permitted"))
     assert "context_management" not in lessons.without(MODEL, BODY)
+
+
+SEARCHING = {"contents": [], "tools": [{"googleSearch": {}}]}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "The following tool is not allowed for model 'gemini-2.5-flash': googleSearch.",
+        "The following tools are not allowed for model 'gemini-2.5-flash': googleSearch and urlContext.",
+        "Search Grounding is not supported.",
+        "google_search is currently not enabled for this project",
+    ],
+)
+def test_a_search_that_a_deployment_does_not_make_is_left_out_from_then_on(message: str) -> None:
+    lessons = RejectedFields()
+    other = {**SEARCHING, "tools": [{"googleSearch": {}}, {"functionDeclarations": []}]}
+
+    assert lessons.learn(MODEL, SEARCHING, refused(message))
+    assert {"contents": []} == lessons.without(MODEL, SEARCHING)
+    assert other is lessons.without(MODEL, other)
+
+
+@pytest.mark.parametrize(
+    "tools", [[{"functionDeclarations": []}], [{"type": "function", "name": "f"}], [{"googleSearch": {}}, 5], 5]
+)
+def test_functions_are_never_left_out(tools: object) -> None:
+    said = "The following tools are not allowed for model 'm': custom."
+
+    assert not RejectedFields().learn(MODEL, {"input": "x", "tools": tools}, refused(said))

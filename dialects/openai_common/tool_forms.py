@@ -1,0 +1,181 @@
+"""Forms of tools that OpenAI's clients declare beside functions, and that no model on SAP AI Core is declared.
+
+A custom tool is called with one text: models are declared a function with the one argument ``input``, and the client
+is given back the text alone, whole or in a stream. A search for tools is a function by the name ``tool_search``.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+
+from dialects.adapt.field_reader import FieldReader
+from dialects.core.conversation import JSON, CacheMark, Conversation, ToolForm, ToolSpec
+from dialects.framing.json_text import dumps, object_from
+from dialects.openai_common.request_parser import function_spec
+
+SEARCH = "tool_search"
+"""What a search for tools is called: its declaration has no name."""
+_INPUT = "input"
+_BLANK = " \t\r\n"
+_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_HIGH, _LOW = range(0xD800, 0xDC00), range(0xDC00, 0xE000)
+_NUMBER = re.compile(r"\\u([0-9a-fA-F]{4})")
+_CUT = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
+
+
+def custom_spec(tool: FieldReader, name: str, cache: CacheMark | None, declared: JSON) -> ToolSpec:
+    """Declare a custom tool as a function of one text; its grammar goes into the description.
+
+    *tool* holds its description and format, *declared* is the whole declaration.
+    """
+    parameters = {
+        "type": "object",
+        "properties": {_INPUT: {"type": "string", "description": "What the tool is given, as it is."}},
+        "required": [_INPUT],
+        "additionalProperties": False,
+    }
+    description = "\n\n".join(filter(None, [tool.text("description"), _grammar(tool)]))
+    return ToolSpec(name, description, parameters, cache=cache, form=ToolForm.CUSTOM, declared=declared)
+
+
+def _grammar(tool: FieldReader) -> str:
+    form = tool.object("format")
+    if form is None or form.text("type") != "grammar":
+        return ""
+    grammar = form.object("grammar") or form
+    return f"The {_INPUT} must follow this {grammar.text('syntax')} grammar:\n{grammar.text('definition')}"
+
+
+def search_spec(tool: FieldReader, declared: JSON) -> ToolSpec:
+    """Declare a search for tools as a function."""
+    spec = function_spec(tool, SEARCH, None)
+    described = spec.description or "Finds further tools, which can be called from then on."
+    return ToolSpec(SEARCH, described, spec.parameters, form=ToolForm.SEARCH, declared=declared)
+
+
+def forms_of(conversation: Conversation) -> Mapping[str, ToolForm]:
+    """Map the names of tools that were declared as something else than functions to what they were."""
+    tools = (tool for tool in conversation.tools if isinstance(tool, ToolSpec))
+    return {tool.name: tool.form for tool in tools if tool.form is not ToolForm.FUNCTION}
+
+
+def input_text(arguments: str) -> str:
+    """Read the text that a custom tool is called with out of a function's arguments."""
+    text = InputText()
+    return text.feed(arguments) + text.finish()
+
+
+def search_arguments(arguments: str) -> JSON:
+    """Read what is searched for; arguments that are no object say nothing."""
+    return object_from(arguments) or {}
+
+
+def arguments_of_search(arguments: object) -> str:
+    """Write what was searched for as a function's arguments."""
+    return arguments if isinstance(arguments, str) else dumps(arguments or {})
+
+
+class _Stage(Enum):
+    """How far the arguments have been understood."""
+
+    HEAD = "head"
+    TEXT = "text"
+    TAIL = "tail"
+    OTHER = "other"
+
+
+_HEAD = re.compile(rf'\s*\{{\s*"{_INPUT}"\s*:\s*"')
+_BEGINNING = re.compile(r'\s*(?:\{\s*(?:"(?:i(?:n(?:p(?:u(?:t(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?')
+
+
+class InputText:
+    """Takes a function's arguments in pieces, cut anywhere, and gives of ``{"input": "X"}`` only X, unescaped.
+
+    ====== =========================== ====== ==========================
+    in     comes                       then   and is
+    ====== =========================== ====== ==========================
+    HEAD   ``{"input":"``              TEXT   left out
+    HEAD   anything else               OTHER  given, with all before
+    TEXT   more of X                   TEXT   given, without its escapes
+    TEXT   ``"`` behind X              TAIL   left out
+    TAIL   anything                    TAIL   left out
+    OTHER  anything                    OTHER  given
+    ====== =========================== ====== ==========================
+
+    An object without anything is no text at all. Half of a surrogate pair, which no client can decode, is U+FFFD.
+    """
+
+    def __init__(self) -> None:
+        self._stage = _Stage.HEAD
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """Take a piece; give what of it is the text."""
+        match self._stage:
+            case _Stage.HEAD:
+                return self._open(text)
+            case _Stage.TEXT:
+                return self._inside(text)
+            case _Stage.TAIL:
+                return ""
+            case _Stage.OTHER:
+                return text
+
+    def finish(self) -> str:
+        """The arguments have ended: give what is left of them."""
+        held, self._held = self._held, ""
+        match self._stage:
+            case _Stage.HEAD:
+                return "" if held.translate({ord(blank): None for blank in _BLANK}) in ("", "{}") else held
+            case _Stage.TEXT:
+                # They were cut off: half an escape says nothing.
+                return ""
+            case _Stage.TAIL | _Stage.OTHER:
+                return ""
+
+    def _open(self, text: str) -> str:
+        held, self._held = self._held + text, ""
+        if head := _HEAD.match(held):
+            self._stage = _Stage.TEXT
+            return self._inside(held[head.end() :])
+        if _BEGINNING.fullmatch(held) or held.translate({ord(blank): None for blank in _BLANK}) == "{}":
+            self._held = held
+            return ""
+        self._stage = _Stage.OTHER
+        return held
+
+    def _inside(self, text: str) -> str:
+        """Take more of the text, of which half an escape is held."""
+        text, self._held = self._held + text, ""
+        given: list[str] = []
+        place = 0
+        while place < len(text):
+            char = text[place]
+            if char == '"':
+                self._stage = _Stage.TAIL
+                break
+            taken, said = _unescaped(text, place) if char == "\\" else (1, char)
+            if not taken:
+                self._held = text[place:]
+                break
+            given.append(said)
+            place += taken
+        return _SURROGATE.sub("\ufffd", "".join(given))
+
+
+def _unescaped(text: str, place: int) -> tuple[int, str]:
+    """Read the escape at *place*: how many characters it has, 0 if there is more of it to come, and what it says."""
+    if _CUT.match(text, place):
+        return 0, ""
+    if not (found := _NUMBER.match(text, place)):
+        # What is no escape is given without its backslash.
+        return 2, _ESCAPED.get(text[place + 1], text[place + 1])
+    code = int(found[1], 16)
+    if code not in _HIGH:
+        return 6, chr(code)
+    if _CUT.match(text, place + 6) or len(text) == place + 6:
+        return 0, ""
+    other = _NUMBER.match(text, place + 6)
+    low = int(other[1], 16) if other else 0
+    return (12, chr(0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00))) if low in _LOW else (6, chr(code))

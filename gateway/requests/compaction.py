@@ -1,0 +1,29 @@
+"""Compactions: conversations that their model makes shorter, to go on from."""
+
+from dialects import openai_responses
+from dialects.capabilities.models import profile_for
+from dialects.core.faults import invalid
+from dialects.translator import ClientResponse
+from gateway.requests.exchange import Exchange, unreadable_as_fault
+from routing.attempts import Attempt
+from routing.protocols.openai_responses import CompactionProtocol
+
+_PROTOCOL = CompactionProtocol()
+
+
+class CompactionExchange(Exchange):
+    """One request to make a conversation shorter, which only models that are asked in Responses can."""
+
+    def ask(self, attempt: Attempt) -> ClientResponse:
+        """Ask the attempt's endpoint once; raises `FaultError`."""
+        if attempt.protocol.dialect != openai_responses.DIALECT:
+            why = "does not make conversations shorter: ask it for a summary in words"
+            raise invalid(f"model {self.incoming.request.envelope.model} {why}", "model")
+        attempt.protocol = _PROTOCOL
+        request = self.request_for(attempt)
+        rendered = openai_responses.compaction_request(request.body, profile_for(attempt.endpoint.backend))
+        self.drop(rendered.dropped)
+        body = self.read(attempt, rendered.body)
+        with unreadable_as_fault():
+            completion = openai_responses.parse_compaction(body)
+            return ClientResponse(openai_responses.passthrough_compaction(body, request.envelope.origin), completion)

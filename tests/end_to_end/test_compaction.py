@@ -1,0 +1,91 @@
+"""Conversations that are made shorter, as Codex asks for it, and what only a server that keeps it would know."""
+
+from typing import Any
+
+import pytest
+from openai.types.responses import CompactedResponse
+
+from tests.support.running import Proxy
+from tests.support.talking import CHAT, RESPONSES, sent
+
+COMPACT = f"{RESPONSES}/compact"
+SAID = [
+    {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "My colour is blue."}]},
+    {"type": "custom_tool_call", "call_id": "c1", "name": "apply_patch", "input": "*** Begin"},
+    {"type": "custom_tool_call_output", "call_id": "c1", "output": "it applied"},
+]
+TOOL = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+
+
+def codex(model: str, **fields: Any) -> dict[str, Any]:
+    """What Codex sends to have its conversation made shorter."""
+    asked = {"instructions": "Be brief.", "input": SAID, "tools": [TOOL], "parallel_tool_calls": True}
+    return {"model": model, **asked, "reasoning": {"summary": "auto"}, "prompt_cache_key": "k", **fields}
+
+
+@pytest.mark.parametrize("model", ["gpt-5", "gpt-5.3-codex"])
+def test_a_conversation_that_was_made_shorter_goes_on(wide_proxy: Proxy, model: str) -> None:
+    answer = wide_proxy.ask("POST", COMPACT, codex(model, max_output_tokens=99))
+    shorter = answer.json["output"]
+    go_on = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "and now?"}]}
+    again = wide_proxy.ask("POST", RESPONSES, {"model": model, "input": [*shorter, go_on], "store": False})
+    [(_, reached), _] = sent(wide_proxy)
+
+    counts = {**answer.json["usage"], "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0}}
+    # OpenAI's own type has no messages of the user, though they come back, too.
+    CompactedResponse.model_validate({**answer.json, "output": shorter[1:], "usage": counts})
+    assert ["message", "compaction"] == [item["type"] for item in shorter]
+    assert {"model", "input", "instructions", "prompt_cache_key"} == reached.keys()
+    assert "max_output_tokens, parallel_tool_calls, reasoning, tools" == answer.headers["x-proxy-dropped"]
+    assert answer.json["usage"]["input_tokens"] > 0
+    assert (200, 200) == (answer.status, again.status)
+
+
+@pytest.mark.parametrize("model", ["anthropic--claude-4.5-sonnet", "gemini-2.5-pro", "amazon--nova-pro", "gpt-4.1"])
+def test_a_model_that_makes_no_conversation_shorter_says_so(wide_proxy: Proxy, model: str) -> None:
+    answer = wide_proxy.ask("POST", COMPACT, codex(model))
+
+    assert (400, "model") == (answer.status, answer.json["error"]["param"])
+    assert "summary in words" in answer.json["error"]["message"]
+    assert [] == sent(wide_proxy)
+
+
+@pytest.mark.parametrize("model", ["anthropic--claude-4.5-sonnet", "gemini-2.5-pro", "gpt-4.1"])
+def test_a_turn_that_is_to_make_a_conversation_shorter_is_refused(wide_proxy: Proxy, model: str) -> None:
+    trigger = {"type": "compaction_trigger"}
+    answer = wide_proxy.ask("POST", RESPONSES, {"model": model, "input": [*SAID, trigger], "stream": True})
+
+    assert (400, "input[3]") == (answer.status, answer.json["error"]["param"])
+    assert [] == sent(wide_proxy)
+
+
+@pytest.mark.parametrize("body", [{"input": 5}, {"input": []}, {"input": "x", "conversation": "conv_1"}])
+def test_a_compaction_that_makes_no_sense_is_refused(wide_proxy: Proxy, body: dict[str, Any]) -> None:
+    assert 400 == wide_proxy.ask("POST", COMPACT, {"model": "gpt-5", **body}).status
+    assert 404 == wide_proxy.ask("POST", COMPACT, codex("no-such-model")).status
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("conversation", "conv_1"), ("conversation", {"id": "conv_1"}), ("prompt", {"id": "pmpt_1"})],
+)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(
+    "model", ["gpt-5", "gpt-5.3-codex", "gpt-4.1", "anthropic--claude-4.5-sonnet", "gemini-2.5-pro"]
+)
+@pytest.mark.parametrize("path", [RESPONSES, CHAT], ids=["responses", "cursor"])
+def test_what_only_openai_would_keep_is_refused(
+    wide_proxy: Proxy, path: str, model: str, stream: bool, name: str, value: Any
+) -> None:
+    answer = wide_proxy.ask("POST", path, {"model": model, "input": "hi", "stream": stream, name: value})
+
+    assert (400, name) == (answer.status, answer.json["error"]["param"])
+    assert [] == sent(wide_proxy)
+
+
+def test_what_a_deployment_keeps_may_still_be_gone_on_from(wide_proxy: Proxy) -> None:
+    first = wide_proxy.ask("POST", RESPONSES, {"model": "gpt-5", "input": "hi", "conversation": None})
+    body = {"model": "gpt-5", "input": "and?", "previous_response_id": first.json["id"]}
+
+    assert (200, 200) == (first.status, wide_proxy.ask("POST", RESPONSES, body).status)
+    assert 200 == wide_proxy.ask("POST", COMPACT, body).status
