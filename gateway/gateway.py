@@ -270,8 +270,8 @@ class Gateway:
             tags_in(headers),
             count_input=partial(_input_tokens, conversation),
         )
-        pinned = self._pinned(conversation, caller, maker)
-        attempts = self._attempts(request.client, conversation, context, pinned, lifetime)
+        sticky = self._sticky(conversation, caller, maker)
+        attempts = self._attempts(request.client, conversation, context, sticky, lifetime)
         model = attempts.resolution.model
         timeouts = self._timeouts_for(model, silent=_thinks_in_silence(model, conversation))
         lifetime.limit(timeouts.total)
@@ -284,14 +284,14 @@ class Gateway:
         client: str,
         conversation: Conversation,
         context: SelectionContext,
-        pinned: str | None,
+        sticky: str | None,
         lifetime: Lifetime,
     ) -> Attempts:
         try:
             return self.router.attempts(
                 conversation.model,
                 client=client,
-                pinned=pinned,
+                sticky=sticky,
                 context=context,
                 tools_with_reasoning=_reasons_with_tools(conversation),
                 lifetime=lifetime,
@@ -306,7 +306,7 @@ class Gateway:
         endpoints = self.balancer.endpoints(self.resolve(conversation.model).model)
         return next((endpoint for endpoint in endpoints if endpoint.url == maker.url), None)
 
-    def _pinned(self, conversation: Conversation, caller: str, maker: Endpoint | None) -> str | None:
+    def _sticky(self, conversation: Conversation, caller: str, maker: Endpoint | None) -> str | None:
         """Name the deployment that keeps what this request goes on from.
 
         Raises `FaultError` for an item that is not known to be of the caller's own: a deployment knows

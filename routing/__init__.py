@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from dialects.capabilities.models import ModelProfile, ThinkingStyle, Vendor
 from dialects.core.conversation import JSON
-from dialects.core.faults import Fault, FaultError, FaultKind, Quota
+from dialects.core.faults import Fault, FaultError, FaultKind, Overflow, Quota
 from dialects.core.upstream_errors import fault_from
 from proxy_helpers import Detector
 from routing.attempts import Attempt, Attempts, Lifetime
@@ -92,8 +92,8 @@ __all__ += ["PROTOCOLS", "ClaudeConverseProtocol", "ClaudeInvokeProtocol", "Embe
 __all__ += ["GeminiGenerateProtocol", "OpenAIChatProtocol", "OpenAIResponsesProtocol", "ProtocolHandler"]
 __all__ += ["RequestConverter", "ResponseConverter", "protocol_for"]
 # What a caller hands over or gets back from the layers below.
-__all__ += ["JSON", "Fault", "FaultError", "FaultKind", "ModelProfile", "Quota", "ThinkingStyle", "Vendor"]
-__all__ += ["fault_from"]
+__all__ += ["JSON", "Fault", "FaultError", "FaultKind", "ModelProfile", "Overflow", "Quota", "ThinkingStyle"]
+__all__ += ["Vendor", "fault_from"]
 
 
 class _Installed:

@@ -145,7 +145,7 @@ class Plan:
     context: SelectionContext
     most: int
     """How many attempts there may be."""
-    among: tuple[Endpoint, ...]
+    only: tuple[Endpoint, ...]
     """Where alone it may go, because what it continues lies there; empty if it may go anywhere."""
     lifetime: Lifetime
 
@@ -335,7 +335,7 @@ class Attempts:
             context=self._plan.context,
             # Where no request can fail over, it is still these that find out which endpoints are back.
             can_fail_over=self._plan.most == 1 or len(self._made) + 1 < self._most,
-            among=self._plan.among,
+            only=self._plan.only,
         )
 
     def _pause(self, error: NoEndpointError) -> float | None:
@@ -382,7 +382,7 @@ class Attempts:
 
     def _rows(self) -> tuple[EndpointState, ...]:
         """Whether each endpoint that the request may go to is available, and why not."""
-        return self._environment.balancer.snapshot(self.resolution.model, among=self._plan.among)
+        return self._environment.balancer.snapshot(self.resolution.model, only=self._plan.only)
 
 
 def described(endpoint: Endpoint, protocol: ProtocolHandler) -> str:

@@ -83,12 +83,10 @@ def unavailable(model: str, states: Sequence[EndpointState]) -> NoEndpointError:
     if any(state.availability in _SELECTABLE for state in states):
         return NoEndpointError(Fault(FaultKind.UNAVAILABLE, f"no other deployment of {model!r} is left to try", 503))
     after = nearest(states)
-    throttled = [state.cooldown is FaultKind.RATE_LIMITED for state in states]
-    if all(throttled):
-        fault = Fault(FaultKind.RATE_LIMITED, f"the quota of every deployment of {model!r} is used up", 429, after)
-    elif any(throttled):
-        message = f"the quota of {sum(throttled)} of {len(throttled)} deployments of {model!r} is used up, no other can"
-        fault = Fault(FaultKind.RATE_LIMITED, f"{message} take the request now", 429, after)
+    spent = sum(state.cooldown is FaultKind.RATE_LIMITED for state in states)
+    if spent:
+        which = "every deployment" if spent == len(states) else f"{spent} of {len(states)} deployments"
+        fault = Fault(FaultKind.RATE_LIMITED, f"the quota of {which} of {model!r} is used up", 429, after)
     elif all(state.cooldown in REFUSES_THE_PROXY for state in states):
         message = f"SAP AI Core refuses the proxy's credentials for every deployment of {model!r}"
         fault = Fault(FaultKind.REFUSED_CREDENTIALS, message, 502, after)

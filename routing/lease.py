@@ -44,7 +44,7 @@ class Lease:
     ============================  =====================================================
     the name of the strategy      the strategy selected it
     ``preferred``                 it made what the request brings along
-    ``pinned``                    it made what the request continues: no other can
+    ``sticky``                    it made what the request continues: no other can
     ``probe``                     to find out whether it is healthy again
     ``panic``                     no circuit is closed, those in cooldown aside
     ``alone``                     its circuit is open, but there is no other

@@ -36,14 +36,14 @@ _REMEMBERED = 600.0
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """What one request asks for; *among* are the only endpoints there are for it, all if it is empty."""
+    """What one request asks for; *only* are the only endpoints there are for it, all if it is empty."""
 
     model: str
     exclude: Collection[Endpoint]
     domains: Collection[QuotaDomain]
     context: SelectionContext
     can_fail_over: bool = False
-    among: Collection[Endpoint] = ()
+    only: Collection[Endpoint] = ()
 
     def excludes(self, endpoint: Endpoint) -> bool:
         """Whether it has been there already."""
@@ -51,8 +51,8 @@ class _Request:
 
     def may_use(self, endpoint: Endpoint) -> bool:
         """Whether it may go to *endpoint*: one that is drained takes only what continues its own answers."""
-        if self.among:
-            return endpoint in self.among
+        if self.only:
+            return endpoint in self.only
         return bool(endpoint.weight) or endpoint == self.context.preferred
 
 
@@ -170,15 +170,15 @@ class LoadBalancer:
         exclude_domains: Collection[QuotaDomain] = (),
         context: SelectionContext = NO_CONTEXT,
         can_fail_over: bool = True,
-        among: Collection[Endpoint] = (),
+        only: Collection[Endpoint] = (),
     ) -> Lease:
         """Lease the endpoint that the strategy selects, or one that is due for a probe; in panic any that has room.
 
-        Those in *exclude* and those of *exclude_domains* were tried already. With *among*, the pool is only those,
+        Those in *exclude* and those of *exclude_domains* were tried already. With *only*, the pool is only those,
         as if there were no others. Raises `NoEndpointError`.
         """
         context = self._counted(model, context)
-        request = _Request(model, exclude, exclude_domains, context, can_fail_over, among)
+        request = _Request(model, exclude, exclude_domains, context, can_fail_over, only)
         self._outcomes.reclaim()
         try:
             with self._lock:
@@ -245,17 +245,17 @@ class LoadBalancer:
                     checked.strategy.retain(self._members)
         self._events.publish()
 
-    def snapshot(self, model: str | None = None, *, among: Collection[Endpoint] = ()) -> tuple[EndpointState, ...]:
-        """Return everything that is known: of every endpoint, of those of *model*, or of those *among* them.
+    def snapshot(self, model: str | None = None, *, only: Collection[Endpoint] = ()) -> tuple[EndpointState, ...]:
+        """Return everything that is known: of every endpoint, of those of *model*, or of those in *only*.
 
-        Raises `NoEndpointError` for a model that is not deployed, and where none is left of *among*.
+        Raises `NoEndpointError` for a model that is not deployed, and where none is left of *only*.
         """
         self._outcomes.reclaim()
         with self._lock:
             if model is None:
                 members = tuple(self._members.values())
             else:
-                members = self._members_for(_Request(model, (), (), NO_CONTEXT, among=among))
+                members = self._members_for(_Request(model, (), (), NO_CONTEXT, only=only))
         try:
             return self._states(members)
         finally:
@@ -338,9 +338,9 @@ class LoadBalancer:
         if pool is None:
             message = f"the model {request.model!r} is not deployed"
             raise NoEndpointError(Fault(FaultKind.NOT_FOUND, message, 404, param="model"))
-        if not request.among:
+        if not request.only:
             return pool.members
-        own = tuple(member for member in pool.members if member.endpoint in request.among)
+        own = tuple(member for member in pool.members if member.endpoint in request.only)
         if not own:
             raise NoEndpointError(MAKER_LEFT)
         return own
@@ -357,7 +357,7 @@ class LoadBalancer:
     def _options(self, request: _Request, members: Sequence[Member]) -> _Options:
         """Sort the members that are in no cooldown, not drained and not excluded by their circuits."""
         now, pool = self._clock(), self._pools[request.model]
-        if not (request.exclude or request.domains or request.among):
+        if not (request.exclude or request.domains or request.only):
             candidates = pool.candidates(now)
             if candidates:
                 return _Options(candidates, [], [], panic=False)
@@ -409,8 +409,8 @@ class LoadBalancer:
         preferred = request.context.preferred and _find(candidates, request.context.preferred)
         if preferred:
             return preferred, "preferred"
-        if request.among:
-            return min(candidates, key=lambda row: row.in_flight).endpoint, "pinned"
+        if request.only:
+            return min(candidates, key=lambda row: row.in_flight).endpoint, "sticky"
         return self._strategy_of(request.model).select(due or candidates, request.context)
 
     def _lease_open(self, options: _Options, members: Sequence[Member]) -> Lease | None:

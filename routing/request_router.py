@@ -111,7 +111,7 @@ class RequestRouter:
         *,
         client: str = DEFAULT_CLIENT,
         affinity_key: str = "",
-        pinned: str | None = None,
+        sticky: str | None = None,
         context: SelectionContext = NO_CONTEXT,
         tools_with_reasoning: bool = False,
         retry: bool = True,
@@ -119,7 +119,7 @@ class RequestRouter:
     ) -> Attempts:
         """Begin to answer a request; raises `NoEndpointError` for a model that is not deployed.
 
-        *pinned* is the deployment, or `subaccount/deployment`, that holds what the request continues;
+        *sticky* is the deployment, or `subaccount/deployment`, that holds what the request continues;
         *context* is what strategies may know of it. *lifetime* is the request's; without one
         it may take what its model's policy allows, from now on.
         """
@@ -132,11 +132,11 @@ class RequestRouter:
         for endpoint in self._balancer.endpoints(resolution.model)[:1]:
             protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
         attempts = self._environment.policy.retry.max_attempts if retry else 1
-        among = self._makers(resolution.model, pinned) if pinned else ()
+        only = self._sticky_endpoints(resolution.model, sticky) if sticky else ()
         if affinity_key:
             context = replace(context, affinity_key=affinity_key)
         lifetime = lifetime or Countdown(self._environment, resolution.model)
-        return Attempts(self._environment, resolution, Plan(protocol, context, attempts, among, lifetime))
+        return Attempts(self._environment, resolution, Plan(protocol, context, attempts, only, lifetime))
 
     def select(self, model: str) -> Endpoint:
         """Select an endpoint and hold no lease, for whoever calls it on their own; a GPT answers for any other name.
@@ -180,10 +180,10 @@ class RequestRouter:
         own = self._registry.find(names, runs, client, self._names.same)
         return own or protocol_for(runs, client, tools_with_reasoning=both, protocols=self._protocols)
 
-    def _makers(self, model: str, pinned: str) -> tuple[Endpoint, ...]:
-        """List the endpoints that can continue what *pinned* began."""
+    def _sticky_endpoints(self, model: str, sticky: str) -> tuple[Endpoint, ...]:
+        """List the endpoints that can continue what *sticky* began."""
         endpoints = self._balancer.endpoints(model)
-        makers = tuple(e for e in endpoints if pinned in (e.deployment, f"{e.subaccount}/{e.deployment}"))
+        makers = tuple(e for e in endpoints if sticky in (e.deployment, f"{e.subaccount}/{e.deployment}"))
         if not makers:
             raise NoEndpointError(MAKER_LEFT)
         return makers

@@ -9,7 +9,7 @@ import click
 
 import routing
 from dialects.capabilities.models import PROFILES, ModelProfile, ThinkingStyle, Vendor, canonical, profile_for
-from dialects.core.faults import FaultKind
+from dialects.core.faults import STATUSES, FaultKind
 from dialects.registry import BACKENDS, CLIENTS, DIALECTS, Dialect, traits
 from emulator.errors import ErrorResponse
 from emulator.inference import run
@@ -320,6 +320,12 @@ def test_every_command_is_in_the_readme_and_says_what_it_does() -> None:
 
 
 # --- An error
+
+
+def test_every_kind_of_fault_has_a_status() -> None:
+    offenders = [f"FaultKind.{kind.name}" for kind in FaultKind if kind not in STATUSES]
+
+    held("Say in STATUSES of dialects/core/faults.py which HTTP status these are.", offenders)
 
 
 def test_every_kind_of_fault_is_classified() -> None:

@@ -26,13 +26,20 @@ _KEYED = ("dependencies", "dependentRequired", "dependentSchemas")
 _LISTED = ("required", "propertyOrdering")
 _BLANK = " \t\r\n"
 _HEX = frozenset("0123456789abcdefABCDEF")
+_OUTSIDE = re.compile(r'[^"]+')
+_STRING = re.compile(r'[^"\\]+')
+"""What is given as it came, outside of strings and in one that is no key."""
 
 
 def property_keys_for(conversation: Conversation, odd: re.Pattern[str] | None) -> "PropertyKeys":
     """Choose other keys for properties whose keys hold *odd* letters, are too long or empty; none if *odd* is None."""
     if odd is None:
         return PropertyKeys()
-    keys = {key for schema in _schemas(conversation) for key in _keys(schema)}
+    keys = set[str]()
+    for schema in _schemas(conversation):
+        for node in schemas_in(schema):
+            if isinstance(named := node.get("properties"), dict):
+                keys.update(named)
     strange = sorted(key for key in keys if not key or len(key) > LONGEST or odd.search(key))
     taken, sent = keys.difference(strange), dict[str, str]()
     for key in strange:
@@ -157,13 +164,23 @@ class KeyRenamer:
         self._names = names
         self._beginnings = {name[:length] for name in names for length in range(len(name) + 1)}
         self._take = self._outside
+        self._skipped = {self._outside: _OUTSIDE, self._string: _STRING}
         self._held = ""
         self._said = ""
         self._escape = ""
 
     def feed(self, text: str) -> str:
         """Take a piece; give what is certain by now."""
-        return "".join([self._take(char) for char in text])
+        out: list[str] = []
+        place = 0
+        while place < len(text):
+            if (skipped := self._skipped.get(self._take)) and (found := skipped.match(text, place)):
+                out.append(found[0])
+                place = found.end()
+            if place < len(text):
+                out.append(self._take(text[place]))
+                place += 1
+        return "".join(out)
 
     def finish(self) -> str:
         """The text has ended: give what might have become a key."""
@@ -317,9 +334,3 @@ def _schemas(conversation: Conversation) -> Iterator[Mapping[str, Any]]:
     yield from (tool.parameters for tool in conversation.tools if isinstance(tool, ToolSpec))
     if conversation.output and conversation.output.schema is not None:
         yield conversation.output.schema
-
-
-def _keys(schema: Mapping[str, Any]) -> Iterator[str]:
-    for node in schemas_in(schema):
-        if isinstance(named := node.get("properties"), dict):
-            yield from named

@@ -175,9 +175,11 @@ def schemas_in(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             left += node
         elif isinstance(node, dict):
             yield node
-            for name in node.keys() & _WITH_SCHEMAS:
-                value = node[name]
-                left += value.values() if name in _NAMED and isinstance(value, dict) else [value]
+            for name, value in node.items():
+                if name in _NAMED and isinstance(value, dict):
+                    left += value.values()
+                elif name in _WITH_SCHEMAS:
+                    left.append(value)
 
 
 def _as_json_schema(node: JSON) -> JSON:

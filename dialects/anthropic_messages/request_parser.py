@@ -77,7 +77,7 @@ _FIELDS = {
 }
 _TOO_LARGE = 1e300
 """A number from here on is no number that anybody means."""
-_PICTURE = re.compile(r"!\[[^\]\n]*\]\(data:(image/[\w.+-]+);base64,([A-Za-z0-9+/=]+)\)")
+_PICTURE = re.compile(r"!\[[^\[\]\n]*\]\(data:(image/[\w.+-]+);base64,([A-Za-z0-9+/=]+)\)")
 """A picture in Markdown that holds its data."""
 _DEEPEST = 10
 """How deep blocks may stand in blocks."""

@@ -105,7 +105,7 @@ def invalid(message: str, param: str | None = None) -> FaultError:
     return FaultError(Fault(FaultKind.INVALID_REQUEST, message, 400, param=param))
 
 
-_STATUS = {
+STATUSES = {
     FaultKind.INVALID_REQUEST: 400,
     FaultKind.CONTENT_FILTERED: 400,
     FaultKind.CONTEXT_LENGTH_EXCEEDED: 400,
@@ -145,4 +145,4 @@ def http_status(fault: Fault) -> int:
     """Choose the HTTP status a caller sees: its own mistakes keep theirs, ours get one of ours."""
     if fault.kind in _CALLERS_OWN and fault.status is not None and 400 <= fault.status < 500:
         return fault.status
-    return _STATUS[fault.kind]
+    return STATUSES[fault.kind]

@@ -70,7 +70,7 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
     """Change of a backend's own body only the name of the model, and seal what Gemini signed."""
-    named = {**body, "modelVersion": envelope.model} if "modelVersion" in body else body
+    named = _named(body, envelope)
     if envelope.origin is AS_MADE or not isinstance(candidates := named.get("candidates"), list):
         return named
     return {**named, "candidates": [_sealed(candidate, envelope.origin.seal) for candidate in candidates]}
@@ -86,7 +86,8 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
         return frame.encode()
     if not is_signed and loaded.get("modelVersion", envelope.model) == envelope.model:
         return frame.encode()
-    return Frame(dumps(passthrough_response(loaded, envelope)), frame.event).encode()
+    changed = passthrough_response(loaded, envelope) if is_signed else _named(loaded, envelope)
+    return Frame(dumps(changed), frame.event).encode()
 
 
 def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # noqa: ARG001 - Google's errors name neither
@@ -105,6 +106,10 @@ def _settings(config: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
         if fit["thinkingConfig"] == camelled(thinking):
             fit["thinkingConfig"] = thinking
     return config if fit == spelled else fit
+
+
+def _named(body: JSON, envelope: Envelope) -> JSON:
+    return {**body, "modelVersion": envelope.model} if "modelVersion" in body else body
 
 
 def _each(value: Any, change: Callable[[Any], Any]) -> Any:

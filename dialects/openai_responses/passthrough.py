@@ -6,11 +6,12 @@ out the ``event:`` lines OpenAI itself sends.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dialects.adapt.signatures import Open, reopened, unpack
 from dialects.adapt.tool_names import is_function, lost_with
+from dialects.adapt.turn_order import NO_RESULT
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Family, Opaque, Usage
 from dialects.core.faults import Fault, invalid
@@ -55,6 +56,8 @@ _TAKEN = frozenset(
 )
 _INCLUDED = frozenset({"reasoning.encrypted_content", "message.input_image.image_url", "message.output_text.logprobs"})
 _RESPONSE_IDS = ("id", "previous_response_id")
+_RESULT_OF = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
+_CALL_OF = {result: call for call, result in _RESULT_OF.items()}
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 # Neither can stand unescaped in a string; a nested `type` never begins so.
 _KIND = re.compile(r'"type"\s*:\s*"(response\.[a-z_.]+)"')
@@ -93,7 +96,8 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     out["model"] = profile.name
     if isinstance(out.get("input"), list):
         items = (_item(_shorter(item), dropped) for item in out["input"])
-        out["input"] = [item for item in items if item is not None]
+        said = [item for item in items if item is not None]
+        out["input"] = said if out.get("previous_response_id") else list(_answered(said))
     elif out.get("input") is not None and not isinstance(out["input"], str):
         raise invalid("input must be a string or a list of items", "input")
     _tools(out, dropped)
@@ -106,6 +110,40 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
         fit_effort(out["reasoning"], "effort", profile, dropped)
     drop_refused_sampling(out, profile, dropped)
     return Rendered(out, tuple(sorted(dropped)))
+
+
+def _answered(items: list[Any]) -> Iterator[Any]:
+    """Give each call a result, and turn results of no call into the user's words: OpenAI insists on both.
+
+    Items that are only referred to may be either: then all stay as they are.
+    """
+    seen = [_call_in(item) for item in items]
+    if any(isinstance(item, dict) and item.get("type") == "item_reference" for item in items):
+        yield from items
+        return
+    last = {pair: place for place, pair in enumerate(seen) if pair is not None}
+    called = set[tuple[str, str]]()
+    for place, (item, pair) in enumerate(zip(items, seen, strict=True)):
+        if pair is None:
+            yield item
+            continue
+        kind, call_id = pair
+        if kind in _CALL_OF:
+            yield item if (_CALL_OF[kind], call_id) in called else {"role": "user", "content": item.get("output") or ""}
+            continue
+        called.add(pair)
+        yield item
+        if last.get((_RESULT_OF[kind], call_id), -1) < place:
+            yield {"type": _RESULT_OF[kind], "call_id": call_id, "output": NO_RESULT}
+
+
+def _call_in(item: Any) -> tuple[str, str] | None:
+    """Read the kind and the id of a call, or of its result; None for any other item."""
+    match item:
+        case {"type": str(kind), "call_id": str(call_id)} if kind in _RESULT_OF or kind in _CALL_OF:
+            return kind, call_id
+        case _:
+            return None
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:

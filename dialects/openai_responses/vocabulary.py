@@ -40,7 +40,7 @@ from dialects.interface import Envelope
 from dialects.openai_common.vocabulary import CHOICE, RESPONSES, stop_for
 
 DIALECT = RESPONSES
-MINTED_ID = re.compile(r"[a-z]+_.+_[0-9]+")
+MINTED_ID = re.compile(r"\A[a-z]++_.+_[0-9]++\Z")
 """The id of an item that another vendor's model made: `render_item` ends it in a number, as OpenAI ends none."""
 MEDIA_ROLES = frozenset({Role.USER, Role.SYSTEM})
 """Whose turns can hold media."""

@@ -276,3 +276,12 @@ def test_an_answer_without_seals_is_the_same() -> None:
     answer = Completion(parts=(Text("Hello"), Thinking("Hm"), Opaque("gemini", {})))
 
     assert answer == sealed(answer, MARKED.seal)
+
+
+@pytest.mark.parametrize("named", [{}, {"modelVersion": "my-model"}, {"modelVersion": "gemini-2.5-pro"}], ids=str)
+def test_a_frame_of_geminis_is_sealed_whatever_it_says_of_the_model(named: dict[str, str]) -> None:
+    said = {"candidates": [{"content": {"parts": [{"text": "", "thoughtSignature": GEMINIS}]}}], **named}
+    envelope = Envelope("tok", "my-model", 1, Conversation("my-model", "gemini"), MARKED)
+    [event] = messages(PASSTHROUGHS["gemini"].passthrough_frame(Frame(dumps(said)), envelope))
+
+    assert [MARK + GEMINIS] == list(found(event))

@@ -1,22 +1,25 @@
 """The agents people use, as their vendors ship them, each with one tool call through the proxy.
 
 They are looked for in `$CLI_CLIENTS/node_modules/.bin` and in the PATH, and left out where they are not:
-`npm install --prefix DIR @anthropic-ai/claude-code @openai/codex @google/gemini-cli` and `CLI_CLIENTS=DIR`.
+`npm install --prefix DIR @anthropic-ai/claude-code @openai/codex @google/gemini-cli opencode-ai` and `CLI_CLIENTS=DIR`.
 """
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.support import odata_mcp
 from tests.support.running import KEY, Proxy
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "clients"
@@ -26,21 +29,27 @@ AGENTS = {
     "claude_code": ("claude", "Bash", {"command": COMMAND, "description": "Say hello"}, ()),
     "codex": ("codex", "exec_command", {"cmd": COMMAND}, ("--sandbox", "danger-full-access")),
     "gemini_cli": ("gemini", "run_shell_command", {"command": COMMAND}, ()),
+    "opencode": ("opencode", "bash", {"command": COMMAND, "description": "Say hello"}, ()),
 }
 RUNS = [
     ("claude_code", "claude-sonnet-4-5"),
     ("claude_code", "anthropic--claude-4.8-opus"),
-    ("claude_code", "gpt-5"),
+    ("claude_code", "gpt-5.5"),
     ("claude_code", "gemini-2.5-pro"),
     ("codex", "gpt-5"),
     ("codex", "gpt-5.3-codex"),
+    ("codex", "gpt-5.5"),
     ("codex", "gpt-4.1"),
     ("codex", "anthropic--claude-4.5-sonnet"),
     ("codex", "gemini-2.5-pro"),
     ("gemini_cli", "gemini-2.5-pro"),
     ("gemini_cli", "gemini-3.5-flash"),
     ("gemini_cli", "anthropic--claude-4.5-sonnet"),
-    ("gemini_cli", "gpt-5"),
+    ("gemini_cli", "gpt-5.5"),
+    ("opencode", "anthropic--claude-4.5-sonnet"),
+    ("opencode", "gpt-5.5"),
+    ("opencode", "gemini-3.5-flash"),
+    ("opencode", "amazon--nova-pro"),
 ]
 
 
@@ -99,34 +108,115 @@ def run(script: str, *more: str, cwd: Path, env: dict[str, str]) -> tuple[int, s
     return child.returncode, out, err
 
 
-@pytest.mark.parametrize(("script", "model"), RUNS, ids=[f"{script}-{model}" for script, model in RUNS])
-def test_an_agent_runs_a_tool_and_quotes_what_it_printed(
-    proxy: Proxy, outside: Outside, tmp_path: Path, script: str, model: str
-) -> None:
-    program, tool, arguments, more = AGENTS[script]
-    if not shutil.which(program, path=search_path()):
-        pytest.skip(f"{program} is not installed")
-    home, work = tmp_path / "home", tmp_path / "work"
+@pytest.fixture
+def env(wide_proxy: Proxy, outside: Outside, tmp_path: Path) -> dict[str, str]:
+    """The environment of an agent: a home of its own, the proxy, and no way out."""
+    home = tmp_path / "home"
     home.mkdir()
-    work.mkdir()
-    env = {
+    return {
         "PATH": search_path(),
         "HOME": str(home),
         "TMPDIR": str(tmp_path),
         "TERM": "xterm-256color",
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), outside.url),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1"),
-        "PROXY_URL": proxy.url,
+        "PROXY_URL": wide_proxy.url,
         "PROXY_KEY": KEY,
-        "PROMPT": f"scene:call {tool} {json.dumps(arguments)}",
-        "MODEL": model,
+        "npm_config_offline": "true",  # opencode installs a package for plugins in the background
     }
 
-    code, out, err = run(script, *more, cwd=work, env=env)
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """The folder that an agent works in."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+def skip_without(program: str) -> None:
+    if not shutil.which(program, path=search_path()):
+        pytest.skip(f"{program} is not installed")
+
+
+def turns(proxy: Proxy) -> int:
+    """Count the answers to requests that had tools: a request for a title has none."""
+    answered = [each["body"] for each in proxy.cloud.requests() if each["status"] == 200]
+    return sum(bool(body.get("tools") or body.get("toolConfig")) for body in answered)
+
+
+@pytest.mark.parametrize(("script", "model"), RUNS, ids=[f"{script}-{model}" for script, model in RUNS])
+def test_an_agent_runs_a_tool_and_quotes_what_it_printed(
+    wide_proxy: Proxy, outside: Outside, env: dict[str, str], work: Path, script: str, model: str
+) -> None:
+    program, tool, arguments, more = AGENTS[script]
+    skip_without(program)
+    prompt = f"scene:call {tool} {json.dumps(arguments)}"
+
+    code, out, err = run(script, *more, cwd=work, env={**env, "PROMPT": prompt, "MODEL": model})
 
     assert 0 == code, out + err
     assert "hello-from-tool\n" == (work / "proof.txt").read_text()
     assert "The tool answered:" in out
     assert "hello-from-tool" in out
     assert [] == outside.asked
-    assert 2 == len([each for each in proxy.cloud.requests() if each["status"] == 200])
+    assert 2 == turns(wide_proxy)
+
+
+def test_claude_code_finds_an_mcp_tool_and_calls_it_with_its_own_keys(
+    wide_proxy: Proxy, outside: Outside, env: dict[str, str], work: Path
+) -> None:
+    """The model sees keys that it takes, the server gets those that it declared."""
+    skip_without("claude")
+    calls = work / "calls.jsonl"
+    server = {"command": sys.executable, "args": [odata_mcp.__file__, str(calls)]}
+    (work / "mcp.json").write_text(json.dumps({"mcpServers": {"odata": server}}))
+    tool = "mcp__odata__odata_update"
+    more = ("--mcp-config", "mcp.json", "--strict-mcp-config", "--allowedTools", tool)
+    env = {**env, "MODEL": "claude-sonnet-4-5"}
+
+    find = {**env, "PROMPT": f'scene:call ToolSearch {{"query": "select:{tool}"}}'}
+    found = run("claude_code", *more, cwd=work, env=find)
+    called = run("claude_code", *more, "--continue", cwd=work, env={**env, "PROMPT": f"Use {tool} please"})
+
+    assert 0 == found[0], found
+    assert 0 == called[0], called
+    assert [("odata.update", {"entity.set", "values"}, odata_mcp.VALUES)] == list(heard(calls))
+    assert [] == outside.asked
+    assert 4 == turns(wide_proxy)
+
+
+@pytest.mark.parametrize("tool", ["odata.query", odata_mcp.LONG])
+@pytest.mark.parametrize("model", ["anthropic--claude-4.5-sonnet", "gemini-2.5-pro"])
+def test_codex_calls_an_mcp_tool_with_its_own_keys(
+    wide_proxy: Proxy, outside: Outside, env: dict[str, str], work: Path, model: str, tool: str
+) -> None:
+    """Models that Codex does not know get the tools of MCP servers at once; it shortens long names itself."""
+    skip_without("codex")
+    calls = work / "calls.jsonl"
+    server = f'{{command="{sys.executable}", args=["{odata_mcp.__file__}", "{calls}"]}}'
+    more = ("--sandbox", "danger-full-access", "-c", f"mcp_servers.odata={server}")
+    name = name_of_the_tool(wide_proxy, tool, lambda: run("codex", *more, cwd=work, env={**env, "MODEL": model}))
+
+    code, out, err = run("codex", *more, cwd=work, env={**env, "PROMPT": f"Use {name} please", "MODEL": model})
+
+    assert 0 == code, out + err
+    assert [(tool, set(odata_mcp.QUERY["properties"]), odata_mcp.VALUES)] == list(heard(calls))
+    assert "42 purchase orders" in out
+    assert [] == outside.asked
+
+
+def name_of_the_tool(proxy: Proxy, tool: str, ask: Callable[[], object]) -> str:
+    """By which name a model is offered a tool of an MCP server."""
+    ask()
+    end = tool.replace(".", "_")[-12:]
+    offered = json.dumps(proxy.cloud.requests()[-1]["body"])
+    [name] = set(re.findall(rf'"name": "(\w*{end}\w*)"', offered))
+    return str(name)
+
+
+def heard(calls: Path) -> Iterator[tuple[str, set[str], set[str]]]:
+    """Each call that the MCP server got: its tool, the keys of its arguments, and those of `values` in them."""
+    for line in calls.read_text().splitlines():
+        call = json.loads(line)
+        yield call["name"], set(call["arguments"]), set(call["arguments"]["values"])

@@ -219,7 +219,7 @@ class TestTheRefusal:
 
     def test_it_is_only_of_where_the_request_may_go(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=NO_REST))
-        attempts = router.attempts("gpt-5", pinned="us/d7")
+        attempts = router.attempts("gpt-5", sticky="us/d7")
         all_fail(attempts, dataclasses.replace(BUSY, retry_after=60.0))
 
         assert 60.0 == attempts.final_fault.retry_after

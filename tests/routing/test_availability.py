@@ -215,7 +215,7 @@ class TestNothingAvailable:
 
         assert EU1 == probe.endpoint
         assert (FaultKind.RATE_LIMITED, 429) == (error.fault.kind, error.fault.status)
-        assert "the quota of 1 of 2 deployments of 'm' is used up, no other can take the request now" == str(error)
+        assert "the quota of 1 of 2 deployments of 'm' is used up" == str(error)
 
     def test_all_in_cooldown_is_so_whether_tried_or_not(self):
         scene = BalancerScene()

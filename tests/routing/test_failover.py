@@ -57,13 +57,13 @@ class TestAnotherSubaccount:
 
     def test_a_sibling_is_asked_where_no_other_subaccount_is_available(self, router_of):
         router = router_of(pool_at("eu/d1", "eu/d2", "us/d3"), Policy(cooldown=NO_REST))
-        next(router.attempts("gpt-5", pinned="us/d3", retry=False)).failed(dataclasses.replace(BUSY, retry_after=60))
+        next(router.attempts("gpt-5", sticky="us/d3", retry=False)).failed(dataclasses.replace(BUSY, retry_after=60))
 
         assert ["eu/d1", "eu/d2"] == all_fail(router.attempts("gpt-5"), DOWN, Fault(FaultKind.INVALID_REQUEST, "x"))
 
     def test_an_open_circuit_elsewhere_is_not_forced_while_a_sibling_is_closed(self, router_of):
         router = router_of(pool_at("eu/d1", "eu/d2", "us/d3"), Policy(breaker=BreakerPolicy(failure_threshold=1)))
-        next(router.attempts("gpt-5", pinned="us/d3", retry=False)).failed(DOWN)
+        next(router.attempts("gpt-5", sticky="us/d3", retry=False)).failed(DOWN)
         attempts = router.attempts("gpt-5")
         next(attempts).failed(DOWN)
 
@@ -127,7 +127,7 @@ class TestNoToken:
 
     def test_all_endpoints_of_its_subaccount_are_passed_over_together(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "eu/d2", "us/d7"), Policy(cooldown=NO_REST))
-        next(router.attempts("gpt-5", pinned="eu/d1", retry=False)).failed(self.NO_TOKEN)
+        next(router.attempts("gpt-5", sticky="eu/d1", retry=False)).failed(self.NO_TOKEN)
         went = [place(next(router.attempts("gpt-5"))) for _ in range(4)]
         clock.now += 2
 
@@ -137,7 +137,7 @@ class TestNoToken:
     def test_no_circuit_opens_however_often_there_is_none(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=NO_REST))
         for _ in range(20):
-            next(router.attempts("gpt-5", pinned="eu/d1", retry=False)).failed(self.NO_TOKEN)
+            next(router.attempts("gpt-5", sticky="eu/d1", retry=False)).failed(self.NO_TOKEN)
             clock.now += 2
 
         assert {Circuit.CLOSED} == {state.circuit for state in router.balancer.snapshot()}
@@ -178,7 +178,7 @@ class TestSilence:
 
     def test_the_last_attempt_that_is_left_takes_no_probe(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "us/d7", "ap/d9"), Policy(breaker=BreakerPolicy(failure_threshold=1)))
-        next(router.attempts("gpt-5", pinned="ap/d9", retry=False)).failed(DOWN)
+        next(router.attempts("gpt-5", sticky="ap/d9", retry=False)).failed(DOWN)
         clock.now += 15
         attempts = router.attempts("gpt-5", context=SelectionContext(preferred=router.balancer.endpoints("gpt-5")[0]))
         first = next(attempts)

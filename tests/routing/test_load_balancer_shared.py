@@ -351,8 +351,8 @@ class TestDrained:
     def test_what_continues_what_it_made_goes_there(self):
         scene = BalancerScene([self.DRAINED, US1])
 
-        with scene.acquire(among=[self.DRAINED]) as lease:
-            assert (EU1, "pinned") == (lease.endpoint, lease.reason)
+        with scene.acquire(only=[self.DRAINED]) as lease:
+            assert (EU1, "sticky") == (lease.endpoint, lease.reason)
         with scene.acquire(context=SelectionContext(preferred=self.DRAINED)) as lease:
             assert (EU1, "preferred") == (lease.endpoint, lease.reason)
 

@@ -226,7 +226,7 @@ class TestTheBudget:
     @pytest.mark.parametrize("fault", [dataclasses.replace(BUSY, retry_after=200.0), SPENT])
     def test_a_retry_that_is_not_made_for_want_of_an_elsewhere_takes_nothing_from_it(self, router_of, fault):
         router = router_of(pool_at("eu/d1", "eu/d2"), Policy(retry=RetryPolicy(budget_ratio=0)))
-        attempts = router.attempts("gpt-5", pinned="eu/d1")
+        attempts = router.attempts("gpt-5", sticky="eu/d1")
 
         assert ["eu/d1"] == all_fail(attempts, fault)
         assert 10 == router._environment.budget.balance("gpt-5")

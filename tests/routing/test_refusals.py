@@ -87,7 +87,7 @@ class TestTheRequest:
         assert [] == clock.slept
 
     def test_what_continues_something_is_not_asked_of_others(self, router_of):
-        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", pinned="us/d7")
+        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", sticky="us/d7")
 
         assert ["us/d7"] == all_fail(attempts, MISSING)
 

@@ -13,28 +13,28 @@ from tests.routing.scenes import BAD, BUSY, NO_REST, OVERLOADED, all_fail, place
 
 def fails(router: RequestRouter, where: str, fault: Fault) -> None:
     """Let one request fail at one place."""
-    next(router.attempts("gpt-5", pinned=where, retry=False)).failed(fault)
+    next(router.attempts("gpt-5", sticky=where, retry=False)).failed(fault)
 
 
 class TestPinned:
-    @pytest.mark.parametrize("pinned", ["d7", "us/d7"])
-    def test_what_continues_a_response_goes_where_that_was_made(self, router_of, clock, pinned):
+    @pytest.mark.parametrize("sticky", ["d7", "us/d7"])
+    def test_what_continues_a_response_goes_where_that_was_made(self, router_of, clock, sticky):
         router = router_of(pool_at("eu/d1", "us/d7", "us/d8"))
         for _ in range(5):
-            assert ["us/d7"] == all_fail(router.attempts("gpt-5", pinned=pinned, retry=False), BAD)
-        assert ["us/d7"] * 3 == all_fail(router.attempts("gpt-5", pinned=pinned), OVERLOADED)
+            assert ["us/d7"] == all_fail(router.attempts("gpt-5", sticky=sticky, retry=False), BAD)
+        assert ["us/d7"] * 3 == all_fail(router.attempts("gpt-5", sticky=sticky), OVERLOADED)
         assert 2 == len(clock.slept)
 
     def test_it_does_not_wait_for_an_endpoint_where_it_must_not_go(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "us/d7"))
 
-        assert ["us/d7"] == all_fail(router.attempts("gpt-5", pinned="d7"), BUSY)
+        assert ["us/d7"] == all_fail(router.attempts("gpt-5", sticky="d7"), BUSY)
         assert [] == clock.slept
 
-    @pytest.mark.parametrize("pinned", ["d9", "eu/d7", "d"])
-    def test_a_deployment_that_is_gone_continues_nothing(self, router_of, pinned):
+    @pytest.mark.parametrize("sticky", ["d9", "eu/d7", "d"])
+    def test_a_deployment_that_is_gone_continues_nothing(self, router_of, sticky):
         with pytest.raises(NoEndpointError) as caught:
-            router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", pinned=pinned)
+            router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", sticky=sticky)
 
         fault = caught.value.fault
         assert (FaultKind.NOT_FOUND, 404, "previous_response_id") == (fault.kind, fault.status, fault.param)
@@ -45,7 +45,7 @@ class TestPinned:
         fails(router, "us/d7", dataclasses.replace(BUSY, retry_after=30.0))
         clock.now += 10
         with pytest.raises(NoEndpointError) as caught:
-            next(router.attempts("gpt-5", pinned="us/d7"))
+            next(router.attempts("gpt-5", sticky="us/d7"))
 
         fault = caught.value.fault
         assert (FaultKind.RATE_LIMITED, 429, 20.0) == (fault.kind, fault.status, fault.retry_after)
@@ -55,33 +55,33 @@ class TestPinned:
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=NO_REST))
         fails(router, "us/d7", dataclasses.replace(BUSY, retry_after=1.5))
 
-        assert "us/d7" == place(next(router.attempts("gpt-5", pinned="us/d7")))
+        assert "us/d7" == place(next(router.attempts("gpt-5", sticky="us/d7")))
         assert [1.75] == clock.slept  # chance 0.5: half of what is left of the 2 s that it may wait
 
     def test_one_that_is_open_is_asked_as_if_there_were_no_other(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(breaker=BreakerPolicy(failure_threshold=1)))
         fails(router, "us/d7", OVERLOADED)
-        attempts = [next(router.attempts("gpt-5", pinned="us/d7")) for _ in range(3)]
+        attempts = [next(router.attempts("gpt-5", sticky="us/d7")) for _ in range(3)]
 
         assert [("us/d7", "alone")] * 3 == [(place(each), each.lease.reason) for each in attempts]
         assert "eu/d1" == place(next(router.attempts("gpt-5")))
 
     def test_the_pin_is_why_it_was_chosen(self, router_of):
-        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", pinned="us/d7")
+        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", sticky="us/d7")
         next(attempts).failed(OVERLOADED)
         next(attempts)
 
-        assert ("pinned", "pinned") == attempts.reasons
+        assert ("sticky", "sticky") == attempts.reasons
 
     def test_who_joins_later_has_not_made_it_either(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"))
-        attempts = router.attempts("gpt-5", pinned="us/d7")
+        attempts = router.attempts("gpt-5", sticky="us/d7")
         router.balancer.replace_pools(pool_at("eu/d1", "us/d7", "us/d8"))
 
         assert ["us/d7"] * 3 == all_fail(attempts, OVERLOADED)
 
     def test_one_of_several_places_that_could_have_made_it_is_as_good_as_another(self, router_of, clock):
-        attempts = router_of(pool_at("eu/d7", "us/d7", "us/d8")).attempts("gpt-5", pinned="d7")
+        attempts = router_of(pool_at("eu/d7", "us/d7", "us/d8")).attempts("gpt-5", sticky="d7")
 
         assert ["eu/d7", "us/d7", "eu/d7"] == all_fail(attempts, OVERLOADED)
         assert 1 == len(clock.slept)
@@ -89,7 +89,7 @@ class TestPinned:
     @pytest.mark.parametrize("left", [{"gpt-5": []}, pool_at("eu/d1")], ids=["with all others", "alone"])
     def test_one_that_leaves_meanwhile_continues_nothing(self, router_of, left):
         router = router_of(pool_at("eu/d1", "us/d7"))
-        first, second = (router.attempts("gpt-5", pinned="us/d7") for _ in range(2))
+        first, second = (router.attempts("gpt-5", sticky="us/d7") for _ in range(2))
         next(second).failed(OVERLOADED)
         router.balancer.replace_pools(left)
         with pytest.raises(NoEndpointError) as caught:
