@@ -112,9 +112,6 @@ class Cooldowns:
         self._known = {key: known for key, known in self._known.items() if key in keys}
         self.changes += 1
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def _extend(self, key: CooldownKey, until: float, kind: FaultKind, k: int) -> float:
         now = self._clock()
         known = self._known.get(key)

@@ -162,8 +162,6 @@ def _write(event: RoutingEvent) -> None:
             log.error(message, strategy, model, exc_info=error)
         case LeaseAbandoned(endpoint):
             log.warning("a lease on %s was never released: close leases, or use them in a `with`", _named(endpoint))
-        case _:
-            pass
 
 
 def _named(key: CooldownKey) -> str:

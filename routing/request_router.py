@@ -6,7 +6,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -110,7 +109,6 @@ class RequestRouter:
         model: str,
         *,
         client: str = DEFAULT_CLIENT,
-        affinity_key: str = "",
         sticky: str | None = None,
         context: SelectionContext = NO_CONTEXT,
         tools_with_reasoning: bool = False,
@@ -133,8 +131,6 @@ class RequestRouter:
             protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
         attempts = self._environment.policy.retry.max_attempts if retry else 1
         only = self._sticky_endpoints(resolution.model, sticky) if sticky else ()
-        if affinity_key:
-            context = replace(context, affinity_key=affinity_key)
         lifetime = lifetime or Countdown(self._environment, resolution.model)
         return Attempts(self._environment, resolution, Plan(protocol, context, attempts, only, lifetime))
 

@@ -15,6 +15,7 @@ from routing import (
     NoEndpointError,
     Policy,
     RequestRouter,
+    SelectionContext,
     Timeouts,
 )
 from simulation.clock import VirtualClock
@@ -78,7 +79,7 @@ class Router:
 
     def begin(self, key: str, deadline: Deadline) -> Calls:
         """Begin a request of the conversation named *key*."""
-        return _Calls(self._router.attempts(_MODEL, affinity_key=key, lifetime=deadline))
+        return _Calls(self._router.attempts(_MODEL, context=SelectionContext(key), lifetime=deadline))
 
     def check(self, is_alive: Callable[[str], bool]) -> None:
         """Do the active checks that are due."""

@@ -142,7 +142,7 @@ def test_it_forgets_what_ends_first_when_it_is_full():
     for key, seconds in [("a", 5.0), ("b", 3.0), ("a", 6.0), ("c", 1.0), ("d", 9.0)]:
         scene.cooldowns.start(key, seconds)
 
-    assert 2 == len(scene.cooldowns)
+    assert 2 == len(scene.cooldowns._known)
     assert [6, 0, 0, 9] == [scene.cooldowns.remaining(key) for key in "abcd"]
 
 

@@ -43,7 +43,7 @@ class TestAnotherSubaccount:
         router = router_of(pool_at(*broken, "us/d7"), Policy(strategy=strategy))
         for number in range(30):
             clock.now += 0.2
-            with router.attempts("gpt-5", affinity_key=f"k{number}") as attempts:
+            with router.attempts("gpt-5", context=SelectionContext(f"k{number}")) as attempts:
                 for attempt in attempts:
                     attempt.failed(DOWN) if place(attempt) in broken else attempt.answered()
 

@@ -96,7 +96,7 @@ class TestOutcomes:
         scene = BalancerScene()
         scene.fails(EU1, fault=DOWN)
 
-        assert 0 == len(scene.balancer._cooldowns)
+        assert {} == scene.balancer._cooldowns._known
 
     def test_how_much_longer_than_its_hint_a_cooldown_lasts_is_drawn_from_the_given_chance(self):
         scenes = [BalancerScene(policy=replace(STEADY, cooldown=CooldownPolicy(jitter=1))) for _ in range(2)]

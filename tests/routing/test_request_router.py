@@ -186,7 +186,7 @@ class TestProtocols:
         router = router_of(pool_at("eu/d1", "us/d7"))
         router.balancer.use(Keyed())
 
-        assert "us/d7" == place(next(router.attempts("gpt-5", affinity_key="us")))
+        assert "us/d7" == place(next(router.attempts("gpt-5", context=SelectionContext("us"))))
 
 
 CONVERSE_BODY = {"messages": [{"role": "user", "content": [{"text": "hi"}]}]}
