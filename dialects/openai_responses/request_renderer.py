@@ -63,7 +63,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     if conversation.dialect != RESPONSES and not says_json(conversation, texts_of(conversation)):
         # What the instructions say does not count.
         said = Message(Role.SYSTEM, (AS_JSON,))
-        conversation = replace(conversation, messages=(said, *conversation.messages))
+        conversation = replace(conversation, messages=(*conversation.messages, said))
     body: JSON = {"model": profile.name, "store": False}
     if instructions := "\n\n".join(text.text for text in conversation.system if text.text):
         body["instructions"] = instructions

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from tests.support.judges import frames
 from tests.support.running import HttpAnswer, Proxy
 from tests.support.talking import CHAT, MESSAGES, PIXEL, RESPONSES, gemini_path, sent
 
@@ -235,3 +236,40 @@ def test_each_vendor_is_shown_its_own_thinking_again(proxy: Proxy, kind: type[Te
         assert SKIPPED not in upstream or model is not GEMINI
         assert [] == [sign for other, sign in signs.items() if other is not model and f"{sign}:" in upstream]
         assert dropped(told) <= CARRIED_OR_NAMED
+
+
+def blocks_in(told: HttpAnswer) -> list[dict[str, Any]]:
+    """The blocks of a streamed message, as an SDK of Anthropic's puts them together."""
+    blocks: list[dict[str, Any]] = []
+    arguments: list[str] = []
+    for event in (frame.json for frame in frames(told)):
+        match event:
+            case {"type": "content_block_start", "content_block": {**block}}:
+                blocks.append(block)
+                arguments.append("")
+            case {"type": "content_block_delta", "index": index, "delta": {"partial_json": text}}:
+                arguments[index] += text
+            case {"type": "content_block_delta", "index": index, "delta": {"type": kind, **delta}}:
+                name = kind.removesuffix("_delta")
+                blocks[index][name] += delta[name]
+            case _:
+                pass
+    inputs = [{"input": json.loads(said)} if said else {} for said in arguments]
+    return [block | read for block, read in zip(blocks, inputs, strict=True)]
+
+
+@pytest.mark.parametrize(("model", "sign"), [(GEMINI, "thoughtSignature"), (GPT, "encrypted_content")])
+def test_what_signs_a_call_comes_back_from_a_stream_that_shows_no_thinking(proxy: Proxy, model: str, sign: str) -> None:
+    teller = Messages(thinks=False)
+    teller.say(QUESTION)
+    path, body = teller.request(model)
+    blocks = blocks_in(proxy.ask("POST", path, {**body, "stream": True}))
+
+    assert ["tool_use", "thinking"] == [block["type"] for block in blocks]
+    assert "" == blocks[1]["thinking"]
+    teller.give(teller.hear({"content": blocks}))
+    told, upstream = asked(proxy, teller, model)
+    assert set() == dropped(told)
+    assert f'"{sign}"' in upstream
+    assert SKIPPED not in upstream
+    assert ["text"] == [block["type"] for block in json.loads(told.body)["content"]]

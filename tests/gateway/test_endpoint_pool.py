@@ -159,7 +159,7 @@ def test_what_a_list_lacks_is_served_while_it_answers() -> None:
     fleet, balancer, _ = fleet_of(listing, *accounts, policy=replace(QUIET, discovery_interval=1000))
     fleet.refresh()
     first = balancer.endpoints("gpt")[0]
-    with balancer.acquire("gpt", among=[first]) as lease:
+    with balancer.acquire("gpt", only=[first]) as lease:
         lease.answered()
     listing.listed = {"eu": {"d2": "gpt"}, "us": {"d9": "gpt"}}
     fleet.refresh()
