@@ -89,3 +89,30 @@ def test_what_a_deployment_keeps_may_still_be_gone_on_from(wide_proxy: Proxy) ->
 
     assert (200, 200) == (first.status, wide_proxy.ask("POST", RESPONSES, body).status)
     assert 200 == wide_proxy.ask("POST", COMPACT, body).status
+
+
+def test_a_compaction_goes_back_to_the_deployment_that_made_it(proxy: Proxy) -> None:
+    """No other can read it: the name of its maker stands in its seal."""
+    assert len(proxy.cloud.deployments("gpt-5")) > 1
+    makers = set()
+    for _ in range(4):
+        answer = proxy.ask("POST", COMPACT, codex("gpt-5"))
+        made = answer.headers["x-proxy-deployment"]
+        go_on = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "and now?"}]}
+        body = {"model": "gpt-5", "input": [*answer.json["output"], go_on], "store": False}
+        for path, asked in ((RESPONSES, body), (COMPACT, body), (RESPONSES, {**body, "stream": True})):
+            again = proxy.ask("POST", path, asked)
+            assert (200, made) == (again.status, again.headers["x-proxy-deployment"]), again.body
+        makers.add(made)
+
+    assert len(makers) > 1
+
+
+@pytest.mark.parametrize("content", ["gAAAAABx", ""])
+def test_a_compaction_of_somebody_else_is_refused(proxy: Proxy, content: str) -> None:
+    sealed = {"type": "compaction", "id": "cmp_1", "encrypted_content": content}
+    answer = proxy.ask("POST", RESPONSES, {"model": "gpt-5", "input": [sealed, *SAID]})
+
+    assert (400, "input") == (answer.status, answer.json["error"]["param"])
+    assert "only its maker can read" in answer.json["error"]["message"]
+    assert [] == sent(proxy)

@@ -224,7 +224,9 @@ def _chat_tool(tool: Tool) -> dict[str, Any]:
 
 def _chat_call(call: Any) -> Call:
     if call.type == "custom":
-        return Call(call.id, call.custom.name, {"input": call.custom.input}, custom=True)
+        # The SDK puts calls of a stream together as it finds them.
+        custom = call.custom if isinstance(call.custom, dict) else call.custom.model_dump()
+        return Call(call.id, custom["name"], {"input": custom["input"]}, custom=True)
     return Call(call.id, call.function.name, json.loads(call.function.arguments))
 
 
