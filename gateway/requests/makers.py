@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import chain, count
 
 from dialects.adapt.signatures import Open
 from dialects.core.conversation import Conversation, Family, Opaque, Part, Thinking
@@ -14,6 +14,8 @@ from routing.endpoint import Endpoint
 
 _MOST_MAKERS = 4096
 """For how many deployments and keys it is remembered how they are named."""
+_MOST_UNKNOWN = 1000
+"""How many seals of one request are tried with every key because nobody who is served made them."""
 _FOR_SIGNING = b"response ids and seals"
 _READ_BY_ALL = frozenset({Family.CLAUDE, Family.GEMINI})
 """Families whose deployments all read one another's seals; OpenAI's are read where they were made alone.
@@ -76,22 +78,28 @@ class Makers:
         thoughts = [sealed for part in parts if (sealed := _sealed(part)) is not None]
         if not thoughts:
             return BroughtSeals((), lambda _: None)
-        named = self._named()
-        return BroughtSeals(thoughts, lambda signed: self._made(signed, caller, named))
+        named, unknown = self._named(), count()
 
-    def _named(self) -> Mapping[bytes, Endpoint]:
-        """Map what endpoints are called in ids and seals to them."""
+        def find(signed: Signed) -> Made | None:
+            if signed.maker not in named and next(unknown) >= _MOST_UNKNOWN:
+                return None
+            return self._made(signed, caller, named)
+
+        return BroughtSeals(thoughts, find)
+
+    def _named(self) -> Mapping[bytes, tuple[Endpoint, bytes]]:
+        """Map what endpoints are called in ids and seals to them, and to the key of that."""
         return {
-            self._maker_of(key, endpoint.url): endpoint
+            self._maker_of(key, endpoint.url): (endpoint, key)
             for endpoint in self._endpoints()
             for key in self._keys.of(endpoint.subaccount)
         }
 
-    def _made(self, signed: Signed, caller: str, named: Mapping[bytes, Endpoint]) -> Made | None:
+    def _made(self, signed: Signed, caller: str, named: Mapping[bytes, tuple[Endpoint, bytes]]) -> Made | None:
         """Find the maker of what was signed for *caller*; None for what was not."""
-        if any(signed.is_signed(key, caller) for key in self._keys.all()):
-            return Made(signed.text, named.get(signed.maker))
-        return None
+        endpoint, key = named.get(signed.maker, (None, None))
+        keys = self._keys.all() if key is None else (key,)
+        return Made(signed.text, endpoint) if any(signed.is_signed(each, caller) for each in keys) else None
 
 
 def _sealed(part: Part) -> Thinking | None:

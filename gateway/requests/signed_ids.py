@@ -39,12 +39,11 @@ class Signed:
     text: str
     maker: bytes
     _signature: bytes
-    _kind: bytes
+    _covered: bytes
 
     def is_signed(self, key: bytes, caller: str) -> bool:
         """Whether *key* signed it, for *caller*."""
-        expected = _signature(key, self._kind, self.maker, self.text, caller)
-        return hmac.compare_digest(expected, self._signature)
+        return hmac.compare_digest(_signature(key, self._covered, caller), self._signature)
 
 
 def maker_of(key: bytes, url: str) -> bytes:
@@ -79,16 +78,23 @@ def _read(kind: bytes, signed: str) -> Signed | None:
         head = base64.b64decode(signed[:_HEAD].translate(_STANDARD), validate=True)
     except ValueError:
         return None
-    return Signed(signed[_HEAD:], head[_MAKER], head[_SIGNATURE], kind) if len(head) == _MAKER.stop else None
+    if len(head) != _MAKER.stop:
+        return None
+    text, maker = signed[_HEAD:], head[_MAKER]
+    return Signed(text, maker, head[_SIGNATURE], _covered(kind, maker, text))
 
 
 def _head(key: bytes, kind: bytes, maker: bytes, text: str, caller: str) -> bytes:
-    return base64.b64decode(_VERSION) + _signature(key, kind, maker, text, caller) + maker
+    return base64.b64decode(_VERSION) + _signature(key, _covered(kind, maker, text), caller) + maker
 
 
-def _signature(key: bytes, kind: bytes, maker: bytes, text: str, caller: str) -> bytes:
+def _covered(kind: bytes, maker: bytes, text: str) -> bytes:
+    """Say in few bytes what is signed, beside the caller: a seal in whatever alphabet it comes."""
     if kind == _SEAL:
         text = text.translate(_STANDARD).rstrip("=")
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    signed = kind + maker + digest + caller.encode("utf-8", "surrogatepass")
+    return kind + maker + hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _signature(key: bytes, covered: bytes, caller: str) -> bytes:
+    signed = covered + caller.encode("utf-8", "surrogatepass")
     return hmac.digest(key, signed, "sha256")[: _SIGNATURE.stop - _SIGNATURE.start]

@@ -136,3 +136,12 @@ def test_a_url_that_stands_under_two_names_is_one_maker() -> None:
     thought = sealed(by=EU)
 
     assert SEAL == makers(EU, twin).of_seals(brought(thought), "me").open_at(EU)(Family.OPENAI, thought.signature)
+
+
+def test_so_many_seals_that_nobody_served_has_made_are_tried_and_no_more() -> None:
+    thoughts = [sealed(Family.CLAUDE, US, seal=f"{SEAL}{number:04}") for number in range(1001)]
+    seals = makers(EU).of_seals(brought(*thoughts, sealed(Family.CLAUDE, EU)), "me")
+    opened = [seals.open_at(EU)(Family.CLAUDE, thought.signature) for thought in thoughts]
+
+    assert [f"{SEAL}{number:04}" for number in range(1000)] == opened[:1000]
+    assert (None, SEAL) == (opened[1000], seals.open_at(EU)(Family.CLAUDE, sealed(Family.CLAUDE, EU).signature))
