@@ -112,3 +112,11 @@ def test_a_body_that_is_too_long_or_too_short_is_refused(environ: dict[str, obje
         read_body(environ, 3)
 
     assert status == (refused.value.fault.status or 400)
+
+
+def test_no_more_is_read_of_a_body_without_a_length_than_shows_that_it_is_too_long() -> None:
+    source = io.BytesIO(b"x" * 1000)
+    with pytest.raises(FaultError):
+        read_body({"wsgi.input": source, "wsgi.input_terminated": True}, 3)
+
+    assert 4 == source.tell()

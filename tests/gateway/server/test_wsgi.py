@@ -1,5 +1,7 @@
 """What an application is told of a request, and how what it answers is written: RFC 9110, RFC 9112 and PEP 3333."""
 
+import time
+from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Any
 from wsgiref.validate import check_environ
@@ -35,13 +37,19 @@ class Taken:
         return b"".join(self.sent).partition(b"\r\n\r\n")[2]
 
 
-def asked(method: str = "GET", path: str = "/", version: tuple[int, int] = (1, 1), *headers: tuple[str, str]) -> Any:
+def asked(
+    method: str = "GET",
+    path: str = "/",
+    version: tuple[int, int] = (1, 1),
+    *headers: tuple[str, str],
+    closes: bool | None = None,
+) -> Any:
     body = SimpleNamespace(
         settle=lambda: True, read=lambda *_: b"", readline=bytes, readlines=list, __iter__=lambda: iter(())
     )
     return SimpleNamespace(
         method=method, path=path, query="a=b", version=version, headers=list(headers), body=body,
-        should_close=lambda: version == (1, 0),
+        should_close=lambda: version == (1, 0) if closes is None else closes,
     )  # fmt: skip
 
 
@@ -61,10 +69,21 @@ def test_a_request_is_described_as_wsgi_wants_it() -> None:
     environ = environ_of(asked("POST", "/a%20b%C3%A9", (1, 1), *headers), taken, multiprocess=True)
     check_environ(environ)
 
-    assert "/a b\xc3\xa9" == environ["PATH_INFO"]
+    assert ("POST", "/a b\xc3\xa9", "a=b") == (
+        environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"],
+    )  # fmt: skip
     assert ("text/plain", "3", "1,2") == tuple(environ[key] for key in ("CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_X_A"))
-    assert ("10.0.0.7", "3001") == (environ["REMOTE_ADDR"], environ["SERVER_PORT"])
+    assert ("10.0.0.7", "4711") == (environ["REMOTE_ADDR"], environ["REMOTE_PORT"])
+    assert ("10.0.0.1", "3001") == (environ["SERVER_NAME"], environ["SERVER_PORT"])
     assert environ[CONNECTION] is taken
+    assert (True, True) == (environ["wsgi.multiprocess"], environ["wsgi.input_terminated"])
+
+
+@pytest.mark.parametrize(("version", "protocol"), [((1, 1), "HTTP/1.1"), ((1, 0), "HTTP/1.0")])
+def test_an_application_is_told_the_version_of_the_client(version: tuple[int, int], protocol: str) -> None:
+    environ = environ_of(asked("GET", "/", version), Taken(), multiprocess=False)
+
+    assert (protocol, False) == (environ["SERVER_PROTOCOL"], environ["wsgi.multiprocess"])
 
 
 def test_a_body_of_known_length_is_sent_with_its_head_at_once_and_never_exceeded() -> None:
@@ -77,9 +96,10 @@ def test_a_body_of_known_length_is_sent_with_its_head_at_once_and_never_exceeded
 
 
 def test_a_body_of_unknown_length_is_sent_in_chunks() -> None:
-    taken, response = answered(asked(), "200 OK", [JSON], b"", b"one", b"two!")
+    """Each with its length in hexadecimal; an empty piece is none, since an empty chunk would be the last."""
+    taken, response = answered(asked(), "200 OK", [JSON], b"", b"one", b"", b"x" * 26)
 
-    assert b"3\r\none\r\n4\r\ntwo!\r\n0\r\n\r\n" == taken.body
+    assert b"3\r\none\r\n1A\r\n" + b"x" * 26 + b"\r\n0\r\n\r\n" == taken.body
     assert "chunked" == taken.head["Transfer-Encoding"]
     assert response.may_be_followed
 
@@ -91,9 +111,54 @@ def test_for_http_1_0_the_end_of_the_connection_ends_a_body_of_unknown_length() 
     assert not response.may_be_followed
 
 
+def test_a_client_of_http_1_0_that_wants_to_go_on_may_only_if_the_body_has_a_length() -> None:
+    request = asked("GET", "/", (1, 0), closes=False)
+    known, first = answered(request, "200 OK", [("Content-Length", "3")], b"one")
+    unknown, last = answered(request, "200 OK", [JSON], b"one")
+
+    assert [("keep-alive", b"one"), ("close", b"one")] == [(t.head["Connection"], t.body) for t in (known, unknown)]
+    assert (True, False) == (first.may_be_followed, last.may_be_followed)
+
+
+@pytest.mark.parametrize(
+    ("closes", "is_stopping", "is_settled"), [(True, False, True), (False, True, True), (False, False, False)]
+)
+def test_a_connection_ends_if_the_client_the_worker_or_the_rest_of_the_body_says_so(
+    closes: bool, is_stopping: bool, is_settled: bool
+) -> None:
+    taken, request = Taken(), asked(closes=closes)
+    request.body.settle = lambda: is_settled
+    response = Response(request, taken, lambda: is_stopping)
+    response.start_response("200 OK", [("Content-Length", "2")])
+    response.write(b"{}")
+
+    assert "close" == taken.head["Connection"]
+    assert not response.may_be_followed
+
+
+def test_a_response_says_when_it_was_made() -> None:
+    before = int(time.time())
+    taken, _ = answered(asked(), "200 OK", [("Content-Length", "0")])
+
+    assert before <= parsedate_to_datetime(taken.head["Date"]).timestamp() <= time.time()
+
+
+def test_nothing_is_sent_of_a_response_that_was_not_started() -> None:
+    taken = Taken()
+    with pytest.raises(AssertionError, match="has not been started"):
+        Response(asked(), taken, lambda: False).write(b"early")
+
+    assert [] == taken.sent
+
+
 @pytest.mark.parametrize(
     ("method", "status", "length"),
-    [("HEAD", "200 OK", "5"), ("GET", "304 Not Modified", "5"), ("GET", "204 No Content", None)],
+    [
+        ("HEAD", "200 OK", "5"),
+        ("GET", "304 Not Modified", "5"),
+        ("GET", "204 No Content", None),
+        ("GET", "103 Early Hints", None),
+    ],
 )
 def test_where_there_may_be_no_body_none_is_sent(method: str, status: str, length: str | None) -> None:
     taken, response = answered(asked(method), status, [("Content-Length", "5")], b"12345")
@@ -133,3 +198,15 @@ def test_a_response_may_become_an_error_until_something_of_it_was_sent() -> None
     with pytest.raises(RuntimeError, match="late"):
         response.start_response("200 OK", [], (RuntimeError, error, None))
     assert ("HTTP/1.1 500 Internal Server Error", b"no") == (taken.head[""], taken.body)
+
+
+def test_an_error_that_replaces_a_response_has_a_length_of_its_own() -> None:
+    taken = Taken()
+    response = Response(asked(), taken, lambda: False)
+    response.start_response("200 OK", [("Content-Length", "1")])
+    response.start_response("500 Internal Server Error", [JSON], (RuntimeError, RuntimeError("late"), None))
+    response.write(b"no")
+    response.close()
+
+    assert b"2\r\nno\r\n0\r\n\r\n" == taken.body
+    assert "Content-Length" not in taken.head
