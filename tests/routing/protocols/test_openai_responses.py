@@ -3,6 +3,7 @@ import pytest
 from dialects.capabilities.models import profile_for
 from proxy_helpers import Converters
 from routing.protocols import OpenAIChatProtocol, OpenAIResponsesProtocol, protocol_for
+from routing.protocols.openai_responses import CompactionProtocol
 
 URL = "https://api.example/v2/inference/deployments/d1"
 RESPONSES = OpenAIResponsesProtocol()
@@ -13,6 +14,11 @@ CLIENTS = ["openai-chat", "openai-responses", "anthropic-messages", "gemini"]
 @pytest.mark.parametrize("base", [URL, URL + "/"])
 def test_there_is_one_path_and_no_version(base, stream):
     assert RESPONSES.build_endpoint(base, "gpt-5", stream) == f"{URL}/responses"
+
+
+@pytest.mark.parametrize("base", [URL, URL + "/"])
+def test_a_conversation_is_made_shorter_behind_that_path(base):
+    assert f"{URL}/responses/compact" == CompactionProtocol().build_endpoint(base, "gpt-5", stream=False)
 
 
 def test_a_stream_is_asked_for_as_text_events():
