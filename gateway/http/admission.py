@@ -1,4 +1,4 @@
-"""How many requests work at once, and who waits for a place."""
+"""Admission control: how many requests work at once, and who waits for a place."""
 
 import threading
 from collections import OrderedDict, deque

@@ -1,4 +1,4 @@
-"""Who may call."""
+"""Authentication: who may call, by which key."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""What the process offers the application that runs in it."""
+"""The runtime: what the process offers the application that runs in it."""
 
 import logging
 import os

@@ -33,8 +33,8 @@ from gateway.upstream.connection import (
     connect,
     target_of,
 )
+from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.inflater import Inflater
-from gateway.upstream.pool import ConnectionPool
 from gateway.upstream.steps import Resumable, Steps, StillPending
 
 BODY_LIMIT: Final = 64 * 1024 * 1024

@@ -21,7 +21,7 @@ from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.server.request_handler import RequestHandler
 from gateway.server.thread_pool import ThreadPool
 from gateway.upstream.background import Task
-from gateway.upstream.pool import ConnectionPool
+from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.tokens import Token, TokenSource, TokenState
 from routing.endpoint import Endpoint
 from tests.support.interleaving import Scenario, is_enough, is_needed, locks_in

@@ -9,7 +9,7 @@ import pytest
 from dialects.core.faults import FaultKind
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.connection import Connection
-from gateway.upstream.pool import ConnectionPool
+from gateway.upstream.connection_pool import ConnectionPool
 from tests.gateway.peers import CHUNKED, OK, answer, chunk, fault_of, forever
 
 PATIENCE = 30.0
