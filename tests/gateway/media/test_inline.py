@@ -70,6 +70,17 @@ def test_bytes_stand_where_addresses_stood_also_within_results_and_all_else_stay
     assert asked.envelope.conversation.messages[1] == filled.envelope.conversation.messages[1]
 
 
+def test_an_address_that_a_model_gave_is_not_fetched() -> None:
+    shelf = Shelf()
+    messages = (Message(Role.USER, (picture("http://a"),)), Message(Role.ASSISTANT, (picture("http://b"),)))
+    asked = ClientRequest("openai-chat", {"model": "m"}, Envelope("t", "m", 1, Conversation("m", messages=messages)))
+    filled = inline(asked, shelf)
+
+    assert ["http://a"] == shelf.asked
+    assert messages[1] == filled.envelope.conversation.messages[1]
+    assert [] == [part for part in parts_of(filled) if part.url]
+
+
 def test_a_body_whose_addresses_were_filled_in_is_not_passed_along_as_it_came() -> None:
     asked = client_request(picture("http://a"))
 
