@@ -5,6 +5,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from emulator.agent_context import without_context
+from emulator.agent_tasks import call_for, is_agent
 from emulator.json_schema import value_for
 from emulator.model_io import (
     ModelRequest,
@@ -22,17 +24,22 @@ from emulator.model_io import (
     part_tokens,
 )
 from emulator.models import Thinking
+from emulator.titles import title_of
 
 _SCENE = re.compile(r"scene:(\w+)")
 _SLOW = re.compile(r"scene:slow\s+(\d+)")
 _LONG = re.compile(r"scene:long\s+(\d+)")
 _CALL = re.compile(r"scene:call\s+(\S+)\s*")
-_REMINDER = re.compile(r"<system-reminder>(?:(?!<system-reminder>).)*?</system-reminder>", re.DOTALL)
-"""What Claude Code itself adds to the user's words; it names tools that nobody asks for."""
+_PLAIN = re.compile(r"[A-Za-z]{2,}")
+"""A tool's name that is a word as well: it stands in many a sentence that asks for no tool."""
 _LONGEST = 100_000
 _QUOTED = 12
 _HIDDEN = 64
 _THINKING = "Let me think about this step by step. The question is clear, so I can answer it."
+_ABILITIES = (
+    "I am only a simulation of a model, but I can call your tools: ask me to write hello.py, to list the files, "
+    "to run the tests, or to run a command in quotation marks."
+)
 _REFUSAL = "I can't help with that."
 QUIRKS = (
     "It's \"quoted\" and 'quoted', a back\\slash, C:\\new\\table, data: not a line,\n"
@@ -43,7 +50,9 @@ QUIRKS = (
 
 def respond(ask: ModelRequest, take: int = 0) -> ModelResponse:
     """Answer a request; `take` tells several answers to one request apart."""
-    ask = replace(ask, text=_REMINDER.sub("", ask.text).strip()) if "<system-reminder>" in ask.text else ask
+    ask = _bare(ask)
+    if (title := title_of(ask)) is not None:
+        return _limited(ModelResponse((Text(_titled(ask, title)),), StopReason.END), ask.limit)
     scenes = set(_SCENE.findall(ask.text))
     slow = _SLOW.search(ask.text)
     delay = int(slow[1]) / 1000 if slow else 0.0
@@ -58,6 +67,20 @@ def respond(ask: ModelRequest, take: int = 0) -> ModelResponse:
     return _limited(_stopped(full, ask.stops), ask.limit)
 
 
+def _bare(ask: ModelRequest) -> ModelRequest:
+    """Leave out what an agent adds to its user's words and to what tools gave back: it may name tools and scenes."""
+    results = tuple(replace(result, text=without_context(result.text)) for result in ask.results)
+    return replace(ask, text=without_context(ask.text), results=results)
+
+
+def _titled(ask: ModelRequest, title: str) -> str:
+    """Give a title in the form that is asked for."""
+    if ask.schema is None:
+        return title
+    document = _document(ask.schema)
+    return json.dumps(document | {"title": title} if isinstance(document, dict) else document, ensure_ascii=False)
+
+
 def _parts(ask: ModelRequest, scenes: set[str], take: int) -> tuple[Part, ...]:
     """Choose between text and calls."""
     scripted = _CALL.search(ask.text)
@@ -65,6 +88,8 @@ def _parts(ask: ModelRequest, scenes: set[str], take: int) -> tuple[Part, ...]:
         return (_scripted(ask, scripted),)
     if "parallel" in scenes and ask.tools and ask.choice is not ToolChoice.NONE:
         return _several(ask)
+    if not scenes and (task := call_for(ask)) is not None:
+        return (ToolCall(*task, digest(ask.seed, 0)),)
     tool = _wanted(ask) if not (scenes - {"slow", "think", "redacted"}) or ask.choice is ToolChoice.REQUIRED else None
     if tool is not None:
         return (_call(ask, tool, 0),)
@@ -96,7 +121,15 @@ def _wanted(ask: ModelRequest) -> Tool | None:
         allowed = [tool for tool in ask.tools if not ask.forced or tool.name in ask.forced]
         named = [tool for tool in allowed if tool.name in ask.text]
         return next(iter(named or allowed), None)
-    return next((tool for tool in ask.tools if re.search(rf"\b{re.escape(tool.name)}\b", ask.text)), None)
+    return next((tool for tool in ask.tools if _asked_for(tool.name, ask.text)), None)
+
+
+def _asked_for(name: str, text: str) -> bool:
+    """Whether a text names a tool; one whose name is a plain word has to be called a tool, or be used or called."""
+    word = re.escape(name)
+    if _PLAIN.fullmatch(name):
+        return re.search(rf"\b(?:use|using|call) (?:the )?[`\"]?{word}\b|\b{word}[`\"]? tool\b", text) is not None
+    return re.search(rf"\b{word}\b", text) is not None
 
 
 def _call(ask: ModelRequest, tool: Tool, at: int) -> ToolCall:
@@ -147,7 +180,9 @@ def _friendly(ask: ModelRequest, take: int) -> str:
     """Say something kind that proves the request was read."""
     words = " ".join(ask.text.split()[:_QUOTED])
     said = f'Happy to help! You said: "{words}".' if words else "Happy to help!"
-    if ask.system:
+    if is_agent(ask.tools):
+        said += f" {_ABILITIES}"
+    elif ask.system:
         said += f" My instructions are {len(ask.system)} characters long."
     return said + (f" (take {take + 1})" if take else "")
 
