@@ -40,6 +40,7 @@ from dialects.core.faults import FaultError
 from dialects.framing.sse import SSEDecoder
 from dialects.gemini.request_renderer import SKIP_SIGNATURE
 from dialects.interface import Envelope, Origin
+from dialects.openai_common.request_renderer import AS_JSON
 from dialects.registry import BACKENDS, CLIENTS, PASSTHROUGHS
 from dialects.translator import ClientRequest, translator_for
 from tests.dialects import golden, imagined, mangling
@@ -278,6 +279,8 @@ def flow(conversation: Conversation, *, thoughts: bool) -> list[list[Any]]:
     """Who said what in which order; words of one speaker run together, and white space is as it may be."""
     said: list[list[Any]] = []
     for message in conversation.messages:
+        if message.parts == (AS_JSON,):  # OpenAI insists on the word; the format says as much
+            continue
         who = "assistant" if message.role is Role.ASSISTANT else "user"
         for kind, value in (_told(part, message) for part in message.parts):
             if kind == "thought" and (not thoughts or SKIP_SIGNATURE in value):
