@@ -300,7 +300,8 @@ def test_a_strangers_thinking_of_claudes_is_left_out_and_named(shared: Proxy, ba
 
 def gemini(proxy: Proxy, contents: list[Any], key: str = KEY) -> HttpAnswer:
     tools = [{"functionDeclarations": [{"name": "look", "description": "Look around."}]}]
-    body = {"contents": contents, "tools": tools}
+    mode = "ANY" if len(contents) == 1 else "AUTO"
+    body = {"contents": contents, "tools": tools, "toolConfig": {"functionCallingConfig": {"mode": mode}}}
     return proxy.ask(
         "POST", f"/v1beta/models/{GEMINI}:generateContent", body, **{"x-goog-api-key": key, "Authorization": ""}
     )
