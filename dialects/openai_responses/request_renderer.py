@@ -60,14 +60,15 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     """
     dropped: set[str] = set()
     items = _Items(profile, dropped)
-    if conversation.dialect != RESPONSES and not says_json(conversation, texts_of(conversation)):
-        # What the instructions say does not count.
-        said = Message(Role.SYSTEM, (AS_JSON,))
-        conversation = replace(conversation, messages=(*conversation.messages, said))
-    body: JSON = {"model": profile.name, "store": False}
-    if instructions := "\n\n".join(text.text for text in conversation.system if text.text):
-        body["instructions"] = instructions
     record_cache_marks(conversation.system, dropped)
+    body: JSON = {"model": profile.name, "store": False}
+    instructions = "\n\n".join(text.text for text in conversation.system if text.text)
+    if conversation.dialect != RESPONSES and not says_json(conversation, texts_of(conversation)):
+        # The word counts in the input only, so the instructions stand there with it.
+        said = Message(Role.SYSTEM, (Text(f"{instructions}\n\n{AS_JSON.text}".strip()),))
+        conversation = replace(conversation, messages=(said, *conversation.messages))
+    elif instructions:
+        body["instructions"] = instructions
     body["input"] = list(items.write(conversation))
     if not body["input"]:
         raise invalid("messages must not be empty", "messages")
