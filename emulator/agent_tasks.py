@@ -87,7 +87,7 @@ Task = Write | Read | Run
 
 def is_agent(tools: Iterable[Tool]) -> bool:
     """Whether a client is a coding agent, by the tools that it declares."""
-    return any(_shell(tool) or _writer(tool) for tool in tools)
+    return any(_shell(tool) or _writer(tool) or _coder(tool) for tool in tools)
 
 
 def task_of(text: str) -> Task | None:
@@ -146,7 +146,7 @@ def _by_command(ask: ModelRequest, run: Run) -> tuple[Tool, dict[str, Any]] | No
             more = {"description": run.why} if "description" in _properties(tool) else {}
             return tool, _filled(tool, given | more)
     for tool in ask.tools:
-        if _named(tool) == "exec" and (key := _key(tool, _CODE)):
+        if (key := _coder(tool)) is not None:
             return tool, _filled(tool, {key: f"text(await tools.exec_command({json.dumps({'cmd': run.command})}));"})
     return None
 
@@ -207,6 +207,11 @@ def _writer(tool: Tool) -> tuple[str, str] | None:
     """The properties of a tool that take a path and a content, if it writes files."""
     path, content = _key(tool, _PATH), _key(tool, _BODY)
     return (path, content) if _named(tool) in _WRITERS and path and content else None
+
+
+def _coder(tool: Tool) -> str | None:
+    """The property of a tool that takes a program of Codex's, whose newest models call all other tools in one."""
+    return _key(tool, _CODE) if _named(tool) == "exec" else None
 
 
 def _filled(tool: Tool, given: dict[str, Any]) -> dict[str, Any]:

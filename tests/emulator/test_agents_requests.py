@@ -98,13 +98,26 @@ def opencode(*said: str) -> tuple[str, str, str, dict[str, Any]]:
     return "responses", GPT, "responses", {"input": items, "tools": declared}
 
 
-AGENTS = (claude_code, codex, gemini_cli, opencode)
+def newest_codex(*said: str) -> tuple[str, str, str, dict[str, Any]]:
+    """Codex 0.171.0 with the models it prefers: they call every other tool in a program."""
+    door, model, path, body = codex(*said)
+    program = {"type": "function", "name": "exec", "parameters": schema("input")}
+    return door, model, path, body | {"tools": [program]}
+
+
+AGENTS = (claude_code, codex, newest_codex, gemini_cli, opencode)
 PROGRAM = 'print("Hello, world!")\n'
 PATCH = '*** Begin Patch\n*** Add File: hello.py\n+print("Hello, world!")\n*** End Patch'
 WISHES = [
     (claude_code, "Please write hello.py", "Write", {"file_path": "/home/jo/app/hello.py", "content": PROGRAM}),
     (gemini_cli, "Please write hello.py", "write_file", {"file_path": "/home/jo/app/hello.py", "content": PROGRAM}),
     (codex, "Please write hello.py", "exec_command", {"cmd": f"printf '%s' '{PROGRAM}' > hello.py"}),
+    (
+        newest_codex,
+        "Run the tests",
+        "exec",
+        {"input": 'text(await tools.exec_command({"cmd": "python3 -m pytest -q"}));'},
+    ),
     (opencode, "Please write hello.py", "apply_patch", {"patchText": PATCH}),
     (claude_code, "Run the tests", "Bash", {"command": "python3 -m pytest -q", "description": "Run the tests"}),
     (gemini_cli, "list the files", "run_shell_command", {"command": "ls -la", "description": "List the files"}),

@@ -206,6 +206,50 @@ def test_codex_calls_an_mcp_tool_with_its_own_keys(
     assert [] == outside.asked
 
 
+def test_codex_finds_an_mcp_tool_and_calls_it_with_its_own_keys(
+    wide_proxy: Proxy, outside: Outside, env: dict[str, str], work: Path
+) -> None:
+    """A model that Codex knows searches for the tools of MCP servers."""
+    skip_without("codex")
+    calls = work / "calls.jsonl"
+    server = f'{{command="{sys.executable}", args=["{odata_mcp.__file__}", "{calls}"]}}'
+    more = ("-c", 'sandbox_mode="danger-full-access"', "-c", f"mcp_servers.odata={server}")
+    env = {**env, "MODEL": "gpt-5.5"}
+
+    found = run("codex", *more, cwd=work, env={**env, "PROMPT": 'scene:call tool_search {"query": "odata query"}'})
+    use = {**env, "PROMPT": "Use mcp__odata__odata_query please"}
+    called = run("codex", *more, "resume", "--last", cwd=work, env=use)
+
+    assert 0 == found[0], found
+    assert 0 == called[0], called
+    assert [("odata.query", set(odata_mcp.QUERY["properties"]), odata_mcp.VALUES)] == list(heard(calls))
+    assert [] == outside.asked
+    assert 4 == turns(wide_proxy)
+
+
+WISHES = [
+    ("claude_code", "claude-sonnet-4-5", ("--allowedTools", "Write")),
+    ("codex", "gpt-5.5", ("--sandbox", "danger-full-access")),
+    ("codex", "gpt-6.2-sol", ("--sandbox", "danger-full-access")),
+    ("gemini_cli", "gemini-2.5-pro", ()),
+]
+
+
+@pytest.mark.parametrize(("script", "model", "more"), WISHES, ids=[f"{script}-{model}" for script, model, _ in WISHES])
+def test_a_new_user_gets_the_file_that_is_asked_for(
+    outside: Outside, env: dict[str, str], work: Path, script: str, model: str, more: tuple[str, ...]
+) -> None:
+    """Each agent has its own tool for it: one that writes, a patch, a program that calls the others."""
+    skip_without(AGENTS[script][0])
+
+    code, out, err = run(script, *more, cwd=work, env={**env, "PROMPT": "Please write hello.py", "MODEL": model})
+
+    assert 0 == code, out + err
+    assert 'print("Hello, world!")' == (work / "hello.py").read_text().strip()
+    assert "The tool answered:" in out
+    assert [] == outside.asked
+
+
 def name_of_the_tool(proxy: Proxy, tool: str, ask: Callable[[], object]) -> str:
     """By which name a model is offered a tool of an MCP server."""
     ask()
