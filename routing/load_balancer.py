@@ -146,6 +146,7 @@ class LoadBalancer:
         self._outcomes = OutcomeRecorder(self._lock, members, self._cooldowns, events, policy, clock)
         self._left: dict[Endpoint, tuple[Member, float]] = {}
         """Those that left not long ago, and when."""
+        self._joined_at: dict[Endpoint, float] = {}
         self._pools: dict[str, Pool] = {}
         self._endpoints: Mapping[str, tuple[Endpoint, ...]] = {}
         self._models: tuple[str, ...] = ()
@@ -233,9 +234,9 @@ class LoadBalancer:
             now = self._clock()
             change = self._replace(pools, now)
             for pool in self._pools.values():
-                if slow_start.share(now - min(member.joined_at for member in pool.members)) == 1.0:
+                if slow_start.share(now - min(self._joined_at[member.endpoint] for member in pool.members)) == 1.0:
                     for member in pool.members:
-                        if member.joined_at == now:
+                        if self._joined_at[member.endpoint] == now:
                             member.adjust(member.endpoint, slow_since=now)
             known = [*self._members, *self._left]
             self._cooldowns.retain({key for endpoint in known for key in keys_of(endpoint)})
@@ -302,6 +303,7 @@ class LoadBalancer:
             member.adjust(wanted[endpoint])
         leaving = {endpoint: (member, now) for endpoint, member in before.items()}
         self._left = {each: former for each, former in (remembered | leaving).items() if each not in wanted}
+        self._joined_at = {each: self._joined_at.get(each, now) for each in (*self._members, *self._left)}
         joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
         left = tuple(endpoint for endpoint in before if endpoint not in wanted)
         self._pools = {model: self._pool(endpoints) for model, endpoints in pools.items() if endpoints}
@@ -365,7 +367,7 @@ class LoadBalancer:
         others: list[tuple[Member, CircuitState]] = []
         panic = True
         for member, candidate in pool.rows(now):
-            if not request.may_use(member.endpoint) or member.is_in_cooldown(now):
+            if not request.may_use(member.endpoint):
                 continue
             if candidate is not None:
                 panic = False

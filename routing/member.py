@@ -46,7 +46,6 @@ class Member:
     def __init__(self, endpoint: Endpoint, breaker: CircuitBreaker, policy: Policy, now: float) -> None:
         self.endpoint = endpoint
         self.breaker = breaker
-        self.joined_at = now
         self._slow_since = -math.inf
         """When it joined others; minus infinity if it was among the first."""
         self._answered_at = -math.inf
@@ -62,8 +61,6 @@ class Member:
         self._decay = policy.ewma_decay
         self._average = policy.ewma_seed
         self._measured_at = now
-        self._cooldown_until = -math.inf
-        """When its latest cooldown ends, or ended."""
         self._watchers: tuple[Callable[[Member], object], ...] = ()
 
     def adjust(self, endpoint: Endpoint, slow_since: float = -math.inf) -> None:
@@ -80,15 +77,6 @@ class Member:
         """Say that what strategies see may be different now. Needs no lock."""
         for watcher in self._watchers:
             watcher(self)
-
-    def cool_until(self, moment: float) -> None:
-        """Take over when its latest cooldown ends, or ended."""
-        self._cooldown_until = moment
-        self.changed()
-
-    def is_in_cooldown(self, now: float) -> bool:
-        """Whether it is left alone *now*."""
-        return self._cooldown_until > now
 
     def enter(self) -> None:
         """Count one request more."""
@@ -116,11 +104,11 @@ class Member:
             self._failures.append(now)
             self._measure(penalty, now)
 
-    def candidate(self, now: float) -> Candidate | None:
-        """What strategies see; None in cooldown, or if its circuit is not closed."""
+    def candidate(self, now: float, cooldown: float) -> Candidate | None:
+        """What strategies see; None until its latest *cooldown* ends, or if its circuit is not closed."""
         circuit = self.breaker.snapshot()
-        share = self._share(now, circuit, self._cooldown_until)
-        if circuit.circuit is not Circuit.CLOSED or self._cooldown_until > now:
+        share = self._share(now, circuit, cooldown)
+        if circuit.circuit is not Circuit.CLOSED or cooldown > now:
             self.changed()  # only time may be needed to make it different
             return None
         if share < 1.0 or self._failures:

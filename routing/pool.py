@@ -21,6 +21,7 @@ class Pool:
         self._cooldown_changes = -1
         self._refresh = refresh
         self._refreshed_at = -math.inf
+        self._cooldown_until: dict[Member, float] = {}
         self._candidates: dict[Member, Candidate | None] = dict.fromkeys(self.members)
         self._impaired: set[Member] = set()
         """Those that are not for every request: drained, in cooldown, or with a circuit that is not closed."""
@@ -36,16 +37,16 @@ class Pool:
         return None if self._impaired else list(self._candidates.values())  # type: ignore[arg-type]
 
     def rows(self, now: float) -> list[tuple[Member, Candidate | None]]:
-        """List the members with what strategies see of them: None in cooldown, or if the circuit is not closed."""
+        """List the members in no cooldown with what strategies see of them: None if the circuit is not closed."""
         self._look(now)
-        return list(self._candidates.items())
+        return [row for row in self._candidates.items() if self._cooldown_until[row[0]] <= now]
 
     def _look(self, now: float) -> None:
         """Look again at the members that have changed, or may have with time."""
         if self._cooldown_changes != self._cooldowns.changes:
             self._cooldown_changes = self._cooldowns.changes
-            for member in self.members:
-                member.cool_until(self._cooldowns.until(member.endpoint))
+            self._cooldown_until = {member: self._cooldowns.until(member.endpoint) for member in self.members}
+            self._changed.update(self.members)
         if now >= self._refreshed_at + self._refresh:
             self._refreshed_at = now
             self._changed.update(self.members)
@@ -53,7 +54,7 @@ class Pool:
         changed = tuple(self._changed)
         self._changed.difference_update(changed)
         for member in changed:
-            candidate = self._candidates[member] = member.candidate(now)
+            candidate = self._candidates[member] = member.candidate(now, self._cooldown_until[member])
             if candidate is None or not member.endpoint.weight:
                 self._impaired.add(member)
             else:

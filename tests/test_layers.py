@@ -1,9 +1,10 @@
 """The architecture, as laws: who may import whom, and how long a file may be. A failure lists all that break one."""
 
+import ast
 import subprocess
 import sys
 
-from tests.support.sources import LAYERS, ROOT, files, held, imports, name_of
+from tests.support.sources import LAYERS, ROOT, files, held, imports, name_of, nodes_of
 
 STANDARD = {*sys.stdlib_module_names, "_typeshed"}  # the latter has types for type checkers only
 INPUT_OUTPUT = {
@@ -46,6 +47,7 @@ IMPORTERS = {
 }
 ANYWHERE = {"orjson"}
 LINES = 500
+MEMBERS = 10
 
 
 def test_imports_point_downwards() -> None:
@@ -113,6 +115,25 @@ def test_routing_loads_without_a_web_framework_or_an_http_client() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert "set()\n" == loaded.stdout
+
+
+def public_members(cls: ast.ClassDef) -> set[str]:
+    """Name what a class that acts offers: its methods, its properties, and what it assigns to itself."""
+    methods = {each.name for each in cls.body if isinstance(each, ast.FunctionDef)}
+    fields = {
+        node.attr
+        for node in ast.walk(cls)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self"
+    }
+    return {name for name in methods | fields if not name.startswith("_")}
+
+
+def test_a_class_of_routing_has_few_public_members() -> None:
+    classes = [(path, node) for path in files("routing") for node in nodes_of(path) if isinstance(node, ast.ClassDef)]
+    counts = {f"{name_of(path)}:{cls.lineno} {cls.name}": len(public_members(cls)) for path, cls in classes}
+    offenders = [f"{where} has {count} public members" for where, count in counts.items() if count > MEMBERS]
+
+    held(f"A class of routing that acts has at most {MEMBERS} public members: split it.", offenders)
 
 
 def test_a_file_fits_one_idea() -> None:

@@ -30,7 +30,8 @@ class Scene:
         return member
 
     def seen(self) -> list[Candidate | None]:
-        return [candidate for _, candidate in self.pool.rows(self.clock.now)]
+        rows = dict(self.pool.rows(self.clock.now))
+        return [rows.get(member) for member in self.members]
 
     def selectable(self) -> bool:
         return self.pool.candidates(self.clock.now) is not None
@@ -124,6 +125,7 @@ def test_a_cooldown_takes_members_out_and_its_end_brings_them_back_slowly(key):
     scene.cooldowns.start(key, 10.0)
     assert scene.seen()[0] is None
     assert not scene.selectable()
+    assert scene.members[0] not in dict(scene.pool.rows(100.0))
     assert scene.seen()[2] is not None
 
     scene.clock.now = 109.99
