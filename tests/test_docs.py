@@ -93,11 +93,11 @@ def test_the_map_shows_every_module_and_no_other(layer: str) -> None:
 
 
 def test_the_architecture_fits_two_screens() -> None:
-    assert TWO_SCREENS >= len(text_of("ARCHITECTURE.md").splitlines())
+    assert len(text_of("ARCHITECTURE.md").splitlines()) <= TWO_SCREENS
 
 
 def test_a_name_that_is_gone_is_noticed() -> None:
     gone = ("routing/breaker", "Fleet", "gateway.Fleet.start()", "make coffee", "tests/test_nothing.py", "nothing.md")
 
-    assert [] == [each for each in gone if exists(each)]
+    assert [each for each in gone if exists(each)] == []
     assert all(exists(each) for each in chain(DOCUMENTS, ("routing/health", "LoadBalancer.acquire()", "make test")))

@@ -114,7 +114,7 @@ def test_routing_loads_without_a_web_framework_or_an_http_client() -> None:
     code = "import routing, sys; print({'flask', 'requests', 'urllib3', 'werkzeug'} & sys.modules.keys())"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert "set()\n" == loaded.stdout
+    assert loaded.stdout == "set()\n"
 
 
 def public_members(cls: ast.ClassDef) -> set[str]:

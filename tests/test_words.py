@@ -215,7 +215,7 @@ def test_a_true_use_of_a_word_is_no_hit() -> None:
     ]
 
     assert [{}] * len(places) == [Name("gateway/here.py:1", kind, text).hits for kind, text in places]
-    assert {"forwarded": "passthrough"} == Name("gateway/here.py:1", "class", "ForwardedBody").hits
+    assert Name("gateway/here.py:1", "class", "ForwardedBody").hits == {"forwarded": "passthrough"}
 
 
 def test_names_of_tests_fit_a_line_of_100_characters() -> None:

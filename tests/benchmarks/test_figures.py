@@ -15,7 +15,7 @@ QUIET = {
 
 
 def test_cpu_time_is_that_of_a_process_and_of_the_children_it_reaped() -> None:
-    assert ProcessTimes(session=70, ticks=50, is_zombie=False) == process_times(STAT)
+    assert process_times(STAT) == ProcessTimes(session=70, ticks=50, is_zombie=False)
 
 
 def test_a_zombie_is_known_by_its_state() -> None:
@@ -23,31 +23,38 @@ def test_a_zombie_is_known_by_its_state() -> None:
 
 
 def test_memory_is_the_proportional_set_size_in_bytes() -> None:
-    assert 2_048_000 == pss_bytes(ROLLUP)
-    assert 0 == pss_bytes("")
+    assert pss_bytes(ROLLUP) == 2_048_000
+    assert pss_bytes("") == 0
 
 
 def test_a_median_leaves_out_what_could_not_be_measured() -> None:
-    assert 2.0 == middle([3.0, None, 1.0, 2.0])
+    assert middle([3.0, None, 1.0, 2.0]) == 2.0
     assert middle([None]) is None
 
 
 def test_nothing_is_divided_by_nothing() -> None:
-    assert 1.5 == ratio(3.0, 2.0)
+    assert ratio(3.0, 2.0) == 1.5
     assert ratio(3.0, 0.0) is None
     assert ratio(None, 2.0) is None
-    assert 500.0 == per_thousand(1.0, 2)
+    assert per_thousand(1.0, 2) == 500.0
     assert per_thousand(1.0, 0) is None
 
 
 def test_numbers_have_three_figures_that_matter() -> None:
-    assert ["-", "0", "0.0012", "0.123", "1.23", "12.3", "123", "12,345"] == [
-        text(value) for value in (None, 0.0, 0.00123, 0.1234, 1.234, 12.34, 123.4, 12_345.0)
+    assert [text(value) for value in (None, 0.0, 0.00123, 0.1234, 1.234, 12.34, 123.4, 12_345.0)] == [
+        "-",
+        "0",
+        "0.0012",
+        "0.123",
+        "1.23",
+        "12.3",
+        "123",
+        "12,345",
     ]
 
 
 def test_a_table_has_its_names_to_the_left() -> None:
-    assert "|  | a |\n| --- | ---: |\n| row | 1 |" == table(["", "a"], [["row", "1"]])
+    assert table(["", "a"], [["row", "1"]]) == "|  | a |\n| --- | ---: |\n| row | 1 |"
 
 
 def test_cpu_is_shared_out_among_chunks_of_streams_and_among_requests() -> None:
@@ -55,9 +62,9 @@ def test_cpu_is_shared_out_among_chunks_of_streams_and_among_requests() -> None:
     unpaced = Measure("unpaced", 8, 2.0, Schedule(500, 0), stream=True)
     whole = Measure("whole", 8, 2.0, Schedule(10, 0))
 
-    assert 100.0 == figures_of(paced, QUIET, cpu=0.4)["CPU ms per 1,000 chunks"]
-    assert {"chunks/s": 2_000.0, "CPU ms per 1,000 chunks": 100.0} == figures_of(unpaced, QUIET, cpu=0.4)
-    assert 50.0 == figures_of(whole, QUIET, cpu=0.4)["CPU s per 1,000 requests"]
+    assert figures_of(paced, QUIET, cpu=0.4)["CPU ms per 1,000 chunks"] == 100.0
+    assert figures_of(unpaced, QUIET, cpu=0.4) == {"chunks/s": 2_000.0, "CPU ms per 1,000 chunks": 100.0}
+    assert figures_of(whole, QUIET, cpu=0.4)["CPU s per 1,000 requests"] == 50.0
     assert figures_of(whole, QUIET, cpu=None)["CPU s per 1,000 requests"] is None
 
 
@@ -70,10 +77,12 @@ def test_no_delay_is_claimed_for_chunks_that_never_came() -> None:
 def test_what_went_wrong_is_named() -> None:
     paced = Measure("paced", 8, 2.0, Schedule(500, 250), stream=True)
 
-    assert [] == troubles_of(paced, QUIET)
-    assert ["3 answers that were no success", "2 streams without [DONE]", "4 streams without a chunk"] == troubles_of(
-        paced, QUIET | {"refused": 3, "done": 6, "silent": 4}
-    )
+    assert troubles_of(paced, QUIET) == []
+    assert troubles_of(paced, QUIET | {"refused": 3, "done": 6, "silent": 4}) == [
+        "3 answers that were no success",
+        "2 streams without [DONE]",
+        "4 streams without a chunk",
+    ]
 
 
 def reported(**rounds: list[float]) -> Report:
@@ -95,7 +104,7 @@ def test_a_ratio_is_the_median_of_those_within_each_round() -> None:
 def test_latency_is_what_is_added_to_that_of_the_upstream_in_the_same_round() -> None:
     rounds = reported(direct=[1.0, 2.0], bare=[3.0, 7.0]).rounds()
 
-    assert {"m: added latency p50, ms": {Direct.name: {1: 1.0, 2: 2.0}, "bare": {1: 2.0, 2: 5.0}}} == rounds
+    assert rounds == {"m: added latency p50, ms": {Direct.name: {1: 1.0, 2: 2.0}, "bare": {1: 2.0, 2: 5.0}}}
 
 
 def test_only_a_contestant_that_did_not_serve_is_a_failure() -> None:

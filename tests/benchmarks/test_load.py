@@ -73,7 +73,7 @@ def test_answers_that_the_client_counts_are_those_that_the_upstream_gave(upstrea
     given = upstream.stats()["requests"]
 
     assert 0 < said["answers"] <= given <= said["answers"] + 4
-    assert (0, 0, 0) == (said["refused"], said["broken"], said["connect_errors"])
+    assert (said["refused"], said["broken"], said["connect_errors"]) == (0, 0, 0)
     assert 0 < said["latency_p50"] <= said["latency_p99"] <= said["latency_max"]
 
 
@@ -89,8 +89,8 @@ def test_every_chunk_of_paced_streams_arrives_once_and_in_order(upstream, load) 
     )
 
     assert 100 == said["chunks"] == upstream.stats()["chunks"]
-    assert (5, 5, 0, 0, 0) == (said["done"], said["answers"], said["misplaced"], said["unfinished"], said["silent"])
-    assert 1.0 == said["share"]
+    assert (said["done"], said["answers"], said["misplaced"], said["unfinished"], said["silent"]) == (5, 5, 0, 0, 0)
+    assert said["share"] == 1.0
     assert said["latency_p50"] >= 0.98 * 200_000
 
 
@@ -98,7 +98,7 @@ def test_chunks_are_due_by_the_rate(upstream) -> None:
     said = upstream.ask("/d1-c5r200/chat/completions", STREAM).decode()
     due = [int(stamp) for stamp in re.findall(r"@@\d{6}:(\d{19});", said)]
 
-    assert [5_000_000] * 4 == [after - before for before, after in pairwise(due)]
+    assert [after - before for before, after in pairwise(due)] == [5_000_000] * 4
 
 
 def test_every_chunk_of_unpaced_streams_arrives_in_order(load) -> None:
@@ -106,7 +106,7 @@ def test_every_chunk_of_unpaced_streams_arrives_in_order(load) -> None:
     said = load(mode="requests", connections=2, seconds=1, path="/d1-c2000r0/chat/completions", body=STREAM)
 
     assert 2_000 <= 2_000 * said["done"] <= said["chunks"] <= 2_000 * (said["done"] + 2)
-    assert 0 == said["misplaced"]
+    assert said["misplaced"] == 0
 
 
 def test_streams_that_are_not_over_in_their_time_are_left_and_counted(upstream, load) -> None:
@@ -120,11 +120,11 @@ def test_streams_that_are_not_over_in_their_time_are_left_and_counted(upstream, 
         body=STREAM,
     )
 
-    assert (0, 3) == (said["answers"], said["unfinished"])
-    assert said["chunks"] / 300 == pytest.approx(said["share"], abs=1e-4)
+    assert (said["answers"], said["unfinished"]) == (0, 3)
+    assert pytest.approx(said["share"], abs=1e-4) == said["chunks"] / 300
     departed: list[int] = []
     assert until(lambda: departed.append(upstream.stats()["departed"]) or sum(departed) >= 3)
-    assert 3 == sum(departed)
+    assert sum(departed) == 3
 
 
 def test_each_stream_has_its_own_time_however_late_it_begins(load) -> None:
@@ -133,7 +133,7 @@ def test_each_stream_has_its_own_time_however_late_it_begins(load) -> None:
         mode="streams", connections=3, seconds=0.6, grace=0, ramp=1, path="/d1-c100r10/chat/completions", body=STREAM
     )
 
-    assert 3 == said["unfinished"]
+    assert said["unfinished"] == 3
     assert 3 <= said["chunks"] < 30
 
 
@@ -148,22 +148,22 @@ def test_chunks_are_found_however_they_are_packed(framing: str, programs) -> Non
     }[framing]
     told = asked_of(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n%s" % (head, said), programs)
 
-    assert (50, 0, 1, 1) == (told["chunks"], told["misplaced"], told["done"], told["answers"])
+    assert (told["chunks"], told["misplaced"], told["done"], told["answers"]) == (50, 0, 1, 1)
 
 
 def test_lost_chunks_and_refusals_are_counted(programs) -> None:
     lost = b"@@000000:0000000000000000001;@@000002:0000000000000000001;"
     head = b"Content-Length: %d\r\n\r\n%s" % (len(lost), lost)
 
-    assert 1 == asked_of(b"HTTP/1.1 200 OK\r\n" + head, programs)["misplaced"]
+    assert asked_of(b"HTTP/1.1 200 OK\r\n" + head, programs)["misplaced"] == 1
     told = asked_of(b"HTTP/1.1 503 No\r\n" + head, programs)
-    assert (1, 0, 1) == (told["refused"], told["answers"], told["unfinished"])
+    assert (told["refused"], told["answers"], told["unfinished"]) == (1, 0, 1)
 
 
 def test_an_answer_that_is_cut_short_is_broken(programs) -> None:
     told = asked_of(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", programs)
 
-    assert (1, 0, 1) == (told["broken"], told["answers"], told["unfinished"])
+    assert (told["broken"], told["answers"], told["unfinished"]) == (1, 0, 1)
 
 
 def asked_of(answer: bytes, programs) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def test_idle_connections_are_announced_when_all_are_open(programs, upstream) ->
         [*command, "--connections", "50", "--seconds", "2"], check=True, capture_output=True, timeout=30
     ).stdout.splitlines()
 
-    assert [50, 50] == [json.loads(line)["open"] for line in told]
+    assert [json.loads(line)["open"] for line in told] == [50, 50]
 
 
 def texts_of(payloads: list[dict[str, Any]]) -> list[str]:
@@ -198,7 +198,7 @@ def test_converse_is_streamed_as_sap_ai_core_writes_it(upstream) -> None:
     assert [
         "messageStart", *["contentBlockDelta"] * 3, "contentBlockStop", "messageStop", "metadata"
     ] == [name for event in events for name in event]  # fmt: skip
-    assert ["@@000000:", "@@000001:", "@@000002:"] == texts_of([value for each in events for value in each.values()])
+    assert texts_of([value for each in events for value in each.values()]) == ["@@000000:", "@@000001:", "@@000002:"]
 
 
 def test_converse_is_streamed_in_binary_to_who_asks_for_that(upstream) -> None:
@@ -208,8 +208,8 @@ def test_converse_is_streamed_in_binary_to_who_asks_for_that(upstream) -> None:
     )
     messages = list(buffer)
 
-    assert ["messageStart", "contentBlockDelta"] == [each.headers[":event-type"] for each in messages[:2]]
-    assert ["@@000000:", "@@000001:", "@@000002:"] == texts_of([json.loads(each.payload) for each in messages])
+    assert [each.headers[":event-type"] for each in messages[:2]] == ["messageStart", "contentBlockDelta"]
+    assert texts_of([json.loads(each.payload) for each in messages]) == ["@@000000:", "@@000001:", "@@000002:"]
 
 
 def test_a_tree_of_processes_is_measured_and_ended_as_a_whole(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def matches(backend: str, scene: str, client: str, actual: bytes) -> None:
         path.write_bytes(actual)
     expected = path.read_bytes() if path.exists() else b"(no such file: run once with UPDATE_GOLDEN=1)"
 
-    assert expected == actual, f"{path.name} differs"
+    assert actual == expected, f"{path.name} differs"
 
 
 def cut(data: bytes, places: Sequence[int]) -> list[bytes]:

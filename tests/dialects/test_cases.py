@@ -32,6 +32,6 @@ def test_every_target_is_fed_and_what_fails_is_kept(tmp_path, monkeypatch, capsy
         fuzzer.step(name)
 
     assert set(fuzzer.runs) == set(fuzz.TARGETS)
-    assert {"request"} == {json.loads(path.read_text())["target"] for path in tmp_path.glob("*.json")}
+    assert {json.loads(path.read_text())["target"] for path in tmp_path.glob("*.json")} == {"request"}
     assert set(fuzzer.finds.values()) == {path.name for path in tmp_path.glob("*.json")}
     assert "KeyError" in capsys.readouterr().out

@@ -215,7 +215,7 @@ def test_a_piece_without_an_index_belongs_to_the_call_of_the_last_piece():
     events = in_full(quick, frames)
 
     assert in_full(slow, frames) == events
-    assert ["{", "}", " "] == [event.text for event in events if isinstance(event, BlockDelta)]
+    assert [event.text for event in events if isinstance(event, BlockDelta)] == ["{", "}", " "]
 
 
 def test_the_usage_of_a_plain_gemini_frame_behind_the_last_word_counts():
@@ -269,7 +269,7 @@ def test_every_piece_is_written_as_the_first_would_be(client, block, model, said
         expected = first.write([BlockDelta(0, text)])
         written = writer.write([BlockDelta(0, text)])
 
-        assert expected == written
+        assert written == expected
 
 
 def test_a_frame_that_holds_a_text_twice_is_rendered_each_time():
@@ -277,4 +277,4 @@ def test_a_frame_that_holds_a_text_twice_is_rendered_each_time():
     nothing = FrameTemplate(lambda _: b"")
 
     assert [encoded(f'["{text}","{text}"]') for text in "abc"] == [pieces.write(text) for text in "abc"]
-    assert [b"", b"", b""] == [nothing.write(text) for text in "abc"]
+    assert [nothing.write(text) for text in "abc"] == [b"", b"", b""]

@@ -74,24 +74,24 @@ def offered(body: Any) -> list[tuple[str, list[str]]]:
 def test_the_very_same_tool_is_offered_once_and_nothing_is_lost(client, backend):
     told = rendered(client, backend, [("f", FIRST), ("g", FIRST), ("f", FIRST)])
 
-    assert [("f", ["a"]), ("g", ["a"])] == offered(told.body)
-    assert () == told.dropped
+    assert offered(told.body) == [("f", ["a"]), ("g", ["a"])]
+    assert told.dropped == ()
 
 
 @pytest.mark.parametrize(("client", "backend"), WAYS)
 def test_of_two_tools_of_one_name_the_last_is_offered_and_the_other_is_named(client, backend):
     told = rendered(client, backend, [("f", FIRST), ("g", FIRST), ("f", OTHER)])
 
-    assert [("f", ["b"]), ("g", ["a"])] == offered(told.body)
-    assert ("earlier tool f",) == told.dropped
+    assert offered(told.body) == [("f", ["b"]), ("g", ["a"])]
+    assert told.dropped == ("earlier tool f",)
 
 
 @pytest.mark.parametrize(("client", "backend"), [(name, name) for name in PASSTHROUGHS])
 def test_tools_of_different_names_pass_in_their_order(client, backend):
     told = rendered(client, backend, [("g", FIRST), ("f", OTHER)])
 
-    assert [("g", ["a"]), ("f", ["b"])] == offered(told.body)
-    assert () == told.dropped
+    assert offered(told.body) == [("g", ["a"]), ("f", ["b"])]
+    assert told.dropped == ()
 
 
 @pytest.mark.parametrize("backend", ["anthropic-messages", "bedrock-converse"])
@@ -105,8 +105,8 @@ def test_a_cache_mark_on_either_of_two_tools_is_kept(backend, marked):
     )
     told = translator_for(ClientRequest("anthropic-messages", body, envelope), backend, profile).render_request(profile)
 
-    assert () == told.dropped
-    assert 1 == json.dumps(told.body).count("cache_control" if backend == "anthropic-messages" else "cachePoint")
+    assert told.dropped == ()
+    assert json.dumps(told.body).count("cache_control" if backend == "anthropic-messages" else "cachePoint") == 1
 
 
 def test_tools_without_a_name_are_left_to_the_vendor():

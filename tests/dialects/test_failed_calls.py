@@ -34,7 +34,7 @@ def told(backend: str, model: str, result: ToolResult) -> str:
     )
     rendered = BACKENDS[backend].render_request(Conversation("m", messages=messages), profile_for(model))
 
-    assert () == rendered.dropped
+    assert rendered.dropped == ()
     return json.dumps(rendered.body["contents" if backend == "gemini" else _PLACE.get(backend, "messages")])
 
 

@@ -38,12 +38,12 @@ def test_a_row_is_listed_on_the_sides_it_has_and_on_no_other():
 
 
 def test_a_vendor_with_clients_of_its_own_has_a_dialect_they_speak():
-    assert {Vendor.OPENAI, Vendor.CLAUDE, Vendor.GEMINI, None} == {row.vendor for row in DIALECTS.values()}
+    assert {row.vendor for row in DIALECTS.values()} == {Vendor.OPENAI, Vendor.CLAUDE, Vendor.GEMINI, None}
     assert all(row.client is not None for row in DIALECTS.values() if row.vendor)
 
 
 def test_what_has_no_row_has_no_traits():
-    assert Dialect("") == traits("openai-embeddings")
+    assert traits("openai-embeddings") == Dialect("")
     assert traits("openai-embeddings") is traits("titan-embeddings")
     assert traits("openai-responses") is DIALECTS["openai-responses"]
 
@@ -51,5 +51,5 @@ def test_what_has_no_row_has_no_traits():
 def test_clients_of_google_get_blank_lines_as_signs_of_life_and_all_others_a_comment():
     kept_alive = {name: traits(name).keep_alive for name in CLIENTS}
 
-    assert b"\n\n" == kept_alive.pop("gemini")
-    assert {b": ping\n\n"} == set(kept_alive.values())
+    assert kept_alive.pop("gemini") == b"\n\n"
+    assert set(kept_alive.values()) == {b": ping\n\n"}

@@ -96,7 +96,7 @@ def test_each_seal_of_a_whole_answer_is_sealed_once_as_in_its_stream(backend: st
 def test_captured_answers_hold_seals_of_every_kind() -> None:
     held = {backend for backend, scene, suffix in SCENES if seals_in(backend, scene, suffix)}
 
-    assert {"anthropic-messages", "bedrock-converse", "gemini", "openai-responses"} == held
+    assert held == {"anthropic-messages", "bedrock-converse", "gemini", "openai-responses"}
 
 
 def seals_in(backend: str, scene: str, suffix: str) -> list[str]:
@@ -113,7 +113,7 @@ def test_a_response_that_passes_has_one_id_from_its_first_event_to_its_last(
     events = messages(relayed(relay, [data]))
     ids = {event["response"]["id"] for event in events if "response" in event}
 
-    assert {f"resp_{MARK}{relay.seen.id}"} == ids
+    assert ids == {f"resp_{MARK}{relay.seen.id}"}
 
 
 def test_a_stream_that_breaks_off_says_so_under_the_id_it_began_with() -> None:
@@ -121,7 +121,7 @@ def test_a_stream_that_breaks_off_says_so_under_the_id_it_began_with() -> None:
     created = {"type": "response.created", "response": {"id": "resp_1", "model": "m", "output": []}}
     events = messages(relay.feed(Frame(dumps(created)).encode()) + relay.finish())
 
-    assert [f"resp_{MARK}resp_1"] * 2 == [event["response"]["id"] for event in events]
+    assert [event["response"]["id"] for event in events] == [f"resp_{MARK}resp_1"] * 2
 
 
 def test_what_a_deployment_has_kept_is_shown_under_the_ids_of_its_client() -> None:
@@ -133,14 +133,14 @@ def test_what_a_deployment_has_kept_is_shown_under_the_ids_of_its_client() -> No
     }
     shown = json.loads(passthrough_stored(dumps(kept).encode(), MARKED))
 
-    assert {
+    assert shown == {
         "id": f"resp_{MARK}resp_2",
         "previous_response_id": f"resp_{MARK}resp_1",
         "output": [{"type": "reasoning", "id": "rs_1", "encrypted_content": MARK}],
         "n": None,
-    } == shown
-    assert b"[1]" == passthrough_stored(b"[1]", MARKED)
-    assert b"no JSON" == passthrough_stored(b"no JSON", MARKED)
+    }
+    assert passthrough_stored(b"[1]", MARKED) == b"[1]"
+    assert passthrough_stored(b"no JSON", MARKED) == b"no JSON"
 
 
 # What comes back
@@ -236,7 +236,7 @@ def test_beside_reasoning_that_has_to_go_calls_and_messages_go_without_ids() -> 
     items = PASSTHROUGHS["openai-responses"].open_seals(body, lambda *_: None)["input"]
     kept = PASSTHROUGHS["openai-responses"].open_seals(body, lambda *_: "")["input"]
 
-    assert [None, None, "fco_1"] == [item.get("id") for item in items[1:]]
+    assert [item.get("id") for item in items[1:]] == [None, None, "fco_1"]
     assert body["input"] == kept
 
 
@@ -284,4 +284,4 @@ def test_a_frame_of_geminis_is_sealed_whatever_it_says_of_the_model(named: dict[
     envelope = Envelope("tok", "my-model", 1, Conversation("my-model", "gemini"), MARKED)
     [event] = messages(PASSTHROUGHS["gemini"].passthrough_frame(Frame(dumps(said)), envelope))
 
-    assert [MARK + GEMINIS] == list(found(event))
+    assert list(found(event)) == [MARK + GEMINIS]

@@ -92,7 +92,7 @@ def test_what_a_dialect_does_not_have_is_left_out():
     relay = way("shout", "gemini", "gemini-2.5-flash").relay(mangling.SSE)
     out = relay.feed(golden.wire("gemini", "thinking_and_call")) + relay.finish()
 
-    assert b'data: {"why":"done","ears":40,"mouth":27}\n\n' == out
+    assert out == b'data: {"why":"done","ears":40,"mouth":27}\n\n'
 
 
 @pytest.mark.parametrize("client", ["openai-chat", "shout"])
@@ -112,8 +112,8 @@ def test_what_cannot_be_shouted_is_refused_in_any_dialect():
         shout.render_request(asked, profile_for("llama"))
     with pytest.raises(FaultError, match="said"):
         shout.parse_request({"to": "m", "said": ["Hi!"]})
-    assert {"all": [{"who": "m", "since": 9}]} == shout.render_models(["m"], 9)
-    assert {"ouch": "no"} == shout.render_fault(Fault(FaultKind.INVALID_REQUEST, "no"))
+    assert shout.render_models(["m"], 9) == {"all": [{"who": "m", "since": 9}]}
+    assert shout.render_fault(Fault(FaultKind.INVALID_REQUEST, "no")) == {"ouch": "no"}
 
 
 def test_what_is_shouted_is_understood_as_it_was_meant():

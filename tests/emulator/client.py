@@ -84,7 +84,7 @@ class Client:
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         answer = self.session.request(method, f"{self.url}/admin/{path}", json=body, timeout=60)
-        assert 200 == answer.status_code, answer.text
+        assert answer.status_code == 200, answer.text
         return answer.json()
 
     def break_(self, model: str | None, number: int = 0, **fault: Any) -> str:
@@ -177,7 +177,7 @@ def say(client: Client, door: str, model: str, text: str, *, stream: bool = Fals
     headers = options.pop("headers", {})
     path, body = request(door, model, text, stream=stream, **options)
     answer = client.post(model, path, body, headers=headers)
-    assert 200 == answer.status_code, answer.text
+    assert answer.status_code == 200, answer.text
     return read(door, answer, stream=stream)
 
 

@@ -131,7 +131,7 @@ WISHES = [
 def answered(eu: Any, asked: tuple[str, str, str, dict[str, Any]]) -> Said:
     door, model, path, body = asked
     answer = eu.post(model, path, body)
-    assert 200 == answer.status_code, answer.text
+    assert answer.status_code == 200, answer.text
     return read(door, answer, stream=False)
 
 
@@ -145,21 +145,21 @@ def test_a_wish_becomes_a_call_of_a_tool_that_the_agent_declared(eu, agent, wish
 def test_a_question_gets_a_sentence_about_it_whatever_the_agent_adds(eu, agent, question):
     said = answered(eu, agent(question))
 
-    assert ([], True) == (said.calls, said.text.startswith(f'Happy to help! You said: "{question}".'))
+    assert (said.calls, said.text.startswith(f'Happy to help! You said: "{question}".')) == ([], True)
 
 
 def test_what_a_tool_gave_back_is_told_without_what_the_agent_added(eu):
     written = answered(eu, claude_code("Please write hello.py", results=(f"File created.\n\n{REMINDERS[2]}",)))
     listed = answered(eu, codex("List the files", output="Output:\nhello.py\n"))
 
-    assert ([], "The tool answered: File created.") == (written.calls, written.text)
-    assert ([], "The tool answered: Output:\nhello.py\n") == (listed.calls, listed.text)
+    assert (written.calls, written.text) == ([], "The tool answered: File created.")
+    assert (listed.calls, listed.text) == ([], "The tool answered: Output:\nhello.py\n")
 
 
 def test_agents_that_merge_their_context_with_the_question_get_the_same_answer(eu):
     door, model, path, body = claude_code(INSTRUCTIONS, ENVIRONMENT, "Please write hello.py")
 
-    assert ["Write"] == [name for name, _ in answered(eu, (door, model, path, body)).calls]
+    assert [name for name, _ in answered(eu, (door, model, path, body)).calls] == ["Write"]
 
 
 TITLE = schema("title")
@@ -187,7 +187,7 @@ def test_a_title_is_a_title_in_the_form_that_is_asked_for(eu, system, text, titl
     schemed = answered(eu, ("invoke", SONNET, "invoke", body | form))
 
     assert title == plain.text
-    assert {"title": title} == json.loads(schemed.text)
+    assert json.loads(schemed.text) == {"title": title}
 
 
 def test_the_next_speaker_is_the_user(eu):
@@ -205,7 +205,7 @@ def test_the_next_speaker_is_the_user(eu):
 
     said = answered(eu, ("gemini", GEMINI, f"models/{GEMINI}:generateContent", body))
 
-    assert "user" == json.loads(said.text)["next_speaker"]
+    assert json.loads(said.text)["next_speaker"] == "user"
 
 
 TASKS = [

@@ -30,10 +30,10 @@ def test_a_token_is_given_for_each_way_of_asking(eu):
     ]
 
     for answer in answers:
-        assert 200 == answer.status_code
-        assert "bearer" == answer.json()["token_type"]
-        assert 43199 == answer.json()["expires_in"]
-    assert 3 == len({answer.json()["access_token"] for answer in answers})
+        assert answer.status_code == 200
+        assert answer.json()["token_type"] == "bearer"
+        assert answer.json()["expires_in"] == 43199
+    assert len({answer.json()["access_token"] for answer in answers}) == 3
     assert "!b" in name
     assert "|aicore!b" in name
     assert "$" in secret
@@ -75,17 +75,17 @@ def test_a_token_opens_its_own_tenant_only(eu, us):
         for headers in (eu.headers, us.headers, us.headers | {"AI-Resource-Group": "default"})
     ]
 
-    assert [200, 404, 404] == answers
+    assert answers == [200, 404, 404]
 
 
 def test_tokens_that_are_unknown_revoked_or_old_are_refused_in_plain_text(eu):
     eu.admin("PUT", "settings", {"expires_in": 0})
     old = eu.new_token()
     eu.admin("DELETE", "tokens/us")
-    assert 200 == eu.get("/v2/lm/deployments").status_code
+    assert eu.get("/v2/lm/deployments").status_code == 200
     for token in (old, "guess", ""):
         answer = eu.get("/v2/lm/deployments", headers={"Authorization": f"Bearer {token}"})
-        assert 401 == answer.status_code
+        assert answer.status_code == 401
         assert answer.headers["content-type"].startswith("text/plain")
     eu.admin("DELETE", "tokens")
     assert eu.post(SONNET, "invoke", HELLO).text.startswith("Jwt")
@@ -101,18 +101,18 @@ def test_the_token_runs_out_by_the_clock():
     headers = {"Authorization": f"Bearer {token['access_token']}", "AI-Resource-Group": "default"}
 
     now[0] += token["expires_in"] - 1
-    assert 200 == client.get("/v2/lm/deployments", headers=headers).status_code
+    assert client.get("/v2/lm/deployments", headers=headers).status_code == 200
     now[0] += 1
-    assert "Jwt is expired" == client.get("/v2/lm/deployments", headers=headers).text
+    assert client.get("/v2/lm/deployments", headers=headers).text == "Jwt is expired"
 
 
 def test_the_resource_group_is_asked_for_and_hides_the_others(eu):
     url = f"{eu.url}/v2/lm/deployments"
     bare = {"Authorization": f"Bearer {eu.token}"}
 
-    assert 400 == requests.get(url, headers=bare, timeout=5).status_code
-    assert 0 == requests.get(url, headers=bare | {"AI-Resource-Group": "x"}, timeout=5).json()["count"]
-    assert 404 == eu.post(SONNET, "invoke", HELLO, headers={"AI-Resource-Group": "x"}).status_code
+    assert requests.get(url, headers=bare, timeout=5).status_code == 400
+    assert requests.get(url, headers=bare | {"AI-Resource-Group": "x"}, timeout=5).json()["count"] == 0
+    assert eu.post(SONNET, "invoke", HELLO, headers={"AI-Resource-Group": "x"}).status_code == 404
 
 
 def test_the_list_shows_what_a_real_one_shows(eu):
@@ -124,12 +124,12 @@ def test_the_list_shows_what_a_real_one_shows(eu):
     assert running["deploymentUrl"] == f"{eu.url}/v2/inference/deployments/{running['id']}"
     assert "executableId" not in running
     resources = running["details"]["resources"]
-    assert "latest" == resources["backendDetails"]["model"]["version"]
+    assert resources["backendDetails"]["model"]["version"] == "latest"
     assert resources["backendDetails"] == resources["backend_details"]
     assert "deploymentUrl" not in by_status["PENDING"]
     assert "deploymentUrl" not in by_status["STOPPED"]
     orchestration = next(one for one in listed["resources"] if one["scenarioId"] == "orchestration")
-    assert {} == orchestration["details"]["resources"]["backendDetails"]
+    assert orchestration["details"]["resources"]["backendDetails"] == {}
 
 
 def test_the_list_can_be_cut_and_filtered_in_both_spellings(eu):
@@ -138,9 +138,9 @@ def test_the_list_can_be_cut_and_filtered_in_both_spellings(eu):
     for top, skip in (("$top", "$skip"), ("top", "skip")):
         page = eu.get("/v2/lm/deployments", params={top: 3, skip: 2}).json()
         assert [one["id"] for one in page["resources"]] == whole[2:5]
-        assert 33 == page["count"]
-    assert "33" == eu.get("/v2/lm/deployments/$count").text
-    assert 400 == eu.get("/v2/lm/deployments", params={"$top": "many"}).status_code
+        assert page["count"] == 33
+    assert eu.get("/v2/lm/deployments/$count").text == "33"
+    assert eu.get("/v2/lm/deployments", params={"$top": "many"}).status_code == 400
     for query, count in (
         ({"scenarioId": "foundation-models", "status": "RUNNING"}, 30),
         ({"status": "STOPPED"}, 1),
@@ -156,31 +156,31 @@ def test_one_deployment_and_its_configuration_are_shown(eu, us):
     configuration = eu.get(f"/v2/lm/configurations/{shown['configurationId']}").json()
 
     assert shown["id"] == seat
-    assert "azure-openai" == configuration["executableId"]
+    assert configuration["executableId"] == "azure-openai"
     assert {"key": "modelName", "value": "gpt-5"} in configuration["parameterBindings"]
     error = us.get(f"/v2/lm/deployments/{seat}")
-    assert (404, "404") == (error.status_code, error.json()["error"]["code"])
-    assert 404 == us.get("/v2/lm/configurations/none").status_code
+    assert (error.status_code, error.json()["error"]["code"]) == (404, "404")
+    assert us.get("/v2/lm/configurations/none").status_code == 404
 
 
 def test_models_quotas_and_groups_are_listed(eu, us):
     models = {one["model"]: one for one in eu.get("/v2/lm/scenarios/foundation-models/models").json()["resources"]}
     quotas = [one["quotaDetails"][0]["descriptors"]["modelName"] for one in eu.get("/v2/admin/quota/model").json()]
 
-    assert "azure-openai" == models["gpt-5"]["executableId"]
-    assert ["embeddings"] == models["gemini-embedding"]["versions"][0]["capabilities"]
+    assert models["gpt-5"]["executableId"] == "azure-openai"
+    assert models["gemini-embedding"]["versions"][0]["capabilities"] == ["embeddings"]
     assert sorted(quotas) == sorted({one["model"] for one in eu.tenants["eu"]["deployments"] if one["model"]})
-    assert "team-a" == us.get("/v2/admin/resourceGroups").json()["resources"][0]["resourceGroupId"]
+    assert us.get("/v2/admin/resourceGroups").json()["resources"][0]["resourceGroupId"] == "team-a"
 
 
 def test_a_stopped_deployment_is_not_found_and_can_be_started_again(eu):
     seat = eu.deployment(SONNET)
 
     eu.admin("PUT", f"deployments/{seat}", {"status": "STOPPED"})
-    assert 404 == eu.post(SONNET, "invoke", HELLO).status_code
-    assert "STOPPED" == eu.get(f"/v2/lm/deployments/{seat}").json()["status"]
+    assert eu.post(SONNET, "invoke", HELLO).status_code == 404
+    assert eu.get(f"/v2/lm/deployments/{seat}").json()["status"] == "STOPPED"
     eu.admin("PUT", f"deployments/{seat}", {"status": "RUNNING"})
-    assert 200 == eu.post(SONNET, "invoke", HELLO).status_code
+    assert eu.post(SONNET, "invoke", HELLO).status_code == 200
 
 
 def test_a_world_can_be_another(elsewhere):
@@ -188,9 +188,9 @@ def test_a_world_can_be_another(elsewhere):
     client = elsewhere(World(tuple(tenant(name, f"g-{name}", (SONNET,), 3) for name in names), True), "ap")
 
     assert set(client.tenants) == set(names)
-    assert 3 == len({client.deployment(SONNET, number) for number in range(3)})
-    assert "aws-bedrock" == client.get("/v2/lm/deployments").json()["resources"][0]["executableId"]
-    assert 200 == client.post(SONNET, "invoke", HELLO, number=2).status_code
+    assert len({client.deployment(SONNET, number) for number in range(3)}) == 3
+    assert client.get("/v2/lm/deployments").json()["resources"][0]["executableId"] == "aws-bedrock"
+    assert client.post(SONNET, "invoke", HELLO, number=2).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_world_can_be_another(elsewhere):
 def test_a_path_that_is_not_on_the_list_is_refused_with_an_error_that_is_a_string(eu, model, path):
     answer = eu.post(model, path, {})
 
-    assert 400 == answer.status_code
+    assert answer.status_code == 400
     assert answer.json() == {
         "error": "BadRequest",
         "message": f"Subpath '{path.split('?')[0]}' is not allowed for model '{model}'.",
@@ -220,10 +220,10 @@ def test_a_path_that_is_not_on_the_list_is_refused_with_an_error_that_is_a_strin
 def test_chat_and_embeddings_want_a_version_and_responses_does_not(eu):
     body = {"messages": [{"role": "user", "content": "Hello"}]}
 
-    assert 404 == eu.post("gpt-4.1", "chat/completions", body).status_code
-    assert 404 == eu.post("text-embedding-3-small", "embeddings", {"input": "a"}).status_code
-    assert 200 == eu.post("gpt-5", "responses", {"input": "a"}).status_code
-    assert 200 == eu.post("gpt-5", "responses?api-version=2025-03-01-preview", {"input": "a"}).status_code
+    assert eu.post("gpt-4.1", "chat/completions", body).status_code == 404
+    assert eu.post("text-embedding-3-small", "embeddings", {"input": "a"}).status_code == 404
+    assert eu.post("gpt-5", "responses", {"input": "a"}).status_code == 200
+    assert eu.post("gpt-5", "responses?api-version=2025-03-01-preview", {"input": "a"}).status_code == 200
 
 
 def test_no_content_type_is_needed(running):
@@ -235,4 +235,4 @@ def test_no_content_type_is_needed(running):
     )
     client.session.close()
 
-    assert 200 == answer.status_code
+    assert answer.status_code == 200

@@ -53,20 +53,20 @@ def test_a_status_is_answered_as_often_as_told_and_then_no_more(eu, kind, status
 
     answers = [eu.post(SONNET, path, body) for _ in range(3)]
 
-    assert [status, status, 200] == [answer.status_code for answer in answers]
+    assert [answer.status_code for answer in answers] == [status, status, 200]
     assert mime == answers[0].headers["content-type"]
     assert eu.admin("GET", "faults") == {"active": {}, "served": {seat: 2}}
-    assert 200 == eu.post(SONNET, path, body, number=1).status_code
+    assert eu.post(SONNET, path, body, number=1).status_code == 200
 
 
 def test_a_fault_stays_until_it_is_healed(eu):
     path, body = request("invoke", SONNET, "Hello")
     seat = eu.break_(SONNET, kind="500")
 
-    assert [500] * 3 == [eu.post(SONNET, path, body).status_code for _ in range(3)]
-    assert 3 == eu.admin("GET", "faults")["served"][seat]
+    assert [eu.post(SONNET, path, body).status_code for _ in range(3)] == [500] * 3
+    assert eu.admin("GET", "faults")["served"][seat] == 3
     eu.admin("DELETE", f"faults/{seat}")
-    assert 200 == eu.post(SONNET, path, body).status_code
+    assert eu.post(SONNET, path, body).status_code == 200
 
 
 def test_the_two_kinds_of_429_look_like_themselves(eu):
@@ -78,16 +78,16 @@ def test_the_two_kinds_of_429_look_like_themselves(eu):
     for model, path, body in (bedrock, chat, gemini):
         eu.break_(model, kind="429-quota", times=1, retry_after=7)
         answer = eu.post(model, path, body)
-        assert "TooManyRequest" == answer.json()["error"]
+        assert answer.json()["error"] == "TooManyRequest"
         assert "rate limited by AI Core" in answer.json()["message"]
-        assert "7" == answer.headers["Retry-After"]
+        assert answer.headers["Retry-After"] == "7"
         eu.break_(model, kind="429-provider", times=1)
     throttled = eu.post(*bedrock)
-    assert {"message": "Too many tokens, please wait before trying again."} == throttled.json()
-    assert "ThrottlingException" == throttled.headers["x-amzn-errortype"]
+    assert throttled.json() == {"message": "Too many tokens, please wait before trying again."}
+    assert throttled.headers["x-amzn-errortype"] == "ThrottlingException"
     assert "Retry-After" not in throttled.headers
-    assert "429" == eu.post(*chat).json()["error"]["code"]
-    assert "RESOURCE_EXHAUSTED" == eu.post(*gemini).json()["error"]["status"]
+    assert eu.post(*chat).json()["error"]["code"] == "429"
+    assert eu.post(*gemini).json()["error"]["status"] == "RESOURCE_EXHAUSTED"
 
 
 def test_a_validation_error_says_what_it_is_told_to(eu):
@@ -107,7 +107,7 @@ def test_a_reset_comes_without_an_answer(eu, stream):
 
     with pytest.raises(requests.ConnectionError):
         eu.post(SONNET, path, body)
-    assert 200 == eu.post(SONNET, path, body).status_code
+    assert eu.post(SONNET, path, body).status_code == 200
 
 
 @pytest.mark.parametrize(("door", "model"), EVERY_DOOR)
@@ -117,7 +117,7 @@ def test_a_stream_breaks_where_it_is_told_to(eu, door, model):
     for kind in ("dead", "error-event", "cut", "cut-error", "eof", "garbage"):
         seat = eu.break_(model, kind=kind, after_events=2, times=1)
         answer = _stream(eu, door, model)
-        assert 200 == answer.status_code
+        assert answer.status_code == 200
         pieces[kind] = _bytes(answer)
         record = eu.admin("GET", f"requests?deployment={seat}")[-1]
         assert (record["fault"], record["client_left"], record["bytes_sent"]) == (kind, False, len(pieces[kind][0]))
@@ -137,14 +137,14 @@ def test_an_error_in_a_stream_is_written_as_its_family_writes_it(eu):
     }
     for (door, model), expected in last.items():
         eu.break_(model, kind="cut-error", after_events=1, times=1)
-        assert expected == events(_stream(eu, door, model))[-1]
+        assert events(_stream(eu, door, model))[-1] == expected
     eu.break_("gpt-4.1", kind="error-event", times=1)
-    assert "429" == events(_stream(eu, "chat", "gpt-4.1"))[-1]["error"]["code"]
+    assert events(_stream(eu, "chat", "gpt-4.1"))[-1]["error"]["code"] == "429"
     eu.break_("gpt-5", kind="error-event", times=1)
     kinds = [event["type"] for event in events(_stream(eu, "responses", "gpt-5"))]
-    assert ["response.failed", "error"] == kinds[-2:]
+    assert kinds[-2:] == ["response.failed", "error"]
     eu.break_("gemini-2.5-flash", kind="error-event", times=1)
-    assert "RESOURCE_EXHAUSTED" == events(_stream(eu, "gemini", "gemini-2.5-flash"))[-1]["error"]["status"]
+    assert events(_stream(eu, "gemini", "gemini-2.5-flash"))[-1]["error"]["status"] == "RESOURCE_EXHAUSTED"
 
 
 def test_after_events_counts_what_a_reader_would_call_content(eu):
@@ -171,7 +171,7 @@ def test_an_answer_in_one_piece_breaks_too(eu, kind, check):
 
     got, ended = _bytes(answer)
 
-    assert 200 == answer.status_code
+    assert answer.status_code == 200
     assert check(got, ended, whole), (got, ended)
 
 
@@ -179,7 +179,7 @@ def test_an_error_in_band_is_a_500_when_there_is_no_band(eu):
     path, body = request("chat", "gpt-4.1", LONG)
     eu.break_("gpt-4.1", kind="cut-error")
 
-    assert 500 == eu.post("gpt-4.1", path, body).status_code
+    assert eu.post("gpt-4.1", path, body).status_code == 500
 
 
 def test_a_stall_keeps_the_line_open_until_the_client_hangs_up(eu):
@@ -194,8 +194,8 @@ def test_a_stall_keeps_the_line_open_until_the_client_hangs_up(eu):
     answer.close()
 
     record = left(eu, seat)
-    assert 4 == record["events_sent"]
-    assert {} == eu.admin("GET", "state")["in_flight"]
+    assert record["events_sent"] == 4
+    assert eu.admin("GET", "state")["in_flight"] == {}
 
 
 def test_a_hang_says_nothing_until_the_client_hangs_up(eu):
@@ -207,7 +207,7 @@ def test_a_hang_says_nothing_until_the_client_hangs_up(eu):
         requests.post(url, json=body, headers=eu.headers, timeout=0.3)
 
     record = left(eu, seat)
-    assert (None, 0) == (record["status"], record["bytes_sent"])
+    assert (record["status"], record["bytes_sent"]) == (None, 0)
 
 
 def test_a_client_that_leaves_a_slow_stream_is_noticed(eu):
@@ -222,7 +222,7 @@ def test_a_client_that_stays_has_notleft(eu):
     for door, model in EVERY_DOOR:
         say(eu, door, model, LONG, stream=True)
 
-    assert {} == eu.admin("GET", "state")["in_flight"]
+    assert eu.admin("GET", "state")["in_flight"] == {}
     assert not any(record["client_left"] for record in eu.admin("GET", "requests"))
 
 
@@ -231,12 +231,12 @@ def test_slow_means_slow(eu):
     eu.break_(SONNET, kind="slow", delay=0.3, times=1)
     started = time.monotonic()
 
-    assert 200 == eu.post(SONNET, path, body).status_code
-    assert 0.3 <= time.monotonic() - started
+    assert eu.post(SONNET, path, body).status_code == 200
+    assert time.monotonic() - started >= 0.3
     eu.admin("PUT", "settings", {"latency": 0.2})
     started = time.monotonic()
     eu.post(SONNET, path, body)
-    assert 0.2 <= time.monotonic() - started
+    assert time.monotonic() - started >= 0.2
 
 
 @pytest.mark.parametrize(("door", "model"), EVERY_DOOR)
@@ -254,12 +254,12 @@ def test_tokens_and_the_management_can_be_broken_too(eu):
         "client_id": eu.key["clientid"],
         "client_secret": eu.key["clientsecret"],
     }
-    assert 503 == eu.session.post(eu.key["url"] + "/oauth/token", data=form).status_code
-    assert 200 == eu.session.post(eu.key["url"] + "/oauth/token", data=form).status_code
+    assert eu.session.post(eu.key["url"] + "/oauth/token", data=form).status_code == 503
+    assert eu.session.post(eu.key["url"] + "/oauth/token", data=form).status_code == 200
     eu.admin("PUT", "faults/management:eu", {"kind": "reset", "times": 1})
     with pytest.raises(requests.ConnectionError):
         eu.get("/v2/lm/deployments")
-    assert 200 == eu.get("/v2/lm/deployments").status_code
+    assert eu.get("/v2/lm/deployments").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_cut_can_be_a_reset_on_the_socket(eu):
         line = f"POST /v2/inference/deployments/{seat}/invoke HTTP/1.1\r\nHost: x\r\n"
         raw.sendall(f"{line}{head}Content-Length: 0\r\n\r\n".encode())
         with contextlib.suppress(ConnectionResetError):
-            assert b"" == raw.recv(100)
+            assert raw.recv(100) == b""
 
 
 def test_garbage_is_no_event(eu):

@@ -22,7 +22,7 @@ FLASH = "gemini-2.5-flash"
     ],
 )
 def test_embeddings_and_orchestration_refuse_what_they_cannot_read(eu, model, path, body):
-    assert 400 == eu.post(model, path, body).status_code
+    assert eu.post(model, path, body).status_code == 400
 
 
 def test_nonsense_is_refused_in_the_familys_words_and_never_breaks_the_server(eu):
@@ -42,7 +42,7 @@ def test_nonsense_is_refused_in_the_familys_words_and_never_breaks_the_server(eu
         ]
         for raw in nonsense:
             answer = eu.send("POST", model, path, data=raw)
-            assert 400 == answer.status_code, (path, raw, answer.text)
+            assert answer.status_code == 400, (path, raw, answer.text)
             assert answer.json()
 
 

@@ -18,8 +18,8 @@ def test_nova_knows_three_keywords(eu, key):
 
     answer = offer(OBJECT | {key: False})
 
-    assert 200 == offer(OBJECT).status_code
-    assert (400, "ValidationException") == (answer.status_code, answer.headers["x-amzn-errortype"])
+    assert offer(OBJECT).status_code == 200
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (400, "ValidationException")
     assert f"#/toolConfig/tools/0/toolSpec/inputSchema/json: extraneous key [{key}]" in answer.json()["message"]
 
 
@@ -62,8 +62,8 @@ def test_claude_takes_no_choice_at_the_root_of_a_tool(eu, key):
     what = "tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"
     expected = [what, f"The model returned the following errors: {what}"]
 
-    assert [200, 200] == [answer.status_code for answer in offer(within)]
-    assert expected == [answer.json()["message"] for answer in offer(OBJECT | {key: [OBJECT]})]
+    assert [answer.status_code for answer in offer(within)] == [200, 200]
+    assert [answer.json()["message"] for answer in offer(OBJECT | {key: [OBJECT]})] == expected
 
 
 @pytest.mark.parametrize("key", ["$filter", "", "a b", "x" * 65, "größe"])
@@ -82,9 +82,9 @@ def test_claude_takes_no_property_whose_key_has_odd_letters(eu, key):
     what = "tools.0.custom.input_schema.properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'"
     told = [what, f"The model returned the following errors: {what}"]
 
-    assert told * 2 == [answer.json()["message"] for answer in offer({key: {"type": "string"}})]
+    assert [answer.json()["message"] for answer in offer({key: {"type": "string"}})] == told * 2
     fine = {"a.b-C_9": {"default": {"properties": {key: 1}}, "enum": [{"properties": {key: 1}}]}}
-    assert [200] * 4 == [answer.status_code for answer in offer(fine)]
+    assert [answer.status_code for answer in offer(fine)] == [200] * 4
 
 
 def test_claude_answers_to_no_schema_that_holds_itself(eu):
@@ -96,4 +96,4 @@ def test_claude_answers_to_no_schema_that_holds_itself(eu):
         return eu.post(SONNET, path, body | {"output_config": {"format": {"type": FORM, "schema": schema}}})
 
     assert "Recursive schemas are not supported" in ask(node).json()["message"]
-    assert 200 == ask(node | {"properties": {}}).status_code
+    assert ask(node | {"properties": {}}).status_code == 200

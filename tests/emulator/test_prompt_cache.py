@@ -25,22 +25,22 @@ def _claude(client, question, system=None, model=SONNET):
 def test_a_marked_prefix_is_written_once_and_then_read(eu):
     written, read = _claude(eu, "First")
 
-    assert (2250, 0) == (written, read)
-    assert (0, 2250) == _claude(eu, "Second")
-    assert {"cacheable_tokens": 4500, "read_tokens": 2250, "requests": 2} == eu.admin("GET", "state")["cache"]["eu"]
+    assert (written, read) == (2250, 0)
+    assert _claude(eu, "Second") == (0, 2250)
+    assert eu.admin("GET", "state")["cache"]["eu"] == {"cacheable_tokens": 4500, "read_tokens": 2250, "requests": 2}
 
 
 def test_the_cache_belongs_to_a_tenant_and_a_model(eu, us):
     _claude(eu, "First")
 
-    assert (2250, 0) == _claude(us, "First")
-    assert (2250, 0) == _claude(eu, "First", model=HAIKU)
-    assert (2251, 0) == _claude(eu, "First", _system(LONG + "!"))
+    assert _claude(us, "First") == (2250, 0)
+    assert _claude(eu, "First", model=HAIKU) == (2250, 0)
+    assert _claude(eu, "First", _system(LONG + "!")) == (2251, 0)
 
 
 def test_a_short_prefix_is_not_kept(eu):
-    assert (0, 0) == _claude(eu, "First", _system("Be brief."))
-    assert (0, 0) == _claude(eu, "First", _system("Be brief."))
+    assert _claude(eu, "First", _system("Be brief.")) == (0, 0)
+    assert _claude(eu, "First", _system("Be brief.")) == (0, 0)
 
 
 def test_a_longer_conversation_reads_what_a_shorter_one_wrote(eu):
@@ -58,8 +58,8 @@ def test_a_longer_conversation_reads_what_a_shorter_one_wrote(eu):
 
     usage = eu.post(SONNET, path, body | {"messages": turns}).json()["usage"]
 
-    assert 2250 == usage["cache_read_input_tokens"]
-    assert 2253 == usage["cache_creation_input_tokens"]
+    assert usage["cache_read_input_tokens"] == 2250
+    assert usage["cache_creation_input_tokens"] == 2253
 
 
 def test_an_hour_is_written_as_an_hour(eu):
@@ -68,7 +68,7 @@ def test_an_hour_is_written_as_an_hour(eu):
 
     usage = eu.post(SONNET, path, body | system).json()["usage"]
 
-    assert {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 2250} == usage["cache_creation"]
+    assert usage["cache_creation"] == {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 2250}
 
 
 def test_converse_counts_at_its_cache_points(eu):
@@ -77,8 +77,8 @@ def test_converse_counts_at_its_cache_points(eu):
 
     first, second = (eu.post(HAIKU, path, body).json()["usage"] for _ in range(2))
 
-    assert (2250, 0) == (first["cacheWriteInputTokens"], first["cacheReadInputTokens"])
-    assert (0, 2250) == (second["cacheWriteInputTokens"], second["cacheReadInputTokens"])
+    assert (first["cacheWriteInputTokens"], first["cacheReadInputTokens"]) == (2250, 0)
+    assert (second["cacheWriteInputTokens"], second["cacheReadInputTokens"]) == (0, 2250)
     assert first["inputTokens"] == second["inputTokens"] == 1
     assert first["totalTokens"] == 2251 + first["outputTokens"]
 
@@ -96,7 +96,7 @@ def test_others_cache_by_prefix_in_steps(eu, door, model, cached):
     second = say(eu, door, model, "Two", system=LONG)
     other = say(eu, door, model, "Two", system="A" + LONG)
 
-    assert [0, 2176, 0] == [cached(said.usage) for said in (first, second, other)]
+    assert [cached(said.usage) for said in (first, second, other)] == [0, 2176, 0]
 
 
 def test_what_is_cached_is_forgotten_in_time():
@@ -107,13 +107,13 @@ def test_what_is_cached_is_forgotten_in_time():
     def read():
         return cache.account(ask, DONE).read
 
-    assert 0 == read()
+    assert read() == 0
     now[0] = 299
-    assert 2000 == read()
+    assert read() == 2000
     now[0] = 598
-    assert 2000 == read()
+    assert read() == 2000
     now[0] = 898
-    assert 0 == read()
+    assert read() == 0
 
 
 @pytest.mark.parametrize(("door", "model"), EVERY_DOOR)
@@ -124,10 +124,10 @@ def test_counts_are_about_four_characters_a_token(eu, door, model):
         usage[key] for key in ("input_tokens", "inputTokens", "prompt_tokens", "promptTokenCount") if key in usage
     )
 
-    assert 103 == prompt
+    assert prompt == 103
     output = [usage.get(key, 0) for key in ("output_tokens", "outputTokens", "completion_tokens")]
     thoughts = usage.get("thoughtsTokenCount", 0)
     details = usage.get("completion_tokens_details") or (usage.get("output_tokens_details") or {})
     reasoning = details.get("reasoning_tokens", 0) + details.get("thinking_tokens", 0)
-    assert 100 == max(*output, usage.get("candidatesTokenCount", 0) + thoughts) - thoughts - reasoning
+    assert max(*output, usage.get("candidatesTokenCount", 0) + thoughts) - thoughts - reasoning == 100
     assert (reasoning or thoughts) == (64 if MODELS_BY_NAME[model].thinking.value == "always" else 0)

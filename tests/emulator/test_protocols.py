@@ -42,7 +42,7 @@ def test_a_stream_says_what_the_whole_answer_says(eu, door, model):
 
 @pytest.mark.parametrize(("door", "model"), EVERY_DOOR)
 def test_the_quirky_text_arrives_as_it_was_meant(eu, door, model):
-    assert QUIRKS == say(eu, door, model, "scene:quirks", stream=True).text
+    assert say(eu, door, model, "scene:quirks", stream=True).text == QUIRKS
 
 
 @pytest.mark.parametrize("door", ["invoke", "converse"])
@@ -52,9 +52,9 @@ def test_bedrock_speaks_aws_frames_to_whoever_accepts_them(eu, door):
     answer = eu.post(SONNET, path, body, headers={"Accept": AWS})
     plain = eu.post(SONNET, path, body)
 
-    assert AWS == answer.headers["content-type"]
+    assert answer.headers["content-type"] == AWS
     assert plain.headers["content-type"].startswith("text/event-stream")
-    assert QUIRKS == say(eu, door, SONNET, "scene:quirks", stream=True, headers={"Accept": AWS}).text
+    assert say(eu, door, SONNET, "scene:quirks", stream=True, headers={"Accept": AWS}).text == QUIRKS
 
 
 @pytest.mark.parametrize("door", ["invoke", "converse"])
@@ -63,7 +63,7 @@ def test_what_is_not_streamed_is_json_whatever_is_accepted(eu, door):
 
     answer = eu.post(SONNET, path, body, headers={"Accept": AWS})
 
-    assert "application/json" == answer.headers["content-type"]
+    assert answer.headers["content-type"] == "application/json"
     assert answer.json()
 
 
@@ -75,7 +75,7 @@ def test_an_aws_message_has_the_bytes_amazon_gives_it():
         "697374616e74227d6fa8c599"
     )
 
-    assert expected == aws_message(headers, b'{"role":"assistant"}').hex()
+    assert aws_message(headers, b'{"role":"assistant"}').hex() == expected
 
 
 def test_converse_streams_are_python_unless_the_settings_say_json(eu):
@@ -85,14 +85,14 @@ def test_converse_streams_are_python_unless_the_settings_say_json(eu):
     eu.admin("PUT", "settings", {"converse_sse": "json"})
     proper = data_lines(eu.post(HAIKU, path, body).content)[0]
 
-    assert b"{'messageStart': {'role': 'assistant'}}" == python
-    assert b'{"messageStart":{"role":"assistant"}}' == proper
+    assert python == b"{'messageStart': {'role': 'assistant'}}"
+    assert proper == b'{"messageStart":{"role":"assistant"}}'
 
 
 def test_python_spells_bytes_and_nothing_in_its_own_way():
     event = StreamEvent({"a": None, "b": b"\x00\xff", "c": 'it\'s "x" \u200b'})
 
-    assert b"data: {'a': None, 'b': b'\\x00\\xff', 'c': 'it\\'s \"x\" \\u200b'}\n\n" == frame(event, Framing.REPR)
+    assert frame(event, Framing.REPR) == b"data: {'a': None, 'b': b'\\x00\\xff', 'c': 'it\\'s \"x\" \\u200b'}\n\n"
 
 
 def test_no_stream_but_chat_says_done_and_none_names_its_events(eu):
@@ -110,12 +110,12 @@ def test_azure_begins_with_an_empty_chunk_and_three_newlines(eu):
     raw = eu.post("gpt-4.1", path, body).content
     first, second, *_ = events(eu.post("gpt-4.1", path, body))
 
-    assert ([], 0, "", "") == (first["choices"], first["created"], first["id"], first["model"])
-    assert {
+    assert (first["choices"], first["created"], first["id"], first["model"]) == ([], 0, "", "")
+    assert first["prompt_filter_results"][0]["content_filter_results"]["hate"] == {
         "filtered": False,
         "severity": "safe",
-    } == first["prompt_filter_results"][0]["content_filter_results"]["hate"]
-    assert "gpt-4.1-2025-04-14" == second["model"]
+    }
+    assert second["model"] == "gpt-4.1-2025-04-14"
     assert raw.endswith(b"\n\n\ndata: [DONE]\n\n\n")
     assert all(list(chunk) == sorted(chunk) for chunk in events(eu.post("gpt-4.1", path, body)))
 
@@ -132,8 +132,8 @@ def test_azure_gives_as_many_choices_and_probabilities_as_asked(eu):
 
     choices = eu.post("gpt-4.1", CHAT, body).json()["choices"]
 
-    assert [0, 1, 2] == [choice["index"] for choice in choices]
-    assert 3 == len({choice["message"]["content"] for choice in choices})
+    assert [choice["index"] for choice in choices] == [0, 1, 2]
+    assert len({choice["message"]["content"] for choice in choices}) == 3
     for choice in choices:
         tokens = choice["logprobs"]["content"]
         assert "".join(token["token"] for token in tokens) == choice["message"]["content"]
@@ -151,7 +151,7 @@ def test_gemini_streams_events_with_or_without_being_told_and_counts_upwards(eu)
     for key in ("candidatesTokenCount", "thoughtsTokenCount", "totalTokenCount"):
         counts = [chunk["usageMetadata"].get(key, 0) for chunk in chunks]
         assert counts == sorted(counts)
-    assert "STOP" == [chunk["candidates"][0].get("finishReason") for chunk in chunks][-1]
+    assert [chunk["candidates"][0].get("finishReason") for chunk in chunks][-1] == "STOP"
 
 
 def test_responses_numbers_its_events_and_keeps_their_order(eu):
@@ -161,10 +161,10 @@ def test_responses_numbers_its_events_and_keeps_their_order(eu):
     kinds = [event["type"] for event in found]
 
     assert [event["sequence_number"] for event in found] == list(range(len(found)))
-    assert ["response.created", "response.in_progress"] == kinds[:2]
-    assert "response.completed" == kinds[-1]
+    assert kinds[:2] == ["response.created", "response.in_progress"]
+    assert kinds[-1] == "response.completed"
     assert kinds.index("response.reasoning_summary_text.delta") < kinds.index("response.output_text.delta")
-    assert "gpt-5-2025-08-07-dz-std" == found[0]["response"]["model"]
+    assert found[0]["response"]["model"] == "gpt-5-2025-08-07-dz-std"
 
 
 def test_every_inference_answer_carries_its_ids(eu):
@@ -186,24 +186,24 @@ def test_split_writes_cut_anywhere_and_lose_nothing(eu):
         raw = b"".join(pieces)
         assert max(map(len, pieces)) < len(raw) / 8
         assert any(b"data: ".startswith(piece[-3:]) for piece in pieces if len(piece) >= 3)
-        assert QUIRKS == say(eu, door, model, "scene:quirks", stream=True).text
+        assert say(eu, door, model, "scene:quirks", stream=True).text == QUIRKS
 
 
 def test_stored_responses_are_continued_shown_and_deleted(eu):
     first = eu.post("gpt-5", "responses", {"input": "Hello"}).json()
     second = eu.post("gpt-5", "responses", {"input": "And now?", "previous_response_id": first["id"]})
 
-    assert 200 == second.status_code
+    assert second.status_code == 200
     assert second.json()["usage"]["input_tokens"] > first["usage"]["input_tokens"]
     assert eu.send("GET", "gpt-5", f"responses/{first['id']}").json() == first
-    assert 400 == eu.send("POST", "gpt-5", f"responses/{first['id']}/cancel").status_code
+    assert eu.send("POST", "gpt-5", f"responses/{first['id']}/cancel").status_code == 400
     elsewhere = eu.post("gpt-5", "responses", {"input": "And?", "previous_response_id": first["id"]}, number=1)
-    assert "previous_response_not_found" == elsewhere.json()["error"]["code"]
+    assert elsewhere.json()["error"]["code"] == "previous_response_not_found"
     gone = eu.send("DELETE", "gpt-5", f"responses/{first['id']}")
     assert gone.json() == {"id": first["id"], "object": "response", "deleted": True}
-    assert 404 == eu.send("GET", "gpt-5", f"responses/{first['id']}").status_code
+    assert eu.send("GET", "gpt-5", f"responses/{first['id']}").status_code == 404
     kept_out = eu.post("gpt-5", "responses", {"input": "Hello", "store": False}).json()
-    assert 404 == eu.send("GET", "gpt-5", f"responses/{kept_out['id']}").status_code
+    assert eu.send("GET", "gpt-5", f"responses/{kept_out['id']}").status_code == 404
 
 
 def test_orchestration_says_everything_twice_and_fills_its_template(eu):
@@ -220,11 +220,11 @@ def test_orchestration_says_everything_twice_and_fills_its_template(eu):
     raw = eu.post(None, "v2/completion", body).content
     chunks = [json.loads(line) for line in data_lines(raw)[:-1]]
 
-    assert "hi there" == whole["final_result"]["choices"][0]["message"]["content"]
+    assert whole["final_result"]["choices"][0]["message"]["content"] == "hi there"
     assert whole["final_result"] == whole["intermediate_results"]["llm"]
-    assert "scene:echo hi there" == chunks[0]["intermediate_results"]["templating"][0]["content"]
+    assert chunks[0]["intermediate_results"]["templating"][0]["content"] == "scene:echo hi there"
     texts = [chunk["final_result"]["choices"][0]["delta"].get("content") for chunk in chunks]
-    assert "hi there" == "".join(texts)
+    assert "".join(texts) == "hi there"
     assert chunks[-1]["final_result"]["usage"]["total_tokens"] > 0
     assert b'{"request_id": "' in raw
     assert raw.endswith(b"data: [DONE]\n\n")
@@ -239,12 +239,12 @@ def test_embeddings_are_the_same_vector_in_every_spelling(eu):
     raw = base64.b64decode(encoded["data"][0]["embedding"])
     unpacked = struct.unpack(f"<{len(raw) // 4}f", raw)
 
-    assert [0, 1] == [one["index"] for one in plain["data"]]
+    assert [one["index"] for one in plain["data"]] == [0, 1]
     assert unpacked == pytest.approx(plain["data"][0]["embedding"], abs=1e-6)
     assert sum(value * value for value in unpacked) == pytest.approx(1, abs=1e-4)
     assert plain["data"][0]["embedding"] != plain["data"][1]["embedding"]
     tokens = eu.post(model, path, {"input": [[1, 2, 3], [4]], "dimensions": 8}).json()
-    assert [8, 8] == [len(one["embedding"]) for one in tokens["data"]]
+    assert [len(one["embedding"]) for one in tokens["data"]] == [8, 8]
 
 
 def test_embeddings_come_in_every_familys_own_words(eu):
@@ -254,7 +254,7 @@ def test_embeddings_come_in_every_familys_own_words(eu):
     ).json()
     for name in ("gemini-embedding", "gemini-embedding-001"):
         gemini = eu.post("gemini-embedding", f"models/{name}:predict", {"instances": [{"content": "hello"}]}).json()
-        assert 3072 == len(gemini["predictions"][0]["embeddings"]["values"])
+        assert len(gemini["predictions"][0]["embeddings"]["values"]) == 3072
 
-    assert (256, 2) == (len(titan["embedding"]), titan["inputTextTokenCount"])
-    assert 2048 == len(nvidia["data"][0]["embedding"])
+    assert (len(titan["embedding"]), titan["inputTextTokenCount"]) == (256, 2)
+    assert len(nvidia["data"][0]["embedding"]) == 2048

@@ -45,22 +45,22 @@ def test_it_chats(sap):
     whole = client.chat.completions.create(model_name="gpt-4.1", messages=ASK)
     chunks = list(client.chat.completions.create(model_name="gpt-4.1", messages=ASK, stream=True))
 
-    assert SAID == whole.choices[0].message.content
-    assert SAID == "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+    assert whole.choices[0].message.content == SAID
+    assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == SAID
 
 
 def test_it_asks_for_responses(sap):
     client = OpenAI(proxy_client=sap)
     whole = client.responses.create(model_name="gpt-5", input="Hello SAP")
 
-    assert SAID == whole.output_text
+    assert whole.output_text == SAID
 
 
 def test_it_embeds(sap):
     client = OpenAI(proxy_client=sap)
     made = client.embeddings.create(model_name="text-embedding-3-small", input=["a", "b"])
 
-    assert [1536, 1536] == [len(one.embedding) for one in made.data]
+    assert [len(one.embedding) for one in made.data] == [1536, 1536]
 
 
 def test_it_asks_gemini(sap):
@@ -68,8 +68,8 @@ def test_it_asks_gemini(sap):
     whole = client.models.generate_content(model="gemini-2.5-flash", contents="Hello SAP")
     chunks = list(client.models.generate_content_stream(model="gemini-2.5-flash", contents="Hello SAP"))
 
-    assert SAID == whole.text
-    assert SAID == "".join(chunk.text or "" for chunk in chunks)
+    assert whole.text == SAID
+    assert "".join(chunk.text or "" for chunk in chunks) == SAID
 
 
 @pytest.fixture
@@ -89,9 +89,9 @@ def test_it_converses(bedrock):
     whole = bedrock.converse(messages=CONVERSE)
     streamed = list(bedrock.converse_stream(messages=CONVERSE)["stream"])
 
-    assert [{"text": SAID}] == whole["output"]["message"]["content"]
+    assert whole["output"]["message"]["content"] == [{"text": SAID}]
     deltas = [event["contentBlockDelta"]["delta"]["text"] for event in streamed if "contentBlockDelta" in event]
-    assert SAID == "".join(deltas)
+    assert "".join(deltas) == SAID
     assert streamed[-1]["metadata"]["usage"]["outputTokens"] > 0
 
 
@@ -100,8 +100,8 @@ def test_it_invokes(bedrock):
     streamed = bedrock.invoke_model_with_response_stream(body=json.dumps(INVOKE))["body"]
     chunks = [json.loads(event["chunk"]["bytes"]) for event in streamed]
 
-    assert [{"type": "text", "text": SAID}] == whole["content"]
-    assert SAID == "".join(one["delta"]["text"] for one in chunks if one["type"] == "content_block_delta")
+    assert whole["content"] == [{"type": "text", "text": SAID}]
+    assert "".join(one["delta"]["text"] for one in chunks if one["type"] == "content_block_delta") == SAID
 
 
 def test_it_knows_a_throttled_model_by_its_type(eu, bedrock):
@@ -143,10 +143,10 @@ def test_amazons_client_reads_every_frame(botocore_client):
     body = botocore_client.invoke_model_with_response_stream(modelId="x", body=json.dumps(INVOKE))["body"]
     chunks = [json.loads(event["chunk"]["bytes"]) for event in body]
 
-    assert [{"text": SAID}] == whole["output"]["message"]["content"]
+    assert whole["output"]["message"]["content"] == [{"text": SAID}]
     deltas = [event["contentBlockDelta"]["delta"]["text"] for event in streamed if "contentBlockDelta" in event]
-    assert SAID == "".join(deltas)
-    assert SAID == "".join(one["delta"]["text"] for one in chunks if one["type"] == "content_block_delta")
+    assert "".join(deltas) == SAID
+    assert "".join(one["delta"]["text"] for one in chunks if one["type"] == "content_block_delta") == SAID
 
 
 def test_amazons_client_reads_refusals_and_broken_streams(eu, botocore_client):

@@ -38,7 +38,7 @@ def test_one_connection_serves_whole_answers_streams_and_refusals_in_turn(eu):
         assert answer.read()
     connection.close()
 
-    assert 1 == len(ports)
+    assert len(ports) == 1
 
 
 def test_a_stream_comes_piece_by_piece(eu):
@@ -55,14 +55,14 @@ def test_a_stream_comes_piece_by_piece(eu):
     with eu.post(SONNET, *request("invoke", SONNET, "scene:slow 40 scene:long 10", stream=True), stream=True) as answer:
         whole = answer.content
 
-    assert {seat: 1} == open_then
+    assert open_then == {seat: 1}
     assert b"word9" in whole
     assert time.monotonic() - began > 0.35
 
 
 def test_a_head_and_an_unknown_path_are_answered(eu):
-    assert 200 == eu.session.head(f"{eu.url}/admin/state").status_code
-    assert "404" == eu.get("/v2/nothing").json()["error"]["code"]
+    assert eu.session.head(f"{eu.url}/admin/state").status_code == 200
+    assert eu.get("/v2/nothing").json()["error"]["code"] == "404"
 
 
 def test_many_talk_at_once(eu):
@@ -83,7 +83,7 @@ def test_many_talk_at_once(eu):
     assert len(answers) == 3 * count
     assert all(answer.endswith(b"data: [DONE]\n\n\n") for answer in answers)
     state = eu.admin("GET", "state")
-    assert {} == state["in_flight"]
+    assert state["in_flight"] == {}
     assert len(eu.admin("GET", f"requests?deployment={eu.deployment('gpt-4.1')}")) == 3 * count
 
 
@@ -94,13 +94,13 @@ def test_requests_are_recorded_in_order_and_without_secrets(eu):
 
     token, inference = eu.admin("GET", "requests")[-2:]
 
-    assert ("token", "eu", 200) == (token["kind"], token["tenant"], token["status"])
+    assert (token["kind"], token["tenant"], token["status"]) == ("token", "eu", 200)
     assert eu.key["clientsecret"] not in json.dumps(token)
     assert inference["deployment"] == eu.deployment(SONNET)
-    assert ("POST", "a=b", 200) == (inference["method"], inference["query"], inference["status"])
+    assert (inference["method"], inference["query"], inference["status"]) == ("POST", "a=b", 200)
     assert inference["path"].endswith("/invoke-with-response-stream")
     assert inference["body"] == body
-    assert "1" == inference["headers"]["x-mine"]
+    assert inference["headers"]["x-mine"] == "1"
     assert "authorization" not in inference["headers"]
     assert inference["events_sent"] > 5
     assert inference["finished_at"] >= inference["at"]
@@ -115,17 +115,17 @@ def test_the_ring_forgets_the_oldest(monkeypatch):
     assert [one["path"] for one in ring.requests()] == [f"/{number}" for number in range(15, 20)]
     monkeypatch.setattr(recorder, "_KEPT_BYTES", 25)
     ring.begin(Exchange("token", "eu", None, "POST", "/20", "", {}, None, 10, 0.0))
-    assert ["/19", "/20"] == [one["path"] for one in ring.requests()]
+    assert [one["path"] for one in ring.requests()] == ["/19", "/20"]
     ring.clear()
-    assert [] == ring.requests()
-    assert 21 == ring.counts()["requests"]
+    assert ring.requests() == []
+    assert ring.counts()["requests"] == 21
 
 
 def test_only_this_machine_may_turn_the_switches():
     client = create_app().test_client()
 
-    assert 403 == client.get("/admin/state", environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code
-    assert 200 == client.get("/admin/state", environ_base={"REMOTE_ADDR": "::1"}).status_code
+    assert client.get("/admin/state", environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code == 403
+    assert client.get("/admin/state", environ_base={"REMOTE_ADDR": "::1"}).status_code == 200
 
 
 def test_a_server_that_closes_takes_its_connections_with_it():
@@ -149,7 +149,7 @@ def test_a_server_that_closes_takes_its_connections_with_it():
     waiting.join()
     client.session.close()
 
-    assert [1] == failures
+    assert failures == [1]
     # A deployment that hangs does so for two minutes.
     assert time.monotonic() - started < 60
 
@@ -168,4 +168,4 @@ def test_the_command_says_where_it_listens():
             answer = client.session.post(client.key["url"] + "/oauth/token", data=form)
         process.terminate()
 
-    assert 60 == answer.json()["expires_in"]
+    assert answer.json()["expires_in"] == 60

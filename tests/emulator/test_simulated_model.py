@@ -21,7 +21,7 @@ NEVER_STOPPED = ("gpt-5", "gpt-5.3-codex")
 def test_the_answer_quotes_the_question_and_knows_its_instructions(eu, door, model):
     said = say(eu, door, model, "The weather is fine", system="Be brief.")
 
-    assert 'Happy to help! You said: "The weather is fine". My instructions are 9 characters long.' == said.text
+    assert said.text == 'Happy to help! You said: "The weather is fine". My instructions are 9 characters long.'
 
 
 @pytest.mark.parametrize(("door", "model"), EVERY_DOOR)
@@ -29,8 +29,8 @@ def test_a_tool_is_called_when_the_question_names_it(eu, door, model):
     called = say(eu, door, model, "Use get_weather please", tools=("get_time", "get_weather"))
     spoken = say(eu, door, model, "Hello", tools=("get_time", "get_weather"))
 
-    assert [("get_weather", {"city": "some city", "days": 1})] == called.calls
-    assert ([], True) == (spoken.calls, bool(spoken.text))
+    assert called.calls == [("get_weather", {"city": "some city", "days": 1})]
+    assert (spoken.calls, bool(spoken.text)) == ([], True)
 
 
 @pytest.mark.parametrize(("door", "model"), EVERY_DOOR)
@@ -39,18 +39,18 @@ def test_no_tool_is_called_and_no_scene_played_because_an_agent_reminds_the_mode
     spoken = say(eu, door, model, f"{reminder}\nHello\n{reminder}", tools=("get_time", "get_weather"))
     called = say(eu, door, model, f"{reminder} get_time", tools=("get_time", "get_weather"))
 
-    assert ([], True) == (spoken.calls, spoken.text.startswith('Happy to help! You said: "Hello".'))
-    assert ["get_time"] == [name for name, _ in called.calls]
+    assert (spoken.calls, spoken.text.startswith('Happy to help! You said: "Hello".')) == ([], True)
+    assert [name for name, _ in called.calls] == ["get_time"]
 
 
 @pytest.mark.parametrize(("door", "model"), EVERY_DOOR)
 def test_several_tools_are_called_at_once(eu, door, model):
-    assert [
+    assert [name for name, _ in say(eu, door, model, "scene:parallel", tools=("a", "b", "c", "d")).calls] == [
         "a",
         "b",
         "c",
-    ] == [name for name, _ in say(eu, door, model, "scene:parallel", tools=("a", "b", "c", "d")).calls]
-    assert ["a", "a"] == [name for name, _ in say(eu, door, model, "scene:parallel", tools=("a",)).calls]
+    ]
+    assert [name for name, _ in say(eu, door, model, "scene:parallel", tools=("a",)).calls] == ["a", "a"]
 
 
 @pytest.mark.parametrize(("door", "model"), [pair for pair in EVERY_DOOR if pair[1] not in NEVER_STOPPED])
@@ -81,7 +81,7 @@ def test_the_answer_ends_when_its_tokens_run_out(eu, door, model):
 def test_a_claude_says_which_stop_string_it_was(eu):
     path, body = request("invoke", SONNET, "scene:echo a END b", stops=["END", "b"])
 
-    assert "END" == eu.post(SONNET, path, body).json()["stop_sequence"]
+    assert eu.post(SONNET, path, body).json()["stop_sequence"] == "END"
 
 
 MUST = [
@@ -112,14 +112,14 @@ def test_a_tool_is_called_when_it_must_be(eu, door, model, choice, name):
 
     said = read(door, eu.post(model, path, body | choice), stream=False)
 
-    assert [(name, {"city": "some city", "days": 1})] == said.calls
+    assert said.calls == [(name, {"city": "some city", "days": 1})]
 
 
 def test_converse_calls_the_tool_it_must(eu):
     path, body = request("converse", HAIKU, "Hello", tools=("a", "b"))
     body["toolConfig"]["toolChoice"] = {"tool": {"name": "b"}}
 
-    assert ["b"] == [call for call, _ in read("converse", eu.post(HAIKU, path, body), stream=False).calls]
+    assert [call for call, _ in read("converse", eu.post(HAIKU, path, body), stream=False).calls] == ["b"]
 
 
 def test_no_tool_is_called_when_none_may_be(eu):
@@ -138,9 +138,9 @@ def test_only_one_tool_is_called_when_they_may_not_be_parallel(eu):
     own = {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}
     converse = eu.post(HAIKU, path, body | {"additionalModelRequestFields": own}).json()
 
-    assert 1 == len(single["choices"][0]["message"]["tool_calls"])
-    assert 1 == len(converse["output"]["message"]["content"])
-    assert 1 == len(claude["content"])
+    assert len(single["choices"][0]["message"]["tool_calls"]) == 1
+    assert len(converse["output"]["message"]["content"]) == 1
+    assert len(claude["content"]) == 1
 
 
 def test_media_are_named_with_their_type_and_size(eu):
@@ -192,18 +192,18 @@ def test_what_a_tool_said_is_quoted_with_its_failure_and_its_images(eu):
         {"role": "user", "content": [result]},
     ]
 
-    assert "The tool failed: no! It held 1 image." == eu.post(SONNET, path, body).json()["content"][0]["text"]
+    assert eu.post(SONNET, path, body).json()["content"][0]["text"] == "The tool failed: no! It held 1 image."
 
 
 @pytest.mark.parametrize("role", ["system", "developer"])
 def test_instructions_that_come_late_leave_the_question_what_it_was(eu, role):
     chat, asked = request("chat", "gpt-5", "scene:echo heard")
     asked["messages"].append({"role": role, "content": "Be brief."})
-    assert "heard" == eu.post("gpt-5", chat, asked).json()["choices"][0]["message"]["content"]
+    assert eu.post("gpt-5", chat, asked).json()["choices"][0]["message"]["content"] == "heard"
 
     late = {"role": role, "content": "Be brief."}
     body = {"model": "gpt-5", "input": [{"role": "user", "content": "scene:echo heard"}, late]}
-    assert "heard" == eu.post("gpt-5", "responses", body).json()["output"][-1]["content"][0]["text"]
+    assert eu.post("gpt-5", "responses", body).json()["output"][-1]["content"][0]["text"] == "heard"
 
 
 @pytest.mark.parametrize("model", ["gpt-4.1", "gpt-5"])
@@ -218,8 +218,8 @@ def test_a_chat_goes_on_after_its_tool_calls(eu, model):
     body["messages"] += [message, *results]
 
     assert (
-        "The tool answered: r-a The tool answered: r-b"
-        == eu.post(model, path, body).json()["choices"][0]["message"]["content"]
+        eu.post(model, path, body).json()["choices"][0]["message"]["content"]
+        == "The tool answered: r-a The tool answered: r-b"
     )
 
 
@@ -263,8 +263,8 @@ def test_thoughts_are_signed_and_their_signatures_are_checked(eu):
         turns = [*body["messages"], {"role": "assistant", "content": blocks}, {"role": "user", "content": result}]
         return eu.post(SONNET, path, body | thinking | {"messages": turns})
 
-    assert ["thinking", "tool_use"] == [block["type"] for block in content]
-    assert 200 == go_on(content).status_code
+    assert [block["type"] for block in content] == ["thinking", "tool_use"]
+    assert go_on(content).status_code == 200
     assert "Invalid `signature` in `thinking` block" in go_on([content[0] | {"signature": "EqoBabc="}, content[1]]).text
     assert "cannot be modified" in go_on([content[0] | {"thinking": "Other thoughts"}, content[1]]).text
     assert "Expected `thinking`" in go_on(content[1:]).text
@@ -275,10 +275,10 @@ def test_redacted_thoughts_come_and_go_whole(eu):
     content = eu.post(SONNET, path, body).json()["content"]
     turns = [*body["messages"], {"role": "assistant", "content": content}, {"role": "user", "content": "Go on"}]
 
-    assert ["redacted_thinking", "text"] == [block["type"] for block in content]
-    assert 200 == eu.post(SONNET, path, body | {"messages": turns}).status_code
+    assert [block["type"] for block in content] == ["redacted_thinking", "text"]
+    assert eu.post(SONNET, path, body | {"messages": turns}).status_code == 200
     content[0]["data"] = "EmwK"
-    assert 400 == eu.post(SONNET, path, body | {"messages": turns}).status_code
+    assert eu.post(SONNET, path, body | {"messages": turns}).status_code == 400
 
 
 def test_thoughts_can_be_left_out_and_still_count(eu):
@@ -286,12 +286,12 @@ def test_thoughts_can_be_left_out_and_still_count(eu):
 
     answer = eu.post(OPUS, path, body | {"thinking": {"type": "adaptive", "display": "omitted"}}).json()
 
-    assert "" == answer["content"][0]["thinking"]
+    assert answer["content"][0]["thinking"] == ""
     assert answer["content"][0]["signature"]
 
 
 def test_who_cannot_think_does_not(eu):
-    assert "" == say(eu, "invoke", OLD_SONNET, "scene:think Hello").thoughts
+    assert say(eu, "invoke", OLD_SONNET, "scene:think Hello").thoughts == ""
 
 
 def test_gemini_thinks_aloud_only_when_asked(eu):
@@ -318,11 +318,11 @@ def test_responses_reason_in_summaries_and_sealed(eu):
 
     assert thought["summary"][0]["text"]
     assert answer["usage"]["output_tokens_details"]["reasoning_tokens"] > 0
-    assert 200 == eu.post("gpt-5", "responses", again).status_code
+    assert eu.post("gpt-5", "responses", again).status_code == 200
     thought["encrypted_content"] = "gAAAAABother"
-    assert "invalid_encrypted_content" == eu.post("gpt-5", "responses", again).json()["error"]["code"]
+    assert eu.post("gpt-5", "responses", again).json()["error"]["code"] == "invalid_encrypted_content"
     del thought["encrypted_content"]
-    assert 404 == eu.post("gpt-5", "responses", again).status_code
+    assert eu.post("gpt-5", "responses", again).status_code == 404
 
 
 @given(st.text(max_size=300))

@@ -70,10 +70,10 @@ def test_a_name_may_be_so_long_and_no_longer(eu, model):
     longest = "x" * LONGEST.get(model, 64)
 
     for change in places(longest):
-        assert 200 == eu.post(model, path, body | change).status_code, change
+        assert eu.post(model, path, body | change).status_code == 200, change
     for change in places(longest + "x"):
         answer = eu.post(model, path, body | change)
-        assert (400, True) == (answer.status_code, WORDS[model] in answer.text), answer.text
+        assert (answer.status_code, WORDS[model] in answer.text) == (400, True), answer.text
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_name_has_letters_the_vendor_knows(eu, model, name):
     path, body, places = ASKED[model]
 
     for change in places(name):
-        assert 400 == eu.post(model, path, body | change).status_code, change
+        assert eu.post(model, path, body | change).status_code == 400, change
 
 
 def test_nova_cannot_call_a_tool_with_a_hyphen_in_its_name(eu):
@@ -93,7 +93,7 @@ def test_nova_cannot_call_a_tool_with_a_hyphen_in_its_name(eu):
 
     answer = eu.post(NOVA, path, body | forced)
 
-    assert (424, "ModelErrorException") == (answer.status_code, answer.headers["x-amzn-errortype"])
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (424, "ModelErrorException")
     assert "invalid sequence as part of ToolUse" in answer.json()["message"]
 
 
@@ -104,4 +104,4 @@ def test_a_schema_of_openais_is_named_as_a_function_is(eu, name):
 
     answer = eu.post("gpt-4.1", path, body | {"response_format": form})
 
-    assert (400, "response_format.name") == (answer.status_code, answer.json()["error"]["param"])
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "response_format.name")

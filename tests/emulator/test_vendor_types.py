@@ -94,7 +94,7 @@ def test_chat_answers_are_what_openais_types_say(eu, model, text):
     ChatCompletion.model_validate(eu.post(model, path, body).json(), strict=True)
     path, body = request("chat", model, text, tools=("a", "b"), stream=True)
     first, *chunks = events(eu.post(model, path, body))
-    assert "" == first["object"]
+    assert first["object"] == ""
     for chunk in chunks:
         ChatCompletionChunk.model_validate(chunk, strict=True)
 

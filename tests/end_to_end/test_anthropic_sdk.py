@@ -32,7 +32,7 @@ def test_text_comes_with_its_usage(client: anthropic.Anthropic, model: str) -> N
     )
 
     assert "Hello there" in words(message)
-    assert "end_turn" == message.stop_reason
+    assert message.stop_reason == "end_turn"
     assert model == message.model
     assert message.usage.input_tokens > 0
     assert message.usage.output_tokens > 0
@@ -52,7 +52,7 @@ def test_a_stream_says_the_same_as_the_answer_in_one_piece(client: anthropic.Ant
     assert whole.usage.output_tokens == streamed.usage.output_tokens
     [told] = [event.usage for event in events if event.type == "message_delta"]
     assert whole.usage.input_tokens == told.input_tokens
-    assert "message_start" == events[0].type
+    assert events[0].type == "message_start"
     assert "message_stop" in [event.type for event in events[-2:]]
 
 
@@ -67,10 +67,10 @@ def test_a_tool_is_called_and_its_result_is_read(client: anthropic.Anthropic, mo
             message = streaming.get_final_message()
     else:
         message = client.messages.create(**ask, messages=messages, tool_choice=forced)
-    assert "tool_use" == message.stop_reason
+    assert message.stop_reason == "tool_use"
     [call] = [block for block in message.content if block.type == "tool_use"]
-    assert "get_weather" == call.name
-    assert {"city"} == call.input.keys()
+    assert call.name == "get_weather"
+    assert call.input.keys() == {"city"}
 
     messages += [
         {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in message.content]},
@@ -106,7 +106,7 @@ def test_an_unknown_model_is_not_found(client: anthropic.Anthropic) -> None:
     with pytest.raises(anthropic.NotFoundError) as caught:
         client.messages.create(model="llama-9", max_tokens=10, messages=[{"role": "user", "content": "hi"}])
     assert {"type": "error"}.items() <= caught.value.body.items()
-    assert "not_found_error" == caught.value.body["error"]["type"]
+    assert caught.value.body["error"]["type"] == "not_found_error"
 
 
 def test_a_wrong_key_is_an_authentication_error(proxy: Proxy) -> None:

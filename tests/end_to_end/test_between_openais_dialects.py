@@ -26,9 +26,9 @@ def test_how_wordy_to_be_is_said_in_both(proxy: Proxy, client: openai.OpenAI) ->
     older = asked.responses.create(model="gpt-4.1", input="Hello", text={"verbosity": "high"})
 
     assert "x-proxy-dropped" not in chat.headers
-    assert "verbosity" == older.headers["x-proxy-dropped"]
+    assert older.headers["x-proxy-dropped"] == "verbosity"
     bodies = [body for _, body in sent(proxy)]
-    assert ["low", "high", None] == [(body.get("text") or {}).get("verbosity") for body in bodies]
+    assert [(body.get("text") or {}).get("verbosity") for body in bodies] == ["low", "high", None]
 
 
 def test_how_likely_words_are_is_told_in_responses(proxy: Proxy, client: openai.OpenAI) -> None:
@@ -38,7 +38,7 @@ def test_how_likely_words_are_is_told_in_responses(proxy: Proxy, client: openai.
     assert "x-proxy-dropped" not in told.headers
     assert content.text == "".join(each.token for each in content.logprobs)
     assert content.text.encode() == bytes(byte for each in content.logprobs for byte in each.bytes)
-    assert all(2 == len(each.top_logprobs) for each in content.logprobs)
+    assert all(len(each.top_logprobs) == 2 for each in content.logprobs)
     assert all(each.logprob == each.top_logprobs[0].logprob for each in content.logprobs)
 
 
@@ -56,8 +56,8 @@ def test_a_stream_tells_how_likely_words_are_as_the_whole_does(client: openai.Op
 
 
 def test_nothing_is_told_of_it_unasked(proxy: Proxy, client: openai.OpenAI) -> None:
-    assert [] == client.responses.create(model="gpt-4.1", input="Hello").output[0].content[0].logprobs
+    assert client.responses.create(model="gpt-4.1", input="Hello").output[0].content[0].logprobs == []
     told = client.responses.with_raw_response.create(model="gpt-4.1", input="Hello", top_logprobs=2)
 
-    assert "top_logprobs" == told.headers["x-proxy-dropped"]
+    assert told.headers["x-proxy-dropped"] == "top_logprobs"
     assert all("logprobs" not in body for _, body in sent(proxy))

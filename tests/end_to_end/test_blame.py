@@ -47,15 +47,15 @@ def test_a_refusal_is_told_its_caller_in_his_dialect_after_two_calls_and_hurts_n
         cloud.heal()
         other = proxy.ask("POST", path, body)
 
-    assert [status] * 6 == [each.status for each in told]
+    assert [each.status for each in told] == [status] * 6
     error = told[0].json["error"]
-    assert SHAPES[dialect] == shape_of(told[0].json)
-    assert WORDS[SHAPES[dialect], status] == error.get("status", error.get("type"))
+    assert shape_of(told[0].json) == SHAPES[dialect]
+    assert error.get("status", error.get("type")) == WORDS[SHAPES[dialect], status]
     assert message == error["message"]
     assert "retry-after" not in told[0].headers
-    assert [6, 6] == calls
-    assert {("closed", "ready")} == after
-    assert (200, "1") == (other.status, other.headers["x-proxy-attempts"])
+    assert calls == [6, 6]
+    assert after == {("closed", "ready")}
+    assert (other.status, other.headers["x-proxy-attempts"]) == (200, "1")
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
@@ -68,10 +68,10 @@ def test_every_provider_is_understood(cloud: Cloud, tmp_path: Path, model: str, 
         told = proxy.ask("POST", path, body)
         after = standings(proxy)
 
-    assert REFUSALS[kind] == (told.status, told.json["error"]["message"])
-    assert {("closed", "ready")} == after
-    assert {"eu", "us"} == {each["tenant"] for each in cloud.requests()}
-    assert 2 == len(cloud.requests())
+    assert (told.status, told.json["error"]["message"]) == REFUSALS[kind]
+    assert after == {("closed", "ready")}
+    assert {each["tenant"] for each in cloud.requests()} == {"eu", "us"}
+    assert len(cloud.requests()) == 2
 
 
 @pytest.mark.parametrize("kind", ["403", "404"])
@@ -84,5 +84,5 @@ def test_what_ai_core_says_of_all_deployments_is_not_told_as_the_callers_mistake
             cloud.fault(deployment, kind)
         told = proxy.ask("POST", path, body)
 
-    assert (502, "api_error") == (told.status, told.json["error"]["type"])
+    assert (told.status, told.json["error"]["type"]) == (502, "api_error")
     assert "RBAC" not in told.json["error"]["message"]

@@ -39,16 +39,16 @@ def test_nobody_goes_on_from_what_another_was_answered(shared: Proxy, path: str,
     shared.cloud.forget()
     told = ask(shared, "Who am I?", OTHER, path, previous_response_id=made, stream=stream)
 
-    assert (400, "openai") == (told.status, shape_of(told.json))
-    assert ("previous_response_not_found", "previous_response_id") == (
+    assert (told.status, shape_of(told.json)) == (400, "openai")
+    assert (
         told.json["error"]["code"],
         told.json["error"]["param"],
-    )
+    ) == ("previous_response_not_found", "previous_response_id")
     assert (
-        f"Previous response with id '{made}' not found. {KNOWN} Send the whole conversation as input instead."
-        == told.json["error"]["message"]
+        told.json["error"]["message"]
+        == f"Previous response with id '{made}' not found. {KNOWN} Send the whole conversation as input instead."
     )
-    assert [] == shared.cloud.requests()
+    assert shared.cloud.requests() == []
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -58,19 +58,19 @@ def test_nobody_refers_to_an_item_of_anothers(shared: Proxy, stream: bool, typed
     shared.cloud.forget()
     told = ask(shared, [{"role": "user", "content": "Go on"}, {**typed, "id": item}], OTHER, stream=stream)
 
-    assert (404, "openai") == (told.status, shape_of(told.json))
+    assert (told.status, shape_of(told.json)) == (404, "openai")
     assert (
-        f"Item with id '{item}' not found. {KNOWN_HERE} Send the item itself instead." == told.json["error"]["message"]
+        told.json["error"]["message"] == f"Item with id '{item}' not found. {KNOWN_HERE} Send the item itself instead."
     )
-    assert [] == shared.cloud.requests()
+    assert shared.cloud.requests() == []
 
 
 @pytest.mark.parametrize("id", [7, None, ["msg_1"], {"msg_1": 1}, "", "msg_unheard_of"], ids=str)
 def test_a_reference_to_nothing_is_refused(shared: Proxy, id: Any) -> None:
     told = ask(shared, reference(id))
 
-    assert (404, "openai") == (told.status, shape_of(told.json))
-    assert [] == shared.cloud.requests()
+    assert (told.status, shape_of(told.json)) == (404, "openai")
+    assert shared.cloud.requests() == []
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_a_reference_to_nothing_is_refused(shared: Proxy, id: Any) -> None:
 def test_an_answer_nobody_made_is_not_gone_on_from(shared: Proxy, id: Any) -> None:
     told = ask(shared, "Go on", previous_response_id=id)
 
-    assert (400, "previous_response_not_found") == (told.status, told.json["error"]["code"])
-    assert 350 > len(told.json["error"]["message"])
-    assert [] == shared.cloud.requests()
+    assert (told.status, told.json["error"]["code"]) == (400, "previous_response_not_found")
+    assert len(told.json["error"]["message"]) < 350
+    assert shared.cloud.requests() == []
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -97,8 +97,8 @@ def test_a_caller_refers_to_its_own_items_wherever_they_lie(shared: Proxy, strea
             item = ask(shared, "My name is Ada.").json["output"][-1]["id"]
         again = [ask(shared, reference(item)) for _ in range(3)]
 
-        assert [200] * 3 == [each.status for each in again]
-        assert 1 == len({each["deployment"] for each in shared.cloud.requests()})
+        assert [each.status for each in again] == [200] * 3
+        assert len({each["deployment"] for each in shared.cloud.requests()}) == 1
 
 
 def test_an_answer_that_is_not_the_callers_is_neither_shown_nor_deleted_nor_cancelled(shared: Proxy) -> None:
@@ -115,9 +115,9 @@ def test_an_answer_that_is_not_the_callers_is_neither_shown_nor_deleted_nor_canc
         )
     ]
 
-    assert [404] * 4 == [each.status for each in told]
-    assert [] == shared.cloud.requests()
-    assert 200 == shared.ask("GET", path).status
+    assert [each.status for each in told] == [404] * 4
+    assert shared.cloud.requests() == []
+    assert shared.ask("GET", path).status == 200
 
 
 def test_items_of_an_answer_that_is_shown_may_be_referred_to(cloud: Cloud, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_items_of_an_answer_that_is_shown_may_be_referred_to(cloud: Cloud, tmp_p
         before = ask(proxy, reference(item)).status
         proxy.ask("GET", f"/v1/responses/{made['id']}")
 
-        assert (404, 200) == (before, ask(proxy, reference(item)).status)
+        assert (before, ask(proxy, reference(item)).status) == (404, 200)
 
 
 def test_without_keys_all_callers_are_one(cloud: Cloud, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_without_keys_all_callers_are_one(cloud: Cloud, tmp_path: Path) -> None:
         made = ask(proxy, "My name is Ada.").json
         told = ask(proxy, reference(made["output"][-1]["id"]), OTHER, previous_response_id=made["id"])
 
-    assert 200 == told.status
+    assert told.status == 200
 
 
 def test_after_a_restart_answers_are_gone_on_from_by_id_and_whole(cloud: Cloud, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_after_a_restart_answers_are_gone_on_from_by_id_and_whole(cloud: Cloud, 
         by_id = ask(proxy, "Who am I?", previous_response_id=made["id"])
         whole = ask(proxy, [*asked, *made["output"], {"role": "user", "content": "Who am I?"}])
 
-    assert (200, 200) == (by_id.status, whole.status)
+    assert (by_id.status, whole.status) == (200, 200)
 
 
 def test_no_log_line_holds_the_id_of_a_response(shared: Proxy, caplog: pytest.LogCaptureFixture) -> None:

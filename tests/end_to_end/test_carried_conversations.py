@@ -161,7 +161,7 @@ def asked(proxy: Proxy, teller: Teller, model: str) -> tuple[HttpAnswer, str]:
     proxy.cloud.forget()
     path, body = teller.request(model)
     told = proxy.ask("POST", path, body)
-    assert 200 == told.status, told.body
+    assert told.status == 200, told.body
     [(_, body)] = sent(proxy)
     return told, json.dumps(body, ensure_ascii=False)
 
@@ -195,18 +195,18 @@ def test_a_conversation_is_carried_from_vendor_to_vendor_and_back(
     teller = kind(thinks=thinks)
     teller.say(QUESTION, PIXEL)
     told, _ = asked(proxy, teller, GEMINI)
-    assert set() == dropped(told)
+    assert dropped(told) == set()
     calls = teller.hear(json.loads(told.body))
-    assert 1 == len(calls)
+    assert len(calls) == 1
     teller.give(calls)
     told, upstream = asked(proxy, teller, GEMINI)
-    assert set() == dropped(told)
+    assert dropped(told) == set()
     assert '"thoughtSignature"' in upstream
     assert SKIPPED not in upstream
     carried = [WHOLE, PIXEL, "get_weather", '"city"', RESULT.replace("\ud83d", "\ufffd")]
     for model in (CLAUDE, GPT, GEMINI, CLAUDE, GPT):
         answer = json.loads(told.body)
-        assert [] == teller.hear(answer)
+        assert teller.hear(answer) == []
         carried += [json.dumps(word, ensure_ascii=False)[1:-1] for word in words_in(answer)]
         if DRAWN not in carried:
             teller.draw()
@@ -214,7 +214,7 @@ def test_a_conversation_is_carried_from_vendor_to_vendor_and_back(
         teller.say(f"And what do you say, {model}?")
         told, upstream = asked(proxy, teller, model)
 
-        assert [] == [each for each in carried if each not in upstream]
+        assert [each for each in carried if each not in upstream] == []
         assert dropped(told) <= CARRIED_OR_NAMED
         assert SKIPPED not in upstream or model is GEMINI
 
@@ -227,14 +227,14 @@ def test_each_vendor_is_shown_its_own_thinking_again(proxy: Proxy, kind: type[Te
         teller.say(QUESTION)
         told, _ = asked(proxy, teller, model)
         [*calls] = teller.hear(json.loads(told.body))
-        assert 1 == len(calls)
+        assert len(calls) == 1
         teller.give(calls)
         told, upstream = asked(proxy, teller, model)
-        assert [] == teller.hear(json.loads(told.body))
+        assert teller.hear(json.loads(told.body)) == []
 
         assert signs[model] in upstream
         assert SKIPPED not in upstream or model is not GEMINI
-        assert [] == [sign for other, sign in signs.items() if other is not model and f"{sign}:" in upstream]
+        assert [sign for other, sign in signs.items() if other is not model and f"{sign}:" in upstream] == []
         assert dropped(told) <= CARRIED_OR_NAMED
 
 
@@ -265,11 +265,11 @@ def test_what_signs_a_call_comes_back_from_a_stream_that_shows_no_thinking(proxy
     path, body = teller.request(model)
     blocks = blocks_in(proxy.ask("POST", path, {**body, "stream": True}))
 
-    assert ["tool_use", "thinking"] == [block["type"] for block in blocks]
-    assert "" == blocks[1]["thinking"]
+    assert [block["type"] for block in blocks] == ["tool_use", "thinking"]
+    assert blocks[1]["thinking"] == ""
     teller.give(teller.hear({"content": blocks}))
     told, upstream = asked(proxy, teller, model)
-    assert set() == dropped(told)
+    assert dropped(told) == set()
     assert f'"{sign}"' in upstream
     assert SKIPPED not in upstream
-    assert ["text"] == [block["type"] for block in json.loads(told.body)["content"]]
+    assert [block["type"] for block in json.loads(told.body)["content"]] == ["text"]

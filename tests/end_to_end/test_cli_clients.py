@@ -155,12 +155,12 @@ def test_an_agent_runs_a_tool_and_quotes_what_it_printed(
 
     code, out, err = run(script, *more, cwd=work, env={**env, "PROMPT": prompt, "MODEL": model})
 
-    assert 0 == code, out + err
-    assert "hello-from-tool\n" == (work / "proof.txt").read_text()
+    assert code == 0, out + err
+    assert (work / "proof.txt").read_text() == "hello-from-tool\n"
     assert "The tool answered:" in out
     assert "hello-from-tool" in out
-    assert [] == outside.asked
-    assert 2 == turns(wide_proxy)
+    assert outside.asked == []
+    assert turns(wide_proxy) == 2
 
 
 def test_claude_code_finds_an_mcp_tool_and_calls_it_with_its_own_keys(
@@ -179,11 +179,11 @@ def test_claude_code_finds_an_mcp_tool_and_calls_it_with_its_own_keys(
     found = run("claude_code", *more, cwd=work, env=find)
     called = run("claude_code", *more, "--continue", cwd=work, env={**env, "PROMPT": f"Use {tool} please"})
 
-    assert 0 == found[0], found
-    assert 0 == called[0], called
-    assert [("odata.update", {"entity.set", "values"}, odata_mcp.VALUES)] == list(heard(calls))
-    assert [] == outside.asked
-    assert 4 == turns(wide_proxy)
+    assert found[0] == 0, found
+    assert called[0] == 0, called
+    assert list(heard(calls)) == [("odata.update", {"entity.set", "values"}, odata_mcp.VALUES)]
+    assert outside.asked == []
+    assert turns(wide_proxy) == 4
 
 
 @pytest.mark.parametrize("tool", ["odata.query", odata_mcp.LONG])
@@ -200,10 +200,10 @@ def test_codex_calls_an_mcp_tool_with_its_own_keys(
 
     code, out, err = run("codex", *more, cwd=work, env={**env, "PROMPT": f"Use {name} please", "MODEL": model})
 
-    assert 0 == code, out + err
-    assert [(tool, set(odata_mcp.QUERY["properties"]), odata_mcp.VALUES)] == list(heard(calls))
+    assert code == 0, out + err
+    assert list(heard(calls)) == [(tool, set(odata_mcp.QUERY["properties"]), odata_mcp.VALUES)]
     assert "42 purchase orders" in out
-    assert [] == outside.asked
+    assert outside.asked == []
 
 
 def test_codex_finds_an_mcp_tool_and_calls_it_with_its_own_keys(
@@ -220,11 +220,11 @@ def test_codex_finds_an_mcp_tool_and_calls_it_with_its_own_keys(
     use = {**env, "PROMPT": "Use mcp__odata__odata_query please"}
     called = run("codex", *more, "resume", "--last", cwd=work, env=use)
 
-    assert 0 == found[0], found
-    assert 0 == called[0], called
-    assert [("odata.query", set(odata_mcp.QUERY["properties"]), odata_mcp.VALUES)] == list(heard(calls))
-    assert [] == outside.asked
-    assert 4 == turns(wide_proxy)
+    assert found[0] == 0, found
+    assert called[0] == 0, called
+    assert list(heard(calls)) == [("odata.query", set(odata_mcp.QUERY["properties"]), odata_mcp.VALUES)]
+    assert outside.asked == []
+    assert turns(wide_proxy) == 4
 
 
 WISHES = [
@@ -244,10 +244,10 @@ def test_a_new_user_gets_the_file_that_is_asked_for(
 
     code, out, err = run(script, *more, cwd=work, env={**env, "PROMPT": "Please write hello.py", "MODEL": model})
 
-    assert 0 == code, out + err
-    assert 'print("Hello, world!")' == (work / "hello.py").read_text().strip()
+    assert code == 0, out + err
+    assert (work / "hello.py").read_text().strip() == 'print("Hello, world!")'
     assert "The tool answered:" in out
-    assert [] == outside.asked
+    assert outside.asked == []
 
 
 def name_of_the_tool(proxy: Proxy, tool: str, ask: Callable[[], object]) -> str:

@@ -52,9 +52,9 @@ class TestClaudeCode:
         told = wide_proxy.ask("POST", f"{MESSAGES}?beta=true", body, **CLAUDE_CODE)
 
         assert 80_000 < len(json.dumps(body)) < 120_000
-        assert 200 == told.status, told.body
+        assert told.status == 200, told.body
         judge_messages(told, calls=False)
-        assert [200] == [status for status, _ in sent(wide_proxy)]
+        assert [status for status, _ in sent(wide_proxy)] == [200]
 
     @pytest.mark.parametrize("model", MODELS)
     @pytest.mark.parametrize("system_last", [False, True], ids=["system-between", "system-last"])
@@ -64,20 +64,20 @@ class TestClaudeCode:
         body = claude_code_on_an_unknown_model(model, system_last=system_last)
         told = wide_proxy.ask("POST", f"{MESSAGES}?beta=true", body, **CLAUDE_CODE_ON_AN_UNKNOWN_MODEL)
 
-        assert 200 == told.status, told.body
+        assert told.status == 200, told.body
         judge_messages(told, calls=False)
         [(status, reached)] = sent(wide_proxy)
-        assert 200 == status
+        assert status == 200
         assert "The user has opened a file." in json.dumps(reached)
 
     @pytest.mark.parametrize("model", MODELS)
     def test_its_title_in_the_background_is_json_from_any_model(self, wide_proxy: Proxy, model: str) -> None:
         told = wide_proxy.ask("POST", f"{MESSAGES}?beta=true", claude_code_title(model), **CLAUDE_CODE_TITLE)
 
-        assert 200 == told.status, told.body
+        assert told.status == 200, told.body
         judge_messages(told, calls=False)
         text = "".join(each.json["delta"].get("text", "") for each in frames(told) if "delta" in each.json)
-        assert {"title"} == json.loads(text).keys()
+        assert json.loads(text).keys() == {"title"}
 
     @pytest.mark.parametrize("model", MODELS)
     def test_its_tool_turn_goes_on_with_the_blocks_it_was_given(self, wide_proxy: Proxy, model: str) -> None:
@@ -86,7 +86,7 @@ class TestClaudeCode:
         judge_messages(told, calls=True)
         blocks = assembled(told)
         [call] = [block for block in blocks if block["type"] == "tool_use"]
-        assert {"command": "ls"} == call["input"]
+        assert call["input"] == {"command": "ls"}
         result = {"type": "tool_result", "tool_use_id": call["id"], "content": "hello-from-tool"}
         body["messages"] += [
             {"role": "assistant", "content": blocks},
@@ -103,9 +103,9 @@ class TestClaudeCode:
         [(_, reached)] = sent(wide_proxy)
 
         assert not {"model", "stream", "context_management"} & reached.keys()
-        assert "bedrock-2023-05-31" == reached["anthropic_version"]
-        assert [] == [word for word in ("defer_loading", "display", "scope") if f'"{word}"' in json.dumps(reached)]
-        assert 12 == len(reached["tools"])
+        assert reached["anthropic_version"] == "bedrock-2023-05-31"
+        assert [word for word in ("defer_loading", "display", "scope") if f'"{word}"' in json.dumps(reached)] == []
+        assert len(reached["tools"]) == 12
 
     def test_no_longer_answer_is_asked_for_than_a_model_gives(self, wide_proxy: Proxy) -> None:
         asked = {}
@@ -115,7 +115,7 @@ class TestClaudeCode:
             [(_, reached)] = sent(wide_proxy)
             asked[model] = next(value for name, value in fields_in(reached) if name in LENGTHS)
 
-        assert {
+        assert asked == {
             "anthropic--claude-3.5-sonnet": 8192,
             "anthropic--claude-4-sonnet": 64_000,
             "anthropic--claude-4.5-sonnet": 64_000,
@@ -129,7 +129,7 @@ class TestClaudeCode:
             "gpt-5": 128_000,
             "gpt-5.3-codex": 128_000,
             "gpt-5.5": 128_000,
-        } == asked
+        }
 
     @pytest.mark.parametrize(
         "said",
@@ -146,8 +146,8 @@ class TestClaudeCode:
         wide_proxy.cloud.fault(wide_proxy.cloud.deployments(model)[0], "400", message=said, times=1)
         told = wide_proxy.ask("POST", f"{MESSAGES}?beta=true", claude_code(model), **CLAUDE_CODE)
 
-        assert (400, "anthropic") == (told.status, shape_of(told.json))
-        assert {"type": "invalid_request_error", "message": said} == told.json["error"]
+        assert (told.status, shape_of(told.json)) == (400, "anthropic")
+        assert told.json["error"] == {"type": "invalid_request_error", "message": said}
 
     @pytest.mark.parametrize("said", ["output_config: Extra inputs are not permitted", "invalid beta flag"])
     def test_a_refusal_it_cannot_get_round_does_not_reach_it(self, wide_proxy: Proxy, said: str) -> None:
@@ -156,8 +156,8 @@ class TestClaudeCode:
         body = claude_code_on_an_unknown_model(model, system_last=True)
         told = wide_proxy.ask("POST", f"{MESSAGES}?beta=true", body, **CLAUDE_CODE_ON_AN_UNKNOWN_MODEL)
 
-        assert 200 == told.status, told.body
-        assert [400, 200] == [status for status, _ in sent(wide_proxy)]
+        assert told.status == 200, told.body
+        assert [status for status, _ in sent(wide_proxy)] == [400, 200]
 
     def test_thirty_four_counts_at_once_are_answered_without_asking_a_model(self, wide_proxy: Proxy) -> None:
         body = {"model": "claude-sonnet-4-5", "messages": [{"role": "user", "content": "word " * 400}], "tools": []}
@@ -168,14 +168,14 @@ class TestClaudeCode:
         with ThreadPoolExecutor(34) as pool:
             told = list(pool.map(count, range(34)))
 
-        assert {200} == {each.status for each in told}
+        assert {each.status for each in told} == {200}
         assert all(300 < each.json["input_tokens"] < 900 for each in told)
-        assert [] == sent(wide_proxy)
+        assert sent(wide_proxy) == []
 
     def test_its_list_of_models_has_names_to_show(self, wide_proxy: Proxy) -> None:
         told = wide_proxy.ask("GET", "/v1/models?limit=1000", None, **CLAUDE_CODE)
 
-        assert {"data", "first_id", "has_more", "last_id"} == told.json.keys()
+        assert told.json.keys() == {"data", "first_id", "has_more", "last_id"}
         assert all(model["type"] == "model" and model["display_name"] for model in told.json["data"])
 
 
@@ -205,7 +205,7 @@ class TestAnthropicClients:
             for client, body in ANTHROPIC_BODIES.items()
         }
 
-        assert {} == {client: each.body for client, each in told.items() if each.status != 200}
+        assert {client: each.body for client, each in told.items() if each.status != 200} == {}
         assert all(status == 200 for status, _ in sent(wide_proxy))
 
     @pytest.mark.parametrize("version", [None, "2023-06-01", "2026-10-21", "tomorrow"])
@@ -214,7 +214,7 @@ class TestAnthropicClients:
         body = {"model": model, "max_tokens": 100, "temperature": 0.5, "top_k": 3, "messages": HELLO}
         told = wide_proxy.ask("POST", MESSAGES, body, **({"anthropic-version": version} if version else {}))
 
-        assert 200 == told.status, told.body
+        assert told.status == 200, told.body
         assert version is None or version not in json.dumps(sent(wide_proxy))
 
     def test_betas_nobody_knows_do_not_travel_on(self, wide_proxy: Proxy) -> None:
@@ -222,8 +222,8 @@ class TestAnthropicClients:
         body = {"model": "anthropic--claude-4-sonnet", "max_tokens": 100, "messages": HELLO}
         told = wide_proxy.ask("POST", MESSAGES, body, **{"anthropic-beta": betas})
 
-        assert 200 == told.status
-        assert [["interleaved-thinking-2025-05-14"]] == [reached["anthropic_beta"] for _, reached in sent(wide_proxy)]
+        assert told.status == 200
+        assert [reached["anthropic_beta"] for _, reached in sent(wide_proxy)] == [["interleaved-thinking-2025-05-14"]]
 
 
 class TestCodex:
@@ -231,7 +231,7 @@ class TestCodex:
     def test_a_turn_and_the_next_are_answered_by_any_model(self, wide_proxy: Proxy, model: str) -> None:
         body = codex(model, 'scene:call shell {"command": "ls"}')
         told = wide_proxy.ask("POST", RESPONSES, body, **CODEX)
-        assert 200 == told.status, told.body
+        assert told.status == 200, told.body
         judge_responses(told, calls=True)
         output = frames(told)[-1].json["response"]["output"]
         again = wide_proxy.ask("POST", RESPONSES, codex_goes_on(body, output), **CODEX)
@@ -248,11 +248,11 @@ class TestCodex:
         name = next(value for field, value in fields_in(reached) if field == "name" and value.endswith("spawn"))
         told = wide_proxy.ask("POST", RESPONSES, codex(model, text.replace("agents__spawn", name)), **CODEX)
 
-        assert 200 == offered.status
+        assert offered.status == 200
         dropped = offered.headers["x-proxy-dropped"].split(", ")
-        assert ["tool web_search"] == [name for name in dropped if name.startswith("tool ") or "namespace" in name]
+        assert [name for name in dropped if name.startswith("tool ") or "namespace" in name] == ["tool web_search"]
         [item] = [each for each in frames(told)[-1].json["response"]["output"] if each["type"] == "function_call"]
-        assert ("spawn", "agents") == (item["name"], item["namespace"])
+        assert (item["name"], item["namespace"]) == ("spawn", "agents")
 
 
 def fields_in(reached: Any) -> Iterator[tuple[str, Any]]:
@@ -275,7 +275,7 @@ class TestGeminiClients:
         headers = {"x-goog-api-key": KEY, "Authorization": "", "x-server-timeout": "60"}
         told = wide_proxy.ask("POST", gemini_path(model, stream=True, version=version), body, **headers)
 
-        assert 200 == told.status, told.body
+        assert told.status == 200, told.body
         judge_gemini(told, calls=False)
 
     @pytest.mark.parametrize("model", ODD)
@@ -283,22 +283,22 @@ class TestGeminiClients:
         version, body = GEMINI_BODIES["google-genai"]
         told = wide_proxy.ask("POST", gemini_path(model, stream=False, version=version), body)
 
-        assert "STOP" == told.json["candidates"][0]["finishReason"]
+        assert told.json["candidates"][0]["finishReason"] == "STOP"
         assert told.json["usageMetadata"]["totalTokenCount"] > 0
 
     @pytest.mark.parametrize("name", ["gemini-3.5-flash-lite", "gemini-3.1-pro-preview"])
     def test_models_gemini_cli_takes_for_granted_have_stand_ins(self, wide_proxy: Proxy, name: str) -> None:
         told = wide_proxy.ask("POST", gemini_path(name, stream=False), GEMINI_ROUTER)
 
-        assert 200 == told.status
-        assert {"reasoning", "complexity"} == json.loads(words_in(told)).keys()
+        assert told.status == 200
+        assert json.loads(words_in(told)).keys() == {"reasoning", "complexity"}
 
     @pytest.mark.parametrize("model", ODD)
     def test_types_in_capitals_are_understood_by_any_model(self, wide_proxy: Proxy, model: str) -> None:
         told = wide_proxy.ask("POST", gemini_path(model, stream=False), GEMINI_ROUTER)
 
-        assert 200 == told.status, told.body
-        assert {"reasoning", "complexity"} == json.loads(words_in(told)).keys()
+        assert told.status == 200, told.body
+        assert json.loads(words_in(told)).keys() == {"reasoning", "complexity"}
 
     @pytest.mark.parametrize("model", ODD)
     def test_a_key_nobody_knows_costs_no_content(self, wide_proxy: Proxy, model: str) -> None:
@@ -310,7 +310,7 @@ class TestGeminiClients:
         told = wide_proxy.ask("POST", gemini_path(model, stream=False), {"contents": [{"parts": parts}]})
         [(_, reached)] = sent(wide_proxy)
 
-        assert 200 == told.status, told.body
+        assert told.status == 200, told.body
         assert "the number is 42" in json.dumps(reached)
         assert PIXEL in json.dumps(reached)
         dropped = set(told.headers["x-proxy-dropped"].split(", "))
@@ -325,7 +325,7 @@ class TestGeminiClients:
         }
         told = wide_proxy.ask("POST", gemini_path(model, stream=False), body)
 
-        assert 200 == told.status, told.body
+        assert told.status == 200, told.body
         [call] = [part["functionCall"] for part in parts_of(told) if "functionCall" in part]
         assert call["name"] in ("b", "c")
 
@@ -351,7 +351,7 @@ class TestGeminiClients:
         body = {"contents": HELLO_GEMINI, "generationConfig": config}
         told = wide_proxy.ask("POST", gemini_path(model, stream=False), body)
 
-        assert 200 == told.status, told.body
+        assert told.status == 200, told.body
         dropped = set(told.headers["x-proxy-dropped"].split(", "))
         assert {f"generationConfig.{name}" for name in ("maxOutputTokens", "stopSequences", "newKey")} <= dropped
 
@@ -378,8 +378,8 @@ class TestOpenAIClients:
         body = CHAT_BODIES[client]
         told = wide_proxy.ask("POST", CHAT, {"model": model, **body}, Accept="application/json")
 
-        assert 200 == told.status, told.body
-        assert [200] == [status for status, _ in sent(wide_proxy)]
+        assert told.status == 200, told.body
+        assert [status for status, _ in sent(wide_proxy)] == [200]
         if body.get("stream"):
             judge_chat(told, usage="stream_options" in body, calls=False)
             return
@@ -390,7 +390,7 @@ class TestOpenAIClients:
             [call] = message["tool_calls"]
             assert "command" in json.loads(call["function"]["arguments"])
         if "response_format" in body:
-            assert {"name", "age"} == json.loads(message["content"]).keys()
+            assert json.loads(message["content"]).keys() == {"name", "age"}
 
     @pytest.mark.parametrize("model", ODD)
     @pytest.mark.parametrize("client", RESPONSES_BODIES)
@@ -399,7 +399,7 @@ class TestOpenAIClients:
         whole = wide_proxy.ask("POST", RESPONSES, body, Accept="application/json")
         told = wide_proxy.ask("POST", RESPONSES, {**body, "stream": True}, Accept="application/json")
 
-        assert (200, "completed") == (whole.status, whole.json.get("status")), whole.body
+        assert (whole.status, whole.json.get("status")) == (200, "completed"), whole.body
         judge_responses(told, calls=body.get("tool_choice") == "required")
 
     @pytest.mark.parametrize("model", MODELS)
@@ -408,4 +408,4 @@ class TestOpenAIClients:
         [(_, reached)] = sent(wide_proxy)
 
         said = json.dumps(reached).lower()
-        assert [] == [word for word in ("temperature", "top_p", "topp", "safetysettings") if f'"{word}"' in said]
+        assert [word for word in ("temperature", "top_p", "topp", "safetysettings") if f'"{word}"' in said] == []

@@ -78,10 +78,10 @@ class TestStreams:
         told = wide_proxy.ask("POST", path, body)
         said = [frame.json for frame in frames(told)]
 
-        assert 200 == told.status
+        assert told.status == 200
         assert ending == [name for name in said[-1] if name != "code"]
         if dialect == "responses":
-            assert "failed" == said[-1]["response"]["status"]
+            assert said[-1]["response"]["status"] == "failed"
             assert said[0]["response"]["id"] == said[-1]["response"]["id"]
             assert said[-1]["response"]["error"]["message"]
         else:
@@ -109,7 +109,7 @@ class TestErrors:
             "POST", path if headers else f"{path}?key={KEY}", body, **{"Authorization": "", **headers}
         )
 
-        assert 200 == told.status, told.body
+        assert told.status == 200, told.body
 
     @pytest.mark.parametrize("dialect", DIALECTS)
     @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -117,10 +117,10 @@ class TestErrors:
         path, body = request_of(dialect, "gpt-4.1", stream=stream)
         told = wide_proxy.ask("POST", path, body, Authorization="Bearer sk-wrong")
 
-        assert (401, SHAPES[dialect]) == (told.status, shape_of(told.json))
+        assert (told.status, shape_of(told.json)) == (401, SHAPES[dialect])
         assert "Incorrect API key provided" in told.json["error"]["message"]
         if SHAPES[dialect] == "openai":
-            assert "invalid_request_error" != told.json["error"]["type"]
+            assert told.json["error"]["type"] != "invalid_request_error"
 
     @pytest.mark.parametrize("dialect", DIALECTS)
     @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -128,13 +128,18 @@ class TestErrors:
         path, body = request_of(dialect, "llama-9", stream=stream)
         told = wide_proxy.ask("POST", path, body)
 
-        assert (404, SHAPES[dialect]) == (told.status, shape_of(told.json))
+        assert (told.status, shape_of(told.json)) == (404, SHAPES[dialect])
         said = {name: told.json["error"].get(name) for name in ("type", "code", "status")}
-        assert {
-            "openai": {"type": "invalid_request_error", "code": "model_not_found", "status": None},
-            "anthropic": {"type": "not_found_error", "code": None, "status": None},
-            "google": {"type": None, "code": 404, "status": "NOT_FOUND"},
-        }[SHAPES[dialect]] == said
+        assert (
+            said
+            == (
+                {
+                    "openai": {"type": "invalid_request_error", "code": "model_not_found", "status": None},
+                    "anthropic": {"type": "not_found_error", "code": None, "status": None},
+                    "google": {"type": None, "code": 404, "status": "NOT_FOUND"},
+                }[SHAPES[dialect]]
+            )
+        )
 
     @pytest.mark.parametrize("dialect", ["chat", "messages", "responses"])
     def test_a_request_without_a_model_is_the_callers_mistake(self, wide_proxy: Proxy, dialect: str) -> None:
@@ -143,7 +148,7 @@ class TestErrors:
         told = wide_proxy.ask("POST", path, body)
 
         assert told.status in (400, 404)
-        assert SHAPES[dialect] == shape_of(told.json)
+        assert shape_of(told.json) == SHAPES[dialect]
         assert "model" in told.json["error"]["message"]
 
     @pytest.mark.parametrize(
@@ -174,7 +179,7 @@ class TestErrors:
         path, body = request_of(dialect, model, stream=True)
         told = wide_proxy.ask("POST", path, {**body, "frobnicate": {"depth": 3}, "x_session": "abc", "tools": []})
 
-        assert 200 == told.status, told.body
+        assert told.status == 200, told.body
         assert "frobnicate" in told.headers["x-proxy-dropped"]
         assert "frobnicate" not in json.dumps(sent(wide_proxy))
 
@@ -183,7 +188,7 @@ class TestErrors:
         body = {"model": model, "messages": [{"role": "user", "content": "scene:echo HTTP 429 rate limit exceeded"}]}
         told = wide_proxy.ask("POST", CHAT, body)
 
-        assert (200, 1) == (told.status, len(sent(wide_proxy)))
+        assert (told.status, len(sent(wide_proxy))) == (200, 1)
         assert "429" in told.json["choices"][0]["message"]["content"]
 
     @pytest.mark.parametrize("name", ["GPT-4.1", "Anthropic--Claude-4.5-Sonnet", "Gemini-2.5-Pro", "CLAUDE-OPUS-4-8"])

@@ -35,14 +35,14 @@ def config(shared_cloud: Cloud) -> dict[str, Any]:
 def test_the_version_is_told(place: Place, command: tuple[str, ...]) -> None:
     told = place.run("--version", command=command)
 
-    assert (0, "") == (told.returncode, told.stderr)
+    assert (told.returncode, told.stderr) == (0, "")
     assert re.fullmatch(r"sap-ai-proxy, version \d+\.\d+\.\d+\S*\n", told.stdout)
 
 
 def test_help_names_every_command_and_option(place: Place) -> None:
     told = place.run("--help")
 
-    assert 0 == told.returncode
+    assert told.returncode == 0
     for word in ("check", "route", "emulator", "--config", "--host", "--port", "--workers", "--demo", "--version"):
         assert word in told.stdout
 
@@ -50,7 +50,7 @@ def test_help_names_every_command_and_option(place: Place) -> None:
 def test_help_leaves_nothing_behind(place: Place) -> None:
     place.run("--help")
 
-    assert [] == [*place.home.iterdir(), *place.folder.iterdir()]
+    assert [*place.home.iterdir(), *place.folder.iterdir()] == []
 
 
 MISTAKES: Mapping[str, tuple[Any, tuple[str, ...], str]] = {
@@ -76,9 +76,9 @@ def test_a_mistake_is_one_clear_line_and_no_traceback(place: Place, mistake: str
         place.write("config.json", content)
     told = place.run(*arguments)
 
-    assert (2, "") == (told.returncode, told.stdout)
+    assert (told.returncode, told.stdout) == (2, "")
     assert re.search(said, told.stderr)
-    assert 1 == told.stderr.count("\n")
+    assert told.stderr.count("\n") == 1
     assert told.stderr.startswith("sap-ai-proxy: ")
 
 
@@ -86,9 +86,9 @@ def test_a_key_that_is_spelled_wrongly_is_told_before_what_is_missing(place: Pla
     place.write("config.json", {"subaccounts": config["subAccounts"]})
     told = place.run()
 
-    assert (2, "") == (told.returncode, told.stdout)
+    assert (told.returncode, told.stdout) == (2, "")
     odd, wrong = told.stderr.splitlines()
-    assert 'warning: subaccounts: this key is unknown and has no effect; did you mean "subAccounts"?' == odd
+    assert odd == 'warning: subaccounts: this key is unknown and has no effect; did you mean "subAccounts"?'
     assert wrong.startswith("sap-ai-proxy: config.json: there is no subaccount")
 
 
@@ -98,9 +98,9 @@ def test_a_broken_service_key_in_the_environment_is_told(place: Place) -> None:
         COMMAND, check=False, cwd=place.folder, env=env, capture_output=True, text=True, timeout=PATIENCE
     )
 
-    assert (2, "") == (told.returncode, told.stdout)
+    assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr.startswith("sap-ai-proxy: environment: AICORE_SERVICE_KEY: is no JSON")
-    assert 1 == told.stderr.count("\n")
+    assert told.stderr.count("\n") == 1
 
 
 def test_a_service_key_that_lacks_something_is_told_with_all_that_it_lacks(
@@ -111,7 +111,7 @@ def test_a_service_key_that_lacks_something_is_told_with_all_that_it_lacks(
     place.write("config.json", config)
     told = place.run()
 
-    assert 2 == told.returncode
+    assert told.returncode == 2
     assert "subAccounts.eu.service_key.clientsecret: is missing" in told.stderr
     assert "subAccounts.eu.service_key.url: is missing" in told.stderr
     assert "Traceback" not in told.stderr
@@ -124,10 +124,10 @@ def test_a_port_that_is_taken_is_told_with_a_way_out(place: Place, config: dict[
         port = listener.getsockname()[1]
         told = place.run("--port", str(port))
 
-    assert (2, "") == (told.returncode, told.stdout)
+    assert (told.returncode, told.stdout) == (2, "")
     assert (
-        f"sap-ai-proxy: cannot listen on 127.0.0.1:{port}: Address already in use. Give another one with --port.\n"
-        == told.stderr
+        told.stderr
+        == f"sap-ai-proxy: cannot listen on 127.0.0.1:{port}: Address already in use. Give another one with --port.\n"
     )
 
 
@@ -135,7 +135,7 @@ def test_a_demo_whose_port_is_taken_leaves_no_emulator_behind(place: Place) -> N
     with socket.create_server(("127.0.0.1", 0)) as listener:
         told = place.run("--port", str(listener.getsockname()[1]))
 
-    assert 2 == told.returncode
+    assert told.returncode == 2
     assert "Traceback" not in told.stderr
     assert not emulators_of(place)
 
@@ -146,7 +146,7 @@ def test_check_finds_that_all_is_well(place: Place, config: dict[str, Any], befo
     option = ("--config", "mine.json")
     told = place.run(*option, "check") if before else place.run("check", *option)
 
-    assert (0, "") == (told.returncode, told.stderr)
+    assert (told.returncode, told.stderr) == (0, "")
     assert told.stdout.rstrip().endswith("all is well")
     assert "ok eu: the service key gets an access token" in told.stdout
 
@@ -155,8 +155,8 @@ def test_check_says_once_what_is_odd(place: Place, config: dict[str, Any]) -> No
     place.write("config.json", {**config, "prot": 1})
     told = place.run("check")
 
-    assert (0, "") == (told.returncode, told.stderr)
-    assert 1 == told.stdout.count("prot")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.count("prot") == 1
 
 
 def test_check_finds_what_is_wrong(place: Place, config: dict[str, Any]) -> None:
@@ -167,7 +167,7 @@ def test_check_finds_what_is_wrong(place: Place, config: dict[str, Any]) -> None
     place.write("config.json", config)
     told = place.run("check")
 
-    assert (1, "") == (told.returncode, told.stderr)
+    assert (told.returncode, told.stderr) == (1, "")
     assert "!! eu: no access token" in told.stdout
     assert "!! us: gpt-9 (dgone) does not exist in the resource group team-a" in told.stdout
     assert "2 things to put right" in told.stdout
@@ -178,12 +178,12 @@ def test_route_says_where_requests_would_go(place: Place, config: dict[str, Any]
     place.write("config.json", config)
     told = place.run("route", "claude-sonnet-4-5", "--client", "anthropic", "--n", "22")
 
-    assert (0, "") == (told.returncode, told.stderr)
+    assert (told.returncode, told.stderr) == (0, "")
     assert "model     claude-sonnet-4-5 -> anthropic--claude-4.5-sonnet (normalised)" in told.stdout
     assert "protocol  claude-invoke, passed through" in told.stdout
     numbered = re.findall(r"^ +(\d+)\. (eu|us)/", told.stdout, re.MULTILINE)
     assert [str(number) for number in range(1, 21)] == [number for number, _ in numbered]
-    assert ["eu", "us"] * 10 == [subaccount for _, subaccount in numbered]
+    assert [subaccount for _, subaccount in numbered] == ["eu", "us"] * 10
     assert "… and 2 more" in told.stdout
 
 
@@ -194,7 +194,7 @@ def test_route_looks_up_what_runs_where_nothing_is_listed(place: Place, config: 
     place.write("config.json", config)
     told = place.run("route", "gpt-5")
 
-    assert 0 == told.returncode
+    assert told.returncode == 0
     assert "   1. eu/" in told.stdout
     assert told.stderr.startswith("warning: the deployments of us cannot be listed: ")
     assert "wrong-secret" not in told.stderr
@@ -208,7 +208,7 @@ def test_route_knows_protocols_of_ones_own(place: Place, config: dict[str, Any])
     place.write("config.json", {**config, "extensions": ["future_model"]})
     told = place.run("route", "future-model-9")
 
-    assert (0, "") == (told.returncode, told.stderr)
+    assert (told.returncode, told.stderr) == (0, "")
     assert "protocol  future-model, passed through" in told.stdout
     assert "path      /v3/future-model-9/stream (streamed)" in told.stdout
 
@@ -228,16 +228,16 @@ def test_route_says_why_a_request_would_go_nowhere(
     place.write("config.json", config)
     told = place.run(*arguments)
 
-    assert (2, "") == (told.returncode, told.stdout)
+    assert (told.returncode, told.stdout) == (2, "")
     assert said in told.stderr
-    assert 1 == told.stderr.count("\n")
+    assert told.stderr.count("\n") == 1
 
 
 def test_route_knows_models_that_make_embeddings(place: Place, config: dict[str, Any]) -> None:
     place.write("config.json", config)
     told = place.run("route", "text-embedding-3-small")
 
-    assert 0 == told.returncode
+    assert told.returncode == 0
     assert "protocol  embeddings, passed through" in told.stdout
 
 
@@ -288,7 +288,7 @@ def test_without_a_config_file_a_demo_is_served(demo: Demo) -> None:
     assert "No config.json here, so this is a demo" in said
     assert f"base URL  {demo.url}/v1" in said
     assert "key       sk-demo" in said
-    assert 3 == len(commands_in(said))
+    assert len(commands_in(said)) == 3
 
 
 @pytest.mark.parametrize("number", [0, 1, 2], ids=["curl-openai", "curl-anthropic", "python"])
@@ -299,18 +299,18 @@ def test_each_command_that_is_printed_works_when_it_is_pasted(demo: Demo, number
         check=False, cwd=demo.place.folder, env=demo.place.env, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
 
-    assert (0, "") == (told.returncode, told.stderr)
+    assert (told.returncode, told.stderr) == (0, "")
     assert "Happy to help!" in told.stdout
     assert "Hello" in told.stdout
     if number == 0:
-        assert "chat.completion" == json.loads(told.stdout)["object"]
+        assert json.loads(told.stdout)["object"] == "chat.completion"
     if number == 1:
-        assert "message" == json.loads(told.stdout)["type"]
+        assert json.loads(told.stdout)["type"] == "message"
 
 
 def test_the_demo_writes_nothing_where_it_was_started(demo: Demo) -> None:
     assert [demo.run.file] == list(demo.place.folder.iterdir())
-    assert [] == list(demo.place.home.iterdir())
+    assert list(demo.place.home.iterdir()) == []
 
 
 def test_the_demo_takes_no_other_key(demo: Demo) -> None:
@@ -319,7 +319,7 @@ def test_the_demo_takes_no_other_key(demo: Demo) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(asked, timeout=PATIENCE)
     with caught.value:
-        assert 401 == caught.value.code
+        assert caught.value.code == 401
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=["term", "int", "kill"])
@@ -348,7 +348,7 @@ def test_a_config_file_in_the_folder_is_used(place: Place, config: dict[str, Any
         with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
             models = {model["id"] for model in json.load(answer)["data"]}
 
-        assert {"gpt-4.1", "anthropic--claude-4.5-sonnet", "text-embedding-3-small"} == models
+        assert models == {"gpt-4.1", "anthropic--claude-4.5-sonnet", "text-embedding-3-small"}
         assert "demo" not in run.said
         assert "sk-mine" not in run.said
         assert "key       one of your secret_authentication_tokens" in run.said
@@ -383,10 +383,10 @@ def test_the_emulator_runs_on_its_own(place: Place) -> None:
     with place.running("emulator", "--port", "0") as run:
         url = run.await_text(r"(http://127\.0\.0\.1:\d+)\n")
         with urllib.request.urlopen(f"{url}/admin/tenants", timeout=PATIENCE) as answer:
-            assert {"eu", "us"} == json.load(answer).keys()
+            assert json.load(answer).keys() == {"eu", "us"}
         run.process.send_signal(signal.SIGINT)
 
-        assert 0 == run.process.wait(PATIENCE)
+        assert run.process.wait(PATIENCE) == 0
         assert "Traceback" not in run.said
 
 

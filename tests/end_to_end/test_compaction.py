@@ -34,20 +34,20 @@ def test_a_conversation_that_was_made_shorter_goes_on(wide_proxy: Proxy, model: 
     counts = {**answer.json["usage"], "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0}}
     # OpenAI's own type has no messages of the user, though they come back, too.
     CompactedResponse.model_validate({**answer.json, "output": shorter[1:], "usage": counts})
-    assert ["message", "compaction"] == [item["type"] for item in shorter]
-    assert {"model", "input", "instructions", "prompt_cache_key"} == reached.keys()
-    assert "max_output_tokens, parallel_tool_calls, reasoning, tools" == answer.headers["x-proxy-dropped"]
+    assert [item["type"] for item in shorter] == ["message", "compaction"]
+    assert reached.keys() == {"model", "input", "instructions", "prompt_cache_key"}
+    assert answer.headers["x-proxy-dropped"] == "max_output_tokens, parallel_tool_calls, reasoning, tools"
     assert answer.json["usage"]["input_tokens"] > 0
-    assert (200, 200) == (answer.status, again.status)
+    assert (answer.status, again.status) == (200, 200)
 
 
 @pytest.mark.parametrize("model", ["anthropic--claude-4.5-sonnet", "gemini-2.5-pro", "amazon--nova-pro", "gpt-4.1"])
 def test_a_model_that_makes_no_conversation_shorter_says_so(wide_proxy: Proxy, model: str) -> None:
     answer = wide_proxy.ask("POST", COMPACT, codex(model))
 
-    assert (400, "model") == (answer.status, answer.json["error"]["param"])
+    assert (answer.status, answer.json["error"]["param"]) == (400, "model")
     assert "summary in words" in answer.json["error"]["message"]
-    assert [] == sent(wide_proxy)
+    assert sent(wide_proxy) == []
 
 
 @pytest.mark.parametrize("model", ["anthropic--claude-4.5-sonnet", "gemini-2.5-pro", "gpt-4.1"])
@@ -55,14 +55,14 @@ def test_a_turn_that_is_to_make_a_conversation_shorter_is_refused(wide_proxy: Pr
     trigger = {"type": "compaction_trigger"}
     answer = wide_proxy.ask("POST", RESPONSES, {"model": model, "input": [*SAID, trigger], "stream": True})
 
-    assert (400, "input[3]") == (answer.status, answer.json["error"]["param"])
-    assert [] == sent(wide_proxy)
+    assert (answer.status, answer.json["error"]["param"]) == (400, "input[3]")
+    assert sent(wide_proxy) == []
 
 
 @pytest.mark.parametrize("body", [{"input": 5}, {"input": []}, {"input": "x", "conversation": "conv_1"}])
 def test_a_compaction_that_makes_no_sense_is_refused(wide_proxy: Proxy, body: dict[str, Any]) -> None:
-    assert 400 == wide_proxy.ask("POST", COMPACT, {"model": "gpt-5", **body}).status
-    assert 404 == wide_proxy.ask("POST", COMPACT, codex("no-such-model")).status
+    assert wide_proxy.ask("POST", COMPACT, {"model": "gpt-5", **body}).status == 400
+    assert wide_proxy.ask("POST", COMPACT, codex("no-such-model")).status == 404
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,15 @@ def test_what_only_openai_would_keep_is_refused(
     answer = wide_proxy.ask("POST", path, {"model": model, "input": "hi", "stream": stream, name: value})
 
     assert (400, name) == (answer.status, answer.json["error"]["param"])
-    assert [] == sent(wide_proxy)
+    assert sent(wide_proxy) == []
 
 
 def test_what_a_deployment_keeps_may_still_be_gone_on_from(wide_proxy: Proxy) -> None:
     first = wide_proxy.ask("POST", RESPONSES, {"model": "gpt-5", "input": "hi", "conversation": None})
     body = {"model": "gpt-5", "input": "and?", "previous_response_id": first.json["id"]}
 
-    assert (200, 200) == (first.status, wide_proxy.ask("POST", RESPONSES, body).status)
-    assert 200 == wide_proxy.ask("POST", COMPACT, body).status
+    assert (first.status, wide_proxy.ask("POST", RESPONSES, body).status) == (200, 200)
+    assert wide_proxy.ask("POST", COMPACT, body).status == 200
 
 
 def test_a_compaction_goes_back_to_the_deployment_that_made_it(proxy: Proxy) -> None:
@@ -113,6 +113,6 @@ def test_a_compaction_of_somebody_else_is_refused(proxy: Proxy, content: str) ->
     sealed = {"type": "compaction", "id": "cmp_1", "encrypted_content": content}
     answer = proxy.ask("POST", RESPONSES, {"model": "gpt-5", "input": [sealed, *SAID]})
 
-    assert (400, "input") == (answer.status, answer.json["error"]["param"])
+    assert (answer.status, answer.json["error"]["param"]) == (400, "input")
     assert "only its maker can read" in answer.json["error"]["message"]
-    assert [] == sent(proxy)
+    assert sent(proxy) == []

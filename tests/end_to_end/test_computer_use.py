@@ -46,8 +46,8 @@ def test_the_computer_of_a_model_is_used(wide_proxy: Proxy, client: anthropic.An
     message = use(client, model, date, [f"computer-use-{date}"])
     [(_, body)] = sent(wide_proxy)
 
-    assert [("tool_use", "computer")] == [(block.type, block.name) for block in message.content]
-    assert [f"computer-use-{date}"] == body["anthropic_beta"]
+    assert [(block.type, block.name) for block in message.content] == [("tool_use", "computer")]
+    assert body["anthropic_beta"] == [f"computer-use-{date}"]
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_a_computer_that_cannot_be_used_is_refused_in_words(
     with pytest.raises(anthropic.BadRequestError, match=wrong):
         use(client, model, date, betas)
 
-    assert [] == sent(wide_proxy)
+    assert sent(wide_proxy) == []

@@ -31,8 +31,8 @@ def test_a_client_is_told_of_an_overflow_in_its_own_words_after_one_call(
     in_stream = stream and dialect == "responses"
     assert (200 if in_stream else 400) == told.status
     assert RECOGNISED[dialect] in told.body.decode()
-    assert 1 == len(wide_proxy.cloud.requests())
-    assert {"closed"} == {row["circuit"] for row in wide_proxy.ask("GET", "/router/state").json["endpoints"]}
+    assert len(wide_proxy.cloud.requests()) == 1
+    assert {row["circuit"] for row in wide_proxy.ask("GET", "/router/state").json["endpoints"]} == {"closed"}
     assert 'outcome="context_length_exceeded"' in wide_proxy.ask("GET", "/metrics").body.decode()
 
 
@@ -44,16 +44,16 @@ def test_a_stream_of_responses_fails_within_as_openais_own_does(wide_proxy: Prox
     told = wide_proxy.ask("POST", RESPONSES, {"model": model, "stream": True, "input": "Hello there"})
 
     events: list[Any] = [json.loads(line[6:]) for line in told.body.decode().splitlines() if line.startswith("data: ")]
-    assert ["response.created", "response.in_progress", "response.failed"] == [event["type"] for event in events]
-    assert "context_length_exceeded" == events[-1]["response"]["error"]["code"]
-    assert 1 == len({event["response"]["id"] for event in events})
+    assert [event["type"] for event in events] == ["response.created", "response.in_progress", "response.failed"]
+    assert events[-1]["response"]["error"]["code"] == "context_length_exceeded"
+    assert len({event["response"]["id"] for event in events}) == 1
 
 
 def test_a_mistake_that_is_no_overflow_stays_an_http_error_of_a_stream(wide_proxy: Proxy) -> None:
     (deployment,) = wide_proxy.cloud.deployments("gpt-4.1")
     wide_proxy.cloud.fault(deployment, "400", message="input.0: no")
 
-    assert 400 == wide_proxy.ask("POST", RESPONSES, {"model": "gpt-4.1", "stream": True, "input": "Hello"}).status
+    assert wide_proxy.ask("POST", RESPONSES, {"model": "gpt-4.1", "stream": True, "input": "Hello"}).status == 400
 
 
 def test_token_counts_of_another_vendor_reach_an_anthropic_client(wide_proxy: Proxy) -> None:
@@ -62,4 +62,4 @@ def test_token_counts_of_another_vendor_reach_an_anthropic_client(wide_proxy: Pr
     body = {"model": "gemini-2.5-pro", "max_tokens": 10, "messages": [{"role": "user", "content": "Hello"}]}
     told = wide_proxy.ask("POST", MESSAGES, body).json["error"]
 
-    assert {"type": "invalid_request_error", "message": "prompt is too long: 1196265 tokens > 1048576 maximum"} == told
+    assert told == {"type": "invalid_request_error", "message": "prompt is too long: 1196265 tokens > 1048576 maximum"}

@@ -40,7 +40,7 @@ def test_the_next_turn_is_answered_and_the_model_knows_what_it_said(wide_proxy: 
     told = wide_proxy.ask("POST", path, {"model": model, **CONVERSATIONS[path]})
     [(status, body)] = sent(wide_proxy)
 
-    assert (200, 200) == (told.status, status)
+    assert (told.status, status) == (200, 200)
     assert repr(CUT)[1:-1] in repr(body)
     named = "broken arguments" in told.headers.get("x-proxy-dropped", "")
     assert (not model.startswith("gpt")) == named

@@ -131,7 +131,7 @@ def test_a_caller_that_leaves_in_mid_stream_frees_its_slot_and_the_model(
 ) -> None:
     caller = Caller.ask(served.port, *asking(client, SLOW))
     caller.hear(b"word1")
-    assert 1 == served.in_flight
+    assert served.in_flight == 1
 
     began = time.monotonic()
     caller.leave(abruptly=abruptly)
@@ -148,7 +148,7 @@ def test_a_caller_that_leaves_while_the_model_is_silent_is_noticed_by_the_next_c
         cloud.fault(deployment, "stall", after_events=1)
     caller = Caller.ask(served.port, *asking("openai", "scene:long 50"))
     caller.hear(b": ping")
-    assert 1 == served.in_flight
+    assert served.in_flight == 1
     caller.leave()
 
     assert until(lambda: served.in_flight == 0, NOTICED)
@@ -160,7 +160,7 @@ def test_a_caller_that_leaves_before_the_first_word_frees_its_slot_and_the_model
         cloud.fault(deployment, "stall")
     caller = Caller.ask(served.port, *asking("openai", "Hello"))
     caller.hear(b": ping")
-    assert 1 == served.in_flight
+    assert served.in_flight == 1
     caller.leave()
 
     assert until(lambda: served.in_flight == 0, NOTICED)
@@ -176,7 +176,7 @@ def test_a_caller_that_leaves_before_the_model_has_answered_at_all_frees_its_slo
         cloud.fault(deployment, "hang")
     caller = Caller.ask(served.port, *asking("openai", "Hello", stream=stream))
     assert until(lambda: len(cloud.requests()) == 1), "the model was not asked"
-    assert 1 == served.in_flight
+    assert served.in_flight == 1
     caller.leave()
 
     assert until(lambda: served.in_flight == 0, NOTICED)
@@ -218,7 +218,7 @@ def test_a_proxy_that_is_told_to_end_lets_an_open_stream_come_to_its_end(
 
         assert b"word99" in told
         assert told.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
-        assert [False] == departures(cloud)
+        assert departures(cloud) == [False]
         assert "Traceback" not in run.said
 
 

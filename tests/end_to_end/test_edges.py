@@ -100,7 +100,7 @@ def test_a_name_that_no_model_can_have_is_refused_on_every_path(
 
     assert (400, shape) == (told.status, shape_of(told.json))
     assert "model must be a name of at most 200 characters" in told.json["error"]["message"]
-    assert [] == proxy.cloud.requests()
+    assert proxy.cloud.requests() == []
 
 
 POSTED = {
@@ -125,8 +125,8 @@ def test_a_caller_is_told_not_to_repeat_its_own_mistake(own_proxy: Proxy, path: 
         *(own_proxy.ask("POST", path, {**body, "stream": stream}) for stream in (False, True)),
     ]
 
-    assert [400, 401, 404, 400, 400] == [each.status for each in told]
-    assert ["false"] * 5 == [each.headers.get("x-should-retry") for each in told]
+    assert [each.status for each in told] == [400, 401, 404, 400, 400]
+    assert [each.headers.get("x-should-retry") for each in told] == ["false"] * 5
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -136,8 +136,8 @@ def test_nobody_is_told_not_to_repeat_what_may_go_well_later(own_proxy: Proxy, p
         own_proxy.cloud.fault(deployment, "429-provider", retry_after=30)
     ill = own_proxy.ask("POST", path, POSTED)
 
-    assert [200, 429] == [well.status, ill.status]
-    assert [None, None] == [each.headers.get("x-should-retry") for each in (well, ill)]
+    assert [well.status, ill.status] == [200, 429]
+    assert [each.headers.get("x-should-retry") for each in (well, ill)] == [None, None]
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -145,24 +145,24 @@ def test_a_client_whose_base_url_has_the_prefix_already_is_served(proxy: Proxy, 
     told = proxy.ask("POST", f"/v1{path}", POSTED)
     unknown = proxy.ask("POST", f"/v1{path}", POSTED, Authorization="Bearer sk-wrong")
 
-    assert 200 == told.status
+    assert told.status == 200
     assert (401, shape_of(proxy.ask("POST", path, b"{").json)) == (unknown.status, shape_of(unknown.json))
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/gpt-4.1", "/v1beta/models"])
 def test_lists_of_models_are_the_same_under_a_doubled_prefix(proxy: Proxy, path: str) -> None:
     assert proxy.ask("GET", path).json == proxy.ask("GET", f"/v1{path}").json
-    assert 401 == proxy.ask("GET", f"/v1{path}", None, Authorization="").status
+    assert proxy.ask("GET", f"/v1{path}", None, Authorization="").status == 401
 
 
 @pytest.mark.parametrize("path", ["/v1/v1", "/v1/v1x/models", "/v1/v1/v1/models", "/v1/health", "/v1/v1/nothing"])
 def test_only_the_prefix_may_be_doubled(proxy: Proxy, path: str) -> None:
-    assert 404 == proxy.ask("GET", path).status
+    assert proxy.ask("GET", path).status == 404
 
 
 def test_a_path_that_is_not_there_is_not_taken_for_a_model(proxy: Proxy) -> None:
-    assert "unknown_url" == proxy.ask("GET", "/v1/nothing").json["error"]["code"]
-    assert "model_not_found" == proxy.ask("GET", "/v1/models/nobody").json["error"]["code"]
+    assert proxy.ask("GET", "/v1/nothing").json["error"]["code"] == "unknown_url"
+    assert proxy.ask("GET", "/v1/models/nobody").json["error"]["code"] == "model_not_found"
 
 
 @pytest.mark.parametrize(
@@ -172,16 +172,16 @@ def test_a_path_that_is_not_there_is_not_taken_for_a_model(proxy: Proxy) -> None
 def test_every_path_asks_for_a_key(proxy: Proxy, path: str, key: str | None) -> None:
     told = proxy.ask("GET", path, None, Authorization=f"Bearer {key}" if key else "")
 
-    assert 401 == told.status
+    assert told.status == 401
 
 
 @pytest.mark.parametrize("headers", [{"x-api-key": KEY}, {"api-key": KEY}, {"x-goog-api-key": KEY}])
 def test_a_key_is_taken_from_every_header_sdks_use(proxy: Proxy, headers: dict[str, str]) -> None:
-    assert 200 == proxy.ask("GET", "/v1/models", None, Authorization="", **headers).status
+    assert proxy.ask("GET", "/v1/models", None, Authorization="", **headers).status == 200
 
 
 def test_a_key_is_taken_from_the_query(proxy: Proxy) -> None:
-    assert 200 == proxy.ask("GET", f"/v1beta/models?key={KEY}", None, Authorization="").status
+    assert proxy.ask("GET", f"/v1beta/models?key={KEY}", None, Authorization="").status == 200
 
 
 @pytest.mark.parametrize(
@@ -196,16 +196,16 @@ def test_health_needs_no_key(proxy: Proxy, path: str, said: dict[str, str]) -> N
 
 @pytest.mark.parametrize("path", ["/", "/api/hello"])
 def test_probes_of_clients_are_answered(proxy: Proxy, path: str) -> None:
-    assert 200 == proxy.ask("HEAD", path).status
-    assert 200 == proxy.ask("GET", path).status
+    assert proxy.ask("HEAD", path).status == 200
+    assert proxy.ask("GET", path).status == 200
 
 
 def test_event_logging_is_taken_and_forgotten(proxy: Proxy) -> None:
-    assert "success" == proxy.ask("POST", "/api/event_logging/batch", {"events": []}).json["status"]
+    assert proxy.ask("POST", "/api/event_logging/batch", {"events": []}).json["status"] == "success"
 
 
 def test_a_websocket_is_refused_with_the_one_status_codex_understands(proxy: Proxy) -> None:
-    assert 426 == proxy.ask("GET", "/v1/responses", None, Upgrade="websocket", Connection="Upgrade").status
+    assert proxy.ask("GET", "/v1/responses", None, Upgrade="websocket", Connection="Upgrade").status == 426
 
 
 def test_models_are_listed_in_the_dialect_of_the_asker(proxy: Proxy) -> None:
@@ -213,7 +213,7 @@ def test_models_are_listed_in_the_dialect_of_the_asker(proxy: Proxy) -> None:
     anthropic = proxy.ask("GET", "/v1/models?limit=1000", None, **ANTHROPIC).json
     google = proxy.ask("GET", "/v1/models", None, **GOOGLE).json
 
-    assert "list" == openai["object"]
+    assert openai["object"] == "list"
     assert anthropic["has_more"] is False
     assert [model["id"] for model in openai["data"]] == [model["id"] for model in anthropic["data"]]
     assert [f"models/{model['id']}" for model in openai["data"]] == [model["name"] for model in google["models"]]
@@ -232,7 +232,7 @@ def test_without_a_stream_field_nothing_is_streamed(proxy: Proxy, path: str) -> 
     }
     told = proxy.ask("POST", path, body)
 
-    assert 200 == told.status
+    assert told.status == 200
     assert told.headers["content-type"].startswith("application/json")
 
 
@@ -241,7 +241,7 @@ def test_a_stream_is_told_as_one_and_is_not_cached(proxy: Proxy) -> None:
     told = proxy.ask("POST", "/v1/chat/completions", body)
 
     assert told.headers["content-type"].startswith("text/event-stream")
-    assert "no-cache" == told.headers["cache-control"]
+    assert told.headers["cache-control"] == "no-cache"
     assert told.headers["x-proxy-deployment"].partition("/")[0] in {"eu", "us"}
 
 
@@ -250,8 +250,8 @@ def test_an_answer_names_who_answered(proxy: Proxy) -> None:
         "POST", "/v1/chat/completions", {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
     )
 
-    assert "gpt-4o -> gpt-4.1" == told.headers["x-proxy-fallback"]
-    assert "1" == told.headers["x-proxy-attempts"]
+    assert told.headers["x-proxy-fallback"] == "gpt-4o -> gpt-4.1"
+    assert told.headers["x-proxy-attempts"] == "1"
     assert told.headers["x-proxy-trail"].endswith(" ok")
     assert told.headers["x-request-id"]
 
@@ -260,9 +260,9 @@ def test_the_routers_state_is_shown(proxy: Proxy) -> None:
     state = proxy.ask("GET", "/router/state").json
     endpoints = [row for row in state["endpoints"] if row["model"] == "gpt-4.1"]
 
-    assert "round-robin" == state["strategies"]["gpt-4.1"]
-    assert {"eu", "us"} == {row["subaccount"] for row in endpoints}
-    assert {"closed"} == {row["circuit"] for row in endpoints}
+    assert state["strategies"]["gpt-4.1"] == "round-robin"
+    assert {row["subaccount"] for row in endpoints} == {"eu", "us"}
+    assert {row["circuit"] for row in endpoints} == {"closed"}
     assert "http" not in json.dumps(state)
 
 
@@ -281,19 +281,19 @@ def test_the_framework_s_own_limits_speak_the_dialect_too(proxy: Proxy) -> None:
     limit = proxy.gateway.settings.server.max_body_bytes
     told = proxy.ask("POST", "/v1/messages", b" " * (limit + 1))
 
-    assert (413, "anthropic") == (told.status, shape_of(told.json))
+    assert (told.status, shape_of(told.json)) == (413, "anthropic")
 
 
 def test_a_count_of_something_that_is_no_request_is_refused(proxy: Proxy) -> None:
     told = proxy.ask("POST", "/v1beta/models/gemini-2.5-pro:countTokens", {"generateContentRequest": "x"})
 
-    assert (400, "INVALID_ARGUMENT") == (told.status, told.json["error"]["status"])
+    assert (told.status, told.json["error"]["status"]) == (400, "INVALID_ARGUMENT")
 
 
 def test_a_model_that_is_not_there_has_no_tokens_to_count(proxy: Proxy) -> None:
     ask = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 
-    assert 404 == proxy.ask("POST", "/v1beta/models/no-such-model:countTokens", ask).status
+    assert proxy.ask("POST", "/v1beta/models/no-such-model:countTokens", ask).status == 404
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -309,7 +309,7 @@ def test_a_body_that_is_nested_without_end_is_no_defect(proxy: Proxy, stream: bo
     )
 
     assert told.status in {200, 400}
-    assert 0 == proxy.in_flight
+    assert proxy.in_flight == 0
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_what_is_refused_at_the_door_is_one_line_and_counted(
     assert 400 <= told.status < 500
     [said] = [message for message in caplog.messages if told.headers["x-request-id"] in message]
     assert line in said
-    assert before + 1 == refusals(proxy)
+    assert refusals(proxy) == before + 1
 
 
 def refusals(proxy: Proxy) -> float:
@@ -347,4 +347,4 @@ def test_a_defect_has_one_status_in_the_header_and_in_the_body(proxy: Proxy, mon
     monkeypatch.setattr(proxy.gateway, "exchange", None)
     told = proxy.ask("POST", "/v1beta/models/gemini-2.5-pro:generateContent", {"contents": []})
 
-    assert (500, 500, "INTERNAL") == (told.status, told.json["error"]["code"], told.json["error"]["status"])
+    assert (told.status, told.json["error"]["code"], told.json["error"]["status"]) == (500, 500, "INTERNAL")

@@ -51,7 +51,7 @@ def test_base64_is_base64_on_the_wire(proxy: Proxy, model: str) -> None:
 
     [item] = told.json["data"]
     assert isinstance(item["embedding"], str)
-    assert SIZES[model] * 4 == len(item["embedding"]) * 3 // 4 - item["embedding"].count("=")
+    assert len(item["embedding"]) * 3 // 4 - item["embedding"].count("=") == SIZES[model] * 4
 
 
 @pytest.mark.parametrize("model", SIZES)
@@ -62,12 +62,12 @@ def test_many_texts_come_back_in_their_order(client: openai.OpenAI, model: str) 
 
     assert list(range(9)) == [item.index for item in together.data]
     assert alone == [item.embedding for item in together.data[:3]]
-    assert 9 == len({tuple(item.embedding) for item in together.data})
+    assert len({tuple(item.embedding) for item in together.data}) == 9
 
 
 @pytest.mark.parametrize("model", SIZES)
 def test_a_vector_is_as_long_as_it_was_asked_to_be(client: openai.OpenAI, model: str) -> None:
-    assert 256 == len(client.embeddings.create(model=model, input="Hello", dimensions=256).data[0].embedding)
+    assert len(client.embeddings.create(model=model, input="Hello", dimensions=256).data[0].embedding) == 256
 
 
 @pytest.mark.parametrize("given", [[1, 2, 3], [[1, 2, 3], [4]]], ids=["one", "many"])
@@ -82,7 +82,7 @@ def test_tokens_are_embedded_where_the_vendor_takes_them(client: openai.OpenAI, 
 def test_tokens_are_refused_where_the_vendor_takes_text_alone(client: openai.OpenAI, model: str, given: list) -> None:
     with pytest.raises(openai.BadRequestError, match=model) as caught:
         client.embeddings.create(model=model, input=given)
-    assert "input" == caught.value.param
+    assert caught.value.param == "input"
 
 
 @pytest.mark.parametrize("model", SIZES)
@@ -90,8 +90,8 @@ def test_tokens_are_refused_where_the_vendor_takes_text_alone(client: openai.Ope
 def test_nothing_to_embed_is_refused_before_anyone_is_asked(proxy: Proxy, model: str, given: object) -> None:
     told = proxy.ask("POST", "/v1/embeddings", {"model": model, "input": given})
 
-    assert (400, "openai", "input") == (told.status, shape_of(told.json), told.json["error"]["param"])
-    assert [] == proxy.cloud.requests()
+    assert (told.status, shape_of(told.json), told.json["error"]["param"]) == (400, "openai", "input")
+    assert proxy.cloud.requests() == []
 
 
 PATHS = (
@@ -110,8 +110,8 @@ PATHS = (
 def test_nobody_makes_vectors_for_an_embedder_that_is_not_deployed(proxy: Proxy, name: str, path: str) -> None:
     told = proxy.ask("POST", path.format(name), {"model": name, "input": "Hello"})
 
-    assert (404, "openai", "model_not_found") == (told.status, shape_of(told.json), told.json["error"]["code"])
-    assert [] == proxy.cloud.requests()
+    assert (told.status, shape_of(told.json), told.json["error"]["code"]) == (404, "openai", "model_not_found")
+    assert proxy.cloud.requests() == []
 
 
 @pytest.mark.parametrize(
@@ -136,15 +136,15 @@ def test_the_config_file_may_let_another_embedder_answer(
 def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         client.embeddings.create(model="unheard-of", input="Hello")
-    assert "model_not_found" == caught.value.code
+    assert caught.value.code == "model_not_found"
 
 
 @pytest.mark.parametrize("model", TALKERS)
 def test_a_model_that_talks_makes_no_embeddings(proxy: Proxy, client: openai.OpenAI, model: str) -> None:
     with pytest.raises(openai.BadRequestError, match="talks and makes no embeddings") as caught:
         client.embeddings.create(model=model, input="Hello")
-    assert "model" == caught.value.param
-    assert [] == proxy.cloud.requests()
+    assert caught.value.param == "model"
+    assert proxy.cloud.requests() == []
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -174,7 +174,7 @@ def test_a_model_that_makes_embeddings_does_not_talk(
 
     assert (400, shape) == (told.status, shape_of(told.json))
     assert "makes embeddings and does not talk" in told.body.decode()
-    assert [] == proxy.cloud.requests()
+    assert proxy.cloud.requests() == []
 
 
 @pytest.mark.parametrize("model", SIZES)
@@ -183,12 +183,12 @@ def test_a_deployment_that_fails_is_not_noticed(own_proxy: Proxy, model: str) ->
     own_proxy.cloud.fault(first, "500")
     statuses = [own_proxy.ask("POST", "/v1/embeddings", {"model": model, "input": ["a", "b"]}) for _ in range(4)]
 
-    assert [200] * 4 == [told.status for told in statuses]
-    assert 0 == own_proxy.in_flight
+    assert [told.status for told in statuses] == [200] * 4
+    assert own_proxy.in_flight == 0
 
 
 def test_what_is_left_out_is_named(proxy: Proxy) -> None:
     body = {"model": "amazon--titan-embed-text", "input": "Hello", "user": "me", "input_type": "query"}
     told = proxy.ask("POST", "/v1/embeddings", body)
 
-    assert (200, "input_type, user") == (told.status, told.headers["x-proxy-dropped"])
+    assert (told.status, told.headers["x-proxy-dropped"]) == (200, "input_type, user")

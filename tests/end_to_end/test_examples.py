@@ -37,9 +37,9 @@ def test_a_strategy_of_ones_own_is_chosen_by_its_name(cloud: Cloud, extended: Pa
     with running_proxy(cloud, extended, **config, **more) as proxy:
         for _ in range(6):
             told = proxy.ask("POST", "/v1/chat/completions", {"model": MODEL, "messages": [HELLO]})
-            assert "eu" == told.headers["x-proxy-deployment"].partition("/")[0]
+            assert told.headers["x-proxy-deployment"].partition("/")[0] == "eu"
 
-        assert "cheapest-first" == proxy.ask("GET", "/router/state").json["strategies"][MODEL]
+        assert proxy.ask("GET", "/router/state").json["strategies"][MODEL] == "cheapest-first"
 
 
 HELLO = {"role": "user", "content": "Hello"}
@@ -52,7 +52,7 @@ def test_a_busy_subaccount_is_helped_out_by_the_next_dearer_one(cloud: Cloud, ex
         for lease in leases:
             lease.close()
 
-    assert ["eu"] * 16 == used[:16]
+    assert used[:16] == ["eu"] * 16
     assert "us" in used[16:]
 
 
@@ -63,8 +63,8 @@ def test_a_protocol_of_ones_own_serves_the_models_of_its_pattern(cloud: Cloud, e
         router.balancer.replace_pools({endpoint.model: [endpoint]})
         route = router.route({"model": "future-model-9", "messages": [HELLO], "stream": True})
 
-    assert "https://eu/v2/inference/deployments/d1/v3/future-model-9/stream" == route.endpoint_url
-    assert "future-model" == route.protocol.name
+    assert route.endpoint_url == "https://eu/v2/inference/deployments/d1/v3/future-model-9/stream"
+    assert route.protocol.name == "future-model"
 
 
 def test_an_extension_that_cannot_be_imported_is_named(cloud: Cloud, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_program_may_use_the_package_without_the_proxy(library, model: str) ->
     told = library(model)
 
     assert told.stdout.strip()
-    assert (0, True) == (told.returncode, told.stderr.strip().endswith(" ok")), told.stderr
+    assert (told.returncode, told.stderr.strip().endswith(" ok")) == (0, True), told.stderr
 
 
 def test_such_a_program_goes_elsewhere_after_a_failure(cloud: Cloud, library) -> None:
@@ -99,7 +99,7 @@ def test_such_a_program_goes_elsewhere_after_a_failure(cloud: Cloud, library) ->
     told = library(MODEL)
     [[eu, first], [us, second]] = [each.rsplit(" ", 1) for each in told.stderr.strip().split(" → ")]
 
-    assert ("eu", "500", "us", "ok") == (eu[:2], first, us[:2], second)
+    assert (eu[:2], first, us[:2], second) == ("eu", "500", "us", "ok")
     assert told.stdout.strip()
 
 
@@ -111,8 +111,8 @@ def test_the_example_config_says_what_it_seems_to(tmp_path: Path) -> None:
         (tmp_path / name).write_text(json.dumps(key))
     settings = load(tmp_path / "config.json", {"PROXY_KEY": "sk-x"}, tmp_path)
 
-    assert () == settings.warnings
-    assert "cache-affinity" == settings.policy.strategy
-    assert "least-latency" == settings.policy.strategy_for("gpt-4.1")
-    assert [1.0, 2.0] == [endpoint.weight for endpoint in pools(settings)["gpt-4.1"]]
-    assert (True, 2.0) == (settings.subaccounts["us"].discovery, settings.subaccounts["us"].weight)
+    assert settings.warnings == ()
+    assert settings.policy.strategy == "cache-affinity"
+    assert settings.policy.strategy_for("gpt-4.1") == "least-latency"
+    assert [endpoint.weight for endpoint in pools(settings)["gpt-4.1"]] == [1.0, 2.0]
+    assert (settings.subaccounts["us"].discovery, settings.subaccounts["us"].weight) == (True, 2.0)

@@ -28,9 +28,9 @@ def test_the_callers_own_mistake_is_passed_on_after_one_call(cloud: Cloud, tmp_p
             cloud.fault(deployment, "400", message="messages.0: text is too odd")
         told = proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL, "stream": stream})
 
-        assert 400 == told.status
+        assert told.status == 400
         assert "messages.0: text is too odd" in told.json["error"]["message"]
-        assert 1 == len(cloud.requests())
+        assert len(cloud.requests()) == 1
 
 
 HELLO = {"max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}
@@ -42,11 +42,11 @@ def test_a_stream_that_is_cut_after_its_first_words_ends_as_an_error(cloud: Clou
             cloud.fault(deployment, "cut", after_events=3)
         told = proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL, "stream": True})
 
-        assert 200 == told.status
+        assert told.status == 200
         assert b"event: error" in told.body
         assert b"message_stop" not in told.body
-        assert 1 == len(cloud.requests())
-        assert 0 == proxy.in_flight
+        assert len(cloud.requests()) == 1
+        assert proxy.in_flight == 0
 
 
 def test_a_deployment_that_recovers_is_back_within_its_timeout(cloud: Cloud, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_deployment_that_recovers_is_back_within_its_timeout(cloud: Cloud, tmp
     with two_deployments(cloud, tmp_path, breaker=breaker) as (proxy, a, _):
         cloud.fault(a, "500")
         assert all(ask(proxy, stream=False) for _ in range(12))
-        assert "closed" != circuit_of(proxy, a)
+        assert circuit_of(proxy, a) != "closed"
         cloud.heal()
         cloud.forget()
         served = 0
@@ -64,7 +64,7 @@ def test_a_deployment_that_recovers_is_back_within_its_timeout(cloud: Cloud, tmp
             if served >= 3:
                 break
 
-        assert "closed" == circuit_of(proxy, a)
+        assert circuit_of(proxy, a) == "closed"
         assert served >= 3
 
 
@@ -83,7 +83,7 @@ def test_a_deployment_that_is_back_starts_slowly(cloud: Cloud, tmp_path: Path) -
         cloud.forget()
         assert all(ask(proxy, stream=False) for _ in range(44))
 
-        assert 4 == len(cloud.requests(a))
+        assert len(cloud.requests(a)) == 4
 
 
 @pytest.mark.parametrize("kind", ["cut", "cut-error"])
@@ -94,7 +94,7 @@ def test_streams_that_break_one_after_another_open_the_circuit(cloud: Cloud, tmp
         while circuit_of(proxy, a) == "closed" and len(cloud.requests(a)) < 10:
             ask(proxy, stream=True)
 
-        assert 5 == len(cloud.requests(a))
+        assert len(cloud.requests(a)) == 5
 
         def probed_twice() -> bool:
             ask(proxy, stream=True)
@@ -102,8 +102,8 @@ def test_streams_that_break_one_after_another_open_the_circuit(cloud: Cloud, tmp
 
         assert until(probed_twice)
         # Its time may be over already, but nobody has asked it since.
-        assert "closed" != circuit_of(proxy, a)
-        assert 2 == row_of(proxy, a)["k"]
+        assert circuit_of(proxy, a) != "closed"
+        assert row_of(proxy, a)["k"] == 2
 
 
 def circuit_of(proxy: Proxy, deployment: str) -> str:
@@ -124,11 +124,11 @@ def test_a_quota_of_ai_core_stops_its_model_in_its_subaccount_and_nothing_else(c
         sisters = cloud.deployments(MODEL, "eu")[1:]
         cloud.fault(first, "429-quota", retry_after=30)
         while not cloud.requests(first):
-            assert 200 == proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL}).status
+            assert proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL}).status == 200
         cloud.forget()
         for _ in range(12):
-            assert 200 == proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL}).status
-            assert 200 == proxy.ask("POST", "/v1/chat/completions", {**HELLO, "model": other}).status
+            assert proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL}).status == 200
+            assert proxy.ask("POST", "/v1/chat/completions", {**HELLO, "model": other}).status == 200
         used = [each["deployment"] for each in cloud.requests()]
 
         assert sisters
@@ -146,8 +146,8 @@ def test_when_every_quota_is_used_up_the_caller_learns_when_to_come_back(cloud: 
         calls = len(cloud.requests())
         second = proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL})
 
-        assert [429, 429] == [first.status, second.status]
-        assert "rate_limit_error" == second.json["error"]["type"]
+        assert [first.status, second.status] == [429, 429]
+        assert second.json["error"]["type"] == "rate_limit_error"
         assert 10 <= int(second.headers["retry-after"]) <= 33
         assert calls == len(cloud.requests())
 
@@ -164,7 +164,7 @@ def test_who_uses_up_the_last_quota_learns_it_as_who_comes_after(
         cloud.fault(b, "429-quota", retry_after=60)
         told = [proxy.ask("POST", path, body) for _ in range(2)]
 
-    assert [429, 429] == [each.status for each in told]
+    assert [each.status for each in told] == [429, 429]
     first, second = (int(each.headers["retry-after-ms"]) for each in told)
     assert 0 < second <= first <= 5500
     assert [str(-(-each // 1000)) for each in (first, second)] == [each.headers["retry-after"] for each in told]
@@ -176,8 +176,8 @@ def test_when_all_credentials_are_refused_the_caller_is_not_blamed(cloud: Cloud,
             cloud.fault(deployment, "401")
         told = proxy.ask("POST", "/v1/messages", {**HELLO, "model": MODEL})
 
-        assert 502 == told.status
-        assert "authentication_error" != told.json["error"]["type"]
+        assert told.status == 502
+        assert told.json["error"]["type"] != "authentication_error"
         assert "Jwt" not in json.dumps(told.json)
 
 
@@ -192,6 +192,6 @@ def test_a_request_is_over_when_its_time_is(cloud: Cloud, tmp_path: Path, stream
 
         # Without a limit it would be asked for minutes.
         assert 3 <= time.monotonic() - began < 30
-        assert 504 == told.status
-        assert 1 == len(cloud.requests())
-        assert 0 == proxy.in_flight
+        assert told.status == 504
+        assert len(cloud.requests()) == 1
+        assert proxy.in_flight == 0

@@ -72,9 +72,9 @@ def test_a_tool_the_model_lacks_cannot_be_insisted_on(
 ) -> None:
     answer = ask(wide_proxy, client, model, [tool], choice, stream=stream)
 
-    assert 400 == answer.status
+    assert answer.status == 400
     assert str(tool.get("type", "googleSearch")).removesuffix("_preview")[:9] in message_of(answer)
-    assert [] == sent(wide_proxy)
+    assert sent(wide_proxy) == []
 
 
 @pytest.mark.parametrize("model", LACKING)
@@ -88,7 +88,7 @@ def test_a_tool_the_model_lacks_is_named_where_it_is_only_offered(
     alone = ask(wide_proxy, client, model, [tool])
 
     for each in (answer, alone):
-        assert 200 == each.status, each.body
+        assert each.status == 200, each.body
         assert f"tool {tool.get('type', 'googleSearch')}" in each.headers["x-proxy-dropped"]
     assert 'read"' in json.dumps(reached)
 
@@ -99,7 +99,7 @@ def test_a_call_that_must_be_made_may_still_be_one_of_a_function(wide_proxy: Pro
     hosted = next(tool for each, tool, _ in HOSTED if each == client)
     answer = ask(wide_proxy, client, model, [FUNCTIONS[client], hosted], MUST[client])
 
-    assert 200 == answer.status, answer.body
+    assert answer.status == 200, answer.body
     assert "read" in answer.body.decode()
 
 
@@ -117,5 +117,5 @@ def test_a_call_that_must_be_made_may_still_be_one_of_a_function(wide_proxy: Pro
 def test_a_choice_names_a_tool_that_is_there(wide_proxy: Proxy, client: str, choice: Any, model: str) -> None:
     answer = ask(wide_proxy, client, model, [FUNCTIONS[client]], choice)
 
-    assert 400 == answer.status
+    assert answer.status == 400
     assert "missing" in message_of(answer)

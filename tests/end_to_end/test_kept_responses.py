@@ -50,7 +50,7 @@ def test_an_answer_is_continued_where_it_was_made(own_proxy: Proxy, client: open
         for _ in range(3):
             answer = client.responses.create(model=MODEL, input="And now?", previous_response_id=answer.id)
 
-        assert 1 == len(set(makers(own_proxy)))
+        assert len(set(makers(own_proxy))) == 1
 
 
 def test_whoever_continues_an_answer_whose_deployment_rests_is_told_for_how_long(
@@ -70,7 +70,7 @@ def test_without_the_id_of_an_answer_deployments_take_turns(own_proxy: Proxy, cl
     for _ in range(4):
         client.responses.create(model=MODEL, input="Hello")
 
-    assert 4 == len(set(makers(own_proxy)))
+    assert len(set(makers(own_proxy))) == 4
 
 
 def test_a_kept_answer_is_shown_and_deleted_wherever_it_lies(own_proxy: Proxy, client: openai.OpenAI) -> None:
@@ -83,7 +83,7 @@ def test_a_kept_answer_is_shown_and_deleted_wherever_it_lies(own_proxy: Proxy, c
         client.responses.delete(each.id)
         with pytest.raises(openai.NotFoundError):
             client.responses.retrieve(each.id)
-    assert 0 == own_proxy.in_flight
+    assert own_proxy.in_flight == 0
 
 
 def test_cancelling_what_cannot_be_cancelled_is_a_bad_request(client: openai.OpenAI) -> None:
@@ -100,8 +100,8 @@ def test_an_answer_nobody_made_is_not_found(own_proxy: Proxy, method: str, actio
         method, f"/v1/responses/{answer.replace(' ', '%20')}{action}", b"" if method == "POST" else None
     )
 
-    assert (404, "openai") == (told.status, shape_of(told.json))
-    assert [] == own_proxy.cloud.requests()
+    assert (told.status, shape_of(told.json)) == (404, "openai")
+    assert own_proxy.cloud.requests() == []
 
 
 def test_going_on_from_an_answer_nobody_made_is_not_found_in_openais_words(client: openai.OpenAI) -> None:
@@ -116,7 +116,7 @@ def test_going_on_from_an_answer_of_another_model_is_refused(own_proxy: Proxy, c
 
     with pytest.raises(openai.NotFoundError, match="not there any more"):
         client.responses.create(model="gpt-5.3-codex", input="Hello", previous_response_id=answer.id)
-    assert [] == makers(own_proxy)
+    assert makers(own_proxy) == []
 
 
 def test_a_deployment_that_fails_is_not_left_for_one_that_knows_nothing(
@@ -151,9 +151,9 @@ def with_beta(beta: str, *, stream: bool) -> dict[str, Any]:
 def test_a_beta_that_a_model_is_not_known_to_take_is_not_sent(own_proxy: Proxy, stream: bool) -> None:
     told = own_proxy.ask("POST", "/v1/messages", with_beta("unheard-of-2030-01-01", stream=stream))
 
-    assert 200 == told.status
+    assert told.status == 200
     assert "anthropic_beta unheard-of-2030-01-01" in told.headers["x-proxy-dropped"]
-    assert [None] == betas_sent(own_proxy)
+    assert betas_sent(own_proxy) == [None]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -164,10 +164,10 @@ def test_a_beta_that_a_model_refuses_is_left_out_at_once_and_not_sent_again(own_
     own_proxy.cloud.heal()
     later = own_proxy.ask("POST", "/v1/messages", with_beta(KNOWN, stream=stream))
 
-    assert [200, 200] == [told.status, later.status]
+    assert [told.status, later.status] == [200, 200]
     assert "anthropic_beta" in later.headers["x-proxy-dropped"]
-    assert "1" == told.headers["x-proxy-attempts"]
-    assert [[KNOWN], None, None] == betas_sent(own_proxy)
+    assert told.headers["x-proxy-attempts"] == "1"
+    assert betas_sent(own_proxy) == [[KNOWN], None, None]
     first, second, _ = makers(own_proxy)
     assert first == second
 
@@ -179,7 +179,7 @@ def test_a_beta_that_is_named_in_a_header_arrives(own_proxy: Proxy) -> None:
             messages=[{"role": "user", "content": "Hello"}],
         )  # fmt: skip
 
-    assert [[KNOWN]] == betas_sent(own_proxy)
+    assert betas_sent(own_proxy) == [[KNOWN]]
 
 
 # Pictures that lie elsewhere
@@ -249,7 +249,7 @@ def test_a_picture_is_fetched_and_put_in(
     where, body = pointing(client, gallery + path, model)
     told = fetching.ask("POST", where, {**body, "stream": stream})
 
-    assert 200 == told.status
+    assert told.status == 200
     [sent] = fetching.cloud.requests()
     assert base64.b64encode(PNG).decode() in str(sent["body"])
     assert gallery not in str(sent["body"])
@@ -276,19 +276,19 @@ def test_a_picture_that_must_not_be_fetched_is_refused_with_the_reason(
     told = own_proxy.ask("POST", where, {**body, "stream": stream})
 
     assert (400, "anthropic" if client == "anthropic" else "openai") == (told.status, shape_of(told.json))
-    assert f"Cannot fetch '{url}': {why}." == told.json["error"]["message"]
-    assert [] == own_proxy.cloud.requests()
-    assert 0 == own_proxy.in_flight
+    assert told.json["error"]["message"] == f"Cannot fetch '{url}': {why}."
+    assert own_proxy.cloud.requests() == []
+    assert own_proxy.in_flight == 0
 
 
 def test_a_picture_that_is_not_there_is_refused_and_blames_no_deployment(fetching: Proxy, gallery: str) -> None:
     where, body = pointing("openai", f"{gallery}/nothing")
     told = [fetching.ask("POST", where, body) for _ in range(6)]
 
-    assert [400] * 6 == [each.status for each in told]
+    assert [each.status for each in told] == [400] * 6
     assert "the server answered 404" in told[0].json["error"]["message"]
     standings = {row["standing"] for row in fetching.gateway.state()["endpoints"] if row["model"] == CLAUDE}
-    assert {"ready"} == standings
+    assert standings == {"ready"}
 
 
 def test_where_fetching_is_switched_off_the_caller_is_told_to_send_bytes(
@@ -298,7 +298,7 @@ def test_where_fetching_is_switched_off_the_caller_is_told_to_send_bytes(
         where, body = pointing("openai", f"{gallery}/picture")
         told = proxy.ask("POST", where, body)
 
-    assert 400 == told.status
+    assert told.status == 400
     assert "base64 data, not as URLs" in told.json["error"]["message"]
 
 
@@ -314,13 +314,13 @@ def test_sealed_thoughts_go_back_to_the_deployment_that_sealed_them(proxy: Proxy
     makers = set()
     for _ in range(4):
         told = proxy.ask("POST", "/v1/responses", {**body, "input": asked})
-        assert 200 == told.status
+        assert told.status == 200
         makers.add(told.headers["x-proxy-deployment"])
         output = told.json["output"]
         assert [item for item in output if item["type"] == "reasoning" and item["encrypted_content"]]
         asked += [*output, {"role": "user", "content": "Go on."}]
 
-    assert 1 == len(makers)
+    assert len(makers) == 1
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -344,4 +344,4 @@ def test_kept_thoughts_go_back_to_the_deployment_that_keeps_them(
         said.append({"role": "user", "content": "And now look again."})
 
     assert "reasoning" in {item.type for item in answer.output}
-    assert 1 == len(set(makers(own_proxy)))
+    assert len(set(makers(own_proxy))) == 1

@@ -39,10 +39,10 @@ def test_openais_sdk_reads_why_a_response_failed_that_never_began(late: Proxy, m
         events = list(streaming)
     why = reason(late, "responses", model)
 
-    assert ["response.created", "response.in_progress", "response.failed"] == [event.type for event in events]
-    assert [0, 1, 2] == [event.sequence_number for event in events]
-    assert ["in_progress", "in_progress", "failed"] == [event.response.status for event in events]
-    assert 1 == len({event.response.id for event in events})
+    assert [event.type for event in events] == ["response.created", "response.in_progress", "response.failed"]
+    assert [event.sequence_number for event in events] == [0, 1, 2]
+    assert [event.response.status for event in events] == ["in_progress", "in_progress", "failed"]
+    assert len({event.response.id for event in events}) == 1
     assert ("server_error", why) == (events[-1].response.error.code, events[-1].response.error.message)
 
 
@@ -51,5 +51,5 @@ def test_the_reason_is_the_last_thing_in_the_stream(late: Proxy, dialect: str) -
     told = late.ask("POST", *request_of(dialect, "gpt-4.1", stream=True))
     why = reason(late, dialect, "gpt-4.1")
 
-    assert 200 == told.status
+    assert told.status == 200
     assert why.encode() in told.body.split(b"data: ")[-1]

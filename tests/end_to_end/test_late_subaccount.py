@@ -35,13 +35,13 @@ def test_what_runs_there_is_asked_for_later_until_it_comes_up(tmp_path: Path, st
                 assert until(lambda: proxy.ask("GET", "/ready").json["subaccounts"]["us"] == "ok")
                 late, unknown = ask(proxy, "gpt-5", stream=stream), ask(proxy, "gpt-17", stream=stream)
 
-    assert (200, "ready", "ok") == (ready.status, ready.json["status"], ready.json["subaccounts"]["eu"])
+    assert (ready.status, ready.json["status"], ready.json["subaccounts"]["eu"]) == (200, "ready", "ok")
     assert ready.json["subaccounts"]["us"].startswith("no token")
-    assert 503 == early.status
+    assert early.status == 503
     assert 1 <= int(early.headers["retry-after"]) <= 16
     assert (
         "'gpt-5' is not known yet: SAP AI Core has not said what is deployed in us." in early.json["error"]["message"]
     )
-    assert (200, "gpt-4.1") == (known.status, known.headers["x-proxy-model"])
-    assert (200, "gpt-5") == (late.status, late.headers["x-proxy-model"])
-    assert (200, "gpt-17 -> gpt-5") == (unknown.status, unknown.headers["x-proxy-fallback"])
+    assert (known.status, known.headers["x-proxy-model"]) == (200, "gpt-4.1")
+    assert (late.status, late.headers["x-proxy-model"]) == (200, "gpt-5")
+    assert (unknown.status, unknown.headers["x-proxy-fallback"]) == (200, "gpt-17 -> gpt-5")

@@ -72,7 +72,7 @@ def test_whoever_finds_the_room_full_is_told_when_to_come_back_in_its_dialect(na
     for caller in (first, second):
         caller.leave()
 
-    assert ("30", 200) == (told.headers["retry-after"], health)
+    assert (told.headers["retry-after"], health) == ("30", 200)
     assert "The proxy is serving as many requests as it may" in json.dumps(told.json)
     assert ("type" in told.json) == (client == "anthropic")
 
@@ -89,7 +89,7 @@ def test_a_client_that_leaves_the_waiting_room_is_never_worked_for(narrow: Proxy
     third.leave()
 
     assert b"data: [DONE]" in told
-    assert 2 == len(cloud.requests())
+    assert len(cloud.requests()) == 2
 
 
 def test_a_client_that_leaves_while_a_token_is_fetched_has_nothing_posted(cloud: Cloud, tmp_path: Path) -> None:
@@ -106,4 +106,4 @@ def test_a_client_that_leaves_while_a_token_is_fetched_has_nothing_posted(cloud:
             caller.leave()
 
             assert run.await_text(r"(outcome=caller_left)")
-    assert [] == cloud.requests()
+    assert cloud.requests() == []

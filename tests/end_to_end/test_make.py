@@ -33,10 +33,10 @@ def test_an_old_python_is_refused_before_anything_is_made_of_it(tmp_path: Path, 
     told = make(tmp_path, python, "run")
     said, *others = told.stderr.splitlines()
 
-    assert 2 == told.returncode
-    assert f"{python} is not Python 3.11 or newer. Name one that is: make run PYTHON=python3.12" == said
+    assert told.returncode == 2
+    assert said == f"{python} is not Python 3.11 or newer. Name one that is: make run PYTHON=python3.12"
     assert all(line.startswith("make") for line in others)
-    assert "" == told.stdout
+    assert told.stdout == ""
     assert not (tmp_path / ".venv").exists()
 
 
@@ -45,7 +45,7 @@ def test_half_an_environment_is_not_left_behind(tmp_path: Path) -> None:
     half = 'case "$1" in -m) mkdir -p .venv/bin; touch .venv/bin/python; exit 1;; esac'
     told = make(tmp_path, script(tmp_path, half), "install")
 
-    assert 2 == told.returncode
+    assert told.returncode == 2
     assert not (tmp_path / ".venv").exists()
 
 
@@ -54,5 +54,5 @@ def test_lint_installs_ruff_and_no_sdk(tmp_path: Path) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     told = make(tmp_path, sys.executable, "--dry-run", "lint")
 
-    assert ["--editable '.[lint]'"] == re.findall(r"--editable '\.\[.*", told.stdout)
-    assert ["ruff"] == [re.split(r"[^a-z]", each)[0] for each in extras["lint"]]
+    assert re.findall(r"--editable '\.\[.*", told.stdout) == ["--editable '.[lint]'"]
+    assert [re.split(r"[^a-z]", each)[0] for each in extras["lint"]] == ["ruff"]

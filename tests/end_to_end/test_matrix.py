@@ -37,7 +37,7 @@ def test_what_can_be_carried_is(judge: Judge, cell: Cell) -> None:
 def test_no_limit_is_out_of_use() -> None:
     used = {id(limit_of(cell.client, cell.backend, cell.scene)) for cell in CELLS}
 
-    assert [] == [limit for limit in LIMITS if id(limit) not in used]
+    assert [limit for limit in LIMITS if id(limit) not in used] == []
 
 
 def test_the_page_about_it_is_current() -> None:

@@ -54,7 +54,7 @@ def test_a_long_number_in_the_history_reaches_the_model(proxy: Proxy, client: st
     }[client]
     told = proxy.ask("POST", path, body)
 
-    assert 200 == told.status, told.body
+    assert told.status == 200, told.body
     [sent] = [
         each["body"] for each in proxy.cloud.requests() if each["method"] == "POST" and "inference" in each["path"]
     ]
@@ -76,7 +76,7 @@ def test_a_long_number_in_a_call_reaches_the_client(proxy: Proxy, client: str, s
     }[client]
     told = proxy.ask("POST", path, body)
 
-    assert 200 == told.status, told.body
+    assert told.status == 200, told.body
     assert str(ORDER) in pieces(told.body)
 
 

@@ -104,9 +104,9 @@ def test_urls_take_turns_over_subaccounts_and_deployments(proxy: Proxy) -> None:
     routing.configure(proxy.gateway.router)
     found = [routing.load_balance_url("gpt-4.1") for _ in range(8)]
 
-    assert ["eu", "us"] * 4 == [subaccount for _, subaccount, _, _ in found] or ["us", "eu"] * 4 == [
+    assert [subaccount for _, subaccount, _, _ in found] == ["eu", "us"] * 4 or [
         subaccount for _, subaccount, _, _ in found
-    ]
-    assert 4 == len({url for url, _, _, _ in found})
-    assert {("eu", "default"), ("us", "team-a")} == {(subaccount, group) for _, subaccount, group, _ in found}
-    assert {"gpt-4.1"} == {model for _, _, _, model in found}
+    ] == ["us", "eu"] * 4
+    assert len({url for url, _, _, _ in found}) == 4
+    assert {(subaccount, group) for _, subaccount, group, _ in found} == {("eu", "default"), ("us", "team-a")}
+    assert {model for _, _, _, model in found} == {"gpt-4.1"}

@@ -37,8 +37,8 @@ def test_claude_calls_one_tool_where_it_would_call_two(wide_proxy: Proxy, path: 
     both = wide_proxy.ask("POST", path, body)
     one = wide_proxy.ask("POST", path, {**body, "parallel_tool_calls": False})
 
-    assert [200, 200] == [status for status, _ in sent(wide_proxy)]
-    assert (2, 1) == (calls_in(both.json), calls_in(one.json))
+    assert [status for status, _ in sent(wide_proxy)] == [200, 200]
+    assert (calls_in(both.json), calls_in(one.json)) == (2, 1)
     assert "x-proxy-dropped" not in one.headers
 
 
@@ -46,5 +46,5 @@ def test_claude_calls_one_tool_where_it_would_call_two(wide_proxy: Proxy, path: 
 def test_nova_is_not_told_and_that_is_said(wide_proxy: Proxy, path: str) -> None:
     told = wide_proxy.ask("POST", path, {"model": "amazon--nova-pro", "parallel_tool_calls": False, **ASKED[path]})
 
-    assert (200, "parallel_tool_calls") == (told.status, told.headers["x-proxy-dropped"])
-    assert 1 == len(sent(wide_proxy))
+    assert (told.status, told.headers["x-proxy-dropped"]) == (200, "parallel_tool_calls")
+    assert len(sent(wide_proxy)) == 1

@@ -56,19 +56,19 @@ def test_a_tool_of_another_vendors_client_can_be_called(
 ) -> None:
     told = ask(proxy, dialect, model, **tool_of(dialect, schema))
 
-    assert 200 == told.status, told.body
+    assert told.status == 200, told.body
     assert b'"f"' in told.body
     [(status, _)] = sent(proxy)
-    assert 200 == status
+    assert status == 200
 
 
 @pytest.mark.parametrize(("dialect", "model"), [("chat", "gpt-5.3-codex"), ("responses", "gpt-4.1")])
 def test_a_tool_is_adapted_between_openais_own_dialects_too(proxy: Proxy, dialect: str, model: str) -> None:
     told = ask(proxy, dialect, model, **tool_of(dialect, {"type": "object", "properties": {"xs": {"type": "array"}}}))
 
-    assert 200 == told.status, told.body
+    assert told.status == 200, told.body
     [(_, body)] = sent(proxy)
-    assert {"xs": {"type": "array", "items": {}}} == told_of(body)["properties"]
+    assert told_of(body)["properties"] == {"xs": {"type": "array", "items": {}}}
 
 
 @pytest.mark.parametrize("model", GPTS)
@@ -76,7 +76,7 @@ def test_a_schema_that_is_fine_reaches_the_model_as_it_is(proxy: Proxy, model: s
     ask(proxy, "messages", model, **tool_of("messages", PARAMETERS))
 
     [(_, body)] = sent(proxy)
-    assert PARAMETERS == told_of(body)
+    assert told_of(body) == PARAMETERS
 
 
 def test_what_a_model_is_not_told_of_a_schema_is_named_and_gpt_5_is_told_more(proxy: Proxy) -> None:
@@ -84,10 +84,10 @@ def test_what_a_model_is_not_told_of_a_schema_is_named_and_gpt_5_is_told_more(pr
     older = ask(proxy, "messages", "gpt-4.1", **tool_of("messages", choice))
     newer = ask(proxy, "messages", "gpt-5.3-codex", **tool_of("messages", choice))
 
-    assert "tools[].parameters.anyOf" == older.headers["x-proxy-dropped"]
+    assert older.headers["x-proxy-dropped"] == "tools[].parameters.anyOf"
     assert "x-proxy-dropped" not in newer.headers
     [(_, body), (_, whole)] = sent(proxy)
-    assert {"type": "object", "properties": {"a": {}, "b": {}}} == told_of(body)
+    assert told_of(body) == {"type": "object", "properties": {"a": {}, "b": {}}}
     assert choice == told_of(whole)
 
 
@@ -105,7 +105,7 @@ def stops_of(dialect: str, stops: list[str]) -> dict[str, Any]:
 def test_a_model_that_takes_no_stop_strings_is_told_none(proxy: Proxy, dialect: str) -> None:
     told = ask(proxy, dialect, "gpt-5", **stops_of(dialect, ["END"]))
 
-    assert (200, "stop") == (told.status, told.headers["x-proxy-dropped"]), told.body
+    assert (told.status, told.headers["x-proxy-dropped"]) == (200, "stop"), told.body
     [(_, body)] = sent(proxy)
     assert "stop" not in body
 
@@ -115,16 +115,16 @@ def test_of_more_than_four_stop_strings_the_rest_is_named(proxy: Proxy, dialect:
     told = ask(proxy, dialect, "gpt-4.1", **stops_of(dialect, list("abcd")))
     more = ask(proxy, dialect, "gpt-4.1", **stops_of(dialect, list("abcdef")))
 
-    assert (200, None) == (told.status, told.headers.get("x-proxy-dropped"))
-    assert (200, "stop") == (more.status, more.headers.get("x-proxy-dropped")), more.body
-    assert [list("abcd")] * 2 == [body["stop"] for _, body in sent(proxy)]
+    assert (told.status, told.headers.get("x-proxy-dropped")) == (200, None)
+    assert (more.status, more.headers.get("x-proxy-dropped")) == (200, "stop"), more.body
+    assert [body["stop"] for _, body in sent(proxy)] == [list("abcd")] * 2
 
 
 def test_no_stop_string_is_none_to_drop(proxy: Proxy) -> None:
     for nothing in (None, []):
         told = ask(proxy, "chat", "gpt-5", stop=nothing)
 
-        assert (200, None) == (told.status, told.headers.get("x-proxy-dropped")), told.body
+        assert (told.status, told.headers.get("x-proxy-dropped")) == (200, None), told.body
 
 
 def called_with(dialect: str, ids: list[str]) -> dict[str, Any]:
@@ -161,12 +161,12 @@ def test_a_call_whose_id_is_too_long_is_answered_under_a_shorter_one(proxy: Prox
     for _ in range(2):
         told = ask(proxy, dialect, model, **called_with(dialect, [*long, "call_1"]))
 
-        assert (200, None) == (told.status, told.headers.get("x-proxy-dropped")), told.body
+        assert (told.status, told.headers.get("x-proxy-dropped")) == (200, None), told.body
         assert all(f"answer to {own}".encode() in told.body for own in (*long, "call_1"))
     [(_, first), (_, again)] = sent(proxy)
     calls, answers = ids_told(first)
-    assert 3 == len(set(calls))
-    assert "call_1" == calls[2]
+    assert len(set(calls)) == 3
+    assert calls[2] == "call_1"
     assert calls == answers
     assert (calls, answers) == ids_told(again)
 
@@ -176,11 +176,11 @@ def test_a_user_whose_name_is_too_long_stays_the_same_user(proxy: Proxy, model: 
     for user in ("user_" + "0" * 115, "user_" + "0" * 115, "user_" + "0" * 114 + "1", "user_" + "0" * 59):
         told = ask(proxy, "messages", model, metadata={"user_id": user})
 
-        assert (200, None) == (told.status, told.headers.get("x-proxy-dropped")), told.body
+        assert (told.status, told.headers.get("x-proxy-dropped")) == (200, None), told.body
     names = [body["user"] for _, body in sent(proxy)]
     assert names[0] == names[1]
-    assert 3 == len(set(names))
-    assert "user_" + "0" * 59 == names[3]
+    assert len(set(names)) == 3
+    assert names[3] == "user_" + "0" * 59
 
 
 def effort_of(dialect: str, word: str) -> dict[str, Any]:
@@ -217,9 +217,9 @@ def test_a_model_is_told_how_hard_to_think_in_a_word_it_knows(
 def test_no_shorter_answer_is_asked_of_responses_than_it_gives(proxy: Proxy, model: str, length: int) -> None:
     told = ask(proxy, "responses", model, max_output_tokens=length)
 
-    assert (200, "max_tokens below 16") == (told.status, told.headers.get("x-proxy-dropped")), told.body
+    assert (told.status, told.headers.get("x-proxy-dropped")) == (200, "max_tokens below 16"), told.body
     [(_, body)] = sent(proxy)
-    assert 16 == body["max_output_tokens"]
+    assert body["max_output_tokens"] == 16
 
 
 def test_metadata_is_kept_where_it_is_taken(proxy: Proxy) -> None:
@@ -236,9 +236,13 @@ def test_metadata_is_kept_where_it_is_taken(proxy: Proxy) -> None:
         )
     ]
 
-    assert [None, "metadata", "metadata", None, None] == dropped
-    assert [(200, tags), (200, None), (200, None), (200, tags), (200, tags)] == [
-        (status, body.get("metadata")) for status, body in sent(proxy)
+    assert dropped == [None, "metadata", "metadata", None, None]
+    assert [(status, body.get("metadata")) for status, body in sent(proxy)] == [
+        (200, tags),
+        (200, None),
+        (200, None),
+        (200, tags),
+        (200, tags),
     ]
 
 
@@ -248,5 +252,5 @@ def test_a_model_that_thinks_is_not_asked_how_likely_its_words_are(proxy: Proxy,
     told = ask(proxy, "responses", model, **asked)
     chat = ask(proxy, "chat", model, logprobs=True, top_logprobs=2)
 
-    assert (200, "logprobs,top_logprobs") == (told.status, told.headers["x-proxy-dropped"].replace(" ", "")), told.body
-    assert (200, "logprobs,top_logprobs") == (chat.status, chat.headers["x-proxy-dropped"].replace(" ", "")), chat.body
+    assert (told.status, told.headers["x-proxy-dropped"].replace(" ", "")) == (200, "logprobs,top_logprobs"), told.body
+    assert (chat.status, chat.headers["x-proxy-dropped"].replace(" ", "")) == (200, "logprobs,top_logprobs"), chat.body

@@ -49,7 +49,7 @@ def test_text_comes_with_its_usage(client: openai.OpenAI, model: str) -> None:
     )
 
     assert "Hello there" in (answer.choices[0].message.content or "")
-    assert "stop" == answer.choices[0].finish_reason
+    assert answer.choices[0].finish_reason == "stop"
     assert model == answer.model
     assert answer.usage is not None
     assert answer.usage.prompt_tokens > 0
@@ -65,13 +65,13 @@ def test_a_stream_says_the_same_as_the_answer_in_one_piece(client: openai.OpenAI
     text = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
     finishes = [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason]
     assert whole.choices[0].message.content == text
-    assert ["stop"] == finishes
+    assert finishes == ["stop"]
     assert {chunk.id for chunk in chunks} == {chunks[0].id}
     assert {model} == {chunk.model for chunk in chunks}
     assert chunks[-1].usage is not None
     assert whole.usage is not None
     assert whole.usage.completion_tokens == chunks[-1].usage.completion_tokens
-    assert [] == chunks[-1].choices
+    assert chunks[-1].choices == []
 
 
 @pytest.mark.parametrize("model", CHAT_MODELS)
@@ -95,11 +95,11 @@ def test_a_tool_is_called_and_its_result_is_read(client: openai.OpenAI, model: s
             message = streaming.get_final_completion().choices[0].message
         else:
             answer = client.chat.completions.create(**ask, messages=messages, tool_choice=forced)
-            assert "tool_calls" == answer.choices[0].finish_reason
+            assert answer.choices[0].finish_reason == "tool_calls"
             message = answer.choices[0].message
     [call] = message.tool_calls
-    assert "get_weather" == call.function.name
-    assert {"city"} == json.loads(call.function.arguments).keys()
+    assert call.function.name == "get_weather"
+    assert json.loads(call.function.arguments).keys() == {"city"}
 
     history = message.model_dump(exclude_none=True, exclude={"parsed"})
     for each in history["tool_calls"]:
@@ -116,13 +116,13 @@ def test_models_are_listed_and_found(client: openai.OpenAI) -> None:
 
     assert "gpt-4.1" in names
     assert "anthropic--claude-4.5-sonnet" in names
-    assert "gpt-4.1" == client.models.retrieve("gpt-4.1").id
+    assert client.models.retrieve("gpt-4.1").id == "gpt-4.1"
 
 
 def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         client.chat.completions.create(model="mistral-unheard-of", messages=[{"role": "user", "content": "hi"}])
-    assert "model_not_found" == caught.value.code
+    assert caught.value.code == "model_not_found"
     assert "gpt-4.1" in caught.value.message
 
 

@@ -48,7 +48,7 @@ def test_azures_client_gets_embeddings_and_responses(azure: openai.AzureOpenAI) 
     vectors = azure.embeddings.create(model="text-embedding-3-small", input="Hello there")
 
     assert "Hello there" in answer.output_text
-    assert 1536 == len(vectors.data[0].embedding)
+    assert len(vectors.data[0].embedding) == 1536
 
 
 def test_the_newer_of_azures_addresses_is_answered(proxy: Proxy) -> None:
@@ -64,7 +64,7 @@ def test_the_deployment_in_the_path_is_the_model_that_is_asked(proxy: Proxy) -> 
     body = {"model": "gemini-2.5-pro", "messages": HELLO}
     told = proxy.ask("POST", "/openai/deployments/gpt-4.1/chat/completions?api-version=1", body)
 
-    assert "gpt-4.1" == told.json["model"]
+    assert told.json["model"] == "gpt-4.1"
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -78,10 +78,10 @@ def test_tools_of_other_dialects_are_called_in_chat(proxy: Proxy, model: str, to
     body = {"model": model, "messages": HELLO, "tools": [tool], "tool_choice": choice}
     told = proxy.ask("POST", "/v1/chat/completions", body)
 
-    assert 200 == told.status, told.body
+    assert told.status == 200, told.body
     [call] = told.json["choices"][0]["message"]["tool_calls"]
-    assert ("function", "weather") == (call["type"], call["function"]["name"])
-    assert {"city"} == set(json.loads(call["function"]["arguments"]))
+    assert (call["type"], call["function"]["name"]) == ("function", "weather")
+    assert set(json.loads(call["function"]["arguments"])) == {"city"}
 
 
 def turn_of_cursor(model: str, *, stream: bool) -> dict[str, Any]:
@@ -105,8 +105,8 @@ def turn_of_cursor(model: str, *, stream: bool) -> dict[str, Any]:
 def test_a_conversation_of_the_responses_api_is_answered_as_chat(proxy: Proxy, model: str) -> None:
     told = proxy.ask("POST", "/v1/chat/completions", turn_of_cursor(model, stream=False))
 
-    assert 200 == told.status, told.body
-    assert "chat.completion" == told.json["object"]
+    assert told.status == 200, told.body
+    assert told.json["object"] == "chat.completion"
     assert model == told.json["model"]
     assert "22 degrees" in told.json["choices"][0]["message"]["content"]
 
@@ -117,8 +117,8 @@ def test_it_is_streamed_as_chat_too(proxy: Proxy, model: str) -> None:
     frames = [line.removeprefix("data: ") for line in told.body.decode().splitlines() if line.startswith("data: ")]
     chunks = [json.loads(frame) for frame in frames[:-1]]
 
-    assert "[DONE]" == frames[-1]
-    assert {"chat.completion.chunk"} == {chunk["object"] for chunk in chunks}
+    assert frames[-1] == "[DONE]"
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
     said = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
     assert "22 degrees" in said
 
@@ -126,7 +126,7 @@ def test_it_is_streamed_as_chat_too(proxy: Proxy, model: str) -> None:
 def test_what_is_neither_is_refused_as_chat(proxy: Proxy) -> None:
     told = proxy.ask("POST", "/v1/chat/completions", {"model": "gpt-4.1", "input": 7})
 
-    assert (400, "messages") == (told.status, told.json["error"]["param"])
+    assert (told.status, told.json["error"]["param"]) == (400, "messages")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -143,6 +143,6 @@ def test_anthropics_blocks_in_a_chat_are_told_to_any_model(proxy: Proxy, model: 
     body = {"model": model, "stream": stream, "messages": history, "tools": [OF_ANTHROPIC]}
     told = proxy.ask("POST", "/v1/chat/completions", body)
 
-    assert 200 == told.status, told.body
+    assert told.status == 200, told.body
     [(_, reached)] = sent(proxy)
-    assert [] == [words for words in ("Oslo", "22 degrees", PIXEL) if words not in json.dumps(reached)]
+    assert [words for words in ("Oslo", "22 degrees", PIXEL) if words not in json.dumps(reached)] == []

@@ -105,7 +105,7 @@ def serving(cloud: Cloud, folder: Path, **server: Any) -> Iterator[Served]:
 def test_operators_are_answered_for_all_workers_while_these_can_do_nothing(shared_cloud: Cloud, tmp_path: Path) -> None:
     with serving(shared_cloud, tmp_path, workers=2) as served:
         for _ in range(6):
-            assert 200 == served.ask("/v1/chat/completions", CHAT)[0]
+            assert served.ask("/v1/chat/completions", CHAT)[0] == 200
         assert until(lambda: served.operator("/ready")[0] == 200)
         assert until(lambda: len(served.pids()) == 2)
         pids = served.pids()
@@ -118,12 +118,12 @@ def test_operators_are_answered_for_all_workers_while_these_can_do_nothing(share
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
 
-        assert [200] * 4 == [status for status, _ in answers.values()]
-        assert 6 == exchanges(answers["/metrics"][1])
+        assert [status for status, _ in answers.values()] == [200] * 4
+        assert exchanges(answers["/metrics"][1]) == 6
         assert pids == {each["worker"] for each in answers["/router/state"][1]["endpoints"]}
         # Workers that stand still for thirty seconds are killed: nobody has waited for that.
         assert took < 20
-        assert {6} == {exchanges(served.ask("/metrics")[1].decode()) for _ in range(6)}
+        assert {exchanges(served.ask("/metrics")[1].decode()) for _ in range(6)} == {6}
 
 
 def exchanges(metrics: str) -> int:
@@ -140,7 +140,7 @@ def test_a_reload_refuses_nothing_breaks_nothing_and_cuts_no_stream(shared_cloud
         served.open.append(kept)
         kept.auto_open = False
         kept.connect()
-        assert 200 == told(kept, "/health")[0]
+        assert told(kept, "/health")[0] == 200
         outcomes: list[int] = []
         over = threading.Event()
 
@@ -158,14 +158,14 @@ def test_a_reload_refuses_nothing_breaks_nothing_and_cuts_no_stream(shared_cloud
             # A connection of an old worker is answered, and told that it ends.
             response = send(kept, "/health")
             response.read()
-            assert (200, "close") == (response.status, response.getheader("Connection"))
-            assert "weighted" == served.operator("/router/state")[1]["strategies"]["gpt-4.1"]
+            assert (response.status, response.getheader("Connection")) == (200, "close")
+            assert served.operator("/router/state")[1]["strategies"]["gpt-4.1"] == "weighted"
         finally:
             over.set()
             asking.join()
 
         assert stream.read().endswith(b"data: [DONE]\n\n")
-        assert {200} == set(outcomes)
+        assert set(outcomes) == {200}
         assert len(outcomes) > 5
         for connection in served.open:
             connection.close()
@@ -182,8 +182,8 @@ def test_metrics_never_fall_when_workers_go(shared_cloud: Cloud, tmp_path: Path)
             assert until(lambda before=before: served.pids() and not served.pids() & before)
         assert until(lambda: len(served.workers()) == 1)
 
-        assert 3 == exchanges(served.operator("/metrics")[1])
-        assert 3 == exchanges(served.ask("/metrics")[1].decode())
+        assert exchanges(served.operator("/metrics")[1]) == 3
+        assert exchanges(served.ask("/metrics")[1].decode()) == 3
 
 
 def test_what_a_reload_cannot_change_is_said(shared_cloud: Cloud, tmp_path: Path) -> None:
@@ -205,9 +205,9 @@ def test_a_worker_that_is_killed_is_replaced_and_what_it_counted_stays(shared_cl
             os.kill(pid, signal.SIGKILL)
             assert until(lambda pid=pid: served.pids() - {pid})
 
-        assert 200 == served.ask("/health")[0]
-        assert 1 == exchanges(served.operator("/metrics")[1])
-        assert 2 == served.run.said.count("ended unexpectedly with SIGKILL; another one takes its place")
+        assert served.ask("/health")[0] == 200
+        assert exchanges(served.operator("/metrics")[1]) == 1
+        assert served.run.said.count("ended unexpectedly with SIGKILL; another one takes its place") == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
@@ -219,10 +219,10 @@ def test_an_idle_proxy_ends_soon_with_one_line(shared_cloud: Cloud, tmp_path: Pa
         began = time.monotonic()
         served.send(number)
 
-        assert 0 == served.run.process.wait(PATIENCE)
+        assert served.run.process.wait(PATIENCE) == 0
         # Half a second for idle connections, and the rest for a slow machine; a drain to its end takes a minute.
         assert time.monotonic() - began < PATIENCE / 2
-        assert 1 == len(served.run.said.splitlines()) - lines
+        assert len(served.run.said.splitlines()) - lines == 1
         assert served.run.said.endswith("INFO sap_ai_proxy.server stopped\n")
         idle.close()
 
@@ -235,9 +235,9 @@ def test_a_proxy_that_ends_says_so_to_operators_first_and_takes_requests_meanwhi
         served.send(signal.SIGTERM)
         assert until(lambda: served.operator("/ready") == (503, {"status": "draining"}))
 
-        assert (503, b'{"status":"draining"}') == served.ask("/ready")
-        assert 200 == served.ask("/v1/chat/completions", CHAT)[0]
-        assert 0 == served.run.process.wait(PATIENCE)
+        assert served.ask("/ready") == (503, b'{"status":"draining"}')
+        assert served.ask("/v1/chat/completions", CHAT)[0] == 200
+        assert served.run.process.wait(PATIENCE) == 0
 
 
 def test_ctrl_c_says_how_many_requests_it_waits_for_and_a_second_one_ends_at_once(
@@ -251,7 +251,7 @@ def test_ctrl_c_says_how_many_requests_it_waits_for_and_a_second_one_ends_at_onc
         served.send(signal.SIGINT)
 
         assert said
-        assert 130 == served.run.process.wait(PATIENCE)
+        assert served.run.process.wait(PATIENCE) == 130
         assert until(lambda: not any(map(is_alive, children)))
 
 
@@ -261,7 +261,7 @@ def test_requests_that_outlast_the_drain_do_not_hold_the_proxy(shared_cloud: Clo
         began = time.monotonic()
         served.send(signal.SIGTERM)
 
-        assert 0 == served.run.process.wait(PATIENCE)
+        assert served.run.process.wait(PATIENCE) == 0
         assert time.monotonic() - began >= 1
         assert "1 requests were still open and are cancelled" in served.run.said
 
@@ -276,11 +276,11 @@ def test_workers_end_when_their_supervisor_is_killed_and_leave_no_folder(shared_
         run.await_answer(f"http://127.0.0.1:{port}")
         [worker] = run.children()
         [folder] = temporary.iterdir()
-        assert 0o700 == folder.stat().st_mode & 0o777
+        assert folder.stat().st_mode & 0o777 == 0o700
         run.process.kill()
 
         assert until(lambda: not is_alive(worker))
-        assert [] == list(temporary.iterdir())
+        assert list(temporary.iterdir()) == []
 
 
 def test_a_proxy_that_cannot_create_its_application_says_why_and_ends(shared_cloud: Cloud, tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_proxy_that_cannot_create_its_application_says_why_and_ends(shared_clo
     place.write("config.json", {**config, "port": free_port(), "extensions": ["broken"]})
     ended = place.run()
 
-    assert 1 == ended.returncode
+    assert ended.returncode == 1
     assert "a worker process failed: RuntimeError: no such luck" in ended.stderr
     assert "the proxy cannot start" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -305,7 +305,7 @@ def test_a_reload_that_fails_leaves_the_old_workers_at_work(shared_cloud: Cloud,
         served.run.await_text(r"(the settings stay as they were: worker \d+ ended with exit code 3)")
 
         assert before == served.pids()
-        assert 200 == served.ask("/health")[0]
+        assert served.ask("/health")[0] == 200
         # A later one that is sound is taken.
         served.rewrite(routing={"strategy": "weighted"})
         served.send(signal.SIGHUP)
@@ -320,7 +320,7 @@ def test_an_admin_port_that_is_taken_is_told(shared_cloud: Cloud, tmp_path: Path
         place.write("config.json", {**config, "server": {"port": free_port(), "admin_port": port}})
         ended = place.run()
 
-    assert 2 == ended.returncode
+    assert ended.returncode == 2
     assert f"sap-ai-proxy: cannot listen on 127.0.0.1:{port}: Address already in use." in ended.stderr
     assert "Traceback" not in ended.stderr
 
@@ -343,7 +343,7 @@ def test_a_body_that_stalls_or_is_cut_short_reaches_no_model(shared_cloud: Cloud
     assert b'"type":"error"' in answer
     assert b"\r\nConnection: close\r\n" in answer
     assert said
-    assert [] == shared_cloud.requests()
+    assert shared_cloud.requests() == []
 
 
 def test_a_limit_of_open_files_that_is_too_low_lowers_the_connections_and_is_said(

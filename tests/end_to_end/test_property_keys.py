@@ -56,8 +56,8 @@ def test_a_tool_with_odd_keys_is_called_with_them_and_its_result_is_read(
     second = client.send(going_on, stream=stream)
 
     [call] = first.calls
-    assert {"$filter", "expand"} == call.arguments.keys()
-    assert {"@odata.type"} == call.arguments["expand"].keys()
+    assert call.arguments.keys() == {"$filter", "expand"}
+    assert call.arguments["expand"].keys() == {"@odata.type"}
     assert "22 rows" in second.text
     for _, body in sent(wide_proxy):
         assert b'"$filter":' not in orjson.dumps(body)
@@ -73,4 +73,4 @@ def test_an_answer_to_a_schema_with_odd_keys_has_them(
     client = clients[dialect]
     told = client.send(client.request(model, Ask("Tell me.", schema=CLOSED)), stream=stream)
 
-    assert {"@odata.type"} == orjson.loads(told.text).keys()
+    assert orjson.loads(told.text).keys() == {"@odata.type"}

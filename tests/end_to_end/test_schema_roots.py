@@ -63,7 +63,7 @@ def test_an_answer_is_just_what_its_schema_describes(
 
     jsonschema.validate(json.loads(seen.text), schema)
     assert (client.ends[End.DONE], ()) == (seen.end, seen.calls)
-    assert frozenset() == seen.dropped
+    assert seen.dropped == frozenset()
     [(_, body)] = sent(wide_proxy)
     assert ("In full." in json.dumps(body)) == ("In full." in json.dumps(schema))
 
@@ -80,7 +80,7 @@ def test_an_answer_may_hold_others_of_its_kind(
 
     jsonschema.validate(json.loads(seen.text), CHAIN)
     assert dropped == seen.dropped
-    assert [200] == [status for status, _ in sent(wide_proxy)]
+    assert [status for status, _ in sent(wide_proxy)] == [200]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -94,7 +94,7 @@ def test_a_refusal_reaches_the_client(
 
     assert client.ends[End.REFUSED] == seen.end
     assert plain.text == seen.text
-    assert 2 == len(sent(wide_proxy))
+    assert len(sent(wide_proxy)) == 2
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -106,7 +106,7 @@ def test_what_is_said_instead_reaches_the_client(
     [seen] = clients[dialect].ask(model, Ask(f"scene:echo {text}", schema=ROOTS["array"]), stream=stream)
 
     assert text == seen.text
-    assert 1 == len(sent(wide_proxy))
+    assert len(sent(wide_proxy)) == 1
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -120,7 +120,7 @@ def test_an_answer_that_is_cut_off_reaches_the_client_so_far(
 
     assert client.ends[End.LENGTH] == seen.end
     assert seen.text.startswith('[{"say": "some say"}, {"say": ')
-    assert 1 == len(sent(wide_proxy))
+    assert len(sent(wide_proxy)) == 1
 
 
 @pytest.mark.parametrize("model", ["anthropic--claude-3.5-sonnet", "amazon--nova-pro"])
@@ -128,8 +128,8 @@ def test_a_tool_may_still_be_called_instead(wide_proxy: Proxy, clients: dict[str
     asked = Ask("Please use get_weather.", tools=(WEATHER,), schema=ROOTS["array"])
     [seen] = clients["openai-chat"].ask(model, asked, stream=True)
 
-    assert ["get_weather"] == [call.name for call in seen.calls]
-    assert 1 == len(sent(wide_proxy))
+    assert [call.name for call in seen.calls] == ["get_weather"]
+    assert len(sent(wide_proxy)) == 1
 
 
 @pytest.mark.parametrize(("dialect", "model"), sorted(AT_HOME))
@@ -139,5 +139,5 @@ def test_openai_tells_its_own_clients_what_it_refuses(
     with pytest.raises(RefusedError, match="schema must be a JSON Schema of 'type: \"object\"'") as caught:
         clients[dialect].ask(model, Ask("Describe Ada.", schema=ROOTS["array"]), stream=False)
 
-    assert 400 == caught.value.status
-    assert [400] == [status for status, _ in sent(wide_proxy)]
+    assert caught.value.status == 400
+    assert [status for status, _ in sent(wide_proxy)] == [400]

@@ -85,8 +85,8 @@ def test_ids_and_seals_are_known_to_every_worker(shared_cloud: Cloud, tmp_path: 
                 first = respond(proxy, asked(f"{THINK} {number}"), **more)
                 carried.append(respond(proxy, [*asked(THINK), *turn(output_of(first))], **more))
 
-    assert ([200] * 12, [True] * 12) == (by_id, shown)
-    assert [200] * 24 == [told.status for told in carried]
+    assert (by_id, shown) == ([200] * 12, [True] * 12)
+    assert [told.status for told in carried] == [200] * 24
     assert not [told for told in carried if "thinking" in told.headers.get("x-proxy-dropped", "")]
 
 
@@ -104,10 +104,10 @@ def test_thoughts_go_back_to_their_maker_after_a_restart(
                 respond(proxy, "Hello")
             second = respond(proxy, [*asked(), *turn(output_of(first))], **more)
 
-        assert 200 == second.status
+        assert second.status == 200
         assert first.headers["x-proxy-deployment"] == second.headers["x-proxy-deployment"]
         assert "thinking" not in second.headers.get("x-proxy-dropped", "")
-        assert 1 == len(reasoning_sent(proxy))
+        assert len(reasoning_sent(proxy)) == 1
 
 
 def test_a_signing_key_is_rotated_and_conversations_go_on(cloud: Cloud, tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_a_signing_key_is_rotated_and_conversations_go_on(cloud: Cloud, tmp_path
         with running_proxy(cloud, tmp_path, secret_signing_keys=keys) as proxy:
             told.append(respond(proxy, "Who am I?", previous_response_id=made))
 
-    assert [200, 400, 400] == [each.status for each in told]
-    assert "previous_response_not_found" == told[1].json["error"]["code"]
+    assert [each.status for each in told] == [200, 400, 400]
+    assert told[1].json["error"]["code"] == "previous_response_not_found"
 
 
 def test_of_a_deployment_that_is_not_listed_yet_the_caller_is_told_when_to_come_back(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_of_a_deployment_that_is_not_listed_yet_the_caller_is_told_when_to_come_
             respond(proxy, "Who am I?", OTHER, previous_response_id=made),
         ]
 
-    assert [503, 503, 401] == [each.status for each in told]
+    assert [each.status for each in told] == [503, 503, 401]
     assert all(1 <= int(each.headers["retry-after"]) <= 60 for each in told[:2])
 
 
@@ -156,7 +156,7 @@ def test_an_answer_of_a_deployment_that_has_left_is_not_found(cloud: Cloud, tmp_
             respond(proxy, "Who am I?", previous_response_id=made.json["id"]),
         ]
 
-    assert [404, 404] == [each.status for each in told]
+    assert [each.status for each in told] == [404, 404]
     assert all("not there any more" in each.json["error"]["message"] for each in told)
 
 
@@ -186,20 +186,20 @@ def test_thoughts_whose_maker_is_in_cooldown_are_left_out_and_named(
     own_proxy.cloud.fault(maker, "429-provider", retry_after=30, times=1)
     told = [respond(own_proxy, [*asked(), *turn(output_of(first))], stream=stream, **more) for _ in range(2)]
 
-    assert [200, 200] == [each.status for each in told]
+    assert [each.status for each in told] == [200, 200]
     for each in told:
         assert maker not in each.headers["x-proxy-deployment"]
         assert "thinking" in each.headers["x-proxy-dropped"]
-    assert [] == reasoning_sent(own_proxy)
+    assert reasoning_sent(own_proxy) == []
 
 
 def test_thoughts_go_to_no_other_model(own_proxy: Proxy) -> None:
     first = respond(own_proxy, asked(), **ENCRYPTED)
     told = respond(own_proxy, [*asked(), *turn(output_of(first))], model="gpt-5.3-codex", **ENCRYPTED)
 
-    assert 200 == told.status
+    assert told.status == 200
     assert "thinking" in told.headers["x-proxy-dropped"]
-    assert [] == reasoning_sent(own_proxy)
+    assert reasoning_sent(own_proxy) == []
 
 
 def test_two_conversations_that_begin_alike_are_two(own_proxy: Proxy) -> None:
@@ -207,7 +207,7 @@ def test_two_conversations_that_begin_alike_are_two(own_proxy: Proxy) -> None:
     makers = [each.headers["x-proxy-deployment"] for each in begun]
     went_on = [respond(own_proxy, [*asked(), *turn(output_of(each))], **ENCRYPTED) for each in begun]
 
-    assert {1} == set(Counter(makers).values())
+    assert set(Counter(makers).values()) == {1}
     assert makers == [each.headers["x-proxy-deployment"] for each in went_on]
     assert not [each for each in went_on if "thinking" in each.headers.get("x-proxy-dropped", "")]
 
@@ -220,9 +220,9 @@ def test_a_strangers_reasoning_is_left_out_and_named(shared: Proxy, more: dict[s
     first = respond(shared, asked(), **more)
     told = respond(shared, [*asked(), *turn(output_of(first))], OTHER, **more)
 
-    assert 200 == told.status
+    assert told.status == 200
     assert "thinking" in told.headers["x-proxy-dropped"]
-    assert [] == reasoning_sent(shared)
+    assert reasoning_sent(shared) == []
 
 
 @pytest.mark.parametrize("change", [lambda seal: seal.swapcase(), lambda seal: seal[32:], lambda _: None])
@@ -236,9 +236,9 @@ def test_reasoning_whose_seal_is_not_ours_is_left_out_and_the_conversation_goes_
         ]
         told = respond(shared, [*asked(), *turn(output)], **more)
 
-        assert 200 == told.status
+        assert told.status == 200
         assert "thinking" in told.headers["x-proxy-dropped"]
-        assert [] == reasoning_sent(shared)
+        assert reasoning_sent(shared) == []
 
 
 def claude(proxy: Proxy, messages: list[Any], key: str = KEY, **more: Any) -> HttpAnswer:
@@ -281,8 +281,8 @@ def test_claudes_signatures_go_back_to_any_claude_as_it_made_them(shared: Proxy,
     [signature] = {block["signature"] for block in blocks if block["type"] == "thinking"}
     sent = [json.dumps(each["body"]) for each in shared.cloud.requests()[1:]]
 
-    assert [200] * 4 == [each.status for each in told]
-    assert 1 < len(set(deployments(shared)))
+    assert [each.status for each in told] == [200] * 4
+    assert len(set(deployments(shared))) > 1
     assert signature.startswith("sap1")
     assert all(signature[32:] in each and signature not in each for each in sent)
     assert not [each for each in told if "thinking" in each.headers.get("x-proxy-dropped", "")]
@@ -293,7 +293,7 @@ def test_a_strangers_thinking_of_claudes_is_left_out_and_named(shared: Proxy, ba
     blocks = blocks_of(claude(shared, [{"role": "user", "content": THINK}], model=backend))
     told = claude(shared, claudes_turn(blocks), OTHER, model=backend)
 
-    assert 200 == told.status
+    assert told.status == 200
     assert "thinking" in told.headers["x-proxy-dropped"]
     assert "EqoBCkgI" not in json.dumps(shared.cloud.requests()[-1]["body"])
 
@@ -316,7 +316,7 @@ def test_geminis_signatures_go_back_and_a_strangers_is_left_out_and_named(shared
     told = gemini(shared, [question, said, result], key)
     sent = json.dumps(shared.cloud.requests()[-1]["body"])
 
-    assert 200 == told.status
+    assert told.status == 200
     assert signature.startswith("sap1")
     assert ("sap1" not in sent, key == KEY) == (True, signature[32:] in sent)
     assert (key == OTHER) == ("thinking signature" in told.headers.get("x-proxy-dropped", ""))
@@ -329,4 +329,4 @@ def test_no_id_or_seal_names_where_it_was_made(shared: Proxy) -> None:
 
     assert deployment not in written
     assert f"{subaccount}/" not in written
-    assert 5 + 32 + 55 == len(told.json["id"])
+    assert len(told.json["id"]) == 5 + 32 + 55

@@ -107,7 +107,7 @@ def test_no_failure_tells_what_only_the_proxy_should_know(
     path = path if stream else path.replace(":streamGenerateContent?alt=sse", ":generateContent")
     told = everything_in(proxy.ask("POST", path, body))
     # Each of the two requests has its line, which another thread writes.
-    assert until(lambda: 2 == [record.name for record in lines.records].count("sap_ai_proxy.exchange"))
+    assert until(lambda: [record.name for record in lines.records].count("sap_ai_proxy.exchange") == 2)
     logged = lines.text
 
     assert kind.value in [each["fault"] for each in cloud.requests()]
@@ -175,7 +175,7 @@ def test_a_defect_of_the_proxy_tells_nothing_of_itself(
     path, body = asking("anthropic", OWN_WORDS, stream=False)
     told = proxy.ask("POST", path, body)
 
-    assert 500 == told.status
-    assert {"type": "error", "error": {"type": "api_error", "message": "The proxy itself failed."}} == told.json
+    assert told.status == 500
+    assert told.json == {"type": "error", "error": {"type": "api_error", "message": "The proxy itself failed."}}
     assert "inner-details" in lines.text
     assert OWN_WORDS not in lines.text

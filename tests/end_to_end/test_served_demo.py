@@ -63,8 +63,8 @@ def test_openais_sdk_gets_text_a_stream_with_usage_and_a_call(by_openai: openai.
     assert "Hello there" in text
     assert text == "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
     assert chunks[-1].usage.total_tokens > 0
-    assert "get_weather" == call.function.name
-    assert {"city"} == json.loads(call.function.arguments).keys()
+    assert call.function.name == "get_weather"
+    assert json.loads(call.function.arguments).keys() == {"city"}
 
 
 @pytest.mark.parametrize("model", CHAT_MODELS)
@@ -86,5 +86,5 @@ def test_anthropics_sdk_gets_text_a_stream_with_usage_and_a_call(by_anthropic: a
     assert text == words(streamed)
     assert streamed.usage.input_tokens > 0
     assert streamed.usage.output_tokens > 0
-    assert "get_weather" == call.name
-    assert {"city"} == call.input.keys()
+    assert call.name == "get_weather"
+    assert call.input.keys() == {"city"}

@@ -37,10 +37,10 @@ def test_a_callers_limit_holds_whatever_he_asks_to_think(wide_proxy: Proxy, spel
     path, body = limited(spelling, model)
     told = wide_proxy.ask("POST", path, body)
 
-    assert 200 == told.status, told.body
+    assert told.status == 200, told.body
     [(_, body)] = sent(wide_proxy)
     inference = body.get("inferenceConfig") or body.get("generationConfig") or body
-    assert LIMIT == inference.get("maxTokens", inference.get("maxOutputTokens", inference.get("max_tokens")))
+    assert inference.get("maxTokens", inference.get("maxOutputTokens", inference.get("max_tokens"))) == LIMIT
     upstream = json.dumps(body)
     named = any(word in told.headers.get("x-proxy-dropped", "") for word in ("thinking", "reasoning"))
     kept = '"adaptive"' in upstream or '"thinkingBudget": 9000' in upstream
@@ -69,17 +69,17 @@ def test_a_client_of_anthropics_that_names_no_limit_is_told_in_anthropics_words(
 ) -> None:
     told = proxy.ask("POST", MESSAGES, {"model": model, "messages": HELLO, **limit})
 
-    assert 400 == told.status
+    assert told.status == 400
     error = {"type": "invalid_request_error", "message": "max_tokens: Field required"}
-    assert {"type": "error", "error": error} == json.loads(told.body)
+    assert json.loads(told.body) == {"type": "error", "error": error}
     assert told.headers["request-id"]
-    assert [] == sent(proxy)
+    assert sent(proxy) == []
 
 
 def test_a_prompt_is_counted_without_a_limit(proxy: Proxy) -> None:
     told = proxy.ask("POST", f"{MESSAGES}/count_tokens", {"model": "gpt-4.1", "messages": HELLO})
 
-    assert 200 == told.status
+    assert told.status == 200
     assert json.loads(told.body)["input_tokens"] > 0
 
 
@@ -89,6 +89,6 @@ def test_half_an_emoji_ends_no_conversation(proxy: Proxy, dialect: str, model: s
     path, body = request_of(dialect, model, stream=False, text="cut \ud83d here")
     told = proxy.ask("POST", path, body)
 
-    assert 200 == told.status, told.body
+    assert told.status == 200, told.body
     assert "cut \ufffd here" in json.dumps(sent(proxy)[0][1], ensure_ascii=False)
     assert "cut \ufffd here" in json.dumps(json.loads(told.body), ensure_ascii=False)

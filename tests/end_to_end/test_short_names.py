@@ -62,7 +62,7 @@ def test_a_claude_under_a_short_name_thinks_and_calls_tools(short: Proxy, name: 
     told = short.ask("POST", *request_for(client, name, stream=stream))
     [sent] = short.cloud.requests()
 
-    assert 200 == told.status
+    assert told.status == 200
     assert b'"get_weather"' in told.body
     assert sent["deployment"] in short.cloud.deployments(SHORT[name])
     assert ("thinking" in json.dumps(sent["body"])) is not (name == "3.5-sonnet")
@@ -75,7 +75,7 @@ def test_short_and_canonical_names_stand_beside_each_other(cloud: Cloud, tmp_pat
     with running_proxy(cloud, tmp_path, **given) as proxy:
         told = [proxy.ask("POST", *request_for("chat", name, stream=False)) for name in names]
 
-    assert [200, 200] == [each.status for each in told]
+    assert [each.status for each in told] == [200, 200]
     assert [urls[name][0].rpartition("/")[2] for name in names] == [
         each.headers["x-proxy-deployment"].partition("/")[2] for each in told
     ]
@@ -97,7 +97,7 @@ def test_what_a_deployment_says_it_runs_outranks_its_name(
     with running_proxy(cloud, tmp_path, **config(cloud, {name: model}, discovery=True)) as proxy:
         told = proxy.ask("POST", *request_for(client, name, stream=False))
 
-    assert 200 == told.status
+    assert told.status == 200
     assert name == told.json["model"]
     assert b'"get_weather"' in told.body
     cloud.check_requests()
@@ -107,6 +107,6 @@ def test_load_balance_url_works_on_the_proxy_that_is_configured(short: Proxy) ->
     routing.configure(short.gateway.router)
     url, subaccount, group, model = proxy_server.load_balance_url("4.5-sonnet")
 
-    assert ("eu", "default", "4.5-sonnet") == (subaccount, group, model)
+    assert (subaccount, group, model) == ("eu", "default", "4.5-sonnet")
     assert url.startswith(f"{short.cloud.url}/v2/inference/deployments/")
     assert "load_balance_url" in proxy_server.__all__

@@ -56,7 +56,7 @@ def call(name: str, arguments: Any) -> str:
 
 def response_in(told: HttpAnswer, *, stream: bool) -> dict[str, Any]:
     """The whole response, whose stream OpenAI's own types take."""
-    assert 200 == told.status, told.body
+    assert told.status == 200, told.body
     if not stream:
         Response.model_validate({**told.json, "usage": None})
         return told.json
@@ -64,7 +64,7 @@ def response_in(told: HttpAnswer, *, stream: bool) -> dict[str, Any]:
     for event in events:
         EVENTS.validate_python(event if "response" not in event else uncounted(event))
     assert list(range(len(events))) == [event["sequence_number"] for event in events]
-    assert "response.completed" == events[-1]["type"]
+    assert events[-1]["type"] == "response.completed"
     done = [event["item"] for event in events if event["type"] == "response.output_item.done"]
     assert done == events[-1]["response"]["output"]
     return events[-1]["response"]
@@ -92,12 +92,12 @@ class TestCodex:
         [item] = [each for each in response["output"] if each["type"] not in ("reasoning", "message")]
         [(_, reached)] = sent(wide_proxy)
 
-        assert ("custom_tool_call", "apply_patch", PATCH) == (item["type"], item["name"], item["input"])
+        assert (item["type"], item["name"], item["input"]) == ("custom_tool_call", "apply_patch", PATCH)
         assert CUSTOM in response["tools"]
         assert "begin hunk end" in json.dumps(reached)
         if stream:
             events = [frame.json for frame in frames(answer)]
-            assert (PATCH, PATCH) == input_of(events)
+            assert input_of(events) == (PATCH, PATCH)
             [begun] = [
                 each["item"] for each in events if each["type"].endswith("item.added") and "input" in each["item"]
             ]
@@ -114,7 +114,7 @@ class TestCodex:
             response = response_in(wide_proxy.ask("POST", RESPONSES, {**body, "tools": tools}), stream=stream)
             [(status, reached)] = sent(wide_proxy)
             assert "it applied" in response["output"][-1]["content"][0]["text"]
-            assert (200, True) == (status, "Begin Patch" in json.dumps(reached))
+            assert (status, "Begin Patch" in json.dumps(reached)) == (200, True)
 
     def test_a_search_for_tools_is_called_and_what_it_finds_can_be(
         self, wide_proxy: Proxy, model: str, stream: bool
@@ -127,13 +127,13 @@ class TestCodex:
         body["input"] += asked(model, call("calendar__create_event", {}), stream=stream, tools=[])["input"]
         [made] = response_in(wide_proxy.ask("POST", RESPONSES, body), stream=stream)["output"][-1:]
 
-        assert ("tool_search_call", "client", {"query": "dates"}) == (
+        assert (
             item["type"],
             item["execution"],
             item["arguments"],
-        )
+        ) == ("tool_search_call", "client", {"query": "dates"})
         assert SEARCH in response["tools"]
-        assert ("function_call", "calendar", "create_event") == (made["type"], made["namespace"], made["name"])
+        assert (made["type"], made["namespace"], made["name"]) == ("function_call", "calendar", "create_event")
 
     def test_tools_that_come_as_an_item_are_tools_like_others(
         self, wide_proxy: Proxy, model: str, stream: bool
@@ -146,10 +146,10 @@ class TestCodex:
         [item] = response["output"][-1:]
         [(_, reached)] = sent(wide_proxy)
 
-        assert ("custom_tool_call", "calendar", "import") == (item["type"], item["namespace"], item["name"])
-        assert PATCH == item["input"]
+        assert (item["type"], item["namespace"], item["name"]) == ("custom_tool_call", "calendar", "import")
+        assert item["input"] == PATCH
         assert "<system>" not in json.dumps(reached)
-        assert 1 == json.dumps(reached).count('"name": "read_file"')
+        assert json.dumps(reached).count('"name": "read_file"') == 1
 
     @pytest.mark.parametrize("space", ["", "calendar"])
     def test_a_custom_tool_can_be_insisted_on(self, wide_proxy: Proxy, model: str, stream: bool, space: str) -> None:
@@ -190,7 +190,7 @@ def test_a_custom_tool_on_the_chat_path_is_called_with_its_text(
     body["messages"] += [message, result]  # type: ignore[operator]
     again = wide_proxy.ask("POST", CHAT, {**body, "tools": [CHAT_FUNCTION], "stream": False, "tool_choice": "auto"})
 
-    assert ("custom", {"name": "apply_patch", "input": PATCH}) == (made["type"], made["custom"])
+    assert (made["type"], made["custom"]) == ("custom", {"name": "apply_patch", "input": PATCH})
     assert "begin hunk end" in json.dumps(sent(wide_proxy)[0])
     assert "it applied" in again.json["choices"][0]["message"]["content"]
     assert "Begin Patch" in json.dumps(sent(wide_proxy)[1])
@@ -198,10 +198,10 @@ def test_a_custom_tool_on_the_chat_path_is_called_with_its_text(
 
 def message_in(told: HttpAnswer, *, stream: bool) -> dict[str, Any]:
     """The whole message that calls a custom tool."""
-    assert 200 == told.status, told.body
+    assert told.status == 200, told.body
     if not stream:
         ChatCompletion.model_validate(told.json)
-        assert "tool_calls" == told.json["choices"][0]["finish_reason"]
+        assert told.json["choices"][0]["finish_reason"] == "tool_calls"
         return told.json["choices"][0]["message"]
     chunks = [json.loads(frame.data) for frame in frames(told)[:-1]]
     deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]

@@ -69,9 +69,9 @@ def test_a_tool_is_called_by_the_clients_name_and_its_result_is_read(
 
     assert [ask.forced] == [call.name for call in first.calls]
     assert "22 °C and sunny" in second.text
-    assert frozenset() == first.dropped | second.dropped
+    assert first.dropped | second.dropped == frozenset()
     [(_, asked), (_, gone_on)] = sent(proxy)
-    assert 2 == len(told(asked))
+    assert len(told(asked)) == 2
     assert told(asked) == told(gone_on)
 
 
@@ -84,9 +84,9 @@ def test_a_vendors_own_client_is_told_by_the_vendor_which_names_it_refuses(
     with pytest.raises(RefusedError) as caught:
         client.send(client.request(model, ask_for(("x" * 129,))), stream=False)
 
-    assert 400 == caught.value.status
+    assert caught.value.status == 400
     assert re.search(r"maximum length|pattern", caught.value.message)
-    assert [400] == [status for status, _ in sent(proxy)]
+    assert [status for status, _ in sent(proxy)] == [400]
 
 
 def test_a_name_that_is_fine_reaches_the_model_as_it_is(proxy: Proxy, clients: dict[str, Client]) -> None:
@@ -94,4 +94,4 @@ def test_a_name_that_is_fine_reaches_the_model_as_it_is(proxy: Proxy, clients: d
     for model in MODELS:
         client.send(client.request(model, ask_for(("get_weather", "mcp__time__now"))), stream=False)
 
-    assert [{"get_weather", "mcp__time__now"}] * len(MODELS) == [told(body) for _, body in sent(proxy)]
+    assert [told(body) for _, body in sent(proxy)] == [{"get_weather", "mcp__time__now"}] * len(MODELS)

@@ -34,7 +34,7 @@ def searched(
     said = [{"role": "user", "content": PUBLIC}]
     fields: dict[str, Any] = {"input": PUBLIC} if client == "responses" else {"messages": said}
     answer = ask(proxy, client, model, [SEARCHES[client], *extra], choice, stream=stream, **fields)
-    assert 200 == answer.status, answer.body
+    assert answer.status == 200, answer.body
     return answer
 
 
@@ -50,10 +50,10 @@ class TestEachClient:
         message, call = response.output[-2:]
         [part] = message.content  # type: ignore[union-attr]
 
-        assert ("web_search_call", "completed") == (call.type, call.status)  # type: ignore[union-attr]
-        assert SITES == [source.url for source in call.action.sources]  # type: ignore[union-attr]
+        assert (call.type, call.status) == ("web_search_call", "completed")  # type: ignore[union-attr]
+        assert [source.url for source in call.action.sources] == SITES  # type: ignore[union-attr]
         assert call.action.query.startswith("What is new")  # type: ignore[union-attr]
-        assert [SITES[0], SITES[0], SITES[1]] == [each.url for each in part.annotations]  # type: ignore[union-attr]
+        assert [each.url for each in part.annotations] == [SITES[0], SITES[0], SITES[1]]  # type: ignore[union-attr]
         judge_places([(each.start_index, each.end_index) for each in part.annotations], part.text)  # type: ignore[union-attr]
         if stream:
             kinds = [event["type"] for event in events]
@@ -61,7 +61,7 @@ class TestEachClient:
             assert [each.model_dump() for each in part.annotations] == added  # type: ignore[union-attr]
             assert kinds.index("response.output_text.annotation.added") < kinds.index("response.output_text.done")
             stages = [kind for kind in kinds if kind.startswith("response.web_search_call")]
-            assert ["in_progress", "searching", "completed"] == [stage.rpartition(".")[2] for stage in stages]
+            assert [stage.rpartition(".")[2] for stage in stages] == ["in_progress", "searching", "completed"]
             assert response.output == [
                 Response.model_validate({**answer_of(events), "output": [event["item"]]}).output[0]
                 for event in events
@@ -79,7 +79,7 @@ class TestEachClient:
             text = said.content or ""
             found = [each.url_citation.model_dump() for each in said.annotations or []]
 
-        assert [SITES[0], SITES[0], SITES[1]] == [each["url"] for each in found]
+        assert [each["url"] for each in found] == [SITES[0], SITES[0], SITES[1]]
         judge_places([(each["start_index"], each["end_index"]) for each in found], text)
 
     def test_messages_cites_what_was_found(self, wide_proxy: Proxy, model: str, stream: bool) -> None:
@@ -100,13 +100,13 @@ class TestEachClient:
             *_, text, call, result = answer.json["content"]
             cited, query, usage = text["citations"], call["input"]["query"], answer.json["usage"]
 
-        assert ("server_tool_use", "web_search") == (call["type"], call["name"])
+        assert (call["type"], call["name"]) == ("server_tool_use", "web_search")
         assert query.startswith("What is new")
         assert ("web_search_tool_result", call["id"]) == (result["type"], result["tool_use_id"])
-        assert SITES == [each["url"] for each in result["content"]]
-        assert [SITES[0], SITES[0], SITES[1]] == [each["url"] for each in cited]
+        assert [each["url"] for each in result["content"]] == SITES
+        assert [each["url"] for each in cited] == [SITES[0], SITES[0], SITES[1]]
         assert all(each["cited_text"] for each in cited)
-        assert 1 == usage["server_tool_use"]["web_search_requests"]
+        assert usage["server_tool_use"]["web_search_requests"] == 1
 
 
 def judge_places(places: list[tuple[int, int]], text: str) -> None:
@@ -132,7 +132,7 @@ class TestWhatGeminiIsAsked:
         answer = searched(wide_proxy, client, model, stream=False)
         [(_, reached)] = sent(wide_proxy)
 
-        assert [{"googleSearch": {}}] == reached["tools"]
+        assert reached["tools"] == [{"googleSearch": {}}]
         assert "toolConfig" not in reached
         assert "tool" not in answer.headers.get("x-proxy-dropped", "")
 
@@ -140,7 +140,7 @@ class TestWhatGeminiIsAsked:
         answer = searched(wide_proxy, client, model, stream=False, extra=(FUNCTIONS[client],))
         [(_, reached)] = sent(wide_proxy)
 
-        assert [["functionDeclarations"]] == [list(tool) for tool in reached["tools"]]
+        assert [list(tool) for tool in reached["tools"]] == [["functionDeclarations"]]
         assert f"tool {SEARCHES[client]['type']}" in answer.headers["x-proxy-dropped"]
 
     def test_one_that_is_insisted_on_is_made(self, wide_proxy: Proxy, client: str, model: str) -> None:
@@ -149,7 +149,7 @@ class TestWhatGeminiIsAsked:
         answer = searched(wide_proxy, client, model, stream=False, choice=FORCED[client], extra=extra)
         [(_, reached)] = sent(wide_proxy)
 
-        assert [{"googleSearch": {}}] == reached["tools"]
+        assert reached["tools"] == [{"googleSearch": {}}]
         dropped = answer.headers["x-proxy-dropped"].split(", ")
         assert "tool_choice" in dropped
         assert ("tools" in dropped) is named
@@ -168,8 +168,8 @@ def test_what_gemini_does_not_do_is_refused_if_it_is_insisted_on(wide_proxy: Pro
     forced = ask(wide_proxy, "responses", model, [tool], {"type": "code_interpreter"})
     offered = ask(wide_proxy, "responses", model, [tool])
 
-    assert (400, True) == (forced.status, "code_interpreter" in forced.json["error"]["message"])
-    assert (200, "tool code_interpreter") == (offered.status, offered.headers["x-proxy-dropped"])
+    assert (forced.status, "code_interpreter" in forced.json["error"]["message"]) == (400, True)
+    assert (offered.status, offered.headers["x-proxy-dropped"]) == (200, "tool code_interpreter")
 
 
 def test_a_page_that_is_to_be_read_is_read_by_google(wide_proxy: Proxy) -> None:
@@ -177,7 +177,7 @@ def test_a_page_that_is_to_be_read_is_read_by_google(wide_proxy: Proxy) -> None:
     answer = ask(wide_proxy, "messages", MODELS[0], [tool])
     [(_, reached)] = sent(wide_proxy)
 
-    assert (200, [{"urlContext": {}}]) == (answer.status, reached["tools"])
+    assert (answer.status, reached["tools"]) == (200, [{"urlContext": {}}])
 
 
 @STREAMED
@@ -186,7 +186,7 @@ def test_a_gemini_client_gets_what_gemini_found_as_it_is(wide_proxy: Proxy, stre
     answer = wide_proxy.ask("POST", gemini_path(MODELS[0], stream=stream), body)
     last = frames(answer)[-1].json if stream else answer.json
 
-    assert SITES == [chunk["web"]["uri"] for chunk in last["candidates"][0]["groundingMetadata"]["groundingChunks"]]
+    assert [chunk["web"]["uri"] for chunk in last["candidates"][0]["groundingMetadata"]["groundingChunks"]] == SITES
 
 
 def test_the_answer_goes_on_with_another_vendors_model(wide_proxy: Proxy) -> None:
@@ -198,7 +198,7 @@ def test_the_answer_goes_on_with_another_vendors_model(wide_proxy: Proxy) -> Non
     ]
     for model in (MODELS[0], CLAUDE, "gpt-4.1"):
         again = ask(wide_proxy, "messages", model, [FUNCTIONS["messages"]], messages=history)
-        assert 200 == again.status, again.body
+        assert again.status == 200, again.body
 
 
 REFUSED = "Search Grounding is not supported for this model."
@@ -222,6 +222,6 @@ def test_a_deployment_that_does_not_search_is_asked_without_a_search(
     assert "tools" not in reached
     own_proxy.cloud.forget()
     forced = ask(own_proxy, client, MODELS[0], [SEARCHES[client]], FORCED[client], stream=stream)
-    assert 400 == forced.status
+    assert forced.status == 400
     assert "googleSearch" in forced.json["error"]["message"]
-    assert [] == sent(own_proxy)
+    assert sent(own_proxy) == []

@@ -36,10 +36,10 @@ def test_two_workers_answer_on_one_port_and_end_together(shared_cloud: Cloud, tm
         children = workers(run)
         run.process.terminate()
 
-        assert 0 == run.process.wait(PATIENCE)
+        assert run.process.wait(PATIENCE) == 0
         assert until(lambda: not any(map(is_alive, children)))
 
-    assert [200] * 16 == [each.status for each in told]
+    assert [each.status for each in told] == [200] * 16
     assert streamed.body.endswith(b"data: [DONE]\n\n")
     assert "Traceback" not in run.said
 
@@ -87,7 +87,7 @@ def test_nothing_is_imported_from_the_current_folder(shared_cloud: Cloud, tmp_pa
     with place.running("--port", str(port), command=(sys.executable, str(tmp_path / "main.py"))) as run:
         run.await_answer(f"http://127.0.0.1:{port}")
 
-    assert [] == [*place.folder.glob("imported-*")]
+    assert [*place.folder.glob("imported-*")] == []
 
 
 @pytest.mark.parametrize("moment", ["loading", "idle"])
@@ -103,7 +103,7 @@ def test_ctrl_c_which_reaches_every_process_ends_them_at_once(shared_cloud: Clou
             os.kill(pid, signal.SIGINT)
 
         # A worker that does not end is killed after thirty seconds.
-        assert 0 == run.process.wait(25), run.said
+        assert run.process.wait(25) == 0, run.said
         assert until(lambda: not any(map(is_alive, processes)))
         assert "Traceback" not in run.said
 
@@ -120,7 +120,7 @@ def test_connections_that_wait_shut_nobody_out(shared_cloud: Cloud, tmp_path: Pa
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=PATIENCE) as answer:
             status = answer.status
 
-    assert 200 == status
+    assert status == 200
 
 
 def test_every_exchange_is_one_line_of_the_log_and_no_line_holds_a_word_of_it(
@@ -167,8 +167,8 @@ def test_the_config_file_is_read_anew_on_a_signal_and_one_with_a_mistake_is_not_
         os.kill(run.process.pid, signal.SIGHUP)
         told = run.await_text(r"the settings stay as they were: config\.json: (routing\.strategy: is not a strategy)")
 
-        assert "round-robin" == before
+        assert before == "round-robin"
         # The worker that came first may answer until it has ended.
         assert until(lambda: {strategy() for _ in range(10)} == {"weighted"})
         assert "Traceback" not in run.said
-        assert "routing.strategy: is not a strategy" == told
+        assert told == "routing.strategy: is not a strategy"

@@ -42,9 +42,9 @@ def test_a_body_that_cannot_be_written_is_the_callers_mistake_and_opens_no_circu
         begin(bench.exchange("openai-chat", too_deep(stream=stream)), stream=stream)
 
     assert FaultKind.INVALID_REQUEST is caught.value.fault.kind
-    assert {Availability.AVAILABLE} == standings(bench)
-    assert [] == bench.backends.opened
-    assert 0 == bench.in_flight
+    assert standings(bench) == {Availability.AVAILABLE}
+    assert bench.backends.opened == []
+    assert bench.in_flight == 0
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -58,7 +58,7 @@ def test_a_defect_opens_no_circuit_is_not_tried_elsewhere_and_is_counted_once(st
     with pytest.raises(ZeroDivisionError):
         begin(bench.exchange("openai-chat", {**ASK, "stream": stream}), stream=stream)
 
-    assert {Availability.AVAILABLE} == standings(bench)
-    assert 0 == bench.in_flight
+    assert standings(bench) == {Availability.AVAILABLE}
+    assert bench.in_flight == 0
     [record] = bench.notes.records
-    assert ("defect", 1) == (record.outcome, record.attempts)
+    assert (record.outcome, record.attempts) == ("defect", 1)

@@ -85,8 +85,8 @@ def test_what_is_configured_is_served_without_asking_anyone() -> None:
     fleet.start()
     fleet.stop()
 
-    assert {"gpt": ["d1", "d2"]} == served(balancer)
-    assert [] == listing.asked
+    assert served(balancer) == {"gpt": ["d1", "d2"]}
+    assert listing.asked == []
 
 
 def test_what_is_looked_up_joins_what_is_configured() -> None:
@@ -97,7 +97,7 @@ def test_what_is_looked_up_joins_what_is_configured() -> None:
     )
     fleet.refresh()
 
-    assert {"gpt": ["d1", "d5"], "gemini": ["d9"]} == served(balancer)
+    assert served(balancer) == {"gpt": ["d1", "d5"], "gemini": ["d9"]}
 
 
 def test_a_subaccount_that_cannot_be_asked_keeps_what_it_had_and_holds_up_no_other(
@@ -110,8 +110,8 @@ def test_a_subaccount_that_cannot_be_asked_keeps_what_it_had_and_holds_up_no_oth
     with caplog.at_level(logging.WARNING, "sap_ai_proxy.endpoint_pool"):
         fleet.refresh()
 
-    assert {"gpt": ["d1", "d6"]} == served(balancer)
-    assert ["cannot list the deployments of eu: SAP AI Core could not be reached."] == caplog.messages
+    assert served(balancer) == {"gpt": ["d1", "d6"]}
+    assert caplog.messages == ["cannot list the deployments of eu: SAP AI Core could not be reached."]
 
 
 def test_a_start_without_any_subaccount_serves_nothing_and_goes_on() -> None:
@@ -119,7 +119,7 @@ def test_a_start_without_any_subaccount_serves_nothing_and_goes_on() -> None:
     fleet.start()
     fleet.stop()
 
-    assert {} == served(balancer)
+    assert served(balancer) == {}
 
 
 def test_pools_that_are_as_they_were_are_left_alone() -> None:
@@ -127,7 +127,7 @@ def test_pools_that_are_as_they_were_are_left_alone() -> None:
     fleet.refresh()
     fleet.refresh()
 
-    assert 1 == len([event for event in heard if isinstance(event, PoolsChanged)])
+    assert len([event for event in heard if isinstance(event, PoolsChanged)]) == 1
 
 
 def test_what_is_not_listed_any_more_is_not_served_any_more() -> None:
@@ -137,7 +137,7 @@ def test_what_is_not_listed_any_more_is_not_served_any_more() -> None:
     listing.listed = {"eu": {"d2": "gpt"}}
     fleet.refresh()
 
-    assert {"gpt": ["d2"]} == served(balancer)
+    assert served(balancer) == {"gpt": ["d2"]}
 
 
 def test_an_empty_list_takes_no_model_away_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -149,8 +149,8 @@ def test_an_empty_list_takes_no_model_away_and_is_logged(caplog: pytest.LogCaptu
         for _ in range(9):
             fleet.refresh()
 
-    assert {"gpt": ["d1"]} == served(balancer)
-    assert ["the list of deployments of eu is empty: what was listed before is kept"] * 9 == caplog.messages
+    assert served(balancer) == {"gpt": ["d1"]}
+    assert caplog.messages == ["the list of deployments of eu is empty: what was listed before is kept"] * 9
 
 
 def test_what_a_list_lacks_is_served_while_it_answers() -> None:
@@ -165,7 +165,7 @@ def test_what_a_list_lacks_is_served_while_it_answers() -> None:
     fleet.refresh()
     lately = [f"{each.subaccount}/{each.deployment}" for each in balancer.endpoints("gpt")]
 
-    assert ["eu/d2", "eu/d1", "us/d9"] == lately
+    assert lately == ["eu/d2", "eu/d1", "us/d9"]
 
 
 def test_when_nothing_answers_and_lists_stay_empty_callers_learn_when_to_come_back() -> None:
@@ -183,11 +183,11 @@ def test_when_nothing_answers_and_lists_stay_empty_callers_learn_when_to_come_ba
 
     with pytest.raises(NoEndpointError) as error:
         next(router.attempts("gpt"))
-    assert (FaultKind.UNAVAILABLE, 503, 120.0) == (
+    assert (
         error.value.fault.kind,
         error.value.fault.status,
         error.value.fault.retry_after,
-    )
+    ) == (FaultKind.UNAVAILABLE, 503, 120.0)
 
 
 def test_deployments_are_looked_up_again_and_again_until_it_is_told_to_stop() -> None:
@@ -215,7 +215,7 @@ def test_a_configured_deployment_that_does_not_run_is_taken_out_of_the_choice() 
     fleet.stop()
 
     standings = {row.endpoint.deployment: row.availability.value for row in balancer.snapshot("gpt")}
-    assert {"d1": "gone", "d2": "ready"} == standings
+    assert standings == {"d1": "gone", "d2": "ready"}
 
 
 class Hanging(Listing):
@@ -238,10 +238,10 @@ def test_a_subaccount_that_does_not_answer_holds_up_neither_the_start_nor_the_ot
     fleet, balancer, _ = fleet_of(listing, *accounts, patience=0.5)
     fleet.start()
 
-    assert until(lambda: {"gpt": ["d5", "d9"]} == served(balancer))
+    assert until(lambda: served(balancer) == {"gpt": ["d5", "d9"]})
     listing.let_go.set()
     fleet.stop()
-    assert {"gpt": ["d1", "d5", "d9"]} == served(balancer)
+    assert served(balancer) == {"gpt": ["d1", "d5", "d9"]}
 
 
 def test_a_defect_in_one_round_is_logged_and_does_not_end_the_rounds(caplog: pytest.LogCaptureFixture) -> None:
@@ -253,7 +253,7 @@ def test_a_defect_in_one_round_is_logged_and_does_not_end_the_rounds(caplog: pyt
     assert listing.again.wait(PATIENCE)
     listing.listed = {"eu": {"d1": "gpt"}}
 
-    assert until(lambda: {"gpt": ["d1"]} == served(balancer))
+    assert until(lambda: served(balancer) == {"gpt": ["d1"]})
     fleet.stop()
     assert "looking up deployments failed" in caplog.text
 
@@ -301,7 +301,7 @@ def test_it_tells_who_was_never_listed_until_all_were_once() -> None:
         fleet.refresh()
         told.append(fleet.unlisted())
 
-    assert [("eu", "us"), ("eu",), (), ()] == [each.subaccounts for each in told]
+    assert [each.subaccounts for each in told] == [("eu", "us"), ("eu",), (), ()]
 
 
 def test_it_tells_when_the_next_try_is_due() -> None:
@@ -314,7 +314,7 @@ def test_it_tells_when_the_next_try_is_due() -> None:
     assert stop.wait(PATIENCE)
     fleet.stop()
 
-    assert (1.0, 4.0) == (at_first, fleet.unlisted().seconds)
+    assert (at_first, fleet.unlisted().seconds) == (1.0, 4.0)
 
 
 def test_once_all_is_listed_it_is_looked_up_at_the_interval() -> None:
@@ -332,5 +332,5 @@ def test_once_all_is_listed_it_is_looked_up_at_the_interval() -> None:
     assert stop.wait(PATIENCE)
     fleet.stop()
 
-    assert [1, 30, 30, 30] == stop.pauses
-    assert {"gpt": ["d1"]} == served(balancer)
+    assert stop.pauses == [1, 30, 30, 30]
+    assert served(balancer) == {"gpt": ["d1"]}

@@ -61,7 +61,7 @@ def test_ids_and_times_are_the_gateways_own(build: Build) -> None:
     gateway = build()
     answer = ask(gateway, model=CLAUDE).whole()
 
-    assert (1_700_000_000, 1_700_000_000) == (gateway.started, answer["created"])
+    assert (gateway.started, answer["created"]) == (1_700_000_000, 1_700_000_000)
     assert "t0" in answer["id"]
 
 
@@ -90,9 +90,9 @@ def test_a_model_that_is_not_deployed_is_a_fault(build: Build) -> None:
 def test_models_are_named_with_the_aliases_that_lead_to_one(build: Build) -> None:
     gateway = build(routing={"aliases": {"fast": "gpt-4.1", "lost": "unheard-of", "gpt-5": "gpt-4.1"}})
 
-    assert ("gpt-4.1", "gpt-5", "text-embedding-3-small", CLAUDE, "fast") == (
+    assert (
         *sorted(set(gateway.model_names()) - {CLAUDE, "fast"}), CLAUDE, "fast",
-    )  # fmt: skip
+    ) == ("gpt-4.1", "gpt-5", "text-embedding-3-small", CLAUDE, "fast")  # fmt: skip
     assert len(gateway.model_names()) == len(set(gateway.model_names()))
 
 
@@ -105,10 +105,10 @@ def test_it_is_ready_as_soon_as_one_subaccount_can_serve_and_names_those_that_ca
 
     assert seen
     assert gateway.readiness().ready
-    assert {
+    assert gateway.readiness().subaccounts == {
         "eu": "ok",
         "us": "no token: SAP AI Core's token service refuses the service key of this subaccount.",
-    } == gateway.readiness().subaccounts
+    }
     ask(gateway, model="gpt-4.1").whole()
 
 
@@ -132,7 +132,7 @@ def test_whoever_asks_for_readiness_waits_for_nobody(build: Build) -> None:
     meanwhile = [gateway.readiness() for _ in range(3)]
     goes_on.set()
 
-    assert [{"eu": "no token yet", "us": "no token yet"}] * 3 == [each.subaccounts for each in meanwhile]
+    assert [each.subaccounts for each in meanwhile] == [{"eu": "no token yet", "us": "no token yet"}] * 3
     assert until(lambda: gateway.readiness().ready)
 
 
@@ -143,11 +143,11 @@ def test_the_state_tells_how_every_endpoint_stands_and_where_none_is(build: Buil
     [row] = [each for each in gateway.state()["endpoints"] if each["in_flight"]]
 
     assert (attempt.endpoint.subaccount, attempt.endpoint.deployment) == (row["subaccount"], row["deployment"])
-    assert f"{row['subaccount']}/gpt-4.1" == row["quota_domain"]
-    assert ("ready", "closed", None) == (row["standing"], row["circuit"], row["last_error"])
+    assert row["quota_domain"] == f"{row['subaccount']}/gpt-4.1"
+    assert (row["standing"], row["circuit"], row["last_error"]) == ("ready", "closed", None)
     exchange.finish()
     assert json.dumps(gateway.state())
-    assert 0 == sum(each["in_flight"] for each in gateway.state()["endpoints"])
+    assert sum(each["in_flight"] for each in gateway.state()["endpoints"]) == 0
 
 
 def test_an_endpoint_that_only_a_listing_can_bring_back_has_no_time_to_come_back(build: Build) -> None:
@@ -156,7 +156,7 @@ def test_an_endpoint_that_only_a_listing_can_bring_back_has_no_time_to_come_back
     gateway.balancer.breaker(gone).eject("the deployment's status is STOPPED")
 
     [row] = [each for each in gateway.state()["endpoints"] if each["deployment"] == gone.deployment]
-    assert ("gone", None, "the deployment's status is STOPPED") == (row["standing"], row["seconds"], row["why"])
+    assert (row["standing"], row["seconds"], row["why"]) == ("gone", None, "the deployment's status is STOPPED")
 
 
 def test_a_conversation_with_a_session_stays_in_one_subaccount_where_that_is_the_strategy(build: Build) -> None:
@@ -167,7 +167,7 @@ def test_a_conversation_with_a_session_stays_in_one_subaccount_where_that_is_the
         exchange.whole()
         places.add(exchange.headers()["x-proxy-deployment"].partition("/")[0])
 
-    assert 1 == len(places)
+    assert len(places) == 1
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_strategies_are_told_the_caller_the_tags_and_how_much_is_asked(build: Bu
     ask(gateway, headers={"x-request-tags": "batch, night ,,"}, model="gpt-4.1", **text).whole()
 
     [context] = told
-    assert ("me", {"batch", "night"}) == (context.caller, context.tags)
+    assert (context.caller, context.tags) == ("me", {"batch", "night"})
     assert 900 < (context.input_tokens or 0) < 1100
 
 
@@ -225,11 +225,11 @@ def test_a_kept_answer_is_asked_for_where_it_was_made_until_it_is_deleted(build:
     for answer in made:
         with pytest.raises(FaultError, match="not found"):
             gateway.kept("GET", answer, "somebody else")
-        assert 200 == gateway.kept("GET", answer, "me")[0]
-        assert 200 == gateway.kept("DELETE", answer, "me")[0]
+        assert gateway.kept("GET", answer, "me")[0] == 200
+        assert gateway.kept("DELETE", answer, "me")[0] == 200
         with pytest.raises(FaultError) as caught:
             gateway.kept("GET", answer, "me")
-        assert ("response_not_found", 404) == (caught.value.fault.code, caught.value.fault.status)
+        assert (caught.value.fault.code, caught.value.fault.status) == ("response_not_found", 404)
 
 
 def test_why_a_kept_answer_failed_is_told_without_addresses(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +239,7 @@ def test_why_a_kept_answer_failed_is_told_without_addresses(build: Build, monkey
     monkeypatch.setattr(gateway._core, "manage", lambda *_: (200, json.dumps(failed).encode()))
 
     _, told = gateway.kept("GET", made, "me")
-    assert {**failed, "error": {"code": "server_error", "message": "The model's endpoint failed."}} == json.loads(told)
+    assert json.loads(told) == {**failed, "error": {"code": "server_error", "message": "The model's endpoint failed."}}
 
 
 def test_where_no_endpoint_can_be_had_a_request_is_over_before_its_first_attempt(build: Build) -> None:

@@ -33,7 +33,7 @@ def pins() -> Scenario:
     """Of three answers the latest one is known, where there is room for one."""
     subject = StickyEndpoints(most=1)
     tasks = [partial(subject.remember, "caller", answer, EU) for answer in "abc"]
-    return Scenario(subject, "_lock", tasks, lambda: 1 == sum(subject.find("caller", answer) == EU for answer in "abc"))
+    return Scenario(subject, "_lock", tasks, lambda: sum(subject.find("caller", answer) == EU for answer in "abc") == 1)
 
 
 def lessons() -> Scenario:
@@ -46,7 +46,7 @@ def lessons() -> Scenario:
     ]
     for task in learn[:31]:
         task()
-    return Scenario(subject, "_lock", learn[31:], lambda: 2 == len(subject.without("m", body)))
+    return Scenario(subject, "_lock", learn[31:], lambda: len(subject.without("m", body)) == 2)
 
 
 class Service:
@@ -71,7 +71,7 @@ def token_tasks() -> Scenario:
     """Whoever has no token waits for one task."""
     service = Service()
     subject = TokenSource(lambda: Token(service().value, 100.0), clock=lambda: 0.0, new_task=AtOnce)
-    return Scenario(subject, "_lock", [subject.request] * 3, lambda: 1 == service.fetches)
+    return Scenario(subject, "_lock", [subject.request] * 3, lambda: service.fetches == 1)
 
 
 def kept_connections() -> Scenario:
@@ -80,7 +80,7 @@ def kept_connections() -> Scenario:
     closed: list[int] = []
     given = [SimpleNamespace(close=partial(closed.append, number)) for number in range(2)]
     tasks = [*(partial(subject.give, (False, "host", 80), each) for each in given), subject.close]
-    return Scenario(subject, "_lock", tasks, lambda: [0, 1] == sorted(closed))
+    return Scenario(subject, "_lock", tasks, lambda: sorted(closed) == [0, 1])
 
 
 def admission() -> Scenario:
@@ -102,7 +102,7 @@ def place() -> Scenario:
     """A place is given back once."""
     given: list[int] = []
     subject = Place(lambda: given.append(1))
-    return Scenario(subject, "_lock", [subject.release] * 3, lambda: [1] == given)
+    return Scenario(subject, "_lock", [subject.release] * 3, lambda: given == [1])
 
 
 def readiness() -> Scenario:
@@ -110,7 +110,7 @@ def readiness() -> Scenario:
     asked: list[int] = []
     source = SimpleNamespace(state=TokenState(good=False, fault=None), request=lambda: asked.append(1))
     subject = ReadinessProbe({"eu": source}, list, list, lambda: 1000.0)
-    return Scenario(subject, "_lock", [subject.look] * 3, lambda: [1] == asked)
+    return Scenario(subject, "_lock", [subject.look] * 3, lambda: asked == [1])
 
 
 def thread_pool() -> Scenario:
@@ -119,7 +119,7 @@ def thread_pool() -> Scenario:
     subject.close()
     subject._idle.append(SimpleQueue())
     tasks = [partial(subject.submit, lambda: None) for _ in range(3)]
-    return Scenario(subject, "_lock", tasks, lambda: 2 == len(subject._waiting))
+    return Scenario(subject, "_lock", tasks, lambda: len(subject._waiting) == 2)
 
 
 def open_requests() -> Scenario:
@@ -130,7 +130,7 @@ def open_requests() -> Scenario:
         subject._count(1)
         subject._count(-1)
 
-    return Scenario(subject, "_lock", [answer] * 3, lambda: 0 == subject.open_requests)
+    return Scenario(subject, "_lock", [answer] * 3, lambda: subject.open_requests == 0)
 
 
 def log_lines() -> Scenario:

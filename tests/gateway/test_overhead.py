@@ -61,7 +61,7 @@ def test_an_answer_in_one_piece_takes_what_is_left_when_the_upstream_is_taken_aw
     clock.now += 0.25
     exchange.whole()
 
-    assert (5.25, 0.25) == told(bench)
+    assert told(bench) == (5.25, 0.25)
 
 
 def test_failures_and_the_pauses_between_them_are_taken_away_too(clock, passes) -> None:
@@ -73,7 +73,7 @@ def test_failures_and_the_pauses_between_them_are_taken_away_too(clock, passes) 
 
     pauses = sum(clock.slept) - 3 * (2 + 3)
     assert pauses > 0
-    assert (0.25 + 15 + pauses, 0.25) == told(bench)
+    assert told(bench) == (0.25 + 15 + pauses, 0.25)
 
 
 def test_so_is_what_it_takes_to_fetch_a_picture(clock, passes) -> None:
@@ -90,7 +90,7 @@ def test_so_is_what_it_takes_to_fetch_a_picture(clock, passes) -> None:
     with pytest.raises(FaultError):
         exchange.whole()
 
-    assert (4.0 + sum(clock.slept), 0.0) == told(bench)
+    assert told(bench) == (4.0 + sum(clock.slept), 0.0)
 
 
 def test_a_stream_waits_for_its_reader_as_well(clock, passes) -> None:
@@ -103,7 +103,7 @@ def test_a_stream_waits_for_its_reader_as_well(clock, passes) -> None:
     clock.now += 4
     list(stream)
 
-    assert (0.25 + 2 + 3 + 7 + 4 + 1, 0.25) == told(bench)
+    assert told(bench) == (0.25 + 2 + 3 + 7 + 4 + 1, 0.25)
 
 
 def test_a_reader_that_leaves_has_had_its_time(clock, passes) -> None:
@@ -115,7 +115,7 @@ def test_a_reader_that_leaves_has_had_its_time(clock, passes) -> None:
     clock.now += 7
     stream.close()
 
-    assert (9.25, 0.25) == told(bench)
+    assert told(bench) == (9.25, 0.25)
 
 
 def test_a_silence_that_a_loop_ends_was_the_upstreams(clock, passes) -> None:
@@ -125,7 +125,7 @@ def test_a_silence_that_a_loop_ends_was_the_upstreams(clock, passes) -> None:
     stream.begin()
     list(flowing(stream))
 
-    assert (30.25, 0.25) == told(bench)
+    assert told(bench) == (30.25, 0.25)
 
 
 def test_it_begins_when_the_body_has_been_read(clock, passes) -> None:
@@ -134,4 +134,4 @@ def test_it_begins_when_the_body_has_been_read(clock, passes) -> None:
     asked = replace(exchange.incoming, began=clock.now - 0.5)
     Exchange(asked, exchange.attempts, bench.backends, bench.notes, exchange.lifetime).whole()
 
-    assert (2.5, 0.5) == told(bench)
+    assert told(bench) == (2.5, 0.5)

@@ -84,8 +84,8 @@ def _seen(chunks: list[types.GenerateContentResponse]) -> Seen:
     thoughts = usage.thoughts_token_count or 0
     output = (usage.candidates_token_count or 0) + thoughts
     head = chunks[0].sdk_http_response
-    assert 1 == len(ends), f"one finishReason, not {ends}"
-    assert (usage.prompt_token_count or 0) + output == usage.total_token_count
+    assert len(ends) == 1, f"one finishReason, not {ends}"
+    assert usage.total_token_count == (usage.prompt_token_count or 0) + output
     assert head is not None
     return Seen(
         "".join(part.text for part in parts if part.text and not part.thought),

@@ -76,7 +76,7 @@ class Judge:
     def _check_backend(self, cell: Cell) -> None:
         """The backend must have understood all, and been told all."""
         sent = self._proxy.cloud.requests()
-        assert [200] * len(cell.expect) == [each["status"] for each in sent], "the backend refused"
+        assert [each["status"] for each in sent] == [200] * len(cell.expect), "the backend refused"
         path = _PATHS[cell.backend_dialect][cell.stream]
         assert all(each["path"].endswith(path) for each in sent), sent[0]["path"]
         for each in sent:

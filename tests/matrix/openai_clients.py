@@ -89,7 +89,7 @@ class ChatClient(OpenAIClient):
         for chunk in chunks:
             state.handle_chunk(chunk)
             ends += [choice.finish_reason for choice in chunk.choices if choice.finish_reason]
-        assert 1 == len(ends), f"one finish_reason, not {ends}"
+        assert len(ends) == 1, f"one finish_reason, not {ends}"
         return self._seen(state.current_completion_snapshot)
 
     def _seen(self, completion: Any) -> Seen:

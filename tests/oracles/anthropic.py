@@ -31,7 +31,7 @@ _UNTYPED = {"anthropic_version", "anthropic_beta", "context_management", "temper
 def check_messages_request(body: dict[str, Any]) -> None:
     """Raise `AssertionError` with the reason if this is no body for Claude's ``invoke``."""
     assert body.keys() <= _TOP, f"extra inputs: {body.keys() - _TOP}"
-    assert "bedrock-2023-05-31" == body.get("anthropic_version"), "anthropic_version"
+    assert body.get("anthropic_version") == "bedrock-2023-05-31", "anthropic_version"
     assert all(isinstance(beta, str) for beta in body.get("anthropic_beta", [])), "anthropic_beta"
     typed = {"model": "claude"} | {name: value for name, value in body.items() if name not in _UNTYPED}
     types = beta_params if body.get("anthropic_beta") else message_create_params
@@ -58,7 +58,7 @@ def _check_settings(body: dict[str, Any]) -> None:
 
 def _check_turns(messages: list[dict[str, Any]], offered: set[str]) -> None:
     assert messages, "messages is empty"
-    assert "user" == messages[0]["role"], "the user begins"
+    assert messages[0]["role"] == "user", "the user begins"
     waiting: set[str] = set()
     for index, message in enumerate(messages):
         where = f"messages[{index}]"

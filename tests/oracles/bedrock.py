@@ -23,7 +23,7 @@ def check_converse_request(body: dict[str, Any]) -> None:
     assert not report.has_errors(), report.generate_report()
     messages = body["messages"]
     assert messages, "messages is empty"
-    assert "user" == messages[0]["role"], "the user begins"
+    assert messages[0]["role"] == "user", "the user begins"
     assert all(one["role"] != other["role"] for one, other in pairwise(messages)), "roles alternate"
     _check_turns(messages, "toolConfig" in body)
     assert str(body).count("'cachePoint': {") <= 4, "more than four cache points"

@@ -122,9 +122,9 @@ class TestChunks:
         assert thoughts == Thinking("Hm")
         assert words == Text("Let me 'see'\u2028 data: x")
         assert isinstance(call, ToolCall)
-        assert ("weather", {"city": "Paris"}) == (call.name, json.loads(call.arguments))
-        assert "tool_calls" == answer.stop.raw
-        assert "the-model" == answer.model
+        assert (call.name, json.loads(call.arguments)) == ("weather", {"city": "Paris"})
+        assert answer.stop.raw == "tool_calls"
+        assert answer.model == "the-model"
         assert "[DONE]" not in text
 
     @pytest.mark.parametrize(("convert", "stream", "written"), STREAMS)
@@ -133,8 +133,8 @@ class TestChunks:
         deltas = [each["choices"][0]["delta"] for each in chunks]
 
         assert sum("role" in each for each in deltas) == (stream is not GEMINI_STREAM)
-        assert 1 == sum(each["choices"][0]["finish_reason"] is not None for each in chunks)
-        assert 1 == sum("name" in each["tool_calls"][0]["function"] for each in deltas if "tool_calls" in each)
+        assert sum(each["choices"][0]["finish_reason"] is not None for each in chunks) == 1
+        assert sum("name" in each["tool_calls"][0]["function"] for each in deltas if "tool_calls" in each) == 1
 
     @pytest.mark.parametrize(
         "chunk",
@@ -146,23 +146,23 @@ class TestChunks:
     )
     def test_what_says_nothing_to_the_client_is_none(self, chunk, caplog):
         assert Converters.convert_claude37_chunk_to_openai(chunk, "m") is None
-        assert [] == caplog.messages
+        assert caplog.messages == []
 
     @pytest.mark.parametrize("chunk", [{"what": "ever"}, {}, '{"what": {}}'])
     def test_so_is_a_chunk_of_an_unknown_kind_but_the_log_tells(self, chunk, caplog):
         assert Converters.convert_claude37_chunk_to_openai(chunk, "m") is None
-        assert [("WARNING", "a chunk of an unknown kind")] == levels(caplog)
+        assert levels(caplog) == [("WARNING", "a chunk of an unknown kind")]
 
     @pytest.mark.parametrize("chunk", ['{"type":"message_stop"}', '{"type":"ping"}', "{}"])
     def test_so_is_the_bare_end_of_a_claude_stream(self, chunk, caplog):
         assert Converters.convert_claude_chunk_to_openai(f"data: {chunk}", "m") is None
-        assert [] == caplog.messages
+        assert caplog.messages == []
 
     @pytest.mark.parametrize("chunk", [{"candidates": []}, {"usageMetadata": {"promptTokenCount": 1}}, {}])
     def test_so_is_a_gemini_chunk_without_candidates(self, chunk, caplog):
         assert Converters.convert_gemini_chunk_to_openai(chunk, "m") is None
         assert Converters.convert_gemini_chunk_to_claude_delta(chunk) is None
-        assert [] == caplog.messages
+        assert caplog.messages == []
 
     @pytest.mark.parametrize("chunk", UNREADABLE)
     @pytest.mark.parametrize(
@@ -170,14 +170,14 @@ class TestChunks:
     )
     def test_what_is_no_json_is_none_and_logged_once(self, convert, chunk, caplog):
         assert convert(chunk, "m") is None
-        assert [("ERROR", "a chunk that makes no sense")] == levels(caplog)
+        assert levels(caplog) == [("ERROR", "a chunk that makes no sense")]
 
     @pytest.mark.parametrize("chunk", UNREADABLE)
     def test_in_a_claude_stream_it_is_an_error_to_the_client(self, chunk, caplog):
         [error] = said(Converters.convert_claude_chunk_to_openai(chunk, "m"))
 
         assert "Invalid JSON" in error["error"]["message"]
-        assert [("ERROR", "a chunk that makes no sense")] == levels(caplog)
+        assert levels(caplog) == [("ERROR", "a chunk that makes no sense")]
 
     @pytest.mark.parametrize("chunk", UNREADABLE)
     @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ class TestChunks:
     )
     def test_an_anthropic_client_gets_no_delta_of_it(self, convert, chunk, caplog):
         assert convert(chunk) is None
-        assert [("ERROR", "a chunk that makes no sense")] == levels(caplog)
+        assert levels(caplog) == [("ERROR", "a chunk that makes no sense")]
 
     @pytest.mark.parametrize(
         ("convert", "chunk"),
@@ -206,9 +206,9 @@ class TestChunks:
     def test_a_chunk_that_contradicts_itself_is_an_error_to_the_client(self, convert, chunk, caplog):
         [error] = said(convert(chunk, "m"))
 
-        assert ["error"] == list(error)
+        assert list(error) == ["error"]
         assert "PROXY ERROR" in error["error"]["message"]
-        assert [("ERROR", "a chunk that makes no sense")] == levels(caplog)
+        assert levels(caplog) == [("ERROR", "a chunk that makes no sense")]
 
     @pytest.mark.parametrize(
         ("delta", "expected"),
@@ -218,13 +218,13 @@ class TestChunks:
         event = {"type": "content_block_delta", "delta": delta}
         [chunk] = said(Converters.convert_claude_chunk_to_openai(f"data: {json.dumps(event)}", "m"))
 
-        assert expected == chunk["choices"][0]["delta"]
+        assert chunk["choices"][0]["delta"] == expected
 
     def test_a_gemini_chunk_may_hold_one_part_without_a_list(self):
         chunk = {"candidates": [{"content": {"parts": {"text": "Hi"}}}]}
 
         assert text_delta("Hi") == Converters.convert_gemini_chunk_to_claude_delta(chunk)
-        assert {"content": "Hi"} == delta(Converters.convert_gemini_chunk_to_openai(chunk, "m"))
+        assert delta(Converters.convert_gemini_chunk_to_openai(chunk, "m")) == {"content": "Hi"}
 
     @pytest.mark.parametrize(("convert", "stream", "written"), STREAMS)
     def test_a_chunk_is_written_as_python_writes_json(self, convert, stream, written):
@@ -265,8 +265,8 @@ class TestChunks:
         event = '{"type":"error","error":{"type":"overloaded_error","message":"busy"}}'
         [error] = said(Converters.convert_claude_chunk_to_openai(f"data: {event}", "m"))
 
-        assert "slow" == said(converse)[0]["error"]["message"]
-        assert ["error"] == list(error)
+        assert said(converse)[0]["error"]["message"] == "slow"
+        assert list(error) == ["error"]
 
     @pytest.mark.parametrize("stream_id", ["chatcmpl-mine", "mine", 'with "quotes"'])
     def test_a_stream_keeps_the_id_it_is_given(self, stream_id):
@@ -277,13 +277,13 @@ class TestChunks:
     def test_without_one_each_chunk_has_an_id_of_its_own(self):
         ids = {said(Converters.convert_claude37_chunk_to_openai(piece(0, text="x"), "m"))[0]["id"] for _ in range(5)}
 
-        assert 5 == len(ids)
+        assert len(ids) == 5
 
     def test_a_calls_arguments_go_to_the_open_call(self):
         call = delta(Converters.convert_claude37_chunk_to_openai(piece(7, toolUse={"input": "{}"}), "m"))
 
-        assert {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]} == call
-        assert "t1" == delta(Converters.convert_claude37_chunk_to_openai(start(7), "m"))["tool_calls"][0]["id"]
+        assert call == {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}
+        assert delta(Converters.convert_claude37_chunk_to_openai(start(7), "m"))["tool_calls"][0]["id"] == "t1"
 
     @given(
         st.recursive(
@@ -343,7 +343,7 @@ class TestClaudeDeltas:
         ],
     )
     def test_a_gemini_chunk_gives_its_text(self, chunk, expected):
-        assert expected == Converters.convert_gemini_chunk_to_claude_delta(chunk)
+        assert Converters.convert_gemini_chunk_to_claude_delta(chunk) == expected
 
     @pytest.mark.parametrize(
         ("chunk", "expected"),
@@ -357,4 +357,4 @@ class TestClaudeDeltas:
         ],
     )
     def test_an_openai_chunk_gives_its_text(self, chunk, expected):
-        assert expected == Converters.convert_openai_chunk_to_claude_delta(chunk)
+        assert Converters.convert_openai_chunk_to_claude_delta(chunk) == expected

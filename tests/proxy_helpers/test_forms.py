@@ -25,19 +25,19 @@ class TestGemini:
     def test_a_single_turn_stands_without_a_list_and_so_does_its_text(self):
         body = Converters.convert_openai_to_gemini({"messages": [SYSTEM, HELLO], "max_tokens": 7, "tools": TOOLS})
 
-        assert {
+        assert body == {
             "contents": {"role": "user", "parts": {"text": "Hello"}},
             "systemInstruction": {"parts": [{"text": "Be brief"}]},
             "tools": [{"function_declarations": [{"name": "weather", "description": "d"}]}],
             "generation_config": {"maxOutputTokens": 7},
             "safety_settings": [],
-        } == body
+        }
 
     def test_of_an_anthropic_request_the_turns_are_always_a_list(self):
         body = Converters.convert_claude_request_to_gemini({"messages": [HELLO], "tools": CLAUDES_TOOLS})
 
-        assert [{"role": "user", "parts": {"text": "Hello"}}] == body["contents"]
-        assert ["weather"] == [each["name"] for each in body["tools"][0]["function_declarations"]]
+        assert body["contents"] == [{"role": "user", "parts": {"text": "Hello"}}]
+        assert [each["name"] for each in body["tools"][0]["function_declarations"]] == ["weather"]
 
     @pytest.mark.parametrize(
         ("messages", "expected"),
@@ -48,20 +48,20 @@ class TestGemini:
         ],
     )
     def test_texts_of_one_speaker_are_one_text(self, messages, expected):
-        assert {"text": expected} == Converters.convert_openai_to_gemini({"messages": messages})["contents"]["parts"]
+        assert Converters.convert_openai_to_gemini({"messages": messages})["contents"]["parts"] == {"text": expected}
 
     def test_those_of_an_anthropic_message_have_a_blank_between_them(self):
         messages = [{"role": "user", "content": [text("a"), text("b")]}, {"role": "user", "content": "c"}]
         [turn] = Converters.convert_claude_request_to_gemini({"messages": messages})["contents"]
 
-        assert {"text": "a b\n\nc"} == turn["parts"]
+        assert turn["parts"] == {"text": "a b\n\nc"}
 
     def test_what_is_no_text_keeps_its_place_between_texts(self):
         messages = [{"role": "user", "content": [text("a"), IMAGE, text("b"), text("c")]}]
         body = Converters.convert_openai_to_gemini({"messages": messages})
 
         image = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
-        assert [{"text": "a"}, image, {"text": "bc"}] == body["contents"]["parts"]
+        assert body["contents"]["parts"] == [{"text": "a"}, image, {"text": "bc"}]
 
     @pytest.mark.parametrize(
         "messages",
@@ -72,20 +72,20 @@ class TestGemini:
         conversation = openai_chat.parse_request(request)
         sent = gemini.render_request(conversation, profile_for("gemini-2.5-pro")).body
 
-        assert sent | {"safetySettings": []} == normalize(Converters.convert_openai_to_gemini(request))
+        assert normalize(Converters.convert_openai_to_gemini(request)) == sent | {"safetySettings": []}
 
 
 class TestInvoke:
     def test_texts_that_stand_alone_are_strings(self):
         body = Converters.convert_openai_to_claude({"messages": [SYSTEM, HELLO, CALLING, ANSWER]})
 
-        assert "Be brief" == body["system"]
-        assert ["Hello", list, list] == [
+        assert body["system"] == "Be brief"
+        assert [
             each["content"] if isinstance(each["content"], str) else type(each["content"]) for each in body["messages"]
-        ]
+        ] == ["Hello", list, list]
 
     def test_no_system_prompt_is_an_empty_one(self):
-        assert "" == Converters.convert_openai_to_claude({"messages": [HELLO]})["system"]
+        assert Converters.convert_openai_to_claude({"messages": [HELLO]})["system"] == ""
 
     def test_what_is_marked_for_a_cache_stays_a_block(self):
         marked = [text("Long", cache_control={"type": "ephemeral"})]
@@ -105,8 +105,8 @@ class TestInvoke:
         tool_turn = {"role": "assistant", "content": [TOOL_USE]}
         body = Converters.convert_claude_request_for_bedrock({"system": "Be brief", "messages": [HELLO, tool_turn]})
 
-        assert [[text("Hello")], [TOOL_USE]] == [each["content"] for each in body["messages"]]
-        assert "Be brief" == body["system"]
+        assert [each["content"] for each in body["messages"]] == [[text("Hello")], [TOOL_USE]]
+        assert body["system"] == "Be brief"
         assert "model" not in body
 
     @pytest.mark.parametrize("messages", [[HELLO], [SYSTEM, HELLO, CALLING, ANSWER]])
@@ -125,18 +125,18 @@ class TestConverse:
     def test_nobody_named_a_length_so_the_model_chooses(self, settings, model):
         body = Converters.convert_openai_to_claude37({"model": model, "messages": [HELLO], **settings})
 
-        assert {"messages": [{"role": "user", "content": [{"text": "Hello"}]}]} == body
+        assert body == {"messages": [{"role": "user", "content": [{"text": "Hello"}]}]}
 
     @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
     def test_somebody_did(self, name):
         body = Converters.convert_openai_to_claude37({"messages": [HELLO], "temperature": 0.5, name: 7})
 
-        assert {"maxTokens": 7, "temperature": 0.5} == body["inferenceConfig"]
+        assert body["inferenceConfig"] == {"maxTokens": 7, "temperature": 0.5}
 
     def test_other_settings_stay_without_one(self):
         body = Converters.convert_openai_to_claude37({"messages": [HELLO], "temperature": 0.5})
 
-        assert {"temperature": 0.5} == body["inferenceConfig"]
+        assert body["inferenceConfig"] == {"temperature": 0.5}
 
     def test_thinking_must_be_shorter_than_the_length_so_there_is_one(self):
         request = {"model": "anthropic--claude-4-sonnet", "messages": [HELLO], "reasoning_effort": "high"}
@@ -165,4 +165,4 @@ class TestOpenAI:
     def test_the_length_has_the_newest_name_the_vendor_knows(self, model, length):
         body = Converters.convert_claude_request_to_openai({"model": model, "messages": [HELLO], "max_tokens": 7})
 
-        assert [(length, 7)] == [(name, value) for name, value in body.items() if name.startswith("max_")]
+        assert [(name, value) for name, value in body.items() if name.startswith("max_")] == [(length, 7)]

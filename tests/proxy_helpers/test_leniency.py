@@ -72,7 +72,7 @@ class TestWhatIsLeftOut:
     @pytest.mark.parametrize("convert", FROM_CHAT)
     def test_a_setting_without_sense_is_as_if_it_were_not_there(self, convert, name, value, caplog):
         assert convert(CHAT) == convert(CHAT | {name: value})
-        assert [f"a request: {name} is left out: its value makes no sense"] == caplog.messages
+        assert caplog.messages == [f"a request: {name} is left out: its value makes no sense"]
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -85,7 +85,7 @@ class TestWhatIsLeftOut:
     @pytest.mark.parametrize("convert", FROM_CLAUDE)
     def test_so_is_one_of_anthropics(self, convert, name, value, caplog):
         assert convert(CLAUDE) == convert(CLAUDE | {name: value})
-        assert [f"a request: {name} is left out: its value makes no sense"] == caplog.messages
+        assert caplog.messages == [f"a request: {name} is left out: its value makes no sense"]
 
     @pytest.mark.parametrize("message", SENSELESS_MESSAGES, ids=repr)
     @pytest.mark.parametrize("convert", FROM_CHAT)
@@ -109,7 +109,7 @@ class TestWhatIsLeftOut:
         where = f"messages[{len(base['messages'])}].content[1]"
 
         assert convert(saying(base, user("Hi"))) == convert(saying(base, user("Hi", part)))
-        assert [f"a request: {where} is left out: it is no part of a content"] == caplog.messages
+        assert caplog.messages == [f"a request: {where} is left out: it is no part of a content"]
 
     @pytest.mark.parametrize("convert", FROM_CHAT)
     def test_a_content_without_sense_leaves_the_calls_beside_it(self, convert, caplog):
@@ -118,21 +118,21 @@ class TestWhatIsLeftOut:
         careless = saying(CHAT, calling | {"content": True}, answer)
 
         assert convert(saying(CHAT, calling, answer)) == convert(careless)
-        assert ["a request: messages[2].content is left out: its content is neither text nor parts"] == caplog.messages
+        assert caplog.messages == ["a request: messages[2].content is left out: its content is neither text nor parts"]
 
     @pytest.mark.parametrize("convert", TURNS)
     def test_where_all_was_senseless_nothing_is_said(self, convert, caplog):
         body = convert({"messages": [{"role": "user", "content": True}], "max_tokens": 77})
 
-        assert [] == body[TURNS[convert]]
+        assert body[TURNS[convert]] == []
         assert "77" in str(body)
-        assert 1 == len(caplog.messages)
+        assert len(caplog.messages) == 1
 
     def test_what_was_left_out_is_not_quoted(self, caplog):
         secret = {"role": "secret", "content": {"secret": "secret"}}
         Converters.convert_openai_to_gemini(saying(CHAT, secret, user({"secret": 1})) | {"stop": {"secret": 1}})
 
-        assert 4 == len(caplog.messages)
+        assert len(caplog.messages) == 4
         assert "secret" not in caplog.text
 
 
@@ -166,7 +166,7 @@ class TestWhatIsUnderstood:
 
         assert convert(proper) == convert(careless)
         assert careless == before
-        assert [] == caplog.messages
+        assert caplog.messages == []
 
     @pytest.mark.parametrize("convert", FROM_CHAT)
     def test_a_number_as_content_is_text_to_gemini_alone(self, convert):

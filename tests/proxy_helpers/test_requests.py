@@ -106,30 +106,30 @@ class TestRequests:
     def test_invoke_gets_an_anthropic_message_in_bedrocks_wrapping(self):
         body = Converters.convert_openai_to_claude(OPENAI_REQUEST | {"stream": True})
 
-        assert "bedrock-2023-05-31" == body["anthropic_version"]
-        assert (700, 0.5, ["END"]) == (body["max_tokens"], body["temperature"], body["stop_sequences"])
+        assert body["anthropic_version"] == "bedrock-2023-05-31"
+        assert (body["max_tokens"], body["temperature"], body["stop_sequences"]) == (700, 0.5, ["END"])
         assert "model" not in body
         assert "stream" not in body
 
     def test_converse_gets_the_system_prompt_as_such(self):
         body = Converters.convert_openai_to_claude37(OPENAI_REQUEST)
 
-        assert [{"text": "Be brief"}] == body["system"]
-        assert {"maxTokens": 700, "temperature": 0.5, "stopSequences": ["END"]} == body["inferenceConfig"]
-        assert ["user", "assistant", "user"] == [message["role"] for message in body["messages"]]
+        assert body["system"] == [{"text": "Be brief"}]
+        assert body["inferenceConfig"] == {"maxTokens": 700, "temperature": 0.5, "stopSequences": ["END"]}
+        assert [message["role"] for message in body["messages"]] == ["user", "assistant", "user"]
 
     def test_gemini_gets_no_safety_settings_it_was_not_asked_for(self):
         body = Converters.convert_openai_to_gemini(OPENAI_REQUEST)
 
-        assert {"parts": [{"text": "Be brief"}]} == body["systemInstruction"]
-        assert 700 == body["generation_config"]["maxOutputTokens"]
-        assert [] == body["safety_settings"]
+        assert body["systemInstruction"] == {"parts": [{"text": "Be brief"}]}
+        assert body["generation_config"]["maxOutputTokens"] == 700
+        assert body["safety_settings"] == []
         assert "safetySettings" not in body
 
     def test_responses_gets_its_own_words(self):
         body = Converters.convert_openai_to_responses(OPENAI_REQUEST | {"model": "gpt-4.1"})
 
-        assert ("Be brief", 700) == (body["instructions"], body["max_output_tokens"])
+        assert (body["instructions"], body["max_output_tokens"]) == ("Be brief", 700)
 
     @pytest.mark.parametrize(
         ("model", "length"), [("gpt-4.1", "max_tokens"), ("gpt-5", "max_completion_tokens"), (None, "max_tokens")]
@@ -137,7 +137,7 @@ class TestRequests:
     def test_openai_gets_the_length_under_the_name_its_model_knows(self, model, length):
         body = Converters.convert_openai_to_openai(OPENAI_REQUEST | {"model": model})
 
-        assert 700 == body[length]
+        assert body[length] == 700
 
     def test_what_the_model_named_accepts_counts_if_it_can_be_asked_in_that_dialect(self):
         longer = OPENAI_REQUEST | {"max_tokens": 100_000}
@@ -145,26 +145,26 @@ class TestRequests:
         def asked_of(model: str) -> int:
             return Converters.convert_openai_to_claude(longer | {"model": model})["max_tokens"]
 
-        assert 4096 == asked_of("claude-3-haiku")
-        assert 8192 == asked_of("claude-3.5-sonnet")
-        assert 64_000 == asked_of("gpt-5")
+        assert asked_of("claude-3-haiku") == 4096
+        assert asked_of("claude-3.5-sonnet") == 8192
+        assert asked_of("gpt-5") == 64_000
 
     def test_what_another_vendors_model_refuses_does_not_count(self):
         body = Converters.convert_openai_to_claude(OPENAI_REQUEST | {"model": "gpt-5"})
 
-        assert 0.5 == body["temperature"]
+        assert body["temperature"] == 0.5
 
     def test_a_claude_request_for_a_gpt_is_rendered_for_a_gpt(self):
         body = Converters.convert_claude_request_to_openai(CLAUDE_REQUEST)
 
-        assert {"role": "system", "content": "Be brief"} == body["messages"][0]
-        assert "tool" == body["messages"][-1]["role"]
-        assert ["END"] == body["stop"]
+        assert body["messages"][0] == {"role": "system", "content": "Be brief"}
+        assert body["messages"][-1]["role"] == "tool"
+        assert body["stop"] == ["END"]
 
     def test_bedrock_gets_a_claude_request_with_its_cache_marks_and_the_caller_its_model(self):
         body = Converters.convert_claude_request_for_bedrock(CLAUDE_REQUEST | {"stream": True, "metadata": {}})
 
         assert body["messages"][0] == CLAUDE_REQUEST["messages"][0]
-        assert "bedrock-2023-05-31" == body["anthropic_version"]
-        assert "claude-sonnet-4-5" == body["model"]
+        assert body["anthropic_version"] == "bedrock-2023-05-31"
+        assert body["model"] == "claude-sonnet-4-5"
         assert "stream" not in body

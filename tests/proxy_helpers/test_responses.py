@@ -118,20 +118,20 @@ class TestResponses:
         [choice] = answer["choices"]
         [call] = choice["message"]["tool_calls"]
 
-        assert ("chat.completion", "the-model") == (answer["object"], answer["model"])
-        assert "Let me see" == choice["message"]["content"]
-        assert "weather" == call["function"]["name"]
-        assert {"city": "Paris"} == json.loads(call["function"]["arguments"])
-        assert "tool_calls" == choice["finish_reason"]
-        assert 110 == answer["usage"]["prompt_tokens"]
-        assert 115 == answer["usage"]["total_tokens"]
+        assert (answer["object"], answer["model"]) == ("chat.completion", "the-model")
+        assert choice["message"]["content"] == "Let me see"
+        assert call["function"]["name"] == "weather"
+        assert json.loads(call["function"]["arguments"]) == {"city": "Paris"}
+        assert choice["finish_reason"] == "tool_calls"
+        assert answer["usage"]["prompt_tokens"] == 110
+        assert answer["usage"]["total_tokens"] == 115
         assert response == before
 
     @pytest.mark.parametrize("response", [MESSAGE, CONVERSE])
     def test_what_came_from_a_cache_is_counted(self, response):
         usage = Converters.convert_claude_to_openai(response, "m")["usage"]
 
-        assert 80 == usage["prompt_tokens_details"]["cached_tokens"]
+        assert usage["prompt_tokens_details"]["cached_tokens"] == 80
 
     @pytest.mark.parametrize(
         ("answer", "model"),
@@ -145,15 +145,15 @@ class TestResponses:
         text, call = answer["content"]
 
         assert ("message", model) == (answer["type"], answer["model"])
-        assert {"type": "text", "text": "Let me see"} == text
-        assert ("tool_use", "weather", {"city": "Paris"}) == (call["type"], call["name"], call["input"])
-        assert "tool_use" == answer["stop_reason"]
-        assert (110, 5) == (answer["usage"]["input_tokens"], answer["usage"]["output_tokens"])
+        assert text == {"type": "text", "text": "Let me see"}
+        assert (call["type"], call["name"], call["input"]) == ("tool_use", "weather", {"city": "Paris"})
+        assert answer["stop_reason"] == "tool_use"
+        assert (answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]) == (110, 5)
 
     def test_each_answer_has_an_id_of_its_own(self):
         ids = {Converters.convert_claude37_to_openai(CONVERSE)["id"] for _ in range(10)}
 
-        assert 10 == len(ids)
+        assert len(ids) == 10
         assert all(each.startswith("chatcmpl-") for each in ids)
 
     @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ class TestResponses:
     def test_an_answer_keeps_its_id_or_gets_one_that_says_whose_it_is(self, convert, response, prefix):
         without = {name: value for name, value in response.items() if name != "id"}
 
-        assert "own" == convert(response | {"id": "own"}, "m")["id"]
+        assert convert(response | {"id": "own"}, "m")["id"] == "own"
         assert re.fullmatch(prefix + "[0-9a-f]{32}", convert(without, "m")["id"])
         assert re.fullmatch(prefix + "[0-9a-f]{32}", convert(without | {"id": None}, "m")["id"])
 
@@ -192,53 +192,53 @@ class TestResponses:
         counted = {"inputTokens": 10, "outputTokens": 5, "cacheReadInputTokens": 80, name: 20}
         usage = Converters.convert_claude37_to_openai(CONVERSE | {"usage": counted})["usage"]
 
-        assert 110 == usage["prompt_tokens"]
-        assert (80, 20, 20) == tuple(
+        assert usage["prompt_tokens"] == 110
+        assert tuple(
             usage["prompt_tokens_details"][each]
             for each in ("cached_tokens", "cache_write_tokens", "cache_creation_tokens")
-        )
+        ) == (80, 20, 20)
 
     def test_a_claude_block_with_a_text_needs_no_type(self):
         blocks = [{"thinking": "Hm"}, {"text": "Hello"}]
         [choice] = Converters.convert_claude_to_openai(MESSAGE | {"content": blocks}, "m")["choices"]
 
-        assert ("Hello", "Hm") == (choice["message"]["content"], choice["message"]["reasoning_content"])
+        assert (choice["message"]["content"], choice["message"]["reasoning_content"]) == ("Hello", "Hm")
 
     def test_a_gemini_answer_may_hold_one_part_without_a_list(self):
         answer = {"candidates": [{"content": {"parts": {"text": "Hello"}}, "finishReason": "STOP"}]}
 
-        assert "Hello" == Converters.convert_gemini_to_openai(answer)["choices"][0]["message"]["content"]
+        assert Converters.convert_gemini_to_openai(answer)["choices"][0]["message"]["content"] == "Hello"
 
     @pytest.mark.parametrize(("convert", "response"), TO_OPENAI[:-1])
     def test_an_answer_that_counts_no_tokens_has_cost_none_but_the_log_tells(self, convert, response, caplog):
         told = convert({name: value for name, value in response.items() if not name.startswith("usage")}, "m")
 
-        assert (0, 0) == (told["usage"]["prompt_tokens"], told["usage"]["completion_tokens"])
-        assert ["an answer that counts no tokens"] == caplog.messages
+        assert (told["usage"]["prompt_tokens"], told["usage"]["completion_tokens"]) == (0, 0)
+        assert caplog.messages == ["an answer that counts no tokens"]
 
     def test_an_answer_by_converse_is_logged_as_one(self, caplog):
         with caplog.at_level(logging.INFO, "proxy_helpers"):
             Converters.convert_claude_to_openai(MESSAGE, "m")
 
-            assert [] == caplog.messages
+            assert caplog.messages == []
 
             Converters.convert_claude_to_openai(CONVERSE, "m")
 
-        assert ["an answer of Converse, as Claude 3.7/4 gives"] == caplog.messages
+        assert caplog.messages == ["an answer of Converse, as Claude 3.7/4 gives"]
 
     @pytest.mark.parametrize("nonsense", NONSENSE)
     @pytest.mark.parametrize("convert", [convert for convert, _ in TO_OPENAI[:-1]])
     def test_nonsense_becomes_an_error_object_for_an_openai_client(self, convert, nonsense):
         message = "Failed to convert the answer: Invalid response from the model."
 
-        assert {
+        assert convert(nonsense, "m") == {
             "object": "error",
             "error": message,
             "message": message,
             "type": "proxy_conversion_error",
             "param": None,
             "code": None,
-        } == convert(nonsense, "m")
+        }
 
     @pytest.mark.parametrize("nonsense", NONSENSE)
     @pytest.mark.parametrize(
@@ -247,8 +247,8 @@ class TestResponses:
     def test_nonsense_becomes_an_error_object_for_an_anthropic_client(self, convert, nonsense):
         answer = convert(nonsense)
 
-        assert "error" == answer["type"]
-        assert "proxy_conversion_error" == answer["error"]["type"]
+        assert answer["type"] == "error"
+        assert answer["error"]["type"] == "proxy_conversion_error"
 
     @pytest.mark.parametrize(
         ("convert", "response"),
@@ -259,7 +259,7 @@ class TestResponses:
         ],
     )
     def test_so_does_an_answer_of_nothing_but_unknown_parts(self, convert, response):
-        assert "proxy_conversion_error" == convert(response, "m")["type"]
+        assert convert(response, "m")["type"] == "proxy_conversion_error"
 
     @pytest.mark.parametrize(
         ("convert", "response"),
@@ -270,17 +270,17 @@ class TestResponses:
         ],
     )
     def test_an_empty_answer_is_none(self, convert, response):
-        assert "" == convert(response, "m")["choices"][0]["message"]["content"]
+        assert convert(response, "m")["choices"][0]["message"]["content"] == ""
 
     def test_a_failure_of_the_models_is_told_as_one(self):
         failure = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "slow down"}}
 
-        assert "slow down" == Converters.convert_gemini_to_openai(failure)["error"]["message"]
-        assert "rate_limit_error" == Converters.convert_gemini_response_to_claude(failure)["error"]["type"]
+        assert Converters.convert_gemini_to_openai(failure)["error"]["message"] == "slow down"
+        assert Converters.convert_gemini_response_to_claude(failure)["error"]["type"] == "rate_limit_error"
 
     def test_nonsense_is_logged_but_not_shown(self, caplog):
         with caplog.at_level(logging.ERROR, "proxy_helpers"):
             answer = Converters.convert_claude37_to_openai({"output": "secret"})
 
         assert "secret" not in str(answer)
-        assert ["an answer that makes no sense"] == caplog.messages
+        assert caplog.messages == ["an answer that makes no sense"]

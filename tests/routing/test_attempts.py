@@ -34,9 +34,9 @@ class TestOneAttemptAfterAnother:
             attempt.lease.close()
             went.append((attempt.number, place(attempt), attempt.fault))
 
-        assert [(1, "eu/d1", None)] == went
+        assert went == [(1, "eu/d1", None)]
         assert attempts.fault is None
-        assert "eu/d1 ok" == attempts.trail
+        assert attempts.trail == "eu/d1 ok"
 
     def test_the_next_goes_elsewhere_at_once(self, router_of, clock):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
@@ -45,9 +45,9 @@ class TestOneAttemptAfterAnother:
         second = next(attempts)
         second.answered()
 
-        assert [(1, "eu/d1"), (2, "us/d7")] == [(first.number, place(first)), (second.number, place(second))]
-        assert "eu/d1 503 → us/d7 ok" == attempts.trail
-        assert [] == clock.slept
+        assert [(first.number, place(first)), (second.number, place(second))] == [(1, "eu/d1"), (2, "us/d7")]
+        assert attempts.trail == "eu/d1 503 → us/d7 ok"
+        assert clock.slept == []
         with pytest.raises(StopIteration):
             next(attempts)
 
@@ -57,15 +57,15 @@ class TestOneAttemptAfterAnother:
             router_of(pool_at("eu/d1", "eu/d2", "us/d3", "us/d4", "us/d5"), policy).attempts("gpt-5"), OVERLOADED
         )
 
-        assert ["eu/d1", "eu/d2", "us/d3", "us/d4", "us/d5"] == sorted(went)
+        assert sorted(went) == ["eu/d1", "eu/d2", "us/d3", "us/d4", "us/d5"]
 
     def test_there_are_three_attempts_at_most(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "eu/d2", "us/d3", "us/d4"))
         attempts = router.attempts("gpt-5")
 
-        assert 3 == len(all_fail(attempts, OVERLOADED))
-        assert OVERLOADED == attempts.fault
-        assert [] == clock.slept
+        assert len(all_fail(attempts, OVERLOADED)) == 3
+        assert attempts.fault == OVERLOADED
+        assert clock.slept == []
         assert nothing_in_flight(router)
 
     def test_the_last_fault_is_what_is_left(self, router_of):
@@ -86,26 +86,26 @@ class TestOneAttemptAfterAnother:
     def test_a_callers_mistake_costs_one_call(self, router_of):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
 
-        assert ["eu/d1"] == all_fail(attempts, BAD)
+        assert all_fail(attempts, BAD) == ["eu/d1"]
         assert BAD is attempts.fault
 
     def test_an_attempt_that_nothing_was_said_of_is_the_last(self, router_of):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
         next(attempts)
 
-        assert [] == list(attempts)
-        assert "eu/d1 open" == attempts.trail
+        assert list(attempts) == []
+        assert attempts.trail == "eu/d1 open"
 
     def test_without_retries_there_is_one(self, router_of):
-        assert 1 == len(all_fail(router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", retry=False), OVERLOADED))
+        assert len(all_fail(router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", retry=False), OVERLOADED)) == 1
 
     def test_what_is_over_stays_over(self, router_of):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
         first = next(attempts)
-        assert [] == list(attempts)
+        assert list(attempts) == []
         first.failed(OVERLOADED)
 
-        assert [] == list(attempts)
+        assert list(attempts) == []
 
     def test_a_probe_is_not_taken_by_the_last_attempt_of_several(self, router_of, monkeypatch):
         router = router_of(pool_at("eu/d1", "us/d7", "ap/d9"))
@@ -116,7 +116,7 @@ class TestOneAttemptAfterAnother:
         all_fail(router.attempts("gpt-5"), OVERLOADED)
         all_fail(router.attempts("gpt-5", retry=False), OVERLOADED)
 
-        assert [True, True, False, True] == asked
+        assert asked == [True, True, False, True]
 
     @pytest.mark.parametrize(("most", "retry"), [(1, True), (1, False), (3, False)])
     def test_where_no_request_can_fail_over_a_healed_endpoint_is_found_all_the_same(
@@ -139,7 +139,7 @@ class TestOneAttemptAfterAnother:
                 went.append(place(attempt))
             clock.now += 30
 
-        assert ("eu/d1", 5) == (went[0], went.count("eu/d1"))
+        assert (went[0], went.count("eu/d1")) == ("eu/d1", 5)
 
 
 class TestQuotas:
@@ -147,27 +147,27 @@ class TestQuotas:
         router = router_of(pool_at("eu/d1", "eu/d2", "us/d7"), Policy(cooldown=NO_REST))
         went = all_fail(router.attempts("gpt-5"), dataclasses.replace(SPENT, retry_after=0), OVERLOADED)
 
-        assert ["eu/d1", "us/d7"] == went[:2]
-        assert [0.125] == clock.slept
+        assert went[:2] == ["eu/d1", "us/d7"]
+        assert clock.slept == [0.125]
 
     def test_after_a_429_of_the_provider_only_the_endpoint_is(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "eu/d2"), Policy(cooldown=NO_REST, retry=RetryPolicy(max_attempts=2)))
         fault = dataclasses.replace(BUSY, retry_after=0)
 
-        assert ["eu/d1", "eu/d2"] == all_fail(router.attempts("gpt-5"), fault)
-        assert [] == clock.slept
+        assert all_fail(router.attempts("gpt-5"), fault) == ["eu/d1", "eu/d2"]
+        assert clock.slept == []
 
     def test_another_fault_does_not_spend_the_domain(self, router_of, clock):
         fault = dataclasses.replace(OVERLOADED, quota=Quota.MODEL)
         router = router_of(pool_at("eu/d1", "eu/d2"), Policy(retry=RetryPolicy(max_attempts=2)))
 
-        assert ["eu/d1", "eu/d2"] == all_fail(router.attempts("gpt-5"), fault)
-        assert [] == clock.slept
+        assert all_fail(router.attempts("gpt-5"), fault) == ["eu/d1", "eu/d2"]
+        assert clock.slept == []
 
     def test_after_the_pause_a_domain_may_be_asked_again(self, router_of):
         router = router_of(pool_at("eu/d1"), Policy(cooldown=NO_REST))
 
-        assert ["eu/d1"] * 3 == all_fail(router.attempts("gpt-5"), dataclasses.replace(SPENT, retry_after=0))
+        assert all_fail(router.attempts("gpt-5"), dataclasses.replace(SPENT, retry_after=0)) == ["eu/d1"] * 3
 
 
 class TestTheRefusal:
@@ -204,7 +204,7 @@ class TestTheRefusal:
         fault = dataclasses.replace(BUSY, retry_after=60.0)
         policy = Policy(cooldown=NO_REST, retry=RetryPolicy(max_attempts=1))
 
-        assert 0.0 == self.refusal(router_of, fault, policy=policy).retry_after
+        assert self.refusal(router_of, fault, policy=policy).retry_after == 0.0
 
     def test_refused_credentials_and_hinted_overloads_rest_as_well(self, router_of):
         overloaded = dataclasses.replace(OVERLOADED, retry_after=40.0)
@@ -222,7 +222,7 @@ class TestTheRefusal:
         attempts = router.attempts("gpt-5", sticky="us/d7")
         all_fail(attempts, dataclasses.replace(BUSY, retry_after=60.0))
 
-        assert 60.0 == attempts.final_fault.retry_after
+        assert attempts.final_fault.retry_after == 60.0
 
     def test_a_model_that_has_left_has_no_time_to_come_back(self, router_of):
         router = router_of(pool_at("eu/d1"), Policy(cooldown=NO_REST))
@@ -265,7 +265,7 @@ class TestOwnership:
             attempt.answered()
             attempt.failed(fault)
 
-        assert [OPEN] == [state.circuit for state in router.balancer.snapshot()]
+        assert [state.circuit for state in router.balancer.snapshot()] == [OPEN]
 
     def test_closing_gives_back_a_lease_that_nothing_became_of(self, router_of):
         router = router_of(pool_at("eu/d1"))
@@ -274,7 +274,7 @@ class TestOwnership:
             assert not nothing_in_flight(router)
 
         assert nothing_in_flight(router)
-        assert [] == list(attempts)
+        assert list(attempts) == []
 
     def test_closing_before_the_first_attempt_makes_none(self, router_of):
         router = router_of(pool_at("eu/d1"))
@@ -282,8 +282,8 @@ class TestOwnership:
         attempts.close()
         attempts.close()
 
-        assert [] == list(attempts)
-        assert "" == attempts.trail
+        assert list(attempts) == []
+        assert attempts.trail == ""
         assert nothing_in_flight(router)
 
 
@@ -301,7 +301,7 @@ class TestTheTrail:
         attempts = router_of(pool_at("eu/d1")).attempts("gpt-5")
         next(attempts).failed(fault)
 
-        assert f"eu/d1 {outcome}" == attempts.trail
+        assert attempts.trail == f"eu/d1 {outcome}"
 
     def test_a_stream_that_broke_after_it_answered_did_not_end_well(self, router_of):
         attempts = router_of(pool_at("eu/d1")).attempts("gpt-5")
@@ -309,4 +309,4 @@ class TestTheTrail:
         attempt.answered()
         attempt.failed(Fault(FaultKind.STREAM_BROKEN, "cut"))
 
-        assert "eu/d1 stream_broken" == attempts.trail
+        assert attempts.trail == "eu/d1 stream_broken"

@@ -20,12 +20,12 @@ class TestNothingAvailable:
         scene.fails(EU1)
         leases = [scene.acquire() for _ in range(3)]
 
-        assert [Availability.OPEN] == scene.availability()
-        assert [(EU1, "alone")] * 3 == [(lease.endpoint, lease.reason) for lease in leases]
+        assert scene.availability() == [Availability.OPEN]
+        assert [(lease.endpoint, lease.reason) for lease in leases] == [(EU1, "alone")] * 3
 
         leases[1].answered()
 
-        assert [Availability.AVAILABLE] == scene.availability()
+        assert scene.availability() == [Availability.AVAILABLE]
 
     def test_a_pool_of_one_that_rests_is_not_asked(self):
         scene = BalancerScene([EU1])
@@ -33,18 +33,18 @@ class TestNothingAvailable:
         scene.at(EU1).failed(replace(BUSY, retry_after=3.0))
         scene.clock.now += 1
 
-        assert 10.0 - 1.0 == scene.refusal().fault.retry_after
+        assert scene.refusal().fault.retry_after == 10.0 - 1.0
 
     def test_a_pool_of_one_that_was_tried_is_not_asked_again(self):
         error = BalancerScene([EU1]).refusal(exclude=[EU1])
 
-        assert (FaultKind.UNAVAILABLE, None, None) == (error.fault.kind, error.fault.retry_after, error.wait)
+        assert (error.fault.kind, error.fault.retry_after, error.wait) == (FaultKind.UNAVAILABLE, None, None)
 
     def test_a_pool_of_one_that_is_gone_is_asked_all_the_same(self):
         scene = BalancerScene([EU1])
         scene.fails(EU1, fault=GONE)
 
-        assert "alone" == scene.acquire().reason
+        assert scene.acquire().reason == "alone"
 
     def test_all_open_lets_one_request_through_to_each_the_longest_open_first(self):
         scene = BalancerScene()
@@ -53,12 +53,12 @@ class TestNothingAvailable:
             scene.clock.now += 1
         leases = [scene.acquire() for _ in range(3)]
 
-        assert [(US1, "panic"), (EU2, "panic"), (EU1, "panic")] == [(each.endpoint, each.reason) for each in leases]
-        assert 1.0 == scene.refusal().fault.retry_after
+        assert [(each.endpoint, each.reason) for each in leases] == [(US1, "panic"), (EU2, "panic"), (EU1, "panic")]
+        assert scene.refusal().fault.retry_after == 1.0
 
         leases[1].close()
 
-        assert EU2 == scene.acquire().endpoint
+        assert scene.acquire().endpoint == EU2
 
     def test_twice_as_many_get_through_for_each_second_without_a_failure(self):
         scene = BalancerScene()
@@ -74,9 +74,9 @@ class TestNothingAvailable:
             came.append(len(held) - before)
             scene.clock.now += 1
 
-        assert [3, 3, 6, 12] == came
-        assert {"panic"} == {lease.reason for lease in held}
-        assert {8} == {state.in_flight for state in scene.balancer.snapshot()}
+        assert came == [3, 3, 6, 12]
+        assert {lease.reason for lease in held} == {"panic"}
+        assert {state.in_flight for state in scene.balancer.snapshot()} == {8}
 
     def test_half_open_ones_are_asked_before_those_that_are_open(self):
         scene = BalancerScene()
@@ -86,8 +86,8 @@ class TestNothingAvailable:
         scene.clock.now += 5
         leases = [scene.acquire() for _ in range(3)]
 
-        assert {(EU2, "probe"), (US1, "probe")} == {(each.endpoint, each.reason) for each in leases[:2]}
-        assert (EU1, "panic") == (leases[2].endpoint, leases[2].reason)
+        assert {(each.endpoint, each.reason) for each in leases[:2]} == {(EU2, "probe"), (US1, "probe")}
+        assert (leases[2].endpoint, leases[2].reason) == (EU1, "panic")
 
     @pytest.mark.parametrize(("a_second", "refused"), [(2, 0), (5, 8)])
     def test_an_outage_does_not_last_as_long_as_the_first_slow_answer_after_it(self, a_second, refused):
@@ -111,14 +111,14 @@ class TestNothingAvailable:
         scene = BalancerScene()
         scene.fails(EU1, EU2)
 
-        assert "no other deployment of 'm' is left to try" == str(scene.refusal(exclude=[US1]))
+        assert str(scene.refusal(exclude=[US1])) == "no other deployment of 'm' is left to try"
 
     def test_a_closed_one_in_cooldown_does_not_keep_others_from_being_asked(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1)
         scene.fails(US1, fault=replace(BUSY, retry_after=60.0))
 
-        assert "panic" == scene.acquire().reason
+        assert scene.acquire().reason == "panic"
 
     def test_a_request_in_panic_that_fails_makes_way_for_the_next(self):
         scene = BalancerScene()
@@ -132,7 +132,7 @@ class TestNothingAvailable:
             lease.failed(DOWN)
             scene.clock.now += 0.1
 
-        assert [US1, EU2, EU1, US1] == order
+        assert order == [US1, EU2, EU1, US1]
 
     def test_a_request_in_panic_that_is_answered_closes_the_circuit(self):
         scene = BalancerScene()
@@ -146,7 +146,7 @@ class TestNothingAvailable:
         scene = BalancerScene()
         scene.fails(EU1, EU2, US1)
 
-        assert US1 == scene.acquire(exclude=[EU1, EU2]).endpoint
+        assert scene.acquire(exclude=[EU1, EU2]).endpoint == US1
         assert US1 not in {scene.acquire(exclude_domains=[US1.domain]).endpoint for _ in range(2)}
 
     def test_no_open_one_is_asked_while_another_is_closed(self):
@@ -154,20 +154,20 @@ class TestNothingAvailable:
         scene.fails(EU1)
         error = scene.refusal(exclude=[US1])
 
-        assert (FaultKind.UNAVAILABLE, 503, None) == (error.fault.kind, error.fault.status, error.fault.retry_after)
-        assert "no other deployment of 'm' is left to try" == str(error)
+        assert (error.fault.kind, error.fault.status, error.fault.retry_after) == (FaultKind.UNAVAILABLE, 503, None)
+        assert str(error) == "no other deployment of 'm' is left to try"
 
     def test_one_that_is_gone_is_not_asked_in_panic(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1, US1, fault=GONE)
         error = scene.refusal()
 
-        assert (FaultKind.UNAVAILABLE, 503, 60.0, 60.0) == (
+        assert (
             error.fault.kind,
             error.fault.status,
             error.fault.retry_after,
             error.wait,
-        )
+        ) == (FaultKind.UNAVAILABLE, 503, 60.0, 60.0)
 
     def test_who_is_gone_for_good_gives_no_time_to_come_back(self):
         scene = BalancerScene([EU1, US1])
@@ -183,9 +183,9 @@ class TestNothingAvailable:
         leases = [scene.acquire(), scene.acquire()]
         error = scene.refusal()
 
-        assert {EU1, US1} == {lease.endpoint for lease in leases}
-        assert (503, 1.0, 1.0) == (error.fault.status, error.fault.retry_after, error.wait)
-        assert "no deployment of 'm' can take the request now" == str(error)
+        assert {lease.endpoint for lease in leases} == {EU1, US1}
+        assert (error.fault.status, error.fault.retry_after, error.wait) == (503, 1.0, 1.0)
+        assert str(error) == "no deployment of 'm' can take the request now"
 
     def test_all_in_cooldown_is_told_with_the_exact_time(self):
         scene = BalancerScene()
@@ -194,17 +194,17 @@ class TestNothingAvailable:
         scene.clock.now += 2.5
         error = scene.refusal()
 
-        assert (FaultKind.RATE_LIMITED, 429, 1.5, 1.5) == (
+        assert (
             error.fault.kind,
             error.fault.status,
             error.fault.retry_after,
             error.wait,
-        )
-        assert "the quota of every deployment of 'm' is used up" == str(error)
+        ) == (FaultKind.RATE_LIMITED, 429, 1.5, 1.5)
+        assert str(error) == "the quota of every deployment of 'm' is used up"
 
         scene.clock.now += 1.5
 
-        assert US1 == scene.acquire().endpoint
+        assert scene.acquire().endpoint == US1
 
     def test_a_quota_that_is_used_up_beside_an_open_circuit_is_told_as_what_it_is(self):
         scene = BalancerScene([EU1, US1])
@@ -213,16 +213,16 @@ class TestNothingAvailable:
         probe = scene.acquire()
         error = scene.refusal()
 
-        assert EU1 == probe.endpoint
-        assert (FaultKind.RATE_LIMITED, 429) == (error.fault.kind, error.fault.status)
-        assert "the quota of 1 of 2 deployments of 'm' is used up" == str(error)
+        assert probe.endpoint == EU1
+        assert (error.fault.kind, error.fault.status) == (FaultKind.RATE_LIMITED, 429)
+        assert str(error) == "the quota of 1 of 2 deployments of 'm' is used up"
 
     def test_all_in_cooldown_is_so_whether_tried_or_not(self):
         scene = BalancerScene()
         scene.fails(EU1, fault=replace(SPENT, retry_after=9.0))
         scene.fails(US1, fault=replace(BUSY, retry_after=4.0))
 
-        assert 4.0 == scene.refusal(exclude=POOL).wait
+        assert scene.refusal(exclude=POOL).wait == 4.0
 
     def test_open_or_in_cooldown_is_told_with_the_nearest_of_both(self):
         scene = BalancerScene([EU1, US1])
@@ -231,8 +231,8 @@ class TestNothingAvailable:
         lease = scene.acquire()
         error = scene.refusal()
 
-        assert "panic" == lease.reason
-        assert (429, 1.0, 1.0) == (error.fault.status, error.fault.retry_after, error.wait)
+        assert lease.reason == "panic"
+        assert (error.fault.status, error.fault.retry_after, error.wait) == (429, 1.0, 1.0)
 
     def test_an_overload_with_a_hint_is_no_quota(self):
         scene = BalancerScene([EU1])
@@ -240,24 +240,24 @@ class TestNothingAvailable:
         scene.balancer.breaker(EU1).checked()
         error = scene.refusal()
 
-        assert (FaultKind.UNAVAILABLE, 503, 3.0, 3.0) == (
+        assert (
             error.fault.kind,
             error.fault.status,
             error.fault.retry_after,
             error.wait,
-        )
+        ) == (FaultKind.UNAVAILABLE, 503, 3.0, 3.0)
 
     def test_refused_credentials_everywhere_are_not_the_callers(self):
         scene = BalancerScene()
         scene.fails(EU1, US1, fault=REFUSED)
         error = scene.refusal()
 
-        assert (FaultKind.REFUSED_CREDENTIALS, 502, 60.0) == (
+        assert (
             error.fault.kind,
             error.fault.status,
             error.fault.retry_after,
-        )
-        assert "SAP AI Core refuses the proxy's credentials for every deployment of 'm'" == str(error)
+        ) == (FaultKind.REFUSED_CREDENTIALS, 502, 60.0)
+        assert str(error) == "SAP AI Core refuses the proxy's credentials for every deployment of 'm'"
 
     def test_refused_credentials_in_one_place_are_not_all(self):
         scene = BalancerScene([EU1, US1])
@@ -273,4 +273,4 @@ class TestNothingAvailable:
 
         fault = error.value.fault
 
-        assert (FaultKind.NOT_FOUND, 404, "model") == (fault.kind, fault.status, fault.param)
+        assert (fault.kind, fault.status, fault.param) == (FaultKind.NOT_FOUND, 404, "model")

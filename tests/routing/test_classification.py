@@ -50,7 +50,7 @@ class TestClassifications:
     def test_what_no_endpoint_had_a_part_in_changes_nothing(self, kind):
         row = CLASSIFICATIONS[kind]
 
-        assert (Effect.NEUTRAL, Scope.NONE, False) == (row.effect, row.cooldown, row.try_elsewhere)
+        assert (row.effect, row.cooldown, row.try_elsewhere) == (Effect.NEUTRAL, Scope.NONE, False)
 
     @pytest.mark.parametrize("kind", [kind for kind in KINDS if 500 <= http_status(Fault(kind, "")) < 600])
     def test_a_failure_behind_the_proxy_is_tried_elsewhere_unless_there_is_no_elsewhere(self, kind):
@@ -62,10 +62,10 @@ class TestClassifications:
         by_scope = {scope: {kind for kind in KINDS if CLASSIFICATIONS[kind].cooldown is scope} for scope in Scope}
 
         assert {FaultKind.RATE_LIMITED} == by_effect[Effect.THROTTLE] == by_scope[Scope.DOMAIN]
-        assert {FaultKind.GONE} == by_effect[Effect.EJECT]
-        assert {FaultKind.REQUEST_FORBIDDEN, FaultKind.RESOURCE_NOT_FOUND} == by_effect[Effect.REFUSAL]
-        assert {FaultKind.REFUSED_CREDENTIALS, FaultKind.NO_TOKEN} == by_scope[Scope.SUBACCOUNT]
-        assert {FaultKind.OVERLOADED} == by_scope[Scope.ENDPOINT]
+        assert by_effect[Effect.EJECT] == {FaultKind.GONE}
+        assert by_effect[Effect.REFUSAL] == {FaultKind.REQUEST_FORBIDDEN, FaultKind.RESOURCE_NOT_FOUND}
+        assert by_scope[Scope.SUBACCOUNT] == {FaultKind.REFUSED_CREDENTIALS, FaultKind.NO_TOKEN}
+        assert by_scope[Scope.ENDPOINT] == {FaultKind.OVERLOADED}
         assert by_scope[Scope.SUBACCOUNT] <= by_effect[Effect.NEUTRAL]
         assert by_scope[Scope.ENDPOINT] <= by_effect[Effect.FAILURE]
 

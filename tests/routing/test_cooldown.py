@@ -41,15 +41,15 @@ def lengths(scene: Scene, kind: FaultKind, times: int, asked: float | None = Non
 
 
 def test_without_a_hint_it_doubles_up_to_its_cap():
-    assert [5, 10, 20, 40, 60, 60] == lengths(Scene(), FaultKind.RATE_LIMITED, 6)
+    assert lengths(Scene(), FaultKind.RATE_LIMITED, 6) == [5, 10, 20, 40, 60, 60]
 
 
 def test_a_refused_token_rests_a_subaccount_for_longer_whatever_the_hint():
-    assert [60, 120, 240, 480, 600, 600] == lengths(Scene(), FaultKind.REFUSED_CREDENTIALS, 6, 1.0)
+    assert lengths(Scene(), FaultKind.REFUSED_CREDENTIALS, 6, 1.0) == [60, 120, 240, 480, 600, 600]
 
 
 def test_no_number_of_cooldowns_is_too_many():
-    assert 60 == lengths(Scene(), FaultKind.RATE_LIMITED, 2_000)[-1]
+    assert lengths(Scene(), FaultKind.RATE_LIMITED, 2_000)[-1] == 60
 
 
 def test_a_success_starts_over():
@@ -58,7 +58,7 @@ def test_a_success_starts_over():
 
     assert scene.cooldowns.end("k", scene.clock.now)
     assert not scene.cooldowns.end("k", scene.clock.now)
-    assert 5 == scene.cooldowns.start("k")
+    assert scene.cooldowns.start("k") == 5
 
 
 @pytest.mark.parametrize(("sent", "ends"), [(999.0, False), (1_000.0, False), (1_001.0, True)])
@@ -76,12 +76,12 @@ def test_requests_that_were_under_way_do_not_double_it():
     scene.cooldowns.start("k")
     scene.clock.now += 4
 
-    assert 5 == scene.cooldowns.start("k")
-    assert 5 == scene.cooldowns.remaining("k")
+    assert scene.cooldowns.start("k") == 5
+    assert scene.cooldowns.remaining("k") == 5
 
     scene.clock.now += 5
 
-    assert 10 == scene.cooldowns.start("k")
+    assert scene.cooldowns.start("k") == 10
 
 
 @given(st.lists(st.tuples(st.floats(0, 400), st.one_of(st.none(), st.floats(0, 400)))))
@@ -116,7 +116,7 @@ def test_keys_do_not_know_each_other():
     scene = Scene()
     scene.cooldowns.start("k", 3.0)
 
-    assert 0 == scene.cooldowns.remaining("other")
+    assert scene.cooldowns.remaining("other") == 0
     assert not scene.cooldowns.end("other")
 
 
@@ -133,8 +133,8 @@ def test_it_counts_what_began_grew_or_ended():
         counts.append(scene.cooldowns.changes)
     scene.cooldowns.end("nothing")
 
-    assert [0, 1, 2, 3, 4] == counts
-    assert 4 == scene.cooldowns.changes
+    assert counts == [0, 1, 2, 3, 4]
+    assert scene.cooldowns.changes == 4
 
 
 def test_it_forgets_what_ends_first_when_it_is_full():
@@ -142,8 +142,8 @@ def test_it_forgets_what_ends_first_when_it_is_full():
     for key, seconds in [("a", 5.0), ("b", 3.0), ("a", 6.0), ("c", 1.0), ("d", 9.0)]:
         scene.cooldowns.start(key, seconds)
 
-    assert 2 == len(scene.cooldowns._known)
-    assert [6, 0, 0, 9] == [scene.cooldowns.remaining(key) for key in "abcd"]
+    assert len(scene.cooldowns._known) == 2
+    assert [scene.cooldowns.remaining(key) for key in "abcd"] == [6, 0, 0, 9]
 
 
 def test_it_retains_what_it_is_told_to():
@@ -152,7 +152,7 @@ def test_it_retains_what_it_is_told_to():
     scene.cooldowns.start("b", 5.0)
     scene.cooldowns.retain({"b", "c"})
 
-    assert [0, 5] == [scene.cooldowns.remaining(key) for key in "ab"]
+    assert [scene.cooldowns.remaining(key) for key in "ab"] == [0, 5]
 
 
 def test_it_works_without_being_told_anything():

@@ -46,32 +46,32 @@ class Absurd:
 class TestWhoIsChosen:
     def test_a_strategy_that_stays_where_it_was_gets_the_first_of_the_others_when_that_opens(self):
         scene = BalancerScene(strategy=always(US1))
-        assert US1 == scene.acquire().endpoint
+        assert scene.acquire().endpoint == US1
         scene.balancer.breaker(US1).eject("stopped")
         leases = [scene.acquire() for _ in range(3)]
 
-        assert [(EU1, "defect")] * 3 == [(lease.endpoint, lease.reason) for lease in leases]
+        assert [(lease.endpoint, lease.reason) for lease in leases] == [(EU1, "defect")] * 3
 
     def test_it_cannot_send_a_request_where_that_has_been(self):
         scene = BalancerScene(strategy=always(US1))
 
-        assert EU1 == scene.acquire(exclude=[US1]).endpoint
-        assert EU1 == scene.acquire(exclude_domains=[US1.domain]).endpoint
+        assert scene.acquire(exclude=[US1]).endpoint == EU1
+        assert scene.acquire(exclude_domains=[US1.domain]).endpoint == EU1
 
     def test_nor_to_who_rests(self):
         scene = BalancerScene(strategy=always(US1))
         scene.acquire().failed(replace(BUSY, retry_after=60.0))
 
         assert Availability.COOLDOWN is scene.availability()[2]
-        assert EU1 == scene.acquire().endpoint
+        assert scene.acquire().endpoint == EU1
 
     def test_nor_to_a_probe_that_is_not_to_be_made(self):
         scene = BalancerScene(strategy=always(US1))
         scene.balancer.breaker(US1).eject("stopped", seconds=1)
         scene.clock.now += 1
 
-        assert EU1 == scene.acquire(can_fail_over=False).endpoint
-        assert (US1, "probe") == ((lease := scene.acquire()).endpoint, lease.reason)
+        assert scene.acquire(can_fail_over=False).endpoint == EU1
+        assert ((lease := scene.acquire()).endpoint, lease.reason) == (US1, "probe")
 
     @pytest.mark.parametrize(
         "named",
@@ -79,28 +79,28 @@ class TestWhoIsChosen:
         ids=["nothing", "a name", "a list", "absurd", "a stranger"],
     )
     def test_what_is_no_candidate_at_all_is_no_choice(self, named):
-        assert EU1 == BalancerScene(strategy=always(named)).acquire().endpoint
+        assert BalancerScene(strategy=always(named)).acquire().endpoint == EU1
 
     def test_one_that_raises_chooses_nobody(self):
         scene = BalancerScene(strategy=Naming(lambda rows: rows[7]))
 
-        assert EU1 == scene.acquire().endpoint
-        assert {EU1: 1, EU2: 0, US1: 0} == in_flight(scene.balancer)
+        assert scene.acquire().endpoint == EU1
+        assert in_flight(scene.balancer) == {EU1: 1, EU2: 0, US1: 0}
 
     def test_one_that_spoils_its_rows_spoils_nothing_else(self):
         scene = BalancerScene(strategy=Naming(lambda rows: rows.clear() or US1))
 
-        assert (US1, "naming") == ((lease := scene.acquire()).endpoint, lease.reason)
+        assert ((lease := scene.acquire()).endpoint, lease.reason) == (US1, "naming")
 
     def test_an_endpoint_may_be_named_by_one_that_equals_it(self):
         scene = BalancerScene(strategy=always(replace(US1, weight=5)))
 
-        assert ((US1, 1.0), "naming") == (((lease := scene.acquire()).endpoint, lease.endpoint.weight), lease.reason)
+        assert (((lease := scene.acquire()).endpoint, lease.endpoint.weight), lease.reason) == ((US1, 1.0), "naming")
 
     def test_whoever_asks_without_a_lease_gets_the_first_candidate_too(self):
         scene = BalancerScene(strategy=always(None))
 
-        assert EU1 == scene.balancer.select("m")
+        assert scene.balancer.select("m") == EU1
 
     def test_the_first_candidate_may_be_overtaken_as_well(self):
         """Between the survey and the permit another thread may open the circuit."""
@@ -114,7 +114,7 @@ class TestWhoIsChosen:
         scene.balancer.breaker(US1).eject("stopped")
         scene.refusal()
 
-        assert [Availability.GONE] * 3 == scene.availability()
+        assert scene.availability() == [Availability.GONE] * 3
 
 
 class TestTelling:
@@ -135,14 +135,14 @@ class TestTelling:
             balancer.select("m")
             balancer.acquire("m").close()
 
-        assert [("naming", "m"), ("naming", "n"), ("naming", "m")] == [(each.strategy, each.model) for each in heard]
+        assert [(each.strategy, each.model) for each in heard] == [("naming", "m"), ("naming", "n"), ("naming", "m")]
         assert all(isinstance(each, StrategyFailed) for each in heard)
-        assert [True] * 3 == free
-        assert [
+        assert free == [True] * 3
+        assert caplog.messages == [
             "the strategy naming failed for m, so the first candidate is selected",
             "the strategy naming failed for n, so the first candidate is selected",
             "the strategy naming failed for m, so the first candidate is selected",
-        ] == caplog.messages
+        ]
         assert "it named NoneType, which it was not offered" in caplog.text
         assert "it named ap/d9, which it was not offered" in caplog.text
 
@@ -151,13 +151,13 @@ class TestTelling:
         scene.acquire()
 
         [record] = caplog.records
-        assert logging.ERROR == record.levelno
+        assert record.levelno == logging.ERROR
         assert IndexError is record.exc_info[0]
         assert __file__ in caplog.text
 
     def test_a_strategy_that_does_what_it_should_is_not_mentioned(self, caplog):
         scene = BalancerScene(strategy=always(US1))
         with scene.acquire() as lease:
-            assert "naming" == lease.reason
+            assert lease.reason == "naming"
 
-        assert [] == caplog.messages
+        assert caplog.messages == []

@@ -29,7 +29,7 @@ class TestEndpoint:
     def test_settings_do_not_make_it_another(self):
         heavier = endpoint("eu", "d1", weight=5, tier=2, resource_group="rg")
 
-        assert EU1 == heavier
+        assert heavier == EU1
         assert hash(EU1) == hash(heavier)
         assert endpoint("eu", "d1", "other") != EU1
 

@@ -48,13 +48,13 @@ def mentioned(exported: object) -> set[str]:
 
 @pytest.mark.parametrize("exported", [getattr(routing, name) for name in routing.__all__])
 def test_what_an_exported_name_takes_or_gives_is_exported_too(exported):
-    assert set() == mentioned(exported) - set(routing.__all__)
+    assert mentioned(exported) - set(routing.__all__) == set()
 
 
 def test_all_that_listeners_are_told_is_exported():
     told = {event.__name__ for event in parts(routing.RoutingEvent) if inspect.isclass(event)}
 
-    assert set() == told - set(routing.__all__) - {"UnionType"}
+    assert told - set(routing.__all__) - {"UnionType"} == set()
 
 
 @pytest.mark.parametrize("name", TOLD.split())
@@ -64,4 +64,4 @@ def test_what_is_told_and_raised_is_exported(name):
 
 
 def test_no_module_is_exported_in_place_of_a_name():
-    assert [] == [name for name in routing.__all__ if inspect.ismodule(getattr(routing, name))]
+    assert [name for name in routing.__all__ if inspect.ismodule(getattr(routing, name))] == []

@@ -52,14 +52,14 @@ class TestLoadBalanceUrl:
         assert load_balance_url("gpt-4.1") == (URL.format("us", "d8"), "us", "group-us", "gpt-4.1")
 
     def test_subaccounts_take_turns_and_then_their_deployments(self):
-        assert [
+        assert [load_balance_url("gpt-5")[0].rpartition("/")[2] for _ in range(6)] == [
             "d1",
             "d7",
             "d2",
             "d7",
             "d1",
             "d7",
-        ] == [load_balance_url("gpt-5")[0].rpartition("/")[2] for _ in range(6)]
+        ]
 
     @pytest.mark.parametrize(
         ("model", "final"),
@@ -99,7 +99,7 @@ def test_where_there_is_nothing_a_value_error_names_the_model_and_its_fallbacks(
 
     assert str(caught.value) == regret
     assert isinstance(caught.value, NoEndpointError)
-    assert (FaultKind.NOT_FOUND, 404) == (caught.value.fault.kind, caught.value.fault.status)
+    assert (caught.value.fault.kind, caught.value.fault.status) == (FaultKind.NOT_FOUND, 404)
     assert caught.value.fault.message == regret
 
 
@@ -140,10 +140,10 @@ class TestTheLog:
         load_balance_url("mistral-tiny")
         load_balance_url("gpt-5-latest")
 
-        assert [
+        assert caplog.messages == [
             "'claude-3-opus' is not deployed: anthropic--claude-4.5-sonnet answers for it",
             "'mistral-tiny' is not deployed: gpt-4.1 answers for it",
-        ] == caplog.messages
+        ]
 
     @pytest.mark.parametrize(
         ("model", "said"),
@@ -161,8 +161,8 @@ class TestTheLog:
         with pytest.raises(NoEndpointError):
             load_balance_url(model)
 
-        assert [("WARNING", f"no endpoint is selected: {said}")] == [
-            (each.levelname, each.getMessage()) for each in caplog.records
+        assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+            ("WARNING", f"no endpoint is selected: {said}")
         ]
 
 
@@ -173,8 +173,8 @@ class TestRouteRequest:
 
         assert url == URL.format("eu", "d1") + "/chat/completions?api-version=2024-12-01-preview"
         assert body["messages"] == REQUEST["messages"]
-        assert "eu" == subaccount
-        assert "openai-chat" == protocol.name
+        assert subaccount == "eu"
+        assert protocol.name == "openai-chat"
 
     def test_model_and_stream_may_be_said_apart(self):
         route = route_request(REQUEST, "claude-sonnet-4-5", stream=True)
@@ -214,4 +214,4 @@ class TestThePackage:
         code = "import sys, routing; print(sorted({'flask', 'requests', 'urllib3', 'pydantic'} & set(sys.modules)))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-        assert "[]\n" == done.stdout
+        assert done.stdout == "[]\n"

@@ -53,13 +53,13 @@ class TestAnotherSubaccount:
     def test_each_failure_leads_to_a_subaccount_that_has_not_failed(self, router_of):
         router = router_of(pool_at("eu/d1", "eu/d2", "us/d3", "us/d4", "ap/d5", "ap/d6"))
 
-        assert ["eu", "us", "ap"] == [went.partition("/")[0] for went in all_fail(router.attempts("gpt-5"), DOWN)]
+        assert [went.partition("/")[0] for went in all_fail(router.attempts("gpt-5"), DOWN)] == ["eu", "us", "ap"]
 
     def test_a_sibling_is_asked_where_no_other_subaccount_is_available(self, router_of):
         router = router_of(pool_at("eu/d1", "eu/d2", "us/d3"), Policy(cooldown=NO_REST))
         next(router.attempts("gpt-5", sticky="us/d3", retry=False)).failed(dataclasses.replace(BUSY, retry_after=60))
 
-        assert ["eu/d1", "eu/d2"] == all_fail(router.attempts("gpt-5"), DOWN, Fault(FaultKind.INVALID_REQUEST, "x"))
+        assert all_fail(router.attempts("gpt-5"), DOWN, Fault(FaultKind.INVALID_REQUEST, "x")) == ["eu/d1", "eu/d2"]
 
     def test_an_open_circuit_elsewhere_is_not_forced_while_a_sibling_is_closed(self, router_of):
         router = router_of(pool_at("eu/d1", "eu/d2", "us/d3"), Policy(breaker=BreakerPolicy(failure_threshold=1)))
@@ -67,15 +67,15 @@ class TestAnotherSubaccount:
         attempts = router.attempts("gpt-5")
         next(attempts).failed(DOWN)
 
-        assert "eu/d2" == place(next(attempts))
+        assert place(next(attempts)) == "eu/d2"
 
     def test_after_the_pause_all_are_equal_again(self, router_of, clock):
         policy = Policy(retry=RetryPolicy(max_attempts=5))
         went = all_fail(router_of(pool_at("eu/d1", "eu/d2", "us/d3"), policy).attempts("gpt-5"), OVERLOADED)
 
-        assert ["eu/d1", "us/d3", "eu/d2"] == went[:3]
-        assert {"eu", "us"} == {each.partition("/")[0] for each in went[3:]}
-        assert 1 == len(clock.slept)
+        assert went[:3] == ["eu/d1", "us/d3", "eu/d2"]
+        assert {each.partition("/")[0] for each in went[3:]} == {"eu", "us"}
+        assert len(clock.slept) == 1
 
 
 class TestAnotherTier:
@@ -84,17 +84,17 @@ class TestAnotherTier:
     def test_a_tier_is_left_once_it_has_failed_twice(self, router_of):
         router = router_of(tiered("0:eu/d1", "0:eu/d2", "0:eu/d3", "1:us/d7"), self.PRIORITY)
 
-        assert ["eu/d1", "eu/d2", "us/d7"] == all_fail(router.attempts("gpt-5"), DOWN)
+        assert all_fail(router.attempts("gpt-5"), DOWN) == ["eu/d1", "eu/d2", "us/d7"]
 
     def test_a_failure_alone_leaves_no_tier(self, router_of):
         router = router_of(tiered("0:eu/d1", "0:us/d2", "1:us/d7"), self.PRIORITY)
 
-        assert ["eu/d1", "us/d2"] == all_fail(router.attempts("gpt-5"), DOWN)[:2]
+        assert all_fail(router.attempts("gpt-5"), DOWN)[:2] == ["eu/d1", "us/d2"]
 
     def test_the_last_tier_is_asked_again_where_there_is_no_other(self, router_of):
         router = router_of(tiered("3:eu/d1", "3:eu/d2", "3:us/d3"), self.PRIORITY)
 
-        assert ["eu/d1", "eu/d2", "us/d3"] == sorted(all_fail(router.attempts("gpt-5"), DOWN))
+        assert sorted(all_fail(router.attempts("gpt-5"), DOWN)) == ["eu/d1", "eu/d2", "us/d3"]
 
     def test_no_caller_sees_an_error_while_the_next_tier_is_well(self, router_of, clock):
         router = router_of(tiered("0:eu/d1", "0:eu/d2", "0:eu/d3", "0:eu/d4", "1:us/d7"), self.PRIORITY)
@@ -109,17 +109,17 @@ class TestAnotherTier:
     def test_within_one_tier_another_subaccount_comes_first(self, router_of):
         router = router_of(tiered("0:eu/d1", "0:eu/d2", "0:us/d7", "1:us/d8"), self.PRIORITY)
 
-        assert ["eu/d1", "us/d7", "us/d8"] == all_fail(router.attempts("gpt-5"), DOWN)
+        assert all_fail(router.attempts("gpt-5"), DOWN) == ["eu/d1", "us/d7", "us/d8"]
 
     def test_a_refusal_asks_another_subaccount_whatever_its_tier(self, router_of):
         router = router_of(tiered("0:eu/d1", "0:eu/d2", "1:us/d7"), self.PRIORITY)
 
-        assert ["eu/d1", "us/d7"] == all_fail(router.attempts("gpt-5"), FORBIDDEN)
+        assert all_fail(router.attempts("gpt-5"), FORBIDDEN) == ["eu/d1", "us/d7"]
 
     def test_under_other_strategies_tiers_mean_nothing(self, router_of):
         router = router_of(tiered("0:eu/d1", "1:eu/d2", "1:us/d3", "1:us/d4"))
 
-        assert ["eu/d1", "us/d3", "eu/d2"] == all_fail(router.attempts("gpt-5"), DOWN)
+        assert all_fail(router.attempts("gpt-5"), DOWN) == ["eu/d1", "us/d3", "eu/d2"]
 
 
 class TestNoToken:
@@ -131,7 +131,7 @@ class TestNoToken:
         went = [place(next(router.attempts("gpt-5"))) for _ in range(4)]
         clock.now += 2
 
-        assert ["us/d7"] * 4 == went
+        assert went == ["us/d7"] * 4
         assert "eu" in {place(next(router.attempts("gpt-5"))).partition("/")[0] for _ in range(20)}
 
     def test_no_circuit_opens_however_often_there_is_none(self, router_of, clock):
@@ -140,21 +140,21 @@ class TestNoToken:
             next(router.attempts("gpt-5", sticky="eu/d1", retry=False)).failed(self.NO_TOKEN)
             clock.now += 2
 
-        assert {Circuit.CLOSED} == {state.circuit for state in router.balancer.snapshot()}
+        assert {state.circuit for state in router.balancer.snapshot()} == {Circuit.CLOSED}
 
     def test_a_request_goes_elsewhere_at_once_and_waits_where_there_is_no_elsewhere(self, router_of, clock):
         two, one = (router_of(pool_at(*places), Policy(cooldown=NO_REST)) for places in (["eu/d1", "us/d7"], ["eu/d1"]))
 
-        assert ["eu/d1", "us/d7"] == all_fail(two.attempts("gpt-5"), self.NO_TOKEN, BAD)
-        assert [] == clock.slept
-        assert ["eu/d1", "eu/d1"] == all_fail(one.attempts("gpt-5"), self.NO_TOKEN, BAD)
-        assert [2.0] == clock.slept
+        assert all_fail(two.attempts("gpt-5"), self.NO_TOKEN, BAD) == ["eu/d1", "us/d7"]
+        assert clock.slept == []
+        assert all_fail(one.attempts("gpt-5"), self.NO_TOKEN, BAD) == ["eu/d1", "eu/d1"]
+        assert clock.slept == [2.0]
 
     def test_the_trail_says_so(self, router_of):
         attempts = router_of(pool_at("eu/d1")).attempts("gpt-5", retry=False)
         all_fail(attempts, self.NO_TOKEN)
 
-        assert "eu/d1 no_token" == attempts.trail
+        assert attempts.trail == "eu/d1 no_token"
         assert attempts.final_fault.retry_after >= 2.0
 
 
@@ -184,12 +184,12 @@ class TestSilence:
         first = next(attempts)
         first.failed(SILENT)
 
-        assert ["eu/d1", "us/d7"] == [place(first), place(next(attempts))]
+        assert [place(first), place(next(attempts))] == ["eu/d1", "us/d7"]
 
     def test_it_is_no_more_than_there_may_be_anyway(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"))
 
-        assert 1 == len(all_fail(router.attempts("gpt-5", retry=False), SILENT))
+        assert len(all_fail(router.attempts("gpt-5", retry=False), SILENT)) == 1
 
 
 class TestLeases:
@@ -200,7 +200,7 @@ class TestLeases:
             next(attempts).answered()
             before = sum(in_flight(router.balancer).values())
 
-        assert (1, 0) == (before, sum(in_flight(router.balancer).values()))
+        assert (before, sum(in_flight(router.balancer).values())) == (1, 0)
 
     def test_so_it_is_when_an_error_ends_it(self, router_of):
         router = router_of(pool_at("eu/d1"))
@@ -226,4 +226,4 @@ class TestLeases:
         lease.close()
 
         assert lease is attempt.lease
-        assert (1, 0) == (before, sum(in_flight(router.balancer).values()))
+        assert (before, sum(in_flight(router.balancer).values())) == (1, 0)

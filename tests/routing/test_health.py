@@ -58,16 +58,16 @@ class TestHealthChecker:
         scene = Round(lambda endpoint: answer)
         scene.checker.check_once()
 
-        assert [EU1, EU2] == scene.asked
-        assert [HALF_OPEN, HALF_OPEN, CLOSED] == scene.states()
+        assert scene.asked == [EU1, EU2]
+        assert scene.states() == [HALF_OPEN, HALF_OPEN, CLOSED]
 
     @pytest.mark.parametrize(("answer", "why"), [(False, "no answer"), (500, "status 500"), (503, "status 503")])
     def test_who_cannot_has_to_wait(self, answer, why):
         scene = Round(lambda endpoint: answer)
         scene.checker.check_once()
 
-        assert [OPEN, OPEN, CLOSED] == scene.states()
-        assert f"an active check failed: {why}" == scene.balancer.breaker(EU2).snapshot().reason
+        assert scene.states() == [OPEN, OPEN, CLOSED]
+        assert scene.balancer.breaker(EU2).snapshot().reason == f"an active check failed: {why}"
 
     def test_a_probe_that_raises_got_no_answer(self):
         def probe(endpoint):
@@ -76,7 +76,7 @@ class TestHealthChecker:
         scene = Round(probe)
         scene.checker.check_once()
 
-        assert "an active check failed: TimeoutError" == scene.balancer.breaker(EU2).snapshot().reason
+        assert scene.balancer.breaker(EU2).snapshot().reason == "an active check failed: TimeoutError"
 
     def test_nobody_is_asked_twice_within_the_interval(self):
         scene = Round(lambda endpoint: False)
@@ -84,12 +84,12 @@ class TestHealthChecker:
         scene.clock.now += 29.9
         scene.checker.check_once()
 
-        assert 2 == len(scene.asked)
+        assert len(scene.asked) == 2
 
         scene.clock.now += 0.1
         scene.checker.check_once()
 
-        assert 4 == len(scene.asked)
+        assert len(scene.asked) == 4
 
     def test_no_interval_is_never(self):
         listed = []
@@ -100,7 +100,7 @@ class TestHealthChecker:
         scene.checker.start()
         scene.checker.stop()
 
-        assert ([], []) == (scene.asked, listed)
+        assert (scene.asked, listed) == ([], [])
         assert scene.checker._thread is None
 
     def test_one_listing_says_of_all_deployments_whether_they_run(self, caplog):
@@ -114,21 +114,21 @@ class TestHealthChecker:
         scene.balancer.breaker(EU1).eject("gone")
         scene.checker.check_once()
 
-        assert ["eu", "us"] == listed
-        assert [HALF_OPEN, OPEN, OPEN] == scene.states()
-        assert "the deployment's status is STOPPED" == scene.balancer.breaker(EU2).snapshot().reason
-        assert "the deployment's status is not found" == scene.balancer.breaker(US1).snapshot().reason
-        assert [EU1] == scene.asked
+        assert listed == ["eu", "us"]
+        assert scene.states() == [HALF_OPEN, OPEN, OPEN]
+        assert scene.balancer.breaker(EU2).snapshot().reason == "the deployment's status is STOPPED"
+        assert scene.balancer.breaker(US1).snapshot().reason == "the deployment's status is not found"
+        assert scene.asked == [EU1]
 
         scene.clock.now += 59.9
         scene.checker.check_once()
 
-        assert 2 == len(listed)
+        assert len(listed) == 2
 
         scene.clock.now += 0.1
         scene.checker.check_once()
 
-        assert 4 == len(listed)
+        assert len(listed) == 4
 
     def test_a_listing_that_fails_says_nothing(self, caplog):
         def listing(subaccount: str) -> Mapping[str, str]:
@@ -139,9 +139,9 @@ class TestHealthChecker:
         scene = Round(lambda endpoint: False, listing)
         scene.checker.check_once()
 
-        assert [False, False, True] == [scene.balancer.breaker(each).snapshot().ejected for each in (EU1, EU2, US1)]
-        assert ["cannot list the deployments of eu: ConnectionError"] == [
-            record.message for record in caplog.records if record.name == "routing.health_checker"
+        assert [scene.balancer.breaker(each).snapshot().ejected for each in (EU1, EU2, US1)] == [False, False, True]
+        assert [record.message for record in caplog.records if record.name == "routing.health_checker"] == [
+            "cannot list the deployments of eu: ConnectionError"
         ]
 
     @pytest.mark.parametrize("listed", [{}, {"d9": "RUNNING"}, {"d7": "UNKNOWN"}, {"d7": "Unknown"}, {"d7": "None"}])
@@ -176,22 +176,22 @@ class TestHealthChecker:
             scene.clock.now += 60
             gone.append([scene.balancer.breaker(endpoint).snapshot().ejected for endpoint in (EU1, US1)])
 
-        assert [[False, False]] * 7 + [[True, False]] == gone
-        assert [f"the list of deployments of eu is empty ({n} of 3): not believed" for n in (1, 2, 3)] * 2 == [
-            record.message for record in caplog.records if record.name == "routing.health_checker"
-        ]
+        assert gone == [[False, False]] * 7 + [[True, False]]
+        assert [record.message for record in caplog.records if record.name == "routing.health_checker"] == [
+            f"the list of deployments of eu is empty ({n} of 3): not believed" for n in (1, 2, 3)
+        ] * 2
 
     def test_what_is_only_missing_comes_back_by_itself_when_no_list_says_so_again(self):
         found = [{"d7": "RUNNING"}]
         scene = Round(list_running=lambda name: found[0], health_check_interval=0)
         scene.checker.check_once()
         breaker = scene.balancer.breaker(EU1)
-        assert (True, 120.0) == (breaker.snapshot().ejected, breaker.snapshot().until - scene.clock.now)
+        assert (breaker.snapshot().ejected, breaker.snapshot().until - scene.clock.now) == (True, 120.0)
 
         scene.clock.now += 60
         scene.checker.check_once()
 
-        assert 120.0 == breaker.snapshot().until - scene.clock.now
+        assert breaker.snapshot().until - scene.clock.now == 120.0
 
         scene.clock.now += 120
 
@@ -205,7 +205,7 @@ class TestHealthChecker:
         scene = Round(list_running=listing)
         scene.checker.check_once()
 
-        assert [True, True] == [scene.balancer.breaker(each).snapshot().ejected for each in (EU2, US1)]
+        assert [scene.balancer.breaker(each).snapshot().ejected for each in (EU2, US1)] == [True, True]
 
     def test_so_is_one_that_leaves_while_another_is_asked(self):
         def probe(endpoint: Endpoint) -> bool:
@@ -216,8 +216,8 @@ class TestHealthChecker:
         scene.fail(US1)
         scene.checker.check_once()
 
-        assert [EU1, US1] == scene.asked
-        assert [HALF_OPEN, HALF_OPEN] == [scene.balancer.breaker(each).state for each in (EU1, US1)]
+        assert scene.asked == [EU1, US1]
+        assert [scene.balancer.breaker(each).state for each in (EU1, US1)] == [HALF_OPEN, HALF_OPEN]
 
     def test_what_does_not_run_stays_so_when_others_join(self):
         statuses = {"d1": "STOPPED", "d2": "RUNNING", "d7": "RUNNING"}
@@ -239,7 +239,7 @@ class TestHealthChecker:
         scene.stop.set()
         scene.checker.check_once()
 
-        assert ([], []) == (scene.asked, listed)
+        assert (scene.asked, listed) == ([], [])
 
     def test_checks_run_side_by_side(self):
         """Each of the probes returns once the others have begun."""
@@ -248,7 +248,7 @@ class TestHealthChecker:
         scene = Round(lambda each: together.wait(10) >= 0, pool=pool)
         scene.checker.check_once()
 
-        assert [HALF_OPEN] * 4 == [scene.balancer.breaker(each).state for each in pool]
+        assert [scene.balancer.breaker(each).state for each in pool] == [HALF_OPEN] * 4
 
     def test_a_round_ends_in_half_of_the_interval_and_the_next_begins_with_those_left_over(self):
         pool = [endpoint("eu", f"d{number}") for number in range(20)]
@@ -268,7 +268,7 @@ class TestHealthChecker:
         scene.checker.check_once()
 
         assert len({*scene.asked}) == len(scene.asked)
-        assert 20 > first
+        assert first < 20
 
     def test_a_deployment_that_is_gone_has_its_subaccount_listed_at_once(self):
         listed = []
@@ -281,7 +281,7 @@ class TestHealthChecker:
         scene.checker.listen(OutcomeRecorded(US1, None, 0.1))
         scene.checker.check_once()
 
-        assert ["us"] == listed
+        assert listed == ["us"]
 
     def test_but_not_again_within_five_seconds(self):
         listed = []
@@ -290,12 +290,12 @@ class TestHealthChecker:
         scene.checker.listen(OutcomeRecorded(US1, FaultKind.GONE, 0.1))
         scene.checker.check_once()
 
-        assert 2 == len(listed)
+        assert len(listed) == 2
 
         scene.clock.now += 5
         scene.checker.check_once()
 
-        assert ["us"] == listed[2:]
+        assert listed[2:] == ["us"]
 
     def test_the_thread_asks_until_it_is_stopped(self):
         asked = threading.Event()
@@ -383,5 +383,5 @@ class TestHealthChecker:
             checker.start()
             checker.stop()
 
-        assert 3 == stop.rounds
-        assert ["a health check failed; the next one follows"] == [record.getMessage() for record in caplog.records]
+        assert stop.rounds == 3
+        assert [record.getMessage() for record in caplog.records] == ["a health check failed; the next one follows"]

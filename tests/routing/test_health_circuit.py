@@ -26,7 +26,7 @@ class TestClosed:
         scene.fail()
 
         assert OPEN is scene.breaker.state
-        assert [Transition(CLOSED, OPEN, "5 failures in a row: boom", 10.0, 0)] == scene.said
+        assert scene.said == [Transition(CLOSED, OPEN, "5 failures in a row: boom", 10.0, 0)]
 
     @pytest.mark.parametrize(("good", "bad", "state"), [(5, 4, CLOSED), (5, 5, OPEN), (6, 5, CLOSED), (6, 6, OPEN)])
     def test_half_of_ten_outcomes_open_it(self, good, bad, state):
@@ -36,7 +36,7 @@ class TestClosed:
 
         assert scene.breaker.state is state
         if state is OPEN:
-            assert f"{bad} of {good + bad} failed: boom" == scene.breaker.snapshot().reason
+            assert scene.breaker.snapshot().reason == f"{bad} of {good + bad} failed: boom"
 
     @pytest.mark.parametrize(("age", "state"), [(26.9, OPEN), (27.0, OPEN), (30.0, CLOSED)])
     def test_only_the_last_thirty_seconds_count(self, age, state):
@@ -59,7 +59,7 @@ class TestClosed:
             scene.breaker.failed(permit, "cut")
 
         assert OPEN is scene.breaker.state
-        assert "5 of 10 failed: cut" == scene.breaker.snapshot().reason
+        assert scene.breaker.snapshot().reason == "5 of 10 failed: cut"
 
     @pytest.mark.parametrize("neutral", [CircuitBreaker.released, throttled])
     def test_what_is_nobodys_failure_counts_for_nothing(self, neutral):
@@ -69,7 +69,7 @@ class TestClosed:
             neutral(scene.breaker, scene.breaker.enter())
         scene.fail()
 
-        assert "5 failures in a row: boom" == scene.breaker.snapshot().reason
+        assert scene.breaker.snapshot().reason == "5 failures in a row: boom"
 
     @pytest.mark.parametrize("again", [CircuitBreaker.failed, CircuitBreaker.succeeded, CircuitBreaker.released])
     def test_a_permit_counts_once(self, again):
@@ -91,7 +91,7 @@ class TestClosed:
             scene.breaker.succeeded(permit)
         scene.fail(9)
 
-        assert "9 of 10 failed: boom" == scene.breaker.snapshot().reason
+        assert scene.breaker.snapshot().reason == "9 of 10 failed: boom"
 
 
 class TestOpen:
@@ -106,7 +106,7 @@ class TestOpen:
         scene.clock.now = 10
 
         assert HALF_OPEN is scene.breaker.state
-        assert Transition(OPEN, HALF_OPEN, "its time was over", 0.0, 0) == scene.said[-1]
+        assert scene.said[-1] == Transition(OPEN, HALF_OPEN, "its time was over", 0.0, 0)
 
     @pytest.mark.parametrize(("chance", "seconds"), [(0.0, 8.0), (0.5, 10.0), (1.0, 12.0)])
     def test_jitter_of_a_fifth(self, chance, seconds):
@@ -128,13 +128,13 @@ class TestOpen:
     def test_each_failing_probe_doubles_it_up_to_its_cap(self):
         expected = [(10, 0), (20, 1), (40, 2), (80, 3), (160, 4), (300, 5), (300, 5)]
 
-        assert expected == self.failing_probes(CircuitScene(failure_threshold=1), 6)
+        assert self.failing_probes(CircuitScene(failure_threshold=1), 6) == expected
 
     def test_a_fixed_time_is_fixed(self):
         scene = CircuitScene(failure_threshold=1, fixed_timeout=True)
         scene.chance = 0.0
 
-        assert [10, 10, 10] == [seconds for seconds, _ in self.failing_probes(scene, 2)]
+        assert [seconds for seconds, _ in self.failing_probes(scene, 2)] == [10, 10, 10]
 
     @pytest.mark.parametrize(("health", "k"), [(59.9, 2), (60.0, 1), (119.9, 1), (120.0, 0), (600.0, 0)])
     def test_a_minute_of_health_takes_back_one_doubling(self, health, k):
@@ -181,14 +181,17 @@ class TestOpen:
         one = scene.breaker.enter(panic=True)
 
         assert one is not None
-        assert 1 == scene.breaker.snapshot().probes
+        assert scene.breaker.snapshot().probes == 1
         assert scene.breaker.enter(panic=True) is None
 
         scene.clock.now = 3
         scene.breaker.failed(one)
 
-        assert (OPEN, 3, 10, 0) == tuple(
-            getattr(scene.breaker.snapshot(), name) for name in ("circuit", "since", "until", "k")
+        assert tuple(getattr(scene.breaker.snapshot(), name) for name in ("circuit", "since", "until", "k")) == (
+            OPEN,
+            3,
+            10,
+            0,
         )
         assert scene.breaker.enter(panic=True) is not None
 
@@ -207,7 +210,7 @@ class TestOpen:
         scene.breaker.succeeded(scene.breaker.enter(panic=True))
 
         assert CLOSED is scene.breaker.state
-        assert Transition(OPEN, CLOSED, "it answered", 0.0, 0) == scene.said[-1]
+        assert scene.said[-1] == Transition(OPEN, CLOSED, "it answered", 0.0, 0)
 
     def test_successes_must_be_in_a_row(self):
         scene = CircuitScene(failure_threshold=1, success_threshold=2)
@@ -229,7 +232,7 @@ class TestOpen:
 
         scene.breaker.failed(forced, "boom")
 
-        assert (20, 1) == (scene.opened_for(), scene.breaker.snapshot().k)
+        assert (scene.opened_for(), scene.breaker.snapshot().k) == (20, 1)
 
     def test_where_there_is_no_other_every_request_gets_through(self):
         scene = CircuitScene(failure_threshold=1)
@@ -251,7 +254,7 @@ class TestOpen:
         scene.clock.now = 10
         permits = [scene.breaker.enter(always=True) for _ in range(2)]
 
-        assert 2 == scene.breaker.snapshot().probes
+        assert scene.breaker.snapshot().probes == 2
         assert scene.breaker.enter() is None
 
         scene.breaker.released(permits[0])
@@ -291,22 +294,22 @@ class TestPanic:
             came.append(len(self.entering(scene)))
             scene.clock.now += 1
 
-        assert [1, 1, 2, 4, 8] == came
+        assert came == [1, 1, 2, 4, 8]
 
     @pytest.mark.parametrize("half_open", [True, False])
     def test_it_says_in_how_many_seconds_there_is_room_again(self, half_open):
         scene = self.broken(half_open)
 
-        assert 0 == scene.breaker.snapshot().next_probe
+        assert scene.breaker.snapshot().next_probe == 0
 
         self.entering(scene)
         scene.clock.now += 0.75
 
-        assert 0.25 == scene.breaker.snapshot().next_probe
+        assert scene.breaker.snapshot().next_probe == 0.25
 
         scene.clock.now += 0.25
 
-        assert 0 == scene.breaker.snapshot().next_probe
+        assert scene.breaker.snapshot().next_probe == 0
 
     def test_a_failure_in_an_open_circuit_begins_the_count_anew(self):
         scene = self.broken(half_open=False)
@@ -316,11 +319,11 @@ class TestPanic:
         scene.clock.now += 1
         scene.breaker.failed(first)
 
-        assert [] == self.entering(scene)
+        assert self.entering(scene) == []
 
         scene.clock.now += 1
 
-        assert 1 == len(self.entering(scene))
+        assert len(self.entering(scene)) == 1
         assert OPEN is scene.breaker.state
 
     def test_a_failure_in_a_half_open_circuit_opens_it_for_longer(self):
@@ -331,7 +334,7 @@ class TestPanic:
         scene.breaker.failed(permits[-1], "boom")
         scene.breaker.failed(permits[0], "boom")
 
-        assert (OPEN, 1, 0) == (scene.breaker.state, scene.breaker.snapshot().k, scene.breaker.snapshot().probes)
+        assert (scene.breaker.state, scene.breaker.snapshot().k, scene.breaker.snapshot().probes) == (OPEN, 1, 0)
 
     def test_probes_that_taught_nothing_make_room_at_once(self):
         scene = self.broken(half_open=True)
@@ -346,7 +349,7 @@ class TestPanic:
         [permit] = self.entering(scene)
         scene.clock.now = 100
 
-        assert (HALF_OPEN, 1) == (scene.breaker.state, scene.breaker.snapshot().probes)
+        assert (scene.breaker.state, scene.breaker.snapshot().probes) == (HALF_OPEN, 1)
 
         scene.breaker.succeeded(permit)
 
@@ -365,7 +368,7 @@ class TestHalfOpen:
         admitted = []
         together([lambda: admitted.append(scene.breaker.enter())] * 16)
 
-        assert 1 == len([permit for permit in admitted if permit is not None])
+        assert len([permit for permit in admitted if permit is not None]) == 1
         assert scene.breaker.enter(panic=True) is None
 
     def test_one_success_closes_it(self):
@@ -373,7 +376,7 @@ class TestHalfOpen:
         scene.succeed()
 
         assert CLOSED is scene.breaker.state
-        assert Transition(HALF_OPEN, CLOSED, "it answered", 0.0, 0) == scene.said[-1]
+        assert scene.said[-1] == Transition(HALF_OPEN, CLOSED, "it answered", 0.0, 0)
 
     def test_more_successes_can_be_asked_for(self):
         scene = self.half_open(success_threshold=3)
@@ -391,19 +394,19 @@ class TestHalfOpen:
         scene.breaker.succeeded(permit)
         scene.breaker.failed(permit, "cut")
 
-        assert "the probe failed: cut" == scene.breaker.snapshot().reason
+        assert scene.breaker.snapshot().reason == "the probe failed: cut"
 
     def test_one_failure_opens_it_for_longer(self):
         scene = self.half_open()
         scene.fail()
 
-        assert Transition(HALF_OPEN, OPEN, "the probe failed: boom", 20.0, 1) == scene.said[-1]
+        assert scene.said[-1] == Transition(HALF_OPEN, OPEN, "the probe failed: boom", 20.0, 1)
 
     def test_a_used_up_quota_opens_it_for_as_long_as_before(self):
         scene = self.half_open()
         scene.breaker.released(scene.breaker.enter(), PermitEnd.THROTTLED)
 
-        assert Transition(HALF_OPEN, OPEN, "the probe met a used-up quota", 10.0, 0) == scene.said[-1]
+        assert scene.said[-1] == Transition(HALF_OPEN, OPEN, "the probe met a used-up quota", 10.0, 0)
 
     def test_a_permit_comes_back_when_the_probe_taught_nothing(self):
         scene = self.half_open()

@@ -11,15 +11,15 @@ class TestGone:
         scene.clock.now = 1e9
         scene.breaker.checked()
 
-        assert (OPEN, True, "stopped") == (
+        assert (
             scene.breaker.state,
             scene.breaker.snapshot().ejected,
             scene.breaker.snapshot().reason,
-        )
+        ) == (OPEN, True, "stopped")
 
         scene.breaker.readmit()
 
-        assert Transition(OPEN, HALF_OPEN, "the deployment runs again", 0.0, 0) == scene.said[-1]
+        assert scene.said[-1] == Transition(OPEN, HALF_OPEN, "the deployment runs again", 0.0, 0)
         assert not scene.breaker.snapshot().ejected
 
     def test_or_for_as_long_as_was_said(self):
@@ -38,19 +38,19 @@ class TestGone:
         scene.breaker.eject("stopped", seconds=60)
         scene.breaker.eject("stopped still", seconds=30)
 
-        assert 60 == scene.opened_for()
+        assert scene.opened_for() == 60
 
         scene.breaker.eject("stopped still", seconds=90)
 
-        assert 90 == scene.opened_for()
-        assert ["stopped"] == [move.reason for move in scene.said]
+        assert scene.opened_for() == 90
+        assert [move.reason for move in scene.said] == ["stopped"]
 
     def test_an_open_circuit_can_turn_out_to_be_gone(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
         scene.breaker.eject("stopped", seconds=5)
 
-        assert (5, True) == (scene.opened_for(), scene.breaker.snapshot().ejected)
+        assert (scene.opened_for(), scene.breaker.snapshot().ejected) == (5, True)
 
     def test_a_request_may_find_out(self):
         scene = CircuitScene()
@@ -75,16 +75,16 @@ class TestActiveChecks:
         scene.fail()
         scene.breaker.checked()
 
-        assert Transition(OPEN, HALF_OPEN, "an active check got through", 0.0, 0) == scene.said[-1]
+        assert scene.said[-1] == Transition(OPEN, HALF_OPEN, "an active check got through", 0.0, 0)
         scene.breaker.checked()
-        assert 2 == len(scene.said)
+        assert len(scene.said) == 2
 
     def test_a_state_that_time_brings_about_begins_when_it_is_noticed(self):
         scene = CircuitScene(failure_threshold=1)
         scene.fail()
         scene.clock.now = 11
 
-        assert (HALF_OPEN, 11) == (scene.breaker.state, scene.breaker.snapshot().since)
+        assert (scene.breaker.state, scene.breaker.snapshot().since) == (HALF_OPEN, 11)
 
     def test_a_state_that_a_check_brings_about_begins_then(self):
         scene = CircuitScene(failure_threshold=1)
@@ -92,7 +92,7 @@ class TestActiveChecks:
         scene.clock.now = 4
         scene.breaker.checked()
 
-        assert 4 == scene.breaker.snapshot().since
+        assert scene.breaker.snapshot().since == 4
 
     def test_a_failed_check_never_lengthens_the_time_of_an_open_circuit(self):
         scene = CircuitScene(failure_threshold=1)
@@ -100,7 +100,7 @@ class TestActiveChecks:
         scene.clock.now = 4
         scene.breaker.checked("no answer")
 
-        assert (6, 0) == (scene.opened_for(), scene.breaker.snapshot().k)
+        assert (scene.opened_for(), scene.breaker.snapshot().k) == (6, 0)
 
     def test_a_failed_check_of_a_half_open_circuit_opens_it_for_as_long_as_before(self):
         scene = CircuitScene(failure_threshold=1)
@@ -108,7 +108,7 @@ class TestActiveChecks:
         scene.clock.now = 10
         scene.breaker.checked("status 502")
 
-        assert Transition(HALF_OPEN, OPEN, "an active check failed: status 502", 10.0, 0) == scene.said[-1]
+        assert scene.said[-1] == Transition(HALF_OPEN, OPEN, "an active check failed: status 502", 10.0, 0)
 
     def test_while_a_probe_is_out_it_alone_decides(self):
         scene = CircuitScene(failure_threshold=1)

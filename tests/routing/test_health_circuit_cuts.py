@@ -39,7 +39,7 @@ class TestInARow:
             assert CLOSED is scene.breaker.state, n
             scene.cut(scene.begin())
 
-        assert [Transition(CLOSED, OPEN, "5 failures in a row: cut", 10.0, 0)] == scene.said
+        assert scene.said == [Transition(CLOSED, OPEN, "5 failures in a row: cut", 10.0, 0)]
 
     def test_a_cut_gives_back_the_row_that_its_answer_ended(self):
         scene = CutScene()
@@ -79,7 +79,7 @@ class TestInARow:
 
         scene.fail()
 
-        assert "5 failures in a row: boom" == scene.breaker.snapshot().reason
+        assert scene.breaker.snapshot().reason == "5 failures in a row: boom"
 
     def test_when_it_is_cut_as_well_the_row_is_whole_again(self):
         scene = CutScene()
@@ -92,7 +92,7 @@ class TestInARow:
 
         scene.cut(other)
 
-        assert "5 failures in a row: cut" == scene.breaker.snapshot().reason
+        assert scene.breaker.snapshot().reason == "5 failures in a row: cut"
 
     def test_an_answer_between_two_failures_ends_the_row_there_when_a_later_one_is_cut(self):
         scene = CutScene()
@@ -107,7 +107,7 @@ class TestInARow:
 
         scene.fail()
 
-        assert "5 failures in a row: boom" == scene.breaker.snapshot().reason
+        assert scene.breaker.snapshot().reason == "5 failures in a row: boom"
 
     def test_a_cut_from_before_the_row_is_one_failure_more(self):
         scene = CutScene()
@@ -115,7 +115,7 @@ class TestInARow:
         scene.fail(4)
         scene.cut(old)
 
-        assert "5 failures in a row: cut" == scene.breaker.snapshot().reason
+        assert scene.breaker.snapshot().reason == "5 failures in a row: cut"
 
 
 class TestOverlapping:
@@ -136,7 +136,7 @@ class TestOverlapping:
 
         self.overlapping(scene, 1)
 
-        assert "5 answers in a row were cut: cut" == scene.breaker.snapshot().reason
+        assert scene.breaker.snapshot().reason == "5 answers in a row were cut: cut"
 
     def test_one_that_ends_well_begins_the_count_anew(self):
         scene = CutScene()
@@ -185,7 +185,7 @@ class TestProbe:
         scene.clock.now += 3
         scene.cut(probe)
 
-        assert Transition(CLOSED, OPEN, "the probe failed: cut", 20.0, 1) == scene.said[-1]
+        assert scene.said[-1] == Transition(CLOSED, OPEN, "the probe failed: cut", 20.0, 1)
 
     def test_each_time_for_longer(self):
         scene = CutScene(failure_threshold=1)
@@ -196,7 +196,7 @@ class TestProbe:
             found.append(scene.opened_for())
             scene.clock.now += scene.opened_for()
 
-        assert [20, 40, 80] == found
+        assert found == [20, 40, 80]
 
     def test_so_does_a_forced_request(self):
         scene = CutScene(failure_threshold=1)
@@ -205,7 +205,7 @@ class TestProbe:
         scene.breaker.succeeded(forced)
         scene.cut(forced)
 
-        assert Transition(CLOSED, OPEN, "the probe failed: cut", 20.0, 1) == scene.said[-1]
+        assert scene.said[-1] == Transition(CLOSED, OPEN, "the probe failed: cut", 20.0, 1)
 
     def test_no_other_request_from_before_counts(self):
         scene = CutScene(failure_threshold=2)
@@ -241,7 +241,7 @@ class TestProbe:
 
         scene.fail()
 
-        assert "2 failures in a row: boom" == scene.breaker.snapshot().reason
+        assert scene.breaker.snapshot().reason == "2 failures in a row: boom"
 
     @pytest.mark.parametrize("end", [CircuitBreaker.released, throttled])
     def test_one_that_ended_otherwise_says_nothing_more(self, end):
@@ -274,7 +274,7 @@ class TestProbe:
 
             scene.cut(probes[which])
 
-            assert (OPEN, 1) == (scene.breaker.state, scene.breaker.snapshot().k)
+            assert (scene.breaker.state, scene.breaker.snapshot().k) == (OPEN, 1)
 
     def test_one_of_them_that_ended_well_before_it_closed_proves_nothing_about_the_other(self):
         scene = CutScene(failure_threshold=1, success_threshold=2)
@@ -285,7 +285,7 @@ class TestProbe:
 
         scene.cut(scene.begin())
 
-        assert (OPEN, 1) == (scene.breaker.state, scene.breaker.snapshot().k)
+        assert (scene.breaker.state, scene.breaker.snapshot().k) == (OPEN, 1)
 
     def test_a_minute_of_health_is_taken_back_from_the_doubling_first(self):
         scene = CutScene(failure_threshold=1)
@@ -296,4 +296,4 @@ class TestProbe:
         scene.clock.now += 60
         scene.cut(probe)
 
-        assert (20, 1) == (scene.opened_for(), scene.breaker.snapshot().k)
+        assert (scene.opened_for(), scene.breaker.snapshot().k) == (20, 1)

@@ -14,7 +14,7 @@ class TestTelling:
         )
         breaker.failed(breaker.enter())
 
-        assert [OPEN] == seen
+        assert seen == [OPEN]
 
     @pytest.mark.parametrize(
         "look",
@@ -38,7 +38,7 @@ class TestTelling:
         scene.clock.now = 10
         look(scene.breaker, late)
 
-        assert "its time was over" == scene.said[1].reason
+        assert scene.said[1].reason == "its time was over"
 
     def test_nobody_has_to_listen(self):
         breaker = CircuitBreaker(failure_threshold=1)
@@ -51,4 +51,4 @@ class TestTelling:
         scene.breaker._transitions = Contested()
         scene.fail()
 
-        assert [] == scene.said
+        assert scene.said == []

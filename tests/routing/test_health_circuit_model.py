@@ -199,7 +199,7 @@ class Model(RuleBasedStateMachine):
         view = self.breaker.snapshot()
         expected = (self.circuit, self.now_k(), len(self.probes), self.gone)
 
-        assert expected == (view.circuit, view.k, view.probes, view.ejected)
+        assert (view.circuit, view.k, view.probes, view.ejected) == expected
         assert view.until == (self.until if self.circuit is OPEN else None)
         assert len(self.breaker._window._latest.slices()) <= 10
 

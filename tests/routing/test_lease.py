@@ -49,16 +49,16 @@ class TestInFlight:
         end(lease)
 
         assert 1 == in_flight(scene.balancer)[EU1] == scene.state(EU1).in_flight
-        assert 1 == scene.balancer._members[EU1]._waiting
+        assert scene.balancer._members[EU1]._waiting == 1
         kept.close()
-        assert 0 == in_flight(scene.balancer)[EU1]
+        assert in_flight(scene.balancer)[EU1] == 0
 
     def test_a_block_frees_it_even_by_an_error(self):
         scene = BalancerScene()
         with pytest.raises(ZeroDivisionError), scene.acquire():
             1 / sum(in_flight(scene.balancer).values()) / 0
 
-        assert 0 == sum(in_flight(scene.balancer).values())
+        assert sum(in_flight(scene.balancer).values()) == 0
 
     def test_a_stream_counts_until_its_last_byte(self):
         scene = BalancerScene([EU1, US1])
@@ -66,7 +66,7 @@ class TestInFlight:
         stream = scene.acquire()
         stream.answered()
 
-        assert [US1] * 3 == [self.once(scene) for _ in range(3)]
+        assert [self.once(scene) for _ in range(3)] == [US1] * 3
 
     def once(self, scene: BalancerScene) -> Endpoint:
         with scene.acquire() as lease:
@@ -89,8 +89,8 @@ class TestInFlight:
 
         together([lambda seed=seed: work(seed) for seed in range(16)])
 
-        assert {EU1: 0, EU2: 0, US1: 0} == in_flight(balancer)
-        assert [0, 0, 0] == [member._waiting for member in balancer._members.values()]
+        assert in_flight(balancer) == {EU1: 0, EU2: 0, US1: 0}
+        assert [member._waiting for member in balancer._members.values()] == [0, 0, 0]
 
 
 class TestLatency:
@@ -99,7 +99,7 @@ class TestLatency:
         return round(scene.state(EU1).latency, 4)
 
     def test_it_begins_with_the_seed(self):
-        assert 1.0 == self.latency(BalancerScene())
+        assert self.latency(BalancerScene()) == 1.0
 
     def answer(self, scene: BalancerScene, seconds: float):
         lease = scene.at(EU1)
@@ -111,7 +111,7 @@ class TestLatency:
         scene = BalancerScene()
         self.answer(scene, 3.0)
 
-        assert 3.0 == self.latency(scene)
+        assert self.latency(scene) == 3.0
 
         self.answer(scene, 1.0)
 
@@ -125,11 +125,11 @@ class TestLatency:
 
         lease = scene.at(EU1)
 
-        assert 4.0 == self.latency(scene, after=10)
+        assert self.latency(scene, after=10) == 4.0
 
         lease.close()
 
-        assert 0.001 == self.latency(scene, after=1_000)
+        assert self.latency(scene, after=1_000) == 0.001
 
     @pytest.mark.parametrize(
         ("fault", "seconds"),
@@ -150,7 +150,7 @@ class TestLatency:
         lease.first_byte()
         lease.answered(whole=True)
 
-        assert 3.0 == self.latency(scene)
+        assert self.latency(scene) == 3.0
 
     def test_one_of_which_nobody_knows_when_it_began_does_not_count(self):
         scene = BalancerScene()
@@ -160,7 +160,7 @@ class TestLatency:
         lease.close()
 
         assert round(2.718281828**-4.5, 4) == self.latency(scene)
-        assert 0.0 == scene.state(EU1).answered
+        assert scene.state(EU1).answered == 0.0
 
     def test_strategies_see_it_fade(self):
         seen = []
@@ -175,7 +175,7 @@ class TestLatency:
             scene.clock.now += wait
             scene.balancer.select("m")
 
-        assert [1.0, 1.0, 0.985, 0.366] == seen
+        assert seen == [1.0, 1.0, 0.985, 0.366]
 
 
 class LeaseModel(RuleBasedStateMachine):

@@ -40,18 +40,18 @@ class TestOutcomes:
         assert (Circuit.OPEN if effect in {Effect.FAILURE, Effect.EJECT} else Circuit.CLOSED) is state.circuit
         assert (scope is not Scope.NONE) == (state.availability is Availability.COOLDOWN)
         assert (kind if CLASSIFICATIONS[kind].try_elsewhere else None) is state.last_error
-        assert 0 == state.in_flight
+        assert state.in_flight == 0
 
     def test_ok_ends_the_cooldown(self):
         scene = BalancerScene()
         for expected in (5.0, 10.0):
             scene.fails(EU1, fault=SPENT)
-            assert expected == scene.state(EU1).seconds
+            assert scene.state(EU1).seconds == expected
             scene.clock.now += expected
         scene.at(EU1).answered()
         scene.fails(EU1, fault=SPENT)
 
-        assert 5.0 == scene.state(EU1).seconds
+        assert scene.state(EU1).seconds == 5.0
 
     def test_an_answer_to_a_request_from_before_ends_no_cooldown(self):
         scene = BalancerScene()
@@ -61,14 +61,14 @@ class TestOutcomes:
         scene.clock.now += 1
         early.answered()
 
-        assert 4.0 == scene.state(EU1).seconds
+        assert scene.state(EU1).seconds == 4.0
 
     def test_a_quota_of_the_model_rests_its_sisters_too(self):
         scene = BalancerScene()
         scene.fails(EU1, fault=SPENT)
 
-        assert [Availability.COOLDOWN, Availability.COOLDOWN, Availability.AVAILABLE] == scene.availability()
-        assert "quota: rate_limited" == scene.balancer.snapshot("m")[1].why
+        assert scene.availability() == [Availability.COOLDOWN, Availability.COOLDOWN, Availability.AVAILABLE]
+        assert scene.balancer.snapshot("m")[1].why == "quota: rate_limited"
 
     def test_a_quota_of_another_model_does_not(self):
         other = endpoint("eu", "d5", "other")
@@ -81,22 +81,22 @@ class TestOutcomes:
         scene = BalancerScene()
         scene.fails(EU1, fault=BUSY)
 
-        assert [Availability.COOLDOWN, Availability.AVAILABLE, Availability.AVAILABLE] == scene.availability()
-        assert "endpoint: rate_limited" == scene.balancer.snapshot("m")[0].why
+        assert scene.availability() == [Availability.COOLDOWN, Availability.AVAILABLE, Availability.AVAILABLE]
+        assert scene.balancer.snapshot("m")[0].why == "endpoint: rate_limited"
 
     def test_refused_credentials_rest_the_subaccount_with_all_its_models(self):
         other = endpoint("eu", "d5", "other")
         balancer = LoadBalancer({"m": POOL, "other": [other]}, policy=STEADY, clock=Clock())
         balancer.acquire("m", exclude=[US1]).failed(REFUSED)
 
-        assert [60.0, 60.0, 0.0] == [row.seconds for row in balancer.snapshot("m")]
-        assert "subaccount: refused_credentials" == balancer.snapshot("other")[0].why
+        assert [row.seconds for row in balancer.snapshot("m")] == [60.0, 60.0, 0.0]
+        assert balancer.snapshot("other")[0].why == "subaccount: refused_credentials"
 
     def test_a_failure_makes_nobody_rest(self):
         scene = BalancerScene()
         scene.fails(EU1, fault=DOWN)
 
-        assert {} == scene.balancer._cooldowns._known
+        assert scene.balancer._cooldowns._known == {}
 
     def test_how_much_longer_than_its_hint_a_cooldown_lasts_is_drawn_from_the_given_chance(self):
         scenes = [BalancerScene(policy=replace(STEADY, cooldown=CooldownPolicy(jitter=1))) for _ in range(2)]
@@ -127,14 +127,14 @@ class TestOutcomes:
         scene = BalancerScene()
         scene.fails(EU1, fault=GONE)
 
-        assert (Availability.GONE, "the deployment is gone", 60.0) == (
+        assert (
             scene.state(EU1).availability,
             scene.state(EU1).why,
             scene.state(EU1).seconds,
-        )
+        ) == (Availability.GONE, "the deployment is gone", 60.0)
 
     def test_without_discovery_gone_is_tried_again_some_day(self):
         scene = BalancerScene(policy=replace(STEADY, discovery_interval=0))
         scene.fails(EU1, fault=GONE)
 
-        assert 300.0 == scene.state(EU1).seconds
+        assert scene.state(EU1).seconds == 300.0

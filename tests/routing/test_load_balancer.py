@@ -44,7 +44,7 @@ class TestBreakers:
         scene = BalancerScene()
         scene.fails(EU1)
 
-        assert {EU2, US1} == {scene.acquire().endpoint for _ in range(4)}
+        assert {scene.acquire().endpoint for _ in range(4)} == {EU2, US1}
 
     def test_a_request_that_can_fail_over_may_be_the_probe(self):
         scene = BalancerScene([EU1, US1])
@@ -53,11 +53,13 @@ class TestBreakers:
         last = [scene.acquire(can_fail_over=False).endpoint for _ in range(3)]
         leases = [scene.acquire() for _ in range(3)]
 
-        assert [US1, US1, US1] == last
-        assert [(EU1, "probe"), (US1, "round-robin"), (US1, "round-robin")] == [
-            (lease.endpoint, lease.reason) for lease in leases
+        assert last == [US1, US1, US1]
+        assert [(lease.endpoint, lease.reason) for lease in leases] == [
+            (EU1, "probe"),
+            (US1, "round-robin"),
+            (US1, "round-robin"),
         ]
-        assert [Availability.PROBING, Availability.AVAILABLE] == scene.availability()
+        assert scene.availability() == [Availability.PROBING, Availability.AVAILABLE]
 
     @pytest.mark.parametrize("name", STRATEGIES)
     def test_who_is_no_strategys_first_choice_is_probed_before_it_is_needed(self, name):
@@ -72,22 +74,22 @@ class TestBreakers:
 
         assert (spare, "probe") == (probe.endpoint, probe.reason)
         assert spare != beside.endpoint
-        assert [Availability.AVAILABLE] * 3 == scene.availability()
+        assert scene.availability() == [Availability.AVAILABLE] * 3
 
     def test_what_a_request_brings_along_goes_before_a_probe(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1)
         scene.clock.now += 10
 
-        assert US1 == scene.acquire(context=SelectionContext(preferred=US1)).endpoint
-        assert EU1 == scene.acquire(context=SelectionContext(preferred=EU1)).endpoint
+        assert scene.acquire(context=SelectionContext(preferred=US1)).endpoint == US1
+        assert scene.acquire(context=SelectionContext(preferred=EU1)).endpoint == EU1
 
     def test_the_last_attempt_may_be_the_probe_if_there_is_nobody_else(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1)
         scene.clock.now += 10
 
-        assert EU1 == scene.acquire(can_fail_over=False, exclude=[US1]).endpoint
+        assert scene.acquire(can_fail_over=False, exclude=[US1]).endpoint == EU1
 
     def test_a_probe_that_is_answered_closes_the_circuit_while_it_streams(self):
         scene = BalancerScene([EU1, US1])
@@ -96,8 +98,8 @@ class TestBreakers:
         probe = scene.at(EU1)
         probe.answered()
 
-        assert 1 == in_flight(scene.balancer)[EU1]
-        assert [Availability.AVAILABLE, Availability.AVAILABLE] == scene.availability()
+        assert in_flight(scene.balancer)[EU1] == 1
+        assert scene.availability() == [Availability.AVAILABLE, Availability.AVAILABLE]
 
     @pytest.mark.parametrize("end", ["close", "caller"])
     def test_a_probe_that_taught_nothing_gives_its_permit_back(self, end):
@@ -110,7 +112,7 @@ class TestBreakers:
         else:
             probe.failed(BAD)
 
-        assert [Availability.PROBE, Availability.AVAILABLE] == scene.availability()
+        assert scene.availability() == [Availability.PROBE, Availability.AVAILABLE]
 
     def test_a_used_up_quota_opens_a_probed_circuit_for_as_long_as_before(self):
         scene = BalancerScene([EU1, US1])
@@ -118,7 +120,7 @@ class TestBreakers:
         scene.clock.now += 10
         scene.fails(EU1, fault=replace(BUSY, retry_after=1.0))
 
-        assert (Circuit.OPEN, 0, 10.0) == (scene.state(EU1).circuit, scene.state(EU1).k, scene.state(EU1).seconds)
+        assert (scene.state(EU1).circuit, scene.state(EU1).k, scene.state(EU1).seconds) == (Circuit.OPEN, 0, 10.0)
 
     def test_a_circuit_that_closed_gets_its_weight_little_by_little(self):
         scene = BalancerScene([EU1, US1])
@@ -129,8 +131,8 @@ class TestBreakers:
         scene.balancer.use("weighted")
         chosen = Counter(scene.acquire().endpoint for _ in range(12))
 
-        assert {EU1: 2, US1: 10} == chosen
-        assert [0.2, 1.0] == [row.weight for row in scene.balancer.snapshot("m")]
+        assert chosen == {EU1: 2, US1: 10}
+        assert [row.weight for row in scene.balancer.snapshot("m")] == [0.2, 1.0]
 
     def test_a_choice_that_is_overtaken_is_made_again(self):
         """Between the survey and the permit another thread may open the circuit."""
@@ -145,19 +147,19 @@ class TestBreakers:
         error = scene.refusal()
 
         assert FaultKind.UNAVAILABLE is error.fault.kind
-        assert [Availability.GONE, Availability.GONE] == scene.availability()
+        assert scene.availability() == [Availability.GONE, Availability.GONE]
 
 
 class TestExclusion:
     def test_who_was_tried_is_not_chosen_again(self):
         scene = BalancerScene()
 
-        assert {EU2} == {scene.acquire(exclude=[EU1, US1]).endpoint for _ in range(3)}
+        assert {scene.acquire(exclude=[EU1, US1]).endpoint for _ in range(3)} == {EU2}
 
     def test_nor_is_who_draws_on_the_same_quota(self):
         scene = BalancerScene()
 
-        assert {US1} == {scene.acquire(exclude_domains=[EU1.domain]).endpoint for _ in range(3)}
+        assert {scene.acquire(exclude_domains=[EU1.domain]).endpoint for _ in range(3)} == {US1}
 
     def test_so_is_why_an_endpoint_has_to_prove_itself(self):
         scene = BalancerScene()
@@ -166,15 +168,15 @@ class TestExclusion:
 
         row = scene.balancer.snapshot("m")[0]
 
-        assert (Availability.PROBE, "its time was over") == (row.availability, row.why)
+        assert (row.availability, row.why) == (Availability.PROBE, "its time was over")
 
 
 class TestPeek:
     def test_it_takes_turns_and_counts_nothing(self):
         scene = BalancerScene()
 
-        assert [EU1, US1, EU2] == [scene.balancer.select("m") for _ in range(3)]
-        assert {EU1: 0, EU2: 0, US1: 0} == in_flight(scene.balancer)
+        assert [scene.balancer.select("m") for _ in range(3)] == [EU1, US1, EU2]
+        assert in_flight(scene.balancer) == {EU1: 0, EU2: 0, US1: 0}
 
     def test_it_goes_where_the_request_would_like_to_go(self):
         strategy = make_strategy("cache-affinity", STEADY)
@@ -182,21 +184,21 @@ class TestPeek:
         scene = BalancerScene([EU1, US1], strategy=make_strategy("cache-affinity", STEADY))
 
         assert homes == [scene.balancer.select("m", context=SelectionContext(f"key {i}")) for i in range(20)]
-        assert {EU1, US1} == {*homes}
+        assert {*homes} == {EU1, US1}
 
     def test_it_never_probes_if_it_can_be_helped(self):
         scene = BalancerScene([EU1, US1])
         scene.fails(EU1)
         scene.clock.now += 10
 
-        assert {US1} == {scene.balancer.select("m") for _ in range(3)}
+        assert {scene.balancer.select("m") for _ in range(3)} == {US1}
         assert Availability.PROBE is scene.availability()[0]
 
     def test_the_only_endpoint_is_named_though_its_circuit_is_open(self):
         scene = BalancerScene([EU1])
         scene.fails(EU1)
 
-        assert EU1 == scene.balancer.select("m")
+        assert scene.balancer.select("m") == EU1
 
     def test_all_open_is_an_error(self):
         scene = BalancerScene([EU1, US1])
@@ -211,17 +213,17 @@ class TestStrategies:
         policy = Policy(strategy="weighted", models={"m": ModelPolicy(strategy="priority"), "other": ModelPolicy()})
         balancer = LoadBalancer({"m": POOL, "other": [other]}, policy=policy)
 
-        assert ["priority", "weighted"] == [balancer.snapshot(model)[0].strategy for model in ("m", "other")]
-        assert "priority" == balancer.acquire("m").reason
+        assert [balancer.snapshot(model)[0].strategy for model in ("m", "other")] == ["priority", "weighted"]
+        assert balancer.acquire("m").reason == "priority"
 
     def test_it_can_be_changed_at_run_time(self):
         scene = BalancerScene()
         scene.balancer.use("weighted")
-        assert "weighted" == scene.acquire().reason
+        assert scene.acquire().reason == "weighted"
         scene.balancer.use(RoundRobinStrategy(), "m")
-        assert "round-robin" == scene.acquire().reason
+        assert scene.acquire().reason == "round-robin"
         scene.balancer.use("priority")
-        assert "round-robin" == scene.acquire().reason
+        assert scene.acquire().reason == "round-robin"
 
     def test_an_unknown_name_is_refused(self):
         with pytest.raises(ValueError, match="strategy must be one of"):
@@ -245,11 +247,11 @@ class TestStrategies:
         seen.clear()
         held = [scene.acquire(context=SelectionContext("key")), scene.acquire()]
 
-        assert 2 == len(held)
-        assert [
+        assert len(held) == 2
+        assert seen == [
             ([(EU1, 0, 2), (US1, 0, 1)], SelectionContext("key")),
             ([(EU1, 0, 2), (US1, 1, 1)], SelectionContext()),
-        ] == seen
+        ]
 
     def test_round_robin_over_ten_thousand_leases_of_sixteen_threads_is_exact(self):
         pool = [endpoint(name, f"d{i}") for name in ("eu", "us") for i in range(3)]
@@ -263,8 +265,8 @@ class TestStrategies:
         together([work] * 16)
         counts = Counter(given)
 
-        assert {1_666, 1_667} == set(counts.values())
-        assert 5_000 == sum(counts[each] for each in pool[:3])
+        assert set(counts.values()) == {1_666, 1_667}
+        assert sum(counts[each] for each in pool[:3]) == 5_000
 
     def test_least_latency_draws_from_the_given_chance(self):
         drawn = [
@@ -272,7 +274,7 @@ class TestStrategies:
             for _ in range(5)
         ]
 
-        assert 1 == len({tuple(each) for each in drawn})
+        assert len({tuple(each) for each in drawn}) == 1
 
     def test_so_does_that_of_one_model(self):
         policy = replace(STEADY, models={"m": ModelPolicy(strategy="least-latency")})
@@ -291,14 +293,14 @@ class TestPools:
         heavier = endpoint("eu", "d2", weight=4)
         scene.balancer.replace_pools({"m": [EU1, heavier, US1]})
 
-        assert [Availability.OPEN, Availability.AVAILABLE, Availability.AVAILABLE] == scene.availability()
-        assert {EU1: 0, EU2: 1, US1: 0} == in_flight(scene.balancer)
-        assert [1.0, 4.0, 0.1] == [row.weight for row in scene.balancer.snapshot("m")]
-        assert [PoolsChanged((US1,), ())] == scene.told
+        assert scene.availability() == [Availability.OPEN, Availability.AVAILABLE, Availability.AVAILABLE]
+        assert in_flight(scene.balancer) == {EU1: 0, EU2: 1, US1: 0}
+        assert [row.weight for row in scene.balancer.snapshot("m")] == [1.0, 4.0, 0.1]
+        assert scene.told == [PoolsChanged((US1,), ())]
 
         busy.close()
 
-        assert 0 == in_flight(scene.balancer)[EU2]
+        assert in_flight(scene.balancer)[EU2] == 0
 
     @pytest.mark.parametrize(("age", "share"), [(0.0, 1.0), (29.9, 1.0), (30.0, 0.1)])
     def test_who_joins_those_as_new_has_nobody_to_be_slow_against(self, age, share):
@@ -306,7 +308,7 @@ class TestPools:
         scene.clock.now += age
         scene.balancer.replace_pools({"m": POOL})
 
-        assert [1.0, share, share] == [row.weight for row in scene.balancer.snapshot("m")]
+        assert [row.weight for row in scene.balancer.snapshot("m")] == [1.0, share, share]
 
     def test_who_is_first_of_its_model_has_neither(self):
         scene = BalancerScene([EU1])
@@ -314,7 +316,7 @@ class TestPools:
         other = endpoint("us", "d8", "other")
         scene.balancer.replace_pools({"m": [EU1], "other": [other]})
 
-        assert [1.0] == [row.weight for row in scene.balancer.snapshot("other")]
+        assert [row.weight for row in scene.balancer.snapshot("other")] == [1.0]
 
     @pytest.mark.parametrize(("away", "known"), [(599.9, True), (600.0, False)])
     def test_what_is_known_of_an_endpoint_survives_ten_minutes_of_absence(self, away, known):
@@ -327,7 +329,7 @@ class TestPools:
         scene.clock.now += away
         scene.balancer.replace_pools({"m": [EU1, US1]})
 
-        assert [Availability.OPEN if known else Availability.AVAILABLE, Availability.COOLDOWN] == scene.availability()
+        assert scene.availability() == [Availability.OPEN if known else Availability.AVAILABLE, Availability.COOLDOWN]
         assert (FaultKind.SERVER_ERROR if known else None) is scene.state(EU1).last_error
 
     def test_one_that_is_back_after_a_short_absence_does_not_start_slowly(self):
@@ -337,7 +339,7 @@ class TestPools:
         scene.clock.now += 100
         scene.balancer.replace_pools({"m": [EU1, US1, EU2]})
 
-        assert [1.0, 1.0, 0.1] == [state.weight for state in scene.balancer.snapshot("m")]
+        assert [state.weight for state in scene.balancer.snapshot("m")] == [1.0, 1.0, 0.1]
 
     def test_who_leaves_ends_its_requests_in_peace(self):
         scene = BalancerScene([EU1, US1])
@@ -347,17 +349,18 @@ class TestPools:
         lease.close()
         scene.balancer.replace_pools({"m": [EU1, US1]})
 
-        assert [Availability.AVAILABLE, Availability.AVAILABLE] == scene.availability()
-        assert {EU1: 0, US1: 0} == in_flight(scene.balancer)
-        assert [PoolsChanged((), (US1,)), PoolsChanged((US1,), ())] == [
-            event for event in scene.told if isinstance(event, PoolsChanged)
+        assert scene.availability() == [Availability.AVAILABLE, Availability.AVAILABLE]
+        assert in_flight(scene.balancer) == {EU1: 0, US1: 0}
+        assert [event for event in scene.told if isinstance(event, PoolsChanged)] == [
+            PoolsChanged((), (US1,)),
+            PoolsChanged((US1,), ()),
         ]
 
     def test_the_same_pools_are_no_news(self):
         scene = BalancerScene()
         scene.balancer.replace_pools({"m": POOL})
 
-        assert [] == scene.told
+        assert scene.told == []
 
     def test_who_was_gone_stays_so_until_somebody_knows_that_it_runs(self):
         scene = BalancerScene()
@@ -365,11 +368,11 @@ class TestPools:
         scene.balancer.breaker(EU2).eject("stopped")
         scene.balancer.replace_pools({"m": [*POOL, endpoint("us", "d8")]})
 
-        assert [Availability.GONE, Availability.GONE] == scene.availability()[:2]
+        assert scene.availability()[:2] == [Availability.GONE, Availability.GONE]
 
         scene.balancer.breaker(EU2).readmit()
 
-        assert [Availability.GONE, Availability.PROBE] == scene.availability()[:2]
+        assert scene.availability()[:2] == [Availability.GONE, Availability.PROBE]
 
     def test_strategies_forget_who_left(self):
         scene = BalancerScene()
@@ -381,21 +384,21 @@ class TestPools:
         scene.acquire()
         scene.balancer.replace_pools({"m": [US1]})
 
-        assert ({}, {}) == (own._subaccounts, common._subaccounts)
+        assert (own._subaccounts, common._subaccounts) == ({}, {})
 
     def test_an_endpoint_in_two_pools_is_one_endpoint(self):
         balancer = LoadBalancer({"m": [EU1, EU1], "alias": [EU1]})
         with balancer.acquire("m"):
-            assert {EU1: 1} == in_flight(balancer)
+            assert in_flight(balancer) == {EU1: 1}
 
         assert (EU1,) == balancer.endpoints("m") == balancer.endpoints("alias")
 
     def test_it_says_what_it_has(self):
         balancer = LoadBalancer({"m": POOL, "empty": []})
 
-        assert ("m",) == balancer.models()
-        assert (EU1, EU2, US1) == balancer.endpoints("m")
-        assert () == balancer.endpoints("x")
+        assert balancer.models() == ("m",)
+        assert balancer.endpoints("m") == (EU1, EU2, US1)
+        assert balancer.endpoints("x") == ()
         with pytest.raises(KeyError):
             balancer.breaker(endpoint("ap"))
 
@@ -405,8 +408,8 @@ def test_who_made_what_a_request_brings_along_is_asked_before_the_strategy_is():
     balancer = LoadBalancer({"gpt-5": pool})
     context = SelectionContext(preferred=pool[2])
 
-    assert {pool[2]} == {balancer.acquire("gpt-5", context=context).endpoint for _ in range(5)}
+    assert {balancer.acquire("gpt-5", context=context).endpoint for _ in range(5)} == {pool[2]}
     assert pool[2] != balancer.acquire("gpt-5", exclude=[pool[2]], context=context).endpoint
-    assert "preferred" == balancer.acquire("gpt-5", context=context).reason
+    assert balancer.acquire("gpt-5", context=context).reason == "preferred"
     stranger = SelectionContext(preferred=Endpoint("us", "https://us/v2/inference/deployments/d9", "gpt-5"))
     assert balancer.acquire("gpt-5", context=stranger).endpoint in pool

@@ -115,13 +115,15 @@ class BalancerModel(RuleBasedStateMachine):
 
         assert {each: self.held[each] for each in POOL} == in_flight(self.scene.balancer)
         for each in POOL:
-            assert {
-                "in cooldown": {Availability.COOLDOWN},
-                "available": {Availability.AVAILABLE},
-                "open": {Availability.OPEN},
-                "probing": {Availability.PROBING},
-                "probe": {Availability.PROBE},
-            }[self.may(each)] == {states[each].availability}
+            assert {states[each].availability} == (
+                {
+                    "in cooldown": {Availability.COOLDOWN},
+                    "available": {Availability.AVAILABLE},
+                    "open": {Availability.OPEN},
+                    "probing": {Availability.PROBING},
+                    "probe": {Availability.PROBE},
+                }[self.may(each)]
+            )
 
 
 class TestBalancerModel(BalancerModel.TestCase):

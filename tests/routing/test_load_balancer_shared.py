@@ -40,10 +40,10 @@ class TestSharing:
         one, other = self.pair()
         one.fails(EU1)
 
-        assert [Availability.OPEN, *[Availability.AVAILABLE] * 2] == other.availability()
+        assert other.availability() == [Availability.OPEN, *[Availability.AVAILABLE] * 2]
         assert one.state(EU1) == other.state(EU1) or one.state(EU1).seconds == other.state(EU1).seconds
-        assert "1 failures in a row: server_error" == other.state(EU1).why
-        assert [] == other.told
+        assert other.state(EU1).why == "1 failures in a row: server_error"
+        assert other.told == []
 
     def test_so_is_one_that_opened_again_for_longer(self):
         one, other = self.pair()
@@ -51,11 +51,11 @@ class TestSharing:
         one.clock.now = other.clock.now = 110
         one.fails(EU1)
 
-        assert (Availability.OPEN, 20.0, 1) == (
+        assert (
             other.state(EU1).availability,
             other.state(EU1).seconds,
             other.state(EU1).k,
-        )
+        ) == (Availability.OPEN, 20.0, 1)
 
     def test_one_that_closed_is_closed_for_all_and_starts_slowly(self):
         one, other = self.pair()
@@ -64,7 +64,7 @@ class TestSharing:
         with one.at(EU1) as lease:
             lease.answered()
 
-        assert (Availability.AVAILABLE, 0.1) == (other.state(EU1).availability, other.state(EU1).weight)
+        assert (other.state(EU1).availability, other.state(EU1).weight) == (Availability.AVAILABLE, 0.1)
 
     def test_what_is_half_open_already_stays_so(self):
         one, other = self.pair()
@@ -80,7 +80,7 @@ class TestSharing:
         one, other = self.pair()
         one.balancer.breaker(EU1).eject("not listed", seconds=60)
         one.availability()
-        assert (Availability.GONE, 60.0) == (other.state(EU1).availability, other.state(EU1).seconds)
+        assert (other.state(EU1).availability, other.state(EU1).seconds) == (Availability.GONE, 60.0)
 
         one.balancer.breaker(EU1).readmit()
         one.availability()
@@ -91,7 +91,7 @@ class TestSharing:
         other.balancer.breaker(EU1).eject("not listed", seconds=60)
         one.fails(EU1)
 
-        assert (Availability.GONE, 60.0) == (other.state(EU1).availability, other.state(EU1).seconds)
+        assert (other.state(EU1).availability, other.state(EU1).seconds) == (Availability.GONE, 60.0)
 
     def test_a_late_half_open_does_not_reopen_what_has_closed(self):
         scene = BalancerScene([EU1, US1])
@@ -104,7 +104,7 @@ class TestSharing:
         one, other = self.pair()
         one.fails(EU1, fault=SPENT)
 
-        assert (Availability.COOLDOWN, 5.0) == (other.state(EU2).availability, other.state(EU2).seconds)
+        assert (other.state(EU2).availability, other.state(EU2).seconds) == (Availability.COOLDOWN, 5.0)
 
         one.clock.now = other.clock.now = 105
         with one.at(EU1) as lease:
@@ -112,21 +112,21 @@ class TestSharing:
             lease.answered()
         other.fails(EU1, fault=SPENT)
 
-        assert 5.0 == other.state(EU1).seconds
+        assert other.state(EU1).seconds == 5.0
 
     def test_a_cooldown_is_not_shortened_from_outside(self):
         scene = BalancerScene()
         scene.fails(EU1, fault=SPENT)
         scene.balancer.apply(CooldownStarted(EU1, EU1.domain, 1.0, SPENT.kind))
 
-        assert 5.0 == scene.state(EU1).seconds
+        assert scene.state(EU1).seconds == 5.0
 
     def test_an_endpoint_that_is_not_served_here_is_passed_over(self):
         one, other = self.pair()
         other.balancer.replace_pools({"m": [US1]})
         one.fails(EU1)
 
-        assert [Availability.AVAILABLE] == other.availability()
+        assert other.availability() == [Availability.AVAILABLE]
 
 
 class TestWhatIsSeenAtOnce:
@@ -134,37 +134,37 @@ class TestWhatIsSeenAtOnce:
 
     def test_a_circuit_that_a_listing_opens_and_closes(self):
         scene = BalancerScene([EU1, US1])
-        assert {EU1, US1} == {scene.balancer.select("m") for _ in range(2)}
+        assert {scene.balancer.select("m") for _ in range(2)} == {EU1, US1}
 
         scene.balancer.breaker(EU1).eject("not listed")
-        assert {US1} == {scene.balancer.select("m") for _ in range(2)}
+        assert {scene.balancer.select("m") for _ in range(2)} == {US1}
 
         scene.balancer.breaker(EU1).readmit()
         scene.at(EU1).answered()
-        assert {EU1, US1} == {scene.balancer.select("m") for _ in range(30)}
+        assert {scene.balancer.select("m") for _ in range(30)} == {EU1, US1}
 
     def test_a_circuit_that_another_process_opened(self):
         scene = BalancerScene([EU1, US1])
-        assert {EU1, US1} == {scene.balancer.select("m") for _ in range(2)}
+        assert {scene.balancer.select("m") for _ in range(2)} == {EU1, US1}
 
         change = Transition(Circuit.CLOSED, Circuit.OPEN, "5 failures in a row", seconds=10.0)
         scene.balancer.apply(CircuitChanged(EU1, change))
-        assert {US1} == {scene.balancer.select("m") for _ in range(2)}
+        assert {scene.balancer.select("m") for _ in range(2)} == {US1}
 
 
 class TestForgottenLeases:
     def test_a_lease_that_is_garbage_collected_is_released_with_a_warning(self, caplog):
         scene = BalancerScene([EU1])
         lease = scene.acquire()
-        assert {EU1: 1} == in_flight(scene.balancer)
+        assert in_flight(scene.balancer) == {EU1: 1}
 
         del lease
         gc.collect()
 
-        assert {EU1: 0} == in_flight(scene.balancer)
-        assert 0 == scene.balancer._members[EU1]._waiting
-        assert [LeaseAbandoned(EU1)] == scene.told
-        assert ["a lease on eu/d1 was never released: close leases, or use them in a `with`"] == caplog.messages
+        assert in_flight(scene.balancer) == {EU1: 0}
+        assert scene.balancer._members[EU1]._waiting == 0
+        assert scene.told == [LeaseAbandoned(EU1)]
+        assert caplog.messages == ["a lease on eu/d1 was never released: close leases, or use them in a `with`"]
 
     def test_it_gives_back_its_permit_to_the_next_request(self):
         scene = BalancerScene([EU1, US1])
@@ -173,15 +173,15 @@ class TestForgottenLeases:
         scene.acquire()
         gc.collect()
 
-        assert "probe" == scene.acquire().reason
+        assert scene.acquire().reason == "probe"
 
     def test_one_that_was_answered_waits_no_more(self):
         scene = BalancerScene([EU1])
         scene.acquire().answered()
         gc.collect()
 
-        assert {EU1: 0} == in_flight(scene.balancer)
-        assert 0 == scene.balancer._members[EU1]._waiting
+        assert in_flight(scene.balancer) == {EU1: 0}
+        assert scene.balancer._members[EU1]._waiting == 0
 
     def test_one_that_ended_is_forgotten_in_silence(self, caplog):
         scene = BalancerScene([EU1])
@@ -190,7 +190,7 @@ class TestForgottenLeases:
         gc.collect()
         scene.balancer.snapshot()
 
-        assert [] == [event for event in scene.told if isinstance(event, LeaseAbandoned)]
+        assert [event for event in scene.told if isinstance(event, LeaseAbandoned)] == []
 
     def test_a_collection_under_the_balancers_lock_blocks_nobody(self):
         """A finalizer may run wherever memory is allocated."""
@@ -205,8 +205,8 @@ class TestForgottenLeases:
         kept = [scene.acquire()]
         scene.balancer.use(Collecting())
         with scene.acquire() as lease:
-            assert "round-robin" == lease.reason
-            assert {EU1: 1} == in_flight(scene.balancer)
+            assert lease.reason == "round-robin"
+            assert in_flight(scene.balancer) == {EU1: 1}
 
 
 class TestStrategiesThatCallBack:
@@ -227,12 +227,12 @@ class TestStrategiesThatCallBack:
 
         scene = BalancerScene([EU1, US1], strategy=Curious())
         with scene.acquire() as lease:
-            assert (EU1, "defect") == (lease.endpoint, lease.reason)
+            assert (lease.endpoint, lease.reason) == (EU1, "defect")
 
         [event] = scene.told
         assert isinstance(event, StrategyFailed)
-        assert "a strategy must not call the balancer that asks it: all it may use is in its arguments" == str(
-            event.error
+        assert (
+            str(event.error) == "a strategy must not call the balancer that asks it: all it may use is in its arguments"
         )
 
     def test_another_thread_waits_for_it_as_always(self):
@@ -299,7 +299,7 @@ class TestCountingTheInput:
         scene.balancer.acquire("m", context=self.context(scene)).close()
         scene.balancer.select("m", context=self.context(scene))
 
-        assert [("me", 7), ("me", 7)] == [(each.caller, each.input_tokens) for each in seen]
+        assert [(each.caller, each.input_tokens) for each in seen] == [("me", 7), ("me", 7)]
 
 
 class TestListeners:
@@ -310,7 +310,7 @@ class TestListeners:
             scene.events.subscribe(each.append)
         scene.fails(EU1)
 
-        assert 2 == len(scene.told)
+        assert len(scene.told) == 2
         assert [scene.told, scene.told] == others
 
     def test_one_that_fails_keeps_no_other_from_hearing(self):
@@ -331,30 +331,30 @@ class TestDrained:
     def test_it_is_not_selected(self):
         scene = BalancerScene([self.DRAINED, US1])
 
-        assert {US1} == {scene.balancer.select("m") for _ in range(4)}
-        assert [Availability.DRAINED, Availability.AVAILABLE] == scene.availability()
+        assert {scene.balancer.select("m") for _ in range(4)} == {US1}
+        assert scene.availability() == [Availability.DRAINED, Availability.AVAILABLE]
 
     def test_not_even_in_panic(self):
         scene = BalancerScene([self.DRAINED, US1])
         scene.fails(US1)
         held = scene.acquire()
 
-        assert (US1, "panic") == (held.endpoint, held.reason)
-        assert 503 == scene.refusal().fault.status
+        assert (held.endpoint, held.reason) == (US1, "panic")
+        assert scene.refusal().fault.status == 503
 
     def test_nor_if_it_is_the_only_one(self):
         error = BalancerScene([self.DRAINED]).refusal()
 
-        assert (503, None) == (error.fault.status, error.fault.retry_after)
-        assert "no deployment of 'm' can take the request now" == str(error)
+        assert (error.fault.status, error.fault.retry_after) == (503, None)
+        assert str(error) == "no deployment of 'm' can take the request now"
 
     def test_what_continues_what_it_made_goes_there(self):
         scene = BalancerScene([self.DRAINED, US1])
 
         with scene.acquire(only=[self.DRAINED]) as lease:
-            assert (EU1, "sticky") == (lease.endpoint, lease.reason)
+            assert (lease.endpoint, lease.reason) == (EU1, "sticky")
         with scene.acquire(context=SelectionContext(preferred=self.DRAINED)) as lease:
-            assert (EU1, "preferred") == (lease.endpoint, lease.reason)
+            assert (lease.endpoint, lease.reason) == (EU1, "preferred")
 
     def test_an_endpoint_is_drained_while_requests_go_on(self):
         scene = BalancerScene([EU1, US1])
@@ -362,13 +362,13 @@ class TestDrained:
         scene.balancer.replace_pools({"m": [self.DRAINED, US1]})
         lease.answered()
 
-        assert (1, 0.0) == (scene.state(EU1).in_flight, scene.state(EU1).weight)
+        assert (scene.state(EU1).in_flight, scene.state(EU1).weight) == (1, 0.0)
         lease.close()
-        assert 0 == scene.state(EU1).in_flight
+        assert scene.state(EU1).in_flight == 0
 
 
 def test_whoever_works_on_a_balancer_finds_its_policy_there():
-    assert STEADY.breaker == BalancerScene(policy=STEADY).balancer.policy.breaker
+    assert BalancerScene(policy=STEADY).balancer.policy.breaker == STEADY.breaker
 
 
 def test_a_snapshot_does_not_hold_the_lock_while_it_looks_at_circuits(monkeypatch):
@@ -379,7 +379,7 @@ def test_a_snapshot_does_not_hold_the_lock_while_it_looks_at_circuits(monkeypatc
         monkeypatch.setattr(each, "breaker", Watched(look, lambda: held.append(scene.balancer._lock.lock._is_owned())))
     scene.balancer.snapshot()
 
-    assert [False] * 3 == held
+    assert held == [False] * 3
 
 
 class Watched:

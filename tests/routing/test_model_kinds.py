@@ -61,4 +61,4 @@ def test_no_model_of_another_family_answers_and_none_that_makes_something_else(n
 
 
 def test_a_target_of_an_alias_has_a_kind_too():
-    assert "gpt-5-mini" == ModelNames(["gpt-4.1", "gpt-5-mini"], {"fast": "gpt-9-mini"}).resolve("fast").model
+    assert ModelNames(["gpt-4.1", "gpt-5-mini"], {"fast": "gpt-9-mini"}).resolve("fast").model == "gpt-5-mini"

@@ -158,7 +158,7 @@ class TestAliases:
     def test_the_target_of_an_alias_may_be_written_in_any_way(self):
         names = ModelNames(DEPLOYED, {"smart": "claude-sonnet-4-5-20250929"})
 
-        assert SONNET == names.resolve("smart").model
+        assert names.resolve("smart").model == SONNET
 
     def test_an_alias_of_an_alias_is_followed_but_no_further(self):
         chain = {"a": "b", "b": "gpt-5"}
@@ -171,7 +171,7 @@ class TestAliases:
     def test_a_target_that_is_deployed_is_not_an_alias_of_something_else(self):
         names = ModelNames(DEPLOYED, {"a": "gpt-5", "gpt-5": "gpt-4o"})
 
-        assert "gpt-5" == names.resolve("a").model
+        assert names.resolve("a").model == "gpt-5"
 
     def test_an_alias_to_what_is_not_deployed_falls_back_within_the_targets_family(self):
         names = ModelNames(DEPLOYED, {"fast": "gemini-9-nano"})
@@ -186,7 +186,7 @@ class TestAliases:
     def test_the_exact_target_comes_before_one_that_is_written_differently(self):
         names = ModelNames(["gpt-5", "gpt-5-2025-08-07"], {"dated": "gpt-5-2025-08-07"})
 
-        assert "gpt-5-2025-08-07" == names.resolve("dated").model
+        assert names.resolve("dated").model == "gpt-5-2025-08-07"
 
     def test_an_alias_to_what_is_not_deployed_leaves_the_name_itself_a_chance(self):
         names = ModelNames(DEPLOYED, {"gpt-5-latest": "gpt-9"})
@@ -282,13 +282,13 @@ def test_the_best_deployed_fallback_answers(name, deployed, fallback):
 
 
 def test_a_fallback_is_found_however_its_name_is_written():
-    assert "claude-sonnet-4-5" == ModelNames(["claude-sonnet-4-5"]).resolve("claude-2").model
+    assert ModelNames(["claude-sonnet-4-5"]).resolve("claude-2").model == "claude-sonnet-4-5"
 
 
 def test_the_settings_cannot_make_an_embedding_model_answer_for_one_that_talks():
     names = ModelNames(["text-embedding-3-small"], fallbacks={"gpt": ["text-embedding-3-small"]})
 
-    assert () == names.fallbacks("gpt-9")
+    assert names.fallbacks("gpt-9") == ()
 
 
 EMBEDDING_DIALECTS = ["text-embedding-3-small", "gemini-embedding", "amazon--titan-embed-text"]
@@ -313,7 +313,7 @@ def test_no_model_makes_vectors_for_another_embedding_model(name, dressed, catch
     with pytest.raises(NoEndpointError, match="is not deployed") as error:
         ModelNames(EMBEDDING_DIALECTS).resolve(dressed.format(name), catch_all)
 
-    assert (FaultKind.NOT_FOUND, 404) == (error.value.fault.kind, error.value.fault.status)
+    assert (error.value.fault.kind, error.value.fault.status) == (FaultKind.NOT_FOUND, 404)
 
 
 @pytest.mark.parametrize(
@@ -332,8 +332,8 @@ def test_the_settings_may_let_one_embedding_model_answer_for_another(settings, h
 def test_the_settings_replace_the_fallbacks_of_a_family():
     names = ModelNames(DEPLOYED, fallbacks={"gpt": ["gpt-9", "gpt-4o"]})
 
-    assert "gpt-4o" == names.resolve("gpt-3.5-turbo").model
-    assert "gemini-2.5-pro" == names.resolve("gemini-1.5-pro").model
+    assert names.resolve("gpt-3.5-turbo").model == "gpt-4o"
+    assert names.resolve("gemini-1.5-pro").model == "gemini-2.5-pro"
 
 
 def test_without_fallbacks_no_model_answers_for_another():
@@ -352,13 +352,13 @@ def test_a_name_of_no_family_is_a_404_that_lists_what_is_deployed():
         ModelNames(["gpt-5", "b", "a"]).resolve("mistral-tiny")
 
     fault = caught.value.fault
-    assert (
+    assert (fault.kind, fault.status, fault.code, fault.param) == (
         FaultKind.NOT_FOUND,
         404,
         "model_not_found",
         "model",
-    ) == (fault.kind, fault.status, fault.code, fault.param)
-    assert "The model 'mistral-tiny' is not deployed. Deployed: a, b, gpt-5." == fault.message
+    )
+    assert fault.message == "The model 'mistral-tiny' is not deployed. Deployed: a, b, gpt-5."
     assert caught.value.wait is None
 
 
@@ -369,7 +369,7 @@ def test_a_proxy_without_deployments_says_so():
 
 def test_a_gpt_answers_for_a_name_of_no_family_only_when_asked_to(names):
     assert names.resolve("mistral-tiny", catch_all=True) == Resolution("gpt-4.1", "mistral-tiny", How.FALLBACK)
-    assert "gpt-4.1" == names.resolve("", catch_all=True).model
+    assert names.resolve("", catch_all=True).model == "gpt-4.1"
     with pytest.raises(NoEndpointError):
         names.resolve("")
 
@@ -416,13 +416,13 @@ def test_a_name_that_no_model_can_have_is_the_callers_mistake_and_no_fallback_an
         names.resolve(name, catch_all)
     fault = caught.value.fault
 
-    assert (FaultKind.INVALID_REQUEST, 400, "model") == (fault.kind, fault.status, fault.param)
-    assert "model must be a name of at most 200 characters, none of them a control character." == fault.message
+    assert (fault.kind, fault.status, fault.param) == (FaultKind.INVALID_REQUEST, 400, "model")
+    assert fault.message == "model must be a name of at most 200 characters, none of them a control character."
     assert not names.knows(name)
 
 
 def test_a_name_of_200_characters_is_a_name(names):
-    assert "gpt-4.1" == names.resolve("gpt" + "x" * 197).model
+    assert names.resolve("gpt" + "x" * 197).model == "gpt-4.1"
 
 
 @pytest.mark.parametrize(
@@ -443,9 +443,9 @@ def test_the_rules_outlive_a_change_of_what_is_deployed():
     before = ModelNames(["gpt-5"], {"fast": "gpt-5-mini"}, {"gpt": ["gpt-4o"]})
     after = before.deploying(["gpt-5-mini", "gpt-4o"])
 
-    assert ("gpt-5-mini", "gpt-4o") == after.deployed
-    assert "gpt-5-mini" == after.resolve("fast").model
-    assert "gpt-4o" == after.resolve("gpt-3").model
+    assert after.deployed == ("gpt-5-mini", "gpt-4o")
+    assert after.resolve("fast").model == "gpt-5-mini"
+    assert after.resolve("gpt-3").model == "gpt-4o"
     with pytest.raises(NoEndpointError):
         ModelNames([], fallback=False).deploying(["gpt-4.1"]).resolve("gpt-3")
 
@@ -457,12 +457,13 @@ def test_while_a_subaccount_is_not_listed_a_name_that_is_not_known_may_be_soon()
             names.resolve(name, catch_all=True)
         fault = caught.value.fault
 
-        assert (FaultKind.UNAVAILABLE, 503, 3.0) == (fault.kind, fault.status, fault.retry_after)
-        assert f"The model '{name}' is not known yet: SAP AI Core has not said what is deployed in us, ap." == (
+        assert (fault.kind, fault.status, fault.retry_after) == (FaultKind.UNAVAILABLE, 503, 3.0)
+        assert (
             fault.message
+            == f"The model '{name}' is not known yet: SAP AI Core has not said what is deployed in us, ap."
         )
     for name in ("gpt-4.1", "fast", "gpt-4.1-2025-04-14"):
-        assert "gpt-4.1" == names.resolve(name).model
+        assert names.resolve(name).model == "gpt-4.1"
 
 
 def test_what_is_listed_late_is_heard_of_by_all_rules_made_of_the_settings():
@@ -473,5 +474,5 @@ def test_what_is_listed_late_is_heard_of_by_all_rules_made_of_the_settings():
         names.resolve("fast")
     missing.clear()
 
-    assert Resolution("gpt-4o", "fast", How.FALLBACK) == names.resolve("fast")
-    assert "gpt-5" == names.deploying(["gpt-4o", "gpt-5"]).resolve("fast").model
+    assert names.resolve("fast") == Resolution("gpt-4o", "fast", How.FALLBACK)
+    assert names.deploying(["gpt-4o", "gpt-5"]).resolve("fast").model == "gpt-5"

@@ -24,15 +24,15 @@ def test_a_model_is_balanced_as_the_policy_says_under_any_of_its_names(name):
     policy = Policy(models={name: ModelPolicy("weighted")}, aliases=ALIASES)
     balancer = LoadBalancer({**pool_at("eu/d1", model=SONNET), **pool_at("eu/d2")}, policy=policy)
 
-    assert ("weighted", "round-robin") == (strategy_of(balancer, SONNET), strategy_of(balancer, "gpt-5"))
-    assert "weighted" == balancer.policy.strategy_for(SONNET)
+    assert (strategy_of(balancer, SONNET), strategy_of(balancer, "gpt-5")) == ("weighted", "round-robin")
+    assert balancer.policy.strategy_for(SONNET) == "weighted"
 
 
 def test_so_is_one_that_is_deployed_later():
     balancer = LoadBalancer({}, policy=Policy(models={"smart": ModelPolicy("priority")}, aliases=ALIASES))
     balancer.replace_pools(pool_at("eu/d1", model=SONNET))
 
-    assert "priority" == strategy_of(balancer, SONNET)
+    assert strategy_of(balancer, SONNET) == "priority"
 
 
 def test_what_was_chosen_since_is_kept_when_pools_change():
@@ -41,7 +41,7 @@ def test_what_was_chosen_since_is_kept_when_pools_change():
     balancer.use("weighted", SONNET)
     balancer.replace_pools(pools)
 
-    assert "weighted" == strategy_of(balancer, SONNET)
+    assert strategy_of(balancer, SONNET) == "weighted"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -49,7 +49,7 @@ def test_a_strategy_may_be_switched_under_any_name_of_a_model(name):
     balancer = LoadBalancer({**pool_at("eu/d1", model=SONNET), **pool_at("eu/d2")}, policy=Policy(aliases=ALIASES))
     balancer.use("weighted", name)
 
-    assert ("weighted", "round-robin") == (strategy_of(balancer, SONNET), strategy_of(balancer, "gpt-5"))
+    assert (strategy_of(balancer, SONNET), strategy_of(balancer, "gpt-5")) == ("weighted", "round-robin")
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_as_a_mapping_policies_hold_the_names_in_the_settings_and_no_others():
     policies = ModelPolicies(given, ALIASES)
 
     assert (given, 2) == (dict(policies), len(policies))
-    assert (False, None) == (SONNET in policies, policies.get(SONNET))
+    assert (SONNET in policies, policies.get(SONNET)) == (False, None)
 
 
 def test_names_are_resolved_once():
     policy = with_resolved_names(Policy(models={"smart": ModelPolicy(total=1)}, aliases=ALIASES))
 
     assert with_resolved_names(policy) is policy
-    assert 1 == policy.timeouts_for(SONNET).total
+    assert policy.timeouts_for(SONNET).total == 1

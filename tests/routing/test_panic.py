@@ -43,14 +43,14 @@ def test_it_waits_until_there_is_room():
     crowd = Crowd(pauses=0)
 
     assert place(next(crowd.router.attempts("m"))) in {"eu/d1", "us/d7"}
-    assert [1.0] == crowd.clock.slept
+    assert crowd.clock.slept == [1.0]
 
 
 def test_it_waits_again_where_others_were_quicker():
     crowd = Crowd(pauses=1)
 
     assert place(next(crowd.router.attempts("m"))) in {"eu/d1", "us/d7"}
-    assert [1.0, 1.0] == crowd.clock.slept
+    assert crowd.clock.slept == [1.0, 1.0]
 
 
 def test_after_two_seconds_in_all_it_is_a_503_that_says_when_to_come_back():
@@ -59,5 +59,5 @@ def test_after_two_seconds_in_all_it_is_a_503_that_says_when_to_come_back():
         next(crowd.router.attempts("m"))
 
     fault = caught.value.fault
-    assert (FaultKind.UNAVAILABLE, 503, 1.0) == (fault.kind, fault.status, fault.retry_after)
-    assert [1.0, 1.0] == crowd.clock.slept
+    assert (fault.kind, fault.status, fault.retry_after) == (FaultKind.UNAVAILABLE, 503, 1.0)
+    assert crowd.clock.slept == [1.0, 1.0]

@@ -28,7 +28,7 @@ class TestNoElsewhere:
         policy = Policy(retry=RetryPolicy(max_attempts=5, backoff_cap=1.0))
         went = all_fail(router_of(pool_at("eu/d1"), policy, chance).attempts("gpt-5"), OVERLOADED)
 
-        assert ["eu/d1"] * 5 == went
+        assert went == ["eu/d1"] * 5
         assert clock.slept == [0.25 * chance, 0.5 * chance, 1.0 * chance, 1.0 * chance]
 
     def test_what_was_paused_is_known(self, router_of):
@@ -37,63 +37,63 @@ class TestNoElsewhere:
         before = attempts.paused
         all_fail(attempts, OVERLOADED)
 
-        assert (0.0, 0.125 + 0.25) == (before, attempts.paused)
+        assert (before, attempts.paused) == (0.0, 0.125 + 0.25)
 
     def test_pauses_and_new_rounds_alternate(self, router_of, clock):
         policy = Policy(retry=RetryPolicy(max_attempts=5))
         went = all_fail(router_of(pool_at("eu/d1", "us/d7"), policy).attempts("gpt-5"), OVERLOADED)
 
         assert sorted(went[:2]) == sorted(went[2:4]) == ["eu/d1", "us/d7"]
-        assert [0.125, 0.25] == clock.slept
+        assert clock.slept == [0.125, 0.25]
 
     def test_a_hint_is_waited_for(self, router_of, clock):
         fault = dataclasses.replace(OVERLOADED, retry_after=10.0)
         policy = Policy(cooldown=NO_REST, retry=RetryPolicy(max_attempts=2))
 
-        assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault)
-        assert [10.0] == clock.slept
+        assert all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault) == ["eu/d1", "eu/d1"]
+        assert clock.slept == [10.0]
 
     def test_a_hint_that_is_too_long_is_passed_on(self, router_of, clock):
         fault = dataclasses.replace(OVERLOADED, retry_after=10.5)
         attempts = router_of(pool_at("eu/d1"), Policy(cooldown=NO_REST)).attempts("gpt-5")
 
-        assert ["eu/d1"] == all_fail(attempts, fault)
-        assert [] == clock.slept
+        assert all_fail(attempts, fault) == ["eu/d1"]
+        assert clock.slept == []
         assert attempts.fault is fault
 
     def test_the_jitter_on_a_cooling_is_waited_for_too(self, router_of, clock):
         fault = dataclasses.replace(BUSY, retry_after=4.0)
         policy = Policy(cooldown=CooldownPolicy(jitter=0.1), retry=RetryPolicy(max_attempts=2))
 
-        assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault)
-        assert 1 == len(clock.slept)
+        assert all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault) == ["eu/d1", "eu/d1"]
+        assert len(clock.slept) == 1
         assert 4.0 < clock.slept[0] <= 4.4
 
     def test_so_is_the_jitter_on_the_longest_hint_that_is_waited_for(self, router_of, clock):
         fault = dataclasses.replace(BUSY, retry_after=10.0)
         policy = Policy(cooldown=CooldownPolicy(jitter=0.1), retry=RetryPolicy(max_attempts=2))
 
-        assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault)
+        assert all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), fault) == ["eu/d1", "eu/d1"]
         assert 10.0 < clock.slept[0] <= 11.0
 
     @pytest.mark.parametrize("short", [0.75, 1.5])
     def test_a_short_cooling_without_a_hint_is_waited_for(self, router_of, clock, short):
         policy = Policy(cooldown=dataclasses.replace(NO_REST, base=short), retry=RetryPolicy(max_attempts=2))
 
-        assert ["eu/d1", "eu/d1"] == all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), BUSY)
-        assert [short + (2.0 - short) / 2] == clock.slept
+        assert all_fail(router_of(pool_at("eu/d1"), policy).attempts("gpt-5"), BUSY) == ["eu/d1", "eu/d1"]
+        assert clock.slept == [short + (2.0 - short) / 2]
 
     def test_a_request_that_says_nothing_of_itself_has_no_home(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(strategy="cache-affinity"))
 
-        assert {"eu/d1", "us/d7"} == {place(next(router.attempts("gpt-5"))) for _ in range(2)}
+        assert {place(next(router.attempts("gpt-5"))) for _ in range(2)} == {"eu/d1", "us/d7"}
 
     def test_open_circuits_are_no_obstacle_where_all_are_open(self, router_of, clock):
         policy = Policy(breaker=BreakerPolicy(failure_threshold=1))
         went = all_fail(router_of(pool_at("eu/d1", "us/d7"), policy).attempts("gpt-5"), OVERLOADED)
 
-        assert ["eu/d1", "us/d7", "eu/d1"] == went
-        assert [0.125] == clock.slept
+        assert went == ["eu/d1", "us/d7", "eu/d1"]
+        assert clock.slept == [0.125]
 
     @pytest.mark.parametrize(
         "fault",
@@ -110,7 +110,7 @@ class TestNoElsewhere:
         all_fail(attempts, fault)
 
         assert attempts.fault is fault
-        assert [] == clock.slept
+        assert clock.slept == []
 
 
 class TestAllCooling:
@@ -126,7 +126,7 @@ class TestAllCooling:
         next(router.attempts("gpt-5", retry=False)).failed(dataclasses.replace(BUSY, retry_after=1.5))
         [row] = router.balancer.snapshot("gpt-5")
 
-        assert "eu/d1" == place(next(router.attempts("gpt-5")))
+        assert place(next(router.attempts("gpt-5"))) == "eu/d1"
         assert clock.slept == [pytest.approx(row.seconds + (2.0 - row.seconds) / 2)]
 
     def test_what_ends_later_is_a_429_that_says_when(self, router_of, clock):
@@ -136,7 +136,7 @@ class TestAllCooling:
 
         assert FaultKind.RATE_LIMITED is caught.value.fault.kind
         assert caught.value.fault.retry_after == pytest.approx(2.1)
-        assert [] == clock.slept
+        assert clock.slept == []
 
     def test_nobody_waits_twice(self, router_of, clock):
         router = self.cooled(router_of, 2.0)
@@ -152,8 +152,8 @@ class TestAllCooling:
         with pytest.raises(NoEndpointError):
             next(attempts)
 
-        assert [2.0] == clock.slept
-        assert [] == list(attempts)
+        assert clock.slept == [2.0]
+        assert list(attempts) == []
 
     def test_the_faults_of_earlier_attempts_come_before_a_want_of_endpoints(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=NO_REST))
@@ -161,7 +161,7 @@ class TestAllCooling:
         attempts = router.attempts("gpt-5")
         fault = dataclasses.replace(BUSY, retry_after=20)
 
-        assert ["us/d7"] == all_fail(attempts, fault)
+        assert all_fail(attempts, fault) == ["us/d7"]
         assert attempts.fault is fault
 
 
@@ -173,7 +173,7 @@ class TestTheDeadline:
         clock.now += 30
         first.failed(OVERLOADED)
 
-        assert [] == list(attempts)
+        assert list(attempts) == []
         assert OVERLOADED is attempts.fault
 
     def test_an_attempt_may_begin_just_before_it(self, router_of, clock):
@@ -183,14 +183,14 @@ class TestTheDeadline:
         clock.now += 29.9
         first.failed(OVERLOADED)
 
-        assert "us/d7" == place(next(attempts))
+        assert place(next(attempts)) == "us/d7"
 
     def test_nobody_sleeps_past_it(self, router_of, clock):
         policy = Policy(cooldown=NO_REST, timeouts=Timeouts(total=5))
         attempts = router_of(pool_at("eu/d1"), policy).attempts("gpt-5")
 
-        assert ["eu/d1"] == all_fail(attempts, dataclasses.replace(OVERLOADED, retry_after=5))
-        assert [] == clock.slept
+        assert all_fail(attempts, dataclasses.replace(OVERLOADED, retry_after=5)) == ["eu/d1"]
+        assert clock.slept == []
 
     def test_a_model_may_have_its_own(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(models={"gpt-5": ModelPolicy(total=10)}))
@@ -199,7 +199,7 @@ class TestTheDeadline:
         clock.now += 11
         first.failed(OVERLOADED)
 
-        assert [] == list(attempts)
+        assert list(attempts) == []
 
 
 class TestTheBudget:
@@ -208,35 +208,35 @@ class TestTheBudget:
         router = router_of(pool_at("eu/d1", "us/d7", "ap/d9"), policy)
         calls = sum(len(all_fail(router.attempts("gpt-5"), OVERLOADED)) for _ in range(20))
 
-        assert 20 + 3 + 4 == calls
+        assert calls == 20 + 3 + 4
 
     def test_an_empty_budget_gives_the_real_fault(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(retry=RetryPolicy(budget_reserve=0)))
         attempts = router.attempts("gpt-5")
 
-        assert ["eu/d1"] == all_fail(attempts, OVERLOADED)
+        assert all_fail(attempts, OVERLOADED) == ["eu/d1"]
         assert OVERLOADED is attempts.fault
 
     def test_a_callers_mistake_takes_nothing_from_it(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(retry=RetryPolicy(budget_reserve=1, budget_ratio=0)))
         all_fail(router.attempts("gpt-5"), BAD)
 
-        assert 2 == len(all_fail(router.attempts("gpt-5"), OVERLOADED))
+        assert len(all_fail(router.attempts("gpt-5"), OVERLOADED)) == 2
 
     @pytest.mark.parametrize("fault", [dataclasses.replace(BUSY, retry_after=200.0), SPENT])
     def test_a_retry_that_is_not_made_for_want_of_an_elsewhere_takes_nothing_from_it(self, router_of, fault):
         router = router_of(pool_at("eu/d1", "eu/d2"), Policy(retry=RetryPolicy(budget_ratio=0)))
         attempts = router.attempts("gpt-5", sticky="eu/d1")
 
-        assert ["eu/d1"] == all_fail(attempts, fault)
-        assert 10 == router._environment.budget.balance("gpt-5")
+        assert all_fail(attempts, fault) == ["eu/d1"]
+        assert router._environment.budget.balance("gpt-5") == 10
         assert not attempts.unaffordable
 
     def test_each_retry_takes_one(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7", "ap/d9"), Policy(retry=RetryPolicy(budget_ratio=0)))
         all_fail(router.attempts("gpt-5"), OVERLOADED)
 
-        assert 15 - 2 == router._environment.budget.balance("gpt-5")
+        assert router._environment.budget.balance("gpt-5") == 15 - 2
 
     @pytest.mark.parametrize(("endpoints", "threshold", "reserve"), [(1, 5, 10), (2, 5, 10), (6, 5, 30), (6, 2, 12)])
     def test_there_is_enough_to_find_every_broken_endpoint_once(self, router_of, endpoints, threshold, reserve):
@@ -253,8 +253,8 @@ class TestTheBudget:
         next(attempts).failed(OVERLOADED)
         before = attempts.unaffordable
 
-        assert [] == list(attempts)
-        assert (False, True) == (before, attempts.unaffordable)
+        assert list(attempts) == []
+        assert (before, attempts.unaffordable) == (False, True)
 
     def test_of_two_that_would_take_the_last_retry_one_goes_without(self, router_of, clock):
         """Both find one left; while the first pauses, the second takes it."""
@@ -272,7 +272,7 @@ class TestTheBudget:
         others._environment = dataclasses.replace(others._environment, sleep=clock.sleep)
         attempts = router.attempts("gpt-5")
 
-        assert ["eu/d1"] == all_fail(attempts, OVERLOADED)
+        assert all_fail(attempts, OVERLOADED) == ["eu/d1"]
         assert attempts.unaffordable
         assert nothing_in_flight(router)
 
@@ -281,4 +281,4 @@ def test_by_default_a_pause_is_a_real_one():
     policy = Policy(retry=RetryPolicy(max_attempts=2, backoff_base=0.001))
     attempts = RequestRouter(LoadBalancer(pool_at("eu/d1"), policy=policy)).attempts("gpt-5")
 
-    assert ["eu/d1", "eu/d1"] == all_fail(attempts, OVERLOADED)
+    assert all_fail(attempts, OVERLOADED) == ["eu/d1", "eu/d1"]

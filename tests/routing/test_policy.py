@@ -94,8 +94,8 @@ def test_every_number_has_a_range():
 
     held = {(settings, name) for settings, name, _, _ in RANGES}
 
-    assert set() == numbers - held, "give these a `Range`, and a row in RANGES"
-    assert set() == held - numbers, "these are no settings any more: take their rows out of RANGES"
+    assert numbers - held == set(), "give these a `Range`, and a row in RANGES"
+    assert held - numbers == set(), "these are no settings any more: take their rows out of RANGES"
 
 
 def test_a_model_may_differ():
@@ -109,6 +109,6 @@ def test_a_model_may_differ():
     )
 
     assert Timeouts(1, 20, 30, 40, 7, 50, 6) == policy.timeouts_for("slow") == policy.timeouts_for("slow", silent=True)
-    assert Timeouts(1, 7, 7, 7, 7, 5, 6) == policy.timeouts_for("same", silent=True)
+    assert policy.timeouts_for("same", silent=True) == Timeouts(1, 7, 7, 7, 7, 5, 6)
     assert policy.timeouts == policy.timeouts_for("same") == policy.timeouts_for("unknown")
-    assert ["priority", "weighted", "weighted"] == [policy.strategy_for(name) for name in ("slow", "same", "unknown")]
+    assert [policy.strategy_for(name) for name in ("slow", "same", "unknown")] == ["priority", "weighted", "weighted"]

@@ -56,8 +56,8 @@ def test_only_the_member_that_changed_is_looked_at_again():
     scene.members[1].enter()
     after = scene.seen()
 
-    assert [0, 1, 0] == [row.in_flight for row in after]
-    assert [True, False, True] == [now is was for now, was in zip(after, before, strict=True)]
+    assert [row.in_flight for row in after] == [0, 1, 0]
+    assert [now is was for now, was in zip(after, before, strict=True)] == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ def test_a_member_that_starts_slowly_is_looked_at_each_time():
     scene.clock.now = 115.0
     weights.append(scene.seen()[0].weight)
 
-    assert [0.1, 0.1, 0.1, 0.5] == weights
+    assert weights == [0.1, 0.1, 0.1, 0.5]
 
 
 def test_failures_are_forgotten_in_time():
     scene = Scene()
     scene.members[0].finish(100.0, unanswered=False, penalty=1.0)
     scene.clock.now = 104.95
-    assert 1 == scene.seen()[0].failed_lately
+    assert scene.seen()[0].failed_lately == 1
 
     scene.clock.now = 105.0
-    assert 0 == scene.seen()[0].failed_lately
+    assert scene.seen()[0].failed_lately == 0
 
 
 def test_an_open_circuit_takes_a_member_out_and_its_end_brings_it_back():
@@ -132,7 +132,7 @@ def test_a_cooldown_takes_members_out_and_its_end_brings_them_back_slowly(key):
     assert scene.seen()[0] is None
 
     scene.clock.now = 110.0
-    assert 0.1 == scene.seen()[0].weight
+    assert scene.seen()[0].weight == 0.1
     assert scene.selectable()
 
 
@@ -153,13 +153,13 @@ def test_a_member_of_two_pools_is_seen_by_both():
     scene.seen()
     scene.members[0].enter()
 
-    assert 1 == other.rows(100.0)[0][1].in_flight
-    assert 1 == scene.seen()[0].in_flight
+    assert other.rows(100.0)[0][1].in_flight == 1
+    assert scene.seen()[0].in_flight == 1
 
 
 def test_a_drained_member_is_seen_but_not_selectable_by_all():
     scene = Scene()
     scene.members[0].adjust(endpoint("eu", "d1", weight=0.0))
 
-    assert 1.0 == scene.seen()[0].weight
+    assert scene.seen()[0].weight == 1.0
     assert not scene.selectable()

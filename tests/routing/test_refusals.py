@@ -57,51 +57,51 @@ class TestTheRequest:
         attempts = router.attempts("gpt-5")
         went = all_fail(attempts, fault)
 
-        assert ["eu/d1", "us/d7"] == went
+        assert went == ["eu/d1", "us/d7"]
         assert fault is attempts.final_fault
-        assert [] == clock.slept
+        assert clock.slept == []
         assert nothing_in_flight(router)
 
     def test_another_subaccount_is_asked_before_another_deployment_whatever_the_strategy(self, router_of):
         pool = [endpoint("eu", "d1", "gpt-5"), endpoint("eu", "d2", "gpt-5"), endpoint("us", "d7", "gpt-5", tier=9)]
         attempts = router_of({"gpt-5": pool}, Policy(strategy="priority")).attempts("gpt-5")
 
-        assert ["eu/d1", "us/d7"] == all_fail(attempts, FORBIDDEN)
+        assert all_fail(attempts, FORBIDDEN) == ["eu/d1", "us/d7"]
 
     def test_it_need_not_be_refused_in_the_same_words(self, router_of):
         attempts = router_of(pool_at("eu/d1", "us/d7", "ap/d9")).attempts("gpt-5")
 
-        assert 2 == len(all_fail(attempts, FORBIDDEN, MISSING))
+        assert len(all_fail(attempts, FORBIDDEN, MISSING)) == 2
         assert MISSING is attempts.final_fault
 
     def test_where_there_is_no_other_subaccount_another_deployment_is_asked(self, router_of):
         attempts = router_of(pool_at("eu/d1", "eu/d2", "eu/d3")).attempts("gpt-5")
 
-        assert ["eu/d1", "eu/d2"] == all_fail(attempts, FORBIDDEN)
+        assert all_fail(attempts, FORBIDDEN) == ["eu/d1", "eu/d2"]
 
     def test_where_there_is_no_other_endpoint_nobody_waits(self, router_of, clock):
         attempts = router_of(pool_at("eu/d1")).attempts("gpt-5")
 
-        assert ["eu/d1"] == all_fail(attempts, FORBIDDEN)
+        assert all_fail(attempts, FORBIDDEN) == ["eu/d1"]
         assert FORBIDDEN is attempts.final_fault
-        assert [] == clock.slept
+        assert clock.slept == []
 
     def test_what_continues_something_is_not_asked_of_others(self, router_of):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", sticky="us/d7")
 
-        assert ["us/d7"] == all_fail(attempts, MISSING)
+        assert all_fail(attempts, MISSING) == ["us/d7"]
 
     def test_a_failure_on_the_way_is_no_second_opinion(self, router_of):
         places = pool_at("eu/d1", "us/d7", "ap/d9")
 
-        assert 3 == len(all_fail(router_of(places).attempts("gpt-5"), FORBIDDEN, DOWN, FORBIDDEN))
-        assert 3 == len(all_fail(router_of(places).attempts("gpt-5"), DOWN, FORBIDDEN, FORBIDDEN))
+        assert len(all_fail(router_of(places).attempts("gpt-5"), FORBIDDEN, DOWN, FORBIDDEN)) == 3
+        assert len(all_fail(router_of(places).attempts("gpt-5"), DOWN, FORBIDDEN, FORBIDDEN)) == 3
 
     def test_who_refused_is_not_asked_again_after_a_pause(self, router_of, clock):
         attempts = router_of(TWO).attempts("gpt-5")
 
-        assert ["eu/d1", "us/d7", "us/d7"] == all_fail(attempts, FORBIDDEN, DOWN)
-        assert 1 == len(clock.slept)
+        assert all_fail(attempts, FORBIDDEN, DOWN) == ["eu/d1", "us/d7", "us/d7"]
+        assert len(clock.slept) == 1
 
 
 class TestTheEndpoint:
@@ -109,22 +109,22 @@ class TestTheEndpoint:
     def test_however_often_both_refuse_nobody_rests_and_no_circuit_opens(self, router_of, fault):
         router = router_of(TWO, KEEN)
         for _ in range(20):
-            assert 1 == refused_by(router, "eu/d1", "us/d7", fault=fault).trail.count("→")
+            assert refused_by(router, "eu/d1", "us/d7", fault=fault).trail.count("→") == 1
 
-        assert {"eu/d1": "ready", "us/d7": "ready"} == circuits(router)
+        assert circuits(router) == {"eu/d1": "ready", "us/d7": "ready"}
 
     def test_one_that_refuses_what_others_take_opens_as_any_that_fails(self, router_of, clock):
         router = router_of(TWO, KEEN)
         went = [refused_by(router, "eu/d1").trail for _ in range(8)]
 
-        assert 3 == sum("eu/d1 403" in trail for trail in went)
+        assert sum("eu/d1 403" in trail for trail in went) == 3
         assert all(trail.endswith("us/d7 ok") for trail in went)
-        assert {"eu/d1": "open", "us/d7": "ready"} == circuits(router)
+        assert circuits(router) == {"eu/d1": "open", "us/d7": "ready"}
 
         clock.now += 10
 
-        assert "eu/d1 403 → us/d7 ok" == refused_by(router, "eu/d1").trail
-        assert {"eu/d1": "open", "us/d7": "ready"} == circuits(router)
+        assert refused_by(router, "eu/d1").trail == "eu/d1 403 → us/d7 ok"
+        assert circuits(router) == {"eu/d1": "open", "us/d7": "ready"}
 
     def test_an_answer_between_two_refusals_proves_that_it_does_not_refuse_everything(self, router_of):
         router = router_of(TWO, KEEN)
@@ -133,7 +133,7 @@ class TestTheEndpoint:
             refused_by(router)
             refused_by(router)
 
-        assert {"eu/d1": "ready", "us/d7": "ready"} == circuits(router)
+        assert circuits(router) == {"eu/d1": "ready", "us/d7": "ready"}
 
     @pytest.mark.parametrize("said", [BAD, DOWN])
     def test_another_one_that_fails_overrules_nobody(self, router_of, said):
@@ -141,7 +141,7 @@ class TestTheEndpoint:
         for _ in range(2):
             all_fail(router.attempts("gpt-5"), FORBIDDEN, said)
 
-        assert "never failed" == router.balancer.breaker(router.balancer.endpoints("gpt-5")[0]).snapshot().reason
+        assert router.balancer.breaker(router.balancer.endpoints("gpt-5")[0]).snapshot().reason == "never failed"
 
     def test_an_answer_overrules_once_however_often_it_is_said(self, router_of):
         router = router_of(TWO, KEEN)
@@ -151,7 +151,7 @@ class TestTheEndpoint:
         for _ in range(9):
             second.answered()
 
-        assert {"eu/d1": "ready", "us/d7": "ready"} == circuits(router)
+        assert circuits(router) == {"eu/d1": "ready", "us/d7": "ready"}
 
     def test_it_is_not_taken_for_slow_or_fast(self, router_of):
         router = router_of(TWO, KEEN)
@@ -179,7 +179,7 @@ class TestTheBreaker:
         self.overruled(scene)
 
         assert OPEN is scene.breaker.state
-        assert "5 requests in a row refused that others accept: no" == scene.breaker.snapshot().reason
+        assert scene.breaker.snapshot().reason == "5 requests in a row refused that others accept: no"
 
     def test_a_probe_that_is_overruled_opens_it_for_longer(self):
         scene = CircuitScene(failure_threshold=1)
@@ -187,8 +187,8 @@ class TestTheBreaker:
         scene.clock.now = 10
         self.overruled(scene)
 
-        assert (OPEN, 1) == (scene.breaker.state, scene.breaker.snapshot().k)
-        assert "the probe refused what others accept: no" == scene.breaker.snapshot().reason
+        assert (scene.breaker.state, scene.breaker.snapshot().k) == (OPEN, 1)
+        assert scene.breaker.snapshot().reason == "the probe refused what others accept: no"
 
     @pytest.mark.parametrize("later", [CircuitBreaker.failed, CircuitBreaker.succeeded])
     def test_one_of_an_earlier_generation_counts_for_nothing(self, later):
@@ -223,7 +223,7 @@ def test_the_deployment_alone_is_blamed_for_what_ai_core_forbids(router_of):
     for _ in range(9):
         assert refused_by(router, "eu/d1", fault=AI_CORE_FORBIDS).trail.endswith(" ok")
 
-    assert {"eu/d1": "open", "eu/d2": "ready", "us/d7": "ready"} == circuits(router)
+    assert circuits(router) == {"eu/d1": "open", "eu/d2": "ready", "us/d7": "ready"}
 
 
 class TestForbiddenSubaccount:
@@ -238,12 +238,12 @@ class TestForbiddenSubaccount:
     def test_it_is_in_cooldown_once_its_last_endpoint_said_so(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "eu/d2", "us/d7"), KEEN)
         refused_by(router, "eu/d1", fault=AI_CORE_FORBIDS)
-        assert {"eu/d1": "ready", "eu/d2": "ready", "us/d7": "ready"} == circuits(router)
+        assert circuits(router) == {"eu/d1": "ready", "eu/d2": "ready", "us/d7": "ready"}
 
         refused_by(router, "eu/d1", "eu/d2", fault=AI_CORE_FORBIDS)
         refused_by(router, "eu/d1", "eu/d2", fault=AI_CORE_FORBIDS)
-        assert {"eu/d1": "cooling", "eu/d2": "cooling", "us/d7": "ready"} == circuits(router)
-        assert "subaccount: deployment_forbidden" == router.balancer.snapshot()[0].why
+        assert circuits(router) == {"eu/d1": "cooling", "eu/d2": "cooling", "us/d7": "ready"}
+        assert router.balancer.snapshot()[0].why == "subaccount: deployment_forbidden"
         assert 60.0 <= router.balancer.snapshot()[0].seconds <= 66.0
 
     def test_callers_are_told_that_the_proxy_is_refused_and_when_to_come_back(self, router_of):
@@ -252,7 +252,7 @@ class TestForbiddenSubaccount:
             next(router.attempts("gpt-5"))
 
         fault = raised.value.fault
-        assert (FaultKind.REFUSED_CREDENTIALS, 502) == (fault.kind, fault.status)
+        assert (fault.kind, fault.status) == (FaultKind.REFUSED_CREDENTIALS, 502)
         assert 60.0 <= (fault.retry_after or 0) <= 66.0
 
     def test_an_endpoint_that_answers_or_fails_otherwise_speaks_for_it(self, router_of):
@@ -272,7 +272,7 @@ class TestForbiddenSubaccount:
         again.failed(Fault(FaultKind.CALLER_LEFT, "left"))
         second.failed(AI_CORE_FORBIDS)
 
-        assert {"cooling"} == set(circuits(router).values())
+        assert set(circuits(router).values()) == {"cooling"}
 
     def test_a_drained_endpoint_is_not_waited_for(self, router_of):
         drained = dataclasses.replace(pool_at("eu/d3")["gpt-5"][0], weight=0)
@@ -280,13 +280,13 @@ class TestForbiddenSubaccount:
         for _ in range(2):
             next(router.attempts("gpt-5", retry=False)).failed(AI_CORE_FORBIDS)
 
-        assert ["cooling", "cooling"] == [circuits(router)[where] for where in ("eu/d1", "eu/d2")]
+        assert [circuits(router)[where] for where in ("eu/d1", "eu/d2")] == ["cooling", "cooling"]
 
     def test_an_endpoint_that_has_no_other_beside_it_is_blamed_alone(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), KEEN)
         refused_by(router, "eu/d1", fault=AI_CORE_FORBIDS)
 
-        assert {"eu/d1": "ready", "us/d7": "ready"} == circuits(router)
+        assert circuits(router) == {"eu/d1": "ready", "us/d7": "ready"}
 
     def test_an_answer_ends_it(self, router_of, clock):
         router = self.shut(router_of, "eu/d1", "eu/d2")

@@ -51,7 +51,7 @@ class TestNames:
         router.balancer.replace_pools(pool_at("eu/d2", model="gpt-9"))
 
         assert How.EXACT is router.attempts("gpt-9").resolution.how
-        assert Resolution("gpt-9", "gpt-5", How.FALLBACK) == router.attempts("gpt-5").resolution
+        assert router.attempts("gpt-5").resolution == Resolution("gpt-9", "gpt-5", How.FALLBACK)
 
     def test_a_model_without_endpoints_is_not_deployed(self, router_of):
         router = router_of({"gpt-5": [], **pool_at("eu/d1", model="gpt-4.1")})
@@ -124,7 +124,7 @@ class TestProtocols:
         router = router_of({"m": pool})
         leased = [next(router.attempts("m")) for _ in pool]
 
-        assert {"openai-chat", "gemini-generate"} == {attempt.protocol.name for attempt in leased}
+        assert {attempt.protocol.name for attempt in leased} == {"openai-chat", "gemini-generate"}
         assert all((attempt.endpoint.runs == "gpt-5") is (attempt.protocol.name == "openai-chat") for attempt in leased)
 
     def test_an_endpoint_that_cannot_be_asked_is_given_back(self, router_of):
@@ -186,7 +186,7 @@ class TestProtocols:
         router = router_of(pool_at("eu/d1", "us/d7"))
         router.balancer.use(Keyed())
 
-        assert "us/d7" == place(next(router.attempts("gpt-5", context=SelectionContext("us"))))
+        assert place(next(router.attempts("gpt-5", context=SelectionContext("us")))) == "us/d7"
 
 
 CONVERSE_BODY = {"messages": [{"role": "user", "content": [{"text": "hi"}]}]}
@@ -196,10 +196,10 @@ class TestRoute:
     def test_it_gives_exactly_four_things(self, router_of):
         route = router_of(pool_at("eu/d1")).route({"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]})
 
-        assert ("endpoint_url", "payload", "subaccount_name", "protocol") == route._fields
+        assert route._fields == ("endpoint_url", "payload", "subaccount_name", "protocol")
         assert route.endpoint_url == f"{EU1.url}/chat/completions?api-version=2024-12-01-preview"
-        assert [{"role": "user", "content": "hi"}] == route.payload["messages"]
-        assert "eu" == route.subaccount_name
+        assert route.payload["messages"] == [{"role": "user", "content": "hi"}]
+        assert route.subaccount_name == "eu"
         assert isinstance(route.protocol, OpenAIChatProtocol)
 
     @pytest.mark.parametrize(
@@ -254,8 +254,8 @@ class TestRoute:
         router.register_converter("*", Vandal())
         payload = {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]}
 
-        assert {"model": "gpt-5", "messages": []} == router.route(payload).payload
-        assert [{"role": "user", "content": "hi"}] == payload["messages"]
+        assert router.route(payload).payload == {"model": "gpt-5", "messages": []}
+        assert payload["messages"] == [{"role": "user", "content": "hi"}]
 
     def test_the_argument_names_the_model_and_the_deployed_one_is_converted_for(self, router_of):
         router = router_of(pool_at("eu/d1", model="anthropic--claude-4-sonnet"))
@@ -267,7 +267,7 @@ class TestRoute:
         payload = {"model": "fast", "max_tokens": 700, "messages": [{"role": "user", "content": "hi"}]}
         route = router_of(pool_at("eu/d1"), Policy(aliases={"fast": "gpt-5"})).route(payload)
 
-        assert 700 == route.payload["max_completion_tokens"]
+        assert route.payload["max_completion_tokens"] == 700
 
     @pytest.mark.parametrize("payload", [{}, {"model": None}, {"model": "mistral-tiny"}])
     def test_a_model_of_no_family_is_not_silently_another(self, router_of, payload):
@@ -278,7 +278,7 @@ class TestRoute:
         router = router_of(pool_at("eu/d1", "us/d7"))
         payload = {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]}
 
-        assert ["eu", "us", "eu", "us"] == [router.route(payload).subaccount_name for _ in range(4)]
+        assert [router.route(payload).subaccount_name for _ in range(4)] == ["eu", "us", "eu", "us"]
         assert nothing_in_flight(router)
 
     def test_the_decision_is_one_line_in_the_log_without_the_prompt(self, router_of, caplog):
@@ -286,13 +286,13 @@ class TestRoute:
         with caplog.at_level(logging.INFO, "routing"):
             router.route({"model": "gpt-5-latest", "messages": [{"role": "user", "content": "secret"}]})
 
-        assert ["route: 'gpt-5-latest' is gpt-5 by openai-chat, at eu/d1"] == caplog.messages
+        assert caplog.messages == ["route: 'gpt-5-latest' is gpt-5 by openai-chat, at eu/d1"]
 
     def test_an_attempt_is_logged_for_who_wants_to_know(self, router_of, caplog):
         with caplog.at_level(logging.DEBUG, "routing.attempts"):
             next(router_of(pool_at("eu/d1")).attempts("gpt-5"))
 
-        assert ["attempt 1: gpt-5 by openai-chat, at eu/d1"] == caplog.messages
+        assert caplog.messages == ["attempt 1: gpt-5 by openai-chat, at eu/d1"]
 
 
 def test_policy_aliases_and_retries_are_the_balancers():
@@ -300,8 +300,8 @@ def test_policy_aliases_and_retries_are_the_balancers():
     balancer = LoadBalancer(pool_at("eu/d1", "us/d7"), policy=policy)
     router = RequestRouter(balancer)
 
-    assert (How.ALIAS, 1) == ((attempts := router.attempts("fast")).resolution.how, len(all_fail(attempts, OVERLOADED)))
-    assert 9 == balancer.policy.timeouts_for("gpt-5").total
+    assert ((attempts := router.attempts("fast")).resolution.how, len(all_fail(attempts, OVERLOADED))) == (How.ALIAS, 1)
+    assert balancer.policy.timeouts_for("gpt-5").total == 9
     assert RequestRouter(balancer, policy=policy).balancer is balancer
 
 
@@ -317,4 +317,4 @@ def test_a_router_needs_nothing_but_a_balancer():
     attempts = router.attempts("gpt-5")
     next(attempts).failed(OVERLOADED)
 
-    assert "us/d7" == place(next(attempts))
+    assert place(next(attempts)) == "us/d7"

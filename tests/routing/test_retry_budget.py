@@ -24,24 +24,24 @@ def granted(budget: RetryBudget, model: str = "m", most: int = 100) -> int:
 
 
 def test_the_reserve_is_there_without_traffic(budget):
-    assert 10 == granted(budget)
+    assert granted(budget) == 10
 
 
 def test_the_default_policy_is_the_documented_one(clock):
-    assert 10 == granted(RetryBudget(clock=clock))
+    assert granted(RetryBudget(clock=clock)) == 10
 
 
 def test_every_fifth_request_earns_a_retry(budget):
     for _ in range(50):
         budget.deposit("m")
 
-    assert 20 == budget.balance("m")
-    assert 20 == granted(budget)
+    assert budget.balance("m") == 20
+    assert granted(budget) == 20
 
 
 def test_looking_takes_nothing(budget):
     assert all(budget.allows("m") for _ in range(20))
-    assert 10 == granted(budget)
+    assert granted(budget) == 10
     assert not budget.allows("m")
 
 
@@ -61,13 +61,13 @@ def test_what_was_refused_costs_nothing(budget):
     for _ in range(100):
         budget.spend("m")
 
-    assert 0 == budget.balance("m")
+    assert budget.balance("m") == 0
 
 
 def test_each_model_has_its_own_budget(budget):
     granted(budget, "m")
 
-    assert 10 == granted(budget, "n")
+    assert granted(budget, "n") == 10
 
 
 def test_the_reserve_flows_back_evenly_over_a_window(budget, clock):
@@ -77,56 +77,56 @@ def test_the_reserve_flows_back_evenly_over_a_window(budget, clock):
         clock.now += seconds
         counts.append(granted(budget))
 
-    assert [0, 1, 2, 3, 10, 10] == counts
+    assert counts == [0, 1, 2, 3, 10, 10]
 
 
 def test_requests_pay_before_the_reserve_does(budget, clock):
     for _ in range(50):
         budget.deposit("m")
-    assert 12 == granted(budget, most=12)
-    assert 8 == budget.balance("m")
+    assert granted(budget, most=12) == 12
+    assert budget.balance("m") == 8
     clock.now += 5
-    assert 10 == budget.balance("m")
+    assert budget.balance("m") == 10
     clock.now += 5
 
-    assert 10 == budget.balance("m")
+    assert budget.balance("m") == 10
 
 
 def test_retries_that_outlive_their_requests_leave_the_reserve_alone(budget, clock):
     for _ in range(50):
         budget.deposit("m")
     clock.now += 5
-    assert 10 == granted(budget, most=10)
+    assert granted(budget, most=10) == 10
     clock.now += 5
 
-    assert 10 == budget.balance("m")
+    assert budget.balance("m") == 10
 
 
 def test_the_size_of_the_reserve_may_depend_on_the_model_and_on_the_moment(clock):
     sizes = {"m": 20, "n": 40}
     budget = RetryBudget(reserve=sizes.__getitem__, clock=clock)
-    assert [20, 40] == [granted(budget, model) for model in "mn"]
+    assert [granted(budget, model) for model in "mn"] == [20, 40]
     sizes["m"] = 25
-    assert 5 == granted(budget)
+    assert granted(budget) == 5
     clock.now += 2
 
-    assert [5, 8] == [granted(budget, model) for model in "mn"]
+    assert [granted(budget, model) for model in "mn"] == [5, 8]
 
 
 def test_a_reserve_that_is_configured_is_the_same_for_all(clock):
     budget = RetryBudget(RetryPolicy(budget_reserve=3), reserve=lambda _: 40, clock=clock)
 
-    assert [3, 3] == [granted(budget, model) for model in "mn"]
+    assert [granted(budget, model) for model in "mn"] == [3, 3]
 
 
 def test_requests_earn_nothing_when_the_window_has_passed(budget, clock):
     for _ in range(50):
         budget.deposit("m")
     clock.now += 9
-    assert 20 == budget.balance("m")
+    assert budget.balance("m") == 20
     clock.now += 1
 
-    assert 10 == budget.balance("m")
+    assert budget.balance("m") == 10
 
 
 def test_the_window_is_the_policys(clock):
@@ -135,10 +135,10 @@ def test_the_window_is_the_policys(clock):
         budget.deposit("m")
     granted(budget)
     clock.now += 0.9
-    assert 9 == granted(budget)
+    assert granted(budget) == 9
     clock.now += 0.1
 
-    assert 1 == granted(budget)
+    assert granted(budget) == 1
 
 
 def test_what_is_remembered_of_a_model_is_bounded_however_long_it_is_asked(budget, clock):
@@ -146,7 +146,7 @@ def test_what_is_remembered_of_a_model_is_bounded_however_long_it_is_asked(budge
         clock.now += 0.7
         budget.deposit("long")
 
-    assert 10 == len(budget._accounts["long"].window.slices())
+    assert len(budget._accounts["long"].window.slices()) == 10
 
 
 class BudgetAgainstARecord(RuleBasedStateMachine):

@@ -33,10 +33,10 @@ class TestSlowStart:
         assert share == pytest.approx(SlowStart(BreakerPolicy()).share(age))
 
     def test_it_can_be_switched_off(self):
-        assert 1.0 == SlowStart(BreakerPolicy(slow_start=0)).share(0)
+        assert SlowStart(BreakerPolicy(slow_start=0)).share(0) == 1.0
 
     def test_half_a_second_of_it_is_not_none(self):
-        assert 0.1 == SlowStart(BreakerPolicy(slow_start=0.5)).share(0)
+        assert SlowStart(BreakerPolicy(slow_start=0.5)).share(0) == 0.1
 
 
 class TestWhoStartsSlowly:
@@ -45,18 +45,18 @@ class TestWhoStartsSlowly:
         return round(scene.state(EU1).weight, 6)
 
     def test_an_endpoint_that_was_always_there_has_all_of_its_weight(self):
-        assert 1.0 == self.weight(BalancerScene())
+        assert self.weight(BalancerScene()) == 1.0
 
     def test_one_whose_circuit_has_closed(self):
         scene = BalancerScene()
         scene.fails(EU1)
 
-        assert 1.0 == self.weight(scene, after=10)
+        assert self.weight(scene, after=10) == 1.0
 
         with scene.at(EU1) as lease:
             lease.answered()
 
-        assert 0.2 == self.weight(scene, after=6)
+        assert self.weight(scene, after=6) == 0.2
 
     @pytest.mark.parametrize("fault", [BUSY, SPENT, REFUSED], ids=["endpoint", "quota", "subaccount"])
     def test_one_that_comes_back_from_a_cooldown(self, fault):
@@ -69,9 +69,9 @@ class TestWhoStartsSlowly:
             return [round(state.weight, 6) for state in scene.balancer.snapshot("m")]
 
         sister = 1.0 if fault is BUSY else 0.1
-        assert [sister, 0.1, 1.0] == weights(after=1)
-        assert [1.0 if fault is BUSY else 0.5, 0.5, 1.0] == weights(after=14)
-        assert [1.0, 1.0, 1.0] == weights(after=15)
+        assert weights(after=1) == [sister, 0.1, 1.0]
+        assert weights(after=14) == [1.0 if fault is BUSY else 0.5, 0.5, 1.0]
+        assert weights(after=15) == [1.0, 1.0, 1.0]
 
     def test_an_answer_meanwhile_does_not_give_it_all_at_once(self):
         scene = BalancerScene()
@@ -81,7 +81,7 @@ class TestWhoStartsSlowly:
             scene.clock.now += 1
             lease.answered()
 
-        assert 0.2 == self.weight(scene, after=5)
+        assert self.weight(scene, after=5) == 0.2
 
 
 PAIR = [EU1, US1]
@@ -193,4 +193,4 @@ def test_a_first_tier_that_comes_back_starts_slowly():
 
     scene.clock.now += 30
 
-    assert 100 == scene.hundred()
+    assert scene.hundred() == 100

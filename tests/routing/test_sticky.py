@@ -21,15 +21,15 @@ class TestPinned:
     def test_what_continues_a_response_goes_where_that_was_made(self, router_of, clock, sticky):
         router = router_of(pool_at("eu/d1", "us/d7", "us/d8"))
         for _ in range(5):
-            assert ["us/d7"] == all_fail(router.attempts("gpt-5", sticky=sticky, retry=False), BAD)
-        assert ["us/d7"] * 3 == all_fail(router.attempts("gpt-5", sticky=sticky), OVERLOADED)
-        assert 2 == len(clock.slept)
+            assert all_fail(router.attempts("gpt-5", sticky=sticky, retry=False), BAD) == ["us/d7"]
+        assert all_fail(router.attempts("gpt-5", sticky=sticky), OVERLOADED) == ["us/d7"] * 3
+        assert len(clock.slept) == 2
 
     def test_it_does_not_wait_for_an_endpoint_where_it_must_not_go(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "us/d7"))
 
-        assert ["us/d7"] == all_fail(router.attempts("gpt-5", sticky="d7"), BUSY)
-        assert [] == clock.slept
+        assert all_fail(router.attempts("gpt-5", sticky="d7"), BUSY) == ["us/d7"]
+        assert clock.slept == []
 
     @pytest.mark.parametrize("sticky", ["d9", "eu/d7", "d"])
     def test_a_deployment_that_is_gone_continues_nothing(self, router_of, sticky):
@@ -37,8 +37,8 @@ class TestPinned:
             router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", sticky=sticky)
 
         fault = caught.value.fault
-        assert (FaultKind.NOT_FOUND, 404, "previous_response_id") == (fault.kind, fault.status, fault.param)
-        assert "What this request continues was made by a deployment that is not there any more." == fault.message
+        assert (fault.kind, fault.status, fault.param) == (FaultKind.NOT_FOUND, 404, "previous_response_id")
+        assert fault.message == "What this request continues was made by a deployment that is not there any more."
 
     def test_one_that_rests_for_long_is_a_429_that_says_when(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=NO_REST))
@@ -48,43 +48,43 @@ class TestPinned:
             next(router.attempts("gpt-5", sticky="us/d7"))
 
         fault = caught.value.fault
-        assert (FaultKind.RATE_LIMITED, 429, 20.0) == (fault.kind, fault.status, fault.retry_after)
-        assert [] == clock.slept
+        assert (fault.kind, fault.status, fault.retry_after) == (FaultKind.RATE_LIMITED, 429, 20.0)
+        assert clock.slept == []
 
     def test_one_that_is_back_soon_is_waited_for(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=NO_REST))
         fails(router, "us/d7", dataclasses.replace(BUSY, retry_after=1.5))
 
-        assert "us/d7" == place(next(router.attempts("gpt-5", sticky="us/d7")))
-        assert [1.75] == clock.slept  # chance 0.5: half of what is left of the 2 s that it may wait
+        assert place(next(router.attempts("gpt-5", sticky="us/d7"))) == "us/d7"
+        assert clock.slept == [1.75]  # chance 0.5: half of what is left of the 2 s that it may wait
 
     def test_one_that_is_open_is_asked_as_if_there_were_no_other(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(breaker=BreakerPolicy(failure_threshold=1)))
         fails(router, "us/d7", OVERLOADED)
         attempts = [next(router.attempts("gpt-5", sticky="us/d7")) for _ in range(3)]
 
-        assert [("us/d7", "alone")] * 3 == [(place(each), each.lease.reason) for each in attempts]
-        assert "eu/d1" == place(next(router.attempts("gpt-5")))
+        assert [(place(each), each.lease.reason) for each in attempts] == [("us/d7", "alone")] * 3
+        assert place(next(router.attempts("gpt-5"))) == "eu/d1"
 
     def test_the_pin_is_why_it_was_chosen(self, router_of):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", sticky="us/d7")
         next(attempts).failed(OVERLOADED)
         next(attempts)
 
-        assert ("sticky", "sticky") == attempts.reasons
+        assert attempts.reasons == ("sticky", "sticky")
 
     def test_who_joins_later_has_not_made_it_either(self, router_of):
         router = router_of(pool_at("eu/d1", "us/d7"))
         attempts = router.attempts("gpt-5", sticky="us/d7")
         router.balancer.replace_pools(pool_at("eu/d1", "us/d7", "us/d8"))
 
-        assert ["us/d7"] * 3 == all_fail(attempts, OVERLOADED)
+        assert all_fail(attempts, OVERLOADED) == ["us/d7"] * 3
 
     def test_one_of_several_places_that_could_have_made_it_is_as_good_as_another(self, router_of, clock):
         attempts = router_of(pool_at("eu/d7", "us/d7", "us/d8")).attempts("gpt-5", sticky="d7")
 
-        assert ["eu/d7", "us/d7", "eu/d7"] == all_fail(attempts, OVERLOADED)
-        assert 1 == len(clock.slept)
+        assert all_fail(attempts, OVERLOADED) == ["eu/d7", "us/d7", "eu/d7"]
+        assert len(clock.slept) == 1
 
     @pytest.mark.parametrize("left", [{"gpt-5": []}, pool_at("eu/d1")], ids=["with all others", "alone"])
     def test_one_that_leaves_meanwhile_continues_nothing(self, router_of, left):
@@ -95,6 +95,6 @@ class TestPinned:
         with pytest.raises(NoEndpointError) as caught:
             next(first)
 
-        assert 404 == caught.value.fault.status
-        assert [] == list(second)
+        assert caught.value.fault.status == 404
+        assert list(second) == []
         assert OVERLOADED is second.fault

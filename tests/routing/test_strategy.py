@@ -52,15 +52,15 @@ class TestRoundRobin:
     def test_subaccounts_take_turns_and_inside_one_its_deployments(self):
         chosen = choose(RoundRobinStrategy(), rows(EU1, EU2, US1), 8)
 
-        assert [EU1, US1, EU2, US1, EU1, US1, EU2, US1] == chosen
+        assert chosen == [EU1, US1, EU2, US1, EU1, US1, EU2, US1]
 
     def test_models_have_turns_of_their_own(self):
         strategy = RoundRobinStrategy()
         other = [endpoint("eu", "d5", "other"), endpoint("us", "d6", "other")]
 
-        assert [EU1] == choose(strategy, rows(EU1, US1), 1)
+        assert choose(strategy, rows(EU1, US1), 1) == [EU1]
         assert other == choose(strategy, rows(*other), 2)
-        assert [US1, EU1] == choose(strategy, rows(EU1, US1), 2)
+        assert choose(strategy, rows(EU1, US1), 2) == [US1, EU1]
 
     def test_one_url_in_two_places_has_two_turns(self):
         here, there = Endpoint("eu", "https://x", "m"), Endpoint("us", "https://x", "m")
@@ -80,23 +80,23 @@ class TestRoundRobin:
         together([lambda: given.extend(choose(strategy, rows(*SIX), 625))] * 16)
         counts = Counter(given)
 
-        assert 10_000 == counts.total()
-        assert 5_000 == sum(counts[each] for each in SIX[:3])
-        assert {1_666, 1_667} == set(counts.values())
+        assert counts.total() == 10_000
+        assert sum(counts[each] for each in SIX[:3]) == 5_000
+        assert set(counts.values()) == {1_666, 1_667}
 
     def test_all_turns_begin_anew_when_the_pool_changes(self):
         strategy = RoundRobinStrategy()
-        assert [EU1, US1, EU2] == choose(strategy, rows(EU1, EU2, US1), 3)
+        assert choose(strategy, rows(EU1, EU2, US1), 3) == [EU1, US1, EU2]
 
         strategy.retain([EU1, US1])
-        assert [EU1, US1] == choose(strategy, rows(EU1, US1), 2)
+        assert choose(strategy, rows(EU1, US1), 2) == [EU1, US1]
 
 
 class TestWeighted:
     def test_five_one_one_gives_a_a_b_a_c_a_a(self):
         a, b, c = endpoint("eu", "a", weight=5), endpoint("eu", "b"), endpoint("eu", "c")
 
-        assert [a, a, b, a, c, a, a] * 3 == choose(WeightedStrategy(), rows(a, b, c), 21)
+        assert choose(WeightedStrategy(), rows(a, b, c), 21) == [a, a, b, a, c, a, a] * 3
 
     @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 3))
     def test_over_each_cycle_each_is_chosen_as_often_as_it_weighs(self, weights, cycles):
@@ -115,7 +115,7 @@ class TestWeighted:
             choose(strategy, rows(*(endpoint("eu", name, weight=weights[name]) for name in sorted(names))), 1)
             owed = [*(strategy._purses["m"].owed.values())]
 
-            assert 0 == sum(owed)
+            assert sum(owed) == 0
             assert all(-15 <= each <= 15 for each in owed)
 
     def test_who_was_away_does_not_catch_up(self):
@@ -133,7 +133,7 @@ class TestWeighted:
         strategy._purses["m"].owed["eu", b.url] = -60.0
         strategy.select_endpoint(rows(a, b))
 
-        assert -2 == strategy._purses["m"].owed["eu", a.url]
+        assert strategy._purses["m"].owed["eu", a.url] == -2
 
     def test_slow_start_makes_weights_fractions(self):
         a, b = EU1, US1
@@ -146,14 +146,14 @@ class TestWeighted:
         other = endpoint("eu", "d1", "other", weight=100)
         choose(strategy, rows(other), 1)
 
-        assert [EU1, US1] == choose(strategy, rows(EU1, US1), 2)
+        assert choose(strategy, rows(EU1, US1), 2) == [EU1, US1]
 
     def test_all_rounds_begin_anew_when_the_pool_changes(self):
         strategy = WeightedStrategy()
-        assert [EU1] == choose(strategy, rows(EU1, US1), 1)
+        assert choose(strategy, rows(EU1, US1), 1) == [EU1]
 
         strategy.retain([EU1, US1])
-        assert [EU1, US1] == choose(strategy, rows(EU1, US1), 2)
+        assert choose(strategy, rows(EU1, US1), 2) == [EU1, US1]
 
 
 class TestLeastConnections:
@@ -162,15 +162,15 @@ class TestLeastConnections:
         candidates = [Candidate(EU1, 2, 1.0), Candidate(EU2, 3, 1.0), Candidate(heavy, 7, 4.0)]
 
         assert [heavy] == choose(LeastConnectionsStrategy(), candidates, 1)
-        assert [EU1] == choose(LeastConnectionsStrategy(), candidates[:2], 1)
+        assert choose(LeastConnectionsStrategy(), candidates[:2], 1) == [EU1]
 
     def test_ties_take_turns(self):
-        assert [EU1, EU2, US1, EU1] == choose(LeastConnectionsStrategy(), rows(EU1, EU2, US1), 4)
+        assert choose(LeastConnectionsStrategy(), rows(EU1, EU2, US1), 4) == [EU1, EU2, US1, EU1]
 
     def test_ties_take_turns_by_weight(self):
         heavy = endpoint("eu", weight=9)
 
-        assert {heavy: 90, US1: 10} == Counter(choose(LeastConnectionsStrategy(), rows(heavy, US1), 100))
+        assert Counter(choose(LeastConnectionsStrategy(), rows(heavy, US1), 100)) == {heavy: 90, US1: 10}
 
     @pytest.mark.parametrize("at_a_time", [1, 2, 6, 20])
     def test_weights_hold_however_few_requests_are_in_flight(self, at_a_time):
@@ -183,14 +183,14 @@ class TestLeastConnections:
             in_flight.append(strategy.select_endpoint(candidates))
             got[in_flight[-1]] += 1
 
-        assert 0.9 == pytest.approx(got[heavy] / 2_000, abs=0.06)
+        assert pytest.approx(got[heavy] / 2_000, abs=0.06) == 0.9
 
     @pytest.mark.parametrize(("busy", "expected"), [(8, {True, False}), (9, {False})])
     def test_one_that_would_not_be_busier_than_the_other_is_ties_with_it(self, busy, expected):
         heavy = endpoint("eu", weight=9)
         chosen = choose(LeastConnectionsStrategy(), [Candidate(heavy, busy, 9.0), Candidate(US1)], 20)
 
-        assert expected == {each == heavy for each in chosen}
+        assert {each == heavy for each in chosen} == expected
 
     @given(st.lists(st.integers(0, 5), max_size=60))
     def test_loads_never_differ_by_more_than_one(self, ends):
@@ -205,10 +205,10 @@ class TestLeastConnections:
 
     def test_all_turns_begin_anew_when_the_pool_changes(self):
         strategy = LeastConnectionsStrategy()
-        assert [EU1] == choose(strategy, rows(EU1, US1), 1)
+        assert choose(strategy, rows(EU1, US1), 1) == [EU1]
 
         strategy.retain([EU1, US1])
-        assert [EU1] == choose(strategy, rows(EU1, US1), 1)
+        assert choose(strategy, rows(EU1, US1), 1) == [EU1]
 
 
 class TestLeastLatency:
@@ -217,7 +217,7 @@ class TestLeastLatency:
         for draws, expected in [((0.0, 0.0), EU2), ((0.0, 0.99), US1), ((0.99, 0.0), US1), ((0.5, 0.0), EU2)]:
             strategy = LeastLatencyStrategy(Dice(*draws))
 
-            assert [expected] == choose(strategy, [slow, fast, fastest], 1)
+            assert choose(strategy, [slow, fast, fastest], 1) == [expected]
 
     @pytest.mark.parametrize(
         ("here", "there", "expected"),
@@ -228,7 +228,7 @@ class TestLeastLatency:
         ],
     )
     def test_requests_in_flight_and_slow_start_count(self, here, there, expected):
-        assert [expected] == choose(LeastLatencyStrategy(Dice(0.0, 0.0)), [here, there], 1)
+        assert choose(LeastLatencyStrategy(Dice(0.0, 0.0)), [here, there], 1) == [expected]
 
     def test_each_pair_is_as_likely(self):
         strategy, seen = LeastLatencyStrategy(random.Random(1)), Counter()
@@ -237,7 +237,7 @@ class TestLeastLatency:
                 strategy.select_endpoint([Candidate(EU1, 0, 1, 1), Candidate(EU2, 0, 1, 2), Candidate(US1, 0, 1, 3)])
             ] += 1
 
-        assert 0 == seen[US1]
+        assert seen[US1] == 0
         assert 1_900 < seen[EU1] < 2_100
 
     @pytest.mark.parametrize("latency", [1.0, 1.25])
@@ -246,25 +246,25 @@ class TestLeastLatency:
         candidates = [Candidate(heavy, 0, 9.0, latency), Candidate(EU2), Candidate(US1)]
         got = Counter(choose(LeastLatencyStrategy(random.Random(1)), candidates, 3_000))
 
-        assert 9 / 11 == pytest.approx(got[heavy] / 3_000, abs=0.03)
+        assert pytest.approx(got[heavy] / 3_000, abs=0.03) == 9 / 11
 
     @pytest.mark.parametrize(("busy", "expected"), [(0, EU1), (1, US1)])
     def test_of_equally_fast_ones_the_second_goes_if_the_first_is_busier(self, busy, expected):
         candidates = [Candidate(EU1, busy, 1, 1.0), Candidate(US1, 0, 1, 1.2)]
 
-        assert [expected] == choose(LeastLatencyStrategy(Dice(0.0, 0.0)), candidates, 1)
+        assert choose(LeastLatencyStrategy(Dice(0.0, 0.0)), candidates, 1) == [expected]
 
     def test_a_draw_that_rounding_pushes_past_the_end_is_the_last(self):
-        assert [US1] == choose(LeastLatencyStrategy(Dice(1.0, 0.0)), rows(EU1, US1), 1)
+        assert choose(LeastLatencyStrategy(Dice(1.0, 0.0)), rows(EU1, US1), 1) == [US1]
 
     def test_one_that_is_ten_times_slower_gets_nothing_while_nobody_is_ten_times_busier(self):
         for busy, expected in [(8, {EU1}), (10, {US1})]:
             candidates = [Candidate(EU1, busy, 1, 0.1), Candidate(US1, 0, 1, 1.0)]
 
-            assert expected == {*choose(LeastLatencyStrategy(random.Random(1)), candidates, 50)}
+            assert {*choose(LeastLatencyStrategy(random.Random(1)), candidates, 50)} == expected
 
     def test_the_only_one_needs_no_dice(self):
-        assert [EU1] == choose(LeastLatencyStrategy(Dice()), rows(EU1), 1)
+        assert choose(LeastLatencyStrategy(Dice()), rows(EU1), 1) == [EU1]
 
     def test_it_has_dice_of_its_own(self):
         assert choose(LeastLatencyStrategy(), rows(EU1, US1), 1)[0] in {EU1, US1}
@@ -276,7 +276,7 @@ class TestCacheAffinity:
     def test_a_key_stays_in_its_subaccount_and_deployments_there_take_turns(self):
         chosen = choose(CacheAffinityStrategy(), self.POOL, 4, "conversation")
 
-        assert 1 == len({each.subaccount for each in chosen})
+        assert len({each.subaccount for each in chosen}) == 1
         assert chosen[0] != chosen[1]
         assert chosen[:2] == chosen[2:]
 
@@ -284,19 +284,19 @@ class TestCacheAffinity:
         """The hash is part of the contract: a restart must not empty the caches."""
         found = [choose(CacheAffinityStrategy(), self.POOL, 1, key)[0].subaccount for key in "abcdefgh"]
 
-        assert ["ap", "br", "eu", "us", "br", "br", "ap", "ap"] == found
+        assert found == ["ap", "br", "eu", "us", "br", "br", "ap", "ap"]
 
     def test_deployments_of_one_subaccount_are_chosen_by_weight(self):
         heavy = endpoint("eu", "d1", weight=9)
 
-        assert {heavy: 90, EU2: 10} == Counter(choose(CacheAffinityStrategy(), rows(heavy, EU2), 100, "key"))
+        assert Counter(choose(CacheAffinityStrategy(), rows(heavy, EU2), 100, "key")) == {heavy: 90, EU2: 10}
 
     def test_who_leaves_moves_only_its_own_keys(self):
         keys = [f"key {i}" for i in range(200)]
         before = {key: choose(CacheAffinityStrategy(), self.POOL, 1, key)[0].subaccount for key in keys}
         after = {key: choose(CacheAffinityStrategy(), self.POOL[2:], 1, key)[0].subaccount for key in keys}
 
-        assert {"eu"} == {before[key] for key in keys if before[key] != after[key]}
+        assert {before[key] for key in keys if before[key] != after[key]} == {"eu"}
 
     def test_keys_spread_by_weight(self):
         pool = rows(endpoint("eu", "d1", weight=3), endpoint("us", "d7"))
@@ -329,7 +329,7 @@ class TestCacheAffinity:
         busy = [Candidate(EU1, 3), Candidate(EU2, 3), Candidate(US1, 0)]  # 7 x 2/3 x 1.25 = 5.8, so 6: full
 
         assert at_home
-        assert {US1} == {choose(CacheAffinityStrategy(), busy, 1, key)[0] for key in at_home}
+        assert {choose(CacheAffinityStrategy(), busy, 1, key)[0] for key in at_home} == {US1}
 
     def test_the_spill_is_sticky_too(self):
         """Over the bound the key goes to its second home, which is where it goes when the first is away."""
@@ -352,12 +352,12 @@ class TestCacheAffinity:
     def test_without_a_key_it_goes_where_the_fewest_requests_are(self):
         candidates = [Candidate(EU1, 1), Candidate(EU2, 0), Candidate(US1, 2)]
 
-        assert [EU2] == choose(CacheAffinityStrategy(), candidates, 1)
+        assert choose(CacheAffinityStrategy(), candidates, 1) == [EU2]
 
     def test_the_settings_bound_it(self):
         strategy = make_strategy("cache-affinity", Policy(affinity_load=3.0, affinity_floor=7))
 
-        assert (3.0, 7) == (strategy._load, strategy._floor)
+        assert (strategy._load, strategy._floor) == (3.0, 7)
 
     def test_all_turns_begin_anew_when_the_pool_changes(self):
         strategy = CacheAffinityStrategy()
@@ -373,43 +373,43 @@ class TestPriority:
     def test_the_first_tier_takes_all_in_turns(self):
         pool = rows(self.THIRD, self.FIRST, self.SECOND)
 
-        assert [self.FIRST, self.SECOND, self.FIRST] == choose(PriorityStrategy(), pool, 3)
+        assert choose(PriorityStrategy(), pool, 3) == [self.FIRST, self.SECOND, self.FIRST]
 
     def test_the_next_tier_takes_what_is_left(self):
-        assert [self.THIRD] == choose(PriorityStrategy(), rows(self.THIRD), 1)
+        assert choose(PriorityStrategy(), rows(self.THIRD), 1) == [self.THIRD]
 
     @pytest.mark.parametrize(("busy", "expected"), [(3, "eu"), (4, "ap")])
     def test_a_full_tier_is_passed_over(self, busy, expected):
         heavy = endpoint("eu", "a", tier=1, weight=2)
         pool = [Candidate(heavy, busy, 2.0), Candidate(self.THIRD, 1, 1.0)]
 
-        assert [expected] == [each.subaccount for each in choose(PriorityStrategy(full=2), pool, 1)]
+        assert [each.subaccount for each in choose(PriorityStrategy(full=2), pool, 1)] == [expected]
 
     def test_slow_start_makes_nobody_full_any_sooner(self):
         pool = [Candidate(self.FIRST, 1, 0.1), Candidate(self.THIRD, 0, 0.1)]
 
-        assert [self.FIRST] == choose(PriorityStrategy(full=2), pool, 1)
+        assert choose(PriorityStrategy(full=2), pool, 1) == [self.FIRST]
 
     def test_when_all_are_full_the_least_busy_takes_it(self):
         pool = [Candidate(self.FIRST, 9), Candidate(self.THIRD, 8)]
 
-        assert [self.THIRD] == choose(PriorityStrategy(full=2), pool, 1)
+        assert choose(PriorityStrategy(full=2), pool, 1) == [self.THIRD]
 
     def test_nothing_is_full_unless_a_measure_is_given(self):
-        assert [self.FIRST] == choose(PriorityStrategy(), [Candidate(self.FIRST, 9), Candidate(self.THIRD, 0)], 1)
+        assert choose(PriorityStrategy(), [Candidate(self.FIRST, 9), Candidate(self.THIRD, 0)], 1) == [self.FIRST]
 
     def test_nothing_is_full_by_default(self):
         pool = [Candidate(self.FIRST, 10**9), Candidate(self.THIRD, 0)]
 
-        assert [self.FIRST] == choose(make_strategy("priority", Policy()), pool, 1)
-        assert [self.THIRD] == choose(make_strategy("priority", Policy(priority_full=1)), pool, 1)
+        assert choose(make_strategy("priority", Policy()), pool, 1) == [self.FIRST]
+        assert choose(make_strategy("priority", Policy(priority_full=1)), pool, 1) == [self.THIRD]
 
     def test_all_turns_begin_anew_when_the_pool_changes(self):
         strategy, full = PriorityStrategy(full=1), [Candidate(EU1, 5), Candidate(US1, 5)]
-        assert [EU1, EU1] == choose(strategy, rows(EU1, US1), 1) + choose(strategy, full, 1)
+        assert choose(strategy, rows(EU1, US1), 1) + choose(strategy, full, 1) == [EU1, EU1]
 
         strategy.retain([EU1, US1])
-        assert [EU1, EU1] == choose(strategy, rows(EU1, US1), 1) + choose(strategy, full, 1)
+        assert choose(strategy, rows(EU1, US1), 1) + choose(strategy, full, 1) == [EU1, EU1]
 
 
 class TestNames:
@@ -473,7 +473,7 @@ class TestNames:
         strategy = make_strategy("last", Policy())
         strategy.retain([EU1])
 
-        assert US1 == strategy.select_endpoint(rows(EU1, US1))
+        assert strategy.select_endpoint(rows(EU1, US1)) == US1
         assert register_strategy(Last) is Last
 
     def test_two_strategies_cannot_have_one_name(self):

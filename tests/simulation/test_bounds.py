@@ -97,4 +97,4 @@ def test_every_strategy_keeps_within_bounds(name, strategy) -> None:
     scenario = brief(name)
     figures = run(scenario, strategy, SEED)
 
-    assert [] == [bound.miss(figures) for bound in bounds_of(scenario, strategy) if bound.miss(figures)]
+    assert [bound.miss(figures) for bound in bounds_of(scenario, strategy) if bound.miss(figures)] == []

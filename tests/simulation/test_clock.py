@@ -31,7 +31,7 @@ def test_actions_run_in_the_order_of_their_times() -> None:
         scene.clock.later(seconds, lambda seconds=seconds: scene.note(f"after {seconds}"))
     scene.clock.run()
 
-    assert [(1.0, "after 1.0"), (2.0, "after 2.0"), (3.0, "after 3.0")] == scene.seen
+    assert scene.seen == [(1.0, "after 1.0"), (2.0, "after 2.0"), (3.0, "after 3.0")]
 
 
 def test_actions_of_one_moment_run_in_the_order_in_which_they_were_given() -> None:
@@ -40,7 +40,7 @@ def test_actions_of_one_moment_run_in_the_order_in_which_they_were_given() -> No
         scene.clock.later(1.0, lambda name=name: scene.note(name))
     scene.clock.run()
 
-    assert ["a", "b", "c"] == [what for _, what in scene.seen]
+    assert [what for _, what in scene.seen] == ["a", "b", "c"]
 
 
 def test_a_process_waits_for_the_seconds_that_it_yields() -> None:
@@ -55,7 +55,7 @@ def test_a_process_waits_for_the_seconds_that_it_yields() -> None:
     scene.clock.start(process(), 1.0)
     scene.clock.run()
 
-    assert [(2.5, "later"), (3.0, "last")] == scene.seen
+    assert scene.seen == [(2.5, "later"), (3.0, "last")]
 
 
 def test_an_action_that_sleeps_wakes_on_time_whoever_sleeps_longer() -> None:
@@ -75,7 +75,7 @@ def test_an_action_that_sleeps_wakes_on_time_whoever_sleeps_longer() -> None:
         (11.0, "long wakes"),
     ]
 
-    assert expected == scene.seen
+    assert scene.seen == expected
 
 
 def test_a_process_may_sleep_in_what_it_calls() -> None:
@@ -90,7 +90,7 @@ def test_a_process_may_sleep_in_what_it_calls() -> None:
     scene.clock.start(process(), 0.5)
     scene.clock.run()
 
-    assert [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5] == [moment for moment, _ in scene.seen]
+    assert [moment for moment, _ in scene.seen] == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5]
 
 
 def test_hundreds_that_sleep_at_once_leave_no_thread_behind() -> None:
@@ -99,7 +99,7 @@ def test_hundreds_that_sleep_at_once_leave_no_thread_behind() -> None:
         scene.clock.later(number / 1000, lambda: scene.sleeper("one", 1.0))
     scene.clock.run()
 
-    assert 600 == len(scene.seen)
+    assert len(scene.seen) == 600
     assert before == threading.active_count()
 
 

@@ -66,7 +66,7 @@ def test_five_failures_in_a_row_eject_a_host(entry) -> None:
     assert not scene.peer.has_ejected("a1")
     scene.fail("a1", 1)
     assert scene.peer.has_ejected("a1")
-    assert {"a2", "b1", "b2"} == scene.went()
+    assert scene.went() == {"a2", "b1", "b2"}
 
 
 @BOTH
@@ -97,7 +97,7 @@ def test_with_all_hosts_ejected_requests_go_to_any(entry) -> None:
     scene.fail("a1", 5)
     scene.fail("b1", 5)
 
-    assert {"a1", "b1"} == scene.went(20)
+    assert scene.went(20) == {"a1", "b1"}
 
 
 def test_outlier_ejection_ignores_health_below_half_of_the_hosts() -> None:
@@ -105,9 +105,9 @@ def test_outlier_ejection_ignores_health_below_half_of_the_hosts() -> None:
     scene.fail("a1", 5)
     scene.fail("a2", 5)
 
-    assert {"b1", "b2"} == scene.went()
+    assert scene.went() == {"b1", "b2"}
     scene.fail("b1", 5)
-    assert {"a1", "a2", "b1", "b2"} == scene.went()
+    assert scene.went() == {"a1", "a2", "b1", "b2"}
 
 
 def test_outlier_ejection_lasts_longer_each_time_and_ends_with_a_sweep() -> None:
@@ -142,7 +142,7 @@ def test_outlier_ejection_asks_the_less_busy_of_two() -> None:
         scene.call("a1")
     calls = [scene.call().place for _ in range(100)]
 
-    assert 75 == pytest.approx(calls.count("b1"), abs=10), "but for those that drew the same host twice"
+    assert pytest.approx(calls.count("b1"), abs=10) == 75, "but for those that drew the same host twice"
 
 
 def test_failure_accrual_lets_one_call_probe_a_dead_host() -> None:
@@ -151,7 +151,7 @@ def test_failure_accrual_lets_one_call_probe_a_dead_host() -> None:
     at(scene, 5.1)
     probe = scene.call("a1")
 
-    assert {"a2", "b1", "b2"} == scene.went()
+    assert scene.went() == {"a2", "b1", "b2"}
     probe.failed(BROKEN)
     at(scene, 10.1)
     assert scene.peer.has_ejected("a1"), "dead for at least five seconds after the first probe"
@@ -180,7 +180,7 @@ def test_failure_accrual_prefers_the_host_that_answers_sooner() -> None:
     call.answered()
     call.completed()
 
-    assert {"b1"} == scene.went(20)
+    assert scene.went(20) == {"b1"}
 
 
 @BOTH
@@ -199,8 +199,8 @@ def test_a_request_makes_three_calls_at_most(entry) -> None:
     scene.clock.later(0.0, request)
     scene.clock.run()
 
-    assert [False, False, False, True] == [isinstance(each, Fault) for each in made]
-    assert BROKEN == made[-1]
+    assert [isinstance(each, Fault) for each in made] == [False, False, False, True]
+    assert made[-1] == BROKEN
 
 
 @BOTH

@@ -21,9 +21,9 @@ def test_every_strategy_is_simulated() -> None:
 def test_every_scenario_has_a_name_of_its_own_and_trouble_at_places_that_there_are() -> None:
     assert len(SCENARIOS) == len({each.name for each in SCENARIOS})
     for scenario in SCENARIOS:
-        assert set() == {name for each in scenario.troubles for name in each.at} - {
-            place.name for place in places(scenario.layout)
-        }
+        assert (
+            {name for each in scenario.troubles for name in each.at} - {place.name for place in places(scenario.layout)}
+        ) == set()
 
 
 @pytest.mark.parametrize("contender", CONTENDERS)
@@ -36,7 +36,7 @@ def test_another_seed_gives_other_figures() -> None:
 
 
 def test_all_contenders_meet_the_same_requests() -> None:
-    assert 1 == len({run(SHORT, contender, 1).requests for contender in CONTENDERS})
+    assert len({run(SHORT, contender, 1).requests for contender in CONTENDERS}) == 1
 
 
 def test_a_call_without_a_word_is_given_up_when_the_proxy_would() -> None:
@@ -44,7 +44,7 @@ def test_a_call_without_a_word_is_given_up_when_the_proxy_would() -> None:
     figures = run(SHORT, "round-robin", 1)
     patience = Policy().timeouts.first_event
 
-    assert 0 == figures.errors
+    assert figures.errors == 0
     assert figures.p95 is not None
     assert patience < figures.p95 < patience + 5
 
@@ -53,9 +53,9 @@ def test_the_command_prints_a_table_of_each_scenario_that_is_named(capsys) -> No
     main(["--only", "blip, 3 siblings (quiet)", "--contenders", "round-robin,outlier"])
     lines = capsys.readouterr().out.splitlines()
 
-    assert ["## Blip", "## 3 siblings (quiet)"] == [line for line in lines if line.startswith("## ")]
-    assert 2 == sum(line.startswith("| round-robin |") for line in lines)
-    assert 2 == sum(line.startswith("| outlier ejection |") for line in lines)
+    assert [line for line in lines if line.startswith("## ")] == ["## Blip", "## 3 siblings (quiet)"]
+    assert sum(line.startswith("| round-robin |") for line in lines) == 2
+    assert sum(line.startswith("| outlier ejection |") for line in lines) == 2
 
 
 def test_a_name_that_nothing_has_is_refused_with_those_there_are(capsys) -> None:

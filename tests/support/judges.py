@@ -37,10 +37,10 @@ def frames(told: HttpAnswer) -> list[Frame]:
 def judge_chat(told: HttpAnswer, *, usage: bool, calls: bool) -> None:
     """Hold a chat stream to one finish reason, whole calls, usage exactly where asked, and an end."""
     *said, last = frames(told)
-    assert "[DONE]" == last.data
+    assert last.data == "[DONE]"
     chunks = [frame.json for frame in said]
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
-    assert ["tool_calls" if calls else "stop"] == [one["finish_reason"] for one in choices if one.get("finish_reason")]
+    assert [one["finish_reason"] for one in choices if one.get("finish_reason")] == ["tool_calls" if calls else "stop"]
     assert {chunk["id"] for chunk in chunks} == {chunks[0]["id"]}
     assert [[]] * usage == [chunk["choices"] for chunk in chunks if not chunk["choices"]]
     assert bool(chunks[-1].get("usage")) is usage
@@ -59,8 +59,8 @@ def judge_messages(told: HttpAnswer, *, calls: bool) -> None:
     events = [frame.json for frame in said]
     kinds = [event["type"] for event in events]
     assert kinds == [frame.name for frame in said]
-    assert "message_start" == kinds[0]
-    assert "message_stop" == kinds[-1]
+    assert kinds[0] == "message_start"
+    assert kinds[-1] == "message_stop"
     opened = [event["index"] for event in events if event["type"] == "content_block_start"]
     closed = [event["index"] for event in events if event["type"] == "content_block_stop"]
     assert list(range(len(opened))) == opened == closed
@@ -79,8 +79,8 @@ def judge_responses(told: HttpAnswer, *, calls: bool) -> None:
     events = [frame.json for frame in said]
     kinds = [event["type"] for event in events]
     assert kinds == [frame.name for frame in said]
-    assert "response.created" == kinds[0]
-    assert "response.completed" == kinds[-1]
+    assert kinds[0] == "response.created"
+    assert kinds[-1] == "response.completed"
     assert list(range(len(events))) == [event["sequence_number"] for event in events]
     assert events[0]["response"]["id"] == events[-1]["response"]["id"]
     assert kinds.count("response.output_item.added") == kinds.count("response.output_item.done") > 0
@@ -98,7 +98,7 @@ def judge_gemini(told: HttpAnswer, *, calls: bool) -> None:
     assert all(line.startswith("data: {") for line in told.body.decode().split("\n") if line)
     said = [frame.json for frame in frames(told)]
     candidates = [candidate for each in said for candidate in each.get("candidates", [])]
-    assert ["STOP"] == [one["finishReason"] for one in candidates if one.get("finishReason")]
+    assert [one["finishReason"] for one in candidates if one.get("finishReason")] == ["STOP"]
     assert said[-1]["usageMetadata"]["totalTokenCount"] > 0
     parts = [part for one in candidates for part in one.get("content", {}).get("parts", [])]
     made = [part["functionCall"] for part in parts if "functionCall" in part]

@@ -52,7 +52,7 @@ def test_an_answer_that_was_begun_ends_in_no_white_space(dialect: str, way: str)
     made = asked(dialect, BEGUN[dialect], way)
 
     assert '"Answer:"' in dumps(made.body["messages"][-1])
-    assert "assistant" == made.body["messages"][-1]["role"]
+    assert made.body["messages"][-1]["role"] == "assistant"
 
 
 def test_white_space_stays_where_it_ends_no_conversation() -> None:
@@ -85,9 +85,9 @@ def test_a_mark_beside_the_messages_stands_on_the_last_block(way: str) -> None:
     made = asked("anthropic-messages", body, way)
     [marked], count = last_marked(way, made)
 
-    assert ("hi", 1) == (marked["text"], count)
+    assert (marked["text"], count) == ("hi", 1)
     assert '"ttl":"1h"' in dumps(made.body)
-    assert () == made.dropped
+    assert made.dropped == ()
 
 
 @pytest.mark.parametrize("way", OWN_WAYS)
@@ -105,7 +105,7 @@ def test_a_mark_beside_the_messages_looks_for_a_block_that_can_bear_it(way: str)
         [marked], count = last_marked(way, asked("anthropic-messages", body, way))
 
         assert f'"{found}"' in dumps(marked)
-        assert 1 == count
+        assert count == 1
 
 
 @pytest.mark.parametrize("way", OWN_WAYS)
@@ -126,14 +126,14 @@ def test_a_mark_that_stands_on_the_last_block_already_stays(way: str) -> None:
     body = {"max_tokens": 9, "cache_control": MARK, "messages": [{"role": "user", "content": [own, own, own, own]}]}
     made = asked("anthropic-messages", body, way)
 
-    assert 4 == last_marked(way, made)[1]
+    assert last_marked(way, made)[1] == 4
     assert '"1h"' not in dumps(made.body)
-    assert () == made.dropped
+    assert made.dropped == ()
 
 
 def test_chat_clients_may_mark_the_end_as_well() -> None:
     body = {"cache_control": {"type": "ephemeral"}, "messages": [{"role": "user", "content": "hi"}]}
     made = asked("openai-chat", body, "converse")
 
-    assert [{"text": "hi"}, {"cachePoint": {"type": "default"}}] == made.body["messages"][0]["content"]
-    assert () == made.dropped
+    assert made.body["messages"][0]["content"] == [{"text": "hi"}, {"cachePoint": {"type": "default"}}]
+    assert made.dropped == ()

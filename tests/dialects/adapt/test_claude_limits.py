@@ -160,7 +160,7 @@ def test_system_messages_find_their_place():
 def test_turns_alternate_and_the_user_begins():
     _, messages = ordered(said(A, Text("hello")), said(A, Text(" "), Text("there")), HI, HI, said(A), HI)
 
-    assert [U, A, U] == [message.role for message in messages]
+    assert [message.role for message in messages] == [U, A, U]
     assert messages[1].parts == (Text("hello"), Text("there"))
 
 
@@ -229,17 +229,17 @@ def test_which_schemas_claudes_own_json_mode_takes(schema, native):
 def test_the_tool_for_json_says_what_is_wanted():
     named = claude_tools.json_tool(OutputFormat({"type": "object", "properties": {"a": {}}}, "recipe"))
 
-    assert "Give the answer. recipe" == named.description
-    assert {"type": "object", "properties": {"a": {}}} == named.parameters
+    assert named.description == "Give the answer. recipe"
+    assert named.parameters == {"type": "object", "properties": {"a": {}}}
 
 
 def test_attachments():
     picture = Media(MediaKind.IMAGE, "image/JPG", data="aWk=", detail="high")
 
-    assert {"image detail"} == check(picture, SONNET_4)
+    assert check(picture, SONNET_4) == {"image detail"}
     assert check(replace(picture, detail="auto"), SONNET_4) == set()
-    assert "image/jpeg" == image_type(picture, SONNET_4)
-    assert "\ufffd" == text_of(Media(MediaKind.DOCUMENT, "text/markdown; charset=utf-8", data="/w=="))
+    assert image_type(picture, SONNET_4) == "image/jpeg"
+    assert text_of(Media(MediaKind.DOCUMENT, "text/markdown; charset=utf-8", data="/w==")) == "\ufffd"
     assert text_of(Media(MediaKind.DOCUMENT, "application/pdf", data="/w==")) is None
     with pytest.raises(FaultError, match=r"image, but model anthropic--claude-4-sonnet cannot fetch"):
         check(replace(picture, mime="", url="https://x"), SONNET_4)
@@ -264,6 +264,9 @@ def test_tokens_are_estimated_for_everything_that_is_read():
 
     assert estimate_tokens(conversation) == prompt + 300 + 12 + 4 + 1 + 1
     assert estimate_tokens(replace(conversation, output=OutputFormat({"a": 1}))) == estimate_tokens(conversation) + 2
-    assert 754 == estimate_tokens(
-        Conversation("m", messages=(said(U, Media(MediaKind.VIDEO, "video/mp4", data="x" * 1_000_000)),))
+    assert (
+        estimate_tokens(
+            Conversation("m", messages=(said(U, Media(MediaKind.VIDEO, "video/mp4", data="x" * 1_000_000)),))
+        )
+        == 754
     )

@@ -44,7 +44,7 @@ def test_a_value_of_the_right_type_is_read_and_any_other_named_with_its_place(re
         else:
             with pytest.raises(FaultError) as refused:
                 read(value, "a.b[1]")
-            assert "a.b[1]" == refused.value.fault.param
+            assert refused.value.fault.param == "a.b[1]"
             assert refused.value.fault.message in [f"a.b[1] must be {wanted}" for wanted in WANTED[reader]]
 
 
@@ -68,7 +68,7 @@ def test_an_object_knows_where_its_fields_stand():
     body = FieldReader({"a": {"b": [{"c": 1}, {"c": "x"}]}, "n": 0, "t": ["x", 1]})
     first, second = body.object("a").objects("b")
 
-    assert ("x", None, []) == (second.text("c"), body.object("none"), body.array("none"))
+    assert (second.text("c"), body.object("none"), body.array("none")) == ("x", None, [])
     for read, message in [
         (lambda: first.text("c"), "a.b[0].c must be a string"),
         (lambda: FieldReader({"b": [1]}, "a").objects("b"), "a.b[0] must be an object"),

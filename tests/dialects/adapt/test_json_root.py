@@ -108,8 +108,8 @@ def test_what_is_no_such_object_is_told_as_it_is(text):
     ],
 )
 def test_what_is_cut_off_or_said_instead_still_arrives(text, expected):
-    assert expected == whole(text)
-    assert expected == streamed(text)
+    assert whole(text) == expected
+    assert streamed(text) == expected
 
 
 def test_only_words_are_searched_for_the_value():
@@ -118,8 +118,8 @@ def test_only_words_are_searched_for_the_value():
     expected = (Thinking(said), Text("1"), ToolCall("c", "f", said), Text("1"), Refusal(said))
     completion = Completion("i", "m", parts)
 
-    assert expected == JsonRoot(STEPS).to_client(completion).parts
-    assert expected == fold(told(list(unfold(completion)))).parts
+    assert JsonRoot(STEPS).to_client(completion).parts == expected
+    assert fold(told(list(unfold(completion)))).parts == expected
     assert completion is JsonRoot().to_client(completion)
 
 
@@ -134,8 +134,8 @@ def test_nothing_is_said_that_says_nothing():
     """Until the value begins, another endpoint may answer instead."""
     events = told([Started(), BlockStarted(0, Text()), BlockDelta(0, '{"value": ['), BlockDelta(0, "1")])
 
-    assert [BlockDelta(0, "["), BlockDelta(0, "1")] == events[2:]
-    assert [] == told([Started(), BlockStarted(0, Text()), BlockDelta(0, '{"va')])[2:]
+    assert events[2:] == [BlockDelta(0, "["), BlockDelta(0, "1")]
+    assert told([Started(), BlockStarted(0, Text()), BlockDelta(0, '{"va')])[2:] == []
 
 
 @pytest.mark.parametrize(
@@ -180,19 +180,20 @@ def test_what_is_more_or_less_than_an_object_is_asked_for_within_one(schema):
     inner = {name: value for name, value in schema.items() if name != "$defs"}
 
     assert not is_object(schema)
-    assert {**INSIDE, "properties": {"value": inner}} == {
-        name: value for name, value in way.to_model(asked).output.schema.items() if name != "$defs"
+    assert {name: value for name, value in way.to_model(asked).output.schema.items() if name != "$defs"} == {
+        **INSIDE,
+        "properties": {"value": inner},
     }
     assert schema == asked.output.schema
 
 
 @pytest.mark.parametrize("output", [None, OutputFormat()])
 def test_without_a_schema_nothing_is_wrapped(output):
-    assert JsonRoot() == json_root_for(Conversation("m", output=output), profile_for("amazon--nova-pro"))
+    assert json_root_for(Conversation("m", output=output), profile_for("amazon--nova-pro")) == JsonRoot()
 
 
 def test_gemini_makes_lists_by_itself():
-    assert JsonRoot() == json_root_for(conversation(STEPS), profile_for("gemini-2.5-pro"))
+    assert json_root_for(conversation(STEPS), profile_for("gemini-2.5-pro")) == JsonRoot()
 
 
 @pytest.mark.parametrize(
@@ -215,8 +216,8 @@ def test_a_value_fits_within_just_as_it_fits_alone(schema, fits, misfits):
     jsonschema.Draft202012Validator.check_schema(around)
     validator = jsonschema.Draft202012Validator(around)
 
-    assert [] == [value for value in fits if not validator.is_valid({"value": value})]
-    assert [] == [value for value in misfits if validator.is_valid({"value": value})]
+    assert [value for value in fits if not validator.is_valid({"value": value})] == []
+    assert [value for value in misfits if validator.is_valid({"value": value})] == []
     assert not validator.is_valid({})
 
 
@@ -224,8 +225,8 @@ def test_a_reference_to_the_root_leads_to_a_definition():
     """OpenAI: "reference can only point to definitions defined at the top level of the schema"."""
     around = within_object({"type": "array", "items": {"$ref": "#"}})
 
-    assert {"value": {"$ref": "#/$defs/value"}} == around["properties"]
-    assert {"value": {"type": "array", "items": {"$ref": "#/$defs/value"}}} == around["$defs"]
+    assert around["properties"] == {"value": {"$ref": "#/$defs/value"}}
+    assert around["$defs"] == {"value": {"type": "array", "items": {"$ref": "#/$defs/value"}}}
 
 
 def test_a_tool_that_answers_is_never_asked_for_less_than_the_schema():
@@ -257,7 +258,7 @@ def test_every_client_is_told_the_value_wherever_the_network_cuts(client, backen
     assert b"value" not in expected
     assert b"say" in expected
     for chunks in ([data[place : place + 1] for place in range(len(data))], *(mangling.chopped(data, rng),) * 3):
-        assert expected == relayed(chunks)
+        assert relayed(chunks) == expected
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,9 @@ def test_what_a_model_drew_is_shown_with_the_users_next_words(backend: str) -> N
         backend, conversation(said(Role.ASSISTANT, "here", IMAGE), said(Role.ASSISTANT, "!"), said(Role.USER, "bluer"))
     )
 
-    assert () == dropped
-    assert ["draw", "here", DRAWN, PNG, "bluer"] == sorted(["bluer", DRAWN, "draw", "here", PNG], key=body.index)
-    assert 1 == body.count(PNG)
+    assert dropped == ()
+    assert sorted(["bluer", DRAWN, "draw", "here", PNG], key=body.index) == ["draw", "here", DRAWN, PNG, "bluer"]
+    assert body.count(PNG) == 1
 
 
 @pytest.mark.parametrize("backend", MISPLACING)
@@ -69,7 +69,7 @@ def test_what_a_model_drew_stands_behind_the_results_of_its_calls(backend: str) 
         ),
     )
 
-    assert () == dropped
+    assert dropped == ()
     assert body.index("22 degrees") < body.index(DRAWN) < body.index(PNG)
 
 
@@ -88,7 +88,7 @@ def test_what_a_model_does_not_take_is_named_and_the_conversation_goes_on(backen
 def test_what_no_turn_of_the_user_follows_is_named(backend: str) -> None:
     body, dropped = rendered(backend, conversation(said(Role.ASSISTANT, "here is", IMAGE)))
 
-    assert ("assistant image",) == dropped
+    assert dropped == ("assistant image",)
     assert PNG not in body
 
 
@@ -99,16 +99,16 @@ def test_an_image_in_a_system_message_reaches_the_model(backend: str, before: bo
     asked = conversation(system)
     body, dropped = rendered(backend, replace(asked, messages=asked.messages[::-1]) if before else asked)
 
-    assert () == dropped
+    assert dropped == ()
     assert "the logo:" in body
-    assert 1 == body.count(PNG)
+    assert body.count(PNG) == 1
 
 
 def test_gemini_is_shown_what_it_drew_in_its_own_turn() -> None:
     asked = conversation(said(Role.ASSISTANT, "here", IMAGE), said(Role.USER, "bluer"))
     body = BACKENDS["gemini"].render_request(asked, profile_for("gemini-2.5-flash-image")).body
 
-    assert {"inlineData": {"mimeType": "image/png", "data": PNG}} == body["contents"][1]["parts"][1]
+    assert body["contents"][1]["parts"][1] == {"inlineData": {"mimeType": "image/png", "data": PNG}}
 
 
 IN_OWN_WORDS: dict[str, Any] = {
@@ -155,7 +155,7 @@ def test_a_vendors_own_client_may_show_its_model_what_another_drew(dialect: str)
     ORACLES[dialect](made.body)
 
     assert not isinstance(translator, PassthroughTranslator)
-    assert () == made.dropped
+    assert made.dropped == ()
     assert dumps(made.body).index(DRAWN) < dumps(made.body).index(PNG)
 
 
@@ -169,8 +169,8 @@ def test_an_image_block_in_an_answer_is_moved_for_claudes_own_client() -> None:
     said = DIALECTS["anthropic-messages"].client.parse_request({"model": "m", "max_tokens": 9, "messages": turns})
     body, dropped = rendered("anthropic-messages", said)
 
-    assert () == dropped
-    assert ["draw", DRAWN, PNG, "bluer"] == sorted([PNG, "draw", "bluer", DRAWN], key=body.index)
+    assert dropped == ()
+    assert sorted([PNG, "draw", "bluer", DRAWN], key=body.index) == ["draw", DRAWN, PNG, "bluer"]
 
 
 def test_what_a_model_of_openais_drew_goes_home_as_the_model_drew_it() -> None:
@@ -191,10 +191,10 @@ def test_words_around_a_picture_stay_where_they_are() -> None:
         return DIALECTS["anthropic-messages"].client.parse_request({"model": "m", "messages": turns}).messages[0].parts
 
     marked = CacheMark()
-    assert (Text("a "), IMAGE, Text(" b "), IMAGE, Text(" c", marked)) == read(f"a {picture} b {picture} c")
-    assert (replace(IMAGE, cache=marked),) == read(picture)
-    assert (Text(picture, marked),) == read(picture, "user")
-    assert (Text("![a](data:image/png;base64,*)", marked),) == read("![a](data:image/png;base64,*)")
+    assert read(f"a {picture} b {picture} c") == (Text("a "), IMAGE, Text(" b "), IMAGE, Text(" c", marked))
+    assert read(picture) == (replace(IMAGE, cache=marked),)
+    assert read(picture, "user") == (Text(picture, marked),)
+    assert read("![a](data:image/png;base64,*)") == (Text("![a](data:image/png;base64,*)", marked),)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -203,4 +203,4 @@ def test_what_only_one_dialect_has_is_named_in_a_system_message_too(backend: str
     asked = conversation(said(Role.USER, "hi"))
     _, dropped = rendered(backend, replace(asked, messages=(said(Role.SYSTEM, "rules", unknown), *asked.messages)))
 
-    assert ("hologram",) == dropped
+    assert dropped == ("hologram",)

@@ -151,7 +151,7 @@ def test_claude_is_told_keys_it_takes_and_two_properties_stay_two(seed):
     sent = sent_for(schema)
     told = renamed_schema(schema, sent.sent)
 
-    assert [] == [key for key in properties_in(told) if not TAKEN.fullmatch(key)]
+    assert [key for key in properties_in(told) if not TAKEN.fullmatch(key)] == []
     assert len(properties_in(schema)) == len(properties_in(told))
     assert {key for key in properties_in(schema) if TAKEN.fullmatch(key)} <= properties_in(told)
 
@@ -249,8 +249,13 @@ def test_keys_are_renamed_and_nothing_else(said, heard):
 def test_only_what_may_be_a_key_is_held_back():
     renamer = KeyRenamer(NAMES)
 
-    assert ["{", "", '"_filx', " and more", '":', ""] == [
-        renamer.feed(piece) for piece in ("{", '"_fil', "x", " and more", '":', '"')
+    assert [renamer.feed(piece) for piece in ("{", '"_fil', "x", " and more", '":', '"')] == [
+        "{",
+        "",
+        '"_filx',
+        " and more",
+        '":',
+        "",
     ]
 
 
@@ -259,7 +264,7 @@ def test_a_stream_that_fails_says_all_it_had_said():
     failed = Failed(Fault(FaultKind.STREAM_BROKEN, "cut"))
     events = streamed(sent, ToolCall("c", "f", '{"_fil'), ["ter"], failed)
 
-    assert '{"_filter' == "".join(event.text for event in events if isinstance(event, BlockDelta))
+    assert "".join(event.text for event in events if isinstance(event, BlockDelta)) == '{"_filter'
     assert failed is events[-1]
 
 
@@ -288,24 +293,24 @@ def test_whatever_refers_to_a_property_refers_to_its_other_key():
     told = renamed_schema(REFERRING, sent)
 
     assert [other, second, "d", "e", "f"] == [*told["properties"]]
-    assert f"#/properties/{other}" == told["properties"][second]["$ref"]
-    assert f"#/properties/{second}" == told["properties"]["d"]["$ref"]
-    assert f"#/$defs/properties/properties/{other}" == told["properties"]["e"]["$ref"]
-    assert "https://example.org/properties/$filter" == told["properties"]["f"]["$ref"]
-    assert [other, 7] == told["required"]
+    assert told["properties"][second]["$ref"] == f"#/properties/{other}"
+    assert told["properties"]["d"]["$ref"] == f"#/properties/{second}"
+    assert told["properties"]["e"]["$ref"] == f"#/$defs/properties/properties/{other}"
+    assert told["properties"]["f"]["$ref"] == "https://example.org/properties/$filter"
+    assert told["required"] == [other, 7]
     assert {other: [second]} == told["dependentRequired"]
-    assert {other: {"required": [second]}} == told["dependentSchemas"]
+    assert told["dependentSchemas"] == {other: {"required": [second]}}
     assert [second, other] == told["propertyOrdering"]
-    assert {other: {other: [{second: 1}]}} == told["default"]
-    assert [{other: "$filter"}] == told["examples"]
+    assert told["default"] == {other: {other: [{second: 1}]}}
+    assert told["examples"] == [{other: "$filter"}]
 
 
 def test_a_title_says_what_the_client_calls_a_property():
     told = renamed_schema(REFERRING, sent_for(REFERRING).sent)
 
-    assert {"title": "$filter", "type": "string"} == next(iter(told["properties"].values()))
-    assert {"title": "its own"} == next(iter(told["$defs"]["properties"]["properties"].values()))
-    assert {"$ref"} == told["properties"]["d"].keys()
+    assert next(iter(told["properties"].values())) == {"title": "$filter", "type": "string"}
+    assert next(iter(told["$defs"]["properties"]["properties"].values())) == {"title": "its own"}
+    assert told["properties"]["d"].keys() == {"$ref"}
 
 
 def test_a_key_that_another_property_has_is_not_taken():
@@ -313,7 +318,7 @@ def test_a_key_that_another_property_has_is_not_taken():
     first = sent_for(schema).sent["$filter"]
     both = sent_for({"type": "object", "properties": {"$filter": {}, first: {}}}).sent
 
-    assert {"$filter"} == both.keys()
+    assert both.keys() == {"$filter"}
     assert first != both["$filter"]
 
 
@@ -332,8 +337,8 @@ def test_an_answer_to_a_schema_is_told_in_the_clients_keys_and_other_texts_as_th
     [other] = told.output.schema["properties"]
     said = Text(f'{{"{other}":"x"}}')
 
-    assert (Text('{"$filter":"x"}'),) == sent.to_client(Completion(parts=(said,))).parts
-    assert Text('{"$filter":"x"}') == streamed(sent, Text(), [said.text[:4], said.text[4:]])
+    assert sent.to_client(Completion(parts=(said,))).parts == (Text('{"$filter":"x"}'),)
+    assert streamed(sent, Text(), [said.text[:4], said.text[4:]]) == Text('{"$filter":"x"}')
     assert (said,) == sent_for(schema).to_client(Completion(parts=(said,))).parts
     assert said == streamed(sent_for(schema), Text(), [said.text])
 
@@ -345,7 +350,7 @@ def test_models_that_take_any_key_are_told_the_clients(model):
     answer = Completion(parts=(ToolCall("c", "f", '{"$filter":1}'),))
 
     assert (conversation, answer) == (sent.to_model(conversation), sent.to_client(answer))
-    assert {} == sent.sent
+    assert sent.sent == {}
 
 
 def test_an_answer_that_is_no_call_is_left_alone():

@@ -43,7 +43,7 @@ def test_the_tools_of_a_request_share_what_may_be_written_out(render, model, con
     assert len(json.dumps(rendered.body)) > 2 * few * SIZE
     with pytest.raises(FaultError, match=r"^invalid_request: parameters of tool 't2': .* 524288 bytes") as caught:
         render(conversation_with(half, half, half), profile_for(model))
-    assert (FaultKind.INVALID_REQUEST, 400) == (caught.value.fault.kind, caught.value.fault.status)
+    assert (caught.value.fault.kind, caught.value.fault.status) == (FaultKind.INVALID_REQUEST, 400)
 
 
 def test_the_schema_of_the_answer_counts_as_well():
@@ -85,5 +85,5 @@ def test_a_definition_costs_each_time_and_its_own_definitions_nothing():
 def test_within_the_budget_everything_is_written_out():
     written = without_references(referring(10))
 
-    assert () == written.dropped
-    assert [WIDE] * 10 == [*written.schema["properties"].values()]
+    assert written.dropped == ()
+    assert [*written.schema["properties"].values()] == [WIDE] * 10

@@ -36,7 +36,7 @@ OPEN = {"type": "object", "description": "A node."}
     ],
 )
 def test_what_is_referred_to_is_written_out(schema, expected):
-    assert Adapted(expected, ()) == without_references(schema)
+    assert without_references(schema) == Adapted(expected, ())
     assert not is_recursive(schema)
 
 
@@ -46,7 +46,7 @@ def test_what_is_referred_to_is_written_out(schema, expected):
 def test_what_is_not_there_is_left_open_and_named(reference):
     schema = {"anyOf": [{"$ref": reference, "title": "T"}], "$defs": {"a": NAME}}
 
-    assert Adapted({"anyOf": [{"title": "T"}]}, ("$ref",)) == without_references(schema)
+    assert without_references(schema) == Adapted({"anyOf": [{"title": "T"}]}, ("$ref",))
     assert is_recursive(schema)
 
 
@@ -70,7 +70,7 @@ def test_a_definition_within_itself_is_written_out_twice_and_then_left_open():
 def test_a_schema_that_leads_into_itself_comes_to_an_end(schema):
     written = without_references(schema)
 
-    assert ("$ref",) == written.dropped
+    assert written.dropped == ("$ref",)
     assert "$ref" not in json.dumps(written.schema)
     assert is_recursive(schema)
 
@@ -81,7 +81,7 @@ def test_definitions_that_refer_to_each_other_in_every_way_stay_readable():
     schema = {"type": "object", "properties": every, "$defs": {name: {"properties": every} for name in names}}
     written = without_references(schema)
 
-    assert ("$ref",) == written.dropped
+    assert written.dropped == ("$ref",)
     assert len(json.dumps(written.schema)) < 50_000
 
 
@@ -89,7 +89,7 @@ def test_definitions_one_in_the_other_are_no_schema_nested_too_deeply():
     chain = {f"d{number}": {"items": {"$ref": f"#/$defs/d{number + 1}"}} for number in range(2 * MAX_DEPTH)}
     written = without_references({"items": {"$ref": "#/$defs/d0"}, "$defs": chain})
 
-    assert ("$ref",) == written.dropped
+    assert written.dropped == ("$ref",)
 
 
 def test_a_schema_nested_too_deeply_is_refused():

@@ -50,7 +50,7 @@ from emulator.openai_common.functions import validate_function
     ],
 )
 def test_a_schema_of_googles_is_read_as_json_schema(google, expected):
-    assert expected == from_google(google)
+    assert from_google(google) == expected
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_a_definition_that_holds_itself_many_times_comes_to_an_end(keyword):
     node = {keyword: [{"$ref": "#/$defs/A"}] * 20, "properties": {"a": {}}}
     endless = {**node, "$defs": {"A": node}}
 
-    assert {"a": {}} == for_gemini(endless).schema["properties"]
-    assert {"a": {}} == object_root(endless).schema["properties"]
+    assert for_gemini(endless).schema["properties"] == {"a": {}}
+    assert object_root(endless).schema["properties"] == {"a": {}}
 
 
 def test_a_schema_nested_without_end_is_refused_in_words():
@@ -146,7 +146,7 @@ def test_a_choice_at_the_root_becomes_one_object():
         "properties": {"a": {"type": "integer"}, "b": {"type": "string"}},
         "$defs": schema["$defs"],
     }
-    assert Adapted(expected, ("anyOf",)) == object_root(schema)
+    assert object_root(schema) == Adapted(expected, ("anyOf",))
 
 
 TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
@@ -199,7 +199,7 @@ def test_references_at_the_root_are_followed():
     schema = {"$ref": "#/$defs/A", "title": "t", "$defs": defs}
 
     expected = {"title": "t", "$defs": defs, "type": "object", "properties": {"c": TEXT}}
-    assert Adapted(expected) == object_root(schema)
+    assert object_root(schema) == Adapted(expected)
 
 
 @pytest.mark.parametrize(
@@ -232,14 +232,14 @@ def test_references_at_the_root_are_followed():
     ],
 )
 def test_openai_is_told_a_schema_as_it_takes_it(schema, expected):
-    assert Adapted(expected) == for_openai(schema, choices=False)
+    assert for_openai(schema, choices=False) == Adapted(expected)
 
 
 def test_a_choice_at_the_root_is_kept_where_it_is_taken():
     choice = {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}
 
     assert Adapted({**choice, "type": "object", "properties": {}}) == for_openai(choice, choices=True)
-    assert ("anyOf",) == for_openai(choice, choices=False).dropped
+    assert for_openai(choice, choices=False).dropped == ("anyOf",)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_openai_takes_what_it_is_told_and_only_what_it_refuses_is_changed(schema
     except ErrorResponse:
         return
     assert json.dumps(schema or {"type": "object", "properties": {}}) == json.dumps(adapted.schema)
-    assert () == adapted.dropped
+    assert adapted.dropped == ()
 
 
 _flat = st.fixed_dictionaries(

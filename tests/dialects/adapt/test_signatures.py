@@ -32,7 +32,7 @@ def test_nobodys_signature_that_looks_wrapped_is_the_clients_own():
     packed = pack(PACKED, None, Family.CLAUDE)
 
     assert packed != PACKED
-    assert (Family.CLAUDE, PACKED) == unpack(packed, Family.CLAUDE)
+    assert unpack(packed, Family.CLAUDE) == (Family.CLAUDE, PACKED)
 
 
 @given(signatures, families)
@@ -50,4 +50,4 @@ def test_a_wrapped_signature_survives_a_client_that_decodes_it(signature, native
 def test_a_damaged_wrapping_is_left_as_it_is(rest):
     damaged = base64.b64encode(b"foreign-signature:").decode() + rest
 
-    assert (Family.CLAUDE, damaged) == unpack(damaged, Family.CLAUDE)
+    assert unpack(damaged, Family.CLAUDE) == (Family.CLAUDE, damaged)

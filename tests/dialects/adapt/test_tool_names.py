@@ -112,7 +112,7 @@ def test_a_model_is_told_names_it_takes_and_two_tools_stay_two(model, data):
     asked = conversation(data.draw(tools(odd)))
     told = approximate_or_reject(tool_names_for(asked, odd).to_model(asked))
 
-    assert [] == [name for name in told if not re.fullmatch(TAKEN[model], name)]
+    assert [name for name in told if not re.fullmatch(TAKEN[model], name)] == []
     assert len(set(approximate_or_reject(asked))) == len(set(told))
     assert [told.index(name) for name in told] == [
         approximate_or_reject(asked).index(name) for name in approximate_or_reject(asked)
@@ -151,7 +151,7 @@ def test_names_that_are_taken_are_left_alone(model, data):
     reader = Said(said)
     names = tool_names_for(asked, odd)
 
-    assert {} == names.sent
+    assert names.sent == {}
     assert asked is names.to_model(asked)
     assert said is names.to_client(said)
     assert reader is names.reader(reader)
@@ -171,7 +171,7 @@ def test_a_name_becomes_the_same_whatever_stands_beside_it(offered, data):
 
 def test_a_long_name_keeps_both_its_ends():
     assert re.fullmatch(r"mcp__plugin_everythi.*browser_console_[0-9a-f]{8}", fitting_name(LONG, PLAIN))
-    assert 64 == len(fitting_name(LONG, PLAIN))
+    assert len(fitting_name(LONG, PLAIN)) == 64
     assert re.fullmatch(r"get_weather_[0-9a-f]{8}", fitting_name("get weather", PLAIN))
 
 
@@ -179,8 +179,8 @@ def test_names_with_one_hash_stay_two_and_the_same_in_any_order():
     alike = [f"{'a' * 20}{number:09}{'z' * 36}" for number in (4, 42757)]
     sent = tool_names_for(conversation(alike), PLAIN).sent
 
-    assert 1 == len({fitting_name(name, PLAIN) for name in alike})
-    assert 2 == len(set(sent.values()))
+    assert len({fitting_name(name, PLAIN) for name in alike}) == 1
+    assert len(set(sent.values())) == 2
     assert fitting_name(alike[0], PLAIN) == sent[alike[0]]
     assert all(re.fullmatch(TAKEN["gpt-4.1"], name) for name in sent.values())
 
@@ -201,7 +201,7 @@ def test_a_name_nobody_offered_goes_back_as_the_model_said_it():
 
 
 def test_no_name_is_left_to_be_refused():
-    assert {} == tool_names_for(conversation([""]), PLAIN).sent
+    assert tool_names_for(conversation([""]), PLAIN).sent == {}
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def strings(value):
 def test_arguments_that_are_no_object_stand_under_one_key_and_are_named(arguments, expected, lost):
     dropped: set[str] = set()
 
-    assert expected == arguments_of(ToolCall("c", "f", arguments), dropped)
+    assert arguments_of(ToolCall("c", "f", arguments), dropped) == expected
     assert lost == dropped
 
 

@@ -78,7 +78,7 @@ def sent_back(blocks: list[dict[str, Any]]) -> Conversation:
 def test_an_answer_in_words_is_nothing_but_words(reasoning: Reasoning | None, stream: bool) -> None:
     said = (SEALED, Thinking("hm"), Text("Hello"), SIGNED)
 
-    assert [{"type": "text", "text": "Hello"}] == told(said, reasoning, stream=stream)
+    assert told(said, reasoning, stream=stream) == [{"type": "text", "text": "Hello"}]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -86,8 +86,8 @@ def test_an_answer_in_words_is_nothing_but_words(reasoning: Reasoning | None, st
 def test_a_signature_stands_behind_its_call_without_words(reasoning: Reasoning | None, stream: bool) -> None:
     blocks = told((SIGNED, CALL, Text("and"), SEALED, OTHER), reasoning, stream=stream)
 
-    assert ["tool_use", "thinking", "text", "tool_use", "thinking"] == [block["type"] for block in blocks]
-    assert ["", ""] == [block["thinking"] for block in blocks if block["type"] == "thinking"]
+    assert [block["type"] for block in blocks] == ["tool_use", "thinking", "text", "tool_use", "thinking"]
+    assert [block["thinking"] for block in blocks if block["type"] == "thinking"] == ["", ""]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -103,8 +103,8 @@ def test_a_signature_that_comes_back_without_its_call_stays_where_it_is() -> Non
     [call, thinking] = told((SEALED, CALL), None, stream=False)
     back = sent_back([{"type": "text", "text": "called:"}, thinking]).messages[1]
 
-    assert "tool_use" == call["type"]
-    assert (Text("called:"), SEALED) == back.parts
+    assert call["type"] == "tool_use"
+    assert back.parts == (Text("called:"), SEALED)
 
 
 def test_a_gemini_model_is_shown_what_it_signed() -> None:
@@ -120,15 +120,16 @@ def test_a_gpt_is_shown_what_it_sealed() -> None:
     asked = sent_back(told((SEALED, CALL), None, stream=True))
     items = BACKENDS["openai-responses"].render_request(asked, profile_for("gpt-5")).body["input"]
 
-    assert ["reasoning", "function_call", "function_call_output"] == [item.get("type") for item in items[1:]]
-    assert "c2VhbGVk" == items[1]["encrypted_content"]
+    assert [item.get("type") for item in items[1:]] == ["reasoning", "function_call", "function_call_output"]
+    assert items[1]["encrypted_content"] == "c2VhbGVk"
 
 
 def test_a_client_that_asks_is_shown_thinking_first() -> None:
     for reasoning in (Reasoning(adaptive=True), Reasoning(budget=2000), Reasoning(adaptive=True, shown=False)):
         for stream in (False, True):
-            assert ["thinking", "tool_use"] == [
-                block["type"] for block in told((SIGNED, CALL), reasoning, stream=stream)
+            assert [block["type"] for block in told((SIGNED, CALL), reasoning, stream=stream)] == [
+                "thinking",
+                "tool_use",
             ]
 
 

@@ -138,7 +138,7 @@ def test_what_the_model_would_miss_is_refused_by_its_place_and_with_what_to_do(c
 def test_a_model_of_another_maker_that_speaks_openais_language_knows_no_more_than_others():
     body = {**chat({"type": "file", "file": {"file_id": "f"}}), "tools": [{"function": {"name": LONG}}]}
 
-    assert "messages[1].content[0]" == refusal(CHAT, body, CHAT, "mistralai--mistral-large-instruct")[0]
+    assert refusal(CHAT, body, CHAT, "mistralai--mistral-large-instruct")[0] == "messages[1].content[0]"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_what_the_model_said_itself_and_decoration_is_left_out_and_named(client,
 def test_a_speakers_name_is_left_out_and_named():
     body = {"messages": [{"role": "user", "name": "ann", "content": "hi"}]}
 
-    assert {("name",)} == {ask(CHAT, body, backend).dropped for backend in others(CHAT)}
+    assert {ask(CHAT, body, backend).dropped for backend in others(CHAT)} == {("name",)}
 
 
 FOUND = {
@@ -197,7 +197,7 @@ def test_what_can_be_said_as_text_is(block, inside):
         assert "found-it" in text
         assert r"<document name=\"T\"" in text
         assert ("https://x/y" in text) == (block is FOUND)
-        assert () == asked.dropped
+        assert asked.dropped == ()
 
 
 def test_claude_is_told_in_its_own_words_where_a_body_is_written_anew():
@@ -208,7 +208,7 @@ def test_claude_is_told_in_its_own_words_where_a_body_is_written_anew():
 
     asked = ask(MESSAGES, body, MESSAGES, "anthropic--claude-3.5-sonnet")
 
-    assert [FOUND, PAPER] == asked.body["messages"][0]["content"][1:]
+    assert asked.body["messages"][0]["content"][1:] == [FOUND, PAPER]
 
 
 def test_a_document_in_pieces_keeps_its_pictures():
@@ -218,10 +218,10 @@ def test_a_document_in_pieces_keeps_its_pictures():
         {"model": "m", **messages({"type": "document", "source": {"type": "content", "content": content}})}
     )
 
-    assert (
+    assert approximate_or_reject(conversation).messages[1].parts == (
         Text("<document>\na\nb\n</document>"),
         Media(MediaKind.IMAGE, "image/png", "AAAA"),
-    ) == approximate_or_reject(conversation).messages[1].parts
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_what_names_a_tool_or_sums_up_is_said(block, role, text):
     for backend in others(MESSAGES):
         asked = ask(MESSAGES, messages(block, role=role), backend)
         assert text in json.dumps(asked.body)
-        assert () == asked.dropped
+        assert asked.dropped == ()
 
 
 CUSTOM = [
@@ -274,7 +274,7 @@ def test_what_ran_at_the_client_is_a_function_to_other_models(items, called, giv
     for backend in others(RESPONSES):
         asked = ask(RESPONSES, body, backend)
         assert called in json.dumps(asked.body)
-        assert () == asked.dropped
+        assert asked.dropped == ()
 
 
 def test_a_patch_that_failed_says_so():
@@ -282,7 +282,7 @@ def test_a_patch_that_failed_says_so():
 
     [_, told] = CLIENTS[RESPONSES].parse_request(responses(failed)).messages
 
-    assert (True, (Text("no such file"),)) == (told.parts[0].is_error, told.parts[0].parts)
+    assert (told.parts[0].is_error, told.parts[0].parts) == (True, (Text("no such file"),))
 
 
 @pytest.mark.parametrize("name", ["apply_patch", LONG])
@@ -303,7 +303,7 @@ def test_the_call_of_a_custom_tool_is_one_of_a_function_to_every_model(name):
         assert "it applied" in text
         assert '"custom"' not in text
         assert (name in text) == (name != LONG or backend == CHAT)
-        assert () == asked.dropped
+        assert asked.dropped == ()
     [_, said, _] = CLIENTS[CHAT].parse_request(body).messages
     assert said.parts == (ToolCall("a", name, '{"input":"*** Begin"}'),)
 
@@ -361,7 +361,7 @@ def test_a_block_of_anthropics_in_a_tools_message_is_what_it_gave_back():
         ]
     }
 
-    assert (Text("22C"),) == CLIENTS[CHAT].parse_request(body).messages[0].parts[0].parts
+    assert CLIENTS[CHAT].parse_request(body).messages[0].parts[0].parts == (Text("22C"),)
 
 
 @pytest.mark.parametrize("url", ["https://x/v.webm", "data:video/webm;base64,AAAA"])

@@ -45,8 +45,8 @@ def test_a_forwarded_request_is_left_as_it_was():
 
     expected = body | {"anthropic_version": "bedrock-2023-05-31"}
     del expected["model"], expected["temperature"]
-    assert expected == written.body
-    assert () == written.dropped
+    assert written.body == expected
+    assert written.dropped == ()
     assert json.dumps(body) == before
 
 
@@ -93,7 +93,7 @@ def test_what_bedrock_does_not_know_is_stripped_and_named():
             user(result()),
         ],
     }
-    assert (
+    assert written.dropped == (
         "anthropic_beta prompt-caching-2024-07-31",
         "cache_control.scope",
         "context_management",
@@ -109,7 +109,7 @@ def test_what_bedrock_does_not_know_is_stripped_and_named():
         "tools[].eager_input_streaming",
         "tools[].input_examples",
         "web_search_tool_result",
-    ) == written.dropped
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_tool_that_is_left_out_cannot_be_insisted_on(tools, choice, said):
     with pytest.raises(FaultError, match=said) as refused:
         passed_request(asked(user("hi"), tools=tools, tool_choice=choice), SONNET_4)
 
-    assert "tool_choice" == refused.value.fault.param
+    assert refused.value.fault.param == "tool_choice"
 
 
 def test_a_summary_of_what_was_said_stays():
@@ -136,8 +136,8 @@ def test_a_summary_of_what_was_said_stays():
 
     written = passed_request(body, SONNET_4)
 
-    assert [text("so far: blue")] == written.body["messages"][1]["content"]
-    assert () == written.dropped
+    assert written.body["messages"][1]["content"] == [text("so far: blue")]
+    assert written.dropped == ()
 
 
 def test_a_file_in_a_container_is_refused_and_what_the_model_put_there_is_named():
@@ -147,8 +147,8 @@ def test_a_file_in_a_container_is_refused_and_what_the_model_put_there_is_named(
         passed_request(asked(user(text("hi"), upload)), SONNET_4)
     written = passed_request(asked(user("hi"), assistant(upload, text("done")), user("go on")), SONNET_4)
 
-    assert "messages[0].content[1]" == refused.value.fault.param
-    assert ("container_upload",) == written.dropped
+    assert refused.value.fault.param == "messages[0].content[1]"
+    assert written.dropped == ("container_upload",)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_computer_is_used_with_the_beta_and_the_model_that_know_the_tool(profi
         with pytest.raises(FaultError, match=wrong) as refused:
             passed_request(body, profile)
 
-        assert "tools" == refused.value.fault.param
+        assert refused.value.fault.param == "tools"
     else:
         written = passed_request(body, profile)
 
@@ -194,9 +194,9 @@ def test_a_beta_the_model_knows_unlocks_what_belongs_to_it():
     )
     written = passed_request(body, replace(SONNET_45, betas=betas))
 
-    assert () == written.dropped
-    assert ["tool-search-tool-2025-10-19", "context-management-2025-06-27"] == written.body["anthropic_beta"]
-    assert {"edits": []} == written.body["context_management"]
+    assert written.dropped == ()
+    assert written.body["anthropic_beta"] == ["tool-search-tool-2025-10-19", "context-management-2025-06-27"]
+    assert written.body["context_management"] == {"edits": []}
     assert written.body["tools"] == body["tools"]
     assert written.body["messages"] == body["messages"]
 
@@ -211,8 +211,8 @@ def test_an_output_format_goes_to_models_that_know_one():
     old, new = passed_request(body, SONNET_4), passed_request(body, SONNET_45)
 
     assert "output_config" not in old.body
-    assert ("output_config.format",) == old.dropped
-    assert {"format": {"type": "json_schema", "schema": {"type": "object"}}} == new.body["output_config"]
+    assert old.dropped == ("output_config.format",)
+    assert new.body["output_config"] == {"format": {"type": "json_schema", "schema": {"type": "object"}}}
 
 
 def test_system_messages_among_the_others_become_the_users():
@@ -227,7 +227,7 @@ def test_system_messages_among_the_others_become_the_users():
     )
     turns = messages.passthrough_request(body, SONNET_45).body["messages"]
 
-    assert ["user", "assistant", "user"] == [turn["role"] for turn in turns]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
     assert turns[0]["content"] == [text("<system>\nfirst\n</system>"), text("hi")]
     assert turns[2]["content"] == [
         result(),
@@ -241,7 +241,7 @@ def test_system_messages_among_the_others_become_the_users():
 def test_the_user_begins_even_if_only_the_system_spoke():
     body = asked(assistant(text("hello")), {"role": "system", "content": "note"})
 
-    assert ["user", "assistant", "user"] == [turn["role"] for turn in passed_request(body).body["messages"]]
+    assert [turn["role"] for turn in passed_request(body).body["messages"]] == ["user", "assistant", "user"]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_what_bedrock_would_have_to_fetch_is_refused(block):
     with pytest.raises(FaultError, match="cannot fetch") as error:
         messages.passthrough_request(asked(user(result(content=[block]))), SONNET_45)
 
-    assert "messages[0].content[0].content[0]" == error.value.fault.param
+    assert error.value.fault.param == "messages[0].content[0].content[0]"
 
 
 @pytest.mark.parametrize(
@@ -269,6 +269,6 @@ def test_nonsense_is_not_forwarded(body):
 
 def test_content_that_is_none_is_left_out():
     assert (
-        []
-        == messages.passthrough_request({"messages": [{"role": "user", "content": None}]}, SONNET_45).body["messages"]
+        messages.passthrough_request({"messages": [{"role": "user", "content": None}]}, SONNET_45).body["messages"]
+        == []
     )

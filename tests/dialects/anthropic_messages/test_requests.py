@@ -161,7 +161,7 @@ def test_what_only_this_dialect_knows_is_kept_under_its_own_name():
     )
     conversation = messages.parse_request(body)
 
-    assert {
+    assert conversation.extra == {
         "anthropic_beta": ["x"],
         "service_tier": "auto",
         "context_management": {"edits": []},
@@ -171,7 +171,7 @@ def test_what_only_this_dialect_knows_is_kept_under_its_own_name():
         "tools[].defer_loading": {"f": True},
         "thinking.display": "omitted",
         "output_config": {"effort": "minute", "task_budget": 3},
-    } == conversation.extra
+    }
     assert conversation.reasoning == Reasoning(adaptive=True, shown=False)
 
 
@@ -253,21 +253,21 @@ def test_extra_fields_go_back_to_their_own_dialect_and_are_named_to_any_other():
     unsupported = replace(own, dialect="gemini")
     back, lost = rendered(own, SONNET_46), rendered(unsupported, SONNET_46)
 
-    assert ["context-1m-2025-08-07"] == back.body["anthropic_beta"]
-    assert {"effort": "high"} == back.body["output_config"]
-    assert (
+    assert back.body["anthropic_beta"] == ["context-1m-2025-08-07"]
+    assert back.body["output_config"] == {"effort": "high"}
+    assert back.dropped == (
         "anthropic_beta new",
         "context_management",
         "output_config.task_budget",
         "tools[].defer_loading",
-    ) == back.dropped
+    )
     assert "thinking" not in back.body
-    assert (
+    assert lost.dropped == (
         "anthropic_beta",
         "context_management",
         "output_config",
         "tools[].defer_loading",
-    ) == lost.dropped
+    )
 
 
 def test_a_foreign_request_says_what_was_left_out():
@@ -295,7 +295,7 @@ def test_a_foreign_request_says_what_was_left_out():
     )
     written = rendered(conversation)
 
-    assert (
+    assert written.dropped == (
         "audio",
         "image detail",
         "odd",
@@ -310,10 +310,10 @@ def test_a_foreign_request_says_what_was_left_out():
         "tools[].strict",
         "top_p",
         "user",
-    ) == written.dropped
-    assert 1 == written.body["temperature"]
-    assert {"type": "none"} == written.body["tool_choice"]
-    assert ["END"] == written.body["stop_sequences"]
+    )
+    assert written.body["temperature"] == 1
+    assert written.body["tool_choice"] == {"type": "none"}
+    assert written.body["stop_sequences"] == ["END"]
     assert written.body["max_tokens"] == SONNET_45.default_output
 
 
@@ -324,14 +324,14 @@ def test_what_belongs_to_this_dialect_alone_goes_back_to_it():
 
     assert written.body["messages"][0]["content"][1] == found.payload
     assert written.body["tools"] == [bash.payload]
-    assert () == written.dropped
+    assert written.dropped == ()
 
 
 def test_an_empty_result_has_no_content():
     turns = (said(Text("hi")), said(ToolCall("a", "f"), role=Role.ASSISTANT), said(ToolResult("a", (Text(" "),))))
     body = rendered(replace(ASKED, messages=turns)).body
 
-    assert [{"type": "tool_result", "tool_use_id": "a"}] == body["messages"][2]["content"]
+    assert body["messages"][2]["content"] == [{"type": "tool_result", "tool_use_id": "a"}]
 
 
 def test_documents_are_pdf_or_text():
@@ -342,8 +342,8 @@ def test_documents_are_pdf_or_text():
     ]
     written = rendered(replace(ASKED, messages=(said(*media),)))
 
-    assert ["cGRm", "a,b", "{}"] == [block["source"]["data"] for block in written.body["messages"][0]["content"]]
-    assert "a" == written.body["messages"][0]["content"][0]["title"]
+    assert [block["source"]["data"] for block in written.body["messages"][0]["content"]] == ["cGRm", "a,b", "{}"]
+    assert written.body["messages"][0]["content"][0]["title"] == "a"
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_what_claude_cannot_be_shown_is_refused(media):
     with pytest.raises(FaultError) as error:
         messages.render_request(replace(ASKED, messages=(said(media),)), SONNET_45)
 
-    assert "messages" == error.value.fault.param
+    assert error.value.fault.param == "messages"
 
 
 def test_tools_the_history_calls_are_offered_even_if_the_client_offers_none():
@@ -375,11 +375,11 @@ def test_tools_the_history_calls_are_offered_even_if_the_client_offers_none():
     body = rendered(conversation).body
     first, second = body["messages"][1]["content"][0], body["messages"][2]["content"][0]
 
-    assert [{"name": "f", "input_schema": {"type": "object", "properties": {}}}] == body["tools"]
-    assert {"type": "none"} == body["tool_choice"]
+    assert body["tools"] == [{"name": "f", "input_schema": {"type": "object", "properties": {}}}]
+    assert body["tool_choice"] == {"type": "none"}
     assert first["id"] == second["tool_use_id"]
     assert second["content"] == [text("ok")]
-    assert {"type": "ephemeral"} == second["cache_control"]
+    assert second["cache_control"] == {"type": "ephemeral"}
 
 
 CLOSED = {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}]}}, "additionalProperties": False}
@@ -433,15 +433,15 @@ def test_no_more_cache_marks_than_claude_takes():
         for block in (*written.body["system"], *written.body["messages"][0]["content"])
         if "cache_control" in block
     ]
-    assert ["s0", "s1", "m2", "m3"] == marked
-    assert ("cache_control",) == written.dropped
+    assert marked == ["s0", "s1", "m2", "m3"]
+    assert written.dropped == ("cache_control",)
 
 
 def test_a_tool_of_the_servers_whose_name_is_none_is_left_as_it_is():
     odd = {"type": "web_search_20250305", "name": ["f"]}
     conversation = messages.parse_request(asked(tools=[tool("f", defer_loading=True), odd]))
 
-    assert ("tool web_search_20250305", "tools[].defer_loading") == rendered(conversation).dropped
+    assert rendered(conversation).dropped == ("tool web_search_20250305", "tools[].defer_loading")
 
 
 def test_a_mark_within_a_result_counts():
@@ -451,6 +451,6 @@ def test_a_mark_within_a_result_counts():
     calls = said(*(Text(f"m{index}", mark) for index in range(3)), ToolCall("t", "f"), role=Role.ASSISTANT)
     written = rendered(replace(ASKED, messages=(said(Text("hi")), calls, said(result))))
 
-    assert 3 == json.dumps(written.body["messages"][2]).count("cache_control")
-    assert 4 == json.dumps(written.body).count("cache_control")
-    assert ("cache_control", "tool_reference") == written.dropped
+    assert json.dumps(written.body["messages"][2]).count("cache_control") == 3
+    assert json.dumps(written.body).count("cache_control") == 4
+    assert written.dropped == ("cache_control", "tool_reference")

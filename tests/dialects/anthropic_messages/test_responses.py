@@ -105,7 +105,7 @@ def test_passed_frames_keep_their_bytes():
 
 @pytest.mark.parametrize("data", ["[DONE]", '"message_start"', "[1]", '{"a":1}', '{"message_start"'])
 def test_a_frame_that_says_nothing_is_swallowed(data):
-    assert b"" == messages.passthrough_frame(Frame(data), ENVELOPE)
+    assert messages.passthrough_frame(Frame(data), ENVELOPE) == b""
 
 
 def test_a_whole_answer_is_passed_under_the_name_the_client_used():
@@ -154,7 +154,7 @@ def test_signatures_come_home_through_an_anthropic_client():
     conversation = messages.parse_request(asked(user("hi"), {"role": "assistant", "content": body["content"]}))
 
     assert conversation.messages[1].parts == (thought, hidden)
-    assert ("thinking",) == passed_request(asked(user("hi"), {"role": "assistant", "content": body["content"]})).dropped
+    assert passed_request(asked(user("hi"), {"role": "assistant", "content": body["content"]})).dropped == ("thinking",)
 
 
 def test_a_block_that_opens_with_text_loses_none():
@@ -187,14 +187,14 @@ def test_an_answer_with_arguments_that_are_none_is_still_an_answer():
     parts = (ToolCall("a", "f", ""), ToolCall("b", "f", "{"), ToolCall("c", "f", "[1]"), ToolResult("x"))
     body = messages.render_response(Completion(parts=parts), ENVELOPE)
 
-    assert [{}, {"arguments": "{"}, {"arguments": [1]}] == [block["input"] for block in body["content"]]
+    assert [block["input"] for block in body["content"]] == [{}, {"arguments": "{"}, {"arguments": [1]}]
 
 
 @pytest.mark.parametrize("kind", FaultKind)
 def test_every_failure_has_anthropics_shape(kind):
     body = messages.render_fault(Fault(kind, "why"))
 
-    assert "error" == body["type"]
+    assert body["type"] == "error"
     assert body["error"]["message"].endswith("why")
     assert body["error"]["type"].endswith(("_error", "_too_large"))
 
@@ -339,5 +339,5 @@ def test_tokens_are_estimated():
     short = messages.parse_request(asked())
     long = messages.parse_request(asked(user("word " * 700), tools=[tool("f")]))
 
-    assert {"input_tokens": 5} == messages.render_token_count(estimate_tokens(short))
+    assert messages.render_token_count(estimate_tokens(short)) == {"input_tokens": 5}
     assert 1200 < estimate_tokens(long) < 1500

@@ -75,9 +75,9 @@ def test_what_is_written_is_understood_as_it_was_meant(conversation):
     written = rendered(conversation, SONNET_46)
     again = messages.parse_request(written.body | {"model": "m"})
 
-    assert () == written.dropped
+    assert written.dropped == ()
     assert replace(again, extra={}) == conversation
-    assert {"anthropic_version": "bedrock-2023-05-31"} == again.extra
+    assert again.extra == {"anthropic_version": "bedrock-2023-05-31"}
 
 
 @given(conversations())

@@ -71,7 +71,7 @@ def offered(parameters, description=""):
 def test_a_schema_says_all_it_can_in_the_words_nova_takes(parameters, expected, dropped):
     spec, lost = offered(parameters)
 
-    assert expected == spec["inputSchema"]["json"]
+    assert spec["inputSchema"]["json"] == expected
     assert dropped == lost
 
 
@@ -79,17 +79,17 @@ def test_a_schema_says_all_it_can_in_the_words_nova_takes(parameters, expected, 
 def test_a_tool_without_a_description_is_described_by_its_schema(own, expected):
     spec, _ = offered({"type": "object", "description": "Of the schema."}, own)
 
-    assert expected == spec["description"]
+    assert spec["description"] == expected
 
 
 def test_what_is_lost_of_an_answers_schema_is_named_as_such():
     schema = {"type": "object", "properties": {"root": {"$ref": "#/$defs/Tree"}}, "$defs": {"Tree": TREE}}
     _, dropped = told(replace(ASKED, output=OutputFormat(schema)))
 
-    assert ("response_format.$ref",) == dropped
+    assert dropped == ("response_format.$ref",)
 
 
 def test_nova_caches_no_tools():
     _, dropped = told(replace(ASKED, tools=(ToolSpec("f", cache=CacheMark()),)))
 
-    assert ("cache_control",) == dropped
+    assert dropped == ("cache_control",)

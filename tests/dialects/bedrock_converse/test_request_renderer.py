@@ -135,7 +135,7 @@ def test_everything_converse_can_say_is_said():
         },
         "additionalModelResponseFieldPaths": ["/stop_sequence"],
     }
-    assert ("cache_control", "temperature", "top_k", "top_p") == written.dropped
+    assert written.dropped == ("cache_control", "temperature", "top_k", "top_p")
 
 
 def test_nova_is_asked_without_claudes_words():
@@ -153,15 +153,16 @@ def test_nova_is_asked_without_claudes_words():
     )
     written = rendered(conversation, NOVA)
 
-    assert {"temperature": 0.5, "topP": 0.9, "stopSequences": ["\n"]} == written.body["inferenceConfig"]
-    assert {"inferenceConfig": {"topK": 5}} == written.body["additionalModelRequestFields"]
-    assert {
+    assert written.body["inferenceConfig"] == {"temperature": 0.5, "topP": 0.9, "stopSequences": ["\n"]}
+    assert written.body["additionalModelRequestFields"] == {"inferenceConfig": {"topK": 5}}
+    assert written.body["toolConfig"] == {
         "tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object", "properties": {}}}}}]
-    } == written.body["toolConfig"]
-    assert {"toolUseId": "t1", "content": [{"text": "The call failed:"}, {"text": "x"}]} == written.body["messages"][2][
-        "content"
-    ][0]["toolResult"]
-    assert ("anthropic_beta", "cache_control", "thinking") == written.dropped
+    }
+    assert written.body["messages"][2]["content"][0]["toolResult"] == {
+        "toolUseId": "t1",
+        "content": [{"text": "The call failed:"}, {"text": "x"}],
+    }
+    assert written.dropped == ("anthropic_beta", "cache_control", "thinking")
 
 
 @pytest.mark.parametrize(
@@ -197,8 +198,8 @@ def test_what_converse_does_not_have_is_named():
     )
     written = rendered(conversation)
 
-    assert {"any": {}} == written.body["toolConfig"]["toolChoice"]
-    assert (
+    assert written.body["toolConfig"]["toolChoice"] == {"any": {}}
+    assert written.dropped == (
         "anthropic_beta",
         "audio",
         "frequency_penalty",
@@ -210,7 +211,7 @@ def test_what_converse_does_not_have_is_named():
         "tool googleSearch",
         "tools[].parameters.oneOf",
         "tools[].strict",
-    ) == written.dropped
+    )
 
 
 @pytest.mark.parametrize(
@@ -291,14 +292,14 @@ def test_no_more_cache_points_than_are_taken():
     mark = CacheMark()
     written = rendered(replace(ASKED, messages=(said(*(Text(f"m{index}", mark) for index in range(6))),)))
 
-    assert ("cache_control",) == written.dropped
+    assert written.dropped == ("cache_control",)
 
 
 @pytest.mark.parametrize("odd", [True, [["new"]], {"a": 1}, "new"])
 def test_betas_that_are_none_are_named(odd):
     written = rendered(replace(ASKED, dialect="openai-chat", extra={"anthropic_beta": odd}))
 
-    assert ("anthropic_beta",) == written.dropped
+    assert written.dropped == ("anthropic_beta",)
 
 
 def test_a_mark_within_a_result_has_no_place_and_takes_none():
@@ -307,8 +308,8 @@ def test_a_mark_within_a_result_has_no_place_and_takes_none():
     calls = said(*(Text(f"m{index}", mark) for index in range(3)), ToolCall("t", "f"), role=Role.ASSISTANT)
     written = rendered(replace(ASKED, messages=(said(Text("hi")), calls, said(result))))
 
-    assert 4 == sum("cachePoint" in block for message in written.body["messages"] for block in message["content"])
-    assert ("cache_control",) == written.dropped
+    assert sum("cachePoint" in block for message in written.body["messages"] for block in message["content"]) == 4
+    assert written.dropped == ("cache_control",)
 
 
 words = st.text(max_size=6)

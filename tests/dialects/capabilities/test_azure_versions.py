@@ -14,7 +14,7 @@ PLAIN = {"model": "gpt-4.1", "messages": [{"role": "system", "content": "Be brie
 
 @pytest.mark.parametrize("body", [PLAIN, PLAIN | {"stream": True, "stop": ["."]}, {"input": ["a"], "user": "me"}, {}])
 def test_text_alone_is_known_to_the_oldest(body: Any) -> None:
-    assert OLD == with_version_for(OLD, body)
+    assert with_version_for(OLD, body) == OLD
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_text_alone_is_known_to_the_oldest(body: Any) -> None:
     ],
 )
 def test_anything_else_takes_the_one_that_knows_all(more: Any) -> None:
-    assert NEW == with_version_for(OLD, PLAIN | more)
+    assert with_version_for(OLD, PLAIN | more) == NEW
 
 
 @pytest.mark.parametrize("url", [NEW, "https://eu/d1/chat/completions?api-version=2099-01-01", "https://eu/d1/v2/chat"])

@@ -93,8 +93,8 @@ def test_the_canonical_name_is_its_own_and_finds_the_same_row(name):
 def test_what_claude_takes_differs_by_age():
     old, new = profile_for("anthropic--claude-4-sonnet"), profile_for("anthropic--claude-4.7-opus")
 
-    assert (False, False, True, True) == (old.native_schema, old.effort, old.temperature, old.top_p_with_temperature)
-    assert (True, True, False, False) == (new.native_schema, new.effort, new.temperature, new.top_p_with_temperature)
+    assert (old.native_schema, old.effort, old.temperature, old.top_p_with_temperature) == (False, False, True, True)
+    assert (new.native_schema, new.effort, new.temperature, new.top_p_with_temperature) == (True, True, False, False)
     assert "effort-2025-11-24" in profile_for("anthropic--claude-4.5-opus").betas
 
 

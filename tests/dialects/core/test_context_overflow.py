@@ -74,7 +74,7 @@ def test_an_overflow_is_recognised_in_every_vendors_words(message, shape):
     body = json.dumps(SHAPES[shape](message)).encode()
     found = fault_from(400, {}, body)
 
-    assert (KIND, WORDINGS[message], 400) == (found.kind, found.overflow, http_status(found))
+    assert (found.kind, found.overflow, http_status(found)) == (KIND, WORDINGS[message], 400)
     assert message.strip() == found.message.strip()
 
 
@@ -83,7 +83,7 @@ def test_an_overflow_is_recognised_in_every_vendors_words(message, shape):
 def test_an_overflow_is_recognised_within_a_stream(message, code):
     found = fault_in_stream(code, message)
 
-    assert (KIND, WORDINGS[message], 400) == (found.kind, found.overflow, http_status(found))
+    assert (found.kind, found.overflow, http_status(found)) == (KIND, WORDINGS[message], 400)
 
 
 @pytest.mark.parametrize("code", ["context_length_exceeded", "model_context_window_exceeded"])
@@ -116,7 +116,7 @@ def test_other_limits_are_no_overflow(status, message, kind):
 def test_an_overflow_is_nobodys_failure_and_is_not_tried_elsewhere():
     row = CLASSIFICATIONS[KIND]
 
-    assert (Effect.NEUTRAL, Scope.NONE, False) == (row.effect, row.cooldown, row.try_elsewhere)
+    assert (row.effect, row.cooldown, row.try_elsewhere) == (Effect.NEUTRAL, Scope.NONE, False)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -136,7 +136,7 @@ def test_what_one_client_is_told_would_be_recognised_with_the_same_counts(messag
 def test_openais_clients_are_told_by_a_code():
     told = openai_chat.render_fault(COUNTED)["error"]
 
-    assert ("invalid_request_error", "context_length_exceeded") == (told["type"], told["code"])
+    assert (told["type"], told["code"]) == ("invalid_request_error", "context_length_exceeded")
     assert told == openai_responses.render_fault(COUNTED)["error"]
 
 
@@ -187,5 +187,5 @@ def test_each_client_is_told_in_its_vendors_words(client, fault, words):
 
 
 def test_anthropics_clients_are_told_of_an_invalid_request_and_googles_of_an_invalid_argument():
-    assert "invalid_request_error" == anthropic_messages.render_fault(COUNTED)["error"]["type"]
-    assert "INVALID_ARGUMENT" == gemini.render_fault(COUNTED)["error"]["status"]
+    assert anthropic_messages.render_fault(COUNTED)["error"]["type"] == "invalid_request_error"
+    assert gemini.render_fault(COUNTED)["error"]["status"] == "INVALID_ARGUMENT"

@@ -135,4 +135,4 @@ def test_a_prompt_is_counted_before_the_answer():
     first = next(unfold(Completion(usage=usage)))
 
     assert first == Started(usage=replace(usage, output=0, reasoning=0))
-    assert (6, 10) == (usage.prompt, usage.total)
+    assert (usage.prompt, usage.total) == (6, 10)

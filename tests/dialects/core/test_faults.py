@@ -30,4 +30,4 @@ def test_a_wrong_request_names_what_is_wrong():
 
     assert isinstance(error, FaultError)
     assert error.fault == Fault(FaultKind.INVALID_REQUEST, "n must be 1", 400, param="n")
-    assert "invalid_request: n must be 1" == str(error)
+    assert str(error) == "invalid_request: n must be 1"

@@ -125,8 +125,8 @@ def test_after_the_end_nothing_is_read():
     reader = Telegraph()
 
     assert isinstance(reader.take(Frame('{"fail":"x"}'))[-1], Failed)
-    assert [] == reader.take(Frame('{"say":"x"}'))
-    assert [] == reader.finish()
+    assert reader.take(Frame('{"say":"x"}')) == []
+    assert reader.finish() == []
 
 
 def test_frames_that_say_nothing_are_skipped():
@@ -136,17 +136,17 @@ def test_frames_that_say_nothing_are_skipped():
 
     reader = Polite()
 
-    assert [] == reader.take(Frame(""))
-    assert [] == reader.take(Frame("[DONE]"))
-    assert [] == reader.take(Frame('{"unknown":1}'))
+    assert reader.take(Frame("")) == []
+    assert reader.take(Frame("[DONE]")) == []
+    assert reader.take(Frame('{"unknown":1}')) == []
 
 
 def test_bytes_that_hold_no_frame_end_the_stream_once():
     reader = Telegraph(Broken())
 
     assert isinstance(reader.feed(b"!")[0], Failed)
-    assert [] == reader.feed(b"!")
-    assert [] == reader.finish()
+    assert reader.feed(b"!") == []
+    assert reader.finish() == []
     assert "cut off" in last_fault(Telegraph(Broken()).finish()).message
 
 

@@ -70,15 +70,15 @@ def test_an_end_commits_and_a_failure_does_not():
 def test_a_translation_reads_one_and_writes_the_other():
     relay = TranslatingRelay(Telegraph(), Scribe())
 
-    assert b"Started BlockStarted BlockDelta " == relay.feed(lines('{"say":"a"}', '{"stop":1}'))
-    assert b"BlockStopped Finished " == relay.finish()
-    assert b"" == relay.abort(FAULT)
+    assert relay.feed(lines('{"say":"a"}', '{"stop":1}')) == b"Started BlockStarted BlockDelta "
+    assert relay.finish() == b"BlockStopped Finished "
+    assert relay.abort(FAULT) == b""
 
 
 def test_a_translation_says_that_it_broke_off():
     relay = TranslatingRelay(Telegraph(), Scribe())
 
-    assert b"Failed " == relay.abort(FAULT)
+    assert relay.abort(FAULT) == b"Failed "
     assert FAULT is relay.seen.fault
 
 
@@ -89,20 +89,20 @@ def test_passed_frames_go_by_as_they_came_and_are_watched():
     assert relay.feed(said) + relay.finish() == said
     assert relay.seen.committed
     assert relay.seen.usage == Usage(1)
-    assert b"" == relay.abort(FAULT)
+    assert relay.abort(FAULT) == b""
 
 
 def test_after_the_end_nothing_is_passed():
     relay = passthrough()
     said = lines('{"start":"i"}', '{"end":1}')
 
-    assert relay.feed(said + lines("junk", '{"say":"a"}')) + relay.finish() == said
+    assert said == relay.feed(said + lines("junk", '{"say":"a"}')) + relay.finish()
 
 
 def test_the_last_frame_may_lack_its_newline():
     relay = passthrough()
 
-    assert b"" == relay.feed(b'data: {"end":1}')
+    assert relay.feed(b'data: {"end":1}') == b""
     assert relay.finish() == lines('{"end":1}')
 
 
@@ -110,7 +110,7 @@ def test_a_failure_in_a_passed_stream_is_said_in_our_own_words_once():
     relay = passthrough()
 
     assert relay.feed(lines('{"start":"i"}', '{"fail":"x"}', '{"more":1}')) == lines('{"start":"i"}') + b"i!overloaded"
-    assert b"" == relay.finish()
+    assert relay.finish() == b""
 
 
 def test_a_passed_stream_that_ends_too_early_says_so():
@@ -122,12 +122,12 @@ def test_a_passed_stream_that_ends_too_early_says_so():
 def test_a_passed_stream_that_is_broken_off_says_so():
     relay = passthrough()
 
-    assert b"!timeout" == relay.abort(FAULT)
-    assert b"" == relay.abort(FAULT)
+    assert relay.abort(FAULT) == b"!timeout"
+    assert relay.abort(FAULT) == b""
 
 
 def test_bytes_that_hold_no_frame_are_a_failure_of_a_passed_stream():
     at_once, at_the_end = passthrough(Broken()), passthrough(Broken())
 
-    assert b"!stream_broken" == at_once.feed(b"!")
-    assert b"!stream_broken" == at_the_end.finish()
+    assert at_once.feed(b"!") == b"!stream_broken"
+    assert at_the_end.finish() == b"!stream_broken"

@@ -139,7 +139,7 @@ def test_what_anybody_else_says_with_403_or_404_is_about_the_request(status, bod
 def test_what_ai_cores_proxy_for_models_does_not_find_need_not_be_a_deployment():
     found = fault(404, {"error": "NotFound", "message": "no such file"})
 
-    assert (FaultKind.RESOURCE_NOT_FOUND, "no such file") == (found.kind, found.message)
+    assert (found.kind, found.message) == (FaultKind.RESOURCE_NOT_FOUND, "no such file")
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
@@ -162,14 +162,14 @@ def test_amazons_header_names_the_error():
     headers = {"X-Amzn-ErrorType": "ThrottlingException:http://internal"}
 
     assert FaultKind.RATE_LIMITED is fault(400, {"message": "slow"}, headers.items()).kind
-    assert "ThrottlingException" == fault(400, {"message": "slow"}, headers.items()).code
+    assert fault(400, {"message": "slow"}, headers.items()).code == "ThrottlingException"
 
 
 def test_a_parameter_and_a_code_are_kept():
     found = fault(400, {"error": {"code": "unsupported_value", "message": "x", "param": "temperature"}})
 
-    assert ("unsupported_value", "temperature") == (found.code, found.param)
-    assert "INVALID_ARGUMENT" == fault(400, {"error": {"code": 400, "status": "INVALID_ARGUMENT"}}).code
+    assert (found.code, found.param) == ("unsupported_value", "temperature")
+    assert fault(400, {"error": {"code": 400, "status": "INVALID_ARGUMENT"}}).code == "INVALID_ARGUMENT"
 
 
 @pytest.mark.parametrize(
@@ -231,11 +231,11 @@ def test_no_field_of_an_error_tells_our_addresses_and_tokens(kind):
 def test_no_error_within_a_stream_tells_them_either():
     found = fault_in_stream(SECRETS, SECRETS)
 
-    assert ("… with Bearer …", "… with Bearer …") == (found.message, found.code)
+    assert (found.message, found.code) == ("… with Bearer …", "… with Bearer …")
 
 
 def test_amazons_header_tells_them_neither():
-    assert "at …" == fault(400, {"message": "m"}, {"x-amzn-errortype": "at 10.1.2.3"}.items()).code
+    assert fault(400, {"message": "m"}, {"x-amzn-errortype": "at 10.1.2.3"}.items()).code == "at …"
 
 
 def test_words_beyond_2000_characters_are_not_looked_at():
@@ -243,7 +243,7 @@ def test_words_beyond_2000_characters_are_not_looked_at():
     found = fault(418, {"error": {"message": late, "code": late, "param": late}})
 
     assert FaultKind.OTHER is found.kind
-    assert ("x" * 1990 + "y" * 10,) * 2 == (found.code, found.param)
+    assert (found.code, found.param) == ("x" * 1990 + "y" * 10,) * 2
 
 
 WORDS = ("error", "message", "errors", "detail", "code", "type", "param", "status", "msg", "__type", "Message")
@@ -269,15 +269,15 @@ def test_an_error_says_when_to_come_back_by_the_clock_of_whoever_answered() -> N
     date = {"Date": formatdate(theirs, usegmt=True), "Retry-After": formatdate(theirs + 20, usegmt=True)}
     undated = {"Retry-After": formatdate(NOW + 30, usegmt=True)}
 
-    assert 20.0 == fault_from(429, date, b"{}", NOW).retry_after
-    assert 30.0 == fault_from(429, undated, b"{}", NOW).retry_after
-    assert 7.0 == fault(503, {"error": {"message": "x"}}, {"retry-after": "7"}.items()).retry_after
-    assert 17.0 == fault(429, {"error": {"details": [{"retryDelay": "17s"}]}}).retry_after
+    assert fault_from(429, date, b"{}", NOW).retry_after == 20.0
+    assert fault_from(429, undated, b"{}", NOW).retry_after == 30.0
+    assert fault(503, {"error": {"message": "x"}}, {"retry-after": "7"}.items()).retry_after == 7.0
+    assert fault(429, {"error": {"details": [{"retryDelay": "17s"}]}}).retry_after == 17.0
     assert fault(429, {}).retry_after is None
 
 
 def test_an_error_within_a_stream_says_so_in_its_words() -> None:
-    assert 31.5 == fault_in_stream("429", "Quota exceeded. Please retry in 31.5s.").retry_after
+    assert fault_in_stream("429", "Quota exceeded. Please retry in 31.5s.").retry_after == 31.5
     assert fault_in_stream("429", "Quota exceeded.").retry_after is None
 
 

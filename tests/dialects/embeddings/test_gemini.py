@@ -30,9 +30,11 @@ def test_the_second_generation_is_asked_to_embed_content():
     short = EmbeddingRequest("m", ("a",), dimensions=256)
 
     assert [
+        rendered.body for request in (plain, short) for rendered in gemini_embeddings.render_request(request, SECOND)
+    ] == [
         {"content": {"parts": [{"text": "a"}]}},
         {"content": {"parts": [{"text": "a"}]}, "outputDimensionality": 256},
-    ] == [rendered.body for request in (plain, short) for rendered in gemini_embeddings.render_request(request, SECOND)]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_the_second_generation_is_asked_to_embed_content():
 def test_what_cannot_be_told_is_named(profile, kind, expected):
     request = EmbeddingRequest("m", ("a",), user="u", input_type=kind, extra={"truncate": "NONE"})
 
-    assert expected == gemini_embeddings.render_request(request, profile)[0].dropped
+    assert gemini_embeddings.render_request(request, profile)[0].dropped == expected
 
 
 @pytest.mark.parametrize("profile", [FIRST, SECOND])
@@ -63,7 +65,7 @@ def test_vectors_come_back_in_order_and_their_tokens_are_added_up():
     ]
 
     expected = EmbeddingResponse(((0.5, 1.0), (-1.0,), (0.25,)), 7)
-    assert expected == gemini_embeddings.parse_response(bodies)
+    assert gemini_embeddings.parse_response(bodies) == expected
 
 
 @pytest.mark.parametrize("body", [{}, {"predictions": []}, {"embedding": None}, {"embedding": {"values": 3}}])

@@ -34,7 +34,7 @@ def test_texts_and_tokens_are_understood(given_input, inputs):
     assert request == EmbeddingRequest("m", inputs, base64=True, extra={"odd": 1})
     rendered = embeddings.render_request(request, AZURE)[0]
     check_embeddings_request(rendered.body)
-    assert ("odd",) == rendered.dropped
+    assert rendered.dropped == ("odd",)
 
 
 @pytest.mark.parametrize("wrong", [None, "", [], [""], [[]], 5, [True], {"a": 1}, [1, "a"], [[-1]]])
@@ -42,7 +42,7 @@ def test_what_is_no_input_is_refused(wrong):
     with pytest.raises(FaultError) as refused:
         embeddings.parse_request({"model": "m", "input": wrong})
 
-    assert "input" == refused.value.fault.param
+    assert refused.value.fault.param == "input"
 
 
 @given(
@@ -75,8 +75,8 @@ def test_vectors_are_said_as_they_were_asked_for(wanted, vectors):
     request = EmbeddingRequest("my-embedder", ("a",), base64=wanted)
     body = embeddings.render_response(EmbeddingResponse(vectors, 3, "other"), request)
 
-    assert "my-embedder" == body["model"]
-    assert {"prompt_tokens": 3, "total_tokens": 3} == body["usage"]
+    assert body["model"] == "my-embedder"
+    assert body["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
     assert body["data"][0]["embedding"] == (embeddings.packed((0.5, -1.0)) if wanted else [0.5, -1.0])
     if not wanted:
         CreateEmbeddingResponse.model_validate(body, strict=True)
@@ -105,26 +105,26 @@ def test_answers_are_put_in_order_and_added_up():
 def test_azure_is_asked_for_what_the_client_wants():
     request = EmbeddingRequest("m", ("a", (1, 2)), 256, base64=True, user="u", input_type="query")
 
-    assert {
+    assert embeddings.render_request(request, AZURE)[0].body == {
         "input": ["a", [1, 2]],
         "encoding_format": "base64",
         "dimensions": 256,
         "user": "u",
-    } == embeddings.render_request(request, AZURE)[0].body
-    assert ("input_type",) == embeddings.render_request(request, AZURE)[0].dropped
+    }
+    assert embeddings.render_request(request, AZURE)[0].dropped == ("input_type",)
 
 
 def test_nvidia_is_told_its_name_and_what_the_texts_are_for():
     request = EmbeddingRequest("m", ("a",), user="u", input_type="search_document", extra={"truncate": "END", "odd": 1})
     rendered = embeddings.render_request(request, NVIDIA)[0]
 
-    assert {
+    assert rendered.body == {
         "input": ["a"],
         "model": "nvidia--llama-3.2-nv-embedqa-1b",
         "input_type": "passage",
         "encoding_format": "float",
         "truncate": "END",
-    } == rendered.body
-    assert ("odd", "user") == rendered.dropped
+    }
+    assert rendered.dropped == ("odd", "user")
     with pytest.raises(FaultError):
         embeddings.render_request(EmbeddingRequest("m", ((1,),)), NVIDIA)

@@ -31,7 +31,7 @@ def test_each_text_is_asked_for_on_its_own(profile, dimensions, expected):
 def test_what_cannot_be_told_is_named():
     request = EmbeddingRequest("m", ("a",), user="u", input_type="query", extra={"truncate": "NONE"})
 
-    assert ("input_type", "truncate", "user") == titan_embeddings.render_request(request, TEXT)[0].dropped
+    assert titan_embeddings.render_request(request, TEXT)[0].dropped == ("input_type", "truncate", "user")
 
 
 def test_tokens_are_refused():
@@ -42,7 +42,7 @@ def test_tokens_are_refused():
 def test_vectors_come_back_in_order_and_their_tokens_are_added_up():
     bodies = [{"embedding": [0.5, 1], "inputTextTokenCount": 3}, {"embedding": [2.0], "inputTextTokenCount": 4}]
 
-    assert EmbeddingResponse(((0.5, 1.0), (2.0,)), 7) == titan_embeddings.parse_response(bodies)
+    assert titan_embeddings.parse_response(bodies) == EmbeddingResponse(((0.5, 1.0), (2.0,)), 7)
 
 
 @pytest.mark.parametrize("body", [{}, {"embedding": None, "inputTextTokenCount": 1}, {"embedding": [1.0]}])

@@ -63,21 +63,21 @@ def test_half_of_a_surrogate_pair_is_read_as_the_replacement_character(text: byt
 
 
 def test_control_characters_in_strings_are_read_as_they_stand() -> None:
-    assert ["a\x01b", "c\nd\te"] == loads(b'["a\x01b", "c\nd\te"]')
+    assert loads(b'["a\x01b", "c\nd\te"]') == ["a\x01b", "c\nd\te"]
 
 
 def test_a_byte_order_mark_before_the_text_is_no_part_of_it() -> None:
-    assert {"a": 1} == loads(b'\xef\xbb\xbf{"a": 1}')
+    assert loads(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
 
 
 def test_arguments_of_a_call_hold_no_half_of_a_surrogate_pair() -> None:
-    assert {"\ufffd": "é\ufffd"} == object_from('{"\\ud83d": "é\ud83d"}')
-    assert {"arguments": ["\ufffd"]} == object_around(r'["\ud83d"]')
-    assert {"arguments": "half \ufffd"} == object_around("half \ud83d")
+    assert object_from('{"\\ud83d": "é\ud83d"}') == {"\ufffd": "é\ufffd"}
+    assert object_around(r'["\ud83d"]') == {"arguments": ["\ufffd"]}
+    assert object_around("half \ud83d") == {"arguments": "half \ufffd"}
 
 
 def test_half_of_a_surrogate_pair_is_written_by_its_number() -> None:
-    assert r'"\ud83d"' == dumps("\ud83d")
+    assert dumps("\ud83d") == r'"\ud83d"'
 
 
 def test_what_is_nested_deeper_than_one_library_writes_is_written_by_the_other() -> None:

@@ -45,8 +45,8 @@ def test_passthrough_changes_only_what_the_backend_refuses():
     rendered = gemini.passthrough_request(body, THREE)
 
     assert before == body
-    assert ("somethingNew", "thinking signature") == rendered.dropped
-    assert {
+    assert rendered.dropped == ("somethingNew", "thinking signature")
+    assert rendered.body == {
         "system_instruction": {"parts": [{"text": "Be brief"}]},
         "contents": [
             {"role": "user", "parts": [{"text": "hi"}]},
@@ -60,7 +60,7 @@ def test_passthrough_changes_only_what_the_backend_refuses():
             },
             {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"id": 4}}}]},
         ],
-    } == rendered.body
+    }
 
 
 def test_passthrough_leaves_what_is_no_turn_to_google():
@@ -83,18 +83,18 @@ def test_passthrough_leaves_out_and_names_what_vertex_does_not_know_of_a_part():
 
     rendered = gemini.passthrough_request({"contents": [{"role": "user", "parts": parts, "cacheHint": 1}]}, FLASH)
 
-    assert [
+    assert rendered.body["contents"][0]["parts"] == [
         {"text": "a", "videoMetadata": {"fps": 5}},
         {"inlineData": {"mimeType": "image/png", "data": "aWo="}},
         {"functionResponse": {"name": "f", "response": {"new": 1}}},
-    ] == rendered.body["contents"][0]["parts"]
-    assert (
+    ]
+    assert rendered.dropped == (
         "contents[].cacheHint",
         "contents[].parts[].functionResponse.willContinue",
         "contents[].parts[].inlineData.new",
         "contents[].parts[].partMetadata",
         "thinking signature",
-    ) == rendered.dropped
+    )
 
 
 def test_passthrough_rejects_unknown_parts_of_a_user_and_drops_those_of_the_model():
@@ -104,17 +104,17 @@ def test_passthrough_rejects_unknown_parts_of_a_user_and_drops_those_of_the_mode
         gemini.passthrough_request({"contents": [{"role": "model"}, {"parts": [{"text": "a"}, unheard]}]}, FLASH)
     rendered = gemini.passthrough_request({"contents": {"role": "model", "parts": [{"text": "a"}, unheard]}}, FLASH)
 
-    assert "contents[1].parts[1]" == refused.value.fault.param
-    assert [{"text": "a"}] == rendered.body["contents"][0]["parts"]
-    assert ("contents[].parts[].partMetadata", "contents[].parts[].toolCall") == rendered.dropped
+    assert refused.value.fault.param == "contents[1].parts[1]"
+    assert rendered.body["contents"][0]["parts"] == [{"text": "a"}]
+    assert rendered.dropped == ("contents[].parts[].partMetadata", "contents[].parts[].toolCall")
 
 
 def test_passthrough_passes_a_plain_body_as_it_is():
     body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "safetySettings": [], "cachedContent": "c"}
 
     assert gemini.passthrough_request(body, FLASH).body == body
-    assert {"contents": 3} == gemini.passthrough_request({"contents": 3}, FLASH).body
-    assert {"contents": [3, {"parts": 4}]} == gemini.passthrough_request({"contents": [3, {"parts": 4}]}, THREE).body
+    assert gemini.passthrough_request({"contents": 3}, FLASH).body == {"contents": 3}
+    assert gemini.passthrough_request({"contents": [3, {"parts": 4}]}, THREE).body == {"contents": [3, {"parts": 4}]}
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_passthrough_says_how_hard_to_think_as_the_model_can_be_told(profile, th
 
     rendered = gemini.passthrough_request(body, profile)
 
-    assert {"topK": 64, "thinkingConfig": expected} == rendered.body["generationConfig"]
+    assert rendered.body["generationConfig"] == {"topK": 64, "thinkingConfig": expected}
     assert tuple(f"{CONFIG}.{name}" for name in changed) == rendered.dropped
 
 
@@ -174,7 +174,7 @@ def test_passthrough_says_how_hard_to_think_as_the_model_can_be_told(profile, th
 def test_passthrough_fits_the_settings_to_the_model(model, config, expected, changed):
     rendered = gemini.passthrough_request({"generationConfig": config}, profile_for(model))
 
-    assert {"generationConfig": expected} == rendered.body
+    assert rendered.body == {"generationConfig": expected}
     assert tuple(f"generationConfig.{name}" for name in changed) == rendered.dropped
 
 
@@ -189,9 +189,9 @@ def test_passthrough_leaves_settings_that_fit_as_they_are_spelled():
     rendered = gemini.passthrough_request(body, FLASH)
 
     calling = {"function_calling_config": {"mode": "AUTO"}}
-    assert {"generation_config": config, "tool_config": calling} == rendered.body
-    assert ("toolConfig.functionCallingConfig.foo",) == rendered.dropped
-    assert {"generationConfig": "odd"} == gemini.passthrough_request({"generationConfig": "odd"}, FLASH).body
+    assert rendered.body == {"generation_config": config, "tool_config": calling}
+    assert rendered.dropped == ("toolConfig.functionCallingConfig.foo",)
+    assert gemini.passthrough_request({"generationConfig": "odd"}, FLASH).body == {"generationConfig": "odd"}
 
 
 def test_passthrough_and_translation_render_alike():
@@ -205,4 +205,4 @@ def test_passthrough_and_translation_render_alike():
 
         passed = gemini.passthrough_request(body, profile).body["generationConfig"]
 
-        assert {**translated, "thinkingConfig": thinking} == passed
+        assert passed == {**translated, "thinkingConfig": thinking}

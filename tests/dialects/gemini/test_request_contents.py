@@ -41,7 +41,7 @@ def test_results_find_their_calls_by_id_by_name_and_in_order():
 
     conversation = gemini.parse_request({"contents": [{"role": "model", "parts": calls}, {"parts": results}]})
 
-    assert ["x", "call_1", "call_2"] == [part.id for part in conversation.messages[0].parts]
+    assert [part.id for part in conversation.messages[0].parts] == ["x", "call_1", "call_2"]
     assert conversation.messages[1].parts == (
         ToolResult("call_2", (Text('{"temperature":22}'),)),
         ToolResult("x", (Text("[1]"),)),
@@ -125,7 +125,7 @@ def test_what_stands_beside_nothing_is_not_content(part):
 
     conversation = gemini.parse_request(body)
 
-    assert (HELLO,) == conversation.messages
+    assert conversation.messages == (HELLO,)
     assert {"contents[].cacheHint", "systemInstruction.x"} < conversation.extra.keys()
 
 
@@ -167,7 +167,7 @@ def test_thoughts_that_were_streamed_in_pieces_are_one_thought_again():
     )
 
     for contents in (whole, chunks):
-        assert expected == gemini.parse_request({"model": "gemini-2.5-flash", "contents": contents}).messages
+        assert gemini.parse_request({"model": "gemini-2.5-flash", "contents": contents}).messages == expected
 
 
 def test_thoughts_that_are_sealed_stay_apart():
@@ -180,4 +180,4 @@ def test_thoughts_that_are_sealed_stay_apart():
         {"contents": [{"parts": [{"text": "hi"}]}, {"role": "model", "parts": parts}]}
     ).messages
 
-    assert ["one", "two", "Hello"] == [part.text for part in message.parts if isinstance(part, Thinking | Text)]
+    assert [part.text for part in message.parts if isinstance(part, Thinking | Text)] == ["one", "two", "Hello"]

@@ -148,9 +148,9 @@ def test_a_full_request_is_rendered_back():
 
     expected = {name: value for name, value in FULL.items() if name not in ("model", "stream")}
     expected["systemInstruction"] = {"parts": FULL["systemInstruction"]["parts"]}
-    assert expected == rendered.body
-    assert () == rendered.dropped
-    assert FULL == before
+    assert rendered.body == expected
+    assert rendered.dropped == ()
+    assert before == FULL
     check_gemini_request(rendered.body)
 
 
@@ -160,7 +160,7 @@ def test_a_level_of_tomorrow_and_one_answer_are_carried_back():
 
     conversation = gemini.parse_request(body)
 
-    assert {"generationConfig.thinkingConfig.thinkingLevel": "ULTRA"} == conversation.extra
+    assert conversation.extra == {"generationConfig.thinkingConfig.thinkingLevel": "ULTRA"}
     assert gemini.render_request(conversation, FLASH).body["generationConfig"] == config
 
 
@@ -178,11 +178,11 @@ def test_one_object_stands_for_a_list_and_a_string_for_an_instruction():
         }
     )
 
-    assert (HELLO,) == conversation.messages
+    assert conversation.messages == (HELLO,)
     assert conversation.system == (Text("Be brief"),)
     assert conversation.tools == (ToolSpec("f"),)
-    assert ("END",) == conversation.sampling.stop
-    assert {"safetySettings": {"category": "x"}} == conversation.extra
+    assert conversation.sampling.stop == ("END",)
+    assert conversation.extra == {"safetySettings": {"category": "x"}}
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_one_object_stands_for_a_list_and_a_string_for_an_instruction():
 def test_how_hard_to_think_is_understood(config, expected):
     body = {"contents": {"parts": {"text": "hi"}}, "generationConfig": {"thinkingConfig": config}}
 
-    assert expected == gemini.parse_request(body).reasoning
+    assert gemini.parse_request(body).reasoning == expected
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_how_hard_to_think_is_understood(config, expected):
 def test_the_form_of_the_answer_is_understood(config, expected):
     conversation = gemini.parse_request({"contents": {"parts": {"text": "hi"}}, "generationConfig": config})
 
-    assert (expected, {}) == (conversation.output, conversation.extra)
+    assert (conversation.output, conversation.extra) == (expected, {})
 
 
 def test_a_form_only_gemini_knows_is_carried_back_to_it():
@@ -254,9 +254,9 @@ def test_how_free_the_model_is_to_call_is_understood(calling, expected, back):
     conversation = gemini.parse_request(body)
     config = gemini.render_request(conversation, FLASH).body["toolConfig"]
 
-    assert expected == conversation.tool_choice
+    assert conversation.tool_choice == expected
     assert back == config.get("functionCallingConfig")
-    assert {"languageCode": "de"} == config["retrievalConfig"]
+    assert config["retrievalConfig"] == {"languageCode": "de"}
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_of_several_functions_no_others_are_offered_than_those_that_may_be_calle
 
     conversation = gemini.parse_request(body)
 
-    assert (ToolSpec("g"), ToolSpec("h"), Opaque("gemini", {"googleSearch": {}})) == conversation.tools
+    assert conversation.tools == (ToolSpec("g"), ToolSpec("h"), Opaque("gemini", {"googleSearch": {}}))
     assert choice == conversation.tool_choice
 
 
@@ -285,10 +285,10 @@ def test_without_tools_there_is_no_choice_among_them():
 
     conversation = gemini.parse_request(body)
 
-    assert ((), None) == (conversation.tools, conversation.tool_choice)
-    assert {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]} == gemini.render_request(
-        conversation, FLASH
-    ).body
+    assert (conversation.tools, conversation.tool_choice) == ((), None)
+    assert gemini.render_request(conversation, FLASH).body == {
+        "contents": [{"role": "user", "parts": [{"text": "hi"}]}]
+    }
 
 
 @pytest.mark.parametrize(
@@ -353,5 +353,5 @@ def test_a_field_called_like_a_place_in_the_tools_is_a_field_nobody_knows():
 
     rendered = gemini.render_request(gemini.parse_request(body), FLASH)
 
-    assert ("functionDeclarations",) == rendered.dropped
-    assert [{"functionDeclarations": [{"name": "f", "behavior": "BLOCKING"}]}] == rendered.body["tools"]
+    assert rendered.dropped == ("functionDeclarations",)
+    assert rendered.body["tools"] == [{"functionDeclarations": [{"name": "f", "behavior": "BLOCKING"}]}]

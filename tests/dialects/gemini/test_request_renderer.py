@@ -111,14 +111,14 @@ def test_the_ways_real_clients_speak_are_rendered_as_gemini_wants_them():
     rendered = gemini.render_request(conversation, FLASH)
 
     check_gemini_request(rendered.body)
-    assert ("audio", "cache_control") == rendered.dropped
-    assert {"parts": [{"text": "first"}]} == rendered.body["systemInstruction"]
-    assert {"error"} == rendered.body["contents"][2]["parts"][0]["functionResponse"]["response"].keys()
-    assert [
+    assert rendered.dropped == ("audio", "cache_control")
+    assert rendered.body["systemInstruction"] == {"parts": [{"text": "first"}]}
+    assert rendered.body["contents"][2]["parts"][0]["functionResponse"]["response"].keys() == {"error"}
+    assert rendered.body["contents"][2]["parts"][1:] == [
         {"functionResponse": {"name": "g", "response": {"result": "two"}}},
         {"fileData": {"mimeType": "image/jpeg", "fileUri": "https://x/y"}},
         {"text": "<system>\nlate\n</system>"},
-    ] == rendered.body["contents"][2]["parts"][1:]
+    ]
 
 
 def test_thoughts_of_other_models_are_left_out_and_named_and_their_calls_are_marked():
@@ -151,8 +151,8 @@ def test_thoughts_of_other_models_are_left_out_and_named_and_their_calls_are_mar
         for content in rendered.body["contents"]
         if content["role"] == "model"
     ]
-    assert [[None], [None], [SKIP_SIGNATURE, None], ["CiQB"]] == signatures
-    assert ("thinking",) == rendered.dropped
+    assert signatures == [[None], [None], [SKIP_SIGNATURE, None], ["CiQB"]]
+    assert rendered.dropped == ("thinking",)
     assert SKIP_SIGNATURE not in json.dumps(gemini.render_request(conversation, FLASH).body)
 
 
@@ -197,7 +197,7 @@ def test_a_model_is_told_how_hard_to_think_in_its_own_way(profile, reasoning, ex
     rendered = gemini.render_request(_ask(Text("hi"), reasoning=reasoning), profile)
 
     check_gemini_request(rendered.body)
-    assert expected == rendered.body.get("generationConfig", {}).get("thinkingConfig")
+    assert rendered.body.get("generationConfig", {}).get("thinkingConfig") == expected
     assert dropped == rendered.dropped
 
 
@@ -234,8 +234,8 @@ def test_penalties_are_kept_from_models_that_refuse_them():
 
     rendered = gemini.render_request(_ask(Text("hi"), sampling=sampling), profile_for("gemini-3.5-flash"))
 
-    assert {"temperature": 1.0} == rendered.body["generationConfig"]
-    assert ("frequency_penalty", "presence_penalty") == rendered.dropped
+    assert rendered.body["generationConfig"] == {"temperature": 1.0}
+    assert rendered.dropped == ("frequency_penalty", "presence_penalty")
 
 
 def test_an_attachments_name_and_detail_are_named_where_gemini_would_not_know_them():
@@ -243,7 +243,7 @@ def test_an_attachments_name_and_detail_are_named_where_gemini_would_not_know_th
 
     rendered = gemini.render_request(_ask(media, Media(MediaKind.IMAGE, "image/png", "aWo=", detail="auto")), FLASH)
 
-    assert ("cache_control", "file name", "image detail") == rendered.dropped
+    assert rendered.dropped == ("cache_control", "file name", "image detail")
 
 
 def test_a_schema_for_the_answer_goes_where_it_can():
@@ -253,14 +253,14 @@ def test_a_schema_for_the_answer_goes_where_it_can():
     with_tools = gemini.render_request(_ask(Text("hi"), output=output, tools=(F,)), THREE).body
     refused = gemini.render_request(_ask(Text("hi"), output=output, tools=(F,)), FLASH).body
 
-    assert {
+    assert alone["generationConfig"] == {
         "responseMimeType": "application/json",
         "responseJsonSchema": {
             "type": "object",
             "properties": {"a": {"enum": ["b"], "type": "string"}},
             "description": "The answer.",
         },
-    } == alone["generationConfig"]
+    }
     assert with_tools["generationConfig"] == alone["generationConfig"]
     assert "generationConfig" not in refused
     assert '"const":"b"' in refused["systemInstruction"]["parts"][-1]["text"]
@@ -270,7 +270,7 @@ def test_a_schema_for_the_answer_goes_where_it_can():
 def test_a_function_without_parameters_is_declared_without(schema):
     body = gemini.render_request(_ask(Text("hi"), tools=(ToolSpec("f", parameters=schema),)), FLASH).body
 
-    assert [{"functionDeclarations": [{"name": "f"}]}] == body["tools"]
+    assert body["tools"] == [{"functionDeclarations": [{"name": "f"}]}]
 
 
 @pytest.mark.parametrize(
@@ -301,23 +301,23 @@ def test_turns_of_which_nothing_can_be_told_are_left_out_and_named():
 
     rendered = gemini.render_request(conversation, FLASH)
 
-    assert ("cache_control", "thinking", "tool result", "unknown content") == rendered.dropped
-    assert [
+    assert rendered.dropped == ("cache_control", "thinking", "tool result", "unknown content")
+    assert rendered.body["contents"] == [
         {"role": "user", "parts": [{"text": "hi"}]},
         {"role": "user", "parts": [{"text": "and?"}, {"text": "never"}]},
         {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]},
         {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"result": "a\nb"}}}]},
-    ] == rendered.body["contents"]
+    ]
 
 
 def test_a_schema_for_the_answer_may_lack_a_description():
     body = gemini.render_request(_ask(Text("hi"), output=OutputFormat({"type": "object"})), FLASH).body
 
-    assert {"type": "object"} == body["generationConfig"]["responseJsonSchema"]
+    assert body["generationConfig"]["responseJsonSchema"] == {"type": "object"}
 
 
 def test_a_model_that_cannot_call_is_not_given_tools():
     rendered = gemini.render_request(_ask(Text("hi"), tools=(F,)), profile_for("gemini-2.5-flash-image"))
 
     assert "tools" not in rendered.body
-    assert ("tools",) == rendered.dropped
+    assert rendered.dropped == ("tools",)

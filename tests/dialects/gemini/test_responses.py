@@ -128,7 +128,7 @@ def test_images_and_what_only_gemini_says_come_whole():
     ],
 )
 def test_a_finish_reason_is_understood(scene, expected):
-    assert expected == gemini.parse_response(body("gemini", scene), "tok").stop
+    assert gemini.parse_response(body("gemini", scene), "tok").stop == expected
 
 
 def test_a_blocked_prompt_says_why():
@@ -141,8 +141,8 @@ def test_a_stream_that_breaks_ends_as_broken(scene, kind):
 
     assert isinstance(events[-1], Failed)
     assert kind is events[-1].fault.kind
-    assert {"error"} == _frames(gemini.writer(ENVELOPE).write(events))[-1].keys()
-    assert {"error"} == _frames(_passed(wire("gemini", scene)))[-1].keys()
+    assert _frames(gemini.writer(ENVELOPE).write(events))[-1].keys() == {"error"}
+    assert _frames(_passed(wire("gemini", scene)))[-1].keys() == {"error"}
 
 
 @pytest.mark.parametrize(
@@ -263,8 +263,8 @@ def test_a_call_cut_short_is_not_called(arguments):
 
     candidate = gemini.render_response(completion, ENVELOPE)["candidates"][0]
 
-    assert "MALFORMED_FUNCTION_CALL" == candidate["finishReason"]
-    assert [] == candidate["content"]["parts"]
+    assert candidate["finishReason"] == "MALFORMED_FUNCTION_CALL"
+    assert candidate["content"]["parts"] == []
 
 
 def test_a_block_that_holds_text_from_the_start_and_other_peoples_parts():
@@ -272,7 +272,7 @@ def test_a_block_that_holds_text_from_the_start_and_other_peoples_parts():
 
     frames = _frames(gemini.writer(ENVELOPE).write(events))
 
-    assert [[{"text": "a"}], [{"text": "b"}]] == [frame["candidates"][0]["content"]["parts"] for frame in frames]
+    assert [frame["candidates"][0]["content"]["parts"] for frame in frames] == [[{"text": "a"}], [{"text": "b"}]]
 
 
 def test_an_attachment_by_address_is_written_as_a_file():
@@ -280,7 +280,7 @@ def test_an_attachment_by_address_is_written_as_a_file():
 
     parts = gemini.render_response(completion, ENVELOPE)["candidates"][0]["content"]["parts"]
 
-    assert [{"fileData": {"mimeType": "image/png", "fileUri": "https://x/y.png"}}] == parts
+    assert parts == [{"fileData": {"mimeType": "image/png", "fileUri": "https://x/y.png"}}]
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_an_attachment_by_address_is_written_as_a_file():
     ],
 )
 def test_the_reason_for_stopping_is_named_in_geminis_words(stop, expected):
-    assert expected == gemini.render_response(Completion(stop=stop), ENVELOPE)["candidates"][0]["finishReason"]
+    assert gemini.render_response(Completion(stop=stop), ENVELOPE)["candidates"][0]["finishReason"] == expected
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_the_reason_for_stopping_is_named_in_geminis_words(stop, expected):
     ],
 )
 def test_a_failure_is_said_as_google_says_it(fault, expected):
-    assert {"error": expected} == gemini.render_fault(fault)
+    assert gemini.render_fault(fault) == {"error": expected}
 
 
 def test_every_kind_of_failure_has_a_status():
@@ -325,7 +325,7 @@ def test_every_kind_of_failure_has_a_status():
 def test_a_model_is_listed_as_google_lists_it():
     model = gemini.render_model("gemini-2.5-pro", 0)
 
-    assert "models/gemini-2.5-pro" == model["name"]
+    assert model["name"] == "models/gemini-2.5-pro"
     assert "generateContent" in model["supportedGenerationMethods"]
 
 
@@ -336,7 +336,7 @@ def test_passthrough_changes_only_frames_that_name_another_model():
     quiet = Frame('{"candidates":  [1.50]}', "e")
     broken = Frame('["modelVersion"]')
 
-    assert b'data: {"candidates":[],"modelVersion":"my-gemini"}\n\n' == gemini.passthrough_frame(named, ENVELOPE)
+    assert gemini.passthrough_frame(named, ENVELOPE) == b'data: {"candidates":[],"modelVersion":"my-gemini"}\n\n'
     for frame in (same, within, quiet, broken):
         assert gemini.passthrough_frame(frame, ENVELOPE) == frame.encode()
 
@@ -344,5 +344,5 @@ def test_passthrough_changes_only_frames_that_name_another_model():
 def test_passthrough_names_the_clients_model_in_a_whole_answer():
     answer = {"candidates": [], "modelVersion": "gemini-2.5-flash"}
 
-    assert {"candidates": [], "modelVersion": "my-gemini"} == gemini.passthrough_response(answer, ENVELOPE)
-    assert {"candidates": []} == gemini.passthrough_response({"candidates": []}, ENVELOPE)
+    assert gemini.passthrough_response(answer, ENVELOPE) == {"candidates": [], "modelVersion": "my-gemini"}
+    assert gemini.passthrough_response({"candidates": []}, ENVELOPE) == {"candidates": []}

@@ -107,14 +107,14 @@ def test_a_reasoning_model_is_asked_in_its_words():
     }
     rendered = _asked(asked, "gpt-5")
 
-    assert {
+    assert rendered.body == {
         "messages": [{"role": "user", "content": "x"}],
         "max_completion_tokens": 100,
         "reasoning_effort": "minimal",
         "stream": True,
         "stream_options": {"include_usage": True},
-    } == rendered.body
-    assert ("logprobs", "temperature") == rendered.dropped
+    }
+    assert rendered.dropped == ("logprobs", "temperature")
 
 
 @pytest.mark.parametrize("wanted", [Reasoning(budget=9000), Reasoning(adaptive=True), Reasoning(Effort.LOW)])
@@ -124,7 +124,7 @@ def test_a_model_that_does_not_think_is_not_told_to(wanted):
     )
 
     assert "reasoning_effort" not in rendered.body
-    assert ("reasoning_effort",) == rendered.dropped
+    assert rendered.dropped == ("reasoning_effort",)
 
 
 @pytest.mark.parametrize(("budget", "word"), [(1024, "minimal"), (4000, "low"), (9000, "medium"), (31999, "high")])
@@ -137,8 +137,8 @@ def test_a_budget_becomes_a_word(budget, word):
 def test_no_longer_answer_is_asked_for_than_the_model_gives():
     rendered = _asked({**_user("x"), "max_tokens": 32000})
 
-    assert 16384 == rendered.body["max_tokens"]
-    assert ("max_tokens over the model's limit",) == rendered.dropped
+    assert rendered.body["max_tokens"] == 16384
+    assert rendered.dropped == ("max_tokens over the model's limit",)
 
 
 def test_an_open_call_is_answered_and_an_answer_to_nothing_becomes_words():
@@ -153,10 +153,10 @@ def test_an_open_call_is_answered_and_an_answer_to_nothing_becomes_words():
     }
     messages = _asked(body_).body["messages"]
 
-    assert ["user", "assistant", "tool", "user", "assistant", "tool"] == [message["role"] for message in messages]
-    assert "old news" == messages[0]["content"]
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool", "user", "assistant", "tool"]
+    assert messages[0]["content"] == "old news"
     assert messages[1]["content"] is None
-    assert "a" == messages[2]["tool_call_id"]
+    assert messages[2]["tool_call_id"] == "a"
 
 
 def test_an_image_in_a_result_is_shown_behind_the_results():
@@ -167,7 +167,7 @@ def test_an_image_in_a_result_is_shown_behind_the_results():
     )
     rendered = openai_chat.render_request(asked, profile_for("gpt-4o"))
 
-    assert [
+    assert rendered.body["messages"][1:] == [
         {"role": "tool", "tool_call_id": "a", "content": "The call failed:\nlook\nimage (shown below)"},
         {
             "role": "user",
@@ -176,8 +176,8 @@ def test_an_image_in_a_result_is_shown_behind_the_results():
                 {"type": "text", "text": "so?"},
             ],
         },
-    ] == rendered.body["messages"][1:]
-    assert () == rendered.dropped
+    ]
+    assert rendered.dropped == ()
 
 
 def test_other_vendors_get_turns_that_alternate_and_ids_they_take():
@@ -198,14 +198,14 @@ def test_other_vendors_get_turns_that_alternate_and_ids_they_take():
     rendered = _asked(body_, "mistralai--mistral-small")
     system, user, assistant, tool = rendered.body["messages"]
 
-    assert {"role": "system", "content": "a\n\nb"} == system
-    assert {"type": "text", "text": "x\n\n<system>\nlate\n</system>"} == user["content"][0]
-    assert "image_url" == user["content"][1]["type"]
+    assert system == {"role": "system", "content": "a\n\nb"}
+    assert user["content"][0] == {"type": "text", "text": "x\n\n<system>\nlate\n</system>"}
+    assert user["content"][1]["type"] == "image_url"
     assert assistant["tool_calls"][0]["id"] == tool["tool_call_id"]
-    assert 9 == len(tool["tool_call_id"])
-    assert "mistralai--mistral-small" == rendered.body["model"]
+    assert len(tool["tool_call_id"]) == 9
+    assert rendered.body["model"] == "mistralai--mistral-small"
     assert rendered.body["safe_prompt"] is True
-    assert ("store",) == rendered.dropped
+    assert rendered.dropped == ("store",)
 
 
 @pytest.mark.parametrize(
@@ -279,14 +279,14 @@ def test_a_request_is_understood_whole():
     assert asked.tools == (ToolSpec("g"), Opaque("openai-chat", {"type": "mcp"}))
     assert asked.tool_choice == ToolChoice(ToolMode.REQUIRED, parallel=False)
     assert asked.sampling == Sampling(stop=("END",))
-    assert (True, "k") == (asked.stream_usage, asked.cache_key)
-    assert {"verbosity": "low", "stream_options": {"include_obfuscation": False}} == asked.extra
+    assert (asked.stream_usage, asked.cache_key) == (True, "k")
+    assert asked.extra == {"verbosity": "low", "stream_options": {"include_obfuscation": False}}
 
 
 def test_no_tools_is_no_choice_either():
     rendered = _asked({**_user("x"), "tools": [], "tool_choice": "auto", "parallel_tool_calls": True})
 
-    assert {"messages": [{"role": "user", "content": "x"}]} == rendered.body
+    assert rendered.body == {"messages": [{"role": "user", "content": "x"}]}
 
 
 def test_text_documents_are_said_as_text():
@@ -294,7 +294,7 @@ def test_text_documents_are_said_as_text():
     asked = Conversation("m", messages=(Message(Role.USER, (attached,)),))
     rendered = openai_chat.render_request(asked, profile_for("sonar"))
 
-    assert '<document name="a.txt">\nhi\n</document>' == rendered.body["messages"][0]["content"]
+    assert rendered.body["messages"][0]["content"] == '<document name="a.txt">\nhi\n</document>'
 
 
 def test_what_only_openai_knows_goes_back_to_openai_and_is_named_to_others():
@@ -314,10 +314,10 @@ def test_what_only_openai_knows_goes_back_to_openai_and_is_named_to_others():
         asked["messages"][0],
         {"role": "assistant", "content": None, "refusal": "no"},
     ]
-    assert () == native.dropped
+    assert native.dropped == ()
     other = _asked(asked, "mistralai--mistral-small")
-    assert {"role": "assistant", "content": "no"} == other.body["messages"][1]
-    assert ("file",) == other.dropped
+    assert other.body["messages"][1] == {"role": "assistant", "content": "no"}
+    assert other.dropped == ("file",)
 
 
 def test_legacy_history_is_understood():
@@ -370,15 +370,15 @@ def test_fields_of_other_dialects_are_named():
     rendered = openai_chat.render_request(asked, profile_for("gpt-4o"))
     check_chat_request(rendered.body)
 
-    assert [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}] == rendered.body["messages"][0]["content"]
-    assert (
+    assert rendered.body["messages"][0]["content"] == [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    assert rendered.dropped == (
         "cache_control",
         "context_management",
         "server_tool_use",
         "thinking",
         "tool googleSearch",
         "top_k",
-    ) == rendered.dropped
+    )
 
 
 def test_a_schema_is_not_asked_of_a_model_that_knows_none():
@@ -388,7 +388,7 @@ def test_a_schema_is_not_asked_of_a_model_that_knows_none():
     )
 
     assert "response_format" not in rendered.body
-    assert ("response_format",) == rendered.dropped
+    assert rendered.dropped == ("response_format",)
 
 
 def test_an_image_in_an_instruction_is_shown_in_the_users_turn():
@@ -404,7 +404,7 @@ def test_an_image_in_an_instruction_is_shown_in_the_users_turn():
     }
     rendered = _asked(asked)
 
-    assert [
+    assert rendered.body["messages"] == [
         {"role": "system", "content": "x", "name": "boss"},
         {
             "role": "user",
@@ -414,8 +414,8 @@ def test_an_image_in_an_instruction_is_shown_in_the_users_turn():
                 {"type": "text", "text": "x"},
             ],
         },
-    ] == rendered.body["messages"]
-    assert () == rendered.dropped
+    ]
+    assert rendered.dropped == ()
 
 
 def test_what_other_gateways_put_beside_an_answer_is_read_or_named():
@@ -433,13 +433,13 @@ def test_what_other_gateways_put_beside_an_answer_is_read_or_named():
     }
     said = openai_chat.parse_request({"messages": [{"role": "user", "content": "x", "images": [PNG]}, answer]})
 
-    assert (
+    assert said.messages[1].parts == (
         Thinking("hm", "sig", family=Family.CLAUDE),
         Thinking(redacted="sealed", family=Family.CLAUDE),
         Text("ok"),
         Media(MediaKind.IMAGE, "image/png", PNG.partition(",")[2]),
-    ) == said.messages[1].parts
-    assert {"messages[].annotations", "messages[].audio", "messages[].images"} == said.extra.keys()
+    )
+    assert said.extra.keys() == {"messages[].annotations", "messages[].audio", "messages[].images"}
     for model in ("gpt-4o", "mistralai--mistral-small"):
         rendered = openai_chat.render_request(said, profile_for(model))
         assert {*said.extra} <= {*rendered.dropped}
@@ -450,8 +450,8 @@ def test_what_stands_beside_an_answer_in_no_known_shape_is_named():
     answer = {"role": "assistant", "content": "ok", "images": ["iVBO"], "thinking_blocks": "hm", "reasoning": "r"}
     said = openai_chat.parse_request({"messages": [{"role": "user", "content": "x"}, answer]})
 
-    assert (Thinking("r"), Text("ok")) == said.messages[1].parts
-    assert {"messages[].images", "messages[].thinking_blocks"} == said.extra.keys()
+    assert said.messages[1].parts == (Thinking("r"), Text("ok"))
+    assert said.extra.keys() == {"messages[].images", "messages[].thinking_blocks"}
 
 
 def test_a_schema_openai_refuses_is_written_so_that_it_takes_it_and_then_not_strict():
@@ -462,6 +462,6 @@ def test_a_schema_openai_refuses_is_written_so_that_it_takes_it_and_then_not_str
     )
 
     plain = {"type": "object", "properties": {"a": {}}}
-    assert {"name": "f", "parameters": plain, "strict": False} == native.body["tools"][0]["function"]
-    assert ("tools[].parameters.anyOf", "tools[].strict") == native.dropped
+    assert native.body["tools"][0]["function"] == {"name": "f", "parameters": plain, "strict": False}
+    assert native.dropped == ("tools[].parameters.anyOf", "tools[].strict")
     assert tool.parameters == other.body["tools"][0]["function"]["parameters"]

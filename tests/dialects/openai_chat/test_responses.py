@@ -81,8 +81,8 @@ def test_openais_own_types_take_every_chunk_and_answer(scene):
     ChatCompletion.model_validate(openai_chat.render_response(completion, envelope), strict=True)
 
     assert [frame["choices"][0]["finish_reason"] for frame in frames if frame["choices"]][-1]
-    assert 1 == sum(bool(frame["choices"] and frame["choices"][0]["finish_reason"]) for frame in frames)
-    assert {"chatcmpl-tok"} == {frame["id"] for frame in frames}
+    assert sum(bool(frame["choices"] and frame["choices"][0]["finish_reason"]) for frame in frames) == 1
+    assert {frame["id"] for frame in frames} == {"chatcmpl-tok"}
 
 
 parts = st.lists(
@@ -128,7 +128,7 @@ def test_an_answer_is_tool_use_because_of_its_calls_whatever_the_model_calls_it(
     answer = openai_chat.parse_response(body(BACKEND, "mistral_thoughts"), "tok")
 
     assert answer.stop == Stop(StopReason.TOOL_USE, "stop")
-    assert "tool_calls" == openai_chat.render_response(answer, _envelope())["choices"][0]["finish_reason"]
+    assert openai_chat.render_response(answer, _envelope())["choices"][0]["finish_reason"] == "tool_calls"
 
 
 def test_each_token_is_counted_once():
@@ -136,13 +136,13 @@ def test_each_token_is_counted_once():
 
     assert usage == Usage(fresh_input=10, cache_read=4, output=7, reasoning=3)
     rendered = openai_chat.render_response(Completion(usage=replace(usage, cache_write=5)), _envelope())["usage"]
-    assert {
+    assert rendered == {
         "prompt_tokens": 19,
         "completion_tokens": 7,
         "total_tokens": 26,
         "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 5},
         "completion_tokens_details": {"reasoning_tokens": 3},
-    } == rendered
+    }
 
 
 def test_a_call_without_arguments_says_that_it_has_none():
@@ -152,10 +152,10 @@ def test_a_call_without_arguments_says_that_it_has_none():
         call["function"]["arguments"] for frame in frames for call in frame["choices"][0]["delta"].get("tool_calls", [])
     )
 
-    assert "{}" == said
+    assert said == "{}"
     message = openai_chat.render_response(completion, _envelope())["choices"][0]["message"]
     assert message["content"] is None
-    assert "{}" == message["tool_calls"][0]["function"]["arguments"]
+    assert message["tool_calls"][0]["function"]["arguments"] == "{}"
 
 
 def test_geminis_signature_travels_with_its_call():
@@ -188,11 +188,11 @@ def test_whoever_asks_with_functions_is_answered_with_a_function_call():
     choice = openai_chat.render_response(completion, envelope)["choices"][0]
 
     assert conversation.tool_choice == ToolChoice(ToolMode.NAMED, "f")
-    assert "function_call" == choice["finish_reason"]
-    assert {"name": "f", "arguments": "{}"} == choice["message"]["function_call"]
+    assert choice["finish_reason"] == "function_call"
+    assert choice["message"]["function_call"] == {"name": "f", "arguments": "{}"}
     written = openai_chat.writer(envelope).write(unfold(completion))
     assert b'"tool_calls"' not in written
-    assert "function_call" == fold(read(openai_chat.reader("tok", ""), [written])).stop.raw
+    assert fold(read(openai_chat.reader("tok", ""), [written])).stop.raw == "function_call"
 
 
 def test_calls_without_index_or_id_are_told_apart():
@@ -201,7 +201,7 @@ def test_calls_without_index_or_id_are_told_apart():
     end = {"id": "1", "choices": [{"delta": {}, "finish_reason": "stop"}]}
     data = b"".join(Frame(json.dumps(frame)).encode() for frame in (chunk, end))
 
-    assert ["a", "b"] == [part.id for part in fold(read(openai_chat.reader("tok", ""), [data])).parts]
+    assert [part.id for part in fold(read(openai_chat.reader("tok", ""), [data])).parts] == ["a", "b"]
     nameless = openai_chat.parse_response({"choices": [{"message": {"tool_calls": [call]}}]}, "tok")
     assert (
         nameless.parts[0].id
@@ -225,7 +225,7 @@ def test_a_broken_stream_ends_in_an_error_and_without_done(scene):
 
     assert isinstance(events[-1], Failed)
     for data in (openai_chat.writer(_envelope()).write(events), _passed(wire(BACKEND, scene), _envelope())):
-        assert {"error"} == set(_frames(data)[-1])
+        assert set(_frames(data)[-1]) == {"error"}
         assert b"[DONE]" not in data
 
 
@@ -276,7 +276,7 @@ def test_a_clients_own_body_passes_but_for_what_azure_refuses():
     before = json.dumps(asked)
     rendered = openai_chat.passthrough_request(asked, profile_for("gpt-5"))
 
-    assert {
+    assert rendered.body == {
         "messages": [
             {"role": "developer", "content": [{"type": "text", "text": "x"}]},
             {"role": "assistant", "content": "", "tool_calls": []},
@@ -285,17 +285,17 @@ def test_a_clients_own_body_passes_but_for_what_azure_refuses():
         "max_completion_tokens": 5,
         "stream": True,
         "stream_options": {"include_usage": True},
-    } == rendered.body
-    assert ("cache_control", "enable_thinking", "reasoning_content", "temperature") == rendered.dropped
+    }
+    assert rendered.dropped == ("cache_control", "enable_thinking", "reasoning_content", "temperature")
     assert before == json.dumps(asked)
 
 
 def test_other_vendors_are_told_their_name():
     rendered = openai_chat.passthrough_request({**_user("x"), "search_mode": "web", "user": "u"}, profile_for("sonar"))
 
-    assert "sonar" == rendered.body["model"]
-    assert "web" == rendered.body["search_mode"]
-    assert ("user",) == rendered.dropped
+    assert rendered.body["model"] == "sonar"
+    assert rendered.body["search_mode"] == "web"
+    assert rendered.dropped == ("user",)
 
 
 def test_a_whole_answer_passes_under_the_public_name():
@@ -323,7 +323,7 @@ def test_usage_comes_only_to_those_who_asked():
         _frames(_passed(wire(BACKEND, "words"), _envelope(stream_usage=asked))) for asked in (True, False)
     )
 
-    assert 21 == with_usage[-1]["usage"]["total_tokens"]
+    assert with_usage[-1]["usage"]["total_tokens"] == 21
     assert without == with_usage[:-1]
     assert all(frame["choices"] for frame in without)
 
@@ -340,17 +340,17 @@ def test_a_refusal_and_thoughts_survive_a_translation():
     completion = Completion(parts=said, stop=Stop(StopReason.FILTERED))
     choice = openai_chat.render_response(completion, _envelope())["choices"][0]
 
-    assert {
+    assert choice["message"] == {
         "role": "assistant",
         "content": "ab",
         "refusal": "no",
         "reasoning_content": "hm",
-    } == choice["message"]
-    assert "content_filter" == choice["finish_reason"]
+    }
+    assert choice["finish_reason"] == "content_filter"
 
 
 def test_frames_that_make_no_sense_after_the_end_are_swallowed():
-    assert b"" == openai_chat.passthrough_frame(Frame('{"choices":[]'), _envelope())
+    assert openai_chat.passthrough_frame(Frame('{"choices":[]'), _envelope()) == b""
     assert (
         openai_chat.passthrough_frame(Frame('{"choices":[],"id":"1","model":"a","usage":null}'), _envelope())
         == Frame('{"choices":[],"id":"1","model":"my-gpt","usage":null}').encode()

@@ -53,7 +53,7 @@ def test_calls_and_results_are_put_in_the_order_that_the_service_takes(name):
     check(MODELS_BY_NAME["gpt-4.1"], {"messages": messages})
     told = json.dumps(messages)
 
-    assert () == dropped
+    assert dropped == ()
     for message in DISORDERED[name]:
         assert message["content"] is None or message["content"] in told
     calls = [call["id"] for message in DISORDERED[name] for call in message.get("tool_calls", [])]

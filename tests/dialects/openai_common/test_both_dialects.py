@@ -60,7 +60,7 @@ def events(data: bytes) -> list[Any]:
 def test_a_stream_tells_how_likely_words_were_as_the_whole_answer_does():
     streamed = fold(read(openai_chat.reader("tok", ""), byte_by_byte(STREAM)))
 
-    assert (Text("Oh🦜", logprobs=tuple(LIKELY)),) == streamed.parts
+    assert streamed.parts == (Text("Oh🦜", logprobs=tuple(LIKELY)),)
     assert streamed.parts == openai_chat.parse_response(WHOLE, "tok").parts
     assert streamed == fold(unfold(streamed))
 
@@ -75,12 +75,12 @@ def test_responses_tells_it_with_the_words_and_in_the_events_without_bytes():
         {"token": token, "logprob": -0.5, "top_logprobs": [{"token": token, "logprob": -0.5}]} for token, _ in TOKENS
     ]
 
-    assert LIKELY == whole["output"][0]["content"][0]["logprobs"]
-    assert LIKELY == said["response.completed"]["response"]["output"][0]["content"][0]["logprobs"]
-    assert LIKELY == said["response.content_part.done"]["part"]["logprobs"]
+    assert whole["output"][0]["content"][0]["logprobs"] == LIKELY
+    assert said["response.completed"]["response"]["output"][0]["content"][0]["logprobs"] == LIKELY
+    assert said["response.content_part.done"]["part"]["logprobs"] == LIKELY
     assert brief == said["response.output_text.done"]["logprobs"]
     deltas = [event["logprobs"] for event in written if event["type"] == "response.output_text.delta"]
-    assert [brief[:1], brief[1:]] == deltas
+    assert deltas == [brief[:1], brief[1:]]
 
 
 def test_chat_completions_tells_it_again():
@@ -89,8 +89,8 @@ def test_chat_completions_tells_it_again():
     written = openai_chat.writer(envelope("openai-chat")).write(read(openai_chat.reader("tok", ""), [STREAM]))
     told = [choice["logprobs"] for event in events(written) for choice in event["choices"]]
 
-    assert WHOLE["choices"][0]["logprobs"] == whole["choices"][0]["logprobs"]
-    assert LIKELY == [each for said in told if said for each in said["content"]]
+    assert whole["choices"][0]["logprobs"] == WHOLE["choices"][0]["logprobs"]
+    assert [each for said in told if said for each in said["content"]] == LIKELY
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,14 @@ def test_chat_completions_tells_it_again():
 def test_what_makes_no_sense_is_not_told(strange):
     choice = {**WHOLE["choices"][0], "logprobs": strange}
 
-    assert (Text("Oh🦜"),) == openai_chat.parse_response({**WHOLE, "choices": [choice]}, "tok").parts
+    assert openai_chat.parse_response({**WHOLE, "choices": [choice]}, "tok").parts == (Text("Oh🦜"),)
 
 
 def test_bytes_that_are_not_told_are_those_of_the_token():
     choice = {**WHOLE["choices"][0], "logprobs": {"content": [{"token": "é", "logprob": -1, "bytes": None}]}}
     [part] = openai_chat.parse_response({**WHOLE, "choices": [choice]}, "tok").parts
 
-    assert ({"token": "é", "logprob": -1, "bytes": [195, 169], "top_logprobs": []},) == part.logprobs
+    assert part.logprobs == ({"token": "é", "logprob": -1, "bytes": [195, 169], "top_logprobs": []},)
 
 
 def test_an_answer_out_of_an_object_has_tokens_of_its_own():
@@ -116,7 +116,7 @@ def test_an_answer_out_of_an_object_has_tokens_of_its_own():
     way = translator_for(ClientRequest("openai-responses", {}, asked), "openai-chat", profile_for("gpt-4.1"))
     choice = {"message": {"content": '{"value": [1]}'}, "logprobs": wrapped, "finish_reason": "stop"}
 
-    assert (Text("[1]"),) == way.render_response({**WHOLE, "choices": [choice]}).completion.parts
+    assert way.render_response({**WHOLE, "choices": [choice]}).completion.parts == (Text("[1]"),)
 
 
 @pytest.mark.parametrize(("model", "kept"), [("gpt-5", True), ("o3", False), ("gpt-4.1", False)])
@@ -143,5 +143,5 @@ def test_what_responses_alone_knows_is_named():
     }
     asked = openai_chat.render_request(openai_responses.parse_request(body), profile_for("gpt-4.1"))
 
-    assert (True, 3) == (asked.body["logprobs"], asked.body["top_logprobs"])
-    assert ("include", "max_tool_calls", "metadata", "text", "verbosity") == asked.dropped
+    assert (asked.body["logprobs"], asked.body["top_logprobs"]) == (True, 3)
+    assert asked.dropped == ("include", "max_tool_calls", "metadata", "text", "verbosity")

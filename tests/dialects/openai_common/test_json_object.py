@@ -37,9 +37,9 @@ def rendered(client: str, backend: str, model: str) -> tuple[JSON, tuple[str, ..
 def test_a_gpt_on_chat_completions_is_told_the_word(client: str) -> None:
     body, dropped = rendered(client, "openai-chat", "gpt-4.1")
 
-    assert {"type": "json_object"} == body["response_format"]
+    assert body["response_format"] == {"type": "json_object"}
     assert "json" in dumps(body["messages"]).lower()
-    assert () == dropped
+    assert dropped == ()
 
 
 @pytest.mark.parametrize("client", ASKED)
@@ -47,9 +47,9 @@ def test_a_gpt_on_responses_is_told_the_word_where_it_counts(client: str) -> Non
     """What the instructions say does not count."""
     body, dropped = rendered(client, "openai-responses", "gpt-5.3-codex")
 
-    assert {"format": {"type": "json_object"}} == body["text"]
+    assert body["text"] == {"format": {"type": "json_object"}}
     assert "json" in dumps(body["input"]).lower()
-    assert () == dropped
+    assert dropped == ()
 
 
 def test_a_client_of_openais_that_does_not_say_the_word_is_told_by_openai() -> None:
@@ -57,16 +57,16 @@ def test_a_client_of_openais_that_does_not_say_the_word_is_told_by_openai() -> N
     asked = {"messages": [{"role": "user", "content": "hi"}], "response_format": {"type": "json_object"}}
     made = BACKENDS["openai-chat"].render_request(CLIENTS["openai-chat"].parse_request(asked), profile)
 
-    assert [{"role": "user", "content": "hi"}] == made.body["messages"]
+    assert made.body["messages"] == [{"role": "user", "content": "hi"}]
 
 
 @pytest.mark.parametrize("client", ASKED)
 def test_a_model_that_knows_schemas_only_is_given_one(client: str) -> None:
     body, dropped = rendered(client, "openai-chat", "sonar-pro")
 
-    assert "json_schema" == body["response_format"]["type"]
-    assert {"type": "object"} == body["response_format"]["json_schema"]["schema"]
-    assert ("response_format json_object",) == dropped
+    assert body["response_format"]["type"] == "json_schema"
+    assert body["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert dropped == ("response_format json_object",)
 
 
 @pytest.mark.parametrize("client", ASKED)
@@ -75,9 +75,9 @@ def test_a_model_on_bedrock_is_made_to_call_a_tool(client: str, model: str) -> N
     body, dropped = rendered(client, "bedrock-converse", model)
     [tool] = body["toolConfig"]["tools"]
 
-    assert {"tool": {"name": tool["toolSpec"]["name"]}} == body["toolConfig"]["toolChoice"]
-    assert "object" == tool["toolSpec"]["inputSchema"]["json"]["type"]
-    assert () == dropped
+    assert body["toolConfig"]["toolChoice"] == {"tool": {"name": tool["toolSpec"]["name"]}}
+    assert tool["toolSpec"]["inputSchema"]["json"]["type"] == "object"
+    assert dropped == ()
 
 
 @pytest.mark.parametrize("client", ASKED)
@@ -86,4 +86,4 @@ def test_a_model_that_draws_is_asked_in_words(client: str) -> None:
 
     assert "JSON" in dumps(body["systemInstruction"])
     assert "generationConfig" not in body
-    assert ("response_format",) == dropped
+    assert dropped == ("response_format",)

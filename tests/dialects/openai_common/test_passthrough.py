@@ -18,8 +18,8 @@ def test_why_a_kept_answer_failed_is_said_without_addresses_and_keys():
     error = {"code": "invalid_image_url", "message": "cannot get http://10.1.2.3/x?key=KEY", "param": "10.1.2.3"}
     told = json.loads(openai_responses.passthrough_stored(json.dumps({"id": "r", "error": error}).encode()))
 
-    assert {"code", "message"} == told["error"].keys()
-    assert "r" == told["id"]
+    assert told["error"].keys() == {"code", "message"}
+    assert told["id"] == "r"
     assert "10.1.2.3" not in str(told)
     assert "KEY" not in str(told)
 
@@ -103,10 +103,10 @@ def test_mistral_is_told_no_late_instruction_and_no_id_it_refuses_in_passthrough
     passed = openai_chat.passthrough_request(body, profile_for("mistralai--mistral-small"))
     _, said, result, late = passed.body["messages"]
 
-    assert {"role": "user", "content": "<system>\nlate\n</system>"} == late
+    assert late == {"role": "user", "content": "<system>\nlate\n</system>"}
     assert said["tool_calls"][0]["id"] == result["tool_call_id"]
-    assert 9 == len(result["tool_call_id"])
-    assert (True, 2) == (passed.body["safe_prompt"], passed.body["n"])
+    assert len(result["tool_call_id"]) == 9
+    assert (passed.body["safe_prompt"], passed.body["n"]) == (True, 2)
 
 
 @pytest.mark.parametrize("model", OTHERS)

@@ -113,7 +113,7 @@ def answer_by(backend, profile, conversation):
 @pytest.mark.parametrize("dialect", VENDORS)
 @pytest.mark.parametrize("schema", STRICT)
 def test_an_answer_that_is_promised_is_kept_to_its_schema(backend, profile, dialect, schema):
-    assert (schema, True, ()) == answer_by(backend, profile, asked(dialect, schema))
+    assert answer_by(backend, profile, asked(dialect, schema)) == (schema, True, ())
 
 
 @pytest.mark.parametrize(("backend", "profile"), WAYS)
@@ -121,7 +121,7 @@ def test_an_answer_that_is_promised_is_kept_to_its_schema(backend, profile, dial
 def test_a_promise_that_cannot_be_kept_is_named(backend, profile, dialect):
     schema = an_object({"a": {"type": "string", "minLength": 2}})
 
-    assert (schema, None, ("response_format.strict",)) == answer_by(backend, profile, asked(dialect, schema))
+    assert answer_by(backend, profile, asked(dialect, schema)) == (schema, None, ("response_format.strict",))
 
 
 @pytest.mark.parametrize(("backend", "profile"), WAYS)
@@ -145,8 +145,8 @@ OPEN = {
 def test_what_only_annotates_is_left_out_and_objects_that_nobody_opened_are_closed(backend, profile):
     schema, strict, dropped = answer_by(backend, profile, asked("gemini", OPEN))
 
-    assert (True, ()) == (strict, dropped)
-    assert ["b", "a"] == [*schema["properties"]]
+    assert (strict, dropped) == (True, ())
+    assert [*schema["properties"]] == ["b", "a"]
     assert is_strict(schema)
     for value in ({"a": {"c": "x"}, "b": "y"}, {"a": {"c": 1}, "b": "y"}, {"b": "y"}):
         fits = jsonschema.Draft202012Validator(OPEN).is_valid(value)

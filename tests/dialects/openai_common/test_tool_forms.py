@@ -65,18 +65,18 @@ def test_a_custom_tool_is_a_function_of_one_text_with_its_grammar_in_its_descrip
 
     assert ("patch", ToolForm.CUSTOM, declared) == (spec.name, spec.form, spec.declared)
     assert spec.description == "Edits files\n\nThe input must follow this lark grammar:\nstart: x"
-    assert (["input"], "string") == (spec.parameters["required"], spec.parameters["properties"]["input"]["type"])
+    assert (spec.parameters["required"], spec.parameters["properties"]["input"]["type"]) == (["input"], "string")
 
 
 def test_a_text_format_has_no_grammar() -> None:
-    assert "" == custom_spec(FieldReader({"format": {"type": "text"}}), "patch", None, {}).description
+    assert custom_spec(FieldReader({"format": {"type": "text"}}), "patch", None, {}).description == ""
 
 
 def test_a_search_for_tools_is_a_function_that_says_what_it_is_for() -> None:
     declared = {"type": "tool_search", "execution": "client"}
     spec = search_spec(FieldReader(declared), declared)
 
-    assert ("tool_search", ToolForm.SEARCH) == (spec.name, spec.form)
+    assert (spec.name, spec.form) == ("tool_search", ToolForm.SEARCH)
     assert "tools" in spec.description
 
 
@@ -89,12 +89,12 @@ def test_what_is_searched_for_is_an_object(arguments: str, searched: dict[str, A
 
 def test_what_was_searched_for_is_written_as_arguments() -> None:
     assert '{"query":"a"}' == arguments_of_search({"query": "a"}) == arguments_of_search('{"query":"a"}')
-    assert "{}" == arguments_of_search(None)
+    assert arguments_of_search(None) == "{}"
 
 
 def test_only_what_is_no_function_has_a_form_to_be_given_back() -> None:
     custom = ToolSpec("b", form=ToolForm.CUSTOM)
 
-    assert {"b": ToolForm.CUSTOM} == forms_of(Conversation("m", tools=(ToolSpec("a"), custom)))
+    assert forms_of(Conversation("m", tools=(ToolSpec("a"), custom))) == {"b": ToolForm.CUSTOM}
     assert has_forms(Conversation("m", tools=(custom,)))
     assert not has_forms(Conversation("m", tools=(ToolSpec("a"),)))

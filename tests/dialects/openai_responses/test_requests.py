@@ -59,12 +59,12 @@ def test_a_request_of_codex_is_understood_whole():
         ),
         Message(Role.USER, (ToolResult("call_a", (Text("22C"),)),)),
     )
-    assert ["now", "tools__get_weather"] == [tool.name for tool in asked.tools if isinstance(tool, ToolSpec)]
+    assert [tool.name for tool in asked.tools if isinstance(tool, ToolSpec)] == ["now", "tools__get_weather"]
     assert asked.reasoning == Reasoning(shown=True, summary="auto")
-    assert {"client_metadata": {"x": "y"}} == asked.extra
+    assert asked.extra == {"client_metadata": {"x": "y"}}
     rendered = openai_responses.render_request(asked, profile_for("gpt-5"))
     check_responses_request(rendered.body)
-    assert ("client_metadata", "tool web_search") == rendered.dropped
+    assert rendered.dropped == ("client_metadata", "tool web_search")
 
 
 def test_a_call_of_a_function_in_a_namespace_goes_back_under_both_names():
@@ -73,9 +73,9 @@ def test_a_call_of_a_function_in_a_namespace_goes_back_under_both_names():
     item = openai_responses.render_response(completion, envelope)["output"][0]
     written = openai_responses.writer(envelope).write(unfold(completion))
 
-    assert ("tools", "get_weather") == (item["namespace"], item["name"])
+    assert (item["namespace"], item["name"]) == ("tools", "get_weather")
     assert b"tools__get_weather" not in written
-    assert [GROUP, {"type": "web_search"}] == openai_responses.render_response(completion, envelope)["tools"][1:]
+    assert openai_responses.render_response(completion, envelope)["tools"][1:] == [GROUP, {"type": "web_search"}]
 
 
 def test_what_cannot_be_called_of_a_namespace_is_named():
@@ -85,15 +85,15 @@ def test_what_cannot_be_called_of_a_namespace_is_named():
     passed = openai_responses.passthrough_request(body_, profile_for("gpt-5"))
 
     assert rendered.dropped == passed.dropped == ("tool web_search",)
-    assert ["tools__get_weather"] == [tool["name"] for tool in passed.body["tools"]]
-    assert ["tools__get_weather"] == [tool["name"] for tool in rendered.body["tools"]]
+    assert [tool["name"] for tool in passed.body["tools"]] == ["tools__get_weather"]
+    assert [tool["name"] for tool in rendered.body["tools"]] == ["tools__get_weather"]
 
 
 def test_long_names_in_namespaces_stay_apart():
     group = {"type": "namespace", "name": "n" * 60, "tools": [{"name": "first"}, {"name": "second"}]}
     names = [tool.name for tool in openai_responses.parse_request({"input": "x", "tools": [group]}).tools[1:]]
 
-    assert 2 == len(set(names))
+    assert len(set(names)) == 2
     assert all(len(name) <= 64 for name in names)
 
 
@@ -145,11 +145,11 @@ def test_media_go_as_items_take_them():
     rendered = openai_responses.render_request(asked, profile_for("gpt-5"))
     check_responses_request(rendered.body)
 
-    assert "data:image/png;base64,AAAA" == rendered.body["input"][1]["output"][1]["image_url"]
-    assert [
+    assert rendered.body["input"][1]["output"][1]["image_url"] == "data:image/png;base64,AAAA"
+    assert rendered.body["input"][2]["content"] == [
         {"type": "input_file", "filename": "document.pdf", "file_data": "data:application/pdf;base64,AAAA"},
         {"type": "input_file", "file_url": "https://x.y/z.pdf"},
-    ] == rendered.body["input"][2]["content"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -203,10 +203,10 @@ def test_parts_and_results_of_every_sort_are_understood():
         Opaque("openai-responses", {"type": "input_file", "file_id": "file_1"}),
     )
     assert asked.messages[1].parts[0] == Refusal("no")
-    assert "local_shell_call" == asked.messages[1].parts[1].payload["type"]
+    assert asked.messages[1].parts[1].payload["type"] == "local_shell_call"
     assert asked.messages[2].parts == (ToolResult("a", (Text("r"),)),)
-    assert ["f"] == [tool.name for tool in asked.tools if isinstance(tool, ToolSpec)]
-    assert {"text": {"verbosity": "low"}} == asked.extra
+    assert [tool.name for tool in asked.tools if isinstance(tool, ToolSpec)] == ["f"]
+    assert asked.extra == {"text": {"verbosity": "low"}}
 
 
 def test_text_documents_are_said_as_text_and_own_items_go_back():
@@ -224,14 +224,14 @@ def test_text_documents_are_said_as_text_and_own_items_go_back():
     )
     body_ = openai_responses.render_request(asked, profile_for("gpt-5")).body
 
-    assert [
+    assert body_["input"] == [
         {"role": "user", "content": "<document>\nhi\n</document>"},
         {"type": "local_shell_call", "id": "x"},
         {"role": "developer", "content": "late"},
-    ] == body_["input"]
-    assert {"verbosity": "low"} == body_["text"]
-    assert ["reasoning.encrypted_content", "message.input_image.image_url"] == body_["include"]
-    assert {"a": "b"} == body_["metadata"]
+    ]
+    assert body_["text"] == {"verbosity": "low"}
+    assert body_["include"] == ["reasoning.encrypted_content", "message.input_image.image_url"]
+    assert body_["metadata"] == {"a": "b"}
 
 
 def test_fields_of_other_dialects_are_named():
@@ -253,8 +253,8 @@ def test_fields_of_other_dialects_are_named():
     rendered = openai_responses.render_request(asked, profile_for("gpt-5"))
     check_responses_request(rendered.body)
 
-    assert {"effort": "high"} == rendered.body["reasoning"]
-    assert (
+    assert rendered.body["reasoning"] == {"effort": "high"}
+    assert rendered.dropped == (
         "cache_control",
         "context_management",
         "max_tokens below 16",
@@ -264,7 +264,7 @@ def test_fields_of_other_dialects_are_named():
         "stop",
         "thinking",
         "top_k",
-    ) == rendered.dropped
+    )
 
 
 def test_passthrough_understands_choices_in_namespaces_and_refuses_nonsense():
@@ -272,8 +272,8 @@ def test_passthrough_understands_choices_in_namespaces_and_refuses_nonsense():
     asked = {"input": "x", "tools": [GROUP], "tool_choice": choice, "max_output_tokens": 99, "reasoning": {}}
     body_ = openai_responses.passthrough_request(asked, profile_for("gpt-4o")).body
 
-    assert {"type": "function", "name": "tools__get_weather"} == body_["tool_choice"]
-    assert 99 == body_["max_output_tokens"]
+    assert body_["tool_choice"] == {"type": "function", "name": "tools__get_weather"}
+    assert body_["max_output_tokens"] == 99
     for wrong in ({"input": 5}, {"tools": 5}, {"max_output_tokens": "x"}, {"include": [[]]}):
         with pytest.raises(FaultError):
             openai_responses.passthrough_request({"input": "x", **wrong}, profile_for("gpt-5"))
@@ -297,7 +297,7 @@ def test_a_choice_is_said_again_as_it_was_made():
     response = openai_responses.render_response(Completion(parts=(Text("{}"),)), envelope)
 
     assert response["tool_choice"] == named
-    assert {"format": {"type": "json_object"}} == response["text"]
+    assert response["text"] == {"format": {"type": "json_object"}}
 
 
 @pytest.mark.parametrize(("model", "kept"), [("gpt-5.3-codex", True), ("gpt-5.5", True), ("o3", False)])

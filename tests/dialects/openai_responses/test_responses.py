@@ -117,7 +117,7 @@ def test_every_item_is_announced_filled_and_finished():
     said = (Thinking("hm"), Text("hi"), ToolCall("a", "f"))
     data = openai_responses.writer(_envelope()).write(unfold(Completion(parts=said)))
 
-    assert [
+    assert [frame.event.removeprefix("response.") for frame in _frames(data)] == [
         "created",
         "in_progress",
         "output_item.added",
@@ -137,8 +137,8 @@ def test_every_item_is_announced_filled_and_finished():
         "function_call_arguments.done",
         "output_item.done",
         "completed",
-    ] == [frame.event.removeprefix("response.") for frame in _frames(data)]
-    assert "{}" == json.loads(_frames(data)[-1].data)["response"]["output"][2]["arguments"]
+    ]
+    assert json.loads(_frames(data)[-1].data)["response"]["output"][2]["arguments"] == "{}"
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_an_image_the_model_made_is_an_item():
     written = _frames(openai_responses.writer(_envelope()).write(unfold(said)))
     output = json.loads(written[-1].data)["response"]["output"]
 
-    assert [{"id": "ig_tok_0", "type": "image_generation_call", "status": "completed", "result": "AAAA"}] == output
+    assert output == [{"id": "ig_tok_0", "type": "image_generation_call", "status": "completed", "result": "AAAA"}]
     assert output == openai_responses.render_response(said, _envelope())["output"]
 
 
@@ -191,7 +191,7 @@ def test_a_failed_stream_keeps_its_id_and_says_why():
     ):
         failures = [json.loads(frame.data) for frame in _frames(data) if frame.event == "response.failed"]
         assert [failure["response"]["id"] for failure in failures] == [name]
-        assert "rate_limit_exceeded" == failures[0]["response"]["error"]["code"]
+        assert failures[0]["response"]["error"]["code"] == "rate_limit_exceeded"
         EVENTS.validate_python(failures[0])
 
 
@@ -222,9 +222,9 @@ def test_a_body_of_codex_passes_but_for_what_ai_core_refuses():
 
     assert rendered.body["input"] == [*said, CODEX["input"][2], namespace_call, CODEX["input"][4]]
     assert rendered.body["tools"] == [CODEX["tools"][0], {**GROUP["tools"][0], "name": "tools__get_weather"}]
-    assert "gpt-5.3-codex" == rendered.body["model"]
-    assert ["reasoning.encrypted_content"] == rendered.body["include"]
-    assert ("client_metadata", "tool web_search") == rendered.dropped
+    assert rendered.body["model"] == "gpt-5.3-codex"
+    assert rendered.body["include"] == ["reasoning.encrypted_content"]
+    assert rendered.dropped == ("client_metadata", "tool web_search")
     assert before == json.dumps(CODEX)
 
 
@@ -237,15 +237,15 @@ def test_passthrough_takes_off_what_openai_has_no_field_for():
     rendered = openai_responses.passthrough_request(asked, profile_for("gpt-5"))
 
     assert rendered.body["input"] == [said, thought, answer]
-    assert () == rendered.dropped
+    assert rendered.dropped == ()
 
 
 def test_a_choice_without_tools_is_no_choice():
     asked = {"input": "x", "tools": [{"type": "web_search"}], "tool_choice": "auto", "include": ["x.y"]}
     rendered = openai_responses.passthrough_request(asked, profile_for("gpt-4o"))
 
-    assert {"input": "x", "model": "gpt-4o"} == rendered.body
-    assert ("tool web_search", "x.y") == rendered.dropped
+    assert rendered.body == {"input": "x", "model": "gpt-4o"}
+    assert rendered.dropped == ("tool web_search", "x.y")
 
 
 @pytest.mark.parametrize("choice", [{"type": "web_search"}, "required"])
@@ -254,7 +254,7 @@ def test_a_tool_that_is_left_out_cannot_be_insisted_on(choice):
     with pytest.raises(FaultError, match="web_search") as refused:
         openai_responses.passthrough_request(asked, profile_for("gpt-4o"))
 
-    assert "tool_choice" == refused.value.fault.param
+    assert refused.value.fault.param == "tool_choice"
 
 
 def test_names_that_are_none_name_no_function():
@@ -262,8 +262,8 @@ def test_names_that_are_none_name_no_function():
     rendered = openai_responses.passthrough_request({"input": "x", "tools": [odd]}, profile_for("gpt-4o"))
     frame = Frame('{"type":"response.output_item.added","item":{"type":"function_call","name":{}}}')
 
-    assert ["tools__get_weather"] == [tool["name"] for tool in rendered.body["tools"]]
-    assert ("tool function",) == rendered.dropped
+    assert [tool["name"] for tool in rendered.body["tools"]] == ["tools__get_weather"]
+    assert rendered.dropped == ("tool function",)
     assert b'"name":{}' in openai_responses.passthrough_frame(frame, _envelope())
 
 
@@ -271,8 +271,8 @@ def test_a_whole_answer_passes_under_the_public_names():
     answer = body(BACKEND, "calls")
     passed = openai_responses.passthrough_response(answer, _envelope())
 
-    assert "my-gpt" == passed["model"]
-    assert ("tools", "get_weather") == (passed["output"][1]["namespace"], passed["output"][1]["name"])
+    assert passed["model"] == "my-gpt"
+    assert (passed["output"][1]["namespace"], passed["output"][1]["name"]) == ("tools", "get_weather")
     assert passed["output"][2] == answer["output"][2]
 
 
@@ -296,7 +296,7 @@ def test_images_by_url_and_data_are_understood():
 def test_a_failure_is_said_in_few_codes():
     failed = openai_responses.writer(_envelope()).write([Failed(Fault(FaultKind.GONE, "gone"))])
 
-    assert {"code": "server_error", "message": "gone"} == json.loads(_frames(failed)[-1].data)["response"]["error"]
+    assert json.loads(_frames(failed)[-1].data)["response"]["error"] == {"code": "server_error", "message": "gone"}
 
 
 def test_a_response_that_fails_is_created_once_whenever_it_fails():
@@ -304,6 +304,6 @@ def test_a_response_that_fails_is_created_once_whenever_it_fails():
     begun = ["response.created", "response.in_progress"]
     whole, writer = openai_responses.writer(_envelope()).write([fault]), openai_responses.writer(_envelope())
 
-    assert [*begun, "response.failed"] == [frame.event for frame in _frames(whole)]
+    assert [frame.event for frame in _frames(whole)] == [*begun, "response.failed"]
     assert begun == [frame.event for frame in _frames(writer.write([Started()]))]
-    assert ["response.failed"] == [frame.event for frame in _frames(writer.write([fault]))]
+    assert [frame.event for frame in _frames(writer.write([fault]))] == ["response.failed"]

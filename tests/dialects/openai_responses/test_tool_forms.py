@@ -91,8 +91,8 @@ def test_calls_come_back_as_what_was_declared_whole_and_in_a_stream(may_pass: bo
         {**custom, "call_id": "c4", "name": "patch", "namespace": "files", "input": ""},
     ]
     assert response["output"] == done == events[-1]["response"]["output"]
-    assert ["", "", {}, "", ""] == [item.get("input", item.get("arguments")) for item in begun]
-    assert {"in_progress"} == {item["status"] for item in begun}
+    assert [item.get("input", item.get("arguments")) for item in begun] == ["", "", {}, "", ""]
+    assert {item["status"] for item in begun} == {"in_progress"}
     declared = [FUNCTION["name"], CUSTOM, SEARCH, GROUP]
     for told in (response, events[0]["response"], events[-1]["response"]):
         assert declared == [tool["name"] if tool["type"] == "function" else tool for tool in told["tools"]]
@@ -110,9 +110,9 @@ def test_the_text_of_a_custom_tools_call_comes_in_events_of_its_own(may_pass: bo
             said[event["output_index"]].append(event["delta"])
     ends = [event["input"] for event in events if event["type"] == "response.custom_tool_call_input.done"]
 
-    assert (TEXT, "") == ("".join(said[0]), "".join(said[2]))
+    assert ("".join(said[0]), "".join(said[2])) == (TEXT, "")
     assert len(said[0]) > 1
-    assert [TEXT, ""] == ends
+    assert ends == [TEXT, ""]
     assert not [event for event in events if event["type"].startswith("response.function_call_arguments")]
     assert all(frame.event == event["type"] for frame, event in zip(frames, events, strict=True))
 
@@ -153,18 +153,20 @@ def test_every_tool_is_a_function_to_gpt_and_its_calls_are_those_of_one() -> Non
     for each in rendered(input=history, tools=[FUNCTION, CUSTOM, SEARCH], tool_choice=choice):
         names = ["read_file", "apply_patch", "tool_search", "files__list", "files__patch", "late"]
         assert names == [tool["name"] for tool in each.body["tools"]]
-        assert {"function"} == {tool["type"] for tool in each.body["tools"]}
+        assert {tool["type"] for tool in each.body["tools"]} == {"function"}
         calls = [item for item in each.body["input"] if item.get("type") == "function_call"]
         given = [item for item in each.body["input"] if item.get("type") == "function_call_output"]
-        assert [json.dumps({"input": TEXT}, ensure_ascii=False, separators=(",", ":")), '{"query":"a"}'] == [
-            call["arguments"] for call in calls
+        assert [call["arguments"] for call in calls] == [
+            json.dumps({"input": TEXT}, ensure_ascii=False, separators=(",", ":")),
+            '{"query":"a"}',
         ]
-        assert ["it applied", "These tools were found, and can be called now: files__list, files__patch"] == [
-            result["output"] for result in given
+        assert [result["output"] for result in given] == [
+            "it applied",
+            "These tools were found, and can be called now: files__list, files__patch",
         ]
         assert len(each.body["input"]) == 6
-        assert {"type": "function", "name": "apply_patch"} == each.body["tool_choice"]
-        assert () == each.dropped
+        assert each.body["tool_choice"] == {"type": "function", "name": "apply_patch"}
+        assert each.dropped == ()
 
 
 def test_tools_of_an_item_are_declared_once_and_the_last_declaration_counts() -> None:
@@ -173,28 +175,28 @@ def test_tools_of_an_item_are_declared_once_and_the_last_declaration_counts() ->
     said = [declaring, {"role": "developer", "content": "Be brief."}, {"role": "user", "content": "hi"}]
     for each in rendered(input=said, tools=[FUNCTION, GROUP]):
         names = [tool["name"] for tool in each.body["tools"]]
-        assert ["read_file", "files__list", "files__patch", "apply_patch"] == names
-        assert "newer" == each.body["tools"][0]["description"]
-        assert () == each.dropped
+        assert names == ["read_file", "files__list", "files__patch", "apply_patch"]
+        assert each.body["tools"][0]["description"] == "newer"
+        assert each.dropped == ()
     for each in rendered(input=said, tools=None):
-        assert ["read_file", "apply_patch"] == [tool["name"] for tool in each.body["tools"]]
+        assert [tool["name"] for tool in each.body["tools"]] == ["read_file", "apply_patch"]
 
 
 def test_allowed_tools_may_be_custom_ones() -> None:
     choice = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "custom", "name": "apply_patch"}]}
     passed, translated = rendered(tool_choice=choice)
 
-    assert [{"type": "function", "name": "apply_patch"}] == passed.body["tool_choice"]["tools"]
-    assert (["apply_patch"], "required") == (
+    assert passed.body["tool_choice"]["tools"] == [{"type": "function", "name": "apply_patch"}]
+    assert (
         [tool["name"] for tool in translated.body["tools"]],
         translated.body["tool_choice"],
-    )
+    ) == (["apply_patch"], "required")
 
 
 def test_a_search_that_openai_carries_out_is_named() -> None:
     for each in rendered(tools=[FUNCTION, {"type": "tool_search"}]):
-        assert ("tool tool_search",) == each.dropped
-        assert ["read_file"] == [tool["name"] for tool in each.body["tools"]]
+        assert each.dropped == ("tool tool_search",)
+        assert [tool["name"] for tool in each.body["tools"]] == ["read_file"]
 
 
 def test_a_search_that_found_nothing_says_so() -> None:
@@ -248,15 +250,15 @@ def test_an_unknown_item_at_the_front_leaves_instructions_what_they_are(backend:
 def test_instructions_alone_are_the_question_beside_an_unknown_item() -> None:
     asked = openai_responses.parse_request({"input": [UNKNOWN, {"role": "developer", "content": "Be brief."}]})
 
-    assert (Role.USER, (Text("Be brief."),)) == (asked.messages[-1].role, asked.messages[-1].parts)
-    assert () == asked.system
+    assert (asked.messages[-1].role, asked.messages[-1].parts) == (Role.USER, (Text("Be brief."),))
+    assert asked.system == ()
 
 
 def test_a_custom_tool_says_what_it_was_declared_as() -> None:
     _, spec, *_ = request_of().envelope.conversation.tools
 
     assert isinstance(spec, ToolSpec)
-    assert (ToolForm.CUSTOM, CUSTOM) == (spec.form, spec.declared)
+    assert (spec.form, spec.declared) == (ToolForm.CUSTOM, CUSTOM)
 
 
 def test_a_call_without_arguments_is_given_no_text() -> None:

@@ -26,7 +26,7 @@ def result(id: str, output: Any = "done") -> dict[str, Any]:
 def sent(items: list[Any], **more: Any) -> list[Any]:
     rendered = openai_responses.passthrough_request({"model": "m", "input": items, **more}, GPT)
 
-    assert () == rendered.dropped
+    assert rendered.dropped == ()
     return rendered.body["input"]
 
 
@@ -47,7 +47,7 @@ def test_each_call_has_a_result_and_each_result_a_call(items, expected):
     told = sent(items)
     check_items(told, ResponseStore(), "d1")
 
-    assert expected == told
+    assert told == expected
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_items_that_fit_pass_as_they_are(items):
 
 
 def test_a_result_whose_call_the_deployment_keeps_passes_as_it_is():
-    assert [result("a")] == sent([result("a")], previous_response_id="resp_1")
+    assert sent([result("a")], previous_response_id="resp_1") == [result("a")]
 
 
 @pytest.mark.parametrize("kind", ["custom_tool_call_output", "function_call_output"])
@@ -71,7 +71,8 @@ def test_a_call_of_free_text_is_one_of_a_function_with_a_result(kind):
     custom = {"type": "custom_tool_call", "call_id": "a", "name": "g", "input": "x"}
     told = {"type": "function_call", "call_id": "a", "name": "g", "arguments": '{"input":"x"}'}
 
-    assert [told, {"type": "function_call_output", "call_id": "a", "output": "y"}] == sent(
-        [custom, {"type": kind, "call_id": "a", "output": "y"}]
-    )
-    assert [told, result("a") | NONE] == sent([custom])
+    assert sent([custom, {"type": kind, "call_id": "a", "output": "y"}]) == [
+        told,
+        {"type": "function_call_output", "call_id": "a", "output": "y"},
+    ]
+    assert sent([custom]) == [told, result("a") | NONE]

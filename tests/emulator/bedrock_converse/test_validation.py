@@ -72,6 +72,6 @@ def test_converse_refuses(eu, model, change, words):
 
     answer = eu.post(model, path, body | change)
 
-    assert 400 == answer.status_code
+    assert answer.status_code == 400
     assert words in answer.json()["message"]
-    assert "ValidationException" == answer.headers["x-amzn-errortype"]
+    assert answer.headers["x-amzn-errortype"] == "ValidationException"

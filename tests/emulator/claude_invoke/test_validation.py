@@ -100,9 +100,9 @@ def test_claude_refuses(eu, model, change, words):
 
     answer = eu.post(model, path, body | change)
 
-    assert 400 == answer.status_code
+    assert answer.status_code == 400
     assert words in answer.json()["message"]
-    assert "ValidationException" == answer.headers["x-amzn-errortype"]
+    assert answer.headers["x-amzn-errortype"] == "ValidationException"
 
 
 @pytest.mark.parametrize("key", ["max_tokens", "anthropic_version"])
@@ -123,6 +123,6 @@ def test_claude_takes_what_it_knows(eu):
         {"system": [_text("Be brief", cache_control={"type": "ephemeral", "ttl": "1h"})]},
     )
     for extra in extras:
-        assert 200 == eu.post(SONNET, path, body | extra).status_code
+        assert eu.post(SONNET, path, body | extra).status_code == 200
     path, body = request("invoke", OPUS, "Hello")
-    assert 200 == eu.post(OPUS, path, body | ADAPT | {"output_config": {"effort": "high"}}).status_code
+    assert eu.post(OPUS, path, body | ADAPT | {"output_config": {"effort": "high"}}).status_code == 200

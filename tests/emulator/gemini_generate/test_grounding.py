@@ -25,8 +25,8 @@ def test_a_search_is_told_once_with_stretches_in_bytes(eu, verb):
     answer = eu.post("gemini-2.5-flash", f"models/gemini-2.5-flash:{verb}", ASKED | SEARCH)
     text, [found] = grounding_of(answer)
 
-    assert ["caf\u00e9s \U0001f99c in Walldorf, please, and"] == found["webSearchQueries"]
-    assert 2 == len(found["groundingChunks"])
+    assert found["webSearchQueries"] == ["caf\u00e9s \U0001f99c in Walldorf, please, and"]
+    assert len(found["groundingChunks"]) == 2
     stretches = [each["segment"] for each in found["groundingSupports"]]
     for stretch in stretches:
         said = text.encode()[stretch.get("startIndex", 0) : stretch["endIndex"]]
@@ -37,7 +37,7 @@ def test_a_search_is_told_once_with_stretches_in_bytes(eu, verb):
 def test_without_a_search_there_is_nothing_to_tell(eu):
     answer = eu.post("gemini-2.5-flash", "models/gemini-2.5-flash:generateContent", ASKED)
 
-    assert [] == grounding_of(answer)[1]
+    assert grounding_of(answer)[1] == []
 
 
 @pytest.mark.parametrize("tool", ["googleSearch", "urlContext"])
@@ -45,4 +45,4 @@ def test_functions_and_a_search_are_refused_together(eu, tool):
     tools = [{tool: {}}, {"functionDeclarations": [{"name": "f"}]}]
     answer = eu.post("gemini-2.5-flash", "models/gemini-2.5-flash:generateContent", ASKED | {"tools": tools})
 
-    assert (400, True) == (answer.status_code, "all search tools" in answer.text)
+    assert (answer.status_code, "all search tools" in answer.text) == (400, True)

@@ -67,7 +67,7 @@ def test_gemini_refuses(eu, model, change, words):
     answer = eu.post(model, path, body | change)
     error = answer.json()["error"]
 
-    assert (400, 400, "INVALID_ARGUMENT") == (answer.status_code, error["code"], error["status"])
+    assert (answer.status_code, error["code"], error["status"]) == (400, 400, "INVALID_ARGUMENT")
     assert words in error["message"]
 
 
@@ -84,11 +84,11 @@ def test_gemini_3_knows_its_own_signatures_and_the_word_that_skips_them(eu):
 
     assert "thoughtSignature" in first
     assert "thoughtSignature" not in second
-    assert 200 == go_on(first["thoughtSignature"])
-    assert 200 == go_on(first["thoughtSignature"].replace("+", "-").replace("/", "_"))
-    assert 200 == go_on("skip_thought_signature_validator")
-    assert 200 == go_on("c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=")
-    assert 400 == go_on("anything else")
+    assert go_on(first["thoughtSignature"]) == 200
+    assert go_on(first["thoughtSignature"].replace("+", "-").replace("/", "_")) == 200
+    assert go_on("skip_thought_signature_validator") == 200
+    assert go_on("c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=") == 200
+    assert go_on("anything else") == 400
 
 
 def test_gemini_3_asks_for_signatures_of_the_current_turn_only(eu):
@@ -96,7 +96,7 @@ def test_gemini_3_asks_for_signatures_of_the_current_turn_only(eu):
 
     past = _contents(ASKED, CALLED, ANSWERED, ("model", {"text": "b"}), ASKED)
 
-    assert 200 == eu.post(NEW_FLASH, path, body | past).status_code
+    assert eu.post(NEW_FLASH, path, body | past).status_code == 200
 
 
 def test_gemini_reads_snake_case_and_lone_objects(eu):
@@ -116,4 +116,4 @@ def test_gemini_reads_snake_case_and_lone_objects(eu):
 
     part = eu.post(FLASH, f"models/{FLASH}:generateContent", body).json()["candidates"][0]["content"]["parts"][0]
 
-    assert {"name": "my_tool", "args": {"a_b": "some a_b"}} == part["functionCall"]
+    assert part["functionCall"] == {"name": "my_tool", "args": {"a_b": "some a_b"}}

@@ -97,5 +97,5 @@ def test_azure_refuses(eu, model, change, param, code):
     answer = eu.post(model, CHAT, {"messages": [SAID]} | change)
     error = answer.json()["error"]
 
-    assert 400 == answer.status_code
+    assert answer.status_code == 400
     assert ("invalid_request_error", param, code) == (error["type"], error["param"], error["code"])

@@ -28,7 +28,7 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type":
 def test_what_came_later_is_not_recognized(eu: Client, version: str, more: dict[str, Any], said: str) -> None:
     told = eu.post("gpt-4.1", f"chat/completions?api-version={version}", HELLO | more)
 
-    assert 400 == told.status_code
+    assert told.status_code == 400
     assert said in told.json()["error"]["message"]
 
 
@@ -42,4 +42,4 @@ def test_what_came_later_is_not_recognized(eu: Client, version: str, more: dict[
     ],
 )
 def test_what_a_version_knows_is_taken(eu: Client, version: str, more: dict[str, Any]) -> None:
-    assert 200 == eu.post("gpt-4.1", f"chat/completions?api-version={version}", HELLO | more).status_code
+    assert eu.post("gpt-4.1", f"chat/completions?api-version={version}", HELLO | more).status_code == 200

@@ -38,7 +38,7 @@ def test_a_tool_wants_an_object_with_properties_and_arrays_of_something(eu, mode
     answer = eu.post(model, *asked(model, schema))
     error = answer.json()["error"]
 
-    assert (400, "invalid_function_parameters") == (answer.status_code, error["code"])
+    assert (answer.status_code, error["code"]) == (400, "invalid_function_parameters")
     assert f"Invalid schema for function 'f': {words}" in error["message"]
 
 
@@ -46,15 +46,15 @@ def test_a_tool_wants_an_object_with_properties_and_arrays_of_something(eu, mode
 def test_a_choice_at_the_root_is_for_responses_of_gpt_5_alone(eu, choice):
     refused = eu.post("gpt-4.1", *asked("gpt-4.1", WHOLE | choice))
 
-    assert 400 == refused.status_code
+    assert refused.status_code == 400
     assert "not have 'oneOf'/'anyOf'/'allOf'/'enum'/'const'/'not' at the top level." in refused.text
-    assert 200 == eu.post("gpt-5", *asked("gpt-5", WHOLE | choice)).status_code
+    assert eu.post("gpt-5", *asked("gpt-5", WHOLE | choice)).status_code == 200
 
 
 @pytest.mark.parametrize("schema", FINE)
 @pytest.mark.parametrize("model", ["gpt-4.1", "gpt-5"])
 def test_other_schemas_are_taken(eu, model, schema):
-    assert 200 == eu.post(model, *asked(model, schema)).status_code
+    assert eu.post(model, *asked(model, schema)).status_code == 200
 
 
 def test_an_answer_wants_arrays_of_something_too(eu):
@@ -63,5 +63,5 @@ def test_an_answer_wants_arrays_of_something_too(eu):
     text = {"text": {"format": {"type": "json_schema", **form}}}
 
     for answer in (eu.post("gpt-4.1", CHAT, CHAT_BODY | chat), eu.post("gpt-5", "responses", {"input": "a"} | text)):
-        assert 400 == answer.status_code
+        assert answer.status_code == 400
         assert "Invalid schema for response_format 'r': In context=('properties', 'xs'), array schema" in answer.text

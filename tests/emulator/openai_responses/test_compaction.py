@@ -9,12 +9,12 @@ def test_a_compaction_holds_what_the_user_said_and_seals_the_rest(eu):
     answer = eu.post("gpt-5", "responses/compact", {"input": SAID, "instructions": "Be brief."})
     whole = answer.json()
 
-    assert (200, "response.compaction") == (answer.status_code, whole["object"])
-    assert ["message", "compaction"] == [item["type"] for item in whole["output"]]
-    assert "My colour is blue." == whole["output"][0]["content"]
+    assert (answer.status_code, whole["object"]) == (200, "response.compaction")
+    assert [item["type"] for item in whole["output"]] == ["message", "compaction"]
+    assert whole["output"][0]["content"] == "My colour is blue."
     assert whole["usage"]["input_tokens"] > 0
     again = {"input": [*whole["output"], {"role": "user", "content": "Which?"}]}
-    assert 200 == eu.post("gpt-5", "responses", again).status_code
+    assert eu.post("gpt-5", "responses", again).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["max_output_tokens", "tools", "stream", "reasoning"])
@@ -28,10 +28,10 @@ def test_what_another_has_sealed_is_refused(eu):
     sealed = {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAAAABx"}
     answer = eu.post("gpt-5", "responses", {"input": [sealed, *SAID]})
 
-    assert (400, "invalid_encrypted_content") == (answer.status_code, answer.json()["error"]["code"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_encrypted_content")
 
 
 def test_a_model_that_takes_no_responses_makes_nothing_shorter(eu):
     answer = eu.post("gpt-4.1", "responses/compact", {"input": SAID})
 
-    assert (400, True) == (answer.status_code, "is not allowed for model" in answer.json()["message"])
+    assert (answer.status_code, "is not allowed for model" in answer.json()["message"]) == (400, True)

@@ -37,7 +37,7 @@ def test_responses_refuses(eu, change, code):
 def test_ai_core_lets_only_functions_through(eu, kind):
     answer = eu.post("gpt-5", "responses", {"input": "a", "tools": [{"type": kind, "name": "x"}]})
 
-    assert 400 == answer.status_code
+    assert answer.status_code == 400
     assert answer.json() == {
         "error": "BadRequest",
         "message": f"The following tool is not allowed for model 'gpt-5': {kind}.",
@@ -48,7 +48,7 @@ def test_ai_core_names_every_kind_of_tool_that_it_refuses(eu):
     tools = [{"type": kind, "name": "x"} for kind in ("tool_search", "function", "custom", "namespace", "custom")]
     answer = eu.post("gpt-5.3-codex", "responses", {"input": "a", "tools": tools})
 
-    assert 400 == answer.status_code
+    assert answer.status_code == 400
     said = "The following tools are not allowed for model 'gpt-5.3-codex': custom, namespace and tool_search."
     assert said == answer.json()["message"]
 
@@ -58,6 +58,6 @@ def test_calls_of_custom_tools_are_taken_in_the_history(eu):
     output = {"type": "custom_tool_call_output", "call_id": "c1", "output": "it applied"}
     answer = eu.post("gpt-5", "responses", {"input": [SAID, call, output]})
 
-    assert (200, True) == (answer.status_code, "it applied" in answer.text)
+    assert (answer.status_code, "it applied" in answer.text) == (200, True)
     for alone in ([SAID, call], [SAID, output], [SAID, call, {**output, "type": "function_call_output"}]):
-        assert 400 == eu.post("gpt-5", "responses", {"input": alone}).status_code
+        assert eu.post("gpt-5", "responses", {"input": alone}).status_code == 400

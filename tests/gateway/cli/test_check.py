@@ -55,13 +55,14 @@ def test_a_deployment_at_another_host_than_the_api_is_told_and_not_served():
 
     why = "its URL has another host, scheme or port than AI_API_URL, and no token is sent there"
     added = "gpt-4.1 (d1) runs and is added, taken for one of the family openai and asked by openai-chat"
-    assert [IN, ("--", f"gpt-5 (d2) runs and is not served: {why}"), ("ok", added)] == told
+    assert told == [IN, ("--", f"gpt-5 (d2) runs and is not served: {why}"), ("ok", added)]
 
 
 def test_a_deployment_that_runs_is_well():
-    assert [IN, ("ok", f"gpt-4.1 (d1) runs, {CHAT}")] == findings(
-        settings(account(models={"gpt-4.1": ["d1"]})), listed("d1")
-    )
+    assert findings(settings(account(models={"gpt-4.1": ["d1"]})), listed("d1")) == [
+        IN,
+        ("ok", f"gpt-4.1 (d1) runs, {CHAT}"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -77,16 +78,16 @@ def test_a_deployment_that_would_not_serve_is_wrong(deployments, text):
     report = examine(settings(account(models={"gpt-4.1": ["d1"]})), lambda _: None, lambda _: deployments)
 
     assert report.findings[-1] == Finding(Mark.WRONG, "eu", text)
-    assert (False, 1) == (report.is_ok, report.exit_code)
+    assert (report.is_ok, report.exit_code) == (False, 1)
 
 
 def test_another_spelling_of_the_same_model_is_well():
     given = settings(account(models={"claude-4.5-sonnet": ["d1"]}))
 
-    assert [
+    assert findings(given, listed("d1", "anthropic--claude-4.5-sonnet")) == [
         IN,
         ("ok", f"claude-4.5-sonnet (d1) runs, where it is called anthropic--claude-4.5-sonnet, {CLAUDE}"),
-    ] == findings(given, listed("d1", "anthropic--claude-4.5-sonnet"))
+    ]
 
 
 @pytest.mark.parametrize("name", ["4.5-sonnet", "sonnet-4.5", "sonnet", "my-claude", "CLAUDE"])
@@ -94,7 +95,7 @@ def test_a_short_name_is_well_and_told_what_it_is_taken_for(name):
     runs = "anthropic--claude-4.5-sonnet"
     given = settings(account(models={name: ["d1"]}))
 
-    assert [IN, ("ok", f"{name} (d1) runs, where it is called {runs}, {CLAUDE}")] == findings(given, listed("d1", runs))
+    assert findings(given, listed("d1", runs)) == [IN, ("ok", f"{name} (d1) runs, where it is called {runs}, {CLAUDE}")]
 
 
 @pytest.mark.parametrize(
@@ -111,20 +112,20 @@ def test_a_short_name_is_well_and_told_what_it_is_taken_for(name):
 def test_a_name_that_says_another_model_is_wrong(name, runs):
     given = settings(account(models={name: ["d1"]}))
 
-    assert ("!!", f"{name} (d1) serves {runs or 'no model'}") == findings(given, listed("d1", runs))[-1]
+    assert findings(given, listed("d1", runs))[-1] == ("!!", f"{name} (d1) serves {runs or 'no model'}")
 
 
 def test_what_is_looked_up_is_taken_for_what_it_says_it_runs():
     given = settings(account(models={"my-claude": ["d1"]}, discovery=True))
     found = findings(given, listed("d1", "anthropic--claude-3-opus"), listed("d2", "text-embedding-3-small"))
 
-    assert [
+    assert found[1:] == [
         ("!!", "my-claude (d1) serves anthropic--claude-3-opus"),
         (
             "ok",
             "text-embedding-3-small (d2) runs and is added, taken for one of the family openai and asked by embeddings",
         ),
-    ] == found[1:]
+    ]
 
 
 def test_a_protocol_of_the_users_own_is_told():
@@ -143,34 +144,34 @@ def test_what_runs_beside_the_list_is_mentioned():
     given = settings(account(models={"gpt-4.1": ["d1"]}))
     deployments = [listed("d1"), listed("d2", "gpt-5"), listed("d3", "x", "STOPPED"), listed("d4", "")]
 
-    assert [("--", "gpt-5 (d2) runs and is not served")] == findings(given, *deployments)[2:]
+    assert findings(given, *deployments)[2:] == [("--", "gpt-5 (d2) runs and is not served")]
 
 
 def test_a_model_that_runs_more_than_once_has_one_line():
     given = settings(account(discovery=True))
 
-    assert [
+    assert findings(given, listed("d1"), listed("d2", "m"), listed("d3")) == [
         IN,
         ("ok", f"gpt-4.1 (d1, d3) runs and is added, {CHAT}"),
         ("ok", f"m (d2) runs and is added, {UNKNOWN}"),
-    ] == findings(given, listed("d1"), listed("d2", "m"), listed("d3"))
+    ]
 
 
 def test_what_discovery_adds_is_listed_through_the_filters():
     given = settings(account(discovery=True), filters=Filters(exclude=["nano"]))
 
-    assert [
+    assert findings(given, listed("d1"), listed("d2", "gpt-5-nano")) == [
         IN,
         ("ok", f"gpt-4.1 (d1) runs and is added, {CHAT}"),
         ("--", "gpt-5-nano (d2) runs and is not served"),
-    ] == findings(given, listed("d1"), listed("d2", "gpt-5-nano"))
+    ]
 
 
 @pytest.mark.parametrize("deployments", [[], [listed("d1", "nano")]])
 def test_a_subaccount_that_serves_nothing_is_wrong(deployments):
     given = settings(account(discovery=True), filters=Filters(exclude=["nano"]))
 
-    assert ("!!", "serves nothing: no model runs in the resource group team-a") == findings(given, *deployments)[-1]
+    assert findings(given, *deployments)[-1] == ("!!", "serves nothing: no model runs in the resource group team-a")
 
 
 def test_a_subaccount_that_does_not_let_us_in_is_wrong_and_not_asked_further():
@@ -210,7 +211,7 @@ def test_warnings_of_the_file_come_first_and_do_no_harm():
     report = examine(settings(warnings=("port: odd",)), lambda _: None, lambda _: [])
 
     assert report == Report((Finding(Mark.NOTE, "settings", "port: odd"),))
-    assert 0 == report.exit_code
+    assert report.exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -267,10 +268,10 @@ def test_everything_is_tried_over_the_network_with_one_token(core):
     with closing(ManagementClient()) as client:
         report = check(settings(account(models={"m": ["d1"]}, url=url)), client)
 
-    assert f"ok eu: the service key gets an access token\nok eu: m (d1) runs, {UNKNOWN}\nall is well\n" == render(
-        report
+    assert (
+        render(report) == f"ok eu: the service key gets an access token\nok eu: m (d1) runs, {UNKNOWN}\nall is well\n"
     )
-    assert 1 == core.tokens
+    assert core.tokens == 1
 
 
 def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):
@@ -281,7 +282,7 @@ def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):
         report = check(settings(bad, account(models={"m": ["d1"]}, url=url)), client)
 
     text = render(report)
-    assert [Mark.WRONG, Mark.OK, Mark.OK] == [each.mark for each in report.findings]
+    assert [each.mark for each in report.findings] == [Mark.WRONG, Mark.OK, Mark.OK]
     assert not any(secret in text for secret in ("hunter2", "sesame", str(core.server_port)))
 
 
@@ -317,5 +318,5 @@ def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
         f"{stopped['model']} ({stopped['id']}) is STOPPED, not RUNNING",
     ]
     assert f"ok us: gpt-4.1 ({first['gpt-4.1']}) runs, {CHAT}\n" in render(report)
-    assert {"eu", "us"} == {endpoint.subaccount for endpoint in pools(joined)["gpt-4.1"]}
-    assert {"default", "team-a"} == {endpoint.resource_group for endpoint in pools(joined)["gpt-4.1"]}
+    assert {endpoint.subaccount for endpoint in pools(joined)["gpt-4.1"]} == {"eu", "us"}
+    assert {endpoint.resource_group for endpoint in pools(joined)["gpt-4.1"]} == {"default", "team-a"}

@@ -36,7 +36,7 @@ def test_a_config_file_is_what_a_user_of_the_tenants_would_write() -> None:
         },
     }
 
-    assert expected == config_for({"eu": TENANT})
+    assert config_for({"eu": TENANT}) == expected
 
 
 def listens(url: str) -> bool:
@@ -52,10 +52,10 @@ def listens(url: str) -> bool:
 def test_a_demo_is_ready_when_it_is_there_and_gone_when_it_is_closed() -> None:
     with Demo() as demo:
         settings = load(demo.config, {}, Path("/nowhere"))
-        assert {"eu", "us"} == settings.subaccounts.keys()
+        assert settings.subaccounts.keys() == {"eu", "us"}
         assert "gpt-4.1" in pools(settings)
         assert demo.url in demo.config.read_text()
-        assert 0o600 == demo.config.stat().st_mode & 0o777
+        assert demo.config.stat().st_mode & 0o777 == 0o600
         assert KEY in json.loads(demo.config.read_text())["secret_authentication_tokens"]
         assert listens(demo.url)
     demo.close()
@@ -83,4 +83,4 @@ def test_an_emulator_that_cannot_be_asked_is_ended(monkeypatch: pytest.MonkeyPat
         Demo()
 
     [(url, listened)] = asked
-    assert (True, False) == (listened, listens(url))
+    assert (listened, listens(url)) == (True, False)

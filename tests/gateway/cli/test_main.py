@@ -61,7 +61,7 @@ def test_options_count_before_the_config_file(ask: Ask, config: Callable[..., No
     config(port=9, server={"workers": 1}, log_level="error")
     told = ask("--port", str(port), "--workers", "3", "--log-level", "warning", "--host", "localhost")
 
-    assert 0 == told.exit_code
+    assert told.exit_code == 0
     [settings] = served
     assert ("127.0.0.1", port, 3, "warning") == (
         settings.host,
@@ -79,10 +79,10 @@ def test_a_host_that_leads_nowhere_is_one_clear_line(
     config(host="nowhere.invalid")
     told = ask()
 
-    assert (2, []) == (told.exit_code, served)
+    assert (told.exit_code, served) == (2, [])
     assert told.stderr.startswith("sap-ai-proxy: cannot listen on nowhere.invalid: ")
     assert told.stderr.endswith(". Give an address of this machine with --host.\n")
-    assert 1 == told.stderr.count("\n")
+    assert told.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", [(), ("check",), ("route", "gpt-4.1")], ids=["serve", "check", "route"])
@@ -91,7 +91,7 @@ def test_a_config_file_that_nobody_may_look_for_is_one_clear_line(
 ) -> None:
     told = ask(*command, "--config", f"{'x' * 300}/config.json")
 
-    assert (2, []) == (told.exit_code, served)
+    assert (told.exit_code, served) == (2, [])
     assert re.fullmatch(
         r"sap-ai-proxy: Cannot look for the config file x+/config\.json: File name too long\.\n", told.stderr
     )
@@ -101,7 +101,7 @@ def test_debug_is_a_level_of_the_log(ask: Ask, config: Callable[..., None], serv
     config(port=free_port())
     ask("--debug")
 
-    assert ["debug"] == [settings.log_level for settings in served]
+    assert [settings.log_level for settings in served] == ["debug"]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_what_is_odd_about_the_config_file_is_said_and_no_obstacle(
     config(prot=1, port=free_port())
     told = ask()
 
-    assert 1 == len(served)
+    assert len(served) == 1
     assert 'warning: prot: this key is unknown and has no effect; did you mean "port"?' in told.stderr
 
 
@@ -139,7 +139,7 @@ def test_a_demo_is_served_whatever_config_file_there_is_if_it_is_asked_for(
     config()
     told = ask("--demo", "--port", str(free_port()))
 
-    assert 0 == told.exit_code
+    assert told.exit_code == 0
     assert "This is a demo: " in told.stderr
     assert "No config.json" not in told.stderr
     assert "Try it" in told.stderr
@@ -154,17 +154,17 @@ def test_a_service_key_in_the_environment_is_no_reason_for_a_demo(
     told = ask("--port", str(free_port()))
 
     assert "demo" not in told.stderr
-    assert ["default"] == [name for settings in served for name in settings.subaccounts]
+    assert [name for settings in served for name in settings.subaccounts] == ["default"]
 
 
 def test_check_goes_out_the_way_that_is_configured(ask: Ask, config: Callable[..., None]) -> None:
     """An HTTP proxy at which nobody listens lets nothing through."""
     config()
-    assert 0 == ask("check").exit_code
+    assert ask("check").exit_code == 0
 
     config(upstream={"proxy": f"http://127.0.0.1:{free_port()}"})
     told = ask("check")
-    assert 1 == told.exit_code
+    assert told.exit_code == 1
     assert "!! eu: no access token: SAP AI Core could not be reached." in told.stdout
 
 
@@ -173,9 +173,9 @@ def test_route_explains_without_calling_anything(ask: Ask, config: Callable[...,
     cloud.forget()
     told = ask("route", "gpt-4.1", "--n", "2")
 
-    assert 0 == told.exit_code
+    assert told.exit_code == 0
     assert "protocol  openai-chat, passed through" in told.stdout
-    assert [] == cloud.ask("GET", "/admin/requests")
+    assert cloud.ask("GET", "/admin/requests") == []
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
     config()
     told = ask(*arguments)
 
-    assert 2 == told.exit_code
+    assert told.exit_code == 2
     assert told.stderr.startswith("sap-ai-proxy: ")
     assert said in told.stderr
 
@@ -202,7 +202,7 @@ def test_a_port_that_is_taken_is_told_with_a_way_out(ask: Ask, config: Callable[
         config(port=listener.getsockname()[1])
         told = ask()
 
-    assert 2 == told.exit_code
+    assert told.exit_code == 2
     assert told.stderr.endswith("Give another one with --port.\n")
 
 
@@ -210,7 +210,7 @@ def test_a_broken_config_file_is_told_and_nothing_is_served(ask: Ask, tmp_path: 
     (tmp_path / "config.json").write_text("{")
     told = ask()
 
-    assert (2, []) == (told.exit_code, served)
+    assert (told.exit_code, served) == (2, [])
     assert "is no JSON" in told.stderr
 
 
@@ -222,8 +222,8 @@ def test_the_emulator_takes_the_place_of_the_command(ask: Ask, monkeypatch: pyte
     ask("emulator", "--port", "0", "--expires-in", "5", "--help")
 
     [(program, command, env)] = found
-    assert [program, "-P", "-m", "emulator", "--port", "0", "--expires-in", "5", "--help"] == command
-    assert [str(Path(command_line.__file__).parents[2]), "/elsewhere"] == env["PYTHONPATH"].split(":")
+    assert command == [program, "-P", "-m", "emulator", "--port", "0", "--expires-in", "5", "--help"]
+    assert env["PYTHONPATH"].split(":") == [str(Path(command_line.__file__).parents[2]), "/elsewhere"]
 
 
 def test_the_command_is_called_by_its_own_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
@@ -232,5 +232,5 @@ def test_the_command_is_called_by_its_own_name(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(SystemExit) as caught:
         proxy_server.main()
 
-    assert 0 == caught.value.code
+    assert caught.value.code == 0
     assert capsys.readouterr().out.startswith("sap-ai-proxy, version ")

@@ -45,7 +45,7 @@ us/d4                                 1    0      1  ready
 
 path      /converse-stream (streamed)"""
 
-    assert expected == explain(SETTINGS, "claude-sonnet-4-5", "openai", 3)
+    assert explain(SETTINGS, "claude-sonnet-4-5", "openai", 3) == expected
 
 
 @pytest.mark.parametrize(

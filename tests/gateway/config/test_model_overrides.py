@@ -23,17 +23,17 @@ def test_what_is_said_of_a_model_counts_under_every_name_of_it(name: str) -> Non
     own = ModelPolicy("weighted", first_event=300, total=900)
     policy = Policy(models=ModelPolicies({name: own}, {"smart": "claude-sonnet-4-5", "smarter": "smart"}))
 
-    assert "weighted" == policy.strategy_for(CLAUDE)
-    assert (300, 900) == (policy.timeouts_for(CLAUDE).first_event, policy.timeouts_for(CLAUDE).total)
-    assert "round-robin" == policy.strategy_for("anthropic--claude-4-sonnet")
-    assert 60 == policy.timeouts_for("gpt-4.1").first_event
+    assert policy.strategy_for(CLAUDE) == "weighted"
+    assert (policy.timeouts_for(CLAUDE).first_event, policy.timeouts_for(CLAUDE).total) == (300, 900)
+    assert policy.strategy_for("anthropic--claude-4-sonnet") == "round-robin"
+    assert policy.timeouts_for("gpt-4.1").first_event == 60
     assert {name: own} == dict(policy.models)
 
 
 def test_the_deployed_name_goes_before_the_others() -> None:
     given = {"claude-sonnet-4-5": ModelPolicy("weighted"), CLAUDE: ModelPolicy("priority")}
 
-    assert "priority" == Policy(models=ModelPolicies(given, {})).strategy_for(CLAUDE)
+    assert Policy(models=ModelPolicies(given, {})).strategy_for(CLAUDE) == "priority"
 
 
 def test_what_is_no_name_of_a_model_is_a_mistake_in_the_settings(settings_of) -> None:
@@ -49,8 +49,9 @@ def test_a_model_is_balanced_as_is_said_under_another_name() -> None:
     fleet, balancer, _ = fleet_of(listing, account("eu", discovery=True), policy=policy)
     fleet.refresh()
 
-    assert ("cache-affinity", "round-robin") == tuple(
-        balancer.snapshot(model)[0].strategy for model in (CLAUDE, "gpt-4.1")
+    assert tuple(balancer.snapshot(model)[0].strategy for model in (CLAUDE, "gpt-4.1")) == (
+        "cache-affinity",
+        "round-robin",
     )
 
 
@@ -73,7 +74,7 @@ SAID = [
 
 
 def test_names_that_lead_to_no_deployed_model_are_told() -> None:
-    assert SAID == list(unmatched(MISPLACED, [CLAUDE, "gpt-4.1", "gpt-5"]))
+    assert list(unmatched(MISPLACED, [CLAUDE, "gpt-4.1", "gpt-5"])) == SAID
 
 
 def test_they_are_told_at_start_once_it_is_known_what_is_deployed(caplog: pytest.LogCaptureFixture) -> None:
@@ -91,8 +92,8 @@ def test_they_are_told_at_start_once_it_is_known_what_is_deployed(caplog: pytest
         for _ in range(2):
             fleet.refresh()
 
-    assert [] == early
-    assert SAID == [text for text in caplog.messages if text.startswith("routing.")]
+    assert early == []
+    assert [text for text in caplog.messages if text.startswith("routing.")] == SAID
 
 
 def test_they_are_told_at_start_where_nothing_is_looked_up(caplog: pytest.LogCaptureFixture) -> None:
@@ -102,7 +103,7 @@ def test_they_are_told_at_start_where_nothing_is_looked_up(caplog: pytest.LogCap
         fleet.start()
         fleet.stop()
 
-    assert SAID == [text for text in caplog.messages if text.startswith("routing.")]
+    assert [text for text in caplog.messages if text.startswith("routing.")] == SAID
 
 
 def test_they_are_told_by_the_check() -> None:
@@ -153,7 +154,7 @@ def test_a_weight_or_a_tier_that_nobody_reads_is_told(settings_of, strategy, mod
 def test_priority_reads_weights_if_it_is_told_what_is_full(settings_of) -> None:
     config = {**with_account(deployment_models=WEIGHED), "routing": {"strategy": "priority", "priority_full": 4}}
 
-    assert () == settings_of(config).warnings
+    assert settings_of(config).warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -48,31 +48,31 @@ def test_a_key_from_the_cockpit_is_read_whole():
     key = read(KEY)
 
     assert (key.client_id, key.proof, key.tenant) == ("sb-1!b2|aicore!b540", Secret("abc$Def="), "zone-1")
-    assert "https://eu.authentication.example/oauth/token" == key.token_url
-    assert "https://api.ai.example/v2" == key.api_url
+    assert key.token_url == "https://eu.authentication.example/oauth/token"
+    assert key.api_url == "https://api.ai.example/v2"
 
 
 @pytest.mark.parametrize("url", ["https://a.example", "https://a.example/", "https://a.example/oauth/token"])
 def test_the_token_url_is_the_same_however_it_is_written(url):
-    assert "https://a.example/oauth/token" == read(KEY | {"url": url}).token_url
+    assert read(KEY | {"url": url}).token_url == "https://a.example/oauth/token"
 
 
 @pytest.mark.parametrize(
     "url", ["https://a.example", "https://a.example/", "https://a.example/v2", "https://a.example/v2/"]
 )
 def test_the_api_url_is_the_same_however_it_is_written(url):
-    assert "https://a.example/v2" == read(KEY | {"serviceurls": {"AI_API_URL": url}}).api_url
+    assert read(KEY | {"serviceurls": {"AI_API_URL": url}}).api_url == "https://a.example/v2"
 
 
 def test_a_key_inside_credentials_is_read_too():
     assert read({"credentials": KEY}) == read(KEY)
-    assert {"credentials": "must be an object, not a string; write the service key in braces"} == mistakes(
-        {"credentials": "x"}
-    )
+    assert mistakes({"credentials": "x"}) == {
+        "credentials": "must be an object, not a string; write the service key in braces"
+    }
 
 
 def test_a_key_that_has_no_tenant_id_has_an_empty_one():
-    assert "" == read({name: value for name, value in KEY.items() if name != "identityzoneid"}).tenant
+    assert read({name: value for name, value in KEY.items() if name != "identityzoneid"}).tenant == ""
 
 
 def test_line_ends_of_a_certificate_in_one_line_are_put_back():
@@ -82,7 +82,7 @@ def test_line_ends_of_a_certificate_in_one_line_are_put_back():
     key = read(raw)
 
     assert key.proof == CertificateText("BEGIN\nabc\nEND\n", Secret("BEGIN\nkey\nEND\n"))
-    assert "https://eu.cert.example/oauth/token" == key.token_url
+    assert key.token_url == "https://eu.cert.example/oauth/token"
 
 
 def test_certificate_files_are_found_from_the_folder_of_the_key(tmp_path):
@@ -105,11 +105,11 @@ def test_what_only_the_client_knows_is_its_secret_or_the_key_of_its_certificate(
     files = [CertificateFiles(tmp_path / "c.pem", tmp_path / name) for name in ("k.pem", "odd.pem", "none.pem")]
     proofs = [Secret("abc"), CertificateText("public", Secret("private")), *files]
 
-    assert ["abc", "private", "a key", "", ""] == [secret_of(proof) for proof in proofs]
+    assert [secret_of(proof) for proof in proofs] == ["abc", "private", "a key", "", ""]
 
 
 def test_everything_that_is_missing_is_named_at_once():
-    assert {"clientid", "clientsecret", "url", "serviceurls.AI_API_URL"} == set(mistakes({}))
+    assert set(mistakes({})) == {"clientid", "clientsecret", "url", "serviceurls.AI_API_URL"}
 
 
 @pytest.mark.parametrize(
@@ -147,11 +147,11 @@ def test_variables_are_put_in_and_a_missing_one_is_named():
     raw = KEY | {"clientsecret": "${PART}-$${PART}-$Def"}
 
     assert read(raw, {"PART": "one"}).proof == Secret("one-${PART}-$Def")
-    assert {"clientsecret": "the environment variable PART is not set; set it"} == mistakes(raw)
+    assert mistakes(raw) == {"clientsecret": "the environment variable PART is not set; set it"}
 
 
 def test_expansion_leaves_other_dollars_alone():
-    assert "a$b c $$" == expand("a$b ${C} $$", {"C": "c"})
+    assert expand("a$b ${C} $$", {"C": "c"}) == "a$b c $$"
 
 
 def test_a_secret_shows_itself_in_no_repr_and_no_error(tmp_path):
@@ -213,18 +213,18 @@ def test_the_environment_is_searched_in_the_order_of_saps_tools(tmp_path):
     found.append(find(env, tmp_path))
     found.append(find({}, tmp_path))
 
-    assert [
+    assert [each and each.key.client_id for each in found] == [
         "from-key", "from-variables", "from-file", "from-vcap", None,
-    ] == [each and each.key.client_id for each in found]  # fmt: skip
-    assert ["file-group"] * 3 + ["default", None] == [each and each.resource_group for each in found]
+    ]  # fmt: skip
+    assert [each and each.resource_group for each in found] == ["file-group"] * 3 + ["default", None]
 
 
 def test_the_resource_group_of_the_environment_wins_over_that_of_the_file(tmp_path):
     (tmp_path / ".aicore").mkdir()
     (tmp_path / ".aicore" / "config.json").write_text('{"AICORE_RESOURCE_GROUP": "team-b"}')
 
-    assert "team-a" == find(VARIABLES | {"AICORE_RESOURCE_GROUP": "team-a"}, tmp_path).resource_group
-    assert "team-b" == find(VARIABLES, tmp_path).resource_group
+    assert find(VARIABLES | {"AICORE_RESOURCE_GROUP": "team-a"}, tmp_path).resource_group == "team-a"
+    assert find(VARIABLES, tmp_path).resource_group == "team-b"
 
 
 def test_a_certificate_in_the_environment_replaces_the_secret(tmp_path):
@@ -245,10 +245,10 @@ def test_profile_home_and_named_file_choose_the_configuration_file(tmp_path):
     def who(**env):
         return find(env, tmp_path).key.client_id
 
-    assert "config.json" == who(AICORE_HOME=str(other))
-    assert "config.json" == who(AICORE_HOME=str(other), AICORE_PROFILE="default")
-    assert "config_work.json" == who(AICORE_HOME=str(other), AICORE_PROFILE="work")
-    assert "named.json" == who(AICORE_CONFIG=str(other / "named.json"), AICORE_PROFILE="work")
+    assert who(AICORE_HOME=str(other)) == "config.json"
+    assert who(AICORE_HOME=str(other), AICORE_PROFILE="default") == "config.json"
+    assert who(AICORE_HOME=str(other), AICORE_PROFILE="work") == "config_work.json"
+    assert who(AICORE_CONFIG=str(other / "named.json"), AICORE_PROFILE="work") == "named.json"
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ LOCKED = "x" * 300
 
 def test_a_home_that_may_not_be_entered_or_is_none_hides_no_key_elsewhere(tmp_path):
     for home in (tmp_path / LOCKED, None):
-        assert KEY["clientid"] == find({"AICORE_SERVICE_KEY": json.dumps(KEY)}, home).key.client_id
+        assert find({"AICORE_SERVICE_KEY": json.dumps(KEY)}, home).key.client_id == KEY["clientid"]
         assert find({}, home) is None
 
 

@@ -14,9 +14,9 @@ from tests.gateway.configs import ANCESTOR, BASE, only, rows, with_account
 def test_the_ancestors_file_works_unchanged(settings_of, tmp_path):
     settings = settings_of(ANCESTOR)
 
-    assert ["eu", "us"] == list(settings.subaccounts)
+    assert list(settings.subaccounts) == ["eu", "us"]
     assert (settings.host, settings.port, settings.tokens) == ("0.0.0.0", 3002, (Secret("token-1"), Secret("token-2")))
-    assert "us" == settings.subaccounts["us"].key.client_id
+    assert settings.subaccounts["us"].key.client_id == "us"
     assert not any(account.discovery for account in settings.subaccounts.values())
     assert (settings.warnings, settings.source) == ((), tmp_path / "config.json")
     assert settings.policy == Policy()
@@ -36,7 +36,7 @@ def test_pools_keep_the_order_of_the_file(settings_of):
 def test_defaults_are_the_ancestors(settings_of):
     settings = settings_of(with_account())
 
-    assert ("127.0.0.1", 3001, "default") == (settings.host, settings.port, only(settings).resource_group)
+    assert (settings.host, settings.port, only(settings).resource_group) == ("127.0.0.1", 3001, "default")
 
 
 def test_paths_start_from_the_config_file_and_then_from_the_current_folder(write_config, home, tmp_path, monkeypatch):
@@ -48,10 +48,10 @@ def test_paths_start_from_the_config_file_and_then_from_the_current_folder(write
 
     settings = load(file, {}, home)
 
-    assert "id" == only(settings).key.client_id
-    assert (
+    assert only(settings).key.client_id == "id"
+    assert settings.warnings == (
         "subAccounts.eu.service_key_json: was found in the current folder and not beside the config file",
-    ) == settings.warnings
+    )
 
 
 # Server, callers, the way out
@@ -71,22 +71,22 @@ def test_host_and_port_may_stand_at_the_top_or_under_server(settings_of, config,
     settings = settings_of(with_account() | config)
 
     assert listens == (settings.host, settings.port)
-    assert () == settings.warnings
+    assert settings.warnings == ()
 
 
 def test_without_tokens_the_proxy_is_for_this_machine_only(settings_of):
     config = with_account() | {"host": "0.0.0.0"}
     closed, meant = settings_of(config), settings_of(config | {"allow_unauthenticated": True})
 
-    assert ("127.0.0.1", 1) == (closed.host, len(closed.warnings))
-    assert ("0.0.0.0", (), True) == (meant.host, meant.warnings, meant.allow_unauthenticated)
-    assert "127.0.0.1" == settings_of(config | {"host": "proxy.example"}).host
+    assert (closed.host, len(closed.warnings)) == ("127.0.0.1", 1)
+    assert (meant.host, meant.warnings, meant.allow_unauthenticated) == ("0.0.0.0", (), True)
+    assert settings_of(config | {"host": "proxy.example"}).host == "127.0.0.1"
 
 
 def test_tokens_may_come_from_the_environment_and_do_not_show(settings_of):
     settings = settings_of(with_account() | {"secret_authentication_tokens": ["${TOKEN}"]}, {"TOKEN": "hunter2"})
 
-    assert "hunter2" == settings.tokens[0].reveal()
+    assert settings.tokens[0].reveal() == "hunter2"
     assert "hunter2" not in repr(settings)
 
 
@@ -94,22 +94,22 @@ def test_signing_keys_may_come_from_the_environment_and_do_not_show(settings_of)
     keys = ["${NEW_KEY}", "an old key of many letters"]
     settings = settings_of(with_account() | {"secret_signing_keys": keys}, {"NEW_KEY": "hunter2 hunter2 hunter2"})
 
-    assert ["hunter2 hunter2 hunter2", keys[1]] == [key.reveal() for key in settings.signing_keys]
+    assert [key.reveal() for key in settings.signing_keys] == ["hunter2 hunter2 hunter2", keys[1]]
     assert "hunter2" not in repr(settings)
 
 
 def test_cooldowns_may_be_spelled_as_before_with_a_warning(settings_of):
     settings = settings_of({**with_account(), "routing": {"strategy": "weighted", "cooling": {"base": 7}}})
 
-    assert ("weighted", 7.0) == (settings.policy.strategy, settings.policy.cooldown.base)
-    assert ("routing.cooling: is called routing.cooldown now; the old name still works",) == settings.warnings
+    assert (settings.policy.strategy, settings.policy.cooldown.base) == ("weighted", 7.0)
+    assert settings.warnings == ("routing.cooling: is called routing.cooldown now; the old name still works",)
 
 
 def test_a_number_of_threads_is_taken_and_said_to_have_no_effect(settings_of):
     settings = settings_of(with_account() | {"server": {"threads": 64}})
 
-    assert ServerOptions() == settings.server
-    assert 1 == len(settings.warnings)
+    assert settings.server == ServerOptions()
+    assert len(settings.warnings) == 1
     assert settings.warnings[0].startswith("server.threads: has no effect any more")
 
 
@@ -135,12 +135,12 @@ def test_the_rest_of_the_file_arrives(settings_of, tmp_path):
     )
 
     assert ServerOptions(**server) == settings.server
-    assert (80, "debug") == (settings.port, settings.log_level)
+    assert (settings.port, settings.log_level) == (80, "debug")
     assert settings.proxy == Secret("http://user:hunter2@proxy.example:8080")
     assert settings.ca_bundle == tmp_path / "ca.pem"
-    assert 2 == settings.policy.retry.max_attempts
+    assert settings.policy.retry.max_attempts == 2
     assert settings.policy.models == {"gpt-5": ModelPolicy(strategy="priority", first_event=300.0)}
-    assert ({"fast": "gpt-5"}, {"gpt": ("gpt-5",)}) == (settings.policy.aliases, settings.policy.fallbacks)
+    assert (settings.policy.aliases, settings.policy.fallbacks) == ({"fast": "gpt-5"}, {"gpt": ("gpt-5",)})
     assert "hunter2" not in repr(settings)
 
 

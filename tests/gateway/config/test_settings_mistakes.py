@@ -110,7 +110,7 @@ def test_all_mistakes_are_reported_at_once(mistakes_in):
         }
     )
 
-    assert {
+    assert set(found) == {
         "subAccounts.a.service_key_json",
         "subAccounts.a.weight",
         "subAccounts.a.deployment_ids.m[0]",
@@ -122,7 +122,7 @@ def test_all_mistakes_are_reported_at_once(mistakes_in):
         "model_filters.include[0]",
         "model_filters.exclude[0]",
         "routing.retry",
-    } == set(found)
+    }
 
 
 def test_each_line_names_the_file_the_key_and_what_to_write(write_config, home):
@@ -149,13 +149,13 @@ def test_what_is_odd_is_told_with_what_is_wrong(write_config, home):
     with pytest.raises(SettingsError) as caught:
         load(file, {}, home)
 
-    assert ('subaccounts: this key is unknown and has no effect; did you mean "subAccounts"?',) == caught.value.warnings
+    assert caught.value.warnings == ('subaccounts: this key is unknown and has no effect; did you mean "subAccounts"?',)
 
 
 def test_a_mistake_in_a_part_of_routing_hides_no_other(mistakes_in):
     config = with_account() | {"routing": {"strategy": "quickest", "breaker": {"timeout": 0}, "retry": 3}}
 
-    assert ["routing.breaker", "routing.retry", "routing.strategy"] == sorted(mistakes_in(config))
+    assert sorted(mistakes_in(config)) == ["routing.breaker", "routing.retry", "routing.strategy"]
 
 
 def test_a_missing_file_is_named(tmp_path, home):
@@ -164,23 +164,23 @@ def test_a_missing_file_is_named(tmp_path, home):
 
 
 def test_what_the_second_look_at_a_file_cannot_cure_is_reported_all_the_same(mistakes_in):
-    assert [
+    assert list(mistakes_in(with_account(deployment_ids={"m": [{"id": 1}, {"id": 2}]}))) == [
         "subAccounts.eu.deployment_ids.m[0].id",
         "subAccounts.eu.deployment_ids.m[1].id",
-    ] == list(mistakes_in(with_account(deployment_ids={"m": [{"id": 1}, {"id": 2}]})))
+    ]
 
 
 def test_a_broken_key_in_the_environment_is_reported(mistakes_in):
     config = {"subAccounts": {"x": {"service_key": "env"}}}
 
-    assert ["subAccounts.x.service_key.the AICORE_* variables.clientsecret"] == list(
+    assert list(
         mistakes_in(config, {"AICORE_CLIENT_ID": "x", "AICORE_BASE_URL": "https://x", "AICORE_AUTH_URL": "https://x"})
-    )
+    ) == ["subAccounts.x.service_key.the AICORE_* variables.clientsecret"]
 
 
 def test_an_empty_name_of_a_subaccount_or_model_is_refused(mistakes_in):
-    assert 1 == len(mistakes_in({"subAccounts": {"": {"service_key_json": "eu.json"}}}))
-    assert 1 == len(mistakes_in(with_account(deployment_ids={"": "d"})))
+    assert len(mistakes_in({"subAccounts": {"": {"service_key_json": "eu.json"}}})) == 1
+    assert len(mistakes_in(with_account(deployment_ids={"": "d"}))) == 1
 
 
 def test_a_file_that_nobody_may_look_for_is_told_where_it_is_named(mistakes_in):
@@ -188,7 +188,7 @@ def test_a_file_that_nobody_may_look_for_is_told_where_it_is_named(mistakes_in):
     config = {"subAccounts": {"eu": {"service_key_json": long}}, "upstream": {"ca_bundle": long}}
     found = mistakes_in(config)
 
-    assert {"subAccounts.eu.service_key_json", "upstream.ca_bundle"} == set(found)
+    assert set(found) == {"subAccounts.eu.service_key_json", "upstream.ca_bundle"}
     assert all(what.startswith("cannot look for ") for what in found.values())
     assert all(what.endswith(": File name too long") for what in found.values())
 
@@ -197,19 +197,19 @@ def test_a_name_that_is_written_twice_is_told(settings_of):
     one, other = (json.dumps({"service_key_json": f"{name}.json", "weight": 1}) for name in ("eu", "us"))
     settings = settings_of(f'{{"subAccounts": {{"eu": {one}, "eu": {other}}}, "port": 1, "port": 2}}')
 
-    assert ["us"] == [each.key.client_id for each in settings.subaccounts.values()]
-    assert (
+    assert [each.key.client_id for each in settings.subaccounts.values()] == ["us"]
+    assert settings.warnings == (
         "eu: is written twice in one object; only the last one counts",
         "port: is written twice in one object; only the last one counts",
-    ) == settings.warnings
+    )
 
 
 def test_two_subaccounts_whose_names_differ_in_blanks_are_one_too_many(mistakes_in):
     account = {"service_key_json": "eu.json"}
 
-    assert {'subAccounts."eu "': "is there without the blanks too; name one otherwise"} == mistakes_in(
-        {"subAccounts": {"eu": account, "eu ": account}}
-    )
+    assert mistakes_in({"subAccounts": {"eu": account, "eu ": account}}) == {
+        'subAccounts."eu "': "is there without the blanks too; name one otherwise"
+    }
 
 
 def test_a_mistake_in_a_service_key_hides_no_other_in_the_subaccount(mistakes_in):
@@ -217,12 +217,12 @@ def test_a_mistake_in_a_service_key_hides_no_other_in_the_subaccount(mistakes_in
     deployments = {"m": [{"url": 3}, {"url": f"{BASE}/d1", "weight": "x"}], "n": "nonsense"}
     found = mistakes_in(with_account(service_key_json=3, deployment_models=deployments, deployment_ids={"o": "a/b"}))
 
-    assert {
+    assert set(found) == {
         "subAccounts.eu.service_key_json",
         "subAccounts.eu.deployment_models.m[0].url",
         "subAccounts.eu.deployment_models.m[1].weight",
         "subAccounts.eu.deployment_ids.o[0]",
-    } == set(found)
+    }
 
 
 def test_a_key_below_a_mistake_is_still_told_to_be_unknown_with_what_may_be_meant(write_config, home):
@@ -233,12 +233,12 @@ def test_a_key_below_a_mistake_is_still_told_to_be_unknown_with_what_may_be_mean
     with pytest.raises(SettingsError) as caught:
         load(file, {}, home)
 
-    assert {
+    assert set(caught.value.warnings) == {
         'subAccounts.eu.deployment_models.m[0].wieght: this key is unknown and has no effect; did you mean "weight"?',
         'routing.retry.max_atempts: this key is unknown and has no effect; did you mean "max_attempts"?',
         'routing.models.a.idel: this key is unknown and has no effect; did you mean "idle"?',
-    } == set(caught.value.warnings)
-    assert 3 == len(caught.value.mistakes)
+    }
+    assert len(caught.value.mistakes) == 3
 
 
 def test_tokens_that_have_a_mistake_are_not_called_missing_too(write_config, home):
@@ -247,10 +247,10 @@ def test_tokens_that_have_a_mistake_are_not_called_missing_too(write_config, hom
     with pytest.raises(SettingsError, match="the environment variable NOPE is not set") as caught:
         load(file, {}, home)
 
-    assert () == caught.value.warnings
+    assert caught.value.warnings == ()
 
 
 def test_a_mistake_in_the_proxy_hides_none_in_the_certificates(mistakes_in):
     found = mistakes_in(with_account() | {"upstream": {"proxy": "proxy:80", "ca_bundle": "no.pem"}})
 
-    assert {"upstream.proxy", "upstream.ca_bundle"} == set(found)
+    assert set(found) == {"upstream.proxy", "upstream.ca_bundle"}

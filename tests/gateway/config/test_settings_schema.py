@@ -33,7 +33,7 @@ def test_the_schema_describes_every_key():
         for key, described in definition["properties"].items()
         if "description" not in described and "$ref" not in described
     ]
-    assert [] == bare
+    assert bare == []
 
 
 def examples():

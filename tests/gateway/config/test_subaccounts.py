@@ -27,7 +27,7 @@ def test_a_deployment_may_be_a_text_a_list_or_an_object_with_weight_and_tier(set
         "more": (Deployment(f"{BASE}/d2"), Deployment(f"{BASE}/d3", 5.0, 1)),
         "ids": (Deployment(f"{BASE}/d5"), Deployment(f"{BASE}/d6", 0.5)),
     }
-    assert "d6" == account.deployments["ids"][1].id
+    assert account.deployments["ids"][1].id == "d6"
 
 
 def test_weights_multiply_and_tiers_add_up(settings_of):
@@ -41,14 +41,14 @@ def test_a_deployment_that_is_listed_twice_counts_twice_and_is_mentioned(setting
     settings = settings_of({**account, "routing": {"strategy": "weighted"}})
 
     assert only(settings).deployments["m"] == (Deployment(f"{BASE}/d1", 2.0), Deployment(f"{BASE}/d2"))
-    assert ("subAccounts.eu m: d1 is listed more than once; give it a weight instead",) == settings.warnings
+    assert settings.warnings == ("subAccounts.eu m: d1 is listed more than once; give it a weight instead",)
 
 
 def test_a_path_behind_the_deployment_id_is_cut_off(settings_of):
     settings = settings_of(with_account(deployment_models={"m": f"{BASE}/d1/chat/completions?api-version=1"}))
 
     assert only(settings).deployments == {"m": (Deployment(f"{BASE}/d1"),)}
-    assert 1 == len(settings.warnings)
+    assert len(settings.warnings) == 1
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_subaccount_may_take_its_key_from_the_environment(settings_of):
 
     accounts = settings_of(config, VARIABLES).subaccounts
 
-    assert [("x", "team-b"), ("y", "own")] == [(each.name, each.resource_group) for each in accounts.values()]
+    assert [(each.name, each.resource_group) for each in accounts.values()] == [("x", "team-b"), ("y", "own")]
 
 
 @pytest.mark.parametrize("config", [None, {}, {"subAccounts": {}, "port": 4000}])
@@ -86,15 +86,15 @@ def test_without_subaccounts_the_environment_gives_the_one(write_config, home, c
     settings = load(None if config is None else write_config(config), VARIABLES, home)
 
     account = only(settings)
-    assert ("default", "team-b", True) == (account.name, account.resource_group, account.discovery)
-    assert "id" == account.key.client_id
+    assert (account.name, account.resource_group, account.discovery) == ("default", "team-b", True)
+    assert account.key.client_id == "id"
 
 
 def test_with_neither_file_nor_key_there_is_a_way_shown(home):
     with pytest.raises(SettingsError, match=r"^environment: there is no subaccount.*AICORE_SERVICE_KEY") as caught:
         load(None, {}, home)
 
-    assert 1 == len(caught.value.mistakes)
+    assert len(caught.value.mistakes) == 1
 
 
 def test_filters_choose_models_under_both_of_their_names(settings_of):
@@ -128,5 +128,5 @@ def test_a_model_with_an_empty_list_has_no_deployments_there(settings_of):
     config = with_account(deployment_models={"gpt-4o": [], "gpt-4.1": [f"{BASE}/d1"]}, deployment_ids={"gpt-5": []})
     settings = settings_of(config)
 
-    assert {"gpt-4.1": (Deployment(f"{BASE}/d1"),)} == only(settings).deployments
-    assert (False, ()) == (only(settings).discovery, settings.warnings)
+    assert only(settings).deployments == {"gpt-4.1": (Deployment(f"{BASE}/d1"),)}
+    assert (only(settings).discovery, settings.warnings) == (False, ())

@@ -41,10 +41,10 @@ def test_as_many_requests_work_at_once_as_there_are_places_and_nobody_waits() ->
 
     places = [admission.enter("a", lifetime) for _ in range(2)]
 
-    assert ([], 2, 0) == (lifetime.waits, admission.working, admission.in_room)
+    assert (lifetime.waits, admission.working, admission.in_room) == ([], 2, 0)
     for place in places:
         place.release()
-    assert 0 == admission.working
+    assert admission.working == 0
 
 
 def test_a_place_that_comes_free_goes_to_the_request_that_waits() -> None:
@@ -54,9 +54,9 @@ def test_a_place_that_comes_free_goes_to_the_request_that_waits() -> None:
 
     second = admission.enter("b", lifetime)
 
-    assert ([10], 1, 0) == (lifetime.waits, admission.working, admission.in_room)
+    assert (lifetime.waits, admission.working, admission.in_room) == ([10], 1, 0)
     second.release()
-    assert 0 == admission.working
+    assert admission.working == 0
 
 
 def test_a_request_that_waits_too_long_is_told_when_to_come_back() -> None:
@@ -65,8 +65,8 @@ def test_a_request_that_waits_too_long_is_told_when_to_come_back() -> None:
 
     fault = refused(admission, Meanwhile()).fault
 
-    assert (FaultKind.UNAVAILABLE, 10) == (fault.kind, fault.retry_after)
-    assert (1, 0) == (admission.working, admission.in_room)
+    assert (fault.kind, fault.retry_after) == (FaultKind.UNAVAILABLE, 10)
+    assert (admission.working, admission.in_room) == (1, 0)
 
 
 def test_a_request_that_finds_the_room_full_is_refused_without_a_wait() -> None:
@@ -76,17 +76,17 @@ def test_a_request_that_finds_the_room_full_is_refused_without_a_wait() -> None:
 
     fault = refused(admission, lifetime).fault
 
-    assert ([], FaultKind.UNAVAILABLE, 10) == (lifetime.waits, fault.kind, fault.retry_after)
+    assert (lifetime.waits, fault.kind, fault.retry_after) == ([], FaultKind.UNAVAILABLE, 10)
 
 
 def test_a_client_that_leaves_while_it_waits_gives_its_seat_to_the_next() -> None:
     admission = Admission(1, 1, 10)
     first = admission.enter("a", Meanwhile())
 
-    assert CLIENT_LEFT == refused(admission, Meanwhile(leave)).fault
-    assert (1, 0) == (admission.working, admission.in_room)
+    assert refused(admission, Meanwhile(leave)).fault == CLIENT_LEFT
+    assert (admission.working, admission.in_room) == (1, 0)
     first.release()
-    assert 0 == admission.working
+    assert admission.working == 0
 
 
 def test_a_client_that_leaves_when_a_place_has_just_become_its_own_hands_it_on() -> None:
@@ -97,8 +97,8 @@ def test_a_client_that_leaves_when_a_place_has_just_become_its_own_hands_it_on()
         first.release()
         leave()
 
-    assert CLIENT_LEFT == refused(admission, Meanwhile(leave_late)).fault
-    assert 0 == admission.working
+    assert refused(admission, Meanwhile(leave_late)).fault == CLIENT_LEFT
+    assert admission.working == 0
 
 
 def test_a_place_is_given_back_once_however_often_it_is_released() -> None:
@@ -108,7 +108,7 @@ def test_a_place_is_given_back_once_however_often_it_is_released() -> None:
     given.release()
     given.release()
 
-    assert 1 == admission.working
+    assert admission.working == 1
     kept.release()
 
 
@@ -137,7 +137,7 @@ def test_callers_take_turns_however_many_requests_one_of_them_has_in_the_room() 
     for thread in threads:
         thread.join(10)
 
-    assert ["a", "b", "c", "a", "b", "a"] == served
+    assert served == ["a", "b", "c", "a", "b", "a"]
 
 
 def test_no_more_requests_work_than_may_and_none_is_forgotten() -> None:
@@ -168,7 +168,7 @@ def test_no_more_requests_work_than_may_and_none_is_forgotten() -> None:
 
     assert most <= 3
     assert done >= 16 * 40
-    assert (0, 0) == (admission.working, admission.in_room)
+    assert (admission.working, admission.in_room) == (0, 0)
 
 
 def _until(holds: Callable[[], bool]) -> None:

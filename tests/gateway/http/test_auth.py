@@ -26,7 +26,7 @@ def test_a_key_is_found_wherever_an_sdk_puts_it(headers: dict[str, str]) -> None
 def test_headers_are_read_from_a_wsgi_environment_in_lower_case() -> None:
     environ = {"HTTP_X_API_KEY": KEY, "CONTENT_TYPE": "text/plain", "wsgi.version": (1, 0), "HTTP_HOST": "localhost"}
 
-    assert {"x-api-key": KEY, "host": "localhost"} == headers_in(environ)
+    assert headers_in(environ) == {"x-api-key": KEY, "host": "localhost"}
 
 
 def test_a_key_may_stand_in_the_query() -> None:
@@ -46,8 +46,8 @@ def test_without_configured_keys_everyone_may_call() -> None:
     access = Auth([])
 
     assert access.is_open
-    assert "anonymous" == access.admit(())
-    assert "anonymous" == access.admit(["whatever"])
+    assert access.admit(()) == "anonymous"
+    assert access.admit(["whatever"]) == "anonymous"
 
 
 def test_callers_are_told_apart_by_a_name_that_is_not_their_key() -> None:

@@ -99,7 +99,7 @@ def open_fetcher(**more: object) -> MediaFetcher:
 def refusal(fetch: Callable[[str], Fetched], url: str) -> str:
     with pytest.raises(FaultError) as caught:
         fetch(url)
-    assert (FaultKind.INVALID_REQUEST, 400) == (caught.value.fault.kind, caught.value.fault.status)
+    assert (caught.value.fault.kind, caught.value.fault.status) == (FaultKind.INVALID_REQUEST, 400)
     return caught.value.fault.message
 
 
@@ -118,14 +118,14 @@ def test_a_private_address_is_refused_however_it_is_written(host: str) -> None:
         message = refusal(MediaFetcher(ports=EVERY_PORT), f"http://{host}:{target.port}/a.png")
 
     assert message.endswith("it is not a public address.")
-    assert [] == target.heads
+    assert target.heads == []
 
 
 @pytest.mark.parametrize("addresses", [["8.8.8.8", "10.0.0.1"], ["10.0.0.1", "8.8.8.8"], ["8.8.8.8", "::1"], []])
 def test_a_name_is_refused_if_any_of_its_addresses_is_private(addresses: list[str]) -> None:
     message = refusal(MediaFetcher(resolve=lambda *_: addresses), "http://two.example/a.png")
 
-    assert "Cannot fetch 'http://two.example/a.png': it is not a public address." == message
+    assert message == "Cannot fetch 'http://two.example/a.png': it is not a public address."
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_long_address_is_named_in_part() -> None:
 
 
 def test_a_name_is_looked_up_by_the_operating_system() -> None:
-    assert {"127.0.0.1"} == {address for address in addresses_of("localhost", 80) if ":" not in address}
+    assert {address for address in addresses_of("localhost", 80) if ":" not in address} == {"127.0.0.1"}
 
 
 # What is fetched
@@ -185,7 +185,7 @@ def test_bytes_come_with_their_media_type() -> None:
     with hosting(saying(answer(mime=b"Image/PNG; charset=x"))) as host:
         fetched = open_fetcher()(f"{host.url}/a.png?x=1#part")
 
-    assert Fetched("image/png", PNG) == fetched
+    assert fetched == Fetched("image/png", PNG)
     [head] = host.heads
     assert head.startswith(b"GET /a.png?x=1 HTTP/1.1\r\n")
     assert f"Host: 127.0.0.1:{host.port}\r\n".encode() in head
@@ -228,20 +228,20 @@ def test_the_connection_goes_to_the_address_that_was_judged() -> None:
     with hosting(saying(answer())) as host:
         fetched = open_fetcher(resolve=resolve)(f"http://pictures.example:{host.port}/")
 
-    assert PNG == fetched.data
-    assert [("pictures.example", host.port)] == asked
+    assert fetched.data == PNG
+    assert asked == [("pictures.example", host.port)]
     assert f"Host: pictures.example:{host.port}".encode() in host.heads[0]
 
 
 def test_a_body_without_a_length_or_a_type_is_read_to_its_end() -> None:
     with hosting(saying(b"HTTP/1.0 200 OK\r\n\r\n", PNG)) as host:
-        assert Fetched("application/octet-stream", PNG) == open_fetcher()(host.url)
+        assert open_fetcher()(host.url) == Fetched("application/octet-stream", PNG)
 
 
 def test_a_chunked_body_is_put_together() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     with hosting(saying(head, b"3\r\nabc\r\n", b"2\r\nde\r\n0\r\n\r\n")) as host:
-        assert b"abcde" == open_fetcher()(host.url).data
+        assert open_fetcher()(host.url).data == b"abcde"
 
 
 @pytest.mark.parametrize("status", [b"404 Not Found", b"500 Oops", b"204 No Content", b"304 Not Modified"])
@@ -291,7 +291,7 @@ def test_over_tls_the_name_of_the_address_is_what_the_certificate_must_say() -> 
     thread.join(PATIENCE)
     listener.close()
 
-    assert ["pictures.example"] == names
+    assert names == ["pictures.example"]
     assert message.endswith("it could not be fetched.")
 
 
@@ -305,7 +305,7 @@ def by_path(answers: dict[bytes, bytes]) -> Script:
 def test_a_redirect_is_followed_also_to_a_relative_place() -> None:
     steps = {b"/a": redirect(b"b/c"), b"/b/c": redirect(b"/d"), b"/d": answer()}
     with hosting(by_path(steps)) as host:
-        assert PNG == open_fetcher()(f"{host.url}/a").data
+        assert open_fetcher()(f"{host.url}/a").data == PNG
 
 
 def test_a_redirect_to_a_private_address_is_refused_and_not_followed() -> None:
@@ -316,8 +316,8 @@ def test_a_redirect_to_a_private_address_is_refused_and_not_followed() -> None:
             fetch = MediaFetcher(allows=lambda address: address == "127.0.0.1", ports=EVERY_PORT)
             message = refusal(fetch, public.url)
 
-    assert f"Cannot fetch {target!r}: it is not a public address." == message
-    assert [] == private.heads
+    assert message == f"Cannot fetch {target!r}: it is not a public address."
+    assert private.heads == []
 
 
 @pytest.mark.parametrize("to", [b"file:///etc/passwd", b"ftp://example.com/"])
@@ -329,7 +329,7 @@ def test_a_redirect_to_another_scheme_is_refused(to: bytes) -> None:
 def test_a_redirect_in_circles_comes_to_an_end() -> None:
     with hosting(saying(redirect(b"/again"))) as host:
         assert refusal(open_fetcher(), host.url).endswith("it redirects too often.")
-    assert 4 == len(host.heads)
+    assert len(host.heads) == 4
 
 
 def test_a_redirect_that_leads_nowhere_is_refused() -> None:
@@ -343,7 +343,7 @@ def test_a_redirect_that_leads_nowhere_is_refused() -> None:
 @pytest.mark.parametrize("size", [0, 1, 99, 100])
 def test_what_is_within_the_limit_is_taken_whole(size: int) -> None:
     with hosting(saying(answer(b"x" * size))) as host:
-        assert b"x" * size == open_fetcher(most=100)(host.url).data
+        assert open_fetcher(most=100)(host.url).data == b"x" * size
 
 
 @pytest.mark.parametrize("size", [101, 200_000])
@@ -359,7 +359,7 @@ def test_what_is_larger_than_the_room_that_is_left_is_refused(room: int, refused
             message = refusal(lambda url: open_fetcher()(url, room), host.url)
             assert message.endswith(f"it is larger than {room} bytes, which is the room left in this request.")
         else:
-            assert b"x" * 100 == open_fetcher()(host.url, room).data
+            assert open_fetcher()(host.url, room).data == b"x" * 100
 
 
 def test_what_has_no_end_is_refused_at_the_limit() -> None:

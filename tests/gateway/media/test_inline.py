@@ -65,8 +65,8 @@ def test_bytes_stand_where_addresses_stood_also_within_results_and_all_else_stay
     filled = inline(asked, shelf)
 
     carried = Media(MediaKind.IMAGE, "image/png", data=DATA, name="a", detail="high")
-    assert (Text("see"), carried, INLINE, ToolResult("c", (Text("ok"), carried))) == parts_of(filled)
-    assert ["http://a", "http://b"] == shelf.asked
+    assert parts_of(filled) == (Text("see"), carried, INLINE, ToolResult("c", (Text("ok"), carried)))
+    assert shelf.asked == ["http://a", "http://b"]
     assert asked.envelope.conversation.messages[1] == filled.envelope.conversation.messages[1]
 
 
@@ -76,9 +76,9 @@ def test_an_address_that_a_model_gave_is_not_fetched() -> None:
     asked = ClientRequest("openai-chat", {"model": "m"}, Envelope("t", "m", 1, Conversation("m", messages=messages)))
     filled = inline(asked, shelf)
 
-    assert ["http://a"] == shelf.asked
+    assert shelf.asked == ["http://a"]
     assert messages[1] == filled.envelope.conversation.messages[1]
-    assert [] == [part for part in parts_of(filled) if part.url]
+    assert [part for part in parts_of(filled) if part.url] == []
 
 
 def test_a_body_whose_addresses_were_filled_in_is_not_passed_along_as_it_came() -> None:
@@ -92,8 +92,8 @@ def test_an_address_that_is_named_twice_is_fetched_once() -> None:
     shelf = Shelf()
     filled = inline(client_request(picture("http://a"), picture("http://a")), shelf)
 
-    assert ["http://a"] == shelf.asked
-    assert [DATA, DATA] == [part.data for part in parts_of(filled)]
+    assert shelf.asked == ["http://a"]
+    assert [part.data for part in parts_of(filled)] == [DATA, DATA]
 
 
 @pytest.mark.parametrize(
@@ -135,15 +135,15 @@ def test_all_addresses_of_a_request_share_the_room_and_each_takes_it_as_often_as
     asked = client_request(*named, ToolResult("c", (picture("http://b"),)))
     inline(asked, shelf, most=100)
 
-    assert 4 == len(BYTES)
-    assert [100, 96 // 3, 96 - 3 * 4] == shelf.rooms
+    assert len(BYTES) == 4
+    assert shelf.rooms == [100, 96 // 3, 96 - 3 * 4]
 
 
 def test_without_a_word_it_is_32_mebibytes() -> None:
     shelf = Shelf()
     inline(client_request(picture("http://a")), shelf)
 
-    assert [32 * 1024 * 1024] == shelf.rooms
+    assert shelf.rooms == [32 * 1024 * 1024]
 
 
 def test_why_it_could_not_be_fetched_is_what_the_caller_hears() -> None:
@@ -180,4 +180,4 @@ def test_a_client_that_leaves_does_not_wait_for_what_it_pointed_at() -> None:
         inlining.inline(client_request(picture("http://a")), fetch, Lifetime(60, client=ours))
     done.set()
 
-    assert CLIENT_LEFT == refusal.value.fault
+    assert refusal.value.fault == CLIENT_LEFT

@@ -43,8 +43,8 @@ def test_a_record_is_one_line(pipe: tuple[int, int]) -> None:
     logger.warning("a %s", "fault")
     logger.warning("\udc80")
 
-    assert b"a fault\n\\udc80\n" == os.read(pipe[0], 4096)
-    assert 0 == writer.dropped
+    assert os.read(pipe[0], 4096) == b"a fault\n\\udc80\n"
+    assert writer.dropped == 0
 
 
 def test_a_pipe_that_nobody_reads_costs_lines_and_no_time_and_says_how_many(pipe: tuple[int, int]) -> None:
@@ -58,20 +58,23 @@ def test_a_pipe_that_nobody_reads_costs_lines_and_no_time_and_says_how_many(pipe
     logger.warning("read again")
     said, last = os.read(pipe[0], 65536).splitlines()
     assert f"{writer.dropped} log lines were dropped: they could not be written".encode() == said
-    assert b"read again" == last
+    assert last == b"read again"
 
 
 def test_a_line_that_was_begun_ends_before_the_next_one(pipe: tuple[int, int]) -> None:
     logger, writer = logger_to(pipe[1])
     logger.warning("y" * 10_000)
 
-    assert 1 == writer.dropped
+    assert writer.dropped == 1
     begun = os.read(pipe[0], 65536)
-    assert b"y" * len(begun) == begun
+    assert begun == b"y" * len(begun)
     logger.warning("whole")
-    assert [b"", b"1 log lines were dropped: they could not be written", b"whole", b""] == os.read(
-        pipe[0], 65536
-    ).split(b"\n")
+    assert os.read(pipe[0], 65536).split(b"\n") == [
+        b"",
+        b"1 log lines were dropped: they could not be written",
+        b"whole",
+        b"",
+    ]
 
 
 def test_other_writers_to_the_same_pipe_block_as_before(pipe: tuple[int, int]) -> None:
@@ -87,7 +90,7 @@ def test_a_pipe_without_a_reader_costs_lines() -> None:
     logger.warning("unheard")
     os.close(end)
 
-    assert 1 == writer.dropped
+    assert writer.dropped == 1
 
 
 def test_a_full_disk_costs_lines() -> None:
@@ -95,7 +98,7 @@ def test_a_full_disk_costs_lines() -> None:
         logger, writer = logger_to(full.fileno())
         logger.warning("unwritten")
 
-    assert 1 == writer.dropped
+    assert writer.dropped == 1
 
 
 def test_a_file_and_a_terminal_are_written_to(tmp_path: Path) -> None:
@@ -112,15 +115,15 @@ def test_a_file_and_a_terminal_are_written_to(tmp_path: Path) -> None:
     for descriptor in (ours, theirs):
         os.close(descriptor)
 
-    assert "to a file\n" == (tmp_path / "log").read_text()
-    assert b"to a terminal\r\n" == seen
+    assert (tmp_path / "log").read_text() == "to a file\n"
+    assert seen == b"to a terminal\r\n"
 
 
 def test_a_record_that_cannot_be_formatted_is_a_line_too(pipe: tuple[int, int]) -> None:
     logger, _ = logger_to(pipe[1])
     logger.warning("%d", "no number")
 
-    assert b"a log record of test cannot be formatted\n" == os.read(pipe[0], 4096)
+    assert os.read(pipe[0], 4096) == b"a log record of test cannot be formatted\n"
 
 
 def test_a_thread_that_logs_does_not_wait_for_another_ones_write(
@@ -142,12 +145,12 @@ def test_a_thread_that_logs_does_not_wait_for_another_ones_write(
     assert is_writing.wait(10)
     for line in ("second", "third", "too much"):
         logger.warning(line)
-    assert 1 == writer.dropped
+    assert writer.dropped == 1
     goes_on.set()
     first.join(10)
     said = b"1 log lines were dropped: they could not be written"
 
-    assert [b"first", said, b"second", b"third"] == os.read(pipe[0], 4096).splitlines()
+    assert os.read(pipe[0], 4096).splitlines() == [b"first", said, b"second", b"third"]
 
 
 def test_a_writer_that_failed_once_writes_again(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +161,7 @@ def test_a_writer_that_failed_once_writes_again(pipe: tuple[int, int], monkeypat
             logger.warning("lost")
     logger.warning("whole")
 
-    assert b"whole\n" == os.read(pipe[0], 4096)
+    assert os.read(pipe[0], 4096) == b"whole\n"
 
 
 def test_a_filter_may_keep_a_record_back_or_replace_it(pipe: tuple[int, int]) -> None:
@@ -167,7 +170,7 @@ def test_a_filter_may_keep_a_record_back_or_replace_it(pipe: tuple[int, int]) ->
     logger.warning("secret")
     logger.warning("open")
 
-    assert b"open\n" == os.read(pipe[0], 4096)
+    assert os.read(pipe[0], 4096) == b"open\n"
 
 
 def test_lines_say_when_they_were_made() -> None:
@@ -179,11 +182,11 @@ def test_lines_say_when_they_were_made() -> None:
         for at in (0.25, 0.5, 61.0)
     ]
 
-    assert [
+    assert [writer.format(record) for record in records] == [
         "1970-01-01 00:00:00,250 INFO n m",
         "1970-01-01 00:00:00,500 INFO n m",
         "1970-01-01 00:01:01,000 INFO n m",
-    ] == [writer.format(record) for record in records]
+    ]
     writer.close()
 
 
@@ -206,5 +209,5 @@ def test_the_log_is_set_up_once_however_often_that_is_asked_for() -> None:
         writer = set_up("debug")
 
         assert [writer] == [each for each in logging.getLogger().handlers if isinstance(each, LogWriter)]
-        assert logging.DEBUG == logging.getLogger().level
+        assert logging.getLogger().level == logging.DEBUG
         assert not logging.getLogger("urllib3.connectionpool").isEnabledFor(logging.ERROR)

@@ -181,8 +181,8 @@ def test_what_happens_to_endpoints_is_counted_and_logged_by_the_routing_itself(
     registry = CollectorRegistry()
     RoutingObserver(registry).heard(event)
 
-    assert [f"aicore_proxy_{counted}"] == [line for line in lines(registry) if "_coolings_" not in line]
-    assert [] == info.messages
+    assert [line for line in lines(registry) if "_coolings_" not in line] == [f"aicore_proxy_{counted}"]
+    assert info.messages == []
 
 
 def test_cooldowns_are_counted_under_their_former_name_too() -> None:
@@ -198,13 +198,13 @@ def test_a_cooldown_is_logged_once(info: pytest.LogCaptureFixture) -> None:
     balancer = LoadBalancer({EU.model: [EU]}, events=EventPublisher([RoutingObserver(CollectorRegistry()).heard]))
     balancer.acquire(EU.model).failed(Fault(FaultKind.RATE_LIMITED, "busy", 429, quota=Quota.MODEL))
 
-    assert 1 == len([message for message in info.messages if "in cooldown for" in message])
+    assert len([message for message in info.messages if "in cooldown for" in message]) == 1
 
 
 def test_endpoints_that_come_and_go_are_logged(info: pytest.LogCaptureFixture) -> None:
     RoutingObserver(CollectorRegistry()).heard(PoolsChanged((EU, EU), ()))
 
-    assert ["endpoints: 2 joined, 0 left"] == info.messages
+    assert info.messages == ["endpoints: 2 joined, 0 left"]
 
 
 def test_an_observer_that_fails_keeps_no_other_from_hearing(info: pytest.LogCaptureFixture) -> None:
@@ -220,8 +220,8 @@ def test_an_observer_that_fails_keeps_no_other_from_hearing(info: pytest.LogCapt
 
     Observers([Broken(), Listening()]).over(RECORD)
 
-    assert [RECORD] == heard
-    assert ["an observer failed"] == info.messages
+    assert heard == [RECORD]
+    assert info.messages == ["an observer failed"]
 
 
 @pytest.mark.parametrize("letter", ["\n", "\r", "\x1b", "\u2028", "x"])
@@ -242,4 +242,4 @@ def test_log_lines_that_were_dropped_are_counted_once() -> None:
     for dropped in (0, 2, 2, 6):
         lost.count(dropped)
 
-    assert ["aicore_proxy_log_lines_dropped_total 6.0"] == lines(registry)
+    assert lines(registry) == ["aicore_proxy_log_lines_dropped_total 6.0"]

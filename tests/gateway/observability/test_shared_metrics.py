@@ -52,13 +52,13 @@ EXPECTED = {
 
 def test_processes_are_added_up_and_stay_so_when_they_are_gone(tmp_path: Path) -> None:
     first, second = counted(tmp_path, a=1, b=4), counted(tmp_path, a=2)
-    assert EXPECTED == values(tmp_path)
+    assert values(tmp_path) == EXPECTED
 
     shared_metrics.absorb(tmp_path, first)
-    assert EXPECTED == values(tmp_path)
+    assert values(tmp_path) == EXPECTED
     shared_metrics.absorb(tmp_path, second)
-    assert EXPECTED == values(tmp_path)
-    assert {"counter_0.db", "histogram_0.db"} == {path.name for path in tmp_path.glob("*.db")}
+    assert values(tmp_path) == EXPECTED
+    assert {path.name for path in tmp_path.glob("*.db")} == {"counter_0.db", "histogram_0.db"}
     assert b"# HELP calls_total Calls made" in shared_metrics.exposition(tmp_path)
 
 
@@ -67,7 +67,7 @@ def test_a_process_that_was_absorbed_is_not_counted_again(tmp_path: Path) -> Non
     for _ in range(3):
         shared_metrics.absorb(tmp_path, pid)
 
-    assert 1.0 == values(tmp_path)['calls_total{model="a"}']
+    assert values(tmp_path)['calls_total{model="a"}'] == 1.0
 
 
 def test_nothing_is_moved_under_the_eyes_of_a_reader(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_nothing_is_moved_under_the_eyes_of_a_reader(tmp_path: Path) -> None:
     os.close(reader)
     shared_metrics.absorb(tmp_path, pid)
 
-    assert 1.0 == values(tmp_path)['calls_total{model="a"}']
+    assert values(tmp_path)['calls_total{model="a"}'] == 1.0
 
 
 def test_a_torn_file_costs_its_own_end_alone(tmp_path: Path) -> None:
@@ -93,15 +93,15 @@ def test_a_torn_file_costs_its_own_end_alone(tmp_path: Path) -> None:
     for pid in (first, second):
         shared_metrics.absorb(tmp_path, pid)
 
-    assert 3.0 == values(tmp_path)['calls_total{model="a"}']
+    assert values(tmp_path)['calls_total{model="a"}'] == 3.0
 
 
 def test_a_file_that_was_only_just_created_counts_nothing_and_stops_nobody(tmp_path: Path) -> None:
     counted(tmp_path, a=1, b=4)
     counted(tmp_path, a=2)
     (tmp_path / "counter_1.db").touch()
-    assert EXPECTED == values(tmp_path)
+    assert values(tmp_path) == EXPECTED
 
     shared_metrics.absorb(tmp_path, 1)
-    assert EXPECTED == values(tmp_path)
+    assert values(tmp_path) == EXPECTED
     assert not (tmp_path / "counter_1.db").exists()

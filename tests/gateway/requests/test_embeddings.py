@@ -43,8 +43,8 @@ def test_each_text_is_a_call_where_a_vendor_takes_one_and_the_tokens_add_up() ->
     answer = exchange(bench, input=["a", "b"], dimensions=256).whole()
 
     expected = [{"inputText": "a", "dimensions": 256}, {"inputText": "b", "dimensions": 256}]
-    assert expected == [json.loads(body) for body in bench.backends.bodies]
-    assert {
+    assert [json.loads(body) for body in bench.backends.bodies] == expected
+    assert answer == {
         "object": "list",
         "data": [
             {"object": "embedding", "index": 0, "embedding": [0.6, 0.8]},
@@ -52,9 +52,9 @@ def test_each_text_is_a_call_where_a_vendor_takes_one_and_the_tokens_add_up() ->
         ],
         "model": TITAN,
         "usage": {"prompt_tokens": 6, "total_tokens": 6},
-    } == answer
-    assert Usage(fresh_input=6) == usage_of(bench.notes)
-    assert 0 == bench.in_flight
+    }
+    assert usage_of(bench.notes) == Usage(fresh_input=6)
+    assert bench.in_flight == 0
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_an_endpoint_that_fails_is_not_noticed(failure: list) -> None:
     bench = Bench({EU: failure, US: [VECTOR]})
     answer = exchange(bench).whole()
 
-    assert [0.6, 0.8] == answer["data"][0]["embedding"]
+    assert answer["data"][0]["embedding"] == [0.6, 0.8]
     [record] = bench.notes.records
-    assert ("ok", "us", 2, "end") == (record.outcome, record.subaccount, record.attempts, record.stop)
-    assert 0 == bench.in_flight
+    assert (record.outcome, record.subaccount, record.attempts, record.stop) == ("ok", "us", 2, "end")
+    assert bench.in_flight == 0
 
 
 def test_what_cannot_be_said_is_dropped_and_named() -> None:
@@ -77,7 +77,7 @@ def test_what_cannot_be_said_is_dropped_and_named() -> None:
     asked = exchange(bench, user="me", truncate="END")
     asked.whole()
 
-    assert "truncate, user" == asked.headers()["x-proxy-dropped"]
+    assert asked.headers()["x-proxy-dropped"] == "truncate, user"
 
 
 def test_tokens_for_a_model_that_takes_text_are_refused_without_a_call() -> None:
@@ -85,6 +85,6 @@ def test_tokens_for_a_model_that_takes_text_are_refused_without_a_call() -> None
 
     with pytest.raises(FaultError) as caught:
         exchange(bench, input=[1, 2]).whole()
-    assert (FaultKind.INVALID_REQUEST, "input") == (caught.value.fault.kind, caught.value.fault.param)
-    assert [] == bench.backends.bodies
-    assert 0 == bench.in_flight
+    assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "input")
+    assert bench.backends.bodies == []
+    assert bench.in_flight == 0

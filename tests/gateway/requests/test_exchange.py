@@ -37,11 +37,11 @@ def test_an_answer_comes_back_under_the_name_that_was_asked_for() -> None:
     bench = Bench({EU: WHOLE})
     answer = bench.exchange("openai-chat", ASK).whole()
 
-    assert "gpt-4.1" == answer["model"]
-    assert "Hello" == answer["choices"][0]["message"]["content"]
+    assert answer["model"] == "gpt-4.1"
+    assert answer["choices"][0]["message"]["content"] == "Hello"
     [record] = bench.notes.records
-    assert Usage(fresh_input=6, cache_read=4, output=2) == record.usage
-    assert 0 == bench.in_flight
+    assert record.usage == Usage(fresh_input=6, cache_read=4, output=2)
+    assert bench.in_flight == 0
 
 
 @pytest.mark.parametrize(
@@ -53,17 +53,17 @@ def test_an_endpoint_that_fails_is_not_noticed(failure: list) -> None:
     bench = Bench({EU: failure, US: WHOLE})
     answer = bench.exchange("openai-chat", ASK).whole()
 
-    assert "Hello" == answer["choices"][0]["message"]["content"]
+    assert answer["choices"][0]["message"]["content"] == "Hello"
     [record] = bench.notes.records
-    assert ("ok", "us", 2) == (record.outcome, record.subaccount, record.attempts)
-    assert 0 == bench.in_flight
+    assert (record.outcome, record.subaccount, record.attempts) == ("ok", "us", 2)
+    assert bench.in_flight == 0
 
 
 def test_an_answer_in_one_piece_is_as_late_as_its_first_byte() -> None:
     bench = Bench({EU: [After(2.0), WHOLE[0][:9], After(40.0), WHOLE[0][9:]]})
     bench.exchange("openai-chat", ASK).whole()
 
-    assert 2.0 == pytest.approx(bench.balancer.snapshot()[0].latency)
+    assert pytest.approx(bench.balancer.snapshot()[0].latency) == 2.0
 
 
 def test_headers_tell_how_the_answer_came_to_be() -> None:
@@ -72,11 +72,11 @@ def test_headers_tell_how_the_answer_came_to_be() -> None:
     exchange.whole()
     headers = exchange.headers()
 
-    assert "us/d2" == headers["x-proxy-deployment"]
-    assert "2" == headers["x-proxy-attempts"]
-    assert "round-robin" == headers["x-proxy-reason"]
-    assert "eu/d1 500 -> us/d2 ok" == headers["x-proxy-trail"]
-    assert "gpt-4.1" == headers["x-proxy-model"]
+    assert headers["x-proxy-deployment"] == "us/d2"
+    assert headers["x-proxy-attempts"] == "2"
+    assert headers["x-proxy-reason"] == "round-robin"
+    assert headers["x-proxy-trail"] == "eu/d1 500 -> us/d2 ok"
+    assert headers["x-proxy-model"] == "gpt-4.1"
     assert "x-proxy-fallback" not in headers
 
 
@@ -86,10 +86,10 @@ def test_why_each_deployment_was_chosen_is_in_the_record() -> None:
         with pytest.raises(FaultError, match="boom"):
             (exchange := bench.exchange("openai-chat", ASK)).whole()
 
-    assert ["round-robin", "round-robin", "panic"] == [*bench.notes.records[0].reasons]
-    assert ["panic"] * 3 == [*bench.notes.records[1].reasons]
-    assert "panic" == exchange.headers()["x-proxy-reason"]
-    assert {False} == {record.unaffordable for record in bench.notes.records}
+    assert [*bench.notes.records[0].reasons] == ["round-robin", "round-robin", "panic"]
+    assert [*bench.notes.records[1].reasons] == ["panic"] * 3
+    assert exchange.headers()["x-proxy-reason"] == "panic"
+    assert {record.unaffordable for record in bench.notes.records} == {False}
 
 
 def test_it_is_on_record_that_the_budget_refused_a_retry() -> None:
@@ -99,7 +99,7 @@ def test_it_is_on_record_that_the_budget_refused_a_retry() -> None:
             bench.exchange("openai-chat", ASK).whole()
 
     told = {(record.attempts == 3, record.unaffordable) for record in bench.notes.records}
-    assert {(True, False), (False, True)} == told
+    assert told == {(True, False), (False, True)}
 
 
 def test_a_fallback_is_named_in_a_header() -> None:
@@ -107,7 +107,7 @@ def test_a_fallback_is_named_in_a_header() -> None:
     exchange = bench.exchange("openai-chat", {**ASK, "model": "gpt-4o"})
     exchange.whole()
 
-    assert "gpt-4o -> gpt-4.1" == exchange.headers()["x-proxy-fallback"]
+    assert exchange.headers()["x-proxy-fallback"] == "gpt-4o -> gpt-4.1"
 
 
 def test_what_was_dropped_is_named_in_a_header_and_in_the_record() -> None:
@@ -135,8 +135,8 @@ def test_all_failing_gives_the_last_fault() -> None:
     with pytest.raises(FaultError) as caught:
         bench.exchange("openai-chat", ASK).whole()
     assert caught.value.fault.kind in {FaultKind.RATE_LIMITED, FaultKind.SERVER_ERROR}
-    assert 0 == bench.in_flight
-    assert 1 == len(bench.notes.records)
+    assert bench.in_flight == 0
+    assert len(bench.notes.records) == 1
 
 
 def test_a_model_that_says_nothing_for_too_long_is_asked_twice_and_not_a_third_time() -> None:
@@ -146,8 +146,8 @@ def test_a_model_that_says_nothing_for_too_long_is_asked_twice_and_not_a_third_t
 
     with pytest.raises(FaultError, match="in time"):
         bench.exchange("openai-chat", ASK).whole()
-    assert 2 == len(bench.backends.opened)
-    assert 0 == bench.in_flight
+    assert len(bench.backends.opened) == 2
+    assert bench.in_flight == 0
 
 
 def test_the_callers_own_mistake_makes_one_call() -> None:
@@ -156,7 +156,7 @@ def test_the_callers_own_mistake_makes_one_call() -> None:
 
     with pytest.raises(FaultError, match="temperature"):
         bench.exchange("openai-chat", ASK).whole()
-    assert 1 == len(bench.backends.bodies)
+    assert len(bench.backends.bodies) == 1
 
 
 def test_a_header_holds_one_line_whatever_the_value() -> None:
@@ -164,7 +164,7 @@ def test_a_header_holds_one_line_whatever_the_value() -> None:
     exchange = bench.exchange("openai-chat", {**ASK, "x\r\nSet-Cookie: y": 1})
     exchange.whole()
 
-    assert "x  Set-Cookie: y" == exchange.headers()["x-proxy-dropped"]
+    assert exchange.headers()["x-proxy-dropped"] == "x  Set-Cookie: y"
     assert all("\n" not in value and "\r" not in value for value in exchange.headers().values())
 
 
@@ -174,7 +174,7 @@ def test_an_answer_that_drips_for_ever_ends_with_the_time_of_the_request() -> No
     with pytest.raises(FaultError) as caught:
         bench.exchange("openai-chat", ASK).whole()
     assert FaultKind.TIMEOUT is caught.value.fault.kind
-    assert 0 == bench.in_flight
+    assert bench.in_flight == 0
 
 
 def test_what_a_request_points_at_is_fetched_once_however_many_endpoints_are_tried() -> None:
@@ -193,5 +193,5 @@ def test_what_a_request_points_at_is_fetched_once_however_many_endpoints_are_tri
     with pytest.raises(FaultError, match="boom"):
         exchange.whole()
 
-    assert 1 < len(bench.backends.bodies)
-    assert ["https://pictures.example/a.png"] == fetched
+    assert len(bench.backends.bodies) > 1
+    assert fetched == ["https://pictures.example/a.png"]

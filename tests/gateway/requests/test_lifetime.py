@@ -80,7 +80,7 @@ def test_an_interest_is_ready_when_there_is_something_to_read(way, pair):
     assert ((), interests) == (before, lifetime.wait(interests, PATIENCE))
     assert interests == lifetime.wait(interests, PATIENCE)
     near.recv(1)
-    assert () == lifetime.wait(interests, 0.0)
+    assert lifetime.wait(interests, 0.0) == ()
 
 
 def test_a_wish_to_write_comes_true_when_there_is_room(way, pair):
@@ -122,7 +122,7 @@ def test_only_the_last_wishes_are_told(way, pair):
     lifetime, later = Lifetime(60.0), (Interest(two),)
     lifetime.wait((Interest(one),), PATIENCE)
 
-    assert () == lifetime.wait(later, 0.0)
+    assert lifetime.wait(later, 0.0) == ()
     says_too.send(b"x")
     assert later == lifetime.wait(later, PATIENCE)
 
@@ -142,7 +142,7 @@ def test_a_wait_for_nothing_waits_its_time(way):
     lifetime = Lifetime(60.0)
     began = lifetime.clock()
 
-    assert () == lifetime.wait((), 0.05)
+    assert lifetime.wait((), 0.05) == ()
     assert 0.05 <= lifetime.clock() - began < PATIENCE
 
 
@@ -179,7 +179,7 @@ def test_a_client_that_leaves_while_somebody_waits_ends_the_wait(way, pair):
     far.close()
     waiting.join(PATIENCE)
 
-    assert [FaultKind.CALLER_LEFT] == kinds
+    assert kinds == [FaultKind.CALLER_LEFT]
 
 
 def test_a_client_that_is_reset_has_left(way):
@@ -199,13 +199,13 @@ def test_a_client_that_asks_for_more_has_not_left(way, pair):
     lifetime, interests = Lifetime(60.0, client=near), (Interest(quiet),)
     far.send(b"GET / HTTP/1.1\r\n\r\n")
 
-    assert () == lifetime.wait(interests, 0.0)
+    assert lifetime.wait(interests, 0.0) == ()
     began = lifetime.clock()
-    assert () == lifetime.wait(interests, 0.05)
+    assert lifetime.wait(interests, 0.05) == ()
     assert lifetime.clock() - began >= 0.05
     says.send(b"x")
     assert interests == lifetime.wait(interests, PATIENCE)
-    assert b"GET" == near.recv(3)
+    assert near.recv(3) == b"GET"
 
 
 def test_a_client_that_asks_for_more_and_leaves_is_noticed_where_the_system_says_so(pair):
@@ -259,7 +259,7 @@ def test_a_drain_that_ends_while_somebody_waits_ends_the_wait(way, drain):
     drain.set()
     waiting.join(PATIENCE)
 
-    assert [FaultKind.UNAVAILABLE] == kinds
+    assert kinds == [FaultKind.UNAVAILABLE]
 
 
 def test_a_drain_says_when_to_come_back(drain):
@@ -267,7 +267,7 @@ def test_a_drain_says_when_to_come_back(drain):
     with pytest.raises(FaultError) as caught:
         Lifetime(60.0, drain=drain).check()
 
-    assert (True, 1.0) == (drain.is_set, caught.value.fault.retry_after)
+    assert (drain.is_set, caught.value.fault.retry_after) == (True, 1.0)
     assert select.select([drain], [], [], 0)[0] == [drain]
 
 
@@ -280,11 +280,11 @@ def test_after_its_deadline_a_request_waits_for_nothing(way, pair):
     clock = Clock()
     lifetime = Lifetime(10.0, clock=clock)
     clock.now += 9.5
-    assert 0.5 == lifetime.left()
+    assert lifetime.left() == 0.5
     lifetime.check()
     clock.now += 0.5
 
-    assert 0.0 == lifetime.left()
+    assert lifetime.left() == 0.0
     assert FaultKind.TIMEOUT is kind_of(lifetime.check)
     assert FaultKind.TIMEOUT is kind_of(lifetime.wait, (Interest(near),), PATIENCE)
     assert FaultKind.TIMEOUT is kind_of(lifetime.sleep, 1.0)
@@ -316,7 +316,7 @@ def test_a_limit_only_ever_shortens():
         lifetime.limit(seconds)
         lefts.append(lifetime.left())
 
-    assert [9.0, 4.0, 4.0] == lefts
+    assert lefts == [9.0, 4.0, 4.0]
 
 
 def test_sleeping_takes_its_time_and_no_longer_than_the_request_may():
@@ -334,4 +334,4 @@ def test_a_request_remembers_when_it_began():
     lifetime = Lifetime(10.0, clock=clock)
     clock.now += 3.0
 
-    assert 1000.0 == lifetime.began
+    assert lifetime.began == 1000.0

@@ -30,7 +30,7 @@ def test_a_client_that_sends_is_heard(pair: tuple[socket.socket, socket.socket])
     lifetime = Lifetime(10.0, client=server)
     interests = (Interest(server),)
 
-    assert () == lifetime.wait(interests, 0.0)
+    assert lifetime.wait(interests, 0.0) == ()
     client.sendall(b"x")
     assert interests == lifetime.wait(interests, 1.0)
 
@@ -52,7 +52,7 @@ def test_a_departure_is_seen_after_the_client_was_waited_for(pair: tuple[socket.
     client, server = pair
     lifetime = Lifetime(10.0, client=server)
     lifetime.wait((Interest(server, write=True),), 0.0)
-    assert () == lifetime.wait((), 0.0)
+    assert lifetime.wait((), 0.0) == ()
     client.close()
 
     with pytest.raises(FaultError, match="closed its connection"):

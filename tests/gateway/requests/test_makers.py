@@ -29,7 +29,7 @@ def test_every_process_with_the_same_secrets_finds_who_made_a_response() -> None
     made = makers().of_response(answer, "me")
 
     assert made is not None
-    assert ("resp_1", US) == (made.text, made.endpoint)
+    assert (made.text, made.endpoint) == ("resp_1", US)
 
 
 @pytest.mark.parametrize("id", ["resp_1", "", 7, None, ["resp_1"]])
@@ -45,7 +45,7 @@ def test_of_a_response_whose_deployment_has_left_that_is_known() -> None:
     made = makers(EU).of_response(makers().origin(US, "me").id("resp_1"), "me")
 
     assert made is not None
-    assert ("resp_1", None) == (made.text, made.endpoint)
+    assert (made.text, made.endpoint) == ("resp_1", None)
 
 
 def test_other_subaccounts_come_and_go_and_ids_stay() -> None:
@@ -53,7 +53,7 @@ def test_other_subaccounts_come_and_go_and_ids_stay() -> None:
     made = makers(EU, US).of_response(answer, "me")
 
     assert made is not None
-    assert EU == made.endpoint
+    assert made.endpoint == EU
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_a_seal_of_openais_is_opened_where_it_was_made_alone() -> None:
     thought = sealed(by=EU)
     seals = makers().of_seals(brought(thought), "me")
 
-    assert EU == seals.maker
-    assert SEAL == seals.open_at(EU)(Family.OPENAI, thought.signature)
+    assert seals.maker == EU
+    assert seals.open_at(EU)(Family.OPENAI, thought.signature) == SEAL
     assert seals.open_at(US)(Family.OPENAI, thought.signature) is None
 
 
@@ -97,7 +97,7 @@ def test_a_signature_that_all_of_its_family_read_is_opened_everywhere_and_prefer
     seals = makers(US).of_seals(brought(thought), "me")
 
     assert seals.maker is None
-    assert SEAL == seals.open_at(US)(family, thought.signature)
+    assert seals.open_at(US)(family, thought.signature) == SEAL
 
 
 @pytest.mark.parametrize("family", list(Family))
@@ -106,7 +106,7 @@ def test_a_strangers_seal_goes_nowhere(family: Family) -> None:
     seals = makers().of_seals(brought(thought), "me")
 
     assert seals.maker is None
-    assert [None, None] == [seals.open_at(endpoint)(family, thought.signature) for endpoint in (EU, US)]
+    assert [seals.open_at(endpoint)(family, thought.signature) for endpoint in (EU, US)] == [None, None]
 
 
 @pytest.mark.parametrize(("family", "sent"), [(Family.OPENAI, None), (Family.CLAUDE, SEAL), (Family.GEMINI, SEAL)])
@@ -121,21 +121,21 @@ def test_what_is_only_kept_is_sealed_without_content() -> None:
     thought = sealed(seal="")
     seals = makers().of_seals(brought(thought), "me")
 
-    assert EU == seals.maker
-    assert "" == seals.open_at(EU)(Family.OPENAI, thought.signature)
+    assert seals.maker == EU
+    assert seals.open_at(EU)(Family.OPENAI, thought.signature) == ""
     assert seals.open_at(US)(Family.OPENAI, thought.signature) is None
     assert seals.open_at(EU)(Family.OPENAI, "") is None
 
 
 def test_of_several_makers_the_last_is_preferred() -> None:
-    assert US == makers().of_seals(brought(sealed(by=EU), sealed(by=US), sealed(Family.CLAUDE, EU)), "me").maker
+    assert makers().of_seals(brought(sealed(by=EU), sealed(by=US), sealed(Family.CLAUDE, EU)), "me").maker == US
 
 
 def test_a_url_that_stands_under_two_names_is_one_maker() -> None:
     twin = Endpoint("eu", EU.url, "gpt-5-latest")
     thought = sealed(by=EU)
 
-    assert SEAL == makers(EU, twin).of_seals(brought(thought), "me").open_at(EU)(Family.OPENAI, thought.signature)
+    assert makers(EU, twin).of_seals(brought(thought), "me").open_at(EU)(Family.OPENAI, thought.signature) == SEAL
 
 
 def test_so_many_seals_that_nobody_served_has_made_are_tried_and_no_more() -> None:
@@ -144,4 +144,4 @@ def test_so_many_seals_that_nobody_served_has_made_are_tried_and_no_more() -> No
     opened = [seals.open_at(EU)(Family.CLAUDE, thought.signature) for thought in thoughts]
 
     assert [f"{SEAL}{number:04}" for number in range(1000)] == opened[:1000]
-    assert (None, SEAL) == (opened[1000], seals.open_at(EU)(Family.CLAUDE, sealed(Family.CLAUDE, EU).signature))
+    assert (opened[1000], seals.open_at(EU)(Family.CLAUDE, sealed(Family.CLAUDE, EU).signature)) == (None, SEAL)

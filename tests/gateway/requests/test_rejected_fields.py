@@ -80,8 +80,8 @@ def test_one_caller_s_made_up_beta_takes_no_other_beta_from_anyone() -> None:
 
     assert lessons.learn(MODEL, bad, refused("invalid beta flag"))
     assert good == lessons.without(MODEL, good)
-    assert {} == lessons.without(MODEL, bad)
-    assert {} == lessons.without(MODEL, {"anthropic_beta": ["more", "made-up", "context-1m"]})
+    assert lessons.without(MODEL, bad) == {}
+    assert lessons.without(MODEL, {"anthropic_beta": ["more", "made-up", "context-1m"]}) == {}
 
 
 def test_made_up_fields_keep_no_model_from_learning() -> None:
@@ -111,7 +111,7 @@ def test_a_search_that_a_deployment_does_not_make_is_left_out_from_then_on(messa
     other = {**SEARCHING, "tools": [{"googleSearch": {}}, {"functionDeclarations": []}]}
 
     assert lessons.learn(MODEL, SEARCHING, refused(message))
-    assert {"contents": []} == lessons.without(MODEL, SEARCHING)
+    assert lessons.without(MODEL, SEARCHING) == {"contents": []}
     assert other is lessons.without(MODEL, other)
 
 

@@ -76,7 +76,7 @@ def test_an_id_is_no_seal_and_a_seal_no_id() -> None:
 
     assert as_seal is not None
     assert as_id is not None
-    assert (False, False) == (as_seal.is_signed(KEY, "me"), as_id.is_signed(KEY, "me"))
+    assert (as_seal.is_signed(KEY, "me"), as_id.is_signed(KEY, "me")) == (False, False)
 
 
 @given(seals.filter(bool))
@@ -96,16 +96,16 @@ def test_a_seal_stays_base64_and_survives_clients_that_decode_it(seal: str) -> N
 def test_a_head_takes_thirty_two_letters_that_stand_in_a_path() -> None:
     signed = sign_id(KEY, MAKER, "me", ID)
 
-    assert 5 + 32 + len(ID) == len(signed)
+    assert len(signed) == 5 + 32 + len(ID)
     assert set(signed) <= set(LETTERS)
 
 
 def test_who_made_it_is_a_digest_that_takes_the_key() -> None:
     signed = sign_id(KEY, MAKER, "me", ID)
 
-    assert 6 == len(MAKER)
-    assert MAKER != maker_of(OTHER_KEY, URL)
-    assert MAKER != maker_of(KEY, URL[:-1] + "2")
+    assert len(MAKER) == 6
+    assert maker_of(OTHER_KEY, URL) != MAKER
+    assert maker_of(KEY, URL[:-1] + "2") != MAKER
     assert not any(word in signed for word in ("eu", "d1", "example"))
 
 

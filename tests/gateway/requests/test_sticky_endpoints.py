@@ -15,7 +15,7 @@ def test_an_answer_is_found_where_it_was_made() -> None:
     pins.remember("a", "r1", EU)
     pins.remember("a", "r2", US)
 
-    assert (EU, US, None) == (pins.find("a", "r1"), pins.find("a", "r2"), pins.find("a", "r3"))
+    assert (pins.find("a", "r1"), pins.find("a", "r2"), pins.find("a", "r3")) == (EU, US, None)
 
 
 def test_an_answer_without_an_id_is_not_remembered() -> None:
@@ -30,7 +30,7 @@ def test_an_answer_made_anew_counts_as_new() -> None:
     for answer, endpoint in (("r1", EU), ("r2", EU), ("r1", US), ("r3", EU)):
         pins.remember("a", answer, endpoint)
 
-    assert (US, None, EU) == (pins.find("a", "r1"), pins.find("a", "r2"), pins.find("a", "r3"))
+    assert (pins.find("a", "r1"), pins.find("a", "r2"), pins.find("a", "r3")) == (US, None, EU)
 
 
 @given(st.lists(st.sampled_from("abcdefgh")), st.integers(1, 5))
@@ -47,4 +47,4 @@ def test_what_one_caller_was_answered_is_nothing_to_another() -> None:
     pins = StickyEndpoints()
     pins.remember("alice", "r1", EU)
 
-    assert (EU, None) == (pins.find("alice", "r1"), pins.find("bob", "r1"))
+    assert (pins.find("alice", "r1"), pins.find("bob", "r1")) == (EU, None)

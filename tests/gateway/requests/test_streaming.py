@@ -65,12 +65,12 @@ def test_a_stream_arrives_whole(hear: Hear) -> None:
     stream = stream_of(bench)
     stream.begin()
 
-    assert "Hello world" == text_of(b"".join(hear(stream)))
-    assert 0 == bench.in_flight
+    assert text_of(b"".join(hear(stream))) == "Hello world"
+    assert bench.in_flight == 0
     [record] = bench.notes.records
-    assert ("ok", "eu", "d1", 1, "end") == (
+    assert (
         record.outcome, record.subaccount, record.deployment, record.attempts, record.stop
-    )  # fmt: skip
+    ) == ("ok", "eu", "d1", 1, "end")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_a_failure_before_the_first_word_is_never_seen(opening: Steps, hear: Hea
     stream = stream_of(bench)
     stream.begin()
 
-    assert expected == b"".join(hear(stream))
-    assert 0 == bench.in_flight
+    assert b"".join(hear(stream)) == expected
+    assert bench.in_flight == 0
     [record] = bench.notes.records
-    assert ("ok", "us", 2) == (record.outcome, record.subaccount, record.attempts)
+    assert (record.outcome, record.subaccount, record.attempts) == ("ok", "us", 2)
     for _, reader in bench.backends.opened:
         assert reader.closed or reader.finished
 
@@ -132,7 +132,7 @@ def test_so_much_of_a_prelude_is_held_back_and_no_more(prelude: Steps, held: boo
     assert held == told.endswith(DONE)
     assert held == (b'"error"' not in told)
     assert (["d1", "d2"] if held else ["d1"]) == [endpoint.deployment for endpoint, _ in bench.backends.opened]
-    assert 0 == bench.in_flight
+    assert bench.in_flight == 0
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_a_failure_after_the_first_word_is_told_and_not_tried_elsewhere(ending: 
     assert b"Hello" in told
     assert b'"error"' in told
     assert b"[DONE]" not in told
-    assert ["d1"] == [endpoint.deployment for endpoint, _ in bench.backends.opened]
-    assert 0 == bench.in_flight
+    assert [endpoint.deployment for endpoint, _ in bench.backends.opened] == ["d1"]
+    assert bench.in_flight == 0
     [record] = bench.notes.records
     assert kind == record.outcome
 
@@ -211,9 +211,9 @@ def test_a_failure_of_all_before_the_headers_is_an_error_of_its_own() -> None:
 
     with pytest.raises(FaultError, match="boom"):
         stream_of(bench).begin()
-    assert 0 == bench.in_flight
+    assert bench.in_flight == 0
     [record] = bench.notes.records
-    assert "server_error" == record.outcome
+    assert record.outcome == "server_error"
 
 
 def test_a_failure_of_all_after_the_headers_is_said_in_the_stream(hear: Hear) -> None:
@@ -224,7 +224,7 @@ def test_a_failure_of_all_after_the_headers_is_said_in_the_stream(hear: Hear) ->
 
     assert told.startswith(b": ping\n\n")
     assert b"fault: " in told
-    assert 0 == bench.in_flight
+    assert bench.in_flight == 0
 
 
 def test_the_callers_own_mistake_is_passed_on_after_one_call() -> None:
@@ -233,7 +233,7 @@ def test_the_callers_own_mistake_is_passed_on_after_one_call() -> None:
 
     with pytest.raises(FaultError, match="no such tool"):
         stream_of(bench).begin()
-    assert 1 == len(bench.backends.bodies)
+    assert len(bench.backends.bodies) == 1
 
 
 @pytest.mark.parametrize("read", [0, 1, 2])
@@ -243,16 +243,16 @@ def test_a_caller_that_leaves_frees_its_slot_and_closes_the_connection(read: int
     stream.begin()
     for _ in range(min(read, 1)):
         next(stream)
-    assert 1 == bench.in_flight
+    assert bench.in_flight == 1
     stream.close()
     stream.close()
 
-    assert 0 == bench.in_flight
+    assert bench.in_flight == 0
     [(_, reader)] = bench.backends.opened
-    assert 1 == reader.closed
+    assert reader.closed == 1
     [record] = bench.notes.records
-    assert "caller_left" == record.outcome
-    assert [] == list(stream)
+    assert record.outcome == "caller_left"
+    assert list(stream) == []
 
 
 def test_a_stream_that_was_never_read_still_frees_its_slot() -> None:
@@ -261,7 +261,7 @@ def test_a_stream_that_was_never_read_still_frees_its_slot() -> None:
     stream.begin()
     stream.close()
 
-    assert 0 == bench.in_flight
+    assert bench.in_flight == 0
 
 
 def test_every_attempt_renders_the_same_body(hear: Hear) -> None:
@@ -304,11 +304,11 @@ def test_a_model_that_says_nothing_is_asked_twice_and_not_a_third_time(hear: Hea
     told = b"".join(hear(stream))
 
     assert b"fault: The model's endpoint said nothing for too long." in told
-    assert 2 == len(bench.backends.opened)
-    assert 120 == bench.clock.now - 1000
+    assert len(bench.backends.opened) == 2
+    assert bench.clock.now - 1000 == 120
     [record] = bench.notes.records
-    assert ("timeout", 2) == (record.outcome, record.attempts)
-    assert 0 == bench.in_flight
+    assert (record.outcome, record.attempts) == ("timeout", 2)
+    assert bench.in_flight == 0
 
 
 @pytest.mark.parametrize("words", [[], [WORD]], ids=["before-the-first-word", "after-it"])
@@ -320,9 +320,9 @@ def test_a_request_ends_with_its_time_however_much_an_upstream_says(words: Steps
 
     assert b"The request has taken all the time that it may." in told
     assert Timeouts().total == bench.clock.now - 1000
-    assert 0 == bench.in_flight
+    assert bench.in_flight == 0
     [(_, reader)] = bench.backends.opened
-    assert 1 == reader.closed
+    assert reader.closed == 1
 
 
 @pytest.mark.parametrize("said", [[], [ROLE], [ROLE, WORD]], ids=["head", "first-word", "stream"])
@@ -337,8 +337,8 @@ def test_a_client_that_leaves_is_noticed_while_the_model_is_silent(said: Steps, 
         list(hear(stream))
 
     [record] = bench.notes.records
-    assert ("caller_left", "d1", 1) == (record.outcome, record.deployment, record.attempts)
-    assert 0 == bench.in_flight
+    assert (record.outcome, record.deployment, record.attempts) == ("caller_left", "d1", 1)
+    assert bench.in_flight == 0
     [(_, reader)] = bench.backends.opened
     assert reader.closed
 
@@ -355,8 +355,8 @@ def test_the_end_of_the_drain_is_told_in_the_stream_and_blamed_on_nobody(hear: H
     assert b'"message":"The proxy is shutting down."' in told
     assert b"[DONE]" not in told
     [record] = bench.notes.records
-    assert ("unavailable", "d1") == (record.outcome, record.deployment)
-    assert {Availability.AVAILABLE} == {row.availability for row in bench.balancer.snapshot("gpt-4.1")}
+    assert (record.outcome, record.deployment) == ("unavailable", "d1")
+    assert {row.availability for row in bench.balancer.snapshot("gpt-4.1")} == {Availability.AVAILABLE}
 
 
 def test_the_end_of_the_drain_is_an_error_of_its_own_before_the_first_word() -> None:
@@ -367,8 +367,8 @@ def test_the_end_of_the_drain_is_an_error_of_its_own_before_the_first_word() -> 
         stream.begin()
     drain.close()
 
-    assert (FaultKind.UNAVAILABLE, 1.0) == (refusal.value.fault.kind, refusal.value.fault.retry_after)
-    assert 0 == bench.in_flight
+    assert (refusal.value.fault.kind, refusal.value.fault.retry_after) == (FaultKind.UNAVAILABLE, 1.0)
+    assert bench.in_flight == 0
 
 
 # A stream that a loop goes on with
@@ -395,12 +395,12 @@ def test_a_silent_model_gives_nothing_until_a_sign_of_life_is_due() -> None:
     bench, stream = flowing_stream([HANG], keep_alive=10)
     heard = []
     for _ in range(3):
-        assert (b"", b"") == (stream.flow(), stream.check())
-        assert bench.clock.now + 10 == stream.due
+        assert (stream.flow(), stream.check()) == (b"", b"")
+        assert stream.due == bench.clock.now + 10
         bench.clock.now = stream.due
         heard.append(stream.check())
 
-    assert [b": ping\n\n"] * 3 == heard
+    assert heard == [b": ping\n\n"] * 3
 
 
 def test_a_piece_puts_the_next_sign_of_life_off() -> None:
@@ -408,7 +408,7 @@ def test_a_piece_puts_the_next_sign_of_life_off() -> None:
     bench.clock.now += 7
 
     assert b"world" in stream.flow()
-    assert bench.clock.now + 10 == stream.due
+    assert stream.due == bench.clock.now + 10
 
 
 @pytest.mark.parametrize(
@@ -422,12 +422,12 @@ def test_a_piece_puts_the_next_sign_of_life_off() -> None:
 def test_a_silence_ends_when_it_is_due(timeouts: dict[str, float], after: float, told: bytes) -> None:
     bench, stream = flowing_stream([HANG], **timeouts)
     bench.clock.now = stream.due - 0.01
-    assert (b"", b"") == (stream.flow(), stream.check())
+    assert (stream.flow(), stream.check()) == (b"", b"")
     bench.clock.now = stream.due
 
     assert told in stream.check()
     assert after == pytest.approx(bench.clock.now - 1000)
-    assert ("timeout", 0, 1) == ending(bench)
+    assert ending(bench) == ("timeout", 0, 1)
 
 
 def test_what_came_while_nobody_looked_is_no_silence() -> None:
@@ -435,7 +435,7 @@ def test_what_came_while_nobody_looked_is_no_silence() -> None:
     bench.clock.now += 500
     assert b"world" in stream.flow()
 
-    assert b"" == stream.check()
+    assert stream.check() == b""
     assert not stream.is_over
 
 
@@ -444,9 +444,9 @@ def test_the_end_may_come_with_the_last_words_and_is_given_once() -> None:
 
     assert stream.flow().endswith(DONE)
     assert stream.is_over
-    assert (b"", b"", None) == (stream.flow(), stream.check(), stream.upstream)
+    assert (stream.flow(), stream.check(), stream.upstream) == (b"", b"", None)
     stream.close()
-    assert ("ok", 0, 1) == ending(bench)
+    assert ending(bench) == ("ok", 0, 1)
 
 
 def test_what_was_ready_before_it_flowed_comes_first() -> None:
@@ -454,7 +454,7 @@ def test_what_was_ready_before_it_flowed_comes_first() -> None:
     stream = stream_of(bench)
     stream.begin()
 
-    assert "Hello world" == text_of(stream.flow() + stream.flow())
+    assert text_of(stream.flow() + stream.flow()) == "Hello world"
 
 
 def stumble() -> None:
@@ -472,8 +472,8 @@ def test_a_defect_while_it_flows_ends_the_stream_and_is_blamed_on_nobody(
         getattr(stream, step)()
     stream.close()
 
-    assert ("defect", 0, 1) == ending(bench)
-    assert {Availability.AVAILABLE} == {state.availability for state in bench.balancer.snapshot("gpt-4.1")}
+    assert ending(bench) == ("defect", 0, 1)
+    assert {state.availability for state in bench.balancer.snapshot("gpt-4.1")} == {Availability.AVAILABLE}
 
 
 def test_a_defect_in_telling_that_the_upstream_broke_off_ends_the_stream_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -482,7 +482,7 @@ def test_a_defect_in_telling_that_the_upstream_broke_off_ends_the_stream_too(mon
     with pytest.raises(ZeroDivisionError):
         stream.flow()
 
-    assert ("defect", 0, 1) == ending(bench)
+    assert ending(bench) == ("defect", 0, 1)
 
 
 def test_a_client_that_leaves_a_flowing_stream_frees_everything_once() -> None:
@@ -491,5 +491,5 @@ def test_a_client_that_leaves_a_flowing_stream_frees_everything_once() -> None:
     stream.close()
     stream.close()
 
-    assert (b"", b"") == (stream.flow(), stream.check())
-    assert ("caller_left", 0, 1) == ending(bench)
+    assert (stream.flow(), stream.check()) == (b"", b"")
+    assert ending(bench) == ("caller_left", 0, 1)

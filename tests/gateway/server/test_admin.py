@@ -76,12 +76,12 @@ def admin(board: StatusBoard) -> Iterator[Admin]:
 def test_operators_are_answered(admin: Admin, board: StatusBoard) -> None:
     ready, state, metrics = admin.ask("/ready"), admin.ask("/router/state"), admin.ask("/metrics")
 
-    assert (200, {"status": "alive"}) == ((told := admin.ask("/health")).status, told.json)
-    assert (200, {"status": "ready", "subaccounts": "1/1"}) == (ready.status, ready.json)
-    assert [{"deployment": "d1", "worker": os.getpid()}] == state.json["endpoints"]
-    assert (200, "text/plain; version=0.0.4; charset=utf-8") == (metrics.status, metrics.headers["content-type"])
+    assert ((told := admin.ask("/health")).status, told.json) == (200, {"status": "alive"})
+    assert (ready.status, ready.json) == (200, {"status": "ready", "subaccounts": "1/1"})
+    assert state.json["endpoints"] == [{"deployment": "d1", "worker": os.getpid()}]
+    assert (metrics.status, metrics.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     board.table.draining = True
-    assert (503, {"status": "draining"}) == ((told := admin.ask("/ready")).status, told.json)
+    assert ((told := admin.ask("/ready")).status, told.json) == (503, {"status": "draining"})
 
 
 def test_without_a_folder_metrics_are_asked_of_the_workers() -> None:
@@ -89,7 +89,7 @@ def test_without_a_folder_metrics_are_asked_of_the_workers() -> None:
     told = admin.ask("/metrics")
     admin.close()
 
-    assert 503 == told.status
+    assert told.status == 503
     assert "main port" in told.json["error"]["message"]
 
 
@@ -112,7 +112,7 @@ def test_what_is_no_request_is_refused(admin: Admin, asked: bytes) -> None:
     client = admin.connect()
     client.send(asked)
 
-    assert 400 == client.hear().status
+    assert client.hear().status == 400
 
 
 def test_where_keys_are_wanted_health_and_readiness_want_none(board: StatusBoard) -> None:
@@ -122,8 +122,8 @@ def test_where_keys_are_wanted_health_and_readiness_want_none(board: StatusBoard
     state = [admin.ask("/router/state").status, admin.ask("/router/state?key=sk-1").status]
     admin.close()
 
-    assert {"/health": (200, 200), "/ready": (200, 200), "/metrics": (401, 200)} == told
-    assert [401, 200] == state
+    assert told == {"/health": (200, 200), "/ready": (200, 200), "/metrics": (401, 200)}
+    assert state == [401, 200]
 
 
 def test_clients_that_are_slow_or_many_hinder_nobody(admin: Admin) -> None:
@@ -133,7 +133,7 @@ def test_clients_that_are_slow_or_many_hinder_nobody(admin: Admin) -> None:
         with suppress(ConnectionError):
             client.send(b"GET /health HTTP/1.1\r\n")
 
-    assert 200 == admin.ask("/health").status
+    assert admin.ask("/health").status == 200
     assert until(half[0].is_over)
     assert len(admin.listener._clients) <= 64
     admin.now = 6.0
@@ -159,7 +159,7 @@ def test_a_child_closes_what_it_has_inherited_and_the_parent_goes_on(board: Stat
         open_ones = [each.connection.fileno() for each in admin.listener._clients]
         os._exit(0 if open_ones == [-1] else 1)
 
-    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     waiting.send(b"GET /health HTTP/1.1\r\n\r\n")
-    assert 200 == waiting.hear().status
+    assert waiting.hear().status == 200
     admin.close()

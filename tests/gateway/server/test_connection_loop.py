@@ -21,11 +21,11 @@ def test_hundreds_of_idle_connections_take_no_thread_and_are_all_served() -> Non
         before = request_threads()
         clients = [run.connect() for _ in range(300)]
         assert until(lambda: run.worker.loop.connections == 300)
-        assert set() == request_threads() - before
+        assert request_threads() - before == set()
         for client in clients:
             client.send(GET)
 
-        assert [200] * 300 == [client.hear().status for client in clients]
+        assert [client.hear().status for client in clients] == [200] * 300
         assert until(lambda: run.worker.loop.connections == 300)
 
 
@@ -42,10 +42,10 @@ def test_the_connection_that_was_idle_for_longest_makes_room_for_one_more() -> N
         third = run.connect()
         third.send(GET)
 
-        assert 200 == third.hear().status
+        assert third.hear().status == 200
         assert first.is_over()
         second.send(GET)
-        assert 200 == second.hear().status
+        assert second.hear().status == 200
 
 
 def test_where_no_connection_is_idle_new_ones_wait_for_their_turn() -> None:
@@ -63,8 +63,8 @@ def test_where_no_connection_is_idle_new_ones_wait_for_their_turn() -> None:
         waiting.socket.settimeout(PATIENCE)
         echo.gate.set()
 
-        assert b"hello" == waiting.hear().body
-        assert [b"waited"] * 2 == [client.hear().body for client in busy]
+        assert waiting.hear().body == b"hello"
+        assert [client.hear().body for client in busy] == [b"waited"] * 2
 
 
 class Listener:
@@ -115,13 +115,13 @@ def test_running_out_of_descriptors_is_said_once_does_not_spin_and_passes(caplog
                 assert until(lambda: listener.tries > before or loop.run_once(0.1))
                 for _ in range(5):
                     loop.run_once(0.0)
-                assert 1 == listener.tries - before
+                assert listener.tries - before == 1
 
                 # The oldest idle connection has made room; the pause is over.
                 clock.now += 0.6
                 loop.run_once(0.0)
                 loop.run_once(0.0)
-                assert 2 == listener.tries - before
+                assert listener.tries - before == 2
                 listener.is_short = False
                 clock.now += 0.6
                 loop.run_once(0.0)
@@ -132,4 +132,4 @@ def test_running_out_of_descriptors_is_said_once_does_not_spin_and_passes(caplog
                 del late
         loop.close()
 
-    assert 1 == sum("cannot accept" in record.getMessage() for record in caplog.records)
+    assert sum("cannot accept" in record.getMessage() for record in caplog.records) == 1

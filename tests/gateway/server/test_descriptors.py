@@ -38,4 +38,4 @@ def test_the_limit_is_raised_as_far_as_it_goes() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert "300 300 300\n" == told.stdout
+    assert told.stdout == "300 300 300\n"

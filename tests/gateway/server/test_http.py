@@ -25,7 +25,7 @@ def test_requests_follow_one_another_on_one_connection() -> None:
             client.send(GET)
             told = client.hear()
 
-            assert (200, b"hello", "keep-alive") == (told.status, told.body, told.headers["connection"])
+            assert (told.status, told.body, told.headers["connection"]) == (200, b"hello", "keep-alive")
             assert "server" not in told.headers
 
 
@@ -34,7 +34,7 @@ def test_requests_that_come_all_at_once_are_answered_one_after_the_other() -> No
         client = run.connect()
         client.send(GET * 3)
 
-        assert [b"hello"] * 3 == [client.hear().body for _ in range(3)]
+        assert [client.hear().body for _ in range(3)] == [b"hello"] * 3
 
 
 def test_a_stream_goes_out_piece_by_piece() -> None:
@@ -48,8 +48,8 @@ def test_a_stream_goes_out_piece_by_piece() -> None:
         first = client.file.read(8)
         echo.gate.set()
 
-        assert b"3\r\none\r\n" == first
-        assert b"3\r\ntwo\r\n0\r\n\r\n" == client.file.read(13)
+        assert first == b"3\r\none\r\n"
+        assert client.file.read(13) == b"3\r\ntwo\r\n0\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_what_is_no_request_is_refused_in_plain_json(request_: bytes, status: in
             told.headers["content-type"],
             told.headers["connection"],
         )
-        assert {"message", "type"} == set(told.json["error"])
+        assert set(told.json["error"]) == {"message", "type"}
         assert client.is_over()
     said = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
-    assert 1 == len(said)
+    assert len(said) == 1
     assert "bbbb" not in said[0]
 
 
@@ -91,8 +91,8 @@ def test_a_line_and_headers_within_the_limits_are_taken() -> None:
         client = run.connect()
         client.send(b"GET /" + b"x" * 16_000 + b" HTTP/1.1\r\n" + b"X-A: " + b"b" * 32_000 + b"\r\n\r\n")
 
-        assert 200 == client.hear().status
-        assert 32_000 == len(echo.environs[0]["HTTP_X_A"])
+        assert client.hear().status == 200
+        assert len(echo.environs[0]["HTTP_X_A"]) == 32_000
 
 
 def test_a_header_that_another_one_could_be_mistaken_for_is_dropped() -> None:
@@ -103,7 +103,7 @@ def test_a_header_that_another_one_could_be_mistaken_for_is_dropped() -> None:
         client.hear()
 
         assert "HTTP_X_API_KEY" not in echo.environs[0]
-        assert "http" == echo.environs[0]["wsgi.url_scheme"]
+        assert echo.environs[0]["wsgi.url_scheme"] == "http"
 
 
 def test_a_head_that_drips_ends_in_time_however_often_something_comes() -> None:
@@ -130,7 +130,7 @@ def test_a_connection_that_says_nothing_is_closed_without_a_word_and_takes_no_th
         client = run.connect()
 
         assert client.is_over()
-        assert set() == request_threads() - before
+        assert request_threads() - before == set()
 
 
 def test_a_body_that_stalls_is_a_408_and_the_connection_ends() -> None:
@@ -140,10 +140,10 @@ def test_a_body_that_stalls_is_a_408_and_the_connection_ends() -> None:
         client.post("/read", b"begun", length=100)
         told = client.hear()
 
-        assert (408, "close") == (told.status, told.headers["connection"])
+        assert (told.status, told.headers["connection"]) == (408, "close")
         [error] = echo.errors
         assert isinstance(error, FaultError)
-        assert 408 == error.fault.status
+        assert error.fault.status == 408
         assert client.is_over()
 
 
@@ -167,8 +167,8 @@ def test_a_body_that_moves_may_take_longer_than_one_that_stalls() -> None:
         client = run.connect()
         client.post("/read", b"", length=20)
 
-        assert b"20 bytes" == client.hear().body
-        assert 900.0 == clock.now
+        assert client.hear().body == b"20 bytes"
+        assert clock.now == 900.0
 
 
 @pytest.mark.parametrize("how", ["length", "chunks"])
@@ -185,7 +185,7 @@ def test_a_body_that_is_cut_short_is_never_taken_for_a_whole_one(how: str) -> No
         assert until(lambda: echo.errors)
         [error] = echo.errors
         assert isinstance(error, FaultError)
-        assert "caller_left" == error.fault.kind.value
+        assert error.fault.kind.value == "caller_left"
 
 
 def test_chunks_that_make_no_sense_are_an_error_of_the_caller() -> None:
@@ -195,10 +195,10 @@ def test_chunks_that_make_no_sense_are_an_error_of_the_caller() -> None:
         client.send(b"POST /read HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
         told = client.hear()
 
-        assert "close" == told.headers["connection"]
+        assert told.headers["connection"] == "close"
         [error] = echo.errors
         assert isinstance(error, FaultError)
-        assert 400 == error.fault.status
+        assert error.fault.status == 400
 
 
 def test_bodies_in_chunks_are_read() -> None:
@@ -207,7 +207,7 @@ def test_bodies_in_chunks_are_read() -> None:
         client.send(b"POST /read HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n0\r\n\r\n")
         told = client.hear()
 
-        assert (b"5 bytes", "keep-alive") == (told.body, told.headers["connection"])
+        assert (told.body, told.headers["connection"]) == (b"5 bytes", "keep-alive")
 
 
 @pytest.mark.parametrize("how", ["length", "chunks"])
@@ -221,7 +221,7 @@ def test_a_refusal_reads_a_small_body_and_keeps_the_connection(how: str) -> None
                 client.send(b"POST /refuse HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n0\r\n\r\n")
             told = client.hear()
 
-            assert (401, b"no", "keep-alive") == (told.status, told.body, told.headers["connection"])
+            assert (told.status, told.body, told.headers["connection"]) == (401, b"no", "keep-alive")
 
 
 @pytest.mark.parametrize("how", ["length", "chunks", "stalled"])
@@ -237,7 +237,7 @@ def test_a_refusal_of_a_large_body_says_that_the_connection_ends_and_is_heard(ho
                 client.post("/refuse", b"x", length=1000)
         told = client.hear()
 
-        assert (401, b"no", "close") == (told.status, told.body, told.headers["connection"])
+        assert (told.status, told.body, told.headers["connection"]) == (401, b"no", "close")
         client.socket.shutdown(socket.SHUT_WR)
         assert client.is_over()
 
@@ -250,9 +250,9 @@ def test_a_client_is_asked_for_its_body_only_when_that_is_wanted() -> None:
         asked = read.file.readline() + read.file.readline()
         read.send(b"begun")
 
-        assert (401, "close") == ((told := refused.hear()).status, told.headers["connection"])
-        assert b"HTTP/1.1 100 Continue\r\n\r\n" == asked
-        assert b"5 bytes" == read.hear().body
+        assert ((told := refused.hear()).status, told.headers["connection"]) == (401, "close")
+        assert asked == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert read.hear().body == b"5 bytes"
 
 
 def test_a_client_that_does_not_read_is_left_in_time() -> None:
@@ -270,7 +270,7 @@ def test_a_response_that_is_shorter_than_it_said_ends_the_connection() -> None:
         client = run.connect()
         client.send(b"GET /short HTTP/1.1\r\nHost: x\r\n\r\n")
 
-        assert b"short" == client.hear().body
+        assert client.hear().body == b"short"
         assert client.is_over()
 
 
@@ -278,8 +278,8 @@ def test_a_defect_of_the_application_is_a_500_in_plain_json() -> None:
     with running(Echo()) as run:
         told = run.ask("/raise")
 
-        assert (500, "api_error") == (told.status, told.json["error"]["type"])
-        assert 200 == run.ask("/").status
+        assert (told.status, told.json["error"]["type"]) == (500, "api_error")
+        assert run.ask("/").status == 200
 
 
 def test_connections_are_set_to_send_at_once_and_to_notice_machines_that_are_gone() -> None:
@@ -298,4 +298,4 @@ def test_connections_are_set_to_send_at_once_and_to_notice_machines_that_are_gon
         echo.gate.set()
         client.hear()
 
-        assert [1, 1, 60] == options
+        assert options == [1, 1, 60]

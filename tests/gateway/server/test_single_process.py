@@ -40,7 +40,7 @@ def test_where_processes_cannot_be_forked_one_serves_until_it_is_interrupted() -
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE)
 
-    assert 0 == process.returncode, said
+    assert process.returncode == 0, said
     assert said.endswith("INFO sap_ai_proxy.server stopped\n")
 
 
@@ -53,7 +53,7 @@ def test_nothing_that_windows_imports_needs_what_it_has_not() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
 
-    assert (0, "") == (told.returncode, told.stderr)
+    assert (told.returncode, told.stderr) == (0, "")
 
 
 def test_where_processes_can_be_forked_a_supervisor_serves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,5 +70,5 @@ def test_where_processes_can_be_forked_a_supervisor_serves(monkeypatch: pytest.M
     settings = Settings({})
 
     assert hasattr(os, "fork")
-    assert 7 == serving.serve(settings, lambda: settings, dict)  # type: ignore[arg-type]  # it is not called
+    assert serving.serve(settings, lambda: settings, dict) == 7  # type: ignore[arg-type]  # it is not called
     assert settings is found[0]

@@ -21,9 +21,9 @@ def test_a_row_is_free_again_when_its_process_is_gone() -> None:
     first.free()
     again = table.take_row(13)
 
-    assert [13, 12] == [row.pid for row in table.rows()]
-    assert (False, False, False, 0) == (again.accepting, again.ready, again.retiring, again.open_requests)
-    assert 3 == second.lines_dropped
+    assert [row.pid for row in table.rows()] == [13, 12]
+    assert (again.accepting, again.ready, again.retiring, again.open_requests) == (False, False, False, 0)
+    assert second.lines_dropped == 3
 
 
 def test_a_table_is_full_some_time() -> None:
@@ -45,7 +45,7 @@ def test_what_a_child_writes_its_parent_reads() -> None:
         os._exit(0)
     os.waitpid(pid, 0)
 
-    assert (5, True) == (row.open_requests, table.draining)
+    assert (row.open_requests, table.draining) == (5, True)
 
 
 def test_the_folder_is_private_and_is_removed(tmp_path: Path) -> None:
@@ -53,9 +53,9 @@ def test_the_folder_is_private_and_is_removed(tmp_path: Path) -> None:
     assert board.folder is not None
 
     assert tmp_path == board.folder.parent
-    assert 0o700 == stat.S_IMODE(board.folder.stat().st_mode)
+    assert stat.S_IMODE(board.folder.stat().st_mode) == 0o700
     board.remove()
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_the_first_folder_the_next_one_is_taken_and_without_any_it_is_said(
@@ -64,10 +64,10 @@ def test_without_the_first_folder_the_next_one_is_taken_and_without_any_it_is_sa
     nowhere = tmp_path / "nowhere"
 
     assert tmp_path == StatusBoard.create(ProcessTable(), [nowhere, tmp_path]).folder.parent  # type: ignore[union-attr]
-    assert [] == caplog.records
+    assert caplog.records == []
     assert StatusBoard.create(ProcessTable(), [nowhere]).folder is None
-    assert ["each worker knows only its own state and metrics"] == [
-        record.getMessage().rpartition(": ")[2] for record in caplog.records
+    assert [record.getMessage().rpartition(": ")[2] for record in caplog.records] == [
+        "each worker knows only its own state and metrics"
     ]
 
 
@@ -94,11 +94,11 @@ def test_every_process_knows_the_routers_of_all(board: StatusBoard) -> None:
         row.accepting, row.open_requests = True, pid
     told = board.router_state()
 
-    assert {"a": "x", "b": "y"} == told["strategies"]
-    assert [{"deployment": "d1", "worker": one}, {"deployment": "d1", "worker": two}] == told["endpoints"]
+    assert told["strategies"] == {"a": "x", "b": "y"}
+    assert told["endpoints"] == [{"deployment": "d1", "worker": one}, {"deployment": "d1", "worker": two}]
     assert [(one, one), (two, two)] == [(each["worker"], each["open_requests"]) for each in told["workers"]]
     board.forget(two)
-    assert 1 == len(board.router_state()["endpoints"])
+    assert len(board.router_state()["endpoints"]) == 1
 
 
 def test_strategies_are_those_of_the_workers_that_stay(board: StatusBoard) -> None:
@@ -106,7 +106,7 @@ def test_strategies_are_those_of_the_workers_that_stay(board: StatusBoard) -> No
         row = board.table.take_row(published(board, Report({}, {"strategies": {"a": strategy}})))
         row.retiring = is_retiring
 
-    assert {"a": "new"} == board.router_state()["strategies"]
+    assert board.router_state()["strategies"] == {"a": "new"}
 
 
 def test_it_is_ready_when_one_worker_that_stays_is_ready_and_not_while_it_drains(board: StatusBoard) -> None:
@@ -114,16 +114,16 @@ def test_it_is_ready_when_one_worker_that_stays_is_ready_and_not_while_it_drains
     well = published(board, Report({"status": "ready", "subaccounts": "1/2"}))
     rows = {pid: board.table.take_row(pid) for pid in (sick, well)}
 
-    assert (503, {"status": "not ready"}) == board.readiness()
+    assert board.readiness() == (503, {"status": "not ready"})
     rows[sick].accepting = True
-    assert (503, {"status": "not ready", "why": ["no token"]}) == board.readiness()
+    assert board.readiness() == (503, {"status": "not ready", "why": ["no token"]})
     rows[well].accepting = rows[well].ready = True
-    assert (200, {"status": "ready", "subaccounts": "1/2"}) == board.readiness()
+    assert board.readiness() == (200, {"status": "ready", "subaccounts": "1/2"})
     rows[well].retiring = True
-    assert 503 == board.readiness()[0]
+    assert board.readiness()[0] == 503
     rows[well].retiring = False
     board.table.draining = True
-    assert (503, {"status": "draining"}) == board.readiness()
+    assert board.readiness() == (503, {"status": "draining"})
 
 
 def test_a_folder_that_has_gone_costs_the_others_the_news_alone(board: StatusBoard) -> None:
@@ -132,7 +132,7 @@ def test_a_folder_that_has_gone_costs_the_others_the_news_alone(board: StatusBoa
     row = board.table.take_row(os.getpid())
     row.accepting = row.ready = True
 
-    assert (200, {"status": "ready"}) == board.readiness()
+    assert board.readiness() == (200, {"status": "ready"})
 
 
 def test_a_runtime_reports_what_the_application_says(caplog: pytest.LogCaptureFixture) -> None:
@@ -143,8 +143,8 @@ def test_a_runtime_reports_what_the_application_says(caplog: pytest.LogCaptureFi
     runtime.report_with(lambda: {"endpoints": [{"deployment": "d1"}]}, lambda: (False, {"why": ["no token"]}))
     runtime.look()
 
-    assert [{"deployment": "d1", "worker": os.getpid()}] == runtime.router_state()["endpoints"]
-    assert (503, {"status": "not ready", "why": ["no token"]}) == runtime.readiness()
+    assert runtime.router_state()["endpoints"] == [{"deployment": "d1", "worker": os.getpid()}]
+    assert runtime.readiness() == (503, {"status": "not ready", "why": ["no token"]})
     assert runtime.metrics() is None
 
     def fails() -> None:
@@ -152,8 +152,8 @@ def test_a_runtime_reports_what_the_application_says(caplog: pytest.LogCaptureFi
 
     runtime.report_with(fails, fails)  # type: ignore[arg-type]  # whatever an application does
     runtime.look()
-    assert [{"deployment": "d1", "worker": os.getpid()}] == runtime.router_state()["endpoints"]
-    assert {"cannot be told"} == {record.getMessage()[-14:] for record in caplog.records}
+    assert runtime.router_state()["endpoints"] == [{"deployment": "d1", "worker": os.getpid()}]
+    assert {record.getMessage()[-14:] for record in caplog.records} == {"cannot be told"}
     runtime.drain.close()
 
 
@@ -166,4 +166,4 @@ def test_a_worker_whose_loop_stands_still_is_missed_at_every_look() -> None:
         child.look_for_beat()
         missed.append(child.missed_beats)
 
-    assert [0, 1, 2, 0, 1] == missed
+    assert missed == [0, 1, 2, 0, 1]

@@ -32,7 +32,7 @@ def test_what_an_upstream_sends_goes_to_its_client_at_once(stage: Stage) -> None
         stage.turn()
         heard.append((one.heard, other.heard))
 
-    assert [(b"a", b""), (b"b", b""), (b"c", b"")] == heard
+    assert heard == [(b"a", b""), (b"b", b""), (b"c", b"")]
     assert not stage.tells()
 
 
@@ -41,7 +41,7 @@ def test_what_had_come_before_the_hand_over_is_passed_on_first(stage: Stage) -> 
     stream.upstream.send(b"early")
     stage.turn()
 
-    assert b"early" == stream.heard
+    assert stream.heard == b"early"
 
 
 @pytest.mark.parametrize("before", [b"", b"last"], ids=["alone", "with-the-last-words"])
@@ -53,9 +53,9 @@ def test_the_end_of_an_upstream_ends_the_response_once_and_is_watched_no_more(st
     for _ in range(3):
         stage.turn()
 
-    assert before + END == stream.heard
-    assert [True] == stream.ends
-    assert 0 == stage.watched
+    assert stream.heard == before + END
+    assert stream.ends == [True]
+    assert stage.watched == 0
     assert stream.response.connection.waits_to_send
 
 
@@ -65,7 +65,7 @@ def test_a_body_that_ends_with_its_last_words_needs_no_end_of_its_upstream(stage
     stream.upstream.send(b"last.")
     stage.turn()
 
-    assert (b"last.|", [True], 0) == (stream.heard, stream.ends, stage.watched)
+    assert (stream.heard, stream.ends, stage.watched) == (b"last.|", [True], 0)
 
 
 def test_a_body_that_was_over_when_it_was_handed_over_ends_at_once(stage: Stage) -> None:
@@ -73,7 +73,7 @@ def test_a_body_that_was_over_when_it_was_handed_over_ends_at_once(stage: Stage)
     stream.upstream.send(b"all.")
     stage.turn()
 
-    assert (b"all.|", [True], 0) == (stream.heard, stream.ends, stage.watched)
+    assert (stream.heard, stream.ends, stage.watched) == (b"all.|", [True], 0)
 
 
 def test_all_pieces_of_what_has_come_are_passed_on_without_another_word_of_the_upstream(stage: Stage) -> None:
@@ -82,10 +82,10 @@ def test_all_pieces_of_what_has_come_are_passed_on_without_another_word_of_the_u
     stream.upstream.send(b"ab")
     stage.turn()
 
-    assert b"ababab" == stream.heard
+    assert stream.heard == b"ababab"
     stream.upstream.send(b"c")
     stage.turn()
-    assert b"ccc" == stream.heard
+    assert stream.heard == b"ccc"
 
 
 def test_a_thread_of_its_own_passes_on_what_any_thread_adds_until_it_is_closed(stage: Stage) -> None:
@@ -97,7 +97,7 @@ def test_a_thread_of_its_own_passes_on_what_any_thread_adds_until_it_is_closed(s
         each.client.setblocking(True)
         each.client.settimeout(10)
 
-    assert [b"word"] * 2 == [each.client.recv(10) for each in (early, late)]
+    assert [each.client.recv(10) for each in (early, late)] == [b"word"] * 2
     stage.loop.close()
     assert until(lambda: "streams" not in {thread.name for thread in threading.enumerate()})
     assert stage.loop._wake_writer.fileno() < 0
@@ -112,7 +112,7 @@ def test_however_many_are_added_before_a_turn_none_is_forgotten(stage: Stage) ->
         each.upstream.send(b"word")
     stage.turn()
 
-    assert [b"word"] * 3 == [each.heard for each in streams]
+    assert [each.heard for each in streams] == [b"word"] * 3
 
 
 # Descriptors
@@ -143,8 +143,8 @@ def test_a_descriptor_that_serves_another_stream_is_watched_for_that_one(stage: 
     peer.send(b"next")
     stage.turn()
 
-    assert (b"done.|", [True]) == (first.heard, first.ends)
-    assert (b"next", []) == (following[0].heard, following[0].ends)
+    assert (first.heard, first.ends) == (b"done.|", [True])
+    assert (following[0].heard, following[0].ends) == (b"next", [])
 
 
 @pytest.mark.parametrize("first", ["client", "upstream"])
@@ -158,8 +158,8 @@ def test_of_two_things_told_at_once_the_second_finds_the_stream_over(stage: Stag
     stage.turn()
     stage.turn()
 
-    assert [False] == stream.ends
-    assert (b"word", 2) == (other.heard, stage.watched)
+    assert stream.ends == [False]
+    assert (other.heard, stage.watched) == (b"word", 2)
 
 
 def test_a_client_that_is_told_to_send_when_there_is_nothing_has_not_left(stage: Stage) -> None:
@@ -172,7 +172,7 @@ def test_a_client_that_is_told_to_send_when_there_is_nothing_has_not_left(stage:
     stream.upstream.send(b"word")
     stage.turn()
 
-    assert (b"word", []) == (stream.heard, stream.ends)
+    assert (stream.heard, stream.ends) == (b"word", [])
 
 
 # Clients that do not read
@@ -188,9 +188,9 @@ def test_the_upstream_of_a_client_that_does_not_read_is_not_read_and_others_go_o
     other.upstream.send(b"word")
     stage.turn()
 
-    assert b"word" == other.heard
+    assert other.heard == b"word"
     assert not stage.tells()
-    assert b"later." == stalled.body.socket.recv(100, socket.MSG_PEEK)
+    assert stalled.body.socket.recv(100, socket.MSG_PEEK) == b"later."
 
 
 @pytest.mark.parametrize("kind", [Body, Unpacking])
@@ -205,9 +205,9 @@ def test_a_client_that_reads_again_gets_every_byte_in_order(stage: Stage, kind: 
         stage.turn()
 
     assert (told if kind is Body else told * 3)[: len(got)] == got
-    assert len(told) * (1 if kind is Body else 3) == len(got)
+    assert len(got) == len(told) * (1 if kind is Body else 3)
     assert b"end." in stage.carry(stream, b"end.")
-    assert [True] == stream.ends
+    assert stream.ends == [True]
 
 
 def test_pieces_are_not_unpacked_for_a_client_that_does_not_read(stage: Stage) -> None:
@@ -216,7 +216,7 @@ def test_pieces_are_not_unpacked_for_a_client_that_does_not_read(stage: Stage) -
     stream.upstream.send(MUCH)
     stage.turn()
 
-    assert 2 == len(stream.body.stock)
+    assert len(stream.body.stock) == 2
     stream.body.stock = [b"b", b"a"]
     while heard := stream.heard:
         last = heard
@@ -224,7 +224,7 @@ def test_pieces_are_not_unpacked_for_a_client_that_does_not_read(stage: Stage) -
     assert last.endswith(b"ab")
     stream.upstream.send(b"c")
     stage.turn()
-    assert b"ccc" == stream.heard
+    assert stream.heard == b"ccc"
 
 
 def test_a_client_that_takes_nothing_for_too_long_is_left(stage: Stage) -> None:
@@ -232,10 +232,10 @@ def test_a_client_that_takes_nothing_for_too_long_is_left(stage: Stage) -> None:
     stage.turn()
     stage.block(stream)
     stage.turn(WRITE_TIMEOUT - 0.01)
-    assert [] == stream.ends
+    assert stream.ends == []
     stage.turn(0.3)
 
-    assert ([False], 0) == (stream.ends, stage.watched)
+    assert (stream.ends, stage.watched) == ([False], 0)
 
 
 def test_a_client_that_takes_a_little_now_and_then_is_kept(stage: Stage) -> None:
@@ -250,7 +250,7 @@ def test_a_client_that_takes_a_little_now_and_then_is_kept(stage: Stage) -> None
         stage.turn()
         turns += 1
 
-    assert ([True], True) == (stream.ends, turns > 5)
+    assert (stream.ends, turns > 5) == ([True], True)
 
 
 def test_a_response_that_is_all_but_taken_waits_for_its_client(stage: Stage) -> None:
@@ -258,13 +258,13 @@ def test_a_response_that_is_all_but_taken_waits_for_its_client(stage: Stage) -> 
     stage.turn()
     stream.upstream.send(MUCH[:-1] + b".")
     stage.turn()
-    assert (True, []) == (stream.response.is_closed, stream.ends)
+    assert (stream.response.is_closed, stream.ends) == (True, [])
     got = b""
     while not stream.ends:
         got += stream.heard
         stage.turn()
 
-    assert (MUCH[:-1] + b".|", [True]) == (got + stream.heard, stream.ends)
+    assert (got + stream.heard, stream.ends) == (MUCH[:-1] + b".|", [True])
 
 
 def test_the_time_of_a_request_bounds_what_its_client_may_take(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
@@ -273,10 +273,10 @@ def test_the_time_of_a_request_bounds_what_its_client_may_take(stage: Stage, cap
     stage.turn()
     stage.block(stream)
     stage.turn(29.0)
-    assert [] == stream.ends
+    assert stream.ends == []
     stage.turn(1.0)
 
-    assert ([False], [], []) == (stream.ends, other.ends, caplog.records)
+    assert (stream.ends, other.ends, caplog.records) == ([False], [], [])
 
 
 def test_what_came_while_the_client_did_not_read_is_passed_on_before_a_look_at_the_silence(stage: Stage) -> None:
@@ -297,7 +297,7 @@ def test_what_came_while_the_client_did_not_read_is_passed_on_before_a_look_at_t
         stage.turn()
 
     assert last.endswith(b"word")
-    assert (0, []) == (stream.body.checks, stream.ends)
+    assert (stream.body.checks, stream.ends) == (0, [])
 
 
 # Clients that leave, or say more
@@ -314,7 +314,7 @@ def test_a_client_that_leaves_ends_its_stream_once(stage: Stage, blocked: bool, 
     for _ in range(3):
         stage.turn()
 
-    assert ([False], [], 2) == (stream.ends, other.ends, stage.watched)
+    assert (stream.ends, other.ends, stage.watched) == ([False], [], 2)
 
 
 def test_a_client_that_leaves_while_something_is_sent_ends_its_stream(stage: Stage) -> None:
@@ -324,7 +324,7 @@ def test_a_client_that_leaves_while_something_is_sent_ends_its_stream(stage: Sta
     stream.upstream.send(b"word")
     stage.turn()
 
-    assert ([False], 0) == (stream.ends, stage.watched)
+    assert (stream.ends, stage.watched) == ([False], 0)
 
 
 def test_a_request_that_comes_early_is_left_for_later_and_is_no_departure(stage: Stage) -> None:
@@ -336,8 +336,8 @@ def test_a_request_that_comes_early_is_left_for_later_and_is_no_departure(stage:
     stream.upstream.send(b"word.")
     stage.turn()
 
-    assert (b"word.|", [True]) == (stream.heard, stream.ends)
-    assert b"GET" == stream.response.connection.recv(10)
+    assert (stream.heard, stream.ends) == (b"word.|", [True])
+    assert stream.response.connection.recv(10) == b"GET"
 
 
 def test_the_departure_of_a_client_that_had_sent_something_early_is_asked_about(stage: Stage) -> None:
@@ -356,11 +356,11 @@ def test_the_departure_of_a_client_that_had_sent_something_early_is_asked_about(
     stream.client.send(b"GET")
     stage.turn()
     stage.turn(0.25)
-    assert [] == stream.ends
+    assert stream.ends == []
     stream.client.shutdown(socket.SHUT_WR)
     stage.turn(0.25)
 
-    assert [True] == stream.ends
+    assert stream.ends == [True]
 
 
 def test_an_early_request_of_a_client_that_does_not_read_is_left_for_later_too(stage: Stage) -> None:
@@ -374,8 +374,8 @@ def test_an_early_request_of_a_client_that_does_not_read_is_left_for_later_too(s
         got += heard
         stage.turn()
 
-    assert b"end.|" == stage.carry(stream, b"end.")
-    assert [True] == stream.ends
+    assert stage.carry(stream, b"end.") == b"end.|"
+    assert stream.ends == [True]
 
 
 # What is due
@@ -386,10 +386,10 @@ def test_what_is_due_is_sent_then_and_not_before(stage: Stage) -> None:
     stream.body.due, stream.body.notice = stage.clock.now + 10, b": ping"
     stage.turn()
     stage.turn(9.9)
-    assert b"" == stream.heard
+    assert stream.heard == b""
     stage.turn(0.3)
 
-    assert b": ping" == stream.heard
+    assert stream.heard == b": ping"
 
 
 def test_what_is_due_is_seen_in_a_stream_that_never_pauses(stage: Stage) -> None:
@@ -403,7 +403,7 @@ def test_what_is_due_is_seen_in_a_stream_that_never_pauses(stage: Stage) -> None
             stage.turn(0.1)
             got += stream.heard
 
-    assert ([True], True) == (stream.ends, got.endswith(b"word late.|"))
+    assert (stream.ends, got.endswith(b"word late.|")) == ([True], True)
     assert 110 <= stage.clock.now <= 110.5
 
 
@@ -419,14 +419,14 @@ def test_the_drain_ends_every_stream_once_and_each_is_told(stage: Stage) -> None
     late.body.notice = b"shutting down."
     stage.turn()
 
-    assert (b"shutting down.|", [True]) == (waiting.heard, waiting.ends)
-    assert (b"shutting down.|", [True]) == (late.heard, late.ends)
+    assert (waiting.heard, waiting.ends) == (b"shutting down.|", [True])
+    assert (late.heard, late.ends) == (b"shutting down.|", [True])
     assert not stage.tells()
     got = b""
     while not stalled.ends:
         got += stalled.heard
         stage.turn()
-    assert ([True], True) == (stalled.ends, (got + stalled.heard).endswith(b"shutting down.|"))
+    assert (stalled.ends, (got + stalled.heard).endswith(b"shutting down.|")) == ([True], True)
 
 
 # Defects
@@ -460,8 +460,8 @@ def test_a_defect_in_one_stream_ends_that_one_alone(stage: Stage, how: str, begu
     after.upstream.send(b"more")
     stage.turn()
 
-    assert ([False], b"word.|", [True], b"more") == (stream.ends, other.heard, other.ends, after.heard)
-    assert 2 == stage.watched
+    assert (stream.ends, other.heard, other.ends, after.heard) == ([False], b"word.|", [True], b"more")
+    assert stage.watched == 2
 
 
 def test_a_defect_in_what_is_due_ends_that_stream_alone(stage: Stage) -> None:
@@ -472,7 +472,7 @@ def test_a_defect_in_what_is_due_ends_that_stream_alone(stage: Stage) -> None:
     stage.turn()
     stage.turn(1.5)
 
-    assert ([False], [], b"ping") == (stream.ends, other.ends, other.heard)
+    assert (stream.ends, other.ends, other.heard) == ([False], [], b"ping")
 
 
 def test_a_descriptor_that_another_stream_has_is_a_defect_of_the_second_alone(stage: Stage) -> None:
@@ -483,7 +483,7 @@ def test_a_descriptor_that_another_stream_has_is_a_defect_of_the_second_alone(st
     first.upstream.send(b"word")
     stage.turn()
 
-    assert ([False], b"word", 2) == (second.ends, first.heard, stage.watched)
+    assert (second.ends, first.heard, stage.watched) == ([False], b"word", 2)
 
 
 def test_a_failure_in_telling_the_end_is_logged_and_others_go_on(
@@ -495,5 +495,5 @@ def test_a_failure_in_telling_the_end_is_logged_and_others_go_on(
         each.upstream.send(b"word.")
     stage.turn()
 
-    assert (b"word.|", [True], 0) == (other.heard, other.ends, stage.watched)
-    assert ["a response failed at its end"] == [record.getMessage() for record in caplog.records]
+    assert (other.heard, other.ends, stage.watched) == (b"word.|", [True], 0)
+    assert [record.getMessage() for record in caplog.records] == ["a response failed at its end"]

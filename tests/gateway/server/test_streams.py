@@ -70,7 +70,7 @@ def open_stream(run: Running, request: bytes = STREAM) -> Client:
     client.send(request)
     while client.file.readline() != b"\r\n":
         pass
-    assert b"4\r\none \r\n" == client.file.read(9)
+    assert client.file.read(9) == b"4\r\none \r\n"
     return client
 
 
@@ -83,19 +83,19 @@ def test_a_connection_serves_another_request_after_a_stream(models: Models) -> N
         client = open_stream(run)
         for number in range(1, 4):
             models.said[-1].send(b"two.")
-            assert b"two." == rest_of(client)
+            assert rest_of(client) == b"two."
             client.send(HELLO)
-            assert b"hello" == client.hear().body
+            assert client.hear().body == b"hello"
             client.send(STREAM)
             assert until(lambda number=number: len(models.said) > number)
             while client.file.readline() != b"\r\n":
                 pass
             client.file.read(9)
         models.said[-1].send(b"end.")
-        assert b"end." == rest_of(client)
+        assert rest_of(client) == b"end."
         assert until(lambda: run.runtime.row.open_requests == 0)
 
-    assert [1] * 4 == [body.closed for body in models.bodies]
+    assert [body.closed for body in models.bodies] == [1] * 4
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in-one-packet", "later"])
@@ -106,8 +106,8 @@ def test_a_request_that_comes_behind_a_stream_is_answered_after_it(models: Model
             client.send(HELLO * 2)
         models.said[0].send(b"two.")
 
-        assert b"two." == rest_of(client)
-        assert [b"hello"] * 2 == [client.hear().body for _ in range(2)]
+        assert rest_of(client) == b"two."
+        assert [client.hear().body for _ in range(2)] == [b"hello"] * 2
         assert until(lambda: run.runtime.row.open_requests == 0)
 
 
@@ -118,11 +118,11 @@ def test_streams_take_no_thread(models: Models) -> None:
             clients.append(open_stream(run))
             assert until(lambda number=number: run.runtime.row.open_requests == number + 1)
             assert until(lambda: len(run.worker.loop._pool._idle) == run.worker.loop._pool.size)
-        assert 1 == len(models.threads)
+        assert len(models.threads) == 1
         for said in models.said:
             said.send(b"end.")
 
-        assert [b"end."] * 20 == [rest_of(client) for client in clients]
+        assert [rest_of(client) for client in clients] == [b"end."] * 20
 
 
 def test_a_client_that_stops_reading_holds_only_its_own_stream(models: Models) -> None:
@@ -142,11 +142,11 @@ def test_a_client_that_stops_reading_holds_only_its_own_stream(models: Models) -
 
         assert until(lambda: flood() or any(each.blocked_since for each in list(run.worker._streams._open)))
         models.said[1].send(b"two")
-        assert b"3\r\ntwo\r\n" == reading.file.read(8)
+        assert reading.file.read(8) == b"3\r\ntwo\r\n"
         assert until(flood)
-        assert [1, 0] == [each.closed for each in models.bodies]
+        assert [each.closed for each in models.bodies] == [1, 0]
         models.said[1].send(b"end.")
-        assert b"end." == rest_of(reading)
+        assert rest_of(reading) == b"end."
         stalled.close()
         assert until(lambda: run.runtime.row.open_requests == 0)
 
@@ -174,16 +174,16 @@ def test_a_stream_that_breaks_ends_its_connection_and_everything_once(models: Mo
             client.close()
         else:
             models.said[0].send(b"two ")
-            assert b"4\r\ntwo \r\n" == client.file.read(9)
+            assert client.file.read(9) == b"4\r\ntwo \r\n"
             models.bodies[0].flow = stumble  # type: ignore[method-assign]
             models.said[0].send(b"three")
             assert client.is_over()
         assert until(lambda: run.runtime.row.open_requests == 1)
         models.said[1].send(b"end.")
 
-        assert b"end." == rest_of(other)
+        assert rest_of(other) == b"end."
         assert until(lambda: run.runtime.row.open_requests == 0)
-        assert until(lambda: [1, 1] == [each.closed for each in models.bodies])
+        assert until(lambda: [each.closed for each in models.bodies] == [1, 1])
 
 
 def test_streams_that_outlast_the_drain_say_so_and_the_worker_ends(models: Models) -> None:
@@ -193,6 +193,6 @@ def test_streams_that_outlast_the_drain_say_so_and_the_worker_ends(models: Model
             body.notice = b"shutting down."
         run.call_soon(run.worker.drain)
 
-        assert [b"shutting down."] * 3 == [rest_of(client) for client in clients]
+        assert [rest_of(client) for client in clients] == [b"shutting down."] * 3
         assert run.ends(PATIENCE)
-        assert [1] * 3 == [each.closed for each in models.bodies]
+        assert [each.closed for each in models.bodies] == [1] * 3

@@ -65,13 +65,13 @@ def test_beyond_the_most_tasks_take_turns() -> None:
     jobs = submitted(pool, 4)
     assert all(job.begun.wait(PATIENCE) for job in jobs[:2])
 
-    assert [False, False] == [job.begun.is_set() for job in jobs[2:]]
+    assert [job.begun.is_set() for job in jobs[2:]] == [False, False]
     jobs[0].end()
     assert jobs[2].begun.wait(PATIENCE)
     assert not jobs[3].begun.is_set()
     jobs[1].end()
     assert jobs[3].begun.wait(PATIENCE)
-    assert 2 == pool.size
+    assert pool.size == 2
     for job in jobs[2:]:
         job.end()
 
@@ -117,8 +117,8 @@ def test_a_task_that_comes_while_a_thread_gives_up_waiting_is_run() -> None:
     assert task is not None
     task()
 
-    assert ["ran"] == ran
-    assert 1 == pool.size
+    assert ran == ["ran"]
+    assert pool.size == 1
 
 
 @pytest.mark.parametrize("others", [0, 1])
@@ -167,4 +167,4 @@ def test_a_pool_that_is_closed_starts_no_more_threads() -> None:
     [job] = submitted(pool, 1)
 
     assert not job.begun.is_set()
-    assert 0 == pool.size
+    assert pool.size == 0

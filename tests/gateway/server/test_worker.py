@@ -24,7 +24,7 @@ def test_a_worker_says_that_it_accepts_and_how_many_requests_it_answers() -> Non
         client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         echo.entered.acquire(timeout=PATIENCE)
 
-        assert 1 == run.runtime.row.open_requests
+        assert run.runtime.row.open_requests == 1
 
         echo.gate.set()
         client.hear()
@@ -53,7 +53,7 @@ def test_a_worker_that_drains_answers_what_is_open_and_says_that_the_connection_
         echo.gate.set()
         told = client.hear()
 
-        assert (b"waited", "close") == (told.body, told.headers["connection"])
+        assert (told.body, told.headers["connection"]) == (b"waited", "close")
         assert run.ends()
 
 
@@ -77,7 +77,7 @@ def test_requests_that_outlast_the_drain_are_cancelled_and_may_say_so() -> None:
         run.call_soon(run.worker.drain)
         told = client.hear()
 
-        assert b"begununavailable: The proxy is shutting down." == told.body
+        assert told.body == b"begununavailable: The proxy is shutting down."
         assert run.ends()
 
 
@@ -103,7 +103,7 @@ def test_a_worker_that_retires_serves_kept_connections_once_more_and_ends_with_t
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         last = client.hear()
 
-        assert ("keep-alive", "close") == (first.headers["connection"], last.headers["connection"])
+        assert (first.headers["connection"], last.headers["connection"]) == ("keep-alive", "close")
         assert client.is_over()
         assert run.ends()
 
@@ -122,7 +122,7 @@ def test_a_worker_that_retires_leaves_an_idle_connection_open_for_as_long_as_eve
             clock.now += seconds
         run.worker.loop.wake()
 
-        assert [1, 1] == idle
+        assert idle == [1, 1]
         assert client.is_over()
         assert run.ends()
 
@@ -165,7 +165,7 @@ def test_a_connection_that_came_before_the_drain_is_answered_though_nobody_had_a
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         go_on.set()
 
-        assert b"hello" == client.hear().body
+        assert client.hear().body == b"hello"
 
 
 def test_a_wait_for_the_client_ends_with_the_drain() -> None:
@@ -191,4 +191,4 @@ def test_a_wait_for_the_client_ends_with_the_drain() -> None:
         run.call_soon(run.worker.drain)
         client.hear()
 
-        assert ["unavailable: The proxy is shutting down."] == ends
+        assert ends == ["unavailable: The proxy is shutting down."]

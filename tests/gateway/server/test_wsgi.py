@@ -69,14 +69,14 @@ def test_a_request_is_described_as_wsgi_wants_it() -> None:
     environ = environ_of(asked("POST", "/a%20b%C3%A9", (1, 1), *headers), taken, multiprocess=True)
     check_environ(environ)
 
-    assert ("POST", "/a b\xc3\xa9", "a=b") == (
+    assert (
         environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"],
-    )  # fmt: skip
-    assert ("text/plain", "3", "1,2") == tuple(environ[key] for key in ("CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_X_A"))
-    assert ("10.0.0.7", "4711") == (environ["REMOTE_ADDR"], environ["REMOTE_PORT"])
-    assert ("10.0.0.1", "3001") == (environ["SERVER_NAME"], environ["SERVER_PORT"])
+    ) == ("POST", "/a b\xc3\xa9", "a=b")  # fmt: skip
+    assert tuple(environ[key] for key in ("CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_X_A")) == ("text/plain", "3", "1,2")
+    assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == ("10.0.0.7", "4711")
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("10.0.0.1", "3001")
     assert environ[CONNECTION] is taken
-    assert (True, True) == (environ["wsgi.multiprocess"], environ["wsgi.input_terminated"])
+    assert (environ["wsgi.multiprocess"], environ["wsgi.input_terminated"]) == (True, True)
 
 
 @pytest.mark.parametrize(("version", "protocol"), [((1, 1), "HTTP/1.1"), ((1, 0), "HTTP/1.0")])
@@ -89,9 +89,9 @@ def test_an_application_is_told_the_version_of_the_client(version: tuple[int, in
 def test_a_body_of_known_length_is_sent_with_its_head_at_once_and_never_exceeded() -> None:
     taken, response = answered(asked(), "200 OK", [JSON, ("Content-Length", "2")], b"{}", b"more")
 
-    assert 1 == len(taken.sent)
-    assert b"{}" == taken.body
-    assert ("HTTP/1.1 200 OK", "keep-alive") == (taken.head[""], taken.head["Connection"])
+    assert len(taken.sent) == 1
+    assert taken.body == b"{}"
+    assert (taken.head[""], taken.head["Connection"]) == ("HTTP/1.1 200 OK", "keep-alive")
     assert response.may_be_followed
 
 
@@ -99,15 +99,15 @@ def test_a_body_of_unknown_length_is_sent_in_chunks() -> None:
     """Each with its length in hexadecimal; an empty piece is none, since an empty chunk would be the last."""
     taken, response = answered(asked(), "200 OK", [JSON], b"", b"one", b"", b"x" * 26)
 
-    assert b"3\r\none\r\n1A\r\n" + b"x" * 26 + b"\r\n0\r\n\r\n" == taken.body
-    assert "chunked" == taken.head["Transfer-Encoding"]
+    assert taken.body == b"3\r\none\r\n1A\r\n" + b"x" * 26 + b"\r\n0\r\n\r\n"
+    assert taken.head["Transfer-Encoding"] == "chunked"
     assert response.may_be_followed
 
 
 def test_for_http_1_0_the_end_of_the_connection_ends_a_body_of_unknown_length() -> None:
     taken, response = answered(asked("GET", "/", (1, 0)), "200 OK", [JSON], b"one")
 
-    assert ("HTTP/1.0 200 OK", "close", b"one") == (taken.head[""], taken.head["Connection"], taken.body)
+    assert (taken.head[""], taken.head["Connection"], taken.body) == ("HTTP/1.0 200 OK", "close", b"one")
     assert not response.may_be_followed
 
 
@@ -116,8 +116,8 @@ def test_a_client_of_http_1_0_that_wants_to_go_on_may_only_if_the_body_has_a_len
     known, first = answered(request, "200 OK", [("Content-Length", "3")], b"one")
     unknown, last = answered(request, "200 OK", [JSON], b"one")
 
-    assert [("keep-alive", b"one"), ("close", b"one")] == [(t.head["Connection"], t.body) for t in (known, unknown)]
-    assert (True, False) == (first.may_be_followed, last.may_be_followed)
+    assert [(t.head["Connection"], t.body) for t in (known, unknown)] == [("keep-alive", b"one"), ("close", b"one")]
+    assert (first.may_be_followed, last.may_be_followed) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_connection_ends_if_the_client_the_worker_or_the_rest_of_the_body_says
     response.start_response("200 OK", [("Content-Length", "2")])
     response.write(b"{}")
 
-    assert "close" == taken.head["Connection"]
+    assert taken.head["Connection"] == "close"
     assert not response.may_be_followed
 
 
@@ -148,7 +148,7 @@ def test_nothing_is_sent_of_a_response_that_was_not_started() -> None:
     with pytest.raises(AssertionError, match="has not been started"):
         Response(asked(), taken, lambda: False).write(b"early")
 
-    assert [] == taken.sent
+    assert taken.sent == []
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_nothing_is_sent_of_a_response_that_was_not_started() -> None:
 def test_where_there_may_be_no_body_none_is_sent(method: str, status: str, length: str | None) -> None:
     taken, response = answered(asked(method), status, [("Content-Length", "5")], b"12345")
 
-    assert b"" == taken.body
+    assert taken.body == b""
     assert length == taken.head.get("Content-Length")
     assert "Transfer-Encoding" not in taken.head
     assert response.may_be_followed
@@ -173,7 +173,7 @@ def test_what_concerns_the_connection_is_the_servers_to_say() -> None:
     headers = [("Connection", "close"), ("Transfer-Encoding", "gzip"), ("Content-Length", "0")]
     taken, _ = answered(asked(), "200 OK", headers)
 
-    assert "keep-alive" == taken.head["Connection"]
+    assert taken.head["Connection"] == "keep-alive"
     assert "Transfer-Encoding" not in taken.head
 
 
@@ -197,7 +197,7 @@ def test_a_response_may_become_an_error_until_something_of_it_was_sent() -> None
 
     with pytest.raises(RuntimeError, match="late"):
         response.start_response("200 OK", [], (RuntimeError, error, None))
-    assert ("HTTP/1.1 500 Internal Server Error", b"no") == (taken.head[""], taken.body)
+    assert (taken.head[""], taken.body) == ("HTTP/1.1 500 Internal Server Error", b"no")
 
 
 def test_an_error_that_replaces_a_response_has_a_length_of_its_own() -> None:
@@ -208,5 +208,5 @@ def test_an_error_that_replaces_a_response_has_a_length_of_its_own() -> None:
     response.write(b"no")
     response.close()
 
-    assert b"2\r\nno\r\n0\r\n\r\n" == taken.body
+    assert taken.body == b"2\r\nno\r\n0\r\n\r\n"
     assert "Content-Length" not in taken.head

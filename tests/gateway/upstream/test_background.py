@@ -29,10 +29,10 @@ def test_a_task_is_done_for_good_and_for_everybody_once_its_call_has_returned():
     gate.set()
     waiters = [Lifetime(60.0) for _ in range(3)]
 
-    assert (False, False) == before
-    assert [1, 1, 1] == [len(waiter.wait((Interest(task),), PATIENCE)) for waiter in waiters]
-    assert ["result"] * 3 == [task.result() for _ in range(3)]
-    assert (True, True) == (task.done, is_readable(task))
+    assert before == (False, False)
+    assert [len(waiter.wait((Interest(task),), PATIENCE)) for waiter in waiters] == [1, 1, 1]
+    assert [task.result() for _ in range(3)] == ["result"] * 3
+    assert (task.done, is_readable(task)) == (True, True)
 
 
 def test_many_threads_wait_for_one_result():
@@ -46,7 +46,7 @@ def test_many_threads_wait_for_one_result():
     for each in threads:
         each.join(PATIENCE)
 
-    assert [7] * 8 == results
+    assert results == [7] * 8
 
 
 def test_what_the_call_raised_is_raised_each_time_and_a_fault_grows_no_history():
@@ -111,14 +111,14 @@ def test_where_no_thread_can_be_had_that_is_the_result(monkeypatch):
     assert task.done
     with pytest.raises(FaultError) as caught:
         task.result()
-    assert (FaultKind.UNAVAILABLE, 1.0) == (caught.value.fault.kind, caught.value.fault.retry_after)
+    assert (caught.value.fault.kind, caught.value.fault.retry_after) == (FaultKind.UNAVAILABLE, 1.0)
 
 
 def test_a_task_for_which_there_are_no_descriptors_says_so():
     with no_more_descriptors(), pytest.raises(FaultError) as caught:
         Task(int)
 
-    assert (FaultKind.UNAVAILABLE, 1.0) == (caught.value.fault.kind, caught.value.fault.retry_after)
+    assert (caught.value.fault.kind, caught.value.fault.retry_after) == (FaultKind.UNAVAILABLE, 1.0)
 
 
 def test_another_failure_to_make_a_socket_is_no_fault_of_ours(monkeypatch):

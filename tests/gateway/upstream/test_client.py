@@ -93,10 +93,10 @@ def test_a_call_says_who_asks_for_whom_and_in_which_form(bench: Bench, stream: b
 
     assert said.startswith(b"data: {" if stream else b"{")
     [sent] = bench.cloud.requests()
-    assert ("POST", 200) == (sent["method"], sent["status"])
+    assert (sent["method"], sent["status"]) == ("POST", 200)
     assert sent["headers"]["ai-resource-group"] == attempt.endpoint.resource_group
     assert sent["headers"]["accept"] == ("text/event-stream" if stream else "application/json")
-    assert "application/json" == sent["headers"]["content-type"]
+    assert sent["headers"]["content-type"] == "application/json"
 
 
 def test_the_tenant_is_named_where_it_is_known(bench: Bench) -> None:
@@ -104,14 +104,14 @@ def test_the_tenant_is_named_where_it_is_known(bench: Bench) -> None:
         bench.call(bench.attempt())
 
     named = {(each["tenant"], each["headers"].get("ai-tenant-id")) for each in bench.cloud.requests()}
-    assert {("eu", "tenant-1"), ("us", None)} == named
+    assert named == {("eu", "tenant-1"), ("us", None)}
 
 
 def test_a_token_is_fetched_once_for_many_calls(bench: Bench) -> None:
     for _ in range(6):
         bench.call(bench.attempt())
 
-    assert ["eu", "us"] == sorted(bench.fetched)
+    assert sorted(bench.fetched) == ["eu", "us"]
 
 
 def test_a_token_that_is_refused_is_renewed_and_the_call_repeated_once(bench: Bench) -> None:
@@ -120,15 +120,15 @@ def test_a_token_that_is_refused_is_renewed_and_the_call_repeated_once(bench: Be
     bench.cloud.ask("DELETE", "/admin/tokens")
 
     assert b"Happy to help" in bench.call(attempt)
-    assert [attempt.endpoint.subaccount] * 2 == bench.fetched
+    assert bench.fetched == [attempt.endpoint.subaccount] * 2
 
 
 def test_an_endpoint_that_refuses_every_token_is_asked_twice_and_no_more(bench: Bench) -> None:
     fault = bench.fault(bench.attempt(), "401")
 
-    assert (FaultKind.REFUSED_CREDENTIALS, 401) == (fault.kind, fault.status)
-    assert 2 == len(bench.cloud.requests())
-    assert 2 == len(bench.fetched)
+    assert (fault.kind, fault.status) == (FaultKind.REFUSED_CREDENTIALS, 401)
+    assert len(bench.cloud.requests()) == 2
+    assert len(bench.fetched) == 2
 
 
 def test_a_deployment_that_is_forbidden_is_asked_again_with_a_new_token_if_the_old_one_is_old(bench: Bench) -> None:
@@ -139,8 +139,8 @@ def test_a_deployment_that_is_forbidden_is_asked_again_with_a_new_token_if_the_o
         fault = bench.fault(attempt, "403")
         counts.append((len(bench.cloud.requests()), len(bench.fetched)))
 
-    assert (FaultKind.DEPLOYMENT_FORBIDDEN, 403) == (fault.kind, fault.status)
-    assert [(1, 1), (2, 1), (4, 2), (5, 2)] == counts
+    assert (fault.kind, fault.status) == (FaultKind.DEPLOYMENT_FORBIDDEN, 403)
+    assert counts == [(1, 1), (2, 1), (4, 2), (5, 2)]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_refusal_of_the_request_itself_costs_no_token(bench: Bench, kind: str,
     fault = bench.fault(bench.attempt(), kind)
 
     assert expected is fault.kind
-    assert (1, 1) == (len(bench.cloud.requests()), len(bench.fetched))
+    assert (len(bench.cloud.requests()), len(bench.fetched)) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -178,11 +178,11 @@ def test_a_failure_is_understood_and_the_call_made_once(
     fault = bench.fault(bench.attempt(), kind)
 
     assert (expected, quota) == (fault.kind, fault.quota)
-    assert 1 == len(bench.cloud.requests())
+    assert len(bench.cloud.requests()) == 1
 
 
 def test_a_hint_when_to_come_back_is_passed_on(bench: Bench) -> None:
-    assert 7.0 == bench.fault(bench.attempt(), "429-provider", retry_after=7).retry_after
+    assert bench.fault(bench.attempt(), "429-provider", retry_after=7).retry_after == 7.0
 
 
 def test_what_an_endpoint_keeps_can_be_asked_for(bench: Bench) -> None:
@@ -193,7 +193,7 @@ def test_what_an_endpoint_keeps_can_be_asked_for(bench: Bench) -> None:
 
     status, body = bench.core.manage(attempt.endpoint, "GET", path, Timeouts(), Lifetime(60.0))
     assert (200, made["id"]) == (status, json.loads(body)["id"])
-    assert 200 == bench.core.manage(attempt.endpoint, "DELETE", path, Timeouts(), Lifetime(60.0))[0]
+    assert bench.core.manage(attempt.endpoint, "DELETE", path, Timeouts(), Lifetime(60.0))[0] == 200
     with pytest.raises(FaultError) as caught:
         bench.core.manage(attempt.endpoint, "GET", path, Timeouts(), Lifetime(60.0))
     assert FaultKind.NOT_FOUND is caught.value.fault.kind
@@ -225,7 +225,7 @@ def test_a_request_that_is_over_is_not_sent(bench: Bench) -> None:
     with pytest.raises(FaultError, match="all the time that it may"):
         bench.read(attempt, BODY, stream=False, seconds=0.0)
 
-    assert 1 == len(bench.cloud.requests())
+    assert len(bench.cloud.requests()) == 1
 
 
 def test_a_stream_is_taken_as_it_comes(bench: Bench) -> None:
@@ -236,5 +236,5 @@ def test_a_stream_is_taken_as_it_comes(bench: Bench) -> None:
         while (piece := reader.take(60.0)) is not None:
             said += piece
 
-    assert "text/event-stream" == reader.content_type
+    assert reader.content_type == "text/event-stream"
     assert said.rstrip().endswith(b"data: [DONE]")

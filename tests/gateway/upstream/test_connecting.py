@@ -80,9 +80,9 @@ def test_a_name_is_looked_up_once_for_all_who_need_it_at_the_same_time(serve, tr
             call.head(lifetime, 0.0)
     names.gate.set()
 
-    assert [b"hello"] * 5 == [read(call, lifetime) for call in calls]
-    assert [("aicore.test", server.port)] == names.asked
-    assert f"aicore.test:{server.port}" == server.requests[0][2]["host"]
+    assert [read(call, lifetime) for call in calls] == [b"hello"] * 5
+    assert names.asked == [("aicore.test", server.port)]
+    assert server.requests[0][2]["host"] == f"aicore.test:{server.port}"
 
 
 def test_what_a_name_stands_for_is_remembered_for_half_a_minute(serve, transport_of, begin, lifetime):
@@ -97,7 +97,7 @@ def test_what_a_name_stands_for_is_remembered_for_half_a_minute(serve, transport
         read(begin(url, by=transport), lifetime)
         asked.append(len(names.asked))
 
-    assert [1, 1, 2] == asked
+    assert asked == [1, 1, 2]
 
 
 def test_a_name_that_stands_for_nothing_is_unreachable_and_asked_for_again(serve, transport_of, begin, lifetime):
@@ -108,7 +108,7 @@ def test_a_name_that_stands_for_nothing_is_unreachable_and_asked_for_again(serve
 
     assert FaultKind.UNREACHABLE is fault_of(begin(url, by=transport).head, lifetime, PATIENCE).kind
     names.addresses = ["127.0.0.1"]
-    assert b"hello" == read(begin(url, by=transport), lifetime)
+    assert read(begin(url, by=transport), lifetime) == b"hello"
 
 
 def test_a_name_without_addresses_is_unreachable(transport_of, begin, lifetime):
@@ -135,7 +135,7 @@ def test_looking_up_takes_no_longer_than_connecting_may(transport_of, begin, lif
     )
     names.gate.set()
 
-    assert (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.") == (fault.kind, fault.message)
+    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
@@ -161,7 +161,7 @@ def test_addresses_are_tried_in_their_order(serve, transport_of, begin, lifetime
     server = serve(forever(answer()))
     names = Names("127.0.0.2", "127.0.0.1")
 
-    assert b"hello" == read(begin(f"http://aicore.test:{server.port}", by=transport_of(resolve=names)), lifetime)
+    assert read(begin(f"http://aicore.test:{server.port}", by=transport_of(resolve=names)), lifetime) == b"hello"
 
 
 def test_an_address_that_does_not_answer_gives_way_to_the_next(transport_of, begin, lifetime):
@@ -175,14 +175,14 @@ def test_an_address_that_does_not_answer_gives_way_to_the_next(transport_of, beg
         near, _ = listener.accept()
         with near:
             near.sendall(answer())
-            assert b"hello" == read(call, lifetime)
+            assert read(call, lifetime) == b"hello"
 
 
 def test_a_connection_that_does_not_come_about_times_out(begin, lifetime):
     with full_listener() as port:
         fault = fault_of(begin(f"http://127.0.0.1:{port}/", connect_timeout=0.1).head, lifetime, PATIENCE)
 
-    assert (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.") == (fault.kind, fault.message)
+    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
 
 
 # TLS
@@ -193,9 +193,9 @@ def test_an_answer_comes_over_tls(serve, transport_of, begin, lifetime, tls, aut
     transport = transport_of(ca_bundle=authority.file)
 
     for _ in range(3):
-        assert b"x" * 1_000_000 == read(begin(server.url, b"y" * 1_000_000, by=transport), lifetime)
-    assert 1 == server.connections
-    assert [1_000_000] * 3 == [len(request[3]) for request in server.requests]
+        assert read(begin(server.url, b"y" * 1_000_000, by=transport), lifetime) == b"x" * 1_000_000
+    assert server.connections == 1
+    assert [len(request[3]) for request in server.requests] == [1_000_000] * 3
 
 
 def test_a_name_is_named_in_the_handshake_and_looked_for_in_the_certificate(
@@ -206,17 +206,17 @@ def test_a_name_is_named_in_the_handshake_and_looked_for_in_the_certificate(
     server = serve(forever(answer()), context=tls)
     transport = transport_of(ca_bundle=authority.file, resolve=Names("127.0.0.1"))
 
-    assert b"hello" == read(begin(f"https://localhost:{server.port}", by=transport), lifetime)
+    assert read(begin(f"https://localhost:{server.port}", by=transport), lifetime) == b"hello"
     fault = fault_of(begin(f"https://other.test:{server.port}", by=transport).head, lifetime, PATIENCE)
-    assert (["localhost", "other.test"], FaultKind.UNREACHABLE) == (named, fault.kind)
-    assert 1 == len(server.requests)
+    assert (named, fault.kind) == (["localhost", "other.test"], FaultKind.UNREACHABLE)
+    assert len(server.requests) == 1
 
 
 def test_a_server_whose_certificate_nobody_vouches_for_is_unreachable(serve, transport, begin, lifetime, tls):
     server = serve(forever(answer()), context=tls)
 
     assert FaultKind.UNREACHABLE is fault_of(begin(server.url).head, lifetime, PATIENCE).kind
-    assert [] == server.requests
+    assert server.requests == []
 
 
 def test_another_authority_is_no_better(serve, transport_of, begin, lifetime, tls, tmp_path):
@@ -262,7 +262,7 @@ def test_bytes_that_tls_has_decoded_already_are_not_waited_for(
     with pytest.raises(StillPending):
         pieces.append(call.take(lifetime, 0.0))
 
-    assert [b"x" * 15_000] == pieces
+    assert pieces == [b"x" * 15_000]
 
 
 def test_a_kept_connection_that_was_closed_is_not_used_over_tls_either(
@@ -284,7 +284,7 @@ def test_a_kept_connection_that_was_closed_is_not_used_over_tls_either(
     read(begin(server.url, by=transport), lifetime)
     assert closed.wait(PATIENCE)
 
-    assert b"fresh" == read(begin(server.url, by=transport), lifetime)
+    assert read(begin(server.url, by=transport), lifetime) == b"fresh"
 
 
 # Proxies
@@ -317,10 +317,10 @@ def test_a_proxy_is_told_the_whole_url_and_who_asks(serve, transport_of, begin, 
     proxy = serve(forever(answer(b"by proxy")))
     url = proxy.url.replace("//", "//user:p%40ss@")
 
-    assert b"by proxy" == read(begin("http://aicore.invalid/x", by=transport_of(proxy=Secret(url))), lifetime)
+    assert read(begin("http://aicore.invalid/x", by=transport_of(proxy=Secret(url))), lifetime) == b"by proxy"
     [(_, path, headers, _)] = proxy.requests
-    assert ("http://aicore.invalid/x", "aicore.invalid") == (path, headers["host"])
-    assert f"Basic {base64.b64encode(b'user:p@ss').decode()}" == headers["proxy-authorization"]
+    assert (path, headers["host"]) == ("http://aicore.invalid/x", "aicore.invalid")
+    assert headers["proxy-authorization"] == f"Basic {base64.b64encode(b'user:p@ss').decode()}"
 
 
 def test_tls_goes_through_a_tunnel_of_which_the_server_hears_nothing(
@@ -332,11 +332,11 @@ def test_tls_goes_through_a_tunnel_of_which_the_server_hears_nothing(
     transport = transport_of(proxy=Secret(url), ca_bundle=authority.file)
 
     for _ in range(2):
-        assert b"hello" == read(begin(f"https://localhost:{server.port}/x", by=transport), lifetime)
+        assert read(begin(f"https://localhost:{server.port}/x", by=transport), lifetime) == b"hello"
     [(method, path, headers, _)] = proxy.requests
-    assert ("CONNECT", f"localhost:{server.port}") == (method, path)
-    assert f"Basic {base64.b64encode(b'user:pass').decode()}" == headers["proxy-authorization"]
-    assert [("/x", False)] * 2 == [(each[1], "proxy-authorization" in each[2]) for each in server.requests]
+    assert (method, path) == ("CONNECT", f"localhost:{server.port}")
+    assert headers["proxy-authorization"] == f"Basic {base64.b64encode(b'user:pass').decode()}"
+    assert [(each[1], "proxy-authorization" in each[2]) for each in server.requests] == [("/x", False)] * 2
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_nothing_goes_through_a_proxy_that_refuses(serve, transport_of, begin, l
         FaultKind.UNREACHABLE
         is fault_of(begin(f"https://localhost:{server.port}/", by=transport).head, lifetime, PATIENCE).kind
     )
-    assert [] == server.requests
+    assert server.requests == []
 
 
 def test_a_proxy_that_breaks_off_is_unreachable(serve, transport_of, begin, lifetime):
@@ -396,7 +396,7 @@ def no_more_descriptors():
             while True:
                 owned.enter_context(socket.socket())
         except OSError as error:
-            assert errno.EMFILE == error.errno  # noqa: PT017 - what is raised is the way out of the loop
+            assert error.errno == errno.EMFILE  # noqa: PT017 - what is raised is the way out of the loop
         yield
 
 
@@ -407,7 +407,7 @@ def test_running_out_of_descriptors_is_no_endpoints_fault(transport_of, begin, l
     with no_more_descriptors():
         fault = fault_of(call.head, lifetime, PATIENCE)
 
-    assert (FaultKind.UNAVAILABLE, OUT, 1.0) == (fault.kind, fault.message, fault.retry_after)
+    assert (fault.kind, fault.message, fault.retry_after) == (FaultKind.UNAVAILABLE, OUT, 1.0)
 
 
 def test_no_other_address_is_tried_without_descriptors(transport_of, begin, lifetime):

@@ -135,7 +135,7 @@ def test_connecting_ends_with_the_request(begin, request_, end, kind):
         end(request_)
 
         assert kind is fault_of(call.head, request_.lifetime, PATIENCE).kind
-        assert -1 == interest.on.fileno()
+        assert interest.on.fileno() == -1
 
 
 @pytest.mark.parametrize(("end", "kind"), ENDS)
@@ -170,7 +170,7 @@ def test_nothing_is_sent_for_a_request_that_is_over(serve, begin, request_, end,
     end(request_)
 
     assert kind is fault_of(call.head, request_.lifetime, PATIENCE).kind
-    assert 0 == server.connections
+    assert server.connections == 0
 
 
 def test_a_call_that_is_closed_between_two_steps_leaves_nothing_open(serve, begin, request_):

@@ -58,7 +58,7 @@ def test_running_models_are_found_with_all_their_deployments():
         "gpt-4.1": (Deployment(f"{BASE}/inference/deployments/d1"), Deployment(f"{BASE}/inference/deployments/d3")),
         "gemini-2.5-pro": (Deployment(f"{BASE}/inference/deployments/d2"),),
     }
-    assert [("eu", "/lm/deployments", 0)] == get.asked
+    assert get.asked == [("eu", "/lm/deployments", 0)]
 
 
 @pytest.mark.parametrize("spelling", ["backendDetails", "backend_details"])
@@ -68,7 +68,7 @@ def test_a_model_is_found_under_either_spelling(spelling):
     other = {"backendDetails", "backend_details"} - {spelling}
     raw["details"]["resources"][other.pop()] = {}
 
-    assert ["m"] == list(discover(ACCOUNT, Pages(raw)))
+    assert list(discover(ACCOUNT, Pages(raw))) == ["m"]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_the_same_origin_may_be_written_in_another_way(origin):
 def test_a_deployment_at_another_address_than_the_api_is_left_out_and_gets_no_token(url, caplog):
     found = discover(ACCOUNT, Pages(deployment("d1", deploymentUrl=url), deployment("d2")))
 
-    assert {"gpt-4.1": (Deployment(f"{BASE}/inference/deployments/d2"),)} == found
+    assert found == {"gpt-4.1": (Deployment(f"{BASE}/inference/deployments/d2"),)}
     [line] = caplog.messages
     assert line == (
         "deployment d1 of eu is left out: its URL has another host, scheme or port than AI_API_URL,"
@@ -133,13 +133,13 @@ def test_a_deployment_at_another_address_than_the_api_is_left_out_and_gets_no_to
 
 @pytest.mark.parametrize("name", ["x" * 201, "gpt-4.1\n-x", "gpt\x00"])
 def test_a_name_that_no_model_can_have_names_none(name):
-    assert ["gpt-4.1"] == list(discover(ACCOUNT, Pages(deployment("d1", name), deployment("d2"))))
+    assert list(discover(ACCOUNT, Pages(deployment("d1", name), deployment("d2")))) == ["gpt-4.1"]
 
 
 def test_every_status_is_told_by_id():
     get = Pages(deployment("d1"), deployment("d2", status="STOPPED"), deployment("d3", "", scenarioId="orchestration"))
 
-    assert {"d1": "RUNNING", "d2": "STOPPED", "d3": "RUNNING"} == statuses(ACCOUNT, get)
+    assert statuses(ACCOUNT, get) == {"d1": "RUNNING", "d2": "STOPPED", "d3": "RUNNING"}
 
 
 D1, D2, D3 = (Deployment(f"{BASE}/inference/deployments/{name}") for name in ("d1", "d2", "d3"))
@@ -178,7 +178,7 @@ def test_pages_are_read_to_the_end(total, count):
 def test_a_service_that_ignores_paging_is_not_asked_for_ever(count):
     get = Pages(*(deployment(f"d{n}") for n in range(3)), count=count, paging=False)
 
-    assert 3 == len(listing(ACCOUNT, get))
+    assert len(listing(ACCOUNT, get)) == 3
     assert len(get.asked) <= 2
 
 
@@ -186,7 +186,7 @@ def test_a_service_that_never_ends_is_given_up_on():
     def get(_, path):
         return {"count": 10**9, "resources": [deployment(path)]}
 
-    assert 100 == len(listing(ACCOUNT, get))
+    assert len(listing(ACCOUNT, get)) == 100
 
 
 @pytest.mark.parametrize("answer", [None, [], {}, {"resources": None}, {"resources": {}}])
@@ -229,18 +229,18 @@ def management(*answers, clock=lambda: 0.0):
 def test_a_question_carries_token_and_resource_group():
     wire, ask = management(Answer(200, b'{"a": 1}'))
 
-    assert {"a": 1} == ask(ACCOUNT, "/lm/x")
+    assert ask(ACCOUNT, "/lm/x") == {"a": 1}
     [(url, headers, timeout)] = wire.asked
     assert (url, timeout) == (f"{BASE}/lm/x", 7.0)
-    assert {"Authorization": "Bearer t1", "AI-Resource-Group": "team-a", "Accept": "application/json"} == headers
+    assert headers == {"Authorization": "Bearer t1", "AI-Resource-Group": "team-a", "Accept": "application/json"}
 
 
 @pytest.mark.parametrize(("status", "age"), [(401, 0.0), (403, 60.0)], ids=["refused", "forbidden-to-an-old-one"])
 def test_a_refused_token_is_renewed_once(status, age):
     wire, ask = management(Answer(status, b"Jwt is expired"), Answer(200, b"[]"), clock=lambda: age * len(wire.asked))
 
-    assert [] == ask(ACCOUNT, "/x")
-    assert ["Bearer t1", "Bearer t2"] == [headers["Authorization"] for _, headers, _ in wire.asked]
+    assert ask(ACCOUNT, "/x") == []
+    assert [headers["Authorization"] for _, headers, _ in wire.asked] == ["Bearer t1", "Bearer t2"]
 
 
 def test_what_is_forbidden_to_a_new_token_is_forbidden():
@@ -248,7 +248,7 @@ def test_what_is_forbidden_to_a_new_token_is_forbidden():
 
     with pytest.raises(FaultError):
         ask(ACCOUNT, "/x")
-    assert 1 == len(wire.asked)
+    assert len(wire.asked) == 1
 
 
 def test_a_token_that_is_refused_twice_is_a_fault():
@@ -257,7 +257,7 @@ def test_a_token_that_is_refused_twice_is_a_fault():
     with pytest.raises(FaultError) as caught:
         ask(ACCOUNT, "/x")
 
-    assert (FaultKind.REFUSED_CREDENTIALS, 2) == (caught.value.fault.kind, len(wire.asked))
+    assert (caught.value.fault.kind, len(wire.asked)) == (FaultKind.REFUSED_CREDENTIALS, 2)
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, b""), (503, b"no healthy upstream"), (200, b"<html>")])
@@ -268,7 +268,7 @@ def test_an_error_is_a_fault_after_one_question(status, body):
         ask(ACCOUNT, "/x")
 
     assert isinstance(caught.value.fault, Fault)
-    assert 1 == len(wire.asked)
+    assert len(wire.asked) == 1
 
 
 # Against the emulator
@@ -304,9 +304,9 @@ def test_each_tenant_of_the_emulator_shows_its_own_running_models(core):
             if each["status"] == "RUNNING" and each["model"] is not None:
                 expected.setdefault(each["model"], []).append(each["url"])
         found = discover(account, ask)
-        assert expected == {model: [each.url for each in deployments] for model, deployments in found.items()}
-        assert {"RUNNING", "STOPPED", "PENDING"} == set(statuses(account, ask).values())
-    assert ["eu", "us"] == fetches
+        assert {model: [each.url for each in deployments] for model, deployments in found.items()} == expected
+        assert set(statuses(account, ask).values()) == {"RUNNING", "STOPPED", "PENDING"}
+    assert fetches == ["eu", "us"]
 
 
 def test_a_token_the_emulator_revokes_is_renewed_unnoticed(core):
@@ -315,7 +315,7 @@ def test_a_token_the_emulator_revokes_is_renewed_unnoticed(core):
     requests.delete(f"{url}/admin/tokens", timeout=60)
 
     assert statuses(account, ask) == before
-    assert ["eu", "eu"] == fetches
+    assert fetches == ["eu", "eu"]
 
 
 def test_a_deployment_that_is_stopped_in_the_emulator_is_not_found_any_more(core):
@@ -327,4 +327,4 @@ def test_a_deployment_that_is_stopped_in_the_emulator_is_not_found_any_more(core
     ).raise_for_status()
 
     assert discover(account, ask)["gpt-4.1"] == tuple(rest)
-    assert "STOPPED" == statuses(account, ask)[first.id]
+    assert statuses(account, ask)[first.id] == "STOPPED"

@@ -35,7 +35,7 @@ def test_a_connection_is_used_again_once_its_body_was_read_to_the_end(serve, beg
     for _ in range(3):
         read(begin(server.url), lifetime)
 
-    assert (3, 1) == (len(server.requests), server.connections)
+    assert (len(server.requests), server.connections) == (3, 1)
 
 
 def test_a_connection_is_free_as_soon_as_the_last_byte_was_taken(serve, begin, lifetime):
@@ -43,10 +43,10 @@ def test_a_connection_is_free_as_soon_as_the_last_byte_was_taken(serve, begin, l
     server = serve(forever(answer()))
     first = begin(server.url)
     first.head(lifetime, PATIENCE)
-    assert b"hello" == first.take(lifetime, PATIENCE)
+    assert first.take(lifetime, PATIENCE) == b"hello"
 
-    assert b"hello" == read(begin(server.url), lifetime)
-    assert 1 == server.connections
+    assert read(begin(server.url), lifetime) == b"hello"
+    assert server.connections == 1
     assert first.take(lifetime, PATIENCE) is None
 
 
@@ -66,8 +66,8 @@ def test_a_connection_whose_body_was_not_read_is_closed_at_once(serve, begin, li
     call.close()
 
     assert left.wait(PATIENCE)
-    assert b"hello" == read(begin(server.url), lifetime)
-    assert 2 == server.connections
+    assert read(begin(server.url), lifetime) == b"hello"
+    assert server.connections == 2
 
 
 def test_two_calls_at_once_have_two_connections_and_the_last_one_used_is_used_first(serve, begin, lifetime):
@@ -78,8 +78,8 @@ def test_two_calls_at_once_have_two_connections_and_the_last_one_used_is_used_fi
     for call in calls:
         call.read(lifetime, PATIENCE)
 
-    assert [b"second"] * 3 == [read(begin(server.url), lifetime) for _ in range(3)]
-    assert 2 == server.connections
+    assert [read(begin(server.url), lifetime) for _ in range(3)] == [b"second"] * 3
+    assert server.connections == 2
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_two_calls_at_once_have_two_connections_and_the_last_one_used_is_used_fi
 def test_a_connection_that_says_more_or_wants_to_close_is_not_used_again(serve, begin, lifetime, last):
     server = serve(forever(last), forever(answer(b"fresh")))
 
-    assert b"hello" == read(begin(server.url), lifetime)
-    assert b"fresh" == read(begin(server.url), lifetime)
+    assert read(begin(server.url), lifetime) == b"hello"
+    assert read(begin(server.url), lifetime) == b"fresh"
 
 
 def said_later(last_words):
@@ -129,8 +129,8 @@ def test_a_kept_connection_that_has_something_to_say_is_not_used(serve, begin, l
     read(begin(server.url), lifetime)
     say()
 
-    assert b"fresh" == read(begin(server.url), lifetime)
-    assert 2 == len(server.requests)
+    assert read(begin(server.url), lifetime) == b"fresh"
+    assert len(server.requests) == 2
 
 
 # Dead before any byte of the answer
@@ -153,8 +153,8 @@ def test_a_kept_connection_that_dies_before_any_byte_is_nobodys_failure(serve, b
     server = serve(dying(lambda peer: getattr(peer, how)()), forever(answer(b"fresh")))
     read(begin(server.url, b"one"), lifetime)
 
-    assert b"fresh" == read(begin(server.url, b"two"), lifetime)
-    assert [b"one", b"two", b"two"] == [request[3] for request in server.requests]
+    assert read(begin(server.url, b"two"), lifetime) == b"fresh"
+    assert [request[3] for request in server.requests] == [b"one", b"two", b"two"]
 
 
 def test_the_second_try_is_on_a_fresh_connection_and_is_the_last_one(serve, begin, lifetime):
@@ -169,7 +169,7 @@ def test_the_second_try_is_on_a_fresh_connection_and_is_the_last_one(serve, begi
         call.read(lifetime, PATIENCE)
 
     assert FaultKind.UNREACHABLE is fault_of(begin(server.url).head, lifetime, PATIENCE).kind
-    assert (3 + 2, 4) == (len(server.requests), server.connections)
+    assert (len(server.requests), server.connections) == (3 + 2, 4)
 
 
 @pytest.mark.parametrize("begun", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\n"])
@@ -178,7 +178,7 @@ def test_a_request_is_not_repeated_once_a_byte_of_an_answer_has_come(serve, begi
     read(begin(server.url), lifetime)
 
     assert FaultKind.UNREACHABLE is fault_of(begin(server.url).head, lifetime, PATIENCE).kind
-    assert (2, 1) == (len(server.requests), server.connections)
+    assert (len(server.requests), server.connections) == (2, 1)
 
 
 # Answers that nobody wants to the end
@@ -217,9 +217,9 @@ def test_the_end_of_an_answer_that_nobody_waits_for_is_read_before_its_connectio
     begun(begin(server.url), lifetime).finish()
     say()
 
-    assert b"again" == read(begin(server.url), lifetime)
-    assert b"again" == read(begin(server.url), lifetime)
-    assert 1 == server.connections
+    assert read(begin(server.url), lifetime) == b"again"
+    assert read(begin(server.url), lifetime) == b"again"
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize("last", [b"", chunk(b"more"), b"0\r\n\r\nHTTP/1.1 200 OK\r\n", b"nonsense"])
@@ -229,7 +229,7 @@ def test_an_answer_that_is_not_at_its_end_by_then_loses_its_connection(serve, be
     begun(begin(server.url), lifetime).finish()
     say()
 
-    assert b"fresh" == read(begin(server.url), lifetime)
+    assert read(begin(server.url), lifetime) == b"fresh"
 
 
 def test_an_answer_that_goes_on_and_on_is_not_read_for_ever(serve, begin, lifetime):
@@ -251,7 +251,7 @@ def test_an_answer_that_goes_on_and_on_is_not_read_for_ever(serve, begin, lifeti
     begun(begin(server.url), lifetime).finish()
     assert full.wait(PATIENCE)
 
-    assert b"fresh" == read(begin(server.url), lifetime)
+    assert read(begin(server.url), lifetime) == b"fresh"
 
 
 def test_an_answer_without_a_head_is_not_let_run_out(serve, begin, lifetime):
@@ -277,8 +277,8 @@ def test_an_answer_that_is_complete_is_finished_already(serve, begin, lifetime):
     call.finish()
     call.finish()
 
-    assert b"hello" == read(begin(server.url), lifetime)
-    assert 1 == server.connections
+    assert read(begin(server.url), lifetime) == b"hello"
+    assert server.connections == 1
 
 
 # The pool itself
@@ -308,7 +308,7 @@ def test_as_many_are_kept_as_asked_for_and_the_oldest_goes():
         pool.give(KEY, each)
 
     assert is_closed(far[0])
-    assert [near[2], near[1], None] == [pool.take(KEY) for _ in range(3)]
+    assert [pool.take(KEY) for _ in range(3)] == [near[2], near[1], None]
     for each in (*near, *far):
         each.close()
 
@@ -351,7 +351,7 @@ def test_a_closed_pool_keeps_none():
     pool.close()
     pool.give(KEY, near[1])
 
-    assert [True, True] == [is_closed(each) for each in far]
+    assert [is_closed(each) for each in far] == [True, True]
     assert pool.take(KEY) is None
 
 
@@ -362,6 +362,6 @@ def test_a_closed_transport_lets_a_call_come_to_its_end(serve, transport_of, beg
     call.head(lifetime, PATIENCE)
     transport.close()
 
-    assert b"hello" == call.read(lifetime, PATIENCE)
-    assert b"hello" == read(begin(server.url, by=transport), Lifetime(PATIENCE))
-    assert 2 == server.connections
+    assert call.read(lifetime, PATIENCE) == b"hello"
+    assert read(begin(server.url, by=transport), Lifetime(PATIENCE)) == b"hello"
+    assert server.connections == 2

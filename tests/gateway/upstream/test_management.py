@@ -35,10 +35,10 @@ def test_an_answer_is_given_whole(serve, client):
     )
     got = client.get(server.url + "/v2/lm?a=b", {"Authorization": "Bearer t"})
 
-    assert (404, "1", b"[]" * 5000) == (got.status, got.headers["x-a"], got.body)
+    assert (got.status, got.headers["x-a"], got.body) == (404, "1", b"[]" * 5000)
     [(method, path, headers, _)] = server.requests
-    assert ("GET", "/v2/lm?a=b", "Bearer t") == (method, path, headers["authorization"])
-    assert "sap-ai-core-llm-proxy" == headers["user-agent"]
+    assert (method, path, headers["authorization"]) == ("GET", "/v2/lm?a=b", "Bearer t")
+    assert headers["user-agent"] == "sap-ai-core-llm-proxy"
 
 
 def test_connections_are_kept_and_cookies_are_not(serve, client):
@@ -46,21 +46,21 @@ def test_connections_are_kept_and_cookies_are_not(serve, client):
     for _ in range(3):
         client.get(server.url, {})
 
-    assert (1, False) == (server.connections, any("cookie" in each[2] for each in server.requests))
+    assert (server.connections, any("cookie" in each[2] for each in server.requests)) == (1, False)
 
 
 def test_head_tells_the_status_and_keeps_the_connection(serve, client):
     server = serve(forever(b"HTTP/1.1 405 No\r\nContent-Length: 5\r\n\r\n"))
 
-    assert [405, 405] == [client.head(server.url, {}) for _ in range(2)]
-    assert 1 == server.connections
+    assert [client.head(server.url, {}) for _ in range(2)] == [405, 405]
+    assert server.connections == 1
 
 
 def test_a_get_is_repeated_once_when_its_connection_breaks(serve, client):
     server = serve(answering(b""), forever(answer()))
 
-    assert b"hello" == client.get(server.url, {}).body
-    assert 2 == len(server.requests)
+    assert client.get(server.url, {}).body == b"hello"
+    assert len(server.requests) == 2
 
 
 def test_a_get_is_repeated_only_once_and_not_after_a_time_out(serve, client):
@@ -70,14 +70,14 @@ def test_a_get_is_repeated_only_once_and_not_after_a_time_out(serve, client):
     assert FaultKind.UNREACHABLE is fault_of(client.get, broken.url, {}).kind
     assert FaultKind.TIMEOUT is fault_of(client.get, silent.url, {}, 0.2).kind
     assert until(lambda: silent.requests)
-    assert (2, 1) == (len(broken.requests), len(silent.requests))
+    assert (len(broken.requests), len(silent.requests)) == (2, 1)
 
 
 def test_a_connection_that_does_not_come_about_times_out(client):
     with full_listener() as port:
         fault = fault_of(client.get, f"http://127.0.0.1:{port}/", {}, 0.1)
 
-    assert (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.") == (fault.kind, fault.message)
+    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
 
 
 def test_a_redirect_is_not_followed(serve, client):
@@ -85,7 +85,7 @@ def test_a_redirect_is_not_followed(serve, client):
     server = serve(forever(answer(b"", b"302 Found", b"Location: %s\r\n" % other.url.encode())))
 
     assert FaultKind.SERVER_ERROR is fault_of(client.get, server.url, {}).kind
-    assert [] == other.requests
+    assert other.requests == []
 
 
 def test_an_answer_that_breaks_off_is_broken(serve, client):
@@ -140,9 +140,9 @@ def test_a_refused_connection_is_unreachable_and_names_no_host(client):
 def test_a_proxy_that_is_named_is_used(serve):
     proxy = serve(forever(answer(b"by proxy")))
     with closing(ManagementClient(proxy=Secret(proxy.url))) as client:
-        assert b"by proxy" == client.get("http://aicore.invalid/x", {}).body
+        assert client.get("http://aicore.invalid/x", {}).body == b"by proxy"
 
-    assert "http://aicore.invalid/x" == proxy.requests[0][1]
+    assert proxy.requests[0][1] == "http://aicore.invalid/x"
 
 
 def test_running_out_of_descriptors_is_nobodys_fault(client):

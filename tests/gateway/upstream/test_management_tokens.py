@@ -42,10 +42,10 @@ def test_a_token_is_asked_for_as_saps_own_client_asks(serve, fetcher):
 
     [(method, path, headers, body)] = server.requests
     assert token == Token("eyJ0", 43199.0)
-    assert ("POST", "/oauth/token") == (method, path)
-    assert "application/x-www-form-urlencoded" == headers["content-type"]
+    assert (method, path) == ("POST", "/oauth/token")
+    assert headers["content-type"] == "application/x-www-form-urlencoded"
     assert "authorization" not in headers
-    assert b"grant_type=client_credentials&client_id=sb-1%21b2%7Caicore%21b540&client_secret=a%24b%3D%2B" == body
+    assert body == b"grant_type=client_credentials&client_id=sb-1%21b2%7Caicore%21b540&client_secret=a%24b%3D%2B"
 
 
 def test_a_token_without_a_lifetime_is_taken_to_last_an_hour(serve, fetcher):
@@ -76,14 +76,14 @@ def test_a_token_service_that_stumbles_is_asked_three_times(serve, fetcher, paus
     fault = fault_of(fetcher, key(server.url))
 
     assert pauses == pytest.approx(expected)
-    assert 3 == len(server.requests)
+    assert len(server.requests) == 3
     assert fault.kind is (FaultKind.OVERLOADED if status.startswith(b"429") else FaultKind.SERVER_ERROR)
 
 
 def test_a_token_service_that_recovers_is_forgiven(serve, fetcher, pauses):
     server = serve(answering(answer(b"", b"503 Error")), answering(b""), forever(answer(TOKEN)))
 
-    assert "eyJ0" == fetcher(key(server.url)).value
+    assert fetcher(key(server.url)).value == "eyJ0"
     assert pauses == pytest.approx([0.3, 0.6])
 
 
@@ -109,7 +109,7 @@ def test_a_redirect_of_the_token_service_is_not_followed(serve, fetcher):
     server = serve(forever(answer(b"", b"307 Temporary", b"Location: %s/\r\n" % other.url.encode())))
 
     assert FaultKind.SERVER_ERROR is fault_of(fetcher, key(server.url)).kind
-    assert [] == other.requests
+    assert other.requests == []
 
 
 def test_a_pause_that_is_too_long_is_passed_on(serve, fetcher, pauses):
@@ -117,7 +117,7 @@ def test_a_pause_that_is_too_long_is_passed_on(serve, fetcher, pauses):
 
     fault = fault_of(fetcher, key(server.url))
 
-    assert (FaultKind.OVERLOADED, 60.0, []) == (fault.kind, fault.retry_after, pauses)
+    assert (fault.kind, fault.retry_after, pauses) == (FaultKind.OVERLOADED, 60.0, [])
 
 
 # Certificates
@@ -144,12 +144,12 @@ def test_a_certificate_gets_a_token_without_a_secret(tls_server, tmp_path, autho
             key(tls_server.url, text if given_as == "text" else CertificateFiles(client.file, client.key_file))
         )
 
-    assert "eyJ0" == token.value
-    assert {
+    assert token.value == "eyJ0"
+    assert parse_qs(tls_server.requests[0][3].decode()) == {
         "grant_type": ["client_credentials"],
         "client_id": ["sb-1!b2|aicore!b540"],
-    } == parse_qs(tls_server.requests[0][3].decode())
-    assert [] == list(folder.iterdir())
+    }
+    assert list(folder.iterdir()) == []
 
 
 def test_certificate_files_are_private_while_they_exist(tmp_path, monkeypatch):
@@ -160,8 +160,8 @@ def test_certificate_files_are_private_while_they_exist(tmp_path, monkeypatch):
         folder = oct(Path(files[0]).parent.stat().st_mode & 0o777)
         texts = [Path(name).read_text() for name in files]
 
-    assert (["0o600", "0o600"], "0o700", ["c\n", "k\n"]) == (modes, folder, texts)
-    assert [] == list(tmp_path.iterdir())
+    assert (modes, folder, texts) == (["0o600", "0o600"], "0o700", ["c\n", "k\n"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_the_certificate_there_is_no_token(tls_server, authority):
@@ -195,7 +195,7 @@ def test_without_a_folder_for_temporary_files_the_subaccount_has_no_token(monkey
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
     fault = fault_of(fetcher, key("http://127.0.0.1:1", CertificateText("c\n", Secret("hunter2\n"))))
 
-    assert (FaultKind.REFUSED_CREDENTIALS, []) == (fault.kind, pauses)
+    assert (fault.kind, pauses) == (FaultKind.REFUSED_CREDENTIALS, [])
     assert "No such file or directory" in caplog.text
     assert "TMPDIR" in caplog.text
     assert "hunter2" not in caplog.text

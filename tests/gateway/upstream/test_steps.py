@@ -58,13 +58,13 @@ def test_work_is_stopped_and_gone_on_with(clock, lifetime, interests):
         assert (False, later) == (resumable.done, resumable.pause.interests[0])
     interests[0].on.send(b"x")
 
-    assert "done" == resumable.go_on(lifetime, 0.0)
-    assert "done" == resumable.go_on(lifetime, 0.0)
-    assert (True, None) == (resumable.done, resumable.pause)
+    assert resumable.go_on(lifetime, 0.0) == "done"
+    assert resumable.go_on(lifetime, 0.0) == "done"
+    assert (resumable.done, resumable.pause) == (True, None)
 
 
 def test_as_much_is_done_at_once_as_can_be(clock, lifetime, interests):
-    assert "done" == Resumable(work(clock, interests[0], 10, 0.0), clock()).go_on(lifetime, 0.0)
+    assert Resumable(work(clock, interests[0], 10, 0.0), clock()).go_on(lifetime, 0.0) == "done"
 
 
 class Scripted(Lifetime):
@@ -86,8 +86,8 @@ def test_silence_is_counted_from_where_the_work_last_got_on(clock, interests):
     """Half a second from the beginning ends in the second wait, which is only the first tenth of a silence."""
     lifetime = Scripted(clock, (0.4, True), (0.1, False), (0.3, True))
 
-    assert "done" == Resumable(work(clock, interests[0], 2, 0.0), clock()).run_to_end(lifetime, 0.5)
-    assert [0.5, 0.1, 0.4] == lifetime.waits
+    assert Resumable(work(clock, interests[0], 2, 0.0), clock()).run_to_end(lifetime, 0.5) == "done"
+    assert lifetime.waits == [0.5, 0.1, 0.4]
 
 
 def test_silence_ends_where_nothing_has_moved_for_so_long(clock, lifetime, interests):
@@ -116,7 +116,7 @@ def test_at_its_moment_the_work_is_told_and_may_go_on(clock, lifetime, interests
         resumable.go_on(lifetime, 0.0)
     clock.now = 1001.0
 
-    assert "done" == resumable.go_on(lifetime, 0.0)
+    assert resumable.go_on(lifetime, 0.0) == "done"
 
 
 def test_work_that_was_closed_lets_go_and_cannot_be_gone_on_with(clock, lifetime, interests):
@@ -134,6 +134,6 @@ def test_work_that_was_closed_lets_go_and_cannot_be_gone_on_with(clock, lifetime
     resumable.close()
     resumable.close()
 
-    assert ([True], None) == (let_go, resumable.pause)
+    assert (let_go, resumable.pause) == ([True], None)
     with pytest.raises(FaultError, match="given up"):
         resumable.go_on(lifetime, 0.0)

@@ -80,13 +80,13 @@ def test_an_answer_is_read_with_a_token(serve, reader_of):
     reader = reader_of(server.url)
     reader.head(PATIENCE)
 
-    assert ("text/event-stream", 200) == (reader.content_type, reader.status)
-    assert [b"hello", None] == [reader.take(PATIENCE), reader.take(PATIENCE)]
-    assert "Bearer t1" == server.requests[0][2]["authorization"]
+    assert (reader.content_type, reader.status) == ("text/event-stream", 200)
+    assert [reader.take(PATIENCE), reader.take(PATIENCE)] == [b"hello", None]
+    assert server.requests[0][2]["authorization"] == "Bearer t1"
 
 
 def test_an_answer_can_be_read_in_one_piece_without_asking_for_its_head(serve, reader_of):
-    assert b"hello" == reader_of(serve(forever(answer())).url).read()
+    assert reader_of(serve(forever(answer())).url).read() == b"hello"
 
 
 def test_an_answer_larger_than_wanted_is_broken(serve, reader_of):
@@ -110,7 +110,7 @@ def test_silence_is_a_time_out_for_a_whole_answer(serve, reader_of, stage):
 
     fault = fault_of(reader_of(serve(script).url, silence=0.5).read)
 
-    assert (FaultKind.TIMEOUT, "SAP AI Core did not answer in time.") == (fault.kind, fault.message)
+    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "SAP AI Core did not answer in time.")
     assert left.wait(PATIENCE)
 
 
@@ -121,26 +121,26 @@ def test_a_refused_token_is_renewed_once(serve, reader_of):
     server = serve(forever(answer()))
     server.scripts.insert(0, answering(answer(b"no", b"401 Unauthorized"), answer()))
 
-    assert b"hello" == reader_of(server.url).read()
-    assert ["Bearer t1", "Bearer t2"] == [each[2]["authorization"] for each in server.requests]
-    assert 1 == server.connections
+    assert reader_of(server.url).read() == b"hello"
+    assert [each[2]["authorization"] for each in server.requests] == ["Bearer t1", "Bearer t2"]
+    assert server.connections == 1
 
 
 def test_a_token_that_is_refused_again_is_a_fault(serve, reader_of, service):
     server = serve(forever(answer(b"no", b"401 Unauthorized")))
 
-    assert (FaultKind.REFUSED_CREDENTIALS, "no", 401) == (
+    assert (
         (fault := fault_of(reader_of(server.url).head, PATIENCE)).kind, fault.message, fault.status,
-    )  # fmt: skip
-    assert (2, 2) == (len(server.requests), service.fetches)
+    ) == (FaultKind.REFUSED_CREDENTIALS, "no", 401)  # fmt: skip
+    assert (len(server.requests), service.fetches) == (2, 2)
 
 
 def test_an_error_is_read_and_judged_and_leaves_its_connection_for_the_next(serve, reader_of):
     server = serve(forever(answer(b"boom", b"500 Error")))
     faults = [fault_of(reader_of(server.url).head, PATIENCE) for _ in range(2)]
 
-    assert [(FaultKind.SERVER_ERROR, "boom", 500)] * 2 == [(each.kind, each.message, each.status) for each in faults]
-    assert (2, 1) == (len(server.requests), server.connections)
+    assert [(each.kind, each.message, each.status) for each in faults] == [(FaultKind.SERVER_ERROR, "boom", 500)] * 2
+    assert (len(server.requests), server.connections) == (2, 1)
 
 
 def test_an_error_without_end_is_not_read_for_ever(serve, reader_of):
@@ -163,8 +163,8 @@ def test_no_token_is_said_of_the_subaccount_and_not_of_an_endpoint(serve, reader
     service.fault = fault
     server = serve(forever(answer()))
 
-    assert [expected] * 2 == [fault_of(reader_of(server.url).head, PATIENCE) for _ in range(2)]
-    assert (0, 1) == (server.connections, service.fetches)
+    assert [fault_of(reader_of(server.url).head, PATIENCE) for _ in range(2)] == [expected] * 2
+    assert (server.connections, service.fetches) == (0, 1)
 
 
 def test_a_token_is_waited_for_no_longer_than_a_connection(serve, reader_of, service):
@@ -177,8 +177,8 @@ def test_a_token_is_waited_for_no_longer_than_a_connection(serve, reader_of, ser
         later.head(0.0)
     service.gate.set()
 
-    assert Fault(FaultKind.NO_TOKEN, "No access token for SAP AI Core came in time.", retry_after=2.0) == fault
-    assert (b"hello", 1) == (later.read(), service.fetches)
+    assert fault == Fault(FaultKind.NO_TOKEN, "No access token for SAP AI Core came in time.", retry_after=2.0)
+    assert (later.read(), service.fetches) == (b"hello", 1)
 
 
 def test_a_fetch_that_somebody_waited_for_in_vain_holds_up_nobody_else_for_long(serve, reader_of, service, tokens):
@@ -195,7 +195,7 @@ def test_a_fetch_that_somebody_waited_for_in_vain_holds_up_nobody_else_for_long(
     fetch.result()
 
     assert left <= 0.5
-    assert (b"hello", 1) == (reader_of(server.url).read(), service.fetches)
+    assert (reader_of(server.url).read(), service.fetches) == (b"hello", 1)
 
 
 # Steps, and their end
@@ -255,7 +255,7 @@ def test_whichever_of_two_says_something_first_is_read_and_the_other_one_left(se
     slow, quick = Upstream("head"), Upstream("stream")
     lifetime = Lifetime(600.0)
     readers = [reader_of(serve(each).url, within=lifetime) for each in (slow, quick)]
-    assert [None, None] == [reader.interest for reader in readers]
+    assert [reader.interest for reader in readers] == [None, None]
     begun = []
     while not begun:
         for reader in readers:
@@ -269,11 +269,11 @@ def test_whichever_of_two_says_something_first_is_read_and_the_other_one_left(se
             lifetime.wait(interests, min(PATIENCE, due - lifetime.clock()))
     readers[0].close()
 
-    assert [readers[1]] == begun
-    assert b"a" == readers[1].take(PATIENCE)
+    assert begun == [readers[1]]
+    assert readers[1].take(PATIENCE) == b"a"
     assert readers[1].interest is not None
     assert slow.left.wait(PATIENCE)
-    assert 1 == slow.posts
+    assert slow.posts == 1
 
 
 def test_what_is_waited_for_is_known_and_until_when(serve, reader_of, service):
@@ -290,9 +290,9 @@ def test_what_is_waited_for_is_known_and_until_when(serve, reader_of, service):
     service.gate.set()
     reader.head(PATIENCE)
 
-    assert (None, math.inf) == before
+    assert before == (None, math.inf)
     assert math.inf == reader.due
-    assert (b"hello", None, None) == (reader.take(PATIENCE), reader.take(PATIENCE), reader.interest)
+    assert (reader.take(PATIENCE), reader.take(PATIENCE), reader.interest) == (b"hello", None, None)
 
 
 def test_a_reader_that_is_finished_leaves_its_connection(serve, reader_of):
@@ -303,7 +303,7 @@ def test_a_reader_that_is_finished_leaves_its_connection(serve, reader_of):
         reader.finish()
         reader.finish()
 
-    assert (3, 1) == (len(server.requests), server.connections)
+    assert (len(server.requests), server.connections) == (3, 1)
 
 
 def test_a_reader_that_never_began_can_be_finished_and_closed(reader_of):

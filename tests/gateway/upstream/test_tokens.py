@@ -93,7 +93,7 @@ def test_a_token_is_fetched_once_and_kept_until_shortly_before_its_end(source, c
     old = source.token()
     tasks.wait()
 
-    assert ("t1", "t1", "t1", "t2") == (first, kept, old, source.token())
+    assert (first, kept, old, source.token()) == ("t1", "t1", "t1", "t2")
 
 
 @pytest.mark.parametrize("lifetime", [60.0, 300.0, 2999.0])
@@ -110,7 +110,7 @@ def test_a_short_lived_token_is_not_fetched_for_every_request(clock, tasks, life
     source.token()
     tasks.wait()
 
-    assert (1, 2) == (before, service.fetches)
+    assert (before, service.fetches) == (1, 2)
 
 
 def test_all_who_have_no_token_wait_for_one_task(source, service):
@@ -118,9 +118,9 @@ def test_all_who_have_no_token_wait_for_one_task(source, service):
     asked = [source.request() for _ in range(8)]
     service.gate.set()
 
-    assert 1 == len({id(each) for each in asked})
-    assert ["t1"] * 8 == [each.result() for each in asked]
-    assert (1, "t1") == (service.fetches, source.request())
+    assert len({id(each) for each in asked}) == 1
+    assert [each.result() for each in asked] == ["t1"] * 8
+    assert (service.fetches, source.request()) == (1, "t1")
 
 
 def test_a_token_can_be_waited_for_like_a_socket(source, service):
@@ -131,7 +131,7 @@ def test_a_token_can_be_waited_for_like_a_socket(source, service):
     service.gate.set()
 
     assert ((), (interest,)) == (before, lifetime.wait((interest,), PATIENCE))
-    assert "t1" == task.result()
+    assert task.result() == "t1"
 
 
 def test_a_failed_fetch_is_told_to_all_who_waited(source, service):
@@ -143,7 +143,7 @@ def test_a_failed_fetch_is_told_to_all_who_waited(source, service):
     for each in asked:
         with pytest.raises(FaultError, match="gone"):
             each.result()
-    assert 1 == service.fetches
+    assert service.fetches == 1
 
 
 def test_a_failure_is_remembered_for_a_second_and_no_longer(source, service, clock):
@@ -155,7 +155,7 @@ def test_a_failure_is_remembered_for_a_second_and_no_longer(source, service, clo
     service.fault = None
     clock.now += 1.0
 
-    assert (1, "t2", 2) == (before, source.token(), service.fetches)
+    assert (before, source.token(), service.fetches) == (1, "t2", 2)
 
 
 def test_a_defect_is_raised_and_not_remembered(source, service):
@@ -164,7 +164,7 @@ def test_a_defect_is_raised_and_not_remembered(source, service):
         source.token()
     service.defect = None
 
-    assert "t2" == source.token()
+    assert source.token() == "t2"
 
 
 def test_while_one_task_renews_everybody_goes_on_with_the_old_token(source, service, clock, tasks):
@@ -172,10 +172,10 @@ def test_while_one_task_renews_everybody_goes_on_with_the_old_token(source, serv
     service.gate.clear()
     clock.now += LONG - 100
 
-    assert ["t1"] * 5 == [source.request() for _ in range(5)]
+    assert [source.request() for _ in range(5)] == ["t1"] * 5
     service.gate.set()
     tasks.wait()
-    assert (2, "t2") == (service.fetches, source.request())
+    assert (service.fetches, source.request()) == (2, "t2")
 
 
 def test_a_renewal_that_fails_is_not_felt_and_not_tried_again_at_once(source, service, clock, tasks):
@@ -183,14 +183,14 @@ def test_a_renewal_that_fails_is_not_felt_and_not_tried_again_at_once(source, se
     service.fault = GONE
     clock.now += LONG - 100
     for _ in range(3):
-        assert "t1" == source.token()
+        assert source.token() == "t1"
         tasks.wait()
 
-    assert 2 == service.fetches
+    assert service.fetches == 2
     clock.now += 1.0
-    assert "t1" == source.token()
+    assert source.token() == "t1"
     tasks.wait()
-    assert 3 == service.fetches
+    assert service.fetches == 3
     clock.now += 100
     with pytest.raises(FaultError, match="gone"):
         source.token()
@@ -209,7 +209,7 @@ def test_a_renewal_for_which_there_are_no_descriptors_is_not_felt(service, clock
     source.token()
     clock.now += LONG - 100
 
-    assert "t1" == source.token()
+    assert source.token() == "t1"
     clock.now += 100
     with pytest.raises(FaultError, match="descriptors"):
         source.token()
@@ -226,7 +226,7 @@ def test_a_task_that_got_no_thread_does_not_stand_in_the_way_of_the_next(service
         with pytest.raises(FaultError, match="thread"):
             source.token()
 
-    assert "t1" == source.token()
+    assert source.token() == "t1"
 
 
 def test_a_token_is_not_blamed_for_any_other_fault(source):
@@ -242,13 +242,13 @@ def test_a_refused_token_is_dropped_only_if_it_is_still_the_current_one(source):
     new = source.token()
     source.renew_after(REFUSED, old)
 
-    assert ("t1", "t2", "t2") == (old, new, source.token())
+    assert (old, new, source.token()) == ("t1", "t2", "t2")
 
 
 def test_invalidating_before_the_first_token_does_nothing(source):
     source.renew_after(REFUSED, "t1")
 
-    assert "t1" == source.token()
+    assert source.token() == "t1"
 
 
 def test_a_token_that_was_refused_while_its_renewal_failed_does_not_come_back(source, service, clock, tasks):
@@ -277,7 +277,7 @@ def test_a_fetch_that_ends_while_another_is_about_to_begin_is_enough(service, cl
 
     source = TokenSource(service, clock=clock, new_task=new_task)
 
-    assert ("t1", ["t1"], 1) == (source.token(), rival, service.fetches)
+    assert (source.token(), rival, service.fetches) == ("t1", ["t1"], 1)
 
 
 def test_a_task_that_begins_while_another_is_made_is_waited_for(service, clock):
@@ -295,7 +295,7 @@ def test_a_task_that_begins_while_another_is_made_is_waited_for(service, clock):
     service.gate.set()
 
     assert rival[0] is task
-    assert ("t1", 1) == (task.result(), service.fetches)
+    assert (task.result(), service.fetches) == ("t1", 1)
 
 
 def test_what_is_known_of_a_token_can_be_asked_without_waiting(source, service, clock, tasks):
@@ -337,7 +337,7 @@ def test_a_fetch_is_waited_for_as_long_as_it_may_last_and_briefly_by_whoever_com
     service.gate.set()
     task.result()
 
-    assert [(5.0, 0.25), (3.0, 0.25), (0.5, 0.25), (0.5, 0.25)] == waits
+    assert waits == [(5.0, 0.25), (3.0, 0.25), (0.5, 0.25), (0.5, 0.25)]
 
 
 def test_once_a_fetch_has_failed_the_next_ones_are_waited_for_briefly(source, service, clock, tasks):
@@ -356,13 +356,13 @@ def test_once_a_fetch_has_failed_the_next_ones_are_waited_for_briefly(source, se
     waits.append(source.patience(5.0))
     tasks.wait()
 
-    assert [0.5, 5.0] == waits
+    assert waits == [0.5, 5.0]
 
 
 def test_a_token_does_not_show_itself(clock):
     source = TokenSource(lambda: Token("hunter2", LONG), clock=clock)
 
-    assert "hunter2" == source.token()
+    assert source.token() == "hunter2"
     assert "hunter2" not in repr(Token("hunter2", LONG)) + repr(vars(source))
 
 
@@ -376,5 +376,5 @@ def test_a_token_that_is_young_is_kept_where_only_an_old_one_is_to_be_dropped():
     clock.now += 1
     said += [source.renew_after(FORBIDDEN, old), source.renew_after(FORBIDDEN, old)]
 
-    assert ([False, True, True], "t1", "t2") == (said, kept, source.token())
-    assert [True, False] == [source.renew_after(FORBIDDEN, name) for name in ("t1", "t2")]
+    assert (said, kept, source.token()) == ([False, True, True], "t1", "t2")
+    assert [source.renew_after(FORBIDDEN, name) for name in ("t1", "t2")] == [True, False]

@@ -28,9 +28,9 @@ def test_a_request_arrives_as_it_was_given_and_nothing_is_added_that_was_not_ask
         "POST", server.url + "/a?b=c", {"Content-Type": "application/json"}, b'{"x":1}', connect_timeout=PATIENCE
     )
 
-    assert b"hello" == read(call, lifetime)
+    assert read(call, lifetime) == b"hello"
     [(method, path, headers, body)] = server.requests
-    assert ("POST", "/a?b=c", b'{"x":1}') == (method, path, body)
+    assert (method, path, body) == ("POST", "/a?b=c", b'{"x":1}')
     assert headers == {
         "host": f"127.0.0.1:{server.port}",
         "user-agent": "sap-ai-core-llm-proxy",
@@ -44,9 +44,9 @@ def test_a_request_without_a_body_says_no_length(serve, transport, lifetime):
     server = serve(forever(answer()))
     call = transport.begin("GET", server.url, {}, None, connect_timeout=PATIENCE)
 
-    assert b"hello" == read(call, lifetime)
+    assert read(call, lifetime) == b"hello"
     [(method, path, headers, _)] = server.requests
-    assert ("GET", "/") == (method, path)
+    assert (method, path) == ("GET", "/")
     assert "content-length" not in headers
 
 
@@ -54,7 +54,7 @@ def test_a_large_body_arrives_whole(serve, begin, lifetime):
     server = serve(forever(answer()))
     body = bytes(range(256)) * 40_000
 
-    assert b"hello" == read(begin(server.url, body), lifetime)
+    assert read(begin(server.url, body), lifetime) == b"hello"
     assert body == server.requests[0][3]
 
 
@@ -87,7 +87,7 @@ def test_a_header_that_would_say_something_else_is_not_sent(serve, begin, name, 
     server = serve(forever(answer()))
 
     assert FaultKind.UNREACHABLE is fault_of(begin, server.url, **{name: value}).kind
-    assert 0 == server.connections
+    assert server.connections == 0
 
 
 def test_a_path_says_nothing_beyond_its_line(serve, begin, lifetime):
@@ -95,7 +95,7 @@ def test_a_path_says_nothing_beyond_its_line(serve, begin, lifetime):
 
     read(begin(server.url + "/a b\r\nInjected: c/é"), lifetime)
 
-    assert ("/a%20bInjected:%20c/%C3%A9", False) == (server.requests[0][1], "injected" in server.requests[0][2])
+    assert (server.requests[0][1], "injected" in server.requests[0][2]) == ("/a%20bInjected:%20c/%C3%A9", False)
 
 
 def test_status_headers_and_media_type_are_known_before_the_body(serve, begin, lifetime):
@@ -105,14 +105,14 @@ def test_status_headers_and_media_type_are_known_before_the_body(serve, begin, l
     call = begin(server.url)
     call.head(lifetime, PATIENCE)
 
-    assert (429, "7", "application/json") == (call.status, call.headers["retry-after"], call.content_type)
+    assert (call.status, call.headers["retry-after"], call.content_type) == (429, "7", "application/json")
 
 
 def test_a_header_that_comes_twice_is_one_with_a_comma(serve, begin, lifetime):
     call = begin(serve(forever(answer(headers=b"X-A: 1\r\nx-a: 2\r\nX-Empty:\r\n"))).url)
     call.head(lifetime, PATIENCE)
 
-    assert ("1, 2", "") == (call.headers["x-a"], call.headers["x-empty"])
+    assert (call.headers["x-a"], call.headers["x-empty"]) == ("1, 2", "")
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
@@ -120,9 +120,9 @@ def test_a_body_that_is_compressed_though_nobody_asked_is_unpacked(serve, begin,
     coding = b"gzip" if pack is gzip.compress else b"deflate"
     server = serve(forever(answer(pack(b"x" * 3_000_000), headers=b"Content-Encoding: %s\r\n" % coding)))
 
-    assert b"x" * 3_000_000 == read(begin(server.url), lifetime)
-    assert b"x" * 3_000_000 == read(begin(server.url), lifetime)
-    assert 1 == server.connections
+    assert read(begin(server.url), lifetime) == b"x" * 3_000_000
+    assert read(begin(server.url), lifetime) == b"x" * 3_000_000
+    assert server.connections == 1
 
 
 def test_a_compressed_body_is_unpacked_in_pieces_of_bounded_size(serve, begin, lifetime):
@@ -132,7 +132,7 @@ def test_a_compressed_body_is_unpacked_in_pieces_of_bounded_size(serve, begin, l
     while (piece := call.take(lifetime, PATIENCE)) is not None:
         sizes.append(len(piece))
 
-    assert 9_000_000 == sum(sizes)
+    assert sum(sizes) == 9_000_000
     assert max(sizes) <= 1024 * 1024
 
 
@@ -144,7 +144,7 @@ def test_a_body_beyond_the_limit_is_refused_even_when_it_is_small_on_the_wire(se
     assert FaultKind.STREAM_BROKEN is fault_of(call.read, lifetime, PATIENCE, 99_999).kind
     call = begin(server.url)
     call.head(lifetime, PATIENCE)
-    assert 100_000 == len(call.read(lifetime, PATIENCE, 100_000))
+    assert len(call.read(lifetime, PATIENCE, 100_000)) == 100_000
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_body_that_does_not_unpack_is_broken(serve, begin, lifetime, body, cod
 
 
 def test_an_empty_body_needs_no_unpacking(serve, begin, lifetime):
-    assert b"" == read(begin(serve(forever(answer(b"", headers=b"Content-Encoding: gzip\r\n"))).url), lifetime)
+    assert read(begin(serve(forever(answer(b"", headers=b"Content-Encoding: gzip\r\n"))).url), lifetime) == b""
 
 
 def test_a_body_packed_in_a_way_that_nobody_can_unpack_is_no_answer(serve, begin, lifetime):
@@ -185,7 +185,7 @@ def test_the_environment_has_no_say(serve, begin, lifetime, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
 
-    assert b"hello" == read(begin(serve(forever(answer())).url), lifetime)
+    assert read(begin(serve(forever(answer())).url), lifetime) == b"hello"
 
 
 @pytest.mark.parametrize("status", [b"301 Moved", b"302 Found", b"304 Not", b"307 Temporary", b"308 Permanent"])
@@ -195,7 +195,7 @@ def test_a_redirect_is_not_followed_and_carries_no_token_away(serve, begin, life
     fault = fault_of(begin(server.url).head, lifetime, PATIENCE)
 
     assert (FaultKind.SERVER_ERROR, "redirect" in fault.message) == (fault.kind, True)
-    assert [] == other.requests
+    assert other.requests == []
 
 
 @pytest.mark.parametrize(
@@ -209,34 +209,34 @@ def test_a_redirect_is_not_followed_and_carries_no_token_away(serve, begin, life
 def test_an_interim_answer_is_passed_over(serve, begin, lifetime, interim):
     call = begin(serve(forever(interim + answer())).url)
 
-    assert b"hello" == read(call, lifetime)
-    assert (200, {"content-length": "5"}) == (call.status, dict(call.headers))
+    assert read(call, lifetime) == b"hello"
+    assert (call.status, dict(call.headers)) == (200, {"content-length": "5"})
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"200 OK\r\nContent-Length: 0"])
 def test_an_answer_without_a_body_is_at_its_end_with_its_head(serve, begin, lifetime, status):
     server = serve(forever(b"HTTP/1.1 %s\r\n\r\n" % status))
 
-    assert b"" == read(begin(server.url), lifetime)
-    assert b"" == read(begin(server.url), lifetime)
-    assert 1 == server.connections
+    assert read(begin(server.url), lifetime) == b""
+    assert read(begin(server.url), lifetime) == b""
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
 def test_a_body_without_a_length_ends_with_its_connection(serve, begin, lifetime, version):
     server = serve(answering(b"HTTP/%s 200 OK\r\n\r\nhello" % version))
 
-    assert b"hello" == read(begin(server.url), lifetime)
+    assert read(begin(server.url), lifetime) == b"hello"
 
 
 def test_headers_after_the_body_are_passed_over(serve, begin, lifetime):
     server = serve(forever(OK + CHUNKED + b"\r\n" + chunk(b"hello") + b"0\r\nX-Late: 1\r\n\r\n"))
     call = begin(server.url)
 
-    assert b"hello" == read(call, lifetime)
+    assert read(call, lifetime) == b"hello"
     assert "x-late" not in call.headers
-    assert b"hello" == read(begin(server.url), lifetime)
-    assert 1 == server.connections
+    assert read(begin(server.url), lifetime) == b"hello"
+    assert server.connections == 1
 
 
 # Faults before the headers
@@ -278,7 +278,7 @@ def test_an_answer_that_is_none_is_unreachable_and_sent_once(serve, begin, lifet
     server = serve(answering(last_words))
 
     assert FaultKind.UNREACHABLE is fault_of(begin(server.url).head, lifetime, PATIENCE).kind
-    assert 1 == len(server.requests)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_a_reset_before_the_answer_is_unreachable_and_a_post_is_not_repeated(ser
     server = serve(script)
 
     assert FaultKind.UNREACHABLE is fault_of(begin(server.url).head, lifetime, PATIENCE).kind
-    assert 1 == len(server.requests)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("closing", ["gently", "at once"])
@@ -330,8 +330,8 @@ def test_an_answer_to_a_body_that_was_not_read_is_heard(serve, begin, lifetime, 
     server = serve(script, forever(answer()))
     call = begin(server.url, b"x" * (3_000_000 if closing == "gently" else 30_000_000))
 
-    assert (b"too large", 413) == (read(call, lifetime), call.status)
-    assert b"hello" == read(begin(server.url), lifetime)
+    assert (read(call, lifetime), call.status) == (b"too large", 413)
+    assert read(begin(server.url), lifetime) == b"hello"
 
 
 def test_no_fault_names_the_host_or_the_token(begin, lifetime):

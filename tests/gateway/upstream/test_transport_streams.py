@@ -58,7 +58,7 @@ def test_a_small_piece_is_handed_on_at_once(serve, begin, lifetime, framing, pie
         pieces.append(piece)
         arrived.set()
 
-    assert [b"one ", b"two"] == pieces
+    assert pieces == [b"one ", b"two"]
 
 
 def test_headers_alone_are_enough_to_begin(serve, begin, lifetime, pieces_of):
@@ -74,8 +74,8 @@ def test_headers_alone_are_enough_to_begin(serve, begin, lifetime, pieces_of):
     call.head(lifetime, PATIENCE)
     begun.set()
 
-    assert [b"x"] == list(pieces_of(call, lifetime))
-    assert [] == list(pieces_of(call, lifetime))
+    assert list(pieces_of(call, lifetime)) == [b"x"]
+    assert list(pieces_of(call, lifetime)) == []
     assert call.interest is None
 
 
@@ -94,14 +94,14 @@ def test_a_chunk_that_arrives_in_halves_is_handed_on_in_halves(serve, begin, lif
     first = next(pieces)
     half.set()
 
-    assert (b"abcd", b"efgh") == (first, b"".join(pieces))
+    assert (first, b"".join(pieces)) == (b"abcd", b"efgh")
 
 
 def test_all_chunks_that_have_arrived_are_one_piece(serve, begin, lifetime, pieces_of):
     call = begin(serve(forever(OK + CHUNKED + b"\r\n" + chunk(b"one ") + chunk(b"two") + b"0\r\n\r\n")).url)
     call.head(lifetime, PATIENCE)
 
-    assert [b"one two"] == list(pieces_of(call, lifetime))
+    assert list(pieces_of(call, lifetime)) == [b"one two"]
 
 
 def test_quiet_can_be_asked_about_again(serve, begin, lifetime):
@@ -132,7 +132,7 @@ def test_quiet_can_be_asked_about_again(serve, begin, lifetime):
             quiet += 1
             go_on.set()
 
-    assert b"abcd" == b"".join(got)
+    assert b"".join(got) == b"abcd"
     assert quiet >= 6
 
 
@@ -177,14 +177,14 @@ def test_framing_without_end_is_no_stream(interrupted):
     for last in (b"4;" + b"x" * 200_000, b"0\r\n" + b"X: y\r\n" * 40_000):
         got, fault = interrupted(lambda peer, last=last: (peer.send(last), peer.left()))
 
-        assert (b"begun", FaultKind.STREAM_BROKEN) == (got, fault.kind)
+        assert (got, fault.kind) == (b"begun", FaultKind.STREAM_BROKEN)
 
 
 def test_nonsense_behind_good_chunks_is_told_though_the_connection_stays_open(interrupted):
     """Both come at once, so there is nothing more to wait for."""
     got, fault = interrupted(lambda peer: (peer.send(chunk(b" well") + b"nonsense\r\n"), peer.left()))
 
-    assert (b"begun well", FaultKind.STREAM_BROKEN) == (got, fault.kind)
+    assert (got, fault.kind) == (b"begun well", FaultKind.STREAM_BROKEN)
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 10\r\n\r\nhalf", CHUNKED + b"\r\n9\r\nhalf"])
@@ -208,7 +208,7 @@ def test_silence_within_a_whole_answer_is_a_time_out(serve, begin, lifetime):
     call.head(lifetime, PATIENCE)
     fault = fault_of(call.read, lifetime, 0.1)
 
-    assert (FaultKind.TIMEOUT, "SAP AI Core did not answer in time.") == (fault.kind, fault.message)
+    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "SAP AI Core did not answer in time.")
     assert left.wait(PATIENCE)
 
 
@@ -246,8 +246,8 @@ def test_bytes_that_are_cut_anywhere_give_the_same_head_and_body(wire, cuts):
     if not answer.complete:
         answer.end()
 
-    assert (200, b"one two", True) == (answer.status, body, answer.complete)
-    assert (b"text/event-stream", b"1, 2") == (answer.fields[b"content-type"], answer.fields[b"x-a"])
+    assert (answer.status, body, answer.complete) == (200, b"one two", True)
+    assert (answer.fields[b"content-type"], answer.fields[b"x-a"]) == (b"text/event-stream", b"1, 2")
 
 
 @given(wire=st.sampled_from(WHOLE[:2]), end=st.integers(0, 200))
@@ -280,7 +280,7 @@ def test_what_has_not_arrived_is_not_waited_for(serve, begin, lifetime):
     call = begin(serve(script).url)
     call.head(lifetime, PATIENCE)
 
-    assert [b""] * 3 == [call.arrived() for _ in range(3)]
+    assert [call.arrived() for _ in range(3)] == [b""] * 3
     assert not lifetime.wait((call.interest,), 0.0)
 
 
@@ -294,7 +294,7 @@ def test_what_came_with_the_head_is_there_before_anything_is_waited_for(serve, b
     call.head(lifetime, PATIENCE)
 
     assert call.interest is None
-    assert (b"begun", b"") == (call.arrived(), call.arrived())
+    assert (call.arrived(), call.arrived()) == (b"begun", b"")
     assert call.interest is not None
 
 
@@ -317,14 +317,14 @@ def test_whoever_was_told_that_something_came_gets_it_the_first_time(serve, begi
         assert lifetime.wait((call.interest,), PATIENCE)
         got.append(call.arrived())
 
-    assert [b"one", b"two", None] == got
+    assert got == [b"one", b"two", None]
 
 
 def test_an_empty_answer_is_not_waited_for(serve, begin, lifetime):
     call = begin(serve(forever(answer(b""))).url)
     call.head(lifetime, PATIENCE)
 
-    assert (None, None) == (call.interest, call.arrived())
+    assert (call.interest, call.arrived()) == (None, None)
 
 
 def test_an_answer_that_is_not_begun_has_nothing_that_arrived(begin):
@@ -337,9 +337,9 @@ def test_a_connection_is_kept_when_all_has_arrived(serve, begin, lifetime):
     for _ in range(3):
         call = begin(server.url)
         call.head(lifetime, PATIENCE)
-        assert [b"whole"] == list(arriving(call, lifetime))
+        assert list(arriving(call, lifetime)) == [b"whole"]
 
-    assert 1 == server.connections
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize("coding", [b"gzip", b"deflate"])
@@ -368,7 +368,7 @@ def test_what_is_packed_small_arrives_piece_by_piece_without_anything_more_comin
         if sum(sizes) == size:
             seen.set()
 
-    assert [size // 3] * 3 == sizes
+    assert sizes == [size // 3] * 3
     assert call.arrived() is None
 
 

@@ -16,12 +16,12 @@ CONVERSE = ClaudeConverseProtocol()
     [(False, f"{URL}/converse"), (True, f"{URL}/converse-stream")],
 )
 def test_the_path_says_whether_to_stream(base, stream, expected):
-    assert expected == CONVERSE.build_endpoint(base, "anthropic--claude-4.5-sonnet", stream)
+    assert CONVERSE.build_endpoint(base, "anthropic--claude-4.5-sonnet", stream) == expected
 
 
 def test_a_stream_is_asked_for_as_binary_events():
-    assert {"Accept": "application/vnd.amazon.eventstream"} == CONVERSE.headers(stream=True)
-    assert {"Accept": "application/json"} == CONVERSE.headers(stream=False)
+    assert CONVERSE.headers(stream=True) == {"Accept": "application/vnd.amazon.eventstream"}
+    assert CONVERSE.headers(stream=False) == {"Accept": "application/json"}
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_an_anthropic_client_gets_it_only_where_there_is_no_other():
 
 def test_its_dialect_and_converters_are_converses():
     assert isinstance(CONVERSE, ProtocolHandler)
-    assert ("claude-converse", "bedrock-converse") == (CONVERSE.name, CONVERSE.dialect)
-    assert "<claude-converse>" == repr(CONVERSE)
+    assert (CONVERSE.name, CONVERSE.dialect) == ("claude-converse", "bedrock-converse")
+    assert repr(CONVERSE) == "<claude-converse>"
     assert CONVERSE.get_request_converter() is Converters.convert_openai_to_claude37
     assert CONVERSE.get_response_converter() is Converters.convert_claude37_to_openai
 
@@ -81,11 +81,11 @@ def test_a_request_and_its_answer_go_through():
         "claude",
     )
 
-    assert {
+    assert body == {
         "system": [{"text": "Be brief"}],
         "messages": [{"role": "user", "content": [{"text": "hi"}]}],
         "inferenceConfig": {"maxTokens": 7},
-    } == body
+    }
     assert request == before
-    assert "ho" == answer["choices"][0]["message"]["content"]
-    assert "claude" == answer["model"]
+    assert answer["choices"][0]["message"]["content"] == "ho"
+    assert answer["model"] == "claude"

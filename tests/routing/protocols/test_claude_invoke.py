@@ -16,12 +16,12 @@ INVOKE = ClaudeInvokeProtocol()
     [(False, f"{URL}/invoke"), (True, f"{URL}/invoke-with-response-stream")],
 )
 def test_the_path_says_whether_to_stream(base, stream, expected):
-    assert expected == INVOKE.build_endpoint(base, "anthropic--claude-3.5-sonnet", stream)
+    assert INVOKE.build_endpoint(base, "anthropic--claude-3.5-sonnet", stream) == expected
 
 
 def test_a_stream_is_asked_for_as_text_events():
-    assert {"Accept": "text/event-stream"} == INVOKE.headers(stream=True)
-    assert {"Accept": "application/json"} == INVOKE.headers(stream=False)
+    assert INVOKE.headers(stream=True) == {"Accept": "text/event-stream"}
+    assert INVOKE.headers(stream=False) == {"Accept": "application/json"}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_an_anthropic_client_gets_its_own_language(model):
 
 
 def test_its_dialect_and_converters_are_anthropics():
-    assert ("claude-invoke", "anthropic-messages") == (INVOKE.name, INVOKE.dialect)
+    assert (INVOKE.name, INVOKE.dialect) == ("claude-invoke", "anthropic-messages")
     assert INVOKE.get_request_converter() is Converters.convert_openai_to_claude
     assert INVOKE.get_response_converter() is Converters.convert_claude_to_openai
 
@@ -80,10 +80,10 @@ def test_a_request_and_its_answer_go_through():
         "claude",
     )
 
-    assert "bedrock-2023-05-31" == body["anthropic_version"]
-    assert 7 == body["max_tokens"]
+    assert body["anthropic_version"] == "bedrock-2023-05-31"
+    assert body["max_tokens"] == 7
     assert "model" not in body
     assert "stream" not in body
     assert request == before
-    assert "ho" == answer["choices"][0]["message"]["content"]
-    assert "stop" == answer["choices"][0]["finish_reason"]
+    assert answer["choices"][0]["message"]["content"] == "ho"
+    assert answer["choices"][0]["finish_reason"] == "stop"

@@ -50,7 +50,7 @@ def test_a_model_that_talks_is_not_asked_for_vectors():
     with pytest.raises(FaultError, match="'gpt-5' talks and makes no embeddings") as caught:
         protocol_for("gpt-5", CLIENT)
 
-    assert (FaultKind.INVALID_REQUEST, "model") == (caught.value.fault.kind, caught.value.fault.param)
+    assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "model")
 
 
 @pytest.mark.parametrize("client", ["openai-chat", "openai-responses", "anthropic-messages", "gemini"])
@@ -58,22 +58,22 @@ def test_a_model_that_embeds_is_not_asked_to_talk(client):
     with pytest.raises(FaultError, match="'gemini-embedding' makes embeddings and does not talk") as caught:
         protocol_for("gemini-embedding", client)
 
-    assert (FaultKind.INVALID_REQUEST, "model") == (caught.value.fault.kind, caught.value.fault.param)
+    assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "model")
 
 
 def test_a_model_that_no_protocol_speaks_is_refused_by_name():
     with pytest.raises(FaultError, match="'gpt-5' cannot be asked in any protocol") as caught:
         protocol_for("gpt-5", "openai-chat", protocols=())
 
-    assert (FaultKind.INVALID_REQUEST, "model") == (caught.value.fault.kind, caught.value.fault.param)
+    assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "model")
 
 
 def test_its_name_and_its_dialect_say_embeddings():
     assert isinstance(EMBEDDINGS, ProtocolHandler)
     assert not isinstance(EMBEDDINGS, OpenAIChatProtocol)
-    assert ("embeddings", "openai-embeddings") == (EMBEDDINGS.name, EMBEDDINGS.dialect)
-    assert "<embeddings>" == repr(EMBEDDINGS)
-    assert {"Accept": "application/json"} == EMBEDDINGS.headers(stream=False)
+    assert (EMBEDDINGS.name, EMBEDDINGS.dialect) == ("embeddings", "openai-embeddings")
+    assert repr(EMBEDDINGS) == "<embeddings>"
+    assert EMBEDDINGS.headers(stream=False) == {"Accept": "application/json"}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_each_vendors_answer_is_said_as_openai_says_it(model, answer, tokens):
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
 
-    assert expected == EMBEDDINGS.get_response_converter()(answer, model)
+    assert EMBEDDINGS.get_response_converter()(answer, model) == expected
 
 
 @pytest.mark.parametrize(
@@ -142,4 +142,4 @@ def test_each_vendors_answer_is_said_as_openai_says_it(model, answer, tokens):
     ],
 )
 def test_a_body_that_says_more_takes_a_version_that_knows_it(model, body, path):
-    assert URL + path == EMBEDDINGS.build_endpoint_for(URL, model, body, stream=False)
+    assert EMBEDDINGS.build_endpoint_for(URL, model, body, stream=False) == URL + path

@@ -23,12 +23,12 @@ GEMINI = GeminiGenerateProtocol()
     ],
 )
 def test_the_path_names_the_model_bare_and_says_whether_to_stream(base, model, stream, expected):
-    assert expected == GEMINI.build_endpoint(base, model, stream)
+    assert GEMINI.build_endpoint(base, model, stream) == expected
 
 
 def test_a_stream_is_asked_for_as_text_events():
-    assert {"Accept": "text/event-stream"} == GEMINI.headers(stream=True)
-    assert {"Accept": "application/json"} == GEMINI.headers(stream=False)
+    assert GEMINI.headers(stream=True) == {"Accept": "text/event-stream"}
+    assert GEMINI.headers(stream=False) == {"Accept": "application/json"}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_gemini_is_asked_in_it_by_everyone(client):
 
 
 def test_its_dialect_and_converters_are_googles():
-    assert ("gemini-generate", "gemini") == (GEMINI.name, GEMINI.dialect)
+    assert (GEMINI.name, GEMINI.dialect) == ("gemini-generate", "gemini")
     assert GEMINI.get_request_converter() is Converters.convert_openai_to_gemini
     assert GEMINI.get_response_converter() is Converters.convert_gemini_to_openai
 
@@ -67,11 +67,11 @@ def test_a_request_and_its_answer_go_through():
         "gemini",
     )
 
-    assert {"role": "user", "parts": {"text": "hi"}} == body["contents"]
-    assert [{"text": "Be brief"}] == body["systemInstruction"]["parts"]
-    assert 7 == body["generation_config"]["maxOutputTokens"]
+    assert body["contents"] == {"role": "user", "parts": {"text": "hi"}}
+    assert body["systemInstruction"]["parts"] == [{"text": "Be brief"}]
+    assert body["generation_config"]["maxOutputTokens"] == 7
     assert "model" not in body
     assert "stream" not in body
     assert request == before
-    assert "ho" == answer["choices"][0]["message"]["content"]
-    assert 3 == answer["usage"]["total_tokens"]
+    assert answer["choices"][0]["message"]["content"] == "ho"
+    assert answer["usage"]["total_tokens"] == 3

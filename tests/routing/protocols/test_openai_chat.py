@@ -50,8 +50,8 @@ def test_the_path_depends_on_who_made_the_model_and_only_azure_wants_a_version(s
 
 
 def test_a_stream_is_asked_for_as_text_events():
-    assert {"Accept": "text/event-stream"} == CHAT.headers(stream=True)
-    assert {"Accept": "application/json"} == CHAT.headers(stream=False)
+    assert CHAT.headers(stream=True) == {"Accept": "text/event-stream"}
+    assert CHAT.headers(stream=False) == {"Accept": "application/json"}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_gpt_is_asked_in_it_unless_the_client_speaks_responses(client, model):
 
 
 def test_its_dialect_and_converters_are_openais():
-    assert ("openai-chat", "openai-chat") == (CHAT.name, CHAT.dialect)
+    assert (CHAT.name, CHAT.dialect) == ("openai-chat", "openai-chat")
     assert CHAT.get_request_converter() is Converters.convert_openai_to_openai
     assert CHAT.get_response_converter() is Converters.convert_openai_response_to_openai
 
@@ -98,7 +98,7 @@ def test_a_reasoning_model_is_not_sent_what_it_refuses():
 
     assert "temperature" not in body
     assert "max_tokens" not in body
-    assert 7 == body["max_completion_tokens"]
+    assert body["max_completion_tokens"] == 7
     assert body["messages"] == request["messages"]
     assert request == before
 
@@ -116,8 +116,8 @@ def test_an_answer_comes_under_the_name_that_was_asked_for():
         "gpt-4o",
     )
 
-    assert ("chatcmpl-1", "gpt-4o") == (answer["id"], answer["model"])
-    assert "ho" == answer["choices"][0]["message"]["content"]
+    assert (answer["id"], answer["model"]) == ("chatcmpl-1", "gpt-4o")
+    assert answer["choices"][0]["message"]["content"] == "ho"
 
 
 class TestTheTable:
@@ -144,8 +144,8 @@ class TestTheTable:
             protocol_for("gpt-5", "openai-chat", protocols=[GeminiGenerateProtocol()])
 
         assert FaultKind.INVALID_REQUEST is caught.value.fault.kind
-        assert "'gpt-5' cannot be asked in any protocol the proxy knows" == caught.value.fault.message
-        assert "model" == caught.value.fault.param
+        assert caught.value.fault.message == "'gpt-5' cannot be asked in any protocol the proxy knows"
+        assert caught.value.fault.param == "model"
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -159,4 +159,4 @@ class TestTheTable:
     ],
 )
 def test_a_body_that_says_more_than_text_takes_a_version_that_knows_it(stream, model, body, path):
-    assert URL + path == CHAT.build_endpoint_for(URL, model, body, stream=stream)
+    assert CHAT.build_endpoint_for(URL, model, body, stream=stream) == URL + path

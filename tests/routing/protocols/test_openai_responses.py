@@ -18,12 +18,12 @@ def test_there_is_one_path_and_no_version(base, stream):
 
 @pytest.mark.parametrize("base", [URL, URL + "/"])
 def test_a_conversation_is_made_shorter_behind_that_path(base):
-    assert f"{URL}/responses/compact" == CompactionProtocol().build_endpoint(base, "gpt-5", stream=False)
+    assert CompactionProtocol().build_endpoint(base, "gpt-5", stream=False) == f"{URL}/responses/compact"
 
 
 def test_a_stream_is_asked_for_as_text_events():
-    assert {"Accept": "text/event-stream"} == RESPONSES.headers(stream=True)
-    assert {"Accept": "application/json"} == RESPONSES.headers(stream=False)
+    assert RESPONSES.headers(stream=True) == {"Accept": "text/event-stream"}
+    assert RESPONSES.headers(stream=False) == {"Accept": "application/json"}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_tools_with_reasoning_change_nothing_where_chat_takes_them_too(model):
 
 
 def test_its_dialect_and_converters_are_responses_own():
-    assert ("openai-responses", "openai-responses") == (RESPONSES.name, RESPONSES.dialect)
+    assert (RESPONSES.name, RESPONSES.dialect) == ("openai-responses", "openai-responses")
     assert RESPONSES.get_request_converter() is Converters.convert_openai_to_responses
     assert RESPONSES.get_response_converter() is Converters.convert_responses_to_openai
 
@@ -108,8 +108,8 @@ def test_a_request_and_its_answer_go_through():
         "codex",
     )
 
-    assert 700 == body["max_output_tokens"]
+    assert body["max_output_tokens"] == 700
     assert "messages" not in body
     assert body["input"]
-    assert "ho" == answer["choices"][0]["message"]["content"]
-    assert "codex" == answer["model"]
+    assert answer["choices"][0]["message"]["content"] == "ho"
+    assert answer["model"] == "codex"

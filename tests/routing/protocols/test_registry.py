@@ -82,7 +82,7 @@ class TestWhatItIsGiven:
         with pytest.raises(TypeError):
             router.register_converter("gpt-5", OwnProtocol)
 
-        assert "openai-chat" == chosen(router, "gpt-5")
+        assert chosen(router, "gpt-5") == "openai-chat"
 
 
 class TestNames:
@@ -95,47 +95,47 @@ class TestNames:
         router = router_of(pool_at("eu/d1", model=SONNET), Policy(aliases={"smart": "claude-sonnet-4-5"}))
         router.register_converter(pattern, OwnProtocol())
 
-        assert "own" == chosen(router, requested)
+        assert chosen(router, requested) == "own"
 
     def test_an_alias_means_what_it_leads_to(self, router_of):
         router = router_of({**pool_at("eu/d1"), **pool_at("eu/d2", model="gpt-4.1")}, Policy(aliases={"fast": "gpt-5"}))
         router.register_converter("fast", OwnProtocol())
 
-        assert ["own", "own", "openai-chat"] == [chosen(router, name) for name in ("fast", "gpt-5", "gpt-4.1")]
+        assert [chosen(router, name) for name in ("fast", "gpt-5", "gpt-4.1")] == ["own", "own", "openai-chat"]
 
     def test_a_pattern_may_mean_the_requested_name_alone(self, router_of):
         router = router_of(pool_at("eu/d1"), Policy(aliases={"house-5": "gpt-5"}))
         router.register_converter("house-*", OwnProtocol())
 
-        assert ["own", "openai-chat"] == [chosen(router, name) for name in ("house-5", "gpt-5")]
+        assert [chosen(router, name) for name in ("house-5", "gpt-5")] == ["own", "openai-chat"]
 
     def test_a_name_for_which_another_model_answers_means_none(self, router_of):
         router = router_of(pool_at("eu/d1", model=SONNET))
         router.register_converter("claude-opus-*", OwnProtocol())
         payload = {"model": "claude-opus-4", "messages": [{"role": "user", "content": "Hello"}]}
 
-        assert "claude-converse" == chosen(router, "claude-opus-4")
-        assert "claude-converse" == router.route(payload).protocol.name
+        assert chosen(router, "claude-opus-4") == "claude-converse"
+        assert router.route(payload).protocol.name == "claude-converse"
 
     def test_a_route_is_chosen_by_the_requested_name_too(self, router_of):
         router = router_of(pool_at("eu/d1"), Policy(aliases={"house-5": "gpt-5"}))
         router.register_converter("house-*", OwnProtocol())
 
-        assert "own" == router.route({"model": "house-5", "messages": []}).protocol.name
+        assert router.route({"model": "house-5", "messages": []}).protocol.name == "own"
 
     @pytest.mark.parametrize("pattern", ["gpt-4.1", "gpt", "claude-*", "gpt-5-*"])
     def test_a_name_of_another_model_does_not_match(self, router_of, pattern):
         router = router_of(pool_at("eu/d1"))
         router.register_converter(pattern, OwnProtocol())
 
-        assert "openai-chat" == chosen(router, "gpt-5")
+        assert chosen(router, "gpt-5") == "openai-chat"
 
     def test_what_is_deployed_later_is_meant_too(self, router_of):
         router = router_of(pool_at("eu/d1"))
         router.register_converter("claude-sonnet-4-5", OwnProtocol())
         router.balancer.replace_pools(pool_at("eu/d1", model=SONNET))
 
-        assert "own" == chosen(router, SONNET)
+        assert chosen(router, SONNET) == "own"
 
     def test_what_a_deployment_runs_is_meant_after_what_it_is_called(self, router_of):
         router = router_of({"house": [endpoint("eu", "d1", "house", runs=SONNET)]})
@@ -145,7 +145,7 @@ class TestNames:
         other = router_of({"home": [endpoint("eu", "d1", "home", runs=SONNET)]})
         other.register_converter("claude-*", OwnProtocol())
 
-        assert ("gemini-generate", "own") == (called, chosen(other, "home"))
+        assert (called, chosen(other, "home")) == ("gemini-generate", "own")
 
 
 class TestEmbeddings:
@@ -153,8 +153,8 @@ class TestEmbeddings:
         router = router_of({**pool_at("eu/d1"), **pool_at("eu/d2", model=EMBEDDER)})
         router.register_converter("*", ClaudeConverseProtocol())
 
-        assert "claude-converse" == chosen(router, "gpt-5")
-        assert "embeddings" == chosen(router, EMBEDDER, "openai-embeddings")
+        assert chosen(router, "gpt-5") == "claude-converse"
+        assert chosen(router, EMBEDDER, "openai-embeddings") == "embeddings"
         for model, client in ((EMBEDDER, "openai-chat"), ("gpt-5", "openai-embeddings")):
             with pytest.raises(FaultError, match="embeddings"):
                 router.attempts(model, client=client)
@@ -163,5 +163,5 @@ class TestEmbeddings:
         router = router_of({**pool_at("eu/d1"), **pool_at("eu/d2", model=EMBEDDER)})
         router.register_converter("*", OwnEmbeddings())
 
-        assert "openai-chat" == chosen(router, "gpt-5")
-        assert "own-embeddings" == chosen(router, EMBEDDER, "openai-embeddings")
+        assert chosen(router, "gpt-5") == "openai-chat"
+        assert chosen(router, EMBEDDER, "openai-embeddings") == "own-embeddings"
