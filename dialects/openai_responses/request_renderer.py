@@ -65,7 +65,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     instructions = "\n\n".join(text.text for text in conversation.system if text.text)
     if conversation.dialect != RESPONSES and not says_json(conversation, texts_of(conversation)):
         # The word counts in the input only, so the instructions stand there with it.
-        said = Message(Role.SYSTEM, (Text(f"{instructions}\n\n{AS_JSON.text}".strip()),))
+        said = Message(Role.SYSTEM, (Text("\n\n".join(filter(None, (instructions, AS_JSON.text)))),))
         conversation = replace(conversation, messages=(said, *conversation.messages))
     elif instructions:
         body["instructions"] = instructions
