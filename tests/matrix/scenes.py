@@ -102,6 +102,18 @@ CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required"
 WEATHER = Tool("get_weather", "Say what the weather is like.", CITY)
 TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 PATCH = Tool("apply_patch", "Edit a file.", TEXT, custom=True)
+ORDERS = Tool(
+    "query_orders",
+    "Find orders.",
+    {
+        "type": "object",
+        "properties": {
+            "$filter": {"type": "string"},
+            "@odata.type": {"type": "object", "properties": {"Sold-To Party": {"type": "string"}}},
+        },
+        "required": ["$filter", "@odata.type"],
+    },
+)
 TIME = Tool("get_time", "Say how late it is.", CITY)
 PERSON = {
     "type": "object",
@@ -161,6 +173,19 @@ SCENES = (
             Expect(End.CALLS, calls=("get_time", "get_weather")),
             Expect(text="The tool answered: half past two The tool answered: 22 °C"),
         ),
+    ),
+    Scene(
+        "odd keys",
+        "a tool with properties such as `$filter`, its call under those keys, and an answer that reads its result",
+        Ask("Please use query_orders.", tools=(TIME, ORDERS), results=("two orders",)),
+        (Expect(End.CALLS, calls=("query_orders",)), Expect(text="The tool answered: two orders")),
+        ("Find orders.",),
+    ),
+    Scene(
+        "tool twice",
+        "a tool that is offered twice, as some clients do, its call, and an answer that reads its result",
+        Ask("Please use get_weather.", tools=(WEATHER, TIME, WEATHER), results=("22 °C",)),
+        (Expect(End.CALLS, calls=("get_weather",)), Expect(text="The tool answered: 22 °C")),
     ),
     Scene(
         "custom tool",
