@@ -103,7 +103,10 @@ def run(scratch: Path, names: Sequence[str], children: int, seconds: float) -> N
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:  # where interrupts are ignored, as in a shell's background
+            process.kill()
 
 
 def fates_in(scratch: Path, chosen: Sequence[str]) -> dict[str, str]:

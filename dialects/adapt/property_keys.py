@@ -41,11 +41,24 @@ def property_keys_for(conversation: Conversation, odd: re.Pattern[str] | None) -
             if isinstance(named := node.get("properties"), dict):
                 keys.update(named)
     strange = sorted(key for key in keys if not key or len(key) > LONGEST or odd.search(key))
-    taken, sent = keys.difference(strange), dict[str, str]()
+    sent = dict[str, str]()
+    taken = {key for schema in _schemas(conversation) for key in _keys_in(schema)} if strange else keys
     for key in strange:
         sent[key] = next(other for other in rewritten_name(key, odd) if other not in taken)
         taken.add(sent[key])
     return PropertyKeys(sent, in_text=conversation.output is not None)
+
+
+def _keys_in(value: Any) -> Iterator[str]:
+    """Find every key in a schema: those of the values that it lists may come back, too."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            yield from each
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
 
 
 @dataclass(frozen=True, slots=True)

@@ -322,6 +322,13 @@ def test_a_key_that_another_property_has_is_not_taken():
     assert first != both["$filter"]
 
 
+def test_a_key_that_stands_in_a_value_that_may_come_back_is_not_taken():
+    value = {"enum": [{"_filter_8c9e7a34": 1}, {"a": [{"_filter_8c9e7a34": 2}]}]}
+    sent = sent_for({"type": "object", "properties": {"$filter": {"type": "string"}, "a": value}}).sent
+
+    assert "_filter_8c9e7a34" not in sent.values()
+
+
 def test_a_key_is_the_same_in_every_turn_and_for_every_tool():
     one = sent_for({"type": "object", "properties": {"$filter": {}, "$top": {}}}).sent
     two = sent_for({"type": "object", "properties": {"a": {"properties": {"$filter": {}}}}}).sent
