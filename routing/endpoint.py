@@ -30,6 +30,10 @@ class Endpoint:
     tier: int = field(default=0, compare=False)
     runs: str = field(default="", compare=False)
     """The model that the deployment says it runs; empty where it was not asked."""
+    orchestration: bool = field(default=False, compare=False)
+    """Whether it is an orchestration deployment, which is asked for many models at one URL."""
+    standby: bool = field(default=False, compare=False)
+    """Whether it is asked only where none of the model that is not on standby is available, whatever the strategy."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight < math.inf:
