@@ -19,18 +19,13 @@ from dialects.core.faults import Fault, FaultKind
 from routing.availability import NoEndpointError
 from routing.policy import ModelPolicy, Policy
 
-_SONNETS = ("anthropic--claude-4.5-sonnet", "anthropic--claude-4-sonnet", "anthropic--claude-3.7-sonnet")
+_SONNETS = ("anthropic--claude-4.6-sonnet", "anthropic--claude-4.5-sonnet")
 FALLBACKS: Mapping[str, tuple[str, ...]] = {
-    "claude-opus": ("anthropic--claude-4.5-opus", "anthropic--claude-4-opus", *_SONNETS),
-    "claude-haiku": (
-        "anthropic--claude-4.5-haiku",
-        "anthropic--claude-4-haiku",
-        "anthropic--claude-3.5-haiku",
-        *_SONNETS,
-    ),
+    "claude-opus": (*(f"anthropic--claude-{version}-opus" for version in ("4.8", "4.7", "4.6", "4.5")), *_SONNETS),
+    "claude-haiku": ("anthropic--claude-4.5-haiku", *_SONNETS),
     "claude": _SONNETS,
-    "gemini": ("gemini-2.5-pro",),
-    "gpt": ("gpt-4.1",),
+    "gemini": ("gemini-3.5-flash", "gemini-3.5-flash-lite", "gemini-3.1-flash-lite", "gemini-2.5-flash-lite"),
+    "gpt": ("gpt-5.5", "gpt-5.4", "gpt-5.2", "gpt-5.1", "gpt-5"),
     "embedding": (),
 }
 """The models that answer for one of their family of which no kind is deployed, the best first. None answers for an
@@ -92,9 +87,9 @@ class ModelNames:
     """Finds the deployed model for a name: exact, alias, normalised, then a fallback.
 
     A fallback is one of the *successors* that are named for the model, then the newest of the same kind (an Opus for an
-    Opus, a mini for a mini), then one of the family's list; an embedding model has neither. *fallbacks* replaces the
-    list of a family where it names one, and *fallback* False switches them all off. While *unlisted* names a
-    subaccount, a name that is not known may be so soon: no fallback answers for it.
+    Opus, a mini for a mini), then one of the family's list, then any model of the list's families; an embedding model
+    has none. *fallbacks* replaces the list of a family where it names one, and *fallback* False switches them all off.
+    While *unlisted* names a subaccount, a name that is not known may be so soon: no fallback answers for it.
     Holds no state but its tables.
     """
 
@@ -112,7 +107,7 @@ class ModelNames:
         self._exact = {name: Resolution(name, name, How.EXACT) for name in self.deployed}
         self._by_identity = {identity(name): name for name in reversed(self.deployed)}
         self._aliases = {name.strip().lower(): target for name, target in (aliases or {}).items()}
-        self._fallbacks = {**FALLBACKS, **{family: tuple(names) for family, names in (fallbacks or {}).items()}}
+        self._fallbacks = {family: tuple(names) for family, names in (fallbacks or {}).items()}
         self._fallback = fallback
         self._by_kind = _newest_of_each_kind(self.deployed)
         self._unlisted = unlisted
@@ -164,25 +159,26 @@ class ModelNames:
         return True
 
     def fallbacks(self, name: str, catch_all: bool = False) -> tuple[str, ...]:
-        """List the models that may answer for one of no deployed kind, deployed or not.
-
-        Never one that makes embeddings for one that talks, nor the reverse.
-        """
-        family = identity(name).family or (CATCH_ALL if catch_all else "")
-        names = self._fallbacks.get(family, ()) if self._fallback else ()
-        return tuple(fallback for fallback in names if embeds(fallback) is embeds(name))
+        """List the models that may answer for one of no deployed kind, deployed or not; they embed just if it does."""
+        family = _asked_for(name, catch_all)
+        names = self._fallbacks.get(family, FALLBACKS.get(family, ())) if self._fallback else ()
+        return tuple(each for each in names if embeds(each) is embeds(name))
 
     def _fallback_for(self, name: str, catch_all: bool) -> str | None:
         """Find the deployed model that answers for one that is not deployed."""
         if not self._fallback:
             return None
-        for successor in self._succeeding(name):
-            if (found := self._same(successor)) is not None:
-                return found
-        if (newest := self._by_kind.get(kind_of(name))) is not None:
-            return newest
+        succeeding = (self._same(successor) for successor in self._succeeding(name))
         listed = (self._same(fallback) for fallback in self.fallbacks(name, catch_all))
-        return next((found for found in listed if found is not None), None)
+        found = (*succeeding, self._by_kind.get(kind_of(name)), *listed, self._last_resort(_asked_for(name, catch_all)))
+        return next((model for model in found if model is not None), None)
+
+    def _last_resort(self, family: str) -> str | None:
+        """Choose the newest model of the plainest kind, from the families of the list where that is built in."""
+        families = {identity(name).family for name in FALLBACKS.get(family, ()) if family not in self._fallbacks}
+        kinds = (kind for kind in self._by_kind if kind.family in families)
+        best = max(kinds, key=lambda kind: (-len(kind.words), version_of(self._by_kind[kind])), default=NO_KIND)
+        return self._by_kind.get(best)
 
     def _succeeding(self, name: str) -> Iterator[str]:
         """List the models that are named as successors of one; none that makes embeddings has any."""
@@ -252,3 +248,8 @@ def _not_yet(name: str, unlisted: Unlisted) -> Fault:
     where = ", ".join(unlisted.subaccounts)
     message = f"The model {name!r} is not known yet: SAP AI Core has not said what is deployed in {where}."
     return Fault(FaultKind.UNAVAILABLE, message, 503, unlisted.seconds)
+
+
+def _asked_for(name: str, catch_all: bool) -> str:
+    """Find the family whose models may answer to a name."""
+    return identity(name).family or (CATCH_ALL if catch_all else "")
