@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.capabilities.model_identity import identity
 from dialects.core.faults import FaultKind
 from routing.availability import NoEndpointError
-from routing.model_names import FALLBACKS, How, ModelNames, Resolution, Unlisted, identity
+from routing.model_names import FALLBACKS, How, ModelNames, Resolution, Unlisted
 from routing.policy import Policy
 
 SONNET = "anthropic--claude-4.5-sonnet"
