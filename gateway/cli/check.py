@@ -7,6 +7,7 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
+from dialects.capabilities.model_identity import identity
 from dialects.capabilities.models import Vendor, profile_for
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.registry import CLIENTS
@@ -18,7 +19,6 @@ from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed, Management, i
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from routing.load_balancer import LoadBalancer
-from routing.model_names import identity
 from routing.protocols import EmbeddingsProtocol
 from routing.request_router import RequestRouter
 
