@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask, Response, request
 
 from emulator import admin, inference, management
+from emulator.catalogue import render_catalogue
 from emulator.errors import ErrorResponse, of_family
 from emulator.errors import management as refuse
 from emulator.faults import LONGEST, Fault, FaultKind, error_response
@@ -115,11 +116,16 @@ def _management_routes(app: Flask, emulator: Emulator) -> None:
     def counted(tenant: Tenant, group: str) -> str:
         return str(len(management.selected(emulator, tenant, group, request.args)))
 
+    def catalogue(_: Tenant, __: str) -> Json:
+        if not emulator.settings.catalogue:
+            raise refuse(404, "Resource not found", request.path, emulator.new_id())
+        return render_catalogue()
+
     route(base, listed)
     route(f"{base}/$count", counted)
     route(f"{base}/<id>", one)
     route("/v2/lm/configurations/<id>", configuration)
-    route("/v2/lm/scenarios/foundation-models/models", lambda _, __: management.models())
+    route("/v2/lm/scenarios/foundation-models/models", catalogue)
     route("/v2/admin/quota/model", lambda tenant, _: management.quota(tenant), grouped=False)
     route("/v2/admin/resourceGroups", lambda tenant, _: management.groups(tenant), grouped=False)
 

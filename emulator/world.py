@@ -84,6 +84,8 @@ class World:
 
     tenants: tuple[Tenant, ...]
     executables_shown: bool = False
+    catalogue: bool = True
+    """Whether the catalogue of models is served, unless a setting says otherwise."""
 
     def tenant(self, name: str) -> Tenant | None:
         """Find a tenant by its name."""
@@ -111,12 +113,24 @@ def tenant(
         deploy(name, models[-1], 3, "PENDING"),
         deploy(name, "orchestration"),
     )
+    return _credentials(name, resource_group, running + odd, x509=x509)
+
+
+def orchestration_tenant(name: str, resource_group: str, copies: int = 1) -> Tenant:
+    """Build a tenant that has deployments of orchestration and nothing else."""
+    return _credentials(
+        name, resource_group, tuple(deploy(name, "orchestration", number) for number in range(1, copies + 1))
+    )
+
+
+def _credentials(name: str, resource_group: str, deployments: tuple[Deployment, ...], *, x509: bool = False) -> Tenant:
+    """Give a tenant the credentials that follow from its name."""
     return Tenant(
         name,
         f"sb-{_uuid('client', name)}!b123456|aicore!b540",
         f"{_digest('secret', name)[:12]}$Q1+x/{name}=",
         resource_group,
-        running + odd,
+        deployments,
         x509,
     )
 

@@ -8,6 +8,7 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
+from dialects.capabilities.model_identity import identity
 from dialects.capabilities.models import Vendor, profile_for
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.registry import CLIENTS
@@ -30,7 +31,6 @@ from gateway.upstream.management import ManagementClient
 from gateway.upstream.orchestrated_models import OrchestratedModels
 from gateway.upstream.tokens import TokenSource
 from routing.load_balancer import LoadBalancer
-from routing.model_names import identity
 from routing.protocols import EmbeddingsProtocol
 from routing.request_router import RequestRouter
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
+from dialects.capabilities.model_identity import may_name_a_model
 from dialects.core.faults import FaultError
 from gateway.config.subaccounts import SubAccount
 from gateway.upstream.discovery import Get
-from routing.model_names import may_name_a_model
 
 _log = logging.getLogger("sap_ai_proxy.catalogue")
 

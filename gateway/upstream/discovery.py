@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from dialects.capabilities.model_identity import may_name_a_model
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.core.upstream_errors import fault_from
 from gateway.config.service_keys import is_url
@@ -15,7 +16,6 @@ from gateway.config.subaccounts import Deployment, SubAccount, deployment_url
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from routing.health_checker import is_known_not_to_run
-from routing.model_names import may_name_a_model
 
 _log = logging.getLogger("sap_ai_proxy")
 

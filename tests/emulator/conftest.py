@@ -8,7 +8,7 @@ import pytest
 from emulator import Running, World, serve
 from tests.emulator.client import Client
 
-CALM = {"converse_sse": "repr", "split": None, "expires_in": 43199, "latency": 0}
+CALM = {"converse_sse": "repr", "split": None, "expires_in": 43199, "latency": 0, "catalogue": True}
 
 
 @pytest.fixture(scope="module")
