@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config.schema import Filters
 from gateway.config.service_keys import Secret
-from gateway.config.settings import SettingsError, load, with_discovered
+from gateway.config.settings import SettingsError, load, pools, with_discovered
 from gateway.config.subaccounts import Deployment
 from tests.gateway.configs import BASE, KEY, VARIABLES, only, rows, with_account
 
@@ -121,6 +121,21 @@ def test_what_is_discovered_is_added_filtered_and_never_twice(settings_of):
         "n": (Deployment("https://x/d3"),),
     }
     assert only(with_discovered(settings, {})).deployments == only(settings).deployments
+
+
+def test_what_orchestration_serves_joins_the_model_under_the_name_that_it_is_configured_by(settings_of):
+    two = with_account(deployment_ids={"claude-4.6-sonnet": "d1"})
+    two["subAccounts"]["us"] = with_account(deployment_ids={})["subAccounts"]["eu"]
+    spare = Deployment(f"{BASE}/d9", orchestration=True)
+    names = ("anthropic--claude-4.6-sonnet", "claude-sonnet-4.6", "gpt-5.5")
+    served = pools(with_discovered(settings_of(two), {"us": dict.fromkeys(names, (spare,))}))
+
+    assert [(each.url, each.runs, each.standby) for each in served["claude-4.6-sonnet"]] == [
+        (f"{BASE}/d1", "", False),
+        (f"{BASE}/d9", "anthropic--claude-4.6-sonnet", True),
+    ]
+    assert [(each.model, each.runs) for each in served["gpt-5.5"]] == [("gpt-5.5", "gpt-5.5")]
+    assert served.keys() == {"claude-4.6-sonnet", "gpt-5.5"}
 
 
 def test_a_model_with_an_empty_list_has_no_deployments_there(settings_of):
