@@ -4,7 +4,7 @@ import difflib
 import importlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
@@ -92,25 +92,37 @@ def load(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settin
 
 
 def pools(settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
-    """List the endpoints of every model, subaccounts and deployments in the order of the file."""
+    """List the endpoints of every model, subaccounts and deployments in the order of the file.
+
+    What orchestration serves joins the deployments of the same model alone, under whatever name those are configured.
+    """
     found: dict[str, list[Endpoint]] = {}
+    alone = ModelNames(_alone(settings.subaccounts.values()), fallback=False)
     for account in settings.subaccounts.values():
         for model, deployments in account.deployments.items():
-            found.setdefault(model, []).extend(
-                Endpoint(
+            for each in deployments:
+                name = (alone.same(model) or model) if each.orchestration else model
+                endpoint = Endpoint(
                     subaccount=account.name,
                     url=each.url,
-                    model=model,
+                    model=name,
                     resource_group=account.resource_group,
                     weight=each.weight * account.weight,
                     tier=each.tier + account.tier,
-                    runs=each.runs,
+                    runs=each.runs or (model if each.orchestration else ""),
                     orchestration=each.orchestration,
                     standby=each.orchestration and settings.orchestration.standby,
                 )
-                for each in deployments
-            )
+                pool = found.setdefault(name, [])
+                if not (endpoint.orchestration and endpoint in pool):
+                    pool.append(endpoint)
     return {model: tuple(endpoints) for model, endpoints in found.items()}
+
+
+def _alone(accounts: Iterable[SubAccount]) -> dict[str, None]:
+    """Name the models that have a deployment of their own, in the order of the file."""
+    named = ((model, each) for account in accounts for model, own in account.deployments.items() for each in own)
+    return dict.fromkeys(model for model, each in named if not each.orchestration)
 
 
 def with_discovered(settings: Settings, found: Mapping[str, Mapping[str, Sequence[Deployment]]]) -> Settings:

@@ -39,7 +39,7 @@ def with_account(**keys):
 
 
 def rows(settings):
-    """Endpoints, field by field up to the tier: two of them count as equal whatever their weight."""
+    """Endpoints by where they are, weight and tier: two of them count as equal whatever their weight."""
     return {model: [astuple(each)[:6] for each in endpoints] for model, endpoints in pools(settings).items()}
 
 

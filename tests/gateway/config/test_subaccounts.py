@@ -171,6 +171,21 @@ def test_an_orchestration_deployment_that_is_listed_by_hand_is_known_as_such_onc
     }
 
 
+def test_what_orchestration_serves_joins_the_model_under_the_name_that_it_is_configured_by(settings_of):
+    two = with_account(deployment_ids={"claude-4.6-sonnet": "d1"})
+    two["subAccounts"]["us"] = with_account(deployment_ids={})["subAccounts"]["eu"]
+    spare = Deployment(f"{BASE}/d9", orchestration=True)
+    names = ("anthropic--claude-4.6-sonnet", "claude-sonnet-4.6", "gpt-5.5")
+    served = pools(with_discovered(settings_of(two), {"us": dict.fromkeys(names, (spare,))}))
+
+    assert [(each.url, each.runs, each.standby) for each in served["claude-4.6-sonnet"]] == [
+        (f"{BASE}/d1", "", False),
+        (f"{BASE}/d9", "anthropic--claude-4.6-sonnet", True),
+    ]
+    assert [(each.model, each.runs) for each in served["gpt-5.5"]] == [("gpt-5.5", "gpt-5.5")]
+    assert served.keys() == {"claude-4.6-sonnet", "gpt-5.5"}
+
+
 def test_a_model_with_an_empty_list_has_no_deployments_there(settings_of):
     """As in config files that have been in use: the others are served, and nothing is looked up for it."""
     config = with_account(deployment_models={"gpt-4o": [], "gpt-4.1": [f"{BASE}/d1"]}, deployment_ids={"gpt-5": []})
