@@ -34,6 +34,14 @@ _REMEMBERED = 600.0
 """Seconds for which an endpoint that left keeps its history, in case it is back."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Departed:
+    """A member that left, and when: its history is kept for a while."""
+
+    member: Member
+    at: float
+
+
 @dataclass(slots=True, eq=False)
 class _Request:
     """What one request asks for; *only* are the only endpoints there are for it, all if it is empty."""
@@ -147,8 +155,7 @@ class LoadBalancer:
         self._members: dict[Endpoint, Member] = {}
         members = lambda: self._members  # noqa: E731 - the table is replaced when pools are
         self._outcomes = OutcomeRecorder(self._lock, members, self._cooldowns, events, policy, clock)
-        self._left: dict[Endpoint, tuple[Member, float]] = {}
-        """Those that left not long ago, and when."""
+        self._departed: dict[Endpoint, _Departed] = {}
         self._joined_at: dict[Endpoint, float] = {}
         self._pools: dict[str, Pool] = {}
         self._endpoints: Mapping[str, tuple[Endpoint, ...]] = {}
@@ -241,7 +248,7 @@ class LoadBalancer:
                     for member in pool.members:
                         if self._joined_at[member.endpoint] == now:
                             member.adjust(member.endpoint, slow_since=now)
-            known = [*self._members, *self._left]
+            known = [*self._members, *self._departed]
             self._cooldowns.retain({key for endpoint in known for key in keys_of(endpoint)})
             if change.joined or change.left:
                 self._events.put(change)
@@ -299,14 +306,14 @@ class LoadBalancer:
         """Take over the pools; say which endpoints joined, and which left."""
         before = self._members
         wanted = {endpoint: endpoint for pool in pools.values() for endpoint in pool}
-        remembered = {each: former for each, former in self._left.items() if now < former[1] + _REMEMBERED}
-        known = {each: member for each, (member, _) in remembered.items()} | before
+        remembered = {each: former for each, former in self._departed.items() if now < former.at + _REMEMBERED}
+        known = {each: former.member for each, former in remembered.items()} | before
         self._members = {each: known.get(each) or self._new_member(each, now) for each in wanted}
         for endpoint, member in self._members.items():
             member.adjust(wanted[endpoint])
-        leaving = {endpoint: (member, now) for endpoint, member in before.items()}
-        self._left = {each: former for each, former in (remembered | leaving).items() if each not in wanted}
-        self._joined_at = {each: self._joined_at.get(each, now) for each in (*self._members, *self._left)}
+        leaving = {endpoint: _Departed(member, now) for endpoint, member in before.items()}
+        self._departed = {each: former for each, former in (remembered | leaving).items() if each not in wanted}
+        self._joined_at = {each: self._joined_at.get(each, now) for each in (*self._members, *self._departed)}
         joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
         left = tuple(endpoint for endpoint in before if endpoint not in wanted)
         self._pools = {model: self._pool(endpoints) for model, endpoints in pools.items() if endpoints}
