@@ -21,6 +21,7 @@ from dialects.core.conversation import JSON, Conversation, Effort, Opaque, ToolS
 from dialects.core.events import Failed
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.embeddings import openai as openai_embeddings
+from dialects.embeddings.registry import parts_of
 from dialects.interface import Envelope
 from dialects.registry import CLIENTS
 from dialects.translator import ClientRequest
@@ -195,7 +196,18 @@ class Gateway:
         named = Conversation(model=request.model, dialect=client)
         lifetime = lifetime or self.lifetime()
         incoming, attempts = self._incoming(self._client_request(client, body, named), headers, caller, began, lifetime)
-        return EmbeddingExchange(request, incoming, attempts, self._core, self._observer, lifetime, self._shared)
+        model = attempts.resolution.model
+        runs = next((endpoint.backend for endpoint in self.balancer.endpoints(model)), model)
+        return EmbeddingExchange(
+            request,
+            parts_of(request, profile_for(runs)),
+            incoming,
+            attempts,
+            self._core,
+            self._observer,
+            lifetime,
+            self._shared,
+        )
 
     def compaction(
         self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None

@@ -21,6 +21,7 @@ from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from routing.policy import ModelPolicy, Policy
 from routing.protocols import GeminiGenerateProtocol
+from tests.support.worlds import mixed_world
 
 
 def account(name="eu", models=None, *, url="https://api.example", discovery=False):
@@ -357,7 +358,7 @@ def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):
 
 def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
     """One subaccount is looked up, the other lists a good, a stopped, a missing and a mistaken deployment."""
-    with emulator.serve() as running, closing(ManagementClient()) as client:
+    with emulator.serve(mixed_world()) as running, closing(ManagementClient()) as client:
         tenants = requests.get(f"{running.url}/admin/tenants", timeout=5).json()
         first = {each["model"]: each["id"] for each in tenants["us"]["deployments"] if each["status"] == "RUNNING"}
         stopped = next(each for each in tenants["us"]["deployments"] if each["status"] == "STOPPED")

@@ -15,6 +15,7 @@ from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.upstream.discovery import Management, discover, listing, merge_listing, statuses
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import Token, TokenSource
+from tests.support.worlds import mixed_world
 
 BASE = "https://api.example/v2"
 ACCOUNT = SubAccount("eu", "team-a", ServiceKey("id", Secret("s"), "https://auth/oauth/token", BASE), {})
@@ -327,7 +328,7 @@ def test_an_error_is_a_fault_after_one_question(status, body):
 
 @pytest.fixture
 def core():
-    with emulator.serve() as running, closing(ManagementClient()) as client:
+    with emulator.serve(mixed_world()) as running, closing(ManagementClient()) as client:
         tenants = requests.get(f"{running.url}/admin/tenants", timeout=60).json()
         accounts = [
             SubAccount(name, each["resource_group"], parse(each["service_key"], env={}, base=Path()), {})
