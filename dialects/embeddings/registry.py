@@ -45,7 +45,7 @@ EMBEDDING_DIALECTS: Mapping[Vendor, VendorDialect] = {
 
 def dialect_for(profile: ModelProfile, *, orchestration: bool = False) -> EmbeddingDialect:
     """Choose the dialect of a model, or of *orchestration* where the model is asked through that."""
-    return orchestration_embeddings if orchestration else EMBEDDING_DIALECTS[profile.vendor]
+    return orchestration_embeddings if orchestration else _vendors(profile)
 
 
 def parts_of(request: EmbeddingRequest, profile: ModelProfile) -> list[EmbeddingRequest]:
@@ -53,5 +53,10 @@ def parts_of(request: EmbeddingRequest, profile: ModelProfile) -> list[Embedding
 
     The limits are the model's own, through orchestration too.
     """
-    limit = EMBEDDING_DIALECTS[profile.vendor].call_limit(profile)
+    limit = _vendors(profile).call_limit(profile)
     return [replace(request, inputs=inputs) for inputs in limit.split(request.inputs)]
+
+
+def _vendors(profile: ModelProfile) -> VendorDialect:
+    """The dialect of the model's vendor; one that is not known is taken to speak OpenAI's, as most do."""
+    return EMBEDDING_DIALECTS.get(profile.vendor, openai_embeddings)
