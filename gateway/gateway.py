@@ -392,9 +392,9 @@ class Gateway:
         unlisted = self._pool.unlisted()
         raise FaultError(replace(_NOT_YET, retry_after=unlisted.seconds) if unlisted.subaccounts else MAKER_LEFT)
 
-    def _endpoints(self) -> Iterator[Endpoint]:
-        """Give all endpoints that are served."""
-        return (endpoint for model in self.balancer.models() for endpoint in self.balancer.endpoints(model))
+    def _endpoints(self) -> list[tuple[Endpoint, ...]]:
+        """Give the endpoints that are served, by model."""
+        return [self.balancer.endpoints(model) for model in self.balancer.models()]
 
 
 def _signing_keys(settings: Settings, new_token: Callable[[], str]) -> SigningKeys:
