@@ -1,9 +1,10 @@
 """The deployments the proxy serves: configured, looked up, and watched over."""
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 from dialects.core.faults import FaultError
 from gateway.config.model_overrides import unmatched
@@ -65,7 +66,8 @@ class EndpointPool:
         self._due = clock()
         self._stop = stop or threading.Event()
         self._thread: threading.Thread | None = None
-        self._checker = HealthChecker(balancer, probe, list_running=self._statuses, clock=clock, stop=self._stop)
+        once = OneProbe(probe, clock, settings.policy.health_check_interval / 2)
+        self._checker = HealthChecker(balancer, once, list_running=self._statuses, clock=clock, stop=self._stop)
 
     def start(self) -> None:
         """Fill the pools, and begin to watch; what is looked up late joins late."""
@@ -163,6 +165,32 @@ class EndpointPool:
 
     def _statuses(self, subaccount: str) -> Mapping[str, str]:
         return statuses(self._settings.subaccounts[subaccount], self._get)
+
+
+class OneProbe:
+    """Probes a deployment once in so many *seconds*, for all models that it serves; what comes meanwhile waits for it.
+
+    Holds no lock: `setdefault` is one step, and two threads that begin the same period may both probe.
+    """
+
+    def __init__(self, probe: Callable[[Endpoint], int], clock: Callable[[], float], seconds: float) -> None:
+        self._probe = probe
+        self._clock = clock
+        self._seconds = seconds or math.inf
+        self._period: tuple[float, dict[tuple[str, str], Future[int]]] = -1, {}
+
+    def __call__(self, endpoint: Endpoint) -> int:
+        """Give the HTTP status of the deployment of *endpoint*; raises what its probe raised."""
+        at, mine = self._clock() // self._seconds, Future[int]()
+        if self._period[0] != at:
+            self._period = at, {}
+        answer = self._period[1].setdefault((endpoint.subaccount, endpoint.url), mine)
+        if answer is mine:
+            try:
+                mine.set_result(self._probe(endpoint))
+            except Exception as error:  # noqa: BLE001 - whatever a probe raises, it is the answer for all
+                mine.set_exception(error)
+        return answer.result()
 
 
 def _running(pools: Mapping[str, Iterable[Endpoint]]) -> list[tuple[str, bool]]:

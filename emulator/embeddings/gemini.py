@@ -18,17 +18,22 @@ def predict(model: Model, body: Json) -> Json:
         if key not in _PREDICT_FIELDS:
             raise google(f'Invalid JSON payload received. Unknown name "{key}": Cannot find field.')
     instances = body.get("instances") or []
-    if not 1 <= len(instances) <= MOST_INSTANCES:
-        raise google(
-            f"Unable to submit request because it has a batchSize value of {len(instances)} but the supported range "
-            f"is from 1 (inclusive) to {MOST_INSTANCES + 1} (exclusive). Update the value and try again."
-        )
+    check_batch(len(instances))
     texts = [_text(instance) for instance in instances]
     dimensions = (body.get("parameters") or {}).get("outputDimensionality") or model.dimensions
     return {
         "predictions": [_prediction(text, dimensions) for text in texts],
         "metadata": {"billableCharacterCount": sum(map(len, texts))},
     }
+
+
+def check_batch(size: int) -> None:
+    """Refuse to embed too many texts, or none, in one call."""
+    if not 1 <= size <= MOST_INSTANCES:
+        raise google(
+            f"Unable to submit request because it has a batchSize value of {size} but the supported range is from 1 "
+            f"(inclusive) to {MOST_INSTANCES + 1} (exclusive). Update the value and try again."
+        )
 
 
 def _text(instance: Any) -> str:

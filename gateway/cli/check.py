@@ -233,7 +233,7 @@ def _compared(
     elif deployment.orchestration and not listed.orchestration:
         text = f"{what} is no orchestration deployment"
     elif not (runs := [each for each in _models(listed, account, orchestrated) if _may_be_called(model, each)]):
-        text = f"{what} serves {listed.model or 'no model'}"
+        text = f"{what} serves {listed.model or 'no model'}{' of this name' * listed.orchestration}"
     else:
         spelling = "" if model in runs else f", where it is called {runs[0]}"
         taken = _taken_for(runs[0] if account.discovery else model, router)
