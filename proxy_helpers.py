@@ -113,8 +113,8 @@ class _Client:
 class _Backend:
     """One backend's dialect, for bodies and chunks that come alone.
 
-    *vendors* made the models it asks; *model* is meant where a request names
-    none of them, and *name* stands in ids. *turns* is where a body holds what
+    *vendors* made the models it asks; *model*, or any of a family, is meant where a
+    request names none of them, and *name* stands in ids. *turns* is where a body holds what
     was said, *one_text* whether as one text, *written* gives it the form that
     callers know. *usage* is where an answer counts its tokens, *normalized* puts one
     into form. *answers_unreadable* says whether the client hears of a chunk
@@ -254,7 +254,7 @@ _OPENAI = frozenset(Vendor) - _BEDROCK - {Vendor.TITAN, Vendor.GEMINI}
 _CONVERSE = _Backend(
     bedrock_converse,
     _BEDROCK,
-    "anthropic--claude-3.7-sonnet",
+    "anthropic--claude-4.5-sonnet",
     ChunkReader(bedrock_converse, context=single_chunks.within_converse, kinds=single_chunks.CONVERSE_KINDS),
     name="claude",
     written=short_forms.converse,
@@ -263,7 +263,7 @@ _CONVERSE = _Backend(
 _INVOKE = _Backend(
     anthropic_messages,
     {Vendor.CLAUDE},
-    "anthropic--claude-3.7-sonnet",
+    "anthropic--claude-4.5-sonnet",
     ChunkReader(
         anthropic_messages,
         normalized=normalize.anthropic_event,
@@ -278,7 +278,7 @@ _INVOKE = _Backend(
 _GEMINI = _Backend(
     gemini,
     {Vendor.GEMINI},
-    "gemini-2.5-pro",
+    "gemini",
     ChunkReader(gemini, announces=False, normalized=normalize.gemini_response),
     name="gemini",
     turns="contents",
@@ -287,8 +287,8 @@ _GEMINI = _Backend(
     usage="usageMetadata",
     normalized=normalize.gemini_response,
 )
-_CHAT = _Backend(openai_chat, _OPENAI, "gpt-4.1", ChunkReader(openai_chat), name="openai")
-_ORCHESTRATION = _Backend(orchestration, frozenset(Vendor), "gpt-5", ChunkReader(orchestration), usage="request_id")
+_CHAT = _Backend(openai_chat, _OPENAI, "gpt", ChunkReader(openai_chat), name="openai")
+_ORCHESTRATION = _Backend(orchestration, frozenset(Vendor), "gpt-5", ChunkReader(orchestration), usage="final_result")
 _RESPONSES = _Backend(openai_responses, {Vendor.OPENAI}, "gpt-5", ChunkReader(openai_responses), turns="input")
 
 
@@ -390,7 +390,7 @@ class Converters:
         return _ORCHESTRATION.chat_answer(response, model_name)
 
     @staticmethod
-    def convert_openai_response_to_openai(response: JSON, model_name: str = "gpt-4.1") -> JSON:
+    def convert_openai_response_to_openai(response: JSON, model_name: str = "gpt-5") -> JSON:
         """An OpenAI chat completion, under the name that was asked for."""
         return openai_chat.passthrough_response(response, _CHAT_CLIENT.envelope(model_name))
 

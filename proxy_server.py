@@ -450,12 +450,12 @@ def handle_claude_request(payload: JSON, model: str = "anthropic--claude-4.5-son
     return _deprecated("handle_claude_request", payload, model)
 
 
-def handle_gemini_request(payload: JSON, model: str = "gemini-2.5-pro") -> tuple[str, JSON, str]:
+def handle_gemini_request(payload: JSON, model: str = "gemini-3.5-flash") -> tuple[str, JSON, str]:
     """Say where a request for a Gemini model would go, and with which body; use `routing.route_request` instead."""
     return _deprecated("handle_gemini_request", payload, model)
 
 
-def handle_default_request(payload: JSON, model: str = "gpt-4.1") -> tuple[str, JSON, str]:
+def handle_default_request(payload: JSON, model: str = "gpt-5.5") -> tuple[str, JSON, str]:
     """Say where a request for any other model would go, and with which body; use `routing.route_request` instead."""
     return _deprecated("handle_default_request", payload, model)
 

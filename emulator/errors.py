@@ -138,6 +138,4 @@ def in_band(path: str) -> Iterable[StreamEvent]:
         )
     if path.startswith("models/"):
         return (StreamEvent(google(_THROTTLED[Family.GEMINI], 429).body),)
-    if path == "v2/completion":
-        return (StreamEvent(of_family(Family.ORCHESTRATION, 500, "Internal error.").body),)
     return (StreamEvent({"error": {"code": "429", "message": _THROTTLED[Family.GPT]}}),)

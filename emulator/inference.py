@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 
-from emulator import orchestration
 from emulator.bedrock_converse import handler as bedrock_converse
 from emulator.claude_invoke import handler as claude_invoke
 from emulator.embeddings import gemini, nvidia, openai, titan
@@ -13,6 +12,7 @@ from emulator.models import Family, Model
 from emulator.openai_chat import handler as openai_chat
 from emulator.openai_common import azure_versions
 from emulator.openai_responses import handler as openai_responses
+from emulator.orchestration import handler as orchestration
 from emulator.protocol import Handler, InferenceRequest, Reply, Whole
 from emulator.world import Json
 

@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from emulator.models import MODELS_BY_NAME, ORCHESTRATION, Family, Model
+from emulator.models import MODELS_BY_NAME, ORCHESTRATION
 from emulator.state import Emulator
 from emulator.world import Deployment, Json, Tenant
 
-_IMAGES = (Family.CLAUDE, Family.NOVA, Family.GEMINI, Family.GPT)
 _LIMIT = 10_000
 _REQUESTS_PER_MINUTE = 78
 
@@ -88,12 +87,6 @@ def configuration(one: Deployment) -> Json:
     }
 
 
-def models() -> Json:
-    """Write the catalogue."""
-    resources = [_model(model) for model in MODELS_BY_NAME.values()]
-    return {"count": len(resources), "resources": resources}
-
-
 def quota(tenant: Tenant) -> list[Json]:
     """Write the requests a tenant may make in a minute, by model."""
     deployed = Counter(one.model.name for one in tenant.deployments if one.model is not ORCHESTRATION)
@@ -127,32 +120,3 @@ def groups(tenant: Tenant) -> Json:
         "createdAt": "2026-01-15T08:00:00Z",
     }
     return {"count": 1, "resources": [group]}
-
-
-def _model(model: Model) -> Json:
-    """Write a model of the catalogue."""
-    version = {
-        "name": model.version,
-        "isLatest": True,
-        "deprecated": model.retires is not None,
-        "retirementDate": model.retires or "",
-        "contextLength": model.context,
-        "inputTypes": ["text", "image"] if model.family in _IMAGES else ["text"],
-        "capabilities": ["embeddings"] if model.embeds else ["text-generation"],
-        "streamingSupported": not model.embeds,
-        "orchestrationCapabilities": [],
-        "metadata": [],
-        "cost": [{"inputCost": "0.001"}, {"outputCost": "0.002"}],
-        "suggestedReplacements": [],
-    }
-    scenarios = [{"scenarioId": "foundation-models", "executableId": model.executable}]
-    return {
-        "model": model.name,
-        "executableId": model.executable,
-        "description": f"{model.provider} {model.name}",
-        "displayName": model.name.split("--")[-1],
-        "provider": model.provider,
-        "accessType": "Remote",
-        "allowedScenarios": scenarios,
-        "versions": [version],
-    }

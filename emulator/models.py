@@ -52,7 +52,6 @@ class Model:
     computer: str = ""
     """The tool for using a computer that a Claude knows, by its date."""
     dimensions: int = 0
-    retires: str | None = None
 
     @property
     def embeds(self) -> bool:
@@ -128,7 +127,9 @@ _MODELS = (
     ),
     _gemini("gemini-2.5-pro", thinking=Thinking.ALWAYS),
     _gemini("gemini-2.5-flash", thinking=Thinking.BUDGET),
+    _gemini("gemini-2.5-flash-lite", thinking=Thinking.BUDGET),
     _gemini("gemini-3.5-flash", thinking=Thinking.ADAPTIVE, signs_calls=True),
+    _gemini("gemini-3.5-flash-lite", thinking=Thinking.ADAPTIVE, signs_calls=True),
     _gemini("gemini-3.1-flash-lite", thinking=Thinking.ADAPTIVE, signs_calls=True),
     Model(
         "gemini-embedding",
@@ -156,6 +157,9 @@ _MODELS = (
     _gpt("gpt-5-mini", "2025-08-07", 400_000, thinking=Thinking.ALWAYS, responses=True),
     _gpt("gpt-5.3-codex", "2026-02-24", 400_000, thinking=Thinking.ALWAYS, responses=True, chat=False),
     _gpt("gpt-5.5", "2026-04-24", 1_050_000, thinking=Thinking.ALWAYS, responses=True, tools_need_responses=True),
+    _gpt("gpt-5.6-sol", "2026-07-09", 1_050_000, thinking=Thinking.ALWAYS, responses=True, tools_need_responses=True),
+    _gpt("gpt-5.6-terra", "2026-07-09", 1_050_000, thinking=Thinking.ALWAYS, responses=True, tools_need_responses=True),
+    _gpt("gpt-5.6-luna", "2026-07-09", 1_050_000, thinking=Thinking.ALWAYS, responses=True, tools_need_responses=True),
     Model(
         "text-embedding-3-small",
         Family.AZURE_EMBEDDING,

@@ -22,6 +22,7 @@ class Settings:
     split_seed: int | None = None
     expires_in: float = 43_199
     latency: float = 0.0
+    catalogue: bool = True
 
     def changed(self, body: Json) -> "Settings":
         """Apply a change in JSON; a `ValueError` says what is wrong with it."""
@@ -38,6 +39,8 @@ class Settings:
                     made = replace(made, expires_in=value)
                 case "latency", int() | float():
                     made = replace(made, latency=value)
+                case "catalogue", bool(shown):
+                    made = replace(made, catalogue=shown)
                 case _:
                     raise ValueError(f"{key} cannot be {value!r}")
         return made
@@ -50,6 +53,7 @@ class Settings:
             "split": split,
             "expires_in": self.expires_in,
             "latency": self.latency,
+            "catalogue": self.catalogue,
         }
 
 
@@ -68,7 +72,7 @@ class Emulator:
         self.caches = {tenant.name: PromptCache(clock) for tenant in world.tenants}
         self.stores = {one.id: ResponseStore() for tenant in world.tenants for one in tenant.deployments}
         self._lock = threading.Lock()
-        self._settings = settings or Settings()
+        self._settings = settings or Settings(catalogue=world.catalogue)
         self._statuses: dict[str, str] = {}
 
     @property

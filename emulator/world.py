@@ -9,22 +9,23 @@ from emulator.models import MODELS_BY_NAME, ORCHESTRATION, Model
 Json = dict[str, Any]
 
 _NAMES = (
-    "anthropic--claude-3.5-sonnet",
     "anthropic--claude-4.5-sonnet",
+    "anthropic--claude-4.6-sonnet",
     "anthropic--claude-4.5-haiku",
     "anthropic--claude-4.8-opus",
     "amazon--nova-pro",
     "amazon--titan-embed-text",
-    "gemini-2.5-pro",
-    "gemini-2.5-flash",
     "gemini-3.5-flash",
+    "gemini-2.5-flash-lite",
     "gemini-embedding",
-    "gpt-4.1",
     "gpt-5",
+    "gpt-5-mini",
+    "gpt-5.5",
     "gpt-5.3-codex",
     "text-embedding-3-small",
     "nvidia--llama-3.2-nv-embedqa-1b",
 )
+"""Models of each family, none past its end."""
 
 
 def _digest(*words: object) -> str:
@@ -84,6 +85,8 @@ class World:
 
     tenants: tuple[Tenant, ...]
     executables_shown: bool = False
+    catalogue: bool = True
+    """Whether the catalogue of models is served, unless a setting says otherwise."""
 
     def tenant(self, name: str) -> Tenant | None:
         """Find a tenant by its name."""
@@ -111,18 +114,30 @@ def tenant(
         deploy(name, models[-1], 3, "PENDING"),
         deploy(name, "orchestration"),
     )
+    return _credentials(name, resource_group, running + odd, x509=x509)
+
+
+def orchestration_tenant(name: str, resource_group: str, copies: int = 1) -> Tenant:
+    """Build a tenant that has deployments of orchestration and nothing else."""
+    return _credentials(
+        name, resource_group, tuple(deploy(name, "orchestration", number) for number in range(1, copies + 1))
+    )
+
+
+def _credentials(name: str, resource_group: str, deployments: tuple[Deployment, ...], *, x509: bool = False) -> Tenant:
+    """Give a tenant the credentials that follow from its name."""
     return Tenant(
         name,
         f"sb-{_uuid('client', name)}!b123456|aicore!b540",
         f"{_digest('secret', name)[:12]}$Q1+x/{name}=",
         resource_group,
-        running + odd,
+        deployments,
         x509,
     )
 
 
 def default_world() -> World:
-    """Two subaccounts, each with every model twice."""
+    """Two subaccounts, each with living models of every family twice."""
     return World((tenant("eu", "default"), tenant("us", "team-a")))
 
 

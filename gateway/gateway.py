@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from dialects.core.conversation import JSON, Conversation, Effort, Opaque, ToolS
 from dialects.core.events import Failed
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.embeddings import openai as openai_embeddings
+from dialects.embeddings.registry import parts_of
 from dialects.interface import Envelope
 from dialects.registry import CLIENTS
 from dialects.translator import ClientRequest
@@ -38,9 +40,11 @@ from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
 from gateway.requests.streaming import StreamedAnswer
+from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.discovery import Management
 from gateway.upstream.management import ManagementClient
+from gateway.upstream.orchestrated_models import OrchestratedModels
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
 from routing.attempts import Attempts
@@ -57,8 +61,8 @@ _TOKEN_PATIENCE = 2.0
 """Seconds that the start waits for the first token."""
 _BRIEF = (Effort.NONE, Effort.MINIMAL, Effort.LOW)
 """The efforts at which a GPT begins to answer soon; without a word it thinks for longer."""
-_MOST_TIMEOUTS = 1024
-"""For how many models it is remembered what they may take."""
+_MOST_MODELS = 1024
+"""For how many models it is remembered what the settings say of them."""
 _LONGEST_ID = 100
 """How many characters of an unknown id are repeated to whoever sent it."""
 _PREVIOUS_ID = "previous_response_id"
@@ -121,14 +125,19 @@ class Gateway:
         self._core = AICoreClient(self._transport, self._management, self._tokens, tenants, now)
         get = Management(self._management, self._tokens)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
-        self._pool = EndpointPool(settings, self.balancer, get, probe, clock)
+        self._catalogue = Catalogue(settings.subaccounts.values(), get, clock)
+        orchestrated = OrchestratedModels(
+            settings.orchestration, self._catalogue.look_up, lambda: datetime.fromtimestamp(now(), UTC).date()
+        )
+        self._pool = EndpointPool(settings, self.balancer, get, probe, clock, orchestrated=orchestrated)
         events.subscribe(self._pool.listen)
         sleep = threading.Event().wait
         self.router = RequestRouter(self.balancer, unlisted=self._pool.unlisted, clock=clock, sleep=sleep)
         settings.extend(self.router)
-        self._timeouts_for = lru_cache(_MOST_TIMEOUTS)(settings.policy.timeouts_for)
+        self._timeouts_for = lru_cache(_MOST_MODELS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
-        self._shared = SharedResources(fetch=fetcher)
+        modules_for = lru_cache(_MOST_MODELS)(settings.orchestration.modules_for)
+        self._shared = SharedResources(fetch=fetcher, modules_for=modules_for)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
         self._readiness = ReadinessProbe(
@@ -187,7 +196,18 @@ class Gateway:
         named = Conversation(model=request.model, dialect=client)
         lifetime = lifetime or self.lifetime()
         incoming, attempts = self._incoming(self._client_request(client, body, named), headers, caller, began, lifetime)
-        return EmbeddingExchange(request, incoming, attempts, self._core, self._observer, lifetime, self._shared)
+        model = attempts.resolution.model
+        runs = next((endpoint.backend for endpoint in self.balancer.endpoints(model)), model)
+        return EmbeddingExchange(
+            request,
+            parts_of(request, profile_for(runs)),
+            incoming,
+            attempts,
+            self._core,
+            self._observer,
+            lifetime,
+            self._shared,
+        )
 
     def compaction(
         self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None

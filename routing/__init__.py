@@ -36,6 +36,7 @@ from routing.model_names import (
     How,
     ModelNames,
     Resolution,
+    Successors,
     Unlisted,
 )
 from routing.outcome_window import Tally
@@ -72,7 +73,7 @@ from routing.strategy import (
 __all__ = ["Route", "configure", "load_balance_url", "route_request"]
 # A request: its model, its attempts, and their leases.
 __all__ += ["FALLBACKS", "Attempt", "Attempts", "How", "Lease", "Lifetime", "ModelNames"]
-__all__ += ["RequestRouter", "Resolution", "Unlisted"]
+__all__ += ["RequestRouter", "Resolution", "Successors", "Unlisted"]
 # Endpoints, and whether they are available.
 __all__ += ["Availability", "Endpoint", "EndpointState", "LoadBalancer", "NoEndpointError", "QuotaDomain"]
 # Strategies.

@@ -220,6 +220,10 @@ class Attempts:
         except NoEndpointError:
             return fault
 
+    def again(self, lifetime: Lifetime) -> "Attempts":
+        """Begin attempts at another part of the same request, within *lifetime*."""
+        return Attempts(self._environment, self.resolution, replace(self._plan, lifetime=lifetime))
+
     def close(self) -> None:
         """Make no more attempts, and close every lease that nobody took over."""
         self._over = True
@@ -318,14 +322,16 @@ class Attempts:
         endpoints = self._environment.balancer.endpoints(self.resolution.model)
         subaccounts = {each.subaccount for each in self._tried}
         siblings = [each for each in endpoints if each.subaccount in subaccounts]
-        if self._rows()[0].strategy != _TIERED or self._asks_for_a_second_opinion():
+        if self._asks_for_a_second_opinion():
             return siblings
+        tiered = self._rows()[0].strategy == _TIERED
         tiers = Counter(each.tier for each in self._tried)
         failed = [each for each in endpoints if tiers[each.tier] >= _FAILURES_OF_A_TIER]
-        if 0 < len(failed) < len(endpoints):
+        if tiered and 0 < len(failed) < len(endpoints):
             return failed
-        tiers_elsewhere = {each.tier for each in endpoints if each.subaccount not in subaccounts}
-        return [each for each in siblings if each.tier in tiers_elsewhere]
+        ranks = {each: (each.standby, each.tier if tiered else 0) for each in endpoints}
+        elsewhere = {rank for each, rank in ranks.items() if each.subaccount not in subaccounts}
+        return [each for each in siblings if ranks[each] in elsewhere]
 
     def _acquire_besides(self, exclude: Sequence[Endpoint]) -> Lease:
         return self._environment.balancer.acquire(

@@ -34,6 +34,14 @@ _REMEMBERED = 600.0
 """Seconds for which an endpoint that left keeps its history, in case it is back."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Departed:
+    """A member that left, and when: its history is kept for a while."""
+
+    member: Member
+    at: float
+
+
 @dataclass(slots=True, eq=False)
 class _Request:
     """What one request asks for; *only* are the only endpoints there are for it, all if it is empty."""
@@ -67,6 +75,8 @@ class _Options:
     """In panic those whose circuit is open, the longest-open first."""
     panic: bool
     """Whether no circuit is closed, of those in no cooldown."""
+    alone: bool
+    """Whether there is one endpoint in all."""
 
 
 class _CheckedStrategy:
@@ -121,7 +131,8 @@ class LoadBalancer:
     only ones in cooldown           nothing, and the exact time until the first is back
     ==============================  ====================================================
 
-    In panic an endpoint has room for one request, and for twice as many for each second in which none failed. An
+    One on standby is not looked at while another one can take the request. In panic an endpoint has room for one
+    request, and for twice as many for each second in which none failed. An
     endpoint of weight 0 is drained: it gets only what continues what it made. See `StrategyLock` for the lock.
     """
 
@@ -144,8 +155,7 @@ class LoadBalancer:
         self._members: dict[Endpoint, Member] = {}
         members = lambda: self._members  # noqa: E731 - the table is replaced when pools are
         self._outcomes = OutcomeRecorder(self._lock, members, self._cooldowns, events, policy, clock)
-        self._left: dict[Endpoint, tuple[Member, float]] = {}
-        """Those that left not long ago, and when."""
+        self._departed: dict[Endpoint, _Departed] = {}
         self._joined_at: dict[Endpoint, float] = {}
         self._pools: dict[str, Pool] = {}
         self._endpoints: Mapping[str, tuple[Endpoint, ...]] = {}
@@ -184,8 +194,8 @@ class LoadBalancer:
         try:
             with self._lock:
                 members = self._members_for(request)
-                options = self._options(request, members)
-                lease = self._lease_selected(request, options) or self._lease_open(options, members)
+                options = self._options(request, alone=len(members) == 1)
+                lease = self._lease_selected(request, options) or self._lease_open(options)
             if lease is None:
                 raise unavailable(model, self._states(members))
             return lease
@@ -198,7 +208,7 @@ class LoadBalancer:
         try:
             with self._lock:
                 members = self._members_for(request)
-                options = self._options(request, members)
+                options = self._options(request, alone=len(members) == 1)
                 candidates = options.closed or options.probes
                 if candidates:
                     return self._select(request, candidates, ())[0]
@@ -238,7 +248,7 @@ class LoadBalancer:
                     for member in pool.members:
                         if self._joined_at[member.endpoint] == now:
                             member.adjust(member.endpoint, slow_since=now)
-            known = [*self._members, *self._left]
+            known = [*self._members, *self._departed]
             self._cooldowns.retain({key for endpoint in known for key in keys_of(endpoint)})
             if change.joined or change.left:
                 self._events.put(change)
@@ -296,14 +306,14 @@ class LoadBalancer:
         """Take over the pools; say which endpoints joined, and which left."""
         before = self._members
         wanted = {endpoint: endpoint for pool in pools.values() for endpoint in pool}
-        remembered = {each: former for each, former in self._left.items() if now < former[1] + _REMEMBERED}
-        known = {each: member for each, (member, _) in remembered.items()} | before
+        remembered = {each: former for each, former in self._departed.items() if now < former.at + _REMEMBERED}
+        known = {each: former.member for each, former in remembered.items()} | before
         self._members = {each: known.get(each) or self._new_member(each, now) for each in wanted}
         for endpoint, member in self._members.items():
             member.adjust(wanted[endpoint])
-        leaving = {endpoint: (member, now) for endpoint, member in before.items()}
-        self._left = {each: former for each, former in (remembered | leaving).items() if each not in wanted}
-        self._joined_at = {each: self._joined_at.get(each, now) for each in (*self._members, *self._left)}
+        leaving = {endpoint: _Departed(member, now) for endpoint, member in before.items()}
+        self._departed = {each: former for each, former in (remembered | leaving).items() if each not in wanted}
+        self._joined_at = {each: self._joined_at.get(each, now) for each in (*self._members, *self._departed)}
         joined = tuple(endpoint for endpoint in wanted if endpoint not in before)
         left = tuple(endpoint for endpoint in before if endpoint not in wanted)
         self._pools = {model: self._pool(endpoints) for model, endpoints in pools.items() if endpoints}
@@ -356,13 +366,13 @@ class LoadBalancer:
             return context
         return replace(context, input_tokens=context.count_input(), count_input=None)
 
-    def _options(self, request: _Request, members: Sequence[Member]) -> _Options:
+    def _options(self, request: _Request, *, alone: bool) -> _Options:
         """Sort the members that are in no cooldown, not drained and not excluded by their circuits."""
-        now, pool = self._clock(), self._pools[request.model]
-        if not (request.exclude or request.domains or request.only):
+        now, pool, preferred = self._clock(), self._pools[request.model], request.context.preferred
+        if not (request.exclude or request.domains or request.only or (preferred and preferred.standby)):
             candidates = pool.candidates(now)
             if candidates:
-                return _Options(candidates, [], [], panic=False)
+                return _Options(candidates, [], [], panic=False, alone=alone)
         closed: list[Candidate] = []
         others: list[tuple[Member, CircuitState]] = []
         panic = True
@@ -377,16 +387,17 @@ class LoadBalancer:
                 others.append((member, member.breaker.snapshot()))
             else:
                 closed.append(candidate)
+        closed = _ahead(closed, preferred)
         if not others:
-            return _Options(closed, [], [], panic)
+            return _Options(closed, [], [], panic, alone)
         half_open = [each for each in others if each[1].circuit is Circuit.HALF_OPEN]
         due = [each for each in half_open if not each[1].probes or (panic and not each[1].next_probe)]
         # What a probed endpoint took when it failed says nothing of now, and one request at a time is slow enough.
         probes = [Candidate(each.endpoint, circuit.probes, each.endpoint.weight or 1.0, 0.0) for each, circuit in due]
-        alone = len(members) == 1
+        probes = [row for row in _ahead([*closed, *probes], preferred) if row not in closed]
         opened = [each for each in others if alone or (each[1].circuit is Circuit.OPEN and not each[1].ejected)]
-        opened.sort(key=lambda each: each[1].since)
-        return _Options(closed, probes, [member for member, _ in opened] if panic else [], panic)
+        opened.sort(key=lambda each: (each[0].endpoint.standby, each[1].since))
+        return _Options(closed, probes, [member for member, _ in opened] if panic else [], panic, alone)
 
     def _lease_selected(self, request: _Request, options: _Options) -> Lease | None:
         """Lease the preferred endpoint, one that is due for a probe, or the one that the strategy selects."""
@@ -415,13 +426,12 @@ class LoadBalancer:
             return min(candidates, key=lambda row: row.in_flight).endpoint, "sticky"
         return self._strategy_of(request.model).select(due or candidates, request.context)
 
-    def _lease_open(self, options: _Options, members: Sequence[Member]) -> Lease | None:
+    def _lease_open(self, options: _Options) -> Lease | None:
         """Lease an endpoint although its circuit is open: the only one, or the one that has been open longest."""
-        alone = len(members) == 1
         for member in options.opened:
-            permit = member.breaker.enter(panic=True, always=alone)
+            permit = member.breaker.enter(panic=True, always=options.alone)
             if permit is not None:
-                return self._grant(member, permit, "alone" if alone else "panic")
+                return self._grant(member, permit, "alone" if options.alone else "panic")
         return None
 
     def _grant(self, member: Member, permit: Permit, reason: str) -> Lease:
@@ -437,6 +447,11 @@ class LoadBalancer:
                 strategy = self._strategy_of(member.endpoint.model).name
                 states.append(member.state(self._clock(), circuit, self._cooldowns, strategy))
         return tuple(states)
+
+
+def _ahead(rows: list[Candidate], preferred: Endpoint | None) -> list[Candidate]:
+    """Keep those that are not on standby, and the *preferred* one; all of them if none is left."""
+    return [row for row in rows if not row.endpoint.standby or row.endpoint == preferred] or rows
 
 
 def _find(candidates: Sequence[Candidate], named: Endpoint) -> Endpoint | None:

@@ -9,14 +9,15 @@ from routing.member import Member
 
 
 class Pool:
-    """The members of one model. The balancer's lock guards it.
+    """The members of one model, those on standby last. The balancer's lock guards it.
 
     What strategies see of a member is kept until the member changes, or for *refresh* seconds: the latency of one that
     nobody asks fades.
     """
 
     def __init__(self, members: Sequence[Member], cooldowns: Cooldowns, refresh: float) -> None:
-        self.members = tuple(members)
+        self.members = tuple(sorted(members, key=lambda member: member.endpoint.standby))
+        self._ahead = {member for member in members if not member.endpoint.standby} or {*members}
         self._cooldowns = cooldowns
         self._cooldown_changes = -1
         self._refresh = refresh
@@ -24,7 +25,7 @@ class Pool:
         self._cooldown_until: dict[Member, float] = {}
         self._candidates: dict[Member, Candidate | None] = dict.fromkeys(self.members)
         self._impaired: set[Member] = set()
-        """Those that are not for every request: drained, in cooldown, or with a circuit that is not closed."""
+        """Those ahead of all on standby that are drained, in cooldown, or have a circuit that is not closed."""
         self._changed: set[Member] = set()
 
     def changed(self, member: Member) -> None:
@@ -32,9 +33,13 @@ class Pool:
         self._changed.add(member)
 
     def candidates(self, now: float) -> list[Candidate] | None:
-        """List what strategies see if every member is available to every request; None if one is not."""
+        """List what strategies see if all ahead of standby are available to every request; None if one is not."""
         self._look(now)
-        return None if self._impaired else list(self._candidates.values())  # type: ignore[arg-type]
+        if self._impaired:
+            return None
+        candidates = list(self._candidates.values())
+        del candidates[len(self._ahead) :]
+        return candidates  # type: ignore[return-value]
 
     def rows(self, now: float) -> list[tuple[Member, Candidate | None]]:
         """List the members in no cooldown with what strategies see of them: None if the circuit is not closed."""
@@ -55,7 +60,7 @@ class Pool:
         self._changed.difference_update(changed)
         for member in changed:
             candidate = self._candidates[member] = member.candidate(now, self._cooldown_until[member])
-            if candidate is None or not member.endpoint.weight:
+            if (candidate is None or not member.endpoint.weight) and member in self._ahead:
                 self._impaired.add(member)
             else:
                 self._impaired.discard(member)

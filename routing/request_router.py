@@ -15,7 +15,7 @@ from routing.attempts import Attempts, Countdown, Environment, Lifetime, Plan, d
 from routing.availability import MAKER_LEFT, NoEndpointError
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
-from routing.model_names import How, ModelNames, Unlisted, with_resolved_names
+from routing.model_names import How, ModelNames, Successors, Unlisted, with_resolved_names
 from routing.policy import Policy
 from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
 from routing.protocols.registry import ProtocolRegistry
@@ -40,7 +40,8 @@ class RequestRouter:
     """Decides where a request goes: model by name, endpoint by balancer, protocol by model and client.
 
     Policy, aliases and retries are the balancer's; a *policy* that is given all the same must be equal to it.
-    *unlisted* names the subaccounts of which it is not known yet what runs there. *sleep* waits between attempts;
+    *unlisted* names the subaccounts of which it is not known yet what runs there, *successors* the models that take the
+    place of one that is not deployed. *sleep* waits between attempts;
     *rng* gives numbers from 0 to 1. Holds no lock: what changes are references, each replaced in one step.
     """
 
@@ -50,6 +51,7 @@ class RequestRouter:
         *,
         policy: Policy | None = None,
         unlisted: Callable[[], Unlisted] = Unlisted,
+        successors: Successors = dict,
         protocols: Sequence[ProtocolHandler] = PROTOCOLS,
         clock: Callable[[], float] = time.monotonic,
         rng: Callable[[], float] = random.random,
@@ -58,7 +60,7 @@ class RequestRouter:
         if policy is not None and with_resolved_names(policy) != balancer.policy:
             raise ValueError("policy differs from the balancer's: give it to the LoadBalancer alone")
         self._balancer = balancer
-        self._names = ModelNames.configured(balancer.policy, unlisted)
+        self._names = ModelNames.configured(balancer.policy, unlisted, successors)
         self._protocols = tuple(protocols)
         self._registry = ProtocolRegistry()
         self._protocol = lru_cache(_REMEMBERED)(self._find_protocol)

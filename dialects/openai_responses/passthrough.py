@@ -81,6 +81,7 @@ _CALL_OF = {result: call for call, result in _RESULT_OF.items()}
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 # Neither can stand unescaped in a string; a nested `type` never begins so.
 _KIND = re.compile(r'"type"\s*:\s*"(response\.[a-z_.]+)"')
+_NUMBER = re.compile(r'"sequence_number"\s*:\s*(\d+)')
 # Events that hold the id of a response, or an item: a call under its name, or what may be sealed.
 _HOLDERS = frozenset(
     {
@@ -94,6 +95,7 @@ _HOLDERS = frozenset(
         "response.output_item.done",
     }
 )
+_ARGUMENTS = frozenset({"response.function_call_arguments.delta", "response.function_call_arguments.done"})
 
 
 def open_seals(body: JSON, open: Open) -> JSON:
@@ -212,14 +214,16 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     """
     found = _KIND.search(frame.data)
     kind = found[1] if found else "error"
-    if kind == "response.failed" and _reasonless(frame.data):
+    if kind == "response.failed" and _is_reasonless(json.loads(frame.data)):
         return b""
     renamed = None
     if kind not in _HOLDERS or (
         envelope.origin is AS_MADE and ('"function_call"' not in frame.data or not namespaces_of(envelope.conversation))
     ):
         renamed = public_model(frame.data, envelope.model)
-    return encoded(_rewritten(frame, envelope) if renamed is None else renamed, kind)
+    if renamed is None:
+        renamed = dumps(_rewritten(json.loads(frame.data), envelope, ToolsDeclared(envelope.conversation)))
+    return encoded(renamed, kind)
 
 
 def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
@@ -244,19 +248,17 @@ def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
     return encoded(dumps({"type": kind, "sequence_number": 0, "response": response}), kind)
 
 
-def _reasonless(data: str) -> bool:
-    message = json.loads(data)
+def _is_reasonless(message: JSON) -> bool:
     return isinstance(message.get("response"), dict) and not message["response"].get("error")
 
 
-def _rewritten(frame: Frame, envelope: Envelope) -> str:
-    message, tools = json.loads(frame.data), ToolsDeclared(envelope.conversation)
+def _rewritten(message: JSON, envelope: Envelope, tools: ToolsDeclared) -> JSON:
     if isinstance(response := message.get("response"), dict):
         response = _as_declared({**response, "model": envelope.model}, envelope, tools)
         message["response"] = _sealed(response, envelope.origin)
     if isinstance(item := message.get("item"), dict):
         message["item"] = _sealed_item(_item_as_declared(item, tools), envelope.origin)
-    return dumps(message)
+    return message
 
 
 def _sealed(response: JSON, origin: Origin) -> JSON:
@@ -345,21 +347,40 @@ class FormedFrames:
         self._open: dict[str, tuple[ToolForm, InputText]] = {}
         self._number = 0
 
-    def __call__(self, frame: Frame, *, usage: Usage = NO_USAGE) -> bytes:
+    def __call__(self, frame: Frame, *, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG002 - the stream has it
         """Render one frame; empty to swallow it."""
-        said = passthrough_frame(frame, self._envelope, usage)
-        if not said:
-            return b""
+        if passed := self._passed(frame.data):
+            self._number += 1
+            return passed
         message = json.loads(frame.data)
-        kind, place = message.get("type"), message.get("output_index")
+        kind, place = message.get("type"), str(message.get("output_index"))
+        if kind == "response.failed" and _is_reasonless(message):
+            return b""
         if kind == "response.output_item.added":
-            name = message["item"].get("name") if message["item"].get("type") == "function_call" else None
-            self._open[str(place)] = self._tools.form(str(name)), InputText()
-        form, text = self._open.get(str(place), (ToolForm.FUNCTION, InputText()))
-        is_of_call = kind in ("response.function_call_arguments.delta", "response.function_call_arguments.done")
-        if is_of_call and form is not ToolForm.FUNCTION:
+            self._begin(place, message["item"])
+        if kind in _ARGUMENTS and place in self._open:
+            form, text = self._open[place]
             return b"".join(self._input(message, text)) if form is ToolForm.CUSTOM else b""
-        return self._numbered(json.loads(_rewritten(frame, self._envelope)))
+        return self._numbered(_rewritten(message, self._envelope, self._tools))
+
+    def _passed(self, data: str) -> bytes:
+        """Render a frame that holds no item and no response, without parsing it; empty if that cannot be known."""
+        found = _KIND.search(data)
+        if not found or found[1] in _HOLDERS or (self._open and found[1] in _ARGUMENTS):
+            return b""
+        named = public_model(data, self._envelope.model)
+        if named is None or not (number := _NUMBER.search(named)) or named.count('"sequence_number"') > 1:
+            return b""
+        if number[1] != str(self._number):
+            named = f"{named[: number.start(1)]}{self._number}{named[number.end(1) :]}"
+        return encoded(named, found[1])
+
+    def _begin(self, place: str, item: JSON) -> None:
+        """Remember the call of a tool that the client knows as no function."""
+        form = self._tools.form(str(item.get("name"))) if item.get("type") == "function_call" else ToolForm.FUNCTION
+        self._open.pop(place, None)
+        if form is not ToolForm.FUNCTION:
+            self._open[place] = form, InputText()
 
     def _input(self, message: JSON, text: InputText) -> Iterator[bytes]:
         place = {"item_id": message.get("item_id"), "output_index": message.get("output_index")}

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
+from dialects.capabilities.model_identity import LONGEST_NAME, bare, may_name_a_model
 from dialects.capabilities.models import profile_for
 from dialects.registry import BACKENDS
-from routing.model_names import LONGEST_NAME, bare, may_name_a_model
 from routing.protocols.base import ProtocolHandler
 from routing.protocols.embeddings import EmbeddingsProtocol
 

@@ -40,7 +40,6 @@ from dialects.core.faults import FaultError
 from dialects.framing.sse import SSEDecoder
 from dialects.gemini.request_renderer import SKIP_SIGNATURE
 from dialects.interface import Envelope, Origin
-from dialects.openai_common.request_renderer import AS_JSON
 from dialects.registry import BACKENDS, CLIENTS, PASSTHROUGHS
 from dialects.translator import ClientRequest, translator_for
 from tests.dialects import golden, imagined, mangling
@@ -285,8 +284,6 @@ def flow(conversation: Conversation, *, thoughts: bool) -> list[list[Any]]:
     """Who said what in which order; words of one speaker run together, and white space is as it may be."""
     said: list[list[Any]] = []
     for message in conversation.messages:
-        if message.parts == (AS_JSON,):  # OpenAI insists on the word; the format says as much
-            continue
         who = "assistant" if message.role is Role.ASSISTANT else "user"
         for kind, value in (_told(part, message) for part in message.parts):
             if kind == "thought" and (not thoughts or SKIP_SIGNATURE in value):
@@ -386,14 +383,8 @@ def test_what_was_understood_is_asked_and_understood_again(name, profile, conver
     once, _ = understood(name, conversation, profile)
     again, dropped = understood(name, once, profile)
 
-    assert instructed(once) == instructed(again)
+    assert once == again
     assert not dropped
-
-
-def instructed(conversation: Conversation) -> Conversation:
-    """The same with its instructions as one text, in which each is said once: one may be repeated in the input."""
-    texts = [each for part in conversation.system for each in part.text.split("\n\n")]
-    return replace(conversation, system=(Text("\n\n".join(dict.fromkeys(texts))),))
 
 
 def ask_all(client: str, body: JSON, askable: Sequence[tuple[str, ModelProfile]]) -> None:

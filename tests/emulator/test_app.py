@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from emulator import World, create_app
-from emulator.world import tenant
+from emulator.world import orchestration_tenant, tenant
 from tests.emulator.client import SONNET, Client, request
 
 HELLO = request("invoke", SONNET, "Hello")[1]
@@ -163,12 +163,9 @@ def test_one_deployment_and_its_configuration_are_shown(eu, us):
     assert us.get("/v2/lm/configurations/none").status_code == 404
 
 
-def test_models_quotas_and_groups_are_listed(eu, us):
-    models = {one["model"]: one for one in eu.get("/v2/lm/scenarios/foundation-models/models").json()["resources"]}
+def test_quotas_and_groups_are_listed(eu, us):
     quotas = [one["quotaDetails"][0]["descriptors"]["modelName"] for one in eu.get("/v2/admin/quota/model").json()]
 
-    assert models["gpt-5"]["executableId"] == "azure-openai"
-    assert models["gemini-embedding"]["versions"][0]["capabilities"] == ["embeddings"]
     assert sorted(quotas) == sorted({one["model"] for one in eu.tenants["eu"]["deployments"] if one["model"]})
     assert us.get("/v2/admin/resourceGroups").json()["resources"][0]["resourceGroupId"] == "team-a"
 
@@ -191,6 +188,20 @@ def test_a_world_can_be_another(elsewhere):
     assert len({client.deployment(SONNET, number) for number in range(3)}) == 3
     assert client.get("/v2/lm/deployments").json()["resources"][0]["executableId"] == "aws-bedrock"
     assert client.post(SONNET, "invoke", HELLO, number=2).status_code == 200
+
+
+def test_a_tenant_can_have_orchestration_and_nothing_else(elsewhere):
+    client = elsewhere(World((tenant("eu", "default", (SONNET,)), orchestration_tenant("lone", "g"))), "lone")
+
+    listed = client.get("/v2/lm/deployments").json()
+    [only] = listed["resources"]
+    configuration = client.get(f"/v2/lm/configurations/{only['configurationId']}").json()
+
+    assert (listed["count"], only["scenarioId"], only["status"]) == (1, "orchestration", "RUNNING")
+    assert only["details"]["resources"] == {"backendDetails": {}, "backend_details": {}}
+    assert only["deploymentUrl"] == f"{client.url}/v2/inference/deployments/{only['id']}"
+    assert (configuration["executableId"], configuration["scenarioId"]) == ("orchestration", "orchestration")
+    assert client.get("/v2/lm/deployments", params={"scenarioId": "foundation-models"}).json()["count"] == 0
 
 
 @pytest.mark.parametrize(

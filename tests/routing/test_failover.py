@@ -55,6 +55,11 @@ class TestAnotherSubaccount:
 
         assert [went.partition("/")[0] for went in all_fail(router.attempts("gpt-5"), DOWN)] == ["eu", "us", "ap"]
 
+    def test_tiers_do_not_matter_where_the_strategy_reads_none(self, router_of):
+        router = router_of(tiered("0:eu/d1", "0:us/d2", "0:ap/d3", "1:eu/d4"))
+
+        assert [went.partition("/")[0] for went in all_fail(router.attempts("gpt-5"), DOWN)] == ["eu", "us", "ap"]
+
     def test_a_sibling_is_asked_where_no_other_subaccount_is_available(self, router_of):
         router = router_of(pool_at("eu/d1", "eu/d2", "us/d3"), Policy(cooldown=NO_REST))
         next(router.attempts("gpt-5", sticky="us/d3", retry=False)).failed(dataclasses.replace(BUSY, retry_after=60))

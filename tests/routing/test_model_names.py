@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.capabilities.model_identity import identity
 from dialects.core.faults import FaultKind
 from routing.availability import NoEndpointError
-from routing.model_names import FALLBACKS, How, ModelNames, Resolution, Unlisted, identity
+from routing.model_names import FALLBACKS, How, ModelNames, Resolution, Unlisted
 from routing.policy import Policy
 
 SONNET = "anthropic--claude-4.5-sonnet"
@@ -234,29 +235,20 @@ def test_every_name_has_a_family_or_none(name, family):
 
 
 def test_each_familys_fallbacks_are_tried_in_their_order():
-    assert FALLBACKS == {
+    sonnets = ("anthropic--claude-4.6-sonnet", "anthropic--claude-4.5-sonnet")
+
+    assert dict(FALLBACKS) == {
         "claude-opus": (
+            "anthropic--claude-4.8-opus",
+            "anthropic--claude-4.7-opus",
+            "anthropic--claude-4.6-opus",
             "anthropic--claude-4.5-opus",
-            "anthropic--claude-4-opus",
-            "anthropic--claude-4.5-sonnet",
-            "anthropic--claude-4-sonnet",
-            "anthropic--claude-3.7-sonnet",
+            *sonnets,
         ),
-        "claude-haiku": (
-            "anthropic--claude-4.5-haiku",
-            "anthropic--claude-4-haiku",
-            "anthropic--claude-3.5-haiku",
-            "anthropic--claude-4.5-sonnet",
-            "anthropic--claude-4-sonnet",
-            "anthropic--claude-3.7-sonnet",
-        ),
-        "claude": (
-            "anthropic--claude-4.5-sonnet",
-            "anthropic--claude-4-sonnet",
-            "anthropic--claude-3.7-sonnet",
-        ),
-        "gemini": ("gemini-2.5-pro",),
-        "gpt": ("gpt-4.1",),
+        "claude-haiku": ("anthropic--claude-4.5-haiku", *sonnets),
+        "claude": sonnets,
+        "gemini": ("gemini-3.5-flash", "gemini-3.5-flash-lite", "gemini-3.1-flash-lite", "gemini-2.5-flash-lite"),
+        "gpt": ("gpt-5.5", "gpt-5.4", "gpt-5.2", "gpt-5.1", "gpt-5"),
         "embedding": (),
     }
 
@@ -368,8 +360,8 @@ def test_a_proxy_without_deployments_says_so():
 
 
 def test_a_gpt_answers_for_a_name_of_no_family_only_when_asked_to(names):
-    assert names.resolve("mistral-tiny", catch_all=True) == Resolution("gpt-4.1", "mistral-tiny", How.FALLBACK)
-    assert names.resolve("", catch_all=True).model == "gpt-4.1"
+    assert names.resolve("mistral-tiny", catch_all=True) == Resolution("gpt-5", "mistral-tiny", How.FALLBACK)
+    assert names.resolve("", catch_all=True).model == "gpt-5"
     with pytest.raises(NoEndpointError):
         names.resolve("")
 
@@ -422,7 +414,7 @@ def test_a_name_that_no_model_can_have_is_the_callers_mistake_and_no_fallback_an
 
 
 def test_a_name_of_200_characters_is_a_name(names):
-    assert names.resolve("gpt" + "x" * 197).model == "gpt-4.1"
+    assert names.resolve("gpt" + "x" * 197).model == "gpt-5"
 
 
 @pytest.mark.parametrize(

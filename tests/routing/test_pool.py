@@ -10,15 +10,16 @@ from routing.policy import BreakerPolicy, CooldownPolicy, Policy
 from routing.pool import Pool
 from tests.routing.scenes import EU1, EU2, US1, Clock, endpoint
 
+SPARE = endpoint("ap", "d9", standby=True)
 POLICY = Policy(breaker=BreakerPolicy(failure_threshold=1), cooldown=CooldownPolicy(jitter=0))
 
 
 class Scene:
-    """Three members at a set time."""
+    """Members at a set time, three if they are not named."""
 
-    def __init__(self) -> None:
+    def __init__(self, *endpoints) -> None:
         self.clock = Clock(100.0)
-        self.members = [self.member(each) for each in (EU1, EU2, US1)]
+        self.members = [self.member(each) for each in endpoints or (EU1, EU2, US1)]
         self.cooldowns = Cooldowns(POLICY.cooldown, clock=self.clock)
         self.pool = Pool(self.members, self.cooldowns, refresh=0.1)
         for each in self.members:
@@ -163,3 +164,15 @@ def test_a_drained_member_is_seen_but_not_selectable_by_all():
 
     assert scene.seen()[0].weight == 1.0
     assert not scene.selectable()
+
+
+@pytest.mark.parametrize("endpoints", [(EU1, SPARE), (SPARE, EU1), (SPARE,)])
+def test_what_is_on_standby_is_a_candidate_only_where_nothing_is_ahead_of_it(endpoints):
+    assert Scene(*endpoints).pool.candidates(100.0) == [Candidate(EU1 if EU1 in endpoints else SPARE)]
+
+
+def test_what_is_on_standby_and_unavailable_is_in_nobodys_way():
+    scene = Scene(SPARE, EU1)
+    scene.members[0].breaker.failed(scene.members[0].breaker.enter(), "boom")
+
+    assert scene.selectable()

@@ -95,6 +95,11 @@ class ScriptedReader:
     def interest(self) -> Interest | None:
         return Interest(self) if self.comes_at > self._clock.now else None
 
+    @property
+    def due(self) -> float:
+        """No script has a limit of its own."""
+        return math.inf
+
     def fileno(self) -> int:
         """No descriptor: a script is waited for on the clock."""
         return -1

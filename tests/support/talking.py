@@ -7,7 +7,17 @@ from tests.support.agents import Body
 from tests.support.running import Proxy
 
 _TALKS = (Family.CLAUDE, Family.NOVA, Family.GEMINI, Family.GPT)
-_TWINS = {"anthropic--claude-4.5-haiku", "gemini-2.5-flash", "gemini-3.1-flash-lite", "gpt-5-mini"}
+_TWINS = {
+    "anthropic--claude-4.5-haiku",
+    "gemini-2.5-flash",
+    "gemini-2.5-flash-lite",
+    "gemini-3.1-flash-lite",
+    "gemini-3.5-flash-lite",
+    "gpt-5-mini",
+    "gpt-5.6-luna",
+    "gpt-5.6-sol",
+    "gpt-5.6-terra",
+}
 """Models that differ from others in nothing a client can notice."""
 MODELS = tuple(model.name for model in MODELS_BY_NAME.values() if model.family in _TALKS and model.name not in _TWINS)
 CLAUDES = [name for name in MODELS if MODELS_BY_NAME[name].family is Family.CLAUDE]

@@ -14,7 +14,7 @@ from dialects.core.faults import FaultError
 from dialects.framing.sse import Frame, SSEDecoder
 from dialects.interface import Envelope, Rendered
 from dialects.translator import ClientRequest, Translator, translator_for
-from tests.dialects import mangling
+from tests.dialects import golden, mangling
 
 CUSTOM = {"type": "custom", "name": "apply_patch", "description": "Edits files"}
 SEARCH = {"type": "tool_search", "execution": "client", "description": "Finds tools", "parameters": {"type": "object"}}
@@ -127,6 +127,25 @@ def test_what_comes_back_does_not_depend_on_where_the_network_cut(may_pass: bool
         again = asked.relay(mangling.SSE)
         assert at_once == b"".join(map(again.feed, chunks)) + again.finish()
         assert relay.seen == again.seen
+
+
+@pytest.mark.parametrize("scene", golden.scenes("openai_responses"))
+def test_what_clients_with_other_tools_than_functions_get_is_what_was_reviewed(scene: str) -> None:
+    grouped = {"type": "namespace", "name": "tools", "tools": [{**FUNCTION, "name": "get_weather"}]}
+    relay = translator(tools=[{**CUSTOM, "name": "now"}, grouped]).relay(mangling.SSE)
+
+    written = relay.feed(golden.wire("openai_responses", scene)) + relay.finish()
+    golden.matches("openai_responses", scene, "other_tools", written)
+
+
+def test_a_frame_of_no_call_keeps_every_byte_but_its_number() -> None:
+    words = '{"type" : "response.output_text.delta", "output_index": 9, "sequence_number" : 99, "delta": "\\u00e9 1.0"}'
+    events = upstream(["tool_search"])[1].split(b"\n\n")
+    stream = b"\n\n".join([*events[:-2], Frame(words).encode().strip(), *events[-2:]])
+    written = SSEDecoder().feed(translator().relay(mangling.SSE).feed(stream))
+
+    assert len(written) < len(events)
+    assert written[-2] == Frame(words.replace("99", str(len(written) - 2)), "response.output_text.delta")
 
 
 def test_a_stream_that_breaks_off_says_so_within_a_custom_tools_call() -> None:

@@ -1,0 +1,210 @@
+"""The catalogue of models that SAP AI Core offers: limits, abilities, and when each ends."""
+
+import logging
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from dialects.capabilities.model_identity import may_name_a_model
+from dialects.core.faults import FaultError
+from gateway.config.subaccounts import SubAccount
+from gateway.upstream.discovery import Get
+
+_log = logging.getLogger("sap_ai_proxy.catalogue")
+
+JSON = Any
+PATH: Final = "/lm/scenarios/foundation-models/models"
+_ORCHESTRATION = "orchestration"
+_OUTPUT = frozenset({"maxoutputtokens", "outputtokenlimit", "maxcompletiontokens", "outputlimit", "maxtokens"})
+"""What the most tokens of an answer may be called, in lower case and without what stands between words."""
+_NO_LETTER = re.compile(r"[^a-z]")
+_LARGEST = 1_000_000_000
+"""More tokens than this are taken for a mistake."""
+EVERY: Final = 6 * 3600.0
+"""Seconds between two look-ups, where deployments are looked up more often."""
+_RETRY = 300.0
+"""Seconds after which a look-up that failed is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueModel:
+    """One model as the catalogue describes it, in its latest version."""
+
+    name: str
+    provider: str = ""
+    executable: str = ""
+    orchestration: bool = False
+    """Whether an orchestration deployment serves it."""
+    context_length: int | None = None
+    """The most tokens of a request, or of request and answer together."""
+    max_output: int | None = None
+    """The most tokens of an answer."""
+    input_types: tuple[str, ...] = ()
+    """What it reads, such as "text" and "image"."""
+    streaming: bool = True
+    deprecated: bool = False
+    retirement_date: date | None = None
+    """The day on which its latest version ends."""
+    replacements: tuple[str, ...] = ()
+    """The models that are suggested instead, the best first."""
+    version_ends: Mapping[str, date | None] = field(default_factory=dict)
+    """The day on which each of its versions ends, None where none is planned."""
+
+    def ends(self, version: str = "") -> date | None:
+        """Give the day on which a *version* ends; the latest, where it is not listed."""
+        return self.version_ends.get(version, self.retirement_date)
+
+
+Models = Mapping[str, CatalogueModel]
+"""The models of a catalogue by name."""
+
+
+def read_catalogue(subaccount: SubAccount, get: Get) -> Models:
+    """Ask *subaccount* which models SAP AI Core offers there; what cannot be read is passed over.
+
+    Raises `FaultError` where there is no answer.
+    """
+    answer = get(subaccount, PATH)
+    listed = answer.get("resources") if isinstance(answer, dict) else answer
+    return {model.name: model for raw in _objects(listed) for model in _model(raw)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is known of one subaccount: what it listed last, and when it is to be asked again."""
+
+    due: float = 0.0
+    models: Models = field(default_factory=dict)
+    failed: bool = False
+    """Whether the last look-up failed, as the log says then."""
+
+
+class Catalogue:
+    """The catalogues of all subaccounts, asked for when they are due; one that cannot be asked keeps what it had.
+
+    *clock* is any seconds that only grow; *every* is after how many of them a subaccount is asked again, 0 for never.
+    Holds no lock: there is one value for each subaccount, replaced in one step, and two threads that find the same
+    catalogue due both ask for it.
+    """
+
+    def __init__(
+        self, subaccounts: Iterable[SubAccount], get: Get, clock: Callable[[], float], *, every: float = EVERY
+    ) -> None:
+        self._get = get
+        self._clock = clock
+        self._every = every or math.inf
+        self._looks = {account.name: _Look(-math.inf) for account in subaccounts}
+
+    def look_up(self, subaccount: SubAccount) -> Models:
+        """Give the models of *subaccount*, asked for where that is due; none where it was never answered."""
+        name = subaccount.name
+        before = self._looks[name]
+        if before.due <= self._clock():
+            try:
+                found = read_catalogue(subaccount, self._get) or before.models
+                self._looks[name] = _Look(self._clock() + self._every, found)
+            except FaultError as error:
+                self._looks[name] = _Look(self._clock() + min(_RETRY, self._every), before.models, failed=True)
+                if not before.failed:
+                    _log.info("cannot read the catalogue of models of %s: %s", name, error.fault.message)
+        return self._looks[name].models
+
+    def of(self, subaccount: str) -> Models:
+        """Give the models of a subaccount as they were last listed; none before that."""
+        return self._looks[subaccount].models
+
+    def models(self) -> Models:
+        """Give the models of all subaccounts; of those that several list, the first one's counts."""
+        return {name: model for look in reversed(self._looks.values()) for name, model in look.models.items()}
+
+    def due_in(self) -> float:
+        """Tell in how many seconds the next subaccount is to be asked again; infinite for never."""
+        soonest = min((look.due for look in self._looks.values()), default=math.inf)
+        return max(0.0, soonest - self._clock())
+
+
+def _model(raw: Mapping[Any, JSON]) -> Iterator[CatalogueModel]:
+    """Read one model by its latest version; what has no name is passed over."""
+    match raw:
+        case {"model": str(said)} if may_name_a_model(name := said.strip()) and name:
+            pass
+        case _:
+            return
+    versions = list(_objects(raw.get("versions")))
+    latest = next((each for each in versions if _flag(each.get("isLatest"))), versions[-1] if versions else {})
+    scenarios = {each.get("scenarioId") for each in _objects(raw.get("allowedScenarios"))}
+    yield CatalogueModel(
+        name,
+        provider=_text(raw.get("provider")),
+        executable=_text(raw.get("executableId")),
+        orchestration=_ORCHESTRATION in scenarios or bool(_texts(latest.get("orchestrationCapabilities"))),
+        context_length=_count(latest.get("contextLength")),
+        max_output=_max_output(latest),
+        input_types=tuple(each.lower() for each in _texts(latest.get("inputTypes"))),
+        streaming=_flag(latest.get("streamingSupported"), otherwise=True),
+        deprecated=_flag(latest.get("deprecated")),
+        retirement_date=_date(latest.get("retirementDate")),
+        replacements=_texts(latest.get("suggestedReplacements")),
+        version_ends={_text(each.get("name")): _date(each.get("retirementDate")) for each in versions},
+    )
+
+
+def _max_output(version: Mapping[Any, JSON]) -> int | None:
+    """Find how long an answer may be: among the metadata, or beside them."""
+    for said in (version, *_objects(version.get("metadata"))):
+        named = said if "value" not in said else {said.get("name", said.get("key")): said["value"]}
+        for key, value in named.items():
+            if _NO_LETTER.sub("", str(key).lower()) in _OUTPUT and (count := _count(value)):
+                return count
+    return None
+
+
+def _objects(value: JSON) -> Iterator[Mapping[Any, JSON]]:
+    """Give the objects of a list, or one that stands alone."""
+    listed = value if isinstance(value, list) else [value]
+    return (each for each in listed if isinstance(each, dict))
+
+
+def _texts(value: JSON) -> tuple[str, ...]:
+    """Give the texts of a list, or of one text with commas between them."""
+    listed = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+    stripped = (each.strip() for each in listed if isinstance(each, str))
+    return tuple(each for each in stripped if each)
+
+
+def _text(value: JSON) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _flag(value: JSON, *, otherwise: bool = False) -> bool:
+    match value:
+        case bool():
+            return value
+        case str() if value.strip().lower() in ("true", "false"):
+            return value.strip().lower() == "true"
+        case _:
+            return otherwise
+
+
+def _count(value: JSON) -> int | None:
+    """Read a number of tokens, also where it is written as text."""
+    match value:
+        case bool():
+            return None
+        case int() | float() if 0 < value <= _LARGEST:
+            return int(value)
+        case str() if value.strip().isascii() and value.strip().isdigit() and len(value.strip()) < 11:
+            return _count(int(value))
+        case _:
+            return None
+
+
+def _date(value: JSON) -> date | None:
+    """Read the day of an ISO 8601 time; None for anything else."""
+    try:
+        return date.fromisoformat(value.strip()[:10]) if isinstance(value, str) else None
+    except ValueError:
+        return None
