@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
+from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses, orchestration
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile, Vendor, canonical, profile_for
 from dialects.converters import normalize, short_forms, single_chunks
@@ -113,8 +113,8 @@ class _Client:
 class _Backend:
     """One backend's dialect, for bodies and chunks that come alone.
 
-    *vendors* made the models it asks; *model* is meant where a request names
-    none of them, and *name* stands in ids. *turns* is where a body holds what
+    *vendors* made the models it asks; *model*, or any of a family, is meant where a
+    request names none of them, and *name* stands in ids. *turns* is where a body holds what
     was said, *one_text* whether as one text, *written* gives it the form that
     callers know. *usage* is where an answer counts its tokens, *normalized* puts one
     into form. *answers_unreadable* says whether the client hears of a chunk
@@ -254,7 +254,7 @@ _OPENAI = frozenset(Vendor) - _BEDROCK - {Vendor.TITAN, Vendor.GEMINI}
 _CONVERSE = _Backend(
     bedrock_converse,
     _BEDROCK,
-    "anthropic--claude-3.7-sonnet",
+    "anthropic--claude-4.5-sonnet",
     ChunkReader(bedrock_converse, context=single_chunks.within_converse, kinds=single_chunks.CONVERSE_KINDS),
     name="claude",
     written=short_forms.converse,
@@ -263,7 +263,7 @@ _CONVERSE = _Backend(
 _INVOKE = _Backend(
     anthropic_messages,
     {Vendor.CLAUDE},
-    "anthropic--claude-3.7-sonnet",
+    "anthropic--claude-4.5-sonnet",
     ChunkReader(
         anthropic_messages,
         normalized=normalize.anthropic_event,
@@ -278,7 +278,7 @@ _INVOKE = _Backend(
 _GEMINI = _Backend(
     gemini,
     {Vendor.GEMINI},
-    "gemini-2.5-pro",
+    "gemini",
     ChunkReader(gemini, announces=False, normalized=normalize.gemini_response),
     name="gemini",
     turns="contents",
@@ -287,7 +287,8 @@ _GEMINI = _Backend(
     usage="usageMetadata",
     normalized=normalize.gemini_response,
 )
-_CHAT = _Backend(openai_chat, _OPENAI, "gpt-4.1", ChunkReader(openai_chat), name="openai")
+_CHAT = _Backend(openai_chat, _OPENAI, "gpt", ChunkReader(openai_chat), name="openai")
+_ORCHESTRATION = _Backend(orchestration, frozenset(Vendor), "gpt-5", ChunkReader(orchestration), usage="request_id")
 _RESPONSES = _Backend(openai_responses, {Vendor.OPENAI}, "gpt-5", ChunkReader(openai_responses), turns="input")
 
 
@@ -327,6 +328,11 @@ class Converters:
     def convert_openai_to_responses(payload: JSON) -> JSON:
         """An OpenAI chat request, as Responses wants it."""
         return _RESPONSES.render_request(payload, _CHAT_CLIENT)
+
+    @staticmethod
+    def convert_openai_to_orchestration(payload: JSON) -> JSON:
+        """An OpenAI chat request, as SAP AI Core's orchestration wants it."""
+        return _ORCHESTRATION.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_openai(payload: JSON) -> JSON:
@@ -379,7 +385,12 @@ class Converters:
         return _RESPONSES.chat_answer(response, model_name)
 
     @staticmethod
-    def convert_openai_response_to_openai(response: JSON, model_name: str = "gpt-4.1") -> JSON:
+    def convert_orchestration_to_openai(response: JSON, model_name: str = "gpt-5") -> JSON:
+        """An answer of SAP AI Core's orchestration, as an OpenAI chat completion."""
+        return _ORCHESTRATION.chat_answer(response, model_name)
+
+    @staticmethod
+    def convert_openai_response_to_openai(response: JSON, model_name: str = "gpt-5") -> JSON:
         """An OpenAI chat completion, under the name that was asked for."""
         return openai_chat.passthrough_response(response, _CHAT_CLIENT.envelope(model_name))
 

@@ -10,13 +10,13 @@ from flask import Flask, Response, request
 
 from emulator import admin, inference, management
 from emulator.catalogue import render_catalogue
-from emulator.errors import ErrorResponse, of_family
+from emulator.errors import ErrorResponse, in_band, of_family
 from emulator.errors import management as refuse
-from emulator.faults import LONGEST, Fault, FaultKind, error_response
+from emulator.faults import LONGEST, OF_MODELS, Fault, FaultKind, error_response
 from emulator.framing import dump
-from emulator.models import Family
+from emulator.models import ORCHESTRATION, Family
 from emulator.oauth import authenticate
-from emulator.protocol import InferenceRequest, Reply, Streamed, Whole
+from emulator.protocol import InferenceRequest, ModelCalls, Reply, Streamed, Whole
 from emulator.recorder import Exchange
 from emulator.response_writer import (
     ClientConnection,
@@ -153,8 +153,17 @@ def _infer(emulator: Emulator, exchange: Exchange, id: str, path: str, raw: byte
         fault = emulator.faults.take(id)
         exchange.fault = fault.kind.value if fault else None
         connection.wait(emulator.settings.latency)
-        _fail(fault, deployment.model.family, connection)
-        reply = inference.run(_request(emulator, tenant, deployment, path, raw, request_id))
+        orchestrates = deployment.model is ORCHESTRATION
+        calls = ModelCalls(fault, lambda: emulator.faults.take(id))
+        if orchestrates and fault is not None and fault.kind in OF_MODELS:
+            connection.wait(fault.delay)
+        else:
+            _fail(fault, deployment.model.family, connection)
+        try:
+            reply = inference.run(_request(emulator, tenant, deployment, path, raw, request_id, calls))
+        finally:
+            exchange.model_calls = calls.made if orchestrates else 1
+        fault = calls.last
         if isinstance(reply, Whole):
             _slowly(reply, fault, deployment.model.family, connection)
     except ErrorResponse as error:
@@ -182,7 +191,13 @@ def _slowly(reply: Whole, fault: Fault | None, family: Family, connection: Clien
 
 
 def _request(
-    emulator: Emulator, tenant: Tenant, deployment: Deployment, path: str, raw: bytes, request_id: str
+    emulator: Emulator,
+    tenant: Tenant,
+    deployment: Deployment,
+    path: str,
+    raw: bytes,
+    request_id: str,
+    calls: ModelCalls,
 ) -> InferenceRequest:
     """Gather what the inference needs to know."""
     return InferenceRequest(
@@ -198,6 +213,7 @@ def _request(
         emulator.clock(),
         request_id.replace("-", ""),
         emulator.settings.converse_sse,
+        calls,
     )
 
 
@@ -205,8 +221,8 @@ def _response(emulator: Emulator, destination: Destination, reply: Reply) -> Res
     """Put an answer on its way out."""
     length: int | None = None
     match reply:
-        case Streamed(events, framing, path, delay):
-            pieces: Iterator[bytes] = write_stream(destination, events, framing, path, delay)
+        case Streamed(events, framing, path, delay, broken):
+            pieces: Iterator[bytes] = write_stream(destination, events, framing, broken or in_band(path), delay)
             mime = framing.mime
         case Whole(body, ordered, spaced, _):
             payload = json.dumps(body).encode() if spaced else dump(body, ordered=ordered)

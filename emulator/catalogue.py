@@ -53,6 +53,11 @@ def listing_of(model: Model) -> Listing:
     return _LISTINGS.get(model.name, _PLAIN)
 
 
+def versions_of(model: Model) -> tuple[str, ...]:
+    """List the versions of a model, the latest first."""
+    return (model.version, *listing_of(model).older)
+
+
 def orchestrated() -> dict[str, Model]:
     """List the models that orchestration serves, by name."""
     return {name: model for name, model in MODELS_BY_NAME.items() if listing_of(model).orchestration}
@@ -77,7 +82,7 @@ def _model(model: Model, listing: Listing) -> Json:
         "provider": model.provider,
         "accessType": "Remote",
         "allowedScenarios": scenarios,
-        "versions": [_version(model, listing, name) for name in (model.version, *listing.older)],
+        "versions": [_version(model, listing, name) for name in versions_of(model)],
     }
 
 

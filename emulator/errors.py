@@ -124,7 +124,7 @@ def in_band(path: str) -> Iterable[StreamEvent]:
     if path == "converse-stream":
         throttling: Json = {"message": _THROTTLED[Family.CLAUDE]}
         return (StreamEvent({"throttlingException": throttling}, name="throttlingException"),)
-    if path == "responses":
+    if path.removeprefix("v1/") == "responses":
         error = {
             "type": "too_many_requests",
             "code": "too_many_requests",
@@ -138,6 +138,4 @@ def in_band(path: str) -> Iterable[StreamEvent]:
         )
     if path.startswith("models/"):
         return (StreamEvent(google(_THROTTLED[Family.GEMINI], 429).body),)
-    if path == "v2/completion":
-        return (StreamEvent(of_family(Family.ORCHESTRATION, 500, "Internal error.").body),)
     return (StreamEvent({"error": {"code": "429", "message": _THROTTLED[Family.GPT]}}),)

@@ -59,6 +59,19 @@ MID_STREAM = frozenset(
 )
 
 
+OF_MODELS = frozenset(
+    {
+        FaultKind.ERROR_500,
+        FaultKind.ERROR_529,
+        FaultKind.QUOTA,
+        FaultKind.PROVIDER,
+        FaultKind.INVALID,
+        FaultKind.FORBIDDEN_BY_PROVIDER,
+        FaultKind.NOT_FOUND_BY_PROVIDER,
+        FaultKind.OVERFLOW,
+    }
+)
+"""The faults of a model: orchestration meets them when it calls one, and may call it again."""
 _PROVIDERS = {FaultKind.INVALID: 400, FaultKind.FORBIDDEN_BY_PROVIDER: 403, FaultKind.NOT_FOUND_BY_PROVIDER: 404}
 """What a provider says of a request, each family in its own shape."""
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 
-from emulator import orchestration
 from emulator.bedrock_converse import handler as bedrock_converse
 from emulator.claude_invoke import handler as claude_invoke
 from emulator.embeddings import gemini, nvidia, openai, titan
@@ -13,6 +12,7 @@ from emulator.models import Family, Model
 from emulator.openai_chat import handler as openai_chat
 from emulator.openai_common import azure_versions
 from emulator.openai_responses import handler as openai_responses
+from emulator.orchestration import handler as orchestration
 from emulator.protocol import Handler, InferenceRequest, Reply, Whole
 from emulator.world import Json
 
@@ -52,10 +52,11 @@ def run(request: InferenceRequest) -> Reply:
         raise gatekeeper(
             f"Method {request.method} is not allowed for subpath '{request.path}'.", 405, "MethodNotAllowed"
         )
-    if handle in _NEEDS_VERSION and not request.query.get("api-version"):
+    versioned = handle in _NEEDS_VERSION and not request.path.startswith("v1/")
+    if versioned and not request.query.get("api-version"):
         raise ErrorResponse(404, {"error": {"code": "404", "message": "Resource not found"}})
     body = _body(request)
-    if handle in _NEEDS_VERSION:
+    if versioned:
         azure_versions.check(body, request.query["api-version"])
     try:
         return handle(request, body)
@@ -83,8 +84,8 @@ def _handlers(model: Model) -> dict[str, Handler]:
         case Family.GEMINI_EMBEDDING:
             return {f"models/{model.name}:embedContent": _embedding(gemini.embed_content)}
         case Family.GPT:
-            chat: dict[str, Handler] = {"chat/completions": openai_chat.handle} if model.chat else {}
-            responses: dict[str, Handler] = {"responses": openai_responses.handle}
+            chat = dict.fromkeys(("chat/completions", "v1/chat/completions"), openai_chat.handle) if model.chat else {}
+            responses: dict[str, Handler] = dict.fromkeys(("responses", "v1/responses"), openai_responses.handle)
             responses["responses/compact"] = openai_responses.handle_compaction
             return chat | (responses if model.responses else {})
         case _:

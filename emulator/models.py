@@ -127,6 +127,7 @@ _MODELS = (
     ),
     _gemini("gemini-2.5-pro", thinking=Thinking.ALWAYS),
     _gemini("gemini-2.5-flash", thinking=Thinking.BUDGET),
+    _gemini("gemini-2.5-flash-lite", thinking=Thinking.BUDGET),
     _gemini("gemini-3.5-flash", thinking=Thinking.ADAPTIVE, signs_calls=True),
     _gemini("gemini-3.5-flash-lite", thinking=Thinking.ADAPTIVE, signs_calls=True),
     _gemini("gemini-3.1-flash-lite", thinking=Thinking.ADAPTIVE, signs_calls=True),

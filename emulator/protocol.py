@@ -5,12 +5,30 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emulator import simulated_model
+from emulator.faults import Fault
 from emulator.framing import Framing
 from emulator.model_io import ModelRequest, ModelResponse, StreamEvent, Usage
 from emulator.models import Model
 from emulator.openai_responses.store import ResponseStore
 from emulator.prompt_cache import PromptCache
 from emulator.world import Json
+
+
+class ModelCalls:
+    """The calls of models for one request, each of which can meet a fault of its own; one thread makes them."""
+
+    def __init__(self, first: Fault | None = None, more: Callable[[], Fault | None] = lambda: None) -> None:
+        self._more = more
+        self.made = 0
+        self.last = first
+        """The fault that the last call met."""
+
+    def make(self) -> Fault | None:
+        """Call a model: the fault it meets, if any."""
+        if self.made:
+            self.last = self._more()
+        self.made += 1
+        return self.last
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +47,7 @@ class InferenceRequest:
     now: float
     id: str
     converse_sse: str
+    calls: ModelCalls = field(default_factory=ModelCalls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +67,9 @@ class Streamed:
     events: Iterator[StreamEvent]
     framing: Framing
     path: str
-    delay: float = field(default=0.0)
+    delay: float = 0.0
+    broken: tuple[StreamEvent, ...] = ()
+    """What a stream that fails in its middle says last, where that is more than its path tells."""
 
 
 Reply = Whole | Streamed

@@ -35,6 +35,8 @@ class Exchange:
     client_left_at: float | None = None
     finished_at: float | None = None
     fault: str | None = None
+    model_calls: int = 0
+    """How often a model was called for it: by orchestration also more than once."""
 
     def as_json(self) -> Json:
         """Write the exchange, without what would let its reader in."""

@@ -6,11 +6,10 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from emulator.errors import in_band
 from emulator.faults import LONGEST, MID_STREAM, Fault, FaultKind
 from emulator.framing import Framing, frame, split
 from emulator.model_io import StreamEvent
@@ -130,14 +129,14 @@ class RecordedBody:
 
 
 def write_stream(
-    out: Destination, events: Iterator[StreamEvent], framing: Framing, path: str, delay: float
+    out: Destination, events: Iterator[StreamEvent], framing: Framing, broken: Iterable[StreamEvent], delay: float
 ) -> Iterator[bytes]:
-    """Write a stream, as far as its fault lets it come."""
+    """Write a stream, as far as its fault lets it come; *broken* is what it says last if that is an error."""
     kind = out.fault.kind if out.fault else None
     if kind is FaultKind.GARBAGE:
         yield _GARBAGE
         return
-    for event in _until_broken(events, out.fault, path):
+    for event in _until_broken(events, out.fault, broken):
         if delay and event.content:
             out.connection.wait(delay)
         out.exchange.events_sent += 1
@@ -184,7 +183,9 @@ def _broken(out: Destination, half: bytes) -> Iterator[bytes]:
     raise ConnectionCut
 
 
-def _until_broken(events: Iterator[StreamEvent], fault: Fault | None, path: str) -> Iterator[StreamEvent]:
+def _until_broken(
+    events: Iterator[StreamEvent], fault: Fault | None, broken: Iterable[StreamEvent]
+) -> Iterator[StreamEvent]:
     """Let events through until the fault wants something else."""
     if fault is None or fault.kind not in MID_STREAM:
         yield from events
@@ -196,4 +197,4 @@ def _until_broken(events: Iterator[StreamEvent], fault: Fault | None, path: str)
         left -= event.content
         yield event
     if fault.kind in (FaultKind.ERROR_EVENT, FaultKind.CUT_ERROR):
-        yield from in_band(path)
+        yield from broken

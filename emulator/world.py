@@ -9,22 +9,23 @@ from emulator.models import MODELS_BY_NAME, ORCHESTRATION, Model
 Json = dict[str, Any]
 
 _NAMES = (
-    "anthropic--claude-3.5-sonnet",
     "anthropic--claude-4.5-sonnet",
+    "anthropic--claude-4.6-sonnet",
     "anthropic--claude-4.5-haiku",
     "anthropic--claude-4.8-opus",
     "amazon--nova-pro",
     "amazon--titan-embed-text",
-    "gemini-2.5-pro",
-    "gemini-2.5-flash",
     "gemini-3.5-flash",
+    "gemini-2.5-flash-lite",
     "gemini-embedding",
-    "gpt-4.1",
     "gpt-5",
+    "gpt-5-mini",
+    "gpt-5.5",
     "gpt-5.3-codex",
     "text-embedding-3-small",
     "nvidia--llama-3.2-nv-embedqa-1b",
 )
+"""Models of each family, none past its end."""
 
 
 def _digest(*words: object) -> str:
@@ -136,7 +137,7 @@ def _credentials(name: str, resource_group: str, deployments: tuple[Deployment, 
 
 
 def default_world() -> World:
-    """Two subaccounts, each with every model twice."""
+    """Two subaccounts, each with living models of every family twice."""
     return World((tenant("eu", "default"), tenant("us", "team-a")))
 
 

@@ -1,15 +1,16 @@
 """The deployments the proxy serves: configured, looked up, and watched over."""
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 from dialects.core.faults import FaultError
 from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.config.subaccounts import SubAccount
-from gateway.upstream.discovery import Get, Models, listing, merge_listing, statuses
+from gateway.upstream.discovery import Get, Models, Orchestrated, listing, merge_listing, nothing, statuses
 from routing.endpoint import Endpoint
 from routing.events import RoutingEvent
 from routing.health import HealthChecker
@@ -34,7 +35,8 @@ class EndpointPool:
     cannot be asked, or lists nothing any more, keeps what it had, so that nothing
     depends on all of them being there at start. Until all were listed once they are asked more often,
     and `unlisted` tells who was not. *probe* asks one endpoint and gives an HTTP
-    status; *patience* is how many seconds the start waits for what is looked up.
+    status, *orchestrated* names the models that orchestration deployments serve;
+    *patience* is how many seconds the start waits for what is looked up.
 
     Looking up is one thread's; what it leaves for others are references, each
     replaced in one step, and who is listed is served before that is told.
@@ -48,12 +50,14 @@ class EndpointPool:
         probe: Callable[[Endpoint], int],
         clock: Callable[[], float],
         *,
+        orchestrated: Orchestrated = nothing,
         patience: float = _PATIENCE,
         stop: threading.Event | None = None,
     ) -> None:
         self._settings = settings
         self._balancer = balancer
         self._get = get
+        self._orchestrated = orchestrated
         self._clock = clock
         self._patience = patience
         self._found: dict[str, Models] = {}
@@ -62,7 +66,8 @@ class EndpointPool:
         self._due = clock()
         self._stop = stop or threading.Event()
         self._thread: threading.Thread | None = None
-        self._checker = HealthChecker(balancer, probe, list_running=self._statuses, clock=clock, stop=self._stop)
+        once = OneProbe(probe, clock, settings.policy.health_check_interval / 2)
+        self._checker = HealthChecker(balancer, once, list_running=self._statuses, clock=clock, stop=self._stop)
 
     def start(self) -> None:
         """Fill the pools, and begin to watch; what is looked up late joins late."""
@@ -124,7 +129,8 @@ class EndpointPool:
         before = self._found.get(account.name, {})
         if before and not listed:
             _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
-        return merge_listing(account, listed, before, self._answered_lately(account.name).__contains__)
+        answers = self._answered_lately(account.name).__contains__
+        return merge_listing(account, listed, before, answers, self._orchestrated)
 
     def _answered_lately(self, subaccount: str) -> set[str]:
         """Name the deployments of a subaccount that answered lately."""
@@ -161,6 +167,32 @@ class EndpointPool:
         return statuses(self._settings.subaccounts[subaccount], self._get)
 
 
-def _running(pools: Mapping[str, Iterable[Endpoint]]) -> list[str]:
-    """List what the deployments say they run, which makes no other endpoints of them."""
-    return [endpoint.runs for pool in pools.values() for endpoint in pool]
+class OneProbe:
+    """Probes a deployment once in so many *seconds*, for all models that it serves; what comes meanwhile waits for it.
+
+    Holds no lock: `setdefault` is one step, and two threads that begin the same period may both probe.
+    """
+
+    def __init__(self, probe: Callable[[Endpoint], int], clock: Callable[[], float], seconds: float) -> None:
+        self._probe = probe
+        self._clock = clock
+        self._seconds = seconds or math.inf
+        self._period: tuple[float, dict[tuple[str, str], Future[int]]] = -1, {}
+
+    def __call__(self, endpoint: Endpoint) -> int:
+        """Give the HTTP status of the deployment of *endpoint*; raises what its probe raised."""
+        at, mine = self._clock() // self._seconds, Future[int]()
+        if self._period[0] != at:
+            self._period = at, {}
+        answer = self._period[1].setdefault((endpoint.subaccount, endpoint.url), mine)
+        if answer is mine:
+            try:
+                mine.set_result(self._probe(endpoint))
+            except Exception as error:  # noqa: BLE001 - whatever a probe raises, it is the answer for all
+                mine.set_exception(error)
+        return answer.result()
+
+
+def _running(pools: Mapping[str, Iterable[Endpoint]]) -> list[tuple[str, bool]]:
+    """List what the deployments are and say they run, which makes no other endpoints of them."""
+    return [(endpoint.runs, endpoint.orchestration) for pool in pools.values() for endpoint in pool]

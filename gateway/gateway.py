@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from functools import lru_cache, partial
 from urllib.parse import quote
 
@@ -15,11 +16,13 @@ from prometheus_client import CollectorRegistry
 
 from dialects import openai_responses
 from dialects.adapt.token_estimate import estimate_tokens
+from dialects.capabilities.model_info import ModelInfo
 from dialects.capabilities.models import Vendor, profile_for
 from dialects.core.conversation import JSON, Conversation, Effort, Opaque, ToolSpec
 from dialects.core.events import Failed
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.embeddings import openai as openai_embeddings
+from dialects.embeddings.registry import parts_of
 from dialects.interface import Envelope
 from dialects.registry import CLIENTS
 from dialects.translator import ClientRequest
@@ -38,9 +41,12 @@ from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
 from gateway.requests.streaming import StreamedAnswer
+from gateway.served_models import EndingsWatch, ServedModels
+from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.discovery import Management
 from gateway.upstream.management import ManagementClient
+from gateway.upstream.orchestrated_models import OrchestratedModels
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
 from routing.attempts import Attempts
@@ -121,10 +127,22 @@ class Gateway:
         self._core = AICoreClient(self._transport, self._management, self._tokens, tenants, now)
         get = Management(self._management, self._tokens)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
-        self._pool = EndpointPool(settings, self.balancer, get, probe, clock)
+        self._catalogue = Catalogue(settings.subaccounts.values(), get, clock)
+        self._served = ServedModels(self._catalogue)
+        orchestrated = OrchestratedModels(settings.orchestration, self._catalogue.look_up, self._today)
+        self._endings = EndingsWatch(
+            settings.subaccounts.values(), self._catalogue, self._served, self.balancer.models, self._today
+        )
+        self._pool = EndpointPool(settings, self.balancer, get, probe, clock, orchestrated=orchestrated)
         events.subscribe(self._pool.listen)
         sleep = threading.Event().wait
-        self.router = RequestRouter(self.balancer, unlisted=self._pool.unlisted, clock=clock, sleep=sleep)
+        self.router = RequestRouter(
+            self.balancer,
+            unlisted=self._pool.unlisted,
+            successors=self._served.successors,
+            clock=clock,
+            sleep=sleep,
+        )
         settings.extend(self.router)
         self._timeouts_for = lru_cache(_MOST_TIMEOUTS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
@@ -138,10 +156,12 @@ class Gateway:
     def start(self) -> None:
         """Find out what is deployed where that is not configured, begin to watch over it, and get the first token."""
         self._pool.start()
+        self._endings.start()
         self._readiness.await_tokens(_TOKEN_PATIENCE)
 
     def close(self) -> None:
         """Stop watching, and drop all connections."""
+        self._endings.stop()
         self._pool.stop()
         self._transport.close()
         self._management.close()
@@ -187,7 +207,18 @@ class Gateway:
         named = Conversation(model=request.model, dialect=client)
         lifetime = lifetime or self.lifetime()
         incoming, attempts = self._incoming(self._client_request(client, body, named), headers, caller, began, lifetime)
-        return EmbeddingExchange(request, incoming, attempts, self._core, self._observer, lifetime, self._shared)
+        model = attempts.resolution.model
+        runs = next((endpoint.backend for endpoint in self.balancer.endpoints(model)), model)
+        return EmbeddingExchange(
+            request,
+            parts_of(request, profile_for(runs)),
+            incoming,
+            attempts,
+            self._core,
+            self._observer,
+            lifetime,
+            self._shared,
+        )
 
     def compaction(
         self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None
@@ -239,6 +270,15 @@ class Gateway:
         aliases = [alias for alias in self.settings.policy.aliases if names.knows(alias)]
         return tuple(dict.fromkeys([*names.deployed, *aliases]))
 
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Describe all models that are deployed, under their names and their aliases."""
+        names = self.router.names
+        return tuple(self._served.describe(name, names.resolve(name).model) for name in self.model_names())
+
+    def model(self, name: str) -> ModelInfo:
+        """Describe the deployed model behind a name; raises `FaultError`."""
+        return self._served.describe(name, self.resolve(name).model)
+
     def readiness(self) -> Readiness:
         """Tell whether some model can be served, from what is known."""
         return self._readiness.look()
@@ -247,7 +287,15 @@ class Gateway:
         """What the router knows of every endpoint, as JSON; times are in seconds from now."""
         states = self.balancer.snapshot()
         strategies = {state.endpoint.model: state.strategy for state in states}
-        return {"strategies": strategies, "endpoints": [_as_json(state) for state in states]}
+        endings = [ending.as_json for ending in self._served.endings(self.balancer.models(), self._today())]
+        return {
+            "strategies": strategies,
+            "endpoints": [_as_json(state) for state in states],
+            "endings": endings,
+        }
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._now(), UTC).date()
 
     def _client_request(
         self, client: str, body: JSON, conversation: Conversation, *, may_pass: bool = True

@@ -220,6 +220,10 @@ class Attempts:
         except NoEndpointError:
             return fault
 
+    def again(self, lifetime: Lifetime) -> "Attempts":
+        """Begin attempts at another part of the same request, within *lifetime*."""
+        return Attempts(self._environment, self.resolution, replace(self._plan, lifetime=lifetime))
+
     def close(self) -> None:
         """Make no more attempts, and close every lease that nobody took over."""
         self._over = True

@@ -22,7 +22,7 @@ from simulation.clock import VirtualClock
 from simulation.contender import NOBODY, Call, Calls, Contender, Deadline, Entry
 from simulation.upstream import Place
 
-_MODEL = "gpt-4.1"
+_MODEL = "gpt-5.5"
 _DEPLOYMENTS = "/v2/inference/deployments/"
 
 TIMEOUTS = Timeouts()

@@ -27,7 +27,7 @@ from dialects.core.conversation import JSON, Conversation
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.embeddings.openai import parse_request as parse_embeddings
 from dialects.embeddings.openai import render_response as render_embeddings
-from dialects.embeddings.registry import EMBEDDING_DIALECTS
+from dialects.embeddings.registry import dialect_for, parts_of
 from dialects.framing.aws_event_stream import EventStreamDecoder
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import FrameDecoder, SSEDecoder
@@ -137,15 +137,16 @@ def _checked(fault: Fault) -> str:
 def _embedded(case: JSON) -> object:
     """A request for embeddings is asked of every model, or refused in words; any answer is read or nonsense."""
     profile = profile_for(case["model"])
+    dialect = dialect_for(profile)
     try:
         request = parse_embeddings(case["body"])
-        rendered = EMBEDDING_DIALECTS[profile.vendor].render_request(request, profile)
+        rendered = [dialect.render_request(part, profile) for part in parts_of(request, profile)]
     except FaultError as error:
         return _checked(error.fault)
     for each in rendered:
         dumps(each.body)
     with suppress(*_NONSENSE):
-        dumps(render_embeddings(EMBEDDING_DIALECTS[profile.vendor].parse_response([case["answer"]]), request))
+        dumps(render_embeddings(dialect.parse_response(case["answer"]), request))
         return "answered"
     return case["model"], tuple(name for each in rendered for name in each.dropped)
 

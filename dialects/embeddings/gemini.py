@@ -1,16 +1,16 @@
-"""Embeddings of Google's models: one text a call.
+"""Embeddings of Google's models.
 
-The first generation is asked by ``predict``
+The first generation is asked by ``predict``, for many texts at once
 (https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api),
-the second by ``embedContent`` (https://ai.google.dev/api/embeddings).
+the second by ``embedContent``, for one (https://ai.google.dev/api/embeddings).
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
+from dialects.embeddings.batches import CallLimit, Input
 from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
 from dialects.interface import Rendered
 
@@ -25,48 +25,59 @@ _TASKS = {
 }
 
 
-def render_request(request: EmbeddingRequest, profile: ModelProfile) -> list[Rendered]:
-    """Render a request for each text on its own."""
+_PREDICT_LIMIT = CallLimit(inputs=250, tokens=20_000)
+"""https://cloud.google.com/vertex-ai/generative-ai/docs/embeddings/get-text-embeddings"""
+_EMBED_CONTENT_LIMIT = CallLimit(inputs=1)
+
+
+def call_limit(profile: ModelProfile) -> CallLimit:
+    """Say how much one call may have."""
+    return _EMBED_CONTENT_LIMIT if profile.embed_content else _PREDICT_LIMIT
+
+
+def render_request(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
+    """Render a request for one call."""
     dropped = set(request.extra)
     if request.user:
         dropped.add("user")
     if request.input_type and (profile.embed_content or request.input_type.lower() not in _TASKS):
         dropped.add("input_type")
-    names = tuple(sorted(dropped))
-    render = _embed_content if profile.embed_content else _predict
-    return [Rendered(render(_text(text, profile), request), names) for text in request.inputs]
+    texts = [_text(each, profile) for each in request.inputs]
+    body = _embed_content(texts, request) if profile.embed_content else _predict(texts, request)
+    return Rendered(body, tuple(sorted(dropped)))
 
 
-def parse_response(bodies: Sequence[JSON]) -> EmbeddingResponse:
-    """Parse the responses to all calls; raises `LookupError` or `TypeError` for one that makes no sense."""
-    vectors: list[tuple[float, ...]] = []
-    tokens = 0
-    for body in bodies:
-        embedding: Any = body["embedding"] if "embedding" in body else body["predictions"][0]["embeddings"]
-        vectors.append(tuple(float(value) for value in embedding["values"]))
-        tokens += int((embedding.get("statistics") or {}).get("token_count") or 0)
-        tokens += int((body.get("usageMetadata") or {}).get("promptTokenCount") or 0)
-    return EmbeddingResponse(vectors=tuple(vectors), prompt_tokens=tokens)
+def parse_response(body: JSON) -> EmbeddingResponse:
+    """Parse the response to one call; raises `LookupError` or `TypeError` for one that makes no sense."""
+    found = [body["embedding"]] if "embedding" in body else [each["embeddings"] for each in body["predictions"]]
+    return EmbeddingResponse(
+        vectors=tuple(tuple(map(float, each["values"])) for each in found),
+        prompt_tokens=sum(map(_tokens, found)) + int((body.get("usageMetadata") or {}).get("promptTokenCount") or 0),
+    )
 
 
-def _predict(text: str, request: EmbeddingRequest) -> JSON:
-    instance: JSON = {"content": text}
-    if task := _TASKS.get((request.input_type or "").lower()):
-        instance["task_type"] = task
-    body: JSON = {"instances": [instance]}
+def _predict(texts: Sequence[str], request: EmbeddingRequest) -> JSON:
+    task = _TASKS.get((request.input_type or "").lower())
+    said: JSON = {"task_type": task} if task else {}
+    body: JSON = {"instances": [{"content": text, **said} for text in texts]}
     if request.dimensions is not None:
         body["parameters"] = {"outputDimensionality": request.dimensions}
     return body
 
 
-def _embed_content(text: str, request: EmbeddingRequest) -> JSON:
+def _embed_content(texts: Sequence[str], request: EmbeddingRequest) -> JSON:
+    [text] = texts
     body: JSON = {"content": {"parts": [{"text": text}]}}
     if request.dimensions is not None:
         body["outputDimensionality"] = request.dimensions
     return body
 
 
-def _text(value: str | tuple[int, ...], profile: ModelProfile) -> str:
+def _tokens(embedding: JSON) -> int:
+    return int((embedding.get("statistics") or {}).get("token_count") or 0)
+
+
+def _text(value: Input, profile: ModelProfile) -> str:
     if not isinstance(value, str):
         raise invalid(f"{profile.name} embeds text, not tokens: input must be strings", "input")
     return value

@@ -13,10 +13,15 @@ from dialects.adapt.field_reader import FieldReader
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
+from dialects.embeddings.batches import CallLimit, Input
 from dialects.interface import Rendered
 
 _UNDERSTOOD = frozenset({"model", "input", "dimensions", "encoding_format", "user", "input_type"})
-_FORMATS = ("float", "base64")
+FORMATS = ("float", "base64")
+_AZURE_LIMIT = CallLimit(inputs=2048, tokens=300_000)
+"""https://learn.microsoft.com/en-us/azure/ai-foundry/openai/how-to/embeddings"""
+_NVIDIA_LIMIT = CallLimit(inputs=256)
+"""NVIDIA names no limit; this is about what the others take."""
 _NVIDIA_TYPES = {"document": "passage", "search_document": "passage", "search_query": "query"}
 """NVIDIA has two names of its own for what is searched for and what is found."""
 
@@ -30,7 +35,7 @@ class EmbeddingRequest:
     """
 
     model: str
-    inputs: tuple[str | tuple[int, ...], ...]
+    inputs: tuple[Input, ...]
     dimensions: int | None = None
     base64: bool = False
     user: str = ""
@@ -51,7 +56,7 @@ def parse_request(body: JSON) -> EmbeddingRequest:
     """Parse a request; raises `FaultError` for one that makes no sense."""
     fields = FieldReader(body)
     form = fields.text("encoding_format")
-    if form not in ("", *_FORMATS):
+    if form not in ("", *FORMATS):
         raise fields.wrong("encoding_format", "float or base64")
     return EmbeddingRequest(
         model=fields.text("model"),
@@ -74,37 +79,48 @@ def render_response(response: EmbeddingResponse, request: EmbeddingRequest) -> J
     return {"object": "list", "data": data, "model": request.model, "usage": usage}
 
 
-def render_request(request: EmbeddingRequest, profile: ModelProfile) -> list[Rendered]:
-    """Render a request: one body for each call; these two vendors take all inputs in one.
+def call_limit(profile: ModelProfile) -> CallLimit:
+    """Say how much one call may have."""
+    return _NVIDIA_LIMIT if profile.vendor is Vendor.NVIDIA else _AZURE_LIMIT
+
+
+def render_request(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
+    """Render a request for one call.
 
     The vectors are asked for in the form the client wants, so that nothing is rounded twice.
     """
     if profile.vendor is Vendor.NVIDIA:
-        return [_for_nvidia(request, profile)]
+        return _for_nvidia(request, profile)
     body: JSON = {
         "input": [list(text) if isinstance(text, tuple) else text for text in request.inputs],
-        "encoding_format": _FORMATS[request.base64],
+        "encoding_format": FORMATS[request.base64],
     }
     if profile.model_in_body:
         body["model"] = profile.name
     body |= {} if request.dimensions is None else {"dimensions": request.dimensions}
     body |= {"user": request.user} if request.user else {}
     dropped = {"input_type"} if request.input_type else set()
-    return [Rendered(body, tuple(sorted(dropped | request.extra.keys())))]
+    return Rendered(body, tuple(sorted(dropped | request.extra.keys())))
 
 
-def parse_response(bodies: Sequence[JSON]) -> EmbeddingResponse:
-    """Parse the responses to all calls of one request, in the order of the calls."""
-    vectors: list[tuple[float, ...] | str] = []
-    tokens = 0
-    model = ""
-    for body in bodies:
-        data = sorted(body["data"], key=lambda item: item["index"])
-        vectors += [_vector(item["embedding"]) for item in data]
-        usage = body.get("usage") or {}
-        tokens += int(usage.get("prompt_tokens") or usage.get("total_tokens") or 0)
-        model = str(body.get("model") or model)
-    return EmbeddingResponse(tuple(vectors), tokens, model)
+def parse_response(body: JSON) -> EmbeddingResponse:
+    """Parse the response to one call; raises `LookupError` or `TypeError` for one that makes no sense."""
+    data = sorted(body["data"], key=lambda item: item["index"])
+    usage = body.get("usage") or {}
+    return EmbeddingResponse(
+        vectors=tuple(_vector(item["embedding"]) for item in data),
+        prompt_tokens=int(usage.get("prompt_tokens") or usage.get("total_tokens") or 0),
+        model=str(body.get("model") or ""),
+    )
+
+
+def joined(responses: Sequence[EmbeddingResponse]) -> EmbeddingResponse:
+    """Put the responses to all parts of a request together, in the order of the parts."""
+    return EmbeddingResponse(
+        vectors=tuple(vector for response in responses for vector in response.vectors),
+        prompt_tokens=sum(response.prompt_tokens for response in responses),
+        model=next((response.model for response in responses if response.model), ""),
+    )
 
 
 def packed(vector: Sequence[float]) -> str:
@@ -135,7 +151,7 @@ def _for_nvidia(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
         "input": list(request.inputs),
         "model": profile.name,
         "input_type": _NVIDIA_TYPES.get(kind, kind),
-        "encoding_format": _FORMATS[request.base64],
+        "encoding_format": FORMATS[request.base64],
     }
     body |= {} if request.dimensions is None else {"dimensions": request.dimensions}
     body |= {"truncate": request.extra["truncate"]} if "truncate" in request.extra else {}
@@ -143,12 +159,12 @@ def _for_nvidia(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
     return Rendered(body, tuple(sorted(dropped | (request.extra.keys() - {"truncate"}))))
 
 
-def _inputs(fields: FieldReader) -> tuple[str | tuple[int, ...], ...]:
+def _inputs(fields: FieldReader) -> tuple[Input, ...]:
     """Read one text or many, as strings or as tokens."""
     given = fields.body.get("input")
     match given:
         case str(text):
-            found: tuple[str | tuple[int, ...], ...] = (text,)
+            found: tuple[Input, ...] = (text,)
         case [*items] if items and all(_is_number(item) for item in items):
             found = (tuple(items),)
         case [*items] if all(isinstance(item, str) or _is_tokens(item) for item in items):

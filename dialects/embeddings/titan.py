@@ -4,29 +4,34 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embe
 and ``…-titan-embed-mm.html`` for the one that also takes images.
 """
 
-from collections.abc import Sequence
-
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
+from dialects.embeddings.batches import CallLimit, Input
 from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
 from dialects.interface import Rendered
 
+_LIMIT = CallLimit(inputs=1)
 
-def render_request(request: EmbeddingRequest, profile: ModelProfile) -> list[Rendered]:
-    """Render a request for each text on its own."""
+
+def call_limit(_: ModelProfile) -> CallLimit:
+    """Say how much one call may have."""
+    return _LIMIT
+
+
+def render_request(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
+    """Render a request for one text."""
     dropped = {name for name, value in (("user", request.user), ("input_type", request.input_type)) if value}
-    names = tuple(sorted(dropped | set(request.extra)))
-    return [Rendered(_body(text, request, profile), names) for text in request.inputs]
+    [text] = request.inputs
+    return Rendered(_body(text, request, profile), tuple(sorted(dropped | set(request.extra))))
 
 
-def parse_response(bodies: Sequence[JSON]) -> EmbeddingResponse:
-    """Parse the responses to all calls; raises `LookupError` or `TypeError` for one that makes no sense."""
-    vectors = tuple(tuple(float(value) for value in body["embedding"]) for body in bodies)
-    return EmbeddingResponse(vectors=vectors, prompt_tokens=sum(int(body["inputTextTokenCount"]) for body in bodies))
+def parse_response(body: JSON) -> EmbeddingResponse:
+    """Parse the response to one call; raises `LookupError` or `TypeError` for one that makes no sense."""
+    return EmbeddingResponse((tuple(map(float, body["embedding"])),), int(body["inputTextTokenCount"]))
 
 
-def _body(text: str | tuple[int, ...], request: EmbeddingRequest, profile: ModelProfile) -> JSON:
+def _body(text: Input, request: EmbeddingRequest, profile: ModelProfile) -> JSON:
     if not isinstance(text, str):
         raise invalid(f"{profile.name} embeds text, not tokens: input must be strings", "input")
     body: JSON = {"inputText": text}

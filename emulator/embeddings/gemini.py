@@ -1,5 +1,7 @@
 """Embeddings of Gemini: `:predict` of the first, `:embedContent` of the second."""
 
+from typing import Any
+
 from emulator.embeddings.vectors import vector
 from emulator.errors import google
 from emulator.model_io import count_tokens
@@ -7,25 +9,45 @@ from emulator.models import Model
 from emulator.world import Json
 
 _PREDICT_FIELDS = {"instances", "parameters"}
+MOST_INSTANCES = 250
 
 
 def predict(model: Model, body: Json) -> Json:
-    """Answer `:predict` of a Gemini embedding, one instance at a time."""
+    """Answer `:predict` of a Gemini embedding, up to 250 instances at a time."""
     for key in body:
         if key not in _PREDICT_FIELDS:
             raise google(f'Invalid JSON payload received. Unknown name "{key}": Cannot find field.')
     instances = body.get("instances") or []
-    if len(instances) != 1 or not isinstance(instances[0], dict):
-        raise google(f"Only one instance per request is supported, but {len(instances)} were given.")
-    text = instances[0].get("content")
+    check_batch(len(instances))
+    texts = [_text(instance) for instance in instances]
+    dimensions = (body.get("parameters") or {}).get("outputDimensionality") or model.dimensions
+    return {
+        "predictions": [_prediction(text, dimensions) for text in texts],
+        "metadata": {"billableCharacterCount": sum(map(len, texts))},
+    }
+
+
+def check_batch(size: int) -> None:
+    """Refuse to embed too many texts, or none, in one call."""
+    if not 1 <= size <= MOST_INSTANCES:
+        raise google(
+            f"Unable to submit request because it has a batchSize value of {size} but the supported range is from 1 "
+            f"(inclusive) to {MOST_INSTANCES + 1} (exclusive). Update the value and try again."
+        )
+
+
+def _text(instance: Any) -> str:
+    """Read the text of an instance."""
+    text = instance.get("content") if isinstance(instance, dict) else None
     if not isinstance(text, str) or not text:
         raise google("The text content is empty.")
-    dimensions = (body.get("parameters") or {}).get("outputDimensionality") or model.dimensions
+    return text
+
+
+def _prediction(text: str, dimensions: int) -> Json:
+    """Write the vector of a text, and what it was counted as."""
     statistics = {"token_count": count_tokens(text), "truncated": False}
-    return {
-        "predictions": [{"embeddings": {"values": vector(text, dimensions), "statistics": statistics}}],
-        "metadata": {"billableCharacterCount": len(text)},
-    }
+    return {"embeddings": {"values": vector(text, dimensions), "statistics": statistics}}
 
 
 def embed_content(model: Model, body: Json) -> Json:

@@ -11,6 +11,7 @@ from emulator.models import Model
 from emulator.world import Json
 
 _FIELDS = {"input", "model", "encoding_format", "dimensions", "user"}
+MOST_INPUTS = 2048
 
 
 def embed(model: Model, body: Json) -> Json:
@@ -29,6 +30,13 @@ def embed(model: Model, body: Json) -> Json:
 def render_list(model: Model, body: Json, dimensions: int) -> Json:
     """Write a list of embeddings the way OpenAI does."""
     texts = _inputs(body.get("input"))
+    if len(texts) > MOST_INPUTS:
+        raise azure(
+            f"Invalid 'input': array too long. Expected an array with maximum length {MOST_INPUTS}, but got an array "
+            f"with length {len(texts)} instead.",
+            "input",
+            "array_above_max_length",
+        )
     style = body.get("encoding_format") or "float"
     if style not in ("float", "base64"):
         raise azure(f"Invalid value for 'encoding_format': {style}", "encoding_format")

@@ -7,7 +7,7 @@ PROXY_URL=${PROXY_URL:-http://127.0.0.1:3001}
 PROXY_KEY=${PROXY_KEY:-sk-demo}
 PROMPT=${PROMPT:-Run the command "date" and say what it printed.}
 # Always name a model: without one, Gemini CLI first asks models that may not be deployed.
-MODEL=${MODEL:-gemini-2.5-pro}
+MODEL=${MODEL:-gemini-3.5-flash}
 
 export GOOGLE_GEMINI_BASE_URL=$PROXY_URL  # without /v1beta
 export GEMINI_API_KEY=$PROXY_KEY

@@ -1,6 +1,6 @@
 """The package without the proxy: ask a model on SAP AI Core from a program of one's own, with failover.
 
-    python ask.py config.json gpt-4.1 "What is SAP AI Core?"
+    python ask.py config.json gpt-5.5 "What is SAP AI Core?"
 
 The file lists subaccounts as the proxy's does, each with its `service_key` and its `deployment_models`.
 `routing` decides where to ask and in which protocol; everything that touches a network is in this file.
@@ -113,7 +113,7 @@ def ask(router: RequestRouter, sender: Sender, model: str, question: str) -> tup
 def main(config: str, model: str, question: str) -> None:
     """Print the answer, and on stderr where it came from."""
     subaccounts = json.loads(Path(config).read_text(encoding="utf-8"))["subAccounts"]
-    balancer = LoadBalancer(pools(subaccounts), policy=Policy(aliases={"fast": "gpt-4.1"}))
+    balancer = LoadBalancer(pools(subaccounts), policy=Policy(aliases={"fast": "gpt-5.5"}))
     answer, trail = ask(RequestRouter(balancer), Sender(subaccounts), model, question)
     print(answer)
     print(trail, file=sys.stderr)

@@ -1,6 +1,7 @@
 """A look at everything that can be wrong before the first request: keys, tokens, deployments."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -12,11 +13,22 @@ from dialects.capabilities.models import Vendor, profile_for
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.registry import CLIENTS
 from gateway.config.model_overrides import unmatched
-from gateway.config.schema import Filters
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount
-from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed, Management, is_same_origin, listing
+from gateway.upstream.catalogue import Catalogue
+from gateway.upstream.discovery import (
+    ELSEWHERE,
+    ORCHESTRATION,
+    RUNNING,
+    Listed,
+    Management,
+    Orchestrated,
+    is_same_origin,
+    listing,
+    nothing,
+)
 from gateway.upstream.management import ManagementClient
+from gateway.upstream.orchestrated_models import OrchestratedModels
 from gateway.upstream.tokens import TokenSource
 from routing.load_balancer import LoadBalancer
 from routing.protocols import EmbeddingsProtocol
@@ -65,7 +77,12 @@ def check(settings: Settings, client: ManagementClient) -> Report:
     sources = {name: TokenSource(partial(client.fetch_token, key)) for name, key in keys.items()}
     management = Management(client, sources)
     return examine(
-        settings, lambda account: sources[account.name].token(), lambda account: listing(account, management)
+        settings,
+        lambda account: sources[account.name].token(),
+        lambda account: listing(account, management),
+        OrchestratedModels(
+            settings.orchestration, Catalogue(settings.subaccounts.values(), management, time.monotonic).look_up
+        ),
     )
 
 
@@ -73,8 +90,9 @@ def examine(
     settings: Settings,
     get_in: Callable[[SubAccount], object],
     list_deployments: Callable[[SubAccount], Sequence[Listed]],
+    orchestrated: Orchestrated = nothing,
 ) -> Report:
-    """Compare what is configured with what two questions to each subaccount bring to light."""
+    """Compare what is configured with what a few questions to each subaccount bring to light."""
     findings = [Finding(Mark.NOTE, _FILE, warning) for warning in settings.warnings]
     router = RequestRouter(LoadBalancer({}, policy=settings.policy))
     settings.extend(router)
@@ -86,23 +104,31 @@ def examine(
 
     accounts = settings.subaccounts.values()
     for account in accounts:
-        findings.extend(_subaccount(account, settings.filters, get_in, list_and_keep, router))
+        findings.extend(_subaccount(account, settings, get_in, list_and_keep, router, orchestrated))
     if all(account.name in seen for account in accounts if account.discovery):
-        deployed = {model for account in accounts for model in (*account.deployments, *_added(account, settings, seen))}
+        deployed = {
+            model
+            for account in accounts
+            for model in (*account.deployments, *_added(account, settings, seen, orchestrated))
+        }
         findings.extend(Finding(Mark.NOTE, _FILE, text) for text in unmatched(settings.policy, sorted(deployed)))
     return Report(tuple(findings))
 
 
-def _added(account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[Listed]]) -> Iterator[str]:
+def _added(
+    account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[Listed]], orchestrated: Orchestrated
+) -> Iterator[str]:
     """Name the models that are served because they were looked up."""
     for each in seen[account.name] if account.discovery else ():
-        if (
-            each.model
-            and each.status == RUNNING
-            and is_same_origin(each, account)
-            and settings.filters.admits(each.model)
-        ):
-            yield each.model
+        if each.status == RUNNING and is_same_origin(each, account):
+            yield from filter(settings.filters.admits, _models(each, account, orchestrated))
+
+
+def _models(each: Listed, account: SubAccount, orchestrated: Orchestrated) -> Collection[str]:
+    """Name the models that a deployment serves."""
+    if each.orchestration:
+        return orchestrated(account)
+    return (each.model,) if each.model else ()
 
 
 def render(report: Report) -> str:
@@ -115,10 +141,11 @@ def render(report: Report) -> str:
 
 def _subaccount(
     account: SubAccount,
-    filters: Filters,
+    settings: Settings,
     get_in: Callable[[SubAccount], object],
     list_deployments: Callable[[SubAccount], Sequence[Listed]],
     router: RequestRouter,
+    orchestrated: Orchestrated,
 ) -> Iterator[Finding]:
     """Try one subaccount; the first step that fails is the last."""
     try:
@@ -135,26 +162,49 @@ def _subaccount(
         return
     for model, deployments in account.deployments.items():
         for deployment in deployments:
-            yield _compared(account, model, deployment, listed.get(deployment.id), router)
-    known = {each.id for deployments in account.deployments.values() for each in deployments}
-    others = [each for each in listed.values() if each.id not in known and each.model and each.status == RUNNING]
-    strangers = [each for each in others if not is_same_origin(each, account)]
-    others = [each for each in others if each not in strangers]
-    for each in strangers:
-        yield Finding(Mark.NOTE, account.name, f"{each.model} ({each.id}) runs and is not served: {ELSEWHERE}")
-    found: dict[str, list[str]] = {}
-    for each in others:
-        found.setdefault(each.model, []).append(each.id)
-    served = {model for model in found if account.discovery and filters.admits(model)}
-    for model, ids in found.items():
-        what = f"{model} ({', '.join(ids)}) runs and is"
-        if model in served:
-            yield Finding(Mark.OK, account.name, f"{what} added, {_taken_for(model, router)}")
-        else:
-            yield Finding(Mark.NOTE, account.name, f"{what} not served")
-    if not account.deployments and not served:
+            yield _compared(account, model, deployment, listed.get(deployment.id), router, orchestrated)
+    others = list(_others(account, settings, listed.values(), router, orchestrated))
+    yield from others
+    if not account.deployments and all(each.mark is not Mark.OK for each in others):
         group = account.resource_group
         yield Finding(Mark.WRONG, account.name, f"serves nothing: no model runs in the resource group {group}")
+
+
+def _others(
+    account: SubAccount,
+    settings: Settings,
+    listed: Collection[Listed],
+    router: RequestRouter,
+    orchestrated: Orchestrated,
+) -> Iterator[Finding]:
+    """Say what else runs than is configured, and whether it is added."""
+    known = {each.id for deployments in account.deployments.values() for each in deployments}
+    found: dict[str, list[str]] = {}
+    for each in listed:
+        if each.id in known or each.status != RUNNING or not (each.model or each.orchestration):
+            continue
+        name = each.model or ORCHESTRATION
+        if is_same_origin(each, account):
+            found.setdefault(name, []).append(each.id)
+        else:
+            yield Finding(Mark.NOTE, account.name, f"{name} ({each.id}) runs and is not served: {ELSEWHERE}")
+    several = found.pop(ORCHESTRATION, [])
+    for model, ids in found.items():
+        added = account.discovery and settings.filters.admits(model)
+        how = f"added, {_taken_for(model, router)}" if added else "not served"
+        yield Finding(Mark.OK if added else Mark.NOTE, account.name, f"{model} ({', '.join(ids)}) runs and is {how}")
+    if several:
+        models = orchestrated(account) if account.discovery else ()
+        yield _orchestration(account, several, sum(map(settings.filters.admits, models)), settings)
+
+
+def _orchestration(account: SubAccount, ids: Sequence[str], models: int, settings: Settings) -> Finding:
+    """Say for how many *models* orchestration deployments are asked, in one line for all of them."""
+    what = f"{ORCHESTRATION} ({', '.join(ids)}) runs and is"
+    if not models:
+        return Finding(Mark.NOTE, account.name, f"{what} not served")
+    how = "on standby for" if settings.orchestration.standby else "asked for"
+    return Finding(Mark.OK, account.name, f"{what} added, {how} {models} model{'s' * (models != 1)}")
 
 
 def _why(fault: Fault, key: str) -> str:
@@ -165,7 +215,12 @@ def _why(fault: Fault, key: str) -> str:
 
 
 def _compared(
-    account: SubAccount, model: str, deployment: Deployment, listed: Listed | None, router: RequestRouter
+    account: SubAccount,
+    model: str,
+    deployment: Deployment,
+    listed: Listed | None,
+    router: RequestRouter,
+    orchestrated: Orchestrated,
 ) -> Finding:
     """Say how one configured deployment fares, and what it is taken for: what it runs, where that is looked up."""
     what = f"{model} ({deployment.id})"
@@ -173,11 +228,15 @@ def _compared(
         text = f"{what} does not exist in the resource group {account.resource_group}"
     elif listed.status != RUNNING:
         text = f"{what} is {listed.status}, not {RUNNING}"
-    elif not _may_be_called(model, listed.model):
-        text = f"{what} serves {listed.model or 'no model'}"
+    elif listed.orchestration and not (deployment.orchestration or account.discovery):
+        text = f'{what} is an orchestration deployment; write "orchestration": true beside its id or URL'
+    elif deployment.orchestration and not listed.orchestration:
+        text = f"{what} is no orchestration deployment"
+    elif not (runs := [each for each in _models(listed, account, orchestrated) if _may_be_called(model, each)]):
+        text = f"{what} serves {listed.model or 'no model'}{' of this name' * listed.orchestration}"
     else:
-        spelling = "" if listed.model == model else f", where it is called {listed.model}"
-        taken = _taken_for(listed.model if account.discovery else model, router)
+        spelling = "" if model in runs else f", where it is called {runs[0]}"
+        taken = _taken_for(runs[0] if account.discovery else model, router)
         return Finding(Mark.OK, account.name, f"{what} runs{spelling}, {taken}")
     return Finding(Mark.WRONG, account.name, text)
 

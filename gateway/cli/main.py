@@ -48,14 +48,14 @@ _TRY = """\
 Try it:
 
   curl -s {url}/v1/chat/completions -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
-    -d '{{"model": "gpt-4.1", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+    -d '{{"model": "gpt-5.5", "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
   curl -s {url}/v1/messages -H "x-api-key: {key}" -H "anthropic-version: 2023-06-01" \\
     -H "Content-Type: application/json" \\
     -d '{{"model": "claude-sonnet-4-5", "max_tokens": 200, "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
   python3 -c 'import json, urllib.request as u; print(json.load(u.urlopen(u.Request("{url}/v1/chat/completions",
-    json.dumps({{"model": "gemini-2.5-pro", "messages": [{{"role": "user", "content": "Hello"}}]}}).encode(),
+    json.dumps({{"model": "gemini-3.5-flash", "messages": [{{"role": "user", "content": "Hello"}}]}}).encode(),
     {{"Authorization": "Bearer {key}"}})))["choices"][0]["message"]["content"])'
 """
 

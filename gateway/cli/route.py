@@ -1,5 +1,6 @@
 """What the router would do with a request, and why, without asking any model."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from functools import partial
@@ -8,8 +9,10 @@ from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError
 from dialects.registry import DIALECTS
 from gateway.config.settings import Settings, pools, with_discovered
+from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.discovery import Management, discover
 from gateway.upstream.management import ManagementClient
+from gateway.upstream.orchestrated_models import OrchestratedModels
 from gateway.upstream.tokens import TokenSource
 from routing.availability import Availability
 from routing.endpoint import Endpoint
@@ -27,10 +30,11 @@ def looked_up(settings: Settings, client: ManagementClient) -> tuple[Settings, d
     accounts = [account for account in settings.subaccounts.values() if account.discovery]
     tokens = {each.name: TokenSource(partial(client.fetch_token, each.key)) for each in accounts}
     get = Management(client, tokens)
+    orchestrated = OrchestratedModels(settings.orchestration, Catalogue(accounts, get, time.monotonic).look_up)
     found, failed = {}, {}
     for account in accounts:
         try:
-            found[account.name] = discover(account, get)
+            found[account.name] = discover(account, get, orchestrated)
         except FaultError as error:
             failed[account.name] = error.fault.message
     return with_discovered(settings, found), failed
@@ -71,7 +75,7 @@ def explain(settings: Settings, model: str, client: str, times: int, unlisted: I
     lines += ["", f"{'deployment':32} {'weight':>6} {'tier':>4} {'chosen':>6}  state"]
     for each in balancer.snapshot(resolution.model):
         endpoint, available = each.endpoint, each.availability is Availability.AVAILABLE
-        state = f"{each.availability.value}{'' if available else f' ({each.why})'}"
+        state = f"{each.availability.value}{'' if available else f' ({each.why})'}{_kind(endpoint)}"
         lines.append(f"{_name(endpoint):32} {endpoint.weight:6g} {endpoint.tier:4d} {counts[endpoint]:6d}  {state}")
     example = protocol.build_endpoint("…/deployments/<id>", first.backend, stream=True)
     return "\n".join([*lines, "", f"path      {example.removeprefix('…/deployments/<id>')} (streamed)"])
@@ -85,6 +89,11 @@ def _select(router: RequestRouter, model: str, client: str) -> Endpoint:
     attempt.lease.close()
     attempts.close()
     return attempt.endpoint
+
+
+def _kind(endpoint: Endpoint) -> str:
+    """Say of an orchestration deployment what it is, and whether it is asked only in the place of others."""
+    return f", orchestration{' on standby' * endpoint.standby}" if endpoint.orchestration else ""
 
 
 def _name(endpoint: Endpoint) -> str:

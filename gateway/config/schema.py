@@ -33,6 +33,8 @@ class _Deployment(_Section):
     """Its share of the traffic beside the other deployments of the model; 0 drains it."""
     tier: int = 0
     """Its priority, under the strategy `priority`: the lowest is used first."""
+    orchestration: bool = False
+    """Whether it is an orchestration deployment; one that is looked up is known as such."""
 
 
 class DeploymentEntry(_Deployment):
@@ -150,6 +152,15 @@ class Filters(_Section):
         return wanted and not any(re.compile(pattern).search(model) for pattern in exclude)
 
 
+class OrchestrationSection(_Section):
+    """Orchestration deployments, each of which serves many models."""
+
+    standby: bool = True
+    """Whether they are asked for a model only where no deployment of it alone is available."""
+    models: list[_Name] | None = None
+    """The models that they serve, by their names in SAP AI Core; by default those that its catalogue says they do."""
+
+
 class ServerSection(ServerOptions, _Section):
     """How the proxy listens."""
 
@@ -195,6 +206,7 @@ class ConfigFile(_Section):
     extensions: list[_Name] = Field(default_factory=list)
     """Python modules beside the config file (or installed) that register strategies, or `extend(router)`."""
     model_filters: Filters = Filters()
+    orchestration: OrchestrationSection = OrchestrationSection()
     routing: Policy = Policy()
     server: ServerSection = ServerSection()
     upstream: UpstreamSection = UpstreamSection()

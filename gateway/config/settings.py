@@ -4,7 +4,7 @@ import difflib
 import importlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
@@ -16,12 +16,12 @@ from pydantic import ValidationError
 
 from gateway.config.mistakes import Findings, Mistake, Place, ServiceKeyError, described, spelled
 from gateway.config.model_overrides import unused
-from gateway.config.schema import ConfigFile, Filters, ServerSection, json_schema, known_keys
+from gateway.config.schema import ConfigFile, Filters, OrchestrationSection, ServerSection, json_schema, known_keys
 from gateway.config.service_keys import Secret, load_json
 from gateway.config.subaccounts import Deployment, SubAccount, SubaccountReader
 from gateway.server.options import ServerOptions
 from routing.endpoint import Endpoint
-from routing.model_names import with_resolved_names
+from routing.model_names import ModelNames, with_resolved_names
 from routing.policy import Policy
 from routing.request_router import RequestRouter
 from routing.strategy import STRATEGIES
@@ -62,6 +62,7 @@ class Settings:
     server: ServerOptions = field(default_factory=ServerOptions)
     policy: Policy = field(default_factory=Policy)
     filters: Filters = field(default_factory=Filters)
+    orchestration: OrchestrationSection = field(default_factory=OrchestrationSection)
     log_level: str = "info"
     allow_unauthenticated: bool = False
     proxy: Secret | None = None
@@ -91,29 +92,43 @@ def load(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settin
 
 
 def pools(settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
-    """List the endpoints of every model, subaccounts and deployments in the order of the file."""
+    """List the endpoints of every model, subaccounts and deployments in the order of the file.
+
+    What orchestration serves joins the deployments of the same model alone, under whatever name those are configured.
+    """
     found: dict[str, list[Endpoint]] = {}
+    alone = ModelNames(_alone(settings.subaccounts.values()), fallback=False)
     for account in settings.subaccounts.values():
         for model, deployments in account.deployments.items():
-            found.setdefault(model, []).extend(
-                Endpoint(
+            for each in deployments:
+                name = (alone.same(model) or model) if each.orchestration else model
+                endpoint = Endpoint(
                     subaccount=account.name,
                     url=each.url,
-                    model=model,
+                    model=name,
                     resource_group=account.resource_group,
                     weight=each.weight * account.weight,
                     tier=each.tier + account.tier,
-                    runs=each.runs,
+                    runs=each.runs or (model if each.orchestration else ""),
+                    orchestration=each.orchestration,
+                    standby=each.orchestration and settings.orchestration.standby,
                 )
-                for each in deployments
-            )
+                pool = found.setdefault(name, [])
+                if not (endpoint.orchestration and endpoint in pool):
+                    pool.append(endpoint)
     return {model: tuple(endpoints) for model, endpoints in found.items()}
+
+
+def _alone(accounts: Iterable[SubAccount]) -> dict[str, None]:
+    """Name the models that have a deployment of their own, in the order of the file."""
+    named = ((model, each) for account in accounts for model, own in account.deployments.items() for each in own)
+    return dict.fromkeys(model for model, each in named if not each.orchestration)
 
 
 def with_discovered(settings: Settings, found: Mapping[str, Mapping[str, Sequence[Deployment]]]) -> Settings:
     """Add what was looked up, per subaccount, to what is configured.
 
-    Of what is configured itself, only which models its deployments say they run is noted.
+    Of what is configured itself, only what its deployments are, and which models they say they run, is noted.
     """
     accounts = {
         name: replace(account, deployments=_joined(account.deployments, found.get(name, {}), settings.filters))
@@ -125,17 +140,31 @@ def with_discovered(settings: Settings, found: Mapping[str, Mapping[str, Sequenc
 def _joined(
     configured: Mapping[str, tuple[Deployment, ...]], found: Mapping[str, Sequence[Deployment]], filters: Filters
 ) -> dict[str, tuple[Deployment, ...]]:
-    known = {each.id for deployments in configured.values() for each in deployments}
-    runs = {each.id: model for model, deployments in found.items() for each in deployments}
+    there: dict[str, dict[str, Deployment]] = {}
+    for model, deployments in found.items():
+        for each in deployments:
+            there.setdefault(each.id, {})[model] = each
     joined = {
-        model: tuple(replace(each, runs=runs.get(each.id, "")) for each in deployments)
+        model: tuple(_running(model, each, there.get(each.id, {})) for each in deployments)
         for model, deployments in configured.items()
     }
+    known = {
+        (each.id, each.runs) if each.orchestration else each.id
+        for deployments in joined.values()
+        for each in deployments
+    }
     for model, deployments in found.items():
-        new = tuple(each for each in deployments if each.id not in known)
+        new = tuple(each for each in deployments if not {each.id, (each.id, model)} & known)
         if new and filters.admits(model):
             joined[model] = joined.get(model, ()) + new
     return joined
+
+
+def _running(name: str, configured: Deployment, there: dict[str, Deployment]) -> Deployment:
+    """Note of a deployment that is *configured* under a *name* what it is, and what it runs of what is *there*."""
+    orchestration = configured.orchestration or any(each.orchestration for each in there.values())
+    runs = ModelNames(there, fallback=False).same(name) if orchestration else next(reversed(there), None)
+    return replace(configured, runs=runs or "", orchestration=orchestration)
 
 
 class _Loader:
@@ -159,6 +188,7 @@ class _Loader:
             server=self._server(config.server),
             policy=self._policy(config.routing),
             filters=config.model_filters,
+            orchestration=config.orchestration,
             log_level=config.log_level,
             allow_unauthenticated=config.allow_unauthenticated,
             proxy=None if config.upstream.proxy is None else Secret(config.upstream.proxy),

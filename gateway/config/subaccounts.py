@@ -24,6 +24,8 @@ class Deployment:
     tier: int = 0
     runs: str = ""
     """The model that it says it runs, where it was asked."""
+    orchestration: bool = False
+    """Whether it is an orchestration deployment, which serves many models."""
 
     @property
     def id(self) -> str:
@@ -117,7 +119,7 @@ class SubaccountReader:
                 what = "is not a deployment id; write the id alone, or the URL under deployment_models"
                 self._findings.wrong(where, what)
             elif key is not None:
-                yield Deployment(deployment_url(key, name), entry.weight, entry.tier)
+                yield Deployment(deployment_url(key, name), entry.weight, entry.tier, orchestration=entry.orchestration)
             return
         match = _DEPLOYMENT.fullmatch(entry.url.strip())
         if match is None or not is_url(match["base"]):
@@ -125,7 +127,7 @@ class SubaccountReader:
             return
         if match["rest"].strip("/"):
             self._findings.odd(where, "what follows the deployment id is cut off; the proxy adds the path")
-        yield Deployment(match["base"], entry.weight, entry.tier)
+        yield Deployment(match["base"], entry.weight, entry.tier, orchestration=entry.orchestration)
 
     def _key(self, where: str, section: SubAccountSection) -> tuple[ServiceKey | None, str]:
         """Find the service key of a subaccount, and the resource group that is set beside it."""

@@ -33,7 +33,8 @@ class ExchangeRecord:
     fetching a token or a picture is waiting too), a pause between attempts, or a caller's delay in taking what it is
     given. None where no exchange began.
     *trail* reads ``eu/d1 503 -> us/d7 ok``, *reasons* says why each of these was chosen, and *unaffordable*
-    whether the retry budget refused another.
+    whether the retry budget refused another. A request that was asked in several *parts* has a trail for each, and as
+    many attempts before any is a retry.
     """
 
     id: str
@@ -46,6 +47,7 @@ class ExchangeRecord:
     subaccount: str = ""
     deployment: str = ""
     attempts: int = 0
+    parts: int = 1
     reasons: tuple[str, ...] = ()
     unaffordable: bool = False
     status: int = 200
@@ -135,7 +137,7 @@ class MetricsObserver:
         for reason in record.reasons:
             _count(self._decisions, 1, model, reason)
         if record.attempts:
-            _count(self._retries, record.attempts - 1, model, "spent")
+            _count(self._retries, record.attempts - record.parts, model, "spent")
             _count(self._retries, int(record.unaffordable), model, "refused")
         _child(self._duration, client, model).observe(record.duration)
         if record.overhead is not None:

@@ -1,5 +1,6 @@
 """One request and its answer: the attempts, the failover between them, and the record of it all."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from dialects.registry import request_id_headers, traits
 from dialects.translator import ClientRequest, ClientResponse, Translator, translator_for
 from gateway.media.inline import Fetch, inline
 from gateway.observability.metrics import ExchangeRecord, Observer
-from gateway.requests.lifetime import Descriptor, Lifetime
+from gateway.requests.lifetime import Descriptor, Interest, Lifetime
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.upstream.stream_reader import StreamReader
@@ -120,16 +121,22 @@ class Exchange:
         self._dropped: set[str] = set()
         self._first_content: float | None = None
         self._last: Attempt | None = None
+        self._sequences = [attempts]
+        """All attempts: where the request is asked in parts, each part has a sequence of its own."""
         self._requests: dict[str, ClientRequest] = {}
 
-    def next_attempt(self) -> Attempt:
-        """Choose where to try next; raises `FaultError` with what went wrong last when there is nowhere left."""
+    def next_attempt(self, sequence: Attempts | None = None) -> Attempt:
+        """Choose where to try next; raises `FaultError` with what went wrong last when there is nowhere left.
+
+        *sequence* holds the attempts at a part of the request, where it has parts.
+        """
+        attempts = sequence or self.attempts
         try:
-            attempt = next(self.attempts, None)
+            attempt = next(attempts, None)
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
         if attempt is None:
-            raise FaultError(self.attempts.final_fault or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried."))
+            raise FaultError(attempts.final_fault or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried."))
         self._last = attempt
         return attempt
 
@@ -169,7 +176,7 @@ class Exchange:
     def whole(self) -> JSON:
         """Answer in one piece, failing over as often as it may; raises `FaultError` when nobody could answer."""
         try:
-            reply = self._until_answered()
+            reply = self.answer()
         except FaultError as error:
             self.finish(fault=error.fault)
             raise
@@ -182,8 +189,12 @@ class Exchange:
 
     def answered(self, attempt: Attempt, *, whole: bool = False) -> None:
         """Note that *attempt* has begun to answer, or did so as a *whole*."""
-        self.stage = Stage.ANSWERING
         attempt.answered(whole=whole)
+        self.begin_answer()
+
+    def begin_answer(self) -> None:
+        """Note that from now on a fault is told to the client."""
+        self.stage = Stage.ANSWERING
         self._first_content = self._age()
 
     def made(self, attempt: Attempt, items: Iterable[str]) -> None:
@@ -197,7 +208,8 @@ class Exchange:
         if self.stage is Stage.OVER:
             return
         self.stage = Stage.OVER
-        self.attempts.close()
+        for each in self._sequences:
+            each.close()
         self._observer.over(self._record(usage or Usage(), fault, stop))
 
     def headers(self) -> dict[str, str]:
@@ -206,13 +218,27 @@ class Exchange:
         if self._last is not None:
             endpoint = self._last.endpoint
             told["x-proxy-deployment"] = f"{endpoint.subaccount}/{endpoint.deployment}"
-            told["x-proxy-reason"] = self.attempts.reasons[-1]
-            told["x-proxy-attempts"] = str(self._last.number)
+            told["x-proxy-reason"] = self._last.lease.reason
+            told["x-proxy-attempts"] = str(len(self._reasons()))
             told["x-proxy-model"] = endpoint.model
-        told["x-proxy-trail"] = self.attempts.trail
+        told["x-proxy-trail"] = self._trail()
         told["x-proxy-fallback"] = self._fallback()
         told["x-proxy-dropped"] = ", ".join(sorted(self._dropped))
         return {name: _one_line(value) for name, value in told.items() if value}
+
+    def answer(self) -> ClientResponse:
+        """Make attempts until one has answered as a whole; raises `FaultError` when there is nowhere left."""
+        while True:
+            attempt = self.next_attempt()
+            try:
+                reply = self.ask(attempt)
+            except FaultError as error:
+                attempt.failed(error.fault)
+                continue
+            self.answered(attempt, whole=True)
+            self.made(attempt, item_ids(reply.body))
+            attempt.lease.close()
+            return reply
 
     def ask(self, attempt: Attempt) -> ClientResponse:
         """Ask the attempt's endpoint once; raises `FaultError`."""
@@ -244,18 +270,14 @@ class Exchange:
         """How many seconds it is since the request's body had been read."""
         return self.lifetime.clock() - self.incoming.began
 
-    def _until_answered(self) -> ClientResponse:
-        while True:
-            attempt = self.next_attempt()
-            try:
-                reply = self.ask(attempt)
-            except FaultError as error:
-                attempt.failed(error.fault)
-                continue
-            self.answered(attempt, whole=True)
-            self.made(attempt, item_ids(reply.body))
-            attempt.lease.close()
-            return reply
+    def _trail(self) -> str:
+        """What became of all attempts: those at each part in order, and how many parts went so."""
+        trails = Counter(each.trail for each in self._sequences if each.reasons)
+        return ", ".join(trail if count == 1 else f"{trail} x{count}" for trail, count in trails.items())
+
+    def _reasons(self) -> tuple[str, ...]:
+        """Why each attempt went where it did."""
+        return tuple(reason for each in self._sequences for reason in each.reasons)
 
     def _fallback(self) -> str:
         resolution = self.attempts.resolution
@@ -272,12 +294,13 @@ class Exchange:
             requested=conversation.model,
             model=endpoint.model if endpoint else "",
             stream=conversation.stream,
-            trail=self.attempts.trail,
+            trail=self._trail(),
             subaccount=endpoint.subaccount if endpoint else "",
             deployment=endpoint.deployment if endpoint else "",
-            attempts=self._last.number if self._last else 0,
-            reasons=self.attempts.reasons,
-            unaffordable=self.attempts.unaffordable,
+            attempts=len(self._reasons()),
+            parts=max(1, sum(bool(each.reasons) for each in self._sequences)),
+            reasons=self._reasons(),
+            unaffordable=any(each.unaffordable for each in self._sequences),
             status=http_status(fault) if fault else 200,
             outcome=fault.kind.value if fault else "ok",
             stop=stop,
@@ -357,8 +380,18 @@ class AttemptReader:
     @property
     def upstream(self) -> Descriptor | None:
         """What becomes readable when there is more of the answer; nothing when there is some already, or no more."""
-        interest = self._reader.interest
+        interest = self.interest
         return interest.on if interest is not None else None
+
+    @property
+    def interest(self) -> Interest | None:
+        """What it waits for; nothing if it can go on now."""
+        return self._reader.interest
+
+    @property
+    def due(self) -> float:
+        """When `head` has to be called although what it waits for is not ready."""
+        return self._reader.due
 
     def read(self, began: Callable[[], None] = lambda: None) -> bytes:
         """Read the whole answer, and call *began* when the first of it has come; raises `FaultError`."""

@@ -1,7 +1,7 @@
 """What runs in a subaccount, as its AI Core lists it."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,13 +25,16 @@ Get = Callable[[SubAccount, str], JSON]
 
 Models = dict[str, tuple[Deployment, ...]]
 """The deployments of each model."""
+Orchestrated = Callable[[SubAccount], Collection[str]]
+"""Names the models that the orchestration deployments of a subaccount serve."""
 RUNNING: Final = "RUNNING"
 _PAGE = 100
 _PAGES = 100
 """More pages than this are not asked for: a service that never comes to an end must not hold us."""
 _PORTS = {"http": 80, "https": 443}
 ELSEWHERE: Final = "its URL has another host, scheme or port than AI_API_URL, and no token is sent there"
-_ORCHESTRATION = "orchestration"
+ORCHESTRATION: Final = "orchestration"
+"""What SAP AI Core calls the scenario, and the executable, of orchestration."""
 _UNREADABLE = Fault(FaultKind.SERVER_ERROR, "SAP AI Core sent a list of deployments that cannot be read.")
 
 
@@ -44,6 +47,7 @@ class Listed:
     """The name of the model; empty for an orchestration and for anything else that is no single model."""
     status: str
     url: str
+    orchestration: bool = False
 
 
 class Management:
@@ -80,6 +84,11 @@ class Management:
             raise FaultError(_UNREADABLE) from None
 
 
+def nothing(subaccount: SubAccount) -> Collection[str]:  # noqa: ARG001 - it names none, whoever is meant
+    """Name no model: orchestration deployments are left alone."""
+    return ()
+
+
 def listing(subaccount: SubAccount, get: Get) -> tuple[Listed, ...]:
     """List every deployment of the resource group of *subaccount*, whatever its state."""
     found: dict[str, Listed] = {}
@@ -91,36 +100,43 @@ def listing(subaccount: SubAccount, get: Get) -> tuple[Listed, ...]:
     return tuple(found.values())
 
 
-def discover(subaccount: SubAccount, get: Get) -> Models:
+def discover(subaccount: SubAccount, get: Get, orchestrated: Orchestrated = nothing) -> Models:
     """Find the models that run in *subaccount*, with their deployments in the order of the list."""
-    return running(subaccount, listing(subaccount, get))
+    return running(subaccount, listing(subaccount, get), orchestrated)
 
 
-def running(subaccount: SubAccount, listed: Iterable[Listed]) -> Models:
+def running(subaccount: SubAccount, listed: Iterable[Listed], orchestrated: Orchestrated = nothing) -> Models:
     """Tell which models run, with their deployments in the order of the list.
 
+    An orchestration deployment runs every model that is *orchestrated*; of several, all do.
     One at another origin than the AI API is left out: a token of the subaccount would go there.
     """
     models: dict[str, tuple[Deployment, ...]] = {}
     for each in listed:
-        if not (each.model and each.status == RUNNING and is_url(each.url)):
+        if not ((each.model or each.orchestration) and each.status == RUNNING and is_url(each.url)):
             continue
         if not is_same_origin(each, subaccount):
             _log.warning("deployment %s of %s is left out: %s", each.id, subaccount.name, ELSEWHERE)
-        else:
-            models[each.model] = (*models.get(each.model, ()), Deployment(each.url))
+            continue
+        deployment = Deployment(each.url, orchestration=each.orchestration)
+        for model in orchestrated(subaccount) if each.orchestration else (each.model,):
+            models[model] = (*models.get(model, ()), deployment)
     return models
 
 
 def merge_listing(
-    subaccount: SubAccount, listed: Sequence[Listed], before: Models, answers: Callable[[str], bool]
+    subaccount: SubAccount,
+    listed: Sequence[Listed],
+    before: Models,
+    answers: Callable[[str], bool],
+    orchestrated: Orchestrated = nothing,
 ) -> Models:
     """Tell which models run, with those of *before* that a gap in the list says nothing about.
 
     An empty list is all gap. In any other, one is kept that is missing or has no known status,
     if its endpoint *answers*, and one that is listed as running and has lost its model or its URL.
     """
-    found, status = running(subaccount, listed), {each.id: each.status for each in listed}
+    found, status = running(subaccount, listed, orchestrated), {each.id: each.status for each in listed}
     there = {each.id for deployments in found.values() for each in deployments}
 
     def is_kept(id: str) -> bool:
@@ -175,13 +191,13 @@ def _read(raw: JSON, subaccount: SubAccount) -> Iterator[Listed]:
     match raw:
         case {"id": str(name), **rest}:
             url = rest.get("deploymentUrl") or deployment_url(subaccount.key, name)
-            yield Listed(name, _model(rest), str(rest.get("status", "UNKNOWN")), str(url).rstrip("/"))
+            orchestration = rest.get("scenarioId") == ORCHESTRATION
+            model = "" if orchestration else _model(rest)
+            yield Listed(name, model, str(rest.get("status", "UNKNOWN")), str(url).rstrip("/"), orchestration)
 
 
 def _model(raw: Mapping[Any, JSON]) -> str:
-    """Read the name of the model under either spelling; an orchestration has none of its own."""
-    if raw.get("scenarioId") == _ORCHESTRATION:
-        return ""
+    """Read the name of the model under either spelling."""
     match raw:
         case {"details": {"resources": {"backendDetails": {"model": {"name": str(said)}}}}}:
             name = said.strip()

@@ -52,7 +52,7 @@ _UNREACHABLE = Fault(FaultKind.UNREACHABLE, "SAP AI Core could not be reached.")
 _NO_CONNECTION_IN_TIME = Fault(FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
 NO_ANSWER_IN_TIME: Final = Fault(FaultKind.TIMEOUT, "SAP AI Core did not answer in time.", unanswered=True)
 _BROKEN = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core broke off.")
-_TOO_MUCH = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core is larger than this proxy takes.")
+TOO_MUCH: Final = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core is larger than this proxy takes.")
 _REDIRECT = Fault(FaultKind.SERVER_ERROR, "SAP AI Core answered with a redirect, which is not followed.")
 
 
@@ -309,7 +309,7 @@ class Call:
                 parts.append(data)
                 size += len(data)
                 if size > limit:
-                    raise FaultError(_TOO_MUCH)
+                    raise FaultError(TOO_MUCH)
             else:
                 connection = self._reading()
                 yield connection.readable

@@ -1,10 +1,13 @@
 """Embeddings: one request of a client, posted in as many vendors' ways as there are."""
 
+from functools import partial
+from typing import ClassVar
+
 from dialects.capabilities.azure_versions import with_version_for
 from dialects.capabilities.models import ModelProfile, Vendor, profile_for
 from dialects.core.conversation import JSON
 from dialects.embeddings.openai import EmbeddingRequest, parse_request, render_response
-from dialects.embeddings.registry import EMBEDDING_DIALECTS
+from dialects.embeddings.registry import dialect_for, parts_of
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
 
@@ -13,6 +16,7 @@ class EmbeddingsProtocol(ProtocolHandler):
 
     name = "embeddings"
     dialect = "openai-embeddings"
+    orchestration: ClassVar[bool] = False
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - vectors come whole
         """Choose the path by the model's vendor."""
@@ -23,16 +27,27 @@ class EmbeddingsProtocol(ProtocolHandler):
         return with_version_for(self.build_endpoint(base_url, model, stream), body)
 
     def get_request_converter(self) -> RequestConverter:
-        """Write the body of the first call; Google and Amazon take one text a call."""
-        return _first_body
+        """Write the body of the first call, if it takes several."""
+        return partial(_first_body, self.orchestration)
 
     def get_response_converter(self) -> ResponseConverter:
         """Say the vectors of one call as OpenAI does."""
-        return _one_answer
+        return partial(_one_answer, self.orchestration)
 
     def speaks(self, profile: ModelProfile) -> bool:
         """Take the models that embed, and no other."""
         return profile.embeds
+
+
+class OrchestrationEmbeddingsProtocol(EmbeddingsProtocol):
+    """Posts to `/v2/embeddings` of an orchestration deployment, whoever the model's vendor is."""
+
+    name = "orchestration-embeddings"
+    orchestration = True
+
+    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body names the model
+        """Add the path, which is the same for all models."""
+        return base_url.rstrip("/") + "/v2/embeddings"
 
 
 def _path(profile: ModelProfile) -> str:
@@ -47,12 +62,13 @@ def _path(profile: ModelProfile) -> str:
             return "/embeddings"
 
 
-def _first_body(payload: JSON) -> JSON:
+def _first_body(orchestration: bool, payload: JSON) -> JSON:
     request = parse_request(payload)
     profile = profile_for(request.model)
-    return EMBEDDING_DIALECTS[profile.vendor].render_request(request, profile)[0].body
+    part = parts_of(request, profile)[0]
+    return dialect_for(profile, orchestration=orchestration).render_request(part, profile).body
 
 
-def _one_answer(body: JSON, model: str) -> JSON:
-    response = EMBEDDING_DIALECTS[profile_for(model).vendor].parse_response([body])
+def _one_answer(orchestration: bool, body: JSON, model: str) -> JSON:
+    response = dialect_for(profile_for(model), orchestration=orchestration).parse_response(body)
     return render_response(response, EmbeddingRequest(model, inputs=()))

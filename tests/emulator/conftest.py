@@ -7,13 +7,14 @@ import pytest
 
 from emulator import Running, World, serve
 from tests.emulator.client import Client
+from tests.support.worlds import mixed_world
 
 CALM = {"converse_sse": "repr", "split": None, "expires_in": 43199, "latency": 0, "catalogue": True}
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
-    with serve() as server:
+    with serve(mixed_world()) as server:
         yield server
 
 

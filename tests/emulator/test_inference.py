@@ -16,7 +16,7 @@ FLASH = "gemini-2.5-flash"
         ("nvidia--llama-3.2-nv-embedqa-1b", "embeddings", {"input": "a", "model": "x"}),
         ("amazon--titan-embed-text", "invoke", {"inputText": ["a", "b"]}),
         ("amazon--titan-embed-text", "invoke", {"inputText": "a", "model": "x"}),
-        ("gemini-embedding", "models/gemini-embedding:predict", {"instances": [{"content": "a"}, {"content": "b"}]}),
+        ("gemini-embedding", "models/gemini-embedding:predict", {"instances": [{"content": "a"}, {"content": ""}]}),
         (None, "v2/completion", {"config": {}}),
         (None, "v2/completion", {"config": {"modules": {"prompt_templating": {"prompt": {}, "model": {"name": "x"}}}}}),
     ],

@@ -10,12 +10,13 @@ import emulator
 from emulator.world import World, tenant
 from tests.support.running import Cloud, Proxy, running_proxy
 from tests.support.talking import MODELS
+from tests.support.worlds import mixed_world
 
 
 @pytest.fixture(scope="session")
 def shared_cloud() -> Iterator[Cloud]:
     """An emulator that nobody breaks."""
-    with emulator.serve() as running:
+    with emulator.serve(mixed_world()) as running:
         yield Cloud(running.url)
 
 
@@ -54,7 +55,7 @@ def wide_proxy(shared_wide_proxy: Proxy) -> Iterator[Proxy]:
 @pytest.fixture
 def cloud() -> Iterator[Cloud]:
     """An emulator of one's own, to break."""
-    with emulator.serve() as running:
+    with emulator.serve(mixed_world()) as running:
         yield Cloud(running.url)
 
 

@@ -14,6 +14,7 @@ import pytest
 import emulator
 from tests.support.processes import PATIENCE, Place, Run, free_port, new_place, until
 from tests.support.running import KEY, Cloud, Proxy, config_of
+from tests.support.worlds import mixed_world
 
 MODELS = {
     # client        model                            path
@@ -81,7 +82,7 @@ class Caller:
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
-    with emulator.serve() as running:
+    with emulator.serve(mixed_world()) as running:
         yield Cloud(running.url)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import emulator
-from emulator.world import default_world
 from gateway.config.settings import load
 from tests.support.processes import free_port, until
 from tests.support.running import Cloud, HttpAnswer, Proxy, config_of, serving
+from tests.support.worlds import mixed_world
 
 
 def ask(proxy: Proxy, model: str, *, stream: bool = False) -> HttpAnswer:
@@ -21,7 +21,7 @@ def ask(proxy: Proxy, model: str, *, stream: bool = False) -> HttpAnswer:
 def test_what_runs_there_is_asked_for_later_until_it_comes_up(tmp_path: Path, stream: bool) -> None:
     """Also where another subaccount has what could stand in: it does not."""
     port = free_port()
-    with emulator.serve() as here, emulator.serve(default_world(), port=port) as there:
+    with emulator.serve(mixed_world()) as here, emulator.serve(mixed_world(), port=port) as there:
         config = config_of(Cloud(there.url))
         config["subAccounts"]["us"]["deployment_models"] = {}
         config["subAccounts"]["eu"] = config_of(Cloud(here.url), {"gpt-4.1": []})["subAccounts"]["eu"]
@@ -31,7 +31,7 @@ def test_what_runs_there_is_asked_for_later_until_it_comes_up(tmp_path: Path, st
         with serving(load(file, {}, tmp_path), Cloud(here.url)) as proxy:
             ready, early = proxy.ask("GET", "/ready"), ask(proxy, "gpt-5", stream=stream)
             known = ask(proxy, "gpt-4.1", stream=stream)
-            with emulator.serve(default_world(), port=port):
+            with emulator.serve(mixed_world(), port=port):
                 assert until(lambda: proxy.ask("GET", "/ready").json["subaccounts"]["us"] == "ok")
                 late, unknown = ask(proxy, "gpt-5", stream=stream), ask(proxy, "gpt-17", stream=stream)
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import emulator
-from emulator.world import default_world
 from gateway.config.settings import load
 from tests.support.processes import SCRIPT, free_port, new_place, until
 from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, config_of, running_proxy, serving
+from tests.support.worlds import mixed_world
 
 OTHER = "sk-another-caller"
 GPT, CLAUDE, GEMINI = "gpt-5", "anthropic--claude-4.5-sonnet", "gemini-3.1-pro"
@@ -125,7 +125,7 @@ def test_a_signing_key_is_rotated_and_conversations_go_on(cloud: Cloud, tmp_path
 
 def test_of_a_deployment_that_is_not_listed_yet_the_caller_is_told_when_to_come_back(tmp_path: Path) -> None:
     port = free_port()
-    with emulator.serve(default_world(), port=port) as there:
+    with emulator.serve(mixed_world(), port=port) as there:
         config = config_of(Cloud(there.url))
         for account in config["subAccounts"].values():
             account["deployment_models"] = {}

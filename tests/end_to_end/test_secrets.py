@@ -14,6 +14,7 @@ from emulator.faults import FaultKind
 from tests.end_to_end.test_departure import MODELS, asking
 from tests.support.processes import until
 from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, config_of, running_proxy
+from tests.support.worlds import mixed_world
 
 TIMEOUTS = {"first_event": 2, "idle": 2, "answer": 2}
 OTHERS_WORDS = "another-callers-private-words"
@@ -33,7 +34,7 @@ QUIET = {FaultKind.HANG, FaultKind.STALL}
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
-    with emulator.serve() as running:
+    with emulator.serve(mixed_world()) as running:
         yield Cloud(running.url)
 
 

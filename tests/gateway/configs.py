@@ -39,8 +39,8 @@ def with_account(**keys):
 
 
 def rows(settings):
-    """Endpoints, field by field but for what they run: two of them count as equal whatever their weight."""
-    return {model: [astuple(each)[:-1] for each in endpoints] for model, endpoints in pools(settings).items()}
+    """Endpoints by where they are, weight and tier: two of them count as equal whatever their weight."""
+    return {model: [astuple(each)[:6] for each in endpoints] for model, endpoints in pools(settings).items()}
 
 
 def only(settings):

@@ -21,6 +21,7 @@ from routing.policy import Policy
 from routing.strategy import NO_CONTEXT, RoundRobinStrategy, SelectionContext
 from tests.support.processes import until
 from tests.support.running import Cloud, config_of
+from tests.support.worlds import mixed_world
 
 CLAUDE = "anthropic--claude-4.5-sonnet"
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
@@ -31,7 +32,7 @@ Build = Callable[..., Gateway]
 
 @pytest.fixture
 def cloud() -> Iterator[Cloud]:
-    with emulator.serve() as running:
+    with emulator.serve(mixed_world()) as running:
         yield Cloud(running.url)
 
 

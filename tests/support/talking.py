@@ -10,6 +10,7 @@ _TALKS = (Family.CLAUDE, Family.NOVA, Family.GEMINI, Family.GPT)
 _TWINS = {
     "anthropic--claude-4.5-haiku",
     "gemini-2.5-flash",
+    "gemini-2.5-flash-lite",
     "gemini-3.1-flash-lite",
     "gemini-3.5-flash-lite",
     "gpt-5-mini",

@@ -32,7 +32,7 @@ def test_texts_and_tokens_are_understood(given_input, inputs):
     request = embeddings.parse_request({"model": "m", "input": given_input, "encoding_format": "base64", "odd": 1})
 
     assert request == EmbeddingRequest("m", inputs, base64=True, extra={"odd": 1})
-    rendered = embeddings.render_request(request, AZURE)[0]
+    rendered = embeddings.render_request(request, AZURE)
     check_embeddings_request(rendered.body)
     assert rendered.dropped == ("odd",)
 
@@ -89,34 +89,39 @@ def test_vectors_that_are_none_make_no_sense():
         embeddings.unpacked("AACAPwA=")
 
 
-def test_answers_are_put_in_order_and_added_up():
-    bodies = [
-        {
-            "data": [{"index": 1, "embedding": [2]}, {"index": 0, "embedding": "AAAA"}],
-            "usage": {"prompt_tokens": 3},
-            "model": "m",
-        },
-        {"data": [{"index": 0, "embedding": [3]}], "usage": {"total_tokens": 2}},
-    ]
-
-    assert embeddings.parse_response(bodies) == EmbeddingResponse(("AAAA", (2.0,), (3.0,)), 5, "m")
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            {
+                "data": [{"index": 1, "embedding": [2]}, {"index": 0, "embedding": "AAAA"}],
+                "usage": {"prompt_tokens": 3},
+                "model": "m",
+            },
+            EmbeddingResponse(("AAAA", (2.0,)), 3, "m"),
+        ),
+        ({"data": [{"index": 0, "embedding": [3]}], "usage": {"total_tokens": 2}}, EmbeddingResponse(((3.0,),), 2)),
+    ],
+)
+def test_vectors_are_put_in_the_order_of_their_texts(body, expected):
+    assert embeddings.parse_response(body) == expected
 
 
 def test_azure_is_asked_for_what_the_client_wants():
     request = EmbeddingRequest("m", ("a", (1, 2)), 256, base64=True, user="u", input_type="query")
 
-    assert embeddings.render_request(request, AZURE)[0].body == {
+    assert embeddings.render_request(request, AZURE).body == {
         "input": ["a", [1, 2]],
         "encoding_format": "base64",
         "dimensions": 256,
         "user": "u",
     }
-    assert embeddings.render_request(request, AZURE)[0].dropped == ("input_type",)
+    assert embeddings.render_request(request, AZURE).dropped == ("input_type",)
 
 
 def test_nvidia_is_told_its_name_and_what_the_texts_are_for():
     request = EmbeddingRequest("m", ("a",), user="u", input_type="search_document", extra={"truncate": "END", "odd": 1})
-    rendered = embeddings.render_request(request, NVIDIA)[0]
+    rendered = embeddings.render_request(request, NVIDIA)
 
     assert rendered.body == {
         "input": ["a"],

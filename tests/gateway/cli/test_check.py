@@ -3,6 +3,7 @@
 import json
 import threading
 from contextlib import closing
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -11,14 +12,16 @@ import requests
 import emulator
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.cli.check import Finding, Mark, Report, check, examine, render
-from gateway.config.schema import Filters
+from gateway.config.schema import Filters, OrchestrationSection
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings, load, pools, with_discovered
 from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.upstream.discovery import Listed, Management, discover
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
+from routing.policy import ModelPolicy, Policy
 from routing.protocols import GeminiGenerateProtocol
+from tests.support.worlds import mixed_world
 
 
 def account(name="eu", models=None, *, url="https://api.example", discovery=False):
@@ -113,6 +116,73 @@ def test_a_name_that_says_another_model_is_wrong(name, runs):
     given = settings(account(models={name: ["d1"]}))
 
     assert findings(given, listed("d1", runs))[-1] == ("!!", f"{name} (d1) serves {runs or 'no model'}")
+
+
+ORCHESTRATION = Listed("d9", "", "RUNNING", "https://api.example/d9", orchestration=True)
+
+
+def of_orchestration(given, *deployments):
+    """What is said of *given*, where orchestration serves two models."""
+    report = examine(given, lambda _: None, lambda _: deployments, lambda _: ("anthropic--claude-4.5-sonnet", "gpt-5"))
+    return [(each.mark.value, each.text) for each in report.findings[1:]]
+
+
+def test_an_orchestration_deployment_has_one_line_however_many_models_it_serves():
+    one = of_orchestration(settings(account(discovery=True)), ORCHESTRATION)
+    filtered = settings(account(discovery=True), filters=Filters(exclude=["claude"]))
+    active = settings(account(discovery=True), orchestration=OrchestrationSection(standby=False))
+
+    assert one == [("ok", "orchestration (d9) runs and is added, on standby for 2 models")]
+    assert of_orchestration(filtered, ORCHESTRATION) == [
+        ("ok", "orchestration (d9) runs and is added, on standby for 1 model")
+    ]
+    assert of_orchestration(active, ORCHESTRATION) == [
+        ("ok", "orchestration (d9) runs and is added, asked for 2 models")
+    ]
+
+
+def test_an_orchestration_deployment_that_is_not_looked_up_is_not_served():
+    given = settings(account(models={"gpt-4.1": ["d1"]}))
+
+    assert of_orchestration(given, listed("d1"), ORCHESTRATION)[1:] == [
+        ("--", "orchestration (d9) runs and is not served")
+    ]
+
+
+def test_a_setting_for_a_model_that_orchestration_alone_serves_is_meant_for_it():
+    policy = Policy(models={"gpt-5": ModelPolicy(idle=1.0), "gpt-9": ModelPolicy(idle=1.0)})
+    found = of_orchestration(settings(account(discovery=True), policy=policy), ORCHESTRATION)
+
+    assert [text for mark, text in found if mark == "--"] == [
+        "routing.models.gpt-9: has no effect: gpt-9 is not deployed; did you mean gpt-5?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "orchestration", "discovery", "found"),
+    [
+        ("gpt-5", True, False, ("ok", f"gpt-5 (d9) runs, {CHAT.replace('chat', 'chat or openai-responses')}")),
+        ("claude-4.5-sonnet", False, True,
+         ("ok", f"claude-4.5-sonnet (d9) runs, where it is called anthropic--claude-4.5-sonnet, {CLAUDE}")),
+        ("gpt-5", False, False,
+         ("!!", 'gpt-5 (d9) is an orchestration deployment; write "orchestration": true beside its id or URL')),
+        ("gpt-4.1", True, False, ("!!", "gpt-4.1 (d9) serves no model of this name")),
+    ],
+)  # fmt: skip
+def test_an_orchestration_deployment_that_is_listed_by_hand_is_checked(model, orchestration, discovery, found):
+    by_hand = account(models={model: ["d9"]}, discovery=discovery)
+    [deployment] = by_hand.deployments[model]
+    by_hand = replace(by_hand, deployments={model: (replace(deployment, orchestration=orchestration),)})
+
+    assert of_orchestration(settings(by_hand), ORCHESTRATION) == [found]
+
+
+def test_a_deployment_of_one_model_that_is_said_to_be_orchestration_is_wrong():
+    by_hand = account(models={"gpt-4.1": ["d1"]})
+    [deployment] = by_hand.deployments["gpt-4.1"]
+    by_hand = replace(by_hand, deployments={"gpt-4.1": (replace(deployment, orchestration=True),)})
+
+    assert of_orchestration(settings(by_hand), listed("d1")) == [("!!", "gpt-4.1 (d1) is no orchestration deployment")]
 
 
 def test_what_is_looked_up_is_taken_for_what_it_says_it_runs():
@@ -288,7 +358,7 @@ def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):
 
 def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
     """One subaccount is looked up, the other lists a good, a stopped, a missing and a mistaken deployment."""
-    with emulator.serve() as running, closing(ManagementClient()) as client:
+    with emulator.serve(mixed_world()) as running, closing(ManagementClient()) as client:
         tenants = requests.get(f"{running.url}/admin/tenants", timeout=5).json()
         first = {each["model"]: each["id"] for each in tenants["us"]["deployments"] if each["status"] == "RUNNING"}
         stopped = next(each for each in tenants["us"]["deployments"] if each["status"] == "STOPPED")

@@ -53,7 +53,7 @@ def test_a_demo_is_ready_when_it_is_there_and_gone_when_it_is_closed() -> None:
     with Demo() as demo:
         settings = load(demo.config, {}, Path("/nowhere"))
         assert settings.subaccounts.keys() == {"eu", "us"}
-        assert "gpt-4.1" in pools(settings)
+        assert {"gpt-5.5", "gemini-3.5-flash", "anthropic--claude-4.5-sonnet"} <= pools(settings).keys()
         assert demo.url in demo.config.read_text()
         assert demo.config.stat().st_mode & 0o777 == 0o600
         assert KEY in json.loads(demo.config.read_text())["secret_authentication_tokens"]

@@ -16,13 +16,14 @@ from gateway.cli import main as command_line
 from gateway.config.settings import Settings
 from tests.support.processes import free_port
 from tests.support.running import Cloud, config_of
+from tests.support.worlds import mixed_world
 
 Ask = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
-    with emulator.serve() as running:
+    with emulator.serve(mixed_world()) as running:
         yield Cloud(running.url)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config.schema import Filters
 from gateway.config.service_keys import Secret
-from gateway.config.settings import SettingsError, load, with_discovered
+from gateway.config.settings import SettingsError, load, pools, with_discovered
 from gateway.config.subaccounts import Deployment
 from tests.gateway.configs import BASE, KEY, VARIABLES, only, rows, with_account
 
@@ -121,6 +121,69 @@ def test_what_is_discovered_is_added_filtered_and_never_twice(settings_of):
         "n": (Deployment("https://x/d3"),),
     }
     assert only(with_discovered(settings, {})).deployments == only(settings).deployments
+
+
+ORCHESTRATED = Deployment(f"{BASE}/d9", orchestration=True)
+
+
+def test_every_model_of_an_orchestration_deployment_is_added_on_standby(settings_of):
+    settings = settings_of(with_account(discovery=True) | {"model_filters": {"exclude": ["secret"]}})
+    found = {"m": (Deployment(f"{BASE}/d1"), ORCHESTRATED), "n": (ORCHESTRATED,), "secret": (ORCHESTRATED,)}
+    endpoints = pools(with_discovered(settings, {"eu": found}))
+
+    assert {
+        name: [(each.deployment, each.orchestration, each.standby) for each in endpoints[name]] for name in "mn"
+    } == {
+        "m": [("d1", False, False), ("d9", True, True)],
+        "n": [("d9", True, True)],
+    }
+    assert list(endpoints) == ["m", "n"]
+
+
+def test_orchestration_deployments_are_not_on_standby_where_the_settings_say_so(settings_of):
+    settings = settings_of(with_account(discovery=True) | {"orchestration": {"standby": False}})
+    [endpoint] = pools(with_discovered(settings, {"eu": {"m": (ORCHESTRATED,)}}))["m"]
+
+    assert (endpoint.orchestration, endpoint.standby) == (True, False)
+
+
+@pytest.mark.parametrize("by", ["deployment_ids", "deployment_models"])
+def test_a_deployment_may_be_said_to_be_orchestration_by_hand(settings_of, by):
+    entry = {"id": "d9"} if by == "deployment_ids" else {"url": f"{BASE}/d9"}
+    settings = settings_of(with_account(**{by: {"m": {**entry, "orchestration": True, "weight": 3}}}))
+    [endpoint] = pools(settings)["m"]
+
+    assert (endpoint.orchestration, endpoint.standby, endpoint.weight) == (True, True, 3.0)
+
+
+def test_an_orchestration_deployment_that_is_listed_by_hand_is_known_as_such_once_it_is_looked_up(settings_of):
+    """It is asked for the model by its own name, and added for all others."""
+    settings = settings_of(
+        with_account(deployment_ids={"claude-4.5-sonnet": {"id": "d9", "weight": 5}}, discovery=True)
+    )
+    found = {"anthropic--claude-4.5-sonnet": (ORCHESTRATED,), "gpt-5": (ORCHESTRATED,)}
+
+    assert only(with_discovered(settings, {"eu": found})).deployments == {
+        "claude-4.5-sonnet": (
+            Deployment(ORCHESTRATED.url, 5.0, 0, "anthropic--claude-4.5-sonnet", orchestration=True),
+        ),
+        "gpt-5": (ORCHESTRATED,),
+    }
+
+
+def test_what_orchestration_serves_joins_the_model_under_the_name_that_it_is_configured_by(settings_of):
+    two = with_account(deployment_ids={"claude-4.6-sonnet": "d1"})
+    two["subAccounts"]["us"] = with_account(deployment_ids={})["subAccounts"]["eu"]
+    spare = Deployment(f"{BASE}/d9", orchestration=True)
+    names = ("anthropic--claude-4.6-sonnet", "claude-sonnet-4.6", "gpt-5.5")
+    served = pools(with_discovered(settings_of(two), {"us": dict.fromkeys(names, (spare,))}))
+
+    assert [(each.url, each.runs, each.standby) for each in served["claude-4.6-sonnet"]] == [
+        (f"{BASE}/d1", "", False),
+        (f"{BASE}/d9", "anthropic--claude-4.6-sonnet", True),
+    ]
+    assert [(each.model, each.runs) for each in served["gpt-5.5"]] == [("gpt-5.5", "gpt-5.5")]
+    assert served.keys() == {"claude-4.6-sonnet", "gpt-5.5"}
 
 
 def test_a_model_with_an_empty_list_has_no_deployments_there(settings_of):

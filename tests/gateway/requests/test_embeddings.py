@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Conversation, Usage
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.embeddings.openai import parse_request
+from dialects.embeddings.registry import parts_of
 from dialects.interface import Envelope
 from dialects.translator import ClientRequest
 from gateway.requests.embeddings import EmbeddingExchange
@@ -28,8 +30,10 @@ def exchange(bench: Bench, **body: Any) -> EmbeddingExchange:
     envelope = Envelope("token", TITAN, 1, Conversation(TITAN))
     request = ClientRequest("openai-embeddings", asked, envelope)
     attempts = bench.router.attempts(TITAN, client=request.client)
+    embedding = parse_request(asked)
     return EmbeddingExchange(
-        parse_request(asked),
+        embedding,
+        parts_of(embedding, profile_for(TITAN)),
         IncomingRequest("id", "caller", request, bench.timeouts, bench.clock()),
         attempts,
         bench.backends,

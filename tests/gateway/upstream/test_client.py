@@ -24,6 +24,7 @@ from routing.load_balancer import LoadBalancer
 from routing.policy import Timeouts
 from routing.request_router import RequestRouter
 from tests.support.running import Cloud, config_of
+from tests.support.worlds import mixed_world
 
 MODEL = "gpt-4.1"
 BODY: JSON = {"messages": [{"role": "user", "content": "Hello"}]}
@@ -80,7 +81,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    with emulator.serve() as running:
+    with emulator.serve(mixed_world()) as running:
         bench = Bench(Cloud(running.url), tmp_path)
         with closing(bench.transport), closing(bench.management):
             yield bench

@@ -15,6 +15,7 @@ from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.upstream.discovery import Management, discover, listing, merge_listing, statuses
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import Token, TokenSource
+from tests.support.worlds import mixed_world
 
 BASE = "https://api.example/v2"
 ACCOUNT = SubAccount("eu", "team-a", ServiceKey("id", Secret("s"), "https://auth/oauth/token", BASE), {})
@@ -78,7 +79,6 @@ def test_a_model_is_found_under_either_spelling(spelling):
         deployment("d1", status="STOPPED"),
         deployment("d1", status="DEAD"),
         deployment("d1", model="", scenarioId="orchestration"),
-        deployment("d1", scenarioId="orchestration"),
         deployment("d1", model=""),
         deployment("d1", details=None),
         deployment("d1", "gpt-realtime", deploymentUrl="wss://realtime.example/d1"),
@@ -134,6 +134,58 @@ def test_a_deployment_at_another_address_than_the_api_is_left_out_and_gets_no_to
 @pytest.mark.parametrize("name", ["x" * 201, "gpt-4.1\n-x", "gpt\x00"])
 def test_a_name_that_no_model_can_have_names_none(name):
     assert list(discover(ACCOUNT, Pages(deployment("d1", name), deployment("d2")))) == ["gpt-4.1"]
+
+
+def orchestration(name, status="RUNNING", **more):
+    return deployment(name, "", status, scenarioId="orchestration", **more)
+
+
+def orchestrated(_):
+    return "gpt-4.1", "gpt-5"
+
+
+def test_an_orchestration_deployment_runs_every_model_that_is_orchestrated():
+    get = Pages(orchestration("d1"), deployment("d2"), orchestration("d3"), orchestration("d4", "STOPPED"))
+    one, three = (Deployment(f"{BASE}/inference/deployments/{name}", orchestration=True) for name in ("d1", "d3"))
+
+    assert discover(ACCOUNT, get, orchestrated) == {"gpt-4.1": (one, D2, three), "gpt-5": (one, three)}
+
+
+def test_a_model_that_an_orchestration_deployment_is_said_to_run_is_not_its_own():
+    found = discover(ACCOUNT, Pages(deployment("d1", "m", scenarioId="orchestration")), orchestrated)
+
+    assert list(found) == ["gpt-4.1", "gpt-5"]
+
+
+def test_which_models_are_orchestrated_is_asked_only_where_orchestration_runs():
+    asked = []
+    discover(ACCOUNT, Pages(deployment("d1"), orchestration("d2", "PENDING")), asked.append)
+
+    assert asked == []
+
+
+def test_an_orchestration_deployment_at_another_address_is_left_out_and_gets_no_token():
+    raw = orchestration("d1", deploymentUrl="https://other.example/v2/inference/deployments/d1")
+
+    assert discover(ACCOUNT, Pages(raw), orchestrated) == {}
+
+
+def test_a_gap_in_a_list_takes_no_model_from_an_orchestration_deployment_that_answers():
+    before = {model: (Deployment(D1.url, orchestration=True),) for model in orchestrated(ACCOUNT)}
+    rows = listing(ACCOUNT, Pages(deployment("d2")))
+
+    assert merge_listing(ACCOUNT, rows, before, {"d1"}.__contains__, orchestrated) == {
+        "gpt-4.1": (D2, *before["gpt-4.1"]),
+        "gpt-5": before["gpt-5"],
+    }
+    assert merge_listing(ACCOUNT, rows, before, set().__contains__, orchestrated) == {"gpt-4.1": (D2,)}
+
+
+def test_a_model_that_is_orchestrated_no_more_leaves_a_deployment_that_runs_on():
+    before = {"gemini": (Deployment(D1.url, orchestration=True),)}
+    rows = listing(ACCOUNT, Pages(orchestration("d1")))
+
+    assert list(merge_listing(ACCOUNT, rows, before, {"d1"}.__contains__, orchestrated)) == ["gpt-4.1", "gpt-5"]
 
 
 def test_every_status_is_told_by_id():
@@ -276,7 +328,7 @@ def test_an_error_is_a_fault_after_one_question(status, body):
 
 @pytest.fixture
 def core():
-    with emulator.serve() as running, closing(ManagementClient()) as client:
+    with emulator.serve(mixed_world()) as running, closing(ManagementClient()) as client:
         tenants = requests.get(f"{running.url}/admin/tenants", timeout=60).json()
         accounts = [
             SubAccount(name, each["resource_group"], parse(each["service_key"], env={}, base=Path()), {})

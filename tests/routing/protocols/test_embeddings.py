@@ -5,11 +5,13 @@ import pytest
 from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError, FaultKind
 from routing.protocols import EmbeddingsProtocol, OpenAIChatProtocol, ProtocolHandler, protocol_for
+from routing.protocols.embeddings import OrchestrationEmbeddingsProtocol
 
 URL = "https://api.example/v2/inference/deployments/d1"
 EMBEDDINGS = EmbeddingsProtocol()
+ORCHESTRATION = OrchestrationEmbeddingsProtocol()
 CLIENT = "openai-embeddings"
-EMBEDDING_DIALECTS = (
+EMBEDDERS = (
     "text-embedding-3-small",
     "amazon--titan-embed-text",
     "amazon--titan-embed-image",
@@ -35,7 +37,7 @@ def test_the_path_is_the_vendors_and_never_that_of_a_stream(base, stream, model,
     assert EMBEDDINGS.build_endpoint(base, model, stream) == URL + expected
 
 
-@pytest.mark.parametrize("model", EMBEDDING_DIALECTS)
+@pytest.mark.parametrize("model", EMBEDDERS)
 def test_it_takes_every_model_that_embeds(model):
     assert EMBEDDINGS.speaks(profile_for(model))
     assert isinstance(protocol_for(model, CLIENT), EmbeddingsProtocol)
@@ -82,7 +84,10 @@ def test_its_name_and_its_dialect_say_embeddings():
         ("text-embedding-3-small", {"input": ["one", "two"], "encoding_format": "float", "dimensions": 3}),
         ("amazon--titan-embed-text", {"inputText": "one", "dimensions": 3}),
         ("amazon--titan-embed-image", {"inputText": "one", "embeddingConfig": {"outputEmbeddingLength": 3}}),
-        ("gemini-embedding", {"instances": [{"content": "one"}], "parameters": {"outputDimensionality": 3}}),
+        (
+            "gemini-embedding",
+            {"instances": [{"content": "one"}, {"content": "two"}], "parameters": {"outputDimensionality": 3}},
+        ),
         ("gemini-embedding-2", {"content": {"parts": [{"text": "one"}]}, "outputDimensionality": 3}),
         (
             "nvidia--llama-3.2-nv-embedqa-1b",
@@ -143,3 +148,33 @@ def test_each_vendors_answer_is_said_as_openai_says_it(model, answer, tokens):
 )
 def test_a_body_that_says_more_takes_a_version_that_knows_it(model, body, path):
     assert EMBEDDINGS.build_endpoint_for(URL, model, body, stream=False) == URL + path
+
+
+@pytest.mark.parametrize("base", [URL, URL + "/"])
+@pytest.mark.parametrize("model", EMBEDDERS)
+def test_orchestration_is_asked_on_one_path_for_every_model(base, model):
+    body = {"config": {}, "input": {"text": ["a"]}}
+
+    assert ORCHESTRATION.build_endpoint(base, model, stream=False) == f"{URL}/v2/embeddings"
+    assert ORCHESTRATION.build_endpoint_for(base, model, body, stream=False) == f"{URL}/v2/embeddings"
+    assert ORCHESTRATION.speaks(profile_for(model))
+
+
+def test_orchestration_is_told_the_model_and_answers_as_openai_does():
+    request = {"model": "gemini-embedding", "input": ["one", "two"], "dimensions": 3}
+    result = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -1]}], "model": "g"}
+    answer = {"request_id": "r", "final_result": {**result, "usage": {"prompt_tokens": 4, "total_tokens": 4}}}
+
+    body = ORCHESTRATION.get_request_converter()(request)
+    said = ORCHESTRATION.get_response_converter()(answer, "gemini-embedding")
+
+    params = {"encoding_format": "float", "dimensions": 3}
+    model = {"name": "gemini-embedding", "max_retries": 0, "params": params}
+    assert body == {"config": {"modules": {"embeddings": {"model": model}}}, "input": {"text": ["one", "two"]}}
+    assert said == {
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -1.0]}],
+        "model": "gemini-embedding",
+        "usage": {"prompt_tokens": 4, "total_tokens": 4},
+    }
+    assert (ORCHESTRATION.name, ORCHESTRATION.dialect) == ("orchestration-embeddings", CLIENT)

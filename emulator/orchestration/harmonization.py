@@ -1,0 +1,134 @@
+"""A harmonized request, as the model behind it is asked: in the body of its vendor, under the rules of its vendor."""
+
+import re
+from dataclasses import dataclass, replace
+
+from emulator.bedrock_converse import request_parser as converse_parser
+from emulator.bedrock_converse import validation as converse_validation
+from emulator.body_fields import content_blocks
+from emulator.claude_invoke import request_parser as claude_parser
+from emulator.claude_invoke import validation as claude_validation
+from emulator.errors import ErrorResponse
+from emulator.gemini_generate import request_parser as gemini_parser
+from emulator.gemini_generate import validation as gemini_validation
+from emulator.model_io import ModelRequest
+from emulator.models import Family, Model, Thinking
+from emulator.openai_chat import request_parser as chat_parser
+from emulator.openai_chat import validation as chat_validation
+from emulator.orchestration.failures import REQUEST_BODY, ModuleFailure, from_provider
+from emulator.orchestration.parameters import check_parameters, token_limit
+from emulator.orchestration.to_claude import claude_body
+from emulator.orchestration.to_gemini import gemini_body
+from emulator.orchestration.to_nova import nova_body
+from emulator.world import Json
+
+_DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+[;,]")
+
+
+@dataclass(frozen=True, slots=True)
+class Harmonized:
+    """What orchestration asks of whichever model: a conversation in the words of OpenAI's chat."""
+
+    model: Model
+    messages: list[Json]
+    params: Json
+    tools: list[Json]
+    response_format: Json
+
+
+def model_request(asked: Harmonized) -> ModelRequest:
+    """Ask a model in its vendor's words; raises where the service or the vendor would refuse."""
+    check_parameters(asked.model, asked.params)
+    try:
+        match asked.model.family:
+            case Family.CLAUDE:
+                return _claude(asked)
+            case Family.GEMINI:
+                return _gemini(asked)
+            case Family.NOVA:
+                return _nova(asked)
+            case _:
+                return _gpt(asked)
+    except ErrorResponse as error:
+        raise from_provider(error) from None
+
+
+def check_files(messages: list[Json]) -> None:
+    """Refuse files that do not say what they are."""
+    for message in messages:
+        for part in content_blocks(message.get("content"), type="text"):
+            data = part["file"]["file_data"] if "file" in part else ""
+            if data.startswith("data:") and not _DATA_URI.match(data):
+                raise ModuleFailure(
+                    "Invalid file_data format. MIME type is required in data URI "
+                    "(e.g., 'data:application/pdf;base64,...').",
+                    REQUEST_BODY,
+                )
+
+
+def _claude(asked: Harmonized) -> ModelRequest:
+    """Ask a Claude."""
+    body = claude_body(asked.model, asked.messages, asked.params, asked.tools)
+    schema = _schema(asked.response_format)
+    if schema and asked.model.output_config:
+        wanted = {"format": {"type": "json_schema", "schema": schema}}
+        body["output_config"] = body.get("output_config", {}) | wanted
+    claude_validation.check(asked.model, body)
+    return _with_schema(claude_parser.parse_request(asked.model, body), schema)
+
+
+def _gemini(asked: Harmonized) -> ModelRequest:
+    """Ask a Gemini."""
+    body = gemini_body(asked.model, asked.messages, asked.params, asked.tools, asked.response_format)
+    gemini_validation.check(asked.model, body)
+    return gemini_parser.parse_request(asked.model, body)
+
+
+def _nova(asked: Harmonized) -> ModelRequest:
+    """Ask a Nova."""
+    body = nova_body(asked.messages, asked.params, asked.tools)
+    converse_validation.check(asked.model, body)
+    return _with_schema(converse_parser.parse_request(asked.model, body), _schema(asked.response_format))
+
+
+def _gpt(asked: Harmonized) -> ModelRequest:
+    """Ask a GPT, which knows neither cache marks nor reasoning."""
+    body: Json = {key: value for key, value in asked.params.items() if key not in ("max_tokens", "stream_options")}
+    limit = token_limit(asked.params)
+    if limit is not None:
+        thinks = asked.model.thinking is Thinking.ALWAYS
+        body.pop("max_completion_tokens", None)
+        body["max_completion_tokens" if thinks else "max_tokens"] = limit
+    body["messages"] = [_plain(message) for message in asked.messages]
+    if asked.tools:
+        body["tools"] = [{key: tool[key] for key in ("type", "function")} for tool in asked.tools]
+    if asked.response_format:
+        body["response_format"] = asked.response_format
+    chat_validation.check(asked.model, body)
+    return chat_parser.parse_request(asked.model, body)
+
+
+def _plain(message: Json) -> Json:
+    """Leave out of a message what only Claude and Gemini have."""
+    kept = {key: value for key, value in message.items() if key != "reasoning_content"}
+    if isinstance(message.get("content"), list):
+        kept["content"] = [
+            {key: value for key, value in part.items() if key != "cache_control"} for part in message["content"]
+        ]
+    return kept
+
+
+def _schema(wanted: Json) -> Json | None:
+    """Read the schema the answer must fit; an empty one stands for any JSON."""
+    match wanted.get("type"):
+        case "json_schema":
+            return dict(wanted["json_schema"].get("schema") or {})
+        case "json_object":
+            return {}
+        case _:
+            return None
+
+
+def _with_schema(asked: ModelRequest, schema: Json | None) -> ModelRequest:
+    """Hold an answer to a schema that the vendor's body has no field for."""
+    return asked if schema is None else replace(asked, schema=schema)

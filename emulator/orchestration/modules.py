@@ -1,0 +1,184 @@
+"""What stands around the model: grounding, masking, filtering and translation, each as simple as can be seen to act."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from emulator.orchestration.failures import REQUEST_BODY, ModuleFailure
+from emulator.world import Json
+
+_INPUT_FILTER = "Filtering Module - Input Filter"
+_FILTERED = "Content filtered due to safety violations. Please modify the prompt and try again."
+_HARM = re.compile(r"\bharm:(\w+)\b")
+"""How a prompt pretends to be harmful: `harm:violence`, `harm:jailbreak`, `harm:privacy`."""
+_SEVERITY = 6
+_PATTERNS = {
+    "profile-email": ("EMAIL", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
+    "profile-phone": ("PHONE", re.compile(r"\+\d[\d ()/-]{6,}\d")),
+    "profile-iban": ("IBAN", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")),
+    "profile-url": ("URL", re.compile(r"https?://[^\s\"'<>]+")),
+}
+"""The entities that are found; the others are accepted, and nothing is found of them."""
+
+
+@dataclass(slots=True)
+class Masks:
+    """What was masked in one request, so that pseudonyms can be undone."""
+
+    undone: dict[str, str] = field(default_factory=dict)
+    _counts: dict[str, int] = field(default_factory=dict)
+
+    def pseudonym(self, label: str, original: str) -> str:
+        """Find or make the pseudonym of a text: the same for the same text."""
+        for mask, known in self.undone.items():
+            if known == original and mask.startswith(label):
+                return mask
+        self._counts[label] = self._counts.get(label, 0) + 1
+        mask = f"{label}_{self._counts[label]}"
+        self.undone[mask] = original
+        return mask
+
+    def unmask(self, text: str) -> str:
+        """Put the original texts back."""
+        for mask in sorted(self.undone, key=len, reverse=True):
+            text = text.replace(mask, self.undone[mask])
+        return text
+
+
+def masking_of(modules: Json) -> list[Json]:
+    """List the masking providers of a configuration, by either name of the list."""
+    masking = modules.get("masking") or {}
+    providers: list[Json] = masking.get("providers") or masking.get("masking_providers") or []
+    return providers
+
+
+def mask_text(text: str, providers: list[Json], masks: Masks) -> str:
+    """Replace what the providers look for."""
+    for provider in providers:
+        keep = provider["method"] == "pseudonymization"
+        allowed = provider.get("allowlist") or []
+        for entity in provider["entities"]:
+            text = _mask_entity(text, entity, masks, allowed, keep=keep)
+    return text
+
+
+def _mask_entity(text: str, entity: Json, masks: Masks, allowed: list[str], *, keep: bool) -> str:
+    """Replace one kind of entity; with *keep*, by a pseudonym."""
+    strategy = entity.get("replacement_strategy") or {}
+    if "regex" in entity:
+        label, pattern = strategy["value"], re.compile(entity["regex"])
+    elif entity["type"] in _PATTERNS:
+        label, pattern = _PATTERNS[entity["type"]]
+        label = strategy.get("value", f"MASKED_{label}")
+    else:
+        return text
+
+    def replace(found: re.Match[str]) -> str:
+        if found[0] in allowed:
+            return found[0]
+        return masks.pseudonym(label, found[0]) if keep or "value" in strategy else label
+
+    return pattern.sub(replace, text)
+
+
+def mask_messages(messages: list[Json], providers: list[Json], masks: Masks) -> list[Json]:
+    """Replace what the providers look for in every text of a conversation; files must have a rule of their own."""
+    if not all(provider.get("mask_file_input_method") for provider in providers) and any(
+        part.get("type") == "file" for message in messages for part in _parts(message)
+    ):
+        raise ModuleFailure("mask_file_input_method is required if file inputs are provided", REQUEST_BODY)
+    return [_changed(message, lambda text: mask_text(text, providers, masks)) for message in messages]
+
+
+def _changed(message: Json, change: Callable[[str], str]) -> Json:
+    """Change the texts of a message."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return {**message, "content": change(content)}
+    parts = [{**part, "text": change(part["text"])} if "text" in part else part for part in _parts(message)]
+    return {**message, "content": parts}
+
+
+def _parts(message: Json) -> list[Json]:
+    """List the parts of a message's content; none if it is a text."""
+    content: Any = message.get("content")
+    return content if isinstance(content, list) else []
+
+
+def masking_result(messages: list[Json]) -> Json:
+    """Say what was masked."""
+    return {"message": "Input to LLM is masked successfully.", "data": {"masked_template": json.dumps(messages)}}
+
+
+def said_in(messages: list[Json]) -> str:
+    """Join every text of a conversation."""
+    texts: list[str] = []
+    for message in messages:
+        content = message.get("content")
+        texts += [content] if isinstance(content, str) else [part["text"] for part in _parts(message) if "text" in part]
+    return "\n".join(texts)
+
+
+def harms_in(text: str, filters: list[Json]) -> Json:
+    """Find what filters object to: by filter, its findings; empty if there is nothing."""
+    pretended = set(_HARM.findall(text))
+    found: Json = {}
+    for one in filters:
+        config = one.get("config") or {}
+        if one["type"] == "azure_content_safety":
+            blocked = any(harm in pretended and config.get(harm, _SEVERITY) < _SEVERITY for harm in config)
+            shield = config.get("prompt_shield") is True and "jailbreak" in pretended
+            if blocked or shield:
+                severities = {_title(harm): _SEVERITY if harm in pretended else 0 for harm in config if harm in _HARMS}
+                found[one["type"]] = severities | ({"userPromptAnalysis": {"attackDetected": True}} if shield else {})
+        elif flagged := {crime: True for crime, on in config.items() if on and crime in pretended}:
+            found[one["type"]] = flagged
+    return found
+
+
+_HARMS = ("hate", "self_harm", "sexual", "violence")
+
+
+def _title(harm: str) -> str:
+    """Write a harm as the safety service does."""
+    return "".join(word.capitalize() for word in harm.split("_"))
+
+
+def filter_input(messages: list[Json], filters: list[Json], steps: Json) -> None:
+    """Refuse a prompt that a filter objects to; otherwise record that it passed."""
+    found = harms_in(said_in(messages), filters)
+    if found:
+        steps["input_filtering"] = {"message": _FILTERED, "data": found}
+        raise ModuleFailure(_FILTERED, _INPUT_FILTER)
+    steps["input_filtering"] = {
+        "message": "Input Filter passed successfully.",
+        "data": {one["type"]: {} for one in filters},
+    }
+
+
+def filtering_result(found: Json, filters: list[Json]) -> Json:
+    """Say what an output filter found."""
+    if found:
+        return {"message": "Content filtered due to safety violations.", "data": found}
+    return {"message": "Output Filter passed successfully.", "data": {one["type"]: {} for one in filters}}
+
+
+def ground(grounding: Json, values: Json, steps: Json) -> Json:
+    """Look documents up: the value of the placeholder for what was found."""
+    placeholders = grounding["config"]["placeholders"]
+    query = " ".join(values.get(name, "") for name in placeholders["input"]).strip()
+    found = f"A document about: {query}"
+    steps["grounding"] = {
+        "message": "grounding result",
+        "data": {"grounding_query": query, "grounding_result": found},
+    }
+    return {placeholders["output"]: found}
+
+
+def record_translation(translation: Json, steps: Json, side: str) -> None:
+    """Record a translation; the words stay as they are."""
+    if side in translation:
+        language = translation[side]["config"]["target_language"]
+        steps[f"{side}_translation"] = {"message": f"Translated {side} to {json.dumps(language)} successfully."}

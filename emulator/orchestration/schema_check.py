@@ -1,0 +1,121 @@
+"""What is wrong with a body by its schema: the first problem, and where it stands."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.world import Json
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A value that does not fit its schema."""
+
+    text: str
+    place: tuple[str | int, ...]
+
+    def __str__(self) -> str:
+        path = ""
+        for step in self.place:
+            path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+        return f"{self.text} - '{path}'" if path else self.text
+
+
+def find_problem(value: Any, schema: Json, place: tuple[str | int, ...] = ()) -> Problem | None:
+    """Find what is wrong with a value.
+
+    A schema is a part of JSON Schema. Beside it stands `switch`: the name of a property, and a schema for each of
+    its values.
+    """
+    if "oneOf" in schema:
+        return _of_several(value, schema["oneOf"], place)
+    kinds = schema.get("type", ())
+    kinds = (kinds,) if isinstance(kinds, str) else kinds
+    if kinds and not any(_is(value, kind) for kind in kinds):
+        return Problem(f"{value!r} is not of type {', '.join(map(repr, kinds))}", place)
+    if "enum" in schema and value not in schema["enum"]:
+        return Problem(f"{value!r} is not one of {schema['enum']!r}", place)
+    if isinstance(value, str):
+        return _in_text(value, schema, place)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _in_number(value, schema, place)
+    if isinstance(value, list):
+        return _in_list(value, schema, place)
+    return _in_object(value, schema, place) if isinstance(value, dict) else None
+
+
+def _is(value: Any, kind: str) -> bool:
+    """Whether a value is of a type; true and false are no numbers."""
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return isinstance(value, _TYPES[kind])
+
+
+def _of_several(value: Any, schemas: list[Json], place: tuple[str | int, ...]) -> Problem | None:
+    """Find what is wrong with a value of which one schema must be true: the deepest problem, of the first schema."""
+    problems = [find_problem(value, schema, place) for schema in schemas]
+    found = [problem for problem in problems if problem is not None]
+    return max(found, key=lambda problem: len(problem.place)) if len(found) == len(problems) else None
+
+
+def _in_text(value: str, schema: Json, place: tuple[str | int, ...]) -> Problem | None:
+    """Find what is wrong with a text."""
+    if len(value) < schema.get("minLength", 0):
+        return Problem(f"{value!r} should be non-empty", place)
+    if len(value) > schema.get("maxLength", len(value)):
+        return Problem(f"{value!r} is too long", place)
+    if "pattern" in schema and not re.search(schema["pattern"], value):
+        return Problem(f"{value!r} does not match {schema['pattern']!r}", place)
+    return None
+
+
+def _in_number(value: float, schema: Json, place: tuple[str | int, ...]) -> Problem | None:
+    """Find what is wrong with a number."""
+    if value < schema.get("minimum", value):
+        return Problem(f"{value!r} is less than the minimum of {schema['minimum']}", place)
+    if value > schema.get("maximum", value):
+        return Problem(f"{value!r} is greater than the maximum of {schema['maximum']}", place)
+    return None
+
+
+def _in_list(value: list[Any], schema: Json, place: tuple[str | int, ...]) -> Problem | None:
+    """Find what is wrong with a list, or with the first of its items that is wrong."""
+    if len(value) < schema.get("minItems", 0):
+        return Problem(f"{value!r} should be non-empty", place)
+    found = (find_problem(item, schema.get("items", {}), (*place, at)) for at, item in enumerate(value))
+    return next((problem for problem in found if problem is not None), None)
+
+
+def _in_object(value: Json, schema: Json, place: tuple[str | int, ...]) -> Problem | None:
+    """Find what is wrong with an object: a key that is missing or too many, or the first value that is wrong."""
+    if "switch" in schema:
+        key, cases = schema["switch"]
+        if key not in value:
+            return Problem(f"{key!r} is a required property", place)
+        if not isinstance(value[key], str) or value[key] not in cases:
+            return Problem(f"{value[key]!r} is not one of {list(cases)!r}", (*place, key))
+        return find_problem(value, cases[value[key]], place)
+    for key in schema.get("required", ()):
+        if key not in value:
+            return Problem(f"{key!r} is a required property", place)
+    if len(value) < schema.get("minProperties", 0):
+        return Problem(f"{value!r} should be non-empty", place)
+    properties = schema.get("properties", {})
+    more = schema.get("additionalProperties", True)
+    if more is False and (odd := [key for key in value if key not in properties]):
+        names = ", ".join(map(repr, odd))
+        were = "was" if len(odd) == 1 else "were"
+        return Problem(f"Additional properties are not allowed ({names} {were} unexpected)", place)
+    rest = more if isinstance(more, dict) else {}
+    found = (find_problem(item, properties.get(key, rest), (*place, key)) for key, item in value.items())
+    return next((problem for problem in found if problem is not None), None)
