@@ -7,6 +7,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Final
 
+from dialects.capabilities.model_identity import identity
 from dialects.capabilities.models import ModelProfile, Vendor, canonical, profile_for
 
 
@@ -106,6 +107,7 @@ RETIREMENTS: Final[Mapping[str, Retirement]] = {
     "o4-mini": Retirement(date(2026, 10, 16), _MINI),
 }
 """What has ended, for saying so where SAP AI Core's own catalogue cannot be read; none of it is ever asked for."""
+_RETIRED: Final = {identity(name): retirement for name, retirement in RETIREMENTS.items()}
 
 
 @lru_cache(maxsize=1024)
@@ -128,7 +130,7 @@ def built_in(name: str, model: str = "") -> ModelInfo:
     model = model or name
     profile = profile_for(model)
     known = context_length(model), profile.max_output, input_types(model)
-    retired = RETIREMENTS.get(model)
+    retired = _RETIRED.get(identity(model))
     if retired is None:
         return ModelInfo(name, profile, *known)
     return ModelInfo(name, profile, *known, deprecated=True, ends=retired.on, successors=retired.successors)
