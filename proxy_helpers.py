@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
+from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses, orchestration
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile, Vendor, canonical, profile_for
 from dialects.converters import normalize, short_forms, single_chunks
@@ -288,6 +288,7 @@ _GEMINI = _Backend(
     normalized=normalize.gemini_response,
 )
 _CHAT = _Backend(openai_chat, _OPENAI, "gpt", ChunkReader(openai_chat), name="openai")
+_ORCHESTRATION = _Backend(orchestration, frozenset(Vendor), "gpt-5", ChunkReader(orchestration), usage="request_id")
 _RESPONSES = _Backend(openai_responses, {Vendor.OPENAI}, "gpt-5", ChunkReader(openai_responses), turns="input")
 
 
@@ -327,6 +328,11 @@ class Converters:
     def convert_openai_to_responses(payload: JSON) -> JSON:
         """An OpenAI chat request, as Responses wants it."""
         return _RESPONSES.render_request(payload, _CHAT_CLIENT)
+
+    @staticmethod
+    def convert_openai_to_orchestration(payload: JSON) -> JSON:
+        """An OpenAI chat request, as SAP AI Core's orchestration wants it."""
+        return _ORCHESTRATION.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_openai(payload: JSON) -> JSON:
@@ -377,6 +383,11 @@ class Converters:
     def convert_responses_to_openai(response: JSON, model_name: str = "gpt-5") -> JSON:
         """A Responses object, as an OpenAI chat completion."""
         return _RESPONSES.chat_answer(response, model_name)
+
+    @staticmethod
+    def convert_orchestration_to_openai(response: JSON, model_name: str = "gpt-5") -> JSON:
+        """An answer of SAP AI Core's orchestration, as an OpenAI chat completion."""
+        return _ORCHESTRATION.chat_answer(response, model_name)
 
     @staticmethod
     def convert_openai_response_to_openai(response: JSON, model_name: str = "gpt-5") -> JSON:

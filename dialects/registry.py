@@ -9,10 +9,10 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
+from dialects import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses, orchestration
 from dialects.adapt.hosted_tools import HostedTool
 from dialects.adapt.media_turns import USERS
-from dialects.capabilities.models import Vendor
+from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import Role
 from dialects.core.faults import FaultKind
 from dialects.core.relay import RenderFrame
@@ -58,6 +58,8 @@ class Dialect:
     """What its clients understand inside a stream alone, as the vendor says it: such a failure is no HTTP error."""
     media_roles: Container[Role] = USERS
     """Whose turns can hold media where its backends are asked."""
+    model: Callable[[ModelProfile], ModelProfile] = lambda profile: profile
+    """What of a model remains where its backends are asked for it."""
     keeps_responses: bool = False
     """Whether its backends keep responses and their items, to be referred to by id at the deployment that made them."""
 
@@ -119,6 +121,12 @@ DIALECTS: Mapping[str, Dialect] = {
             other_tools=True,
         ),
         Dialect(bedrock_converse.DIALECT, backend=bedrock_converse, fetches_media=False),
+        Dialect(
+            orchestration.DIALECT,
+            backend=orchestration,
+            fetches_media=False,
+            model=orchestration.profile_through,
+        ),
     )
 }
 

@@ -183,6 +183,7 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     place of other tools. Where media stand in turns that can hold none, nothing passes: they are moved.
     """
     conversation = request.envelope.conversation
+    profile = DIALECTS[backend].model(profile)
     own = backend if profile.vendor in {row.vendor for row in DIALECTS.values()} else ""
     at_home = request.client == own
     keys = property_keys_for(conversation, profile.odd_in_keys)

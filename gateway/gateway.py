@@ -63,8 +63,8 @@ _TOKEN_PATIENCE = 2.0
 """Seconds that the start waits for the first token."""
 _BRIEF = (Effort.NONE, Effort.MINIMAL, Effort.LOW)
 """The efforts at which a GPT begins to answer soon; without a word it thinks for longer."""
-_MOST_MODELS = 1024
-"""For how many models it is remembered what the settings say of them."""
+_MOST_TIMEOUTS = 1024
+"""For how many models it is remembered what they may take."""
 _LONGEST_ID = 100
 """How many characters of an unknown id are repeated to whoever sent it."""
 _PREVIOUS_ID = "previous_response_id"
@@ -144,10 +144,9 @@ class Gateway:
             sleep=sleep,
         )
         settings.extend(self.router)
-        self._timeouts_for = lru_cache(_MOST_MODELS)(settings.policy.timeouts_for)
+        self._timeouts_for = lru_cache(_MOST_TIMEOUTS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
-        modules_for = lru_cache(_MOST_MODELS)(settings.orchestration.modules_for)
-        self._shared = SharedResources(fetch=fetcher, modules_for=modules_for)
+        self._shared = SharedResources(fetch=fetcher)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
         self._readiness = ReadinessProbe(
@@ -401,9 +400,9 @@ class Gateway:
         unlisted = self._pool.unlisted()
         raise FaultError(replace(_NOT_YET, retry_after=unlisted.seconds) if unlisted.subaccounts else MAKER_LEFT)
 
-    def _endpoints(self) -> Iterator[Endpoint]:
-        """Give all endpoints that are served."""
-        return (endpoint for model in self.balancer.models() for endpoint in self.balancer.endpoints(model))
+    def _endpoints(self) -> list[tuple[Endpoint, ...]]:
+        """Give the endpoints that are served, by model."""
+        return [self.balancer.endpoints(model) for model in self.balancer.models()]
 
 
 def _signing_keys(settings: Settings, new_token: Callable[[], str]) -> SigningKeys:

@@ -9,11 +9,11 @@ model says, whole or in a stream, reaches the client under the client's keys.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import unquote
 
-from dialects.adapt.schemas import schemas_in, walked
+from dialects.adapt.schemas import keys_of_properties, walked
 from dialects.adapt.tool_names import LONGEST, rewritten_name
 from dialects.core.conversation import JSON, Completion, Conversation, Message, Part, Text, ToolCall, ToolSpec
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed
@@ -35,11 +35,7 @@ def property_keys_for(conversation: Conversation, odd: re.Pattern[str] | None) -
     """Choose other keys for properties whose keys hold *odd* letters, are too long or empty; none if *odd* is None."""
     if odd is None:
         return PropertyKeys()
-    keys = set[str]()
-    for schema in _schemas(conversation):
-        for node in schemas_in(schema):
-            if isinstance(named := node.get("properties"), dict):
-                keys.update(named)
+    keys = keys_of_properties(_schemas(conversation))
     strange = sorted(key for key in keys if not key or len(key) > LONGEST or odd.search(key))
     sent = dict[str, str]()
     taken = {key for schema in _schemas(conversation) for key in _keys_in(schema)} if strange else keys
@@ -61,7 +57,15 @@ def _keys_in(value: Any) -> Iterator[str]:
             waiting += each
 
 
-@dataclass(frozen=True, slots=True)
+class OtherKeys:
+    """Other names for keys, and how those begin that have one."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = names
+        self.beginnings = frozenset(name[:length] for name in names for length in range(len(name) + 1))
+
+
+@dataclass(frozen=True)
 class PropertyKeys:
     """What properties are called on the way; those that are not in *sent* keep their keys.
 
@@ -121,17 +125,17 @@ class PropertyKeys:
         renamer = KeyRenamer(self._restored)
         return renamer.feed(text) + renamer.finish()
 
-    @property
-    def _restored(self) -> Mapping[str, str]:
-        return {sent: own for own, sent in self.sent.items()}
+    @cached_property
+    def _restored(self) -> OtherKeys:
+        return OtherKeys({sent: own for own, sent in self.sent.items()})
 
 
 class _Reader(EventRewriter):
     """Gives the properties in what another reader reads their own keys."""
 
-    def __init__(self, reader: EventReader, names: Mapping[str, str], *, in_text: bool) -> None:
+    def __init__(self, reader: EventReader, other: OtherKeys, *, in_text: bool) -> None:
         super().__init__(reader)
-        self._names = names
+        self._other = other
         self._in_text = in_text
         self._renamer: KeyRenamer | None = None
         self._index = 0
@@ -155,7 +159,7 @@ class _Reader(EventRewriter):
                 yield event
 
     def _begin(self, index: int, said: str) -> Iterator[Event]:
-        self._renamer, self._index = KeyRenamer(self._names), index
+        self._renamer, self._index = KeyRenamer(self._other), index
         yield from self._delta(self._renamer.feed(said))
 
     def _delta(self, text: str) -> Iterator[Event]:
@@ -164,7 +168,7 @@ class _Reader(EventRewriter):
 
 
 class KeyRenamer:
-    """Takes JSON in pieces, cut anywhere, and gives it with the keys in *names* under their other names.
+    """Takes JSON in pieces, cut anywhere, and gives it with the keys in *other* under their other names.
 
     Everything else is given as it came. Held back is only what may yet be such a key::
 
@@ -173,9 +177,9 @@ class KeyRenamer:
         CLOSED, anything but a colon or white space --> OUTSIDE, as it came
     """
 
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = names
-        self._beginnings = {name[:length] for name in names for length in range(len(name) + 1)}
+    def __init__(self, other: OtherKeys) -> None:
+        self._names = other.names
+        self._beginnings = other.beginnings
         self._take = self._outside
         self._skipped = {self._outside: _OUTSIDE, self._string: _STRING}
         self._held = ""

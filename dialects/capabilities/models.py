@@ -113,6 +113,8 @@ class ModelProfile:
     responses_only: bool = False
     responses_for_tools: bool = False
     """Whether function tools together with reasoning are refused on chat completions."""
+    choice_through_orchestration: bool = True
+    """Whether orchestration takes a choice of tools for it."""
     api_version: str = PLAIN_VERSION
     """The oldest of Azure's versions that knows the model."""
 
@@ -224,7 +226,8 @@ PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"gemini", _GEMINI_25),
     (r"gpt-5-[2-9]-codex", replace(_CODEX, efforts=("low", "medium", "high", "xhigh"))),
     (r"gpt-5-\d+-codex|gpt-5-codex", _CODEX),
-    (r"gpt-5-[4-9]", replace(_GPT_52, responses_for_tools=True)),
+    (r"gpt-5-[6-9]", replace(_GPT_52, responses_for_tools=True, choice_through_orchestration=False)),
+    (r"gpt-5-[45]", replace(_GPT_52, responses_for_tools=True)),
     (r"gpt-5-[23]", _GPT_52),
     (r"gpt-5-1", _GPT_51),
     (r"gpt-[5-9]", _GPT_5),

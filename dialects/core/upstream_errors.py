@@ -8,9 +8,10 @@ object, plain text. They are read here and nowhere else.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dialects.core import orchestration_errors
 from dialects.core.context_overflow import overflow_in
 from dialects.core.faults import Fault, FaultKind, Quota
 from dialects.core.redaction import cut, redacted
@@ -109,7 +110,13 @@ class _ErrorBody:
     by_ai_core: bool = False
     """Whether SAP AI Core itself reports on a deployment, rather than a provider or a firewall on the request."""
     by_provider: bool = False
-    """Whether it has what only providers put into an error."""
+    """Whether it has what only providers put into an error, or comes from behind SAP AI Core's orchestration."""
+    kind: FaultKind | None = None
+    """What it is, where its shape says more than its status."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers that it repeats of an answer further up."""
+    hints: str | None = None
+    """Where its text says when to come back, if not everywhere."""
 
     def cut(self) -> "_ErrorBody":
         """Keep the beginning of each text: no pattern sees more of it."""
@@ -125,13 +132,22 @@ def fault_from(status: int, headers: Mapping[str, str], body: bytes, now: float 
     said = _said(status, body).cut()
     typed = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
     code = said.code or cut(typed.partition(":")[0])
-    kind = None
+    kind = said.kind
     if said.by_ai_core:
         kind = _BY_STATUS_IN_AI_CORES_SHAPE.get(status)
-    elif said.by_provider:
+    elif said.by_provider and kind is None:
         kind = _BY_STATUS_IN_A_PROVIDERS_SHAPE.get(status)
     fault = _fault(kind or _kind(status, code, said.message), status, said.message, code, said.param)
-    return replace(fault, retry_after=retry_after(headers, body.decode("utf-8", "replace"), now))
+    hints = body.decode("utf-8", "replace") if said.hints is None else said.hints
+    return replace(fault, retry_after=retry_after({**said.headers, **headers}, hints, now))
+
+
+def fault_of_orchestration(error: object) -> Fault:
+    """Parse an error of SAP AI Core's orchestration that came within an answer; of several the last attempt counts."""
+    said = orchestration_errors.read(error) or orchestration_errors.OrchestrationError("the model failed")
+    fault = fault_in_stream(said.code, said.message, said.status)
+    known = fault if said.kind is None else _fault(said.kind, said.status, cut(said.message), cut(said.code), None)
+    return replace(known, retry_after=retry_after(said.headers, cut(said.message)))
 
 
 def fault_in_stream(code: str, message: str, status: int | None = None) -> Fault:
@@ -194,7 +210,9 @@ def _said(status: int, body: bytes) -> _ErrorBody:
         if text.startswith("<"):
             return _ErrorBody(_PAGE)
         return _ErrorBody(text, by_ai_core=len(text) <= _LONGEST_MESH and _MESH.fullmatch(text) is not None)
-    return replace(_from(loaded), by_ai_core=_is_ai_cores(status, loaded), by_provider=_is_a_providers(loaded))
+    said = _from(loaded)
+    by_ai_core = not said.by_provider and _is_ai_cores(status, loaded)
+    return replace(said, by_ai_core=by_ai_core, by_provider=said.by_provider or _is_a_providers(loaded))
 
 
 def _is_ai_cores(status: int, loaded: Any) -> bool:
@@ -219,6 +237,15 @@ def _is_a_providers(loaded: Any) -> bool:
 
 
 def _from(loaded: Any) -> _ErrorBody:
+    if orchestrated := orchestration_errors.read(loaded.get("error") or loaded if isinstance(loaded, dict) else None):
+        return _ErrorBody(
+            orchestrated.message,
+            orchestrated.code,
+            by_provider=True,
+            kind=orchestrated.kind,
+            headers=orchestrated.headers,
+            hints=orchestrated.message,
+        )
     match loaded:
         case [first, *_]:
             return _from(first)

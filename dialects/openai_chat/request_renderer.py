@@ -58,34 +58,40 @@ _SHOWN_BELOW = "(shown below)"
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Render a request; raises `FaultError` if leaving something out would change the meaning."""
-    if conversation.tools and not profile.tools:
-        raise invalid(f"tools cannot be used with model {profile.name}", "tools")
     dropped: set[str] = set()
-    unaware = profile.vendor is Vendor.OPENAI and conversation.dialect not in (CHAT, RESPONSES)
-    if unaware and not says_json(conversation, [*conversation.system, *texts_of(conversation)]):
-        conversation = replace(conversation, system=(*conversation.system, AS_JSON))
-    body: JSON = {"messages": messages_for(conversation, profile, dropped)}
+    body = chat_body(conversation, MessageWriter(profile, dropped), profile, dropped)
     if profile.model_in_body:
         body["model"] = profile.name
-    body |= _sampling(conversation, profile, dropped)
-    body |= _tools(conversation, profile, dropped)
     if effort := nearest_effort(conversation.reasoning, profile, dropped):
         body["reasoning_effort"] = effort
-    if conversation.output is not None:
-        body |= _output(conversation, conversation.output, profile, dropped)
     if conversation.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    body |= user_of(conversation)
-    body |= {"prompt_cache_key": conversation.cache_key} if conversation.cache_key else {}
-    body |= _extra(conversation, dropped)
-    drop_refused_sampling(body, profile, dropped)
     body = keep_known_fields(body, profile, dropped)
     return Rendered(body, tuple(sorted(dropped)))
 
 
+def chat_body(conversation: Conversation, writer: "MessageWriter", profile: ModelProfile, dropped: set[str]) -> JSON:
+    """Render all of a request but which model is asked, how hard it thinks, and whether it streams."""
+    if conversation.tools and not profile.tools:
+        raise invalid(f"tools cannot be used with model {profile.name}", "tools")
+    unaware = profile.vendor is Vendor.OPENAI and conversation.dialect not in (CHAT, RESPONSES)
+    if unaware and not says_json(conversation, [*conversation.system, *texts_of(conversation)]):
+        conversation = replace(conversation, system=(*conversation.system, AS_JSON))
+    body: JSON = {"messages": writer.write(conversation)}
+    body |= _sampling(conversation, profile, dropped)
+    body |= _tools(conversation, profile, dropped)
+    if conversation.output is not None:
+        body |= _output(conversation, conversation.output, profile, dropped)
+    body |= user_of(conversation)
+    body |= {"prompt_cache_key": conversation.cache_key} if conversation.cache_key else {}
+    body |= _extra(conversation, dropped)
+    drop_refused_sampling(body, profile, dropped)
+    return body
+
+
 def messages_for(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> list[JSON]:
     """Render instructions and history, naming in *dropped* what is left out."""
-    return _Messages(profile, dropped).write(conversation)
+    return MessageWriter(profile, dropped).write(conversation)
 
 
 def _alternating(messages: list[JSON]) -> list[JSON]:
@@ -115,8 +121,11 @@ def _as_parts(content: Any) -> list[Any]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
-class _Messages:
-    """Writes the history, naming in *dropped* what it cannot say."""
+class MessageWriter:
+    """Writes the history, naming in *dropped* what it cannot say.
+
+    Who asks models in the messages of chat completions, but is told more or less in them, overrides a part of it.
+    """
 
     def __init__(self, profile: ModelProfile, dropped: set[str]) -> None:
         self._profile = profile
@@ -126,16 +135,21 @@ class _Messages:
     def write(self, conversation: Conversation) -> list[JSON]:
         """Write instructions and history."""
         conversation = with_media_moved(conversation, self._media, self._dropped)
-        messages = self._system(conversation.system)
-        for message in answered(conversation.messages):
+        system, turns = self._ordered(conversation)
+        messages = self._system(system)
+        for message in turns:
             messages += self._message(message)
         if not messages:
             raise invalid("messages must not be empty", "messages")
         return messages if self._native else _alternating(messages)
 
+    def _ordered(self, conversation: Conversation) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
+        """Give the instructions, and the turns in an order that the model takes."""
+        return conversation.system, answered(conversation.messages)
+
     def _system(self, system: tuple[Text, ...]) -> list[JSON]:
-        texts = [text for text in system if text.text]
-        record_cache_marks(texts, self._dropped)
+        texts = tuple(text for text in system if text.text)
+        self._record_marks(texts)
         if not texts:
             return []
         if len(texts) == 1 or not self._native:
@@ -143,7 +157,7 @@ class _Messages:
         return [{"role": "system", "content": [{"type": "text", "text": text.text} for text in texts]}]
 
     def _message(self, message: Message) -> Iterator[JSON]:
-        record_cache_marks(message.parts, self._dropped)
+        self._record_marks(message.parts)
         match message.role:
             case Role.USER:
                 yield from self._user(message)
@@ -151,6 +165,10 @@ class _Messages:
                 yield from self._assistant(message)
             case Role.SYSTEM:
                 yield self._instruction(message)
+
+    def _record_marks(self, parts: tuple[Part, ...]) -> None:
+        """Name cache marks, where the model cannot be told of them."""
+        record_cache_marks(parts, self._dropped)
 
     def _instruction(self, message: Message) -> JSON:
         """Render an instruction among the messages, which can only be text."""
@@ -170,8 +188,7 @@ class _Messages:
         others = [part for part in message.parts if not isinstance(part, ToolResult)]
         content = list(self._content([*shown, *others]))
         if content or not results:
-            alone = content[0]["text"] if len(content) == 1 and content[0]["type"] == "text" else content
-            yield {"role": "user", "content": alone or "", **self._name(message)}
+            yield {"role": "user", "content": alone(content), **self._name(message)}
 
     def _result(self, result: ToolResult) -> JSON:
         result = failure_in_words(result)
@@ -186,18 +203,18 @@ class _Messages:
                     self._dropped.add(part.kind)
         return {
             "role": "tool",
-            "tool_call_id": accepted_call_id(result.call_id, self._profile),
+            "tool_call_id": self._call_id(result.call_id),
             "content": "\n".join(texts),
         }
 
     def _content(self, parts: Iterable[Part]) -> Iterator[JSON]:
         for part in parts:
             match part:
-                case Text(text):
-                    if text:
-                        yield {"type": "text", "text": text}
+                case Text():
+                    if part.text:
+                        yield self._marked({"type": "text", "text": part.text}, part)
                 case Media():
-                    yield self._media(part)
+                    yield self._marked(self._media(part), part)
                 case Opaque():
                     yield from self._opaque(part)
                 case Refusal(text):
@@ -206,6 +223,10 @@ class _Messages:
                     self._dropped.add("thinking")
                 case ToolCall() | ToolResult():
                     raise invalid("a user's message holds a call of a function, which only an assistant's can")
+
+    def _marked(self, block: JSON, part: Text | Media) -> JSON:  # noqa: ARG002 - for who can be told
+        """Write into the block of a part whether the prompt up to it is worth caching."""
+        return block
 
     def _opaque(self, part: Opaque) -> Iterator[JSON]:
         if _is_name(part):
@@ -255,7 +276,10 @@ class _Messages:
 
     def _call(self, call: ToolCall) -> JSON:
         function = {"name": call.name, "arguments": call.arguments or "{}"}
-        return {"id": accepted_call_id(call.id, self._profile), "type": "function", "function": function}
+        return {"id": self._call_id(call.id), "type": "function", "function": function}
+
+    def _call_id(self, id: str) -> str:
+        return accepted_call_id(id, self._profile)
 
     def _record_dropped(self, part: Part) -> None:
         match part:
@@ -270,6 +294,17 @@ class _Messages:
     def _name(self, message: Message) -> JSON:
         names = [part.payload for part in message.parts if isinstance(part, Opaque) and _is_name(part)]
         return {"name": names[0]["name"]} if names else {}
+
+
+def alone(content: list[JSON]) -> str | list[JSON]:
+    """Write content that is nothing but one text as that text."""
+    match content:
+        case []:
+            return ""
+        case [{"type": "text", "text": str(text), **rest}] if not rest:
+            return text
+        case _:
+            return content
 
 
 def _is_name(part: Opaque) -> bool:

@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dialects.core.conversation import JSON, Family, Media, Opaque, Refusal, Text, Thinking, ToolCall
+from dialects.core.conversation import JSON, Family, Media, Opaque, Refusal, Text, Thinking, ToolCall, Usage
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.frame_reader import FrameReader
@@ -41,7 +41,7 @@ _DONE: JSON = {"done": True}
 def reader(token: str, content_type: str) -> FrameReader:
     """Begin to read a streamed response; it is server-sent events, whatever it is called."""
     del content_type
-    return _Reader(token)
+    return ChunkReader(token)
 
 
 def writer(envelope: Envelope) -> "Writer":
@@ -49,8 +49,11 @@ def writer(envelope: Envelope) -> "Writer":
     return Writer(envelope)
 
 
-class _Reader(FrameReader):
-    """Reads ``chat.completion.chunk`` frames; the first choice is the answer."""
+class ChunkReader(FrameReader):
+    """Reads ``chat.completion.chunk`` frames; the first choice is the answer.
+
+    Who has chunks within other frames, or says more in them, overrides a part of it.
+    """
 
     def __init__(self, token: str) -> None:
         super().__init__()
@@ -66,7 +69,9 @@ class _Reader(FrameReader):
 
     def continued(self, frame: Frame) -> str:
         """Return the text of a chunk with one choice, whose delta has one field: the open block's."""
-        message = frame.glance()
+        return self._only_text(frame.glance())
+
+    def _only_text(self, message: JSON) -> str:
         (choice,) = message["choices"]
         if message.get("error") or message.get("usage") or choice.get("index"):
             return ""
@@ -96,13 +101,16 @@ class _Reader(FrameReader):
             yield from self.fail(_fault(error, message))
             return
         if usage := message.get("usage"):
-            self.usage = parse_usage(usage, "prompt", "completion")
+            self.usage = self._usage(usage)
         choices = message.get("choices") or []
         if message.get("id") or choices:
             yield from self.start(str(message.get("id") or ""), str(message.get("model") or ""))
         for choice in choices:
             if not choice.get("index"):
                 yield from self._choice(choice)
+
+    def _usage(self, usage: Any) -> Usage:
+        return parse_usage(usage, "prompt", "completion")
 
     def _done(self) -> Iterator[Event]:
         if self._started:
@@ -114,8 +122,7 @@ class _Reader(FrameReader):
     def _choice(self, choice: JSON) -> Iterator[Event]:
         # Some vendors send the last piece as a whole `message`; it repeats what the deltas said.
         delta = choice.get("delta") or {}
-        if thoughts := thoughts_in(delta):
-            yield from self._words(Thinking(), thoughts)
+        yield from self._thoughts(delta)
         # A token that is no whole character comes without a delta of its own.
         self._likely += logprobs_in(choice)
         for kind, text in pieces_in(delta.get("content")):
@@ -128,6 +135,9 @@ class _Reader(FrameReader):
             yield from self._call({"index": 0, "function": function})
         if reason := choice.get("finish_reason"):
             self.stop = parse_stop(reason, bool(self._made))
+
+    def _thoughts(self, delta: JSON) -> Iterator[Event]:
+        yield from self._words(Thinking(), thoughts_in(delta))
 
     def _words(self, block: Block, text: str) -> Iterator[Event]:
         """Words go to the open block if it is of their kind; otherwise a new one begins."""

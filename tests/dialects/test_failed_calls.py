@@ -17,6 +17,7 @@ ASKABLE = [
     ("bedrock-converse", "anthropic--claude-4.5-sonnet"),
     ("bedrock-converse", "amazon--nova-pro"),
     ("gemini", "gemini-2.5-flash"),
+    ("orchestration", "anthropic--claude-4.5-sonnet"),
 ]
 BY_A_FIELD = {
     ("anthropic-messages", "anthropic--claude-4.5-sonnet"): '"is_error": true',
@@ -35,10 +36,11 @@ def told(backend: str, model: str, result: ToolResult) -> str:
     rendered = BACKENDS[backend].render_request(Conversation("m", messages=messages), profile_for(model))
 
     assert rendered.dropped == ()
-    return json.dumps(rendered.body["contents" if backend == "gemini" else _PLACE.get(backend, "messages")])
+    body = rendered.body
+    return json.dumps(body if backend == "orchestration" else body[_PLACE.get(backend, "messages")])
 
 
-_PLACE = {"openai-responses": "input"}
+_PLACE = {"openai-responses": "input", "gemini": "contents"}
 
 
 @pytest.mark.parametrize(("backend", "model"), ASKABLE)

@@ -14,6 +14,7 @@ TIERS = (
     ("adapt",),
     ("interface", "openai_common"),
     ("anthropic_messages", "bedrock_converse", "gemini", "openai_chat", "openai_responses", "embeddings", "converters"),
+    ("orchestration",),
     ("registry",),
     ("translator",),
 )
@@ -26,11 +27,13 @@ ANATOMY = {
     "__init__.py",
     "client_variants.py",
     "limits.py",
+    "modules.py",
     "passthrough.py",
     "request_parser.py",
     "request_renderer.py",
     "response.py",
     "stream.py",
+    "templates.py",
     "vocabulary.py",
 }
 """The roles that a module of a dialect can have."""

@@ -47,6 +47,7 @@ from tests.oracles.anthropic import check_messages_request
 from tests.oracles.bedrock import check_converse_request
 from tests.oracles.gemini import check_gemini_request
 from tests.oracles.openai import check_chat_request, check_responses_request
+from tests.oracles.orchestration import check_orchestration_request
 from tests.support.rows import Rows
 from tests.support.sources import held
 
@@ -63,6 +64,10 @@ MODELS = Rows(
         ),
         "gemini": ("gemini-2.5-flash", "gemini-3.1-pro"),
         "bedrock-converse": ("anthropic--claude-4-sonnet", "anthropic--claude-4.7-opus", "amazon--nova-pro"),
+        "orchestration": (
+            *("anthropic--claude-4.5-sonnet", "anthropic--claude-4.8-opus", "gemini-3.5-flash", "gpt-5.4", "gpt-5"),
+            *("amazon--nova-pro", "mistralai--mistral-medium", "cohere--command-a-reasoning"),
+        ),
     },
 )
 ORACLES = Rows(
@@ -74,6 +79,7 @@ ORACLES = Rows(
         "anthropic-messages": check_messages_request,
         "gemini": check_gemini_request,
         "bedrock-converse": check_converse_request,
+        "orchestration": check_orchestration_request,
     },
 )
 ASKABLE = [(backend, profile_for(model)) for backend in BACKENDS for model in MODELS[backend]]

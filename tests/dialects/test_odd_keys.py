@@ -29,6 +29,7 @@ MODELS = Rows(
         "anthropic-messages": "anthropic--claude-4.5-sonnet",
         "gemini": "gemini-2.5-flash",
         "bedrock-converse": "anthropic--claude-3.5-sonnet",
+        "orchestration": "anthropic--claude-4.5-sonnet",
     },
 )
 WAYS = [(client, backend, model) for client in CLIENTS for backend, model in MODELS.items()]
@@ -92,6 +93,10 @@ def told(backend: str, body: JSON) -> tuple[JSON, JSON]:
             [declared] = body["tools"][0]["functionDeclarations"]
             schema = declared.get("parametersJsonSchema") or declared["parameters"]
             return schema, next(part["functionCall"]["args"] for part in parts if "functionCall" in part)
+        case "orchestration":
+            call = next(message for message in body["messages_history"] if "tool_calls" in message)["tool_calls"][0]
+            prompt = body["config"]["modules"]["prompt_templating"]["prompt"]
+            return prompt["tools"][0]["function"]["parameters"], json.loads(call["function"]["arguments"])
         case _:
             [tool] = body["toolConfig"]["tools"]
             return tool["toolSpec"]["inputSchema"]["json"], body["messages"][1]["content"][0]["toolUse"]["input"]
@@ -100,11 +105,13 @@ def told(backend: str, body: JSON) -> tuple[JSON, JSON]:
 def answered(backend: str, arguments: JSON, pieces: list[str]) -> tuple[JSON, bytes]:
     """What a backend answers when its model calls the tool: whole, and streamed in these pieces of the arguments."""
     completion = Completion("id", "m", (ToolCall("c2", "f", dumps(arguments)),), Stop(StopReason.TOOL_USE))
-    if backend in CLIENTS:
-        writer = CLIENTS[backend].writer(ENVELOPE)
+    dialect = "openai-chat" if backend == "orchestration" else backend
+    if dialect in CLIENTS:
+        writer = CLIENTS[dialect].writer(ENVELOPE)
         begun, opened, _, *ending = unfold(completion)
         events = [begun, opened, *(BlockDelta(0, piece) for piece in pieces), *ending]
-        return CLIENTS[backend].render_response(completion, ENVELOPE), writer.write(events)
+        whole, stream = CLIENTS[dialect].render_response(completion, ENVELOPE), writer.write(events)
+        return (whole, stream) if backend == dialect else ({"final_result": whole}, within_results(stream))
     use = {"toolUseId": "c2", "name": "f"}
     frames: list[JSON] = [
         {"messageStart": {"role": "assistant"}},
@@ -117,6 +124,16 @@ def answered(backend: str, arguments: JSON, pieces: list[str]) -> tuple[JSON, by
     content = [{"toolUse": {**use, "input": arguments}}]
     whole = {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "tool_use", "usage": {}}
     return whole, b"".join(f"data: {json.dumps(frame)}\n\n".encode() for frame in frames)
+
+
+def within_results(stream: bytes) -> bytes:
+    """The same chunks as orchestration sends them."""
+    chunks = [chunk.removeprefix(b"data: ") for chunk in stream.split(b"\n\n")]
+    return b"".join(
+        b"data: " + (chunk if chunk == b"[DONE]" else b'{"final_result": %b}' % chunk) + b"\n\n"
+        for chunk in chunks
+        if chunk
+    )
 
 
 def called(client: str, translator: Translator, whole: JSON, stream: bytes, rng: Random) -> list[Any]:

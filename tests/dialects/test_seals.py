@@ -96,7 +96,7 @@ def test_each_seal_of_a_whole_answer_is_sealed_once_as_in_its_stream(backend: st
 def test_captured_answers_hold_seals_of_every_kind() -> None:
     held = {backend for backend, scene, suffix in SCENES if seals_in(backend, scene, suffix)}
 
-    assert held == {"anthropic-messages", "bedrock-converse", "gemini", "openai-responses"}
+    assert held == {"anthropic-messages", "bedrock-converse", "gemini", "openai-responses", "orchestration"}
 
 
 def seals_in(backend: str, scene: str, suffix: str) -> list[str]:

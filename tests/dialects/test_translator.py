@@ -115,6 +115,7 @@ CALLED = Rows(
         "anthropic-messages": ("anthropic--claude-4.5-sonnet", "tools"),
         "gemini": ("gemini-2.5-flash", "thinking_and_call"),
         "bedrock-converse": ("amazon--nova-pro", "tools"),
+        "orchestration": ("gpt-5", "calls"),
     },
 )
 """A model of each backend, and an answer of its that calls a tool."""

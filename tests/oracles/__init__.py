@@ -8,6 +8,7 @@ from tests.oracles.anthropic import check_messages_request
 from tests.oracles.bedrock import check_converse_request
 from tests.oracles.gemini import check_gemini_request
 from tests.oracles.openai import check_chat_request, check_embeddings_request, check_responses_request
+from tests.oracles.orchestration import check_orchestration_request
 
 
 def _check_invoke(body: Any) -> None:
@@ -28,6 +29,7 @@ _BY_PATH: tuple[tuple[str, Callable[[Any], None]], ...] = (
     (r"/converse(-stream)?$", check_converse_request),
     (r":(stream)?[gG]enerateContent$", check_gemini_request),
     (r"/chat/completions$", check_chat_request),
+    (r"/v2/completion$", check_orchestration_request),
     (r"/responses$", check_responses_request),
 )
 

@@ -38,6 +38,7 @@ def test_a_document_that_is_text_is_shown_as_text(backend: str, mime: str) -> No
         "gemini": f'"mimeType":"text/plain","data":"{DATA}"',
         "openai-chat": dumps(JSON_FILE)[1:-1],
         "openai-responses": dumps(JSON_FILE)[1:-1],
+        "orchestration": dumps(JSON_FILE)[1:-1],
     }[backend] in body
 
 

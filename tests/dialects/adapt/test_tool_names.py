@@ -274,6 +274,7 @@ def test_arguments_that_are_no_object_stand_under_one_key_and_are_named(argument
         ("gemini", "gemini-2.5-pro", ("broken arguments",)),
         ("openai-chat", "gpt-4.1", ()),
         ("openai-responses", "gpt-5.3-codex", ()),
+        ("orchestration", "gpt-5", ()),
     ],
 )
 def test_a_call_that_was_cut_off_does_not_end_the_conversation(backend, model, lost):

@@ -23,6 +23,7 @@ MODELS = Rows(
         "anthropic-messages": "anthropic--claude-4.5-sonnet",
         "gemini": "gemini-2.5-flash",
         "bedrock-converse": "amazon--nova-pro",
+        "orchestration": "gpt-5",
     },
 )
 LONG = "mcp__" + "x" * 80

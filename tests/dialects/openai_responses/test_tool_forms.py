@@ -255,6 +255,7 @@ UNKNOWN = {"type": "mystery", "x": 1}
         ("anthropic-messages", "anthropic--claude-4.5-sonnet"),
         ("bedrock-converse", "anthropic--claude-4.5-sonnet"),
         ("gemini", "gemini-2.5-flash"),
+        ("orchestration", "anthropic--claude-4.5-sonnet"),
     ],
 )
 def test_an_unknown_item_at_the_front_leaves_instructions_what_they_are(backend: str, model: str) -> None:

@@ -158,7 +158,7 @@ def test_why_it_could_not_be_fetched_is_what_the_caller_hears() -> None:
     ("dialect", "fetched"),
     [
         ("bedrock-converse", True), ("anthropic-messages", True), ("gemini", False), ("openai-chat", False),
-        ("openai-responses", False),
+        ("openai-responses", False), ("orchestration", True),
     ],
 )  # fmt: skip
 def test_only_backends_that_want_bytes_are_given_them(dialect: str, fetched: bool) -> None:

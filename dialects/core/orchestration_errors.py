@@ -1,0 +1,89 @@
+"""Errors of SAP AI Core's orchestration: what one says, without the prompt that it repeats.
+
+It says where something failed, and what: behind ``LLM Module`` the words are those of the model's own vendor. Where it
+tried several models there is a list. What the modules made of the prompt stands in ``intermediate_results``, in the
+first version in ``module_results``; of that only names of filters and of what they look for are read.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dialects.core.faults import FaultKind
+
+_PREFIX = re.compile(r"[1-5][0-9]{2} - ")
+_MODEL = "LLM Module"
+_FILTERS = ("input_filtering", "output_filtering")
+_RESULTS = ("intermediate_results", "module_results")
+_FILTERED = re.compile(r"content management policy|ResponsibleAIPolicyViolation|content_?filter", re.IGNORECASE)
+_NO_SUCH_MODEL = re.compile(
+    r"model [\w.:-]{1,100} (?:in version [\w.:-]{1,60} )?(?:is )?not (?:found|supported|available)"
+    r"|model name must be one of|no (?:running )?deployment",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"[A-Za-z0-9_ -]{1,40}")
+_MOST_NAMES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class OrchestrationError:
+    """What an error says, none of it quoted from the prompt; *kind* is what it is, where that is not its status."""
+
+    message: str
+    code: str = ""
+    status: int | None = None
+    kind: FaultKind | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(error: object) -> OrchestrationError | None:
+    """Read an error, or the last of a list; None for one of another shape."""
+    match error:
+        case [*errors]:
+            known = [said for each in errors if (said := read(each))]
+            return known[-1] if known else None
+        case {"message": str(message), "location": str(location), **rest}:
+            return _read(message, location, rest)
+        case {"message": str(message), "request_id": str(), "code": int(code), **rest}:
+            return _read(message, "", {**rest, "code": code})
+        case _:
+            return None
+
+
+def _read(message: str, location: str, rest: Mapping[Any, Any]) -> OrchestrationError:
+    code = rest.get("code")
+    status = int(code) if isinstance(code, int | str) and str(code).isdecimal() and len(str(code)) == 3 else None
+    words = _PREFIX.sub("", message, count=1) if _PREFIX.match(message) else message
+    of_model = location == _MODEL or words.startswith(f"{_MODEL}: ")
+    words = words.removeprefix(f"{_MODEL}: ")
+    kind, said = None, ""
+    if location.startswith("Filtering Module") or words.startswith("Filtering Module"):
+        kind, said = FaultKind.CONTENT_FILTERED, "content_filter"
+        words += _by_filters(rest)
+    elif of_model and _FILTERED.search(words):
+        kind, said = FaultKind.CONTENT_FILTERED, "content_filter"
+    elif of_model and status in (400, 404) and _NO_SUCH_MODEL.search(words):
+        # The deployment stays, but not for this model: another one may have it.
+        kind = FaultKind.GONE
+    headers = rest.get("headers")
+    named = headers if isinstance(headers, dict) else {}
+    kept = {str(name): value for name, value in named.items() if isinstance(value, str)}
+    return OrchestrationError(words, said, status, kind, kept)
+
+
+def _by_filters(rest: Mapping[Any, Any]) -> str:
+    """Name the filters that were hit, and what they found."""
+    found = list(dict.fromkeys(_hits(rest)))[:_MOST_NAMES]
+    return f" (found by {', '.join(found)})" if found else ""
+
+
+def _hits(rest: Mapping[Any, Any]) -> Iterator[str]:
+    results = [result for name in _RESULTS if isinstance(result := rest.get(name), dict)]
+    for result in [result.get(name) for result in results for name in _FILTERS]:
+        data = result.get("data") if isinstance(result, dict) else None
+        for name, findings in data.items() if isinstance(data, dict) else ():
+            for what, value in findings.items() if isinstance(findings, dict) else ():
+                is_hit = value is True or (isinstance(value, int | float) and value > 0)
+                if is_hit and all(isinstance(each, str) and _NAME.fullmatch(each) for each in (name, what)):
+                    yield f"{name}: {what}"

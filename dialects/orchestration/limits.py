@@ -1,0 +1,164 @@
+"""What orchestration refuses: parameters that a vendor's models do not know, odd names, cache marks in results."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
+
+from dialects.adapt.claude_tools import input_schema
+from dialects.adapt.schema_budget import SchemaBudget
+from dialects.adapt.schemas import for_gemini
+from dialects.capabilities.models import ODD_IN_NAMES, ModelProfile, Vendor
+from dialects.core.conversation import (
+    JSON,
+    CacheMark,
+    Conversation,
+    Effort,
+    Media,
+    Message,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolMode,
+    ToolResult,
+    ToolSpec,
+)
+from dialects.core.faults import invalid
+
+_EVERYWHERE = frozenset(
+    {"max_tokens", "parallel_tool_calls", "reasoning_effort", "stop", "stream_options", "temperature", "tool_choice"}
+    | {"top_p"}
+)
+_OPENAIS = frozenset(
+    {"frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "presence_penalty", "seed", "top_logprobs"}
+    | {"user", "verbosity"}
+)
+_GEMINIS = frozenset({"frequency_penalty", "presence_penalty", "seed"})
+_PARAMETERS = {
+    Vendor.OPENAI: _EVERYWHERE | _OPENAIS,
+    Vendor.GEMINI: _EVERYWHERE | _GEMINIS,
+    # https://docs.perplexity.ai/api-reference/chat-completions-post
+    Vendor.PERPLEXITY: (_EVERYWHERE | {"frequency_penalty", "presence_penalty"}) - {"parallel_tool_calls", "stop"},
+    # SAP's own clients take the temperature out for Cohere.
+    Vendor.COHERE: _EVERYWHERE - {"temperature"},
+}
+"""The parameters that orchestration takes for a vendor's models: it refuses those that they do not know."""
+_SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
+_NO_SCHEMAS = frozenset({Vendor.NOVA, Vendor.TITAN, Vendor.COHERE})
+"""Whose models orchestration gives no format for their answers."""
+_EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
+_EFFORT_UP_TO = ((4096, Effort.LOW), (12288, Effort.MEDIUM))
+"""What a budget of thinking tokens is as an effort: up to so many, this."""
+
+
+@lru_cache(maxsize=1024)
+def profile_through(profile: ModelProfile) -> ModelProfile:
+    """Say what a model accepts through orchestration.
+
+    It has one form for the answers of all vendors' models, wants names of tools as OpenAI does, and has no sound.
+    """
+    odd = re.compile(f"{profile.odd_in_names.pattern}|{ODD_IN_NAMES.pattern}")
+    return replace(profile, odd_in_names=odd, audio=False, native_schema=profile.vendor not in _NO_SCHEMAS)
+
+
+def known_parameters(params: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
+    """Keep the parameters that the model takes; name the others that said something."""
+    taken = _PARAMETERS.get(profile.vendor, _EVERYWHERE)
+    if not profile.verbosity:
+        taken -= {"verbosity"}
+    dropped |= {name for name, value in params.items() if name not in taken and value not in _SAYS_NOTHING}
+    return {name: value for name, value in params.items() if name in taken}
+
+
+def fit_choice(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> Conversation:
+    """Leave out a choice of tools that is refused for the model; raises `FaultError` if a call is insisted on."""
+    choice = conversation.tool_choice
+    if choice is None or profile.choice_through_orchestration:
+        return conversation
+    if choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED) and conversation.tools:
+        why = f"model {profile.name} cannot be made to call one through orchestration: leave the choice to it"
+        raise invalid(f"tool_choice insists on a tool, and {why}", "tool_choice")
+    tools = () if choice.mode is ToolMode.NONE else conversation.tools
+    if choice.parallel is not None and tools:
+        dropped.add("parallel_tool_calls")
+    return replace(conversation, tools=tools, tool_choice=None)
+
+
+def effort_of(reasoning: Reasoning | None, *, thinks: bool) -> str | None:
+    """Choose how hard Claude or Gemini is asked to think; None where it is not asked, or cannot."""
+    if reasoning is None or reasoning.effort is Effort.NONE or not thinks:
+        return None
+    if reasoning.effort is not None:
+        places = list(Effort)
+        wanted = places.index(reasoning.effort)
+        return min(_EFFORTS, key=lambda each: abs(places.index(each) - wanted)).value
+    if reasoning.budget is not None and reasoning.budget > 0:
+        return next((effort.value for most, effort in _EFFORT_UP_TO if reasoning.budget <= most), Effort.HIGH.value)
+    return "medium" if reasoning.adaptive else None
+
+
+def fit_schema(tool: ToolSpec, profile: ModelProfile, budget: SchemaBudget, dropped: set[str]) -> ToolSpec:
+    """Declare a tool with a schema that the vendor's models take; of OpenAI's and others elsewhere is seen to."""
+    match profile.vendor:
+        case Vendor.CLAUDE | Vendor.NOVA:
+            schema, lost = input_schema(tool.parameters)
+        case Vendor.GEMINI:
+            adapted = for_gemini(tool.parameters, budget, f"parameters of tool {tool.name!r}")
+            schema, lost = {"type": "object", **adapted.schema}, set(adapted.dropped)
+        case _:
+            return tool
+    dropped |= {f"tools[].parameters.{name}" for name in lost}
+    return replace(tool, parameters=schema)
+
+
+def with_marks_moved(conversation: Conversation, dropped: set[str]) -> Conversation:
+    """Move cache marks from calls and results to the text or attachment before: a tool's message is one string.
+
+    Less of the prompt is cached, by what stands between the two. Where nothing stands before, the mark is left out.
+    """
+    messages = [list(message.parts) for message in conversation.messages]
+    bearer: tuple[int, int] | None = None
+    for at, parts in enumerate(messages):
+        for place, part in enumerate(parts):
+            mark = _mark_within(part)
+            parts[place] = _unmarked(part)
+            if isinstance(part, Media) or (isinstance(part, Text) and part.text.strip()):
+                bearer = at, place
+            if mark is None:
+                continue
+            if bearer is None:
+                dropped.add("cache_control")
+                continue
+            before = messages[bearer[0]][bearer[1]]
+            if isinstance(before, Text | Media) and not before.cache:
+                messages[bearer[0]][bearer[1]] = replace(before, cache=mark)
+    moved = (
+        Message(message.role, tuple(parts)) for message, parts in zip(conversation.messages, messages, strict=True)
+    )
+    return replace(conversation, messages=tuple(moved))
+
+
+def _mark_within(part: Part) -> CacheMark | None:
+    match part:
+        case ToolCall(cache=mark):
+            return mark
+        case ToolResult(_, parts, _, mark):
+            return mark or _first(inner.cache for inner in parts if isinstance(inner, Text | Media))
+        case _:
+            return None
+
+
+def _first(marks: Iterable[CacheMark | None]) -> CacheMark | None:
+    return next((mark for mark in marks if mark), None)
+
+
+def _unmarked(part: Part) -> Part:
+    match part:
+        case ToolCall():
+            return replace(part, cache=None)
+        case ToolResult(parts=parts):
+            plain = tuple(replace(inner, cache=None) if isinstance(inner, Text | Media) else inner for inner in parts)
+            return replace(part, cache=None, parts=plain)
+        case _:
+            return part

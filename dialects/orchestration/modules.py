@@ -1,0 +1,156 @@
+"""What only orchestration has: modules that work on the prompt and the answer, put into a rendered request.
+
+https://help.sap.com/docs/sap-ai-core/sap-ai-core-service-guide/orchestration: masking, filtering, grounding and
+translation have the shapes that the service documents, and are passed as they are.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dialects.capabilities.models import profile_for
+from dialects.core.conversation import JSON
+from dialects.core.faults import invalid
+from dialects.openai_common.limits import drop_refused_sampling, fit_effort
+from dialects.orchestration.limits import known_parameters, profile_through
+from dialects.orchestration.templates import grounded, last_text, messages_of
+
+DELIMITERS = ("\n", ".", "?", "!")
+"""Where a stream is cut for translation, which must be said, unless the settings say otherwise."""
+_LENGTHS = ("max_tokens", "max_completion_tokens")
+_WITH_A_TEMPLATE = {
+    "tools": "tools cannot be used with model {model}: its orchestration takes a stored template, which has its own",
+    "response_format": "a format of the answer cannot be asked of model {model}: its stored template has its own",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """A model that orchestration itself asks where the one before fails; *params* go over those of the request."""
+
+    model: str
+    version: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Modules:
+    """What orchestration does around the model; None or empty is nothing.
+
+    *template* refers to a stored template, by ``id`` or by ``scenario``, ``name`` and ``version``, which stands behind
+    the conversation; *placeholders* are the values it is given. *timeout* is in seconds, for each call of a model.
+    *chunk_size* is in characters, and *delimiters* where a stream may be cut: how much of it the modules see at once.
+    """
+
+    masking: Mapping[str, Any] | None = None
+    filtering: Mapping[str, Any] | None = None
+    grounding: Mapping[str, Any] | None = None
+    translation: Mapping[str, Any] | None = None
+    fallbacks: tuple[Fallback, ...] = ()
+    template: Mapping[str, Any] | None = None
+    placeholders: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+    timeout: int | None = None
+    chunk_size: int | None = None
+    delimiters: tuple[str, ...] = ()
+
+
+def with_modules(body: JSON, modules: Modules) -> JSON:
+    """Put modules into a rendered request; *body* stays as it is.
+
+    Raises `FaultError` where a stored template leaves no place for what the request asks.
+    """
+    if modules == Modules():
+        return body
+    templating = body["config"]["modules"]["prompt_templating"]
+    request = _with_template(body, templating["prompt"], modules)
+    prompt, grounding = request.prompt, modules.grounding
+    if grounding is not None:
+        placed = _with_grounding(request, grounding)
+        grounding = grounding if placed is not None else None
+        request = placed or request
+        prompt = request.prompt
+    model = _with_settings(templating["model"], modules)
+    around = {
+        "filtering": modules.filtering,
+        "masking": modules.masking,
+        "grounding": grounding,
+        "translation": modules.translation,
+    }
+    shared = {name: dict(value) for name, value in around.items() if value is not None}
+    configurations = [
+        {"prompt_templating": {"prompt": prompt, "model": each}, **shared}
+        for each in (model, *(_instead_of(model, fallback) for fallback in modules.fallbacks))
+    ]
+    config = {**body["config"], "modules": configurations if modules.fallbacks else configurations[0]}
+    if "stream" in config:
+        config["stream"] = _stream(config["stream"], modules)
+    rest = {"placeholder_values": request.values, "messages_history": request.history}
+    return {"config": config, **{name: value for name, value in rest.items() if value}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What of a request modules change: where its messages are, and the values of placeholders."""
+
+    prompt: JSON
+    history: list[JSON]
+    values: dict[str, str]
+
+
+def _with_template(body: JSON, prompt: JSON, modules: Modules) -> _Request:
+    """Put a stored template in the place of the messages, which all become the history."""
+    history, values = body.get("messages_history", []), body.get("placeholder_values", {})
+    if modules.template is None:
+        return _Request(prompt, history, values)
+    for name, why in _WITH_A_TEMPLATE.items():
+        if name in prompt:
+            model = body["config"]["modules"]["prompt_templating"]["model"]["name"]
+            raise invalid(why.format(model=model), name)
+    said = [*history, *messages_of(prompt, values)]
+    return _Request({"template_ref": dict(modules.template)}, said, dict(modules.placeholders))
+
+
+def _with_grounding(request: _Request, grounding: Mapping[str, Any]) -> _Request | None:
+    """Give grounding its question, which is what the user said last, and its findings a place; None without either."""
+    names = grounding["config"]["placeholders"]
+    question, findings = names["input"][0], names["output"]
+    if "template_ref" in request.prompt:
+        asked = last_text(request.history)
+        return _Request(request.prompt, request.history, {question: asked, **request.values}) if asked else None
+    placed = grounded(request.history, request.prompt["template"], request.values, question, findings)
+    if placed is None:
+        return None
+    template, values = placed
+    return _Request({**request.prompt, "template": template}, request.history, values)
+
+
+def _with_settings(model: JSON, modules: Modules) -> JSON:
+    version = {"version": modules.version} if modules.version else {}
+    timeout = {"timeout": modules.timeout} if modules.timeout is not None else {}
+    return {**model, **version, **timeout}
+
+
+def _instead_of(model: JSON, fallback: Fallback) -> JSON:
+    """Ask another model the same: with the parameters that it takes, and its own length and version."""
+    profile, dropped = profile_through(profile_for(fallback.model)), set[str]()
+    params = {name: value for name, value in model["params"].items() if name not in _LENGTHS}
+    length = next((model["params"][name] for name in _LENGTHS if name in model["params"]), None)
+    if length is not None:
+        most = length if profile.max_output is None else min(length, profile.max_output)
+        params["max_completion_tokens" if profile.max_completion_tokens else "max_tokens"] = most
+    drop_refused_sampling(params, profile, dropped)
+    if "reasoning_effort" in params:
+        fit_effort(params, "reasoning_effort", profile, dropped)
+    if not profile.choice_through_orchestration:
+        params.pop("tool_choice", None)
+    kept = {name: value for name, value in model.items() if name != "version"}
+    version = {"version": fallback.version} if fallback.version else {}
+    params = known_parameters(params, profile, dropped) | dict(fallback.params)
+    return {**kept, "name": fallback.model, **version, "params": params}
+
+
+def _stream(stream: JSON, modules: Modules) -> JSON:
+    size = {"chunk_size": modules.chunk_size} if modules.chunk_size is not None else {}
+    delimiters = list(modules.delimiters or (DELIMITERS if modules.translation is not None else ()))
+    return {**stream, **size, **({"delimiters": delimiters} if delimiters else {})}

@@ -1,0 +1,81 @@
+"""Streams of SAP AI Core's orchestration, read: chunks of chat completions within the results of the modules.
+
+The first chunk holds nothing but the prompt, the last the token counts; a failure is a frame of its own, an object or
+a list of one for each attempt, and nothing follows it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dialects.core.conversation import JSON, Thinking, Usage
+from dialects.core.events import Event
+from dialects.core.frame_reader import FrameReader
+from dialects.core.upstream_errors import fault_of_orchestration
+from dialects.framing.sse import Frame
+from dialects.openai_chat.stream import ChunkReader
+from dialects.orchestration.response import thoughts_in
+from dialects.orchestration.vocabulary import result_in, usage_of
+
+
+def reader(token: str, content_type: str) -> FrameReader:
+    """Begin to read a streamed response; it is server-sent events, whatever it is called."""
+    del content_type
+    return _Reader(token)
+
+
+class _Reader(ChunkReader):
+    """Reads the answer out of each frame, and nothing else of it.
+
+    A thought goes on over several chunks until it is signed; what follows a signature is another thought.
+    """
+
+    def __init__(self, token: str) -> None:
+        super().__init__(token)
+        self._model = ""
+
+    def continued(self, frame: Frame) -> str:
+        """Return the text of a chunk that says nothing else; what is empty, and who speaks, is said in every one."""
+        message = frame.glance()
+        result = message["final_result"]
+        if message.get("error") or "choices" in message or result["model"] != self._model:
+            return ""
+        (choice,) = result["choices"]
+        said = {name: value for name, value in choice["delta"].items() if value and name != "role"}
+        return self._only_text({**result, "choices": [{**choice, "delta": said}]})
+
+    def read(self, message: JSON) -> Iterator[Event]:
+        """Give the events of one frame."""
+        if error := message.get("error"):
+            yield from self.fail(fault_of_orchestration(error))
+            return
+        if "choices" in message or "done" in message:
+            yield from super().read(message)
+            return
+        result = result_in(message)
+        if isinstance(model := result.get("model"), str) and model:
+            self._model = model
+        if result.get("id") or _says_something(result):
+            yield from super().read(result)
+
+    def _usage(self, usage: Any) -> Usage:
+        return usage_of(usage, self._model)
+
+    def _thoughts(self, delta: JSON) -> Iterator[Event]:
+        if not isinstance(delta.get("reasoning_content"), list):
+            yield from super()._thoughts(delta)
+            return
+        for thought in thoughts_in(delta, self._model):
+            going_on = isinstance(self._open, tuple) and self._open[0] is Thinking
+            key = self._open if going_on else (Thinking, self._index + 1)
+            yield from self.extend(key, Thinking(family=thought.family), thought.text)
+            if thought.signature:
+                self.sign(thought.signature)
+                yield from self.stop_block()
+
+
+def _says_something(result: JSON) -> bool:
+    """Whether a chunk without an id says more than that one is to come."""
+    return bool(result.get("usage")) or any(
+        choice.get("finish_reason") or any(said for name, said in (choice.get("delta") or {}).items() if name != "role")
+        for choice in result.get("choices") or []
+    )
