@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from dialects.capabilities.model_identity import identity
-from dialects.capabilities.models import ModelProfile, Vendor, canonical, profile_for
+from dialects.capabilities.models import ModelProfile, ThinkingStyle, Vendor, canonical, profile_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class ModelInfo:
         if self.context_length is None:
             return None
         apart = self.context_length - (self.max_output or 0)
-        return apart if self.profile.vendor is Vendor.OPENAI and apart >= _GPT_5_INPUT else self.context_length
+        counts_both = self.profile.vendor is Vendor.OPENAI and self.profile.thinking is ThinkingStyle.EFFORT
+        return apart if counts_both and apart >= _GPT_5_INPUT else self.context_length
 
     @property
     def advice(self) -> str:
@@ -54,6 +55,7 @@ class Retirement:
 
 
 _GPT_5_INPUT: Final = 272_000
+"""The least that a GPT-5 takes; a context from which less would remain is of the request alone."""
 
 # https://docs.claude.com/en/docs/about-claude/models/overview, https://platform.openai.com/docs/models,
 # https://ai.google.dev/gemini-api/docs/models, https://docs.aws.amazon.com/nova/latest/userguide/what-is-nova.html,
