@@ -131,7 +131,7 @@ class Gateway:
         self._served = ServedModels(self._catalogue)
         orchestrated = OrchestratedModels(settings.orchestration, self._catalogue.look_up, self._today)
         self._endings = EndingsWatch(
-            settings.subaccounts.values(), self._catalogue, self._served, self.balancer.models, self._today
+            settings.subaccounts.values(), self._catalogue, self._served, self._versions, self._today
         )
         self._pool = EndpointPool(settings, self.balancer, get, probe, clock, orchestrated=orchestrated)
         events.subscribe(self._pool.listen)
@@ -288,12 +288,16 @@ class Gateway:
         """What the router knows of every endpoint, as JSON; times are in seconds from now."""
         states = self.balancer.snapshot()
         strategies = {state.endpoint.model: state.strategy for state in states}
-        endings = [ending.as_json for ending in self._served.endings(self.balancer.models(), self._today())]
+        endings = [ending.as_json for ending in self._served.endings(self._versions(), self._today())]
         return {
             "strategies": strategies,
             "endpoints": [_as_json(state) for state in states],
             "endings": endings,
         }
+
+    def _versions(self) -> dict[str, frozenset[str]]:
+        """Name the models that are served, with the versions in which they run, as far as they are known."""
+        return {model: self._pool.versions(model) for model in self.balancer.models()}
 
     def _today(self) -> date:
         return datetime.fromtimestamp(self._now(), UTC).date()
@@ -335,7 +339,12 @@ class Gateway:
         lifetime.limit(timeouts.total)
         origin = partial(self._makers.origin, caller=caller)
         open_at = seals.open_at if seals else None
-        return IncomingRequest(request.envelope.token, caller, request, timeouts, began, origin, open_at), attempts
+        length = partial(self._context_length, model)
+        token = request.envelope.token
+        return IncomingRequest(token, caller, request, timeouts, began, origin, open_at, length), attempts
+
+    def _context_length(self, model: str) -> int | None:
+        return self._served.describe(model).context_length
 
     def _attempts(
         self,
