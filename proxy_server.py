@@ -57,6 +57,8 @@ _OPEN_PATHS = frozenset({"/health", "/ready"})
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
 """Where servers put the connection to the client."""
 _GEMINI_VERBS = {"generateContent": False, "streamGenerateContent": True}
+_CODEX_VERSION = "client_version"
+"""What Codex alone asks for a list of models with: it wants one of its own form."""
 _HTTP_KINDS = {
     401: FaultKind.UNAUTHENTICATED,
     404: FaultKind.NOT_FOUND,
@@ -277,13 +279,15 @@ def _add_models(app: Flask, gateway: Gateway) -> None:
     @app.get("/models")
     @app.get("/v1beta/models")
     def models() -> Response:
-        return _json(CLIENTS[_caller_dialect()].render_models(gateway.model_names(), gateway.started))
+        listed = gateway.models()
+        if _CODEX_VERSION in request.args:
+            return _json(openai_responses.render_codex_models(listed))
+        return _json(CLIENTS[_caller_dialect()].render_models(listed, gateway.started))
 
     @app.get("/v1/models/<model:name>")
     @app.get("/v1beta/models/<model:name>")
     def model(name: str) -> Response:
-        gateway.resolve(name)
-        return _json(CLIENTS[_caller_dialect()].render_model(name, gateway.started))
+        return _json(CLIENTS[_caller_dialect()].render_model(gateway.model(name), gateway.started))
 
 
 def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dialects.adapt.signatures import Open
+from dialects.capabilities.model_info import ModelInfo
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, NO_USAGE, Completion, Conversation, Usage
 from dialects.core.faults import Fault
@@ -71,11 +72,11 @@ class ClientDialect(Protocol):
         """Render a failure as the body of an HTTP error."""
         ...
 
-    def render_model(self, name: str, created: int) -> JSON:
+    def render_model(self, model: ModelInfo, created: int) -> JSON:
         """Describe one model; *created* is in seconds since the epoch."""
         ...
 
-    def render_models(self, names: Sequence[str], created: int) -> JSON:
+    def render_models(self, models: Sequence[ModelInfo], created: int) -> JSON:
         """List all models."""
         ...
 

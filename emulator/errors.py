@@ -124,7 +124,7 @@ def in_band(path: str) -> Iterable[StreamEvent]:
     if path == "converse-stream":
         throttling: Json = {"message": _THROTTLED[Family.CLAUDE]}
         return (StreamEvent({"throttlingException": throttling}, name="throttlingException"),)
-    if path == "responses":
+    if path.removeprefix("v1/") == "responses":
         error = {
             "type": "too_many_requests",
             "code": "too_many_requests",

@@ -52,10 +52,11 @@ def run(request: InferenceRequest) -> Reply:
         raise gatekeeper(
             f"Method {request.method} is not allowed for subpath '{request.path}'.", 405, "MethodNotAllowed"
         )
-    if handle in _NEEDS_VERSION and not request.query.get("api-version"):
+    versioned = handle in _NEEDS_VERSION and not request.path.startswith("v1/")
+    if versioned and not request.query.get("api-version"):
         raise ErrorResponse(404, {"error": {"code": "404", "message": "Resource not found"}})
     body = _body(request)
-    if handle in _NEEDS_VERSION:
+    if versioned:
         azure_versions.check(body, request.query["api-version"])
     try:
         return handle(request, body)
@@ -83,8 +84,8 @@ def _handlers(model: Model) -> dict[str, Handler]:
         case Family.GEMINI_EMBEDDING:
             return {f"models/{model.name}:embedContent": _embedding(gemini.embed_content)}
         case Family.GPT:
-            chat: dict[str, Handler] = {"chat/completions": openai_chat.handle} if model.chat else {}
-            responses: dict[str, Handler] = {"responses": openai_responses.handle}
+            chat = dict.fromkeys(("chat/completions", "v1/chat/completions"), openai_chat.handle) if model.chat else {}
+            responses: dict[str, Handler] = dict.fromkeys(("responses", "v1/responses"), openai_responses.handle)
             responses["responses/compact"] = openai_responses.handle_compaction
             return chat | (responses if model.responses else {})
         case _:

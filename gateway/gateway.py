@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache, partial
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from dialects import openai_responses
 from dialects.adapt.token_estimate import estimate_tokens
+from dialects.capabilities.model_info import ModelInfo
 from dialects.capabilities.models import Vendor, profile_for
 from dialects.core.conversation import JSON, Conversation, Effort, Opaque, ToolSpec
 from dialects.core.events import Failed
@@ -40,6 +41,7 @@ from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
 from gateway.requests.streaming import StreamedAnswer
+from gateway.served_models import EndingsWatch, ServedModels
 from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.discovery import Management
@@ -126,13 +128,21 @@ class Gateway:
         get = Management(self._management, self._tokens)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
         self._catalogue = Catalogue(settings.subaccounts.values(), get, clock)
-        orchestrated = OrchestratedModels(
-            settings.orchestration, self._catalogue.look_up, lambda: datetime.fromtimestamp(now(), UTC).date()
+        self._served = ServedModels(self._catalogue)
+        orchestrated = OrchestratedModels(settings.orchestration, self._catalogue.look_up, self._today)
+        self._endings = EndingsWatch(
+            settings.subaccounts.values(), self._catalogue, self._served, self._versions, self._today
         )
         self._pool = EndpointPool(settings, self.balancer, get, probe, clock, orchestrated=orchestrated)
         events.subscribe(self._pool.listen)
         sleep = threading.Event().wait
-        self.router = RequestRouter(self.balancer, unlisted=self._pool.unlisted, clock=clock, sleep=sleep)
+        self.router = RequestRouter(
+            self.balancer,
+            unlisted=self._pool.unlisted,
+            successors=self._served.successors,
+            clock=clock,
+            sleep=sleep,
+        )
         settings.extend(self.router)
         self._timeouts_for = lru_cache(_MOST_MODELS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
@@ -147,10 +157,12 @@ class Gateway:
     def start(self) -> None:
         """Find out what is deployed where that is not configured, begin to watch over it, and get the first token."""
         self._pool.start()
+        self._endings.start()
         self._readiness.await_tokens(_TOKEN_PATIENCE)
 
     def close(self) -> None:
         """Stop watching, and drop all connections."""
+        self._endings.stop()
         self._pool.stop()
         self._transport.close()
         self._management.close()
@@ -259,6 +271,15 @@ class Gateway:
         aliases = [alias for alias in self.settings.policy.aliases if names.knows(alias)]
         return tuple(dict.fromkeys([*names.deployed, *aliases]))
 
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Describe all models that are deployed, under their names and their aliases."""
+        names = self.router.names
+        return tuple(self._served.describe(name, names.resolve(name).model) for name in self.model_names())
+
+    def model(self, name: str) -> ModelInfo:
+        """Describe the deployed model behind a name; raises `FaultError`."""
+        return self._served.describe(name, self.resolve(name).model)
+
     def readiness(self) -> Readiness:
         """Tell whether some model can be served, from what is known."""
         return self._readiness.look()
@@ -267,7 +288,19 @@ class Gateway:
         """What the router knows of every endpoint, as JSON; times are in seconds from now."""
         states = self.balancer.snapshot()
         strategies = {state.endpoint.model: state.strategy for state in states}
-        return {"strategies": strategies, "endpoints": [_as_json(state) for state in states]}
+        endings = [ending.as_json for ending in self._served.endings(self._versions(), self._today())]
+        return {
+            "strategies": strategies,
+            "endpoints": [_as_json(state) for state in states],
+            "endings": endings,
+        }
+
+    def _versions(self) -> dict[str, frozenset[str]]:
+        """Name the models that are served, with the versions in which they run, as far as they are known."""
+        return {model: self._pool.versions(model) for model in self.balancer.models()}
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._now(), UTC).date()
 
     def _client_request(
         self, client: str, body: JSON, conversation: Conversation, *, may_pass: bool = True
@@ -306,7 +339,12 @@ class Gateway:
         lifetime.limit(timeouts.total)
         origin = partial(self._makers.origin, caller=caller)
         open_at = seals.open_at if seals else None
-        return IncomingRequest(request.envelope.token, caller, request, timeouts, began, origin, open_at), attempts
+        length = partial(self._context_length, model)
+        token = request.envelope.token
+        return IncomingRequest(token, caller, request, timeouts, began, origin, open_at, length), attempts
+
+    def _context_length(self, model: str) -> int | None:
+        return self._served.describe(model).context_length
 
     def _attempts(
         self,
@@ -363,9 +401,9 @@ class Gateway:
         unlisted = self._pool.unlisted()
         raise FaultError(replace(_NOT_YET, retry_after=unlisted.seconds) if unlisted.subaccounts else MAKER_LEFT)
 
-    def _endpoints(self) -> Iterator[Endpoint]:
-        """Give all endpoints that are served."""
-        return (endpoint for model in self.balancer.models() for endpoint in self.balancer.endpoints(model))
+    def _endpoints(self) -> list[tuple[Endpoint, ...]]:
+        """Give the endpoints that are served, by model."""
+        return [self.balancer.endpoints(model) for model in self.balancer.models()]
 
 
 def _signing_keys(settings: Settings, new_token: Callable[[], str]) -> SigningKeys:
@@ -440,5 +478,7 @@ def _as_json(state: EndpointState) -> JSON:
         "latency": round(state.latency, 4),
         "weight": round(state.weight, 4),
         "tier": endpoint.tier,
+        "orchestration": endpoint.orchestration,
+        "standby": endpoint.standby,
         "last_error": state.last_error.value if state.last_error else None,
     }

@@ -6,11 +6,18 @@ New examples: `make test ARGS="-m hypothesis --hypothesis-profile=searching"`.
 import gc
 import signal
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
-settings.register_profile("searching", deadline=None)
+settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("steady", settings.get_profile("searching"), derandomize=True)
 settings.load_profile("steady")
+
+
+def pytest_sessionstart() -> None:
+    """Keep constants of our code out of steady examples: each new line of it, and each module loaded, changes them."""
+    if settings.default.derandomize:
+        providers.is_local_module_file = lambda _path: False
 
 
 def pytest_collection_finish() -> None:

@@ -9,15 +9,14 @@ model says, whole or in a stream, reaches the client under the client's keys.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import unquote
 
-from dialects.adapt.schemas import schemas_in, walked
+from dialects.adapt.schemas import keys_of_properties, walked
 from dialects.adapt.tool_names import LONGEST, rewritten_name
 from dialects.core.conversation import JSON, Completion, Conversation, Message, Part, Text, ToolCall, ToolSpec
-from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed
-from dialects.core.streams import EventReader, EventRewriter
+from dialects.core.streams import EventReader, RewritingReader, TextRewriter
 from dialects.framing.json_text import dumps, object_from
 
 _VALUES = ("const", "default", "enum", "example", "examples")
@@ -35,11 +34,7 @@ def property_keys_for(conversation: Conversation, odd: re.Pattern[str] | None) -
     """Choose other keys for properties whose keys hold *odd* letters, are too long or empty; none if *odd* is None."""
     if odd is None:
         return PropertyKeys()
-    keys = set[str]()
-    for schema in _schemas(conversation):
-        for node in schemas_in(schema):
-            if isinstance(named := node.get("properties"), dict):
-                keys.update(named)
+    keys = keys_of_properties(_schemas(conversation))
     strange = sorted(key for key in keys if not key or len(key) > LONGEST or odd.search(key))
     sent = dict[str, str]()
     taken = {key for schema in _schemas(conversation) for key in _keys_in(schema)} if strange else keys
@@ -61,7 +56,15 @@ def _keys_in(value: Any) -> Iterator[str]:
             waiting += each
 
 
-@dataclass(frozen=True, slots=True)
+class OtherKeys:
+    """Other names for keys, and how those begin that have one."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = names
+        self.beginnings = frozenset(name[:length] for name in names for length in range(len(name) + 1))
+
+
+@dataclass(frozen=True)
 class PropertyKeys:
     """What properties are called on the way; those that are not in *sent* keep their keys.
 
@@ -98,7 +101,10 @@ class PropertyKeys:
 
     def reader(self, reader: EventReader) -> EventReader:
         """Read a stream in which properties are called as the client does."""
-        return _Reader(reader, self._restored, in_text=self.in_text) if self.sent else reader
+        return RewritingReader(reader, TextRewriter(self._renamer_for)) if self.sent else reader
+
+    def _renamer_for(self, block: Text | ToolCall) -> "KeyRenamer | None":
+        return KeyRenamer(self._restored) if isinstance(block, ToolCall) or self.in_text else None
 
     def _as_sent(self, part: Part) -> Part:
         """Rename the arguments of a call; those that are no object, or name no such property, stay as they are."""
@@ -121,50 +127,13 @@ class PropertyKeys:
         renamer = KeyRenamer(self._restored)
         return renamer.feed(text) + renamer.finish()
 
-    @property
-    def _restored(self) -> Mapping[str, str]:
-        return {sent: own for own, sent in self.sent.items()}
-
-
-class _Reader(EventRewriter):
-    """Gives the properties in what another reader reads their own keys."""
-
-    def __init__(self, reader: EventReader, names: Mapping[str, str], *, in_text: bool) -> None:
-        super().__init__(reader)
-        self._names = names
-        self._in_text = in_text
-        self._renamer: KeyRenamer | None = None
-        self._index = 0
-
-    def rewrite(self, event: Event) -> Iterator[Event]:
-        """Give properties the client's keys back."""
-        match event:
-            case BlockStarted(index, ToolCall(arguments=said) as block):
-                yield replace(event, block=replace(block, arguments=""))
-                yield from self._begin(index, said)
-            case BlockStarted(index, Text(text=said) as block) if self._in_text:
-                yield replace(event, block=replace(block, text=""))
-                yield from self._begin(index, said)
-            case BlockDelta(_, text) if self._renamer:
-                yield from self._delta(self._renamer.feed(text))
-            case BlockStopped() | Failed() if self._renamer:
-                yield from self._delta(self._renamer.finish())
-                self._renamer = None
-                yield event
-            case _:
-                yield event
-
-    def _begin(self, index: int, said: str) -> Iterator[Event]:
-        self._renamer, self._index = KeyRenamer(self._names), index
-        yield from self._delta(self._renamer.feed(said))
-
-    def _delta(self, text: str) -> Iterator[Event]:
-        if text:
-            yield BlockDelta(self._index, text)
+    @cached_property
+    def _restored(self) -> OtherKeys:
+        return OtherKeys({sent: own for own, sent in self.sent.items()})
 
 
 class KeyRenamer:
-    """Takes JSON in pieces, cut anywhere, and gives it with the keys in *names* under their other names.
+    """Takes JSON in pieces, cut anywhere, and gives it with the keys in *other* under their other names.
 
     Everything else is given as it came. Held back is only what may yet be such a key::
 
@@ -173,9 +142,9 @@ class KeyRenamer:
         CLOSED, anything but a colon or white space --> OUTSIDE, as it came
     """
 
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = names
-        self._beginnings = {name[:length] for name in names for length in range(len(name) + 1)}
+    def __init__(self, other: OtherKeys) -> None:
+        self._names = other.names
+        self._beginnings = other.beginnings
         self._take = self._outside
         self._skipped = {self._outside: _OUTSIDE, self._string: _STRING}
         self._held = ""

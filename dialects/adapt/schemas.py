@@ -6,7 +6,7 @@ constraint that cannot be said is left out and named.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,20 +166,24 @@ def visited(node: JSON, visit: Callable[[Any], Any]) -> JSON:
     return copy
 
 
-def schemas_in(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Give a schema and all schemas within, in no order."""
-    left: list[Any] = [schema]
+def keys_of_properties(schemas: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Give the keys of all properties in schemas, and in those within them."""
+    keys, is_leaf = set[str](), _WITH_SCHEMAS.isdisjoint
+    left: list[Any] = list(schemas)
     while left:
         node = left.pop()
         if isinstance(node, list):
             left += node
         elif isinstance(node, dict):
-            yield node
             for name, value in node.items():
                 if name in _NAMED and isinstance(value, dict):
-                    left += value.values()
+                    if name == "properties":
+                        keys.update(value)
+                    # Within nearly all properties there is no schema: these are looked at no further.
+                    left += [each for each in value.values() if isinstance(each, dict) and not is_leaf(each)]
                 elif name in _WITH_SCHEMAS:
                     left.append(value)
+    return keys
 
 
 def _as_json_schema(node: JSON) -> JSON:

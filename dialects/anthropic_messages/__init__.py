@@ -1,5 +1,6 @@
 """Anthropic's Messages API: the dialect of Claude Code, of Anthropic's SDKs, and of Claude on Bedrock."""
 
+from dialects.anthropic_messages.model_list import render_model, render_models
 from dialects.anthropic_messages.passthrough import (
     open_seals,
     passthrough_fault,
@@ -12,8 +13,6 @@ from dialects.anthropic_messages.request_renderer import render_request
 from dialects.anthropic_messages.response import (
     parse_response,
     render_fault,
-    render_model,
-    render_models,
     render_response,
     render_token_count,
 )

@@ -3,9 +3,6 @@
 https://docs.claude.com/en/api/messages and .../errors
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-
 from dialects.adapt.claude_tools import JSON_TOOL, settled
 from dialects.adapt.signatures import pack
 from dialects.adapt.unasked_thinking import UnaskedThinking, asks_to_think
@@ -73,8 +70,7 @@ def parse_response(body: JSON, token: str) -> Completion:
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
     """Render a whole response, just as its stream would be."""
     if not asks_to_think(envelope.conversation):
-        unasked = UnaskedThinking()
-        completion = fold(rewritten for event in unfold(completion) for rewritten in unasked.rewrite(event))
+        completion = fold(UnaskedThinking().rewritten(unfold(completion)))
     return {
         "id": f"msg_{envelope.token}",
         "type": "message",
@@ -160,18 +156,3 @@ def render_search(search: WebSearch | None, envelope: Envelope) -> list[JSON]:
 def picture(media: Media) -> str:
     """Show what a model drew: in this dialect an answer has only text for it, so Markdown must do."""
     return f"![{media.name or media.kind.value}]({media.url or f'data:{media.mime};base64,{media.data}'})"
-
-
-def render_model(name: str, created: int) -> JSON:
-    """One model as Anthropic's clients read it; *created* is in seconds since the epoch.
-
-    https://docs.anthropic.com/en/api/models
-    """
-    moment = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"type": "model", "id": name, "display_name": name, "created_at": moment}
-
-
-def render_models(names: Sequence[str], created: int) -> JSON:
-    """All models, as Anthropic's clients read them: one page, and no more to come."""
-    edges = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
-    return {"data": [render_model(name, created) for name in names], "has_more": False, **edges}

@@ -10,6 +10,8 @@ from typing import Any
 
 from dialects.adapt.attachments import kind_of
 from dialects.adapt.signatures import REDACTED, pack
+from dialects.capabilities.model_info import ModelInfo
+from dialects.capabilities.models import ThinkingStyle
 from dialects.core.context_overflow import googles_words
 from dialects.core.conversation import (
     JSON,
@@ -275,20 +277,27 @@ def render_fault(fault: Fault) -> JSON:
     return {"error": error}
 
 
-def render_model(name: str, created: int) -> JSON:  # noqa: ARG001 - Google says nothing of when
-    """Describe one model, as Google's clients read it."""
-    return {
-        "name": f"models/{name}",
-        "baseModelId": name,
+def render_model(model: ModelInfo, created: int) -> JSON:  # noqa: ARG001 - Google says nothing of when
+    """Describe one model, as Google's clients read it; what is not known is left out.
+
+    https://ai.google.dev/api/models#Model
+    """
+    said: JSON = {
+        "name": f"models/{model.name}",
+        "baseModelId": model.name,
         "version": "001",
-        "displayName": name,
+        "displayName": model.name,
         "supportedGenerationMethods": _ACTIONS,
+        "thinking": model.profile.thinking is not ThinkingStyle.NONE,
     }
+    limits = {"inputTokenLimit": model.max_input, "outputTokenLimit": model.max_output}
+    said |= {name: value for name, value in limits.items() if value is not None}
+    return said | ({"description": model.advice} if model.advice else {})
 
 
-def render_models(names: Sequence[str], created: int) -> JSON:
+def render_models(models: Sequence[ModelInfo], created: int) -> JSON:
     """List all models, as Google's clients read them."""
-    return {"models": [render_model(name, created) for name in names]}
+    return {"models": [render_model(model, created) for model in models]}
 
 
 def render_body(candidate: JSON, envelope: Envelope, usage: Usage | None) -> JSON:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dialects.capabilities.model_info import ModelInfo
 from dialects.core.context_overflow import openais_words
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultKind
@@ -46,14 +47,24 @@ def render_fault(fault: Fault) -> JSON:
     return {"error": {"message": message, "type": kind, "param": fault.param, "code": code}}
 
 
-def render_model(name: str, created: int) -> JSON:
-    """One model as OpenAI's clients read it; *created* is in seconds since the epoch.
+def render_model(model: ModelInfo, created: int) -> JSON:
+    """Describe one model as OpenAI's clients read it; *created* is in seconds since the epoch.
 
-    https://platform.openai.com/docs/api-reference/models/object
+    https://platform.openai.com/docs/api-reference/models/object. OpenAI says nothing of limits; they have the names
+    that other gateways give them, and what is not known is left out.
     """
-    return {"id": name, "object": "model", "created": created, "owned_by": "sap-ai-core"}
+    said: JSON = {"id": model.name, "object": "model", "created": created, "owned_by": "sap-ai-core"}
+    limits = {
+        "context_length": model.context_length,
+        "context_window": model.context_length,
+        "max_output_tokens": model.max_output,
+    }
+    said |= {name: value for name, value in limits.items() if value is not None}
+    said |= {"input_modalities": list(model.input_types)}
+    said |= {"deprecated": True} if model.deprecated else {}
+    return said | ({"shutdown_date": model.ends.isoformat()} if model.ends else {})
 
 
-def render_models(names: Sequence[str], created: int) -> JSON:
-    """All models, as OpenAI's clients read them."""
-    return {"object": "list", "data": [render_model(name, created) for name in names]}
+def render_models(models: Sequence[ModelInfo], created: int) -> JSON:
+    """List all models, as OpenAI's clients read them."""
+    return {"object": "list", "data": [render_model(model, created) for model in models]}

@@ -1,6 +1,7 @@
 """OpenAI Responses, for clients and for backends."""
 
 from dialects.openai_common.response import render_fault, render_model, render_models
+from dialects.openai_responses.codex_models import render_codex_models
 from dialects.openai_responses.passthrough import (
     FormedFrames,
     compaction_request,
@@ -34,6 +35,7 @@ __all__ = [
     "passthrough_response",
     "passthrough_stored",
     "reader",
+    "render_codex_models",
     "render_fault",
     "render_model",
     "render_models",

@@ -14,6 +14,9 @@ from emulator.world import Json
 VERSION = "bedrock-2023-05-31"
 BETAS = frozenset(
     {
+        "claude-code-20250219",
+        "mid-conversation-system-2026-04-07",
+        "afk-mode-2026-01-31",
         "context-1m-2025-08-07",
         "interleaved-thinking-2025-05-14",
         "tool-search-tool-2025-10-19",
@@ -41,7 +44,6 @@ _TOP = frozenset(
         "tools",
         "tool_choice",
         "thinking",
-        "metadata",
         "output_config",
     ]
 )
@@ -67,12 +69,15 @@ _PROPERTY_KEY = re.compile(r"^[a-zA-Z0-9_.-]{1,64}$")
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _CHOICES = ("auto", "any", "tool", "none")
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_NO_SYSTEM = "role 'system' is not supported on this model"
 _MARKS = 4
 _LEAST_BUDGET = 1024
 
 
 def check(model: Model, body: Json) -> None:
     """Refuse the body of an `/invoke` that Claude would refuse."""
+    if "metadata" in body:
+        raise bedrock(_NO_SYSTEM)  # it was seen to say this of the field
     for key in body:
         if key not in _TOP or (key == "output_config" and not model.output_config):
             raise bedrock(f"{key}: Extra inputs are not permitted")
@@ -248,6 +253,8 @@ def _messages(model: Model, body: Json) -> None:
         raise bedrock("messages: at least one message is required")
     for at, message in enumerate(messages):
         _keys(message, {"role", "content"}, f"messages.{at}")
+        if message.get("role") == "system":
+            raise bedrock(_NO_SYSTEM)
         if message.get("role") not in _ROLE_BLOCKS:
             raise bedrock(f'messages: Unexpected role "{message.get("role")}". Allowed roles are user or assistant')
         _content(at, message, last=at == len(messages) - 1)
@@ -414,7 +421,7 @@ def _marks(body: Json) -> None:
 
 def _found(body: Json) -> Iterator[tuple[str, Json]]:
     """Find the cache marks in the order of the prompt."""
-    places = [(f"tools.{at}", tool) for at, tool in enumerate(body.get("tools") or [])]
+    places = [(f"tools.{at}.{tool.get('type', 'custom')}", tool) for at, tool in enumerate(body.get("tools") or [])]
     places += [(f"system.{at}", block) for at, block in enumerate(content_blocks(body.get("system")))]
     for at, message in enumerate(body["messages"]):
         for place, block in enumerate(content_blocks(message["content"])):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import chain, count
+from operator import is_not
 
 from dialects.adapt.signatures import Open
 from dialects.core.conversation import Conversation, Family, Opaque, Part, Thinking
@@ -53,13 +54,22 @@ class Made:
     endpoint: Endpoint | None
 
 
-class Makers:
-    """Writes into ids and seals which endpoint made them, and finds it there; *endpoints* gives all that are served."""
+_Named = Mapping[bytes, tuple[Endpoint, bytes]]
+"""Endpoints by what they are called in ids and seals, each with the key of that."""
 
-    def __init__(self, keys: SigningKeys, endpoints: Callable[[], Iterable[Endpoint]]) -> None:
+
+class Makers:
+    """Writes into ids and seals which endpoint made them, and finds it there.
+
+    *pools* gives the endpoints that are served, those of each model in one tuple: the same one until they change.
+    """
+
+    def __init__(self, keys: SigningKeys, pools: Callable[[], Sequence[tuple[Endpoint, ...]]]) -> None:
         self._keys = keys
-        self._endpoints = endpoints
+        self._pools = pools
         self._maker_of = lru_cache(_MOST_MAKERS)(maker_of)
+        self._latest: tuple[Sequence[tuple[Endpoint, ...]], _Named] = (), {}
+        """The pools as they were last, and what is named in them. It is replaced, never changed."""
 
     def origin(self, endpoint: Endpoint, caller: str) -> Origin:
         """Sign what *endpoint* makes for *caller*."""
@@ -87,15 +97,21 @@ class Makers:
 
         return BroughtSeals(thoughts, find)
 
-    def _named(self) -> Mapping[bytes, tuple[Endpoint, bytes]]:
-        """Map what endpoints are called in ids and seals to them, and to the key of that."""
-        return {
-            self._maker_of(key, endpoint.url): (endpoint, key)
-            for endpoint in self._endpoints()
-            for key in self._keys.of(endpoint.subaccount)
-        }
+    def _named(self) -> _Named:
+        """Name the endpoints that are served; they are mapped anew when they have changed."""
+        pools = self._pools()
+        before, named = self._latest
+        # Equal endpoints may still be of other resource groups.
+        if len(pools) != len(before) or any(map(is_not, pools, before)):
+            named = {
+                self._maker_of(key, endpoint.url): (endpoint, key)
+                for endpoint in chain.from_iterable(pools)
+                for key in self._keys.of(endpoint.subaccount)
+            }
+            self._latest = pools, named
+        return named
 
-    def _made(self, signed: Signed, caller: str, named: Mapping[bytes, tuple[Endpoint, bytes]]) -> Made | None:
+    def _made(self, signed: Signed, caller: str, named: _Named) -> Made | None:
         """Find the maker of what was signed for *caller*; None for what was not."""
         endpoint, key = named.get(signed.maker, (None, None))
         keys = self._keys.all() if key is None else (key,)

@@ -92,11 +92,13 @@ class StatusBoard:
         """What the routers of all workers know, and what the workers do; each row of an endpoint names its worker."""
         strategies: dict[str, JSON] = {}
         endpoints: list[JSON] = []
+        endings: list[JSON] = []
         workers: list[JSON] = []
         # What new workers say of a strategy counts, not what old ones said.
         for row in sorted(self.table.rows(), key=lambda each: not each.retiring):
             router = (self._read(row.pid) or {}).get("router", {})
             strategies |= router.get("strategies", {})
+            endings += [each for each in router.get("endings", []) if each not in endings]
             endpoints += [{**each, "worker": row.pid} for each in router.get("endpoints", [])]
             workers.append(
                 {
@@ -108,7 +110,7 @@ class StatusBoard:
                     "log_lines_dropped": row.lines_dropped,
                 }
             )
-        return {"strategies": strategies, "endpoints": endpoints, "workers": workers}
+        return {"strategies": strategies, "endpoints": endpoints, "endings": endings, "workers": workers}
 
     def _read(self, pid: int) -> Any:
         owner, content = self._own

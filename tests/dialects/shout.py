@@ -11,6 +11,7 @@ A live answer says its words piece by piece and the rest in the last frame.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from dialects.capabilities.model_info import ModelInfo
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import (
     JSON,
@@ -105,14 +106,14 @@ def render_fault(fault: Fault) -> JSON:
     return {"ouch": fault.message}
 
 
-def render_model(name: str, created: int) -> JSON:
+def render_model(model: ModelInfo, created: int) -> JSON:
     """Describe one model."""
-    return {"who": name, "since": created}
+    return {"who": model.name, "since": created}
 
 
-def render_models(names: Sequence[str], created: int) -> JSON:
+def render_models(models: Sequence[ModelInfo], created: int) -> JSON:
     """List all models."""
-    return {"all": [render_model(name, created) for name in names]}
+    return {"all": [render_model(model, created) for model in models]}
 
 
 def reader(token: str, content_type: str) -> FrameReader:

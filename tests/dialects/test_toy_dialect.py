@@ -5,6 +5,7 @@ import json
 import pytest
 
 from dialects import registry
+from dialects.capabilities.model_info import built_in
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Role
 from dialects.core.faults import Fault, FaultError, FaultKind
@@ -112,7 +113,7 @@ def test_what_cannot_be_shouted_is_refused_in_any_dialect():
         shout.render_request(asked, profile_for("llama"))
     with pytest.raises(FaultError, match="said"):
         shout.parse_request({"to": "m", "said": ["Hi!"]})
-    assert shout.render_models(["m"], 9) == {"all": [{"who": "m", "since": 9}]}
+    assert shout.render_models([built_in("m")], 9) == {"all": [{"who": "m", "since": 9}]}
     assert shout.render_fault(Fault(FaultKind.INVALID_REQUEST, "no")) == {"ouch": "no"}
 
 

@@ -235,6 +235,8 @@ def test_chat_and_embeddings_want_a_version_and_responses_does_not(eu):
     assert eu.post("text-embedding-3-small", "embeddings", {"input": "a"}).status_code == 404
     assert eu.post("gpt-5", "responses", {"input": "a"}).status_code == 200
     assert eu.post("gpt-5", "responses?api-version=2025-03-01-preview", {"input": "a"}).status_code == 200
+    assert eu.post("gpt-5", "v1/responses", {"input": "a"}).status_code == 200
+    assert eu.post("gpt-4.1", "v1/chat/completions", body).status_code == 200
 
 
 def test_no_content_type_is_needed(running):

@@ -250,7 +250,7 @@ def test_an_answer_names_who_answered(proxy: Proxy) -> None:
         "POST", "/v1/chat/completions", {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
     )
 
-    assert told.headers["x-proxy-fallback"] == "gpt-4o -> gpt-4.1"
+    assert told.headers["x-proxy-fallback"] == "gpt-4o -> gpt-5"
     assert told.headers["x-proxy-attempts"] == "1"
     assert told.headers["x-proxy-trail"].endswith(" ok")
     assert told.headers["x-request-id"]

@@ -130,12 +130,11 @@ class ScriptedReader:
             self._pass(seconds)
             raise StillPending
         if isinstance(step, After):
-            if step.seconds > seconds:
-                self._steps[0] = After(step.seconds - seconds)
+            left = max(0.0, self.comes_at - self._clock.now)
+            if left > seconds:
                 self._pass(seconds)
-                self._since = self._clock.now
                 raise StillPending
-            self._pass(step.seconds)
+            self._pass(left)
         return self._perform(step)
 
     def _perform(self, step: Any) -> bytes | None:
@@ -154,6 +153,24 @@ class ScriptedReader:
         self._clock.now += min(seconds, left)
         if seconds >= left:
             self._lifetime.check()
+
+
+class ScriptedLifetime(Lifetime):
+    """A lifetime that waits for scripts, on their clock."""
+
+    def __init__(self, seconds: float, clock: SleepingClock, **ends: Any) -> None:
+        super().__init__(seconds, clock=clock, **ends)
+        self._scripts_clock = clock
+
+    def wait(self, interests: Sequence[Interest], seconds: float) -> tuple[Interest, ...]:
+        """Let the time pass until something comes; to wait for nothing looks whether the request is over."""
+        super().wait((), 0.0)
+        clock = self._scripts_clock
+        readers = [(each, each.on) for each in interests if isinstance(each.on, ScriptedReader)]
+        comes_at = min((reader.comes_at for _, reader in readers), default=math.inf)
+        clock.now = max(clock.now, min(comes_at, clock.now + seconds, self.deadline))
+        super().wait((), 0.0)
+        return tuple(each for each, reader in readers if reader.comes_at <= clock.now)
 
 
 class Backends:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.adapt.property_keys import KeyRenamer, PropertyKeys, property_keys_for, renamed_schema
+from dialects.adapt.property_keys import KeyRenamer, OtherKeys, PropertyKeys, property_keys_for, renamed_schema
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     Completion,
@@ -48,6 +48,7 @@ ODD = (
 )
 FINE = ("a", "properties", "required", "type", "_filter_8c9e7a34", "x" * 64)
 NAMES = {"_filter_8c9e7a34": "$filter", "_odata.type_ba52deb5": "@odata.type", "_0": '"\\'}
+OTHER = OtherKeys(NAMES)
 
 seeds = st.integers(0, 2**32)
 cuts = st.lists(st.integers(0, 999))
@@ -207,7 +208,7 @@ def streamed(sent: PropertyKeys, block: Any, chunks: Any, ending: Event | None =
 )
 def test_no_text_depends_on_where_it_is_cut_and_none_is_lost(pieces):
     def renamed(chunks: list[str]) -> str:
-        renamer = KeyRenamer(NAMES)
+        renamer = KeyRenamer(OTHER)
         return "".join(map(renamer.feed, chunks)) + renamer.finish()
 
     text = "".join(pieces)
@@ -241,13 +242,13 @@ def test_no_text_depends_on_where_it_is_cut_and_none_is_lost(pieces):
     ],
 )
 def test_keys_are_renamed_and_nothing_else(said, heard):
-    renamer = KeyRenamer(NAMES)
+    renamer = KeyRenamer(OTHER)
 
     assert heard == "".join(map(renamer.feed, said)) + renamer.finish()
 
 
 def test_only_what_may_be_a_key_is_held_back():
-    renamer = KeyRenamer(NAMES)
+    renamer = KeyRenamer(OTHER)
 
     assert [renamer.feed(piece) for piece in ("{", '"_fil', "x", " and more", '":', '"')] == [
         "{",

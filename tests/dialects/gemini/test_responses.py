@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects import gemini
+from dialects.capabilities.model_info import built_in
 from dialects.core.conversation import (
     Completion,
     Conversation,
@@ -323,7 +324,7 @@ def test_every_kind_of_failure_has_a_status():
 
 
 def test_a_model_is_listed_as_google_lists_it():
-    model = gemini.render_model("gemini-2.5-pro", 0)
+    model = gemini.render_model(built_in("gemini-2.5-pro"), 0)
 
     assert model["name"] == "models/gemini-2.5-pro"
     assert "generateContent" in model["supportedGenerationMethods"]

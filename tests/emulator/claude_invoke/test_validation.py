@@ -48,7 +48,11 @@ INVOKE = [
     (OPUS, _turns(("user", "a"), ("assistant", "b")), "does not support assistant message prefill"),
     (SONNET, {"messages": []}, "at least one message"),
     (SONNET, _turns(("assistant", "a")), "first message must use"),
-    (SONNET, _turns(("system", "a")), "Unexpected role"),
+    (SONNET, _turns(("critic", "a")), "Unexpected role"),
+    (SONNET, _turns(("user", "a"), ("system", "b")), "role 'system' is not supported on this model"),
+    (SONNET, {"metadata": {"user_id": "u"}}, "role 'system' is not supported on this model"),
+    (SONNET, {"anthropic_beta": ["structured-outputs-2025-12-15"]}, "invalid beta flag"),
+    (SONNET, {"anthropic_beta": ["thinking-token-count-2026-05-13"]}, "invalid beta flag"),
     (SONNET, _turns(("user", "")), "non-empty content"),
     (SONNET, _user(_text("")), "must be non-empty"),
     (SONNET, _user(_text(" \n")), "must contain non-whitespace"),
@@ -59,6 +63,11 @@ INVOKE = [
         SONNET,
         _user(_text("a", cache_control={"type": "ephemeral", "scope": "global"})),
         "ephemeral.scope: Extra inputs",
+    ),
+    (
+        SONNET,
+        {"tools": [TOOL, TOOL | {"name": "b", "cache_control": {"type": "ephemeral", "scope": "global"}}]},
+        "tools.1.custom.cache_control.ephemeral.scope: Extra inputs are not permitted",
     ),
     (SONNET, _user(*[_text("a", **MARK)] * 5), "A maximum of 4 blocks with cache_control may be provided. Found 5."),
     (
@@ -111,6 +120,25 @@ def test_claude_wants_what_it_needs(eu, key):
     del body[key]
 
     assert eu.post(SONNET, path, body).json() == {"message": f"{key}: Field required"}
+
+
+@pytest.mark.parametrize(
+    "beta",
+    [
+        "claude-code-20250219",
+        "context-1m-2025-08-07",
+        "interleaved-thinking-2025-05-14",
+        "context-management-2025-06-27",
+        "effort-2025-11-24",
+        "mid-conversation-system-2026-04-07",
+        "afk-mode-2026-01-31",
+        "fine-grained-tool-streaming-2025-05-14",
+    ],
+)
+def test_claude_takes_the_betas_that_bedrock_was_seen_to_take(eu, beta):
+    path, body = request("invoke", SONNET, "Hello")
+
+    assert eu.post(SONNET, path, body | {"anthropic_beta": [beta]}).status_code == 200
 
 
 def test_claude_takes_what_it_knows(eu):

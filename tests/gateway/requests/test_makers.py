@@ -1,9 +1,12 @@
 """Who made what a request brings along, and who may be sent it."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
 
 from dialects.core.conversation import Conversation, Family, Message, Role, Thinking
-from gateway.requests.makers import Makers, SigningKeys, derived_key
+from gateway.requests.makers import Made, Makers, SigningKeys, derived_key
 from routing.endpoint import Endpoint
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-5")
@@ -13,7 +16,7 @@ SEAL = "gAAAAABm"
 
 
 def makers(*served: Endpoint, keys: tuple[bytes, ...] = (), derived: dict[str, bytes] = DERIVED) -> Makers:
-    return Makers(SigningKeys(keys, derived), lambda: served or (EU, US))
+    return Makers(SigningKeys(keys, derived), lambda: [served or (EU, US)])
 
 
 def brought(*thoughts: Thinking) -> Conversation:
@@ -54,6 +57,40 @@ def test_other_subaccounts_come_and_go_and_ids_stay() -> None:
 
     assert made is not None
     assert made.endpoint == EU
+
+
+class Pool(list[Endpoint]):
+    """Endpoints of a model, and how often they were all looked at."""
+
+    looked = 0
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        self.looked += 1
+        return super().__iter__()
+
+
+def test_endpoints_are_named_once_for_as_long_as_the_pools_stay() -> None:
+    pool, origin = Pool((EU, US)), makers().origin(US, "me")
+    asked = Makers(SigningKeys((), DERIVED), lambda: [pool])
+    for number in range(9):
+        assert asked.of_response(origin.id(f"resp_{number}"), "me") == Made(f"resp_{number}", US)
+        assert asked.of_seals(brought(sealed(by=EU)), "me").maker == EU
+
+    assert pool.looked == 1
+
+
+def test_what_joins_leaves_or_changes_is_known_at_once() -> None:
+    pools = [(EU,)]
+    asked, answer = Makers(SigningKeys((), DERIVED), lambda: list(pools)), makers().origin(US, "me").id("resp_1")
+    seen = [asked.of_response(answer, "me")]
+    moved = replace(US, resource_group="other")
+    for served in ([(EU,), (US,)], [(EU,), (moved,)], [(EU,)]):
+        pools[:] = served
+        seen.append(asked.of_response(answer, "me"))
+
+    assert seen == [Made("resp_1", None), Made("resp_1", US), Made("resp_1", moved), Made("resp_1", None)]
+    assert seen[2] is not None
+    assert seen[2].endpoint is moved
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,189 @@
+"""What is known of the models that are served: by the catalogue of SAP AI Core, and else by what is built in."""
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Final
+
+from dialects.capabilities.model_identity import identity
+from dialects.capabilities.model_info import RETIREMENTS, ModelInfo, built_in
+from dialects.core.conversation import JSON
+from gateway.config.subaccounts import SubAccount
+from gateway.upstream.catalogue import Catalogue, CatalogueModel
+
+_log = logging.getLogger("sap_ai_proxy.served_models")
+
+SOON: Final = timedelta(days=60)
+"""How long before its end a model is warned of."""
+_EVERY = 60.0
+"""Seconds between two looks at what is served."""
+_PATIENCE = 1.0
+"""Seconds that a look-up which has begun is waited for at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A served model that has ended, or will soon."""
+
+    model: str
+    on: date
+    is_over: bool
+    successor: str = ""
+    """What to deploy instead; empty where it is not known."""
+    version: str = ""
+    """The version that ends, where later ones of the model live on."""
+
+    def __str__(self) -> str:
+        """Say it for people: `gemini-2.5-pro ended on 2026-10-16; deploy gemini-3.5-flash`."""
+        what = f"{self.model} in version {self.version}" if self.version else self.model
+        successor = "its latest version" if self.version else self.successor
+        deploy = f"; deploy {successor}" if successor else ""
+        return f"{what} {'ended' if self.is_over else 'ends'} on {self.on.isoformat()}{deploy}"
+
+    @property
+    def as_json(self) -> JSON:
+        """What is told of it among the states."""
+        return {
+            "model": self.model,
+            "version": self.version or None,
+            "on": self.on.isoformat(),
+            "ended": self.is_over,
+            "successor": self.successor or None,
+        }
+
+
+class ServedModels:
+    """Describes models, by the *catalogue* where it has them.
+
+    Holds nothing but a reference to the catalogue, so that it always speaks of what was read last.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def describe(self, name: str, model: str = "") -> ModelInfo:
+        """Describe the deployed *model* that clients call *name*; it may be spelled in any way."""
+        info = built_in(name, model or name)
+        found = self._find(model or name)
+        if found is None:
+            return info
+        # The catalogue knows text and images; what a model reads beyond them is built in.
+        inputs = tuple(dict.fromkeys([*found.input_types, *(each for each in info.input_types if each != "image")]))
+        return replace(
+            info,
+            context_length=found.context_length or info.context_length,
+            max_output=found.max_output or info.max_output,
+            input_types=inputs if found.input_types else info.input_types,
+            deprecated=found.deprecated,
+            ends=found.retirement_date,
+            successors=found.replacements or info.successors,
+        )
+
+    def successors(self) -> Mapping[str, tuple[str, ...]]:
+        """List for each model what takes its place, and what takes the place of that."""
+        models = self._catalogue.models()
+        named = {name: retired.successors for name, retired in RETIREMENTS.items() if name not in models}
+        named |= {name: model.replacements for name, model in models.items() if model.replacements}
+        return {name: _chain(name, named) for name in named}
+
+    def endings(self, served: Mapping[str, Collection[str]], today: date) -> tuple[Ending, ...]:
+        """List the models among those *served* that have ended by *today*, or will within 60 days.
+
+        For each model *served* names the versions in which it runs, as far as they are known.
+        """
+        return tuple(
+            Ending(name, on, on < today, self._deployable(name, today), version)
+            for name, versions in served.items()
+            for on, version in self._ends(name, versions)
+            if on <= today + SOON
+        )
+
+    def _ends(self, name: str, versions: Collection[str]) -> Iterator[tuple[date, str]]:
+        """Give the days on which a model ends, or the version of it that runs and ends earlier, with that version."""
+        end = self.describe(name).ends
+        if end is not None:
+            yield end, ""
+        found = self._find(name)
+        for version in sorted(versions if found is not None else ()):
+            on = found.ends(version) if found is not None else None
+            if on is not None and (end is None or on < end):
+                yield on, version
+
+    def _deployable(self, name: str, today: date) -> str:
+        """Name the first successor that has not ended itself; empty for none."""
+        info = self.describe(name)
+        chain = _chain(name, {**self.successors(), name: info.successors})
+        ends = ((each, self.describe(each).ends) for each in chain)
+        return next((each for each, end in ends if end is None or end >= today), "")
+
+    def _find(self, model: str) -> CatalogueModel | None:
+        models = self._catalogue.models()
+        if model in models:
+            return models[model]
+        wanted = identity(model)
+        return next((found for name, found in models.items() if identity(name) == wanted), None)
+
+
+class EndingsWatch:
+    """Keeps the catalogue up to date, and logs which of the served models end, each once.
+
+    One thread does it; *served* gives the models that are served with their versions, *today* the day.
+    """
+
+    def __init__(
+        self,
+        subaccounts: Iterable[SubAccount],
+        catalogue: Catalogue,
+        models: ServedModels,
+        served: Callable[[], Mapping[str, Collection[str]]],
+        today: Callable[[], date],
+    ) -> None:
+        self._subaccounts = tuple(subaccounts)
+        self._catalogue = catalogue
+        self._models = models
+        self._served = served
+        self._today = today
+        self._logged: set[str] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="catalogue", daemon=True)
+
+    def start(self) -> None:
+        """Begin; nothing is waited for."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; a look-up that has begun is not waited for long."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_PATIENCE)
+
+    def look(self) -> None:
+        """Ask for the catalogues that are due, and log what was not known before."""
+        for account in self._subaccounts:
+            self._catalogue.look_up(account)
+        for ending in self._models.endings(self._served(), self._today()):
+            text = str(ending)
+            if text not in self._logged:
+                self._logged.add(text)
+                _log.warning("%s", text)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.look()
+            except Exception:  # noqa: BLE001 - whatever failed, the next round is due
+                _log.exception("looking at the catalogue failed")
+            self._stop.wait(_EVERY)
+
+
+def _chain(name: str, named: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """List what takes the place of a model, nearest first: its successors, then theirs."""
+    found: dict[str, None] = {}
+    pending = list(named.get(name, ()))
+    for each in pending:
+        if each not in found and each != name:
+            found[each] = None
+            pending.extend(named.get(each, ()))
+    return tuple(found)
