@@ -11,8 +11,8 @@ from typing import Any
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
-from dialects.openai_common.limits import drop_refused_sampling, fit_effort
-from dialects.orchestration.limits import known_parameters, profile_through
+from dialects.openai_common.limits import drop_refused_sampling
+from dialects.orchestration.limits import fit_parameters, known_parameters, profile_through
 from dialects.orchestration.templates import grounded, last_text, messages_of
 
 DELIMITERS = ("\n", ".", "?", "!")
@@ -138,12 +138,7 @@ def _instead_of(model: JSON, fallback: Fallback, *, has_tools: bool) -> JSON:
         most = length if profile.max_output is None else min(length, profile.max_output)
         params["max_completion_tokens" if profile.max_completion_tokens else "max_tokens"] = most
     drop_refused_sampling(params, profile, dropped)
-    if has_tools and profile.responses_for_tools:
-        params.pop("reasoning_effort", None)
-    if "reasoning_effort" in params:
-        fit_effort(params, "reasoning_effort", profile, dropped)
-    if not profile.choice_through_orchestration:
-        params.pop("tool_choice", None)
+    fit_parameters(params, profile, has_tools=has_tools)
     kept = {name: value for name, value in model.items() if name != "version"}
     version = {"version": fallback.version} if fallback.version else {}
     params = known_parameters(params, profile, dropped) | dict(fallback.params)

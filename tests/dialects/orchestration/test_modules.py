@@ -151,6 +151,24 @@ def test_a_fallback_that_takes_no_choice_of_tools_is_given_none_and_thinks_as_it
     ]
 
 
+@pytest.mark.parametrize(
+    ("model", "params", "fitted"),
+    [
+        (CLAUDE, {"reasoning_effort": "xhigh", "top_p": 0.5}, {"reasoning_effort": "high"}),
+        (CLAUDE, {"reasoning_effort": "low", "tool_choice": "required"}, {"tool_choice": "required"}),
+        (CLAUDE, {"reasoning_effort": "none", "top_p": 0.5}, {"top_p": 0.5}),
+        (GEMINI, {"reasoning_effort": "minimal", "top_p": 0.5}, {"reasoning_effort": "low", "top_p": 0.5}),
+        (GPT, {"reasoning_effort": "xhigh", "top_p": 0.5}, {"reasoning_effort": "high"}),
+    ],
+)
+def test_a_fallback_thinks_in_the_words_of_its_model(model: str, params: JSON, fitted: JSON) -> None:
+    body = rendered(GPT, tools=(ToolSpec("f"),))
+    body["config"]["modules"]["prompt_templating"]["model"]["params"] = params
+    [_, after] = with_modules(body, Modules(fallbacks=(Fallback(model),)))["config"]["modules"]
+
+    assert after["prompt_templating"]["model"]["params"] == fitted
+
+
 def test_a_stored_template_stands_behind_the_whole_conversation() -> None:
     body = rendered(GPT, user("a"), said(Role.ASSISTANT, "b"), user("{{?x}}"))
     after = put(body, Modules(template=BY_ID, placeholders={"tone": "kind"}))
