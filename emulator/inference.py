@@ -85,7 +85,7 @@ def _handlers(model: Model) -> dict[str, Handler]:
             return {f"models/{model.name}:embedContent": _embedding(gemini.embed_content)}
         case Family.GPT:
             chat = dict.fromkeys(("chat/completions", "v1/chat/completions"), openai_chat.handle) if model.chat else {}
-            responses = dict.fromkeys(("responses", "v1/responses"), openai_responses.handle)
+            responses: dict[str, Handler] = dict.fromkeys(("responses", "v1/responses"), openai_responses.handle)
             responses["responses/compact"] = openai_responses.handle_compaction
             return chat | (responses if model.responses else {})
         case _:

@@ -131,7 +131,8 @@ class EndpointPool:
                 self._say_what_is_meant_for_nobody()
 
     def _say_what_is_meant_for_nobody(self) -> None:
-        for what in unmatched(self._settings.policy, self._balancer.models()):
+        settings = self._settings
+        for what in unmatched(settings.policy, settings.orchestration.per_model, self._balancer.models()):
             _log.warning("%s", what)
 
     def _look_up(self, account: SubAccount) -> Models | None:

@@ -63,8 +63,8 @@ _TOKEN_PATIENCE = 2.0
 """Seconds that the start waits for the first token."""
 _BRIEF = (Effort.NONE, Effort.MINIMAL, Effort.LOW)
 """The efforts at which a GPT begins to answer soon; without a word it thinks for longer."""
-_MOST_TIMEOUTS = 1024
-"""For how many models it is remembered what they may take."""
+_MOST_MODELS = 1024
+"""For how many models it is remembered what the settings say of them."""
 _LONGEST_ID = 100
 """How many characters of an unknown id are repeated to whoever sent it."""
 _PREVIOUS_ID = "previous_response_id"
@@ -144,9 +144,10 @@ class Gateway:
             sleep=sleep,
         )
         settings.extend(self.router)
-        self._timeouts_for = lru_cache(_MOST_TIMEOUTS)(settings.policy.timeouts_for)
+        self._timeouts_for = lru_cache(_MOST_MODELS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
-        self._shared = SharedResources(fetch=fetcher)
+        modules_for = lru_cache(_MOST_MODELS)(settings.orchestration.modules_for)
+        self._shared = SharedResources(fetch=fetcher, modules_for=modules_for)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
         self._readiness = ReadinessProbe(
@@ -477,5 +478,7 @@ def _as_json(state: EndpointState) -> JSON:
         "latency": round(state.latency, 4),
         "weight": round(state.weight, 4),
         "tier": endpoint.tier,
+        "orchestration": endpoint.orchestration,
+        "standby": endpoint.standby,
         "last_error": state.last_error.value if state.last_error else None,
     }

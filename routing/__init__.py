@@ -49,6 +49,8 @@ from routing.protocols import (
     GeminiGenerateProtocol,
     OpenAIChatProtocol,
     OpenAIResponsesProtocol,
+    OrchestrationEmbeddingsProtocol,
+    OrchestrationProtocol,
     ProtocolHandler,
     RequestConverter,
     ResponseConverter,
@@ -91,6 +93,7 @@ __all__ += ["BreakerPolicy", "CooldownPolicy", "ModelPolicy", "Policy", "RetryPo
 # Protocols.
 __all__ += ["PROTOCOLS", "ClaudeConverseProtocol", "ClaudeInvokeProtocol", "EmbeddingsProtocol"]
 __all__ += ["GeminiGenerateProtocol", "OpenAIChatProtocol", "OpenAIResponsesProtocol", "ProtocolHandler"]
+__all__ += ["OrchestrationEmbeddingsProtocol", "OrchestrationProtocol"]
 __all__ += ["RequestConverter", "ResponseConverter", "protocol_for"]
 # What a caller hands over or gets back from the layers below.
 __all__ += ["JSON", "Fault", "FaultError", "FaultKind", "ModelProfile", "Overflow", "Quota", "ThinkingStyle"]

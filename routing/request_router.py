@@ -17,7 +17,7 @@ from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.model_names import How, ModelNames, Successors, Unlisted, with_resolved_names
 from routing.policy import Policy
-from routing.protocols import PROTOCOLS, ProtocolHandler, protocol_for
+from routing.protocols import ORCHESTRATION, PROTOCOLS, ProtocolHandler, protocol_for
 from routing.protocols.registry import ProtocolRegistry
 from routing.retry_budget import LEAST_RESERVE, RetryBudget
 from routing.strategy import NO_CONTEXT, SelectionContext
@@ -93,7 +93,7 @@ class RequestRouter:
         self._protocol = lru_cache(_REMEMBERED)(self._find_protocol)
 
     def protocol(self, model: str, client: str, *, tools_with_reasoning: bool = False) -> ProtocolHandler:
-        """Choose how to ask a deployed model on behalf of a client; raises `FaultError` if it cannot be asked."""
+        """Choose how to ask a deployment of a model alone for a client; raises `FaultError` if it cannot be asked."""
         return self._protocol((model,), model, client, tools_with_reasoning)
 
     def protocol_at(
@@ -104,7 +104,7 @@ class RequestRouter:
         *requested* is the name that the client used, unless another model answers for it.
         """
         names = (requested, endpoint.model) if requested else (endpoint.model,)
-        return self._protocol(names, endpoint.backend, client, tools_with_reasoning)
+        return self._protocol_at(endpoint, names, client, tools_with_reasoning)
 
     def attempts(
         self,
@@ -127,7 +127,7 @@ class RequestRouter:
         names = (resolution.model,) if resolution.how is How.FALLBACK else (model, resolution.model)
 
         def protocol(endpoint: Endpoint) -> ProtocolHandler:
-            return self._protocol(names, endpoint.backend, client, tools_with_reasoning)
+            return self._protocol_at(endpoint, names, client, tools_with_reasoning)
 
         for endpoint in self._balancer.endpoints(resolution.model)[:1]:
             protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
@@ -172,6 +172,12 @@ class RequestRouter:
         """How many retries it takes to open the circuit of every endpoint of *model* once."""
         broken = len(self._balancer.endpoints(model))
         return max(LEAST_RESERVE, self._environment.policy.breaker.failure_threshold * broken)
+
+    def _protocol_at(self, endpoint: Endpoint, names: tuple[str, ...], client: str, both: bool) -> ProtocolHandler:
+        """Choose a protocol for an endpoint; one that is registered for a model is for its own deployments."""
+        if endpoint.orchestration:
+            return protocol_for(endpoint.backend, client, protocols=ORCHESTRATION)
+        return self._protocol(names, endpoint.backend, client, both)
 
     def _find_protocol(self, names: tuple[str, ...], runs: str, client: str, both: bool) -> ProtocolHandler:
         """Choose a protocol; what it comes to is kept until deployments or registered protocols change."""

@@ -126,7 +126,10 @@ def examine(
             for account in accounts
             for model in (*account.deployments, *_added(account, settings, seen, orchestrated))
         }
-        findings.extend(Finding(Mark.NOTE, _FILE, text) for text in unmatched(settings.policy, sorted(deployed)))
+        findings.extend(
+            Finding(Mark.NOTE, _FILE, text)
+            for text in unmatched(settings.policy, settings.orchestration.per_model, sorted(deployed))
+        )
     return Report(tuple(findings))
 
 

@@ -7,13 +7,15 @@ from dialects.core.faults import invalid
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 from routing.protocols.claude_converse import ClaudeConverseProtocol
 from routing.protocols.claude_invoke import ClaudeInvokeProtocol
-from routing.protocols.embeddings import EmbeddingsProtocol
+from routing.protocols.embeddings import EmbeddingsProtocol, OrchestrationEmbeddingsProtocol
 from routing.protocols.gemini_generate import GeminiGenerateProtocol
 from routing.protocols.openai_chat import OpenAIChatProtocol
 from routing.protocols.openai_responses import OpenAIResponsesProtocol
+from routing.protocols.orchestration import OrchestrationProtocol
 
-__all__ = ["PROTOCOLS", "ClaudeConverseProtocol", "ClaudeInvokeProtocol", "EmbeddingsProtocol"]
-__all__ += ["GeminiGenerateProtocol", "OpenAIChatProtocol", "OpenAIResponsesProtocol", "ProtocolHandler"]
+__all__ = ["ORCHESTRATION", "PROTOCOLS", "ClaudeConverseProtocol", "ClaudeInvokeProtocol", "EmbeddingsProtocol"]
+__all__ += ["GeminiGenerateProtocol", "OpenAIChatProtocol", "OpenAIResponsesProtocol"]
+__all__ += ["OrchestrationEmbeddingsProtocol", "OrchestrationProtocol", "ProtocolHandler"]
 __all__ += ["RequestConverter", "ResponseConverter", "protocol_for"]
 
 PROTOCOLS: tuple[ProtocolHandler, ...] = (
@@ -24,7 +26,9 @@ PROTOCOLS: tuple[ProtocolHandler, ...] = (
     OpenAIResponsesProtocol(),
     EmbeddingsProtocol(),
 )
-"""Every protocol there is; of several that would do, the first is taken."""
+"""The protocols of a deployment of one model; of several that would do, the first is taken."""
+ORCHESTRATION: tuple[ProtocolHandler, ...] = (OrchestrationProtocol(), OrchestrationEmbeddingsProtocol())
+"""Those of an orchestration deployment."""
 
 
 def protocol_for(

@@ -42,7 +42,7 @@ class EmbeddingsProtocol(ProtocolHandler):
 class OrchestrationEmbeddingsProtocol(EmbeddingsProtocol):
     """Posts to `/v2/embeddings` of an orchestration deployment, whoever the model's vendor is."""
 
-    name = "orchestration_embeddings"
+    name = "orchestration-embeddings"
     orchestration = True
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body names the model

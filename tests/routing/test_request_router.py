@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,48 @@ class TestNames:
             router_of(pool_at("eu/d1")).attempts("mistral-tiny")
 
         assert FaultKind.NOT_FOUND is caught.value.fault.kind
+
+
+class TestOrchestration:
+    SPARE = endpoint("eu", "d9", "gpt-5", orchestration=True, standby=True)
+
+    @pytest.mark.parametrize("client", ["openai-chat", "openai-responses", "anthropic-messages", "gemini"])
+    def test_an_orchestration_deployment_is_asked_in_orchestration_whoever_asks(self, router_of, client):
+        router = router_of({"gpt-5": [self.SPARE], **pool_at("eu/d1", model="gemini-3.5-flash")})
+
+        assert [attempt.protocol.name for attempt in router.attempts("gpt-5", client=client)] == ["orchestration"]
+        assert next(router.attempts("gemini-3.5-flash", client=client)).protocol.name == "gemini-generate"
+
+    def test_each_attempt_speaks_what_its_endpoint_does(self, router_of):
+        attempts = router_of({"gpt-5": [self.SPARE, endpoint("eu", "d1", "gpt-5")]}).attempts("gpt-5")
+        spoken = []
+        for attempt in attempts:
+            spoken.append((place(attempt), attempt.protocol.name))
+            attempt.failed(OVERLOADED)
+
+        assert spoken[:2] == [("eu/d1", "openai-chat"), ("eu/d9", "orchestration")]
+
+    def test_embeddings_are_asked_in_a_protocol_of_their_own(self, router_of):
+        router = router_of({"text-embedding-3-small": [replace(self.SPARE, model="text-embedding-3-small")]})
+        [attempt] = router.attempts("text-embedding-3-small", client="openai-embeddings")
+
+        assert attempt.protocol.name == "orchestration-embeddings"
+        with pytest.raises(FaultError, match="does not talk"):
+            router.attempts("text-embedding-3-small")
+
+    def test_what_is_registered_for_a_model_is_for_its_own_deployments(self, router_of):
+        router = router_of({"gpt-5": [self.SPARE]})
+        router.register_converter("gpt-5", OpenAIChatProtocol())
+
+        assert router.protocol_at(self.SPARE, "openai-chat").name == "orchestration"
+
+    def test_a_route_leads_to_its_path_with_the_name_of_the_model(self, router_of):
+        route = router_of({"fast": [replace(self.SPARE, model="fast", runs="gpt-5.5")]}).route(
+            {"model": "fast", "messages": [{"role": "user", "content": "hi"}]}
+        )
+
+        assert route.endpoint_url == f"{self.SPARE.url}/v2/completion"
+        assert route.payload["config"]["modules"]["prompt_templating"]["model"]["name"] == "gpt-5.5"
 
 
 class TestProtocols:

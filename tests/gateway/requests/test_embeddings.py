@@ -1,6 +1,7 @@
 """The exchange that has no conversation in it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,9 +15,8 @@ from dialects.interface import Envelope
 from dialects.translator import ClientRequest
 from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import IncomingRequest
-from gateway.requests.lifetime import Lifetime
 from routing.endpoint import Endpoint
-from tests.support.scripted import Bench, usage_of
+from tests.support.scripted import Bench, ScriptedLifetime, usage_of
 
 TITAN = "amazon--titan-embed-text"
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", TITAN)
@@ -27,18 +27,18 @@ DOWN = Fault(FaultKind.SERVER_ERROR, "boom", 500)
 
 def exchange(bench: Bench, **body: Any) -> EmbeddingExchange:
     asked = {"model": TITAN, "input": "Hello", **body}
-    envelope = Envelope("token", TITAN, 1, Conversation(TITAN))
-    request = ClientRequest("openai-embeddings", asked, envelope)
-    attempts = bench.router.attempts(TITAN, client=request.client)
+    model = asked["model"]
+    request = ClientRequest("openai-embeddings", asked, Envelope("token", model, 1, Conversation(model)))
     embedding = parse_request(asked)
+    [first, *_] = bench.balancer.endpoints(model)
     return EmbeddingExchange(
         embedding,
-        parts_of(embedding, profile_for(TITAN)),
+        parts_of(embedding, profile_for(first.backend)),
         IncomingRequest("id", "caller", request, bench.timeouts, bench.clock()),
-        attempts,
+        bench.router.attempts(model, client=request.client),
         bench.backends,
         bench.notes,
-        Lifetime(60, clock=bench.clock),
+        ScriptedLifetime(60, bench.clock),
     )
 
 
@@ -74,6 +74,45 @@ def test_an_endpoint_that_fails_is_not_noticed(failure: list) -> None:
     [record] = bench.notes.records
     assert (record.outcome, record.subaccount, record.attempts, record.stop) == ("ok", "us", 2, "end")
     assert bench.in_flight == 0
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_answer_with_another_number_of_vectors_is_a_fault_of_its_endpoint(count: int) -> None:
+    eu, us = replace(EU, model="gemini-embedding"), replace(US, model="gemini-embedding")
+    one = {"embeddings": {"values": [0.6, 0.8]}}
+    odd, good = ([json.dumps({"predictions": [one] * number}).encode()] for number in (count, 2))
+    bench = Bench({eu: odd, us: good})
+    answer = exchange(bench, model="gemini-embedding", input=["a", "b"]).whole()
+
+    assert len(answer["data"]) == 2
+    [record] = bench.notes.records
+    assert (record.outcome, record.subaccount, record.attempts, record.parts) == ("ok", "us", 2, 1)
+
+
+def test_a_part_takes_several_calls_at_an_endpoint_that_runs_a_model_with_a_smaller_limit() -> None:
+    eu = replace(EU, model="my-embedder", runs="gemini-embedding")
+    us = replace(US, model="my-embedder", runs=TITAN)
+    bench = Bench({eu: [DOWN], us: [VECTOR]})
+    answer = exchange(bench, model="my-embedder", input=["a"] * 251).whole()
+
+    assert len(answer["data"]) == 251
+    assert sum(endpoint is us for endpoint, _ in bench.backends.opened) == 251
+    assert bench.in_flight == 0
+
+
+def test_orchestration_is_asked_in_its_own_form() -> None:
+    eu = replace(EU, orchestration=True)
+    result = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}], "model": "t"}
+    said = {"request_id": "r", "final_result": {**result, "usage": {"prompt_tokens": 3, "total_tokens": 3}}}
+    bench = Bench({eu: [json.dumps(said).encode()]})
+    answer = exchange(bench, dimensions=256).whole()
+
+    params = {"encoding_format": "float", "dimensions": 256}
+    model = {"name": TITAN, "max_retries": 0, "params": params}
+    assert [json.loads(body) for body in bench.backends.bodies] == [
+        {"config": {"modules": {"embeddings": {"model": model}}}, "input": {"text": ["Hello"]}}
+    ]
+    assert (answer["data"][0]["embedding"], answer["usage"]["total_tokens"]) == ([0.6, 0.8], 3)
 
 
 def test_what_cannot_be_said_is_dropped_and_named() -> None:

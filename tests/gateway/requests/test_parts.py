@@ -268,6 +268,37 @@ def test_several_parts_may_pause_at_the_same_time() -> None:
     assert scene.held == (0, 0)
 
 
+def test_a_part_is_silent_for_as_long_as_it_is_whoever_pauses_meanwhile() -> None:
+    asked_at: list[float] = []
+
+    def say(_: Endpoint, text: str, count: int) -> Steps:
+        if text == "1":
+            asked_at.append(scene.bench.clock.now - start)
+        if count > 1:
+            return [vector(text)]
+        return [After(1.0), replace(DOWN, retry_after=8.0)] if text == "0" else [After(1.0), b'{"embedding"', HANG]
+
+    scene = Scene(2, say, EU)
+    start = scene.bench.clock.now
+
+    assert scene.vectors() == [0.0, 1.0]
+    assert asked_at == [0.0, pytest.approx(51.0, abs=0.3)]
+
+
+def test_an_endpoint_is_free_once_its_part_is_answered_and_its_latency_is_that_of_the_first_byte() -> None:
+    seen: list[int] = []
+
+    def say(_: Endpoint, text: str, __: int) -> Steps:
+        first, rest = vector(text)[:5], vector(text)[5:]
+        return [After(2.0), first, After(10.0 + int(text)), lambda: seen.append(scene.bench.in_flight), rest]
+
+    scene = Scene(3, say)
+    scene.vectors()
+
+    assert seen == [3, 2, 1]
+    assert scene.bench.balancer.snapshot()[0].latency == pytest.approx(2.0)
+
+
 def test_a_request_that_takes_too_long_ends_all_its_parts() -> None:
     scene = Scene(9, lambda _, text, __: [After(5.0), vector(text)] if int(text) < 4 else [HANG], total=30.0)
 
@@ -275,6 +306,7 @@ def test_a_request_that_takes_too_long_ends_all_its_parts() -> None:
     assert scene.bench.clock.now == pytest.approx(1030.0)
     assert (scene.record.outcome, scene.record.usage) == ("timeout", Usage(fresh_input=8))
     assert len(scene.calls.asked) == 8
+    assert {state.last_error for state in scene.bench.balancer.snapshot()} == {FaultKind.TIMEOUT}
     assert scene.held == (0, 0)
 
 

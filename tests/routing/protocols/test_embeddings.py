@@ -177,4 +177,4 @@ def test_orchestration_is_told_the_model_and_answers_as_openai_does():
         "model": "gemini-embedding",
         "usage": {"prompt_tokens": 4, "total_tokens": 4},
     }
-    assert (ORCHESTRATION.name, ORCHESTRATION.dialect) == ("orchestration_embeddings", CLIENT)
+    assert (ORCHESTRATION.name, ORCHESTRATION.dialect) == ("orchestration-embeddings", CLIENT)
