@@ -267,7 +267,7 @@ class _Renderer:
         if self.profile.vendor is Vendor.NOVA:
             self.dropped |= {"cache_control"} if mark else set()
             mark, description = None, description or str(spec.parameters.get("description") or "")
-            schema, lost = self._as_nova_takes_it(spec)
+            schema, lost = nova_schema(spec, self.budget)
         self.dropped |= {f"{name}.{keyword}" for keyword in lost} | ({"tools[].strict"} if spec.strict else set())
         described = {"description": description} if description else {}
         return [
@@ -275,13 +275,14 @@ class _Renderer:
             *_cache_point(mark),
         ]
 
-    def _as_nova_takes_it(self, spec: ToolSpec) -> tuple[JSON, set[str]]:
-        """Write a tool's schema with nothing to refer to, and name what had to go."""
-        plain = without_references(spec.parameters, self.budget, f"parameters of tool {spec.name!r}")
-        schema, lost = claude_tools.input_schema(plain.schema)
-        gone = {name for name in schema.keys() - _NOVAS_SCHEMA - _NEEDLESS if schema[name]}
-        gone |= {"additionalProperties"} if isinstance(schema.get("additionalProperties"), dict) else set()
-        return {name: schema[name] for name in schema.keys() & _NOVAS_SCHEMA}, {*plain.dropped, *lost, *gone}
+
+def nova_schema(spec: ToolSpec, budget: SchemaBudget) -> tuple[JSON, set[str]]:
+    """Write a tool's schema as Nova takes it, with nothing to refer to, and name what had to go."""
+    plain = without_references(spec.parameters, budget, f"parameters of tool {spec.name!r}")
+    schema, lost = claude_tools.input_schema(plain.schema)
+    gone = {name for name in schema.keys() - _NOVAS_SCHEMA - _NEEDLESS if schema[name]}
+    gone |= {"additionalProperties"} if isinstance(schema.get("additionalProperties"), dict) else set()
+    return {name: schema[name] for name in schema.keys() & _NOVAS_SCHEMA}, {*plain.dropped, *lost, *gone}
 
 
 def _cache_point(mark: CacheMark | None) -> list[JSON]:

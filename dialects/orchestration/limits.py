@@ -8,6 +8,7 @@ from functools import lru_cache
 from dialects.adapt.claude_tools import input_schema
 from dialects.adapt.schema_budget import SchemaBudget
 from dialects.adapt.schemas import for_gemini
+from dialects.bedrock_converse.request_renderer import nova_schema
 from dialects.capabilities.models import ODD_IN_NAMES, ModelProfile, ThinkingStyle, Vendor
 from dialects.core.conversation import (
     JSON,
@@ -125,8 +126,10 @@ def effort_of(reasoning: Reasoning | None, *, thinks: bool) -> str | None:
 def fit_schema(tool: ToolSpec, profile: ModelProfile, budget: SchemaBudget, dropped: set[str]) -> ToolSpec:
     """Declare a tool with a schema that the vendor's models take; of OpenAI's and others elsewhere is seen to."""
     match profile.vendor:
-        case Vendor.CLAUDE | Vendor.NOVA:
+        case Vendor.CLAUDE:
             schema, lost = input_schema(tool.parameters)
+        case Vendor.NOVA:
+            schema, lost = nova_schema(tool, budget)
         case Vendor.GEMINI:
             adapted = for_gemini(tool.parameters, budget, f"parameters of tool {tool.name!r}")
             schema, lost = {"type": "object", **adapted.schema}, set(adapted.dropped)

@@ -15,6 +15,7 @@ from dialects.core.conversation import (
     JSON,
     CacheMark,
     Conversation,
+    Family,
     Media,
     Message,
     Opaque,
@@ -26,6 +27,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.framing.json_text import dumps
+from dialects.gemini.request_renderer import SKIP_SIGNATURE
 from dialects.interface import Rendered
 from dialects.openai_chat.request_renderer import MessageWriter, chat_body
 from dialects.openai_common.limits import nearest_effort
@@ -82,7 +84,7 @@ def _settled(conversation: Conversation, profile: ModelProfile, dropped: set[str
         asked = replace(
             claude_limits.requested_settings(conversation),
             forced=claude_tools.is_forced(conversation),
-            unsigned_calls=claude_limits.unsigned_calls(conversation.messages),
+            unsigned_calls=claude_limits.unsigned_calls(_with_own_thoughts(conversation.messages)),
         )
         plan = claude_limits.reconcile(asked, profile)
         dropped |= plan.dropped
@@ -107,6 +109,15 @@ def _settled(conversation: Conversation, profile: ModelProfile, dropped: set[str
         dropped.add("reasoning_effort")
         effort = None
     return conversation, effort
+
+
+def _with_own_thoughts(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Keep the thoughts that Claude takes back."""
+    own = claude_limits.is_own_thinking
+    return tuple(
+        replace(message, parts=tuple(part for part in message.parts if not isinstance(part, Thinking) or own(part)))
+        for message in messages
+    )
 
 
 def _fitted(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> Conversation:
@@ -186,6 +197,8 @@ class _Messages(MessageWriter):
     def _assistant(self, message: Message) -> Iterator[JSON]:
         thoughts = [self._thought(part) for part in message.parts if isinstance(part, Thinking)]
         signed = [thought for thought in thoughts if thought]
+        if not signed and self._family is Family.GEMINI and any(isinstance(part, ToolCall) for part in message.parts):
+            signed = [{"content": "", "signature": SKIP_SIGNATURE}]
         marked = [part for part in message.parts if isinstance(part, Text) and part.cache]
         for said in super()._assistant(message):
             content = said["content"] or ""
