@@ -288,7 +288,7 @@ _GEMINI = _Backend(
     normalized=normalize.gemini_response,
 )
 _CHAT = _Backend(openai_chat, _OPENAI, "gpt", ChunkReader(openai_chat), name="openai")
-_ORCHESTRATION = _Backend(orchestration, frozenset(Vendor), "gpt-5", ChunkReader(orchestration), usage="request_id")
+_ORCHESTRATION = _Backend(orchestration, frozenset(Vendor), "gpt-5", ChunkReader(orchestration), usage="final_result")
 _RESPONSES = _Backend(openai_responses, {Vendor.OPENAI}, "gpt-5", ChunkReader(openai_responses), turns="input")
 
 

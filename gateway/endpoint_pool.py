@@ -10,7 +10,16 @@ from dialects.core.faults import FaultError
 from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.config.subaccounts import SubAccount
-from gateway.upstream.discovery import Get, Models, Orchestrated, listing, merge_listing, nothing, statuses
+from gateway.upstream.discovery import (
+    Get,
+    Models,
+    Orchestrated,
+    listing,
+    merge_listing,
+    nothing,
+    statuses,
+    versions_of,
+)
 from routing.endpoint import Endpoint
 from routing.events import RoutingEvent
 from routing.health import HealthChecker
@@ -63,6 +72,7 @@ class EndpointPool:
         self._found: dict[str, Models] = {}
         self._looked_up = [account for account in settings.subaccounts.values() if account.discovery]
         self._unlisted = tuple(account.name for account in self._looked_up)
+        self._versions: dict[str, Mapping[str, frozenset[str]]] = {account.name: {} for account in self._looked_up}
         self._due = clock()
         self._stop = stop or threading.Event()
         self._thread: threading.Thread | None = None
@@ -109,6 +119,10 @@ class EndpointPool:
         """Tell whose deployments were never listed, and in how many seconds that is tried again."""
         return Unlisted(self._unlisted, max(_FIRST_PAUSE, self._due - self._clock()))
 
+    def versions(self, model: str) -> frozenset[str]:
+        """Name the versions in which a model runs, by what was listed last."""
+        return frozenset[str]().union(*(versions.get(model, ()) for versions in self._versions.values()))
+
     def _listed(self, subaccount: str) -> None:
         """Note that a subaccount was listed and is served; after the last one it is known what is deployed."""
         if subaccount in self._unlisted:
@@ -117,7 +131,8 @@ class EndpointPool:
                 self._say_what_is_meant_for_nobody()
 
     def _say_what_is_meant_for_nobody(self) -> None:
-        for what in unmatched(self._settings.policy, self._balancer.models()):
+        settings = self._settings
+        for what in unmatched(settings.policy, settings.orchestration.per_model, self._balancer.models()):
             _log.warning("%s", what)
 
     def _look_up(self, account: SubAccount) -> Models | None:
@@ -126,6 +141,7 @@ class EndpointPool:
         except FaultError as error:
             _log.warning("cannot list the deployments of %s: %s", account.name, error.fault.message)
             return None
+        self._versions[account.name] = versions_of(listed) or self._versions[account.name]
         before = self._found.get(account.name, {})
         if before and not listed:
             _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)

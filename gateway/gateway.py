@@ -63,8 +63,8 @@ _TOKEN_PATIENCE = 2.0
 """Seconds that the start waits for the first token."""
 _BRIEF = (Effort.NONE, Effort.MINIMAL, Effort.LOW)
 """The efforts at which a GPT begins to answer soon; without a word it thinks for longer."""
-_MOST_TIMEOUTS = 1024
-"""For how many models it is remembered what they may take."""
+_MOST_MODELS = 1024
+"""For how many models it is remembered what the settings say of them."""
 _LONGEST_ID = 100
 """How many characters of an unknown id are repeated to whoever sent it."""
 _PREVIOUS_ID = "previous_response_id"
@@ -131,7 +131,7 @@ class Gateway:
         self._served = ServedModels(self._catalogue)
         orchestrated = OrchestratedModels(settings.orchestration, self._catalogue.look_up, self._today)
         self._endings = EndingsWatch(
-            settings.subaccounts.values(), self._catalogue, self._served, self.balancer.models, self._today
+            settings.subaccounts.values(), self._catalogue, self._served, self._versions, self._today
         )
         self._pool = EndpointPool(settings, self.balancer, get, probe, clock, orchestrated=orchestrated)
         events.subscribe(self._pool.listen)
@@ -144,9 +144,10 @@ class Gateway:
             sleep=sleep,
         )
         settings.extend(self.router)
-        self._timeouts_for = lru_cache(_MOST_TIMEOUTS)(settings.policy.timeouts_for)
+        self._timeouts_for = lru_cache(_MOST_MODELS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
-        self._shared = SharedResources(fetch=fetcher)
+        modules_for = lru_cache(_MOST_MODELS)(settings.orchestration.modules_for)
+        self._shared = SharedResources(fetch=fetcher, modules_for=modules_for)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
         self._readiness = ReadinessProbe(
@@ -287,12 +288,16 @@ class Gateway:
         """What the router knows of every endpoint, as JSON; times are in seconds from now."""
         states = self.balancer.snapshot()
         strategies = {state.endpoint.model: state.strategy for state in states}
-        endings = [ending.as_json for ending in self._served.endings(self.balancer.models(), self._today())]
+        endings = [ending.as_json for ending in self._served.endings(self._versions(), self._today())]
         return {
             "strategies": strategies,
             "endpoints": [_as_json(state) for state in states],
             "endings": endings,
         }
+
+    def _versions(self) -> dict[str, frozenset[str]]:
+        """Name the models that are served, with the versions in which they run, as far as they are known."""
+        return {model: self._pool.versions(model) for model in self.balancer.models()}
 
     def _today(self) -> date:
         return datetime.fromtimestamp(self._now(), UTC).date()
@@ -334,7 +339,12 @@ class Gateway:
         lifetime.limit(timeouts.total)
         origin = partial(self._makers.origin, caller=caller)
         open_at = seals.open_at if seals else None
-        return IncomingRequest(request.envelope.token, caller, request, timeouts, began, origin, open_at), attempts
+        length = partial(self._context_length, model)
+        token = request.envelope.token
+        return IncomingRequest(token, caller, request, timeouts, began, origin, open_at, length), attempts
+
+    def _context_length(self, model: str) -> int | None:
+        return self._served.describe(model).context_length
 
     def _attempts(
         self,
@@ -468,5 +478,7 @@ def _as_json(state: EndpointState) -> JSON:
         "latency": round(state.latency, 4),
         "weight": round(state.weight, 4),
         "tier": endpoint.tier,
+        "orchestration": endpoint.orchestration,
+        "standby": endpoint.standby,
         "last_error": state.last_error.value if state.last_error else None,
     }

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
@@ -32,17 +32,26 @@ class Ending:
     is_over: bool
     successor: str = ""
     """What to deploy instead; empty where it is not known."""
+    version: str = ""
+    """The version that ends, where later ones of the model live on."""
 
     def __str__(self) -> str:
         """Say it for people: `gemini-2.5-pro ended on 2026-10-16; deploy gemini-3.5-flash`."""
-        deploy = f"; deploy {self.successor}" if self.successor else ""
-        return f"{self.model} {'ended' if self.is_over else 'ends'} on {self.on.isoformat()}{deploy}"
+        what = f"{self.model} in version {self.version}" if self.version else self.model
+        successor = "its latest version" if self.version else self.successor
+        deploy = f"; deploy {successor}" if successor else ""
+        return f"{what} {'ended' if self.is_over else 'ends'} on {self.on.isoformat()}{deploy}"
 
     @property
     def as_json(self) -> JSON:
         """What is told of it among the states."""
-        successor = self.successor or None
-        return {"model": self.model, "on": self.on.isoformat(), "ended": self.is_over, "successor": successor}
+        return {
+            "model": self.model,
+            "version": self.version or None,
+            "on": self.on.isoformat(),
+            "ended": self.is_over,
+            "successor": self.successor or None,
+        }
 
 
 class ServedModels:
@@ -79,19 +88,35 @@ class ServedModels:
         named |= {name: model.replacements for name, model in models.items() if model.replacements}
         return {name: _chain(name, named) for name in named}
 
-    def endings(self, served: Iterable[str], today: date) -> tuple[Ending, ...]:
-        """List the models among those *served* that have ended by *today*, or will within 60 days."""
+    def endings(self, served: Mapping[str, Collection[str]], today: date) -> tuple[Ending, ...]:
+        """List the models among those *served* that have ended by *today*, or will within 60 days.
+
+        For each model *served* names the versions in which it runs, as far as they are known.
+        """
         return tuple(
-            Ending(name, info.ends, info.ends < today, self._deployable(info, today))
-            for name in served
-            if (info := self.describe(name)).ends is not None and info.ends <= today + SOON
+            Ending(name, on, on < today, self._deployable(name, today), version)
+            for name, versions in served.items()
+            for on, version in self._ends(name, versions)
+            if on <= today + SOON
         )
 
-    def _deployable(self, info: ModelInfo, today: date) -> str:
+    def _ends(self, name: str, versions: Collection[str]) -> Iterator[tuple[date, str]]:
+        """Give the days on which a model ends, or the version of it that runs and ends earlier, with that version."""
+        end = self.describe(name).ends
+        if end is not None:
+            yield end, ""
+        found = self._find(name)
+        for version in sorted(versions if found is not None else ()):
+            on = found.ends(version) if found is not None else None
+            if on is not None and (end is None or on < end):
+                yield on, version
+
+    def _deployable(self, name: str, today: date) -> str:
         """Name the first successor that has not ended itself; empty for none."""
-        chain = _chain(info.name, {**self.successors(), info.name: info.successors})
-        ends = ((name, self.describe(name).ends) for name in chain)
-        return next((name for name, end in ends if end is None or end >= today), "")
+        info = self.describe(name)
+        chain = _chain(name, {**self.successors(), name: info.successors})
+        ends = ((each, self.describe(each).ends) for each in chain)
+        return next((each for each, end in ends if end is None or end >= today), "")
 
     def _find(self, model: str) -> CatalogueModel | None:
         models = self._catalogue.models()
@@ -104,7 +129,7 @@ class ServedModels:
 class EndingsWatch:
     """Keeps the catalogue up to date, and logs which of the served models end, each once.
 
-    One thread does it; *names* gives the models that are served, *today* the day.
+    One thread does it; *served* gives the models that are served with their versions, *today* the day.
     """
 
     def __init__(
@@ -112,13 +137,13 @@ class EndingsWatch:
         subaccounts: Iterable[SubAccount],
         catalogue: Catalogue,
         models: ServedModels,
-        names: Callable[[], Iterable[str]],
+        served: Callable[[], Mapping[str, Collection[str]]],
         today: Callable[[], date],
     ) -> None:
         self._subaccounts = tuple(subaccounts)
         self._catalogue = catalogue
         self._models = models
-        self._names = names
+        self._served = served
         self._today = today
         self._logged: set[str] = set()
         self._stop = threading.Event()
@@ -138,7 +163,7 @@ class EndingsWatch:
         """Ask for the catalogues that are due, and log what was not known before."""
         for account in self._subaccounts:
             self._catalogue.look_up(account)
-        for ending in self._models.endings(self._names(), self._today()):
+        for ending in self._models.endings(self._served(), self._today()):
             text = str(ending)
             if text not in self._logged:
                 self._logged.add(text)

@@ -60,7 +60,6 @@ NOT_EMULATED = frozenset(
         "command|cohere",
         "gemini-.*-image",
         "gemini-2-0",
-        "gemini-2-5-flash-lite",
         "gemini-3-pro",
         r"gemini-[3-9](-\d)?-pro",
         "gpt",

@@ -6,16 +6,15 @@ client, whole or in a stream, gets the list alone. What the model says
 instead, a refusal or an answer that is cut off, reaches the client as it is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from dialects.adapt.schemas import NOT_AT_THE_ROOT, walked
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON, Completion, Conversation, Part, Text
-from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed
-from dialects.core.streams import EventReader, EventRewriter
+from dialects.core.conversation import JSON, Completion, Conversation, Part, Text, ToolCall
+from dialects.core.streams import EventReader, RewritingReader, TextRewriter
 
 _KEY = "value"
 _DEFINITIONS = ("$defs", "definitions")
@@ -85,36 +84,11 @@ class JsonRoot:
 
     def reader(self, reader: EventReader) -> EventReader:
         """Read a stream, of which only what is in the object is given."""
-        return reader if self.schema is None else _Reader(reader)
+        return reader if self.schema is None else RewritingReader(reader, TextRewriter(_extractor_for))
 
 
-class _Reader(EventRewriter):
-    """Gives of each text that another reader reads what is in the object."""
-
-    def __init__(self, reader: EventReader) -> None:
-        super().__init__(reader)
-        self._object: _ValueExtractor | None = None
-        self._index = 0
-
-    def rewrite(self, event: Event) -> Iterator[Event]:
-        """Give of a text what is in the object."""
-        match event:
-            case BlockStarted(index, Text(text) as block):
-                self._object, self._index = _ValueExtractor(), index
-                yield BlockStarted(index, replace(block, text=""))
-                yield from self._delta(self._object.feed(text))
-            case BlockDelta(_, text) if self._object:
-                yield from self._delta(self._object.feed(text))
-            case BlockStopped() | Failed() if self._object:
-                yield from self._delta(self._object.finish())
-                self._object = None
-                yield event
-            case _:
-                yield event
-
-    def _delta(self, text: str) -> Iterator[Event]:
-        if text:
-            yield BlockDelta(self._index, text)
+def _extractor_for(block: Text | ToolCall) -> "_ValueExtractor | None":
+    return _ValueExtractor() if isinstance(block, Text) else None
 
 
 class _Stage(Enum):

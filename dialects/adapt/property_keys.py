@@ -16,8 +16,7 @@ from urllib.parse import unquote
 from dialects.adapt.schemas import keys_of_properties, walked
 from dialects.adapt.tool_names import LONGEST, rewritten_name
 from dialects.core.conversation import JSON, Completion, Conversation, Message, Part, Text, ToolCall, ToolSpec
-from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed
-from dialects.core.streams import EventReader, EventRewriter
+from dialects.core.streams import EventReader, RewritingReader, TextRewriter
 from dialects.framing.json_text import dumps, object_from
 
 _VALUES = ("const", "default", "enum", "example", "examples")
@@ -102,7 +101,10 @@ class PropertyKeys:
 
     def reader(self, reader: EventReader) -> EventReader:
         """Read a stream in which properties are called as the client does."""
-        return _Reader(reader, self._restored, in_text=self.in_text) if self.sent else reader
+        return RewritingReader(reader, TextRewriter(self._renamer_for)) if self.sent else reader
+
+    def _renamer_for(self, block: Text | ToolCall) -> "KeyRenamer | None":
+        return KeyRenamer(self._restored) if isinstance(block, ToolCall) or self.in_text else None
 
     def _as_sent(self, part: Part) -> Part:
         """Rename the arguments of a call; those that are no object, or name no such property, stay as they are."""
@@ -128,43 +130,6 @@ class PropertyKeys:
     @cached_property
     def _restored(self) -> OtherKeys:
         return OtherKeys({sent: own for own, sent in self.sent.items()})
-
-
-class _Reader(EventRewriter):
-    """Gives the properties in what another reader reads their own keys."""
-
-    def __init__(self, reader: EventReader, other: OtherKeys, *, in_text: bool) -> None:
-        super().__init__(reader)
-        self._other = other
-        self._in_text = in_text
-        self._renamer: KeyRenamer | None = None
-        self._index = 0
-
-    def rewrite(self, event: Event) -> Iterator[Event]:
-        """Give properties the client's keys back."""
-        match event:
-            case BlockStarted(index, ToolCall(arguments=said) as block):
-                yield replace(event, block=replace(block, arguments=""))
-                yield from self._begin(index, said)
-            case BlockStarted(index, Text(text=said) as block) if self._in_text:
-                yield replace(event, block=replace(block, text=""))
-                yield from self._begin(index, said)
-            case BlockDelta(_, text) if self._renamer:
-                yield from self._delta(self._renamer.feed(text))
-            case BlockStopped() | Failed() if self._renamer:
-                yield from self._delta(self._renamer.finish())
-                self._renamer = None
-                yield event
-            case _:
-                yield event
-
-    def _begin(self, index: int, said: str) -> Iterator[Event]:
-        self._renamer, self._index = KeyRenamer(self._other), index
-        yield from self._delta(self._renamer.feed(said))
-
-    def _delta(self, text: str) -> Iterator[Event]:
-        if text:
-            yield BlockDelta(self._index, text)
 
 
 class KeyRenamer:

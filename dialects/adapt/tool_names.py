@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from dialects.core.conversation import JSON, Completion, Conversation, Message, Opaque, ToolCall, ToolChoice, ToolSpec
 from dialects.core.events import BlockStarted, Event
 from dialects.core.faults import invalid
-from dialects.core.streams import EventReader, EventRewriter
+from dialects.core.streams import EventReader, EventRewriter, RewritingReader
 from dialects.framing.json_text import dumps, object_around, object_from
 
 LONGEST = 64
@@ -84,18 +84,17 @@ class ToolNames:
 
     def reader(self, reader: EventReader) -> EventReader:
         """Read a stream in which tools are called as the client does."""
-        return _Reader(reader, self._own) if self.sent else reader
+        return RewritingReader(reader, _Rewriter(self._own)) if self.sent else reader
 
     @property
     def _own(self) -> Mapping[str, str]:
         return {sent: own for own, sent in self.sent.items()}
 
 
-class _Reader(EventRewriter):
-    """Gives the tools in what another reader reads their own names."""
+class _Rewriter(EventRewriter):
+    """Gives tools the client's names back."""
 
-    def __init__(self, reader: EventReader, names: Mapping[str, str]) -> None:
-        super().__init__(reader)
+    def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
 
     def rewrite(self, event: Event) -> Iterator[Event]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from dialects.core.conversation import Conversation, Family, Part, Reasoning, Thinking, ToolCall
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
+from dialects.core.streams import EventRewriter
 
 _BEHIND = "behind:"
 """What begins a signature that stands behind the call it was made for; no other, being base64, holds a colon."""
@@ -23,7 +24,7 @@ def asks_to_think(conversation: Conversation) -> bool:
     return reasoning.adaptive or (reasoning.budget or 0) > 0
 
 
-class UnaskedThinking:
+class UnaskedThinking(EventRewriter):
     """Takes the thinking out of a stream of events, and puts its signatures behind the next call; the last ones go.
 
     It numbers the blocks anew.

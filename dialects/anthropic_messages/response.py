@@ -70,8 +70,7 @@ def parse_response(body: JSON, token: str) -> Completion:
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
     """Render a whole response, just as its stream would be."""
     if not asks_to_think(envelope.conversation):
-        unasked = UnaskedThinking()
-        completion = fold(rewritten for event in unfold(completion) for rewritten in unasked.rewrite(event))
+        completion = fold(UnaskedThinking().rewritten(unfold(completion)))
     return {
         "id": f"msg_{envelope.token}",
         "type": "message",

@@ -5,7 +5,6 @@ https://docs.claude.com/en/docs/build-with-claude/streaming
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Any
 
 from dialects.adapt.claude_tools import JSON_TOOL, settled
@@ -178,7 +177,7 @@ class Writer:
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events as bytes."""
         if self._unasked is not None:
-            events = chain.from_iterable(map(self._unasked.rewrite, events))
+            events = self._unasked.rewritten(events)
         return b"".join([self._write(event) for event in events])
 
     def _write(self, event: Event) -> bytes:

@@ -7,7 +7,8 @@ from datetime import date
 from functools import lru_cache
 from typing import Final
 
-from dialects.capabilities.models import ModelProfile, Vendor, canonical, profile_for
+from dialects.capabilities.model_identity import identity
+from dialects.capabilities.models import ModelProfile, ThinkingStyle, Vendor, canonical, profile_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class ModelInfo:
         if self.context_length is None:
             return None
         apart = self.context_length - (self.max_output or 0)
-        return apart if self.profile.vendor is Vendor.OPENAI and apart >= _GPT_5_INPUT else self.context_length
+        counts_both = self.profile.vendor is Vendor.OPENAI and self.profile.thinking is ThinkingStyle.EFFORT
+        return apart if counts_both and apart >= _GPT_5_INPUT else self.context_length
 
     @property
     def advice(self) -> str:
@@ -53,6 +55,7 @@ class Retirement:
 
 
 _GPT_5_INPUT: Final = 272_000
+"""The least that a GPT-5 takes; a context from which less would remain is of the request alone."""
 
 # https://docs.claude.com/en/docs/about-claude/models/overview, https://platform.openai.com/docs/models,
 # https://ai.google.dev/gemini-api/docs/models, https://docs.aws.amazon.com/nova/latest/userguide/what-is-nova.html,
@@ -106,6 +109,7 @@ RETIREMENTS: Final[Mapping[str, Retirement]] = {
     "o4-mini": Retirement(date(2026, 10, 16), _MINI),
 }
 """What has ended, for saying so where SAP AI Core's own catalogue cannot be read; none of it is ever asked for."""
+_RETIRED: Final = {identity(name): retirement for name, retirement in RETIREMENTS.items()}
 
 
 @lru_cache(maxsize=1024)
@@ -128,7 +132,7 @@ def built_in(name: str, model: str = "") -> ModelInfo:
     model = model or name
     profile = profile_for(model)
     known = context_length(model), profile.max_output, input_types(model)
-    retired = RETIREMENTS.get(model)
+    retired = _RETIRED.get(identity(model))
     if retired is None:
         return ModelInfo(name, profile, *known)
     return ModelInfo(name, profile, *known, deprecated=True, ends=retired.on, successors=retired.successors)

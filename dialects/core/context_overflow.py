@@ -5,8 +5,9 @@ Google's by the message. Each pattern is linear in the length of the text.
 """
 
 import re
+from dataclasses import replace
 
-from dialects.core.faults import Fault, Overflow
+from dialects.core.faults import Fault, FaultKind, Overflow
 
 _CODE = re.compile(r"(?:model_)?context_(?:length|window)_(?:is_)?exceeded", re.IGNORECASE)
 
@@ -62,13 +63,21 @@ def overflow_in(code: str, message: str) -> Overflow | None:
     return Overflow(tokens, counts.get("limit"), counts.get("output", 0))
 
 
+def with_limit(fault: Fault, limit: int | None) -> Fault:
+    """Give a context overflow the most tokens that its model takes, where the model did not say it itself."""
+    counted = fault.overflow or Overflow()
+    if fault.kind is not FaultKind.CONTEXT_LENGTH_EXCEEDED or limit is None or counted.limit is not None:
+        return fault
+    return replace(fault, overflow=replace(counted, limit=limit))
+
+
 def anthropics_words(fault: Fault) -> str:
     """Say a context overflow as Anthropic does; where shorter answers would do, that is what it says."""
     tokens, limit, output = _counts(fault)
     if _BY_ANTHROPIC.search(fault.message) or _BY_ANTHROPIC_WITH_THE_ANSWER.search(fault.message):
-        return fault.message
+        return _hinting(fault.message, limit)
     if tokens is None or limit is None:
-        return f"prompt is too long: {fault.message}"
+        return _hinting(f"prompt is too long: {fault.message}", limit)
     if tokens < limit < tokens + output:
         counted = f"{tokens} + {output} > {limit}"
         return (
@@ -82,9 +91,9 @@ def openais_words(fault: Fault) -> str:
     """Say a context overflow as OpenAI does."""
     tokens, limit, output = _counts(fault)
     if _OPENAIS.search(fault.message):
-        return fault.message
+        return _hinting(fault.message, limit)
     if tokens is None or limit is None:
-        return f"Your input exceeds the context window of this model. {fault.message}"
+        return _hinting(f"Your input exceeds the context window of this model. {fault.message}", limit)
     asked = f"However, you requested {tokens + output} tokens ({tokens} in the messages, {output} in the completion)."
     counted = asked if output else f"However, your messages resulted in {tokens} tokens."
     return f"This model's maximum context length is {limit} tokens. {counted} Please reduce the length of the messages."
@@ -94,10 +103,18 @@ def googles_words(fault: Fault) -> str:
     """Say a context overflow as Google does."""
     tokens, limit, output = _counts(fault)
     if _GOOGLES.search(fault.message):
-        return fault.message
+        return _hinting(fault.message, limit)
     if tokens is None or limit is None:
-        return f"The input token count exceeds the maximum number of tokens allowed. {fault.message}"
+        said = f"The input token count exceeds the maximum number of tokens allowed. {fault.message}"
+        return _hinting(said, limit)
     return f"The input token count ({tokens + output}) exceeds the maximum number of tokens allowed ({limit})."
+
+
+def _hinting(message: str, limit: int | None) -> str:
+    """Add to a message how many tokens the model takes, if that is known and not in it."""
+    if limit is None or str(limit) in message:
+        return message
+    return f"{message.rstrip().rstrip('.')}. This model takes {limit} tokens."
 
 
 def _counts(fault: Fault) -> tuple[int | None, int | None, int]:

@@ -1,10 +1,13 @@
 """Streams between bytes and events: what a reader, a writer and a rewriter of events must be able to do."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 from typing import Protocol
 
-from dialects.core.events import Event
+from dialects.core.conversation import Text, ToolCall
+from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed
 
 
 class EventReader(Protocol):
@@ -20,22 +23,83 @@ class EventReader(Protocol):
 
 
 class EventRewriter(ABC):
-    """Rewrites the events that another reader gives; a subclass says how."""
-
-    def __init__(self, reader: EventReader) -> None:
-        self._reader = reader
+    """Rewrites events one by one; a subclass says how."""
 
     @abstractmethod
     def rewrite(self, event: Event) -> Iterator[Event]:
         """Give what takes the place of one event."""
 
+    def rewritten(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Rewrite events."""
+        return chain.from_iterable(map(self.rewrite, events))
+
+
+class TextFilter(Protocol):
+    """Takes a text in pieces, cut anywhere, and gives another."""
+
+    def feed(self, text: str) -> str:
+        """Take a piece; give what is certain by now."""
+        ...
+
+    def finish(self) -> str:
+        """The text has ended: give what was held back."""
+        ...
+
+
+class TextRewriter(EventRewriter):
+    """Sends the text of blocks through filters; *filter_for* begins one, or gives None for a block to leave alone."""
+
+    def __init__(self, filter_for: Callable[[Text | ToolCall], TextFilter | None]) -> None:
+        self._filter_for = filter_for
+        self._filter: TextFilter | None = None
+        self._index = 0
+
+    def rewrite(self, event: Event) -> Iterator[Event]:
+        """Give of a text what its filter gives."""
+        match event:
+            case BlockStarted(index, Text() | ToolCall() as block):
+                self._filter, self._index = self._filter_for(block), index
+                if self._filter is None:
+                    yield event
+                    return
+                said, emptied = _emptied(block)
+                yield BlockStarted(index, emptied)
+                yield from self._delta(self._filter.feed(said))
+            case BlockDelta(_, text) if self._filter:
+                yield from self._delta(self._filter.feed(text))
+            case BlockStopped() | Failed() if self._filter:
+                yield from self._delta(self._filter.finish())
+                self._filter = None
+                yield event
+            case _:
+                yield event
+
+    def _delta(self, text: str) -> Iterator[Event]:
+        if text:
+            yield BlockDelta(self._index, text)
+
+
+def _emptied(block: Text | ToolCall) -> tuple[str, Block]:
+    """Take the text out of a block."""
+    if isinstance(block, ToolCall):
+        return block.arguments, replace(block, arguments="")
+    return block.text, replace(block, text="")
+
+
+class RewritingReader:
+    """Reads what another reader reads, rewritten."""
+
+    def __init__(self, reader: EventReader, rewriter: EventRewriter) -> None:
+        self._reader = reader
+        self._rewriter = rewriter
+
     def feed(self, data: bytes) -> list[Event]:
         """Take bytes, cut anywhere; give the events they complete."""
-        return [rewritten for event in self._reader.feed(data) for rewritten in self.rewrite(event)]
+        return list(self._rewriter.rewritten(self._reader.feed(data)))
 
     def finish(self) -> list[Event]:
         """Give the events that are left when the connection has closed: how the stream ended."""
-        return [rewritten for event in self._reader.finish() for rewritten in self.rewrite(event)]
+        return list(self._rewriter.rewritten(self._reader.finish()))
 
 
 class StreamWriter(Protocol):

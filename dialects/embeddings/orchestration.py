@@ -3,6 +3,9 @@
 https://help.sap.com/docs/sap-ai-core/generative-ai/embeddings
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
@@ -38,6 +41,14 @@ def render_request(request: EmbeddingRequest, profile: ModelProfile) -> Rendered
     model = {"name": profile.name, "max_retries": 0, "params": params}
     body = {"config": {"modules": {"embeddings": {"model": model}}}, "input": given}
     return Rendered(body, tuple(sorted(dropped)))
+
+
+def with_masking(body: JSON, masking: Mapping[str, Any] | None) -> JSON:
+    """Have what is embedded masked, if that is wanted; *body* is a rendered request, and stays as it is."""
+    if masking is None:
+        return body
+    config = body["config"]
+    return {**body, "config": {**config, "modules": {**config["modules"], "masking": dict(masking)}}}
 
 
 def parse_response(body: JSON) -> EmbeddingResponse:

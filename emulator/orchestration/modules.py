@@ -25,19 +25,19 @@ _PATTERNS = {
 
 @dataclass(slots=True)
 class Masks:
-    """What was masked in one request, so that pseudonyms can be undone."""
+    """What was masked in one request; pseudonyms can be undone."""
 
     undone: dict[str, str] = field(default_factory=dict)
-    _counts: dict[str, int] = field(default_factory=dict)
+    _numbered: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def pseudonym(self, label: str, original: str) -> str:
-        """Find or make the pseudonym of a text: the same for the same text."""
-        for mask, known in self.undone.items():
-            if known == original and mask.startswith(label):
-                return mask
-        self._counts[label] = self._counts.get(label, 0) + 1
-        mask = f"{label}_{self._counts[label]}"
-        self.undone[mask] = original
+    def number(self, label: str, original: str, *, undo: bool) -> str:
+        """Find or make the numbered mask of a text: the same for the same text."""
+        if (label, original) not in self._numbered:
+            number = 1 + sum(known == label for known, _ in self._numbered)
+            self._numbered[label, original] = f"{label}_{number}"
+        mask = self._numbered[label, original]
+        if undo:
+            self.undone[mask] = original
         return mask
 
     def unmask(self, text: str) -> str:
@@ -78,7 +78,7 @@ def _mask_entity(text: str, entity: Json, masks: Masks, allowed: list[str], *, k
     def replace(found: re.Match[str]) -> str:
         if found[0] in allowed:
             return found[0]
-        return masks.pseudonym(label, found[0]) if keep or "value" in strategy else label
+        return masks.number(label, found[0], undo=keep) if keep or "value" in strategy else label
 
     return pattern.sub(replace, text)
 

@@ -97,7 +97,7 @@ def _in_list(value: list[Any], schema: Json, place: tuple[str | int, ...]) -> Pr
 
 
 def _in_object(value: Json, schema: Json, place: tuple[str | int, ...]) -> Problem | None:
-    """Find what is wrong with an object: a key that is missing or too many, or the first value that is wrong."""
+    """Find what is wrong with an object: the first value that is wrong, or a key that is missing or too many."""
     if "switch" in schema:
         key, cases = schema["switch"]
         if key not in value:
@@ -105,17 +105,18 @@ def _in_object(value: Json, schema: Json, place: tuple[str | int, ...]) -> Probl
         if not isinstance(value[key], str) or value[key] not in cases:
             return Problem(f"{value[key]!r} is not one of {list(cases)!r}", (*place, key))
         return find_problem(value, cases[value[key]], place)
-    for key in schema.get("required", ()):
-        if key not in value:
-            return Problem(f"{key!r} is a required property", place)
-    if len(value) < schema.get("minProperties", 0):
-        return Problem(f"{value!r} should be non-empty", place)
     properties = schema.get("properties", {})
     more = schema.get("additionalProperties", True)
+    rest = more if isinstance(more, dict) else {}
+    found = (find_problem(item, properties.get(key, rest), (*place, key)) for key, item in value.items())
+    if (problem := next((each for each in found if each is not None), None)) is not None:
+        return problem
+    if missing := next((key for key in schema.get("required", ()) if key not in value), None):
+        return Problem(f"{missing!r} is a required property", place)
+    if len(value) < schema.get("minProperties", 0):
+        return Problem(f"{value!r} should be non-empty", place)
     if more is False and (odd := [key for key in value if key not in properties]):
         names = ", ".join(map(repr, odd))
         were = "was" if len(odd) == 1 else "were"
         return Problem(f"Additional properties are not allowed ({names} {were} unexpected)", place)
-    rest = more if isinstance(more, dict) else {}
-    found = (find_problem(item, properties.get(key, rest), (*place, key)) for key, item in value.items())
-    return next((problem for problem in found if problem is not None), None)
+    return None

@@ -1,9 +1,10 @@
 """A look at everything that can be wrong before the first request: keys, tokens, deployments."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 from functools import partial
 from typing import Final
@@ -15,6 +16,7 @@ from dialects.registry import CLIENTS
 from gateway.config.model_overrides import unmatched
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount
+from gateway.served_models import Ending, ServedModels
 from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.discovery import (
     ELSEWHERE,
@@ -26,6 +28,7 @@ from gateway.upstream.discovery import (
     is_same_origin,
     listing,
     nothing,
+    versions_of,
 )
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.orchestrated_models import OrchestratedModels
@@ -71,18 +74,23 @@ class Report:
         return 0 if self.is_ok else 1
 
 
-def check(settings: Settings, client: ManagementClient) -> Report:
-    """Try every subaccount of *settings* over *client*."""
+def check(settings: Settings, client: ManagementClient, today: Callable[[], date] = date.today) -> Report:
+    """Try every subaccount of *settings* over *client*; *today* is the day by which models have ended or will soon."""
     keys = {name: account.key for name, account in settings.subaccounts.items()}
     sources = {name: TokenSource(partial(client.fetch_token, key)) for name, key in keys.items()}
     management = Management(client, sources)
+    catalogue = Catalogue(settings.subaccounts.values(), management, time.monotonic)
+
+    def endings(account: SubAccount, served: Mapping[str, Collection[str]]) -> Iterable[Ending]:
+        catalogue.look_up(account)
+        return ServedModels(catalogue).endings(served, today())
+
     return examine(
         settings,
         lambda account: sources[account.name].token(),
         lambda account: listing(account, management),
-        OrchestratedModels(
-            settings.orchestration, Catalogue(settings.subaccounts.values(), management, time.monotonic).look_up
-        ),
+        OrchestratedModels(settings.orchestration, catalogue.look_up, today),
+        endings,
     )
 
 
@@ -91,8 +99,12 @@ def examine(
     get_in: Callable[[SubAccount], object],
     list_deployments: Callable[[SubAccount], Sequence[Listed]],
     orchestrated: Orchestrated = nothing,
+    endings: Callable[[SubAccount, Mapping[str, Collection[str]]], Iterable[Ending]] = lambda *_: (),
 ) -> Report:
-    """Compare what is configured with what a few questions to each subaccount bring to light."""
+    """Compare what is configured with what a few questions to each subaccount bring to light.
+
+    *endings* lists those of the models of a subaccount that have ended, or will soon; each is given with its versions.
+    """
     findings = [Finding(Mark.NOTE, _FILE, warning) for warning in settings.warnings]
     router = RequestRouter(LoadBalancer({}, policy=settings.policy))
     settings.extend(router)
@@ -105,13 +117,19 @@ def examine(
     accounts = settings.subaccounts.values()
     for account in accounts:
         findings.extend(_subaccount(account, settings, get_in, list_and_keep, router, orchestrated))
+        if account.name in seen:
+            served = _served(account, settings, seen, orchestrated)
+            findings.extend(Finding(Mark.NOTE, account.name, str(each)) for each in endings(account, served))
     if all(account.name in seen for account in accounts if account.discovery):
         deployed = {
             model
             for account in accounts
             for model in (*account.deployments, *_added(account, settings, seen, orchestrated))
         }
-        findings.extend(Finding(Mark.NOTE, _FILE, text) for text in unmatched(settings.policy, sorted(deployed)))
+        findings.extend(
+            Finding(Mark.NOTE, _FILE, text)
+            for text in unmatched(settings.policy, settings.orchestration.per_model, sorted(deployed))
+        )
     return Report(tuple(findings))
 
 
@@ -122,6 +140,15 @@ def _added(
     for each in seen[account.name] if account.discovery else ():
         if each.status == RUNNING and is_same_origin(each, account):
             yield from filter(settings.filters.admits, _models(each, account, orchestrated))
+
+
+def _served(
+    account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[Listed]], orchestrated: Orchestrated
+) -> dict[str, Collection[str]]:
+    """Name the models that are served in a subaccount, with the versions that run."""
+    versions = versions_of(seen[account.name])
+    names = dict.fromkeys([*account.deployments, *_added(account, settings, seen, orchestrated)])
+    return {name: versions.get(name, ()) for name in names}
 
 
 def _models(each: Listed, account: SubAccount, orchestrated: Orchestrated) -> Collection[str]:

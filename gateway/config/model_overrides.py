@@ -10,12 +10,17 @@ from routing.policy import Policy
 from routing.strategy import STRATEGIES
 
 
-def unmatched(policy: Policy, deployed: Collection[str]) -> Iterator[str]:
-    """Say which names lead to none of the models that are *deployed*."""
+def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[str]) -> Iterator[str]:
+    """Say which names lead to none of the models that are *deployed*; *per_model* are those under `orchestration`."""
     names = ModelNames(deployed, policy.aliases, fallback=False)
-    for name in policy.models:
-        if not names.knows(name):
-            yield f"{spelled(('routing', 'models', name))}: has no effect: {_missing(name, deployed)}"
+    own_names = ModelNames(deployed, fallback=False)
+    for section, known, where in (
+        (policy.models, names, ("routing", "models")),
+        (per_model, own_names, ("orchestration", "per_model")),
+    ):
+        for name in section:
+            if not known.knows(name):
+                yield f"{spelled((*where, name))}: has no effect: {_missing(name, deployed)}"
     for name, target in policy.aliases.items():
         if not names.knows(name):
             yield f"{spelled(('routing', 'aliases', name))}: leads nowhere: {_missing(target, deployed)}"

@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from dialects.orchestration.modules import Fallback, Modules
 from gateway.config.mistakes import Place
 from gateway.config.service_keys import expand, is_url
 from gateway.server.options import Port, ServerOptions
+from routing.model_names import ModelNames
 from routing.policy import Policy
 
 JSON = Any
@@ -17,6 +19,10 @@ _ANY = "*"
 
 _SHORTEST_KEY = 16
 """How many characters a signing key has at least."""
+
+_MASKING = (frozenset({"providers"}),)
+_AROUND = (frozenset({"input"}), frozenset({"output"}))
+_TEMPLATE = (frozenset({"id"}), frozenset({"scenario", "name", "version"}))
 
 _Weight = Annotated[float, Field(ge=0, le=1_000_000)]
 _Name = Annotated[str, Field(min_length=1)]
@@ -92,6 +98,27 @@ def _proxy_url(text: str) -> str:
     return text
 
 
+def _with(*keys: frozenset[str]) -> AfterValidator:
+    """Insist that an object has all of some *keys*, of which there are several choices."""
+
+    def check(value: dict[str, Any]) -> dict[str, Any]:
+        if not any(choice <= value.keys() for choice in keys):
+            choices = " or ".join(" and ".join(sorted(choice)) for choice in keys)
+            raise ValueError(f"is not complete; write {choices} into it")
+        return value
+
+    return AfterValidator(check)
+
+
+def _grounding(value: dict[str, Any]) -> dict[str, Any]:
+    match value:
+        case {"config": {"placeholders": {"input": [str(), *_], "output": str()}}}:
+            return value
+        case _:
+            what = 'names no placeholders; write "config": {"placeholders": {"input": ["question"], "output": "found"}}'
+            raise ValueError(what)
+
+
 def _regular_expression(text: str) -> str:
     try:
         re.compile(text)
@@ -152,13 +179,68 @@ class Filters(_Section):
         return wanted and not any(re.compile(pattern).search(model) for pattern in exclude)
 
 
-class OrchestrationSection(_Section):
-    """Orchestration deployments, each of which serves many models."""
+class FallbackModel(_Section):
+    """A model that orchestration itself asks where the one before it fails."""
+
+    model: _Name
+    """Its name in SAP AI Core."""
+    version: str = ""
+    """Its version; the latest if it is not said."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Parameters that go over those of the request."""
+
+
+_Fallback = Annotated[FallbackModel, BeforeValidator(_under("model"), json_schema_input_type=str | FallbackModel)]
+_Template = Annotated[
+    dict[str, str], BeforeValidator(_under("id"), json_schema_input_type=_Name | dict[str, str]), _with(*_TEMPLATE)
+]
+
+
+class ModulesSection(_Section):
+    """What orchestration does around a model. SAP's documentation of orchestration has the shapes of the objects."""
+
+    masking: Annotated[dict[str, Any], _with(*_MASKING)] | None = None
+    """What is masked in the prompt: {"providers": […]}."""
+    filtering: Annotated[dict[str, Any], _with(*_AROUND)] | None = None
+    """What is filtered, in prompts and answers: {"input": {"filters": […]}, "output": {"filters": […]}}."""
+    grounding: Annotated[dict[str, Any], AfterValidator(_grounding)] | None = None
+    """Where the prompt is looked up; its placeholders are filled with what the user said last and what was found."""
+    translation: Annotated[dict[str, Any], _with(*_AROUND)] | None = None
+    """From which languages prompts, and into which answers, are translated: {"input": {…}, "output": {…}}."""
+    fallbacks: list[_Fallback] | None = None
+    """The models that orchestration itself asks one after another where this one fails."""
+    template: _Template | None = None
+    """The stored template behind the conversation: its id, or {"scenario": …, "name": …, "version": …}."""
+    placeholders: dict[str, str] | None = None
+    """The values of the template's placeholders."""
+    version: _Name | None = None
+    """The version of the model; the latest if it is not said."""
+    timeout: Annotated[int, Field(ge=1, le=1200)] | None = None
+    """Seconds that orchestration waits for each call of a model."""
+    chunk_size: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """How many characters of a stream are filtered or translated at a time."""
+    delimiters: list[_Name] | None = None
+    """Where a stream may be cut for that."""
+
+
+class OrchestrationSection(ModulesSection):
+    """Orchestration deployments, each of which serves many models, and what they do around all of these."""
 
     standby: bool = True
     """Whether they are asked for a model only where no deployment of it alone is available."""
     models: list[_Name] | None = None
     """The models that they serve, by their names in SAP AI Core; by default those that its catalogue says they do."""
+    per_model: dict[_Name, ModulesSection] = Field(default_factory=dict)
+    """What differs for single models, by any of their names: a module of theirs replaces that of all, null omits it."""
+
+    def modules_for(self, model: str) -> Modules:
+        """Put together what orchestration does around *model*."""
+        name = ModelNames(self.per_model, fallback=False).same(model)
+        own = self.per_model[name].model_dump(exclude_unset=True) if name is not None else {}
+        given = self.model_dump(include=set(ModulesSection.model_fields)) | own
+        given = {module: value for module, value in given.items() if value is not None}
+        fallbacks = tuple(Fallback(**each) for each in given.pop("fallbacks", ()))
+        return Modules(fallbacks=fallbacks, delimiters=tuple(given.pop("delimiters", ())), **given)
 
 
 class ServerSection(ServerOptions, _Section):
@@ -228,7 +310,12 @@ def json_schema() -> dict[str, JSON]:
 def known_keys(place: Place) -> list[str]:
     """List the keys that an object at a place of the config file may have."""
     listed = {"deployment_models": {_ANY: ""}, "deployment_ids": {_ANY: ""}}
-    example = {"subAccounts": {_ANY: listed}, "routing": {"models": {_ANY: {}}}}
+    modules = {"fallbacks": [_ANY]}
+    example = {
+        "subAccounts": {_ANY: listed},
+        "orchestration": {"per_model": {_ANY: modules}, **modules},
+        "routing": {"models": {_ANY: {}}},
+    }
     here: Any = ConfigFile.model_validate(example).model_dump(by_alias=True)
     for step in place:
         here = here[0] if isinstance(step, int) else here.get(step, here.get(_ANY, {}))

@@ -8,6 +8,7 @@ from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON, Completion, Stop, StopReason, Usage
 from dialects.core.faults import Fault
 from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse, joined, render_response
+from dialects.embeddings.orchestration import with_masking
 from dialects.embeddings.registry import EmbeddingDialect, dialect_for, parts_of
 from dialects.framing.json_text import loads
 from dialects.translator import ClientResponse
@@ -77,7 +78,10 @@ class EmbeddingExchange(Exchange):
         for part in parts_of(request, profile):
             rendered = dialect.render_request(part, profile)
             self.drop(rendered.dropped)
-            yield rendered.body, partial(_parsed, dialect, len(part.inputs))
+            body = rendered.body
+            if attempt.endpoint.orchestration:
+                body = with_masking(body, self.modules_at(attempt.endpoint).masking)
+            yield body, partial(_parsed, dialect, len(part.inputs))
 
     def _rendered(self, response: EmbeddingResponse) -> ClientResponse:
         with unreadable_as_fault():

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from dialects import orchestration
 from dialects.adapt.signatures import Open
 from dialects.adapt.tool_choice import nothing_to_call
 from dialects.capabilities.models import profile_for
+from dialects.core.context_overflow import with_limit
 from dialects.core.conversation import JSON, Opaque, ToolMode, Usage
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.framing.json_text import loads
 from dialects.interface import AS_MADE, Origin
+from dialects.orchestration.modules import Modules, with_modules
 from dialects.registry import request_id_headers, traits
 from dialects.translator import ClientRequest, ClientResponse, Translator, translator_for
 from gateway.media.inline import Fetch, inline
@@ -58,6 +61,8 @@ class IncomingRequest:
     """Writes into ids and seals that an endpoint has made them for this caller."""
     open_at: Callable[[Endpoint], Open] | None = None
     """Opens the seals that the request brings along for an endpoint; none if it brings none."""
+    context_length: Callable[[], int | None] = lambda: None
+    """Looks up the most tokens that the model takes; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,8 @@ class SharedResources:
     items: StickyEndpoints = field(default_factory=StickyEndpoints)
     """By the id of an item of a response's output."""
     fetch: Fetch | None = None
+    modules_for: Callable[[str], Modules] = lambda _: Modules()
+    """What orchestration does around a model."""
 
     def inlined(self, request: ClientRequest, dialect: str, lifetime: Lifetime) -> ClientRequest:
         """Put in what the request only points at, for a backend that does not fetch; raises `FaultError`."""
@@ -136,7 +143,10 @@ class Exchange:
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
         if attempt is None:
-            raise FaultError(attempts.final_fault or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried."))
+            fault = attempts.final_fault or Fault(FaultKind.UNAVAILABLE, "No endpoint could be tried.")
+            if fault.kind is FaultKind.CONTEXT_LENGTH_EXCEEDED:
+                fault = with_limit(fault, self.incoming.context_length())
+            raise FaultError(fault)
         self._last = attempt
         return attempt
 
@@ -148,7 +158,13 @@ class Exchange:
         translator = translator_for(request, dialect, profile)
         rendered = translator.render_request(profile)
         self.drop(rendered.dropped)
+        if dialect == orchestration.DIALECT:
+            return translator, with_modules(rendered.body, self.modules_at(attempt.endpoint))
         return translator, rendered.body
+
+    def modules_at(self, endpoint: Endpoint) -> Modules:
+        """Give what orchestration does around the model of an endpoint."""
+        return self._shared.modules_for(endpoint.model)
 
     def request_for(self, attempt: Attempt) -> ClientRequest:
         """Give the client's request as the attempt's endpoint may see it; raises `FaultError`."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -48,6 +48,8 @@ class Listed:
     status: str
     url: str
     orchestration: bool = False
+    version: str = field(default="", compare=False)
+    """The version of the model as it was configured, such as "latest"; empty where none is said."""
 
 
 class Management:
@@ -150,6 +152,15 @@ def merge_listing(
     return found
 
 
+def versions_of(listed: Iterable[Listed]) -> dict[str, frozenset[str]]:
+    """Name the versions in which each model runs."""
+    found: dict[str, frozenset[str]] = {}
+    for each in listed:
+        if each.model and each.status == RUNNING:
+            found[each.model] = found.get(each.model, frozenset()) | {each.version}
+    return found
+
+
 def is_same_origin(listed: Listed, subaccount: SubAccount) -> bool:
     """Whether a deployment is asked at the scheme, host and port of the AI API that lists it."""
     origin = _origin(listed.url)
@@ -192,17 +203,19 @@ def _read(raw: JSON, subaccount: SubAccount) -> Iterator[Listed]:
         case {"id": str(name), **rest}:
             url = rest.get("deploymentUrl") or deployment_url(subaccount.key, name)
             orchestration = rest.get("scenarioId") == ORCHESTRATION
-            model = "" if orchestration else _model(rest)
-            yield Listed(name, model, str(rest.get("status", "UNKNOWN")), str(url).rstrip("/"), orchestration)
+            model, version = ("", "") if orchestration else _model(rest)
+            status = str(rest.get("status", "UNKNOWN"))
+            yield Listed(name, model, status, str(url).rstrip("/"), orchestration, version)
 
 
-def _model(raw: Mapping[Any, JSON]) -> str:
-    """Read the name of the model under either spelling."""
+def _model(raw: Mapping[Any, JSON]) -> tuple[str, str]:
+    """Read the name of the model and its version, under either spelling."""
     match raw:
-        case {"details": {"resources": {"backendDetails": {"model": {"name": str(said)}}}}}:
-            name = said.strip()
-        case {"details": {"resources": {"backend_details": {"model": {"name": str(said)}}}}}:
-            name = said.strip()
+        case {"details": {"resources": {"backendDetails": {"model": {"name": str(said), **rest}}}}}:
+            pass
+        case {"details": {"resources": {"backend_details": {"model": {"name": str(said), **rest}}}}}:
+            pass
         case _:
-            return ""
-    return name if may_name_a_model(name) else ""
+            return "", ""
+    name = said.strip()
+    return (name, str(rest.get("version") or "")) if may_name_a_model(name) else ("", "")

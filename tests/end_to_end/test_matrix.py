@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.matrix.anthropic_client import AnthropicClient
-from tests.matrix.cells import Cell, cells, limit_of
+from tests.matrix.cells import BACKENDS, ENDED, Cell, cells, limit_of
 from tests.matrix.gemini_client import GeminiClient
 from tests.matrix.judging import Judge
 from tests.matrix.limits import LIMITS
@@ -15,7 +15,7 @@ from tests.matrix.page import PATH, render
 from tests.support.running import KEY, Cloud, running_proxy
 
 SDKS = (ChatClient, ResponsesClient, AnthropicClient, GeminiClient)
-CELLS = tuple(cells())
+CELLS = tuple(cells(BACKENDS + ENDED))
 
 
 @pytest.fixture(scope="module")

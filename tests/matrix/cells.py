@@ -13,27 +13,33 @@ CONVERSE = "bedrock-converse"
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A model, and in which dialect it is asked; *also* is a second one, for clients that speak it too."""
+    """A model, and in which dialect it is asked.
+
+    *also* is a second one, for clients that speak it too and for the scenes that *need_it*.
+    """
 
     model: str
     speaks: str
     also: str = ""
+    need_it: tuple[str, ...] = ()
 
-    def dialect_for(self, client: str) -> str:
-        return client if client == self.also else self.speaks
+    def dialect_for(self, client: str, scene: str = "") -> str:
+        return self.also if client == self.also or scene in self.need_it else self.speaks
 
 
 BACKENDS = (
-    Backend(limits.CLAUDE_35, MESSAGES),
     Backend(limits.CLAUDE_45, CONVERSE, MESSAGES),
     Backend(limits.CLAUDE_48, CONVERSE, MESSAGES),
     Backend(limits.NOVA, CONVERSE),
     Backend(limits.GEMINI_25, GEMINI),
     Backend(limits.GEMINI_35, GEMINI),
-    Backend(limits.GPT_41, CHAT),
     Backend(limits.GPT_5, CHAT, RESPONSES),
+    Backend(limits.GPT_55, CHAT, RESPONSES, ("thinking, then tools",)),
     Backend(limits.CODEX, RESPONSES),
 )
+"""The columns of the page: models that live."""
+ENDED = (Backend(limits.CLAUDE_35, MESSAGES), Backend(limits.GPT_41, CHAT))
+"""Models past their end, which are tried all the same: some tenant still deploys them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class Cell:
     @property
     def backend_dialect(self) -> str:
         """The dialect in which the backend is asked."""
-        return self.backend.dialect_for(self.client)
+        return self.backend.dialect_for(self.client, self.scene.name)
 
     @property
     def expect(self) -> tuple[Expect, ...]:
@@ -68,7 +74,7 @@ class Cell:
 
 def limit_of(client: str, backend: Backend, scene: Scene) -> Limit | None:
     """Find what cannot be carried there: the first row that is about it."""
-    place = (scene.name, client, backend.model, backend.dialect_for(client))
+    place = (scene.name, client, backend.model, backend.dialect_for(client, scene.name))
     return next((limit for limit in LIMITS if limit.holds(*place)), None)
 
 
@@ -77,10 +83,10 @@ def scenes_for(client: str) -> tuple[Scene, ...]:
     return tuple(scene for scene in SCENES if not scene.clients or client in scene.clients)
 
 
-def cells() -> Iterator[Cell]:
-    """All cells, a stream right behind its answer in one piece."""
+def cells(backends: tuple[Backend, ...] = BACKENDS) -> Iterator[Cell]:
+    """All cells of some columns, a stream right behind its answer in one piece."""
     for client in CLIENTS:
-        for backend in BACKENDS:
+        for backend in backends:
             for scene in scenes_for(client):
                 limit = limit_of(client, backend, scene)
                 yield from (Cell(client, backend, scene, stream, limit) for stream in (False, True))

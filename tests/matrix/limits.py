@@ -10,10 +10,11 @@ CLAUDE_35 = "anthropic--claude-3.5-sonnet"
 CLAUDE_45 = "anthropic--claude-4.5-sonnet"
 CLAUDE_48 = "anthropic--claude-4.8-opus"
 NOVA = "amazon--nova-pro"
-GEMINI_25 = "gemini-2.5-pro"
+GEMINI_25 = "gemini-2.5-flash-lite"
 GEMINI_35 = "gemini-3.5-flash"
 GPT_41 = "gpt-4.1"
 GPT_5 = "gpt-5"
+GPT_55 = "gpt-5.5"
 CODEX = "gpt-5.3-codex"
 
 CHAT, RESPONSES, MESSAGES, GEMINI = "openai-chat", "openai-responses", "anthropic-messages", "gemini"
@@ -47,7 +48,7 @@ class Limit:
 
 
 _UNSEARCHED = "The model does not search the web: there is nobody on SAP AI Core who would."
-_NO_SEARCH = (CLAUDE_35, CLAUDE_45, CLAUDE_48, NOVA, GPT_41, GPT_5, CODEX)
+_NO_SEARCH = (CLAUDE_35, CLAUDE_45, CLAUDE_48, NOVA, GPT_41, GPT_5, GPT_55, CODEX)
 
 LIMITS = (
     *(
@@ -83,20 +84,21 @@ LIMITS = (
         "Chat completions has no word to ask for thoughts, and Gemini shows none unasked.",
         _THINKING,
         clients=(CHAT,),
-        models=(GEMINI_35,),
+        models=(GEMINI_25, GEMINI_35),
         changes={"thoughts": False},
     ),
     Limit(
         "Chat completions has no word to ask for thoughts, and the model shows none unasked: it only counts them.",
         _THINKING,
         clients=(CHAT,),
-        models=(GEMINI_25, CODEX),
+        models=(GPT_55, CODEX),
+        dialects=(RESPONSES,),
         changes={"thoughts": False, "reasoning": True},
     ),
     Limit(
         "The model is asked in chat completions, where GPT shows no thoughts: it only counts them.",
         _THINKING,
-        models=(GPT_5,),
+        models=(GPT_5, GPT_55),
         dialects=(CHAT,),
         changes={"thoughts": False, "reasoning": True},
     ),
@@ -111,7 +113,7 @@ LIMITS = (
         "The model caches prompts by itself, and takes no marks.",
         ("cache marks",),
         clients=(CHAT, MESSAGES),
-        models=(GEMINI_25, GEMINI_35, GPT_41, GPT_5, CODEX),
+        models=(GEMINI_25, GEMINI_35, GPT_41, GPT_5, GPT_55, CODEX),
         dropped="cache_control",
     ),
     Limit(
@@ -138,7 +140,7 @@ LIMITS = (
     Limit(
         "The model takes no stop sequences.",
         ("stop sequence",),
-        models=(GPT_5,),
+        models=(GPT_5, GPT_55),
         dialects=(CHAT,),
         dropped="stop",
         changes=_UNSTOPPED,

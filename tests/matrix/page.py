@@ -65,7 +65,7 @@ def _reasons() -> Iterator[str]:
     yield "## What cannot be carried, and why"
     yield ""
     for why, number in _numbers().items():
-        names = sorted({limit.dropped for limit in LIMITS if limit.why == why and limit.dropped})
+        names = sorted({limit.dropped for limit in _shown() if limit.why == why and limit.dropped})
         header = f" Named as {' or '.join(f'`{name}`' for name in names)}." if names else ""
         yield f"{number}. {why}{header}"
     yield ""
@@ -73,4 +73,10 @@ def _reasons() -> Iterator[str]:
 
 def _numbers() -> dict[str, int]:
     """Number the reasons; rows of one reason have one number."""
-    return {why: number for number, why in enumerate(dict.fromkeys(limit.why for limit in LIMITS), 1)}
+    return {why: number for number, why in enumerate(dict.fromkeys(limit.why for limit in _shown()), 1)}
+
+
+def _shown() -> list[Limit]:
+    """List the rows that are about a model of the page."""
+    used = {id(cell.limit) for cell in cells()}
+    return [limit for limit in LIMITS if id(limit) in used]

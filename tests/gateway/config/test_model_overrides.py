@@ -74,7 +74,15 @@ SAID = [
 
 
 def test_names_that_lead_to_no_deployed_model_are_told() -> None:
-    assert list(unmatched(MISPLACED, [CLAUDE, "gpt-4.1", "gpt-5"])) == SAID
+    assert list(unmatched(MISPLACED, (), [CLAUDE, "gpt-4.1", "gpt-5"])) == SAID
+
+
+def test_modules_for_a_model_that_is_not_deployed_are_told() -> None:
+    """An alias is no name of a model here."""
+    assert list(unmatched(Policy(aliases={"fast": "gpt-5"}), ["GPT-5", "gpt-5o", "fast"], [CLAUDE, "gpt-5"])) == [
+        "orchestration.per_model.gpt-5o: has no effect: gpt-5o is not deployed; did you mean gpt-5?",
+        "orchestration.per_model.fast: has no effect: fast is not deployed",
+    ]
 
 
 def test_they_are_told_at_start_once_it_is_known_what_is_deployed(caplog: pytest.LogCaptureFixture) -> None:
