@@ -4,6 +4,7 @@ import json
 import threading
 from contextlib import closing
 from dataclasses import replace
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -294,6 +295,21 @@ def test_a_report_has_a_line_for_each_finding_and_a_verdict(marks, verdict):
     assert render(report) == "".join(f"{mark} eu: text\n" for mark in marks) + verdict + "\n"
 
 
+def test_models_that_end_are_named_with_their_versions_and_wrong_is_nothing():
+    given = []
+    one = account(models={"m": ["d1"]}, discovery=True)
+    running = (Listed("d1", "m", "RUNNING", "https://api.example/d1", version="7"), listed("d2", "n"))
+
+    def endings(subaccount, served):
+        given.append((subaccount.name, dict(served)))
+        return ["m ended on 2026-10-16"]
+
+    report = examine(settings(one), lambda _: None, lambda _: running, endings=endings)
+
+    assert given == [("eu", {"m": {"7"}, "n": {""}})]
+    assert (report.findings[-1], report.is_ok) == (Finding(Mark.NOTE, "eu", "m ended on 2026-10-16"), True)
+
+
 class AICore(BaseHTTPRequestHandler):
     """A token service and a list of deployments."""
 
@@ -377,7 +393,7 @@ def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
         }
         (tmp_path / "config.json").write_text(json.dumps(config))
         loaded = load(tmp_path / "config.json", {}, tmp_path)
-        report = check(loaded, client)
+        report = check(loaded, client, lambda: date(2026, 11, 27))
         ask = Management(client, {"eu": TokenSource(lambda: client.fetch_token(loaded.subaccounts["eu"].key))})
         joined = with_discovered(loaded, {"eu": discover(loaded.subaccounts["eu"], ask)})
 
@@ -388,5 +404,10 @@ def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
         f"{stopped['model']} ({stopped['id']}) is STOPPED, not RUNNING",
     ]
     assert f"ok us: gpt-4.1 ({first['gpt-4.1']}) runs, {CHAT}\n" in render(report)
+    for line in (
+        "-- eu: gemini-2.5-pro ended on 2026-10-16; deploy gemini-3.5-flash\n",
+        "-- us: gpt-4.1 ended on 2026-10-14; deploy gpt-5\n",
+    ):
+        assert render(report).count(line) == 1
     assert {endpoint.subaccount for endpoint in pools(joined)["gpt-4.1"]} == {"eu", "us"}
     assert {endpoint.resource_group for endpoint in pools(joined)["gpt-4.1"]} == {"default", "team-a"}
