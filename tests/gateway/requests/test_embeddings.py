@@ -116,9 +116,10 @@ def test_an_answer_with_another_number_of_vectors_is_a_fault_of_its_endpoint(cou
         Fault(FaultKind.CONTEXT_LENGTH_EXCEEDED, "The input token count is 27000 but model supports up to 20000.", 400),
         Fault(FaultKind.TOO_LARGE, "Payload too large.", 413),
         Fault(FaultKind.INVALID_REQUEST, "Too many tokens.", 400, code="max_tokens_per_request"),
+        Fault(FaultKind.INVALID_REQUEST, "Array too long.", 400, code="array_above_max_length"),
         Fault(FaultKind.INVALID_REQUEST, "a batchSize value of 5 but the supported range is from 1 to 2", 400),
     ],
-    ids=["tokens", "bytes", "code", "inputs"],
+    ids=["tokens", "bytes", "openai: tokens", "openai: inputs", "google: inputs"],
 )
 def test_a_batch_that_is_too_large_is_halved_until_it_is_not(refusal: Fault) -> None:
     bench = Bench({replace(EU, model=GEMINI): []})
