@@ -85,6 +85,11 @@ def test_nothing_unknown_stands_beside_the_configuration(eu, odd, words):
 
 LLM_MODULE = [
     (SONNET, {"params": {"temperature": 0.2, "top_p": 0.9}}, "`temperature` and `top_p` cannot both be specified"),
+    (
+        "anthropic--claude-4-sonnet",
+        {"params": {"temperature": 0.2, "top_p": 0.9}},
+        "`temperature` and `top_p` cannot both be specified",
+    ),
     (OPUS, {"params": {"temperature": 0.2}}, "claude-opus-4-8 does not support temperature=0.2."),
     (OPUS, {"params": {"top_p": 0.95}}, "claude-opus-4-8 does not support top_p=0.95."),
     (OPUS, {"params": {"thinking": {"type": "enabled", "budget_tokens": 2048}}}, '"thinking.type.enabled" is not'),
