@@ -7,11 +7,12 @@ import pytest
 import requests
 
 from emulator import World, create_app
-from emulator.world import default_world, orchestration_tenant, tenant
+from emulator.world import orchestration_tenant, tenant
 from tests.emulator.client import SONNET, Client, request
+from tests.support.worlds import mixed_world
 
 HELLO = request("invoke", SONNET, "Hello")[1]
-DEPLOYED = default_world().tenants[0].deployments
+DEPLOYED = mixed_world().tenants[0].deployments
 RUNNING = [one for one in DEPLOYED if one.status == "RUNNING" and one.scenario == "foundation-models"]
 
 
