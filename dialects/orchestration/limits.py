@@ -8,7 +8,7 @@ from functools import lru_cache
 from dialects.adapt.claude_tools import input_schema
 from dialects.adapt.schema_budget import SchemaBudget
 from dialects.adapt.schemas import for_gemini
-from dialects.capabilities.models import ODD_IN_NAMES, ModelProfile, Vendor
+from dialects.capabilities.models import ODD_IN_NAMES, ModelProfile, ThinkingStyle, Vendor
 from dialects.core.conversation import (
     JSON,
     CacheMark,
@@ -25,6 +25,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import invalid
+from dialects.openai_common.limits import fit_effort
 
 _EVERYWHERE = frozenset(
     {"max_tokens", "parallel_tool_calls", "reasoning_effort", "stop", "stream_options", "temperature", "tool_choice"}
@@ -69,6 +70,29 @@ def known_parameters(params: JSON, profile: ModelProfile, dropped: set[str]) -> 
         taken -= {"verbosity"}
     dropped |= {name for name, value in params.items() if name not in taken and value not in _SAYS_NOTHING}
     return {name: value for name, value in params.items() if name in taken}
+
+
+def fit_parameters(params: JSON, profile: ModelProfile, *, has_tools: bool) -> None:
+    """Fit effort and choice of tools, which were rendered for another model, as far as they go together with the rest.
+
+    Of Claude a call that it must make, and thinking, which allows no other sampling, go before what does not fit them.
+    """
+    if not profile.choice_through_orchestration:
+        params.pop("tool_choice", None)
+    if "reasoning_effort" not in params:
+        return
+    forced = params.get("tool_choice") not in (None, "auto", "none")
+    if (has_tools and profile.responses_for_tools) or (forced and profile.vendor is Vendor.CLAUDE):
+        del params["reasoning_effort"]
+    elif profile.thinking in (ThinkingStyle.NONE, ThinkingStyle.EFFORT):
+        fit_effort(params, "reasoning_effort", profile, set())
+    else:
+        asked = Reasoning(Effort(params.pop("reasoning_effort")))
+        effort = effort_of(asked, thinks=True)
+        params |= {"reasoning_effort": effort} if effort else {}
+        if effort and profile.vendor is Vendor.CLAUDE:
+            for name in ("temperature", "top_p"):
+                params.pop(name, None)
 
 
 def fit_choice(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> Conversation:

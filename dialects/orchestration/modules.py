@@ -11,8 +11,8 @@ from typing import Any
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
-from dialects.openai_common.limits import drop_refused_sampling, fit_effort
-from dialects.orchestration.limits import known_parameters, profile_through
+from dialects.openai_common.limits import drop_refused_sampling
+from dialects.orchestration.limits import fit_parameters, known_parameters, profile_through
 from dialects.orchestration.templates import grounded, last_text, messages_of
 
 DELIMITERS = ("\n", ".", "?", "!")
@@ -78,10 +78,8 @@ def with_modules(body: JSON, modules: Modules) -> JSON:
         "translation": modules.translation,
     }
     shared = {name: dict(value) for name, value in around.items() if value is not None}
-    configurations = [
-        {"prompt_templating": {"prompt": prompt, "model": each}, **shared}
-        for each in (model, *(_instead_of(model, fallback) for fallback in modules.fallbacks))
-    ]
+    instead = [_instead_of(model, fallback, has_tools="tools" in prompt) for fallback in modules.fallbacks]
+    configurations = [{"prompt_templating": {"prompt": prompt, "model": each}, **shared} for each in (model, *instead)]
     config = {**body["config"], "modules": configurations if modules.fallbacks else configurations[0]}
     if "stream" in config:
         config["stream"] = _stream(config["stream"], modules)
@@ -131,7 +129,7 @@ def _with_settings(model: JSON, modules: Modules) -> JSON:
     return {**model, **version, **timeout}
 
 
-def _instead_of(model: JSON, fallback: Fallback) -> JSON:
+def _instead_of(model: JSON, fallback: Fallback, *, has_tools: bool) -> JSON:
     """Ask another model the same: with the parameters that it takes, and its own length and version."""
     profile, dropped = profile_through(profile_for(fallback.model)), set[str]()
     params = {name: value for name, value in model["params"].items() if name not in _LENGTHS}
@@ -140,10 +138,7 @@ def _instead_of(model: JSON, fallback: Fallback) -> JSON:
         most = length if profile.max_output is None else min(length, profile.max_output)
         params["max_completion_tokens" if profile.max_completion_tokens else "max_tokens"] = most
     drop_refused_sampling(params, profile, dropped)
-    if "reasoning_effort" in params:
-        fit_effort(params, "reasoning_effort", profile, dropped)
-    if not profile.choice_through_orchestration:
-        params.pop("tool_choice", None)
+    fit_parameters(params, profile, has_tools=has_tools)
     kept = {name: value for name, value in model.items() if name != "version"}
     version = {"version": fallback.version} if fallback.version else {}
     params = known_parameters(params, profile, dropped) | dict(fallback.params)

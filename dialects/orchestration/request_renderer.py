@@ -91,7 +91,7 @@ def _settled(conversation: Conversation, profile: ModelProfile, dropped: set[str
         if len(stops) < len(sampling.stop):
             dropped.add("stop")
         sampling = replace(
-            sampling, max_tokens=length, temperature=plan.temperature, top_p=plan.top_p, top_k=None, stop=stops
+            sampling, max_tokens=length, temperature=plan.temperature, top_p=plan.top_p, top_k=plan.top_k, stop=stops
         )
         effort = effort_of(reasoning, thinks=claude_limits.is_on(plan.thinking))
         return replace(conversation, sampling=sampling, reasoning=None), effort

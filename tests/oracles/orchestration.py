@@ -11,6 +11,7 @@ from typing import Any
 with warnings.catch_warnings():
     # Whatever the SDK does that its own dependencies have come to dislike.
     warnings.simplefilter("ignore")
+    from gen_ai_hub.orchestration_v2.models.embeddings import EmbeddingsRequest
     from gen_ai_hub.orchestration_v2.models.orchestration_request import CompletionPostRequest
 
 _PLACEHOLDER = re.compile(r"\{\{\s*\?\s*(.*?)\s*\}\}", re.DOTALL)
@@ -33,6 +34,11 @@ def check_orchestration_request(body: dict[str, Any]) -> None:
     modules = body["config"]["modules"]
     for configuration in modules if isinstance(modules, list) else [modules]:
         _check_templating(configuration["prompt_templating"], body)
+
+
+def check_embeddings_through_orchestration(body: dict[str, Any]) -> None:
+    """Insist on a legal body for `/v2/embeddings`."""
+    EmbeddingsRequest.model_validate(body)
 
 
 def substituted(body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -91,6 +91,7 @@ LLM_MODULE = [
     (SONNET, {"params": {"thinking": {"type": "adaptive"}}}, "adaptive thinking is not supported on this model"),
     (SONNET, {"params": {"seed": 1}}, "anthropic does not support parameters: ['seed'], for model=anthropic--"),
     (GPT, {"params": {"temperature": 0.5}}, "gpt-5 models (including gpt-5-codex) don't support temperature=0.5."),
+    (GPT, {"params": {"max_tokens": 500}}, "Use 'max_completion_tokens' instead."),
     (GPT, {"params": {"thinking": {}}}, "openai does not support parameters: ['thinking'], for model=gpt-5"),
     (
         "gpt-5.6-sol",
@@ -134,7 +135,7 @@ def test_what_a_model_does_not_take_is_refused_with_the_whole_prompt(eu, model, 
 @pytest.mark.parametrize(
     ("model", "more"),
     [
-        (GPT, {"params": {"temperature": 1, "max_tokens": 500, "stream_options": {"include_usage": True}}}),
+        (GPT, {"params": {"temperature": 1, "max_completion_tokens": 500, "stream_options": {"include_usage": True}}}),
         (OPUS, {"params": {"temperature": 1}}),
         (SONNET, {"params": {"reasoning_effort": "low", "stop": "END", "user": "u"}}),
         ("gpt-5.6-sol", {"tools": [TOOL]}),
