@@ -232,3 +232,11 @@ def test_what_says_its_limit_or_is_no_overflow_stays_as_it_is(fault):
 
 def test_an_unknown_limit_is_not_added():
     assert with_limit(UNCOUNTED, None) is UNCOUNTED
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("message", [message for message, counted in WORDINGS.items() if counted.limit])
+def test_a_limit_is_said_once(message, client):
+    said = CLIENTS[client](fault_from(400, {}, json.dumps({"message": message}).encode()))
+
+    assert said.count(str(WORDINGS[message].limit)) == 1
