@@ -28,7 +28,7 @@ class Listing:
     """Versions before the latest, newest first; they end with the latest at the latest."""
 
 
-_LISTINGS = {
+LISTINGS = {
     "anthropic--claude-3.5-sonnet": Listing(
         "2026-02-28", ("anthropic--claude-4.6-sonnet",), deprecated=True, orchestration=False
     ),
@@ -50,7 +50,7 @@ _PLAIN = Listing()
 
 def listing_of(model: Model) -> Listing:
     """Look up what the catalogue says of a model."""
-    return _LISTINGS.get(model.name, _PLAIN)
+    return LISTINGS.get(model.name, _PLAIN)
 
 
 def versions_of(model: Model) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from emulator.protocol import InferenceRequest
 from gateway.cli.main import cli
 from gateway.config.settings import SCHEMA_FILE
 from routing.classification import CLASSIFICATIONS
-from routing.protocols import PROTOCOLS, EmbeddingsProtocol
+from routing.protocols import ORCHESTRATION, PROTOCOLS, EmbeddingsProtocol
 from routing.strategy import STRATEGIES
 from tests.matrix import cells
 from tests.oracles import knows
@@ -60,7 +60,6 @@ NOT_EMULATED = frozenset(
         "command|cohere",
         "gemini-.*-image",
         "gemini-2-0",
-        "gemini-2-5-flash-lite",
         "gemini-3-pro",
         r"gemini-[3-9](-\d)?-pro",
         "gpt",
@@ -178,7 +177,7 @@ def test_every_protocol_is_spoken_by_a_model_of_the_emulator() -> None:
 
 
 def test_every_protocol_can_be_imported_by_those_who_extend_the_router() -> None:
-    names = {type(protocol).__name__ for protocol in PROTOCOLS}
+    names = {type(protocol).__name__ for protocol in (*PROTOCOLS, *ORCHESTRATION)}
 
     held("Add these to `__all__` of routing/protocols/__init__.py.", sorted(names - {*routing.protocols.__all__}))
     held("Add these to `__all__` of routing/__init__.py.", sorted(names - {*routing.__all__}))
@@ -188,7 +187,7 @@ def test_every_body_that_is_posted_is_held_against_a_definition() -> None:
     posted = {
         protocol.build_endpoint("https://x", name, stream).partition("?")[0]
         for name in MODELS_BY_NAME
-        for protocol in PROTOCOLS
+        for protocol in (*PROTOCOLS, *ORCHESTRATION)
         if protocol.dialect in BACKENDS and protocol.speaks(profile_for(name))
         for stream in (False, True)
     }
@@ -198,7 +197,7 @@ def test_every_body_that_is_posted_is_held_against_a_definition() -> None:
 
 def test_every_protocol_has_its_tests() -> None:
     tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests/routing/protocols").glob("test_*.py")}
-    modules = {type(protocol).__module__.rpartition(".")[2] for protocol in PROTOCOLS}
+    modules = {type(protocol).__module__.rpartition(".")[2] for protocol in (*PROTOCOLS, *ORCHESTRATION)}
 
     held("Write tests/routing/protocols/test_NAME.py for these.", sorted(modules - tested))
 
@@ -249,7 +248,7 @@ def test_every_dialect_has_captured_answers_and_tests() -> None:
 
 
 def test_every_dialect_can_be_used() -> None:
-    spoken = {protocol.dialect for protocol in PROTOCOLS}
+    spoken = {protocol.dialect for protocol in (*PROTOCOLS, *ORCHESTRATION)}
     words = re.findall(r"\w+", " ".join(getattr(each, "help", "") or "" for each in cli.commands["route"].params))
     offenders = [f"{name}: no protocol in routing/protocols posts it" for name in BACKENDS if name not in spoken]
     offenders += [

@@ -70,7 +70,7 @@ CONTEXT_LENGTHS: Final[tuple[tuple[str, int], ...]] = (
     (r"titan-embed-text|gemini-embedding-2", 8_192),
     (r"gemini-embedding", 2_048),
     (r"gemini-2-5-flash-image", 32_768),
-    (r"gemini-.*-image", 65_536),
+    (r"gemini-\d(-\d)?-(pro|flash)-image", 65_536),
     (r"gemini", 1_048_576),
     (r"gpt-5-[4-9]-(mini|nano)", 400_000),
     (r"gpt-5-[4-9]", 1_050_000),
@@ -85,6 +85,7 @@ CONTEXT_LENGTHS: Final[tuple[tuple[str, int], ...]] = (
     (r"sonar", 128_000),
 )
 """How many tokens each model takes, by its normalised name; the first row that matches counts."""
+_CONTEXT_PATTERNS = tuple((re.compile(pattern), length) for pattern, length in CONTEXT_LENGTHS)
 
 _MINI = ("gpt-5.4-mini", "gpt-5-mini")
 _NANO = ("gpt-5.4-nano", "gpt-5-nano")
@@ -116,7 +117,7 @@ _RETIRED: Final = {identity(name): retirement for name, retirement in RETIREMENT
 def context_length(model: str) -> int | None:
     """Look up how many tokens *model* takes; None for one that is not known."""
     name = canonical(model)
-    return next((length for pattern, length in CONTEXT_LENGTHS if re.match(pattern, name)), None)
+    return next((length for pattern, length in _CONTEXT_PATTERNS if pattern.match(name)), None)
 
 
 @lru_cache(maxsize=1024)

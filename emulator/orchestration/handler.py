@@ -9,7 +9,6 @@ from emulator.models import ORCHESTRATION, Model
 from emulator.orchestration.embeddings import embed
 from emulator.orchestration.failures import (
     LLM,
-    REQUEST_BODY,
     ModuleFailure,
     from_provider,
     refusal,
@@ -17,8 +16,8 @@ from emulator.orchestration.failures import (
 from emulator.orchestration.pipeline import Prepared, prepare
 from emulator.orchestration.response import render_choice, render_result
 from emulator.orchestration.schema import COMPLETION, EMBEDDINGS
-from emulator.orchestration.schema_check import find_problem
 from emulator.orchestration.stream import Chunks, failed
+from emulator.orchestration.validation import check
 from emulator.protocol import InferenceRequest, Reply, Streamed, Whole, generate
 from emulator.world import Json
 
@@ -28,7 +27,10 @@ _RETRIES = 2
 
 def handle(request: InferenceRequest, body: Json) -> Reply:
     """Reply with a completion, whole or streamed, by the first configuration of modules that succeeds."""
-    _check(request, body, COMPLETION)
+    try:
+        check(body, COMPLETION)
+    except ModuleFailure as failure:
+        raise refusal([failure], request.id, listed=False) from None
     modules, options = body["config"]["modules"], body["config"].get("stream") or {}
     stream, listed = bool(options.get("enabled")), isinstance(modules, list)
     failures: list[ModuleFailure] = []
@@ -50,19 +52,12 @@ def handle(request: InferenceRequest, body: Json) -> Reply:
 
 def handle_embeddings(request: InferenceRequest, body: Json) -> Reply:
     """Reply with embeddings."""
-    _check(request, body, EMBEDDINGS)
-    wanted = body["config"]["modules"]["embeddings"]["model"]
     try:
+        check(body, EMBEDDINGS)
+        wanted = body["config"]["modules"]["embeddings"]["model"]
         return Whole(embed(body, request.id, lambda model: _call(request, model, wanted)), spaced=True)
     except ModuleFailure as failure:
         raise refusal([failure], request.id, listed=False) from None
-
-
-def _check(request: InferenceRequest, body: Json, schema: Json) -> None:
-    """Refuse a body that does not fit its schema."""
-    problem = find_problem(body, schema)
-    if problem is not None:
-        raise refusal([ModuleFailure(str(problem), REQUEST_BODY)], request.id, listed=False)
 
 
 def _answer(

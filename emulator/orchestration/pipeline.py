@@ -8,7 +8,6 @@ from emulator.model_io import ModelRequest, ModelResponse, Part, StopReason, Tex
 from emulator.models import Model
 from emulator.openai_chat.response import joined_text
 from emulator.orchestration.failures import REQUEST_BODY, ModuleFailure
-from emulator.orchestration.harmonization import Harmonized, check_files, model_request
 from emulator.orchestration.modules import (
     Masks,
     filter_input,
@@ -20,7 +19,9 @@ from emulator.orchestration.modules import (
     masking_result,
     record_translation,
 )
+from emulator.orchestration.request_parser import Harmonized, parse_request
 from emulator.orchestration.templating import fill_template, resolve_prompt
+from emulator.orchestration.validation import check_files
 from emulator.world import Json
 
 
@@ -45,7 +46,7 @@ class Prepared:
         model = _model(self.wanted)
         params = self.wanted.get("params") or {}
         tools, wanted = self.prompt.get("tools") or [], self.prompt.get("response_format") or {}
-        return model_request(Harmonized(model, self.messages, params, tools, wanted))
+        return parse_request(Harmonized(model, self.messages, params, tools, wanted))
 
     def finished(self, given: ModelResponse) -> tuple[ModelResponse, Json]:
         """Undo pseudonyms in an answer and let filters look at it: what remains, and what the modules say."""

@@ -20,7 +20,7 @@ _ANY = "*"
 _SHORTEST_KEY = 16
 """How many characters a signing key has at least."""
 
-_MASKING = (frozenset({"providers"}), frozenset({"masking_providers"}))
+_MASKING = (frozenset({"providers"}),)
 _AROUND = (frozenset({"input"}), frozenset({"output"}))
 _TEMPLATE = (frozenset({"id"}), frozenset({"scenario", "name", "version"}))
 

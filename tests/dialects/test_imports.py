@@ -26,7 +26,9 @@ BETWEEN_DIALECTS = {("dialects/openai_chat/request_parser.py", "dialects.anthrop
 ANATOMY = {
     "__init__.py",
     "client_variants.py",
+    "codex_models.py",
     "limits.py",
+    "model_list.py",
     "modules.py",
     "passthrough.py",
     "request_parser.py",

@@ -3,7 +3,7 @@
 import pytest
 
 from emulator import World
-from emulator.catalogue import listing_of, orchestrated
+from emulator.catalogue import LISTINGS, listing_of, orchestrated
 from emulator.models import MODELS_BY_NAME
 from emulator.world import tenant
 from tests.emulator.client import OLD_SONNET, SONNET
@@ -51,6 +51,10 @@ def test_a_model_past_its_end_names_what_replaces_it(listed):
     assert (version["retirementDate"], version["deprecated"]) == ("2026-10-16T00:00:00Z", True)
     assert version["suggestedReplacements"] == ["gemini-3.5-flash"]
     assert (lives_on["retirementDate"], lives_on["deprecated"], lives_on["suggestedReplacements"]) == ("", False, [])
+
+
+def test_every_row_is_of_a_model_that_there_is():
+    assert LISTINGS.keys() <= MODELS_BY_NAME.keys()
 
 
 def test_successors_are_in_the_catalogue_and_have_no_end(listed):

@@ -227,6 +227,26 @@ def test_codex_finds_an_mcp_tool_and_calls_it_with_its_own_keys(
     assert turns(wide_proxy) == 4
 
 
+@pytest.mark.parametrize("model", ["anthropic--claude-4.5-sonnet", "gpt-5"])
+def test_codex_takes_the_list_of_models_where_it_asks_for_it(
+    wide_proxy: Proxy, outside: Outside, env: dict[str, str], work: Path, model: str
+) -> None:
+    """It asks a provider for its models where a command gives it the key; a list that it cannot read is none."""
+    skip_without("codex")
+    auth = f'auth={{command="echo", args=["{KEY}"]}}'
+    provider = f'{{name="SAP AI Core", base_url="{wide_proxy.url}/v1", wire_api="responses", {auth}}}'
+    _, tool, arguments, more = AGENTS["codex"]
+    env = {**env, "PROMPT": f"scene:call {tool} {json.dumps(arguments)}", "MODEL": model}
+
+    code, out, err = run("codex", *more, "-c", f"model_providers.aicore={provider}", cwd=work, env=env)
+
+    assert code == 0, out + err
+    assert (work / "proof.txt").read_text() == "hello-from-tool\n"
+    assert "Model metadata" not in out + err
+    assert "You run in Codex" in json.dumps(wide_proxy.cloud.requests()[-1]["body"])
+    assert outside.asked == []
+
+
 WISHES = [
     ("claude_code", "claude-sonnet-4-5", ("--allowedTools", "Write")),
     ("codex", "gpt-5.5", ("--sandbox", "danger-full-access")),

@@ -16,7 +16,7 @@ from routing import Endpoint
 from tests.support.running import Cloud, config_of, running_proxy
 
 EXTENSIONS = Path(__file__).parents[2] / "examples" / "extensions"
-MODEL = "gpt-4.1"
+MODEL = "gpt-5.5"
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def library(cloud: Cloud, tmp_path: Path) -> Callable[..., subprocess.CompletedP
     return run
 
 
-@pytest.mark.parametrize("model", [MODEL, "fast", "claude-sonnet-4-5", "gemini-2.5-pro"])
+@pytest.mark.parametrize("model", [MODEL, "fast", "claude-sonnet-4-5", "gemini-3.5-flash"])
 def test_a_program_may_use_the_package_without_the_proxy(library, model: str) -> None:
     told = library(model)
 
@@ -113,6 +113,6 @@ def test_the_example_config_says_what_it_seems_to(tmp_path: Path) -> None:
 
     assert settings.warnings == ()
     assert settings.policy.strategy == "cache-affinity"
-    assert settings.policy.strategy_for("gpt-4.1") == "least-latency"
-    assert [endpoint.weight for endpoint in pools(settings)["gpt-4.1"]] == [1.0, 2.0]
+    assert settings.policy.strategy_for("gpt-5.5") == "least-latency"
+    assert [endpoint.weight for endpoint in pools(settings)["gpt-5.5"]] == [1.0, 2.0]
     assert (settings.subaccounts["us"].discovery, settings.subaccounts["us"].weight) == (True, 2.0)

@@ -44,4 +44,4 @@ def test_what_runs_there_is_asked_for_later_until_it_comes_up(tmp_path: Path, st
     )
     assert (known.status, known.headers["x-proxy-model"]) == (200, "gpt-4.1")
     assert (late.status, late.headers["x-proxy-model"]) == (200, "gpt-5")
-    assert (unknown.status, unknown.headers["x-proxy-fallback"]) == (200, "gpt-17 -> gpt-5")
+    assert (unknown.status, unknown.headers["x-proxy-fallback"]) == (200, "gpt-17 -> gpt-5.5")

@@ -41,6 +41,7 @@ class Listing:
     def __init__(self, **listed: Any) -> None:
         self.listed = listed
         self.asked: list[str] = []
+        self.version: dict[str, str] = {}
         self.again = threading.Event()
 
     def __call__(self, subaccount: SubAccount, path: str) -> Any:
@@ -52,7 +53,8 @@ class Listing:
             raise found
         resources = [
             {"id": name, "deploymentUrl": url(name), "status": "RUNNING",
-             "details": {"resources": {"backendDetails": {"model": {"name": model}}}}}
+             "details": {"resources": {"backendDetails": {"model": {"name": model,
+                                                                    "version": self.version.get(name)}}}}}
             for name, model in found.items()
         ]  # fmt: skip
         return {"count": len(resources), "resources": resources}
@@ -138,6 +140,18 @@ def test_what_is_not_listed_any_more_is_not_served_any_more() -> None:
     fleet.refresh()
 
     assert served(balancer) == {"gpt": ["d2"]}
+
+
+def test_versions_of_a_model_are_those_that_all_subaccounts_listed_last() -> None:
+    listing = Listing(eu={"d1": "gpt-5"}, us={"d2": "gpt-5"})
+    fleet, _, _ = fleet_of(listing, account("eu", discovery=True), account("us", discovery=True))
+    before = fleet.versions("gpt-5")
+    listing.version = {"d1": "1", "d2": "2"}
+    fleet.refresh()
+    listing.listed["us"] = {}
+    fleet.refresh()
+
+    assert (before, fleet.versions("gpt-5"), fleet.versions("o3")) == (set(), {"1", "2"}, set())
 
 
 def test_an_empty_list_takes_no_model_away_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ from tests.oracles.anthropic import check_messages_request
 from tests.oracles.bedrock import check_converse_request
 from tests.oracles.gemini import check_gemini_request
 from tests.oracles.openai import check_chat_request, check_embeddings_request, check_responses_request
-from tests.oracles.orchestration import check_orchestration_request
+from tests.oracles.orchestration import check_embeddings_through_orchestration, check_orchestration_request
 
 
 def _check_invoke(body: Any) -> None:
@@ -25,6 +25,7 @@ def _check_embeddings(body: Any) -> None:
 
 _BY_PATH: tuple[tuple[str, Callable[[Any], None]], ...] = (
     (r"/invoke(-with-response-stream)?$", _check_invoke),
+    (r"/v2/embeddings$", check_embeddings_through_orchestration),
     (r"/embeddings$", _check_embeddings),
     (r"/converse(-stream)?$", check_converse_request),
     (r":(stream)?[gG]enerateContent$", check_gemini_request),
@@ -44,3 +45,4 @@ def check_request(path: str, body: Any) -> None:
     for pattern, check in _BY_PATH:
         if re.search(pattern, path):
             check(body)
+            return

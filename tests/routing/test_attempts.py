@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from dialects.core.faults import Fault, FaultKind, Quota
+from routing.attempts import Countdown
 from routing.availability import NoEndpointError
 from routing.classification import CLASSIFICATIONS
 from routing.policy import CooldownPolicy, Policy, RetryPolicy
@@ -23,6 +24,22 @@ from tests.routing.scenes import (
     place,
     pool_at,
 )
+
+
+class TestParts:
+    def test_attempts_at_another_part_go_where_the_first_may_go_and_know_nothing_of_its_faults(self, router_of):
+        first = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", sticky="eu/d1")
+        next(first).failed(DOWN)
+        lifetime = Countdown(first._environment, "gpt-5")
+        second = first.again(lifetime)
+        attempt = next(second)
+        attempt.answered()
+
+        assert (place(attempt), attempt.number, second.resolution) == ("eu/d1", 1, first.resolution)
+        assert second._plan.lifetime is lifetime
+        assert (first.trail, second.trail) == ("eu/d1 500", "eu/d1 ok")
+        first.close()
+        second.close()
 
 
 class TestOneAttemptAfterAnother:

@@ -2,8 +2,9 @@
 
 import json
 import threading
+import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,18 +116,20 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def running_proxy(cloud: Cloud, folder: Path, **config: Any) -> Iterator[Proxy]:
-    """Serve a proxy in front of *cloud*; *config* adds to, or replaces, keys of its config file."""
+def running_proxy(
+    cloud: Cloud, folder: Path, *, now: Callable[[], float] = time.time, **config: Any
+) -> Iterator[Proxy]:
+    """Serve a proxy in front of *cloud*; *config* adds to, or replaces, keys of its config file, *now* is its date."""
     file = folder / "config.json"
     file.write_text(json.dumps({**config_for(cloud.tenants), **config}))
-    with serving(load(file, {}, folder), cloud) as proxy:
+    with serving(load(file, {}, folder), cloud, now) as proxy:
         yield proxy
 
 
 @contextmanager
-def serving(settings: Any, cloud: Cloud) -> Iterator[Proxy]:
+def serving(settings: Any, cloud: Cloud, now: Callable[[], float] = time.time) -> Iterator[Proxy]:
     """Serve a proxy with these settings."""
-    gateway = Gateway(settings)
+    gateway = Gateway(settings, now=now)
     server = make_server("127.0.0.1", 0, create_app(settings, gateway), threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dialects import anthropic_messages, gemini, openai_chat, openai_responses
-from dialects.core.context_overflow import overflow_in
+from dialects.core.context_overflow import overflow_in, with_limit
 from dialects.core.faults import Fault, FaultKind, Overflow, http_status
 from dialects.core.upstream_errors import fault_from, fault_in_stream
 from routing.classification import CLASSIFICATIONS, Effect, Scope
@@ -39,6 +39,9 @@ WORDINGS = {
     "The input token count exceeds the maximum number of tokens allowed (1048576).": Overflow(None, 1048576),
     "Unable to submit request because the input token count is 1200000 but model only supports up to 1048576. Reduce "
     "the input token count and try again.": Overflow(1200000, 1048576),
+    "Unable to submit request because the input token count is 23345 but the model supports up to 20000.": Overflow(
+        23345, 20000
+    ),
     "Input Tokens Exceeded: Number of input tokens exceeds maximum length. Please update the input to try again.": (
         Overflow()
     ),
@@ -191,3 +194,49 @@ def test_each_client_is_told_in_its_vendors_words(client, fault, words):
 def test_anthropics_clients_are_told_of_an_invalid_request_and_googles_of_an_invalid_argument():
     assert anthropic_messages.render_fault(COUNTED)["error"]["type"] == "invalid_request_error"
     assert gemini.render_fault(COUNTED)["error"]["status"] == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize(
+    ("client", "words"),
+    [
+        ("messages", "prompt is too long: It does not fit. This model takes 2000 tokens."),
+        ("chat", "Your input exceeds the context window of this model. It does not fit. This model takes 2000 tokens."),
+        (
+            "gemini",
+            (
+                "The input token count exceeds the maximum number of tokens allowed. It does not fit. "
+                "This model takes 2000 tokens."
+            ),
+        ),
+    ],
+)
+def test_a_limit_that_the_model_did_not_say_is_added_behind_the_words(client, words):
+    assert CLIENTS[client](with_limit(UNCOUNTED, 2000)) == words
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("message", WORDINGS)
+def test_an_added_limit_changes_no_words_before_it(message, client):
+    """However a client recognises an overflow, and whatever it reads of the counts, it does so still."""
+    before = fault_from(400, {}, json.dumps({"message": message}).encode())
+    plain, hinted = CLIENTS[client](before), CLIENTS[client](with_limit(before, 2000))
+
+    assert hinted.startswith(plain.strip().rstrip("."))
+    assert hinted[len(plain.strip().rstrip(".")) :] in (". This model takes 2000 tokens.", plain[-1], "")
+
+
+@pytest.mark.parametrize("fault", [COUNTED, WITH_THE_ANSWER, Fault(FaultKind.INVALID_REQUEST, "No.")])
+def test_what_says_its_limit_or_is_no_overflow_stays_as_it_is(fault):
+    assert with_limit(fault, 999) is fault
+
+
+def test_an_unknown_limit_is_not_added():
+    assert with_limit(UNCOUNTED, None) is UNCOUNTED
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("message", [message for message, counted in WORDINGS.items() if counted.limit])
+def test_a_limit_is_said_once(message, client):
+    said = CLIENTS[client](fault_from(400, {}, json.dumps({"message": message}).encode()))
+
+    assert said.count(str(WORDINGS[message].limit)) == 1

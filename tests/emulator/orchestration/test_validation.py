@@ -83,14 +83,28 @@ def test_nothing_unknown_stands_beside_the_configuration(eu, odd, words):
     assert (answer.status_code, words in answer.json()["error"]["message"]) == (400, True)
 
 
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"config": NaN}', b'{"config": "\xff"}'])
+def test_what_is_no_json_object_is_a_fault_of_the_body(eu, raw):
+    for path in (PATH, "v2/embeddings"):
+        answer = eu.send("POST", None, path, data=raw)
+
+        assert (answer.status_code, answer.json()["error"]["location"]) == (400, "Request Body")
+
+
 LLM_MODULE = [
     (SONNET, {"params": {"temperature": 0.2, "top_p": 0.9}}, "`temperature` and `top_p` cannot both be specified"),
+    (
+        "anthropic--claude-4-sonnet",
+        {"params": {"temperature": 0.2, "top_p": 0.9}},
+        "`temperature` and `top_p` cannot both be specified",
+    ),
     (OPUS, {"params": {"temperature": 0.2}}, "claude-opus-4-8 does not support temperature=0.2."),
     (OPUS, {"params": {"top_p": 0.95}}, "claude-opus-4-8 does not support top_p=0.95."),
     (OPUS, {"params": {"thinking": {"type": "enabled", "budget_tokens": 2048}}}, '"thinking.type.enabled" is not'),
     (SONNET, {"params": {"thinking": {"type": "adaptive"}}}, "adaptive thinking is not supported on this model"),
     (SONNET, {"params": {"seed": 1}}, "anthropic does not support parameters: ['seed'], for model=anthropic--"),
     (GPT, {"params": {"temperature": 0.5}}, "gpt-5 models (including gpt-5-codex) don't support temperature=0.5."),
+    (GPT, {"params": {"max_tokens": 500}}, "Use 'max_completion_tokens' instead."),
     (GPT, {"params": {"thinking": {}}}, "openai does not support parameters: ['thinking'], for model=gpt-5"),
     (
         "gpt-5.6-sol",
@@ -134,7 +148,7 @@ def test_what_a_model_does_not_take_is_refused_with_the_whole_prompt(eu, model, 
 @pytest.mark.parametrize(
     ("model", "more"),
     [
-        (GPT, {"params": {"temperature": 1, "max_tokens": 500, "stream_options": {"include_usage": True}}}),
+        (GPT, {"params": {"temperature": 1, "max_completion_tokens": 500, "stream_options": {"include_usage": True}}}),
         (OPUS, {"params": {"temperature": 1}}),
         (SONNET, {"params": {"reasoning_effort": "low", "stop": "END", "user": "u"}}),
         ("gpt-5.6-sol", {"tools": [TOOL]}),

@@ -4,6 +4,7 @@ import json
 import threading
 from contextlib import closing
 from dataclasses import replace
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -294,6 +295,21 @@ def test_a_report_has_a_line_for_each_finding_and_a_verdict(marks, verdict):
     assert render(report) == "".join(f"{mark} eu: text\n" for mark in marks) + verdict + "\n"
 
 
+def test_models_that_end_are_named_with_their_versions_and_wrong_is_nothing():
+    given = []
+    one = account(models={"m": ["d1"]}, discovery=True)
+    running = (Listed("d1", "m", "RUNNING", "https://api.example/d1", version="7"), listed("d2", "n"))
+
+    def endings(subaccount, served):
+        given.append((subaccount.name, dict(served)))
+        return ["m ended on 2026-10-16"]
+
+    report = examine(settings(one), lambda _: None, lambda _: running, endings=endings)
+
+    assert given == [("eu", {"m": {"7"}, "n": {""}})]
+    assert (report.findings[-1], report.is_ok) == (Finding(Mark.NOTE, "eu", "m ended on 2026-10-16"), True)
+
+
 class AICore(BaseHTTPRequestHandler):
     """A token service and a list of deployments."""
 
@@ -310,7 +326,9 @@ class AICore(BaseHTTPRequestHandler):
         resources = [
             {"id": "d1", "status": "RUNNING", "details": {"resources": {"backend_details": {"model": {"name": "m"}}}}}
         ]
-        self._answer(200 if good else 404, {"count": 1, "resources": resources})
+        if self.path.endswith("/models"):
+            resources = self.server.catalogue
+        self._answer(200 if good else 404, {"count": len(resources), "resources": resources})
 
     def _answer(self, status, body):
         data = json.dumps(body).encode()
@@ -327,6 +345,7 @@ class AICore(BaseHTTPRequestHandler):
 def core():
     with ThreadingHTTPServer(("127.0.0.1", 0), AICore) as server:
         server.tokens = 0
+        server.catalogue = []
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield server
@@ -342,6 +361,16 @@ def test_everything_is_tried_over_the_network_with_one_token(core):
         render(report) == f"ok eu: the service key gets an access token\nok eu: m (d1) runs, {UNKNOWN}\nall is well\n"
     )
     assert core.tokens == 1
+
+
+def test_the_catalogue_says_when_a_configured_model_ends(core):
+    url = f"http://127.0.0.1:{core.server_port}"
+    version = {"isLatest": True, "retirementDate": "2026-12-31", "suggestedReplacements": ["n"]}
+    core.catalogue = [{"model": "m", "versions": [version]}]
+    with closing(ManagementClient()) as client:
+        report = check(settings(account(models={"m": ["d1"]}, url=url)), client, lambda: date(2026, 11, 27))
+
+    assert report.findings[-1] == Finding(Mark.NOTE, "eu", "m ends on 2026-12-31; deploy n")
 
 
 def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):
@@ -377,7 +406,7 @@ def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
         }
         (tmp_path / "config.json").write_text(json.dumps(config))
         loaded = load(tmp_path / "config.json", {}, tmp_path)
-        report = check(loaded, client)
+        report = check(loaded, client, lambda: date(2026, 11, 27))
         ask = Management(client, {"eu": TokenSource(lambda: client.fetch_token(loaded.subaccounts["eu"].key))})
         joined = with_discovered(loaded, {"eu": discover(loaded.subaccounts["eu"], ask)})
 
@@ -388,5 +417,10 @@ def test_a_whole_config_is_checked_against_the_emulator(tmp_path):
         f"{stopped['model']} ({stopped['id']}) is STOPPED, not RUNNING",
     ]
     assert f"ok us: gpt-4.1 ({first['gpt-4.1']}) runs, {CHAT}\n" in render(report)
+    for line in (
+        "-- eu: gemini-2.5-pro ended on 2026-10-16; deploy gemini-3.5-flash\n",
+        "-- us: gpt-4.1 ended on 2026-10-14; deploy gpt-5\n",
+    ):
+        assert render(report).count(line) == 1
     assert {endpoint.subaccount for endpoint in pools(joined)["gpt-4.1"]} == {"eu", "us"}
     assert {endpoint.resource_group for endpoint in pools(joined)["gpt-4.1"]} == {"default", "team-a"}

@@ -82,7 +82,7 @@ def test_what_is_said_of_one_model_replaces_what_is_said_of_all(modules_of):
         ({"standby": "maybe"}, "standby", "must be true or false"),
         ({"models": "gpt-5.5"}, "models", "must be a list"),
         ({"masking": []}, "masking", "must be an object"),
-        ({"masking": {"method": "anonymization"}}, "masking", "write providers or masking_providers"),
+        ({"masking": {"masking_providers": []}}, "masking", "write providers into it"),
         ({"filtering": {"filters": []}}, "filtering", "write input or output"),
         ({"translation": {}}, "translation", "write input or output"),
         ({"grounding": {"config": {}}}, "grounding", '"placeholders": {"input": ["question"], "output": "found"}'),

@@ -84,6 +84,15 @@ def test_a_name_that_a_caller_made_up_breaks_no_line_and_fills_no_log(
     assert len(line) < 250
 
 
+def test_the_first_attempt_at_each_part_is_no_retry() -> None:
+    registry = CollectorRegistry()
+    MetricsObserver(registry).over(replace(RECORD, attempts=5, parts=4))
+
+    told = lines(registry)
+    assert 'aicore_proxy_attempts_total{model="gpt-4.1"} 5.0' in told
+    assert 'aicore_proxy_retries_total{budget="spent",model="gpt-4.1"} 1.0' in told
+
+
 def test_an_exchange_is_counted_once_in_each_number() -> None:
     registry = CollectorRegistry()
     MetricsObserver(registry).over(RECORD)

@@ -101,6 +101,14 @@ def test_every_process_knows_the_routers_of_all(board: StatusBoard) -> None:
     assert len(board.router_state()["endpoints"]) == 1
 
 
+def test_a_model_that_ends_is_told_once_however_many_workers_know(board: StatusBoard) -> None:
+    ending, other = {"model": "gpt-4.1", "on": "2026-10-14"}, {"model": "o3", "on": "2026-10-16"}
+    for endings in ([ending], [ending, other]):
+        board.table.take_row(published(board, Report({}, {"endings": endings})))
+
+    assert board.router_state()["endings"] == [ending, other]
+
+
 def test_strategies_are_those_of_the_workers_that_stay(board: StatusBoard) -> None:
     for strategy, is_retiring in (("new", False), ("old", True)):
         row = board.table.take_row(published(board, Report({}, {"strategies": {"a": strategy}})))

@@ -12,7 +12,7 @@ import emulator
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret, ServiceKey, parse
 from gateway.config.subaccounts import Deployment, SubAccount
-from gateway.upstream.discovery import Management, discover, listing, merge_listing, statuses
+from gateway.upstream.discovery import Management, discover, listing, merge_listing, statuses, versions_of
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import Token, TokenSource
 from tests.support.worlds import mixed_world
@@ -380,3 +380,13 @@ def test_a_deployment_that_is_stopped_in_the_emulator_is_not_found_any_more(core
 
     assert discover(account, ask)["gpt-4.1"] == tuple(rest)
     assert statuses(account, ask)[first.id] == "STOPPED"
+
+
+def test_the_versions_of_running_deployments_are_known_by_model():
+    old = deployment("d2", spelling="backend_details")
+    old["details"]["resources"]["backend_details"]["model"]["version"] = "2024-05-13"
+    bare = deployment("d4", "gpt-5")
+    del bare["details"]["resources"]["backendDetails"]["model"]["version"]
+    pages = Pages(deployment("d1"), old, deployment("d3", "o3", status="STOPPED"), bare)
+
+    assert versions_of(listing(ACCOUNT, pages)) == {"gpt-4.1": {"latest", "2024-05-13"}, "gpt-5": {""}}

@@ -1,28 +1,24 @@
-"""A harmonized request, as the model behind it is asked: in the body of its vendor, under the rules of its vendor."""
+"""Parsing of a harmonized request: as the model behind it is asked, in the body and under the rules of its vendor."""
 
-import re
 from dataclasses import dataclass, replace
 
 from emulator.bedrock_converse import request_parser as converse_parser
 from emulator.bedrock_converse import validation as converse_validation
-from emulator.body_fields import content_blocks
 from emulator.claude_invoke import request_parser as claude_parser
 from emulator.claude_invoke import validation as claude_validation
 from emulator.errors import ErrorResponse
 from emulator.gemini_generate import request_parser as gemini_parser
 from emulator.gemini_generate import validation as gemini_validation
 from emulator.model_io import ModelRequest
-from emulator.models import Family, Model, Thinking
+from emulator.models import Family, Model
 from emulator.openai_chat import request_parser as chat_parser
 from emulator.openai_chat import validation as chat_validation
-from emulator.orchestration.failures import REQUEST_BODY, ModuleFailure, from_provider
-from emulator.orchestration.parameters import check_parameters, token_limit
+from emulator.orchestration.failures import from_provider
 from emulator.orchestration.to_claude import claude_body
 from emulator.orchestration.to_gemini import gemini_body
 from emulator.orchestration.to_nova import nova_body
+from emulator.orchestration.validation import check_parameters
 from emulator.world import Json
-
-_DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+[;,]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ class Harmonized:
     response_format: Json
 
 
-def model_request(asked: Harmonized) -> ModelRequest:
+def parse_request(asked: Harmonized) -> ModelRequest:
     """Ask a model in its vendor's words; raises where the service or the vendor would refuse."""
     check_parameters(asked.model, asked.params)
     try:
@@ -51,19 +47,6 @@ def model_request(asked: Harmonized) -> ModelRequest:
                 return _gpt(asked)
     except ErrorResponse as error:
         raise from_provider(error) from None
-
-
-def check_files(messages: list[Json]) -> None:
-    """Refuse files that do not say what they are."""
-    for message in messages:
-        for part in content_blocks(message.get("content"), type="text"):
-            data = part["file"]["file_data"] if "file" in part else ""
-            if data.startswith("data:") and not _DATA_URI.match(data):
-                raise ModuleFailure(
-                    "Invalid file_data format. MIME type is required in data URI "
-                    "(e.g., 'data:application/pdf;base64,...').",
-                    REQUEST_BODY,
-                )
 
 
 def _claude(asked: Harmonized) -> ModelRequest:
@@ -93,12 +76,7 @@ def _nova(asked: Harmonized) -> ModelRequest:
 
 def _gpt(asked: Harmonized) -> ModelRequest:
     """Ask a GPT, which knows neither cache marks nor reasoning."""
-    body: Json = {key: value for key, value in asked.params.items() if key not in ("max_tokens", "stream_options")}
-    limit = token_limit(asked.params)
-    if limit is not None:
-        thinks = asked.model.thinking is Thinking.ALWAYS
-        body.pop("max_completion_tokens", None)
-        body["max_completion_tokens" if thinks else "max_tokens"] = limit
+    body: Json = {key: value for key, value in asked.params.items() if key != "stream_options"}
     body["messages"] = [_plain(message) for message in asked.messages]
     if asked.tools:
         body["tools"] = [{key: tool[key] for key in ("type", "function")} for tool in asked.tools]
