@@ -291,6 +291,22 @@ def test_a_cache_mark_on_the_result_of_a_call_moves_to_the_text_before_it() -> N
         assert made.dropped == ()
 
 
+def test_a_cache_mark_that_nothing_before_it_can_bear_is_left_out_and_named() -> None:
+    call = said(Role.ASSISTANT, ToolCall("c", "f", "{}", MARK))
+    made = rendered(CLAUDE, call, said(Role.USER, ToolResult("c", (Text("22C"),))), tools=(TOOL,))
+
+    assert "cache_control" not in str(made.body)
+    assert made.dropped == ("cache_control",)
+
+
+def test_stop_sequences_of_white_space_are_kept_from_claude_which_refuses_them() -> None:
+    sampling = Sampling(stop=(" \n", "END"))
+
+    assert params(rendered(CLAUDE, sampling=sampling)) == {"stop": ["END"]}
+    assert rendered(CLAUDE, sampling=sampling).dropped == ("stop",)
+    assert params(rendered(GEMINI, sampling=sampling)) == {"stop": [" \n", "END"]}
+
+
 def test_claude_is_told_of_four_cache_marks_at_most() -> None:
     turns = [said(Role.USER, *(Text(str(number), MARK) for number in range(6)))]
     made = rendered(CLAUDE, *turns)

@@ -146,6 +146,15 @@ def test_what_was_written_is_counted_by_how_long_it_is_kept_where_only_that_is_s
     assert fold(events).usage == Usage(14, 3, 120, 5, cache_write_1h=100)
 
 
+def test_thoughts_in_other_forms_are_thoughts_without_a_signature() -> None:
+    for blocks in ("hm", ["hm"], [{"content": "hm"}], [{"content": "hm", "signature": None}, 1, {"content": 1}]):
+        message = {"content": "x", "reasoning_content": blocks}
+        body = {"final_result": {"model": "m", "choices": [{"message": message, "finish_reason": "stop"}]}}
+
+        assert orchestration.parse_response(body, "tok").parts == (Thinking("hm"), Text("x"))
+        assert fold(read(chunk(message, "m"), chunk({}, "m", **STOP))).parts == (Thinking("hm"), Text("x"))
+
+
 def test_what_a_model_was_made_to_answer_in_json_with_is_its_answer() -> None:
     call = {"index": 0, "id": "c", "function": {"name": JSON_TOOL, "arguments": ""}}
     more = {"index": 0, "function": {"arguments": '{"a": 1}'}}
