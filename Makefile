@@ -1,6 +1,7 @@
 # `make` alone explains itself.
 PYTHON ?= python3
 BIN := .venv/bin
+NEEDS := $(BIN)/.needs
 RUNS := $(BIN)/.runs
 TESTS := $(BIN)/.tests
 LINT := $(BIN)/.lint
@@ -28,7 +29,7 @@ test: $(TESTS) ## Run the tests (ARGS="-k breaker")
 	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
 test-fast: $(TESTS) ## Run the unit tests of dialects, routing and the config, and the laws about the code: half a minute on two idle cores
-	$(BIN)/python -m pytest -q -n $(JOBS) -m "not hypothesis" $(FAST) $(SLOW:%=--ignore=%) $(ARGS)
+	WITHOUT_SDKS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m "not hypothesis" $(FAST) $(SLOW:%=--ignore=%) $(ARGS)
 
 test-cov: $(TESTS) ## Run the tests and hold branch coverage: 100 % of routing/, 90 % of everything
 	rm -f .coverage .coverage.*
@@ -84,18 +85,24 @@ $(BIN)/python:
 	  echo "$(PYTHON) is not Python 3.11 or newer. Name one that is: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
-$(RUNS): pyproject.toml | $(BIN)/python
+# What of pyproject.toml says what is to be installed. It is written when that has changed: no other line installs anew.
+$(NEEDS): pyproject.toml | $(BIN)/python
+	@$(BIN)/python -c 'import tomllib; said = tomllib.load(open("pyproject.toml", "rb")); \
+	  print(said.get("build-system"), said.get("project"), said.get("tool", {}).get("setuptools"))' > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(RUNS): $(NEEDS)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(TESTS): pyproject.toml | $(BIN)/python
+$(TESTS): $(NEEDS)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(RUNS)
 
-$(LINT): pyproject.toml | $(BIN)/python
+$(LINT): $(NEEDS)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[lint]'
 	@touch $@ $(RUNS)
 
-$(CHECKS): pyproject.toml | $(BIN)/python
+$(CHECKS): $(NEEDS)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(TESTS) $(LINT) $(RUNS)

@@ -5,7 +5,9 @@ New examples: `make test ARGS="-m hypothesis --hypothesis-profile=searching"`.
 
 import gc
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
@@ -20,9 +22,15 @@ def pytest_sessionstart() -> None:
         providers.is_local_module_file = lambda _path: False
 
 
-def pytest_collection_finish() -> None:
-    """Keep what stays to the end, the vendors' SDKs above all, out of every later collection of garbage."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep what stays to the end, the vendors' SDKs above all, out of every collection of garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 # A shell starts what runs in its background with SIGINT ignored, and whatever a test starts would ignore it as well.

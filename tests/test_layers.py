@@ -46,6 +46,8 @@ IMPORTERS = {
     "click": {"gateway/cli/main.py"},
 }
 ANYWHERE = {"orjson"}
+SDKS = {"anthropic", "boto3", "botocore", "gen_ai_hub", "google", "openai"}
+"""What takes seconds to import."""
 LINES = 500
 MEMBERS = 10
 
@@ -108,6 +110,12 @@ def test_the_emulator_is_an_independent_witness() -> None:
     offenders = [str(one) for one in imports("emulator") if one.top in {*LAYERS, "simulation", "tests"}]
 
     held("The emulator imports nothing of ours: what it shares with the proxy, it cannot contradict.", offenders)
+
+
+def test_an_sdk_is_imported_by_the_units_of_dialects_only_where_it_is_asked() -> None:
+    offenders = [str(one) for one in imports("tests/dialects", "tests/oracles") if one.top in SDKS]
+
+    held("Ask for it by `sdk` of tests/oracles/sdks.py.", offenders)
 
 
 def test_routing_loads_without_a_web_framework_or_an_http_client() -> None:

@@ -49,6 +49,26 @@ def test_half_an_environment_is_not_left_behind(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
+def installs(folder: Path, project: str) -> int:
+    """Make what runs the proxy, and count how often pip is called."""
+    (folder / "pyproject.toml").write_text(project)
+    told = make(folder, sys.executable, "install")
+    assert told.returncode == 0, told.stderr
+    return told.stdout.count("pip called")
+
+
+def test_only_what_is_to_be_installed_installs_anew(tmp_path: Path) -> None:
+    """Whoever merges a line for the linter does not wait for pip."""
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").symlink_to(sys.executable)
+    (tmp_path / ".venv/bin/pip").write_text("#!/bin/sh\necho pip called\n")
+    (tmp_path / ".venv/bin/pip").chmod(0o755)
+    needs, more = '[project]\ndependencies = ["flask"]\n', '[project]\ndependencies = ["flask", "click"]\n'
+    lines = [needs, needs, f"{needs}[tool.ruff]\nline-length = 120\n", more, more]
+
+    assert [installs(tmp_path, said) for said in lines] == [1, 0, 0, 1, 0]
+
+
 def test_lint_installs_ruff_and_no_sdk(tmp_path: Path) -> None:
     """Whoever changes a line waits for one small tool, not for every vendor's client."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from anthropic.types import message_create_params
-from anthropic.types.beta import message_create_params as beta_params
-
 from tests.oracles.openai import _errors
+from tests.oracles.sdks import sdk
 
 # What Bedrock takes of Anthropic's API, by what it refuses as "Extra inputs are not permitted".
 _TOP = {
@@ -34,7 +32,7 @@ def check_messages_request(body: dict[str, Any]) -> None:
     assert body.get("anthropic_version") == "bedrock-2023-05-31", "anthropic_version"
     assert all(isinstance(beta, str) for beta in body.get("anthropic_beta", [])), "anthropic_beta"
     typed = {"model": "claude"} | {name: value for name, value in body.items() if name not in _UNTYPED}
-    types = beta_params if body.get("anthropic_beta") else message_create_params
+    types = sdk("anthropic.types.beta" if body.get("anthropic_beta") else "anthropic.types").message_create_params
     wrong = list(_errors(typed, types.MessageCreateParamsNonStreaming, "body"))
     assert not wrong, "\n".join(wrong)
     _check_settings(body)

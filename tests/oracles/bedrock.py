@@ -5,21 +5,18 @@ import re
 from itertools import pairwise
 from typing import Any
 
-import botocore.session
-from botocore.model import Shape
-from botocore.validate import ParamValidator
+from tests.oracles.sdks import sdk
 
 
 @functools.cache
-def _shape() -> Shape:
-    model = botocore.session.get_session().get_service_model("bedrock-runtime")
-    shape: Shape = model.operation_model("Converse").input_shape
-    return shape
+def _shape() -> Any:
+    model = sdk("botocore.session").get_session().get_service_model("bedrock-runtime")
+    return model.operation_model("Converse").input_shape
 
 
 def check_converse_request(body: dict[str, Any]) -> None:
     """Raise `AssertionError` with the reason if this is no body for ``converse`` or ``converse-stream``."""
-    report = ParamValidator().validate({"modelId": "anthropic.claude", **body}, _shape())
+    report = sdk("botocore.validate").ParamValidator().validate({"modelId": "anthropic.claude", **body}, _shape())
     assert not report.has_errors(), report.generate_report()
     messages = body["messages"]
     assert messages, "messages is empty"

@@ -1,31 +1,36 @@
 """What Google's own library says a ``generateContent`` body may hold, and what SAP AI Core refuses of it."""
 
+import functools
 from typing import Any
 
-from google.genai import types
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.alias_generators import to_camel
 
+from tests.oracles.sdks import sdk
 
-class _Request(BaseModel):
-    """Every field of the request on Vertex AI; Google's own types forbid unknown ones further in."""
 
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-    contents: list[types.Content]
-    system_instruction: types.Content | None = None
-    tools: list[types.Tool] | None = None
-    tool_config: types.ToolConfig | None = None
-    safety_settings: list[types.SafetySetting] | None = None
-    generation_config: types.GenerationConfig | None = None
-    cached_content: str | None = None
-    labels: dict[str, str] | None = None
+@functools.cache
+def _request() -> type[BaseModel]:
+    """Name every field of the request on Vertex AI; Google's own types forbid unknown ones further in."""
+    types = sdk("google.genai.types")
+    return create_model(
+        "Request",
+        __config__=ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True),
+        contents=list[types.Content],
+        system_instruction=(types.Content | None, None),
+        tools=(list[types.Tool] | None, None),
+        tool_config=(types.ToolConfig | None, None),
+        safety_settings=(list[types.SafetySetting] | None, None),
+        generation_config=(types.GenerationConfig | None, None),
+        cached_content=(str | None, None),
+        labels=(dict[str, str] | None, None),
+    )
 
 
 def check_gemini_request(body: dict[str, Any]) -> None:
     """Raise `AssertionError` with the reason if this is no body for Gemini on SAP AI Core."""
     try:
-        request = _Request.model_validate(body)
+        request: Any = _request().model_validate(body)
     except ValidationError as error:
         raise AssertionError(f"Google's types refuse {body}: {error}") from error
     assert request.contents, "contents is empty"
@@ -45,9 +50,9 @@ def check_gemini_request(body: dict[str, Any]) -> None:
         waiting = [call.name for call in calls]
 
 
-def check_gemini_response(body: dict[str, Any]) -> types.GenerateContentResponse:
+def check_gemini_response(body: dict[str, Any]) -> Any:
     """Read a response as Google's own library does; raises `AssertionError` for an unknown field."""
     try:
-        return types.GenerateContentResponse.model_validate(body)
+        return sdk("google.genai.types").GenerateContentResponse.model_validate(body)
     except ValidationError as error:
         raise AssertionError(f"Google's types refuse {body}: {error}") from error

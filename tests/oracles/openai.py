@@ -6,10 +6,9 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
-from openai.types import embedding_create_params
-from openai.types.chat import completion_create_params
-from openai.types.responses import response_create_params
 from typing_extensions import get_type_hints, is_typeddict
+
+from tests.oracles.sdks import sdk
 
 # Codex leaves out the ids of thoughts it sends back, and so does SAP AI Core's
 # client leave out the model: both are accepted, though the types ask for them.
@@ -26,7 +25,7 @@ _WORDS: dict[Any, tuple[type, ...]] = {
 
 def check_chat_request(body: dict[str, Any]) -> None:
     """Insist on a legal body for chat completions, whose calls are all answered in their place."""
-    _conforms(body, completion_create_params.CompletionCreateParams)
+    _conforms(body, sdk("openai.types.chat").completion_create_params.CompletionCreateParams)
     waiting: set[str] = set()
     for index, message in enumerate(body["messages"]):
         if message["role"] == "tool":
@@ -41,7 +40,7 @@ def check_chat_request(body: dict[str, Any]) -> None:
 
 def check_responses_request(body: dict[str, Any]) -> None:
     """Insist on a legal body for Responses, whose calls are all answered, and whose tools SAP AI Core takes."""
-    _conforms(body, response_create_params.ResponseCreateParams)
+    _conforms(body, sdk("openai.types.responses").response_create_params.ResponseCreateParams)
     items = body["input"] if isinstance(body["input"], list) else []
     calls = {item["call_id"] for item in items if item.get("type") == "function_call"}
     answers = {item["call_id"] for item in items if item.get("type") == "function_call_output"}
@@ -60,7 +59,7 @@ def _check_rest(body: dict[str, Any], said: Any) -> None:
 
 def check_embeddings_request(body: dict[str, Any]) -> None:
     """Insist on a legal body for embeddings."""
-    _conforms(body, embedding_create_params.EmbeddingCreateParams)
+    _conforms(body, sdk("openai.types").embedding_create_params.EmbeddingCreateParams)
 
 
 def _conforms(body: Any, wanted: Any) -> None:

@@ -4,16 +4,12 @@ The SDK's models of requests decide, and unknown keys fail; they know no files, 
 """
 
 import re
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
-with warnings.catch_warnings():
-    # Whatever the SDK does that its own dependencies have come to dislike.
-    warnings.simplefilter("ignore")
-    from gen_ai_hub.orchestration_v2.models.embeddings import EmbeddingsRequest
-    from gen_ai_hub.orchestration_v2.models.orchestration_request import CompletionPostRequest
+from tests.oracles.sdks import sdk
 
+_MODELS = "gen_ai_hub.orchestration_v2.models"
 _PLACEHOLDER = re.compile(r"\{\{\s*\?\s*(.*?)\s*\}\}", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z](?:[_-]?[A-Za-z0-9])*")
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -30,7 +26,7 @@ _REFUSED = (
 
 def check_orchestration_request(body: dict[str, Any]) -> None:
     """Insist on a legal body for `/v2/completion`, whose placeholders all have values."""
-    CompletionPostRequest.model_validate(_without_files(body))
+    sdk(f"{_MODELS}.orchestration_request").CompletionPostRequest.model_validate(_without_files(body))
     modules = body["config"]["modules"]
     for configuration in modules if isinstance(modules, list) else [modules]:
         _check_templating(configuration["prompt_templating"], body)
@@ -38,7 +34,7 @@ def check_orchestration_request(body: dict[str, Any]) -> None:
 
 def check_embeddings_through_orchestration(body: dict[str, Any]) -> None:
     """Insist on a legal body for `/v2/embeddings`."""
-    EmbeddingsRequest.model_validate(body)
+    sdk(f"{_MODELS}.embeddings").EmbeddingsRequest.model_validate(body)
 
 
 def substituted(body: dict[str, Any]) -> list[dict[str, Any]]:

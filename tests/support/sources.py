@@ -1,6 +1,7 @@
 """Our own source files, parsed once: what laws about the code look at."""
 
 import ast
+import gc
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -47,8 +48,10 @@ def tree_of(path: Path) -> ast.Module:
 
 @cache
 def nodes_of(path: Path) -> tuple[ast.AST, ...]:
-    """List all that a file says, wherever it stands."""
-    return tuple(ast.walk(tree_of(path)))
+    """List all that a file says, wherever it stands; it stays to the end, so no collection of garbage looks at it."""
+    nodes = tuple(ast.walk(tree_of(path)))
+    gc.freeze()
+    return nodes
 
 
 def imports(*names: str) -> list[Import]:

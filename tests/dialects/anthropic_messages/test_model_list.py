@@ -3,15 +3,17 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from anthropic.types import ModelInfo as Description
 
 from dialects import anthropic_messages
 from dialects.capabilities.model_info import ModelInfo, built_in
 from dialects.capabilities.models import profile_for
+from tests.oracles.sdks import sdk
 
 
 def described(info):
-    return Description.model_validate(anthropic_messages.render_model(info, 1_700_000_000), strict=False)
+    return sdk("anthropic.types").ModelInfo.model_validate(
+        anthropic_messages.render_model(info, 1_700_000_000), strict=False
+    )
 
 
 def test_a_claude_is_described_with_all_that_the_sdk_knows():
@@ -28,7 +30,7 @@ def test_a_claude_is_described_with_all_that_the_sdk_knows():
 def test_every_field_of_the_sdks_type_is_there_for_any_model(name):
     said = anthropic_messages.render_model(built_in(name), 0)
 
-    assert set(said) == set(Description.model_fields)
+    assert set(said) == set(sdk("anthropic.types").ModelInfo.model_fields)
     assert set(said["capabilities"]) == set(type(described(built_in(name)).capabilities).model_fields)
     assert described(built_in(name)).id == name
 

@@ -4,8 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from anthropic.types import Message as AnthropicMessage
-from anthropic.types import RawMessageStreamEvent
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -36,6 +34,7 @@ from dialects.framing.sse import Frame
 from tests.dialects import golden
 from tests.dialects.anthropic_bodies import BACKEND, ENVELOPE, asked, passed_request, tool, user
 from tests.dialects.eventstreams import chunk, exception
+from tests.oracles.sdks import sdk
 
 
 def content_type(suffix):
@@ -57,7 +56,7 @@ def passed(data, kind="text/event-stream", cuts=()):
 def test_anthropics_own_type_takes_every_answer(scene):
     completion = messages.parse_response(golden.body(BACKEND, scene), "tok")
 
-    AnthropicMessage.model_validate(messages.render_response(completion, ENVELOPE))
+    sdk("anthropic.types").Message.model_validate(messages.render_response(completion, ENVELOPE))
 
 
 @pytest.mark.parametrize("suffix", [".sse", ".bin"])
@@ -83,7 +82,7 @@ def test_a_stream_is_translated_for_anthropic_clients(scene):
 
 def understood_by_anthropic(out):
     """Every frame is named, and is one that Anthropic's own SDK knows; one stops the stream."""
-    adapter = TypeAdapter(RawMessageStreamEvent)
+    adapter = TypeAdapter(sdk("anthropic.types").RawMessageStreamEvent)
     frames = decoder_for("").feed(out)
     for frame in frames:
         body = json.loads(frame.data)

@@ -39,6 +39,9 @@ WORDINGS = {
     "The input token count exceeds the maximum number of tokens allowed (1048576).": Overflow(None, 1048576),
     "Unable to submit request because the input token count is 1200000 but model only supports up to 1048576. Reduce "
     "the input token count and try again.": Overflow(1200000, 1048576),
+    "Unable to submit request because the input token count is 23345 but the model supports up to 20000.": Overflow(
+        23345, 20000
+    ),
     "Input Tokens Exceeded: Number of input tokens exceeds maximum length. Please update the input to try again.": (
         Overflow()
     ),

@@ -5,7 +5,6 @@ import json
 from zlib import crc32
 
 import pytest
-from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from dialects.framing.aws_event_stream import MAX_MESSAGE, EventStreamDecoder, d
 from dialects.framing.sse import Frame, SSEDecoder
 from tests.dialects import golden
 from tests.dialects.eventstreams import chunk, encode, event, exception
+from tests.oracles.sdks import sdk
 
 # A message in full, checked with botocore.
 VECTOR = bytes.fromhex(
@@ -53,7 +53,7 @@ messages = st.builds(event, st.sampled_from(["messageStart", "metadata"]), st.di
 @given(st.lists(messages, max_size=5), golden.places)
 def test_botocore_reads_the_same_however_the_bytes_are_cut(wires, places):
     data = b"".join(wires)
-    theirs = EventStreamBuffer()
+    theirs = sdk("botocore.eventstream").EventStreamBuffer()
     theirs.add_data(data)
 
     expected = [Frame(message.payload.decode(), message.headers[":event-type"]) for message in theirs]

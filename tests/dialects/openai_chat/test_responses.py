@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from dialects import openai_chat
 from dialects.capabilities.models import profile_for
@@ -32,6 +31,7 @@ from dialects.core.relay import PassthroughRelay
 from dialects.framing.sse import Frame, SSEDecoder
 from dialects.interface import Envelope
 from tests.dialects.golden import body, matches, read, scenes, wire
+from tests.oracles.sdks import sdk
 
 BACKEND = "openai_chat"
 WHOLE = [scene for scene in scenes(BACKEND) if body(BACKEND, scene) is not None]
@@ -77,8 +77,10 @@ def test_openais_own_types_take_every_chunk_and_answer(scene):
     envelope = _envelope(stream_usage=True)
     frames = _frames(openai_chat.writer(envelope).write(unfold(completion)))
     for frame in frames:
-        ChatCompletionChunk.model_validate(frame, strict=True)
-    ChatCompletion.model_validate(openai_chat.render_response(completion, envelope), strict=True)
+        sdk("openai.types.chat").ChatCompletionChunk.model_validate(frame, strict=True)
+    sdk("openai.types.chat").ChatCompletion.model_validate(
+        openai_chat.render_response(completion, envelope), strict=True
+    )
 
     assert [frame["choices"][0]["finish_reason"] for frame in frames if frame["choices"]][-1]
     assert sum(bool(frame["choices"] and frame["choices"][0]["finish_reason"]) for frame in frames) == 1

@@ -2,11 +2,11 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from dialects import openai_responses
@@ -32,10 +32,10 @@ from dialects.framing.sse import Frame, SSEDecoder
 from dialects.interface import Envelope
 from tests.dialects.golden import body, matches, read, scenes, wire
 from tests.dialects.openai_requests import CODEX, GROUP, PNG
+from tests.oracles.sdks import sdk
 
 BACKEND = "openai_responses"
 WHOLE = [scene for scene in scenes(BACKEND) if body(BACKEND, scene) is not None]
-EVENTS = TypeAdapter(ResponseStreamEvent)
 
 
 def _envelope(asked=None) -> Envelope:
@@ -51,6 +51,11 @@ def _passed(data: bytes, envelope: Envelope) -> bytes:
         lambda fault, answer: openai_responses.passthrough_fault(fault, answer, envelope),
     )
     return relay.feed(data) + relay.finish()
+
+
+@cache
+def _types_of_events() -> TypeAdapter:
+    return TypeAdapter(sdk("openai.types.responses").ResponseStreamEvent)
 
 
 def _frames(data: bytes) -> list[Frame]:
@@ -105,11 +110,11 @@ def test_what_the_writer_writes_the_reader_reads_and_openais_types_take(said, re
     assert completion == replace(again, stop=Stop(again.stop.reason))
     for number, frame in enumerate(_frames(data)):
         event = json.loads(frame.data)
-        EVENTS.validate_python(event)
+        _types_of_events().validate_python(event)
         assert event["sequence_number"] == number
         assert event["type"] == frame.event
     whole = openai_responses.render_response(completion, _envelope())
-    Response.model_validate(whole)
+    sdk("openai.types.responses").Response.model_validate(whole)
     assert json.loads(_frames(data)[-1].data)["response"] == whole
 
 
@@ -192,7 +197,7 @@ def test_a_failed_stream_keeps_its_id_and_says_why():
         failures = [json.loads(frame.data) for frame in _frames(data) if frame.event == "response.failed"]
         assert [failure["response"]["id"] for failure in failures] == [name]
         assert failures[0]["response"]["error"]["code"] == "rate_limit_exceeded"
-        EVENTS.validate_python(failures[0])
+        _types_of_events().validate_python(failures[0])
 
 
 def test_a_failure_with_a_reason_needs_no_other_frame():
