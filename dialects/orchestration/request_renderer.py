@@ -26,6 +26,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.framing.json_text import dumps
+from dialects.gemini.request_renderer import SKIP_SIGNATURE
 from dialects.interface import Rendered
 from dialects.openai_chat.request_renderer import MessageWriter, chat_body
 from dialects.openai_common.limits import nearest_effort
@@ -151,6 +152,7 @@ class _Messages(MessageWriter):
         super().__init__(profile, dropped)
         self._is_claude = profile.vendor is Vendor.CLAUDE
         self._family = family_of(profile.name)
+        self._insists_on_signatures = profile.vendor is Vendor.GEMINI and profile.thinking is ThinkingStyle.LEVEL
 
     def _ordered(self, conversation: Conversation) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
         if self._profile.vendor not in ON_BEDROCK:
@@ -188,6 +190,8 @@ class _Messages(MessageWriter):
     def _assistant(self, message: Message) -> Iterator[JSON]:
         thoughts = [self._thought(part) for part in message.parts if isinstance(part, Thinking)]
         signed = [thought for thought in thoughts if thought]
+        if not signed and self._insists_on_signatures and any(isinstance(part, ToolCall) for part in message.parts):
+            signed = [{"content": "", "signature": SKIP_SIGNATURE}]
         marked = [part for part in message.parts if isinstance(part, Text) and part.cache]
         for said in super()._assistant(message):
             content = said["content"] or ""

@@ -31,6 +31,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import FaultError
+from dialects.gemini.request_renderer import SKIP_SIGNATURE
 from dialects.interface import Envelope, Rendered
 from dialects.registry import CLIENTS
 from dialects.translator import ClientRequest, translator_for
@@ -250,6 +251,20 @@ def test_signed_thoughts_go_back_to_the_family_that_thought_them_and_to_no_other
         NOVA: None,
     }
     assert all("thinking" in rendered(model, *turns).dropped for model in blocks)
+
+
+def test_a_call_that_no_gemini_has_signed_is_marked_for_those_that_insist() -> None:
+    turns = (HI, said(Role.ASSISTANT, ToolCall("c", "f", "{}")), said(Role.USER, ToolResult("c", (Text("22C"),))))
+    blocks = {
+        model: substituted(rendered(model, *turns, tools=(TOOL,)).body)[1].get("reasoning_content")
+        for model in (GEMINI, "gemini-2.5-flash-lite", GPT)
+    }
+
+    assert blocks == {
+        GEMINI: [{"content": "", "signature": SKIP_SIGNATURE}],
+        "gemini-2.5-flash-lite": None,
+        GPT: None,
+    }
 
 
 def test_an_answer_that_called_a_tool_or_refused_has_content_all_the_same() -> None:
