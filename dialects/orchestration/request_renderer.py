@@ -26,6 +26,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.framing.json_text import dumps
+from dialects.gemini.request_renderer import SKIP_SIGNATURE
 from dialects.interface import Rendered
 from dialects.openai_chat.request_renderer import MessageWriter, chat_body
 from dialects.openai_common.limits import nearest_effort
@@ -190,6 +191,9 @@ class _Messages(MessageWriter):
         signed = [thought for thought in thoughts if thought]
         marked = [part for part in message.parts if isinstance(part, Text) and part.cache]
         for said in super()._assistant(message):
+            if "tool_calls" in said and not signed and self._profile.thinking is ThinkingStyle.LEVEL:
+                # What another model called, or a client gave back without its signature: Gemini checks it otherwise.
+                signed = [{"content": "", "signature": SKIP_SIGNATURE}]
             content = said["content"] or ""
             if self._is_claude and marked and message.role is Role.ASSISTANT:
                 content = [self._marked({"type": "text", "text": part.text}, part) for part in _texts(message)]

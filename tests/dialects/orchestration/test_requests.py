@@ -31,6 +31,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import FaultError
+from dialects.gemini.request_renderer import SKIP_SIGNATURE
 from dialects.interface import Envelope, Rendered
 from dialects.registry import CLIENTS
 from dialects.translator import ClientRequest, translator_for
@@ -250,6 +251,19 @@ def test_signed_thoughts_go_back_to_the_family_that_thought_them_and_to_no_other
         NOVA: None,
     }
     assert all("thinking" in rendered(model, *turns).dropped for model in blocks)
+
+
+def test_a_call_that_no_gemini_signed_goes_to_gemini_3_with_the_signature_that_skips_the_check() -> None:
+    def blocks(model: str, *parts: Part) -> list[JSON] | None:
+        call = said(Role.ASSISTANT, *parts, ToolCall("c", "f", "{}"))
+        made = rendered(model, HI, call, said(Role.USER, ToolResult("c", (Text("22C"),))), tools=(TOOL,))
+        found: list[JSON] | None = substituted(made.body)[1].get("reasoning_content")
+        return found
+
+    assert blocks(GEMINI) == [{"content": "", "signature": SKIP_SIGNATURE}]
+    assert blocks(GEMINI, Thinking("a", "S", family=Family.CLAUDE)) == [{"content": "", "signature": SKIP_SIGNATURE}]
+    assert blocks(GEMINI, Thinking("a", "S", family=Family.GEMINI)) == [{"content": "a", "signature": "S"}]
+    assert [blocks(model) for model in ("gemini-2.5-flash", GPT, CLAUDE)] == [None] * 3
 
 
 def test_an_answer_that_called_a_tool_or_refused_has_content_all_the_same() -> None:
