@@ -152,6 +152,7 @@ class _Messages(MessageWriter):
         super().__init__(profile, dropped)
         self._is_claude = profile.vendor is Vendor.CLAUDE
         self._family = family_of(profile.name)
+        self._insists_on_signatures = profile.vendor is Vendor.GEMINI and profile.thinking is ThinkingStyle.LEVEL
 
     def _ordered(self, conversation: Conversation) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
         if self._profile.vendor not in ON_BEDROCK:
@@ -189,11 +190,10 @@ class _Messages(MessageWriter):
     def _assistant(self, message: Message) -> Iterator[JSON]:
         thoughts = [self._thought(part) for part in message.parts if isinstance(part, Thinking)]
         signed = [thought for thought in thoughts if thought]
+        if not signed and self._insists_on_signatures and any(isinstance(part, ToolCall) for part in message.parts):
+            signed = [{"content": "", "signature": SKIP_SIGNATURE}]
         marked = [part for part in message.parts if isinstance(part, Text) and part.cache]
         for said in super()._assistant(message):
-            if "tool_calls" in said and not signed and self._profile.thinking is ThinkingStyle.LEVEL:
-                # What another model called, or a client gave back without its signature: Gemini checks it otherwise.
-                signed = [{"content": "", "signature": SKIP_SIGNATURE}]
             content = said["content"] or ""
             if self._is_claude and marked and message.role is Role.ASSISTANT:
                 content = [self._marked({"type": "text", "text": part.text}, part) for part in _texts(message)]
