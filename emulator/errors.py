@@ -97,8 +97,9 @@ def of_family(family: Family, status: int, message: str) -> ErrorResponse:
             kind = "invalid_request_error" if status < 500 else "server_error"
             return azure(message, code=None if status == 400 else str(status), status=status, kind=kind)
         case Family.ORCHESTRATION:
-            error = {"request_id": "r-0", "code": status, "message": f"{status} - LLM Module: {message}"}
-            return ErrorResponse(status, {"error": error | {"location": "LLM Module"}})
+            location = "Request Body" if status == 400 else "LLM Module"
+            error = {"request_id": "r-0", "code": status, "message": f"{status} - {location}: {message}"}
+            return ErrorResponse(status, {"error": error | {"location": location}})
 
 
 def overflow(family: Family) -> ErrorResponse:

@@ -43,7 +43,7 @@ _WORDS = (
     _pattern(r"longer than the model's (?:maximum )?context length"),
     # Gemini, by both of Google's services.
     _pattern(r"input token count(?: \(<tokens>\))? exceeds the maximum number of tokens allowed(?: \(<limit>\))?"),
-    _pattern(r"input token count is <tokens> but (?:the )?model only supports up to <limit>"),
+    _pattern(r"input token count is <tokens> but (?:the )?model (?:only )?supports up to <limit>"),
     # Cohere, NVIDIA, and whoever else.
     _pattern(r"number of tokens in the prompt cannot exceed <limit>(?: - received <tokens>)?"),
     _pattern(r"input length <tokens> exceeds maximum allowed token size <limit>"),

@@ -1,14 +1,20 @@
 """Batches: how many inputs one call for embeddings may have, and inputs divided accordingly."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from dialects.core.faults import Fault, FaultKind
 
 Input = str | tuple[int, ...]
 """A text, or the numbers of its tokens."""
 
 _BYTES_PER_TOKEN = 3
 """Fewer than most texts have, so that a batch is rather too small: prose has four, code and Chinese three."""
+_TOO_LARGE = frozenset({FaultKind.CONTEXT_LENGTH_EXCEEDED, FaultKind.TOO_LARGE})
+_OPENAIS_CODES = frozenset({"max_tokens_per_request", "array_above_max_length"})
+_GOOGLES_WORDS = re.compile(r"batchSize value of \d+ but the supported range", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,13 @@ class CallLimit:
             batches[-1].append(each)
             tokens += more
         return [tuple(batch) for batch in batches]
+
+
+def is_too_large(fault: Fault) -> bool:
+    """Whether a call was refused because of all that it had: for less, it may not be."""
+    if fault.kind in _TOO_LARGE or fault.code in _OPENAIS_CODES:
+        return True
+    return fault.kind is FaultKind.INVALID_REQUEST and _GOOGLES_WORDS.search(fault.message) is not None
 
 
 def _tokens(each: Input) -> int:

@@ -57,6 +57,13 @@ def parts_of(request: EmbeddingRequest, profile: ModelProfile) -> list[Embedding
     return [replace(request, inputs=inputs) for inputs in limit.split(request.inputs)]
 
 
+def halves_of(request: EmbeddingRequest) -> tuple[EmbeddingRequest, ...]:
+    """Divide a request in two, in the order of its inputs; nothing where it has one alone."""
+    middle = len(request.inputs) // 2
+    halves = (request.inputs[:middle], request.inputs[middle:]) if middle else ()
+    return tuple(replace(request, inputs=inputs) for inputs in halves)
+
+
 def _vendors(profile: ModelProfile) -> VendorDialect:
     """The dialect of the model's vendor; one that is not known is taken to speak OpenAI's, as most do."""
     return EMBEDDING_DIALECTS.get(profile.vendor, openai_embeddings)

@@ -7,7 +7,7 @@ PROXY_URL=${PROXY_URL:-http://127.0.0.1:3001}
 PROXY_KEY=${PROXY_KEY:-sk-demo}
 PROMPT=${PROMPT:-Run the command "date" and say what it printed.}
 # Anthropic's own id of a deployed model: for an id it does not know, Claude Code assumes its newest model.
-MODEL=${MODEL:-claude-sonnet-4-5}
+MODEL=${MODEL:-claude-sonnet-4-6}
 
 export ANTHROPIC_BASE_URL=$PROXY_URL          # without /v1
 export ANTHROPIC_AUTH_TOKEN=$PROXY_KEY        # sent as a bearer token; no login is asked for

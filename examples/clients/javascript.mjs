@@ -13,7 +13,7 @@ import { z } from "zod";
 
 const url = process.env.PROXY_URL ?? "http://127.0.0.1:3001";
 const key = process.env.PROXY_KEY ?? "sk-demo";
-const [gpt, claude, gem] = ["gpt-5", "claude-sonnet-4-5", "gemini-3.5-flash"];
+const [gpt, claude, gem] = ["gpt-5", "claude-sonnet-4-6", "gemini-3.5-flash"];
 const question = "What is the weather in Paris? Use get_weather.";
 const schema = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
 

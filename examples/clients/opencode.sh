@@ -6,7 +6,7 @@ set -euo pipefail
 export PROXY_URL=${PROXY_URL:-http://127.0.0.1:3001}
 export PROXY_KEY=${PROXY_KEY:-sk-demo}
 PROMPT=${PROMPT:-Run the command "date" and say what it printed.}
-export MODEL=${MODEL:-anthropic--claude-4.5-sonnet}
+export MODEL=${MODEL:-anthropic--claude-4.6-sonnet}
 
 # opencode speaks the API of each vendor through a package of the AI SDK, which it brings along. Every model can be
 # asked by each of them; its own vendor's loses least.

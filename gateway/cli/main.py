@@ -52,7 +52,7 @@ Try it:
 
   curl -s {url}/v1/messages -H "x-api-key: {key}" -H "anthropic-version: 2023-06-01" \\
     -H "Content-Type: application/json" \\
-    -d '{{"model": "claude-sonnet-4-5", "max_tokens": 200, "messages": [{{"role": "user", "content": "Hello"}}]}}'
+    -d '{{"model": "claude-sonnet-4-6", "max_tokens": 200, "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
   python3 -c 'import json, urllib.request as u; print(json.load(u.urlopen(u.Request("{url}/v1/chat/completions",
     json.dumps({{"model": "gemini-3.5-flash", "messages": [{{"role": "user", "content": "Hello"}}]}}).encode(),

@@ -109,7 +109,7 @@ def test_a_caller_that_leaves_ends_all_calls_and_no_more_are_made(own_proxy: Pro
         cloud.fault(deployment, "hang", delay=60)
     port = int(own_proxy.url.rpartition(":")[2])
     caller = Caller.ask(port, "/v1/embeddings", body_for(TEXTS * 3))
-    assert until(lambda: own_proxy.in_flight == 4)
+    assert until(lambda: len(cloud.requests()) == 4)
 
     caller.leave()
 
@@ -124,7 +124,7 @@ def test_a_request_may_take_so_long_however_many_calls_it_makes(cloud: Cloud, tm
         answer = proxy.ask("POST", "/v1/embeddings", body_for(TEXTS * 3))
 
         assert (answer.status, answer.json["error"]["code"]) == (504, "timeout")
-        assert len(cloud.requests()) == 4
+        assert 1 <= len(cloud.requests()) <= 4
         assert proxy.in_flight == 0
 
 
@@ -178,6 +178,7 @@ def both(tmp_path: Path) -> Iterator[Proxy]:
         config["subAccounts"]["us"]["deployment_models"] = {model: [entry] for model in (GEMINI, NVIDIA)}
         with running_proxy(cloud, tmp_path, **config) as proxy:
             yield proxy
+            cloud.check_requests()
 
 
 def test_a_batch_that_fails_goes_to_orchestration_in_its_own_form(both: Proxy) -> None:

@@ -39,6 +39,9 @@ WORDINGS = {
     "The input token count exceeds the maximum number of tokens allowed (1048576).": Overflow(None, 1048576),
     "Unable to submit request because the input token count is 1200000 but model only supports up to 1048576. Reduce "
     "the input token count and try again.": Overflow(1200000, 1048576),
+    "Unable to submit request because the input token count is 23345 but the model supports up to 20000.": Overflow(
+        23345, 20000
+    ),
     "Input Tokens Exceeded: Number of input tokens exceeds maximum length. Please update the input to try again.": (
         Overflow()
     ),
@@ -229,3 +232,11 @@ def test_what_says_its_limit_or_is_no_overflow_stays_as_it_is(fault):
 
 def test_an_unknown_limit_is_not_added():
     assert with_limit(UNCOUNTED, None) is UNCOUNTED
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("message", [message for message, counted in WORDINGS.items() if counted.limit])
+def test_a_limit_is_said_once(message, client):
+    said = CLIENTS[client](fault_from(400, {}, json.dumps({"message": message}).encode()))
+
+    assert said.count(str(WORDINGS[message].limit)) == 1

@@ -113,6 +113,7 @@ def test_several_choices_are_told_apart(eu):
     whole = result(eu, modules("gpt-4.1", params={"n": 2}))["choices"]
     assert list(texts.values()) == [choice["message"]["content"] for choice in whole]
     assert len(set(texts.values())) == 2
+    assert [at for at, chunk in enumerate(found[:-1]) if "usage" in chunk["final_result"]] == [len(found) - 2]
 
 
 def test_a_stream_that_fails_in_its_middle_ends_with_an_error_and_without_done(eu):

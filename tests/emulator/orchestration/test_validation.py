@@ -83,8 +83,21 @@ def test_nothing_unknown_stands_beside_the_configuration(eu, odd, words):
     assert (answer.status_code, words in answer.json()["error"]["message"]) == (400, True)
 
 
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"config": NaN}', b'{"config": "\xff"}'])
+def test_what_is_no_json_object_is_a_fault_of_the_body(eu, raw):
+    for path in (PATH, "v2/embeddings"):
+        answer = eu.send("POST", None, path, data=raw)
+
+        assert (answer.status_code, answer.json()["error"]["location"]) == (400, "Request Body")
+
+
 LLM_MODULE = [
     (SONNET, {"params": {"temperature": 0.2, "top_p": 0.9}}, "`temperature` and `top_p` cannot both be specified"),
+    (
+        "anthropic--claude-4-sonnet",
+        {"params": {"temperature": 0.2, "top_p": 0.9}},
+        "`temperature` and `top_p` cannot both be specified",
+    ),
     (OPUS, {"params": {"temperature": 0.2}}, "claude-opus-4-8 does not support temperature=0.2."),
     (OPUS, {"params": {"top_p": 0.95}}, "claude-opus-4-8 does not support top_p=0.95."),
     (OPUS, {"params": {"thinking": {"type": "enabled", "budget_tokens": 2048}}}, '"thinking.type.enabled" is not'),

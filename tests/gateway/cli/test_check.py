@@ -326,7 +326,9 @@ class AICore(BaseHTTPRequestHandler):
         resources = [
             {"id": "d1", "status": "RUNNING", "details": {"resources": {"backend_details": {"model": {"name": "m"}}}}}
         ]
-        self._answer(200 if good else 404, {"count": 1, "resources": resources})
+        if self.path.endswith("/models"):
+            resources = self.server.catalogue
+        self._answer(200 if good else 404, {"count": len(resources), "resources": resources})
 
     def _answer(self, status, body):
         data = json.dumps(body).encode()
@@ -343,6 +345,7 @@ class AICore(BaseHTTPRequestHandler):
 def core():
     with ThreadingHTTPServer(("127.0.0.1", 0), AICore) as server:
         server.tokens = 0
+        server.catalogue = []
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield server
@@ -358,6 +361,16 @@ def test_everything_is_tried_over_the_network_with_one_token(core):
         render(report) == f"ok eu: the service key gets an access token\nok eu: m (d1) runs, {UNKNOWN}\nall is well\n"
     )
     assert core.tokens == 1
+
+
+def test_the_catalogue_says_when_a_configured_model_ends(core):
+    url = f"http://127.0.0.1:{core.server_port}"
+    version = {"isLatest": True, "retirementDate": "2026-12-31", "suggestedReplacements": ["n"]}
+    core.catalogue = [{"model": "m", "versions": [version]}]
+    with closing(ManagementClient()) as client:
+        report = check(settings(account(models={"m": ["d1"]}, url=url)), client, lambda: date(2026, 11, 27))
+
+    assert report.findings[-1] == Finding(Mark.NOTE, "eu", "m ends on 2026-12-31; deploy n")
 
 
 def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):

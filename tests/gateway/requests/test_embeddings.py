@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dialects.capabilities.models import profile_for
-from dialects.core.conversation import Conversation, Usage
+from dialects.core.conversation import JSON, Conversation, Usage
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.embeddings.openai import parse_request
 from dialects.embeddings.registry import parts_of
@@ -15,14 +15,35 @@ from dialects.interface import Envelope
 from dialects.translator import ClientRequest
 from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import IncomingRequest
+from routing.attempts import Attempt
 from routing.endpoint import Endpoint
-from tests.support.scripted import Bench, ScriptedLifetime, usage_of
+from tests.routing.scenes import SleepingClock
+from tests.support.scripted import Backends, Bench, ScriptedLifetime, ScriptedReader, usage_of
 
+GEMINI = "gemini-embedding"
 TITAN = "amazon--titan-embed-text"
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", TITAN)
 US = Endpoint("us", "https://us/v2/inference/deployments/d2", TITAN)
 VECTOR = json.dumps({"embedding": [0.6, 0.8], "inputTextTokenCount": 3}).encode()
 DOWN = Fault(FaultKind.SERVER_ERROR, "boom", 500)
+
+
+class Predicting(Backends):
+    """Backends that predict for so many instances at most, and refuse more with *refusal*."""
+
+    def __init__(self, most: int, refusal: Fault, clock: SleepingClock) -> None:
+        super().__init__({}, clock)
+        self.asked: list[str] = []
+        self._most = most
+        self._refusal = refusal
+
+    def begin(self, attempt: Attempt, body: JSON, **rest: Any) -> ScriptedReader:
+        texts = [each["content"] for each in body["instances"]]
+        self.asked.append("".join(texts))
+        found = [{"embeddings": {"values": [float(text)], "statistics": {"token_count": 1}}} for text in texts]
+        said = json.dumps({"predictions": found}).encode() if len(texts) <= self._most else self._refusal
+        self.scripts = {attempt.endpoint: [said]}
+        return super().begin(attempt, body, **rest)
 
 
 def exchange(bench: Bench, **body: Any) -> EmbeddingExchange:
@@ -78,19 +99,64 @@ def test_an_endpoint_that_fails_is_not_noticed(failure: list) -> None:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_an_answer_with_another_number_of_vectors_is_a_fault_of_its_endpoint(count: int) -> None:
-    eu, us = replace(EU, model="gemini-embedding"), replace(US, model="gemini-embedding")
+    eu, us = replace(EU, model=GEMINI), replace(US, model=GEMINI)
     one = {"embeddings": {"values": [0.6, 0.8]}}
     odd, good = ([json.dumps({"predictions": [one] * number}).encode()] for number in (count, 2))
     bench = Bench({eu: odd, us: good})
-    answer = exchange(bench, model="gemini-embedding", input=["a", "b"]).whole()
+    answer = exchange(bench, model=GEMINI, input=["a", "b"]).whole()
 
     assert len(answer["data"]) == 2
     [record] = bench.notes.records
     assert (record.outcome, record.subaccount, record.attempts, record.parts) == ("ok", "us", 2, 1)
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Fault(FaultKind.CONTEXT_LENGTH_EXCEEDED, "The input token count is 27000 but model supports up to 20000.", 400),
+        Fault(FaultKind.TOO_LARGE, "Payload too large.", 413),
+        Fault(FaultKind.INVALID_REQUEST, "Too many tokens.", 400, code="max_tokens_per_request"),
+        Fault(FaultKind.INVALID_REQUEST, "Array too long.", 400, code="array_above_max_length"),
+        Fault(FaultKind.INVALID_REQUEST, "a batchSize value of 5 but the supported range is from 1 to 2", 400),
+    ],
+    ids=["tokens", "bytes", "openai: tokens", "openai: inputs", "google: inputs"],
+)
+def test_a_batch_that_is_too_large_is_halved_until_it_is_not(refusal: Fault) -> None:
+    bench = Bench({replace(EU, model=GEMINI): []})
+    bench.backends = Predicting(2, refusal, bench.clock)
+    answer = exchange(bench, model=GEMINI, input=["1", "2", "3", "4", "5"]).whole()
+
+    assert bench.backends.asked == ["12345", "12", "345", "3", "45"]
+    assert [each["embedding"] for each in answer["data"]] == [[1.0], [2.0], [3.0], [4.0], [5.0]]
+    assert answer["usage"]["prompt_tokens"] == 5
+    [record] = bench.notes.records
+    assert (record.outcome, record.attempts, record.parts) == ("ok", 1, 1)
+
+
+@pytest.mark.parametrize("texts", [["1"], ["1", "2"]])
+def test_a_text_that_is_too_large_by_itself_is_refused(texts: list[str]) -> None:
+    refusal = Fault(FaultKind.CONTEXT_LENGTH_EXCEEDED, "too long", 400)
+    bench = Bench({replace(EU, model=GEMINI): []})
+    bench.backends = Predicting(0, refusal, bench.clock)
+
+    with pytest.raises(FaultError) as caught:
+        exchange(bench, model=GEMINI, input=texts).whole()
+    assert caught.value.fault == refusal
+    assert bench.backends.asked == ["".join(texts), *texts[:-1]]
+
+
+def test_what_is_refused_for_another_reason_is_not_sent_in_halves() -> None:
+    refusal = Fault(FaultKind.INVALID_REQUEST, "dimensions must be smaller", 400)
+    bench = Bench({replace(EU, model=GEMINI): [refusal]})
+
+    with pytest.raises(FaultError) as caught:
+        exchange(bench, model=GEMINI, input=["1", "2"]).whole()
+    assert caught.value.fault == refusal
+    assert len(bench.backends.bodies) == 1
+
+
 def test_a_part_takes_several_calls_at_an_endpoint_that_runs_a_model_with_a_smaller_limit() -> None:
-    eu = replace(EU, model="my-embedder", runs="gemini-embedding")
+    eu = replace(EU, model="my-embedder", runs=GEMINI)
     us = replace(US, model="my-embedder", runs=TITAN)
     bench = Bench({eu: [DOWN], us: [VECTOR]})
     answer = exchange(bench, model="my-embedder", input=["a"] * 251).whole()
