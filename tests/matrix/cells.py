@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.matrix import limits
-from tests.matrix.limits import CHAT, GEMINI, LIMITS, MESSAGES, RESPONSES, Limit
+from tests.matrix.limits import CHAT, GEMINI, LIMITS, MESSAGES, ORCHESTRATION, RESPONSES, Limit
 from tests.matrix.scenes import SCENES, Expect, Scene
 
 CLIENTS = (CHAT, RESPONSES, MESSAGES, GEMINI)
@@ -36,6 +36,10 @@ BACKENDS = (
     Backend(limits.GPT_5, CHAT, RESPONSES),
     Backend(limits.GPT_55, CHAT, RESPONSES, ("thinking, then tools",)),
     Backend(limits.CODEX, RESPONSES),
+    Backend(limits.CLAUDE_45, ORCHESTRATION),
+    Backend(limits.NOVA, ORCHESTRATION),
+    Backend(limits.GEMINI_35, ORCHESTRATION),
+    Backend(limits.GPT_5, ORCHESTRATION),
 )
 """The columns of the page: models that live."""
 ENDED = (Backend(limits.CLAUDE_35, MESSAGES), Backend(limits.GPT_41, CHAT))
@@ -54,7 +58,8 @@ class Cell:
 
     @property
     def id(self) -> str:
-        return f"{self.client}-{self.backend.model}-{self.scene.name}-{'stream' if self.stream else 'whole'}"
+        through = "orchestration-" * (self.backend.speaks == ORCHESTRATION)
+        return f"{self.client}-{through}{self.backend.model}-{self.scene.name}-{'stream' if self.stream else 'whole'}"
 
     @property
     def backend_dialect(self) -> str:
@@ -65,6 +70,11 @@ class Cell:
     def expect(self) -> tuple[Expect, ...]:
         """What each answer must be."""
         return self.limit.expect(self.scene.expect) if self.limit else self.scene.expect
+
+    @property
+    def sent(self) -> tuple[str, ...]:
+        """What the backend must be told."""
+        return () if self.limit and self.limit.untold else self.scene.sent
 
     @property
     def dropped(self) -> frozenset[str]:

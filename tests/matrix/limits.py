@@ -18,6 +18,7 @@ GPT_55 = "gpt-5.5"
 CODEX = "gpt-5.3-codex"
 
 CHAT, RESPONSES, MESSAGES, GEMINI = "openai-chat", "openai-responses", "anthropic-messages", "gemini"
+ORCHESTRATION = "orchestration"
 _THINKING = ("thinking", "thinking, then tools")
 _UNSTOPPED = {"end": End.DONE, "exact": "alpha beta HALT gamma"}
 
@@ -36,6 +37,8 @@ class Limit:
     dialects: tuple[str, ...] = ()
     dropped: str = ""
     changes: Mapping[str, Any] = field(default_factory=dict)
+    untold: bool = False
+    """Whether the backend need not be told what the scene says."""
 
     def holds(self, scene: str, client: str, model: str, dialect: str) -> bool:
         """Whether this is about a cell."""
@@ -59,6 +62,39 @@ LIMITS = (
             ((GEMINI,), "tool googleSearch"),
         )
     ),
+    *(
+        Limit(
+            "Orchestration declares functions alone.",
+            ("web search",),
+            clients,
+            (GEMINI_35,),
+            (ORCHESTRATION,),
+            dropped=dropped,
+            changes={"cited": False},
+        )
+        for clients, dropped in (
+            ((CHAT, RESPONSES), "tool web_search"),
+            ((MESSAGES,), "tool web_search_20250305"),
+            ((GEMINI,), "tool googleSearch"),
+        )
+    ),
+    Limit(
+        "Orchestration tells Claude alone of cache marks.",
+        ("cache marks",),
+        clients=(CHAT, MESSAGES),
+        models=(NOVA,),
+        dialects=(ORCHESTRATION,),
+        dropped="cache_control",
+        changes={"cached": False},
+    ),
+    Limit(
+        "The model cannot think.",
+        _THINKING,
+        models=(NOVA,),
+        dialects=(ORCHESTRATION,),
+        dropped="reasoning_effort",
+        changes={"thoughts": False},
+    ),
     Limit(
         "The model cannot think.",
         _THINKING,
@@ -81,10 +117,19 @@ LIMITS = (
         dropped="thinking",
     ),
     Limit(
+        "Orchestration takes thoughts back only with their signature, for which chat completions has no place.",
+        ("thinking, then tools",),
+        clients=(CHAT,),
+        models=(GEMINI_35,),
+        dialects=(ORCHESTRATION,),
+        dropped="thinking",
+    ),
+    Limit(
         "Chat completions has no word to ask for thoughts, and Gemini shows none unasked.",
         _THINKING,
         clients=(CHAT,),
         models=(GEMINI_25, GEMINI_35),
+        dialects=(GEMINI,),
         changes={"thoughts": False},
     ),
     Limit(
@@ -99,7 +144,7 @@ LIMITS = (
         "The model is asked in chat completions, where GPT shows no thoughts: it only counts them.",
         _THINKING,
         models=(GPT_5, GPT_55),
-        dialects=(CHAT,),
+        dialects=(CHAT, ORCHESTRATION),
         changes={"thoughts": False, "reasoning": True},
     ),
     Limit(
@@ -141,7 +186,7 @@ LIMITS = (
         "The model takes no stop sequences.",
         ("stop sequence",),
         models=(GPT_5, GPT_55),
-        dialects=(CHAT,),
+        dialects=(CHAT, ORCHESTRATION),
         dropped="stop",
         changes=_UNSTOPPED,
     ),
@@ -149,7 +194,7 @@ LIMITS = (
         "The model stops there, but does not tell that from the end of its answer.",
         ("stop sequence",),
         clients=(MESSAGES,),
-        dialects=(GEMINI, CHAT),
+        dialects=(GEMINI, CHAT, ORCHESTRATION),
         changes={"end": End.DONE},
     ),
 )
