@@ -68,6 +68,8 @@ _MOST_MODELS = 1024
 _LONGEST_ID = 100
 """How many characters of an unknown id are repeated to whoever sent it."""
 _PREVIOUS_ID = "previous_response_id"
+_LARGER_CONTEXT = "context-1m"
+"""How the beta begins by which some Claudes take five times as much."""
 _KNOWN = "Ids are known to the key that they were made for."
 _KNOWN_HERE = "Ids are known to the key that they were made for, until the proxy restarts."
 _PREVIOUS = Fault(
@@ -339,12 +341,15 @@ class Gateway:
         lifetime.limit(timeouts.total)
         origin = partial(self._makers.origin, caller=caller)
         open_at = seals.open_at if seals else None
-        length = partial(self._context_length, model)
+        length = partial(self._context_length, model, conversation)
         token = request.envelope.token
         return IncomingRequest(token, caller, request, timeouts, began, origin, open_at, length), attempts
 
-    def _context_length(self, model: str) -> int | None:
-        return self._served.describe(model).context_length
+    def _context_length(self, model: str, conversation: Conversation) -> int | None:
+        """Look up the most tokens that *model* takes; None where a beta asks for a larger context than it has."""
+        betas = conversation.extra.get("anthropic_beta")
+        larger = any(str(beta).startswith(_LARGER_CONTEXT) for beta in (betas if isinstance(betas, list) else ()))
+        return None if larger else self._served.describe(model).context_length
 
     def _attempts(
         self,

@@ -11,7 +11,7 @@ from dialects.capabilities.model_identity import identity
 from dialects.capabilities.model_info import RETIREMENTS, ModelInfo, built_in
 from dialects.core.conversation import JSON
 from gateway.config.subaccounts import SubAccount
-from gateway.upstream.catalogue import Catalogue, CatalogueModel
+from gateway.upstream.catalogue import Catalogue, CatalogueModel, Models
 
 _log = logging.getLogger("sap_ai_proxy.served_models")
 
@@ -57,11 +57,12 @@ class Ending:
 class ServedModels:
     """Describes models, by the *catalogue* where it has them.
 
-    Holds nothing but a reference to the catalogue, so that it always speaks of what was read last.
+    It always speaks of what was read last. Holds no lock: what it has found out last is replaced in one step.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._latest: tuple[Models, Mapping[str, Collection[str]], date, tuple[Ending, ...]] = {}, {}, date.min, ()
 
     def describe(self, name: str, model: str = "") -> ModelInfo:
         """Describe the deployed *model* that clients call *name*; it may be spelled in any way."""
@@ -93,12 +94,17 @@ class ServedModels:
 
         For each model *served* names the versions in which it runs, as far as they are known.
         """
-        return tuple(
-            Ending(name, on, on < today, self._deployable(name, today), version)
-            for name, versions in served.items()
-            for on, version in self._ends(name, versions)
-            if on <= today + SOON
-        )
+        asked = self._catalogue.models(), dict(served), today
+        found = self._latest
+        if asked[0] is not found[0] or asked[1:] != found[1:3]:
+            self._latest = found = *asked, tuple(self._endings(served, today))
+        return found[3]
+
+    def _endings(self, served: Mapping[str, Collection[str]], today: date) -> Iterator[Ending]:
+        for name, versions in served.items():
+            for on, version in self._ends(name, versions):
+                if on <= today + SOON:
+                    yield Ending(name, on, on < today, self._deployable(name, today), version)
 
     def _ends(self, name: str, versions: Collection[str]) -> Iterator[tuple[date, str]]:
         """Give the days on which a model ends, or the version of it that runs and ends earlier, with that version."""

@@ -1,4 +1,4 @@
-"""Claude's tools: their schemas and ids, and the one that makes it answer in JSON."""
+"""Tools of Claude, and of Nova beside it: their schemas and ids, and the one that makes them answer in JSON."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,8 @@ from typing import Any
 
 from dialects.adapt import tool_names
 from dialects.adapt.json_root import is_object, within_object
-from dialects.adapt.schema_references import is_recursive
+from dialects.adapt.schema_budget import SchemaBudget
+from dialects.adapt.schema_references import is_recursive, without_references
 from dialects.adapt.schemas import object_root
 from dialects.core.conversation import (
     JSON,
@@ -48,6 +49,11 @@ _NATIVE = frozenset(
         "type",
     }
 )
+# Nova takes no other keyword at the top of a tool's schema, hence no definitions.
+# https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html
+_NOVAS = frozenset({"type", "properties", "required"})
+# What may go unnamed: it says nothing of what the arguments may be, or what Nova does anyway.
+_NEEDLESS = frozenset({"$comment", "$id", "$schema", "additionalProperties", "default", "description", "title"})
 
 
 def json_tool(output: OutputFormat) -> ToolSpec:
@@ -96,6 +102,15 @@ def input_schema(parameters: Mapping[str, Any]) -> tuple[JSON, set[str]]:
     """Write a tool's schema as Claude takes it, and name the keywords that had to go."""
     adapted = object_root(parameters)
     return dict(adapted.schema), set(adapted.dropped)
+
+
+def novas_schema(tool: ToolSpec, budget: SchemaBudget) -> tuple[JSON, set[str]]:
+    """Write a tool's schema as Nova takes it, with nothing to refer to, and name what had to go."""
+    plain = without_references(tool.parameters, budget, f"parameters of tool {tool.name!r}")
+    schema, lost = input_schema(plain.schema)
+    gone = {name for name in schema.keys() - _NOVAS - _NEEDLESS if schema[name]}
+    gone |= {"additionalProperties"} if isinstance(schema.get("additionalProperties"), dict) else set()
+    return {name: schema[name] for name in schema.keys() & _NOVAS}, {*plain.dropped, *lost, *gone}
 
 
 def _is_native(schema: Mapping[str, Any]) -> bool:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 from dialects.adapt import attachments, claude_limits, claude_tools, media_turns, turn_order
 from dialects.adapt.schema_budget import SchemaBudget
-from dialects.adapt.schema_references import without_references
 from dialects.adapt.tool_names import arguments_of
 from dialects.bedrock_converse.vocabulary import DIALECT
 from dialects.capabilities.models import ModelProfile, Vendor
@@ -58,11 +57,6 @@ _ILLEGAL_IN_NAME = re.compile(r"[^a-zA-Z0-9()\[\] -]+")
 _LONGEST_NAME = 200
 _ABOUT_DOCUMENTS = "See the attached document."
 _EMPTY = "(no output)"
-# Nova takes no other keyword at the top of a tool's schema, hence no definitions, and caches no tools.
-# https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html
-_NOVAS_SCHEMA = frozenset({"type", "properties", "required"})
-# What may go unnamed: it says nothing of what the arguments may be, or what Nova does anyway.
-_NEEDLESS = frozenset({"$comment", "$id", "$schema", "additionalProperties", "default", "description", "title"})
 _MODELS_OWN = "anthropic_beta"
 
 
@@ -267,22 +261,13 @@ class _Renderer:
         if self.profile.vendor is Vendor.NOVA:
             self.dropped |= {"cache_control"} if mark else set()
             mark, description = None, description or str(spec.parameters.get("description") or "")
-            schema, lost = nova_schema(spec, self.budget)
+            schema, lost = claude_tools.novas_schema(spec, self.budget)
         self.dropped |= {f"{name}.{keyword}" for keyword in lost} | ({"tools[].strict"} if spec.strict else set())
         described = {"description": description} if description else {}
         return [
             {"toolSpec": {"name": spec.name, **described, "inputSchema": {"json": schema}}},
             *_cache_point(mark),
         ]
-
-
-def nova_schema(spec: ToolSpec, budget: SchemaBudget) -> tuple[JSON, set[str]]:
-    """Write a tool's schema as Nova takes it, with nothing to refer to, and name what had to go."""
-    plain = without_references(spec.parameters, budget, f"parameters of tool {spec.name!r}")
-    schema, lost = claude_tools.input_schema(plain.schema)
-    gone = {name for name in schema.keys() - _NOVAS_SCHEMA - _NEEDLESS if schema[name]}
-    gone |= {"additionalProperties"} if isinstance(schema.get("additionalProperties"), dict) else set()
-    return {name: schema[name] for name in schema.keys() & _NOVAS_SCHEMA}, {*plain.dropped, *lost, *gone}
 
 
 def _cache_point(mark: CacheMark | None) -> list[JSON]:

@@ -59,7 +59,7 @@ class ChunkReader(FrameReader):
         super().__init__()
         self._token = token
         self._calls: dict[Any, tuple[str, int, str]] = {}
-        self._made = 0
+        self._made = self._called = 0
         self._last: Any = None
         self._likely: tuple[JSON, ...] = ()
 
@@ -114,7 +114,7 @@ class ChunkReader(FrameReader):
 
     def _done(self) -> Iterator[Event]:
         if self._started:
-            self.stop = self.stop or parse_stop(None, bool(self._made))
+            self.stop = self.stop or parse_stop(None, bool(self._called))
             yield from self.end()
         else:
             yield from self.fail(Fault(FaultKind.STREAM_BROKEN, "the stream ended before it said anything"))
@@ -134,10 +134,13 @@ class ChunkReader(FrameReader):
         if function := delta.get("function_call"):
             yield from self._call({"index": 0, "function": function})
         if reason := choice.get("finish_reason"):
-            self.stop = parse_stop(reason, bool(self._made))
+            self.stop = parse_stop(reason, bool(self._called))
 
     def _thoughts(self, delta: JSON) -> Iterator[Event]:
         yield from self._words(Thinking(), thoughts_in(delta))
+
+    def _call_block(self, id: str, name: str) -> Block:
+        return ToolCall(id, name)
 
     def _words(self, block: Block, text: str) -> Iterator[Event]:
         """Words go to the open block if it is of their kind; otherwise a new one begins."""
@@ -161,7 +164,9 @@ class ChunkReader(FrameReader):
             known = ("call", self._made, call_id(said, self._token, self._made))
             self._calls[place] = known
             self._made += 1
-            yield from self.extend(known, ToolCall(known[2], str(function["name"])))
+            block = self._call_block(known[2], str(function["name"]))
+            self._called += isinstance(block, ToolCall)
+            yield from self.extend(known, block)
         self._last = place
         if arguments := function.get("arguments"):
             yield from self.extend(known, ToolCall(known[2], ""), str(arguments))

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 
-from dialects.adapt.claude_tools import input_schema
+from dialects.adapt import claude_tools
+from dialects.adapt.claude_tools import input_schema, novas_schema
 from dialects.adapt.schema_budget import SchemaBudget
 from dialects.adapt.schemas import for_gemini
-from dialects.bedrock_converse.request_renderer import nova_schema
 from dialects.capabilities.models import ODD_IN_NAMES, ModelProfile, ThinkingStyle, Vendor
 from dialects.core.conversation import (
     JSON,
@@ -21,6 +21,7 @@ from dialects.core.conversation import (
     Reasoning,
     Text,
     ToolCall,
+    ToolChoice,
     ToolMode,
     ToolResult,
     ToolSpec,
@@ -42,12 +43,15 @@ _PARAMETERS = {
     Vendor.GEMINI: _EVERYWHERE | _GEMINIS,
     # https://docs.perplexity.ai/api-reference/chat-completions-post
     Vendor.PERPLEXITY: (_EVERYWHERE | {"frequency_penalty", "presence_penalty"}) - {"parallel_tool_calls", "stop"},
+    Vendor.NOVA: _EVERYWHERE - {"parallel_tool_calls"},
     # SAP's own clients take the temperature out for Cohere.
     Vendor.COHERE: _EVERYWHERE - {"temperature"},
 }
 """The parameters that orchestration takes for a vendor's models: it refuses those that they do not know."""
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
-_NO_SCHEMAS = frozenset({Vendor.NOVA, Vendor.TITAN, Vendor.COHERE})
+ON_BEDROCK = frozenset({Vendor.CLAUDE, Vendor.NOVA})
+"""Whose models insist that turns alternate and that tools are declared which have been called."""
+_NO_SCHEMAS = frozenset({Vendor.TITAN, Vendor.COHERE})
 """Whose models orchestration gives no format for their answers."""
 _EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 _EFFORT_UP_TO = ((4096, Effort.LOW), (12288, Effort.MEDIUM))
@@ -58,10 +62,11 @@ _EFFORT_UP_TO = ((4096, Effort.LOW), (12288, Effort.MEDIUM))
 def profile_through(profile: ModelProfile) -> ModelProfile:
     """Say what a model accepts through orchestration.
 
-    It has one form for the answers of all vendors' models, wants names of tools as OpenAI does, and has no sound.
+    It asks all but Bedrock's for a format of the answer, wants names of tools as OpenAI does, and has no sound.
     """
+    schemas = profile.native_schema if profile.vendor in ON_BEDROCK else profile.vendor not in _NO_SCHEMAS
     odd = re.compile(f"{profile.odd_in_names.pattern}|{ODD_IN_NAMES.pattern}")
-    return replace(profile, odd_in_names=odd, audio=False, native_schema=profile.vendor not in _NO_SCHEMAS)
+    return replace(profile, odd_in_names=odd, audio=False, native_schema=schemas)
 
 
 def known_parameters(params: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
@@ -78,7 +83,9 @@ def fit_parameters(params: JSON, profile: ModelProfile, *, has_tools: bool) -> N
 
     Of Claude a call that it must make, and thinking, which allows no other sampling, go before what does not fit them.
     """
-    if not profile.choice_through_orchestration:
+    if not profile.choice_through_orchestration or (
+        profile.vendor is Vendor.NOVA and params.get("tool_choice") == "none"
+    ):
         params.pop("tool_choice", None)
     if "reasoning_effort" not in params:
         return
@@ -99,8 +106,10 @@ def fit_parameters(params: JSON, profile: ModelProfile, *, has_tools: bool) -> N
 def fit_choice(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> Conversation:
     """Leave out a choice of tools that is refused for the model; raises `FaultError` if a call is insisted on."""
     choice = conversation.tool_choice
-    if choice is None or profile.choice_through_orchestration:
+    if choice is None or (profile.choice_through_orchestration and profile.vendor is not Vendor.NOVA):
         return conversation
+    if profile.vendor is Vendor.NOVA:
+        return _without_none(conversation, choice, dropped)
     if choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED) and conversation.tools:
         why = f"model {profile.name} cannot be made to call one through orchestration: leave the choice to it"
         raise invalid(f"tool_choice insists on a tool, and {why}", "tool_choice")
@@ -108,6 +117,40 @@ def fit_choice(conversation: Conversation, profile: ModelProfile, dropped: set[s
     if choice.parallel is not None and tools:
         dropped.add("parallel_tool_calls")
     return replace(conversation, tools=tools, tool_choice=None)
+
+
+def _without_none(conversation: Conversation, choice: ToolChoice, dropped: set[str]) -> Conversation:
+    """Offer Nova no tools where it is to call none, for it has no such choice; those it has called must be declared."""
+    if choice.mode is not ToolMode.NONE:
+        return conversation
+    if not claude_tools.called_in(conversation.messages):
+        return replace(conversation, tools=(), tool_choice=None)
+    dropped |= {"tool_choice"} if conversation.tools else set()
+    return replace(conversation, tool_choice=None)
+
+
+def with_json_tool(conversation: Conversation, profile: ModelProfile) -> Conversation:
+    """Make a model on Bedrock answer in JSON by a tool, where it does not take the schema; no other tool is lost."""
+    output = conversation.output
+    is_native = profile.vendor not in ON_BEDROCK or not claude_tools.needs_json_tool(
+        output, native=profile.native_schema
+    )
+    if output is None or is_native:
+        return conversation
+    choice = conversation.tool_choice or ToolChoice()
+    if not conversation.tools or choice.mode is ToolMode.NONE:
+        choice = replace(choice, mode=ToolMode.NAMED, name=claude_tools.JSON_TOOL)
+    elif choice.mode is not ToolMode.NAMED:
+        choice = replace(choice, mode=ToolMode.REQUIRED)
+    tools = (*with_called_tools(conversation).tools, claude_tools.json_tool(output))
+    return replace(conversation, tools=tools, tool_choice=choice, output=None)
+
+
+def with_called_tools(conversation: Conversation) -> Conversation:
+    """Declare the tools that the history calls, where the client declares none: models on Bedrock insist on it."""
+    if conversation.tools:
+        return conversation
+    return replace(conversation, tools=tuple(map(ToolSpec, claude_tools.called_in(conversation.messages))))
 
 
 def effort_of(reasoning: Reasoning | None, *, thinks: bool) -> str | None:
@@ -129,7 +172,7 @@ def fit_schema(tool: ToolSpec, profile: ModelProfile, budget: SchemaBudget, drop
         case Vendor.CLAUDE:
             schema, lost = input_schema(tool.parameters)
         case Vendor.NOVA:
-            schema, lost = nova_schema(tool, budget)
+            schema, lost = novas_schema(tool, budget)
         case Vendor.GEMINI:
             adapted = for_gemini(tool.parameters, budget, f"parameters of tool {tool.name!r}")
             schema, lost = {"type": "object", **adapted.schema}, set(adapted.dropped)

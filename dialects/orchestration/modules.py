@@ -4,15 +4,16 @@ https://help.sap.com/docs/sap-ai-core/sap-ai-core-service-guide/orchestration: m
 translation have the shapes that the service documents, and are passed as they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dialects.capabilities.models import profile_for
-from dialects.core.conversation import JSON
+from dialects.adapt.schema_budget import SchemaBudget
+from dialects.capabilities.models import ModelProfile, Vendor, profile_for
+from dialects.core.conversation import JSON, ToolSpec
 from dialects.core.faults import invalid
 from dialects.openai_common.limits import drop_refused_sampling
-from dialects.orchestration.limits import fit_parameters, known_parameters, profile_through
+from dialects.orchestration.limits import ON_BEDROCK, fit_parameters, fit_schema, known_parameters, profile_through
 from dialects.orchestration.templates import grounded, last_text, messages_of
 
 DELIMITERS = ("\n", ".", "?", "!")
@@ -78,8 +79,14 @@ def with_modules(body: JSON, modules: Modules) -> JSON:
         "translation": modules.translation,
     }
     shared = {name: dict(value) for name, value in around.items() if value is not None}
-    instead = [_instead_of(model, fallback, has_tools="tools" in prompt) for fallback in modules.fallbacks]
-    configurations = [{"prompt_templating": {"prompt": prompt, "model": each}, **shared} for each in (model, *instead)]
+    messages = (*request.history, *prompt.get("template", []))
+    called = [call["function"]["name"] for message in messages for call in message.get("tool_calls", [])]
+    asked = [(prompt, model)]
+    for fallback in modules.fallbacks:
+        profile = profile_through(profile_for(fallback.model))
+        other = _instead_of(model, fallback, profile, has_tools="tools" in prompt, called=bool(called))
+        asked.append((_prompt_for(prompt, profile, called), other))
+    configurations = [{"prompt_templating": {"prompt": said, "model": of}, **shared} for said, of in asked]
     config = {**body["config"], "modules": configurations if modules.fallbacks else configurations[0]}
     if "stream" in config:
         config["stream"] = _stream(config["stream"], modules)
@@ -129,9 +136,27 @@ def _with_settings(model: JSON, modules: Modules) -> JSON:
     return {**model, **version, **timeout}
 
 
-def _instead_of(model: JSON, fallback: Fallback, *, has_tools: bool) -> JSON:
+def _prompt_for(prompt: JSON, profile: ModelProfile, called: Iterable[str]) -> JSON:
+    """Declare the tools of a prompt with schemas that another model takes, and those *called* where that insists."""
+    declared = prompt.get("tools", [])
+    if not declared and profile.vendor in ON_BEDROCK and "template_ref" not in prompt:
+        nothing = {"type": "object", "properties": {}}
+        functions = [{"name": name, "parameters": nothing} for name in dict.fromkeys(called)]
+        declared = [{"type": "function", "function": function} for function in functions]
+    if not declared:
+        return prompt
+    budget, tools = SchemaBudget(), []
+    for tool in declared:
+        function = tool["function"]
+        spec = ToolSpec(function["name"], parameters=function["parameters"])
+        fitted = dict(fit_schema(spec, profile, budget, set()).parameters)
+        tools.append({**tool, "function": {**function, "parameters": fitted}})
+    return {**prompt, "tools": tools}
+
+
+def _instead_of(model: JSON, fallback: Fallback, profile: ModelProfile, *, has_tools: bool, called: bool) -> JSON:
     """Ask another model the same: with the parameters that it takes, and its own length and version."""
-    profile, dropped = profile_through(profile_for(fallback.model)), set[str]()
+    dropped = set[str]()
     params = {name: value for name, value in model["params"].items() if name not in _LENGTHS}
     length = next((model["params"][name] for name in _LENGTHS if name in model["params"]), None)
     if length is not None:
@@ -139,6 +164,9 @@ def _instead_of(model: JSON, fallback: Fallback, *, has_tools: bool) -> JSON:
         params["max_completion_tokens" if profile.max_completion_tokens else "max_tokens"] = most
     drop_refused_sampling(params, profile, dropped)
     fit_parameters(params, profile, has_tools=has_tools)
+    if called and profile.vendor is Vendor.CLAUDE:
+        # It goes on thinking only behind thoughts that it has signed itself.
+        params.pop("reasoning_effort", None)
     kept = {name: value for name, value in model.items() if name != "version"}
     version = {"version": fallback.version} if fallback.version else {}
     params = known_parameters(params, profile, dropped) | dict(fallback.params)

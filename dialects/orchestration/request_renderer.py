@@ -15,7 +15,6 @@ from dialects.core.conversation import (
     JSON,
     CacheMark,
     Conversation,
-    Family,
     Media,
     Message,
     Opaque,
@@ -33,19 +32,20 @@ from dialects.openai_chat.request_renderer import MessageWriter, chat_body
 from dialects.openai_common.limits import nearest_effort
 from dialects.openai_common.request_renderer import record_cache_marks
 from dialects.orchestration.limits import (
+    ON_BEDROCK,
     effort_of,
     fit_choice,
     fit_schema,
     known_parameters,
     profile_through,
+    with_called_tools,
+    with_json_tool,
     with_marks_moved,
 )
 from dialects.orchestration.templates import laid_out
 from dialects.orchestration.vocabulary import DIALECT, family_of
 
 _IN_THE_PROMPT = ("tools", "response_format")
-_ON_BEDROCK = frozenset({Vendor.CLAUDE, Vendor.NOVA})
-"""Whose models insist that turns alternate."""
 
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
@@ -56,6 +56,11 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     dropped: set[str] = set()
     profile = profile_through(profile)
     conversation = fit_choice(conversation, profile, dropped)
+    if profile.vendor in ON_BEDROCK:
+        thoughts = profile.vendor is Vendor.CLAUDE
+        conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=thoughts)
+        dropped |= lost
+        conversation = with_called_tools(with_json_tool(conversation, profile))
     conversation, effort = _settled(conversation, profile, dropped)
     conversation = _fitted(conversation, profile, dropped)
     body = chat_body(_without_tool_marks(conversation, profile), _Messages(profile, dropped), profile, dropped)
@@ -84,7 +89,7 @@ def _settled(conversation: Conversation, profile: ModelProfile, dropped: set[str
         asked = replace(
             claude_limits.requested_settings(conversation),
             forced=claude_tools.is_forced(conversation),
-            unsigned_calls=claude_limits.unsigned_calls(_with_own_thoughts(conversation.messages)),
+            unsigned_calls=reasoning is not None and claude_limits.unsigned_calls(turn_order.ordered(conversation)[1]),
         )
         plan = claude_limits.reconcile(asked, profile)
         dropped |= plan.dropped
@@ -111,21 +116,8 @@ def _settled(conversation: Conversation, profile: ModelProfile, dropped: set[str
     return conversation, effort
 
 
-def _with_own_thoughts(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Keep the thoughts that Claude takes back."""
-    own = claude_limits.is_own_thinking
-    return tuple(
-        replace(message, parts=tuple(part for part in message.parts if not isinstance(part, Thinking) or own(part)))
-        for message in messages
-    )
-
-
 def _fitted(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> Conversation:
     """Fit the schemas of tools, and for Claude, which alone is told of them, the cache marks."""
-    if profile.vendor in _ON_BEDROCK:
-        thoughts = profile.vendor is Vendor.CLAUDE
-        conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=thoughts)
-        dropped |= lost
     budget = SchemaBudget()
     tools = tuple(
         tool if isinstance(tool, Opaque) else fit_schema(tool, profile, budget, dropped) for tool in conversation.tools
@@ -160,9 +152,10 @@ class _Messages(MessageWriter):
         super().__init__(profile, dropped)
         self._is_claude = profile.vendor is Vendor.CLAUDE
         self._family = family_of(profile.name)
+        self._insists_on_signatures = profile.vendor is Vendor.GEMINI and profile.thinking is ThinkingStyle.LEVEL
 
     def _ordered(self, conversation: Conversation) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
-        if self._profile.vendor not in _ON_BEDROCK:
+        if self._profile.vendor not in ON_BEDROCK:
             return super()._ordered(conversation)
         system, messages = turn_order.ordered(conversation)
         return system, claude_limits.without_space_at_the_end(messages) if self._is_claude else messages
@@ -197,7 +190,7 @@ class _Messages(MessageWriter):
     def _assistant(self, message: Message) -> Iterator[JSON]:
         thoughts = [self._thought(part) for part in message.parts if isinstance(part, Thinking)]
         signed = [thought for thought in thoughts if thought]
-        if not signed and self._family is Family.GEMINI and any(isinstance(part, ToolCall) for part in message.parts):
+        if not signed and self._insists_on_signatures and any(isinstance(part, ToolCall) for part in message.parts):
             signed = [{"content": "", "signature": SKIP_SIGNATURE}]
         marked = [part for part in message.parts if isinstance(part, Text) and part.cache]
         for said in super()._assistant(message):
@@ -212,7 +205,7 @@ class _Messages(MessageWriter):
         return super()._call(replace(call, arguments=arguments))
 
     def _call_id(self, id: str) -> str:
-        return claude_tools.call_id(id) if self._profile.vendor in _ON_BEDROCK else super()._call_id(id)
+        return claude_tools.call_id(id) if self._profile.vendor in ON_BEDROCK else super()._call_id(id)
 
     def _thought(self, part: Thinking) -> JSON | None:
         """Give a model its own thoughts back, if they are signed; others are not its own."""

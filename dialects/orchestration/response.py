@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from dialects.core.conversation import JSON, Completion, Thinking
+from dialects.adapt.claude_tools import JSON_TOOL
+from dialects.core.conversation import JSON, Completion, Part, Text, Thinking, ToolCall
 from dialects.core.faults import FaultError
 from dialects.core.upstream_errors import fault_of_orchestration
 from dialects.openai_chat import response as chat
+from dialects.openai_common.vocabulary import stop_for
 from dialects.orchestration.vocabulary import family_of, result_in, usage_of
 
 
@@ -19,9 +21,16 @@ def parse_response(body: JSON, token: str) -> Completion:
     completion = chat.parse_response(result, token)
     message = result["choices"][0]["message"]
     thoughts = tuple(thoughts_in(message, completion.model))
-    said = tuple(part for part in completion.parts if not isinstance(part, Thinking)) if thoughts else completion.parts
+    said = (part for part in completion.parts if not (thoughts and isinstance(part, Thinking)))
+    parts = (*thoughts, *map(_as_answer, said))
     usage = usage_of(result.get("usage"), completion.model)
-    return replace(completion, parts=(*thoughts, *said), usage=usage)
+    stop = stop_for(completion.stop, any(isinstance(part, ToolCall) for part in parts))
+    return replace(completion, parts=parts, stop=stop, usage=usage)
+
+
+def _as_answer(part: Part) -> Part:
+    """Show what a model was made to answer in JSON with as its answer."""
+    return Text(part.arguments) if isinstance(part, ToolCall) and part.name == JSON_TOOL else part
 
 
 def thoughts_in(message: JSON, model: str) -> Iterator[Thinking]:

@@ -7,8 +7,9 @@ a list of one for each attempt, and nothing follows it.
 from collections.abc import Iterator
 from typing import Any
 
-from dialects.core.conversation import JSON, Thinking, Usage
-from dialects.core.events import Event
+from dialects.adapt.claude_tools import JSON_TOOL
+from dialects.core.conversation import JSON, Text, Thinking, Usage
+from dialects.core.events import Block, Event
 from dialects.core.frame_reader import FrameReader
 from dialects.core.upstream_errors import fault_of_orchestration
 from dialects.framing.sse import Frame
@@ -59,6 +60,10 @@ class _Reader(ChunkReader):
 
     def _usage(self, usage: Any) -> Usage:
         return usage_of(usage, self._model)
+
+    def _call_block(self, id: str, name: str) -> Block:
+        """Show what a model was made to answer in JSON with as its answer."""
+        return Text() if name == JSON_TOOL else super()._call_block(id, name)
 
     def _thoughts(self, delta: JSON) -> Iterator[Event]:
         if not isinstance(delta.get("reasoning_content"), list):

@@ -97,6 +97,8 @@ class Catalogue:
         self._clock = clock
         self._every = every or math.inf
         self._looks = {account.name: _Look(-math.inf) for account in subaccounts}
+        self._merged: tuple[list[_Look], Models] = ([], {})
+        """What was made of all looks, and of which."""
 
     def look_up(self, subaccount: SubAccount) -> Models:
         """Give the models of *subaccount*, asked for where that is due; none where it was never answered."""
@@ -118,7 +120,12 @@ class Catalogue:
 
     def models(self) -> Models:
         """Give the models of all subaccounts; of those that several list, the first one's counts."""
-        return {name: model for look in reversed(self._looks.values()) for name, model in look.models.items()}
+        looks = list(self._looks.values())
+        merged = self._merged
+        if len(looks) != len(merged[0]) or any(a is not b for a, b in zip(looks, merged[0], strict=True)):
+            models = {name: model for look in reversed(looks) for name, model in look.models.items()}
+            self._merged = merged = looks, models
+        return merged[1]
 
     def due_in(self) -> float:
         """Tell in how many seconds the next subaccount is to be asked again; infinite for never."""

@@ -178,6 +178,7 @@ def both(tmp_path: Path) -> Iterator[Proxy]:
         config["subAccounts"]["us"]["deployment_models"] = {model: [entry] for model in (GEMINI, NVIDIA)}
         with running_proxy(cloud, tmp_path, **config) as proxy:
             yield proxy
+            cloud.check_requests()
 
 
 def test_a_batch_that_fails_goes_to_orchestration_in_its_own_form(both: Proxy) -> None:

@@ -100,13 +100,20 @@ def test_what_has_ended_is_served_and_shown_among_the_states(listing_proxy: Prox
     ]
 
 
-def test_an_overflow_without_numbers_gets_the_limit_of_the_model(listing_proxy: Proxy) -> None:
+@pytest.mark.parametrize(
+    ("beta", "limit"),
+    [("", " This model takes 200000 tokens."), ("context-1m-2025-08-07", "")],
+    ids=["usual", "larger"],
+)
+def test_an_overflow_without_numbers_gets_the_limit_of_the_model(listing_proxy: Proxy, beta: str, limit: str) -> None:
+    """Of a context that a beta makes larger the limit is not known."""
     (deployment,) = listing_proxy.cloud.deployments("anthropic--claude-4.5-sonnet")
     listing_proxy.cloud.fault(deployment, "400", message="Input is too long for requested model.")
-    told = listing_proxy.ask("POST", MESSAGES, {"model": "anthropic--claude-4.5-sonnet", **ASK})
+    body = {"model": "anthropic--claude-4.5-sonnet", **ASK}
+    told = listing_proxy.ask("POST", MESSAGES, body, **{"anthropic-beta": beta})
     listing_proxy.cloud.heal()
 
-    expected = "prompt is too long: Input is too long for requested model. This model takes 200000 tokens."
+    expected = f"prompt is too long: Input is too long for requested model.{limit}"
     assert (told.status, told.json["error"]["message"]) == (400, expected)
 
 

@@ -102,6 +102,22 @@ def test_a_model_is_warned_of_from_60_days_before_its_end(today, said):
     assert endings(models, "m", "n", today=today) == said
 
 
+def test_what_was_found_out_on_one_day_or_before_a_look_up_does_not_count_later():
+    now, tenant = [0.0], Tenant(entry("m", retirementDate="2026-10-16"))
+    catalogue = Catalogue([EU], tenant, lambda: now[0])
+    models = ServedModels(catalogue)
+    said = [endings(models, "m")]
+    for today in (date(2026, 1, 1), TODAY):
+        catalogue.look_up(EU)
+        said.append(endings(models, "m", today=today))
+    tenant.models = [entry("m", retirementDate="2026-10-17")]
+    now[0] = catalogue.due_in()
+    catalogue.look_up(EU)
+
+    assert said == [[], [], ["m ended on 2026-10-16"]]
+    assert endings(models, "m") == ["m ended on 2026-10-17"]
+
+
 def test_what_is_to_be_deployed_has_not_ended_itself():
     chain = (
         entry("a", retirementDate="2026-01-01", suggestedReplacements=["b"]),

@@ -79,15 +79,6 @@ LIMITS = (
         )
     ),
     Limit(
-        "Orchestration gives Nova no format for its answers.",
-        ("schema",),
-        models=(NOVA,),
-        dialects=(ORCHESTRATION,),
-        dropped="response_format",
-        changes={"fits": False},
-        untold=True,
-    ),
-    Limit(
         "Orchestration tells Claude alone of cache marks.",
         ("cache marks",),
         clients=(CHAT, MESSAGES),

@@ -129,6 +129,13 @@ def test_the_quota_of_sap_ai_core_is_told_from_that_of_a_provider() -> None:
     assert fault_of_orchestration(error("429 - LLM Module: no capacity", 429)).quota is Quota.ENDPOINT
 
 
+def test_an_error_that_does_not_say_where_it_happened_is_read_all_the_same() -> None:
+    said = {"request_id": "r", "code": 429, "message": "429 - LLM Module: slow"}
+
+    assert fault_of_orchestration(said).kind is FaultKind.RATE_LIMITED
+    assert fault_from(429, {}, json.dumps({"error": said}).encode()).message == "slow"
+
+
 def test_other_errors_are_none_of_orchestrations() -> None:
     for body in ({"error": {"code": "404", "message": "x"}}, {"message": "x"}, {"error": []}, [], None, "x", {}):
         assert orchestration_errors.read(body) is None

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from dialects import orchestration
+from dialects.adapt.claude_tools import JSON_TOOL
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import (
     JSON,
@@ -30,6 +31,7 @@ from dialects.core.conversation import (
     ToolSpec,
 )
 from dialects.core.faults import FaultError
+from dialects.gemini.request_renderer import SKIP_SIGNATURE
 from dialects.interface import Envelope, Rendered
 from dialects.registry import CLIENTS
 from dialects.translator import ClientRequest, translator_for
@@ -122,6 +124,47 @@ def test_a_model_that_cannot_be_forbidden_to_call_tools_is_offered_none() -> Non
     assert (params(made), made.dropped) == ({}, ())
 
 
+def test_nova_which_cannot_be_forbidden_to_call_tools_is_offered_those_it_has_called() -> None:
+    called = said(Role.ASSISTANT, ToolCall("c", "f", "{}"))
+    turns = (HI, called, said(Role.USER, ToolResult("c", (Text("22C"),))))
+    none = ToolChoice(ToolMode.NONE)
+    before, after = (rendered(NOVA, *each, tools=(TOOL,), tool_choice=none) for each in ((HI,), turns))
+
+    assert templating(before)["prompt"].keys() == {"template"}
+    assert (params(after), after.dropped) == ({}, ("tool_choice",))
+    assert len(templating(after)["prompt"]["tools"]) == 1
+
+
+@pytest.mark.parametrize("model", [CLAUDE, NOVA])
+def test_tools_that_were_called_are_declared_to_models_on_bedrock_if_the_client_declares_none(model: str) -> None:
+    called = said(Role.ASSISTANT, ToolCall("c", "f", "{}"))
+    made = rendered(model, HI, called, said(Role.USER, ToolResult("c", (Text("22C"),))))
+
+    assert [tool["function"]["name"] for tool in templating(made)["prompt"]["tools"]] == ["f"]
+    assert params(made) == {}
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "sent"),
+    [
+        ((), None, {"type": "function", "function": {"name": JSON_TOOL}}),
+        ((TOOL,), None, "required"),
+        ((TOOL,), ToolChoice(ToolMode.NONE), {"type": "function", "function": {"name": JSON_TOOL}}),
+        ((TOOL,), ToolChoice(ToolMode.NAMED, "f"), {"type": "function", "function": {"name": "f"}}),
+    ],
+)
+@pytest.mark.parametrize("model", ["anthropic--claude-4-sonnet", CLAUDE])
+def test_claude_answers_by_a_tool_in_json_of_which_it_takes_no_schema(
+    model: str, tools: tuple[ToolSpec, ...], choice: ToolChoice | None, sent: object
+) -> None:
+    made = rendered(model, tools=tools, tool_choice=choice, output=OutputFormat())
+    [*_, tool] = templating(made)["prompt"]["tools"]
+
+    assert tool["function"]["name"] == JSON_TOOL
+    assert params(made) == {"tool_choice": sent}
+    assert "response_format" not in templating(made)["prompt"]
+
+
 @pytest.mark.parametrize("model", [GPT, CLAUDE, GEMINI])
 def test_a_choice_of_tools_is_a_parameter_of_the_model_and_the_tools_are_part_of_the_prompt(model: str) -> None:
     made = rendered(model, tools=(TOOL,), tool_choice=ToolChoice(ToolMode.NAMED, "f", parallel=False))
@@ -135,13 +178,14 @@ def test_a_choice_of_tools_is_a_parameter_of_the_model_and_the_tools_are_part_of
 
 
 def test_the_format_of_the_answer_is_part_of_the_prompt() -> None:
-    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    properties = {"a": {"type": "string"}}
+    schema = {"type": "object", "properties": properties, "required": ["a"], "additionalProperties": False}
     wanted = {"type": "json_schema", "json_schema": {"name": "r", "schema": schema}}
     made = rendered(CLAUDE, output=OutputFormat(schema, "r"))
 
     assert templating(made)["prompt"]["response_format"] == wanted
     assert made.dropped == ()
-    assert "response_format" in rendered(NOVA, output=OutputFormat(schema, "r")).dropped
+    assert "response_format" in rendered("cohere--command-a-reasoning", output=OutputFormat(schema, "r")).dropped
 
 
 @pytest.mark.parametrize(
@@ -209,6 +253,20 @@ def test_signed_thoughts_go_back_to_the_family_that_thought_them_and_to_no_other
     assert all("thinking" in rendered(model, *turns).dropped for model in blocks)
 
 
+def test_a_call_that_no_gemini_has_signed_is_marked_for_those_that_insist() -> None:
+    turns = (HI, said(Role.ASSISTANT, ToolCall("c", "f", "{}")), said(Role.USER, ToolResult("c", (Text("22C"),))))
+    blocks = {
+        model: substituted(rendered(model, *turns, tools=(TOOL,)).body)[1].get("reasoning_content")
+        for model in (GEMINI, "gemini-2.5-flash-lite", GPT)
+    }
+
+    assert blocks == {
+        GEMINI: [{"content": "", "signature": SKIP_SIGNATURE}],
+        "gemini-2.5-flash-lite": None,
+        GPT: None,
+    }
+
+
 def test_an_answer_that_called_a_tool_or_refused_has_content_all_the_same() -> None:
     called = said(Role.ASSISTANT, ToolCall("c", "f", "{}"))
     turns = (HI, called, said(Role.USER, ToolResult("c", (Text("22C"),))), said(Role.ASSISTANT, Refusal("no")), HI)
@@ -246,6 +304,22 @@ def test_a_cache_mark_on_the_result_of_a_call_moves_to_the_text_before_it() -> N
         assert second["content"] == [{"type": "text", "text": "Let me see.", **MARKED}]
         assert third == {"role": "tool", "tool_call_id": "c", "content": "22C"}
         assert made.dropped == ()
+
+
+def test_a_cache_mark_that_nothing_before_it_can_bear_is_left_out_and_named() -> None:
+    call = said(Role.ASSISTANT, ToolCall("c", "f", "{}", MARK))
+    made = rendered(CLAUDE, call, said(Role.USER, ToolResult("c", (Text("22C"),))), tools=(TOOL,))
+
+    assert "cache_control" not in str(made.body)
+    assert made.dropped == ("cache_control",)
+
+
+def test_stop_sequences_of_white_space_are_kept_from_claude_which_refuses_them() -> None:
+    sampling = Sampling(stop=(" \n", "END"))
+
+    assert params(rendered(CLAUDE, sampling=sampling)) == {"stop": ["END"]}
+    assert rendered(CLAUDE, sampling=sampling).dropped == ("stop",)
+    assert params(rendered(GEMINI, sampling=sampling)) == {"stop": [" \n", "END"]}
 
 
 def test_claude_is_told_of_four_cache_marks_at_most() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dialects import orchestration
+from dialects.adapt.claude_tools import JSON_TOOL
 from dialects.core.conversation import (
     JSON,
     Conversation,
@@ -143,6 +144,28 @@ def test_what_was_written_is_counted_by_how_long_it_is_kept_where_only_that_is_s
     events = read(chunk({"content": "x"}, "claude-opus-4-8"), chunk({}, "claude-opus-4-8", usage=usage, **STOP))
 
     assert fold(events).usage == Usage(14, 3, 120, 5, cache_write_1h=100)
+
+
+def test_thoughts_in_other_forms_are_thoughts_without_a_signature() -> None:
+    for blocks in ("hm", ["hm"], [{"content": "hm"}], [{"content": "hm", "signature": None}, 1, {"content": 1}]):
+        message = {"content": "x", "reasoning_content": blocks}
+        body = {"final_result": {"model": "m", "choices": [{"message": message, "finish_reason": "stop"}]}}
+
+        assert orchestration.parse_response(body, "tok").parts == (Thinking("hm"), Text("x"))
+        assert fold(read(chunk(message, "m"), chunk({}, "m", **STOP))).parts == (Thinking("hm"), Text("x"))
+
+
+def test_what_a_model_was_made_to_answer_in_json_with_is_its_answer() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": JSON_TOOL, "arguments": ""}}
+    more = {"index": 0, "function": {"arguments": '{"a": 1}'}}
+    end = {"choice": {"finish_reason": "tool_calls"}}
+    streamed = fold(read(chunk({"tool_calls": [call]}), chunk({"tool_calls": [more]}), chunk({}, **end)))
+    whole = {"content": "", "tool_calls": [{**call, "function": {"name": JSON_TOOL, "arguments": '{"a": 1}'}}]}
+    body = {"final_result": {"model": "m", "choices": [{"message": whole, "finish_reason": "tool_calls"}]}}
+
+    for answer in (streamed, orchestration.parse_response(body, "tok")):
+        assert answer.parts == (Text('{"a": 1}'),)
+        assert answer.stop.reason is StopReason.END
 
 
 def test_a_refusal_without_content_is_a_refusal() -> None:

@@ -49,7 +49,9 @@ def test_instructions_are_read(eu, model):
     [("required", "get_weather"), ({"type": "function", "function": {"name": "get_time"}}, "get_time"), ("none", "")],
 )
 def test_a_tool_can_be_insisted_on(eu, model, choice, name):
-    said = message(eu, modules(model, tools=[TOOL, OTHER], params={"tool_choice": choice}))
+    text = "Use the get_weather tool"
+
+    said = message(eu, modules(model, text, tools=[TOOL, OTHER], params={"tool_choice": choice}))
 
     assert [call["function"]["name"] for call in said.get("tool_calls", [])] == ([name] if name else [])
 

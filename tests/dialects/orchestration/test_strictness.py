@@ -1,0 +1,110 @@
+"""Whatever is asked, the emulator, which refuses what the service has been seen to refuse, takes it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dialects import orchestration
+from dialects.capabilities.models import profile_for
+from dialects.core.conversation import (
+    JSON,
+    CacheMark,
+    Conversation,
+    Media,
+    Message,
+    Opaque,
+    Part,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from dialects.core.faults import FaultError
+from dialects.orchestration import Fallback, Modules, with_modules
+from emulator.orchestration.pipeline import prepare
+from emulator.orchestration.schema import COMPLETION
+from emulator.orchestration.schema_check import find_problem
+from tests.dialects import imagined
+from tests.dialects.orchestration.test_modules import FILTERING, GROUNDING, MASKING, TRANSLATION
+from tests.dialects.orchestration.test_templates import said
+
+MODELS = (
+    *("anthropic--claude-4.5-haiku", "anthropic--claude-4.6-sonnet", "anthropic--claude-4.8-opus"),
+    *("gpt-5", "gpt-5.5", "gpt-5.6-sol", "gemini-3.5-flash", "amazon--nova-pro"),
+)
+FALLBACKS = tuple(Fallback(model) for model in MODELS)
+
+
+def ask(body: JSON) -> list[JSON]:
+    """Check a body and ask its models in their vendors' words; gives the messages that the first is shown."""
+    assert find_problem(body, COMPLETION) is None
+    modules = body["config"]["modules"]
+    configurations = modules if isinstance(modules, list) else [modules]
+    prepared = [prepare(each, body, stream="stream" in body["config"]) for each in configurations]
+    for each in prepared:
+        each.ask()
+    return prepared[0].messages
+
+
+def unmistaken(conversation: Conversation) -> Conversation:
+    """Take out what only a client can have done wrong: thoughts that nobody signed, and cache marks out of order."""
+
+    def sound(part: Part) -> Part:
+        match part:
+            case ToolResult(parts=parts):
+                kept = tuple(each for each in map(sound, parts) if isinstance(each, Text | Media | Opaque))
+                return replace(part, parts=kept, cache=part.cache and CacheMark())
+            case Text() | Media() | ToolCall():
+                return replace(part, cache=part.cache and CacheMark())
+            case _:
+                return part
+
+    turns = [
+        (turn.role, [sound(part) for part in turn.parts if not isinstance(part, Thinking)])
+        for turn in conversation.messages
+    ]
+    system = tuple(replace(text, cache=text.cache and CacheMark()) for text in conversation.system)
+    messages = tuple(Message(role, tuple(parts) or (Text("well"),)) for role, parts in turns)
+    return replace(conversation, system=system, messages=messages)
+
+
+def rendered(conversation: Conversation, model: str) -> JSON:
+    return orchestration.render_request(unmistaken(conversation), profile_for(model)).body
+
+
+@pytest.mark.parametrize("model", MODELS)
+@given(imagined.conversations(), said)
+@settings(max_examples=25)
+def test_a_request_is_taken_and_shows_the_model_what_was_said(
+    model: str, conversation: Conversation, text: str
+) -> None:
+    turns = (*conversation.messages, Message(Role.USER, (Text(text),)))
+    try:
+        body = rendered(replace(conversation, messages=turns), model)
+    except FaultError as error:
+        assert error.fault.param == "tool_choice"  # noqa: PT017 - what may be refused is refused in words
+        return
+
+    assert text in str(ask(body)[-1])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda modules: replace(modules, grounding=GROUNDING),
+        lambda modules: replace(modules, translation=TRANSLATION, chunk_size=50),
+        lambda modules: replace(modules, fallbacks=FALLBACKS),
+    ],
+)
+@given(imagined.conversations(), st.sampled_from(MODELS))
+@settings(max_examples=25)
+def test_a_request_with_modules_is_taken(
+    changed: Callable[[Modules], Modules], conversation: Conversation, model: str
+) -> None:
+    modules = changed(Modules(masking=MASKING, filtering=FILTERING))
+
+    ask(with_modules(rendered(replace(conversation, tool_choice=None, output=None), model), modules))
