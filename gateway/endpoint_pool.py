@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 from dialects.core.faults import FaultError
-from gateway.config.model_overrides import unmatched
+from gateway.config.model_overrides import unguarded, unmatched
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.config.subaccounts import SubAccount
 from gateway.upstream.discovery import (
@@ -84,7 +84,7 @@ class EndpointPool:
         self._stop.clear()
         self._serve()
         if not self._looked_up:
-            self._say_what_is_meant_for_nobody()
+            self._say_what_may_not_be_meant()
         else:
             first = threading.Event()
             self._thread = threading.Thread(target=self._run, args=(first,), name="discovery", daemon=True)
@@ -128,11 +128,12 @@ class EndpointPool:
         if subaccount in self._unlisted:
             self._unlisted = tuple(name for name in self._unlisted if name != subaccount)
             if not self._unlisted:
-                self._say_what_is_meant_for_nobody()
+                self._say_what_may_not_be_meant()
 
-    def _say_what_is_meant_for_nobody(self) -> None:
-        settings = self._settings
-        for what in unmatched(settings.policy, settings.orchestration.per_model, self._balancer.models()):
+    def _say_what_may_not_be_meant(self) -> None:
+        policy, orchestration, models = self._settings.policy, self._settings.orchestration, self._balancer.models()
+        alone = [name for name in models if not all(each.orchestration for each in self._balancer.endpoints(name))]
+        for what in (*unmatched(policy, orchestration.per_model, models), *unguarded(orchestration, alone)):
             _log.warning("%s", what)
 
     def _look_up(self, account: SubAccount) -> Models | None:

@@ -13,7 +13,7 @@ from dialects.capabilities.model_identity import identity
 from dialects.capabilities.models import Vendor, profile_for
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.registry import CLIENTS
-from gateway.config.model_overrides import unmatched
+from gateway.config.model_overrides import unguarded, unmatched
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.served_models import Ending, ServedModels
@@ -126,10 +126,10 @@ def examine(
             for account in accounts
             for model in (*account.deployments, *_added(account, settings, seen, orchestrated))
         }
-        findings.extend(
-            Finding(Mark.NOTE, _FILE, text)
-            for text in unmatched(settings.policy, settings.orchestration.per_model, sorted(deployed))
-        )
+        section = settings.orchestration
+        alone = {model for account in accounts for model in _alone(account, settings, seen)}
+        odd = (*unmatched(settings.policy, section.per_model, sorted(deployed)), *unguarded(section, sorted(alone)))
+        findings.extend(Finding(Mark.NOTE, _FILE, text) for text in odd)
     return Report(tuple(findings))
 
 
@@ -149,6 +149,14 @@ def _served(
     versions = versions_of(seen[account.name])
     names = dict.fromkeys([*account.deployments, *_added(account, settings, seen, orchestrated)])
     return {name: versions.get(name, ()) for name in names}
+
+
+def _alone(account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[Listed]]) -> Iterator[str]:
+    """Name the models that have deployments of their own."""
+    for model, deployments in account.deployments.items():
+        if not all(each.orchestration for each in deployments):
+            yield model
+    yield from _added(account, settings, seen, nothing)
 
 
 def _models(each: Listed, account: SubAccount, orchestrated: Orchestrated) -> Collection[str]:

@@ -1,13 +1,17 @@
-"""What the settings say about models under `routing`: whom it is meant for, and what is meant for nobody."""
+"""What the settings say about models under `routing` and `orchestration`: for whom it is, and what is for nobody."""
 
 import difflib
 from collections.abc import Collection, Iterator
 
 from gateway.config.mistakes import spelled
+from gateway.config.schema import OrchestrationSection
 from gateway.config.subaccounts import SubAccount
 from routing.model_names import FALLBACKS, ModelNames
 from routing.policy import Policy
 from routing.strategy import STRATEGIES
+
+_NAMED = 3
+"""How many models a warning names."""
 
 
 def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[str]) -> Iterator[str]:
@@ -24,6 +28,16 @@ def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[s
     for name, target in policy.aliases.items():
         if not names.knows(name):
             yield f"{spelled(('routing', 'aliases', name))}: leads nowhere: {_missing(target, deployed)}"
+
+
+def unguarded(section: OrchestrationSection, alone: Collection[str]) -> Iterator[str]:
+    """Say that of the models with deployments *alone*, some are asked there without the masking or filtering set."""
+    modules = ((model, section.modules_for(model)) for model in alone)
+    named = [model for model, around in modules if around.masking is not None or around.filtering is not None]
+    if named:
+        which = f"{', '.join(named[:_NAMED])}{' and others' * (len(named) > _NAMED)}"
+        have = "has" if len(named) == 1 else "have"
+        yield f"orchestration: masks and filters only where it answers; {which} {have} deployments that do without"
 
 
 def unused(accounts: Collection[SubAccount], policy: Policy) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import emulator
-from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from gateway.config.settings import load
 from gateway.gateway import Gateway
 from gateway.upstream.tokens import Token
@@ -257,10 +257,10 @@ def test_where_no_endpoint_can_be_had_a_request_is_over_before_its_first_attempt
 
 def test_a_stream_that_never_began_says_its_failure_in_the_dialect_of_the_client(build: Build) -> None:
     gateway = build()
-    exchange = ask(gateway, "anthropic-messages", model=CLAUDE, max_tokens=5, stream=True)
-    stream = gateway.stream(exchange)
-    said = stream._render_fault(Fault(FaultKind.OVERLOADED, "The model is overloaded."))
-    stream.close()
+    for endpoint in gateway.balancer.endpoints(CLAUDE):
+        gateway.balancer.breaker(endpoint).eject("stopped")
+    stream = gateway.stream(ask(gateway, "anthropic-messages", model=CLAUDE, max_tokens=5, stream=True))
+    said = b"".join(stream)
 
     assert said.startswith(b"event: error\ndata: ")
     assert b"overloaded_error" in said

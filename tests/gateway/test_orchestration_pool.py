@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.config.schema import OrchestrationSection
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount
@@ -31,7 +32,7 @@ def url(name: str) -> str:
 class Place:
     """A pool of one subaccount with an orchestration deployment of three models, and the clock and probe it has."""
 
-    def __init__(self, **configured: str) -> None:
+    def __init__(self, section: OrchestrationSection | None = None, **configured: str) -> None:
         deployments = {model: (Deployment(url(name)),) for model, name in configured.items()}
         account = SubAccount("eu", "default", KEY, deployments, discovery=True)
         self.now = 0.0
@@ -39,7 +40,8 @@ class Place:
         self.models: Collection[str] = ("gpt-5", "gpt-5.5", "claude")
         self.probed: list[str] = []
         self.answer: int | Exception = 503
-        settings = Settings({"eu": account}, policy=POLICY)
+        section = section or OrchestrationSection()
+        settings = Settings({"eu": account}, policy=POLICY, orchestration=section)
         self.balancer = LoadBalancer({}, policy=POLICY, clock=lambda: self.now)
         self.pool = EndpointPool(
             settings, self.balancer, self._get, self.probe, lambda: self.now, orchestrated=lambda _: self.models
@@ -101,6 +103,16 @@ def test_a_deployment_that_is_listed_by_hand_is_known_as_orchestration_once_it_w
     place = Place(claude="d9")
 
     assert place.served()["claude"] == [("d9", True, True)]
+
+
+def test_models_that_are_asked_without_the_masks_that_are_set_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Only those that have a deployment of their own."""
+    place = Place(other="d1", section=OrchestrationSection(masking={"providers": []}))
+    place.pool.refresh()
+
+    assert [text for text in caplog.messages if text.startswith("orchestration:")] == [
+        "orchestration: masks and filters only where it answers; other has deployments that do without"
+    ]
 
 
 def test_a_deployment_that_stops_is_ejected_for_all_its_models_and_readmitted() -> None:

@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from dialects.core.faults import Fault, FaultKind, Quota
-from routing.attempts import Countdown
 from routing.availability import NoEndpointError
 from routing.classification import CLASSIFICATIONS
 from routing.policy import CooldownPolicy, Policy, RetryPolicy
@@ -26,20 +25,34 @@ from tests.routing.scenes import (
 )
 
 
+class Ended:
+    """The lifetime of a request that may take no longer."""
+
+    def left(self) -> float:
+        return 0.0
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError(seconds)
+
+
 class TestParts:
     def test_attempts_at_another_part_go_where_the_first_may_go_and_know_nothing_of_its_faults(self, router_of):
         first = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5", sticky="eu/d1")
         next(first).failed(DOWN)
-        lifetime = Countdown(first._environment, "gpt-5")
-        second = first.again(lifetime)
+        second = first.again(Ended())
         attempt = next(second)
         attempt.answered()
 
         assert (place(attempt), attempt.number, second.resolution) == ("eu/d1", 1, first.resolution)
-        assert second._plan.lifetime is lifetime
         assert (first.trail, second.trail) == ("eu/d1 500", "eu/d1 ok")
         first.close()
         second.close()
+
+    def test_attempts_at_another_part_have_a_lifetime_of_their_own(self, router_of):
+        first = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
+        second = first.again(Ended())
+
+        assert [all_fail(attempts, DOWN) for attempts in (second, first)] == [["eu/d1"], ["us/d7", "eu/d1", "us/d7"]]
 
 
 class TestOneAttemptAfterAnother:

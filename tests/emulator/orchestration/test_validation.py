@@ -21,6 +21,11 @@ from tests.emulator.orchestration.completion import (
 
 CALL = {"id": "t1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
 CALLED = [user("a"), {"role": "assistant", "content": "", "tool_calls": [CALL]}]
+BROKEN = [
+    user("a"),
+    {"role": "assistant", "content": "", "tool_calls": [CALL | {"function": {"name": "f", "arguments": "{"}}]},
+    {"role": "tool", "tool_call_id": "t1", "content": "22"},
+]
 BLOCKS = [{"type": "text", "text": "22"}]
 TEMPLATE = "config.modules.prompt_templating.prompt"
 
@@ -126,6 +131,13 @@ LLM_MODULE = [
         {"template": [user([{"type": "file", "file": {"file_data": "data:text/plain;base64,YQ=="}}])]},
         "only supports PDF documents. Please provide a valid PDF file.",
     ),
+    (
+        SONNET,
+        {"template": [user([{"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}])]},
+        "Only base64-encoded images are supported.",
+    ),
+    *((model, {"template": BROKEN, "tools": [TOOL]}, "must be valid JSON") for model in (SONNET, GEMINI, NOVA)),
+    (GEMINI, {"template": [{"role": "tool", "tool_call_id": "t9", "content": "22"}]}, "'t9' was not found"),
     ("gpt-0", {}, "Model gpt-0 in version latest not found."),
     (GPT, {"version": "1999"}, "Model gpt-5 in version 1999 not found."),
     (OLD_SONNET, {}, f"Model {OLD_SONNET} in version latest not found."),

@@ -159,6 +159,16 @@ def test_a_setting_for_a_model_that_orchestration_alone_serves_is_meant_for_it()
     ]
 
 
+def test_a_model_that_is_asked_without_the_masks_that_are_set_is_told():
+    section = OrchestrationSection(masking={"providers": []})
+    found = of_orchestration(settings(account(discovery=True), orchestration=section), listed("d1"), ORCHESTRATION)
+
+    assert found[-1] == (
+        "--",
+        "orchestration: masks and filters only where it answers; gpt-4.1 has deployments that do without",
+    )
+
+
 @pytest.mark.parametrize(
     ("model", "orchestration", "discovery", "found"),
     [

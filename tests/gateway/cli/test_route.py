@@ -48,6 +48,17 @@ path      /converse-stream (streamed)"""
     assert explain(SETTINGS, "claude-sonnet-4-5", "openai", 3) == expected
 
 
+def test_orchestration_on_standby_is_shown_and_not_chosen() -> None:
+    spare = Deployment("https://api/v2/inference/deployments/d9", orchestration=True)
+    eu = SubAccount("eu", "default", KEY, {CLAUDE: (deployment("d1"), spare), "gpt-5.5": (spare,)})
+    beside, alone = (explain(Settings({"eu": eu}), model, "openai", 2) for model in (CLAUDE, "gpt-5.5"))
+
+    assert "eu/d1                                 1    0      2  ready\n" in beside
+    assert "eu/d9                                 1    0      0  ready, orchestration on standby\n" in beside
+    assert "protocol  orchestration, translated from openai-chat" in alone
+    assert "eu/d9                                 1    0      2  ready, orchestration on standby\n" in alone
+
+
 @pytest.mark.parametrize(
     ("client", "model", "said"),
     [

@@ -5,7 +5,8 @@ import logging
 import pytest
 
 from gateway.cli.route import explain
-from gateway.config.model_overrides import unmatched
+from gateway.config.model_overrides import unguarded, unmatched
+from gateway.config.schema import OrchestrationSection
 from gateway.config.settings import SettingsError
 from routing.model_names import ModelPolicies
 from routing.policy import ModelPolicy, Policy
@@ -83,6 +84,25 @@ def test_modules_for_a_model_that_is_not_deployed_are_told() -> None:
         "orchestration.per_model.gpt-5o: has no effect: gpt-5o is not deployed; did you mean gpt-5?",
         "orchestration.per_model.fast: has no effect: fast is not deployed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("section", "alone", "said"),
+    [
+        ({}, [CLAUDE], []),
+        ({"timeout": 5}, [CLAUDE], []),
+        ({"masking": {"providers": []}}, [], []),
+        ({"masking": {"providers": []}}, ["a"], ["a has deployments that do without"]),
+        ({"filtering": {"input": {}}}, ["a", "b"], ["a, b have deployments that do without"]),
+        ({"filtering": {"input": {}}}, ["a", "b", "c", "d"], ["a, b, c and others have deployments that do without"]),
+        ({"per_model": {"b": {"filtering": {"input": {}}}}}, ["a", "b"], ["b has deployments that do without"]),
+        ({"masking": {"providers": []}, "per_model": {"a": {"masking": None}}}, ["a"], []),
+    ],
+)
+def test_models_that_are_asked_without_the_masks_and_filters_that_are_set_are_told(section, alone, said) -> None:
+    told = list(unguarded(OrchestrationSection.model_validate(section), alone))
+
+    assert told == [f"orchestration: masks and filters only where it answers; {what}" for what in said]
 
 
 def test_they_are_told_at_start_once_it_is_known_what_is_deployed(caplog: pytest.LogCaptureFixture) -> None:

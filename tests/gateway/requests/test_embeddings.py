@@ -12,9 +12,10 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.embeddings.openai import parse_request
 from dialects.embeddings.registry import parts_of
 from dialects.interface import Envelope
+from dialects.orchestration.modules import Modules
 from dialects.translator import ClientRequest
 from gateway.requests.embeddings import EmbeddingExchange
-from gateway.requests.exchange import IncomingRequest
+from gateway.requests.exchange import IncomingRequest, SharedResources
 from routing.attempts import Attempt
 from routing.endpoint import Endpoint
 from tests.routing.scenes import SleepingClock
@@ -60,6 +61,7 @@ def exchange(bench: Bench, **body: Any) -> EmbeddingExchange:
         bench.backends,
         bench.notes,
         ScriptedLifetime(60, bench.clock),
+        bench.shared,
     )
 
 
@@ -179,6 +181,20 @@ def test_orchestration_is_asked_in_its_own_form() -> None:
         {"config": {"modules": {"embeddings": {"model": model}}}, "input": {"text": ["Hello"]}}
     ]
     assert (answer["data"][0]["embedding"], answer["usage"]["total_tokens"]) == ([0.6, 0.8], 3)
+
+
+def test_orchestration_masks_what_the_settings_have_masked_in_every_call() -> None:
+    eu = replace(EU, orchestration=True)
+    masking = {"providers": [{"type": "sap_data_privacy_integration"}]}
+    data = [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}]
+    said = {"request_id": "r", "final_result": {"data": data, "usage": {"prompt_tokens": 3}}}
+    bench = Bench({eu: [json.dumps(said).encode()]})
+    bench.shared = SharedResources(modules_for=lambda model: Modules(masking=masking if model == TITAN else None))
+    exchange(bench, input=["a", "b"]).whole()
+
+    modules = [json.loads(body)["config"]["modules"] for body in bench.backends.bodies]
+    assert [each["masking"] for each in modules] == [masking, masking]
+    assert [sorted(each) for each in modules] == [["embeddings", "masking"]] * 2
 
 
 def test_what_cannot_be_said_is_dropped_and_named() -> None:
