@@ -74,7 +74,8 @@ def known_parameters(params: JSON, profile: ModelProfile, dropped: set[str]) -> 
     taken = _PARAMETERS.get(profile.vendor, _EVERYWHERE)
     if not profile.verbosity:
         taken -= {"verbosity"}
-    dropped |= {name for name, value in params.items() if name not in taken and value not in _SAYS_NOTHING}
+    lost = {name: value for name, value in params.items() if name not in taken}
+    dropped |= {name for name, value in lost.items() if value not in _SAYS_NOTHING or name == "parallel_tool_calls"}
     return {name: value for name, value in params.items() if name in taken}
 
 
