@@ -210,6 +210,6 @@ class OneProbe:
         return answer.result()
 
 
-def _running(pools: Mapping[str, Iterable[Endpoint]]) -> list[tuple[str, bool]]:
-    """List what the deployments are and say they run, which makes no other endpoints of them."""
-    return [(endpoint.runs, endpoint.orchestration) for pool in pools.values() for endpoint in pool]
+def _running(pools: Mapping[str, Iterable[Endpoint]]) -> list[str]:
+    """List what the deployments say they run, which makes no other endpoints of them."""
+    return [endpoint.runs for pool in pools.values() for endpoint in pool]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.schema import OrchestrationSection
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings
@@ -32,9 +33,10 @@ def url(name: str) -> str:
 class Place:
     """A pool of one subaccount with an orchestration deployment of three models, and the clock and probe it has."""
 
-    def __init__(self, section: OrchestrationSection | None = None, **configured: str) -> None:
+    def __init__(self, section: OrchestrationSection | None = None, *, down: bool = False, **configured: str) -> None:
         deployments = {model: (Deployment(url(name)),) for model, name in configured.items()}
         account = SubAccount("eu", "default", KEY, deployments, discovery=True)
+        self.down = down
         self.now = 0.0
         self.status = "RUNNING"
         self.models: Collection[str] = ("gpt-5", "gpt-5.5", "claude")
@@ -49,6 +51,8 @@ class Place:
         self.pool.refresh()
 
     def _get(self, _: SubAccount, __: str) -> Any:
+        if self.down:
+            raise FaultError(Fault(FaultKind.UNREACHABLE, "away"))
         raw = {"id": "d9", "deploymentUrl": url("d9"), "status": self.status, "scenarioId": "orchestration"}
         return {"count": 1, "resources": [raw]}
 
@@ -100,9 +104,13 @@ def test_models_come_and_go_with_what_is_orchestrated() -> None:
 
 
 def test_a_deployment_that_is_listed_by_hand_is_known_as_orchestration_once_it_was_looked_up() -> None:
-    place = Place(claude="d9")
+    place = Place(claude="d9", down=True)
+    with place.watched():
+        before = place.served()
+    place.down, place.models = False, ("claude",)
+    place.pool.refresh()
 
-    assert place.served()["claude"] == [("d9", True, True)]
+    assert (before, place.served()["claude"]) == ({"claude": [("d9", False, False)]}, [("d9", True, True)])
 
 
 def test_models_that_are_asked_without_the_masks_that_are_set_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
