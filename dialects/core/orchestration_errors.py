@@ -18,10 +18,11 @@ _FILTERS = ("input_filtering", "output_filtering")
 _RESULTS = ("intermediate_results", "module_results")
 _FILTERED = re.compile(r"content management policy|ResponsibleAIPolicyViolation|content_?filter", re.IGNORECASE)
 _NO_SUCH_MODEL = re.compile(
-    r"model [\w.:-]{1,100} (?:in version [\w.:-]{1,60} )?(?:is )?not (?:found|supported|available)"
-    r"|model name must be one of|no (?:running )?deployment",
-    re.IGNORECASE,
+    r"Model [\w.:-]{1,100} (?:in version [\w.:-]{1,60} )?(?:is )?not (?:found|supported|available)\.?\s*"
+    r"|Model name must be one of .*|No (?:running )?deployments? (?:was |were )?found\b.*",
+    re.IGNORECASE | re.DOTALL,
 )
+"""All that the service itself says of a model that it lacks; a vendor's words may quote anything of the request."""
 _NAME = re.compile(r"[A-Za-z0-9_ -]{1,40}")
 _MOST_NAMES = 12
 
@@ -63,9 +64,9 @@ def _read(message: str, location: str, rest: Mapping[Any, Any]) -> Orchestration
         words += _by_filters(rest)
     elif of_model and _FILTERED.search(words):
         kind, said = FaultKind.CONTENT_FILTERED, "content_filter"
-    elif of_model and status in (400, 404) and _NO_SUCH_MODEL.search(words):
-        # The deployment stays, but not for this model: another one may have it.
-        kind = FaultKind.GONE
+    elif of_model and status in (400, 404) and _NO_SUCH_MODEL.fullmatch(words):
+        # The deployment is well: another one may have the model, or that version of it.
+        kind = FaultKind.RESOURCE_NOT_FOUND
     headers = rest.get("headers")
     named = headers if isinstance(headers, dict) else {}
     kept = {str(name): value for name, value in named.items() if isinstance(value, str)}
