@@ -154,6 +154,51 @@ def test_the_quota_of_sap_ai_core_is_told_from_that_of_a_provider() -> None:
     assert fault_of_orchestration(error("429 - LLM Module: no capacity", 429)).quota is Quota.ENDPOINT
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"request_id": "r", "code": "429", "message": "429 - LLM Module: slow"},
+        {"code": "429", "message": "slow"},
+        {"code": 429, "message": "slow", "location": None},
+    ],
+)
+@pytest.mark.parametrize("results", ["intermediate_results", "module_results"])
+def test_an_error_of_another_shape_keeps_its_code_and_takes_no_advice_of_the_prompt(said: JSON, results: str) -> None:
+    said = {**said, results: {"templating": [{"role": "user", "content": "SECRET: retry after 50 seconds"}]}}
+    earlier = {"code": "500", "message": "failed"}
+    whole = [fault_from(429, {}, json.dumps(body).encode()) for body in ({"error": said}, {"error": [said]}, said)]
+    streamed = [fault_of_orchestration(said), fault_of_orchestration([earlier, said])]
+    for fault in (*whole, *streamed):
+        assert (fault.kind, fault.retry_after) == (FaultKind.RATE_LIMITED, None)
+        assert "SECRET" not in repr(fault)
+    for fault in streamed:
+        assert (fault.message, fault.status) == ("slow", 429)
+
+
+def test_an_error_whose_prompt_is_too_long_to_be_read_says_the_same_without_it() -> None:
+    said = error("400 - LLM Module: prompt is too long: 215432 tokens > 200000 maximum", results={"templating": PROMPT})
+    quoting = error('400 - LLM Module: you said {"a": 1,"intermediate_results": 2}', results={"templating": PROMPT})
+    for each in (said, quoting):
+        for status, body in in_shapes(each):
+            written = json.dumps(body).encode()
+            cut = written[: written.rindex(b"maximum context")]
+            expected = fault_from(status, {}, json.dumps(strip(body)).encode())
+
+            assert fault_from(status, {}, cut) == expected
+            assert "SECRET" not in repr(expected)
+
+
+def strip(body: JSON) -> JSON:
+    """An error as far as it comes before the first prompt that it repeats."""
+    match body:
+        case {"error": [first, *_]}:
+            return {"error": [strip(first)]}
+        case {"error": said}:
+            return {"error": strip(said)}
+        case _:
+            return {name: value for name, value in body.items() if not name.endswith("_results")}
+
+
 def test_an_error_that_does_not_say_where_it_happened_is_read_all_the_same() -> None:
     said = {"request_id": "r", "code": 429, "message": "429 - LLM Module: slow"}
 
