@@ -159,7 +159,8 @@ class Exchange:
         rendered = translator.render_request(profile)
         self.drop(rendered.dropped)
         if dialect == orchestration.DIALECT:
-            return translator, with_modules(rendered.body, self.modules_at(attempt.endpoint))
+            rendered = with_modules(rendered.body, self.modules_at(attempt.endpoint))
+            self.drop(rendered.dropped)
         return translator, rendered.body
 
     def modules_at(self, endpoint: Endpoint) -> Modules:
