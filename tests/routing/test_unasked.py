@@ -33,6 +33,14 @@ def test_what_failed_where_it_could_be_asked_is_what_the_caller_is_told(router_o
     assert attempts.final_fault.kind is FaultKind.OVERLOADED
 
 
+def test_a_refusal_that_is_ours_does_not_hide_a_quota_that_is_used_up(router_of):
+    attempts = router_of({"m": [EU1, SPARE]}, AT_ONCE).attempts("m")
+
+    assert outcome(attempts, fault=replace(BUSY, retry_after=40)) == ["eu/d1", "eu/orchestration"]
+    assert attempts.final_fault.kind is FaultKind.RATE_LIMITED
+    assert attempts.final_fault.retry_after == 40
+
+
 def test_where_it_can_be_asked_it_is_asked_again_as_often_as_without_orchestration(router_of):
     alone = all_fail(router_of({"m": [EU1]}).attempts("m"), DOWN)
     beside = outcome(router_of({"m": [EU1, SPARE]}).attempts("m"))
