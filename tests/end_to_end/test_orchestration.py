@@ -210,6 +210,19 @@ def test_a_deployment_of_the_model_alone_is_asked_first_and_orchestration_when_i
     assert broken == [(200, of_orchestration(both))] * 4
 
 
+def test_what_orchestration_cannot_be_asked_is_told_when_the_deployment_that_can_is_back(tmp_path: Path) -> None:
+    with serving_tenant(tenant("eu", "default", ("text-embedding-3-small",), copies=1), tmp_path) as proxy:
+        [direct] = proxy.cloud.deployments("text-embedding-3-small")
+        proxy.cloud.fault(direct, "429-provider", retry_after=30)
+        body = {"model": "text-embedding-3-small", "input": [[9906, 1917]]}
+        busy = proxy.ask("POST", "/v1/embeddings", body)
+        words = [proxy.ask("POST", "/v1/embeddings", body | {"input": "Hello"}) for _ in range(2)]
+
+    assert busy.status == 429
+    assert "retry-after" in busy.headers
+    assert [each.status for each in words] == [200, 200]
+
+
 def test_a_model_that_orchestration_alone_serves_is_served_beside(both: Proxy) -> None:
     assert answers(both, CLAUDE, 2) == [(200, of_orchestration(both))] * 2
 
