@@ -22,7 +22,7 @@ from tests.routing.scenes import (
 )
 
 
-class TestNoLaterError:
+class TestNoElsewhere:
     @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
     def test_the_same_endpoints_are_tried_again_after_a_pause_of_full_jitter(self, router_of, clock, chance):
         policy = Policy(retry=RetryPolicy(max_attempts=5, backoff_cap=1.0))
