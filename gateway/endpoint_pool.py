@@ -27,7 +27,7 @@ from gateway.upstream.discovery import (
 from routing.endpoint import Endpoint
 from routing.events import RoutingEvent
 from routing.health import HealthChecker
-from routing.health_checker import answered_lately
+from routing.health_checker import deployments_heard_from
 from routing.load_balancer import LoadBalancer
 from routing.model_names import Unlisted
 
@@ -170,17 +170,9 @@ class EndpointPool:
         before = self._found.get(account.name, {})
         if before and not listed:
             _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
-        answers = self._answered_lately(account.name).__contains__
+        states = (each for each in self._balancer.snapshot() if each.endpoint.subaccount == account.name)
+        answers = deployments_heard_from(states, self._settings.policy).__contains__
         return merge_listing(account, listed, before, answers, unnamed)
-
-    def _answered_lately(self, subaccount: str) -> set[str]:
-        """Name the deployments of a subaccount that answered lately."""
-        policy, states = self._settings.policy, self._balancer.snapshot()
-        return {
-            state.endpoint.deployment
-            for state in states
-            if state.endpoint.subaccount == subaccount and answered_lately(state, policy)
-        }
 
     def _serve(self) -> None:
         accounts = self._settings.subaccounts

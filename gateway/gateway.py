@@ -41,6 +41,7 @@ from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
 from gateway.requests.streaming import StreamedAnswer
+from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.served_models import EndingsWatch, ServedModels
 from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.client import AICoreClient
@@ -150,7 +151,8 @@ class Gateway:
         self._timeouts_for = lru_cache(_MOST_MODELS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
         modules_for = lru_cache(_MOST_MODELS)(settings.orchestration.modules_for)
-        self._shared = SharedResources(fetch=fetcher, modules_for=modules_for)
+        unstreamed = UnstreamedModels(lambda endpoint: not self._served.streams(endpoint.model), clock)
+        self._shared = SharedResources(fetch=fetcher, modules_for=modules_for, unstreamed=unstreamed)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
         self._readiness = ReadinessProbe(
