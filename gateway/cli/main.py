@@ -139,10 +139,10 @@ def route(context: click.Context, model: str, config: Path | None, client: str, 
     """Say where requests for MODEL would go, and why. No model is asked."""
     settings = _loaded(_given(config or context.obj))
     with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as management:
-        settings, failed = looked_up(settings, management)
-    _warn([f"the deployments of {name} cannot be listed: {why}" for name, why in failed.items()])
+        found = looked_up(settings, management)
+    _warn([f"the deployments of {name} cannot be listed: {why}" for name, why in found.failed.items()])
     try:
-        click.echo(explain(settings, model, client, times, failed))
+        click.echo(explain(found.settings, model, client, times, found.failed, found.successors))
     except ValueError as error:
         _fail(str(error))
 

@@ -111,7 +111,7 @@ def pools(settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
                     resource_group=account.resource_group,
                     weight=each.weight * account.weight,
                     tier=each.tier + account.tier,
-                    runs=each.runs or (model if each.orchestration else ""),
+                    runs=each.runs or (settings.orchestration.named(model) if each.orchestration else ""),
                     orchestration=each.orchestration,
                     standby=each.orchestration and settings.orchestration.standby,
                 )
