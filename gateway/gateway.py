@@ -45,7 +45,7 @@ from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.served_models import EndingsWatch, ServedModels
 from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.client import AICoreClient
-from gateway.upstream.discovery import Management
+from gateway.upstream.discovery import Management, Orchestration
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.orchestrated_models import OrchestratedModels
 from gateway.upstream.tokens import TokenSource
@@ -132,11 +132,12 @@ class Gateway:
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
         self._catalogue = Catalogue(settings.subaccounts.values(), get, clock)
         self._served = ServedModels(self._catalogue)
-        orchestrated = OrchestratedModels(settings.orchestration, self._catalogue.look_up, self._today)
+        orchestrated = OrchestratedModels(settings.orchestration, self._catalogue, self._today)
+        orchestration = Orchestration(orchestrated, orchestrated.ask)
         self._endings = EndingsWatch(
             settings.subaccounts.values(), self._catalogue, self._served, self._versions, self._today
         )
-        self._pool = EndpointPool(settings, self.balancer, get, probe, clock, orchestrated=orchestrated)
+        self._pool = EndpointPool(settings, self.balancer, get, probe, clock, orchestration=orchestration)
         events.subscribe(self._pool.listen)
         sleep = threading.Event().wait
         self.router = RequestRouter(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
 
@@ -169,12 +169,13 @@ class Exchange:
         dialect = attempt.protocol.dialect
         request = self.request_for(attempt)
         profile = profile_for(attempt.endpoint.backend)
-        translator = translator_for(request, dialect, profile, unfolding=unfolding)
-        rendered = translator.render_request(profile)
-        self.drop(rendered.dropped)
-        if _is_orchestrated(attempt):
-            return translator, with_modules(rendered.body, self.modules_at(attempt.endpoint))
-        return translator, rendered.body
+        with unwritable_as_unasked():
+            translator = translator_for(request, dialect, profile, unfolding=unfolding)
+            rendered = translator.render_request(profile)
+            self.drop(rendered.dropped)
+            if _is_orchestrated(attempt):
+                return translator, with_modules(rendered.body, self.modules_at(attempt.endpoint))
+            return translator, rendered.body
 
     def modules_at(self, endpoint: Endpoint) -> Modules:
         """Give what orchestration does around the model of an endpoint."""
@@ -478,6 +479,17 @@ class unreadable_as_fault:  # noqa: N801 - used as a function is
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, _UNREADABLE):
             raise FaultError(Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense.")) from error
+
+
+class unwritable_as_unasked:  # noqa: N801 - used as a function is
+    """Within, a request is written for an endpoint; where it cannot be, that one is not asked, and another may be."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, FaultError):
+            raise FaultError(replace(error.fault, unasked=True)) from error
 
 
 def _one_line(value: str) -> str:
