@@ -27,7 +27,7 @@ from gateway.upstream.discovery import (
 from routing.endpoint import Endpoint
 from routing.events import RoutingEvent
 from routing.health import HealthChecker
-from routing.health_checker import deployments_answering
+from routing.health_checker import deployments_heard_from
 from routing.load_balancer import LoadBalancer
 from routing.model_names import Unlisted
 
@@ -171,7 +171,7 @@ class EndpointPool:
         if before and not listed:
             _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
         states = (each for each in self._balancer.snapshot() if each.endpoint.subaccount == account.name)
-        answers = deployments_answering(states, self._settings.policy).__contains__
+        answers = deployments_heard_from(states, self._settings.policy).__contains__
         return merge_listing(account, listed, before, answers, unnamed)
 
     def _serve(self) -> None:

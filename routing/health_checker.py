@@ -44,7 +44,7 @@ def is_known_not_to_run(status: str) -> bool:
     return status.upper() in _NOT_RUNNING
 
 
-def deployments_answering(states: Iterable[EndpointState], policy: Policy) -> set[str]:
+def deployments_heard_from(states: Iterable[EndpointState], policy: Policy) -> set[str]:
     """Name the deployments that answered, for whatever model, so lately that no gap in a list is believed."""
     longest = _ROUNDS * policy.discovery_interval
     return {state.endpoint.deployment for state in states if state.answered <= longest}
@@ -73,12 +73,12 @@ class _ListingReview:
             log.warning("cannot list the deployments of %s: %s", subaccount, type(error).__name__)
             return
         if not self._is_mistaken(subaccount, found):
-            answering = deployments_answering(states, self._policy)
+            heard_from = deployments_heard_from(states, self._policy)
             for state in states:
                 with suppress(KeyError):  # it has left meanwhile
                     breaker = self._balancer.breaker(state.endpoint)
                     status = found.get(state.endpoint.deployment, "not found")
-                    self._compare(breaker, status, answers=state.endpoint.deployment in answering)
+                    self._compare(breaker, status, answers=state.endpoint.deployment in heard_from)
 
     def _is_mistaken(self, subaccount: str, found: Mapping[str, str]) -> bool:
         """Whether an empty list is not believed yet; it is only asked of subaccounts that have endpoints."""

@@ -138,7 +138,6 @@ _CALLERS_OWN = frozenset(
         FaultKind.TOO_LARGE,
         FaultKind.NOT_FOUND,
         FaultKind.REQUEST_FORBIDDEN,
-        FaultKind.RESOURCE_NOT_FOUND,
     }
 )
 

@@ -4,7 +4,8 @@ from dialects import openai_responses
 from dialects.capabilities.models import profile_for
 from dialects.core.faults import invalid
 from dialects.translator import ClientResponse
-from gateway.requests.exchange import Exchange, unreadable_as_fault, unwritable_as_unasked
+from gateway.requests.exchange import Exchange
+from gateway.requests.translation_faults import unreadable_as_fault, unwritable_as_unasked
 from routing.attempts import Attempt
 from routing.protocols.openai_responses import CompactionProtocol
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from gateway.observability.metrics import ExchangeRecord, Observer
 from gateway.requests.lifetime import Descriptor, Interest, Lifetime
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
+from gateway.requests.translation_faults import unreadable_as_fault, unwritable_as_unasked
 from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.upstream.stream_reader import StreamReader
 from routing.attempts import Attempt, Attempts
@@ -32,7 +33,6 @@ from routing.endpoint import Endpoint
 from routing.model_names import How
 from routing.policy import Timeouts
 
-_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 _LONGEST = 1000
 """How many characters of a header are sent."""
 DEFECT = Fault(FaultKind.DEFECT, "The proxy itself failed.")
@@ -468,28 +468,6 @@ def item_ids(response: JSON) -> tuple[str, ...]:
     output = response.get("output")
     items = output if isinstance(output, list) else []
     return tuple(item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str))
-
-
-class unreadable_as_fault:  # noqa: N801 - used as a function is
-    """Within, an answer is understood; one that makes no sense raises `FaultError`."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, _UNREADABLE):
-            raise FaultError(Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense.")) from error
-
-
-class unwritable_as_unasked:  # noqa: N801 - used as a function is
-    """Within, a request is written for an endpoint; where it cannot be, that one is not asked, and another may be."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, FaultError):
-            raise FaultError(replace(error.fault, unasked=True)) from error
 
 
 def _one_line(value: str) -> str:
