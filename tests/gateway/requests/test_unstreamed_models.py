@@ -106,11 +106,13 @@ def test_what_the_catalogue_says_is_not_streamed_is_asked_whole_at_once() -> Non
 
 @pytest.mark.parametrize("refusal", [[REFUSAL], [IN_THE_STREAM]], ids=["status", "stream"])
 def test_whoever_finds_out_is_asked_again_without_blame_and_nobody_finds_out_twice(refusal: Steps) -> None:
-    bench, backends = bench_of({EU: WHOLE}, refusal, threshold=1)
+    in_flight: list[int] = []
+    bench, backends = bench_of({EU: [lambda: in_flight.append(bench.in_flight), *WHOLE]}, refusal, threshold=1)
     pieces = [heard(bench) for _ in range(3)]
 
     assert [text_of(each) for each in pieces] == ["Hello world"] * 3
     assert backends.streams == [True, False, False, False]
+    assert in_flight == [1, 1, 1]
     assert [(each.outcome, each.attempts) for each in bench.notes.records] == [("ok", 1)] * 3
     [state] = bench.balancer.snapshot()
     assert (state.circuit, state.last_error, state.in_flight) == (Circuit.CLOSED, None, 0)
