@@ -57,6 +57,7 @@ class Unstreamed(Backends):
         self.streams.append(stream)
 
         assert stream == ("stream" in body.get("config", body))
+        assert len(self.streams) < 9
         if stream:
             return ScriptedReader(self._refusal, lifetime, timeouts.answer, self._clock)
         return reader
