@@ -4,7 +4,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from gateway.cli.connect.start import start
 from gateway.cli.connect.tool import KEY_VARIABLE, ConnectError
 from gateway.cli.demo import KEY, Demo
 from gateway.cli.route import explain, looked_up
+from gateway.config.environment import for_demo, names_subaccounts
 from gateway.config.mistakes import ServiceKeyError
 from gateway.config.service_keys import find, home_folder
 from gateway.config.settings import Settings, SettingsError, load
@@ -226,7 +227,8 @@ def main(create: "CreateApplication") -> None:
 
 def _run(path: Path | None, overrides: dict[str, Any], create: "CreateApplication", *, demo: bool) -> int:
     """Check everything that can go wrong before the first request, then serve; give the exit code."""
-    settings = _loaded(path).overridden(**overrides)
+    env = for_demo(os.environ) if demo else os.environ
+    settings = _loaded(path, env).overridden(**overrides)
     wanted = settings.host
     try:
         address = address_of(settings.host)
@@ -249,7 +251,7 @@ def _run(path: Path | None, overrides: dict[str, Any], create: "CreateApplicatio
         _say(_TRY.format(url=base, key=KEY))
 
     def load_again() -> Settings:
-        again = load(path, os.environ, home_folder()).overridden(**overrides)
+        again = load(path, env, home_folder()).overridden(**overrides)
         return replace(again, host=address) if again.host == wanted else again
 
     try:
@@ -308,7 +310,8 @@ def _found(config: Path | None) -> Path | None:
 def _is_configured(path: Path | None) -> bool:
     """Tell whether there is anything to serve; a key that cannot be used counts, and is complained of later."""
     try:
-        return path is not None or find(os.environ, home_folder()) is not None
+        found = path is not None or names_subaccounts(os.environ)
+        return found or find(os.environ, home_folder()) is not None
     except ServiceKeyError:
         return True
 
@@ -321,10 +324,10 @@ def _given(config: Path | None) -> Path | None:
     return path
 
 
-def _loaded(path: Path | None, *, warn: bool = True) -> Settings:
+def _loaded(path: Path | None, env: Mapping[str, str] = os.environ, *, warn: bool = True) -> Settings:
     """Load the settings and say what is odd about them, or what is wrong, and leave."""
     try:
-        settings = load(path, os.environ, home_folder())
+        settings = load(path, env, home_folder())
     except SettingsError as error:
         _warn(error.warnings)
         _fail(*str(error).splitlines())

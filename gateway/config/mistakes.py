@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ _OBJECT: Final = "must be an object, not {kind}; write it in braces, as in {{…
 _WHOLE: Final = "must be a whole number, not {kind}; write one without quotes"
 _NUMBER: Final = "must be a number, not {kind}; write one without quotes"
 _BOOLEAN: Final = "must be true or false, not {kind}; write one of them without quotes"
+_OBJECT_AS_JSON: Final = 'must be an object; write it as JSON, as in {{"…": "…"}}'
 _MESSAGES: Final = {
     # pydantic's name of a mistake   what is wrong, and what to write instead
     "missing": "is missing; write it",
@@ -38,6 +39,19 @@ _MESSAGES: Final = {
     "literal_error": "is unknown; write {expected}",
     "value_error": "{error}",
 }
+
+_OF_VARIABLES: Final = {
+    # the same where an environment variable holds a plain text
+    "list_type": 'must be a list; write it as JSON, as in ["…"]',
+    "dict_type": _OBJECT_AS_JSON,
+    "model_type": _OBJECT_AS_JSON,
+    "dataclass_type": _OBJECT_AS_JSON,
+    "int_parsing": "must be a whole number; write digits alone",
+    "float_parsing": "must be a number; write one as in 2.5",
+    "bool_parsing": "must be true or false; write one of them",
+}
+
+_WORD: Final = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +82,41 @@ class Findings:
         self.env = env
         self.home = home
         self.mistakes: list[Mistake] = []
-        self.warnings: list[str] = []
+        self.texts: set[Place] = set()
+        """The places that an environment variable sets to a plain text."""
+        self._odd: list[Mistake] = []
+        self._variables: dict[str, str] = {}
+        """By the place in the config file, the environment variable that sets what is there."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd, a line for each."""
+        return tuple(f"{each.where}: {each.what}" for each in map(self._as_set, self._odd))
+
+    @property
+    def complaints(self) -> tuple[Mistake, ...]:
+        """What is wrong; an environment variable is named instead of the place in the file that it sets."""
+        return tuple(map(self._as_set, self.mistakes))
+
+    def name_variable(self, place: Place, name: str, *, is_text: bool) -> None:
+        """Note that the environment variable *name* sets what is at *place*, to a plain text or to JSON."""
+        self._variables[spelled(place)] = name
+        if is_text:
+            self.texts.add(place)
+
+    def variable(self, where: str) -> str | None:
+        """Name the environment variable that sets what is at *where*, if one does."""
+        place = max((each for each in self._variables if _is_within(where, each)), key=len, default=None)
+        return None if place is None else self._variables[place] + where[len(place) :]
+
+    def _as_set(self, mistake: Mistake) -> Mistake:
+        """Give a mistake with the environment variable that made it, if one did, instead of its place in the file."""
+        name = self.variable(mistake.where)
+        if name is None and mistake.where:
+            words = _WORD.findall(mistake.what)
+            below = (each for each in self._variables if _is_within(each, mistake.where))
+            name = next((self._variables[each] for each in below if each.rpartition(".")[2] in words), None)
+        return mistake if name is None else Mistake(name, mistake.what)
 
     def wrong(self, where: str, what: str) -> None:
         """Report something that cannot stay as it is."""
@@ -76,12 +124,11 @@ class Findings:
 
     def odd(self, where: str, what: str) -> None:
         """Report something that may not be meant as it is."""
-        self.warnings.append(f"{where}: {what}")
+        self._odd.append(Mistake(where, what))
 
     def reported(self, where: str) -> bool:
         """Whether there is a mistake at a place or below it."""
-        below = (f"{where}.", f"{where}[")
-        return any(each.where == where or each.where.startswith(below) for each in self.mistakes)
+        return any(_is_within(each.where, where) for each in self.mistakes)
 
     @contextmanager
     def of_key(self, where: str, file: Path | None = None) -> Iterator[None]:
@@ -102,7 +149,9 @@ class Findings:
         if not name.strip():
             self.wrong(where, "is empty; write the path of a file")
             return None
-        beside, here = self.folder / name, Path(name)
+        set_apart = self.variable(where) is not None
+        here = Path(name)
+        beside = here if set_apart else self.folder / name
         try:
             if beside.is_file():
                 return beside
@@ -112,14 +161,19 @@ class Findings:
         except OSError as error:
             self.wrong(where, f"cannot look for {beside}: {error.strerror}")
             return None
-        self.wrong(where, f"there is no file {beside}; paths start from the folder of the config file")
+        start = "the current folder" if set_apart else "the folder of the config file"
+        self.wrong(where, f"there is no file {beside}; paths start from {start}")
         return None
 
 
-def described(error: ValidationError) -> Iterator[tuple[Place, str, str]]:
-    """Give the place, pydantic's name and our description of each mistake; the value itself may be a secret."""
+def described(error: ValidationError, texts: Container[Place] = ()) -> Iterator[tuple[Place, str, str]]:
+    """Give the place, pydantic's name and our description of each mistake; the value itself may be a secret.
+
+    *texts* are the places where an environment variable holds a plain text.
+    """
     for each in error.errors(include_url=False):
-        message = _MESSAGES.get(each["type"])
+        of_variables = _OF_VARIABLES.get(each["type"]) if each["loc"] in texts else None
+        message = of_variables or _MESSAGES.get(each["type"])
         words = {"kind": kind(each["input"]), **each.get("ctx", {})}
         yield each["loc"], each["type"], message.format(**words) if message else each["msg"]
 
@@ -139,6 +193,11 @@ def kind(value: object) -> str:
             return "an object"
         case _:
             return "a list"
+
+
+def _is_within(where: str, outer: str) -> bool:
+    """Tell whether the place *where* is *outer*, or below it."""
+    return where.startswith(outer) and where[len(outer) : len(outer) + 1] in ("", ".", "[", " ")
 
 
 def spelled(place: Iterable[str | int]) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
 
+from gateway.config.environment import PREFIX, overlaid
 from gateway.config.mistakes import Findings, Mistake, Place, ServiceKeyError, described, spelled
 from gateway.config.model_overrides import unused
 from gateway.config.schema import ConfigFile, Filters, OrchestrationSection, ServerSection, json_schema, known_keys
@@ -44,7 +45,8 @@ class SettingsError(ValueError):
         self.mistakes = tuple(mistakes)
         self.warnings = tuple(warnings)
         lines = (
-            f"{source}: {each.where}: {each.what}" if each.where else f"{source}: {each.what}" for each in mistakes
+            ": ".join(filter(None, ("" if each.where.startswith(PREFIX) else source, each.where, each.what)))
+            for each in mistakes
         )
         super().__init__("\n".join(lines))
 
@@ -87,7 +89,7 @@ class Settings:
 
 
 def load(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings:
-    """Read the settings from *path*, or from the environment alone; raise `SettingsError` with every mistake."""
+    """Read the settings from *path* and the environment, which goes first; raise `SettingsError` with every mistake."""
     return _Loader(path, env, home).settings()
 
 
@@ -201,11 +203,11 @@ class _Loader:
             raise self._error()
         for where, what in unused(settings.subaccounts.values(), settings.policy):
             self._found.odd(where, what)
-        return replace(settings, warnings=tuple(self._found.warnings))
+        return replace(settings, warnings=self._found.warnings)
 
     def _config(self) -> ConfigFile:
         """Read the file into its shape; what has a mistake is reported and left out, so that the rest is read."""
-        raw = self._with_new_names(self._raw())
+        raw = overlaid(self._with_new_names(self._raw()), self._found)
         config, complaints = self._validated(raw, "forbid")
         if config is not None:
             return config
@@ -232,7 +234,7 @@ class _Loader:
         try:
             return ConfigFile.model_validate(raw, extra=extra, context=self._found.env), ()
         except ValidationError as error:
-            return None, tuple(described(error))
+            return None, tuple(described(error, self._found.texts))
 
     def _with_new_names(self, raw: Any) -> Any:
         """Read a section under the name that it had before, with a warning."""
@@ -322,13 +324,13 @@ class _Loader:
         return _LOOPBACK
 
     def _error(self) -> SettingsError:
-        return SettingsError(str(self._path or "environment"), self._found.mistakes, self._found.warnings)
+        return SettingsError(str(self._path or "environment"), self._found.complaints, self._found.warnings)
 
 
 def _take_out(raw: Any, place: Place) -> None:
-    """Remove what holds a mistake: a key of a subaccount or of a section, or else one at the top."""
+    """Remove what holds a mistake: a key of a subaccount, of `routing` or of `upstream`, or else one at the top."""
     if place:
-        depth = {"subAccounts": 3, "orchestration": 2, "routing": 2, "upstream": 2}.get(str(place[0]), 1)
+        depth = {"subAccounts": 3, "routing": 2, "upstream": 2}.get(str(place[0]), 1)
         *outer, key = [step for step in place if step != "[key]"][:depth]  # Pydantic adds it to the place of a name.
         for step in outer:
             raw = raw[step]

@@ -74,6 +74,50 @@ def test_options_count_before_the_config_file(ask: Ask, config: Callable[..., No
     assert "Try it" not in told.stderr
 
 
+def test_variables_count_before_the_config_file_and_options_before_both(
+    ask: Ask, config: Callable[..., None], served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    config(port=9, log_level="error")
+    monkeypatch.setenv("SAP_AI_PROXY_PORT", "10")
+    monkeypatch.setenv("SAP_AI_PROXY_LOG_LEVEL", "warning")
+    told = ask("--port", str(port))
+
+    assert told.exit_code == 0
+    [settings] = served
+    assert (settings.port, settings.log_level) == (port, "warning")
+
+
+def test_a_subaccount_in_a_variable_is_served_without_a_file_and_no_demo(
+    ask: Ask, cloud: Cloud, served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = config_of(cloud, {"gpt-4.1": []})["subAccounts"]["eu"]
+    monkeypatch.setenv("SAP_AI_PROXY_SUBACCOUNTS__EU__SERVICE_KEY", json.dumps(account["service_key"]))
+    monkeypatch.setenv("SAP_AI_PROXY_PORT", str(free_port()))
+    told = ask()
+
+    assert told.exit_code == 0
+    [settings] = served
+    assert list(settings.subaccounts) == ["eu"]
+    assert "demo" not in told.stderr
+
+
+def test_a_demo_serves_nobodys_account_and_takes_the_port_of_the_variable(
+    ask: Ask, served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("SAP_AI_PROXY_SUBACCOUNTS__MINE__SERVICE_KEY", "{}")
+    monkeypatch.setenv("SAP_AI_PROXY_SECRET_AUTHENTICATION_TOKENS", '["sk-mine"]')
+    monkeypatch.setenv("SAP_AI_PROXY_PORT", str(port))
+    told = ask("--demo")
+
+    assert told.exit_code == 0
+    [settings] = served
+    assert settings.port == port
+    assert "mine" not in settings.subaccounts
+    assert [token.reveal() for token in settings.tokens] == ["sk-demo"]
+
+
 def test_a_host_that_leads_nowhere_is_one_clear_line(
     ask: Ask, config: Callable[..., None], served: list[Settings]
 ) -> None:

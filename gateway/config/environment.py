@@ -1,0 +1,219 @@
+"""Settings in environment variables: each one that the config file may hold, under `SAP_AI_PROXY_` and its path."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any, Final
+
+from gateway.config.mistakes import Findings
+from gateway.config.schema import json_schema
+
+_Path = tuple[str, ...]
+
+PREFIX: Final = "SAP_AI_PROXY_"
+_BETWEEN: Final = "__"
+"""What stands between the keys of a path."""
+_SAME_KEYS: Final = (
+    # keys of one object that say the same
+    ("service_key", "service_key_json"),
+    ("include", "include_filters"),
+    ("exclude", "exclude_filters"),
+)
+_SAME_PLACES: Final[tuple[tuple[_Path, _Path], ...]] = (
+    (("host",), ("server", "host")),
+    (("port",), ("server", "port")),
+)
+_FOR_A_DEMO: Final = ("host", "port", "server", "log_level", "log_format")
+"""What says how the proxy runs, and not whom it asks or who may call."""
+_LIKENESS: Final = 0.75
+"""How similar a key is that may have been meant."""
+_LIKENESS_OF_WHOLE: Final = 0.92
+"""How similar the whole name of a variable is that may have been meant."""
+_OF_KUBERNETES: Final = re.compile(
+    rf"{PREFIX}(PORT=(tcp|udp|sctp)://.*|(SERVICE_HOST|SERVICE_PORT|PORT_\d+_(TCP|UDP|SCTP))(_[A-Z0-9_]+)?=.*)"
+)
+"""What Kubernetes sets in each container beside a service that is called sap-ai-proxy."""
+
+
+def variables(env: Mapping[str, str]) -> dict[str, str]:
+    """Pick the variables that hold settings; an empty one counts as not set."""
+    return {
+        name: text
+        for name, text in env.items()
+        if name.startswith(PREFIX) and text.strip() and not _OF_KUBERNETES.fullmatch(f"{name}={text}")
+    }
+
+
+def names_subaccounts(env: Mapping[str, str]) -> bool:
+    """Tell whether a variable holds a subaccount."""
+    return any(_first_key(name) == "subaccounts" for name in variables(env))
+
+
+def for_demo(env: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the variables that say whom the proxy asks, or who may call: a demo has its own of these."""
+    held = variables(env)
+    return {name: text for name, text in env.items() if name not in held or _first_key(name) in _FOR_A_DEMO}
+
+
+def overlaid(raw: Any, findings: Findings) -> Any:
+    """Put what the variables say over *raw*, which the config file says; what is wrong with them goes to *findings*.
+
+    A variable replaces what stands at its place, the whole of an object too. Of two that meet, the one with the
+    longer path adds to the other.
+    """
+    held = variables(findings.env)
+    if not held or not isinstance(raw, dict):
+        return raw
+    raw, tree = deepcopy(raw), _Tree(json_schema())
+    by_depth = sorted(held, key=lambda name: (name.count(_BETWEEN), name))
+    said: dict[_Path, str] = {}
+    for name in by_depth:
+        place = _place(name, raw, tree, findings)
+        if place is None:
+            continue
+        if place in said:
+            findings.wrong(name, f"says the same as {said[place]}; keep one of them")
+            continue
+        try:
+            value = _value(held[name])
+        except ValueError as error:
+            findings.wrong(name, f"is no JSON: {error}")
+            continue
+        said[place] = name
+        findings.name_variable(place, name, is_text=isinstance(value, str))
+        for twin in _twins(place):
+            if twin not in said:
+                _take_out(raw, twin)
+        _put(raw, place, value)
+    return raw
+
+
+class _Tree:
+    """The shape of the config file: which keys there are at a place."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._root = schema
+
+    def keys(self, place: _Path) -> list[str] | None:
+        """List the keys that an object at *place* has; None where it has names that users chose, or is no object."""
+        found = [key for node in self._at(place) for key in node.get("properties", ())]
+        return found or None
+
+    def places(self, place: _Path = ()) -> Iterator[_Path]:
+        """List the places that are not below a name that users chose."""
+        for key in self.keys(place) or ():
+            yield (*place, key)
+            yield from self.places((*place, key))
+
+    def is_named(self, place: _Path) -> bool:
+        """Tell whether users choose the names of what is at *place*."""
+        return any(isinstance(node.get("additionalProperties"), Mapping) for node in self._at(place))
+
+    def _at(self, place: _Path) -> list[Mapping[str, Any]]:
+        nodes = list(self._choices(self._root))
+        for step in place:
+            below = (node.get("properties", {}).get(step) or node.get("additionalProperties") for node in nodes)
+            nodes = [choice for node in below if isinstance(node, Mapping) for choice in self._choices(node)]
+        return nodes
+
+    def _choices(self, node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """List the shapes that something of the shape *node* may have."""
+        if "$ref" in node:
+            node = self._root["$defs"][node["$ref"].rpartition("/")[2]]
+        yield node
+        for each in (*node.get("anyOf", ()), *node.get("allOf", ())):
+            yield from self._choices(each)
+
+
+def _place(name: str, raw: Mapping[str, Any], tree: _Tree, findings: Findings) -> _Path | None:
+    """Find the place that the variable *name* is for; one that is for none has no effect, and is reported."""
+    place: _Path = ()
+    for step in name.removeprefix(PREFIX).split(_BETWEEN):
+        keys, there = tree.keys(place), _get(raw, place)
+        key = _same(step, keys or ())
+        if key is None and tree.is_named(place):
+            named = list(there) if isinstance(there, Mapping) else []
+            key = step if step in named else (_same(step, named) or step.lower())
+        if not key:
+            findings.odd(name, f"this variable is unknown and has no effect{_hint(name, place, step, tree)}")
+            return None
+        place += (key,)
+    return place
+
+
+def _hint(name: str, place: _Path, step: str, tree: _Tree) -> str:
+    """Say what may have been meant by the variable *name*, whose *step* leads nowhere from *place*."""
+    keys = tree.keys(place)
+    if keys is None:
+        return f"; write JSON into {variable_of(place)}"
+    near = difflib.get_close_matches(step.lower(), {key.lower(): key for key in keys}, n=1, cutoff=_LIKENESS)
+    meant = [variable_of((*place, key)) for key in near]
+    meant = meant or difflib.get_close_matches(name, map(variable_of, tree.places()), n=1, cutoff=_LIKENESS_OF_WHOLE)
+    return f"; did you mean {meant[0]}?" if meant else ""
+
+
+def variable_of(place: _Path) -> str:
+    """Name the variable for a place of the file."""
+    return PREFIX + _BETWEEN.join(str(step).upper() for step in place)
+
+
+def _same(step: str, names: Iterable[str]) -> str | None:
+    """Find the name that a part of a variable stands for: neither case nor what separates words matters."""
+    wanted = _folded(step)
+    return next((name for name in names if _folded(name) == wanted), None)
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\W_]+", "_", name).lower()
+
+
+def _value(text: str) -> Any:
+    """Read the value of a variable: an object, a list or null as JSON, anything else as it stands."""
+    text = text.strip()
+    if text != "null" and text[:1] not in ("{", "["):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _twins(place: _Path) -> Iterator[_Path]:
+    """List the places that say the same as *place*: what a variable says there replaces what the file says here."""
+    for pair in _SAME_PLACES:
+        if place in pair:
+            yield from (each for each in pair if each != place)
+    for keys in _SAME_KEYS:
+        if place[-1] in keys:
+            yield from ((*place[:-1], key) for key in keys if key != place[-1])
+
+
+def _first_key(name: str) -> str:
+    return name.removeprefix(PREFIX).split(_BETWEEN)[0].lower()
+
+
+def _get(raw: Any, place: _Path) -> Any:
+    for step in place:
+        raw = raw.get(step) if isinstance(raw, Mapping) else None
+    return raw
+
+
+def _put(raw: dict[str, Any], place: _Path, value: Any) -> None:
+    """Set what is at *place*, in objects that are made where there is none."""
+    *outer, key = place
+    for step in outer:
+        if not isinstance(raw.get(step), dict):
+            raw[step] = {}
+        raw = raw[step]
+    raw[key] = value
+
+
+def _take_out(raw: Any, place: _Path) -> None:
+    """Remove what is at *place*, if anything is."""
+    outer = _get(raw, place[:-1])
+    if isinstance(outer, dict):
+        outer.pop(place[-1], None)
