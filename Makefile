@@ -28,7 +28,7 @@ run: $(RUNS) ## Serve on 127.0.0.1:3001: with config.json if there is one, else 
 test: $(TESTS) ## Run the tests (ARGS="-k breaker")
 	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
-test-fast: $(TESTS) ## Run the unit tests of dialects, routing and the config, and the laws about the code: half a minute on two idle cores
+test-fast: $(TESTS) ## Run the unit tests of dialects, routing and the config, and the laws about the code: 20 s on two idle cores
 	WITHOUT_SDKS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m "not hypothesis" $(FAST) $(SLOW:%=--ignore=%) $(ARGS)
 
 test-cov: $(TESTS) ## Run the tests and hold branch coverage: 100 % of routing/, 90 % of everything

@@ -1,7 +1,7 @@
 """Translators: a request on its way from a client's dialect to a backend's, and the response on its way back.
 
-Two classes of one shape: `HubTranslator` goes through the neutral values of
-`dialects.core`, `PassthroughTranslator` passes bodies between two ends of one dialect.
+Classes of one shape: `HubTranslator` goes through the neutral values of `dialects.core`, and `UnfoldingTranslator` does
+so for a model that is not streamed; `PassthroughTranslator` passes bodies between two ends of one dialect.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, Completion, Conversation, Opaque, has_forms
 from dialects.core.relay import PassthroughRelay, Relay, RenderFrame, TranslatingRelay
-from dialects.core.streams import EventReader
+from dialects.core.streams import EventReader, UnfoldingReader
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.interface import BackendDialect, ClientDialect, Envelope, Origin, PassthroughDialect, Rendered
 from dialects.registry import BACKENDS, CLIENTS, DIALECTS, PASSTHROUGHS
@@ -112,7 +112,10 @@ class HubTranslator:
 
     def render_request(self, profile: ModelProfile) -> Rendered:
         """Render the request in the backend's dialect."""
-        conversation, differing = without_duplicates(self._envelope.conversation)
+        return self._rendered(self._envelope.conversation, profile)
+
+    def _rendered(self, conversation: Conversation, profile: ModelProfile) -> Rendered:
+        conversation, differing = without_duplicates(conversation)
         conversation = approximate_or_reject(conversation, self._own, self._has)
         for adaptation in self._adaptations:
             conversation = adaptation.to_model(conversation)
@@ -136,10 +139,27 @@ class HubTranslator:
 
     def render_response(self, body: JSON) -> ClientResponse:
         """Parse the one dialect, render the other."""
+        completion = self._completion(body)
+        return ClientResponse(self._client.render_response(completion, self._envelope), completion)
+
+    def _completion(self, body: JSON) -> Completion:
+        """Parse a whole response, and give it in the client's way."""
         completion = sealed(self._backend.parse_response(body, self._envelope.token), self._envelope.origin.seal)
         for adaptation in reversed(self._adaptations):
             completion = adaptation.to_client(completion)
-        return ClientResponse(self._client.render_response(completion, self._envelope), completion)
+        return completion
+
+
+class UnfoldingTranslator(HubTranslator):
+    """Asks for a whole response, and unfolds it into the stream that the client wants."""
+
+    def render_request(self, profile: ModelProfile) -> Rendered:
+        """Render the request in the backend's dialect, for an answer in one piece."""
+        return self._rendered(replace(self._envelope.conversation, stream=False), profile)
+
+    def relay(self, content_type: str) -> Relay:  # noqa: ARG002 - a whole response comes in one form
+        """Read a whole response, write a stream."""
+        return TranslatingRelay(UnfoldingReader(self._completion), self._client.writer(self._envelope))
 
 
 class PassthroughTranslator:
@@ -175,8 +195,12 @@ class PassthroughTranslator:
         return ClientResponse(self._dialect.passthrough_response(body, envelope), completion)
 
 
-def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) -> Translator:
+def translator_for(
+    request: ClientRequest, backend: str, profile: ModelProfile, *, unfolding: bool = False
+) -> Translator:
     """Choose the translator from the request's client to *backend*, the name of a dialect.
+
+    *unfolding* is for a stream from a model that answers in one piece.
 
     A model that cannot be given a schema is made to answer in its form by other means, which must be undone in the
     response; so must other names of tools, other keys of properties, an object around the answer, and functions in
@@ -191,12 +215,14 @@ def translator_for(request: ClientRequest, backend: str, profile: ModelProfile) 
     root = json_root_for(conversation, profile)
     fits = _takes_format(conversation, profile) and (at_home or root.schema is None)
     fits = fits and (DIALECTS[request.client].formed_frames is not None or not has_forms(conversation))
-    passes = request.may_pass and fits and not tool_names.sent and not keys.sent and request.client == backend
+    passes = request.may_pass and fits and request.client == backend
+    passes = passes and not (unfolding or tool_names.sent or keys.sent)
     if passes and backend in PASSTHROUGHS and not has_misplaced_media(conversation, DIALECTS[backend].media_roles):
         return PassthroughTranslator(request, PASSTHROUGHS[backend], BACKENDS[backend])
     # What is asked for within an object has properties as well: their keys come last.
     adaptations = (tool_names, root, keys)
-    return HubTranslator(request, CLIENTS[request.client], BACKENDS[backend], adaptations, own)
+    translator = UnfoldingTranslator if unfolding else HubTranslator
+    return translator(request, CLIENTS[request.client], BACKENDS[backend], adaptations, own)
 
 
 def _takes_format(conversation: Conversation, profile: ModelProfile) -> bool:

@@ -5,6 +5,8 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from functools import partial
+from typing import Any
 
 from dialects.core.faults import FaultError
 from gateway.config.model_overrides import unguarded, unmatched
@@ -13,22 +15,26 @@ from gateway.config.subaccounts import SubAccount
 from gateway.upstream.discovery import (
     Get,
     Models,
-    Orchestrated,
+    Orchestration,
+    is_named,
     listing,
     merge_listing,
-    nothing,
+    named,
     statuses,
+    unnamed,
     versions_of,
 )
 from routing.endpoint import Endpoint
 from routing.events import RoutingEvent
 from routing.health import HealthChecker
-from routing.health_checker import answered_lately
+from routing.health_checker import deployments_answering
 from routing.load_balancer import LoadBalancer
 from routing.model_names import Unlisted
 
 _log = logging.getLogger("sap_ai_proxy.endpoint_pool")
 _PATIENCE = 10.0
+_BRIEFLY = 1.0
+"""Seconds that the start waits for the catalogue, once everything is listed: without it there is a guess to go by."""
 _FIRST_PAUSE = 1.0
 """Seconds until who could not be listed is asked again; doubled each time, up to the interval."""
 _LONGEST_PAUSE = 60.0
@@ -44,8 +50,10 @@ class EndpointPool:
     cannot be asked, or lists nothing any more, keeps what it had, so that nothing
     depends on all of them being there at start. Until all were listed once they are asked more often,
     and `unlisted` tells who was not. *probe* asks one endpoint and gives an HTTP
-    status, *orchestrated* names the models that orchestration deployments serve;
-    *patience* is how many seconds the start waits for what is looked up.
+    status; *patience* is how many seconds the start waits for what is looked up.
+
+    Which models orchestration deployments serve is asked beside what is listed, and nothing waits for it: until it
+    is answered, what *orchestration* knows is served.
 
     Looking up is one thread's; what it leaves for others are references, each
     replaced in one step, and who is listed is served before that is told.
@@ -59,14 +67,14 @@ class EndpointPool:
         probe: Callable[[Endpoint], int],
         clock: Callable[[], float],
         *,
-        orchestrated: Orchestrated = nothing,
+        orchestration: Orchestration | None = None,
         patience: float = _PATIENCE,
         stop: threading.Event | None = None,
     ) -> None:
         self._settings = settings
         self._balancer = balancer
         self._get = get
-        self._orchestrated = orchestrated
+        self._orchestration = orchestration or Orchestration()
         self._clock = clock
         self._patience = patience
         self._found: dict[str, Models] = {}
@@ -75,6 +83,8 @@ class EndpointPool:
         self._versions: dict[str, Mapping[str, frozenset[str]]] = {account.name: {} for account in self._looked_up}
         self._due = clock()
         self._stop = stop or threading.Event()
+        self._is_listed = threading.Event()
+        """Set once all subaccounts were listed, or could not be, for the first time."""
         self._thread: threading.Thread | None = None
         once = OneProbe(probe, clock, settings.policy.health_check_interval / 2)
         self._checker = HealthChecker(balancer, once, list_running=self._statuses, clock=clock, stop=self._stop)
@@ -89,7 +99,8 @@ class EndpointPool:
             first = threading.Event()
             self._thread = threading.Thread(target=self._run, args=(first,), name="discovery", daemon=True)
             self._thread.start()
-            first.wait(self._patience)
+            if self._is_listed.wait(self._patience):
+                first.wait(_BRIEFLY)
         self._checker.start()
 
     def stop(self) -> None:
@@ -102,14 +113,24 @@ class EndpointPool:
         """Look up what is deployed now, everywhere at once, and serve what each subaccount tells as it comes."""
         if not self._looked_up:
             return
-        with ThreadPoolExecutor(min(_AT_ONCE, len(self._looked_up))) as lookers:
+        with ThreadPoolExecutor(min(_AT_ONCE, 2 * len(self._looked_up))) as lookers:
             looks = {lookers.submit(self._look_up, account): account.name for account in self._looked_up}
-            for done in as_completed(looks):
-                found = done.result()
-                if found is not None:
-                    self._found[looks[done]] = found
-                    self._serve()
-                    self._listed(looks[done])
+            asks = {lookers.submit(self._orchestration.ask, account): account.name for account in self._looked_up}
+            both: dict[Future[Any], str] = {**looks, **asks}
+            listed, asked, left = set(), set(), set(both) - set(asks)
+            for done in as_completed(both):
+                name = both[done]
+                if done in asks:
+                    asked.add(name)
+                elif (found := done.result()) is not None:
+                    self._found[name] = found
+                    listed.add(name)
+                left.discard(done)
+                self._serve()
+                if name in listed and (name in asked or is_named(self._found[name])):
+                    self._listed(name)
+                if not left:
+                    self._is_listed.set()
 
     def listen(self, event: RoutingEvent) -> None:
         """Have the subaccount of a deployment that is gone listed at once; subscribe this to routing events."""
@@ -142,24 +163,24 @@ class EndpointPool:
         except FaultError as error:
             _log.warning("cannot list the deployments of %s: %s", account.name, error.fault.message)
             return None
+        except Exception:  # noqa: BLE001 - whatever failed, the other subaccounts are served
+            _log.exception("looking up the deployments of %s failed", account.name)
+            return None
         self._versions[account.name] = versions_of(listed) or self._versions[account.name]
         before = self._found.get(account.name, {})
         if before and not listed:
             _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
-        answers = self._answered_lately(account.name).__contains__
-        return merge_listing(account, listed, before, answers, self._orchestrated)
-
-    def _answered_lately(self, subaccount: str) -> set[str]:
-        """Name the deployments of a subaccount that answered lately."""
-        policy, states = self._settings.policy, self._balancer.snapshot()
-        return {
-            state.endpoint.deployment
-            for state in states
-            if state.endpoint.subaccount == subaccount and answered_lately(state, policy)
-        }
+        states = (each for each in self._balancer.snapshot() if each.endpoint.subaccount == account.name)
+        answers = deployments_answering(states, self._settings.policy).__contains__
+        return merge_listing(account, listed, before, answers, unnamed)
 
     def _serve(self) -> None:
-        wanted = pools(with_discovered(self._settings, self._found))
+        accounts = self._settings.subaccounts
+        found = {
+            name: named(models, partial(self._orchestration.names, accounts[name]))
+            for name, models in self._found.items()
+        }
+        wanted = pools(with_discovered(self._settings, found))
         served = {model: self._balancer.endpoints(model) for model in self._balancer.models()}
         if wanted != served or _running(wanted) != _running(served):
             self._balancer.replace_pools(wanted)
@@ -176,6 +197,7 @@ class EndpointPool:
             pause = min(patience, longest) if self._unlisted else interval
             patience = min(2 * patience, longest)
             self._due = self._clock() + pause
+            self._is_listed.set()
             first.set()
             if not pause or self._stop.wait(pause):
                 return
@@ -210,6 +232,6 @@ class OneProbe:
         return answer.result()
 
 
-def _running(pools: Mapping[str, Iterable[Endpoint]]) -> list[tuple[str, bool]]:
-    """List what the deployments are and say they run, which makes no other endpoints of them."""
-    return [(endpoint.runs, endpoint.orchestration) for pool in pools.values() for endpoint in pool]
+def _running(pools: Mapping[str, Iterable[Endpoint]]) -> list[str]:
+    """List what the deployments say they run, which makes no other endpoints of them."""
+    return [endpoint.runs for pool in pools.values() for endpoint in pool]

@@ -42,10 +42,11 @@ from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
 from gateway.requests.streaming import StreamedAnswer
+from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.served_models import EndingsWatch, ServedModels
 from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.client import AICoreClient
-from gateway.upstream.discovery import Management
+from gateway.upstream.discovery import Management, Orchestration
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.orchestrated_models import OrchestratedModels
 from gateway.upstream.tokens import TokenSource
@@ -132,11 +133,12 @@ class Gateway:
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
         self._catalogue = Catalogue(settings.subaccounts.values(), get, clock)
         self._served = ServedModels(self._catalogue)
-        orchestrated = OrchestratedModels(settings.orchestration, self._catalogue.look_up, self._today)
+        orchestrated = OrchestratedModels(settings.orchestration, self._catalogue, self._today)
+        orchestration = Orchestration(orchestrated, orchestrated.ask)
         self._endings = EndingsWatch(
             settings.subaccounts.values(), self._catalogue, self._served, self._versions, self._today
         )
-        self._pool = EndpointPool(settings, self.balancer, get, probe, clock, orchestrated=orchestrated)
+        self._pool = EndpointPool(settings, self.balancer, get, probe, clock, orchestration=orchestration)
         events.subscribe(self._pool.listen)
         sleep = threading.Event().wait
         self.router = RequestRouter(
@@ -150,7 +152,8 @@ class Gateway:
         self._timeouts_for = lru_cache(_MOST_MODELS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
         modules_for = lru_cache(_MOST_MODELS)(settings.orchestration.modules_for)
-        self._shared = SharedResources(fetch=fetcher, modules_for=modules_for)
+        unstreamed = UnstreamedModels(lambda endpoint: not self._served.streams(endpoint.model), clock)
+        self._shared = SharedResources(fetch=fetcher, modules_for=modules_for, unstreamed=unstreamed)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
         self._readiness = ReadinessProbe(

@@ -82,6 +82,11 @@ class ServedModels:
             successors=found.replacements or info.successors,
         )
 
+    def streams(self, model: str) -> bool:
+        """Whether *model* is streamed, as far as is known."""
+        found = self._find(model)
+        return found is None or found.streaming
+
     def successors(self) -> Mapping[str, tuple[str, ...]]:
         """List for each model what takes its place, and what takes the place of that."""
         models = self._catalogue.models()

@@ -31,14 +31,7 @@ from routing.events import (
 from routing.health import CircuitBreaker, CircuitState, HealthChecker, Permit, PermitEnd
 from routing.lease import Lease
 from routing.load_balancer import LoadBalancer
-from routing.model_names import (
-    FALLBACKS,
-    How,
-    ModelNames,
-    Resolution,
-    Successors,
-    Unlisted,
-)
+from routing.model_names import FALLBACKS, How, ModelNames, Resolution, Successors, Unlisted
 from routing.outcome_window import Tally
 from routing.policy import BreakerPolicy, CooldownPolicy, ModelPolicy, Policy, RetryPolicy, Timeouts
 from routing.protocols import (

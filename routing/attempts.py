@@ -160,6 +160,7 @@ class Attempts:
                              under `priority` to another tier once a tier failed twice
     met a used-up quota      goes to no endpoint that draws on it
     was refused              asks for one second opinion, without a pause
+    could not be asked this  goes where it can: a deployment of one model alone, or orchestration
     timed out in silence     is the last: the model may still be at work on the first
     failed, and all others   goes to any of them again, after a pause
     did not fail             is not made
@@ -202,8 +203,9 @@ class Attempts:
 
     @property
     def fault(self) -> Fault | None:
-        """What the last attempt met, if it failed."""
-        return self._made[-1].fault if self._made else None
+        """What the last attempt met, if it failed; of those that were asked, if one was."""
+        asked = (attempt.fault for attempt in reversed(self._made) if not (attempt.fault and attempt.fault.unasked))
+        return next(asked, self._made[-1].fault if self._made else None)
 
     @property
     def final_fault(self) -> Fault | None:
@@ -242,7 +244,7 @@ class Attempts:
             lease = self._lease()
         except NoEndpointError:
             self._over = True
-            if self._made:
+            if self.fault and not self.fault.unasked:
                 raise StopIteration from None
             raise
         if self._made and not self._environment.budget.spend(self.resolution.model):  # others were quicker
@@ -271,6 +273,8 @@ class Attempts:
     def _learn_from_last(self) -> bool:
         """Note what the last attempt met, so that it is not asked again soon; return whether to make another."""
         last = self._made[-1]
+        if last.fault is not None and last.fault.unasked:
+            return self._pass_over(last.endpoint)
         if last.fault is None or not CLASSIFICATIONS[last.fault.kind].try_elsewhere:
             return False
         if last.fault.unanswered:
@@ -286,6 +290,13 @@ class Attempts:
             self._used_up.append(last.endpoint.domain)
         self.unaffordable = not self._environment.budget.allows(self.resolution.model)
         return not self.unaffordable
+
+    def _pass_over(self, unfit: Endpoint) -> bool:
+        """Go on where the request can be written, as if there were no others; return whether there is such a place."""
+        others = (row.endpoint for row in self._rows() if row.endpoint.orchestration is not unfit.orchestration)
+        self._plan = replace(self._plan, only=tuple(each for each in others if each.weight))
+        self._most += 1
+        return bool(self._plan.only)
 
     def _lease(self) -> Lease:
         """Lease an endpoint that was not tried yet; if there is none, wait and begin anew."""

@@ -40,7 +40,7 @@ class Endpoint:
             raise ValueError(f"weight must be at least 0 and finite, not {self.weight!r}")
 
     def __hash__(self) -> int:
-        return hash(self.url)
+        return hash(self.url) ^ hash(self.model)
 
     @property
     def deployment(self) -> str:

@@ -44,9 +44,10 @@ def is_known_not_to_run(status: str) -> bool:
     return status.upper() in _NOT_RUNNING
 
 
-def answered_lately(state: EndpointState, policy: Policy) -> bool:
-    """Whether an endpoint answered so lately that no gap in a list is believed."""
-    return state.answered <= _ROUNDS * policy.discovery_interval
+def deployments_answering(states: Iterable[EndpointState], policy: Policy) -> set[str]:
+    """Name the deployments that answered, for whatever model, so lately that no gap in a list is believed."""
+    longest = _ROUNDS * policy.discovery_interval
+    return {state.endpoint.deployment for state in states if state.answered <= longest}
 
 
 class _ListingReview:
@@ -72,10 +73,12 @@ class _ListingReview:
             log.warning("cannot list the deployments of %s: %s", subaccount, type(error).__name__)
             return
         if not self._is_mistaken(subaccount, found):
+            answering = deployments_answering(states, self._policy)
             for state in states:
                 with suppress(KeyError):  # it has left meanwhile
                     breaker = self._balancer.breaker(state.endpoint)
-                    self._compare(breaker, state, found.get(state.endpoint.deployment, "not found"))
+                    status = found.get(state.endpoint.deployment, "not found")
+                    self._compare(breaker, status, answers=state.endpoint.deployment in answering)
 
     def _is_mistaken(self, subaccount: str, found: Mapping[str, str]) -> bool:
         """Whether an empty list is not believed yet; it is only asked of subaccounts that have endpoints."""
@@ -84,12 +87,12 @@ class _ListingReview:
             log.warning("the list of deployments of %s is empty (%d of %d): not believed", subaccount, empty, _ROUNDS)
         return 0 < empty <= _ROUNDS
 
-    def _compare(self, breaker: "CircuitBreaker", state: EndpointState, status: str) -> None:
+    def _compare(self, breaker: "CircuitBreaker", status: str, *, answers: bool) -> None:
         if status.upper() == "RUNNING":
             breaker.readmit()
         elif is_known_not_to_run(status):
             breaker.eject(f"the deployment's status is {status}")
-        elif not answered_lately(state, self._policy):
+        elif not answers:
             # Until after the next listing, so that callers can be told when to come back.
             breaker.eject(f"the deployment's status is {status}", seconds=2 * self._policy.discovery_interval)
 

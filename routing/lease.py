@@ -140,8 +140,8 @@ class OutcomeRecorder:
     ) -> None:
         self._lock = lock
         self._endpoints = endpoints
-        self._forbidden: set[Endpoint] = set()
-        """Those whose latest answer was that the proxy may not use them."""
+        self._forbidden: set[str] = set()
+        """The URLs of those whose latest answer was that the proxy may not use them."""
         self._cooldowns = cooldowns
         self._events = events
         self._policy = policy
@@ -160,7 +160,7 @@ class OutcomeRecorder:
         member.breaker.succeeded(grant.permit)
         with self._lock.lock:
             member.answered(now, None if began is None else seconds)
-            self._forbidden.discard(member.endpoint)
+            self._forbidden.discard(member.endpoint.url)
             ended = self._cooldowns.end_all(member.endpoint, grant.started)
         for key in ended:
             self._events.put(CooldownEnded(member.endpoint, key))
@@ -210,10 +210,10 @@ class OutcomeRecorder:
         """What *fault* puts in cooldown: the subaccount once it forbids all that it has, if that is more than one."""
         if fault.kind is not FaultKind.DEPLOYMENT_FORBIDDEN:
             if CLASSIFICATIONS[fault.kind].effect is not Effect.NEUTRAL:  # it was the endpoint that answered
-                self._forbidden.discard(endpoint)
+                self._forbidden.discard(endpoint.url)
             return scope_of(fault)
-        self._forbidden.add(endpoint)
-        here = {each for each in self._endpoints() if each.subaccount == endpoint.subaccount and each.weight}
+        self._forbidden.add(endpoint.url)
+        here = {each.url for each in self._endpoints() if each.subaccount == endpoint.subaccount and each.weight}
         return Scope.SUBACCOUNT if len(here) > 1 and here <= self._forbidden else Scope.NONE
 
     def _penalty(self, fault: Fault, effect: Effect) -> float | None:

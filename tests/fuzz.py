@@ -48,6 +48,7 @@ MODELS = {
     "anthropic-messages": ("anthropic--claude-4.6-sonnet", "anthropic--claude-3-haiku"),
     "gemini": ("gemini-2.5-flash", "gemini-3.1-pro"),
     "bedrock-converse": ("anthropic--claude-4-sonnet", "amazon--nova-pro"),
+    "orchestration": ("anthropic--claude-4.6-sonnet", "gpt-5.5", "gemini-3.5-flash", "amazon--nova-pro", "sonar-pro"),
 }
 EMBEDDING_MODELS = ("text-embedding-3-large", "gemini-embedding", "gemini-embedding-2", "titan-embed-text", "nv-embed")
 _NONSENSE = (FaultError, ValueError, LookupError, TypeError, AttributeError)
@@ -272,6 +273,8 @@ _ERRORS: tuple[Any, ...] = (
     {"errors": {"message": "gone", "code": "ResourceNotFoundException"}},
     {"detail": [{"msg": "temperature: Extra inputs are not permitted", "loc": ["body"]}]},
     {"message": "invalid beta flag", "__type": "com.amazon#ValidationException"},
+    {"error": {"request_id": "r", "code": 400, "message": "400 - LLM Module: x", "location": "LLM Module"}},
+    {"code": "429", "message": "slow", "request_id": "r", "module_results": {"templating": [{"content": "hi"}]}},
     {"message": "temperature: Extra inputs are not permitted", "type": "invalid_request_error"},
     [],
     "plain",

@@ -269,6 +269,12 @@ def test_every_strategy_is_in_the_readme() -> None:
     held("Describe these in the README's table of strategies.", sorted(STRATEGIES.keys() - described))
 
 
+def test_every_strategy_can_be_imported_from_the_package() -> None:
+    names = {strategy.__name__ for strategy in STRATEGIES.values()}
+
+    held("Add these to `__all__` of routing/__init__.py.", sorted(names - {*routing.__all__}))
+
+
 # --- A setting
 
 

@@ -78,7 +78,8 @@ class Fault:
     *status* is the HTTP status the failure came with, *retry_after* is in seconds,
     *code* and *param* are the machine-readable details some dialects carry. *unanswered* is a
     model that got the request and kept silent for too long: it may still be at work, and be paid for it.
-    *overflow* is what was counted where the conversation is too long.
+    *overflow* is what was counted where the conversation is too long. *unasked* is a request that cannot be written
+    for the endpoint, which therefore was not asked.
     """
 
     kind: FaultKind
@@ -90,6 +91,7 @@ class Fault:
     param: str | None = None
     unanswered: bool = False
     overflow: Overflow | None = None
+    unasked: bool = False
 
 
 class FaultError(Exception):

@@ -5,6 +5,7 @@ tried several models there is a list. What the modules made of the prompt stands
 first version in ``module_results``; of that only names of filters and of what they look for are read.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,12 +17,15 @@ _PREFIX = re.compile(r"[1-5][0-9]{2} - ")
 _MODEL = "LLM Module"
 _FILTERS = ("input_filtering", "output_filtering")
 _RESULTS = ("intermediate_results", "module_results")
+_REPEATED = re.compile(rf',\s*"(?:{"|".join(_RESULTS)})"\s*:')
+"""Where the prompt begins in JSON; within a string a quotation mark has a backslash before it."""
 _FILTERED = re.compile(r"content management policy|ResponsibleAIPolicyViolation|content_?filter", re.IGNORECASE)
 _NO_SUCH_MODEL = re.compile(
-    r"model [\w.:-]{1,100} (?:in version [\w.:-]{1,60} )?(?:is )?not (?:found|supported|available)"
-    r"|model name must be one of|no (?:running )?deployment",
-    re.IGNORECASE,
+    r"Model [\w.:-]{1,100} (?:in version [\w.:-]{1,60} )?(?:is )?not (?:found|supported|available)\.?\s*"
+    r"|Model name must be one of .*|No (?:running )?deployments? (?:was |were )?found\b.*",
+    re.IGNORECASE | re.DOTALL,
 )
+"""All that the service itself says of a model that it lacks; a vendor's words may quote anything of the request."""
 _NAME = re.compile(r"[A-Za-z0-9_ -]{1,40}")
 _MOST_NAMES = 12
 
@@ -45,10 +49,33 @@ def read(error: object) -> OrchestrationError | None:
             return known[-1] if known else None
         case {"message": str(message), "location": str(location), **rest}:
             return _read(message, location, rest)
-        case {"message": str(message), "request_id": str(), "code": int(code), **rest}:
+        case {"message": str(message), "request_id": str(), "code": int() | str() as code, **rest}:
             return _read(message, "", {**rest, "code": code})
         case _:
             return None
+
+
+def repeats_prompt(loaded: object) -> bool:
+    """Whether a body, or an error in it, holds what the modules made of the prompt."""
+    error = loaded.get("error") if isinstance(loaded, dict) else None
+    errors = [loaded, *(error if isinstance(error, list) else [error])]
+    return any(name in each for each in errors if isinstance(each, dict) for name in _RESULTS)
+
+
+def without_prompt(text: str) -> str:
+    """Give a body that was too long to be read to its end as one that ends before the prompt, which it repeats."""
+    if not (found := _REPEATED.search(text)):
+        return text
+    head = text[: found.start()]
+    return next((whole for end in ("}", "}}", "}]}") if _is_json(whole := head + end)), head)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _read(message: str, location: str, rest: Mapping[Any, Any]) -> OrchestrationError:
@@ -57,15 +84,15 @@ def _read(message: str, location: str, rest: Mapping[Any, Any]) -> Orchestration
     words = _PREFIX.sub("", message, count=1) if _PREFIX.match(message) else message
     of_model = location == _MODEL or words.startswith(f"{_MODEL}: ")
     words = words.removeprefix(f"{_MODEL}: ")
-    kind, said = None, ""
+    kind, said = None, code if isinstance(code, str) and status is None else ""
     if location.startswith("Filtering Module") or words.startswith("Filtering Module"):
         kind, said = FaultKind.CONTENT_FILTERED, "content_filter"
         words += _by_filters(rest)
     elif of_model and _FILTERED.search(words):
         kind, said = FaultKind.CONTENT_FILTERED, "content_filter"
-    elif of_model and status in (400, 404) and _NO_SUCH_MODEL.search(words):
-        # The deployment stays, but not for this model: another one may have it.
-        kind = FaultKind.GONE
+    elif of_model and status in (400, 404) and _NO_SUCH_MODEL.fullmatch(words):
+        # The deployment is well: another one may have the model, or that version of it.
+        kind = FaultKind.RESOURCE_NOT_FOUND
     headers = rest.get("headers")
     named = headers if isinstance(headers, dict) else {}
     kept = {str(name): value for name, value in named.items() if isinstance(value, str)}

@@ -6,8 +6,14 @@ from dataclasses import replace
 from itertools import chain
 from typing import Protocol
 
-from dialects.core.conversation import Text, ToolCall
-from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed
+from dialects.core.conversation import JSON, Completion, Text, ToolCall
+from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, unfold
+from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.framing.json_text import loads
+
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+_LONGEST = 64 * 1024 * 1024
+"""How many bytes of a whole response are read."""
 
 
 class EventReader(Protocol):
@@ -100,6 +106,41 @@ class RewritingReader:
     def finish(self) -> list[Event]:
         """Give the events that are left when the connection has closed: how the stream ended."""
         return list(self._rewriter.rewritten(self._reader.finish()))
+
+
+class UnfoldingReader:
+    """Reads a whole response as if it had been streamed: all events come at its end.
+
+    *parse* parses its body; `FaultError` and whatever else that raises end the stream as `Failed`.
+    """
+
+    def __init__(self, parse: Callable[[JSON], Completion], longest: int = _LONGEST) -> None:
+        self._parse = parse
+        self._longest = longest
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take bytes, cut anywhere; they give no events, unless there are more of them than there may be."""
+        if self._size > self._longest:
+            return []
+        self._size += len(data)
+        if self._size > self._longest:
+            self._pieces.clear()
+            return [Failed(Fault(FaultKind.STREAM_BROKEN, "The model's answer is larger than this proxy takes."))]
+        self._pieces.append(data)
+        return []
+
+    def finish(self) -> list[Event]:
+        """Give all events of the response."""
+        if self._size > self._longest:
+            return []
+        try:
+            return list(unfold(self._parse(loads(b"".join(self._pieces)))))
+        except FaultError as error:
+            return [Failed(error.fault)]
+        except _UNREADABLE:
+            return [Failed(Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense."))]
 
 
 class StreamWriter(Protocol):

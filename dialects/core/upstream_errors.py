@@ -152,10 +152,17 @@ def reason(status: int, body: bytes) -> str:
 
 def fault_of_orchestration(error: object) -> Fault:
     """Parse an error of SAP AI Core's orchestration that came within an answer; of several the last attempt counts."""
-    said = orchestration_errors.read(error) or orchestration_errors.OrchestrationError("the model failed")
+    said = orchestration_errors.read(error) or _unlike_orchestrations(error)
     fault = fault_in_stream(said.code, said.message, said.status)
     known = fault if said.kind is None else _fault(said.kind, said.status, cut(said.message), cut(said.code), None)
     return replace(known, retry_after=retry_after(said.headers, cut(said.message)))
+
+
+def _unlike_orchestrations(error: object) -> orchestration_errors.OrchestrationError:
+    """Read the message and the code of an error of any other shape, or of the last of several."""
+    last = error[-1] if isinstance(error, list) and error else error
+    said = _from_object(last) if isinstance(last, dict) else _ErrorBody()
+    return orchestration_errors.OrchestrationError(said.message or "the model failed", said.code)
 
 
 def fault_in_stream(code: str, message: str, status: int | None = None) -> Fault:
@@ -215,12 +222,15 @@ def _said(status: int, body: bytes) -> _ErrorBody:
         loaded = json.loads(body)
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace").strip()
+        if (shorter := orchestration_errors.without_prompt(text)) != text:
+            return replace(_said(status, shorter.encode()), hints="")
         if text.startswith("<"):
             return _ErrorBody(_PAGE)
         return _ErrorBody(text, by_ai_core=len(text) <= _LONGEST_MESH and _MESH.fullmatch(text) is not None)
     said = _from(loaded)
     by_ai_core = not said.by_provider and _is_ai_cores(status, loaded)
-    return replace(said, by_ai_core=by_ai_core, by_provider=said.by_provider or _is_a_providers(loaded))
+    hints = said.message if orchestration_errors.repeats_prompt(loaded) else said.hints
+    return replace(said, by_ai_core=by_ai_core, by_provider=said.by_provider or _is_a_providers(loaded), hints=hints)
 
 
 def _is_ai_cores(status: int, loaded: Any) -> bool:

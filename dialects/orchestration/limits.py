@@ -74,7 +74,8 @@ def known_parameters(params: JSON, profile: ModelProfile, dropped: set[str]) -> 
     taken = _PARAMETERS.get(profile.vendor, _EVERYWHERE)
     if not profile.verbosity:
         taken -= {"verbosity"}
-    dropped |= {name for name, value in params.items() if name not in taken and value not in _SAYS_NOTHING}
+    lost = {name: value for name, value in params.items() if name not in taken}
+    dropped |= {name for name, value in lost.items() if value not in _SAYS_NOTHING or name == "parallel_tool_calls"}
     return {name: value for name, value in params.items() if name in taken}
 
 
@@ -185,7 +186,8 @@ def fit_schema(tool: ToolSpec, profile: ModelProfile, budget: SchemaBudget, drop
 def with_marks_moved(conversation: Conversation, dropped: set[str]) -> Conversation:
     """Move cache marks from calls and results to the text or attachment before: a tool's message is one string.
 
-    Less of the prompt is cached, by what stands between the two. Where nothing stands before, the mark is left out.
+    Less of the prompt is cached, by what stands between the two. Where nothing stands before, or what does has a mark
+    of its own, the mark is left out.
     """
     messages = [list(message.parts) for message in conversation.messages]
     bearer: tuple[int, int] | None = None
@@ -197,12 +199,11 @@ def with_marks_moved(conversation: Conversation, dropped: set[str]) -> Conversat
                 bearer = at, place
             if mark is None:
                 continue
-            if bearer is None:
-                dropped.add("cache_control")
-                continue
-            before = messages[bearer[0]][bearer[1]]
-            if isinstance(before, Text | Media) and not before.cache:
+            before = messages[bearer[0]][bearer[1]] if bearer else None
+            if bearer and isinstance(before, Text | Media) and not before.cache:
                 messages[bearer[0]][bearer[1]] = replace(before, cache=mark)
+            else:
+                dropped.add("cache_control")
     moved = (
         Message(message.role, tuple(parts)) for message, parts in zip(conversation.messages, messages, strict=True)
     )

@@ -1,7 +1,7 @@
 """Requests to SAP AI Core's orchestration, rendered: one form for the models of all vendors.
 
-The messages are those of chat completions, but stricter: content is never empty or null, and there is no field that
-the service does not know. `templates` says where in the request they are.
+The messages are those of chat completions, but stricter: content is never null or a list of nothing, though it may be
+an empty string, and there is no field that the service does not know. `templates` says where in the request they are.
 """
 
 from collections.abc import Iterator

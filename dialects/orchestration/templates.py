@@ -17,6 +17,8 @@ _MARKUP = re.compile(r"\{\s*[{%#]")
 _BRACES = str.maketrans("{}", "()")
 TEXT = "text"
 """How the names of our placeholders begin; a number follows."""
+_FINDINGS = "Documents that were found for this:\n{}"
+_FINDINGS_LATER = "Documents that were found for the question {}:\n{}"
 
 
 def laid_out(messages: list[JSON]) -> tuple[list[JSON], list[JSON], dict[str, str]]:
@@ -75,10 +77,6 @@ def _part(part: JSON, held: Callable[[str], str]) -> JSON:
             return {**part, "file": {**file, "filename": name.translate(_BRACES)}}
         case _:
             return part
-
-
-_FINDINGS = "Documents that were found for this:\n{}"
-_FINDINGS_LATER = "Documents that were found for the question {}:\n{}"
 
 
 def grounded(

@@ -11,6 +11,8 @@ DIALECT = "orchestration"
 _FAMILIES = {Vendor.CLAUDE: Family.CLAUDE, Vendor.GEMINI: Family.GEMINI, Vendor.OPENAI: Family.OPENAI}
 _RESULTS = ("final_result", "orchestration_result")
 """Where an answer stands; the second name is that of the first version."""
+_ONE_HOUR = "ephemeral_1h_input_tokens"
+_PERIODS = ("ephemeral_5m_input_tokens", _ONE_HOUR)
 
 
 def family_of(model: str) -> Family | None:
@@ -48,10 +50,6 @@ def usage_of(usage: Any, model: str) -> Usage:
     prompt, cached = _count(usage.get("prompt_tokens")), counted.cache_read + counted.cache_write
     excluded = profile_for(model).vendor is Vendor.CLAUDE or cached > prompt
     return replace(counted, fresh_input=prompt if excluded else prompt - cached)
-
-
-_ONE_HOUR = "ephemeral_1h_input_tokens"
-_PERIODS = ("ephemeral_5m_input_tokens", _ONE_HOUR)
 
 
 def _count(value: Any) -> int:

@@ -89,7 +89,7 @@ def check(settings: Settings, client: ManagementClient, today: Callable[[], date
         settings,
         lambda account: sources[account.name].token(),
         lambda account: listing(account, management),
-        OrchestratedModels(settings.orchestration, catalogue.look_up, today),
+        OrchestratedModels(settings.orchestration, catalogue, today).asked,
         endings,
     )
 

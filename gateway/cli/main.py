@@ -1,16 +1,23 @@
 """The command ``sap-ai-proxy``: what it is asked, and what it says."""
 
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
 from gateway.cli import check as checking
+from gateway.cli.connect.files import undo, write
+from gateway.cli.connect.lookup import look_up
+from gateway.cli.connect.registry import find_tool, instructions, key_line, key_line_of, list_tools
+from gateway.cli.connect.start import start
+from gateway.cli.connect.tool import KEY_VARIABLE, ConnectError
 from gateway.cli.demo import KEY, Demo
 from gateway.cli.route import explain, looked_up
 from gateway.config.environment import for_demo, names_subaccounts
@@ -134,6 +141,67 @@ def route(context: click.Context, model: str, config: Path | None, client: str, 
         _fail(str(error))
 
 
+class _ConnectCommand(click.Command):
+    """A command that remembers whether its arguments have `--` in them, which click takes away."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        context.meta["starts"] = "--" in args
+        return super().parse_args(context, args)
+
+
+@cli.command(cls=_ConnectCommand)
+@click.argument("tool", required=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS...]")
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="The config file; ./config.json if there is one.")
+@click.option("--url", help="Where the proxy is, instead of the config file's host and port.")
+@click.option("--key", envvar=KEY_VARIABLE, show_envvar=True, help="A key of it, instead of the config file's first.")
+@click.option("--print", "action", flag_value="print", help="Say what to set; the default.")
+@click.option(
+    "--write", "action", flag_value="write", help="Write it into the tool's own settings, with a copy beside."
+)
+@click.option("--undo", "action", flag_value="undo", help="Restore the settings from that copy.")
+@click.pass_context
+def connect(
+    context: click.Context,
+    tool: str | None,
+    arguments: tuple[str, ...],
+    config: Path | None,
+    url: str | None,
+    key: str | None,
+    action: str | None,
+) -> None:
+    """Have TOOL ask the running proxy, for the models that it serves; without TOOL, list the tools.
+
+    Behind -- stand arguments with which the tool is started: nothing is written then. TOOL may also be "key", which
+    prints the key and nothing else.
+    """
+    starts = context.meta["starts"]
+    if tool is None:
+        click.echo(list_tools())
+        return
+    if (arguments and not starts) or (starts and action):
+        raise click.UsageError("Arguments of the tool stand behind --, without --print, --write or --undo.")
+    if tool == "key":
+        click.echo(_caller(context, config, url, key).key)
+        return
+    try:
+        row = find_tool(tool, must_be_written=starts or action in ("write", "undo"))
+        if action == "undo":
+            click.echo("\n".join(undo(row.paths(os.environ, Path.home()))))
+            return
+        caller = _caller(context, config, url, key)
+        to = look_up(caller.url, caller.key)
+        if starts and row.start:
+            start(row.start(to), arguments, os.environ)
+        elif action == "write":
+            click.echo("\n".join(write(row.files(to, os.environ, Path.home()))))
+        else:
+            click.echo(instructions(row, to, caller.key_setter), nl=False)
+    except ConnectError as error:
+        _fail(f"{error}.", code=1)
+
+
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
 @click.pass_context
 def emulator(context: click.Context) -> None:
@@ -184,6 +252,42 @@ def _run(path: Path | None, overrides: dict[str, Any], create: "CreateApplicatio
         return serve(replace(settings, host=address), load_again, create)
     except (PortTakenError, UnknownHostError) as error:
         _fail(f"{error}.")
+
+
+class _Caller(NamedTuple):
+    """Where the proxy is, a key of it, and the shell line that sets the key, if it is not set already."""
+
+    url: str
+    key: str
+    key_setter: str | None
+
+
+def _caller(context: click.Context, config: Path | None, url: str | None, key: str | None) -> _Caller:
+    """Find out whom to ask, and with which key; what the command line says goes first, the demo's are last."""
+    if key is not None:
+        in_environment = context.get_parameter_source("key") is click.core.ParameterSource.ENVIRONMENT
+        setter = None if in_environment else key_line(key)
+        return _Caller(url or _configured(context, config)[0], key, setter)
+    own_url, own_key, path = _configured(context, config)
+    if own_key is None:
+        return _Caller(url or own_url, KEY, key_line(KEY))
+    command = shlex.join([_own_program(), "connect", "key", *(["--config", str(path.absolute())] if path else [])])
+    return _Caller(url or own_url, own_key, key_line_of(command))
+
+
+def _configured(context: click.Context, config: Path | None) -> tuple[str, str | None, Path | None]:
+    """Give URL, first key and path of the config file; the demo's URL, and no key, where nothing is configured."""
+    path = _found(config or context.obj)
+    if not _is_configured(path):
+        return _url(Settings({}).host, Settings({}).port), None, None
+    settings = _loaded(path, warn=False)
+    url = _url(_EVERYWHERE.get(settings.host, settings.host), settings.port)
+    return url, settings.tokens[0].reveal() if settings.tokens else None, path
+
+
+def _own_program() -> str:
+    """Name this command so that a shell finds it."""
+    return "sap-ai-proxy" if shutil.which("sap-ai-proxy") else str(Path(sys.argv[0]).absolute())
 
 
 def _found(config: Path | None) -> Path | None:
@@ -241,7 +345,7 @@ def _warn(warnings: Sequence[str]) -> None:
         _say(f"warning: {warning}")
 
 
-def _fail(*lines: str) -> NoReturn:
+def _fail(*lines: str, code: int = 2) -> NoReturn:
     for line in lines:
         _say(f"sap-ai-proxy: {line}")
-    raise SystemExit(2)
+    raise SystemExit(code)

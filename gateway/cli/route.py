@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable
+from datetime import date
 from functools import partial
 
 from dialects.capabilities.models import profile_for
@@ -30,11 +31,11 @@ def looked_up(settings: Settings, client: ManagementClient) -> tuple[Settings, d
     accounts = [account for account in settings.subaccounts.values() if account.discovery]
     tokens = {each.name: TokenSource(partial(client.fetch_token, each.key)) for each in accounts}
     get = Management(client, tokens)
-    orchestrated = OrchestratedModels(settings.orchestration, Catalogue(accounts, get, time.monotonic).look_up)
+    orchestrated = OrchestratedModels(settings.orchestration, Catalogue(accounts, get, time.monotonic), date.today)
     found, failed = {}, {}
     for account in accounts:
         try:
-            found[account.name] = discover(account, get, orchestrated)
+            found[account.name] = discover(account, get, orchestrated.asked)
         except FaultError as error:
             failed[account.name] = error.fault.message
     return with_discovered(settings, found), failed

@@ -330,9 +330,9 @@ class _Loader:
 
 
 def _take_out(raw: Any, place: Place) -> None:
-    """Remove what holds a mistake: a key of a subaccount or of a section, or else one at the top."""
+    """Remove what holds a mistake: a key of a subaccount, of `routing` or of `upstream`, or else one at the top."""
     if place:
-        depth = {"subAccounts": 3, "orchestration": 2, "routing": 2, "upstream": 2}.get(str(place[0]), 1)
+        depth = {"subAccounts": 3, "routing": 2, "upstream": 2}.get(str(place[0]), 1)
         *outer, key = [step for step in place if step != "[key]"][:depth]  # Pydantic adds it to the place of a name.
         for step in outer:
             raw = raw[step]

@@ -4,7 +4,8 @@ from dialects import openai_responses
 from dialects.capabilities.models import profile_for
 from dialects.core.faults import invalid
 from dialects.translator import ClientResponse
-from gateway.requests.exchange import Exchange, unreadable_as_fault
+from gateway.requests.exchange import Exchange
+from gateway.requests.translation_faults import unreadable_as_fault, unwritable_as_unasked
 from routing.attempts import Attempt
 from routing.protocols.openai_responses import CompactionProtocol
 
@@ -16,12 +17,13 @@ class CompactionExchange(Exchange):
 
     def ask(self, attempt: Attempt) -> ClientResponse:
         """Ask the attempt's endpoint once; raises `FaultError`."""
-        if attempt.protocol.dialect != openai_responses.DIALECT:
-            why = "does not make conversations shorter: ask it for a summary in words"
-            raise invalid(f"model {self.incoming.request.envelope.model} {why}", "model")
-        attempt.protocol = _PROTOCOL
-        request = self.request_for(attempt)
-        rendered = openai_responses.compaction_request(request.body, profile_for(attempt.endpoint.backend))
+        with unwritable_as_unasked():
+            if attempt.protocol.dialect != openai_responses.DIALECT:
+                why = "does not make conversations shorter: ask it for a summary in words"
+                raise invalid(f"model {self.incoming.request.envelope.model} {why}", "model")
+            attempt.protocol = _PROTOCOL
+            request = self.request_for(attempt)
+            rendered = openai_responses.compaction_request(request.body, profile_for(attempt.endpoint.backend))
         self.drop(rendered.dropped)
         body = self.read(attempt, rendered.body)
         with unreadable_as_fault():

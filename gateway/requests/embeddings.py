@@ -13,8 +13,9 @@ from dialects.embeddings.orchestration import with_masking
 from dialects.embeddings.registry import dialect_for, halves_of, parts_of
 from dialects.framing.json_text import loads
 from dialects.translator import ClientResponse
-from gateway.requests.exchange import Exchange, unreadable_as_fault
+from gateway.requests.exchange import Exchange
 from gateway.requests.parts import Part, Parts, Work, read_whole
+from gateway.requests.translation_faults import unreadable_as_fault, unwritable_as_unasked
 from routing.attempts import Attempt
 
 
@@ -82,7 +83,8 @@ class EmbeddingExchange(Exchange):
         """Ask in one call; raises `FaultError`."""
         profile = profile_for(attempt.endpoint.backend)
         dialect = dialect_for(profile, orchestration=attempt.endpoint.orchestration)
-        rendered = dialect.render_request(request, profile)
+        with unwritable_as_unasked():
+            rendered = dialect.render_request(request, profile)
         self.drop(rendered.dropped)
         body = rendered.body
         if attempt.endpoint.orchestration:

@@ -24,6 +24,8 @@ from gateway.observability.metrics import ExchangeRecord, Observer
 from gateway.requests.lifetime import Descriptor, Interest, Lifetime
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
+from gateway.requests.translation_faults import unreadable_as_fault, unwritable_as_unasked
+from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.upstream.stream_reader import StreamReader
 from routing.attempts import Attempt, Attempts
 from routing.availability import NoEndpointError
@@ -31,7 +33,6 @@ from routing.endpoint import Endpoint
 from routing.model_names import How
 from routing.policy import Timeouts
 
-_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 _LONGEST = 1000
 """How many characters of a header are sent."""
 DEFECT = Fault(FaultKind.DEFECT, "The proxy itself failed.")
@@ -86,6 +87,8 @@ class SharedResources:
     fetch: Fetch | None = None
     modules_for: Callable[[str], Modules] = lambda _: Modules()
     """What orchestration does around a model."""
+    unstreamed: UnstreamedModels = field(default_factory=UnstreamedModels)
+    """What orchestration does not stream."""
 
     def inlined(self, request: ClientRequest, dialect: str, lifetime: Lifetime) -> ClientRequest:
         """Put in what the request only points at, for a backend that does not fetch; raises `FaultError`."""
@@ -161,17 +164,29 @@ class Exchange:
         self._last = attempt
         return attempt
 
-    def prepare(self, attempt: Attempt) -> tuple[Translator, JSON]:
-        """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this."""
+    def streams(self, attempt: Attempt) -> bool:
+        """Whether the attempt's endpoint streams its model, as far as is known; orchestration does not stream all."""
+        return not _is_orchestrated(attempt) or attempt.endpoint not in self._shared.unstreamed
+
+    def refused_to_stream(self, attempt: Attempt, fault: Fault) -> bool:
+        """Whether *fault* says that the attempt's endpoint does not stream its model, which is remembered."""
+        return _is_orchestrated(attempt) and self._shared.unstreamed.learn(attempt.endpoint, fault)
+
+    def prepare(self, attempt: Attempt, *, unfolding: bool = False) -> tuple[Translator, JSON]:
+        """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this.
+
+        *unfolding* asks for the whole answer at once, though the client wants a stream.
+        """
         dialect = attempt.protocol.dialect
         request = self.request_for(attempt)
         profile = profile_for(attempt.endpoint.backend)
-        translator = translator_for(request, dialect, profile)
-        rendered = translator.render_request(profile)
-        self.drop(rendered.dropped)
-        if dialect == orchestration.DIALECT:
-            return translator, with_modules(rendered.body, self.modules_at(attempt.endpoint))
-        return translator, rendered.body
+        with unwritable_as_unasked():
+            translator = translator_for(request, dialect, profile, unfolding=unfolding)
+            rendered = translator.render_request(profile)
+            self.drop(rendered.dropped)
+            if _is_orchestrated(attempt):
+                return translator, with_modules(rendered.body, self.modules_at(attempt.endpoint))
+            return translator, rendered.body
 
     def modules_at(self, endpoint: Endpoint) -> Modules:
         """Give what orchestration does around the model of an endpoint."""
@@ -460,22 +475,16 @@ class AttemptReader:
         return self._begin(self._sent)
 
 
+def _is_orchestrated(attempt: Attempt) -> bool:
+    """Whether an attempt asks orchestration for its model."""
+    return attempt.protocol.dialect == orchestration.DIALECT
+
+
 def item_ids(response: JSON) -> tuple[str, ...]:
     """List the ids of the items in the output of a response; none where it has no such items."""
     output = response.get("output")
     items = output if isinstance(output, list) else []
     return tuple(item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str))
-
-
-class unreadable_as_fault:  # noqa: N801 - used as a function is
-    """Within, an answer is understood; one that makes no sense raises `FaultError`."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, _UNREADABLE):
-            raise FaultError(Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense.")) from error
 
 
 def _one_line(value: str) -> str:

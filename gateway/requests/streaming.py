@@ -29,13 +29,25 @@ class _Flow:
     """One attempt's stream, from its first byte to its last.
 
     *due* is when it must have said something. The clock of the first event runs only while nothing at all arrives;
-    any frame is a sign of life, after which the stream may be silent for as long as between two events.
+    any frame is a sign of life, after which the stream may be silent for *idle* seconds, as between two events. What
+    is *whole* is no stream but one piece, which becomes a stream at its end.
     """
 
-    def __init__(self, attempt: Attempt, translator: Translator, reader: AttemptReader, due: float) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        translator: Translator,
+        reader: AttemptReader,
+        due: float,
+        idle: float,
+        *,
+        whole: bool = False,
+    ) -> None:
         self.attempt = attempt
         self.reader = reader
         self.due = due
+        self.idle = idle
+        self.whole = whole
         self.held = b""
         self.seen = Observation()
         self._translator = translator
@@ -185,7 +197,7 @@ class StreamedAnswer:
             return self._fail(flow, error.fault)
         if chunk == b"":
             return b""
-        flow.due = self._clock() + self._timeouts.idle
+        flow.due = self._clock() + flow.idle
         return self._pass(flow, chunk)
 
     def _pass_due(self, flow: _Flow) -> bytes:
@@ -219,23 +231,32 @@ class StreamedAnswer:
             return self._fail(flow, _TOO_SLOW) if self._clock() >= flow.due else b""
         except FaultError as error:
             return self._fail(flow, error.fault)
-        flow.due = self._clock() + self._timeouts.idle
+        flow.due = self._clock() + flow.idle
         return self._pass(flow, chunk)
 
     def _start(self) -> _Flow:
         while True:
             attempt = self._exchange.next_attempt()
-            try:
-                translator, body = self._exchange.prepare(attempt)
-            except FaultError as error:
-                attempt.failed(error.fault)
-                continue
-            reader = self._exchange.open(attempt, body, stream=True)
-            self._flow = _Flow(attempt, translator, reader, self._clock() + self._timeouts.first_event)
-            return self._flow
+            if (flow := self._ask(attempt, whole=not self._exchange.streams(attempt))) is not None:
+                return flow
+
+    def _ask(self, attempt: Attempt, *, whole: bool) -> _Flow | None:
+        """Begin to ask an attempt's endpoint; None, and the attempt has failed, if it cannot be asked this."""
+        try:
+            translator, body = self._exchange.prepare(attempt, unfolding=whole)
+        except FaultError as error:
+            attempt.failed(error.fault)
+            return None
+        reader = self._exchange.open(attempt, body, stream=not whole)
+        times = self._timeouts
+        first, idle = (times.answer, times.answer) if whole else (times.first_event, times.idle)
+        self._flow = _Flow(attempt, translator, reader, self._clock() + first, idle, whole=whole)
+        return self._flow
 
     def _pass(self, flow: _Flow, chunk: bytes | None) -> bytes:
         """Give the client what a chunk means, or hold it back; None is the end of the upstream."""
+        if flow.whole:
+            flow.attempt.lease.first_byte()
         out = flow.relay.finish() if chunk is None else flow.relay.feed(chunk)
         seen = flow.seen
         if self._exchange.stage is Stage.ASKING:
@@ -244,21 +265,28 @@ class StreamedAnswer:
             flow.held += out
             if not seen.committed and _may_be_held(flow.held):
                 return b""
-            self._exchange.answered(flow.attempt)
+            self._exchange.answered(flow.attempt, whole=flow.whole)
             out = flow.held
         if seen.over or chunk is None:
             self._end(seen.fault)
         return out
 
     def _fail(self, flow: _Flow, fault: Fault) -> bytes:
-        """Tell the client that an answer broke off, or let another attempt begin; raises `FaultError` if none may."""
+        """Tell the client that an answer broke off, or let another attempt begin.
+
+        An endpoint that does not stream is blamed for nothing: it is asked again at once, for the answer in one piece.
+        """
         if self._exchange.stage is Stage.ANSWERING:
             tail = flow.relay.abort(fault)
             self._end(fault)
             return tail
+        self._flow = None
+        if not flow.whole and self._exchange.refused_to_stream(flow.attempt, fault):
+            flow.reader.close()
+            self._ask(flow.attempt, whole=True)
+            return b""
         flow.attempt.failed(fault)
         flow.reader.close()
-        self._flow = None
         return b""
 
     def _end(self, fault: Fault | None) -> None:

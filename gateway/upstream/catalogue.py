@@ -4,6 +4,7 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -86,8 +87,8 @@ class Catalogue:
     """The catalogues of all subaccounts, asked for when they are due; one that cannot be asked keeps what it had.
 
     *clock* is any seconds that only grow; *every* is after how many of them a subaccount is asked again, 0 for never.
-    Holds no lock: there is one value for each subaccount, replaced in one step, and two threads that find the same
-    catalogue due both ask for it.
+    Holds no lock: there is one value for each subaccount, replaced in one step by the thread that asks it. Whoever
+    finds it due meanwhile waits for the same answer: `setdefault` is one step.
     """
 
     def __init__(
@@ -97,22 +98,39 @@ class Catalogue:
         self._clock = clock
         self._every = every or math.inf
         self._looks = {account.name: _Look(-math.inf) for account in subaccounts}
+        self._asked: dict[str, Future[None]] = {}
+        """Ends with the look-up that is under way, for each subaccount that is asked."""
         self._merged: tuple[list[_Look], Models] = ([], {})
         """What was made of all looks, and of which."""
 
     def look_up(self, subaccount: SubAccount) -> Models:
         """Give the models of *subaccount*, asked for where that is due; none where it was never answered."""
+        name, mine = subaccount.name, Future[None]()
+        asked = self._asked.setdefault(name, mine)
+        if asked is not mine:
+            asked.result()
+        else:
+            try:
+                self._look(subaccount)
+            finally:
+                del self._asked[name]
+                mine.set_result(None)
+        return self._looks[name].models
+
+    def _look(self, subaccount: SubAccount) -> None:
+        """Ask a subaccount if that is due; whatever goes wrong, what it listed before is kept."""
         name = subaccount.name
         before = self._looks[name]
-        if before.due <= self._clock():
-            try:
-                found = read_catalogue(subaccount, self._get) or before.models
-                self._looks[name] = _Look(self._clock() + self._every, found)
-            except FaultError as error:
-                self._looks[name] = _Look(self._clock() + min(_RETRY, self._every), before.models, failed=True)
-                if not before.failed:
-                    _log.info("cannot read the catalogue of models of %s: %s", name, error.fault.message)
-        return self._looks[name].models
+        if before.due > self._clock():
+            return
+        try:
+            found = read_catalogue(subaccount, self._get)
+            self._looks[name] = _Look(self._clock() + self._every, found or before.models)
+        except Exception as error:  # noqa: BLE001 - an optional catalogue stops nobody, whatever it sends
+            self._looks[name] = _Look(self._clock() + min(_RETRY, self._every), before.models, failed=True)
+            if not before.failed:
+                why = error.fault.message if isinstance(error, FaultError) else repr(error)
+                _log.info("cannot read the catalogue of models of %s: %s", name, why)
 
     def of(self, subaccount: str) -> Models:
         """Give the models of a subaccount as they were last listed; none before that."""
@@ -142,7 +160,7 @@ def _model(raw: Mapping[Any, JSON]) -> Iterator[CatalogueModel]:
             return
     versions = list(_objects(raw.get("versions")))
     latest = next((each for each in versions if _flag(each.get("isLatest"))), versions[-1] if versions else {})
-    scenarios = {each.get("scenarioId") for each in _objects(raw.get("allowedScenarios"))}
+    scenarios = {_text(each.get("scenarioId")) for each in _objects(raw.get("allowedScenarios"))}
     yield CatalogueModel(
         name,
         provider=_text(raw.get("provider")),
@@ -162,8 +180,8 @@ def _model(raw: Mapping[Any, JSON]) -> Iterator[CatalogueModel]:
 def _max_output(version: Mapping[Any, JSON]) -> int | None:
     """Find how long an answer may be: among the metadata, or beside them."""
     for said in (version, *_objects(version.get("metadata"))):
-        named = said if "value" not in said else {said.get("name", said.get("key")): said["value"]}
-        for key, value in named.items():
+        named = said.items() if "value" not in said else [(said.get("name", said.get("key")), said["value"])]
+        for key, value in named:
             if _NO_LETTER.sub("", str(key).lower()) in _OUTPUT and (count := _count(value)):
                 return count
     return None

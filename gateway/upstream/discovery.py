@@ -35,6 +35,8 @@ _PORTS = {"http": 80, "https": 443}
 ELSEWHERE: Final = "its URL has another host, scheme or port than AI_API_URL, and no token is sent there"
 ORCHESTRATION: Final = "orchestration"
 """What SAP AI Core calls the scenario, and the executable, of orchestration."""
+_UNNAMED: Final = ""
+"""No model has this name: it stands for those that orchestration deployments serve."""
 _UNREADABLE = Fault(FaultKind.SERVER_ERROR, "SAP AI Core sent a list of deployments that cannot be read.")
 
 
@@ -89,6 +91,35 @@ class Management:
 def nothing(subaccount: SubAccount) -> Collection[str]:  # noqa: ARG001 - it names none, whoever is meant
     """Name no model: orchestration deployments are left alone."""
     return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Orchestration:
+    """How it is known which models orchestration deployments serve."""
+
+    names: Orchestrated = nothing
+    """By what is known; nothing is waited for."""
+    ask: Callable[[SubAccount], object] = nothing
+    """Finds out more of a subaccount; raises nothing."""
+
+
+def unnamed(subaccount: SubAccount) -> Collection[str]:  # noqa: ARG001 - it is the same for all
+    """Stand for whatever orchestration deployments serve, until `named` puts in which models those are."""
+    return (_UNNAMED,)
+
+
+def named(models: Models, orchestrated: Callable[[], Collection[str]]) -> Models:
+    """Put in which models are *orchestrated*, where they are `unnamed`; that is asked only if there are any."""
+    found = {model: deployments for model, deployments in models.items() if model != _UNNAMED}
+    deployments = models.get(_UNNAMED, ())
+    for model in orchestrated() if deployments else ():
+        found[model] = (*found.get(model, ()), *deployments)
+    return found
+
+
+def is_named(models: Models) -> bool:
+    """Whether it does not matter which models are orchestrated: no orchestration deployment is among them."""
+    return _UNNAMED not in models
 
 
 def listing(subaccount: SubAccount, get: Get) -> tuple[Listed, ...]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.config.schema import OrchestrationSection
 from gateway.config.subaccounts import SubAccount
-from gateway.upstream.catalogue import Models
+from gateway.upstream.catalogue import Catalogue
 
 ORCHESTRATED: Final = (
     "anthropic--claude-4.5-haiku",
@@ -50,27 +50,39 @@ without those that are asked in a protocol of their own."""
 
 
 class OrchestratedModels:
-    """Names the models that the orchestration deployments of a subaccount serve.
+    """Names the models that the orchestration deployments of a subaccount serve, by what is known.
 
-    What *section* lists outranks the catalogue, which *look_up* gives: empty where it cannot be read. A model that has
-    ended by *today* is left out. Call it with a subaccount.
+    What *section* lists outranks the *catalogue*, which is read by `ask`; without either it is what is built in. A
+    model that has ended by *today* is left out. Call it with a subaccount.
     """
 
-    def __init__(
-        self,
-        section: OrchestrationSection,
-        look_up: Callable[[SubAccount], Models],
-        today: Callable[[], date] = date.today,
-    ) -> None:
+    def __init__(self, section: OrchestrationSection, catalogue: Catalogue, today: Callable[[], date]) -> None:
         self._section = section
-        self._look_up = look_up
+        self._catalogue = catalogue
         self._today = today
+
+    def ask(self, subaccount: SubAccount) -> None:
+        """Ask for the catalogue, where it counts and that is due."""
+        if self._section.models is None:
+            self._catalogue.look_up(subaccount)
 
     def __call__(self, subaccount: SubAccount) -> Collection[str]:
         """List them, in the order of where they are named."""
         if self._section.models is not None:
             return tuple(dict.fromkeys(self._section.models))
-        models = [model for model in self._look_up(subaccount).values() if model.orchestration]
+        return self._listed(subaccount) or ORCHESTRATED
+
+    def asked(self, subaccount: SubAccount) -> Collection[str]:
+        """List them as `ask` finds them."""
+        self.ask(subaccount)
+        return self(subaccount)
+
+    def is_guess(self, subaccount: SubAccount) -> bool:
+        """Whether neither the settings nor the catalogue say which they are, so that it is what is built in."""
+        return self._section.models is None and not self._listed(subaccount)
+
+    def _listed(self, subaccount: SubAccount) -> Collection[str]:
+        models = [model for model in self._catalogue.of(subaccount.name).values() if model.orchestration]
         today = self._today()
         ends = {model.name: model.ends() for model in models}
-        return tuple(name for name, end in ends.items() if end is None or end >= today) or ORCHESTRATED
+        return tuple(name for name, end in ends.items() if end is None or end >= today)

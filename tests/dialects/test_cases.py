@@ -14,6 +14,10 @@ def test_what_was_found_is_mended(path):
         fuzz.replay(json.loads(path.read_text()))
 
 
+def test_every_backend_has_models_to_be_asked_for():
+    assert fuzz.MODELS.keys() == fuzz.BACKENDS.keys()
+
+
 def test_what_hangs_is_noticed():
     with pytest.raises(TimeoutError), fuzz.impatient(1):
         signal.pause()

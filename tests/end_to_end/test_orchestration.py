@@ -145,6 +145,27 @@ def test_the_service_does_not_retry_by_itself(serve_orchestration: Callable[...,
     assert told.headers["x-proxy-attempts"] == str(len(asked))
 
 
+@STREAMED
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_model_that_no_deployment_has_is_not_found_in_the_services_words_and_nobody_is_ejected(
+    tmp_path: Path, dialect: str, stream: bool
+) -> None:
+    owner = orchestration_tenant("eu", "default", copies=3)
+    section = {"models": ["gpt-0", GPT], "per_model": {GPT: {"version": "1999"}}}
+    with serving_tenant(owner, tmp_path, orchestration=section) as proxy:
+        for model, version in (("gpt-0", "latest"), (GPT, "1999")):
+            proxy.cloud.forget()
+            told = [proxy.ask("POST", *request_of(dialect, model, stream=stream)) for _ in range(3)]
+            rows = [row for row in proxy.ask("GET", "/router/state").json["endpoints"] if row["model"] == model]
+
+            assert [(each.status, shape_of(each.json)) for each in told] == [(404, SHAPES[dialect])] * 3
+            assert {each.json["error"]["message"] for each in told} == {
+                f"Model {model} in version {version} not found."
+            }
+            assert len(proxy.cloud.requests()) == 6
+            assert [row["standing"] for row in rows] == ["ready"] * 3
+
+
 # Beside deployments of one model
 
 
@@ -180,6 +201,19 @@ def test_a_deployment_of_the_model_alone_is_asked_first_and_orchestration_when_i
 
     assert well == [(200, f"eu/{direct}")] * 4
     assert broken == [(200, of_orchestration(both))] * 4
+
+
+def test_what_orchestration_cannot_be_asked_is_told_when_the_deployment_that_can_is_back(tmp_path: Path) -> None:
+    with serving_tenant(tenant("eu", "default", ("text-embedding-3-small",), copies=1), tmp_path) as proxy:
+        [direct] = proxy.cloud.deployments("text-embedding-3-small")
+        proxy.cloud.fault(direct, "429-provider", retry_after=30)
+        body = {"model": "text-embedding-3-small", "input": [[9906, 1917]]}
+        busy = proxy.ask("POST", "/v1/embeddings", body)
+        words = [proxy.ask("POST", "/v1/embeddings", body | {"input": "Hello"}) for _ in range(2)]
+
+    assert busy.status == 429
+    assert "retry-after" in busy.headers
+    assert [each.status for each in words] == [200, 200]
 
 
 def test_a_model_that_orchestration_alone_serves_is_served_beside(both: Proxy) -> None:

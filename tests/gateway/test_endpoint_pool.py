@@ -116,6 +116,16 @@ def test_a_subaccount_that_cannot_be_asked_keeps_what_it_had_and_holds_up_no_oth
     assert caplog.messages == ["cannot list the deployments of eu: SAP AI Core could not be reached."]
 
 
+def test_a_defect_in_one_subaccounts_look_up_holds_up_no_other() -> None:
+    fleet, balancer, _ = fleet_of(
+        Listing(eu=TypeError("odd"), us={"d5": "gpt"}), account("eu", discovery=True), account("us", discovery=True)
+    )
+    fleet.refresh()
+
+    assert served(balancer) == {"gpt": ["d5"]}
+    assert fleet.unlisted().subaccounts == ("eu",)
+
+
 def test_a_start_without_any_subaccount_serves_nothing_and_goes_on() -> None:
     fleet, balancer, _ = fleet_of(Listing(eu=DOWN), account("eu", discovery=True))
     fleet.start()
@@ -269,7 +279,7 @@ def test_a_defect_in_one_round_is_logged_and_does_not_end_the_rounds(caplog: pyt
 
     assert until(lambda: served(balancer) == {"gpt": ["d1"]})
     fleet.stop()
-    assert "looking up deployments failed" in caplog.text
+    assert "looking up the deployments of eu failed" in caplog.text
 
 
 class Hurried(threading.Event):

@@ -1,18 +1,20 @@
 """Pools with orchestration deployments in them: one deployment, an endpoint for each of its models."""
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.schema import OrchestrationSection
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.endpoint_pool import EndpointPool, OneProbe
+from gateway.upstream.discovery import Orchestration
 from routing.availability import Availability
 from routing.endpoint import Endpoint
 from routing.events import Circuit
@@ -32,25 +34,35 @@ def url(name: str) -> str:
 class Place:
     """A pool of one subaccount with an orchestration deployment of three models, and the clock and probe it has."""
 
-    def __init__(self, section: OrchestrationSection | None = None, **configured: str) -> None:
+    def __init__(self, section: OrchestrationSection | None = None, *, down: bool = False, **configured: str) -> None:
         deployments = {model: (Deployment(url(name)),) for model, name in configured.items()}
         account = SubAccount("eu", "default", KEY, deployments, discovery=True)
+        self.down = down
         self.now = 0.0
         self.status = "RUNNING"
+        self.alone = ""
+        """The model of another deployment that runs."""
         self.models: Collection[str] = ("gpt-5", "gpt-5.5", "claude")
         self.probed: list[str] = []
         self.answer: int | Exception = 503
+        self.ask: Callable[[], object] = lambda: None
         section = section or OrchestrationSection()
         settings = Settings({"eu": account}, policy=POLICY, orchestration=section)
         self.balancer = LoadBalancer({}, policy=POLICY, clock=lambda: self.now)
+        orchestration = Orchestration(lambda _: self.models, lambda _: self.ask())
         self.pool = EndpointPool(
-            settings, self.balancer, self._get, self.probe, lambda: self.now, orchestrated=lambda _: self.models
+            settings, self.balancer, self._get, self.probe, lambda: self.now, orchestration=orchestration
         )
         self.pool.refresh()
 
     def _get(self, _: SubAccount, __: str) -> Any:
+        if self.down:
+            raise FaultError(Fault(FaultKind.UNREACHABLE, "away"))
         raw = {"id": "d9", "deploymentUrl": url("d9"), "status": self.status, "scenarioId": "orchestration"}
-        return {"count": 1, "resources": [raw]}
+        backend = {"resources": {"backendDetails": {"model": {"name": self.alone}}}}
+        alone = {"id": "d1", "deploymentUrl": url("d1"), "status": "RUNNING", "details": backend}
+        resources = [raw, alone] if self.alone else [raw]
+        return {"count": len(resources), "resources": resources}
 
     def probe(self, endpoint: Endpoint) -> int:
         self.probed.append(endpoint.url)
@@ -99,10 +111,46 @@ def test_models_come_and_go_with_what_is_orchestrated() -> None:
     assert list(place.served()) == ["claude", "gpt-6"]
 
 
-def test_a_deployment_that_is_listed_by_hand_is_known_as_orchestration_once_it_was_looked_up() -> None:
-    place = Place(claude="d9")
+def test_nothing_waits_for_the_answer_to_which_models_are_orchestrated() -> None:
+    place, let_go = Place(), threading.Event()
+    place.models, place.alone = ("gpt-5", "sonar"), "gpt-4.1"
 
-    assert place.served()["claude"] == [("d9", True, True)]
+    def hang() -> None:
+        let_go.wait(60)
+        place.models = ("gpt-6",)
+
+    place.ask = hang
+    with place.watched():
+        meanwhile, unlisted = place.served(), place.pool.unlisted().subaccounts
+        let_go.set()
+        is_answered = until(lambda: list(place.served()) == ["gpt-4.1", "gpt-6"])
+
+    assert list(meanwhile) == ["gpt-4.1", "gpt-5", "sonar"]
+    assert unlisted == ()
+    assert is_answered
+
+
+def test_until_it_was_asked_once_which_models_are_orchestrated_the_subaccount_counts_as_unlisted() -> None:
+    """So that nobody is told that a model is not there; one without an orchestration deployment need not wait."""
+    place, let_go = Place(down=True), threading.Event()
+    place.down, place.ask = False, lambda: let_go.wait(60)
+    with place.watched():
+        meanwhile = list(place.served()), place.pool.unlisted().subaccounts
+        let_go.set()
+        is_listed = until(lambda: place.pool.unlisted().subaccounts == ())
+
+    assert meanwhile == (["gpt-5", "gpt-5.5", "claude"], ("eu",))
+    assert is_listed
+
+
+def test_a_deployment_that_is_listed_by_hand_is_known_as_orchestration_once_it_was_looked_up() -> None:
+    place = Place(claude="d9", down=True)
+    with place.watched():
+        before = place.served()
+    place.down, place.models = False, ("claude",)
+    place.pool.refresh()
+
+    assert (before, place.served()["claude"]) == ({"claude": [("d9", False, False)]}, [("d9", True, True)])
 
 
 def test_models_that_are_asked_without_the_masks_that_are_set_are_told_once(caplog: pytest.LogCaptureFixture) -> None:

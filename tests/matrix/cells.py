@@ -72,11 +72,6 @@ class Cell:
         return self.limit.expect(self.scene.expect) if self.limit else self.scene.expect
 
     @property
-    def sent(self) -> tuple[str, ...]:
-        """What the backend must be told."""
-        return () if self.limit and self.limit.untold else self.scene.sent
-
-    @property
     def dropped(self) -> frozenset[str]:
         """What the header must name."""
         return frozenset({self.limit.dropped} if self.limit and self.limit.dropped else ())

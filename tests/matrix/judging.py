@@ -83,7 +83,7 @@ class Judge:
         for each in sent:
             oracles.check_request(each["path"], each["body"])
         said = list(_strings(sent[0]["body"]))
-        for words in cell.sent:
+        for words in cell.scene.sent:
             assert any(words in text for text in said), f"the backend was not told {words!r}"
         if cell.scene.ask.file:
             data = base64.b64encode(cell.scene.ask.file.data).decode()

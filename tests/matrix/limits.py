@@ -37,8 +37,6 @@ class Limit:
     dialects: tuple[str, ...] = ()
     dropped: str = ""
     changes: Mapping[str, Any] = field(default_factory=dict)
-    untold: bool = False
-    """Whether the backend need not be told what the scene says."""
 
     def holds(self, scene: str, client: str, model: str, dialect: str) -> bool:
         """Whether this is about a cell."""

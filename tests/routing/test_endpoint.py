@@ -33,6 +33,9 @@ class TestEndpoint:
         assert hash(EU1) == hash(heavier)
         assert endpoint("eu", "d1", "other") != EU1
 
+    def test_the_models_of_one_deployment_are_kept_apart_in_tables(self):
+        assert len({hash(endpoint("eu", "orchestration", f"m{number}")) for number in range(50)}) == 50
+
     @pytest.mark.parametrize("weight", [-0.1, math.inf, math.nan])
     def test_a_weight_below_zero_or_without_end_is_refused(self, weight):
         with pytest.raises(ValueError, match="weight must be at least 0 and finite, not"):

@@ -1,5 +1,6 @@
 """Active checks: whom the checker asks, how often, and what it makes of the answer."""
 
+import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -157,6 +158,15 @@ class TestHealthChecker:
         scene.checker.check_once()
 
         assert scene.balancer.breaker(US1).snapshot().ejected
+
+    def test_a_deployment_that_answered_for_one_model_lately_is_not_ejected_for_another(self):
+        other = dataclasses.replace(US1, model="other")
+        scene = Round(list_running=lambda name: {"d9": "RUNNING"}, health_check_interval=0, discovery_interval=60)
+        scene.balancer.replace_pools({"m": [US1], "other": [other]})
+        scene.balancer.acquire("m").answered()
+        scene.checker.check_once()
+
+        assert [scene.balancer.breaker(each).state for each in (US1, other)] == [CLOSED, CLOSED]
 
     @pytest.mark.parametrize("status", ["STOPPED", "Dead", "DELETED", "STOPPING", "PENDING", "COMPLETED"])
     def test_what_a_list_says_outright_is_believed_however_lately_it_answered(self, status):

@@ -246,6 +246,14 @@ class TestForbiddenSubaccount:
         assert router.balancer.snapshot()[0].why == "subaccount: deployment_forbidden"
         assert 60.0 <= router.balancer.snapshot()[0].seconds <= 66.0
 
+    def test_a_deployment_speaks_for_every_model_that_it_serves(self, router_of):
+        pools = {model: [endpoint("eu", "orchestration", model, orchestration=True)] for model in ("gpt-5", "other")}
+        pools["gpt-5"].append(endpoint("eu", "d1", "gpt-5"))
+        router = router_of(pools, KEEN)
+        all_fail(router.attempts("gpt-5"), AI_CORE_FORBIDS)
+
+        assert {state.availability.value for state in router.balancer.snapshot()} == {"cooling"}
+
     def test_callers_are_told_that_the_proxy_is_refused_and_when_to_come_back(self, router_of):
         router = self.shut(router_of, "eu/d1", "eu/d2")
         with pytest.raises(NoEndpointError) as raised:

@@ -9,6 +9,7 @@ from routing import STRATEGIES
 from simulation.figures import Figures
 from simulation.run import run
 from simulation.scenarios import SCENARIOS, Scenario
+from tests.support.rows import Rows
 
 SEED = 1
 BY_NAME = {each.name: each for each in SCENARIOS}
@@ -62,14 +63,18 @@ BOUNDS: dict[str, tuple[Bound, ...]] = {
 }
 """What must hold in which scenario, beside this: nobody sees an error while one subaccount is well."""
 
-SLOW_SHARE = {
-    "round-robin": 0.26,
-    "weighted": 0.26,
-    "least-connections": 0.06,
-    "least-latency": 0.03,
-    "cache-affinity": 0.14,
-    "priority": 0.26,
-}
+SLOW_SHARE = Rows(
+    __file__,
+    "SLOW_SHARE",
+    {
+        "round-robin": 0.26,
+        "weighted": 0.26,
+        "least-connections": 0.06,
+        "least-latency": 0.03,
+        "cache-affinity": 0.14,
+        "priority": 0.26,
+    },
+)
 """The part of the calls that an endpoint ten times slower than three others may get, by strategy."""
 
 

@@ -1,4 +1,4 @@
-"""Tables of tests that want a row for each dialect."""
+"""Tables of tests that want a row for each dialect, or each strategy."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +10,11 @@ V = TypeVar("V")
 
 
 class Rows(dict[str, V]):
-    """A table by the names of dialects, *name* in *file*; says where to add the row that is missing."""
+    """A table by such names, *name* in *file*; says where to add the row that is missing."""
 
     def __init__(self, file: str, name: str, rows: Mapping[str, V]) -> None:
         super().__init__(rows)
         self._where = f"{name} in {name_of(Path(file))}"
 
-    def __missing__(self, dialect: str) -> V:
-        raise AssertionError(f"Add a row for {dialect!r} to {self._where}.")
+    def __missing__(self, wanted: str) -> V:
+        raise AssertionError(f"Add a row for {wanted!r} to {self._where}.")

@@ -57,8 +57,16 @@ def in_shapes(said: JSON) -> list[tuple[int, JSON]]:
         (error("408 - LLM Module: timed out", 408), FaultKind.TIMEOUT, "The model's endpoint took too long."),
         (error("503 - LLM Module: no", 503), FaultKind.OVERLOADED, "The model is overloaded."),
         (error("500 - LLM Module: no", 500), FaultKind.SERVER_ERROR, "The model's endpoint failed."),
-        (error("400 - LLM Module: Model gpt-9 in version 2 not found."), FaultKind.GONE, None),
-        (error("Model name must be one of ['gpt-5', …]"), FaultKind.GONE, None),
+        (
+            error("400 - LLM Module: Model gpt-9 in version 2 not found."),
+            FaultKind.RESOURCE_NOT_FOUND,
+            "Model gpt-9 in version 2 not found.",
+        ),
+        (
+            error("Model name must be one of ['gpt-5', …]"),
+            FaultKind.RESOURCE_NOT_FOUND,
+            "Model name must be one of ['gpt-5', …]",
+        ),
         # SAP AI Core had taken the proxy's token: who refuses one is behind the orchestration.
         (error("401 - LLM Module: denied", 401), FaultKind.DEPLOYMENT_FORBIDDEN, None),
         (
@@ -86,7 +94,7 @@ def test_an_error_is_classified_by_what_failed_and_in_whose_words(
 
 def test_an_error_within_a_stream_is_classified_as_one_with_a_status() -> None:
     for said, kind in (
-        (error("400 - LLM Module: Model gpt-9 in version 2 not found."), FaultKind.GONE),
+        (error("400 - LLM Module: Model gpt-9 in version 2 not found."), FaultKind.RESOURCE_NOT_FOUND),
         (error("429 - LLM Module: slow", 429), FaultKind.RATE_LIMITED),
         (error("blocked", location=INPUT), FaultKind.CONTENT_FILTERED),
         (error("401 - LLM Module: denied", 401), FaultKind.DEPLOYMENT_FORBIDDEN),
@@ -94,6 +102,23 @@ def test_an_error_within_a_stream_is_classified_as_one_with_a_status() -> None:
     ):
         assert fault_of_orchestration([error("500 - x", 500), said]).kind is kind
     assert fault_of_orchestration("what?").kind is FaultKind.STREAM_BROKEN
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Invalid schema for function 'f': 'model x not found' is not valid under any of the given schemas.",
+        "Unsupported parameter: 'temperature' with model gpt-5.5 is not supported.",
+        "Model gpt-5 not found. was what you wrote, and it is no schema.",
+        "No deployment was named in the tool's description.",
+        "You wrote: Model name must be one of these.",
+    ],
+)
+def test_what_a_vendor_quotes_of_the_request_says_nothing_of_the_deployment(words: str) -> None:
+    for status, body in in_shapes(error(f"400 - LLM Module: {words}")):
+        fault = fault_from(status, {}, json.dumps(body).encode())
+
+        assert (fault.kind, fault.message) == (FaultKind.INVALID_REQUEST, words)
 
 
 def test_a_filters_findings_are_named_and_nothing_of_what_it_found_them_in() -> None:
@@ -127,6 +152,51 @@ def test_the_quota_of_sap_ai_core_is_told_from_that_of_a_provider() -> None:
 
     assert fault_from(429, {}, body).quota is Quota.MODEL
     assert fault_of_orchestration(error("429 - LLM Module: no capacity", 429)).quota is Quota.ENDPOINT
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"request_id": "r", "code": "429", "message": "429 - LLM Module: slow"},
+        {"code": "429", "message": "slow"},
+        {"code": 429, "message": "slow", "location": None},
+    ],
+)
+@pytest.mark.parametrize("results", ["intermediate_results", "module_results"])
+def test_an_error_of_another_shape_keeps_its_code_and_takes_no_advice_of_the_prompt(said: JSON, results: str) -> None:
+    said = {**said, results: {"templating": [{"role": "user", "content": "SECRET: retry after 50 seconds"}]}}
+    earlier = {"code": "500", "message": "failed"}
+    whole = [fault_from(429, {}, json.dumps(body).encode()) for body in ({"error": said}, {"error": [said]}, said)]
+    streamed = [fault_of_orchestration(said), fault_of_orchestration([earlier, said])]
+    for fault in (*whole, *streamed):
+        assert (fault.kind, fault.retry_after) == (FaultKind.RATE_LIMITED, None)
+        assert "SECRET" not in repr(fault)
+    for fault in streamed:
+        assert (fault.message, fault.status) == ("slow", 429)
+
+
+def test_an_error_whose_prompt_is_too_long_to_be_read_says_the_same_without_it() -> None:
+    said = error("400 - LLM Module: prompt is too long: 215432 tokens > 200000 maximum", results={"templating": PROMPT})
+    quoting = error('400 - LLM Module: you said {"a": 1,"intermediate_results": 2}', results={"templating": PROMPT})
+    for each in (said, quoting):
+        for status, body in in_shapes(each):
+            written = json.dumps(body).encode()
+            cut = written[: written.rindex(b"maximum context")]
+            expected = fault_from(status, {}, json.dumps(strip(body)).encode())
+
+            assert fault_from(status, {}, cut) == expected
+            assert "SECRET" not in repr(expected)
+
+
+def strip(body: JSON) -> JSON:
+    """An error as far as it comes before the first prompt that it repeats."""
+    match body:
+        case {"error": [first, *_]}:
+            return {"error": [strip(first)]}
+        case {"error": said}:
+            return {"error": strip(said)}
+        case _:
+            return {name: value for name, value in body.items() if not name.endswith("_results")}
 
 
 def test_an_error_that_does_not_say_where_it_happened_is_read_all_the_same() -> None:

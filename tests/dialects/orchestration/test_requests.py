@@ -135,6 +135,12 @@ def test_nova_which_cannot_be_forbidden_to_call_tools_is_offered_those_it_has_ca
     assert len(templating(after)["prompt"]["tools"]) == 1
 
 
+def test_nova_is_not_told_to_call_one_tool_at_a_time_which_it_cannot_be() -> None:
+    made = rendered(NOVA, tools=(ToolSpec("f"),), tool_choice=ToolChoice(ToolMode.REQUIRED, parallel=False))
+
+    assert (params(made), made.dropped) == ({"tool_choice": "required"}, ("parallel_tool_calls",))
+
+
 @pytest.mark.parametrize("model", [CLAUDE, NOVA])
 def test_tools_that_were_called_are_declared_to_models_on_bedrock_if_the_client_declares_none(model: str) -> None:
     called = said(Role.ASSISTANT, ToolCall("c", "f", "{}"))

@@ -9,6 +9,7 @@ import pytest
 from gateway.config.schema import json_schema
 from gateway.config.settings import SCHEMA_FILE, main
 from tests.gateway.configs import ANCESTOR
+from tests.support.sources import held
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,7 +34,8 @@ def test_the_schema_describes_every_key():
         for key, described in definition["properties"].items()
         if "description" not in described and "$ref" not in described
     ]
-    assert bare == []
+
+    held("Describe these in a docstring below the field, or by `description`, and run `make schema`.", bare)
 
 
 def examples():

@@ -1,6 +1,8 @@
 """The catalogue of models: read leniently, asked for when it is due, kept when a later look-up fails."""
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
@@ -9,6 +11,7 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.subaccounts import SubAccount
 from gateway.upstream.catalogue import EVERY, PATH, Catalogue, CatalogueModel, read_catalogue
+from tests.support.processes import until
 
 PRO = {
     "model": "gemini-2.5-pro",
@@ -205,6 +208,67 @@ def test_a_model_without_a_name_hides_no_other(odd):
     found = read_catalogue(account(), lambda *_: {"resources": [odd, {"model": "gpt-5.4", "versions": None}]})
 
     assert list(found) == ["gpt-5.4"]
+
+
+@pytest.mark.parametrize("odd", [{"a": 1}, ["x"], 7, None, 1.5, True])
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda odd: {"allowedScenarios": [{"scenarioId": odd}]},
+        lambda odd: {"allowedScenarios": odd},
+        lambda odd: {"versions": [{"metadata": [{"name": odd, "value": 1}]}]},
+        lambda odd: {"versions": [{"metadata": [{"key": odd, "value": odd}]}]},
+        lambda odd: {"versions": [{"metadata": [{"maxOutputTokens": odd}]}]},
+        lambda odd: {"versions": [{"name": odd, "isLatest": odd, "retirementDate": odd, "inputTypes": [odd]}]},
+        lambda odd: {"versions": [{"streamingSupported": odd, "deprecated": odd, "suggestedReplacements": [odd]}]},
+    ],
+    ids=["scenario", "scenarios", "name", "key", "count", "version", "flags"],
+)
+def test_an_odd_value_anywhere_hides_no_model(place, odd):
+    found = read_catalogue(account(), lambda *_: {"resources": [{"model": "odd", **place(odd)}, {"model": "gpt-5.4"}]})
+
+    assert list(found) == ["odd", "gpt-5.4"]
+
+
+def test_whatever_reading_raises_the_catalogue_cannot_be_read_and_what_it_had_is_kept(caplog):
+    answers, clock = Answers(listing("a"), None), Clock()
+
+    def get(*asked):
+        found = answers(*asked)
+        return {}[asked] if found is None else found
+
+    catalogue = Catalogue([account()], get, clock)
+    catalogue.look_up(account())
+    clock.now += EVERY
+    with caplog.at_level(logging.INFO):
+        kept = list(catalogue.look_up(account()))
+
+    assert kept == ["a"]
+    assert [text.partition(": ")[0] for text in caplog.messages] == ["cannot read the catalogue of models of eu"]
+
+
+@pytest.mark.parametrize("answer", [listing("a"), MISSING], ids=["answered", "failed"])
+def test_two_that_find_a_catalogue_due_share_one_answer(answer):
+    """So that none can put back, with a failure of its own, what was there before the other's answer."""
+    answers, begun, let_go = Answers(answer), threading.Event(), threading.Event()
+
+    def get(*asked):
+        begun.set()
+        let_go.wait(60)
+        return answers(*asked)
+
+    catalogue = Catalogue([account()], get, Clock())
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(catalogue.look_up, account())
+        begun.wait(60)
+        second = threads.submit(catalogue.look_up, account())
+        is_running = until(second.running)
+        let_go.set()
+        found = [list(each.result(60)) for each in (first, second)]
+
+    assert is_running
+    assert found == [[] if answer is MISSING else ["a"]] * 2
+    assert answers.asked == [("eu", PATH)]
 
 
 def test_a_catalogue_is_asked_for_again_when_it_is_due():

@@ -9,7 +9,7 @@ from emulator.models import MODELS_BY_NAME
 from gateway.config.schema import OrchestrationSection
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.subaccounts import SubAccount
-from gateway.upstream.catalogue import CatalogueModel
+from gateway.upstream.catalogue import Catalogue, CatalogueModel
 from gateway.upstream.orchestrated_models import ORCHESTRATED, OrchestratedModels
 
 ACCOUNT = SubAccount("eu", "default", ServiceKey("id", Secret("s"), "https://auth/oauth/token", "https://api"), {})
@@ -22,8 +22,16 @@ def listed(name, *, orchestration=True, ends=None):
 
 def orchestrated(*models, **section):
     """Name what is served where these *models* are in the catalogue."""
-    catalogue = {model.name: model for model in models}
-    return OrchestratedModels(OrchestrationSection(**section), lambda _: catalogue, lambda: TODAY)(ACCOUNT)
+    resources = [
+        {
+            "model": model.name,
+            "allowedScenarios": [{"scenarioId": "orchestration" if model.orchestration else "foundation-models"}],
+            "versions": [{"retirementDate": str(model.retirement_date or "")}],
+        }
+        for model in models
+    ]
+    catalogue = Catalogue([ACCOUNT], lambda *_: {"resources": resources}, lambda: 0.0)
+    return OrchestratedModels(OrchestrationSection(**section), catalogue, lambda: TODAY).asked(ACCOUNT)
 
 
 def test_the_catalogue_says_which_models_are_orchestrated():

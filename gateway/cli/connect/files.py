@@ -1,0 +1,145 @@
+"""Settings files of other people's tools: edited so that the rest stays, copied before, restored on demand."""
+
+import os
+import tomllib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from dialects.core.conversation import JSON
+from gateway.cli.connect import json_text, toml_text
+from gateway.cli.connect.tool import ConnectError, Edits, Format, SettingsFile, merged
+
+COPY: Final = ".before-sap-ai-proxy"
+"""What the name of a copy ends in. A copy of nothing means that there was no file."""
+UNDONE: Final = ".undone-sap-ai-proxy"
+"""What the name of a file ends in that had changed since, and was replaced by its copy."""
+_PRIVATE: Final = 0o600
+
+
+def write(files: Sequence[SettingsFile]) -> list[str]:
+    """Write all *files*, or none if one cannot keep what is in it; say what was done.
+
+    The first copy stays until it is restored, however often is written. Raises `ConnectError`.
+    """
+    said: list[str] = []
+    try:
+        edited = [(path, _read(path), file) for file in files for path in [file.path.resolve()]]
+        written = [(path, before, apply(before or "", file)) for path, before, file in edited]
+        for path, before, after in written:
+            if before == after:
+                said.append(f"{path} says so already")
+                continue
+            copy = path.with_name(path.name + COPY)
+            is_ours = not copy.exists() or _is_as_written(path, copy)
+            if not copy.exists():
+                _replace(copy, before or "", _PRIVATE if before is None else path.stat().st_mode & 0o777)
+            _replace(path, after, _PRIVATE)
+            written_at = path.stat().st_mtime_ns if is_ours else 0
+            os.utime(copy, ns=(written_at, written_at))
+            said.append(f"wrote {path} (as it was: {copy.name})")
+    except OSError as error:
+        raise ConnectError(f"{error.filename}: {error.strerror}") from None
+    return said
+
+
+def undo(paths: Sequence[Path]) -> list[str]:
+    """Put back what was there before the first writing; say what was done. Raises `ConnectError`."""
+    said: list[str] = []
+    try:
+        for path in [each.resolve() for each in paths]:
+            copy = path.with_name(path.name + COPY)
+            if not copy.exists():
+                continue
+            was_there = copy.stat().st_size > 0
+            if path.exists() and not _is_as_written(path, copy):
+                path.replace(path.with_name(path.name + UNDONE))
+                said.append(f"{path} has changed since: moved to {path.name + UNDONE}")
+            if was_there:
+                copy.replace(path)
+                said.append(f"restored {path}")
+            else:
+                path.unlink(missing_ok=True)
+                copy.unlink()
+                said.append(f"removed {path}, which was not there before")
+    except OSError as error:
+        raise ConnectError(f"{error.filename}: {error.strerror}") from None
+    if not said:
+        names = ", ".join(map(str, paths))
+        raise ConnectError(f"there is nothing to undo: {names} was not written, or is restored already")
+    return said
+
+
+def apply(text: str, file: SettingsFile) -> str:
+    """Give the text with the edits of *file* made and everything else kept; raise `ConnectError` if that cannot be."""
+    try:
+        match file.format:
+            case Format.JSON:
+                text = text if text.strip() else "{}\n"
+                after = json_text.edit(text, file.edits)
+                is_kept = json_text.parse_object(after) == merged(json_text.parse_object(text), file.edits)
+            case Format.TOML:
+                wanted = merged(tomllib.loads(text), file.edits)
+                after = toml_text.edit(text, file.edits)
+                is_kept = _is_toml_of(after, wanted)
+            case Format.ENV:
+                return _edit_env(text, file.edits)
+    except ValueError as error:
+        raise ConnectError(
+            f"{file.path} is not written: it cannot be read as {file.format.value} ({error}); "
+            "mend it, or set by hand what --print says"
+        ) from None
+    except ConnectError as error:
+        raise ConnectError(f"{file.path} is not written: {error}; set by hand what --print says") from None
+    if not is_kept:
+        raise ConnectError(
+            f"{file.path} is not written: what is in it could not be kept; set by hand what --print says"
+        )
+    return after
+
+
+def _is_toml_of(text: str, wanted: JSON) -> bool:
+    try:
+        return tomllib.loads(text) == wanted
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def _edit_env(text: str, edits: Edits) -> str:
+    for (name,), value in edits.items():
+        lines = text.splitlines()
+        kept = [line for line in lines if line.removeprefix("export ").partition("=")[0].strip() != name]
+        text = "\n".join([*kept, f"{name}={value}", ""])
+    return text
+
+
+def _is_as_written(path: Path, copy: Path) -> bool:
+    """Whether nobody has changed a file since it was written here: its copy has its time."""
+    return path.exists() and path.stat().st_mtime_ns == copy.stat().st_mtime_ns
+
+
+def _read(path: Path) -> str | None:
+    """Read a file as it stands; `None` if there is none."""
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise ConnectError(f"{path} is not written: it is no UTF-8") from None
+
+
+def _replace(path: Path, text: str, mode: int) -> None:
+    """Write a file beside its place and move it there, so that nobody sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.chmod(mode)
+        fresh.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            fresh.unlink()

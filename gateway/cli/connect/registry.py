@@ -1,0 +1,56 @@
+"""The table of tools, and what is printed of one."""
+
+import shlex
+from typing import Final
+
+from gateway.cli.connect.agents import AGENTS
+from gateway.cli.connect.editors import EDITORS
+from gateway.cli.connect.sdks import SDKS
+from gateway.cli.connect.tool import KEY_VARIABLE, ConnectError, Connection, Tool
+
+TOOLS: Final = (*AGENTS, *EDITORS, *SDKS)
+
+
+def find_tool(name: str, *, must_be_written: bool = False) -> Tool:
+    """Find a tool by its name or one of its aliases; raise `ConnectError` if there is none.
+
+    If it *must be written* for, or started, one that a person sets up is an error, too.
+    """
+    wanted = name.lower().replace(" ", "-").replace("_", "-")
+    for tool in TOOLS:
+        if wanted in (tool.name, *tool.aliases):
+            if must_be_written and not tool.places:
+                raise ConnectError(f"{tool.title} is set up by hand: `sap-ai-proxy connect {tool.name}` says how")
+            return tool
+    raise ConnectError(f"no tool is called {name!r}; there are: {', '.join(tool.name for tool in TOOLS)}")
+
+
+def list_tools() -> str:
+    """List the tools, a line for each."""
+    width = max(len(tool.name) for tool in TOOLS) + 2
+    return "\n".join(
+        f"{tool.name:<{width}}{tool.title}{' (also --write, --undo, and -- to start it)' if tool.places else ''}"
+        for tool in TOOLS
+    )
+
+
+def instructions(tool: Tool, to: Connection, key_setter: str | None) -> str:
+    """Say what to set, so that it can be copied as a whole: what is for people stands behind number signs.
+
+    *key_setter* is the shell line that sets the variable of the key, if it is not set already.
+    """
+    snippet = tool.snippet(to)
+    lines = [f"# {tool.title} ({tool.source})", f"# Put this into {snippet.into}:"]
+    if key_setter and not snippet.is_shell:
+        key_setter = f"# First, in your shell: {key_setter}"
+    return "\n".join([*lines, *([key_setter] if key_setter else []), *([] if snippet.is_shell else [""]), snippet.body])
+
+
+def key_line(key: str) -> str:
+    """Write the shell line that says the key itself."""
+    return f"export {KEY_VARIABLE}={shlex.quote(key)}"
+
+
+def key_line_of(command: str) -> str:
+    """Write the shell line that has *command* print the key, so that it is not seen."""
+    return f'export {KEY_VARIABLE}="$({command})"'
