@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -51,7 +51,14 @@ class Calls(Backends):
         self._say = say
 
     def begin(
-        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, lifetime: Lifetime
+        self,
+        attempt: Attempt,
+        body: JSON,
+        *,
+        stream: bool,
+        timeouts: Timeouts,
+        lifetime: Lifetime,
+        headers: Mapping[str, str],
     ) -> ScriptedReader:
         text = body["inputText"]
         self.asked.append((attempt.endpoint.subaccount, text))
