@@ -25,6 +25,7 @@ from dialects.core.conversation import (
     ToolCall,
     ToolSpec,
 )
+from dialects.core.faults import invalid
 from dialects.framing.json_text import dumps
 from dialects.gemini.request_renderer import SKIP_SIGNATURE
 from dialects.interface import Rendered
@@ -65,7 +66,10 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     conversation, effort = _settled(conversation, profile, dropped)
     conversation = _fitted(conversation, profile, dropped)
     body = chat_body(_without_tool_marks(conversation, profile), _Messages(profile, dropped), profile, dropped)
-    history, template, values = laid_out(body.pop("messages"))
+    messages = body.pop("messages")
+    if profile.vendor is Vendor.GEMINI and not any(map(_says_something, messages)):
+        raise invalid(f"messages holds nothing to answer by model {conversation.model}", "messages")
+    history, template, values = laid_out(messages)
     prompt = {"template": template, **{name: body.pop(name) for name in _IN_THE_PROMPT if name in body}}
     if profile.vendor is Vendor.CLAUDE and "tools" in prompt:
         declared = [tool for tool in conversation.tools if isinstance(tool, ToolSpec)]
@@ -81,6 +85,11 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     request = {"messages_history": history, "config": config, "placeholder_values": values}
     request = {name: value for name, value in request.items() if value}
     return Rendered(request, tuple(sorted(dropped)))
+
+
+def _says_something(message: JSON) -> bool:
+    """Whether a message gives a model something to answer, as what the system says does not."""
+    return message["role"] != "system" and bool(message["content"] or message.get("tool_calls"))
 
 
 def _settled(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> tuple[Conversation, str | None]:

@@ -93,6 +93,17 @@ def test_a_request_is_taken_and_shows_the_model_what_was_said(
 
 
 @pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("turns", [(), (Message(Role.USER, (Text(""),)),)], ids=["none", "empty"])
+def test_what_gives_nothing_to_answer_is_refused_before_the_model_does(model: str, turns: tuple[Message, ...]) -> None:
+    conversation = Conversation("m", system=(Text("Be brief."),), messages=turns)
+    if model.startswith("gpt"):
+        ask(orchestration.render_request(conversation, profile_for(model)).body)
+        return
+    with pytest.raises(FaultError, match="messages holds nothing to answer by model m"):
+        orchestration.render_request(conversation, profile_for(model))
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_a_call_that_nobody_signed_is_taken_by_every_model_that_is_asked(model: str) -> None:
     turns = (
         Message(Role.USER, (Text("How warm?"),)),
