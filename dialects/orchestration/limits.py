@@ -72,6 +72,11 @@ def profile_through(profile: ModelProfile) -> ModelProfile:
     return replace(profile, odd_in_names=odd, audio=False, native_schema=schemas)
 
 
+def insists_on_signatures(profile: ModelProfile) -> bool:
+    """Whether a model refuses a call of its turn without the signature of the thought that led to it."""
+    return profile.vendor is Vendor.GEMINI and profile.thinking is ThinkingStyle.LEVEL
+
+
 def known_parameters(params: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
     """Keep the parameters that the model takes; name the others that said something."""
     taken = _PARAMETERS.get(profile.vendor, _EVERYWHERE)
