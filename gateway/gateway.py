@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
 from functools import lru_cache, partial
 from urllib.parse import quote
 
@@ -31,6 +30,7 @@ from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
 from gateway.http.admission import Admission
 from gateway.http.auth import Auth
+from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.readiness import Readiness, ReadinessProbe
@@ -42,12 +42,10 @@ from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
 from gateway.requests.streaming import StreamedAnswer
 from gateway.requests.unstreamed_models import UnstreamedModels
-from gateway.served_models import EndingsWatch, ServedModels
-from gateway.upstream.catalogue import Catalogue
+from gateway.served_models import EndingsWatch, ModelSources, day
 from gateway.upstream.client import AICoreClient
-from gateway.upstream.discovery import Management, Orchestration
+from gateway.upstream.discovery import Orchestration
 from gateway.upstream.management import ManagementClient
-from gateway.upstream.orchestrated_models import OrchestratedModels
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
 from routing.attempts import Attempts
@@ -128,16 +126,15 @@ class Gateway:
         events = EventPublisher([routing_observer.heard])
         self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, events=events)
         self._core = AICoreClient(self._transport, self._management, self._tokens, tenants, now)
-        get = Management(self._management, self._tokens)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
-        self._catalogue = Catalogue(settings.subaccounts.values(), get, clock)
-        self._served = ServedModels(self._catalogue)
-        orchestrated = OrchestratedModels(settings.orchestration, self._catalogue, self._today)
-        orchestration = Orchestration(orchestrated, orchestrated.ask)
+        self._today = partial(day, now)
+        sources = ModelSources(settings, self._management, self._tokens, self._today, clock)
+        self._served = sources.served
+        orchestration = Orchestration(sources.orchestrated, sources.orchestrated.ask)
         self._endings = EndingsWatch(
-            settings.subaccounts.values(), self._catalogue, self._served, self._versions, self._today
+            settings.subaccounts.values(), sources.catalogue, self._served, self._versions, self._today
         )
-        self._pool = EndpointPool(settings, self.balancer, get, probe, clock, orchestration=orchestration)
+        self._pool = EndpointPool(settings, self.balancer, sources.get, probe, clock, orchestration=orchestration)
         events.subscribe(self._pool.listen)
         sleep = threading.Event().wait
         self.router = RequestRouter(
@@ -151,7 +148,7 @@ class Gateway:
         self._timeouts_for = lru_cache(_MOST_MODELS)(settings.policy.timeouts_for)
         fetcher = MediaFetcher() if settings.fetch_media else None
         modules_for = lru_cache(_MOST_MODELS)(settings.orchestration.modules_for)
-        unstreamed = UnstreamedModels(lambda endpoint: not self._served.streams(endpoint.model), clock)
+        unstreamed = UnstreamedModels(lambda endpoint: not self._served.streams(endpoint.backend), clock)
         self._shared = SharedResources(fetch=fetcher, modules_for=modules_for, unstreamed=unstreamed)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
@@ -214,10 +211,9 @@ class Gateway:
         lifetime = lifetime or self.lifetime()
         incoming, attempts = self._incoming(self._client_request(client, body, named), headers, caller, began, lifetime)
         model = attempts.resolution.model
-        runs = next((endpoint.backend for endpoint in self.balancer.endpoints(model)), model)
         return EmbeddingExchange(
             request,
-            parts_of(request, profile_for(runs)),
+            parts_of(request, profile_for(self._runs(model))),
             incoming,
             attempts,
             self._core,
@@ -250,12 +246,12 @@ class Gateway:
             self._shared.items.remember(caller, item, endpoint)
         return status, openai_responses.passthrough_stored(body, self._makers.origin(endpoint, caller))
 
-    def refused(self, fault: Fault, *, client: str, caller: str, asked: str) -> str:
-        """Take note of a request that never became an exchange, and give it an id; *asked* is what it asked for."""
-        token = self._new_token()
+    def refused(self, fault: Fault, headers: Mapping[str, str], *, client: str, caller: str, asked: str) -> str:
+        """Take note of a request that never became an exchange, and give its id; *asked* is what it asked for."""
+        name, trace = request_id(headers, self._new_token()), trace_id(headers)
         status, outcome = http_status(fault), fault.kind.value
-        self._observer.over(ExchangeRecord(token, caller, client, asked, status=status, outcome=outcome))
-        return token
+        self._observer.over(ExchangeRecord(name, caller, client, asked, status=status, outcome=outcome, trace=trace))
+        return name
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
         """Answer an exchange piece by piece."""
@@ -279,11 +275,11 @@ class Gateway:
     def models(self) -> tuple[ModelInfo, ...]:
         """Describe all models that are deployed, under their names and their aliases."""
         names = self.router.names
-        return tuple(self._served.describe(name, names.resolve(name).model) for name in self.model_names())
+        return tuple(self._served.describe(name, self._runs(names.resolve(name).model)) for name in self.model_names())
 
     def model(self, name: str) -> ModelInfo:
         """Describe the deployed model behind a name; raises `FaultError`."""
-        return self._served.describe(name, self.resolve(name).model)
+        return self._served.describe(name, self._runs(self.resolve(name).model))
 
     def readiness(self) -> Readiness:
         """Tell whether some model can be served, from what is known."""
@@ -301,11 +297,12 @@ class Gateway:
         }
 
     def _versions(self) -> dict[str, frozenset[str]]:
-        """Name the models that are served, with the versions in which they run, as far as they are known."""
-        return {model: self._pool.versions(model) for model in self.balancer.models()}
+        """Name the models that run, with the versions in which they do, as far as they are known."""
+        return {each.backend: self._pool.versions(each.backend) for pool in self._endpoints() for each in pool}
 
-    def _today(self) -> date:
-        return datetime.fromtimestamp(self._now(), UTC).date()
+    def _runs(self, model: str) -> str:
+        """Name what the deployments of *model* say they run; of several models, what the first one does."""
+        return model
 
     def _client_request(
         self, client: str, body: JSON, conversation: Conversation, *, may_pass: bool = True
@@ -340,13 +337,15 @@ class Gateway:
         sticky = self._sticky(conversation, caller, maker)
         attempts = self._attempts(request.client, conversation, context, sticky, lifetime)
         model = attempts.resolution.model
-        timeouts = self._timeouts_for(model, silent=_thinks_in_silence(model, conversation))
+        runs = self._runs(model)
+        timeouts = self._timeouts_for(model, silent=_thinks_in_silence(runs, conversation))
         lifetime.limit(timeouts.total)
         origin = partial(self._makers.origin, caller=caller)
         open_at = seals.open_at if seals else None
-        length = partial(self._context_length, model, conversation)
-        token = request.envelope.token
-        return IncomingRequest(token, caller, request, timeouts, began, origin, open_at, length), attempts
+        length = partial(self._context_length, runs, conversation)
+        name = request_id(headers, request.envelope.token)
+        further = passed_on(headers, name), trace_id(headers)
+        return IncomingRequest(name, caller, request, timeouts, began, origin, open_at, length, *further), attempts
 
     def _context_length(self, model: str, conversation: Conversation) -> int | None:
         """Look up the most tokens that *model* takes; None where a beta asks for a larger context than it has."""

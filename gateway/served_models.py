@@ -2,16 +2,22 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from dialects.capabilities.model_identity import identity
 from dialects.capabilities.model_info import RETIREMENTS, ModelInfo, built_in
 from dialects.core.conversation import JSON
+from gateway.config.settings import Settings
 from gateway.config.subaccounts import SubAccount
 from gateway.upstream.catalogue import Catalogue, CatalogueModel, Models
+from gateway.upstream.discovery import Management
+from gateway.upstream.management import ManagementClient
+from gateway.upstream.orchestrated_models import OrchestratedModels
+from gateway.upstream.tokens import TokenSource
 
 _log = logging.getLogger("sap_ai_proxy.served_models")
 
@@ -135,6 +141,31 @@ class ServedModels:
             return models[model]
         wanted = identity(model)
         return next((found for name, found in models.items() if identity(name) == wanted), None)
+
+
+class ModelSources:
+    """What is known of the models of all subaccounts, and from where: put together alike for whoever needs it.
+
+    *tokens* let in to each subaccount, *clock* is any seconds that only grow, *today* the day.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: ManagementClient,
+        tokens: Mapping[str, TokenSource],
+        today: Callable[[], date],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.get = Management(client, tokens)
+        self.catalogue = Catalogue(settings.subaccounts.values(), self.get, clock)
+        self.orchestrated = OrchestratedModels(settings.orchestration, self.catalogue, today)
+        self.served = ServedModels(self.catalogue)
+
+
+def day(now: Callable[[], float] = time.time) -> date:
+    """Give the day in UTC, by which models end."""
+    return datetime.fromtimestamp(now(), UTC).date()
 
 
 class EndingsWatch:

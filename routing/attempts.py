@@ -98,7 +98,7 @@ class Lifetime(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Let a pause between two attempts pass; raises what ends the request meanwhile."""
+        """Let a pause between two attempts pass; raises what ends the request, or what has it go on after the pause."""
         ...
 
 
@@ -187,6 +187,7 @@ class Attempts:
         self._refusals: list[_Refusal] = []
         """One may be overruled, two say the same."""
         self._pauses = 0
+        self._paused_since: float | None = None
         self._held = 0.0
         """For how many seconds it was held until an endpoint could be asked."""
         environment.budget.deposit(resolution.model)
@@ -237,7 +238,7 @@ class Attempts:
         return self
 
     def __next__(self) -> Attempt:
-        if self._over or (self._made and not self._learn_from_last()):
+        if self._over or (self._made and self._paused_since is None and not self._learn_from_last()):
             self._over = True
             raise StopIteration
         try:
@@ -301,6 +302,9 @@ class Attempts:
     def _lease(self) -> Lease:
         """Lease an endpoint that was not tried yet; if there is none, wait and begin anew."""
         while True:
+            if self._paused_since is not None:
+                self.paused += self._environment.clock() - self._paused_since
+                self._paused_since = None
             try:
                 return self._acquire()
             except NoEndpointError as error:
@@ -309,9 +313,8 @@ class Attempts:
                 delay = self._pause(error)
                 if delay is None or delay >= self._plan.lifetime.left():
                     raise
-            since = self._environment.clock()
+            self._paused_since = self._environment.clock()
             self._plan.lifetime.sleep(delay)
-            self.paused += self._environment.clock() - since
 
     def _asks_for_a_second_opinion(self) -> bool:
         """Whether the last attempt was refused; a second opinion is not worth a pause."""

@@ -47,7 +47,10 @@ _PARAMETERS = {
     # SAP's own clients take the temperature out for Cohere.
     Vendor.COHERE: _EVERYWHERE - {"temperature"},
 }
-"""The parameters that orchestration takes for a vendor's models: it refuses those that they do not know."""
+"""The parameters that orchestration takes for a vendor's models: it refuses those that they do not know.
+
+Neither `prompt_cache_key` nor `top_k` is documented: GPT's prompts are cached without a key.
+"""
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 ON_BEDROCK = frozenset({Vendor.CLAUDE, Vendor.NOVA})
 """Whose models insist that turns alternate and that tools are declared which have been called."""

@@ -1,6 +1,5 @@
 """A look at everything that can be wrong before the first request: keys, tokens, deployments."""
 
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,30 +13,32 @@ from dialects.capabilities.models import Vendor, profile_for
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.registry import CLIENTS
 from gateway.config.model_overrides import unguarded, unmatched
-from gateway.config.settings import Settings
+from gateway.config.settings import Settings, pools, with_discovered
 from gateway.config.subaccounts import Deployment, SubAccount
-from gateway.served_models import Ending, ServedModels
-from gateway.upstream.catalogue import Catalogue
+from gateway.served_models import Ending, ModelSources, day
 from gateway.upstream.discovery import (
     ELSEWHERE,
     ORCHESTRATION,
     RUNNING,
     Listed,
-    Management,
     Orchestrated,
     is_same_origin,
     listing,
     nothing,
+    running,
     versions_of,
 )
 from gateway.upstream.management import ManagementClient
-from gateway.upstream.orchestrated_models import OrchestratedModels
 from gateway.upstream.tokens import TokenSource
+from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
+from routing.model_names import ModelNames
 from routing.protocols import EmbeddingsProtocol
 from routing.request_router import RequestRouter
 
 _FILE: Final = "settings"
+_MOST_NAMED = 3
+"""How many models are named that may be meant."""
 
 
 class Mark(Enum):
@@ -74,22 +75,21 @@ class Report:
         return 0 if self.is_ok else 1
 
 
-def check(settings: Settings, client: ManagementClient, today: Callable[[], date] = date.today) -> Report:
+def check(settings: Settings, client: ManagementClient, today: Callable[[], date] = day) -> Report:
     """Try every subaccount of *settings* over *client*; *today* is the day by which models have ended or will soon."""
     keys = {name: account.key for name, account in settings.subaccounts.items()}
-    sources = {name: TokenSource(partial(client.fetch_token, key)) for name, key in keys.items()}
-    management = Management(client, sources)
-    catalogue = Catalogue(settings.subaccounts.values(), management, time.monotonic)
+    tokens = {name: TokenSource(partial(client.fetch_token, key)) for name, key in keys.items()}
+    sources = ModelSources(settings, client, tokens, today)
 
     def endings(account: SubAccount, served: Mapping[str, Collection[str]]) -> Iterable[Ending]:
-        catalogue.look_up(account)
-        return ServedModels(catalogue).endings(served, today())
+        sources.catalogue.look_up(account)
+        return sources.served.endings(served, today())
 
     return examine(
         settings,
-        lambda account: sources[account.name].token(),
-        lambda account: listing(account, management),
-        OrchestratedModels(settings.orchestration, catalogue, today).asked,
+        lambda account: tokens[account.name].token(),
+        lambda account: listing(account, sources.get),
+        sources.orchestrated.asked,
         endings,
     )
 
@@ -106,64 +106,84 @@ def examine(
     *endings* lists those of the models of a subaccount that have ended, or will soon; each is given with its versions.
     """
     findings = [Finding(Mark.NOTE, _FILE, warning) for warning in settings.warnings]
-    router = RequestRouter(LoadBalancer({}, policy=settings.policy))
-    settings.extend(router)
-    seen: dict[str, Sequence[Listed]] = {}
-
-    def list_and_keep(account: SubAccount) -> Sequence[Listed]:
-        seen[account.name] = list_deployments(account)
-        return seen[account.name]
-
     accounts = settings.subaccounts.values()
+    steps = {account.name: _steps(account, get_in, list_deployments) for account in accounts}
+    seen = {name: listed for name, (_, listed) in steps.items() if listed is not None}
+    served = Served(settings, seen, orchestrated)
     for account in accounts:
-        findings.extend(_subaccount(account, settings, get_in, list_and_keep, router, orchestrated))
+        findings.extend(steps[account.name][0])
         if account.name in seen:
-            served = _served(account, settings, seen, orchestrated)
-            findings.extend(Finding(Mark.NOTE, account.name, str(each)) for each in endings(account, served))
+            findings.extend(_subaccount(account, served, seen[account.name]))
+            ending = endings(account, served.versions(account, seen[account.name]))
+            findings.extend(Finding(Mark.NOTE, account.name, str(each)) for each in ending)
     if all(account.name in seen for account in accounts if account.discovery):
-        deployed = {
-            model
-            for account in accounts
-            for model in (*account.deployments, *_added(account, settings, seen, orchestrated))
-        }
         section = settings.orchestration
-        alone = {model for account in accounts for model in _alone(account, settings, seen)}
-        odd = (*unmatched(settings.policy, section.per_model, sorted(deployed)), *unguarded(section, sorted(alone)))
+        odd = (*unmatched(settings.policy, section.per_model, served.models()), *unguarded(section, served.alone()))
         findings.extend(Finding(Mark.NOTE, _FILE, text) for text in odd)
     return Report(tuple(findings))
 
 
-def _added(
-    account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[Listed]], orchestrated: Orchestrated
-) -> Iterator[str]:
-    """Name the models that are served because they were looked up."""
-    for each in seen[account.name] if account.discovery else ():
-        if each.status == RUNNING and is_same_origin(each, account):
-            yield from filter(settings.filters.admits, _models(each, account, orchestrated))
+class Served:
+    """What the proxy would serve after it has *seen* what runs, by subaccount, and how."""
+
+    def __init__(
+        self, settings: Settings, seen: Mapping[str, Sequence[Listed]], orchestrated: Orchestrated = nothing
+    ) -> None:
+        self.settings = settings
+        self._ask = orchestrated
+        self._names: dict[str, Collection[str]] = {}
+        found = {
+            account.name: running(account, _safe(seen[account.name], account), self.orchestrated)
+            for account in settings.subaccounts.values()
+            if account.discovery and account.name in seen
+        }
+        self._pools = pools(with_discovered(settings, found))
+        self._router = RequestRouter(LoadBalancer(self._pools, policy=settings.policy))
+        settings.extend(self._router)
+
+    def orchestrated(self, account: SubAccount) -> Collection[str]:
+        """Name the models that orchestration deployments of a subaccount serve, asked for once."""
+        if account.name not in self._names:
+            self._names[account.name] = self._ask(account)
+        return self._names[account.name]
+
+    def models(self) -> list[str]:
+        """Name all models that are served."""
+        return sorted(self._pools)
+
+    def alone(self) -> list[str]:
+        """Name the models that have deployments of their own."""
+        return [name for name in self.models() if not all(each.orchestration for each in self._pools[name])]
+
+    def at(self, account: SubAccount, deployment: str, runs: str = "") -> list[Endpoint]:
+        """List the endpoints of a deployment, one for each model; *runs* is the one that alone is meant."""
+        return [
+            each for each in self._endpoints(account) if each.deployment == deployment and runs in ("", each.backend)
+        ]
+
+    def versions(self, account: SubAccount, listed: Sequence[Listed]) -> dict[str, Collection[str]]:
+        """Name the models that run in a subaccount, with the versions that are *listed* as running."""
+        versions = versions_of(listed)
+        return {each.backend: versions.get(each.backend, ()) for each in self._endpoints(account)}
+
+    def described(self, endpoint: Endpoint) -> str:
+        """Say as which family's model an endpoint is asked, and in which protocols."""
+        protocols: dict[str, None] = {}
+        for client in (*CLIENTS, EmbeddingsProtocol.dialect):
+            with suppress(FaultError):
+                protocols[self._router.protocol_at(endpoint, client).name] = None
+        family = profile_for(endpoint.backend).vendor
+        whose = "a model of no known family" if family is Vendor.OTHER else f"one of the family {family.value}"
+        return f"taken for {whose} and asked by {' or '.join(protocols) or 'no protocol'}"
+
+    def _endpoints(self, account: SubAccount) -> Iterator[Endpoint]:
+        endpoints = (each for pool in self._pools.values() for each in pool)
+        return (each for each in endpoints if each.subaccount == account.name)
 
 
-def _served(
-    account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[Listed]], orchestrated: Orchestrated
-) -> dict[str, Collection[str]]:
-    """Name the models that are served in a subaccount, with the versions that run."""
-    versions = versions_of(seen[account.name])
-    names = dict.fromkeys([*account.deployments, *_added(account, settings, seen, orchestrated)])
-    return {name: versions.get(name, ()) for name in names}
-
-
-def _alone(account: SubAccount, settings: Settings, seen: Mapping[str, Sequence[Listed]]) -> Iterator[str]:
-    """Name the models that have deployments of their own."""
-    for model, deployments in account.deployments.items():
-        if not all(each.orchestration for each in deployments):
-            yield model
-    yield from _added(account, settings, seen, nothing)
-
-
-def _models(each: Listed, account: SubAccount, orchestrated: Orchestrated) -> Collection[str]:
-    """Name the models that a deployment serves."""
-    if each.orchestration:
-        return orchestrated(account)
-    return (each.model,) if each.model else ()
+def _safe(listed: Iterable[Listed], account: SubAccount) -> list[Listed]:
+    """Leave out what is at another origin, of which the report has a line of its own."""
+    return [each for each in listed if is_same_origin(each, account)]
 
 
 def render(report: Report) -> str:
@@ -174,44 +194,38 @@ def render(report: Report) -> str:
     return "\n".join([*lines, summary, ""])
 
 
-def _subaccount(
+def _steps(
     account: SubAccount,
-    settings: Settings,
     get_in: Callable[[SubAccount], object],
     list_deployments: Callable[[SubAccount], Sequence[Listed]],
-    router: RequestRouter,
-    orchestrated: Orchestrated,
-) -> Iterator[Finding]:
-    """Try one subaccount; the first step that fails is the last."""
+) -> tuple[list[Finding], Sequence[Listed] | None]:
+    """Get in to one subaccount and list what is there; the first step that fails is the last."""
     try:
         get_in(account)
     except FaultError as error:
-        yield Finding(Mark.WRONG, account.name, f"no access token: {_why(error.fault, 'url')}")
-        return
-    yield Finding(Mark.OK, account.name, "the service key gets an access token")
+        return [Finding(Mark.WRONG, account.name, f"no access token: {_why(error.fault, 'url')}")], None
+    findings = [Finding(Mark.OK, account.name, "the service key gets an access token")]
     try:
-        listed = {each.id: each for each in list_deployments(account)}
+        return findings, list_deployments(account)
     except FaultError as error:
         why = _why(error.fault, "serviceurls.AI_API_URL")
-        yield Finding(Mark.WRONG, account.name, f"the deployments cannot be listed: {why}")
-        return
+        return [*findings, Finding(Mark.WRONG, account.name, f"the deployments cannot be listed: {why}")], None
+
+
+def _subaccount(account: SubAccount, served: Served, listed: Sequence[Listed]) -> Iterator[Finding]:
+    """Compare what one subaccount has with what is configured."""
+    by_id = {each.id: each for each in listed}
     for model, deployments in account.deployments.items():
         for deployment in deployments:
-            yield _compared(account, model, deployment, listed.get(deployment.id), router, orchestrated)
-    others = list(_others(account, settings, listed.values(), router, orchestrated))
+            yield _compared(account, model, deployment, by_id.get(deployment.id), served)
+    others = list(_others(account, listed, served))
     yield from others
     if not account.deployments and all(each.mark is not Mark.OK for each in others):
         group = account.resource_group
         yield Finding(Mark.WRONG, account.name, f"serves nothing: no model runs in the resource group {group}")
 
 
-def _others(
-    account: SubAccount,
-    settings: Settings,
-    listed: Collection[Listed],
-    router: RequestRouter,
-    orchestrated: Orchestrated,
-) -> Iterator[Finding]:
+def _others(account: SubAccount, listed: Iterable[Listed], served: Served) -> Iterator[Finding]:
     """Say what else runs than is configured, and whether it is added."""
     known = {each.id for deployments in account.deployments.values() for each in deployments}
     found: dict[str, list[str]] = {}
@@ -225,12 +239,11 @@ def _others(
             yield Finding(Mark.NOTE, account.name, f"{name} ({each.id}) runs and is not served: {ELSEWHERE}")
     several = found.pop(ORCHESTRATION, [])
     for model, ids in found.items():
-        added = account.discovery and settings.filters.admits(model)
-        how = f"added, {_taken_for(model, router)}" if added else "not served"
+        added = served.at(account, ids[0])
+        how = f"added, {served.described(added[0])}" if added else "not served"
         yield Finding(Mark.OK if added else Mark.NOTE, account.name, f"{model} ({', '.join(ids)}) runs and is {how}")
     if several:
-        models = orchestrated(account) if account.discovery else ()
-        yield _orchestration(account, several, sum(map(settings.filters.admits, models)), settings)
+        yield _orchestration(account, several, len(served.at(account, several[0])), served.settings)
 
 
 def _orchestration(account: SubAccount, ids: Sequence[str], models: int, settings: Settings) -> Finding:
@@ -250,12 +263,7 @@ def _why(fault: Fault, key: str) -> str:
 
 
 def _compared(
-    account: SubAccount,
-    model: str,
-    deployment: Deployment,
-    listed: Listed | None,
-    router: RequestRouter,
-    orchestrated: Orchestrated,
+    account: SubAccount, model: str, deployment: Deployment, listed: Listed | None, served: Served
 ) -> Finding:
     """Say how one configured deployment fares, and what it is taken for: what it runs, where that is looked up."""
     what = f"{model} ({deployment.id})"
@@ -267,13 +275,27 @@ def _compared(
         text = f'{what} is an orchestration deployment; write "orchestration": true beside its id or URL'
     elif deployment.orchestration and not listed.orchestration:
         text = f"{what} is no orchestration deployment"
-    elif not (runs := [each for each in _models(listed, account, orchestrated) if _may_be_called(model, each)]):
-        text = f"{what} serves {listed.model or 'no model'}{' of this name' * listed.orchestration}"
+    elif listed.orchestration and (runs := _orchestrated_as(model, served.orchestrated(account))) is None:
+        text = f"{what} serves no model of this name{_instead(model, served.orchestrated(account))}"
+    elif not listed.orchestration and not _may_be_called(model, runs := listed.model):
+        text = f"{what} serves {runs or 'no model'}"
+    elif not (asked := served.at(account, deployment.id, (runs or "") if listed.orchestration else "")):
+        text = f"{what} is called {runs} by SAP AI Core; write that name"
     else:
-        spelling = "" if model in runs else f", where it is called {runs[0]}"
-        taken = _taken_for(runs[0] if account.discovery else model, router)
-        return Finding(Mark.OK, account.name, f"{what} runs{spelling}, {taken}")
+        spelling = "" if model == runs else f", where it is called {runs}"
+        return Finding(Mark.OK, account.name, f"{what} runs{spelling}, {served.described(asked[0])}")
     return Finding(Mark.WRONG, account.name, text)
+
+
+def _orchestrated_as(model: str, orchestrated: Collection[str]) -> str | None:
+    """Give the name by which orchestration serves *model*, which it is asked by; None if it does not."""
+    return ModelNames(orchestrated, fallback=False).same(model)
+
+
+def _instead(model: str, orchestrated: Collection[str]) -> str:
+    """Say what to write for a name of which orchestration serves no model."""
+    near = [each for each in orchestrated if _may_be_called(model, each)][:_MOST_NAMED]
+    return f"; write one of {', '.join(near)}" if near else ""
 
 
 def _may_be_called(name: str, model: str) -> bool:
@@ -283,14 +305,3 @@ def _may_be_called(name: str, model: str) -> bool:
         return True
     same = bool(model) and profile_for(name).vendor is profile_for(model).vendor is not Vendor.OTHER
     return same and not said.version and said.family == true.family
-
-
-def _taken_for(name: str, router: RequestRouter) -> str:
-    """Say as which family's model one of this *name* is asked, and in which protocols."""
-    protocols: dict[str, None] = {}
-    for client in (*CLIENTS, EmbeddingsProtocol.dialect):
-        with suppress(FaultError):
-            protocols[router.protocol(name, client).name] = None
-    family = profile_for(name).vendor
-    whose = "a model of no known family" if family is Vendor.OTHER else f"one of the family {family.value}"
-    return f"taken for {whose} and asked by {' or '.join(protocols) or 'no protocol'}"

@@ -1,24 +1,22 @@
 """What the router would do with a request, and why, without asking any model."""
 
-import time
 from collections import Counter
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError
 from dialects.registry import DIALECTS
 from gateway.config.settings import Settings, pools, with_discovered
-from gateway.upstream.catalogue import Catalogue
-from gateway.upstream.discovery import Management, discover
+from gateway.served_models import ModelSources, day
+from gateway.upstream.discovery import discover
 from gateway.upstream.management import ManagementClient
-from gateway.upstream.orchestrated_models import OrchestratedModels
 from gateway.upstream.tokens import TokenSource
 from routing.availability import Availability
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
-from routing.model_names import Unlisted
+from routing.model_names import Successors, Unlisted
 from routing.protocols.embeddings import EmbeddingsProtocol
 from routing.request_router import RequestRouter
 
@@ -26,32 +24,52 @@ _CLIENTS = {client: row.name for row in DIALECTS.values() for client in row.clie
 _CLIENTS["embeddings"] = EmbeddingsProtocol.dialect
 
 
-def looked_up(settings: Settings, client: ManagementClient) -> tuple[Settings, dict[str, str]]:
-    """Add what runs in the subaccounts that are to be looked up, and say why some could not be."""
-    accounts = [account for account in settings.subaccounts.values() if account.discovery]
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What the proxy would know once it has asked."""
+
+    settings: Settings
+    """With what runs in the subaccounts that are to be looked up."""
+    failed: Mapping[str, str]
+    """Why some could not be."""
+    successors: Successors
+    """By the catalogues of all subaccounts, as far as they can be read."""
+
+
+def looked_up(settings: Settings, client: ManagementClient) -> LookedUp:
+    """Ask each subaccount what the proxy would ask it."""
+    accounts = settings.subaccounts.values()
     tokens = {each.name: TokenSource(partial(client.fetch_token, each.key)) for each in accounts}
-    get = Management(client, tokens)
-    orchestrated = OrchestratedModels(settings.orchestration, Catalogue(accounts, get, time.monotonic), date.today)
+    sources = ModelSources(settings, client, tokens, day)
     found, failed = {}, {}
     for account in accounts:
-        try:
-            found[account.name] = discover(account, get, orchestrated.asked)
-        except FaultError as error:
-            failed[account.name] = error.fault.message
-    return with_discovered(settings, found), failed
+        sources.catalogue.look_up(account)
+        if account.discovery:
+            try:
+                found[account.name] = discover(account, sources.get, sources.orchestrated)
+            except FaultError as error:
+                failed[account.name] = error.fault.message
+    return LookedUp(with_discovered(settings, found), failed, sources.served.successors)
 
 
-def explain(settings: Settings, model: str, client: str, times: int, unlisted: Iterable[str] = ()) -> str:
+def explain(
+    settings: Settings,
+    model: str,
+    client: str,
+    times: int,
+    unlisted: Iterable[str] = (),
+    successors: Successors = dict,
+) -> str:
     """Describe where *times* requests for *model* would go; raises `ValueError` if it would be refused.
 
-    *unlisted* are the subaccounts that could not be looked up.
+    *unlisted* are the subaccounts that could not be looked up, *successors* what takes the place of models.
     """
     dialect = _CLIENTS.get(client, client)
     if dialect not in _CLIENTS.values():
         raise ValueError(f"{client!r} is no client; write one of {', '.join(sorted(_CLIENTS))}")
     unknown = Unlisted(tuple(unlisted))
     balancer = LoadBalancer(pools(settings), policy=settings.policy)
-    router = RequestRouter(balancer, unlisted=lambda: unknown)
+    router = RequestRouter(balancer, unlisted=lambda: unknown, successors=successors)
     settings.extend(router)
     resolution = router.names.resolve(model)
     first = balancer.endpoints(resolution.model)[0]

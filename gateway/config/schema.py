@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
@@ -223,6 +223,47 @@ class ModulesSection(_Section):
     """Where a stream may be cut for that."""
 
 
+ORCHESTRATED: Final = (
+    "anthropic--claude-4.5-haiku",
+    "anthropic--claude-4.5-sonnet",
+    "anthropic--claude-4.5-opus",
+    "anthropic--claude-4.6-sonnet",
+    "anthropic--claude-4.6-opus",
+    "anthropic--claude-4.7-opus",
+    "anthropic--claude-4.8-opus",
+    "amazon--nova-pro",
+    "amazon--nova-lite",
+    "amazon--nova-micro",
+    "amazon--titan-embed-text",
+    "gpt-5",
+    "gpt-5-mini",
+    "gpt-5-nano",
+    "gpt-5.1",
+    "gpt-5.2",
+    "gpt-5.4",
+    "gpt-5.4-nano",
+    "gpt-5.5",
+    "gpt-5.6-sol",
+    "gpt-5.6-terra",
+    "gpt-5.6-luna",
+    "text-embedding-3-large",
+    "text-embedding-3-small",
+    "gemini-2.5-flash-lite",
+    "gemini-3.1-flash-lite",
+    "gemini-3.5-flash",
+    "gemini-embedding",
+    "mistralai--mistral-medium",
+    "mistralai--mistral-small",
+    "cohere--command-a-reasoning",
+    "sonar",
+    "sonar-pro",
+    "sap-abap-1",
+    "nvidia--llama-3.2-nv-embedqa-1b",
+)
+"""The models that orchestration serves and that have no end in sight: the model types of @sap-ai-sdk/core 2.16,
+without those that are asked in a protocol of their own."""
+
+
 class OrchestrationSection(ModulesSection):
     """Orchestration deployments, each of which serves many models, and what they do around all of these."""
 
@@ -232,6 +273,11 @@ class OrchestrationSection(ModulesSection):
     """The models that they serve, by their names in SAP AI Core; by default those that its catalogue says they do."""
     per_model: dict[_Name, ModulesSection] = Field(default_factory=dict)
     """What differs for single models, by any of their names: a module of theirs replaces that of all, null omits it."""
+
+    def named(self, model: str) -> str:
+        """Give the name by which orchestration knows *model*, as far as the settings or what is built in say."""
+        known = ORCHESTRATED if self.models is None else self.models
+        return ModelNames(known, fallback=False).same(model) or model
 
     def modules_for(self, model: str) -> Modules:
         """Put together what orchestration does around *model*."""
@@ -294,6 +340,8 @@ class ConfigFile(_Section):
     upstream: UpstreamSection = UpstreamSection()
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """How much is logged."""
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
+    """How: a line of text for people, or an object of JSON for programs."""
     allow_unauthenticated: bool = False
     """Whether everyone may call when no tokens are set; otherwise the proxy is then for this machine only."""
 

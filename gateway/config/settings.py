@@ -66,6 +66,7 @@ class Settings:
     filters: Filters = field(default_factory=Filters)
     orchestration: OrchestrationSection = field(default_factory=OrchestrationSection)
     log_level: str = "info"
+    log_format: str = "text"
     allow_unauthenticated: bool = False
     proxy: Secret | None = None
     """The URL of an HTTP proxy on the way to SAP AI Core."""
@@ -111,7 +112,7 @@ def pools(settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
                     resource_group=account.resource_group,
                     weight=each.weight * account.weight,
                     tier=each.tier + account.tier,
-                    runs=each.runs or (model if each.orchestration else ""),
+                    runs=each.runs or (settings.orchestration.named(model) if each.orchestration else ""),
                     orchestration=each.orchestration,
                     standby=each.orchestration and settings.orchestration.standby,
                 )
@@ -192,6 +193,7 @@ class _Loader:
             filters=config.model_filters,
             orchestration=config.orchestration,
             log_level=config.log_level,
+            log_format=config.log_format,
             allow_unauthenticated=config.allow_unauthenticated,
             proxy=None if config.upstream.proxy is None else Secret(config.upstream.proxy),
             fetch_media=config.upstream.fetch_media,

@@ -1,9 +1,8 @@
 """The parts of one request, several asked at the same time by the one thread that the request has."""
 
-import math
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, closing
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NoReturn, TypeVar
 
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.exchange import AttemptReader
@@ -25,12 +24,28 @@ Work = Generator[Pause, bool | None, T]
 """Asks one endpoint. It gives a `Pause` whenever it has to wait, and is sent whether what it waits for is ready."""
 
 
+class _Pausing(Exception):  # noqa: N818 - nothing is wrong: the next attempt is made later
+    """There is to be a pause before the next attempt; asking for that again after *until* goes on from there."""
+
+    def __init__(self, until: float) -> None:
+        super().__init__(until)
+        self.until = until
+
+
 class Part(Generic[T]):
     """One part of a request: one attempt after another, until one has answered.
 
-    *next_attempt* gives where to ask, after a pause where there has to be one, and raises `FaultError` where nobody
-    is left; *ask* asks there. *failed* hears of the fault of each attempt. `pause` is what the attempt under way waits
-    for; there is none before, between and after attempts.
+    *next_attempt* gives where to ask, and raises `FaultError` where nobody is left; *ask* asks there. *failed* hears
+    of the fault of each attempt.
+
+    ===========  =========================  ==================================
+    state        `pause`                    go_on
+    ===========  =========================  ==================================
+    new          none                       `begin` makes the first attempt
+    asking       what the attempt waits for the attempt goes on, or the next
+    between      a moment alone             the next attempt
+    answered     none                       nothing
+    ===========  =========================  ==================================
     """
 
     def __init__(
@@ -43,10 +58,21 @@ class Part(Generic[T]):
         self._failed = failed
         self._under_way: tuple[Attempt, Work[T]] | None = None
 
+    @property
+    def is_between_attempts(self) -> bool:
+        """Whether it pauses before its next attempt."""
+        return self.pause is not None and self._under_way is None
+
     def begin(self) -> None:
-        """Make attempts until one has to wait, or has answered; raises `FaultError` if none is left."""
+        """Make attempts until one waits or has answered, or is to wait; raises `FaultError` if none is left."""
+        if self._under_way is None:
+            self.pause = None
         while self._under_way is None and not self.answer:
-            attempt = self._next_attempt()
+            try:
+                attempt = self._next_attempt()
+            except _Pausing as pausing:
+                self.pause = Pause((), pausing.until)
+                return
             self._under_way = attempt, self._ask(attempt)
             self._step(ready=None)
 
@@ -109,13 +135,13 @@ class Parts(Generic[T]):
         left, begun = iter(parts), []
         try:
             while True:
-                if len(self._active) < self._most and (part := next(left, None)) is not None:
+                if self._may_begin() and (part := next(left, None)) is not None:
                     begun.append(part)
                     self._active.append(part)
                     part.begin()
                     self._forget_answered()
                 elif self._active:
-                    self._drive(math.inf)
+                    self._drive()
                 else:
                     return [each for part in begun for each in part.answer]
         finally:
@@ -126,30 +152,29 @@ class Parts(Generic[T]):
         """How many seconds remain."""
         return self._lifetime.left()
 
-    def sleep(self, seconds: float) -> None:
-        """Let a pause of one part pass, within which the others under way go on; raises `FaultError`."""
-        until = self._lifetime.clock() + seconds
-        while (left := until - self._lifetime.clock()) > 0:
-            self._drive(left)
+    def sleep(self, seconds: float) -> NoReturn:
+        """Have the part that asks for its next attempt pause for so long, while the others go on."""
+        raise _Pausing(self._lifetime.clock() + seconds)
 
-    def _drive(self, seconds: float) -> None:
-        """Wait at most so many *seconds* until parts under way can go on, and let them; raises `FaultError`."""
+    def _may_begin(self) -> bool:
+        return len(self._active) < self._most and not any(part.is_between_attempts for part in self._active)
+
+    def _drive(self) -> None:
+        """Wait until some part can go on, and let all that can; raises `FaultError`."""
         pauses = [(part, part.pause) for part in self._active if part.pause is not None]
-        ready = self._ready([pause for _, pause in pauses], seconds)
+        ready = self._ready([pause for _, pause in pauses])
         for part, pause in pauses:
-            is_ready = pause.interests[0] in ready
-            # A part that pauses lets others go on: this one may have done so already.
-            if part.pause is pause and (is_ready or self._lifetime.clock() >= pause.until):
+            is_ready = any(interest in ready for interest in pause.interests)
+            if is_ready or self._lifetime.clock() >= pause.until:
                 part.go_on(ready=is_ready)
         self._forget_answered()
 
-    def _ready(self, pauses: Sequence[Pause], seconds: float) -> tuple[object, ...]:
-        clock = self._lifetime.clock
-        until = min((pause.until for pause in pauses), default=math.inf)
-        interests = tuple(pause.interests[0] for pause in pauses)
+    def _ready(self, pauses: Sequence[Pause]) -> tuple[object, ...]:
+        until = min(pause.until for pause in pauses)
+        interests = tuple(interest for pause in pauses for interest in pause.interests)
         try:
             with self._waiting():
-                return self._lifetime.wait(interests, max(0.0, min(seconds, until - clock())))
+                return self._lifetime.wait(interests, max(0.0, until - self._lifetime.clock()))
         except FaultError as error:
             for part in self._active:
                 part.end(error.fault)

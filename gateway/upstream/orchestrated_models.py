@@ -2,51 +2,10 @@
 
 from collections.abc import Callable, Collection
 from datetime import date
-from typing import Final
 
-from gateway.config.schema import OrchestrationSection
+from gateway.config.schema import ORCHESTRATED, OrchestrationSection
 from gateway.config.subaccounts import SubAccount
 from gateway.upstream.catalogue import Catalogue
-
-ORCHESTRATED: Final = (
-    "anthropic--claude-4.5-haiku",
-    "anthropic--claude-4.5-sonnet",
-    "anthropic--claude-4.5-opus",
-    "anthropic--claude-4.6-sonnet",
-    "anthropic--claude-4.6-opus",
-    "anthropic--claude-4.7-opus",
-    "anthropic--claude-4.8-opus",
-    "amazon--nova-pro",
-    "amazon--nova-lite",
-    "amazon--nova-micro",
-    "amazon--titan-embed-text",
-    "gpt-5",
-    "gpt-5-mini",
-    "gpt-5-nano",
-    "gpt-5.1",
-    "gpt-5.2",
-    "gpt-5.4",
-    "gpt-5.4-nano",
-    "gpt-5.5",
-    "gpt-5.6-sol",
-    "gpt-5.6-terra",
-    "gpt-5.6-luna",
-    "text-embedding-3-large",
-    "text-embedding-3-small",
-    "gemini-2.5-flash-lite",
-    "gemini-3.1-flash-lite",
-    "gemini-3.5-flash",
-    "gemini-embedding",
-    "mistralai--mistral-medium",
-    "mistralai--mistral-small",
-    "cohere--command-a-reasoning",
-    "sonar",
-    "sonar-pro",
-    "sap-abap-1",
-    "nvidia--llama-3.2-nv-embedqa-1b",
-)
-"""The models that orchestration serves and that have no end in sight: the model types of @sap-ai-sdk/core 2.16,
-without those that are asked in a protocol of their own."""
 
 
 class OrchestratedModels:

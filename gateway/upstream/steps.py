@@ -20,12 +20,12 @@ class StillPending(Exception):  # noqa: N818 - nothing is wrong: it goes on late
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pause:
-    """What a piece of work waits for: one interest, in the tuple that `Lifetime.wait` takes, until a moment.
+    """What a piece of work waits for: one interest at most, in the tuple that `Lifetime.wait` takes, until a moment.
 
     At that moment, `TimeoutError` is raised in the work.
     """
 
-    interests: tuple[Interest]
+    interests: tuple[Interest, ...]
     until: float = math.inf
 
 

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,26 @@ def test_models_are_named_with_the_aliases_that_lead_to_one(build: Build) -> Non
         *sorted(set(gateway.model_names()) - {CLAUDE, "fast"}), CLAUDE, "fast",
     ) == ("gpt-4.1", "gpt-5", "text-embedding-3-small", CLAUDE, "fast")  # fmt: skip
     assert len(gateway.model_names()) == len(set(gateway.model_names()))
+
+
+def test_a_name_of_the_users_own_is_described_as_what_its_deployment_runs(cloud: Cloud, tmp_path: Path) -> None:
+    config = config_of(cloud, {"gpt-4.1": []})
+    for account in config["subAccounts"].values():
+        account["deployment_models"] = {"gpt": account["deployment_models"]["gpt-4.1"]}
+        account["discovery"] = True
+    config["model_filters"] = {"include": ["^gpt$"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    gateway = Gateway(load(tmp_path / "config.json", {}, tmp_path), now=lambda: 1_795_824_000.0)
+    gateway.start()
+    with closing(gateway):
+        [described] = gateway.models()
+        [ending] = gateway.state()["endings"]
+
+        assert gateway.model_names() == ("gpt",)
+        assert (described.name, described.context_length) == ("gpt", 1_047_576)
+        assert described == gateway.model("gpt")
+        assert ask(gateway, model="gpt").incoming.context_length() == 1_047_576
+        assert (ending["model"], ending["on"], ending["ended"]) == ("gpt-4.1", "2026-10-14", True)
 
 
 def test_it_is_ready_as_soon_as_one_subaccount_can_serve_and_names_those_that_cannot(

@@ -39,6 +39,34 @@ class TestNoElsewhere:
 
         assert (before, attempts.paused) == (0.0, 0.125 + 0.25)
 
+    def test_a_pause_that_is_left_to_others_is_gone_on_from(self, router_of, clock):
+        class LaterError(Exception):
+            pass
+
+        class Interrupted:
+            def left(self):
+                return 60.0
+
+            def sleep(self, seconds):
+                raise LaterError(seconds)
+
+        fault = dataclasses.replace(OVERLOADED, retry_after=4.0)
+        policy = Policy(cooldown=NO_REST, retry=RetryPolicy(max_attempts=3))
+        attempts = router_of(pool_at("eu/d1"), policy).attempts("gpt-5", lifetime=Interrupted())
+        attempt, paused = next(attempts), []
+        for _ in range(2):
+            attempt.failed(fault)
+            with pytest.raises(LaterError, match="4"):
+                next(attempts)
+            clock.now += 4.0
+            attempt = next(attempts)
+            paused.append(attempts.paused)
+        attempt.failed(fault)
+
+        assert paused == [4.0, 8.0]
+        assert next(attempts, None) is None
+        assert attempts.trail == "eu/d1 503 → eu/d1 503 → eu/d1 503"
+
     def test_pauses_and_new_rounds_alternate(self, router_of, clock):
         policy = Policy(retry=RetryPolicy(max_attempts=5))
         went = all_fail(router_of(pool_at("eu/d1", "us/d7"), policy).attempts("gpt-5"), OVERLOADED)

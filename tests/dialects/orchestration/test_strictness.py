@@ -107,4 +107,4 @@ def test_a_request_with_modules_is_taken(
 ) -> None:
     modules = changed(Modules(masking=MASKING, filtering=FILTERING))
 
-    ask(with_modules(rendered(replace(conversation, tool_choice=None, output=None), model), modules))
+    ask(with_modules(rendered(replace(conversation, tool_choice=None, output=None), model), modules).body)

@@ -119,6 +119,9 @@ def test_a_name_that_says_another_model_is_wrong(name, runs):
     assert findings(given, listed("d1", runs))[-1] == ("!!", f"{name} (d1) serves {runs or 'no model'}")
 
 
+AS_SONNET = (
+    "where it is called anthropic--claude-4.5-sonnet, taken for one of the family claude and asked by orchestration"
+)
 ORCHESTRATION = Listed("d9", "", "RUNNING", "https://api.example/d9", orchestration=True)
 
 
@@ -172,9 +175,14 @@ def test_a_model_that_is_asked_without_the_masks_that_are_set_is_told():
 @pytest.mark.parametrize(
     ("model", "orchestration", "discovery", "found"),
     [
-        ("gpt-5", True, False, ("ok", f"gpt-5 (d9) runs, {CHAT.replace('chat', 'chat or openai-responses')}")),
-        ("claude-4.5-sonnet", False, True,
-         ("ok", f"claude-4.5-sonnet (d9) runs, where it is called anthropic--claude-4.5-sonnet, {CLAUDE}")),
+        ("gpt-5", True, False,
+         ("ok", "gpt-5 (d9) runs, taken for one of the family openai and asked by orchestration")),
+        ("claude-4.5-sonnet", False, True, ("ok", f"claude-4.5-sonnet (d9) runs, {AS_SONNET}")),
+        ("claude-sonnet-4-5", True, False, ("ok", f"claude-sonnet-4-5 (d9) runs, {AS_SONNET}")),
+        ("claude", True, False,
+         ("!!", "claude (d9) serves no model of this name; write one of anthropic--claude-4.5-sonnet")),
+        ("sonnet", True, True,
+         ("!!", "sonnet (d9) serves no model of this name; write one of anthropic--claude-4.5-sonnet")),
         ("gpt-5", False, False,
          ("!!", 'gpt-5 (d9) is an orchestration deployment; write "orchestration": true beside its id or URL')),
         ("gpt-4.1", True, False, ("!!", "gpt-4.1 (d9) serves no model of this name")),
@@ -186,6 +194,20 @@ def test_an_orchestration_deployment_that_is_listed_by_hand_is_checked(model, or
     by_hand = replace(by_hand, deployments={model: (replace(deployment, orchestration=orchestration),)})
 
     assert of_orchestration(settings(by_hand), ORCHESTRATION) == [found]
+
+
+@pytest.mark.parametrize(("discovery", "mark"), [(False, "!!"), (True, "ok")])
+def test_a_spelling_that_orchestration_would_be_asked_by_is_wrong_unless_its_own_is_looked_up(discovery, mark):
+    by_hand = account(models={"claude-9-opus": ["d9"]}, discovery=discovery)
+    [deployment] = by_hand.deployments["claude-9-opus"]
+    by_hand = replace(by_hand, deployments={"claude-9-opus": (replace(deployment, orchestration=True),)})
+    report = examine(
+        settings(by_hand), lambda _: None, lambda _: [ORCHESTRATION], lambda _: ("anthropic--claude-9-opus",)
+    )
+    said = "claude-9-opus (d9) is called anthropic--claude-9-opus by SAP AI Core; write that name"
+
+    assert report.findings[1].mark.value == mark
+    assert discovery or report.findings[1].text == said
 
 
 def test_a_deployment_of_one_model_that_is_said_to_be_orchestration_is_wrong():

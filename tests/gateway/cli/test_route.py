@@ -1,13 +1,23 @@
 """What the router would do, said in words."""
 
+import json
 import re
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
+import requests
 
-from gateway.cli.route import explain
+import emulator
+from dialects.core.faults import FaultError
+from emulator.models import MODELS_BY_NAME
+from emulator.world import World, tenant
+from gateway.cli.route import explain, looked_up
 from gateway.config.service_keys import Secret, ServiceKey
-from gateway.config.settings import Settings
+from gateway.config.settings import Settings, load
 from gateway.config.subaccounts import Deployment, SubAccount
+from gateway.gateway import Gateway
+from gateway.upstream.management import ManagementClient
 
 KEY = ServiceKey("id", Secret("s"), "https://auth/oauth/token", "https://api/v2")
 CLAUDE = "anthropic--claude-4.5-sonnet"
@@ -106,3 +116,35 @@ def test_no_address_is_shown() -> None:
 def test_a_model_that_may_run_where_nobody_could_look_is_not_explained_away() -> None:
     with pytest.raises(ValueError, match=r"'gpt-5' is not known yet: .* deployed in us\."):
         explain(SETTINGS, "gpt-5", "openai", 1, {"us": "down"})
+
+
+def test_a_name_leads_to_its_successor_as_it_does_in_the_proxy() -> None:
+    said = explain(SETTINGS, "o9-old", "openai", 1, successors=lambda: {"o9-old": ("gpt-4.1",)})
+
+    assert said.startswith("model     o9-old -> gpt-4.1 (fallback)\n")
+
+
+def test_names_lead_where_they_do_in_the_proxy(tmp_path: Path) -> None:
+    """Also where a catalogue says what takes the place of a model."""
+    deployed = ("gpt-5.5", "gemini-3.5-flash", "anthropic--claude-4.5-haiku")
+    with emulator.serve(World((tenant("eu", "default", deployed),))) as running, closing(ManagementClient()) as client:
+        key = requests.get(f"{running.url}/admin/tenants", timeout=5).json()["eu"]["service_key"]
+        file = tmp_path / "config.json"
+        file.write_text(json.dumps({"subAccounts": {"eu": {"service_key": key}}}))
+        settings = load(file, {}, tmp_path)
+        found = looked_up(settings, client)
+        gateway = Gateway(settings)
+        gateway.start()
+        meant = {}
+        try:
+            for name in MODELS_BY_NAME:
+                with suppress(FaultError):
+                    meant[name] = gateway.resolve(name)
+        finally:
+            gateway.close()
+    told = {name: explain(found.settings, name, "openai", 1, successors=found.successors) for name in meant}
+
+    assert len(meant) > len(deployed)
+    assert {name: text.split("\n")[0] for name, text in told.items()} == {
+        name: f"model     {name} -> {each.model} ({each.how.value})" for name, each in meant.items()
+    }

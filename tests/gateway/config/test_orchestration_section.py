@@ -4,6 +4,7 @@ import pytest
 
 from dialects.orchestration.modules import Fallback, Modules
 from gateway.config.schema import OrchestrationSection
+from gateway.config.settings import pools
 from tests.gateway.configs import with_account
 
 MASKING = {"providers": [{"type": "sap_data_privacy_integration", "method": "anonymization", "entities": []}]}
@@ -123,3 +124,21 @@ def test_an_unknown_key_is_told_with_what_may_be_meant(settings_of):
         'orchestration.fallbacks[0].parms: this key is unknown and has no effect; did you mean "params"?',
         'orchestration.per_model.m.maskin: this key is unknown and has no effect; did you mean "masking"?',
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "section", "runs"),
+    [
+        ("claude-sonnet-4-5", {}, "anthropic--claude-4.5-sonnet"),
+        ("Claude-4.6-Opus", {"models": ["anthropic--claude-4.6-opus"]}, "anthropic--claude-4.6-opus"),
+        ("claude-sonnet-4-5", {"models": ["gpt-5"]}, "claude-sonnet-4-5"),
+        ("claude", {}, "claude"),
+    ],
+)
+def test_orchestration_is_asked_by_saps_own_name_of_a_model_also_where_nothing_is_looked_up(
+    settings_of, name, section, runs
+):
+    listed = with_account(deployment_ids={name: [{"id": "d9", "orchestration": True}]})
+    [endpoint] = pools(settings_of(listed | {"orchestration": section}))[name]
+
+    assert (endpoint.model, endpoint.backend) == (name, runs)

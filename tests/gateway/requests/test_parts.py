@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -51,7 +51,14 @@ class Calls(Backends):
         self._say = say
 
     def begin(
-        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, lifetime: Lifetime
+        self,
+        attempt: Attempt,
+        body: JSON,
+        *,
+        stream: bool,
+        timeouts: Timeouts,
+        lifetime: Lifetime,
+        headers: Mapping[str, str],
     ) -> ScriptedReader:
         text = body["inputText"]
         self.asked.append((attempt.endpoint.subaccount, text))
@@ -253,6 +260,38 @@ def test_parts_under_way_go_on_while_one_pauses_and_none_begins() -> None:
     assert sorted(began[4:]) == [("0", 9.0), ("4", 9.0), ("5", 9.0)]
     assert read == {"1": 5.0, "2": 5.0, "3": 5.0, "0": 14.0, "4": 14.0, "5": 14.0}
     assert scene.record.overhead == pytest.approx(0.0)
+
+
+def test_a_part_is_asked_again_when_its_own_pause_is_over_however_long_that_of_another_is() -> None:
+    began: dict[str, list[float]] = {}
+
+    def say(_: Endpoint, text: str, count: int) -> Steps:
+        began.setdefault(text, []).append(scene.bench.clock.now - start)
+        after, pause = {"0": (1.0, 1.0), "1": (1.5, 10.0), "2": (1.75, 5.0)}.get(text, (0.0, 0.0))
+        if pause and count == 1:
+            return [After(after), replace(DOWN, retry_after=pause)]
+        return [After(3.0), vector(text)]
+
+    scene = Scene(4, say, EU)
+    start = scene.bench.clock.now
+
+    assert scene.vectors() == [float(number) for number in range(4)]
+    assert began == {"0": [0.0, 2.0], "1": [0.0, 11.5], "2": [0.0, 6.75], "3": [0.0]}
+    assert scene.bench.clock.now - start == pytest.approx(14.5)
+    assert scene.record.overhead == pytest.approx(0.0)
+    assert scene.held == (0, 0)
+
+
+def test_a_caller_that_leaves_while_parts_pause_ends_the_request() -> None:
+    client, peer = socket.socketpair()
+    with client, peer:
+        leaves: list = [After(1.0), peer.close, replace(DOWN, retry_after=8.0)]
+        busy = replace(DOWN, retry_after=8.0)
+        scene = Scene(2, lambda _, text, __: leaves if text == "0" else [busy], EU, client=client)
+
+        assert scene.fault().kind is FaultKind.CALLER_LEFT
+    assert len(scene.calls.asked) == 2
+    assert scene.held == (0, 0)
 
 
 def test_several_parts_may_pause_at_the_same_time() -> None:
