@@ -302,7 +302,7 @@ class Gateway:
 
     def _runs(self, model: str) -> str:
         """Name what the deployments of *model* say they run; of several models, what the first one does."""
-        return model
+        return next((endpoint.backend for endpoint in self.balancer.endpoints(model)), model)
 
     def _client_request(
         self, client: str, body: JSON, conversation: Conversation, *, may_pass: bool = True

@@ -134,11 +134,11 @@ def route(context: click.Context, model: str, config: Path | None, client: str, 
     settings = _loaded(_given(config or context.obj))
     with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as management:
         found = looked_up(settings, management)
-    _warn([f"the deployments of {name} cannot be listed: {why}" for name, why in found.failed.items()])
-    try:
-        click.echo(explain(found.settings, model, client, times, found.failed, found.successors))
-    except ValueError as error:
-        _fail(str(error))
+        _warn([f"the deployments of {name} cannot be listed: {why}" for name, why in found.failed.items()])
+        try:
+            click.echo(explain(found.settings, model, client, times, found.failed, found.successors))
+        except ValueError as error:
+            _fail(str(error))
 
 
 class _ConnectCommand(click.Command):

@@ -33,7 +33,7 @@ class LookedUp:
     failed: Mapping[str, str]
     """Why some could not be."""
     successors: Successors
-    """By the catalogues of all subaccounts, as far as they can be read."""
+    """By the catalogues of all subaccounts, as far as they can be read; asked for while the client is open."""
 
 
 def looked_up(settings: Settings, client: ManagementClient) -> LookedUp:
@@ -43,13 +43,18 @@ def looked_up(settings: Settings, client: ManagementClient) -> LookedUp:
     sources = ModelSources(settings, client, tokens, day)
     found, failed = {}, {}
     for account in accounts:
-        sources.catalogue.look_up(account)
         if account.discovery:
             try:
-                found[account.name] = discover(account, sources.get, sources.orchestrated)
+                found[account.name] = discover(account, sources.get, sources.orchestrated.asked)
             except FaultError as error:
                 failed[account.name] = error.fault.message
-    return LookedUp(with_discovered(settings, found), failed, sources.served.successors)
+
+    def successors() -> Mapping[str, Iterable[str]]:
+        for account in accounts:
+            sources.catalogue.look_up(account)
+        return sources.served.successors()
+
+    return LookedUp(with_discovered(settings, found), failed, successors)
 
 
 def explain(

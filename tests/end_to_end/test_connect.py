@@ -141,6 +141,7 @@ def answering(status: int, body: bytes) -> Iterator[str]:
         def do_GET(self) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("Location", "/elsewhere")
             self.end_headers()
             self.wfile.write(body)
 
@@ -159,6 +160,7 @@ OTHERS = [
     (200, b'{"models": []}', "is no SAP AI Core LLM proxy"),
     (200, b'{"data": [1]}', "is no SAP AI Core LLM proxy"),
     (200, b'{"data": []}', "serves no model: `sap-ai-proxy check` says why"),
+    (302, b"", "cannot say which models it serves (status 302)"),
     (503, b"", r"cannot say which models it serves (status 503): look into its log"),
 ]
 

@@ -119,9 +119,9 @@ def test_a_model_that_may_run_where_nobody_could_look_is_not_explained_away() ->
 
 
 def test_a_name_leads_to_its_successor_as_it_does_in_the_proxy() -> None:
-    said = explain(SETTINGS, "o9-old", "openai", 1, successors=lambda: {"o9-old": ("gpt-4.1",)})
+    said = explain(SETTINGS, "o9-old", "openai", 1, successors=lambda: {"o9-old": (CLAUDE,)})
 
-    assert said.startswith("model     o9-old -> gpt-4.1 (fallback)\n")
+    assert said.startswith(f"model     o9-old -> {CLAUDE} (fallback)\n")
 
 
 def test_names_lead_where_they_do_in_the_proxy(tmp_path: Path) -> None:

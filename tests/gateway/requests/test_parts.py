@@ -64,7 +64,7 @@ class Calls(Backends):
         self.asked.append((attempt.endpoint.subaccount, text))
         count = sum(each == text for _, each in self.asked)
         self.scripts = {attempt.endpoint: self._say(attempt.endpoint, text, count)}
-        reader = super().begin(attempt, body, stream=stream, timeouts=timeouts, lifetime=lifetime)
+        reader = super().begin(attempt, body, stream=stream, timeouts=timeouts, lifetime=lifetime, headers=headers)
         self.most = max(self.most, sum(not each.closed for _, each in self.opened))
         return reader
 

@@ -51,9 +51,9 @@ class Unstreamed(Backends):
         self._refusal = refusal
 
     def begin(
-        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, lifetime: Lifetime
+        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, lifetime: Lifetime, **more: Any
     ) -> ScriptedReader:
-        reader = super().begin(attempt, body, stream=stream, timeouts=timeouts, lifetime=lifetime)
+        reader = super().begin(attempt, body, stream=stream, timeouts=timeouts, lifetime=lifetime, **more)
         self.streams.append(stream)
 
         assert stream == ("stream" in body.get("config", body))

@@ -108,6 +108,7 @@ def test_variables_are_replaced_however_they_are_written():
     after = edited("# mine\nexport URL=old\nOTHER=1", Format.ENV, {("URL",): "new", ("KEY",): "k"})
 
     assert after == "# mine\nOTHER=1\nURL=new\nKEY=k\n"
+    assert edited("", Format.ENV, {("A",): "x#y", ("B",): "it's"}) == "A='x#y'\nB=\"it's\"\n"
 
 
 REFUSED = [
