@@ -69,6 +69,7 @@ class ServedModels:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._latest: tuple[Models, Mapping[str, Collection[str]], date, tuple[Ending, ...]] = {}, {}, date.min, ()
+        self._chains: tuple[Models | None, Mapping[str, tuple[str, ...]]] = None, {}
 
     def describe(self, name: str, model: str = "") -> ModelInfo:
         """Describe the deployed *model* that clients call *name*; it may be spelled in any way."""
@@ -96,9 +97,10 @@ class ServedModels:
     def successors(self) -> Mapping[str, tuple[str, ...]]:
         """List for each model what takes its place, and what takes the place of that."""
         models = self._catalogue.models()
-        named = {name: retired.successors for name, retired in RETIREMENTS.items() if name not in models}
-        named |= {name: model.replacements for name, model in models.items() if model.replacements}
-        return {name: _chain(name, named) for name in named}
+        found = self._chains
+        if found[0] is not models:
+            self._chains = found = models, _chains(models)
+        return found[1]
 
     def endings(self, served: Mapping[str, Collection[str]], today: date) -> tuple[Ending, ...]:
         """List the models among those *served* that have ended by *today*, or will within 60 days.
@@ -218,6 +220,13 @@ class EndingsWatch:
             except Exception:  # noqa: BLE001 - whatever failed, the next round is due
                 _log.exception("looking at the catalogue failed")
             self._stop.wait(_EVERY)
+
+
+def _chains(models: Models) -> Mapping[str, tuple[str, ...]]:
+    """List what takes the place of each model, by a catalogue, and of those that it does not have."""
+    named = {name: retired.successors for name, retired in RETIREMENTS.items() if name not in models}
+    named |= {name: model.replacements for name, model in models.items() if model.replacements}
+    return {name: _chain(name, named) for name in named}
 
 
 def _chain(name: str, named: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

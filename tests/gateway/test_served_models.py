@@ -10,7 +10,7 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.subaccounts import SubAccount
 from gateway.served_models import EndingsWatch, ServedModels
-from gateway.upstream.catalogue import Catalogue
+from gateway.upstream.catalogue import EVERY, Catalogue
 
 EU = SubAccount("eu", "team-a", ServiceKey("id", Secret("s"), "https://auth/oauth/token", "https://api/v2"), {})
 TODAY = date(2026, 11, 27)
@@ -80,6 +80,22 @@ def test_successors_lead_on_to_those_of_successors():
 
     assert models.successors()["a"] == ("b", "c")
     assert "c" not in models.successors()
+
+
+def test_successors_are_put_together_once_for_each_catalogue():
+    now, tenant = [0.0], Tenant(entry("a", suggestedReplacements=["b"]))
+    catalogue = Catalogue([EU], tenant, lambda: now[0])
+    models = ServedModels(catalogue)
+    before = models.successors()
+    catalogue.look_up(EU)
+    known = models.successors()
+    again = models.successors()
+    tenant.models = [entry("a", suggestedReplacements=["c"])]
+    now[0] = EVERY
+    catalogue.look_up(EU)
+
+    assert ("a" in before, known["a"], models.successors()["a"]) == (False, ("b",), ("c",))
+    assert again is known
 
 
 def test_successors_are_built_in_where_the_catalogue_does_not_list_a_model():
