@@ -414,7 +414,8 @@ def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = 
     model = (request.view_args or {}).get("model") or g.get("asked")
     asked = model if isinstance(model, str) else _called()
     client = _caller_dialect()
-    name = gateway.refused(fault, client=client, caller=g.get("caller", "anonymous"), asked=asked)
+    caller = g.get("caller", "anonymous")
+    name = gateway.refused(fault, g.headers, client=client, caller=caller, asked=asked)
     return _say(fault, {**(headers or {}), **request_id_headers(client, name)})
 
 

@@ -30,6 +30,7 @@ from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
 from gateway.http.admission import Admission
 from gateway.http.auth import Auth
+from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.readiness import Readiness, ReadinessProbe
@@ -245,12 +246,12 @@ class Gateway:
             self._shared.items.remember(caller, item, endpoint)
         return status, openai_responses.passthrough_stored(body, self._makers.origin(endpoint, caller))
 
-    def refused(self, fault: Fault, *, client: str, caller: str, asked: str) -> str:
-        """Take note of a request that never became an exchange, and give it an id; *asked* is what it asked for."""
-        token = self._new_token()
+    def refused(self, fault: Fault, headers: Mapping[str, str], *, client: str, caller: str, asked: str) -> str:
+        """Take note of a request that never became an exchange, and give its id; *asked* is what it asked for."""
+        name, trace = request_id(headers, self._new_token()), trace_id(headers)
         status, outcome = http_status(fault), fault.kind.value
-        self._observer.over(ExchangeRecord(token, caller, client, asked, status=status, outcome=outcome))
-        return token
+        self._observer.over(ExchangeRecord(name, caller, client, asked, status=status, outcome=outcome, trace=trace))
+        return name
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
         """Answer an exchange piece by piece."""
@@ -342,8 +343,9 @@ class Gateway:
         origin = partial(self._makers.origin, caller=caller)
         open_at = seals.open_at if seals else None
         length = partial(self._context_length, runs, conversation)
-        token = request.envelope.token
-        return IncomingRequest(token, caller, request, timeouts, began, origin, open_at, length), attempts
+        name = request_id(headers, request.envelope.token)
+        further = passed_on(headers, name), trace_id(headers)
+        return IncomingRequest(name, caller, request, timeouts, began, origin, open_at, length, *further), attempts
 
     def _context_length(self, model: str, conversation: Conversation) -> int | None:
         """Look up the most tokens that *model* takes; None where a beta asks for a larger context than it has."""

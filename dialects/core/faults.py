@@ -102,6 +102,14 @@ class FaultError(Exception):
         self.fault = fault
 
 
+UNREADABLE = (
+    *(ValueError, SyntaxError, LookupError, TypeError, AttributeError),
+    *(OverflowError, RecursionError, MemoryError),
+)
+"""What is raised while an answer is read that makes no sense."""
+NONSENSE = Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense.")
+
+
 def invalid(message: str, param: str | None = None) -> FaultError:
     """Build the error for a request that cannot be carried out as it was written."""
     return FaultError(Fault(FaultKind.INVALID_REQUEST, message, 400, param=param))

@@ -7,14 +7,9 @@ from dataclasses import replace
 
 from dialects.core.conversation import JSON, Citation, Stop, Thinking, Usage, WebSearch
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
-from dialects.core.faults import Fault, FaultKind
+from dialects.core.faults import UNREADABLE, Fault, FaultKind
 from dialects.core.redaction import redacted
 from dialects.framing.sse import Frame, FrameDecoder, SSEDecoder
-
-_UNREADABLE = (
-    *(ValueError, SyntaxError, LookupError, TypeError, AttributeError),
-    *(OverflowError, RecursionError, MemoryError),
-)
 
 
 class FrameReader(ABC):
@@ -80,7 +75,7 @@ class FrameReader(ABC):
             message = self.loads(frame)
             if message is not None:
                 events.extend(self.read(message))
-        except _UNREADABLE:
+        except UNREADABLE:
             events.extend(self._unreadable("a frame that makes no sense"))
         return events
 
@@ -93,7 +88,7 @@ class FrameReader(ABC):
             return ""
         try:
             return self.continued(frame)
-        except _UNREADABLE:
+        except UNREADABLE:
             return ""
 
     def continued(self, frame: Frame) -> str:  # noqa: ARG002 - for dialects to use

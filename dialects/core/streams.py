@@ -8,10 +8,9 @@ from typing import Protocol
 
 from dialects.core.conversation import JSON, Completion, Text, ToolCall
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, unfold
-from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import NONSENSE, UNREADABLE, Fault, FaultError, FaultKind
 from dialects.framing.json_text import loads
 
-_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 _LONGEST = 64 * 1024 * 1024
 """How many bytes of a whole response are read."""
 
@@ -139,8 +138,8 @@ class UnfoldingReader:
             return list(unfold(self._parse(loads(b"".join(self._pieces)))))
         except FaultError as error:
             return [Failed(error.fault)]
-        except _UNREADABLE:
-            return [Failed(Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense."))]
+        except UNREADABLE:
+            return [Failed(NONSENSE)]
 
 
 class StreamWriter(Protocol):

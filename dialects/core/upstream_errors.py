@@ -87,6 +87,8 @@ _OUR_MESSAGES = {
     FaultKind.TIMEOUT: "The model's endpoint took too long.",
     FaultKind.OTHER: "The model's endpoint answered with an unexpected status.",
 }
+_LONGEST_REASON = 300
+"""How many characters of a reason are logged."""
 _PAGE = "The request was refused on its way to the model, as by a firewall."
 """What callers read instead of a page that was written for browsers."""
 _MESH = re.compile(
@@ -140,6 +142,12 @@ def fault_from(status: int, headers: Mapping[str, str], body: bytes, now: float 
     fault = _fault(kind or _kind(status, code, said.message), status, said.message, code, said.param)
     hints = body.decode("utf-8", "replace") if said.hints is None else said.hints
     return replace(fault, retry_after=retry_after({**said.headers, **headers}, hints, now))
+
+
+def reason(status: int, body: bytes) -> str:
+    """Give what an HTTP error says of itself, in one line without addresses, keys and tokens."""
+    said = _said(status, body).cut()
+    return " ".join(redacted(f"{said.code} {said.message}").split())[:_LONGEST_REASON] or "no reason"
 
 
 def fault_of_orchestration(error: object) -> Fault:

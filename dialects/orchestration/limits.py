@@ -47,7 +47,10 @@ _PARAMETERS = {
     # SAP's own clients take the temperature out for Cohere.
     Vendor.COHERE: _EVERYWHERE - {"temperature"},
 }
-"""The parameters that orchestration takes for a vendor's models: it refuses those that they do not know."""
+"""The parameters that orchestration takes for a vendor's models: it refuses those that they do not know.
+
+Neither `prompt_cache_key` nor `top_k` is documented: GPT's prompts are cached without a key.
+"""
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 ON_BEDROCK = frozenset({Vendor.CLAUDE, Vendor.NOVA})
 """Whose models insist that turns alternate and that tools are declared which have been called."""
@@ -67,6 +70,11 @@ def profile_through(profile: ModelProfile) -> ModelProfile:
     schemas = profile.native_schema if profile.vendor in ON_BEDROCK else profile.vendor not in _NO_SCHEMAS
     odd = re.compile(f"{profile.odd_in_names.pattern}|{ODD_IN_NAMES.pattern}")
     return replace(profile, odd_in_names=odd, audio=False, native_schema=schemas)
+
+
+def insists_on_signatures(profile: ModelProfile) -> bool:
+    """Whether a model refuses a call of its turn without the signature of the thought that led to it."""
+    return profile.vendor is Vendor.GEMINI and profile.thinking is ThinkingStyle.LEVEL
 
 
 def known_parameters(params: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:

@@ -4,17 +4,26 @@ https://help.sap.com/docs/sap-ai-core/sap-ai-core-service-guide/orchestration: m
 translation have the shapes that the service documents, and are passed as they are.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dialects.adapt.schema_budget import SchemaBudget
 from dialects.capabilities.models import ModelProfile, Vendor, profile_for
-from dialects.core.conversation import JSON, ToolSpec
+from dialects.core.conversation import JSON, Family, ToolSpec
 from dialects.core.faults import invalid
+from dialects.interface import Rendered
 from dialects.openai_common.limits import drop_refused_sampling
-from dialects.orchestration.limits import ON_BEDROCK, fit_parameters, fit_schema, known_parameters, profile_through
+from dialects.orchestration.limits import (
+    ON_BEDROCK,
+    fit_parameters,
+    fit_schema,
+    insists_on_signatures,
+    known_parameters,
+    profile_through,
+)
 from dialects.orchestration.templates import grounded, last_text, messages_of
+from dialects.orchestration.vocabulary import family_of
 
 DELIMITERS = ("\n", ".", "?", "!")
 """Where a stream is cut for translation, which must be said, unless the settings say otherwise."""
@@ -56,19 +65,23 @@ class Modules:
     delimiters: tuple[str, ...] = ()
 
 
-def with_modules(body: JSON, modules: Modules) -> JSON:
+def with_modules(body: JSON, modules: Modules) -> Rendered:
     """Put modules into a rendered request; *body* stays as it is.
 
+    Named as dropped are a grounding for which there is no place, and fallbacks that would refuse the history.
     Raises `FaultError` where a stored template leaves no place for what the request asks.
     """
     if modules == Modules():
-        return body
+        return Rendered(body)
+    dropped = []
     templating = body["config"]["modules"]["prompt_templating"]
     request = _with_template(body, templating["prompt"], modules)
     prompt, grounding = request.prompt, modules.grounding
     if grounding is not None:
         placed = _with_grounding(request, grounding)
-        grounding = grounding if placed is not None else None
+        if placed is None:
+            grounding = None
+            dropped.append("grounding")
         request = placed or request
         prompt = request.prompt
     model = _with_settings(templating["model"], modules)
@@ -79,19 +92,40 @@ def with_modules(body: JSON, modules: Modules) -> JSON:
         "translation": modules.translation,
     }
     shared = {name: dict(value) for name, value in around.items() if value is not None}
-    messages = (*request.history, *prompt.get("template", []))
-    called = [call["function"]["name"] for message in messages for call in message.get("tool_calls", [])]
-    asked = [(prompt, model)]
-    for fallback in modules.fallbacks:
-        profile = profile_through(profile_for(fallback.model))
-        other = _instead_of(model, fallback, profile, has_tools="tools" in prompt, called=bool(called))
-        asked.append((_prompt_for(prompt, profile, called), other))
-    configurations = [{"prompt_templating": {"prompt": said, "model": of}, **shared} for said, of in asked]
-    config = {**body["config"], "modules": configurations if modules.fallbacks else configurations[0]}
+    messages = [*request.history, *prompt.get("template", [])]
+    fallbacks = [each for each in modules.fallbacks if _takes_history(each.model, model["name"], messages)]
+    dropped += ["fallbacks"] if len(fallbacks) < len(modules.fallbacks) else []
+    asked = [{"prompt": prompt, "model": model}, *_asked_instead(prompt, model, fallbacks, messages)]
+    configurations = [{"prompt_templating": each, **shared} for each in asked]
+    config = {**body["config"], "modules": configurations if fallbacks else configurations[0]}
     if "stream" in config:
         config["stream"] = _stream(config["stream"], modules)
     rest = {"placeholder_values": request.values, "messages_history": request.history}
-    return {"config": config, **{name: value for name, value in rest.items() if value}}
+    return Rendered({"config": config, **{name: value for name, value in rest.items() if value}}, tuple(dropped))
+
+
+def _takes_history(other: str, model: str, messages: list[JSON]) -> bool:
+    """Whether a fallback takes the history of *model*, which all models asked are shown.
+
+    Claude and Gemini refuse signatures of others, and some of Gemini's calls without one: that refusal would be the
+    answer instead of what *model* met.
+    """
+    family = family_of(other)
+    of_others = family in (Family.CLAUDE, Family.GEMINI) and family is not family_of(model)
+    if of_others and any("reasoning_content" in message for message in messages):
+        return False
+    asked = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=-1)
+    unsigned = any("tool_calls" in each and "reasoning_content" not in each for each in messages[asked + 1 :])
+    return not (unsigned and insists_on_signatures(profile_for(other)))
+
+
+def _asked_instead(prompt: JSON, model: JSON, fallbacks: list[Fallback], messages: list[JSON]) -> Iterator[JSON]:
+    """Ask each fallback the same, as far as its model takes it."""
+    called = [call["function"]["name"] for message in messages for call in message.get("tool_calls", [])]
+    for fallback in fallbacks:
+        profile = profile_through(profile_for(fallback.model))
+        other = _instead_of(model, fallback, profile, has_tools="tools" in prompt, called=bool(called))
+        yield {"prompt": _prompt_for(prompt, profile, called), "model": other}
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from dialects.orchestration.limits import (
     effort_of,
     fit_choice,
     fit_schema,
+    insists_on_signatures,
     known_parameters,
     profile_through,
     with_called_tools,
@@ -152,7 +153,7 @@ class _Messages(MessageWriter):
         super().__init__(profile, dropped)
         self._is_claude = profile.vendor is Vendor.CLAUDE
         self._family = family_of(profile.name)
-        self._insists_on_signatures = profile.vendor is Vendor.GEMINI and profile.thinking is ThinkingStyle.LEVEL
+        self._insists_on_signatures = insists_on_signatures(profile)
 
     def _ordered(self, conversation: Conversation) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
         if self._profile.vendor not in ON_BEDROCK:

@@ -30,7 +30,7 @@ def claude_body(model: Model, messages: list[Json], params: Json, tools: list[Js
     effort = config.get("effort") or params.get("reasoning_effort")
     if model.effort and effort not in (None, "none"):
         config["effort"] = "low" if effort == "minimal" else effort
-    samplers = {key: params[key] for key in ("top_p", "top_k") if params.get(key) is not None}
+    samplers = {} if params.get("top_p") is None else {"top_p": params["top_p"]}
     if params.get("temperature") is not None and not model.no_samplers:
         samplers["temperature"] = params["temperature"]
     more = {

@@ -23,8 +23,8 @@ _COMMON = frozenset(
 )
 _CHOICES = frozenset({"n", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"})
 _TAKEN = {
-    Family.GPT: _COMMON | _CHOICES | {"logit_bias", "user", "reasoning_effort", "verbosity", "prompt_cache_key"},
-    Family.CLAUDE: _COMMON | {"user", "top_k", "reasoning_effort", "thinking", "output_config"},
+    Family.GPT: _COMMON | _CHOICES | {"logit_bias", "user", "reasoning_effort", "verbosity"},
+    Family.CLAUDE: _COMMON | {"reasoning_effort", "thinking", "output_config"},
     Family.GEMINI: _COMMON | _CHOICES | {"reasoning_effort", "thinking"},
     Family.NOVA: _COMMON - {"parallel_tool_calls"},
 }

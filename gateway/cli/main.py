@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_CONFIG = Path("config.json")
 _LEVELS = click.Choice(["debug", "info", "warning", "error"], case_sensitive=False)
+_FORMATS = click.Choice(["text", "json"], case_sensitive=False)
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what users write, and where they then find it
 
 _DEMO = """\
@@ -76,24 +77,17 @@ Try it:
 )
 @click.option("--workers", type=click.IntRange(1, 256), help="How many processes serve; each balances for itself.")
 @click.option("--log-level", type=_LEVELS, help="How much is logged.")
+@click.option("--log-format", type=_FORMATS, help="How: text for people, or json for programs.")
 @click.option("-d", "--debug", is_flag=True, help="The same as --log-level debug.")
 @click.option("--demo", is_flag=True, help="Serve the embedded emulator, whatever config file there is.")
 @click.version_option(VERSION, "-v", "--version", prog_name="sap-ai-proxy")
 @click.pass_context
-def cli(
-    context: click.Context,
-    config: Path | None,
-    host: str | None,
-    port: int | None,
-    workers: int | None,
-    log_level: str | None,
-    debug: bool,
-    demo: bool,
-) -> None:
+def cli(context: click.Context, /, config: Path | None, *, debug: bool, demo: bool, **given: Any) -> None:
     """One URL in front of every large language model on SAP AI Core."""
     create, context.obj = context.obj, config
     if context.invoked_subcommand is None:
-        given = {"host": host, "port": port, "workers": workers, "log_level": "debug" if debug else log_level}
+        if debug:
+            given["log_level"] = "debug"
         with ExitStack() as owned:
             path = None if demo else _found(config)
             why = "This is" if demo else "No config.json here, so this is"

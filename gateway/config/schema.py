@@ -340,6 +340,8 @@ class ConfigFile(_Section):
     upstream: UpstreamSection = UpstreamSection()
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """How much is logged."""
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
+    """How: a line of text for people, or an object of JSON for programs."""
     allow_unauthenticated: bool = False
     """Whether everyone may call when no tokens are set; otherwise the proxy is then for this machine only."""
 

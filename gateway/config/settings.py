@@ -66,6 +66,7 @@ class Settings:
     filters: Filters = field(default_factory=Filters)
     orchestration: OrchestrationSection = field(default_factory=OrchestrationSection)
     log_level: str = "info"
+    log_format: str = "text"
     allow_unauthenticated: bool = False
     proxy: Secret | None = None
     """The URL of an HTTP proxy on the way to SAP AI Core."""
@@ -192,6 +193,7 @@ class _Loader:
             filters=config.model_filters,
             orchestration=config.orchestration,
             log_level=config.log_level,
+            log_format=config.log_format,
             allow_unauthenticated=config.allow_unauthenticated,
             proxy=None if config.upstream.proxy is None else Secret(config.upstream.proxy),
             fetch_media=config.upstream.fetch_media,

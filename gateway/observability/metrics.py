@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Protocol, TypeVar
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
+from typing import Any, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from dialects.core.conversation import Usage
+from gateway.observability.log_writer import FIELDS
 from routing.events import CircuitChanged, CooldownStarted, OutcomeRecorded, PoolsChanged, RoutingEvent
 
 _log = logging.getLogger("sap_ai_proxy.exchange")
@@ -58,6 +59,7 @@ class ExchangeRecord:
     overhead: float | None = None
     usage: Usage = field(default_factory=Usage)
     dropped: tuple[str, ...] = ()
+    trace: str = ""
 
 
 class Observer(Protocol):
@@ -76,7 +78,7 @@ class LogObserver:
         usage = record.usage
         first = "-" if record.first_content is None else f"{record.first_content * 1000:.0f}ms"
         _log.info(
-            "%s %s %s %s->%s %s status=%d outcome=%s stop=%s first=%s total=%.0fms tokens=%d+%d/%d/%d%s",
+            "%s %s %s %s->%s %s status=%d outcome=%s stop=%s first=%s total=%.0fms tokens=%d+%d/%d/%d%s%s",
             record.id,
             record.caller,
             record.client,
@@ -93,6 +95,8 @@ class LogObserver:
             usage.cache_write,
             usage.output,
             f" dropped={_plain(','.join(record.dropped))}" if record.dropped else "",
+            f" trace={record.trace}" if record.trace else "",
+            extra={FIELDS: partial(_fields, record)},
         )
 
 
@@ -225,6 +229,12 @@ def _count(counter: Counter, amount: int, *labels: str) -> None:
     child = _child(counter, *labels)
     if amount:
         child.inc(amount)
+
+
+def _fields(record: ExchangeRecord) -> dict[str, Any]:
+    """Give the fields of a record by name; names that a caller made up fill no log."""
+    dropped = _plain(",".join(record.dropped))
+    return {**asdict(record), "requested": _plain(record.requested), "dropped": dropped}
 
 
 def _plain(name: str) -> str:

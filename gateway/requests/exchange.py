@@ -1,7 +1,7 @@
 """One request and its answer: the attempts, the failover between them, and the record of it all."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum
@@ -42,7 +42,14 @@ class UpstreamClient(Protocol):
     """Sends a rendered request to the endpoint of an attempt."""
 
     def begin(
-        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, lifetime: Lifetime
+        self,
+        attempt: Attempt,
+        body: JSON,
+        *,
+        stream: bool,
+        timeouts: Timeouts,
+        lifetime: Lifetime,
+        headers: Mapping[str, str],
     ) -> StreamReader:
         """Begin to ask; nothing is waited for, and whatever goes wrong is raised where the answer is read."""
         ...
@@ -64,6 +71,10 @@ class IncomingRequest:
     """Opens the seals that the request brings along for an endpoint; none if it brings none."""
     context_length: Callable[[], int | None] = lambda: None
     """Looks up the most tokens that the model takes; None where it is not known."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What every attempt tells the upstream of it: its id, and its trace."""
+    trace: str = ""
+    """The id of the trace that it is part of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +185,8 @@ class Exchange:
             rendered = translator.render_request(profile)
             self.drop(rendered.dropped)
             if _is_orchestrated(attempt):
-                return translator, with_modules(rendered.body, self.modules_at(attempt.endpoint))
+                rendered = with_modules(rendered.body, self.modules_at(attempt.endpoint))
+                self.drop(rendered.dropped)
             return translator, rendered.body
 
     def modules_at(self, endpoint: Endpoint) -> Modules:
@@ -195,7 +207,12 @@ class Exchange:
 
         def begin(body: JSON) -> StreamReader:
             return self._client.begin(
-                attempt, body, stream=stream, timeouts=self.incoming.timeouts, lifetime=self.lifetime
+                attempt,
+                body,
+                stream=stream,
+                timeouts=self.incoming.timeouts,
+                lifetime=self.lifetime,
+                headers=self.incoming.headers,
             )
 
         choice = self.incoming.request.envelope.conversation.tool_choice
@@ -340,6 +357,7 @@ class Exchange:
             overhead=max(0.0, duration - self.waited - self.attempts.paused),
             usage=usage,
             dropped=tuple(sorted(self._dropped)),
+            trace=self.incoming.trace,
         )
 
 

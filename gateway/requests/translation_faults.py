@@ -2,9 +2,7 @@
 
 from dataclasses import replace
 
-from dialects.core.faults import Fault, FaultError, FaultKind
-
-_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+from dialects.core.faults import NONSENSE, UNREADABLE, FaultError
 
 
 class unreadable_as_fault:  # noqa: N801 - used as a function is
@@ -14,8 +12,8 @@ class unreadable_as_fault:  # noqa: N801 - used as a function is
         pass
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, _UNREADABLE):
-            raise FaultError(Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense.")) from error
+        if isinstance(error, UNREADABLE):
+            raise FaultError(NONSENSE) from error
 
 
 class unwritable_as_unasked:  # noqa: N801 - used as a function is

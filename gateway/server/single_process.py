@@ -24,7 +24,7 @@ class _Handler(WSGIRequestHandler):
 
 def serve_here(settings: Settings, create: CreateApplication) -> int:
     """Serve with a thread for each connection until Ctrl-C; give the exit code."""
-    log_writer.set_up(settings.log_level)
+    log_writer.set_up(settings.log_level, settings.log_format)
     handler = type("Handler", (_Handler,), {"timeout": settings.server.keep_alive})
     application = create(settings, runtime=None)
     server = make_server(

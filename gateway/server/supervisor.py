@@ -72,7 +72,7 @@ class Supervisor:
         self._settings = settings
         self._load = load
         self._create = create
-        log_writer.set_up(settings.log_level)
+        log_writer.set_up(settings.log_level, settings.log_format)
         self._selector = selectors.DefaultSelector()
         self._listener = listen(settings.host, settings.port)
         self._table = ProcessTable()
@@ -186,7 +186,7 @@ class Supervisor:
         self._selector.close()
         if self._admin is not None:
             self._admin.close_in_child()
-        runtime = Runtime(self._board, row, log_writer.set_up(settings.log_level))
+        runtime = Runtime(self._board, row, log_writer.set_up(settings.log_level, settings.log_format))
         application = cast(Application, self._create(settings, runtime=runtime))
         # What a worker has now it keeps; to look through it for garbage again and again would only cost.
         gc.freeze()
@@ -328,7 +328,7 @@ class Supervisor:
         self._children += self._incoming
         self._incoming = []
         self._early_deaths = 0
-        logging.getLogger().setLevel(self._settings.log_level.upper())
+        log_writer.set_up(self._settings.log_level, self._settings.log_format)
         self._operations.auth = _admin_auth(self._settings)
         _log.info("the settings were read anew: new workers serve, old ones end what they have begun")
 

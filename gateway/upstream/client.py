@@ -1,13 +1,16 @@
 """SAP AI Core as one call: the token, the headers, and what an error means."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault
-from dialects.core.upstream_errors import fault_from
+from dialects.core.upstream_errors import fault_from, reason
 from dialects.framing.json_text import dumps
+from gateway.http.request_ids import REQUEST_ID
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.stream_reader import StreamReader
@@ -16,6 +19,8 @@ from gateway.upstream.transport import Call, Transport
 from routing.attempts import Attempt
 from routing.endpoint import Endpoint
 from routing.policy import Timeouts
+
+_log = logging.getLogger("sap_ai_proxy.upstream")
 
 
 class AICoreClient:
@@ -40,13 +45,23 @@ class AICoreClient:
         self._now = now
 
     def begin(
-        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, lifetime: Lifetime
+        self,
+        attempt: Attempt,
+        body: JSON,
+        *,
+        stream: bool,
+        timeouts: Timeouts,
+        lifetime: Lifetime,
+        headers: Mapping[str, str],
     ) -> StreamReader:
-        """Prepare to send *body* to the endpoint of an attempt; nothing happens until the reader is asked."""
+        """Prepare to send *body* to the endpoint of an attempt; nothing happens until the reader is asked.
+
+        *headers* are those of the request, beside what the protocol and the endpoint want.
+        """
         protocol, endpoint = attempt.protocol, attempt.endpoint
         url = protocol.build_endpoint_for(endpoint.url, endpoint.backend, body, stream=stream)
-        headers = {"Content-Type": "application/json", **protocol.headers(stream)}
-        return self._reader(endpoint, "POST", url, headers, dumps(body).encode(), timeouts, lifetime)
+        sent = {**headers, "Content-Type": "application/json", **protocol.headers(stream)}
+        return self._reader(endpoint, "POST", url, sent, dumps(body).encode(), timeouts, lifetime)
 
     def manage(
         self, endpoint: Endpoint, method: str, path: str, timeouts: Timeouts, lifetime: Lifetime
@@ -78,7 +93,7 @@ class AICoreClient:
 
         return StreamReader(
             send,
-            self._meaning,
+            partial(self._meaning, endpoint, headers.get(REQUEST_ID, "-")),
             self._tokens[endpoint.subaccount],
             lifetime,
             token_limit=timeouts.connect,
@@ -93,6 +108,9 @@ class AICoreClient:
             **({"AI-Tenant-Id": tenant} if tenant else {}),
         }
 
-    def _meaning(self, call: Call, body: bytes) -> Fault:
+    def _meaning(self, endpoint: Endpoint, request: str, call: Call, body: bytes) -> Fault:
         """Say what an error answer means, and when to come back."""
+        if _log.isEnabledFor(logging.DEBUG):
+            where, why = f"{endpoint.subaccount}/{endpoint.deployment}", reason(call.status, body)
+            _log.debug("%s %s answered %d: %s", request, where, call.status, why)
         return fault_from(call.status, call.headers, body, self._now())

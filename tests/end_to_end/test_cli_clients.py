@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import odata_mcp
+from tests.support.processes import COMMAND as COMMAND_LINE
 from tests.support.running import KEY, Proxy
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "clients"
@@ -89,9 +90,14 @@ def search_path() -> str:
 
 
 def run(script: str, *more: str, cwd: Path, env: dict[str, str]) -> tuple[int, str, str]:
-    """Run a script with all that it starts, and end all of it when its time is up."""
+    """Run a script of the examples."""
+    return finished([str(SCRIPTS / f"{script}.sh"), *more], cwd=cwd, env=env)
+
+
+def finished(command: list[str], *, cwd: Path, env: dict[str, str]) -> tuple[int, str, str]:
+    """Run a command with all that it starts, and end all of it when its time is up."""
     with subprocess.Popen(
-        [SCRIPTS / f"{script}.sh", *more],
+        command,
         cwd=cwd,
         env=env,
         stdin=subprocess.DEVNULL,
@@ -268,6 +274,36 @@ def test_a_new_user_gets_the_file_that_is_asked_for(
     assert (work / "hello.py").read_text().strip() == 'print("Hello, world!")'
     assert "The tool answered:" in out
     assert outside.asked == []
+
+
+CONNECTED = {
+    "claude": ("-p",),
+    "codex": ("exec", "--skip-git-repo-check"),
+    "gemini": ("--skip-trust", "-p"),
+    "opencode": ("run",),
+}
+
+
+@pytest.mark.parametrize("is_written", [True, False], ids=["written", "started"])
+@pytest.mark.parametrize("tool", CONNECTED)
+def test_an_agent_that_is_connected_in_an_empty_home_answers(
+    wide_proxy: Proxy, env: dict[str, str], work: Path, tool: str, is_written: bool
+) -> None:
+    """By its own settings file alone, or started without one."""
+    skip_without(tool)
+    connect = [*COMMAND_LINE, "connect", tool, "--url", wide_proxy.url, "--key", KEY]
+    own = {name: value for name, value in env.items() if not name.startswith("PROXY_")}
+    if is_written:
+        wrote = finished([*connect, "--write"], cwd=work, env=own)
+        assert wrote[0] == 0, wrote
+    start = [str(shutil.which(tool, path=search_path()))] if is_written else [*connect, "--"]
+    code, out, err = finished([*start, *CONNECTED[tool], "Hello"], cwd=work, env=own)
+
+    assert code == 0, out + err
+    assert 'You said: "Hello"' in out
+    assert {request["status"] for request in wide_proxy.cloud.requests()} == {200}
+    names = {path.name for path in Path(env["HOME"]).rglob("*sap-ai-proxy*")}
+    assert bool(names) == is_written
 
 
 def name_of_the_tool(proxy: Proxy, tool: str, ask: Callable[[], object]) -> str:

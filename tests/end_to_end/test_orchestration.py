@@ -30,6 +30,13 @@ MASKING = {
         }
     ]
 }
+GROUNDING = {
+    "type": "document_grounding_service",
+    "config": {
+        "filters": [{"id": "f", "data_repository_type": "vector"}],
+        "placeholders": {"input": ["question"], "output": "findings"},
+    },
+}
 FILTERING = {"input": {"filters": [{"type": "azure_content_safety", "config": {"violence": 0}}]}}
 
 
@@ -266,6 +273,18 @@ def test_what_is_masked_never_reaches_the_model(
     assert told.status == 200
     assert b"MASKED_EMAIL" in told.body
     assert b"ada@example.com" not in told.body
+
+
+@STREAMED
+def test_a_grounding_that_has_no_place_is_named(serve_orchestration: Callable[..., Proxy], stream: bool) -> None:
+    proxy = serve_orchestration(grounding=GROUNDING)
+    path, body = request_of("chat", GPT, stream=stream)
+    begun = {**body, "messages": [*body["messages"], {"role": "assistant", "content": "It is"}]}
+    placed, unplaced = [proxy.ask("POST", path, each) for each in (body, begun)]
+
+    assert [each.status for each in (placed, unplaced)] == [200, 200]
+    assert "grounding" not in placed.headers.get("x-proxy-dropped", "")
+    assert "grounding" in unplaced.headers["x-proxy-dropped"]
 
 
 def test_what_is_embedded_is_masked_too(serve_orchestration: Callable[..., Proxy]) -> None:

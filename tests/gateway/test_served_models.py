@@ -52,6 +52,14 @@ def test_the_catalogue_outranks_what_is_built_in():
     assert (info.deprecated, info.ends, info.successors) == (True, date(2027, 1, 1), ("gpt-6",))
 
 
+def test_a_model_is_streamed_unless_the_catalogue_says_that_it_is_not():
+    models = served(entry("gpt-5.6-luna", streamingSupported=False), entry("gpt-5", streamingSupported=True))
+
+    assert not models.streams("gpt-5.6-luna")
+    assert not models.streams("azure/GPT-5.6-Luna")
+    assert [models.streams(name) for name in ("gpt-5", "unlisted")] == [True, True]
+
+
 def test_what_the_catalogue_does_not_say_is_built_in():
     info = served(entry("gpt-5")).describe("gpt-5")
 

@@ -183,7 +183,14 @@ class Backends:
         self._clock = clock
 
     def begin(
-        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, lifetime: Lifetime
+        self,
+        attempt: Attempt,
+        body: JSON,
+        *,
+        stream: bool,
+        timeouts: Timeouts,
+        lifetime: Lifetime,
+        headers: Mapping[str, str],
     ) -> ScriptedReader:
         self.bodies.append(dumps(body).encode())
         reader = ScriptedReader(self.scripts[attempt.endpoint], lifetime, timeouts.answer, self._clock)

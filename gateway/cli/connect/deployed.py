@@ -41,7 +41,7 @@ class DeployedModel:
         """Anthropic's own name of a Claude, by which Claude Code knows what it can do; its own name otherwise."""
         parts = identity(self.name)
         own = "-".join(("claude", *parts.variant, *parts.version))
-        return own if self.family == "claude" and parts == identity(own) else self.name
+        return own if self.family == "claude" and parts.version and parts == identity(own) else self.name
 
 
 def read_models(body: JSON) -> tuple[DeployedModel, ...]:

@@ -1,6 +1,7 @@
 """Settings files of other people's tools: edited so that the rest stays, copied before, restored on demand."""
 
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ COPY: Final = ".before-sap-ai-proxy"
 UNDONE: Final = ".undone-sap-ai-proxy"
 """What the name of a file ends in that had changed since, and was replaced by its copy."""
 _PRIVATE: Final = 0o600
+_PLAIN: Final = re.compile(r"[\w.:/@+-]*")
 
 
 def write(files: Sequence[SettingsFile]) -> list[str]:
@@ -85,7 +87,7 @@ def apply(text: str, file: SettingsFile) -> str:
                 is_kept = _is_toml_of(after, wanted)
             case Format.ENV:
                 return _edit_env(text, file.edits)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConnectError(
             f"{file.path} is not written: it cannot be read as {file.format.value} ({error}); "
             "mend it, or set by hand what --print says"
@@ -108,15 +110,21 @@ def _is_toml_of(text: str, wanted: JSON) -> bool:
 
 def _edit_env(text: str, edits: Edits) -> str:
     for (name,), value in edits.items():
-        lines = text.splitlines()
+        lines = text.removesuffix("\n").split("\n") if text else []
         kept = [line for line in lines if line.removeprefix("export ").partition("=")[0].strip() != name]
-        text = "\n".join([*kept, f"{name}={value}", ""])
+        text = "\n".join([*kept, f"{name}={_quoted(str(value))}", ""])
     return text
 
 
 def _is_as_written(path: Path, copy: Path) -> bool:
     """Whether nobody has changed a file since it was written here: its copy has its time."""
     return path.exists() and path.stat().st_mtime_ns == copy.stat().st_mtime_ns
+
+
+def _quoted(value: str) -> str:
+    """Write a value so that nothing in it, such as a number sign, means something else."""
+    mark = '"' if "'" in value else "'"
+    return value if _PLAIN.fullmatch(value) else f"{mark}{value}{mark}"
 
 
 def _read(path: Path) -> str | None:

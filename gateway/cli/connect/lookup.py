@@ -55,7 +55,14 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
     """Ask this machine itself without the proxy that the environment may name."""
     host = urlsplit(url).hostname or ""
     handlers = [urllib.request.ProxyHandler({})] if _is_local(host) else []
-    return urllib.request.build_opener(*handlers)
+    return urllib.request.build_opener(_NoRedirects(), *handlers)
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Leaves a redirect as the answer it is: the key is for whom it was given to."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Ask nobody else."""
 
 
 def _is_local(host: str) -> bool:

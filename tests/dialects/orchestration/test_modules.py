@@ -12,6 +12,7 @@ from dialects.core.conversation import (
     JSON,
     Conversation,
     Effort,
+    Family,
     Media,
     MediaKind,
     Message,
@@ -21,6 +22,7 @@ from dialects.core.conversation import (
     Role,
     Sampling,
     Text,
+    Thinking,
     ToolCall,
     ToolResult,
     ToolSpec,
@@ -64,7 +66,7 @@ def rendered(model: str, *messages: Message, **fields: Any) -> JSON:
 def put(body: JSON, modules: Modules) -> JSON:
     """Put modules into a body, which is not changed by it, and insist on what the service takes."""
     before = copy.deepcopy(body)
-    after = with_modules(body, modules)
+    after = with_modules(body, modules).body
 
     assert body == before
     check_orchestration_request(after)
@@ -79,7 +81,7 @@ def template_of(body: JSON) -> list[JSON]:
 def test_without_modules_a_request_stays_as_it_is() -> None:
     body = rendered(GPT)
 
-    assert with_modules(body, Modules()) is body
+    assert with_modules(body, Modules()).body is body
 
 
 def test_modules_stand_beside_the_prompt_as_they_were_written() -> None:
@@ -164,7 +166,7 @@ def test_a_fallback_that_takes_no_choice_of_tools_is_given_none_and_thinks_as_it
 def test_a_fallback_thinks_in_the_words_of_its_model(model: str, params: JSON, fitted: JSON) -> None:
     body = rendered(GPT, tools=(ToolSpec("f"),))
     body["config"]["modules"]["prompt_templating"]["model"]["params"] = params
-    [_, after] = with_modules(body, Modules(fallbacks=(Fallback(model),)))["config"]["modules"]
+    [_, after] = with_modules(body, Modules(fallbacks=(Fallback(model),))).body["config"]["modules"]
 
     assert after["prompt_templating"]["model"]["params"] == fitted
 
@@ -187,6 +189,35 @@ def test_what_a_stored_template_has_no_place_for_is_refused(fields: Any, where: 
         with_modules(rendered(GPT, **fields), Modules(template=BY_ID))
 
     assert caught.value.fault.param == where
+
+
+@pytest.mark.parametrize(
+    ("model", "family", "kept"),
+    [
+        (CLAUDE, Family.CLAUDE, [CLAUDE, "anthropic--claude-4.6-sonnet", GPT]),
+        (GEMINI, Family.GEMINI, [GEMINI, GPT]),
+    ],
+)
+def test_a_fallback_that_refuses_the_thoughts_of_another_family_is_left_out(
+    model: str, family: Family, kept: list[str]
+) -> None:
+    others = tuple(map(Fallback, ("anthropic--claude-4.6-sonnet", GPT, "gemini-3.5-flash")))
+    fallbacks = tuple(each for each in others if each.model != model)
+    thought = Thinking("hm", "c2ln", family=family)
+    turns = (user("a"), said(Role.ASSISTANT, thought, "b"), user("c"))
+    thoughtful = with_modules(rendered(model, *turns), Modules(fallbacks=fallbacks))
+    plain = with_modules(rendered(model, user("a"), said(Role.ASSISTANT, "b"), user("c")), Modules(fallbacks=fallbacks))
+    asked = [each["prompt_templating"]["model"]["name"] for each in thoughtful.body["config"]["modules"]]
+
+    assert (asked, thoughtful.dropped) == (kept, ("fallbacks",))
+    assert (len(plain.body["config"]["modules"]), plain.dropped) == (len(fallbacks) + 1, ())
+
+
+def test_a_model_whose_only_fallback_is_left_out_is_asked_alone() -> None:
+    turns = (user("a"), said(Role.ASSISTANT, Thinking("hm", "c2ln", family=Family.CLAUDE), "b"), user("c"))
+    modules = put(rendered(CLAUDE, *turns), Modules(fallbacks=(Fallback(GEMINI),)))["config"]["modules"]
+
+    assert modules["prompt_templating"]["model"]["name"] == CLAUDE
 
 
 @pytest.mark.parametrize("asked", ["What is due?", "What is {{?due}}?", "{{?question}}", "{{? a b}}"])

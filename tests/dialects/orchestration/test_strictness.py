@@ -92,6 +92,21 @@ def test_a_request_is_taken_and_shows_the_model_what_was_said(
     assert text in str(ask(body)[-1])
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_call_that_nobody_signed_is_taken_by_every_model_that_is_asked(model: str) -> None:
+    turns = (
+        Message(Role.USER, (Text("How warm?"),)),
+        Message(Role.ASSISTANT, (ToolCall("call_1", "f", "{}"),)),
+        Message(Role.USER, (ToolResult("call_1", (Text("22C"),)),)),
+    )
+    made = with_modules(rendered(Conversation("m", messages=turns), model), Modules(fallbacks=FALLBACKS))
+    asked = [each["prompt_templating"]["model"]["name"] for each in made.body["config"]["modules"]]
+    ask(made.body)
+
+    assert ("gemini-3.5-flash" in asked[1:], "gpt-5" in asked[1:]) == (model == "gemini-3.5-flash", True)
+    assert made.dropped == ("fallbacks",)
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -107,4 +122,4 @@ def test_a_request_with_modules_is_taken(
 ) -> None:
     modules = changed(Modules(masking=MASKING, filtering=FILTERING))
 
-    ask(with_modules(rendered(replace(conversation, tool_choice=None, output=None), model), modules))
+    ask(with_modules(rendered(replace(conversation, tool_choice=None, output=None), model), modules).body)

@@ -110,6 +110,9 @@ LLM_MODULE = [
     (SONNET, {"params": {"seed": 1}}, "anthropic does not support parameters: ['seed'], for model=anthropic--"),
     (GPT, {"params": {"temperature": 0.5}}, "gpt-5 models (including gpt-5-codex) don't support temperature=0.5."),
     (GPT, {"params": {"max_tokens": 500}}, "Use 'max_completion_tokens' instead."),
+    (GPT, {"params": {"prompt_cache_key": "k"}}, "openai does not support parameters: ['prompt_cache_key'], for model"),
+    (SONNET, {"params": {"top_k": 5}}, "anthropic does not support parameters: ['top_k'], for model=anthropic--"),
+    (SONNET, {"params": {"user": "u"}}, "anthropic does not support parameters: ['user'], for model=anthropic--"),
     (GPT, {"params": {"thinking": {}}}, "openai does not support parameters: ['thinking'], for model=gpt-5"),
     (
         "gpt-5.6-sol",
@@ -162,7 +165,7 @@ def test_what_a_model_does_not_take_is_refused_with_the_whole_prompt(eu, model, 
     [
         (GPT, {"params": {"temperature": 1, "max_completion_tokens": 500, "stream_options": {"include_usage": True}}}),
         (OPUS, {"params": {"temperature": 1}}),
-        (SONNET, {"params": {"reasoning_effort": "low", "stop": "END", "user": "u"}}),
+        (SONNET, {"params": {"reasoning_effort": "low", "stop": "END"}}),
         ("gpt-5.6-sol", {"tools": [TOOL]}),
         (GPT, {"params": {"tool_choice": "auto", "parallel_tool_calls": False}, "tools": [TOOL]}),
         (GPT, {"version": "2025-08-07"}),

@@ -1,10 +1,12 @@
 """Log lines that go where somebody reads them, and nowhere else for long."""
 
 import fcntl
+import json
 import logging
 import os
 import pty
 import select
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -188,6 +190,47 @@ def test_lines_say_when_they_were_made() -> None:
         "1970-01-01 00:01:01,000 INFO n m",
     ]
     writer.close()
+
+
+def test_lines_for_programs_are_objects() -> None:
+    with log_kept():
+        writer = set_up("info", "json")
+    try:
+        int("no")
+    except ValueError:
+        failed = sys.exc_info()
+    told = {"name": "n", "levelname": "ERROR", "msg": "a\nb %d", "args": (1,), "created": 61.25, "exc_info": failed}
+    of_fields = {
+        "name": "n",
+        "levelname": "INFO",
+        "msg": "m",
+        "created": 0.0,
+        "fields": lambda: {"id": "r", "took": 1.5},
+    }
+    lines = [writer.format(logging.makeLogRecord(each)) for each in (told, of_fields)]
+    first, second = map(json.loads, lines)
+    writer.close()
+
+    assert [line.count("\n") for line in lines] == [0, 0]
+    assert first.pop("exception").endswith("'no'")
+    assert first == {"time": "1970-01-01T00:01:01.250+00:00", "level": "error", "logger": "n", "message": "a\nb 1"}
+    assert second == {"time": "1970-01-01T00:00:00.000+00:00", "level": "info", "logger": "n", "id": "r", "took": 1.5}
+
+
+def test_what_was_dropped_is_told_as_an_object_too(pipe: tuple[int, int]) -> None:
+    with log_kept():
+        for_programs = set_up("info", "json")
+    logger, writer = logger_to(pipe[1])
+    writer.setFormatter(for_programs.formatter)
+    for_programs.close()
+    for _ in range(100):
+        logger.warning("x" * 100)
+    os.read(pipe[0], 65536)
+    logger.warning("read again")
+    said, last = map(json.loads, os.read(pipe[0], 65536).splitlines())
+
+    assert said["message"] == f"{writer.dropped} log lines were dropped: they could not be written"
+    assert last["message"] == "read again"
 
 
 @contextmanager

@@ -73,6 +73,22 @@ def test_an_exchange_is_one_line(info: pytest.LogCaptureFixture, record: Exchang
     assert [line] == info.messages
 
 
+def test_the_trace_that_an_exchange_is_part_of_ends_its_line(info: pytest.LogCaptureFixture) -> None:
+    LogObserver().over(replace(REFUSED, trace="4bf9"))
+
+    assert info.messages[0].endswith(" tokens=0+0/0/0 trace=4bf9")
+
+
+def test_programs_get_the_fields_of_an_exchange(info: pytest.LogCaptureFixture) -> None:
+    LogObserver().over(replace(RECORD, requested="m\n" * 9000))
+    [record] = info.records
+    fields = record.__dict__["fields"]()
+
+    assert (fields["usage"]["fresh_input"], fields["usage"]["output"]) == (6, 2)
+    assert (fields["id"], fields["trail"], fields["dropped"]) == ("abc", "eu/d1 503 -> us/d7 ok", "seed,top_k")
+    assert fields["requested"] == "m?" * 50
+
+
 @pytest.mark.parametrize("letter", ["\n", "\r", "\x1b", "\u2028", "x"])
 def test_a_name_that_a_caller_made_up_breaks_no_line_and_fills_no_log(
     info: pytest.LogCaptureFixture, letter: str

@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -51,13 +51,20 @@ class Calls(Backends):
         self._say = say
 
     def begin(
-        self, attempt: Attempt, body: JSON, *, stream: bool, timeouts: Timeouts, lifetime: Lifetime
+        self,
+        attempt: Attempt,
+        body: JSON,
+        *,
+        stream: bool,
+        timeouts: Timeouts,
+        lifetime: Lifetime,
+        headers: Mapping[str, str],
     ) -> ScriptedReader:
         text = body["inputText"]
         self.asked.append((attempt.endpoint.subaccount, text))
         count = sum(each == text for _, each in self.asked)
         self.scripts = {attempt.endpoint: self._say(attempt.endpoint, text, count)}
-        reader = super().begin(attempt, body, stream=stream, timeouts=timeouts, lifetime=lifetime)
+        reader = super().begin(attempt, body, stream=stream, timeouts=timeouts, lifetime=lifetime, headers=headers)
         self.most = max(self.most, sum(not each.closed for _, each in self.opened))
         return reader
 

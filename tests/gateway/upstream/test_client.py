@@ -68,7 +68,9 @@ class Bench:
         return self.read(attempt, body, stream=stream, timeouts=timeouts)
 
     def read(self, attempt, body, *, stream, timeouts=TIMEOUTS, seconds=60.0) -> bytes:
-        reader = self.core.begin(attempt, body, stream=stream, timeouts=timeouts, lifetime=Lifetime(seconds))
+        reader = self.core.begin(
+            attempt, body, stream=stream, timeouts=timeouts, lifetime=Lifetime(seconds), headers={}
+        )
         with closing(reader):
             return reader.read()
 
@@ -230,7 +232,9 @@ def test_a_request_that_is_over_is_not_sent(bench: Bench) -> None:
 
 
 def test_a_stream_is_taken_as_it_comes(bench: Bench) -> None:
-    reader = bench.core.begin(bench.attempt(), STREAM, stream=True, timeouts=TIMEOUTS, lifetime=Lifetime(60.0))
+    reader = bench.core.begin(
+        bench.attempt(), STREAM, stream=True, timeouts=TIMEOUTS, lifetime=Lifetime(60.0), headers={}
+    )
     with closing(reader):
         reader.head(60.0)
         said = b""

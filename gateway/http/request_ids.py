@@ -1,0 +1,32 @@
+"""What a request is called: the id that its sender gave it, and the trace that it is part of."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+REQUEST_ID: Final = "x-request-id"
+TRACEPARENT: Final = "traceparent"
+_ID: Final = re.compile(r"[!-~]{1,128}")
+"""Printable ASCII without blanks: it stands in a line of the log, and in headers."""
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_LATER: Final = re.compile(r"(?!00)[0-9a-f]{2}-.{52}-.{0,200}")
+"""A traceparent of a later version, which may go on behind what version 00 has."""
+
+
+def request_id(headers: Mapping[str, str], new_id: str) -> str:
+    """Give the id that a request brings in its *headers*; *new_id* where it brings none, or one that will not do."""
+    given = headers.get(REQUEST_ID, "")
+    return given if _ID.fullmatch(given) else new_id
+
+
+def trace_id(headers: Mapping[str, str]) -> str:
+    """Give the id of the trace that a request is part of, as W3C's `traceparent` says it; empty without a valid one."""
+    given = headers.get(TRACEPARENT, "")
+    later = _LATER.fullmatch(given)
+    found = _TRACEPARENT.fullmatch(given[:55] if later else given)
+    return found[1] if found else ""
+
+
+def passed_on(headers: Mapping[str, str], id: str) -> dict[str, str]:
+    """Give the headers that tell the upstream what a request is called."""
+    return {REQUEST_ID: id, **({TRACEPARENT: headers[TRACEPARENT]} if trace_id(headers) else {})}
