@@ -42,7 +42,8 @@ from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
 from gateway.requests.streaming import StreamedAnswer
 from gateway.requests.unstreamed_models import UnstreamedModels
-from gateway.served_models import EndingsWatch, ModelSources, day
+from gateway.served_models import EndingsLog, ModelSources, day
+from gateway.upstream.catalogue import CatalogueRefresher
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.discovery import Orchestration
 from gateway.upstream.management import ManagementClient
@@ -131,9 +132,8 @@ class Gateway:
         sources = ModelSources(settings, self._management, self._tokens, self._today, clock)
         self._served = sources.served
         orchestration = Orchestration(sources.orchestrated, sources.orchestrated.ask)
-        self._endings = EndingsWatch(
-            settings.subaccounts.values(), sources.catalogue, self._served, self._versions, self._today
-        )
+        endings = EndingsLog(self._served, self._versions, self._today)
+        self._refresher = CatalogueRefresher(settings.subaccounts.values(), sources.catalogue, endings.write)
         self._pool = EndpointPool(settings, self.balancer, sources.get, probe, clock, orchestration=orchestration)
         events.subscribe(self._pool.listen)
         sleep = threading.Event().wait
@@ -159,12 +159,12 @@ class Gateway:
     def start(self) -> None:
         """Find out what is deployed where that is not configured, begin to watch over it, and get the first token."""
         self._pool.start()
-        self._endings.start()
+        self._refresher.start()
         self._readiness.await_tokens(_TOKEN_PATIENCE)
 
     def close(self) -> None:
         """Stop watching, and drop all connections."""
-        self._endings.stop()
+        self._refresher.stop()
         self._pool.stop()
         self._transport.close()
         self._management.close()

@@ -1,9 +1,8 @@
 """What is known of the models that are served: by the catalogue of SAP AI Core, and else by what is built in."""
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -12,7 +11,6 @@ from dialects.capabilities.model_identity import identity
 from dialects.capabilities.model_info import RETIREMENTS, ModelInfo, built_in
 from dialects.core.conversation import JSON
 from gateway.config.settings import Settings
-from gateway.config.subaccounts import SubAccount
 from gateway.upstream.catalogue import Catalogue, CatalogueModel, Models
 from gateway.upstream.discovery import Management
 from gateway.upstream.management import ManagementClient
@@ -23,10 +21,6 @@ _log = logging.getLogger("sap_ai_proxy.served_models")
 
 SOON: Final = timedelta(days=60)
 """How long before its end a model is warned of."""
-_EVERY = 60.0
-"""Seconds between two looks at what is served."""
-_PATIENCE = 1.0
-"""Seconds that a look-up which has begun is waited for at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +63,7 @@ class ServedModels:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._latest: tuple[Models, Mapping[str, Collection[str]], date, tuple[Ending, ...]] = {}, {}, date.min, ()
+        self._chains: tuple[Models | None, Mapping[str, tuple[str, ...]]] = None, {}
 
     def describe(self, name: str, model: str = "") -> ModelInfo:
         """Describe the deployed *model* that clients call *name*; it may be spelled in any way."""
@@ -96,9 +91,10 @@ class ServedModels:
     def successors(self) -> Mapping[str, tuple[str, ...]]:
         """List for each model what takes its place, and what takes the place of that."""
         models = self._catalogue.models()
-        named = {name: retired.successors for name, retired in RETIREMENTS.items() if name not in models}
-        named |= {name: model.replacements for name, model in models.items() if model.replacements}
-        return {name: _chain(name, named) for name in named}
+        found = self._chains
+        if found[0] is not models:
+            self._chains = found = models, _chains(models)
+        return found[1]
 
     def endings(self, served: Mapping[str, Collection[str]], today: date) -> tuple[Ending, ...]:
         """List the models among those *served* that have ended by *today*, or will within 60 days.
@@ -168,56 +164,37 @@ def day(now: Callable[[], float] = time.time) -> date:
     return datetime.fromtimestamp(now(), UTC).date()
 
 
-class EndingsWatch:
-    """Keeps the catalogue up to date, and logs which of the served models end, each once.
+class EndingsLog:
+    """Logs which of the served models end, each once.
 
-    One thread does it; *served* gives the models that are served with their versions, *today* the day.
+    *served* gives the models that are served with their versions, *today* the day.
     """
 
     def __init__(
         self,
-        subaccounts: Iterable[SubAccount],
-        catalogue: Catalogue,
         models: ServedModels,
         served: Callable[[], Mapping[str, Collection[str]]],
         today: Callable[[], date],
     ) -> None:
-        self._subaccounts = tuple(subaccounts)
-        self._catalogue = catalogue
         self._models = models
         self._served = served
         self._today = today
         self._logged: set[str] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="catalogue", daemon=True)
 
-    def start(self) -> None:
-        """Begin; nothing is waited for."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop; a look-up that has begun is not waited for long."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(_PATIENCE)
-
-    def look(self) -> None:
-        """Ask for the catalogues that are due, and log what was not known before."""
-        for account in self._subaccounts:
-            self._catalogue.look_up(account)
+    def write(self) -> None:
+        """Log what was not known before."""
         for ending in self._models.endings(self._served(), self._today()):
             text = str(ending)
             if text not in self._logged:
                 self._logged.add(text)
                 _log.warning("%s", text)
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.look()
-            except Exception:  # noqa: BLE001 - whatever failed, the next round is due
-                _log.exception("looking at the catalogue failed")
-            self._stop.wait(_EVERY)
+
+def _chains(models: Models) -> Mapping[str, tuple[str, ...]]:
+    """List what takes the place of each model, by a catalogue, and of those that it does not have."""
+    named = {name: retired.successors for name, retired in RETIREMENTS.items() if name not in models}
+    named |= {name: model.replacements for name, model in models.items() if model.replacements}
+    return {name: _chain(name, named) for name in named}
 
 
 def _chain(name: str, named: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

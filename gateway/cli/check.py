@@ -37,6 +37,10 @@ from routing.protocols import EmbeddingsProtocol
 from routing.request_router import RequestRouter
 
 _FILE: Final = "settings"
+_GUESS: Final = (
+    "the catalogue does not say which models orchestration serves: those that are built in are taken for them; "
+    "orchestration.models may list them"
+)
 _MOST_NAMED = 3
 """How many models are named that may be meant."""
 
@@ -91,6 +95,7 @@ def check(settings: Settings, client: ManagementClient, today: Callable[[], date
         lambda account: listing(account, sources.get),
         sources.orchestrated.asked,
         endings,
+        sources.orchestrated.is_guess,
     )
 
 
@@ -100,10 +105,12 @@ def examine(
     list_deployments: Callable[[SubAccount], Sequence[Listed]],
     orchestrated: Orchestrated = nothing,
     endings: Callable[[SubAccount, Mapping[str, Collection[str]]], Iterable[Ending]] = lambda *_: (),
+    is_guess: Callable[[SubAccount], bool] = lambda _: False,
 ) -> Report:
     """Compare what is configured with what a few questions to each subaccount bring to light.
 
     *endings* lists those of the models of a subaccount that have ended, or will soon; each is given with its versions.
+    *is_guess* says whether what is *orchestrated* is only what is built in.
     """
     findings = [Finding(Mark.NOTE, _FILE, warning) for warning in settings.warnings]
     accounts = settings.subaccounts.values()
@@ -114,6 +121,8 @@ def examine(
         findings.extend(steps[account.name][0])
         if account.name in seen:
             findings.extend(_subaccount(account, served, seen[account.name]))
+            if served.orchestrates(account) and is_guess(account):
+                findings.append(Finding(Mark.NOTE, account.name, _GUESS))
             ending = endings(account, served.versions(account, seen[account.name]))
             findings.extend(Finding(Mark.NOTE, account.name, str(each)) for each in ending)
     if all(account.name in seen for account in accounts if account.discovery):
@@ -160,6 +169,10 @@ class Served:
         return [
             each for each in self._endpoints(account) if each.deployment == deployment and runs in ("", each.backend)
         ]
+
+    def orchestrates(self, account: SubAccount) -> bool:
+        """Whether orchestration deployments of a subaccount are asked."""
+        return any(each.orchestration for each in self._endpoints(account))
 
     def versions(self, account: SubAccount, listed: Sequence[Listed]) -> dict[str, Collection[str]]:
         """Name the models that run in a subaccount, with the versions that are *listed* as running."""

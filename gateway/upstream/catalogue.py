@@ -3,6 +3,7 @@
 import logging
 import math
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -26,8 +27,12 @@ _LARGEST = 1_000_000_000
 """More tokens than this are taken for a mistake."""
 EVERY: Final = 6 * 3600.0
 """Seconds between two look-ups, where deployments are looked up more often."""
-_RETRY = 300.0
+RETRY: Final = 300.0
 """Seconds after which a look-up that failed is tried again."""
+_PAUSE = 60.0
+"""Seconds between two looks at which catalogues are due."""
+_PATIENCE = 1.0
+"""Seconds that a look-up which has begun is waited for at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,6 @@ class CatalogueModel:
     """One model as the catalogue describes it, in its latest version."""
 
     name: str
-    provider: str = ""
-    executable: str = ""
     orchestration: bool = False
     """Whether an orchestration deployment serves it."""
     context_length: int | None = None
@@ -127,7 +130,7 @@ class Catalogue:
             found = read_catalogue(subaccount, self._get)
             self._looks[name] = _Look(self._clock() + self._every, found or before.models)
         except Exception as error:  # noqa: BLE001 - an optional catalogue stops nobody, whatever it sends
-            self._looks[name] = _Look(self._clock() + min(_RETRY, self._every), before.models, failed=True)
+            self._looks[name] = _Look(self._clock() + min(RETRY, self._every), before.models, failed=True)
             if not before.failed:
                 why = error.fault.message if isinstance(error, FaultError) else repr(error)
                 _log.info("cannot read the catalogue of models of %s: %s", name, why)
@@ -145,10 +148,40 @@ class Catalogue:
             self._merged = merged = looks, models
         return merged[1]
 
-    def due_in(self) -> float:
-        """Tell in how many seconds the next subaccount is to be asked again; infinite for never."""
-        soonest = min((look.due for look in self._looks.values()), default=math.inf)
-        return max(0.0, soonest - self._clock())
+
+class CatalogueRefresher:
+    """Keeps the catalogues of all subaccounts up to date, in one thread; *then* is called after each look."""
+
+    def __init__(self, subaccounts: Iterable[SubAccount], catalogue: Catalogue, then: Callable[[], object]) -> None:
+        self._subaccounts = tuple(subaccounts)
+        self._catalogue = catalogue
+        self._then = then
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="catalogue", daemon=True)
+
+    def start(self) -> None:
+        """Begin; nothing is waited for."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; a look-up that has begun is not waited for long."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_PATIENCE)
+
+    def refresh(self) -> None:
+        """Ask for the catalogues that are due."""
+        for account in self._subaccounts:
+            self._catalogue.look_up(account)
+        self._then()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.refresh()
+            except Exception:  # noqa: BLE001 - whatever failed, the next round is due
+                _log.exception("looking at the catalogue failed")
+            self._stop.wait(_PAUSE)
 
 
 def _model(raw: Mapping[Any, JSON]) -> Iterator[CatalogueModel]:
@@ -163,8 +196,6 @@ def _model(raw: Mapping[Any, JSON]) -> Iterator[CatalogueModel]:
     scenarios = {_text(each.get("scenarioId")) for each in _objects(raw.get("allowedScenarios"))}
     yield CatalogueModel(
         name,
-        provider=_text(raw.get("provider")),
-        executable=_text(raw.get("executableId")),
         orchestration=_ORCHESTRATION in scenarios or bool(_texts(latest.get("orchestrationCapabilities"))),
         context_length=_count(latest.get("contextLength")),
         max_output=_max_output(latest),

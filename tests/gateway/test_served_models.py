@@ -9,8 +9,8 @@ import pytest
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.subaccounts import SubAccount
-from gateway.served_models import EndingsWatch, ServedModels
-from gateway.upstream.catalogue import Catalogue
+from gateway.served_models import EndingsLog, ServedModels
+from gateway.upstream.catalogue import EVERY, RETRY, Catalogue, CatalogueRefresher
 
 EU = SubAccount("eu", "team-a", ServiceKey("id", Secret("s"), "https://auth/oauth/token", "https://api/v2"), {})
 TODAY = date(2026, 11, 27)
@@ -90,6 +90,22 @@ def test_successors_lead_on_to_those_of_successors():
     assert "c" not in models.successors()
 
 
+def test_successors_are_put_together_once_for_each_catalogue():
+    now, tenant = [0.0], Tenant(entry("a", suggestedReplacements=["b"]))
+    catalogue = Catalogue([EU], tenant, lambda: now[0])
+    models = ServedModels(catalogue)
+    before = models.successors()
+    catalogue.look_up(EU)
+    known = models.successors()
+    again = models.successors()
+    tenant.models = [entry("a", suggestedReplacements=["c"])]
+    now[0] = EVERY
+    catalogue.look_up(EU)
+
+    assert ("a" in before, known["a"], models.successors()["a"]) == (False, ("b",), ("c",))
+    assert again is known
+
+
 def test_successors_are_built_in_where_the_catalogue_does_not_list_a_model():
     assert served().successors()["gemini-2.5-pro"] == ("gemini-3.5-flash",)
     assert "gemini-2.5-pro" not in served(entry("gemini-2.5-pro")).successors()
@@ -119,7 +135,7 @@ def test_what_was_found_out_on_one_day_or_before_a_look_up_does_not_count_later(
         catalogue.look_up(EU)
         said.append(endings(models, "m", today=today))
     tenant.models = [entry("m", retirementDate="2026-10-17")]
-    now[0] = catalogue.due_in()
+    now[0] = EVERY
     catalogue.look_up(EU)
 
     assert said == [[], [], ["m ended on 2026-10-16"]]
@@ -181,36 +197,37 @@ def test_an_ending_is_logged_once_and_when_it_becomes_known(caplog):
     tenant.models = None
     catalogue = Catalogue([EU], tenant, lambda: now[0])
     names = {"m": frozenset()}
-    watch = EndingsWatch([EU], catalogue, ServedModels(catalogue), lambda: names, lambda: TODAY)
+    log = EndingsLog(ServedModels(catalogue), lambda: names, lambda: TODAY)
+    refresher = CatalogueRefresher([EU], catalogue, log.write)
     logged = []
     with caplog.at_level(logging.WARNING):
         for step in range(4):
             if step == 1:
                 tenant.models = [entry("m", retirementDate="2026-10-16")]
-                now[0] = catalogue.due_in()
+                now[0] = RETRY
             if step == 2:
                 names["o1"] = frozenset()
-            watch.look()
+            refresher.refresh()
             logged.append(list(caplog.messages))
 
     ended, added = "m ended on 2026-10-16", "o1 ended on 2026-07-15; deploy gpt-5.5"
     assert logged == [[], [ended], [ended, added], [ended, added]]
 
 
-def test_the_watch_looks_at_once_and_ends_when_it_is_stopped():
+def test_the_refresher_looks_at_once_and_ends_when_it_is_stopped():
     catalogue = Catalogue([EU], Tenant(entry("m", contextLength=7)), lambda: 0.0)
     looked, running = threading.Event(), threading.active_count()
-    watch = EndingsWatch([EU], catalogue, ServedModels(catalogue), lambda: looked.set() or {}, lambda: TODAY)
-    watch.start()
+    refresher = CatalogueRefresher([EU], catalogue, looked.set)
+    refresher.start()
     is_looked = looked.wait(10)
-    watch.stop()
+    refresher.stop()
 
     assert is_looked
     assert list(catalogue.of("eu")) == ["m"]
     assert threading.active_count() == running
 
 
-def test_a_watch_that_fails_looks_again(caplog):
+def test_a_refresher_that_fails_looks_again(caplog):
     catalogue = Catalogue([EU], Tenant(), lambda: 0.0)
     failed = threading.Event()
 
@@ -218,10 +235,10 @@ def test_a_watch_that_fails_looks_again(caplog):
         failed.set()
         raise ZeroDivisionError
 
-    watch = EndingsWatch([EU], catalogue, ServedModels(catalogue), fail, lambda: TODAY)
-    watch.start()
+    refresher = CatalogueRefresher([EU], catalogue, fail)
+    refresher.start()
     is_failed = failed.wait(10)
-    watch.stop()
+    refresher.stop()
 
     assert is_failed
     assert caplog.messages == ["looking at the catalogue failed"]

@@ -355,9 +355,7 @@ class AICore(BaseHTTPRequestHandler):
 
     def do_GET(self):
         good = (self.headers["authorization"], self.headers["ai-resource-group"]) == ("Bearer t", "team-a")
-        resources = [
-            {"id": "d1", "status": "RUNNING", "details": {"resources": {"backend_details": {"model": {"name": "m"}}}}}
-        ]
+        resources = self.server.deployments
         if self.path.endswith("/models"):
             resources = self.server.catalogue
         self._answer(200 if good else 404, {"count": len(resources), "resources": resources})
@@ -378,6 +376,8 @@ def core():
     with ThreadingHTTPServer(("127.0.0.1", 0), AICore) as server:
         server.tokens = 0
         server.catalogue = []
+        backend = {"backend_details": {"model": {"name": "m"}}}
+        server.deployments = [{"id": "d1", "status": "RUNNING", "details": {"resources": backend}}]
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield server
@@ -403,6 +403,23 @@ def test_the_catalogue_says_when_a_configured_model_ends(core):
         report = check(settings(account(models={"m": ["d1"]}, url=url)), client, lambda: date(2026, 11, 27))
 
     assert report.findings[-1] == Finding(Mark.NOTE, "eu", "m ends on 2026-12-31; deploy n")
+
+
+@pytest.mark.parametrize(("catalogue", "models", "is_told"), [([], 35, True), (["m"], 1, False)])
+def test_models_of_orchestration_that_are_a_guess_are_told(core, catalogue, models, is_told):
+    url = f"http://127.0.0.1:{core.server_port}"
+    core.deployments = [{"id": "d9", "status": "RUNNING", "scenarioId": "orchestration"}]
+    core.catalogue = [{"model": each, "allowedScenarios": [{"scenarioId": "orchestration"}]} for each in catalogue]
+    with closing(ManagementClient()) as client:
+        report = check(settings(account(url=url, discovery=True)), client)
+
+    counted = f"orchestration (d9) runs and is added, on standby for {models} model{'s' * (models != 1)}"
+    guess = (
+        "the catalogue does not say which models orchestration serves: those that are built in are taken for them; "
+        "orchestration.models may list them"
+    )
+    assert Finding(Mark.OK, "eu", counted) in report.findings
+    assert (Finding(Mark.NOTE, "eu", guess) in report.findings) is is_told
 
 
 def test_a_report_shows_no_secret_and_each_subaccount_has_its_own_token(core):

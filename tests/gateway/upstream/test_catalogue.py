@@ -10,7 +10,7 @@ import pytest
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.subaccounts import SubAccount
-from gateway.upstream.catalogue import EVERY, PATH, Catalogue, CatalogueModel, read_catalogue
+from gateway.upstream.catalogue import EVERY, PATH, RETRY, Catalogue, CatalogueModel, read_catalogue
 from tests.support.processes import until
 
 PRO = {
@@ -86,8 +86,6 @@ def listing(*models):
 def test_a_model_is_read_by_its_latest_version():
     assert only(PRO) == CatalogueModel(
         "gemini-2.5-pro",
-        provider="Google",
-        executable="gcp-vertexai",
         orchestration=True,
         context_length=1048576,
         max_output=65536,
@@ -310,7 +308,7 @@ def test_a_catalogue_that_cannot_be_read_is_logged_once_and_asked_for_again_soon
     with caplog.at_level(logging.INFO):
         found = [list(catalogue.look_up(account()))]
         for _ in range(2):
-            clock.now += catalogue.due_in()
+            clock.now += RETRY
             found.append(list(catalogue.look_up(account())))
 
     assert found == [[], [], ["a"]]
