@@ -302,9 +302,8 @@ class Attempts:
     def _lease(self) -> Lease:
         """Lease an endpoint that was not tried yet; if there is none, wait and begin anew."""
         while True:
-            if self._paused_since is not None:
-                self.paused += self._environment.clock() - self._paused_since
-                self._paused_since = None
+            if (since := self._paused_since) is not None:
+                self.paused, self._paused_since = self.paused + self._environment.clock() - since, None
             try:
                 return self._acquire()
             except NoEndpointError as error:
@@ -325,8 +324,7 @@ class Attempts:
         if not self._made:
             return self._acquire_besides(())
         tried = [*self._tried, *(each.lease.endpoint for each in self._refusals)]
-        near = self._near() if self._tried else []
-        if near:
+        if self._tried and (near := self._near()):
             with suppress(NoEndpointError):
                 return self._acquire_besides([*tried, *near])
         return self._acquire_besides(tried)
@@ -365,10 +363,8 @@ class Attempts:
         self._tried, self._used_up = [], []
         retry, hint = self._environment.policy.retry, self.fault.retry_after if self.fault else None
         shortest = self._shortest_cooldown()
-        if hint is None and shortest > 0:
-            return self._until_one_may_be_asked(shortest)
         if hint is None:
-            return self._backoff()
+            return self._until_one_may_be_asked(shortest) if shortest > 0 else self._backoff()
         # A cooldown lasts a little longer than its hint, so that not all requests come back at once.
         longest = retry.hint_cap * (1 + self._environment.policy.cooldown.jitter)
         return max(hint, shortest) if hint <= retry.hint_cap and shortest <= longest else None
