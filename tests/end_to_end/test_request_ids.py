@@ -77,7 +77,7 @@ def test_the_reason_of_a_failed_attempt_is_told_at_debug(
     cloud = own_proxy.cloud
     [deployment] = cloud.deployments("gpt-4.1")[:1]
     for each in cloud.deployments("gpt-4.1"):
-        cloud.fault(each, "429-provider", message="Quota of https://inner.example/x?api-key=hunter2 spent\nfor now")
+        cloud.fault(each, "403-provider", message="Quota of https://inner.example/x?api-key=hunter2 spent\nfor now")
     path, body = request_of("chat", "gpt-4.1", stream=False)
     own_proxy.ask("POST", path, body, **{"X-Request-Id": "mine-3"})
     said = [record.getMessage() for record in caplog.records if record.name == "sap_ai_proxy.upstream"]
@@ -85,7 +85,8 @@ def test_the_reason_of_a_failed_attempt_is_told_at_debug(
     assert bool(said) is (level == logging.DEBUG)
     for line in said:
         assert line.startswith("mine-3 ")
-        assert " answered 429: " in line
+        assert " answered 403: " in line
+        assert "spent for now" in line
         assert "hunter2" not in line
         assert "inner.example" not in line
         assert "\n" not in line
