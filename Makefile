@@ -31,11 +31,15 @@ test: $(TESTS) ## Run the tests (ARGS="-k breaker")
 test-fast: $(TESTS) ## Run the unit tests of dialects, routing and the config, and the laws about the code: 20 s on two idle cores
 	WITHOUT_SDKS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m "not hypothesis" $(FAST) $(SLOW:%=--ignore=%) $(ARGS)
 
+# The matrix and the properties go where other tests go, many times over: watching them costs minutes and finds no line.
+AGAIN := matrix or hypothesis
+
 test-cov: $(TESTS) ## Run the tests and hold branch coverage: 100 % of routing/, 90 % of everything
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -q -n $(JOBS) --cov --cov-report= $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) -m "not ($(AGAIN))" --cov --cov-report= $(ARGS)
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --include='routing/*' --fail-under=100
+	$(BIN)/python -m pytest -q -n $(JOBS) -m "$(AGAIN)" $(ARGS)
 
 check: lint types test-cov ## All that CI holds
 

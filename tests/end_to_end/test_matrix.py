@@ -20,6 +20,8 @@ from tests.support.running import KEY, Cloud, running_proxy
 SDKS = (ChatClient, ResponsesClient, AnthropicClient, GeminiClient)
 CELLS = tuple(cells(BACKENDS + ENDED))
 
+pytestmark = pytest.mark.matrix
+
 
 @contextmanager
 def judging(cloud: Cloud, folder: Path) -> Iterator[Judge]:
