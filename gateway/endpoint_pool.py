@@ -23,6 +23,7 @@ from gateway.upstream.discovery import (
     statuses,
     versions_of,
 )
+from gateway.upstream.single_flight import SingleFlight
 from routing.endpoint import Endpoint
 from routing.events import RoutingEvent
 from routing.health import HealthChecker
@@ -208,27 +209,21 @@ class EndpointPool:
 class OneProbe:
     """Probes a deployment once in so many *seconds*, for all models that it serves; what comes meanwhile waits for it.
 
-    Holds no lock: `setdefault` is one step, and two threads that begin the same period may both probe.
+    Holds no lock: two threads that begin the same period may both probe.
     """
 
     def __init__(self, probe: Callable[[Endpoint], int], clock: Callable[[], float], seconds: float) -> None:
         self._probe = probe
         self._clock = clock
         self._seconds = seconds or math.inf
-        self._period: tuple[float, dict[tuple[str, str], Future[int]]] = -1, {}
+        self._period = -1.0, SingleFlight[tuple[str, str], int](keep=True)
 
     def __call__(self, endpoint: Endpoint) -> int:
         """Give the HTTP status of the deployment of *endpoint*; raises what its probe raised."""
-        at, mine = self._clock() // self._seconds, Future[int]()
+        at = self._clock() // self._seconds
         if self._period[0] != at:
-            self._period = at, {}
-        answer = self._period[1].setdefault((endpoint.subaccount, endpoint.url), mine)
-        if answer is mine:
-            try:
-                mine.set_result(self._probe(endpoint))
-            except Exception as error:  # noqa: BLE001 - whatever a probe raises, it is the answer for all
-                mine.set_exception(error)
-        return answer.result()
+            self._period = at, SingleFlight(keep=True)
+        return self._period[1]((endpoint.subaccount, endpoint.url), partial(self._probe, endpoint))
 
 
 def _running(pools: Mapping[str, Iterable[Endpoint]]) -> list[str]:
