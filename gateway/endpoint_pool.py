@@ -95,6 +95,7 @@ class EndpointPool:
         """Fill the pools, and begin to watch; what is looked up late joins late."""
         self._stop.clear()
         self._fill_pools(self._served)
+        self._checker.start()
         if not self._looked_up:
             self._say_what_may_not_be_meant()
         else:
@@ -103,7 +104,6 @@ class EndpointPool:
             self._thread.start()
             if self._is_listed.wait(self._patience):
                 first.wait(_BRIEFLY)
-        self._checker.start()
 
     def stop(self) -> None:
         """Stop watching; returns when nothing of it runs any more."""

@@ -276,6 +276,20 @@ def test_deployments_are_looked_up_again_and_again_until_it_is_told_to_stop() ->
     assert asked == len(listing.asked)
 
 
+def test_a_stop_that_comes_while_it_starts_is_not_lost() -> None:
+    stop = threading.Event()
+
+    def get(*_: Any) -> Any:
+        stop.set()
+        return {"count": 0, "resources": []}
+
+    fleet, _, _ = fleet_of(get, account("eu", discovery=True), policy=replace(QUIET, discovery_interval=9), stop=stop)
+    fleet.start()
+
+    assert stop.is_set()
+    fleet.stop()
+
+
 def test_a_configured_deployment_that_does_not_run_is_taken_out_of_the_choice() -> None:
     """Also where nothing is looked up: what is listed as running is asked for all the same."""
     listing = Listing(eu={"d2": "gpt"})
