@@ -27,7 +27,7 @@ from gateway.config.settings import Settings
 from gateway.gateway import Gateway
 from gateway.http.auth import headers_in, keys_in
 from gateway.http.bodies import decoded, read_body
-from gateway.http.cors import cors_headers, is_local_origin
+from gateway.http.cors import cors_headers, is_local_origin, is_own_page
 from gateway.http.doubled_prefix import with_one_prefix
 from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import CONNECTION, ClientConnection
@@ -160,7 +160,8 @@ def _admit(app: Flask, gateway: Gateway, web_files: Collection[str]) -> None:
     def admit() -> None:
         environ = request.environ
         g.caller = "anonymous"
-        if gateway.auth.is_open and not is_local_origin(environ.get("HTTP_ORIGIN", "self://")):
+        origin, host = environ.get("HTTP_ORIGIN", "self://"), environ.get("HTTP_HOST", "")
+        if gateway.auth.is_open and not (is_local_origin(origin) or is_own_page(origin, host)):
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Without a key, pages of other sites may not call."))
         path = environ["PATH_INFO"]
         if path in open_paths or environ["REQUEST_METHOD"] == "OPTIONS" or (path == "/" and _prefers_html()):

@@ -5,6 +5,8 @@ import { currentKey, keyIsNeeded } from "./key.js";
 /** Where the proxy is, as this browser reaches it; without a slash at its end. */
 export const base = new URL(".", location.href).href.replace(/\/$/, "");
 
+const ONLY_FROM_HERE = "As no key is asked for, this works on the proxy's own machine, or by its IP address, only.";
+
 /** An answer that is none; its message is for people, `status` 0 where nobody answered. */
 export class ApiError extends Error {
   constructor(message, status) {
@@ -34,7 +36,7 @@ export const askJson = async (path) => (await ask(path)).json();
 
 /** Say in plain words why an answer is an error. */
 async function reason(answer) {
-  if (answer.status === 401 && keyIsNeeded) return "The proxy does not know this key.";
+  if (answer.status === 401) return keyIsNeeded ? "The proxy does not know this key." : ONLY_FROM_HERE;
   let message = "";
   try {
     message = (await answer.json()).error.message;

@@ -37,6 +37,7 @@ function pickers(group, chosen) {
 }
 
 function showSteps(tool) {
+  const todo = steps(tool);
   remember("tool", tool.name);
   byId("steps").setAttribute("aria-label", `Steps for ${tool.title}`);
   byId("steps").replaceChildren(
@@ -44,37 +45,43 @@ function showSteps(tool) {
       make("h3", {}, tool.title),
       make("a", { href: tool.source, target: "_blank", rel: "noreferrer" }, "Its documentation"),
     ),
-    make("ol", {}, ...steps(tool).map(([title, what, parts]) => step(title, what, parts))),
+    make("ol", { class: todo.filter((each) => !each.isAlternative).length > 1 && "numbered" }, ...todo.map(step)),
   );
 }
 
-/** List what to do: a title, what is copied in words, and the text in parts. */
+/** List what to do: a title, in words what is copied, and its text in parts. */
 function steps(tool) {
   const key = filled(guide.key_line, shellQuoted(keyToCopy()));
   const body = filled(tool.body.trimEnd(), keyToCopy());
   const found = [];
   if (tool.is_shell) {
-    found.push(["Put this into your shell", `the commands for ${tool.title}`, [...key, "\n", ...body]]);
+    found.push({
+      title: `Put this into ${tool.into}`, what: `the commands for ${tool.title}`, parts: [...key, "\n", ...body],
+    });
   } else {
-    if (tool.takes_variable) found.push(["Set the key, in your shell", "the command that sets the key", key]);
-    found.push([`Put this into ${tool.into}`, `the settings for ${tool.title}`, body]);
+    if (tool.takes_variable) {
+      found.push({ title: "Set the key, in your shell", what: "the command that sets the key", parts: key });
+    }
+    found.push({ title: `Put this into ${tool.into}`, what: `the settings for ${tool.title}`, parts: body });
   }
   if (tool.command) {
-    found.push([
-      "Or have the command write the settings, where it is installed; --undo restores them",
-      `the command that writes the settings of ${tool.title}`, [...key, "\n", tool.command],
-    ]);
+    found.push({
+      title: "Or, where sap-ai-proxy is installed, let it write the settings; --undo restores them",
+      what: `the command that writes the settings of ${tool.title}`,
+      parts: [...key, "\n", tool.command],
+      isAlternative: true,
+    });
   }
   return found;
 }
 
-function step(title, what, parts) {
+function step({ title, what, parts, isAlternative }) {
   const code = make("code");
   const fill = () => code.replaceChildren(...parts.map(seen));
   code.addEventListener("key", fill);
   fill();
   const text = () => parts.map((part) => part.key ?? part).join("");
-  return make("li", {},
+  return make("li", { class: isAlternative && "or" },
     make("div", { class: "step-head" }, make("h4", {}, title), copyButton(what, text, code)),
     make("pre", { tabindex: "0", role: "region", "aria-label": sentence(what) }, code),
   );

@@ -54,8 +54,7 @@ async function send() {
     });
     progress.begin(answer.headers);
     for await (const data of events(answer.body)) {
-      if (data === "[DONE]") break;
-      progress.take(JSON.parse(data));
+      if (data !== "[DONE]") progress.take(JSON.parse(data));
     }
     progress.end("The answer is complete.");
   } catch (error) {
