@@ -341,7 +341,7 @@ def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> No
 
     @app.get("/router/state")
     def router_state() -> Response:
-        return _json(gateway.state() if runtime is None else runtime.router_state())
+        return _json(gateway.whole_state() if runtime is None else runtime.router_state())
 
     @app.get("/metrics")
     def metrics() -> Response:
