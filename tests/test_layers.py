@@ -21,6 +21,7 @@ INPUT_OUTPUT = {
     "urllib3",
     "werkzeug",
 }
+COMMANDS = {name_of(each) for each in files("gateway/cli/commands") if each.stem != "__init__"}
 IMPORTERS = {
     # library         the files that may import it
     "flask": {"proxy_server.py"},
@@ -43,7 +44,8 @@ IMPORTERS = {
         "gateway/config/settings.py",
         "gateway/server/options.py",
     },
-    "click": {"gateway/cli/main.py"},
+    "click": {"gateway/cli/main.py", "gateway/cli/messages.py", *COMMANDS},
+    "rich": {"gateway/cli/terminal.py"},
 }
 ANYWHERE = {"orjson"}
 SDKS = {"anthropic", "boto3", "botocore", "gen_ai_hub", "google", "openai"}

@@ -13,7 +13,7 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.core.upstream_errors import fault_from
 from gateway.config.service_keys import is_url
 from gateway.config.subaccounts import Deployment, SubAccount, deployment_url
-from gateway.upstream.management import ManagementClient
+from gateway.upstream.management import Answer, ManagementClient
 from gateway.upstream.tokens import TokenSource
 from routing.health_checker import is_known_not_to_run
 
@@ -22,6 +22,8 @@ _log = logging.getLogger("sap_ai_proxy")
 JSON = Any
 Get = Callable[[SubAccount, str], JSON]
 """Asks the AI API of a subaccount for a path below its base, and gives the answer's JSON."""
+Post = Callable[[SubAccount, str, JSON], JSON]
+"""Sends JSON to a path of the AI API of a subaccount, and gives the answer's."""
 
 Models = dict[str, tuple[Deployment, ...]]
 """The deployments of each model; those of orchestration by themselves, until `named` puts in what they serve."""
@@ -73,19 +75,33 @@ class Management:
                 raise
         return self._get(subaccount, path, tokens.token())
 
+    def post(self, subaccount: SubAccount, path: str, body: JSON) -> JSON:
+        """Send *body* once, whatever becomes of it; raise the fault an error answer means."""
+        token = self._tokens[subaccount.name].token()
+        headers = {**_headers(subaccount, token), "Content-Type": "application/json"}
+        url = subaccount.key.api_url + path
+        return _read_answer(self._client.post(url, headers, orjson.dumps(body), self._timeout))
+
     def _get(self, subaccount: SubAccount, path: str, token: str) -> JSON:
-        headers = {
-            "Authorization": f"Bearer {token}",
-            "AI-Resource-Group": subaccount.resource_group,
-            "Accept": "application/json",
-        }
-        answer = self._client.get(subaccount.key.api_url + path, headers, self._timeout)
-        if answer.status >= 400:
-            raise FaultError(fault_from(answer.status, answer.headers, answer.body))
-        try:
-            return orjson.loads(answer.body)
-        except orjson.JSONDecodeError:
-            raise FaultError(_UNREADABLE) from None
+        url = subaccount.key.api_url + path
+        return _read_answer(self._client.get(url, _headers(subaccount, token), self._timeout))
+
+
+def _headers(subaccount: SubAccount, token: str) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {token}",
+        "AI-Resource-Group": subaccount.resource_group,
+        "Accept": "application/json",
+    }
+
+
+def _read_answer(answer: Answer) -> JSON:
+    if answer.status >= 400:
+        raise FaultError(fault_from(answer.status, answer.headers, answer.body))
+    try:
+        return orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        raise FaultError(_UNREADABLE) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 import emulator
 import proxy_server
 from gateway.cli import main as command_line
+from gateway.cli import startup
 from gateway.config.settings import Settings
 from tests.support.processes import free_port
 from tests.support.running import Cloud, config_of
@@ -36,7 +37,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         found.append(settings)
         return 0
 
-    monkeypatch.setattr(command_line, "serve", serve)
+    monkeypatch.setattr(startup, "serve", serve)
     return found
 
 

@@ -1,0 +1,43 @@
+"""``sap-ai-proxy route``."""
+
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from gateway.cli.commands.options import config_option
+
+
+@click.command()
+@click.argument("model")
+@config_option
+@click.option(
+    "--client",
+    default="openai",
+    show_default=True,
+    help="Whose dialect is spoken: openai, responses, anthropic, gemini.",
+)
+@click.option(
+    "--n",
+    "times",
+    type=click.IntRange(1, 10_000),
+    default=1,
+    show_default=True,
+    help="How many requests to choose for.",
+)
+@click.pass_context
+def route(context: click.Context, model: str, config: Path | None, client: str, times: int) -> None:
+    """Say where requests for MODEL would go, and why. No model is asked."""
+    from gateway.cli.configuration import load_settings, required_file
+    from gateway.cli.messages import fail, warn
+    from gateway.cli.route import explain, looked_up
+    from gateway.upstream.management import ManagementClient
+
+    settings = load_settings(required_file(config or context.obj))
+    with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as management:
+        found = looked_up(settings, management)
+        warn([f"the deployments of {name} cannot be listed: {why}" for name, why in found.failed.items()])
+        try:
+            click.echo(explain(found.settings, model, client, times, found.failed, found.successors))
+        except ValueError as error:
+            fail(str(error))

@@ -1,0 +1,87 @@
+"""The config file that a command is about, and the settings in it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.cli.messages import fail, warn
+from gateway.config.environment import names_subaccounts
+from gateway.config.mistakes import ServiceKeyError
+from gateway.config.service_keys import find, home_folder
+from gateway.config.settings import Settings, SettingsError, load
+
+DEFAULT_CONFIG: Final = Path("config.json")
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what users write, and where they then find it
+
+
+def found_file(config: Path | None) -> Path | None:
+    """Give the config file to use, if there is one; leave if *config* is named and is not there."""
+    try:
+        is_there = DEFAULT_CONFIG.exists() if config is None else config.is_file()
+    except OSError as error:
+        fail(f"Cannot look for the config file {config or DEFAULT_CONFIG}: {error.strerror}.")
+    if config is not None and not is_there:
+        fail(f"There is no config file {config}.")
+    return (config or DEFAULT_CONFIG) if is_there else None
+
+
+def is_configured(path: Path | None) -> bool:
+    """Tell whether there is anything to serve; a key that cannot be used counts, and is complained of later."""
+    try:
+        found = path is not None or names_subaccounts(os.environ)
+        return found or find(os.environ, home_folder()) is not None
+    except ServiceKeyError:
+        return True
+
+
+def required_file(config: Path | None) -> Path | None:
+    """Give the config file to look into; leave if there is none, nor a key elsewhere."""
+    path = found_file(config)
+    if not is_configured(path):
+        fail("There is no config.json here and no service key in the environment. Give a file with --config FILE.")
+    return path
+
+
+def load_settings(path: Path | None, env: Mapping[str, str] = os.environ, *, warns: bool = True) -> Settings:
+    """Load the settings and say what is odd about them, or what is wrong, and leave."""
+    try:
+        settings = load(path, env, home_folder())
+    except SettingsError as error:
+        warn(error.warnings)
+        fail(*str(error).splitlines())
+    if warns:
+        warn(settings.warnings)
+    return settings
+
+
+def url_of(host: str, port: int) -> str:
+    """Write the URL of a host and a port."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def reachable_url(host: str, port: int) -> str:
+    """Write the URL under which this machine finds a proxy that listens on *host*, which may mean every address."""
+    return url_of(_EVERYWHERE.get(host, host), port)
+
+
+@dataclass(frozen=True, slots=True)
+class ServingAt:
+    """Where a proxy of this configuration is found, and how to get in."""
+
+    url: str
+    key: str | None
+    """The first of its keys, if anything is configured and it has any."""
+    path: Path | None
+    """The config file, if there is one."""
+
+
+def serving_at(config: Path | None) -> ServingAt:
+    """Tell where the proxy of a config file is found; the demo's URL, and no key, where nothing is configured."""
+    path = found_file(config)
+    if not is_configured(path):
+        return ServingAt(url_of(Settings({}).host, Settings({}).port), None, None)
+    settings = load_settings(path, warns=False)
+    key = settings.tokens[0].reveal() if settings.tokens else None
+    return ServingAt(reachable_url(settings.host, settings.port), key, path)
