@@ -80,12 +80,13 @@ def _pieces() -> Iterator[Iterator[str]]:
     """Give what is typed or pasted, piece by piece; long lines whole, and out of sight where there is a terminal."""
     try:
         import termios  # noqa: PLC0415 - Windows has none
-
+    except ImportError:
+        yield _lines()
+        return
+    try:
         shown = termios.tcgetattr(sys.stdin)
-    except (ImportError, OSError, ValueError, termios.error):
-        yield iter(
-            lambda: _answer(lambda: click.prompt("", default="", show_default=False, prompt_suffix="")) + "\n", ""
-        )
+    except (OSError, termios.error):
+        yield _lines()
         return
     hidden = termios.tcgetattr(sys.stdin)
     hidden[3] &= ~(termios.ECHO | termios.ICANON)
@@ -94,6 +95,11 @@ def _pieces() -> Iterator[Iterator[str]]:
         yield _typed(sys.stdin.fileno())
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, shown)
+
+
+def _lines() -> Iterator[str]:
+    while True:
+        yield _answer(lambda: click.prompt("", default="", show_default=False, prompt_suffix="")) + "\n"
 
 
 def _typed(terminal: int) -> Iterator[str]:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from gateway.config.mistakes import ServiceKeyError
 from gateway.config.service_keys import Found, Secret, find
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import DEFAULT, SubAccount
+from gateway.served_models import day
 from gateway.upstream.catalogue import CatalogueModel
 from gateway.upstream.discovery import ORCHESTRATION
 from gateway.upstream.management import ManagementClient
@@ -56,6 +58,7 @@ class Surroundings:
     read_input: Callable[[], str]
     new_key: Callable[[], str]
     pause: Callable[[float], object]
+    today: Callable[[], date] = day
 
 
 class Init:
@@ -214,7 +217,9 @@ class Init:
                 raise CommandError(str(error)) from None
         self._say(Mark.NOTE, f"nothing runs in the resource group {chosen[0].name}")
         if self._questions.can_ask:
-            self._out.print(table(("model", "by", "tokens", "ends"), _offers(catalogue), right=("tokens",)))
+            self._out.print(
+                table(("model", "by", "tokens", "ends"), _offers(catalogue, self._around.today()), right=("tokens",))
+            )
 
         def read(text: str) -> tuple[Deployable, ...]:
             if text == NOTHING:
@@ -345,11 +350,13 @@ def _rows(groups: Sequence[ResourceGroup]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _offers(catalogue: Sequence[CatalogueModel]) -> list[tuple[str, ...]]:
-    """Write what can be deployed, what serves all models first."""
+def _offers(catalogue: Sequence[CatalogueModel], today: date) -> list[tuple[str, ...]]:
+    """Write what can be deployed and has not ended by *today*, what serves all models first."""
     orchestrated = sum(each.orchestration for each in catalogue)
     offers: list[tuple[str, ...]] = [(ORCHESTRATION, "SAP", "", f"one deployment for {orchestrated or 'all'} models")]
     for each in catalogue:
+        if each.retirement_date and each.retirement_date < today:
+            continue
         ends = each.retirement_date.isoformat() if each.retirement_date else ""
         offers.append((each.name, each.executable, f"{each.context_length or ''}", ends))
     return offers
