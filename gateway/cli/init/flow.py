@@ -190,7 +190,7 @@ class Init:
             names = text.replace(",", " ").split()
             unknown = [name for name in names if name not in by_name]
             if unknown or not names:
-                raise ValueError(f"there is no resource group {' or '.join(unknown) or text!r}")
+                raise ValueError(f"there is no resource group {' or '.join(unknown)}".rstrip())
             return tuple(by_name[name] for name in dict.fromkeys(names))
 
         running = [each.name for each in groups if each.running]
