@@ -26,7 +26,7 @@ Post = Callable[[SubAccount, str, JSON], JSON]
 """Sends JSON to a path of the AI API of a subaccount, and gives the answer's."""
 
 Models = dict[str, tuple[Deployment, ...]]
-"""The deployments of each model."""
+"""The deployments of each model; those of orchestration by themselves, until `named` puts in what they serve."""
 Orchestrated = Callable[[SubAccount], Collection[str]]
 """Names the models that the orchestration deployments of a subaccount serve."""
 RUNNING: Final = "RUNNING"
@@ -38,7 +38,7 @@ ELSEWHERE: Final = "its URL has another host, scheme or port than AI_API_URL, an
 ORCHESTRATION: Final = "orchestration"
 """What SAP AI Core calls the scenario, and the executable, of orchestration."""
 _UNNAMED: Final = ""
-"""No model has this name: it stands for those that orchestration deployments serve."""
+"""No model has this name: it stands for those that orchestration deployments serve, until `named` puts them in."""
 _UNREADABLE = Fault(FaultKind.SERVER_ERROR, "SAP AI Core sent a list of deployments that cannot be read.")
 
 
@@ -104,28 +104,21 @@ def _read_answer(answer: Answer) -> JSON:
         raise FaultError(_UNREADABLE) from None
 
 
-def nothing(subaccount: SubAccount) -> Collection[str]:  # noqa: ARG001 - it names none, whoever is meant
-    """Name no model: orchestration deployments are left alone."""
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Orchestration:
     """How it is known which models orchestration deployments serve."""
 
-    names: Orchestrated = nothing
+    names: Orchestrated = lambda _: ()
     """By what is known; nothing is waited for."""
-    ask: Callable[[SubAccount], object] = nothing
+    ask: Callable[[SubAccount], object] = lambda _: None
     """Finds out more of a subaccount; raises nothing."""
 
 
-def unnamed(subaccount: SubAccount) -> Collection[str]:  # noqa: ARG001 - it is the same for all
-    """Stand for whatever orchestration deployments serve, until `named` puts in which models those are."""
-    return (_UNNAMED,)
-
-
 def named(models: Models, orchestrated: Callable[[], Collection[str]]) -> Models:
-    """Put in which models are *orchestrated*, where they are `unnamed`; that is asked only if there are any."""
+    """Put in which models are *orchestrated*; that is asked only if there are orchestration deployments.
+
+    Each of those runs every one of them, after the deployments that the model has for itself.
+    """
     found = {model: deployments for model, deployments in models.items() if model != _UNNAMED}
     deployments = models.get(_UNNAMED, ())
     for model in orchestrated() if deployments else ():
@@ -149,16 +142,16 @@ def listing(subaccount: SubAccount, get: Get) -> tuple[Listed, ...]:
     return tuple(found.values())
 
 
-def discover(subaccount: SubAccount, get: Get, orchestrated: Orchestrated = nothing) -> Models:
+def discover(subaccount: SubAccount, get: Get) -> Models:
     """Find the models that run in *subaccount*, with their deployments in the order of the list."""
-    return running(subaccount, listing(subaccount, get), orchestrated)
+    return running(subaccount, listing(subaccount, get))
 
 
-def running(subaccount: SubAccount, listed: Iterable[Listed], orchestrated: Orchestrated = nothing) -> Models:
+def running(subaccount: SubAccount, listed: Iterable[Listed]) -> Models:
     """Tell which models run, with their deployments in the order of the list.
 
-    An orchestration deployment runs every model that is *orchestrated*; of several, all do.
-    One at another origin than the AI API is left out: a token of the subaccount would go there.
+    What orchestration deployments serve is put in by `named`. A deployment at another origin than the AI API is left
+    out: a token of the subaccount would go there.
     """
     models: dict[str, tuple[Deployment, ...]] = {}
     for each in listed:
@@ -168,24 +161,20 @@ def running(subaccount: SubAccount, listed: Iterable[Listed], orchestrated: Orch
             _log.warning("deployment %s of %s is left out: %s", each.id, subaccount.name, ELSEWHERE)
             continue
         deployment = Deployment(each.url, orchestration=each.orchestration)
-        for model in orchestrated(subaccount) if each.orchestration else (each.model,):
-            models[model] = (*models.get(model, ()), deployment)
+        model = _UNNAMED if each.orchestration else each.model
+        models[model] = (*models.get(model, ()), deployment)
     return models
 
 
 def merge_listing(
-    subaccount: SubAccount,
-    listed: Sequence[Listed],
-    before: Models,
-    answers: Callable[[str], bool],
-    orchestrated: Orchestrated = nothing,
+    subaccount: SubAccount, listed: Sequence[Listed], before: Models, answers: Callable[[str], bool]
 ) -> Models:
     """Tell which models run, with those of *before* that a gap in the list says nothing about.
 
     An empty list is all gap. In any other, one is kept that is missing or has no known status,
     if its endpoint *answers*, and one that is listed as running and has lost its model or its URL.
     """
-    found, status = running(subaccount, listed, orchestrated), {each.id: each.status for each in listed}
+    found, status = running(subaccount, listed), {each.id: each.status for each in listed}
     there = {each.id for deployments in found.values() for each in deployments}
 
     def is_kept(id: str) -> bool:
