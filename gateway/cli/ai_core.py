@@ -1,6 +1,6 @@
 """SAP AI Core as commands ask it with one service key; whatever fails is said in one line that says what to do."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -32,13 +32,19 @@ class ResourceGroup:
 
     name: str
     deployments: tuple[Listed, ...]
+    elsewhere: frozenset[str] = frozenset()
+    """The ids of those at another origin than the AI API, to which no token goes."""
     failure: str = ""
     """Why they could not be listed."""
 
     @property
     def running(self) -> tuple[Listed, ...]:
         """What can be asked."""
-        return tuple(each for each in self.deployments if each.status == RUNNING and (each.model or each.orchestration))
+        return tuple(each for each in self.deployments if self.can_be_asked(each))
+
+    def can_be_asked(self, each: Listed) -> bool:
+        """Tell whether one of its deployments is of any use."""
+        return each.status == RUNNING and bool(each.model or each.orchestration) and each.id not in self.elsewhere
 
 
 class AiCore:
@@ -91,9 +97,11 @@ class AiCore:
         account = self._in(name)
         try:
             with self._explained(f"the deployments of the resource group {name} cannot be listed"):
-                return ResourceGroup(name, tuple(_usable(listing(account, self._api), account)))
+                listed = listing(account, self._api)
         except CommandError as error:
-            return ResourceGroup(name, (), str(error))
+            return ResourceGroup(name, (), failure=str(error))
+        elsewhere = (each.id for each in listed if each.status == RUNNING and not is_same_origin(each, account))
+        return ResourceGroup(name, listed, frozenset(elsewhere))
 
     def _in(self, group: str) -> SubAccount:
         return SubAccount("", group, self.key, {})
@@ -114,11 +122,6 @@ def _explained(words: Callable[[Fault], str]) -> Iterator[None]:
         yield
     except FaultError as error:
         raise CommandError(words(error.fault)) from error
-
-
-def _usable(listed: Iterable[Listed], account: SubAccount) -> Iterator[Listed]:
-    """Leave out what is at another origin, to which no token goes."""
-    return (each for each in listed if each.status != RUNNING or is_same_origin(each, account))
 
 
 def _no_token(fault: Fault, key: ServiceKey) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -68,7 +68,7 @@ def entries(
         wanted = wanted if len(groups) == 1 else f"{wanted}-{group}"
         if name and wanted in taken:
             raise CommandError(f"the config file has another subaccount that is called {wanted}; give another --name")
-        wanted = _free(wanted, taken)
+        wanted = free_name(wanted, taken)
         taken.add(wanted)
         made.append(Entry(wanted, group, is_new=True))
     return tuple(made)
@@ -117,7 +117,8 @@ def _shown(path: Path, folder: Path) -> str:
     return path.name if path.parent == folder else str(path)
 
 
-def _free(wanted: str, taken: set[str]) -> str:
+def free_name(wanted: str, taken: Container[str]) -> str:
+    """Give a name that no other subaccount has: the one that is wanted, with a number if need be."""
     names = (wanted if number == 1 else f"{wanted}-{number}" for number in range(1, _MOST))
     return next(name for name in names if name not in taken)
 
