@@ -11,6 +11,7 @@ from gateway.cli.commands.connect import connect
 from gateway.cli.commands.emulator import emulator
 from gateway.cli.commands.options import config_option
 from gateway.cli.commands.route import route
+from gateway.cli.commands.status import status
 from gateway.version import VERSION
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _LEVELS: Final = click.Choice(["debug", "info", "warning", "error"], case_sensitive=False)
 _FORMATS: Final = click.Choice(["text", "json"], case_sensitive=False)
-COMMANDS: Final = (check, connect, emulator, route)
+COMMANDS: Final = (check, connect, emulator, route, status)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
