@@ -26,8 +26,8 @@ class Wake(Enum):
 class Keyboard:
     """The keys of the terminal at *descriptor*, which are not shown as long as it is entered.
 
-    What would leave the terminal as it is now, a signal that ends the process, first undoes it. Where there is no such
-    terminal, and on Windows, only time passes.
+    A signal that ends the process first undoes what would stay; not SIGHUP, after which there is no terminal. Where
+    there is none to begin with, and on Windows, only time passes.
     """
 
     def __init__(self, descriptor: int | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -87,7 +87,6 @@ class Keyboard:
             signal.SIGWINCH: lambda *_: None,
             signal.SIGTSTP: signal.SIG_IGN,
             signal.SIGTERM: _leave,
-            signal.SIGHUP: _leave,
         }
         for number, handler in handlers.items():
             self._entered.callback(signal.signal, number, signal.signal(number, handler))

@@ -10,8 +10,10 @@ from gateway.cli.status.view import EndpointView, GroupView, Health, Row, Severi
 from gateway.cli.terminal import Cell, Drawing, Mark, Space, joined, stacked, styled, table
 
 _NARROW: Final = 60
+_MEDIUM: Final = 100
 _WIDE: Final = 110
-"""Columns: below and above which a table has fewer and more of its own."""
+_VERY_WIDE: Final = 150
+"""How many columns a terminal has from which on tables have more of their own."""
 _TALL: Final = 40
 """Lines from which on there is room for what is well."""
 _MOST_DECISIONS: Final = 20
@@ -55,16 +57,15 @@ def render(view: View, space: Space, *, zone: tzinfo | None = None, silence: str
     not: then this is what was known last.
     """
     head = [*_head(view, space, silence), _subaccounts(view, space)]
-    shown = [each for each in view.endpoints if _is_worth_a_line(each, space)]
+    seen = [each for each in view.endpoints if _is_worth_a_line(each, space)]
     decisions = view.decisions[: None if space.height else _MOST_DECISIONS]
     tables: list[_Table[Any]] = [
-        _Table(_models(view, space), view.models),
-        _Table(_endpoints(view, space), shown, len(view.endpoints) - len(shown), ", all ready"),
-        _Table(_decisions(space, zone), decisions, len(view.decisions) - len(decisions)),
+        _Table(_models(view, space), view.models, view.models, _is_fine),
+        _Table(_endpoints(view, space), seen, view.endpoints, _is_fine),
+        _Table(_decisions(space, zone), decisions, view.decisions),
     ]
     room = None if space.height is None else space.height - len(head) - _BETWEEN * len(tables)
-    lines = _shared(room, [each.lines for each in tables])
-    drawn = [each.drawn(space.width, given) for each, given in zip(tables, lines, strict=True)]
+    drawn = [each.drawn(space.width, lines) for each, lines in zip(tables, _shared(room, tables), strict=True)]
     return stacked(*head, *(part for each in drawn for part in ("", each)))
 
 
@@ -73,26 +74,30 @@ def render(view: View, space: Space, *, zone: tzinfo | None = None, silence: str
 
 def _head(view: View, space: Space, silence: str) -> Iterable[Drawing]:
     mark, style = (Mark.WRONG, "bold red") if silence else _HEALTH[view.health]
-    word = silence or view.health.word
-    workers = f"{view.workers} worker{'s' * (view.workers != 1)}"
-    facts = [f"up {span(view.uptime)}", workers, _measured(view, view.traffic.requests, "requests")]
-    title = [styled("sap-ai-proxy", "bold"), view.version] if space.width >= _NARROW else [view.version]
-    yield joined([joined([mark.sign(is_utf=space.is_utf), styled(word, style)], " "), *title, *facts])
+    yield joined(
+        [
+            joined([mark.sign(is_utf=space.is_utf), styled(silence or view.health.word, style)], " "),
+            f"sap-ai-proxy {view.version}" if space.width >= _MEDIUM else view.version,
+            f"up {span(view.uptime)}",
+            f"{view.workers} worker{'s' * (view.workers != 1)}",
+            _measured(view, view.traffic.requests, "requests"),
+            f"{view.in_flight} in flight",
+        ]
+    )
     yield joined([_load(view)])
-    yield from (joined([styled(f"  {problem}", style)]) for problem in _few(view.problems))
-    yield from (joined([styled(f"  {text}", "yellow")]) for text in _few(view.notes))
+    together = joined([styled(", ".join(view.problems), style)])
+    lines = [together] if together.cell_len + 2 <= space.width else [styled(each, style) for each in view.problems]
+    notes = [styled(each, "yellow") for each in view.notes]
+    yield from (joined(["", each]) for each in (*_few(lines), *_few(notes)) if each)
 
 
 def _load(view: View) -> Cell:
-    """Say how much is going on, and over how long that was measured."""
-    traffic = view.traffic
-    tokens = traffic.tokens
+    """Say what becomes of the requests."""
+    traffic, tokens = view.traffic, view.traffic.tokens
     parts = [
-        f"{view.in_flight} in flight",
         _measured(view, traffic.errors, "errors"),
         f"first word {_seconds(traffic.first_content)}",
-        f"{_measured(view, tokens.prompt, 'tokens')} in",
-        f"{_measured(view, tokens.output, '')} out",
+        f"{_measured(view, tokens.prompt, 'tokens')} in {_measured(view, tokens.output, '')} out",
         f"{_share(traffic.cache_share)} cached",
     ]
     return styled("  " + "  ".join(parts), "dim")
@@ -105,9 +110,9 @@ def _measured(view: View, number: float, unit: str) -> str:
     return f"{_count(number / view.window)} {unit}/s".replace(" /s", "/s")
 
 
-def _few(lines: Sequence[str], most: int = 3) -> Sequence[str]:
+def _few(lines: Sequence[Cell], most: int = 3) -> Sequence[Cell]:
     """Give some lines, and say how many more there are."""
-    return lines if len(lines) <= most else [*lines[: most - 1], f"and {len(lines) - most + 1} more"]
+    return lines if len(lines) <= most else [*lines[: most - 1], styled(f"and {len(lines) - most + 1} more", "dim")]
 
 
 def _subaccounts(view: View, space: Space) -> Drawing:
@@ -128,30 +133,42 @@ def _subaccounts(view: View, space: Space) -> Drawing:
 class _Table(Generic[_R]):
     """A table that can be cut to a number of lines.
 
-    *omitted* rows are only counted, in a last line that *says* of them what they have in common.
+    Of *every* row those in *rows* are drawn, the worst first; the others are counted in a last line. *is_fine* tells
+    which rows nothing is wrong with, where that can be told.
     """
 
-    def __init__(self, columns: Sequence[_Column[_R]], rows: Sequence[_R], omitted: int = 0, says: str = "") -> None:
+    def __init__(
+        self,
+        columns: Sequence[_Column[_R]],
+        rows: Sequence[_R],
+        every: Sequence[_R],
+        is_fine: Callable[[_R], bool] | None = None,
+    ) -> None:
         self._columns = columns
         self._rows = rows
-        self._omitted = omitted
-        self._says = says
+        self._every = every
+        self._is_fine = is_fine or (lambda _: True)
+        self._says_well = is_fine is not None
 
     @property
     def lines(self) -> int:
         """How many lines below the headings it has if it is not cut."""
-        return max(1, len(self._rows) + bool(self._omitted))
+        return max(1, len(self._rows) + (len(self._rows) < len(self._every)))
+
+    @property
+    def urgent_lines(self) -> int:
+        """How many lines it takes to show at least what is not fine."""
+        return min(self.lines, 1 + sum(not self._is_fine(row) for row in self._rows))
 
     def drawn(self, width: int, lines: int) -> Drawing:
         """Draw as many *lines* below the headings."""
         columns = [each for each in self._columns if each.from_width <= width]
         kept = self._rows if lines >= self.lines else self._rows[: max(0, lines - 1)]
         rows = [[each.cell(row) for each in columns] for row in kept]
-        left = len(self._rows) - len(kept)
-        if lines and (left or self._omitted or not rows):
-            says = self._says if not left else ""
-            more = f"and {left + self._omitted} more{says}" if left or self._omitted else "none so far"
-            rows.append(["", styled(more, "dim"), *[""] * (len(columns) - 2)])
+        left = len(self._every) - len(kept)
+        if lines and (left or not rows):
+            at = next(number for number, each in enumerate(columns) if each.kind is _Kind.TEXT)
+            rows.append([styled(self._rest(left), "dim") if number == at else "" for number in range(len(columns))])
         return table(
             [each.heading for each in columns],
             rows,
@@ -159,6 +176,14 @@ class _Table(Generic[_R]):
             cut=[each.heading for each in columns if each.kind is _Kind.TEXT],
             is_dense=True,
         )
+
+    def _rest(self, left: int) -> str:
+        """Say what has no line of its own: so many rows that are *left*, the last ones."""
+        if not self._every:
+            return "none so far"
+        wrong = sum(not self._is_fine(row) for row in self._every)
+        says = ", all well" if self._says_well and wrong <= len(self._every) - left else ""
+        return f"and {left} more{says}" if left < len(self._every) else f"{left}{says}"
 
 
 def _is_worth_a_line(endpoint: EndpointView, space: Space) -> bool:
@@ -171,13 +196,19 @@ def _is_worth_a_line(endpoint: EndpointView, space: Space) -> bool:
     return space.height is None or (space.height >= _TALL and endpoint.asked > 0)
 
 
-def _shared(room: int | None, needs: Sequence[int]) -> Sequence[int]:
-    """Share lines among tables fairly: whoever needs less leaves it to the others."""
+def _is_fine(each: EndpointView | GroupView) -> bool:
+    return each.severity is Severity.FINE
+
+
+def _shared(room: int | None, tables: Sequence[_Table[Any]]) -> Sequence[int]:
+    """Share lines among tables fairly: what is wrong first, and whoever needs less leaves it to the others."""
+    needs = [each.lines for each in tables]
     if room is None:
         return needs
-    given = [0] * len(needs)
-    for _ in range(min(max(0, room), sum(needs))):
-        given[min((at for at, need in enumerate(needs) if given[at] < need), key=given.__getitem__)] += 1
+    given = [0] * len(tables)
+    for wanted in ([each.urgent_lines for each in tables], needs):
+        for _ in range(min(max(0, room - sum(given)), sum(wanted) - sum(given))):
+            given[min((at for at, most in enumerate(wanted) if given[at] < most), key=given.__getitem__)] += 1
     return given
 
 
@@ -186,7 +217,7 @@ def _models(view: View, space: Space) -> list[_Column[GroupView]]:
         _Column("", lambda each: _SEVERITY[each.severity][0].sign(is_utf=space.is_utf), kind=_Kind.MARK),
         _Column("Model", lambda each: _named(each.name, each.severity), kind=_Kind.TEXT),
         _Column("Up", lambda each: _of_all(each.available, each.endpoints)),
-        *_columns_of_traffic(view, _NARROW),
+        *_columns_of_traffic(view, (_WIDE, 0, _NARROW, 0, _WIDE, _NARROW, _NARROW)),
     ]
 
 
@@ -198,12 +229,15 @@ def _endpoints(view: View, space: Space) -> list[_Column[EndpointView]]:
         ),
         _Column("Model", lambda each: each.model, 80, _Kind.TEXT),
         _Column("State", _state, 0, _Kind.TEXT),
-        *_columns_of_traffic(view, _WIDE),
+        *_columns_of_traffic(view, (_VERY_WIDE, _MEDIUM, _MEDIUM, _MEDIUM, _VERY_WIDE, _VERY_WIDE, _VERY_WIDE)),
     ]
 
 
-def _columns_of_traffic(view: View, from_width: int) -> list[_Column[Any]]:
-    """Give the columns that models and deployments have in common: counts since the start, or rates."""
+def _columns_of_traffic(view: View, from_widths: Iterable[int]) -> list[_Column[Any]]:
+    """Give the columns that models and deployments have in common: counts since the start, or rates.
+
+    Each is shown from so many columns of the terminal on.
+    """
     time = 1.0 if view.since_start else view.window
     suffix = "" if view.since_start else "/s"
 
@@ -213,17 +247,16 @@ def _columns_of_traffic(view: View, from_width: int) -> list[_Column[Any]]:
     def errors(count: float) -> Cell:
         return styled(_count(count / time), "red") if count else styled("-", "dim")
 
-    return [
-        _Column("In flight", lambda each: _or_nothing(str(each.in_flight), each.in_flight), _WIDE),
-        _Column("Requests" if view.since_start else "Req/s", lambda each: number(each.traffic.requests)),
-        _Column("Errors" if view.since_start else "Err/s", lambda each: errors(each.traffic.errors), from_width),
-        _Column("First word", lambda each: _or_nothing(_seconds(each.traffic.first_content), each.traffic.answers)),
-        _Column(f"In{suffix}", lambda each: number(each.traffic.tokens.prompt), _WIDE),
-        _Column(f"Out{suffix}", lambda each: number(each.traffic.tokens.output), from_width),
-        _Column(
-            "Cached", lambda each: _or_nothing(_share(each.traffic.cache_share), each.traffic.cache_share), from_width
-        ),
+    columns: list[tuple[str, Callable[[Any], Cell]]] = [
+        ("In flight", lambda each: _or_nothing(str(each.in_flight), each.in_flight)),
+        ("Requests" if view.since_start else "Req/s", lambda each: number(each.traffic.requests)),
+        ("Errors" if view.since_start else "Err/s", lambda each: errors(each.traffic.errors)),
+        ("First word", lambda each: _or_nothing(_seconds(each.traffic.first_content), each.traffic.answers)),
+        (f"In{suffix}", lambda each: number(each.traffic.tokens.prompt)),
+        (f"Out{suffix}", lambda each: number(each.traffic.tokens.output)),
+        ("Cached", lambda each: _or_nothing(_share(each.traffic.cache_share), each.traffic.cache_share)),
     ]
+    return [_Column(heading, cell, width) for (heading, cell), width in zip(columns, from_widths, strict=True)]
 
 
 def _decisions(space: Space, zone: tzinfo | None) -> list[_Column[Row]]:
@@ -238,7 +271,7 @@ def _decisions(space: Space, zone: tzinfo | None) -> list[_Column[Row]]:
         _Column("Client", lambda each: styled(each["client"], "dim"), _WIDE, _Kind.TEXT),
         _Column("In", lambda each: _count(_prompt(each)), _WIDE),
         _Column("Out", lambda each: _count(each["tokens"]["output"]), _WIDE),
-        _Column("First word", lambda each: _seconds(each["first_content"]), 100),
+        _Column("First word", lambda each: _seconds(each["first_content"]), _MEDIUM),
         _Column("Total", lambda each: _seconds(each["duration"])),
     ]
 
@@ -263,7 +296,7 @@ def _state(each: EndpointView) -> Cell:
     parts: list[Cell] = [styled(each.state, _SEVERITY[each.severity][1])]
     parts += [styled(span(each.seconds), "bold")] if each.seconds else []
     parts += [styled(f"({each.workers})", "dim")] if each.workers else []
-    return joined([*parts, styled(each.why, "dim")], " ")
+    return joined([joined(parts, " "), styled(each.why, "dim")], ": ")
 
 
 def _mark_of(decision: Row) -> Mark:

@@ -240,8 +240,14 @@ def _traffic_as_json(traffic: Traffic) -> JSON:
 
 
 def _plain(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Write enums as their words."""
-    return {name: value.word if isinstance(value, Severity | Health) else value for name, value in items}
+    """Write enums as their words, and durations to the millisecond."""
+    return {name: _plain_value(value) for name, value in items}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Severity | Health):
+        return value.word
+    return round(value, 3) if isinstance(value, float) else value
 
 
 # Differences
