@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from gateway.cli.commands.options import config_option, key_option, url_option
+from gateway.cli.commands.options import complete_tools, config_option, key_option, url_option
 
 
 class _ConnectCommand(click.Command):
@@ -22,7 +22,7 @@ class _ConnectCommand(click.Command):
 
 
 @click.command(cls=_ConnectCommand)
-@click.argument("tool", required=False)
+@click.argument("tool", required=False, shell_complete=complete_tools)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS...]")
 @config_option
 @url_option
