@@ -138,7 +138,7 @@ class ManagementClient:
         return self._send(self._session, "GET", url, (timeout, timeout), headers)
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float = 15.0) -> Answer:
-        """Send *body* once."""
+        """Send one request that may make something; it is never repeated: it may have been heard."""
         return self._send(self._session, "POST", url, (timeout, timeout), headers, body)
 
     def head(self, url: str, headers: Mapping[str, str], timeout: float = 5.0) -> int:
@@ -183,16 +183,16 @@ class ManagementClient:
         url: str,
         timeouts: tuple[float, float],
         headers: Mapping[str, str],
-        data: Mapping[str, str] | bytes | None = None,
+        body: Mapping[str, str] | bytes | None = None,
     ) -> Answer:
-        """Send one request, *data* as a form or as it is, and read the answer.
+        """Send one request, *body* as a form or as it is, and read the answer.
 
         A redirect is refused, since it would carry a token elsewhere.
         """
         until = self._clock() + _LONGEST
         with _as_faults(host_of(url), host_of(self._proxy.reveal()) if self._proxy else ""):
             response = session.request(
-                method, url, headers=headers, data=data, timeout=timeouts, stream=True, allow_redirects=False
+                method, url, headers=headers, data=body, timeout=timeouts, stream=True, allow_redirects=False
             )
         with response:
             if response.status_code == requests.codes.proxy_authentication_required:
