@@ -3,14 +3,14 @@
 import logging
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Flask, Request, Response, g, request
 from prometheus_client import generate_latest
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import BaseConverter, MapAdapter, PathConverter
 
 import routing
@@ -21,20 +21,22 @@ from dialects.core.faults import Fault, FaultError, FaultKind, http_status, inva
 from dialects.framing.json_text import dumps, loads
 from dialects.registry import CLIENTS, dialect_of_caller, request_id_headers
 from gateway.cli import main as command_line
+from gateway.cli.connect.deployed import read_models
+from gateway.cli.demo import KEY as DEMO_KEY
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
 from gateway.http.auth import headers_in, keys_in
 from gateway.http.bodies import decoded, read_body
-from gateway.http.cors import cors_headers, is_local_origin
+from gateway.http.cors import cors_headers, is_local_origin, is_own_page
+from gateway.http.doubled_prefix import with_one_prefix
 from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import CONNECTION, ClientConnection
 from gateway.server.runtime import Runtime
 from gateway.server.stream_loop import HAND_OVER
 from gateway.version import VERSION
+from gateway.web.files import HEADERS, PAGE, WebFile, load_files
+from gateway.web.tool_guide import guide
 from routing import load_balance_url
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
 
 __all__ = [
     "create_app",
@@ -47,13 +49,12 @@ __all__ = [
 
 _log = logging.getLogger("sap_ai_proxy")
 
-_DOUBLED = re.compile(r"^/v1(?=/v1(?:beta)?/)")
-"""What stands before the path of a client that adds `/v1` to a base URL that has it already."""
 _FINAL = frozenset({400, 401, 403, 404})
 """The statuses of mistakes that the same request makes again, however often it is sent."""
 _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
+_SERVICE = {"service": "sap-ai-core-llm-proxy", "version": VERSION}
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
 """Where servers put the connection to the client."""
 _GEMINI_VERBS = {"generateContent": False, "streamGenerateContent": True}
@@ -116,7 +117,9 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     routing.configure(gateway.router)
     gateway.start()
     _begin(app, gateway, runtime)
-    _admit(app, gateway)
+    web_files = load_files(key_is_needed=not gateway.auth.is_open, demo_key=DEMO_KEY if settings.is_demo else "")
+    _admit(app, gateway, web_files)
+    _add_page(app, gateway, web_files)
     _add_conversations(app, gateway)
     _add_compaction(app, gateway)
     _add_kept_responses(app, gateway)
@@ -125,19 +128,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     app.register_error_handler(FaultError, lambda error: _refuse(gateway, error.fault))
     app.register_error_handler(HTTPException, lambda error: _refuse_http(gateway, error))
     app.register_error_handler(Exception, _say_defect)
-    app.wsgi_app = _with_one_prefix(app.wsgi_app)  # type: ignore[assignment,method-assign]  # as Flask documents it
+    app.wsgi_app = with_one_prefix(app.wsgi_app)  # type: ignore[assignment,method-assign]  # as Flask documents it
     return app
-
-
-def _with_one_prefix(application: "WSGIApplication") -> "WSGIApplication":
-    """Serve `/v1/v1/…` as `/v1/…`, before anything looks at the path."""
-
-    def serve(environ: dict[str, Any], start_response: Any) -> Any:
-        if _DOUBLED.match(environ.get("PATH_INFO", "")):
-            environ = {**environ, "PATH_INFO": _DOUBLED.sub("", environ["PATH_INFO"], count=1)}
-        return application(environ, start_response)
-
-    return serve
 
 
 def _begin(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
@@ -160,16 +152,19 @@ def _begin(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
         return response
 
 
-def _admit(app: Flask, gateway: Gateway) -> None:
-    """Let only known callers in, and answer what browsers ask first."""
+def _admit(app: Flask, gateway: Gateway, web_files: Collection[str]) -> None:
+    """Let only known callers in, and answer what browsers ask first: the page itself, too, which knows nothing."""
+    open_paths = _OPEN_PATHS | {f"/web/{name}" for name in web_files}
 
     @app.before_request
     def admit() -> None:
         environ = request.environ
         g.caller = "anonymous"
-        if gateway.auth.is_open and not is_local_origin(environ.get("HTTP_ORIGIN", "self://")):
+        origin, host = environ.get("HTTP_ORIGIN", "self://"), environ.get("HTTP_HOST", "")
+        if gateway.auth.is_open and not (is_local_origin(origin) or is_own_page(origin, host)):
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Without a key, pages of other sites may not call."))
-        if environ["PATH_INFO"] in _OPEN_PATHS or environ["REQUEST_METHOD"] == "OPTIONS":
+        path = environ["PATH_INFO"]
+        if path in open_paths or environ["REQUEST_METHOD"] == "OPTIONS" or (path == "/" and _prefers_html()):
             return
         caller = gateway.auth.admit(keys_in(g.headers, request.args if environ.get("QUERY_STRING") else {}))
         if caller is None:
@@ -290,15 +285,43 @@ def _add_models(app: Flask, gateway: Gateway) -> None:
         return _json(CLIENTS[_caller_dialect()].render_model(gateway.model(name), gateway.started))
 
 
+def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> None:
+    """Add the page for browsers, and what it asks for with the visitor's key."""
+
+    @app.get("/")
+    def page() -> Response:
+        return web_file(PAGE) if _prefers_html() else _json(_SERVICE)
+
+    @app.get("/web/<name>")
+    def web_file(name: str) -> Response:
+        if name not in files:
+            raise NotFound
+        file = files[name]
+        response = Response(file.body, headers=HEADERS, content_type=file.content_type)
+        response.set_etag(file.etag)
+        response.make_conditional(request)
+        return response
+
+    @app.get("/web/guide")
+    def tool_guide() -> Response:
+        models = read_models(openai_chat.render_models(gateway.models(), gateway.started))
+        return _json(guide(request.args.get("url", ""), models), headers={"Cache-Control": "no-store"})
+
+
+def _prefers_html() -> bool:
+    """Whether whoever asks is a browser that shows a page to somebody."""
+    accepted = request.accept_mimetypes
+    return accepted["text/html"] > accepted["application/json"]
+
+
 def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
     """Add what those who run the proxy ask for, and what clients ask for in passing."""
     if runtime is not None:
         runtime.report_with(gateway.state, partial(_readiness, gateway))
 
-    @app.get("/")
     @app.get("/api/hello")
     def hello() -> Response:
-        return _json({"service": "sap-ai-core-llm-proxy", "version": VERSION})
+        return _json(_SERVICE)
 
     @app.get("/health")
     def health() -> Response:
@@ -318,7 +341,7 @@ def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> No
 
     @app.get("/router/state")
     def router_state() -> Response:
-        return _json(gateway.state() if runtime is None else runtime.router_state())
+        return _json(gateway.whole_state() if runtime is None else runtime.router_state())
 
     @app.get("/metrics")
     def metrics() -> Response:

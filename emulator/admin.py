@@ -114,10 +114,17 @@ def _tenants(emulator: Emulator, base: str) -> Json:
     return {
         tenant.name: {
             "resource_group": tenant.resource_group,
+            "resource_groups": list(tenant.resource_groups),
             "service_key": service_key(tenant, base),
             "deployments": [
-                {"id": one.id, "url": address(one, base), "model": _model(one), "status": emulator.status(one)}
-                for one in tenant.deployments
+                {
+                    "id": one.id,
+                    "url": address(one, base),
+                    "model": _model(one),
+                    "status": emulator.status(one),
+                    "resource_group": one.group or tenant.resource_group,
+                }
+                for one in emulator.all_deployments(tenant)
             ],
         }
         for tenant in emulator.world.tenants

@@ -3,8 +3,9 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from flask import Flask, Response, request
 
@@ -30,6 +31,7 @@ from emulator.response_writer import (
 from emulator.state import Emulator, Settings
 from emulator.world import Deployment, Json, Tenant, World, default_world
 
+_T = TypeVar("_T")
 _JSON = "application/json"
 _SERVER_ERRORS = (FaultKind.ERROR_EVENT, FaultKind.CUT_ERROR)
 _METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH"]
@@ -49,6 +51,7 @@ def create_app(
     app.register_blueprint(admin.blueprint(emulator))
     _token_routes(app, emulator)
     _management_routes(app, emulator)
+    _creation_routes(app, emulator)
     _inference_routes(app, emulator)
 
     @app.errorhandler(ErrorResponse)
@@ -85,49 +88,99 @@ def _token_routes(app: Flask, emulator: Emulator) -> None:
 
 def _management_routes(app: Flask, emulator: Emulator) -> None:
     """Answer the AI API."""
-    base = "/v2/lm/deployments"
-
-    def route(path: str, answer: Callable[..., Any], *, grouped: bool = True) -> None:
-        def view(**values: str) -> Response:
-            tenant = _tenant(emulator)
-            group = _group(emulator) if grouped else tenant.resource_group
-            fault = emulator.faults.take(f"management:{tenant.name}")
-            _fail(fault, Family.ORCHESTRATION, ClientConnection(request.environ.get("werkzeug.socket")))
-            found = answer(tenant, group, **values)
-            return Response(found, mimetype="text/plain") if isinstance(found, str) else _json(found)
-
-        app.add_url_rule(path, path, view)
+    deployments, configurations = "/v2/lm/deployments", "/v2/lm/configurations"
 
     def listed(tenant: Tenant, group: str) -> Json:
         found = management.selected(emulator, tenant, group, request.args)
-        try:
-            page = management.page(found, request.args)
-        except ValueError:
-            raise refuse(400, "$top and $skip must be integers", request.path, emulator.new_id()) from None
-        shown = [management.deployment(emulator, one, _base()) for one in page]
+        shown = [management.deployment(emulator, one, _base()) for one in _page(emulator, found)]
         return {"count": len(found), "resources": shown}
 
     def one(tenant: Tenant, group: str, id: str) -> Json:
         return management.deployment(emulator, _find(emulator, tenant, group, id=id), _base())
 
-    def configuration(tenant: Tenant, group: str, id: str) -> Json:
-        return management.configuration(_find(emulator, tenant, group, configuration_id=id))
-
     def counted(tenant: Tenant, group: str) -> str:
         return str(len(management.selected(emulator, tenant, group, request.args)))
+
+    def configured(tenant: Tenant, group: str) -> Json:
+        found = management.selected_configurations(emulator, tenant, group, request.args)
+        return {"count": len(found), "resources": [management.configuration(one) for one in _page(emulator, found)]}
+
+    def configuration(tenant: Tenant, group: str, id: str) -> Json:
+        found = next((one for one in emulator.configurations(tenant, group) if one.id == id), None)
+        if found is None:
+            raise refuse(404, "Resource not found", request.path, emulator.new_id())
+        return management.configuration(found)
 
     def catalogue(_: Tenant, __: str) -> Json:
         if not emulator.settings.catalogue:
             raise refuse(404, "Resource not found", request.path, emulator.new_id())
         return render_catalogue()
 
-    route(base, listed)
-    route(f"{base}/$count", counted)
-    route(f"{base}/<id>", one)
-    route("/v2/lm/configurations/<id>", configuration)
-    route("/v2/lm/scenarios/foundation-models/models", catalogue)
-    route("/v2/admin/quota/model", lambda tenant, _: management.quota(tenant), grouped=False)
-    route("/v2/admin/resourceGroups", lambda tenant, _: management.groups(tenant), grouped=False)
+    route = partial(_managed, app, emulator)
+    route("GET", deployments, listed)
+    route("GET", f"{deployments}/$count", counted)
+    route("GET", f"{deployments}/<id>", one)
+    route("GET", configurations, configured)
+    route("GET", f"{configurations}/<id>", configuration)
+    route("GET", "/v2/lm/scenarios/foundation-models/models", catalogue)
+    quota, groups = "/v2/admin/quota/model", "/v2/admin/resourceGroups"
+    route("GET", quota, lambda tenant, _: management.quota(emulator.all_deployments(tenant)), grouped=False)
+    route("GET", groups, lambda tenant, _: management.groups(tenant), grouped=False)
+
+
+def _creation_routes(app: Flask, emulator: Emulator) -> None:
+    """Make configurations and deployments."""
+
+    def configure(tenant: Tenant, group: str) -> Json:
+        made = emulator.creations.configure(tenant, group, request.get_json(force=True, silent=True))
+        return {"id": made.id, "message": "Configuration created"}
+
+    def deploy(tenant: Tenant, group: str) -> Json:
+        body = request.get_json(force=True, silent=True)
+        wanted = body.get("configurationId") if isinstance(body, dict) else None
+        found = next((one for one in emulator.configurations(tenant, group) if one.id == wanted), None)
+        if found is None:
+            raise ValueError("configurationId is missing, or there is no such configuration in the resource group")
+        return management.created(emulator.deploy(tenant, group, found))
+
+    def checked(make: Callable[[Tenant, str], Json]) -> Callable[[Tenant, str], Json]:
+        def answer(tenant: Tenant, group: str) -> Json:
+            if group not in tenant.resource_groups:
+                raise refuse(400, f"Resource group {group} does not exist", request.path, emulator.new_id())
+            try:
+                return make(tenant, group)
+            except ValueError as error:
+                raise refuse(400, str(error), request.path, emulator.new_id()) from None
+
+        return answer
+
+    _managed(app, emulator, "POST", "/v2/lm/configurations", checked(configure), status=201)
+    _managed(app, emulator, "POST", "/v2/lm/deployments", checked(deploy), status=202)
+
+
+def _managed(
+    app: Flask,
+    emulator: Emulator,
+    method: str,
+    path: str,
+    answer: Callable[..., Any],
+    *,
+    grouped: bool = True,
+    status: int = 200,
+) -> None:
+    """Answer one call of the AI API, unless the management of its tenant is broken."""
+
+    def view(**values: str) -> Response:
+        tenant = _tenant(emulator)
+        group = _group(emulator) if grouped else tenant.resource_group
+        fault = emulator.faults.take(f"management:{tenant.name}")
+        _fail(fault, Family.ORCHESTRATION, ClientConnection(request.environ.get("werkzeug.socket")))
+        found = answer(tenant, group, **values)
+        response = Response(found, mimetype="text/plain") if isinstance(found, str) else _json(found)
+        response.status_code = status
+        return response
+
+    app.add_url_rule(path, f"{method} {path}", view, methods=[method])
 
 
 def _inference_routes(app: Flask, emulator: Emulator) -> None:
@@ -308,13 +361,20 @@ def _running(emulator: Emulator, tenant: Tenant, group: str, id: str) -> Deploym
     return deployment
 
 
-def _find(emulator: Emulator, tenant: Tenant, group: str, **wanted: str) -> Deployment:
-    """Find a deployment the group can see, by one of its properties."""
-    [(key, value)] = wanted.items()
+def _find(emulator: Emulator, tenant: Tenant, group: str, *, id: str) -> Deployment:
+    """Find a deployment the group can see."""
     for one in emulator.deployments(tenant, group):
-        if getattr(one, key) == value:
+        if one.id == id:
             return one
     raise refuse(404, "Resource not found", request.path, emulator.new_id())
+
+
+def _page(emulator: Emulator, found: Sequence[_T]) -> Sequence[_T]:
+    """Cut out the page that is asked for."""
+    try:
+        return management.page(found, request.args)
+    except ValueError:
+        raise refuse(400, "$top and $skip must be integers", request.path, emulator.new_id()) from None
 
 
 def _parsed(raw: bytes) -> Any:

@@ -1,13 +1,15 @@
 """The AI API: what the management calls show of a tenant."""
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
+from emulator.creation import Configuration
 from emulator.models import MODELS_BY_NAME, ORCHESTRATION
 from emulator.state import Emulator
 from emulator.world import Deployment, Json, Tenant
 
+_T = TypeVar("_T")
 _LIMIT = 10_000
 _REQUESTS_PER_MINUTE = 78
 
@@ -26,7 +28,7 @@ def selected(emulator: Emulator, tenant: Tenant, group: str | None, query: Mappi
     ]
 
 
-def page(found: list[Deployment], query: Mapping[str, str]) -> list[Deployment]:
+def page(found: Sequence[_T], query: Mapping[str, str]) -> Sequence[_T]:
     """Cut a page out; both spellings of the paging are understood."""
     skip = int(query.get("$skip") or query.get("skip") or 0)
     top = int(query.get("$top") or query.get("top") or _LIMIT)
@@ -67,29 +69,48 @@ def deployment(emulator: Emulator, one: Deployment, base: str) -> Json:
     return shown
 
 
+def created(one: Deployment) -> Json:
+    """Write the answer to a request for a deployment, which does not run yet."""
+    return {"deploymentUrl": "", "id": one.id, "message": "Deployment scheduled.", "status": "UNKNOWN"}
+
+
 def address(one: Deployment, base: str) -> str:
     """Write the address of a deployment."""
     return f"{base}/v2/inference/deployments/{one.id}"
 
 
-def configuration(one: Deployment) -> Json:
-    """Write the configuration of a deployment: with its executable."""
-    bindings = [] if one.model is ORCHESTRATION else [("modelName", one.model.name), ("modelVersion", one.version)]
+def configuration(one: Configuration) -> Json:
+    """Write a configuration: with its executable."""
     return {
-        "id": one.configuration_id,
+        "id": one.id,
         "name": one.name,
-        "executableId": one.model.executable,
+        "executableId": one.executable,
         "scenarioId": one.scenario,
         "versionId": "0.0.1",
         "createdAt": one.created,
-        "parameterBindings": [{"key": key, "value": value} for key, value in bindings],
+        "parameterBindings": [{"key": key, "value": value} for key, value in one.bindings.items()],
         "inputArtifactBindings": [],
     }
 
 
-def quota(tenant: Tenant) -> list[Json]:
-    """Write the requests a tenant may make in a minute, by model."""
-    deployed = Counter(one.model.name for one in tenant.deployments if one.model is not ORCHESTRATION)
+def selected_configurations(
+    emulator: Emulator, tenant: Tenant, group: str, query: Mapping[str, str]
+) -> list[Configuration]:
+    """List the configurations a query asks for."""
+    executables = query.get("executableIds")
+    wanted = executables.split(",") if executables else None
+    return [
+        one
+        for one in emulator.configurations(tenant, group)
+        if query.get("scenarioId") in (None, one.scenario)
+        and query.get("search", "") in one.name
+        and (wanted is None or one.executable in wanted)
+    ]
+
+
+def quota(deployments: Iterable[Deployment]) -> list[Json]:
+    """Write the requests a tenant with these deployments may make in a minute, by model."""
+    deployed = Counter(one.model.name for one in deployments if one.model is not ORCHESTRATION)
     return [
         {
             "resourceType": "model",
@@ -111,12 +132,15 @@ def quota(tenant: Tenant) -> list[Json]:
 
 def groups(tenant: Tenant) -> Json:
     """Write the resource groups of a tenant."""
-    group: dict[str, Any] = {
-        "resourceGroupId": tenant.resource_group,
-        "tenantId": tenant.name,
-        "labels": [],
-        "status": "PROVISIONED",
-        "statusMessage": "All onboarding steps are completed.",
-        "createdAt": "2026-01-15T08:00:00Z",
-    }
-    return {"count": 1, "resources": [group]}
+    listed = [
+        {
+            "resourceGroupId": name,
+            "tenantId": tenant.name,
+            "labels": [],
+            "status": "PROVISIONED",
+            "statusMessage": "All onboarding steps are completed.",
+            "createdAt": "2026-01-15T08:00:00Z",
+        }
+        for name in tenant.resource_groups
+    ]
+    return {"count": len(listed), "resources": listed}

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from emulator.creation import Configuration, Creations, configuration_of
 from emulator.faults import FaultBoard
 from emulator.oauth import AccessTokens
 from emulator.openai_responses.store import ResponseStore
@@ -23,6 +24,8 @@ class Settings:
     expires_in: float = 43_199
     latency: float = 0.0
     catalogue: bool = True
+    startup: float = 10.0
+    """Seconds from the creation of a deployment until it runs; a real one takes minutes."""
 
     def changed(self, body: Json) -> "Settings":
         """Apply a change in JSON; a `ValueError` says what is wrong with it."""
@@ -41,6 +44,8 @@ class Settings:
                     made = replace(made, latency=value)
                 case "catalogue", bool(shown):
                     made = replace(made, catalogue=shown)
+                case "startup", int() | float():
+                    made = replace(made, startup=value)
                 case _:
                     raise ValueError(f"{key} cannot be {value!r}")
         return made
@@ -54,6 +59,7 @@ class Settings:
             "expires_in": self.expires_in,
             "latency": self.latency,
             "catalogue": self.catalogue,
+            "startup": self.startup,
         }
 
 
@@ -70,6 +76,7 @@ class Emulator:
         self.faults = FaultBoard()
         self.recorder = Recorder(clock)
         self.caches = {tenant.name: PromptCache(clock) for tenant in world.tenants}
+        self.creations = Creations(clock, new_id)
         self.stores = {one.id: ResponseStore() for tenant in world.tenants for one in tenant.deployments}
         self._lock = threading.Lock()
         self._settings = settings or Settings(catalogue=world.catalogue)
@@ -90,7 +97,8 @@ class Emulator:
     def status(self, deployment: Deployment) -> str:
         """Say what state a deployment is in."""
         with self._lock:
-            return self._statuses.get(deployment.id, deployment.status)
+            said, startup = self._statuses.get(deployment.id), self._settings.startup
+        return said or self.creations.status(deployment, startup)
 
     def set_status(self, id: str, status: str) -> None:
         """Put a deployment into a state; a `ValueError` or `KeyError` says why it cannot be."""
@@ -103,4 +111,19 @@ class Emulator:
 
     def deployments(self, tenant: Tenant, group: str | None) -> list[Deployment]:
         """List the deployments a resource group of a tenant can see."""
-        return list(tenant.deployments) if group == tenant.resource_group else []
+        return [one for one in self.all_deployments(tenant) if (one.group or tenant.resource_group) == group]
+
+    def all_deployments(self, tenant: Tenant) -> list[Deployment]:
+        """List the deployments of all resource groups of a tenant."""
+        return [*tenant.deployments, *self.creations.deployments(tenant)]
+
+    def configurations(self, tenant: Tenant, group: str) -> list[Configuration]:
+        """List the configurations a resource group of a tenant can see, also those of which nothing was made."""
+        of_the_world = [configuration_of(one) for one in self.deployments(tenant, group) if not one.configured]
+        return [*of_the_world, *self.creations.configurations(tenant, group)]
+
+    def deploy(self, tenant: Tenant, group: str, configuration: Configuration) -> Deployment:
+        """Make a deployment that runs after some time; a `ValueError` says why it cannot be made."""
+        made = self.creations.deploy(tenant, group, configuration)
+        self.stores[made.id] = ResponseStore()
+        return made

@@ -1,7 +1,7 @@
 """The world an emulator serves: tenants, their credentials and their deployments."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from emulator.models import MODELS_BY_NAME, ORCHESTRATION, Model
@@ -48,11 +48,15 @@ class Deployment:
     status: str = "RUNNING"
     version: str = "latest"
     created: str = "2026-04-17T15:19:53Z"
+    group: str = ""
+    """The resource group it runs in, where that is not the first one of its tenant."""
+    configured: str = ""
+    """The id of its configuration, where that does not follow from its own."""
 
     @property
     def configuration_id(self) -> str:
         """The id of the configuration it was made from."""
-        return _uuid("configuration", self.id)
+        return self.configured or _uuid("configuration", self.id)
 
     @property
     def scenario(self) -> str:
@@ -69,7 +73,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A subaccount with an AI Core of its own: credentials, one resource group, deployments."""
+    """A subaccount with an AI Core of its own: credentials, resource groups, deployments."""
 
     name: str
     client_id: str
@@ -77,6 +81,12 @@ class Tenant:
     resource_group: str
     deployments: tuple[Deployment, ...]
     x509: bool = False
+    other_groups: tuple[str, ...] = ()
+
+    @property
+    def resource_groups(self) -> tuple[str, ...]:
+        """All its resource groups, the one that it is known by first."""
+        return (self.resource_group, *self.other_groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +132,17 @@ def orchestration_tenant(name: str, resource_group: str, copies: int = 1) -> Ten
     return _credentials(
         name, resource_group, tuple(deploy(name, "orchestration", number) for number in range(1, copies + 1))
     )
+
+
+def empty_tenant(name: str, resource_group: str = "default") -> Tenant:
+    """Build a tenant in which nothing was ever deployed."""
+    return _credentials(name, resource_group, ())
+
+
+def with_group(tenant: Tenant, name: str, models: tuple[str, ...] = ()) -> Tenant:
+    """Give a tenant another resource group, with a deployment of each model that is named."""
+    more = tuple(replace(deploy(f"{tenant.name}/{name}", model), group=name) for model in models)
+    return replace(tenant, deployments=tenant.deployments + more, other_groups=(*tenant.other_groups, name))
 
 
 def _credentials(name: str, resource_group: str, deployments: tuple[Deployment, ...], *, x509: bool = False) -> Tenant:

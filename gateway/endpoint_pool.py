@@ -21,7 +21,6 @@ from gateway.upstream.discovery import (
     merge_listing,
     named,
     statuses,
-    unnamed,
     versions_of,
 )
 from routing.endpoint import Endpoint
@@ -172,7 +171,7 @@ class EndpointPool:
             _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
         states = (each for each in self._balancer.snapshot() if each.endpoint.subaccount == account.name)
         answers = deployments_heard_from(states, self._settings.policy).__contains__
-        return merge_listing(account, listed, before, answers, unnamed)
+        return merge_listing(account, listed, before, answers)
 
     def _serve(self) -> None:
         accounts = self._settings.subaccounts

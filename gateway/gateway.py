@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import secrets
 import threading
 import time
@@ -32,6 +31,7 @@ from gateway.http.admission import Admission
 from gateway.http.auth import Auth
 from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
+from gateway.observability.activity import Activity
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.readiness import Readiness, ReadinessProbe
 from gateway.requests.affinity import affinity_key, tags_in
@@ -42,6 +42,7 @@ from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
 from gateway.requests.streaming import StreamedAnswer
 from gateway.requests.unstreamed_models import UnstreamedModels
+from gateway.router_state import router_state
 from gateway.served_models import EndingsLog, ModelSources, day
 from gateway.upstream.catalogue import CatalogueRefresher
 from gateway.upstream.client import AICoreClient
@@ -50,7 +51,7 @@ from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
 from routing.attempts import Attempts
-from routing.availability import MAKER_LEFT, EndpointState, NoEndpointError
+from routing.availability import MAKER_LEFT, NoEndpointError
 from routing.endpoint import Endpoint
 from routing.events import EventPublisher
 from routing.load_balancer import LoadBalancer
@@ -124,7 +125,8 @@ class Gateway:
         }
         tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}
         routing_observer = RoutingObserver(self.registry)
-        events = EventPublisher([routing_observer.heard])
+        self._activity = Activity(now)
+        events = EventPublisher([routing_observer.heard, self._activity.heard])
         self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, events=events)
         self._core = AICoreClient(self._transport, self._management, self._tokens, tenants, now)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
@@ -151,7 +153,7 @@ class Gateway:
         unstreamed = UnstreamedModels(lambda endpoint: not self._served.streams(endpoint.backend), clock)
         self._shared = SharedResources(fetch=fetcher, modules_for=modules_for, unstreamed=unstreamed)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
-        self._observer = Observers([LogObserver(), MetricsObserver(self.registry)])
+        self._observer = Observers([LogObserver(), MetricsObserver(self.registry), self._activity])
         self._readiness = ReadinessProbe(
             self._tokens, self.balancer.snapshot, lambda: self._pool.unlisted().subaccounts, clock
         )
@@ -286,15 +288,13 @@ class Gateway:
         return self._readiness.look()
 
     def state(self) -> JSON:
-        """What the router knows of every endpoint, as JSON; times are in seconds from now."""
-        states = self.balancer.snapshot()
-        strategies = {state.endpoint.model: state.strategy for state in states}
+        """Write down what the router knows and has decided, as JSON; `gateway.router_state` says what it means."""
         endings = [ending.as_json for ending in self._served.endings(self._versions(), self._today())]
-        return {
-            "strategies": strategies,
-            "endpoints": [_as_json(state) for state in states],
-            "endings": endings,
-        }
+        return router_state(self.balancer.snapshot(), endings, self._activity, self.started)
+
+    def whole_state(self) -> JSON:
+        """Write down the same, and whether the proxy is ready, where this process is the only one."""
+        return {**self.state(), "at": self._now(), **self.readiness().body}
 
     def _versions(self) -> dict[str, frozenset[str]]:
         """Name the models that run, with the versions in which they do, as far as they are known."""
@@ -467,25 +467,3 @@ def _items_in(body: bytes) -> tuple[str, ...]:
     except ValueError:
         return ()
     return item_ids(told) if isinstance(told, dict) else ()
-
-
-def _as_json(state: EndpointState) -> JSON:
-    endpoint = state.endpoint
-    return {
-        "subaccount": endpoint.subaccount,
-        "deployment": endpoint.deployment,
-        "model": endpoint.model,
-        "quota_domain": f"{state.endpoint.subaccount}/{state.endpoint.model}",
-        "standing": state.availability.value,
-        "circuit": state.circuit.value,
-        "why": state.why,
-        "seconds": state.seconds if math.isfinite(state.seconds) else None,
-        "k": state.k,
-        "in_flight": state.in_flight,
-        "latency": round(state.latency, 4),
-        "weight": round(state.weight, 4),
-        "tier": endpoint.tier,
-        "orchestration": endpoint.orchestration,
-        "standby": endpoint.standby,
-        "last_error": state.last_error.value if state.last_error else None,
-    }

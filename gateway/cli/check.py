@@ -24,7 +24,7 @@ from gateway.upstream.discovery import (
     Orchestrated,
     is_same_origin,
     listing,
-    nothing,
+    named,
     running,
     versions_of,
 )
@@ -103,7 +103,7 @@ def examine(
     settings: Settings,
     get_in: Callable[[SubAccount], object],
     list_deployments: Callable[[SubAccount], Sequence[Listed]],
-    orchestrated: Orchestrated = nothing,
+    orchestrated: Orchestrated = lambda _: (),
     endings: Callable[[SubAccount, Mapping[str, Collection[str]]], Iterable[Ending]] = lambda *_: (),
     is_guess: Callable[[SubAccount], bool] = lambda _: False,
 ) -> Report:
@@ -135,14 +135,14 @@ def examine(
 class Served:
     """What the proxy would serve after it has *seen* what runs, by subaccount, and how."""
 
-    def __init__(
-        self, settings: Settings, seen: Mapping[str, Sequence[Listed]], orchestrated: Orchestrated = nothing
-    ) -> None:
+    def __init__(self, settings: Settings, seen: Mapping[str, Sequence[Listed]], orchestrated: Orchestrated) -> None:
         self.settings = settings
         self._ask = orchestrated
         self._names: dict[str, Collection[str]] = {}
         found = {
-            account.name: running(account, _safe(seen[account.name], account), self.orchestrated)
+            account.name: named(
+                running(account, _safe(seen[account.name], account)), partial(self.orchestrated, account)
+            )
             for account in settings.subaccounts.values()
             if account.discovery and account.name in seen
         }

@@ -10,7 +10,7 @@ from dialects.core.faults import FaultError
 from dialects.registry import DIALECTS
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.served_models import ModelSources, day
-from gateway.upstream.discovery import discover
+from gateway.upstream.discovery import discover, named
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from routing.availability import Availability
@@ -45,7 +45,9 @@ def looked_up(settings: Settings, client: ManagementClient) -> LookedUp:
     for account in accounts:
         if account.discovery:
             try:
-                found[account.name] = discover(account, sources.get, sources.orchestrated.asked)
+                found[account.name] = named(
+                    discover(account, sources.get), partial(sources.orchestrated.asked, account)
+                )
             except FaultError as error:
                 failed[account.name] = error.fault.message
 

@@ -56,7 +56,7 @@ def start(config: Path | None, overrides: dict[str, Any], create: "CreateApplica
         if demo:
             say(_DEMO.format(why=why))
             path = owned.enter_context(Demo()).config
-        return _run(path, overrides, create, demo=demo)
+        return _run(path, {**overrides, "is_demo": demo}, create, demo=demo)
 
 
 def _run(path: Path | None, overrides: dict[str, Any], create: "CreateApplication", *, demo: bool) -> int:

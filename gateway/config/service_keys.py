@@ -103,6 +103,8 @@ class Found:
 
     key: ServiceKey
     resource_group: str
+    source: str = ""
+    """Where it was found, for people."""
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
@@ -280,7 +282,7 @@ def find(env: Mapping[str, str], home: Path | None) -> Found | None:
         if not raw:
             continue
         try:
-            return Found(parse(raw, env=env, base=file.parent if source == str(file) else Path()), group)
+            return Found(parse(raw, env=env, base=file.parent if source == str(file) else Path()), group, source)
         except ServiceKeyError as error:
             raise ServiceKeyError(*(mistake.under(source) for mistake in error.mistakes)) from None
     return None

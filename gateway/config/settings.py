@@ -74,6 +74,8 @@ class Settings:
     fetch_media: bool = True
     extensions: tuple[ModuleType, ...] = ()
     """Modules of the user's own: each may have a function `extend(router)`."""
+    is_demo: bool = False
+    """Whether what is served is the embedded emulator."""
     source: Path | None = None
     """The config file; none if the environment said it all."""
     warnings: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ A browser posts to any address for any page, and only keeps the answer from it:
 where no key is asked for, a foreign page could spend the quota unseen.
 """
 
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from gateway.server.serving import is_loopback
@@ -19,6 +20,18 @@ def is_local_origin(origin: str) -> bool:
     except ValueError:
         return False
     return is_loopback(host) if parts.scheme in _WEB else bool(parts.scheme)
+
+
+def is_own_page(origin: str, host: str) -> bool:
+    """Whether *origin* is a page of the proxy itself, by the *host* that it was asked as.
+
+    Only an IP address proves that: a foreign page may have its own name lead here.
+    """
+    try:
+        ip_address(urlsplit(origin).hostname or "")
+    except ValueError:
+        return False
+    return urlsplit(origin).netloc == host
 
 
 def cors_headers(origin: str, asked: str, methods: str, *, keyless: bool) -> dict[str, str]:

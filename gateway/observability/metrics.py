@@ -82,7 +82,7 @@ class LogObserver:
             record.id,
             record.caller,
             record.client,
-            _plain(record.requested),
+            plain(record.requested),
             record.model or "-",
             f"[{record.trail}]",
             record.status,
@@ -94,7 +94,7 @@ class LogObserver:
             usage.cache_read,
             usage.cache_write,
             usage.output,
-            f" dropped={_plain(','.join(record.dropped))}" if record.dropped else "",
+            f" dropped={plain(','.join(record.dropped))}" if record.dropped else "",
             f" trace={record.trace}" if record.trace else "",
             extra={FIELDS: partial(_fields, record)},
         )
@@ -233,11 +233,11 @@ def _count(counter: Counter, amount: int, *labels: str) -> None:
 
 def _fields(record: ExchangeRecord) -> dict[str, Any]:
     """Give the fields of a record by name; names that a caller made up fill no log."""
-    dropped = _plain(",".join(record.dropped))
-    return {**asdict(record), "requested": _plain(record.requested), "dropped": dropped}
+    dropped = plain(",".join(record.dropped))
+    return {**asdict(record), "requested": plain(record.requested), "dropped": dropped}
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Write names that a caller made up so that they break no line and fill no log."""
     short = name[:_LONGEST]
     return short if short.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in short)

@@ -1,19 +1,21 @@
 """What each worker process says of itself, for all others to read."""
 
-import json
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
 from dialects.core.conversation import JSON
-from dialects.framing.json_text import dumps
-from gateway.server.process_table import ProcessTable
+from dialects.framing.json_text import dumps, loads
+from gateway.observability.activity import MOST_DECISIONS
+from gateway.server.process_table import ProcessTable, Row
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made there is private
@@ -31,11 +33,14 @@ class StatusBoard:
     """A private folder with a file for each worker process.
 
     Where no folder can be made, a worker knows only what it has said itself, and others know of it what `table` holds.
+    *now* is seconds since the epoch.
     """
 
-    def __init__(self, table: ProcessTable, folder: Path | None) -> None:
+    def __init__(self, table: ProcessTable, folder: Path | None, now: Callable[[], float] = time.time) -> None:
         self.table = table
         self.folder = folder
+        self._now = now
+        self._started = now()
         self._own: tuple[int, bytes] = (0, b"")
         """The process that has said something of itself here, and what: a child does not take it for its own."""
         self._written = b""
@@ -89,28 +94,38 @@ class StatusBoard:
         return 200 if ready else 503, {**best, "status": "ready" if ready else "not ready"}
 
     def router_state(self) -> JSON:
-        """What the routers of all workers know, and what the workers do; each row of an endpoint names its worker."""
-        strategies: dict[str, JSON] = {}
-        endpoints: list[JSON] = []
-        endings: list[JSON] = []
-        workers: list[JSON] = []
+        """What the routers of all workers know, and what the workers do; each row of an endpoint names its worker.
+
+        `gateway.router_state` says what is in it.
+        """
+        version, strategies = "", dict[str, str]()
+        endpoints, endings, decisions, workers = [], [], [], []
+        outcomes: Counter[str] = Counter()
         # What new workers say of a strategy counts, not what old ones said.
         for row in sorted(self.table.rows(), key=lambda each: not each.retiring):
             router = (self._read(row.pid) or {}).get("router", {})
+            version = router.get("version", version)
             strategies |= router.get("strategies", {})
             endings += [each for each in router.get("endings", []) if each not in endings]
             endpoints += [{**each, "worker": row.pid} for each in router.get("endpoints", [])]
-            workers.append(
-                {
-                    "worker": row.pid,
-                    "accepting": row.accepting,
-                    "ready": row.ready,
-                    "retiring": row.retiring,
-                    "open_requests": row.open_requests,
-                    "log_lines_dropped": row.lines_dropped,
-                }
-            )
-        return {"strategies": strategies, "endpoints": endpoints, "endings": endings, "workers": workers}
+            decisions += [{**each, "worker": row.pid} for each in router.get("decisions", [])]
+            outcomes.update(router.get("outcomes", {}))
+            workers.append(_worker(row, router))
+        decisions.sort(key=lambda each: each["at"], reverse=True)
+        _, readiness = self.readiness()
+        return {
+            "version": version,
+            "at": self._now(),
+            "started": self._started,
+            "status": readiness["status"],
+            "subaccounts": readiness.get("subaccounts", {}),
+            "strategies": strategies,
+            "endpoints": endpoints,
+            "endings": endings,
+            "outcomes": outcomes,
+            "decisions": decisions[:MOST_DECISIONS],
+            "workers": workers,
+        }
 
     def _read(self, pid: int) -> Any:
         owner, content = self._own
@@ -118,10 +133,24 @@ class StatusBoard:
             content = b""
             with suppress(OSError):
                 content = self._file(pid).read_bytes() if self.folder is not None else b""
-        return json.loads(content) if content else None
+        return loads(content) if content else None
 
     def _file(self, pid: int) -> Path:
         return (self.folder or Path()) / f"state-{pid}.json"
+
+
+def _worker(row: Row, router: Mapping[str, JSON]) -> JSON:
+    """Write down what a worker does."""
+    return {
+        "worker": row.pid,
+        "accepting": row.accepting,
+        "ready": row.ready,
+        "retiring": row.retiring,
+        "open_requests": row.open_requests,
+        "log_lines_dropped": row.lines_dropped,
+        "started": router.get("started"),
+        "outcomes": router.get("outcomes", {}),
+    }
 
 
 def _parents() -> list[Path]:

@@ -40,6 +40,8 @@ class CatalogueModel:
     """One model as the catalogue describes it, in its latest version."""
 
     name: str
+    executable: str = ""
+    """What a deployment of it alone runs, such as "azure-openai"; empty where that is not said."""
     orchestration: bool = False
     """Whether an orchestration deployment serves it."""
     context_length: int | None = None
@@ -196,6 +198,7 @@ def _model(raw: Mapping[Any, JSON]) -> Iterator[CatalogueModel]:
     scenarios = {_text(each.get("scenarioId")) for each in _objects(raw.get("allowedScenarios"))}
     yield CatalogueModel(
         name,
+        executable=_text(raw.get("executableId")),
         orchestration=_ORCHESTRATION in scenarios or bool(_texts(latest.get("orchestrationCapabilities"))),
         context_length=_count(latest.get("contextLength")),
         max_output=_max_output(latest),

@@ -13,7 +13,7 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.core.upstream_errors import fault_from
 from gateway.config.service_keys import is_url
 from gateway.config.subaccounts import Deployment, SubAccount, deployment_url
-from gateway.upstream.management import ManagementClient
+from gateway.upstream.management import Answer, ManagementClient
 from gateway.upstream.tokens import TokenSource
 from routing.health_checker import is_known_not_to_run
 
@@ -22,9 +22,11 @@ _log = logging.getLogger("sap_ai_proxy")
 JSON = Any
 Get = Callable[[SubAccount, str], JSON]
 """Asks the AI API of a subaccount for a path below its base, and gives the answer's JSON."""
+Post = Callable[[SubAccount, str, JSON], JSON]
+"""Sends JSON to a path of the AI API of a subaccount, and gives the answer's."""
 
 Models = dict[str, tuple[Deployment, ...]]
-"""The deployments of each model."""
+"""The deployments of each model; those of orchestration by themselves, until `named` puts in what they serve."""
 Orchestrated = Callable[[SubAccount], Collection[str]]
 """Names the models that the orchestration deployments of a subaccount serve."""
 RUNNING: Final = "RUNNING"
@@ -36,7 +38,7 @@ ELSEWHERE: Final = "its URL has another host, scheme or port than AI_API_URL, an
 ORCHESTRATION: Final = "orchestration"
 """What SAP AI Core calls the scenario, and the executable, of orchestration."""
 _UNNAMED: Final = ""
-"""No model has this name: it stands for those that orchestration deployments serve."""
+"""No model has this name: it stands for those that orchestration deployments serve, until `named` puts them in."""
 _UNREADABLE = Fault(FaultKind.SERVER_ERROR, "SAP AI Core sent a list of deployments that cannot be read.")
 
 
@@ -73,43 +75,50 @@ class Management:
                 raise
         return self._get(subaccount, path, tokens.token())
 
+    def post(self, subaccount: SubAccount, path: str, body: JSON) -> JSON:
+        """Send *body* once, whatever becomes of it; raise the fault an error answer means."""
+        token = self._tokens[subaccount.name].token()
+        headers = {**_headers(subaccount, token), "Content-Type": "application/json"}
+        url = subaccount.key.api_url + path
+        return _read_answer(self._client.post(url, headers, orjson.dumps(body), self._timeout))
+
     def _get(self, subaccount: SubAccount, path: str, token: str) -> JSON:
-        headers = {
-            "Authorization": f"Bearer {token}",
-            "AI-Resource-Group": subaccount.resource_group,
-            "Accept": "application/json",
-        }
-        answer = self._client.get(subaccount.key.api_url + path, headers, self._timeout)
-        if answer.status >= 400:
-            raise FaultError(fault_from(answer.status, answer.headers, answer.body))
-        try:
-            return orjson.loads(answer.body)
-        except orjson.JSONDecodeError:
-            raise FaultError(_UNREADABLE) from None
+        url = subaccount.key.api_url + path
+        return _read_answer(self._client.get(url, _headers(subaccount, token), self._timeout))
 
 
-def nothing(subaccount: SubAccount) -> Collection[str]:  # noqa: ARG001 - it names none, whoever is meant
-    """Name no model: orchestration deployments are left alone."""
-    return ()
+def _headers(subaccount: SubAccount, token: str) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {token}",
+        "AI-Resource-Group": subaccount.resource_group,
+        "Accept": "application/json",
+    }
+
+
+def _read_answer(answer: Answer) -> JSON:
+    if answer.status >= 400:
+        raise FaultError(fault_from(answer.status, answer.headers, answer.body))
+    try:
+        return orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        raise FaultError(_UNREADABLE) from None
 
 
 @dataclass(frozen=True, slots=True)
 class Orchestration:
     """How it is known which models orchestration deployments serve."""
 
-    names: Orchestrated = nothing
+    names: Orchestrated = lambda _: ()
     """By what is known; nothing is waited for."""
-    ask: Callable[[SubAccount], object] = nothing
+    ask: Callable[[SubAccount], object] = lambda _: None
     """Finds out more of a subaccount; raises nothing."""
 
 
-def unnamed(subaccount: SubAccount) -> Collection[str]:  # noqa: ARG001 - it is the same for all
-    """Stand for whatever orchestration deployments serve, until `named` puts in which models those are."""
-    return (_UNNAMED,)
-
-
 def named(models: Models, orchestrated: Callable[[], Collection[str]]) -> Models:
-    """Put in which models are *orchestrated*, where they are `unnamed`; that is asked only if there are any."""
+    """Put in which models are *orchestrated*; that is asked only if there are orchestration deployments.
+
+    Each of those runs every one of them, after the deployments that the model has for itself.
+    """
     found = {model: deployments for model, deployments in models.items() if model != _UNNAMED}
     deployments = models.get(_UNNAMED, ())
     for model in orchestrated() if deployments else ():
@@ -133,16 +142,16 @@ def listing(subaccount: SubAccount, get: Get) -> tuple[Listed, ...]:
     return tuple(found.values())
 
 
-def discover(subaccount: SubAccount, get: Get, orchestrated: Orchestrated = nothing) -> Models:
+def discover(subaccount: SubAccount, get: Get) -> Models:
     """Find the models that run in *subaccount*, with their deployments in the order of the list."""
-    return running(subaccount, listing(subaccount, get), orchestrated)
+    return running(subaccount, listing(subaccount, get))
 
 
-def running(subaccount: SubAccount, listed: Iterable[Listed], orchestrated: Orchestrated = nothing) -> Models:
+def running(subaccount: SubAccount, listed: Iterable[Listed]) -> Models:
     """Tell which models run, with their deployments in the order of the list.
 
-    An orchestration deployment runs every model that is *orchestrated*; of several, all do.
-    One at another origin than the AI API is left out: a token of the subaccount would go there.
+    What orchestration deployments serve is put in by `named`. A deployment at another origin than the AI API is left
+    out: a token of the subaccount would go there.
     """
     models: dict[str, tuple[Deployment, ...]] = {}
     for each in listed:
@@ -152,24 +161,20 @@ def running(subaccount: SubAccount, listed: Iterable[Listed], orchestrated: Orch
             _log.warning("deployment %s of %s is left out: %s", each.id, subaccount.name, ELSEWHERE)
             continue
         deployment = Deployment(each.url, orchestration=each.orchestration)
-        for model in orchestrated(subaccount) if each.orchestration else (each.model,):
-            models[model] = (*models.get(model, ()), deployment)
+        model = _UNNAMED if each.orchestration else each.model
+        models[model] = (*models.get(model, ()), deployment)
     return models
 
 
 def merge_listing(
-    subaccount: SubAccount,
-    listed: Sequence[Listed],
-    before: Models,
-    answers: Callable[[str], bool],
-    orchestrated: Orchestrated = nothing,
+    subaccount: SubAccount, listed: Sequence[Listed], before: Models, answers: Callable[[str], bool]
 ) -> Models:
     """Tell which models run, with those of *before* that a gap in the list says nothing about.
 
     An empty list is all gap. In any other, one is kept that is missing or has no known status,
     if its endpoint *answers*, and one that is listed as running and has lost its model or its URL.
     """
-    found, status = running(subaccount, listed, orchestrated), {each.id: each.status for each in listed}
+    found, status = running(subaccount, listed), {each.id: each.status for each in listed}
     there = {each.id for deployments in found.values() for each in deployments}
 
     def is_kept(id: str) -> bool:

@@ -123,6 +123,10 @@ class ManagementClient:
                 raise
         return self._send(self._session, "GET", url, (timeout, timeout), headers)
 
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float = 15.0) -> Answer:
+        """Send one management request that makes something; it is never repeated: it may have been heard."""
+        return self._send(self._session, "POST", url, (timeout, timeout), headers, body)
+
     def head(self, url: str, headers: Mapping[str, str], timeout: float = 5.0) -> int:
         """Ask whether a URL answers at all, and with which status."""
         return self._send(self._session, "HEAD", url, (timeout, timeout), headers).status
@@ -165,13 +169,13 @@ class ManagementClient:
         url: str,
         timeouts: tuple[float, float],
         headers: Mapping[str, str],
-        form: Mapping[str, str] | None = None,
+        body: Mapping[str, str] | bytes | None = None,
     ) -> Answer:
         """Send one request and read the answer; a redirect is refused, since it would carry a token elsewhere."""
         until = self._clock() + _LONGEST
         with _as_faults():
             response = session.request(
-                method, url, headers=headers, data=form, timeout=timeouts, stream=True, allow_redirects=False
+                method, url, headers=headers, data=body, timeout=timeouts, stream=True, allow_redirects=False
             )
         with response:
             if 300 <= response.status_code < 400:

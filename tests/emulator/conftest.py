@@ -9,7 +9,7 @@ from emulator import Running, World, serve
 from tests.emulator.client import Client
 from tests.support.worlds import mixed_world
 
-CALM = {"converse_sse": "repr", "split": None, "expires_in": 43199, "latency": 0, "catalogue": True}
+CALM = {"converse_sse": "repr", "split": None, "expires_in": 43199, "latency": 0, "catalogue": True, "startup": 10.0}
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,10 @@ import json
 
 import botocore.session
 import pytest
+from ai_api_client_sdk.exception import AIAPIInvalidRequestException
+from ai_api_client_sdk.models.parameter_binding import ParameterBinding
+from ai_api_client_sdk.models.status import Status
+from ai_core_sdk.ai_core_v2_client import AICoreV2Client
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import EventStreamError
@@ -155,3 +159,36 @@ def test_amazons_client_reads_refusals_and_broken_streams(eu, botocore_client):
     eu.break_(SONNET, kind="cut-error", after_events=1)
     with pytest.raises(EventStreamError, match="throttlingException"):
         list(botocore_client.converse_stream(modelId="x", messages=CONVERSE)["stream"])
+
+
+def test_it_lists_resource_groups_and_makes_a_deployment(eu):
+    url, key = f"{eu.url}/v2", eu.key
+    api = AICoreV2Client(
+        url, f"{key['url']}/oauth/token", key["clientid"], key["clientsecret"], resource_group=eu.group
+    )
+    eu.admin("PUT", "settings", {"startup": 0})
+    bindings = [ParameterBinding("modelName", "gpt-5-mini"), ParameterBinding("modelVersion", "latest")]
+    groups = api.resource_groups.query()
+    configured = api.configuration.create("mini", "foundation-models", "azure-openai", bindings)
+    made = api.deployment.create(configured.id)
+    shown, configuration = api.deployment.get(made.id), api.configuration.get(configured.id)
+
+    assert [each.resource_group_id for each in groups.resources] == [eu.group]
+    assert (made.status, made.deployment_url, made.message) == (Status.UNKNOWN, "", "Deployment scheduled.")
+    assert (shown.status, shown.configuration_id) == (Status.RUNNING, configured.id)
+    assert [(each.key, each.value) for each in configuration.parameter_bindings] == [
+        ("modelName", "gpt-5-mini"),
+        ("modelVersion", "latest"),
+    ]
+    assert [each.id for each in api.deployment.query(configuration_id=configured.id).resources] == [made.id]
+    assert configured.id in [each.id for each in api.configuration.query(search="mini").resources]
+
+
+def test_it_is_told_why_a_deployment_cannot_be_made(eu):
+    url, key = f"{eu.url}/v2", eu.key
+    api = AICoreV2Client(
+        url, f"{key['url']}/oauth/token", key["clientid"], key["clientsecret"], resource_group=eu.group
+    )
+
+    with pytest.raises(AIAPIInvalidRequestException, match="no such configuration"):
+        api.deployment.create("nothing")

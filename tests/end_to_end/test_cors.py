@@ -54,3 +54,21 @@ def test_where_no_key_is_asked_for_a_foreign_page_may_not_spend_the_quota(
     assert status == told.status
     assert (origin if status == 200 else None) == told.headers.get("access-control-allow-origin")
     assert (1 if status == 200 else 0) == len(cloud.requests())
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("10.0.0.5:3001", "http://10.0.0.5:3001", 200), ("[fd00::5]:3001", "http://[fd00::5]:3001", 200),
+        ("10.0.0.5:3001", "http://10.0.0.5:8080", 401), ("10.0.0.5:3001", "http://10.0.0.6:3001", 401),
+        ("rebound.example:3001", "http://rebound.example:3001", 401), ("10.0.0.5:3001", "http://[bad", 401),
+    ],
+)  # fmt: skip
+def test_where_no_key_is_asked_for_the_proxys_own_page_may_call_by_an_ip_address(
+    cloud: Cloud, tmp_path: Path, host: str, origin: str, status: int
+) -> None:
+    """A name proves nothing: whoever owns it may have it lead here, once their page is open."""
+    with running_proxy(cloud, tmp_path, secret_authentication_tokens=[]) as proxy:
+        told = proxy.ask("POST", "/v1/chat/completions", ASK, Host=host, Origin=origin)
+
+    assert told.status == status

@@ -24,6 +24,8 @@ from gateway.cli.connect.tool import (
 
 GEMINI_LOGIN: Final = Path(__file__).with_name("gemini_login.json")
 """Settings of Gemini CLI that say it has a key: with a base URL it would not ask for one, and not find it."""
+_OWN_GEMINI_LOGIN: Final = "~/.gemini-sap-ai-core.json"
+"""The same, where it is not on the machine of the proxy."""
 _GEMINI_LOGIN: Final = ("security", "auth", "selectedType")
 _OPENCODE: Final = (
     # family    name of the provider       package of the AI SDK           path
@@ -132,9 +134,13 @@ def gemini_variables(to: Connection) -> dict[str, str]:
 
 
 def _gemini_snippet(to: Connection) -> Snippet:
-    variables = {**gemini_variables(to), "GEMINI_CLI_SYSTEM_SETTINGS_PATH": str(GEMINI_LOGIN)}
+    lines = _exports(to, gemini_variables(to))
+    if to.in_browser:
+        lines += f"echo {shlex.quote(GEMINI_LOGIN.read_text().strip())} > {_OWN_GEMINI_LOGIN}\n"
+    path = _OWN_GEMINI_LOGIN if to.in_browser else shlex.quote(str(GEMINI_LOGIN))
+    lines += f"export GEMINI_CLI_SYSTEM_SETTINGS_PATH={path}\n"
     model = shlex.quote(best_gemini(to.models).name)
-    return Snippet(f"{_exports(to, variables)}gemini --model {model}\n", "your shell", is_shell=True)
+    return Snippet(f"{lines}gemini --model {model}\n", "your shell", is_shell=True)
 
 
 def _gemini_places(env: Mapping[str, str], home: Path) -> tuple[tuple[Path, Format], ...]:

@@ -26,7 +26,7 @@ def _form(**entries: str) -> str:
 def _cursor(to: Connection) -> Snippet:
     body = _form(
         Override_OpenAI_Base_URL=f"{to.url}/v1",
-        OpenAI_API_Key=f"what `echo ${KEY_VARIABLE}` prints",
+        OpenAI_API_Key=to.key_for_people,
         Add_model=", ".join(each.name for each in to.models),
     )
     return Snippet(body, "Cursor Settings, Models; Cursor's own servers ask, so they must reach the URL, by https")
@@ -36,7 +36,7 @@ def _cline(to: Connection) -> Snippet:
     body = _form(
         API_Provider="OpenAI Compatible",
         Base_URL=f"{to.url}/v1",
-        API_Key=f"what `echo ${KEY_VARIABLE}` prints",
+        API_Key=to.key_for_people,
         Model_ID=best_claude(to.models).name,
     )
     return Snippet(body, f"Cline's settings; Model ID may be any of: {', '.join(each.name for each in to.models)}")

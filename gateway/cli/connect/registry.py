@@ -8,7 +8,8 @@ from gateway.cli.connect.editors import EDITORS
 from gateway.cli.connect.sdks import SDKS
 from gateway.cli.connect.tool import KEY_VARIABLE, ConnectError, Connection, Tool
 
-TOOLS: Final = (*AGENTS, *EDITORS, *SDKS)
+GROUPS: Final = {"Agents in the terminal": AGENTS, "Editors": EDITORS, "Programs": SDKS}
+TOOLS: Final = tuple(tool for tools in GROUPS.values() for tool in tools)
 
 
 def find_tool(name: str, *, must_be_written: bool = False) -> Tool:

@@ -28,6 +28,14 @@ class Connection:
     key: str = field(repr=False)
     models: tuple[DeployedModel, ...]
     """At least one."""
+    in_browser: bool = False
+    """Whether it is read in a browser, perhaps on another machine: no path of this one is named, and people see the
+    key itself where they fill it in."""
+
+    @property
+    def key_for_people(self) -> str:
+        """What people fill in as the key."""
+        return self.key if self.in_browser else f"what `echo ${KEY_VARIABLE}` prints"
 
 
 Edits = Mapping[tuple[str, ...], object]

@@ -86,6 +86,7 @@ def listing(*models):
 def test_a_model_is_read_by_its_latest_version():
     assert only(PRO) == CatalogueModel(
         "gemini-2.5-pro",
+        executable="gcp-vertexai",
         orchestration=True,
         context_length=1048576,
         max_output=65536,

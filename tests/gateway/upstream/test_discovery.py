@@ -12,7 +12,16 @@ import emulator
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.service_keys import Secret, ServiceKey, parse
 from gateway.config.subaccounts import Deployment, SubAccount
-from gateway.upstream.discovery import Management, discover, listing, merge_listing, statuses, versions_of
+from gateway.upstream.discovery import (
+    Management,
+    discover,
+    is_named,
+    listing,
+    merge_listing,
+    named,
+    statuses,
+    versions_of,
+)
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import Token, TokenSource
 from tests.support.worlds import mixed_world
@@ -78,7 +87,6 @@ def test_a_model_is_found_under_either_spelling(spelling):
         deployment("d1", status="PENDING", deploymentUrl=""),
         deployment("d1", status="STOPPED"),
         deployment("d1", status="DEAD"),
-        deployment("d1", model="", scenarioId="orchestration"),
         deployment("d1", model=""),
         deployment("d1", details=None),
         deployment("d1", "gpt-realtime", deploymentUrl="wss://realtime.example/d1"),
@@ -140,7 +148,7 @@ def orchestration(name, status="RUNNING", **more):
     return deployment(name, "", status, scenarioId="orchestration", **more)
 
 
-def orchestrated(_):
+def orchestrated():
     return "gpt-4.1", "gpt-5"
 
 
@@ -148,44 +156,44 @@ def test_an_orchestration_deployment_runs_every_model_that_is_orchestrated():
     get = Pages(orchestration("d1"), deployment("d2"), orchestration("d3"), orchestration("d4", "STOPPED"))
     one, three = (Deployment(f"{BASE}/inference/deployments/{name}", orchestration=True) for name in ("d1", "d3"))
 
-    assert discover(ACCOUNT, get, orchestrated) == {"gpt-4.1": (one, D2, three), "gpt-5": (one, three)}
+    assert named(discover(ACCOUNT, get), orchestrated) == {"gpt-4.1": (D2, one, three), "gpt-5": (one, three)}
+
+
+def test_an_orchestration_deployment_has_no_name_until_it_is_known_what_it_serves():
+    alone, found = (discover(ACCOUNT, Pages(deployment("d2"), *more)) for more in ([], [orchestration("d1")]))
+
+    assert (is_named(alone), is_named(found), is_named(named(found, orchestrated))) == (True, False, True)
+    assert named(found, lambda: ()) == named(alone, orchestrated) == {"gpt-4.1": (D2,)}
 
 
 def test_a_model_that_an_orchestration_deployment_is_said_to_run_is_not_its_own():
-    found = discover(ACCOUNT, Pages(deployment("d1", "m", scenarioId="orchestration")), orchestrated)
+    found = discover(ACCOUNT, Pages(deployment("d1", "m", scenarioId="orchestration")))
 
-    assert list(found) == ["gpt-4.1", "gpt-5"]
+    assert list(named(found, orchestrated)) == ["gpt-4.1", "gpt-5"]
 
 
 def test_which_models_are_orchestrated_is_asked_only_where_orchestration_runs():
     asked = []
-    discover(ACCOUNT, Pages(deployment("d1"), orchestration("d2", "PENDING")), asked.append)
+    for status in ("PENDING", "RUNNING"):
+        found = discover(ACCOUNT, Pages(deployment("d1"), orchestration("d2", status)))
+        named(found, lambda status=status: asked.append(status) or ())
 
-    assert asked == []
+    assert asked == ["RUNNING"]
 
 
 def test_an_orchestration_deployment_at_another_address_is_left_out_and_gets_no_token():
     raw = orchestration("d1", deploymentUrl="https://other.example/v2/inference/deployments/d1")
 
-    assert discover(ACCOUNT, Pages(raw), orchestrated) == {}
+    assert named(discover(ACCOUNT, Pages(raw)), orchestrated) == {}
 
 
 def test_a_gap_in_a_list_takes_no_model_from_an_orchestration_deployment_that_answers():
-    before = {model: (Deployment(D1.url, orchestration=True),) for model in orchestrated(ACCOUNT)}
-    rows = listing(ACCOUNT, Pages(deployment("d2")))
+    before, rows = discover(ACCOUNT, Pages(orchestration("d1"))), listing(ACCOUNT, Pages(deployment("d2")))
+    [kept, lost] = (merge_listing(ACCOUNT, rows, before, names.__contains__) for names in ({"d1"}, set()))
+    one = Deployment(D1.url, orchestration=True)
 
-    assert merge_listing(ACCOUNT, rows, before, {"d1"}.__contains__, orchestrated) == {
-        "gpt-4.1": (D2, *before["gpt-4.1"]),
-        "gpt-5": before["gpt-5"],
-    }
-    assert merge_listing(ACCOUNT, rows, before, set().__contains__, orchestrated) == {"gpt-4.1": (D2,)}
-
-
-def test_a_model_that_is_orchestrated_no_more_leaves_a_deployment_that_runs_on():
-    before = {"gemini": (Deployment(D1.url, orchestration=True),)}
-    rows = listing(ACCOUNT, Pages(orchestration("d1")))
-
-    assert list(merge_listing(ACCOUNT, rows, before, {"d1"}.__contains__, orchestrated)) == ["gpt-4.1", "gpt-5"]
+    assert named(kept, orchestrated) == {"gpt-4.1": (D2, one), "gpt-5": (one,)}
+    assert named(lost, orchestrated) == {"gpt-4.1": (D2,)}
 
 
 def test_every_status_is_told_by_id():
@@ -355,7 +363,7 @@ def test_each_tenant_of_the_emulator_shows_its_own_running_models(core):
         for each in tenants[account.name]["deployments"]:
             if each["status"] == "RUNNING" and each["model"] is not None:
                 expected.setdefault(each["model"], []).append(each["url"])
-        found = discover(account, ask)
+        found = named(discover(account, ask), lambda: ())
         assert {model: [each.url for each in deployments] for model, deployments in found.items()} == expected
         assert set(statuses(account, ask).values()) == {"RUNNING", "STOPPED", "PENDING"}
     assert fetches == ["eu", "us"]

@@ -73,6 +73,17 @@ def test_a_get_is_repeated_only_once_and_not_after_a_time_out(serve, client):
     assert (len(broken.requests), len(silent.requests)) == (2, 1)
 
 
+def test_a_post_is_sent_once_whatever_becomes_of_it(serve, client):
+    well, broken = serve(forever(answer(status=b"202 Accepted"))), serve(answering(b""))
+    got = client.post(well.url + "/v2/lm", {"Content-Type": "application/json"}, b'{"a": 1}')
+
+    assert (got.status, got.body) == (202, b"hello")
+    [(method, path, headers, body)] = well.requests
+    assert (method, path, headers["content-type"], body) == ("POST", "/v2/lm", "application/json", b'{"a": 1}')
+    assert fault_of(client.post, broken.url, {}, b"{}").kind is FaultKind.UNREACHABLE
+    assert len(broken.requests) == 1
+
+
 def test_a_connection_that_does_not_come_about_times_out(client):
     with full_listener() as port:
         fault = fault_of(client.get, f"http://127.0.0.1:{port}/", {}, 0.1)

@@ -1,0 +1,76 @@
+"""What the router knows, as JSON for whoever looks at the proxy: operators, the command `status`, dashboards.
+
+Durations are in seconds, times are seconds since the epoch, counts are of one process since it started. What a
+caller said, keys and addresses are nowhere in it; callers are named by digests of their keys.
+
+Of each endpoint, a deployment asked for one model:
+
+========================  =============================================================================================
+`standing`                whether it may be selected now: "ready", "half-open: …", "open", "gone", "cooling" (which is
+                          in cooldown), "drained"
+`why`, `seconds`          why not, and for how long yet; null if only a listing of deployments can say
+`circuit`, `k`            the state of its circuit, and how often its open time was doubled
+`cooldown`                the kind of fault that has put it in cooldown; null if it is in none
+`in_flight`               requests that it works on
+`latency`                 seconds to first content to expect, as strategies see it
+`counts.answered`         answers that have begun
+`counts.failed`           attempts that failed and were worth another elsewhere; a stream that is cut has answered, too
+`counts.refused`          attempts that failed by the caller's own mistake
+`counts.first_content_seconds`  the seconds until the answers began, added up
+`counts.tokens`           tokens of its answers, each in one kind: fresh input, read from the prompt cache, written to
+                          it, output
+========================  =============================================================================================
+
+Of each worker: `open_requests` in progress, `outcomes` of those that are over, when it `started`. `outcomes` beside
+`workers` are those of all, `started` is when the proxy was, `at` is now.
+
+Of each decision, newest first: `at`, when the request was over; `id`, `caller`, `client` (its dialect), `requested`
+and `model`; `subaccount` and `deployment` that were asked last; `reasons` and `trail` of all attempts; `status` and
+`outcome` ("ok", or the kind of fault); `first_content` and `duration`; `tokens`.
+"""
+
+import math
+from collections.abc import Iterable
+
+from dialects.core.conversation import JSON
+from gateway.observability.activity import Activity
+from gateway.version import VERSION
+from routing.availability import EndpointState
+
+
+def router_state(states: Iterable[EndpointState], endings: Iterable[JSON], activity: Activity, started: float) -> JSON:
+    """Write down what this process knows; *started* is when it began."""
+    listed = list(states)
+    return {
+        "version": VERSION,
+        "started": started,
+        "strategies": {state.endpoint.model: state.strategy for state in listed},
+        "endpoints": [_endpoint(state, activity) for state in listed],
+        "endings": list(endings),
+        "outcomes": activity.outcomes(),
+        "decisions": activity.decisions(),
+    }
+
+
+def _endpoint(state: EndpointState, activity: Activity) -> JSON:
+    endpoint = state.endpoint
+    return {
+        "subaccount": endpoint.subaccount,
+        "deployment": endpoint.deployment,
+        "model": endpoint.model,
+        "quota_domain": f"{endpoint.subaccount}/{endpoint.model}",
+        "standing": state.availability.value,
+        "circuit": state.circuit.value,
+        "why": state.why,
+        "seconds": state.seconds if math.isfinite(state.seconds) else None,
+        "k": state.k,
+        "cooldown": state.cooldown.value if state.cooldown else None,
+        "in_flight": state.in_flight,
+        "latency": round(state.latency, 4),
+        "weight": round(state.weight, 4),
+        "tier": endpoint.tier,
+        "orchestration": endpoint.orchestration,
+        "standby": endpoint.standby,
+        "last_error": state.last_error.value if state.last_error else None,
+        "counts": activity.counts(endpoint),
+    }

@@ -1,0 +1,1 @@
+"""The page at `/` for browsers: its files, and what it says of tools."""

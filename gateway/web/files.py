@@ -1,0 +1,56 @@
+"""The files of the page, and the headers they are served with."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Final
+
+PAGE: Final = "index.html"
+HEADERS: Final[Mapping[str, str]] = {
+    "Cache-Control": "no-cache",  # kept, and asked about each time: an update of the proxy is seen at once
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"  # no text becomes HTML
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Vary": "Accept",
+    "X-Content-Type-Options": "nosniff",
+}
+"""What browsers hold each file to: nothing but itself is loaded, asked or run, and nobody frames it."""
+_FOLDER: Final = Path(__file__).with_name("static")
+_CONTENT_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_KEY_IS_NEEDED, _DEMO_KEY = "KEY_IS_NEEDED", "DEMO_KEY"
+"""What stands in the HTML in place of what the page must know before it can ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebFile:
+    """A file as it is served; its *etag* changes with its bytes."""
+
+    body: bytes
+    content_type: str
+    etag: str
+
+
+def load_files(*, key_is_needed: bool, demo_key: str = "") -> Mapping[str, WebFile]:
+    """Read all files, by their names; *demo_key* is the key of a demo, which is no secret."""
+    values = {_KEY_IS_NEEDED: "yes" if key_is_needed else "no", _DEMO_KEY: escape(demo_key)}
+    return {path.name: _read(path, values) for path in sorted(_FOLDER.iterdir()) if path.suffix in _CONTENT_TYPES}
+
+
+def _read(path: Path, values: Mapping[str, str]) -> WebFile:
+    body = path.read_bytes()
+    if path.name == PAGE:
+        for name, value in values.items():
+            body = body.replace(name.encode(), value.encode())
+    return WebFile(body, _CONTENT_TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:32])

@@ -1,0 +1,93 @@
+// The page: opens with a key, where the proxy asks for one, and then shows what that key may see.
+
+import { askJson, base } from "./api.js";
+import { showKey, showTools } from "./connect.js";
+import { copyButton } from "./copying.js";
+import { announce, byId } from "./dom.js";
+import { watchHealth } from "./health.js";
+import { currentKey, demoKey, keepKey, keyIsNeeded } from "./key.js";
+import { showModels } from "./models.js";
+import { offerModels, preparePlayground, tryModel } from "./playground.js";
+
+const field = byId("key");
+
+for (const [id, url, what] of [
+  ["url-openai", `${base}/v1`, "the base URL for OpenAI's API"],
+  ["url-plain", base, "the base URL for Anthropic's and Google's APIs"],
+]) {
+  byId(id).textContent = url;
+  byId(id).after(copyButton(what, () => url, byId(id)));
+}
+byId("demo").hidden = !demoKey;
+byId("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  open(field.value.trim());
+});
+byId("key-forget").addEventListener("click", forget);
+byId("key-show").addEventListener("click", () => {
+  const isShown = field.type === "password";
+  field.type = isShown ? "text" : "password";
+  byId("key-show").textContent = isShown ? "Hide" : "Show";
+  byId("key-show").setAttribute("aria-pressed", isShown);
+  showKey(isShown);
+});
+preparePlayground();
+watchHealth();
+if (!keyIsNeeded) {
+  byId("key-form").replaceChildren(byId("key-title"));
+  byId("key-title").textContent = "No key is needed here";
+}
+const known = currentKey() || demoKey;
+if (known || !keyIsNeeded) open(known, { isQuiet: true });
+
+/** Show all that a key opens; say so, unless the visitor has just come. */
+async function open(key, { isQuiet = false } = {}) {
+  complain("");
+  if (!key && keyIsNeeded) return complain("Type a key first.");
+  field.value = key;
+  const before = currentKey();
+  keepKey(key);
+  try {
+    const [guide, listed] = await Promise.all([
+      askJson(`web/guide?url=${encodeURIComponent(base)}`),
+      askJson("v1/models"),
+    ]);
+    show(guide, listed.data);
+    if (!isQuiet) announce(`The key is good. ${listed.data.length} models are served.`);
+  } catch (error) {
+    keepKey(error.status === 401 ? "" : before);
+    lock(true);
+    complain(error.message);
+  }
+}
+
+function show(guide, models) {
+  byId("version").textContent = guide.version;
+  showTools(guide);
+  offerModels(guide.chat_models, guide.best_model);
+  showModels(models, guide.chat_models, tryModel);
+  lock(false);
+}
+
+function forget() {
+  keepKey("");
+  field.value = "";
+  lock(true);
+  field.focus();
+  announce("The key is forgotten.");
+}
+
+/** Hide what only a key shows, or show it. */
+function lock(isLocked) {
+  for (const part of document.querySelectorAll(".locked")) part.hidden = !isLocked;
+  for (const part of document.querySelectorAll(".keyed")) part.hidden = isLocked;
+  byId("key-forget")?.toggleAttribute("hidden", isLocked);
+}
+
+function complain(text) {
+  const error = byId("key-error");
+  if (error) error.textContent = text;
+  else if (text) for (const part of document.querySelectorAll(".locked")) part.textContent = text;
+  field.setAttribute("aria-invalid", Boolean(text));
+  if (text) field.focus();
+}

@@ -1,0 +1,52 @@
+"""What the page says of each tool: the same as ``sap-ai-proxy connect`` prints, with a placeholder for the key."""
+
+import re
+import shlex
+from typing import Final
+
+from dialects.core.conversation import JSON
+from dialects.core.faults import invalid
+from gateway.cli.connect.deployed import DeployedModel, best
+from gateway.cli.connect.registry import GROUPS, key_line
+from gateway.cli.connect.tool import KEY_VARIABLE, Connection, Tool
+from gateway.version import VERSION
+
+PLACEHOLDER: Final = "YOUR-KEY"
+"""What stands where the page puts the visitor's key, which is not sent for it."""
+_URL: Final = re.compile(r"https?://(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?(?:/[\w.~%-]+)*", re.ASCII)
+_URL_LENGTH: Final = 300
+
+
+def guide(url: str, models: tuple[DeployedModel, ...]) -> JSON:
+    """Say how each tool is connected to the proxy that the visitor's browser reaches at *url*, for these *models*.
+
+    Raises `FaultError` if *url* is none, or has more than host, port and path.
+    """
+    if len(url) > _URL_LENGTH or not _URL.fullmatch(url):
+        raise invalid("url must be where the proxy is, such as http://127.0.0.1:3001.", "url")
+    to = Connection(url, PLACEHOLDER, models, in_browser=True)
+    return {
+        "version": VERSION,
+        "placeholder": PLACEHOLDER,
+        "key_line": key_line(PLACEHOLDER),
+        "chat_models": [each.name for each in models],
+        "best_model": best(models).name if models else None,
+        "groups": [
+            {"title": title, "tools": [_described(tool, to) for tool in tools]}
+            for title, tools in (GROUPS.items() if models else ())
+        ],
+    }
+
+
+def _described(tool: Tool, to: Connection) -> JSON:
+    snippet = tool.snippet(to)
+    return {
+        "name": tool.name,
+        "title": tool.title,
+        "source": tool.source,
+        "into": snippet.into,
+        "body": snippet.body,
+        "is_shell": snippet.is_shell,
+        "takes_variable": KEY_VARIABLE in snippet.body + snippet.into,
+        "command": f"sap-ai-proxy connect {tool.name} --write --url {shlex.quote(to.url)}" if tool.places else None,
+    }
