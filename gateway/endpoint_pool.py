@@ -162,7 +162,7 @@ class EndpointPool:
         try:
             listed = listing(account, self._get)
         except FaultError as error:
-            _log.warning("cannot list the deployments of %s: %s", account.name, error.fault.message)
+            _log.warning("cannot list the deployments of %s: %s", account.name, error.fault.explained)
             return
         except Exception:  # noqa: BLE001 - whatever failed, the other subaccounts are served
             _log.exception("looking up the deployments of %s failed", account.name)
