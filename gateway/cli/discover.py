@@ -61,30 +61,35 @@ class Inventory:
 def take_inventory(settings: Settings, client: ManagementClient) -> Inventory:
     """Look into every resource group that the service keys of *settings* may see."""
     found = Inventory()
+    tenants = _tenants(settings.subaccounts.values())
+    groups = [(tenant, group) for tenant in tenants for group in _groups(tenant, client, found.failures)]
     served = {
         (endpoint.subaccount, endpoint.deployment)
         for pool in pools(looked_up(settings, client).settings).values()
         for endpoint in pool
     }
-    for tenant in _tenants(settings.subaccounts.values()):
-        ai_core = AiCore(tenant[0].key, client)
-        own = {each.resource_group: each for each in reversed(tenant)}
-        try:
-            ai_core.sign_in()
-            names = [*dict.fromkeys([*(each.resource_group for each in tenant), *(ai_core.resource_groups() or ())])]
-        except CommandError as error:
-            found.failures.append(f"{', '.join(each.name for each in tenant)}: {error}")
-            continue
-        for group in ai_core.look_into(names):
-            if group.failure:
-                found.failures.append(f"{own.get(group.name, tenant[0]).name}: {group.failure}")
-            for each in group.deployments:
-                account = own.get(group.name)
-                name = (account or tenant[0]).name
-                is_served = account is not None and (account.name, each.id) in served
-                why = "" if is_served else _why_not(account, group, each, settings)
-                found.deployments.append(Discovered(name, group.name, each, is_served, why))
+    for tenant, group in groups:
+        account = next((each for each in tenant if each.resource_group == group.name), None)
+        for each in group.deployments:
+            is_served = account is not None and (account.name, each.id) in served
+            why = "" if is_served else _why_not(account, group, each, settings)
+            found.deployments.append(Discovered((account or tenant[0]).name, group.name, each, is_served, why))
     return found
+
+
+def _groups(tenant: Sequence[SubAccount], client: ManagementClient, failures: list[str]) -> tuple[ResourceGroup, ...]:
+    """Look into the resource groups of a tenant: those of the config file, and those that its key may list."""
+    ai_core = AiCore(tenant[0].key, client)
+    names = ", ".join(each.name for each in tenant)
+    try:
+        ai_core.sign_in()
+        listed = ai_core.resource_groups() or ()
+    except CommandError as error:
+        failures.append(f"{names}: {error}")
+        return ()
+    groups = ai_core.look_into([*dict.fromkeys([*(each.resource_group for each in tenant), *listed])])
+    failures.extend(f"{names}: {each.failure}" for each in groups if each.failure)
+    return groups
 
 
 def add_to(draft: ConfigDraft, found: Sequence[Discovered]) -> Iterator[str]:
