@@ -127,6 +127,14 @@ def test_routing_loads_without_a_web_framework_or_an_http_client() -> None:
     assert loaded.stdout == "set()\n"
 
 
+def test_help_and_completion_load_nothing_that_takes_time() -> None:
+    """A shell that completes a word starts the command, and a person waits for it."""
+    code = f"import sap_ai_proxy, sys; print({ {*IMPORTERS} - {'click'} } & sys.modules.keys())"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert loaded.stdout == "set()\n"
+
+
 def public_members(cls: ast.ClassDef) -> set[str]:
     """Name what a class that acts offers: its methods, its properties, and what it assigns to itself."""
     methods = {each.name for each in cls.body if isinstance(each, ast.FunctionDef)}

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dialects.core.conversation import JSON, Usage
-from gateway.observability.metrics import ExchangeRecord, plain
+from gateway.observability.metrics import ExchangeRecord
+from gateway.observability.request_line import plain
 from routing.classification import CLASSIFICATIONS
 from routing.endpoint import Endpoint
 from routing.events import OutcomeRecorded, RoutingEvent
@@ -38,7 +39,7 @@ class _Counts:
 
     @property
     def as_json(self) -> JSON:
-        usage = Usage(self.fresh_input, self.output, self.cache_read, self.cache_write)
+        usage = Usage(self.fresh_input, self.cache_read, self.cache_write, self.output)
         return {
             "answered": self.answered,
             "failed": self.failed,
