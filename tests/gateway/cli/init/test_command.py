@@ -328,7 +328,7 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         {"url": "http://127.0.0.1:9"},
         (),
         (
-            "no access token: 127.0.0.1:9 does not answer; "
+            "no access token: 127.0.0.1:9 cannot be reached: the connection was refused; "
             "is url of the service key right, and is an HTTP proxy needed (--proxy URL)?"
         ),
     ),
@@ -336,8 +336,16 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         {"serviceurls": {"AI_API_URL": "http://127.0.0.1:9"}},
         (),
         (
-            "the resource groups cannot be listed: 127.0.0.1:9 does not answer; "
+            "the resource groups cannot be listed: 127.0.0.1:9 cannot be reached: the connection was refused; "
             "is serviceurls.AI_API_URL of the service key right, and is an HTTP proxy needed (--proxy URL)?"
+        ),
+    ),
+    "proxy": (
+        {},
+        ("--proxy", "http://127.0.0.1:9"),
+        (
+            "no access token: the HTTP proxy 127.0.0.1:9 cannot be reached: the connection was refused; "
+            "correct it with --proxy URL"
         ),
     ),
     "another service": (
