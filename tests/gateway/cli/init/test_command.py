@@ -178,6 +178,14 @@ def test_again_with_the_same_key_changes_nothing(run: Run, key_of: KeyOf) -> Non
     assert run.files == ["config.json", "eu_key.json"]
 
 
+def test_a_key_that_the_config_file_holds_itself_stays_there(run: Run, key_of: KeyOf, cloud: Cloud) -> None:
+    own = {"mine": {"service_key": cloud.tenants["eu"]["service_key"], "weight": 2}}
+    (run.folder / "config.json").write_text(json.dumps({"subAccounts": own}))
+    run("init", "-k", key_of("eu"))
+
+    assert (run.config["subAccounts"], "eu_key.json" in run.files) == (own, False)
+
+
 def test_another_key_of_the_same_subaccount_replaces_the_old_one_once_that_is_confirmed(
     run: Run, key_of: KeyOf, cloud: Cloud
 ) -> None:
