@@ -117,6 +117,17 @@ def test_without_a_terminal_a_key_of_the_environment_is_taken(
     assert run("-c", "b.json", "init", "-k", "env").exit_code == 0
 
 
+def test_a_key_of_the_environment_comes_with_its_resource_group(
+    run: Run, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AICORE_SERVICE_KEY", json.dumps(cloud.tenants["several"]["service_key"]))
+    monkeypatch.setenv("AICORE_RESOURCE_GROUP", "team-b")
+    told = run("init")
+
+    assert told.exit_code == 0, told.output
+    assert [each["resource_group"] for each in run.config["subAccounts"].values()] == ["team-b"]
+
+
 def test_a_key_file_beside_the_config_file_is_named_and_kept_from_others(run: Run, cloud: Cloud) -> None:
     own = run.folder / "mine.json"
     own.write_text(json.dumps(cloud.tenants["eu"]["service_key"]))
