@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final
 
 from dialects.core.conversation import JSON
@@ -118,26 +119,31 @@ def add_to(draft: ConfigDraft, found: Sequence[Discovered]) -> Iterator[str]:
 
 
 def show(found: Inventory) -> None:
-    """Print what runs where as a table."""
+    """Print what runs where, a table for each resource group."""
     out = output()
-    headings = ("", "subaccount", "resource group", "model", "version", "deployment", "status", "served")
-    out.print(table(headings, (_row(each) for each in found.deployments)))
+    for (subaccount, group), deployments in groupby(found.deployments, lambda each: (each.subaccount, each.group)):
+        rows = list(deployments)
+        is_known = all(each.why != _UNCONFIGURED for each in rows)
+        title = f"{subaccount}, resource group {group}{'' if is_known else ' (which is not in the config file)'}"
+        out.print(styled(title, "bold"), soft_wrap=True)
+        headings = ("", "model", "version", "deployment", "status", "")
+        out.print(table(headings, (_row(each, each.why if is_known else "") for each in rows)))
+        out.print()
     running = [each for each in found.deployments if each.listed.status == RUNNING]
     served = sum(each.served for each in running)
     out.print(f"{len(found.deployments)} deployments, {len(running)} running, {served} of them served", soft_wrap=True)
 
 
-def _row(each: Discovered) -> tuple[Cell, ...]:
+def _row(each: Discovered, why: str) -> tuple[Cell, ...]:
     mark = Mark.OK if each.served else Mark.NOTE if each.why else Mark.NONE
+    runs = each.listed.status == RUNNING
     return (
         mark.on(output()),
-        each.subaccount,
-        each.group,
         named(each.listed) or "(no model)",
         each.listed.version,
         each.listed.id,
-        styled(each.listed.status, "" if each.listed.status == RUNNING else "dim"),
-        "yes" if each.served else f"no: {each.why}" if each.why else "no",
+        styled(each.listed.status, "" if runs else "dim"),
+        "served" if each.served else f"not served{f': {why}' if why else ''}" if runs else "",
     )
 
 

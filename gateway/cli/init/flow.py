@@ -223,9 +223,10 @@ class Init:
                 raise CommandError(str(error)) from None
         self._say(Mark.NOTE, f"nothing runs in the resource group {chosen[0].name}")
         if self._questions.can_ask:
-            self._out.print(
-                table(("model", "by", "tokens", "ends"), _offers(catalogue, self._around.today()), right=("tokens",))
-            )
+            offers = _offers(catalogue, self._around.today())
+            self._out.print(table(("model", "executable", "tokens", "ends"), offers, right=("tokens",)))
+            models = sum(each.orchestration for each in catalogue) or "all"
+            self._say(Mark.NOTE, f"{ORCHESTRATION} is one deployment that serves {models} models")
 
         def read(text: str) -> tuple[Deployable, ...]:
             if text == NOTHING:
@@ -274,21 +275,26 @@ class Init:
         self, ai_core: AiCore, chosen: Sequence[ResourceGroup], wanted: Sequence[Deployable]
     ) -> tuple[Start, ...]:
         """Make the deployments that are wanted and not there; give those that are not known to run yet."""
-        starts = [each for each in map(_starting, chosen) if each] if not self._options.deploy else []
-        for what in wanted:
-            group = chosen[0]
-            start = already(group, what)
-            if start is None:
-                if not self._questions.confirm(f"Deploying {what.name}: {_COSTS}", "--yes", default=False):
-                    raise Stopped
-                start = Start(ai_core.deploy(group.name, what), what.name, group.name)
-                self._good(f"{start} is being created in the resource group {group.name}")
-                self.done = f"{start} was created and starts up by itself; nothing was written"
-            elif any(each.id == start.id for each in group.running):
+        if not wanted:
+            return tuple(each for each in map(_starting, chosen) if each and not self._options.deploy)
+        group = chosen[0]
+        there = {what: already(group, what) for what in wanted}
+        new = [what.name for what, start in there.items() if start is None]
+        if new and not self._questions.confirm(f"Deploying {' and '.join(new)}: {_COSTS}", "--yes", default=False):
+            raise Stopped
+        starts = []
+        for what, start in there.items():
+            if start is not None and any(each.id == start.id for each in group.running):
                 self._good(f"{start} runs already")
                 continue
-            starts.append(start)
+            starts.append(start or self._create(ai_core, group.name, what))
         return tuple(starts)
+
+    def _create(self, ai_core: AiCore, group: str, what: Deployable) -> Start:
+        start = Start(ai_core.deploy(group, what), what.name, group)
+        self._good(f"{start} is being created in the resource group {group}")
+        self.done = f"{start} was created and starts up by itself; nothing was written"
+        return start
 
     def _write(self, file: subaccount.KeyFile | None, starts: Sequence[Start]) -> None:
         """Write the file of the service key and the config file."""
@@ -360,9 +366,8 @@ def _rows(groups: Sequence[ResourceGroup]) -> list[tuple[str, ...]]:
 
 
 def _offers(catalogue: Sequence[CatalogueModel], today: date) -> list[tuple[str, ...]]:
-    """Write what can be deployed and has not ended by *today*, what serves all models first."""
-    orchestrated = sum(each.orchestration for each in catalogue)
-    offers: list[tuple[str, ...]] = [(ORCHESTRATION, "SAP", "", f"one deployment for {orchestrated or 'all'} models")]
+    """Write which models can be deployed alone and have not ended by *today*."""
+    offers: list[tuple[str, ...]] = []
     for each in catalogue:
         if each.retirement_date and each.retirement_date < today:
             continue

@@ -260,7 +260,7 @@ def test_where_nothing_runs_models_are_offered_and_the_costs_confirmed(
 ) -> None:
     new_cloud.ask("PUT", "/admin/settings", {"startup": 0})
     key = key_of("fresh", of=new_cloud)
-    declined = run("init", answers=(key, "gpt-5", "n"))
+    declined = run("init", answers=(key, "gpt-5 orchestration", "n"))
     assert (declined.exit_code, run.files, new_cloud.tenants["fresh"]["deployments"]) == (130, [], [])
     told = run("init", answers=(key, "gpt-nine", "gpt", "", "y"))
 
