@@ -59,16 +59,16 @@ def test_eighty_columns_hold_what_matters() -> None:
   and 2 more
   subaccounts   ! eu 29/31   ✓ us 29/29
 
-   Model                         Up  Req/s  Err/s  First word  Out/s  Cached
-────────────────────────────────────────────────────────────────────────────
+   Model                          Up  Req/s  Err/s  First word  Out/s  Cached
+─────────────────────────────────────────────────────────────────────────────
 ✗  anthropic--claude-4.6-sonnet  0/1    2.4   0.40      800 ms     50    10 %
 ✗  gpt-5                         0/1   0.50   0.50           -      -       -
    and 15 more, all well
 
-   Deployment            Model                         State
+   Deployment             Model                       State
 ────────────────────────────────────────────────────────────────────────────────
-✗  eu/claude             anthropic--claude-4.6-sonnet  in cooldown 23 s: quota:…
-✗  eu/gpt                gpt-5                         circuit open 8 s: 5 fail…
+✗  eu/claude              anthropic--claude-4.6-son…  in cooldown 23 s: quota: …
+✗  eu/gpt                 gpt-5                       circuit open 8 s: 5 failu…
    and 58 more, all well
 
    Last      Model                         Decision                 Total
