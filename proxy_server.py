@@ -489,8 +489,8 @@ def handle_default_request(payload: JSON, model: str = "gpt-5.5") -> tuple[str, 
 
 
 def main() -> None:
-    """Run the command `sap-ai-proxy`."""
-    command_line.main(create_app)
+    """Run the command `sap-ai-proxy`, as `python proxy_server.py` does."""
+    command_line.main(lambda: create_app)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ class Running:
 
     def __init__(self, server: BaseWSGIServer) -> None:
         self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="emulator", daemon=True)
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.01,), name="emulator", daemon=True)
         self._closed = False
         self._thread.start()
 

@@ -44,7 +44,7 @@ IMPORTERS = {
         "gateway/config/settings.py",
         "gateway/server/options.py",
     },
-    "click": {"gateway/cli/main.py", "gateway/cli/messages.py", *COMMANDS},
+    "click": {"gateway/cli/main.py", "gateway/cli/messages.py", "gateway/cli/questions.py", *COMMANDS},
     "rich": {"gateway/cli/terminal.py"},
 }
 ANYWHERE = {"orjson"}
@@ -122,6 +122,14 @@ def test_an_sdk_is_imported_by_the_units_of_dialects_only_where_it_is_asked() ->
 
 def test_routing_loads_without_a_web_framework_or_an_http_client() -> None:
     code = "import routing, sys; print({'flask', 'requests', 'urllib3', 'werkzeug'} & sys.modules.keys())"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert loaded.stdout == "set()\n"
+
+
+def test_help_and_completion_load_nothing_that_takes_time() -> None:
+    """A shell that completes a word starts the command, and a person waits for it."""
+    code = f"import sap_ai_proxy, sys; print({ {*IMPORTERS} - {'click'} } & sys.modules.keys())"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert loaded.stdout == "set()\n"

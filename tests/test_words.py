@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.support.sources import ROOT, files, held, name_of, nodes_of
 
-OURS = ("dialects", "proxy_helpers", "routing", "gateway", "proxy_server", "emulator")
+OURS = ("dialects", "proxy_helpers", "routing", "gateway", "proxy_server", "sap_ai_proxy", "emulator")
 
 GONE = {
     # the word             what to say

@@ -1,6 +1,7 @@
 """The command ``sap-ai-proxy``, which serves, and the commands below it."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,7 +10,9 @@ import click
 from gateway.cli.commands.check import check
 from gateway.cli.commands.completion import completion
 from gateway.cli.commands.connect import connect
+from gateway.cli.commands.discover import discover
 from gateway.cli.commands.emulator import emulator
+from gateway.cli.commands.init import init
 from gateway.cli.commands.models import models
 from gateway.cli.commands.options import config_option
 from gateway.cli.commands.route import route
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 _LEVELS: Final = click.Choice(["debug", "info", "warning", "error"], case_sensitive=False)
 _FORMATS: Final = click.Choice(["text", "json"], case_sensitive=False)
-COMMANDS: Final = (check, completion, connect, emulator, models, route, status)
+COMMANDS: Final = (check, completion, connect, discover, emulator, init, models, route, status)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,21 +42,21 @@ COMMANDS: Final = (check, completion, connect, emulator, models, route, status)
 @click.pass_context
 def cli(context: click.Context, /, config: Path | None, *, debug: bool, demo: bool, **given: Any) -> None:
     """One URL in front of every large language model on SAP AI Core."""
-    from gateway.cli.startup import start
-
-    create, context.obj = context.obj, config
+    load, context.obj = context.obj, config
     if context.invoked_subcommand is None:
+        from gateway.cli.startup import start
+
         if debug:
             given["log_level"] = "debug"
         overrides = {name: value for name, value in given.items() if value is not None}
-        context.exit(start(config, overrides, create, demo=demo))
+        context.exit(start(config, overrides, load, demo=demo))
 
 
 for _command in COMMANDS:
     cli.add_command(_command)
 
 
-def main(create: "CreateApplication") -> None:
-    """Run the command line; *create* builds the application that is served."""
+def main(load: Callable[[], "CreateApplication"]) -> None:
+    """Run the command line; *load* gives what builds the application that is served."""
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    cli.main(prog_name="sap-ai-proxy", obj=create)
+    cli.main(prog_name="sap-ai-proxy", obj=load)

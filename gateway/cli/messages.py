@@ -7,6 +7,10 @@ from typing import NoReturn
 import click
 
 
+class CommandError(Exception):
+    """A command cannot do what it is for; the message is one line that says what to do, without its full stop."""
+
+
 def say(text: str) -> None:
     """Write to standard error; a full disk or a closed pipe there is no reason not to serve."""
     with suppress(OSError):

@@ -16,7 +16,11 @@ from gateway.server.serving import PortTakenError, UnknownHostError, address_of,
 from gateway.version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.server.runtime import CreateApplication
+
+    _Load = Callable[[], CreateApplication]
 
 _DEMO = """\
 {why} a demo: an emulated SAP AI Core, with no model behind it.
@@ -44,10 +48,11 @@ Try it:
 """
 
 
-def start(config: Path | None, overrides: dict[str, Any], create: "CreateApplication", *, demo: bool) -> int:
+def start(config: Path | None, overrides: dict[str, Any], load_application: "_Load", *, demo: bool) -> int:
     """Serve what *config* says, or a demo where nothing is configured; give the exit code.
 
-    *overrides* count before the settings, *create* builds the application, *demo* wants the demo whatever there is.
+    *overrides* count before the settings, *load_application* gives what builds the application, *demo* wants the demo
+    whatever there is.
     """
     with ExitStack() as owned:
         path = None if demo else found_file(config)
@@ -56,10 +61,10 @@ def start(config: Path | None, overrides: dict[str, Any], create: "CreateApplica
         if demo:
             say(_DEMO.format(why=why))
             path = owned.enter_context(Demo()).config
-        return _run(path, {**overrides, "is_demo": demo}, create, demo=demo)
+        return _run(path, {**overrides, "is_demo": demo}, load_application, demo=demo)
 
 
-def _run(path: Path | None, overrides: dict[str, Any], create: "CreateApplication", *, demo: bool) -> int:
+def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load", *, demo: bool) -> int:
     """Check everything that can go wrong before the first request, then serve; give the exit code."""
     env = for_demo(os.environ) if demo else os.environ
     settings = load_settings(path, env).overridden(**overrides)
@@ -89,6 +94,6 @@ def _run(path: Path | None, overrides: dict[str, Any], create: "CreateApplicatio
         return replace(again, host=address) if again.host == wanted else again
 
     try:
-        return serve(replace(settings, host=address), load_again, create)
+        return serve(replace(settings, host=address), load_again, load_application())
     except (PortTakenError, UnknownHostError) as error:
         fail(f"{error}.")

@@ -5,7 +5,8 @@ or `NO_COLOR` is set.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from io import TextIOWrapper
@@ -15,6 +16,7 @@ from typing import Final, Self
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -137,6 +139,28 @@ def table(
         cells = [Text(cell) if isinstance(cell, str) else cell for cell in row]
         drawn.add_row(*(joined([cell]) if name in short else cell for name, cell in zip(names, cells, strict=True)))
     return drawn
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Callable[[str], None]]:
+    """Show what is waited for, with the time that has passed, in a line that goes away in the end.
+
+    Where there is no terminal, each new text is a line.
+    """
+    if not console.is_terminal:
+        shown: list[str] = []
+
+        def write(text: str) -> None:
+            if text not in shown[-1:]:
+                console.print(Text(text), soft_wrap=True)
+            shown.append(text)
+
+        yield write
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as live:
+        task = live.add_task("")
+        yield lambda text: live.update(task, description=text)
 
 
 def _is_utf(console: Console) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dialects.core.conversation import JSON, Usage
-from gateway.observability.metrics import ExchangeRecord, plain
+from gateway.observability.metrics import ExchangeRecord
+from gateway.observability.request_line import plain
 from routing.classification import CLASSIFICATIONS
 from routing.endpoint import Endpoint
 from routing.events import OutcomeRecorded, RoutingEvent

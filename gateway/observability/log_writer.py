@@ -14,9 +14,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from gateway.observability.request_line import RequestLine
+
 FIELDS: Final = "fields"
 """The attribute of a record whose sentence is made of fields: a function that gives them, by name."""
 _FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_SHADES: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[1;31m"}
+_PLAIN: Final = "\x1b[0m"
 _PIECE: Final = getattr(select, "PIPE_BUF", 4096)
 """Bytes that a pipe takes at once, or not at all."""
 _MOST_LINES: Final = 10_000
@@ -134,10 +138,22 @@ class LogWriter(logging.Handler):
 
 
 class _Formatter(logging.Formatter):
-    """Formats a record, and its time once a second."""
+    """Formats a record for people, and its time once a second; *coloured* is for a terminal."""
 
     _last = (-1, "")
     """A second, and how it is written."""
+
+    def __init__(self, *, coloured: bool = False) -> None:
+        super().__init__(_FORMAT)
+        self._coloured = coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the line: of a request its time and what there is to say, of anything else also who says it."""
+        if isinstance(record.msg, RequestLine):
+            return f"{self.formatTime(record)} {record.msg.text(coloured=self._coloured)}"
+        line = super().format(record)
+        shade = _SHADES.get(record.levelno) if self._coloured else None
+        return line.replace(record.levelname, f"{shade}{record.levelname}{_PLAIN}", 1) if shade else line
 
     def formatTime(self, record: logging.LogRecord, _format: str | None = None) -> str:  # noqa: N802 - as it is named
         """Write when a record was made."""
@@ -167,9 +183,19 @@ class _JsonFormatter(logging.Formatter):
 
 
 _FORMATTERS: Final[Mapping[str, Callable[[], logging.Formatter]]] = {
-    "text": lambda: _Formatter(_FORMAT),
+    "text": lambda: _Formatter(coloured=shows_colours(2)),
     "json": _JsonFormatter,
 }
+
+
+def shows_colours(descriptor: int, env: Mapping[str, str] = os.environ) -> bool:
+    """Whether colours are seen there: it is a terminal, and nobody has said that they are not wanted."""
+    if env.get("NO_COLOR") or env.get("TERM") == "dumb" or sys.platform == "win32":
+        return False
+    try:
+        return os.isatty(descriptor)
+    except OSError:
+        return False
 
 
 def set_up(level: str, log_format: str = "text") -> LogWriter:

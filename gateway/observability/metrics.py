@@ -10,12 +10,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from dialects.core.conversation import Usage
 from gateway.observability.log_writer import FIELDS
+from gateway.observability.request_line import RequestLine, plain
 from routing.events import CircuitChanged, CooldownStarted, OutcomeRecorded, PoolsChanged, RoutingEvent
 
 _log = logging.getLogger("sap_ai_proxy.exchange")
 _routing_log = logging.getLogger("sap_ai_proxy.routing")
-_LONGEST = 100
-"""How many characters of names that a caller made up are logged."""
 _Metric = TypeVar("_Metric", Counter, Histogram)
 _BRIEF = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _MOST_SERIES = 10_000
@@ -75,29 +74,7 @@ class LogObserver:
 
     def over(self, record: ExchangeRecord) -> None:
         """Write the line."""
-        usage = record.usage
-        first = "-" if record.first_content is None else f"{record.first_content * 1000:.0f}ms"
-        _log.info(
-            "%s %s %s %s->%s %s status=%d outcome=%s stop=%s first=%s total=%.0fms tokens=%d+%d/%d/%d%s%s",
-            record.id,
-            record.caller,
-            record.client,
-            plain(record.requested),
-            record.model or "-",
-            f"[{record.trail}]",
-            record.status,
-            record.outcome,
-            record.stop or "-",
-            first,
-            record.duration * 1000,
-            usage.fresh_input,
-            usage.cache_read,
-            usage.cache_write,
-            usage.output,
-            f" dropped={plain(','.join(record.dropped))}" if record.dropped else "",
-            f" trace={record.trace}" if record.trace else "",
-            extra={FIELDS: partial(_fields, record)},
-        )
+        _log.info(RequestLine(record), extra={FIELDS: partial(_fields, record)})
 
 
 class MetricsObserver:
@@ -235,12 +212,6 @@ def _fields(record: ExchangeRecord) -> dict[str, Any]:
     """Give the fields of a record by name; names that a caller made up fill no log."""
     dropped = plain(",".join(record.dropped))
     return {**asdict(record), "requested": plain(record.requested), "dropped": dropped}
-
-
-def plain(name: str) -> str:
-    """Write names that a caller made up so that they break no line and fill no log."""
-    short = name[:_LONGEST]
-    return short if short.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in short)
 
 
 def _kinds(usage: Usage) -> tuple[tuple[str, int], ...]:

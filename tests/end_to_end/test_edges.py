@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -315,12 +316,12 @@ def test_a_body_that_is_nested_without_end_is_no_defect(proxy: Proxy, stream: bo
 @pytest.mark.parametrize(
     ("method", "path", "body", "key", "line"),
     [
-        ("POST", "/v1/messages", b"{", KEY, "anthropic-messages POST /v1/messages->- [] status=400"),
-        ("POST", "/v1/nothing", b"{}", KEY, "openai-chat POST /v1/nothing->- [] status=404 outcome=not_found"),
-        ("GET", "/v1/models", None, "sk-no", "anonymous openai-chat GET /v1/models->- [] status=401"),
-        ("GET", "/v1/responses/resp_1", None, KEY, "openai-responses GET /v1/responses/resp_1->- [] status=404"),
-        ("POST", "/v1/responses", b'{"model": "nobody"}', KEY, "openai-responses nobody->- [] status=404"),
-        ("POST", "/v1beta/models/nobody:generateContent", b'{"contents": []}', KEY, "gemini nobody->- [] status=4"),
+        ("POST", "/v1/messages", b"{", KEY, r"400 POST /v1/messages .*client=anthropic-messages "),
+        ("POST", "/v1/nothing", b"{}", KEY, r"404 POST /v1/nothing .*outcome=not_found client=openai-chat "),
+        ("GET", "/v1/models", None, "sk-no", r"401 GET /v1/models .*client=openai-chat caller=anonymous "),
+        ("GET", "/v1/responses/resp_1", None, KEY, r"404 GET /v1/responses/resp_1 .*client=openai-responses "),
+        ("POST", "/v1/responses", b'{"model": "nobody"}', KEY, r"404 nobody .*client=openai-responses "),
+        ("POST", "/v1beta/models/nobody:generateContent", b'{"contents": []}', KEY, r"400 nobody .*client=gemini "),
     ],
 )  # fmt: skip
 def test_what_is_refused_at_the_door_is_one_line_and_counted(
@@ -332,7 +333,7 @@ def test_what_is_refused_at_the_door_is_one_line_and_counted(
 
     assert 400 <= told.status < 500
     [said] = [message for message in caplog.messages if told.headers["x-request-id"] in message]
-    assert line in said
+    assert re.match(line, said)
     assert refusals(proxy) == before + 1
 
 

@@ -203,7 +203,7 @@ class Gallery(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def gallery() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gallery)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -35,7 +35,7 @@ def test_each_line_of_a_json_log_is_an_object_and_a_request_is_its_fields(
     for line in of_request:
         assert (line["level"], line["logger"], line["status"]) == ("info", "sap_ai_proxy.exchange", 200)
         assert line["model"] == "gpt-5.5"
-    assert bool(re.search(r"INFO sap_ai_proxy.exchange r-1 ", run.said)) is (not arguments)
+    assert bool(re.search(r" 200 gpt-5\.5 .* id=r-1$", run.said, re.MULTILINE)) is (not arguments)
 
 
 def _answered(asked: urllib.request.Request) -> bool:

@@ -16,7 +16,7 @@ def upstream_headers(proxy: Proxy) -> list[dict[str, str]]:
 
 
 def line_of(log: pytest.LogCaptureFixture, name: str) -> str:
-    [line] = [message for message in log.messages if message.startswith(f"{name} ")]
+    [line] = [message for message in log.messages if f" id={name}" in message]
     return line
 
 

@@ -131,7 +131,7 @@ def serving(settings: Any, cloud: Cloud, now: Callable[[], float] = time.time) -
     """Serve a proxy with these settings."""
     gateway = Gateway(settings, now=now)
     server = make_server("127.0.0.1", 0, create_app(settings, gateway), threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield Proxy(f"http://127.0.0.1:{server.server_port}", gateway, cloud)

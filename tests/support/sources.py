@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYERS = ("dialects", "proxy_helpers", "routing", "gateway", "proxy_server")
+LAYERS = ("dialects", "proxy_helpers", "routing", "gateway", "proxy_server", "sap_ai_proxy")
 """From the lowest to the highest: each imports itself and what is below."""
 
 

@@ -47,7 +47,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, served: list[Settings])
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("AICORE_SERVICE_KEY", "AICORE_CLIENT_ID", "AICORE_HOME", "AICORE_CONFIG", "VCAP_SERVICES"):
         monkeypatch.delenv(name, raising=False)
-    return lambda *arguments: CliRunner().invoke(command_line.cli, arguments)
+    return lambda *arguments: CliRunner().invoke(command_line.cli, arguments, obj=lambda: None)
 
 
 @pytest.fixture

@@ -57,13 +57,17 @@ def info(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
         (
             RECORD,
             (
-                "abc 0a1b2c3d openai-chat gpt-4o->gpt-4.1 [eu/d1 503 -> us/d7 ok] status=200 outcome=ok stop=end "
-                "first=123ms total=1500ms tokens=6+4/3/2 dropped=seed,top_k"
+                "200 gpt-4.1                      eu/d1 503 -> us/d7   first=123ms   total=1500ms   "
+                "in=6 cached=4 written=3 out=2 stop=end asked=gpt-4o client=openai-chat caller=0a1b2c3d id=abc "
+                "dropped=seed,top_k"
             ),
         ),
         (
             REFUSED,
-            "abc anonymous gemini nobody->- [] status=404 outcome=not_found stop=- first=- total=0ms tokens=0+0/0/0",
+            (
+                "404 nobody                       -                    "
+                "outcome=not_found client=gemini caller=anonymous id=abc"
+            ),
         ),
     ],
 )  # fmt: skip
@@ -76,7 +80,7 @@ def test_an_exchange_is_one_line(info: pytest.LogCaptureFixture, record: Exchang
 def test_the_trace_that_an_exchange_is_part_of_ends_its_line(info: pytest.LogCaptureFixture) -> None:
     LogObserver().over(replace(REFUSED, trace="4bf9"))
 
-    assert info.messages[0].endswith(" tokens=0+0/0/0 trace=4bf9")
+    assert info.messages[0].endswith(" id=abc trace=4bf9")
 
 
 def test_programs_get_the_fields_of_an_exchange(info: pytest.LogCaptureFixture) -> None:
