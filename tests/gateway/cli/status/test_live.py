@@ -8,7 +8,7 @@ from gateway.cli.running_proxy import RunningProxyError
 from gateway.cli.status.live import watch
 from gateway.cli.status.view import Snapshot
 from gateway.cli.terminal import Space
-from tests.gateway.cli.status.drawn import text_of
+from tests.gateway.cli.drawn import text_of
 from tests.gateway.cli.status.states import STARTED, endpoint, snapshot, worker
 from tests.gateway.cli.status.test_view import COOLDOWN, OPEN
 

@@ -8,7 +8,7 @@ import pytest
 from gateway.cli.status.screen import render, span
 from gateway.cli.status.view import Snapshot, View, view_of
 from gateway.cli.terminal import Space
-from tests.gateway.cli.status.drawn import ascii_of, text_of
+from tests.gateway.cli.drawn import ascii_of, text_of
 from tests.gateway.cli.status.states import decision, endpoint, snapshot, worker
 from tests.gateway.cli.status.test_view import COOLDOWN, OPEN, counts
 
