@@ -23,7 +23,7 @@ help: ## Show this help
 install: $(RUNS) ## Create .venv and install the proxy into it
 
 run: $(RUNS) ## Serve on 127.0.0.1:3001: with config.json if there is one, else a demo (ARGS="--port 8080")
-	@$(BIN)/sap-ai-proxy $(ARGS)
+	@$(BIN)/sap-ai-proxy --or-demo $(ARGS)
 
 test: $(TESTS) ## Run the tests (ARGS="-k breaker")
 	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)

@@ -185,7 +185,6 @@ def test_a_demo_is_served_whatever_config_file_there_is_if_it_is_asked_for(
 
     assert told.exit_code == 0
     assert "This is a demo: " in told.stderr
-    assert "No config.json" not in told.stderr
     assert "Try it" in told.stderr
     [settings] = served
     assert cloud.url not in settings.subaccounts["eu"].key.api_url
