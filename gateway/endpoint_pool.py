@@ -4,9 +4,8 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Any
 
 from dialects.core.faults import FaultError
 from gateway.config.model_overrides import unguarded, unmatched
@@ -23,6 +22,7 @@ from gateway.upstream.discovery import (
     statuses,
     versions_of,
 )
+from gateway.upstream.single_flight import SingleFlight
 from routing.endpoint import Endpoint
 from routing.events import RoutingEvent
 from routing.health import HealthChecker
@@ -77,6 +77,9 @@ class EndpointPool:
         self._clock = clock
         self._patience = patience
         self._found: dict[str, Models] = {}
+        """What each subaccount listed last."""
+        self._served: Mapping[str, Models] = {}
+        """What of that is served, with the models of orchestration by name."""
         self._looked_up = [account for account in settings.subaccounts.values() if account.discovery]
         self._unlisted = tuple(account.name for account in self._looked_up)
         self._versions: dict[str, Mapping[str, frozenset[str]]] = {account.name: {} for account in self._looked_up}
@@ -91,7 +94,8 @@ class EndpointPool:
     def start(self) -> None:
         """Fill the pools, and begin to watch; what is looked up late joins late."""
         self._stop.clear()
-        self._serve()
+        self._fill_pools(self._served)
+        self._checker.start()
         if not self._looked_up:
             self._say_what_may_not_be_meant()
         else:
@@ -100,7 +104,6 @@ class EndpointPool:
             self._thread.start()
             if self._is_listed.wait(self._patience):
                 first.wait(_BRIEFLY)
-        self._checker.start()
 
     def stop(self) -> None:
         """Stop watching; returns when nothing of it runs any more."""
@@ -109,26 +112,24 @@ class EndpointPool:
             self._thread.join()
 
     def refresh(self) -> None:
-        """Look up what is deployed now, everywhere at once, and serve what each subaccount tells as it comes."""
+        """Look up what is deployed now, everywhere at once, and serve what each subaccount tells as it comes.
+
+        A subaccount is asked in two steps: what runs there, and which models its orchestration deployments serve. The
+        second waits for a place behind all the first ones.
+        """
         if not self._looked_up:
             return
-        with ThreadPoolExecutor(min(_AT_ONCE, 2 * len(self._looked_up))) as lookers:
-            looks = {lookers.submit(self._look_up, account): account.name for account in self._looked_up}
-            asks = {lookers.submit(self._orchestration.ask, account): account.name for account in self._looked_up}
-            both: dict[Future[Any], str] = {**looks, **asks}
-            listed, asked, left = set(), set(), set(both) - set(asks)
-            for done in as_completed(both):
-                name = both[done]
-                if done in asks:
-                    asked.add(name)
-                elif (found := done.result()) is not None:
-                    self._found[name] = found
-                    listed.add(name)
-                left.discard(done)
-                self._serve()
-                if name in listed and (name in asked or is_named(self._found[name])):
-                    self._listed(name)
-                if not left:
+        with ThreadPoolExecutor(min(_AT_ONCE, len(self._looked_up))) as lookers:
+            steps: dict[Future[object], tuple[SubAccount, bool]] = {}
+            for account in self._looked_up:
+                steps[lookers.submit(self._look_up, account)] = account, False
+            while steps:
+                for done in wait(steps, return_when=FIRST_COMPLETED).done:
+                    account, is_asked = steps.pop(done)
+                    if not is_asked:
+                        steps[lookers.submit(self._orchestration.ask, account)] = account, True
+                    self._serve(account, is_asked)
+                if all(is_asked for _, is_asked in steps.values()):
                     self._is_listed.set()
 
     def listen(self, event: RoutingEvent) -> None:
@@ -156,29 +157,41 @@ class EndpointPool:
         for what in (*unmatched(policy, orchestration.per_model, models), *unguarded(orchestration, alone)):
             _log.warning("%s", what)
 
-    def _look_up(self, account: SubAccount) -> Models | None:
+    def _look_up(self, account: SubAccount) -> None:
+        """Find what runs in a subaccount; one that cannot be listed keeps what it had."""
         try:
             listed = listing(account, self._get)
         except FaultError as error:
-            _log.warning("cannot list the deployments of %s: %s", account.name, error.fault.message)
-            return None
+            _log.warning("cannot list the deployments of %s: %s", account.name, error.fault.explained)
+            return
         except Exception:  # noqa: BLE001 - whatever failed, the other subaccounts are served
             _log.exception("looking up the deployments of %s failed", account.name)
-            return None
+            return
         self._versions[account.name] = versions_of(listed) or self._versions[account.name]
         before = self._found.get(account.name, {})
         if before and not listed:
             _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
         states = (each for each in self._balancer.snapshot() if each.endpoint.subaccount == account.name)
         answers = deployments_heard_from(states, self._settings.policy).__contains__
-        return merge_listing(account, listed, before, answers)
+        self._found[account.name] = merge_listing(account, listed, before, answers)
 
-    def _serve(self) -> None:
-        accounts = self._settings.subaccounts
-        found = {
-            name: named(models, partial(self._orchestration.names, accounts[name]))
-            for name, models in self._found.items()
-        }
+    def _serve(self, account: SubAccount, is_asked: bool) -> None:
+        """Serve what is known of a subaccount, if that has changed.
+
+        *is_asked* is whether it is known which models its orchestration deployments serve, as far as can be.
+        """
+        found = self._found.get(account.name)
+        if found is None:
+            return
+        models = named(found, partial(self._orchestration.names, account))
+        if models != self._served.get(account.name):
+            served = {**self._served, account.name: models}
+            self._fill_pools(served)
+            self._served = served
+        if is_asked or is_named(found):
+            self._listed(account.name)
+
+    def _fill_pools(self, found: Mapping[str, Models]) -> None:
         wanted = pools(with_discovered(self._settings, found))
         served = {model: self._balancer.endpoints(model) for model in self._balancer.models()}
         if wanted != served or _running(wanted) != _running(served):
@@ -208,27 +221,21 @@ class EndpointPool:
 class OneProbe:
     """Probes a deployment once in so many *seconds*, for all models that it serves; what comes meanwhile waits for it.
 
-    Holds no lock: `setdefault` is one step, and two threads that begin the same period may both probe.
+    Holds no lock: two threads that begin the same period may both probe.
     """
 
     def __init__(self, probe: Callable[[Endpoint], int], clock: Callable[[], float], seconds: float) -> None:
         self._probe = probe
         self._clock = clock
         self._seconds = seconds or math.inf
-        self._period: tuple[float, dict[tuple[str, str], Future[int]]] = -1, {}
+        self._period = -1.0, SingleFlight[tuple[str, str], int](keep=True)
 
     def __call__(self, endpoint: Endpoint) -> int:
         """Give the HTTP status of the deployment of *endpoint*; raises what its probe raised."""
-        at, mine = self._clock() // self._seconds, Future[int]()
+        at = self._clock() // self._seconds
         if self._period[0] != at:
-            self._period = at, {}
-        answer = self._period[1].setdefault((endpoint.subaccount, endpoint.url), mine)
-        if answer is mine:
-            try:
-                mine.set_result(self._probe(endpoint))
-            except Exception as error:  # noqa: BLE001 - whatever a probe raises, it is the answer for all
-                mine.set_exception(error)
-        return answer.result()
+            self._period = at, SingleFlight(keep=True)
+        return self._period[1]((endpoint.subaccount, endpoint.url), partial(self._probe, endpoint))
 
 
 def _running(pools: Mapping[str, Iterable[Endpoint]]) -> list[str]:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Any, Final, Self
 
 from dialects.capabilities.model_identity import identity
 from dialects.capabilities.model_info import RETIREMENTS, ModelInfo, built_in
@@ -52,6 +52,12 @@ class Ending:
             "ended": self.is_over,
             "successor": self.successor or None,
         }
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Self:
+        """Read what `as_json` has written."""
+        on, successor = date.fromisoformat(said["on"]), said["successor"] or ""
+        return cls(said["model"], on, said["ended"], successor, said["version"] or "")
 
 
 class ServedModels:

@@ -44,7 +44,7 @@ IMPORTERS = {
         "gateway/config/settings.py",
         "gateway/server/options.py",
     },
-    "click": {"gateway/cli/main.py", "gateway/cli/messages.py", *COMMANDS},
+    "click": {"gateway/cli/main.py", "gateway/cli/messages.py", "gateway/cli/questions.py", *COMMANDS},
     "rich": {"gateway/cli/terminal.py"},
 }
 ANYWHERE = {"orjson"}

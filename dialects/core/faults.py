@@ -1,6 +1,6 @@
 """Faults: what can go wrong, in one list for all vendors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -79,7 +79,7 @@ class Fault:
     *code* and *param* are the machine-readable details some dialects carry. *unanswered* is a
     model that got the request and kept silent for too long: it may still be at work, and be paid for it.
     *overflow* is what was counted where the conversation is too long. *unasked* is a request that cannot be written
-    for the endpoint, which therefore was not asked.
+    for the endpoint, which therefore was not asked. *cause* is why, as far as only an operator may know it.
     """
 
     kind: FaultKind
@@ -92,6 +92,12 @@ class Fault:
     unanswered: bool = False
     overflow: Overflow | None = None
     unasked: bool = False
+    cause: object | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def explained(self) -> str:
+        """The message and its cause, for logs and operators: more than a caller is shown."""
+        return self.message if self.cause is None else f"{self.message.removesuffix('.')}: {self.cause}."
 
 
 class FaultError(Exception):

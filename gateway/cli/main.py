@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gateway.cli.commands.check import check
+from gateway.cli.commands.completion import completion
 from gateway.cli.commands.connect import connect
+from gateway.cli.commands.discover import discover
 from gateway.cli.commands.emulator import emulator
+from gateway.cli.commands.init import init
+from gateway.cli.commands.models import models
 from gateway.cli.commands.options import config_option
 from gateway.cli.commands.route import route
+from gateway.cli.commands.status import status
 from gateway.version import VERSION
 
 if TYPE_CHECKING:
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
 
 _LEVELS: Final = click.Choice(["debug", "info", "warning", "error"], case_sensitive=False)
 _FORMATS: Final = click.Choice(["text", "json"], case_sensitive=False)
-COMMANDS: Final = (check, connect, emulator, route)
+COMMANDS: Final = (check, completion, connect, discover, emulator, init, models, route, status)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

@@ -10,6 +10,10 @@ import click
 _log = logging.getLogger("sap_ai_proxy.cli")
 
 
+class CommandError(Exception):
+    """A command cannot do what it is for; the message is one line that says what to do, without its full stop."""
+
+
 class Messages:
     """Says what there is to say: as text or, *as_json*, through the log, which must be set up."""
 

@@ -4,16 +4,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError
 from dialects.registry import DIALECTS
+from gateway.cli.terminal import Cell, Drawing, Mark, joined, stacked, styled, table
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.served_models import ModelSources, day
 from gateway.upstream.discovery import discover, named
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
-from routing.availability import Availability
+from routing.availability import Availability, EndpointState
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
 from routing.model_names import Successors, Unlisted
@@ -22,6 +24,10 @@ from routing.request_router import RequestRouter
 
 _CLIENTS = {client: row.name for row in DIALECTS.values() for client in row.client_names}
 _CLIENTS["embeddings"] = EmbeddingsProtocol.dialect
+_ANY: Final = "…/deployments/<id>"
+_MOST_SHOWN: Final = 20
+"""Of so many requests it is shown where each would go."""
+_HEADINGS: Final = ("", "Deployment", "Weight", "Tier", "Chosen", "State")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,39 @@ def looked_up(settings: Settings, client: ManagementClient) -> LookedUp:
     return LookedUp(with_discovered(settings, found), failed, successors)
 
 
+@dataclass(frozen=True, slots=True)
+class RoutedEndpoint:
+    """A deployment of the model, and what it would get."""
+
+    name: str
+    """Its subaccount and its id."""
+    weight: float
+    tier: int
+    chosen: int
+    """How many of the requests would go there."""
+    is_available: bool
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where requests for a model would go."""
+
+    requested: str
+    model: str
+    how: str
+    """How the name leads to the model."""
+    strategy: str
+    protocol: str
+    translated_from: str
+    """The client's dialect; empty where requests are passed through."""
+    chosen: tuple[str, ...]
+    """The deployments, in the order of the requests."""
+    endpoints: tuple[RoutedEndpoint, ...]
+    path: str
+    """What a streamed request asks of a deployment."""
+
+
 def explain(
     settings: Settings,
     model: str,
@@ -66,8 +105,8 @@ def explain(
     times: int,
     unlisted: Iterable[str] = (),
     successors: Successors = dict,
-) -> str:
-    """Describe where *times* requests for *model* would go; raises `ValueError` if it would be refused.
+) -> Explanation:
+    """Find out where *times* requests for *model* would go; raises `ValueError` if it would be refused.
 
     *unlisted* are the subaccounts that could not be looked up, *successors* what takes the place of models.
     """
@@ -86,25 +125,55 @@ def explain(
         protocol = router.protocol_at(first, dialect)
     except FaultError as error:
         raise ValueError(error.fault.message) from error
-    how = "passed through" if protocol.dialect == dialect else f"translated from {dialect}"
-    lines = [
-        f"model     {model} -> {resolution.model} ({resolution.how.value})",
-        f"strategy  {balancer.snapshot(resolution.model)[0].strategy}",
-        f"protocol  {protocol.name}, {how}",
-        "",
-    ]
-    chosen = [_select(router, model, dialect) for _ in range(times)]
+    chosen = tuple(_select(router, model, dialect) for _ in range(times))
     counts = Counter(chosen)
-    lines += [f"{number:4d}. {_name(endpoint)}" for number, endpoint in enumerate(chosen[:20], 1)]
-    if times > 20:
-        lines.append(f"      … and {times - 20} more")
-    lines += ["", f"{'deployment':32} {'weight':>6} {'tier':>4} {'chosen':>6}  state"]
-    for each in balancer.snapshot(resolution.model):
-        endpoint, available = each.endpoint, each.availability is Availability.AVAILABLE
-        state = f"{each.availability.value}{'' if available else f' ({each.why})'}{_kind(endpoint)}"
-        lines.append(f"{_name(endpoint):32} {endpoint.weight:6g} {endpoint.tier:4d} {counts[endpoint]:6d}  {state}")
-    example = protocol.build_endpoint("…/deployments/<id>", first.backend, stream=True)
-    return "\n".join([*lines, "", f"path      {example.removeprefix('…/deployments/<id>')} (streamed)"])
+    states = balancer.snapshot(resolution.model)
+    return Explanation(
+        requested=model,
+        model=resolution.model,
+        how=resolution.how.value,
+        strategy=states[0].strategy,
+        protocol=protocol.name,
+        translated_from="" if protocol.dialect == dialect else dialect,
+        chosen=tuple(map(_name, chosen)),
+        endpoints=tuple(_routed(each, counts[each.endpoint]) for each in states),
+        path=protocol.build_endpoint(_ANY, first.backend, stream=True).removeprefix(_ANY),
+    )
+
+
+def render(found: Explanation, *, is_utf: bool = True) -> Drawing:
+    """Draw an explanation for people."""
+    how = f"translated from {found.translated_from}" if found.translated_from else "passed through"
+    rows: list[list[Cell]] = [
+        [
+            (Mark.OK if each.is_available else Mark.WRONG).sign(is_utf=is_utf),
+            each.name,
+            f"{each.weight:g}",
+            str(each.tier),
+            str(each.chosen),
+            each.state,
+        ]
+        for each in found.endpoints
+    ]
+    more = len(found.chosen) - _MOST_SHOWN
+    return stacked(
+        joined([styled("model   ", "bold"), f"{found.requested} -> {found.model} ({found.how})"]),
+        joined([styled("strategy", "bold"), found.strategy]),
+        joined([styled("protocol", "bold"), f"{found.protocol}, {how}"]),
+        "",
+        *(f"{number:4d}. {name}" for number, name in enumerate(found.chosen[:_MOST_SHOWN], 1)),
+        *([f"      and {more} more"] if more > 0 else []),
+        "",
+        table(_HEADINGS, rows, right=_HEADINGS[2:5], is_dense=True),
+        "",
+        joined([styled("path    ", "bold"), f"{found.path} (streamed)"]),
+    )
+
+
+def _routed(state: EndpointState, chosen: int) -> RoutedEndpoint:
+    endpoint, is_available = state.endpoint, state.availability is Availability.AVAILABLE
+    said = f"{state.availability.value}{'' if is_available else f' ({state.why})'}{_kind(endpoint)}"
+    return RoutedEndpoint(_name(endpoint), endpoint.weight, endpoint.tier, chosen, is_available, said)
 
 
 def _select(router: RequestRouter, model: str, client: str) -> Endpoint:

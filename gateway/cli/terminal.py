@@ -1,21 +1,29 @@
-"""Tables, marks and colours for people: the one module that knows rich.
+"""Tables, marks, colours and live views for people: the one module that knows rich.
 
 Text from elsewhere is shown as it stands: nothing in it is markup. Colours are left out where there is no terminal,
 or `NO_COLOR` is set.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from io import TextIOWrapper
+from types import TracebackType
+from typing import Final, Self
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 Cell = str | Text
 """What stands in a table."""
+Drawing = RenderableType
+"""What can be printed, or shown on a screen."""
 _WIDTH_OF_FILES: Final = 200
 """How many columns there are where no terminal says it, so that a table in a file or a pipe is cut nowhere."""
 
@@ -30,16 +38,63 @@ class Mark(Enum):
 
     def on(self, console: Console) -> Text:
         """Write the mark for a console, whose encoding may not have the sign."""
+        return self.sign(is_utf=_is_utf(console))
+
+    def sign(self, *, is_utf: bool) -> Text:
+        """Write the mark in UTF-8, or in ASCII."""
         sign, ascii_sign, style = self.value
-        return Text(sign if console.encoding.lower().startswith("utf") else ascii_sign, style)
+        return Text(sign if is_utf else ascii_sign, style)
 
 
 def output() -> Console:
-    """Write to standard output, as it is now."""
+    """Write to standard output, as it is now; signs that its encoding does not have become question marks."""
     is_terminal = sys.stdout.isatty()
+    if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.encoding.lower().startswith("utf"):
+        sys.stdout.reconfigure(errors="replace")
     return Console(
         file=sys.stdout, width=None if is_terminal else _WIDTH_OF_FILES, markup=False, highlight=False, emoji=False
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """How much room there is to draw, and whether the signs of UTF-8 can be drawn."""
+
+    width: int
+    height: int | None
+    """In lines; None where there are as many as it takes."""
+    is_utf: bool = True
+
+    @classmethod
+    def of(cls, console: Console, *, scrolls: bool) -> Self:
+        """Measure a console; one that *scrolls* takes any number of lines."""
+        return cls(console.width, None if scrolls else console.height, _is_utf(console))
+
+
+class Screen:
+    """The whole of a terminal, as long as it is entered; then what was there before is there again."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._live = Live(console=console, screen=True, auto_refresh=False)
+
+    def show(self, drawing: Drawing) -> None:
+        """Show a drawing in place of the one before."""
+        self._live.update(drawing, refresh=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+
+def can_show_screens(console: Console) -> bool:
+    """Whether a console is a terminal whose lines can be drawn anew."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def styled(text: str, style: str) -> Text:
@@ -47,12 +102,66 @@ def styled(text: str, style: str) -> Text:
     return Text(text, style)
 
 
-def table(headings: Iterable[str], rows: Iterable[Iterable[Cell]], *, right: Iterable[str] = ()) -> Table:
-    """Set *rows* below *headings*; numbers stand to the right in the columns named in *right*."""
-    numbers = set(right)
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for heading in headings:
-        drawn.add_column(heading, justify="right" if heading in numbers else "left", overflow="fold")
+def joined(cells: Iterable[Cell], between: str = "  ") -> Text:
+    """Write cells in one line, of which is shown what fits."""
+    line = Text(between).join(Text(cell) if isinstance(cell, str) else cell for cell in cells)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
+
+
+def stacked(*drawings: Drawing) -> Drawing:
+    """Set drawings below each other."""
+    return Group(*drawings)
+
+
+def table(
+    headings: Iterable[str],
+    rows: Iterable[Iterable[Cell]],
+    *,
+    right: Iterable[str] = (),
+    cut: Iterable[str] = (),
+    is_dense: bool = False,
+) -> Table:
+    """Set *rows* below *headings*; numbers stand to the right in the columns named in *right*.
+
+    Each row is one line in the columns named in *cut*, which show what fits; in others long text is folded.
+    A *dense* one leaves less room between columns.
+    """
+    numbers, short = set(right), set(cut)
+    drawn = Table(
+        box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 1 - is_dense, 0, 1)
+    )
+    names = list(headings)
+    for heading in names:
+        is_number = heading in numbers
+        drawn.add_column(heading, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
     for row in rows:
-        drawn.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        cells = [Text(cell) if isinstance(cell, str) else cell for cell in row]
+        drawn.add_row(*(joined([cell]) if name in short else cell for name, cell in zip(names, cells, strict=True)))
     return drawn
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Callable[[str], None]]:
+    """Show what is waited for, with the time that has passed, in a line that goes away in the end.
+
+    Where there is no terminal, each new text is a line.
+    """
+    if not console.is_terminal:
+        shown: list[str] = []
+
+        def write(text: str) -> None:
+            if text not in shown[-1:]:
+                console.print(Text(text), soft_wrap=True)
+            shown.append(text)
+
+        yield write
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as live:
+        task = live.add_task("")
+        yield lambda text: live.update(task, description=text)
+
+
+def _is_utf(console: Console) -> bool:
+    return console.encoding.lower().startswith("utf")

@@ -39,7 +39,7 @@ class _Counts:
 
     @property
     def as_json(self) -> JSON:
-        usage = Usage(self.fresh_input, self.output, self.cache_read, self.cache_write)
+        usage = Usage(self.fresh_input, self.cache_read, self.cache_write, self.output)
         return {
             "answered": self.answered,
             "failed": self.failed,

@@ -5,15 +5,16 @@ import math
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any, Final
 
 from dialects.capabilities.model_identity import may_name_a_model
 from dialects.core.faults import FaultError
 from gateway.config.subaccounts import SubAccount
 from gateway.upstream.discovery import Get
+from gateway.upstream.single_flight import SingleFlight
 
 _log = logging.getLogger("sap_ai_proxy.catalogue")
 
@@ -93,7 +94,7 @@ class Catalogue:
 
     *clock* is any seconds that only grow; *every* is after how many of them a subaccount is asked again, 0 for never.
     Holds no lock: there is one value for each subaccount, replaced in one step by the thread that asks it. Whoever
-    finds it due meanwhile waits for the same answer: `setdefault` is one step.
+    finds it due meanwhile waits for the same answer.
     """
 
     def __init__(
@@ -103,24 +104,15 @@ class Catalogue:
         self._clock = clock
         self._every = every or math.inf
         self._looks = {account.name: _Look(-math.inf) for account in subaccounts}
-        self._asked: dict[str, Future[None]] = {}
-        """Ends with the look-up that is under way, for each subaccount that is asked."""
+        self._flight = SingleFlight[str, None]()
+        """By the name of the subaccount that is asked."""
         self._merged: tuple[list[_Look], Models] = ([], {})
         """What was made of all looks, and of which."""
 
     def look_up(self, subaccount: SubAccount) -> Models:
         """Give the models of *subaccount*, asked for where that is due; none where it was never answered."""
-        name, mine = subaccount.name, Future[None]()
-        asked = self._asked.setdefault(name, mine)
-        if asked is not mine:
-            asked.result()
-        else:
-            try:
-                self._look(subaccount)
-            finally:
-                del self._asked[name]
-                mine.set_result(None)
-        return self._looks[name].models
+        self._flight(subaccount.name, partial(self._look, subaccount))
+        return self._looks[subaccount.name].models
 
     def _look(self, subaccount: SubAccount) -> None:
         """Ask a subaccount if that is due; whatever goes wrong, what it listed before is kept."""

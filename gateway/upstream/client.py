@@ -12,13 +12,14 @@ from dialects.core.upstream_errors import fault_from, reason
 from dialects.framing.json_text import dumps
 from gateway.http.request_ids import REQUEST_ID
 from gateway.requests.lifetime import Lifetime
-from gateway.upstream.management import ManagementClient
+from gateway.upstream.management import Answer, ManagementClient
 from gateway.upstream.stream_reader import StreamReader
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Call, Transport
 from routing.attempts import Attempt
 from routing.endpoint import Endpoint
 from routing.policy import Timeouts
+from routing.protocols import ProtocolHandler
 
 _log = logging.getLogger("sap_ai_proxy.upstream")
 
@@ -71,6 +72,16 @@ class AICoreClient:
         with closing(reader):
             answer = reader.read()
             return reader.status, answer
+
+    def ask_nothing(self, endpoint: Endpoint, protocol: ProtocolHandler, timeout: float = 15.0) -> Answer:
+        """Post an empty body where *endpoint* is asked in *protocol*, and give the answer; blocks.
+
+        A model that is reached refuses it before it generates anything.
+        """
+        url = protocol.build_endpoint_for(endpoint.url, endpoint.backend, {}, stream=False)
+        identity = self._identity(endpoint, self._tokens[endpoint.subaccount].token())
+        said = {**identity, "Content-Type": "application/json", **protocol.headers(stream=False)}
+        return self._management.post(url, said, b"{}", timeout)
 
     def probe(self, endpoint: Endpoint, timeout: float = 5.0) -> int:
         """Ask whether *endpoint* answers at all, and with which HTTP status; blocks."""

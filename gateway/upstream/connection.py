@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 from gateway.requests.lifetime import Clock, Interest
 from gateway.upstream.background import Task, is_out_of_descriptors
 from gateway.upstream.steps import Pause, Steps, waiting_for
+from gateway.upstream.unreachable import ProxyRefusedError, Unreachable, unreachable
 
 READ_SIZE = 64 * 1024
 _FIRST_PART = 16 * 1024
@@ -247,6 +248,11 @@ class Route:
     context: Callable[[], ssl.SSLContext]
     """Gives what TLS needs to know."""
 
+    def unreachable(self, error: Exception) -> Unreachable:
+        """Find out why the target was not reached, from the *error* of connecting."""
+        proxy = f"{self.proxy.host}:{self.proxy.port}" if self.proxy is not None else ""
+        return unreachable(error, f"{self.target.host}:{self.target.port}", proxy)
+
 
 def connect(route: Route, resolver: Resolver, clock: Clock) -> Steps[Connection]:
     """Connect to a target, by one of its addresses after the other.
@@ -312,7 +318,7 @@ def _tunnelled(sock: socket.socket, route: Route, until: float) -> Steps[None]:
                 raise OSError("the proxy broke off")
             head += data
     if not _TUNNEL_STANDS.match(head) or not head.endswith(b"\r\n\r\n"):
-        raise OSError("the proxy refuses")
+        raise ProxyRefusedError(head.partition(b"\r\n")[0].decode("latin-1"))
 
 
 def _handshaken(sock: ssl.SSLSocket, until: float) -> Steps[None]:

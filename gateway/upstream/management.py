@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -27,6 +27,7 @@ from gateway.config.service_keys import CertificateFiles, CertificateText, Secre
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
 from gateway.upstream.connection import KEEP_ALIVE
 from gateway.upstream.tokens import Token
+from gateway.upstream.unreachable import Reason, Unreachable, host_of, unreachable
 
 _log = logging.getLogger("sap_ai_proxy.management")
 
@@ -57,6 +58,19 @@ _PAUSES: Final[Mapping[int, float]] = {
 }
 _LOST = 2.0
 """The same factor, after the connection failed."""
+
+_LASTING: Final = frozenset(
+    {
+        Reason.CLIENT_CERTIFICATE_REFUSED,
+        Reason.CLIENT_CERTIFICATE_UNUSABLE,
+        Reason.EXPIRED,
+        Reason.NO_TLS,
+        Reason.OTHER_HOST,
+        Reason.PROXY_PASSWORD,
+        Reason.UNTRUSTED,
+    }
+)
+"""Why a server is not reached, and will not be in a second either."""
 
 _HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "sap-ai-core-llm-proxy"}
 """What every request says, unless it says otherwise."""
@@ -124,7 +138,7 @@ class ManagementClient:
         return self._send(self._session, "GET", url, (timeout, timeout), headers)
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float = 15.0) -> Answer:
-        """Send one management request that makes something; it is never repeated: it may have been heard."""
+        """Send one request that may make something; it is never repeated: it may have been heard."""
         return self._send(self._session, "POST", url, (timeout, timeout), headers, body)
 
     def head(self, url: str, headers: Mapping[str, str], timeout: float = 5.0) -> int:
@@ -171,13 +185,18 @@ class ManagementClient:
         headers: Mapping[str, str],
         body: Mapping[str, str] | bytes | None = None,
     ) -> Answer:
-        """Send one request and read the answer; a redirect is refused, since it would carry a token elsewhere."""
+        """Send one request, *body* as a form or as it is, and read the answer.
+
+        A redirect is refused, since it would carry a token elsewhere.
+        """
         until = self._clock() + _LONGEST
-        with _as_faults():
+        with _as_faults(host_of(url), host_of(self._proxy.reveal()) if self._proxy else ""):
             response = session.request(
                 method, url, headers=headers, data=body, timeout=timeouts, stream=True, allow_redirects=False
             )
         with response:
+            if response.status_code == requests.codes.proxy_authentication_required:
+                raise FaultError(replace(_UNREACHABLE, cause=Unreachable(Reason.PROXY_PASSWORD, host_of(url))))
             if 300 <= response.status_code < 400:
                 raise FaultError(_REDIRECT)
             return Answer(response.status_code, response.headers, self._body(response, until))
@@ -202,8 +221,7 @@ class ManagementClient:
         try:
             answer = self._ask_for_token(key)
         except FaultError as error:
-            known = error.fault is not _NO_PLACE_FOR_CERTIFICATE
-            return _Stumble(error.fault, _PAUSE * _LOST**tries if known else None)
+            return _Stumble(error.fault, _PAUSE * _LOST**tries if _may_pass(error.fault) else None)
         if answer.status == requests.codes.ok:
             return _token(answer.body)
         pause = _pause(answer.status, answer.headers, tries)
@@ -240,16 +258,25 @@ class _NoCookies(RequestsCookieJar):
 
 
 @contextmanager
-def _as_faults() -> Iterator[None]:
-    """Turn every error before the headers into a fault that names no host."""
+def _as_faults(host: str, proxy: str) -> Iterator[None]:
+    """Turn every error before the headers into a fault whose message names no host; its cause does."""
     try:
         yield
     except requests.ConnectTimeout:
-        raise FaultError(_NO_CONNECTION_IN_TIME) from None
+        cause = Unreachable(Reason.TIMED_OUT, proxy or host, is_proxy=bool(proxy))
+        raise FaultError(replace(_NO_CONNECTION_IN_TIME, cause=cause)) from None
     except requests.Timeout:
-        raise FaultError(_NO_ANSWER_IN_TIME) from None
+        raise FaultError(replace(_NO_ANSWER_IN_TIME, cause=Unreachable(Reason.SILENT, host))) from None
     except (requests.RequestException, HTTPError, OSError) as error:
-        raise FaultError(OUT_OF_DESCRIPTORS if _is_ours(error) else _UNREACHABLE) from None
+        if _is_ours(error):
+            raise FaultError(OUT_OF_DESCRIPTORS) from None
+        raise FaultError(replace(_UNREACHABLE, cause=unreachable(error, host, proxy))) from None
+
+
+def _may_pass(fault: Fault) -> bool:
+    """Whether it makes sense to ask for a token again after *fault*."""
+    lasts = isinstance(fault.cause, Unreachable) and fault.cause.reason in _LASTING
+    return fault is not _NO_PLACE_FOR_CERTIFICATE and not lasts
 
 
 def _is_time_out(error: Exception) -> bool:

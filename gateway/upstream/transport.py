@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -348,10 +349,11 @@ class Call:
     def _connected(self) -> Steps[Connection]:
         try:
             return (yield from connect(self._route, self._resolver, self._clock))
-        except TimeoutError:
-            raise FaultError(_NO_CONNECTION_IN_TIME) from None
         except (OSError, ValueError) as error:
-            raise FaultError(OUT_OF_DESCRIPTORS if is_out_of_descriptors(error) else _UNREACHABLE) from None
+            if is_out_of_descriptors(error):
+                raise FaultError(OUT_OF_DESCRIPTORS) from None
+            fault = _NO_CONNECTION_IN_TIME if isinstance(error, TimeoutError) else _UNREACHABLE
+            raise FaultError(replace(fault, cause=self._route.unreachable(error))) from None
 
     def _asked(self, connection: Connection) -> Steps[bool]:
         """Send the request and read the head; say whether the connection was alive. Raises `FaultError`."""

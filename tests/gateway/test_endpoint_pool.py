@@ -3,16 +3,20 @@
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from dialects.core.faults import Fault, FaultError, FaultKind
+from gateway.config.schema import Filters
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.endpoint_pool import EndpointPool
+from gateway.upstream.discovery import Orchestration
 from routing.availability import NoEndpointError
 from routing.events import EventPublisher, PoolsChanged, RoutingEvent
 from routing.load_balancer import LoadBalancer
@@ -69,11 +73,16 @@ def fleet_of(
     policy: Policy = QUIET,
     patience: float = 5.0,
     stop: threading.Event | None = None,
+    orchestration: Orchestration | None = None,
+    filters: Filters | None = None,
 ) -> tuple[EndpointPool, LoadBalancer, list[RoutingEvent]]:
-    settings = Settings({each.name: each for each in accounts}, policy=policy)
+    settings = Settings({each.name: each for each in accounts}, policy=policy, filters=filters or Filters())
     heard: list[RoutingEvent] = []
     balancer = LoadBalancer({}, policy=policy, events=EventPublisher([heard.append]))
-    fleet = EndpointPool(settings, balancer, listing, lambda _: 200, lambda: 0.0, patience=patience, stop=stop)
+    fleet = EndpointPool(
+        settings, balancer, listing, lambda _: 200, lambda: 0.0,
+        patience=patience, stop=stop, orchestration=orchestration,
+    )  # fmt: skip
     return fleet, balancer, heard
 
 
@@ -140,6 +149,44 @@ def test_pools_that_are_as_they_were_are_left_alone() -> None:
     fleet.refresh()
 
     assert len([event for event in heard if isinstance(event, PoolsChanged)]) == 1
+
+
+class SeenFilters(Filters):
+    """Admits all models, and notes which are asked for."""
+
+    seen: list[str] = Field(default_factory=list)
+
+    def admits(self, model: str) -> bool:
+        self.seen.append(model)
+        return True
+
+
+def test_pools_are_put_together_again_only_where_what_is_known_has_changed() -> None:
+    listing, filters = Listing(eu={"d1": "gpt"}, us={"d5": "o3"}), SeenFilters()
+    accounts = account("eu", discovery=True), account("us", discovery=True)
+    fleet, _, _ = fleet_of(listing, *accounts, filters=filters)
+    fleet.refresh()
+    filters.seen.clear()
+    fleet.refresh()
+    same = [*filters.seen]
+    listing.listed["us"] = {"d6": "o4"}
+    fleet.refresh()
+
+    assert (same, sorted(filters.seen)) == ([], ["gpt", "o4"])
+
+
+def test_however_many_subaccounts_there_are_no_listing_waits_for_a_catalogue() -> None:
+    names, let_go = [f"eu{number}" for number in range(40)], threading.Event()
+    listing = Listing(**{name: {"d1": name} for name in names})
+    hangs = Orchestration(ask=lambda _: let_go.wait(PATIENCE))
+    fleet, balancer, _ = fleet_of(listing, *(account(name, discovery=True) for name in names), orchestration=hangs)
+    with ThreadPoolExecutor(1) as thread:
+        refreshed = thread.submit(fleet.refresh)
+        until(lambda: len(served(balancer)) == len(names))
+        meanwhile = [*served(balancer)], fleet.unlisted().subaccounts, refreshed.done()
+        let_go.set()
+
+    assert meanwhile == (names, (), False)
 
 
 def test_what_is_not_listed_any_more_is_not_served_any_more() -> None:
@@ -227,6 +274,20 @@ def test_deployments_are_looked_up_again_and_again_until_it_is_told_to_stop() ->
 
     assert not any(thread.name in {"discovery", "health-checker"} for thread in begun)
     assert asked == len(listing.asked)
+
+
+def test_a_stop_that_comes_while_it_starts_is_not_lost() -> None:
+    stop = threading.Event()
+
+    def get(*_: Any) -> Any:
+        stop.set()
+        return {"count": 0, "resources": []}
+
+    fleet, _, _ = fleet_of(get, account("eu", discovery=True), policy=replace(QUIET, discovery_interval=9), stop=stop)
+    fleet.start()
+
+    assert stop.is_set()
+    fleet.stop()
 
 
 def test_a_configured_deployment_that_does_not_run_is_taken_out_of_the_choice() -> None:

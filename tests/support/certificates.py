@@ -36,8 +36,9 @@ def certificate(
     *,
     addresses: Sequence[str] = ("127.0.0.1",),
     hosts: Sequence[str] = ("localhost",),
+    ends: datetime | None = None,
 ) -> Certificate:
-    """Make a key and a certificate, signed by *issuer* or by itself."""
+    """Make a key and a certificate that *ends* then, or tomorrow, signed by *issuer* or by itself."""
     private = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -50,8 +51,8 @@ def certificate(
         .issuer_name(issuer.subject if issuer else subject)
         .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(min(now, ends or now) - timedelta(days=1))
+        .not_valid_after(ends or now + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from gateway.cli.commands.options import config_option
-from gateway.cli.connect.tool import KEY_VARIABLE
+from gateway.cli.commands.options import complete_tools, config_option, key_option, url_option
 
 
 class _ConnectCommand(click.Command):
@@ -23,11 +22,11 @@ class _ConnectCommand(click.Command):
 
 
 @click.command(cls=_ConnectCommand)
-@click.argument("tool", required=False)
+@click.argument("tool", required=False, shell_complete=complete_tools)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS...]")
 @config_option
-@click.option("--url", help="Where the proxy is, instead of the config file's host and port.")
-@click.option("--key", envvar=KEY_VARIABLE, show_envvar=True, help="A key of it, instead of the config file's first.")
+@url_option
+@key_option
 @click.option("--print", "action", flag_value="print", help="Say what to set; the default.")
 @click.option(
     "--write", "action", flag_value="write", help="Write it into the tool's own settings, with a copy beside."

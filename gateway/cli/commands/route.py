@@ -1,15 +1,16 @@
 """``sap-ai-proxy route``."""
 
+import json
 from contextlib import closing
 from pathlib import Path
 
 import click
 
-from gateway.cli.commands.options import config_option
+from gateway.cli.commands.options import complete_models, config_option, json_option
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_models)
 @config_option
 @click.option(
     "--client",
@@ -25,12 +26,16 @@ from gateway.cli.commands.options import config_option
     show_default=True,
     help="How many requests to choose for.",
 )
+@json_option
 @click.pass_context
-def route(context: click.Context, model: str, config: Path | None, client: str, times: int) -> None:
+def route(context: click.Context, /, model: str, config: Path | None, client: str, times: int, as_json: bool) -> None:
     """Say where requests for MODEL would go, and why. No model is asked."""
+    from dataclasses import asdict
+
     from gateway.cli.configuration import load_settings, required_file
     from gateway.cli.messages import fail, warn
-    from gateway.cli.route import explain, looked_up
+    from gateway.cli.route import explain, looked_up, render
+    from gateway.cli.terminal import Space, output
     from gateway.upstream.management import ManagementClient
 
     settings = load_settings(required_file(config or context.obj))
@@ -38,6 +43,11 @@ def route(context: click.Context, model: str, config: Path | None, client: str, 
         found = looked_up(settings, management)
         warn([f"the deployments of {name} cannot be listed: {why}" for name, why in found.failed.items()])
         try:
-            click.echo(explain(found.settings, model, client, times, found.failed, found.successors))
+            said = explain(found.settings, model, client, times, found.failed, found.successors)
         except ValueError as error:
             fail(str(error))
+    if as_json:
+        click.echo(json.dumps(asdict(said), indent=2))
+    else:
+        console = output()
+        console.print(render(said, is_utf=Space.of(console, scrolls=True).is_utf))

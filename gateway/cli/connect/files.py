@@ -16,7 +16,8 @@ COPY: Final = ".before-sap-ai-proxy"
 """What the name of a copy ends in. A copy of nothing means that there was no file."""
 UNDONE: Final = ".undone-sap-ai-proxy"
 """What the name of a file ends in that had changed since, and was replaced by its copy."""
-_PRIVATE: Final = 0o600
+PRIVATE: Final = 0o600
+"""The mode of what its owner alone may read."""
 _PLAIN: Final = re.compile(r"[\w.:/@+-]*")
 
 
@@ -36,8 +37,8 @@ def write(files: Sequence[SettingsFile]) -> list[str]:
             copy = path.with_name(path.name + COPY)
             is_ours = not copy.exists() or _is_as_written(path, copy)
             if not copy.exists():
-                _replace(copy, before or "", _PRIVATE if before is None else path.stat().st_mode & 0o777)
-            _replace(path, after, _PRIVATE)
+                replace_file(copy, before or "", PRIVATE if before is None else path.stat().st_mode & 0o777)
+            replace_file(path, after, PRIVATE)
             written_at = path.stat().st_mtime_ns if is_ours else 0
             os.utime(copy, ns=(written_at, written_at))
             said.append(f"wrote {path} (as it was: {copy.name})")
@@ -137,12 +138,12 @@ def _read(path: Path) -> str | None:
         raise ConnectError(f"{path} is not written: it is no UTF-8") from None
 
 
-def _replace(path: Path, text: str, mode: int) -> None:
-    """Write a file beside its place and move it there, so that nobody sees half of it."""
+def replace_file(path: Path, text: str, mode: int = PRIVATE) -> None:
+    """Write a file beside its place and move it there, so that nobody sees half of it; raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as file:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "wb") as file:
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())

@@ -60,8 +60,8 @@ async function send() {
   } catch (error) {
     if (stopper.signal.aborted) progress.end("Stopped.");
     else {
-      progress.end("No answer.");
-      complain(error instanceof ApiError ? error.message : "The answer broke off.", null);
+      progress.end(progress.hasBegun ? "The answer broke off." : "No answer.");
+      complain(error instanceof ApiError ? error.message : "The connection to the proxy broke off.", null);
     }
   } finally {
     stopper.abort(); // A stream that was not read to its end is let go.
@@ -107,6 +107,10 @@ class Progress {
     const text = delta.content || delta.refusal;
     if (text) this.#add(text);
     else if (delta.reasoning_content && !this.#first) say("The model is thinking…");
+  }
+
+  get hasBegun() {
+    return this.#first > 0;
   }
 
   end(state) {

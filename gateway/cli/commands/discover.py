@@ -1,0 +1,49 @@
+"""``sap-ai-proxy discover``."""
+
+from pathlib import Path
+
+import click
+
+from gateway.cli.commands.options import config_option, json_option
+
+
+@click.command()
+@config_option
+@json_option
+@click.option(
+    "--write", is_flag=True, help="Add to the config file what runs and is not served; a copy stays beside it."
+)
+@click.pass_context
+def discover(context: click.Context, config: Path | None, *, as_json: bool, write: bool) -> None:
+    """Say what runs where in SAP AI Core, and what of it is served. Exits with 1 if not all could be looked at."""
+    import json
+    import os
+    from contextlib import closing
+
+    from gateway.cli.config_draft import ConfigDraft
+    from gateway.cli.configuration import load_settings, required_file
+    from gateway.cli.discover import add_to, show, take_inventory
+    from gateway.cli.messages import CommandError, fail, say, warn
+    from gateway.upstream.management import ManagementClient
+
+    path = required_file(config or context.obj)
+    settings = load_settings(path, warns=False)
+    with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as client:
+        found = take_inventory(settings, client)
+    if as_json:
+        deployments = [each.as_json for each in found.deployments]
+        click.echo(json.dumps({"deployments": deployments, "failures": found.failures}, indent=2))
+    else:
+        show(found)
+    warn(found.failures)
+    if write:
+        if path is None:
+            fail("There is no config file to write to: `sap-ai-proxy init` makes one.")
+        try:
+            draft = ConfigDraft(path, os.environ)
+            said = list(add_to(draft, found.deployments))
+            for line in (*said, *(draft.write() if draft.changes else [f"{path} stays as it is"])):
+                say(line)
+        except CommandError as error:
+            fail(f"{error}.", code=1)
+    context.exit(1 if found.failures else 0)

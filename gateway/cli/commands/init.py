@@ -1,0 +1,68 @@
+"""``sap-ai-proxy init``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli.commands.options import config_option
+
+
+@click.command()
+@config_option
+@click.option(
+    "-k",
+    "--service-key",
+    metavar="FILE",
+    help='File of the service key from the BTP cockpit; "-" is standard input, "env" where SAP\'s SDKs find it.',
+)
+@click.option("--name", help="What the subaccount is called in the config file; by default as in the BTP cockpit.")
+@click.option(
+    "-g", "--resource-group", "groups", multiple=True, metavar="NAME", help="A resource group to serve; repeatable."
+)
+@click.option(
+    "--deploy",
+    multiple=True,
+    metavar="MODEL",
+    help='Create a deployment of it, if there is none; "orchestration" serves all models, "none" creates nothing.',
+)
+@click.option(
+    "--wait", type=click.FloatRange(0), default=1200, show_default=True, help="Seconds to wait for a new deployment."
+)
+@click.option("--proxy", metavar="URL", help="An HTTP proxy on the way to SAP AI Core; it is written to the file.")
+@click.option("-y", "--yes", is_flag=True, help="Answer questions by their defaults, and yes where it costs.")
+@click.option("--dry-run", is_flag=True, help="Show the file, without its secrets; write and create nothing.")
+@click.pass_context
+def init(context: click.Context, /, config: Path | None, *, yes: bool, **given: Any) -> None:
+    """Make the config file from a service key of SAP AI Core: what is not said is asked.
+
+    Run again, it adds a subaccount, or another resource group, and keeps the rest of the file.
+    """
+    import os
+    import secrets
+    import sys
+    import time
+
+    from gateway.cli.configuration import DEFAULT_CONFIG
+    from gateway.cli.init.flow import Init, Options, Surroundings
+    from gateway.cli.messages import CommandError, fail
+    from gateway.cli.questions import Questions, Stopped
+    from gateway.config.service_keys import home_folder
+
+    path = config or context.obj or DEFAULT_CONFIG
+    options = Options(path, **given)
+    around = Surroundings(
+        os.environ, home_folder(), sys.stdin.read, lambda: f"sk-{secrets.token_urlsafe(32)}", time.sleep
+    )
+    done = "nothing was written"
+    try:
+        run = Init(options, Questions(takes_defaults=yes), around)
+        try:
+            context.exit(run.run())
+        finally:
+            done = run.done
+    except CommandError as error:
+        fail(f"{error}.", code=1)
+    except (KeyboardInterrupt, Stopped):
+        click.echo()
+        fail(f"Stopped: {done}.", code=130)

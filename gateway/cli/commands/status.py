@@ -1,0 +1,52 @@
+"""``sap-ai-proxy status``."""
+
+import json
+from pathlib import Path
+
+import click
+
+from gateway.cli.commands.options import config_option, json_option, key_option, url_option
+
+
+@click.command()
+@config_option
+@url_option
+@key_option
+@click.option("--once", is_flag=True, help="Print it once, also on a terminal.")
+@json_option
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 3600),
+    default=1.0,
+    show_default=True,
+    help="How many seconds pass between two looks.",
+)
+@click.pass_context
+def status(
+    context: click.Context, /, config: Path | None, url: str | None, key: str | None, interval: float, **flags: bool
+) -> None:
+    """Show how a running proxy is: its models, deployments, circuits, cooldowns and latest decisions.
+
+    On a terminal it goes on until q or Ctrl-C; elsewhere it is printed once. Exits with 1 if there is no proxy.
+    """
+    from gateway.cli.keyboard import Keyboard
+    from gateway.cli.messages import fail
+    from gateway.cli.running_proxy import RunningProxyError, running_proxy
+    from gateway.cli.status.live import StatusReader, watch
+    from gateway.cli.status.screen import render
+    from gateway.cli.status.view import as_json, view_of
+    from gateway.cli.terminal import Screen, Space, can_show_screens, output
+
+    console = output()
+    try:
+        read = StatusReader(running_proxy(config or context.obj, url, key))
+        first = read()
+    except RunningProxyError as error:
+        fail(f"{error}.", code=1)
+    if flags["as_json"]:
+        click.echo(json.dumps(as_json(view_of(first)), indent=2))
+    elif flags["once"] or not can_show_screens(console):
+        console.print(render(view_of(first), Space.of(console, scrolls=True)))
+    else:
+        with Screen(console) as screen, Keyboard() as keyboard:
+            watch(read, screen.show, lambda: Space.of(console, scrolls=False), keyboard.wait, first, interval)

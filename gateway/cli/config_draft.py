@@ -1,0 +1,106 @@
+"""A config file as it is about to be written: what is in it, and what commands set beside that."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.cli.connect.files import replace_file, write
+from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
+from gateway.cli.messages import CommandError
+from gateway.config.mistakes import ServiceKeyError
+from gateway.config.service_keys import home_folder, load_json
+from gateway.config.settings import Settings, SettingsError, load
+
+SUBACCOUNTS: Final = "subAccounts"
+TOKENS: Final = "secret_authentication_tokens"
+MASKED: Final = "…"
+_SECRETS: Final = frozenset({TOKENS, "secret_signing_keys", "clientsecret", "key", "certificate", "proxy"})
+"""The keys of a config file, and of a service key in it, whose values nobody is shown."""
+
+
+class ConfigDraft:
+    """The config file at *path*, which need not be there yet; nothing is changed before `write`."""
+
+    def __init__(self, path: Path, env: Mapping[str, str]) -> None:
+        self.path = path
+        self._env = env
+        self._edits: dict[tuple[str, ...], object] = {}
+        self.is_new = not path.exists()
+        self.content = {} if self.is_new else _content(path)
+
+    @property
+    def subaccounts(self) -> Mapping[str, Mapping[str, Any]]:
+        """The subaccounts of the file, as they are written there."""
+        listed = self.content.get(SUBACCOUNTS)
+        return (
+            {name: each for name, each in listed.items() if isinstance(each, dict)} if isinstance(listed, dict) else {}
+        )
+
+    def settings(self) -> Settings | None:
+        """Load what is in the file; None where it has no subaccount yet. Raises `CommandError` if it has mistakes."""
+        if not self.content.get(SUBACCOUNTS):
+            return None
+        try:
+            return load(self.path, self._env, home_folder())
+        except SettingsError as error:
+            first, *others = str(error).splitlines()
+            more = f" (and {len(others)} more: `sap-ai-proxy check` lists all)" if others else ""
+            raise CommandError(f"{first}{more}; put that right first") from None
+
+    def set(self, place: tuple[str, ...], value: object) -> None:
+        """Set a value where the keys of *place* lead."""
+        self._edits[place] = value
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything would be different."""
+        return self.is_new or merged(self.content, self._edits) != self.content
+
+    def masked(self) -> str:
+        """Show the whole file as it would be, without secrets."""
+        return json.dumps(_masked(merged(self.content, self._edits)), indent=2, ensure_ascii=False)
+
+    def ensure_writable(self) -> None:
+        """Raise `CommandError` if the file could not be written."""
+        folder = self.path.resolve().parent
+        while not folder.exists():
+            folder = folder.parent
+        if not os.access(folder, os.W_OK):
+            raise CommandError(f"{self.path} cannot be written: {folder} may not be written to; give --config FILE")
+
+    def write(self) -> list[str]:
+        """Write the file, for its owner alone, with a copy of what was there beside it; say what was done."""
+        try:
+            if not self.is_new:
+                return write([SettingsFile(self.path, Format.JSON, self._edits)])
+            text = json.dumps(merged({}, self._edits), indent=2, ensure_ascii=False)
+            replace_file(self.path.resolve(), f"{text}\n")
+        except ConnectError as error:
+            raise CommandError(str(error)) from None
+        except OSError as error:
+            raise CommandError(f"{self.path} cannot be written: {error.strerror}") from None
+        return [f"wrote {self.path}"]
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = load_json(path)
+    except ServiceKeyError as error:
+        raise CommandError(f"{error}; put that right first, or give another --config FILE") from None
+    if not isinstance(content, dict):
+        raise CommandError(f"{path} is no object of JSON; put that right first, or give another --config FILE")
+    return content
+
+
+def _masked(value: Any, *, secret: bool = False) -> Any:
+    match value:
+        case dict():
+            return {key: _masked(each, secret=secret or key in _SECRETS) for key, each in value.items()}
+        case list():
+            return [_masked(each, secret=secret) for each in value]
+        case str() if secret:
+            return MASKED
+        case _:
+            return value

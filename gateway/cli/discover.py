@@ -1,0 +1,167 @@
+"""What runs where in the subaccounts of a config file, and what of it is served."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from dialects.core.conversation import JSON
+from gateway.cli.ai_core import AiCore, ResourceGroup, named
+from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
+from gateway.cli.init.subaccount import free_name, is_same
+from gateway.cli.messages import CommandError
+from gateway.cli.route import looked_up
+from gateway.cli.terminal import Cell, Mark, output, styled, table
+from gateway.config.settings import Settings, pools
+from gateway.config.subaccounts import SubAccount
+from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed
+from gateway.upstream.management import ManagementClient
+
+_IDS: Final = "deployment_ids"
+_UNCONFIGURED: Final = "its resource group is not in the config file"
+_UNLISTED: Final = "it is not in the config file"
+_FILTERED: Final = "model_filters leave it out"
+_KEYS: Final = ("service_key", "service_key_json")
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """One deployment, and what the proxy makes of it."""
+
+    subaccount: str
+    """The subaccount whose key sees it."""
+    group: str
+    listed: Listed
+    served: bool
+    why: str = ""
+    """Why it is not served although it runs."""
+
+    @property
+    def as_json(self) -> JSON:
+        """Write it for programs."""
+        return {
+            "subaccount": self.subaccount,
+            "resource_group": self.group,
+            "model": named(self.listed),
+            "version": self.listed.version or None,
+            "deployment": self.listed.id,
+            "status": self.listed.status,
+            "served": self.served,
+            "why": self.why or None,
+        }
+
+
+@dataclass(slots=True)
+class Inventory:
+    """All that was found, in the order of the config file, and why some of it could not be."""
+
+    deployments: list[Discovered] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def take_inventory(settings: Settings, client: ManagementClient) -> Inventory:
+    """Look into every resource group that the service keys of *settings* may see."""
+    found = Inventory()
+    served = {
+        (endpoint.subaccount, endpoint.deployment)
+        for pool in pools(looked_up(settings, client).settings).values()
+        for endpoint in pool
+    }
+    for tenant in _tenants(settings.subaccounts.values()):
+        ai_core = AiCore(tenant[0].key, client)
+        own = {each.resource_group: each for each in reversed(tenant)}
+        try:
+            ai_core.sign_in()
+            names = [*dict.fromkeys([*(each.resource_group for each in tenant), *(ai_core.resource_groups() or ())])]
+        except CommandError as error:
+            found.failures.append(f"{', '.join(each.name for each in tenant)}: {error}")
+            continue
+        for group in ai_core.look_into(names):
+            if group.failure:
+                found.failures.append(f"{own.get(group.name, tenant[0]).name}: {group.failure}")
+            for each in group.deployments:
+                account = own.get(group.name)
+                name = (account or tenant[0]).name
+                is_served = account is not None and (account.name, each.id) in served
+                why = "" if is_served else _why_not(account, group, each, settings)
+                found.deployments.append(Discovered(name, group.name, each, is_served, why))
+    return found
+
+
+def add_to(draft: ConfigDraft, found: Sequence[Discovered]) -> Iterator[str]:
+    """Set in the config file what runs and is not served; say what is added, or why it cannot be."""
+    ids: dict[tuple[str, str], list[Any]] = {}
+    added: dict[tuple[str, str], str] = {}
+    for each in found:
+        name, section, what = each.subaccount, draft.subaccounts.get(each.subaccount), named(each.listed)
+        if each.why not in (_UNCONFIGURED, _UNLISTED):
+            continue
+        if section is None:
+            yield f"{what} ({each.listed.id}) is not added: {name} is not in {draft.path}"
+        elif each.why == _UNCONFIGURED:
+            if (name, each.group) not in added:
+                new = added[name, each.group] = free_name(f"{name}-{each.group}", {*draft.subaccounts, *added.values()})
+                key = {kind: section[kind] for kind in _KEYS if kind in section}
+                draft.set((SUBACCOUNTS, new), {"resource_group": each.group, **key})
+                yield f"added the subaccount {new}: what runs in the resource group {each.group}"
+        elif each.listed.orchestration:
+            yield f'{what} ({each.listed.id}) is not added: write "discovery": true into {name} to have it served'
+        else:
+            listed = ids.setdefault((name, what), _as_list(section.get(_IDS, {}).get(what, [])))
+            listed.append(each.listed.id)
+            draft.set((SUBACCOUNTS, name, _IDS, what), listed)
+            yield f"added {what} ({each.listed.id}) to {name}"
+
+
+def show(found: Inventory) -> None:
+    """Print what runs where as a table."""
+    out = output()
+    headings = ("", "subaccount", "resource group", "model", "version", "deployment", "status", "served")
+    out.print(table(headings, (_row(each) for each in found.deployments)))
+    running = [each for each in found.deployments if each.listed.status == RUNNING]
+    served = sum(each.served for each in running)
+    out.print(f"{len(found.deployments)} deployments, {len(running)} running, {served} of them served", soft_wrap=True)
+
+
+def _row(each: Discovered) -> tuple[Cell, ...]:
+    mark = Mark.OK if each.served else Mark.NOTE if each.why else Mark.NONE
+    return (
+        mark.on(output()),
+        each.subaccount,
+        each.group,
+        named(each.listed) or "(no model)",
+        each.listed.version,
+        each.listed.id,
+        styled(each.listed.status, "" if each.listed.status == RUNNING else "dim"),
+        "yes" if each.served else f"no: {each.why}" if each.why else "no",
+    )
+
+
+def _tenants(accounts: Iterable[SubAccount]) -> list[list[SubAccount]]:
+    """Put the subaccounts together whose keys open the same tenant."""
+    tenants: list[list[SubAccount]] = []
+    for account in accounts:
+        same = next((each for each in tenants if is_same(each[0].key, account.key)), None)
+        if same is None:
+            tenants.append([account])
+        else:
+            same.append(account)
+    return tenants
+
+
+def _why_not(account: SubAccount | None, group: ResourceGroup, each: Listed, settings: Settings) -> str:
+    """Say why a deployment is not served; nothing of one that could not be."""
+    if each.status != RUNNING:
+        return ""
+    if each.id in group.elsewhere:
+        return ELSEWHERE
+    if not group.can_be_asked(each):
+        return "it runs no model"
+    if each.model and not settings.filters.admits(each.model):
+        return _FILTERED
+    if account is None:
+        return _UNCONFIGURED
+    return "orchestration serves no model that is not left out" if account.discovery else _UNLISTED
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [value]

@@ -1,0 +1,1 @@
+"""``sap-ai-proxy init``: from a service key to a config file."""

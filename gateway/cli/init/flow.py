@@ -1,0 +1,376 @@
+"""From a service key to a config file that is served: what `sap-ai-proxy init` asks, and what it does then."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from gateway.cli import check as checking
+from gateway.cli.ai_core import AiCore, ResourceGroup, named
+from gateway.cli.config_draft import TOKENS, ConfigDraft
+from gateway.cli.configuration import DEFAULT_CONFIG, load_settings, reachable_url
+from gateway.cli.init import subaccount
+from gateway.cli.init.deploying import Start, already, deployable, wait_until_running
+from gateway.cli.init.service_key import GivenKey, as_name, is_whole, of_environment, read_key, read_key_file
+from gateway.cli.messages import CommandError, say
+from gateway.cli.questions import Questions, Stopped
+from gateway.cli.terminal import Mark, output, progress, styled, table
+from gateway.config.mistakes import ServiceKeyError
+from gateway.config.service_keys import Found, Secret, find
+from gateway.config.settings import Settings
+from gateway.config.subaccounts import DEFAULT, SubAccount
+from gateway.served_models import day
+from gateway.upstream.catalogue import CatalogueModel
+from gateway.upstream.discovery import ORCHESTRATION
+from gateway.upstream.management import ManagementClient
+from gateway.upstream.provisioning import Deployable
+
+NOTHING: Final = "none"
+"""What is deployed where nothing is to be."""
+_COSTS: Final = "SAP bills what is asked of it, and some models for as long as they run. Create it?"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says; what is None or empty is asked for where that is needed."""
+
+    config: Path
+    service_key: str | None = None
+    """A file, "-" for standard input, "env", or the key itself."""
+    name: str | None = None
+    groups: tuple[str, ...] = ()
+    deploy: tuple[str, ...] = ()
+    wait: float = 1200.0
+    """Seconds for which a new deployment is waited for."""
+    proxy: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where the command runs: its environment, its input, and what makes keys and lets time pass."""
+
+    env: Mapping[str, str]
+    home: Path | None
+    read_input: Callable[[], str]
+    new_key: Callable[[], str]
+    pause: Callable[[float], object]
+    today: Callable[[], date] = day
+
+
+class Init:
+    """One run of the command; `done` says how far it came, for whoever stops it."""
+
+    def __init__(self, options: Options, questions: Questions, around: Surroundings) -> None:
+        self._options = options
+        self._questions = questions
+        self._around = around
+        self._draft = ConfigDraft(options.config, around.env)
+        self._out = output()
+        self.done = "nothing was written"
+
+    def run(self) -> int:
+        """Ask, write and check; give the exit code. Raises `CommandError` and `Stopped`."""
+        settings = self._draft.settings()
+        known = settings.subaccounts if settings else {}
+        if not self._options.dry_run:
+            self._draft.ensure_writable()
+        given = self._service_key()
+        with ExitStack() as owned:
+            client = owned.enter_context(closing(self._client(settings)))
+            ai_core = AiCore(given.key, client)
+            ai_core.sign_in()
+            self._good("the service key gets an access token")
+            groups = self._groups(ai_core)
+            chosen = self._chosen(groups)
+            entries = subaccount.entries(given, tuple(each.name for each in chosen), self._options.name, known)
+            wanted = self._wanted(ai_core, chosen)
+            file = self._put(given, entries, known)
+            if self._options.dry_run:
+                self._show(file, wanted)
+                return 0
+            starts = self._deploy(ai_core, chosen, wanted)
+            self._write(file, starts)
+            if not self._wait(ai_core, starts):
+                return 1 if self._options.wait else 0
+            return self._check(client)
+
+    # What is asked
+
+    def _service_key(self) -> GivenKey:
+        """Read the service key from where it is said to be, or ask for it."""
+        env, said = self._around.env, self._options.service_key
+        if said is not None:
+            return self._read(said)
+        found = self._found()
+        if found is not None and self._is_meant(found):
+            self._good(f"the service key is taken from {found.source}")
+            return of_environment(found)
+
+        def read(text: str) -> GivenKey:
+            if not text or text.startswith("{"):
+                text = self._questions.pasted("Paste it now:", text and text + "\n", is_whole)
+            try:
+                return read_key(text, env) if text.lstrip().startswith("{") else self._read(text)
+            except CommandError as error:
+                raise ValueError(str(error)) from None
+
+        question = "File of the service key, from the BTP cockpit (Enter to paste it unseen)"
+        default = None if self._questions.takes_defaults else ""
+        return self._questions.text(question, "the service key: give it with --service-key FILE", default, read)
+
+    def _is_meant(self, found: Found) -> bool:
+        """Tell whether a service key that SAP's own tools would find is the one; without a terminal it is."""
+        question = f"There is a service key in {found.source}. Use it?"
+        return not self._questions.can_ask or self._questions.confirm(question, "--service-key env", default=True)
+
+    def _read(self, said: str) -> GivenKey:
+        env = self._around.env
+        match said:
+            case "-":
+                return read_key(self._around.read_input(), env)
+            case "env":
+                found = self._found(must_be=True)
+                if found is None:
+                    raise CommandError("there is no service key in the environment; give --service-key FILE")
+                return of_environment(found)
+            case _ if said.lstrip().startswith("{"):
+                return read_key(said, env)
+            case _:
+                return read_key_file(Path(said).expanduser(), env)
+
+    def _found(self, *, must_be: bool = False) -> Found | None:
+        """Look where SAP's own tools do; what cannot be used there matters only to those who mean it."""
+        try:
+            return find(self._around.env, self._around.home)
+        except ServiceKeyError as error:
+            if must_be or not self._questions.can_ask:
+                raise CommandError(f"{error}; correct it, or give --service-key FILE") from None
+            say(f"warning: {error}")
+            return None
+
+    def _groups(self, ai_core: AiCore) -> tuple[ResourceGroup, ...]:
+        """Look into the resource groups that are named, or into all there are, and show what is in them."""
+        names, listed = self._options.groups, ai_core.resource_groups()
+        if listed is None and not names:
+            self._say(Mark.NOTE, "the service key may not list resource groups")
+            default = self._around.env.get("AICORE_RESOURCE_GROUP") or DEFAULT
+            names = (
+                (self._questions.text("Name of the resource group", "it", default, _one_name),)
+                if self._questions.can_ask
+                else (default,)
+            )
+        missing = [each for each in names if listed is not None and each not in listed]
+        if missing:
+            raise CommandError(f"there is no resource group {missing[0]}; there is {', '.join(listed or ())}")
+        groups = ai_core.look_into(names or listed or ())
+        for each in groups:
+            if each.failure and names:
+                raise CommandError(each.failure)
+            if each.failure:
+                self._say(Mark.WRONG, each.failure)
+        readable = tuple(each for each in groups if not each.failure)
+        if not readable:
+            raise CommandError(
+                groups[0].failure if groups else "there is no resource group; create one in the BTP cockpit"
+            )
+        self._out.print(table(("resource group", "model", "version", "deployments", "status"), _rows(readable)))
+        return readable
+
+    def _chosen(self, groups: Sequence[ResourceGroup]) -> tuple[ResourceGroup, ...]:
+        """Ask which resource groups to serve, where that is not said and there are several."""
+        if self._options.groups or len(groups) == 1:
+            return tuple(groups)
+        by_name = {each.name: each for each in groups}
+
+        def read(text: str) -> tuple[ResourceGroup, ...]:
+            names = text.replace(",", " ").split()
+            unknown = [name for name in names if name not in by_name]
+            if unknown or not names:
+                raise ValueError(f"there is no resource group {' or '.join(unknown)}".rstrip())
+            return tuple(by_name[name] for name in dict.fromkeys(names))
+
+        running = [each.name for each in groups if each.running]
+        question = "Which resource groups shall be served (several with blanks between)"
+        missing = "the resource groups to serve: give each with --resource-group NAME"
+        return self._questions.text(question, missing, " ".join(running) or groups[0].name, read)
+
+    def _wanted(self, ai_core: AiCore, chosen: Sequence[ResourceGroup]) -> tuple[Deployable, ...]:
+        """Say what is to be deployed: what the command line names, or what is asked for where nothing runs."""
+        names = self._options.deploy
+        if names == (NOTHING,) or (not names and any(each.running or _starting(each) for each in chosen)):
+            return ()
+        if len(chosen) > 1:
+            raise CommandError(
+                "nothing runs in any of the resource groups"
+                if not names
+                else "--deploy needs one resource group: name it with --resource-group"
+            )
+        catalogue = ai_core.catalogue(chosen[0].name)
+        if names:
+            try:
+                return tuple(deployable(each, catalogue) for each in names)
+            except ValueError as error:
+                raise CommandError(str(error)) from None
+        self._say(Mark.NOTE, f"nothing runs in the resource group {chosen[0].name}")
+        if self._questions.can_ask:
+            self._out.print(
+                table(("model", "by", "tokens", "ends"), _offers(catalogue, self._around.today()), right=("tokens",))
+            )
+
+        def read(text: str) -> tuple[Deployable, ...]:
+            if text == NOTHING:
+                return ()
+            return tuple(deployable(each, catalogue) for each in text.replace(",", " ").split())
+
+        question = f'What shall be deployed (several with blanks between, or "{NOTHING}")'
+        default = None if self._questions.takes_defaults else ORCHESTRATION
+        missing = f"what to deploy, as nothing runs: give it with --deploy MODEL, or --deploy {NOTHING}"
+        return self._questions.text(question, missing, default, read)
+
+    # What is done
+
+    def _put(
+        self, given: GivenKey, entries: Sequence[subaccount.Entry], known: Mapping[str, SubAccount]
+    ) -> subaccount.KeyFile | None:
+        """Put the subaccounts, and a key for callers, into the draft; give the file of the service key."""
+        file = None
+        for each in entries:
+            if not each.is_new and known[each.name].key == given.key:
+                continue
+            file = subaccount.key_file(given, self._draft, as_name(self._options.name or given.subdomain), known)
+            subaccount.put(self._draft, each, file)
+        if file is not None and file.replaces and not self._options.dry_run:
+            question = f"{file.path} holds another service key of this subaccount. Replace it?"
+            if not self._questions.confirm(question, "--yes", default=True):
+                raise Stopped
+        if not (self._draft.content.get(TOKENS) or self._draft.content.get("allow_unauthenticated")):
+            self._draft.set((TOKENS,), [self._around.new_key()])
+        if self._options.proxy:
+            self._draft.set(("upstream", "proxy"), self._options.proxy)
+        return file
+
+    def _show(self, file: subaccount.KeyFile | None, wanted: Sequence[Deployable]) -> None:
+        """Show what would be written and made."""
+        for each in wanted:
+            self._say(Mark.NOTE, f"would create a deployment of {each.name}")
+        if file is not None and file.text:
+            self._say(Mark.NOTE, f"would write {file.path} (the service key)")
+        self._say(Mark.NOTE, f"would write {self._draft.path}:")
+        self._out.print(self._draft.masked(), soft_wrap=True)
+
+    def _deploy(
+        self, ai_core: AiCore, chosen: Sequence[ResourceGroup], wanted: Sequence[Deployable]
+    ) -> tuple[Start, ...]:
+        """Make the deployments that are wanted and not there; give those that are not known to run yet."""
+        starts = [each for each in map(_starting, chosen) if each] if not self._options.deploy else []
+        for what in wanted:
+            group = chosen[0]
+            start = already(group, what)
+            if start is None:
+                if not self._questions.confirm(f"Deploying {what.name}: {_COSTS}", "--yes", default=False):
+                    raise Stopped
+                start = Start(ai_core.deploy(group.name, what), what.name, group.name)
+                self._good(f"{start} is being created in the resource group {group.name}")
+                self.done = f"{start} was created and starts up by itself; nothing was written"
+            elif any(each.id == start.id for each in group.running):
+                self._good(f"{start} runs already")
+                continue
+            starts.append(start)
+        return tuple(starts)
+
+    def _write(self, file: subaccount.KeyFile | None, starts: Sequence[Start]) -> None:
+        """Write the file of the service key and the config file."""
+        if file is not None and (said := file.write()):
+            self._good(said)
+        if self._draft.changes:
+            for said in self._draft.write():
+                self._good(said)
+        else:
+            self._good(f"{self._draft.path} says so already")
+        self.done = f"{self._draft.path} is written"
+        if starts:
+            going = ", ".join(map(str, starts))
+            self.done += f", and will serve {going} once that runs: `{self._command('check')}` says when"
+
+    def _wait(self, ai_core: AiCore, starts: Sequence[Start]) -> bool:
+        """Wait for deployments that start up; whether all of them run."""
+        for each in starts:
+            with progress(self._out) as show:
+                state = wait_until_running(ai_core, each, self._options.wait, show, self._around.pause)
+            if not state.runs:
+                self._say(Mark.NOTE, f"{each} is {state.status} still; {self.done}")
+                return False
+            self._good(f"{each} runs")
+        return True
+
+    def _check(self, client: ManagementClient) -> int:
+        """Check the file that was written, and say what comes next."""
+        settings = load_settings(self._draft.path, self._around.env)
+        report = checking.check(settings, client)
+        self._out.print(checking.render(report), soft_wrap=True)
+        if report.exit_code == 0:
+            url = reachable_url(settings.host, settings.port)
+            rows = (
+                (self._command(""), f"serves on {url}"),
+                (self._command("connect claude"), "then, in another terminal; `connect` alone lists the other tools"),
+            )
+            self._out.print(table(("next", ""), rows))
+        return report.exit_code
+
+    def _client(self, settings: Settings | None) -> ManagementClient:
+        proxy = Secret(self._options.proxy) if self._options.proxy else settings.proxy if settings else None
+        return ManagementClient(proxy=proxy, ca_bundle=settings.ca_bundle if settings else None)
+
+    def _command(self, rest: str) -> str:
+        """Write a command about the config file, as it is typed."""
+        of_config = [] if self._draft.path == DEFAULT_CONFIG else ["--config", str(self._draft.path)]
+        return shlex.join(["sap-ai-proxy", *rest.split(), *of_config])
+
+    def _good(self, text: str) -> None:
+        self._say(Mark.OK, text)
+
+    def _say(self, mark: Mark, text: str) -> None:
+        self._out.print(mark.on(self._out), styled(text, ""), soft_wrap=True)
+
+
+def _rows(groups: Sequence[ResourceGroup]) -> list[tuple[str, ...]]:
+    """Write what is deployed, equal deployments in one row."""
+    rows: list[tuple[str, ...]] = []
+    for group in groups:
+        counts: dict[tuple[str, str, str], int] = {}
+        for each in group.deployments:
+            what = (named(each) or "(no model)", each.version, each.status)
+            counts[what] = counts.get(what, 0) + 1
+        for (model, version, status), count in sorted(counts.items()) or [(("nothing", "", ""), 0)]:
+            rows.append((group.name, model, version, str(count or ""), status))
+    return rows
+
+
+def _offers(catalogue: Sequence[CatalogueModel], today: date) -> list[tuple[str, ...]]:
+    """Write what can be deployed and has not ended by *today*, what serves all models first."""
+    orchestrated = sum(each.orchestration for each in catalogue)
+    offers: list[tuple[str, ...]] = [(ORCHESTRATION, "SAP", "", f"one deployment for {orchestrated or 'all'} models")]
+    for each in catalogue:
+        if each.retirement_date and each.retirement_date < today:
+            continue
+        ends = each.retirement_date.isoformat() if each.retirement_date else ""
+        offers.append((each.name, each.executable, f"{each.context_length or ''}", ends))
+    return offers
+
+
+def _starting(group: ResourceGroup) -> Start | None:
+    """Find a deployment that starts up, where nothing runs yet: it was made by somebody, or before this was stopped."""
+    if group.running:
+        return None
+    found = next((each for each in group.deployments if each.status in ("UNKNOWN", "PENDING")), None)
+    return None if found is None else Start(found.id, named(found) or "(no model)", group.name, is_new=False)
+
+
+def _one_name(text: str) -> str:
+    if not text or len(text.split()) != 1:
+        raise ValueError("write one name")
+    return text

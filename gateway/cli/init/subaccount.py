@@ -1,0 +1,144 @@
+"""The entries of a config file for one service key: their names, and the file that the key lies in."""
+
+import json
+import stat
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
+from gateway.cli.connect.files import PRIVATE, replace_file
+from gateway.cli.init.service_key import GivenKey
+from gateway.cli.messages import CommandError
+from gateway.config.service_keys import ServiceKey
+from gateway.config.subaccounts import SubAccount
+
+_MOST: Final = 1000
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A file for a service key, and what becomes of it."""
+
+    path: Path
+    text: str = ""
+    """What is written to it; nothing if it holds the key already."""
+    replaces: bool = False
+    """Whether another key of the same subaccount is there."""
+
+    def write(self) -> str:
+        """Write it for its owner alone, or keep others out of it; say what was done, nothing if nothing was."""
+        try:
+            if self.text:
+                replace_file(self.path, self.text)
+                return f"wrote {self.path} (the service key; only you can read it)"
+            if self.path.stat().st_mode & _OTHERS:
+                self.path.chmod(PRIVATE)
+                return f"{self.path} can be read by you alone now"
+        except OSError as error:
+            raise CommandError(f"{self.path} cannot be written: {error.strerror}") from None
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One subaccount of the config file: a key, and a resource group of its tenant."""
+
+    name: str
+    group: str
+    is_new: bool
+
+
+def entries(
+    given: GivenKey, groups: tuple[str, ...], name: str | None, known: Mapping[str, SubAccount]
+) -> tuple[Entry, ...]:
+    """Name the subaccounts for resource groups; those that the config file *known* has already keep their names.
+
+    Raises `CommandError` if the *name* that is wanted is that of another subaccount.
+    """
+    taken, made = set(known), []
+    for group in groups:
+        same = [each.name for each in known.values() if each.resource_group == group and is_same(each.key, given.key)]
+        if same and name in (None, *same):
+            made.append(Entry(name or same[0], group, is_new=False))
+            continue
+        wanted = name or given.subdomain
+        wanted = wanted if len(groups) == 1 else f"{wanted}-{group}"
+        if name and wanted in taken:
+            raise CommandError(f"the config file has another subaccount that is called {wanted}; give another --name")
+        wanted = free_name(wanted, taken)
+        taken.add(wanted)
+        made.append(Entry(wanted, group, is_new=True))
+    return tuple(made)
+
+
+def is_same(one: ServiceKey, other: ServiceKey) -> bool:
+    """Tell whether two service keys open the same tenant."""
+    same_tenant = bool(one.tenant) and one.tenant == other.tenant
+    return one.api_url == other.api_url and (same_tenant or one.token_url == other.token_url)
+
+
+def key_file(given: GivenKey, draft: ConfigDraft, name: str, known: Mapping[str, SubAccount]) -> KeyFile | None:
+    """Say which file the key lies in, relative to the config file's folder; None if the environment has it."""
+    folder = draft.path.parent
+    if not given.text:
+        return None
+    if given.file is not None and given.file.resolve().parent == folder.resolve():
+        return KeyFile(folder / given.file.name)
+    if given.file is not None and given.names_files:
+        return KeyFile(given.file.resolve())
+    for other, account in known.items():
+        if is_same(account.key, given.key) and (path := _named(draft.subaccounts.get(other, {}), folder)):
+            held = _text(path)
+            return KeyFile(path) if _same_json(held, given.text) else KeyFile(path, given.text, replaces=bool(held))
+    for number in range(1, _MOST):
+        path = folder / f"{name}_key{'' if number == 1 else f'_{number}'}.json"
+        held = _text(path)
+        if not held:
+            return KeyFile(path, given.text)
+        if _same_json(held, given.text):
+            return KeyFile(path)
+    raise CommandError(f"{folder} has too many files that are called {name}_key_….json; delete some")
+
+
+def put(draft: ConfigDraft, entry: Entry, file: KeyFile | None) -> None:
+    """Set what the config file says of one subaccount; what else it says there stays."""
+    before = dict(draft.subaccounts.get(entry.name, {}))
+    before.pop("service_key", None)
+    before.pop("service_key_json", None)
+    folder = draft.path.parent
+    key: dict[str, Any] = {"service_key": "env"} if file is None else {"service_key_json": _shown(file.path, folder)}
+    draft.set((SUBACCOUNTS, entry.name), {**before, "resource_group": entry.group, **key})
+
+
+def _shown(path: Path, folder: Path) -> str:
+    return path.name if path.parent == folder else str(path)
+
+
+def free_name(wanted: str, taken: Container[str]) -> str:
+    """Give a name that no other subaccount has: the one that is wanted, with a number if need be."""
+    names = (wanted if number == 1 else f"{wanted}-{number}" for number in range(1, _MOST))
+    return next(name for name in names if name not in taken)
+
+
+def _named(section: Mapping[str, Any], folder: Path) -> Path | None:
+    name = section.get("service_key_json")
+    return folder / name if isinstance(name, str) else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError):
+        return "?"
+
+
+def _same_json(one: str, other: str) -> bool:
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except ValueError:
+        return False

@@ -1,0 +1,98 @@
+"""Waits for what may happen at a terminal: a key, another size, or that time is up."""
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from enum import Enum
+from types import TracebackType
+from typing import Any, Final, Self
+
+_QUITS: Final = frozenset(b"qQ\x03\x04")
+"""q, and Ctrl-C and Ctrl-D where the terminal hands them on."""
+
+
+class Wake(Enum):
+    """Why a wait is over."""
+
+    TIME_UP = "time is up"
+    RESIZED = "the terminal has another size"
+    QUIT = "q was pressed"
+
+
+class Keyboard:
+    """The keys of the terminal at *descriptor*, which are not shown as long as it is entered.
+
+    A signal that ends the process first undoes what would stay; not SIGHUP, after which there is no terminal. Where
+    there is none to begin with, and on Windows, only time passes.
+    """
+
+    def __init__(self, descriptor: int | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
+        self._sleep = sleep
+        self._entered = ExitStack()
+        self._woken: int | None = None
+        """Where a byte can be read after each signal."""
+        self._reads_keys = False
+
+    def wait(self, seconds: float) -> Wake:
+        """Wait for at most so many *seconds*."""
+        if self._woken is None:
+            self._sleep(seconds)
+            return Wake.TIME_UP
+        sources = [self._woken, *([self._descriptor] if self._reads_keys else [])]
+        ready, _, _ = select.select(sources, [], [], seconds)
+        if self._descriptor in ready:
+            keys = os.read(self._descriptor, 64)
+            self._reads_keys = bool(keys)
+            if _QUITS & set(keys):
+                return Wake.QUIT
+        if self._woken in ready:
+            os.read(self._woken, 64)
+        return Wake.RESIZED if ready else Wake.TIME_UP
+
+    def __enter__(self) -> Self:
+        if os.isatty(self._descriptor) and sys.platform != "win32":
+            self._take_keys()
+            self._take_signals()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered.close()
+        self._woken = None
+
+    def _take_keys(self) -> None:
+        """Read keys one by one, and show none."""
+        import termios  # noqa: PLC0415 - Windows has no such modules, and imports this one
+        import tty  # noqa: PLC0415 - the same
+
+        before = termios.tcgetattr(self._descriptor)
+        self._entered.callback(termios.tcsetattr, self._descriptor, termios.TCSADRAIN, before)
+        tty.setcbreak(self._descriptor)
+        self._reads_keys = True
+
+    def _take_signals(self) -> None:
+        """Wake on signals; Ctrl-Z, after which the terminal would stay as it is now, does nothing."""
+        reader, writer = os.pipe()
+        for descriptor in (reader, writer):
+            self._entered.callback(os.close, descriptor)
+            os.set_blocking(descriptor, False)
+        self._entered.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(writer, warn_on_full_buffer=False))
+        handlers: dict[int, Any] = {
+            signal.SIGWINCH: lambda *_: None,
+            signal.SIGTSTP: signal.SIG_IGN,
+            signal.SIGTERM: _leave,
+        }
+        for number, handler in handlers.items():
+            self._entered.callback(signal.signal, number, signal.signal(number, handler))
+        self._woken = reader
+
+
+def _leave(number: int, _: object) -> None:
+    """End as the signal would have it, but by the ordinary way out."""
+    raise SystemExit(128 + number)

@@ -1,0 +1,119 @@
+"""Questions to whoever sits at the terminal; each has an option that answers it for a script."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final, TypeVar
+
+import click
+
+from gateway.cli.messages import fail
+
+_T = TypeVar("_T")
+_LONGEST: Final = 256 * 1024
+"""How many characters of a text that is pasted are read."""
+_END_OF_INPUT: Final = b"\x04"
+"""What Ctrl-D is where a terminal does not interpret it."""
+
+
+class Stopped(Exception):  # noqa: N818 - nothing went wrong
+    """Whoever was asked wants no more: Ctrl-C, or the end of the input."""
+
+
+def is_interactive() -> bool:
+    """Tell whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+class Questions:
+    """Asks where somebody can answer; *takes_defaults* answers each question by its default, and yes where that fits.
+
+    Where nobody can answer and there is no default, the command ends and names the option. Raises `Stopped`.
+    """
+
+    def __init__(self, *, takes_defaults: bool = False) -> None:
+        self.takes_defaults = takes_defaults
+        self.can_ask = is_interactive()
+
+    def text(self, question: str, missing: str, default: str | None, read: Callable[[str], _T]) -> _T:
+        """Ask for a text until *read* can do something with it: what it raises as `ValueError` is said.
+
+        *missing* is what cannot be asked for without a terminal, and the option that says it.
+        """
+        if self.takes_defaults and default is not None:
+            return read(default)
+        if not self.can_ask:
+            fail(f"There is no terminal to ask at for {missing}.")
+        while True:
+            try:
+                return read(
+                    _answer(lambda: click.prompt(question, default=default, show_default=bool(default))).strip()
+                )
+            except ValueError as error:
+                click.echo(f"  {error}")
+
+    def confirm(self, question: str, option: str, *, default: bool) -> bool:
+        """Ask for yes or no."""
+        if self.takes_defaults:
+            return True
+        if not self.can_ask:
+            fail(f"There is no terminal to ask at: {question} Say it with {option}.")
+        return _answer(lambda: click.confirm(question, default=default))
+
+    def pasted(self, question: str, text: str, is_whole: Callable[[str], bool]) -> str:
+        """Read on behind *text* until all is whole, or up to a blank line; a terminal does not show it."""
+        click.echo(question)
+        with _pieces() as pieces:
+            while not (is_whole(text) or (text.strip() and text.endswith("\n\n")) or len(text) > _LONGEST):
+                piece = next(pieces, "")
+                if not piece:
+                    if not text.strip():
+                        raise Stopped
+                    break
+                text += piece
+        return text
+
+
+@contextmanager
+def _pieces() -> Iterator[Iterator[str]]:
+    """Give what is typed or pasted, piece by piece; long lines whole, and out of sight where there is a terminal."""
+    try:
+        import termios  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        yield _lines()
+        return
+    try:
+        shown = termios.tcgetattr(sys.stdin)
+    except (OSError, termios.error):
+        yield _lines()
+        return
+    hidden = termios.tcgetattr(sys.stdin)
+    hidden[3] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, hidden)
+    try:
+        yield _typed(sys.stdin.fileno())
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, shown)
+
+
+def _lines() -> Iterator[str]:
+    while True:
+        yield _answer(lambda: click.prompt("", default="", show_default=False, prompt_suffix="")) + "\n"
+
+
+def _typed(terminal: int) -> Iterator[str]:
+    try:
+        while (read := os.read(terminal, 4096)) and _END_OF_INPUT not in read:
+            yield read.decode("utf-8", "replace").replace("\r", "\n")
+    except KeyboardInterrupt:
+        raise Stopped from None
+
+
+def _answer(ask: Callable[[], _T]) -> _T:
+    with suppress(ImportError):
+        import readline  # noqa: F401, PLC0415 - without it, a terminal cuts a line after 4095 characters
+    try:
+        return ask()
+    except click.Abort:
+        raise Stopped from None

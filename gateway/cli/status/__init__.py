@@ -1,0 +1,1 @@
+"""What the command ``status`` shows of a running proxy."""

@@ -1,0 +1,96 @@
+"""What an X.509 certificate says of itself: until when it is good, and who has signed it."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from gateway.config.service_keys import CertificateFiles, CertificateText, Proof
+
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+_SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
+_FORMATS: Final = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}
+_NAMES: Final = (b"\x55\x04\x03", b"\x55\x04\x0a")
+"""The object identifiers of a common name and of an organization: what people call an authority, the best first."""
+_UTF_16: Final = 0x1E
+"""The tag of a BMPString."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What is read of a certificate."""
+
+    not_after: datetime
+    """The end of its time, in UTC."""
+    issuer: str
+    """What the authority that signed it is called; empty if it has no name."""
+
+
+def of_proof(proof: Proof) -> Certificate | None:
+    """Read the client certificate of a service key; None if it has none, or none that can be read."""
+    match proof:
+        case CertificateText(text, _):
+            return of_pem(text)
+        case CertificateFiles(path, _):
+            with suppress(OSError, ValueError):
+                return of_pem(path.read_text(encoding="utf-8"))
+    return None
+
+
+def of_pem(text: str) -> Certificate | None:
+    """Read the first certificate of a PEM text, which the others of a chain vouch for; None if there is none."""
+    _, found, rest = text.partition(_BEGIN)
+    body, ended, _ = rest.partition(_END)
+    if found and ended:
+        with suppress(ValueError):
+            return of_der(ssl.PEM_cert_to_DER_cert(f"{_BEGIN}{body}{_END}"))
+    return None
+
+
+def of_der(der: bytes) -> Certificate | None:
+    """Read a certificate in DER; None for anything else."""
+    try:
+        [(_, signed), *_] = _values(_inner(der, _SEQUENCE))
+        fields = [each for each in _values(signed) if each[0] != _VERSION]
+        # Serial number, algorithm, issuer, validity: RFC 5280, 4.1.
+        issuer, (tag, not_after) = fields[2][1], list(_values(fields[3][1]))[1]
+        until = datetime.strptime(not_after.decode("ascii"), _FORMATS[tag]).replace(tzinfo=UTC)
+        return Certificate(until, _name(issuer))
+    except (ValueError, LookupError):
+        return None
+
+
+def _name(issuer: bytes) -> str:
+    """Find what people call an authority in its distinguished name."""
+    found: dict[bytes, str] = {}
+    for _, members in _values(issuer):
+        for _, member in _values(members):
+            (_, identifier), (tag, value) = _values(member)
+            found[identifier] = value.decode("utf-16-be" if tag == _UTF_16 else "utf-8", "replace")
+    return next((found[each] for each in _NAMES if each in found), "")
+
+
+def _inner(data: bytes, wanted: int) -> bytes:
+    """Give what is inside the first value of *data*; raises `ValueError` if that is nothing of this tag."""
+    tag, value = next(_values(data), (0, b""))
+    if tag != wanted:
+        raise ValueError("no certificate")
+    return value
+
+
+def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give the values that follow one another in DER, each with its tag; raises `ValueError`."""
+    at = 0
+    while at + 2 <= len(data):
+        tag, length = data[at], data[at + 1]
+        at += 2
+        if length & 0x80:
+            more = length & 0x7F
+            length = int.from_bytes(data[at : at + more])
+            at += more
+        if at + length > len(data):
+            raise ValueError("cut off")
+        yield tag, data[at : at + length]
+        at += length

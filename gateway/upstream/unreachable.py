@@ -1,0 +1,157 @@
+"""Why a server could not be reached: what sockets, TLS and an HTTP proxy on the way say, as one of a few reasons."""
+
+import errno
+import http.client
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+from urllib.parse import urlsplit
+
+
+class Reason(Enum):
+    """The reasons that want different things done about them."""
+
+    UNKNOWN_HOST = "the name of its host is unknown"
+    REFUSED = "the connection was refused"
+    NO_ROUTE = "no route leads to its host"
+    TIMED_OUT = "no connection came about in time"
+    SILENT = "it took the connection and did not answer in time"
+    BROKEN = "the connection broke before an answer came"
+    NO_TLS = "it does not speak TLS"
+    UNTRUSTED = "its certificate is not trusted"
+    EXPIRED = "its certificate has expired"
+    OTHER_HOST = "its certificate is for another host"
+    CLIENT_CERTIFICATE_REFUSED = "it refuses the client certificate"
+    CLIENT_CERTIFICATE_UNUSABLE = "the client certificate cannot be read, or does not belong to its key"
+    PROXY_PASSWORD = "the HTTP proxy wants a user and a password"  # noqa: S105 - a sentence
+    PROXY_REFUSED = "the HTTP proxy refuses to connect to it"
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Why a server was not reached: the cause of a fault, which no caller is shown."""
+
+    reason: Reason
+    host: str
+    """The host that was not reached, with its port: that of the proxy, if it is the proxy."""
+    detail: str = ""
+    """What was said, in the words of who said it."""
+    is_proxy: bool = False
+    """Whether it is the HTTP proxy that was not reached."""
+
+    def __str__(self) -> str:
+        """Say it without the host, for logs."""
+        return f"{self.reason.value}{', of the HTTP proxy' if self.is_proxy else ''}"
+
+
+class ProxyRefusedError(OSError):
+    """An HTTP proxy did not connect us to the server; the message holds its status line."""
+
+
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})|HTTP/1\.[01] (\d{3})")
+_PROXY_PASSWORD = "407"  # noqa: S105 - a status
+_NO_ROUTE: Final = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
+_VERIFIED: Final = {
+    # OpenSSL's code of what is wrong with a certificate
+    10: Reason.EXPIRED,
+    62: Reason.OTHER_HOST,  # by its name
+    64: Reason.OTHER_HOST,  # by its IP address
+}
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
+_FILES: Final = {"PEM", "X509", "ASN1"}
+"""The parts of OpenSSL that read certificates and keys."""
+_AT_CONNECTING: Final = {Reason.UNKNOWN_HOST, Reason.REFUSED, Reason.NO_ROUTE, Reason.TIMED_OUT}
+"""What can only be said of whom the connection goes to first."""
+
+
+def unreachable(error: BaseException, host: str, proxy: str = "") -> Unreachable:
+    """Find out what an *error* means that came before an answer of *host*; *proxy* is that of an HTTP proxy on the way.
+
+    Both are written as `name:port`.
+    """
+    reason, detail = Reason.BROKEN, ""
+    for each in _chain(error):
+        if (found := _reason(each)) is not None:
+            reason, detail = found
+            break
+    is_proxy = bool(proxy) and reason in _AT_CONNECTING
+    return Unreachable(reason, proxy if is_proxy else host, detail, is_proxy)
+
+
+def host_of(url: str) -> str:
+    """Write the host and the port of a URL."""
+    parts = urlsplit(url)
+    with suppress(ValueError):
+        if parts.hostname:
+            name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+            return f"{name}:{parts.port or {'http': 80}.get(parts.scheme, 443)}"
+    return ""
+
+
+def certificate_at(host: str, proxy: str = "", timeout: float = 5.0) -> bytes:
+    """Fetch the certificate of a server in DER, whether it is trusted or not; empty where that fails.
+
+    *proxy* is the host and the port of an HTTP proxy that lets us through without a password.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent: the certificate is looked at because it is not trusted
+    with suppress(OSError, http.client.HTTPException, ValueError):
+        connection = http.client.HTTPSConnection(proxy or host, timeout=timeout, context=context)
+        with closing(connection):
+            if proxy:
+                connection.set_tunnel(host)
+            connection.connect()
+            if isinstance(connection.sock, ssl.SSLSocket):
+                return connection.sock.getpeercert(binary_form=True) or b""
+    return b""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and all that it wraps, each once, the innermost first."""
+    seen: list[BaseException] = []
+    pending: list[object] = [error]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, BaseException) and not any(each is other for other in seen):
+            seen.append(each)
+            pending += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
+    return reversed(seen)
+
+
+def _reason(error: BaseException) -> tuple[Reason, str] | None:
+    """Say what one error means; None where it says nothing."""
+    match error:
+        case socket.gaierror():
+            return Reason.UNKNOWN_HOST, ""
+        case ssl.SSLCertVerificationError():
+            return _VERIFIED.get(error.verify_code, Reason.UNTRUSTED), error.verify_message
+        case ssl.SSLError():
+            return _of_tls(error)
+        case ConnectionRefusedError():
+            return Reason.REFUSED, ""
+        case TimeoutError():
+            return Reason.TIMED_OUT, ""
+        case OSError() if error.errno in _NO_ROUTE:
+            return Reason.NO_ROUTE, ""
+        case OSError() if found := _TUNNEL.search(str(error)):
+            status = found[1] or found[2]
+            return Reason.PROXY_PASSWORD if status == _PROXY_PASSWORD else Reason.PROXY_REFUSED, f"HTTP {status}"
+        case _:
+            return None
+
+
+def _of_tls(error: ssl.SSLError) -> tuple[Reason, str] | None:
+    said = error.reason or str(error)
+    if "ALERT" in said and ("CERTIFICATE" in said or "UNKNOWN_CA" in said):
+        return Reason.CLIENT_CERTIFICATE_REFUSED, said.partition("ALERT_")[2].replace("_", " ").lower()
+    if any(name in said for name in _NO_TLS):
+        return Reason.NO_TLS, ""
+    if error.library in _FILES or "PEM" in said:
+        return Reason.CLIENT_CERTIFICATE_UNUSABLE, ""
+    return None
