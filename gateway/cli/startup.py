@@ -75,8 +75,9 @@ def _messages(log_format: str) -> Messages:
 def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load", messages: Messages) -> int:
     """Check everything that can go wrong before the first request, then serve; give the exit code."""
     env = for_demo(os.environ) if overrides["is_demo"] else os.environ
-    settings = load_settings(path, env, messages).overridden(**overrides)
+    settings = load_settings(path, env, messages, warns=False).overridden(**overrides)
     messages = _messages(settings.log_format)
+    messages.warn(settings.warnings)
     wanted = settings.host
     try:
         address = address_of(settings.host)
