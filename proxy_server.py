@@ -117,6 +117,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     routing.configure(gateway.router)
     gateway.start()
     _begin(app, gateway, runtime)
+    if settings.is_demo:
+        app.after_request(_mark_as_demo)
     web_files = load_files(key_is_needed=not gateway.auth.is_open, demo_key=DEMO_KEY if settings.is_demo else "")
     _admit(app, gateway, web_files)
     _add_page(app, gateway, web_files)
@@ -150,6 +152,12 @@ def _begin(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
         if "place" in g:
             response.call_on_close(g.place.release)
         return response
+
+
+def _mark_as_demo(response: Response) -> Response:
+    """Say in every answer that no model is behind it."""
+    response.headers["x-proxy-demo"] = "true"
+    return response
 
 
 def _admit(app: Flask, gateway: Gateway, web_files: Collection[str]) -> None:
