@@ -169,13 +169,17 @@ def test_again_with_another_key_adds_a_subaccount_and_keeps_the_rest(run: Run, k
     run("init", "-k", key_of("eu"))
     before = run.config | {"port": 4000, "of_another_program": {"x": [1]}}
     (run.folder / "config.json").write_text(json.dumps(before))
+    (run.folder / "config.json").chmod(0o644)
     told = run("init", "-k", key_of("several"), "-g", "team-b", "--name", "us")
 
     assert told.exit_code == 0, told.output
     added = {"us": {"resource_group": "team-b", "service_key_json": "us_key.json"}}
     assert run.config == before | {"subAccounts": before["subAccounts"] | added}
     assert json.loads((run.folder / "config.json.before-sap-ai-proxy").read_text()) == before
-    assert mode(run, "config.json") == 0o600
+    assert (mode(run, "config.json"), mode(run, "config.json.before-sap-ai-proxy")) == (0o600, 0o600)
+    before = run.config
+    run("init", "-k", key_of("several"), "-g", "default", "--name", "ap")
+    assert json.loads((run.folder / "config.json.before-sap-ai-proxy").read_text()) == before
 
 
 def test_again_with_the_same_key_changes_nothing(run: Run, key_of: KeyOf) -> None:
