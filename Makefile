@@ -23,7 +23,7 @@ help: ## Show this help
 install: $(RUNS) ## Create .venv and install the proxy into it
 
 run: $(RUNS) ## Serve on 127.0.0.1:3001: with config.json if there is one, else a demo (ARGS="--port 8080")
-	@$(BIN)/sap-ai-proxy $(ARGS)
+	@$(BIN)/sap-ai-proxy --or-demo $(ARGS)
 
 test: $(TESTS) ## Run the tests (ARGS="-k breaker")
 	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
@@ -31,8 +31,8 @@ test: $(TESTS) ## Run the tests (ARGS="-k breaker")
 test-fast: $(TESTS) ## Run the unit tests of dialects, routing and the config, and the laws about the code: 20 s on two idle cores
 	WITHOUT_SDKS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m "not hypothesis" $(FAST) $(SLOW:%=--ignore=%) $(ARGS)
 
-# The matrix and the properties go where other tests go, many times over: watching them costs minutes and finds no line.
-AGAIN := matrix or hypothesis
+# These go where other tests go, many times over: watching them costs minutes and finds no line.
+AGAIN := matrix or hypothesis or repeats
 
 test-cov: $(TESTS) ## Run the tests and hold branch coverage: 100 % of routing/, 90 % of everything
 	rm -f .coverage .coverage.*

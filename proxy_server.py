@@ -2,7 +2,6 @@
 
 import logging
 import re
-import warnings
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
@@ -29,6 +28,7 @@ from gateway.http.auth import headers_in, keys_in
 from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import cors_headers, is_local_origin, is_own_page
 from gateway.http.doubled_prefix import with_one_prefix
+from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
 from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import CONNECTION, ClientConnection
 from gateway.server.runtime import Runtime
@@ -117,6 +117,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     routing.configure(gateway.router)
     gateway.start()
     _begin(app, gateway, runtime)
+    if settings.is_demo:
+        app.after_request(_mark_as_demo)
     web_files = load_files(key_is_needed=not gateway.auth.is_open, demo_key=DEMO_KEY if settings.is_demo else "")
     _admit(app, gateway, web_files)
     _add_page(app, gateway, web_files)
@@ -150,6 +152,12 @@ def _begin(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
         if "place" in g:
             response.call_on_close(g.place.release)
         return response
+
+
+def _mark_as_demo(response: Response) -> Response:
+    """Say in every answer that no model is behind it."""
+    response.headers["x-proxy-demo"] = "true"
+    return response
 
 
 def _admit(app: Flask, gateway: Gateway, web_files: Collection[str]) -> None:
@@ -465,27 +473,6 @@ def _say_defect(error: Exception) -> Response:
 
 def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return _JSONResponse(dumps(body), status, headers, content_type="application/json")
-
-
-def _deprecated(name: str, payload: JSON, model: str) -> tuple[str, JSON, str]:
-    warnings.warn(f"{name} is deprecated: use routing.route_request", DeprecationWarning, stacklevel=3)
-    route = routing.route_request(payload, model)
-    return route.endpoint_url, route.payload, route.subaccount_name
-
-
-def handle_claude_request(payload: JSON, model: str = "anthropic--claude-4.5-sonnet") -> tuple[str, JSON, str]:
-    """Say where a request for a Claude model would go, and with which body; use `routing.route_request` instead."""
-    return _deprecated("handle_claude_request", payload, model)
-
-
-def handle_gemini_request(payload: JSON, model: str = "gemini-3.5-flash") -> tuple[str, JSON, str]:
-    """Say where a request for a Gemini model would go, and with which body; use `routing.route_request` instead."""
-    return _deprecated("handle_gemini_request", payload, model)
-
-
-def handle_default_request(payload: JSON, model: str = "gpt-5.5") -> tuple[str, JSON, str]:
-    """Say where a request for any other model would go, and with which body; use `routing.route_request` instead."""
-    return _deprecated("handle_default_request", payload, model)
 
 
 def main() -> None:

@@ -16,9 +16,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8001, help="port to listen on, 0 for any (default: %(default)s)")
     parser.add_argument("--expires-in", type=float, default=43_199, help="seconds a token lives (default: %(default)s)")
+    parser.add_argument("--notice", default="", help="a sentence at the end of what models say of themselves")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end as soon as whoever started this is gone")
     given = parser.parse_args(arguments)
-    with serve(host=given.host, port=given.port, settings=Settings(expires_in=given.expires_in)) as running:
+    with serve(
+        host=given.host, port=given.port, settings=Settings(expires_in=given.expires_in, notice=given.notice)
+    ) as running:
         sys.stdout.write(f"{running.url}\n")
         sys.stdout.flush()
         with contextlib.suppress(KeyboardInterrupt):

@@ -267,6 +267,7 @@ def _request(
         request_id.replace("-", ""),
         emulator.settings.converse_sse,
         calls,
+        emulator.settings.notice,
     )
 
 

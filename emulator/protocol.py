@@ -48,6 +48,8 @@ class InferenceRequest:
     id: str
     converse_sse: str
     calls: ModelCalls = field(default_factory=ModelCalls)
+    notice: str = ""
+    """A sentence at the end of what the model says of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ Handler = Callable[[InferenceRequest, Json], Reply]
 
 def generate(request: InferenceRequest, asked: ModelRequest, takes: int = 1) -> tuple[list[ModelResponse], Usage]:
     """Let the model respond as many times as asked, and count the tokens."""
-    givens = [simulated_model.respond(asked, take) for take in range(takes)]
+    givens = [simulated_model.respond(asked, take, request.notice) for take in range(takes)]
     usage = request.cache.account(asked, givens[0])
     output, reasoning = sum(given.tokens for given in givens), sum(given.reasoning for given in givens)
     return givens, replace(usage, output=output, reasoning=reasoning)

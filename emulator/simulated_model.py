@@ -48,8 +48,8 @@ QUIRKS = (
 )
 
 
-def respond(ask: ModelRequest, take: int = 0) -> ModelResponse:
-    """Answer a request; `take` tells several answers to one request apart."""
+def respond(ask: ModelRequest, take: int = 0, notice: str = "") -> ModelResponse:
+    """Answer a request; `take` tells several answers to one request apart, and `notice` ends what is small talk."""
     ask = _bare(ask)
     if (title := title_of(ask)) is not None:
         return _limited(ModelResponse((Text(_titled(ask, title)),), StopReason.END), ask.limit)
@@ -60,7 +60,7 @@ def respond(ask: ModelRequest, take: int = 0) -> ModelResponse:
         return ModelResponse((), StopReason.END, delay=delay)
     if "refusal" in scenes:
         return ModelResponse((Text(_REFUSAL),), StopReason.REFUSAL, delay=delay)
-    said = _parts(ask, scenes, take)
+    said = _parts(ask, scenes, take, notice)
     stop = StopReason.TOOLS if any(isinstance(part, ToolCall) for part in said) else StopReason.END
     thoughts = _thoughts(ask, scenes)
     full = ModelResponse((*thoughts, *said), stop, delay=delay, hidden=0 if thoughts else _hidden(ask))
@@ -81,7 +81,7 @@ def _titled(ask: ModelRequest, title: str) -> str:
     return json.dumps(document | {"title": title} if isinstance(document, dict) else document, ensure_ascii=False)
 
 
-def _parts(ask: ModelRequest, scenes: set[str], take: int) -> tuple[Part, ...]:
+def _parts(ask: ModelRequest, scenes: set[str], take: int, notice: str) -> tuple[Part, ...]:
     """Choose between text and calls."""
     scripted = _CALL.search(ask.text)
     if scripted:
@@ -93,7 +93,7 @@ def _parts(ask: ModelRequest, scenes: set[str], take: int) -> tuple[Part, ...]:
     tool = _wanted(ask) if not (scenes - {"slow", "think", "redacted"}) or ask.choice is ToolChoice.REQUIRED else None
     if tool is not None:
         return (_call(ask, tool, 0),)
-    return (Text(_text(ask, scenes, take)),)
+    return (Text(_text(ask, scenes, take, notice)),)
 
 
 def _scripted(ask: ModelRequest, found: re.Match[str]) -> ToolCall:
@@ -138,7 +138,7 @@ def _call(ask: ModelRequest, tool: Tool, at: int) -> ToolCall:
     return ToolCall(tool.name, arguments, digest(ask.seed, at))
 
 
-def _text(ask: ModelRequest, scenes: set[str], take: int) -> str:
+def _text(ask: ModelRequest, scenes: set[str], take: int, notice: str) -> str:
     """Find the words of the answer."""
     if "echo" in scenes:
         return ask.text.replace("scene:echo", "").strip() or ask.text
@@ -153,7 +153,7 @@ def _text(ask: ModelRequest, scenes: set[str], take: int) -> str:
         return " ".join(_about(ask))
     if ask.media:
         return " ".join(f"I see {_article(one.kind)} ({one.mime}, {one.size} bytes)." for one in ask.media)
-    return _friendly(ask, take)
+    return f"{_friendly(ask, take)} {notice}".strip()
 
 
 def _document(schema: dict[str, Any]) -> Any:

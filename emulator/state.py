@@ -26,6 +26,8 @@ class Settings:
     catalogue: bool = True
     startup: float = 10.0
     """Seconds from the creation of a deployment until it runs; a real one takes minutes."""
+    notice: str = ""
+    """A sentence at the end of what models say of themselves; it is there from the start."""
 
     def changed(self, body: Json) -> "Settings":
         """Apply a change in JSON; a `ValueError` says what is wrong with it."""

@@ -15,6 +15,8 @@ from proxy_server import create_app
 from tests.support.sources import LAYERS, ROOT, files
 from tests.support.steps import endless, examples, parsed, steps
 
+pytestmark = pytest.mark.repeats
+
 CONFIGURED = {
     "gateway/config/mistakes.py": {r"[\w$-]+"},
     "gateway/config/subaccounts.py": {"_DEPLOYMENT", r"[^/?#\s]+"},

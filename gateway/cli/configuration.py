@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.cli.messages import fail, warn
+from gateway.cli.messages import TEXT, Messages, fail
 from gateway.config.environment import names_subaccounts
 from gateway.config.mistakes import ServiceKeyError
 from gateway.config.service_keys import find, home_folder
@@ -16,14 +16,14 @@ DEFAULT_CONFIG: Final = Path("config.json")
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what users write, and where they then find it
 
 
-def found_file(config: Path | None) -> Path | None:
+def found_file(config: Path | None, messages: Messages = TEXT) -> Path | None:
     """Give the config file to use, if there is one; leave if *config* is named and is not there."""
     try:
         is_there = DEFAULT_CONFIG.exists() if config is None else config.is_file()
     except OSError as error:
-        fail(f"Cannot look for the config file {config or DEFAULT_CONFIG}: {error.strerror}.")
+        messages.fail(f"Cannot look for the config file {config or DEFAULT_CONFIG}: {error.strerror}.")
     if config is not None and not is_there:
-        fail(f"There is no config file {config}.")
+        messages.fail(f"There is no config file {config}.")
     return (config or DEFAULT_CONFIG) if is_there else None
 
 
@@ -40,19 +40,22 @@ def required_file(config: Path | None) -> Path | None:
     """Give the config file to look into; leave if there is none, nor a key elsewhere."""
     path = found_file(config)
     if not is_configured(path):
-        fail("There is no config.json here and no service key in the environment. Give a file with --config FILE.")
+        what = "There is no config.json here and no service key in the environment."
+        fail(f"{what} Make one with `sap-ai-proxy init`, or name one with --config FILE.")
     return path
 
 
-def load_settings(path: Path | None, env: Mapping[str, str] = os.environ, *, warns: bool = True) -> Settings:
+def load_settings(
+    path: Path | None, env: Mapping[str, str] = os.environ, messages: Messages = TEXT, *, warns: bool = True
+) -> Settings:
     """Load the settings and say what is odd about them, or what is wrong, and leave."""
     try:
         settings = load(path, env, home_folder())
     except SettingsError as error:
-        warn(error.warnings)
-        fail(*str(error).splitlines())
+        messages.warn(error.warnings)
+        messages.fail(*str(error).splitlines())
     if warns:
-        warn(settings.warnings)
+        messages.warn(settings.warnings)
     return settings
 
 

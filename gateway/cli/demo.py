@@ -16,6 +16,7 @@ import orjson
 from dialects.core.conversation import JSON
 from gateway.upstream.management import ManagementClient
 
+_NOTICE = "This is a demo: no model has answered."
 KEY = "sk-demo"
 """The key that opens a proxy in front of the emulator."""
 _PATIENCE = 20.0
@@ -29,8 +30,8 @@ class Demo:
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="sap-ai-proxy-demo-")
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "emulator", "--port", "0", "--until-stdin-closes"],
+        self._child = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "emulator", "--port", "0", "--until-stdin-closes", "--notice", _NOTICE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -37,19 +37,20 @@ COMMANDS: Final = (check, completion, connect, discover, emulator, init, models,
 @click.option("--log-level", type=_LEVELS, help="How much is logged.")
 @click.option("--log-format", type=_FORMATS, help="How: text for people, or json for programs.")
 @click.option("-d", "--debug", is_flag=True, help="The same as --log-level debug.")
-@click.option("--demo", is_flag=True, help="Serve the embedded emulator, whatever config file there is.")
+@click.option("--demo", "demo", flag_value="always", help="Serve the embedded emulator, whatever is configured.")
+@click.option("--or-demo", "demo", flag_value="otherwise", help="Serve it where nothing is configured.")
 @click.version_option(VERSION, "-v", "--version", prog_name="sap-ai-proxy")
 @click.pass_context
-def cli(context: click.Context, /, config: Path | None, *, debug: bool, demo: bool, **given: Any) -> None:
+def cli(context: click.Context, /, config: Path | None, *, debug: bool, demo: str | None, **given: Any) -> None:
     """One URL in front of every large language model on SAP AI Core."""
     load, context.obj = context.obj, config
     if context.invoked_subcommand is None:
-        from gateway.cli.startup import start
+        from gateway.cli.startup import DemoWhen, start
 
         if debug:
             given["log_level"] = "debug"
         overrides = {name: value for name, value in given.items() if value is not None}
-        context.exit(start(config, overrides, load, demo=demo))
+        context.exit(start(config, overrides, load, demo=DemoWhen(demo or "never")))
 
 
 for _command in COMMANDS:

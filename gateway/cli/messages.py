@@ -1,30 +1,58 @@
-"""What the command says beside its output, on standard error."""
+"""What the command says beside its output, on standard error: lines for people, or objects for programs."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
+
+_log = logging.getLogger("sap_ai_proxy.cli")
 
 
 class CommandError(Exception):
     """A command cannot do what it is for; the message is one line that says what to do, without its full stop."""
 
 
-def say(text: str) -> None:
-    """Write to standard error; a full disk or a closed pipe there is no reason not to serve."""
-    with suppress(OSError):
-        click.echo(text, err=True)
+class Messages:
+    """Says what there is to say: as text or, *as_json*, through the log, which must be set up."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+
+    def say(self, text: str) -> None:
+        """Write a text; a full disk or a closed pipe there is no reason not to serve."""
+        if self.as_json:
+            _log.info("%s", text)
+            return
+        with suppress(OSError):
+            click.echo(text, err=True)
+
+    def warn(self, warnings: Sequence[str]) -> None:
+        """Write warnings, one line each."""
+        for warning in warnings:
+            if self.as_json:
+                _log.warning("%s", warning)
+            else:
+                self.say(f"warning: {warning}")
+
+    def report(self, text: str, fields: Mapping[str, Any]) -> None:
+        """Write a text for people; programs get the *fields* instead."""
+        if self.as_json:
+            _log.info("%s", text, extra={"fields": lambda: dict(fields)})
+        else:
+            self.say(text)
+
+    def fail(self, *lines: str, code: int = 2) -> NoReturn:
+        """Write why the command cannot go on, and leave with the exit code *code*."""
+        for line in lines:
+            if self.as_json:
+                _log.critical("%s", line)
+            else:
+                self.say(f"sap-ai-proxy: {line}")
+        raise SystemExit(code)
 
 
-def warn(warnings: Sequence[str]) -> None:
-    """Write warnings, one line each."""
-    for warning in warnings:
-        say(f"warning: {warning}")
-
-
-def fail(*lines: str, code: int = 2) -> NoReturn:
-    """Write why the command cannot go on, and leave with the exit code *code*."""
-    for line in lines:
-        say(f"sap-ai-proxy: {line}")
-    raise SystemExit(code)
+TEXT = Messages()
+"""For commands whose standard error is always for people."""
+say, warn, fail = TEXT.say, TEXT.warn, TEXT.fail

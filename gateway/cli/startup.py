@@ -1,19 +1,21 @@
-"""From the command line to a proxy that serves: what can go wrong before the first request, and what is said."""
+"""From the command line to a proxy that serves: an account or the demo, and what can go wrong before a request."""
 
 import os
 from contextlib import ExitStack
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gateway.cli.banner import Banner
 from gateway.cli.configuration import found_file, is_configured, load_settings, reachable_url, url_of
-from gateway.cli.demo import KEY, Demo
-from gateway.cli.messages import fail, say
-from gateway.config.environment import for_demo
+from gateway.cli.demo import Demo
+from gateway.cli.messages import Messages
+from gateway.config.environment import PREFIX, for_demo, names_of_account
 from gateway.config.service_keys import home_folder
 from gateway.config.settings import Settings, load
+from gateway.observability.log_writer import set_up, shows_colours
 from gateway.server.serving import PortTakenError, UnknownHostError, address_of, ensure_free, is_loopback, serve
-from gateway.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,72 +24,80 @@ if TYPE_CHECKING:
 
     _Load = Callable[[], CreateApplication]
 
-_DEMO = """\
-{why} a demo: an emulated SAP AI Core, with no model behind it.
-To use your own, write a config.json (the README says how) or give --config FILE.
-"""
-_SERVED = """\
-SAP AI Core LLM proxy {version} on {url}
-
-  base URL  {base}/v1  (OpenAI)   {base}  (Anthropic, Google)
-  key       {key}
-"""
-_TRY = """\
-Try it:
-
-  curl -s {url}/v1/chat/completions -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
-    -d '{{"model": "gpt-5.5", "messages": [{{"role": "user", "content": "Hello"}}]}}'
-
-  curl -s {url}/v1/messages -H "x-api-key: {key}" -H "anthropic-version: 2023-06-01" \\
-    -H "Content-Type: application/json" \\
-    -d '{{"model": "claude-sonnet-4-6", "max_tokens": 200, "messages": [{{"role": "user", "content": "Hello"}}]}}'
-
-  python3 -c 'import json, urllib.request as u; print(json.load(u.urlopen(u.Request("{url}/v1/chat/completions",
-    json.dumps({{"model": "gemini-3.5-flash", "messages": [{{"role": "user", "content": "Hello"}}]}}).encode(),
-    {{"Authorization": "Bearer {key}"}})))["choices"][0]["message"]["content"])'
-"""
+_WAYS_OUT = "Write a config.json with `sap-ai-proxy init`, name one with --config FILE, or serve the demo with --demo."
 
 
-def start(config: Path | None, overrides: dict[str, Any], load_application: "_Load", *, demo: bool) -> int:
-    """Serve what *config* says, or a demo where nothing is configured; give the exit code.
+class DemoWhen(Enum):
+    """When the demo is served: never, always, or where nothing is configured."""
 
-    *overrides* count before the settings, *load_application* gives what builds the application, *demo* wants the demo
-    whatever there is.
+    NEVER = "never"
+    ALWAYS = "always"
+    OTHERWISE = "otherwise"
+
+
+def start(config: Path | None, overrides: dict[str, Any], load_application: "_Load", *, demo: DemoWhen) -> int:
+    """Serve what *config* says, what the environment does, or the demo where that is wanted; give the exit code.
+
+    *overrides* count before the settings, *load_application* gives what builds the application.
     """
+    messages = _messages(overrides.get("log_format") or os.environ.get(f"{PREFIX}LOG_FORMAT", ""))
+    is_demo = _is_demo(config, demo, messages)
     with ExitStack() as owned:
-        path = None if demo else found_file(config)
-        why = "This is" if demo else "No config.json here, so this is"
-        demo = demo or not is_configured(path)
-        if demo:
-            say(_DEMO.format(why=why))
-            path = owned.enter_context(Demo()).config
-        return _run(path, {**overrides, "is_demo": demo}, load_application, demo=demo)
+        path = owned.enter_context(Demo()).config if is_demo else found_file(config, messages)
+        return _run(path, {**overrides, "is_demo": is_demo}, load_application, messages)
 
 
-def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load", *, demo: bool) -> int:
+def _is_demo(config: Path | None, demo: DemoWhen, messages: Messages) -> bool:
+    """Whether the demo is served; leave where that, or an account, would be a guess."""
+    if demo is DemoWhen.ALWAYS:
+        if config is not None:
+            messages.fail("--demo serves no config file: leave out --demo, or --config.")
+        return True
+    if is_configured(found_file(config, messages)):
+        return False
+    named = names_of_account(os.environ)
+    if named:
+        whose = f"{', '.join(named)} {'is' if len(named) == 1 else 'are'} set"
+        messages.fail(f"{whose}, but there is no service key and no config.json in {Path.cwd()}. {_WAYS_OUT}")
+    if demo is DemoWhen.NEVER:
+        messages.fail(f"There is no config.json in {Path.cwd()} and no service key in the environment. {_WAYS_OUT}")
+    return True
+
+
+def _messages(log_format: str) -> Messages:
+    """Choose how to say what there is to say: a log for programs has nothing else in it."""
+    as_json = log_format.lower() == "json"
+    if as_json:
+        set_up("info", "json")
+    return Messages(as_json=as_json)
+
+
+def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load", messages: Messages) -> int:
     """Check everything that can go wrong before the first request, then serve; give the exit code."""
-    env = for_demo(os.environ) if demo else os.environ
-    settings = load_settings(path, env).overridden(**overrides)
+    env = for_demo(os.environ) if overrides["is_demo"] else os.environ
+    settings = load_settings(path, env, messages, warns=False).overridden(**overrides)
+    messages = _messages(settings.log_format)
+    messages.warn(settings.warnings)
     wanted = settings.host
     try:
         address = address_of(settings.host)
     except UnknownHostError as error:
-        fail(f"{error}. Give an address of this machine with --host.")
+        messages.fail(f"{error}. Give an address of this machine with --host.")
     if not (settings.tokens or settings.allow_unauthenticated or is_loopback(address)):
-        say(f"No secret_authentication_tokens are configured: listening on 127.0.0.1 only, not on {settings.host}.")
+        messages.warn(
+            [f"No secret_authentication_tokens are configured: listening on 127.0.0.1 only, not on {settings.host}."]
+        )
         address = "127.0.0.1"
         settings = replace(settings, host=address)
     elif not settings.tokens:
-        say("No secret_authentication_tokens are configured: everyone who can reach this port may call.")
+        messages.warn(["No secret_authentication_tokens are configured: everyone who can reach this port may call."])
     try:
         ensure_free(address, settings.port)
     except PortTakenError as error:
-        fail(f"{error}. Give another one with --port.")
+        messages.fail(f"{error}. Give another one with --port.")
     url, base = url_of(settings.host, settings.port), reachable_url(settings.host, settings.port)
-    key = KEY if demo else "one of your secret_authentication_tokens" if settings.tokens else "any: none is configured"
-    say(_SERVED.format(version=VERSION, url=url, base=base, key=key))
-    if demo:
-        say(_TRY.format(url=base, key=KEY))
+    banner = Banner(settings, url, base)
+    messages.report(banner.text(coloured=shows_colours(2)), banner.fields())
 
     def load_again() -> Settings:
         again = load(path, env, home_folder()).overridden(**overrides)
@@ -96,4 +106,4 @@ def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load"
     try:
         return serve(replace(settings, host=address), load_again, load_application())
     except (PortTakenError, UnknownHostError) as error:
-        fail(f"{error}.")
+        messages.fail(f"{error}.")

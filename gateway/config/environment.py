@@ -13,6 +13,8 @@ from gateway.config.schema import json_schema
 _Path = tuple[str, ...]
 
 PREFIX: Final = "SAP_AI_PROXY_"
+_OF_SAP: Final = "AICORE_"
+"""How the variables begin in which SAP's tools look for a service key."""
 _BETWEEN: Final = "__"
 """What stands between the keys of a path."""
 _SAME_KEYS: Final = (
@@ -49,6 +51,12 @@ def variables(env: Mapping[str, str]) -> dict[str, str]:
 def names_subaccounts(env: Mapping[str, str]) -> bool:
     """Tell whether a variable holds a subaccount."""
     return any(_first_key(name) == "subaccounts" for name in variables(env))
+
+
+def names_of_account(env: Mapping[str, str]) -> list[str]:
+    """Name the variables that are there for an account, or for those who may call it: no demo takes them."""
+    kept = for_demo(env)
+    return sorted(name for name in env if name not in kept or (name.startswith(_OF_SAP) and env[name].strip()))
 
 
 def for_demo(env: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,8 @@ from tests.end_to_end.test_edges import shape_of
 from tests.support.running import Cloud, Proxy, config_of, running_proxy
 from tests.support.talking import DIALECTS, ONE_OF_EACH, SHAPES, request_of
 
+pytestmark = pytest.mark.repeats
+
 NO_ACCESS = "No access to gs://somebody/else.png"
 REFUSALS = {
     "403-provider": (403, "No access to …"),

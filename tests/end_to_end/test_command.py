@@ -64,7 +64,7 @@ MISTAKES: Mapping[str, tuple[Any, tuple[str, ...], str]] = {
         {"subAccounts": {"eu": {"service_key_json": "gone.json"}}}, (), r"subAccounts\.eu\.service_key_json: .*no file",
     ),
     "check-no-file": (None, ("check", "--config", "gone.json"), r"There is no config file gone\.json\."),
-    "check-nothing": (None, ("check",), r"no service key in the environment"),
+    "check-nothing": (None, ("check",), r"no service key in the environment\. Make one with `sap-ai-proxy init`"),
     "route-no-file": (None, ("route", "gpt-4.1", "-c", "gone.json"), r"There is no config file gone\.json\."),
 }  # fmt: skip
 
@@ -133,7 +133,7 @@ def test_a_port_that_is_taken_is_told_with_a_way_out(place: Place, config: dict[
 
 def test_a_demo_whose_port_is_taken_leaves_no_emulator_behind(place: Place) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        told = place.run("--port", str(listener.getsockname()[1]))
+        told = place.run("--demo", "--port", str(listener.getsockname()[1]))
 
     assert told.returncode == 2
     assert "Traceback" not in told.stderr
@@ -270,7 +270,7 @@ class Demo:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     place = new_place(tmp_path_factory.mktemp("demo"))
     port = free_port()
-    with place.running("--port", str(port)) as run:
+    with place.running("--or-demo", "--port", str(port)) as run:
         url = f"http://127.0.0.1:{port}"
         run.await_answer(url)
         yield Demo(place, run, url)
@@ -282,10 +282,10 @@ def commands_in(said: str) -> list[str]:
     return [block.strip() for block in tried.strip().split("\n\n") if block.lstrip().startswith(("curl", "python3"))]
 
 
-def test_without_a_config_file_a_demo_is_served(demo: Demo) -> None:
+def test_make_run_serves_a_demo_where_nothing_is_configured(demo: Demo) -> None:
     said = demo.run.said
 
-    assert "No config.json here, so this is a demo" in said
+    assert "This is a demo: an emulated SAP AI Core" in said
     assert f"base URL  {demo.url}/v1" in said
     assert "key       sk-demo" in said
     assert len(commands_in(said)) == 3
@@ -351,7 +351,8 @@ def test_a_config_file_in_the_folder_is_used(place: Place, config: dict[str, Any
         assert models == {"gpt-4.1", "anthropic--claude-4.5-sonnet", "text-embedding-3-small"}
         assert "demo" not in run.said
         assert "sk-mine" not in run.said
-        assert "key       one of your secret_authentication_tokens" in run.said
+        assert "key       your secret_authentication_token\n" in run.said
+        assert "models    3 in eu and us\n" in run.said
 
 
 def test_without_keys_for_callers_only_this_machine_may_call(place: Place, config: dict[str, Any]) -> None:

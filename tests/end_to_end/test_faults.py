@@ -12,6 +12,8 @@ from tests.support.processes import until
 from tests.support.running import Cloud, Proxy, config_of, running_proxy
 from tests.support.talking import DIALECTS, request_of
 
+pytestmark = pytest.mark.repeats
+
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -16,6 +16,8 @@ from tests.matrix.scenes import WEATHER, Ask, End
 from tests.support.running import KEY, Proxy
 from tests.support.talking import sent
 
+pytestmark = pytest.mark.repeats
+
 STEP: dict[str, Any] = {
     "type": "object",
     "properties": {"say": {"type": "string", "description": "In full."}},

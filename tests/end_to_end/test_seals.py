@@ -14,6 +14,8 @@ from tests.support.processes import SCRIPT, free_port, new_place, until
 from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, config_of, running_proxy, serving
 from tests.support.worlds import mixed_world
 
+pytestmark = pytest.mark.repeats
+
 OTHER = "sk-another-caller"
 GPT, CLAUDE, GEMINI = "gpt-5", "anthropic--claude-4.5-sonnet", "gemini-3.1-pro"
 LOOK = {"type": "object", "properties": {}}

@@ -16,6 +16,8 @@ from tests.support.processes import until
 from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, config_of, running_proxy
 from tests.support.worlds import mixed_world
 
+pytestmark = pytest.mark.repeats
+
 TIMEOUTS = {"first_event": 2, "idle": 2, "answer": 2}
 OTHERS_WORDS = "another-callers-private-words"
 OWN_WORDS = "my-own-private-words"

@@ -27,7 +27,14 @@ ASKED = "What is the weather in Paris?"
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a demo, served as ``make run`` serves it."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("sap-ai-proxy")), "--port", str(port), "--log-level", "error"]
+    command = [
+        str(Path(sys.executable).with_name("sap-ai-proxy")),
+        "--or-demo",
+        "--port",
+        str(port),
+        "--log-level",
+        "error",
+    ]
     folder = tmp_path_factory.mktemp("demo")
     env = {"HOME": str(folder), "PATH": os.environ["PATH"]}
     process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

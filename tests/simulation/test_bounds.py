@@ -11,6 +11,8 @@ from simulation.run import run
 from simulation.scenarios import SCENARIOS, Scenario
 from tests.support.rows import Rows
 
+pytestmark = pytest.mark.repeats
+
 SEED = 1
 BY_NAME = {each.name: each for each in SCENARIOS}
 
