@@ -2,7 +2,6 @@
 
 import logging
 import re
-import warnings
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
@@ -29,6 +28,7 @@ from gateway.http.auth import headers_in, keys_in
 from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import cors_headers, is_local_origin, is_own_page
 from gateway.http.doubled_prefix import with_one_prefix
+from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
 from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import CONNECTION, ClientConnection
 from gateway.server.runtime import Runtime
@@ -473,27 +473,6 @@ def _say_defect(error: Exception) -> Response:
 
 def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return _JSONResponse(dumps(body), status, headers, content_type="application/json")
-
-
-def _deprecated(name: str, payload: JSON, model: str) -> tuple[str, JSON, str]:
-    warnings.warn(f"{name} is deprecated: use routing.route_request", DeprecationWarning, stacklevel=3)
-    route = routing.route_request(payload, model)
-    return route.endpoint_url, route.payload, route.subaccount_name
-
-
-def handle_claude_request(payload: JSON, model: str = "anthropic--claude-4.5-sonnet") -> tuple[str, JSON, str]:
-    """Say where a request for a Claude model would go, and with which body; use `routing.route_request` instead."""
-    return _deprecated("handle_claude_request", payload, model)
-
-
-def handle_gemini_request(payload: JSON, model: str = "gemini-3.5-flash") -> tuple[str, JSON, str]:
-    """Say where a request for a Gemini model would go, and with which body; use `routing.route_request` instead."""
-    return _deprecated("handle_gemini_request", payload, model)
-
-
-def handle_default_request(payload: JSON, model: str = "gpt-5.5") -> tuple[str, JSON, str]:
-    """Say where a request for any other model would go, and with which body; use `routing.route_request` instead."""
-    return _deprecated("handle_default_request", payload, model)
 
 
 def main() -> None:

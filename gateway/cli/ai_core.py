@@ -18,10 +18,10 @@ from gateway.upstream.discovery import ORCHESTRATION, RUNNING, Listed, Managemen
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.provisioning import Deployable, DeploymentState
 from gateway.upstream.tokens import TokenSource
+from gateway.upstream.unreachable import Unreachable
 
 _AT_ONCE: Final = 8
 """How many resource groups are asked at the same time."""
-_AWAY: Final = (FaultKind.UNREACHABLE, FaultKind.TIMEOUT, FaultKind.STREAM_BROKEN)
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 
@@ -134,9 +134,12 @@ def _no_token(fault: Fault, key: ServiceKey) -> str:
 
 
 def _why(fault: Fault, url: str, field: str) -> str:
-    if fault.kind in _AWAY:
+    cause = fault.cause
+    if isinstance(cause, Unreachable) and cause.is_proxy:
+        return f"the HTTP proxy {cause.host} cannot be reached: {cause.reason.value}; correct it with --proxy URL"
+    if isinstance(cause, Unreachable):
         hint = f"is {field} of the service key right, and is an HTTP proxy needed (--proxy URL)?"
-        return f"{_host(url)} does not answer; {hint}"
+        return f"{_host(url)} cannot be reached: {cause.reason.value}; {hint}"
     return fault.message.rstrip(".")
 
 

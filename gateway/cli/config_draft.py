@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.connect.files import replace_file, write
+from gateway.cli.connect.files import COPY, PRIVATE, replace_file, write
 from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
 from gateway.cli.messages import CommandError
 from gateway.config.mistakes import ServiceKeyError
@@ -71,12 +71,17 @@ class ConfigDraft:
             raise CommandError(f"{self.path} cannot be written: {folder} may not be written to; give --config FILE")
 
     def write(self) -> list[str]:
-        """Write the file, for its owner alone, with a copy of what was there beside it; say what was done."""
+        """Write the file, for its owner alone, with a copy of how it was right before beside it; say what was done."""
+        path = self.path.resolve()
         try:
             if not self.is_new:
-                return write([SettingsFile(self.path, Format.JSON, self._edits)])
+                copy = path.with_name(path.name + COPY)
+                copy.unlink(missing_ok=True)
+                said = write([SettingsFile(path, Format.JSON, self._edits)])
+                copy.chmod(PRIVATE)
+                return said
             text = json.dumps(merged({}, self._edits), indent=2, ensure_ascii=False)
-            replace_file(self.path.resolve(), f"{text}\n")
+            replace_file(path, f"{text}\n")
         except ConnectError as error:
             raise CommandError(str(error)) from None
         except OSError as error:

@@ -40,7 +40,8 @@ def required_file(config: Path | None) -> Path | None:
     """Give the config file to look into; leave if there is none, nor a key elsewhere."""
     path = found_file(config)
     if not is_configured(path):
-        fail("There is no config.json here and no service key in the environment. Give a file with --config FILE.")
+        what = "There is no config.json here and no service key in the environment."
+        fail(f"{what} Make one with `sap-ai-proxy init`, or name one with --config FILE.")
     return path
 
 

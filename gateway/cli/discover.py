@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final
 
 from dialects.core.conversation import JSON
@@ -61,30 +62,35 @@ class Inventory:
 def take_inventory(settings: Settings, client: ManagementClient) -> Inventory:
     """Look into every resource group that the service keys of *settings* may see."""
     found = Inventory()
+    tenants = _tenants(settings.subaccounts.values())
+    groups = [(tenant, group) for tenant in tenants for group in _groups(tenant, client, found.failures)]
     served = {
         (endpoint.subaccount, endpoint.deployment)
         for pool in pools(looked_up(settings, client).settings).values()
         for endpoint in pool
     }
-    for tenant in _tenants(settings.subaccounts.values()):
-        ai_core = AiCore(tenant[0].key, client)
-        own = {each.resource_group: each for each in reversed(tenant)}
-        try:
-            ai_core.sign_in()
-            names = [*dict.fromkeys([*(each.resource_group for each in tenant), *(ai_core.resource_groups() or ())])]
-        except CommandError as error:
-            found.failures.append(f"{', '.join(each.name for each in tenant)}: {error}")
-            continue
-        for group in ai_core.look_into(names):
-            if group.failure:
-                found.failures.append(f"{own.get(group.name, tenant[0]).name}: {group.failure}")
-            for each in group.deployments:
-                account = own.get(group.name)
-                name = (account or tenant[0]).name
-                is_served = account is not None and (account.name, each.id) in served
-                why = "" if is_served else _why_not(account, group, each, settings)
-                found.deployments.append(Discovered(name, group.name, each, is_served, why))
+    for tenant, group in groups:
+        account = next((each for each in tenant if each.resource_group == group.name), None)
+        for each in group.deployments:
+            is_served = account is not None and (account.name, each.id) in served
+            why = "" if is_served else _why_not(account, group, each, settings)
+            found.deployments.append(Discovered((account or tenant[0]).name, group.name, each, is_served, why))
     return found
+
+
+def _groups(tenant: Sequence[SubAccount], client: ManagementClient, failures: list[str]) -> tuple[ResourceGroup, ...]:
+    """Look into the resource groups of a tenant: those of the config file, and those that its key may list."""
+    ai_core = AiCore(tenant[0].key, client)
+    names = ", ".join(each.name for each in tenant)
+    try:
+        ai_core.sign_in()
+        listed = ai_core.resource_groups() or ()
+    except CommandError as error:
+        failures.append(f"{names}: {error}")
+        return ()
+    groups = ai_core.look_into([*dict.fromkeys([*(each.resource_group for each in tenant), *listed])])
+    failures.extend(f"{names}: {each.failure}" for each in groups if each.failure)
+    return groups
 
 
 def add_to(draft: ConfigDraft, found: Sequence[Discovered]) -> Iterator[str]:
@@ -113,26 +119,31 @@ def add_to(draft: ConfigDraft, found: Sequence[Discovered]) -> Iterator[str]:
 
 
 def show(found: Inventory) -> None:
-    """Print what runs where as a table."""
+    """Print what runs where, a table for each resource group."""
     out = output()
-    headings = ("", "subaccount", "resource group", "model", "version", "deployment", "status", "served")
-    out.print(table(headings, (_row(each) for each in found.deployments)))
+    for (subaccount, group), deployments in groupby(found.deployments, lambda each: (each.subaccount, each.group)):
+        rows = list(deployments)
+        is_known = all(each.why != _UNCONFIGURED for each in rows)
+        title = f"{subaccount}, resource group {group}{'' if is_known else ' (which is not in the config file)'}"
+        out.print(styled(title, "bold"), soft_wrap=True)
+        headings = ("", "model", "version", "deployment", "status", "")
+        out.print(table(headings, (_row(each, each.why if is_known else "") for each in rows)))
+        out.print()
     running = [each for each in found.deployments if each.listed.status == RUNNING]
     served = sum(each.served for each in running)
     out.print(f"{len(found.deployments)} deployments, {len(running)} running, {served} of them served", soft_wrap=True)
 
 
-def _row(each: Discovered) -> tuple[Cell, ...]:
+def _row(each: Discovered, why: str) -> tuple[Cell, ...]:
     mark = Mark.OK if each.served else Mark.NOTE if each.why else Mark.NONE
+    runs = each.listed.status == RUNNING
     return (
         mark.on(output()),
-        each.subaccount,
-        each.group,
         named(each.listed) or "(no model)",
         each.listed.version,
         each.listed.id,
-        styled(each.listed.status, "" if each.listed.status == RUNNING else "dim"),
-        "yes" if each.served else f"no: {each.why}" if each.why else "no",
+        styled(each.listed.status, "" if runs else "dim"),
+        "served" if each.served else f"not served{f': {why}' if why else ''}" if runs else "",
     )
 
 

@@ -17,8 +17,6 @@ from gateway.cli.demo import KEY
 
 _PATIENCE: Final = 10.0
 """Seconds."""
-_MOST: Final = 64 * 1024 * 1024
-"""Bytes of an answer that are read."""
 _Found = TypeVar("_Found")
 
 
@@ -48,7 +46,7 @@ class RunningProxy:
         request = urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {self._key}"})  # noqa: S310
         try:
             with _opener(self.url).open(request, timeout=seconds) as answer:
-                return read(json.loads(answer.read(_MOST)))
+                return read(json.loads(answer.read()))
         except urllib.error.HTTPError as error:
             error.close()
             raise _refusal(self.url, error.code, about) from None

@@ -1,6 +1,7 @@
 """Embeddings: the exchange that has no conversation in it, and is asked in parts if it is too large for one call."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -14,8 +15,9 @@ from dialects.embeddings.registry import dialect_for, halves_of, parts_of
 from dialects.framing.json_text import loads
 from dialects.translator import ClientResponse
 from gateway.requests.exchange import Exchange
-from gateway.requests.parts import Part, Parts, Work, read_whole
+from gateway.requests.parts import Part, Parts
 from gateway.requests.translation_faults import unreadable_as_fault, unwritable_as_unasked
+from gateway.upstream.steps import Steps
 from routing.attempts import Attempt
 
 
@@ -55,21 +57,21 @@ class EmbeddingExchange(Exchange):
         """Tell the observer how it ended; what was answered before a part failed has been used all the same."""
         super().finish(usage or Usage(fresh_input=self._used), fault=fault, stop=stop)
 
-    def _work(self, request: EmbeddingRequest, attempt: Attempt) -> Work[EmbeddingResponse]:
+    def _work(self, request: EmbeddingRequest, attempt: Attempt) -> Steps[EmbeddingResponse]:
         """Ask the attempt's endpoint for a part, in as many calls as its model needs; raises `FaultError`."""
         calls = parts_of(request, profile_for(attempt.endpoint.backend))
         response = yield from self._in_turn(calls, attempt)
         self._used += response.prompt_tokens
         return response
 
-    def _in_turn(self, requests: Sequence[EmbeddingRequest], attempt: Attempt) -> Work[EmbeddingResponse]:
+    def _in_turn(self, requests: Sequence[EmbeddingRequest], attempt: Attempt) -> Steps[EmbeddingResponse]:
         """Ask for one request after the other, as if they were one; raises `FaultError`."""
         response = EmbeddingResponse(())
         for each in requests:
             response = joined((response, (yield from self._called(each, attempt))))
         return response
 
-    def _called(self, request: EmbeddingRequest, attempt: Attempt) -> Work[EmbeddingResponse]:
+    def _called(self, request: EmbeddingRequest, attempt: Attempt) -> Steps[EmbeddingResponse]:
         """Ask in one call, or for one half after the other where that proves too large; raises `FaultError`."""
         try:
             return (yield from self._call(request, attempt))
@@ -79,7 +81,7 @@ class EmbeddingExchange(Exchange):
                 raise
         return (yield from self._in_turn(halves, attempt))
 
-    def _call(self, request: EmbeddingRequest, attempt: Attempt) -> Work[EmbeddingResponse]:
+    def _call(self, request: EmbeddingRequest, attempt: Attempt) -> Steps[EmbeddingResponse]:
         """Ask in one call; raises `FaultError`."""
         profile = profile_for(attempt.endpoint.backend)
         dialect = dialect_for(profile, orchestration=attempt.endpoint.orchestration)
@@ -89,9 +91,8 @@ class EmbeddingExchange(Exchange):
         body = rendered.body
         if attempt.endpoint.orchestration:
             body = with_masking(body, self.modules_at(attempt.endpoint).masking)
-        reader = self.open(attempt, body, stream=False)
-        silence, clock = self.incoming.timeouts.answer, self.lifetime.clock
-        raw = yield from read_whole(reader, silence, clock, attempt.lease.first_byte)
+        with closing(self.open(attempt, body, stream=False)) as reader:
+            raw = yield from reader.whole(attempt.lease.first_byte)
         with unreadable_as_fault():
             response = dialect.parse_response(loads(raw))
             if len(response.vectors) != len(request.inputs):

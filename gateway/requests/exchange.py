@@ -26,6 +26,7 @@ from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.requests.translation_faults import unreadable_as_fault, unwritable_as_unasked
 from gateway.requests.unstreamed_models import UnstreamedModels
+from gateway.upstream.steps import Steps, run
 from gateway.upstream.stream_reader import StreamReader
 from routing.attempts import Attempt, Attempts
 from routing.availability import NoEndpointError
@@ -298,7 +299,7 @@ class Exchange:
     def read(self, attempt: Attempt, body: JSON) -> JSON:
         """Send *body* to the attempt's endpoint and read the answer; raises `FaultError`."""
         with self.waiting(), closing(self.open(attempt, body, stream=False)) as reader:
-            raw = reader.read(attempt.lease.first_byte)
+            raw = run(reader.whole(attempt.lease.first_byte), self.lifetime)
         with unreadable_as_fault():
             loaded: JSON = loads(raw)
             return loaded
@@ -442,14 +443,14 @@ class AttemptReader:
         """When `head` has to be called although what it waits for is not ready."""
         return self._reader.due
 
-    def read(self, began: Callable[[], None] = lambda: None) -> bytes:
+    def whole(self, began: Callable[[], None]) -> Steps[bytes]:
         """Read the whole answer, and call *began* when the first of it has come; raises `FaultError`."""
         try:
-            return self._reader.read(began=began)
+            return (yield from self._reader.whole(began=began))
         except FaultError as error:
             if not self._learn(error.fault):
                 raise
-            return self._reader.read(began=began)
+        return (yield from self._reader.whole(began=began))
 
     def finish(self) -> None:
         """Want nothing more of an answer that is complete; its connection may be used again."""

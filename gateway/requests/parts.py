@@ -1,14 +1,12 @@
 """The parts of one request, several asked at the same time by the one thread that the request has."""
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Final, Generic, NoReturn, TypeVar
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.requests.exchange import AttemptReader
-from gateway.requests.lifetime import Clock, Lifetime
-from gateway.upstream.steps import Pause, StillPending
-from gateway.upstream.transport import BODY_LIMIT, NO_ANSWER_IN_TIME, TOO_MUCH
+from gateway.requests.lifetime import Lifetime
+from gateway.upstream.steps import Pause, Steps
 from routing.attempts import Attempt
 
 T = TypeVar("T")
@@ -19,9 +17,6 @@ MOST_AT_ONCE: Final = 4
 That is a thousand texts for Gemini. SAP AI Core counts requests by the minute, some dozens for a model: more at once
 would spend what others need before the first 429 says so, and make a long wait little shorter.
 """
-
-Work = Generator[Pause, bool | None, T]
-"""Asks one endpoint. It gives a `Pause` whenever it has to wait, and is sent whether what it waits for is ready."""
 
 
 class _Pausing(Exception):  # noqa: N818 - nothing is wrong: the next attempt is made later
@@ -49,14 +44,14 @@ class Part(Generic[T]):
     """
 
     def __init__(
-        self, next_attempt: Callable[[], Attempt], ask: Callable[[Attempt], Work[T]], failed: Callable[[Fault], None]
+        self, next_attempt: Callable[[], Attempt], ask: Callable[[Attempt], Steps[T]], failed: Callable[[Fault], None]
     ) -> None:
         self.pause: Pause | None = None
         self.answer: tuple[()] | tuple[T] = ()
         self._next_attempt = next_attempt
         self._ask = ask
         self._failed = failed
-        self._under_way: tuple[Attempt, Work[T]] | None = None
+        self._under_way: tuple[Attempt, Steps[T]] | None = None
 
     @property
     def is_between_attempts(self) -> bool:
@@ -74,11 +69,11 @@ class Part(Generic[T]):
                 self.pause = Pause((), pausing.until)
                 return
             self._under_way = attempt, self._ask(attempt)
-            self._step(ready=None)
+            self._step()
 
-    def go_on(self, *, ready: bool) -> None:
-        """Go on with what it waited for, which is *ready* or late, as `begin` does."""
-        self._step(ready=ready)
+    def go_on(self, *, late: bool) -> None:
+        """Go on with what it waited for, or now that it is too *late* for that, as `begin` does."""
+        self._step(late=late)
         self.begin()
 
     def end(self, fault: Fault | None = None) -> None:
@@ -92,13 +87,13 @@ class Part(Generic[T]):
             else:
                 attempt.failed(fault)
 
-    def _step(self, ready: bool | None) -> None:
+    def _step(self, *, late: bool = False) -> None:
         if self._under_way is None:
             return
         attempt, work = self._under_way
         self.pause = None
         try:
-            self.pause = work.send(ready)
+            self.pause = work.throw(TimeoutError()) if late else next(work)
         except StopIteration as end:
             self._under_way, self.answer = None, (end.value,)
             attempt.answered(whole=True)
@@ -126,7 +121,7 @@ class Parts(Generic[T]):
         self._active: list[Part[T]] = []
         """Those that have begun and are not answered."""
 
-    def part(self, next_attempt: Callable[[], Attempt], ask: Callable[[Attempt], Work[T]]) -> Part[T]:
+    def part(self, next_attempt: Callable[[], Attempt], ask: Callable[[Attempt], Steps[T]]) -> Part[T]:
         """Make a part, to be asked with others."""
         return Part(next_attempt, ask, self._slow_down)
 
@@ -166,7 +161,7 @@ class Parts(Generic[T]):
         for part, pause in pauses:
             is_ready = any(interest in ready for interest in pause.interests)
             if is_ready or self._lifetime.clock() >= pause.until:
-                part.go_on(ready=is_ready)
+                part.go_on(late=not is_ready)
         self._forget_answered()
 
     def _ready(self, pauses: Sequence[Pause]) -> tuple[object, ...]:
@@ -186,47 +181,3 @@ class Parts(Generic[T]):
     def _slow_down(self, fault: Fault) -> None:
         if fault.kind is FaultKind.RATE_LIMITED:
             self._most = max(1, self._most // 2)
-
-
-def read_whole(reader: AttemptReader, silence: float, clock: Clock, began: Callable[[], None]) -> Work[bytes]:
-    """Read a whole answer; more than it may have, or *silence* for so many seconds, are a fault.
-
-    *began* is called when the first of it has come.
-    """
-    pieces: list[bytes] = []
-    size = 0
-    with closing(reader):
-        moved = clock()
-        while not _has_head(reader):
-            moved = yield from _moved(reader, moved, silence, clock)
-        while (data := reader.arrived()) is not None:
-            if not data:
-                moved = yield from _moved(reader, moved, silence, clock)
-                continue
-            if not pieces:
-                began()
-            pieces.append(data)
-            size += len(data)
-            if size > BODY_LIMIT:
-                raise FaultError(TOO_MUCH)
-    return b"".join(pieces)
-
-
-def _has_head(reader: AttemptReader) -> bool:
-    """Go on until the answer has a head, as far as that goes without waiting."""
-    try:
-        reader.head(0.0)
-    except StillPending:
-        return False
-    return True
-
-
-def _moved(reader: AttemptReader, moved: float, silence: float, clock: Clock) -> Work[float]:
-    """Wait for the reader, which *moved* at that time; give when it did last. Raises `FaultError` after *silence*."""
-    if (interest := reader.interest) is None:
-        return moved
-    if (yield Pause((interest,), min(reader.due, moved + silence))):
-        return clock()
-    if clock() >= moved + silence:
-        raise FaultError(NO_ANSWER_IN_TIME)
-    return moved

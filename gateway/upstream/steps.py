@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.requests.lifetime import Interest, Lifetime
+from gateway.requests.lifetime import Clock, Interest, Lifetime
 from gateway.upstream.background import Task
 
 T = TypeVar("T")
 
+NO_ANSWER_IN_TIME: Final = Fault(FaultKind.TIMEOUT, "SAP AI Core did not answer in time.", unanswered=True)
 _CLOSED: Final = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core was given up.")
 
 
@@ -41,14 +44,40 @@ def waiting_for(task: Task[T], until: float) -> Steps[T]:
     return task.result()
 
 
-class Resumable(Generic[T]):
-    """Drives one piece of work; `close` ends it where it stands. One thread at a time uses it.
+def unless_silent(steps: Steps[T], silence: float, clock: Clock) -> Steps[T]:
+    """Do a piece of work; raises `FaultError` once nothing that it waits for has come for *silence* seconds."""
+    with closing(steps):
+        moved, step = clock(), partial(next, steps)
+        while True:
+            try:
+                pause = step()
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            until = moved + silence
+            try:
+                yield Pause(pause.interests, min(pause.until, until))
+            except TimeoutError:
+                if until < pause.until:
+                    raise FaultError(NO_ANSWER_IN_TIME) from None
+                step = partial(steps.throw, TimeoutError())
+            else:
+                moved, step = clock(), partial(next, steps)
 
-    `moved` is when it last got on, by the clock of whoever drives it: silence is counted from there.
+
+def run(steps: Steps[T], lifetime: Lifetime) -> T:
+    """Do a piece of work to its end, and wait for whatever it waits for.
+
+    Raises `FaultError` for what fails, or as soon as the request is over.
     """
+    with closing(steps):
+        return Resumable(steps).go_on(lifetime, math.inf)
 
-    def __init__(self, steps: Steps[T], now: float) -> None:
-        self.moved = now
+
+class Resumable(Generic[T]):
+    """Drives one piece of work; `close` ends it where it stands. One thread at a time uses it."""
+
+    def __init__(self, steps: Steps[T]) -> None:
         self._steps = steps
         self._pause: Pause | None = None
         self._result: tuple[T] | None = None
@@ -72,19 +101,28 @@ class Resumable(Generic[T]):
         """
         until = lifetime.clock() + seconds
         while self._result is None:
-            if self._closed:
-                raise FaultError(_CLOSED)
-            self._go(lifetime, until)
+            pause = self._pause
+            if pause is None or lifetime.wait(pause.interests, max(0.0, min(until, pause.until) - lifetime.clock())):
+                self._step()
+            elif lifetime.clock() >= pause.until:
+                self._step(late=True)
+            elif lifetime.clock() >= until:
+                raise StillPending
         return self._result[0]
 
-    def run_to_end(self, lifetime: Lifetime, silence: float) -> T:
-        """Go on to the end, however long it takes; raises `StillPending` if there was *silence* for so many seconds."""
-        while True:
+    def rest(self) -> Steps[T]:
+        """Go on to the end as a part of other work, and give the result; raises `FaultError` for what fails."""
+        while self._result is None:
+            if self._pause is None:
+                self._step()
+                continue
             try:
-                return self.go_on(lifetime, max(0.0, self.moved + silence - lifetime.clock()))
-            except StillPending:
-                if lifetime.clock() - self.moved >= silence:
-                    raise
+                yield self._pause
+            except TimeoutError:
+                self._step(late=True)
+            else:
+                self._step()
+        return self._result[0]
 
     def close(self) -> None:
         """End the work; what it holds is let go."""
@@ -92,17 +130,11 @@ class Resumable(Generic[T]):
         self._pause = None
         self._steps.close()
 
-    def _go(self, lifetime: Lifetime, until: float) -> None:
-        """Wait for what the work waits for, and take a step."""
+    def _step(self, *, late: bool = False) -> None:
+        """Take a step, once there is what the work waits for, or it is too *late* for that."""
+        if self._closed:
+            raise FaultError(_CLOSED)
         try:
-            if self._pause is None:
-                self._pause = next(self._steps)
-            elif lifetime.wait(self._pause.interests, max(0.0, min(until, self._pause.until) - lifetime.clock())):
-                self.moved = lifetime.clock()
-                self._pause = next(self._steps)
-            elif lifetime.clock() >= self._pause.until:
-                self._pause = self._steps.throw(TimeoutError())
-            elif lifetime.clock() >= until:
-                raise StillPending
+            self._pause = self._steps.throw(TimeoutError()) if late else next(self._steps)
         except StopIteration as end:
             self._pause, self._result = None, (end.value,)

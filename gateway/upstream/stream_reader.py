@@ -6,9 +6,9 @@ from typing import Final
 
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Interest, Lifetime
-from gateway.upstream.steps import Resumable, Steps, StillPending, waiting_for
+from gateway.upstream.steps import Resumable, Steps, run, unless_silent, waiting_for
 from gateway.upstream.tokens import TokenSource
-from gateway.upstream.transport import BODY_LIMIT, NO_ANSWER_IN_TIME, Call
+from gateway.upstream.transport import BODY_LIMIT, Call
 
 _ERROR_LIMIT = 1024 * 1024
 """How many bytes of an error's body are read."""
@@ -29,11 +29,12 @@ Judge = Callable[[Call, bytes], Fault]
 class StreamReader:
     """Reads one upstream, from getting a token to the last byte of its answer.
 
-    First `head`, then `take` until there is no more, or `read` alone. Each of them may be called again after it raised
-    `StillPending`. Every one raises `FaultError` for whatever fails, and as soon as the request is over; then the
-    connection is closed. A token that is refused is renewed once. One thread at a time uses it, and closes it.
+    First `head`, then `take` until there is no more, or `whole` alone, which `read` drives. `head` and `take` may be
+    called again after they raised `StillPending`. Every one raises `FaultError` for whatever fails, and as soon as the
+    request is over; then the connection is closed. A token that is refused is renewed once. One thread at a time uses
+    it, and closes it.
 
-    *token_limit* is how many seconds a token is waited for, *silence* how many `read` waits for something to come.
+    *token_limit* is how many seconds a token is waited for, *silence* how many `whole` waits for something to come.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class StreamReader:
         self._token_limit = token_limit
         self._silence = silence
         self._call: Call | None = None
-        self._work = Resumable(self._answered(), lifetime.clock())
+        self._work = Resumable(self._answered())
 
     def head(self, seconds: float) -> None:
         """Return when an answer has begun that is none of failure; raises `StillPending` after so many *seconds*."""
@@ -72,19 +73,23 @@ class StreamReader:
         return self._begun().arrived()
 
     def read(self, limit: int = BODY_LIMIT, began: Callable[[], None] = lambda: None) -> bytes:
+        """Read the whole answer, and wait for it; see `whole`."""
+        return run(self.whole(limit, began), self._lifetime)
+
+    def whole(self, limit: int = BODY_LIMIT, began: Callable[[], None] = lambda: None) -> Steps[bytes]:
         """Read the whole answer; more than *limit* bytes of it, or silence for too long, are a fault.
 
         *began* is called when the first of its body has come.
         """
         try:
-            self._work.run_to_end(self._lifetime, self._silence)
-        except StillPending:
-            self.close()
-            raise FaultError(NO_ANSWER_IN_TIME) from None
-        except FaultError:
+            return (yield from unless_silent(self._whole(limit, began), self._silence, self._lifetime.clock))
+        except BaseException:
             self.close()
             raise
-        return self._begun().read(self._lifetime, self._silence, limit, began)
+
+    def _whole(self, limit: int, began: Callable[[], None]) -> Steps[bytes]:
+        yield from self._work.rest()
+        return (yield from self._begun().rest(limit, began))
 
     @property
     def status(self) -> int:

@@ -36,7 +36,7 @@ from gateway.upstream.connection import (
 )
 from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.inflater import Inflater
-from gateway.upstream.steps import Resumable, Steps, StillPending
+from gateway.upstream.steps import Resumable, Steps, StillPending, run, unless_silent
 
 BODY_LIMIT: Final = 64 * 1024 * 1024
 """How many bytes of a body are read in one piece."""
@@ -51,9 +51,8 @@ _COMPRESSED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 _UNREACHABLE = Fault(FaultKind.UNREACHABLE, "SAP AI Core could not be reached.")
 _NO_CONNECTION_IN_TIME = Fault(FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
-NO_ANSWER_IN_TIME: Final = Fault(FaultKind.TIMEOUT, "SAP AI Core did not answer in time.", unanswered=True)
 _BROKEN = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core broke off.")
-TOO_MUCH: Final = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core is larger than this proxy takes.")
+_TOO_MUCH = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core is larger than this proxy takes.")
 _REDIRECT = Fault(FaultKind.SERVER_ERROR, "SAP AI Core answered with a redirect, which is not followed.")
 
 
@@ -207,7 +206,7 @@ class Call:
         """Return when status and headers are there; raises `StillPending` after so many *seconds*, and `FaultError`."""
         if self._work is None:
             lifetime.check()
-            self._work = Resumable(self.answered(), lifetime.clock())
+            self._work = Resumable(self.answered())
         try:
             self._work.go_on(lifetime, seconds)
         except FaultError:
@@ -291,10 +290,7 @@ class Call:
         *began* is called when the first of it has come.
         """
         try:
-            return Resumable(self.rest(limit, began), lifetime.clock()).run_to_end(lifetime, silence)
-        except StillPending:
-            self.close()
-            raise FaultError(NO_ANSWER_IN_TIME) from None
+            return run(unless_silent(self.rest(limit, began), silence, lifetime.clock), lifetime)
         except FaultError:
             self.close()
             raise
@@ -310,7 +306,7 @@ class Call:
                 parts.append(data)
                 size += len(data)
                 if size > limit:
-                    raise FaultError(TOO_MUCH)
+                    raise FaultError(_TOO_MUCH)
             else:
                 connection = self._reading()
                 yield connection.readable

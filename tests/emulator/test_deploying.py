@@ -114,12 +114,12 @@ def test_how_long_a_start_takes_is_a_setting(caller):
 
 def test_what_was_made_in_one_group_is_not_seen_in_another():
     caller = Caller(World((with_group(empty_tenant("new"), "team-b"),)))
-    made = caller.ask("POST", "/lm/configurations", CLAUDE).json["id"]
-    elsewhere = caller.ask("POST", "/lm/deployments", {"configurationId": made}, group="team-b")
-    caller.ask("POST", "/lm/deployments", {"configurationId": made})
+    made = caller.ask("POST", "/lm/configurations", CLAUDE, group="team-b").json["id"]
+    elsewhere = caller.ask("POST", "/lm/deployments", {"configurationId": made})
+    caller.ask("POST", "/lm/deployments", {"configurationId": made}, group="team-b")
     counts = [caller.ask("GET", "/lm/deployments", group=group).json["count"] for group in ("default", "team-b")]
 
-    assert (elsewhere.status_code, counts) == (400, [1, 0])
+    assert (elsewhere.status_code, counts) == (400, [0, 1])
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,7 @@ def test_operators_are_answered_for_all_workers_while_these_can_do_nothing(share
         assert until(lambda: len(served.pids()) == 2)
         pids = served.pids()
         assert until(lambda: pids == served.reporting())
+        assert until(lambda: len(served.operator("/router/state")[1]["decisions"]) == 6)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         began = time.monotonic()
@@ -120,7 +121,10 @@ def test_operators_are_answered_for_all_workers_while_these_can_do_nothing(share
 
         assert [status for status, _ in answers.values()] == [200] * 4
         assert exchanges(answers["/metrics"][1]) == 6
-        assert pids == {each["worker"] for each in answers["/router/state"][1]["endpoints"]}
+        state = answers["/router/state"][1]
+        assert pids == {each["worker"] for each in state["endpoints"]}
+        assert [each["trail"].split()[1] for each in state["decisions"]] == ["ok"] * 6
+        assert {each["worker"] for each in state["decisions"]} <= pids
         # Workers that stand still for thirty seconds are killed: nobody has waited for that.
         assert took < 20
         assert {exchanges(served.ask("/metrics")[1].decode()) for _ in range(6)} == {6}

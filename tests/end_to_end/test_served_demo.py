@@ -10,7 +10,9 @@ from pathlib import Path
 import anthropic
 import openai
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli.main import cli
 from tests.end_to_end.test_anthropic_sdk import WEATHER as ANTHROPIC_WEATHER
 from tests.end_to_end.test_anthropic_sdk import words
 from tests.end_to_end.test_openai_sdk import CHAT_MODELS
@@ -95,3 +97,28 @@ def test_anthropics_sdk_gets_text_a_stream_with_usage_and_a_call(by_anthropic: a
     assert streamed.usage.output_tokens > 0
     assert call.name == "get_weather"
     assert call.input.keys() == {"city"}
+
+
+def test_status_and_models_show_the_demo_to_people_and_to_programs(served: str, by_openai: openai.OpenAI) -> None:
+    """What the two commands read is what a served proxy says, over all its workers."""
+    model = CHAT_MODELS[0]
+    by_openai.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hello there"}])
+    where = ["--url", served, "--key", KEY]
+
+    def said(*arguments: str) -> str:
+        told = CliRunner().invoke(cli, [*arguments, *where])
+        assert (told.exit_code, told.stderr) == (0, "")
+        return told.stdout
+
+    status = json.loads(said("status", "--once", "--json"))
+    models = json.loads(said("models", "--json"))
+    latest = status["decisions"][0]
+    [seen] = [each for each in status["models"] if each["name"] == latest["model"]]
+
+    assert (status["health"], status["problems"], status["workers"]) == ("well", [], 1)
+    assert (latest["outcome"], latest["client"], latest["requested"]) == ("ok", "openai-chat", model)
+    assert seen["traffic"]["requests"] >= 1
+    assert seen["traffic"]["tokens"]["output"] > 0
+    assert said("status").startswith("✓ well  sap-ai-proxy ")
+    assert {each["name"] for each in models} == {each["name"] for each in status["models"]}
+    assert f"✓  {latest['model']} " in said("models")

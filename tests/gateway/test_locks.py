@@ -13,6 +13,7 @@ import pytest
 import gateway
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.http.admission import Admission, Place
+from gateway.observability.activity import Activity
 from gateway.observability.log_writer import LogWriter
 from gateway.readiness import ReadinessProbe
 from gateway.requests.lifetime import Lifetime
@@ -24,6 +25,7 @@ from gateway.upstream.background import Task
 from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.tokens import Token, TokenSource, TokenState
 from routing.endpoint import Endpoint
+from routing.events import OutcomeRecorded
 from tests.support.interleaving import Scenario, is_enough, is_needed, locks_in
 
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-5")
@@ -142,8 +144,16 @@ def log_lines() -> Scenario:
     return Scenario(subject, "_lock", tasks, lambda: list("abc") == sorted(written))
 
 
+def activity() -> Scenario:
+    """Each answer is counted once."""
+    subject = Activity()
+    tasks = [partial(subject.heard, OutcomeRecorded(EU, None, 1.0))] * 3
+    return Scenario(subject, "_lock", tasks, lambda: subject.counts(EU)["answered"] == 3)
+
+
 SCENARIOS: list[Callable[[], Scenario]] = [
-    admission, kept_connections, lessons, log_lines, open_requests, pins, place, readiness, thread_pool, token_tasks,
+    activity, admission, kept_connections, lessons, log_lines, open_requests, pins, place, readiness,
+    thread_pool, token_tasks,
 ]  # fmt: skip
 
 

@@ -1,10 +1,9 @@
-"""Debian's Chromium, driven by Playwright: each visit has an empty profile and reaches nothing but this machine."""
+"""Debian's Chromium, driven by Playwright: its profile is empty, and it reaches nothing but this machine."""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,8 +29,8 @@ _PATIENCE = PATIENCE * 1000
 
 
 @contextmanager
-def running_browser() -> Iterator[Any]:
-    """Run a browser without a window."""
+def running_tab() -> Iterator[Any]:
+    """Run a browser without a window; its one tab takes what tests visit, one after another, as that is cheapest."""
     program = shutil.which("chromium")
     if program is None:
         missing = "There is no chromium here: apt-get install chromium."
@@ -41,41 +40,54 @@ def running_browser() -> Iterator[Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
         try:
-            yield browser
+            page = browser.new_context(permissions=["clipboard-read", "clipboard-write"]).new_page()
+            page.set_default_timeout(_PATIENCE)
+            yield page
         finally:
             browser.close()
 
 
-@dataclass
 class Visit:
-    """A tab in a profile of its own, and what was amiss in it."""
+    """A page that is looked at, and what was amiss with it."""
 
-    page: Any
-    origin: str
-    complaints: list[str] = field(default_factory=list)
-    requests: list[Any] = field(default_factory=list)
+    def __init__(self, page: Any, url: str) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.requests: list[Any] = []
+        self._origin = url
+        self._listeners = {
+            "console": lambda said: self.complaints.append(said.text),
+            "pageerror": lambda error: self.complaints.append(str(error)),
+            "request": lambda request: self.requests.append(request),  # noqa: PLW0108 - Playwright marks what it is given
+        }
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
 
-    def __post_init__(self) -> None:
-        self.page.set_default_timeout(_PATIENCE)
-        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type != "log" else None)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request))  # noqa: PLW0108 - Playwright marks what it is given
-
-    @property
-    def elsewhere(self) -> list[str]:
-        """The requests to other origins."""
+    def close(self) -> None:
+        """Look no longer, and leave nothing behind; nothing may be amiss but what was awaited."""
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
+        self.page.evaluate("sessionStorage.clear()")
         urls = [request.url for request in self.requests]
-        return [url for url in urls if "{0.scheme}://{0.netloc}".format(urlsplit(url)) != self.origin]
+        elsewhere = [url for url in urls if "{0.scheme}://{0.netloc}".format(urlsplit(url)) != self._origin]
+
+        assert (self.complaints, elsewhere) == ([], []), (self.complaints, elsewhere)
 
     def text(self, selector: str) -> str:
         return self.page.locator(selector).inner_text()
 
-    def await_text(self, selector: str, *texts: str) -> str:
-        """Wait until an element says one of some texts."""
+    def await_text(self, selector: str, text: str) -> str:
+        """Wait until an element says a text."""
         self.page.wait_for_function(
-            "([selector, texts]) => texts.includes(document.querySelector(selector).innerText)", arg=[selector, texts]
+            "([selector, text]) => document.querySelector(selector).innerText === text", arg=[selector, text]
         )
-        return self.text(selector)
+        return text
+
+    def awaited(self, word: str) -> int:
+        """Count the complaints that have a word, which are awaited and no longer amiss."""
+        found = [each for each in self.complaints if word in each]
+        self.complaints = [each for each in self.complaints if word not in each]
+        return len(found)
 
     @property
     def focused(self) -> str:
@@ -87,22 +99,18 @@ Visitor = Callable[..., Visit]
 
 
 @contextmanager
-def visitors(browser: Any) -> Iterator[Visitor]:
-    """Give what opens a page; in the end no visit may have met an error that it did not await, nor left the proxy."""
+def visitor(page: Any) -> Iterator[Visitor]:
+    """Give what looks at a proxy as a new visitor, in a tab of a size and with *media* such as a colour scheme."""
     visits: list[Visit] = []
 
-    def visit(url: str, script: str = "", **context: Any) -> Visit:
-        profile = browser.new_context(**context)
-        if script:
-            profile.add_init_script(script)
-        visits.append(Visit(profile.new_page(), url))
-        visits[-1].page.goto(f"{url}/")
+    def visit(url: str, width: int = 1280, **media: str) -> Visit:
+        if visits:
+            visits.pop().close()
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(**{"color_scheme": "light", "reduced_motion": "no-preference", **media})
+        visits.append(Visit(page, url))
+        page.goto(f"{url}/")
         return visits[-1]
 
-    try:
-        yield visit
-    finally:
-        for each in visits:
-            each.page.context.close()
-    assert [each.complaints for each in visits if each.complaints] == []
-    assert [each.elsewhere for each in visits if each.elsewhere] == []
+    yield visit
+    visits.pop().close()

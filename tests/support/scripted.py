@@ -15,8 +15,8 @@ from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
 from gateway.requests.lifetime import Interest, Lifetime
 from gateway.requests.streaming import StreamedAnswer
-from gateway.upstream.steps import StillPending
-from gateway.upstream.transport import NO_ANSWER_IN_TIME
+from gateway.upstream import steps as upstream
+from gateway.upstream.steps import Pause, StillPending, unless_silent
 from routing.attempts import Attempt
 from routing.endpoint import Endpoint
 from routing.load_balancer import LoadBalancer
@@ -104,16 +104,18 @@ class ScriptedReader:
         """No descriptor: a script is waited for on the clock."""
         return -1
 
-    def read(self, began: Callable[[], None] = lambda: None) -> bytes:
+    def whole(self, began: Callable[[], None]) -> upstream.Steps[bytes]:
+        return unless_silent(self._whole(began), self._silence, self._clock)
+
+    def _whole(self, began: Callable[[], None]) -> upstream.Steps[bytes]:
+        self._lifetime.check()
         read = b""
-        try:
-            self.head(self._silence)
-            while (chunk := self.take(self._silence)) is not None:
-                if not read:
-                    began()
-                read += chunk
-        except StillPending:
-            raise FaultError(NO_ANSWER_IN_TIME) from None
+        while (chunk := self.arrived()) is not None:
+            if chunk and not read:
+                began()
+            read += chunk
+            if not chunk:
+                yield Pause((Interest(self),))
         return read
 
     def finish(self) -> None:
@@ -156,7 +158,7 @@ class ScriptedReader:
 
 
 class ScriptedLifetime(Lifetime):
-    """A lifetime that waits for scripts, on their clock."""
+    """A lifetime that waits for scripts on their clock, and for anything else as it is."""
 
     def __init__(self, seconds: float, clock: SleepingClock, **ends: Any) -> None:
         super().__init__(seconds, clock=clock, **ends)
@@ -164,9 +166,11 @@ class ScriptedLifetime(Lifetime):
 
     def wait(self, interests: Sequence[Interest], seconds: float) -> tuple[Interest, ...]:
         """Let the time pass until something comes; to wait for nothing looks whether the request is over."""
+        readers = [(each, each.on) for each in interests if isinstance(each.on, ScriptedReader)]
+        if interests and not readers:
+            return super().wait(interests, seconds)
         super().wait((), 0.0)
         clock = self._scripts_clock
-        readers = [(each, each.on) for each in interests if isinstance(each.on, ScriptedReader)]
         comes_at = min((reader.comes_at for _, reader in readers), default=math.inf)
         clock.now = max(clock.now, min(comes_at, clock.now + seconds, self.deadline))
         super().wait((), 0.0)
@@ -234,7 +238,7 @@ class Bench:
 
     def exchange(self, dialect: str, body: dict[str, Any], **ends: Any) -> Exchange:
         """Begin an exchange; *ends* are the client and the drain of its lifetime."""
-        lifetime = Lifetime(self.timeouts.total, clock=self.clock, **ends)
+        lifetime = ScriptedLifetime(self.timeouts.total, clock=self.clock, **ends)
         conversation = CLIENTS[dialect].parse_request(body)
         envelope = Envelope("token", conversation.model, 1_700_000_000, conversation)
         attempts = self.router.attempts(conversation.model, client=dialect)

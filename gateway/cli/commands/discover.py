@@ -15,7 +15,11 @@ from gateway.cli.commands.options import config_option, json_option
 )
 @click.pass_context
 def discover(context: click.Context, config: Path | None, *, as_json: bool, write: bool) -> None:
-    """Say what runs where in SAP AI Core, and what of it is served. Exits with 1 if not all could be looked at."""
+    """Say what runs where in SAP AI Core, and what of it is served. Exits with 1 if not all could be looked at.
+
+    The JSON has `deployments` (each with `subaccount`, `resource_group`, `model`, `version`, `deployment`, `status`,
+    `served` and `why` not) and `failures`.
+    """
     import json
     import os
     from contextlib import closing

@@ -30,6 +30,11 @@ from gateway.cli.commands.options import config_option
     "--wait", type=click.FloatRange(0), default=1200, show_default=True, help="Seconds to wait for a new deployment."
 )
 @click.option("--proxy", metavar="URL", help="An HTTP proxy on the way to SAP AI Core; it is written to the file.")
+@click.option(
+    "--ca-bundle",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of the certificates to trust; it is named in the file.",
+)
 @click.option("-y", "--yes", is_flag=True, help="Answer questions by their defaults, and yes where it costs.")
 @click.option("--dry-run", is_flag=True, help="Show the file, without its secrets; write and create nothing.")
 @click.pass_context

@@ -25,9 +25,10 @@ from gateway.cli.commands.options import config_option, json_option, key_option,
 def status(
     context: click.Context, /, config: Path | None, url: str | None, key: str | None, interval: float, **flags: bool
 ) -> None:
-    """Show how a running proxy is: its models, deployments, circuits, cooldowns and latest decisions.
+    """Show how a running proxy is, live.
 
-    On a terminal it goes on until q or Ctrl-C; elsewhere it is printed once. Exits with 1 if there is no proxy.
+    What is wrong comes first: of models, deployments, circuits and cooldowns; then what was decided last. On a
+    terminal it goes on until q or Ctrl-C; elsewhere it is printed once. Exits with 1 if there is no proxy.
     """
     from gateway.cli.keyboard import Keyboard
     from gateway.cli.messages import fail

@@ -46,6 +46,8 @@ class Options:
     wait: float = 1200.0
     """Seconds for which a new deployment is waited for."""
     proxy: str | None = None
+    ca_bundle: Path | None = None
+    """A file of the certificates to trust."""
     dry_run: bool = False
 
 
@@ -84,8 +86,8 @@ class Init:
             ai_core = AiCore(given.key, client)
             ai_core.sign_in()
             self._good("the service key gets an access token")
-            groups = self._groups(ai_core)
-            chosen = self._chosen(groups)
+            groups = self._groups(ai_core, given.group or DEFAULT)
+            chosen = self._chosen(groups, given.group)
             entries = subaccount.entries(given, tuple(each.name for each in chosen), self._options.name, known)
             wanted = self._wanted(ai_core, chosen)
             file = self._put(given, entries, known)
@@ -152,12 +154,11 @@ class Init:
             say(f"warning: {error}")
             return None
 
-    def _groups(self, ai_core: AiCore) -> tuple[ResourceGroup, ...]:
+    def _groups(self, ai_core: AiCore, default: str) -> tuple[ResourceGroup, ...]:
         """Look into the resource groups that are named, or into all there are, and show what is in them."""
         names, listed = self._options.groups, ai_core.resource_groups()
         if listed is None and not names:
             self._say(Mark.NOTE, "the service key may not list resource groups")
-            default = self._around.env.get("AICORE_RESOURCE_GROUP") or DEFAULT
             names = (
                 (self._questions.text("Name of the resource group", "it", default, _one_name),)
                 if self._questions.can_ask
@@ -180,11 +181,16 @@ class Init:
         self._out.print(table(("resource group", "model", "version", "deployments", "status"), _rows(readable)))
         return readable
 
-    def _chosen(self, groups: Sequence[ResourceGroup]) -> tuple[ResourceGroup, ...]:
-        """Ask which resource groups to serve, where that is not said and there are several."""
+    def _chosen(self, groups: Sequence[ResourceGroup], of_environment: str) -> tuple[ResourceGroup, ...]:
+        """Ask which resource groups to serve, where that is not said and there are several.
+
+        Without a terminal a key of the environment comes with its resource group, as for SAP's own tools.
+        """
         if self._options.groups or len(groups) == 1:
             return tuple(groups)
         by_name = {each.name: each for each in groups}
+        if of_environment in by_name and not self._questions.can_ask:
+            return (by_name[of_environment],)
 
         def read(text: str) -> tuple[ResourceGroup, ...]:
             names = text.replace(",", " ").split()
@@ -217,9 +223,10 @@ class Init:
                 raise CommandError(str(error)) from None
         self._say(Mark.NOTE, f"nothing runs in the resource group {chosen[0].name}")
         if self._questions.can_ask:
-            self._out.print(
-                table(("model", "by", "tokens", "ends"), _offers(catalogue, self._around.today()), right=("tokens",))
-            )
+            offers = _offers(catalogue, self._around.today())
+            self._out.print(table(("model", "executable", "tokens", "ends"), offers, right=("tokens",)))
+            models = sum(each.orchestration for each in catalogue) or "all"
+            self._say(Mark.NOTE, f"{ORCHESTRATION} is one deployment that serves {models} models")
 
         def read(text: str) -> tuple[Deployable, ...]:
             if text == NOTHING:
@@ -251,6 +258,8 @@ class Init:
             self._draft.set((TOKENS,), [self._around.new_key()])
         if self._options.proxy:
             self._draft.set(("upstream", "proxy"), self._options.proxy)
+        if self._options.ca_bundle:
+            self._draft.set(("upstream", "ca_bundle"), str(self._options.ca_bundle.absolute()))
         return file
 
     def _show(self, file: subaccount.KeyFile | None, wanted: Sequence[Deployable]) -> None:
@@ -266,21 +275,26 @@ class Init:
         self, ai_core: AiCore, chosen: Sequence[ResourceGroup], wanted: Sequence[Deployable]
     ) -> tuple[Start, ...]:
         """Make the deployments that are wanted and not there; give those that are not known to run yet."""
-        starts = [each for each in map(_starting, chosen) if each] if not self._options.deploy else []
-        for what in wanted:
-            group = chosen[0]
-            start = already(group, what)
-            if start is None:
-                if not self._questions.confirm(f"Deploying {what.name}: {_COSTS}", "--yes", default=False):
-                    raise Stopped
-                start = Start(ai_core.deploy(group.name, what), what.name, group.name)
-                self._good(f"{start} is being created in the resource group {group.name}")
-                self.done = f"{start} was created and starts up by itself; nothing was written"
-            elif any(each.id == start.id for each in group.running):
+        if not wanted:
+            return tuple(each for each in map(_starting, chosen) if each and not self._options.deploy)
+        group = chosen[0]
+        there = {what: already(group, what) for what in wanted}
+        new = [what.name for what, start in there.items() if start is None]
+        if new and not self._questions.confirm(f"Deploying {' and '.join(new)}: {_COSTS}", "--yes", default=False):
+            raise Stopped
+        starts = []
+        for what, start in there.items():
+            if start is not None and any(each.id == start.id for each in group.running):
                 self._good(f"{start} runs already")
                 continue
-            starts.append(start)
+            starts.append(start or self._create(ai_core, group.name, what))
         return tuple(starts)
+
+    def _create(self, ai_core: AiCore, group: str, what: Deployable) -> Start:
+        start = Start(ai_core.deploy(group, what), what.name, group)
+        self._good(f"{start} is being created in the resource group {group}")
+        self.done = f"{start} was created and starts up by itself; nothing was written"
+        return start
 
     def _write(self, file: subaccount.KeyFile | None, starts: Sequence[Start]) -> None:
         """Write the file of the service key and the config file."""
@@ -323,7 +337,8 @@ class Init:
 
     def _client(self, settings: Settings | None) -> ManagementClient:
         proxy = Secret(self._options.proxy) if self._options.proxy else settings.proxy if settings else None
-        return ManagementClient(proxy=proxy, ca_bundle=settings.ca_bundle if settings else None)
+        bundle = self._options.ca_bundle or (settings.ca_bundle if settings else None)
+        return ManagementClient(proxy=proxy, ca_bundle=bundle)
 
     def _command(self, rest: str) -> str:
         """Write a command about the config file, as it is typed."""
@@ -351,9 +366,8 @@ def _rows(groups: Sequence[ResourceGroup]) -> list[tuple[str, ...]]:
 
 
 def _offers(catalogue: Sequence[CatalogueModel], today: date) -> list[tuple[str, ...]]:
-    """Write what can be deployed and has not ended by *today*, what serves all models first."""
-    orchestrated = sum(each.orchestration for each in catalogue)
-    offers: list[tuple[str, ...]] = [(ORCHESTRATION, "SAP", "", f"one deployment for {orchestrated or 'all'} models")]
+    """Write which models can be deployed alone and have not ended by *today*."""
+    offers: list[tuple[str, ...]] = []
     for each in catalogue:
         if each.retirement_date and each.retirement_date < today:
             continue

@@ -30,6 +30,8 @@ class GivenKey:
     """The file that it was read from."""
     subdomain: str = _FALLBACK
     """What the subaccount is called, as far as the key says."""
+    group: str = ""
+    """The resource group that goes with it in the environment."""
 
     @property
     def names_files(self) -> bool:
@@ -59,7 +61,7 @@ def read_key_file(path: Path, env: Mapping[str, str]) -> GivenKey:
 
 def of_environment(found: Found) -> GivenKey:
     """Describe a service key that SAP's own tools would find."""
-    return GivenKey(found.key, subdomain=_subdomain(found.key, ""))
+    return GivenKey(found.key, subdomain=_subdomain(found.key, ""), group=found.resource_group)
 
 
 def is_whole(text: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 from gateway.cli.status.view import EndpointView, GroupView, Health, Row, Severity, View
 from gateway.cli.terminal import Cell, Drawing, Mark, Space, joined, stacked, styled, table
 
+_PHONE: Final = 40
 _NARROW: Final = 60
 _MEDIUM: Final = 100
 _WIDE: Final = 110
@@ -217,7 +218,7 @@ def _models(view: View, space: Space) -> list[_Column[GroupView]]:
         _Column("", lambda each: _SEVERITY[each.severity][0].sign(is_utf=space.is_utf), kind=_Kind.MARK),
         _Column("Model", lambda each: _named(each.name, each.severity), kind=_Kind.TEXT),
         _Column("Up", lambda each: _of_all(each.available, each.endpoints)),
-        *_columns_of_traffic(view, (_WIDE, 0, _NARROW, 0, _WIDE, _NARROW, _NARROW)),
+        *_columns_of_traffic(view, (_WIDE, 0, _NARROW, _PHONE, _WIDE, _NARROW, _NARROW)),
     ]
 
 

@@ -77,12 +77,11 @@ def test_every_deployment_of_every_resource_group_is_found_and_said_to_be_served
 def test_the_table_says_the_same_to_people(discover: Discover, cloud: Cloud) -> None:
     told = discover(eu={})
     [sonnet] = cloud.deployments(SONNET)
-    lines = [line.split(maxsplit=7) for line in told.stdout.splitlines()]
+    lines = [line.split() for line in told.stdout.splitlines()]
 
-    assert ["✓", "eu", "default", SONNET, "latest", sonnet, "RUNNING", "yes"] in [
-        [word.strip() for word in line] for line in lines
-    ]
-    assert "no: its resource group is not in the config file" in told.stdout
+    assert "eu, resource group default" in told.stdout.splitlines()
+    assert ["✓", SONNET, "latest", sonnet, "RUNNING", "served"] in lines
+    assert "eu, resource group team-b (which is not in the config file)" in told.stdout
     assert told.stdout.endswith("7 deployments, 5 running, 3 of them served\n")
 
 
@@ -142,12 +141,19 @@ def test_subaccounts_that_share_a_service_key_are_looked_into_once(discover: Dis
 
 
 def test_a_key_that_may_not_list_resource_groups_shows_those_of_the_file(discover: Discover, cloud: Cloud) -> None:
-    cloud.fault("management:eu", "403")
-    refused = discover("--json", eu={})
-    cloud.heal()
+    cloud.fault("management:eu", "403", times=1)
+    told = discover("--json", eu={}, b={"resource_group": "idle"})
 
-    assert (refused.exit_code, json.loads(refused.stdout)["deployments"]) == (1, [])
-    assert "the deployments of the resource group default cannot be listed" in refused.stderr
+    assert (told.exit_code, {each["resource_group"] for each in rows(told).values()}) == (0, {"default"})
+
+
+def test_a_key_that_may_list_nothing_is_a_warning(discover: Discover, cloud: Cloud) -> None:
+    cloud.fault("management:eu", "403")
+    told = discover("--json", eu={})
+
+    assert (told.exit_code, rows(told)) == (1, {})
+    assert told.stderr.startswith("warning: eu: the deployments of the resource group default cannot be listed: ")
+    assert told.stderr.count("\n") == 1
 
 
 def test_a_subaccount_that_cannot_be_asked_is_a_warning_and_hides_no_other(

@@ -221,6 +221,18 @@ def test_route_explains_without_calling_anything(ask: Ask, config: Callable[...,
     assert cloud.ask("GET", "/admin/requests") == []
 
 
+def test_route_says_the_same_to_programs(ask: Ask, config: Callable[..., None]) -> None:
+    config()
+    said = json.loads(ask("route", "gpt-4.1", "--client", "anthropic", "--n", "3", "--json").stdout)
+
+    assert (said["model"], said["protocol"], said["translated_from"]) == (
+        "gpt-4.1",
+        "openai-chat",
+        "anthropic-messages",
+    )
+    assert len(said["chosen"]) == sum(each["chosen"] for each in said["endpoints"]) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

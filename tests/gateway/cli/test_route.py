@@ -4,6 +4,7 @@ import json
 import re
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -12,12 +13,13 @@ import emulator
 from dialects.core.faults import FaultError
 from emulator.models import MODELS_BY_NAME
 from emulator.world import World, tenant
-from gateway.cli.route import explain, looked_up
+from gateway.cli.route import explain, looked_up, render
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings, load
 from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.gateway import Gateway
 from gateway.upstream.management import ManagementClient
+from tests.gateway.cli.drawn import text_of
 
 KEY = ServiceKey("id", Secret("s"), "https://auth/oauth/token", "https://api/v2")
 CLAUDE = "anthropic--claude-4.5-sonnet"
@@ -39,6 +41,11 @@ SETTINGS = Settings(
 )  # fmt: skip
 
 
+def explained(*given: Any, **more: Any) -> str:
+    """Explain a choice as a person reads it."""
+    return text_of(render(explain(*given, **more)), 100)
+
+
 def test_a_choice_is_explained_from_the_name_to_the_path() -> None:
     expected = """\
 model     claude-sonnet-4-5 -> anthropic--claude-4.5-sonnet (normalised)
@@ -49,24 +56,25 @@ protocol  claude-converse, translated from openai-chat
    2. us/d4
    3. eu/d1
 
-deployment                       weight tier chosen  state
-eu/d1                                 1    0      2  ready
-us/d4                                 1    0      1  ready
+   Deployment  Weight  Tier  Chosen  State
+──────────────────────────────────────────
+✓  eu/d1            1     0       2  ready
+✓  us/d4            1     0       1  ready
 
 path      /converse-stream (streamed)"""
 
-    assert explain(SETTINGS, "claude-sonnet-4-5", "openai", 3) == expected
+    assert explained(SETTINGS, "claude-sonnet-4-5", "openai", 3) == expected
 
 
 def test_orchestration_on_standby_is_shown_and_not_chosen() -> None:
     spare = Deployment("https://api/v2/inference/deployments/d9", orchestration=True)
     eu = SubAccount("eu", "default", KEY, {CLAUDE: (deployment("d1"), spare), "gpt-5.5": (spare,)})
-    beside, alone = (explain(Settings({"eu": eu}), model, "openai", 2) for model in (CLAUDE, "gpt-5.5"))
+    beside, alone = (explained(Settings({"eu": eu}), model, "openai", 2) for model in (CLAUDE, "gpt-5.5"))
 
-    assert "eu/d1                                 1    0      2  ready\n" in beside
-    assert "eu/d9                                 1    0      0  ready, orchestration on standby\n" in beside
+    assert "✓  eu/d1            1     0       2  ready\n" in beside
+    assert "✓  eu/d9            1     0       0  ready, orchestration on standby\n" in beside
     assert "protocol  orchestration, translated from openai-chat" in alone
-    assert "eu/d9                                 1    0      2  ready, orchestration on standby\n" in alone
+    assert "✓  eu/d9            1     0       2  ready, orchestration on standby\n" in alone
 
 
 @pytest.mark.parametrize(
@@ -83,7 +91,7 @@ def test_orchestration_on_standby_is_shown_and_not_chosen() -> None:
     ],
 )
 def test_a_client_may_be_called_by_any_of_its_names(client: str, model: str, said: str) -> None:
-    assert said in explain(SETTINGS, model, client, 1)
+    assert said in explained(SETTINGS, model, client, 1)
 
 
 @pytest.mark.parametrize(
@@ -100,17 +108,17 @@ def test_what_would_be_refused_is_refused_with_the_reason(client: str, model: st
         explain(SETTINGS, model, client, 1)
 
 
-@pytest.mark.parametrize(("times", "shown", "more"), [(20, 20, ""), (21, 20, "… and 1 more"), (500, 20, "480 more")])
+@pytest.mark.parametrize(("times", "shown", "more"), [(20, 20, ""), (21, 20, "and 1 more"), (500, 20, "480 more")])
 def test_many_requests_are_counted_and_the_first_ones_shown(times: int, shown: int, more: str) -> None:
-    said = explain(SETTINGS, CLAUDE, "openai", times)
+    said = explained(SETTINGS, CLAUDE, "openai", times)
 
     assert shown == len(re.findall(r"^ +\d+\. ", said, re.MULTILINE))
     assert more in said
-    assert times == sum(int(line.split()[3]) for line in said.splitlines() if line.endswith("ready"))
+    assert times == sum(int(line.split()[4]) for line in said.splitlines() if line.endswith("ready"))
 
 
 def test_no_address_is_shown() -> None:
-    assert "https" not in explain(SETTINGS, CLAUDE, "openai", 30)
+    assert "https" not in explained(SETTINGS, CLAUDE, "openai", 30)
 
 
 def test_a_model_that_may_run_where_nobody_could_look_is_not_explained_away() -> None:
@@ -119,7 +127,7 @@ def test_a_model_that_may_run_where_nobody_could_look_is_not_explained_away() ->
 
 
 def test_a_name_leads_to_its_successor_as_it_does_in_the_proxy() -> None:
-    said = explain(SETTINGS, "o9-old", "openai", 1, successors=lambda: {"o9-old": (CLAUDE,)})
+    said = explained(SETTINGS, "o9-old", "openai", 1, successors=lambda: {"o9-old": (CLAUDE,)})
 
     assert said.startswith(f"model     o9-old -> {CLAUDE} (fallback)\n")
 
@@ -145,6 +153,6 @@ def test_names_lead_where_they_do_in_the_proxy(tmp_path: Path) -> None:
     told = {name: explain(found.settings, name, "openai", 1, successors=found.successors) for name in meant}
 
     assert len(meant) > len(deployed)
-    assert {name: text.split("\n")[0] for name, text in told.items()} == {
-        name: f"model     {name} -> {each.model} ({each.how.value})" for name, each in meant.items()
+    assert {name: (each.model, each.how) for name, each in told.items()} == {
+        name: (each.model, each.how.value) for name, each in meant.items()
     }

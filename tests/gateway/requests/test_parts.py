@@ -372,11 +372,3 @@ def test_a_defect_ends_all_parts_and_blames_nobody() -> None:
     assert scene.record.outcome == "defect"
     assert [state.last_error for state in scene.bench.balancer.snapshot()] == [None, None]
     assert scene.held == (0, 0)
-
-
-def test_an_answer_that_is_too_large_is_a_fault_of_its_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.requests.parts.BODY_LIMIT", 60)
-    scene = Scene(3, lambda _, text, count: [b" " * 40, vector(text)] if (text, count) == ("1", 1) else [vector(text)])
-
-    assert scene.vectors() == [0.0, 1.0, 2.0]
-    assert scene.record.attempts == 4

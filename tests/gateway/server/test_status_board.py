@@ -117,6 +117,36 @@ def test_strategies_are_those_of_the_workers_that_stay(board: StatusBoard) -> No
     assert board.router_state()["strategies"] == {"a": "new"}
 
 
+def test_decisions_and_outcomes_are_those_of_all_workers_the_newest_first(board: StatusBoard) -> None:
+    """Each names its worker; as many as one worker keeps are kept of all."""
+    pids = []
+    for first, outcomes in ((1, {"ok": 60}), (2, {"ok": 50, "timeout": 10})):
+        decisions = [{"at": float(at)} for at in range(first + 118, first - 2, -2)]
+        pids.append(published(board, Report({}, {"decisions": decisions, "outcomes": outcomes, "started": first})))
+        board.table.take_row(pids[-1])
+    told = board.router_state()
+
+    assert [each["at"] for each in told["decisions"]] == [float(at) for at in range(120, 20, -1)]
+    assert {each["at"] % 2: each["worker"] for each in told["decisions"]} == {1.0: pids[0], 0.0: pids[1]}
+    assert told["outcomes"] == {"ok": 110, "timeout": 10}
+    assert [(each["started"], each["outcomes"]) for each in told["workers"]] == [
+        (1, {"ok": 60}), (2, {"ok": 50, "timeout": 10})
+    ]  # fmt: skip
+
+
+def test_the_state_says_how_the_proxy_is_and_since_when(tmp_path: Path) -> None:
+    times = iter((1_000.0, 1_060.0))
+    board = StatusBoard(ProcessTable(), tmp_path, now=lambda: next(times))
+    readiness = {"status": "ready", "subaccounts": {"eu": "ok"}}
+    row = board.table.take_row(published(board, Report(readiness, {"version": "1.2.3"})))
+    row.accepting = row.ready = True
+    told = board.router_state()
+
+    assert {name: told[name] for name in ("started", "at", "version", "status", "subaccounts")} == {
+        "started": 1_000.0, "at": 1_060.0, "version": "1.2.3", **readiness
+    }  # fmt: skip
+
+
 def test_it_is_ready_when_one_worker_that_stays_is_ready_and_not_while_it_drains(board: StatusBoard) -> None:
     sick = published(board, Report({"status": "not ready", "why": ["no token"]}))
     well = published(board, Report({"status": "ready", "subaccounts": "1/2"}))

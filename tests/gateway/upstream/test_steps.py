@@ -1,12 +1,13 @@
 """Work in steps, under a clock that is set: stopped, gone on with, silent and late."""
 
+import math
 import socket
 
 import pytest
 
 from dialects.core.faults import FaultError
-from gateway.requests.lifetime import Interest, Lifetime
-from gateway.upstream.steps import Pause, Resumable, StillPending
+from gateway.requests.lifetime import TOO_LATE, Interest, Lifetime
+from gateway.upstream.steps import NO_ANSWER_IN_TIME, Pause, Resumable, StillPending, run, unless_silent
 
 
 class Clock:
@@ -51,7 +52,7 @@ def test_work_is_stopped_and_gone_on_with(clock, lifetime, interests):
         yield Pause((later,))
         return "done"
 
-    resumable = Resumable(steps(), clock())
+    resumable = Resumable(steps())
     for _ in range(2):
         with pytest.raises(StillPending):
             resumable.go_on(lifetime, 0.0)
@@ -64,7 +65,7 @@ def test_work_is_stopped_and_gone_on_with(clock, lifetime, interests):
 
 
 def test_as_much_is_done_at_once_as_can_be(clock, lifetime, interests):
-    assert Resumable(work(clock, interests[0], 10, 0.0), clock()).go_on(lifetime, 0.0) == "done"
+    assert Resumable(work(clock, interests[0], 10, 0.0)).go_on(lifetime, 0.0) == "done"
 
 
 class Scripted(Lifetime):
@@ -86,21 +87,76 @@ def test_silence_is_counted_from_where_the_work_last_got_on(clock, interests):
     """Half a second from the beginning ends in the second wait, which is only the first tenth of a silence."""
     lifetime = Scripted(clock, (0.4, True), (0.1, False), (0.3, True))
 
-    assert Resumable(work(clock, interests[0], 2, 0.0), clock()).run_to_end(lifetime, 0.5) == "done"
-    assert lifetime.waits == [0.5, 0.1, 0.4]
+    assert run(unless_silent(work(clock, interests[0], 2, 0.0), 0.5, clock), lifetime) == "done"
+    assert lifetime.waits == [0.5, 0.5, 0.4]
 
 
-def test_silence_ends_where_nothing_has_moved_for_so_long(clock, lifetime, interests):
+def test_silence_ends_where_nothing_has_moved_for_so_long(clock, interests):
     def steps():
         yield from work(clock, interests[0], 3, 0.4)
         yield from work(clock, interests[1], 1, 0.6)
 
-    resumable = Resumable(steps(), clock())
-    with pytest.raises(StillPending):
-        resumable.run_to_end(lifetime, 0.5)
+    lifetime = Scripted(clock, (0.0, True), (0.0, True), (0.0, True), (0.0, False))
+    with pytest.raises(FaultError) as caught:
+        run(unless_silent(steps(), 0.5, clock), lifetime)
 
-    assert pytest.approx(1000.0 + 3 * 0.4) == resumable.moved
-    assert pytest.approx(0.6) == clock() - resumable.moved
+    assert caught.value.fault == NO_ANSWER_IN_TIME
+    assert clock() == pytest.approx(1000.0 + 3 * 0.4 + 0.6)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0.3, ["late", "done"]), (0.7, ["let go", NO_ANSWER_IN_TIME])])
+def test_a_limit_of_the_work_itself_that_comes_before_the_silence_is_left_to_it(clock, interests, limit, expected):
+    seen = []
+
+    def steps():
+        try:
+            yield Pause((interests[1],), clock() + limit)
+        except TimeoutError:
+            seen.append("late")
+        except GeneratorExit:
+            seen.append("let go")
+            raise
+        return "done"
+
+    try:
+        seen.append(run(unless_silent(steps(), 0.5, clock), Scripted(clock, (min(limit, 0.5), False))))
+    except FaultError as error:
+        seen.append(error.fault)
+
+    assert seen == expected
+
+
+def test_work_that_was_begun_is_gone_on_with_as_a_part_of_other_work(clock, lifetime, interests):
+    def steps():
+        yield Pause((interests[1],))
+        try:
+            yield Pause((interests[1],), 1001.0)
+        except TimeoutError:
+            return "late"
+
+    resumable = Resumable(steps())
+    with pytest.raises(StillPending):
+        resumable.go_on(lifetime, 0.0)
+    script = Scripted(clock, (0.5, True), (0.5, False))
+
+    assert [run(resumable.rest(), script) for _ in range(2)] == ["late", "late"]
+    assert script.waits == [math.inf, 0.5]
+
+
+def test_whoever_gives_up_a_piece_of_work_lets_go_of_what_it_is_a_part_of(clock, interests):
+    """Here the request is over."""
+    let_go = []
+
+    def steps():
+        try:
+            yield Pause((interests[1],))
+        finally:
+            let_go.append(True)
+
+    with pytest.raises(FaultError) as caught:
+        run(unless_silent(steps(), 0.5, clock), Lifetime(0.0, clock=clock))
+
+    assert (caught.value.fault, let_go) == (TOO_LATE, [True])
 
 
 def test_at_its_moment_the_work_is_told_and_may_go_on(clock, lifetime, interests):
@@ -111,7 +167,7 @@ def test_at_its_moment_the_work_is_told_and_may_go_on(clock, lifetime, interests
             yield Pause((interests[0],))
         return "done"
 
-    resumable = Resumable(steps(), clock())
+    resumable = Resumable(steps())
     with pytest.raises(StillPending):
         resumable.go_on(lifetime, 0.0)
     clock.now = 1001.0
@@ -128,7 +184,7 @@ def test_work_that_was_closed_lets_go_and_cannot_be_gone_on_with(clock, lifetime
         finally:
             let_go.append(True)
 
-    resumable = Resumable(steps(), clock())
+    resumable = Resumable(steps())
     with pytest.raises(StillPending):
         resumable.go_on(lifetime, 0.0)
     resumable.close()

@@ -117,6 +117,17 @@ def test_without_a_terminal_a_key_of_the_environment_is_taken(
     assert run("-c", "b.json", "init", "-k", "env").exit_code == 0
 
 
+def test_a_key_of_the_environment_comes_with_its_resource_group(
+    run: Run, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AICORE_SERVICE_KEY", json.dumps(cloud.tenants["several"]["service_key"]))
+    monkeypatch.setenv("AICORE_RESOURCE_GROUP", "team-b")
+    told = run("init")
+
+    assert told.exit_code == 0, told.output
+    assert [each["resource_group"] for each in run.config["subAccounts"].values()] == ["team-b"]
+
+
 def test_a_key_file_beside_the_config_file_is_named_and_kept_from_others(run: Run, cloud: Cloud) -> None:
     own = run.folder / "mine.json"
     own.write_text(json.dumps(cloud.tenants["eu"]["service_key"]))
@@ -158,13 +169,17 @@ def test_again_with_another_key_adds_a_subaccount_and_keeps_the_rest(run: Run, k
     run("init", "-k", key_of("eu"))
     before = run.config | {"port": 4000, "of_another_program": {"x": [1]}}
     (run.folder / "config.json").write_text(json.dumps(before))
+    (run.folder / "config.json").chmod(0o644)
     told = run("init", "-k", key_of("several"), "-g", "team-b", "--name", "us")
 
     assert told.exit_code == 0, told.output
     added = {"us": {"resource_group": "team-b", "service_key_json": "us_key.json"}}
     assert run.config == before | {"subAccounts": before["subAccounts"] | added}
     assert json.loads((run.folder / "config.json.before-sap-ai-proxy").read_text()) == before
-    assert mode(run, "config.json") == 0o600
+    assert (mode(run, "config.json"), mode(run, "config.json.before-sap-ai-proxy")) == (0o600, 0o600)
+    before = run.config
+    run("init", "-k", key_of("several"), "-g", "default", "--name", "ap")
+    assert json.loads((run.folder / "config.json.before-sap-ai-proxy").read_text()) == before
 
 
 def test_again_with_the_same_key_changes_nothing(run: Run, key_of: KeyOf) -> None:
@@ -176,6 +191,14 @@ def test_again_with_the_same_key_changes_nothing(run: Run, key_of: KeyOf) -> Non
     assert "config.json says so already" in told.output
     assert (run.folder / "config.json").read_text() == before
     assert run.files == ["config.json", "eu_key.json"]
+
+
+def test_a_key_that_the_config_file_holds_itself_stays_there(run: Run, key_of: KeyOf, cloud: Cloud) -> None:
+    own = {"mine": {"service_key": cloud.tenants["eu"]["service_key"], "weight": 2}}
+    (run.folder / "config.json").write_text(json.dumps({"subAccounts": own}))
+    run("init", "-k", key_of("eu"))
+
+    assert (run.config["subAccounts"], "eu_key.json" in run.files) == (own, False)
 
 
 def test_another_key_of_the_same_subaccount_replaces_the_old_one_once_that_is_confirmed(
@@ -241,7 +264,7 @@ def test_where_nothing_runs_models_are_offered_and_the_costs_confirmed(
 ) -> None:
     new_cloud.ask("PUT", "/admin/settings", {"startup": 0})
     key = key_of("fresh", of=new_cloud)
-    declined = run("init", answers=(key, "gpt-5", "n"))
+    declined = run("init", answers=(key, "gpt-5 orchestration", "n"))
     assert (declined.exit_code, run.files, new_cloud.tenants["fresh"]["deployments"]) == (130, [], [])
     told = run("init", answers=(key, "gpt-nine", "gpt", "", "y"))
 
@@ -328,7 +351,7 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         {"url": "http://127.0.0.1:9"},
         (),
         (
-            "no access token: 127.0.0.1:9 does not answer; "
+            "no access token: 127.0.0.1:9 cannot be reached: the connection was refused; "
             "is url of the service key right, and is an HTTP proxy needed (--proxy URL)?"
         ),
     ),
@@ -336,8 +359,16 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         {"serviceurls": {"AI_API_URL": "http://127.0.0.1:9"}},
         (),
         (
-            "the resource groups cannot be listed: 127.0.0.1:9 does not answer; "
+            "the resource groups cannot be listed: 127.0.0.1:9 cannot be reached: the connection was refused; "
             "is serviceurls.AI_API_URL of the service key right, and is an HTTP proxy needed (--proxy URL)?"
+        ),
+    ),
+    "proxy": (
+        {},
+        ("--proxy", "http://127.0.0.1:9"),
+        (
+            "no access token: the HTTP proxy 127.0.0.1:9 cannot be reached: the connection was refused; "
+            "correct it with --proxy URL"
         ),
     ),
     "another service": (

@@ -1,0 +1,90 @@
+"""Asking a running proxy: whatever answers instead, or nobody, is one line that says what to do."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import create_server
+from threading import Thread
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli.main import cli
+from gateway.cli.running_proxy import RunningProxy, RunningProxyError
+from tests.support.processes import free_port
+
+Ask = Callable[..., Result]
+
+
+@contextmanager
+def saying(content: bytes) -> Iterator[str]:
+    """Serve one connection, at which so much is said whatever is asked."""
+    with create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(65_536)
+                connection.sendall(content)
+
+        thread = Thread(target=answer, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(60)
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
+    """Runs a command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PROXY_KEY", raising=False)
+    return lambda *arguments: CliRunner().invoke(cli, arguments)
+
+
+def answer(status: str, body: bytes = b"{}", length: int | None = None) -> bytes:
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), length or len(body), body)
+
+
+@pytest.mark.parametrize(
+    ("content", "brief", "message"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
+        (answer("200 OK", b"<html>"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
+        (answer("200 OK", b"[1]"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
+        (answer("404 Not Found"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
+        (answer("200 OK", b'{"version": ', 100), "not reachable", "start it with `sap-ai-proxy`"),
+        (b"", "not reachable", "start it with `sap-ai-proxy`"),
+        (answer("401 Unauthorized"), "refuses the key", "give one of its secret_authentication_tokens with --key KEY"),
+        (answer("503 Unavailable"), "cannot say how it is (status 503)", "look into its log"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line_and_in_few_words(content: bytes, brief: str, message: str) -> None:
+    with saying(content) as url, pytest.raises(RunningProxyError) as caught:
+        RunningProxy(url, "sk-1").ask("/router/state", lambda body: body["version"], "how it is")
+
+    assert caught.value.brief == brief
+    assert message in str(caught.value)
+    assert str(caught.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("command", [("status",), ("status", "--once"), ("status", "--json"), ("models",)])
+def test_without_a_proxy_a_command_ends_with_one_line_and_1(ask: Ask, command: tuple[str, ...]) -> None:
+    told = ask(*command, "--url", f"http://127.0.0.1:{free_port()}")
+
+    assert (told.exit_code, told.stdout, told.stderr.count("\n")) == (1, "", 1)
+    assert told.stderr.startswith("sap-ai-proxy: no proxy answers at http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("url", ["localhost:3001", "ftp://localhost", "http://"])
+def test_what_is_no_url_is_said_before_anything_is_asked(ask: Ask, url: str) -> None:
+    told = ask("status", "--url", url)
+
+    assert told.exit_code == 1
+    assert "is no URL: give one such as http://127.0.0.1:3001 with --url" in told.stderr
+
+
+def test_a_url_and_a_key_need_no_config_file_that_can_be_read(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    url = f"http://127.0.0.1:{free_port()}"
+
+    assert "no proxy answers" in ask("status", "--url", url, "--key", "sk-1").stderr
+    assert "is no JSON" in ask("status", "--url", url).stderr
