@@ -325,7 +325,7 @@ class Init:
         """Check the file that was written, and say what comes next."""
         settings = load_settings(self._draft.path, self._around.env)
         report = checking.check(settings, client)
-        self._out.print(checking.render(report), soft_wrap=True)
+        checking.print_report(report, self._out)
         if report.exit_code == 0:
             url = reachable_url(settings.host, settings.port)
             rows = (
