@@ -40,7 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}"
-        assert until(lambda: answers(f"{url}/health")), "the demo did not start"
+        until(lambda: answers(f"{url}/health"), amiss=lambda: "the demo did not start")
         yield url
     finally:
         process.terminate()
