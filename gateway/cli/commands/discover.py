@@ -33,7 +33,7 @@ def discover(context: click.Context, config: Path | None, *, as_json: bool, writ
     path = required_file(config or context.obj)
     settings = load_settings(path, warns=False)
     with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as client:
-        found = take_inventory(settings, client)
+        found = take_inventory(settings, client, os.environ)
     if as_json:
         deployments = [each.as_json for each in found.deployments]
         click.echo(json.dumps({"deployments": deployments, "failures": found.failures}, indent=2))
