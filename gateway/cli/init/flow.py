@@ -17,7 +17,7 @@ from gateway.cli.init.deploying import Start, already, deployable, wait_until_ru
 from gateway.cli.init.service_key import GivenKey, as_name, is_whole, of_environment, read_key, read_key_file
 from gateway.cli.messages import CommandError, say
 from gateway.cli.questions import Questions, Stopped
-from gateway.cli.terminal import Mark, output, progress, styled, table
+from gateway.cli.terminal import Mark, output, progress, styled, table, working
 from gateway.config.mistakes import ServiceKeyError
 from gateway.config.service_keys import Found, Secret, find
 from gateway.config.settings import Settings
@@ -174,7 +174,8 @@ class Init:
         missing = [each for each in names if listed is not None and each not in listed]
         if missing:
             raise CommandError(f"there is no resource group {missing[0]}; there is {', '.join(listed or ())}")
-        groups = ai_core.look_into(names or listed or ())
+        with working("Looking at what runs…"):
+            groups = ai_core.look_into(names or listed or ())
         for each in groups:
             if each.failure and names:
                 raise CommandError(each.failure)
@@ -327,9 +328,11 @@ class Init:
     def _check(self, client: ManagementClient) -> int:
         """Check the file that was written, and say what comes next."""
         settings = load_settings(self._draft.path, self._around.env)
-        report = checking.check(settings, client)
+        with working("Checking what is configured…"):
+            report = checking.check(settings, client)
         checking.print_report(report, self._out)
         if report.exit_code == 0:
+            self._out.print()
             url = reachable_url(settings.host, settings.port)
             rows = (
                 (self._command(""), f"serves on {url}"),
