@@ -53,8 +53,9 @@ class _Failure:
 class Comparison:
     """Compares one subaccount with what is *listed* there, if that is known.
 
-    *tried* has what deployments answered by their URLs, *endings* the models that have ended or will soon. `rows` are
-    what is served and how, `findings` what is wrong and what is to know.
+    *tried* has what deployments answered by their URLs, *endings* the models that have ended or will soon, *groups* the
+    resource groups there are, as far as they are known. `rows` are what is served and how, `findings` what is wrong and
+    what is to know.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Comparison:
         tried: Mapping[str, Sequence[Trial]],
         endings: Sequence[Ending],
         adviser: Adviser,
+        groups: Collection[str] = (),
     ) -> None:
         self._account = account
         self._served = served
@@ -72,6 +74,7 @@ class Comparison:
         self._tried = tried
         self._endings = {each.model: each for each in endings}
         self._adviser = adviser
+        self._groups = [each for each in groups if each != account.resource_group]
         self._deployments: dict[str, list[tuple[DeploymentRow, tuple[Endpoint, ...]]]] = {}
         """What is served, by the name in the table, with the endpoints of each deployment."""
         self._failures: list[_Failure] = []
@@ -153,7 +156,7 @@ class Comparison:
             what = f"runs and is not served: {_named(unserved)}"
             self._findings.append(remark("unserved", account.name, what, fix, **_about(unserved)))
         if not self._deployments:
-            self._findings.append(_serves_nothing(account, [name for name, _ in unserved]))
+            self._findings.append(_serves_nothing(account, [name for name, _ in unserved], self._groups))
 
     def _add_endings(self) -> None:
         for ending in self._endings.values():
@@ -233,14 +236,15 @@ class Comparison:
         return None
 
 
-def _serves_nothing(account: SubAccount, unserved: Sequence[str]) -> Finding:
-    """Report a subaccount of which nothing is served, though some models may run."""
+def _serves_nothing(account: SubAccount, unserved: Sequence[str], groups: Sequence[str]) -> Finding:
+    """Report a subaccount of which nothing is served, though some models may run; *groups* are others that it has."""
     if unserved:
         names = ", ".join(dict.fromkeys(unserved))
         what = f"serves nothing: model_filters leave out all that runs, which is {names}"
         return wrong("nothing", account.name, what, "correct model_filters")
     what = f"serves nothing: no model runs in the resource group {account.resource_group}"
-    fix = f"deploy one in {LAUNCHPAD} or with sap-ai-proxy init, or set resource_group to another one"
+    other = f", or set resource_group to {' or '.join(groups)}" if groups else ""
+    fix = f"deploy one in {LAUNCHPAD} or with sap-ai-proxy init{other}"
     return wrong("nothing", account.name, what, fix)
 
 

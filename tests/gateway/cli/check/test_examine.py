@@ -162,13 +162,17 @@ def test_warnings_of_the_file_are_to_know(made):
     assert report.exit_code == 0
 
 
-def test_a_subaccount_in_which_nothing_runs_is_wrong(made, said):
-    [found] = said(made.settings(made.account(discovery=True)))
+@pytest.mark.parametrize(
+    ("groups", "other"),
+    [(("team-a",), ""), (("default", "team-a", "b"), ", or set resource_group to default or b")],
+)
+def test_a_subaccount_in_which_nothing_runs_is_wrong(made, said, groups, other):
+    [found] = said(made.settings(made.account(discovery=True)), resource_groups=lambda _: groups)
 
     assert found == (
         "wrong",
         "serves nothing: no model runs in the resource group team-a",
-        f"deploy one in {LAUNCHPAD} or with sap-ai-proxy init, or set resource_group to another one",
+        f"deploy one in {LAUNCHPAD} or with sap-ai-proxy init{other}",
     )
 
 
