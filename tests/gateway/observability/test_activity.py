@@ -87,7 +87,8 @@ def test_attempts_are_counted_by_what_they_say_of_the_endpoint() -> None:
 
 def test_a_request_that_reached_no_endpoint_counts_for_none() -> None:
     activity = Activity()
-    activity.over(ExchangeRecord("r", "c", "openai-chat", "no-such-model", status=404, outcome="not_found"))
+    lost = ExchangeRecord("r", "c", "openai-chat", "no-such-model", status=404, outcome="not_found", usage=Usage(5))
+    activity.over(lost)
 
     assert activity.outcomes() == {"not_found": 1}
     assert activity.decisions()[0]["requested"] == "no-such-model"
