@@ -71,7 +71,7 @@ def test_eighty_columns_hold_what_matters() -> None:
 ✗  eu/gpt                 gpt-5                       circuit open 8 s: 5 failu…
    and 58 more, all well
 
-   Last      Model                         Decision                 Total
+   Ended     Model                         Decision                 Total
 ─────────────────────────────────────────────────────────────────────────
 ✓  22:14:10  anthropic--claude-4.6-sonnet  eu/claude ok             1.5 s
 !  22:14:10  gpt-5                         eu/gpt 503 -> eu/d01 ok   12 s
