@@ -343,8 +343,8 @@ class Gateway:
         origin = partial(self._makers.origin, caller=caller)
         open_at = seals.open_at if seals else None
         length = partial(self._context_length, runs, conversation)
-        name = request_id(headers, request.envelope.token)
-        further = passed_on(headers, name), trace_id(headers)
+        name, trace = request_id(headers, request.envelope.token), trace_id(headers)
+        further = passed_on(headers, name, trace), trace
         return IncomingRequest(name, caller, request, timeouts, began, origin, open_at, length, *further), attempts
 
     def _context_length(self, model: str, conversation: Conversation) -> int | None:

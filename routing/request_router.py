@@ -175,12 +175,12 @@ class RequestRouter:
 
     def _protocol_at(self, endpoint: Endpoint, names: tuple[str, ...], client: str, both: bool) -> ProtocolHandler:
         """Choose a protocol for an endpoint; one that is registered for a model is for its own deployments."""
-        if endpoint.orchestration:
-            return protocol_for(endpoint.backend, client, protocols=ORCHESTRATION)
-        return self._protocol(names, endpoint.backend, client, both)
+        return self._protocol(() if endpoint.orchestration else names, endpoint.backend, client, both)
 
     def _find_protocol(self, names: tuple[str, ...], runs: str, client: str, both: bool) -> ProtocolHandler:
-        """Choose a protocol; what it comes to is kept until deployments or registered protocols change."""
+        """Choose a protocol, and keep it until deployments or registered ones change; no *names* mean orchestration."""
+        if not names:
+            return protocol_for(runs, client, protocols=ORCHESTRATION)
         own = self._registry.find(names, runs, client, self._names.same)
         return own or protocol_for(runs, client, tools_with_reasoning=both, protocols=self._protocols)
 

@@ -30,6 +30,7 @@ IMPORTERS = {
     "urllib3": {"gateway/media/fetcher.py", "gateway/upstream/management.py"},
     "httptools": {"gateway/upstream/transport.py"},
     "certifi": {"gateway/upstream/transport.py"},
+    "tomlkit": {"gateway/cli/connect/toml_text.py"},
     "zstandard": {"gateway/http/bodies.py"},
     "gunicorn": {"gateway/server/http_messages.py", "gateway/server/request_handler.py"},
     "prometheus_client": {

@@ -1,8 +1,8 @@
 """What the command says beside its output, on standard error: lines for people, or objects for programs."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import click
@@ -56,3 +56,14 @@ class Messages:
 TEXT = Messages()
 """For commands whose standard error is always for people."""
 say, warn, fail = TEXT.say, TEXT.warn, TEXT.fail
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the log off the terminal meanwhile, where nobody has said where it goes: the command speaks for itself."""
+    handler, root = logging.NullHandler(), logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)

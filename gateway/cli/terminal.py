@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from io import TextIOWrapper
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -20,8 +20,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-Cell = str | Text
+Styled = Text
+"""Text with its style."""
+Cell = str | Styled
 """What stands in a table."""
+Output = Console
+"""Where it is printed."""
 Drawing = RenderableType
 """What can be printed, or shown on a screen."""
 _WIDTH_OF_FILES: Final = 200
@@ -35,6 +39,7 @@ class Mark(Enum):
     WRONG = ("✗", "x", "bold red")
     NOTE = ("!", "!", "yellow")
     NONE = ("·", "-", "dim")
+    DO = ("→", ">", "cyan")
 
     def on(self, console: Console) -> Text:
         """Write the mark for a console, whose encoding may not have the sign."""
@@ -120,25 +125,46 @@ def table(
     *,
     right: Iterable[str] = (),
     cut: Iterable[str] = (),
+    unbroken: Iterable[str] = (),
     is_dense: bool = False,
 ) -> Table:
     """Set *rows* below *headings*; numbers stand to the right in the columns named in *right*.
 
     Each row is one line in the columns named in *cut*, which show what fits; in others long text is folded.
+    What is in the columns named in *unbroken* is whole in one line, as long as other columns can be narrower.
     A *dense* one leaves less room between columns.
     """
-    numbers, short = set(right), set(cut)
+    numbers, short, whole = set(right), set(cut), {*right, *unbroken}
     drawn = Table(
         box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 1 - is_dense, 0, 1)
     )
     names = list(headings)
     for heading in names:
-        is_number = heading in numbers
-        drawn.add_column(heading, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
+        justify: Literal["left", "right"] = "right" if heading in numbers else "left"
+        drawn.add_column(heading, justify=justify, overflow="fold", no_wrap=heading in whole)
     for row in rows:
         cells = [Text(cell) if isinstance(cell, str) else cell for cell in row]
         drawn.add_row(*(joined([cell]) if name in short else cell for name, cell in zip(names, cells, strict=True)))
     return drawn
+
+
+def aligned(rows: Iterable[Iterable[Cell]]) -> Table:
+    """Set *rows* without headings, so that long text in the last column is wrapped below its own beginning."""
+    drawn = Table.grid(padding=(0, 1))
+    for row in rows:
+        drawn.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return drawn
+
+
+@contextmanager
+def working(text: str) -> Iterator[Callable[[str], None]]:
+    """Show on standard error that something is under way, where that is a terminal; call what it gives to say more."""
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status(Text(text, "dim"), spinner="dots") as status:
+        yield lambda more: status.update(Text(more, "dim"))
 
 
 @contextmanager

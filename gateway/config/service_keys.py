@@ -229,6 +229,15 @@ def _pem(text: str) -> str:
     return text.replace("\\n", "\n").strip() + "\n"
 
 
+def is_service_key(raw: object) -> bool:
+    """Tell whether some JSON is a service key, whatever is wrong with it."""
+    match raw:
+        case {"clientid": str()} | {"credentials": {"clientid": str()}}:
+            return True
+        case _:
+            return False
+
+
 def read_file(path: Path, *, env: Mapping[str, str]) -> ServiceKey:
     """Read a service key from a JSON file."""
     return parse(load_json(path), env=env, base=path.parent)

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
@@ -18,7 +19,7 @@ from gateway.config.environment import PREFIX, overlaid
 from gateway.config.mistakes import Findings, Mistake, Place, ServiceKeyError, described, spelled
 from gateway.config.model_overrides import unused
 from gateway.config.schema import ConfigFile, Filters, OrchestrationSection, ServerSection, json_schema, known_keys
-from gateway.config.service_keys import Secret, load_json
+from gateway.config.service_keys import Secret, is_service_key, load_json
 from gateway.config.subaccounts import Deployment, SubAccount, SubaccountReader
 from gateway.server.options import ServerOptions
 from routing.endpoint import Endpoint
@@ -267,12 +268,17 @@ class _Loader:
         if self._path is None:
             return {}
         try:
-            return load_json(self._path, self._written_twice)
+            raw = load_json(self._path, self._written_twice)
         except ServiceKeyError as error:
             for mistake in error.mistakes:
                 # The path is named in front of every mistake.
                 self._found.wrong("", mistake.what.removeprefix(f"{self._path} "))
             raise self._error() from None
+        if is_service_key(raw):
+            command = f"sap-ai-proxy init --service-key {shlex.quote(str(self._path))}"
+            self._found.wrong("", f"is a service key, not a config file; make one of it with: {command}")
+            raise self._error()
+        return raw
 
     def _written_twice(self, key: str) -> None:
         self._found.odd(spelled((key,)), "is written twice in one object; only the last one counts")

@@ -27,6 +27,6 @@ def trace_id(headers: Mapping[str, str]) -> str:
     return found[1] if found else ""
 
 
-def passed_on(headers: Mapping[str, str], id: str) -> dict[str, str]:
-    """Give the headers that tell the upstream what a request is called."""
-    return {REQUEST_ID: id, **({TRACEPARENT: headers[TRACEPARENT]} if trace_id(headers) else {})}
+def passed_on(headers: Mapping[str, str], id: str, trace: str) -> dict[str, str]:
+    """Give the headers that tell the upstream what a request is called; *trace* is what `trace_id` finds in its own."""
+    return {REQUEST_ID: id, **({TRACEPARENT: headers[TRACEPARENT]} if trace else {})}

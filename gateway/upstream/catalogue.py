@@ -13,14 +13,13 @@ from typing import Any, Final
 from dialects.capabilities.model_identity import may_name_a_model
 from dialects.core.faults import FaultError
 from gateway.config.subaccounts import SubAccount
-from gateway.upstream.discovery import Get
+from gateway.upstream.discovery import ORCHESTRATION, Get
 from gateway.upstream.single_flight import SingleFlight
 
 _log = logging.getLogger("sap_ai_proxy.catalogue")
 
 JSON = Any
 PATH: Final = "/lm/scenarios/foundation-models/models"
-_ORCHESTRATION = "orchestration"
 _OUTPUT = frozenset({"maxoutputtokens", "outputtokenlimit", "maxcompletiontokens", "outputlimit", "maxtokens"})
 """What the most tokens of an answer may be called, in lower case and without what stands between words."""
 _NO_LETTER = re.compile(r"[^a-z]")
@@ -191,7 +190,7 @@ def _model(raw: Mapping[Any, JSON]) -> Iterator[CatalogueModel]:
     yield CatalogueModel(
         name,
         executable=_text(raw.get("executableId")),
-        orchestration=_ORCHESTRATION in scenarios or bool(_texts(latest.get("orchestrationCapabilities"))),
+        orchestration=ORCHESTRATION in scenarios or bool(_texts(latest.get("orchestrationCapabilities"))),
         context_length=_count(latest.get("contextLength")),
         max_output=_max_output(latest),
         input_types=tuple(each.lower() for each in _texts(latest.get("inputTypes"))),

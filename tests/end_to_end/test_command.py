@@ -175,8 +175,7 @@ def test_check_finds_that_all_is_well(
     told = run_here(*option, "check") if before else run_here("check", *option)
 
     assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.rstrip().endswith("all is well")
-    assert "ok eu: the service key gets an access token" in told.stdout
+    assert re.match(r"\S 2 subaccounts, \d+ models: all is well\n", told.stdout)
 
 
 def test_check_says_once_what_is_odd(place: Place, run_here: Callable[..., Any], config: dict[str, Any]) -> None:
@@ -196,8 +195,9 @@ def test_check_finds_what_is_wrong(place: Place, config: dict[str, Any]) -> None
     told = place.run("check")
 
     assert (told.returncode, told.stderr) == (1, "")
-    assert "!! eu: no access token" in told.stdout
-    assert "!! us: gpt-9 (dgone) does not exist in the resource group team-a" in told.stdout
+    assert "eu no access token: SAP AI Core's token service refuses the service key" in told.stdout
+    assert "us gpt-9 (dgone) does not exist in the resource group team-a" in told.stdout
+    assert re.match(r"\S 2 subaccounts, ", told.stdout)
     assert "2 things to put right" in told.stdout
     assert "wrong-secret" not in told.stdout
 

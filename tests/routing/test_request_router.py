@@ -99,6 +99,13 @@ class TestOrchestration:
 
         assert router.protocol_at(self.SPARE, "openai-chat").name == "orchestration"
 
+    def test_how_an_orchestration_deployment_is_asked_is_found_out_once_and_kept_apart_from_others(self, router_of):
+        router = router_of({"gpt-5": [self.SPARE, endpoint("eu", "d1", "gpt-5")]})
+        asked = [router.protocol_at(each, "gemini").name for each in router.balancer.endpoints("gpt-5") * 2]
+
+        assert asked == ["openai-chat", "orchestration"] * 2
+        assert router._protocol.cache_info().misses == 2
+
     def test_a_route_leads_to_its_path_with_the_name_of_the_model(self, router_of):
         route = router_of({"fast": [replace(self.SPARE, model="fast", runs="gpt-5.5")]}).route(
             {"model": "fast", "messages": [{"role": "user", "content": "hi"}]}

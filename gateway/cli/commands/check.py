@@ -1,24 +1,48 @@
 """``sap-ai-proxy check``."""
 
+import json
 from contextlib import closing
 from pathlib import Path
 
 import click
 
-from gateway.cli.commands.options import config_option
+from gateway.cli.commands.options import config_option, json_option
 
 
 @click.command()
 @config_option
+@click.option("--ask", is_flag=True, help="Also send a short prompt to every model, which costs some tokens.")
+@json_option
 @click.pass_context
-def check(context: click.Context, config: Path | None) -> None:
-    """Try every key and deployment of the config file. Exits with 1 if anything is wrong."""
-    from gateway.cli import check as checking
+def check(context: click.Context, config: Path | None, *, ask: bool, as_json: bool) -> None:
+    """Try every key and deployment of the config file. Exits with 1 if anything is wrong.
+
+    Each deployment is sent an empty request, which its model refuses, so nothing is paid for. What a provider says
+    only to a real request shows with --ask, beside the time to the first word.
+
+    The JSON has `ok`, `summary`, `subaccounts` (each with `name`, `resource_group`, `ok` and `models`, these with
+    `deployments`), `findings` (`severity`, which is "wrong" or "remark", `code`, `subaccount`, `what`, `fix`,
+    `models`, `deployments`) and, with --ask, `answers` (`subaccount`, `model`, `ok`, `first_word_ms`, `text`,
+    `error`).
+    """
+    from gateway.cli.check import look, print_report
+    from gateway.cli.check.ask import ask_models, with_answers
     from gateway.cli.configuration import load_settings, required_file
+    from gateway.cli.messages import quiet
+    from gateway.cli.terminal import working
     from gateway.upstream.management import ManagementClient
 
     settings = load_settings(required_file(config or context.obj), warns=False)
-    with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as management:
-        report = checking.check(settings, management)
-    click.echo(checking.render(report), nl=False)
+    with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as management, quiet():
+        with working("Looking at what is configured…"):
+            found = look(settings, management)
+        report = found.report
+        if ask:
+            with working("Asking the models…") as say:
+                answers = ask_models(found.settings, asked=lambda n, of: say(f"Asking the models… {n} of {of}"))
+            report = with_answers(report, answers, found.adviser)
+    if as_json:
+        click.echo(json.dumps(report.as_json, indent=2))
+    else:
+        print_report(report)
     context.exit(report.exit_code)

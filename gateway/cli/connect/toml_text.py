@@ -1,47 +1,59 @@
-"""TOML edited as text, since the standard library only reads it: comments and all the rest stay."""
+"""TOML edited as it is written: comments, order and all the rest stay."""
 
-import json
+from typing import Any
 
-from gateway.cli.connect.tool import Edits
+import tomlkit
+from tomlkit.items import AoT, Table
+
+from gateway.cli.connect.tool import ConnectError, Edits
 
 
 def edit(text: str, edits: Edits) -> str:
-    """Set values before the first table, and whole tables, whose values are texts.
+    """Set values at the top, and whole tables, whose values are texts; raises `ConnectError` where that cannot be.
 
-    It reads no TOML: whoever calls it compares what came out with what was wanted.
+    Whoever calls it compares what came out with what was wanted.
     """
-    lines = text.splitlines()
-    for path, value in reversed(list(edits.items())):  # each goes to the top
-        if isinstance(value, dict):
-            _set_table(lines, f"[{'.'.join(path)}]", value)
+    try:
+        return _edited(tomlkit.parse(text), edits)
+    except Exception:  # noqa: BLE001 - tables in pieces make it stumble in many ways; nothing is written then
+        raise ConnectError("what is in it could not be kept") from None
+
+
+def _edited(document: tomlkit.TOMLDocument, edits: Edits) -> str:
+    above = tomlkit.document()
+    has_tables = any(isinstance(each, Table | AoT) for each in document.values())
+    for path, value in edits.items():
+        *keys, name = path
+        place: Any = document
+        for key in keys:
+            if key not in place:
+                place[key] = tomlkit.table(is_super_table=True)
+            place = place[key]
+        if isinstance(value, dict) and isinstance(place.get(name), dict):
+            _refill(place[name], value)
+        elif has_tables and not (keys or name in document or isinstance(value, dict)):
+            above[name] = value  # Before a comment that may be one on the first table.
         else:
-            _set_value(lines, path[-1], value)
-    return "\n".join([*lines, ""])
+            place[name] = value
+    first, rest = tomlkit.dumps(above), tomlkit.dumps(document)
+    return first + ("\n" if first and rest.startswith("[") else "") + rest
 
 
-def _written(name: str, value: object) -> str:
-    return f"{name} = {json.dumps(value, ensure_ascii=False)}"
+def _refill(table: Any, values: dict[str, object]) -> None:
+    """Give a table other values; what stands behind the last one, such as a comment on what follows, stays there."""
+    behind = _taken_from_behind(table)
+    for name in [each for each in table if each not in values]:
+        del table[name]
+    for name, value in values.items():
+        table[name] = value
+    for item in behind:
+        table.add(item)
 
 
-def _set_value(lines: list[str], name: str, value: object) -> None:
-    for at, line in enumerate(lines):
-        if line.lstrip().startswith("["):
-            break
-        key, _, rest = line.partition("=")
-        if key.strip() == name:
-            _, mark, comment = rest.partition(" #")
-            lines[at] = _written(name, value) + mark + comment
-            return
-    lines.insert(0, _written(name, value))
-
-
-def _set_table(lines: list[str], header: str, values: dict[str, object]) -> None:
-    written = [_written(name, value) for name, value in values.items()]
-    for at, line in enumerate(lines):
-        if line.partition("#")[0].strip() == header:
-            end = at + 1
-            while end < len(lines) and lines[end].strip() and lines[end].lstrip()[0] not in "[#":
-                end += 1
-            lines[at + 1 : end] = written
-            return
-    lines += [*([""] if lines and lines[-1] else []), header, *written]
+def _taken_from_behind(table: Any) -> list[Any]:
+    """Take away the comments and blank lines behind the last value of a table, which may be in a table within it."""
+    body = table.value.body if isinstance(table, Table) else []
+    behind: list[Any] = []
+    while body and body[-1][0] is None:
+        behind.insert(0, body.pop()[1])
+    return behind or (_taken_from_behind(body[-1][1]) if body else [])

@@ -96,6 +96,10 @@ class Init:
                 return 0
             starts = self._deploy(ai_core, chosen, wanted)
             self._write(file, starts)
+            for each in entries:
+                if wanted and not each.is_new and not known[each.name].discovery:
+                    command = self._command("discover --write")
+                    self._say(Mark.NOTE, f"{each.name} lists its deployments: `{command}` adds new ones that run")
             if not self._wait(ai_core, starts):
                 return 1 if self._options.wait else 0
             return self._check(client)
@@ -116,7 +120,7 @@ class Init:
             if not text or text.startswith("{"):
                 text = self._questions.pasted("Paste it now:", text and text + "\n", is_whole)
             try:
-                return read_key(text, env) if text.lstrip().startswith("{") else self._read(text)
+                return read_key(text, env) if text.lstrip().startswith("{") else self._read(text.strip("'\""))
             except CommandError as error:
                 raise ValueError(str(error)) from None
 
@@ -210,11 +214,7 @@ class Init:
         if names == (NOTHING,) or (not names and any(each.running or _starting(each) for each in chosen)):
             return ()
         if len(chosen) > 1:
-            raise CommandError(
-                "nothing runs in any of the resource groups"
-                if not names
-                else "--deploy needs one resource group: name it with --resource-group"
-            )
+            raise CommandError("a deployment is made in one resource group: name it alone with --resource-group")
         catalogue = ai_core.catalogue(chosen[0].name)
         if names:
             try:
@@ -325,7 +325,7 @@ class Init:
         """Check the file that was written, and say what comes next."""
         settings = load_settings(self._draft.path, self._around.env)
         report = checking.check(settings, client)
-        self._out.print(checking.render(report), soft_wrap=True)
+        checking.print_report(report, self._out)
         if report.exit_code == 0:
             url = reachable_url(settings.host, settings.port)
             rows = (

@@ -88,8 +88,8 @@ def _head(view: View, space: Space, silence: str) -> Iterable[Drawing]:
     yield joined([_load(view)])
     together = joined([styled(", ".join(view.problems), style)])
     lines = [together] if together.cell_len + 2 <= space.width else [styled(each, style) for each in view.problems]
-    notes = [styled(each, "yellow") for each in view.notes]
-    yield from (joined(["", each]) for each in (*_few(lines), *_few(notes)) if each)
+    warnings = [styled(each, "yellow") for each in view.warnings]
+    yield from (joined(["", each]) for each in (*_few(lines), *_few(warnings)) if each)
 
 
 def _load(view: View) -> Cell:

@@ -165,7 +165,7 @@ class View:
     health: Health
     problems: tuple[str, ...]
     """What is wrong, in a few words each."""
-    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     """What will be wrong some time, or is odd."""
     version: str
     at: float
@@ -203,7 +203,7 @@ def view_of(now: Snapshot, before: Snapshot | None = None) -> View:
     return View(
         health=Health.DOWN if down else Health.UNWELL if problems else Health.WELL,
         problems=problems,
-        notes=_notes(state),
+        warnings=_warnings(state),
         version=state["version"],
         at=state["at"],
         uptime=uptime,
@@ -403,7 +403,7 @@ def _problems(
     return (*found, *([f"{len(waiting)} of {len(state['workers'])} workers not ready"] if waiting else []))
 
 
-def _notes(state: JSON) -> tuple[str, ...]:
+def _warnings(state: JSON) -> tuple[str, ...]:
     dropped = sum(row["log_lines_dropped"] for row in state.get("workers", ()))
     lines = [f"{dropped} log lines could not be written"] if dropped else []
     return (*lines, *(str(Ending.of(each)) for each in state["endings"]))

@@ -208,7 +208,8 @@ def test_check_goes_out_the_way_that_is_configured(ask: Ask, config: Callable[..
     config(upstream={"proxy": f"http://127.0.0.1:{free_port()}"})
     told = ask("check")
     assert told.exit_code == 1
-    assert "!! eu: no access token: SAP AI Core could not be reached." in told.stdout
+    assert "the HTTP proxy 127.0.0.1:" in told.stdout
+    assert "correct upstream.proxy" in told.stdout
 
 
 def test_route_explains_without_calling_anything(ask: Ask, config: Callable[..., None], cloud: Cloud) -> None:

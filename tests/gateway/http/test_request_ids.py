@@ -28,7 +28,7 @@ def test_a_valid_traceparent_is_passed_on_and_names_the_trace(given: str) -> Non
     headers = {"traceparent": given, "other": "x"}
 
     assert trace_id(headers) == TRACE
-    assert passed_on(headers, "r") == {"x-request-id": "r", "traceparent": given}
+    assert passed_on(headers, "r", TRACE) == {"x-request-id": "r", "traceparent": given}
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_a_traceparent_that_w3c_does_not_know_goes_nowhere(given: str) -> None:
     headers = {"traceparent": given}
 
     assert trace_id(headers) == ""
-    assert passed_on(headers, "r") == {"x-request-id": "r"}
+    assert passed_on(headers, "r", "") == {"x-request-id": "r"}

@@ -254,8 +254,9 @@ def test_a_model_is_deployed_where_nothing_runs_and_waited_for(run: Run, new_clo
     assert told.exit_code == 0, told.output
     made = new_cloud.tenants["fresh"]["deployments"]
     assert [(each["model"], each["status"]) for each in made] == [("gpt-5", "RUNNING"), (None, "RUNNING")]
-    again = run("init", "-k", key, "--deploy", "gpt-5", "--yes")
-    assert "of gpt-5 runs already" in again.output
+    again = run("init", answers=(f"'{key}'",)), run("init", "-k", key, "--deploy", "gpt-5", "--yes")
+    assert [each.exit_code for each in again] == [0, 0]
+    assert "of gpt-5 runs already" in again[1].output
     assert len(new_cloud.tenants["fresh"]["deployments"]) == 2
 
 
@@ -276,6 +277,21 @@ def test_where_nothing_runs_models_are_offered_and_the_costs_confirmed(
     assert "gpt-5" in rows
     assert "gemini-2.5-pro" not in rows
     assert [each["model"] for each in new_cloud.tenants["fresh"]["deployments"]] == [None]
+
+
+def test_a_subaccount_that_lists_its_deployments_is_told_how_to_list_the_new_one(
+    run: Run, new_cloud: Cloud, key_of: KeyOf
+) -> None:
+    new_cloud.ask("PUT", "/admin/settings", {"startup": 0})
+    key = key_of("fresh", of=new_cloud)
+    run("init", "-k", key, "--deploy", "gpt-5", "--yes")
+    config = run.config
+    config["subAccounts"]["fresh"]["deployment_ids"] = {"gpt-5": new_cloud.tenants["fresh"]["deployments"][0]["id"]}
+    (run.folder / "config.json").write_text(json.dumps(config))
+    told = run("init", "-k", key, "--deploy", "gpt-5.5", "--yes")
+
+    assert told.exit_code == 0, told.output
+    assert "fresh lists its deployments: `sap-ai-proxy discover --write` adds new ones that run" in told.output
 
 
 def test_a_deployment_that_starts_up_already_is_waited_for_and_not_made_again(

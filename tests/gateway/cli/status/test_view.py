@@ -29,7 +29,7 @@ def counts(answered: int = 0, failed: int = 0, waited: float = 0.0, **tokens: in
 def test_a_proxy_that_serves_everything_is_well() -> None:
     view = view_of(snapshot([endpoint(in_flight=2), endpoint("d2", in_flight=1)], decisions=[decision()]))
 
-    assert (view.health, view.problems, view.notes) == (Health.WELL, (), ())
+    assert (view.health, view.problems, view.warnings) == (Health.WELL, (), ())
     assert (view.version, view.uptime, view.workers, view.in_flight) == ("1.2.3", 60.0, 1, 3)
     assert [(each.name, each.available, each.endpoints) for each in view.models] == [("gpt-5", 2, 2)]
     assert [(each.name, each.available, each.status) for each in view.subaccounts] == [("eu", 2, "")]
@@ -108,12 +108,12 @@ def test_a_subaccount_without_endpoints_is_seen_with_what_it_lacks() -> None:
     ]
 
 
-def test_what_will_be_wrong_is_a_note_and_nobody_is_unwell_for_it() -> None:
+def test_what_will_be_wrong_is_a_warning_and_nobody_is_unwell_for_it() -> None:
     ending = {"model": "gpt-4.1", "version": None, "on": "2026-10-14", "ended": True, "successor": "gpt-5"}
     view = view_of(snapshot(endings=[ending], workers=[worker(log_lines_dropped=3)]))
 
     assert view.health is Health.WELL
-    assert view.notes == ("3 log lines could not be written", "gpt-4.1 ended on 2026-10-14; deploy gpt-5")
+    assert view.warnings == ("3 log lines could not be written", "gpt-4.1 ended on 2026-10-14; deploy gpt-5")
 
 
 def test_traffic_is_what_has_grown_between_two_moments() -> None:

@@ -1,0 +1,155 @@
+"""What to do about a fault: a line that says what is wrong, and one that says what to do."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from dialects.core.faults import Fault, FaultKind
+from gateway.upstream.unreachable import Reason, Unreachable
+
+_AGAIN: Final = "try again in a few minutes"
+_PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+LAUNCHPAD: Final = "SAP AI Launchpad (ML Operations, Deployments)"
+NEW_KEY: Final = "create a new service key for this instance in the BTP cockpit, and put it into the config file"
+_BLOCKED: Final = frozenset({Reason.UNKNOWN_HOST, Reason.REFUSED, Reason.NO_ROUTE, Reason.TIMED_OUT})
+"""What it looks like where a network lets nothing out but through a proxy."""
+
+_REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
+    # reason: the kind of finding, and what to do. {place} is what is configured, {host} whom it names.
+    Reason.UNKNOWN_HOST: ("unreachable", "correct {place}"),
+    Reason.REFUSED: ("unreachable", "correct {place}"),
+    Reason.NO_ROUTE: ("unreachable", "connect this machine to a network that reaches {host}"),
+    Reason.TIMED_OUT: ("unreachable", "have connections to {host} let through the firewall"),
+    Reason.SILENT: ("unreachable", f"{_AGAIN}; if it stays silent, correct {{place}}"),
+    Reason.BROKEN: ("unreachable", "find out what on the way to {host} cuts connections, such as a firewall"),
+    Reason.NO_TLS: ("unreachable", "correct {place}: its port, or its scheme"),
+    Reason.UNTRUSTED: (
+        "certificate",
+        "set upstream.ca_bundle to a file with the certificates that this network trusts, {issuer} among them",
+    ),
+    Reason.EXPIRED: ("certificate", "set this machine's clock if it is wrong; else {host} needs a new certificate"),
+    Reason.OTHER_HOST: ("certificate", "correct {place}: the certificate there is for another host"),
+    Reason.CLIENT_CERTIFICATE_REFUSED: ("client_certificate", NEW_KEY),
+    Reason.CLIENT_CERTIFICATE_UNUSABLE: (
+        "client_certificate",
+        "copy the certificate and its key anew, both from the same service key",
+    ),
+    Reason.PROXY_PASSWORD: ("proxy", "write both into upstream.proxy: http://USER:PASSWORD@HOST:PORT"),
+    Reason.PROXY_REFUSED: ("proxy", "have {host} allowed there, or set upstream.proxy to another one"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What is wrong, in a word that does not change and in a line, and what to do about it."""
+
+    code: str
+    what: str
+    fix: str
+
+
+class Adviser:
+    """Says what to do about faults.
+
+    *env* is looked at for an HTTP proxy that this proxy does not use, *proxied* is whether it is told to use one, and
+    *issuer* finds out who signed the certificate of a server that is not trusted.
+    """
+
+    def __init__(self, env: Mapping[str, str], *, proxied: bool, issuer: Callable[[Unreachable], str]) -> None:
+        self._variable = next((name for name in _PROXY_VARIABLES if env.get(name)), "")
+        self._proxied = proxied
+        self._issuer = issuer
+
+    def unreachable(self, why: Unreachable, place: str) -> Advice:
+        """Say what to do where a server is not reached, whose URL stands at *place* of what is configured."""
+        place = "upstream.proxy" if why.is_proxy else place
+        issuer = self._issuer(why) if why.reason is Reason.UNTRUSTED else ""
+        code, fix = _REASONS[why.reason]
+        fix = fix.format(place=place, host=why.host, issuer=issuer or "the authority that signed it")
+        if why.reason in _BLOCKED and not self._proxied:
+            fix = f"{fix}, or {self._through_a_proxy()}"
+        signed = f", signed by {issuer}," if issuer else ""
+        what = why.reason.value.replace(" is not", f"{signed} is not") if signed else why.reason.value
+        who = f"the HTTP proxy {why.host}" if why.is_proxy else why.host
+        detail = f" ({why.detail})" if why.detail else ""
+        return Advice(code, f"{who} cannot be reached: {what}{detail}", fix)
+
+    def token(self, fault: Fault, place: str) -> Advice:
+        """Say what to do where there is no access token; the token service's URL stands at *place*."""
+        match fault:
+            case Fault(cause=Unreachable() as why):
+                return self.unreachable(why, place)
+            case Fault(kind=FaultKind.REFUSED_CREDENTIALS):
+                return Advice("service_key", _clause(fault), NEW_KEY)
+            case _:
+                return Advice("token", _clause(fault), _AGAIN)
+
+    def listing(self, fault: Fault, place: str) -> Advice:
+        """Say what to do where deployments cannot be listed; the AI API's URL stands at *place*."""
+        match fault:
+            case Fault(cause=Unreachable() as why):
+                return self.unreachable(why, place)
+            case Fault(status=401 | 403):
+                what = f"SAP AI Core answers {fault.status} when it is asked for deployments"
+                return Advice("forbidden", what, f"correct {place} and the resource group, or {NEW_KEY}")
+            case Fault(status=404):
+                what = f"SAP AI Core answers {fault.status} when it is asked for deployments"
+                return Advice("url", what, f"correct {place} and the resource group")
+            case _:
+                return Advice("listing", f"the deployments cannot be listed: {_clause(fault)}", _AGAIN)
+
+    def inference(self, fault: Fault, place: str) -> Advice | None:
+        """Say what to do where a deployment is not asked as it should be, whose URL stands at *place*.
+
+        None where *fault* is what its model says to an empty request.
+        """
+        match fault:
+            case Fault(cause=Unreachable() as why):
+                return self.unreachable(why, place)
+            case Fault(status=400) if "Subpath" in fault.message:
+                return Advice("path", f"SAP AI Core does not take this protocol: {_clause(fault)}", f"correct {place}")
+            case Fault(kind=FaultKind.INVALID_REQUEST, status=400 | 422):
+                return None
+            case Fault(kind=FaultKind.CONTENT_FILTERED | FaultKind.CONTEXT_LENGTH_EXCEEDED):
+                return None
+            case Fault(kind=FaultKind.DEPLOYMENT_FORBIDDEN):
+                fix = "let the instance of SAP AI Core have the service plan extended, which generative AI needs; else "
+                return Advice("forbidden", _answered(fault, "the service key may not use it"), fix + NEW_KEY)
+            case Fault(status=403):
+                fix = "let it through the firewall or the HTTP proxy on the way; if it is the provider, deploy another"
+                return Advice("forbidden", _answered(fault, f"refused on the way: {_clause(fault)}"), fix)
+            case Fault(status=401):
+                return Advice("forbidden", _answered(fault, "the access token is not taken here"), f"correct {place}")
+            case Fault(status=404 | 405):
+                fix = f"correct {place}; if it is right, see in {LAUNCHPAD} whether it runs"
+                return Advice("url", _answered(fault, "its URL leads to no deployment that runs"), fix)
+            case Fault(kind=FaultKind.RATE_LIMITED):
+                return Advice("quota", _answered(fault, "its quota is used up, so it could not be tried"), _AGAIN)
+            case _:
+                fix = f"{_AGAIN}; if it lasts, deploy the model anew in {LAUNCHPAD}"
+                return Advice("failing", _answered(fault, _clause(fault)), fix)
+
+    def _through_a_proxy(self) -> str:
+        """Say how to get out of a network that lets nothing out but through a proxy."""
+        if self._variable:
+            return f"set upstream.proxy to what {self._variable} names: the variable itself is not read"
+        return "set upstream.proxy if this network is left through an HTTP proxy"
+
+
+def _answered(fault: Fault, meaning: str) -> str:
+    return f"requests are answered with {fault.status}: {meaning}" if fault.status else meaning
+
+
+def _clause(fault: Fault) -> str:
+    """Write the message of a fault as part of a sentence."""
+    return fault.message.strip().removesuffix(".")
+
+
+def not_running(status: str) -> str:
+    """Say what to do about a deployment that is listed with a *status* and does not run."""
+    match status:
+        case "PENDING" | "UNKNOWN":
+            return "wait until it runs, which takes some minutes, and check again"
+        case _:
+            # SAP AI Core starts no deployment again.
+            return f"deploy its model anew in {LAUNCHPAD} and write the new id, or take this one out of the config file"

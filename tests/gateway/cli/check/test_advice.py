@@ -1,0 +1,146 @@
+"""What is to be done about each fault, in one line."""
+
+import pytest
+
+from dialects.core.faults import Fault, FaultKind
+from gateway.cli.check.advice import NEW_KEY, Adviser
+from gateway.upstream.unreachable import Reason, Unreachable
+
+HOST = "api.example:443"
+PROXY = ", or set upstream.proxy if this network is left through an HTTP proxy"
+
+
+@pytest.mark.parametrize(
+    ("why", "code", "what", "fix"),
+    [
+        (Unreachable(Reason.UNKNOWN_HOST, HOST), "unreachable",
+         "the name of its host is unknown", f"correct url{PROXY}"),
+        (Unreachable(Reason.REFUSED, HOST), "unreachable",
+         "the connection was refused", f"correct url{PROXY}"),
+        (Unreachable(Reason.NO_ROUTE, HOST), "unreachable",
+         "no route leads to its host", f"connect this machine to a network that reaches {HOST}{PROXY}"),
+        (Unreachable(Reason.TIMED_OUT, HOST), "unreachable",
+         "no connection came about in time", f"have connections to {HOST} let through the firewall{PROXY}"),
+        (Unreachable(Reason.SILENT, HOST), "unreachable",
+         "it took the connection and did not answer in time",
+         "try again in a few minutes; if it stays silent, correct url"),
+        (Unreachable(Reason.BROKEN, HOST), "unreachable",
+         "the connection broke before an answer came",
+         f"find out what on the way to {HOST} cuts connections, such as a firewall"),
+        (Unreachable(Reason.EXPIRED, HOST, "certificate has expired"), "certificate",
+         "its certificate has expired (certificate has expired)",
+         f"set this machine's clock if it is wrong; else {HOST} needs a new certificate"),
+        (Unreachable(Reason.OTHER_HOST, HOST), "certificate",
+         "its certificate is for another host", "correct url: the certificate there is for another host"),
+        (Unreachable(Reason.CLIENT_CERTIFICATE_REFUSED, HOST, "certificate expired"), "client_certificate",
+         "it refuses the client certificate (certificate expired)", NEW_KEY),
+        (Unreachable(Reason.CLIENT_CERTIFICATE_UNUSABLE, HOST), "client_certificate",
+         "the client certificate cannot be read, or does not belong to its key",
+         "copy the certificate and its key anew, both from the same service key"),
+        (Unreachable(Reason.PROXY_PASSWORD, HOST), "proxy",
+         "the HTTP proxy wants a user and a password",
+         "write both into upstream.proxy: http://USER:PASSWORD@HOST:PORT"),
+        (Unreachable(Reason.PROXY_REFUSED, HOST, "HTTP 403"), "proxy",
+         "the HTTP proxy refuses to connect to it (HTTP 403)",
+         f"have {HOST} allowed there, or set upstream.proxy to another one"),
+    ],
+)  # fmt: skip
+def test_each_reason_not_to_be_reached_is_one_line_with_what_to_do(made, why, code, what, fix):
+    advice = made.adviser().unreachable(why, "url")
+
+    assert (advice.code, advice.what, advice.fix) == (code, f"{HOST} cannot be reached: {what}", fix)
+
+
+def test_no_reason_is_without_advice(made):
+    for reason in Reason:
+        assert made.adviser().unreachable(Unreachable(reason, HOST), "url").fix
+
+
+def test_a_certificate_that_is_not_trusted_is_told_with_who_signed_it(made):
+    why = Unreachable(Reason.UNTRUSTED, HOST)
+    known, unknown = made.adviser(issuer="Acme Inspection").unreachable(why, "url"), made.adviser().unreachable(why, "")
+
+    assert known.what == f"{HOST} cannot be reached: its certificate, signed by Acme Inspection, is not trusted"
+    assert known.fix == (
+        "set upstream.ca_bundle to a file with the certificates that this network trusts, Acme Inspection among them"
+    )
+    assert unknown.what == f"{HOST} cannot be reached: its certificate is not trusted"
+    assert unknown.fix.endswith("the authority that signed it among them")
+
+
+def test_a_proxy_that_the_environment_names_is_to_be_configured(made):
+    why = Unreachable(Reason.TIMED_OUT, HOST)
+    advice = made.adviser({"HTTPS_PROXY": "http://user:secret@proxy:8080"}).unreachable(why, "url")
+
+    assert advice.fix.endswith(", or set upstream.proxy to what HTTPS_PROXY names: the variable itself is not read")
+
+
+def test_a_proxy_that_is_not_reached_is_corrected_and_no_other_is_suggested():
+    adviser = Adviser({"HTTPS_PROXY": "http://proxy"}, proxied=True, issuer=lambda _: "")
+    advice = adviser.unreachable(Unreachable(Reason.REFUSED, "proxy:8080", is_proxy=True), "url")
+
+    assert advice.what == "the HTTP proxy proxy:8080 cannot be reached: the connection was refused"
+    assert advice.fix == "correct upstream.proxy"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "what", "fix"),
+    [
+        (Fault(FaultKind.DEPLOYMENT_FORBIDDEN, "no", 403), "forbidden",
+         "requests are answered with 403: the service key may not use it", "extended"),
+        (Fault(FaultKind.REQUEST_FORBIDDEN, "Not for you.", 403), "forbidden",
+         "requests are answered with 403: refused on the way: Not for you", "firewall"),
+        (Fault(FaultKind.REFUSED_CREDENTIALS, "no", 401), "forbidden",
+         "requests are answered with 401: the access token is not taken here", "correct its URL"),
+        (Fault(FaultKind.GONE, "no", 404), "url",
+         "requests are answered with 404: its URL leads to no deployment that runs", "correct its URL"),
+        (Fault(FaultKind.INVALID_REQUEST, "no", 405), "url",
+         "requests are answered with 405: its URL leads to no deployment that runs", "correct its URL"),
+        (Fault(FaultKind.INVALID_REQUEST, "Subpath 'x' is not allowed for model 'm'.", 400), "path",
+         "SAP AI Core does not take this protocol: Subpath 'x' is not allowed for model 'm'", "correct its URL"),
+        (Fault(FaultKind.OVERLOADED, "It is overloaded.", 503), "failing",
+         "requests are answered with 503: It is overloaded", "try again in a few minutes"),
+        (Fault(FaultKind.OTHER, "What answers is no model."), "failing", "What answers is no model", "try again"),
+    ],
+)  # fmt: skip
+def test_what_an_empty_request_brings_to_light_is_one_line_with_what_to_do(made, fault, code, what, fix):
+    advice = made.adviser().inference(fault, "its URL")
+
+    assert (advice.code, advice.what) == (code, what)
+    assert fix in advice.fix
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(FaultKind.INVALID_REQUEST, "messages: Field required", 400),
+        Fault(FaultKind.INVALID_REQUEST, "no", 422),
+        Fault(FaultKind.CONTENT_FILTERED, "no", 400),
+    ],
+)
+def test_what_a_model_says_to_an_empty_request_is_well(made, fault):
+    assert made.adviser().inference(fault, "its URL") is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "fix"),
+    [
+        (Fault(FaultKind.REFUSED_CREDENTIALS, "The key is refused.", 401), "service_key", NEW_KEY),
+        (Fault(FaultKind.OVERLOADED, "It is busy.", 429), "token", "try again in a few minutes"),
+    ],
+)
+def test_a_token_that_does_not_come_is_told_with_what_to_do(made, fault, code, fix):
+    advice = made.adviser().token(fault, "url")
+
+    assert (advice.code, advice.fix) == (code, fix)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "fix"),
+    [(403, "forbidden", "correct url"), (404, "url", "correct url"), (500, "listing", "try again in a few minutes")],
+)
+def test_deployments_that_cannot_be_listed_are_told_with_what_to_do(made, status, code, fix):
+    advice = made.adviser().listing(Fault(FaultKind.OTHER, "It failed.", status), "url")
+
+    assert advice.code == code
+    assert advice.fix.startswith(fix)
