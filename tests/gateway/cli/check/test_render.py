@@ -78,15 +78,15 @@ def test_a_narrow_terminal_wraps_long_lines_below_their_beginning():
 
 def test_answers_have_a_table_of_their_own_that_says_what_they_cost():
     answers = (
-        Answer("eu", SONNET, "claude-converse", 0.8124, "hello"),
+        Answer("eu", SONNET, "claude-converse", 0.8124, f"{'hello ' * 6}hello"),
         Answer("eu", "gpt-5", "openai-chat", error="No access"),
     )
 
     assert drawn(Report((), (), answers), 80)[2:] == [
         "    subaccount   model                          first word   says",
-        "─" * 70,
-        "✓   eu           anthropic--claude-4.5-sonnet       812 ms   hello",
-        "✗   eu           gpt-5                                       No access",
+        "─" * 80,
+        "✓   eu           anthropic--claude-4.5-sonnet       812 ms   hello hello hello …",
+        "✗                gpt-5                                       No access",
         "2 short prompts sent, which cost some tokens",
     ]
 
