@@ -7,6 +7,7 @@ from rich.console import Console
 
 from gateway.cli.check.render import print_report
 from gateway.cli.check.report import Answer, DeploymentRow, ModelRow, Report, SubaccountRow, remark, wrong
+from gateway.cli.terminal import working
 
 SONNET = "anthropic--claude-4.5-sonnet"
 CLAUDE = ("claude-converse", "claude-invoke")
@@ -120,3 +121,16 @@ def test_what_is_shown_as_markup_elsewhere_is_shown_as_it_stands():
     odd = wrong("other_model", "us", "gpt-5 (d2) serves [bold]nothing[/bold] :smile:")
 
     assert drawn(Report((), (odd,)), 80)[2:] == ["✗ us gpt-5 (d2) serves [bold]nothing[/bold] :smile:"]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_what_is_under_way_is_shown_on_a_terminal_alone(monkeypatch, capsys, is_terminal):
+    if is_terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    with working("Looking") as show:
+        show("Asking 1 of 2")
+    shown = capsys.readouterr()
+
+    assert shown.out == ""
+    assert ("Asking 1 of 2" in shown.err) is is_terminal
+    assert bool(shown.err) is is_terminal
