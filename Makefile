@@ -21,6 +21,7 @@ help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 install: $(RUNS) ## Create .venv and install the proxy into it
+	@:
 
 run: $(RUNS) ## Serve on 127.0.0.1:3001: with config.json if there is one, else a demo (ARGS="--port 8080")
 	@$(BIN)/sap-ai-proxy --or-demo $(ARGS)
@@ -87,7 +88,8 @@ clean: ## Remove what was built
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "$(PYTHON) is not Python 3.11 or newer. Name one that is: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+	@echo "Creating .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 # What of pyproject.toml says what is to be installed. It is written when that has changed: no other line installs anew.
 $(NEEDS): pyproject.toml | $(BIN)/python
@@ -95,18 +97,30 @@ $(NEEDS): pyproject.toml | $(BIN)/python
 	  print(said.get("build-system"), said.get("project"), said.get("tool", {}).get("setuptools"))' > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
+# Installs $(1), which is $(2). A terminal shows what pip is at, in one line; all that it says is shown if it fails.
+define installing
+	@echo "Installing $(2) into .venv, which takes a minute the first time"
+	@{ $(BIN)/pip install --disable-pip-version-check --editable '$(1)' 2>&1 || echo FAILED; } | { \
+	  said=$@.said; : >$$said; \
+	  while IFS= read -r line; do case "$$line" in \
+	    FAILED) cat $$said >&2; exit 1;; \
+	    Collecting*|Building*|Installing*) if [ -t 1 ]; then printf '\r\033[K  %.76s' "$$line"; fi;; \
+	  esac; printf '%s\n' "$$line" >>$$said; done; \
+	  if [ -t 1 ]; then printf '\r\033[K'; fi; rm $$said; }
+endef
+
 $(RUNS): $(NEEDS)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(call installing,.,the proxy)
 	@touch $@
 
 $(TESTS): $(NEEDS)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(call installing,.[test],the proxy and what tests it)
 	@touch $@ $(RUNS)
 
 $(LINT): $(NEEDS)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[lint]'
+	$(call installing,.[lint],the proxy and what checks its style)
 	@touch $@ $(RUNS)
 
 $(CHECKS): $(NEEDS)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(call installing,.[dev],the proxy and all that checks it)
 	@touch $@ $(TESTS) $(LINT) $(RUNS)

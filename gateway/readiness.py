@@ -14,6 +14,8 @@ from routing.availability import Availability, EndpointState
 
 _EVERY = 15.0
 """Seconds between two attempts to get a token for a subaccount that has none."""
+NO_TOKEN = "no token"  # noqa: S105 - words, not a password
+"""How it is said of a subaccount that has none."""
 _UNAVAILABLE = frozenset({Availability.OPEN, Availability.GONE, Availability.DRAINED})
 
 
@@ -99,5 +101,5 @@ class ReadinessProbe:
 def _status(state: TokenState, unlisted: bool) -> str:
     """Say how a subaccount does."""
     if not state.good:
-        return f"no token: {state.fault.message}" if state.fault else "no token yet"
+        return f"{NO_TOKEN}: {state.fault.message}" if state.fault else f"{NO_TOKEN} yet"
     return "its deployments could not be looked up yet" if unlisted else "ok"

@@ -73,6 +73,8 @@ class Attempt:
         """Report what went wrong; the next attempt, if any, goes elsewhere."""
         self._settled = True
         self.fault = fault
+        if fault.cause is not None:
+            _log.debug("attempt %d failed: %s", self.number, fault.cause)
         self.lease.failed(fault)
 
     def take_over(self) -> Lease:

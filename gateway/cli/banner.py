@@ -1,19 +1,17 @@
 """What is said when serving starts: what is served, for whom, and how to go on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dialects.capabilities.models import Vendor, profile_for
 from gateway.cli.demo import KEY
 from gateway.config.settings import Settings, pools
+from gateway.model_families import by_family, enumerated
 from gateway.version import VERSION
 from routing.policy import Policy
 
 _MOST_NAMED: Final = 3
 """How many models of a family are named."""
-_FAMILIES: Final = {Vendor.OPENAI: "gpt", Vendor.OTHER: "others"}
-"""Families that people know by another name than their maker's."""
 _LABEL, _PLAIN = "\x1b[2m", "\x1b[0m"
 _TITLE, _WARNING = "\x1b[1m", "\x1b[33m"
 _DEMO: Final = """\
@@ -97,31 +95,14 @@ class Banner:
 
     def _models(self) -> list[tuple[str, str]]:
         """Count what is configured, and name some of each family; say what is still to be looked up."""
-        models, looked_up = sorted(pools(self.settings), reverse=True), self._looked_up()
+        models, looked_up = pools(self.settings), self._looked_up()
         listed = [name for name, account in self.settings.subaccounts.items() if account.deployments]
-        rows = [("models", f"{len(models)} in {_and(listed)}")] if models else []
-        families: dict[str, list[str]] = {}
-        for model in models:
-            families.setdefault(_family(model), []).append(model)
-        for family, names in sorted(families.items()):
-            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-            rows.append(("", f"{family}: {', '.join(names[:_MOST_NAMED])}{more}"))
+        rows = [("models", f"{len(models)} in {enumerated(listed)}")] if models else []
+        rows += [("", line) for line in by_family(models, _MOST_NAMED)]
         if looked_up:
             also = "also what" if models else "what"
-            rows.append(("" if models else "models", f"{also} runs in {_and(looked_up)}, which is looked up now"))
+            rows.append(("" if models else "models", f"{also} runs in {enumerated(looked_up)}, which is looked up now"))
         return rows
 
     def _looked_up(self) -> list[str]:
         return [name for name, account in self.settings.subaccounts.items() if account.discovery]
-
-
-def _family(model: str) -> str:
-    """Name what a model is one of."""
-    profile = profile_for(model)
-    return "embeddings" if profile.embeds else _FAMILIES.get(profile.vendor, profile.vendor.value)
-
-
-def _and(names: Iterable[str]) -> str:
-    """Enumerate names."""
-    *most, last = [*names] or ["no subaccount"]
-    return f"{', '.join(most)} and {last}" if most else last

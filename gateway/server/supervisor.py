@@ -25,6 +25,7 @@ from gateway.server.process_table import ProcessTable, Row
 from gateway.server.request_handler import Application
 from gateway.server.runtime import CreateApplication, Runtime
 from gateway.server.serving import address_of, is_loopback, listen
+from gateway.server.start_report import StartReport
 from gateway.server.status_board import StatusBoard
 from gateway.server.worker import DRAIN, GRACE, RETIRE, Worker
 
@@ -92,6 +93,7 @@ class Supervisor:
         self._early_deaths = 0
         self._has_served = False
         self._exit_code: int | None = None
+        self._start_report: StartReport | None = StartReport(self._board.router_state)
 
     def run(self) -> int:
         """Serve to the end; give the exit code."""
@@ -160,9 +162,17 @@ class Supervisor:
         if now >= self._look_at:
             self._look_at = now + _LATER
             self._kill_stuck()
+            self._report_start(now)
         self._absorb()
         if self._admin is not None:
             self._admin.close_late()
+
+    def _report_start(self, now: float) -> None:
+        """Say what is served, once, as soon as that is known."""
+        if self._start_report is None or self._stage is not Stage.SERVING:
+            return
+        if self._start_report.look(now, serving=any(child.row.accepting for child in self._children)):
+            self._start_report = None
 
     # Workers come
 
@@ -328,6 +338,7 @@ class Supervisor:
         self._children += self._incoming
         self._incoming = []
         self._early_deaths = 0
+        self._start_report = StartReport(self._board.router_state)
         log_writer.set_up(self._settings.log_level, self._settings.log_format)
         self._operations.auth = _admin_auth(self._settings)
         _log.info("the settings were read anew: new workers serve, old ones end what they have begun")

@@ -1,19 +1,23 @@
-"""The command line as a user runs it: in a process of its own, with an empty home and an empty folder."""
+"""The command line as a user runs it, with an empty home and an empty folder."""
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli.main import cli
+from proxy_server import create_app
 from tests.support.processes import COMMAND, PATIENCE, SCRIPT, Place, Run, free_port, is_alive, new_place, until
 from tests.support.running import Cloud, config_of
 
@@ -26,6 +30,24 @@ def place(tmp_path: Path) -> Place:
 @pytest.fixture
 def config(shared_cloud: Cloud) -> dict[str, Any]:
     return config_of(shared_cloud, {"gpt-4.1": [], "anthropic--claude-4.5-sonnet": [], "text-embedding-3-small": []})
+
+
+@pytest.fixture
+def run_here(place: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command in this process: what it says and how it ends are the same, and a second sooner."""
+    monkeypatch.chdir(place.folder)
+    for name in os.environ.keys() - place.env.keys():
+        monkeypatch.delenv(name)
+    for name, value in place.env.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        told = CliRunner().invoke(cli, arguments, obj=lambda: create_app)
+        if not isinstance(told.exception, SystemExit | None):
+            raise told.exception
+        return subprocess.CompletedProcess(arguments, told.exit_code, told.stdout, told.stderr)
+
+    return run
 
 
 # What ends by itself
@@ -70,11 +92,11 @@ MISTAKES: Mapping[str, tuple[Any, tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_clear_line_and_no_traceback(place: Place, mistake: str) -> None:
+def test_a_mistake_is_one_clear_line_and_no_traceback(place: Place, run_here: Callable[..., Any], mistake: str) -> None:
     content, arguments, said = MISTAKES[mistake]
     if content is not None:
         place.write("config.json", content)
-    told = place.run(*arguments)
+    told = run_here(*arguments)
 
     assert (told.returncode, told.stdout) == (2, "")
     assert re.search(said, told.stderr)
@@ -82,9 +104,11 @@ def test_a_mistake_is_one_clear_line_and_no_traceback(place: Place, mistake: str
     assert told.stderr.startswith("sap-ai-proxy: ")
 
 
-def test_a_key_that_is_spelled_wrongly_is_told_before_what_is_missing(place: Place, config: dict[str, Any]) -> None:
+def test_a_key_that_is_spelled_wrongly_is_told_before_what_is_missing(
+    place: Place, run_here: Callable[..., Any], config: dict[str, Any]
+) -> None:
     place.write("config.json", {"subaccounts": config["subAccounts"]})
-    told = place.run()
+    told = run_here()
 
     assert (told.returncode, told.stdout) == (2, "")
     odd, wrong = told.stderr.splitlines()
@@ -104,12 +128,12 @@ def test_a_broken_service_key_in_the_environment_is_told(place: Place) -> None:
 
 
 def test_a_service_key_that_lacks_something_is_told_with_all_that_it_lacks(
-    place: Place, config: dict[str, Any]
+    place: Place, run_here: Callable[..., Any], config: dict[str, Any]
 ) -> None:
     key = config["subAccounts"]["eu"]["service_key"]
     del key["clientsecret"], key["url"]
     place.write("config.json", config)
-    told = place.run()
+    told = run_here()
 
     assert told.returncode == 2
     assert "subAccounts.eu.service_key.clientsecret: is missing" in told.stderr
@@ -118,11 +142,13 @@ def test_a_service_key_that_lacks_something_is_told_with_all_that_it_lacks(
     assert key["clientid"] not in told.stderr
 
 
-def test_a_port_that_is_taken_is_told_with_a_way_out(place: Place, config: dict[str, Any]) -> None:
+def test_a_port_that_is_taken_is_told_with_a_way_out(
+    place: Place, run_here: Callable[..., Any], config: dict[str, Any]
+) -> None:
     place.write("config.json", config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        told = place.run("--port", str(port))
+        told = run_here("--port", str(port))
 
     assert (told.returncode, told.stdout) == (2, "")
     assert (
@@ -141,18 +167,20 @@ def test_a_demo_whose_port_is_taken_leaves_no_emulator_behind(place: Place) -> N
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["after", "before"])
-def test_check_finds_that_all_is_well(place: Place, config: dict[str, Any], before: bool) -> None:
+def test_check_finds_that_all_is_well(
+    place: Place, run_here: Callable[..., Any], config: dict[str, Any], before: bool
+) -> None:
     place.write("mine.json", config)
     option = ("--config", "mine.json")
-    told = place.run(*option, "check") if before else place.run("check", *option)
+    told = run_here(*option, "check") if before else run_here("check", *option)
 
     assert (told.returncode, told.stderr) == (0, "")
     assert re.match(r"\S 2 subaccounts, \d+ models: all is well\n", told.stdout)
 
 
-def test_check_says_once_what_is_odd(place: Place, config: dict[str, Any]) -> None:
+def test_check_says_once_what_is_odd(place: Place, run_here: Callable[..., Any], config: dict[str, Any]) -> None:
     place.write("config.json", {**config, "prot": 1})
-    told = place.run("check")
+    told = run_here("check")
 
     assert (told.returncode, told.stderr) == (0, "")
     assert told.stdout.count("prot") == 1
@@ -184,15 +212,17 @@ def test_route_says_where_requests_would_go(place: Place, config: dict[str, Any]
     numbered = re.findall(r"^ +(\d+)\. (eu|us)/", told.stdout, re.MULTILINE)
     assert [str(number) for number in range(1, 21)] == [number for number, _ in numbered]
     assert [subaccount for _, subaccount in numbered] == ["eu", "us"] * 10
-    assert "… and 2 more" in told.stdout
+    assert "and 2 more" in told.stdout
 
 
-def test_route_looks_up_what_runs_where_nothing_is_listed(place: Place, config: dict[str, Any]) -> None:
+def test_route_looks_up_what_runs_where_nothing_is_listed(
+    place: Place, run_here: Callable[..., Any], config: dict[str, Any]
+) -> None:
     del config["subAccounts"]["eu"]["deployment_models"]
     config["subAccounts"]["us"]["service_key"]["clientsecret"] = "wrong-secret"
     config["subAccounts"]["us"]["discovery"] = True
     place.write("config.json", config)
-    told = place.run("route", "gpt-5")
+    told = run_here("route", "gpt-5")
 
     assert told.returncode == 0
     assert "   1. eu/" in told.stdout
@@ -200,13 +230,13 @@ def test_route_looks_up_what_runs_where_nothing_is_listed(place: Place, config: 
     assert "wrong-secret" not in told.stderr
 
 
-def test_route_knows_protocols_of_ones_own(place: Place, config: dict[str, Any]) -> None:
+def test_route_knows_protocols_of_ones_own(place: Place, run_here: Callable[..., Any], config: dict[str, Any]) -> None:
     extension = Path(__file__).parents[2] / "examples" / "extensions" / "future_model.py"
     place.write("future_model.py", extension.read_text())
     models = {"future-model-9": "https://api.example/v2/inference/deployments/d1"}
     config["subAccounts"]["eu"]["deployment_models"] = models
     place.write("config.json", {**config, "extensions": ["future_model"]})
-    told = place.run("route", "future-model-9")
+    told = run_here("route", "future-model-9")
 
     assert (told.returncode, told.stderr) == (0, "")
     assert "protocol  future-model, passed through" in told.stdout
@@ -223,19 +253,21 @@ def test_route_knows_protocols_of_ones_own(place: Place, config: dict[str, Any])
     ],
 )
 def test_route_says_why_a_request_would_go_nowhere(
-    place: Place, config: dict[str, Any], arguments: tuple[str, ...], said: str
+    place: Place, run_here: Callable[..., Any], config: dict[str, Any], arguments: tuple[str, ...], said: str
 ) -> None:
     place.write("config.json", config)
-    told = place.run(*arguments)
+    told = run_here(*arguments)
 
     assert (told.returncode, told.stdout) == (2, "")
     assert said in told.stderr
     assert told.stderr.count("\n") == 1
 
 
-def test_route_knows_models_that_make_embeddings(place: Place, config: dict[str, Any]) -> None:
+def test_route_knows_models_that_make_embeddings(
+    place: Place, run_here: Callable[..., Any], config: dict[str, Any]
+) -> None:
     place.write("config.json", config)
-    told = place.run("route", "text-embedding-3-small")
+    told = run_here("route", "text-embedding-3-small")
 
     assert told.returncode == 0
     assert "protocol  embeddings, passed through" in told.stdout
@@ -320,6 +352,21 @@ def test_the_demo_takes_no_other_key(demo: Demo) -> None:
         urllib.request.urlopen(asked, timeout=PATIENCE)
     with caught.value:
         assert caught.value.code == 401
+        assert caught.value.headers["x-proxy-demo"] == "true"
+
+
+def test_an_answer_of_the_demo_says_that_it_is_one(demo: Demo) -> None:
+    """Whoever configured the tool may not be the one who talks to it."""
+    body = json.dumps({"model": "gpt-5.5", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}).encode()
+    headers = {"Authorization": "Bearer sk-demo"}
+    asked = urllib.request.Request(f"{demo.url}/v1/chat/completions", body, headers)
+    with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+        chunks = [json.loads(line[6:]) for line in answer if line.startswith(b"data: {")]
+        told = answer.headers["x-proxy-demo"]
+    text = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+
+    assert told == "true"
+    assert text.endswith('You said: "Hello". This is a demo: no model has answered.')
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=["term", "int", "kill"])
