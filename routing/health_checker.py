@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dialects.core.faults import FaultKind
+from dialects.core.faults import FaultError, FaultKind
 from routing.availability import EndpointState
 from routing.cooldown import Clock
 from routing.endpoint import Endpoint
@@ -70,7 +70,8 @@ class _ListingReview:
         try:
             found = self._list_running(subaccount)
         except Exception as error:  # noqa: BLE001 - whatever a listing raises, it says nothing about deployments
-            log.warning("cannot list the deployments of %s: %s", subaccount, type(error).__name__)
+            why = error.fault.explained if isinstance(error, FaultError) else type(error).__name__
+            log.warning("cannot list the deployments of %s: %s", subaccount, why)
             return
         if not self._is_mistaken(subaccount, found):
             heard_from = deployments_heard_from(states, self._policy)

@@ -1,6 +1,6 @@
 """SAP AI Core as commands ask it with one service key; whatever fails is said in one line that says what to do."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from dialects.core.faults import Fault, FaultError, FaultKind
+from gateway.cli.check.advice import Adviser
 from gateway.cli.messages import CommandError
 from gateway.config.service_keys import ServiceKey
 from gateway.config.subaccounts import SubAccount
@@ -20,6 +21,8 @@ from gateway.upstream.provisioning import Deployable, DeploymentState
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.unreachable import Unreachable
 
+Advise = Callable[[Unreachable, str], str]
+"""Says in one line why a server is not reached and what to do, by what its URL is called."""
 _AT_ONCE: Final = 8
 """How many resource groups are asked at the same time."""
 _FORBIDDEN: Final = 403
@@ -50,14 +53,15 @@ class ResourceGroup:
 class AiCore:
     """The AI API of the tenant that *key* opens, asked over *client* by one thread."""
 
-    def __init__(self, key: ServiceKey, client: ManagementClient) -> None:
+    def __init__(self, key: ServiceKey, client: ManagementClient, advise: Advise) -> None:
         self.key = key
+        self._advise = advise
         self._tokens = TokenSource(partial(client.fetch_token, key))
         self._api = Management(client, {"": self._tokens})
 
     def sign_in(self) -> None:
         """Get an access token."""
-        with _explained(lambda fault: _no_token(fault, self.key)):
+        with _explained(lambda fault: _no_token(fault, self.key, self._advise)):
             self._tokens.token()
 
     def resource_groups(self) -> tuple[str, ...] | None:
@@ -107,7 +111,19 @@ class AiCore:
         return SubAccount("", group, self.key, {})
 
     def _explained(self, what: str) -> AbstractContextManager[None]:
-        return _explained(lambda fault: f"{what}: {_why(fault, self.key.api_url, 'serviceurls.AI_API_URL')}")
+        place = "serviceurls.AI_API_URL of the service key"
+        return _explained(lambda fault: f"{what}: {_why(fault, place, self._advise)}")
+
+
+def adviser(env: Mapping[str, str], *, proxied: bool) -> Advise:
+    """Give the advice that `check` gives as well; *proxied* is whether an HTTP proxy is used."""
+    of_check = Adviser(env, proxied=proxied, issuer=lambda _: "")
+
+    def advise(why: Unreachable, place: str) -> str:
+        advice = of_check.unreachable(why, place)
+        return f"{advice.what}; {advice.fix}"
+
+    return advise
 
 
 def named(each: Listed) -> str:
@@ -124,24 +140,16 @@ def _explained(words: Callable[[Fault], str]) -> Iterator[None]:
         raise CommandError(words(error.fault)) from error
 
 
-def _no_token(fault: Fault, key: ServiceKey) -> str:
+def _no_token(fault: Fault, key: ServiceKey, advise: Advise) -> str:
     if fault.kind is FaultKind.REFUSED_CREDENTIALS:
         return (
-            f"{_host(key.token_url)} refuses the service key: it was deleted, has expired or was copied in part; "
-            "create another one in the BTP cockpit, at the instance of SAP AI Core"
+            f"{urlsplit(key.token_url).netloc} refuses the service key: it was deleted, has expired or was copied in "
+            "part; create another one in the BTP cockpit, at the instance of SAP AI Core"
         )
-    return f"no access token: {_why(fault, key.token_url, 'url')}"
+    return f"no access token: {_why(fault, 'url of the service key', advise)}"
 
 
-def _why(fault: Fault, url: str, field: str) -> str:
-    cause = fault.cause
-    if isinstance(cause, Unreachable) and cause.is_proxy:
-        return f"the HTTP proxy {cause.host} cannot be reached: {cause.reason.value}; correct it with --proxy URL"
-    if isinstance(cause, Unreachable):
-        hint = f"is {field} of the service key right, and is an HTTP proxy needed (--proxy URL)?"
-        return f"{_host(url)} cannot be reached: {cause.reason.value}; {hint}"
+def _why(fault: Fault, place: str, advise: Advise) -> str:
+    if isinstance(fault.cause, Unreachable):
+        return advise(fault.cause, place)
     return fault.message.rstrip(".")
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc

@@ -77,9 +77,9 @@ class ConfigDraft:
             if not self.is_new:
                 copy = path.with_name(path.name + COPY)
                 copy.unlink(missing_ok=True)
-                said = write([SettingsFile(path, Format.JSON, self._edits)])
+                write([SettingsFile(path, Format.JSON, self._edits)])
                 copy.chmod(PRIVATE)
-                return said
+                return [f"wrote {self.path} (as it was: {copy.name})"]
             text = json.dumps(merged({}, self._edits), indent=2, ensure_ascii=False)
             replace_file(path, f"{text}\n")
         except ConnectError as error:

@@ -1,12 +1,12 @@
 """What runs where in the subaccounts of a config file, and what of it is served."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
 from dialects.core.conversation import JSON
-from gateway.cli.ai_core import AiCore, ResourceGroup, named
+from gateway.cli.ai_core import AiCore, ResourceGroup, adviser, named
 from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
 from gateway.cli.init.subaccount import free_name, is_same
 from gateway.cli.messages import CommandError
@@ -59,11 +59,16 @@ class Inventory:
     failures: list[str] = field(default_factory=list)
 
 
-def take_inventory(settings: Settings, client: ManagementClient) -> Inventory:
+def take_inventory(settings: Settings, client: ManagementClient, env: Mapping[str, str]) -> Inventory:
     """Look into every resource group that the service keys of *settings* may see."""
     found = Inventory()
+    advise = adviser(env, proxied=settings.proxy is not None)
     tenants = _tenants(settings.subaccounts.values())
-    groups = [(tenant, group) for tenant in tenants for group in _groups(tenant, client, found.failures)]
+    groups = [
+        (tenant, group)
+        for tenant in tenants
+        for group in _groups(AiCore(tenant[0].key, client, advise), tenant, found.failures)
+    ]
     served = {
         (endpoint.subaccount, endpoint.deployment)
         for pool in pools(looked_up(settings, client).settings).values()
@@ -78,9 +83,8 @@ def take_inventory(settings: Settings, client: ManagementClient) -> Inventory:
     return found
 
 
-def _groups(tenant: Sequence[SubAccount], client: ManagementClient, failures: list[str]) -> tuple[ResourceGroup, ...]:
+def _groups(ai_core: AiCore, tenant: Sequence[SubAccount], failures: list[str]) -> tuple[ResourceGroup, ...]:
     """Look into the resource groups of a tenant: those of the config file, and those that its key may list."""
-    ai_core = AiCore(tenant[0].key, client)
     names = ", ".join(each.name for each in tenant)
     try:
         ai_core.sign_in()

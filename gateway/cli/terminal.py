@@ -136,7 +136,12 @@ def table(
     """
     numbers, short, whole = set(right), set(cut), {*right, *unbroken}
     drawn = Table(
-        box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 1 - is_dense, 0, 1)
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        header_style="bold",
+        border_style="dim",
+        show_edge=False,
+        padding=(0, 1 - is_dense, 0, 1),
     )
     names = list(headings)
     for heading in names:

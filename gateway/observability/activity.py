@@ -4,8 +4,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 from dialects.core.conversation import JSON, Usage
 from gateway.observability.metrics import ExchangeRecord
@@ -19,34 +19,29 @@ _MOST_ENDPOINTS: Final = 10_000
 """For how many endpoints counts are kept; beyond, those that were seen first are forgotten."""
 _MOST_REASONS: Final = 10
 """How many of the attempts of a decision say why they went where they did."""
+_LONGEST_NAME: Final = 200
 _LONGEST_TRAIL: Final = 1_000
-"""How many characters of a trail are kept."""
+"""How many characters of a name and of a trail are kept."""
 
 _Key = tuple[str, str, str]
-"""A subaccount, a deployment and a model."""
+"""A subaccount, the URL or the id of a deployment, and a model."""
+_Counts = TypeVar("_Counts")
 
 
 @dataclass(slots=True)
-class _Counts:
+class _Attempts:
     answered: int = 0
     failed: int = 0
     refused: int = 0
     first_content: float = 0.0
+
+
+@dataclass(slots=True)
+class _Tokens:
     fresh_input: int = 0
     cache_read: int = 0
     cache_write: int = 0
     output: int = 0
-
-    @property
-    def as_json(self) -> JSON:
-        usage = Usage(self.fresh_input, self.cache_read, self.cache_write, self.output)
-        return {
-            "answered": self.answered,
-            "failed": self.failed,
-            "refused": self.refused,
-            "first_content_seconds": round(self.first_content, 4),
-            "tokens": _tokens(usage),
-        }
 
 
 class Activity:
@@ -59,22 +54,23 @@ class Activity:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._lock = threading.Lock()
-        self._decisions: deque[JSON] = deque(maxlen=MOST_DECISIONS)
+        self._decisions: deque[tuple[float, ExchangeRecord]] = deque(maxlen=MOST_DECISIONS)
         self._outcomes: dict[str, int] = {}
-        self._counts: dict[_Key, _Counts] = {}
+        self._attempts: dict[_Key, _Attempts] = {}
+        self._tokens: dict[_Key, _Tokens] = {}
 
     def over(self, record: ExchangeRecord) -> None:
         """Remember an exchange that is over."""
-        decision, usage = _decision(record, self._now()), record.usage
+        decision, usage = (self._now(), _bounded(record)), record.usage
         with self._lock:
             self._decisions.append(decision)
             self._outcomes[record.outcome] = self._outcomes.get(record.outcome, 0) + 1
             if record.deployment:
-                counts = self._counts_of((record.subaccount, record.deployment, record.model))
-                counts.fresh_input += usage.fresh_input
-                counts.cache_read += usage.cache_read
-                counts.cache_write += usage.cache_write
-                counts.output += usage.output
+                tokens = _counts_in(self._tokens, (record.subaccount, record.deployment, record.model), _Tokens)
+                tokens.fresh_input += usage.fresh_input
+                tokens.cache_read += usage.cache_read
+                tokens.cache_write += usage.cache_write
+                tokens.output += usage.output
 
     def heard(self, event: RoutingEvent) -> None:
         """Count how an attempt went."""
@@ -82,20 +78,20 @@ class Activity:
             return
         endpoint, fault, seconds = event
         with self._lock:
-            counts = self._counts_of((endpoint.subaccount, endpoint.deployment, endpoint.model))
+            attempts = _counts_in(self._attempts, (endpoint.subaccount, endpoint.url, endpoint.model), _Attempts)
             if fault is None:
-                counts.answered += 1
-                counts.first_content += seconds
+                attempts.answered += 1
+                attempts.first_content += seconds
             elif CLASSIFICATIONS[fault].try_elsewhere:
-                counts.failed += 1
+                attempts.failed += 1
             else:
-                counts.refused += 1
+                attempts.refused += 1
 
     def decisions(self) -> list[JSON]:
         """List the latest decisions, the newest first."""
         with self._lock:
             latest = list(self._decisions)
-        return latest[::-1]
+        return [_decision(record, at) for at, record in reversed(latest)]
 
     def outcomes(self) -> dict[str, int]:
         """Count the exchanges by their outcomes."""
@@ -105,17 +101,39 @@ class Activity:
     def counts(self, endpoint: Endpoint) -> JSON:
         """Count what became of the attempts at an endpoint, and the tokens of its answers."""
         with self._lock:
-            found = self._counts.get((endpoint.subaccount, endpoint.deployment, endpoint.model))
-            return (found or _Counts()).as_json
+            attempts = self._attempts.get((endpoint.subaccount, endpoint.url, endpoint.model), _Attempts())
+            tokens = self._tokens.get((endpoint.subaccount, endpoint.deployment, endpoint.model), _Tokens())
+            return {
+                "answered": attempts.answered,
+                "failed": attempts.failed,
+                "refused": attempts.refused,
+                "first_content_seconds": round(attempts.first_content, 4),
+                "tokens": _tokens(tokens),
+            }
 
-    def _counts_of(self, key: _Key) -> _Counts:
-        """Give the counts of an endpoint, which makes them exist; the caller holds the lock."""
-        found = self._counts.get(key)
-        if found is None:
-            if len(self._counts) >= _MOST_ENDPOINTS:
-                del self._counts[next(iter(self._counts))]
-            found = self._counts[key] = _Counts()
-        return found
+
+def _counts_in(counts: dict[_Key, _Counts], key: _Key, new: type[_Counts]) -> _Counts:
+    """Find the counts of an endpoint, which makes them exist; the caller holds the lock."""
+    found = counts.get(key)
+    if found is None:
+        if len(counts) >= _MOST_ENDPOINTS:
+            del counts[next(iter(counts))]
+        found = counts[key] = new()
+    return found
+
+
+def _bounded(record: ExchangeRecord) -> ExchangeRecord:
+    """Give a record that takes little memory, whatever a caller has sent; nearly all do."""
+    is_short = len(record.requested) <= _LONGEST_NAME and len(record.trail) <= _LONGEST_TRAIL
+    if is_short and len(record.reasons) <= _MOST_REASONS and not record.dropped:
+        return record
+    return replace(
+        record,
+        requested=record.requested[:_LONGEST_NAME],
+        trail=record.trail[:_LONGEST_TRAIL],
+        reasons=record.reasons[:_MOST_REASONS],
+        dropped=(),
+    )
 
 
 def _decision(record: ExchangeRecord, at: float) -> JSON:
@@ -131,8 +149,8 @@ def _decision(record: ExchangeRecord, at: float) -> JSON:
         "subaccount": record.subaccount,
         "deployment": record.deployment,
         "stream": record.stream,
-        "reasons": list(record.reasons[:_MOST_REASONS]),
-        "trail": record.trail[:_LONGEST_TRAIL],
+        "reasons": list(record.reasons),
+        "trail": record.trail,
         "status": record.status,
         "outcome": record.outcome,
         "first_content": None if first is None else round(first, 4),
@@ -141,7 +159,7 @@ def _decision(record: ExchangeRecord, at: float) -> JSON:
     }
 
 
-def _tokens(usage: Usage) -> dict[str, int]:
+def _tokens(usage: Usage | _Tokens) -> dict[str, int]:
     return {
         "input": usage.fresh_input,
         "cache_read": usage.cache_read,

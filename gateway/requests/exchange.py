@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dialects import orchestration
 from dialects.adapt.signatures import Open
-from dialects.adapt.tool_choice import nothing_to_call
 from dialects.capabilities.models import profile_for
 from dialects.core.context_overflow import with_limit
-from dialects.core.conversation import JSON, Opaque, ToolMode, Usage
+from dialects.core.conversation import JSON, ToolMode, Usage
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.framing.json_text import loads
 from dialects.interface import AS_MADE, Origin
@@ -21,12 +20,13 @@ from dialects.registry import request_id_headers, traits
 from dialects.translator import ClientRequest, ClientResponse, Translator, translator_for
 from gateway.media.inline import Fetch, inline
 from gateway.observability.metrics import ExchangeRecord, Observer
-from gateway.requests.lifetime import Descriptor, Interest, Lifetime
+from gateway.requests.attempt_reader import AttemptReader
+from gateway.requests.lifetime import Lifetime
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.requests.translation_faults import unreadable_as_fault, unwritable_as_unasked
 from gateway.requests.unstreamed_models import UnstreamedModels
-from gateway.upstream.steps import Steps, run
+from gateway.upstream.steps import run
 from gateway.upstream.stream_reader import StreamReader
 from routing.attempts import Attempt, Attempts
 from routing.availability import NoEndpointError
@@ -203,7 +203,7 @@ class Exchange:
         """Note which *fields* of the request are not carried to the endpoint."""
         self._dropped.update(fields)
 
-    def open(self, attempt: Attempt, body: JSON, *, stream: bool) -> "AttemptReader":
+    def open(self, attempt: Attempt, body: JSON, *, stream: bool) -> AttemptReader:
         """Send the request to the attempt's endpoint, without what its model is known to reject."""
 
         def begin(body: JSON) -> StreamReader:
@@ -263,14 +263,14 @@ class Exchange:
 
     def headers(self) -> dict[str, str]:
         """What the answer's headers say about how it came to be."""
-        told = request_id_headers(self.incoming.request.client, self.incoming.id)
+        told, course = request_id_headers(self.incoming.request.client, self.incoming.id), self._course()
         if self._last is not None:
             endpoint = self._last.endpoint
             told["x-proxy-deployment"] = f"{endpoint.subaccount}/{endpoint.deployment}"
             told["x-proxy-reason"] = self._last.lease.reason
-            told["x-proxy-attempts"] = str(len(self._reasons()))
+            told["x-proxy-attempts"] = str(len(course.reasons))
             told["x-proxy-model"] = endpoint.model
-        told["x-proxy-trail"] = self._trail()
+        told["x-proxy-trail"] = course.trail
         told["x-proxy-fallback"] = self._fallback()
         told["x-proxy-dropped"] = ", ".join(sorted(self._dropped))
         return {name: _one_line(value) for name, value in told.items() if value}
@@ -319,14 +319,12 @@ class Exchange:
         """How many seconds it is since the request's body had been read."""
         return self.lifetime.clock() - self.incoming.began
 
-    def _trail(self) -> str:
-        """What became of all attempts: those at each part in order, and how many parts went so."""
-        trails = Counter(each.trail for each in self._sequences if each.reasons)
-        return ", ".join(trail if count == 1 else f"{trail} x{count}" for trail, count in trails.items())
-
-    def _reasons(self) -> tuple[str, ...]:
-        """Why each attempt went where it did."""
-        return tuple(reason for each in self._sequences for reason in each.reasons)
+    def _course(self) -> "_Course":
+        """What became of all attempts so far."""
+        made = [(each.trail, reasons) for each in self._sequences if (reasons := each.reasons)]
+        trails = Counter(trail for trail, _ in made)
+        trail = ", ".join(trail if count == 1 else f"{trail} x{count}" for trail, count in trails.items())
+        return _Course(trail, tuple(reason for _, reasons in made for reason in reasons), max(1, len(made)))
 
     def _fallback(self) -> str:
         resolution = self.attempts.resolution
@@ -335,7 +333,7 @@ class Exchange:
     def _record(self, usage: Usage, fault: Fault | None, stop: str) -> ExchangeRecord:
         endpoint = self._last.endpoint if self._last else None
         conversation = self.incoming.request.envelope.conversation
-        duration = self._age()
+        duration, course = self._age(), self._course()
         return ExchangeRecord(
             id=self.incoming.id,
             caller=self.incoming.caller,
@@ -343,12 +341,12 @@ class Exchange:
             requested=conversation.model,
             model=endpoint.model if endpoint else "",
             stream=conversation.stream,
-            trail=self._trail(),
+            trail=course.trail,
             subaccount=endpoint.subaccount if endpoint else "",
             deployment=endpoint.deployment if endpoint else "",
-            attempts=len(self._reasons()),
-            parts=max(1, sum(bool(each.reasons) for each in self._sequences)),
-            reasons=self._reasons(),
+            attempts=len(course.reasons),
+            parts=course.parts,
+            reasons=course.reasons,
             unaffordable=any(each.unaffordable for each in self._sequences),
             status=http_status(fault) if fault else 200,
             outcome=fault.kind.value if fault else "ok",
@@ -360,6 +358,15 @@ class Exchange:
             dropped=tuple(sorted(self._dropped)),
             trace=self.incoming.trace,
         )
+
+
+class _Course(NamedTuple):
+    """What became of the attempts at a request: those at each part in order, and how many parts went so."""
+
+    trail: str
+    reasons: tuple[str, ...]
+    """Why each went where it did."""
+    parts: int
 
 
 class _Waiting:
@@ -376,105 +383,6 @@ class _Waiting:
 
     def __exit__(self, *_: object) -> None:
         self._exchange.waited += self._exchange.lifetime.clock() - self._since
-
-
-class AttemptReader:
-    """Reads the answer of one attempt; a field that the endpoint rejects by name is left out, once.
-
-    *begin* sends a body, and *drop* is told of the fields that are left out; not the tools of a client that *insists*
-    on one.
-    """
-
-    def __init__(
-        self,
-        begin: Callable[[JSON], StreamReader],
-        model: str,
-        body: JSON,
-        rejected: RejectedFields,
-        drop: Callable[[Iterable[str]], None],
-        *,
-        insists: bool = False,
-    ) -> None:
-        self._insists = insists
-        self._begin = begin
-        self._model = model
-        self._body = body
-        self._rejected = rejected
-        self._drop = drop
-        self._learnt = False
-        self._sent = body
-        self._reader = self._send()
-
-    @property
-    def content_type(self) -> str:
-        """The media type of the body, in lower case and without parameters; once `head` has returned."""
-        return self._reader.content_type
-
-    def head(self, seconds: float) -> None:
-        """Wait for a good answer to begin; raises `FaultError`, or `StillPending` after so many *seconds*."""
-        try:
-            self._reader.head(seconds)
-        except FaultError as error:
-            if not self._learn(error.fault):
-                raise
-            self._reader.head(seconds)
-
-    def take(self, seconds: float) -> bytes | None:
-        """Take what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
-        return self._reader.take(seconds)
-
-    def arrived(self) -> bytes | None:
-        """Take what has arrived without waiting: no bytes if nothing has, None at the end; raises `FaultError`."""
-        return self._reader.arrived()
-
-    @property
-    def upstream(self) -> Descriptor | None:
-        """What becomes readable when there is more of the answer; nothing when there is some already, or no more."""
-        interest = self.interest
-        return interest.on if interest is not None else None
-
-    @property
-    def interest(self) -> Interest | None:
-        """What it waits for; nothing if it can go on now."""
-        return self._reader.interest
-
-    @property
-    def due(self) -> float:
-        """When `head` has to be called although what it waits for is not ready."""
-        return self._reader.due
-
-    def whole(self, began: Callable[[], None]) -> Steps[bytes]:
-        """Read the whole answer, and call *began* when the first of it has come; raises `FaultError`."""
-        try:
-            return (yield from self._reader.whole(began=began))
-        except FaultError as error:
-            if not self._learn(error.fault):
-                raise
-        return (yield from self._reader.whole(began=began))
-
-    def finish(self) -> None:
-        """Want nothing more of an answer that is complete; its connection may be used again."""
-        self._reader.finish()
-
-    def close(self) -> None:
-        """Let go of the connection, which ends an answer that is not complete."""
-        self._reader.close()
-
-    def _learn(self, fault: Fault) -> bool:
-        """Learn from a fault which field is rejected, and send the request without it; False where that helps not."""
-        if self._learnt or not self._rejected.learn(self._model, self._sent, fault):
-            return False
-        self._learnt = True
-        self._reader = self._send()
-        return True
-
-    def _send(self) -> StreamReader:
-        self._sent = self._rejected.without(self._model, self._body)
-        dropped = self._body.keys() - self._sent.keys()
-        if self._insists and "tools" in dropped:
-            raise nothing_to_call((Opaque("", tool) for tool in self._body["tools"]), self._model)
-        self._drop(dropped)
-        return self._begin(self._sent)
 
 
 def _is_orchestrated(attempt: Attempt) -> bool:

@@ -9,7 +9,8 @@ from dialects.core.relay import Observation, Relay
 from dialects.framing.sse import BLANK_LINES
 from dialects.registry import traits
 from dialects.translator import Translator
-from gateway.requests.exchange import DEFECT, AttemptReader, Exchange, Stage
+from gateway.requests.attempt_reader import AttemptReader
+from gateway.requests.exchange import DEFECT, Exchange, Stage
 from gateway.requests.lifetime import Descriptor
 from gateway.upstream.steps import StillPending
 from routing.attempts import Attempt

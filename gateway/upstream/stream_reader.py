@@ -171,4 +171,4 @@ def _no_token(fault: Fault) -> Fault:
     if fault.kind in _OURS:
         return fault
     after = _WITHOUT_TOKEN if fault.retry_after is None else fault.retry_after
-    return Fault(FaultKind.NO_TOKEN, fault.message, retry_after=after)
+    return Fault(FaultKind.NO_TOKEN, fault.message, retry_after=after, cause=fault.cause)

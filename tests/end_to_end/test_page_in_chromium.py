@@ -192,11 +192,12 @@ def test_where_a_browser_copies_the_old_way_only_or_not_at_all_the_text_is_still
 
 def test_a_wrong_key_is_called_wrong_and_opens_nothing(visit: Visitor, locked_proxy: Proxy) -> None:
     seen = visit(locked_proxy.url)
-    before = [request.url for request in seen.requests]
+    before = [seen.text("#key-error"), *(request.url for request in seen.requests)]
     seen.page.get_by_label("A key of this proxy").fill("sk-wrong")
     seen.page.keyboard.press("Enter")
     seen.await_text("#key-error", "The proxy does not know this key.")
 
+    assert before[0] == ""
     assert [url for url in before if "/v1/" in url or "/web/guide" in url] == []
     assert seen.awaited("401") == 2
     assert (seen.focused, seen.page.locator("#key").get_attribute("aria-invalid")) == ("key", "true")
@@ -292,7 +293,7 @@ def test_no_script_or_style_of_another_gets_into_the_page(visit: Visitor, demo: 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_can_be_read_in_either_scheme_and_the_schemes_differ(visit: Visitor, demo: str, scheme: str) -> None:
-    seen = visit(demo, color_scheme=scheme, reduced_motion="reduce")
+    seen = visit(demo, color_scheme=scheme)
     asked(seen, "Hello").await_text("#answer-state", LOADED)
     measured = contrasts(seen.page)
     body = next(each.background for each in measured if each.what.startswith("Every model"))
@@ -303,27 +304,45 @@ def test_every_text_can_be_read_in_either_scheme_and_the_schemes_differ(visit: V
     assert [each for each in edges if each.ratio < 3] == []
     assert (len(texts) > 100, len(edges)) == (True, 4)
     assert (sum(map(int, re.findall(r"\d+", body))) > 3 * 128) == (scheme == "light")
-    assert seen.page.evaluate("document.getAnimations().length") == 0
+    assert (animations_of(seen, "reduce"), animations_of(seen, "no-preference")) == (0, 1)
+
+
+def animations_of(seen: Visit, motion: str) -> int:
+    """How much moves while an answer comes, for somebody who wants so much *motion*."""
+    seen.page.emulate_media(reduced_motion=motion)
+    return seen.page.evaluate(
+        """() => {
+          document.getElementById("answer").setAttribute("aria-busy", "true");
+          return document.getAnimations().length;
+        }"""
+    )
 
 
 def test_a_phone_scrolls_down_only_whatever_tool_is_picked(visit: Visitor, demo: str, locked_proxy: Proxy) -> None:
     width = visit(locked_proxy.url, PHONE).page.evaluate("document.documentElement.scrollWidth")
     seen = visit(demo, PHONE)
     asked(seen, f"scene:echo {'wide' * 200}").await_text("#answer-state", LOADED)
-    widths = seen.page.evaluate(
+    too_wide = seen.page.evaluate(
         """() => [...document.querySelectorAll("#tools input")].map((radio) => {
           radio.click();
-          return [radio.value, document.documentElement.scrollWidth];
+          const scrolls = (element) => ["auto", "scroll"].includes(getComputedStyle(element).overflowX);
+          const isCut = (element) => {
+            let at = element.parentElement;
+            while (at && !scrolls(at)) at = at.parentElement;
+            return !at && element.getBoundingClientRect().right > innerWidth;
+          };
+          const cut = [...document.querySelectorAll("main *, header *")].filter(isCut).map((each) => each.outerHTML);
+          return [radio.value, document.documentElement.scrollWidth - innerWidth, ...cut];
         })"""
     )
+    answer = seen.page.evaluate("() => answer.scrollWidth - answer.clientWidth")
     small = seen.page.evaluate(
         """() => [...document.querySelectorAll("button, select, #tools label, nav a")]
           .filter((each) => each.getBoundingClientRect().height < 24).map((each) => each.textContent)"""
     )
 
-    assert len(widths) == 16
-    assert [each for each in widths if each[1] > PHONE] == []
-    assert width == PHONE
+    assert too_wide == [[name, 0] for name in tools_of(seen, demo)]
+    assert (width, answer) == (PHONE, 0)
     assert small == []
 
 

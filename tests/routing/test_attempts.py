@@ -68,6 +68,16 @@ class TestOneAttemptAfterAnother:
         assert attempts.fault is None
         assert attempts.trail == "eu/d1 ok"
 
+    def test_the_cause_of_a_failure_is_logged_at_debug_and_its_message_is_not(self, router_of, caplog):
+        caplog.set_level("DEBUG", "routing.attempts")
+        attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
+        next(attempts).failed(dataclasses.replace(DOWN, message="secret", cause="the connection was refused"))
+        next(attempts).failed(dataclasses.replace(DOWN, message="secret"))
+
+        assert [each for each in caplog.messages if "failed" in each] == [
+            "attempt 1 failed: the connection was refused"
+        ]
+
     def test_the_next_goes_elsewhere_at_once(self, router_of, clock):
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
         first = next(attempts)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from dialects.core.faults import FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from routing.endpoint import Endpoint
 from routing.events import Circuit, OutcomeRecorded
 from routing.health import HealthChecker
@@ -144,6 +144,15 @@ class TestHealthChecker:
         assert [record.message for record in caplog.records if record.name == "routing.health_checker"] == [
             "cannot list the deployments of eu: ConnectionError"
         ]
+
+    def test_a_listing_that_fails_with_a_fault_is_logged_with_its_cause(self, caplog):
+        def listing(_: str) -> Mapping[str, str]:
+            raise FaultError(Fault(FaultKind.UNREACHABLE, "It could not be reached.", cause="no such host"))
+
+        scene = Round(lambda endpoint: False, listing)
+        scene.checker.check_once()
+
+        assert caplog.messages.count("cannot list the deployments of eu: It could not be reached: no such host.") == 1
 
     @pytest.mark.parametrize("listed", [{}, {"d9": "RUNNING"}, {"d7": "UNKNOWN"}, {"d7": "Unknown"}, {"d7": "None"}])
     def test_no_gap_in_a_list_ejects_an_endpoint_that_answered_lately(self, listed):

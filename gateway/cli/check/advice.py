@@ -113,8 +113,10 @@ class Adviser:
             case Fault(kind=FaultKind.CONTENT_FILTERED | FaultKind.CONTEXT_LENGTH_EXCEEDED):
                 return None
             case Fault(kind=FaultKind.DEPLOYMENT_FORBIDDEN):
-                fix = "let the instance of SAP AI Core have the service plan extended, which generative AI needs; else "
-                return Advice("forbidden", _answered(fault, "the service key may not use it"), fix + NEW_KEY)
+                fix = (
+                    f"give the instance the service plan extended, which generative AI needs; if it has that, {NEW_KEY}"
+                )
+                return Advice("forbidden", _answered(fault, "the service key may not use it"), fix)
             case Fault(status=403):
                 fix = "let it through the firewall or the HTTP proxy on the way; if it is the provider, deploy another"
                 return Advice("forbidden", _answered(fault, f"refused on the way: {_clause(fault)}"), fix)

@@ -53,8 +53,9 @@ class _Failure:
 class Comparison:
     """Compares one subaccount with what is *listed* there, if that is known.
 
-    *tried* has what deployments answered by their URLs, *endings* the models that have ended or will soon. `rows` are
-    what is served and how, `findings` what is wrong and what is to know.
+    *tried* has what deployments answered by their URLs, *endings* the models that have ended or will soon, *groups* the
+    resource groups there are, as far as they are known. `rows` are what is served and how, `findings` what is wrong and
+    what is to know.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Comparison:
         tried: Mapping[str, Sequence[Trial]],
         endings: Sequence[Ending],
         adviser: Adviser,
+        groups: Collection[str] = (),
     ) -> None:
         self._account = account
         self._served = served
@@ -72,6 +74,7 @@ class Comparison:
         self._tried = tried
         self._endings = {each.model: each for each in endings}
         self._adviser = adviser
+        self._groups = [each for each in groups if each != account.resource_group]
         self._deployments: dict[str, list[tuple[DeploymentRow, tuple[Endpoint, ...]]]] = {}
         """What is served, by the name in the table, with the endpoints of each deployment."""
         self._failures: list[_Failure] = []
@@ -116,35 +119,45 @@ class Comparison:
         """Name what is configured; nothing is known of it."""
         for model, deployments in self._account.deployments.items():
             for each in deployments:
-                endpoints = tuple(self._served.at(self._account, each.id))
-                self._add(model, DeploymentRow(each.id, "", None), endpoints)
+                self._add(model, DeploymentRow(each.id, "", None), self._own(model, each))
 
     def _compare_configured(self) -> None:
         for model, deployments in self._account.deployments.items():
             for each in deployments:
                 listed = self._listed.get(each.id)
                 problem = self._problem(model, each, listed)
-                endpoints = tuple(self._served.at(self._account, each.id))
+                endpoints = self._own(model, each)
                 if problem is not None:
                     self._findings.append(problem)
                     self._add(model, DeploymentRow(each.id, listed.status if listed else "", False), endpoints)
                 elif listed is not None:
                     self._add_tried(model, listed, endpoints, _OWN_URL, "" if each.url == listed.url else listed.url)
 
+    def _own(self, model: str, deployment: Deployment) -> tuple[Endpoint, ...]:
+        """List the endpoints of a configured deployment for the model that it is configured for."""
+        endpoints = self._served.at(self._account, deployment.id)
+        named = tuple(each for each in endpoints if each.model == model)
+        if named or not deployment.orchestration:
+            return named
+        runs = _orchestrated_as(model, self._served.orchestrated(self._account))
+        return tuple(each for each in endpoints if runs in (each.model, each.runs))
+
     def _compare_others(self) -> None:
         """Add what else runs than is configured, if it is served; else say so."""
         account = self._account
         known = {each.id for deployments in account.deployments.values() for each in deployments}
+        own = {each for served in self._deployments.values() for _, endpoints in served for each in endpoints}
         unserved: list[tuple[str, str]] = []
         for each in self._listed.values():
-            if each.id in known or each.status != RUNNING or not (each.model or each.orchestration):
+            endpoints = tuple(one for one in self._served.at(account, each.id) if one not in own)
+            if (each.id in known and not endpoints) or each.status != RUNNING or not (each.model or each.orchestration):
                 continue
             name = each.model or ORCHESTRATION
             if not is_same_origin(each, account):
                 what = f"{name} ({each.id}) runs and is not served: {ELSEWHERE}"
                 fix = "list it by its URL in deployment_models if that host may have the token"
                 self._findings.append(remark("elsewhere", account.name, what, fix, **_about([(name, each.id)])))
-            elif endpoints := tuple(self._served.at(account, each.id)):
+            elif endpoints:
                 self._add_tried(name, each, endpoints, "the resource group")
             else:
                 unserved.append((name, each.id))
@@ -153,7 +166,7 @@ class Comparison:
             what = f"runs and is not served: {_named(unserved)}"
             self._findings.append(remark("unserved", account.name, what, fix, **_about(unserved)))
         if not self._deployments:
-            self._findings.append(_serves_nothing(account, [name for name, _ in unserved]))
+            self._findings.append(_serves_nothing(account, [name for name, _ in unserved], self._groups))
 
     def _add_endings(self) -> None:
         for ending in self._endings.values():
@@ -233,14 +246,15 @@ class Comparison:
         return None
 
 
-def _serves_nothing(account: SubAccount, unserved: Sequence[str]) -> Finding:
-    """Report a subaccount of which nothing is served, though some models may run."""
+def _serves_nothing(account: SubAccount, unserved: Sequence[str], groups: Sequence[str]) -> Finding:
+    """Report a subaccount of which nothing is served, though some models may run; *groups* are others that it has."""
     if unserved:
         names = ", ".join(dict.fromkeys(unserved))
         what = f"serves nothing: model_filters leave out all that runs, which is {names}"
         return wrong("nothing", account.name, what, "correct model_filters")
     what = f"serves nothing: no model runs in the resource group {account.resource_group}"
-    fix = f"deploy one in {LAUNCHPAD} or with sap-ai-proxy init, or set resource_group to another one"
+    other = f", or set resource_group to {' or '.join(groups)}" if groups else ""
+    fix = f"deploy one in {LAUNCHPAD} or with sap-ai-proxy init{other}"
     return wrong("nothing", account.name, what, fix)
 
 

@@ -73,7 +73,7 @@ def examine(settings: Settings, ask: Questions) -> Examined:
         look, endings = looks[account.name], tuple[Ending, ...]()
         if look.listed is not None:
             endings = tuple(ask.endings(account, served.versions(account, look.listed)))
-        comparison = Comparison(account, served, look.listed, tried, endings, ask.adviser)
+        comparison = Comparison(account, served, look.listed, tried, endings, ask.adviser, look.groups)
         found = (*look.findings, *comparison.findings)
         if served.orchestrates(account) and look.listed is not None and ask.is_guess(account):
             found += (remark("guess", account.name, _GUESS, "list them in orchestration.models if that is wrong"),)
@@ -94,6 +94,8 @@ class _Look:
 
     findings: tuple[Finding, ...]
     listed: Sequence[Listed] | None = None
+    groups: Collection[str] = ()
+    """The resource groups there are, as far as that was asked."""
 
 
 def _look(ask: Questions, account: SubAccount) -> _Look:
@@ -111,13 +113,15 @@ def _look(ask: Questions, account: SubAccount) -> _Look:
     try:
         listed = ask.list_deployments(account)
     except FaultError as error:
-        if not isinstance(error.fault.cause, Unreachable) and (unknown := _unknown_group(ask, account)):
+        reached = not isinstance(error.fault.cause, Unreachable)
+        if reached and (unknown := _unknown_group(account, _groups(ask, account))):
             return _Look((*before, unknown))
         advice = adviser.listing(error.fault, "serviceurls.AI_API_URL in the service key")
         return _Look((*before, wrong(advice.code, name, advice.what, advice.fix)))
-    if not listed and (unknown := _unknown_group(ask, account)):
+    groups = () if listed else _groups(ask, account)
+    if unknown := _unknown_group(account, groups):
         return _Look((*before, unknown))
-    return _Look(before, listed)
+    return _Look(before, listed, groups)
 
 
 def _certificate(account: SubAccount, now: datetime) -> Iterator[Finding]:
@@ -133,12 +137,16 @@ def _certificate(account: SubAccount, now: datetime) -> Iterator[Finding]:
         yield remark("client_certificate", account.name, f"{what} expires on {day}", NEW_KEY)
 
 
-def _unknown_group(ask: Questions, account: SubAccount) -> Finding | None:
-    """Report a resource group that does not exist; None where it does, or that cannot be found out."""
+def _groups(ask: Questions, account: SubAccount) -> Collection[str]:
+    """List the resource groups there are; none where that may not be known."""
     try:
-        groups = ask.resource_groups(account)
+        return ask.resource_groups(account)
     except FaultError:
-        return None
+        return ()
+
+
+def _unknown_group(account: SubAccount, groups: Collection[str]) -> Finding | None:
+    """Report a resource group that is not among the *groups* there are, as far as they are known."""
     if not groups or account.resource_group in groups:
         return None
     what = f"there is no resource group {account.resource_group}"

@@ -27,13 +27,15 @@ def discover(context: click.Context, config: Path | None, *, as_json: bool, writ
     from gateway.cli.config_draft import ConfigDraft
     from gateway.cli.configuration import load_settings, required_file
     from gateway.cli.discover import add_to, show, take_inventory
-    from gateway.cli.messages import CommandError, fail, say, warn
+    from gateway.cli.messages import CommandError, fail, quiet, say, warn
+    from gateway.cli.terminal import working
     from gateway.upstream.management import ManagementClient
 
     path = required_file(config or context.obj)
     settings = load_settings(path, warns=False)
-    with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as client:
-        found = take_inventory(settings, client)
+    management = ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)
+    with closing(management), quiet(), working("Looking at what runs…"):
+        found = take_inventory(settings, management, os.environ)
     if as_json:
         deployments = [each.as_json for each in found.deployments]
         click.echo(json.dumps({"deployments": deployments, "failures": found.failures}, indent=2))

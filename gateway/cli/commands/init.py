@@ -50,7 +50,7 @@ def init(context: click.Context, /, config: Path | None, *, yes: bool, **given: 
 
     from gateway.cli.configuration import DEFAULT_CONFIG
     from gateway.cli.init.flow import Init, Options, Surroundings
-    from gateway.cli.messages import CommandError, fail
+    from gateway.cli.messages import CommandError, fail, quiet
     from gateway.cli.questions import Questions, Stopped
     from gateway.config.service_keys import home_folder
 
@@ -63,7 +63,8 @@ def init(context: click.Context, /, config: Path | None, *, yes: bool, **given: 
     try:
         run = Init(options, Questions(takes_defaults=yes), around)
         try:
-            context.exit(run.run())
+            with quiet():
+                context.exit(run.run())
         finally:
             done = run.done
     except CommandError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli import check as checking
-from gateway.cli.ai_core import AiCore, ResourceGroup, named
+from gateway.cli.ai_core import Advise, AiCore, ResourceGroup, adviser, named
 from gateway.cli.config_draft import TOKENS, ConfigDraft
 from gateway.cli.configuration import DEFAULT_CONFIG, load_settings, reachable_url
 from gateway.cli.init import subaccount
@@ -17,7 +17,7 @@ from gateway.cli.init.deploying import Start, already, deployable, wait_until_ru
 from gateway.cli.init.service_key import GivenKey, as_name, is_whole, of_environment, read_key, read_key_file
 from gateway.cli.messages import CommandError, say
 from gateway.cli.questions import Questions, Stopped
-from gateway.cli.terminal import Mark, output, progress, styled, table
+from gateway.cli.terminal import Mark, output, progress, styled, table, working
 from gateway.config.mistakes import ServiceKeyError
 from gateway.config.service_keys import Found, Secret, find
 from gateway.config.settings import Settings
@@ -27,9 +27,12 @@ from gateway.upstream.catalogue import CatalogueModel
 from gateway.upstream.discovery import ORCHESTRATION
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.provisioning import Deployable
+from gateway.upstream.unreachable import Unreachable
 
 NOTHING: Final = "none"
 """What is deployed where nothing is to be."""
+_OPTIONS: Final = {"upstream.proxy": "--proxy", "upstream.ca_bundle": "--ca-bundle"}
+"""The options that say what is a setting elsewhere."""
 _COSTS: Final = "SAP bills what is asked of it, and some models for as long as they run. Create it?"
 
 
@@ -83,7 +86,7 @@ class Init:
         given = self._service_key()
         with ExitStack() as owned:
             client = owned.enter_context(closing(self._client(settings)))
-            ai_core = AiCore(given.key, client)
+            ai_core = AiCore(given.key, client, self._adviser(settings))
             ai_core.sign_in()
             self._good("the service key gets an access token")
             groups = self._groups(ai_core, given.group or DEFAULT)
@@ -171,7 +174,8 @@ class Init:
         missing = [each for each in names if listed is not None and each not in listed]
         if missing:
             raise CommandError(f"there is no resource group {missing[0]}; there is {', '.join(listed or ())}")
-        groups = ai_core.look_into(names or listed or ())
+        with working("Looking at what runs…"):
+            groups = ai_core.look_into(names or listed or ())
         for each in groups:
             if each.failure and names:
                 raise CommandError(each.failure)
@@ -324,9 +328,11 @@ class Init:
     def _check(self, client: ManagementClient) -> int:
         """Check the file that was written, and say what comes next."""
         settings = load_settings(self._draft.path, self._around.env)
-        report = checking.check(settings, client)
+        with working("Checking what is configured…"):
+            report = checking.check(settings, client)
         checking.print_report(report, self._out)
         if report.exit_code == 0:
+            self._out.print()
             url = reachable_url(settings.host, settings.port)
             rows = (
                 (self._command(""), f"serves on {url}"),
@@ -339,6 +345,19 @@ class Init:
         proxy = Secret(self._options.proxy) if self._options.proxy else settings.proxy if settings else None
         bundle = self._options.ca_bundle or (settings.ca_bundle if settings else None)
         return ManagementClient(proxy=proxy, ca_bundle=bundle)
+
+    def _adviser(self, settings: Settings | None) -> Advise:
+        """Give the advice that names the options by which settings are said here."""
+        proxied = bool(self._options.proxy or (settings and settings.proxy))
+        advise = adviser(self._around.env, proxied=proxied)
+
+        def with_options(why: Unreachable, place: str) -> str:
+            text = advise(why, place)
+            for setting, option in _OPTIONS.items():
+                text = text.replace(setting, f"{setting} ({option})")
+            return text
+
+        return with_options
 
     def _command(self, rest: str) -> str:
         """Write a command about the config file, as it is typed."""

@@ -230,7 +230,7 @@ def _endpoints(view: View, space: Space) -> list[_Column[EndpointView]]:
         ),
         _Column("Model", lambda each: each.model, 80, _Kind.TEXT),
         _Column("State", _state, 0, _Kind.TEXT),
-        *_columns_of_traffic(view, (_VERY_WIDE, _MEDIUM, _MEDIUM, _MEDIUM, _VERY_WIDE, _VERY_WIDE, _VERY_WIDE)),
+        *_columns_of_traffic(view, (_VERY_WIDE, _WIDE, _WIDE, _WIDE, _VERY_WIDE, _VERY_WIDE, _VERY_WIDE)),
     ]
 
 
@@ -264,7 +264,7 @@ def _decisions(space: Space, zone: tzinfo | None) -> list[_Column[Row]]:
     return [
         _Column("", lambda each: _mark_of(each).sign(is_utf=space.is_utf), kind=_Kind.MARK),
         _Column(
-            "Last", lambda each: styled(f"{datetime.fromtimestamp(each['at'], zone):%H:%M:%S}", "dim"), 0, _Kind.MARK
+            "Ended", lambda each: styled(f"{datetime.fromtimestamp(each['at'], zone):%H:%M:%S}", "dim"), 0, _Kind.MARK
         ),
         _Column("Model", lambda each: each["model"] or each["requested"], _NARROW, _Kind.TEXT),
         _Column("Decision", _path_of, 0, _Kind.TEXT),

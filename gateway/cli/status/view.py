@@ -70,6 +70,8 @@ _STATES: Final = {
     Availability.GONE: _State(Severity.BAD, "gone"),
 }
 """How bad each is and what it is called, the worst last."""
+_TOGETHER: Final = {"circuit open": "circuits open"}
+"""What several are called, if it is something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +400,7 @@ def _problems(
     for each in endpoints:
         if each.severity is not Severity.FINE:
             counts[each.state] = counts.get(each.state, 0) + 1
-    found += [f"{count} of {len(endpoints)} {what}" for what, count in counts.items()]
+    found += [f"{count} of {len(endpoints)} {_TOGETHER.get(what, what)}" for what, count in counts.items()]
     waiting = [row for row in state.get("workers", ()) if not row["ready"] and not row["retiring"]]
     return (*found, *([f"{len(waiting)} of {len(state['workers'])} workers not ready"] if waiting else []))
 

@@ -1,7 +1,12 @@
 """What a process remembers of its decisions, and counts of its endpoints."""
 
 import json
+import tracemalloc
+from dataclasses import replace
 from itertools import count
+from typing import Any
+
+import pytest
 
 from dialects.core.conversation import Usage
 from dialects.core.faults import FaultKind
@@ -55,14 +60,20 @@ def test_the_latest_decisions_are_kept_the_newest_first_and_no_more() -> None:
     assert activity.outcomes() == {"ok": MOST_DECISIONS + 7}
 
 
-def test_what_callers_and_trails_make_long_takes_little_memory() -> None:
+@pytest.mark.parametrize("more", [
+    {"requested": "gpt\n"}, {"trail": "eu/d1 ok"}, {"reasons": ("alone",)}, {"dropped": ("field",)},
+])  # fmt: skip
+def test_what_callers_and_trails_make_long_takes_little_memory(more: dict[str, Any]) -> None:
     activity = Activity()
-    long = "x\n" * 100_000
-    activity.over(
-        ExchangeRecord("r", "c", "openai-chat", long, trail=long, reasons=("round-robin",) * 10_000, status=404)
-    )
+    tracemalloc.start()
+    for number in range(10, 10 + MOST_DECISIONS):
+        activity.over(replace(RECORD, **{name: value * (number * 1_000) for name, value in more.items()}))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
 
-    assert len(json.dumps(activity.decisions())) < 5_000
+    assert kept < 500_000
+    assert len(json.dumps(activity.decisions())) < 200_000
+    assert activity.decisions()[0]["requested"].isprintable()
 
 
 def test_attempts_are_counted_by_what_they_say_of_the_endpoint() -> None:
@@ -87,7 +98,8 @@ def test_attempts_are_counted_by_what_they_say_of_the_endpoint() -> None:
 
 def test_a_request_that_reached_no_endpoint_counts_for_none() -> None:
     activity = Activity()
-    activity.over(ExchangeRecord("r", "c", "openai-chat", "no-such-model", status=404, outcome="not_found"))
+    lost = ExchangeRecord("r", "c", "openai-chat", "no-such-model", status=404, outcome="not_found", usage=Usage(5))
+    activity.over(lost)
 
     assert activity.outcomes() == {"not_found": 1}
     assert activity.decisions()[0]["requested"] == "no-such-model"

@@ -167,6 +167,12 @@ def test_no_token_is_said_of_the_subaccount_and_not_of_an_endpoint(serve, reader
     assert (server.connections, service.fetches) == (0, 1)
 
 
+def test_why_there_is_no_token_is_kept_for_the_log(serve, reader_of, service):
+    service.fault = Fault(FaultKind.UNREACHABLE, "lost", cause="the connection was refused")
+
+    assert fault_of(reader_of(serve(forever(answer())).url).head, PATIENCE).cause == "the connection was refused"
+
+
 def test_a_token_is_waited_for_no_longer_than_a_connection(serve, reader_of, service):
     """Each request has a limit of its own; the fetch goes on, and serves whoever comes later."""
     server = serve(forever(answer()))

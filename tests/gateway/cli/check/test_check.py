@@ -263,3 +263,42 @@ def test_a_report_can_be_had_in_one_call(loaded, subaccount):
         report = check(settings, client)
 
     assert report.summary == f"1 subaccount, {len(report.models)} models: all is well"
+
+
+def test_programs_get_json_and_people_the_table_and_both_the_exit_code(subaccount, cloud, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"subAccounts": {"eu": subaccount("eu", deployment_ids={"gpt-5": ["d0"]})}}))
+    as_json = CliRunner().invoke(cli, ["check", "--config", str(path), "--json"])
+    as_text = CliRunner().invoke(cli, ["check", "--config", str(path)])
+    report = json.loads(as_json.stdout)
+
+    assert (as_json.exit_code, as_text.exit_code) == (1, 1)
+    assert (as_json.stderr, as_text.stderr) == ("", "")
+    assert (report["ok"], [each["code"] for each in report["findings"]]) == (False, ["missing", "unserved"])
+    assert as_text.stdout.splitlines()[0].rstrip().endswith(report["summary"])
+
+
+def test_every_model_is_asked_only_where_that_is_wanted(subaccount, cloud, tmp_path):
+    [deployment] = cloud.deployments("gpt-5", "eu")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"subAccounts": {"eu": subaccount("eu", deployment_ids={"gpt-5": [deployment]})}}))
+    cloud.forget()
+    command = ["check", "--config", str(path), "--json"]
+    plain, asked = (json.loads(CliRunner().invoke(cli, [*command, *more]).stdout) for more in ([], ["--ask"]))
+    [answer] = asked["answers"]
+
+    assert "answers" not in plain
+    assert (answer["model"], answer["ok"], answer["protocol"]) == ("gpt-5", True, "openai-chat")
+    assert answer["first_word_ms"] >= 0
+    assert [each["status"] for each in cloud.requests()] == [400, 400, 400, 400, 200]
+
+
+def test_a_subaccount_that_cannot_be_reached_is_not_asked_for_words(subaccount, cloud, tmp_path):
+    given = subaccount("eu", deployment_ids={"gpt-5": cloud.deployments("gpt-5", "eu")})
+    given["service_key"]["clientsecret"] = "sesame"
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"subAccounts": {"eu": given}}))
+    told = CliRunner().invoke(cli, ["check", "--ask", "--config", str(path), "--json"])
+
+    assert (json.loads(told.stdout)["answers"], told.exit_code) == ([], 1)

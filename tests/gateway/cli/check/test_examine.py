@@ -128,7 +128,7 @@ def test_a_setting_without_a_model_is_to_know_unless_a_subaccount_could_not_be_a
     late = failing(Fault(FaultKind.TIMEOUT, "late"))
 
     assert [what for _, what, _ in said(given, ORCHESTRATION, **ORCHESTRATED)] == [odd]
-    assert [what for _, what, _ in said(given, list_deployments=late)] != [odd]
+    assert [what for _, what, _ in said(given, list_deployments=late)] == ["the deployments cannot be listed: late"]
 
 
 def test_a_model_that_is_asked_without_the_masks_that_are_set_is_to_know(made, said):
@@ -162,13 +162,17 @@ def test_warnings_of_the_file_are_to_know(made):
     assert report.exit_code == 0
 
 
-def test_a_subaccount_in_which_nothing_runs_is_wrong(made, said):
-    [found] = said(made.settings(made.account(discovery=True)))
+@pytest.mark.parametrize(
+    ("groups", "other"),
+    [(("team-a",), ""), (("default", "team-a", "b"), ", or set resource_group to default or b")],
+)
+def test_a_subaccount_in_which_nothing_runs_is_wrong(made, said, groups, other):
+    [found] = said(made.settings(made.account(discovery=True)), resource_groups=lambda _: groups)
 
     assert found == (
         "wrong",
         "serves nothing: no model runs in the resource group team-a",
-        f"deploy one in {LAUNCHPAD} or with sap-ai-proxy init, or set resource_group to another one",
+        f"deploy one in {LAUNCHPAD} or with sap-ai-proxy init{other}",
     )
 
 

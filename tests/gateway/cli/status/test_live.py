@@ -82,9 +82,9 @@ def test_a_circuit_opens_a_cooldown_counts_down_and_all_heals() -> None:
     assert [head(frame)[:8].split()[1] for frame in frames] == ["well", "unwell", "unwell", "unwell", "well"]
     assert [row(frame) for frame in frames] == [
         "",
-        "✗ eu/d1 gpt-5 circuit open 8 s: 5 failures - - -",
-        "✗ eu/d1 gpt-5 in cooldown 23 s: quota: rate_limited - - -",
-        "✗ eu/d1 gpt-5 in cooldown 22 s: quota: rate_limited - - -",
+        "✗ eu/d1 gpt-5 circuit open 8 s: 5 failures",
+        "✗ eu/d1 gpt-5 in cooldown 23 s: quota: rate_limited",
+        "✗ eu/d1 gpt-5 in cooldown 22 s: quota: rate_limited",
         "",
     ]
 

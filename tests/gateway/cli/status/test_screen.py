@@ -71,7 +71,7 @@ def test_eighty_columns_hold_what_matters() -> None:
 ✗  eu/gpt                 gpt-5                       circuit open 8 s: 5 failu…
    and 58 more, all well
 
-   Last      Model                         Decision                 Total
+   Ended     Model                         Decision                 Total
 ─────────────────────────────────────────────────────────────────────────
 ✓  22:14:10  anthropic--claude-4.6-sonnet  eu/claude ok             1.5 s
 !  22:14:10  gpt-5                         eu/gpt 503 -> eu/d01 ok   12 s
@@ -96,6 +96,14 @@ def test_the_failing_deployments_are_seen_in_a_small_window_and_on_a_phone() -> 
 
         assert [line.split()[1] for line in lines] == ["eu/claude", "eu/gpt"]
         assert all("in cooldown" in line or "circuit open" in line for line in lines)
+
+
+def test_what_is_wrong_goes_before_what_was_decided_where_room_is_scarce() -> None:
+    rows = [endpoint(f"d{number}", **OPEN) for number in range(6)]
+    text = drawn(view_of(snapshot(rows, decisions=[decision()] * 30)), 80, 22)
+
+    assert text.count("circuit open 8 s") == 6
+    assert text.count("eu/d1 ok") == 1
 
 
 def test_a_wide_window_says_why_and_who_asked() -> None:

@@ -43,7 +43,7 @@ def test_a_proxy_that_serves_everything_is_well() -> None:
         (DRAINED, "drained", Severity.FINE, 1, ()),
         (PROBING, "being probed", Severity.ODD, 2, ("1 of 2 being probed",)),
         (COOLDOWN, "in cooldown", Severity.BAD, 1, ("1 of 2 in cooldown",)),
-        (OPEN, "circuit open", Severity.BAD, 1, ("1 of 2 circuit open",)),
+        (OPEN, "circuit open", Severity.BAD, 1, ("1 of 2 circuits open",)),
         (GONE, "gone", Severity.BAD, 1, ("1 of 2 gone",)),
     ],
 )

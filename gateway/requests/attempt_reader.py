@@ -1,0 +1,110 @@
+"""The answer of one attempt, which is asked once more where its endpoint rejects a field by name."""
+
+from collections.abc import Callable, Iterable
+
+from dialects.adapt.tool_choice import nothing_to_call
+from dialects.core.conversation import JSON, Opaque
+from dialects.core.faults import Fault, FaultError
+from gateway.requests.lifetime import Descriptor, Interest
+from gateway.requests.rejected_fields import RejectedFields
+from gateway.upstream.steps import Steps
+from gateway.upstream.stream_reader import StreamReader
+
+
+class AttemptReader:
+    """Reads the answer of one attempt; a field that the endpoint rejects by name is left out, once.
+
+    *begin* sends a body, and *drop* is told of the fields that are left out; not the tools of a client that *insists*
+    on one.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[JSON], StreamReader],
+        model: str,
+        body: JSON,
+        rejected: RejectedFields,
+        drop: Callable[[Iterable[str]], None],
+        *,
+        insists: bool = False,
+    ) -> None:
+        self._insists = insists
+        self._begin = begin
+        self._model = model
+        self._body = body
+        self._rejected = rejected
+        self._drop = drop
+        self._learnt = False
+        self._sent = body
+        self._reader = self._send()
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, in lower case and without parameters; once `head` has returned."""
+        return self._reader.content_type
+
+    def head(self, seconds: float) -> None:
+        """Wait for a good answer to begin; raises `FaultError`, or `StillPending` after so many *seconds*."""
+        try:
+            self._reader.head(seconds)
+        except FaultError as error:
+            if not self._learn(error.fault):
+                raise
+            self._reader.head(seconds)
+
+    def take(self, seconds: float) -> bytes | None:
+        """Take what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
+        return self._reader.take(seconds)
+
+    def arrived(self) -> bytes | None:
+        """Take what has arrived without waiting: no bytes if nothing has, None at the end; raises `FaultError`."""
+        return self._reader.arrived()
+
+    @property
+    def upstream(self) -> Descriptor | None:
+        """What becomes readable when there is more of the answer; nothing when there is some already, or no more."""
+        interest = self.interest
+        return interest.on if interest is not None else None
+
+    @property
+    def interest(self) -> Interest | None:
+        """What it waits for; nothing if it can go on now."""
+        return self._reader.interest
+
+    @property
+    def due(self) -> float:
+        """When `head` has to be called although what it waits for is not ready."""
+        return self._reader.due
+
+    def whole(self, began: Callable[[], None]) -> Steps[bytes]:
+        """Read the whole answer, and call *began* when the first of it has come; raises `FaultError`."""
+        try:
+            return (yield from self._reader.whole(began=began))
+        except FaultError as error:
+            if not self._learn(error.fault):
+                raise
+        return (yield from self._reader.whole(began=began))
+
+    def finish(self) -> None:
+        """Want nothing more of an answer that is complete; its connection may be used again."""
+        self._reader.finish()
+
+    def close(self) -> None:
+        """Let go of the connection, which ends an answer that is not complete."""
+        self._reader.close()
+
+    def _learn(self, fault: Fault) -> bool:
+        """Learn from a fault which field is rejected, and send the request without it; False where that helps not."""
+        if self._learnt or not self._rejected.learn(self._model, self._sent, fault):
+            return False
+        self._learnt = True
+        self._reader = self._send()
+        return True
+
+    def _send(self) -> StreamReader:
+        self._sent = self._rejected.without(self._model, self._body)
+        dropped = self._body.keys() - self._sent.keys()
+        if self._insists and "tools" in dropped:
+            raise nothing_to_call((Opaque("", tool) for tool in self._body["tools"]), self._model)
+        self._drop(dropped)
+        return self._begin(self._sent)
