@@ -34,13 +34,15 @@ test-fast: $(TESTS) ## Run the unit tests of dialects, routing and the config, a
 
 # These go where other tests go, many times over: watching them costs minutes and finds no line.
 AGAIN := matrix or hypothesis or repeats
+# The files that have some, so that no others need be loaded for them; tests/conftest.py sees to it that none is missed.
+AGAIN_IN = $$(grep -rlE 'hypothesis|mark\.(matrix|repeats)' tests --include='test_*.py' | sort)
 
 test-cov: $(TESTS) ## Run the tests and hold branch coverage: 100 % of routing/, 90 % of everything
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -q -n $(JOBS) -m "not ($(AGAIN))" --cov --cov-report= $(ARGS)
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --include='routing/*' --fail-under=100
-	$(BIN)/python -m pytest -q -n $(JOBS) -m "$(AGAIN)" $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) -m "$(AGAIN)" $(AGAIN_IN) $(ARGS)
 
 check: lint types test-cov ## All that CI holds
 

@@ -148,8 +148,10 @@ class Plan:
     most: int
     """How many attempts there may be."""
     only: tuple[Endpoint, ...]
-    """Where alone it may go, because what it continues lies there; empty if it may go anywhere."""
+    """Where alone it may go; empty if it may go anywhere."""
     lifetime: Lifetime
+    sticky: bool = True
+    """Whether that is because what it continues lies there; it cannot be written for the others if not."""
 
 
 class Attempts:
@@ -297,7 +299,7 @@ class Attempts:
     def _pass_over(self, unfit: Endpoint) -> bool:
         """Go on where the request can be written, as if there were no others; return whether there is such a place."""
         others = (row.endpoint for row in self._rows() if row.endpoint.orchestration is not unfit.orchestration)
-        self._plan = replace(self._plan, only=tuple(each for each in others if each.weight))
+        self._plan = replace(self._plan, only=tuple(each for each in others if each.weight), sticky=False)
         self._most += 1
         return bool(self._plan.only)
 
@@ -323,8 +325,6 @@ class Attempts:
 
     def _acquire(self) -> Lease:
         """Lease an endpoint that was not tried yet, far from those that failed if there is one."""
-        if not self._made:
-            return self._acquire_besides(())
         tried = [*self._tried, *(each.lease.endpoint for each in self._refusals)]
         if self._tried and (near := self._near()):
             with suppress(NoEndpointError):
@@ -356,6 +356,7 @@ class Attempts:
             # Where no request can fail over, it is still these that find out which endpoints are back.
             can_fail_over=self._plan.most == 1 or len(self._made) + 1 < self._most,
             only=self._plan.only,
+            sticky=self._plan.sticky,
         )
 
     def _pause(self, error: NoEndpointError) -> float | None:

@@ -168,5 +168,5 @@ def _named(key: CooldownKey) -> str:
     if isinstance(key, str):
         return f"subaccount {key}"
     if isinstance(key, Endpoint):
-        return f"{key.subaccount}/{key.deployment}"
+        return f"{key.model} at {key.subaccount}/{key.deployment}"
     return f"the quota of {key.model} in {key.subaccount}"

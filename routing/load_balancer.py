@@ -44,7 +44,7 @@ class _Departed:
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """What one request asks for; *only* are the only endpoints there are for it, all if it is empty."""
+    """What one request asks for; *only* are the only endpoints there are for it, all if it is empty: see `acquire`."""
 
     model: str
     exclude: Collection[Endpoint]
@@ -52,6 +52,7 @@ class _Request:
     context: SelectionContext
     can_fail_over: bool = False
     only: Collection[Endpoint] = ()
+    sticky: bool = True
 
     def excludes(self, endpoint: Endpoint) -> bool:
         """Whether it has been there already."""
@@ -182,14 +183,15 @@ class LoadBalancer:
         context: SelectionContext = NO_CONTEXT,
         can_fail_over: bool = True,
         only: Collection[Endpoint] = (),
+        sticky: bool = True,
     ) -> Lease:
         """Lease the endpoint that the strategy selects, or one that is due for a probe; in panic any that has room.
 
-        Those in *exclude* and those of *exclude_domains* were tried already. With *only*, the pool is only those,
-        as if there were no others. Raises `NoEndpointError`.
+        Those in *exclude* and those of *exclude_domains* were tried already. With *only*, the pool is only those, as if
+        there were no others; they made what it continues if it is *sticky*. Raises `NoEndpointError`.
         """
         context = self._counted(model, context)
-        request = _Request(model, exclude, exclude_domains, context, can_fail_over, only)
+        request = _Request(model, exclude, exclude_domains, context, can_fail_over, only, sticky)
         self._outcomes.reclaim()
         try:
             with self._lock:
@@ -209,8 +211,7 @@ class LoadBalancer:
             with self._lock:
                 members = self._members_for(request)
                 options = self._options(request, alone=len(members) == 1)
-                candidates = options.closed or options.probes
-                if candidates:
+                if candidates := options.closed or options.probes:
                     return self._select(request, candidates, ())[0]
                 if len(members) == len(options.opened) == 1:
                     return members[0].endpoint
@@ -409,8 +410,7 @@ class LoadBalancer:
             member = self._members[selected]
             permit = member.breaker.enter(panic=options.panic)
             if permit is not None:
-                is_probe = probes and _find(probes, selected)
-                return self._grant(member, permit, "probe" if is_probe else reason)
+                return self._grant(member, permit, "probe" if probes and _find(probes, selected) else reason)
             candidates = [row for row in candidates if row.endpoint != selected]
             due = [row for row in due if row.endpoint != selected]
         return None
@@ -419,10 +419,9 @@ class LoadBalancer:
         self, request: _Request, candidates: Sequence[Candidate], due: Sequence[Candidate]
     ) -> tuple[Endpoint, str]:
         """Select one of *candidates*, and say why it: of those *due* for a probe, if there are any."""
-        preferred = request.context.preferred and _find(candidates, request.context.preferred)
-        if preferred:
+        if preferred := request.context.preferred and _find(candidates, request.context.preferred):
             return preferred, "preferred"
-        if request.only:
+        if request.only and request.sticky:
             return min(candidates, key=lambda row: row.in_flight).endpoint, "sticky"
         return self._strategy_of(request.model).select(due or candidates, request.context)
 

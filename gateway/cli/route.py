@@ -55,7 +55,7 @@ def looked_up(settings: Settings, client: ManagementClient) -> LookedUp:
                     discover(account, sources.get), partial(sources.orchestrated.asked, account)
                 )
             except FaultError as error:
-                failed[account.name] = error.fault.message
+                failed[account.name] = error.fault.explained
 
     def successors() -> Mapping[str, Iterable[str]]:
         for account in accounts:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
@@ -346,8 +347,9 @@ class ConfigFile(_Section):
     """Whether everyone may call when no tokens are set; otherwise the proxy is then for this machine only."""
 
 
+@cache
 def json_schema() -> dict[str, JSON]:
-    """Describe the config file as JSON Schema, with every description an editor can show."""
+    """Describe the config file as JSON Schema, with every description an editor can show; nobody may change it."""
     schema = ConfigFile.model_json_schema()
     for definition in (schema, *schema["$defs"].values()):
         for described in (definition, *definition["properties"].values()):

@@ -125,7 +125,7 @@ class Catalogue:
         except Exception as error:  # noqa: BLE001 - an optional catalogue stops nobody, whatever it sends
             self._looks[name] = _Look(self._clock() + min(RETRY, self._every), before.models, failed=True)
             if not before.failed:
-                why = error.fault.message if isinstance(error, FaultError) else repr(error)
+                why = error.fault.explained if isinstance(error, FaultError) else repr(error)
                 _log.info("cannot read the catalogue of models of %s: %s", name, why)
 
     def of(self, subaccount: str) -> Models:

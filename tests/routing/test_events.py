@@ -94,13 +94,21 @@ class TestVisible:
             scene.fails(EU1, fault=REFUSED)
 
         assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-            ("WARNING", "circuit of eu/d1: closed -> open: 1 failures in a row: server_error"),
-            ("INFO", "circuit of eu/d1: open -> half-open: its time was over"),
-            ("INFO", "circuit of eu/d1: half-open -> closed: it answered"),
-            ("WARNING", "us/d7 is in cooldown for 3.0 s: rate_limited"),
+            ("WARNING", "circuit of m at eu/d1: closed -> open: 1 failures in a row: server_error"),
+            ("INFO", "circuit of m at eu/d1: open -> half-open: its time was over"),
+            ("INFO", "circuit of m at eu/d1: half-open -> closed: it answered"),
+            ("WARNING", "m at us/d7 is in cooldown for 3.0 s: rate_limited"),
             ("WARNING", "the quota of m in eu is in cooldown for 5.0 s: rate_limited"),
             ("WARNING", "subaccount eu is in cooldown for 60.0 s: refused_credentials"),
         ]
+
+    def test_of_a_deployment_that_serves_several_models_the_log_says_which_model_is_meant(self, caplog):
+        balancer = LoadBalancer({model: [replace(EU1, model=model, orchestration=True)] for model in ("m", "n")})
+        for model in ("m", "n"):
+            balancer.breaker(balancer.endpoints(model)[0]).eject("stopped")
+        balancer.snapshot()
+
+        assert caplog.messages == [f"circuit of {model} at eu/d1: closed -> open: stopped" for model in ("m", "n")]
 
     def test_a_listener_that_fails_stops_nothing(self, caplog):
         def listen(event: object) -> None:

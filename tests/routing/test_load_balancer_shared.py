@@ -164,7 +164,7 @@ class TestForgottenLeases:
         assert in_flight(scene.balancer) == {EU1: 0}
         assert scene.balancer._members[EU1]._waiting == 0
         assert scene.told == [LeaseAbandoned(EU1)]
-        assert caplog.messages == ["a lease on eu/d1 was never released: close leases, or use them in a `with`"]
+        assert caplog.messages == ["a lease on m at eu/d1 was never released: close leases, or use them in a `with`"]
 
     def test_it_gives_back_its_permit_to_the_next_request(self):
         scene = BalancerScene([EU1, US1])

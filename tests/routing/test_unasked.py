@@ -1,5 +1,6 @@
 """Requests that cannot be written for orchestration, or for it alone: they go where they can, or say why none can."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from dialects.core.faults import Fault, FaultKind
 from routing.availability import NoEndpointError
 from routing.policy import CooldownPolicy, Policy
+from routing.strategy import SelectionContext
 from tests.routing.scenes import BUSY, DOWN, EU1, OVERLOADED, US1, all_fail, endpoint, nothing_in_flight, place
 
 SPARE = endpoint("eu", "orchestration", orchestration=True, standby=True)
@@ -83,6 +85,20 @@ def test_what_is_drained_does_not_help(router_of):
 
     assert outcome(attempts) == ["eu/orchestration"]
     assert attempts.final_fault == UNWRITABLE
+
+
+def test_of_those_where_it_can_be_asked_the_strategy_selects_and_that_is_why(router_of):
+    router = router_of({"m": [EU1, replace(US1, weight=3), SPARE]}, Policy(strategy="weighted"))
+    went = []
+    for _ in range(8):
+        attempts = router.attempts("m", context=SelectionContext(preferred=SPARE))
+        next(attempts).failed(UNWRITABLE)
+        attempt = next(attempts)
+        went.append(place(attempt))
+        attempt.lease.close()
+
+        assert attempts.reasons == ("preferred", "weighted")
+    assert Counter(went) == {"us/d7": 6, "eu/d1": 2}
 
 
 def test_nothing_is_learnt_of_what_was_not_asked(router_of):

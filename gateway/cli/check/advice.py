@@ -68,8 +68,7 @@ class Adviser:
         fix = fix.format(place=place, host=why.host, issuer=issuer or "the authority that signed it")
         if why.reason in _BLOCKED and not self._proxied:
             fix = f"{fix}, or {self._through_a_proxy()}"
-        signed = f", signed by {issuer}," if issuer else ""
-        what = why.reason.value.replace(" is not", f"{signed} is not") if signed else why.reason.value
+        what = f"its certificate, signed by {issuer}, is not trusted" if issuer else why.reason.value
         who = f"the HTTP proxy {why.host}" if why.is_proxy else why.host
         detail = f" ({why.detail})" if why.detail else ""
         return Advice(code, f"{who} cannot be reached: {what}{detail}", fix)
@@ -113,8 +112,10 @@ class Adviser:
             case Fault(kind=FaultKind.CONTENT_FILTERED | FaultKind.CONTEXT_LENGTH_EXCEEDED):
                 return None
             case Fault(kind=FaultKind.DEPLOYMENT_FORBIDDEN):
-                fix = "let the instance of SAP AI Core have the service plan extended, which generative AI needs; else "
-                return Advice("forbidden", _answered(fault, "the service key may not use it"), fix + NEW_KEY)
+                fix = (
+                    f"give the instance the service plan extended, which generative AI needs; if it has that, {NEW_KEY}"
+                )
+                return Advice("forbidden", _answered(fault, "the service key may not use it"), fix)
             case Fault(status=403):
                 fix = "let it through the firewall or the HTTP proxy on the way; if it is the provider, deploy another"
                 return Advice("forbidden", _answered(fault, f"refused on the way: {_clause(fault)}"), fix)

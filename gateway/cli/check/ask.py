@@ -106,7 +106,7 @@ def _ask(clock: Callable[[], float], seconds: float, stop: Signal, question: tup
         if embeds:
             whole = gateway.embeddings({"model": model, "input": "hello"}, {}, _CALLER, lifetime).whole()
             dimensions = len(whole["data"][0]["embedding"])
-            return replace(answer, seconds=clock() - began, text=f"a vector of {dimensions} numbers")
+            return replace(answer, seconds=clock() - began, text=f"{dimensions} numbers")
         first, text = _talk(gateway, model, lifetime, clock)
     except FaultError as error:
         return replace(answer, error=error.fault.explained.removesuffix("."), fault=error.fault)

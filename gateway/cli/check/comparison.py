@@ -119,35 +119,45 @@ class Comparison:
         """Name what is configured; nothing is known of it."""
         for model, deployments in self._account.deployments.items():
             for each in deployments:
-                endpoints = tuple(self._served.at(self._account, each.id))
-                self._add(model, DeploymentRow(each.id, "", None), endpoints)
+                self._add(model, DeploymentRow(each.id, "", None), self._own(model, each))
 
     def _compare_configured(self) -> None:
         for model, deployments in self._account.deployments.items():
             for each in deployments:
                 listed = self._listed.get(each.id)
                 problem = self._problem(model, each, listed)
-                endpoints = tuple(self._served.at(self._account, each.id))
+                endpoints = self._own(model, each)
                 if problem is not None:
                     self._findings.append(problem)
                     self._add(model, DeploymentRow(each.id, listed.status if listed else "", False), endpoints)
                 elif listed is not None:
                     self._add_tried(model, listed, endpoints, _OWN_URL, "" if each.url == listed.url else listed.url)
 
+    def _own(self, model: str, deployment: Deployment) -> tuple[Endpoint, ...]:
+        """List the endpoints of a configured deployment for the model that it is configured for."""
+        endpoints = self._served.at(self._account, deployment.id)
+        named = tuple(each for each in endpoints if each.model == model)
+        if named or not deployment.orchestration:
+            return named
+        runs = _orchestrated_as(model, self._served.orchestrated(self._account))
+        return tuple(each for each in endpoints if runs in (each.model, each.runs))
+
     def _compare_others(self) -> None:
         """Add what else runs than is configured, if it is served; else say so."""
         account = self._account
         known = {each.id for deployments in account.deployments.values() for each in deployments}
+        own = {each for served in self._deployments.values() for _, endpoints in served for each in endpoints}
         unserved: list[tuple[str, str]] = []
         for each in self._listed.values():
-            if each.id in known or each.status != RUNNING or not (each.model or each.orchestration):
+            endpoints = tuple(one for one in self._served.at(account, each.id) if one not in own)
+            if (each.id in known and not endpoints) or each.status != RUNNING or not (each.model or each.orchestration):
                 continue
             name = each.model or ORCHESTRATION
             if not is_same_origin(each, account):
                 what = f"{name} ({each.id}) runs and is not served: {ELSEWHERE}"
                 fix = "list it by its URL in deployment_models if that host may have the token"
                 self._findings.append(remark("elsewhere", account.name, what, fix, **_about([(name, each.id)])))
-            elif endpoints := tuple(self._served.at(account, each.id)):
+            elif endpoints:
                 self._add_tried(name, each, endpoints, "the resource group")
             else:
                 unserved.append((name, each.id))
@@ -260,7 +270,7 @@ def _grouped(account: str, failures: Iterable[_Failure]) -> Iterator[Finding]:
 
 
 def _named(deployments: Sequence[tuple[str, str]]) -> str:
-    """Name models with their deployments: `gpt-4.1 (d1, d2), gpt-5 (d3)`."""
+    """Name models with their deployments: `gpt-5.5 (d1, d2), gpt-5 (d3)`."""
     by_model: dict[str, list[str]] = {}
     for model, deployment in deployments[:_MOST_LISTED]:
         by_model.setdefault(model, []).append(deployment)

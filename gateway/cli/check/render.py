@@ -1,6 +1,6 @@
 """A report for people: a line that says it all, what is served, and then only what is wrong, each with what to do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from gateway.cli.check.report import Answer, Finding, Report, Severity, counted
@@ -27,11 +27,11 @@ def print_report(report: Report, console: Output | None = None) -> None:
         headings = ("", "subaccount", "model", "deployments", "asked by")
         console.print(table(headings, served, right=["deployments"], unbroken=["", "subaccount", "model"]))
     if report.answers is not None:
-        answers = [[sign(_STATES[each.ok]), *_answered(each)] for each in report.answers]
+        answers = [[sign(_STATES[ok]), *cells] for ok, cells in _answered(report.answers)]
         console.print()
         headings = ("", "subaccount", "model", "first word", "says")
         console.print(
-            table(headings, answers, right=["first word"], unbroken=["", "subaccount", "model", "first word"])
+            table(headings, answers, right=["first word"], unbroken=["", "subaccount", "model"], cut=["says"])
         )
         console.print(styled(f"{counted(len(answers), 'short prompt')} sent, which cost some tokens", "dim"))
     for findings in (report.wrong, report.remarks):
@@ -56,11 +56,14 @@ def _served(report: Report) -> Iterator[tuple[bool | None, tuple[str, str, str, 
             name = ""
 
 
-def _answered(answer: Answer) -> tuple[str, str, str, Cell]:
-    """Give the row of one answer."""
-    first = "" if answer.seconds is None else f"{answer.seconds * 1000:.0f} ms"
-    said = styled(answer.text, "") if answer.ok else styled(answer.error, "red")
-    return answer.subaccount, answer.model, first, said
+def _answered(answers: Iterable[Answer]) -> Iterator[tuple[bool, tuple[str, str, str, Cell]]]:
+    """Give the rows of answers; a subaccount is named in the first of its own."""
+    last = ""
+    for each in answers:
+        name, last = "" if each.subaccount == last else each.subaccount, each.subaccount
+        first = "" if each.seconds is None else f"{each.seconds * 1000:.0f} ms"
+        said = each.text if each.ok else styled(each.error, "red")
+        yield each.ok, (name, each.model, first, said)
 
 
 def _lines(finding: Finding, sign: Callable[[Mark], Styled]) -> Iterator[tuple[Cell, Cell, Cell]]:

@@ -145,6 +145,28 @@ def test_a_deployment_of_one_model_that_is_said_to_be_orchestration_is_wrong(mad
     ]
 
 
+def test_a_deployment_that_is_listed_under_several_names_serves_each_in_its_own_row(made):
+    given = made.settings(made.account(models={"sonnet": ["d1"], "claude-4.5-sonnet": ["d1"]}))
+    report = made.report(given, made.listed("d1", SONNET))
+
+    assert [(row.name, row.serves) for row in report.subaccounts[0].models] == [
+        ("claude-4.5-sonnet", ("claude-4.5-sonnet",)),
+        ("sonnet", ("sonnet",)),
+    ]
+
+
+@pytest.mark.parametrize("discovery", [False, True])
+def test_what_orchestration_serves_beside_what_is_listed_by_hand_has_a_row_of_its_own(made, discovery):
+    by_hand = made.account(models={"gpt-5": ["d9"]}, discovery=discovery)
+    [deployment] = by_hand.deployments["gpt-5"]
+    by_hand = replace(by_hand, deployments={"gpt-5": (replace(deployment, orchestration=True),)})
+    report = made.report(made.settings(by_hand), ORCHESTRATION, **ORCHESTRATED)
+    rest = [("orchestration", (SONNET,))] if discovery else []
+
+    assert [(row.name, row.serves) for row in report.subaccounts[0].models] == [("gpt-5", ("gpt-5",)), *rest]
+    assert report.findings == ()
+
+
 FORBIDDEN = Fault(FaultKind.DEPLOYMENT_FORBIDDEN, "no", 403)
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from gateway.cli.check.render import print_report
 from gateway.cli.check.report import Answer, DeploymentRow, ModelRow, Report, SubaccountRow, remark, wrong
+from gateway.cli.terminal import working
 
 SONNET = "anthropic--claude-4.5-sonnet"
 CLAUDE = ("claude-converse", "claude-invoke")
@@ -78,15 +79,15 @@ def test_a_narrow_terminal_wraps_long_lines_below_their_beginning():
 
 def test_answers_have_a_table_of_their_own_that_says_what_they_cost():
     answers = (
-        Answer("eu", SONNET, "claude-converse", 0.8124, "hello"),
+        Answer("eu", SONNET, "claude-converse", 0.8124, f"{'hello ' * 6}hello"),
         Answer("eu", "gpt-5", "openai-chat", error="No access"),
     )
 
     assert drawn(Report((), (), answers), 80)[2:] == [
         "    subaccount   model                          first word   says",
-        "─" * 70,
-        "✓   eu           anthropic--claude-4.5-sonnet       812 ms   hello",
-        "✗   eu           gpt-5                                       No access",
+        "─" * 80,
+        "✓   eu           anthropic--claude-4.5-sonnet       812 ms   hello hello hello …",
+        "✗                gpt-5                                       No access",
         "2 short prompts sent, which cost some tokens",
     ]
 
@@ -120,3 +121,16 @@ def test_what_is_shown_as_markup_elsewhere_is_shown_as_it_stands():
     odd = wrong("other_model", "us", "gpt-5 (d2) serves [bold]nothing[/bold] :smile:")
 
     assert drawn(Report((), (odd,)), 80)[2:] == ["✗ us gpt-5 (d2) serves [bold]nothing[/bold] :smile:"]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_what_is_under_way_is_shown_on_a_terminal_alone(monkeypatch, capsys, is_terminal):
+    if is_terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    with working("Looking") as show:
+        show("Asking 1 of 2")
+    shown = capsys.readouterr()
+
+    assert shown.out == ""
+    assert ("Asking 1 of 2" in shown.err) is is_terminal
+    assert bool(shown.err) is is_terminal
