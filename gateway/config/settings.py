@@ -320,7 +320,7 @@ class _Loader:
                 named[spelled(("routing", "models", model, "strategy"))] = own.strategy
         for where, name in named.items():
             if name not in STRATEGIES:
-                self._found.wrong(where, f"is not a strategy; write one of {', '.join(STRATEGIES)}")
+                self._found.wrong(where, f"{name!r} is not a strategy; write one of {', '.join(STRATEGIES)}")
         try:
             return with_resolved_names(policy)
         except ValueError as error:
