@@ -14,6 +14,8 @@ from benchmarks.installing import HERE, NotInstalledError, debian_program, npm_p
 
 KEY = "sk-bench-6f1d8a2c4b7e9053a1c2d3e4f5061728"
 """The key of the client, and wherever else a contestant insists on one."""
+GPT = "gpt-5.5"
+"""The model that is asked where nothing is translated, by all of them in the same words."""
 _JSON = Mapping[str, Any]
 
 
@@ -100,7 +102,6 @@ def chat(model: str, *, stream: bool) -> str:
             {"role": "user", "content": "How much is two and two, and does it depend on where one is?"},
         ],
         "max_tokens": 256,
-        "temperature": 0.2,
     }
     return json.dumps(body | ({"stream": True} if stream else {}))
 
@@ -236,7 +237,7 @@ class Proxy(Contestant):
         return Question("/v1/chat/completions", body, (f"Authorization: Bearer {KEY}",))
 
     def _model(self, schedule: Schedule, *, translated: bool) -> str:
-        return f"{'anthropic--claude-4.5-sonnet' if translated else 'gpt-4o'}-{schedule.name}"
+        return f"{'anthropic--claude-4.5-sonnet' if translated else GPT}-{schedule.name}"
 
 
 class LiteLLM(Contestant):
@@ -290,7 +291,7 @@ class LiteLLM(Contestant):
         return Question("/v1/chat/completions", body, (f"Authorization: Bearer {KEY}",))
 
     def _openai(self, place: Place, schedule: Schedule) -> _JSON:
-        return {"model": "openai/gpt-4o", "api_base": place.upstream + schedule.path(), "api_key": KEY}
+        return {"model": f"openai/{GPT}", "api_base": place.upstream + schedule.path(), "api_key": KEY}
 
     def _converse(self, place: Place, schedule: Schedule) -> _JSON:
         return {
@@ -331,7 +332,7 @@ class Portkey(Contestant):
                 f"Authorization: Bearer {KEY}",
                 f"x-portkey-custom-host: {place.upstream}{schedule.path()}",
             )
-            return Question("/v1/chat/completions", chat("gpt-4o", stream=stream), headers)
+            return Question("/v1/chat/completions", chat(GPT, stream=stream), headers)
         headers = (
             "x-portkey-provider: bedrock",
             "x-portkey-aws-access-key-id: bench",

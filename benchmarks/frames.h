@@ -97,7 +97,7 @@ static void __attribute__((format(printf, 2, 3))) text_event(struct connection *
 }
 
 #define CHAT_TAIL \
-    "\"created\":1767225600,\"id\":\"chatcmpl-Bench0000000000000000000001\",\"model\":\"gpt-4o-2024-08-06\"," \
+    "\"created\":1767225600,\"id\":\"chatcmpl-Bench0000000000000000000001\",\"model\":\"gpt-5.5-2026-04-24\"," \
     "\"object\":\"chat.completion.chunk\",\"system_fingerprint\":\"fp_0123456789\"%s}\n\n"
 #define CHAT_DELTA \
     "data: {\"choices\":[{\"content_filter_results\":{},\"delta\":%s,\"finish_reason\":%s,\"index\":0," \
@@ -177,7 +177,7 @@ static void say_whole(struct connection *c) {
                  "\"logprobs\":null,\"message\":{\"annotations\":[],\"content\":\"%s\",\"refusal\":null,"
                  "\"role\":\"assistant\"}}],"
                  "\"created\":1767225600,\"id\":\"chatcmpl-Bench0000000000000000000001\","
-                 "\"model\":\"gpt-4o-2024-08-06\",\"object\":\"chat.completion\","
+                 "\"model\":\"gpt-5.5-2026-04-24\",\"object\":\"chat.completion\","
                  "\"system_fingerprint\":\"fp_0123456789\","
                  "\"usage\":{\"completion_tokens\":14,\"prompt_tokens\":9,\"total_tokens\":23}}", text);
     else

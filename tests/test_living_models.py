@@ -27,6 +27,7 @@ ENDED = {identity(name): name for name in (*LONG_GONE, *RETIREMENTS)}
 DOCUMENTS = [
     *(path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md"),
     *(path for folder in ("docs", "decisions", "benchmarks") for path in (ROOT / folder).glob("*.md")),
+    *(ROOT / "benchmarks").glob("*.[ch]"),
     *(path for path in (ROOT / "examples").rglob("*.*") if "__pycache__" not in path.parts),
     ROOT / "gateway" / "config" / "config.schema.json",
     ROOT / "Makefile",
@@ -66,7 +67,7 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_no_default_help_or_docstring_names_a_model_past_its_end() -> None:
-    paths = [path for path in files(*LAYERS, "simulation") if not name_of(path).startswith(TABLES)]
+    paths = [path for path in files(*LAYERS, "simulation", "benchmarks") if not name_of(path).startswith(TABLES)]
     found = ((path, number, name) for path in paths for number, line in texts(path) for name in ended_in(line))
 
     held("Models past their end stand in tables of data alone.", [f"{name_of(p)}:{n} {name}" for p, n, name in found])

@@ -99,7 +99,7 @@ def left(client: Client, seat: str) -> dict[str, Any]:
     def record() -> Any:
         return next(reversed(client.admin("GET", f"requests?deployment={seat}")), None)
 
-    assert until(lambda: (found := record()) and found["client_left"]), record()
+    until(lambda: (found := record()) and found["client_left"], amiss=record)
     found: dict[str, Any] = record()
     assert found["client_left_at"] >= found["at"]
     return found

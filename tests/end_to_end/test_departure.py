@@ -176,7 +176,7 @@ def test_a_caller_that_leaves_before_the_model_has_answered_at_all_frees_its_slo
     for deployment in cloud.deployments("gpt-4.1"):
         cloud.fault(deployment, "hang")
     caller = Caller.ask(served.port, *asking("openai", "Hello", stream=stream))
-    assert until(lambda: len(cloud.requests()) == 1), "the model was not asked"
+    until(lambda: len(cloud.requests()) == 1, amiss=lambda: "the model was not asked")
     assert served.in_flight == 1
     caller.leave()
 

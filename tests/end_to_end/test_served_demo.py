@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import anthropic
@@ -17,7 +19,7 @@ from tests.end_to_end.test_anthropic_sdk import WEATHER as ANTHROPIC_WEATHER
 from tests.end_to_end.test_anthropic_sdk import words
 from tests.end_to_end.test_openai_sdk import CHAT_MODELS
 from tests.end_to_end.test_openai_sdk import WEATHER as OPENAI_WEATHER
-from tests.support.processes import PATIENCE, answers, free_port, until
+from tests.support.processes import COMMAND, PATIENCE, answers, free_port, until
 from tests.support.running import KEY
 
 ASKED = "What is the weather in Paris?"
@@ -40,7 +42,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}"
-        assert until(lambda: answers(f"{url}/health")), "the demo did not start"
+        until(lambda: answers(f"{url}/health"), amiss=lambda: "the demo did not start")
         yield url
     finally:
         process.terminate()
@@ -122,3 +124,32 @@ def test_status_and_models_show_the_demo_to_people_and_to_programs(served: str, 
     assert said("status").startswith("✓ well  sap-ai-proxy ")
     assert {each["name"] for each in models} == {each["name"] for each in status["models"]}
     assert f"✓  {latest['model']} " in said("models")
+
+
+def test_status_fills_a_terminal_until_q_and_leaves_it_as_it_was(served: str, tmp_path: Path) -> None:
+    person, program = os.openpty()
+    os.set_blocking(person, False)
+    before, shown = termios.tcgetattr(program), bytearray()
+
+    def shows(what: bytes) -> bool:
+        with suppress(BlockingIOError):
+            shown.extend(os.read(person, 65_536))
+        return what in shown
+
+    command = [*COMMAND, "status", "--url", served, "--key", KEY]
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8", "COLUMNS": "80"}
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stdin=program, stdout=program, stderr=program)
+    try:
+        assert until(lambda: shows(b"requests")), shown
+        os.write(person, b"q")
+        assert until(lambda: shows(b"\x1b[?1049l")), shown
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+    after = termios.tcgetattr(program)
+    for end in (person, program):
+        os.close(end)
+
+    assert shown.index(b"\x1b[?1049h") < shown.index(b"well") < shown.index(b"\x1b[?1049l")
+    assert before == after

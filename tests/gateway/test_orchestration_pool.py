@@ -123,11 +123,10 @@ def test_nothing_waits_for_the_answer_to_which_models_are_orchestrated() -> None
     with place.watched():
         meanwhile, unlisted = place.served(), place.pool.unlisted().subaccounts
         let_go.set()
-        is_answered = until(lambda: list(place.served()) == ["gpt-4.1", "gpt-6"])
+        until(lambda: list(place.served()) == ["gpt-4.1", "gpt-6"])
 
     assert list(meanwhile) == ["gpt-4.1", "gpt-5", "sonar"]
     assert unlisted == ()
-    assert is_answered
 
 
 def test_until_it_was_asked_once_which_models_are_orchestrated_the_subaccount_counts_as_unlisted() -> None:
@@ -137,10 +136,9 @@ def test_until_it_was_asked_once_which_models_are_orchestrated_the_subaccount_co
     with place.watched():
         meanwhile = list(place.served()), place.pool.unlisted().subaccounts
         let_go.set()
-        is_listed = until(lambda: place.pool.unlisted().subaccounts == ())
+        until(lambda: place.pool.unlisted().subaccounts == ())
 
     assert meanwhile == (["gpt-5", "gpt-5.5", "claude"], ("eu",))
-    assert is_listed
 
 
 def test_a_deployment_that_is_listed_by_hand_is_known_as_orchestration_once_it_was_looked_up() -> None:

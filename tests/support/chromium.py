@@ -38,7 +38,7 @@ def running_tab() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - takes half a second, and only this needs it
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS, timeout=_PATIENCE)
         try:
             page = browser.new_context(permissions=["clipboard-read", "clipboard-write"]).new_page()
             page.set_default_timeout(_PATIENCE)

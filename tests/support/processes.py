@@ -83,7 +83,9 @@ class Run:
         return self.file.read_text()
 
     def await_text(self, pattern: str) -> str:
-        found = until(lambda: re.search(pattern, self.said) or (self.process.poll() is not None and ...))
+        found = until(
+            lambda: re.search(pattern, self.said) or (self.process.poll() is not None and ...), amiss=lambda: self.said
+        )
         assert isinstance(found, re.Match), self.said
         return found[1]
 
@@ -97,7 +99,7 @@ class Run:
         return found
 
     def await_answer(self, url: str) -> None:
-        assert until(lambda: self.process.poll() is not None or answers(f"{url}/health")), self.said
+        until(lambda: self.process.poll() is not None or answers(f"{url}/health"), amiss=lambda: self.said)
         assert self.process.poll() is None, self.said
 
 
@@ -125,10 +127,11 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def until(holds: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Wait until something holds, and give what it is; the last word if it never does."""
+def until(holds: Callable[[], Any], seconds: float = PATIENCE, *, amiss: Callable[[], object] = str) -> Any:
+    """Wait until something holds, and give what it is; fails after so many *seconds*, and says what is *amiss*."""
     end = time.monotonic() + seconds
-    while not (found := holds()) and time.monotonic() < end:
+    while not (found := holds()):
+        assert time.monotonic() < end, f"it did not come within {seconds:g} s: {found!r} {amiss()}"
         time.sleep(0.02)
     return found
 

@@ -68,8 +68,7 @@ class Adviser:
         fix = fix.format(place=place, host=why.host, issuer=issuer or "the authority that signed it")
         if why.reason in _BLOCKED and not self._proxied:
             fix = f"{fix}, or {self._through_a_proxy()}"
-        signed = f", signed by {issuer}," if issuer else ""
-        what = why.reason.value.replace(" is not", f"{signed} is not") if signed else why.reason.value
+        what = f"its certificate, signed by {issuer}, is not trusted" if issuer else why.reason.value
         who = f"the HTTP proxy {why.host}" if why.is_proxy else why.host
         detail = f" ({why.detail})" if why.detail else ""
         return Advice(code, f"{who} cannot be reached: {what}{detail}", fix)

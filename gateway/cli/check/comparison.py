@@ -270,7 +270,7 @@ def _grouped(account: str, failures: Iterable[_Failure]) -> Iterator[Finding]:
 
 
 def _named(deployments: Sequence[tuple[str, str]]) -> str:
-    """Name models with their deployments: `gpt-4.1 (d1, d2), gpt-5 (d3)`."""
+    """Name models with their deployments: `gpt-5.5 (d1, d2), gpt-5 (d3)`."""
     by_model: dict[str, list[str]] = {}
     for model, deployment in deployments[:_MOST_LISTED]:
         by_model.setdefault(model, []).append(deployment)

@@ -11,7 +11,9 @@ from gateway.cli.commands.options import config_option, json_option
 
 @click.command()
 @config_option
-@click.option("--ask", is_flag=True, help="Also send a short prompt to every model, which costs some tokens.")
+@click.option(
+    "--ask", is_flag=True, help="Also send every model a short prompt, for a minute at most; this costs some tokens."
+)
 @json_option
 @click.pass_context
 def check(context: click.Context, config: Path | None, *, ask: bool, as_json: bool) -> None:
@@ -22,8 +24,8 @@ def check(context: click.Context, config: Path | None, *, ask: bool, as_json: bo
 
     The JSON has `ok`, `summary`, `subaccounts` (each with `name`, `resource_group`, `ok` and `models`, these with
     `deployments`), `findings` (`severity`, which is "wrong" or "remark", `code`, `subaccount`, `what`, `fix`,
-    `models`, `deployments`) and, with --ask, `answers` (`subaccount`, `model`, `ok`, `first_word_ms`, `text`,
-    `error`).
+    `models`, `deployments`) and, with --ask, `answers` (`subaccount`, `model`, `protocol`, `ok`,
+    `first_word_ms`, `text`, `error`).
     """
     from gateway.cli.check import look, print_report
     from gateway.cli.check.ask import ask_models, with_answers

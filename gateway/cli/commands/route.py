@@ -9,7 +9,7 @@ import click
 from gateway.cli.commands.options import complete_models, config_option, json_option
 
 
-@click.command()
+@click.command(short_help="Say where requests for a model would go, and why.")
 @click.argument("model", shell_complete=complete_models)
 @config_option
 @click.option(

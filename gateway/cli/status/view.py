@@ -371,7 +371,7 @@ def _grouped(
 
 def _group(name: str, members: Sequence[EndpointView], status: str) -> GroupView:
     available = sum(each.is_available for each in members)
-    worst = max((each.severity for each in members), default=Severity.FINE)
+    worst = max((each.severity for each in members), default=Severity.ODD)  # of a subaccount alone there may be none
     none = (members and not available) or status != "ok"
     return GroupView(
         name=name,
@@ -396,6 +396,9 @@ def _problems(
     if state["status"] == "ready":
         found += [f"{each.name} cannot be served" for each in models if not each.available]
     found += [f"{name}: {status}" for name, status in subaccounts.items() if status != "ok"]
+    with_some = {each.subaccount for each in endpoints}
+    empty = [name for name, status in subaccounts.items() if status == "ok" and name not in with_some]
+    found += [f"{name}: no deployment is known" for name in empty]
     counts: dict[str, int] = {}
     for each in endpoints:
         if each.severity is not Severity.FINE:

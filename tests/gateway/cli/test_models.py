@@ -76,7 +76,7 @@ def test_a_model_has_what_its_list_says_and_the_deployments_that_the_router_know
 
 def test_it_is_drawn_with_what_fits(served: list[ServedModel]) -> None:
     expected = """\
-   Model      Context   Output  Reads        Ends                      Served by
+   model      context   output  reads        ends                      served by
 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 ✗  gpt-4.1  1,047,576        -  text         2026-10-14; deploy gpt-5  eu x1 (1 unavailable)
 ✓  gpt-5      400,000  128,000  text, image  -                         eu x2 (1 unavailable), us x1 orchestration

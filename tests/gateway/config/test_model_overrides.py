@@ -4,15 +4,14 @@ import logging
 
 import pytest
 
+from gateway.cli.check.report import Severity
 from gateway.cli.route import explain
 from gateway.config.model_overrides import unguarded, unmatched
 from gateway.config.schema import OrchestrationSection
 from gateway.config.settings import SettingsError
 from routing.model_names import ModelPolicies
 from routing.policy import ModelPolicy, Policy
-from tests.gateway.cli.test_check import account as listed_account
-from tests.gateway.cli.test_check import findings, listed
-from tests.gateway.cli.test_check import settings as settings_with
+from tests.gateway.cli.check.conftest import Made
 from tests.gateway.configs import BASE, with_account
 from tests.gateway.test_endpoint_pool import DOWN, Listing, account, fleet_of
 
@@ -60,7 +59,7 @@ def test_what_is_explained_is_what_would_be_done(settings_of) -> None:
     config = with_account(deployment_models={CLAUDE: [f"{BASE}/d1"]})
     told = settings_of({**config, "routing": {"models": {"claude-sonnet-4-5": {"strategy": "cache-affinity"}}}})
 
-    assert "strategy  cache-affinity" in explain(told, CLAUDE, "openai", 1)
+    assert explain(told, CLAUDE, "openai", 1).strategy == "cache-affinity"
 
 
 MISPLACED = Policy(
@@ -135,10 +134,12 @@ def test_they_are_told_at_start_where_nothing_is_looked_up(caplog: pytest.LogCap
 
 
 def test_they_are_told_by_the_check() -> None:
-    given = settings_with(listed_account(models={"gpt-4.1": ["d1"]}, discovery=True), policy=MISPLACED)
-    found = [listed("d1"), listed("d2", CLAUDE), listed("d3", "gpt-5"), listed("d4", "mistral", "STOPPED")]
+    made = Made()
+    given = made.settings(made.account(models={"gpt-4.1": ["d1"]}, discovery=True), policy=MISPLACED)
+    listed = [("d1",), ("d2", CLAUDE), ("d3", "gpt-5"), ("d4", "mistral", "STOPPED")]
+    found = made.report(given, *(made.listed(*each) for each in listed)).findings
 
-    assert [("--", text) for text in SAID] == [each for each in findings(given, *found) if each[0] == "--"]
+    assert [each.what for each in found if each.severity is Severity.REMARK] == list(SAID)
 
 
 def test_a_family_that_is_none_is_told(settings_of) -> None:

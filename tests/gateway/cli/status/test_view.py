@@ -100,12 +100,14 @@ def test_what_is_wrong_beyond_endpoints_is_said(
 
 
 def test_a_subaccount_without_endpoints_is_seen_with_what_it_lacks() -> None:
-    view = view_of(snapshot(subaccounts={"eu": "ok", "us": "no token yet"}))
+    view = view_of(snapshot(subaccounts={"eu": "ok", "us": "no token yet", "asia": "ok"}))
 
     assert [(each.name, each.status, each.severity) for each in view.subaccounts] == [
         ("us", "no token yet", Severity.BAD),
+        ("asia", "", Severity.ODD),
         ("eu", "", Severity.FINE),
     ]
+    assert view.problems == ("us: no token yet", "asia: no deployment is known")
 
 
 def test_what_will_be_wrong_is_a_warning_and_nobody_is_unwell_for_it() -> None:
