@@ -194,7 +194,7 @@ def _is_worth_a_line(endpoint: EndpointView, space: Space) -> bool:
     """
     if endpoint.severity is not Severity.FINE or endpoint.traffic.errors:
         return True
-    return space.height is None or (space.height >= _TALL and endpoint.asked > 0)
+    return endpoint.asked > 0 and (space.height is None or space.height >= _TALL)
 
 
 def _is_fine(each: EndpointView | GroupView) -> bool:

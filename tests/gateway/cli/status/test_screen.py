@@ -106,6 +106,18 @@ def test_what_is_wrong_goes_before_what_was_decided_where_room_is_scarce() -> No
     assert text.count("eu/d1 ok") == 1
 
 
+def test_without_a_window_deployments_that_nobody_asked_are_counted() -> None:
+    rows = [
+        *(endpoint(f"idle{number}") for number in range(9)),
+        endpoint("asked", **counts(5)),
+        endpoint("open", **OPEN),
+    ]
+    text = drawn(view_of(snapshot(rows)), 100, None)
+
+    assert [name for name in ("eu/open", "eu/asked", "idle") if name in text] == ["eu/open", "eu/asked"]
+    assert "and 9 more, all well" in text
+
+
 def test_a_wide_window_says_why_and_who_asked() -> None:
     text = drawn(busy(), 140, 60)
 
