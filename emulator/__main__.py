@@ -3,15 +3,28 @@
 import argparse
 import contextlib
 import sys
+import textwrap
 
+from emulator.faults import FaultKind
 from emulator.server import serve
 from emulator.state import Settings
+
+_PATHS = """\
+to look at it, and to break it:
+  GET /admin/tenants            service keys to copy, and what is deployed
+  PUT /admin/faults/DEPLOYMENT  break one, such as with {"kind": "slow", "delay": 5}
+  DELETE /admin/faults          heal all
+
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(
-        prog="python -m emulator", description="A small SAP AI Core to try things against."
+        prog="sap-ai-proxy emulator",
+        description="A small SAP AI Core to try things against.",
+        epilog=_PATHS + textwrap.fill(f"kinds: {', '.join(each.value for each in FaultKind)}", subsequent_indent="  "),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8001, help="port to listen on, 0 for any (default: %(default)s)")

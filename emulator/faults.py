@@ -76,6 +76,9 @@ _PROVIDERS = {FaultKind.INVALID: 400, FaultKind.FORBIDDEN_BY_PROVIDER: 403, Faul
 """What a provider says of a request, each family in its own shape."""
 
 
+_KEYS = ("kind", "times", "after_events", "retry_after", "delay", "message")
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One way to fail, and for how many requests more."""
@@ -90,12 +93,18 @@ class Fault:
     @classmethod
     def parse(cls, body: Json) -> "Fault":
         """Read a fault from JSON; a `ValueError` says what is wrong with it."""
-        unknown = body.keys() - {"kind", "times", "after_events", "retry_after", "delay", "message"}
+        unknown = sorted(body.keys() - _KEYS)
         if unknown:
-            raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
+            raise ValueError(f"unknown keys: {', '.join(unknown)}; there are {', '.join(_KEYS)}")
+        kind = next((each for each in FaultKind if each.value == str(body.get("kind"))), None)
+        if kind is None:
+            kinds = ", ".join(each.value for each in FaultKind)
+            raise ValueError(f"unknown kind: {body.get('kind')}; there are {kinds}")
+        if kind is FaultKind.SLOW and not body.get("delay"):
+            raise ValueError("slow needs a delay, in seconds")
         times, wait = body.get("times"), body.get("retry_after")
         return cls(
-            FaultKind(str(body.get("kind"))),
+            kind,
             None if times is None else int(times),
             int(body.get("after_events") or 0),
             None if wait is None else float(wait),

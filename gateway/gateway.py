@@ -1,11 +1,10 @@
 """Everything the proxy is made of, put together once; the web framework stands above it."""
 
-import json
 import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from urllib.parse import quote
@@ -16,7 +15,7 @@ from dialects import openai_responses
 from dialects.adapt.token_estimate import estimate_tokens
 from dialects.capabilities.model_info import ModelInfo
 from dialects.capabilities.models import Vendor, profile_for
-from dialects.core.conversation import JSON, Conversation, Effort, Opaque, ToolSpec
+from dialects.core.conversation import JSON, Conversation, Effort, ToolSpec
 from dialects.core.events import Failed
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status
 from dialects.embeddings import openai as openai_embeddings
@@ -37,7 +36,8 @@ from gateway.readiness import Readiness, ReadinessProbe
 from gateway.requests.affinity import affinity_key, tags_in
 from gateway.requests.compaction import CompactionExchange
 from gateway.requests.embeddings import EmbeddingExchange
-from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources, item_ids
+from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
+from gateway.requests.kept_answers import PREVIOUS_ID, KeptAnswers, unknown_response
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
 from gateway.requests.streaming import StreamedAnswer
@@ -51,7 +51,7 @@ from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
 from routing.attempts import Attempts
-from routing.availability import MAKER_LEFT, NoEndpointError
+from routing.availability import NoEndpointError
 from routing.endpoint import Endpoint
 from routing.events import EventPublisher
 from routing.load_balancer import LoadBalancer
@@ -66,32 +66,8 @@ _BRIEF = (Effort.NONE, Effort.MINIMAL, Effort.LOW)
 """The efforts at which a GPT begins to answer soon; without a word it thinks for longer."""
 _MOST_MODELS = 1024
 """For how many models it is remembered what the settings say of them."""
-_LONGEST_ID = 100
-"""How many characters of an unknown id are repeated to whoever sent it."""
-_PREVIOUS_ID = "previous_response_id"
 _LARGER_CONTEXT = "context-1m"
 """How the beta begins by which some Claudes take five times as much."""
-_KNOWN = "Ids are known to the key that they were made for."
-_KNOWN_HERE = "Ids are known to the key that they were made for, until the proxy restarts."
-_PREVIOUS = Fault(
-    FaultKind.INVALID_REQUEST,
-    f"Previous response with id '{{}}' not found. {_KNOWN} Send the whole conversation as input instead.",
-    400,
-    code="previous_response_not_found",
-    param=_PREVIOUS_ID,
-)
-_NOT_YET = Fault(
-    FaultKind.UNAVAILABLE, "It is not known yet whether the deployment that keeps this response is still there.", 503
-)
-_ITEM = Fault(
-    FaultKind.NOT_FOUND,
-    f"Item with id '{{}}' not found. {_KNOWN_HERE} Send the item itself instead.",
-    404,
-    param="input",
-)
-
-
-_RESPONSE = Fault(FaultKind.NOT_FOUND, f"Response with id '{{}}' not found. {_KNOWN}", 404, code="response_not_found")
 
 
 class Gateway:
@@ -153,6 +129,7 @@ class Gateway:
         unstreamed = UnstreamedModels(lambda endpoint: not self._served.streams(endpoint.backend), clock)
         self._shared = SharedResources(fetch=fetcher, modules_for=modules_for, unstreamed=unstreamed)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
+        self._kept = KeptAnswers(self._makers, self._shared.items, self._pool.unlisted)
         self._observer = Observers([LogObserver(), MetricsObserver(self.registry), self._activity])
         self._readiness = ReadinessProbe(
             self._tokens, self.balancer.snapshot, lambda: self._pool.unlisted().subaccounts, clock
@@ -194,10 +171,10 @@ class Gateway:
         conversation = CLIENTS[asked_in or client].parse_request(body)
         lifetime = lifetime or self.lifetime()
         maker = None
-        if previous := conversation.extra.get(_PREVIOUS_ID):
-            made, maker = self._made(previous, caller, _PREVIOUS)
-            body = {**body, _PREVIOUS_ID: made}
-            conversation = replace(conversation, extra={**conversation.extra, _PREVIOUS_ID: made})
+        if previous := conversation.extra.get(PREVIOUS_ID):
+            made, maker = self._kept.previous(previous, caller)
+            body = {**body, PREVIOUS_ID: made}
+            conversation = replace(conversation, extra={**conversation.extra, PREVIOUS_ID: made})
         request = self._client_request(client, body, conversation, may_pass=not asked_in)
         incoming, attempts = self._incoming(request, headers, caller, began, lifetime, maker)
         return by(incoming, attempts, self._core, self._observer, lifetime, self._shared)
@@ -235,17 +212,16 @@ class Gateway:
         self, method: str, answer: str, caller: str, lifetime: Lifetime | None = None, action: str = ""
     ) -> tuple[int, bytes]:
         """Ask for, delete or cancel an answer of *caller* that its deployment keeps; raises `FaultError`."""
-        made, endpoint = self._made(answer, caller, _RESPONSE)
+        made, endpoint = self._kept.response(answer, caller)
         path = f"/responses/{quote(made, safe='')}{action}"
         timeouts = self.settings.policy.timeouts
         try:
             status, body = self._core.manage(endpoint, method, path, timeouts, lifetime or self.lifetime())
         except FaultError as error:
             if error.fault.status == 404 and error.fault.kind is not FaultKind.GONE:
-                raise FaultError(_unknown(answer, _RESPONSE)) from error
+                raise FaultError(unknown_response(answer)) from error
             raise
-        for item in _items_in(body):
-            self._shared.items.remember(caller, item, endpoint)
+        self._kept.remember(body, caller, endpoint)
         return status, openai_responses.passthrough_stored(body, self._makers.origin(endpoint, caller))
 
     def refused(self, fault: Fault, headers: Mapping[str, str], *, client: str, caller: str, asked: str) -> str:
@@ -334,7 +310,7 @@ class Gateway:
             tags_in(headers),
             count_input=partial(_input_tokens, conversation),
         )
-        sticky = self._sticky(conversation, caller, maker)
+        sticky = self._kept.sticky(conversation, caller, maker)
         attempts = self._attempts(request.client, conversation, context, sticky, lifetime)
         model = attempts.resolution.model
         runs = self._runs(model)
@@ -380,34 +356,6 @@ class Gateway:
         endpoints = self.balancer.endpoints(self.resolve(conversation.model).model)
         return next((endpoint for endpoint in endpoints if endpoint.url == maker.url), None)
 
-    def _sticky(self, conversation: Conversation, caller: str, maker: Endpoint | None) -> str | None:
-        """Name the deployment that keeps what this request goes on from.
-
-        Raises `FaultError` for an item that is not known to be of the caller's own: a deployment knows
-        the proxy's key alone, and would give out any caller's.
-        """
-        makers = [] if maker is None else [maker]
-        for item in _referenced(conversation):
-            endpoint = self._shared.items.find(caller, item) if isinstance(item, str) else None
-            if endpoint is None:
-                raise FaultError(_unknown(item, _ITEM))
-            makers.append(endpoint)
-        return f"{makers[0].subaccount}/{makers[0].deployment}" if makers else None
-
-    def _made(self, id: object, caller: str, unknown: Fault) -> tuple[str, Endpoint]:
-        """Find what a deployment calls a response, and which one keeps it.
-
-        Raises `FaultError` for an id that is not known to be of the caller's own, with *unknown* in the words for it,
-        and for one of a deployment that is not served, or not yet.
-        """
-        made = self._makers.of_response(id, caller)
-        if made is None:
-            raise FaultError(_unknown(id, unknown))
-        if made.endpoint is not None:
-            return made.text, made.endpoint
-        unlisted = self._pool.unlisted()
-        raise FaultError(replace(_NOT_YET, retry_after=unlisted.seconds) if unlisted.subaccounts else MAKER_LEFT)
-
     def _endpoints(self) -> list[tuple[Endpoint, ...]]:
         """Give the endpoints that are served, by model."""
         return [self.balancer.endpoints(model) for model in self.balancer.models()]
@@ -422,11 +370,6 @@ def _signing_keys(settings: Settings, new_token: Callable[[], str]) -> SigningKe
             for name, account in settings.subaccounts.items()
         },
     )
-
-
-def _unknown(id: object, fault: Fault) -> Fault:
-    """Say that *id* is not known, in the words of *fault*."""
-    return replace(fault, message=fault.message.format(str(id)[:_LONGEST_ID]))
 
 
 def _input_tokens(conversation: Conversation) -> int | None:
@@ -449,21 +392,3 @@ def _thinks_in_silence(model: str, conversation: Conversation) -> bool:
 def _reasons_with_tools(conversation: Conversation) -> bool:
     asked = conversation.reasoning is not None and conversation.reasoning.effort is not Effort.NONE
     return asked and any(isinstance(tool, ToolSpec) for tool in conversation.tools)
-
-
-def _referenced(conversation: Conversation) -> Iterator[object]:
-    """Give the ids of the kept items that a request only refers to."""
-    for message in conversation.messages:
-        for part in message.parts:
-            match part:
-                case Opaque(payload={"type": "item_reference", **item}):
-                    yield item.get("id")
-
-
-def _items_in(body: bytes) -> tuple[str, ...]:
-    """List the ids of the items in what a deployment tells of a response."""
-    try:
-        told = json.loads(body)
-    except ValueError:
-        return ()
-    return item_ids(told) if isinstance(told, dict) else ()

@@ -10,7 +10,7 @@ from gateway.cli.connect.files import COPY, PRIVATE, replace_file, write
 from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
 from gateway.cli.messages import CommandError
 from gateway.config.mistakes import ServiceKeyError
-from gateway.config.service_keys import home_folder, load_json
+from gateway.config.service_keys import home_folder, is_service_key, load_json
 from gateway.config.settings import Settings, SettingsError, load
 
 SUBACCOUNTS: Final = "subAccounts"
@@ -94,6 +94,8 @@ def _content(path: Path) -> dict[str, Any]:
         content = load_json(path)
     except ServiceKeyError as error:
         raise CommandError(f"{error}; put that right first, or give another --config FILE") from None
+    if is_service_key(content):
+        raise CommandError(f"{path} is a service key, not a config file: give it as FILE, without --config")
     if not isinstance(content, dict):
         raise CommandError(f"{path} is no object of JSON; put that right first, or give another --config FILE")
     return content

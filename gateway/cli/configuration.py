@@ -10,7 +10,7 @@ from gateway.cli.messages import TEXT, Messages, fail
 from gateway.config.environment import names_subaccounts
 from gateway.config.mistakes import ServiceKeyError
 from gateway.config.service_keys import find, home_folder
-from gateway.config.settings import Settings, SettingsError, load
+from gateway.config.settings import Settings, SettingsError, demo_address, load
 
 DEFAULT_CONFIG: Final = Path("config.json")
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what users write, and where they then find it
@@ -84,7 +84,15 @@ def serving_at(config: Path | None) -> ServingAt:
     """Tell where the proxy of a config file is found; the demo's URL, and no key, where nothing is configured."""
     path = found_file(config)
     if not is_configured(path):
-        return ServingAt(url_of(Settings({}).host, Settings({}).port), None, None)
+        return ServingAt(reachable_url(*_demo_address()), None, None)
     settings = load_settings(path, warns=False)
     key = settings.tokens[0].reveal() if settings.tokens else None
     return ServingAt(reachable_url(settings.host, settings.port), key, path)
+
+
+def _demo_address() -> tuple[str, int]:
+    """Give where a demo listens; leave if the environment says it wrong."""
+    try:
+        return demo_address(os.environ)
+    except SettingsError as error:
+        fail(*str(error).splitlines())

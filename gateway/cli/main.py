@@ -27,7 +27,27 @@ _FORMATS: Final = click.Choice(["text", "json"], case_sensitive=False)
 COMMANDS: Final = (check, completion, connect, discover, emulator, init, models, route, status)
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+_SERVING: Final = frozenset({"serve", "start", "run", "server"})
+"""What other programs call the command that serves."""
+
+
+class _Commands(click.Group):
+    """The commands, with a way out for who writes something else in their place."""
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that *args* begin with."""
+        name = args[0]
+        if name in _SERVING:
+            context.fail(f"No such command {name!r}: `sap-ai-proxy` alone serves, with options such as --port.")
+        if name.endswith(".json"):
+            key, config = f"sap-ai-proxy init {name}", f"sap-ai-proxy --config {name}"
+            context.fail(f"No such command {name!r}: if it is a service key, `{key}`; if a config file, `{config}`.")
+        return super().resolve_command(context, args)
+
+
+@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @config_option
 @click.option("--host", help="The address to listen on, instead of the config file's.")
 @click.option(

@@ -57,7 +57,7 @@ def look_up(proxy: RunningProxy) -> list[ServedModel]:
 def render(models: Iterable[ServedModel], space: Space) -> Drawing:
     """Draw the models as a table."""
     is_wide = space.width >= _WIDE
-    headings = ["", "Model", "Context", "Output", *(["Reads"] if is_wide else []), "Ends", "Served by"]
+    headings = ["", "model", "context", "output", *(["reads"] if is_wide else []), "ends", "served by"]
     rows: list[list[Cell]] = [
         [
             (Mark.OK if each.is_available else Mark.WRONG).sign(is_utf=space.is_utf),
@@ -70,7 +70,7 @@ def render(models: Iterable[ServedModel], space: Space) -> Drawing:
         ]
         for each in models
     ]
-    return table(headings, rows, right=("Context", "Output"), is_dense=True)
+    return table(headings, rows, right=("context", "output"), is_dense=True)
 
 
 def _listed(body: JSON) -> list[Mapping[str, Any]]:
@@ -127,7 +127,9 @@ def _servants(model: ServedModel) -> Cell:
         return styled("another name", "dim")
     parts: list[Cell] = []
     for each in model.served_by:
-        text = f"{each.subaccount} x{each.deployments}" + (" orchestration" if each.orchestration else "")
+        own = each.deployments - each.orchestration
+        counted = [f"x{own}"] * bool(own) + [f"x{each.orchestration} orchestration"] * bool(each.orchestration)
+        text = f"{each.subaccount} {' + '.join(counted)}"
         missing = each.deployments - each.available
         parts.append(joined([text, styled(f"({missing} unavailable)", "red")], " ") if missing else text)
     return joined(parts, ", ")

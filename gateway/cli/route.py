@@ -27,7 +27,7 @@ _CLIENTS["embeddings"] = EmbeddingsProtocol.dialect
 _ANY: Final = "…/deployments/<id>"
 _MOST_SHOWN: Final = 20
 """Of so many requests it is shown where each would go."""
-_HEADINGS: Final = ("", "Deployment", "Weight", "Tier", "Chosen", "State")
+_HEADINGS: Final = ("", "deployment", "weight", "tier", "chosen", "state")
 
 
 @dataclass(frozen=True, slots=True)

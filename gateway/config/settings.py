@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from gateway.config.environment import PREFIX, overlaid
+from gateway.config.environment import PREFIX, for_demo, overlaid
 from gateway.config.mistakes import Findings, Mistake, Place, ServiceKeyError, described, spelled
 from gateway.config.model_overrides import unused
 from gateway.config.schema import ConfigFile, Filters, OrchestrationSection, ServerSection, json_schema, known_keys
@@ -95,6 +95,11 @@ class Settings:
 def load(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings:
     """Read the settings from *path* and the environment, which goes first; raise `SettingsError` with every mistake."""
     return _Loader(path, env, home).settings()
+
+
+def demo_address(env: Mapping[str, str]) -> tuple[str, int]:
+    """Tell the host and the port on which a demo listens in this environment; raise `SettingsError` as `load` does."""
+    return _Loader(None, for_demo(env), None).address()
 
 
 def pools(settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
@@ -190,7 +195,7 @@ class _Loader:
             tokens=tokens,
             signing_keys=tuple(map(Secret, config.secret_signing_keys)),
             host=self._address(config, tokens),
-            port=self._either(config.port, config.server.port, "port") or _PORT,
+            port=self._port(config),
             server=self._server(config.server),
             policy=self._policy(config.routing),
             filters=config.model_filters,
@@ -209,6 +214,14 @@ class _Loader:
         for where, what in unused(settings.subaccounts.values(), settings.policy):
             self._found.odd(where, what)
         return replace(settings, warnings=self._found.warnings)
+
+    def address(self) -> tuple[str, int]:
+        """Read the host and the port alone, whoever may call."""
+        config = self._config()
+        host, port = self._host(config), self._port(config)
+        if self._found.mistakes:
+            raise self._error()
+        return host, port
 
     def _config(self) -> ConfigFile:
         """Read the file into its shape; what has a mistake is reported and left out, so that the rest is read."""
@@ -307,7 +320,7 @@ class _Loader:
                 named[spelled(("routing", "models", model, "strategy"))] = own.strategy
         for where, name in named.items():
             if name not in STRATEGIES:
-                self._found.wrong(where, f"is not a strategy; write one of {', '.join(STRATEGIES)}")
+                self._found.wrong(where, f"{name!r} is not a strategy; write one of {', '.join(STRATEGIES)}")
         try:
             return with_resolved_names(policy)
         except ValueError as error:
@@ -320,9 +333,15 @@ class _Loader:
             self._found.wrong(f"server.{name}", f"differs from {name} at the top; keep one of them")
         return outer if inner is None else inner
 
+    def _port(self, config: ConfigFile) -> int:
+        return self._either(config.port, config.server.port, "port") or _PORT
+
+    def _host(self, config: ConfigFile) -> str:
+        return self._either(config.host, config.server.host, "host") or _LOOPBACK
+
     def _address(self, config: ConfigFile, tokens: Sequence[Secret]) -> str:
         """Choose where to listen: without keys for callers, on this machine only, unless more is said to be meant."""
-        host = self._either(config.host, config.server.host, "host") or _LOOPBACK
+        host = self._host(config)
         if tokens or config.allow_unauthenticated or _is_loopback(host):
             return host
         if not self._found.reported("secret_authentication_tokens"):

@@ -49,6 +49,9 @@ class StartReport:
         served_by = [each for each in known.values() if each["standing"] != _GONE and each["subaccount"] not in shut]
         models = {each["model"] for each in served_by}
         amiss = [f"{name}: {said.rstrip('.')}" for name, said in subaccounts.items() if said != _WELL]
+        with_some = {each["subaccount"] for each in known.values()}
+        empty = [name for name, said in subaccounts.items() if said == _WELL and name not in with_some]
+        amiss += [f"{enumerated(empty)}: no deployment is known"] if empty else []
         gone = [
             f"{each['model']} ({each['subaccount']}/{each['deployment']}): {each['why'] or 'it does not run'}"
             for each in known.values()
@@ -61,7 +64,6 @@ class StartReport:
             served = f"{many} served from {places} ({'; '.join(by_family(models, _MOST_NAMED))})"
         else:
             served = "no model is served"
-            amiss = amiss or ["no deployment is known"]
         if amiss:
             _log.warning("%s. Amiss: %s. `sap-ai-proxy check` says what to do", served, "; ".join(amiss))
         else:

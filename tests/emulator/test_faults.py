@@ -1,12 +1,14 @@
 """What can be broken, and what a client sees of it."""
 
 import contextlib
+import re
 import socket
 import time
 
 import pytest
 import requests
 
+from emulator.faults import Fault, FaultKind
 from tests.emulator.client import EVERY_DOOR, SONNET, data_lines, events, left, request, say
 
 LONG = "scene:long 20"
@@ -297,3 +299,20 @@ def test_garbage_is_no_event(eu):
 
     with pytest.raises(AssertionError):
         data_lines(raw)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"kind": "broken"}, "unknown kind: broken; there are 500, 503, 529, 429-quota, "),
+        ({}, "unknown kind: None; there are 500, "),
+        ({"kind": "503", "seconds": 8}, "unknown keys: seconds; there are kind, times, after_events, "),
+        ({"kind": "slow"}, "slow needs a delay, in seconds"),
+    ],
+)
+def test_a_fault_that_would_do_nothing_is_refused_with_what_there_is(body, said):
+    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        Fault.parse(body)
+
+    assert str(caught.value).startswith(said)
+    assert Fault.parse({"kind": 503}) == Fault(FaultKind.ERROR_503)

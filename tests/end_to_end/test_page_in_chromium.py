@@ -192,13 +192,20 @@ def test_where_a_browser_copies_the_old_way_only_or_not_at_all_the_text_is_still
 
 def test_a_wrong_key_is_called_wrong_and_opens_nothing(visit: Visitor, locked_proxy: Proxy) -> None:
     seen = visit(locked_proxy.url)
-    before = [seen.text("#key-error"), *(request.url for request in seen.requests)]
+    complaint_at_first = seen.text("#key-error")
+    asked_at_first = [request.url for request in seen.requests]
+    for key, complaint in (("", "Type a key first."), ("schlüssel", "A key has letters without accents, digits")):
+        seen.page.get_by_label("A key of this proxy").fill(key)
+        seen.page.keyboard.press("Enter")
+
+        assert seen.text("#key-error").startswith(complaint)
+
     seen.page.get_by_label("A key of this proxy").fill("sk-wrong")
     seen.page.keyboard.press("Enter")
     seen.await_text("#key-error", "The proxy does not know this key.")
 
-    assert before[0] == ""
-    assert [url for url in before if "/v1/" in url or "/web/guide" in url] == []
+    assert complaint_at_first == ""
+    assert [url for url in asked_at_first if "/v1/" in url or "/web/guide" in url] == []
     assert seen.awaited("401") == 2
     assert (seen.focused, seen.page.locator("#key").get_attribute("aria-invalid")) == ("key", "true")
     assert seen.page.locator(".model, #tools label, #model option").count() == 0

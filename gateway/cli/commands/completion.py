@@ -3,7 +3,7 @@
 import click
 
 
-@click.command()
+@click.command(short_help="Print what has a shell complete this command.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

@@ -13,15 +13,21 @@ from gateway.cli.commands.options import complete_tools, config_option, key_opti
 
 
 class _ConnectCommand(click.Command):
-    """A command that remembers whether its arguments have `--` in them, which click takes away."""
+    """A command that remembers whether its arguments have `--` in them, which click takes away, and explains it."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Read the arguments."""
         context.meta["starts"] = "--" in args
-        return super().parse_args(context, args)
+        try:
+            return super().parse_args(context, args)
+        except click.NoSuchOption as error:
+            if error.possibilities:
+                raise
+            behind = "Options of the tool stand behind --, as in: sap-ai-proxy connect claude -- -p Hello."
+            raise click.NoSuchOption(error.option_name, f"{error.message} {behind}", ctx=context) from None
 
 
-@click.command(cls=_ConnectCommand)
+@click.command(cls=_ConnectCommand, short_help="Set up a tool, such as claude or codex, to ask the proxy.")
 @click.argument("tool", required=False, shell_complete=complete_tools)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS...]")
 @config_option

@@ -7,7 +7,7 @@ import click
 from gateway.cli.commands.options import config_option, json_option
 
 
-@click.command()
+@click.command(short_help="Say what runs in SAP AI Core, and what is served.")
 @config_option
 @json_option
 @click.option(

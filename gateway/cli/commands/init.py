@@ -8,13 +8,14 @@ import click
 from gateway.cli.commands.options import config_option
 
 
-@click.command()
+@click.command(short_help="Make the config file from a service key.")
+@click.argument("file", required=False)
 @config_option
 @click.option(
     "-k",
     "--service-key",
     metavar="FILE",
-    help='File of the service key from the BTP cockpit; "-" is standard input, "env" where SAP\'s SDKs find it.',
+    help='The same as FILE; "-" is standard input, "env" where SAP\'s SDKs find the key.',
 )
 @click.option("--name", help="What the subaccount is called in the config file; by default as in the BTP cockpit.")
 @click.option(
@@ -38,8 +39,8 @@ from gateway.cli.commands.options import config_option
 @click.option("-y", "--yes", is_flag=True, help="Answer questions by their defaults, and yes where it costs.")
 @click.option("--dry-run", is_flag=True, help="Show the file, without its secrets; write and create nothing.")
 @click.pass_context
-def init(context: click.Context, /, config: Path | None, *, yes: bool, **given: Any) -> None:
-    """Make the config file from a service key of SAP AI Core: what is not said is asked.
+def init(context: click.Context, /, file: str | None, config: Path | None, *, yes: bool, **given: Any) -> None:
+    """Make the config file from FILE, a service key from the BTP cockpit: what is not said is asked.
 
     Run again, it adds a subaccount, or another resource group, and keeps the rest of the file.
     """
@@ -54,6 +55,9 @@ def init(context: click.Context, /, config: Path | None, *, yes: bool, **given: 
     from gateway.cli.questions import Questions, Stopped
     from gateway.config.service_keys import home_folder
 
+    if file is not None and given["service_key"] is not None:
+        raise click.UsageError("Give the service key once: as FILE, or with --service-key.")
+    given["service_key"] = given["service_key"] if file is None else file
     path = config or context.obj or DEFAULT_CONFIG
     options = Options(path, **given)
     around = Surroundings(

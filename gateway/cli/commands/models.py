@@ -8,7 +8,7 @@ import click
 from gateway.cli.commands.options import config_option, json_option, key_option, url_option
 
 
-@click.command()
+@click.command(short_help="List the models that a running proxy serves.")
 @config_option
 @url_option
 @key_option

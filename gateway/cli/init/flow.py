@@ -334,8 +334,10 @@ class Init:
         if report.exit_code == 0:
             self._out.print()
             url = reachable_url(settings.host, settings.port)
+            is_changed = self._draft.changes and not self._draft.is_new
+            again = "; where it runs already, start it anew or send it SIGHUP" if is_changed else ""
             rows = (
-                (self._command(""), f"serves on {url}"),
+                (self._command(""), f"serves on {url}{again}"),
                 (self._command("connect claude"), "then, in another terminal; `connect` alone lists the other tools"),
             )
             self._out.print(table(("next", ""), rows))

@@ -194,7 +194,7 @@ def _is_worth_a_line(endpoint: EndpointView, space: Space) -> bool:
     """
     if endpoint.severity is not Severity.FINE or endpoint.traffic.errors:
         return True
-    return space.height is None or (space.height >= _TALL and endpoint.asked > 0)
+    return endpoint.asked > 0 and (space.height is None or space.height >= _TALL)
 
 
 def _is_fine(each: EndpointView | GroupView) -> bool:
@@ -216,8 +216,8 @@ def _shared(room: int | None, tables: Sequence[_Table[Any]]) -> Sequence[int]:
 def _models(view: View, space: Space) -> list[_Column[GroupView]]:
     return [
         _Column("", lambda each: _SEVERITY[each.severity][0].sign(is_utf=space.is_utf), kind=_Kind.MARK),
-        _Column("Model", lambda each: _named(each.name, each.severity), kind=_Kind.TEXT),
-        _Column("Up", lambda each: _of_all(each.available, each.endpoints)),
+        _Column("model", lambda each: _named(each.name, each.severity), kind=_Kind.TEXT),
+        _Column("up", lambda each: _of_all(each.available, each.endpoints)),
         *_columns_of_traffic(view, (_WIDE, 0, _NARROW, _PHONE, _WIDE, _NARROW, _NARROW)),
     ]
 
@@ -226,10 +226,10 @@ def _endpoints(view: View, space: Space) -> list[_Column[EndpointView]]:
     return [
         _Column("", lambda each: _SEVERITY[each.severity][0].sign(is_utf=space.is_utf), kind=_Kind.MARK),
         _Column(
-            "Deployment", lambda each: _named(f"{each.subaccount}/{each.deployment}", each.severity), 0, _Kind.TEXT
+            "deployment", lambda each: _named(f"{each.subaccount}/{each.deployment}", each.severity), 0, _Kind.TEXT
         ),
-        _Column("Model", lambda each: each.model, 80, _Kind.TEXT),
-        _Column("State", _state, 0, _Kind.TEXT),
+        _Column("model", lambda each: each.model, 80, _Kind.TEXT),
+        _Column("state", _state, 0, _Kind.TEXT),
         *_columns_of_traffic(view, (_VERY_WIDE, _WIDE, _WIDE, _WIDE, _VERY_WIDE, _VERY_WIDE, _VERY_WIDE)),
     ]
 
@@ -249,13 +249,13 @@ def _columns_of_traffic(view: View, from_widths: Iterable[int]) -> list[_Column[
         return styled(_count(count / time), "red") if count else styled("-", "dim")
 
     columns: list[tuple[str, Callable[[Any], Cell]]] = [
-        ("In flight", lambda each: _or_nothing(str(each.in_flight), each.in_flight)),
-        ("Requests" if view.since_start else "Req/s", lambda each: number(each.traffic.requests)),
-        ("Errors" if view.since_start else "Err/s", lambda each: errors(each.traffic.errors)),
-        ("First word", lambda each: _or_nothing(_seconds(each.traffic.first_content), each.traffic.answers)),
-        (f"In{suffix}", lambda each: number(each.traffic.tokens.prompt)),
-        (f"Out{suffix}", lambda each: number(each.traffic.tokens.output)),
-        ("Cached", lambda each: _or_nothing(_share(each.traffic.cache_share), each.traffic.cache_share)),
+        ("in flight", lambda each: _or_nothing(str(each.in_flight), each.in_flight)),
+        ("requests" if view.since_start else "req/s", lambda each: number(each.traffic.requests)),
+        ("errors" if view.since_start else "err/s", lambda each: errors(each.traffic.errors)),
+        ("first word", lambda each: _or_nothing(_seconds(each.traffic.first_content), each.traffic.answers)),
+        (f"in{suffix}", lambda each: number(each.traffic.tokens.prompt)),
+        (f"out{suffix}", lambda each: number(each.traffic.tokens.output)),
+        ("cached", lambda each: _or_nothing(_share(each.traffic.cache_share), each.traffic.cache_share)),
     ]
     return [_Column(heading, cell, width) for (heading, cell), width in zip(columns, from_widths, strict=True)]
 
@@ -264,16 +264,16 @@ def _decisions(space: Space, zone: tzinfo | None) -> list[_Column[Row]]:
     return [
         _Column("", lambda each: _mark_of(each).sign(is_utf=space.is_utf), kind=_Kind.MARK),
         _Column(
-            "Ended", lambda each: styled(f"{datetime.fromtimestamp(each['at'], zone):%H:%M:%S}", "dim"), 0, _Kind.MARK
+            "ended", lambda each: styled(f"{datetime.fromtimestamp(each['at'], zone):%H:%M:%S}", "dim"), 0, _Kind.MARK
         ),
-        _Column("Model", lambda each: each["model"] or each["requested"], _NARROW, _Kind.TEXT),
-        _Column("Decision", _path_of, 0, _Kind.TEXT),
-        _Column("Caller", lambda each: styled(each["caller"], "dim"), _WIDE, _Kind.TEXT),
-        _Column("Client", lambda each: styled(each["client"], "dim"), _WIDE, _Kind.TEXT),
-        _Column("In", lambda each: _count(_prompt(each)), _WIDE),
-        _Column("Out", lambda each: _count(each["tokens"]["output"]), _WIDE),
-        _Column("First word", lambda each: _seconds(each["first_content"]), _MEDIUM),
-        _Column("Total", lambda each: _seconds(each["duration"])),
+        _Column("model", lambda each: each["model"] or each["requested"], _NARROW, _Kind.TEXT),
+        _Column("decision", _path_of, 0, _Kind.TEXT),
+        _Column("caller", lambda each: styled(each["caller"], "dim"), _WIDE, _Kind.TEXT),
+        _Column("client", lambda each: styled(each["client"], "dim"), _WIDE, _Kind.TEXT),
+        _Column("in", lambda each: _count(_prompt(each)), _WIDE),
+        _Column("out", lambda each: _count(each["tokens"]["output"]), _WIDE),
+        _Column("first word", lambda each: _seconds(each["first_content"]), _MEDIUM),
+        _Column("total", lambda each: _seconds(each["duration"])),
     ]
 
 

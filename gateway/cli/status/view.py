@@ -72,6 +72,8 @@ _STATES: Final = {
 """How bad each is and what it is called, the worst last."""
 _TOGETHER: Final = {"circuit open": "circuits open"}
 """What several are called, if it is something else."""
+_FAILING: Final = 3
+"""From how many requests on a deployment is failing that may be asked and answers none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,18 +336,21 @@ def _endpoint(
     severity, state, is_available = _STATES[Availability(worst["standing"])]
     alike = sum(row["standing"] == worst["standing"] for row in stay)
     counted = (_at(row, ("counts", kind)) for row in rows for kind in ("answered", "failed", "refused"))
+    traffic, why = _traffic([(row, before.get((_key(row), row.get("worker")))) for row in rows]), worst["why"]
+    if severity is Severity.FINE and _FAILING <= traffic.errors == traffic.requests:
+        severity, state, why = Severity.ODD, "failing", f"{traffic.errors} of {traffic.requests} requests"
     return EndpointView(
         *_key(worst),
         severity=severity,
         state=state,
         is_available=is_available,
-        why=worst["why"] if severity is not Severity.FINE else "",
+        why=why if severity is not Severity.FINE else "",
         seconds=worst["seconds"],
         workers=f"{alike} of {len(stay)} workers" if alike < len(stay) else "",
         in_flight=sum(row["in_flight"] for row in rows),
         asked=int(sum(counted)),
         standby=worst["standby"],
-        traffic=_traffic([(row, before.get((_key(row), row.get("worker")))) for row in rows]),
+        traffic=traffic,
     )
 
 
@@ -371,7 +376,7 @@ def _grouped(
 
 def _group(name: str, members: Sequence[EndpointView], status: str) -> GroupView:
     available = sum(each.is_available for each in members)
-    worst = max((each.severity for each in members), default=Severity.FINE)
+    worst = max((each.severity for each in members), default=Severity.ODD)  # of a subaccount alone there may be none
     none = (members and not available) or status != "ok"
     return GroupView(
         name=name,
@@ -396,6 +401,9 @@ def _problems(
     if state["status"] == "ready":
         found += [f"{each.name} cannot be served" for each in models if not each.available]
     found += [f"{name}: {status}" for name, status in subaccounts.items() if status != "ok"]
+    with_some = {each.subaccount for each in endpoints}
+    empty = [name for name, status in subaccounts.items() if status == "ok" and name not in with_some]
+    found += [f"{name}: no deployment is known" for name in empty]
     counts: dict[str, int] = {}
     for each in endpoints:
         if each.severity is not Severity.FINE:

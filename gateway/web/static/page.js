@@ -44,6 +44,7 @@ if (known || !keyIsNeeded) open(known, { isQuiet: true });
 async function open(key, { isQuiet = false } = {}) {
   complain("");
   if (!key && keyIsNeeded) return complain("Type a key first.");
+  if (!/^[ -~]*$/.test(key)) return complain("A key has letters without accents, digits and signs only.");
   field.value = key;
   const before = currentKey();
   keepKey(key);

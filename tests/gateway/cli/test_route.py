@@ -56,7 +56,7 @@ protocol  claude-converse, translated from openai-chat
    2. us/d4
    3. eu/d1
 
-   Deployment  Weight  Tier  Chosen  State
+   deployment  weight  tier  chosen  state
 ──────────────────────────────────────────
 ✓  eu/d1            1     0       2  ready
 ✓  us/d4            1     0       1  ready

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.main import cli
-from gateway.cli.running_proxy import RunningProxy, RunningProxyError
+from gateway.cli.running_proxy import RunningProxy, RunningProxyError, running_proxy
 from tests.support.processes import free_port
 
 Ask = Callable[..., Result]
@@ -36,6 +36,7 @@ def saying(content: bytes) -> Iterator[str]:
 def ask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
     """Runs a command in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("PROXY_KEY", raising=False)
     return lambda *arguments: CliRunner().invoke(cli, arguments)
 
@@ -52,8 +53,8 @@ def answer(status: str, body: bytes = b"{}", length: int | None = None) -> bytes
         (answer("200 OK", b"[1]"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
         (answer("404 Not Found"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
         (answer("200 OK", b'{"version": ', 100), "not reachable", "start it with `sap-ai-proxy`"),
-        (b"", "not reachable", "start it with `sap-ai-proxy`"),
-        (answer("401 Unauthorized"), "refuses the key", "give one of its secret_authentication_tokens with --key KEY"),
+        (b"", "not reachable", "or with the --config FILE that it serves"),
+        (answer("401 Unauthorized"), "refuses the key", "with --key KEY, or name its config file with --config FILE"),
         (answer("503 Unavailable"), "cannot say how it is (status 503)", "look into its log"),
     ],
 )
@@ -88,3 +89,29 @@ def test_a_url_and_a_key_need_no_config_file_that_can_be_read(ask: Ask, tmp_path
 
     assert "no proxy answers" in ask("status", "--url", url, "--key", "sk-1").stderr
     assert "is no JSON" in ask("status", "--url", url).stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, "http://127.0.0.1:3001"),
+        ({"PORT": "4002"}, "http://127.0.0.1:4002"),
+        ({"SERVER__PORT": "4003", "HOST": "0.0.0.0"}, "http://127.0.0.1:4003"),
+        ({"HOST": "::1"}, "http://[::1]:3001"),
+    ],
+)
+def test_a_demo_is_looked_for_where_the_environment_has_it_listen(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"SAP_AI_PROXY_{name}", value)
+
+    assert running_proxy(None, None, None).url == url
+
+
+def test_a_port_that_is_none_is_told_before_anybody_is_asked(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAP_AI_PROXY_PORT", "high")
+    told = ask("models")
+
+    assert told.exit_code == 2
+    assert "SAP_AI_PROXY_PORT" in told.stderr

@@ -103,8 +103,15 @@ def test_deployments_that_do_not_run_are_named_a_few_of_many(log: pytest.LogCapt
 
 def test_where_nothing_is_deployed_that_is_said(log: pytest.LogCaptureFixture) -> None:
     assert Said(log, {"eu": "ok"}).at(0, KNOWN) == [
-        ("WARNING", "no model is served. Amiss: no deployment is known. `sap-ai-proxy check` says what to do")
+        ("WARNING", "no model is served. Amiss: eu: no deployment is known. `sap-ai-proxy check` says what to do")
     ]
+
+
+def test_a_subaccount_in_which_nothing_runs_is_amiss_beside_one_that_serves(log: pytest.LogCaptureFixture) -> None:
+    [(level, line)] = Said(log, {"eu": "ok", "us": "ok"}, endpoint("eu/d1")).at(0, KNOWN)
+
+    assert level == "WARNING"
+    assert line.startswith(f"1 model is served from eu (gpt: {GPT}). Amiss: us: no deployment is known. `")
 
 
 def test_where_workers_cannot_tell_what_they_know_nothing_is_made_up(log: pytest.LogCaptureFixture) -> None:

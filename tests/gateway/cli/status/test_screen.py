@@ -59,19 +59,19 @@ def test_eighty_columns_hold_what_matters() -> None:
   and 2 more
   subaccounts   ! eu 29/31   ✓ us 29/29
 
-   Model                          Up  Req/s  Err/s  First word  Out/s  Cached
+   model                          up  req/s  err/s  first word  out/s  cached
 ─────────────────────────────────────────────────────────────────────────────
 ✗  anthropic--claude-4.6-sonnet  0/1    2.4   0.40      800 ms     50    10 %
 ✗  gpt-5                         0/1   0.50   0.50           -      -       -
    and 15 more, all well
 
-   Deployment             Model                       State
+   deployment             model                       state
 ────────────────────────────────────────────────────────────────────────────────
 ✗  eu/claude              anthropic--claude-4.6-son…  in cooldown 23 s: quota: …
 ✗  eu/gpt                 gpt-5                       circuit open 8 s: 5 failu…
    and 58 more, all well
 
-   Ended     Model                         Decision                 Total
+   ended     model                         decision                 total
 ─────────────────────────────────────────────────────────────────────────
 ✓  22:14:10  anthropic--claude-4.6-sonnet  eu/claude ok             1.5 s
 !  22:14:10  gpt-5                         eu/gpt 503 -> eu/d01 ok   12 s
@@ -106,6 +106,18 @@ def test_what_is_wrong_goes_before_what_was_decided_where_room_is_scarce() -> No
     assert text.count("eu/d1 ok") == 1
 
 
+def test_without_a_window_deployments_that_nobody_asked_are_counted() -> None:
+    rows = [
+        *(endpoint(f"idle{number}") for number in range(9)),
+        endpoint("asked", **counts(5)),
+        endpoint("open", **OPEN),
+    ]
+    text = drawn(view_of(snapshot(rows)), 100, None)
+
+    assert [name for name in ("eu/open", "eu/asked", "idle") if name in text] == ["eu/open", "eu/asked"]
+    assert "and 9 more, all well" in text
+
+
 def test_a_wide_window_says_why_and_who_asked() -> None:
     text = drawn(busy(), 140, 60)
 
@@ -121,7 +133,7 @@ def test_what_scrolls_is_cut_nowhere_and_counts_since_the_start() -> None:
     assert all(f"eu/d{number} " in text for number in range(70))
     assert text.count("eu/d1 ok") == 20
     assert text.endswith("and 5 more")
-    assert "Requests  Errors" in text
+    assert "requests  errors" in text
     assert "Req/s" not in text
 
 

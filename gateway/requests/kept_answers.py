@@ -1,0 +1,119 @@
+"""Answers that deployments keep: which one keeps what a request goes on from, and whether that is its caller's own."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from dialects.core.conversation import Conversation, Opaque
+from dialects.core.faults import Fault, FaultError, FaultKind
+from gateway.requests.exchange import item_ids
+from gateway.requests.makers import Makers
+from gateway.requests.sticky_endpoints import StickyEndpoints
+from routing.availability import MAKER_LEFT
+from routing.endpoint import Endpoint
+from routing.model_names import Unlisted
+
+PREVIOUS_ID: Final = "previous_response_id"
+_LONGEST_ID = 100
+"""How many characters of an unknown id are repeated to whoever sent it."""
+_KNOWN = "Ids are known to the key that they were made for."
+_KNOWN_HERE = "Ids are known to the key that they were made for, until the proxy restarts."
+_PREVIOUS = Fault(
+    FaultKind.INVALID_REQUEST,
+    f"Previous response with id '{{}}' not found. {_KNOWN} Send the whole conversation as input instead.",
+    400,
+    code="previous_response_not_found",
+    param=PREVIOUS_ID,
+)
+_NOT_YET = Fault(
+    FaultKind.UNAVAILABLE, "It is not known yet whether the deployment that keeps this response is still there.", 503
+)
+_ITEM = Fault(
+    FaultKind.NOT_FOUND,
+    f"Item with id '{{}}' not found. {_KNOWN_HERE} Send the item itself instead.",
+    404,
+    param="input",
+)
+_RESPONSE = Fault(FaultKind.NOT_FOUND, f"Response with id '{{}}' not found. {_KNOWN}", 404, code="response_not_found")
+
+
+class KeptAnswers:
+    """Finds the deployments that keep what callers refer to.
+
+    An id that is not known to be of the caller's own is a fault: a deployment knows the proxy's key alone, and would
+    give out any caller's. *items* remembers the items of responses, *unlisted* names the subaccounts of which it is not
+    known yet what runs there.
+    """
+
+    def __init__(self, makers: Makers, items: StickyEndpoints, unlisted: Callable[[], Unlisted]) -> None:
+        self._makers = makers
+        self._items = items
+        self._unlisted = unlisted
+
+    def previous(self, id: object, caller: str) -> tuple[str, Endpoint]:
+        """Find what a deployment calls the response that a request goes on from, and which one; raises `FaultError`."""
+        return self._made(id, caller, _PREVIOUS)
+
+    def response(self, id: str, caller: str) -> tuple[str, Endpoint]:
+        """Find what a deployment calls a response that is asked for, and which one keeps it; raises `FaultError`."""
+        return self._made(id, caller, _RESPONSE)
+
+    def sticky(self, conversation: Conversation, caller: str, maker: Endpoint | None) -> str | None:
+        """Name the deployment that keeps what a request goes on from: the *maker* of a response, or of items.
+
+        Raises `FaultError`.
+        """
+        makers = [] if maker is None else [maker]
+        for item in _referenced(conversation):
+            endpoint = self._items.find(caller, item) if isinstance(item, str) else None
+            if endpoint is None:
+                raise FaultError(_unknown(item, _ITEM))
+            makers.append(endpoint)
+        return f"{makers[0].subaccount}/{makers[0].deployment}" if makers else None
+
+    def remember(self, body: bytes, caller: str, endpoint: Endpoint) -> None:
+        """Remember the items in what a deployment tells of a response."""
+        for item in _items_in(body):
+            self._items.remember(caller, item, endpoint)
+
+    def _made(self, id: object, caller: str, unknown: Fault) -> tuple[str, Endpoint]:
+        """Find a response; *unknown* has the words for an id that is not known.
+
+        Raises `FaultError` for that, and for one of a deployment that is not served, or not yet.
+        """
+        made = self._makers.of_response(id, caller)
+        if made is None:
+            raise FaultError(_unknown(id, unknown))
+        if made.endpoint is not None:
+            return made.text, made.endpoint
+        unlisted = self._unlisted()
+        raise FaultError(replace(_NOT_YET, retry_after=unlisted.seconds) if unlisted.subaccounts else MAKER_LEFT)
+
+
+def unknown_response(id: str) -> Fault:
+    """Say that a deployment does not keep a response any more."""
+    return _unknown(id, _RESPONSE)
+
+
+def _unknown(id: object, fault: Fault) -> Fault:
+    """Say that *id* is not known, in the words of *fault*."""
+    return replace(fault, message=fault.message.format(str(id)[:_LONGEST_ID]))
+
+
+def _referenced(conversation: Conversation) -> Iterator[object]:
+    """Give the ids of the kept items that a request only refers to."""
+    for message in conversation.messages:
+        for part in message.parts:
+            match part:
+                case Opaque(payload={"type": "item_reference", **item}):
+                    yield item.get("id")
+
+
+def _items_in(body: bytes) -> tuple[str, ...]:
+    """List the ids of the items in what a deployment tells of a response."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return ()
+    return item_ids(told) if isinstance(told, dict) else ()
