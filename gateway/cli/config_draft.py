@@ -21,14 +21,19 @@ _SECRETS: Final = frozenset({TOKENS, "secret_signing_keys", "clientsecret", "key
 
 
 class ConfigDraft:
-    """The config file at *path*, which need not be there yet; nothing is changed before `write`."""
+    """The config file at *path*, which need not be there yet; nothing is changed before `write`.
+
+    A service key in its place is no content of it: `holds_key` says that it is to be moved away first.
+    """
 
     def __init__(self, path: Path, env: Mapping[str, str]) -> None:
         self.path = path
         self._env = env
         self._edits: dict[tuple[str, ...], object] = {}
-        self.is_new = not path.exists()
-        self.content = {} if self.is_new else _content(path)
+        content = _content(path) if path.exists() else None
+        self.holds_key = is_service_key(content)
+        self.is_new = content is None or self.holds_key
+        self.content = {} if content is None or self.holds_key else content
 
     @property
     def subaccounts(self) -> Mapping[str, Mapping[str, Any]]:
@@ -94,8 +99,6 @@ def _content(path: Path) -> dict[str, Any]:
         content = load_json(path)
     except ServiceKeyError as error:
         raise CommandError(f"{error}; put that right first, or give another --config FILE") from None
-    if is_service_key(content):
-        raise CommandError(f"{path} is a service key, not a config file: give it as FILE, without --config")
     if not isinstance(content, dict):
         raise CommandError(f"{path} is no object of JSON; put that right first, or give another --config FILE")
     return content
