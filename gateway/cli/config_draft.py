@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.connect.files import COPY, PRIVATE, replace_file, write
+from gateway.cli.connect.files import COPY, apply, read, replace_file
 from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
 from gateway.cli.messages import CommandError
 from gateway.config.mistakes import ServiceKeyError
@@ -80,15 +80,16 @@ class ConfigDraft:
         path = self.path.resolve()
         try:
             if not self.is_new:
+                before = read(path) or ""
+                after = apply(before, SettingsFile(self.path, Format.JSON, self._edits))
                 copy = path.with_name(path.name + COPY)
-                copy.unlink(missing_ok=True)
-                write([SettingsFile(path, Format.JSON, self._edits)])
-                copy.chmod(PRIVATE)
+                replace_file(copy, before)
+                replace_file(path, after)
                 return [f"wrote {self.path} (as it was: {copy.name})"]
             text = json.dumps(merged({}, self._edits), indent=2, ensure_ascii=False)
             replace_file(path, f"{text}\n")
         except ConnectError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(f"{error}; put that right first, or give another --config FILE") from None
         except OSError as error:
             raise CommandError(f"{self.path} cannot be written: {error.strerror}") from None
         return [f"wrote {self.path}"]
