@@ -116,7 +116,7 @@ def test_whoever_stops_it_waits_for_nobody(settings, cloud):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ask_models(settings("gemini-3.5-flash", "gpt-5"), asked=stop)
+        ask_models(settings("gemini-3.5-flash", "gpt-5"), seconds=600.0, asked=stop)
 
 
 def test_what_did_not_answer_is_to_be_put_right_unless_that_is_known_already(made):
