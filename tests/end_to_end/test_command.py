@@ -398,7 +398,7 @@ def test_a_config_file_in_the_folder_is_used(place: Place, config: dict[str, Any
         assert models == {"gpt-4.1", "anthropic--claude-4.5-sonnet", "text-embedding-3-small"}
         assert "demo" not in run.said
         assert "sk-mine" not in run.said
-        assert "key       your secret_authentication_token\n" in run.said
+        assert "key       your secret_authentication_token; `sap-ai-proxy connect key` prints it\n" in run.said
         assert "models    3 in eu and us\n" in run.said
 
 
