@@ -56,13 +56,13 @@ class AiCore:
     def __init__(self, key: ServiceKey, client: ManagementClient, advise: Advise) -> None:
         self.key = key
         self._advise = advise
-        self._tokens = TokenSource(partial(client.fetch_token, key))
-        self._api = Management(client, {"": self._tokens})
+        self.tokens = TokenSource(partial(client.fetch_token, key))
+        self._api = Management(client, {"": self.tokens})
 
     def sign_in(self) -> None:
         """Get an access token."""
         with _explained(lambda fault: _no_token(fault, self.key, self._advise)):
-            self._tokens.token()
+            self.tokens.token()
 
     def resource_groups(self) -> tuple[str, ...] | None:
         """Name the resource groups; None where the key may not list them."""
