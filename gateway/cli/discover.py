@@ -6,7 +6,8 @@ from itertools import groupby
 from typing import Any, Final
 
 from dialects.core.conversation import JSON
-from gateway.cli.ai_core import AiCore, ResourceGroup, adviser, named
+from gateway.cli.ai_core import AiCore, ResourceGroup, named
+from gateway.cli.check.advice import Adviser
 from gateway.cli.check.served import Served
 from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
 from gateway.cli.init.subaccount import free_name
@@ -65,11 +66,11 @@ class Inventory:
 def take_inventory(settings: Settings, client: ManagementClient, env: Mapping[str, str]) -> Inventory:
     """Look into every resource group that the service keys of *settings* may see."""
     found = Inventory()
-    advise = adviser(env, proxied=settings.proxy is not None)
+    adviser = Adviser.in_network(env, settings.proxy)
     tokens: dict[str, TokenSource] = {}
     looks: list[_Look] = []
     for tenant in _tenants(settings.subaccounts.values()):
-        ai_core = AiCore(tenant[0].key, client, advise)
+        ai_core = AiCore(tenant[0].key, client, adviser)
         tokens |= {each.name: ai_core.tokens for each in tenant}
         for group in _groups(ai_core, tenant, found.failures):
             accounts = [each for each in tenant if each.resource_group == group.name]

@@ -194,6 +194,7 @@ def test_a_key_that_may_list_nothing_is_a_warning(discover: Discover, cloud: Clo
 
     assert (told.exit_code, rows(told)) == (1, {})
     assert told.stderr.startswith("warning: eu: the deployments of the resource group default cannot be listed: ")
+    assert "; correct serviceurls.AI_API_URL in the service key and the resource group, or " in told.stderr
     assert told.stderr.count("\n") == 1
 
 
