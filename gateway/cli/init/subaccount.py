@@ -11,7 +11,7 @@ from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
 from gateway.cli.connect.files import PRIVATE, replace_file
 from gateway.cli.init.service_key import GivenKey
 from gateway.cli.messages import CommandError
-from gateway.config.service_keys import ServiceKey
+from gateway.config.service_keys import is_same_tenant
 from gateway.config.subaccounts import SubAccount
 
 _MOST: Final = 1000
@@ -66,7 +66,9 @@ def entries(
     """
     taken, made = set(known), []
     for group in groups:
-        same = [each.name for each in known.values() if each.resource_group == group and is_same(each.key, given.key)]
+        same = [
+            each.name for each in known.values() if each.resource_group == group and is_same_tenant(each.key, given.key)
+        ]
         if same and name in (None, *same):
             made.append(Entry(name or same[0], group, is_new=False))
             continue
@@ -78,12 +80,6 @@ def entries(
         taken.add(wanted)
         made.append(Entry(wanted, group, is_new=True))
     return tuple(made)
-
-
-def is_same(one: ServiceKey, other: ServiceKey) -> bool:
-    """Tell whether two service keys open the same tenant."""
-    same_tenant = bool(one.tenant) and one.tenant == other.tenant
-    return one.api_url == other.api_url and (same_tenant or one.token_url == other.token_url)
 
 
 def key_file(given: GivenKey, draft: ConfigDraft, name: str, known: Mapping[str, SubAccount]) -> KeyFile | None:
@@ -101,7 +97,7 @@ def key_file(given: GivenKey, draft: ConfigDraft, name: str, known: Mapping[str,
     if given.file is not None and given.names_files:
         return KeyFile(given.file.resolve())
     for other, account in known.items():
-        if is_same(account.key, given.key) and (path := _named(draft.subaccounts.get(other, {}), folder)):
+        if is_same_tenant(account.key, given.key) and (path := _named(draft.subaccounts.get(other, {}), folder)):
             held = _text(path)
             return KeyFile(path) if _same_json(held, given.text) else KeyFile(path, given.text, replaces=bool(held))
     return _free_file(given, folder, name)
