@@ -97,9 +97,9 @@ class Screen:
         self._live.stop()
 
 
-def can_show_screens(console: Console) -> bool:
-    """Whether a console is a terminal whose lines can be drawn anew."""
-    return console.is_terminal and not console.is_dumb_terminal
+def can_redraw(console: Console) -> bool:
+    """Whether a console is a terminal whose lines can be drawn anew; `FORCE_COLOR` alone makes none of a pipe."""
+    return console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
 
 
 def styled(text: str, style: str) -> Text:
@@ -163,9 +163,9 @@ def aligned(rows: Iterable[Iterable[Cell]]) -> Table:
 
 @contextmanager
 def working(text: str) -> Iterator[Callable[[str], None]]:
-    """Show on standard error that something is under way, where that is a terminal; call what it gives to say more."""
+    """Show on standard error that something is under way, where that can be redrawn; call what it gives to say more."""
     console = Console(stderr=True, markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
+    if not can_redraw(console):
         yield lambda _: None
         return
     with console.status(Text(text, "dim"), spinner="dots") as status:
@@ -176,9 +176,9 @@ def working(text: str) -> Iterator[Callable[[str], None]]:
 def progress(console: Console) -> Iterator[Callable[[str], None]]:
     """Show what is waited for, with the time that has passed, in a line that goes away in the end.
 
-    Where there is no terminal, each new text is a line.
+    Where no line can be drawn anew, each new text is a line.
     """
-    if not console.is_terminal:
+    if not can_redraw(console):
         shown: list[str] = []
 
         def write(text: str) -> None:
