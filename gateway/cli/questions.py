@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import click
 
+from gateway.cli.keyboard import is_terminal
 from gateway.cli.messages import fail
 
 _T = TypeVar("_T")
@@ -23,7 +24,7 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
 
 def is_interactive() -> bool:
     """Tell whether somebody can be asked."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    return is_terminal(sys.stdin) and is_terminal(sys.stdout)
 
 
 class Questions:

@@ -20,6 +20,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from gateway.cli.keyboard import is_terminal
+
 Styled = Text
 """Text with its style."""
 Cell = str | Styled
@@ -53,11 +55,14 @@ class Mark(Enum):
 
 def output() -> Console:
     """Write to standard output, as it is now; signs that its encoding does not have become question marks."""
-    is_terminal = sys.stdout.isatty()
     if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.encoding.lower().startswith("utf"):
         sys.stdout.reconfigure(errors="replace")
     return Console(
-        file=sys.stdout, width=None if is_terminal else _WIDTH_OF_FILES, markup=False, highlight=False, emoji=False
+        file=sys.stdout,
+        width=None if is_terminal(sys.stdout) else _WIDTH_OF_FILES,
+        markup=False,
+        highlight=False,
+        emoji=False,
     )
 
 
