@@ -63,7 +63,7 @@ def init(context: click.Context, /, file: str | None, config: Path | None, *, ye
     around = Surroundings(
         os.environ, home_folder(), sys.stdin.read, lambda: f"sk-{secrets.token_urlsafe(32)}", time.sleep
     )
-    done = "nothing was written"
+    done = ""
     try:
         run = Init(options, Questions(takes_defaults=yes), around)
         try:
@@ -72,7 +72,7 @@ def init(context: click.Context, /, file: str | None, config: Path | None, *, ye
         finally:
             done = run.done
     except CommandError as error:
-        fail(f"{error}.", code=1)
+        fail(f"{error}.", *([f"Done so far: {done}."] if done else []), code=1)
     except (KeyboardInterrupt, Stopped):
         click.echo()
-        fail(f"Stopped: {done}.", code=130)
+        fail(f"Stopped: {done or 'nothing was written'}.", code=130)

@@ -13,7 +13,7 @@ from gateway.cli.ai_core import Advise, AiCore, ResourceGroup, adviser, named
 from gateway.cli.config_draft import TOKENS, ConfigDraft
 from gateway.cli.configuration import DEFAULT_CONFIG, load_settings, reachable_url
 from gateway.cli.init import subaccount
-from gateway.cli.init.deploying import Start, already, deployable, wait_until_running
+from gateway.cli.init.deploying import Start, already, deployable, over, wait_until_running
 from gateway.cli.init.service_key import GivenKey, as_name, is_whole, of_environment, read_key, read_key_file
 from gateway.cli.messages import CommandError, say
 from gateway.cli.questions import Questions, Stopped
@@ -75,7 +75,19 @@ class Init:
         self._around = around
         self._draft = ConfigDraft(options.config, around.env)
         self._out = output()
-        self.done = "nothing was written"
+        self._is_written = False
+        self._starts: list[Start] = []
+
+    @property
+    def done(self) -> str:
+        """What was done so far; empty if nothing was."""
+        if not self._is_written:
+            return ""
+        if not self._starts:
+            return f"{self._draft.path} is written"
+        going = ", ".join(map(str, self._starts))
+        when = f"`{self._command('check')}` says when"
+        return f"{self._draft.path} is written, and will serve {going} once that runs: {when}"
 
     def run(self) -> int:
         """Ask, write and check; give the exit code. Raises `CommandError` and `Stopped`."""
@@ -97,13 +109,18 @@ class Init:
             if self._options.dry_run:
                 self._show(file, wanted)
                 return 0
-            starts = self._deploy(ai_core, chosen, wanted)
-            self._write(file, starts)
+            there = {what: already(chosen[0], what) for what in wanted}
+            self._confirm_costs([what.name for what, start in there.items() if start is None])
+            self._write(file)
+            if wanted:
+                self._deploy(ai_core, chosen[0], there)
+            elif not self._options.deploy:
+                self._starts.extend(each for each in map(_starting, chosen) if each)
             for each in entries:
                 if wanted and not each.is_new and not known[each.name].discovery:
                     command = self._command("discover --write")
                     self._say(Mark.NOTE, f"{each.name} lists its deployments: `{command}` adds new ones that run")
-            if not self._wait(ai_core, starts):
+            if not self._wait(ai_core):
                 return 1 if self._options.wait else 0
             return self._check(client)
 
@@ -280,32 +297,26 @@ class Init:
         self._say(Mark.NOTE, f"would write {self._draft.path}:")
         self._out.print(self._draft.masked(), soft_wrap=True)
 
-    def _deploy(
-        self, ai_core: AiCore, chosen: Sequence[ResourceGroup], wanted: Sequence[Deployable]
-    ) -> tuple[Start, ...]:
-        """Make the deployments that are wanted and not there; give those that are not known to run yet."""
-        if not wanted:
-            return tuple(each for each in map(_starting, chosen) if each and not self._options.deploy)
-        group = chosen[0]
-        there = {what: already(group, what) for what in wanted}
-        new = [what.name for what, start in there.items() if start is None]
-        if new and not self._questions.confirm(f"Deploying {' and '.join(new)}: {_COSTS}", "--yes", default=False):
+    def _confirm_costs(self, names: Sequence[str]) -> None:
+        """Ask whether what costs is to be created, before anything is written; raises `Stopped` if it is not."""
+        question = f"Deploying {' and '.join(names)}: {_COSTS}"
+        if names and not self._questions.confirm(question, "--yes", default=False):
             raise Stopped
-        starts = []
+
+    def _deploy(self, ai_core: AiCore, group: ResourceGroup, there: Mapping[Deployable, Start | None]) -> None:
+        """Make the deployments that are not *there*; those that are not known to run yet are waited for."""
         for what, start in there.items():
             if start is not None and any(each.id == start.id for each in group.running):
                 self._good(f"{start} runs already")
                 continue
-            starts.append(start or self._create(ai_core, group.name, what))
-        return tuple(starts)
+            self._starts.append(start or self._create(ai_core, group.name, what))
 
     def _create(self, ai_core: AiCore, group: str, what: Deployable) -> Start:
         start = Start(ai_core.deploy(group, what), what.name, group)
         self._good(f"{start} is being created in the resource group {group}")
-        self.done = f"{start} was created and starts up by itself; nothing was written"
         return start
 
-    def _write(self, file: subaccount.KeyFile | None, starts: Sequence[Start]) -> None:
+    def _write(self, file: subaccount.KeyFile | None) -> None:
         """Write the file of the service key and the config file."""
         if file is not None and (said := file.write()):
             self._good(said)
@@ -314,19 +325,20 @@ class Init:
                 self._good(said)
         else:
             self._good(f"{self._draft.path} says so already")
-        self.done = f"{self._draft.path} is written"
-        if starts:
-            going = ", ".join(map(str, starts))
-            self.done += f", and will serve {going} once that runs: `{self._command('check')}` says when"
+        self._is_written = True
 
-    def _wait(self, ai_core: AiCore, starts: Sequence[Start]) -> bool:
+    def _wait(self, ai_core: AiCore) -> bool:
         """Wait for deployments that start up; whether all of them run."""
-        for each in starts:
+        for each in tuple(self._starts):
             with progress(self._out) as show:
                 state = wait_until_running(ai_core, each, self._options.wait, show, self._around.pause)
+            if state.is_over:
+                self._starts.remove(each)
+                raise CommandError(over(each, state))
             if not state.runs:
                 self._say(Mark.NOTE, f"{each} is {state.status} still; {self.done}")
                 return False
+            self._starts.remove(each)
             self._good(f"{each} runs")
         return True
 
