@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,8 +11,8 @@ from gateway.cli.connect.files import COPY, apply, read, replace_file
 from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
 from gateway.cli.messages import CommandError
 from gateway.config.mistakes import ServiceKeyError
-from gateway.config.service_keys import home_folder, is_service_key, load_json
-from gateway.config.settings import Settings, SettingsError, load
+from gateway.config.service_keys import Secret, home_folder, is_service_key, load_json
+from gateway.config.settings import Settings, SettingsError, load, upstream_access
 
 SUBACCOUNTS: Final = "subAccounts"
 TOKENS: Final = "secret_authentication_tokens"
@@ -47,12 +48,13 @@ class ConfigDraft:
         """Load what is in the file; None where it has no subaccount yet. Raises `CommandError` if it has mistakes."""
         if not self.content.get(SUBACCOUNTS):
             return None
-        try:
+        with _put_right_first():
             return load(self.path, self._env, home_folder())
-        except SettingsError as error:
-            first, *others = str(error).splitlines()
-            more = f" (and {len(others)} more: `sap-ai-proxy check` lists all)" if others else ""
-            raise CommandError(f"{first}{more}; put that right first") from None
+
+    def upstream_access(self) -> tuple[Secret | None, Path | None]:
+        """Tell the HTTP proxy and the certificates to trust, as file and environment say; raises `CommandError`."""
+        with _put_right_first():
+            return upstream_access(None if self.is_new else self.path, self._env)
 
     def set(self, place: tuple[str, ...], value: object) -> None:
         """Set a value where the keys of *place* lead."""
@@ -93,6 +95,16 @@ class ConfigDraft:
         except OSError as error:
             raise CommandError(f"{self.path} cannot be written: {error.strerror}") from None
         return [f"wrote {self.path}"]
+
+
+@contextmanager
+def _put_right_first() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        first, *others = str(error).splitlines()
+        more = f" (and {len(others)} more: `sap-ai-proxy check` lists all)" if others else ""
+        raise CommandError(f"{first}{more}; put that right first") from None
 
 
 def _content(path: Path) -> dict[str, Any]:

@@ -30,7 +30,12 @@ from gateway.cli.commands.options import config_option
 @click.option(
     "--wait", type=click.FloatRange(0), default=1200, show_default=True, help="Seconds to wait for a new deployment."
 )
-@click.option("--proxy", metavar="URL", help="An HTTP proxy on the way to SAP AI Core; it is written to the file.")
+@click.option(
+    "--proxy",
+    metavar="URL",
+    help="An HTTP proxy on the way to SAP AI Core; it is written to the file, '${NAME}' as it stands. "
+    "One with a password had better be in SAP_AI_PROXY_UPSTREAM__PROXY.",
+)
 @click.option(
     "--ca-bundle",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

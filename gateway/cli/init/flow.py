@@ -19,8 +19,7 @@ from gateway.cli.messages import CommandError, say
 from gateway.cli.questions import Questions, Stopped
 from gateway.cli.terminal import Mark, output, progress, styled, table, working
 from gateway.config.mistakes import ServiceKeyError
-from gateway.config.service_keys import Found, Secret, find
-from gateway.config.settings import Settings
+from gateway.config.service_keys import Found, Secret, expand, find
 from gateway.config.subaccounts import DEFAULT, SubAccount
 from gateway.served_models import day
 from gateway.upstream.catalogue import CatalogueModel
@@ -95,10 +94,11 @@ class Init:
         known = settings.subaccounts if settings else {}
         if not self._options.dry_run:
             self._draft.ensure_writable()
+        proxy, ca_bundle = self._upstream_access()
         given = self._service_key()
         with ExitStack() as owned:
-            client = owned.enter_context(closing(self._client(settings)))
-            ai_core = AiCore(given.key, client, self._adviser(settings))
+            client = owned.enter_context(closing(ManagementClient(proxy=proxy, ca_bundle=ca_bundle)))
+            ai_core = AiCore(given.key, client, self._adviser(proxied=proxy is not None))
             ai_core.sign_in()
             self._good("the service key gets an access token")
             groups = self._groups(ai_core, given.group or DEFAULT)
@@ -360,14 +360,17 @@ class Init:
             self._out.print(table(("next", ""), rows))
         return report.exit_code
 
-    def _client(self, settings: Settings | None) -> ManagementClient:
-        proxy = Secret(self._options.proxy) if self._options.proxy else settings.proxy if settings else None
-        bundle = self._options.ca_bundle or (settings.ca_bundle if settings else None)
-        return ManagementClient(proxy=proxy, ca_bundle=bundle)
+    def _upstream_access(self) -> tuple[Secret | None, Path | None]:
+        """Tell the HTTP proxy and the certificates to trust: what the command line says goes first."""
+        proxy, ca_bundle = self._draft.upstream_access()
+        try:
+            given = expand(self._options.proxy or "", self._around.env)
+        except ServiceKeyError as error:
+            raise CommandError(f"--proxy: {error}") from None
+        return Secret(given) if given else proxy, self._options.ca_bundle or ca_bundle
 
-    def _adviser(self, settings: Settings | None) -> Advise:
+    def _adviser(self, *, proxied: bool) -> Advise:
         """Give the advice that names the options by which settings are said here."""
-        proxied = bool(self._options.proxy or (settings and settings.proxy))
         advise = adviser(self._around.env, proxied=proxied)
 
         def with_options(why: Unreachable, place: str) -> str:
