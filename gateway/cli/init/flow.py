@@ -32,6 +32,11 @@ NOTHING: Final = "none"
 """What is deployed where nothing is to be."""
 _OPTIONS: Final = {"upstream.proxy": "--proxy", "upstream.ca_bundle": "--ca-bundle"}
 """The options that say what is a setting elsewhere."""
+_UNNAMED: Final = "the name of the resource group: give it with --resource-group NAME"
+_SEEN: Final = (
+    "a service key in a command is seen by other users of this machine, and stays in the history of the shell; "
+    'give its file, "-" and the key on standard input, or "env" and the key in AICORE_SERVICE_KEY'
+)
 _COSTS: Final = "SAP bills what is asked of it, and some models for as long as they run. Create it?"
 
 
@@ -41,7 +46,7 @@ class Options:
 
     config: Path
     service_key: str | None = None
-    """A file, "-" for standard input, "env", or the key itself."""
+    """A file, "-" for standard input, or "env"."""
     name: str | None = None
     groups: tuple[str, ...] = ()
     deploy: tuple[str, ...] = ()
@@ -167,7 +172,7 @@ class Init:
                     raise CommandError("there is no service key in the environment; give --service-key FILE")
                 return of_environment(found)
             case _ if said.lstrip().startswith("{"):
-                return read_key(said, env)
+                raise CommandError(_SEEN)
             case _:
                 return read_key_file(Path(said).expanduser(), env)
 
@@ -187,7 +192,7 @@ class Init:
         if listed is None and not names:
             self._say(Mark.NOTE, "the service key may not list resource groups")
             names = (
-                (self._questions.text("Name of the resource group", "it", default, _one_name),)
+                (self._questions.text("Name of the resource group", _UNNAMED, default, _one_name),)
                 if self._questions.can_ask
                 else (default,)
             )
