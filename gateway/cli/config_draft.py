@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.connect.files import COPY, apply, read, replace_file
+from gateway.cli.connect.files import COPY, apply, kept_mode, read, replace_file
 from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
 from gateway.cli.messages import CommandError
 from gateway.config.mistakes import ServiceKeyError
@@ -78,15 +78,15 @@ class ConfigDraft:
             raise CommandError(f"{self.path} cannot be written: {folder} may not be written to; give --config FILE")
 
     def write(self) -> list[str]:
-        """Write the file, for its owner alone, with a copy of how it was right before beside it; say what was done."""
+        """Write the file, for whom it was before or its owner alone, with a copy of how it was; say what was done."""
         path = self.path.resolve()
         try:
             if not self.is_new:
                 before = read(path) or ""
                 after = apply(before, SettingsFile(self.path, Format.JSON, self._edits))
                 copy = path.with_name(path.name + COPY)
-                replace_file(copy, before)
-                replace_file(path, after)
+                replace_file(copy, before, like=path)
+                replace_file(path, after, kept_mode(path))
                 return [f"wrote {self.path} (as it was: {copy.name})"]
             text = json.dumps(merged({}, self._edits), indent=2, ensure_ascii=False)
             replace_file(path, f"{text}\n")
