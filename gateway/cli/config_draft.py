@@ -74,6 +74,8 @@ class ConfigDraft:
         folder = self.path.resolve().parent
         while not folder.exists():
             folder = folder.parent
+        if not folder.is_dir():
+            raise CommandError(f"{self.path} cannot be written: {folder} is no folder; give another --config FILE")
         if not os.access(folder, os.W_OK):
             raise CommandError(f"{self.path} cannot be written: {folder} may not be written to; give --config FILE")
 

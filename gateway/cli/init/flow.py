@@ -323,7 +323,7 @@ class Init:
 
     def _write(self, file: subaccount.KeyFile | None) -> None:
         """Write the file of the service key and the config file."""
-        if file is not None and (said := file.write()):
+        if file is not None and (said := file.write(self._draft.path)):
             self._good(said)
         if self._draft.changes:
             for said in self._draft.write():
