@@ -27,7 +27,7 @@ from gateway.served_models import day
 from gateway.upstream.catalogue import CatalogueModel
 from gateway.upstream.discovery import ORCHESTRATION
 from gateway.upstream.management import ManagementClient
-from gateway.upstream.provisioning import Deployable
+from gateway.upstream.provisioning import STARTING, Deployable
 
 NOTHING: Final = "none"
 """What is deployed where nothing is to be."""
@@ -396,7 +396,7 @@ def _starting(group: ResourceGroup) -> Start | None:
     """Find a deployment that starts up, where nothing runs yet: it was made by somebody, or before this was stopped."""
     if group.running:
         return None
-    found = next((each for each in group.deployments if each.status in ("UNKNOWN", "PENDING")), None)
+    found = next((each for each in group.deployments if each.status in STARTING), None)
     return None if found is None else Start(found.id, named(found) or "(no model)", group.name, is_new=False)
 
 
