@@ -42,6 +42,8 @@ class Questions:
     """Asks an endpoint for nothing in a protocol, and gives the fault that it answers, if it does."""
     adviser: Adviser
     now: datetime
+    read_catalogue: Callable[[SubAccount], object] = lambda _: None
+    """Reads the catalogue of a subaccount, by which what follows is answered; raises nothing."""
     orchestrated: Orchestrated = lambda _: ()
     is_guess: Callable[[SubAccount], bool] = lambda _: False
     """Says whether what is *orchestrated* is only what is built in."""
@@ -119,6 +121,7 @@ def _look(ask: Questions, account: SubAccount) -> _Look:
     groups = () if listed else _groups(ask, account)
     if unknown := _unknown_group(account, groups):
         return _Look((*before, unknown))
+    ask.read_catalogue(account)
     return _Look(before, listed, groups)
 
 

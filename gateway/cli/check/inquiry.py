@@ -1,7 +1,7 @@
 """What a check asks of SAP AI Core: questions that cost nothing."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -13,8 +13,7 @@ from dialects.core.upstream_errors import fault_from
 from gateway.cli.check.advice import Adviser
 from gateway.cli.check.examine import Examined, Questions, examine
 from gateway.config.settings import Settings
-from gateway.config.subaccounts import SubAccount
-from gateway.served_models import Ending, ModelSources
+from gateway.served_models import ModelSources
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.discovery import listing
 from gateway.upstream.management import ManagementClient
@@ -44,10 +43,6 @@ def look(
     tenants = {name: account.key.tenant for name, account in accounts.items()}
     sources = ModelSources(settings, client, tokens, lambda: today)
 
-    def endings(account: SubAccount, served: Mapping[str, Collection[str]]) -> Iterable[Ending]:
-        sources.catalogue.look_up(account)
-        return sources.served.endings(served, today)
-
     with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
         core = AICoreClient(transport, client, tokens, tenants)
         ask = Questions(
@@ -57,9 +52,10 @@ def look(
             ask_nothing=partial(_ask_nothing, core),
             adviser=Adviser.in_network(env, settings.proxy),
             now=moment,
+            read_catalogue=sources.catalogue.look_up,
             orchestrated=sources.orchestrated.asked,
             is_guess=sources.orchestrated.is_guess,
-            endings=endings,
+            endings=lambda _, served: sources.served.endings(served, today),
         )
         return examine(settings, ask)
 
