@@ -151,9 +151,9 @@ def test_a_port_that_is_taken_is_told_with_a_way_out(
         told = run_here("--port", str(port))
 
     assert (told.returncode, told.stdout) == (2, "")
-    assert (
-        told.stderr
-        == f"sap-ai-proxy: cannot listen on 127.0.0.1:{port}: Address already in use. Give another one with --port.\n"
+    assert told.stderr == (
+        f"sap-ai-proxy: cannot listen on 127.0.0.1:{port}: Address already in use. `sap-ai-proxy status --url "
+        f"http://127.0.0.1:{port}` tells whether it serves there already. Give another one with --port.\n"
     )
 
 

@@ -115,6 +115,9 @@ class Init:
         env, said = self._around.env, self._options.service_key
         if said is not None:
             return self._read(said)
+        if self._draft.holds_key:
+            self._good(f"{self._draft.path} is a service key, and taken as the one that is meant")
+            return read_key_file(self._draft.path, env)
         found = self._found()
         if found is not None and self._is_meant(found):
             self._good(f"the service key is taken from {found.source}")
@@ -271,7 +274,9 @@ class Init:
         """Show what would be written and made."""
         for each in wanted:
             self._say(Mark.NOTE, f"would create a deployment of {each.name}")
-        if file is not None and file.text:
+        if file is not None and file.moved_from:
+            self._say(Mark.NOTE, f"would move {file.moved_from}, which is the service key, to {file.path}")
+        elif file is not None and file.text:
             self._say(Mark.NOTE, f"would write {file.path} (the service key)")
         self._say(Mark.NOTE, f"would write {self._draft.path}:")
         self._out.print(self._draft.masked(), soft_wrap=True)

@@ -3,7 +3,7 @@
 import json
 import stat
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,10 +27,16 @@ class KeyFile:
     """What is written to it; nothing if it holds the key already."""
     replaces: bool = False
     """Whether another key of the same subaccount is there."""
+    moved_from: Path | None = None
+    """Where the key lies instead, in the place of the config file."""
 
     def write(self) -> str:
         """Write it for its owner alone, or keep others out of it; say what was done, nothing if nothing was."""
         try:
+            if self.moved_from:
+                self.moved_from.replace(self.path)
+                self.path.chmod(PRIVATE)
+                return f"moved {self.moved_from}, which is the service key, to {self.path} (only you can read it)"
             if self.text:
                 replace_file(self.path, self.text)
                 return f"wrote {self.path} (the service key; only you can read it)"
@@ -81,6 +87,11 @@ def key_file(given: GivenKey, draft: ConfigDraft, name: str, known: Mapping[str,
     folder = draft.path.parent
     if not given.text:
         return None
+    if draft.holds_key:
+        if not _same_json(_text(draft.path), given.text):
+            what = "is another service key, not a config file: move it away, or give another --config FILE"
+            raise CommandError(f"{draft.path} {what}")
+        return replace(_free_file(given, folder, name), text="", moved_from=draft.path)
     if given.file is not None and given.file.resolve().parent == folder.resolve():
         return KeyFile(folder / given.file.name)
     if given.file is not None and given.names_files:
@@ -89,6 +100,11 @@ def key_file(given: GivenKey, draft: ConfigDraft, name: str, known: Mapping[str,
         if is_same_tenant(account.key, given.key) and (path := _named(draft.subaccounts.get(other, {}), folder)):
             held = _text(path)
             return KeyFile(path) if _same_json(held, given.text) else KeyFile(path, given.text, replaces=bool(held))
+    return _free_file(given, folder, name)
+
+
+def _free_file(given: GivenKey, folder: Path, name: str) -> KeyFile:
+    """Find a file for the key that holds nothing else."""
     for number in range(1, _MOST):
         path = folder / f"{name}_key{'' if number == 1 else f'_{number}'}.json"
         held = _text(path)

@@ -175,5 +175,8 @@ def test_what_did_not_answer_is_to_be_put_right_unless_that_is_known_already(mad
 
 
 def test_a_subaccount_without_deployments_is_asked_nothing(settings, cloud):
-    assert ask_models(settings()) == ()
-    assert cloud.requests() == []
+    given = settings()
+    cloud.forget()
+
+    assert ask_models(given) == ()
+    assert cloud.ask("GET", "/admin/requests") == []
