@@ -1,7 +1,6 @@
 """What is configured, compared with what a few questions to each subaccount bring to light."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,6 +11,7 @@ from gateway.cli.check.advice import API_URL, NEW_KEY, Adviser, token_place
 from gateway.cli.check.comparison import Comparison, Trial
 from gateway.cli.check.report import FILE, Finding, Report, SubaccountRow, in_order, remark, wrong
 from gateway.cli.check.served import Served
+from gateway.cli.side_by_side import side_by_side
 from gateway.config.model_overrides import unguarded, unmatched
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import SubAccount
@@ -63,11 +63,10 @@ class Examined:
 def examine(settings: Settings, ask: Questions) -> Examined:
     """Ask the questions, some at the same time, and compare the answers with the settings."""
     accounts = tuple(settings.subaccounts.values())
-    with ThreadPoolExecutor(_AT_ONCE) as askers:
-        looks = dict(zip(settings.subaccounts, askers.map(partial(_look, ask), accounts), strict=True))
-        seen = {name: look.listed for name, look in looks.items() if look.listed is not None}
-        served = Served(settings, seen, ask.orchestrated)
-        tried = _try_all(askers.map, ask, served, [account for account in accounts if account.name in seen], seen)
+    looks = dict(zip(settings.subaccounts, side_by_side(partial(_look, ask), accounts, _AT_ONCE), strict=True))
+    seen = {name: look.listed for name, look in looks.items() if look.listed is not None}
+    served = Served(settings, seen, ask.orchestrated)
+    tried = _try_all(ask, served, [account for account in accounts if account.name in seen], seen)
     findings = [remark("setting", FILE, warning) for warning in settings.warnings]
     rows = []
     for account in accounts:
@@ -155,7 +154,6 @@ def _unknown_group(account: SubAccount, groups: Collection[str]) -> Finding | No
 
 
 def _try_all(
-    run: Callable[..., Iterator[tuple[str, Trial]]],
     ask: Questions,
     served: Served,
     accounts: Iterable[SubAccount],
@@ -170,12 +168,13 @@ def _try_all(
                 for protocol in served.protocols(endpoint):
                     wanted.setdefault((endpoint.url, protocol.name), (endpoint, protocol))
     found: dict[str, tuple[Trial, ...]] = {}
-    for url, trial in run(partial(_try, ask), *zip(*wanted.values(), strict=True)) if wanted else ():
+    for url, trial in side_by_side(partial(_try, ask), wanted.values(), _AT_ONCE):
         found[url] = (*found.get(url, ()), trial)
     return found
 
 
-def _try(ask: Questions, endpoint: Endpoint, protocol: ProtocolHandler) -> tuple[str, Trial]:
+def _try(ask: Questions, wanted: tuple[Endpoint, ProtocolHandler]) -> tuple[str, Trial]:
+    endpoint, protocol = wanted
     try:
         return endpoint.url, Trial(protocol.name, ask.ask_nothing(endpoint, protocol))
     except FaultError as error:
