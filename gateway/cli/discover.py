@@ -70,25 +70,25 @@ def take_inventory(
     found = Inventory()
     adviser = Adviser.in_network(env, settings.proxy)
     tokens: dict[str, TokenSource] = {}
-    looks: list[_Look] = []
+    places: list[_Place] = []
     for tenant in _tenants(settings.subaccounts.values()):
         ai_core = AiCore(tenant[0].key, client, adviser)
         tokens |= {each.name: ai_core.tokens for each in tenant}
         for group in _groups(ai_core, tenant, wanted, found.failures):
             accounts = [each for each in tenant if each.resource_group == group.name]
-            looks.append(_Look(tenant[0], accounts, group))
-    seen = {each.name: look.group.deployments for look in looks for each in look.accounts}
+            places.append(_Place(tenant[0], accounts, group))
+    seen = {each.name: place.group.deployments for place in places for each in place.accounts}
     served = Served(settings, seen, ModelSources(settings, client, tokens, day).orchestrated.asked)
-    there = {look.group.name for look in looks}
+    there = {place.group.name for place in places}
     if not found.failures:
         found.failures.extend(f"there is no resource group {name}" for name in wanted if name not in there)
-    for look in looks:
-        found.deployments.extend(_in_group(look, served, settings))
+    for place in places:
+        found.deployments.extend(_in_group(place, served, settings))
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Place:
     """A resource group that could be looked into, and the subaccounts of the config file that are for it."""
 
     by: SubAccount
@@ -97,15 +97,15 @@ class _Look:
     group: ResourceGroup
 
 
-def _in_group(look: _Look, served: Served, settings: Settings) -> list[Discovered]:
+def _in_group(place: _Place, served: Served, settings: Settings) -> list[Discovered]:
     """Say of each deployment of a resource group which subaccount serves it; subaccounts in their order."""
-    order = {each.name: place for place, each in enumerate(look.accounts)}
+    order = {each.name: number for number, each in enumerate(place.accounts)}
     found = []
-    for each in look.group.deployments:
-        server = served.server_of(look.accounts[0], each.id) if look.accounts else None
-        account = server or next((one for one in look.accounts if one.discovery), next(iter(look.accounts), None))
-        why = _why_not(account, look.group, each, settings) if server is None else ""
-        found.append(Discovered((account or look.by).name, look.group.name, each, server is not None, why))
+    for each in place.group.deployments:
+        server = served.server_of(place.accounts[0], each.id) if place.accounts else None
+        account = server or next((one for one in place.accounts if one.discovery), next(iter(place.accounts), None))
+        why = _why_not(account, place.group, each, settings) if server is None else ""
+        found.append(Discovered((account or place.by).name, place.group.name, each, server is not None, why))
     return sorted(found, key=lambda each: order.get(each.subaccount, len(order)))
 
 

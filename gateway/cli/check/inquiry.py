@@ -11,7 +11,7 @@ import orjson
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.upstream_errors import fault_from
 from gateway.cli.check.advice import Adviser
-from gateway.cli.check.examine import Examined, Questions, examine
+from gateway.cli.check.examine import CheckResult, Questions, examine
 from gateway.config.settings import Settings
 from gateway.served_models import ModelSources
 from gateway.upstream.client import AICoreClient
@@ -26,12 +26,12 @@ from routing.protocols import ProtocolHandler
 _NO_ANSWER_OF_A_MODEL = Fault(FaultKind.OTHER, "What answers is no model.")
 
 
-def look(
+def run_check(
     settings: Settings,
     client: ManagementClient,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     env: Mapping[str, str] = os.environ,
-) -> Examined:
+) -> CheckResult:
     """Try every subaccount of *settings*, and every deployment that is served, over *client*.
 
     *now* says which models and certificates have ended; *env* may name an HTTP proxy, which is not used.

@@ -56,7 +56,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """Where the command runs: its environment, its input, and what makes keys and lets time pass."""
 
     env: Mapping[str, str]
@@ -70,7 +70,7 @@ class Surroundings:
 class Init:
     """One run of the command; `done` says how far it came, for whoever stops it."""
 
-    def __init__(self, options: Options, questions: Questions, around: Surroundings) -> None:
+    def __init__(self, options: Options, questions: Questions, around: Environment) -> None:
         self._options = options
         self._questions = questions
         self._around = around

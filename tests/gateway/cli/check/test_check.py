@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import emulator
 from emulator.world import World, orchestration_tenant, tenant
-from gateway.cli.check import check, look
+from gateway.cli.check import check, run_check
 from gateway.cli.main import cli
 from gateway.config.settings import load
 from gateway.upstream.catalogue import PATH
@@ -65,7 +65,7 @@ def checked(loaded):
     def check_them(subaccounts, env=None, **more):
         settings = loaded(subaccounts, **more)
         with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as client:
-            return look(settings, client, lambda: TODAY, env or {}).report
+            return run_check(settings, client, lambda: TODAY, env or {}).report
 
     return check_them
 
