@@ -55,7 +55,7 @@ def init(context: click.Context, /, file: str | None, config: Path | None, *, ye
     import time
 
     from gateway.cli.configuration import DEFAULT_CONFIG
-    from gateway.cli.init.flow import Init, Options, Surroundings
+    from gateway.cli.init.flow import Environment, Init, Options
     from gateway.cli.messages import CommandError, fail, quiet
     from gateway.cli.questions import Questions, Stopped
     from gateway.config.service_keys import home_folder
@@ -65,7 +65,7 @@ def init(context: click.Context, /, file: str | None, config: Path | None, *, ye
     given["service_key"] = given["service_key"] if file is None else file
     path = config or context.obj or DEFAULT_CONFIG
     options = Options(path, **given)
-    around = Surroundings(
+    around = Environment(
         os.environ,
         home_folder(),
         lambda: sys.stdin.read() if sys.stdin else "",

@@ -26,7 +26,7 @@ from gateway.served_models import day
 from gateway.upstream.catalogue import CatalogueModel
 from gateway.upstream.discovery import ORCHESTRATION
 from gateway.upstream.management import ManagementClient
-from gateway.upstream.provisioning import Deployable
+from gateway.upstream.provisioning import STARTING, Deployable
 
 NOTHING: Final = "none"
 """What is deployed where nothing is to be."""
@@ -60,7 +60,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """Where the command runs: its environment, its input, and what makes keys and lets time pass."""
 
     env: Mapping[str, str]
@@ -74,7 +74,7 @@ class Surroundings:
 class Init:
     """One run of the command; `done` says how far it came, for whoever stops it."""
 
-    def __init__(self, options: Options, questions: Questions, around: Surroundings) -> None:
+    def __init__(self, options: Options, questions: Questions, around: Environment) -> None:
         self._options = options
         self._questions = questions
         self._around = around
@@ -419,7 +419,7 @@ def _starting(group: ResourceGroup) -> Start | None:
     """Find a deployment that starts up, where nothing runs yet: it was made by somebody, or before this was stopped."""
     if group.running:
         return None
-    found = next((each for each in group.deployments if each.status in ("UNKNOWN", "PENDING")), None)
+    found = next((each for each in group.deployments if each.status in STARTING), None)
     return None if found is None else Start(found.id, named(found) or "(no model)", group.name, is_new=False)
 
 

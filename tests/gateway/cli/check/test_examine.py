@@ -77,7 +77,7 @@ def test_what_runs_beside_the_list_is_to_know(made, said):
         (
             "remark",
             "runs and is not served: gpt-5 (d2), orchestration (d9)",
-            "set discovery to true, or list them, if they are to be served",
+            "add them with sap-ai-proxy discover --write, or set discovery to true, if they are to be served",
         )
     ]
 
