@@ -1,9 +1,12 @@
 """Asks a running proxy about itself, over HTTP."""
 
 import json
+import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from http import HTTPStatus
 from http.client import HTTPException, IncompleteRead
 from ipaddress import ip_address
@@ -13,6 +16,7 @@ from urllib.parse import urlsplit
 
 from dialects.core.conversation import JSON
 from gateway.cli.configuration import serving_at
+from gateway.cli.connect.tool import KEY_VARIABLE
 from gateway.cli.demo import KEY
 
 _PATIENCE: Final = 10.0
@@ -29,11 +33,15 @@ class RunningProxyError(Exception):
 
 
 class RunningProxy:
-    """The proxy at *url*, which *key* opens; raises `RunningProxyError` for what is no URL."""
+    """The proxy at *url*, which *key* opens; raises `RunningProxyError` for what is no URL.
 
-    def __init__(self, url: str, key: str) -> None:
+    *key_name* says in a message which key that is.
+    """
+
+    def __init__(self, url: str, key: str, key_name: str = "the key") -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self._key = key
+        self._key_name = key_name
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
             raise RunningProxyError(f"{self.url!r} is no URL: give one such as http://127.0.0.1:3001 with --url")
 
@@ -49,7 +57,7 @@ class RunningProxy:
                 return read(json.loads(answer.read()))
         except urllib.error.HTTPError as error:
             error.close()
-            raise _refusal(self.url, error.code, about) from None
+            raise _refusal(self.url, error.code, about, self._key_name) from None
         except (OSError, IncompleteRead):
             raise RunningProxyError(
                 f"no proxy answers at {self.url}: start it with `sap-ai-proxy`, or say where it is with --url URL"
@@ -58,21 +66,53 @@ class RunningProxy:
             raise _something_else(self.url) from None
 
 
+class KeySource(Enum):
+    """Where a key comes from; what it is called in a message."""
+
+    OPTION = "the key"
+    ENVIRONMENT = f"the key in {KEY_VARIABLE}"
+    CONFIG = "the first key of the configuration"
+    DEMO = "the demo's key"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where a proxy is and what opens it; *config* is the config file that the key is from, if it is from one."""
+
+    url: str
+    key: str = field(repr=False)
+    source: KeySource
+    config: Path | None = None
+
+    def proxy(self) -> RunningProxy:
+        """Give the proxy that is there; raises `RunningProxyError` for what is no URL."""
+        return RunningProxy(self.url, self.key, self.source.value)
+
+
+def access(config: Path | None, url: str | None, key: str | None, env: Mapping[str, str] = os.environ) -> Access:
+    """Find out whom to ask, and with which key: what *url* and *key* say goes first, the demo's are last.
+
+    A config file is read only for what they do not say. A *key* that *env* has in its variable comes from there.
+    """
+    own = None if url is not None and key is not None else serving_at(config)
+    at = url or (own.url if own else "")
+    if key is not None:
+        return Access(at, key, KeySource.ENVIRONMENT if key == env.get(KEY_VARIABLE) else KeySource.OPTION)
+    if own is None or own.key is None:
+        return Access(at, KEY, KeySource.DEMO)
+    return Access(at, own.key, KeySource.CONFIG, own.path)
+
+
 def running_proxy(config: Path | None, url: str | None, key: str | None) -> RunningProxy:
     """Give the proxy of a config file, unless *url* and *key* say otherwise; the demo's where nothing is configured."""
-    if url is not None and key is not None:
-        return RunningProxy(url, key)
-    own = serving_at(config)
-    return RunningProxy(url or own.url, key or own.key or KEY)
+    return access(config, url, key).proxy()
 
 
-def _refusal(url: str, status: int, about: str) -> RunningProxyError:
+def _refusal(url: str, status: int, about: str, key_name: str) -> RunningProxyError:
     match status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            what = "refuses the key"
-            return RunningProxyError(
-                f"the proxy at {url} {what}: give one of its secret_authentication_tokens with --key KEY", what
-            )
+            advice = "give one of its secret_authentication_tokens with --key KEY"
+            return RunningProxyError(f"the proxy at {url} refuses {key_name}: {advice}", "refuses the key")
         case HTTPStatus.NOT_FOUND:
             return _something_else(url)
         case _:
