@@ -33,7 +33,7 @@ class RunningProxyError(Exception):
 
 
 class RunningProxy:
-    """The proxy at *url*, which *key* opens; raises `RunningProxyError` for what is no URL.
+    """The proxy at *url*, which *key* opens; raises `RunningProxyError` for what is no URL, or can be no key.
 
     *key_name* says in a message which key that is.
     """
@@ -44,6 +44,9 @@ class RunningProxy:
         self._key_name = key_name
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
             raise RunningProxyError(f"{self.url!r} is no URL: give one such as http://127.0.0.1:3001 with --url")
+        if not _fits_header(key):
+            what = "cannot be sent: it has a line break or a letter that no header holds"
+            raise RunningProxyError(f"{key_name} {what}; give another with --key KEY")
 
     def ask(self, path: str, read: Callable[[JSON], _Found], about: str, seconds: float = _PATIENCE) -> _Found:
         """Ask for a *path*, and give what *read* makes of the JSON; *about* says in a message what was asked for.
@@ -58,7 +61,9 @@ class RunningProxy:
         except urllib.error.HTTPError as error:
             error.close()
             raise _refusal(self.url, error.code, about, self._key_name) from None
-        except (OSError, IncompleteRead):
+        except (OSError, IncompleteRead) as error:
+            if isinstance(getattr(error, "reason", error), TimeoutError):
+                raise _silence(self.url, seconds) from None
             raise RunningProxyError(
                 f"no proxy answers at {self.url}: start it with `sap-ai-proxy`, or say where it is with --url URL"
             ) from None
@@ -118,6 +123,19 @@ def _refusal(url: str, status: int, about: str, key_name: str) -> RunningProxyEr
         case _:
             what = f"cannot say {about} (status {status})"
             return RunningProxyError(f"the proxy at {url} {what}: look into its log", what)
+
+
+def _silence(url: str, seconds: float) -> RunningProxyError:
+    what = f"does not answer within {seconds:g} s"
+    return RunningProxyError(f"the proxy at {url} {what}: look into its log, or say where it is with --url URL", what)
+
+
+def _fits_header(key: str) -> bool:
+    try:
+        key.encode("latin-1")
+        return key.isprintable()
+    except UnicodeEncodeError:
+        return False
 
 
 def _something_else(url: str) -> RunningProxyError:

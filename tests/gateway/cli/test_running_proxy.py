@@ -70,6 +70,22 @@ def test_what_is_wrong_is_said_in_a_line_and_in_few_words(content: bytes, brief:
     assert str(caught.value).count("\n") == 0
 
 
+def test_a_proxy_that_says_nothing_is_not_one_that_is_to_be_started() -> None:
+    with create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(RunningProxyError) as caught:
+            RunningProxy(url, "sk-1").ask("/router/state", dict, "how it is", 0.01)
+
+    assert caught.value.brief == "does not answer within 0.01 s"
+    assert str(caught.value).startswith(f"the proxy at {url} does not answer within 0.01 s: look into its log")
+
+
+@pytest.mark.parametrize("key", ["sk-\u0416", "sk-1\n", "sk\r\nX-A: 1", "\x00"])
+def test_a_key_that_no_header_holds_is_said_before_anything_is_asked(key: str) -> None:
+    with pytest.raises(RunningProxyError, match="the key cannot be sent: it has a line break or a letter"):
+        RunningProxy(f"http://127.0.0.1:{free_port()}", key)
+
+
 @pytest.mark.parametrize("command", [("status",), ("status", "--once"), ("status", "--json"), ("models",)])
 def test_without_a_proxy_a_command_ends_with_one_line_and_1(ask: Ask, command: tuple[str, ...]) -> None:
     told = ask(*command, "--url", f"http://127.0.0.1:{free_port()}")
