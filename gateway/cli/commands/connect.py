@@ -66,7 +66,9 @@ def connect(
 
     starts = context.meta["starts"]
     if tool is None:
-        click.echo(list_tools())
+        from gateway.cli.terminal import aligned, output
+
+        output().print(aligned(list_tools()))
         return
     if (arguments and not starts) or (starts and action):
         raise click.UsageError("Arguments of the tool stand behind --, without --print, --write or --undo.")
