@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.connect.files import COPY, PRIVATE, replace_file, write
+from gateway.cli.connect.files import COPY, apply, read, replace_file
 from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
 from gateway.cli.messages import CommandError
 from gateway.config.mistakes import ServiceKeyError
@@ -21,14 +21,19 @@ _SECRETS: Final = frozenset({TOKENS, "secret_signing_keys", "clientsecret", "key
 
 
 class ConfigDraft:
-    """The config file at *path*, which need not be there yet; nothing is changed before `write`."""
+    """The config file at *path*, which need not be there yet; nothing is changed before `write`.
+
+    A service key in its place is no content of it: `holds_key` says that it is to be moved away first.
+    """
 
     def __init__(self, path: Path, env: Mapping[str, str]) -> None:
         self.path = path
         self._env = env
         self._edits: dict[tuple[str, ...], object] = {}
-        self.is_new = not path.exists()
-        self.content = {} if self.is_new else _content(path)
+        content = _content(path) if path.exists() else None
+        self.holds_key = is_service_key(content)
+        self.is_new = content is None or self.holds_key
+        self.content = {} if content is None or self.holds_key else content
 
     @property
     def subaccounts(self) -> Mapping[str, Mapping[str, Any]]:
@@ -75,15 +80,16 @@ class ConfigDraft:
         path = self.path.resolve()
         try:
             if not self.is_new:
+                before = read(path) or ""
+                after = apply(before, SettingsFile(self.path, Format.JSON, self._edits))
                 copy = path.with_name(path.name + COPY)
-                copy.unlink(missing_ok=True)
-                write([SettingsFile(path, Format.JSON, self._edits)])
-                copy.chmod(PRIVATE)
+                replace_file(copy, before)
+                replace_file(path, after)
                 return [f"wrote {self.path} (as it was: {copy.name})"]
             text = json.dumps(merged({}, self._edits), indent=2, ensure_ascii=False)
             replace_file(path, f"{text}\n")
         except ConnectError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(f"{error}; put that right first, or give another --config FILE") from None
         except OSError as error:
             raise CommandError(f"{self.path} cannot be written: {error.strerror}") from None
         return [f"wrote {self.path}"]
@@ -94,8 +100,6 @@ def _content(path: Path) -> dict[str, Any]:
         content = load_json(path)
     except ServiceKeyError as error:
         raise CommandError(f"{error}; put that right first, or give another --config FILE") from None
-    if is_service_key(content):
-        raise CommandError(f"{path} is a service key, not a config file: give it as FILE, without --config")
     if not isinstance(content, dict):
         raise CommandError(f"{path} is no object of JSON; put that right first, or give another --config FILE")
     return content

@@ -32,21 +32,30 @@ class RunningProxyError(Exception):
         self.brief = brief
 
 
+class KeySource(Enum):
+    """Where a key comes from; what it is called in a message."""
+
+    OPTION = "the key"
+    ENVIRONMENT = f"the key in {KEY_VARIABLE}"
+    CONFIG = "the first key of the configuration"
+    DEMO = "the demo's key"
+
+
 class RunningProxy:
     """The proxy at *url*, which *key* opens; raises `RunningProxyError` for what is no URL, or can be no key.
 
-    *key_name* says in a message which key that is.
+    A message says by *source* which key that is.
     """
 
-    def __init__(self, url: str, key: str, key_name: str = "the key") -> None:
+    def __init__(self, url: str, key: str, source: KeySource = KeySource.OPTION) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self._key = key
-        self._key_name = key_name
+        self._source = source
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
             raise RunningProxyError(f"{self.url!r} is no URL: give one such as http://127.0.0.1:3001 with --url")
         if not _fits_header(key):
             what = "cannot be sent: it has a line break or a letter that no header holds"
-            raise RunningProxyError(f"{key_name} {what}; give another with --key KEY")
+            raise RunningProxyError(f"{source.value} {what}; give another with --key KEY")
 
     def ask(self, path: str, read: Callable[[JSON], _Found], about: str, seconds: float = _PATIENCE) -> _Found:
         """Ask for a *path*, and give what *read* makes of the JSON; *about* says in a message what was asked for.
@@ -60,24 +69,16 @@ class RunningProxy:
                 return read(json.loads(answer.read()))
         except urllib.error.HTTPError as error:
             error.close()
-            raise _refusal(self.url, error.code, about, self._key_name) from None
+            raise _refusal(self.url, error.code, about, self._source) from None
         except (OSError, IncompleteRead) as error:
             if isinstance(getattr(error, "reason", error), TimeoutError):
                 raise _silence(self.url, seconds) from None
             raise RunningProxyError(
-                f"no proxy answers at {self.url}: start it with `sap-ai-proxy`, or say where it is with --url URL"
+                f"no proxy answers at {self.url}: start it with `sap-ai-proxy`, "
+                "or say where it is with --url URL, or with the --config FILE that it serves"
             ) from None
         except (HTTPException, ValueError, LookupError, TypeError, AttributeError):
             raise _something_else(self.url) from None
-
-
-class KeySource(Enum):
-    """Where a key comes from; what it is called in a message."""
-
-    OPTION = "the key"
-    ENVIRONMENT = f"the key in {KEY_VARIABLE}"
-    CONFIG = "the first key of the configuration"
-    DEMO = "the demo's key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Access:
 
     def proxy(self) -> RunningProxy:
         """Give the proxy that is there; raises `RunningProxyError` for what is no URL."""
-        return RunningProxy(self.url, self.key, self.source.value)
+        return RunningProxy(self.url, self.key, self.source)
 
 
 def access(config: Path | None, url: str | None, key: str | None, env: Mapping[str, str] = os.environ) -> Access:
@@ -113,11 +114,13 @@ def running_proxy(config: Path | None, url: str | None, key: str | None) -> Runn
     return access(config, url, key).proxy()
 
 
-def _refusal(url: str, status: int, about: str, key_name: str) -> RunningProxyError:
+def _refusal(url: str, status: int, about: str, source: KeySource) -> RunningProxyError:
     match status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            advice = "give one of its secret_authentication_tokens with --key KEY"
-            return RunningProxyError(f"the proxy at {url} refuses {key_name}: {advice}", "refuses the key")
+            own = "or name its config file with --config FILE"
+            unset = f" and unset {KEY_VARIABLE}" if source is KeySource.ENVIRONMENT else ""
+            advice = f"give one of its secret_authentication_tokens with --key KEY, {own}{unset}"
+            return RunningProxyError(f"the proxy at {url} refuses {source.value}: {advice}", "refuses the key")
         case HTTPStatus.NOT_FOUND:
             return _something_else(url)
         case _:

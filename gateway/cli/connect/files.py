@@ -18,6 +18,8 @@ UNDONE: Final = ".undone-sap-ai-proxy"
 """What the name of a file ends in that had changed since, and was replaced by its copy."""
 PRIVATE: Final = 0o600
 """The mode of what its owner alone may read."""
+_BYTE_ORDER_MARK: Final = "\ufeff"
+_BY_HAND: Final = "mend it, or set by hand what --print says"
 _PLAIN: Final = re.compile(r"[\w.:/@+-]*")
 
 
@@ -28,8 +30,8 @@ def write(files: Sequence[SettingsFile]) -> list[str]:
     """
     said: list[str] = []
     try:
-        edited = [(path, _read(path), file) for file in files for path in [file.path.resolve()]]
-        written = [(path, before, apply(before or "", file)) for path, before, file in edited]
+        edited = [(path, read(path), file) for file in files for path in [file.path.resolve()]]
+        written = [(path, before, _applied(before or "", file)) for path, before, file in edited]
         for path, before, after in written:
             if before == after:
                 said.append(f"{path} says so already")
@@ -74,8 +76,20 @@ def undo(paths: Sequence[Path]) -> list[str]:
     return said
 
 
+def _applied(text: str, file: SettingsFile) -> str:
+    try:
+        return apply(text, file)
+    except ConnectError as error:
+        raise ConnectError(f"{error}; {_BY_HAND}") from None
+
+
 def apply(text: str, file: SettingsFile) -> str:
-    """Give the text with the edits of *file* made and everything else kept; raise `ConnectError` if that cannot be."""
+    """Give the text with the edits of *file* made and everything else kept, a byte order mark too.
+
+    Raises `ConnectError` if that cannot be.
+    """
+    mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
+    text = text.removeprefix(mark)
     try:
         match file.format:
             case Format.JSON:
@@ -87,19 +101,14 @@ def apply(text: str, file: SettingsFile) -> str:
                 after = toml_text.edit(text, file.edits)
                 is_kept = _is_toml_of(after, wanted)
             case Format.ENV:
-                return _edit_env(text, file.edits)
+                return mark + _edit_env(text, file.edits)
     except (ValueError, RecursionError) as error:
-        raise ConnectError(
-            f"{file.path} is not written: it cannot be read as {file.format.value} ({error}); "
-            "mend it, or set by hand what --print says"
-        ) from None
+        raise ConnectError(f"{file.path} is not written: it cannot be read as {file.format.value} ({error})") from None
     except ConnectError as error:
-        raise ConnectError(f"{file.path} is not written: {error}; set by hand what --print says") from None
+        raise ConnectError(f"{file.path} is not written: {error}") from None
     if not is_kept:
-        raise ConnectError(
-            f"{file.path} is not written: what is in it could not be kept; set by hand what --print says"
-        )
-    return after
+        raise ConnectError(f"{file.path} is not written: what is in it could not be kept")
+    return mark + after
 
 
 def _is_toml_of(text: str, wanted: JSON) -> bool:
@@ -128,8 +137,8 @@ def _quoted(value: str) -> str:
     return value if _PLAIN.fullmatch(value) else f"{mark}{value}{mark}"
 
 
-def _read(path: Path) -> str | None:
-    """Read a file as it stands; `None` if there is none."""
+def read(path: Path) -> str | None:
+    """Read a file as it stands; `None` if there is none. Raises `ConnectError` and `OSError`."""
     try:
         return path.read_bytes().decode()
     except FileNotFoundError:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli import check as checking
-from gateway.cli.ai_core import Advise, AiCore, ResourceGroup, adviser, named
+from gateway.cli.ai_core import AiCore, ResourceGroup, named
+from gateway.cli.check.advice import Adviser
 from gateway.cli.config_draft import TOKENS, ConfigDraft
 from gateway.cli.configuration import DEFAULT_CONFIG, load_settings, reachable_url
 from gateway.cli.init import subaccount
@@ -27,12 +28,12 @@ from gateway.upstream.catalogue import CatalogueModel
 from gateway.upstream.discovery import ORCHESTRATION
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.provisioning import Deployable
-from gateway.upstream.unreachable import Unreachable
 
 NOTHING: Final = "none"
 """What is deployed where nothing is to be."""
 _OPTIONS: Final = {"upstream.proxy": "--proxy", "upstream.ca_bundle": "--ca-bundle"}
 """The options that say what is a setting elsewhere."""
+_ANOTHER_KEY: Final = "create another one in the BTP cockpit, at the instance of SAP AI Core"
 _COSTS: Final = "SAP bills what is asked of it, and some models for as long as they run. Create it?"
 
 
@@ -114,6 +115,9 @@ class Init:
         env, said = self._around.env, self._options.service_key
         if said is not None:
             return self._read(said)
+        if self._draft.holds_key:
+            self._good(f"{self._draft.path} is a service key, and taken as the one that is meant")
+            return read_key_file(self._draft.path, env)
         found = self._found()
         if found is not None and self._is_meant(found):
             self._good(f"the service key is taken from {found.source}")
@@ -270,7 +274,9 @@ class Init:
         """Show what would be written and made."""
         for each in wanted:
             self._say(Mark.NOTE, f"would create a deployment of {each.name}")
-        if file is not None and file.text:
+        if file is not None and file.moved_from:
+            self._say(Mark.NOTE, f"would move {file.moved_from}, which is the service key, to {file.path}")
+        elif file is not None and file.text:
             self._say(Mark.NOTE, f"would write {file.path} (the service key)")
         self._say(Mark.NOTE, f"would write {self._draft.path}:")
         self._out.print(self._draft.masked(), soft_wrap=True)
@@ -344,22 +350,16 @@ class Init:
         return report.exit_code
 
     def _client(self, settings: Settings | None) -> ManagementClient:
-        proxy = Secret(self._options.proxy) if self._options.proxy else settings.proxy if settings else None
         bundle = self._options.ca_bundle or (settings.ca_bundle if settings else None)
-        return ManagementClient(proxy=proxy, ca_bundle=bundle)
+        return ManagementClient(proxy=self._proxy(settings), ca_bundle=bundle)
 
-    def _adviser(self, settings: Settings | None) -> Advise:
+    def _adviser(self, settings: Settings | None) -> Adviser:
         """Give the advice that names the options by which settings are said here."""
-        proxied = bool(self._options.proxy or (settings and settings.proxy))
-        advise = adviser(self._around.env, proxied=proxied)
+        proxy = self._proxy(settings)
+        return Adviser.in_network(self._around.env, proxy, new_key=_ANOTHER_KEY, options=_OPTIONS)
 
-        def with_options(why: Unreachable, place: str) -> str:
-            text = advise(why, place)
-            for setting, option in _OPTIONS.items():
-                text = text.replace(setting, f"{setting} ({option})")
-            return text
-
-        return with_options
+    def _proxy(self, settings: Settings | None) -> Secret | None:
+        return Secret(self._options.proxy) if self._options.proxy else settings.proxy if settings else None
 
     def _command(self, rest: str) -> str:
         """Write a command about the config file, as it is typed."""

@@ -3,7 +3,7 @@
 import json
 import stat
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
 from gateway.cli.connect.files import PRIVATE, replace_file
 from gateway.cli.init.service_key import GivenKey
 from gateway.cli.messages import CommandError
-from gateway.config.service_keys import ServiceKey
+from gateway.config.service_keys import is_same_tenant
 from gateway.config.subaccounts import SubAccount
 
 _MOST: Final = 1000
@@ -27,10 +27,16 @@ class KeyFile:
     """What is written to it; nothing if it holds the key already."""
     replaces: bool = False
     """Whether another key of the same subaccount is there."""
+    moved_from: Path | None = None
+    """Where the key lies instead, in the place of the config file."""
 
     def write(self) -> str:
         """Write it for its owner alone, or keep others out of it; say what was done, nothing if nothing was."""
         try:
+            if self.moved_from:
+                self.moved_from.replace(self.path)
+                self.path.chmod(PRIVATE)
+                return f"moved {self.moved_from}, which is the service key, to {self.path} (only you can read it)"
             if self.text:
                 replace_file(self.path, self.text)
                 return f"wrote {self.path} (the service key; only you can read it)"
@@ -60,7 +66,9 @@ def entries(
     """
     taken, made = set(known), []
     for group in groups:
-        same = [each.name for each in known.values() if each.resource_group == group and is_same(each.key, given.key)]
+        same = [
+            each.name for each in known.values() if each.resource_group == group and is_same_tenant(each.key, given.key)
+        ]
         if same and name in (None, *same):
             made.append(Entry(name or same[0], group, is_new=False))
             continue
@@ -74,25 +82,29 @@ def entries(
     return tuple(made)
 
 
-def is_same(one: ServiceKey, other: ServiceKey) -> bool:
-    """Tell whether two service keys open the same tenant."""
-    same_tenant = bool(one.tenant) and one.tenant == other.tenant
-    return one.api_url == other.api_url and (same_tenant or one.token_url == other.token_url)
-
-
 def key_file(given: GivenKey, draft: ConfigDraft, name: str, known: Mapping[str, SubAccount]) -> KeyFile | None:
     """Say which file the key lies in, relative to the config file's folder; None if the environment has it."""
     folder = draft.path.parent
     if not given.text:
         return None
+    if draft.holds_key:
+        if not _same_json(_text(draft.path), given.text):
+            what = "is another service key, not a config file: move it away, or give another --config FILE"
+            raise CommandError(f"{draft.path} {what}")
+        return replace(_free_file(given, folder, name), text="", moved_from=draft.path)
     if given.file is not None and given.file.resolve().parent == folder.resolve():
         return KeyFile(folder / given.file.name)
     if given.file is not None and given.names_files:
         return KeyFile(given.file.resolve())
     for other, account in known.items():
-        if is_same(account.key, given.key) and (path := _named(draft.subaccounts.get(other, {}), folder)):
+        if is_same_tenant(account.key, given.key) and (path := _named(draft.subaccounts.get(other, {}), folder)):
             held = _text(path)
             return KeyFile(path) if _same_json(held, given.text) else KeyFile(path, given.text, replaces=bool(held))
+    return _free_file(given, folder, name)
+
+
+def _free_file(given: GivenKey, folder: Path, name: str) -> KeyFile:
+    """Find a file for the key that holds nothing else."""
     for number in range(1, _MOST):
         path = folder / f"{name}_key{'' if number == 1 else f'_{number}'}.json"
         held = _text(path)

@@ -56,8 +56,8 @@ def answer(status: str, body: bytes = b"{}", length: int | None = None) -> bytes
         (answer("200 OK", b"[1]"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
         (answer("404 Not Found"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
         (answer("200 OK", b'{"version": ', 100), "not reachable", "start it with `sap-ai-proxy`"),
-        (b"", "not reachable", "start it with `sap-ai-proxy`"),
-        (answer("401 Unauthorized"), "refuses the key", "give one of its secret_authentication_tokens with --key KEY"),
+        (b"", "not reachable", "or with the --config FILE that it serves"),
+        (answer("401 Unauthorized"), "refuses the key", "with --key KEY, or name its config file with --config FILE"),
         (answer("503 Unavailable"), "cannot say how it is (status 503)", "look into its log"),
     ],
 )
@@ -137,6 +137,7 @@ def test_a_refusal_says_where_the_key_came_from(
         said = ask(*command, "--url", url, *option).stderr
 
     assert f"the proxy at {url} refuses {key_name}: give one of its secret_authentication_tokens with" in said
+    assert ("unset PROXY_KEY" in said) is (key_name == "the key in PROXY_KEY")
 
 
 @pytest.mark.parametrize(
