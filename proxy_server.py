@@ -26,7 +26,7 @@ from gateway.config.settings import Settings
 from gateway.gateway import Gateway
 from gateway.http.auth import headers_in, keys_in
 from gateway.http.bodies import decoded, read_body
-from gateway.http.cors import cors_headers, is_local_origin, is_own_page
+from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own_page
 from gateway.http.doubled_prefix import with_one_prefix
 from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
 from gateway.requests.exchange import DEFECT, Exchange
@@ -54,6 +54,10 @@ _FINAL = frozenset({400, 401, 403, 404})
 _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
+_NO_NAMES = (
+    "Without a key, this proxy is called by its IP address or as localhost: any page may have a name that leads here. "
+    "Configure secret_authentication_tokens, or allow_unauthenticated."
+)
 _SERVICE = {"service": "sap-ai-core-llm-proxy", "version": VERSION}
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
 """Where servers put the connection to the client."""
@@ -120,7 +124,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     if settings.is_demo:
         app.after_request(_mark_as_demo)
     web_files = load_files(key_is_needed=not gateway.auth.is_open, demo_key=DEMO_KEY if settings.is_demo else "")
-    _admit(app, gateway, web_files)
+    _admit(app, gateway, web_files, settings)
     _add_page(app, gateway, web_files)
     _add_conversations(app, gateway)
     _add_compaction(app, gateway)
@@ -160,9 +164,10 @@ def _mark_as_demo(response: Response) -> Response:
     return response
 
 
-def _admit(app: Flask, gateway: Gateway, web_files: Collection[str]) -> None:
+def _admit(app: Flask, gateway: Gateway, web_files: Collection[str], settings: Settings) -> None:
     """Let only known callers in, and answer what browsers ask first: the page itself, too, which knows nothing."""
     open_paths = _OPEN_PATHS | {f"/web/{name}" for name in web_files}
+    is_for_known_hosts = gateway.auth.is_open and not settings.allow_unauthenticated
 
     @app.before_request
     def admit() -> None:
@@ -172,6 +177,8 @@ def _admit(app: Flask, gateway: Gateway, web_files: Collection[str]) -> None:
         if gateway.auth.is_open and not (is_local_origin(origin) or is_own_page(origin, host)):
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Without a key, pages of other sites may not call."))
         path = environ["PATH_INFO"]
+        if is_for_known_hosts and path not in _OPEN_PATHS and not is_own_host(host, settings.host_name):
+            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_NAMES))
         if path in open_paths or environ["REQUEST_METHOD"] == "OPTIONS" or (path == "/" and _prefers_html()):
             return
         caller = gateway.auth.admit(keys_in(g.headers, request.args if environ.get("QUERY_STRING") else {}))

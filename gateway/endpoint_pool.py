@@ -128,6 +128,9 @@ class EndpointPool:
                     account, is_asked = steps.pop(done)
                     if not is_asked:
                         steps[lookers.submit(self._orchestration.ask, account)] = account, True
+                    if (error := done.exception()) is not None:
+                        # Whatever failed, this subaccount keeps what it had, and the others are served.
+                        _log.error("looking up the deployments of %s failed", account.name, exc_info=error)
                     self._serve(account, is_asked)
                 if all(is_asked for _, is_asked in steps.values()):
                     self._is_listed.set()
@@ -163,9 +166,6 @@ class EndpointPool:
             listed = listing(account, self._get)
         except FaultError as error:
             _log.warning("cannot list the deployments of %s: %s", account.name, error.fault.explained)
-            return
-        except Exception:  # noqa: BLE001 - whatever failed, the other subaccounts are served
-            _log.exception("looking up the deployments of %s failed", account.name)
             return
         self._versions[account.name] = versions_of(listed) or self._versions[account.name]
         before = self._found.get(account.name, {})

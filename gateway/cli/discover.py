@@ -6,16 +6,20 @@ from itertools import groupby
 from typing import Any, Final
 
 from dialects.core.conversation import JSON
-from gateway.cli.ai_core import AiCore, ResourceGroup, adviser, named
+from gateway.cli.ai_core import AiCore, ResourceGroup, named
+from gateway.cli.check.advice import Adviser
+from gateway.cli.check.served import Served
 from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
-from gateway.cli.init.subaccount import free_name, is_same
+from gateway.cli.init.subaccount import free_name
 from gateway.cli.messages import CommandError
-from gateway.cli.route import looked_up
 from gateway.cli.terminal import Cell, Mark, output, styled, table
-from gateway.config.settings import Settings, pools
+from gateway.config.service_keys import is_same_tenant
+from gateway.config.settings import Settings
 from gateway.config.subaccounts import SubAccount
+from gateway.served_models import ModelSources, day
 from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed
 from gateway.upstream.management import ManagementClient
+from gateway.upstream.tokens import TokenSource
 
 _IDS: Final = "deployment_ids"
 _UNCONFIGURED: Final = "its resource group is not in the config file"
@@ -62,25 +66,42 @@ class Inventory:
 def take_inventory(settings: Settings, client: ManagementClient, env: Mapping[str, str]) -> Inventory:
     """Look into every resource group that the service keys of *settings* may see."""
     found = Inventory()
-    advise = adviser(env, proxied=settings.proxy is not None)
-    tenants = _tenants(settings.subaccounts.values())
-    groups = [
-        (tenant, group)
-        for tenant in tenants
-        for group in _groups(AiCore(tenant[0].key, client, advise), tenant, found.failures)
-    ]
-    served = {
-        (endpoint.subaccount, endpoint.deployment)
-        for pool in pools(looked_up(settings, client).settings).values()
-        for endpoint in pool
-    }
-    for tenant, group in groups:
-        account = next((each for each in tenant if each.resource_group == group.name), None)
-        for each in group.deployments:
-            is_served = account is not None and (account.name, each.id) in served
-            why = "" if is_served else _why_not(account, group, each, settings)
-            found.deployments.append(Discovered((account or tenant[0]).name, group.name, each, is_served, why))
+    adviser = Adviser.in_network(env, settings.proxy)
+    tokens: dict[str, TokenSource] = {}
+    looks: list[_Look] = []
+    for tenant in _tenants(settings.subaccounts.values()):
+        ai_core = AiCore(tenant[0].key, client, adviser)
+        tokens |= {each.name: ai_core.tokens for each in tenant}
+        for group in _groups(ai_core, tenant, found.failures):
+            accounts = [each for each in tenant if each.resource_group == group.name]
+            looks.append(_Look(tenant[0], accounts, group))
+    seen = {each.name: look.group.deployments for look in looks for each in look.accounts}
+    served = Served(settings, seen, ModelSources(settings, client, tokens, day).orchestrated.asked)
+    for look in looks:
+        found.deployments.extend(_in_group(look, served, settings))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A resource group that could be looked into, and the subaccounts of the config file that are for it."""
+
+    by: SubAccount
+    """The one whose key sees it."""
+    accounts: Sequence[SubAccount]
+    group: ResourceGroup
+
+
+def _in_group(look: _Look, served: Served, settings: Settings) -> list[Discovered]:
+    """Say of each deployment of a resource group which subaccount serves it; subaccounts in their order."""
+    order = {each.name: place for place, each in enumerate(look.accounts)}
+    found = []
+    for each in look.group.deployments:
+        server = served.server_of(look.accounts[0], each.id) if look.accounts else None
+        account = server or next((one for one in look.accounts if one.discovery), next(iter(look.accounts), None))
+        why = _why_not(account, look.group, each, settings) if server is None else ""
+        found.append(Discovered((account or look.by).name, look.group.name, each, server is not None, why))
+    return sorted(found, key=lambda each: order.get(each.subaccount, len(order)))
 
 
 def _groups(ai_core: AiCore, tenant: Sequence[SubAccount], failures: list[str]) -> tuple[ResourceGroup, ...]:
@@ -94,7 +115,7 @@ def _groups(ai_core: AiCore, tenant: Sequence[SubAccount], failures: list[str]) 
         return ()
     groups = ai_core.look_into([*dict.fromkeys([*(each.resource_group for each in tenant), *listed])])
     failures.extend(f"{names}: {each.failure}" for each in groups if each.failure)
-    return groups
+    return tuple(each for each in groups if not each.failure)
 
 
 def add_to(draft: ConfigDraft, found: Sequence[Discovered]) -> Iterator[str]:
@@ -155,7 +176,7 @@ def _tenants(accounts: Iterable[SubAccount]) -> list[list[SubAccount]]:
     """Put the subaccounts together whose keys open the same tenant."""
     tenants: list[list[SubAccount]] = []
     for account in accounts:
-        same = next((each for each in tenants if is_same(each[0].key, account.key)), None)
+        same = next((each for each in tenants if is_same_tenant(each[0].key, account.key)), None)
         if same is None:
             tenants.append([account])
         else:

@@ -127,7 +127,9 @@ def _servants(model: ServedModel) -> Cell:
         return styled("another name", "dim")
     parts: list[Cell] = []
     for each in model.served_by:
-        text = f"{each.subaccount} x{each.deployments}" + (" orchestration" if each.orchestration else "")
+        own = each.deployments - each.orchestration
+        counted = [f"x{own}"] * bool(own) + [f"x{each.orchestration} orchestration"] * bool(each.orchestration)
+        text = f"{each.subaccount} {' + '.join(counted)}"
         missing = each.deployments - each.available
         parts.append(joined([text, styled(f"({missing} unavailable)", "red")], " ") if missing else text)
     return joined(parts, ", ")

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 
 import click
 
-from gateway.cli.messages import fail
+from gateway.cli.keyboard import is_terminal
+from gateway.cli.messages import fail, one_line
 
 _T = TypeVar("_T")
 _LONGEST: Final = 256 * 1024
@@ -23,7 +24,7 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
 
 def is_interactive() -> bool:
     """Tell whether somebody can be asked."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    return is_terminal(sys.stdin) and is_terminal(sys.stdout)
 
 
 class Questions:
@@ -45,13 +46,12 @@ class Questions:
             return read(default)
         if not self.can_ask:
             fail(f"There is no terminal to ask at for {missing}.")
+        shown = one_line(f"{question} [{default}]" if default else question)
         while True:
             try:
-                return read(
-                    _answer(lambda: click.prompt(question, default=default, show_default=bool(default))).strip()
-                )
+                return read(_answer(lambda: click.prompt(shown, default=default, show_default=False)).strip())
             except ValueError as error:
-                click.echo(f"  {error}")
+                click.echo(f"  {one_line(str(error))}")
 
     def confirm(self, question: str, option: str, *, default: bool) -> bool:
         """Ask for yes or no."""
@@ -59,7 +59,7 @@ class Questions:
             return True
         if not self.can_ask:
             fail(f"There is no terminal to ask at: {question} Say it with {option}.")
-        return _answer(lambda: click.confirm(question, default=default))
+        return _answer(lambda: click.confirm(one_line(question), default=default))
 
     def pasted(self, question: str, text: str, is_whole: Callable[[str], bool]) -> str:
         """Read on behind *text* until all is whole, or up to a blank line; a terminal does not show it."""

@@ -52,7 +52,8 @@ class RunningProxy:
             raise _refusal(self.url, error.code, about) from None
         except (OSError, IncompleteRead):
             raise RunningProxyError(
-                f"no proxy answers at {self.url}: start it with `sap-ai-proxy`, or say where it is with --url URL"
+                f"no proxy answers at {self.url}: start it with `sap-ai-proxy`, "
+                "or say where it is with --url URL, or with the --config FILE that it serves"
             ) from None
         except (HTTPException, ValueError, LookupError, TypeError, AttributeError):
             raise _something_else(self.url) from None
@@ -71,7 +72,9 @@ def _refusal(url: str, status: int, about: str) -> RunningProxyError:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             what = "refuses the key"
             return RunningProxyError(
-                f"the proxy at {url} {what}: give one of its secret_authentication_tokens with --key KEY", what
+                f"the proxy at {url} {what}: give one of its secret_authentication_tokens with --key KEY, "
+                "or name its config file with --config FILE",
+                what,
             )
         case HTTPStatus.NOT_FOUND:
             return _something_else(url)

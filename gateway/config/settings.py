@@ -61,6 +61,8 @@ class Settings:
     signing_keys: tuple[Secret, ...] = ()
     """What response ids and seals are signed with, the current key first; without any it is derived."""
     host: str = _LOOPBACK
+    host_name: str = ""
+    """The host as it was configured, or given on the command line, whatever address is listened on."""
     port: int = _PORT
     server: ServerOptions = field(default_factory=ServerOptions)
     policy: Policy = field(default_factory=Policy)
@@ -84,7 +86,7 @@ class Settings:
     def overridden(self, workers: int | None = None, **given: Any) -> "Settings":
         """Give the settings with what was *given* on the command line instead."""
         server = self.server if workers is None else self.server.model_copy(update={"workers": workers})
-        return replace(self, server=server, **given)
+        return replace(self, server=server, **{"host_name": given.get("host", self.host_name), **given})
 
     def extend(self, router: RequestRouter) -> None:
         """Let the user's own modules add to *router*, those that have something to add."""
@@ -201,6 +203,7 @@ class _Loader:
             tokens=tokens,
             signing_keys=tuple(map(Secret, config.secret_signing_keys)),
             host=self._address(config, tokens),
+            host_name=self._host(config),
             port=self._port(config),
             server=self._server(config.server),
             policy=self._policy(config.routing),

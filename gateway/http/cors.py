@@ -1,7 +1,8 @@
 """What pages in browsers may do: with a key, all of them everything; without one, those of this machine only.
 
 A browser posts to any address for any page, and only keeps the answer from it:
-where no key is asked for, a foreign page could spend the quota unseen.
+where no key is asked for, a foreign page could spend the quota unseen. One whose own name is made to lead here is asked
+for nothing: its browser takes the proxy for the page's own server, and names it so in `Host`.
 """
 
 from ipaddress import ip_address
@@ -32,6 +33,25 @@ def is_own_page(origin: str, host: str) -> bool:
     except ValueError:
         return False
     return urlsplit(origin).netloc == host
+
+
+def is_own_host(host: str, configured: str) -> bool:
+    """Whether *host*, as a request names whom it is sent to, is no name that a foreign page can have.
+
+    It is an IP address, this machine's own name for itself, the *configured* name of the host, or not said, which no
+    browser does.
+    """
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return False
+    if name in {"localhost", configured.lower()} or not host:
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def cors_headers(origin: str, asked: str, methods: str, *, keyless: bool) -> dict[str, str]:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from dialects.framing.json_text import dumps
 from gateway.http.auth import Auth, keys_in
+from gateway.http.cors import is_own_host
 from gateway.observability import shared_metrics
 from gateway.requests.lifetime import Clock
 from gateway.server.status_board import StatusBoard
@@ -46,11 +47,16 @@ class Answer:
 
 
 class Operations:
-    """What operators can ask for, by path; *auth* says who may read more than whether the proxy is well."""
+    """What operators can ask for, by path; *auth* says who may read more than whether the proxy is well.
 
-    def __init__(self, board: StatusBoard, auth: Auth) -> None:
+    Where that is everybody, they ask by an IP address, as localhost, or by *host_name*: a page in a browser may have
+    any other name lead here.
+    """
+
+    def __init__(self, board: StatusBoard, auth: Auth, host_name: str) -> None:
         self._board = board
         self.auth = auth
+        self._host_name = host_name
 
     def answer(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
         """Answer one request."""
@@ -65,8 +71,11 @@ class Operations:
             return Answer.refusal(404, f"There are {', '.join(found)}.")
         if method not in {"GET", "HEAD"}:
             return Answer.refusal(405, "Only GET is offered here.")
+        is_open = url.path in _OPEN_PATHS
+        if self.auth.is_open and not (is_open or is_own_host(headers.get("host", ""), self._host_name)):
+            return Answer.refusal(401, "Ask by an IP address, as localhost, or by the name in server.admin_host.")
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        if url.path not in _OPEN_PATHS and self.auth.admit(keys_in(headers, query)) is None:
+        if not is_open and self.auth.admit(keys_in(headers, query)) is None:
             return Answer.refusal(401, "Incorrect API key provided.")
         return found[url.path]()
 

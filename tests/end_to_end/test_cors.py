@@ -1,5 +1,6 @@
 """Pages in browsers: with a key from anywhere, without one from this machine only."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,62 @@ def test_where_no_key_is_asked_for_the_proxys_own_page_may_call_by_an_ip_address
         told = proxy.ask("POST", "/v1/chat/completions", ASK, Host=host, Origin=origin)
 
     assert told.status == status
+
+
+NAMED = {"Authorization": "", "Host": "evil.example:18998"}
+
+
+@pytest.fixture(scope="module")
+def keyless(shared_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("keyless")
+    with running_proxy(shared_cloud, folder, secret_authentication_tokens=[], host="Box.example") as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/router/state"), ("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/"), ("GET", "/web/page.js"),
+        ("POST", "/v1/chat/completions"), ("OPTIONS", "/v1/models"), ("DELETE", "/v1/responses/resp_1"),
+    ],
+)  # fmt: skip
+def test_without_a_key_nothing_is_told_to_a_page_whose_name_leads_here(keyless: Proxy, method: str, path: str) -> None:
+    """Such a page is asked for no `Origin` when it reads: its browser takes the proxy for its own server."""
+    told = keyless.ask(method, path, ASK if method == "POST" else None, **NAMED)
+
+    assert told.status == 401
+    assert b"allow_unauthenticated" in told.body
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5:3001", "[::1]:3001", "127.0.0.1", "LOCALHOST:3001", "box.example:3001"])
+def test_without_a_key_the_proxy_is_called_by_an_address_as_localhost_or_as_configured(
+    keyless: Proxy, host: str
+) -> None:
+    told = [keyless.ask("GET", "/router/state", Host=host), keyless.ask("POST", "/v1/chat/completions", ASK, Host=host)]
+
+    assert [each.status for each in told] == [200, 200]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1.evil.example", "127.0.0.1@evil.example", "localhost.evil.example", "[bad"])
+def test_a_name_that_looks_like_this_machine_is_none(keyless: Proxy, host: str) -> None:
+    assert keyless.ask("GET", "/v1/models", Host=host).status == 401
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_whoever_asks_only_whether_the_proxy_is_well_may_call_it_anything(keyless: Proxy, path: str) -> None:
+    assert keyless.ask("GET", path, **NAMED).status == 200
+
+
+def test_where_everybody_may_call_programs_call_by_any_name_and_foreign_pages_still_may_not(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    named = {"Host": "proxy:3001"}
+    with running_proxy(cloud, tmp_path, secret_authentication_tokens=[], allow_unauthenticated=True) as proxy:
+        read, asked = proxy.ask("GET", "/v1/models", **named), proxy.ask("POST", "/v1/chat/completions", ASK, **named)
+        foreign = proxy.ask("POST", "/v1/chat/completions", ASK, Origin=PAGE, **named)
+
+    assert (read.status, asked.status, foreign.status) == (200, 200, 401)
+
+
+def test_with_a_key_the_proxy_is_called_by_any_name(proxy: Proxy) -> None:
+    assert proxy.ask("GET", "/v1/models", Host="proxy.example").status == 200

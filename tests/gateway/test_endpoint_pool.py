@@ -293,7 +293,7 @@ def test_a_stop_that_comes_while_it_starts_is_not_lost() -> None:
 def test_a_configured_deployment_that_does_not_run_is_taken_out_of_the_choice() -> None:
     """Also where nothing is looked up: what is listed as running is asked for all the same."""
     listing = Listing(eu={"d2": "gpt"})
-    policy = replace(QUIET, discovery_interval=0.01)
+    policy = replace(QUIET, discovery_interval=60)
     fleet, balancer, _ = fleet_of(listing, account("eu", discovery=False, gpt=["d1", "d2"]), policy=policy)
     fleet.start()
     fleet._checker.check_once()
@@ -341,6 +341,29 @@ def test_a_defect_in_one_round_is_logged_and_does_not_end_the_rounds(caplog: pyt
     assert until(lambda: served(balancer) == {"gpt": ["d1"]})
     fleet.stop()
     assert "looking up the deployments of eu failed" in caplog.text
+
+
+@pytest.mark.parametrize("step", ["merge_listing", "versions_of", "catalogue"])
+def test_a_defect_in_what_is_made_of_a_list_is_logged_and_the_rest_is_served(
+    step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> Any:
+        raise ZeroDivisionError
+
+    asks = {"ask": fails} if step == "catalogue" else {}
+    listing = Listing(eu={"d1": "gpt"})
+    fleet, balancer, _ = fleet_of(listing, account("eu", discovery=True), orchestration=Orchestration(**asks))
+    fleet.refresh()
+    listing.listed["eu"] = {"d2": "gpt"}
+    if step != "catalogue":
+        monkeypatch.setattr(f"gateway.endpoint_pool.{step}", fails)
+    caplog.clear()
+    fleet.refresh()
+
+    assert [(each.levelname, each.getMessage(), each.exc_info[0]) for each in caplog.records if each.exc_info] == [
+        ("ERROR", "looking up the deployments of eu failed", ZeroDivisionError)
+    ]
+    assert served(balancer) == {"gpt": ["d2" if step == "catalogue" else "d1"]}
 
 
 class Hurried(threading.Event):

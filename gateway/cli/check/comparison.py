@@ -159,7 +159,7 @@ class Comparison:
                 self._findings.append(remark("elsewhere", account.name, what, fix, **_about([(name, each.id)])))
             elif endpoints:
                 self._add_tried(name, each, endpoints, "the resource group")
-            else:
+            elif self._served.server_of(account, each.id) is None:
                 unserved.append((name, each.id))
         if unserved:
             fix = "" if account.discovery else "set discovery to true, or list them, if they are to be served"

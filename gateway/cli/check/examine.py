@@ -8,12 +8,11 @@ from functools import partial
 from typing import Final
 
 from dialects.core.faults import Fault, FaultError
-from gateway.cli.check.advice import NEW_KEY, Adviser
+from gateway.cli.check.advice import API_URL, NEW_KEY, Adviser, token_place
 from gateway.cli.check.comparison import Comparison, Trial
 from gateway.cli.check.report import FILE, Finding, Report, SubaccountRow, in_order, remark, wrong
 from gateway.cli.check.served import Served
 from gateway.config.model_overrides import unguarded, unmatched
-from gateway.config.service_keys import Secret
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import SubAccount
 from gateway.served_models import Ending
@@ -107,8 +106,7 @@ def _look(ask: Questions, account: SubAccount) -> _Look:
     try:
         ask.get_in(account)
     except FaultError as error:
-        by_secret = isinstance(account.key.proof, Secret)
-        advice = adviser.token(error.fault, f"{'url' if by_secret else 'certurl'} in the service key")
+        advice = adviser.token(error.fault, token_place(account.key.proof))
         return _Look((*before, wrong(advice.code, name, f"no access token: {advice.what}", advice.fix)))
     try:
         listed = ask.list_deployments(account)
@@ -116,7 +114,7 @@ def _look(ask: Questions, account: SubAccount) -> _Look:
         reached = not isinstance(error.fault.cause, Unreachable)
         if reached and (unknown := _unknown_group(account, _groups(ask, account))):
             return _Look((*before, unknown))
-        advice = adviser.listing(error.fault, "serviceurls.AI_API_URL in the service key")
+        advice = adviser.listing(error.fault, API_URL)
         return _Look((*before, wrong(advice.code, name, advice.what, advice.fix)))
     groups = () if listed else _groups(ask, account)
     if unknown := _unknown_group(account, groups):

@@ -15,14 +15,12 @@ from gateway.cli.check.examine import Examined, Questions, examine
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import SubAccount
 from gateway.served_models import Ending, ModelSources
-from gateway.upstream.certificates import of_der
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.discovery import listing
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.provisioning import resource_groups
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
-from gateway.upstream.unreachable import Unreachable, certificate_at, host_of
 from routing.endpoint import Endpoint
 from routing.protocols import ProtocolHandler
 
@@ -57,7 +55,7 @@ def look(
             list_deployments=lambda account: listing(account, sources.get),
             resource_groups=lambda account: resource_groups(account, sources.get),
             ask_nothing=partial(_ask_nothing, core),
-            adviser=Adviser(env, proxied=settings.proxy is not None, issuer=partial(_issuer, settings)),
+            adviser=Adviser.in_network(env, settings.proxy),
             now=moment,
             orchestrated=sources.orchestrated.asked,
             is_guess=sources.orchestrated.is_guess,
@@ -76,10 +74,3 @@ def _ask_nothing(core: AICoreClient, endpoint: Endpoint, protocol: ProtocolHandl
     except orjson.JSONDecodeError:
         is_json = False
     return None if is_json else _NO_ANSWER_OF_A_MODEL
-
-
-def _issuer(settings: Settings, why: Unreachable) -> str:
-    """Name who signed the certificate of a server that is not trusted; empty where that cannot be found out."""
-    proxy = host_of(settings.proxy.reveal()) if settings.proxy is not None else ""
-    certificate = of_der(certificate_at(why.host, proxy))
-    return certificate.issuer if certificate is not None else ""

@@ -66,7 +66,11 @@ def init(context: click.Context, /, file: str | None, config: Path | None, *, ye
     path = config or context.obj or DEFAULT_CONFIG
     options = Options(path, **given)
     around = Surroundings(
-        os.environ, home_folder(), sys.stdin.read, lambda: f"sk-{secrets.token_urlsafe(32)}", time.sleep
+        os.environ,
+        home_folder(),
+        lambda: sys.stdin.read() if sys.stdin else "",
+        lambda: f"sk-{secrets.token_urlsafe(32)}",
+        time.sleep,
     )
     done = ""
     try:

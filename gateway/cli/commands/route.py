@@ -29,7 +29,10 @@ from gateway.cli.commands.options import complete_models, config_option, json_op
 @json_option
 @click.pass_context
 def route(context: click.Context, /, model: str, config: Path | None, client: str, times: int, as_json: bool) -> None:
-    """Say where requests for MODEL would go, and why. No model is asked."""
+    """Say where requests for MODEL would go, and why. No model is asked, and no running proxy.
+
+    It is what a proxy would choose that has just started: for circuits and cooldowns of the one that runs, see status.
+    """
     from dataclasses import asdict
 
     from gateway.cli.configuration import load_settings, required_file

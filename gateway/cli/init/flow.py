@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli import check as checking
-from gateway.cli.ai_core import Advise, AiCore, ResourceGroup, adviser, named
+from gateway.cli.ai_core import AiCore, ResourceGroup, named
+from gateway.cli.check.advice import Adviser
 from gateway.cli.config_draft import TOKENS, ConfigDraft
 from gateway.cli.configuration import DEFAULT_CONFIG, load_settings, reachable_url
 from gateway.cli.init import subaccount
@@ -26,7 +27,6 @@ from gateway.upstream.catalogue import CatalogueModel
 from gateway.upstream.discovery import ORCHESTRATION
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.provisioning import Deployable
-from gateway.upstream.unreachable import Unreachable
 
 NOTHING: Final = "none"
 """What is deployed where nothing is to be."""
@@ -37,6 +37,7 @@ _SEEN: Final = (
     "a service key in a command is seen by other users of this machine, and stays in the history of the shell; "
     'give its file, "-" and the key on standard input, or "env" and the key in AICORE_SERVICE_KEY'
 )
+_ANOTHER_KEY: Final = "create another one in the BTP cockpit, at the instance of SAP AI Core"
 _COSTS: Final = "SAP bills what is asked of it, and some models for as long as they run. Create it?"
 
 
@@ -103,7 +104,7 @@ class Init:
         given = self._service_key()
         with ExitStack() as owned:
             client = owned.enter_context(closing(ManagementClient(proxy=proxy, ca_bundle=ca_bundle)))
-            ai_core = AiCore(given.key, client, self._adviser(proxied=proxy is not None))
+            ai_core = AiCore(given.key, client, self._adviser(proxy))
             ai_core.sign_in()
             self._good("the service key gets an access token")
             groups = self._groups(ai_core, given.group or DEFAULT)
@@ -374,17 +375,9 @@ class Init:
             raise CommandError(f"--proxy: {error}") from None
         return Secret(given) if given else proxy, self._options.ca_bundle or ca_bundle
 
-    def _adviser(self, *, proxied: bool) -> Advise:
+    def _adviser(self, proxy: Secret | None) -> Adviser:
         """Give the advice that names the options by which settings are said here."""
-        advise = adviser(self._around.env, proxied=proxied)
-
-        def with_options(why: Unreachable, place: str) -> str:
-            text = advise(why, place)
-            for setting, option in _OPTIONS.items():
-                text = text.replace(setting, f"{setting} ({option})")
-            return text
-
-        return with_options
+        return Adviser.in_network(self._around.env, proxy, new_key=_ANOTHER_KEY, options=_OPTIONS)
 
     def _command(self, rest: str) -> str:
         """Write a command about the config file, as it is typed."""

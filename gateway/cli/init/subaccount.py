@@ -13,7 +13,7 @@ from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
 from gateway.cli.connect.files import PRIVATE, kept_mode, replace_file
 from gateway.cli.init.service_key import GivenKey
 from gateway.cli.messages import CommandError, warn
-from gateway.config.service_keys import ServiceKey
+from gateway.config.service_keys import is_same_tenant
 from gateway.config.subaccounts import SubAccount
 
 _MOST: Final = 1000
@@ -73,7 +73,9 @@ def entries(
     """
     taken, made = set(known), []
     for group in groups:
-        same = [each.name for each in known.values() if each.resource_group == group and is_same(each.key, given.key)]
+        same = [
+            each.name for each in known.values() if each.resource_group == group and is_same_tenant(each.key, given.key)
+        ]
         if same and name in (None, *same):
             made.append(Entry(name or same[0], group, is_new=False))
             continue
@@ -85,12 +87,6 @@ def entries(
         taken.add(wanted)
         made.append(Entry(wanted, group, is_new=True))
     return tuple(made)
-
-
-def is_same(one: ServiceKey, other: ServiceKey) -> bool:
-    """Tell whether two service keys open the same tenant."""
-    same_tenant = bool(one.tenant) and one.tenant == other.tenant
-    return one.api_url == other.api_url and (same_tenant or one.token_url == other.token_url)
 
 
 def keep_from_others(path: Path, chmod: Callable[[Path, int], None] = os.chmod) -> bool:
@@ -128,7 +124,7 @@ def key_file(given: GivenKey, draft: ConfigDraft, name: str, known: Mapping[str,
     if given.file is not None and given.names_files:
         return KeyFile(given.file.resolve())
     for other, account in known.items():
-        if is_same(account.key, given.key) and (path := _named(draft.subaccounts.get(other, {}), folder)):
+        if is_same_tenant(account.key, given.key) and (path := _named(draft.subaccounts.get(other, {}), folder)):
             held = _text(path)
             return KeyFile(path) if _same_json(held, given.text) else KeyFile(path, given.text, replaces=bool(held))
     return _free_file(given, folder, name)

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 import emulator
 from emulator.world import World, tenant, with_group
 from gateway.cli.main import cli
+from gateway.upstream.management import ManagementClient
 from tests.support.running import Cloud
 
 SONNET = "anthropic--claude-4.6-sonnet"
@@ -140,6 +141,46 @@ def test_subaccounts_that_share_a_service_key_are_looked_into_once(discover: Dis
     assert all(each["served"] for each in told if each["status"] == "RUNNING")
 
 
+def test_what_another_subaccount_of_the_same_resource_group_serves_is_served(discover: Discover, cloud: Cloud) -> None:
+    [sonnet], [gpt] = cloud.deployments(SONNET), cloud.deployments("gpt-5")
+    a, b = {"deployment_ids": {SONNET: sonnet}}, {"deployment_ids": {"gpt-5": gpt}}
+    told = discover("--json", a=a, b=b)
+    found = rows(told)
+    written = discover("--write")
+
+    assert (found["default gpt-5 RUNNING"]["served"], found["default gpt-5 RUNNING"]["subaccount"]) == (True, "b")
+    assert (found[f"default {SONNET} RUNNING"]["served"], found[f"default {SONNET} RUNNING"]["subaccount"]) == (
+        True,
+        "a",
+    )
+    assert found["default orchestration RUNNING"]["why"] == "it is not in the config file"
+    assert "added gpt-5 (" not in written.stderr
+    assert config()["subAccounts"]["a"]["deployment_ids"] == {SONNET: sonnet}
+
+
+def test_each_resource_group_is_listed_once_and_its_key_signs_in_once(
+    discover: Discover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second list could fail after the first one, or say something else."""
+    listed, tokens = [], []
+    get, fetch_token = ManagementClient.get, ManagementClient.fetch_token
+
+    def counted_get(client: ManagementClient, url: str, headers: Any, timeout: float) -> Any:
+        listed.extend([headers["AI-Resource-Group"]] if "/lm/deployments" in url else [])
+        return get(client, url, headers, timeout)
+
+    def counted_token(client: ManagementClient, key: Any) -> Any:
+        tokens.append(key)
+        return fetch_token(client, key)
+
+    monkeypatch.setattr(ManagementClient, "get", counted_get)
+    monkeypatch.setattr(ManagementClient, "fetch_token", counted_token)
+    found = rows(discover("--json", a={}, b={}))
+
+    assert found["default orchestration RUNNING"]["served"]
+    assert (sorted(listed), len(tokens)) == (["default", "team-b"], 1)
+
+
 def test_a_key_that_may_not_list_resource_groups_shows_those_of_the_file(discover: Discover, cloud: Cloud) -> None:
     cloud.fault("management:eu", "403", times=1)
     told = discover("--json", eu={}, b={"resource_group": "idle"})
@@ -153,6 +194,7 @@ def test_a_key_that_may_list_nothing_is_a_warning(discover: Discover, cloud: Clo
 
     assert (told.exit_code, rows(told)) == (1, {})
     assert told.stderr.startswith("warning: eu: the deployments of the resource group default cannot be listed: ")
+    assert "; correct serviceurls.AI_API_URL in the service key and the resource group, or " in told.stderr
     assert told.stderr.count("\n") == 1
 
 

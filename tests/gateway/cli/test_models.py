@@ -84,9 +84,17 @@ def test_it_is_drawn_with_what_fits(served: list[ServedModel]) -> None:
     wide, narrow = (text_of(render(served, Space(width, None)), width) for width in (120, 80))
 
     assert wide == expected
-    assert "Reads" not in narrow
+    assert "reads" not in narrow
     assert "2026-10-14" in narrow
     assert max(map(len, narrow.splitlines())) <= 80
+
+
+def test_orchestration_beside_deployments_of_the_model_is_counted_apart() -> None:
+    rows = [endpoint("d1"), endpoint("d2"), endpoint("o1", orchestration=True)]
+    with answering(models=LISTED, state=snapshot(rows).state) as proxy:
+        text = text_of(render(look_up(proxy), Space(120, None)), 120)
+
+    assert "eu x2 + x1 orchestration" in text
 
 
 @pytest.mark.parametrize("state", [{}, {"endpoints": [1], "endings": []}, []])

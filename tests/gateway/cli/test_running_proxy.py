@@ -53,8 +53,8 @@ def answer(status: str, body: bytes = b"{}", length: int | None = None) -> bytes
         (answer("200 OK", b"[1]"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
         (answer("404 Not Found"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
         (answer("200 OK", b'{"version": ', 100), "not reachable", "start it with `sap-ai-proxy`"),
-        (b"", "not reachable", "start it with `sap-ai-proxy`"),
-        (answer("401 Unauthorized"), "refuses the key", "give one of its secret_authentication_tokens with --key KEY"),
+        (b"", "not reachable", "or with the --config FILE that it serves"),
+        (answer("401 Unauthorized"), "refuses the key", "with --key KEY, or name its config file with --config FILE"),
         (answer("503 Unavailable"), "cannot say how it is (status 503)", "look into its log"),
     ],
 )

@@ -83,6 +83,13 @@ def test_without_tokens_the_proxy_is_for_this_machine_only(settings_of):
     assert settings_of(config | {"host": "proxy.example"}).host == "127.0.0.1"
 
 
+def test_the_name_of_the_host_is_known_whatever_address_is_listened_on(settings_of):
+    settings = settings_of(with_account() | {"host": "proxy.example"})
+    told = settings.overridden(host="box.example"), settings.overridden(port=5)
+
+    assert [each.host_name for each in (settings, *told)] == ["proxy.example", "box.example", "proxy.example"]
+
+
 def test_tokens_may_come_from_the_environment_and_do_not_show(settings_of):
     settings = settings_of(with_account() | {"secret_authentication_tokens": ["${TOKEN}"]}, {"TOKEN": "hunter2"})
 

@@ -24,7 +24,9 @@ class Admin:
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         self.now = 0.0
-        self.listener = AdminListener(listener, self.selector, Operations(board, Auth(keys)), lambda: self.now)
+        self.listener = AdminListener(
+            listener, self.selector, Operations(board, Auth(keys), "ops.example"), lambda: self.now
+        )
         self.clients: list[Client] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -54,9 +56,9 @@ class Admin:
         self.clients.append(client)
         return client
 
-    def ask(self, path: str, more: str = "", method: str = "GET") -> HttpAnswer:
+    def ask(self, path: str, more: str = "", method: str = "GET", host: str = "localhost") -> HttpAnswer:
         client = self.connect()
-        client.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
+        client.send(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode())
         told = client.hear()
         assert client.is_over()
         return told
@@ -129,6 +131,15 @@ def test_where_keys_are_wanted_health_and_readiness_want_none(board: StatusBoard
 
     assert told == {"/health": (200, 200), "/ready": (200, 200), "/metrics": (401, 200)}
     assert state == [401, 200]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("rebound.example:3002", 401), ("127.0.0.1:3002", 200), ("ops.example:3002", 200)]
+)
+def test_where_no_key_is_wanted_the_state_is_not_for_pages_of_other_names(admin: Admin, host: str, status: int) -> None:
+    told = {path: admin.ask(path, host=host).status for path in ("/health", "/ready", "/metrics", "/router/state")}
+
+    assert told == {"/health": 200, "/ready": 200, "/metrics": status, "/router/state": status}
 
 
 def test_clients_that_are_slow_or_many_hinder_nobody(admin: Admin) -> None:

@@ -172,7 +172,10 @@ def test_a_service_key_that_is_refused_is_told_and_never_shown(checked, subaccou
 
     assert lines(report) == [
         (
-            "no access token: SAP AI Core's token service refuses the service key of this subaccount",
+            (
+                "no access token: SAP AI Core's token service refuses the service key of this subaccount"
+                ": it was deleted, has expired or was copied in part"
+            ),
             "create a new service key for this instance in the BTP cockpit, and put it into the config file",
         )
     ]

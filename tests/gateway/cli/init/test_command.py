@@ -358,7 +358,8 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         {"clientsecret": "wrong"},
         (),
         (
-            "127.0.0.1:0 refuses the service key: it was deleted, has expired or was copied in part; "
+            "no access token: SAP AI Core's token service refuses the service key of this subaccount: "
+            "it was deleted, has expired or was copied in part; "
             "create another one in the BTP cockpit, at the instance of SAP AI Core"
         ),
     ),
@@ -367,7 +368,7 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         (),
         (
             "no access token: 127.0.0.1:9 cannot be reached: the connection was refused; "
-            f"correct url of the service key, {PROXIED}"
+            f"correct url in the service key, {PROXIED}"
         ),
     ),
     "api host": (
@@ -375,7 +376,7 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         (),
         (
             "the resource groups cannot be listed: 127.0.0.1:9 cannot be reached: the connection was refused; "
-            f"correct serviceurls.AI_API_URL of the service key, {PROXIED}"
+            f"correct serviceurls.AI_API_URL in the service key, {PROXIED}"
         ),
     ),
     "proxy": (

@@ -72,7 +72,7 @@ def test_a_certificate_of_the_network_is_trusted_if_it_is_given(
         again = run("init", "-k", key)
 
     assert refused.exit_code == 1
-    assert "its certificate is not trusted" in refused.stderr
+    assert "its certificate, signed by Acme, is not trusted" in refused.stderr
     assert "; set upstream.ca_bundle (--ca-bundle) to a file with the certificates" in refused.stderr
     assert trusted.exit_code == 0, trusted.output
     assert run.config["upstream"] == {"ca_bundle": str(authority.file)}
