@@ -11,14 +11,13 @@ from gateway.cli.connect.files import COPY, apply, kept_mode, read, replace_file
 from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
 from gateway.cli.messages import CommandError
 from gateway.config.mistakes import ServiceKeyError
-from gateway.config.service_keys import Secret, home_folder, is_service_key, load_json
+from gateway.config.schema import secret_keys
+from gateway.config.service_keys import SECRET_KEYS, Secret, home_folder, is_service_key, load_json
 from gateway.config.settings import Settings, SettingsError, load, upstream_access
 
 SUBACCOUNTS: Final = "subAccounts"
 TOKENS: Final = "secret_authentication_tokens"
 MASKED: Final = "…"
-_SECRETS: Final = frozenset({TOKENS, "secret_signing_keys", "clientsecret", "key", "certificate", "proxy"})
-"""The keys of a config file, and of a service key in it, whose values nobody is shown."""
 
 
 class ConfigDraft:
@@ -122,7 +121,8 @@ def _content(path: Path) -> dict[str, Any]:
 def _masked(value: Any, *, secret: bool = False) -> Any:
     match value:
         case dict():
-            return {key: _masked(each, secret=secret or key in _SECRETS) for key, each in value.items()}
+            secrets = secret_keys() | SECRET_KEYS
+            return {key: _masked(each, secret=secret or key in secrets) for key, each in value.items()}
         case list():
             return [_masked(each, secret=secret) for each in value]
         case str() if secret:

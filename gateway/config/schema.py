@@ -132,9 +132,12 @@ _Url = Annotated[DeploymentEntry, BeforeValidator(_under("url"), json_schema_inp
 _Id = Annotated[DeploymentId, BeforeValidator(_under("id"), json_schema_input_type=str | DeploymentId)]
 _AnyUrls = str | DeploymentEntry | list[str | DeploymentEntry]
 _AnyIds = str | DeploymentId | list[str | DeploymentId]
-_Token = Annotated[_Name, AfterValidator(_expanded), AfterValidator(_not_blank)]
-_SigningKey = Annotated[_Name, AfterValidator(_expanded), AfterValidator(_not_short)]
-_ProxyUrl = Annotated[str, AfterValidator(_expanded), AfterValidator(_proxy_url)]
+_UNSEEN: Final = "writeOnly"
+"""What JSON Schema says of a value that is shown to nobody."""
+_Secret = Annotated[str, Field(json_schema_extra={_UNSEEN: True})]
+_Token = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_blank)]
+_SigningKey = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_short)]
+_ProxyUrl = Annotated[_Secret, AfterValidator(_expanded), AfterValidator(_proxy_url)]
 _Patterns = list[Annotated[str, AfterValidator(_regular_expression)]]
 _Urls = Annotated[list[_Url], BeforeValidator(_listed, json_schema_input_type=_AnyUrls)]
 _Ids = Annotated[list[_Id], BeforeValidator(_listed, json_schema_input_type=_AnyIds)]
@@ -355,6 +358,19 @@ def json_schema() -> dict[str, JSON]:
         for described in (definition, *definition["properties"].values()):
             described.pop("title", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+@cache
+def secret_keys() -> frozenset[str]:
+    """Name the keys of the config file whose values, or lists of values, nobody is shown."""
+    schema = json_schema()
+    sections = (schema, *schema["$defs"].values())
+    return frozenset(key for each in sections for key, value in each.get("properties", {}).items() if _is_secret(value))
+
+
+def _is_secret(value: JSON) -> bool:
+    choices = (*value.get("anyOf", ()), *([value["items"]] if "items" in value else []))
+    return value.get(_UNSEEN) is True or any(map(_is_secret, choices))
 
 
 def known_keys(place: Place) -> list[str]:

@@ -32,6 +32,8 @@ _RESOURCE_GROUP: Final = "AICORE_RESOURCE_GROUP"
 _API_URL: Final = "serviceurls.AI_API_URL"
 _CREDENTIALS: Final = (("clientsecret",), ("certificate", "key"), ("cert_file_path", "key_file_path"))
 """The ways in which a client shows who it is, each with the keys that it takes."""
+SECRET_KEYS: Final = frozenset({"clientsecret", "certificate", "key"})
+"""The keys of a service key whose values nobody is shown."""
 _MISSING: Final = "is missing; copy it from the service key in the BTP cockpit"
 
 

@@ -1,13 +1,14 @@
 """The description of the config file for editors."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from gateway.config.schema import json_schema
-from gateway.config.settings import SCHEMA_FILE, main
+from gateway.config.schema import json_schema, secret_keys
+from gateway.config.settings import SCHEMA_FILE, Settings, main
 from tests.gateway.configs import ANCESTOR
 from tests.support.sources import held
 
@@ -51,3 +52,10 @@ def test_example_files_fit_the_schema(config):
 def test_an_editor_finds_mistakes_by_the_schema(config):
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(config, json_schema())
+
+
+def test_every_setting_that_is_kept_as_a_secret_is_marked_as_one() -> None:
+    kept = {each.name for each in fields(Settings) if "Secret" in str(each.type)}
+
+    assert kept == {"tokens", "signing_keys", "proxy"}
+    assert secret_keys() == {"secret_authentication_tokens", "secret_signing_keys", "proxy"}
