@@ -2,16 +2,17 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.connect.files import COPY, apply, read, replace_file
+from gateway.cli.connect.files import COPY, apply, kept_mode, read, replace_file
 from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
 from gateway.cli.messages import CommandError
 from gateway.config.mistakes import ServiceKeyError
-from gateway.config.service_keys import home_folder, is_service_key, load_json
-from gateway.config.settings import Settings, SettingsError, load
+from gateway.config.service_keys import Secret, home_folder, is_service_key, load_json
+from gateway.config.settings import Settings, SettingsError, load, upstream_access
 
 SUBACCOUNTS: Final = "subAccounts"
 TOKENS: Final = "secret_authentication_tokens"
@@ -47,12 +48,13 @@ class ConfigDraft:
         """Load what is in the file; None where it has no subaccount yet. Raises `CommandError` if it has mistakes."""
         if not self.content.get(SUBACCOUNTS):
             return None
-        try:
+        with _put_right_first():
             return load(self.path, self._env, home_folder())
-        except SettingsError as error:
-            first, *others = str(error).splitlines()
-            more = f" (and {len(others)} more: `sap-ai-proxy check` lists all)" if others else ""
-            raise CommandError(f"{first}{more}; put that right first") from None
+
+    def upstream_access(self) -> tuple[Secret | None, Path | None]:
+        """Tell the HTTP proxy and the certificates to trust, as file and environment say; raises `CommandError`."""
+        with _put_right_first():
+            return upstream_access(None if self.is_new else self.path, self._env)
 
     def set(self, place: tuple[str, ...], value: object) -> None:
         """Set a value where the keys of *place* lead."""
@@ -72,19 +74,21 @@ class ConfigDraft:
         folder = self.path.resolve().parent
         while not folder.exists():
             folder = folder.parent
+        if not folder.is_dir():
+            raise CommandError(f"{self.path} cannot be written: {folder} is no folder; give another --config FILE")
         if not os.access(folder, os.W_OK):
             raise CommandError(f"{self.path} cannot be written: {folder} may not be written to; give --config FILE")
 
     def write(self) -> list[str]:
-        """Write the file, for its owner alone, with a copy of how it was right before beside it; say what was done."""
+        """Write the file, for whom it was before or its owner alone, with a copy of how it was; say what was done."""
         path = self.path.resolve()
         try:
             if not self.is_new:
                 before = read(path) or ""
                 after = apply(before, SettingsFile(self.path, Format.JSON, self._edits))
                 copy = path.with_name(path.name + COPY)
-                replace_file(copy, before)
-                replace_file(path, after)
+                replace_file(copy, before, like=path)
+                replace_file(path, after, kept_mode(path))
                 return [f"wrote {self.path} (as it was: {copy.name})"]
             text = json.dumps(merged({}, self._edits), indent=2, ensure_ascii=False)
             replace_file(path, f"{text}\n")
@@ -93,6 +97,16 @@ class ConfigDraft:
         except OSError as error:
             raise CommandError(f"{self.path} cannot be written: {error.strerror}") from None
         return [f"wrote {self.path}"]
+
+
+@contextmanager
+def _put_right_first() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        first, *others = str(error).splitlines()
+        more = f" (and {len(others)} more: `sap-ai-proxy check` lists all)" if others else ""
+        raise CommandError(f"{first}{more}; put that right first") from None
 
 
 def _content(path: Path) -> dict[str, Any]:

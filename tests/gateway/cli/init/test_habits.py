@@ -47,7 +47,7 @@ def test_a_service_key_that_was_saved_as_the_config_file_moves_away_as_check_adv
     assert untouched == (["config.json"], before)
     assert "would move config.json, which is the service key, to eu_key.json" in shown.output
     assert told.exit_code == 0, told.output
-    assert "moved config.json, which is the service key, to eu_key.json (only you can read it)" in told.output
+    assert "moved config.json, which is the service key, to eu_key.json; only you can read it" in told.output
     assert run.config["subAccounts"] == {"eu": {"resource_group": "default", "service_key_json": "eu_key.json"}}
     assert (run.files, (run.folder / "eu_key.json").read_bytes()) == (["config.json", "eu_key.json"], before)
     assert {(run.folder / name).stat().st_mode & 0o777 for name in run.files} == {0o600}
