@@ -157,6 +157,7 @@ class Comparison:
         known = {each.id for deployments in account.deployments.values() for each in deployments}
         own = {each for served in self._deployments.values() for _, endpoints in served for each in endpoints}
         unserved: list[tuple[str, str]] = []
+        servers: dict[str, None] = {}
         for each in self._listed.values():
             endpoints = tuple(one for one in self._served.at(account, each.id) if one not in own)
             if (each.id in known and not endpoints) or each.status != RUNNING or not (each.model or each.orchestration):
@@ -168,7 +169,9 @@ class Comparison:
                 self._findings.append(remark("elsewhere", account.name, what, fix, **_about([(name, each.id)])))
             elif endpoints:
                 self._add_tried(name, each, endpoints, "the resource group")
-            elif self._served.server_of(account, each.id) is None:
+            elif server := self._served.server_of(account, each.id):
+                servers[server.name] = None
+            else:
                 unserved.append((name, each.id))
         if unserved:
             fix = (
@@ -179,7 +182,7 @@ class Comparison:
             what = f"runs and is not served: {_named(unserved)}"
             self._findings.append(remark("unserved", account.name, what, fix, **_about(unserved)))
         if not self._deployments:
-            self._findings.append(_serves_nothing(account, [name for name, _ in unserved], self._groups))
+            self._findings.append(_serves_nothing(account, [name for name, _ in unserved], self._groups, list(servers)))
 
     def _add_endings(self) -> None:
         for ending in self._endings.values():
@@ -272,12 +275,20 @@ class Comparison:
         return None
 
 
-def _serves_nothing(account: SubAccount, unserved: Sequence[str], groups: Sequence[str]) -> Finding:
-    """Report a subaccount of which nothing is served, though some models may run; *groups* are others that it has."""
+def _serves_nothing(
+    account: SubAccount, unserved: Sequence[str], groups: Sequence[str], servers: Sequence[str]
+) -> Finding:
+    """Report a subaccount of which nothing is served, though some models may run; *groups* are others that it has.
+
+    *servers* are the subaccounts that serve what runs in its resource group.
+    """
     if unserved:
         names = ", ".join(dict.fromkeys(unserved))
         what = f"serves nothing: model_filters leave out all that runs, which is {names}"
         return wrong("nothing", account.name, what, "correct model_filters")
+    if servers:
+        what = f"serves nothing: what runs in the resource group {account.resource_group} is served by {servers[0]}"
+        return wrong("nothing", account.name, what, "set discovery to true, or take it out of the config file")
     what = f"serves nothing: no model runs in the resource group {account.resource_group}"
     other = f", or set resource_group to {' or '.join(groups)}" if groups else ""
     fix = f"deploy one in {LAUNCHPAD} or with sap-ai-proxy init{other}"
