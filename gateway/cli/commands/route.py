@@ -54,4 +54,4 @@ def route(context: click.Context, /, model: str, config: Path | None, client: st
         click.echo(json.dumps(asdict(said), indent=2))
     else:
         console = output()
-        console.print(render(said, is_utf=Space.of(console, scrolls=True).is_utf))
+        console.print(render(said, is_utf=Space.of_lines(console).is_utf))
