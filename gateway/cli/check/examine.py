@@ -74,12 +74,13 @@ def examine(settings: Settings, ask: Questions) -> CheckResult:
         if answers.listed is not None:
             endings = tuple(ask.endings(account, served.versions(account, answers.listed)))
         comparison = Comparison(account, served, answers.listed, tried, endings, ask.adviser, answers.groups)
-        found = (*answers.findings, *comparison.findings)
+        compared = comparison.compare()
+        found = (*answers.findings, *compared.findings)
         if served.orchestrates(account) and answers.listed is not None and ask.is_guess(account):
             found += (remark("guess", account.name, _GUESS, "list them in orchestration.models if that is wrong"),)
         findings.extend(found)
         is_ok = not Report((), found).wrong
-        rows.append(SubaccountRow(account.name, account.resource_group, comparison.rows, is_ok))
+        rows.append(SubaccountRow(account.name, account.resource_group, compared.rows, is_ok))
     if all(account.name in seen for account in accounts if account.discovery):
         section = settings.orchestration
         odd = (*unmatched(settings.policy, section.per_model, served.models()), *unguarded(section, served.alone()))

@@ -88,6 +88,15 @@ def test_what_another_subaccount_of_the_same_resource_group_serves_is_not_said_t
     assert said(given, made.listed("d1"), made.listed("d2", "gpt-5")) == []
 
 
+def test_a_subaccount_that_leaves_all_to_another_of_its_resource_group_is_told_which(made, said):
+    given = made.settings(made.account("a", {"gpt-4.1": ["d1"]}), made.account("b"))
+    what = "serves nothing: what runs in the resource group team-a is served by a"
+
+    assert said(given, made.listed("d1")) == [
+        ("wrong", what, "set discovery to true, or take it out of the config file")
+    ]
+
+
 def test_a_deployment_at_another_host_than_the_api_is_not_asked(made, said):
     stranger = Listed("d2", "gpt-5", "RUNNING", "https://other.example/d2")
     given = made.settings(made.account(discovery=True))
