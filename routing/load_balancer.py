@@ -402,15 +402,14 @@ class LoadBalancer:
 
     def _lease_selected(self, request: _Request, options: _Options) -> Lease | None:
         """Lease the preferred endpoint, one that is due for a probe, or the one that the strategy selects."""
-        closed, probes = options.closed, options.probes
-        due = probes if request.can_fail_over else []
-        candidates = closed + due or probes
+        due = options.probes if request.can_fail_over else []
+        candidates = options.closed + due or options.probes
         while candidates:
             selected, reason = self._select(request, candidates, due)
             member = self._members[selected]
-            permit = member.breaker.enter(panic=options.panic)
-            if permit is not None:
-                return self._grant(member, permit, "probe" if probes and _find(probes, selected) else reason)
+            if (permit := member.breaker.enter(panic=options.panic)) is not None:
+                is_probe = options.probes and _find(options.probes, selected)
+                return self._grant(member, permit, "probe" if is_probe else reason)
             candidates = [row for row in candidates if row.endpoint != selected]
             due = [row for row in due if row.endpoint != selected]
         return None
@@ -428,8 +427,7 @@ class LoadBalancer:
     def _lease_open(self, options: _Options) -> Lease | None:
         """Lease an endpoint although its circuit is open: the only one, or the one that has been open longest."""
         for member in options.opened:
-            permit = member.breaker.enter(panic=True, always=options.alone)
-            if permit is not None:
+            if (permit := member.breaker.enter(panic=True, always=options.alone)) is not None:
                 return self._grant(member, permit, "alone" if options.alone else "panic")
         return None
 

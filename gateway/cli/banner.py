@@ -89,9 +89,10 @@ class Banner:
             return KEY
         if not tokens:
             return "any: none is configured"
-        return (
-            f"one of your {tokens} secret_authentication_tokens" if tokens > 1 else "your secret_authentication_token"
-        )
+        prints = "`sap-ai-proxy connect key` prints"
+        if tokens > 1:
+            return f"one of your {tokens} secret_authentication_tokens; {prints} the first"
+        return f"your secret_authentication_token; {prints} it"
 
     def _models(self) -> list[tuple[str, str]]:
         """Count what is configured, and name some of each family; say what is still to be looked up."""

@@ -30,4 +30,4 @@ def model_names(config: Path | None) -> list[str]:
 
 
 def _names(body: JSON) -> Iterable[str]:
-    return [each["id"] for each in body["data"]]
+    return [each["id"] for each in body["data"] if each["id"].isprintable()]

@@ -2,16 +2,17 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.connect.files import COPY, PRIVATE, replace_file, write
+from gateway.cli.connect.files import COPY, apply, kept_mode, read, replace_file
 from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
 from gateway.cli.messages import CommandError
 from gateway.config.mistakes import ServiceKeyError
-from gateway.config.service_keys import home_folder, is_service_key, load_json
-from gateway.config.settings import Settings, SettingsError, load
+from gateway.config.service_keys import Secret, home_folder, is_service_key, load_json
+from gateway.config.settings import Settings, SettingsError, load, upstream_access
 
 SUBACCOUNTS: Final = "subAccounts"
 TOKENS: Final = "secret_authentication_tokens"
@@ -21,14 +22,19 @@ _SECRETS: Final = frozenset({TOKENS, "secret_signing_keys", "clientsecret", "key
 
 
 class ConfigDraft:
-    """The config file at *path*, which need not be there yet; nothing is changed before `write`."""
+    """The config file at *path*, which need not be there yet; nothing is changed before `write`.
+
+    A service key in its place is no content of it: `holds_key` says that it is to be moved away first.
+    """
 
     def __init__(self, path: Path, env: Mapping[str, str]) -> None:
         self.path = path
         self._env = env
         self._edits: dict[tuple[str, ...], object] = {}
-        self.is_new = not path.exists()
-        self.content = {} if self.is_new else _content(path)
+        content = _content(path) if path.exists() else None
+        self.holds_key = is_service_key(content)
+        self.is_new = content is None or self.holds_key
+        self.content = {} if content is None or self.holds_key else content
 
     @property
     def subaccounts(self) -> Mapping[str, Mapping[str, Any]]:
@@ -42,12 +48,13 @@ class ConfigDraft:
         """Load what is in the file; None where it has no subaccount yet. Raises `CommandError` if it has mistakes."""
         if not self.content.get(SUBACCOUNTS):
             return None
-        try:
+        with _put_right_first():
             return load(self.path, self._env, home_folder())
-        except SettingsError as error:
-            first, *others = str(error).splitlines()
-            more = f" (and {len(others)} more: `sap-ai-proxy check` lists all)" if others else ""
-            raise CommandError(f"{first}{more}; put that right first") from None
+
+    def upstream_access(self) -> tuple[Secret | None, Path | None]:
+        """Tell the HTTP proxy and the certificates to trust, as file and environment say; raises `CommandError`."""
+        with _put_right_first():
+            return upstream_access(None if self.is_new else self.path, self._env)
 
     def set(self, place: tuple[str, ...], value: object) -> None:
         """Set a value where the keys of *place* lead."""
@@ -67,26 +74,39 @@ class ConfigDraft:
         folder = self.path.resolve().parent
         while not folder.exists():
             folder = folder.parent
+        if not folder.is_dir():
+            raise CommandError(f"{self.path} cannot be written: {folder} is no folder; give another --config FILE")
         if not os.access(folder, os.W_OK):
             raise CommandError(f"{self.path} cannot be written: {folder} may not be written to; give --config FILE")
 
     def write(self) -> list[str]:
-        """Write the file, for its owner alone, with a copy of how it was right before beside it; say what was done."""
+        """Write the file, for whom it was before or its owner alone, with a copy of how it was; say what was done."""
         path = self.path.resolve()
         try:
             if not self.is_new:
+                before = read(path) or ""
+                after = apply(before, SettingsFile(self.path, Format.JSON, self._edits))
                 copy = path.with_name(path.name + COPY)
-                copy.unlink(missing_ok=True)
-                write([SettingsFile(path, Format.JSON, self._edits)])
-                copy.chmod(PRIVATE)
+                replace_file(copy, before, like=path)
+                replace_file(path, after, kept_mode(path))
                 return [f"wrote {self.path} (as it was: {copy.name})"]
             text = json.dumps(merged({}, self._edits), indent=2, ensure_ascii=False)
             replace_file(path, f"{text}\n")
         except ConnectError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(f"{error}; put that right first, or give another --config FILE") from None
         except OSError as error:
             raise CommandError(f"{self.path} cannot be written: {error.strerror}") from None
         return [f"wrote {self.path}"]
+
+
+@contextmanager
+def _put_right_first() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        first, *others = str(error).splitlines()
+        more = f" (and {len(others)} more: `sap-ai-proxy check` lists all)" if others else ""
+        raise CommandError(f"{first}{more}; put that right first") from None
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -94,8 +114,6 @@ def _content(path: Path) -> dict[str, Any]:
         content = load_json(path)
     except ServiceKeyError as error:
         raise CommandError(f"{error}; put that right first, or give another --config FILE") from None
-    if is_service_key(content):
-        raise CommandError(f"{path} is a service key, not a config file: give it as FILE, without --config")
     if not isinstance(content, dict):
         raise CommandError(f"{path} is no object of JSON; put that right first, or give another --config FILE")
     return content

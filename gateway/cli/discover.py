@@ -6,16 +6,20 @@ from itertools import groupby
 from typing import Any, Final
 
 from dialects.core.conversation import JSON
-from gateway.cli.ai_core import AiCore, ResourceGroup, adviser, named
+from gateway.cli.ai_core import AiCore, ResourceGroup, named
+from gateway.cli.check.advice import Adviser
+from gateway.cli.check.served import Served
 from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
-from gateway.cli.init.subaccount import free_name, is_same
+from gateway.cli.init.subaccount import free_name
 from gateway.cli.messages import CommandError
-from gateway.cli.route import looked_up
 from gateway.cli.terminal import Cell, Mark, output, styled, table
-from gateway.config.settings import Settings, pools
+from gateway.config.service_keys import is_same_tenant
+from gateway.config.settings import Settings
 from gateway.config.subaccounts import SubAccount
+from gateway.served_models import ModelSources, day
 from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed
 from gateway.upstream.management import ManagementClient
+from gateway.upstream.tokens import TokenSource
 
 _IDS: Final = "deployment_ids"
 _UNCONFIGURED: Final = "its resource group is not in the config file"
@@ -59,32 +63,59 @@ class Inventory:
     failures: list[str] = field(default_factory=list)
 
 
-def take_inventory(settings: Settings, client: ManagementClient, env: Mapping[str, str]) -> Inventory:
-    """Look into every resource group that the service keys of *settings* may see."""
+def take_inventory(
+    settings: Settings, client: ManagementClient, env: Mapping[str, str], wanted: Sequence[str] = ()
+) -> Inventory:
+    """Look into the resource groups that are *wanted*, or into all that the service keys of *settings* may see."""
     found = Inventory()
-    advise = adviser(env, proxied=settings.proxy is not None)
-    tenants = _tenants(settings.subaccounts.values())
-    groups = [
-        (tenant, group)
-        for tenant in tenants
-        for group in _groups(AiCore(tenant[0].key, client, advise), tenant, found.failures)
-    ]
-    served = {
-        (endpoint.subaccount, endpoint.deployment)
-        for pool in pools(looked_up(settings, client).settings).values()
-        for endpoint in pool
-    }
-    for tenant, group in groups:
-        account = next((each for each in tenant if each.resource_group == group.name), None)
-        for each in group.deployments:
-            is_served = account is not None and (account.name, each.id) in served
-            why = "" if is_served else _why_not(account, group, each, settings)
-            found.deployments.append(Discovered((account or tenant[0]).name, group.name, each, is_served, why))
+    adviser = Adviser.in_network(env, settings.proxy)
+    tokens: dict[str, TokenSource] = {}
+    places: list[_Place] = []
+    for tenant in _tenants(settings.subaccounts.values()):
+        ai_core = AiCore(tenant[0].key, client, adviser)
+        tokens |= {each.name: ai_core.tokens for each in tenant}
+        for group in _groups(ai_core, tenant, wanted, found.failures):
+            accounts = [each for each in tenant if each.resource_group == group.name]
+            places.append(_Place(tenant[0], accounts, group))
+    seen = {each.name: place.group.deployments for place in places for each in place.accounts}
+    served = Served(settings, seen, ModelSources(settings, client, tokens, day).orchestrated.asked)
+    there = {place.group.name for place in places}
+    if not found.failures:
+        found.failures.extend(f"there is no resource group {name}" for name in wanted if name not in there)
+    for place in places:
+        found.deployments.extend(_in_group(place, served, settings))
     return found
 
 
-def _groups(ai_core: AiCore, tenant: Sequence[SubAccount], failures: list[str]) -> tuple[ResourceGroup, ...]:
-    """Look into the resource groups of a tenant: those of the config file, and those that its key may list."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A resource group that could be looked into, and the subaccounts of the config file that are for it."""
+
+    by: SubAccount
+    """The one whose key sees it."""
+    accounts: Sequence[SubAccount]
+    group: ResourceGroup
+
+
+def _in_group(place: _Place, served: Served, settings: Settings) -> list[Discovered]:
+    """Say of each deployment of a resource group which subaccount serves it; subaccounts in their order."""
+    order = {each.name: number for number, each in enumerate(place.accounts)}
+    found = []
+    for each in place.group.deployments:
+        server = served.server_of(place.accounts[0], each.id) if place.accounts else None
+        account = server or next((one for one in place.accounts if one.discovery), next(iter(place.accounts), None))
+        why = _why_not(account, place.group, each, settings) if server is None else ""
+        found.append(Discovered((account or place.by).name, place.group.name, each, server is not None, why))
+    return sorted(found, key=lambda each: order.get(each.subaccount, len(order)))
+
+
+def _groups(
+    ai_core: AiCore, tenant: Sequence[SubAccount], wanted: Sequence[str], failures: list[str]
+) -> tuple[ResourceGroup, ...]:
+    """Look into the resource groups of a tenant: those of the config file, and those that its key may list.
+
+    Of all these the *wanted* ones count alone, if any are named.
+    """
     names = ", ".join(each.name for each in tenant)
     try:
         ai_core.sign_in()
@@ -92,13 +123,14 @@ def _groups(ai_core: AiCore, tenant: Sequence[SubAccount], failures: list[str]) 
     except CommandError as error:
         failures.append(f"{names}: {error}")
         return ()
-    groups = ai_core.look_into([*dict.fromkeys([*(each.resource_group for each in tenant), *listed])])
+    known = dict.fromkeys([*(each.resource_group for each in tenant), *listed])
+    groups = ai_core.look_into([name for name in known if not wanted or name in wanted])
     failures.extend(f"{names}: {each.failure}" for each in groups if each.failure)
-    return groups
+    return tuple(each for each in groups if not each.failure)
 
 
-def add_to(draft: ConfigDraft, found: Sequence[Discovered]) -> Iterator[str]:
-    """Set in the config file what runs and is not served; say what is added, or why it cannot be."""
+def add_to(draft: ConfigDraft, found: Sequence[Discovered], verb: str = "added") -> Iterator[str]:
+    """Set in the config file what runs and is not served; say what is added, with *verb*, or why it cannot be."""
     ids: dict[tuple[str, str], list[Any]] = {}
     added: dict[tuple[str, str], str] = {}
     for each in found:
@@ -112,14 +144,14 @@ def add_to(draft: ConfigDraft, found: Sequence[Discovered]) -> Iterator[str]:
                 new = added[name, each.group] = free_name(f"{name}-{each.group}", {*draft.subaccounts, *added.values()})
                 key = {kind: section[kind] for kind in _KEYS if kind in section}
                 draft.set((SUBACCOUNTS, new), {"resource_group": each.group, **key})
-                yield f"added the subaccount {new}: what runs in the resource group {each.group}"
+                yield f"{verb} the subaccount {new}: what runs in the resource group {each.group}"
         elif each.listed.orchestration:
             yield f'{what} ({each.listed.id}) is not added: write "discovery": true into {name} to have it served'
         else:
             listed = ids.setdefault((name, what), _as_list(section.get(_IDS, {}).get(what, [])))
             listed.append(each.listed.id)
             draft.set((SUBACCOUNTS, name, _IDS, what), listed)
-            yield f"added {what} ({each.listed.id}) to {name}"
+            yield f"{verb} {what} ({each.listed.id}) to {name}"
 
 
 def show(found: Inventory) -> None:
@@ -155,7 +187,7 @@ def _tenants(accounts: Iterable[SubAccount]) -> list[list[SubAccount]]:
     """Put the subaccounts together whose keys open the same tenant."""
     tenants: list[list[SubAccount]] = []
     for account in accounts:
-        same = next((each for each in tenants if is_same(each[0].key, account.key)), None)
+        same = next((each for each in tenants if is_same_tenant(each[0].key, account.key)), None)
         if same is None:
             tenants.append([account])
         else:

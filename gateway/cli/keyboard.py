@@ -1,4 +1,4 @@
-"""Waits for what may happen at a terminal: a key, another size, or that time is up."""
+"""Tells what is a terminal, and waits for what may happen there: a key, another size, or that time is up."""
 
 import os
 import select
@@ -9,17 +9,22 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from enum import Enum
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TextIO
 
 _QUITS: Final = frozenset(b"qQ\x03\x04")
 """q, and Ctrl-C and Ctrl-D where the terminal hands them on."""
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether a standard stream is a terminal; one that was closed before the start is None."""
+    return stream is not None and stream.isatty()
 
 
 class Wake(Enum):
     """Why a wait is over."""
 
     TIME_UP = "time is up"
-    RESIZED = "the terminal has another size"
+    REDRAW = "the terminal has another size, or another key was pressed"
     QUIT = "q was pressed"
 
 
@@ -31,32 +36,33 @@ class Keyboard:
     """
 
     def __init__(self, descriptor: int | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
+        self._descriptor = sys.stdin.fileno() if descriptor is None and is_terminal(sys.stdin) else descriptor
         self._sleep = sleep
         self._entered = ExitStack()
         self._woken: int | None = None
         """Where a byte can be read after each signal."""
-        self._reads_keys = False
+        self._keys: int | None = None
+        """Where keys are read, as long as there are any."""
 
     def wait(self, seconds: float) -> Wake:
         """Wait for at most so many *seconds*."""
         if self._woken is None:
             self._sleep(seconds)
             return Wake.TIME_UP
-        sources = [self._woken, *([self._descriptor] if self._reads_keys else [])]
+        sources = [self._woken, *([] if self._keys is None else [self._keys])]
         ready, _, _ = select.select(sources, [], [], seconds)
-        if self._descriptor in ready:
-            keys = os.read(self._descriptor, 64)
-            self._reads_keys = bool(keys)
+        if self._keys in ready:
+            keys = os.read(self._keys, 64)
+            self._keys = self._keys if keys else None
             if _QUITS & set(keys):
                 return Wake.QUIT
         if self._woken in ready:
             os.read(self._woken, 64)
-        return Wake.RESIZED if ready else Wake.TIME_UP
+        return Wake.REDRAW if ready else Wake.TIME_UP
 
     def __enter__(self) -> Self:
-        if os.isatty(self._descriptor) and sys.platform != "win32":
-            self._take_keys()
+        if self._descriptor is not None and os.isatty(self._descriptor) and sys.platform != "win32":
+            self._take_keys(self._descriptor)
             self._take_signals()
         return self
 
@@ -66,15 +72,15 @@ class Keyboard:
         self._entered.close()
         self._woken = None
 
-    def _take_keys(self) -> None:
+    def _take_keys(self, descriptor: int) -> None:
         """Read keys one by one, and show none."""
         import termios  # noqa: PLC0415 - Windows has no such modules, and imports this one
         import tty  # noqa: PLC0415 - the same
 
-        before = termios.tcgetattr(self._descriptor)
-        self._entered.callback(termios.tcsetattr, self._descriptor, termios.TCSADRAIN, before)
-        tty.setcbreak(self._descriptor)
-        self._reads_keys = True
+        before = termios.tcgetattr(descriptor)
+        self._entered.callback(termios.tcsetattr, descriptor, termios.TCSADRAIN, before)
+        tty.setcbreak(descriptor)
+        self._keys = descriptor
 
     def _take_signals(self) -> None:
         """Wake on signals; Ctrl-Z, after which the terminal would stay as it is now, does nothing."""

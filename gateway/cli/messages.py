@@ -7,7 +7,14 @@ from typing import Any, NoReturn
 
 import click
 
+from gateway.observability.request_line import printable
+
 _log = logging.getLogger("sap_ai_proxy.cli")
+
+
+def one_line(text: str) -> str:
+    """Write text from elsewhere as one line that steers no terminal."""
+    return printable("".join(" " if letter.isspace() else letter for letter in text))
 
 
 class CommandError(Exception):
@@ -34,7 +41,7 @@ class Messages:
             if self.as_json:
                 _log.warning("%s", warning)
             else:
-                self.say(f"warning: {warning}")
+                self.say(f"warning: {one_line(warning)}")
 
     def report(self, text: str, fields: Mapping[str, Any]) -> None:
         """Write a text for people; programs get the *fields* instead."""
@@ -49,7 +56,7 @@ class Messages:
             if self.as_json:
                 _log.critical("%s", line)
             else:
-                self.say(f"sap-ai-proxy: {line}")
+                self.say(f"sap-ai-proxy: {one_line(line)}")
         raise SystemExit(code)
 
 

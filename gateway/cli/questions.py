@@ -2,13 +2,15 @@
 
 import os
 import sys
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
 import click
 
-from gateway.cli.messages import fail
+from gateway.cli.keyboard import is_terminal
+from gateway.cli.messages import fail, one_line
 
 _T = TypeVar("_T")
 _LONGEST: Final = 256 * 1024
@@ -23,7 +25,7 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
 
 def is_interactive() -> bool:
     """Tell whether somebody can be asked."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    return is_terminal(sys.stdin) and is_terminal(sys.stdout)
 
 
 class Questions:
@@ -45,13 +47,12 @@ class Questions:
             return read(default)
         if not self.can_ask:
             fail(f"There is no terminal to ask at for {missing}.")
+        shown = one_line(f"{question} [{default}]" if default else question)
         while True:
             try:
-                return read(
-                    _answer(lambda: click.prompt(question, default=default, show_default=bool(default))).strip()
-                )
+                return read(_answer(lambda: click.prompt(shown, default=default, show_default=False)).strip())
             except ValueError as error:
-                click.echo(f"  {error}")
+                click.echo(f"  {one_line(str(error))}")
 
     def confirm(self, question: str, option: str, *, default: bool) -> bool:
         """Ask for yes or no."""
@@ -59,7 +60,7 @@ class Questions:
             return True
         if not self.can_ask:
             fail(f"There is no terminal to ask at: {question} Say it with {option}.")
-        return _answer(lambda: click.confirm(question, default=default))
+        return _answer(lambda: click.confirm(one_line(question), default=default))
 
     def pasted(self, question: str, text: str, is_whole: Callable[[str], bool]) -> str:
         """Read on behind *text* until all is whole, or up to a blank line; a terminal does not show it."""
@@ -77,7 +78,10 @@ class Questions:
 
 @contextmanager
 def _pieces() -> Iterator[Iterator[str]]:
-    """Give what is typed or pasted, piece by piece; long lines whole, and out of sight where there is a terminal."""
+    """Give what is typed or pasted, piece by piece; long lines whole, and out of sight where there is a terminal.
+
+    What a terminal has behind that is thrown away: a newline there would answer the next question.
+    """
     try:
         import termios  # noqa: PLC0415 - Windows has none
     except ImportError:
@@ -94,7 +98,7 @@ def _pieces() -> Iterator[Iterator[str]]:
     try:
         yield _typed(sys.stdin.fileno())
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, shown)
+        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, shown)
 
 
 def _lines() -> Iterator[str]:
@@ -103,9 +107,11 @@ def _lines() -> Iterator[str]:
 
 
 def _typed(terminal: int) -> Iterator[str]:
+    decoder = getincrementaldecoder("utf-8")("replace")
     try:
         while (read := os.read(terminal, 4096)) and _END_OF_INPUT not in read:
-            yield read.decode("utf-8", "replace").replace("\r", "\n")
+            if piece := decoder.decode(read):
+                yield piece.replace("\r", "\n")
     except KeyboardInterrupt:
         raise Stopped from None
 

@@ -4,6 +4,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import replace
 from enum import Enum
+from errno import EADDRINUSE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,10 @@ def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load"
     try:
         ensure_free(address, settings.port)
     except PortTakenError as error:
-        messages.fail(f"{error}. Give another one with --port.")
+        at = reachable_url(settings.host, settings.port)
+        is_used = isinstance(error.__cause__, OSError) and error.__cause__.errno == EADDRINUSE
+        whose = f" `sap-ai-proxy status --url {at}` tells whether it serves there already." if is_used else ""
+        messages.fail(f"{error}.{whose} Give another one with --port.")
     url, base = url_of(settings.host, settings.port), reachable_url(settings.host, settings.port)
     banner = Banner(settings, url, base)
     messages.report(banner.text(coloured=shows_colours(2)), banner.fields())

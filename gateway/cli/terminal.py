@@ -1,7 +1,7 @@
 """Tables, marks, colours and live views for people: the one module that knows rich.
 
-Text from elsewhere is shown as it stands: nothing in it is markup. Colours are left out where there is no terminal,
-or `NO_COLOR` is set.
+Text from elsewhere is shown as it stands: nothing in it is markup, and what would steer the terminal is a question
+mark. Colours are left out where there is no terminal, or `NO_COLOR` is set.
 """
 
 import sys
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from io import TextIOWrapper
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -19,6 +19,9 @@ from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+from gateway.cli.keyboard import is_terminal
+from gateway.cli.messages import one_line
 
 Styled = Text
 """Text with its style."""
@@ -53,12 +56,23 @@ class Mark(Enum):
 
 def output() -> Console:
     """Write to standard output, as it is now; signs that its encoding does not have become question marks."""
-    is_terminal = sys.stdout.isatty()
     if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.encoding.lower().startswith("utf"):
         sys.stdout.reconfigure(errors="replace")
-    return Console(
-        file=sys.stdout, width=None if is_terminal else _WIDTH_OF_FILES, markup=False, highlight=False, emoji=False
+    return _Console(
+        file=sys.stdout,
+        width=None if is_terminal(sys.stdout) else _WIDTH_OF_FILES,
+        markup=False,
+        highlight=False,
+        emoji=False,
     )
+
+
+class _Console(Console):
+    """A console that shows also bare strings without what would steer it."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Write a string, whose lines stay."""
+        return super().render_str("\n".join(map(one_line, text.split("\n"))), **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +85,14 @@ class Space:
     is_utf: bool = True
 
     @classmethod
-    def of(cls, console: Console, *, scrolls: bool) -> Self:
-        """Measure a console; one that *scrolls* takes any number of lines."""
-        return cls(console.width, None if scrolls else console.height, _is_utf(console))
+    def of_screen(cls, console: Console) -> Self:
+        """Measure a console whose lines are drawn anew: there are as many as it shows at once."""
+        return cls(console.width, console.height, _is_utf(console))
+
+    @classmethod
+    def of_lines(cls, console: Console) -> Self:
+        """Measure a console that is printed to, line after line."""
+        return cls(console.width, None, _is_utf(console))
 
 
 class Screen:
@@ -97,19 +116,19 @@ class Screen:
         self._live.stop()
 
 
-def can_show_screens(console: Console) -> bool:
-    """Whether a console is a terminal whose lines can be drawn anew."""
-    return console.is_terminal and not console.is_dumb_terminal
+def can_redraw(console: Console) -> bool:
+    """Whether a console is a terminal whose lines can be drawn anew; `FORCE_COLOR` alone makes none of a pipe."""
+    return console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
 
 
 def styled(text: str, style: str) -> Text:
     """Write *text* in a style such as "dim" or "bold red"."""
-    return Text(text, style)
+    return Text(one_line(text), style)
 
 
 def joined(cells: Iterable[Cell], between: str = "  ") -> Text:
     """Write cells in one line, of which is shown what fits."""
-    line = Text(between).join(Text(cell) if isinstance(cell, str) else cell for cell in cells)
+    line = Text(between).join(map(_text, cells))
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
 
@@ -132,24 +151,26 @@ def table(
 
     Each row is one line in the columns named in *cut*, which show what fits; in others long text is folded.
     What is in the columns named in *unbroken* is whole in one line, as long as other columns can be narrower.
-    A *dense* one leaves less room between columns.
+    *is_dense* leaves less room between columns.
     """
-    numbers, short, whole = set(right), set(cut), {*right, *unbroken}
+    of_numbers, of_one_line, of_whole_cells = set(right), set(cut), {*right, *unbroken}
     drawn = Table(
         box=SIMPLE_HEAD,
         pad_edge=False,
         header_style="bold",
         border_style="dim",
         show_edge=False,
-        padding=(0, 1 - is_dense, 0, 1),
+        padding=(0, 0 if is_dense else 1, 0, 1),
     )
     names = list(headings)
     for heading in names:
-        justify: Literal["left", "right"] = "right" if heading in numbers else "left"
-        drawn.add_column(heading, justify=justify, overflow="fold", no_wrap=heading in whole)
+        justify: Literal["left", "right"] = "right" if heading in of_numbers else "left"
+        drawn.add_column(heading, justify=justify, overflow="fold", no_wrap=heading in of_whole_cells)
     for row in rows:
-        cells = [Text(cell) if isinstance(cell, str) else cell for cell in row]
-        drawn.add_row(*(joined([cell]) if name in short else cell for name, cell in zip(names, cells, strict=True)))
+        cells = [_text(cell) for cell in row]
+        drawn.add_row(
+            *(joined([cell]) if name in of_one_line else cell for name, cell in zip(names, cells, strict=True))
+        )
     return drawn
 
 
@@ -157,33 +178,33 @@ def aligned(rows: Iterable[Iterable[Cell]]) -> Table:
     """Set *rows* without headings, so that long text in the last column is wrapped below its own beginning."""
     drawn = Table.grid(padding=(0, 1))
     for row in rows:
-        drawn.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        drawn.add_row(*map(_text, row))
     return drawn
 
 
 @contextmanager
 def working(text: str) -> Iterator[Callable[[str], None]]:
-    """Show on standard error that something is under way, where that is a terminal; call what it gives to say more."""
-    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
+    """Show on standard error that something is under way, where that can be redrawn; call what it gives to say more."""
+    console = _Console(stderr=True, markup=False, highlight=False, emoji=False)
+    if not can_redraw(console):
         yield lambda _: None
         return
-    with console.status(Text(text, "dim"), spinner="dots") as status:
-        yield lambda more: status.update(Text(more, "dim"))
+    with console.status(styled(text, "dim"), spinner="dots") as status:
+        yield lambda more: status.update(styled(more, "dim"))
 
 
 @contextmanager
 def progress(console: Console) -> Iterator[Callable[[str], None]]:
     """Show what is waited for, with the time that has passed, in a line that goes away in the end.
 
-    Where there is no terminal, each new text is a line.
+    Where no line can be drawn anew, each new text is a line.
     """
-    if not console.is_terminal:
+    if not can_redraw(console):
         shown: list[str] = []
 
         def write(text: str) -> None:
             if text not in shown[-1:]:
-                console.print(Text(text), soft_wrap=True)
+                console.print(_text(text), soft_wrap=True)
             shown.append(text)
 
         yield write
@@ -191,7 +212,11 @@ def progress(console: Console) -> Iterator[Callable[[str], None]]:
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True) as live:
         task = live.add_task("")
-        yield lambda text: live.update(task, description=text)
+        yield lambda text: live.update(task, description=one_line(text))
+
+
+def _text(cell: Cell) -> Text:
+    return Text(one_line(cell)) if isinstance(cell, str) else cell
 
 
 def _is_utf(console: Console) -> bool:

@@ -97,6 +97,12 @@ class ServiceKey:
     """The identity zone: sent as AI-Tenant-Id where a request names its tenant."""
 
 
+def is_same_tenant(one: ServiceKey, other: ServiceKey) -> bool:
+    """Tell whether two service keys open the same tenant."""
+    same_tenant = bool(one.tenant) and one.tenant == other.tenant
+    return one.api_url == other.api_url and (same_tenant or one.token_url == other.token_url)
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A service key from the environment, with what else was said there."""

@@ -104,6 +104,11 @@ def demo_address(env: Mapping[str, str]) -> tuple[str, int]:
     return _Loader(None, for_demo(env), None).address()
 
 
+def upstream_access(path: Path | None, env: Mapping[str, str]) -> tuple[Secret | None, Path | None]:
+    """Tell the HTTP proxy and the certificates to trust on the way to SAP AI Core; raise `SettingsError` as `load`."""
+    return _Loader(path, env, None).upstream_access()
+
+
 def pools(settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
     """List the endpoints of every model, subaccounts and deployments in the order of the file.
 
@@ -192,6 +197,7 @@ class _Loader:
         config = self._config()
         extensions = self._extensions(config.extensions)
         tokens = tuple(map(Secret, config.secret_authentication_tokens))
+        proxy, ca_bundle = self._upstream_access(config)
         settings = Settings(
             subaccounts=self._subaccounts(config),
             tokens=tokens,
@@ -206,9 +212,9 @@ class _Loader:
             log_level=config.log_level,
             log_format=config.log_format,
             allow_unauthenticated=config.allow_unauthenticated,
-            proxy=None if config.upstream.proxy is None else Secret(config.upstream.proxy),
+            proxy=proxy,
             fetch_media=config.upstream.fetch_media,
-            ca_bundle=self._found.file(config.upstream.ca_bundle, "upstream.ca_bundle"),
+            ca_bundle=ca_bundle,
             extensions=extensions,
             source=self._path,
         )
@@ -225,6 +231,17 @@ class _Loader:
         if self._found.mistakes:
             raise self._error()
         return host, port
+
+    def upstream_access(self) -> tuple[Secret | None, Path | None]:
+        """Read how SAP AI Core is reached, whoever is asked there."""
+        access = self._upstream_access(self._config())
+        if self._found.mistakes:
+            raise self._error()
+        return access
+
+    def _upstream_access(self, config: ConfigFile) -> tuple[Secret | None, Path | None]:
+        proxy = None if config.upstream.proxy is None else Secret(config.upstream.proxy)
+        return proxy, self._found.file(config.upstream.ca_bundle, "upstream.ca_bundle")
 
     def _config(self) -> ConfigFile:
         """Read the file into its shape; what has a mistake is reported and left out, so that the rest is read."""

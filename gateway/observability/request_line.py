@@ -69,5 +69,9 @@ def _more(record: "ExchangeRecord") -> str:
 
 def plain(name: str) -> str:
     """Write names that a caller made up so that they break no line and fill no log."""
-    short = name[:_LONGEST]
-    return short if short.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in short)
+    return printable(name[:_LONGEST])
+
+
+def printable(text: str) -> str:
+    """Write a question mark for what breaks a line, steers a terminal or is not seen."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -151,9 +151,9 @@ def test_a_port_that_is_taken_is_told_with_a_way_out(
         told = run_here("--port", str(port))
 
     assert (told.returncode, told.stdout) == (2, "")
-    assert (
-        told.stderr
-        == f"sap-ai-proxy: cannot listen on 127.0.0.1:{port}: Address already in use. Give another one with --port.\n"
+    assert told.stderr == (
+        f"sap-ai-proxy: cannot listen on 127.0.0.1:{port}: Address already in use. `sap-ai-proxy status --url "
+        f"http://127.0.0.1:{port}` tells whether it serves there already. Give another one with --port.\n"
     )
 
 
@@ -398,7 +398,7 @@ def test_a_config_file_in_the_folder_is_used(place: Place, config: dict[str, Any
         assert models == {"gpt-4.1", "anthropic--claude-4.5-sonnet", "text-embedding-3-small"}
         assert "demo" not in run.said
         assert "sk-mine" not in run.said
-        assert "key       your secret_authentication_token\n" in run.said
+        assert "key       your secret_authentication_token; `sap-ai-proxy connect key` prints it\n" in run.said
         assert "models    3 in eu and us\n" in run.said
 
 

@@ -2,6 +2,9 @@
 
 import json
 import re
+import shlex
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +15,7 @@ import emulator
 from emulator.state import Settings
 from emulator.world import World, empty_tenant, tenant, with_group
 from gateway.config.settings import load
-from tests.support.processes import Place, free_port, new_place
+from tests.support.processes import COMMAND, PATIENCE, ROOT, Place, free_port, new_place
 from tests.support.running import Cloud
 from tests.support.terminal import CTRL_C, Terminal, terminal
 
@@ -68,6 +71,56 @@ def test_a_pasted_service_key_leads_to_a_streamed_answer(place: Place, cloud: Cl
     said = "".join(re.findall(r'"text_delta","text":"((?:[^"\\]|\\.)*)"', streamed))
     assert "You said" in said
     assert "event: message_stop" in streamed
+
+
+def session() -> dict[str, list[str]]:
+    """What the README types from a service key to an answer, with the lines that it shows of what is said."""
+    [block] = re.findall(r"^```console\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    steps = [step.splitlines() for step in re.split(r"^\$ ", block, flags=re.MULTILINE) if step]
+    return {command.partition("  #")[0].strip(): [line for line in lines if line != "…"] for command, *lines in steps}
+
+
+CLAUDE_CODE = f"""\
+#!{sys.executable}
+import os, sys
+from anthropic import Anthropic
+
+client = Anthropic(auth_token=os.environ["ANTHROPIC_AUTH_TOKEN"])
+words = [{{"role": "user", "content": sys.argv[sys.argv.index("-p") + 1]}}]
+with client.messages.stream(model=os.environ["ANTHROPIC_MODEL"], max_tokens=200, messages=words) as stream:
+    print("".join(stream.text_stream))
+"""
+"""What stands for Claude Code where that is not installed: Anthropic's SDK, with what Claude Code is started with."""
+
+
+def test_the_three_commands_of_the_readme_lead_from_a_service_key_to_claude_code(tmp_path: Path) -> None:
+    place, port = new_place(tmp_path), free_port()
+    (init, shown), (serve, _), (connect, _) = session().items()
+    program = place.home / "claude"
+    program.write_text(CLAUDE_CODE)
+    program.chmod(0o700)
+    with emulator.serve(World((tenant("eu", "default", (SONNET, "gemini-3.5-flash", "gpt-5.5"), 2),))) as running:
+        place.write("key.json", Cloud(running.url).tenants["eu"]["service_key"])
+        initialised = place.run(*shlex.split(init)[1:])
+        with place.running(*shlex.split(serve)[1:], "--port", str(port)) as run:
+            run.await_answer(f"http://127.0.0.1:{port}")
+            url = ["--url", f"http://127.0.0.1:{port}"]
+            command, starts, arguments = connect.partition(" -- ")
+            asked = subprocess.run(
+                [*COMMAND, *shlex.split(command)[1:], *url, starts.strip(), *shlex.split(arguments)],
+                check=False,
+                cwd=place.folder,
+                env={**place.env, "PATH": f"{place.home}:{place.env['PATH']}"},
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+            )
+
+    assert (initialised.returncode, initialised.stderr) == (0, "")
+    said = [" ".join(line.split()) for line in initialised.stdout.splitlines()]
+    assert [line for line in shown if " ".join(line.split()) not in said] == []
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert 'You said: "Say hello"' in asked.stdout
 
 
 def test_ctrl_c_while_a_deployment_starts_leaves_a_file_that_serves_it_later(place: Place, cloud: Cloud) -> None:

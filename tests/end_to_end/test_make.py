@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def make(folder: Path, python: str, *goals: str) -> subprocess.CompletedProcess[str]:
-    (folder / "pyproject.toml").touch()
+    if not (folder / "pyproject.toml").exists():
+        (folder / "pyproject.toml").touch()
     return subprocess.run(
         ["make", "-f", str(ROOT / "Makefile"), *goals, f"PYTHON={python}"],
         check=False, cwd=folder, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60,

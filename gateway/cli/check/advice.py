@@ -1,16 +1,22 @@
 """What to do about a fault: a line that says what is wrong, and one that says what to do."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, Self
 
 from dialects.core.faults import Fault, FaultKind
-from gateway.upstream.unreachable import Reason, Unreachable
+from gateway.config.service_keys import Proof, Secret
+from gateway.upstream.certificates import of_der
+from gateway.upstream.provisioning import STARTING
+from gateway.upstream.unreachable import Reason, Unreachable, certificate_at, host_of
 
 _AGAIN: Final = "try again in a few minutes"
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 LAUNCHPAD: Final = "SAP AI Launchpad (ML Operations, Deployments)"
 NEW_KEY: Final = "create a new service key for this instance in the BTP cockpit, and put it into the config file"
+API_URL: Final = "serviceurls.AI_API_URL in the service key"
+"""Where the URL of the AI API is set."""
 _BLOCKED: Final = frozenset({Reason.UNKNOWN_HOST, Reason.REFUSED, Reason.NO_ROUTE, Reason.TIMED_OUT})
 """What it looks like where a network lets nothing out but through a proxy."""
 
@@ -29,7 +35,7 @@ _REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     ),
     Reason.EXPIRED: ("certificate", "set this machine's clock if it is wrong; else {host} needs a new certificate"),
     Reason.OTHER_HOST: ("certificate", "correct {place}: the certificate there is for another host"),
-    Reason.CLIENT_CERTIFICATE_REFUSED: ("client_certificate", NEW_KEY),
+    Reason.CLIENT_CERTIFICATE_REFUSED: ("client_certificate", "{new_key}"),
     Reason.CLIENT_CERTIFICATE_UNUSABLE: (
         "client_certificate",
         "copy the certificate and its key anew, both from the same service key",
@@ -52,22 +58,42 @@ class Adviser:
     """Says what to do about faults.
 
     *env* is looked at for an HTTP proxy that this proxy does not use, *proxied* is whether it is told to use one, and
-    *issuer* finds out who signed the certificate of a server that is not trusted.
+    *issuer* finds out who signed the certificate of a server that is not trusted. *new_key* says how to get another
+    service key, and *options* are those of the command line by the settings that they stand for.
     """
 
-    def __init__(self, env: Mapping[str, str], *, proxied: bool, issuer: Callable[[Unreachable], str]) -> None:
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        *,
+        proxied: bool,
+        issuer: Callable[[Unreachable], str],
+        new_key: str = NEW_KEY,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        self._new_key = new_key
+        self._options = options or {}
         self._variable = next((name for name in _PROXY_VARIABLES if env.get(name)), "")
         self._proxied = proxied
         self._issuer = issuer
+
+    @classmethod
+    def in_network(cls, env: Mapping[str, str], proxy: Secret | None, **words: Any) -> Self:
+        """Give the advice for this network, which is left through *proxy* if there is one."""
+        return cls(env, proxied=proxy is not None, issuer=partial(_issuer, proxy), **words)
 
     def unreachable(self, why: Unreachable, place: str) -> Advice:
         """Say what to do where a server is not reached, whose URL stands at *place* of what is configured."""
         place = "upstream.proxy" if why.is_proxy else place
         issuer = self._issuer(why) if why.reason is Reason.UNTRUSTED else ""
         code, fix = _REASONS[why.reason]
-        fix = fix.format(place=place, host=why.host, issuer=issuer or "the authority that signed it")
+        fix = fix.format(
+            place=place, host=why.host, issuer=issuer or "the authority that signed it", new_key=self._new_key
+        )
         if why.reason in _BLOCKED and not self._proxied:
             fix = f"{fix}, or {self._through_a_proxy()}"
+        for setting, option in self._options.items():
+            fix = fix.replace(setting, f"{setting} ({option})")
         what = f"its certificate, signed by {issuer}, is not trusted" if issuer else why.reason.value
         who = f"the HTTP proxy {why.host}" if why.is_proxy else why.host
         detail = f" ({why.detail})" if why.detail else ""
@@ -79,7 +105,8 @@ class Adviser:
             case Fault(cause=Unreachable() as why):
                 return self.unreachable(why, place)
             case Fault(kind=FaultKind.REFUSED_CREDENTIALS):
-                return Advice("service_key", _clause(fault), NEW_KEY)
+                reasons = ": it was deleted, has expired or was copied in part" if fault.status else ""
+                return Advice("service_key", f"{_clause(fault)}{reasons}", self._new_key)
             case _:
                 return Advice("token", _clause(fault), _AGAIN)
 
@@ -88,14 +115,27 @@ class Adviser:
         match fault:
             case Fault(cause=Unreachable() as why):
                 return self.unreachable(why, place)
-            case Fault(status=401 | 403):
+            case Fault(status=401 | 403 | 404):
                 what = f"SAP AI Core answers {fault.status} when it is asked for deployments"
-                return Advice("forbidden", what, f"correct {place} and the resource group, or {NEW_KEY}")
-            case Fault(status=404):
-                what = f"SAP AI Core answers {fault.status} when it is asked for deployments"
-                return Advice("url", what, f"correct {place} and the resource group")
+                return replace(self.management(fault, place), what=what)
             case _:
-                return Advice("listing", f"the deployments cannot be listed: {_clause(fault)}", _AGAIN)
+                advice = self.management(fault, place)
+                return replace(advice, code="listing", what=f"the deployments cannot be listed: {advice.what}")
+
+    def management(self, fault: Fault, place: str) -> Advice:
+        """Say what to do where the AI API refuses something, whose URL stands at *place*."""
+        match fault:
+            case Fault(cause=Unreachable() as why):
+                return self.unreachable(why, place)
+            case Fault(status=401 | 403):
+                fix = f"correct {place} and the resource group, or {self._new_key}"
+                return Advice("forbidden", _clause(fault), fix)
+            case Fault(status=404):
+                return Advice("url", _clause(fault), f"correct {place} and the resource group")
+            case Fault(status=int(status)) if 400 <= status < 500 and fault.kind is not FaultKind.RATE_LIMITED:
+                return Advice("management", _clause(fault), "")
+            case _:
+                return Advice("management", _clause(fault), _AGAIN)
 
     def inference(self, fault: Fault, place: str) -> Advice | None:
         """Say what to do where a deployment is not asked as it should be, whose URL stands at *place*.
@@ -112,9 +152,8 @@ class Adviser:
             case Fault(kind=FaultKind.CONTENT_FILTERED | FaultKind.CONTEXT_LENGTH_EXCEEDED):
                 return None
             case Fault(kind=FaultKind.DEPLOYMENT_FORBIDDEN):
-                fix = (
-                    f"give the instance the service plan extended, which generative AI needs; if it has that, {NEW_KEY}"
-                )
+                plan = "give the instance the service plan extended, which generative AI needs"
+                fix = f"{plan}; if it has that, {self._new_key}"
                 return Advice("forbidden", _answered(fault, "the service key may not use it"), fix)
             case Fault(status=403):
                 fix = "let it through the firewall or the HTTP proxy on the way; if it is the provider, deploy another"
@@ -137,6 +176,17 @@ class Adviser:
         return "set upstream.proxy if this network is left through an HTTP proxy"
 
 
+def token_place(proof: Proof) -> str:
+    """Say where the URL of the token service is set, for a key that has this *proof*."""
+    return f"{'url' if isinstance(proof, Secret) else 'certurl'} in the service key"
+
+
+def _issuer(proxy: Secret | None, why: Unreachable) -> str:
+    """Name who signed the certificate of a server that is not trusted; empty where that cannot be found out."""
+    certificate = of_der(certificate_at(why.host, host_of(proxy.reveal()) if proxy is not None else ""))
+    return certificate.issuer if certificate is not None else ""
+
+
 def _answered(fault: Fault, meaning: str) -> str:
     return f"requests are answered with {fault.status}: {meaning}" if fault.status else meaning
 
@@ -148,9 +198,7 @@ def _clause(fault: Fault) -> str:
 
 def not_running(status: str) -> str:
     """Say what to do about a deployment that is listed with a *status* and does not run."""
-    match status:
-        case "PENDING" | "UNKNOWN":
-            return "wait until it runs, which takes some minutes, and check again"
-        case _:
-            # SAP AI Core starts no deployment again.
-            return f"deploy its model anew in {LAUNCHPAD} and write the new id, or take this one out of the config file"
+    if status in STARTING:
+        return "wait until it runs, which takes some minutes, and check again"
+    # SAP AI Core starts no deployment again.
+    return f"deploy its model anew in {LAUNCHPAD} and write the new id, or take this one out of the config file"

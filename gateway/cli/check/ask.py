@@ -23,8 +23,8 @@ from gateway.requests.lifetime import Lifetime, Signal
 from routing.protocols import EmbeddingsProtocol
 
 _PROMPT: Final = "Reply with one word: hello."
-_MOST_TOKENS: Final = 1000
-"""Of an answer, with what a model thinks before it: enough for a word after some thoughts."""
+_MOST_TOKENS: Final = 4000
+"""Of an answer, with what a model thinks before it: enough for a word after long thoughts, and no model allows less."""
 _AT_ONCE: Final = 4
 """How many models are asked at the same time."""
 _SECONDS: Final = 60.0
@@ -83,7 +83,8 @@ def _silent(answer: Answer, adviser: Adviser) -> Finding:
     advice = adviser.inference(answer.fault, "its URL and the resource group") if answer.fault is not None else None
     fix = advice.fix if advice is not None else "ask it through the proxy with --log-level debug, which logs the reason"
     what = f"{answer.model} does not answer: {answer.error}"
-    return wrong(advice.code if advice else "refused", answer.subaccount, what, fix, models=(answer.model,))
+    code = advice.code if advice else "refused" if answer.fault else "no_answer"
+    return wrong(code, answer.subaccount, what, fix, models=(answer.model,))
 
 
 def _alone(settings: Settings, account: SubAccount) -> Settings:
@@ -110,11 +111,15 @@ def _ask(clock: Callable[[], float], seconds: float, stop: Signal, question: tup
         first, text = _talk(gateway, model, lifetime, clock)
     except FaultError as error:
         return replace(answer, error=error.fault.explained.removesuffix("."), fault=error.fault)
+    except Exception as error:  # noqa: BLE001 - whatever one model sends, the answers of the others are shown
+        return replace(answer, error=f"what it sent cannot be read ({error!r})")
+    if first is None or not text:
+        return replace(answer, error=f"no word came, of {_MOST_TOKENS} tokens that it may spend")
     return replace(answer, seconds=first - began, text=text)
 
 
-def _talk(gateway: Gateway, model: str, lifetime: Lifetime, clock: Callable[[], float]) -> tuple[float, str]:
-    """Have a model say a word; give when its first word came, and how it began. Raises `FaultError`."""
+def _talk(gateway: Gateway, model: str, lifetime: Lifetime, clock: Callable[[], float]) -> tuple[float | None, str]:
+    """Have a model say a word; give when its first word came, if one did, and how it began. Raises `FaultError`."""
     body = {
         "model": model,
         "messages": [{"role": "user", "content": _PROMPT}],
@@ -126,9 +131,9 @@ def _talk(gateway: Gateway, model: str, lifetime: Lifetime, clock: Callable[[], 
     with closing(gateway.stream(exchange)) as stream:
         stream.begin()
         for word in _words(stream):
-            first = first or clock()
+            first = clock() if first is None and word.strip() else first
             text += word
-    return first or clock(), " ".join(text.split())[:_LONGEST_TEXT]
+    return first, " ".join(text.split())[:_LONGEST_TEXT]
 
 
 def _words(stream: Iterator[bytes]) -> Iterator[str]:

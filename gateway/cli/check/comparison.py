@@ -159,10 +159,14 @@ class Comparison:
                 self._findings.append(remark("elsewhere", account.name, what, fix, **_about([(name, each.id)])))
             elif endpoints:
                 self._add_tried(name, each, endpoints, "the resource group")
-            else:
+            elif self._served.server_of(account, each.id) is None:
                 unserved.append((name, each.id))
         if unserved:
-            fix = "" if account.discovery else "set discovery to true, or list them, if they are to be served"
+            fix = (
+                ""
+                if account.discovery
+                else "add them with sap-ai-proxy discover --write, or set discovery to true, if they are to be served"
+            )
             what = f"runs and is not served: {_named(unserved)}"
             self._findings.append(remark("unserved", account.name, what, fix, **_about(unserved)))
         if not self._deployments:

@@ -1,7 +1,7 @@
 """What a check asks of SAP AI Core: questions that cost nothing."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -11,30 +11,27 @@ import orjson
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.upstream_errors import fault_from
 from gateway.cli.check.advice import Adviser
-from gateway.cli.check.examine import Examined, Questions, examine
+from gateway.cli.check.examine import CheckResult, Questions, examine
 from gateway.config.settings import Settings
-from gateway.config.subaccounts import SubAccount
-from gateway.served_models import Ending, ModelSources
-from gateway.upstream.certificates import of_der
+from gateway.served_models import ModelSources
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.discovery import listing
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.provisioning import resource_groups
 from gateway.upstream.tokens import TokenSource
 from gateway.upstream.transport import Transport
-from gateway.upstream.unreachable import Unreachable, certificate_at, host_of
 from routing.endpoint import Endpoint
 from routing.protocols import ProtocolHandler
 
 _NO_ANSWER_OF_A_MODEL = Fault(FaultKind.OTHER, "What answers is no model.")
 
 
-def look(
+def run_check(
     settings: Settings,
     client: ManagementClient,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     env: Mapping[str, str] = os.environ,
-) -> Examined:
+) -> CheckResult:
     """Try every subaccount of *settings*, and every deployment that is served, over *client*.
 
     *now* says which models and certificates have ended; *env* may name an HTTP proxy, which is not used.
@@ -46,10 +43,6 @@ def look(
     tenants = {name: account.key.tenant for name, account in accounts.items()}
     sources = ModelSources(settings, client, tokens, lambda: today)
 
-    def endings(account: SubAccount, served: Mapping[str, Collection[str]]) -> Iterable[Ending]:
-        sources.catalogue.look_up(account)
-        return sources.served.endings(served, today)
-
     with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
         core = AICoreClient(transport, client, tokens, tenants)
         ask = Questions(
@@ -57,11 +50,12 @@ def look(
             list_deployments=lambda account: listing(account, sources.get),
             resource_groups=lambda account: resource_groups(account, sources.get),
             ask_nothing=partial(_ask_nothing, core),
-            adviser=Adviser(env, proxied=settings.proxy is not None, issuer=partial(_issuer, settings)),
+            adviser=Adviser.in_network(env, settings.proxy),
             now=moment,
+            read_catalogue=sources.catalogue.look_up,
             orchestrated=sources.orchestrated.asked,
             is_guess=sources.orchestrated.is_guess,
-            endings=endings,
+            endings=lambda _, served: sources.served.endings(served, today),
         )
         return examine(settings, ask)
 
@@ -76,10 +70,3 @@ def _ask_nothing(core: AICoreClient, endpoint: Endpoint, protocol: ProtocolHandl
     except orjson.JSONDecodeError:
         is_json = False
     return None if is_json else _NO_ANSWER_OF_A_MODEL
-
-
-def _issuer(settings: Settings, why: Unreachable) -> str:
-    """Name who signed the certificate of a server that is not trusted; empty where that cannot be found out."""
-    proxy = host_of(settings.proxy.reveal()) if settings.proxy is not None else ""
-    certificate = of_der(certificate_at(why.host, proxy))
-    return certificate.issuer if certificate is not None else ""

@@ -7,6 +7,7 @@ from functools import partial
 from dialects.capabilities.models import profile_for
 from dialects.core.faults import FaultError
 from dialects.registry import CLIENTS
+from gateway.config.service_keys import is_same_tenant
 from gateway.config.settings import Settings, pools, with_discovered
 from gateway.config.subaccounts import SubAccount
 from gateway.upstream.discovery import Listed, Orchestrated, is_same_origin, named, running, versions_of
@@ -54,6 +55,15 @@ class Served:
         return [
             each for each in self.endpoints(account) if each.deployment == deployment and runs in ("", each.backend)
         ]
+
+    def server_of(self, account: SubAccount, deployment: str) -> SubAccount | None:
+        """Find the subaccount that serves a deployment: *account*, or another of its tenant and resource group."""
+        same = (
+            each
+            for each in self.settings.subaccounts.values()
+            if each.resource_group == account.resource_group and is_same_tenant(each.key, account.key)
+        )
+        return next((each for each in (account, *same) if self.at(each, deployment)), None)
 
     def orchestrates(self, account: SubAccount) -> bool:
         """Whether orchestration deployments of a subaccount are asked."""

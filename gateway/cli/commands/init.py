@@ -30,7 +30,12 @@ from gateway.cli.commands.options import config_option
 @click.option(
     "--wait", type=click.FloatRange(0), default=1200, show_default=True, help="Seconds to wait for a new deployment."
 )
-@click.option("--proxy", metavar="URL", help="An HTTP proxy on the way to SAP AI Core; it is written to the file.")
+@click.option(
+    "--proxy",
+    metavar="URL",
+    help="An HTTP proxy on the way to SAP AI Core; it is written to the file, '${NAME}' as it stands. "
+    "One with a password had better be in SAP_AI_PROXY_UPSTREAM__PROXY.",
+)
 @click.option(
     "--ca-bundle",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -50,7 +55,7 @@ def init(context: click.Context, /, file: str | None, config: Path | None, *, ye
     import time
 
     from gateway.cli.configuration import DEFAULT_CONFIG
-    from gateway.cli.init.flow import Init, Options, Surroundings
+    from gateway.cli.init.flow import Environment, Init, Options
     from gateway.cli.messages import CommandError, fail, quiet
     from gateway.cli.questions import Questions, Stopped
     from gateway.config.service_keys import home_folder
@@ -60,10 +65,14 @@ def init(context: click.Context, /, file: str | None, config: Path | None, *, ye
     given["service_key"] = given["service_key"] if file is None else file
     path = config or context.obj or DEFAULT_CONFIG
     options = Options(path, **given)
-    around = Surroundings(
-        os.environ, home_folder(), sys.stdin.read, lambda: f"sk-{secrets.token_urlsafe(32)}", time.sleep
+    around = Environment(
+        os.environ,
+        home_folder(),
+        lambda: sys.stdin.read() if sys.stdin else "",
+        lambda: f"sk-{secrets.token_urlsafe(32)}",
+        time.sleep,
     )
-    done = "nothing was written"
+    done = ""
     try:
         run = Init(options, Questions(takes_defaults=yes), around)
         try:
@@ -72,7 +81,7 @@ def init(context: click.Context, /, file: str | None, config: Path | None, *, ye
         finally:
             done = run.done
     except CommandError as error:
-        fail(f"{error}.", code=1)
+        fail(f"{error}.", *([f"Done so far: {done}."] if done else []), code=1)
     except (KeyboardInterrupt, Stopped):
         click.echo()
-        fail(f"Stopped: {done}.", code=130)
+        fail(f"Stopped: {done or 'nothing was written'}.", code=130)

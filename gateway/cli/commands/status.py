@@ -36,7 +36,7 @@ def status(
     from gateway.cli.status.live import StatusReader, watch
     from gateway.cli.status.screen import render
     from gateway.cli.status.view import as_json, view_of
-    from gateway.cli.terminal import Screen, Space, can_show_screens, output
+    from gateway.cli.terminal import Screen, Space, can_redraw, output
 
     console = output()
     try:
@@ -46,8 +46,8 @@ def status(
         fail(f"{error}.", code=1)
     if flags["as_json"]:
         click.echo(json.dumps(as_json(view_of(first)), indent=2))
-    elif flags["once"] or not can_show_screens(console):
-        console.print(render(view_of(first), Space.of(console, scrolls=True)))
+    elif flags["once"] or not can_redraw(console):
+        console.print(render(view_of(first), Space.of_lines(console)))
     else:
         with Screen(console) as screen, Keyboard() as keyboard:
-            watch(read, screen.show, lambda: Space.of(console, scrolls=False), keyboard.wait, first, interval)
+            watch(read, screen.show, lambda: Space.of_screen(console), keyboard.wait, first, interval)

@@ -47,7 +47,8 @@ class DeployedModel:
 def read_models(body: JSON) -> tuple[DeployedModel, ...]:
     """Read OpenAI's list of models as this proxy writes it; models that make embeddings are left out.
 
-    Raises `KeyError` or `TypeError` if it is no such list.
+    So are names that would steer a terminal or break a line of a file. Raises `KeyError`, `TypeError` or
+    `AttributeError` if it is no such list.
     """
     return tuple(
         DeployedModel(
@@ -57,7 +58,7 @@ def read_models(body: JSON) -> tuple[DeployedModel, ...]:
             "image" in each.get("input_modalities", ()),
         )
         for each in body["data"]
-        if not embeds(each["id"])
+        if each["id"].isprintable() and not embeds(each["id"])
     )
 
 

@@ -2,8 +2,9 @@
 
 import os
 import re
+import stat
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 from dialects.core.conversation import JSON
 from gateway.cli.connect import json_text, toml_text
 from gateway.cli.connect.tool import ConnectError, Edits, Format, SettingsFile, merged
+from gateway.cli.messages import warn
 
 COPY: Final = ".before-sap-ai-proxy"
 """What the name of a copy ends in. A copy of nothing means that there was no file."""
@@ -18,6 +20,12 @@ UNDONE: Final = ".undone-sap-ai-proxy"
 """What the name of a file ends in that had changed since, and was replaced by its copy."""
 PRIVATE: Final = 0o600
 """The mode of what its owner alone may read."""
+_GROUP: Final = stat.S_IRGRP | stat.S_IWGRP
+Chown = Callable[[Path, int, int], None]
+_CHOWN: Final[Chown | None] = getattr(os, "chown", None)
+"""Gives a file to a user and a group; Windows has no such thing."""
+_BYTE_ORDER_MARK: Final = "\ufeff"
+_BY_HAND: Final = "mend it, or set by hand what --print says"
 _PLAIN: Final = re.compile(r"[\w.:/@+-]*")
 
 
@@ -28,8 +36,8 @@ def write(files: Sequence[SettingsFile]) -> list[str]:
     """
     said: list[str] = []
     try:
-        edited = [(path, _read(path), file) for file in files for path in [file.path.resolve()]]
-        written = [(path, before, apply(before or "", file)) for path, before, file in edited]
+        edited = [(path, read(path), file) for file in files for path in [file.path.resolve()]]
+        written = [(path, before, _applied(before or "", file)) for path, before, file in edited]
         for path, before, after in written:
             if before == after:
                 said.append(f"{path} says so already")
@@ -37,7 +45,8 @@ def write(files: Sequence[SettingsFile]) -> list[str]:
             copy = path.with_name(path.name + COPY)
             is_ours = not copy.exists() or _is_as_written(path, copy)
             if not copy.exists():
-                replace_file(copy, before or "", PRIVATE if before is None else path.stat().st_mode & 0o777)
+                mode = PRIVATE if before is None else path.stat().st_mode & 0o777
+                replace_file(copy, before or "", mode, like=path)
             replace_file(path, after, PRIVATE)
             written_at = path.stat().st_mtime_ns if is_ours else 0
             os.utime(copy, ns=(written_at, written_at))
@@ -74,8 +83,20 @@ def undo(paths: Sequence[Path]) -> list[str]:
     return said
 
 
+def _applied(text: str, file: SettingsFile) -> str:
+    try:
+        return apply(text, file)
+    except ConnectError as error:
+        raise ConnectError(f"{error}; {_BY_HAND}") from None
+
+
 def apply(text: str, file: SettingsFile) -> str:
-    """Give the text with the edits of *file* made and everything else kept; raise `ConnectError` if that cannot be."""
+    """Give the text with the edits of *file* made and everything else kept, a byte order mark too.
+
+    Raises `ConnectError` if that cannot be.
+    """
+    mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
+    text = text.removeprefix(mark)
     try:
         match file.format:
             case Format.JSON:
@@ -87,19 +108,14 @@ def apply(text: str, file: SettingsFile) -> str:
                 after = toml_text.edit(text, file.edits)
                 is_kept = _is_toml_of(after, wanted)
             case Format.ENV:
-                return _edit_env(text, file.edits)
+                return mark + _edit_env(text, file.edits)
     except (ValueError, RecursionError) as error:
-        raise ConnectError(
-            f"{file.path} is not written: it cannot be read as {file.format.value} ({error}); "
-            "mend it, or set by hand what --print says"
-        ) from None
+        raise ConnectError(f"{file.path} is not written: it cannot be read as {file.format.value} ({error})") from None
     except ConnectError as error:
-        raise ConnectError(f"{file.path} is not written: {error}; set by hand what --print says") from None
+        raise ConnectError(f"{file.path} is not written: {error}") from None
     if not is_kept:
-        raise ConnectError(
-            f"{file.path} is not written: what is in it could not be kept; set by hand what --print says"
-        )
-    return after
+        raise ConnectError(f"{file.path} is not written: what is in it could not be kept")
+    return mark + after
 
 
 def _is_toml_of(text: str, wanted: JSON) -> bool:
@@ -128,8 +144,8 @@ def _quoted(value: str) -> str:
     return value if _PLAIN.fullmatch(value) else f"{mark}{value}{mark}"
 
 
-def _read(path: Path) -> str | None:
-    """Read a file as it stands; `None` if there is none."""
+def read(path: Path) -> str | None:
+    """Read a file as it stands; `None` if there is none. Raises `ConnectError` and `OSError`."""
     try:
         return path.read_bytes().decode()
     except FileNotFoundError:
@@ -138,8 +154,22 @@ def _read(path: Path) -> str | None:
         raise ConnectError(f"{path} is not written: it is no UTF-8") from None
 
 
-def replace_file(path: Path, text: str, mode: int = PRIVATE) -> None:
-    """Write a file beside its place and move it there, so that nobody sees half of it; raises `OSError`."""
+def kept_mode(path: Path) -> int:
+    """Give the mode of what replaces *path*: for its owner, and its group if the file was not for everybody."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return PRIVATE
+    return PRIVATE if mode & stat.S_IRWXO else PRIVATE | (mode & _GROUP)
+
+
+def replace_file(
+    path: Path, text: str, mode: int = PRIVATE, *, like: Path | None = None, chown: Chown | None = _CHOWN
+) -> None:
+    """Write a file beside its place and move it there, so that nobody sees half of it; raises `OSError`.
+
+    It belongs to whom the file belonged that it replaces, or *like* does, with a warning where that is not permitted.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -147,8 +177,27 @@ def replace_file(path: Path, text: str, mode: int = PRIVATE) -> None:
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
-        fresh.chmod(mode)
+        is_kept = _give_away(fresh, like or path, mode, chown)
+        fresh.chmod(mode if is_kept else mode & ~stat.S_IRWXG)
         fresh.replace(path)
     finally:
         with suppress(FileNotFoundError):
             fresh.unlink()
+    if not is_kept:
+        warn([f"{path} belonged to another user or group, who may not be able to read it any more: it is yours now"])
+
+
+def _give_away(fresh: Path, like: Path, mode: int, chown: Chown | None) -> bool:
+    """Give a new file to whom *like* belongs, if it is there; whether all who may by *mode* can read it."""
+    try:
+        wanted = like.stat()
+    except FileNotFoundError:
+        return True
+    now = fresh.stat()
+    if chown is None or (wanted.st_uid, wanted.st_gid) == (now.st_uid, now.st_gid):
+        return True
+    try:
+        chown(fresh, wanted.st_uid, wanted.st_gid)
+    except OSError:
+        return wanted.st_uid == now.st_uid and not mode & stat.S_IRWXG
+    return True

@@ -9,13 +9,14 @@ from gateway.cli.ai_core import AiCore, ResourceGroup, named
 from gateway.cli.messages import CommandError
 from gateway.upstream.catalogue import CatalogueModel
 from gateway.upstream.discovery import ORCHESTRATION, RUNNING
-from gateway.upstream.provisioning import ORCHESTRATION_DEPLOYMENT, Deployable, DeploymentState
+from gateway.upstream.provisioning import ORCHESTRATION_DEPLOYMENT, STARTING, Deployable, DeploymentState
 
 Show = Callable[[str], object]
 """Shows what is waited for."""
 PAUSE: Final = 5.0
 """Seconds between two looks at a deployment that starts up."""
-_STARTING: Final = frozenset({"UNKNOWN", "PENDING"})
+FAILURES: Final = 12
+"""How many looks in a row may fail before the wait ends."""
 _MOST_NAMED: Final = 3
 
 
@@ -52,8 +53,15 @@ def already(group: ResourceGroup, what: Deployable) -> Start | None:
     """Find a deployment of the same that runs, or starts up: none needs to be made then."""
     same = [each for each in group.deployments if named(each) == what.name]
     found = next((each for each in same if each.status == RUNNING), None)
-    found = found or next((each for each in same if each.status in _STARTING), None)
+    found = found or next((each for each in same if each.status in STARTING), None)
     return None if found is None else Start(found.id, what.name, group.name, is_new=False)
+
+
+def over(start: Start, state: DeploymentState) -> str:
+    """Say that a deployment will not run, why, and what to do."""
+    why = f": {state.message}" if state.message else ""
+    what = "delete it in SAP AI Launchpad, or deploy another model"
+    return f"{start} is {state.status} and will not run{why}; {what}"
 
 
 def wait_until_running(
@@ -64,15 +72,22 @@ def wait_until_running(
     pause: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> DeploymentState:
-    """Look at a deployment until it runs, or for *limit* seconds; raises `CommandError` if it will not run."""
-    began = clock()
+    """Look at a deployment until it runs or will not, or for *limit* seconds.
+
+    Raises `CommandError` if it could not be looked at the last times.
+    """
+    began, failed = clock(), 0
     while True:
-        state, lasted = ai_core.state_of(start.group, start.id), clock() - began
-        show(f"{start.what} ({start.id}) is {state.status}; Ctrl-C ends the wait alone")
-        if state.is_over:
-            why = f": {state.message}" if state.message else ""
-            what = "delete it in SAP AI Launchpad, or deploy another model"
-            raise CommandError(f"{start} is {state.status} and will not run{why}; {what}")
-        if state.runs or lasted >= limit:
-            return state
-        pause(min(PAUSE, limit - lasted))
+        try:
+            state = ai_core.state_of(start.group, start.id)
+        except CommandError as error:
+            failed += 1
+            if failed == FAILURES or clock() - began >= limit:
+                raise
+            show(f"{error}; it is asked again, Ctrl-C ends the wait alone")
+        else:
+            failed = 0
+            show(f"{start.what} ({start.id}) is {state.status}; Ctrl-C ends the wait alone")
+            if state.runs or state.is_over or clock() - began >= limit:
+                return state
+        pause(max(0.0, min(PAUSE, limit - (clock() - began))))

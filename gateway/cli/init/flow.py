@@ -9,30 +9,35 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli import check as checking
-from gateway.cli.ai_core import Advise, AiCore, ResourceGroup, adviser, named
+from gateway.cli.ai_core import AiCore, ResourceGroup, named
+from gateway.cli.check.advice import Adviser
 from gateway.cli.config_draft import TOKENS, ConfigDraft
 from gateway.cli.configuration import DEFAULT_CONFIG, load_settings, reachable_url
 from gateway.cli.init import subaccount
-from gateway.cli.init.deploying import Start, already, deployable, wait_until_running
+from gateway.cli.init.deploying import Start, already, deployable, over, wait_until_running
 from gateway.cli.init.service_key import GivenKey, as_name, is_whole, of_environment, read_key, read_key_file
 from gateway.cli.messages import CommandError, say
 from gateway.cli.questions import Questions, Stopped
 from gateway.cli.terminal import Mark, output, progress, styled, table, working
 from gateway.config.mistakes import ServiceKeyError
-from gateway.config.service_keys import Found, Secret, find
-from gateway.config.settings import Settings
+from gateway.config.service_keys import Found, Secret, expand, find
 from gateway.config.subaccounts import DEFAULT, SubAccount
 from gateway.served_models import day
 from gateway.upstream.catalogue import CatalogueModel
 from gateway.upstream.discovery import ORCHESTRATION
 from gateway.upstream.management import ManagementClient
-from gateway.upstream.provisioning import Deployable
-from gateway.upstream.unreachable import Unreachable
+from gateway.upstream.provisioning import STARTING, Deployable
 
 NOTHING: Final = "none"
 """What is deployed where nothing is to be."""
 _OPTIONS: Final = {"upstream.proxy": "--proxy", "upstream.ca_bundle": "--ca-bundle"}
 """The options that say what is a setting elsewhere."""
+_ANOTHER_KEY: Final = "create another one in the BTP cockpit, at the instance of SAP AI Core"
+_UNNAMED: Final = "the name of the resource group: give it with --resource-group NAME"
+_SEEN: Final = (
+    "a service key in a command is seen by other users of this machine, and stays in the history of the shell; "
+    'give its file, "-" and the key on standard input, or "env" and the key in AICORE_SERVICE_KEY'
+)
 _COSTS: Final = "SAP bills what is asked of it, and some models for as long as they run. Create it?"
 
 
@@ -42,7 +47,7 @@ class Options:
 
     config: Path
     service_key: str | None = None
-    """A file, "-" for standard input, "env", or the key itself."""
+    """A file, "-" for standard input, or "env"."""
     name: str | None = None
     groups: tuple[str, ...] = ()
     deploy: tuple[str, ...] = ()
@@ -55,7 +60,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """Where the command runs: its environment, its input, and what makes keys and lets time pass."""
 
     env: Mapping[str, str]
@@ -69,13 +74,25 @@ class Surroundings:
 class Init:
     """One run of the command; `done` says how far it came, for whoever stops it."""
 
-    def __init__(self, options: Options, questions: Questions, around: Surroundings) -> None:
+    def __init__(self, options: Options, questions: Questions, around: Environment) -> None:
         self._options = options
         self._questions = questions
         self._around = around
         self._draft = ConfigDraft(options.config, around.env)
         self._out = output()
-        self.done = "nothing was written"
+        self._is_written = False
+        self._starts: list[Start] = []
+
+    @property
+    def done(self) -> str:
+        """What was done so far; empty if nothing was."""
+        if not self._is_written:
+            return ""
+        if not self._starts:
+            return f"{self._draft.path} is written"
+        going = ", ".join(map(str, self._starts))
+        when = f"`{self._command('check')}` says when"
+        return f"{self._draft.path} is written, and will serve {going} once that runs: {when}"
 
     def run(self) -> int:
         """Ask, write and check; give the exit code. Raises `CommandError` and `Stopped`."""
@@ -83,10 +100,11 @@ class Init:
         known = settings.subaccounts if settings else {}
         if not self._options.dry_run:
             self._draft.ensure_writable()
+        proxy, ca_bundle = self._upstream_access()
         given = self._service_key()
         with ExitStack() as owned:
-            client = owned.enter_context(closing(self._client(settings)))
-            ai_core = AiCore(given.key, client, self._adviser(settings))
+            client = owned.enter_context(closing(ManagementClient(proxy=proxy, ca_bundle=ca_bundle)))
+            ai_core = AiCore(given.key, client, self._adviser(proxy))
             ai_core.sign_in()
             self._good("the service key gets an access token")
             groups = self._groups(ai_core, given.group or DEFAULT)
@@ -97,13 +115,18 @@ class Init:
             if self._options.dry_run:
                 self._show(file, wanted)
                 return 0
-            starts = self._deploy(ai_core, chosen, wanted)
-            self._write(file, starts)
+            there = {what: already(chosen[0], what) for what in wanted}
+            self._confirm_costs([what.name for what, start in there.items() if start is None])
+            self._write(file)
+            if wanted:
+                self._deploy(ai_core, chosen[0], there)
+            elif not self._options.deploy:
+                self._starts.extend(each for each in map(_starting, chosen) if each)
             for each in entries:
                 if wanted and not each.is_new and not known[each.name].discovery:
                     command = self._command("discover --write")
                     self._say(Mark.NOTE, f"{each.name} lists its deployments: `{command}` adds new ones that run")
-            if not self._wait(ai_core, starts):
+            if not self._wait(ai_core):
                 return 1 if self._options.wait else 0
             return self._check(client)
 
@@ -114,6 +137,9 @@ class Init:
         env, said = self._around.env, self._options.service_key
         if said is not None:
             return self._read(said)
+        if self._draft.holds_key:
+            self._good(f"{self._draft.path} is a service key, and taken as the one that is meant")
+            return read_key_file(self._draft.path, env)
         found = self._found()
         if found is not None and self._is_meant(found):
             self._good(f"the service key is taken from {found.source}")
@@ -147,7 +173,7 @@ class Init:
                     raise CommandError("there is no service key in the environment; give --service-key FILE")
                 return of_environment(found)
             case _ if said.lstrip().startswith("{"):
-                return read_key(said, env)
+                raise CommandError(_SEEN)
             case _:
                 return read_key_file(Path(said).expanduser(), env)
 
@@ -167,7 +193,7 @@ class Init:
         if listed is None and not names:
             self._say(Mark.NOTE, "the service key may not list resource groups")
             names = (
-                (self._questions.text("Name of the resource group", "it", default, _one_name),)
+                (self._questions.text("Name of the resource group", _UNNAMED, default, _one_name),)
                 if self._questions.can_ask
                 else (default,)
             )
@@ -270,58 +296,55 @@ class Init:
         """Show what would be written and made."""
         for each in wanted:
             self._say(Mark.NOTE, f"would create a deployment of {each.name}")
-        if file is not None and file.text:
+        if file is not None and file.moved_from:
+            self._say(Mark.NOTE, f"would move {file.moved_from}, which is the service key, to {file.path}")
+        elif file is not None and file.text:
             self._say(Mark.NOTE, f"would write {file.path} (the service key)")
         self._say(Mark.NOTE, f"would write {self._draft.path}:")
         self._out.print(self._draft.masked(), soft_wrap=True)
 
-    def _deploy(
-        self, ai_core: AiCore, chosen: Sequence[ResourceGroup], wanted: Sequence[Deployable]
-    ) -> tuple[Start, ...]:
-        """Make the deployments that are wanted and not there; give those that are not known to run yet."""
-        if not wanted:
-            return tuple(each for each in map(_starting, chosen) if each and not self._options.deploy)
-        group = chosen[0]
-        there = {what: already(group, what) for what in wanted}
-        new = [what.name for what, start in there.items() if start is None]
-        if new and not self._questions.confirm(f"Deploying {' and '.join(new)}: {_COSTS}", "--yes", default=False):
+    def _confirm_costs(self, names: Sequence[str]) -> None:
+        """Ask whether what costs is to be created, before anything is written; raises `Stopped` if it is not."""
+        question = f"Deploying {' and '.join(names)}: {_COSTS}"
+        if names and not self._questions.confirm(question, "--yes", default=False):
             raise Stopped
-        starts = []
+
+    def _deploy(self, ai_core: AiCore, group: ResourceGroup, there: Mapping[Deployable, Start | None]) -> None:
+        """Make the deployments that are not *there*; those that are not known to run yet are waited for."""
         for what, start in there.items():
             if start is not None and any(each.id == start.id for each in group.running):
                 self._good(f"{start} runs already")
                 continue
-            starts.append(start or self._create(ai_core, group.name, what))
-        return tuple(starts)
+            self._starts.append(start or self._create(ai_core, group.name, what))
 
     def _create(self, ai_core: AiCore, group: str, what: Deployable) -> Start:
         start = Start(ai_core.deploy(group, what), what.name, group)
         self._good(f"{start} is being created in the resource group {group}")
-        self.done = f"{start} was created and starts up by itself; nothing was written"
         return start
 
-    def _write(self, file: subaccount.KeyFile | None, starts: Sequence[Start]) -> None:
+    def _write(self, file: subaccount.KeyFile | None) -> None:
         """Write the file of the service key and the config file."""
-        if file is not None and (said := file.write()):
+        if file is not None and (said := file.write(self._draft.path)):
             self._good(said)
         if self._draft.changes:
             for said in self._draft.write():
                 self._good(said)
         else:
             self._good(f"{self._draft.path} says so already")
-        self.done = f"{self._draft.path} is written"
-        if starts:
-            going = ", ".join(map(str, starts))
-            self.done += f", and will serve {going} once that runs: `{self._command('check')}` says when"
+        self._is_written = True
 
-    def _wait(self, ai_core: AiCore, starts: Sequence[Start]) -> bool:
+    def _wait(self, ai_core: AiCore) -> bool:
         """Wait for deployments that start up; whether all of them run."""
-        for each in starts:
+        for each in tuple(self._starts):
             with progress(self._out) as show:
                 state = wait_until_running(ai_core, each, self._options.wait, show, self._around.pause)
+            if state.is_over:
+                self._starts.remove(each)
+                raise CommandError(over(each, state))
             if not state.runs:
                 self._say(Mark.NOTE, f"{each} is {state.status} still; {self.done}")
                 return False
+            self._starts.remove(each)
             self._good(f"{each} runs")
         return True
 
@@ -343,23 +366,18 @@ class Init:
             self._out.print(table(("next", ""), rows))
         return report.exit_code
 
-    def _client(self, settings: Settings | None) -> ManagementClient:
-        proxy = Secret(self._options.proxy) if self._options.proxy else settings.proxy if settings else None
-        bundle = self._options.ca_bundle or (settings.ca_bundle if settings else None)
-        return ManagementClient(proxy=proxy, ca_bundle=bundle)
+    def _upstream_access(self) -> tuple[Secret | None, Path | None]:
+        """Tell the HTTP proxy and the certificates to trust: what the command line says goes first."""
+        proxy, ca_bundle = self._draft.upstream_access()
+        try:
+            given = expand(self._options.proxy or "", self._around.env)
+        except ServiceKeyError as error:
+            raise CommandError(f"--proxy: {error}") from None
+        return Secret(given) if given else proxy, self._options.ca_bundle or ca_bundle
 
-    def _adviser(self, settings: Settings | None) -> Advise:
+    def _adviser(self, proxy: Secret | None) -> Adviser:
         """Give the advice that names the options by which settings are said here."""
-        proxied = bool(self._options.proxy or (settings and settings.proxy))
-        advise = adviser(self._around.env, proxied=proxied)
-
-        def with_options(why: Unreachable, place: str) -> str:
-            text = advise(why, place)
-            for setting, option in _OPTIONS.items():
-                text = text.replace(setting, f"{setting} ({option})")
-            return text
-
-        return with_options
+        return Adviser.in_network(self._around.env, proxy, new_key=_ANOTHER_KEY, options=_OPTIONS)
 
     def _command(self, rest: str) -> str:
         """Write a command about the config file, as it is typed."""
@@ -401,7 +419,7 @@ def _starting(group: ResourceGroup) -> Start | None:
     """Find a deployment that starts up, where nothing runs yet: it was made by somebody, or before this was stopped."""
     if group.running:
         return None
-    found = next((each for each in group.deployments if each.status in ("UNKNOWN", "PENDING")), None)
+    found = next((each for each in group.deployments if each.status in STARTING), None)
     return None if found is None else Start(found.id, named(found) or "(no model)", group.name, is_new=False)
 
 

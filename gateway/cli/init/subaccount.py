@@ -1,17 +1,19 @@
 """The entries of a config file for one service key: their names, and the file that the key lies in."""
 
 import json
+import os
 import stat
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
-from gateway.cli.connect.files import PRIVATE, replace_file
+from gateway.cli.connect.files import PRIVATE, kept_mode, replace_file
 from gateway.cli.init.service_key import GivenKey
-from gateway.cli.messages import CommandError
-from gateway.config.service_keys import ServiceKey
+from gateway.cli.messages import CommandError, warn
+from gateway.config.service_keys import is_same_tenant
 from gateway.config.subaccounts import SubAccount
 
 _MOST: Final = 1000
@@ -27,19 +29,30 @@ class KeyFile:
     """What is written to it; nothing if it holds the key already."""
     replaces: bool = False
     """Whether another key of the same subaccount is there."""
+    moved_from: Path | None = None
+    """Where the key lies instead, in the place of the config file."""
 
-    def write(self) -> str:
-        """Write it for its owner alone, or keep others out of it; say what was done, nothing if nothing was."""
+    def write(self, like: Path) -> str:
+        """Write it for whom the config file *like* is; say what was done, nothing if nothing was.
+
+        One that is there is kept from others, with a warning where that is not permitted.
+        """
         try:
-            if self.text:
-                replace_file(self.path, self.text)
-                return f"wrote {self.path} (the service key; only you can read it)"
-            if self.path.stat().st_mode & _OTHERS:
-                self.path.chmod(PRIVATE)
-                return f"{self.path} can be read by you alone now"
+            if self.moved_from:
+                self.moved_from.replace(self.path)
+                said = f"moved {self.moved_from}, which is the service key, to {self.path}"
+            elif self.text:
+                like = self.path if self.path.exists() else like
+                replace_file(self.path, self.text, kept_mode(like), like=like)
+                said = f"wrote {self.path} (the service key)"
+            else:
+                said = ""
         except OSError as error:
             raise CommandError(f"{self.path} cannot be written: {error.strerror}") from None
-        return ""
+        was_open = not self.text and keep_from_others(self.path)
+        if not said:
+            return f"{self.path} can be read by you alone now" if was_open else ""
+        return f"{said}; only you can read it" if _is_private(self.path) else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,9 @@ def entries(
     """
     taken, made = set(known), []
     for group in groups:
-        same = [each.name for each in known.values() if each.resource_group == group and is_same(each.key, given.key)]
+        same = [
+            each.name for each in known.values() if each.resource_group == group and is_same_tenant(each.key, given.key)
+        ]
         if same and name in (None, *same):
             made.append(Entry(name or same[0], group, is_new=False))
             continue
@@ -74,10 +89,24 @@ def entries(
     return tuple(made)
 
 
-def is_same(one: ServiceKey, other: ServiceKey) -> bool:
-    """Tell whether two service keys open the same tenant."""
-    same_tenant = bool(one.tenant) and one.tenant == other.tenant
-    return one.api_url == other.api_url and (same_tenant or one.token_url == other.token_url)
+def keep_from_others(path: Path, chmod: Callable[[Path, int], None] = os.chmod) -> bool:
+    """Make a file one that its owner alone may read; whether others might before and may not now."""
+    try:
+        if sys.platform == "win32" or not path.stat().st_mode & _OTHERS:
+            return False
+        chmod(path, PRIVATE)
+    except OSError as error:
+        warn([f"{path} can be read by others, and its mode cannot be changed: {error.strerror}"])
+        return False
+    return True
+
+
+def _is_private(path: Path) -> bool:
+    """Tell whether nobody else can read a file; of Windows that is not known."""
+    if sys.platform == "win32":
+        return False
+    found = path.stat()
+    return not found.st_mode & _OTHERS and found.st_uid == os.geteuid()
 
 
 def key_file(given: GivenKey, draft: ConfigDraft, name: str, known: Mapping[str, SubAccount]) -> KeyFile | None:
@@ -85,14 +114,24 @@ def key_file(given: GivenKey, draft: ConfigDraft, name: str, known: Mapping[str,
     folder = draft.path.parent
     if not given.text:
         return None
+    if draft.holds_key:
+        if not _same_json(_text(draft.path), given.text):
+            what = "is another service key, not a config file: move it away, or give another --config FILE"
+            raise CommandError(f"{draft.path} {what}")
+        return replace(_free_file(given, folder, name), text="", moved_from=draft.path)
     if given.file is not None and given.file.resolve().parent == folder.resolve():
-        return KeyFile(folder / given.file.name)
+        return KeyFile(folder / given.file.resolve().name)
     if given.file is not None and given.names_files:
         return KeyFile(given.file.resolve())
     for other, account in known.items():
-        if is_same(account.key, given.key) and (path := _named(draft.subaccounts.get(other, {}), folder)):
+        if is_same_tenant(account.key, given.key) and (path := _named(draft.subaccounts.get(other, {}), folder)):
             held = _text(path)
             return KeyFile(path) if _same_json(held, given.text) else KeyFile(path, given.text, replaces=bool(held))
+    return _free_file(given, folder, name)
+
+
+def _free_file(given: GivenKey, folder: Path, name: str) -> KeyFile:
+    """Find a file for the key that holds nothing else."""
     for number in range(1, _MOST):
         path = folder / f"{name}_key{'' if number == 1 else f'_{number}'}.json"
         held = _text(path)
@@ -133,6 +172,8 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return ""
+    except (NotADirectoryError, PermissionError) as error:
+        raise CommandError(f"{path} cannot be looked at: {error.strerror}; give another --config FILE") from None
     except (OSError, ValueError):
         return "?"
 

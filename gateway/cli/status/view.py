@@ -73,6 +73,8 @@ _STATES: Final = {
 """How bad each is and what it is called, the worst last."""
 _TOGETHER: Final = {"circuit open": "circuits open"}
 """What several are called, if it is something else."""
+_FAILING: Final = 3
+"""From how many requests on a deployment is failing that may be asked and answers none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,18 +337,21 @@ def _endpoint(
     severity, state, is_available = _STATES[Availability(worst["standing"])]
     alike = sum(row["standing"] == worst["standing"] for row in stay)
     counted = (_at(row, ("counts", kind)) for row in rows for kind in ("answered", "failed", "refused"))
+    traffic, why = _traffic([(row, before.get((_key(row), row.get("worker")))) for row in rows]), worst["why"]
+    if severity is Severity.FINE and _FAILING <= traffic.errors == traffic.requests:
+        severity, state, why = Severity.ODD, "failing", f"{traffic.errors} of {traffic.requests} requests"
     return EndpointView(
         *_key(worst),
         severity=severity,
         state=state,
         is_available=is_available,
-        why=worst["why"] if severity is not Severity.FINE else "",
+        why=why if severity is not Severity.FINE else "",
         seconds=worst["seconds"],
         workers=f"{alike} of {len(stay)} workers" if alike < len(stay) else "",
         in_flight=sum(row["in_flight"] for row in rows),
         asked=int(sum(counted)),
         standby=worst["standby"],
-        traffic=_traffic([(row, before.get((_key(row), row.get("worker")))) for row in rows]),
+        traffic=traffic,
     )
 
 

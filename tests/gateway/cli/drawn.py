@@ -7,6 +7,14 @@ from rich.console import Console
 from gateway.cli.terminal import Drawing
 
 
+class Terminal(StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        """Say that it is one."""
+        return True
+
+
 def text_of(drawing: Drawing, width: int = 80) -> str:
     """Give the lines without the spaces at their ends."""
     file = StringIO()

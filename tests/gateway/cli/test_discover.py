@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 import emulator
 from emulator.world import World, tenant, with_group
 from gateway.cli.main import cli
+from gateway.upstream.management import ManagementClient
 from tests.support.running import Cloud
 
 SONNET = "anthropic--claude-4.6-sonnet"
@@ -132,12 +133,71 @@ def test_what_was_added_is_served_and_is_not_added_again(discover: Discover) -> 
     assert Path("config.json").read_text() == before
 
 
+def test_a_resource_group_that_is_named_is_looked_into_alone(discover: Discover) -> None:
+    told = discover("--write", "--json", "-g", "default", eu={"deployment_ids": {"gpt-5": "d-old"}})
+    odd = discover("--json", "-g", "default", "-g", "nowhere")
+
+    assert {each["resource_group"] for each in rows(told).values()} == {"default"}
+    assert list(config()["subAccounts"]) == ["eu"]
+    assert (odd.exit_code, odd.stderr) == (1, "warning: there is no resource group nowhere\n")
+
+
+def test_a_dry_run_says_what_would_be_added_and_writes_nothing(discover: Discover) -> None:
+    told = discover("--dry-run", "--json", eu={"deployment_ids": {"gpt-5": "d-old"}})
+
+    assert "would add the subaccount eu-team-b: what runs in the resource group team-b" in told.stderr
+    assert told.stderr.endswith("\nnothing was written to config.json\n")
+    assert config()["subAccounts"] == {
+        "eu": {"service_key_json": "eu_key.json", "deployment_ids": {"gpt-5": "d-old"}},
+    }
+
+
 def test_subaccounts_that_share_a_service_key_are_looked_into_once(discover: Discover) -> None:
     told = json.loads(discover("--json", eu={}, b={"resource_group": "team-b"}).stdout)["deployments"]
 
     assert len(told) == 7
     assert {each["subaccount"] for each in told if each["resource_group"] == "team-b"} == {"b"}
     assert all(each["served"] for each in told if each["status"] == "RUNNING")
+
+
+def test_what_another_subaccount_of_the_same_resource_group_serves_is_served(discover: Discover, cloud: Cloud) -> None:
+    [sonnet], [gpt] = cloud.deployments(SONNET), cloud.deployments("gpt-5")
+    a, b = {"deployment_ids": {SONNET: sonnet}}, {"deployment_ids": {"gpt-5": gpt}}
+    told = discover("--json", a=a, b=b)
+    found = rows(told)
+    written = discover("--write")
+
+    assert (found["default gpt-5 RUNNING"]["served"], found["default gpt-5 RUNNING"]["subaccount"]) == (True, "b")
+    assert (found[f"default {SONNET} RUNNING"]["served"], found[f"default {SONNET} RUNNING"]["subaccount"]) == (
+        True,
+        "a",
+    )
+    assert found["default orchestration RUNNING"]["why"] == "it is not in the config file"
+    assert "added gpt-5 (" not in written.stderr
+    assert config()["subAccounts"]["a"]["deployment_ids"] == {SONNET: sonnet}
+
+
+def test_each_resource_group_is_listed_once_and_its_key_signs_in_once(
+    discover: Discover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second list could fail after the first one, or say something else."""
+    listed, tokens = [], []
+    get, fetch_token = ManagementClient.get, ManagementClient.fetch_token
+
+    def counted_get(client: ManagementClient, url: str, headers: Any, timeout: float) -> Any:
+        listed.extend([headers["AI-Resource-Group"]] if "/lm/deployments" in url else [])
+        return get(client, url, headers, timeout)
+
+    def counted_token(client: ManagementClient, key: Any) -> Any:
+        tokens.append(key)
+        return fetch_token(client, key)
+
+    monkeypatch.setattr(ManagementClient, "get", counted_get)
+    monkeypatch.setattr(ManagementClient, "fetch_token", counted_token)
+    found = rows(discover("--json", a={}, b={}))
+
+    assert found["default orchestration RUNNING"]["served"]
+    assert (sorted(listed), len(tokens)) == (["default", "team-b"], 1)
 
 
 def test_a_key_that_may_not_list_resource_groups_shows_those_of_the_file(discover: Discover, cloud: Cloud) -> None:
@@ -153,6 +213,7 @@ def test_a_key_that_may_list_nothing_is_a_warning(discover: Discover, cloud: Clo
 
     assert (told.exit_code, rows(told)) == (1, {})
     assert told.stderr.startswith("warning: eu: the deployments of the resource group default cannot be listed: ")
+    assert "; correct serviceurls.AI_API_URL in the service key and the resource group, or " in told.stderr
     assert told.stderr.count("\n") == 1
 
 
@@ -171,10 +232,11 @@ def test_a_key_of_the_environment_alone_is_shown_and_there_is_no_file_to_write(
     discover: Discover, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AICORE_SERVICE_KEY", json.dumps(cloud.tenants["eu"]["service_key"]))
-    told = discover("--write", "--json")
+    told, refused = discover("--json"), discover("--write", "--json")
 
     assert rows(told)["default gpt-5 RUNNING"]["subaccount"] == "default"
-    assert told.stderr == "sap-ai-proxy: There is no config file to write to: `sap-ai-proxy init` makes one.\n"
+    assert refused.stderr == "sap-ai-proxy: There is no config file to write to: `sap-ai-proxy init` makes one.\n"
+    assert (refused.stdout, refused.exit_code) == ("", 2)
     Path("config.json").write_text('{"port": 3002}')
     told = discover("--write")
     assert "gpt-5.5 (" in told.stderr

@@ -255,10 +255,14 @@ def test_what_cannot_be_done_is_said_in_a_line(
 
 def test_a_port_that_is_taken_is_told_with_a_way_out(ask: Ask, config: Callable[..., None]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config(port=listener.getsockname()[1])
+        port = listener.getsockname()[1]
+        config(port=port)
         told = ask()
 
     assert told.exit_code == 2
+    assert (
+        f" `sap-ai-proxy status --url http://127.0.0.1:{port}` tells whether it serves there already. " in told.stderr
+    )
     assert told.stderr.endswith("Give another one with --port.\n")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.models import Servant, ServedModel, look_up, render
+from gateway.cli.models import ServedModel, ServingSubaccount, look_up, render
 from gateway.cli.running_proxy import RunningProxy, RunningProxyError
 from gateway.cli.terminal import Space
 from tests.gateway.cli.drawn import text_of
@@ -63,10 +63,13 @@ def served() -> list[ServedModel]:
 
 def test_a_model_has_what_its_list_says_and_the_deployments_that_the_router_knows(served: list[ServedModel]) -> None:
     """One that only some workers leave alone is available."""
-    eu, us = Servant("eu", deployments=2, available=1, orchestration=0), Servant("us", 1, 1, orchestration=1)
+    eu, us = (
+        ServingSubaccount("eu", deployments=2, available=1, orchestration=0),
+        ServingSubaccount("us", 1, 1, orchestration=1),
+    )
 
     assert served == [
-        ServedModel("gpt-4.1", 1_047_576, None, ("text",), "2026-10-14", "gpt-5", (Servant("eu", 1, 0, 0),)),
+        ServedModel("gpt-4.1", 1_047_576, None, ("text",), "2026-10-14", "gpt-5", (ServingSubaccount("eu", 1, 0, 0),)),
         ServedModel("gpt-5", 400_000, 128_000, ("text", "image"), None, None, (eu, us)),
         ServedModel("my-gpt", None, None, ("text",), None, None, ()),
     ]
@@ -84,9 +87,17 @@ def test_it_is_drawn_with_what_fits(served: list[ServedModel]) -> None:
     wide, narrow = (text_of(render(served, Space(width, None)), width) for width in (120, 80))
 
     assert wide == expected
-    assert "Reads" not in narrow
+    assert "reads" not in narrow
     assert "2026-10-14" in narrow
     assert max(map(len, narrow.splitlines())) <= 80
+
+
+def test_orchestration_beside_deployments_of_the_model_is_counted_apart() -> None:
+    rows = [endpoint("d1"), endpoint("d2"), endpoint("o1", orchestration=True)]
+    with answering(models=LISTED, state=snapshot(rows).state) as proxy:
+        text = text_of(render(look_up(proxy), Space(120, None)), 120)
+
+    assert "eu x2 + x1 orchestration" in text
 
 
 @pytest.mark.parametrize("state", [{}, {"endpoints": [1], "endings": []}, []])

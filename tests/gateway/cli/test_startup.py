@@ -164,7 +164,7 @@ def test_it_is_said_what_is_served_and_how_to_go_on(ask: Ask, config: Callable[.
     assert lines == [
         "",
         f"  base URL  {base}/v1  (OpenAI)   {base}  (Anthropic, Google)",
-        "  key       one of your 2 secret_authentication_tokens",
+        "  key       one of your 2 secret_authentication_tokens; `sap-ai-proxy connect key` prints the first",
         "  models    4 in eu",
         "            claude: anthropic--claude-4.5-sonnet",
         "            embeddings: text-embedding-3-small",

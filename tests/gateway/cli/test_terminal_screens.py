@@ -5,7 +5,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from gateway.cli.terminal import Screen, Space, can_show_screens
+from gateway.cli.terminal import Screen, Space, can_redraw, progress, working
+from tests.gateway.cli.drawn import Terminal
 
 
 def test_a_screen_shows_one_drawing_in_place_of_another_and_gives_the_terminal_back() -> None:
@@ -19,17 +20,30 @@ def test_a_screen_shows_one_drawing_in_place_of_another_and_gives_the_terminal_b
     assert entered < file.getvalue().index("the first") < file.getvalue().index("the second") < left
 
 
-@pytest.mark.parametrize(
-    ("term", "is_terminal", "can"), [("xterm", True, True), ("dumb", True, False), ("", False, False)]
-)
-def test_screens_are_for_terminals_whose_lines_can_be_drawn_anew(term: str, is_terminal: bool, can: bool) -> None:
-    console = Console(file=StringIO(), force_terminal=is_terminal, _environ={"TERM": term})
-
-    assert can_show_screens(console) is can
+@pytest.mark.parametrize(("term", "file", "can"), [("xterm", Terminal, True), ("dumb", Terminal, False)])
+def test_screens_are_for_terminals_whose_lines_can_be_drawn_anew(term: str, file: type[StringIO], can: bool) -> None:
+    assert can_redraw(Console(file=file(), _environ={"TERM": term})) is can
 
 
-def test_a_console_that_scrolls_has_any_number_of_lines() -> None:
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_nothing_is_drawn_anew_in_a_file_whatever_asks_for_colours(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setenv("TERM", "xterm")
+    console = Console(file=StringIO())
+    with working("Looking"), progress(console) as show:
+        show("d1 is PENDING")
+        show("d1 is PENDING")
+
+    assert console.color_system == "standard"
+    assert not can_redraw(console)
+    assert console.file.getvalue() == "d1 is PENDING\n"
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_printed_has_any_number_of_lines_and_a_screen_has_its_own() -> None:
     console = Console(file=StringIO(), width=77, height=33)
 
-    assert Space.of(console, scrolls=False) == Space(77, 33, is_utf=True)
-    assert Space.of(console, scrolls=True) == Space(77, None, is_utf=True)
+    assert Space.of_screen(console) == Space(77, 33, is_utf=True)
+    assert Space.of_lines(console) == Space(77, None, is_utf=True)

@@ -40,7 +40,7 @@ from tests.gateway.configs import BASE, KEY, with_account
         ({"upstream": {"proxy": "${P}"}}, "upstream.proxy", "variable P is not set"),
         ({"upstream": {"ca_bundle": "no.pem"}}, "upstream.ca_bundle", "there is no file"),
         ({"routing": {"strategy": "rondo"}}, "routing.strategy", "write one of round-robin"),
-        ({"routing": {"models": {"a.b": {"strategy": "x"}}}}, 'routing.models."a.b".strategy', "is not a strategy"),
+        ({"routing": {"models": {"a.b": {"strategy": "x"}}}}, 'routing.models."a.b".strategy', "'x' is not a strategy"),
         ({"routing": {"retry": {"max_attempts": 0}}}, "routing.retry", "max_attempts must be between"),
         ({"routing": {"timeouts": {"idle": "long"}}}, "routing.timeouts.idle", "must be a number, not a string"),
         ({"routing": {"breaker": 3}}, "routing.breaker", "must be an object"),

@@ -1,6 +1,8 @@
 """One short prompt for every model, through the proxy's own path, against the emulator."""
 
 import json
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +12,8 @@ from emulator.world import World, orchestration_tenant, tenant
 from gateway.cli.check.ask import ask_models, with_answers
 from gateway.cli.check.report import Answer, Report, wrong
 from gateway.config.settings import load
+from routing.protocols import GeminiGenerateProtocol
+from tests.gateway.peers import Server, answer, forever
 from tests.support.running import Cloud
 
 MODELS = ("gpt-5", "anthropic--claude-4.5-sonnet", "gemini-3.5-flash", "text-embedding-3-small", "gpt-5.3-codex")
@@ -91,6 +95,37 @@ def test_an_answer_that_breaks_off_is_no_answer(settings, cloud):
     assert answer.fault.kind is FaultKind.STREAM_BROKEN
 
 
+def test_a_protocol_of_the_users_own_that_fails_hides_no_other_answer(settings):
+    class Broken(GeminiGenerateProtocol):
+        def build_endpoint(self, *_, **__):
+            raise RuntimeError("a defect")
+
+    class Extension:
+        @staticmethod
+        def extend(router):
+            router.register_converter("gemini-*", Broken())
+
+    given = replace(settings("gpt-5", "gemini-3.5-flash"), extensions=(Extension,))
+    answers = {each.model: each for each in ask_models(given)}
+
+    assert answers["gpt-5"].ok
+    assert "RuntimeError" in answers["gemini-3.5-flash"].error
+
+
+def test_an_answer_of_thoughts_alone_is_no_answer(settings, cloud, tmp_path):
+    begun = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": " "}, "finish_reason": None}]}
+    ended = {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}
+    events = "".join(f"data: {json.dumps({'id': 'c1', 'model': 'gpt-4.1', **each})}\n\n" for each in (begun, ended))
+    silent = answer(f"{events}data: [DONE]\n\n".encode(), headers=b"Content-Type: text/event-stream\r\n")
+    with closing(Server(forever(silent))) as there:
+        listed = {"gpt-4.1": [f"{there.url}/v2/inference/deployments/d2"]}
+        account = {"service_key": cloud.tenants["eu"]["service_key"], "deployment_models": listed}
+        (tmp_path / "config.json").write_text(json.dumps({"subAccounts": {"eu": account}}))
+        [said] = ask_models(load(tmp_path / "config.json", {}, tmp_path))
+
+    assert (said.error, said.seconds) == ("no word came, of 4000 tokens that it may spend", None)
+
+
 def test_no_model_may_take_longer_than_the_limit(settings, cloud):
     for deployment in cloud.deployments("gpt-5", "eu"):
         cloud.fault(deployment, "hang")
@@ -116,7 +151,7 @@ def test_whoever_stops_it_waits_for_nobody(settings, cloud):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ask_models(settings("gemini-3.5-flash", "gpt-5"), asked=stop)
+        ask_models(settings("gemini-3.5-flash", "gpt-5"), seconds=600.0, asked=stop)
 
 
 def test_what_did_not_answer_is_to_be_put_right_unless_that_is_known_already(made):
@@ -140,5 +175,8 @@ def test_what_did_not_answer_is_to_be_put_right_unless_that_is_known_already(mad
 
 
 def test_a_subaccount_without_deployments_is_asked_nothing(settings, cloud):
-    assert ask_models(settings()) == ()
-    assert cloud.requests() == []
+    given = settings()
+    cloud.forget()
+
+    assert ask_models(given) == ()
+    assert cloud.ask("GET", "/admin/requests") == []

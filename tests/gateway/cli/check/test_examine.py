@@ -77,9 +77,15 @@ def test_what_runs_beside_the_list_is_to_know(made, said):
         (
             "remark",
             "runs and is not served: gpt-5 (d2), orchestration (d9)",
-            "set discovery to true, or list them, if they are to be served",
+            "add them with sap-ai-proxy discover --write, or set discovery to true, if they are to be served",
         )
     ]
+
+
+def test_what_another_subaccount_of_the_same_resource_group_serves_is_not_said_to_be_left(made, said):
+    given = made.settings(made.account("a", {"gpt-4.1": ["d1"]}), made.account("b", {"gpt-5": ["d2"]}))
+
+    assert said(given, made.listed("d1"), made.listed("d2", "gpt-5")) == []
 
 
 def test_a_deployment_at_another_host_than_the_api_is_not_asked(made, said):
@@ -208,9 +214,10 @@ def test_a_subaccount_that_does_not_let_us_in_is_asked_nothing_more_and_keeps_it
     given = made.settings(made.account("a", {"gpt-4.1": ["d1"]}), made.account("b"))
     report = made.report(given, get_in=refused, list_deployments=lambda _: pytest.fail("was asked"))
 
+    what = "no access token: The key is refused: it was deleted, has expired or was copied in part"
     assert [(each.subaccount, each.what, each.code) for each in report.wrong] == [
-        ("a", "no access token: The key is refused", "service_key"),
-        ("b", "no access token: The key is refused", "service_key"),
+        ("a", what, "service_key"),
+        ("b", what, "service_key"),
     ]
     assert rows(report) == [("gpt-4.1", None, ["d1"], ("openai-chat",))]
 

@@ -1,5 +1,6 @@
 """A report as people see it: in a terminal that is narrow or wide, without colours, and in ASCII."""
 
+import sys
 from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
@@ -8,6 +9,7 @@ from rich.console import Console
 from gateway.cli.check.render import print_report
 from gateway.cli.check.report import Answer, DeploymentRow, ModelRow, Report, SubaccountRow, remark, wrong
 from gateway.cli.terminal import working
+from tests.gateway.cli.drawn import Terminal
 
 SONNET = "anthropic--claude-4.5-sonnet"
 CLAUDE = ("claude-converse", "claude-invoke")
@@ -125,12 +127,12 @@ def test_what_is_shown_as_markup_elsewhere_is_shown_as_it_stands():
 
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_what_is_under_way_is_shown_on_a_terminal_alone(monkeypatch, capsys, is_terminal):
-    if is_terminal:
-        monkeypatch.setenv("FORCE_COLOR", "1")
+    file = Terminal() if is_terminal else StringIO()
+    monkeypatch.setattr(sys, "stderr", file)
+    monkeypatch.setenv("TERM", "xterm")
     with working("Looking") as show:
         show("Asking 1 of 2")
-    shown = capsys.readouterr()
 
-    assert shown.out == ""
-    assert ("Asking 1 of 2" in shown.err) is is_terminal
-    assert bool(shown.err) is is_terminal
+    assert capsys.readouterr().out == ""
+    assert ("Asking 1 of 2" in file.getvalue()) is is_terminal
+    assert bool(file.getvalue()) is is_terminal

@@ -274,6 +274,25 @@ def test_undo_without_a_copy_says_that_there_is_nothing_to_undo(path, write_url)
         undo([path])
 
 
+def test_a_byte_order_mark_stays_where_it_is(path, write_url):
+    path.parent.mkdir()
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    write_url("one")
+
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf{")
+    assert json.loads(path.read_text("utf-8-sig")) == {"a": 1, "env": {"URL": "one"}}
+    undo([path])
+    assert path.read_bytes() == b'\xef\xbb\xbf{"a": 1}'
+
+
+def test_where_a_file_cannot_be_edited_is_said_what_to_do_by_hand(path, write_url):
+    path.parent.mkdir()
+    path.write_text("{")
+
+    with pytest.raises(ConnectError, match=r"; mend it, or set by hand what --print says$"):
+        write_url("one")
+
+
 def test_a_link_stays_a_link(path, tmp_path, write_url):
     target = tmp_path / "dotfiles.json"
     target.write_text("{}")

@@ -80,11 +80,18 @@ def test_a_key_may_be_pasted_in_many_lines(run: Run, cloud: Cloud) -> None:
     assert (first.exit_code, second.exit_code) == (0, 0), first.output + second.output
 
 
-def test_a_key_comes_from_standard_input_or_as_a_text(run: Run, cloud: Cloud) -> None:
+def test_a_key_comes_from_standard_input_and_not_from_the_command_line(run: Run, cloud: Cloud) -> None:
     key = json.dumps(cloud.tenants["eu"]["service_key"])
-    piped, given = run("init", "-k", "-", stdin=key), run("-c", "b.json", "init", "-k", key)
+    piped, *given = run("init", "-k", "-", stdin=key), run("-c", "b.json", "init", "-k", key), run("init", f" {key}")
 
-    assert (piped.exit_code, given.exit_code) == (0, 0), piped.output + given.output
+    assert piped.exit_code == 0, piped.output
+    for each in given:
+        assert each.exit_code == 1
+        assert each.stderr == (
+            "sap-ai-proxy: a service key in a command is seen by other users of this machine, and stays in the history "
+            'of the shell; give its file, "-" and the key on standard input, or "env" and the key in '
+            "AICORE_SERVICE_KEY.\n"
+        )
 
 
 def test_a_key_that_saps_sdks_would_find_is_proposed_and_stays_where_it_is(
@@ -351,7 +358,8 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         {"clientsecret": "wrong"},
         (),
         (
-            "127.0.0.1:0 refuses the service key: it was deleted, has expired or was copied in part; "
+            "no access token: SAP AI Core's token service refuses the service key of this subaccount: "
+            "it was deleted, has expired or was copied in part; "
             "create another one in the BTP cockpit, at the instance of SAP AI Core"
         ),
     ),
@@ -360,7 +368,7 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         (),
         (
             "no access token: 127.0.0.1:9 cannot be reached: the connection was refused; "
-            f"correct url of the service key, {PROXIED}"
+            f"correct url in the service key, {PROXIED}"
         ),
     ),
     "api host": (
@@ -368,7 +376,7 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         (),
         (
             "the resource groups cannot be listed: 127.0.0.1:9 cannot be reached: the connection was refused; "
-            f"correct serviceurls.AI_API_URL of the service key, {PROXIED}"
+            f"correct serviceurls.AI_API_URL in the service key, {PROXIED}"
         ),
     ),
     "proxy": (
@@ -415,7 +423,7 @@ def test_what_is_wrong_is_one_line_that_says_what_to_do(run: Run, key_of: KeyOf,
 def test_what_is_no_service_key_at_all_is_said_with_where_to_get_one(run: Run) -> None:
     (run.folder / "poem.json").write_text("{roses: red}")
     (run.folder / "list.json").write_text("[]")
-    said = [run("init", "-k", name).stderr for name in ("poem.json", "list.json", "none.json", "{1")]
+    said = [run("init", "-k", name, stdin="{1").stderr for name in ("poem.json", "list.json", "none.json", "-")]
 
     assert said == [
         "sap-ai-proxy: poem.json is no JSON: Expecting property name enclosed in double quotes at line 1, column 2.\n",

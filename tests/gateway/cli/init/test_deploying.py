@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.cli.ai_core import ResourceGroup
-from gateway.cli.init.deploying import PAUSE, Start, already, deployable, wait_until_running
+from gateway.cli.init.deploying import FAILURES, PAUSE, Start, already, deployable, over, wait_until_running
 from gateway.cli.messages import CommandError
 from gateway.upstream.catalogue import CatalogueModel
 from gateway.upstream.discovery import Listed
@@ -17,16 +17,19 @@ CATALOGUE = (CatalogueModel("gpt-5", executable="azure-openai"), CatalogueModel(
 
 
 class Starting:
-    """A deployment in one state after another, and a clock that only pauses let go on."""
+    """A deployment in one state after another, and a clock that only pauses let go on; an error is raised."""
 
-    def __init__(self, *states: str | DeploymentState) -> None:
+    def __init__(self, *states: str | DeploymentState | CommandError) -> None:
         self.states = [DeploymentState(each) if isinstance(each, str) else each for each in states]
         self.now = 1000.0
         self.shown: list[str] = []
 
     def state_of(self, group: str, deployment: str) -> DeploymentState:
         assert (group, deployment) == ("default", "d1")
-        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if isinstance(state, CommandError):
+            raise state
+        return state
 
     def pause(self, seconds: float) -> None:
         self.now += seconds
@@ -63,13 +66,33 @@ def test_no_longer_is_waited_than_was_asked_for(limit: float, looks: int) -> Non
 
 
 def test_what_will_not_run_is_said_with_its_reason_and_what_to_do() -> None:
-    with pytest.raises(CommandError) as raised:
-        Starting("PENDING", DeploymentState("DEAD", "no capacity in this region")).wait(1200)
+    state = Starting("PENDING", DeploymentState("DEAD", "no capacity in this region")).wait(1200)
 
-    assert str(raised.value) == (
+    assert over(START, state) == (
         "the deployment d1 of gpt-5 is DEAD and will not run: no capacity in this region; "
         "delete it in SAP AI Launchpad, or deploy another model"
     )
+
+
+def test_an_error_that_passes_ends_no_wait_and_is_shown() -> None:
+    error = CommandError("no answer")
+    starting = Starting("PENDING", error, error, "PENDING", *[error] * (FAILURES - 1), "RUNNING")
+
+    assert starting.wait(1200).runs
+    assert starting.shown[1:4] == [
+        "no answer; it is asked again, Ctrl-C ends the wait alone",
+        "no answer; it is asked again, Ctrl-C ends the wait alone",
+        "gpt-5 (d1) is PENDING; Ctrl-C ends the wait alone",
+    ]
+
+
+@pytest.mark.parametrize(("limit", "looks"), [(1200, FAILURES), (2 * PAUSE, 3), (0, 1)])
+def test_errors_that_last_end_the_wait(limit: float, looks: int) -> None:
+    starting = Starting(CommandError("no answer"))
+    with pytest.raises(CommandError, match=r"^no answer$"):
+        starting.wait(limit)
+
+    assert (len(starting.shown), starting.now - 1000) == (looks - 1, (looks - 1) * PAUSE)
 
 
 def test_a_model_is_deployed_by_the_executable_of_the_catalogue() -> None:

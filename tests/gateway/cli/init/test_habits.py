@@ -27,11 +27,49 @@ def test_the_service_key_may_stand_alone_but_only_once(run: Run, key_of: KeyOf) 
     assert "SIGHUP" not in run("init", key).stdout
 
 
-def test_a_service_key_named_as_the_config_file_stays_as_it_is(run: Run, key_of: KeyOf) -> None:
-    key = Path(key_of("eu"))
-    before = key.read_bytes()
-    told = run("init", "--config", str(key), str(key))
+def save_as_config(run: Run, key: str, mode: int = 0o644) -> bytes:
+    """Save a service key where the config file should be."""
+    path = run.folder / "config.json"
+    path.write_bytes(Path(key).read_bytes())
+    path.chmod(mode)
+    return path.read_bytes()
 
-    assert told.exit_code == 1
-    assert told.stderr.startswith(f"sap-ai-proxy: {key} is a service key, not a config file: ")
-    assert (key.read_bytes(), list(key.parent.glob(f"{key.name}.*"))) == (before, [])
+
+def test_a_service_key_that_was_saved_as_the_config_file_moves_away_as_check_advises(run: Run, key_of: KeyOf) -> None:
+    before = save_as_config(run, key_of("eu"))
+    advice = run("check").stderr
+    command = advice.partition("make one of it with: sap-ai-proxy ")[2].split()
+    shown = run(*command, "--dry-run")
+    untouched = (run.files, (run.folder / "config.json").read_bytes())
+    told = run(*command)
+
+    assert command == ["init", "--service-key", "config.json"], advice
+    assert untouched == (["config.json"], before)
+    assert "would move config.json, which is the service key, to eu_key.json" in shown.output
+    assert told.exit_code == 0, told.output
+    assert "moved config.json, which is the service key, to eu_key.json; only you can read it" in told.output
+    assert run.config["subAccounts"] == {"eu": {"resource_group": "default", "service_key_json": "eu_key.json"}}
+    assert (run.files, (run.folder / "eu_key.json").read_bytes()) == (["config.json", "eu_key.json"], before)
+    assert {(run.folder / name).stat().st_mode & 0o777 for name in run.files} == {0o600}
+    assert run("check").exit_code == 0
+
+
+def test_a_service_key_in_the_place_of_the_config_file_need_not_be_named(run: Run, key_of: KeyOf) -> None:
+    before = save_as_config(run, key_of("eu"))
+    (run.folder / "eu_key.json").write_text("a poem")
+    told = run("init")
+
+    assert told.exit_code == 0, told.output
+    assert (run.folder / "eu_key_2.json").read_bytes() == before
+    assert (run.folder / "eu_key.json").read_text() == "a poem"
+
+
+def test_another_service_key_in_the_place_of_the_config_file_stays_there(run: Run, key_of: KeyOf) -> None:
+    before = save_as_config(run, key_of("several"))
+    told = run("init", key_of("eu"))
+
+    assert (told.exit_code, run.files, (run.folder / "config.json").read_bytes()) == (1, ["config.json"], before)
+    assert told.stderr == (
+        "sap-ai-proxy: config.json is another service key, not a config file: "
+        "move it away, or give another --config FILE.\n"
+    )

@@ -1,10 +1,13 @@
 """Networks in which SAP AI Core is not reached just so: what is said of them, and the options that help."""
 
+import json
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import urlopen
+
+import pytest
 
 from tests.gateway.cli.init.conftest import Run
 from tests.gateway.peers import Server, answer, forever
@@ -21,6 +24,35 @@ def test_a_proxy_is_used_and_written(run: Run, key_of: KeyOf, cloud: Cloud) -> N
 
     assert told.exit_code == 0, told.output
     assert run.config["upstream"] == {"proxy": cloud.url}
+
+
+def test_what_says_how_sap_ai_core_is_reached_may_stand_in_the_file_or_the_environment(
+    run: Run, key_of: KeyOf, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = key_of("eu", url="http://sap.invalid/auth/eu", serviceurls={"AI_API_URL": "http://sap.invalid"})
+    (run.folder / "config.json").write_text(json.dumps({"upstream": {"proxy": cloud.url}}))
+    by_file = run("init", "-k", key)
+    monkeypatch.setenv("SAP_AI_PROXY_UPSTREAM__PROXY", cloud.url)
+    by_variable = run("-c", "b.json", "init", "-k", key)
+    monkeypatch.setenv("SAP_AI_PROXY_UPSTREAM__PROXY", "socks://x")
+    refused = run("-c", "c.json", "init", "-k", key)
+
+    assert (by_file.exit_code, by_variable.exit_code) == (0, 0), by_file.output + by_variable.output
+    assert "upstream" not in json.loads((run.folder / "b.json").read_text())
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("sap-ai-proxy: SAP_AI_PROXY_UPSTREAM__PROXY: is not a URL; ")
+
+
+def test_a_proxy_may_be_named_by_a_variable_whose_text_is_written_nowhere(
+    run: Run, key_of: KeyOf, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = key_of("eu", url="http://sap.invalid/auth/eu", serviceurls={"AI_API_URL": "http://sap.invalid"})
+    monkeypatch.setenv("OUR_PROXY", cloud.url)
+    told, unset = run("init", "-k", key, "--proxy", "${OUR_PROXY}"), run("init", "-k", key, "--proxy", "${NOT_SET}")
+
+    assert told.exit_code == 0, told.output
+    assert run.config["upstream"] == {"proxy": "${OUR_PROXY}"}
+    assert unset.stderr == "sap-ai-proxy: --proxy: the environment variable NOT_SET is not set; set it.\n"
 
 
 def test_a_certificate_of_the_network_is_trusted_if_it_is_given(
@@ -40,7 +72,7 @@ def test_a_certificate_of_the_network_is_trusted_if_it_is_given(
         again = run("init", "-k", key)
 
     assert refused.exit_code == 1
-    assert "its certificate is not trusted" in refused.stderr
+    assert "its certificate, signed by Acme, is not trusted" in refused.stderr
     assert "; set upstream.ca_bundle (--ca-bundle) to a file with the certificates" in refused.stderr
     assert trusted.exit_code == 0, trusted.output
     assert run.config["upstream"] == {"ca_bundle": str(authority.file)}

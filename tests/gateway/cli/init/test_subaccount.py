@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli.init.service_key import GivenKey, as_name, read_key
-from gateway.cli.init.subaccount import Entry, entries, is_same
-from gateway.config.service_keys import Secret, ServiceKey
+from gateway.cli.init.subaccount import Entry, entries
+from gateway.config.service_keys import Secret, ServiceKey, is_same_tenant
 from gateway.config.subaccounts import SubAccount
 
 API = "https://api.ai.example/v2"
@@ -44,11 +44,11 @@ def test_a_name_that_is_taken_gets_a_number() -> None:
 def test_keys_of_one_tenant_are_known_by_its_id_or_its_token_service() -> None:
     other_api = ServiceKey("id", Secret("s"), key().token_url, "https://other/v2")
 
-    assert is_same(key(), key(secret="x"))
-    assert is_same(key("mysub", tenant="t"), key("mysub-cert", tenant="t"))
-    assert not is_same(key(), key("other"))
-    assert not is_same(key("a", tenant="t"), key("b", tenant="u"))
-    assert not is_same(key(), other_api)
+    assert is_same_tenant(key(), key(secret="x"))
+    assert is_same_tenant(key("mysub", tenant="t"), key("mysub-cert", tenant="t"))
+    assert not is_same_tenant(key(), key("other"))
+    assert not is_same_tenant(key("a", tenant="t"), key("b", tenant="u"))
+    assert not is_same_tenant(key(), other_api)
 
 
 def test_a_name_is_fit_for_a_file() -> None:

@@ -61,6 +61,25 @@ def test_the_state_of_an_endpoint_says_how_bad_that_is(
     assert view.health is (Health.UNWELL if problems else Health.WELL)
 
 
+@pytest.mark.parametrize(
+    ("answered", "failed", "state", "severity", "why"),
+    [
+        (0, 2, "ready", Severity.FINE, ""),
+        (0, 3, "failing", Severity.ODD, "3 of 3 requests"),
+        (1, 3, "ready", Severity.FINE, ""),
+    ],
+)
+def test_a_deployment_that_answers_nothing_is_failing_before_its_circuit_opens(
+    answered: int, failed: int, state: str, severity: Severity, why: str
+) -> None:
+    view = view_of(snapshot([endpoint(), endpoint("d2", **counts(answered, failed))]))
+    seen = next(each for each in view.endpoints if each.deployment == "d2")
+
+    assert (seen.state, seen.severity, seen.why, seen.is_available) == (state, severity, why, True)
+    assert view.health is (Health.UNWELL if severity else Health.WELL)
+    assert view.problems == (("1 of 2 failing",) if severity else ())
+
+
 def test_what_is_wrong_comes_first_then_what_fails_then_what_is_used_then_names() -> None:
     rows = [
         endpoint("a-unused"), endpoint("b-used", **counts(1)), endpoint("c-failing", **counts(1, 1)),
