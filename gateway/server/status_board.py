@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 from dialects.core.conversation import JSON
 from dialects.framing.json_text import dumps, loads
 from gateway.observability.activity import MOST_DECISIONS
+from gateway.readiness import DRAINING, NOT_READY, READY
 from gateway.server.process_table import ProcessTable, Row
 
 _log = logging.getLogger("sap_ai_proxy.server")
@@ -79,13 +80,13 @@ class StatusBoard:
     def readiness(self) -> tuple[int, JSON]:
         """Tell whether the proxy can serve: an HTTP status, and what is known of it."""
         if self.table.draining:
-            return 503, {"status": "draining"}
+            return 503, {"status": DRAINING}
         rows = [row for row in self.table.rows() if row.accepting and not row.retiring]
         told = [each for row in rows if (each := self._read(_READINESS, row.pid))]
         # The one who is ready knows better than one who has just begun.
-        best = next((each for each in told if each.get("status") == "ready"), told[0] if told else {})
+        best = next((each for each in told if each.get("status") == READY), told[0] if told else {})
         ready = any(row.ready for row in rows)
-        return 200 if ready else 503, {**best, "status": "ready" if ready else "not ready"}
+        return 200 if ready else 503, {**best, "status": READY if ready else NOT_READY}
 
     def router_state(self) -> JSON:
         """What the routers of all workers know, and what the workers do; each row of an endpoint names its worker.
