@@ -57,6 +57,14 @@ def already(group: ResourceGroup, what: Deployable) -> Start | None:
     return None if found is None else Start(found.id, what.name, group.name, is_new=False)
 
 
+def starting(group: ResourceGroup) -> Start | None:
+    """Find a deployment that starts up, where nothing runs yet: it was made by somebody, or before this was stopped."""
+    if group.running:
+        return None
+    found = next((each for each in group.deployments if each.status in _STARTING), None)
+    return None if found is None else Start(found.id, named(found) or "(no model)", group.name, is_new=False)
+
+
 def over(start: Start, state: DeploymentState) -> str:
     """Say that a deployment will not run, why, and what to do."""
     why = f": {state.message}" if state.message else ""

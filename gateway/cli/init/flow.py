@@ -1,38 +1,33 @@
-"""From a service key to a config file that is served: what `sap-ai-proxy init` asks, and what it does then."""
+"""From a service key to a config file that is served: what `sap-ai-proxy init` does with what is chosen."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Final
 
 from gateway.cli import check as checking
-from gateway.cli.ai_core import AiCore, ResourceGroup, named
+from gateway.cli.ai_core import AiCore, ResourceGroup
 from gateway.cli.check.advice import Adviser
 from gateway.cli.config_draft import TOKENS, ConfigDraft
 from gateway.cli.configuration import DEFAULT_CONFIG, load_settings, reachable_url
 from gateway.cli.init import subaccount
-from gateway.cli.init.deploying import Start, already, deployable, over, wait_until_running
-from gateway.cli.init.service_key import GivenKey, as_name, is_whole, of_environment, read_key, read_key_file
-from gateway.cli.messages import CommandError, say
+from gateway.cli.init.choices import Choices, Options, Surroundings
+from gateway.cli.init.deploying import Start, already, over, starting, wait_until_running
+from gateway.cli.init.service_key import GivenKey, as_name
+from gateway.cli.messages import CommandError
 from gateway.cli.questions import Questions, Stopped
 from gateway.cli.terminal import Mark, output, progress, styled, table, working
 from gateway.config.mistakes import ServiceKeyError
-from gateway.config.service_keys import Found, Secret, expand, find
+from gateway.config.service_keys import Secret, expand
 from gateway.config.subaccounts import DEFAULT, SubAccount
-from gateway.served_models import day
-from gateway.upstream.catalogue import CatalogueModel
-from gateway.upstream.discovery import ORCHESTRATION
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.provisioning import STARTING, Deployable
 
-NOTHING: Final = "none"
-"""What is deployed where nothing is to be."""
 _OPTIONS: Final = {"upstream.proxy": "--proxy", "upstream.ca_bundle": "--ca-bundle"}
 """The options that say what is a setting elsewhere."""
 _ANOTHER_KEY: Final = "create another one in the BTP cockpit, at the instance of SAP AI Core"
+<<<<<<< HEAD
 _UNNAMED: Final = "the name of the resource group: give it with --resource-group NAME"
 _SEEN: Final = (
     "a service key in a command is seen by other users of this machine, and stays in the history of the shell; "
@@ -71,6 +66,11 @@ class Environment:
     today: Callable[[], date] = day
 
 
+=======
+_COSTS: Final = "SAP bills what is asked of it, and some models for as long as they run. Create it?"
+
+
+>>>>>>> fixinit
 class Init:
     """One run of the command; `done` says how far it came, for whoever stops it."""
 
@@ -79,6 +79,7 @@ class Init:
         self._questions = questions
         self._around = around
         self._draft = ConfigDraft(options.config, around.env)
+        self._choices = Choices(options, questions, around, self._draft)
         self._out = output()
         self._is_written = False
         self._starts: list[Start] = []
@@ -101,16 +102,16 @@ class Init:
         if not self._options.dry_run:
             self._draft.ensure_writable()
         proxy, ca_bundle = self._upstream_access()
-        given = self._service_key()
+        given = self._choices.service_key()
         with ExitStack() as owned:
             client = owned.enter_context(closing(ManagementClient(proxy=proxy, ca_bundle=ca_bundle)))
             ai_core = AiCore(given.key, client, self._adviser(proxy))
             ai_core.sign_in()
             self._good("the service key gets an access token")
-            groups = self._groups(ai_core, given.group or DEFAULT)
-            chosen = self._chosen(groups, given.group)
+            groups = self._choices.groups(ai_core, given.group or DEFAULT)
+            chosen = self._choices.chosen(groups, given.group)
             entries = subaccount.entries(given, tuple(each.name for each in chosen), self._options.name, known)
-            wanted = self._wanted(ai_core, chosen)
+            wanted = self._choices.wanted(ai_core, chosen)
             file = self._put(given, entries, known)
             if self._options.dry_run:
                 self._show(file, wanted)
@@ -121,7 +122,7 @@ class Init:
             if wanted:
                 self._deploy(ai_core, chosen[0], there)
             elif not self._options.deploy:
-                self._starts.extend(each for each in map(_starting, chosen) if each)
+                self._starts.extend(each for each in map(starting, chosen) if each)
             for each in entries:
                 if wanted and not each.is_new and not known[each.name].discovery:
                     command = self._command("discover --write")
@@ -129,146 +130,6 @@ class Init:
             if not self._wait(ai_core):
                 return 1 if self._options.wait else 0
             return self._check(client)
-
-    # What is asked
-
-    def _service_key(self) -> GivenKey:
-        """Read the service key from where it is said to be, or ask for it."""
-        env, said = self._around.env, self._options.service_key
-        if said is not None:
-            return self._read(said)
-        if self._draft.holds_key:
-            self._good(f"{self._draft.path} is a service key, and taken as the one that is meant")
-            return read_key_file(self._draft.path, env)
-        found = self._found()
-        if found is not None and self._is_meant(found):
-            self._good(f"the service key is taken from {found.source}")
-            return of_environment(found)
-
-        def read(text: str) -> GivenKey:
-            if not text or text.startswith("{"):
-                text = self._questions.pasted("Paste it now:", text and text + "\n", is_whole)
-            try:
-                return read_key(text, env) if text.lstrip().startswith("{") else self._read(text.strip("'\""))
-            except CommandError as error:
-                raise ValueError(str(error)) from None
-
-        question = "File of the service key, from the BTP cockpit (Enter to paste it unseen)"
-        default = None if self._questions.takes_defaults else ""
-        return self._questions.text(question, "the service key: give it with --service-key FILE", default, read)
-
-    def _is_meant(self, found: Found) -> bool:
-        """Tell whether a service key that SAP's own tools would find is the one; without a terminal it is."""
-        question = f"There is a service key in {found.source}. Use it?"
-        return not self._questions.can_ask or self._questions.confirm(question, "--service-key env", default=True)
-
-    def _read(self, said: str) -> GivenKey:
-        env = self._around.env
-        match said:
-            case "-":
-                return read_key(self._around.read_input(), env)
-            case "env":
-                found = self._found(must_be=True)
-                if found is None:
-                    raise CommandError("there is no service key in the environment; give --service-key FILE")
-                return of_environment(found)
-            case _ if said.lstrip().startswith("{"):
-                raise CommandError(_SEEN)
-            case _:
-                return read_key_file(Path(said).expanduser(), env)
-
-    def _found(self, *, must_be: bool = False) -> Found | None:
-        """Look where SAP's own tools do; what cannot be used there matters only to those who mean it."""
-        try:
-            return find(self._around.env, self._around.home)
-        except ServiceKeyError as error:
-            if must_be or not self._questions.can_ask:
-                raise CommandError(f"{error}; correct it, or give --service-key FILE") from None
-            say(f"warning: {error}")
-            return None
-
-    def _groups(self, ai_core: AiCore, default: str) -> tuple[ResourceGroup, ...]:
-        """Look into the resource groups that are named, or into all there are, and show what is in them."""
-        names, listed = self._options.groups, ai_core.resource_groups()
-        if listed is None and not names:
-            self._say(Mark.NOTE, "the service key may not list resource groups")
-            names = (
-                (self._questions.text("Name of the resource group", _UNNAMED, default, _one_name),)
-                if self._questions.can_ask
-                else (default,)
-            )
-        missing = [each for each in names if listed is not None and each not in listed]
-        if missing:
-            raise CommandError(f"there is no resource group {missing[0]}; there is {', '.join(listed or ())}")
-        with working("Looking at what runs…"):
-            groups = ai_core.look_into(names or listed or ())
-        for each in groups:
-            if each.failure and names:
-                raise CommandError(each.failure)
-            if each.failure:
-                self._say(Mark.WRONG, each.failure)
-        readable = tuple(each for each in groups if not each.failure)
-        if not readable:
-            raise CommandError(
-                groups[0].failure if groups else "there is no resource group; create one in the BTP cockpit"
-            )
-        self._out.print(table(("resource group", "model", "version", "deployments", "status"), _rows(readable)))
-        return readable
-
-    def _chosen(self, groups: Sequence[ResourceGroup], of_environment: str) -> tuple[ResourceGroup, ...]:
-        """Ask which resource groups to serve, where that is not said and there are several.
-
-        Without a terminal a key of the environment comes with its resource group, as for SAP's own tools.
-        """
-        if self._options.groups or len(groups) == 1:
-            return tuple(groups)
-        by_name = {each.name: each for each in groups}
-        if of_environment in by_name and not self._questions.can_ask:
-            return (by_name[of_environment],)
-
-        def read(text: str) -> tuple[ResourceGroup, ...]:
-            names = text.replace(",", " ").split()
-            unknown = [name for name in names if name not in by_name]
-            if unknown or not names:
-                raise ValueError(f"there is no resource group {' or '.join(unknown)}".rstrip())
-            return tuple(by_name[name] for name in dict.fromkeys(names))
-
-        running = [each.name for each in groups if each.running]
-        question = "Which resource groups shall be served (several with blanks between)"
-        missing = "the resource groups to serve: give each with --resource-group NAME"
-        return self._questions.text(question, missing, " ".join(running) or groups[0].name, read)
-
-    def _wanted(self, ai_core: AiCore, chosen: Sequence[ResourceGroup]) -> tuple[Deployable, ...]:
-        """Say what is to be deployed: what the command line names, or what is asked for where nothing runs."""
-        names = self._options.deploy
-        if names == (NOTHING,) or (not names and any(each.running or _starting(each) for each in chosen)):
-            return ()
-        if len(chosen) > 1:
-            raise CommandError("a deployment is made in one resource group: name it alone with --resource-group")
-        catalogue = ai_core.catalogue(chosen[0].name)
-        if names:
-            try:
-                return tuple(deployable(each, catalogue) for each in names)
-            except ValueError as error:
-                raise CommandError(str(error)) from None
-        self._say(Mark.NOTE, f"nothing runs in the resource group {chosen[0].name}")
-        if self._questions.can_ask:
-            offers = _offers(catalogue, self._around.today())
-            self._out.print(table(("model", "executable", "tokens", "ends"), offers, right=("tokens",)))
-            models = sum(each.orchestration for each in catalogue) or "all"
-            self._say(Mark.NOTE, f"{ORCHESTRATION} is one deployment that serves {models} models")
-
-        def read(text: str) -> tuple[Deployable, ...]:
-            if text == NOTHING:
-                return ()
-            return tuple(deployable(each, catalogue) for each in text.replace(",", " ").split())
-
-        question = f'What shall be deployed (several with blanks between, or "{NOTHING}")'
-        default = None if self._questions.takes_defaults else ORCHESTRATION
-        missing = f"what to deploy, as nothing runs: give it with --deploy MODEL, or --deploy {NOTHING}"
-        return self._questions.text(question, missing, default, read)
-
-    # What is done
 
     def _put(
         self, given: GivenKey, entries: Sequence[subaccount.Entry], known: Mapping[str, SubAccount]
@@ -389,6 +250,7 @@ class Init:
 
     def _say(self, mark: Mark, text: str) -> None:
         self._out.print(mark.on(self._out), styled(text, ""), soft_wrap=True)
+<<<<<<< HEAD
 
 
 def _rows(groups: Sequence[ResourceGroup]) -> list[tuple[str, ...]]:
@@ -427,3 +289,5 @@ def _one_name(text: str) -> str:
     if not text or len(text.split()) != 1:
         raise ValueError("write one name")
     return text
+=======
+>>>>>>> fixinit
