@@ -55,12 +55,8 @@ def init(context: click.Context, /, file: str | None, config: Path | None, *, ye
     import time
 
     from gateway.cli.configuration import DEFAULT_CONFIG
-<<<<<<< HEAD
-    from gateway.cli.init.flow import Environment, Init, Options
-=======
-    from gateway.cli.init.choices import Options, Surroundings
+    from gateway.cli.init.choices import Environment, Options
     from gateway.cli.init.flow import Init
->>>>>>> fixinit
     from gateway.cli.messages import CommandError, fail, quiet
     from gateway.cli.questions import Questions, Stopped
     from gateway.config.service_keys import home_folder

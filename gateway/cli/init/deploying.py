@@ -61,7 +61,7 @@ def starting(group: ResourceGroup) -> Start | None:
     """Find a deployment that starts up, where nothing runs yet: it was made by somebody, or before this was stopped."""
     if group.running:
         return None
-    found = next((each for each in group.deployments if each.status in _STARTING), None)
+    found = next((each for each in group.deployments if each.status in STARTING), None)
     return None if found is None else Start(found.id, named(found) or "(no model)", group.name, is_new=False)
 
 

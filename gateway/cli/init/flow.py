@@ -12,7 +12,7 @@ from gateway.cli.check.advice import Adviser
 from gateway.cli.config_draft import TOKENS, ConfigDraft
 from gateway.cli.configuration import DEFAULT_CONFIG, load_settings, reachable_url
 from gateway.cli.init import subaccount
-from gateway.cli.init.choices import Choices, Options, Surroundings
+from gateway.cli.init.choices import Choices, Environment, Options
 from gateway.cli.init.deploying import Start, already, over, starting, wait_until_running
 from gateway.cli.init.service_key import GivenKey, as_name
 from gateway.cli.messages import CommandError
@@ -22,55 +22,14 @@ from gateway.config.mistakes import ServiceKeyError
 from gateway.config.service_keys import Secret, expand
 from gateway.config.subaccounts import DEFAULT, SubAccount
 from gateway.upstream.management import ManagementClient
-from gateway.upstream.provisioning import STARTING, Deployable
+from gateway.upstream.provisioning import Deployable
 
 _OPTIONS: Final = {"upstream.proxy": "--proxy", "upstream.ca_bundle": "--ca-bundle"}
 """The options that say what is a setting elsewhere."""
 _ANOTHER_KEY: Final = "create another one in the BTP cockpit, at the instance of SAP AI Core"
-<<<<<<< HEAD
-_UNNAMED: Final = "the name of the resource group: give it with --resource-group NAME"
-_SEEN: Final = (
-    "a service key in a command is seen by other users of this machine, and stays in the history of the shell; "
-    'give its file, "-" and the key on standard input, or "env" and the key in AICORE_SERVICE_KEY'
-)
 _COSTS: Final = "SAP bills what is asked of it, and some models for as long as they run. Create it?"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says; what is None or empty is asked for where that is needed."""
-
-    config: Path
-    service_key: str | None = None
-    """A file, "-" for standard input, or "env"."""
-    name: str | None = None
-    groups: tuple[str, ...] = ()
-    deploy: tuple[str, ...] = ()
-    wait: float = 1200.0
-    """Seconds for which a new deployment is waited for."""
-    proxy: str | None = None
-    ca_bundle: Path | None = None
-    """A file of the certificates to trust."""
-    dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """Where the command runs: its environment, its input, and what makes keys and lets time pass."""
-
-    env: Mapping[str, str]
-    home: Path | None
-    read_input: Callable[[], str]
-    new_key: Callable[[], str]
-    pause: Callable[[float], object]
-    today: Callable[[], date] = day
-
-
-=======
-_COSTS: Final = "SAP bills what is asked of it, and some models for as long as they run. Create it?"
-
-
->>>>>>> fixinit
 class Init:
     """One run of the command; `done` says how far it came, for whoever stops it."""
 
@@ -250,44 +209,3 @@ class Init:
 
     def _say(self, mark: Mark, text: str) -> None:
         self._out.print(mark.on(self._out), styled(text, ""), soft_wrap=True)
-<<<<<<< HEAD
-
-
-def _rows(groups: Sequence[ResourceGroup]) -> list[tuple[str, ...]]:
-    """Write what is deployed, equal deployments in one row."""
-    rows: list[tuple[str, ...]] = []
-    for group in groups:
-        counts: dict[tuple[str, str, str], int] = {}
-        for each in group.deployments:
-            what = (named(each) or "(no model)", each.version, each.status)
-            counts[what] = counts.get(what, 0) + 1
-        for (model, version, status), count in sorted(counts.items()) or [(("nothing", "", ""), 0)]:
-            rows.append((group.name, model, version, str(count or ""), status))
-    return rows
-
-
-def _offers(catalogue: Sequence[CatalogueModel], today: date) -> list[tuple[str, ...]]:
-    """Write which models can be deployed alone and have not ended by *today*."""
-    offers: list[tuple[str, ...]] = []
-    for each in catalogue:
-        if each.retirement_date and each.retirement_date < today:
-            continue
-        ends = each.retirement_date.isoformat() if each.retirement_date else ""
-        offers.append((each.name, each.executable, f"{each.context_length or ''}", ends))
-    return offers
-
-
-def _starting(group: ResourceGroup) -> Start | None:
-    """Find a deployment that starts up, where nothing runs yet: it was made by somebody, or before this was stopped."""
-    if group.running:
-        return None
-    found = next((each for each in group.deployments if each.status in STARTING), None)
-    return None if found is None else Start(found.id, named(found) or "(no model)", group.name, is_new=False)
-
-
-def _one_name(text: str) -> str:
-    if not text or len(text.split()) != 1:
-        raise ValueError("write one name")
-    return text
-=======
->>>>>>> fixinit

@@ -309,6 +309,8 @@ def test_a_deployment_that_starts_up_already_is_waited_for_and_not_made_again(
     started = run("init", "-k", key, "--deploy", "gpt-5", "--yes", "--wait", "0")
     assert (started.exit_code, "config.json" in run.files) == (0, True)
     assert "is UNKNOWN still; config.json is written, and will serve" in started.output
+    waited = run("init", "-k", key, "--wait", "0")
+    assert (waited.exit_code, "is UNKNOWN still" in waited.output) == (0, True), waited.output
     new_cloud.ask("PUT", "/admin/settings", {"startup": 0})
     told = run("init", "-k", key)
 
