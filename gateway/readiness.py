@@ -14,8 +14,14 @@ from routing.availability import Availability, EndpointState
 
 _EVERY = 15.0
 """Seconds between two attempts to get a token for a subaccount that has none."""
+WELL = "ok"
+"""How it is said of a subaccount that nothing is amiss with."""
 NO_TOKEN = "no token"  # noqa: S105 - words, not a password
 """How it is said of a subaccount that has none."""
+NO_TOKEN_YET = f"{NO_TOKEN} yet"
+"""How it is said of one that was not answered yet."""
+READY, NOT_READY, DRAINING = "ready", "not ready", "draining"
+"""How it is said of the proxy whether it can serve some model, or is about to end."""
 _UNAVAILABLE = frozenset({Availability.OPEN, Availability.GONE, Availability.DRAINED})
 
 
@@ -29,7 +35,7 @@ class Readiness:
     @property
     def body(self) -> JSON:
         """What is answered to whoever asks."""
-        return {"status": "ready" if self.ready else "not ready", "subaccounts": dict(self.subaccounts)}
+        return {"status": READY if self.ready else NOT_READY, "subaccounts": dict(self.subaccounts)}
 
 
 class ReadinessProbe:
@@ -101,5 +107,5 @@ class ReadinessProbe:
 def _status(state: TokenState, unlisted: bool) -> str:
     """Say how a subaccount does."""
     if not state.good:
-        return f"{NO_TOKEN}: {state.fault.message}" if state.fault else f"{NO_TOKEN} yet"
-    return "its deployments could not be looked up yet" if unlisted else "ok"
+        return f"{NO_TOKEN}: {state.fault.message}" if state.fault else NO_TOKEN_YET
+    return "its deployments could not be looked up yet" if unlisted else WELL

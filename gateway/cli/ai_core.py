@@ -1,7 +1,6 @@
 """SAP AI Core as commands ask it with one service key; whatever fails is said in one line that says what to do."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Final
 from dialects.core.faults import Fault, FaultError
 from gateway.cli.check.advice import API_URL, Advice, Adviser, token_place
 from gateway.cli.messages import CommandError
+from gateway.cli.side_by_side import side_by_side
 from gateway.config.service_keys import ServiceKey
 from gateway.config.subaccounts import SubAccount
 from gateway.upstream import provisioning
@@ -47,7 +47,7 @@ class ResourceGroup:
 
 
 class AiCore:
-    """The AI API of the tenant that *key* opens, asked over *client* by one thread."""
+    """The AI API of the tenant that *key* opens, asked over *client*; any thread may ask."""
 
     def __init__(self, key: ServiceKey, client: ManagementClient, adviser: Adviser) -> None:
         self.key = key
@@ -73,8 +73,7 @@ class AiCore:
 
     def look_into(self, names: Sequence[str]) -> tuple[ResourceGroup, ...]:
         """List what is deployed in resource groups; of one that cannot be looked into, why."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return tuple(pool.map(self._look_into, names))
+        return tuple(side_by_side(self._look_into, names, _AT_ONCE))
 
     def catalogue(self, group: str) -> tuple[CatalogueModel, ...]:
         """List the models that can be deployed, by name; none where there is no catalogue."""

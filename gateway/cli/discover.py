@@ -63,27 +63,32 @@ class Inventory:
     failures: list[str] = field(default_factory=list)
 
 
-def take_inventory(settings: Settings, client: ManagementClient, env: Mapping[str, str]) -> Inventory:
-    """Look into every resource group that the service keys of *settings* may see."""
+def take_inventory(
+    settings: Settings, client: ManagementClient, env: Mapping[str, str], wanted: Sequence[str] = ()
+) -> Inventory:
+    """Look into the resource groups that are *wanted*, or into all that the service keys of *settings* may see."""
     found = Inventory()
     adviser = Adviser.in_network(env, settings.proxy)
     tokens: dict[str, TokenSource] = {}
-    looks: list[_Look] = []
+    places: list[_Place] = []
     for tenant in _tenants(settings.subaccounts.values()):
         ai_core = AiCore(tenant[0].key, client, adviser)
         tokens |= {each.name: ai_core.tokens for each in tenant}
-        for group in _groups(ai_core, tenant, found.failures):
+        for group in _groups(ai_core, tenant, wanted, found.failures):
             accounts = [each for each in tenant if each.resource_group == group.name]
-            looks.append(_Look(tenant[0], accounts, group))
-    seen = {each.name: look.group.deployments for look in looks for each in look.accounts}
+            places.append(_Place(tenant[0], accounts, group))
+    seen = {each.name: place.group.deployments for place in places for each in place.accounts}
     served = Served(settings, seen, ModelSources(settings, client, tokens, day).orchestrated.asked)
-    for look in looks:
-        found.deployments.extend(_in_group(look, served, settings))
+    there = {place.group.name for place in places}
+    if not found.failures:
+        found.failures.extend(f"there is no resource group {name}" for name in wanted if name not in there)
+    for place in places:
+        found.deployments.extend(_in_group(place, served, settings))
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Place:
     """A resource group that could be looked into, and the subaccounts of the config file that are for it."""
 
     by: SubAccount
@@ -92,20 +97,25 @@ class _Look:
     group: ResourceGroup
 
 
-def _in_group(look: _Look, served: Served, settings: Settings) -> list[Discovered]:
+def _in_group(place: _Place, served: Served, settings: Settings) -> list[Discovered]:
     """Say of each deployment of a resource group which subaccount serves it; subaccounts in their order."""
-    order = {each.name: place for place, each in enumerate(look.accounts)}
+    order = {each.name: number for number, each in enumerate(place.accounts)}
     found = []
-    for each in look.group.deployments:
-        server = served.server_of(look.accounts[0], each.id) if look.accounts else None
-        account = server or next((one for one in look.accounts if one.discovery), next(iter(look.accounts), None))
-        why = _why_not(account, look.group, each, settings) if server is None else ""
-        found.append(Discovered((account or look.by).name, look.group.name, each, server is not None, why))
+    for each in place.group.deployments:
+        server = served.server_of(place.accounts[0], each.id) if place.accounts else None
+        account = server or next((one for one in place.accounts if one.discovery), next(iter(place.accounts), None))
+        why = _why_not(account, place.group, each, settings) if server is None else ""
+        found.append(Discovered((account or place.by).name, place.group.name, each, server is not None, why))
     return sorted(found, key=lambda each: order.get(each.subaccount, len(order)))
 
 
-def _groups(ai_core: AiCore, tenant: Sequence[SubAccount], failures: list[str]) -> tuple[ResourceGroup, ...]:
-    """Look into the resource groups of a tenant: those of the config file, and those that its key may list."""
+def _groups(
+    ai_core: AiCore, tenant: Sequence[SubAccount], wanted: Sequence[str], failures: list[str]
+) -> tuple[ResourceGroup, ...]:
+    """Look into the resource groups of a tenant: those of the config file, and those that its key may list.
+
+    Of all these the *wanted* ones count alone, if any are named.
+    """
     names = ", ".join(each.name for each in tenant)
     try:
         ai_core.sign_in()
@@ -113,13 +123,14 @@ def _groups(ai_core: AiCore, tenant: Sequence[SubAccount], failures: list[str]) 
     except CommandError as error:
         failures.append(f"{names}: {error}")
         return ()
-    groups = ai_core.look_into([*dict.fromkeys([*(each.resource_group for each in tenant), *listed])])
+    known = dict.fromkeys([*(each.resource_group for each in tenant), *listed])
+    groups = ai_core.look_into([name for name in known if not wanted or name in wanted])
     failures.extend(f"{names}: {each.failure}" for each in groups if each.failure)
     return tuple(each for each in groups if not each.failure)
 
 
-def add_to(draft: ConfigDraft, found: Sequence[Discovered]) -> Iterator[str]:
-    """Set in the config file what runs and is not served; say what is added, or why it cannot be."""
+def add_to(draft: ConfigDraft, found: Sequence[Discovered], verb: str = "added") -> Iterator[str]:
+    """Set in the config file what runs and is not served; say what is added, with *verb*, or why it cannot be."""
     ids: dict[tuple[str, str], list[Any]] = {}
     added: dict[tuple[str, str], str] = {}
     for each in found:
@@ -133,14 +144,14 @@ def add_to(draft: ConfigDraft, found: Sequence[Discovered]) -> Iterator[str]:
                 new = added[name, each.group] = free_name(f"{name}-{each.group}", {*draft.subaccounts, *added.values()})
                 key = {kind: section[kind] for kind in _KEYS if kind in section}
                 draft.set((SUBACCOUNTS, new), {"resource_group": each.group, **key})
-                yield f"added the subaccount {new}: what runs in the resource group {each.group}"
+                yield f"{verb} the subaccount {new}: what runs in the resource group {each.group}"
         elif each.listed.orchestration:
             yield f'{what} ({each.listed.id}) is not added: write "discovery": true into {name} to have it served'
         else:
             listed = ids.setdefault((name, what), _as_list(section.get(_IDS, {}).get(what, [])))
             listed.append(each.listed.id)
             draft.set((SUBACCOUNTS, name, _IDS, what), listed)
-            yield f"added {what} ({each.listed.id}) to {name}"
+            yield f"{verb} {what} ({each.listed.id}) to {name}"
 
 
 def show(found: Inventory) -> None:

@@ -24,7 +24,7 @@ class Wake(Enum):
     """Why a wait is over."""
 
     TIME_UP = "time is up"
-    RESIZED = "the terminal has another size"
+    REDRAW = "the terminal has another size, or another key was pressed"
     QUIT = "q was pressed"
 
 
@@ -58,7 +58,7 @@ class Keyboard:
                 return Wake.QUIT
         if self._woken in ready:
             os.read(self._woken, 64)
-        return Wake.RESIZED if ready else Wake.TIME_UP
+        return Wake.REDRAW if ready else Wake.TIME_UP
 
     def __enter__(self) -> Self:
         if self._descriptor is not None and os.isatty(self._descriptor) and sys.platform != "win32":

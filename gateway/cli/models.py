@@ -15,7 +15,7 @@ _AVAILABLE: Final = frozenset({Availability.AVAILABLE.value, Availability.PROBE.
 
 
 @dataclass(frozen=True, slots=True)
-class Servant:
+class ServingSubaccount:
     """A subaccount that serves a model."""
 
     subaccount: str
@@ -39,7 +39,7 @@ class ServedModel:
     """The day on which it ends or ended."""
     successor: str | None
     """What to deploy instead, if it ends soon."""
-    served_by: tuple[Servant, ...]
+    served_by: tuple[ServingSubaccount, ...]
     """None for another name of a model."""
 
     @property
@@ -94,14 +94,14 @@ def _served(listed: Iterable[Mapping[str, Any]], state: JSON) -> list[ServedMode
     ]
 
 
-def _served_by(model: str, rows: Iterable[Mapping[str, Any]]) -> tuple[Servant, ...]:
+def _served_by(model: str, rows: Iterable[Mapping[str, Any]]) -> tuple[ServingSubaccount, ...]:
     """Count the deployments of a model by subaccount; one is available if some worker may ask it."""
     found: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for row in rows:
         if row["model"] == model:
             found.setdefault(row["subaccount"], {}).setdefault(row["deployment"], []).append(row)
     return tuple(
-        Servant(
+        ServingSubaccount(
             subaccount=subaccount,
             deployments=len(deployments),
             available=sum(any(row["standing"] in _AVAILABLE for row in same) for same in deployments.values()),

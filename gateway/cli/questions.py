@@ -2,6 +2,7 @@
 
 import os
 import sys
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
@@ -77,7 +78,10 @@ class Questions:
 
 @contextmanager
 def _pieces() -> Iterator[Iterator[str]]:
-    """Give what is typed or pasted, piece by piece; long lines whole, and out of sight where there is a terminal."""
+    """Give what is typed or pasted, piece by piece; long lines whole, and out of sight where there is a terminal.
+
+    What a terminal has behind that is thrown away: a newline there would answer the next question.
+    """
     try:
         import termios  # noqa: PLC0415 - Windows has none
     except ImportError:
@@ -94,7 +98,7 @@ def _pieces() -> Iterator[Iterator[str]]:
     try:
         yield _typed(sys.stdin.fileno())
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, shown)
+        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, shown)
 
 
 def _lines() -> Iterator[str]:
@@ -103,9 +107,11 @@ def _lines() -> Iterator[str]:
 
 
 def _typed(terminal: int) -> Iterator[str]:
+    decoder = getincrementaldecoder("utf-8")("replace")
     try:
         while (read := os.read(terminal, 4096)) and _END_OF_INPUT not in read:
-            yield read.decode("utf-8", "replace").replace("\r", "\n")
+            if piece := decoder.decode(read):
+                yield piece.replace("\r", "\n")
     except KeyboardInterrupt:
         raise Stopped from None
 

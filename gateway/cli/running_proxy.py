@@ -1,9 +1,12 @@
 """Asks a running proxy about itself, over HTTP."""
 
 import json
+import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from http import HTTPStatus
 from http.client import HTTPException, IncompleteRead
 from ipaddress import ip_address
@@ -13,6 +16,7 @@ from urllib.parse import urlsplit
 
 from dialects.core.conversation import JSON
 from gateway.cli.configuration import serving_at
+from gateway.cli.connect.tool import KEY_VARIABLE
 from gateway.cli.demo import KEY
 
 _PATIENCE: Final = 10.0
@@ -28,14 +32,30 @@ class RunningProxyError(Exception):
         self.brief = brief
 
 
-class RunningProxy:
-    """The proxy at *url*, which *key* opens; raises `RunningProxyError` for what is no URL."""
+class KeySource(Enum):
+    """Where a key comes from; what it is called in a message."""
 
-    def __init__(self, url: str, key: str) -> None:
+    OPTION = "the key"
+    ENVIRONMENT = f"the key in {KEY_VARIABLE}"
+    CONFIG = "the first key of the configuration"
+    DEMO = "the demo's key"
+
+
+class RunningProxy:
+    """The proxy at *url*, which *key* opens; raises `RunningProxyError` for what is no URL, or can be no key.
+
+    A message says by *source* which key that is.
+    """
+
+    def __init__(self, url: str, key: str, source: KeySource = KeySource.OPTION) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self._key = key
+        self._source = source
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
             raise RunningProxyError(f"{self.url!r} is no URL: give one such as http://127.0.0.1:3001 with --url")
+        if not _fits_header(key):
+            what = "cannot be sent: it has a line break or a letter that no header holds"
+            raise RunningProxyError(f"{source.value} {what}; give another with --key KEY")
 
     def ask(self, path: str, read: Callable[[JSON], _Found], about: str, seconds: float = _PATIENCE) -> _Found:
         """Ask for a *path*, and give what *read* makes of the JSON; *about* says in a message what was asked for.
@@ -49,8 +69,10 @@ class RunningProxy:
                 return read(json.loads(answer.read()))
         except urllib.error.HTTPError as error:
             error.close()
-            raise _refusal(self.url, error.code, about) from None
-        except (OSError, IncompleteRead):
+            raise _refusal(self.url, error.code, about, self._source) from None
+        except (OSError, IncompleteRead) as error:
+            if isinstance(getattr(error, "reason", error), TimeoutError):
+                raise _silence(self.url, seconds) from None
             raise RunningProxyError(
                 f"no proxy answers at {self.url}: start it with `sap-ai-proxy`, "
                 "or say where it is with --url URL, or with the --config FILE that it serves"
@@ -59,28 +81,64 @@ class RunningProxy:
             raise _something_else(self.url) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where a proxy is and what opens it; *config* is the config file that the key is from, if it is from one."""
+
+    url: str
+    key: str = field(repr=False)
+    source: KeySource
+    config: Path | None = None
+
+    def proxy(self) -> RunningProxy:
+        """Give the proxy that is there; raises `RunningProxyError` for what is no URL."""
+        return RunningProxy(self.url, self.key, self.source)
+
+
+def access(config: Path | None, url: str | None, key: str | None, env: Mapping[str, str] = os.environ) -> Access:
+    """Find out whom to ask, and with which key: what *url* and *key* say goes first, the demo's are last.
+
+    A config file is read only for what they do not say. A *key* that *env* has in its variable comes from there.
+    """
+    own = None if url is not None and key is not None else serving_at(config)
+    at = url or (own.url if own else "")
+    if key is not None:
+        return Access(at, key, KeySource.ENVIRONMENT if key == env.get(KEY_VARIABLE) else KeySource.OPTION)
+    if own is None or own.key is None:
+        return Access(at, KEY, KeySource.DEMO)
+    return Access(at, own.key, KeySource.CONFIG, own.path)
+
+
 def running_proxy(config: Path | None, url: str | None, key: str | None) -> RunningProxy:
     """Give the proxy of a config file, unless *url* and *key* say otherwise; the demo's where nothing is configured."""
-    if url is not None and key is not None:
-        return RunningProxy(url, key)
-    own = serving_at(config)
-    return RunningProxy(url or own.url, key or own.key or KEY)
+    return access(config, url, key).proxy()
 
 
-def _refusal(url: str, status: int, about: str) -> RunningProxyError:
+def _refusal(url: str, status: int, about: str, source: KeySource) -> RunningProxyError:
     match status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            what = "refuses the key"
-            return RunningProxyError(
-                f"the proxy at {url} {what}: give one of its secret_authentication_tokens with --key KEY, "
-                "or name its config file with --config FILE",
-                what,
-            )
+            own = "or name its config file with --config FILE"
+            unset = f" and unset {KEY_VARIABLE}" if source is KeySource.ENVIRONMENT else ""
+            advice = f"give one of its secret_authentication_tokens with --key KEY, {own}{unset}"
+            return RunningProxyError(f"the proxy at {url} refuses {source.value}: {advice}", "refuses the key")
         case HTTPStatus.NOT_FOUND:
             return _something_else(url)
         case _:
             what = f"cannot say {about} (status {status})"
             return RunningProxyError(f"the proxy at {url} {what}: look into its log", what)
+
+
+def _silence(url: str, seconds: float) -> RunningProxyError:
+    what = f"does not answer within {seconds:g} s"
+    return RunningProxyError(f"the proxy at {url} {what}: look into its log, or say where it is with --url URL", what)
+
+
+def _fits_header(key: str) -> bool:
+    try:
+        key.encode("latin-1")
+        return key.isprintable()
+    except UnicodeEncodeError:
+        return False
 
 
 def _something_else(url: str) -> RunningProxyError:

@@ -85,9 +85,14 @@ class Space:
     is_utf: bool = True
 
     @classmethod
-    def of(cls, console: Console, *, scrolls: bool) -> Self:
-        """Measure a console; one that *scrolls* takes any number of lines."""
-        return cls(console.width, None if scrolls else console.height, _is_utf(console))
+    def of_screen(cls, console: Console) -> Self:
+        """Measure a console whose lines are drawn anew: there are as many as it shows at once."""
+        return cls(console.width, console.height, _is_utf(console))
+
+    @classmethod
+    def of_lines(cls, console: Console) -> Self:
+        """Measure a console that is printed to, line after line."""
+        return cls(console.width, None, _is_utf(console))
 
 
 class Screen:
@@ -146,24 +151,26 @@ def table(
 
     Each row is one line in the columns named in *cut*, which show what fits; in others long text is folded.
     What is in the columns named in *unbroken* is whole in one line, as long as other columns can be narrower.
-    A *dense* one leaves less room between columns.
+    *is_dense* leaves less room between columns.
     """
-    numbers, short, whole = set(right), set(cut), {*right, *unbroken}
+    of_numbers, of_one_line, of_whole_cells = set(right), set(cut), {*right, *unbroken}
     drawn = Table(
         box=SIMPLE_HEAD,
         pad_edge=False,
         header_style="bold",
         border_style="dim",
         show_edge=False,
-        padding=(0, 1 - is_dense, 0, 1),
+        padding=(0, 0 if is_dense else 1, 0, 1),
     )
     names = list(headings)
     for heading in names:
-        justify: Literal["left", "right"] = "right" if heading in numbers else "left"
-        drawn.add_column(heading, justify=justify, overflow="fold", no_wrap=heading in whole)
+        justify: Literal["left", "right"] = "right" if heading in of_numbers else "left"
+        drawn.add_column(heading, justify=justify, overflow="fold", no_wrap=heading in of_whole_cells)
     for row in rows:
         cells = [_text(cell) for cell in row]
-        drawn.add_row(*(joined([cell]) if name in short else cell for name, cell in zip(names, cells, strict=True)))
+        drawn.add_row(
+            *(joined([cell]) if name in of_one_line else cell for name, cell in zip(names, cells, strict=True))
+        )
     return drawn
 
 

@@ -5,7 +5,7 @@ import mmap
 from typing import Final
 
 MOST_PROCESSES: Final = 1024
-_DRAINING, _USED, _FIRST_ROW = 0, 1, 2
+_DRAINING, _USED, _STATES_ASKED, _FIRST_ROW = range(4)
 _PID, _ACCEPTING, _READY, _RETIRING, _OPEN_REQUESTS, _LINES_DROPPED, _BEAT = range(7)
 _WIDTH: Final = 7
 _LARGEST: Final = 0xFFFFFFFF
@@ -88,7 +88,7 @@ class Row:
 
 
 class ProcessTable:
-    """A row for each worker process, and whether all of them are to end.
+    """A row for each worker process, whether all of them are to end, and whether somebody wants to know their states.
 
     It is made before the first fork, so that all processes share its memory. Only the supervisor takes and frees rows.
     """
@@ -105,6 +105,15 @@ class ProcessTable:
     @draining.setter
     def draining(self, value: bool) -> None:
         self._cells[_DRAINING] = value
+
+    @property
+    def states_asked(self) -> int:
+        """A number that changes whenever somebody has asked for the states of all workers."""
+        return self._cells[_STATES_ASKED]
+
+    @states_asked.setter
+    def states_asked(self, value: int) -> None:
+        self._cells[_STATES_ASKED] = value & _LARGEST
 
     def take_row(self, pid: int) -> Row:
         """Give a process a row; raises `OSError` if there are more processes than rows."""

@@ -1,10 +1,11 @@
 """The runtime: what the process offers the application that runs in it."""
 
 import logging
+import math
 import os
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final, Protocol
 
 from dialects.core.conversation import JSON
@@ -14,11 +15,13 @@ from gateway.observability.log_writer import LogWriter
 from gateway.observability.metrics import DroppedLines
 from gateway.requests.lifetime import Signal
 from gateway.server.process_table import Row
-from gateway.server.status_board import Report, StatusBoard
+from gateway.server.status_board import StatusBoard
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _EVERY: Final = 0.5
-"""Seconds between two reports."""
+"""Seconds between two looks at whether somebody has asked for the state of this process."""
+_STATE_EVERY: Final = 2.0
+"""Seconds after which the state is published although nobody has asked for it."""
 _READINESS_EVERY: Final = 2.0
 """Seconds between two looks at whether the application is ready."""
 
@@ -37,7 +40,11 @@ class Runtime:
         self._writer = writer
         self._router_state: Callable[[], JSON] = dict
         self._readiness: Callable[[], tuple[bool, JSON]] = lambda: (True, {})
-        self._known = Report()
+        self._state: JSON = {}
+        """The state of the router that was told last."""
+        self._asked = 0
+        """What the table said of who asks for states, when the state was published last."""
+        self._due = -math.inf
         self._ended = threading.Event()
         if board.folder is not None:
             shared_metrics.share(board.folder)
@@ -53,27 +60,29 @@ class Runtime:
 
     def readiness(self) -> tuple[int, JSON]:
         """Tell whether the proxy can serve: an HTTP status, and what is known of it."""
-        self.board.record(self._report())
         return self.board.readiness()
 
     def router_state(self) -> JSON:
         """What the routers of all workers know."""
-        self.board.record(self._report())
+        self.board.record_state(self._known_state())
         return self.board.router_state()
 
     def metrics(self) -> bytes | None:
         """The metrics of all workers; None where each has only its own."""
         return None if self.board.folder is None else shared_metrics.exposition(self.board.folder)
 
-    def publish(self) -> None:
-        """Report what is known now."""
+    def publish(self, now: float) -> None:
+        """Report what is known *now*, in seconds that only grow: the state if somebody has asked, or it is time to."""
         self.row.lines_dropped = dropped = self._writer.dropped if self._writer else 0
         self._dropped_lines.count(dropped)
-        self.board.publish(self._report())
+        asked = self.board.table.states_asked
+        if asked != self._asked or now >= self._due:
+            self._asked, self._due = asked, now + _STATE_EVERY
+            self.board.publish_state(self._known_state())
 
     def start_publishing(self) -> None:
         """Report now, and often from then on."""
-        self.publish()
+        self.publish(time.monotonic())
         for often in (self._look_often, self._publish_often):
             threading.Thread(target=often, name="status", daemon=True).start()
 
@@ -89,15 +98,15 @@ class Runtime:
         except Exception:  # noqa: BLE001 - whatever an application raises
             _log.exception("whether this process is ready cannot be told")
             ready, told = False, {}
-        self._known = replace(self._known, readiness=told)
+        self.board.publish_readiness(told)
         self.row.ready = ready
 
-    def _report(self) -> Report:
+    def _known_state(self) -> JSON:
         try:
-            self._known = replace(self._known, router=self._router_state())
+            self._state = self._router_state()
         except Exception:  # noqa: BLE001 - whatever an application raises
             _log.exception("the state of this process cannot be told")
-        return self._known
+        return self._state
 
     def _look_often(self) -> None:
         self.look()
@@ -106,7 +115,7 @@ class Runtime:
 
     def _publish_often(self) -> None:
         while not self._ended.wait(_EVERY):
-            self.publish()
+            self.publish(time.monotonic())
 
 
 class CreateApplication(Protocol):

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from dialects.core.conversation import JSON
 from gateway.model_families import by_family, enumerated, some
-from gateway.readiness import NO_TOKEN
+from gateway.readiness import NO_TOKEN, NO_TOKEN_YET, WELL
+from routing.availability import Availability
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _SETTLING: Final = 4.0
@@ -15,7 +16,7 @@ _LONGEST: Final = 15.0
 """Seconds after which what is not known by then is amiss."""
 _MOST_NAMED: Final = 2
 """How many models of a family, and deployments that do not run, are named."""
-_WELL, _NOT_YET, _GONE = "ok", f"{NO_TOKEN} yet", "gone"
+_GONE: Final = Availability.GONE.value
 
 
 class StartReport:
@@ -37,7 +38,7 @@ class StartReport:
             return False
         state = self._state()
         subaccounts = state["subaccounts"]
-        if now < self._since + _LONGEST and (not subaccounts or _NOT_YET in subaccounts.values()):
+        if now < self._since + _LONGEST and (not subaccounts or NO_TOKEN_YET in subaccounts.values()):
             return False
         if subaccounts:  # else no worker could tell any other process what it knows
             self._say(subaccounts, state["endpoints"])
@@ -48,9 +49,9 @@ class StartReport:
         shut = {name for name, said in subaccounts.items() if said.startswith(NO_TOKEN)}
         served_by = [each for each in known.values() if each["standing"] != _GONE and each["subaccount"] not in shut]
         models = {each["model"] for each in served_by}
-        amiss = [f"{name}: {said.rstrip('.')}" for name, said in subaccounts.items() if said != _WELL]
+        amiss = [f"{name}: {said.rstrip('.')}" for name, said in subaccounts.items() if said != WELL]
         with_some = {each["subaccount"] for each in known.values()}
-        empty = [name for name, said in subaccounts.items() if said == _WELL and name not in with_some]
+        empty = [name for name, said in subaccounts.items() if said == WELL and name not in with_some]
         amiss += [f"{enumerated(empty)}: no deployment is known"] if empty else []
         gone = [
             f"{each['model']} ({each['subaccount']}/{each['deployment']}): {each['why'] or 'it does not run'}"

@@ -8,29 +8,26 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
 from dialects.core.conversation import JSON
 from dialects.framing.json_text import dumps, loads
 from gateway.observability.activity import MOST_DECISIONS
+from gateway.readiness import DRAINING, NOT_READY, READY
 from gateway.server.process_table import ProcessTable, Row
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made there is private
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a worker says of itself: what there is to tell of whether it can serve, and the state of its router."""
-
-    readiness: Mapping[str, JSON] = field(default_factory=dict)
-    router: Mapping[str, JSON] = field(default_factory=dict)
+_ROOM: Final = 32 * 1024 * 1024
+"""Bytes that must be free in memory for the states and metrics of workers to be kept there."""
+_READINESS, _STATE = "readiness", "state"
 
 
 class StatusBoard:
-    """A private folder with a file for each worker process.
+    """A private folder with two files for each worker process: a small one of its readiness, and its state.
+
+    The state is that of its router, and is large; whoever only wants to know whether the proxy is ready reads none.
 
     Where no folder can be made, a worker knows only what it has said itself, and others know of it what `table` holds.
     *now* is seconds since the epoch.
@@ -41,41 +38,39 @@ class StatusBoard:
         self.folder = folder
         self._now = now
         self._started = now()
-        self._own: tuple[int, bytes] = (0, b"")
-        """The process that has said something of itself here, and what: a child does not take it for its own."""
-        self._written = b""
+        self._own: dict[tuple[str, int], Mapping[str, JSON]] = {}
+        """What a process has said of itself here, by kind and process: a child does not take it for its own."""
+        self._written: dict[str, bytes] = {}
 
     @classmethod
     def create(cls, table: ProcessTable, parents: Sequence[Path] | None = None) -> Self:
-        """Make a folder below the first of *parents* where that is possible: the one for temporary files, or memory."""
+        """Make a folder below the first of *parents* where that is possible: memory, or the one for temporary files."""
         for parent in _parents() if parents is None else parents:
             with suppress(OSError):
                 return cls(table, Path(tempfile.mkdtemp(prefix="sap-ai-proxy-", dir=parent)))
         _log.warning("no folder for temporary files can be written: each worker knows only its own state and metrics")
         return cls(table, None)
 
-    def record(self, report: Report) -> None:
-        """Remember what there is to say of this process, for what is asked here."""
-        content = dumps({"readiness": report.readiness, "router": report.router}).encode()
-        self._own = (os.getpid(), content)
+    def record_state(self, state: Mapping[str, JSON]) -> None:
+        """Remember the state of this process, for what is asked here."""
+        self._own[_STATE, os.getpid()] = state
 
-    def publish(self, report: Report) -> None:
-        """Say what there is to say of this process to all others; one thread of it does so."""
-        self.record(report)
-        pid, content = self._own
-        if self.folder is not None and content != self._written:
-            fresh = self.folder / f"state-{pid}.new"
-            # A full disk costs the others this news, and nobody anything else.
-            with suppress(OSError):
-                fresh.write_bytes(content)
-                fresh.replace(self._file(pid))
-                self._written = content
+    def publish_state(self, state: Mapping[str, JSON]) -> None:
+        """Tell all others the state of this process; one thread of it does so."""
+        self.record_state(state)
+        self._write(_STATE, state)
+
+    def publish_readiness(self, told: Mapping[str, JSON]) -> None:
+        """Tell all others what there is to tell of whether this process can serve; one thread of it does so."""
+        self._own[_READINESS, os.getpid()] = told
+        self._write(_READINESS, told)
 
     def forget(self, pid: int) -> None:
         """Drop what a process that is gone has said."""
         if self.folder is not None:
-            with suppress(OSError):
-                self._file(pid).unlink(missing_ok=True)
+            for kind in (_READINESS, _STATE):
+                with suppress(OSError):
+                    self._file(kind, pid).unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove the folder."""
@@ -85,25 +80,26 @@ class StatusBoard:
     def readiness(self) -> tuple[int, JSON]:
         """Tell whether the proxy can serve: an HTTP status, and what is known of it."""
         if self.table.draining:
-            return 503, {"status": "draining"}
+            return 503, {"status": DRAINING}
         rows = [row for row in self.table.rows() if row.accepting and not row.retiring]
-        told = [report["readiness"] for row in rows if (report := self._read(row.pid))]
+        told = [each for row in rows if (each := self._read(_READINESS, row.pid))]
         # The one who is ready knows better than one who has just begun.
-        best = next((each for each in told if each.get("status") == "ready"), told[0] if told else {})
+        best = next((each for each in told if each.get("status") == READY), told[0] if told else {})
         ready = any(row.ready for row in rows)
-        return 200 if ready else 503, {**best, "status": "ready" if ready else "not ready"}
+        return 200 if ready else 503, {**best, "status": READY if ready else NOT_READY}
 
     def router_state(self) -> JSON:
         """What the routers of all workers know, and what the workers do; each row of an endpoint names its worker.
 
         `gateway.router_state` says what is in it.
         """
+        self.table.states_asked += 1
         version, strategies = "", dict[str, str]()
         endpoints, endings, decisions, workers = [], [], [], []
         outcomes: Counter[str] = Counter()
         # What new workers say of a strategy counts, not what old ones said.
         for row in sorted(self.table.rows(), key=lambda each: not each.retiring):
-            router = (self._read(row.pid) or {}).get("router", {})
+            router = self._read(_STATE, row.pid)
             version = router.get("version", version)
             strategies |= router.get("strategies", {})
             endings += [each for each in router.get("endings", []) if each not in endings]
@@ -127,16 +123,26 @@ class StatusBoard:
             "workers": workers,
         }
 
-    def _read(self, pid: int) -> Any:
-        owner, content = self._own
-        if owner != pid:
-            content = b""
+    def _write(self, kind: str, said: Mapping[str, JSON]) -> None:
+        content, pid = dumps(said).encode(), os.getpid()
+        if self.folder is not None and content != self._written.get(kind):
+            fresh = self.folder / f"{kind}-{pid}.new"
+            # A full disk costs the others this news, and nobody anything else.
             with suppress(OSError):
-                content = self._file(pid).read_bytes() if self.folder is not None else b""
-        return loads(content) if content else None
+                fresh.write_bytes(content)
+                fresh.replace(self._file(kind, pid))
+                self._written[kind] = content
 
-    def _file(self, pid: int) -> Path:
-        return (self.folder or Path()) / f"state-{pid}.json"
+    def _read(self, kind: str, pid: int) -> Mapping[str, Any]:
+        if (own := self._own.get((kind, pid))) is not None:
+            return own
+        content = b""
+        with suppress(OSError):
+            content = self._file(kind, pid).read_bytes() if self.folder is not None else b""
+        return loads(content) if content else {}
+
+    def _file(self, kind: str, pid: int) -> Path:
+        return (self.folder or Path()) / f"{kind}-{pid}.json"
 
 
 def _worker(row: Row, router: Mapping[str, JSON]) -> JSON:
@@ -154,7 +160,11 @@ def _worker(row: Row, router: Mapping[str, JSON]) -> JSON:
 
 
 def _parents() -> list[Path]:
+    """List where to make a folder: memory before the disk, unless it is nearly full or TMPDIR says where."""
     found = []
     with suppress(OSError):
         found.append(Path(tempfile.gettempdir()))
-    return [*found, _MEMORY]
+    is_roomy = False
+    with suppress(OSError):
+        is_roomy = shutil.disk_usage(_MEMORY).free >= _ROOM
+    return [_MEMORY, *found] if is_roomy and not os.environ.get("TMPDIR") else [*found, _MEMORY]

@@ -27,6 +27,14 @@ from gateway.config.service_keys import CertificateFiles, CertificateText, Secre
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
 from gateway.upstream.connection import KEEP_ALIVE
 from gateway.upstream.tokens import Token
+from gateway.upstream.transport_faults import (
+    BROKEN,
+    NO_ANSWER_IN_TIME,
+    NO_CONNECTION_IN_TIME,
+    REDIRECT,
+    TOO_MUCH,
+    UNREACHABLE,
+)
 from gateway.upstream.unreachable import Reason, Unreachable, host_of, unreachable
 
 _log = logging.getLogger("sap_ai_proxy.management")
@@ -75,12 +83,6 @@ _LASTING: Final = frozenset(
 _HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "sap-ai-core-llm-proxy"}
 """What every request says, unless it says otherwise."""
 
-_UNREACHABLE = Fault(FaultKind.UNREACHABLE, "SAP AI Core could not be reached.")
-_NO_CONNECTION_IN_TIME = Fault(FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
-_NO_ANSWER_IN_TIME = Fault(FaultKind.TIMEOUT, "SAP AI Core did not answer in time.")
-_BROKEN = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core broke off.")
-_TOO_MUCH = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core is larger than this proxy takes.")
-_REDIRECT = Fault(FaultKind.SERVER_ERROR, "SAP AI Core answered with a redirect, which is not followed.")
 _REFUSED_KEY = "SAP AI Core's token service refuses the service key of this subaccount."
 _NO_PLACE_FOR_CERTIFICATE = Fault(
     # Of the kind that puts the whole subaccount in cooldown: no other endpoint of it can be asked either.
@@ -196,9 +198,9 @@ class ManagementClient:
             )
         with response:
             if response.status_code == requests.codes.proxy_authentication_required:
-                raise FaultError(replace(_UNREACHABLE, cause=Unreachable(Reason.PROXY_PASSWORD, host_of(url))))
+                raise FaultError(replace(UNREACHABLE, cause=Unreachable(Reason.PROXY_PASSWORD, host_of(url))))
             if 300 <= response.status_code < 400:
-                raise FaultError(_REDIRECT)
+                raise FaultError(REDIRECT)
             return Answer(response.status_code, response.headers, self._body(response, until))
 
     def _body(self, response: requests.Response, until: float) -> bytes:
@@ -208,12 +210,12 @@ class ManagementClient:
             while part := response.raw.read1(_READ_SIZE, decode_content=True):
                 size += len(part)
                 if size > _BODY_LIMIT:
-                    raise FaultError(_TOO_MUCH)
+                    raise FaultError(TOO_MUCH)
                 if self._clock() >= until:
-                    raise FaultError(_NO_ANSWER_IN_TIME)
+                    raise FaultError(NO_ANSWER_IN_TIME)
                 parts.append(part)
         except (HTTPError, OSError, ValueError) as error:
-            raise FaultError(_NO_ANSWER_IN_TIME if _is_time_out(error) else _BROKEN) from None
+            raise FaultError(NO_ANSWER_IN_TIME if _is_time_out(error) else BROKEN) from None
         return b"".join(parts)
 
     def _try_for_token(self, key: ServiceKey, tries: int) -> "Token | _Stumble":
@@ -264,13 +266,13 @@ def _as_faults(host: str, proxy: str) -> Iterator[None]:
         yield
     except requests.ConnectTimeout:
         cause = Unreachable(Reason.TIMED_OUT, proxy or host, is_proxy=bool(proxy))
-        raise FaultError(replace(_NO_CONNECTION_IN_TIME, cause=cause)) from None
+        raise FaultError(replace(NO_CONNECTION_IN_TIME, cause=cause)) from None
     except requests.Timeout:
-        raise FaultError(replace(_NO_ANSWER_IN_TIME, cause=Unreachable(Reason.SILENT, host))) from None
+        raise FaultError(replace(NO_ANSWER_IN_TIME, cause=Unreachable(Reason.SILENT, host))) from None
     except (requests.RequestException, HTTPError, OSError) as error:
         if _is_ours(error):
             raise FaultError(OUT_OF_DESCRIPTORS) from None
-        raise FaultError(replace(_UNREACHABLE, cause=unreachable(error, host, proxy))) from None
+        raise FaultError(replace(UNREACHABLE, cause=unreachable(error, host, proxy))) from None
 
 
 def _may_pass(fault: Fault) -> bool:

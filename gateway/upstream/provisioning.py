@@ -12,8 +12,10 @@ from gateway.upstream.discovery import JSON, ORCHESTRATION, RUNNING, Get, Post
 FOUNDATION_MODELS: Final = "foundation-models"
 """What SAP AI Core calls the scenario of models that are deployed alone."""
 LATEST: Final = "latest"
-_FAILED: Final = frozenset({"DEAD", "STOPPED", "STOPPING", "COMPLETED"})
-"""What a deployment does not come back from by itself."""
+STARTING: Final = frozenset({"UNKNOWN", "PENDING"})
+"""The states of a deployment that will run by itself."""
+OVER: Final = frozenset({"DEAD", "STOPPED", "STOPPING", "COMPLETED"})
+"""The states that a deployment does not come back from by itself."""
 _UNREADABLE: Final = Fault(FaultKind.SERVER_ERROR, "SAP AI Core sent an answer that cannot be read.")
 
 
@@ -52,7 +54,7 @@ class DeploymentState:
     @property
     def is_over(self) -> bool:
         """Whether it will not run, however long it is waited for."""
-        return self.status in _FAILED
+        return self.status in OVER
 
 
 def resource_groups(subaccount: SubAccount, get: Get) -> tuple[str, ...]:

@@ -3,17 +3,18 @@
 import math
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Generic, TypeVar
 
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Clock, Interest, Lifetime
+from gateway.upstream import transport_faults
 from gateway.upstream.background import Task
 
 T = TypeVar("T")
 
-NO_ANSWER_IN_TIME: Final = Fault(FaultKind.TIMEOUT, "SAP AI Core did not answer in time.", unanswered=True)
+NO_ANSWER_IN_TIME: Final = replace(transport_faults.NO_ANSWER_IN_TIME, unanswered=True)
 _CLOSED: Final = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core was given up.")
 
 

@@ -19,7 +19,7 @@ from typing import Final
 import certifi
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.core.faults import FaultError
 from gateway.config.service_keys import Secret
 from gateway.requests.lifetime import Clock, Interest, Lifetime
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
@@ -37,6 +37,7 @@ from gateway.upstream.connection import (
 from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.inflater import Inflater
 from gateway.upstream.steps import Resumable, Steps, StillPending, run, unless_silent
+from gateway.upstream.transport_faults import BROKEN, NO_CONNECTION_IN_TIME, REDIRECT, TOO_MUCH, UNREACHABLE
 
 BODY_LIMIT: Final = 64 * 1024 * 1024
 """How many bytes of a body are read in one piece."""
@@ -48,12 +49,6 @@ _OWN_HEADERS: Final = frozenset(
 """What a request says as it is, whatever it is given."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _COMPRESSED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
-
-_UNREACHABLE = Fault(FaultKind.UNREACHABLE, "SAP AI Core could not be reached.")
-_NO_CONNECTION_IN_TIME = Fault(FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
-_BROKEN = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core broke off.")
-_TOO_MUCH = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core is larger than this proxy takes.")
-_REDIRECT = Fault(FaultKind.SERVER_ERROR, "SAP AI Core answered with a redirect, which is not followed.")
 
 
 class _GarbledError(ValueError):
@@ -219,9 +214,9 @@ class Call:
         if kept is None or not (yield from self._asked(kept)):
             fresh = yield from self._connected()
             if not (yield from self._asked(fresh)):
-                raise FaultError(_UNREACHABLE)
+                raise FaultError(UNREACHABLE)
         if 300 <= self.status < 400:
-            raise FaultError(_REDIRECT)
+            raise FaultError(REDIRECT)
 
     @property
     def status(self) -> int:
@@ -306,7 +301,7 @@ class Call:
                 parts.append(data)
                 size += len(data)
                 if size > limit:
-                    raise FaultError(_TOO_MUCH)
+                    raise FaultError(TOO_MUCH)
             else:
                 connection = self._reading()
                 yield connection.readable
@@ -348,7 +343,7 @@ class Call:
         except (OSError, ValueError) as error:
             if is_out_of_descriptors(error):
                 raise FaultError(OUT_OF_DESCRIPTORS) from None
-            fault = _NO_CONNECTION_IN_TIME if isinstance(error, TimeoutError) else _UNREACHABLE
+            fault = NO_CONNECTION_IN_TIME if isinstance(error, TimeoutError) else UNREACHABLE
             raise FaultError(replace(fault, cause=self._route.unreachable(error))) from None
 
     def _asked(self, connection: Connection) -> Steps[bool]:
@@ -364,7 +359,7 @@ class Call:
                 self._receive(connection)
         except (OSError, ValueError):
             if self._answer.begun:
-                raise FaultError(_UNREACHABLE) from None
+                raise FaultError(UNREACHABLE) from None
             self._connection = None
             connection.close()
             return False
@@ -375,7 +370,7 @@ class Call:
         try:
             data = self._answer.body()
         except ValueError:
-            raise FaultError(_BROKEN) from None
+            raise FaultError(BROKEN) from None
         if not self._answer.complete:
             return data
         if self._connection is not None:
@@ -384,14 +379,14 @@ class Call:
 
     def _reading(self) -> Connection:
         if self._connection is None:
-            raise FaultError(_BROKEN)
+            raise FaultError(BROKEN)
         return self._connection
 
     def _receive_body(self, connection: Connection) -> None:
         try:
             self._receive(connection)
         except (OSError, ValueError):
-            raise FaultError(_BROKEN) from None
+            raise FaultError(BROKEN) from None
 
     def _receive(self, connection: Connection) -> None:
         """Take what has arrived; raises `OSError` or `ValueError`."""
@@ -437,7 +432,7 @@ class Transport:
             proxy = HttpProxy.of(self._proxy.reveal()) if self._proxy is not None else None
             head = _request_head(method, target, proxy, headers, body)
         except ValueError:
-            raise FaultError(_UNREACHABLE) from None
+            raise FaultError(UNREACHABLE) from None
         route = Route(target, proxy, connect_timeout, self._tls)
         return Call(self._pool, self._resolver, route, (head, body or b""), self._clock)
 

@@ -1,6 +1,7 @@
 """The page at `/` as people use it: in a real Chromium, before a served demo, and before a proxy with a secret key."""
 
 import itertools
+import json
 import re
 import urllib.parse
 from collections.abc import Iterator
@@ -238,6 +239,47 @@ def test_the_key_stays_in_its_tab_and_out_of_every_address(visit: Visitor, locke
 
     assert seen.page.get_by_label("A key of this proxy").input_value() == ""
     assert seen.page.locator("#tools").is_hidden()
+
+
+def test_a_key_that_is_forgotten_is_nowhere_in_the_page_and_asks_nothing_more(
+    visit: Visitor, locked_proxy: Proxy
+) -> None:
+    seen = opened(visit(locked_proxy.url), SECRET)
+    page = seen.page
+    page.get_by_role("button", name="Show").click()
+    asked(seen, "scene:slow 20 scene:long 3000")
+    page.wait_for_function("() => document.getElementById('answer').textContent.length > 10")
+    held = "sk it" in page.locator("body").text_content()
+    page.get_by_role("button", name="Forget it").click()
+    page.wait_for_function("() => document.getElementById('answer-state').textContent === 'Stopped.'")
+
+    assert held
+    assert "sk it" not in page.locator("body").text_content()
+
+
+@pytest.mark.parametrize(
+    ("reason", "last", "said"),
+    [
+        ("stop", "data: [DONE]\n\n", LOADED),
+        ("length", "data: [DONE]\n\n", "The answer stops here: it has as many tokens as it may have."),
+        ("content_filter", "data: [DONE]\n\n", "The answer stops here: a content filter has cut it off."),
+        ("stop", "", "The answer broke off."),
+    ],
+)
+def test_an_answer_is_called_complete_only_if_it_is(
+    visit: Visitor, demo: str, reason: str, last: str, said: str
+) -> None:
+    chunks = ({"delta": {"content": "Hi"}}, {"delta": {}, "finish_reason": reason})
+    body = "".join(f"data: {json.dumps({'choices': [each]})}\n\n" for each in chunks) + last
+    seen = visit(demo)
+    seen.page.get_by_role("heading", name="Claude Code").wait_for()
+    seen.page.route("**/v1/chat/completions", lambda route: route.fulfill(content_type="text/event-stream", body=body))
+    try:
+        asked(seen, "Hello").await_text("#answer-state", said)
+    finally:
+        seen.page.unroute("**/v1/chat/completions")
+
+    assert seen.text("#answer") == "Hi"
 
 
 def test_errors_are_told_in_words_before_and_within_an_answer(visit: Visitor, locked_proxy: Proxy) -> None:

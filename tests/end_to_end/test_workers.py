@@ -165,10 +165,12 @@ def test_the_config_file_is_read_anew_on_a_signal_and_one_with_a_mistake_is_not_
         assert until(lambda: strategy() == "weighted")
         place.write("config.json", {**config, "routing": {"strategy": "best"}})
         os.kill(run.process.pid, signal.SIGHUP)
-        told = run.await_text(r"the settings stay as they were: config\.json: (routing\.strategy: is not a strategy)")
+        told = run.await_text(
+            r"settings stay as they were: config\.json: (routing\.strategy: 'best' is not a strategy)"
+        )
 
         assert before == "round-robin"
         # The worker that came first may answer until it has ended.
         assert until(lambda: {strategy() for _ in range(10)} == {"weighted"})
         assert "Traceback" not in run.said
-        assert told == "routing.strategy: is not a strategy"
+        assert told == "routing.strategy: 'best' is not a strategy"

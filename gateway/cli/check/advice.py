@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from dialects.core.faults import Fault, FaultKind
 from gateway.config.service_keys import Proof, Secret
 from gateway.upstream.certificates import of_der
+from gateway.upstream.provisioning import STARTING
 from gateway.upstream.unreachable import Reason, Unreachable, certificate_at, host_of
 
 _AGAIN: Final = "try again in a few minutes"
@@ -197,9 +198,7 @@ def _clause(fault: Fault) -> str:
 
 def not_running(status: str) -> str:
     """Say what to do about a deployment that is listed with a *status* and does not run."""
-    match status:
-        case "PENDING" | "UNKNOWN":
-            return "wait until it runs, which takes some minutes, and check again"
-        case _:
-            # SAP AI Core starts no deployment again.
-            return f"deploy its model anew in {LAUNCHPAD} and write the new id, or take this one out of the config file"
+    if status in STARTING:
+        return "wait until it runs, which takes some minutes, and check again"
+    # SAP AI Core starts no deployment again.
+    return f"deploy its model anew in {LAUNCHPAD} and write the new id, or take this one out of the config file"

@@ -30,6 +30,10 @@ _ENDS: Final = frozenset({"url", "path", "failing"})
 """The kinds of findings that the end of a model explains."""
 
 
+_Reason = tuple[str, str, str]
+"""The kind of a finding, what is wrong with a deployment, and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What a deployment answered when it was asked for nothing in a protocol."""
@@ -50,12 +54,21 @@ class _Failure:
     deployment: str
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What came of a comparison."""
+
+    rows: tuple[ModelRow, ...]
+    """What is served, and how, by the names of the models; orchestration comes last."""
+    findings: tuple[Finding, ...]
+    """What is wrong, and what is to know."""
+
+
 class Comparison:
-    """Compares one subaccount with what is *listed* there, if that is known.
+    """Compares one subaccount, once, with what is *listed* there, if that is known.
 
     *tried* has what deployments answered by their URLs, *endings* the models that have ended or will soon, *groups* the
-    resource groups there are, as far as they are known. `rows` are what is served and how, `findings` what is wrong and
-    what is to know.
+    resource groups there are, as far as they are known.
     """
 
     def __init__(
@@ -70,6 +83,7 @@ class Comparison:
     ) -> None:
         self._account = account
         self._served = served
+        self._is_known = listed is not None
         self._listed = {each.id: each for each in listed or ()}
         self._tried = tried
         self._endings = {each.model: each for each in endings}
@@ -81,23 +95,18 @@ class Comparison:
         self._findings: list[Finding] = []
         self._replaced: set[str] = set()
         """The models that have ended of which a finding says so."""
-        if listed is None:
-            self._take_on_trust()
-        else:
+
+    def compare(self) -> Compared:
+        """Compare what is configured, and then what else runs."""
+        if self._is_known:
             self._compare_configured()
             self._compare_others()
             self._add_endings()
-
-    @property
-    def rows(self) -> tuple[ModelRow, ...]:
-        """What is served, by the names of the models; orchestration comes last."""
+        else:
+            self._take_on_trust()
         names = sorted(self._deployments, key=lambda name: (name == ORCHESTRATION, name))
-        return tuple(self._row(name) for name in names)
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """What is wrong, and what is to know."""
-        return (*_grouped(self._account.name, self._failures), *self._findings)
+        findings = (*_grouped(self._account.name, self._failures), *self._findings)
+        return Compared(tuple(self._row(name) for name in names), findings)
 
     def _row(self, name: str) -> ModelRow:
         served = self._deployments[name]
@@ -148,6 +157,7 @@ class Comparison:
         known = {each.id for deployments in account.deployments.values() for each in deployments}
         own = {each for served in self._deployments.values() for _, endpoints in served for each in endpoints}
         unserved: list[tuple[str, str]] = []
+        servers: dict[str, None] = {}
         for each in self._listed.values():
             endpoints = tuple(one for one in self._served.at(account, each.id) if one not in own)
             if (each.id in known and not endpoints) or each.status != RUNNING or not (each.model or each.orchestration):
@@ -159,14 +169,20 @@ class Comparison:
                 self._findings.append(remark("elsewhere", account.name, what, fix, **_about([(name, each.id)])))
             elif endpoints:
                 self._add_tried(name, each, endpoints, "the resource group")
-            elif self._served.server_of(account, each.id) is None:
+            elif server := self._served.server_of(account, each.id):
+                servers[server.name] = None
+            else:
                 unserved.append((name, each.id))
         if unserved:
-            fix = "" if account.discovery else "set discovery to true, or list them, if they are to be served"
+            fix = (
+                ""
+                if account.discovery
+                else "add them with sap-ai-proxy discover --write, or set discovery to true, if they are to be served"
+            )
             what = f"runs and is not served: {_named(unserved)}"
             self._findings.append(remark("unserved", account.name, what, fix, **_about(unserved)))
         if not self._deployments:
-            self._findings.append(_serves_nothing(account, [name for name, _ in unserved], self._groups))
+            self._findings.append(_serves_nothing(account, [name for name, _ in unserved], self._groups, list(servers)))
 
     def _add_endings(self) -> None:
         for ending in self._endings.values():
@@ -214,44 +230,65 @@ class Comparison:
 
     def _problem(self, model: str, deployment: Deployment, listed: Listed | None) -> Finding | None:
         """Say why one configured deployment cannot be asked for what it is configured for, if it cannot."""
-        account, served = self._account, self._served
-        what, about = f"{model} ({deployment.id})", _about([(model, deployment.id)])
+        reason = self._not_there(model, listed) or self._other_kind(deployment, listed)
+        reason = reason or (self._other_model(model, deployment, listed) if listed is not None else None)
+        if reason is None:
+            return None
+        code, text, fix = reason
+        what = f"{model} ({deployment.id}) {text}"
+        return wrong(code, self._account.name, what, fix, **_about([(model, deployment.id)]))
 
-        def found(code: str, text: str, fix: str) -> Finding:
-            return wrong(code, account.name, f"{what} {text}", fix, **about)
-
+    def _not_there(self, model: str, listed: Listed | None) -> _Reason | None:
+        """Say why a deployment can be asked for nothing, if it cannot."""
         if listed is None:
             fix = self._instead(model) or "correct the id or the resource group, or take it out of the config file"
-            return found("missing", f"does not exist in the resource group {account.resource_group}", fix)
+            return "missing", f"does not exist in the resource group {self._account.resource_group}", fix
         if listed.status != RUNNING:
             fix = self._instead(model) or not_running(listed.status)
-            return found("not_running", f"is {listed.status}, not {RUNNING}", fix)
-        if listed.orchestration and not (deployment.orchestration or account.discovery):
-            return found(
-                "orchestration", "is an orchestration deployment", 'write "orchestration": true beside its id or URL'
-            )
-        if deployment.orchestration and not listed.orchestration:
-            return found("orchestration", "is no orchestration deployment", 'take "orchestration": true away')
+            return "not_running", f"is {listed.status}, not {RUNNING}", fix
+        return None
+
+    def _other_kind(self, deployment: Deployment, listed: Listed | None) -> _Reason | None:
+        """Say that orchestration is configured as a model, or the other way round, if it is."""
+        if listed is None or listed.orchestration == deployment.orchestration:
+            return None
+        if deployment.orchestration:
+            return "orchestration", "is no orchestration deployment", 'take "orchestration": true away'
+        if self._account.discovery:
+            return None
+        return "orchestration", "is an orchestration deployment", 'write "orchestration": true beside its id or URL'
+
+    def _other_model(self, model: str, deployment: Deployment, listed: Listed) -> _Reason | None:
+        """Say what a deployment serves instead of *model*, or what that is called, if it serves no such model."""
+        account, served = self._account, self._served
         runs: str | None = listed.model
         if listed.orchestration:
             runs = _orchestrated_as(model, served.orchestrated(account))
             if runs is None:
                 fix = _instead_of(model, served.orchestrated(account))
-                return found("other_model", "serves no model of this name", fix)
+                return "other_model", "serves no model of this name", fix
         elif not _may_be_called(model, listed.model):
             fix = f"list it under {listed.model}" if listed.model else "take it out of the config file"
-            return found("other_model", f"serves {listed.model or 'no model'}", fix)
+            return "other_model", f"serves {listed.model or 'no model'}", fix
         if not served.at(account, deployment.id, (runs or "") if listed.orchestration else ""):
-            return found("other_name", f"is called {runs} by SAP AI Core", f"list it under {runs}")
+            return "other_name", f"is called {runs} by SAP AI Core", f"list it under {runs}"
         return None
 
 
-def _serves_nothing(account: SubAccount, unserved: Sequence[str], groups: Sequence[str]) -> Finding:
-    """Report a subaccount of which nothing is served, though some models may run; *groups* are others that it has."""
+def _serves_nothing(
+    account: SubAccount, unserved: Sequence[str], groups: Sequence[str], servers: Sequence[str]
+) -> Finding:
+    """Report a subaccount of which nothing is served, though some models may run; *groups* are others that it has.
+
+    *servers* are the subaccounts that serve what runs in its resource group.
+    """
     if unserved:
         names = ", ".join(dict.fromkeys(unserved))
         what = f"serves nothing: model_filters leave out all that runs, which is {names}"
         return wrong("nothing", account.name, what, "correct model_filters")
+    if servers:
+        what = f"serves nothing: what runs in the resource group {account.resource_group} is served by {servers[0]}"
+        return wrong("nothing", account.name, what, "set discovery to true, or take it out of the config file")
     what = f"serves nothing: no model runs in the resource group {account.resource_group}"
     other = f", or set resource_group to {' or '.join(groups)}" if groups else ""
     fix = f"deploy one in {LAUNCHPAD} or with sap-ai-proxy init{other}"

@@ -1,7 +1,6 @@
 """What is configured, compared with what a few questions to each subaccount bring to light."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,6 +11,7 @@ from gateway.cli.check.advice import API_URL, NEW_KEY, Adviser, token_place
 from gateway.cli.check.comparison import Comparison, Trial
 from gateway.cli.check.report import FILE, Finding, Report, SubaccountRow, in_order, remark, wrong
 from gateway.cli.check.served import Served
+from gateway.cli.side_by_side import side_by_side
 from gateway.config.model_overrides import unguarded, unmatched
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import SubAccount
@@ -42,6 +42,8 @@ class Questions:
     """Asks an endpoint for nothing in a protocol, and gives the fault that it answers, if it does."""
     adviser: Adviser
     now: datetime
+    read_catalogue: Callable[[SubAccount], object] = lambda _: None
+    """Reads the catalogue of a subaccount, by which what follows is answered; raises nothing."""
     orchestrated: Orchestrated = lambda _: ()
     is_guess: Callable[[SubAccount], bool] = lambda _: False
     """Says whether what is *orchestrated* is only what is built in."""
@@ -50,7 +52,7 @@ class Questions:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class CheckResult:
     """What came of it: the report, and the settings with what runs in the subaccounts that could be asked alone."""
 
     report: Report
@@ -58,37 +60,39 @@ class Examined:
     adviser: Adviser
 
 
-def examine(settings: Settings, ask: Questions) -> Examined:
+def examine(settings: Settings, ask: Questions) -> CheckResult:
     """Ask the questions, some at the same time, and compare the answers with the settings."""
     accounts = tuple(settings.subaccounts.values())
-    with ThreadPoolExecutor(_AT_ONCE) as askers:
-        looks = dict(zip(settings.subaccounts, askers.map(partial(_look, ask), accounts), strict=True))
-        seen = {name: look.listed for name, look in looks.items() if look.listed is not None}
-        served = Served(settings, seen, ask.orchestrated)
-        tried = _try_all(askers.map, ask, served, [account for account in accounts if account.name in seen], seen)
+    said = dict(zip(settings.subaccounts, side_by_side(partial(_ask, ask), accounts, _AT_ONCE), strict=True))
+    seen = {name: answers.listed for name, answers in said.items() if answers.listed is not None}
+    served = Served(settings, seen, ask.orchestrated)
+    tried = _try_all(ask, served, [account for account in accounts if account.name in seen], seen)
     findings = [remark("setting", FILE, warning) for warning in settings.warnings]
     rows = []
     for account in accounts:
-        look, endings = looks[account.name], tuple[Ending, ...]()
-        if look.listed is not None:
-            endings = tuple(ask.endings(account, served.versions(account, look.listed)))
-        comparison = Comparison(account, served, look.listed, tried, endings, ask.adviser, look.groups)
-        found = (*look.findings, *comparison.findings)
-        if served.orchestrates(account) and look.listed is not None and ask.is_guess(account):
+        answers, endings = said[account.name], tuple[Ending, ...]()
+        if answers.listed is not None:
+            endings = tuple(ask.endings(account, served.versions(account, answers.listed)))
+        comparison = Comparison(account, served, answers.listed, tried, endings, ask.adviser, answers.groups)
+        compared = comparison.compare()
+        found = (*answers.findings, *compared.findings)
+        if served.orchestrates(account) and answers.listed is not None and ask.is_guess(account):
             found += (remark("guess", account.name, _GUESS, "list them in orchestration.models if that is wrong"),)
         findings.extend(found)
         is_ok = not Report((), found).wrong
-        rows.append(SubaccountRow(account.name, account.resource_group, comparison.rows, is_ok))
+        rows.append(SubaccountRow(account.name, account.resource_group, compared.rows, is_ok))
     if all(account.name in seen for account in accounts if account.discovery):
         section = settings.orchestration
         odd = (*unmatched(settings.policy, section.per_model, served.models()), *unguarded(section, served.alone()))
         findings.extend(remark("setting", FILE, text) for text in odd)
     reached = {name: account for name, account in served.settings.subaccounts.items() if name in seen}
-    return Examined(Report(tuple(rows), in_order(findings)), replace(served.settings, subaccounts=reached), ask.adviser)
+    return CheckResult(
+        Report(tuple(rows), in_order(findings)), replace(served.settings, subaccounts=reached), ask.adviser
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Answers:
     """What one subaccount said: what is wrong, and what is deployed, unless something is wrong."""
 
     findings: tuple[Finding, ...]
@@ -97,29 +101,30 @@ class _Look:
     """The resource groups there are, as far as that was asked."""
 
 
-def _look(ask: Questions, account: SubAccount) -> _Look:
+def _ask(ask: Questions, account: SubAccount) -> _Answers:
     """Get in to one subaccount and list what is there; the first step that fails is the last."""
     name, adviser = account.name, ask.adviser
     before = tuple(_certificate(account, ask.now))
     if Report((), before).wrong:
-        return _Look(before)
+        return _Answers(before)
     try:
         ask.get_in(account)
     except FaultError as error:
         advice = adviser.token(error.fault, token_place(account.key.proof))
-        return _Look((*before, wrong(advice.code, name, f"no access token: {advice.what}", advice.fix)))
+        return _Answers((*before, wrong(advice.code, name, f"no access token: {advice.what}", advice.fix)))
     try:
         listed = ask.list_deployments(account)
     except FaultError as error:
         reached = not isinstance(error.fault.cause, Unreachable)
         if reached and (unknown := _unknown_group(account, _groups(ask, account))):
-            return _Look((*before, unknown))
+            return _Answers((*before, unknown))
         advice = adviser.listing(error.fault, API_URL)
-        return _Look((*before, wrong(advice.code, name, advice.what, advice.fix)))
+        return _Answers((*before, wrong(advice.code, name, advice.what, advice.fix)))
     groups = () if listed else _groups(ask, account)
     if unknown := _unknown_group(account, groups):
-        return _Look((*before, unknown))
-    return _Look(before, listed, groups)
+        return _Answers((*before, unknown))
+    ask.read_catalogue(account)
+    return _Answers(before, listed, groups)
 
 
 def _certificate(account: SubAccount, now: datetime) -> Iterator[Finding]:
@@ -152,7 +157,6 @@ def _unknown_group(account: SubAccount, groups: Collection[str]) -> Finding | No
 
 
 def _try_all(
-    run: Callable[..., Iterator[tuple[str, Trial]]],
     ask: Questions,
     served: Served,
     accounts: Iterable[SubAccount],
@@ -167,12 +171,13 @@ def _try_all(
                 for protocol in served.protocols(endpoint):
                     wanted.setdefault((endpoint.url, protocol.name), (endpoint, protocol))
     found: dict[str, tuple[Trial, ...]] = {}
-    for url, trial in run(partial(_try, ask), *zip(*wanted.values(), strict=True)) if wanted else ():
+    for url, trial in side_by_side(partial(_try, ask), wanted.values(), _AT_ONCE):
         found[url] = (*found.get(url, ()), trial)
     return found
 
 
-def _try(ask: Questions, endpoint: Endpoint, protocol: ProtocolHandler) -> tuple[str, Trial]:
+def _try(ask: Questions, wanted: tuple[Endpoint, ProtocolHandler]) -> tuple[str, Trial]:
+    endpoint, protocol = wanted
     try:
         return endpoint.url, Trial(protocol.name, ask.ask_nothing(endpoint, protocol))
     except FaultError as error:

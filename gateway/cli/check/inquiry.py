@@ -1,7 +1,7 @@
 """What a check asks of SAP AI Core: questions that cost nothing."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -11,10 +11,9 @@ import orjson
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.upstream_errors import fault_from
 from gateway.cli.check.advice import Adviser
-from gateway.cli.check.examine import Examined, Questions, examine
+from gateway.cli.check.examine import CheckResult, Questions, examine
 from gateway.config.settings import Settings
-from gateway.config.subaccounts import SubAccount
-from gateway.served_models import Ending, ModelSources
+from gateway.served_models import ModelSources
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.discovery import listing
 from gateway.upstream.management import ManagementClient
@@ -27,12 +26,12 @@ from routing.protocols import ProtocolHandler
 _NO_ANSWER_OF_A_MODEL = Fault(FaultKind.OTHER, "What answers is no model.")
 
 
-def look(
+def run_check(
     settings: Settings,
     client: ManagementClient,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     env: Mapping[str, str] = os.environ,
-) -> Examined:
+) -> CheckResult:
     """Try every subaccount of *settings*, and every deployment that is served, over *client*.
 
     *now* says which models and certificates have ended; *env* may name an HTTP proxy, which is not used.
@@ -44,10 +43,6 @@ def look(
     tenants = {name: account.key.tenant for name, account in accounts.items()}
     sources = ModelSources(settings, client, tokens, lambda: today)
 
-    def endings(account: SubAccount, served: Mapping[str, Collection[str]]) -> Iterable[Ending]:
-        sources.catalogue.look_up(account)
-        return sources.served.endings(served, today)
-
     with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
         core = AICoreClient(transport, client, tokens, tenants)
         ask = Questions(
@@ -57,9 +52,10 @@ def look(
             ask_nothing=partial(_ask_nothing, core),
             adviser=Adviser.in_network(env, settings.proxy),
             now=moment,
+            read_catalogue=sources.catalogue.look_up,
             orchestrated=sources.orchestrated.asked,
             is_guess=sources.orchestrated.is_guess,
-            endings=endings,
+            endings=lambda _, served: sources.served.endings(served, today),
         )
         return examine(settings, ask)
 

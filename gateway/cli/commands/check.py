@@ -27,7 +27,7 @@ def check(context: click.Context, config: Path | None, *, ask: bool, as_json: bo
     `models`, `deployments`) and, with --ask, `answers` (`subaccount`, `model`, `protocol`, `ok`,
     `first_word_ms`, `text`, `error`).
     """
-    from gateway.cli.check import look, print_report
+    from gateway.cli.check import print_report, run_check
     from gateway.cli.check.ask import ask_models, with_answers
     from gateway.cli.configuration import load_settings, required_file
     from gateway.cli.messages import quiet
@@ -37,7 +37,7 @@ def check(context: click.Context, config: Path | None, *, ask: bool, as_json: bo
     settings = load_settings(required_file(config or context.obj), warns=False)
     with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as management, quiet():
         with working("Looking at what is configured…"):
-            found = look(settings, management)
+            found = run_check(settings, management)
         report = found.report
         if ask:
             with working("Asking the models…") as say:

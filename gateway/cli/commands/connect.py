@@ -5,11 +5,14 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.cli.commands.options import complete_tools, config_option, key_option, url_option
+
+if TYPE_CHECKING:
+    from gateway.cli.running_proxy import Access
 
 
 class _ConnectCommand(click.Command):
@@ -59,56 +62,49 @@ def connect(
     from gateway.cli.connect.start import start
     from gateway.cli.connect.tool import ConnectError
     from gateway.cli.messages import fail
+    from gateway.cli.running_proxy import access
 
     starts = context.meta["starts"]
     if tool is None:
-        click.echo(list_tools())
+        from gateway.cli.terminal import aligned, output
+
+        output().print(aligned(list_tools()))
         return
     if (arguments and not starts) or (starts and action):
         raise click.UsageError("Arguments of the tool stand behind --, without --print, --write or --undo.")
     if tool == "key":
-        click.echo(_caller(context, config, url, key).key)
+        click.echo(access(config or context.obj, url, key).key)
         return
     try:
         row = find_tool(tool, must_be_written=starts or action in ("write", "undo"))
         if action == "undo":
             click.echo("\n".join(undo(row.paths(os.environ, Path.home()))))
             return
-        caller = _caller(context, config, url, key)
-        to = look_up(caller.url, caller.key)
+        found = access(config or context.obj, url, key)
+        to = look_up(found)
         if starts and row.start:
             start(row.start(to), arguments, os.environ)
         elif action == "write":
             click.echo("\n".join(write(row.files(to, os.environ, Path.home()))))
         else:
-            click.echo(instructions(row, to, caller.key_setter), nl=False)
+            click.echo(instructions(row, to, _key_setter(found)), nl=False)
     except ConnectError as error:
         fail(f"{error}.", code=1)
 
 
-class _Caller(NamedTuple):
-    """Where the proxy is, a key of it, and the shell line that sets the key, if it is not set already."""
-
-    url: str
-    key: str
-    key_setter: str | None
-
-
-def _caller(context: click.Context, config: Path | None, url: str | None, key: str | None) -> _Caller:
-    """Find out whom to ask, and with which key; what the command line says goes first, the demo's are last."""
-    from gateway.cli.configuration import serving_at
+def _key_setter(access: "Access") -> str | None:
+    """Write the shell line that sets the key, if it is not set already; one that has a config file is not seen."""
     from gateway.cli.connect.registry import key_line, key_line_of
-    from gateway.cli.demo import KEY
+    from gateway.cli.running_proxy import KeySource
 
-    own = serving_at(config or context.obj)
-    if key is not None:
-        in_environment = context.get_parameter_source("key") is click.core.ParameterSource.ENVIRONMENT
-        return _Caller(url or own.url, key, None if in_environment else key_line(key))
-    if own.key is None:
-        return _Caller(url or own.url, KEY, key_line(KEY))
-    of_config = ["--config", str(own.path.absolute())] if own.path else []
-    command = shlex.join([_own_program(), "connect", "key", *of_config])
-    return _Caller(url or own.url, own.key, key_line_of(command))
+    match access.source:
+        case KeySource.ENVIRONMENT:
+            return None
+        case KeySource.CONFIG:
+            of_config = ["--config", str(access.config.absolute())] if access.config else []
+            return key_line_of(shlex.join([_own_program(), "connect", "key", *of_config]))
+        case KeySource.OPTION | KeySource.DEMO:
+            return key_line(access.key)
 
 
 def _own_program() -> str:

@@ -13,8 +13,25 @@ from gateway.cli.commands.options import config_option, json_option
 @click.option(
     "--write", is_flag=True, help="Add to the config file what runs and is not served; a copy stays beside it."
 )
+@click.option(
+    "-g",
+    "--resource-group",
+    "groups",
+    multiple=True,
+    metavar="NAME",
+    help="A resource group to look into alone; repeatable. By default all that the keys may see.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what --write would add; write nothing.")
 @click.pass_context
-def discover(context: click.Context, config: Path | None, *, as_json: bool, write: bool) -> None:
+def discover(
+    context: click.Context,
+    config: Path | None,
+    *,
+    as_json: bool,
+    write: bool,
+    groups: tuple[str, ...],
+    dry_run: bool,
+) -> None:
     """Say what runs where in SAP AI Core, and what of it is served. Exits with 1 if not all could be looked at.
 
     The JSON has `deployments` (each with `subaccount`, `resource_group`, `model`, `version`, `deployment`, `status`,
@@ -32,23 +49,27 @@ def discover(context: click.Context, config: Path | None, *, as_json: bool, writ
     from gateway.upstream.management import ManagementClient
 
     path = required_file(config or context.obj)
+    if (write or dry_run) and path is None:
+        fail("There is no config file to write to: `sap-ai-proxy init` makes one.")
     settings = load_settings(path, warns=False)
     management = ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)
     with closing(management), quiet(), working("Looking at what runs…"):
-        found = take_inventory(settings, management, os.environ)
+        found = take_inventory(settings, management, os.environ, groups)
     if as_json:
         deployments = [each.as_json for each in found.deployments]
         click.echo(json.dumps({"deployments": deployments, "failures": found.failures}, indent=2))
     else:
         show(found)
     warn(found.failures)
-    if write:
-        if path is None:
-            fail("There is no config file to write to: `sap-ai-proxy init` makes one.")
+    if (write or dry_run) and path is not None:
         try:
             draft = ConfigDraft(path, os.environ)
-            said = list(add_to(draft, found.deployments))
-            for line in (*said, *(draft.write() if draft.changes else [f"{path} stays as it is"])):
+            said = list(add_to(draft, found.deployments, "would add" if dry_run else "added"))
+            if draft.changes:
+                said += [f"nothing was written to {path}"] if dry_run else draft.write()
+            else:
+                said.append(f"{path} stays as it is")
+            for line in said:
                 say(line)
         except CommandError as error:
             fail(f"{error}.", code=1)

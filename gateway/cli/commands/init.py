@@ -55,7 +55,7 @@ def init(context: click.Context, /, file: str | None, config: Path | None, *, ye
     import time
 
     from gateway.cli.configuration import DEFAULT_CONFIG
-    from gateway.cli.init.choices import Options, Surroundings
+    from gateway.cli.init.choices import Environment, Options
     from gateway.cli.init.flow import Init
     from gateway.cli.messages import CommandError, fail, quiet
     from gateway.cli.questions import Questions, Stopped
@@ -66,7 +66,7 @@ def init(context: click.Context, /, file: str | None, config: Path | None, *, ye
     given["service_key"] = given["service_key"] if file is None else file
     path = config or context.obj or DEFAULT_CONFIG
     options = Options(path, **given)
-    around = Surroundings(
+    around = Environment(
         os.environ,
         home_folder(),
         lambda: sys.stdin.read() if sys.stdin else "",

@@ -31,4 +31,4 @@ def models(context: click.Context, /, config: Path | None, url: str | None, key:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
         return
     console = output()
-    console.print(render(found, Space.of(console, scrolls=True)))
+    console.print(render(found, Space.of_lines(console)))

@@ -36,14 +36,15 @@ def route(context: click.Context, /, model: str, config: Path | None, client: st
     from dataclasses import asdict
 
     from gateway.cli.configuration import load_settings, required_file
-    from gateway.cli.messages import fail, warn
+    from gateway.cli.messages import fail, quiet, warn
     from gateway.cli.route import explain, looked_up, render
-    from gateway.cli.terminal import Space, output
+    from gateway.cli.terminal import Space, output, working
     from gateway.upstream.management import ManagementClient
 
     settings = load_settings(required_file(config or context.obj))
-    with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as management:
-        found = looked_up(settings, management)
+    with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as management, quiet():
+        with working("Looking at what runs…"):
+            found = looked_up(settings, management)
         warn([f"the deployments of {name} cannot be listed: {why}" for name, why in found.failed.items()])
         try:
             said = explain(found.settings, model, client, times, found.failed, found.successors)
@@ -53,4 +54,4 @@ def route(context: click.Context, /, model: str, config: Path | None, client: st
         click.echo(json.dumps(asdict(said), indent=2))
     else:
         console = output()
-        console.print(render(said, is_utf=Space.of(console, scrolls=True).is_utf))
+        console.print(render(said, is_utf=Space.of_lines(console).is_utf))

@@ -47,7 +47,7 @@ def status(
     if flags["as_json"]:
         click.echo(json.dumps(as_json(view_of(first)), indent=2))
     elif flags["once"] or not can_redraw(console):
-        console.print(render(view_of(first), Space.of(console, scrolls=True)))
+        console.print(render(view_of(first), Space.of_lines(console)))
     else:
         with Screen(console) as screen, Keyboard() as keyboard:
-            watch(read, screen.show, lambda: Space.of(console, scrolls=False), keyboard.wait, first, interval)
+            watch(read, screen.show, lambda: Space.of_screen(console), keyboard.wait, first, interval)

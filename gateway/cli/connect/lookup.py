@@ -2,16 +2,16 @@
 
 from gateway.cli.connect.deployed import read_models
 from gateway.cli.connect.tool import ConnectError, Connection
-from gateway.cli.running_proxy import RunningProxy, RunningProxyError
+from gateway.cli.running_proxy import Access, RunningProxyError
 
 
-def look_up(url: str, key: str) -> Connection:
-    """Ask the proxy at *url* for its models; raise `ConnectError` with one line that says what to do."""
+def look_up(access: Access) -> Connection:
+    """Ask a proxy for its models; raise `ConnectError` with one line that says what to do."""
     try:
-        proxy = RunningProxy(url, key)
+        proxy = access.proxy()
         models = proxy.ask("/v1/models", read_models, "which models it serves")
     except RunningProxyError as error:
         raise ConnectError(str(error)) from None
     if not models:
         raise ConnectError(f"the proxy at {proxy.url} serves no model: `sap-ai-proxy check` says why")
-    return Connection(proxy.url, key, models)
+    return Connection(proxy.url, access.key, models)

@@ -26,13 +26,12 @@ def find_tool(name: str, *, must_be_written: bool = False) -> Tool:
     raise ConnectError(f"no tool is called {name!r}; there are: {', '.join(tool.name for tool in TOOLS)}")
 
 
-def list_tools() -> str:
-    """List the tools, a line for each."""
-    width = max(len(tool.name) for tool in TOOLS) + 2
-    return "\n".join(
-        f"{tool.name:<{width}}{tool.title}{' (also --write, --undo, and -- to start it)' if tool.places else ''}"
+def list_tools() -> list[tuple[str, str]]:
+    """List the tools: the name of each, and what there is to say of it."""
+    return [
+        (tool.name, f"{tool.title}{' (also --write, --undo, and -- to start it)' if tool.places else ''}")
         for tool in TOOLS
-    )
+    ]
 
 
 def instructions(tool: Tool, to: Connection, key_setter: str | None) -> str:

@@ -48,7 +48,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """Where the command runs: its environment, its input, and what makes keys and lets time pass."""
 
     env: Mapping[str, str]
@@ -62,7 +62,7 @@ class Surroundings:
 class Choices:
     """What one run of the command is about: what the command line says, or else whoever is asked."""
 
-    def __init__(self, options: Options, questions: Questions, around: Surroundings, draft: ConfigDraft) -> None:
+    def __init__(self, options: Options, questions: Questions, around: Environment, draft: ConfigDraft) -> None:
         self._options = options
         self._questions = questions
         self._around = around

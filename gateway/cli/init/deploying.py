@@ -9,7 +9,7 @@ from gateway.cli.ai_core import AiCore, ResourceGroup, named
 from gateway.cli.messages import CommandError
 from gateway.upstream.catalogue import CatalogueModel
 from gateway.upstream.discovery import ORCHESTRATION, RUNNING
-from gateway.upstream.provisioning import ORCHESTRATION_DEPLOYMENT, Deployable, DeploymentState
+from gateway.upstream.provisioning import ORCHESTRATION_DEPLOYMENT, STARTING, Deployable, DeploymentState
 
 Show = Callable[[str], object]
 """Shows what is waited for."""
@@ -17,7 +17,6 @@ PAUSE: Final = 5.0
 """Seconds between two looks at a deployment that starts up."""
 FAILURES: Final = 12
 """How many looks in a row may fail before the wait ends."""
-_STARTING: Final = frozenset({"UNKNOWN", "PENDING"})
 _MOST_NAMED: Final = 3
 
 
@@ -54,7 +53,7 @@ def already(group: ResourceGroup, what: Deployable) -> Start | None:
     """Find a deployment of the same that runs, or starts up: none needs to be made then."""
     same = [each for each in group.deployments if named(each) == what.name]
     found = next((each for each in same if each.status == RUNNING), None)
-    found = found or next((each for each in same if each.status in _STARTING), None)
+    found = found or next((each for each in same if each.status in STARTING), None)
     return None if found is None else Start(found.id, what.name, group.name, is_new=False)
 
 
@@ -62,7 +61,7 @@ def starting(group: ResourceGroup) -> Start | None:
     """Find a deployment that starts up, where nothing runs yet: it was made by somebody, or before this was stopped."""
     if group.running:
         return None
-    found = next((each for each in group.deployments if each.status in _STARTING), None)
+    found = next((each for each in group.deployments if each.status in STARTING), None)
     return None if found is None else Start(found.id, named(found) or "(no model)", group.name, is_new=False)
 
 

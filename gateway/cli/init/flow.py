@@ -12,7 +12,7 @@ from gateway.cli.check.advice import Adviser
 from gateway.cli.config_draft import TOKENS, ConfigDraft
 from gateway.cli.configuration import DEFAULT_CONFIG, load_settings, reachable_url
 from gateway.cli.init import subaccount
-from gateway.cli.init.choices import Choices, Options, Surroundings
+from gateway.cli.init.choices import Choices, Environment, Options
 from gateway.cli.init.deploying import Start, already, over, starting, wait_until_running
 from gateway.cli.init.service_key import GivenKey, as_name
 from gateway.cli.messages import CommandError
@@ -33,7 +33,7 @@ _COSTS: Final = "SAP bills what is asked of it, and some models for as long as t
 class Init:
     """One run of the command; `done` says how far it came, for whoever stops it."""
 
-    def __init__(self, options: Options, questions: Questions, around: Surroundings) -> None:
+    def __init__(self, options: Options, questions: Questions, around: Environment) -> None:
         self._options = options
         self._questions = questions
         self._around = around

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Final
 
 from dialects.core.conversation import JSON
@@ -45,27 +45,29 @@ def watch(
     first: Snapshot,
     interval: float,
     *,
-    now: Callable[[], float] = time.time,
-    zone: tzinfo | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], datetime] = datetime.now,
 ) -> None:
     """Show what is read, beginning with *first*, and read again after each *interval* of seconds, until it is enough.
 
-    A proxy that does not answer is shown as it was, and asked again. *now* is seconds since the epoch, *zone* whose
-    time of day is shown.
+    A proxy that does not answer is shown as it was, and asked again. *clock* gives seconds that only grow, *now*
+    the time of day as it is shown.
     """
     history = deque([first])
-    silent_since, why = 0.0, ""
+    silent_since, why = now(), ""
+    read_at = clock() + interval
     with suppress(KeyboardInterrupt):
         while True:
             view = view_of(history[-1], history[0] if len(history) > 1 else None)
-            silence = _silence(why, silent_since, now(), zone) if why else ""
-            show(render(view, space(), zone=zone, silence=silence))
-            match wait(interval):
+            moment = now()
+            silence = _silence(why, silent_since, moment) if why else ""
+            show(render(view, space(), zone=moment.tzinfo, silence=silence))
+            match wait(max(0.0, read_at - clock())):
                 case Wake.QUIT:
                     return
-                case Wake.RESIZED:
+                case Wake.REDRAW if clock() < read_at:
                     continue
-                case Wake.TIME_UP:
+                case _:
                     pass
             try:
                 _remember(history, read())
@@ -73,6 +75,7 @@ def watch(
             except RunningProxyError as error:
                 silent_since = silent_since if why else now()
                 why = error.brief
+            read_at = clock() + interval
 
 
 def _remember(history: deque[Snapshot], found: Snapshot) -> None:
@@ -84,5 +87,5 @@ def _remember(history: deque[Snapshot], found: Snapshot) -> None:
         history.popleft()
 
 
-def _silence(why: str, since: float, now: float, zone: tzinfo | None) -> str:
-    return f"{why} since {datetime.fromtimestamp(since, zone):%H:%M:%S} ({span(now - since)})"
+def _silence(why: str, since: datetime, now: datetime) -> str:
+    return f"{why} since {since:%H:%M:%S} ({span((now - since).total_seconds())})"

@@ -6,6 +6,7 @@ from enum import Enum, IntEnum
 from typing import Any, Final, NamedTuple
 
 from dialects.core.conversation import JSON
+from gateway.readiness import DRAINING, READY, WELL
 from gateway.served_models import Ending
 from routing.availability import Availability
 
@@ -203,7 +204,7 @@ def view_of(now: Snapshot, before: Snapshot | None = None) -> View:
     models = _grouped(endpoints, lambda each: each.model, {})
     subaccounts = _grouped(endpoints, lambda each: each.subaccount, groups)
     problems = _problems(state, endpoints, models, groups)
-    down = state["status"] != "ready"
+    down = state["status"] != READY
     return View(
         health=Health.DOWN if down else Health.UNWELL if problems else Health.WELL,
         problems=problems,
@@ -370,18 +371,18 @@ def _grouped(
     found: dict[str, list[EndpointView]] = {name: [] for name in statuses}
     for each in endpoints:
         found.setdefault(name_of(each), []).append(each)
-    groups = [_group(name, members, statuses.get(name, "ok")) for name, members in found.items()]
+    groups = [_group(name, members, statuses.get(name, WELL)) for name, members in found.items()]
     return tuple(sorted(groups, key=lambda each: (-each.severity, not each.traffic.errors, not each.asked, each.name)))
 
 
 def _group(name: str, members: Sequence[EndpointView], status: str) -> GroupView:
     available = sum(each.is_available for each in members)
     worst = max((each.severity for each in members), default=Severity.ODD)  # of a subaccount alone there may be none
-    none = (members and not available) or status != "ok"
+    none = (members and not available) or status != WELL
     return GroupView(
         name=name,
         severity=Severity.BAD if none else min(worst, Severity.ODD),
-        status="" if status == "ok" else status,
+        status="" if status == WELL else status,
         available=available,
         endpoints=len(members),
         in_flight=sum(each.in_flight for each in members),
@@ -397,12 +398,12 @@ def _problems(
     state: JSON, endpoints: Sequence[EndpointView], models: Iterable[GroupView], subaccounts: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Say what keeps the proxy from serving all that it should, the worst first."""
-    found = ["draining" if state["status"] == "draining" else "no model can be served"] * (state["status"] != "ready")
-    if state["status"] == "ready":
+    found = [DRAINING if state["status"] == DRAINING else "no model can be served"] * (state["status"] != READY)
+    if state["status"] == READY:
         found += [f"{each.name} cannot be served" for each in models if not each.available]
-    found += [f"{name}: {status}" for name, status in subaccounts.items() if status != "ok"]
+    found += [f"{name}: {status}" for name, status in subaccounts.items() if status != WELL]
     with_some = {each.subaccount for each in endpoints}
-    empty = [name for name, status in subaccounts.items() if status == "ok" and name not in with_some]
+    empty = [name for name, status in subaccounts.items() if status == WELL and name not in with_some]
     found += [f"{name}: no deployment is known" for name in empty]
     counts: dict[str, int] = {}
     for each in endpoints:

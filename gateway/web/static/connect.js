@@ -20,6 +20,12 @@ export function showTools(found) {
   else byId("steps").replaceChildren(make("p", {}, "No model that talks is served, so there is nothing to connect to yet."));
 }
 
+/** Take away all that holds the key. */
+export function hideTools() {
+  byId("tools").replaceChildren();
+  byId("steps").replaceChildren();
+}
+
 /** Show or hide the key in what is shown; what is copied always holds it. */
 export function showKey(shown) {
   isShown = shown;
@@ -52,7 +58,7 @@ function showSteps(tool) {
 /** List what to do: a title, in words what is copied, and its text in parts. */
 function steps(tool) {
   const key = filled(guide.key_line, shellQuoted(keyToCopy()));
-  const body = filled(tool.body.trimEnd(), keyToCopy());
+  const body = filled(tool.body.trimEnd(), tool.is_shell ? shellQuoted(keyToCopy()) : keyToCopy());
   const found = [];
   if (tool.is_shell) {
     found.push({

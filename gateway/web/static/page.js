@@ -1,13 +1,13 @@
 // The page: opens with a key, where the proxy asks for one, and then shows what that key may see.
 
 import { askJson, base } from "./api.js";
-import { showKey, showTools } from "./connect.js";
+import { hideTools, showKey, showTools } from "./connect.js";
 import { copyButton } from "./copying.js";
 import { announce, byId } from "./dom.js";
 import { watchHealth } from "./health.js";
 import { currentKey, demoKey, keepKey, keyIsNeeded } from "./key.js";
 import { showModels } from "./models.js";
-import { offerModels, preparePlayground, tryModel } from "./playground.js";
+import { offerModels, preparePlayground, stopAsking, tryModel } from "./playground.js";
 
 const field = byId("key");
 
@@ -78,8 +78,12 @@ function forget() {
   announce("The key is forgotten.");
 }
 
-/** Hide what only a key shows, or show it. */
+/** Hide what only a key shows, or show it; what is hidden holds no key, and asks nothing with it any more. */
 function lock(isLocked) {
+  if (isLocked) {
+    stopAsking();
+    hideTools();
+  }
   for (const part of document.querySelectorAll(".locked")) part.hidden = !isLocked;
   for (const part of document.querySelectorAll(".keyed")) part.hidden = isLocked;
   byId("key-forget")?.toggleAttribute("hidden", isLocked);

@@ -5,6 +5,11 @@ import { byId, make } from "./dom.js";
 import { events } from "./sse.js";
 
 const UNKNOWN = "–";
+const BROKEN_OFF = "The answer broke off.";
+const ENDINGS = {
+  length: "The answer stops here: it has as many tokens as it may have.",
+  content_filter: "The answer stops here: a content filter has cut it off.",
+};
 let running = null;
 
 export function preparePlayground() {
@@ -15,7 +20,12 @@ export function preparePlayground() {
   byId("prompt").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("ask").requestSubmit();
   });
-  byId("stop").addEventListener("click", () => running?.abort());
+  byId("stop").addEventListener("click", stopAsking);
+}
+
+/** Give up the answer that is coming, if one is. */
+export function stopAsking() {
+  running?.abort();
 }
 
 /** Offer these models, the best one first chosen. */
@@ -54,13 +64,14 @@ async function send() {
     });
     progress.begin(answer.headers);
     for await (const data of events(answer.body)) {
-      if (data !== "[DONE]") progress.take(JSON.parse(data));
+      if (data === "[DONE]") progress.isWhole = true;
+      else progress.take(JSON.parse(data));
     }
-    progress.end("The answer is complete.");
+    progress.end(progress.ending);
   } catch (error) {
     if (stopper.signal.aborted) progress.end("Stopped.");
     else {
-      progress.end(progress.hasBegun ? "The answer broke off." : "No answer.");
+      progress.end(progress.hasBegun ? BROKEN_OFF : "No answer.");
       complain(error instanceof ApiError ? error.message : "The connection to the proxy broke off.", null);
     }
   } finally {
@@ -82,6 +93,8 @@ class Progress {
   #pending = "";
   #frame = 0;
   #text = document.createTextNode("");
+  #reason = null;
+  isWhole = false; // whether the stream has said that it ends
 
   constructor(model) {
     byId("answer-error").textContent = "";
@@ -103,10 +116,17 @@ class Progress {
       this.#fact("in", chunk.usage.prompt_tokens);
       this.#fact("out", chunk.usage.completion_tokens);
     }
+    this.#reason = chunk.choices?.[0]?.finish_reason ?? this.#reason;
     const delta = chunk.choices?.[0]?.delta ?? {};
     const text = delta.content || delta.refusal;
     if (text) this.#add(text);
     else if (delta.reasoning_content && !this.#first) say("The model is thinking…");
+  }
+
+  /** How the answer has ended, in words. */
+  get ending() {
+    if (!this.isWhole) return BROKEN_OFF;
+    return ENDINGS[this.#reason] ?? "The answer is complete.";
   }
 
   get hasBegun() {

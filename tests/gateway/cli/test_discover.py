@@ -133,6 +133,25 @@ def test_what_was_added_is_served_and_is_not_added_again(discover: Discover) -> 
     assert Path("config.json").read_text() == before
 
 
+def test_a_resource_group_that_is_named_is_looked_into_alone(discover: Discover) -> None:
+    told = discover("--write", "--json", "-g", "default", eu={"deployment_ids": {"gpt-5": "d-old"}})
+    odd = discover("--json", "-g", "default", "-g", "nowhere")
+
+    assert {each["resource_group"] for each in rows(told).values()} == {"default"}
+    assert list(config()["subAccounts"]) == ["eu"]
+    assert (odd.exit_code, odd.stderr) == (1, "warning: there is no resource group nowhere\n")
+
+
+def test_a_dry_run_says_what_would_be_added_and_writes_nothing(discover: Discover) -> None:
+    told = discover("--dry-run", "--json", eu={"deployment_ids": {"gpt-5": "d-old"}})
+
+    assert "would add the subaccount eu-team-b: what runs in the resource group team-b" in told.stderr
+    assert told.stderr.endswith("\nnothing was written to config.json\n")
+    assert config()["subAccounts"] == {
+        "eu": {"service_key_json": "eu_key.json", "deployment_ids": {"gpt-5": "d-old"}},
+    }
+
+
 def test_subaccounts_that_share_a_service_key_are_looked_into_once(discover: Discover) -> None:
     told = json.loads(discover("--json", eu={}, b={"resource_group": "team-b"}).stdout)["deployments"]
 
@@ -213,10 +232,11 @@ def test_a_key_of_the_environment_alone_is_shown_and_there_is_no_file_to_write(
     discover: Discover, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AICORE_SERVICE_KEY", json.dumps(cloud.tenants["eu"]["service_key"]))
-    told = discover("--write", "--json")
+    told, refused = discover("--json"), discover("--write", "--json")
 
     assert rows(told)["default gpt-5 RUNNING"]["subaccount"] == "default"
-    assert told.stderr == "sap-ai-proxy: There is no config file to write to: `sap-ai-proxy init` makes one.\n"
+    assert refused.stderr == "sap-ai-proxy: There is no config file to write to: `sap-ai-proxy init` makes one.\n"
+    assert (refused.stdout, refused.exit_code) == ("", 2)
     Path("config.json").write_text('{"port": 3002}')
     told = discover("--write")
     assert "gpt-5.5 (" in told.stderr

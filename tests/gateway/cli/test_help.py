@@ -1,9 +1,13 @@
 """What the command line says of itself, and to who writes something else than a command."""
 
+import sys
+
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.cli.connect.registry import TOOLS
 from gateway.cli.main import COMMANDS, cli
+from tests.gateway.cli.drawn import Terminal
 
 
 def ask(*arguments: str) -> Result:
@@ -49,3 +53,20 @@ def test_an_option_of_the_tool_before_the_dashes_is_told_where_it_belongs(
 
     assert told.exit_code == 2
     assert f"Error: {said}" in told.stderr
+
+
+def test_connect_alone_lists_the_tools_a_line_each_in_a_pipe() -> None:
+    listed = ask("connect")
+
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [tool.name for tool in TOOLS]
+    assert "\x1b" not in listed.stdout
+
+
+def test_what_connect_lists_is_wrapped_below_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", file := Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    cli.main(["connect"], standalone_mode=False)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+
+    assert lines[:2] == ["claude     Claude Code (also --write,", "           --undo, and -- to start it)"]

@@ -36,8 +36,17 @@ def test_another_size_of_the_terminal_ends_a_wait(terminal: tuple[int, int]) -> 
     with Keyboard(terminal[1]) as keyboard:
         signal.raise_signal(signal.SIGWINCH)
 
-        assert keyboard.wait(FOREVER) is Wake.RESIZED
+        assert keyboard.wait(FOREVER) is Wake.REDRAW
         assert keyboard.wait(0.0) is Wake.TIME_UP
+
+
+def test_another_key_ends_a_wait_and_is_not_q(terminal: tuple[int, int]) -> None:
+    """Terminals make arrows of a mouse wheel."""
+    person, program = terminal
+    with Keyboard(program) as keyboard:
+        os.write(person, b"\x1b[A")
+
+        assert keyboard.wait(FOREVER) is Wake.REDRAW
 
 
 def test_keys_are_not_shown_as_long_as_it_is_entered(terminal: tuple[int, int]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.models import Servant, ServedModel, look_up, render
+from gateway.cli.models import ServedModel, ServingSubaccount, look_up, render
 from gateway.cli.running_proxy import RunningProxy, RunningProxyError
 from gateway.cli.terminal import Space
 from tests.gateway.cli.drawn import text_of
@@ -63,10 +63,13 @@ def served() -> list[ServedModel]:
 
 def test_a_model_has_what_its_list_says_and_the_deployments_that_the_router_knows(served: list[ServedModel]) -> None:
     """One that only some workers leave alone is available."""
-    eu, us = Servant("eu", deployments=2, available=1, orchestration=0), Servant("us", 1, 1, orchestration=1)
+    eu, us = (
+        ServingSubaccount("eu", deployments=2, available=1, orchestration=0),
+        ServingSubaccount("us", 1, 1, orchestration=1),
+    )
 
     assert served == [
-        ServedModel("gpt-4.1", 1_047_576, None, ("text",), "2026-10-14", "gpt-5", (Servant("eu", 1, 0, 0),)),
+        ServedModel("gpt-4.1", 1_047_576, None, ("text",), "2026-10-14", "gpt-5", (ServingSubaccount("eu", 1, 0, 0),)),
         ServedModel("gpt-5", 400_000, 128_000, ("text", "image"), None, None, (eu, us)),
         ServedModel("my-gpt", None, None, ("text",), None, None, ()),
     ]

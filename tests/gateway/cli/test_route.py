@@ -1,6 +1,7 @@
 """What the router would do, said in words."""
 
 import json
+import logging
 import re
 from contextlib import closing, suppress
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 
 import pytest
 import requests
+from click.testing import CliRunner
 
 import emulator
 from dialects.core.faults import FaultError
 from emulator.models import MODELS_BY_NAME
 from emulator.world import World, tenant
+from gateway.cli.main import cli
 from gateway.cli.route import explain, looked_up, render
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings, load
@@ -20,6 +23,7 @@ from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.gateway import Gateway
 from gateway.upstream.management import ManagementClient
 from tests.gateway.cli.drawn import text_of
+from tests.gateway.peers import Server, answer, forever
 
 KEY = ServiceKey("id", Secret("s"), "https://auth/oauth/token", "https://api/v2")
 CLAUDE = "anthropic--claude-4.5-sonnet"
@@ -130,6 +134,30 @@ def test_a_name_leads_to_its_successor_as_it_does_in_the_proxy() -> None:
     said = explained(SETTINGS, "o9-old", "openai", 1, successors=lambda: {"o9-old": (CLAUDE,)})
 
     assert said.startswith(f"model     o9-old -> {CLAUDE} (fallback)\n")
+
+
+def test_lines_of_the_log_do_not_stand_among_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment at another host than the API is logged, where nobody has said where the log goes."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    listed = {
+        "resources": [
+            {
+                "id": name,
+                "status": "RUNNING",
+                "deploymentUrl": url and f"{url}/v2/inference/deployments/{name}",
+                "details": {"resources": {"backendDetails": {"model": {"name": "gpt-5"}}}},
+            }
+            for name, url in (("d1", ""), ("d2", "https://other.example"))
+        ]
+    }
+    with closing(Server(forever(answer(json.dumps({"access_token": "t", **listed}).encode())))) as there:
+        key = {"clientid": "id", "clientsecret": "s", "url": there.url, "serviceurls": {"AI_API_URL": there.url}}
+        file = tmp_path / "config.json"
+        file.write_text(json.dumps({"subAccounts": {"eu": {"service_key": key}}}))
+        told = CliRunner().invoke(cli, ["route", "gpt-5", "--config", str(file)])
+
+    assert (told.exit_code, told.stderr) == (0, "")
+    assert "   1. eu/d1" in told.stdout
 
 
 def test_names_lead_where_they_do_in_the_proxy(tmp_path: Path) -> None:

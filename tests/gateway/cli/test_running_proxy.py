@@ -1,5 +1,6 @@
 """Asking a running proxy: whatever answers instead, or nobody, is one line that says what to do."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +10,10 @@ from threading import Thread
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.cli.demo import KEY
 from gateway.cli.main import cli
-from gateway.cli.running_proxy import RunningProxy, RunningProxyError, running_proxy
+from gateway.cli.running_proxy import KeySource, RunningProxy, RunningProxyError, access, running_proxy
+from tests.gateway.configs import KEY as SERVICE_KEY
 from tests.support.processes import free_port
 
 Ask = Callable[..., Result]
@@ -67,6 +70,22 @@ def test_what_is_wrong_is_said_in_a_line_and_in_few_words(content: bytes, brief:
     assert str(caught.value).count("\n") == 0
 
 
+def test_a_proxy_that_says_nothing_is_not_one_that_is_to_be_started() -> None:
+    with create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(RunningProxyError) as caught:
+            RunningProxy(url, "sk-1").ask("/router/state", dict, "how it is", 0.01)
+
+    assert caught.value.brief == "does not answer within 0.01 s"
+    assert str(caught.value).startswith(f"the proxy at {url} does not answer within 0.01 s: look into its log")
+
+
+@pytest.mark.parametrize("key", ["sk-\u0416", "sk-1\n", "sk\r\nX-A: 1", "\x00"])
+def test_a_key_that_no_header_holds_is_said_before_anything_is_asked(key: str) -> None:
+    with pytest.raises(RunningProxyError, match="the key cannot be sent: it has a line break or a letter"):
+        RunningProxy(f"http://127.0.0.1:{free_port()}", key)
+
+
 @pytest.mark.parametrize("command", [("status",), ("status", "--once"), ("status", "--json"), ("models",)])
 def test_without_a_proxy_a_command_ends_with_one_line_and_1(ask: Ask, command: tuple[str, ...]) -> None:
     told = ask(*command, "--url", f"http://127.0.0.1:{free_port()}")
@@ -89,6 +108,54 @@ def test_a_url_and_a_key_need_no_config_file_that_can_be_read(ask: Ask, tmp_path
 
     assert "no proxy answers" in ask("status", "--url", url, "--key", "sk-1").stderr
     assert "is no JSON" in ask("status", "--url", url).stderr
+
+
+@pytest.mark.parametrize("command", [["status"], ["models"], ["connect", "claude"]])
+def test_every_command_needs_no_config_file_beside_a_url_and_a_key(
+    ask: Ask, tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "config.json").write_text("{")
+
+    assert "no proxy answers" in ask(*command, "--url", f"http://127.0.0.1:{free_port()}", "--key", "sk-1").stderr
+
+
+@pytest.mark.parametrize("command", [["status"], ["models"], ["connect", "claude"]])
+@pytest.mark.parametrize(
+    ("variable", "option", "key_name"),
+    [
+        ("sk-old", [], "the key in PROXY_KEY"),
+        ("sk-old", ["--key", "sk-new"], "the key"),
+        ("", ["--key", "sk-new"], "the key"),
+        ("", [], "the demo's key"),
+    ],
+)
+def test_a_refusal_says_where_the_key_came_from(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, command: list[str], variable: str, option: list[str], key_name: str
+) -> None:
+    monkeypatch.setenv("PROXY_KEY", variable)
+    with saying(answer("401 Unauthorized")) as url:
+        said = ask(*command, "--url", url, *option).stderr
+
+    assert f"the proxy at {url} refuses {key_name}: give one of its secret_authentication_tokens with" in said
+    assert ("unset PROXY_KEY" in said) is (key_name == "the key in PROXY_KEY")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "source"), [(["sk-first", "sk-second"], KeySource.CONFIG), ([], KeySource.DEMO)], ids=["keys", "none"]
+)
+def test_the_key_of_a_config_file_is_its_first(ask: Ask, tmp_path: Path, tokens: list[str], source: KeySource) -> None:
+    path = tmp_path / "config.json"
+    account = {
+        "service_key": SERVICE_KEY,
+        "deployment_models": {"gpt-5.5": ["https://api.example.com/v2/inference/deployments/d1"]},
+    }
+    config = {"secret_authentication_tokens": tokens, "port": 4004, "subAccounts": {"eu": account}}
+    path.write_text(json.dumps(config))
+    found = access(path, None, None, {})
+
+    assert found.url == "http://127.0.0.1:4004"
+    assert (found.source, found.key) == (source, tokens[0] if tokens else KEY)
+    assert access(path, None, tokens[0] if tokens else "sk", {}).source is KeySource.OPTION
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ def test_nothing_is_drawn_anew_in_a_file_whatever_asks_for_colours(
     assert capsys.readouterr().err == ""
 
 
-def test_a_console_that_scrolls_has_any_number_of_lines() -> None:
+def test_what_is_printed_has_any_number_of_lines_and_a_screen_has_its_own() -> None:
     console = Console(file=StringIO(), width=77, height=33)
 
-    assert Space.of(console, scrolls=False) == Space(77, 33, is_utf=True)
-    assert Space.of(console, scrolls=True) == Space(77, None, is_utf=True)
+    assert Space.of_screen(console) == Space(77, 33, is_utf=True)
+    assert Space.of_lines(console) == Space(77, None, is_utf=True)

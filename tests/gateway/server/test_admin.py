@@ -13,7 +13,7 @@ import pytest
 from gateway.http.auth import Auth
 from gateway.server.admin import AdminListener, Operations
 from gateway.server.process_table import ProcessTable
-from gateway.server.status_board import Report, StatusBoard
+from gateway.server.status_board import StatusBoard
 from tests.gateway.server.serving import PATIENCE, Client, HttpAnswer
 from tests.support.processes import until
 
@@ -69,7 +69,8 @@ def board(tmp_path: Path) -> StatusBoard:
     board = StatusBoard.create(ProcessTable(), [tmp_path])
     row = board.table.take_row(os.getpid())
     row.accepting = row.ready = True
-    board.publish(Report({"subaccounts": "1/1"}, {"endpoints": [{"deployment": "d1"}]}))
+    board.publish_readiness({"subaccounts": "1/1"})
+    board.publish_state({"endpoints": [{"deployment": "d1"}]})
     return board
 
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[3]
 SERVE = """
 import os, sys
 del os.fork
+from gateway.server import start_report
 from gateway.server.serving import serve
 from gateway.config.settings import Settings
 from gateway.server.options import ServerOptions
@@ -26,22 +27,32 @@ class Application:
         start("200 OK", [("Content-Length", "5")])
         return [b"hello"]
 
+def create(settings, runtime):
+    subaccounts = {"eu": "ok", "us": "no token"}
+    endpoint = {"subaccount": "eu", "deployment": "d1", "model": "gpt-5.5", "standing": "ready", "why": ""}
+    runtime.report_with(lambda: {"endpoints": [endpoint]}, lambda: (True, {"subaccounts": subaccounts}))
+    return Application()
+
+start_report._SETTLING = 0.0
 settings = Settings({}, port=int(sys.argv[1]), server=ServerOptions())
-sys.exit(serve(settings, lambda: settings, lambda settings, runtime: Application()))
+sys.exit(serve(settings, lambda: settings, create))
 """
 
 
-def test_where_processes_cannot_be_forked_one_serves_until_it_is_interrupted() -> None:
-    port = free_port()
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(port)], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    ) as process:
+def test_where_processes_cannot_be_forked_one_serves_and_says_what_until_it_is_interrupted(tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    line = "1 model is served from eu (gpt: gpt-5.5). Amiss: us: no token. `sap-ai-proxy check` says what to do\n"
+    with (
+        log.open("w") as written,
+        subprocess.Popen([sys.executable, "-c", SERVE, str(port)], cwd=ROOT, stderr=written) as process,
+    ):
         assert until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}"))
+        assert until(lambda: process.poll() is not None or line in log.read_text()), log.read_text()
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=PATIENCE)
+        process.wait(PATIENCE)
 
-    assert process.returncode == 0, said
-    assert said.endswith("INFO sap_ai_proxy.server stopped\n")
+    assert process.returncode == 0, log.read_text()
+    assert log.read_text().endswith("INFO sap_ai_proxy.server stopped\n")
 
 
 def test_nothing_that_windows_imports_needs_what_it_has_not() -> None:

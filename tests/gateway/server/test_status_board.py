@@ -1,15 +1,19 @@
 """What workers say of themselves, and what is made of it."""
 
+import json
 import os
+import shutil
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from dialects.core.conversation import JSON
 from gateway.server.child_process import Child
 from gateway.server.process_table import MOST_PROCESSES, ProcessTable
 from gateway.server.runtime import Runtime
-from gateway.server.status_board import Report, StatusBoard
+from gateway.server.status_board import StatusBoard
 
 
 def test_a_row_is_free_again_when_its_process_is_gone() -> None:
@@ -71,11 +75,12 @@ def test_without_the_first_folder_the_next_one_is_taken_and_without_any_it_is_sa
     ]
 
 
-def published(board: StatusBoard, report: Report) -> int:
-    """Have another process publish a report; give its id, as if it still ran."""
+def published(board: StatusBoard, readiness: JSON, state: JSON) -> int:
+    """Have another process say something of itself; give its id, as if it still ran."""
     pid = os.fork()
     if not pid:
-        board.publish(report)
+        board.publish_readiness(readiness)
+        board.publish_state(state)
         os._exit(0)
     os.waitpid(pid, 0)
     return pid
@@ -87,8 +92,8 @@ def board(tmp_path: Path) -> StatusBoard:
 
 
 def test_every_process_knows_the_routers_of_all(board: StatusBoard) -> None:
-    one = published(board, Report({}, {"strategies": {"a": "x"}, "endpoints": [{"deployment": "d1"}]}))
-    two = published(board, Report({}, {"strategies": {"b": "y"}, "endpoints": [{"deployment": "d1"}]}))
+    one = published(board, {}, {"strategies": {"a": "x"}, "endpoints": [{"deployment": "d1"}]})
+    two = published(board, {}, {"strategies": {"b": "y"}, "endpoints": [{"deployment": "d1"}]})
     for pid in (one, two):
         row = board.table.take_row(pid)
         row.accepting, row.open_requests = True, pid
@@ -104,14 +109,14 @@ def test_every_process_knows_the_routers_of_all(board: StatusBoard) -> None:
 def test_a_model_that_ends_is_told_once_however_many_workers_know(board: StatusBoard) -> None:
     ending, other = {"model": "gpt-4.1", "on": "2026-10-14"}, {"model": "o3", "on": "2026-10-16"}
     for endings in ([ending], [ending, other]):
-        board.table.take_row(published(board, Report({}, {"endings": endings})))
+        board.table.take_row(published(board, {}, {"endings": endings}))
 
     assert board.router_state()["endings"] == [ending, other]
 
 
 def test_strategies_are_those_of_the_workers_that_stay(board: StatusBoard) -> None:
     for strategy, is_retiring in (("new", False), ("old", True)):
-        row = board.table.take_row(published(board, Report({}, {"strategies": {"a": strategy}})))
+        row = board.table.take_row(published(board, {}, {"strategies": {"a": strategy}}))
         row.retiring = is_retiring
 
     assert board.router_state()["strategies"] == {"a": "new"}
@@ -122,7 +127,7 @@ def test_decisions_and_outcomes_are_those_of_all_workers_the_newest_first(board:
     pids = []
     for first, outcomes in ((1, {"ok": 60}), (2, {"ok": 50, "timeout": 10})):
         decisions = [{"at": float(at)} for at in range(first + 118, first - 2, -2)]
-        pids.append(published(board, Report({}, {"decisions": decisions, "outcomes": outcomes, "started": first})))
+        pids.append(published(board, {}, {"decisions": decisions, "outcomes": outcomes, "started": first}))
         board.table.take_row(pids[-1])
     told = board.router_state()
 
@@ -138,7 +143,7 @@ def test_the_state_says_how_the_proxy_is_and_since_when(tmp_path: Path) -> None:
     times = iter((1_000.0, 1_060.0))
     board = StatusBoard(ProcessTable(), tmp_path, now=lambda: next(times))
     readiness = {"status": "ready", "subaccounts": {"eu": "ok"}}
-    row = board.table.take_row(published(board, Report(readiness, {"version": "1.2.3"})))
+    row = board.table.take_row(published(board, readiness, {"version": "1.2.3"}))
     row.accepting = row.ready = True
     told = board.router_state()
 
@@ -148,8 +153,8 @@ def test_the_state_says_how_the_proxy_is_and_since_when(tmp_path: Path) -> None:
 
 
 def test_it_is_ready_when_one_worker_that_stays_is_ready_and_not_while_it_drains(board: StatusBoard) -> None:
-    sick = published(board, Report({"status": "not ready", "why": ["no token"]}))
-    well = published(board, Report({"status": "ready", "subaccounts": "1/2"}))
+    sick = published(board, {"status": "not ready", "why": ["no token"]}, {})
+    well = published(board, {"status": "ready", "subaccounts": "1/2"}, {})
     rows = {pid: board.table.take_row(pid) for pid in (sick, well)}
 
     assert board.readiness() == (503, {"status": "not ready"})
@@ -166,7 +171,7 @@ def test_it_is_ready_when_one_worker_that_stays_is_ready_and_not_while_it_drains
 
 def test_a_folder_that_has_gone_costs_the_others_the_news_alone(board: StatusBoard) -> None:
     board.remove()
-    board.publish(Report({"status": "ready"}))
+    board.publish_readiness({"status": "ready"})
     row = board.table.take_row(os.getpid())
     row.accepting = row.ready = True
 
@@ -193,6 +198,73 @@ def test_a_runtime_reports_what_the_application_says(caplog: pytest.LogCaptureFi
     assert runtime.router_state()["endpoints"] == [{"deployment": "d1", "worker": os.getpid()}]
     assert {record.getMessage()[-14:] for record in caplog.records} == {"cannot be told"}
     runtime.drain.close()
+
+
+def test_whoever_asks_whether_the_proxy_is_ready_has_no_state_made_or_read(board: StatusBoard) -> None:
+    """The state is large, and everybody may ask: what lies in its files is not even JSON here."""
+    made: list[int] = []
+    other = published(board, {"status": "ready", "subaccounts": {"eu": "ok"}}, {})
+    own, row = board.table.take_row(os.getpid()), board.table.take_row(other)
+    own.accepting = row.accepting = row.ready = True
+    runtime = Runtime(board, own)
+    runtime.report_with(lambda: {"made": made.append(1)}, lambda: (False, {"status": "not ready"}))
+    runtime.look()
+    for file in (board.folder or Path()).glob("state-*"):
+        file.write_text("{")
+
+    assert runtime.readiness() == (200, {"status": "ready", "subaccounts": {"eu": "ok"}})
+    assert made == []
+
+
+def test_the_state_is_made_of_one_look_at_each_file(board: StatusBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("eu", "us"):
+        row = board.table.take_row(published(board, {"status": "ready"}, {"endpoints": [{"deployment": name}]}))
+        row.accepting = row.ready = True
+    read, read_bytes = list[Path](), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (read.append(path), read_bytes(path))[1])
+    told = board.router_state()
+
+    assert [each["deployment"] for each in told["endpoints"]] == ["eu", "us"]
+    assert sorted(read) == sorted((board.folder or Path()).iterdir())
+
+
+def test_a_state_is_published_when_somebody_asks_for_it_and_now_and_then(board: StatusBoard) -> None:
+    moments = iter(range(10))
+    runtime = Runtime(board, board.table.take_row(os.getpid()))
+    runtime.report_with(lambda: {"moment": next(moments)}, lambda: (True, {}))
+    published_at, seen = [], -1
+    for tick in range(9):
+        if tick == 3:
+            board.table.states_asked += 1  # as another process does when it is asked
+        runtime.publish(tick / 2)
+        [file] = (board.folder or Path()).glob("state-*.json")
+        if (moment := json.loads(file.read_text())["moment"]) != seen:
+            published_at.append(tick / 2)
+            seen = moment
+
+    assert published_at == [0.0, 1.5, 3.5]
+
+
+def test_whoever_asks_for_the_state_is_known_to_all_processes(board: StatusBoard) -> None:
+    before = board.table.states_asked
+    board.router_state()
+
+    assert board.table.states_asked != before
+
+
+def test_the_folder_is_in_memory_unless_it_is_said_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Path("/dev/shm")
+    if not (memory.is_dir() and shutil.disk_usage(memory).free > 2**26):
+        pytest.skip("there is no folder in memory here, or little room in it")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = []
+    for said in ("", str(tmp_path)):
+        monkeypatch.setenv("TMPDIR", said)
+        board = StatusBoard.create(ProcessTable())
+        found.append((board.folder or Path()).parent)
+        board.remove()
+
+    assert found == [memory, tmp_path]
 
 
 def test_a_worker_whose_loop_stands_still_is_missed_at_every_look() -> None:

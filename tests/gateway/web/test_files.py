@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 
 import pytest
 
+from gateway.readiness import READY, WELL
 from gateway.web.files import PAGE, load_files
 from tests.support.sources import ROOT
 
@@ -48,6 +49,17 @@ def test_no_text_becomes_html(name: str) -> None:
     assert (
         re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|localStorage", TEXTS[name]) == []
     )
+
+
+def test_the_page_knows_what_is_well_and_ready_by_the_words_that_say_so() -> None:
+    assert set(re.findall(r'\bstatus === "([^"]*)"', TEXTS["health.js"])) == {READY, WELL}
+
+
+def test_no_program_compares_with_a_word_of_readiness_of_its_own() -> None:
+    compared = re.compile(r"""\b(?:status|said|standing)\b\W*[!=]= ["'][a-z ]+["']""")
+    found = {str(file.relative_to(ROOT)): compared.findall(file.read_text()) for file in ROOT.glob("gateway/**/*.py")}
+
+    assert {name: lines for name, lines in found.items() if lines} == {}
 
 
 def test_the_page_says_whether_a_key_is_needed_and_which_a_demo_has() -> None:

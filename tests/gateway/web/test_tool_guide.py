@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,15 @@ def test_a_tool_takes_the_key_from_its_variable_or_is_told_it_or_asks(name: str)
     asks = "asks for the key" in told["into"]
 
     assert [told["takes_variable"], PLACEHOLDER in told["body"], asks].count(True) == 1
+
+
+def test_a_key_is_put_as_it_is_only_into_a_field_that_is_filled_by_hand() -> None:
+    """In JSON, YAML or a program it would have to be quoted as they want it; in a shell the page quotes it."""
+    filled = {name: told["body"] for name, told in tools().items() if PLACEHOLDER in told["body"]}
+    lines = [line for body in filled.values() for line in body.splitlines() if PLACEHOLDER in line]
+
+    assert sorted(filled) == ["cline", "cursor"]
+    assert [line for line in lines if not re.fullmatch(rf"[A-Z][\w ]+  {PLACEHOLDER}", line)] == []
 
 
 def test_no_tool_names_a_path_of_the_machine_that_serves() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from emulator.world import World, orchestration_tenant, tenant
 from gateway.cli.check.ask import ask_models, with_answers
 from gateway.cli.check.report import Answer, Report, wrong
 from gateway.config.settings import load
+from routing.protocols import GeminiGenerateProtocol
 from tests.gateway.peers import Server, answer, forever
 from tests.support.running import Cloud
 
@@ -93,32 +95,35 @@ def test_an_answer_that_breaks_off_is_no_answer(settings, cloud):
     assert answer.fault.kind is FaultKind.STREAM_BROKEN
 
 
-def test_an_odd_answer_and_one_without_a_word_are_errors_and_hide_no_other_answer(cloud, tmp_path):
-    cloud.heal()
-    usage = {"prompt_tokens": 1, "completion_tokens": 0, "total_tokens": 1}
-    empty = json.dumps({"object": "list", "data": [], "model": "text-embedding-3-small", "usage": usage})
-    thoughts = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": " "}, "finish_reason": None}]}
-    ended = {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}
-    events = "".join(f"data: {json.dumps({'id': 'c1', 'model': 'gpt-4.1', **each})}\n\n" for each in (thoughts, ended))
-    odd = answer(empty.encode(), headers=b"Content-Type: application/json\r\n")
-    silent = answer(f"{events}data: [DONE]\n\n".encode(), headers=b"Content-Type: text/event-stream\r\n")
-    with closing(Server(forever(odd))) as embeds, closing(Server(forever(silent))) as talks:
-        listed = {
-            "text-embedding-3-small": [f"{embeds.url}/v2/inference/deployments/d1"],
-            "gpt-4.1": [f"{talks.url}/v2/inference/deployments/d2"],
-        }
-        ids = {"gpt-5": cloud.deployments("gpt-5", "eu")}
-        key = cloud.tenants["eu"]["service_key"]
-        account = {"service_key": key, "deployment_models": listed, "deployment_ids": ids}
-        (tmp_path / "config.json").write_text(json.dumps({"subAccounts": {"eu": account}}))
-        answers = {each.model: each for each in ask_models(load(tmp_path / "config.json", {}, tmp_path))}
+def test_a_protocol_of_the_users_own_that_fails_hides_no_other_answer(settings):
+    class Broken(GeminiGenerateProtocol):
+        def build_endpoint(self, *_, **__):
+            raise RuntimeError("a defect")
+
+    class Extension:
+        @staticmethod
+        def extend(router):
+            router.register_converter("gemini-*", Broken())
+
+    given = replace(settings("gpt-5", "gemini-3.5-flash"), extensions=(Extension,))
+    answers = {each.model: each for each in ask_models(given)}
 
     assert answers["gpt-5"].ok
-    assert answers["text-embedding-3-small"].error.startswith("what it sent cannot be read (IndexError")
-    assert (answers["gpt-4.1"].error, answers["gpt-4.1"].seconds) == (
-        "no word came, of 4000 tokens that it may spend",
-        None,
-    )
+    assert "RuntimeError" in answers["gemini-3.5-flash"].error
+
+
+def test_an_answer_of_thoughts_alone_is_no_answer(settings, cloud, tmp_path):
+    begun = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": " "}, "finish_reason": None}]}
+    ended = {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}
+    events = "".join(f"data: {json.dumps({'id': 'c1', 'model': 'gpt-4.1', **each})}\n\n" for each in (begun, ended))
+    silent = answer(f"{events}data: [DONE]\n\n".encode(), headers=b"Content-Type: text/event-stream\r\n")
+    with closing(Server(forever(silent))) as there:
+        listed = {"gpt-4.1": [f"{there.url}/v2/inference/deployments/d2"]}
+        account = {"service_key": cloud.tenants["eu"]["service_key"], "deployment_models": listed}
+        (tmp_path / "config.json").write_text(json.dumps({"subAccounts": {"eu": account}}))
+        [said] = ask_models(load(tmp_path / "config.json", {}, tmp_path))
+
+    assert (said.error, said.seconds) == ("no word came, of 4000 tokens that it may spend", None)
 
 
 def test_no_model_may_take_longer_than_the_limit(settings, cloud):

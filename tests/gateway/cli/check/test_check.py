@@ -1,6 +1,7 @@
 """`sap-ai-proxy check` against the emulator and other servers on this machine: each cause, with what to do."""
 
 import json
+import threading
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -9,9 +10,10 @@ from click.testing import CliRunner
 
 import emulator
 from emulator.world import World, orchestration_tenant, tenant
-from gateway.cli.check import check, look
+from gateway.cli.check import check, run_check
 from gateway.cli.main import cli
 from gateway.config.settings import load
+from gateway.upstream.catalogue import PATH
 from gateway.upstream.management import ManagementClient
 from tests.gateway.peers import Server, answer, forever
 from tests.support.certificates import certificate
@@ -63,7 +65,7 @@ def checked(loaded):
     def check_them(subaccounts, env=None, **more):
         settings = loaded(subaccounts, **more)
         with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as client:
-            return look(settings, client, lambda: TODAY, env or {}).report
+            return run_check(settings, client, lambda: TODAY, env or {}).report
 
     return check_them
 
@@ -154,6 +156,22 @@ def test_a_whole_config_with_a_good_a_stopped_a_missing_and_a_mistaken_deploymen
         ("d0", False),
         (stopped, False),
     ]
+
+
+def test_the_catalogues_of_subaccounts_are_read_side_by_side(checked, subaccount, monkeypatch):
+    """Each is answered only once both have been asked for."""
+    both, read, get = threading.Barrier(2), [], ManagementClient.get
+
+    def waiting_get(client, url, *more):
+        if url.endswith(PATH):
+            both.wait(10)
+            read.append(url)
+        return get(client, url, *more)
+
+    monkeypatch.setattr(ManagementClient, "get", waiting_get)
+    checked({"eu": subaccount("eu"), "ap": subaccount("ap")})
+
+    assert len(read) == 2
 
 
 def test_a_resource_group_that_is_not_there_is_told_with_those_that_are(checked, subaccount):

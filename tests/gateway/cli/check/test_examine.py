@@ -77,7 +77,7 @@ def test_what_runs_beside_the_list_is_to_know(made, said):
         (
             "remark",
             "runs and is not served: gpt-5 (d2), orchestration (d9)",
-            "set discovery to true, or list them, if they are to be served",
+            "add them with sap-ai-proxy discover --write, or set discovery to true, if they are to be served",
         )
     ]
 
@@ -86,6 +86,15 @@ def test_what_another_subaccount_of_the_same_resource_group_serves_is_not_said_t
     given = made.settings(made.account("a", {"gpt-4.1": ["d1"]}), made.account("b", {"gpt-5": ["d2"]}))
 
     assert said(given, made.listed("d1"), made.listed("d2", "gpt-5")) == []
+
+
+def test_a_subaccount_that_leaves_all_to_another_of_its_resource_group_is_told_which(made, said):
+    given = made.settings(made.account("a", {"gpt-4.1": ["d1"]}), made.account("b"))
+    what = "serves nothing: what runs in the resource group team-a is served by a"
+
+    assert said(given, made.listed("d1")) == [
+        ("wrong", what, "set discovery to true, or take it out of the config file")
+    ]
 
 
 def test_a_deployment_at_another_host_than_the_api_is_not_asked(made, said):

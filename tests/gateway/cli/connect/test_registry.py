@@ -72,7 +72,7 @@ def test_a_tool_is_found_by_any_of_its_names():
         tool.name for tool in TOOLS for _ in ("", *tool.aliases)
     ]
     assert len(set(names)) == len(names)
-    assert [line.split()[0] for line in list_tools().splitlines()] == [tool.name for tool in TOOLS]
+    assert [name for name, _ in list_tools()] == [tool.name for tool in TOOLS]
     with pytest.raises(ConnectError, match="no tool is called 'emacs'; there are: claude, codex"):
         find_tool("emacs")
 

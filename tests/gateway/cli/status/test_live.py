@@ -1,7 +1,7 @@
 """The live view: what is read is shown, again and again, whatever happens meanwhile."""
 
 from collections.abc import Iterable
-from datetime import UTC
+from datetime import UTC, datetime
 
 from gateway.cli.keyboard import Wake
 from gateway.cli.running_proxy import RunningProxyError
@@ -17,7 +17,10 @@ REFUSED = RunningProxyError("the proxy refuses the key", "refuses the key")
 
 
 class Stage:
-    """A terminal and a proxy that follow a script; time passes by a second while it waits."""
+    """A terminal and a proxy that follow a script.
+
+    Time of day passes by a second while it waits, and the clock by as much as it waits; by a second until a redraw.
+    """
 
     def __init__(
         self, reads: Iterable[Snapshot | BaseException], wakes: Iterable[Wake | type[BaseException]] = ()
@@ -27,6 +30,7 @@ class Stage:
         self.space = Space(100, 30)
         self.shown: list[str] = []
         self.waited: list[float] = []
+        self.seconds = 0.0
 
     def read(self) -> Snapshot:
         found = next(self.reads)
@@ -39,6 +43,7 @@ class Stage:
         found = next(self.wakes, Wake.TIME_UP)
         if not isinstance(found, Wake):
             raise found
+        self.seconds += seconds if found is Wake.TIME_UP else 1.0
         return found
 
     def play(self, frames: int, first: Snapshot | None = None) -> list[str]:
@@ -55,8 +60,8 @@ class Stage:
             wait,
             first or snapshot(),
             2.5,
-            now=lambda: STARTED + len(self.waited),
-            zone=UTC,
+            clock=lambda: self.seconds,
+            now=lambda: datetime.fromtimestamp(STARTED + len(self.waited), UTC),
         )
         return self.shown
 
@@ -124,11 +129,22 @@ def test_a_proxy_that_was_started_again_counts_since_then() -> None:
 
 
 def test_another_size_is_drawn_at_once_and_reads_nothing() -> None:
-    stage = Stage([], [Wake.RESIZED, Wake.RESIZED])
+    stage = Stage([], [Wake.REDRAW, Wake.REDRAW])
     frames = stage.play(3)
 
     assert len(set(frames)) == 1
-    assert stage.waited == [2.5, 2.5]
+    assert stage.waited == [2.5, 1.5]
+
+
+def test_the_proxy_is_asked_when_the_interval_is_over_however_often_keys_are_pressed() -> None:
+    again = [snapshot(at=at, workers=[worker(outcomes={"ok": int(at)})]) for at in (3.0, 6.0)]
+    stage = Stage(again, [Wake.REDRAW] * 5)
+    frames = stage.play(6, snapshot(at=0.0, workers=[worker(outcomes={"ok": 0})]))
+
+    assert [head(frame).split("worker  ")[1].partition("  ")[0] for frame in frames] == [
+        "0 requests", "0 requests", "0 requests", "1 requests/s", "1 requests/s", "1 requests/s",
+    ]  # fmt: skip
+    assert stage.waited == [2.5, 1.5, 0.5, 2.5, 1.5]
 
 
 def test_ctrl_c_ends_it_quietly_also_while_it_reads() -> None:
