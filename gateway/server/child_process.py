@@ -72,7 +72,8 @@ class Child:
 def start_child(table: ProcessTable, settings: Settings, work: Callable[[Row], None]) -> Child:
     """Fork a process that does *work* and ends; raises `OSError` if the system has no room for one."""
     with suppress(OSError):
-        sys.stdout.flush()  # or the child would say it too
+        if sys.stdout is not None:
+            sys.stdout.flush()  # or the child would say it too
     row = table.take_row(os.getpid())
     # A signal that came between the fork and the first line of the child would be the parent's in the child.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)

@@ -13,8 +13,11 @@ _STYLES: Final = {Severity.WRONG: "", Severity.REMARK: "dim"}
 _STATES: Final = {True: Mark.OK, False: Mark.WRONG, None: Mark.NONE}
 
 
-def print_report(report: Report, console: Output | None = None) -> None:
-    """Print a report to a console, or to standard output: in colours if that is a terminal."""
+def print_report(report: Report, console: Output | None = None, *, lists_served: bool = True) -> None:
+    """Print a report to a console, or to standard output: in colours if that is a terminal.
+
+    *lists_served* has it list what is served, too, where something else has not done so before.
+    """
     console = console or output()
 
     def sign(mark: Mark) -> Styled:
@@ -22,7 +25,7 @@ def print_report(report: Report, console: Output | None = None) -> None:
 
     console.print(aligned([[sign(Mark.OK if report.is_ok else Mark.WRONG), styled(report.summary, "bold")]]))
     served: list[list[Cell]] = [[sign(_STATES[ok]), *cells] for ok, cells in _served(report)]
-    if served:
+    if served and lists_served:
         console.print()
         headings = ("", "subaccount", "model", "deployments", "asked by")
         console.print(table(headings, served, right=["deployments"], unbroken=["", "subaccount", "model"]))

@@ -173,7 +173,7 @@ class Init:
         settings = load_settings(self._draft.path, self._around.env)
         with working("Checking what is configured…"):
             report = checking.check(settings, client)
-        checking.print_report(report, self._out)
+        checking.print_report(report, self._out, lists_served=not report.is_ok)
         if report.exit_code == 0:
             self._out.print()
             url = reachable_url(settings.host, settings.port)

@@ -28,10 +28,10 @@ STOPPED = wrong("not_running", "us", "gpt-5 (d2) is STOPPED, not RUNNING", "depl
 ODD = remark("setting", "", "prot: this key is unknown and has no effect")
 
 
-def drawn(report, width):
+def drawn(report, width, **how):
     """The lines of a report in a terminal of so many columns, without the blanks at their ends."""
     file = StringIO()
-    print_report(report, Console(file=file, width=width, markup=False, highlight=False))
+    print_report(report, Console(file=file, width=width, markup=False, highlight=False), **how)
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 
@@ -63,6 +63,15 @@ def test_where_all_is_well_there_is_nothing_below_the_table():
         "─" * 101,
         "✓   eu           sonnet (anthropic--claude-4.5-sonnet)             2   claude-converse, claude-invoke",
         "✓                orchestration                                     1   on standby for 2 models",
+    ]
+
+
+def test_what_is_served_is_left_out_where_it_has_been_listed_before():
+    assert drawn(Report((EU, US), (STOPPED,)), 120, lists_served=False) == [
+        "✗ 2 subaccounts, 4 models: 1 thing to put right",
+        "",
+        "✗ us gpt-5 (d2) is STOPPED, not RUNNING",
+        "     → deploy its model anew, or take it out",
     ]
 
 
