@@ -46,12 +46,14 @@ def test_where_processes_cannot_be_forked_one_serves_and_says_what_until_it_is_i
         log.open("w") as written,
         subprocess.Popen([sys.executable, "-c", SERVE, str(port)], cwd=ROOT, stderr=written) as process,
     ):
-        until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}"))
-        has_said = until(lambda: process.poll() is not None or line in log.read_text())
-        process.send_signal(signal.SIGINT)
-        process.wait(PATIENCE)
+        try:
+            assert until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}"))
+            assert until(lambda: process.poll() is not None or line in log.read_text(), amiss=log.read_text)
+            process.send_signal(signal.SIGINT)
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
 
-    assert has_said, log.read_text()
     assert process.returncode == 0, log.read_text()
     assert log.read_text().endswith("INFO sap_ai_proxy.server stopped\n")
 
