@@ -24,7 +24,7 @@ from gateway.cli.connect.deployed import read_models
 from gateway.cli.demo import KEY as DEMO_KEY
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
-from gateway.http.auth import headers_in, keys_in
+from gateway.http.auth import headers_in, keys_in, why_refused
 from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own_page
 from gateway.http.doubled_prefix import with_one_prefix
@@ -181,9 +181,10 @@ def _admit(app: Flask, gateway: Gateway, web_files: Collection[str], settings: S
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_NAMES))
         if path in open_paths or environ["REQUEST_METHOD"] == "OPTIONS" or (path == "/" and _prefers_html()):
             return
-        caller = gateway.auth.admit(keys_in(g.headers, request.args if environ.get("QUERY_STRING") else {}))
+        keys = keys_in(g.headers, request.args if environ.get("QUERY_STRING") else {})
+        caller = gateway.auth.admit(keys)
         if caller is None:
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Incorrect API key provided."))
+            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, why_refused(keys)))
         g.caller = caller
 
     @app.after_request

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 _HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
@@ -18,6 +18,13 @@ def keys_in(headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[str, 
     """Find the keys a caller sent, wherever its SDK puts them; the names of *headers* are in lower case."""
     found = [_bare(key) for name in _HEADERS if (key := headers.get(name, "").strip())]
     return (*found, *filter(None, [query.get("key")]))
+
+
+def why_refused(keys: Collection[str]) -> str:
+    """Say to a caller who may not come in, and has sent these *keys*, what is wrong."""
+    if keys:
+        return "Incorrect API key provided."
+    return "This request has no API key: send one of this proxy's, as `Authorization: Bearer KEY` or in `x-api-key`."
 
 
 class Auth:

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from dialects.framing.json_text import dumps
-from gateway.http.auth import Auth, keys_in
+from gateway.http.auth import Auth, keys_in, why_refused
 from gateway.http.cors import is_own_host
 from gateway.observability import shared_metrics
 from gateway.requests.lifetime import Clock
@@ -74,9 +74,9 @@ class Operations:
         is_open = url.path in _OPEN_PATHS
         if self.auth.is_open and not (is_open or is_own_host(headers.get("host", ""), self._host_name)):
             return Answer.refusal(401, "Ask by an IP address, as localhost, or by the name in server.admin_host.")
-        query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        if not is_open and self.auth.admit(keys_in(headers, query)) is None:
-            return Answer.refusal(401, "Incorrect API key provided.")
+        keys = keys_in(headers, {name: values[0] for name, values in parse_qs(url.query).items()})
+        if not is_open and self.auth.admit(keys) is None:
+            return Answer.refusal(401, why_refused(keys))
         return found[url.path]()
 
     def _health(self) -> Answer:

@@ -121,6 +121,10 @@ class TestErrors:
         assert "Incorrect API key provided" in told.json["error"]["message"]
         if SHAPES[dialect] == "openai":
             assert told.json["error"]["type"] != "invalid_request_error"
+        assert (
+            "This request has no API key"
+            in wide_proxy.ask("POST", path, body, Authorization="").json["error"]["message"]
+        )
 
     @pytest.mark.parametrize("dialect", DIALECTS)
     @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

@@ -218,6 +218,7 @@ def _models(view: View, space: Space) -> list[_Column[GroupView]]:
         _Column("", lambda each: _SEVERITY[each.severity][0].sign(is_utf=space.is_utf), kind=_Kind.MARK),
         _Column("model", lambda each: _named(each.name, each.severity), kind=_Kind.TEXT),
         _Column("up", lambda each: _of_all(each.available, each.endpoints)),
+        _Column("strategy", lambda each: each.strategy, _VERY_WIDE, _Kind.TEXT),
         *_columns_of_traffic(view, (_WIDE, 0, _NARROW, _PHONE, _WIDE, _NARROW, _NARROW)),
     ]
 

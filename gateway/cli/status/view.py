@@ -161,6 +161,8 @@ class GroupView:
     in_flight: int
     asked: int
     traffic: Traffic
+    strategy: str = ""
+    """How an endpoint of a model is selected; empty for a subaccount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,11 @@ def view_of(now: Snapshot, before: Snapshot | None = None) -> View:
     past = before.state if before is not None else {"endpoints": [], "workers": []}
     endpoints = _endpoints(state["endpoints"], past["endpoints"], _retiring(state))
     groups = state["subaccounts"]
-    models = _grouped(endpoints, lambda each: each.model, {})
+    strategies = state["strategies"]
+    models = tuple(
+        replace(each, strategy=strategies.get(each.name, ""))
+        for each in _grouped(endpoints, lambda each: each.model, {})
+    )
     subaccounts = _grouped(endpoints, lambda each: each.subaccount, groups)
     problems = _problems(state, endpoints, models, groups)
     down = state["status"] != READY

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.http.auth import Auth, headers_in, keys_in
+from gateway.http.auth import Auth, headers_in, keys_in, why_refused
 
 KEY = "sk-right"
 
@@ -59,3 +59,8 @@ def test_callers_are_told_apart_by_a_name_that_is_not_their_key() -> None:
     assert one != two
     assert "sk-one" not in one
     assert one == access.admit(["wrong", "sk-one"])
+
+
+def test_a_caller_without_a_key_is_told_where_it_goes_and_one_with_a_wrong_key_that_it_is_wrong() -> None:
+    assert why_refused(keys_in({"authorization": "Bearer sk-wrong"}, {})) == "Incorrect API key provided."
+    assert why_refused(keys_in({}, {})).startswith("This request has no API key: send one of this proxy's")

@@ -118,6 +118,18 @@ def test_without_a_window_deployments_that_nobody_asked_are_counted() -> None:
     assert "and 9 more, all well" in text
 
 
+def test_a_very_wide_window_says_by_which_strategy_each_model_is_served() -> None:
+    rows = [endpoint("d1", model="gpt-5"), endpoint("d2", model="gpt-5.5")]
+    view = view_of(snapshot(rows, strategies={"gpt-5": "round-robin", "gpt-5.5": "cache-affinity"}))
+    lines = [line.split() for line in drawn(view, 160, 60).splitlines()]
+
+    assert [line[3] for line in lines if line[1:3] in (["gpt-5", "1/1"], ["gpt-5.5", "1/1"])] == [
+        "round-robin",
+        "cache-affinity",
+    ]
+    assert "strategy" not in drawn(view, 120, 60)
+
+
 def test_a_wide_window_says_why_and_who_asked() -> None:
     text = drawn(busy(), 140, 60)
 
