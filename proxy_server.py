@@ -55,8 +55,12 @@ _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _NO_NAMES = (
-    "Without a key, this proxy is called by its IP address or as localhost: any page may have a name that leads here. "
-    "Configure secret_authentication_tokens, or allow_unauthenticated."
+    "This proxy has no keys configured, so it answers only to localhost, an IP address and its configured host. "
+    "Ask by one of these, or configure secret_authentication_tokens or allow_unauthenticated."
+)
+_NO_PAGES = (
+    "This proxy has no keys configured, so web pages of other sites may not call it. "
+    "Configure secret_authentication_tokens, and send one of them."
 )
 _SERVICE = {"service": "sap-ai-core-llm-proxy", "version": VERSION}
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
@@ -175,7 +179,7 @@ def _admit(app: Flask, gateway: Gateway, web_files: Collection[str], settings: S
         g.caller = "anonymous"
         origin, host = environ.get("HTTP_ORIGIN", "self://"), environ.get("HTTP_HOST", "")
         if gateway.auth.is_open and not (is_local_origin(origin) or is_own_page(origin, host)):
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, "Without a key, pages of other sites may not call."))
+            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_PAGES))
         path = environ["PATH_INFO"]
         if is_for_known_hosts and path not in _OPEN_PATHS and not is_own_host(host, settings.host_name):
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_NAMES))

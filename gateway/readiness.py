@@ -20,9 +20,16 @@ NO_TOKEN = "no token"  # noqa: S105 - words, not a password
 """How it is said of a subaccount that has none."""
 NO_TOKEN_YET = f"{NO_TOKEN} yet"
 """How it is said of one that was not answered yet."""
+NO_DEPLOYMENT = "no deployment is known"
+"""How it is said of one that is well, and in which nothing runs."""
 READY, NOT_READY, DRAINING = "ready", "not ready", "draining"
 """How it is said of the proxy whether it can serve some model, or is about to end."""
 _UNAVAILABLE = frozenset({Availability.OPEN, Availability.GONE, Availability.DRAINED})
+
+
+def without_deployments(subaccounts: Mapping[str, str], known: Collection[str]) -> list[str]:
+    """Name the *subaccounts* that are well, and are not among those of which deployments are *known*."""
+    return [name for name, said in subaccounts.items() if said == WELL and name not in known]
 
 
 @dataclass(frozen=True, slots=True)

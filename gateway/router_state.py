@@ -6,6 +6,9 @@ caller said, keys and addresses are nowhere in it; callers are named by digests 
 Of each endpoint, a deployment asked for one model:
 
 ========================  =============================================================================================
+`subaccount`, `deployment`, `model`   what is asked there; `orchestration` and `standby` say how
+`weight`, `tier`          by which strategies choose; `quota_domain` names what shares a quota
+`last_error`              the kind of the latest fault; null if there was none
 `standing`                whether it may be selected now: "ready", "half-open: …", "open", "gone", "cooling" (which is
                           in cooldown), "drained"
 `why`, `seconds`          why not, and for how long yet; null if only a listing of deployments can say
@@ -21,12 +24,14 @@ Of each endpoint, a deployment asked for one model:
                           it, output
 ========================  =============================================================================================
 
-Of each worker: `open_requests` in progress, `outcomes` of those that are over, when it `started`. `outcomes` beside
-`workers` are those of all, `started` is when the proxy was, `at` is now.
+Of each worker: `open_requests` in progress, `outcomes` of those that are over, when it `started`; whether it takes
+connections (`accepting`), can serve (`ready`) or ends (`retiring`); `log_lines_dropped`. `outcomes` beside `workers`
+are those of all, `started` is when the proxy was, `at` is now. `version` is that of the proxy, `status` and
+`subaccounts` are as `/ready` has them, `strategies` those of models, `endings` the models that have ended or will soon.
 
 Of each decision, newest first: `at`, when the request was over; `id`, `caller`, `client` (its dialect), `requested`
-and `model`; `subaccount` and `deployment` that were asked last; `reasons` and `trail` of all attempts; `status` and
-`outcome` ("ok", or the kind of fault); `first_content` and `duration`; `tokens`.
+and `model`; `stream`, whether it was one; `subaccount` and `deployment` that were asked last; `reasons` and `trail` of
+all attempts; `status` and `outcome` ("ok", or the kind of fault); `first_content` and `duration`; `tokens`.
 """
 
 import math

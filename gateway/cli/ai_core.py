@@ -11,7 +11,7 @@ from gateway.cli.check.advice import API_URL, Advice, Adviser, token_place
 from gateway.cli.messages import CommandError
 from gateway.cli.side_by_side import side_by_side
 from gateway.config.service_keys import ServiceKey
-from gateway.config.subaccounts import SubAccount
+from gateway.config.subaccounts import DEFAULT, SubAccount
 from gateway.upstream import provisioning
 from gateway.upstream.catalogue import CatalogueModel, read_catalogue
 from gateway.upstream.discovery import ORCHESTRATION, RUNNING, Listed, Management, is_same_origin, listing
@@ -64,7 +64,7 @@ class AiCore:
         """Name the resource groups; None where the key may not list them."""
         try:
             with self._explaining("the resource groups cannot be listed"):
-                return provisioning.resource_groups(self._in("default"), self._api)
+                return provisioning.resource_groups(self._in(DEFAULT), self._api)
         except CommandError as error:
             status = error.__cause__.fault.status if isinstance(error.__cause__, FaultError) else None
             if status in (_FORBIDDEN, _NOT_FOUND):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.cli.configuration import command
 from gateway.cli.demo import KEY
 from gateway.config.settings import Settings, pools
 from gateway.model_families import by_family, enumerated
@@ -79,7 +80,7 @@ class Banner:
             rows.append(("strategy", policy.strategy))
         return [
             *rows,
-            ("next", "sap-ai-proxy connect, which sets up Claude Code, Codex and other tools"),
+            ("next", f"{self._command('connect')}, which sets up Claude Code, Codex and other tools"),
             ("", f"{self.base} in a browser"),
         ]
 
@@ -89,10 +90,13 @@ class Banner:
             return KEY
         if not tokens:
             return "any: none is configured"
-        prints = "`sap-ai-proxy connect key` prints"
+        prints = f"`{self._command('connect key')}` prints"
         if tokens > 1:
             return f"one of your {tokens} secret_authentication_tokens; {prints} the first"
         return f"your secret_authentication_token; {prints} it"
+
+    def _command(self, rest: str) -> str:
+        return command(rest, None if self.settings.is_demo else self.settings.source)
 
     def _models(self) -> list[tuple[str, str]]:
         """Count what is configured, and name some of each family; say what is still to be looked up."""

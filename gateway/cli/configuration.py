@@ -1,6 +1,7 @@
 """The config file that a command is about, and the settings in it."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,12 @@ def load_settings(
     if warns:
         messages.warn(settings.warnings)
     return settings
+
+
+def command(rest: str, config: Path | None) -> str:
+    """Write a command about a config file as it is typed; the default file needs no name."""
+    of_config = [] if config in (None, DEFAULT_CONFIG) else ["--config", str(config)]
+    return shlex.join(["sap-ai-proxy", *rest.split(), *of_config])
 
 
 def url_of(host: str, port: int) -> str:

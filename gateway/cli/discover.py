@@ -114,16 +114,16 @@ def _groups(
 ) -> tuple[ResourceGroup, ...]:
     """Look into the resource groups of a tenant: those of the config file, and those that its key may list.
 
-    Of all these the *wanted* ones count alone, if any are named.
+    Of all these the *wanted* ones count alone, if any are named; where the key may list none, it may see those.
     """
     names = ", ".join(each.name for each in tenant)
     try:
         ai_core.sign_in()
-        listed = ai_core.resource_groups() or ()
+        listed = ai_core.resource_groups()
     except CommandError as error:
         failures.append(f"{names}: {error}")
         return ()
-    known = dict.fromkeys([*(each.resource_group for each in tenant), *listed])
+    known = dict.fromkeys([*(each.resource_group for each in tenant), *(wanted if listed is None else listed)])
     groups = ai_core.look_into([name for name in known if not wanted or name in wanted])
     failures.extend(f"{names}: {each.failure}" for each in groups if each.failure)
     return tuple(each for each in groups if not each.failure)

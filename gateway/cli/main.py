@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _LEVELS: Final = click.Choice(["debug", "info", "warning", "error"], case_sensitive=False)
 _FORMATS: Final = click.Choice(["text", "json"], case_sensitive=False)
 COMMANDS: Final = (check, completion, connect, discover, emulator, init, models, route, status)
-
-
 _SERVING: Final = frozenset({"serve", "start", "run", "server"})
 """What other programs call the command that serves."""
 

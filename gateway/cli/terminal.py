@@ -121,6 +121,11 @@ def can_redraw(console: Console) -> bool:
     return console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
 
 
+def print_marked(console: Output, mark: Mark, text: str) -> None:
+    """Print a line behind its mark."""
+    console.print(mark.on(console), styled(text, ""), soft_wrap=True)
+
+
 def styled(text: str, style: str) -> Text:
     """Write *text* in a style such as "dim" or "bold red"."""
     return Text(one_line(text), style)

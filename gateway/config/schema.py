@@ -91,7 +91,8 @@ def _not_short(text: str) -> str:
     return text
 
 
-def _proxy_url(text: str) -> str:
+def proxy_url(text: str) -> str:
+    """Give the URL of an HTTP proxy as it is; raises `ValueError`, in words without it, if it cannot be used."""
     if not is_url(text):
         raise ValueError("is not a URL; write one that starts with http:// and names a host")
     if text.lower().startswith("https:"):
@@ -137,7 +138,7 @@ _UNSEEN: Final = "writeOnly"
 _Secret = Annotated[str, Field(json_schema_extra={_UNSEEN: True})]
 _Token = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_blank)]
 _SigningKey = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_short)]
-_ProxyUrl = Annotated[_Secret, AfterValidator(_expanded), AfterValidator(_proxy_url)]
+_ProxyUrl = Annotated[_Secret, AfterValidator(_expanded), AfterValidator(proxy_url)]
 _Patterns = list[Annotated[str, AfterValidator(_regular_expression)]]
 _Urls = Annotated[list[_Url], BeforeValidator(_listed, json_schema_input_type=_AnyUrls)]
 _Ids = Annotated[list[_Id], BeforeValidator(_listed, json_schema_input_type=_AnyIds)]

@@ -31,6 +31,8 @@ _REASONS: Final = {
 }
 _OPEN_PATHS: Final = frozenset({"/health", "/ready"})
 
+_FOREIGN_NAME: Final = "This name is not known here: ask by an IP address, as localhost, or by server.admin_host."
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -49,11 +51,12 @@ class Answer:
 class Operations:
     """What operators can ask for, by path; *auth* says who may read more than whether the proxy is well.
 
-    Where that is everybody, they ask by an IP address, as localhost, or by *host_name*: a page in a browser may have
-    any other name lead here.
+    Where that is everybody, they ask by an IP address, as localhost, or by *host_name*, unless *any_name* will do: a
+    page in a browser may have any other name lead here.
     """
 
-    def __init__(self, board: StatusBoard, auth: Auth, host_name: str) -> None:
+    def __init__(self, board: StatusBoard, auth: Auth, host_name: str, *, any_name: bool = False) -> None:
+        self._any_name = any_name
         self._board = board
         self.auth = auth
         self._host_name = host_name
@@ -72,8 +75,9 @@ class Operations:
         if method not in {"GET", "HEAD"}:
             return Answer.refusal(405, "Only GET is offered here.")
         is_open = url.path in _OPEN_PATHS
-        if self.auth.is_open and not (is_open or is_own_host(headers.get("host", ""), self._host_name)):
-            return Answer.refusal(401, "Ask by an IP address, as localhost, or by the name in server.admin_host.")
+        known = self._any_name or is_own_host(headers.get("host", ""), self._host_name)
+        if self.auth.is_open and not (is_open or known):
+            return Answer.refusal(401, _FOREIGN_NAME)
         keys = keys_in(headers, {name: values[0] for name, values in parse_qs(url.query).items()})
         if not is_open and self.auth.admit(keys) is None:
             return Answer.refusal(401, why_refused(keys))

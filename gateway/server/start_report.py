@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from dialects.core.conversation import JSON
 from gateway.model_families import by_family, enumerated, some
-from gateway.readiness import NO_TOKEN, NO_TOKEN_YET, WELL
+from gateway.readiness import NO_DEPLOYMENT, NO_TOKEN, NO_TOKEN_YET, WELL, without_deployments
 from routing.availability import Availability
 
 _log = logging.getLogger("sap_ai_proxy.server")
@@ -50,9 +50,8 @@ class StartReport:
         served_by = [each for each in known.values() if each["standing"] != _GONE and each["subaccount"] not in shut]
         models = {each["model"] for each in served_by}
         amiss = [f"{name}: {said.rstrip('.')}" for name, said in subaccounts.items() if said != WELL]
-        with_some = {each["subaccount"] for each in known.values()}
-        empty = [name for name, said in subaccounts.items() if said == WELL and name not in with_some]
-        amiss += [f"{enumerated(empty)}: no deployment is known"] if empty else []
+        empty = without_deployments(subaccounts, {each["subaccount"] for each in known.values()})
+        amiss += [f"{enumerated(empty)}: {NO_DEPLOYMENT}"] if empty else []
         gone = [
             f"{each['model']} ({each['subaccount']}/{each['deployment']}): {each['why'] or 'it does not run'}"
             for each in known.values()

@@ -78,7 +78,9 @@ class Supervisor:
         self._listener = listen(settings.host, settings.port)
         self._table = ProcessTable()
         self._board = StatusBoard.create(self._table)
-        self._operations = Operations(self._board, _admin_auth(settings), settings.server.admin_host)
+        self._operations = Operations(
+            self._board, _admin_auth(settings), settings.server.admin_host, any_name=settings.allow_unauthenticated
+        )
         self._admin = self._open_admin(settings.server)
         self._descriptors = descriptors.raise_limit()
         self._signals: deque[int] = deque()

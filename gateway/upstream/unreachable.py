@@ -85,8 +85,8 @@ def unreachable(error: BaseException, host: str, proxy: str = "") -> Unreachable
 
 def host_of(url: str) -> str:
     """Write the host and the port of a URL."""
-    parts = urlsplit(url)
     with suppress(ValueError):
+        parts = urlsplit(url)
         if parts.hostname:
             name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
             return f"{name}:{parts.port or {'http': 80}.get(parts.scheme, 443)}"

@@ -203,7 +203,9 @@ def test_a_wrong_key_is_called_wrong_and_opens_nothing(visit: Visitor, locked_pr
 
     seen.page.get_by_label("A key of this proxy").fill("sk-wrong")
     seen.page.keyboard.press("Enter")
-    seen.await_text("#key-error", "The proxy does not know this key.")
+    seen.await_text(
+        "#key-error", "The proxy does not know this key. Where it runs, sap-ai-proxy connect key prints one."
+    )
 
     assert complaint_at_first == ""
     assert [url for url in asked_at_first if "/v1/" in url or "/web/guide" in url] == []

@@ -49,7 +49,7 @@ def route(context: click.Context, /, model: str, config: Path | None, client: st
         try:
             said = explain(found.settings, model, client, times, found.failed, found.successors)
         except ValueError as error:
-            fail(str(error))
+            fail(f"{str(error).removesuffix('.')}.")
     if as_json:
         click.echo(json.dumps(asdict(said), indent=2))
     else:

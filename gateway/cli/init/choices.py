@@ -12,7 +12,7 @@ from gateway.cli.init.deploying import deployable, starting
 from gateway.cli.init.service_key import GivenKey, is_whole, of_environment, read_key, read_key_file
 from gateway.cli.messages import CommandError, say
 from gateway.cli.questions import Questions
-from gateway.cli.terminal import Mark, output, styled, table, working
+from gateway.cli.terminal import Mark, output, print_marked, table, working
 from gateway.config.mistakes import ServiceKeyError
 from gateway.config.service_keys import Found, find
 from gateway.served_models import day
@@ -206,7 +206,7 @@ class Choices:
         return self._questions.text(question, missing, default, read)
 
     def _say(self, mark: Mark, text: str) -> None:
-        self._out.print(mark.on(self._out), styled(text, ""), soft_wrap=True)
+        print_marked(self._out, mark, text)
 
 
 def _rows(groups: Sequence[ResourceGroup]) -> list[tuple[str, ...]]:

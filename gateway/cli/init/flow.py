@@ -1,6 +1,5 @@
 """From a service key to a config file that is served: what `sap-ai-proxy init` does with what is chosen."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -10,15 +9,16 @@ from gateway.cli import check as checking
 from gateway.cli.ai_core import AiCore, ResourceGroup
 from gateway.cli.check.advice import Adviser
 from gateway.cli.config_draft import TOKENS, ConfigDraft
-from gateway.cli.configuration import DEFAULT_CONFIG, load_settings, reachable_url
+from gateway.cli.configuration import command, load_settings, reachable_url
 from gateway.cli.init import subaccount
 from gateway.cli.init.choices import Choices, Environment, Options
 from gateway.cli.init.deploying import Start, already, over, starting, wait_until_running
 from gateway.cli.init.service_key import GivenKey, as_name
 from gateway.cli.messages import CommandError
 from gateway.cli.questions import Questions, Stopped
-from gateway.cli.terminal import Mark, output, progress, styled, table, working
+from gateway.cli.terminal import Mark, output, print_marked, progress, table, working
 from gateway.config.mistakes import ServiceKeyError
+from gateway.config.schema import proxy_url
 from gateway.config.service_keys import Secret, expand
 from gateway.config.subaccounts import DEFAULT, SubAccount
 from gateway.upstream.management import ManagementClient
@@ -170,7 +170,7 @@ class Init:
 
     def _check(self, client: ManagementClient) -> int:
         """Check the file that was written, and say what comes next."""
-        settings = load_settings(self._draft.path, self._around.env)
+        settings = load_settings(self._draft.path, self._around.env, warns=False)
         with working("Checking what is configured…"):
             report = checking.check(settings, client)
         checking.print_report(report, self._out, lists_served=not report.is_ok)
@@ -191,8 +191,12 @@ class Init:
         proxy, ca_bundle = self._draft.upstream_access()
         try:
             given = expand(self._options.proxy or "", self._around.env)
+            if given:
+                proxy_url(given)
         except ServiceKeyError as error:
             raise CommandError(f"--proxy: {error}") from None
+        except ValueError as error:
+            raise CommandError(f"--proxy {error}") from None
         return Secret(given) if given else proxy, self._options.ca_bundle or ca_bundle
 
     def _adviser(self, proxy: Secret | None) -> Adviser:
@@ -200,12 +204,10 @@ class Init:
         return Adviser.in_network(self._around.env, proxy, new_key=_ANOTHER_KEY, options=_OPTIONS)
 
     def _command(self, rest: str) -> str:
-        """Write a command about the config file, as it is typed."""
-        of_config = [] if self._draft.path == DEFAULT_CONFIG else ["--config", str(self._draft.path)]
-        return shlex.join(["sap-ai-proxy", *rest.split(), *of_config])
+        return command(rest, self._draft.path)
 
     def _good(self, text: str) -> None:
         self._say(Mark.OK, text)
 
     def _say(self, mark: Mark, text: str) -> None:
-        self._out.print(mark.on(self._out), styled(text, ""), soft_wrap=True)
+        print_marked(self._out, mark, text)

@@ -76,11 +76,12 @@ def entries(
         same = [
             each.name for each in known.values() if each.resource_group == group and is_same_tenant(each.key, given.key)
         ]
-        if same and name in (None, *same):
-            made.append(Entry(name or same[0], group, is_new=False))
-            continue
         wanted = name or given.subdomain
         wanted = wanted if len(groups) == 1 else f"{wanted}-{group}"
+        kept = next((each for each in (name, wanted) if each in same), None if name else next(iter(same), None))
+        if kept is not None:
+            made.append(Entry(kept, group, is_new=False))
+            continue
         if name and wanted in taken:
             raise CommandError(f"the config file has another subaccount that is called {wanted}; give another --name")
         wanted = free_name(wanted, taken)

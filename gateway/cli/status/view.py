@@ -6,7 +6,7 @@ from enum import Enum, IntEnum
 from typing import Any, Final, NamedTuple
 
 from dialects.core.conversation import JSON
-from gateway.readiness import DRAINING, READY, WELL
+from gateway.readiness import DRAINING, NO_DEPLOYMENT, READY, WELL, without_deployments
 from gateway.served_models import Ending
 from routing.availability import Availability
 
@@ -408,9 +408,8 @@ def _problems(
     if state["status"] == READY:
         found += [f"{each.name} cannot be served" for each in models if not each.available]
     found += [f"{name}: {status}" for name, status in subaccounts.items() if status != WELL]
-    with_some = {each.subaccount for each in endpoints}
-    empty = [name for name, status in subaccounts.items() if status == WELL and name not in with_some]
-    found += [f"{name}: no deployment is known" for name in empty]
+    empty = without_deployments(subaccounts, {each.subaccount for each in endpoints})
+    found += [f"{name}: {NO_DEPLOYMENT}" for name in empty]
     counts: dict[str, int] = {}
     for each in endpoints:
         if each.severity is not Severity.FINE:

@@ -36,7 +36,7 @@ export const askJson = async (path) => (await ask(path)).json();
 
 /** Say in plain words why an answer is an error. */
 async function reason(answer) {
-  if (answer.status === 401) return keyIsNeeded ? "The proxy does not know this key." : ONLY_FROM_HERE;
+  if (answer.status === 401) return keyIsNeeded ? "The proxy does not know this key. Where it runs, sap-ai-proxy connect key prints one." : ONLY_FROM_HERE;
   let message = "";
   try {
     message = (await answer.json()).error.message;

@@ -5,13 +5,13 @@ import { announce, make } from "./dom.js";
 const SHOWN = 2000; // milliseconds
 
 /** Make a button that copies what `text()` gives; `what` says it to screen readers, `source` shows it. */
-export function copyButton(what, text, source = null) {
+export function copyButton(what, text, source) {
   const label = make("span", {}, "Copy");
   const button = make("button", { type: "button", class: "copy", "aria-label": `Copy ${what}` }, label);
   let timer = 0;
   button.addEventListener("click", async () => {
     const copied = await copy(text());
-    if (!copied && source) select(source, text());
+    if (!copied) select(source, text());
     label.textContent = copied ? "Copied" : "Press Ctrl+C";
     button.dataset.state = copied ? "done" : "manual";
     announce(copied ? `Copied ${what}.` : `The browser does not let pages copy. The text is selected: press Ctrl+C.`);

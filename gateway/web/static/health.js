@@ -27,7 +27,7 @@ async function look() {
   const pill = byId("health");
   if (pill.textContent !== words) pill.textContent = words;
   pill.dataset.state = state;
-  if (found !== null) showSubaccounts(Object.entries(found.subaccounts ?? {}));
+  if (found?.subaccounts) showSubaccounts(Object.entries(found.subaccounts));
 }
 
 function showSubaccounts(subaccounts) {

@@ -10,6 +10,7 @@ import { showModels } from "./models.js";
 import { offerModels, preparePlayground, stopAsking, tryModel } from "./playground.js";
 
 const field = byId("key");
+let latest = 0; // of several keys that are tried, the last one counts
 
 for (const [id, url, what] of [
   ["url-openai", `${base}/v1`, "the base URL for OpenAI's API"],
@@ -42,6 +43,7 @@ if (known || !keyIsNeeded) open(known, { isQuiet: true });
 
 /** Show all that a key opens; say so, unless the visitor has just come. */
 async function open(key, { isQuiet = false } = {}) {
+  const mine = ++latest;
   complain("");
   if (!key && keyIsNeeded) return complain("Type a key first.");
   if (!/^[ -~]*$/.test(key)) return complain("A key has letters without accents, digits and signs only.");
@@ -53,9 +55,12 @@ async function open(key, { isQuiet = false } = {}) {
       askJson(`web/guide?url=${encodeURIComponent(base)}`),
       askJson("v1/models"),
     ]);
+    if (mine !== latest) return;
     show(guide, listed.data);
-    if (!isQuiet) announce(`The key is good. ${listed.data.length} models are served.`);
+    const count = listed.data.length;
+    if (!isQuiet) announce(`The key is good. ${count} ${count === 1 ? "model is" : "models are"} served.`);
   } catch (error) {
+    if (mine !== latest) return;
     keepKey(error.status === 401 ? "" : before);
     lock(true);
     complain(error.message);
@@ -71,6 +76,7 @@ function show(guide, models) {
 }
 
 function forget() {
+  latest++;
   keepKey("");
   field.value = "";
   lock(true);

@@ -207,6 +207,15 @@ def test_a_key_that_may_not_list_resource_groups_shows_those_of_the_file(discove
     assert (told.exit_code, {each["resource_group"] for each in rows(told).values()}) == (0, {"default"})
 
 
+def test_a_key_that_may_not_list_resource_groups_may_look_into_one_that_is_named(
+    discover: Discover, cloud: Cloud
+) -> None:
+    cloud.fault("management:eu", "403", times=1)
+    told = discover("--json", "-g", "team-b", eu={})
+
+    assert (told.exit_code, {each["resource_group"] for each in rows(told).values()}) == (0, {"team-b"})
+
+
 def test_a_key_that_may_list_nothing_is_a_warning(discover: Discover, cloud: Cloud) -> None:
     cloud.fault("management:eu", "403")
     told = discover("--json", eu={})

@@ -177,6 +177,16 @@ def test_it_is_said_what_is_served_and_how_to_go_on(ask: Ask, config: Callable[.
     ]
 
 
+def test_the_commands_that_are_named_are_about_the_file_that_is_served(
+    ask: Ask, config: Callable[..., Any], tmp_path: Path
+) -> None:
+    config()
+    (tmp_path / "config.json").rename(tmp_path / "other.json")
+    told = ask("--config", "other.json").stderr
+
+    assert "sap-ai-proxy connect --config other.json, which sets up" in told
+
+
 def test_no_more_than_three_models_of_a_family_are_named(ask: Ask, config: Callable[..., Any], cloud: Cloud) -> None:
     accounts = config_of(cloud, {model: [] for model in ("gpt-4.1", "gpt-5", "gpt-5-mini", "gpt-5.5")})["subAccounts"]
     urls = accounts["eu"]["deployment_models"]["gpt-4.1"]

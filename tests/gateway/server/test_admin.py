@@ -19,13 +19,16 @@ from tests.support.processes import until
 
 
 class Admin:
-    def __init__(self, board: StatusBoard, keys: tuple[str, ...] = ()) -> None:
+    def __init__(self, board: StatusBoard, keys: tuple[str, ...] = (), *, any_name: bool = False) -> None:
         self.selector = selectors.DefaultSelector()
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         self.now = 0.0
         self.listener = AdminListener(
-            listener, self.selector, Operations(board, Auth(keys), "ops.example"), lambda: self.now
+            listener,
+            self.selector,
+            Operations(board, Auth(keys), "ops.example", any_name=any_name),
+            lambda: self.now,
         )
         self.clients: list[Client] = []
         self._over = threading.Event()
@@ -141,6 +144,14 @@ def test_where_no_key_is_wanted_the_state_is_not_for_pages_of_other_names(admin:
     told = {path: admin.ask(path, host=host).status for path in ("/health", "/ready", "/metrics", "/router/state")}
 
     assert told == {"/health": 200, "/ready": 200, "/metrics": status, "/router/state": status}
+
+
+def test_where_everybody_is_let_in_on_purpose_any_name_will_do(board: StatusBoard) -> None:
+    admin = Admin(board, any_name=True)
+    told = admin.ask("/metrics", host="proxy.internal:3002").status
+    admin.close()
+
+    assert told == 200
 
 
 def test_clients_that_are_slow_or_many_hinder_nobody(admin: Admin) -> None:

@@ -43,6 +43,26 @@ def test_what_says_how_sap_ai_core_is_reached_may_stand_in_the_file_or_the_envir
     assert refused.stderr.startswith("sap-ai-proxy: SAP_AI_PROXY_UPSTREAM__PROXY: is not a URL; ")
 
 
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("corp:8080", "--proxy is not a URL; write one that starts with http:// and names a host.\n"),
+        (
+            "https://corp:8080",
+            "--proxy must not start with https://: TLS to the proxy is not supported; write http://.\n",
+        ),
+        ("http://[x", "--proxy is not a URL; write one that starts with http:// and names a host.\n"),
+    ],
+)
+def test_a_proxy_that_no_command_could_use_is_refused_before_anything_is_done(
+    run: Run, key_of: KeyOf, proxy: str, said: str
+) -> None:
+    told = run("init", "-k", key_of("eu"), "--proxy", proxy)
+
+    assert (told.exit_code, told.stderr) == (1, f"sap-ai-proxy: {said}")
+    assert "config.json" not in run.files
+
+
 def test_a_proxy_may_be_named_by_a_variable_whose_text_is_written_nowhere(
     run: Run, key_of: KeyOf, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def test_a_subaccount_is_called_as_its_key_says_and_by_its_resource_groups_where
 def test_what_the_config_file_has_keeps_its_name_whatever_key_of_it_is_given() -> None:
     assert names(key(secret="new"), ("default",), eu=("default", key())) == [("eu", False)]
     assert names(key(), ("default", "team"), eu=("default", key())) == [("eu", False), ("mysub-team", True)]
+    assert names(key(), ("a", "b"), "eu", **{"eu-a": ("a", key())}) == [("eu-a", False), ("eu-b", True)]
 
 
 def test_a_name_that_is_taken_gets_a_number() -> None:
