@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from collections import Counter
 from typing import Any
 from urllib.parse import quote
 
@@ -334,15 +335,16 @@ def test_what_is_refused_at_the_door_is_one_line_and_counted(
     assert 400 <= told.status < 500
     [said] = [message for message in caplog.messages if told.headers["x-request-id"] in message]
     assert re.match(line, said)
-    # What the tests before this one asked may be counted late, when its answer has long been read.
-    assert refusals(proxy) >= before + 1
+    labels = dict(re.findall(r"(client|outcome)=(\S+)", said))
+    counted = labels["client"], labels["outcome"]
+    assert refusals(proxy)[counted] == before[counted] + 1
 
 
-def refusals(proxy: Proxy) -> float:
-    """How many requests were counted that reached no model."""
-    lines = proxy.ask("GET", "/metrics").body.decode().splitlines()
-    found = [line for line in lines if line.startswith("aicore_proxy_exchanges_total") and 'model="unknown"' in line]
-    return sum(float(line.rpartition(" ")[2]) for line in found)
+def refusals(proxy: Proxy) -> Counter[tuple[str, str]]:
+    """How many requests were counted that reached no model, by client and outcome."""
+    counted = r'^aicore_proxy_exchanges_total\{client="([^"]+)",model="unknown",outcome="([^"]+)"\} (\S+)$'
+    found = re.findall(counted, proxy.ask("GET", "/metrics").body.decode(), re.MULTILINE)
+    return Counter({(client, outcome): int(float(count)) for client, outcome, count in found})
 
 
 def test_a_defect_has_one_status_in_the_header_and_in_the_body(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
