@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from prometheus_client import values
 
 from dialects.core.conversation import JSON
 from gateway.server.child_process import Child
@@ -87,7 +88,10 @@ def published(board: StatusBoard, readiness: JSON, state: JSON) -> int:
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> StatusBoard:
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StatusBoard:
+    # A runtime with such a board has all metrics of its process shared from then on.
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     return StatusBoard.create(ProcessTable(), [tmp_path])
 
 
