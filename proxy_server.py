@@ -17,7 +17,7 @@ from dialects import anthropic_messages, gemini, openai_chat, openai_responses
 from dialects.adapt.token_estimate import estimate_tokens
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status, invalid
-from dialects.framing.json_text import dumps, loads
+from dialects.framing.json_text import dumps_bytes, loads
 from dialects.registry import CLIENTS, dialect_of_caller, request_id_headers
 from gateway.cli import main as command_line
 from gateway.cli.connect.deployed import read_models
@@ -484,7 +484,7 @@ def _say_defect(error: Exception) -> Response:
 
 
 def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return _JSONResponse(dumps(body), status, headers, content_type="application/json")
+    return _JSONResponse(dumps_bytes(body), status, headers, content_type="application/json")
 
 
 def main() -> None:

@@ -351,7 +351,7 @@ class Gateway:
 
     def _preferred(self, conversation: Conversation, seals: BroughtSeals) -> Endpoint | None:
         """Find the endpoint of the model that has made what no other can read."""
-        if (maker := seals.maker) is None:
+        if not seals or (maker := seals.maker) is None:
             return None
         endpoints = self.balancer.endpoints(self.resolve(conversation.model).model)
         return next((endpoint for endpoint in endpoints if endpoint.url == maker.url), None)

@@ -54,6 +54,8 @@ class StreamReader:
         self._token_limit = token_limit
         self._silence = silence
         self._call: Call | None = None
+        self._is_answered = False
+        """Whether `_call` is one whose answer is no failure, and its head is there."""
         self._work = Resumable(self._answered())
 
     def head(self, seconds: float) -> None:
@@ -88,7 +90,7 @@ class StreamReader:
             raise
 
     def _whole(self, limit: int, began: Callable[[], None]) -> Steps[bytes]:
-        yield from self._work.rest()
+        yield from self._answered()
         return (yield from self._begun().rest(limit, began))
 
     @property
@@ -104,7 +106,7 @@ class StreamReader:
     @property
     def interest(self) -> Interest | None:
         """What it waits for, so that several can be waited for at once; nothing if it can go on now."""
-        if not self._work.done:
+        if not self._is_answered:
             return self._work.pause.interests[0] if self._work.pause else None
         return self._begun().interest
 
@@ -126,7 +128,7 @@ class StreamReader:
             self._call.finish()
 
     def _begun(self) -> Call:
-        if self._call is None or not self._work.done:
+        if self._call is None or not self._is_answered:
             raise LookupError("the answer has no head yet")
         return self._call
 
@@ -139,9 +141,7 @@ class StreamReader:
         except FaultError as error:
             if not self._tokens.renew_after(error.fault, token):
                 raise
-        else:
-            return
-        yield from self._asked((yield from self._token()))
+            yield from self._asked((yield from self._token()))
 
     def _token(self) -> Steps[str]:
         """Get a token; without one it is no endpoint that fails, but its subaccount. Raises `FaultError`."""
@@ -161,6 +161,7 @@ class StreamReader:
         call = self._call = self._send(token)
         yield from call.answered()
         if call.status < 400:
+            self._is_answered = True
             return
         body = yield from call.rest(_ERROR_LIMIT)
         raise FaultError(self._judge(call, body))
