@@ -134,7 +134,7 @@ class StreamReader:
 
     def _answered(self) -> Steps[None]:
         """Get an answer that is no failure; a refused token is renewed once."""
-        self._lifetime.check()
+        self._lifetime.check_deadline()
         token = yield from self._token()
         try:
             yield from self._asked(token)
