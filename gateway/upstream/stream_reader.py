@@ -7,16 +7,11 @@ from typing import Final
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Interest, Lifetime
 from gateway.upstream.steps import Resumable, Steps, run, unless_silent, waiting_for
-from gateway.upstream.tokens import TokenSource
+from gateway.upstream.tokens import NO_TOKEN_IN_TIME, WITHOUT_TOKEN, TokenSource
 from gateway.upstream.transport import BODY_LIMIT, Call
 
 _ERROR_LIMIT = 1024 * 1024
 """How many bytes of an error's body are read."""
-_WITHOUT_TOKEN = 2.0
-"""Seconds after which to look whether there is a token now, unless the token service says when."""
-_NO_TOKEN_IN_TIME: Final = Fault(
-    FaultKind.NO_TOKEN, "No access token for SAP AI Core came in time.", retry_after=_WITHOUT_TOKEN
-)
 _OURS: Final = frozenset({FaultKind.UNAVAILABLE, FaultKind.REFUSED_CREDENTIALS})
 """Kinds that say the same of a fetch of a token as of any other call."""
 
@@ -152,7 +147,7 @@ class StreamReader:
             limit = self._tokens.patience(self._token_limit)
             return (yield from waiting_for(found, self._lifetime.clock() + limit))
         except TimeoutError:
-            raise FaultError(_NO_TOKEN_IN_TIME) from None
+            raise FaultError(NO_TOKEN_IN_TIME) from None
         except FaultError as error:
             raise FaultError(_no_token(error.fault)) from None
 
@@ -170,5 +165,5 @@ def _no_token(fault: Fault) -> Fault:
     """Say of the subaccount why there is no token for it."""
     if fault.kind in _OURS:
         return fault
-    after = _WITHOUT_TOKEN if fault.retry_after is None else fault.retry_after
+    after = WITHOUT_TOKEN if fault.retry_after is None else fault.retry_after
     return Fault(FaultKind.NO_TOKEN, fault.message, retry_after=after, cause=fault.cause)
