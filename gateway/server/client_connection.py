@@ -45,7 +45,8 @@ class ClientConnection:
         """Bytes since the current request began."""
         self.waits_to_send = True
         """Whether sending waits for a client that takes nothing; otherwise the rest is kept for `send_unsent`."""
-        self._unsent = b""
+        self.unsent = b""
+        """What is kept because the client has not taken it yet."""
         self._socket = connection
         self._options = options
         self._clock = clock
@@ -90,8 +91,8 @@ class ClientConnection:
 
     def sendall(self, data: bytes, /) -> None:
         """Write all of *data*, as fast as the client takes it; raises `StalledError` if it does not."""
-        if self._unsent:
-            self._unsent += data
+        if self.unsent:
+            self.unsent += data
             return
         rest: bytes | memoryview = data
         while rest:
@@ -102,18 +103,13 @@ class ClientConnection:
                 rest = memoryview(rest)[sent:]
             except BlockingIOError:
                 if not self.waits_to_send:
-                    self._unsent = bytes(rest)
+                    self.unsent = bytes(rest)
                     return
                 self._wait(self._writing, self._options.write_timeout, "The client has stopped reading.")
 
-    @property
-    def has_unsent(self) -> bool:
-        """Whether something is kept that the client has not taken yet."""
-        return bool(self._unsent)
-
     def send_unsent(self) -> None:
         """Write as much of what is kept as the client takes now."""
-        data, self._unsent = self._unsent, b""
+        data, self.unsent = self.unsent, b""
         self.sendall(data)
 
     def is_readable(self, seconds: float) -> bool:

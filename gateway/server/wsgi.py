@@ -121,13 +121,18 @@ class Response:
         elif self._length is not None:
             data = data[: max(0, self._length - self._sent)]
             self._sent += len(data)
-        self._send(data)
+        if self._head:
+            data, self._head = self._head + data, b""
+        if data:
+            self._connection.sendall(data)
 
     def close(self) -> None:
         """Send what is missing to the end of the response."""
         if not self.is_begun:
             self._begin()
-        self._send(b"0\r\n\r\n" if self._is_chunked else b"")
+        end, self._head = self._head + (b"0\r\n\r\n" if self._is_chunked else b""), b""
+        if end:
+            self._connection.sendall(end)
 
     def _begin(self) -> None:
         """Write the head, which is sent later; decide whether another request may follow."""
@@ -142,11 +147,6 @@ class Response:
             f"Connection: {connection}\r\n{framing}{self._headers}\r\n"
         )
         self._head = head.encode("latin-1")
-
-    def _send(self, data: bytes) -> None:
-        head, self._head = self._head, b""
-        if head or data:
-            self._connection.sendall(head + data)
 
 
 @lru_cache(1)

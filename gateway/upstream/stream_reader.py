@@ -30,9 +30,9 @@ class StreamReader:
     """Reads one upstream, from getting a token to the last byte of its answer.
 
     First `head`, then `take` until there is no more, or `whole` alone, which `read` drives. `head` and `take` may be
-    called again after they raised `StillPending`. Every one raises `FaultError` for whatever fails, and as soon as the
-    request is over; then the connection is closed. A token that is refused is renewed once. One thread at a time uses
-    it, and closes it.
+    called again after they raised `StillPending`; whoever waits for many at once takes what has arrived from `body`.
+    Every one raises `FaultError` for whatever fails, and as soon as the request is over; then the connection is closed.
+    A token that is refused is renewed once. One thread at a time uses it, and closes it.
 
     *token_limit* is how many seconds a token is waited for, *silence* how many `whole` waits for something to come.
     """
@@ -68,10 +68,6 @@ class StreamReader:
         """Give all that has arrived of the body, and None at its end; raises `StillPending` after so many *seconds*."""
         return self._begun().take(self._lifetime, seconds)
 
-    def arrived(self) -> bytes | None:
-        """Give what has arrived of the body without waiting: no bytes if nothing has, and None at its end."""
-        return self._begun().arrived()
-
     def read(self, limit: int = BODY_LIMIT, began: Callable[[], None] = lambda: None) -> bytes:
         """Read the whole answer, and wait for it; see `whole`."""
         return run(self.whole(limit, began), self._lifetime)
@@ -100,6 +96,11 @@ class StreamReader:
     def content_type(self) -> str:
         """The media type of the body, in lower case and without parameters."""
         return self._begun().content_type
+
+    @property
+    def body(self) -> Call:
+        """The answer that has begun, for whoever takes what has arrived of its body without waiting."""
+        return self._begun()
 
     @property
     def interest(self) -> Interest | None:
