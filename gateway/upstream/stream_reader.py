@@ -7,16 +7,11 @@ from typing import Final
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Interest, Lifetime
 from gateway.upstream.steps import Resumable, Steps, run, unless_silent, waiting_for
-from gateway.upstream.tokens import TokenSource
+from gateway.upstream.tokens import NO_TOKEN_IN_TIME, WITHOUT_TOKEN, TokenSource
 from gateway.upstream.transport import BODY_LIMIT, Call
 
 _ERROR_LIMIT = 1024 * 1024
 """How many bytes of an error's body are read."""
-_WITHOUT_TOKEN = 2.0
-"""Seconds after which to look whether there is a token now, unless the token service says when."""
-_NO_TOKEN_IN_TIME: Final = Fault(
-    FaultKind.NO_TOKEN, "No access token for SAP AI Core came in time.", retry_after=_WITHOUT_TOKEN
-)
 _OURS: Final = frozenset({FaultKind.UNAVAILABLE, FaultKind.REFUSED_CREDENTIALS})
 """Kinds that say the same of a fetch of a token as of any other call."""
 
@@ -30,9 +25,9 @@ class StreamReader:
     """Reads one upstream, from getting a token to the last byte of its answer.
 
     First `head`, then `take` until there is no more, or `whole` alone, which `read` drives. `head` and `take` may be
-    called again after they raised `StillPending`. Every one raises `FaultError` for whatever fails, and as soon as the
-    request is over; then the connection is closed. A token that is refused is renewed once. One thread at a time uses
-    it, and closes it.
+    called again after they raised `StillPending`; whoever waits for many at once takes what has arrived from `body`.
+    Every one raises `FaultError` for whatever fails, and as soon as the request is over; then the connection is closed.
+    A token that is refused is renewed once. One thread at a time uses it, and closes it.
 
     *token_limit* is how many seconds a token is waited for, *silence* how many `whole` waits for something to come.
     """
@@ -70,10 +65,6 @@ class StreamReader:
         """Give all that has arrived of the body, and None at its end; raises `StillPending` after so many *seconds*."""
         return self._begun().take(self._lifetime, seconds)
 
-    def arrived(self) -> bytes | None:
-        """Give what has arrived of the body without waiting: no bytes if nothing has, and None at its end."""
-        return self._begun().arrived()
-
     def read(self, limit: int = BODY_LIMIT, began: Callable[[], None] = lambda: None) -> bytes:
         """Read the whole answer, and wait for it; see `whole`."""
         return run(self.whole(limit, began), self._lifetime)
@@ -102,6 +93,11 @@ class StreamReader:
     def content_type(self) -> str:
         """The media type of the body, in lower case and without parameters."""
         return self._begun().content_type
+
+    @property
+    def body(self) -> Call:
+        """The answer that has begun, for whoever takes what has arrived of its body without waiting."""
+        return self._begun()
 
     @property
     def interest(self) -> Interest | None:
@@ -152,7 +148,7 @@ class StreamReader:
             limit = self._tokens.patience(self._token_limit)
             return (yield from waiting_for(found, self._lifetime.clock() + limit))
         except TimeoutError:
-            raise FaultError(_NO_TOKEN_IN_TIME) from None
+            raise FaultError(NO_TOKEN_IN_TIME) from None
         except FaultError as error:
             raise FaultError(_no_token(error.fault)) from None
 
@@ -171,5 +167,5 @@ def _no_token(fault: Fault) -> Fault:
     """Say of the subaccount why there is no token for it."""
     if fault.kind in _OURS:
         return fault
-    after = _WITHOUT_TOKEN if fault.retry_after is None else fault.retry_after
+    after = WITHOUT_TOKEN if fault.retry_after is None else fault.retry_after
     return Fault(FaultKind.NO_TOKEN, fault.message, retry_after=after, cause=fault.cause)
