@@ -58,7 +58,7 @@ PANELS = (
     Panel("CPU for 1,000 chunks, 50 streams of 50 chunks/s", f"{streams(50)}: {CHUNK_CPU}", "ms", nginx=True),
     Panel("CPU for 1,000 chunks, as fast as they go", f"{PASSED}: {CHUNK_CPU}", "ms", nginx=True),
     Panel("The same, translated from Converse", f"{TRANSLATED}: {CHUNK_CPU}", "ms"),
-    Panel("500 such streams: chunks that arrive in time", f"{streams(500)}: share of the ideal", "%"),
+    Panel("500 streams of 50 chunks/s: chunks that arrive in time", f"{streams(500)}: share of the ideal", "%"),
     Panel("Memory after the start", f"{START}: memory at rest, MB", "MB"),
     Panel("From the start to the first answer", f"{START}: cold start, s", "s"),
 )

@@ -71,6 +71,13 @@ class ProcessTree:
         """List the processes there are now."""
         return [pid for pid, _ in self._members()]
 
+    def busiest(self, seconds: float) -> int:
+        """Give the process that takes most CPU time within the next *seconds*."""
+        before = {pid: times.ticks for pid, times in self._members()}
+        time.sleep(seconds)
+        taken = {pid: times.ticks - before.get(pid, 0) for pid, times in self._members()}
+        return max(taken, key=taken.__getitem__, default=self.pid)
+
     def pin(self, cores: Collection[int]) -> None:
         """Let the processes there are run on these cores; only the first thread of each is moved."""
         for pid in self.pids():

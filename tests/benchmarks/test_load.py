@@ -253,6 +253,7 @@ def test_a_tree_of_processes_is_measured_and_ended_as_a_whole(tmp_path: Path) ->
 
         assert until(lambda: tree.cpu_seconds() > 0.2)
         assert tree.pss_bytes() > 8 << 20
+        assert until(lambda: tree.busiest(0.05) == child)
         assert is_alive(child)
     assert tree.is_over
     assert not is_alive(child)
