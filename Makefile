@@ -15,7 +15,7 @@ JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-cov check lint format types golden schema drill simulate bench bench-short bench-routing mutants fuzz clean
+.PHONY: help install run test test-fast test-cov check lint format types golden schema drill simulate bench bench-short profile bench-routing mutants fuzz clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ bench: $(RUNS) ## Compare the proxy with other gateways, side by side (ARGS="--o
 
 bench-short: $(RUNS) ## Count the CPU of a request and of a chunk of a stream
 	$(BIN)/python -m benchmarks.bench --short $(ARGS)
+
+profile: $(RUNS) ## Show which parts of the proxy the time of a request and of a chunk goes to (ARGS="--measures 16")
+	$(BIN)/python -m benchmarks.hot_path $(ARGS)
 
 bench-routing: $(TESTS) ## Time the choice of an endpoint
 	$(BIN)/python benchmarks/bench_routing.py
