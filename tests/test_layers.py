@@ -24,8 +24,8 @@ INPUT_OUTPUT = {
 COMMANDS = {name_of(each) for each in files("gateway/cli/commands") if each.stem != "__init__"}
 IMPORTERS = {
     # library         the files that may import it
-    "flask": {"proxy_server.py"},
-    "werkzeug": {"proxy_server.py", "gateway/server/single_process.py"},
+    "flask": {"gateway/http/application.py", "proxy_server.py"},
+    "werkzeug": {"gateway/http/application.py", "gateway/server/single_process.py", "proxy_server.py"},
     "requests": {"gateway/upstream/management.py"},
     "urllib3": {"gateway/media/fetcher.py", "gateway/upstream/management.py"},
     "httptools": {"gateway/server/http_messages.py", "gateway/upstream/transport.py"},

@@ -17,13 +17,14 @@ from gateway.server.client_connection import ClientConnection, StalledError
 REQUEST_LINE: Final = 16 * 1024
 FIELDS: Final = 100
 FIELD_SIZE: Final = 32 * 1024
+NAME_SIZE: Final = 1024
 _HEAD_SIZE: Final = 256 * 1024
 _PIECE: Final = 64 * 1024
 """Bytes that are read at once."""
 _SMALL_BODY: Final = 64 * 1024
 """Bytes of a body nobody wants that are read nevertheless, so that the connection can be used again."""
 _SMALL_BODY_SECONDS: Final = 1.0
-_MOST_NAMES: Final = 1024
+_MOST_NAMES: Final = 256
 """For how many names of headers it is remembered how WSGI spells them."""
 _VERSIONS: Final = {"1.0", "1.1"}
 _SPELLED_OTHERWISE: Final = {"CONTENT_TYPE", "CONTENT_LENGTH"}
@@ -58,7 +59,8 @@ def _no_http() -> RefusedError:
 
 
 def _too_large() -> RefusedError:
-    return RefusedError(431, f"There are more than {FIELDS} headers, or one of more than {FIELD_SIZE} bytes.")
+    longest = f"one of more than {FIELD_SIZE} bytes, or a name of more than {NAME_SIZE}"
+    return RefusedError(431, f"There are more than {FIELDS} headers, {longest}.")
 
 
 def error_response(status: int, text: str, kind: str) -> bytes:
@@ -136,7 +138,7 @@ class Requests:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or a trailer, which nobody reads."""
         self._fields.append((name, value))
-        if len(self._fields) > FIELDS or len(name) + len(value) > FIELD_SIZE:
+        if len(self._fields) > FIELDS or len(name) > NAME_SIZE or len(name) + len(value) > FIELD_SIZE:
             self._error = _too_large()
             raise self._error
 

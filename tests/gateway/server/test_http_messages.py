@@ -143,6 +143,16 @@ def test_what_could_be_understood_in_two_ways_is_refused(head: bytes, status: in
     assert refused.value.status == status
 
 
+def test_a_name_that_is_too_long_to_be_one_is_refused() -> None:
+    """Names are remembered."""
+    head = b"GET / HTTP/1.1\r\n" + b"a" * 1025 + b": b\r\n\r\n"
+    with pytest.raises(RefusedError) as refused:
+        requests_of(head).next()
+
+    assert refused.value.status == 431
+    assert only(head.replace(b"a" * 1025, b"a" * 1024)).fields == {"HTTP_" + "A" * 1024: "b"}
+
+
 def test_a_request_is_answered_before_what_follows_it_is_refused() -> None:
     requests = requests_of(b"GET /a HTTP/1.1\r\n\r\nnonsense\r\n\r\n")
     first = requests.next()
