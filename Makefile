@@ -15,7 +15,7 @@ JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-cov check lint format types golden schema drill simulate bench bench-short profile bench-routing mutants fuzz clean
+.PHONY: help install run test test-fast test-cov check lint format types golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -77,6 +77,10 @@ bench-short: $(RUNS) ## Count the CPU of a request and of a chunk of a stream
 
 profile: $(RUNS) ## Show which parts of the proxy the time of a request and of a chunk goes to (ARGS="--measures 16")
 	$(BIN)/python -m benchmarks.hot_path $(ARGS)
+
+bench-compare: $(RUNS) ## Compare the checkout with a commit, or two commits (BASE=main NEW=HEAD ARGS="--rounds 12")
+	@test -n "$(BASE)" || { echo 'Name the commit to compare with: make bench-compare BASE=main' >&2; exit 1; }
+	$(BIN)/python -m benchmarks.compare $(ARGS) $(BASE) $(NEW)
 
 bench-routing: $(TESTS) ## Time the choice of an endpoint
 	$(BIN)/python benchmarks/bench_routing.py
