@@ -59,6 +59,7 @@ def test_what_is_to_happen_when_a_request_is_over_happens(app: Application) -> N
 
 
 def test_there_are_no_sessions_to_write_to(app: Application) -> None:
+    app.secret_key = "known"
     with app.test_request_context("/static"), pytest.raises(RuntimeError, match="session is unavailable"):
         flask.session["a"] = "b"
 
