@@ -109,8 +109,8 @@ def installed(contestants: Sequence[Contestant], cache: Path) -> list[Contestant
 def time_help(bench: Bench, contestants: Sequence[Contestant], number: int, report: Report) -> None:
     """Time the help of everybody who has one, in round *number*."""
     for contestant in contestants:
-        if (seconds := bench.help_seconds(contestant)) is not None:
-            report.add(number, "help", contestant.name, Taken(start={"--help, s": seconds}))
+        if found := bench.help(contestant):
+            report.add(number, "help", contestant.name, Taken(start=found))
 
 
 def run(

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -102,18 +103,32 @@ class Bench:
         self._upstream.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def help_seconds(self, contestant: Contestant) -> float | None:
-        """Time the help of a contestant's command."""
+    def start(self, contestant: Contestant) -> Taken:
+        """Start a contestant and end it again, and show its help if it has one."""
+        taken = Taken()
+        try:
+            with self._serving(contestant, self._place(1), self._core, taken):
+                pass
+        except CannotServeError as error:
+            taken.trouble.append(str(error))
+            taken.failed = True
+        taken.start |= self.help(contestant)
+        return taken
+
+    def help(self, contestant: Contestant) -> dict[str, float | None]:
+        """Time the help of a contestant's command; gives no figures where there is none."""
         if not contestant.help:
-            return None
+            return {}
         place = self._place(1)
         log = place.folder / "help.log"
+        before = _reaped()
         with ProcessTree(
             contestant.help, env=contestant.env(place), folder=place.folder, log=log, core=self._core
         ) as tree:
             while not tree.is_over and time.monotonic() < tree.started + _START:
                 time.sleep(_LOOK / 5)
-            return time.monotonic() - tree.started if tree.is_over else None
+            took = time.monotonic() - tree.started if tree.is_over else None
+        return {"--help, s": took, "--help, CPU s": _reaped() - before}
 
     def take(self, contestant: Contestant, measure: Measure, beside: Beside | None = None) -> Taken | None:
         """Measure once, with processes of its own; None if contestant or machine cannot do what is measured.
@@ -179,6 +194,7 @@ class Bench:
                 time.sleep(_LOOK)
             if core == self._core and place.processes == 1:
                 taken.start["cold start, s"] = time.monotonic() - tree.started
+                taken.start["cold start, CPU s"] = tree.cpu_seconds()
                 time.sleep(0.2)
                 taken.start["memory at rest, MB"] = tree.pss_bytes() / _MB
             yield tree
@@ -327,6 +343,12 @@ def _asked(port: int, question: Question) -> tuple[int, str]:
             return answer.status, answer.read()[:300].decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:
         return 0, str(error) or type(error).__name__
+
+
+def _reaped() -> float:
+    """Sum the CPU time of all children that were waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _end_of(log: Path) -> str:

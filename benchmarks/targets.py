@@ -107,4 +107,4 @@ def ratio_text(value: float) -> str:
     return f"{value:.2f}" if value <= 0 or value >= _PART else f"1/{round(1 / value, 1):g}"
 
 
-_PART = 0.15
+_PART = 0.25

@@ -71,10 +71,11 @@ def test_what_must_be_reached_is_missed_by_less() -> None:
 
 
 def test_small_ratios_are_parts_of_one() -> None:
-    assert [ratio_text(value) for value in (1 / 35, 0.0271, 0.155, 1.7, 0.0)] == [
+    assert [ratio_text(value) for value in (1 / 35, 0.0271, 0.17, 0.255, 1.7, 0.0)] == [
         "1/35",
         "1/36.9",
-        "0.15",
+        "1/5.9",
+        "0.26",
         "1.70",
         "0.00",
     ]
