@@ -108,11 +108,16 @@ def quote(text: str) -> bytes:
 
 def dumps(value: Any) -> str:
     """Write JSON on one line, with text as itself; raises `FaultError` for what is nested a thousand deep."""
+    return dumps_bytes(value).decode()
+
+
+def dumps_bytes(value: Any) -> bytes:
+    """Write the same as UTF-8."""
     try:
-        return orjson.dumps(value).decode()
+        return orjson.dumps(value)
     except TypeError:
         # Half of a surrogate pair and numbers beyond 64 bits are legal JSON, which orjson refuses.
         try:
-            return json.dumps(value, separators=(",", ":"))
+            return json.dumps(value, separators=(",", ":")).encode()
         except RecursionError as error:
             raise invalid("the request holds JSON that is nested too deeply") from error
