@@ -1,6 +1,7 @@
 """Blocking calls in threads of their own, for which others can wait as they wait for a socket."""
 
 import errno
+import math
 import socket
 import threading
 from collections.abc import Callable
@@ -93,6 +94,12 @@ def result_of(call: Callable[[], T], lifetime: Lifetime) -> T:
     while not task.done:
         lifetime.wait(interests, lifetime.left())
     return task.result()
+
+
+def ends_within(task: Task[T], seconds: float) -> bool:
+    """Wait for a task at most so many *seconds*; tell whether it is done."""
+    Lifetime(math.inf).wait((Interest(task),), seconds)
+    return task.done
 
 
 def _raise(error: BaseException) -> NoReturn:

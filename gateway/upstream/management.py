@@ -5,12 +5,15 @@ times. Nothing else is sent twice.
 """
 
 import logging
+import math
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -47,12 +50,18 @@ _CONNECTIONS = 16
 """How many connections to one host are kept."""
 _HOSTS = 64
 """How many hosts keep their connections at the same time."""
-_TOKEN_TIMEOUT = (5.0, 15.0)
+_TOKEN_TIMEOUTS = (4.0, 15.0)
+"""Seconds to connect, which is less than anybody waits for a token, so that they learn why; and to answer."""
 _TOKEN_TRIES = 3
 _TOKEN_LIFETIME = 3600.0
-"""Assumed when the token service does not say."""
+"""Assumed when the token service does not say, or says what cannot be."""
+_TOKEN = re.compile(r"[!-~]+")
+"""What a header can hold of a token: visible ASCII letters."""
+_SERVICE = "SAP AI Core's token service"
 _PAUSE = 0.3
 """Seconds before a token is asked for the second time, unless the service says otherwise."""
+_LONGEST_HINT = 3600.0
+"""What a token service may ask for at most."""
 _PAUSE_CAP = 10.0
 """A token service that wants a longer pause than this is not waited for."""
 
@@ -120,11 +129,13 @@ class ManagementClient:
         *,
         proxy: Secret | None = None,
         ca_bundle: Path | None = None,
+        token_timeouts: tuple[float, float] = _TOKEN_TIMEOUTS,
         wait: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._proxy = proxy
         self._verify: bool | str = str(ca_bundle) if ca_bundle else True
+        self._token_timeouts = token_timeouts
         self._session = self._new_session()
         self._closing = threading.Event()
         self._wait = wait or self._closing.wait
@@ -223,7 +234,8 @@ class ManagementClient:
         try:
             answer = self._ask_for_token(key)
         except FaultError as error:
-            return _Stumble(error.fault, _PAUSE * _LOST**tries if _may_pass(error.fault) else None)
+            pause = _PAUSE * _LOST**tries if _may_pass(error.fault) else None
+            return _Stumble(_of_token_service(error.fault), pause)
         if answer.status == requests.codes.ok:
             return _token(answer.body)
         pause = _pause(answer.status, answer.headers, tries)
@@ -238,7 +250,9 @@ class ManagementClient:
             # A session of its own: the certificate's files live no longer than the call.
             session = owned.enter_context(self._new_session())
             session.cert = _certificate(key, owned)
-            return self._send(session, "POST", key.token_url, _TOKEN_TIMEOUT, {"Accept": "application/json"}, form)
+            return self._send(
+                session, "POST", key.token_url, self._token_timeouts, {"Accept": "application/json"}, form
+            )
 
 
 class _Adapter(HTTPAdapter):
@@ -269,7 +283,7 @@ def _as_faults(host: str, proxy: str) -> Iterator[None]:
         raise FaultError(replace(NO_CONNECTION_IN_TIME, cause=cause)) from None
     except requests.Timeout:
         raise FaultError(replace(NO_ANSWER_IN_TIME, cause=Unreachable(Reason.SILENT, host))) from None
-    except (requests.RequestException, HTTPError, OSError) as error:
+    except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
         if _is_ours(error):
             raise FaultError(OUT_OF_DESCRIPTORS) from None
         raise FaultError(replace(UNREACHABLE, cause=unreachable(error, host, proxy))) from None
@@ -278,7 +292,12 @@ def _as_faults(host: str, proxy: str) -> Iterator[None]:
 def _may_pass(fault: Fault) -> bool:
     """Whether it makes sense to ask for a token again after *fault*."""
     lasts = isinstance(fault.cause, Unreachable) and fault.cause.reason in _LASTING
-    return fault is not _NO_PLACE_FOR_CERTIFICATE and not lasts
+    return fault not in (_NO_PLACE_FOR_CERTIFICATE, REDIRECT) and fault.kind is not FaultKind.TIMEOUT and not lasts
+
+
+def _of_token_service(fault: Fault) -> Fault:
+    """Say of the token service what a request of it says of SAP AI Core."""
+    return replace(fault, message=fault.message.replace("SAP AI Core ", f"{_SERVICE} "))
 
 
 def _is_time_out(error: Exception) -> bool:
@@ -332,19 +351,33 @@ def _token(body: bytes) -> Token:
     except orjson.JSONDecodeError:
         answer = None
     match answer:
-        case {"access_token": str(value), "expires_in": int() | float() as lifetime} if value:
-            return Token(value, float(lifetime))
+        case {"access_token": str(value)} if _TOKEN.fullmatch(value):
+            return Token(value, _lifetime(answer.get("expires_in")))
         case {"access_token": str(value)} if value:
-            return Token(value, _TOKEN_LIFETIME)
+            what = "sent a token with a letter that no header can hold."
+        case {"access_token": _}:
+            what = "sent a token that is none."
+        case dict():
+            what = "sent no token."
         case _:
-            raise FaultError(Fault(FaultKind.SERVER_ERROR, "SAP AI Core's token service sent no token."))
+            what = "answered with something else than JSON with a token: its URL may be wrong."
+    raise FaultError(Fault(FaultKind.SERVER_ERROR, f"{_SERVICE} {what}"))
+
+
+def _lifetime(said: object) -> float:
+    """Read for how many seconds a token is good; a number may be written as a text."""
+    try:
+        seconds = float(said) if isinstance(said, int | float | str) and not isinstance(said, bool) else 0.0
+    except (ValueError, OverflowError):
+        seconds = 0.0
+    return seconds if 0.0 < seconds < math.inf else _TOKEN_LIFETIME
 
 
 def _pause(status: int, headers: Mapping[str, str], tries: int) -> float | None:
     """Say how long to wait before asking again, or that asking again is of no use."""
     if status == requests.codes.too_many_requests:
         hint = headers.get("retry-after", "")
-        return float(hint) if hint.isdigit() else 1.0
+        return min(float(hint), _LONGEST_HINT) if hint.isascii() and hint.isdigit() else 1.0
     return _PAUSE * _PAUSES[status] ** tries if status in _PAUSES else None
 
 

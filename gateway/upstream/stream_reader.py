@@ -7,16 +7,11 @@ from typing import Final
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Interest, Lifetime
 from gateway.upstream.steps import Resumable, Steps, run, unless_silent, waiting_for
-from gateway.upstream.tokens import TokenSource
+from gateway.upstream.tokens import NO_TOKEN_IN_TIME, WITHOUT_TOKEN, TokenSource
 from gateway.upstream.transport import BODY_LIMIT, Call
 
 _ERROR_LIMIT = 1024 * 1024
 """How many bytes of an error's body are read."""
-_WITHOUT_TOKEN = 2.0
-"""Seconds after which to look whether there is a token now, unless the token service says when."""
-_NO_TOKEN_IN_TIME: Final = Fault(
-    FaultKind.NO_TOKEN, "No access token for SAP AI Core came in time.", retry_after=_WITHOUT_TOKEN
-)
 _OURS: Final = frozenset({FaultKind.UNAVAILABLE, FaultKind.REFUSED_CREDENTIALS})
 """Kinds that say the same of a fetch of a token as of any other call."""
 
@@ -54,6 +49,8 @@ class StreamReader:
         self._token_limit = token_limit
         self._silence = silence
         self._call: Call | None = None
+        self._is_answered = False
+        """Whether `_call` is one whose answer is no failure, and its head is there."""
         self._work = Resumable(self._answered())
 
     def head(self, seconds: float) -> None:
@@ -84,7 +81,7 @@ class StreamReader:
             raise
 
     def _whole(self, limit: int, began: Callable[[], None]) -> Steps[bytes]:
-        yield from self._work.rest()
+        yield from self._answered()
         return (yield from self._begun().rest(limit, began))
 
     @property
@@ -105,7 +102,7 @@ class StreamReader:
     @property
     def interest(self) -> Interest | None:
         """What it waits for, so that several can be waited for at once; nothing if it can go on now."""
-        if not self._work.done:
+        if not self._is_answered:
             return self._work.pause.interests[0] if self._work.pause else None
         return self._begun().interest
 
@@ -127,22 +124,20 @@ class StreamReader:
             self._call.finish()
 
     def _begun(self) -> Call:
-        if self._call is None or not self._work.done:
+        if self._call is None or not self._is_answered:
             raise LookupError("the answer has no head yet")
         return self._call
 
     def _answered(self) -> Steps[None]:
         """Get an answer that is no failure; a refused token is renewed once."""
-        self._lifetime.check()
+        self._lifetime.check_deadline()
         token = yield from self._token()
         try:
             yield from self._asked(token)
         except FaultError as error:
             if not self._tokens.renew_after(error.fault, token):
                 raise
-        else:
-            return
-        yield from self._asked((yield from self._token()))
+            yield from self._asked((yield from self._token()))
 
     def _token(self) -> Steps[str]:
         """Get a token; without one it is no endpoint that fails, but its subaccount. Raises `FaultError`."""
@@ -153,7 +148,7 @@ class StreamReader:
             limit = self._tokens.patience(self._token_limit)
             return (yield from waiting_for(found, self._lifetime.clock() + limit))
         except TimeoutError:
-            raise FaultError(_NO_TOKEN_IN_TIME) from None
+            raise FaultError(NO_TOKEN_IN_TIME) from None
         except FaultError as error:
             raise FaultError(_no_token(error.fault)) from None
 
@@ -162,6 +157,7 @@ class StreamReader:
         call = self._call = self._send(token)
         yield from call.answered()
         if call.status < 400:
+            self._is_answered = True
             return
         body = yield from call.rest(_ERROR_LIMIT)
         raise FaultError(self._judge(call, body))
@@ -171,5 +167,5 @@ def _no_token(fault: Fault) -> Fault:
     """Say of the subaccount why there is no token for it."""
     if fault.kind in _OURS:
         return fault
-    after = _WITHOUT_TOKEN if fault.retry_after is None else fault.retry_after
+    after = WITHOUT_TOKEN if fault.retry_after is None else fault.retry_after
     return Fault(FaultKind.NO_TOKEN, fault.message, retry_after=after, cause=fault.cause)

@@ -1,5 +1,7 @@
 """Access tokens: fetched once for everybody, ahead of time, and dropped when they turn out to be bad."""
 
+import logging
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -8,12 +10,25 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.upstream.background import Task
+from gateway.upstream.background import Task, ends_within
 
+_log = logging.getLogger("sap_ai_proxy.tokens")
+
+WITHOUT_TOKEN: Final = 2.0
+"""Seconds after which to look whether there is a token now, unless the token service says when."""
+NO_TOKEN_IN_TIME: Final = Fault(
+    FaultKind.NO_TOKEN, "No access token for SAP AI Core came in time.", retry_after=WITHOUT_TOKEN
+)
 _SHARE = 0.1
 """A token is renewed when this share of its lifetime is left, or earlier than that by no more than the leeway."""
+_JITTER = 0.2
+"""By how much of that span a renewal may come earlier, so that processes that started together do not ask together."""
+_LIMIT = 5.0
+"""Seconds for which `token` waits: as long as a connection may take to come about."""
 _MEMORY = 1.0
 """Seconds for which a failed fetch answers for the next ones."""
+_RENEWAL_PAUSE = 15.0
+"""Seconds between two tries to renew a token that is good still."""
 _BRIEFLY = 0.5
 """Seconds to wait for a token where others have waited in vain: a fetch that works takes less."""
 _RENEWED_FOR: Final = {FaultKind.REFUSED_CREDENTIALS: 0.0, FaultKind.DEPLOYMENT_FORBIDDEN: 60.0}
@@ -63,7 +78,8 @@ class _Failure:
 class TokenSource:
     """Hands out the current access token of one subaccount; it is fetched in the background, by one task at a time.
 
-    Whoever has no token waits for that task. Whoever has one that is near its end goes on with it meanwhile.
+    Whoever has no token waits for that task; `token` does so for *limit* seconds at most. Whoever has one that is
+    near its end goes on with it meanwhile.
     `_lock` guards the token, the failure and the task; nothing else is done under it.
     """
 
@@ -73,11 +89,15 @@ class TokenSource:
         *,
         clock: Callable[[], float] = time.monotonic,
         leeway: float = 300.0,
+        limit: float = _LIMIT,
+        rng: Callable[[], float] = random.random,
         new_task: NewTask = Task,
     ) -> None:
         self._fetch = fetch
         self._clock = clock
         self._leeway = leeway
+        self._limit = limit
+        self._rng = rng
         self._new_task = new_task
         self._lock = threading.Lock()
         self._held: _Held | None = None
@@ -87,9 +107,16 @@ class TokenSource:
         """When it was begun to fetch a token."""
 
     def token(self) -> str:
-        """Give a token that is good now, after waiting for it if need be; raise the fault of the fetch."""
+        """Give a token that is good now, after waiting for it a few seconds if need be; raise the fault of the fetch.
+
+        What takes longer goes on, and serves whoever comes later.
+        """
         found = self.request()
-        return found if isinstance(found, str) else found.result()
+        if isinstance(found, str):
+            return found
+        if not ends_within(found, self.patience(self._limit)):
+            raise FaultError(NO_TOKEN_IN_TIME)
+        return found.result()
 
     def request(self) -> str | Task[str]:
         """Give a token that is good now, or the task that fetches one; raise the fault of a fetch that has failed."""
@@ -172,20 +199,30 @@ class TokenSource:
         return None if task is None or task.done else task
 
     def _fetched(self) -> str:
-        """Fetch a token and keep it, or keep why there is none."""
+        """Fetch a token and keep it, or keep why there is none; raises `FaultError` for whatever fails."""
         asked_at = self._clock()
         try:
             token = self._fetch()
         except FaultError as error:
-            self._end(None, _Failure(error.fault, self._clock() + _MEMORY))
+            self._end(None, self._failure_of(error.fault))
             raise
-        except BaseException:
-            self._end(None, None)
-            raise
+        except Exception as error:  # noqa: BLE001 - not swallowed: whoever asks is told, and the log says more
+            what = f"An access token for SAP AI Core could not be asked for: {type(error).__name__}."
+            _log.exception("an access token could not be asked for")
+            fault = Fault(FaultKind.SERVER_ERROR, what)
+            self._end(None, self._failure_of(fault))
+            raise FaultError(fault) from None
         expires_at = asked_at + token.lifetime
-        renew_at = expires_at - min(self._leeway, token.lifetime * _SHARE)
+        span = min(self._leeway, token.lifetime * _SHARE)
+        renew_at = expires_at - span * (1.0 + _JITTER * self._rng())
         self._end(_Held(token.value, asked_at, renew_at, expires_at), None)
         return token.value
+
+    def _failure_of(self, fault: Fault) -> _Failure:
+        """Say for how long a fetch that failed keeps others from asking: longer where a good token is there."""
+        now, held = self._clock(), self._held
+        good_until = held.expires_at if held is not None else now
+        return _Failure(fault, max(now + _MEMORY, min(now + _RENEWAL_PAUSE, good_until)))
 
     def _end(self, held: _Held | None, failure: _Failure | None) -> None:
         """Note what the fetch has brought: a token, or why there is no new one."""

@@ -107,8 +107,12 @@ class Adviser:
             case Fault(kind=FaultKind.REFUSED_CREDENTIALS):
                 reasons = ": it was deleted, has expired or was copied in part" if fault.status else ""
                 return Advice("service_key", f"{_clause(fault)}{reasons}", self._new_key)
-            case _:
+            case Fault(kind=FaultKind.NO_TOKEN):
+                return Advice("unreachable", _clause(fault), f"{_AGAIN}; if it stays silent, correct {place}")
+            case Fault(kind=FaultKind.OVERLOADED):
                 return Advice("token", _clause(fault), _AGAIN)
+            case _:
+                return Advice("token", _clause(fault), f"{_AGAIN}; if it stays so, correct {place}")
 
     def listing(self, fault: Fault, place: str) -> Advice:
         """Say what to do where deployments cannot be listed; the AI API's URL stands at *place*."""

@@ -13,10 +13,12 @@ from dialects.core.faults import FaultKind
 from gateway.config.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
 from gateway.upstream.management import ManagementClient, _certificate
 from gateway.upstream.tokens import Token
+from gateway.upstream.unreachable import Reason
 from tests.gateway.peers import answer, answering, fault_of, forever
 from tests.support.certificates import certificate
 from tests.support.processes import free_port
 
+PATIENCE = 30.0
 TOKEN = b'{"access_token":"eyJ0","token_type":"bearer","expires_in":43199}'
 
 
@@ -52,9 +54,64 @@ def test_a_token_without_a_lifetime_is_taken_to_last_an_hour(serve, fetcher):
     assert fetcher(key(serve(forever(answer(b'{"access_token":"x"}'))).url)) == Token("x", 3600.0)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"access_token":""}', b'{"access_token":7}'])
-def test_an_answer_without_a_token_is_a_fault(serve, fetcher, body):
-    assert FaultKind.SERVER_ERROR is fault_of(fetcher, key(serve(forever(answer(body))).url)).kind
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("43199", 43199.0), ('"43199"', 43199.0), ("0.5", 0.5),
+        ("0", 3600.0), ("-1", 3600.0), ("null", 3600.0), ("true", 3600.0), ('"soon"', 3600.0), ('"NaN"', 3600.0),
+        ('"inf"', 3600.0), ("[]", 3600.0), ("1e308", 1e308), ('"1e999"', 3600.0),
+    ],
+)  # fmt: skip
+def test_a_lifetime_is_read_as_far_as_it_makes_sense_and_else_taken_to_be_an_hour(serve, fetcher, said, seconds):
+    body = b'{"access_token":"x","expires_in":%s}' % said.encode()
+
+    assert fetcher(key(serve(forever(answer(body))).url)) == Token("x", seconds)
+
+
+NOT_JSON = "answered with something else than JSON with a token: its URL may be wrong."
+UNSENDABLE = "sent a token with a letter that no header can hold."
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", NOT_JSON),
+        (b"<html>", NOT_JSON),
+        (b"[]", NOT_JSON),
+        (b'{"access_token":"x","expires_in":NaN}', NOT_JSON),
+        (b"{}", "sent no token."),
+        (b'{"error":"hunter2"}', "sent no token."),
+        (b'{"access_token":""}', "sent a token that is none."),
+        (b'{"access_token":7}', "sent a token that is none."),
+        (b'{"access_token":"x\\ny"}', UNSENDABLE),
+        (b'{"access_token":"x y"}', UNSENDABLE),
+        ('{"access_token":"tökén"}'.encode(), UNSENDABLE),
+    ],
+)
+def test_an_answer_without_a_token_that_can_be_used_is_a_fault_that_says_so(serve, fetcher, body, said):
+    server = serve(forever(answer(body)))
+    fault = fault_of(fetcher, key(server.url))
+
+    assert (fault.kind, fault.message) == (FaultKind.SERVER_ERROR, f"SAP AI Core's token service {said}")
+    assert len(server.requests) == 1
+
+
+def test_a_token_service_that_is_silent_is_asked_once_and_named(serve, pauses):
+    server = serve(lambda server, peer: (server.requests.append(peer.request()), peer.left()))
+    with closing(ManagementClient(wait=pauses.append, token_timeouts=(PATIENCE, 0.05))) as client:
+        fault = fault_of(client.fetch_token, key(server.url))
+
+    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "SAP AI Core's token service did not answer in time.")
+    assert (fault.cause.reason, len(server.requests), pauses) == (Reason.SILENT, 1, [])
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://ä..de", "http://127.0.0.1:99999", "ftp://x", "nonsense", ""])
+def test_a_url_that_leads_nowhere_is_a_fault(fetcher, url):
+    fault = fault_of(fetcher, ServiceKey("id", Secret("hunter2"), url, url))
+
+    assert (fault.kind, fault.message) == (
+        FaultKind.UNREACHABLE, "SAP AI Core's token service could not be reached.",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -68,6 +125,7 @@ def test_an_answer_without_a_token_is_a_fault(serve, fetcher, body):
         (b"429 Error", b"", [1.0, 1.0]),
         (b"429 Error", b"Retry-After: 4\r\n", [4.0, 4.0]),
         (b"429 Error", b"Retry-After: soon\r\n", [1.0, 1.0]),
+        (b"429 Error", b"Retry-After: \xb2\r\n", [1.0, 1.0]),
     ],
 )
 def test_a_token_service_that_stumbles_is_asked_three_times(serve, fetcher, pauses, status, headers, expected):
@@ -108,16 +166,19 @@ def test_a_redirect_of_the_token_service_is_not_followed(serve, fetcher):
     other = serve(forever(answer(TOKEN)))
     server = serve(forever(answer(b"", b"307 Temporary", b"Location: %s/\r\n" % other.url.encode())))
 
-    assert FaultKind.SERVER_ERROR is fault_of(fetcher, key(server.url)).kind
-    assert other.requests == []
+    fault = fault_of(fetcher, key(server.url))
+    said = "SAP AI Core's token service answered with a redirect, which is not followed."
+    assert (fault.kind, fault.message) == (FaultKind.SERVER_ERROR, said)
+    assert (other.requests, len(server.requests)) == ([], 1)
 
 
-def test_a_pause_that_is_too_long_is_passed_on(serve, fetcher, pauses):
-    server = serve(forever(answer(b"", b"429 Error", b"Retry-After: 60\r\n")))
+@pytest.mark.parametrize(("hint", "seconds"), [(b"60", 60.0), (b"9" * 400, 3600.0)])
+def test_a_pause_that_is_too_long_is_passed_on(serve, fetcher, pauses, hint, seconds):
+    server = serve(forever(answer(b"", b"429 Error", b"Retry-After: %s\r\n" % hint)))
 
     fault = fault_of(fetcher, key(server.url))
 
-    assert (fault.kind, fault.retry_after, pauses) == (FaultKind.OVERLOADED, 60.0, [])
+    assert (fault.kind, fault.retry_after, pauses) == (FaultKind.OVERLOADED, seconds, [])
 
 
 # Certificates

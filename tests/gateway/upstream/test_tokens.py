@@ -1,5 +1,6 @@
 """Tokens, under a clock that is set and interleavings that are forced."""
 
+import ssl
 import threading
 from contextlib import suppress
 
@@ -8,7 +9,7 @@ import pytest
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Interest, Lifetime
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, Task
-from gateway.upstream.tokens import Token, TokenSource, TokenState
+from gateway.upstream.tokens import NO_TOKEN_IN_TIME, Token, TokenSource, TokenState
 
 LONG = 43199.0
 PATIENCE = 30.0
@@ -82,7 +83,7 @@ def tasks():
 
 @pytest.fixture
 def source(service, clock, tasks):
-    return TokenSource(service, clock=clock, new_task=tasks)
+    return TokenSource(service, clock=clock, rng=lambda: 0.0, new_task=tasks)
 
 
 def test_a_token_is_fetched_once_and_kept_until_shortly_before_its_end(source, clock, tasks):
@@ -100,7 +101,7 @@ def test_a_token_is_fetched_once_and_kept_until_shortly_before_its_end(source, c
 def test_a_short_lived_token_is_not_fetched_for_every_request(clock, tasks, lifetime):
     """A tenth of its life is leeway enough."""
     service = Service(lifetime)
-    source = TokenSource(service, clock=clock, new_task=tasks)
+    source = TokenSource(service, clock=clock, rng=lambda: 0.0, new_task=tasks)
     source.token()
 
     clock.now += lifetime * 0.9 - 0.01
@@ -158,13 +159,47 @@ def test_a_failure_is_remembered_for_a_second_and_no_longer(source, service, clo
     assert (before, source.token(), service.fetches) == (1, "t2", 2)
 
 
-def test_a_defect_is_raised_and_not_remembered(source, service):
-    service.defect = KeyError("missing")
-    with pytest.raises(KeyError, match="missing"):
+@pytest.mark.parametrize(
+    "defect", [KeyError("hunter2"), UnicodeError("hunter2"), ssl.SSLError("hunter2"), RecursionError("hunter2")]
+)
+def test_whatever_a_fetch_raises_is_a_fault_that_shows_no_secret_and_is_logged(source, service, clock, caplog, defect):
+    service.defect = defect
+    with pytest.raises(FaultError) as caught:
         source.token()
+    state = source.state
     service.defect = None
+    clock.now += 1.0
 
+    said = f"An access token for SAP AI Core could not be asked for: {type(defect).__name__}."
+    assert (caught.value.fault, state.fault) == (Fault(FaultKind.SERVER_ERROR, said),) * 2
+    assert "an access token could not be asked for" in caplog.text
     assert source.token() == "t2"
+
+
+def test_a_fetch_that_hangs_is_waited_for_within_a_limit_and_serves_whoever_comes_later(service, clock, tasks):
+    source = TokenSource(service, clock=clock, limit=0.02, new_task=tasks)
+    service.gate.clear()
+    with pytest.raises(FaultError) as caught:
+        source.token()
+    service.gate.set()
+    tasks.wait()
+
+    assert caught.value.fault == NO_TOKEN_IN_TIME
+    assert (source.token(), service.fetches) == ("t1", 1)
+
+
+@pytest.mark.parametrize(("chance", "early"), [(0.0, 300.0), (0.5, 330.0), (1.0, 360.0)])
+def test_processes_that_started_together_renew_their_tokens_apart(service, clock, tasks, chance, early):
+    source = TokenSource(service, clock=clock, rng=lambda: chance, new_task=tasks)
+    source.token()
+    clock.now += LONG - early - 0.1
+    source.token()
+    before = service.fetches
+    clock.now += 0.2
+    source.token()
+    tasks.wait()
+
+    assert (before, service.fetches) == (1, 2)
 
 
 def test_while_one_task_renews_everybody_goes_on_with_the_old_token(source, service, clock, tasks):
@@ -187,13 +222,28 @@ def test_a_renewal_that_fails_is_not_felt_and_not_tried_again_at_once(source, se
         tasks.wait()
 
     assert service.fetches == 2
-    clock.now += 1.0
+    clock.now += 14.9
+    assert source.token() == "t1"
+    assert service.fetches == 2
+    clock.now += 0.1
     assert source.token() == "t1"
     tasks.wait()
     assert service.fetches == 3
     clock.now += 100
     with pytest.raises(FaultError, match="gone"):
         source.token()
+
+
+def test_a_renewal_that_failed_last_keeps_nobody_from_asking_once_the_token_has_expired(source, service, clock, tasks):
+    source.token()
+    service.fault = GONE
+    clock.now += LONG - 3
+    source.token()
+    tasks.wait()
+    service.fault = None
+    clock.now += 3
+
+    assert source.token() == "t3"
 
 
 def test_a_renewal_for_which_there_are_no_descriptors_is_not_felt(service, clock):

@@ -4,6 +4,7 @@ import pytest
 
 from dialects.core.faults import Fault, FaultKind
 from gateway.cli.check.advice import NEW_KEY, Adviser
+from gateway.upstream.tokens import NO_TOKEN_IN_TIME
 from gateway.upstream.unreachable import Reason, Unreachable
 
 HOST = "api.example:443"
@@ -127,6 +128,12 @@ def test_what_a_model_says_to_an_empty_request_is_well(made, fault):
     [
         (Fault(FaultKind.REFUSED_CREDENTIALS, "The key is refused.", 401), "service_key", NEW_KEY),
         (Fault(FaultKind.OVERLOADED, "It is busy.", 429), "token", "try again in a few minutes"),
+        (
+            Fault(FaultKind.SERVER_ERROR, "It sent no token."),
+            "token",
+            "try again in a few minutes; if it stays so, correct url",
+        ),
+        (NO_TOKEN_IN_TIME, "unreachable", "try again in a few minutes; if it stays silent, correct url"),
     ],
 )
 def test_a_token_that_does_not_come_is_told_with_what_to_do(made, fault, code, fix):
